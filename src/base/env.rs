@@ -1,0 +1,41 @@
+//! Every environment variable this program reads, and what it asks of the machine.
+
+use std::path::PathBuf;
+
+/// Where the runs are kept, if `--runs` does not say.
+pub const RUNS: &str = "LTH_RUNS_DIR";
+/// Where the data sets are kept, if neither `--data-dir` nor `data.dir` says.
+pub const DATA: &str = "LTH_DATA_DIR";
+/// Any value but the empty one turns colours off (<https://no-color.org>).
+pub const NO_COLOR: &str = "NO_COLOR";
+
+/// The folder that variable `name` points to; the empty value counts as not set.
+#[expect(clippy::disallowed_methods, reason = "this is the place the ban points to")]
+pub fn folder(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Whether colours are unwanted.
+pub fn no_color() -> bool {
+    folder(NO_COLOR).is_some()
+}
+
+/// This machine's name.
+pub fn host() -> String {
+    let text = |path| std::fs::read_to_string(path).ok();
+    let name = text("/proc/sys/kernel/hostname").or_else(|| text("/etc/hostname")).unwrap_or_default();
+    if name.trim().is_empty() { "this machine".to_owned() } else { name.trim().to_owned() }
+}
+
+/// The processor's name.
+pub fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    let name = line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim());
+    format!("{} ({})", name.unwrap_or("unknown"), std::env::consts::ARCH)
+}
+
+/// The number of processors this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,99 @@
+//! Which weights are kept. A mask is data of its own, never inferred from zeros (a kept weight may be 0).
+
+use super::state::State;
+
+/// The mask of one weight tensor, row-major like the tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerMask {
+    /// The parameter's name, such as `linear1.weight`.
+    pub name: String,
+    /// Sizes of the parameter.
+    pub shape: Vec<usize>,
+    /// True where the weight is kept.
+    pub kept: Vec<bool>,
+}
+
+impl LayerMask {
+    /// The number of weights kept.
+    pub fn count(&self) -> u64 {
+        self.kept.iter().filter(|&&kept| kept).count() as u64
+    }
+}
+
+/// A mask over all conv and linear weights, in the network's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask(pub Vec<LayerMask>);
+
+impl Mask {
+    /// The number of weights kept in each layer.
+    pub fn counts(&self) -> Vec<u64> {
+        self.0.iter().map(LayerMask::count).collect()
+    }
+
+    /// The number of weights kept.
+    pub fn kept(&self) -> u64 {
+        self.counts().iter().sum()
+    }
+
+    /// The number of weights the mask speaks of.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|layer| layer.kept.len() as u64).sum()
+    }
+
+    /// Whether every weight kept here is kept in `outer` too.
+    pub fn is_within(&self, outer: &Mask) -> bool {
+        self.0.len() == outer.0.len()
+            && self.0.iter().zip(&outer.0).all(|(a, b)| {
+                a.name == b.name && a.kept.len() == b.kept.len() && a.kept.iter().zip(&b.kept).all(|(&a, &b)| b || !a)
+            })
+    }
+
+    /// Sets the pruned weights of `state` to 0 by selection: a product would keep −0.0 and NaN.
+    pub fn apply(&self, state: &mut State) {
+        for tensor in &mut state.0 {
+            if let Some(layer) = self.0.iter().find(|layer| layer.name == tensor.name) {
+                for (value, &kept) in tensor.values.iter_mut().zip(&layer.kept) {
+                    if !kept {
+                        *value = 0.0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether every pruned weight of `state` is exactly +0.0.
+    pub fn holds_in(&self, state: &State) -> bool {
+        self.0.iter().all(|layer| {
+            state.get(&layer.name).is_some_and(|tensor| {
+                tensor.values.iter().zip(&layer.kept).all(|(value, &kept)| kept || value.to_bits() == 0)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::NamedTensor;
+    use super::*;
+
+    fn mask(kept: &[bool]) -> Mask {
+        Mask(vec![LayerMask { name: "a.weight".into(), shape: vec![kept.len()], kept: kept.to_vec() }])
+    }
+
+    #[test]
+    fn selection_clears_negative_zero_and_nan() {
+        let values = vec![-0.0, f32::NAN, 3.0];
+        let mut state = State(vec![NamedTensor { name: "a.weight".into(), shape: vec![3], values }]);
+        let mask = mask(&[false, false, true]);
+        assert!(!mask.holds_in(&state));
+        mask.apply(&mut state);
+        assert!(mask.holds_in(&state));
+        assert_eq!(state.0[0].values, [0.0, 0.0, 3.0]);
+    }
+
+    #[test]
+    fn nesting() {
+        assert!(mask(&[true, false]).is_within(&mask(&[true, true])));
+        assert!(!mask(&[true, true]).is_within(&mask(&[true, false])));
+    }
+}

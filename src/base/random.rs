@@ -1,0 +1,210 @@
+//! Random streams that are the same on every machine and in every version. Knows no tensor and no libtorch generator.
+//!
+//! A [`Stream`] names what a number is for (seed, replicate, purpose, repeat, round); two draws with the same name are
+//! equal on purpose, which is how controls are paired with the tickets they control for. Algorithms are our own because
+//! a library may change its sampling between minor versions.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+
+/// What a stream of random numbers is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Which images are held out for validation; the same for every replicate.
+    Split,
+    /// The initial weights θ₀ of a replicate.
+    Init,
+    /// The order of the training images in one epoch.
+    Order,
+    /// A fresh draw of the initial weights for a control arm.
+    Reinit,
+    /// A mask drawn at random.
+    Mask,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Init => "init",
+            Self::Order => "order",
+            Self::Reinit => "reinit",
+            Self::Mask => "mask",
+        }
+    }
+}
+
+/// The name of a stream of random numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    /// Seed of the experiment.
+    pub seed: u64,
+    /// Replicate, from 1; 0 where all replicates share the stream.
+    pub replicate: u32,
+    /// What the numbers are for.
+    pub purpose: Purpose,
+    /// Repeat, from 1; 0 where the stream does not depend on it.
+    pub repeat: u32,
+    /// Round; 0 where the stream does not depend on it.
+    pub round: u32,
+}
+
+impl Stream {
+    /// A stream that belongs to a replicate as a whole.
+    pub fn of_replicate(seed: u64, replicate: u32, purpose: Purpose) -> Self {
+        Self { seed, replicate, purpose, repeat: 0, round: 0 }
+    }
+
+    /// The generator at position `part` of this stream (an epoch, say), reached without drawing what lies before it.
+    pub fn generator(&self, part: u64) -> Generator {
+        let mut hash = Sha256::new();
+        hash.update(b"lth stream 1\0");
+        hash.update(self.purpose.name());
+        hash.update([0]);
+        for word in [self.seed, u64::from(self.replicate), u64::from(self.repeat), u64::from(self.round), part] {
+            hash.update(word.to_le_bytes());
+        }
+        Generator { chacha: ChaCha8Rng::from_seed(hash.finalize().into()), spare: None }
+    }
+}
+
+/// A `ChaCha8` generator with the few distributions this program draws from.
+pub struct Generator {
+    chacha: ChaCha8Rng,
+    spare: Option<f64>,
+}
+
+impl Generator {
+    /// A uniform number in [0, 1), a multiple of 2⁻⁵³.
+    pub fn unit(&mut self) -> f64 {
+        (self.chacha.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+    }
+
+    /// A uniform integer in `0..bound`, without bias (Lemire, arXiv 1805.10941).
+    pub fn below(&mut self, bound: u64) -> u64 {
+        debug_assert!(bound > 0);
+        let threshold = bound.wrapping_neg() % bound;
+        loop {
+            let product = u128::from(self.chacha.next_u64()) * u128::from(bound);
+            if product as u64 >= threshold {
+                return (product >> 64) as u64;
+            }
+        }
+    }
+
+    /// A standard normal number (Box & Muller's polar form after Marsaglia; `libm`, so the same bits everywhere).
+    pub fn normal(&mut self) -> f64 {
+        if let Some(spare) = self.spare.take() {
+            return spare;
+        }
+        loop {
+            let (x, y) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
+            let s = x * x + y * y;
+            if s > 0.0 && s < 1.0 {
+                let factor = (-2.0 * libm::log(s) / s).sqrt();
+                self.spare = Some(y * factor);
+                return x * factor;
+            }
+        }
+    }
+
+    /// Shuffles in place (Fisher & Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+
+    /// The numbers `0..n` in random order.
+    pub fn permutation(&mut self, n: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..n).collect();
+        self.shuffle(&mut order);
+        order
+    }
+}
+
+/// `SplitMix64` (Steele et al. 2014): cheap numbers for things drawn by the million, such as pixels.
+pub struct SplitMix(u64);
+
+impl SplitMix {
+    /// The generator that starts at `key`.
+    pub fn new(key: u64) -> Self {
+        Self(key)
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A uniform number in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+    }
+
+    /// A uniform number in [`low`, `high`).
+    pub fn range(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+}
+
+/// Mixes two words into one: an elementwise stream's value at a counter.
+pub fn mix(a: u64, b: u64) -> u64 {
+    SplitMix::new(a ^ b.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(purpose: Purpose) -> Stream {
+        Stream::of_replicate(7, 1, purpose)
+    }
+
+    #[test]
+    fn streams_are_told_apart_by_every_part_of_their_name() {
+        let base = Stream { seed: 7, replicate: 1, purpose: Purpose::Reinit, repeat: 1, round: 1 };
+        let first = |s: Stream, part| s.generator(part).below(u64::MAX);
+        let others = [
+            first(Stream { seed: 8, ..base }, 0),
+            first(Stream { replicate: 2, ..base }, 0),
+            first(Stream { purpose: Purpose::Init, ..base }, 0),
+            first(Stream { repeat: 2, ..base }, 0),
+            first(Stream { round: 2, ..base }, 0),
+            first(base, 1),
+        ];
+        assert_eq!(first(base, 0), first(base, 0));
+        assert!(others.iter().all(|&other| other != first(base, 0)), "{others:?}");
+    }
+
+    #[test]
+    fn numbers_are_pinned() {
+        // Changing a stream changes every result ever made: these must never move.
+        let mut g = stream(Purpose::Init).generator(0);
+        let drawn = (g.below(1000), g.unit(), g.normal(), g.permutation(5));
+        insta::assert_snapshot!(format!("{drawn:?}"), @"");
+        assert_eq!(SplitMix::new(0).next_u64(), 0xE220_A839_7B1D_CDAF, "the published first value for seed 0");
+    }
+
+    #[test]
+    fn normal_numbers_have_mean_0_and_variance_1() {
+        let mut g = stream(Purpose::Init).generator(0);
+        let n = 100_000;
+        let drawn: Vec<f64> = (0..n).map(|_| g.normal()).collect();
+        let mean = drawn.iter().sum::<f64>() / f64::from(n);
+        let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(n);
+        assert!(mean.abs() < 0.01 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+    }
+
+    #[test]
+    fn a_permutation_holds_every_number_once() {
+        let mut order = stream(Purpose::Order).generator(3).permutation(1000);
+        order.sort_unstable();
+        assert!(order.iter().enumerate().all(|(i, &x)| i == x as usize));
+    }
+}

@@ -1,0 +1,316 @@
+//! A configuration as text: the values, and where each came from. Knows no key by name.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Problem, snippet};
+
+/// Where a value stands in the text, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its key.
+    pub key: Range<usize>,
+    /// Itself.
+    pub value: Range<usize>,
+}
+
+/// Where a value came from; one with no origin is a default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The file.
+    File(Place),
+    /// The `--set` with this text.
+    Set(String),
+}
+
+/// A configuration file with its overrides applied.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The file as the user named it.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// Its values with the overrides in.
+    pub root: Value,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Document {
+    /// Parses TOML, or JSON where the name ends in `.json`, and applies `sets` (`key.path=value`) in order.
+    ///
+    /// # Errors
+    /// Text for a person, with the place of the mistake.
+    pub fn parse(name: &str, text: &str, sets: &[String]) -> Result<Self, String> {
+        let is_json = Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+        let mut document =
+            Self { name: name.to_owned(), text: text.to_owned(), root: Value::Null, origins: BTreeMap::new() };
+        document.root = if is_json { document.parse_json(text)? } else { document.parse_toml(text)? };
+        for set in sets {
+            document.set(set)?;
+        }
+        Ok(document)
+    }
+
+    /// Where the value at `path` came from, or the nearest table around it that has a place in the file.
+    pub fn origin(&self, path: &str) -> Option<&Origin> {
+        let mut path = path;
+        loop {
+            if let Some(origin) = self.origins.get(path) {
+                return Some(origin);
+            }
+            path = &path[..path.rfind(['.', '['])?];
+        }
+    }
+
+    /// Where exactly the value at `path` was given; `None` for a default.
+    pub fn exact_origin(&self, path: &str) -> Option<&Origin> {
+        self.origins.get(path)
+    }
+
+    /// Line and column of a byte, both from 1; columns count characters.
+    pub fn position(&self, byte: usize) -> (usize, usize) {
+        let before = self.text.get(..byte).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    fn syntax_error(&self, message: &str, span: Range<usize>) -> String {
+        format!("error: {message}{}", snippet(self, span.start, span.end))
+    }
+
+    fn parse_toml(&mut self, text: &str) -> Result<Value, String> {
+        let table = DeTable::parse(text).map_err(|e| {
+            let span = e.span().unwrap_or(0..0);
+            self.syntax_error(e.message().trim(), span)
+        })?;
+        self.toml_table(table.get_ref(), "")
+    }
+
+    fn toml_table(&mut self, table: &DeTable<'_>, path: &str) -> Result<Value, String> {
+        // DeTable sorts its keys; the order of the file is the order of their places.
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let mut map = Map::new();
+        for (key, value) in entries {
+            let inner = join(path, key.get_ref());
+            let place = Place { key: key.span(), value: value.span() };
+            // An implicit table (the `arms` of `[arms.a]`) has no text of its own; its key stands for it.
+            let place = if place.value.is_empty() { Place { value: key.span(), ..place } } else { place };
+            self.origins.insert(inner.clone(), Origin::File(place));
+            map.insert(key.get_ref().to_string(), self.toml_value(value.get_ref(), &inner, &value.span())?);
+        }
+        Ok(Value::Object(map))
+    }
+
+    fn toml_value(&mut self, value: &DeValue<'_>, path: &str, span: &Range<usize>) -> Result<Value, String> {
+        Ok(match value {
+            DeValue::String(text) => Value::String(text.to_string()),
+            DeValue::Boolean(flag) => Value::Bool(*flag),
+            DeValue::Datetime(time) => Value::String(time.to_string()),
+            DeValue::Integer(n) => match i128::from_str_radix(n.as_str(), n.radix()) {
+                Ok(n) if n >= 0 && u64::try_from(n).is_ok() => Value::from(n as u64),
+                Ok(n) if i64::try_from(n).is_ok() => Value::from(n as i64),
+                _ => return Err(self.syntax_error("this number is too large", span.clone())),
+            },
+            DeValue::Float(x) => match x.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
+                Some(x) => Value::Number(x),
+                None => return Err(self.syntax_error("this is not a finite number", span.clone())),
+            },
+            DeValue::Array(items) => {
+                let mut list = Vec::new();
+                for (i, item) in items.iter().enumerate() {
+                    let inner = format!("{path}[{i}]");
+                    let place = Place { key: item.span(), value: item.span() };
+                    self.origins.insert(inner.clone(), Origin::File(place));
+                    list.push(self.toml_value(item.get_ref(), &inner, &item.span())?);
+                }
+                Value::Array(list)
+            }
+            DeValue::Table(table) => self.toml_table(table, path)?,
+        })
+    }
+
+    fn parse_json(&mut self, text: &str) -> Result<Value, String> {
+        let root: &RawValue = serde_json::from_str(text).map_err(|e| {
+            let line_start: usize = text.split_inclusive('\n').take(e.line().saturating_sub(1)).map(str::len).sum();
+            let at = (line_start + e.column().saturating_sub(1)).min(text.len());
+            let message = e.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            self.syntax_error(&message, at..at + 1)
+        })?;
+        self.json_value(root.get(), text, "")
+    }
+
+    /// `part` is a slice of `text`, so its address tells its place.
+    fn json_value(&mut self, part: &str, text: &str, path: &str) -> Result<Value, String> {
+        let offset = |slice: &str| slice.as_ptr() as usize - text.as_ptr() as usize;
+        let place_of = |slice: &str| offset(slice)..offset(slice) + slice.len();
+        let broken = |document: &Self, e: &serde_json::Error| document.syntax_error(&e.to_string(), place_of(part));
+        match part.as_bytes().first() {
+            Some(b'{') => {
+                let entries: JsonEntries = serde_json::from_str(part).map_err(|e| broken(self, &e))?;
+                let mut map = Map::new();
+                for (key, raw) in entries.0 {
+                    let inner = join(path, &key);
+                    let value = place_of(raw.get());
+                    // A key with escapes in it is no slice of the text: its value marks it then.
+                    let key_place = match &key {
+                        Cow::Borrowed(key) => offset(key) - 1..offset(key) + key.len() + 1,
+                        Cow::Owned(_) => value.clone(),
+                    };
+                    let place = Place { key: key_place.clone(), value };
+                    if self.origins.insert(inner.clone(), Origin::File(place)).is_some() {
+                        return Err(self.syntax_error(&format!("duplicate key `{key}`"), key_place));
+                    }
+                    map.insert(key.into_owned(), self.json_value(raw.get(), text, &inner)?);
+                }
+                Ok(Value::Object(map))
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(part).map_err(|e| broken(self, &e))?;
+                let mut list = Vec::new();
+                for (i, raw) in items.into_iter().enumerate() {
+                    let inner = format!("{path}[{i}]");
+                    let place = Place { key: place_of(raw.get()), value: place_of(raw.get()) };
+                    self.origins.insert(inner.clone(), Origin::File(place));
+                    list.push(self.json_value(raw.get(), text, &inner)?);
+                }
+                Ok(Value::Array(list))
+            }
+            _ => serde_json::from_str(part).map_err(|e| broken(self, &e)),
+        }
+    }
+
+    /// Applies one `key.path=value`. The value is read as TOML, and as plain text where it is none.
+    fn set(&mut self, set: &str) -> Result<(), String> {
+        let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
+        let Some((path, text)) = set.split_once('=') else {
+            return Err(wrong("expected `key.path=value`") + "\n\nhint: such as `--set train.lr=0.01`");
+        };
+        let path = path.trim();
+        if path.is_empty() || path.split('.').any(str::is_empty) {
+            return Err(wrong("the key before `=` is not a path such as `train.lr`"));
+        }
+        let value = toml::from_str::<toml::Table>(&format!("value = {}", text.trim()))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .map_or_else(|| Ok(Value::String(text.to_owned())), serde_json::to_value)
+            .map_err(|e| wrong(&e.to_string()))?;
+        let inside = |key: &str| key == path || key.starts_with(&format!("{path}.")) || key.starts_with(&format!("{path}["));
+        self.origins.retain(|key, _| !inside(key));
+        self.mark(path, &value, set);
+        let mut here = &mut self.root;
+        let mut parts: Vec<&str> = path.split('.').collect();
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            let Value::Object(map) = here else {
+                return Err(wrong(&format!("`{part}` is inside a value that is no table")));
+            };
+            here = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
+        }
+        let Value::Object(map) = here else {
+            return Err(wrong(&format!("`{last}` is inside a value that is no table")));
+        };
+        map.insert(last.to_owned(), value);
+        Ok(())
+    }
+
+    fn mark(&mut self, path: &str, value: &Value, set: &str) {
+        self.origins.insert(path.to_owned(), Origin::Set(set.to_owned()));
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, inner)| self.mark(&join(path, key), inner, set)),
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(i, inner)| self.mark(&format!("{path}[{i}]"), inner, set));
+            }
+            _ => {}
+        }
+    }
+
+    /// A problem with the document as a whole.
+    pub fn problem(&self, problem: Problem) -> super::Report {
+        super::Report::new(&[problem], self)
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The members of a JSON object in order, each a slice of the text.
+struct JsonEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for JsonEntries<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A key that borrows from the text where it can; plain `Cow` would always copy.
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+        struct Members;
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = JsonEntries<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut entries = Vec::new();
+                while let Some((Name(key), value)) = map.next_entry()? {
+                    entries.push((key, value));
+                }
+                Ok(JsonEntries(entries))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(document: &Document, path: &str) -> String {
+        match document.exact_origin(path) {
+            Some(Origin::File(place)) => {
+                let (line, column) = document.position(place.value.start);
+                format!("{line}:{column} {}", &document.text[place.value.clone()])
+            }
+            Some(Origin::Set(text)) => text.clone(),
+            None => "default".into(),
+        }
+    }
+
+    #[test]
+    fn toml_and_json_give_the_same_values_with_their_places() {
+        let toml = Document::parse("a.toml", "n = 1\n[t]\nx = [0.5, \"y\"]\n", &[]).unwrap();
+        let json = Document::parse("a.json", "{\"n\": 1,\n \"t\": {\"x\": [0.5, \"y\"]}}", &[]).unwrap();
+        assert_eq!(toml.root, json.root);
+        assert_eq!((at(&toml, "t.x[1]"), at(&json, "t.x[1]")), ("3:11 \"y\"".into(), "2:19 \"y\"".into()));
+    }
+
+    #[test]
+    fn a_set_replaces_a_value_and_becomes_its_origin() {
+        let sets = ["train.lr=0.1".to_owned(), "name=b c".to_owned(), "new.deep.key={a=[1]}".to_owned()];
+        let document = Document::parse("a.toml", "name = \"a\"\n[train]\nlr = 1", &sets).unwrap();
+        assert_eq!(document.root["train"]["lr"], 0.1);
+        assert_eq!(document.root["name"], "b c");
+        assert_eq!(document.root["new"]["deep"]["key"]["a"][0], 1);
+        assert_eq!(at(&document, "train.lr"), "train.lr=0.1");
+        assert_eq!(at(&document, "new.deep.key.a[0]"), sets[2]);
+        assert!(Document::parse("a.toml", "a = 1", &["a.b=1".to_owned()]).unwrap_err().contains("--set a.b=1"));
+    }
+
+    #[test]
+    fn mistakes_of_syntax_have_a_place() {
+        assert!(Document::parse("a.toml", "a = 1\nb = = 2", &[]).unwrap_err().contains("--> a.toml:2:"));
+        assert!(Document::parse("a.json", "{\"a\": 1,\n \"b\" 2}", &[]).unwrap_err().contains("--> a.json:2:"));
+        assert!(Document::parse("a.json", "{\"a\": 1, \"a\": 2}", &[]).unwrap_err().contains("duplicate key `a`"));
+        assert!(Document::parse("a.toml", "a = nan", &[]).unwrap_err().contains("not a finite number"));
+    }
+}

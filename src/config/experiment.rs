@@ -1,0 +1,426 @@
+//! The experiment as a person writes it. Field names are the keys of the file; doc comments are their documentation.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Names the run's folder and the `experiment` column; small letters, digits, `_` and `-`.
+    pub name: String,
+    /// Seed of every random stream.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Independent repetitions of the whole experiment, each with its own initial weights and data order.
+    #[serde(default = "one")]
+    pub replicates: u32,
+    /// Prunings; round 0 is the dense network.
+    pub rounds: u32,
+    /// What is learned from.
+    pub data: Data,
+    /// What learns.
+    pub network: Network,
+    /// How one network is trained.
+    pub train: Train,
+    /// What each round cuts.
+    #[serde(default)]
+    pub prune: Prune,
+    /// What is compared, by name; each is one mask rule with one rule for the weights.
+    #[serde(default)]
+    pub arms: Arms,
+    /// How the work is done; changes no number but by `device` and `engine`.
+    #[serde(default)]
+    pub run: Run,
+}
+
+/// What is learned from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The data set.
+    pub dataset: DatasetName,
+    /// Folder of the data sets; `--data-dir` beats it, `LTH_DATA_DIR` and `data` stand behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Images held out of the training set; the early stop is found on them.
+    #[serde(default = "five_thousand")]
+    pub validation: u32,
+    /// How pixels become inputs.
+    #[serde(default)]
+    pub normalize: Normalize,
+    /// Keeps this many training images (after the split, balanced over the classes; validation shrinks in proportion).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<u32>,
+    /// Keeps this many test images, balanced over the classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<u32>,
+    /// With `strokes`: images to draw for training and validation (60,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<u32>,
+    /// With `strokes`: images to draw for the test set (10,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<u32>,
+    /// With `strokes`: seed of the drawing (1), apart from the experiment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw_seed: Option<u64>,
+}
+
+/// A data set by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatasetName {
+    /// Procedural digits, 28×28 grey; no files needed.
+    Strokes,
+    /// MNIST, 28×28 grey.
+    Mnist,
+    /// Fashion-MNIST, 28×28 grey.
+    FashionMnist,
+}
+
+/// How pixels become inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalize {
+    /// [0, 1].
+    None,
+    /// Minus the mean, over the standard deviation of the training set's pixels; fixed constants per data set.
+    #[default]
+    MeanStd,
+    /// Each image scaled to Euclidean length 1.
+    L2,
+}
+
+/// What learns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// The architecture.
+    pub architecture: Architecture,
+    /// How initial weights are drawn; biases start at 0.
+    #[serde(default)]
+    pub init: Init,
+    /// With `init = "normal"`: the standard deviation (0.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_std: Option<f64>,
+}
+
+/// An architecture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Architecture {
+    /// 784–300–100–10 with ReLU (`LeCun` et al. 1998; the paper's Lenet).
+    #[serde(rename = "lenet_300_100")]
+    Lenet300100,
+    /// A fully connected network with ReLU.
+    Mlp {
+        /// Units of each hidden layer.
+        hidden: Vec<u32>,
+    },
+}
+
+/// How initial weights are drawn. Fans are those of the layer's weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Normal, variance 2 / (`fan_in` + `fan_out`), untruncated.
+    #[default]
+    GlorotNormal,
+    /// Uniform with the variance of `glorot_normal`.
+    GlorotUniform,
+    /// Normal, variance 2 / `fan_in`.
+    KaimingNormal,
+    /// Uniform with the variance of `kaiming_normal`.
+    KaimingUniform,
+    /// Normal with standard deviation `init_std`.
+    Normal,
+}
+
+/// How one network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    /// Optimizer steps of each training.
+    pub iterations: u64,
+    /// Images a step.
+    pub batch_size: u32,
+    /// Steps between evaluations; the last step is always evaluated.
+    #[serde(default = "hundred")]
+    pub evaluate_every: u64,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// Learning rate.
+    pub lr: f64,
+    /// With `adam`: decay of the first and second moment ([0.9, 0.999]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub betas: Option<[f64; 2]>,
+    /// With `adam`: added to the denominator (1e-8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eps: Option<f64>,
+    /// With `sgd`: momentum (0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// With `sgd` and momentum: Nesterov's form (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<bool>,
+    /// Weight decay, added to the gradient (L2); on weights and biases, as in PyTorch.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Whether the last, smaller batch of an epoch is dropped.
+    #[serde(default = "yes")]
+    pub drop_last: bool,
+    /// Type of the arithmetic; results are kept in float32 either way.
+    #[serde(default)]
+    pub dtype: Dtype,
+}
+
+/// An optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Adam (Kingma & Ba, arXiv 1412.6980).
+    Adam,
+    /// Stochastic gradient descent, with momentum if asked for.
+    Sgd,
+}
+
+/// A floating-point type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// 32 bits.
+    #[default]
+    Float32,
+    /// 64 bits.
+    Float64,
+}
+
+/// What each round cuts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prune {
+    /// What makes a weight worth keeping.
+    #[serde(default)]
+    pub criterion: Criterion,
+    /// Whether weights compete within their layer or across the network.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Fraction of the remaining weights that a round cuts.
+    #[serde(default)]
+    pub rate: Rate,
+    /// Layers (`linear2`) or kinds (`output`) that are not pruned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+/// What makes a weight worth keeping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criterion {
+    /// Its magnitude at the end of training.
+    #[default]
+    Magnitude,
+}
+
+/// Where weights compete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Within their layer.
+    #[default]
+    Layerwise,
+    /// Across all layers that are not excluded.
+    Global,
+}
+
+/// Fractions of the remaining weights that a round cuts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// With scope `global`: of all included weights together (0.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<f64>,
+    /// Of linear layers (0.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linear: Option<f64>,
+    /// Of the output layer (half of `linear`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<f64>,
+    /// Of single layers by name; beats the kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<String, f64>,
+}
+
+/// The arms in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arms(pub Vec<(String, Arm)>);
+
+/// One arm: where the mask comes from, and where the weights come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Where the mask comes from.
+    pub mask: MaskFrom,
+    /// Where the weights come from.
+    pub weights: WeightsFrom,
+    /// Draws of this arm inside a replicate.
+    #[serde(default = "one")]
+    pub repeats: u32,
+}
+
+/// Where an arm's mask comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskFrom {
+    /// All ones; such an arm has round 0 only.
+    Dense,
+    /// The arm's own previous round, pruned; round 1 prunes the dense network.
+    Iterative,
+    /// The mask of the named arm, same replicate and round.
+    Of(String),
+    /// Uniformly random, with the named arm's count in every layer.
+    Random(String),
+}
+
+/// Where an arm's weights come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsFrom {
+    /// The replicate's initial weights θ₀.
+    Rewind,
+    /// A fresh draw from the distribution of θ₀.
+    Reinit,
+}
+
+/// How the work is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The device.
+    #[serde(default)]
+    pub device: Device,
+    /// Trainings at a time: a number, or `auto` for one per core.
+    #[serde(default)]
+    pub workers: Workers,
+    /// The trainer.
+    #[serde(default)]
+    pub engine: Engine,
+}
+
+/// A device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// The processor; this version knows no other.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+/// A trainer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// The dense trainer; this version has no other.
+    #[default]
+    Auto,
+    /// `LibTorch`, all weights stored, the mask applied.
+    Dense,
+}
+
+/// A number of workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// One per core.
+    #[default]
+    Auto,
+    /// So many.
+    Count(u32),
+}
+
+fn one<T: From<u8>>() -> T {
+    T::from(1)
+}
+
+fn hundred() -> u64 {
+    100
+}
+
+fn five_thousand() -> u32 {
+    5000
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Serialize for Workers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Count(n) => serializer.serialize_u32(*n),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl Visitor<'_> for Words {
+            type Value = Workers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`auto` or a whole number from 1")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<Workers, E> {
+                let wrong = || E::invalid_value(serde::de::Unexpected::Unsigned(n), &self);
+                u32::try_from(n).ok().filter(|&n| n > 0).map(Workers::Count).ok_or_else(wrong)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Workers, E> {
+                let wrong = || E::invalid_value(serde::de::Unexpected::Str(word), &self);
+                (word == "auto").then_some(Workers::Auto).ok_or_else(wrong)
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+impl Serialize for Arms {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, arm) in &self.0 {
+            map.serialize_entry(name, arm)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Arms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Arms;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of arms")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Arms, M::Error> {
+                let mut arms = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    arms.push(entry);
+                }
+                Ok(Arms(arms))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}

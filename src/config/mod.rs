@@ -1,0 +1,18 @@
+//! Text in, [`Experiment`] out: TOML or JSON with `--set` on top, every mistake with its place. Plain data; what the
+//! values mean is decided in the rooms that use them.
+
+mod document;
+mod experiment;
+mod problem;
+mod read;
+mod resolved;
+mod rules;
+
+pub use document::{Document, Origin};
+pub use experiment::{
+    Architecture, Arm, Arms, Criterion, Data, DatasetName, Device, Dtype, Engine, Experiment, Init, MaskFrom, Network,
+    Normalize, Optimizer, Prune, Rate, Run, Scope, Train, WeightsFrom, Workers,
+};
+pub use problem::{Problem, Report};
+pub use read::read;
+pub use resolved::to_toml;

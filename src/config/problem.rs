@@ -1,0 +1,121 @@
+//! A mistake in a configuration, and how it is shown: what, where, what instead.
+
+use std::fmt::Write as _;
+
+use super::document::{Document, Origin};
+
+/// A mistake, by the key it sits at. Rooms above this one report theirs the same way and get the same caret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key's path, such as `train.lr`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong: a fragment in lower case.
+    pub message: String,
+    /// What to do instead.
+    pub hint: Option<String>,
+    /// Whether the key itself is wrong, rather than its value.
+    pub at_key: bool,
+}
+
+impl Problem {
+    /// The value at `key` is wrong.
+    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into(), hint: None, at_key: false }
+    }
+
+    /// With what to do instead.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The key itself is wrong.
+    #[must_use]
+    pub fn about_the_key(mut self) -> Self {
+        self.at_key = true;
+        self
+    }
+}
+
+/// Every problem of one configuration, as text for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Report(String);
+
+impl Report {
+    /// All problems, each with its place in `document`.
+    pub fn new(problems: &[Problem], document: &Document) -> Self {
+        let shown: Vec<String> = problems.iter().map(|problem| show(problem, document)).collect();
+        Self(shown.join("\n\n"))
+    }
+}
+
+fn show(problem: &Problem, document: &Document) -> String {
+    let mut text = format!("error: {}", problem.message);
+    match document.origin(&problem.key) {
+        Some(Origin::Set(flag)) => {
+            let _ = write!(text, "\n  --> --set {flag}");
+        }
+        Some(Origin::File(place)) => {
+            let span = if problem.at_key { &place.key } else { &place.value };
+            text.push_str(&snippet(document, span.start, span.end));
+        }
+        None => {
+            let _ = write!(text, "\n  --> {}", document.name);
+        }
+    }
+    if let Some(hint) = &problem.hint {
+        let _ = write!(text, "\n\nhint: {hint}");
+    }
+    text
+}
+
+/// `file:line:column`, the line, and carets under the part that is wrong (under its first line if it has several).
+pub(super) fn snippet(document: &Document, start: usize, end: usize) -> String {
+    let (line, column) = document.position(start);
+    let source = document.text.lines().nth(line - 1).unwrap_or_default();
+    let before: String = source.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let marked = document.text.get(start..end).unwrap_or_default().lines().next().unwrap_or_default();
+    let carets = "^".repeat(marked.chars().count().max(1));
+    let gutter = " ".repeat(line.to_string().len());
+    format!(
+        "\n {gutter}--> {}:{line}:{column}\n {gutter} |\n {line} | {source}\n {gutter} | {before}{carets}",
+        document.name
+    )
+}
+
+/// The candidate nearest to `word`, if it is near enough to be a slip of the hand.
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    let nearest = candidates.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
+    (nearest.0 <= allowed).then_some(nearest.1)
+}
+
+/// Levenshtein's distance, over characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name() {
+        assert_eq!(nearest("batchsize", &["lr", "batch_size", "iterations"]), Some("batch_size"));
+        assert_eq!(nearest("xyz", &["lr", "batch_size"]), None);
+        assert_eq!((distance("kitten", "sitting"), distance("", "ab")), (3, 2));
+    }
+}

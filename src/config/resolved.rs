@@ -1,0 +1,78 @@
+//! The experiment written out: every value that can change a number, and where it came from.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::document::{Document, Origin};
+use super::experiment::Experiment;
+
+/// The resolved experiment as TOML, the origin of each value behind it. Paths and workers are left out: they change
+/// no number, and the text must not depend on the machine.
+pub fn to_toml(experiment: &Experiment, engine: &str, device: &str, document: &Document) -> String {
+    let mut value = serde_json::to_value(experiment).unwrap_or_default();
+    if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {
+        data.shift_remove("dir");
+    }
+    value["run"] = serde_json::json!({ "device": device, "engine": engine });
+    let mut text = String::from("# Every value that can change a number, and where it came from.\n");
+    table(&value, "", document, &mut text);
+    text
+}
+
+/// Values first, then tables, as TOML wants it.
+fn table(value: &Value, path: &str, document: &Document, text: &mut String) {
+    let Value::Object(map) = value else { return };
+    for (key, value) in map.iter().filter(|(_, value)| !is_section(value)) {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        text.push_str(&format!("{key} = {}  # {}\n", inline(value), origin(&path, document)));
+    }
+    for (key, value) in map.iter().filter(|(_, value)| is_section(value)) {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        if value.as_object().is_some_and(|map| map.values().any(|value| !is_section(value))) {
+            text.push_str(&format!("\n[{path}]\n"));
+        }
+        table(value, &path, document, text);
+    }
+}
+
+fn is_section(value: &Value) -> bool {
+    value.is_object()
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        // JSON's strings and numbers are TOML's too.
+        other => other.to_string(),
+    }
+}
+
+fn origin(path: &str, document: &Document) -> String {
+    let file = Path::new(&document.name).file_name().unwrap_or_default().to_string_lossy();
+    match document.exact_origin(path) {
+        Some(Origin::File(place)) => format!("{file}:{}", document.position(place.value.start).0),
+        Some(Origin::Set(set)) => format!("--set {}", set.replace(['\n', '\r'], " ")),
+        None => "default".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_as_the_same_experiment() {
+        let text = include_str!("../../configs/smoke.toml");
+        let sets = ["train.lr=0.5".to_owned(), "prune.rate={linear=0.3,layers={linear2=0.4}}".to_owned()];
+        let document = Document::parse("configs/smoke.toml", text, &sets).unwrap();
+        let experiment = super::super::read(&document).unwrap();
+        let written = to_toml(&experiment, "dense", "cpu", &document);
+        assert!(written.contains("lr = 0.5  # --set train.lr=0.5\n"), "{written}");
+        assert!(written.contains("  # smoke.toml:"), "{written}");
+        assert!(written.contains("weight_decay = 0.0  # default\n"), "{written}");
+        let again = super::super::read(&Document::parse("resolved.toml", &written, &[]).unwrap()).unwrap();
+        assert_eq!(again.prune, experiment.prune);
+        assert_eq!((again.train, again.arms, again.network), (experiment.train, experiment.arms, experiment.network));
+    }
+}

@@ -1,0 +1,115 @@
+//! A data set in memory, shared by all workers. Knows no file.
+
+use crate::config::Normalize;
+
+/// A part of a data set that networks are evaluated on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// The first images of the training set, as many as the validation set has.
+    Train,
+    /// Held out of the training set; the early stop is found on it.
+    Validation,
+    /// The test set.
+    Test,
+}
+
+impl Split {
+    /// All of them, in the order they are reported.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+}
+
+/// Images and labels, and who is in which part.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// One byte a pixel, image after image: first those of the training files, then those of the test files.
+    pub images: Vec<u8>,
+    /// The class of each image.
+    pub labels: Vec<u8>,
+    /// The training images by index, in the order of the split.
+    pub train: Vec<u32>,
+    /// The validation images.
+    pub validation: Vec<u32>,
+    /// The test images.
+    pub test: Vec<u32>,
+    /// How a byte becomes an input.
+    pub inputs: Inputs,
+}
+
+/// How a byte becomes an input: `byte · scale + offset`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inputs {
+    /// The same for every image.
+    Affine {
+        /// Factor.
+        scale: f64,
+        /// Summand.
+        offset: f64,
+    },
+    /// A factor for each image.
+    PerImage(Vec<f64>),
+}
+
+impl Inputs {
+    /// The inputs that `normalize` asks for; `mean` and `std` are of the pixels in [0, 1].
+    pub fn new(normalize: Normalize, (mean, std): (f64, f64), images: &[u8], pixels: usize) -> Self {
+        match normalize {
+            Normalize::None => Self::Affine { scale: 1.0 / 255.0, offset: 0.0 },
+            Normalize::MeanStd => Self::Affine { scale: 1.0 / (255.0 * std), offset: -mean / std },
+            Normalize::L2 => Self::PerImage(images.chunks_exact(pixels).map(inverse_length).collect()),
+        }
+    }
+
+    /// Scale and offset of one image.
+    pub fn of(&self, image: u32) -> (f64, f64) {
+        match self {
+            Self::Affine { scale, offset } => (*scale, *offset),
+            Self::PerImage(scales) => (scales[image as usize], 0.0),
+        }
+    }
+}
+
+/// 1 / the Euclidean length of the bytes; 0 for a black image, which stays black.
+fn inverse_length(image: &[u8]) -> f64 {
+    let square: u64 = image.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum();
+    if square == 0 { 0.0 } else { 1.0 / (square as f64).sqrt() }
+}
+
+impl Dataset {
+    /// Pixels of one image.
+    pub fn pixels(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The bytes of one image.
+    pub fn image(&self, index: u32) -> &[u8] {
+        let pixels = self.pixels();
+        &self.images[index as usize * pixels..][..pixels]
+    }
+
+    /// The images of a part.
+    pub fn part(&self, split: Split) -> &[u32] {
+        match split {
+            Split::Train => &self.train[..self.train.len().min(self.validation.len())],
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_by_hand() {
+        let images = [3, 4, 0, 0, 0, 0];
+        let l2 = Inputs::new(Normalize::L2, (0.5, 0.25), &images, 3);
+        assert_eq!((l2.of(0), l2.of(1)), ((0.2, 0.0), (0.0, 0.0)));
+        let (scale, offset) = Inputs::new(Normalize::MeanStd, (0.5, 0.25), &images, 3).of(0);
+        assert!((255.0 * scale + offset - 2.0).abs() < 1e-12 && offset == -2.0);
+    }
+}

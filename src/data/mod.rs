@@ -1,0 +1,12 @@
+//! What is learned from: images as bytes, split and verified. Knows no tensor.
+
+mod dataset;
+mod idx;
+mod known;
+mod load;
+mod split;
+mod strokes;
+
+pub use dataset::{Dataset, Split};
+pub use known::Source;
+pub use load::load;

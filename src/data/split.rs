@@ -1,0 +1,83 @@
+//! Who is in which part of a data set: a pure function of labels, sizes and seed.
+
+use crate::base::random::{Purpose, Stream};
+
+/// The parts by image index.
+pub(super) struct Parts {
+    pub(super) train: Vec<u32>,
+    pub(super) validation: Vec<u32>,
+    pub(super) test: Vec<u32>,
+}
+
+/// Splits images `0..train_files` into validation and training by the stream `split` (one split per experiment), then
+/// cuts the parts down to `sizes` (training, validation, test), balanced over the classes.
+pub(super) fn split(
+    labels: &[u8],
+    train_files: u32,
+    classes: usize,
+    validation: u32,
+    sizes: (u32, u32, u32),
+    seed: u64,
+) -> Parts {
+    let order = Stream::of_replicate(seed, 0, Purpose::Split).generator(0).permutation(train_files);
+    let (validation, train) = order.split_at(validation as usize);
+    let test: Vec<u32> = (train_files..labels.len() as u32).collect();
+    Parts {
+        train: balanced(train, labels, classes, sizes.0),
+        validation: balanced(validation, labels, classes, sizes.1),
+        test: balanced(&test, labels, classes, sizes.2),
+    }
+}
+
+/// The first `limit` images of `part` in its order, taking from each class as evenly as its numbers allow.
+fn balanced(part: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32> {
+    let limit = limit as usize;
+    if limit >= part.len() {
+        return part.to_vec();
+    }
+    let mut available = vec![0_usize; classes];
+    part.iter().for_each(|&image| available[usize::from(labels[image as usize])] += 1);
+    let mut quota = vec![0_usize; classes];
+    let mut left = limit;
+    while left > 0 {
+        // One each in turn: a class that has run out leaves its share to the others.
+        for class in 0..classes {
+            if left > 0 && quota[class] < available[class] {
+                quota[class] += 1;
+                left -= 1;
+            }
+        }
+    }
+    let mut chosen = Vec::with_capacity(limit);
+    for &image in part {
+        let quota = &mut quota[usize::from(labels[image as usize])];
+        if *quota > 0 {
+            *quota -= 1;
+            chosen.push(image);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_overlap_and_keep_their_sizes() {
+        let labels: Vec<u8> = (0..120).map(|i| (i % 10) as u8).collect();
+        let parts = split(&labels, 100, 10, 30, (70, 30, 20), 1);
+        let mut all = [parts.train.clone(), parts.validation.clone(), parts.test.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..120).collect::<Vec<u32>>());
+        assert!(parts.test.iter().all(|&i| i >= 100));
+        assert_ne!(split(&labels, 100, 10, 30, (70, 30, 20), 2).validation, parts.validation);
+    }
+
+    #[test]
+    fn a_limit_takes_evenly_from_the_classes_and_keeps_the_order() {
+        let labels = [0, 0, 0, 0, 1, 1, 2];
+        assert_eq!(balanced(&[6, 5, 4, 3, 2, 1, 0], &labels, 3, 5), [6, 5, 4, 3, 2]);
+        assert_eq!(balanced(&[0, 1, 2, 3], &labels, 3, 2), [0, 1], "classes without images leave their share");
+    }
+}

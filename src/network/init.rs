@@ -1,0 +1,68 @@
+//! Initial weights: drawn on the host, the same on every device.
+
+use super::layer::Network;
+use crate::base::random::Generator;
+use crate::base::state::{NamedTensor, State};
+use crate::config::Init;
+
+/// Draws θ₀: weights by `init` in the order of the layers, biases 0. `std` is for [`Init::Normal`].
+pub fn draw(network: &Network, init: Init, std: Option<f64>, generator: &mut Generator) -> State {
+    let tensors = network.parameters().into_iter().map(|parameter| {
+        let values = match parameter.shape[..] {
+            [outputs, inputs] => {
+                let (deviation, uniform) = spread(init, std, inputs as f64, outputs as f64);
+                // A uniform number on ±a has standard deviation a/√3.
+                let bound = deviation * 3_f64.sqrt();
+                let mut one = || {
+                    if uniform { (2.0 * generator.unit() - 1.0) * bound } else { generator.normal() * deviation }
+                };
+                (0..parameter.len()).map(|_| one() as f32).collect()
+            }
+            _ => vec![0.0; parameter.len()],
+        };
+        NamedTensor { name: parameter.name, shape: parameter.shape, values }
+    });
+    State(tensors.collect())
+}
+
+/// Standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
+fn spread(init: Init, std: Option<f64>, fan_in: f64, fan_out: f64) -> (f64, bool) {
+    let glorot = (2.0 / (fan_in + fan_out)).sqrt();
+    let kaiming = (2.0 / fan_in).sqrt();
+    match init {
+        Init::GlorotNormal => (glorot, false),
+        Init::GlorotUniform => (glorot, true),
+        Init::KaimingNormal => (kaiming, false),
+        Init::KaimingUniform => (kaiming, true),
+        Init::Normal => (std.unwrap_or(0.1), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::{Purpose, Stream};
+    use crate::config::Architecture;
+
+    #[test]
+    fn each_init_has_its_spread() {
+        let network = super::super::build(&Architecture::Mlp { hidden: vec![400] }, [1, 10, 10], 10);
+        let cases = [
+            (Init::GlorotNormal, 2.0 / 500.0, None),
+            (Init::GlorotUniform, 2.0 / 500.0, Some((6.0_f64 / 500.0).sqrt())),
+            (Init::KaimingNormal, 2.0 / 100.0, None),
+            (Init::KaimingUniform, 2.0 / 100.0, Some((6.0_f64 / 100.0).sqrt())),
+            (Init::Normal, 0.25, None),
+        ];
+        for (init, variance, bound) in cases {
+            let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
+            let state = draw(&network, init, Some(0.5), &mut generator);
+            let values = &state.get("linear1.weight").unwrap().values;
+            let square = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64;
+            assert!((square / variance - 1.0).abs() < 0.03, "{init:?}: {square} instead of {variance}");
+            let largest = values.iter().fold(0.0_f64, |a, v| a.max(f64::from(v.abs())));
+            assert!(bound.is_none_or(|bound| largest <= bound && largest > 0.99 * bound), "{init:?}: {largest}");
+            assert!(state.get("linear1.bias").unwrap().values.iter().all(|&b| b == 0.0));
+        }
+    }
+}

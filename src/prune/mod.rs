@@ -1,0 +1,9 @@
+//! What is cut: criterion, scope, rate and exact selection, as pure functions of host values. Knows no experiment.
+
+mod criterion;
+mod random;
+mod rule;
+mod select;
+
+pub use random::random_mask;
+pub use rule::{Counts, Pruning};

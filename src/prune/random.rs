@@ -1,0 +1,34 @@
+//! Masks without a reason: the control for what a criterion finds.
+
+use crate::base::mask::{LayerMask, Mask};
+use crate::base::random::Generator;
+
+/// A uniformly random mask with as many weights in every layer as `like` keeps there.
+pub fn random_mask(like: &Mask, generator: &mut Generator) -> Mask {
+    let layers = like.0.iter().map(|layer| {
+        let mut kept = vec![false; layer.kept.len()];
+        let order = generator.permutation(kept.len() as u32);
+        order[..layer.count() as usize].iter().for_each(|&i| kept[i as usize] = true);
+        LayerMask { kept, ..layer.clone() }
+    });
+    Mask(layers.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::{Purpose, Stream};
+
+    #[test]
+    fn every_layer_keeps_its_count() {
+        let layer = |n, kept| LayerMask {
+            name: format!("l{n}"),
+            shape: vec![n],
+            kept: (0..n).map(|i| i < kept).collect(),
+        };
+        let like = Mask(vec![layer(100, 30), layer(10, 0), layer(10, 10)]);
+        let drawn = random_mask(&like, &mut Stream::of_replicate(1, 1, Purpose::Mask).generator(0));
+        assert_eq!(drawn.counts(), [30, 0, 10]);
+        assert_ne!(drawn, like);
+    }
+}

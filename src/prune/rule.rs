@@ -1,0 +1,212 @@
+//! One round of pruning: which layers compete, and how many weights go. Knows no training.
+
+use super::criterion::scores;
+use super::select::{cut, cut_least};
+use crate::base::mask::Mask;
+use crate::base::state::State;
+use crate::config::{self, Criterion, Problem, Rate, Scope};
+use crate::network::{Kind, Network, Weight};
+
+/// How every round of an experiment prunes, resolved against the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pruning {
+    criterion: Criterion,
+    rates: Rates,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Rates {
+    /// One rate per weight tensor; 0 where it is not pruned.
+    Layerwise(Vec<f64>),
+    /// One rate over all tensors for which the flag stands.
+    Global { rate: f64, included: Vec<bool> },
+}
+
+/// How many weights a round leaves, as far as that is known before anything is trained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Over the whole network.
+    pub kept: u64,
+    /// Per layer, where layers do not compete.
+    pub layers: Option<Vec<u64>>,
+}
+
+impl Pruning {
+    /// Finds every layer's rate.
+    ///
+    /// # Errors
+    /// Names that fit no layer or kind.
+    pub fn new(prune: &config::Prune, network: &Network) -> Result<Self, Vec<Problem>> {
+        let weights = network.weights();
+        let problems = unknown_names(prune, &weights);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let included: Vec<bool> = weights
+            .iter()
+            .map(|weight| !prune.exclude.iter().any(|name| *name == weight.layer || *name == weight.kind.word()))
+            .collect();
+        let rates = match prune.scope {
+            Scope::Layerwise => {
+                let rate = |(weight, &included): (&Weight, &bool)| if included { rate(&prune.rate, weight) } else { 0.0 };
+                Rates::Layerwise(weights.iter().zip(&included).map(rate).collect())
+            }
+            Scope::Global => Rates::Global { rate: prune.rate.all.unwrap_or(0.0), included },
+        };
+        Ok(Self { criterion: prune.criterion, rates })
+    }
+
+    /// What a round leaves of `before`; `all` has the size of every layer.
+    pub fn next(&self, before: &Counts, all: &[u64]) -> Counts {
+        match &self.rates {
+            Rates::Layerwise(rates) => {
+                let counts = before.layers.as_deref().unwrap_or(all);
+                let layers: Vec<u64> = counts.iter().zip(rates).map(|(&n, &rate)| n - cut(rate, n)).collect();
+                Counts { kept: layers.iter().sum(), layers: Some(layers) }
+            }
+            Rates::Global { rate, included } => {
+                let fixed: u64 = all.iter().zip(included).filter(|(_, included)| !**included).map(|(n, _)| n).sum();
+                Counts { kept: before.kept - cut(*rate, before.kept - fixed), layers: None }
+            }
+        }
+    }
+
+    /// The next mask of a chain: the least weights of `trained` that `mask` keeps are cut.
+    ///
+    /// # Errors
+    /// Names the weight that `trained` lacks.
+    pub fn apply(&self, mask: &Mask, trained: &State) -> Result<Mask, String> {
+        let mut next = mask.clone();
+        let mut all_scores = Vec::new();
+        for layer in &mask.0 {
+            let tensor = trained.get(&layer.name).ok_or_else(|| format!("no weight `{}`", layer.name))?;
+            all_scores.push(scores(self.criterion, &tensor.values));
+        }
+        match &self.rates {
+            Rates::Layerwise(rates) => {
+                for ((layer, scores), &rate) in next.0.iter_mut().zip(&all_scores).zip(rates) {
+                    let count = cut(rate, layer.count());
+                    cut_least(scores, &mut layer.kept, count);
+                }
+            }
+            Rates::Global { rate, included } => {
+                let chosen = |i: &usize| included[*i];
+                let indices: Vec<usize> = (0..next.0.len()).filter(chosen).collect();
+                let mut kept: Vec<bool> = indices.iter().flat_map(|&i| next.0[i].kept.clone()).collect();
+                let scores: Vec<f32> = indices.iter().flat_map(|&i| all_scores[i].clone()).collect();
+                let remaining = kept.iter().filter(|&&kept| kept).count() as u64;
+                cut_least(&scores, &mut kept, cut(*rate, remaining));
+                let mut rest = kept.as_slice();
+                for i in indices {
+                    let (head, tail) = rest.split_at(next.0[i].kept.len());
+                    next.0[i].kept.copy_from_slice(head);
+                    rest = tail;
+                }
+            }
+        }
+        Ok(next)
+    }
+}
+
+/// A layer's own rate beats that of its kind; the output layer has half the linear rate where none is given.
+fn rate(rate: &Rate, weight: &Weight) -> f64 {
+    let linear = rate.linear.unwrap_or(0.0);
+    rate.layers.get(&weight.layer).copied().unwrap_or(match weight.kind {
+        Kind::Linear => linear,
+        Kind::Output => rate.output.unwrap_or(linear / 2.0),
+    })
+}
+
+fn unknown_names(prune: &config::Prune, weights: &[Weight]) -> Vec<Problem> {
+    let layers: Vec<&str> = weights.iter().map(|weight| weight.layer.as_str()).collect();
+    let mut names = layers.clone();
+    names.extend([Kind::Linear.word(), Kind::Output.word()]);
+    names.sort_unstable();
+    names.dedup();
+    let rates = prune.rate.layers.keys().filter(|name| !layers.contains(&name.as_str())).map(|name| {
+        let message = format!("the network has no layer `{name}`");
+        Problem::new(format!("prune.rate.layers.{name}"), message)
+            .hint(format!("its layers: {}", layers.join(", ")))
+            .about_the_key()
+    });
+    let excluded = prune.exclude.iter().enumerate().filter(|(_, name)| !names.contains(&name.as_str())).map(|(i, name)| {
+        let message = format!("the network has no layer or kind `{name}`");
+        Problem::new(format!("prune.exclude[{i}]"), message).hint(format!("one of: {}", names.join(", ")))
+    });
+    rates.chain(excluded).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::mask::LayerMask;
+    use crate::base::state::NamedTensor;
+    use crate::config::Architecture;
+    use crate::network::build;
+
+    fn lenet() -> Network {
+        build(&Architecture::Lenet300100, [1, 28, 28], 10)
+    }
+
+    fn paper() -> config::Prune {
+        let rate = Rate { linear: Some(0.2), output: Some(0.1), ..Rate::default() };
+        config::Prune { rate, ..config::Prune::default() }
+    }
+
+    #[test]
+    fn the_papers_schedule_for_lenet() {
+        // PAPER.md A.4: percent of all weights remaining after each round, layer-wise, 20 % and 10 %.
+        let paper_percent = [
+            80.04, 64.06, 51.28, 41.05, 32.87, 26.32, 21.07, 16.88, 13.52, 10.83, 8.68, 6.95, 5.57, 4.47, 3.58, 2.87,
+        ];
+        let pruning = Pruning::new(&paper(), &lenet()).unwrap();
+        let all = [235_200, 30_000, 1_000];
+        let mut counts = Counts { kept: 266_200, layers: Some(all.to_vec()) };
+        let mut kept = Vec::new();
+        for percent in paper_percent {
+            counts = pruning.next(&counts, &all);
+            kept.push(counts.kept);
+            assert!((counts.kept as f64 / 2662.0 - percent).abs() < 0.005, "{percent} {}", counts.kept);
+        }
+        assert_eq!(kept[..2], [213_060, 170_538]);
+    }
+
+    fn tiny() -> (Mask, State) {
+        let layer = |name: &str, n| LayerMask { name: name.into(), shape: vec![n], kept: vec![true; n] };
+        let tensor = |name: &str, values: &[f32]| NamedTensor {
+            name: name.into(),
+            shape: vec![values.len()],
+            values: values.to_vec(),
+        };
+        let state = State(vec![tensor("a", &[0.1, -0.2, 0.3, -0.4]), tensor("b", &[0.01, 5.0]), tensor("c", &[0.0])]);
+        (Mask(vec![layer("a", 4), layer("b", 2), layer("c", 1)]), state)
+    }
+
+    #[test]
+    fn layers_prune_apart_or_together() {
+        let (mask, state) = tiny();
+        let apart = Pruning { criterion: Criterion::Magnitude, rates: Rates::Layerwise(vec![0.5, 0.5, 0.0]) };
+        assert_eq!(apart.apply(&mask, &state).unwrap().counts(), [2, 1, 1]);
+        let included = vec![true, true, false];
+        let together = Pruning { criterion: Criterion::Magnitude, rates: Rates::Global { rate: 0.5, included } };
+        let pruned = together.apply(&mask, &state).unwrap();
+        assert_eq!(pruned.0[0].kept, [false, false, true, true]);
+        assert_eq!((pruned.0[1].kept.clone(), pruned.0[2].kept.clone()), (vec![false, true], vec![true]));
+        let planned = together.next(&Counts { kept: 7, layers: None }, &[4, 2, 1]);
+        assert_eq!(planned.kept, pruned.kept());
+        assert!(apart.apply(&mask, &State::default()).unwrap_err().contains("`a`"));
+    }
+
+    #[test]
+    fn a_layers_rate_beats_its_kind_and_excluded_layers_stay() {
+        let mut prune = paper();
+        prune.rate.layers.insert("linear2".into(), 0.5);
+        prune.exclude = vec!["output".into()];
+        let pruning = Pruning::new(&prune, &lenet()).unwrap();
+        assert_eq!(pruning.rates, Rates::Layerwise(vec![0.2, 0.5, 0.0]));
+        prune.exclude = vec!["shortcut".into()];
+        prune.rate.layers.insert("linear3".into(), 0.5);
+        let keys: Vec<String> = Pruning::new(&prune, &lenet()).unwrap_err().into_iter().map(|p| p.key).collect();
+        assert_eq!(keys, ["prune.rate.layers.linear3", "prune.exclude[0]"]);
+    }
+}

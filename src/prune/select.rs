@@ -1,0 +1,58 @@
+//! Exact selection: so many go, no more and no fewer. Knows no layer.
+
+/// How many of `remaining` weights a `rate` cuts: rounded to the nearest, halves away from zero.
+pub(super) fn cut(rate: f64, remaining: u64) -> u64 {
+    (rate * remaining as f64).round() as u64
+}
+
+/// Marks the `count` least of the kept as not kept; of equal ones the first go first.
+pub(super) fn cut_least(scores: &[f32], kept: &mut [bool], count: u64) {
+    let mut survivors: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
+    let count = (count as usize).min(survivors.len());
+    if count == 0 {
+        return;
+    }
+    survivors.select_nth_unstable_by(count - 1, |&a, &b| {
+        scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b))
+    });
+    survivors[..count].iter().for_each(|&i| kept[i as usize] = false);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn counts_round_half_away_from_zero() {
+        assert_eq!((cut(0.2, 235_200), cut(0.1, 1_000), cut(0.1, 5), cut(0.1, 4), cut(0.0, 9)), (47_040, 100, 1, 0, 0));
+    }
+
+    #[test]
+    fn ties_go_by_index_and_the_pruned_do_not_compete() {
+        let mut kept = [true, false, true, true, true];
+        cut_least(&[1.0, 0.0, 1.0, 1.0, 2.0], &mut kept, 2);
+        assert_eq!(kept, [false, false, false, true, true]);
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_so_many_go_and_none_greater_than_one_that_stays(
+            weights in prop::collection::vec((0_u8..6, any::<bool>()), 1..80), count in 0_u64..80,
+        ) {
+            let scores: Vec<f32> = weights.iter().map(|w| f32::from(w.0)).collect();
+            let before: Vec<bool> = weights.iter().map(|w| w.1).collect();
+            let mut after = before.clone();
+            cut_least(&scores, &mut after, count);
+            let alive = |kept: &[bool]| kept.iter().filter(|&&k| k).count() as u64;
+            prop_assert_eq!(alive(&after), alive(&before).saturating_sub(count));
+            prop_assert!(before.iter().zip(&after).all(|(&b, &a)| b || !a), "a mask only shrinks");
+            let gone = (0..scores.len()).filter(|&i| before[i] && !after[i]).map(|i| (scores[i], i));
+            let stays = (0..scores.len()).filter(|&i| after[i]).map(|i| (scores[i], i));
+            let most = gone.max_by(|a, b| a.partial_cmp(b).unwrap());
+            let least = stays.min_by(|a, b| a.partial_cmp(b).unwrap());
+            prop_assert!(most.zip(least).is_none_or(|(most, least)| most < least));
+        }
+    }
+}
