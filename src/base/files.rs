@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -109,16 +109,9 @@ impl Lock {
     }
 }
 
-/// The first of `<path>.old-1`, `<path>.old-2`, … for which `taken` is false.
-pub fn first_free(name: impl Fn(u32) -> PathBuf) -> (u32, PathBuf) {
-    let mut n = 1;
-    loop {
-        let path = name(n);
-        if !path.exists() {
-            return (n, path);
-        }
-        n += 1;
-    }
+/// The first number from 1 that is not taken.
+pub fn first_free(taken: impl Fn(u32) -> bool) -> u32 {
+    (1..).find(|&n| !taken(n)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ mod tests {
         // Changing a stream changes every result ever made: these must never move.
         let mut g = stream(Purpose::Init).generator(0);
         let drawn = (g.below(1000), g.unit(), g.normal(), g.permutation(5));
-        insta::assert_snapshot!(format!("{drawn:?}"), @"");
+        assert_eq!(format!("{drawn:?}"), "(694, 0.23461918765016143, 1.3456329407909455, [2, 1, 0, 4, 3])");
         assert_eq!(SplitMix::new(0).next_u64(), 0xE220_A839_7B1D_CDAF, "the published first value for seed 0");
     }
 

@@ -86,7 +86,7 @@ pub(super) fn snippet(document: &Document, start: usize, end: usize) -> String {
 }
 
 /// The candidate nearest to `word`, if it is near enough to be a slip of the hand.
-pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
     let nearest = candidates.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (nearest.0 <= allowed).then_some(nearest.1)

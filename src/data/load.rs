@@ -10,6 +10,9 @@ use super::{idx, split, strokes};
 use crate::base::env;
 use crate::config::Data;
 
+/// Pixels of an image of `strokes`.
+const PIXELS: usize = 28 * 28;
+
 /// Test images of `strokes` are drawn from here on: no training set reaches so far.
 const TEST_OFFSET: u64 = 1 << 32;
 
@@ -62,7 +65,7 @@ fn read_files(source: &Source, files: &[Pinned; 4], folder: &Path) -> Result<(Ve
 /// Draws the images of `strokes` on all cores; each is a function of its index alone, so the cores change nothing.
 fn draw(source: &Source) -> (Vec<u8>, Vec<u8>) {
     let count = source.train as usize + source.test as usize;
-    let mut images = vec![[0_u8; strokes::PIXELS]; count];
+    let mut images = vec![[0_u8; PIXELS]; count];
     let mut labels = vec![0_u8; count];
     let chunk = count.div_ceil(env::cores()).max(1);
     std::thread::scope(|scope| {

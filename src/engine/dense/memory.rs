@@ -1,0 +1,82 @@
+//! Memory that both libtorch and plain loops work on: the one place where tensor memory is seen as slices.
+#![expect(unsafe_code, reason = "libtorch hands out its memory as a raw pointer only")]
+
+use std::marker::PhantomData;
+
+use anyhow::{Result, ensure};
+use tch::{Device, Kind, Tensor};
+
+use crate::engine::element::Element;
+
+/// Values per cache line of 64 bytes, for the smaller type: what every matrix starts at.
+pub(super) const ALIGN: usize = 16;
+
+/// The libtorch name of an arithmetic type.
+pub(super) trait Typed: Element {
+    /// That name.
+    const KIND: Kind;
+}
+
+impl Typed for f32 {
+    const KIND: Kind = Kind::Float;
+}
+
+impl Typed for f64 {
+    const KIND: Kind = Kind::Double;
+}
+
+/// A flat, zeroed piece of CPU memory owned by libtorch.
+pub(super) struct Buffer<T> {
+    tensor: Tensor,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Typed> Buffer<T> {
+    /// `len` zeros.
+    pub(super) fn zeros(len: usize) -> Result<Self> {
+        // One value at least: an empty tensor has no address.
+        let tensor = Tensor::f_zeros([len.max(1) as i64], (T::KIND, Device::Cpu))?;
+        ensure!(tensor.is_contiguous() && tensor.f_kind()? == T::KIND, "libtorch gave memory of another kind");
+        Ok(Self { tensor, len, element: PhantomData })
+    }
+
+    /// A `rows` × `columns` matrix on this memory, from value `start` on: an alias, not a copy.
+    ///
+    /// Aliases are for calls into libtorch only. They must not be used while a slice of this buffer is alive; they
+    /// live in the same struct as the buffer, whose methods do one or the other.
+    pub(super) fn matrix(&self, start: usize, rows: usize, columns: usize) -> Result<Tensor> {
+        ensure!(start + rows * columns <= self.len, "a matrix beyond the end of its memory");
+        Ok(self.tensor.f_narrow(0, start as i64, (rows * columns) as i64)?.f_view([rows as i64, columns as i64])?)
+    }
+
+    /// All values.
+    pub(super) fn slice(&self) -> &[T] {
+        // SAFETY: the tensor is contiguous, on the CPU, of type T and at least `len` long (checked in `zeros`), and is
+        // neither resized nor freed while `self` lives. Nothing writes to it during the borrow: libtorch works only
+        // inside calls that `Mlp` makes between its borrows, on this thread (tensors are not Sync).
+        unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<T>(), self.len) }
+    }
+
+    /// All values, to be written.
+    pub(super) fn slice_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `slice`; the borrow is unique because `self` is.
+        unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast::<T>(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtorch_and_slices_see_the_same_memory() {
+        let mut buffer = Buffer::<f32>::zeros(6).unwrap();
+        buffer.slice_mut().copy_from_slice(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let matrix = buffer.matrix(2, 2, 2).unwrap();
+        assert_eq!(Vec::<f32>::try_from(matrix.reshape([4])).unwrap(), [2.0, 3.0, 4.0, 5.0]);
+        let _ = matrix.tr().f_mul_scalar_(10.0).unwrap();
+        assert_eq!(buffer.slice(), [0.0, 1.0, 20.0, 30.0, 40.0, 50.0]);
+        assert!(buffer.matrix(3, 2, 2).is_err());
+    }
+}

@@ -1,0 +1,348 @@
+//! Fully connected networks on the CPU: libtorch does the matrix products, plain loops do all between them.
+//!
+//! The backward pass is written out, so there is no autograd graph; all memory is taken once. A step is eight products
+//! for LeNet-300-100, and one pass each over the batch, the activations and the parameters.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use tch::Tensor;
+
+use super::memory::{ALIGN, Buffer, Typed};
+use crate::base::curve::Score;
+use crate::base::mask::Mask;
+use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::data::{Dataset, Split};
+use crate::engine::input::gather;
+use crate::engine::loss::{Sums, gradient, score};
+use crate::engine::optimizer::{Parameters, update};
+use crate::engine::trainer::{Batch, Recipe, Trainer};
+use crate::network::{Layer, Network, Parameter};
+
+/// Images per block of an evaluation: enough for full speed of the products, few enough to stay in the cache.
+const BLOCK: usize = 500;
+
+/// A linear layer and where its parameters lie in the flat buffers.
+struct Linear {
+    inputs: usize,
+    outputs: usize,
+    relu: bool,
+    bias: usize,
+    /// Wᵀ [in, out] and W [out, in].
+    w_t: Tensor,
+    w: Tensor,
+    /// ∂L/∂W [out, in].
+    g: Tensor,
+}
+
+/// Activations for up to `rows` images, and their gradients where a backward pass is wanted.
+struct Activations<T> {
+    rows: usize,
+    /// The batch [rows, pixels], then each layer's output.
+    values: Vec<Buffer<T>>,
+    values_m: Vec<Tensor>,
+    /// Gradients by each layer's output, with their transposes.
+    deltas: Vec<Buffer<T>>,
+    deltas_m: Vec<(Tensor, Tensor)>,
+}
+
+/// A fully connected network, its gradient and moments, and the data it learns from.
+pub(super) struct Mlp<T> {
+    recipe: Recipe,
+    dataset: Arc<Dataset>,
+    parameters: Vec<(Parameter, usize)>,
+    layers: Vec<Linear>,
+    weights: Buffer<T>,
+    gradients: Buffer<T>,
+    moments: Vec<Vec<T>>,
+    /// Per value of `weights` whether it is kept; `None` for a dense network, which then pays nothing for masks.
+    kept: Option<Vec<bool>>,
+    iteration: u64,
+    optimizer_steps: u64,
+    batch: Activations<T>,
+    block: Option<Activations<T>>,
+}
+
+impl<T: Typed> Mlp<T> {
+    /// Takes all memory that steps need.
+    pub(super) fn new(recipe: &Recipe, dataset: Arc<Dataset>) -> Result<Self> {
+        ensure!(dataset.pixels() == recipe.network.input.iter().product::<usize>(), "images of another size");
+        // Every tensor starts at a cache line, which the products are faster with.
+        let mut length = 0;
+        let mut parameters = Vec::new();
+        for parameter in recipe.network.parameters() {
+            let start = length;
+            length += parameter.len().next_multiple_of(ALIGN);
+            parameters.push((parameter, start));
+        }
+        let (weights, gradients) = (Buffer::zeros(length)?, Buffer::zeros(length)?);
+        let layers = linear_layers(&recipe.network, &parameters, &weights, &gradients)?;
+        let batch = Activations::new(recipe.batch_size, &layers, true)?;
+        let moments = vec![vec![T::default(); length]; recipe.update.moments()];
+        Ok(Self {
+            recipe: recipe.clone(),
+            dataset,
+            parameters,
+            layers,
+            weights,
+            gradients,
+            moments,
+            kept: None,
+            iteration: 0,
+            optimizer_steps: 0,
+            batch,
+            block: None,
+        })
+    }
+
+    /// The gradient of the mean cross-entropy over the batch that `forward` was run on.
+    fn backward(&mut self, images: &[u32]) -> Result<()> {
+        let last = self.layers.len() - 1;
+        let classes = self.layers[last].outputs;
+        let logits = self.batch.values[last + 1].slice();
+        let delta = self.batch.deltas[last].slice_mut();
+        for ((&image, logits), delta) in
+            images.iter().zip(logits.chunks_exact(classes)).zip(delta.chunks_exact_mut(classes))
+        {
+            delta.copy_from_slice(logits);
+            gradient(delta, self.dataset.labels[image as usize], images.len());
+        }
+        for (at, layer) in self.layers.iter().enumerate().rev() {
+            let (delta, delta_t) = &self.batch.deltas_m[at];
+            multiply(delta_t, &self.batch.values_m[at], &layer.g)?;
+            let bias = &mut self.gradients.slice_mut()[layer.bias..][..layer.outputs];
+            sum_rows(self.batch.deltas[at].slice(), bias);
+            if at > 0 {
+                multiply(delta, &layer.w, &self.batch.deltas_m[at - 1].0)?;
+                if self.layers[at - 1].relu {
+                    relu_backward(self.batch.values[at].slice(), self.batch.deltas[at - 1].slice_mut());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The flat values as named tensors.
+    fn state(&self, values: &[T]) -> State {
+        let tensor = |(parameter, start): &(Parameter, usize)| NamedTensor {
+            name: parameter.name.clone(),
+            shape: parameter.shape.clone(),
+            values: values[*start..][..parameter.len()].iter().map(|v| v.to_f32()).collect(),
+        };
+        State(self.parameters.iter().map(tensor).collect())
+    }
+}
+
+/// Named tensors into flat values.
+fn fill<T: Typed>(parameters: &[(Parameter, usize)], state: &State, values: &mut [T]) -> Result<()> {
+    for (parameter, start) in parameters {
+        let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
+        ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
+        for (to, &from) in values[*start..].iter_mut().zip(&tensor.values) {
+            *to = T::from_f32(from);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the list of layers as linear layers, each with or without a ReLU behind it.
+fn linear_layers<T: Typed>(
+    network: &Network,
+    parameters: &[(Parameter, usize)],
+    weights: &Buffer<T>,
+    gradients: &Buffer<T>,
+) -> Result<Vec<Linear>> {
+    let mut layers: Vec<Linear> = Vec::new();
+    for layer in &network.layers {
+        match (*layer).clone() {
+            Layer::Flatten if layers.is_empty() => {}
+            Layer::Linear { inputs, outputs } => {
+                let [weight, bias] = [0, 1].map(|i| parameters[2 * layers.len() + i].1);
+                let w = weights.matrix(weight, outputs, inputs)?;
+                let g = gradients.matrix(weight, outputs, inputs)?;
+                layers.push(Linear { inputs, outputs, relu: false, bias, w_t: w.f_tr()?, w, g });
+            }
+            Layer::Relu if layers.last().is_some_and(|layer| !layer.relu) => {
+                layers.last_mut().into_iter().for_each(|layer| layer.relu = true);
+            }
+            other => bail!("the dense trainer does not know a network with {other:?} at this place"),
+        }
+    }
+    ensure!(layers.last().is_some_and(|layer| !layer.relu), "the last layer must be linear");
+    Ok(layers)
+}
+
+impl<T: Typed> Activations<T> {
+    fn new(rows: usize, layers: &[Linear], backward: bool) -> Result<Self> {
+        let mut all = Self { rows, values: vec![], values_m: vec![], deltas: vec![], deltas_m: vec![] };
+        let widths = std::iter::once(layers[0].inputs).chain(layers.iter().map(|layer| layer.outputs));
+        for (at, width) in widths.enumerate() {
+            let values = Buffer::zeros(rows * width)?;
+            all.values_m.push(values.matrix(0, rows, width)?);
+            all.values.push(values);
+            if at > 0 && backward {
+                let delta = Buffer::zeros(rows * width)?;
+                let matrix = delta.matrix(0, rows, width)?;
+                all.deltas_m.push((matrix.shallow_clone(), matrix.f_tr()?));
+                all.deltas.push(delta);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The logits of the images gathered in `values[0]`.
+    fn forward(&mut self, layers: &[Linear], weights: &[T]) -> Result<()> {
+        for (at, layer) in layers.iter().enumerate() {
+            multiply(&self.values_m[at], &layer.w_t, &self.values_m[at + 1])?;
+            let bias = &weights[layer.bias..][..layer.outputs];
+            add_bias(bias, layer.relu, self.values[at + 1].slice_mut());
+        }
+        Ok(())
+    }
+}
+
+impl<T: Typed> Trainer for Mlp<T> {
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
+        ensure!(lane == 0, "the dense trainer has one lane");
+        let mut from = from.clone();
+        mask.apply(&mut from.weights);
+        from.moments.iter_mut().for_each(|moment| mask.apply(moment));
+        fill(&self.parameters, &from.weights, self.weights.slice_mut())?;
+        for (at, moment) in self.moments.iter_mut().enumerate() {
+            moment.fill(T::default());
+            if let Some(state) = from.moments.get(at) {
+                fill(&self.parameters, state, moment)?;
+            }
+        }
+        ensure!(from.moments.is_empty() || from.moments.len() == self.moments.len(), "moments of another optimizer");
+        ensure!(!from.moments.is_empty() || from.optimizer_steps == 0, "fresh moments that count steps");
+        self.kept = None;
+        if mask.kept() < mask.total() {
+            let mut kept = vec![true; self.weights.slice().len()];
+            for layer in &mask.0 {
+                let place = self.parameters.iter().find(|(parameter, _)| parameter.name == layer.name);
+                let (_, start) = place.ok_or_else(|| anyhow!("a mask for `{}`, which there is not", layer.name))?;
+                kept[*start..][..layer.kept.len()].copy_from_slice(&layer.kept);
+            }
+            self.kept = Some(kept);
+        }
+        (self.iteration, self.optimizer_steps) = (from.iteration, from.optimizer_steps);
+        Ok(())
+    }
+
+    fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
+        let ([batch], [lr]) = (batches, lr) else { bail!("the dense trainer takes one batch and one learning rate") };
+        let images = batch.images.as_slice();
+        ensure!(!images.is_empty(), "an empty batch");
+        if images.len() != self.batch.rows {
+            // A last, smaller batch: the views are cut to it, and back again at the next full one.
+            self.batch = Activations::new(images.len(), &self.layers, true)?;
+        }
+        let _guard = tch::no_grad_guard();
+        gather(&self.dataset, images, self.batch.values[0].slice_mut());
+        self.batch.forward(&self.layers, self.weights.slice())?;
+        self.backward(images)?;
+        self.optimizer_steps += 1;
+        let parameters = Parameters {
+            weights: self.weights.slice_mut(),
+            gradients: self.gradients.slice(),
+            moments: self.moments.iter_mut().map(Vec::as_mut_slice).collect(),
+            kept: self.kept.as_deref(),
+        };
+        update(&self.recipe.update, *lr, self.optimizer_steps, parameters);
+        self.iteration = batch.iteration + 1;
+        Ok(())
+    }
+
+    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
+        let _guard = tch::no_grad_guard();
+        let block = match &mut self.block {
+            Some(block) => block,
+            None => self.block.insert(Activations::new(BLOCK, &self.layers, false)?),
+        };
+        let images = self.dataset.part(split);
+        ensure!(!images.is_empty(), "no images to evaluate on");
+        let classes = self.recipe.network.classes;
+        let mut sums = Sums::default();
+        for images in images.chunks(BLOCK) {
+            // A smaller last block leaves old images behind it, whose logits are not looked at.
+            gather(&self.dataset, images, block.values[0].slice_mut());
+            block.forward(&self.layers, self.weights.slice())?;
+            let logits = block.values[self.layers.len()].slice().chunks_exact(classes);
+            for (&image, logits) in images.iter().zip(logits) {
+                score(logits, self.dataset.labels[image as usize], &mut sums);
+            }
+        }
+        let n = images.len() as f64;
+        Ok(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }])
+    }
+
+    fn snapshot(&self, lane: usize) -> Result<Snapshot> {
+        ensure!(lane == 0, "the dense trainer has one lane");
+        // Before the first step moments are fresh: the same as none.
+        let moments = if self.optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
+        Ok(Snapshot {
+            weights: self.state(self.weights.slice()),
+            moments: moments.iter().map(|moment| self.state(moment)).collect(),
+            buffers: State::default(),
+            iteration: self.iteration,
+            optimizer_steps: self.optimizer_steps,
+        })
+    }
+}
+
+/// out ← a·b.
+fn multiply(a: &Tensor, b: &Tensor, out: &Tensor) -> Result<()> {
+    // What comes back is another name of `out`.
+    let _ = a.f_mm_out(out, b)?;
+    Ok(())
+}
+
+/// Adds the bias to every row, and takes max(x, 0) where a ReLU follows.
+fn add_bias<T: Typed>(bias: &[T], relu: bool, rows: &mut [T]) {
+    let zero = T::default();
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(bias.len()) {
+                for (x, &b) in row.iter_mut().zip(bias) {
+                    let sum = *x + b;
+                    // Written so that NaN passes: a network that diverges must be seen to.
+                    *x = if relu && sum < zero { zero } else { sum };
+                }
+            }
+        },
+    );
+}
+
+/// Clears the gradient where the ReLU was not active.
+fn relu_backward<T: Typed>(outputs: &[T], deltas: &mut [T]) {
+    let zero = T::default();
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (delta, &output) in deltas.iter_mut().zip(outputs) {
+                *delta = if output > zero { *delta } else { zero };
+            }
+        },
+    );
+}
+
+/// The sum of all rows, in their order.
+fn sum_rows<T: Typed>(rows: &[T], sum: &mut [T]) {
+    sum.fill(T::default());
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(sum.len()) {
+                for (sum, &x) in sum.iter_mut().zip(row) {
+                    *sum = *sum + x;
+                }
+            }
+        },
+    );
+}

@@ -1,0 +1,70 @@
+//! The arithmetic types: just what the engines need of them.
+
+use std::ops::{Add, Div, Mul, Sub};
+
+/// float32 or float64.
+pub(super) trait Element:
+    Copy
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Send
+    + Sync
+    + 'static
+{
+    /// Rounds to the nearest.
+    fn from_f64(x: f64) -> Self;
+    /// Rounds to the nearest.
+    fn from_f32(x: f32) -> Self;
+    /// Exact.
+    fn from_u8(x: u8) -> Self;
+    /// Exact.
+    fn to_f64(self) -> f64;
+    /// Rounds to the nearest.
+    fn to_f32(self) -> f32;
+    /// The square root, correctly rounded.
+    fn sqrt(self) -> Self;
+    /// The magnitude.
+    fn abs(self) -> Self;
+}
+
+macro_rules! element {
+    ($float:ty) => {
+        impl Element for $float {
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $float
+            }
+            #[inline(always)]
+            fn from_f32(x: f32) -> Self {
+                x as $float
+            }
+            #[inline(always)]
+            fn from_u8(x: u8) -> Self {
+                <$float>::from(x)
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn to_f32(self) -> f32 {
+                self as f32
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                self.abs()
+            }
+        }
+    };
+}
+
+element!(f32);
+element!(f64);

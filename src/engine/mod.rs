@@ -1,0 +1,11 @@
+//! Engines: what takes optimizer steps. Knows no criterion, no file, no terminal.
+
+pub mod dense;
+mod element;
+mod input;
+mod loss;
+mod optimizer;
+mod trainer;
+
+pub use optimizer::Update;
+pub use trainer::{Batch, Recipe, Trainer};

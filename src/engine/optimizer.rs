@@ -1,0 +1,250 @@
+//! The optimizers, each one pass over flat slices. Ours, because libtorch's keep their state to themselves.
+//!
+//! Masking is part of the pass: the gradient of a pruned weight counts as 0 before it, the weight is 0 after it, so
+//! its moments stay exactly 0. Both are selections, not products, which would keep NaN and −0.0.
+
+use super::element::Element;
+use crate::config::{Optimizer, Train};
+
+/// Moments smaller than this become 0: they change nothing, and denormal numbers are slow.
+const TINY: f64 = 1e-30;
+
+/// How a gradient becomes a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Update {
+    /// Adam (Kingma & Ba, arXiv 1412.6980, algorithm 1), with weight decay added to the gradient.
+    Adam {
+        /// Decay of the first and second moment.
+        betas: [f64; 2],
+        /// Added to the denominator.
+        eps: f64,
+        /// L2.
+        weight_decay: f64,
+    },
+    /// Stochastic gradient descent in PyTorch's form: v ← μv + g; w ← w − lr·v, Nesterov: w ← w − lr·(g + μv).
+    Sgd {
+        /// μ.
+        momentum: f64,
+        /// Whether the step looks ahead.
+        nesterov: bool,
+        /// L2.
+        weight_decay: f64,
+    },
+}
+
+impl Update {
+    /// The update that a configuration asks for.
+    pub fn new(train: &Train) -> Self {
+        let weight_decay = train.weight_decay;
+        match train.optimizer {
+            Optimizer::Adam => Self::Adam {
+                betas: train.betas.unwrap_or([0.9, 0.999]),
+                eps: train.eps.unwrap_or(1e-8),
+                weight_decay,
+            },
+            Optimizer::Sgd => Self::Sgd {
+                momentum: train.momentum.unwrap_or(0.0),
+                nesterov: train.nesterov.unwrap_or(false),
+                weight_decay,
+            },
+        }
+    }
+
+    /// The number of moments it keeps per weight.
+    pub fn moments(&self) -> usize {
+        match self {
+            Self::Adam { .. } => 2,
+            Self::Sgd { momentum, .. } => usize::from(*momentum > 0.0),
+        }
+    }
+}
+
+/// Flat slices of equal length: all parameters of a network, or the surviving ones.
+pub(super) struct Parameters<'a, T> {
+    pub(super) weights: &'a mut [T],
+    pub(super) gradients: &'a [T],
+    /// As many as the update has moments.
+    pub(super) moments: Vec<&'a mut [T]>,
+    /// Per weight whether it is kept; `None` where all are.
+    pub(super) kept: Option<&'a [bool]>,
+}
+
+/// Takes step number `step` (from 1, counted since the moments were fresh).
+pub(super) fn update<T: Element>(rule: &Update, lr: f64, step: u64, parameters: Parameters<'_, T>) {
+    let Parameters { weights, gradients, mut moments, kept } = parameters;
+    let arch = pulp::Arch::new();
+    match (*rule, moments.as_mut_slice()) {
+        (Update::Adam { betas, eps, weight_decay }, [first, second]) => {
+            // Bias correction in float64: at step 1 it divides by 1 − β₂ = 0.001.
+            let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+            let c = Adam {
+                beta: betas.map(T::from_f64),
+                rest: betas.map(|beta| T::from_f64(1.0 - beta)),
+                size: T::from_f64(lr / correction(betas[0])),
+                root: T::from_f64(1.0 / correction(betas[1]).sqrt()),
+                eps: T::from_f64(eps),
+                decay: T::from_f64(weight_decay),
+                tiny: T::from_f64(TINY),
+            };
+            match kept {
+                None => arch.dispatch(
+                    #[inline(always)]
+                    || adam(&c, weights, gradients, first, second, |_| true),
+                ),
+                Some(kept) => {
+                    let kept = &kept[..weights.len()];
+                    arch.dispatch(
+                        #[inline(always)]
+                        || adam(&c, weights, gradients, first, second, |i| kept[i]),
+                    );
+                }
+            }
+        }
+        (Update::Sgd { momentum, nesterov, weight_decay }, moments) => {
+            let momentum = T::from_f64(momentum);
+            let c = Sgd { momentum, nesterov, lr: T::from_f64(lr), decay: T::from_f64(weight_decay), tiny: T::from_f64(TINY) };
+            let velocity = moments.first_mut().map(|velocity| &mut **velocity);
+            let keep = |i: usize| kept.is_none_or(|kept| kept[i]);
+            match velocity {
+                Some(velocity) => arch.dispatch(
+                    #[inline(always)]
+                    || sgd_momentum(&c, weights, gradients, velocity, keep),
+                ),
+                None => arch.dispatch(
+                    #[inline(always)]
+                    || sgd(&c, weights, gradients, keep),
+                ),
+            }
+        }
+        (Update::Adam { .. }, _) => unreachable!("Adam is given the two moments it asked for"),
+    }
+}
+
+struct Adam<T> {
+    beta: [T; 2],
+    /// 1 − β.
+    rest: [T; 2],
+    /// lr / (1 − β₁ᵗ).
+    size: T,
+    /// 1 / √(1 − β₂ᵗ).
+    root: T,
+    eps: T,
+    decay: T,
+    tiny: T,
+}
+
+#[inline(always)]
+fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], kept: impl Fn(usize) -> bool) {
+    let zero = T::default();
+    let n = w.len();
+    let (w, g, m, v) = (&mut w[..n], &g[..n], &mut m[..n], &mut v[..n]);
+    for i in 0..n {
+        let gradient = if kept(i) { g[i] + c.decay * w[i] } else { zero };
+        let first = c.beta[0] * m[i] + c.rest[0] * gradient;
+        let second = c.beta[1] * v[i] + c.rest[1] * gradient * gradient;
+        let first = if first.abs() < c.tiny { zero } else { first };
+        let second = if second.abs() < c.tiny { zero } else { second };
+        let stepped = w[i] - c.size * first / (second.sqrt() * c.root + c.eps);
+        m[i] = first;
+        v[i] = second;
+        w[i] = if kept(i) { stepped } else { zero };
+    }
+}
+
+struct Sgd<T> {
+    momentum: T,
+    nesterov: bool,
+    lr: T,
+    decay: T,
+    tiny: T,
+}
+
+#[inline(always)]
+fn sgd_momentum<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], v: &mut [T], kept: impl Fn(usize) -> bool) {
+    let zero = T::default();
+    let n = w.len();
+    let (w, g, v) = (&mut w[..n], &g[..n], &mut v[..n]);
+    let ahead = if c.nesterov { c.momentum } else { T::from_f64(1.0) };
+    for i in 0..n {
+        let gradient = if kept(i) { g[i] + c.decay * w[i] } else { zero };
+        let velocity = c.momentum * v[i] + gradient;
+        let velocity = if velocity.abs() < c.tiny { zero } else { velocity };
+        let direction = if c.nesterov { gradient + ahead * velocity } else { velocity };
+        v[i] = velocity;
+        w[i] = if kept(i) { w[i] - c.lr * direction } else { zero };
+    }
+}
+
+#[inline(always)]
+fn sgd<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], kept: impl Fn(usize) -> bool) {
+    let n = w.len();
+    let (w, g) = (&mut w[..n], &g[..n]);
+    for i in 0..n {
+        w[i] = if kept(i) { w[i] - c.lr * (g[i] + c.decay * w[i]) } else { T::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(rule: &Update, w: &mut [f64], g: &[f64], moments: &mut [Vec<f64>], kept: Option<&[bool]>, step: u64) {
+        let moments = moments.iter_mut().map(Vec::as_mut_slice).collect();
+        update(rule, 0.1, step, Parameters { weights: w, gradients: g, moments, kept });
+    }
+
+    #[test]
+    fn adams_first_step_is_the_learning_rate() {
+        let rule = Update::Adam { betas: [0.9, 0.999], eps: 0.0, weight_decay: 0.0 };
+        let (mut w, mut moments) = ([1.0, 1.0], vec![vec![0.0; 2], vec![0.0; 2]]);
+        run(&rule, &mut w, &[5.0, -0.01], &mut moments, None, 1);
+        assert!((w[0] - 0.9).abs() < 1e-12 && (w[1] - 1.1).abs() < 1e-12, "{w:?}");
+        assert!((moments[0][0] - 0.5).abs() < 1e-12 && (moments[1][0] - 0.025).abs() < 1e-12);
+    }
+
+    #[test]
+    fn momentum_by_hand() {
+        let sgd = |nesterov| Update::Sgd { momentum: 0.5, nesterov, weight_decay: 0.0 };
+        let (mut w, mut moments) = ([0.0], vec![vec![2.0]]);
+        run(&sgd(false), &mut w, &[3.0], &mut moments, None, 2);
+        assert!((w[0] + 0.4).abs() < 1e-12 && moments[0][0] == 4.0, "v = 0.5·2 + 3 = 4; w = −0.1·4");
+        let (mut w, mut moments) = ([0.0], vec![vec![2.0]]);
+        run(&sgd(true), &mut w, &[3.0], &mut moments, None, 2);
+        assert!((w[0] + 0.5).abs() < 1e-12, "w = −0.1·(3 + 0.5·4)");
+    }
+
+    #[test]
+    fn pruned_weights_and_their_moments_stay_exactly_zero() {
+        // PITFALLS.md 1 and 2: with momentum, decay, and a gradient that is not even a number.
+        for rule in [
+            Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+            Update::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
+            Update::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.1 },
+        ] {
+            let mut w = vec![0.5, -0.0, 0.0];
+            let mut moments = vec![vec![0.0; 3]; rule.moments()];
+            for step in 1..=150 {
+                run(&rule, &mut w, &[0.1, -3.0, f64::NAN], &mut moments, Some(&[true, false, false]), step);
+                assert!(w[1].to_bits() == 0 && w[2].to_bits() == 0, "{rule:?}");
+                assert!(moments.iter().all(|m| m[1].to_bits() == 0 && m[2].to_bits() == 0), "{rule:?}");
+            }
+            assert!(w[0].is_finite() && w[0] != 0.5);
+        }
+    }
+
+    #[test]
+    fn weight_decay_pulls_towards_zero() {
+        let rule = Update::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
+        let mut w = [2.0];
+        run(&rule, &mut w, &[0.0], &mut [], None, 1);
+        assert!((w[0] - 1.9).abs() < 1e-12, "2 − 0.1·0.5·2");
+    }
+
+    #[test]
+    fn denormal_moments_become_zero() {
+        let rule = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+        let (mut w, mut moments) = ([1.0], vec![vec![1e-30], vec![1e-31]]);
+        run(&rule, &mut w, &[0.0], &mut moments, None, 3);
+        assert_eq!((moments[0][0], moments[1][0]), (0.0, 0.0));
+    }
+}

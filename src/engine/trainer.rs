@@ -1,0 +1,59 @@
+//! The seam between what decides about training and what does the arithmetic.
+
+use anyhow::Result;
+
+use super::optimizer::Update;
+use crate::base::curve::Score;
+use crate::base::mask::Mask;
+use crate::base::state::Snapshot;
+use crate::config::{Dtype, Train};
+use crate::data::Split;
+use crate::network::Network;
+
+/// What a trainer is built for; a worker builds another when this changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// The network.
+    pub network: Network,
+    /// How a gradient becomes a step.
+    pub update: Update,
+    /// Type of the arithmetic.
+    pub dtype: Dtype,
+    /// The largest batch.
+    pub batch_size: usize,
+}
+
+impl Recipe {
+    /// The recipe of an experiment.
+    pub fn new(network: Network, train: &Train) -> Self {
+        Self { network, update: Update::new(train), dtype: train.dtype, batch_size: train.batch_size as usize }
+    }
+}
+
+/// The images of one step; the caller uses it again for the next.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Indices into the data set.
+    pub images: Vec<u32>,
+    /// Steps before this one, counted absolutely.
+    pub iteration: u64,
+}
+
+/// Trains one or more lanes in lockstep.
+pub trait Trainer {
+    /// The number of networks trained at a time.
+    fn lanes(&self) -> usize;
+
+    /// Puts a network into a lane: weights, moments and buffers of `from`, pruned by `mask`.
+    fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()>;
+
+    /// Takes one optimizer step in every lane; one batch and one learning rate per lane. Nothing waits for a device.
+    fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()>;
+
+    /// Loss and accuracy of every lane on a part of the data. The caller says when: this is where a device is waited
+    /// for.
+    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>>;
+
+    /// All that is needed to go on from here in another lane or trainer.
+    fn snapshot(&self, lane: usize) -> Result<Snapshot>;
+}

@@ -1,0 +1,240 @@
+//! Who does what: the state of every training, and which one is next. Knows no file and no thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::store::Finished;
+use crate::base::key::Key;
+use crate::base::outcome::Outcome;
+use crate::lottery::{MaskRule, Plan, Training};
+
+/// The state of a training.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// Not begun.
+    Open,
+    /// Done, but its final weights are needed and were freed: to be run again for them.
+    Restore(Arc<Finished>),
+    /// A worker of this process has it.
+    Taken,
+    /// Another process had it when last looked at.
+    Elsewhere,
+    /// In the store.
+    Ended(Arc<Finished>),
+    /// Broken; not in the store.
+    Failed(String),
+    /// Needs a training that did not end well.
+    Blocked(Key),
+}
+
+/// How a plan stands, by key: trainings that share a key are one.
+pub(super) struct Board<'a> {
+    nodes: BTreeMap<&'a Key, Node<'a>>,
+    /// The keys by how much work hangs on them, longest chain first, then in the plan's order.
+    order: Vec<&'a Key>,
+}
+
+struct Node<'a> {
+    training: &'a Training,
+    state: State,
+    /// Children that prune by its final weights.
+    children: Vec<&'a Key>,
+    ends_chain: bool,
+}
+
+/// How many trainings ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// In the store, trained to the end.
+    pub done: usize,
+    /// In the store, diverged.
+    pub diverged: usize,
+    /// Broken.
+    pub failed: usize,
+    /// Need one that did not end well.
+    pub blocked: usize,
+    /// Not ended.
+    pub open: usize,
+}
+
+/// What a worker may do.
+#[derive(Debug)]
+pub(super) enum Next<'a> {
+    /// This training; `restore` where only its final weights are wanted.
+    Train { training: &'a Training, restore: bool },
+    /// Nothing just now: others are at work that this waits for.
+    Wait,
+    /// All that is left is with other processes; one of it is this.
+    Ask(&'a Training),
+    /// Nothing any more.
+    Over,
+}
+
+impl<'a> Board<'a> {
+    /// The board of `plan`, given what is in the store and which final weights are there.
+    pub(super) fn new(
+        plan: &'a Plan,
+        mut stored: impl FnMut(&Training) -> Option<Finished>,
+        has_last: impl Fn(&Key) -> bool,
+    ) -> Self {
+        let mut nodes: BTreeMap<&Key, Node<'_>> = BTreeMap::new();
+        let mut keys = Vec::new();
+        for training in &plan.trainings {
+            if nodes.contains_key(&training.key) {
+                continue;
+            }
+            let state = stored(training).map_or(State::Open, |finished| State::Ended(Arc::new(finished)));
+            nodes.insert(&training.key, Node { training, state, children: Vec::new(), ends_chain: true });
+            keys.push(&training.key);
+            if let Some(parent) = training.prunes().and_then(|parent| nodes.get_mut(parent)) {
+                parent.children.push(&training.key);
+                parent.ends_chain = false;
+            }
+        }
+        let mut board = Self { order: by_chain(&keys, &nodes), nodes };
+        board.want_back(&keys, has_last);
+        board.block();
+        board
+    }
+
+    /// A child that is to be trained needs its parent's final weights; where they were freed, the parent runs again,
+    /// and so on up the chain: children stand behind their parents, so one pass from the end finds all.
+    fn want_back(&mut self, keys: &[&'a Key], has_last: impl Fn(&Key) -> bool) {
+        for key in keys.iter().rev() {
+            let node = &self.nodes[key];
+            let runs = matches!(node.state, State::Open | State::Restore(_));
+            let Some(parent) = node.training.prunes().filter(|_| runs) else { continue };
+            let Some(node) = self.nodes.get_mut(parent) else { continue };
+            if let State::Ended(finished) = &node.state
+                && finished.outcome == Outcome::Done
+                && !has_last(parent)
+            {
+                node.state = State::Restore(Arc::clone(finished));
+            }
+        }
+    }
+
+    /// What to do next; a training that is given out counts as taken.
+    pub(super) fn next(&mut self) -> Next<'a> {
+        let ready = self.order.iter().copied().find(|key| {
+            let node = &self.nodes[key];
+            matches!(node.state, State::Open | State::Restore(_)) && self.is_ready(node.training)
+        });
+        if let Some(node) = ready.and_then(|key| self.nodes.get_mut(key)) {
+            let restore = matches!(node.state, State::Restore(_));
+            node.state = State::Taken;
+            return Next::Train { training: node.training, restore };
+        }
+        if self.nodes.values().any(|node| matches!(node.state, State::Taken)) {
+            return Next::Wait;
+        }
+        let elsewhere = self.order.iter().map(|key| &self.nodes[key]).find(|node| matches!(node.state, State::Elsewhere));
+        elsewhere.map_or(Next::Over, |node| Next::Ask(node.training))
+    }
+
+    fn is_ready(&self, training: &Training) -> bool {
+        training.after().into_iter().all(|key| {
+            let node = self.nodes.get(key);
+            node.is_some_and(|n| matches!(&n.state, State::Ended(finished) if finished.outcome == Outcome::Done))
+        })
+    }
+
+    /// Records what became of a training.
+    pub(super) fn set(&mut self, key: &Key, state: State) {
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.state = state;
+        }
+        self.block();
+    }
+
+    /// Blocks what needs a training that did not end well.
+    fn block(&mut self) {
+        // Parents stand before children in the order of chains as well: a parent's chain is longer by itself.
+        for i in 0..self.order.len() {
+            let node = &self.nodes[self.order[i]];
+            if !matches!(node.state, State::Open) {
+                continue;
+            }
+            let culprit = node.training.after().into_iter().find(|key| match self.nodes.get(key).map(|n| &n.state) {
+                Some(State::Ended(finished)) => finished.outcome != Outcome::Done,
+                Some(State::Failed(_) | State::Blocked(_)) => true,
+                _ => false,
+            });
+            if let Some(culprit) = culprit.cloned()
+                && let Some(node) = self.nodes.get_mut(self.order[i])
+            {
+                node.state = State::Blocked(culprit);
+            }
+        }
+    }
+
+    /// What is known of a training, if it is in the store.
+    pub(super) fn finished(&self, key: &Key) -> Option<Arc<Finished>> {
+        match &self.nodes.get(key)?.state {
+            State::Ended(finished) | State::Restore(finished) => Some(Arc::clone(finished)),
+            _ => None,
+        }
+    }
+
+    /// The cause, where a training failed.
+    pub(super) fn failure(&self, key: &Key) -> Option<&str> {
+        match &self.nodes.get(key)?.state {
+            State::Failed(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// Whether the final weights of a training are kept when it ends (the policy `needed`): those of the dense
+    /// training and of the last round of a chain for good, those in between until their children are done.
+    pub(super) fn keeps_last(&self, training: &Training) -> bool {
+        training.mask == MaskRule::Dense || training.prunes().is_some()
+    }
+
+    /// The trainings whose final weights nobody needs any more.
+    pub(super) fn to_free(&self) -> Vec<&'a Key> {
+        let ended = |key: &&Key| matches!(self.nodes[key].state, State::Ended(_));
+        let needless = |node: &&Node<'_>| {
+            let between = node.training.mask != MaskRule::Dense && !node.ends_chain;
+            between && matches!(node.state, State::Ended(_)) && node.children.iter().all(ended)
+        };
+        self.nodes.values().filter(needless).map(|node| &node.training.key).collect()
+    }
+
+    /// Trainings that are to be run, those for their final weights included.
+    pub(super) fn to_run(&self) -> usize {
+        self.nodes.values().filter(|node| matches!(node.state, State::Open | State::Restore(_))).count()
+    }
+
+    /// How many of `plan`'s trainings ended how.
+    pub(super) fn summary(&self, plan: &Plan) -> Summary {
+        let mut summary = Summary::default();
+        for training in &plan.trainings {
+            let count = match self.nodes.get(&training.key).map(|node| &node.state) {
+                Some(State::Ended(finished) | State::Restore(finished)) if finished.outcome == Outcome::Done => {
+                    &mut summary.done
+                }
+                Some(State::Ended(_) | State::Restore(_)) => &mut summary.diverged,
+                Some(State::Failed(_)) => &mut summary.failed,
+                Some(State::Blocked(_)) => &mut summary.blocked,
+                _ => &mut summary.open,
+            };
+            *count += 1;
+        }
+        summary
+    }
+}
+
+/// The keys by the number of trainings in the longest chain that begins with each: what holds up most goes first.
+fn by_chain<'a>(keys: &[&'a Key], nodes: &BTreeMap<&'a Key, Node<'a>>) -> Vec<&'a Key> {
+    let mut chain: BTreeMap<&Key, usize> = BTreeMap::new();
+    for key in keys.iter().rev() {
+        let own = *chain.entry(key).or_insert(1);
+        for parent in nodes[key].training.after() {
+            let longest = chain.entry(parent).or_insert(1);
+            *longest = (*longest).max(own + 1);
+        }
+    }
+    let mut order = keys.to_vec();
+    order.sort_by_key(|key| std::cmp::Reverse(chain[key]));
+    order
+}

@@ -1,0 +1,41 @@
+//! `--fresh`: sets a plan's entries and its view aside. Nothing is deleted.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::base::files::{self, Lock};
+use crate::base::paths::{Runs, View};
+use crate::lottery::Plan;
+
+/// Renames the plan's entries to `store/old-<n>/<key>` and its view to `<view>.old-<n>`, with the first free n.
+///
+/// # Errors
+/// Where another process holds one of them; nothing has been renamed then.
+pub fn set_aside(plan: &Plan, runs: &Runs, view: &View) -> Result<Option<u32>> {
+    let mut keys: Vec<_> = plan.trainings.iter().map(|training| &training.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let entries: Vec<_> = keys.into_iter().map(|key| (key, runs.entry(key))).filter(|(_, e)| e.0.exists()).collect();
+    let mut locks = Vec::new();
+    for (key, entry) in &entries {
+        match Lock::attempt(&entry.lock())? {
+            Some(lock) => locks.push(lock),
+            None => bail!("--fresh: {} is training `{}` just now", Lock::holder(&entry.lock()), key.short()),
+        }
+    }
+    if entries.is_empty() && !view.0.exists() {
+        return Ok(None);
+    }
+    let n = files::first_free(|n| runs.old_store(n).exists() || view.old(n).exists());
+    let old = runs.old_store(n);
+    fs::create_dir_all(&old).with_context(|| format!("could not make `{}`", old.display()))?;
+    for (key, entry) in &entries {
+        let to = old.join(key.as_str());
+        fs::rename(&entry.0, &to).with_context(|| format!("could not rename `{}`", entry.0.display()))?;
+    }
+    if view.0.exists() {
+        fs::rename(&view.0, view.old(n)).with_context(|| format!("could not rename `{}`", view.0.display()))?;
+    }
+    Ok(Some(n))
+}

@@ -1,0 +1,15 @@
+//! Runs a plan: ready trainings on workers, longest chain first; the store; resume; stop; failures. Knows no method by
+//! name.
+
+mod board;
+mod fresh;
+mod run;
+mod store;
+mod view;
+mod worker;
+
+pub use board::Summary;
+pub use fresh::set_aside;
+pub use run::{Lab, Report};
+pub use store::{Finished, Store};
+pub use view::View;

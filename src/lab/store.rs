@@ -1,0 +1,159 @@
+//! Where trainings live, by key. An entry is whole once its `done.json` is there; before that it does not count.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::base::curve::Curve;
+use crate::base::files;
+use crate::base::key::Key;
+use crate::base::mask::Mask;
+use crate::base::outcome::Outcome;
+use crate::base::paths::{Entry, Runs};
+use crate::base::state::State;
+use crate::lottery::{Parents, Training};
+use crate::record::{Done, FileSum, Timing, mask_from_bytes, mask_to_bytes, state_from_bytes, state_to_bytes};
+
+/// The version of an entry's files that this program reads and writes.
+const FORMAT: u32 = Done::FORMAT;
+
+/// What is known of a finished training.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// `Done` or `Diverged`.
+    pub outcome: Outcome,
+    /// Its evaluations.
+    pub curve: Curve,
+    /// Weights kept in each layer.
+    pub weights_kept: Vec<u64>,
+    /// How long it took, if that is still known.
+    pub timing: Option<Timing>,
+}
+
+/// What a training leaves for the store.
+pub(super) struct Product<'a> {
+    pub(super) outcome: Outcome,
+    pub(super) mask: &'a Mask,
+    pub(super) curve: &'a Curve,
+    /// θ₀, for dense trainings.
+    pub(super) start: Option<&'a State>,
+    /// The final weights; `None` where it diverged.
+    pub(super) last: Option<&'a State>,
+    /// Whether anybody may need the final weights.
+    pub(super) keep_last: bool,
+    pub(super) timing: Timing,
+}
+
+/// The store of a folder of runs.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// That folder.
+    pub runs: Runs,
+}
+
+impl Store {
+    /// What is stored of `training`; `None` where it is not done. An entry that is damaged does not count as done.
+    pub fn load(&self, training: &Training) -> Option<Finished> {
+        let entry = self.runs.entry(&training.key);
+        let done = self.done(&training.key).ok()?;
+        if done.content != training.content || done.format != FORMAT {
+            return None;
+        }
+        let curve = verified(&entry, &done, "curve.json").ok()?;
+        verified(&entry, &done, "mask.safetensors").ok()?;
+        if done.files.contains_key("start.safetensors") {
+            verified(&entry, &done, "start.safetensors").ok()?;
+        }
+        Some(Finished {
+            outcome: done.outcome,
+            curve: serde_json::from_slice(&curve).ok()?,
+            weights_kept: done.weights_kept,
+            timing: files::read(&entry.timing()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+        })
+    }
+
+    /// Whether the final weights of a done training are there.
+    pub(super) fn has_last(&self, key: &Key) -> bool {
+        self.runs.entry(key).last().exists()
+    }
+
+    /// Frees the final weights of a training; `done.json` still knows their sum.
+    pub(super) fn free_last(&self, key: &Key) -> Result<()> {
+        files::remove(&self.runs.entry(key).last())
+    }
+
+    /// Writes an entry, `done.json` last.
+    pub(super) fn save(&self, training: &Training, product: &Product<'_>) -> Result<()> {
+        let entry = self.runs.entry(&training.key);
+        let mut sums = BTreeMap::new();
+        let mut write = |name: &str, bytes: &[u8], keep: bool| {
+            sums.insert(name.to_owned(), FileSum::of(bytes));
+            if keep { files::write(&entry.0.join(name), bytes) } else { Ok(()) }
+        };
+        write("curve.json", &serde_json::to_vec(product.curve)?, true)?;
+        write("mask.safetensors", &mask_to_bytes(product.mask)?, true)?;
+        if let Some(start) = product.start {
+            write("start.safetensors", &state_to_bytes(start)?, true)?;
+        }
+        if let Some(last) = product.last {
+            write("final.safetensors", &state_to_bytes(last)?, product.keep_last)?;
+        }
+        files::write(&entry.timing(), &serde_json::to_vec_pretty(&product.timing)?)?;
+        let done = Done {
+            format: FORMAT,
+            key: training.key.clone(),
+            content: training.content.clone(),
+            outcome: product.outcome.clone(),
+            weights_kept: product.mask.counts(),
+            files: sums,
+        };
+        files::write(&entry.done(), &serde_json::to_vec_pretty(&done)?)
+    }
+
+    /// Puts back final weights that were freed, after the training has been run again.
+    ///
+    /// # Errors
+    /// Where they are not the bytes they were.
+    pub(super) fn restore_last(&self, key: &Key, last: &State) -> Result<()> {
+        let bytes = state_to_bytes(last)?;
+        let recorded = self.done(key)?.files.get("final.safetensors").cloned();
+        ensure!(
+            recorded == Some(FileSum::of(&bytes)),
+            "the training was run again for its final weights, and they are not what they were (SHA-256 {}): another \
+             kind of processor or another version",
+            FileSum::of(&bytes).sha256
+        );
+        files::write(&self.runs.entry(key).last(), &bytes)
+    }
+
+    fn done(&self, key: &Key) -> Result<Done> {
+        let path = self.runs.entry(key).done();
+        serde_json::from_slice(&files::read(&path)?).with_context(|| format!("`{}` is damaged", path.display()))
+    }
+
+    fn verified_file(&self, key: &Key, name: &str) -> Result<Vec<u8>> {
+        verified(&self.runs.entry(key), &self.done(key)?, name)
+    }
+}
+
+/// The bytes of a file of an entry, if they are those its `done.json` tells.
+fn verified(entry: &Entry, done: &Done, name: &str) -> Result<Vec<u8>> {
+    let path = entry.0.join(name);
+    let bytes = files::read(&path)?;
+    ensure!(done.files.get(name) == Some(&FileSum::of(&bytes)), "`{}` is damaged", path.display());
+    Ok(bytes)
+}
+
+impl Parents for Store {
+    fn mask(&self, key: &Key) -> Result<Mask> {
+        mask_from_bytes(&self.verified_file(key, "mask.safetensors")?)
+    }
+
+    fn last(&self, key: &Key) -> Result<State> {
+        state_from_bytes(&self.verified_file(key, "final.safetensors")?)
+    }
+
+    fn start(&self, key: &Key) -> Result<State> {
+        state_from_bytes(&self.verified_file(key, "start.safetensors")?)
+    }
+}

@@ -1,0 +1,15 @@
+//! The algorithm: an experiment becomes a plan, and each training of the plan a mask with weights to start from.
+//! Plain values; knows no file, no thread and no engine.
+
+mod arms;
+mod audit;
+mod plan;
+mod prepare;
+mod setting;
+mod training;
+
+pub use audit::audit;
+pub use plan::{DENSE, Plan};
+pub use prepare::{Context, Parents, prepare};
+pub use setting::Setting;
+pub use training::{MaskRule, StartRule, Training};

@@ -1,0 +1,150 @@
+//! The paper as a graph of trainings. Everything the program does is a function of this value.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::arms;
+use super::setting::Setting;
+use super::training::{MaskRule, StartRule, Training};
+use crate::base::key::Key;
+use crate::config::{Arm, Experiment, MaskFrom, Problem, WeightsFrom};
+use crate::prune::Counts;
+
+/// Changes when the meaning of a key's content changes: old results are then not mistaken for new ones.
+const FORMAT: u32 = 1;
+
+/// The arm that the dense trainings belong to.
+pub const DENSE: &str = "dense";
+
+/// Every training of an experiment, each behind those it needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In the order of all files made from them.
+    pub trainings: Vec<Training>,
+}
+
+impl Plan {
+    /// Draws the plan: per replicate the dense network, then every arm round by round.
+    ///
+    /// # Errors
+    /// Arms that do not fit together, and rounds that would prune nothing.
+    pub fn draw(experiment: &Experiment, setting: &Setting) -> Result<Self, Vec<Problem>> {
+        let arms = arms::in_order(&experiment.arms)?;
+        let mut sketch = Sketch::new(experiment, setting);
+        let all = sketch.counts[0].clone();
+        let rounds = arms::rounds(&arms, experiment.rounds);
+        for replicate in 1..=experiment.replicates {
+            let dense = sketch.add(DENSE, (replicate, 1, 0), MaskRule::Dense, StartRule::Initial, all.clone());
+            for (name, arm) in &arms {
+                for repeat in 1..=arm.repeats {
+                    let mut previous = dense.clone();
+                    for round in rounds[name].clone() {
+                        let mask = sketch.mask(arm, &previous, (replicate, repeat, round));
+                        let start = match arm.weights {
+                            WeightsFrom::Rewind => StartRule::Rewind { dense: dense.clone() },
+                            WeightsFrom::Reinit => StartRule::Reinit,
+                        };
+                        let counts = sketch.counts[round as usize].clone();
+                        previous = sketch.add(name, (replicate, repeat, round), mask, start, counts);
+                    }
+                }
+            }
+        }
+        sketch.finish(experiment)
+    }
+
+    /// The hash of the plan: what is trained, and under which names.
+    pub fn id(&self) -> Key {
+        let row = |t: &Training| json!([t.arm, t.replicate, t.repeat, t.round, t.key]);
+        Key::of(&Value::Array(self.trainings.iter().map(row).collect()))
+    }
+
+    /// The first training with this key.
+    pub fn get(&self, key: &Key) -> Option<&Training> {
+        self.trainings.iter().find(|training| training.key == *key)
+    }
+}
+
+/// A plan being drawn.
+struct Sketch<'a> {
+    experiment: &'a Experiment,
+    setting: &'a Setting,
+    pruning: Value,
+    /// Weights kept after each round: the same for every arm, since every mask descends from the same schedule.
+    counts: Vec<Counts>,
+    trainings: Vec<Training>,
+    by_place: BTreeMap<(String, u32, u32, u32), Key>,
+}
+
+impl<'a> Sketch<'a> {
+    fn new(experiment: &'a Experiment, setting: &'a Setting) -> Self {
+        let all: Vec<u64> = setting.network.weights().iter().map(|w| w.parameter.len() as u64).collect();
+        let mut counts = vec![Counts { kept: all.iter().sum(), layers: Some(all.clone()) }];
+        for round in 0..experiment.rounds as usize {
+            counts.push(setting.pruning.next(&counts[round], &all));
+        }
+        let pruning = serde_json::to_value(&experiment.prune).unwrap_or_default();
+        Self { experiment, setting, pruning, counts, trainings: Vec::new(), by_place: BTreeMap::new() }
+    }
+
+    fn mask(&self, arm: &Arm, previous: &Key, (replicate, repeat, round): (u32, u32, u32)) -> MaskRule {
+        // An arm without repeats serves every repeat of those that refer to it.
+        let of = |name: &String| {
+            let at = |repeat| self.by_place.get(&(name.clone(), replicate, repeat, round));
+            at(repeat).or_else(|| at(1))
+        };
+        match &arm.mask {
+            MaskFrom::Dense => MaskRule::Dense,
+            MaskFrom::Iterative => MaskRule::Prune { parent: previous.clone() },
+            MaskFrom::Of(name) => MaskRule::Of { parent: of(name).unwrap_or(previous).clone() },
+            MaskFrom::Random(name) => MaskRule::Random { like: of(name).unwrap_or(previous).clone() },
+        }
+    }
+
+    fn add(
+        &mut self,
+        arm: &str,
+        (replicate, repeat, round): (u32, u32, u32),
+        mask: MaskRule,
+        start: StartRule,
+        counts: Counts,
+    ) -> Key {
+        let Experiment { seed, network, train, data, .. } = self.experiment;
+        let content = json!({
+            "format": FORMAT,
+            "data": {
+                "source": self.setting.data, "validation": data.validation, "normalize": data.normalize,
+                "train_limit": data.train_limit, "test_limit": data.test_limit,
+            },
+            "network": self.setting.network,
+            "init": [network.init, network.init_std],
+            "train": train,
+            "engine": self.setting.engine,
+            "device": self.setting.device,
+            "seed": seed,
+            "replicate": replicate,
+            "repeat": repeat,
+            "round": round,
+            "mask": mask.content(&self.pruning),
+            "start": start.content(),
+        });
+        let key = Key::of(&content);
+        self.by_place.insert((arm.to_owned(), replicate, repeat, round), key.clone());
+        let training =
+            Training { key: key.clone(), content, arm: arm.to_owned(), replicate, repeat, round, mask, start, counts };
+        self.trainings.push(training);
+        key
+    }
+
+    fn finish(self, experiment: &Experiment) -> Result<Plan, Vec<Problem>> {
+        let idle = (1..self.counts.len()).find(|&round| self.counts[round].kept == self.counts[round - 1].kept);
+        if let Some(round) = idle {
+            let message = format!("round {round} would prune nothing: {} weights are left", self.counts[round].kept);
+            let hint = format!("set `rounds` to {} or raise `prune.rate`", round - 1);
+            let key = if experiment.arms.0.is_empty() { "prune" } else { "rounds" };
+            return Err(vec![Problem::new(key, message).hint(hint)]);
+        }
+        Ok(Plan { trainings: self.trainings })
+    }
+}

@@ -1,0 +1,53 @@
+//! What an experiment means before anything is trained: its names resolved against each other.
+
+use serde_json::Value;
+
+use crate::config::{Experiment, Problem};
+use crate::data::Source;
+use crate::network::{Network, build};
+use crate::prune::Pruning;
+
+/// An experiment's names, resolved.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The network.
+    pub network: Network,
+    /// What each round cuts.
+    pub pruning: Pruning,
+    /// What determines the bytes of the data.
+    pub data: Value,
+    /// The engine by name.
+    pub engine: &'static str,
+    /// The kind of device.
+    pub device: &'static str,
+}
+
+impl Setting {
+    /// Resolves network, pruning and data for `engine` on the CPU.
+    ///
+    /// # Errors
+    /// Parts of the data that are too small, and names that fit no layer.
+    pub fn new(experiment: &Experiment, engine: &'static str) -> Result<Self, Vec<Problem>> {
+        let source = Source::new(&experiment.data);
+        let mut problems = Vec::new();
+        match source.sizes(&experiment.data) {
+            Err(problem) => problems.push(problem),
+            Ok((train, ..)) if experiment.train.batch_size > train => {
+                let message = format!("a batch of {} from {train} training images", experiment.train.batch_size);
+                problems.push(Problem::new("train.batch_size", message).hint(format!("at most {train}")));
+            }
+            Ok(_) => {}
+        }
+        let network = build(&experiment.network.architecture, source.shape, source.classes);
+        match Pruning::new(&experiment.prune, &network) {
+            Ok(pruning) if problems.is_empty() => {
+                Ok(Self { network, pruning, data: source.identity, engine, device: "cpu" })
+            }
+            Ok(_) => Err(problems),
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The page that says an entry of the store is whole: written last.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::base::key::{Key, sha256};
+use crate::base::outcome::Outcome;
+
+/// Length and sum of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    /// Length.
+    pub bytes: u64,
+    /// SHA-256, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+impl FileSum {
+    /// Length and sum of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, sha256: sha256(bytes) }
+    }
+}
+
+/// `done.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// Version of the files of an entry.
+    pub format: u32,
+    /// The whole key.
+    pub key: Key,
+    /// What the key is the hash of.
+    pub content: Value,
+    /// `done` or `diverged`.
+    pub outcome: Outcome,
+    /// Weights kept in each layer, in the network's order.
+    pub weights_kept: Vec<u64>,
+    /// Every file of the entry by name, those freed since included.
+    pub files: BTreeMap<String, FileSum>,
+}
+
+impl Done {
+    /// The version written by this program.
+    pub const FORMAT: u32 = 1;
+}
+
+/// `timing.json`: what may differ between two runs of the same training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Seconds from the first step to the last file.
+    pub seconds: f64,
+    /// Steps per second, evaluations included.
+    pub iterations_per_second: f64,
+    /// The machine.
+    pub host: String,
+}

@@ -1,0 +1,100 @@
+//! What happens, as it happens. Whoever works emits; sinks show or ignore it.
+
+use std::path::Path;
+
+use crate::base::curve::Point;
+use crate::base::outcome::Outcome;
+
+/// Which training is spoken of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its arm.
+    pub arm: String,
+    /// From 1.
+    pub replicate: u32,
+    /// From 1.
+    pub repeat: u32,
+    /// Number of prunings.
+    pub round: u32,
+}
+
+/// What came of a training.
+#[derive(Clone, Debug)]
+pub struct Result {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Kept / all weights.
+    pub weights_remaining: f64,
+    /// At the least validation loss.
+    pub early_stop: Option<Point>,
+    /// After the last iteration.
+    pub last: Option<Point>,
+    /// How long it took, where it was trained now.
+    pub seconds: Option<f64>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// Work begins.
+    Begun {
+        /// The experiment's name.
+        experiment: &'a str,
+        /// Trainings of the plan.
+        trainings: usize,
+        /// Of these, in the store already.
+        stored: usize,
+        /// Iterations that are to be taken.
+        iterations: u64,
+        /// Trainings at a time.
+        workers: usize,
+        /// Engine and device.
+        engine: &'a str,
+        /// Where the files are.
+        view: &'a Path,
+    },
+    /// A worker takes up a training.
+    Started {
+        /// From 0.
+        worker: usize,
+        /// Which.
+        label: &'a Label,
+        /// Iterations it takes.
+        iterations: u64,
+    },
+    /// A worker is so far.
+    Stepped {
+        /// From 0.
+        worker: usize,
+        /// Iterations behind it.
+        iteration: u64,
+    },
+    /// A training has ended, here or in another process.
+    Ended {
+        /// The worker that trained it; `None` where another process did.
+        worker: Option<usize>,
+        /// Which.
+        label: &'a Label,
+        /// What came of it.
+        result: &'a Result,
+        /// Trainings ended so far.
+        ended: usize,
+        /// Trainings of the plan.
+        trainings: usize,
+    },
+    /// All that is left is being trained by another process.
+    Waiting {
+        /// Who that is.
+        holder: &'a str,
+    },
+    /// A thing to know.
+    Note(&'a str),
+    /// Work is over.
+    Over,
+}
+
+/// Somebody who is told.
+pub trait Sink: Sync {
+    /// Takes note of an event; must not fail and must not take long.
+    fn tell(&self, event: &Event<'_>);
+}

@@ -1,0 +1,13 @@
+//! What is told and what is written: events, rows, and the files of an entry. Decides nothing.
+
+mod done;
+mod event;
+mod manifest;
+mod rows;
+mod tensors;
+
+pub use done::{Done, FileSum, Timing};
+pub use event::{Event, Label, Result, Sink};
+pub use manifest::{Audit, Manifest, Versions};
+pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, to_csv};
+pub use tensors::{mask_from_bytes, mask_to_bytes, state_from_bytes, state_to_bytes};

@@ -1,0 +1,125 @@
+//! Weights and masks as safetensors, with the same bytes every time. Anything that reads safetensors reads them.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, ensure};
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use crate::base::mask::{LayerMask, Mask};
+use crate::base::state::{NamedTensor, State};
+
+/// The one entry of a file's metadata, as JSON: safetensors sorts tensors its own way, and a mask's bits have lost
+/// their shape. One entry, because their order in the file is not fixed.
+const METADATA: &str = "lth";
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    /// Names in order, with their shapes.
+    tensors: Vec<(String, Vec<usize>)>,
+}
+
+struct Bytes {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Bytes {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+fn serialize(tensors: &[(String, Bytes)], metadata: &Metadata) -> Result<Vec<u8>> {
+    let metadata = [(METADATA.to_owned(), serde_json::to_string(metadata)?)];
+    let views = tensors.iter().map(|(name, bytes)| (name, bytes));
+    safetensors::serialize(views, Some(metadata.into())).context("could not serialize tensors")
+}
+
+fn metadata(bytes: &[u8]) -> Result<Metadata> {
+    let (_, header) = SafeTensors::read_metadata(bytes).context("no safetensors file")?;
+    let text = header.metadata().as_ref().and_then(|map| map.get(METADATA)).context("no file of this program")?;
+    serde_json::from_str(text).context("its metadata are damaged")
+}
+
+/// Weights as a safetensors file in float32.
+pub fn state_to_bytes(state: &State) -> Result<Vec<u8>> {
+    let tensors = state.0.iter().map(|tensor| {
+        let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        (tensor.name.clone(), Bytes { dtype: Dtype::F32, shape: tensor.shape.clone(), bytes })
+    });
+    let names = state.0.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
+    serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect() })
+}
+
+/// Weights from a safetensors file.
+pub fn state_from_bytes(bytes: &[u8]) -> Result<State> {
+    let metadata = metadata(bytes)?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let tensor = file.tensor(&name)?;
+        ensure!(tensor.dtype() == Dtype::F32 && tensor.shape() == shape, "`{name}` is not what its metadata say");
+        let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Ok(NamedTensor { name, shape, values })
+    };
+    Ok(State(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
+}
+
+/// A mask as a safetensors file: eight weights a byte, the first in the lowest bit.
+pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
+    let pack = |bits: &[bool]| bits.iter().enumerate().fold(0_u8, |byte, (i, &kept)| byte | u8::from(kept) << i);
+    let tensors = mask.0.iter().map(|layer| {
+        let bytes: Vec<u8> = layer.kept.chunks(8).map(pack).collect();
+        (layer.name.clone(), Bytes { dtype: Dtype::U8, shape: vec![bytes.len()], bytes })
+    });
+    let names = mask.0.iter().map(|layer| (layer.name.clone(), layer.shape.clone()));
+    serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect() })
+}
+
+/// A mask from a safetensors file.
+pub fn mask_from_bytes(bytes: &[u8]) -> Result<Mask> {
+    let metadata = metadata(bytes)?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let tensor = file.tensor(&name)?;
+        let count: usize = shape.iter().product();
+        let fits = tensor.dtype() == Dtype::U8 && tensor.data().len() == count.div_ceil(8);
+        ensure!(fits, "`{name}` is not what its metadata say");
+        let kept = (0..count).map(|i| tensor.data()[i / 8] >> (i % 8) & 1 == 1).collect();
+        Ok(LayerMask { name, shape, kept })
+    };
+    Ok(Mask(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back_in_the_same_order_and_the_same_bytes() {
+        let tensor = |name: &str, values: &[f32]| NamedTensor {
+            name: name.into(),
+            shape: vec![1, values.len()],
+            values: values.to_vec(),
+        };
+        let state = State(vec![tensor("z.weight", &[1.5, -0.0, f32::MIN_POSITIVE]), tensor("a.bias", &[])]);
+        let bytes = state_to_bytes(&state).unwrap();
+        assert_eq!(bytes, state_to_bytes(&state).unwrap());
+        assert_eq!(state_from_bytes(&bytes).unwrap(), state);
+        let kept = (0..19).map(|i| i % 3 == 0).collect();
+        let mask = Mask(vec![LayerMask { name: "z.weight".into(), shape: vec![19], kept }]);
+        let bytes = mask_to_bytes(&mask).unwrap();
+        assert_eq!(mask_from_bytes(&bytes).unwrap(), mask);
+        assert!(mask_from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    }
+}

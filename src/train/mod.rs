@@ -1,0 +1,7 @@
+//! One training: which images when, when to evaluate, and what was measured. Knows no arm and no file.
+
+mod order;
+mod session;
+
+pub use order::Order;
+pub use session::{End, Session};
