@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Problem, snippet};
+use super::problem::snippet;
 
 /// Where a value stands in the text, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +48,18 @@ impl Document {
     /// # Errors
     /// Text for a person, with the place of the mistake.
     pub fn parse(name: &str, text: &str, sets: &[String]) -> Result<Self, String> {
-        let is_json = Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
         let mut document =
             Self { name: name.to_owned(), text: text.to_owned(), root: Value::Null, origins: BTreeMap::new() };
-        document.root = if is_json { document.parse_json(text)? } else { document.parse_toml(text)? };
+        document.root = if document.is_json() { document.parse_json(text)? } else { document.parse_toml(text)? };
         for set in sets {
             document.set(set)?;
         }
         Ok(document)
+    }
+
+    /// Whether the file is JSON, by its name.
+    pub fn is_json(&self) -> bool {
+        Path::new(&self.name).extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
     }
 
     /// Where the value at `path` came from, or the nearest table around it that has a place in the file.
@@ -231,11 +235,6 @@ impl Document {
             }
             _ => {}
         }
-    }
-
-    /// A problem with the document as a whole.
-    pub fn problem(&self, problem: Problem) -> super::Report {
-        super::Report::new(&[problem], self)
     }
 }
 

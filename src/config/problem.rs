@@ -49,6 +49,11 @@ impl Report {
         let shown: Vec<String> = problems.iter().map(|problem| show(problem, document)).collect();
         Self(shown.join("\n\n"))
     }
+
+    /// A problem that is told already.
+    pub fn plain(text: &str) -> Self {
+        Self(text.to_owned())
+    }
 }
 
 fn show(problem: &Problem, document: &Document) -> String {

@@ -27,6 +27,7 @@ pub fn read(document: &Document) -> Result<Experiment, Report> {
 /// serde stops at the first mistake; so that value is taken out, and the rest is read again until nothing is wrong.
 fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
     let mut problems: Vec<Problem> = Vec::new();
+    let mut taken: Vec<String> = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize::<_, Experiment>(&root) {
             Ok(experiment) => return (Some(experiment), problems),
@@ -35,15 +36,18 @@ fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
         let problem = explain(&path, &error.into_inner().to_string());
-        // A value taken out may be missed afterwards: that is no mistake of the user's.
-        let missed = |old: &Problem| !old.key.is_empty() && old.key == problem.key;
-        if problems.iter().any(missed) {
-            return (None, problems);
+        let key = if taken.contains(&problem.key) || problem.message.ends_with("is missing") {
+            // What was taken out is missed, which is no mistake of the user's: the table around it goes too.
+            problem.key.rsplit_once('.').map(|(parent, _)| parent.to_owned())
+        } else {
+            Some(problem.key.clone())
+        };
+        if !taken.contains(&problem.key) {
+            problems.push(problem);
         }
-        let taken = take(&mut root, &problem.key);
-        problems.push(problem);
-        if !taken {
-            return (None, problems);
+        match key {
+            Some(key) if take(&mut root, &key) => taken.push(key),
+            _ => return (None, problems),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) enum State {
     /// A worker of this process has it.
     Taken,
     /// Another process had it when last looked at.
-    Elsewhere,
+    Elsewhere { restore: bool },
     /// In the store.
     Ended(Arc<Finished>),
     /// Broken; not in the store.
@@ -65,7 +65,7 @@ pub(super) enum Next<'a> {
     /// Nothing just now: others are at work that this waits for.
     Wait,
     /// All that is left is with other processes; one of it is this.
-    Ask(&'a Training),
+    Ask { training: &'a Training, restore: bool },
     /// Nothing any more.
     Over,
 }
@@ -128,8 +128,11 @@ impl<'a> Board<'a> {
         if self.nodes.values().any(|node| matches!(node.state, State::Taken)) {
             return Next::Wait;
         }
-        let elsewhere = self.order.iter().map(|key| &self.nodes[key]).find(|node| matches!(node.state, State::Elsewhere));
-        elsewhere.map_or(Next::Over, |node| Next::Ask(node.training))
+        let elsewhere = self.order.iter().find_map(|key| match &self.nodes[key] {
+            Node { training, state: State::Elsewhere { restore }, .. } => Some((*training, *restore)),
+            _ => None,
+        });
+        elsewhere.map_or(Next::Over, |(training, restore)| Next::Ask { training, restore })
     }
 
     fn is_ready(&self, training: &Training) -> bool {

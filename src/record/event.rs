@@ -1,5 +1,6 @@
 //! What happens, as it happens. Whoever works emits; sinks show or ignore it.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::base::curve::Point;
@@ -97,4 +98,11 @@ pub enum Event<'a> {
 pub trait Sink: Sync {
     /// Takes note of an event; must not fail and must not take long.
     fn tell(&self, event: &Event<'_>);
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} round {} replicate {}", self.arm, self.round, self.replicate)?;
+        if self.repeat > 1 { write!(f, " repeat {}", self.repeat) } else { Ok(()) }
+    }
 }

@@ -1,0 +1,79 @@
+//! Words in, exit code out; one file per command.
+
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::base::exit::{self, Exit};
+use crate::ui;
+
+/// Runs experiments on the Lottery Ticket Hypothesis.
+#[derive(Debug, Parser)]
+#[command(name = "lth", version, after_help = exit::HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs an experiment, or goes on with one: what is trained already is not trained again.
+    #[command(after_help = exit::HELP)]
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The experiment: a TOML file, or JSON where the name ends in `.json`.
+    config: PathBuf,
+    /// Overrides a value of the experiment, such as `train.lr=0.01`; may be given again.
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    set: Vec<String>,
+    /// Folder of all runs [default: `LTH_RUNS_DIR`, else `runs`].
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+    /// Folder of the data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Sets aside what this experiment has in the store and trains it again; nothing is deleted.
+    #[arg(long)]
+    fresh: bool,
+    /// Says nothing but the final table and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Does what the command line asks for.
+pub fn main(cli: Cli) -> Exit {
+    let Command::Run(args) = cli.command;
+    run::run(&args).unwrap_or_else(|error| report(&error))
+}
+
+/// What stops a command: a mistake in what was asked for, or something that went wrong.
+fn report(error: &anyhow::Error) -> Exit {
+    if let Some(report) = error.downcast_ref::<crate::config::Report>() {
+        ui::say(&report.to_string());
+        return Exit::Usage;
+    }
+    let mut causes = error.chain().map(ToString::to_string);
+    ui::say(&format!("error: {}", causes.next().unwrap_or_default()));
+    causes.for_each(|cause| ui::say(&format!("  Caused by: {cause}")));
+    if let Some(hint) = hint(error) {
+        ui::say(&format!("\nhint: {hint}"));
+    }
+    Exit::Failure
+}
+
+/// What to do about the errors of the system that people meet most.
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?;
+    match io.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            Some("name a folder you may write to with `--runs`")
+        }
+        std::io::ErrorKind::StorageFull => Some("free some space, or name another folder with `--runs`"),
+        _ => None,
+    }
+}

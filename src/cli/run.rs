@@ -1,0 +1,182 @@
+//! `lth run`: an experiment from its file to its table.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+use super::RunArgs;
+use crate::base::exit::Exit;
+use crate::base::outcome::Outcome;
+use crate::base::paths::{self, Runs};
+use crate::base::stop::Stop;
+use crate::base::{clock, env, files};
+use crate::config::{self, Document, Experiment, Workers, to_toml};
+use crate::data::{self, Dataset};
+use crate::engine::{Recipe, dense};
+use crate::lab::{self, Finished, Lab, Store, View};
+use crate::lottery::{Plan, Setting};
+use crate::record::{Audit, Manifest, Versions};
+use crate::ui;
+
+pub(super) fn run(args: &RunArgs) -> Result<Exit> {
+    let document = document(args)?;
+    let experiment = config::read(&document)?;
+    let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
+    let setting = Setting::new(&experiment, dense::NAME).map_err(problems)?;
+    let plan = Plan::draw(&experiment, &setting).map_err(problems)?;
+    let runs = Runs(args.runs.clone().or_else(|| env::folder(env::RUNS)).unwrap_or_else(|| PathBuf::from("runs")));
+    let files = runs.view(&experiment.name, &plan.id());
+    let stop = Stop::on_signals().context("could not listen for signals")?;
+    if args.fresh && let Some(n) = lab::set_aside(&plan, &runs, &files)? && !args.quiet {
+        ui::say(&format!("what was there is now in {} and {}", runs.old_store(n).display(), files.old(n).display()));
+    }
+    let view = View { experiment: &experiment.name, iterations: experiment.train.iterations, setting: &setting, plan: &plan, files: &files };
+    let workers = match experiment.run.workers {
+        Workers::Auto => env::cores(),
+        Workers::Count(n) => n as usize,
+    };
+    let resolved = to_toml(&experiment, setting.engine, setting.device, &document);
+    let given = if document.is_json() { "config.json" } else { "config.toml" };
+    view.write_fixed(&[(given, document.text.clone().into_bytes()), ("resolved.toml", resolved.into_bytes())])?;
+
+    let store = Store { runs: runs.clone() };
+    let loaded = Mutex::new(None);
+    let recipe = Recipe::new(setting.network.clone(), &experiment.train);
+    let lab = Lab {
+        experiment: &experiment,
+        setting: &setting,
+        plan: &plan,
+        view: &view,
+        workers,
+        stop: &stop,
+        sink: &*ui::sink(args.quiet),
+        dataset: &|| load_once(&loaded, &experiment, args.data_dir.as_deref()),
+        trainer: &|dataset| dense::build(&recipe, dataset),
+    };
+    let report = lab.run(&store)?;
+    let manifest = manifest(&experiment, &setting, &plan, workers, args, &runs, &report);
+    files::write(&files.file("run.json"), &serde_json::to_vec_pretty(&manifest)?)?;
+    Ok(conclude(&plan, &setting, &report, &stop, args, &files))
+}
+
+fn document(args: &RunArgs) -> Result<Document> {
+    let name = args.config.display().to_string();
+    let read = files::read(&args.config).and_then(|bytes| {
+        String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8"))
+    });
+    let text = read.map_err(|e| config::Report::plain(&format!("error: {e:#}")))?;
+    Ok(Document::parse(&name, &text, &args.set).map_err(|text| config::Report::plain(&text))?)
+}
+
+/// Loads the data set for the first worker that asks, and hands the same to the others. A failure is told to each.
+fn load_once(
+    loaded: &Mutex<Option<Arc<Dataset>>>,
+    experiment: &Experiment,
+    folder: Option<&Path>,
+) -> Result<Arc<Dataset>> {
+    let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(dataset) = &*loaded {
+        return Ok(Arc::clone(dataset));
+    }
+    let dataset = Arc::new(data::load(&experiment.data, folder, experiment.seed)?);
+    *loaded = Some(Arc::clone(&dataset));
+    Ok(dataset)
+}
+
+fn manifest(
+    experiment: &Experiment,
+    setting: &Setting,
+    plan: &Plan,
+    workers: usize,
+    args: &RunArgs,
+    runs: &Runs,
+    report: &lab::Report,
+) -> Manifest {
+    Manifest {
+        experiment: experiment.name.clone(),
+        id: plan.id().to_string(),
+        versions: Versions {
+            lth: env!("CARGO_PKG_VERSION").to_owned(),
+            tch: dense::TCH.to_owned(),
+            libtorch: dense::LIBTORCH.to_owned(),
+        },
+        device: setting.device.to_owned(),
+        engine: setting.engine.to_owned(),
+        processor: env::processor(),
+        host: env::host(),
+        workers,
+        run: experiment.run.clone(),
+        runs: runs.0.display().to_string(),
+        data_dir: args.data_dir.as_ref().or(experiment.data.dir.as_ref()).map(|dir| dir.display().to_string()),
+        written: clock::unix_seconds(),
+        audit: Audit { passed: report.summary.done, failed: report.failures.clone() },
+    }
+}
+
+/// The table, where the files are, and what is to be said about trainings that did not end well.
+fn conclude(
+    plan: &Plan,
+    setting: &Setting,
+    report: &lab::Report,
+    stop: &Stop,
+    args: &RunArgs,
+    files: &paths::View,
+) -> Exit {
+    let summary = report.summary;
+    report.failures.iter().for_each(|failure| ui::say(&format!("error: {failure}")));
+    if let Some(exit) = stop.exit().filter(|_| summary.open > 0) {
+        if !args.quiet {
+            let ended = summary.done + summary.diverged;
+            ui::say(&format!("stopped: {ended} of {} trainings are done", plan.trainings.len()));
+            ui::say("the same command goes on from there; the trainings it was at begin again");
+        }
+        return exit;
+    }
+    ui::print(&ui::table(&rows(plan, setting, &report.finished)));
+    ui::print(&format!("files in {}\n", files.0.display()));
+    let missing = summary.diverged + summary.failed + summary.blocked;
+    if missing == 0 {
+        return Exit::Success;
+    }
+    let mut parts = Vec::new();
+    for (n, what) in [(summary.diverged, "diverged"), (summary.failed, "failed"), (summary.blocked, "blocked by them")] {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    }
+    ui::say(&format!("error: {missing} of {} trainings have no result: {}", plan.trainings.len(), parts.join(", ")));
+    if summary.diverged > 0 {
+        ui::say("\nhint: a training that diverges wants a smaller `train.lr`");
+    }
+    Exit::Failure
+}
+
+/// One row per arm and round, in the plan's order.
+fn rows(plan: &Plan, setting: &Setting, finished: &[Option<Arc<Finished>>]) -> Vec<ui::Row> {
+    let mut places = BTreeMap::new();
+    let mut rows: Vec<ui::Row> = Vec::new();
+    for (training, finished) in plan.trainings.iter().zip(finished) {
+        let place = *places.entry((&training.arm, training.round)).or_insert(rows.len());
+        if place == rows.len() {
+            rows.push(ui::Row {
+                arm: training.arm.clone(),
+                round: training.round,
+                weights_remaining: training.counts.kept as f64 / setting.network.weights_total() as f64,
+                ..ui::Row::default()
+            });
+        }
+        let row = &mut rows[place];
+        let done = finished.as_ref().filter(|finished| finished.outcome == Outcome::Done);
+        match done.and_then(|finished| Some((finished.curve.early_stop()?, finished.curve.last()?))) {
+            Some((early, last)) => {
+                row.early_stop.push(early.iteration);
+                row.early_stop_test.push(early.test.accuracy);
+                row.last_test.push(last.test.accuracy);
+            }
+            None => row.missing += 1,
+        }
+    }
+    rows
+}

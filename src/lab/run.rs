@@ -1,0 +1,254 @@
+//! Runs what of a plan is not in the store, and tells what happens.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::board::{Board, Next, State, Summary};
+use super::store::{Finished, Store};
+use super::view::{Known, View};
+use super::worker::{Done, Worker};
+use crate::base::clock::Stopwatch;
+use crate::base::files::Lock;
+use crate::base::key::Key;
+use crate::base::outcome::Outcome;
+use crate::base::stop::Stop;
+use crate::config::Experiment;
+use crate::data::Dataset;
+use crate::engine::Trainer;
+use crate::lottery::{Plan, Setting, Training};
+use crate::record::{self, Event, Label, Sink};
+
+/// How often a training that another process has is looked at.
+const ASK: Duration = Duration::from_millis(200);
+
+/// Progress is told every so many steps: oftener than the eye sees, seldom enough to cost nothing.
+const TELL_EVERY: u64 = 16;
+
+/// The view is written again at most once in so many times as long as writing it took.
+const VIEW_SHARE: f64 = 20.0;
+
+/// Everything a run needs. The dataset and the trainers are made when the first training needs them.
+pub struct Lab<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Its names, resolved.
+    pub setting: &'a Setting,
+    /// What is to be trained.
+    pub plan: &'a Plan,
+    /// The files of the run.
+    pub view: &'a View<'a>,
+    /// Trainings at a time.
+    pub workers: usize,
+    /// A wish to stop.
+    pub stop: &'a Stop,
+    /// Who is told.
+    pub sink: &'a dyn Sink,
+    /// The data, loaded once for all workers.
+    pub dataset: &'a (dyn Fn() -> Result<Arc<Dataset>> + Sync),
+    /// Builds a trainer in the calling thread.
+    pub trainer: &'a (dyn Fn(&Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync),
+}
+
+/// What a run came to.
+pub struct Report {
+    /// How many trainings ended how.
+    pub summary: Summary,
+    /// What is in the store, one element per training of the plan.
+    pub finished: Vec<Option<Arc<Finished>>>,
+    /// What failed, with its cause; `None` stands for the view.
+    pub failures: Vec<String>,
+}
+
+/// What the workers share.
+struct Shared<'a> {
+    board: Mutex<Board<'a>>,
+    changed: Condvar,
+    view: Mutex<Pace>,
+}
+
+/// When the view was last written, and how long that took.
+struct Pace {
+    last: Option<(Stopwatch, f64)>,
+    broken: Option<String>,
+}
+
+impl Lab<'_> {
+    /// Trains what is not in the store and writes the view.
+    ///
+    /// # Errors
+    /// Where the store or the view cannot be written. What goes wrong with a single training is in the report.
+    pub fn run(&self, store: &Store) -> Result<Report> {
+        let board = Board::new(self.plan, |training| store.load(training), |key| store.has_last(key));
+        let summary = board.summary(self.plan);
+        let to_run = board.to_run();
+        let workers = self.workers.min(to_run);
+        self.sink.tell(&Event::Begun {
+            experiment: &self.experiment.name,
+            trainings: self.plan.trainings.len(),
+            stored: summary.done + summary.diverged,
+            iterations: to_run as u64 * self.experiment.train.iterations,
+            workers,
+            engine: &format!("{} on {}", self.setting.engine, self.setting.device),
+            view: &self.view.files.0,
+        });
+        let pace = Mutex::new(Pace { last: None, broken: None });
+        let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
+        self.free(&shared, store)?;
+        std::thread::scope(|scope| {
+            for n in 0..workers {
+                let shared = &shared;
+                scope.spawn(move || self.work(n, shared, store));
+            }
+        });
+        self.sink.tell(&Event::Over);
+        self.write_view(&shared, store, true);
+        let broken = lock(&shared.view).broken.take();
+        if let Some(broken) = broken {
+            return Err(anyhow::anyhow!(broken)).context("could not write the files of the run");
+        }
+        Ok(self.report(&lock(&shared.board)))
+    }
+
+    /// One worker: takes what is ready until nothing is left.
+    fn work<'p>(&'p self, n: usize, shared: &Shared<'p>, store: &'p Store) {
+        let mut worker = Worker::new(self, store);
+        while !self.stop.wanted() {
+            let next = lock(&shared.board).next();
+            match next {
+                Next::Over => break,
+                Next::Wait => {
+                    let board = lock(&shared.board);
+                    // Woken by an ending; the time limit is for the wish to stop.
+                    drop(shared.changed.wait_timeout(board, ASK).unwrap_or_else(PoisonError::into_inner));
+                }
+                Next::Ask { training, restore } => {
+                    // One worker asks, the others see a training taken and wait.
+                    lock(&shared.board).set(&training.key, State::Taken);
+                    let path = store.runs.entry(&training.key).lock();
+                    self.sink.tell(&Event::Waiting { holder: &Lock::holder(&path) });
+                    std::thread::sleep(ASK);
+                    self.take_up(n, training, restore, &mut worker, shared, store);
+                }
+                Next::Train { training, restore } => self.take_up(n, training, restore, &mut worker, shared, store),
+            }
+            shared.changed.notify_all();
+        }
+        shared.changed.notify_all();
+    }
+
+    /// Attends to one training and records what became of it.
+    fn take_up<'p>(
+        &'p self,
+        n: usize,
+        training: &Training,
+        restore: bool,
+        worker: &mut Worker<'p>,
+        shared: &Shared<'p>,
+        store: &'p Store,
+    ) {
+        let label = label(training);
+        let keep_last = lock(&shared.board).keeps_last(training);
+        let iterations = self.experiment.train.iterations;
+        let mut trained_here = false;
+        let mut began = || {
+            trained_here = true;
+            self.sink.tell(&Event::Started { worker: n, label: &label, iterations });
+        };
+        let mut progress = |iteration: u64| {
+            if iteration.is_multiple_of(TELL_EVERY) || iteration == iterations {
+                self.sink.tell(&Event::Stepped { worker: n, iteration });
+            }
+        };
+        let done = worker.attend(training, restore, keep_last, &mut began, &mut progress);
+        let state = match done {
+            Ok(Done::Stopped) => State::Open,
+            Ok(Done::Elsewhere) => State::Elsewhere { restore },
+            Ok(Done::Ended(finished)) => State::Ended(Arc::new(finished)),
+            Err(cause) => State::Failed(format!("{cause:#}")),
+        };
+        let is_end = matches!(state, State::Ended(_) | State::Failed(_));
+        lock(&shared.board).set(&training.key, state);
+        if is_end {
+            self.tell_end(trained_here.then_some(n), training, &label, shared);
+            if let Err(cause) = self.free(shared, store) {
+                self.sink.tell(&Event::Note(&format!("{cause:#}")));
+            }
+            self.write_view(shared, store, false);
+        }
+    }
+
+    fn tell_end(&self, worker: Option<usize>, training: &Training, label: &Label, shared: &Shared<'_>) {
+        let board = lock(&shared.board);
+        let summary = board.summary(self.plan);
+        let ended = summary.done + summary.diverged + summary.failed;
+        let finished = board.finished(&training.key);
+        let failure = board.failure(&training.key).map(str::to_owned);
+        drop(board);
+        let outcome = finished.as_ref().map_or_else(
+            || Outcome::Failed { cause: failure.unwrap_or_default() },
+            |finished| finished.outcome.clone(),
+        );
+        let done = finished.as_ref().filter(|finished| finished.outcome == Outcome::Done);
+        let result = record::Result {
+            weights_remaining: training.counts.kept as f64 / self.setting.network.weights_total() as f64,
+            early_stop: done.and_then(|finished| finished.curve.early_stop().copied()),
+            last: done.and_then(|finished| finished.curve.last().copied()),
+            seconds: finished.as_ref().and_then(|finished| finished.timing.as_ref()).map(|timing| timing.seconds),
+            outcome,
+        };
+        let trainings = self.plan.trainings.len();
+        self.sink.tell(&Event::Ended { worker, label, result: &result, ended, trainings });
+    }
+
+    /// Frees final weights that nobody needs any more.
+    fn free(&self, shared: &Shared<'_>, store: &Store) -> Result<()> {
+        let keys: Vec<Key> = lock(&shared.board).to_free().into_iter().cloned().collect();
+        keys.iter().try_for_each(|key| store.free_last(key))
+    }
+
+    /// Writes the view, unless that was done a moment ago. What other processes have finished is in it too.
+    fn write_view(&self, shared: &Shared<'_>, store: &Store, now: bool) {
+        let mut pace = lock(&shared.view);
+        if !now && pace.last.is_some_and(|(since, took)| since.seconds() < took * VIEW_SHARE) {
+            return;
+        }
+        let watch = Stopwatch::start();
+        let known = |training: &Training| {
+            let board = lock(&shared.board);
+            let (finished, failed) = (board.finished(&training.key), board.failure(&training.key).is_some());
+            drop(board);
+            let finished = finished.or_else(|| store.load(training).map(Arc::new));
+            finished.map(Known::Finished).or(failed.then_some(Known::Failed))
+        };
+        let known: Vec<Option<Known>> = self.plan.trainings.iter().map(known).collect();
+        let written = self.view.write(&known);
+        pace.broken = written.err().map(|cause| format!("{cause:#}"));
+        pace.last = Some((Stopwatch::start(), watch.seconds()));
+    }
+
+    fn report(&self, board: &Board<'_>) -> Report {
+        let finished = self.plan.trainings.iter().map(|training| board.finished(&training.key)).collect();
+        let failure = |training: &Training| {
+            let cause = board.failure(&training.key)?;
+            Some(format!("{}: {cause}", label(training)))
+        };
+        let failures = self.plan.trainings.iter().filter_map(failure).collect();
+        Report { summary: board.summary(self.plan), finished, failures }
+    }
+}
+
+/// A lock that a panicking thread left is as good as any: what it guards is set in one piece.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn label(training: &Training) -> Label {
+    Label {
+        arm: training.arm.clone(),
+        replicate: training.replicate,
+        repeat: training.repeat,
+        round: training.round,
+    }
+}

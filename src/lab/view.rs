@@ -1,0 +1,156 @@
+//! The files of a run, made from the store. Nothing here is the truth; all can be made again.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::store::Finished;
+use crate::base::files::{self, Lock};
+use crate::base::outcome::Outcome;
+use crate::base::paths;
+use crate::lottery::{Plan, Setting, Training};
+use crate::record::{CurveRow, LayerRow, RoundRow, TimingRow, to_csv};
+
+/// Makes rows of trainings and writes them.
+pub struct View<'a> {
+    /// The experiment's name.
+    pub experiment: &'a str,
+    /// Iterations of each training.
+    pub iterations: u64,
+    /// Its names, resolved.
+    pub setting: &'a Setting,
+    /// The plan, whose order is the order of all files.
+    pub plan: &'a Plan,
+    /// The files.
+    pub files: &'a paths::View,
+}
+
+/// What is known of a training: in the store, or why it is not.
+pub(super) enum Known {
+    Finished(Arc<Finished>),
+    Failed,
+}
+
+impl View<'_> {
+    /// Writes the CSV files; `known` has one element per training of the plan.
+    pub(super) fn write(&self, known: &[Option<Known>]) -> Result<()> {
+        let _lock = Lock::wait(&self.files.lock())?;
+        files::sweep(&self.files.0)?;
+        let rows = self.plan.trainings.iter().zip(known).filter_map(|(t, known)| Some((t, known.as_ref()?)));
+        let (mut rounds, mut curves, mut layers, mut timings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (training, known) in rows {
+            match known {
+                Known::Failed => rounds.push(self.round_row(training, None)),
+                Known::Finished(finished) => {
+                    rounds.push(self.round_row(training, Some(finished)));
+                    curves.extend(self.curve_rows(training, finished));
+                    layers.extend(self.layer_rows(training, finished));
+                    timings.extend(self.timing_row(training, finished));
+                }
+            }
+        }
+        files::write(&self.files.file("rounds.csv"), &to_csv(&rounds)?)?;
+        files::write(&self.files.file("curves.csv"), &to_csv(&curves)?)?;
+        files::write(&self.files.file("layers.csv"), &to_csv(&layers)?)?;
+        files::write(&self.files.file("timings.csv"), &to_csv(&timings)?)
+    }
+
+    /// Writes files that are the same from the first moment, by name.
+    pub fn write_fixed(&self, fixed: &[(&str, Vec<u8>)]) -> Result<()> {
+        let _lock = Lock::wait(&self.files.lock()).context("could not make the folder of the run")?;
+        fixed.iter().try_for_each(|(name, bytes)| files::write(&self.files.file(name), bytes))
+    }
+
+    fn round_row(&self, training: &Training, finished: Option<&Finished>) -> RoundRow {
+        let network = &self.setting.network;
+        let all: Vec<u64> = network.weights().iter().map(|weight| weight.parameter.len() as u64).collect();
+        let total = network.weights_total();
+        let kept = finished.map_or(training.counts.kept, |finished| finished.weights_kept.iter().sum());
+        let remaining = kept as f64 / total as f64;
+        let done = finished.filter(|finished| finished.outcome == Outcome::Done);
+        let early = done.and_then(|finished| finished.curve.early_stop());
+        let last = done.and_then(|finished| finished.curve.last());
+        RoundRow {
+            experiment: self.experiment.to_owned(),
+            arm: training.arm.clone(),
+            replicate: training.replicate,
+            repeat: training.repeat,
+            round: training.round,
+            weights_remaining: remaining,
+            weights_kept: kept,
+            weights_total: total,
+            sparsity: 1.0 - remaining,
+            compression: (kept > 0).then(|| total as f64 / kept as f64),
+            early_stop_iteration: early.map(|point| point.iteration),
+            early_stop_train_accuracy: early.map(|point| point.train.accuracy),
+            early_stop_validation_accuracy: early.map(|point| point.validation.accuracy),
+            early_stop_test_accuracy: early.map(|point| point.test.accuracy),
+            early_stop_validation_loss: early.map(|point| point.validation.loss),
+            final_train_accuracy: last.map(|point| point.train.accuracy),
+            final_validation_accuracy: last.map(|point| point.validation.accuracy),
+            final_test_accuracy: last.map(|point| point.test.accuracy),
+            final_validation_loss: last.map(|point| point.validation.loss),
+            macs: network.macs(&all),
+            macs_remaining: finished
+                .map(|finished| finished.weights_kept.as_slice())
+                .or(training.counts.layers.as_deref())
+                .map_or(0, |kept| network.macs(kept)),
+            engine: self.setting.engine.to_owned(),
+            device: self.setting.device.to_owned(),
+            iterations: self.iterations,
+            outcome: finished.map_or("failed", |finished| finished.outcome.word()).to_owned(),
+            key: training.key.to_string(),
+        }
+    }
+
+    fn curve_rows(&self, training: &Training, finished: &Finished) -> Vec<CurveRow> {
+        let row = |point: &crate::base::curve::Point| CurveRow {
+            experiment: self.experiment.to_owned(),
+            arm: training.arm.clone(),
+            replicate: training.replicate,
+            repeat: training.repeat,
+            round: training.round,
+            iteration: point.iteration,
+            train_accuracy: point.train.accuracy,
+            train_loss: point.train.loss,
+            validation_accuracy: point.validation.accuracy,
+            validation_loss: point.validation.loss,
+            test_accuracy: point.test.accuracy,
+            test_loss: point.test.loss,
+            key: training.key.to_string(),
+        };
+        finished.curve.0.iter().map(row).collect()
+    }
+
+    fn layer_rows(&self, training: &Training, finished: &Finished) -> Vec<LayerRow> {
+        let row = |(weight, &kept): (crate::network::Weight, &u64)| LayerRow {
+            experiment: self.experiment.to_owned(),
+            arm: training.arm.clone(),
+            replicate: training.replicate,
+            repeat: training.repeat,
+            round: training.round,
+            layer: weight.layer.clone(),
+            kind: weight.kind.word().to_owned(),
+            weights_kept: kept,
+            weights_total: weight.parameter.len() as u64,
+            weights_remaining: kept as f64 / weight.parameter.len() as f64,
+            key: training.key.to_string(),
+        };
+        self.setting.network.weights().into_iter().zip(&finished.weights_kept).map(row).collect()
+    }
+
+    fn timing_row(&self, training: &Training, finished: &Finished) -> Option<TimingRow> {
+        let timing = finished.timing.clone()?;
+        Some(TimingRow {
+            experiment: self.experiment.to_owned(),
+            arm: training.arm.clone(),
+            replicate: training.replicate,
+            repeat: training.repeat,
+            round: training.round,
+            seconds: timing.seconds,
+            iterations_per_second: timing.iterations_per_second,
+            host: timing.host,
+            key: training.key.to_string(),
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! One training from the store to the store: prepare, train, audit, save.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::run::Lab;
+use super::store::{Finished, Product, Store};
+use crate::base::clock::Stopwatch;
+use crate::base::curve::Curve;
+use crate::base::env;
+use crate::base::files::{self, Lock};
+use crate::base::outcome::Outcome;
+use crate::base::random::{Purpose, Stream};
+use crate::data::Dataset;
+use crate::engine::Trainer;
+use crate::lottery::{Context, StartRule, Training, audit, prepare};
+use crate::record::Timing;
+use crate::train::{End, Order, Session};
+
+/// What became of a training that a worker took up.
+pub(super) enum Done {
+    /// It is in the store now.
+    Ended(Finished),
+    /// Another process has it.
+    Elsewhere,
+    /// There was a wish to stop.
+    Stopped,
+}
+
+/// A worker: a thread, and the trainer it builds there when the first training comes.
+pub(super) struct Worker<'a> {
+    lab: &'a Lab<'a>,
+    store: &'a Store,
+    trainer: Option<(Arc<Dataset>, Box<dyn Trainer>)>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(lab: &'a Lab<'a>, store: &'a Store) -> Self {
+        Self { lab, store, trainer: None }
+    }
+
+    /// Trains `training` unless it is done or another process is at it; `began` is called when work begins. What
+    /// breaks on the way, a panic included, becomes an error: one training never takes the others down.
+    pub(super) fn attend(
+        &mut self,
+        training: &Training,
+        restore: bool,
+        keep_last: bool,
+        began: &mut dyn FnMut(),
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Done> {
+        let attempt = AssertUnwindSafe(|| self.try_attend(training, restore, keep_last, began, progress));
+        catch_unwind(attempt).unwrap_or_else(|panic| {
+            // Whatever state the trainer is in, it is not used again.
+            self.trainer = None;
+            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(anyhow!("a defect of this program: {}", text.unwrap_or("a panic without a message")))
+        })
+    }
+
+    fn try_attend(
+        &mut self,
+        training: &Training,
+        restore: bool,
+        keep_last: bool,
+        began: &mut dyn FnMut(),
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Done> {
+        let entry = self.store.runs.entry(&training.key);
+        let Some(_lock) = Lock::attempt(&entry.lock())? else { return Ok(Done::Elsewhere) };
+        // Another process may have finished it between our look at the store and the lock.
+        if let Some(finished) = self.store.load(training)
+            && (!restore || self.store.has_last(&training.key))
+        {
+            return Ok(Done::Ended(finished));
+        }
+        files::sweep(&entry.0)?;
+        began();
+        self.train(training, restore, keep_last, progress)
+    }
+
+    fn train(
+        &mut self,
+        training: &Training,
+        restore: bool,
+        keep_last: bool,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Done> {
+        let (lab, store) = (self.lab, self.store);
+        let context = Context { experiment: lab.experiment, setting: lab.setting, parents: store };
+        let (mask, start) = prepare(training, context).context("could not prepare the training")?;
+        let (dataset, trainer) = match &mut self.trainer {
+            Some((dataset, trainer)) => (dataset, trainer),
+            None => {
+                let dataset = (lab.dataset)()?;
+                let trainer = (lab.trainer)(&dataset)?;
+                let (dataset, trainer) = self.trainer.insert((dataset, trainer));
+                (dataset, trainer)
+            }
+        };
+        let recipe = &lab.experiment.train;
+        let stream = Stream::of_replicate(lab.experiment.seed, training.replicate, Purpose::Order);
+        let order = Order::new(stream, &dataset.train, recipe.batch_size as usize, recipe.drop_last);
+        let watch = Stopwatch::start();
+        let session = Session { train: recipe, order, stop: lab.stop };
+        let (outcome, curve, last) = match session.run(trainer.as_mut(), &start, &mask, progress)? {
+            End::Stopped => return Ok(Done::Stopped),
+            End::Diverged(curve, iteration) => (Outcome::Diverged { iteration }, curve, None),
+            End::Trained(curve, last) => {
+                audit(training, context, &mask, &start, &last)?;
+                (Outcome::Done, curve, Some(last.weights))
+            }
+        };
+        if restore {
+            let last = last.as_ref().ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
+            store.restore_last(&training.key, last)?;
+            return Ok(Done::Ended(store.load(training).ok_or_else(|| anyhow!("its entry is damaged"))?));
+        }
+        let timing = timing(watch.seconds(), recipe.iterations);
+        let keeps_start = training.start == StartRule::Initial;
+        let product = Product {
+            outcome: outcome.clone(),
+            mask: &mask,
+            curve: &curve,
+            start: keeps_start.then_some(&start.weights),
+            last: last.as_ref(),
+            keep_last,
+            timing: timing.clone(),
+        };
+        store.save(training, &product)?;
+        Ok(Done::Ended(finished(outcome, curve, mask.counts(), timing)))
+    }
+}
+
+fn finished(outcome: Outcome, curve: Curve, weights_kept: Vec<u64>, timing: Timing) -> Finished {
+    Finished { outcome, curve, weights_kept, timing: Some(timing) }
+}
+
+fn timing(seconds: f64, iterations: u64) -> Timing {
+    Timing { seconds, iterations_per_second: iterations as f64 / seconds.max(1e-9), host: env::host() }
+}

@@ -1,0 +1,34 @@
+//! What a person sees. Talk goes to stderr, results to stdout.
+
+mod bars;
+mod lines;
+mod table;
+mod words;
+
+use crate::record::Sink;
+
+pub use table::{Row, table};
+
+/// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.
+pub fn sink(quiet: bool) -> Box<dyn Sink> {
+    use std::io::IsTerminal;
+    if quiet {
+        Box::new(lines::Silent)
+    } else if std::io::stderr().is_terminal() {
+        Box::new(bars::Bars::new())
+    } else {
+        Box::new(lines::Lines)
+    }
+}
+
+/// Says something on stderr.
+#[expect(clippy::print_stderr, reason = "this room may talk")]
+pub fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Prints a result on stdout; whether anybody reads it is not our concern (`lth run … | head`).
+pub fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
