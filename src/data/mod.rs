@@ -7,6 +7,6 @@ mod load;
 mod split;
 mod strokes;
 
-pub use dataset::{Dataset, Split};
+pub use dataset::{Dataset, Inputs, Split};
 pub use known::Source;
 pub use load::load;

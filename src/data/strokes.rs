@@ -104,7 +104,7 @@ const DIGITS: [&[Glyph]; 10] = [
 /// full ink, and returns its digit, 0 to 9. Nothing else enters, so that any image can be drawn
 /// alone, in any order and to the same bytes on any machine: this is why the arithmetic keeps to
 /// what IEEE 754 rounds exactly, and why sine and cosine come from `libm`.
-pub fn draw(seed: u64, index: u64, image: &mut [u8; PIXELS]) -> u8 {
+pub(super) fn draw(seed: u64, index: u64, image: &mut [u8; PIXELS]) -> u8 {
     let mut random = SplitMix::new(mix(seed, index));
     let label = pick(&mut random, DIGITS.len());
     let glyph = DIGITS[label][pick(&mut random, DIGITS[label].len())];
@@ -155,10 +155,7 @@ impl Pose {
         let lean = wide * slant;
         Self {
             warp,
-            axes: [
-                [cos * wide, sin * wide],
-                [cos * lean - sin * tall, sin * lean + cos * tall],
-            ],
+            axes: [[cos * wide, sin * wide], [cos * lean - sin * tall, sin * lean + cos * tall]],
             centre: [between(random, 11.9, 16.1), between(random, 11.9, 16.1)],
         }
     }
@@ -174,9 +171,7 @@ impl Pose {
             let below = lower[column][axis] * (1.0 - right) + lower[column + 1][axis] * right;
             flat[axis] + (above * (1.0 - down) + below * down)
         });
-        std::array::from_fn(|axis| {
-            self.axes[0][axis] * bent[0] + self.axes[1][axis] * bent[1] + self.centre[axis]
-        })
+        std::array::from_fn(|axis| self.axes[0][axis] * bent[0] + self.axes[1][axis] * bent[1] + self.centre[axis])
     }
 }
 
@@ -212,12 +207,7 @@ impl Canvas {
         }
         let last = stroke.len() - 1;
         for i in 0..last {
-            let around = [
-                points[i.saturating_sub(1)],
-                points[i],
-                points[i + 1],
-                points[(i + 2).min(last)],
-            ];
+            let around = [points[i.saturating_sub(1)], points[i], points[i + 1], points[(i + 2).min(last)]];
             let mut from = around[1];
             for piece in 1..=PIECES {
                 let to = spline(around, piece as f32 / PIECES as f32);
@@ -322,10 +312,7 @@ mod tests {
                 corners += u32::from(pixels[at]);
             }
         }
-        assert!(
-            counts.iter().all(|count| (400..600).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (400..600).contains(count)), "{counts:?}");
         assert!(corners / (4 * 5_000) < 15, "{corners}");
     }
 

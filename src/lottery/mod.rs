@@ -10,6 +10,6 @@ mod training;
 
 pub use audit::audit;
 pub use plan::{DENSE, Plan};
-pub use prepare::{Context, Parents, prepare};
+pub use prepare::{Context, Parents, all_ones, prepare};
 pub use setting::Setting;
 pub use training::{MaskRule, StartRule, Training};

@@ -72,7 +72,7 @@ fn drawn(stream: Stream, experiment: &Experiment, setting: &Setting) -> State {
 }
 
 /// The mask of the dense network.
-fn all_ones(network: &Network) -> Mask {
+pub fn all_ones(network: &Network) -> Mask {
     let layer = |parameter: crate::network::Parameter| LayerMask {
         kept: vec![true; parameter.len()],
         name: parameter.name,

@@ -1,0 +1,287 @@
+//! The contract of every trainer, against PyTorch's numbers (tests/oracle/lenet.py makes them).
+//!
+//! A free run in float32 drifts chaotically and proves nothing, so float32 trainers are teacher-forced: from the state
+//! that float64 reached they take one step, and that step must agree.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lth::base::mask::{LayerMask, Mask};
+use lth::base::random::mix;
+use lth::base::state::{NamedTensor, Snapshot, State};
+use lth::config::{Architecture, Dtype};
+use lth::data::{Dataset, Inputs, Split};
+use lth::engine::{Batch, Recipe, Trainer, Update, dense};
+use lth::network::{Network, build};
+use serde_json::Value;
+
+const IMAGES: u32 = 600;
+const BATCH: usize = 60;
+const STEPS: u64 = 201;
+
+/// One row of the suite: an optimizer by its name in the oracle, and how much of the network is there.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    optimizer: &'static str,
+    density: &'static str,
+}
+
+const CASES: [Case; 4] = [
+    Case { optimizer: "adam", density: "dense" },
+    Case { optimizer: "adam", density: "tenth" },
+    Case { optimizer: "sgd", density: "dense" },
+    Case { optimizer: "sgd", density: "tenth" },
+];
+
+impl Case {
+    fn update(self) -> Update {
+        match self.optimizer {
+            "adam" => Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
+            _ => Update::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-3 },
+        }
+    }
+
+    fn lr(self) -> f64 {
+        if self.optimizer == "adam" { 1.2e-3 } else { 0.05 }
+    }
+
+    fn recipe(self, dtype: Dtype) -> Recipe {
+        Recipe { network: lenet(), update: self.update(), dtype, batch_size: BATCH }
+    }
+
+    fn oracle(self) -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/lenet.json");
+        let all: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        all[self.optimizer][self.density].clone()
+    }
+}
+
+/// Every float32 trainer: a new engine adds a line here.
+type Build = fn(&Recipe, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
+const FLOAT32_TRAINERS: [(&str, Build); 1] = [("dense", dense::build)];
+
+fn lenet() -> Network {
+    build(&Architecture::Lenet300100, [1, 28, 28], 10)
+}
+
+fn unit(h: u64) -> f64 {
+    (h >> 11) as f64 * 2_f64.powi(-53)
+}
+
+fn dataset() -> Arc<Dataset> {
+    let byte = |i: u64| {
+        let h = mix(1, i);
+        if (h >> 8).is_multiple_of(4) { (h & 255) as u8 } else { 0 }
+    };
+    let all: Vec<u32> = (0..IMAGES).collect();
+    Arc::new(Dataset {
+        shape: [1, 28, 28],
+        classes: 10,
+        images: (0..u64::from(IMAGES) * 784).map(byte).collect(),
+        labels: (0..u64::from(IMAGES)).map(|i| (mix(2, i) % 10) as u8).collect(),
+        train: all.clone(),
+        validation: all.clone(),
+        test: all,
+        inputs: Inputs::Affine { scale: 1.0 / (255.0 * 0.3081), offset: -0.1307 / 0.3081 },
+    })
+}
+
+fn start(case: Case) -> (Snapshot, Mask) {
+    let (mut tensors, mut layers, mut at) = (Vec::new(), Vec::new(), 0_u64);
+    for parameter in lenet().parameters() {
+        let values = if let [outputs, inputs] = parameter.shape[..] {
+            let bound = (6.0 / (inputs + outputs) as f64).sqrt();
+            let counters = at..at + parameter.len() as u64;
+            at = counters.end;
+            let kept = counters.clone().map(|i| case.density == "dense" || mix(4, i).is_multiple_of(10)).collect();
+            layers.push(LayerMask { name: parameter.name.clone(), shape: parameter.shape.clone(), kept });
+            counters.map(|i| ((2.0 * unit(mix(3, i)) - 1.0) * bound) as f32).collect()
+        } else {
+            vec![0.0; parameter.len()]
+        };
+        tensors.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
+    }
+    (Snapshot::fresh(State(tensors)), Mask(layers))
+}
+
+fn batch(step: u64) -> Batch {
+    let first = step * BATCH as u64;
+    Batch {
+        images: (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect(),
+        iteration: step,
+    }
+}
+
+/// Weights, then each moment.
+fn kinds(snapshot: &Snapshot) -> Vec<&State> {
+    std::iter::once(&snapshot.weights).chain(&snapshot.moments).collect()
+}
+
+fn values(state: &State) -> impl Iterator<Item = f64> {
+    state.0.iter().flat_map(|tensor| &tensor.values).map(|&v| f64::from(v))
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
+}
+
+fn projection(state: &State) -> f64 {
+    let sign = |i: usize| if mix(5, i as u64).is_multiple_of(2) { 1.0 } else { -1.0 };
+    values(state).enumerate().map(|(i, v)| v * sign(i)).sum()
+}
+
+/// Compares a state with what the oracle recorded after `step` steps. `tolerance` is relative to a tensor's norm.
+fn compare(case: Case, oracle: &Value, step: u64, snapshot: &Snapshot, tolerance: f64) {
+    for (kind, state) in kinds(snapshot).into_iter().enumerate() {
+        let expected = oracle["projections"][step as usize - 1][kind].as_f64().unwrap();
+        let error = (projection(state) - expected).abs() / norm(values(state));
+        assert!(error < tolerance, "{case:?} step {step} kind {kind}: projection off by {error:.1e}");
+        let Some(tensors) = oracle["detailed"][step.to_string()]["tensors"][kind].as_array() else { continue };
+        for (tensor, expected) in state.0.iter().zip(tensors) {
+            let size = norm(tensor.values.iter().map(|&v| f64::from(v)));
+            let error = (size - expected["norm"].as_f64().unwrap()).abs() / size.max(1e-300);
+            assert!(error < tolerance, "{case:?} step {step} kind {kind} {}: norm off by {error:.1e}", tensor.name);
+            for (i, expected) in expected["picks"].as_array().unwrap().iter().enumerate() {
+                let pick = f64::from(tensor.values[(mix(6, i as u64) % tensor.values.len() as u64) as usize]);
+                let error = (pick - expected.as_f64().unwrap()).abs() / size.max(1e-300);
+                assert!(error < tolerance, "{case:?} step {step} kind {kind} {} pick {i}: {error:.1e}", tensor.name);
+            }
+        }
+    }
+}
+
+fn check_zeros(case: Case, step: u64, snapshot: &Snapshot, mask: &Mask) {
+    for state in kinds(snapshot) {
+        assert!(mask.holds_in(state), "{case:?} step {step}: a pruned weight or its moment is not +0.0");
+    }
+}
+
+/// The float64 run, and its states at the steps where float32 trainers are put in.
+fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
+    let oracle = case.oracle();
+    let (start, mask) = start(case);
+    let mut trainer = dense::build(&case.recipe(Dtype::Float64), dataset).unwrap();
+    trainer.load(0, &start, &mask).unwrap();
+    let mut states = vec![trainer.snapshot(0).unwrap()];
+    for step in 0..STEPS {
+        trainer.step(&[batch(step)], &[case.lr()]).unwrap();
+        let snapshot = trainer.snapshot(0).unwrap();
+        assert_eq!((snapshot.iteration, snapshot.optimizer_steps), (step + 1, step + 1));
+        // What a snapshot rounds to float32 is 6e-8 off by itself.
+        compare(case, &oracle, step + 1, &snapshot, 2e-7);
+        check_zeros(case, step + 1, &snapshot, &mask);
+        if let Some(loss) = oracle["detailed"][(step + 1).to_string()]["loss"].as_f64() {
+            let score = trainer.evaluate(Split::Validation).unwrap()[0];
+            assert!((score.loss - loss).abs() < 1e-10 * loss, "{case:?} step {step}: loss {} {loss}", score.loss);
+            let accuracy = oracle["detailed"][(step + 1).to_string()]["accuracy"].as_f64().unwrap();
+            assert!((score.accuracy - accuracy).abs() < 1e-12);
+        }
+        states.push(snapshot);
+    }
+    states
+}
+
+/// One float32 step from the float64 state at `step` must end where the float64 step ends.
+fn teacher_force(name: &str, build: Build, case: Case, dataset: &Arc<Dataset>, states: &[Snapshot]) {
+    let mask = start(case).1;
+    let mut trainer = build(&case.recipe(Dtype::Float32), dataset).unwrap();
+    for step in [0, 10, 50, 200] {
+        trainer.load(0, &states[step], &mask).unwrap();
+        trainer.step(&[batch(step as u64)], &[case.lr()]).unwrap();
+        let reached = trainer.snapshot(0).unwrap();
+        check_zeros(case, step as u64 + 1, &reached, &mask);
+        for (kind, (got, want)) in kinds(&reached).into_iter().zip(kinds(&states[step + 1])).enumerate() {
+            let size = norm(values(want));
+            let error = norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / size;
+            let worst = values(got).zip(values(want)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            println!("{name} {case:?} step {step} kind {kind}: {error:.1e} of the norm, worst value {worst:.1e}");
+            assert!(error < 2e-6, "{name} {case:?} step {step} kind {kind}: {error:.1e}");
+        }
+        compare(case, &case.oracle(), step as u64 + 1, &reached, 2e-5);
+    }
+}
+
+/// Stopping and going on from a snapshot is the same as not stopping, bit for bit.
+fn go_on(name: &str, build: Build, case: Case, dtype: Dtype, dataset: &Arc<Dataset>) {
+    let (start, mask) = start(case);
+    let recipe = case.recipe(dtype);
+    let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
+        let mut trainer = build(&recipe, dataset).unwrap();
+        trainer.load(0, from, &mask).unwrap();
+        steps.for_each(|step| trainer.step(&[batch(step)], &[case.lr()]).unwrap());
+        trainer.snapshot(0).unwrap()
+    };
+    let whole = run(&start, 0..40);
+    assert_eq!(whole, run(&run(&start, 0..17), 17..40), "{name} {case:?}");
+    assert_eq!(whole, run(&start, 0..40), "{name} {case:?}: the same again");
+}
+
+#[test]
+fn every_trainer_keeps_the_contract() {
+    let dataset = dataset();
+    for case in CASES {
+        let states = follow_oracle(case, &dataset);
+        for (name, build) in FLOAT32_TRAINERS {
+            teacher_force(name, build, case, &dataset, &states);
+            go_on(name, build, case, Dtype::Float32, &dataset);
+        }
+    }
+}
+
+#[test]
+fn a_trainer_used_again_forgets_the_last_network() {
+    let dataset = dataset();
+    let (dense, tenth) = (CASES[0], CASES[1]);
+    let run = |trainer: &mut dyn Trainer, case: Case| {
+        let (start, mask) = start(case);
+        trainer.load(0, &start, &mask).unwrap();
+        (0..5).for_each(|step| trainer.step(&[batch(step)], &[case.lr()]).unwrap());
+        trainer.snapshot(0).unwrap()
+    };
+    for (name, build) in FLOAT32_TRAINERS {
+        let mut used = build(&dense.recipe(Dtype::Float32), &dataset).unwrap();
+        run(used.as_mut(), tenth);
+        let again = run(used.as_mut(), dense);
+        let mut new = build(&dense.recipe(Dtype::Float32), &dataset).unwrap();
+        assert_eq!(again, run(new.as_mut(), dense), "{name}: moments, steps and masks are fresh");
+    }
+}
+
+#[test]
+fn batches_of_other_sizes_and_evaluations_change_nothing_else() {
+    let dataset = dataset();
+    let case = CASES[1];
+    let (start, mask) = start(case);
+    for (name, build) in FLOAT32_TRAINERS {
+        let run = |evaluate: bool| {
+            let mut trainer = build(&case.recipe(Dtype::Float32), &dataset).unwrap();
+            trainer.load(0, &start, &mask).unwrap();
+            for step in 0..6 {
+                let mut batch = batch(step);
+                batch.images.truncate(if step == 2 { 7 } else { BATCH });
+                trainer.step(&[batch], &[case.lr()]).unwrap();
+                if evaluate {
+                    Split::ALL.map(|split| trainer.evaluate(split).unwrap());
+                }
+            }
+            trainer.snapshot(0).unwrap()
+        };
+        assert_eq!(run(false), run(true), "{name}");
+    }
+}
+
+#[test]
+fn misuse_is_an_error() {
+    let dataset = dataset();
+    let case = CASES[0];
+    let (start, mask) = start(case);
+    for (name, build) in FLOAT32_TRAINERS {
+        let mut trainer = build(&case.recipe(Dtype::Float32), &dataset).unwrap();
+        assert!(trainer.load(1, &start, &mask).is_err(), "{name}: a lane that is not there");
+        assert!(trainer.load(0, &Snapshot::default(), &mask).is_err(), "{name}: a state without weights");
+        assert!(trainer.load(0, &Snapshot { optimizer_steps: 3, ..start.clone() }, &mask).is_err(), "{name}");
+        trainer.load(0, &start, &mask).unwrap();
+        assert!(trainer.step(&[Batch::default()], &[0.1]).is_err(), "{name}: an empty batch");
+        assert!(trainer.step(&[], &[]).is_err(), "{name}: no batch");
+    }
+}
