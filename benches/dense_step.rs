@@ -15,10 +15,12 @@ use std::time::Instant;
 use criterion::Criterion;
 use lth::base::random::{Purpose, Stream};
 use lth::base::state::Snapshot;
-use lth::config::{Architecture, Data, Dtype, Init};
+use lth::config::{Architecture, Data, Dtype, Init, Prune};
 use lth::data::{Dataset, load};
 use lth::engine::{Batch, Recipe, Trainer, Update, dense};
+use lth::lottery::all_ones;
 use lth::network::{build, draw};
+use lth::prune::Pruning;
 use lth::train::Order;
 use tch::{Device, Kind, Tensor};
 
@@ -36,12 +38,17 @@ struct Step {
 }
 
 impl Step {
-    fn new(dataset: &Arc<Dataset>) -> Self {
+    /// After so many rounds of the paper's pruning by initial magnitude: which weights, does not matter for the time.
+    fn new(dataset: &Arc<Dataset>, rounds: u32) -> Self {
         let network = build(&Architecture::Lenet300100, [1, 28, 28], 10);
         let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
         let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
         let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, None, &mut generator));
-        let mask = lth::lottery::all_ones(&network);
+        let mut mask = all_ones(&network);
+        let paper = serde_json::from_value(serde_json::json!({ "rate": { "linear": 0.2, "output": 0.1 } }));
+        let paper: Prune = paper.expect("the paper's rates");
+        let pruning = Pruning::new(&paper, &network).expect("rates");
+        (0..rounds).for_each(|_| mask = pruning.apply(&mask, &start.weights).expect("weights"));
         let recipe = Recipe { network, update, dtype: Dtype::Float32, batch_size: BATCH };
         let mut trainer = dense::build(&recipe, dataset).expect("a trainer");
         trainer.load(0, &start, &mask).expect("a network");
@@ -113,7 +120,7 @@ fn in_turns(python: &str, dataset: &Arc<Dataset>) {
         .expect("python");
     let mut ask = opponent.stdin.take().expect("a pipe");
     let mut answer = BufReader::new(opponent.stdout.take().expect("a pipe"));
-    let (mut step, products) = (Step::new(dataset), Products::new());
+    let (mut step, products) = (Step::new(dataset, 0), Products::new());
     (0..300).for_each(|_| step.step());
     let mut columns: [Vec<f64>; 4] = Default::default();
     for _ in 0..TURNS {
@@ -146,8 +153,10 @@ fn main() {
     let data: Data = serde_json::from_value(serde_json::json!({ "dataset": name })).expect("a data set");
     let dataset = Arc::new(load(&data, None, 1).expect("the data"));
     let mut criterion = Criterion::default().configure_from_args();
-    let (mut step, products) = (Step::new(&dataset), Products::new());
+    let (mut step, products) = (Step::new(&dataset, 0), Products::new());
     criterion.bench_function("dense step", |b| b.iter(|| step.step()));
+    let mut masked = Step::new(&dataset, 15);
+    criterion.bench_function("dense step, 3.6 % of the weights", |b| b.iter(|| masked.step()));
     criterion.bench_function("its 8 products alone", |b| b.iter(|| products.step()));
     criterion.final_summary();
     if let Ok(python) = std::env::var("LTH_BENCH_PYTHON") {

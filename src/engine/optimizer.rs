@@ -71,53 +71,96 @@ pub(super) struct Parameters<'a, T> {
 
 /// Takes step number `step` (from 1, counted since the moments were fresh).
 pub(super) fn update<T: Element>(rule: &Update, lr: f64, step: u64, parameters: Parameters<'_, T>) {
-    let Parameters { weights, gradients, mut moments, kept } = parameters;
     let arch = pulp::Arch::new();
-    match (*rule, moments.as_mut_slice()) {
-        (Update::Adam { betas, eps, weight_decay }, [first, second]) => {
-            // Bias correction in float64: at step 1 it divides by 1 − β₂ = 0.001.
-            let correction = |beta: f64| 1.0 - beta.powf(step as f64);
-            let c = Adam {
-                beta: betas.map(T::from_f64),
-                rest: betas.map(|beta| T::from_f64(1.0 - beta)),
-                size: T::from_f64(lr / correction(betas[0])),
-                root: T::from_f64(1.0 / correction(betas[1]).sqrt()),
-                eps: T::from_f64(eps),
-                decay: T::from_f64(weight_decay),
-                tiny: T::from_f64(TINY),
-            };
-            match kept {
-                None => arch.dispatch(
-                    #[inline(always)]
-                    || adam(&c, weights, gradients, first, second, |_| true),
-                ),
-                Some(kept) => {
-                    let kept = &kept[..weights.len()];
-                    arch.dispatch(
-                        #[inline(always)]
-                        || adam(&c, weights, gradients, first, second, |i| kept[i]),
-                    );
+    match parameters.kept {
+        None => arch.dispatch(Pass { rule, lr, step, parameters, kept: All }),
+        Some(kept) => arch.dispatch(Pass { rule, lr, step, parameters, kept: Masked(kept) }),
+    }
+}
+
+/// Which weights are kept. Two types, so that masks cost a dense network nothing.
+trait Kept: Copy {
+    /// The same for the first `n` weights: said inside each loop, so that it needs no check of bounds.
+    fn first(self, n: usize) -> Self;
+    fn at(self, i: usize) -> bool;
+}
+
+#[derive(Clone, Copy)]
+struct All;
+
+impl Kept for All {
+    #[inline(always)]
+    fn first(self, _: usize) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn at(self, _: usize) -> bool {
+        true
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Masked<'a>(&'a [bool]);
+
+impl Kept for Masked<'_> {
+    #[inline(always)]
+    fn first(self, n: usize) -> Self {
+        Self(&self.0[..n])
+    }
+    #[inline(always)]
+    fn at(self, i: usize) -> bool {
+        self.0[i]
+    }
+}
+
+/// One pass over the parameters, compiled once for each kind of processor. A struct with a method, because a closure
+/// would not be inlined into the code for the processor at hand.
+struct Pass<'a, T, K> {
+    rule: &'a Update,
+    lr: f64,
+    step: u64,
+    parameters: Parameters<'a, T>,
+    kept: K,
+}
+
+impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Parameters { weights, gradients, mut moments, .. } = self.parameters;
+        let keep = self.kept;
+        match (*self.rule, moments.as_mut_slice()) {
+            (Update::Adam { betas, eps, weight_decay }, [first, second]) => {
+                // Bias correction in float64: at step 1 it divides by 1 − β₂ = 0.001.
+                let correction = betas.map(|beta| 1.0 - libm::pow(beta, self.step as f64));
+                let c = Adam {
+                    beta: betas.map(T::from_f64),
+                    rest: betas.map(|beta| T::from_f64(1.0 - beta)),
+                    size: T::from_f64(self.lr / correction[0]),
+                    root: T::from_f64(1.0 / correction[1].sqrt()),
+                    eps: T::from_f64(eps),
+                    decay: T::from_f64(weight_decay),
+                };
+                adam(&c, weights, gradients, first, second, keep);
+            }
+            (Update::Adam { .. }, _) => unreachable!("Adam is given the two moments it asked for"),
+            (Update::Sgd { momentum, nesterov, weight_decay }, moments) => {
+                let decay = T::from_f64(weight_decay);
+                let c = Sgd { momentum: T::from_f64(momentum), nesterov, lr: T::from_f64(self.lr), decay };
+                match moments.first_mut() {
+                    Some(velocity) => sgd_momentum(&c, weights, gradients, velocity, keep),
+                    None => sgd(&c, weights, gradients, keep),
                 }
             }
         }
-        (Update::Sgd { momentum, nesterov, weight_decay }, moments) => {
-            let momentum = T::from_f64(momentum);
-            let c = Sgd { momentum, nesterov, lr: T::from_f64(lr), decay: T::from_f64(weight_decay), tiny: T::from_f64(TINY) };
-            let velocity = moments.first_mut().map(|velocity| &mut **velocity);
-            let keep = |i: usize| kept.is_none_or(|kept| kept[i]);
-            match velocity {
-                Some(velocity) => arch.dispatch(
-                    #[inline(always)]
-                    || sgd_momentum(&c, weights, gradients, velocity, keep),
-                ),
-                None => arch.dispatch(
-                    #[inline(always)]
-                    || sgd(&c, weights, gradients, keep),
-                ),
-            }
-        }
-        (Update::Adam { .. }, _) => unreachable!("Adam is given the two moments it asked for"),
     }
+}
+
+/// `x`, or 0 where it is too small to matter.
+#[inline(always)]
+fn flush<T: Element>(x: T) -> T {
+    if x.abs() < T::from_f64(TINY) { T::default() } else { x }
 }
 
 struct Adam<T> {
@@ -130,24 +173,21 @@ struct Adam<T> {
     root: T,
     eps: T,
     decay: T,
-    tiny: T,
 }
 
 #[inline(always)]
-fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], kept: impl Fn(usize) -> bool) {
+fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], kept: impl Kept) {
     let zero = T::default();
     let n = w.len();
-    let (w, g, m, v) = (&mut w[..n], &g[..n], &mut m[..n], &mut v[..n]);
+    let (w, g, m, v, kept) = (&mut w[..n], &g[..n], &mut m[..n], &mut v[..n], kept.first(n));
     for i in 0..n {
-        let gradient = if kept(i) { g[i] + c.decay * w[i] } else { zero };
-        let first = c.beta[0] * m[i] + c.rest[0] * gradient;
-        let second = c.beta[1] * v[i] + c.rest[1] * gradient * gradient;
-        let first = if first.abs() < c.tiny { zero } else { first };
-        let second = if second.abs() < c.tiny { zero } else { second };
+        let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
+        let first = flush(c.beta[0] * m[i] + c.rest[0] * gradient);
+        let second = flush(c.beta[1] * v[i] + c.rest[1] * gradient * gradient);
         let stepped = w[i] - c.size * first / (second.sqrt() * c.root + c.eps);
         m[i] = first;
         v[i] = second;
-        w[i] = if kept(i) { stepped } else { zero };
+        w[i] = if kept.at(i) { stepped } else { zero };
     }
 }
 
@@ -156,31 +196,28 @@ struct Sgd<T> {
     nesterov: bool,
     lr: T,
     decay: T,
-    tiny: T,
 }
 
 #[inline(always)]
-fn sgd_momentum<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], v: &mut [T], kept: impl Fn(usize) -> bool) {
+fn sgd_momentum<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], v: &mut [T], kept: impl Kept) {
     let zero = T::default();
     let n = w.len();
-    let (w, g, v) = (&mut w[..n], &g[..n], &mut v[..n]);
-    let ahead = if c.nesterov { c.momentum } else { T::from_f64(1.0) };
+    let (w, g, v, kept) = (&mut w[..n], &g[..n], &mut v[..n], kept.first(n));
     for i in 0..n {
-        let gradient = if kept(i) { g[i] + c.decay * w[i] } else { zero };
-        let velocity = c.momentum * v[i] + gradient;
-        let velocity = if velocity.abs() < c.tiny { zero } else { velocity };
-        let direction = if c.nesterov { gradient + ahead * velocity } else { velocity };
+        let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
+        let velocity = flush(c.momentum * v[i] + gradient);
+        let direction = if c.nesterov { gradient + c.momentum * velocity } else { velocity };
         v[i] = velocity;
-        w[i] = if kept(i) { w[i] - c.lr * direction } else { zero };
+        w[i] = if kept.at(i) { w[i] - c.lr * direction } else { zero };
     }
 }
 
 #[inline(always)]
-fn sgd<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], kept: impl Fn(usize) -> bool) {
+fn sgd<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], kept: impl Kept) {
     let n = w.len();
-    let (w, g) = (&mut w[..n], &g[..n]);
+    let (w, g, kept) = (&mut w[..n], &g[..n], kept.first(n));
     for i in 0..n {
-        w[i] = if kept(i) { w[i] - c.lr * (g[i] + c.decay * w[i]) } else { T::default() };
+        w[i] = if kept.at(i) { w[i] - c.lr * (g[i] + c.decay * w[i]) } else { T::default() };
     }
 }
 

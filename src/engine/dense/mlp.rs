@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use tch::Tensor;
 
 use super::memory::{ALIGN, Buffer, Typed};
+use super::passes::{add_bias, relu_backward, sum_rows};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::state::{NamedTensor, Snapshot, State};
@@ -54,7 +55,7 @@ pub(super) struct Mlp<T> {
     layers: Vec<Linear>,
     weights: Buffer<T>,
     gradients: Buffer<T>,
-    moments: Vec<Vec<T>>,
+    moments: Vec<Buffer<T>>,
     /// Per value of `weights` whether it is kept; `None` for a dense network, which then pays nothing for masks.
     kept: Option<Vec<bool>>,
     iteration: u64,
@@ -78,7 +79,7 @@ impl<T: Typed> Mlp<T> {
         let (weights, gradients) = (Buffer::zeros(length)?, Buffer::zeros(length)?);
         let layers = linear_layers(&recipe.network, &parameters, &weights, &gradients)?;
         let batch = Activations::new(recipe.batch_size, &layers, true)?;
-        let moments = vec![vec![T::default(); length]; recipe.update.moments()];
+        let moments = (0..recipe.update.moments()).map(|_| Buffer::zeros(length)).collect::<Result<_>>()?;
         Ok(Self {
             recipe: recipe.clone(),
             dataset,
@@ -213,9 +214,9 @@ impl<T: Typed> Trainer for Mlp<T> {
         from.moments.iter_mut().for_each(|moment| mask.apply(moment));
         fill(&self.parameters, &from.weights, self.weights.slice_mut())?;
         for (at, moment) in self.moments.iter_mut().enumerate() {
-            moment.fill(T::default());
+            moment.slice_mut().fill(T::default());
             if let Some(state) = from.moments.get(at) {
-                fill(&self.parameters, state, moment)?;
+                fill(&self.parameters, state, moment.slice_mut())?;
             }
         }
         ensure!(from.moments.is_empty() || from.moments.len() == self.moments.len(), "moments of another optimizer");
@@ -250,7 +251,7 @@ impl<T: Typed> Trainer for Mlp<T> {
         let parameters = Parameters {
             weights: self.weights.slice_mut(),
             gradients: self.gradients.slice(),
-            moments: self.moments.iter_mut().map(Vec::as_mut_slice).collect(),
+            moments: self.moments.iter_mut().map(Buffer::slice_mut).collect(),
             kept: self.kept.as_deref(),
         };
         update(&self.recipe.update, *lr, self.optimizer_steps, parameters);
@@ -287,7 +288,7 @@ impl<T: Typed> Trainer for Mlp<T> {
         let moments = if self.optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
         Ok(Snapshot {
             weights: self.state(self.weights.slice()),
-            moments: moments.iter().map(|moment| self.state(moment)).collect(),
+            moments: moments.iter().map(|moment| self.state(moment.slice())).collect(),
             buffers: State::default(),
             iteration: self.iteration,
             optimizer_steps: self.optimizer_steps,
@@ -300,49 +301,4 @@ fn multiply(a: &Tensor, b: &Tensor, out: &Tensor) -> Result<()> {
     // What comes back is another name of `out`.
     let _ = a.f_mm_out(out, b)?;
     Ok(())
-}
-
-/// Adds the bias to every row, and takes max(x, 0) where a ReLU follows.
-fn add_bias<T: Typed>(bias: &[T], relu: bool, rows: &mut [T]) {
-    let zero = T::default();
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for row in rows.chunks_exact_mut(bias.len()) {
-                for (x, &b) in row.iter_mut().zip(bias) {
-                    let sum = *x + b;
-                    // Written so that NaN passes: a network that diverges must be seen to.
-                    *x = if relu && sum < zero { zero } else { sum };
-                }
-            }
-        },
-    );
-}
-
-/// Clears the gradient where the ReLU was not active.
-fn relu_backward<T: Typed>(outputs: &[T], deltas: &mut [T]) {
-    let zero = T::default();
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (delta, &output) in deltas.iter_mut().zip(outputs) {
-                *delta = if output > zero { *delta } else { zero };
-            }
-        },
-    );
-}
-
-/// The sum of all rows, in their order.
-fn sum_rows<T: Typed>(rows: &[T], sum: &mut [T]) {
-    sum.fill(T::default());
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for row in rows.chunks_exact(sum.len()) {
-                for (sum, &x) in sum.iter_mut().zip(row) {
-                    *sum = *sum + x;
-                }
-            }
-        },
-    );
 }

@@ -2,6 +2,7 @@
 
 mod memory;
 mod mlp;
+mod passes;
 
 use std::sync::Arc;
 
