@@ -1,8 +1,8 @@
 //! `lth run`: an experiment from its file to its table.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
@@ -13,7 +13,7 @@ use crate::base::paths::{self, Runs};
 use crate::base::stop::Stop;
 use crate::base::{clock, env, files};
 use crate::config::{self, Document, Experiment, Workers, to_toml};
-use crate::data::{self, Dataset};
+use crate::data;
 use crate::engine::{Recipe, dense};
 use crate::lab::{self, Finished, Lab, Store, View};
 use crate::lottery::{Plan, Setting};
@@ -42,7 +42,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     view.write_fixed(&[(given, document.text.clone().into_bytes()), ("resolved.toml", resolved.into_bytes())])?;
 
     let store = Store { runs: runs.clone() };
-    let loaded = Mutex::new(None);
     let recipe = Recipe::new(setting.network.clone(), &experiment.train);
     let lab = Lab {
         experiment: &experiment,
@@ -52,7 +51,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         workers,
         stop: &stop,
         sink: &*ui::sink(args.quiet),
-        dataset: &|| load_once(&loaded, &experiment, args.data_dir.as_deref()),
+        dataset: &|| data::load(&experiment.data, args.data_dir.as_deref(), experiment.seed),
         trainer: &|dataset| dense::build(&recipe, dataset),
     };
     let report = lab.run(&store)?;
@@ -68,21 +67,6 @@ fn document(args: &RunArgs) -> Result<Document> {
     });
     let text = read.map_err(|e| config::Report::plain(&format!("error: {e:#}")))?;
     Ok(Document::parse(&name, &text, &args.set).map_err(|text| config::Report::plain(&text))?)
-}
-
-/// Loads the data set for the first worker that asks, and hands the same to the others. A failure is told to each.
-fn load_once(
-    loaded: &Mutex<Option<Arc<Dataset>>>,
-    experiment: &Experiment,
-    folder: Option<&Path>,
-) -> Result<Arc<Dataset>> {
-    let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(dataset) = &*loaded {
-        return Ok(Arc::clone(dataset));
-    }
-    let dataset = Arc::new(data::load(&experiment.data, folder, experiment.seed)?);
-    *loaded = Some(Arc::clone(&dataset));
-    Ok(dataset)
 }
 
 fn manifest(

@@ -29,7 +29,7 @@ const TELL_EVERY: u64 = 16;
 /// The view is written again at most once in so many times as long as writing it took.
 const VIEW_SHARE: f64 = 20.0;
 
-/// Everything a run needs. The dataset and the trainers are made when the first training needs them.
+/// Everything a run needs.
 pub struct Lab<'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
@@ -45,8 +45,8 @@ pub struct Lab<'a> {
     pub stop: &'a Stop,
     /// Who is told.
     pub sink: &'a dyn Sink,
-    /// The data, loaded once for all workers.
-    pub dataset: &'a (dyn Fn() -> Result<Arc<Dataset>> + Sync),
+    /// Loads the data; called once, and only where something is to be trained.
+    pub dataset: &'a (dyn Fn() -> Result<Dataset> + Sync),
     /// Builds a trainer in the calling thread.
     pub trainer: &'a (dyn Fn(&Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync),
 }
@@ -96,12 +96,15 @@ impl Lab<'_> {
         let pace = Mutex::new(Pace { last: None, broken: None });
         let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
         self.free(&shared, store)?;
-        std::thread::scope(|scope| {
-            for n in 0..workers {
-                let shared = &shared;
-                scope.spawn(move || self.work(n, shared, store));
-            }
-        });
+        if workers > 0 {
+            let dataset = Arc::new((self.dataset)()?);
+            std::thread::scope(|scope| {
+                for n in 0..workers {
+                    let (shared, dataset) = (&shared, Arc::clone(&dataset));
+                    scope.spawn(move || self.work(n, shared, store, dataset));
+                }
+            });
+        }
         self.sink.tell(&Event::Over);
         self.write_view(&shared, store, true);
         let broken = lock(&shared.view).broken.take();
@@ -112,8 +115,8 @@ impl Lab<'_> {
     }
 
     /// One worker: takes what is ready until nothing is left.
-    fn work<'p>(&'p self, n: usize, shared: &Shared<'p>, store: &'p Store) {
-        let mut worker = Worker::new(self, store);
+    fn work<'p>(&'p self, n: usize, shared: &Shared<'p>, store: &'p Store, dataset: Arc<Dataset>) {
+        let mut worker = Worker::new(self, store, dataset);
         while !self.stop.wanted() {
             let next = lock(&shared.board).next();
             match next {

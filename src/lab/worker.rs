@@ -33,12 +33,13 @@ pub(super) enum Done {
 pub(super) struct Worker<'a> {
     lab: &'a Lab<'a>,
     store: &'a Store,
-    trainer: Option<(Arc<Dataset>, Box<dyn Trainer>)>,
+    dataset: Arc<Dataset>,
+    trainer: Option<Box<dyn Trainer>>,
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(lab: &'a Lab<'a>, store: &'a Store) -> Self {
-        Self { lab, store, trainer: None }
+    pub(super) fn new(lab: &'a Lab<'a>, store: &'a Store, dataset: Arc<Dataset>) -> Self {
+        Self { lab, store, dataset, trainer: None }
     }
 
     /// Trains `training` unless it is done or another process is at it; `began` is called when work begins. What
@@ -91,18 +92,13 @@ impl<'a> Worker<'a> {
         let (lab, store) = (self.lab, self.store);
         let context = Context { experiment: lab.experiment, setting: lab.setting, parents: store };
         let (mask, start) = prepare(training, context).context("could not prepare the training")?;
-        let (dataset, trainer) = match &mut self.trainer {
-            Some((dataset, trainer)) => (dataset, trainer),
-            None => {
-                let dataset = (lab.dataset)()?;
-                let trainer = (lab.trainer)(&dataset)?;
-                let (dataset, trainer) = self.trainer.insert((dataset, trainer));
-                (dataset, trainer)
-            }
+        let trainer = match &mut self.trainer {
+            Some(trainer) => trainer,
+            None => self.trainer.insert((lab.trainer)(&self.dataset)?),
         };
         let recipe = &lab.experiment.train;
         let stream = Stream::of_replicate(lab.experiment.seed, training.replicate, Purpose::Order);
-        let order = Order::new(stream, &dataset.train, recipe.batch_size as usize, recipe.drop_last);
+        let order = Order::new(stream, &self.dataset.train, recipe.batch_size as usize, recipe.drop_last);
         let watch = Stopwatch::start();
         let session = Session { train: recipe, order, stop: lab.stop };
         let (outcome, curve, last) = match session.run(trainer.as_mut(), &start, &mask, progress)? {
