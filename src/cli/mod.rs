@@ -68,11 +68,16 @@ fn report(error: &anyhow::Error) -> Exit {
 
 /// What to do about the errors of the system that people meet most.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if error.chain().any(|cause| cause.is::<crate::data::NotFound>()) {
+        return Some(
+            "point `--data-dir` or LTH_DATA_DIR at the folder of the files; `data.dataset=strokes` needs none",
+        );
+    }
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?;
     match io.kind() {
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            Some("name a folder you may write to with `--runs`")
-        }
+        std::io::ErrorKind::PermissionDenied
+        | std::io::ErrorKind::ReadOnlyFilesystem
+        | std::io::ErrorKind::NotADirectory => Some("name a folder you may write to with `--runs`"),
         std::io::ErrorKind::StorageFull => Some("free some space, or name another folder with `--runs`"),
         _ => None,
     }

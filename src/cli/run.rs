@@ -29,10 +29,19 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let runs = Runs(args.runs.clone().or_else(|| env::folder(env::RUNS)).unwrap_or_else(|| PathBuf::from("runs")));
     let files = runs.view(&experiment.name, &plan.id());
     let stop = Stop::on_signals().context("could not listen for signals")?;
-    if args.fresh && let Some(n) = lab::set_aside(&plan, &runs, &files)? && !args.quiet {
+    if args.fresh
+        && let Some(n) = lab::set_aside(&plan, &runs, &files)?
+        && !args.quiet
+    {
         ui::say(&format!("what was there is now in {} and {}", runs.old_store(n).display(), files.old(n).display()));
     }
-    let view = View { experiment: &experiment.name, iterations: experiment.train.iterations, setting: &setting, plan: &plan, files: &files };
+    let view = View {
+        experiment: &experiment.name,
+        iterations: experiment.train.iterations,
+        setting: &setting,
+        plan: &plan,
+        files: &files,
+    };
     let workers = match experiment.run.workers {
         Workers::Auto => env::cores(),
         Workers::Count(n) => n as usize,
@@ -62,9 +71,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
 
 fn document(args: &RunArgs) -> Result<Document> {
     let name = args.config.display().to_string();
-    let read = files::read(&args.config).and_then(|bytes| {
-        String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8"))
-    });
+    let read = files::read(&args.config)
+        .and_then(|bytes| String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8")));
     let text = read.map_err(|e| config::Report::plain(&format!("error: {e:#}")))?;
     Ok(Document::parse(&name, &text, &args.set).map_err(|text| config::Report::plain(&text))?)
 }
@@ -96,6 +104,7 @@ fn manifest(
         data_dir: args.data_dir.as_ref().or(experiment.data.dir.as_ref()).map(|dir| dir.display().to_string()),
         written: clock::unix_seconds(),
         audit: Audit { passed: report.summary.done, failed: report.failures.clone() },
+        blocked: report.blocked.clone(),
     }
 }
 
@@ -125,7 +134,8 @@ fn conclude(
         return Exit::Success;
     }
     let mut parts = Vec::new();
-    for (n, what) in [(summary.diverged, "diverged"), (summary.failed, "failed"), (summary.blocked, "blocked by them")] {
+    for (n, what) in [(summary.diverged, "diverged"), (summary.failed, "failed"), (summary.blocked, "blocked by them")]
+    {
         if n > 0 {
             parts.push(format!("{n} {what}"));
         }

@@ -207,7 +207,8 @@ impl Document {
             .and_then(|mut table| table.remove("value"))
             .map_or_else(|| Ok(Value::String(text.to_owned())), serde_json::to_value)
             .map_err(|e| wrong(&e.to_string()))?;
-        let inside = |key: &str| key == path || key.starts_with(&format!("{path}.")) || key.starts_with(&format!("{path}["));
+        let inside =
+            |key: &str| key == path || key.starts_with(&format!("{path}.")) || key.starts_with(&format!("{path}["));
         self.origins.retain(|key, _| !inside(key));
         self.mark(path, &value, set);
         let mut here = &mut self.root;

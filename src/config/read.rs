@@ -38,11 +38,18 @@ fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
         let problem = explain(&path, &error.into_inner().to_string());
         let key = if taken.contains(&problem.key) || problem.message.ends_with("is missing") {
             // What was taken out is missed, which is no mistake of the user's: the table around it goes too.
-            problem.key.rsplit_once('.').map(|(parent, _)| parent.to_owned())
+            Some(parent(&problem.key).to_owned()).filter(|parent| !parent.is_empty())
         } else {
             Some(problem.key.clone())
         };
-        if !taken.contains(&problem.key) {
+        let misspelt = |old: &Problem| {
+            let meant = old
+                .hint
+                .as_deref()
+                .is_some_and(|hint| hint.starts_with(&format!("did you mean `{}`", leaf(&problem.key))));
+            old.at_key && meant && parent(&old.key) == parent(&problem.key)
+        };
+        if !taken.contains(&problem.key) && !problems.iter().any(misspelt) {
             problems.push(problem);
         }
         match key {
@@ -50,6 +57,16 @@ fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
             _ => return (None, problems),
         }
     }
+}
+
+/// The table around a key.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(parent, _)| parent)
+}
+
+/// A key without the tables around it.
+fn leaf(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(_, leaf)| leaf)
 }
 
 /// Removes the value at `path` (`a.b[0].c`); false where there is none.
@@ -77,7 +94,7 @@ fn take(root: &mut Value, path: &str) -> bool {
 /// serde's sentence in our words. The forms are serde's own and pinned by tests.
 fn explain(path: &str, message: &str) -> Problem {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    let parent = parent(path);
     let inside = |path: &str| if path.is_empty() { String::new() } else { format!(" in `{path}`") };
     if message.starts_with("unknown field") {
         let (word, known) = (quoted[0], &quoted[1..]);
@@ -94,7 +111,10 @@ fn explain(path: &str, message: &str) -> Problem {
     }
     if let Some((got, expected)) = message.split_once(", expected ") {
         let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-        return Problem::new(path, format!("invalid value for `{path}`: expected {}, got {}", plain(expected), say(got)));
+        return Problem::new(
+            path,
+            format!("invalid value for `{path}`: expected {}, got {}", plain(expected), say(got)),
+        );
     }
     Problem::new(path, format!("invalid value for `{path}`: {message}"))
 }
@@ -172,10 +192,10 @@ weights = "reinit"
 
     #[test]
     fn all_mistakes_are_found_at_once() {
-        let text = GOOD.replace("batch_size = 4", "batchsize = 4").replace("lr = 1e-3", "lr = \"fast\"").replace(
-            "\"strokes\"",
-            "\"mnits\"",
-        );
+        let text = GOOD
+            .replace("batch_size = 4", "batchsize = 4")
+            .replace("lr = 1e-3", "lr = \"fast\"")
+            .replace("\"strokes\"", "\"mnits\"");
         insta::assert_snapshot!(complaint(&text));
     }
 

@@ -12,6 +12,14 @@ use crate::base::key::sha256;
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 
+/// A file of a data set is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("neither `{}` nor `{zipped}` found", plain.display())]
+pub struct NotFound {
+    plain: PathBuf,
+    zipped: String,
+}
+
 /// Reads a file of images: `count` × `pixels` bytes.
 pub(super) fn images(folder: &Path, file: Pinned, count: u32, shape: [usize; 3]) -> Result<Vec<u8>> {
     let (path, bytes) = open(folder, file)?;
@@ -42,7 +50,7 @@ fn open(folder: &Path, file: Pinned) -> Result<(PathBuf, Vec<u8>)> {
     let path = match (plain.exists(), zipped.exists()) {
         (true, _) => plain,
         (false, true) => zipped,
-        (false, false) => bail!("neither `{}` nor `{}.gz` found", plain.display(), file.name),
+        (false, false) => return Err(NotFound { plain, zipped: format!("{}.gz", file.name) }.into()),
     };
     let bytes = files::read(&path)?;
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());

@@ -8,5 +8,6 @@ mod split;
 mod strokes;
 
 pub use dataset::{Dataset, Inputs, Split};
+pub use idx::NotFound;
 pub use known::Source;
 pub use load::load;

@@ -158,12 +158,9 @@ impl<'a> Board<'a> {
             if !matches!(node.state, State::Open) {
                 continue;
             }
-            let culprit = node.training.after().into_iter().find(|key| match self.nodes.get(key).map(|n| &n.state) {
-                Some(State::Ended(finished)) => finished.outcome != Outcome::Done,
-                Some(State::Failed(_) | State::Blocked(_)) => true,
-                _ => false,
-            });
-            if let Some(culprit) = culprit.cloned()
+            let ended_badly = |key: &&&Key| self.outcome(key).is_some_and(|outcome| outcome != Outcome::Done);
+            let culprit = node.training.after().iter().find(ended_badly).map(|key| (*key).clone());
+            if let Some(culprit) = culprit
                 && let Some(node) = self.nodes.get_mut(self.order[i])
             {
                 node.state = State::Blocked(culprit);
@@ -179,11 +176,13 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// The cause, where a training failed.
-    pub(super) fn failure(&self, key: &Key) -> Option<&str> {
+    /// How a training ended; `None` where it has not.
+    pub(super) fn outcome(&self, key: &Key) -> Option<Outcome> {
         match &self.nodes.get(key)?.state {
-            State::Failed(cause) => Some(cause),
-            _ => None,
+            State::Ended(finished) | State::Restore(finished) => Some(finished.outcome.clone()),
+            State::Failed(cause) => Some(Outcome::Failed { cause: cause.clone() }),
+            State::Blocked(by) => Some(Outcome::Blocked { by: by.clone() }),
+            State::Open | State::Taken | State::Elsewhere { .. } => None,
         }
     }
 
@@ -212,14 +211,12 @@ impl<'a> Board<'a> {
     pub(super) fn summary(&self, plan: &Plan) -> Summary {
         let mut summary = Summary::default();
         for training in &plan.trainings {
-            let count = match self.nodes.get(&training.key).map(|node| &node.state) {
-                Some(State::Ended(finished) | State::Restore(finished)) if finished.outcome == Outcome::Done => {
-                    &mut summary.done
-                }
-                Some(State::Ended(_) | State::Restore(_)) => &mut summary.diverged,
-                Some(State::Failed(_)) => &mut summary.failed,
-                Some(State::Blocked(_)) => &mut summary.blocked,
-                _ => &mut summary.open,
+            let count = match self.outcome(&training.key) {
+                Some(Outcome::Done) => &mut summary.done,
+                Some(Outcome::Diverged { .. }) => &mut summary.diverged,
+                Some(Outcome::Failed { .. }) => &mut summary.failed,
+                Some(Outcome::Blocked { .. }) => &mut summary.blocked,
+                None => &mut summary.open,
             };
             *count += 1;
         }

@@ -57,8 +57,10 @@ pub struct Report {
     pub summary: Summary,
     /// What is in the store, one element per training of the plan.
     pub finished: Vec<Option<Arc<Finished>>>,
-    /// What failed, with its cause; `None` stands for the view.
+    /// What failed, with its cause.
     pub failures: Vec<String>,
+    /// What could not begin, with the training it needs.
+    pub blocked: Vec<String>,
 }
 
 /// What the workers share.
@@ -186,13 +188,9 @@ impl Lab<'_> {
         let board = lock(&shared.board);
         let summary = board.summary(self.plan);
         let ended = summary.done + summary.diverged + summary.failed;
-        let finished = board.finished(&training.key);
-        let failure = board.failure(&training.key).map(str::to_owned);
+        let (finished, outcome) = (board.finished(&training.key), board.outcome(&training.key));
         drop(board);
-        let outcome = finished.as_ref().map_or_else(
-            || Outcome::Failed { cause: failure.unwrap_or_default() },
-            |finished| finished.outcome.clone(),
-        );
+        let Some(outcome) = outcome else { return };
         let done = finished.as_ref().filter(|finished| finished.outcome == Outcome::Done);
         let result = record::Result {
             weights_remaining: training.counts.kept as f64 / self.setting.network.weights_total() as f64,
@@ -220,7 +218,8 @@ impl Lab<'_> {
         let watch = Stopwatch::start();
         let known = |training: &Training| {
             let board = lock(&shared.board);
-            let (finished, failed) = (board.finished(&training.key), board.failure(&training.key).is_some());
+            let finished = board.finished(&training.key);
+            let failed = matches!(board.outcome(&training.key), Some(Outcome::Failed { .. }));
             drop(board);
             let finished = finished.or_else(|| store.load(training).map(Arc::new));
             finished.map(Known::Finished).or(failed.then_some(Known::Failed))
@@ -233,12 +232,18 @@ impl Lab<'_> {
 
     fn report(&self, board: &Board<'_>) -> Report {
         let finished = self.plan.trainings.iter().map(|training| board.finished(&training.key)).collect();
-        let failure = |training: &Training| {
-            let cause = board.failure(&training.key)?;
-            Some(format!("{}: {cause}", label(training)))
-        };
-        let failures = self.plan.trainings.iter().filter_map(failure).collect();
-        Report { summary: board.summary(self.plan), finished, failures }
+        let (mut failures, mut blocked) = (Vec::new(), Vec::new());
+        for training in &self.plan.trainings {
+            match board.outcome(&training.key) {
+                Some(Outcome::Failed { cause }) => failures.push(format!("{}: {cause}", label(training))),
+                Some(Outcome::Blocked { by }) => {
+                    let by = self.plan.get(&by).map_or_else(|| by.to_string(), |training| label(training).to_string());
+                    blocked.push(format!("{} needs {by}", label(training)));
+                }
+                _ => {}
+            }
+        }
+        Report { summary: board.summary(self.plan), finished, failures, blocked }
     }
 }
 
@@ -248,10 +253,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn label(training: &Training) -> Label {
-    Label {
-        arm: training.arm.clone(),
-        replicate: training.replicate,
-        repeat: training.repeat,
-        round: training.round,
-    }
+    Label { arm: training.arm.clone(), replicate: training.replicate, repeat: training.repeat, round: training.round }
 }

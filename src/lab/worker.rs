@@ -56,7 +56,8 @@ impl<'a> Worker<'a> {
         catch_unwind(attempt).unwrap_or_else(|panic| {
             // Whatever state the trainer is in, it is not used again.
             self.trainer = None;
-            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            let text =
+                panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
             Err(anyhow!("a defect of this program: {}", text.unwrap_or("a panic without a message")))
         })
     }
@@ -110,7 +111,8 @@ impl<'a> Worker<'a> {
             }
         };
         if restore {
-            let last = last.as_ref().ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
+            let last =
+                last.as_ref().ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
             store.restore_last(&training.key, last)?;
             return Ok(Done::Ended(store.load(training).ok_or_else(|| anyhow!("its entry is damaged"))?));
         }

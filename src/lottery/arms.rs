@@ -61,7 +61,8 @@ fn check_reference(name: &str, arm: &Arm, arms: &Arms, problems: &mut Vec<Proble
     let key = format!("arms.{name}.mask.{word}");
     if !arms.0.iter().any(|(known, _)| known == other) {
         let known: Vec<&str> = arms.0.iter().map(|(known, _)| known.as_str()).filter(|known| *known != name).collect();
-        let hint = if known.is_empty() { "there is no other arm".into() } else { format!("one of: {}", known.join(", ")) };
+        let hint =
+            if known.is_empty() { "there is no other arm".into() } else { format!("one of: {}", known.join(", ")) };
         problems.push(Problem::new(key, format!("there is no arm `{other}`")).hint(hint));
     }
 }
@@ -73,11 +74,13 @@ fn check_repeats(name: &str, arm: &Arm, arms: &Arms, problems: &mut Vec<Problem>
     let draws = arm.weights == WeightsFrom::Reinit || matches!(arm.mask, MaskFrom::Random(_)) || source_repeats > 1;
     let key = format!("arms.{name}.repeats");
     if arm.repeats > 1 && !draws {
-        let message = format!("`{name}` would train the same network {} times: it draws nothing at random", arm.repeats);
+        let message =
+            format!("`{name}` would train the same network {} times: it draws nothing at random", arm.repeats);
         problems.push(Problem::new(key, message).hint("use `replicates` for independent repetitions"));
     } else if source_repeats > 1 && arm.repeats != source_repeats {
         let message = format!("`{name}` must have as many repeats as the arm it refers to: {source_repeats}");
-        problems.push(Problem::new(key, message).hint("the j-th repeat of one takes the mask of the j-th of the other"));
+        problems
+            .push(Problem::new(key, message).hint("the j-th repeat of one takes the mask of the j-th of the other"));
     }
 }
 

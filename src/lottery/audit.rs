@@ -13,7 +13,12 @@ use crate::base::state::{Snapshot, State};
 /// The promise that was broken.
 pub fn audit(training: &Training, context: Context<'_>, mask: &Mask, start: &Snapshot, last: &Snapshot) -> Result<()> {
     let Context { experiment, setting, parents } = context;
-    ensure!(mask.kept() == training.counts.kept, "audit: {} weights kept, {} planned", mask.kept(), training.counts.kept);
+    ensure!(
+        mask.kept() == training.counts.kept,
+        "audit: {} weights kept, {} planned",
+        mask.kept(),
+        training.counts.kept
+    );
     if let Some(layers) = &training.counts.layers {
         ensure!(mask.counts() == *layers, "audit: layers keep {:?}, planned {layers:?}", mask.counts());
     }

@@ -21,11 +21,8 @@ mod tests {
 
     #[test]
     fn every_layer_keeps_its_count() {
-        let layer = |n, kept| LayerMask {
-            name: format!("l{n}"),
-            shape: vec![n],
-            kept: (0..n).map(|i| i < kept).collect(),
-        };
+        let layer =
+            |n, kept| LayerMask { name: format!("l{n}"), shape: vec![n], kept: (0..n).map(|i| i < kept).collect() };
         let like = Mask(vec![layer(100, 30), layer(10, 0), layer(10, 10)]);
         let drawn = random_mask(&like, &mut Stream::of_replicate(1, 1, Purpose::Mask).generator(0));
         assert_eq!(drawn.counts(), [30, 0, 10]);

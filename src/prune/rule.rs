@@ -48,7 +48,8 @@ impl Pruning {
             .collect();
         let rates = match prune.scope {
             Scope::Layerwise => {
-                let rate = |(weight, &included): (&Weight, &bool)| if included { rate(&prune.rate, weight) } else { 0.0 };
+                let rate =
+                    |(weight, &included): (&Weight, &bool)| if included { rate(&prune.rate, weight) } else { 0.0 };
                 Rates::Layerwise(weights.iter().zip(&included).map(rate).collect())
             }
             Scope::Global => Rates::Global { rate: prune.rate.all.unwrap_or(0.0), included },
@@ -129,10 +130,11 @@ fn unknown_names(prune: &config::Prune, weights: &[Weight]) -> Vec<Problem> {
             .hint(format!("its layers: {}", layers.join(", ")))
             .about_the_key()
     });
-    let excluded = prune.exclude.iter().enumerate().filter(|(_, name)| !names.contains(&name.as_str())).map(|(i, name)| {
-        let message = format!("the network has no layer or kind `{name}`");
-        Problem::new(format!("prune.exclude[{i}]"), message).hint(format!("one of: {}", names.join(", ")))
-    });
+    let excluded =
+        prune.exclude.iter().enumerate().filter(|(_, name)| !names.contains(&name.as_str())).map(|(i, name)| {
+            let message = format!("the network has no layer or kind `{name}`");
+            Problem::new(format!("prune.exclude[{i}]"), message).hint(format!("one of: {}", names.join(", ")))
+        });
     rates.chain(excluded).collect()
 }
 
@@ -156,9 +158,8 @@ mod tests {
     #[test]
     fn the_papers_schedule_for_lenet() {
         // PAPER.md A.4: percent of all weights remaining after each round, layer-wise, 20 % and 10 %.
-        let paper_percent = [
-            80.04, 64.06, 51.28, 41.05, 32.87, 26.32, 21.07, 16.88, 13.52, 10.83, 8.68, 6.95, 5.57, 4.47, 3.58, 2.87,
-        ];
+        let paper_percent =
+            [80.04, 64.06, 51.28, 41.05, 32.87, 26.32, 21.07, 16.88, 13.52, 10.83, 8.68, 6.95, 5.57, 4.47, 3.58, 2.87];
         let pruning = Pruning::new(&paper(), &lenet()).unwrap();
         let all = [235_200, 30_000, 1_000];
         let mut counts = Counts { kept: 266_200, layers: Some(all.to_vec()) };

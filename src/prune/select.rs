@@ -12,9 +12,8 @@ pub(super) fn cut_least(scores: &[f32], kept: &mut [bool], count: u64) {
     if count == 0 {
         return;
     }
-    survivors.select_nth_unstable_by(count - 1, |&a, &b| {
-        scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b))
-    });
+    survivors
+        .select_nth_unstable_by(count - 1, |&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b)));
     survivors[..count].iter().for_each(|&i| kept[i as usize] = false);
 }
 

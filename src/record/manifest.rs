@@ -33,6 +33,8 @@ pub struct Manifest {
     pub written: u64,
     /// What the audit found.
     pub audit: Audit,
+    /// Trainings that could not begin, with the one that each needs.
+    pub blocked: Vec<String>,
 }
 
 /// Versions.

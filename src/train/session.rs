@@ -25,7 +25,7 @@ pub struct Session<'a> {
 pub enum End {
     /// After its last iteration.
     Trained(Curve, Snapshot),
-    /// At the evaluation that found a loss or a weight that is no finite number.
+    /// At the evaluation that found a loss or a weight that is no finite number; the curve ends before it.
     Diverged(Curve, u64),
     /// Because somebody wished so.
     Stopped,
@@ -50,10 +50,10 @@ impl Session<'_> {
             let is_last = iteration == self.train.iterations;
             if iteration % self.train.evaluate_every == 0 || is_last {
                 let point = evaluate(trainer, iteration)?;
-                curve.0.push(point);
-                if !(point.train.loss.is_finite() && point.validation.loss.is_finite()) {
+                if ![point.train, point.validation, point.test].iter().all(|score| score.loss.is_finite()) {
                     return Ok(End::Diverged(curve, iteration));
                 }
+                curve.0.push(point);
             }
             if is_last {
                 break;

@@ -40,7 +40,9 @@ impl Bars {
         }
         let (bar, total) = if env::no_color() { ("{wide_bar}", "") } else { ("{wide_bar:.cyan/dim}", ".bold") };
         let style = |template: &str| {
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("━╸─")
         };
         for _ in 0..workers.min(MOST_BARS) {
             let bar_of_worker = self.all.add(ProgressBar::new(1));

@@ -21,8 +21,7 @@ pub struct Row {
     pub missing: usize,
 }
 
-const HEADER: [&str; 7] =
-    ["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];
+const HEADER: [&str; 7] = ["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];
 
 /// The table as text, columns aligned.
 pub fn table(rows: &[Row]) -> String {

@@ -41,7 +41,8 @@ pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usi
         Outcome::Done => {
             let early = result.early_stop.as_ref();
             let stop = early.map_or_else(String::new, |p| format!("early stop at {}, ", count(p.iteration)));
-            let test = result.last.as_ref().map_or_else(String::new, |p| format!("test {} %", accuracy(p.test.accuracy)));
+            let test =
+                result.last.as_ref().map_or_else(String::new, |p| format!("test {} %", accuracy(p.test.accuracy)));
             let seconds = result.seconds.map_or_else(String::new, |s| format!(" ({s:.1} s)"));
             format!("{stop}{test}{seconds}")
         }
@@ -58,7 +59,10 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert_eq!([percent(1.0), percent(0.2107), percent(0.0358), percent(0.0)], ["100.0%", "21.1%", "3.58%", "0.0%"]);
+        assert_eq!(
+            [percent(1.0), percent(0.2107), percent(0.0358), percent(0.0)],
+            ["100.0%", "21.1%", "3.58%", "0.0%"]
+        );
         assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -106,10 +106,7 @@ fn start(case: Case) -> (Snapshot, Mask) {
 
 fn batch(step: u64) -> Batch {
     let first = step * BATCH as u64;
-    Batch {
-        images: (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect(),
-        iteration: step,
-    }
+    Batch { images: (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect(), iteration: step }
 }
 
 /// Weights, then each moment.

@@ -1,0 +1,215 @@
+//! `lth run` on the real binary: what it prints, writes and trains.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::support::*;
+
+#[test]
+fn a_run_prints_its_table_and_writes_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_well(SMOKE, folder.path(), &[]);
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert!(out.starts_with("arm "), "{out}");
+    assert!(out.contains("winning_ticket      2"), "{out}");
+    assert!(out.trim_end().ends_with(&format!("files in {}", view(folder.path()).display())), "{out}");
+    assert_eq!(trained(&output), SMOKE_TRAININGS, "one line per training: {err}");
+    assert!(!err.contains('\u{1b}') && !out.contains('\u{1b}'), "no escapes off a terminal");
+    let names: Vec<String> = promised(&view(folder.path())).into_keys().collect();
+    assert_eq!(names, ["config.toml", "curves.csv", "layers.csv", "resolved.toml", "rounds.csv"]);
+    assert!(view(folder.path()).join("run.json").exists() && view(folder.path()).join("timings.csv").exists());
+}
+
+#[test]
+fn the_rows_say_what_the_plan_says() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &[]);
+    let view = view(folder.path());
+    let rounds = rows(&view, "rounds.csv");
+    assert_eq!(rounds.len(), SMOKE_TRAININGS);
+    // 784·32 + 32·16 + 16·10 weights; 40 %, 40 % and 20 % go each round.
+    let kept = |round: &str| {
+        let of_round: Vec<&str> =
+            rounds.iter().filter(|row| row["round"] == round).map(|row| row["weights_kept"].as_str()).collect();
+        assert!(of_round.windows(2).all(|pair| pair[0] == pair[1]), "every arm has the same counts");
+        of_round[0].to_owned()
+    };
+    assert_eq!([kept("0"), kept("1"), kept("2")], ["25760", "15488", "9318"]);
+    assert!(rounds.iter().all(|row| row["outcome"] == "done" && row["weights_total"] == "25760"));
+    assert!(rounds.iter().all(|row| row["macs"] == "25760" && row["macs_remaining"] == row["weights_kept"]));
+    let curves = rows(&view, "curves.csv");
+    assert_eq!(curves.len(), SMOKE_TRAININGS * 7, "iterations 0, 20, …, 120");
+    let layers = rows(&view, "layers.csv");
+    assert_eq!(layers.len(), SMOKE_TRAININGS * 3);
+    assert_eq!(rows(&view, "timings.csv").len(), SMOKE_TRAININGS);
+    for row in &rounds {
+        let early = curves
+            .iter()
+            .filter(|point| point["key"] == row["key"] && point["iteration"] != "0")
+            .min_by(|a, b| {
+                let loss = |point: &std::collections::BTreeMap<String, String>| {
+                    point["validation_loss"].parse::<f64>().unwrap()
+                };
+                loss(a).total_cmp(&loss(b))
+            })
+            .unwrap();
+        assert_eq!(early["iteration"], row["early_stop_iteration"]);
+        assert_eq!(early["test_accuracy"], row["early_stop_test_accuracy"]);
+    }
+}
+
+#[test]
+fn a_finished_run_prints_its_table_again_and_trains_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = run_well(SMOKE, folder.path(), &[]);
+    let before = promised(&view(folder.path()));
+    let second = run_well(SMOKE, folder.path(), &[]);
+    assert_eq!((trained(&second), stdout(&second)), (0, stdout(&first)));
+    assert_same(&promised(&view(folder.path())), &before);
+}
+
+#[test]
+fn only_what_is_new_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
+    // One more round, then one more replicate, then one more arm.
+    let more_rounds = run_well(SMOKE, folder.path(), &["replicates=1"]);
+    assert_eq!(trained(&more_rounds), 4);
+    assert_eq!(trained(&run_well(SMOKE, folder.path(), &[])), 9);
+    let arm = "arms.more={mask={of=\"winning_ticket\"},weights=\"rewind\"}";
+    assert_eq!(trained(&run_well(SMOKE, folder.path(), &[arm])), 4);
+    assert_eq!(views(folder.path()).len(), 4, "each experiment has its view");
+    // What was added up is what one run would have given.
+    let fresh = tempfile::tempdir().unwrap();
+    run_well(SMOKE, fresh.path(), &[arm]);
+    let name = view(fresh.path());
+    let same = folder.path().join(name.file_name().unwrap());
+    assert_same(&promised(&same), &promised(&name));
+}
+
+#[test]
+fn workers_change_nothing() {
+    let results: Vec<_> = ["1", "2", "3"]
+        .iter()
+        .map(|workers| {
+            let folder = tempfile::tempdir().unwrap();
+            // In the file, because `--set` stands in resolved.toml.
+            let text = fs::read_to_string(SMOKE).unwrap() + "\n[run]\nworkers = WORKERS\n";
+            let config = config(folder.path(), &text.replace("WORKERS", workers));
+            run_well(&config, &folder.path().join("runs"), &[]);
+            let mut files = promised(&view(&folder.path().join("runs")));
+            files.remove("config.toml");
+            files
+        })
+        .collect();
+    assert_same(&results[0], &results[1]);
+    assert_same(&results[0], &results[2]);
+}
+
+#[test]
+fn json_is_the_same_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    let value: toml::Table = toml::from_str(&fs::read_to_string(SMOKE).unwrap()).unwrap();
+    let path = folder.path().join("smoke.json");
+    lth::base::files::write(&path, serde_json::to_string_pretty(&value).unwrap().as_bytes()).unwrap();
+    let again = run_well(path.to_str().unwrap(), folder.path(), &["replicates=1"]);
+    assert_eq!(trained(&again), 0, "the same keys, whatever the syntax");
+}
+
+#[test]
+fn quiet_and_no_color() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_command(SMOKE, folder.path(), &["replicates=1"]).arg("--quiet").output().unwrap();
+    assert!(output.status.success() && stderr(&output).is_empty() && stdout(&output).starts_with("arm "));
+}
+
+#[test]
+fn fresh_sets_aside_and_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = ["replicates=1"];
+    run_well(SMOKE, folder.path(), &sets);
+    run_well(SMOKE, folder.path(), &["replicates=1", "seed=2"]);
+    let mine = views(folder.path()).into_iter().find(|view| rows(view, "rounds.csv").len() == 9).unwrap();
+    let all_before = views(folder.path());
+    let fresh = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
+    assert!(fresh.status.success(), "{}", stderr(&fresh));
+    assert_eq!(trained(&fresh), 9);
+    assert_eq!(fs::read_dir(folder.path().join("store/old-1")).unwrap().count(), 9);
+    let olds: Vec<_> = views(folder.path()).into_iter().filter(|view| !all_before.contains(view)).collect();
+    assert_eq!(olds.len(), 1);
+    let old = olds[0].file_name().unwrap().to_str().unwrap();
+    assert!(old.ends_with(".old-1") && old.starts_with("smoke-"));
+    let now = all_before.iter().find(|view| old.starts_with(view.file_name().unwrap().to_str().unwrap())).unwrap();
+    assert_same(&promised(&olds[0]), &promised(now));
+    assert!(all_before.contains(&mine), "other experiments' views stay");
+    let again = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
+    assert!(again.status.success() && folder.path().join("store/old-2").exists());
+}
+
+#[test]
+fn fresh_is_refused_while_a_training_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    let entry = fs::read_dir(folder.path().join("store")).unwrap().next().unwrap().unwrap().path();
+    let held = lth::base::files::Lock::attempt(&entry.join("lock")).unwrap().unwrap();
+    let refused = run_command(SMOKE, folder.path(), &["replicates=1"]).arg("--fresh").output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains(&format!("process {}", std::process::id())), "{}", stderr(&refused));
+    assert!(!folder.path().join("store/old-1").exists());
+    drop(held);
+}
+
+#[test]
+fn two_processes_share_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = run_command(SMOKE, folder.path(), &["train.iterations=400"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let (one, two) = (start(), start());
+    let (one, two) = (one.wait_with_output().unwrap(), two.wait_with_output().unwrap());
+    assert!(one.status.success() && two.status.success(), "{}\n{}", stderr(&one), stderr(&two));
+    assert_eq!(stdout(&one), stdout(&two));
+    let seconds = |output: &std::process::Output| stderr(output).lines().filter(|l| l.contains(" s)")).count();
+    assert!(seconds(&one) + seconds(&two) >= SMOKE_TRAININGS);
+    let alone = tempfile::tempdir().unwrap();
+    run_well(SMOKE, alone.path(), &["train.iterations=400"]);
+    assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+}
+
+#[test]
+fn sgd_float64_global_scope_and_every_init_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = ["replicates=1", "rounds=1", "train.iterations=40"];
+    for set in [
+        "train={iterations=40,batch_size=30,optimizer=\"sgd\",lr=0.1,momentum=0.9,nesterov=true,weight_decay=1e-4}",
+        "train.dtype=float64",
+        "train.drop_last=false",
+        "prune={scope=\"global\",rate={all=0.3},exclude=[\"output\"]}",
+        "prune={rate={linear=0.2,layers={linear2=0.5}}}",
+        "network.init=glorot_uniform",
+        "network.init=kaiming_normal",
+        "network.init=kaiming_uniform",
+        "network={architecture={mlp={hidden=[]}},init=\"normal\",init_std=0.05}",
+        "data.normalize=l2",
+        "data.normalize=none",
+        "data.train_limit=90",
+    ] {
+        run_well(SMOKE, folder.path(), &[&base[..], &[set]].concat());
+    }
+    let global = views(folder.path())
+        .into_iter()
+        .find(|view| fs::read_to_string(view.join("resolved.toml")).unwrap().contains("scope = \"global\""));
+    let layers = rows(&global.unwrap(), "layers.csv");
+    let output: Vec<_> = layers.iter().filter(|row| row["layer"] == "output").collect();
+    assert!(output.iter().all(|row| row["weights_kept"] == "160"), "excluded layers are not pruned");
+}
+
+#[test]
+fn help_and_version_name_what_there_is() {
+    let help = stdout(&lth().arg("--help").output().unwrap());
+    assert!(help.contains("run") && help.contains("75  stopped by SIGTERM"), "{help}");
+    assert!(stdout(&lth().arg("--version").output().unwrap()).starts_with("lth 0."));
+    assert_eq!(lth().arg("walk").output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,109 @@
+//! What the tests of the command line share.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The experiment of most tests: half a second.
+pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smoke.toml");
+
+/// Trainings of [`SMOKE`].
+pub(crate) const SMOKE_TRAININGS: usize = 18;
+
+/// The binary with no variable of the environment that would change what it does.
+pub(crate) fn lth() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lth"));
+    for name in ["LTH_RUNS_DIR", "LTH_DATA_DIR", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// `lth run CONFIG --runs RUNS --set …`.
+pub(crate) fn run_command(config: &str, runs: &Path, sets: &[&str]) -> Command {
+    let mut command = lth();
+    command.args(["run", config, "--runs"]).arg(runs);
+    sets.iter().for_each(|set| {
+        command.args(["--set", set]);
+    });
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(config: &str, runs: &Path, sets: &[&str]) -> Output {
+    run_command(config, runs, sets).output().unwrap()
+}
+
+/// Runs it to its end, which must be a good one.
+pub(crate) fn run_well(config: &str, runs: &Path, sets: &[&str]) -> Output {
+    let output = run(config, runs, sets);
+    assert!(output.status.success(), "{}", stderr(&output));
+    output
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// How many trainings a run began itself, by the lines it wrote.
+pub(crate) fn trained(output: &Output) -> usize {
+    stderr(output).lines().filter(|line| line.starts_with('[')).count()
+}
+
+/// The views in a folder of runs.
+pub(crate) fn views(runs: &Path) -> Vec<PathBuf> {
+    let mut views: Vec<PathBuf> = fs::read_dir(runs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() && path.file_name().unwrap() != "store")
+        .collect();
+    views.sort();
+    views
+}
+
+/// The only view there is.
+pub(crate) fn view(runs: &Path) -> PathBuf {
+    let views = views(runs);
+    assert_eq!(views.len(), 1, "{views:?}");
+    views[0].clone()
+}
+
+/// The files of a view that must be the same whatever happened on the way.
+pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
+    fs::read_dir(view)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+        .filter(|(name, _)| !["timings.csv", "run.json", ".lock"].contains(&name.as_str()))
+        .map(|(name, path)| (name, fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// Compares what two views promise, and says where they differ first.
+pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) {
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    for (name, text) in a {
+        for (n, (one, other)) in text.lines().zip(b[name].lines()).enumerate() {
+            assert_eq!(one, other, "{name}:{}", n + 1);
+        }
+        assert_eq!(text.len(), b[name].len(), "{name}");
+    }
+}
+
+/// The rows of a CSV file of a view, each by its columns' names.
+pub(crate) fn rows(view: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(view.join(file)).unwrap();
+    reader.deserialize().map(|row| row.unwrap()).collect()
+}
+
+/// A configuration file with this text in `folder`.
+pub(crate) fn config(folder: &Path, text: &str) -> String {
+    let path = folder.join("config.toml");
+    lth::base::files::write(&path, text.as_bytes()).unwrap();
+    path.display().to_string()
+}
