@@ -1,5 +1,6 @@
 //! Bakes the place of libtorch into the binary, so that it starts with no environment variable.
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     if let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {

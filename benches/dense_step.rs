@@ -1,11 +1,13 @@
 //! The dense step of LeNet-300-100 (batch 60, Adam, float32, one thread) beside its eight matrix products alone, and
-//! beside PyTorch (benches/pytorch_lenet.py).
+//! beside `PyTorch` (`benches/pytorch_lenet.py`).
 //!
 //! ```text
 //! cargo bench --bench dense_step                                    the step and the products
 //! LTH_BENCH_PYTHON=python3 cargo bench --bench dense_step           PyTorch too, in turns; any Python with torch
 //! LTH_DATA_DIR=… …                                                  on MNIST instead of strokes
 //! ```
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -100,7 +102,7 @@ fn milliseconds(mut step: impl FnMut()) -> f64 {
     1e3 * start.elapsed().as_secs_f64() / STEPS as f64
 }
 
-/// Our step, our products, PyTorch's step and PyTorch's products in turns, so that all see the same machine.
+/// Our step, our products, `PyTorch`'s step and `PyTorch`'s products in turns, so that all see the same machine.
 fn in_turns(python: &str, dataset: &Arc<Dataset>) {
     let folder = tempfile::tempdir().expect("a folder");
     let (images, labels) = (folder.path().join("images"), folder.path().join("labels"));

@@ -4,14 +4,14 @@
 //! The algorithm is [`lottery`]; start there.
 
 pub mod base;
-pub mod cli;
 pub mod config;
+pub mod record;
 pub mod data;
-pub mod engine;
-pub mod lab;
-pub mod lottery;
 pub mod network;
 pub mod prune;
-pub mod record;
+pub mod engine;
 pub mod train;
+pub mod lottery;
+pub mod lab;
 pub mod ui;
+pub mod cli;

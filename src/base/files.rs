@@ -111,7 +111,7 @@ impl Lock {
 
 /// The first number from 1 that is not taken.
 pub fn first_free(taken: impl Fn(u32) -> bool) -> u32 {
-    (1..).find(|&n| !taken(n)).unwrap_or(u32::MAX)
+    (1..u32::MAX).find(|&n| !taken(n)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

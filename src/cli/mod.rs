@@ -68,7 +68,7 @@ fn report(error: &anyhow::Error) -> Exit {
 
 /// What to do about the errors of the system that people meet most.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    if error.chain().any(|cause| cause.is::<crate::data::NotFound>()) {
+    if error.chain().any(<dyn std::error::Error + 'static>::is::<crate::data::NotFound>) {
         return Some(
             "point `--data-dir` or LTH_DATA_DIR at the folder of the files; `data.dataset=strokes` needs none",
         );

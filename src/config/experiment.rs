@@ -114,10 +114,10 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Architecture {
-    /// 784–300–100–10 with ReLU (`LeCun` et al. 1998; the paper's Lenet).
+    /// 784–300–100–10 with `ReLU` (`LeCun` et al. 1998; the paper's Lenet).
     #[serde(rename = "lenet_300_100")]
     Lenet300100,
-    /// A fully connected network with ReLU.
+    /// A fully connected network with `ReLU`.
     Mlp {
         /// Units of each hidden layer.
         hidden: Vec<u32>,
@@ -168,7 +168,7 @@ pub struct Train {
     /// With `sgd` and momentum: Nesterov's form (false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
-    /// Weight decay, added to the gradient (L2); on weights and biases, as in PyTorch.
+    /// Weight decay, added to the gradient (L2); on weights and biases, as in `PyTorch`.
     #[serde(default)]
     pub weight_decay: f64,
     /// Whether the last, smaller batch of an epoch is dropped.

@@ -1,5 +1,6 @@
 //! The experiment written out: every value that can change a number, and where it came from.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -25,12 +26,12 @@ fn table(value: &Value, path: &str, document: &Document, text: &mut String) {
     let Value::Object(map) = value else { return };
     for (key, value) in map.iter().filter(|(_, value)| !is_section(value)) {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        text.push_str(&format!("{key} = {}  # {}\n", inline(value), origin(&path, document)));
+        let _ = writeln!(text, "{key} = {}  # {}", inline(value), origin(&path, document));
     }
     for (key, value) in map.iter().filter(|(_, value)| is_section(value)) {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         if value.as_object().is_some_and(|map| map.values().any(|value| !is_section(value))) {
-            text.push_str(&format!("\n[{path}]\n"));
+            let _ = writeln!(text, "\n[{path}]");
         }
         table(value, &path, document, text);
     }

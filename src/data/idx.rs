@@ -99,7 +99,9 @@ mod tests {
 
     fn file(dimensions: u8, sizes: &[u32], body: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 0, 8, dimensions];
-        sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+        for size in sizes {
+            bytes.extend(size.to_be_bytes());
+        }
         bytes.extend(body);
         bytes
     }

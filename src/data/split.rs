@@ -36,7 +36,9 @@ fn balanced(part: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32>
         return part.to_vec();
     }
     let mut available = vec![0_usize; classes];
-    part.iter().for_each(|&image| available[usize::from(labels[image as usize])] += 1);
+    for &image in part {
+        available[usize::from(labels[image as usize])] += 1;
+    }
     let mut quota = vec![0_usize; classes];
     let mut left = limit;
     while left > 0 {

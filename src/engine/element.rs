@@ -48,7 +48,7 @@ macro_rules! element {
             }
             #[inline(always)]
             fn to_f64(self) -> f64 {
-                self as f64
+                f64::from(self)
             }
             #[inline(always)]
             fn to_f32(self) -> f32 {

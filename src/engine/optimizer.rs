@@ -21,7 +21,7 @@ pub enum Update {
         /// L2.
         weight_decay: f64,
     },
-    /// Stochastic gradient descent in PyTorch's form: v ← μv + g; w ← w − lr·v, Nesterov: w ← w − lr·(g + μv).
+    /// Stochastic gradient descent in `PyTorch`'s form: v ← μv + g; w ← w − lr·v, Nesterov: w ← w − lr·(g + μv).
     Sgd {
         /// μ.
         momentum: f64,
@@ -174,6 +174,7 @@ struct Adam<T> {
 }
 
 #[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "the letters of the papers")]
 fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], kept: impl Kept) {
     let zero = T::default();
     let n = w.len();
@@ -197,6 +198,7 @@ struct Sgd<T> {
 }
 
 #[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "the letters of the papers")]
 fn sgd_momentum<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], v: &mut [T], kept: impl Kept) {
     let zero = T::default();
     let n = w.len();

@@ -188,7 +188,7 @@ impl<'a> Board<'a> {
 
     /// Whether the final weights of a training are kept when it ends (the policy `needed`): those of the dense
     /// training and of the last round of a chain for good, those in between until their children are done.
-    pub(super) fn keeps_last(&self, training: &Training) -> bool {
+    pub(super) fn keeps_last(training: &Training) -> bool {
         training.mask == MaskRule::Dense || training.prunes().is_some()
     }
 

@@ -10,6 +10,6 @@ mod worker;
 
 pub use board::Summary;
 pub use fresh::set_aside;
-pub use run::{Lab, Report};
+pub use run::{Build, Lab, Report};
 pub use store::{Finished, Store};
 pub use view::View;

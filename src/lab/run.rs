@@ -29,6 +29,9 @@ const TELL_EVERY: u64 = 16;
 /// The view is written again at most once in so many times as long as writing it took.
 const VIEW_SHARE: f64 = 20.0;
 
+/// Makes a trainer for a data set.
+pub type Build<'a> = dyn Fn(&Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
+
 /// Everything a run needs.
 pub struct Lab<'a> {
     /// The experiment.
@@ -48,7 +51,7 @@ pub struct Lab<'a> {
     /// Loads the data; called once, and only where something is to be trained.
     pub dataset: &'a (dyn Fn() -> Result<Dataset> + Sync),
     /// Builds a trainer in the calling thread.
-    pub trainer: &'a (dyn Fn(&Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync),
+    pub trainer: &'a Build<'a>,
 }
 
 /// What a run came to.
@@ -97,7 +100,7 @@ impl Lab<'_> {
         });
         let pace = Mutex::new(Pace { last: None, broken: None });
         let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
-        self.free(&shared, store)?;
+        free(&shared, store)?;
         if workers > 0 {
             let dataset = Arc::new((self.dataset)()?);
             std::thread::scope(|scope| {
@@ -154,7 +157,7 @@ impl Lab<'_> {
         store: &'p Store,
     ) {
         let label = label(training);
-        let keep_last = lock(&shared.board).keeps_last(training);
+        let keep_last = Board::keeps_last(training);
         let iterations = self.experiment.train.iterations;
         let mut trained_here = false;
         let mut began = || {
@@ -177,7 +180,7 @@ impl Lab<'_> {
         lock(&shared.board).set(&training.key, state);
         if is_end {
             self.tell_end(trained_here.then_some(n), training, &label, shared);
-            if let Err(cause) = self.free(shared, store) {
+            if let Err(cause) = free(shared, store) {
                 self.sink.tell(&Event::Note(&format!("{cause:#}")));
             }
             self.write_view(shared, store, false);
@@ -201,12 +204,6 @@ impl Lab<'_> {
         };
         let trainings = self.plan.trainings.len();
         self.sink.tell(&Event::Ended { worker, label, result: &result, ended, trainings });
-    }
-
-    /// Frees final weights that nobody needs any more.
-    fn free(&self, shared: &Shared<'_>, store: &Store) -> Result<()> {
-        let keys: Vec<Key> = lock(&shared.board).to_free().into_iter().cloned().collect();
-        keys.iter().try_for_each(|key| store.free_last(key))
     }
 
     /// Writes the view, unless that was done a moment ago. What other processes have finished is in it too.
@@ -245,6 +242,12 @@ impl Lab<'_> {
         }
         Report { summary: board.summary(self.plan), finished, failures, blocked }
     }
+}
+
+/// Frees final weights that nobody needs any more.
+fn free(shared: &Shared<'_>, store: &Store) -> Result<()> {
+    let keys: Vec<Key> = lock(&shared.board).to_free().into_iter().cloned().collect();
+    keys.iter().try_for_each(|key| store.free_last(key))
 }
 
 /// A lock that a panicking thread left is as good as any: what it guards is set in one piece.

@@ -22,7 +22,7 @@ struct Metadata {
 struct Bytes {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    data: Vec<u8>,
 }
 
 impl View for &Bytes {
@@ -33,10 +33,10 @@ impl View for &Bytes {
         &self.shape
     }
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
+        Cow::Borrowed(&self.data)
     }
     fn data_len(&self) -> usize {
-        self.bytes.len()
+        self.data.len()
     }
 }
 
@@ -55,8 +55,8 @@ fn metadata(bytes: &[u8]) -> Result<Metadata> {
 /// Weights as a safetensors file in float32.
 pub fn state_to_bytes(state: &State) -> Result<Vec<u8>> {
     let tensors = state.0.iter().map(|tensor| {
-        let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        (tensor.name.clone(), Bytes { dtype: Dtype::F32, shape: tensor.shape.clone(), bytes })
+        let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        (tensor.name.clone(), Bytes { dtype: Dtype::F32, shape: tensor.shape.clone(), data })
     });
     let names = state.0.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
     serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect() })
@@ -79,8 +79,8 @@ pub fn state_from_bytes(bytes: &[u8]) -> Result<State> {
 pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
     let pack = |bits: &[bool]| bits.iter().enumerate().fold(0_u8, |byte, (i, &kept)| byte | u8::from(kept) << i);
     let tensors = mask.0.iter().map(|layer| {
-        let bytes: Vec<u8> = layer.kept.chunks(8).map(pack).collect();
-        (layer.name.clone(), Bytes { dtype: Dtype::U8, shape: vec![bytes.len()], bytes })
+        let data: Vec<u8> = layer.kept.chunks(8).map(pack).collect();
+        (layer.name.clone(), Bytes { dtype: Dtype::U8, shape: vec![data.len()], data })
     });
     let names = mask.0.iter().map(|layer| (layer.name.clone(), layer.shape.clone()));
     serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect() })

@@ -76,7 +76,7 @@ impl Sink for Bars {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Begun { iterations, workers, .. } => {
-                words::header(event).iter().for_each(|header| self.line(header));
+                self.line(&words::header(event).unwrap_or_default());
                 self.begin(&mut state, *iterations, *workers);
             }
             Event::Started { worker, label, iterations } => {

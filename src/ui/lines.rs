@@ -16,9 +16,9 @@ pub(super) struct Lines;
 impl Sink for Lines {
     fn tell(&self, event: &Event<'_>) {
         match event {
-            Event::Begun { .. } => words::header(event).iter().for_each(|header| say(header)),
+            Event::Begun { .. } => say(&words::header(event).unwrap_or_default()),
             Event::Ended { label, result, ended, trainings, .. } => {
-                say(&words::ended(label, result, *ended, *trainings))
+                say(&words::ended(label, result, *ended, *trainings));
             }
             Event::Note(text) => say(text),
             Event::Started { .. } | Event::Stepped { .. } | Event::Waiting { .. } | Event::Over => {}

@@ -79,7 +79,9 @@ fn a_folder_that_cannot_be_written() {
 /// An IDX file.
 fn idx(magic: u32, sizes: &[u32], body: usize, fill: u8) -> Vec<u8> {
     let mut bytes = magic.to_be_bytes().to_vec();
-    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+    for size in sizes {
+        bytes.extend(size.to_be_bytes());
+    }
     bytes.resize(bytes.len() + body, fill);
     bytes
 }

@@ -1,4 +1,4 @@
-//! The contract of every trainer, against PyTorch's numbers (tests/oracle/lenet.py makes them).
+//! The contract of every trainer, against `PyTorch`'s numbers (tests/oracle/lenet.py makes them).
 //!
 //! A free run in float32 drifts chaotically and proves nothing, so float32 trainers are teacher-forced: from the state
 //! that float64 reached they take one step, and that step must agree.
@@ -258,7 +258,9 @@ fn batches_of_other_sizes_and_evaluations_change_nothing_else() {
                 batch.images.truncate(if step == 2 { 7 } else { BATCH });
                 trainer.step(&[batch], &[case.lr()]).unwrap();
                 if evaluate {
-                    Split::ALL.map(|split| trainer.evaluate(split).unwrap());
+                    for split in Split::ALL {
+                        trainer.evaluate(split).unwrap();
+                    }
                 }
             }
             trainer.snapshot(0).unwrap()

@@ -1,4 +1,4 @@
-//! What needs the real files; skipped, and said so, where LTH_DATA_DIR is not set.
+//! What needs the real files; skipped, and said so, where `LTH_DATA_DIR` is not set.
 
 use lth::base::env;
 use lth::config::Data;

@@ -24,9 +24,9 @@ pub(crate) fn lth() -> Command {
 pub(crate) fn run_command(config: &str, runs: &Path, sets: &[&str]) -> Command {
     let mut command = lth();
     command.args(["run", config, "--runs"]).arg(runs);
-    sets.iter().for_each(|set| {
+    for set in sets {
         command.args(["--set", set]);
-    });
+    }
     command
 }
 

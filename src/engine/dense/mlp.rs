@@ -146,7 +146,7 @@ fn fill<T: Typed>(parameters: &[(Parameter, usize)], state: &State, values: &mut
     Ok(())
 }
 
-/// Reads the list of layers as linear layers, each with or without a ReLU behind it.
+/// Reads the list of layers as linear layers, each with or without a `ReLU` behind it.
 fn linear_layers<T: Typed>(
     network: &Network,
     parameters: &[(Parameter, usize)],

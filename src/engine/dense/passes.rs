@@ -2,7 +2,7 @@
 
 use super::memory::Typed;
 
-/// Adds the bias to every row, and takes max(x, 0) where a ReLU follows.
+/// Adds the bias to every row, and takes max(x, 0) where a `ReLU` follows.
 pub(super) fn add_bias<T: Typed>(bias: &[T], relu: bool, rows: &mut [T]) {
     pulp::Arch::new().dispatch(AddBias { bias, relu, rows });
 }
@@ -29,7 +29,7 @@ impl<T: Typed> pulp::NullaryFnOnce for AddBias<'_, T> {
     }
 }
 
-/// Clears the gradient where the ReLU was not active.
+/// Clears the gradient where the `ReLU` was not active.
 pub(super) fn relu_backward<T: Typed>(outputs: &[T], deltas: &mut [T]) {
     pulp::Arch::new().dispatch(ReluBackward { outputs, deltas });
 }
