@@ -238,3 +238,92 @@ fn by_chain<'a>(keys: &[&'a Key], nodes: &BTreeMap<&'a Key, Node<'a>>) -> Vec<&'
     order.sort_by_key(|key| std::cmp::Reverse(chain[key]));
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::curve::Curve;
+    use crate::config::{Document, read};
+    use crate::lottery::Setting;
+
+    fn plan() -> Plan {
+        let text = include_str!("../../configs/smoke.toml");
+        let document = Document::parse("smoke.toml", text, &["rounds=3".to_owned(), "replicates=1".to_owned()]).unwrap();
+        let experiment = read(&document).unwrap();
+        Plan::draw(&experiment, &Setting::new(&experiment, "dense").unwrap()).unwrap()
+    }
+
+    fn done() -> Finished {
+        Finished { outcome: Outcome::Done, curve: Curve::default(), weights_kept: vec![], timing: None }
+    }
+
+    /// The next training by arm and round; it ends at once.
+    fn take(board: &mut Board<'_>) -> String {
+        match board.next() {
+            Next::Train { training, restore } => {
+                board.set(&training.key, State::Ended(Arc::new(done())));
+                format!("{} {}{}", training.arm, training.round, if restore { " again" } else { "" })
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_longest_chain_goes_first() {
+        let plan = plan();
+        let mut board = Board::new(&plan, |_| None, |_| true);
+        let order: Vec<String> = (0..4).map(|_| take(&mut board)).collect();
+        assert_eq!(order, ["dense 0", "winning_ticket 1", "winning_ticket 2", "winning_ticket 3"]);
+        (0..9).for_each(|_| assert!(take(&mut board).starts_with("random_")));
+        assert_eq!(take(&mut board), "Over");
+        assert_eq!(board.summary(&plan).done, plan.trainings.len());
+    }
+
+    #[test]
+    fn a_training_is_given_out_once_and_waits_for_its_parents() {
+        let plan = plan();
+        let mut board = Board::new(&plan, |_| None, |_| true);
+        assert!(matches!(board.next(), Next::Train { training, .. } if training.arm == "dense"));
+        assert!(matches!(board.next(), Next::Wait));
+    }
+
+    #[test]
+    fn a_chain_is_run_again_only_as_far_back_as_weights_are_missing() {
+        let plan = plan();
+        let ticket = |round| plan.trainings.iter().find(|t| t.arm == "winning_ticket" && t.round == round).unwrap();
+        let stored = |training: &Training| (training.key != ticket(3).key).then(done);
+        // The final weights of round 1 are there, those of round 2 are not.
+        let mut board = Board::new(&plan, stored, |key| *key != ticket(2).key);
+        let order: Vec<String> = (0..2).map(|_| take(&mut board)).collect();
+        assert_eq!(order, ["winning_ticket 2 again", "winning_ticket 3"]);
+    }
+
+    #[test]
+    fn weights_in_between_are_freed_when_their_child_is_done() {
+        let plan = plan();
+        let mut board = Board::new(&plan, |_| None, |_| true);
+        let freed = |board: &Board<'_>| -> Vec<u32> {
+            board.to_free().into_iter().map(|key| plan.get(key).unwrap().round).collect()
+        };
+        (0..2).for_each(|_| drop(take(&mut board)));
+        assert!(freed(&board).is_empty(), "round 1 has a child to come");
+        take(&mut board);
+        assert_eq!(freed(&board), [1]);
+        take(&mut board);
+        let mut both = freed(&board);
+        both.sort_unstable();
+        assert_eq!(both, [1, 2], "the last round of the chain stays, and the dense network");
+    }
+
+    #[test]
+    fn what_needs_a_failure_is_blocked_and_the_rest_is_not() {
+        let plan = plan();
+        let mut board = Board::new(&plan, |_| None, |_| true);
+        take(&mut board);
+        let Next::Train { training, .. } = board.next() else { panic!("round 1 is ready") };
+        board.set(&training.key, State::Failed("a cause".into()));
+        assert!(matches!(board.next(), Next::Over));
+        let summary = board.summary(&plan);
+        assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (1, 1, 11, 0));
+    }
+}

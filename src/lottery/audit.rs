@@ -68,3 +68,138 @@ fn same_bits(a: &State, b: &State) -> bool {
     };
     a.0.iter().map(|t| &t.name).eq(b.0.iter().map(|t| &t.name)) && bits(a) == bits(b)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+    use crate::base::key::Key;
+    use crate::config::{Document, Experiment, read};
+    use crate::lottery::{Parents, Plan, Setting, prepare};
+
+    /// What finished trainings left, in memory; each ends with the weights it started from.
+    #[derive(Default)]
+    struct Memory(BTreeMap<Key, (Mask, State, State)>);
+
+    impl Parents for Memory {
+        fn mask(&self, key: &Key) -> Result<Mask> {
+            Ok(self.0.get(key).context("not there")?.0.clone())
+        }
+        fn last(&self, key: &Key) -> Result<State> {
+            Ok(self.0.get(key).context("not there")?.1.clone())
+        }
+        fn start(&self, key: &Key) -> Result<State> {
+            Ok(self.0.get(key).context("not there")?.2.clone())
+        }
+    }
+
+    struct House {
+        experiment: Experiment,
+        setting: Setting,
+        plan: Plan,
+        memory: Memory,
+    }
+
+    impl House {
+        fn context(&self) -> Context<'_> {
+            Context { experiment: &self.experiment, setting: &self.setting, parents: &self.memory }
+        }
+
+        fn training(&self, arm: &str, round: u32) -> &Training {
+            self.plan.trainings.iter().find(|t| t.arm == arm && t.round == round && t.repeat == 1).unwrap()
+        }
+    }
+
+    /// One replicate of the smoke experiment, prepared training by training.
+    fn house() -> House {
+        let text = include_str!("../../configs/smoke.toml");
+        let document = Document::parse("smoke.toml", text, &["replicates=1".to_owned()]).unwrap();
+        let experiment = read(&document).unwrap();
+        let setting = Setting::new(&experiment, "dense").unwrap();
+        let plan = Plan::draw(&experiment, &setting).unwrap();
+        let mut house = House { experiment, setting, plan, memory: Memory::default() };
+        for training in house.plan.trainings.clone() {
+            let (mask, start) = prepare(&training, house.context()).unwrap();
+            audit(&training, house.context(), &mask, &start, &start).unwrap();
+            house.memory.0.insert(training.key, (mask, start.weights.clone(), start.weights));
+        }
+        house
+    }
+
+    #[test]
+    fn tickets_are_nested_and_rewound_and_controls_have_their_counts() {
+        let house = house();
+        let of = |arm, round| house.memory.mask(&house.training(arm, round).key).unwrap();
+        assert!(of("winning_ticket", 2).is_within(&of("winning_ticket", 1)));
+        assert_eq!(of("random_reinit", 2), of("winning_ticket", 2));
+        assert_eq!(of("random_mask", 2).counts(), of("winning_ticket", 2).counts());
+        assert_ne!(of("random_mask", 2), of("winning_ticket", 2));
+        let start = |arm, round| house.memory.start(&house.training(arm, round).key).unwrap();
+        let mut theta = start("dense", 0);
+        of("winning_ticket", 2).apply(&mut theta);
+        assert_eq!(theta, start("winning_ticket", 2));
+        assert_ne!(start("random_reinit", 1), start("random_reinit", 2), "each round draws its own");
+    }
+
+    /// Prepares a training, breaks something, and gives what the audit says.
+    fn broken(arm: &str, round: u32, damage: impl FnOnce(&mut Mask, &mut Snapshot, &mut Snapshot)) -> String {
+        let house = house();
+        let training = house.training(arm, round);
+        let (mut mask, mut start) = prepare(training, house.context()).unwrap();
+        let mut last = start.clone();
+        damage(&mut mask, &mut start, &mut last);
+        let verdict = audit(training, house.context(), &mask, &start, &last);
+        verdict.map_err(|e| anyhow!("{e}")).unwrap_err().to_string()
+    }
+
+    /// Index of a weight of the first layer that the mask prunes, and of one that it keeps.
+    fn pruned_and_kept(mask: &Mask) -> (usize, usize) {
+        let kept = &mask.0[0].kept;
+        (kept.iter().position(|&k| !k).unwrap(), kept.iter().position(|&k| k).unwrap())
+    }
+
+    #[test]
+    fn every_broken_promise_is_found() {
+        let revived = broken("winning_ticket", 1, |mask, _, last| {
+            last.weights.0[0].values[pruned_and_kept(mask).0] = -0.0;
+        });
+        assert!(revived.contains("not 0 at the end"), "{revived}");
+        let moment = broken("winning_ticket", 1, |mask, _, last| {
+            let mut state = last.weights.clone();
+            state.0[0].values[pruned_and_kept(mask).0] = 1e-9;
+            last.moments = vec![state];
+        });
+        assert!(moment.contains("a moment of a pruned weight"), "{moment}");
+        let count = broken("winning_ticket", 1, |mask, _, _| {
+            let kept = pruned_and_kept(mask).1;
+            mask.0[0].kept[kept] = false;
+        });
+        assert!(count.contains("planned"), "{count}");
+        let elsewhere = broken("winning_ticket", 2, |mask, _, _| {
+            let parent_less = mask.0[0].kept.iter().rposition(|&k| !k).unwrap();
+            let kept = pruned_and_kept(mask).1;
+            mask.0[0].kept[kept] = false;
+            mask.0[0].kept[parent_less] = true;
+        });
+        assert!(elsewhere.starts_with("audit: "), "{elsewhere}");
+        let moved = broken("winning_ticket", 1, |mask, start, _| {
+            start.weights.0[0].values[pruned_and_kept(mask).1] += 1e-3;
+        });
+        assert!(moved.contains("not at its rewind point"), "{moved}");
+        let swapped = broken("random_reinit", 1, |mask, _, _| {
+            let (pruned, kept) = pruned_and_kept(mask);
+            mask.0[0].kept.swap(pruned, kept);
+        });
+        assert!(swapped.starts_with("audit: "), "{swapped}");
+        let stale = broken("random_reinit", 1, |mask, start, _| {
+            let house = house();
+            let mut theta = house.memory.start(&house.training("dense", 0).key).unwrap();
+            mask.apply(&mut theta);
+            start.weights = theta;
+        });
+        assert!(stale.contains("weights of the first one"), "{stale}");
+    }
+}

@@ -148,3 +148,89 @@ impl<'a> Sketch<'a> {
         Ok(Plan { trainings: self.trainings })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, read};
+
+    const TEXT: &str = include_str!("../../configs/smoke.toml");
+
+    fn plan(sets: &[&str]) -> Plan {
+        let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+        let experiment = read(&Document::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
+        let setting = Setting::new(&experiment, "dense").unwrap();
+        Plan::draw(&experiment, &setting).unwrap()
+    }
+
+    fn keys(plan: &Plan) -> Vec<String> {
+        plan.trainings.iter().map(|training| training.key.to_string()).collect()
+    }
+
+    /// How many trainings of `b` are in `a` already.
+    fn shared(a: &Plan, b: &Plan) -> usize {
+        b.trainings.iter().filter(|training| a.get(&training.key).is_some()).count()
+    }
+
+    #[test]
+    fn every_training_stands_behind_those_it_needs() {
+        let plan = plan(&[]);
+        assert_eq!(plan.trainings.len(), 2 * (1 + 2 + 2 * 2 + 2));
+        for (at, training) in plan.trainings.iter().enumerate() {
+            let before = &plan.trainings[..at];
+            assert!(training.after().into_iter().all(|key| before.iter().any(|t| t.key == *key)), "{training:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_no_number_changes_no_key() {
+        let all = keys(&plan(&[]));
+        assert_eq!(keys(&plan(&["name=other", "run.workers=7", "data.dir=elsewhere"])), all);
+        // Arms are told apart by what they do, not by their names.
+        let renamed = plan(&["arms={t={mask=\"iterative\",weights=\"rewind\"}}"]);
+        assert_eq!(shared(&plan(&[]), &renamed), renamed.trainings.len());
+        assert_ne!(renamed.id(), plan(&[]).id());
+    }
+
+    #[test]
+    fn what_changes_a_number_changes_every_key_it_touches() {
+        let base = plan(&[]);
+        for set in [
+            "seed=2",
+            "train.lr=0.1",
+            "train.evaluate_every=30",
+            "train.dtype=float64",
+            "network.init=kaiming_normal",
+            "data.normalize=l2",
+            "data.train_limit=100",
+            "data.draw_seed=2",
+            "network.architecture={mlp={hidden=[32]}}",
+        ] {
+            assert_eq!(shared(&base, &plan(&[set])), 0, "{set}");
+        }
+        // Pruning touches the masks that descend from it: the dense networks stay.
+        assert_eq!(shared(&base, &plan(&["prune.rate.linear=0.5"])), 2);
+    }
+
+    #[test]
+    fn replicates_rounds_and_arms_are_added_to_what_is_there() {
+        let base = plan(&["replicates=1", "rounds=1"]);
+        assert_eq!(shared(&base, &plan(&[])), base.trainings.len());
+    }
+
+    #[test]
+    fn the_same_architecture_under_two_names_is_one() {
+        let named = plan(&["network.architecture=lenet_300_100"]);
+        assert_eq!(keys(&named), keys(&plan(&["network.architecture={mlp={hidden=[300,100]}}"])));
+    }
+
+    #[test]
+    fn an_arm_on_a_dense_mask_has_one_round() {
+        let plan = plan(&[
+            "arms={fresh={mask=\"dense\",weights=\"reinit\"},again={mask={of=\"fresh\"},weights=\"rewind\"}}",
+            "replicates=1",
+        ]);
+        let rows: Vec<_> = plan.trainings.iter().map(|t| (t.arm.as_str(), t.round)).collect();
+        assert_eq!(rows, [("dense", 0), ("fresh", 0), ("again", 0)]);
+    }
+}
