@@ -18,7 +18,7 @@ use criterion::Criterion;
 use lth::base::random::{Purpose, Stream};
 use lth::base::state::Snapshot;
 use lth::config::{Architecture, Data, Dtype, Init, Prune};
-use lth::data::{Dataset, load};
+use lth::data::{Dataset, Split, load};
 use lth::engine::{Batch, Recipe, Trainer, Update, dense};
 use lth::lottery::all_ones;
 use lth::network::{build, draw};
@@ -160,6 +160,9 @@ fn main() {
     let mut masked = Step::new(&dataset, 15);
     criterion.bench_function("dense step, 3.6 % of the weights", |b| b.iter(|| masked.step()));
     criterion.bench_function("its 8 products alone", |b| b.iter(|| products.step()));
+    criterion.bench_function("evaluation of 10,000 images", |b| {
+        b.iter(|| step.trainer.evaluate(Split::Test).expect("a score"));
+    });
     criterion.final_summary();
     if let Ok(python) = std::env::var("LTH_BENCH_PYTHON") {
         in_turns(&python, &dataset);

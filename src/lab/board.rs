@@ -248,7 +248,8 @@ mod tests {
 
     fn plan() -> Plan {
         let text = include_str!("../../configs/smoke.toml");
-        let document = Document::parse("smoke.toml", text, &["rounds=3".to_owned(), "replicates=1".to_owned()]).unwrap();
+        let document =
+            Document::parse("smoke.toml", text, &["rounds=3".to_owned(), "replicates=1".to_owned()]).unwrap();
         let experiment = read(&document).unwrap();
         Plan::draw(&experiment, &Setting::new(&experiment, "dense").unwrap()).unwrap()
     }

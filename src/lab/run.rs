@@ -197,7 +197,6 @@ impl Lab<'_> {
         let done = finished.as_ref().filter(|finished| finished.outcome == Outcome::Done);
         let result = record::Result {
             weights_remaining: training.counts.kept as f64 / self.setting.network.weights_total() as f64,
-            early_stop: done.and_then(|finished| finished.curve.early_stop().copied()),
             last: done.and_then(|finished| finished.curve.last().copied()),
             seconds: finished.as_ref().and_then(|finished| finished.timing.as_ref()).map(|timing| timing.seconds),
             outcome,

@@ -26,8 +26,6 @@ pub struct Result {
     pub outcome: Outcome,
     /// Kept / all weights.
     pub weights_remaining: f64,
-    /// At the least validation loss.
-    pub early_stop: Option<Point>,
     /// After the last iteration.
     pub last: Option<Point>,
     /// How long it took, where it was trained now.

@@ -39,12 +39,10 @@ pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usi
     let width = trainings.to_string().len();
     let what = match &result.outcome {
         Outcome::Done => {
-            let early = result.early_stop.as_ref();
-            let stop = early.map_or_else(String::new, |p| format!("early stop at {}, ", count(p.iteration)));
             let test =
-                result.last.as_ref().map_or_else(String::new, |p| format!("test {} %", accuracy(p.test.accuracy)));
+                result.last.map_or_else(String::new, |point| format!("test {} %", accuracy(point.test.accuracy)));
             let seconds = result.seconds.map_or_else(String::new, |s| format!(" ({s:.1} s)"));
-            format!("{stop}{test}{seconds}")
+            format!("{test}{seconds}")
         }
         Outcome::Diverged { iteration } => format!("diverged: no finite loss at iteration {}", count(*iteration)),
         Outcome::Failed { cause } => format!("failed: {cause}"),

@@ -21,7 +21,7 @@ use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::{Layer, Network, Parameter};
 
 /// Images per block of an evaluation: enough for full speed of the products, few enough to stay in the cache.
-const BLOCK: usize = 500;
+const BLOCK: usize = 250;
 
 /// A linear layer and where its parameters lie in the flat buffers.
 struct Linear {
