@@ -1,37 +1,55 @@
 //! Files that appear whole or not at all: written aside, synced, renamed.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 /// Files being written start with this; one found later was left by a process that was killed.
 const TEMPORARY: &str = ".tmp-";
 
-/// Writes `bytes` to `path` by way of a temporary file in the same folder, which it makes if need be.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let place = || format!("could not write `{}`", path.display());
-    fs::create_dir_all(folder).with_context(place)?;
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).with_context(place)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).with_context(place)?;
-    set_ordinary_permissions(file.as_file()).with_context(place)?;
-    file.persist(path).map_err(|e| e.error).with_context(place)?;
-    // The rename itself must survive a power cut, so the folder is synced as well.
-    File::open(folder).and_then(|folder| folder.sync_all()).with_context(place)
+/// A file or folder could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write `{}`", path.display())]
+pub struct CannotWrite {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
 }
 
-/// Temporary files are private to their owner; results are for the group, as far as the umask lets them.
+/// Writes `bytes` to `path` by way of a temporary file in the same folder, which it makes if need be.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CannotWrite> {
+    try_write(path, bytes).map_err(|source| CannotWrite { path: path.to_owned(), source })
+}
+
+fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    if let Some(permissions) = ordinary_permissions() {
+        builder.permissions(permissions);
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    // The rename itself must survive a power cut, so the folder is synced as well.
+    File::open(folder)?.sync_all()
+}
+
+/// Temporary files are private to their owner; results are for everybody, as far as the umask lets them.
 #[cfg(unix)]
-fn set_ordinary_permissions(file: &File) -> std::io::Result<()> {
+fn ordinary_permissions() -> Option<Permissions> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
+    Some(Permissions::from_mode(0o666))
 }
 
 #[cfg(not(unix))]
-fn set_ordinary_permissions(_: &File) -> std::io::Result<()> {
-    Ok(())
+fn ordinary_permissions() -> Option<Permissions> {
+    None
 }
 
 /// The bytes of a file, or what is wrong with it and where it is.
@@ -69,18 +87,32 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock at `path`, or gives `None` where another holds it. The file names its holder.
     pub fn attempt(path: &Path) -> Result<Option<Self>> {
-        let file = Self::open(path)?;
-        match file.try_lock() {
-            Ok(()) => Self::sign(file, path).map(Some),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(e).with_context(|| format!("could not lock `{}`", path.display())),
+        loop {
+            let file = Self::open(path)?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, path) => return Self::sign(file, path).map(Some),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(source)) => return Err(Self::broken(path, source)),
+            }
         }
     }
 
     /// Takes the lock at `path`, waiting for its holder: for locks that are held for moments.
     pub fn wait(path: &Path) -> Result<Self> {
+        loop {
+            let file = Self::open(path)?;
+            file.lock().map_err(|source| Self::broken(path, source))?;
+            if is_at(&file, path) {
+                return Self::sign(file, path);
+            }
+        }
+    }
+
+    /// Takes the lock at `path` together with all others who share it; none can have it alone meanwhile.
+    pub fn shared(path: &Path) -> Result<Self> {
         let file = Self::open(path)?;
-        file.lock().with_context(|| format!("could not lock `{}`", path.display()))?;
+        file.lock_shared().map_err(|source| Self::broken(path, source))?;
         Self::sign(file, path)
     }
 
@@ -92,11 +124,13 @@ impl Lock {
     }
 
     fn open(path: &Path) -> Result<File> {
-        let place = || format!("could not open the lock `{}`", path.display());
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(place)?;
-        }
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(place)
+        let make = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        make.and_then(|()| open()).map_err(|source| Self::broken(path, source))
+    }
+
+    fn broken(path: &Path, source: io::Error) -> anyhow::Error {
+        CannotWrite { path: path.to_owned(), source }.into()
     }
 
     fn sign(mut file: File, path: &Path) -> Result<Self> {
@@ -104,9 +138,22 @@ impl Lock {
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
-            .with_context(|| format!("could not write the lock `{}`", path.display()))?;
+            .map_err(|source| Self::broken(path, source))?;
         Ok(Self { _file: file })
     }
+}
+
+/// Whether `file` is still what lies at `path`: its folder may have been renamed before the lock was had.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().map(identity).ok() == fs::metadata(path).map(identity).ok()
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// The first number from 1 that is not taken.
@@ -147,5 +194,32 @@ mod tests {
         assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
         drop(held);
         assert!(Lock::attempt(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_shares_a_lock_keeps_others_from_having_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = (Lock::shared(&path).unwrap(), Lock::shared(&path).unwrap());
+        assert!(Lock::attempt(&path).unwrap().is_none());
+        drop(held);
+        assert!(Lock::attempt(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_is_not_taken_on_a_file_that_was_moved_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+        let held = Lock::attempt(&here.join("lock")).unwrap();
+        let waiting = {
+            let path = here.join("lock");
+            std::thread::spawn(move || Lock::wait(&path).unwrap())
+        };
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        fs::rename(&here, &there).unwrap();
+        drop(held);
+        let _taken = waiting.join().unwrap();
+        assert!(here.join("lock").exists(), "the lock was taken anew at its place");
+        assert!(Lock::attempt(&here.join("lock")).unwrap().is_none());
     }
 }

@@ -81,9 +81,19 @@ impl View {
         self.0.join(name)
     }
 
-    /// Held while the view is written.
+    /// Held while the view is written. Outside of it, because the view may be renamed.
     pub fn lock(&self) -> PathBuf {
-        self.0.join(".lock")
+        self.beside("write")
+    }
+
+    /// Shared by all processes that run the experiment; who sets it aside must have it alone.
+    pub fn running(&self) -> PathBuf {
+        self.beside("run")
+    }
+
+    fn beside(&self, what: &str) -> PathBuf {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        self.0.parent().unwrap_or(Path::new(".")).join(".locks").join(format!("{name}.{what}"))
     }
 
     /// Where `--fresh` puts it.

@@ -40,9 +40,4 @@ impl Stop {
             None
         }
     }
-
-    /// Raises the wish from inside the program.
-    pub fn raise(&self) {
-        self.terminate.store(true, Ordering::Relaxed);
-    }
 }

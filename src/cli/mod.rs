@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::base::exit::{self, Exit};
+use crate::base::files::CannotWrite;
 use crate::ui;
 
 /// Runs experiments on the Lottery Ticket Hypothesis.
@@ -73,8 +74,8 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
             "point `--data-dir` or LTH_DATA_DIR at the folder of the files; `data.dataset=strokes` needs none",
         );
     }
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?;
-    match io.kind() {
+    let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<CannotWrite>())?;
+    match unwritten.source.kind() {
         std::io::ErrorKind::PermissionDenied
         | std::io::ErrorKind::ReadOnlyFilesystem
         | std::io::ErrorKind::NotADirectory => Some("name a folder you may write to with `--runs`"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -11,12 +11,13 @@ use crate::base::exit::Exit;
 use crate::base::outcome::Outcome;
 use crate::base::paths::{self, Runs};
 use crate::base::stop::Stop;
-use crate::base::{clock, env, files};
+use crate::base::files::{self, Lock};
+use crate::base::{clock, env};
 use crate::config::{self, Document, Experiment, Workers, to_toml};
 use crate::data;
 use crate::engine::{Recipe, dense};
 use crate::lab::{self, Finished, Lab, Store, View};
-use crate::lottery::{Plan, Setting};
+use crate::lottery::{AUDIT, Plan, Setting};
 use crate::record::{Audit, Manifest, Versions};
 use crate::ui;
 
@@ -29,12 +30,17 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let runs = Runs(args.runs.clone().or_else(|| env::folder(env::RUNS)).unwrap_or_else(|| PathBuf::from("runs")));
     let files = runs.view(&experiment.name, &plan.id());
     let stop = Stop::on_signals().context("could not listen for signals")?;
+    // Before anything is set aside, the data must be there to make it anew.
+    let load = || data::load(&experiment.data, args.data_dir.as_deref(), experiment.seed);
+    let loaded = Mutex::new(if args.fresh { Some(load()?) } else { None });
     if args.fresh
         && let Some(n) = lab::set_aside(&plan, &runs, &files)?
         && !args.quiet
     {
         ui::say(&format!("what was there is now in {} and {}", runs.old_store(n).display(), files.old(n).display()));
     }
+    // Held to the end, so that nobody sets aside what this run works on.
+    let _running = Lock::shared(&files.running())?;
     let view = View {
         experiment: &experiment.name,
         iterations: experiment.train.iterations,
@@ -48,7 +54,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     };
     let resolved = to_toml(&experiment, setting.engine, setting.device, &document);
     let given = if document.is_json() { "config.json" } else { "config.toml" };
-    view.write_fixed(&[(given, document.text.clone().into_bytes()), ("resolved.toml", resolved.into_bytes())])?;
+    view.write_files(&[(given, document.text.clone().into_bytes()), ("resolved.toml", resolved.into_bytes())])?;
 
     let store = Store { runs: runs.clone() };
     let recipe = Recipe::new(setting.network.clone(), &experiment.train);
@@ -60,12 +66,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         workers,
         stop: &stop,
         sink: &*ui::sink(args.quiet),
-        dataset: &|| data::load(&experiment.data, args.data_dir.as_deref(), experiment.seed),
+        dataset: &|| loaded.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(load, Ok),
         trainer: &|dataset| dense::build(&recipe, dataset),
     };
     let report = lab.run(&store)?;
     let manifest = manifest(&experiment, &setting, &plan, workers, args, &runs, &report);
-    files::write(&files.file("run.json"), &serde_json::to_vec_pretty(&manifest)?)?;
+    view.write_files(&[("run.json", serde_json::to_vec_pretty(&manifest)?)])?;
     Ok(conclude(&plan, &setting, &report, &stop, args, &files))
 }
 
@@ -86,6 +92,7 @@ fn manifest(
     runs: &Runs,
     report: &lab::Report,
 ) -> Manifest {
+    let broken = report.failures.iter().filter(|failure| failure.contains(AUDIT));
     Manifest {
         experiment: experiment.name.clone(),
         id: plan.id().to_string(),
@@ -101,9 +108,10 @@ fn manifest(
         workers,
         run: experiment.run.clone(),
         runs: runs.0.display().to_string(),
-        data_dir: args.data_dir.as_ref().or(experiment.data.dir.as_ref()).map(|dir| dir.display().to_string()),
+        data_dir: data::folder(&experiment.data, args.data_dir.as_deref()).display().to_string(),
         written: clock::unix_seconds(),
-        audit: Audit { passed: report.summary.done, failed: report.failures.clone() },
+        audit: Audit { passed: report.summary.done, broken: broken.cloned().collect() },
+        failures: report.failures.clone(),
         blocked: report.blocked.clone(),
     }
 }

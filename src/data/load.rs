@@ -16,9 +16,13 @@ const PIXELS: usize = 28 * 28;
 /// Test images of `strokes` are drawn from here on: no training set reaches so far.
 const TEST_OFFSET: u64 = 1 << 32;
 
-/// Loads the data set that `data` names, splits it with `seed`, and verifies every file.
-///
-/// Files are looked for in `folder` (`--data-dir`), else `data.dir`, else `LTH_DATA_DIR`, else `data`.
+/// The folder that files are looked for in: `given` (`--data-dir`), else `data.dir`, else `LTH_DATA_DIR`, else `data`.
+pub fn folder(data: &Data, given: Option<&Path>) -> PathBuf {
+    let other = || data.dir.clone().or_else(|| env::folder(env::DATA)).unwrap_or_else(|| PathBuf::from("data"));
+    given.map_or_else(other, Path::to_owned)
+}
+
+/// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` is as in [`folder`].
 ///
 /// # Errors
 /// What is wrong with which file, or which folder has none.
@@ -26,11 +30,7 @@ pub fn load(data: &Data, folder: Option<&Path>, seed: u64) -> Result<Dataset> {
     let source = Source::new(data);
     let (images, labels) = match source.files {
         Some(files) => {
-            let folder = folder
-                .map(Path::to_owned)
-                .or_else(|| data.dir.clone())
-                .or_else(|| env::folder(env::DATA))
-                .unwrap_or_else(|| PathBuf::from("data"));
+            let folder = self::folder(data, folder);
             read_files(&source, &files, &folder)
                 .with_context(|| format!("could not read the data set `{}` from `{}`", source.name, folder.display()))?
         }

@@ -10,4 +10,4 @@ mod strokes;
 pub use dataset::{Dataset, Inputs, Split};
 pub use idx::NotFound;
 pub use known::Source;
-pub use load::load;
+pub use load::{folder, load};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::Result;
+
 use super::store::Finished;
 use crate::base::key::Key;
 use crate::base::outcome::Outcome;
@@ -10,21 +12,32 @@ use crate::lottery::{MaskRule, Plan, Training};
 
 /// The state of a training.
 #[derive(Clone, Debug)]
-pub(super) enum State {
+enum State {
     /// Not begun.
     Open,
-    /// Done, but its final weights are needed and were freed: to be run again for them.
+    /// Done, but its final weights are needed and are not there: to be run again for them.
     Restore(Arc<Finished>),
-    /// A worker of this process has it.
-    Taken,
+    /// A worker of this process has it; with what is known of it, where it is run again.
+    Taken(Option<Arc<Finished>>),
     /// Another process had it when last looked at.
-    Elsewhere { restore: bool },
+    Elsewhere(Option<Arc<Finished>>),
     /// In the store.
     Ended(Arc<Finished>),
-    /// Broken; not in the store.
-    Failed(String),
+    /// Broken, with the cause; if it was run again, what is known of it still stands.
+    Failed(String, Option<Arc<Finished>>),
     /// Needs a training that did not end well.
     Blocked(Key),
+}
+
+impl State {
+    /// What is known of the training, if it is in the store.
+    fn finished(&self) -> Option<Arc<Finished>> {
+        match self {
+            Self::Restore(finished) | Self::Ended(finished) => Some(Arc::clone(finished)),
+            Self::Taken(known) | Self::Elsewhere(known) | Self::Failed(_, known) => known.clone(),
+            Self::Open | Self::Blocked(_) => None,
+        }
+    }
 }
 
 /// How a plan stands, by key: trainings that share a key are one.
@@ -32,6 +45,9 @@ pub(super) struct Board<'a> {
     nodes: BTreeMap<&'a Key, Node<'a>>,
     /// The keys by how much work hangs on them, longest chain first, then in the plan's order.
     order: Vec<&'a Key>,
+    /// The training that a worker asks another process about, and how many were asked about before.
+    asking: Option<Key>,
+    asked: usize,
 }
 
 struct Node<'a> {
@@ -64,7 +80,7 @@ pub(super) enum Next<'a> {
     Train { training: &'a Training, restore: bool },
     /// Nothing just now: others are at work that this waits for.
     Wait,
-    /// All that is left is with other processes; one of it is this.
+    /// Nothing but to look whether another process is done with this one.
     Ask { training: &'a Training, restore: bool },
     /// Nothing any more.
     Over,
@@ -74,16 +90,16 @@ impl<'a> Board<'a> {
     /// The board of `plan`, given what is in the store and which final weights are there.
     pub(super) fn new(
         plan: &'a Plan,
-        mut stored: impl FnMut(&Training) -> Option<Finished>,
+        mut stored: impl FnMut(&Training) -> Result<Option<Finished>>,
         has_last: impl Fn(&Key) -> bool,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut nodes: BTreeMap<&Key, Node<'_>> = BTreeMap::new();
         let mut keys = Vec::new();
         for training in &plan.trainings {
             if nodes.contains_key(&training.key) {
                 continue;
             }
-            let state = stored(training).map_or(State::Open, |finished| State::Ended(Arc::new(finished)));
+            let state = stored(training)?.map_or(State::Open, |finished| State::Ended(Arc::new(finished)));
             nodes.insert(&training.key, Node { training, state, children: Vec::new(), ends_chain: true });
             keys.push(&training.key);
             if let Some(parent) = training.prunes().and_then(|parent| nodes.get_mut(parent)) {
@@ -91,10 +107,10 @@ impl<'a> Board<'a> {
                 parent.ends_chain = false;
             }
         }
-        let mut board = Self { order: by_chain(&keys, &nodes), nodes };
+        let mut board = Self { order: by_chain(&keys, &nodes), nodes, asking: None, asked: 0 };
         board.want_back(&keys, has_last);
         board.block();
-        board
+        Ok(board)
     }
 
     /// A child that is to be trained needs its parent's final weights; where they were freed, the parent runs again,
@@ -121,18 +137,32 @@ impl<'a> Board<'a> {
             matches!(node.state, State::Open | State::Restore(_)) && self.is_ready(node.training)
         });
         if let Some(node) = ready.and_then(|key| self.nodes.get_mut(key)) {
-            let restore = matches!(node.state, State::Restore(_));
-            node.state = State::Taken;
+            let known = node.state.finished();
+            let restore = known.is_some();
+            node.state = State::Taken(known);
             return Next::Train { training: node.training, restore };
         }
-        if self.nodes.values().any(|node| matches!(node.state, State::Taken)) {
-            return Next::Wait;
+        if self.asking.is_none()
+            && let Some(next) = self.ask()
+        {
+            return next;
         }
-        let elsewhere = self.order.iter().find_map(|key| match &self.nodes[key] {
-            Node { training, state: State::Elsewhere { restore }, .. } => Some((*training, *restore)),
-            _ => None,
-        });
-        elsewhere.map_or(Next::Over, |(training, restore)| Next::Ask { training, restore })
+        let busy = self.nodes.values().any(|node| matches!(node.state, State::Taken(_)));
+        if busy { Next::Wait } else { Next::Over }
+    }
+
+    /// Gives out one of the trainings that other processes have, each in turn, to look whether it is done.
+    fn ask(&mut self) -> Option<Next<'a>> {
+        let is_elsewhere = |key: &&&Key| matches!(self.nodes[**key].state, State::Elsewhere(_));
+        let elsewhere: Vec<&'a Key> = self.order.iter().filter(is_elsewhere).copied().collect();
+        let key = *elsewhere.get(self.asked % elsewhere.len().max(1))?;
+        self.asked += 1;
+        self.asking = Some(key.clone());
+        let node = self.nodes.get_mut(key)?;
+        let known = node.state.finished();
+        let restore = known.is_some();
+        node.state = State::Taken(known);
+        Some(Next::Ask { training: node.training, restore })
     }
 
     fn is_ready(&self, training: &Training) -> bool {
@@ -142,8 +172,33 @@ impl<'a> Board<'a> {
         })
     }
 
-    /// Records what became of a training.
-    pub(super) fn set(&mut self, key: &Key, state: State) {
+    /// Records that a training has ended, here or elsewhere.
+    pub(super) fn end(&mut self, key: &Key, finished: Finished) {
+        self.set(key, State::Ended(Arc::new(finished)));
+    }
+
+    /// Records that a training broke; what was known of it before stands.
+    pub(super) fn fail(&mut self, key: &Key, cause: String) {
+        let known = self.finished(key);
+        self.set(key, State::Failed(cause, known));
+    }
+
+    /// Records that another process has a training.
+    pub(super) fn leave(&mut self, key: &Key) {
+        let known = self.finished(key);
+        self.set(key, State::Elsewhere(known));
+    }
+
+    /// Records that a training was not done after all.
+    pub(super) fn put_back(&mut self, key: &Key) {
+        let state = self.finished(key).map_or(State::Open, State::Restore);
+        self.set(key, state);
+    }
+
+    fn set(&mut self, key: &Key, state: State) {
+        if self.asking.as_ref() == Some(key) {
+            self.asking = None;
+        }
         if let Some(node) = self.nodes.get_mut(key) {
             node.state = state;
         }
@@ -155,7 +210,7 @@ impl<'a> Board<'a> {
         // Parents stand before children in the order of chains as well: a parent's chain is longer by itself.
         for i in 0..self.order.len() {
             let node = &self.nodes[self.order[i]];
-            if !matches!(node.state, State::Open) {
+            if !matches!(node.state, State::Open | State::Restore(_)) {
                 continue;
             }
             let ended_badly = |key: &&&Key| self.outcome(key).is_some_and(|outcome| outcome != Outcome::Done);
@@ -163,26 +218,23 @@ impl<'a> Board<'a> {
             if let Some(culprit) = culprit
                 && let Some(node) = self.nodes.get_mut(self.order[i])
             {
-                node.state = State::Blocked(culprit);
+                // What was to be run again is in the store; only its final weights will not be there.
+                node.state = node.state.finished().map_or(State::Blocked(culprit), State::Ended);
             }
         }
     }
 
     /// What is known of a training, if it is in the store.
     pub(super) fn finished(&self, key: &Key) -> Option<Arc<Finished>> {
-        match &self.nodes.get(key)?.state {
-            State::Ended(finished) | State::Restore(finished) => Some(Arc::clone(finished)),
-            _ => None,
-        }
+        self.nodes.get(key)?.state.finished()
     }
 
     /// How a training ended; `None` where it has not.
     pub(super) fn outcome(&self, key: &Key) -> Option<Outcome> {
         match &self.nodes.get(key)?.state {
-            State::Ended(finished) | State::Restore(finished) => Some(finished.outcome.clone()),
-            State::Failed(cause) => Some(Outcome::Failed { cause: cause.clone() }),
+            State::Failed(cause, _) => Some(Outcome::Failed { cause: cause.clone() }),
             State::Blocked(by) => Some(Outcome::Blocked { by: by.clone() }),
-            State::Open | State::Taken | State::Elsewhere { .. } => None,
+            state => state.finished().map(|finished| finished.outcome.clone()),
         }
     }
 
@@ -262,7 +314,7 @@ mod tests {
     fn take(board: &mut Board<'_>) -> String {
         match board.next() {
             Next::Train { training, restore } => {
-                board.set(&training.key, State::Ended(Arc::new(done())));
+                board.end(&training.key, done());
                 format!("{} {}{}", training.arm, training.round, if restore { " again" } else { "" })
             }
             other => format!("{other:?}"),
@@ -272,7 +324,7 @@ mod tests {
     #[test]
     fn the_longest_chain_goes_first() {
         let plan = plan();
-        let mut board = Board::new(&plan, |_| None, |_| true);
+        let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
         let order: Vec<String> = (0..4).map(|_| take(&mut board)).collect();
         assert_eq!(order, ["dense 0", "winning_ticket 1", "winning_ticket 2", "winning_ticket 3"]);
         (0..9).for_each(|_| assert!(take(&mut board).starts_with("random_")));
@@ -283,7 +335,7 @@ mod tests {
     #[test]
     fn a_training_is_given_out_once_and_waits_for_its_parents() {
         let plan = plan();
-        let mut board = Board::new(&plan, |_| None, |_| true);
+        let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
         assert!(matches!(board.next(), Next::Train { training, .. } if training.arm == "dense"));
         assert!(matches!(board.next(), Next::Wait));
     }
@@ -292,9 +344,9 @@ mod tests {
     fn a_chain_is_run_again_only_as_far_back_as_weights_are_missing() {
         let plan = plan();
         let ticket = |round| plan.trainings.iter().find(|t| t.arm == "winning_ticket" && t.round == round).unwrap();
-        let stored = |training: &Training| (training.key != ticket(3).key).then(done);
+        let stored = |training: &Training| Ok((training.key != ticket(3).key).then(done));
         // The final weights of round 1 are there, those of round 2 are not.
-        let mut board = Board::new(&plan, stored, |key| *key != ticket(2).key);
+        let mut board = Board::new(&plan, stored, |key| *key != ticket(2).key).unwrap();
         let order: Vec<String> = (0..2).map(|_| take(&mut board)).collect();
         assert_eq!(order, ["winning_ticket 2 again", "winning_ticket 3"]);
     }
@@ -302,7 +354,7 @@ mod tests {
     #[test]
     fn weights_in_between_are_freed_when_their_child_is_done() {
         let plan = plan();
-        let mut board = Board::new(&plan, |_| None, |_| true);
+        let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
         let freed = |board: &Board<'_>| -> Vec<u32> {
             board.to_free().into_iter().map(|key| plan.get(key).unwrap().round).collect()
         };
@@ -319,12 +371,35 @@ mod tests {
     #[test]
     fn what_needs_a_failure_is_blocked_and_the_rest_is_not() {
         let plan = plan();
-        let mut board = Board::new(&plan, |_| None, |_| true);
+        let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
         take(&mut board);
         let Next::Train { training, .. } = board.next() else { panic!("round 1 is ready") };
-        board.set(&training.key, State::Failed("a cause".into()));
+        board.fail(&training.key, "a cause".into());
         assert!(matches!(board.next(), Next::Over));
         let summary = board.summary(&plan);
         assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (1, 1, 11, 0));
+    }
+
+    #[test]
+    fn every_training_that_others_have_is_asked_about_in_turn() {
+        let plan = plan();
+        let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
+        take(&mut board);
+        (0..3).for_each(|_| drop(take(&mut board)));
+        let mut left = Vec::new();
+        while let Next::Train { training, .. } = board.next() {
+            board.leave(&training.key);
+            left.push(training.key.clone());
+        }
+        let mut asked = Vec::new();
+        for _ in 0..left.len() {
+            let Next::Ask { training, .. } = board.next() else { panic!("there is somebody to ask") };
+            assert!(matches!(board.next(), Next::Wait), "one asks, the others wait");
+            board.leave(&training.key);
+            asked.push(training.key.clone());
+        }
+        asked.sort();
+        left.sort();
+        assert_eq!(asked, left);
     }
 }

@@ -17,6 +17,9 @@ pub fn set_aside(plan: &Plan, runs: &Runs, view: &View) -> Result<Option<u32>> {
     keys.sort_unstable();
     keys.dedup();
     let entries: Vec<_> = keys.into_iter().map(|key| (key, runs.entry(key))).filter(|(_, e)| e.0.exists()).collect();
+    let Some(_alone) = Lock::attempt(&view.running())? else {
+        bail!("--fresh: {} is running this experiment", Lock::holder(&view.running()));
+    };
     let mut locks = Vec::new();
     for (key, entry) in &entries {
         match Lock::attempt(&entry.lock())? {

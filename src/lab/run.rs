@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::board::{Board, Next, State, Summary};
+use super::board::{Board, Next, Summary};
 use super::store::{Finished, Store};
 use super::view::{Known, View};
 use super::worker::{Done, Worker};
@@ -85,7 +85,7 @@ impl Lab<'_> {
     /// # Errors
     /// Where the store or the view cannot be written. What goes wrong with a single training is in the report.
     pub fn run(&self, store: &Store) -> Result<Report> {
-        let board = Board::new(self.plan, |training| store.load(training), |key| store.has_last(key));
+        let board = Board::new(self.plan, |training| store.load(training), |key| store.has_last(key))?;
         let summary = board.summary(self.plan);
         let to_run = board.to_run();
         let workers = self.workers.min(to_run);
@@ -94,6 +94,7 @@ impl Lab<'_> {
             trainings: self.plan.trainings.len(),
             stored: summary.done + summary.diverged,
             iterations: to_run as u64 * self.experiment.train.iterations,
+            each: self.experiment.train.iterations,
             workers,
             engine: &format!("{} on {}", self.setting.engine, self.setting.device),
             view: &self.view.files.0,
@@ -102,7 +103,8 @@ impl Lab<'_> {
         let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
         free(&shared, store)?;
         if workers > 0 {
-            let dataset = Arc::new((self.dataset)()?);
+            let dataset = (self.dataset)().inspect_err(|_| self.sink.tell(&Event::Over))?;
+            let dataset = Arc::new(dataset);
             std::thread::scope(|scope| {
                 for n in 0..workers {
                     let (shared, dataset) = (&shared, Arc::clone(&dataset));
@@ -132,8 +134,6 @@ impl Lab<'_> {
                     drop(shared.changed.wait_timeout(board, ASK).unwrap_or_else(PoisonError::into_inner));
                 }
                 Next::Ask { training, restore } => {
-                    // One worker asks, the others see a training taken and wait.
-                    lock(&shared.board).set(&training.key, State::Taken);
                     let path = store.runs.entry(&training.key).lock();
                     self.sink.tell(&Event::Waiting { holder: &Lock::holder(&path) });
                     std::thread::sleep(ASK);
@@ -170,21 +170,19 @@ impl Lab<'_> {
             }
         };
         let done = worker.attend(training, restore, keep_last, &mut began, &mut progress);
-        let state = match done {
-            Ok(Done::Stopped) => State::Open,
-            Ok(Done::Elsewhere) => State::Elsewhere { restore },
-            Ok(Done::Ended(finished)) => State::Ended(Arc::new(finished)),
-            Err(cause) => State::Failed(format!("{cause:#}")),
-        };
-        let is_end = matches!(state, State::Ended(_) | State::Failed(_));
-        lock(&shared.board).set(&training.key, state);
-        if is_end {
-            self.tell_end(trained_here.then_some(n), training, &label, shared);
-            if let Err(cause) = free(shared, store) {
-                self.sink.tell(&Event::Note(&format!("{cause:#}")));
-            }
-            self.write_view(shared, store, false);
+        let mut board = lock(&shared.board);
+        match done {
+            Ok(Done::Stopped) => return board.put_back(&training.key),
+            Ok(Done::Elsewhere) => return board.leave(&training.key),
+            Ok(Done::Ended(finished)) => board.end(&training.key, finished),
+            Err(cause) => board.fail(&training.key, format!("{cause:#}")),
         }
+        drop(board);
+        self.tell_end(trained_here.then_some(n), training, &label, shared);
+        if let Err(cause) = free(shared, store) {
+            self.sink.tell(&Event::Note(&format!("{cause:#}")));
+        }
+        self.write_view(shared, store, false);
     }
 
     fn tell_end(&self, worker: Option<usize>, training: &Training, label: &Label, shared: &Shared<'_>) {
@@ -198,7 +196,7 @@ impl Lab<'_> {
         let result = record::Result {
             weights_remaining: training.counts.kept as f64 / self.setting.network.weights_total() as f64,
             last: done.and_then(|finished| finished.curve.last().copied()),
-            seconds: finished.as_ref().and_then(|finished| finished.timing.as_ref()).map(|timing| timing.seconds),
+            seconds: finished.as_ref().and_then(|f| f.timing.as_ref()).filter(|_| worker.is_some()).map(|t| t.seconds),
             outcome,
         };
         let trainings = self.plan.trainings.len();
@@ -217,11 +215,11 @@ impl Lab<'_> {
             let finished = board.finished(&training.key);
             let failed = matches!(board.outcome(&training.key), Some(Outcome::Failed { .. }));
             drop(board);
-            let finished = finished.or_else(|| store.load(training).map(Arc::new));
+            // What cannot be read is left out of the view; the board says why where it matters.
+            let finished = finished.or_else(|| store.load(training).ok().flatten().map(Arc::new));
             finished.map(Known::Finished).or(failed.then_some(Known::Failed))
         };
-        let known: Vec<Option<Known>> = self.plan.trainings.iter().map(known).collect();
-        let written = self.view.write(&known);
+        let written = self.view.write(known);
         pace.broken = written.err().map(|cause| format!("{cause:#}"));
         pace.last = Some((Stopwatch::start(), watch.seconds()));
     }

@@ -1,6 +1,8 @@
 //! Where trainings live, by key. An entry is whole once its `done.json` is there; before that it does not count.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,6 +18,9 @@ use crate::record::{Done, FileSum, Timing, mask_from_bytes, mask_to_bytes, state
 
 /// The version of an entry's files that this program reads and writes.
 const FORMAT: u32 = Done::FORMAT;
+
+/// The one file of an entry that may be freed.
+const LAST: &str = "final.safetensors";
 
 /// What is known of a finished training.
 #[derive(Clone, Debug)]
@@ -52,29 +57,32 @@ pub struct Store {
 }
 
 impl Store {
-    /// What is stored of `training`; `None` where it is not done. An entry that is damaged does not count as done.
-    pub fn load(&self, training: &Training) -> Option<Finished> {
+    /// What is stored of `training`; `None` where it is not done. An entry that is damaged does not count as done: it
+    /// is trained again.
+    ///
+    /// # Errors
+    /// An entry that cannot be read, or that a newer version of this program wrote.
+    pub fn load(&self, training: &Training) -> Result<Option<Finished>> {
         let entry = self.runs.entry(&training.key);
-        let done = self.done(&training.key).ok()?;
-        if done.content != training.content || done.format != FORMAT {
-            return None;
+        let bytes = match fs::read(entry.done()) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e).with_context(|| format!("could not read `{}`", entry.done().display())),
+        };
+        let Ok(done) = serde_json::from_slice::<Done>(&bytes) else { return Ok(None) };
+        ensure!(done.format <= FORMAT, "`{}` was written by a newer version of lth", entry.0.display());
+        let whole = |name: &&String| *name == LAST || verified(&entry, &done, name).is_ok();
+        if done.content != training.content || !done.files.keys().all(|name| whole(&name)) {
+            return Ok(None);
         }
-        let curve = verified(&entry, &done, "curve.json").ok()?;
-        verified(&entry, &done, "mask.safetensors").ok()?;
-        if done.files.contains_key("start.safetensors") {
-            verified(&entry, &done, "start.safetensors").ok()?;
-        }
-        Some(Finished {
-            outcome: done.outcome,
-            curve: serde_json::from_slice(&curve).ok()?,
-            weights_kept: done.weights_kept,
-            timing: files::read(&entry.timing()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()),
-        })
+        let Ok(curve) = serde_json::from_slice(&files::read(&entry.curve())?) else { return Ok(None) };
+        let timing = files::read(&entry.timing()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(Some(Finished { outcome: done.outcome, curve, weights_kept: done.weights_kept, timing }))
     }
 
-    /// Whether the final weights of a done training are there.
+    /// Whether the final weights of a done training are there, and whole.
     pub(super) fn has_last(&self, key: &Key) -> bool {
-        self.runs.entry(key).last().exists()
+        self.verified_file(key, LAST).is_ok()
     }
 
     /// Frees the final weights of a training; `done.json` still knows their sum.
@@ -96,7 +104,7 @@ impl Store {
             write("start.safetensors", &state_to_bytes(start)?, true)?;
         }
         if let Some(last) = product.last {
-            write("final.safetensors", &state_to_bytes(last)?, product.keep_last)?;
+            write(LAST, &state_to_bytes(last)?, product.keep_last)?;
         }
         files::write(&entry.timing(), &serde_json::to_vec_pretty(&product.timing)?)?;
         let done = Done {
@@ -107,7 +115,7 @@ impl Store {
             weights_kept: product.mask.counts(),
             files: sums,
         };
-        files::write(&entry.done(), &serde_json::to_vec_pretty(&done)?)
+        Ok(files::write(&entry.done(), &serde_json::to_vec_pretty(&done)?)?)
     }
 
     /// Puts back final weights that were freed, after the training has been run again.
@@ -116,14 +124,14 @@ impl Store {
     /// Where they are not the bytes they were.
     pub(super) fn restore_last(&self, key: &Key, last: &State) -> Result<()> {
         let bytes = state_to_bytes(last)?;
-        let recorded = self.done(key)?.files.get("final.safetensors").cloned();
+        let recorded = self.done(key)?.files.get(LAST).cloned();
         ensure!(
             recorded == Some(FileSum::of(&bytes)),
             "the training was run again for its final weights, and they are not what they were (SHA-256 {}): another \
              kind of processor or another version",
             FileSum::of(&bytes).sha256
         );
-        files::write(&self.runs.entry(key).last(), &bytes)
+        Ok(files::write(&self.runs.entry(key).last(), &bytes)?)
     }
 
     fn done(&self, key: &Key) -> Result<Done> {
@@ -150,7 +158,7 @@ impl Parents for Store {
     }
 
     fn last(&self, key: &Key) -> Result<State> {
-        state_from_bytes(&self.verified_file(key, "final.safetensors")?)
+        state_from_bytes(&self.verified_file(key, LAST)?)
     }
 
     fn start(&self, key: &Key) -> Result<State> {

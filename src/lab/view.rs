@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::store::Finished;
 use crate::base::files::{self, Lock};
@@ -32,33 +32,38 @@ pub(super) enum Known {
 }
 
 impl View<'_> {
-    /// Writes the CSV files; `known` has one element per training of the plan.
-    pub(super) fn write(&self, known: &[Option<Known>]) -> Result<()> {
+    /// Writes the CSV files; `known` tells of each training what is known of it. It is asked with the view's lock held,
+    /// so that who writes last knows most.
+    pub(super) fn write(&self, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
         let _lock = Lock::wait(&self.files.lock())?;
         files::sweep(&self.files.0)?;
-        let rows = self.plan.trainings.iter().zip(known).filter_map(|(t, known)| Some((t, known.as_ref()?)));
+        let rows = self.plan.trainings.iter().filter_map(|training| Some((training, known(training)?)));
         let (mut rounds, mut curves, mut layers, mut timings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (training, known) in rows {
             match known {
                 Known::Failed => rounds.push(self.round_row(training, None)),
                 Known::Finished(finished) => {
-                    rounds.push(self.round_row(training, Some(finished)));
-                    curves.extend(self.curve_rows(training, finished));
-                    layers.extend(self.layer_rows(training, finished));
-                    timings.extend(self.timing_row(training, finished));
+                    rounds.push(self.round_row(training, Some(&finished)));
+                    curves.extend(self.curve_rows(training, &finished));
+                    layers.extend(self.layer_rows(training, &finished));
+                    timings.extend(self.timing_row(training, &finished));
                 }
             }
         }
         files::write(&self.files.file("rounds.csv"), &to_csv(&rounds)?)?;
         files::write(&self.files.file("curves.csv"), &to_csv(&curves)?)?;
         files::write(&self.files.file("layers.csv"), &to_csv(&layers)?)?;
-        files::write(&self.files.file("timings.csv"), &to_csv(&timings)?)
+        files::write(&self.files.file("timings.csv"), &to_csv(&timings)?)?;
+        Ok(())
     }
 
-    /// Writes files that are the same from the first moment, by name.
-    pub fn write_fixed(&self, fixed: &[(&str, Vec<u8>)]) -> Result<()> {
-        let _lock = Lock::wait(&self.files.lock()).context("could not make the folder of the run")?;
-        fixed.iter().try_for_each(|(name, bytes)| files::write(&self.files.file(name), bytes))
+    /// Writes other files of the view by name.
+    pub fn write_files(&self, all: &[(&str, Vec<u8>)]) -> Result<()> {
+        let _lock = Lock::wait(&self.files.lock())?;
+        for (name, bytes) in all {
+            files::write(&self.files.file(name), bytes)?;
+        }
+        Ok(())
     }
 
     fn round_row(&self, training: &Training, finished: Option<&Finished>) -> RoundRow {
@@ -94,7 +99,7 @@ impl View<'_> {
             macs_remaining: finished
                 .map(|finished| finished.weights_kept.as_slice())
                 .or(training.counts.layers.as_deref())
-                .map_or(0, |kept| network.macs(kept)),
+                .map(|kept| network.macs(kept)),
             engine: self.setting.engine.to_owned(),
             device: self.setting.device.to_owned(),
             iterations: self.iterations,

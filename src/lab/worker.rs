@@ -15,7 +15,8 @@ use crate::base::outcome::Outcome;
 use crate::base::random::{Purpose, Stream};
 use crate::data::Dataset;
 use crate::engine::Trainer;
-use crate::lottery::{Context, StartRule, Training, audit, prepare};
+use crate::base::state::Snapshot;
+use crate::lottery::{Context, StartRule, Training, audit_end, audit_start, prepare};
 use crate::record::Timing;
 use crate::train::{End, Order, Session};
 
@@ -73,7 +74,7 @@ impl<'a> Worker<'a> {
         let entry = self.store.runs.entry(&training.key);
         let Some(_lock) = Lock::attempt(&entry.lock())? else { return Ok(Done::Elsewhere) };
         // Another process may have finished it between our look at the store and the lock.
-        if let Some(finished) = self.store.load(training)
+        if let Some(finished) = self.store.load(training)?
             && (!restore || self.store.has_last(&training.key))
         {
             return Ok(Done::Ended(finished));
@@ -101,12 +102,13 @@ impl<'a> Worker<'a> {
         let stream = Stream::of_replicate(lab.experiment.seed, training.replicate, Purpose::Order);
         let order = Order::new(stream, &self.dataset.train, recipe.batch_size as usize, recipe.drop_last);
         let watch = Stopwatch::start();
+        let mut loaded = |loaded: &Snapshot| audit_start(training, context, &mask, loaded);
         let session = Session { train: recipe, order, stop: lab.stop };
-        let (outcome, curve, last) = match session.run(trainer.as_mut(), &start, &mask, progress)? {
+        let (outcome, curve, last) = match session.run(trainer.as_mut(), &start, &mask, &mut loaded, progress)? {
             End::Stopped => return Ok(Done::Stopped),
             End::Diverged(curve, iteration) => (Outcome::Diverged { iteration }, curve, None),
             End::Trained(curve, last) => {
-                audit(training, context, &mask, &start, &last)?;
+                audit_end(&mask, &last)?;
                 (Outcome::Done, curve, Some(last.weights))
             }
         };
@@ -114,7 +116,7 @@ impl<'a> Worker<'a> {
             let last =
                 last.as_ref().ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
             store.restore_last(&training.key, last)?;
-            return Ok(Done::Ended(store.load(training).ok_or_else(|| anyhow!("its entry is damaged"))?));
+            return Ok(Done::Ended(store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))?));
         }
         let timing = timing(watch.seconds(), recipe.iterations);
         let keeps_start = training.start == StartRule::Initial;

@@ -49,7 +49,7 @@ impl Done {
 /// `timing.json`: what may differ between two runs of the same training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Seconds from the first step to the last file.
+    /// Seconds from the first step to the last evaluation.
     pub seconds: f64,
     /// Steps per second, evaluations included.
     pub iterations_per_second: f64,

@@ -45,6 +45,8 @@ pub enum Event<'a> {
         stored: usize,
         /// Iterations that are to be taken.
         iterations: u64,
+        /// Iterations of one training.
+        each: u64,
         /// Trainings at a time.
         workers: usize,
         /// Engine and device.

@@ -27,12 +27,14 @@ pub struct Manifest {
     pub run: Run,
     /// The folder of all runs.
     pub runs: String,
-    /// The data set's folder as given, if it was.
-    pub data_dir: Option<String>,
+    /// The folder that the data set's files are looked for in.
+    pub data_dir: String,
     /// Seconds since 1970.
     pub written: u64,
     /// What the audit found.
     pub audit: Audit,
+    /// Trainings that failed, with the cause.
+    pub failures: Vec<String>,
     /// Trainings that could not begin, with the one that each needs.
     pub blocked: Vec<String>,
 }
@@ -53,6 +55,6 @@ pub struct Versions {
 pub struct Audit {
     /// Trainings that kept every promise.
     pub passed: usize,
-    /// What went wrong with the others, promises broken included.
-    pub failed: Vec<String>,
+    /// Trainings that broke one, and which.
+    pub broken: Vec<String>,
 }

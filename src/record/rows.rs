@@ -27,7 +27,7 @@ pub struct RoundRow {
     pub final_test_accuracy: Option<f64>,
     pub final_validation_loss: Option<f64>,
     pub macs: u64,
-    pub macs_remaining: u64,
+    pub macs_remaining: Option<u64>,
     pub engine: String,
     pub device: String,
     pub iterations: u64,

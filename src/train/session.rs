@@ -32,7 +32,8 @@ pub enum End {
 }
 
 impl Session<'_> {
-    /// Trains from `start` under `mask` to the last iteration; calls `progress` with each iteration that is behind it.
+    /// Trains from `start` under `mask` to the last iteration; calls `loaded` with what the trainer really has at the
+    /// beginning, and `progress` with each iteration that is behind it.
     ///
     /// The network is evaluated at its start (iteration 0 where it has not been trained), every `evaluate_every`
     /// iterations, and after the last.
@@ -41,9 +42,11 @@ impl Session<'_> {
         trainer: &mut dyn Trainer,
         start: &Snapshot,
         mask: &Mask,
+        loaded: &mut dyn FnMut(&Snapshot) -> Result<()>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<End> {
         trainer.load(0, start, mask)?;
+        loaded(&trainer.snapshot(0)?)?;
         let mut curve = Curve::default();
         let mut batch = [Batch::default()];
         for iteration in start.iteration..=self.train.iterations {

@@ -12,6 +12,9 @@ use crate::record::{Event, Sink};
 /// More bars than this would not fit a small terminal; the total shows the rest.
 const MOST_BARS: usize = 12;
 
+/// What the bar of all trainings says while it is not waiting for somebody.
+const ALL: &str = "all";
+
 /// Bars on stderr.
 pub(super) struct Bars {
     all: MultiProgress,
@@ -25,6 +28,8 @@ struct State {
     /// Iterations of finished trainings, and of the running ones by worker.
     behind: u64,
     running: Vec<u64>,
+    /// Iterations of one training.
+    each: u64,
 }
 
 impl Bars {
@@ -38,21 +43,21 @@ impl Bars {
         if iterations == 0 {
             return;
         }
-        let (bar, total) = if env::no_color() { ("{wide_bar}", "") } else { ("{wide_bar:.cyan/dim}", ".bold") };
+        let bar = if env::no_color() { "{bar:20}" } else { "{bar:20.cyan/dim}" };
         let style = |template: &str| {
-            ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("━╸─")
+            // Cannot fail but by a slip in the templates below; a plain bar is no disaster then.
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
         };
+        // The message takes what is left of the line and is cut where it does not fit.
         for _ in 0..workers.min(MOST_BARS) {
             let bar_of_worker = self.all.add(ProgressBar::new(1));
-            bar_of_worker.set_style(style(&format!("  {{msg:36!}} {bar} {{percent:>3}}%")));
+            bar_of_worker.set_style(style(&format!("  {{wide_msg}} {bar} {{percent:>3}}%")));
             state.workers.push(bar_of_worker);
         }
         state.running = vec![0; workers];
         let bar_of_all = self.all.add(ProgressBar::new(iterations));
-        bar_of_all.set_style(style(&format!("  {{msg:36!{total}}} {bar} {{percent:>3}}% {{eta}} left")));
-        bar_of_all.set_message("all");
+        bar_of_all.set_style(style(&format!("  {{wide_msg}} {bar} {{percent:>3}}% {{eta}} left")));
+        bar_of_all.set_message(ALL);
         bar_of_all.enable_steady_tick(Duration::from_millis(500));
         state.total = Some(bar_of_all);
     }
@@ -75,8 +80,9 @@ impl Sink for Bars {
     fn tell(&self, event: &Event<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Begun { iterations, workers, .. } => {
+            Event::Begun { iterations, each, workers, .. } => {
                 self.line(&words::header(event).unwrap_or_default());
+                state.each = *each;
                 self.begin(&mut state, *iterations, *workers);
             }
             Event::Started { worker, label, iterations } => {
@@ -97,10 +103,13 @@ impl Sink for Bars {
             }
             Event::Ended { worker, label, result, ended, trainings } => {
                 if let Some(running) = worker.and_then(|worker| state.running.get_mut(worker)) {
-                    let behind = std::mem::take(running);
-                    state.behind += behind;
+                    *running = 0;
                 }
+                state.behind += state.each;
                 state.show_total();
+                if let Some(total) = &state.total {
+                    total.set_message(ALL);
+                }
                 self.line(&words::ended(label, result, *ended, *trainings));
             }
             Event::Waiting { holder } => {

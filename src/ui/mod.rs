@@ -17,14 +17,14 @@ pub fn sink(quiet: bool) -> Box<dyn Sink> {
     } else if std::io::stderr().is_terminal() {
         Box::new(bars::Bars::new())
     } else {
-        Box::new(lines::Lines)
+        Box::new(lines::Lines::default())
     }
 }
 
-/// Says something on stderr.
-#[expect(clippy::print_stderr, reason = "this room may talk")]
+/// Says something on stderr; whether anybody listens is not our concern (`lth run … 2>&1 | head`).
 pub fn say(text: &str) {
-    eprintln!("{text}");
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints a result on stdout; whether anybody reads it is not our concern (`lth run … | head`).
