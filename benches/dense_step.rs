@@ -45,7 +45,7 @@ impl Step {
         let network = build(&Architecture::Lenet300100, [1, 28, 28], 10);
         let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
         let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
-        let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, None, &mut generator));
+        let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));
         let mut mask = all_ones(&network);
         let paper = serde_json::from_value(serde_json::json!({ "rate": { "linear": 0.2, "output": 0.1 } }));
         let paper: Prune = paper.expect("the paper's rates");

@@ -59,8 +59,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Removes what killed processes left half-written in `folder`. Call it with the folder's lock held.
 pub fn sweep(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("could not list `{}`", folder.display()))? {
-        let entry = entry?;
+    let place = || format!("could not list `{}`", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.with_context(place)?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(place)?;
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
             remove(&entry.path())?;
         }

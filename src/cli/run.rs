@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 
 use super::RunArgs;
 use crate::base::exit::Exit;
+use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths::{self, Runs};
 use crate::base::stop::Stop;
-use crate::base::files::{self, Lock};
 use crate::base::{clock, env};
 use crate::config::{self, Document, Experiment, Workers, to_toml};
 use crate::data;

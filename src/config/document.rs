@@ -188,7 +188,10 @@ impl Document {
                 }
                 Ok(Value::Array(list))
             }
-            _ => serde_json::from_str(part).map_err(|e| broken(self, &e)),
+            _ => match serde_json::from_str(part) {
+                Ok(Value::Null) => Err(self.syntax_error("`null` is no value: leave the key out", place_of(part))),
+                other => other.map_err(|e| broken(self, &e)),
+            },
         }
     }
 
@@ -202,22 +205,23 @@ impl Document {
         if path.is_empty() || path.split('.').any(str::is_empty) {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         }
-        let value = toml::from_str::<toml::Table>(&format!("value = {}", text.trim()))
-            .ok()
-            .and_then(|mut table| table.remove("value"))
-            .map_or_else(|| Ok(Value::String(text.to_owned())), serde_json::to_value)
-            .map_err(|e| wrong(&e.to_string()))?;
+        let value = Self::set_value(text).map_err(|what| wrong(&what))?;
         let inside =
             |key: &str| key == path || key.starts_with(&format!("{path}.")) || key.starts_with(&format!("{path}["));
         self.origins.retain(|key, _| !inside(key));
         self.mark(path, &value, set);
         let mut here = &mut self.root;
+        let mut walked = String::new();
         let mut parts: Vec<&str> = path.split('.').collect();
         let last = parts.pop().unwrap_or_default();
         for part in parts {
             let Value::Object(map) = here else {
                 return Err(wrong(&format!("`{part}` is inside a value that is no table")));
             };
+            walked = join(&walked, part);
+            if !map.contains_key(part) {
+                self.origins.insert(walked.clone(), Origin::Set(set.to_owned()));
+            }
             here = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
         }
         let Value::Object(map) = here else {
@@ -225,6 +229,20 @@ impl Document {
         };
         map.insert(last.to_owned(), value);
         Ok(())
+    }
+
+    /// The value of a `--set`: TOML, read like that of a file, or plain text where it is none.
+    fn set_value(text: &str) -> Result<Value, String> {
+        let line = format!("value = {}", text.trim());
+        let mut reader = Self { name: String::new(), text: line.clone(), root: Value::Null, origins: BTreeMap::new() };
+        match DeTable::parse(&line) {
+            Ok(table) if table.get_ref().len() == 1 => {
+                let first_line = |message: String| message.lines().next().unwrap_or_default().replace("error: ", "");
+                let mut root = reader.toml_table(table.get_ref(), "").map_err(first_line)?;
+                Ok(root["value"].take())
+            }
+            _ => Ok(Value::String(text.to_owned())),
+        }
     }
 
     fn mark(&mut self, path: &str, value: &Value, set: &str) {
@@ -312,5 +330,10 @@ mod tests {
         assert!(Document::parse("a.json", "{\"a\": 1,\n \"b\" 2}", &[]).unwrap_err().contains("--> a.json:2:"));
         assert!(Document::parse("a.json", "{\"a\": 1, \"a\": 2}", &[]).unwrap_err().contains("duplicate key `a`"));
         assert!(Document::parse("a.toml", "a = nan", &[]).unwrap_err().contains("not a finite number"));
+        assert!(Document::parse("a.json", "{\"a\": null}", &[]).unwrap_err().contains("`null` is no value"));
+        let set = |text: &str| Document::parse("a.toml", "a = 1", &[text.to_owned()]);
+        assert!(set("a=nan").unwrap_err().contains("not a finite number\n  --> --set a=nan"));
+        assert_eq!(set("a=18446744073709551615").unwrap().root["a"], u64::MAX);
+        assert_eq!(set("a=x\n[b]").unwrap().root["a"], "x\n[b]", "what is no value is text");
     }
 }

@@ -310,6 +310,19 @@ pub struct Run {
     /// The trainer.
     #[serde(default)]
     pub engine: Engine,
+    /// Which final weights are kept.
+    #[serde(default)]
+    pub keep: Keep,
+}
+
+/// Which final weights are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those of the dense networks and of the last round of every chain; those in between until their children are
+    /// done. This version knows no other way.
+    #[default]
+    Needed,
 }
 
 /// A device.

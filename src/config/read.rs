@@ -1,6 +1,6 @@
 //! From a document to an [`Experiment`], collecting every mistake on the way.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::document::Document;
 use super::experiment::Experiment;
@@ -24,7 +24,8 @@ pub fn read(document: &Document) -> Result<Experiment, Report> {
     Err(Report::new(&problems, document))
 }
 
-/// serde stops at the first mistake; so that value is taken out, and the rest is read again until nothing is wrong.
+/// serde stops at the first mistake. So that value is taken out, what is required is filled in where it is missing, and
+/// the rest is read again until nothing is wrong; what was read then is thrown away if anything was.
 fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
     let mut problems: Vec<Problem> = Vec::new();
     let mut taken: Vec<String> = Vec::new();
@@ -36,26 +37,53 @@ fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
         let problem = explain(&path, &error.into_inner().to_string());
-        let key = if taken.contains(&problem.key) || problem.message.ends_with("is missing") {
-            // What was taken out is missed, which is no mistake of the user's: the table around it goes too.
-            Some(parent(&problem.key).to_owned()).filter(|parent| !parent.is_empty())
+        let key = problem.key.clone();
+        let mended = if problem.message.ends_with(MISSING) {
+            placeholder(&key).is_some_and(|value| put(&mut root, &key, value))
         } else {
-            Some(problem.key.clone())
+            take(&mut root, &key)
         };
+        // What was taken out, or is there under a wrong name, is missed through no other fault of the user's.
         let misspelt = |old: &Problem| {
-            let meant = old
-                .hint
-                .as_deref()
-                .is_some_and(|hint| hint.starts_with(&format!("did you mean `{}`", leaf(&problem.key))));
-            old.at_key && meant && parent(&old.key) == parent(&problem.key)
+            let meant = format!("did you mean `{}`", leaf(&key));
+            old.at_key && parent(&old.key) == parent(&key) && old.hint.as_deref().is_some_and(|h| h.starts_with(&meant))
         };
-        if !taken.contains(&problem.key) && !problems.iter().any(misspelt) {
+        if !taken.contains(&key) && !problems.iter().any(misspelt) {
             problems.push(problem);
         }
-        match key {
-            Some(key) if take(&mut root, &key) => taken.push(key),
-            _ => return (None, problems),
+        if !mended {
+            return (None, problems);
         }
+        taken.push(key);
+    }
+}
+
+/// How a message about a missing key ends.
+const MISSING: &str = "is missing";
+
+/// Something to read on with in place of a required key that is missing.
+fn placeholder(key: &str) -> Option<Value> {
+    Some(match leaf(key) {
+        "name" => json!("placeholder"),
+        "rounds" | "iterations" | "batch_size" | "lr" => json!(1),
+        "data" | "network" | "train" => json!({}),
+        "dataset" => json!("strokes"),
+        "architecture" => json!("lenet_300_100"),
+        "hidden" => json!([1]),
+        "optimizer" => json!("adam"),
+        "mask" => json!("iterative"),
+        "weights" => json!("rewind"),
+        _ => return None,
+    })
+}
+
+/// Puts a value at `path`; false where the table around it is not there.
+fn put(root: &mut Value, path: &str, value: Value) -> bool {
+    let pointer = format!("/{}", parent(path).replace('.', "/"));
+    let table = if pointer == "/" { Some(root) } else { root.pointer_mut(&pointer) };
+    match table {
+        Some(Value::Object(map)) => map.insert(leaf(path).to_owned(), value).is_none(),
+        _ => false,
     }
 }
 
@@ -93,30 +121,28 @@ fn take(root: &mut Value, path: &str) -> bool {
 
 /// serde's sentence in our words. The forms are serde's own and pinned by tests.
 fn explain(path: &str, message: &str) -> Problem {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let parent = parent(path);
-    let inside = |path: &str| if path.is_empty() { String::new() } else { format!(" in `{path}`") };
-    if message.starts_with("unknown field") {
-        let (word, known) = (quoted[0], &quoted[1..]);
-        let message = format!("unknown key `{word}`{}", inside(parent));
-        return Problem::new(path, message).hint(suggest(word, known)).about_the_key();
+    let whole = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
+    // The user's own words stand before the last "expected", whatever they are.
+    let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
+    let word = |prefix: &str| got.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('`')?.strip_suffix('`'));
+    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    if let Some(word) = word("unknown field ") {
+        let inside = if parent(path).is_empty() { String::new() } else { format!(" in `{}`", parent(path)) };
+        return Problem::new(path, format!("unknown key `{word}`{inside}")).hint(suggest(word, &known)).about_the_key();
     }
-    if message.starts_with("unknown variant") {
-        let (word, known) = (quoted[0], &quoted[1..]);
-        return Problem::new(path, format!("unknown value `{word}` for `{path}`")).hint(suggest(word, known));
+    if let Some(word) = word("unknown variant ") {
+        return Problem::new(path, format!("unknown value `{word}` for {whole}")).hint(suggest(word, &known));
     }
-    if message.starts_with("missing field") {
-        let key = if path.is_empty() { quoted[0].to_owned() } else { format!("{path}.{}", quoted[0]) };
-        return Problem::new(key.clone(), format!("`{key}` is missing")).about_the_key();
+    if let Some(field) = word("missing field ") {
+        let key = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+        return Problem::new(key.clone(), format!("`{key}` {MISSING}")).about_the_key();
     }
-    if let Some((got, expected)) = message.split_once(", expected ") {
+    if !expected.is_empty() {
         let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-        return Problem::new(
-            path,
-            format!("invalid value for `{path}`: expected {}, got {}", plain(expected), say(got)),
-        );
+        let message = format!("invalid value for {whole}: expected {}, got {}", plain(expected), say(got));
+        return Problem::new(path, message);
     }
-    Problem::new(path, format!("invalid value for `{path}`: {message}"))
+    Problem::new(path, format!("invalid value for {whole}: {message}"))
 }
 
 fn suggest(word: &str, known: &[&str]) -> String {
@@ -129,26 +155,39 @@ fn suggest(word: &str, known: &[&str]) -> String {
 
 /// Rust's names for types, in words.
 fn plain(expected: &str) -> String {
-    match expected {
-        "u32" | "u64" => "a whole number from 0".into(),
-        "f64" => "a number".into(),
-        "a boolean" => "true or false".into(),
-        "a sequence" => "a list".into(),
-        "an array of length 2" => "a list of 2 numbers".into(),
-        "a map" => "a table".into(),
-        _ if expected.starts_with("struct ") => "a table".into(),
-        _ if expected.starts_with("string or map") || expected.starts_with("enum") => "a name or a table".into(),
-        other => other.into(),
-    }
+    let words = match expected {
+        "u32" | "u64" => "a whole number from 0",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a string" | "path string" => "a text",
+        "an array of length 2" | "fewer elements in array" => "a list of 2 numbers",
+        "a map" | "map with a single key" => "a table with one key",
+        _ if expected.starts_with("struct variant") => {
+            "a table with its parameters, such as `{ mlp = { hidden = [300] } }`"
+        }
+        _ if expected.starts_with("struct ") => "a table",
+        _ if expected.starts_with("string or map") || expected.starts_with("enum") => "a name or a table",
+        _ if expected.ends_with("variant") => "a name alone",
+        other => other,
+    };
+    words.to_owned()
 }
 
+/// serde's names for what it found, in words; the user's own words behind them stay as they are.
 fn say(got: &str) -> String {
-    got.replace("floating point ", "the number ")
-        .replace("string ", "the text ")
-        .replace("integer ", "the number ")
-        .replace("boolean ", "")
-        .replace("map", "a table")
-        .replace("sequence", "a list")
+    let kinds = [
+        ("floating point ", "the number "),
+        ("string ", "the text "),
+        ("integer ", "the number "),
+        ("boolean ", ""),
+        ("map", "a table"),
+        ("sequence", "a list"),
+        ("unit variant", "a name alone"),
+        ("newtype variant", "a name with a value"),
+    ];
+    let found = kinds.iter().find_map(|(kind, word)| Some(format!("{word}{}", got.strip_prefix(kind)?)));
+    found.unwrap_or_else(|| got.to_owned())
 }
 
 #[cfg(test)]
@@ -212,6 +251,42 @@ weights = "reinit"
     #[test]
     fn a_key_that_is_missing() {
         insta::assert_snapshot!(complaint(&GOOD.replace("batch_size = 4\n", "")));
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_told_at_once() {
+        let said = complaint("seed = 1\n[arms.a]\nrepeats = 2");
+        for key in [
+            "name",
+            "rounds",
+            "data",
+            "data.dataset",
+            "network.architecture",
+            "train.iterations",
+            "train.batch_size",
+            "train.optimizer",
+            "train.lr",
+            "arms.a.mask",
+            "arms.a.weights",
+        ] {
+            assert!(said.contains(&format!("`{key}` is missing")), "{key}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_users_words_are_left_as_they_are() {
+        let lr = complaint(&GOOD.replace("lr = 1e-3", "lr = \"bitmap, expected\""));
+        assert!(lr.contains("expected a number, got the text \"bitmap, expected\""), "{lr}");
+        let optimizer = complaint(&GOOD.replace("\"adam\"", "\"a`b\""));
+        assert!(optimizer.contains("unknown value `a`b` for `train.optimizer`"), "{optimizer}");
+        assert!(optimizer.contains("one of: adam, sgd"), "{optimizer}");
+        let architecture = complaint(&GOOD.replace("{ mlp = { hidden = [8] } }", "\"mlp\""));
+        assert!(architecture.contains("expected a table with its parameters"), "{architecture}");
+        let hidden = complaint(&GOOD.replace("hidden = [8]", ""));
+        assert_eq!(hidden.matches("error:").count(), 1, "{hidden}");
+        let document = Document::parse("a.json", "7", &[]).unwrap();
+        let list = read(&document).unwrap_err().to_string();
+        assert!(list.contains("invalid value for the configuration: expected a table"), "{list}");
     }
 
     #[test]

@@ -1,43 +1,114 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
-use super::experiment::{Architecture, DatasetName, Experiment, Init, Optimizer, Scope};
+use super::experiment::{Architecture, Data, DatasetName, Experiment, Init, Network, Optimizer, Rate, Scope, Train};
 use super::problem::Problem;
 
 /// Arm name that stands for the dense trainings themselves.
 const RESERVED: &str = "dense";
 
+/// Bounds that no experiment comes near; beyond them memory or counters would end before the work does.
+const MOST_TRAININGS: u64 = 1_000_000;
+const MOST_ITERATIONS: u64 = 1_000_000_000_000;
+const MOST_UNITS: u32 = 1_000_000;
+const MOST_IMAGES: u32 = 10_000_000;
+/// A file name may have 255 bytes; the folder of a run has this and nine more, `.old-<n>` included.
+const LONGEST_NAME: usize = 100;
+
+/// The defaults of parameters that stand beside a variant; the only place that knows them.
+impl Train {
+    /// Adam's β₁ and β₂.
+    pub fn betas(&self) -> [f64; 2] {
+        self.betas.unwrap_or([0.9, 0.999])
+    }
+
+    /// Adam's ε.
+    pub fn eps(&self) -> f64 {
+        self.eps.unwrap_or(1e-8)
+    }
+
+    /// SGD's μ.
+    pub fn momentum(&self) -> f64 {
+        self.momentum.unwrap_or(0.0)
+    }
+
+    /// Whether SGD looks ahead.
+    pub fn nesterov(&self) -> bool {
+        self.nesterov.unwrap_or(false)
+    }
+}
+
+impl Network {
+    /// Standard deviation of `init = "normal"`: about that of `glorot_normal` for LeNet (the paper, Appendix G.5).
+    pub fn init_std(&self) -> f64 {
+        self.init_std.unwrap_or(0.1)
+    }
+}
+
+impl Data {
+    /// Images that `strokes` draws for training and validation.
+    pub fn train_images(&self) -> u32 {
+        self.train_images.unwrap_or(60_000)
+    }
+
+    /// Images that `strokes` draws for the test set.
+    pub fn test_images(&self) -> u32 {
+        self.test_images.unwrap_or(10_000)
+    }
+
+    /// The seed that `strokes` draws with.
+    pub fn draw_seed(&self) -> u64 {
+        self.draw_seed.unwrap_or(1)
+    }
+}
+
+impl Rate {
+    /// Over all included layers together.
+    pub fn all(&self) -> f64 {
+        self.all.unwrap_or(0.2)
+    }
+
+    /// Of linear layers.
+    pub fn linear(&self) -> f64 {
+        self.linear.unwrap_or(0.2)
+    }
+
+    /// Of the output layer: half that of the others, as in the paper (Figure 2).
+    pub fn output(&self) -> f64 {
+        self.output.unwrap_or(self.linear() / 2.0)
+    }
+}
+
 impl Experiment {
     /// Fills in every default that depends on another value, so that what is recorded is what was used.
     #[must_use]
     pub(super) fn resolved(mut self) -> Self {
-        match self.train.optimizer {
+        let train = &mut self.train;
+        match train.optimizer {
             Optimizer::Adam => {
-                self.train.betas.get_or_insert([0.9, 0.999]);
-                self.train.eps.get_or_insert(1e-8);
+                train.betas = Some(train.betas());
+                train.eps = Some(train.eps());
             }
             Optimizer::Sgd => {
-                self.train.momentum.get_or_insert(0.0);
-                self.train.nesterov.get_or_insert(false);
+                train.momentum = Some(train.momentum());
+                train.nesterov = Some(train.nesterov());
             }
         }
         if self.network.init == Init::Normal {
-            self.network.init_std.get_or_insert(0.1);
+            self.network.init_std = Some(self.network.init_std());
         }
-        if self.data.dataset == DatasetName::Strokes {
-            self.data.train_images.get_or_insert(60_000);
-            self.data.test_images.get_or_insert(10_000);
-            self.data.draw_seed.get_or_insert(1);
+        let data = &mut self.data;
+        if data.dataset == DatasetName::Strokes {
+            data.train_images = Some(data.train_images());
+            data.test_images = Some(data.test_images());
+            data.draw_seed = Some(data.draw_seed());
         }
         let rate = &mut self.prune.rate;
         match self.prune.scope {
             Scope::Layerwise => {
-                let linear = *rate.linear.get_or_insert(0.2);
-                // The paper prunes the output layer at half the rate of the others (Figure 2).
-                rate.output.get_or_insert(linear / 2.0);
+                rate.linear = Some(rate.linear());
+                rate.output = Some(rate.output());
             }
-            Scope::Global => {
-                rate.all.get_or_insert(0.2);
-            }
+            Scope::Global => rate.all = Some(rate.all()),
         }
         self
     }
@@ -65,26 +136,34 @@ impl Experiment {
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let fraction = |x: f64| (0.0..1.0).contains(&x);
         need(named(&self.name), "name", "must be made of small letters, digits, `_` and `-`");
+        need(self.name.len() <= LONGEST_NAME, "name", "must not be longer than 100 letters");
         need(self.replicates > 0, "replicates", "must be at least 1");
+        let repeats: u64 = self.arms.0.iter().map(|(_, arm)| u64::from(arm.repeats)).sum();
+        let each = repeats.saturating_mul(u64::from(self.rounds)).saturating_add(1);
+        let few = each.saturating_mul(u64::from(self.replicates)) <= MOST_TRAININGS;
+        need(few, "replicates", "times repeats times rounds makes more than a million trainings");
         need(self.rounds <= 1000, "rounds", "must be at most 1000");
         need(self.data.validation > 0, "data.validation", "must be at least 1: the early stop is found on it");
         need(self.data.train_limit != Some(0), "data.train_limit", "must be at least 1");
         need(self.data.test_limit != Some(0), "data.test_limit", "must be at least 1");
-        need(self.data.train_images.is_none_or(|n| n > 0), "data.train_images", "must be at least 1");
-        need(self.data.test_images.is_none_or(|n| n > 0), "data.test_images", "must be at least 1");
-        need(train.iterations > 0, "train.iterations", "must be at least 1");
+        let drawn = |n: u32| (1..=MOST_IMAGES).contains(&n);
+        need(self.data.train_images.is_none_or(drawn), "data.train_images", "must be from 1 to 10 million");
+        need(self.data.test_images.is_none_or(drawn), "data.test_images", "must be from 1 to 10 million");
+        need((1..=MOST_ITERATIONS).contains(&train.iterations), "train.iterations", "must be from 1 to 10^12");
         need(train.batch_size > 0, "train.batch_size", "must be at least 1");
         need(train.evaluate_every > 0, "train.evaluate_every", "must be at least 1");
         need(positive(train.lr), "train.lr", "must be above 0");
         need(train.weight_decay >= 0.0, "train.weight_decay", "must not be below 0");
         need(train.betas.is_none_or(|b| b.into_iter().all(fraction)), "train.betas", "must be at least 0 and below 1");
-        need(train.eps.is_none_or(|x| x >= 0.0), "train.eps", "must not be below 0");
+        need(train.eps.is_none_or(positive), "train.eps", "must be above 0");
         need(train.momentum.is_none_or(fraction), "train.momentum", "must be at least 0 and below 1");
         let nesterov = train.nesterov == Some(true);
         need(!nesterov || train.momentum.is_some_and(|m| m > 0.0), "train.nesterov", "needs `momentum` above 0");
         need(self.network.init_std.is_none_or(positive), "network.init_std", "must be above 0");
         if let Architecture::Mlp { hidden } = &self.network.architecture {
-            need(!hidden.contains(&0), "network.architecture.mlp.hidden", "must have at least 1 unit in each layer");
+            let fine = hidden.iter().all(|units| (1..=MOST_UNITS).contains(units));
+            need(fine, "network.architecture.mlp.hidden", "must have from 1 to a million units in each layer");
+            need(hidden.len() <= 100, "network.architecture.mlp.hidden", "must not have more than 100 layers");
         }
     }
 

@@ -90,8 +90,8 @@ impl Source {
             DatasetName::Mnist => idx("mnist", (0.1307, 0.3081), MNIST),
             DatasetName::FashionMnist => idx("fashion_mnist", (0.2860, 0.3530), FASHION_MNIST),
             DatasetName::Strokes => {
-                let (train, test) = (data.train_images.unwrap_or(60_000), data.test_images.unwrap_or(10_000));
-                let draw_seed = data.draw_seed.unwrap_or(1);
+                let (train, test) = (data.train_images(), data.test_images());
+                let draw_seed = data.draw_seed();
                 Self {
                     name: "strokes",
                     shape: [1, 28, 28],

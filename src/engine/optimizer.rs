@@ -37,14 +37,8 @@ impl Update {
     pub fn new(train: &Train) -> Self {
         let weight_decay = train.weight_decay;
         match train.optimizer {
-            Optimizer::Adam => {
-                Self::Adam { betas: train.betas.unwrap_or([0.9, 0.999]), eps: train.eps.unwrap_or(1e-8), weight_decay }
-            }
-            Optimizer::Sgd => Self::Sgd {
-                momentum: train.momentum.unwrap_or(0.0),
-                nesterov: train.nesterov.unwrap_or(false),
-                weight_decay,
-            },
+            Optimizer::Adam => Self::Adam { betas: train.betas(), eps: train.eps(), weight_decay },
+            Optimizer::Sgd => Self::Sgd { momentum: train.momentum(), nesterov: train.nesterov(), weight_decay },
         }
     }
 

@@ -386,17 +386,20 @@ mod tests {
         let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
         take(&mut board);
         (0..3).for_each(|_| drop(take(&mut board)));
-        let mut left = Vec::new();
-        while let Next::Train { training, .. } = board.next() {
-            board.leave(&training.key);
-            left.push(training.key.clone());
-        }
-        let mut asked = Vec::new();
-        for _ in 0..left.len() {
-            let Next::Ask { training, .. } = board.next() else { panic!("there is somebody to ask") };
-            assert!(matches!(board.next(), Next::Wait), "one asks, the others wait");
-            board.leave(&training.key);
-            asked.push(training.key.clone());
+        let (mut left, mut asked) = (Vec::new(), Vec::new());
+        while asked.is_empty() || asked.len() < left.len() {
+            match board.next() {
+                Next::Train { training, .. } => {
+                    board.leave(&training.key);
+                    left.push(training.key.clone());
+                }
+                Next::Ask { training, .. } => {
+                    assert!(matches!(board.next(), Next::Wait), "one asks, the others wait");
+                    board.leave(&training.key);
+                    asked.push(training.key.clone());
+                }
+                other => panic!("{other:?}"),
+            }
         }
         asked.sort();
         left.sort();

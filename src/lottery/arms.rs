@@ -14,6 +14,14 @@ fn refers_to(arm: &Arm) -> Option<(&str, &'static str)> {
     }
 }
 
+/// Whether an arm's mask is dense, its own or by the arms it refers to; these must lead somewhere.
+fn is_dense(arm: &Arm, arms: &Arms) -> bool {
+    match refers_to(arm) {
+        None => arm.mask == MaskFrom::Dense,
+        Some((name, _)) => arms.0.iter().any(|(known, arm)| known == name && is_dense(arm, arms)),
+    }
+}
+
 /// The arms so that each stands behind the one it refers to, else in the order of the file.
 ///
 /// # Errors
@@ -38,22 +46,22 @@ pub(super) fn in_order(arms: &Arms) -> Result<Vec<&(String, Arm)>, Vec<Problem>>
         };
         ordered.push(waiting.remove(next));
     }
+    for (name, arm) in &ordered {
+        if arm.weights == WeightsFrom::Rewind && is_dense(arm, arms) {
+            let message =
+                format!("`{name}` would train the dense networks once more: a dense mask and initial weights");
+            let hint = "the dense networks are trained for every experiment; `reinit` would give others";
+            problems.push(Problem::new(format!("arms.{name}"), message).hint(hint).about_the_key());
+        }
+    }
     if problems.is_empty() { Ok(ordered) } else { Err(problems) }
 }
 
 /// The rounds of each arm, by name. A dense mask has round 0 only, since there is nothing to prune; so has an arm that
-/// takes its mask from such a one. `ordered` is in the order of [`in_order`].
-pub(super) fn rounds(ordered: &[&(String, Arm)], rounds: u32) -> BTreeMap<String, RangeInclusive<u32>> {
-    let mut by_name = BTreeMap::new();
-    for (name, arm) in ordered {
-        let own = match &arm.mask {
-            MaskFrom::Dense => 0..=0,
-            MaskFrom::Iterative => 1..=rounds,
-            MaskFrom::Of(other) | MaskFrom::Random(other) => by_name.get(other).cloned().unwrap_or(1..=rounds),
-        };
-        by_name.insert(name.clone(), own);
-    }
-    by_name
+/// takes its mask from such a one. The references must have passed [`in_order`].
+pub(super) fn rounds(arms: &Arms, rounds: u32) -> BTreeMap<String, RangeInclusive<u32>> {
+    let of = |arm: &Arm| if is_dense(arm, arms) { 0..=0 } else { 1..=rounds };
+    arms.0.iter().map(|(name, arm)| (name.clone(), of(arm))).collect()
 }
 
 fn check_reference(name: &str, arm: &Arm, arms: &Arms, problems: &mut Vec<Problem>) {

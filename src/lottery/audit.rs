@@ -17,7 +17,12 @@ pub const AUDIT: &str = "audit:";
 /// The promise that was broken.
 pub fn audit_start(training: &Training, context: Context<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
     let Context { experiment, setting, parents } = context;
-    ensure!(mask.kept() == training.counts.kept, "{AUDIT} {} weights kept, {} planned", mask.kept(), training.counts.kept);
+    ensure!(
+        mask.kept() == training.counts.kept,
+        "{AUDIT} {} weights kept, {} planned",
+        mask.kept(),
+        training.counts.kept
+    );
     if let Some(layers) = &training.counts.layers {
         ensure!(mask.counts() == *layers, "{AUDIT} layers keep {:?}, planned {layers:?}", mask.counts());
     }
@@ -28,7 +33,10 @@ pub fn audit_start(training: &Training, context: Context<'_>, mask: &Mask, loade
         }
         MaskRule::Of { parent } => ensure!(*mask == parents.mask(parent)?, "{AUDIT} a mask other than the one named"),
         MaskRule::Random { like } => {
-            ensure!(mask.counts() == parents.mask(like)?.counts(), "{AUDIT} a random mask with other counts in a layer");
+            ensure!(
+                mask.counts() == parents.mask(like)?.counts(),
+                "{AUDIT} a random mask with other counts in a layer"
+            );
         }
     }
     ensure!(mask.holds_in(&loaded.weights), "{AUDIT} a pruned weight is not 0 at the start");

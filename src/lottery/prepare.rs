@@ -68,7 +68,7 @@ pub(super) fn initial(replicate: u32, experiment: &Experiment, setting: &Setting
 
 fn drawn(stream: Stream, experiment: &Experiment, setting: &Setting) -> State {
     let network = &experiment.network;
-    draw(&setting.network, network.init, network.init_std, &mut stream.generator(0))
+    draw(&setting.network, network.init, network.init_std(), &mut stream.generator(0))
 }
 
 /// The mask of the dense network.

@@ -7,6 +7,9 @@ use crate::data::Source;
 use crate::network::{Network, build};
 use crate::prune::Pruning;
 
+/// 2²⁸: four copies of so many (weights, gradients, moments) take 4 GiB.
+const MOST_WEIGHTS: u64 = 1 << 28;
+
 /// An experiment's names, resolved.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -39,6 +42,11 @@ impl Setting {
             Ok(_) => {}
         }
         let network = build(&experiment.network.architecture, source.shape, source.classes);
+        if network.weights_total() > MOST_WEIGHTS {
+            let message = "the network has more than 268 million weights, which this program does not hold";
+            problems.push(Problem::new("network.architecture", message));
+            return Err(problems);
+        }
         match Pruning::new(&experiment.prune, &network) {
             Ok(pruning) if problems.is_empty() => {
                 Ok(Self { network, pruning, data: source.identity, engine, device: "cpu" })

@@ -6,7 +6,7 @@ use crate::base::state::{NamedTensor, State};
 use crate::config::Init;
 
 /// Draws θ₀: weights by `init` in the order of the layers, biases 0. `std` is for [`Init::Normal`].
-pub fn draw(network: &Network, init: Init, std: Option<f64>, generator: &mut Generator) -> State {
+pub fn draw(network: &Network, init: Init, std: f64, generator: &mut Generator) -> State {
     let tensors = network.parameters().into_iter().map(|parameter| {
         let values = match parameter.shape[..] {
             [outputs, inputs] => {
@@ -26,7 +26,7 @@ pub fn draw(network: &Network, init: Init, std: Option<f64>, generator: &mut Gen
 }
 
 /// Standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
-fn spread(init: Init, std: Option<f64>, fan_in: f64, fan_out: f64) -> (f64, bool) {
+fn spread(init: Init, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
     let glorot = (2.0 / (fan_in + fan_out)).sqrt();
     let kaiming = (2.0 / fan_in).sqrt();
     match init {
@@ -34,7 +34,7 @@ fn spread(init: Init, std: Option<f64>, fan_in: f64, fan_out: f64) -> (f64, bool
         Init::GlorotUniform => (glorot, true),
         Init::KaimingNormal => (kaiming, false),
         Init::KaimingUniform => (kaiming, true),
-        Init::Normal => (std.unwrap_or(0.1), false),
+        Init::Normal => (std, false),
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
         ];
         for (init, variance, bound) in cases {
             let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
-            let state = draw(&network, init, Some(0.5), &mut generator);
+            let state = draw(&network, init, 0.5, &mut generator);
             let values = &state.get("linear1.weight").unwrap().values;
             let square = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64;
             assert!((square / variance - 1.0).abs() < 0.03, "{init:?}: {square} instead of {variance}");

@@ -52,7 +52,7 @@ impl Pruning {
                     |(weight, &included): (&Weight, &bool)| if included { rate(&prune.rate, weight) } else { 0.0 };
                 Rates::Layerwise(weights.iter().zip(&included).map(rate).collect())
             }
-            Scope::Global => Rates::Global { rate: prune.rate.all.unwrap_or(0.0), included },
+            Scope::Global => Rates::Global { rate: prune.rate.all(), included },
         };
         Ok(Self { criterion: prune.criterion, rates })
     }
@@ -109,19 +109,21 @@ impl Pruning {
     }
 }
 
-/// A layer's own rate beats that of its kind; the output layer has half the linear rate where none is given.
+/// A layer's own rate beats that of its kind.
 fn rate(rate: &Rate, weight: &Weight) -> f64 {
-    let linear = rate.linear.unwrap_or(0.0);
-    rate.layers.get(&weight.layer).copied().unwrap_or(match weight.kind {
-        Kind::Linear => linear,
-        Kind::Output => rate.output.unwrap_or(linear / 2.0),
+    rate.layers.get(&weight.layer).copied().unwrap_or_else(|| match weight.kind {
+        Kind::Linear => rate.linear(),
+        Kind::Output => rate.output(),
     })
 }
+
+/// Kinds that may be excluded, those included that only other networks have: one file may serve several.
+const KINDS: [&str; 4] = ["conv", "linear", "output", "shortcut"];
 
 fn unknown_names(prune: &config::Prune, weights: &[Weight]) -> Vec<Problem> {
     let layers: Vec<&str> = weights.iter().map(|weight| weight.layer.as_str()).collect();
     let mut names = layers.clone();
-    names.extend([Kind::Linear.word(), Kind::Output.word()]);
+    names.extend(KINDS);
     names.sort_unstable();
     names.dedup();
     let rates = prune.rate.layers.keys().filter(|name| !layers.contains(&name.as_str())).map(|name| {
@@ -205,7 +207,7 @@ mod tests {
         prune.exclude = vec!["output".into()];
         let pruning = Pruning::new(&prune, &lenet()).unwrap();
         assert_eq!(pruning.rates, Rates::Layerwise(vec![0.2, 0.5, 0.0]));
-        prune.exclude = vec!["shortcut".into()];
+        prune.exclude = vec!["linear9".into(), "shortcut".into()];
         prune.rate.layers.insert("linear3".into(), 0.5);
         let keys: Vec<String> = Pruning::new(&prune, &lenet()).unwrap_err().into_iter().map(|p| p.key).collect();
         assert_eq!(keys, ["prune.rate.layers.linear3", "prune.exclude[0]"]);

@@ -46,7 +46,9 @@ impl Bars {
         let bar = if env::no_color() { "{bar:20}" } else { "{bar:20.cyan/dim}" };
         let style = |template: &str| {
             // Cannot fail but by a slip in the templates below; a plain bar is no disaster then.
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("━╸─")
         };
         // The message takes what is left of the line and is cut where it does not fit.
         for _ in 0..workers.min(MOST_BARS) {

@@ -24,7 +24,9 @@ pub(super) fn count(n: u64) -> String {
 
 /// The header of a run.
 pub(super) fn header(event: &Event<'_>) -> Option<String> {
-    let Event::Begun { experiment, trainings, stored, iterations, workers, engine, view, .. } = event else { return None };
+    let Event::Begun { experiment, trainings, stored, iterations, workers, engine, view, .. } = event else {
+        return None;
+    };
     let to_do = if *iterations == 0 {
         "nothing to train".to_owned()
     } else {

@@ -33,6 +33,12 @@ fn mistakes_in_a_set() {
         complaint(&["prune.rate.layers.linear7=0.5"]),
         complaint(&["rounds=40"]),
         complaint(&["data.dataset=mnist"]),
+        complaint(&["arms.more.mask=iterative"]),
+        complaint(&["arms.more={mask=\"dense\",weights=\"rewind\"}"]),
+        complaint(&["prune.exclude=[\"linear\",\"output\"]"]),
+        complaint(&["train.eps=inf"]),
+        complaint(&["network.architecture={mlp={hidden=[4000000000]}}", "replicates=4000000000"]),
+        complaint(&["network.architecture={mlp={hidden=[1000000,1000000]}}"]),
     ];
     insta::assert_snapshot!(all.join("\n---\n"));
 }

@@ -27,17 +27,67 @@ fn mnist_is_verified_split_and_learned() {
     assert_eq!((small.train.len(), small.validation.len(), small.test.len()), (1100, 100, 50));
     let of_class = |class: u8| small.train.iter().filter(|&&i| small.labels[i as usize] == class).count();
     assert!((0..10).all(|class| of_class(class) == 110), "balanced over the classes");
+}
 
+/// The most memory a process had, in MiB, watched until it ends; Linux tells it.
+fn watch_memory(child: &mut std::process::Child) -> f64 {
+    let mut most = 0.0_f64;
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+        most = most.max(line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    most
+}
+
+#[test]
+fn the_papers_lenet_finds_tickets_on_mnist() {
+    let Some(folder) = env::folder(env::DATA) else {
+        println!("skipped: LTH_DATA_DIR is not set");
+        return;
+    };
     let runs = tempfile::tempdir().unwrap();
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
-    let sets =
-        ["replicates=1", "rounds=1", "train.iterations=400", "arms.random_reinit.repeats=1", "data.test_limit=2000"];
-    let output = run_command(config, runs.path(), &sets).arg("--data-dir").arg(&folder).output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
+    let sets = [
+        "replicates=2",
+        "rounds=2",
+        "train.iterations=3000",
+        "run.workers=2",
+        "arms={winning_ticket={mask=\"iterative\",weights=\"rewind\"}}",
+    ];
+    let mut child = run_command(config, runs.path(), &sets).arg("--data-dir").arg(&folder).spawn().unwrap();
+    let memory = watch_memory(&mut child);
+    assert!(child.wait().unwrap().success());
+    assert!(memory < 700.0, "{memory} MiB");
     let rounds = rows(&view(runs.path()), "rounds.csv");
-    assert_eq!(rounds.iter().map(|row| row["weights_kept"].as_str()).take(2).collect::<Vec<_>>(), ["266200", "213060"]);
+    let kept: Vec<&str> = rounds.iter().map(|row| row["weights_kept"].as_str()).collect();
+    assert_eq!(kept, ["266200", "213060", "170538", "266200", "213060", "170538"]);
     for row in &rounds {
         let accuracy: f64 = row["final_test_accuracy"].parse().unwrap();
-        assert!(accuracy > 0.9, "{} round {}: {accuracy}", row["arm"], row["round"]);
+        assert!(accuracy > 0.965, "{} round {}: {accuracy}", row["arm"], row["round"]);
     }
+}
+
+#[test]
+fn strokes_are_neither_too_easy_nor_too_hard() {
+    let runs = tempfile::tempdir().unwrap();
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
+    let sets = [
+        "data.dataset=strokes",
+        "replicates=1",
+        "rounds=6",
+        "train.iterations=3000",
+        "train.evaluate_every=500",
+        "prune.rate={linear=0.49,output=0.25}",
+        "arms={winning_ticket={mask=\"iterative\",weights=\"rewind\"}}",
+    ];
+    run_well(config, runs.path(), &sets);
+    let accuracies: Vec<f64> = rows(&view(runs.path()), "rounds.csv")
+        .iter()
+        .map(|row| row["early_stop_test_accuracy"].parse().unwrap())
+        .collect();
+    let best = accuracies.iter().copied().fold(0.0, f64::max);
+    assert!(accuracies.iter().all(|accuracy| (0.95..0.995).contains(accuracy)), "{accuracies:?}");
+    assert!(accuracies[6] < best - 0.005, "2 % of the weights are too few: {accuracies:?}");
 }

@@ -22,21 +22,32 @@ fn alone() -> (tempfile::TempDir, Output) {
     (folder, output)
 }
 
+#[cfg(unix)]
 #[test]
 fn killed_twenty_times_it_ends_with_the_same_bytes() {
-    let (alone, output) = alone();
+    use std::os::unix::process::ExitStatusExt;
+    const LONG: [&str; 2] = ["replicates=6", "train.iterations=600"];
+    let alone = tempfile::tempdir().unwrap();
+    let seconds = |runs: &std::path::Path| {
+        let watch = std::time::Instant::now();
+        run_well(SMOKE, runs, &LONG);
+        watch.elapsed().as_millis() as u64
+    };
+    // The whole run, and how long one takes to find that all is done: the work lies between.
+    let (whole, nothing) = (seconds(alone.path()), seconds(alone.path()));
     let folder = tempfile::tempdir().unwrap();
     let mut moments = Stream::of_replicate(1, 1, Purpose::Order).generator(0);
     let mut killed = 0;
     for _ in 0..20 {
-        let mut child = start(folder.path());
-        std::thread::sleep(Duration::from_millis(200 + moments.below(400)));
+        let mut command = run_command(SMOKE, folder.path(), &LONG);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let moment = nothing / 2 + moments.below((whole - nothing) / 12);
+        std::thread::sleep(Duration::from_millis(moment));
         child.kill().unwrap();
-        killed += usize::from(!child.wait().unwrap().success());
+        killed += usize::from(child.wait().unwrap().signal() == Some(9));
     }
-    assert!(killed >= 3, "some kills must find it at work: {killed}");
-    let end = run_well(SMOKE, folder.path(), &[LENGTH]);
-    assert_eq!(stdout(&end).lines().count(), stdout(&output).lines().count());
+    assert_eq!(killed, 20, "every one of them was at work");
+    run_well(SMOKE, folder.path(), &LONG);
     assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
 }
 
@@ -116,15 +127,44 @@ fn weights_that_do_not_come_back_the_same_are_refused() {
 fn a_damaged_entry_is_trained_again() {
     let (alone, _) = alone();
     let before = promised(&view(alone.path()));
-    let mut damaged = 0;
-    for (i, entry) in fs::read_dir(alone.path().join("store")).unwrap().enumerate() {
-        let file = ["curve.json", "mask.safetensors", "done.json"].get(i).copied();
-        if let Some(file) = file {
-            lth::base::files::write(&entry.unwrap().path().join(file), b"{").unwrap();
-            damaged += 1;
+    for file in ["curve.json", "mask.safetensors", "done.json", "start.safetensors"] {
+        let has_it = |entry: &std::path::PathBuf| entry.join(file).exists();
+        let mut entries = fs::read_dir(alone.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
+        lth::base::files::write(&entries.find(has_it).unwrap().join(file), b"{").unwrap();
+        let again = run_well(SMOKE, alone.path(), &[LENGTH]);
+        assert_eq!(trained(&again), 1, "{file}: {}", stderr(&again));
+        assert_same(&promised(&view(alone.path())), &before);
+    }
+}
+
+#[test]
+fn damaged_final_weights_are_made_again_when_they_are_needed() {
+    let (alone, _) = alone();
+    for entry in fs::read_dir(alone.path().join("store")).unwrap() {
+        let last = entry.unwrap().path().join("final.safetensors");
+        if last.exists() {
+            lth::base::files::write(&last, b"{").unwrap();
         }
     }
-    let again = run_well(SMOKE, alone.path(), &[LENGTH]);
-    assert!(trained(&again) >= damaged);
-    assert_same(&promised(&view(alone.path())), &before);
+    // The third round prunes the second's final weights, which prune the first's, and so on back to the dense network.
+    let more = run_well(SMOKE, alone.path(), &[LENGTH, "rounds=3"]);
+    let fresh = tempfile::tempdir().unwrap();
+    run_well(SMOKE, fresh.path(), &[LENGTH, "rounds=3"]);
+    let of_three = |runs: &std::path::Path| {
+        views(runs).into_iter().find(|view| rows(view, "rounds.csv").len() == 26).map(|view| promised(&view)).unwrap()
+    };
+    assert_same(&of_three(alone.path()), &of_three(fresh.path()));
+    assert_eq!(trained(&more), 2 * 3 + 2 * 4, "three again and four anew in each replicate: {}", stderr(&more));
+}
+
+#[test]
+fn an_entry_of_a_newer_version_is_not_touched() {
+    let (alone, _) = alone();
+    let entry = fs::read_dir(alone.path().join("store")).unwrap().next().unwrap().unwrap().path();
+    let mut page: serde_json::Value = serde_json::from_slice(&fs::read(entry.join("done.json")).unwrap()).unwrap();
+    page["format"] = 99.into();
+    lth::base::files::write(&entry.join("done.json"), page.to_string().as_bytes()).unwrap();
+    let output = run(SMOKE, alone.path(), &[LENGTH]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("newer version"), "{}", stderr(&output));
 }

@@ -93,13 +93,8 @@ fn workers_change_nothing() {
         .iter()
         .map(|workers| {
             let folder = tempfile::tempdir().unwrap();
-            // In the file, because `--set` stands in resolved.toml.
-            let text = fs::read_to_string(SMOKE).unwrap() + "\n[run]\nworkers = WORKERS\n";
-            let config = config(folder.path(), &text.replace("WORKERS", workers));
-            run_well(&config, &folder.path().join("runs"), &[]);
-            let mut files = promised(&view(&folder.path().join("runs")));
-            files.remove("config.toml");
-            files
+            run_well(SMOKE, folder.path(), &[&format!("run.workers={workers}")]);
+            promised(&view(folder.path()))
         })
         .collect();
     assert_same(&results[0], &results[1]);
@@ -118,10 +113,87 @@ fn json_is_the_same_experiment() {
 }
 
 #[test]
-fn quiet_and_no_color() {
+fn quiet_says_nothing_but_the_table() {
     let folder = tempfile::tempdir().unwrap();
     let output = run_command(SMOKE, folder.path(), &["replicates=1"]).arg("--quiet").output().unwrap();
     assert!(output.status.success() && stderr(&output).is_empty() && stdout(&output).starts_with("arm "));
+}
+
+/// What a terminal is sent, by way of `script` (util-linux); `None` where there is none.
+fn on_a_terminal(environment: &[(&str, &str)]) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let command = format!("{} run {SMOKE} --runs {}", env!("CARGO_BIN_EXE_lth"), folder.path().display());
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm-256color");
+    let output = script.envs(environment.iter().copied()).stdin(Stdio::null()).output().ok()?;
+    assert!(output.status.success(), "{}", stdout(&output));
+    Some(stdout(&output))
+}
+
+#[test]
+fn a_terminal_shows_bars_and_no_color_is_heeded() {
+    let Some(plain) = on_a_terminal(&[("NO_COLOR", "1")]) else {
+        println!("skipped: `script` is not installed");
+        return;
+    };
+    assert!(plain.contains("━"), "bars are drawn: {plain}");
+    assert!(plain.contains("[18/18]"), "and lines stay: {plain}");
+    assert!(!plain.contains("\u{1b}[36m"), "without colour: {plain}");
+    assert!(on_a_terminal(&[]).unwrap().contains("\u{1b}[36m"), "with colour where nobody minds");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child =
+        run_command(SMOKE, folder.path(), &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert!(child.wait().unwrap().success());
+    assert_eq!(rows(&view(folder.path()), "rounds.csv").len(), SMOKE_TRAININGS);
+}
+
+#[test]
+fn many_processes_on_a_finished_run() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &[]);
+    for _ in 0..5 {
+        let start =
+            || run_command(SMOKE, folder.path(), &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let all: Vec<_> = (0..4).map(|_| start()).collect();
+        for child in all {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn fresh_beside_other_runs_harms_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        let start = |fresh: bool| {
+            let mut command = run_command(SMOKE, folder.path(), &[]);
+            command.args(fresh.then_some("--fresh")).stdout(Stdio::null()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let all = [start(false), start(true), start(false)];
+        for child in all {
+            let output = child.wait_with_output().unwrap();
+            let refused = stderr(&output).contains("is running this experiment");
+            assert!(output.status.success() || refused, "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn fresh_keeps_what_there_is_where_the_data_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    let mnist = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
+    let mut command = run_command(mnist, folder.path(), &[]);
+    let output = command.args(["--fresh", "--data-dir"]).arg(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!folder.path().join("store/old-1").exists());
 }
 
 #[test]
@@ -171,8 +243,15 @@ fn two_processes_share_the_work() {
     let (one, two) = (one.wait_with_output().unwrap(), two.wait_with_output().unwrap());
     assert!(one.status.success() && two.status.success(), "{}\n{}", stderr(&one), stderr(&two));
     assert_eq!(stdout(&one), stdout(&two));
+    // Only who trained a network says how long it took.
     let seconds = |output: &std::process::Output| stderr(output).lines().filter(|l| l.contains(" s)")).count();
-    assert!(seconds(&one) + seconds(&two) >= SMOKE_TRAININGS);
+    assert_eq!(
+        seconds(&one) + seconds(&two),
+        SMOKE_TRAININGS,
+        "each is trained once: {}{}",
+        stderr(&one),
+        stderr(&two)
+    );
     let alone = tempfile::tempdir().unwrap();
     run_well(SMOKE, alone.path(), &["train.iterations=400"]);
     assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));

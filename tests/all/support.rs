@@ -60,7 +60,7 @@ pub(crate) fn views(runs: &Path) -> Vec<PathBuf> {
     let mut views: Vec<PathBuf> = fs::read_dir(runs)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir() && path.file_name().unwrap() != "store")
+        .filter(|path| path.is_dir() && ![".locks", "store"].contains(&path.file_name().unwrap().to_str().unwrap()))
         .collect();
     views.sort();
     views
@@ -79,7 +79,7 @@ pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
         .unwrap()
         .map(|entry| entry.unwrap())
         .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
-        .filter(|(name, _)| !["timings.csv", "run.json", ".lock"].contains(&name.as_str()))
+        .filter(|(name, _)| !["timings.csv", "run.json"].contains(&name.as_str()))
         .map(|(name, path)| (name, fs::read_to_string(path).unwrap()))
         .collect()
 }
