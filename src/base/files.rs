@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all: written aside, synced, renamed.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,27 +29,15 @@ fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
-    if let Some(permissions) = ordinary_permissions() {
-        builder.permissions(permissions);
-    }
+    // Temporary files are private to their owner; results are for everybody, as far as the umask lets them.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     // The rename itself must survive a power cut, so the folder is synced as well.
     File::open(folder)?.sync_all()
-}
-
-/// Temporary files are private to their owner; results are for everybody, as far as the umask lets them.
-#[cfg(unix)]
-fn ordinary_permissions() -> Option<Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn ordinary_permissions() -> Option<Permissions> {
-    None
 }
 
 /// The bytes of a file, or what is wrong with it and where it is.

@@ -38,7 +38,7 @@ impl Train {
 }
 
 impl Network {
-    /// Standard deviation of `init = "normal"`: about that of `glorot_normal` for LeNet (the paper, Appendix G.5).
+    /// Standard deviation of `init = "normal"`: about that of `glorot_normal` (the paper, Appendix G.5).
     pub fn init_std(&self) -> f64 {
         self.init_std.unwrap_or(0.1)
     }

@@ -14,6 +14,20 @@ fn refers_to(arm: &Arm) -> Option<(&str, &'static str)> {
     }
 }
 
+/// Whether following the references from arm `start` leads back to it.
+fn comes_back(start: &str, arms: &Arms) -> bool {
+    let mut here = start;
+    for _ in &arms.0 {
+        let arm = arms.0.iter().find(|(name, _)| name == here);
+        match arm.and_then(|(_, arm)| refers_to(arm)) {
+            Some((next, _)) if next == start => return true,
+            Some((next, _)) => here = next,
+            None => return false,
+        }
+    }
+    false
+}
+
 /// Whether an arm's mask is dense, its own or by the arms it refers to; these must lead somewhere.
 fn is_dense(arm: &Arm, arms: &Arms) -> bool {
     match refers_to(arm) {
@@ -38,7 +52,8 @@ pub(super) fn in_order(arms: &Arms) -> Result<Vec<&(String, Arm)>, Vec<Problem>>
     while problems.is_empty() && !waiting.is_empty() {
         let drawn = |name: &str| ordered.iter().any(|(other, _)| other == name);
         let Some(next) = waiting.iter().position(|(_, arm)| refers_to(arm).is_none_or(|(name, _)| drawn(name))) else {
-            let circle: Vec<&str> = waiting.iter().map(|(name, _)| name.as_str()).collect();
+            let circle: Vec<&str> =
+                waiting.iter().map(|(name, _)| name.as_str()).filter(|name| comes_back(name, arms)).collect();
             let message = format!("arms refer to each other in a circle: {}", circle.join(", "));
             let hint = "let one of them have `mask = \"iterative\"` or `mask = \"dense\"`";
             problems.push(Problem::new(format!("arms.{}.mask", circle[0]), message).hint(hint));
