@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::board::{Board, Next, Summary};
 use super::store::{Finished, Store};
 use super::view::{Known, View};
-use super::worker::{Done, Worker};
+use super::worker::{Done, Task, Worker};
 use crate::base::clock::Stopwatch;
 use crate::base::files::Lock;
 use crate::base::key::Key;
@@ -169,7 +169,8 @@ impl Lab<'_> {
                 self.sink.tell(&Event::Stepped { worker: n, iteration });
             }
         };
-        let done = worker.attend(training, restore, keep_last, &mut began, &mut progress);
+        let done =
+            worker.attend(&mut Task { training, restore, keep_last, began: &mut began, progress: &mut progress });
         let mut board = lock(&shared.board);
         match done {
             Ok(Done::Stopped) => return board.put_back(&training.key),

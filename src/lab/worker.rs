@@ -30,6 +30,19 @@ pub(super) enum Done {
     Stopped,
 }
 
+/// A training to be done.
+pub(super) struct Task<'t> {
+    pub(super) training: &'t Training,
+    /// Whether it is done already and only its final weights are wanted.
+    pub(super) restore: bool,
+    /// Whether anybody may need its final weights.
+    pub(super) keep_last: bool,
+    /// Called when work begins.
+    pub(super) began: &'t mut dyn FnMut(),
+    /// Called with the iterations that are behind it.
+    pub(super) progress: &'t mut dyn FnMut(u64),
+}
+
 /// A worker: a thread, and the trainer it builds there when the first training comes.
 pub(super) struct Worker<'a> {
     lab: &'a Lab<'a>,
@@ -43,54 +56,35 @@ impl<'a> Worker<'a> {
         Self { lab, store, dataset, trainer: None }
     }
 
-    /// Trains `training` unless it is done or another process is at it; `began` is called when work begins. What
-    /// breaks on the way, a panic included, becomes an error: one training never takes the others down.
-    pub(super) fn attend(
-        &mut self,
-        training: &Training,
-        restore: bool,
-        keep_last: bool,
-        began: &mut dyn FnMut(),
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Done> {
-        let attempt = AssertUnwindSafe(|| self.try_attend(training, restore, keep_last, began, progress));
-        catch_unwind(attempt).unwrap_or_else(|panic| {
+    /// Does `task`, unless it is done or another process is at it. What breaks on the way, a panic included, becomes an
+    /// error: one training never takes the others down.
+    pub(super) fn attend(&mut self, task: &mut Task<'_>) -> Result<Done> {
+        catch_unwind(AssertUnwindSafe(|| self.try_attend(task))).unwrap_or_else(|panic| {
             // Whatever state the trainer is in, it is not used again.
             self.trainer = None;
-            let text =
-                panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(anyhow!("a defect of this program: {}", text.unwrap_or("a panic without a message")))
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
+            Err(anyhow!("a defect of this program: {text}"))
         })
     }
 
-    fn try_attend(
-        &mut self,
-        training: &Training,
-        restore: bool,
-        keep_last: bool,
-        began: &mut dyn FnMut(),
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Done> {
+    fn try_attend(&mut self, task: &mut Task<'_>) -> Result<Done> {
+        let training = task.training;
         let entry = self.store.runs.entry(&training.key);
         let Some(_lock) = Lock::attempt(&entry.lock())? else { return Ok(Done::Elsewhere) };
         // Another process may have finished it between our look at the store and the lock.
         if let Some(finished) = self.store.load(training)?
-            && (!restore || self.store.has_last(&training.key))
+            && (!task.restore || self.store.has_last(&training.key))
         {
             return Ok(Done::Ended(finished));
         }
         files::sweep(&entry.0)?;
-        began();
-        self.train(training, restore, keep_last, progress)
+        (task.began)();
+        self.train(task)
     }
 
-    fn train(
-        &mut self,
-        training: &Training,
-        restore: bool,
-        keep_last: bool,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Done> {
+    fn train(&mut self, task: &mut Task<'_>) -> Result<Done> {
+        let training = task.training;
         let (lab, store) = (self.lab, self.store);
         let context = Context { experiment: lab.experiment, setting: lab.setting, parents: store };
         let (mask, start) = prepare(training, context).context("could not prepare the training")?;
@@ -104,7 +98,7 @@ impl<'a> Worker<'a> {
         let watch = Stopwatch::start();
         let mut loaded = |loaded: &Snapshot| audit_start(training, context, &mask, loaded);
         let session = Session { train: recipe, order, stop: lab.stop };
-        let (outcome, curve, last) = match session.run(trainer.as_mut(), &start, &mask, &mut loaded, progress)? {
+        let (outcome, curve, last) = match session.run(trainer.as_mut(), &start, &mask, &mut loaded, task.progress)? {
             End::Stopped => return Ok(Done::Stopped),
             End::Diverged(curve, iteration) => (Outcome::Diverged { iteration }, curve, None),
             End::Trained(curve, last) => {
@@ -112,7 +106,7 @@ impl<'a> Worker<'a> {
                 (Outcome::Done, curve, Some(last.weights))
             }
         };
-        if restore {
+        if task.restore {
             let last =
                 last.as_ref().ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
             store.restore_last(&training.key, last)?;
@@ -126,7 +120,7 @@ impl<'a> Worker<'a> {
             curve: &curve,
             start: keeps_start.then_some(&start.weights),
             last: last.as_ref(),
-            keep_last,
+            keep_last: task.keep_last,
             timing: timing.clone(),
         };
         store.save(training, &product)?;
