@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    ExitCode::from(lth::cli::main(lth::cli::Cli::parse()).code())
+    ExitCode::from(lth::cli::main(&lth::cli::Cli::parse()).code())
 }

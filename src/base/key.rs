@@ -1,49 +1,65 @@
 //! Names made from content. The same key means the same numbers.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of all that determines a training's numbers, as 64 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Key(String);
+/// SHA-256 of all that determines a training's numbers; written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key([u8; 32]);
 
 impl Key {
     /// The key of `content`: the hash of its compact JSON, object keys in the order they were written.
     pub fn of(content: &serde_json::Value) -> Self {
-        Self(hex(&Sha256::digest(content.to_string().as_bytes())))
+        Self::of_text(&content.to_string())
     }
 
-    /// All 64 digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The key of content that is compact JSON already.
+    pub fn of_text(content: &str) -> Self {
+        Self(Sha256::digest(content.as_bytes()).into())
     }
 
     /// The first 8 digits, for the eye.
-    pub fn short(&self) -> &str {
-        &self.0[..8]
+    pub fn short(&self) -> String {
+        self.to_string()[..8].to_owned()
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.short())
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut bytes = [0; 32];
+        let fits = text.len() == 64 && text.is_ascii();
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            let digits = if fits { &text[2 * i..2 * i + 2] } else { "" };
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| serde::de::Error::custom("64 hexadecimal digits"))?;
+        }
+        Ok(Self(bytes))
     }
 }
 
 /// SHA-256 of `bytes`, as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    Key(Sha256::digest(bytes).into()).to_string()
 }
 
 #[cfg(test)]
@@ -53,5 +69,15 @@ mod tests {
     #[test]
     fn the_hash_is_sha_256() {
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(Key::of_text("abc").short(), "ba7816bf");
+    }
+
+    #[test]
+    fn a_key_is_written_as_its_digits_and_read_back() {
+        let key = Key::of_text("abc");
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(text, format!("\"{key}\""));
+        assert_eq!(serde_json::from_str::<Key>(&text).unwrap(), key);
+        assert!(serde_json::from_str::<Key>("\"ba78\"").is_err());
     }
 }

@@ -16,7 +16,7 @@ impl Runs {
 
     /// One training.
     pub fn entry(&self, key: &Key) -> Entry {
-        Entry(self.store().join(key.as_str()))
+        Entry(self.store().join(key.to_string()))
     }
 
     /// Where `--fresh` puts the entries of a plan.

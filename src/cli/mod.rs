@@ -1,11 +1,15 @@
 //! Words in, exit code out; one file per command.
 
+mod check;
+mod open;
+mod plan;
 mod run;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::open::{ExperimentArgs, RunsArgs};
 use crate::base::exit::{self, Exit};
 use crate::base::files::CannotWrite;
 use crate::ui;
@@ -23,18 +27,18 @@ enum Command {
     /// Runs an experiment, or goes on with one: what is trained already is not trained again.
     #[command(after_help = exit::HELP)]
     Run(RunArgs),
+    /// Tells what an experiment will cost: trainings, weights by round, work, disk and time. Trains nothing.
+    Plan(PlanArgs),
+    /// Reads an experiment and prints every value that can change a number, with its origin.
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The experiment: a TOML file, or JSON where the name ends in `.json`.
-    config: PathBuf,
-    /// Overrides a value of the experiment, such as `train.lr=0.01`; may be given again.
-    #[arg(long, value_name = "KEY.PATH=VALUE")]
-    set: Vec<String>,
-    /// Folder of all runs [default: `LTH_RUNS_DIR`, else `runs`].
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    #[command(flatten)]
+    runs: RunsArgs,
     /// Folder of the data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -46,10 +50,34 @@ struct RunArgs {
     quiet: bool,
 }
 
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// Prints JSON: of each value its key, itself and its origin.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Does what the command line asks for.
-pub fn main(cli: Cli) -> Exit {
-    let Command::Run(args) = cli.command;
-    run::run(&args).unwrap_or_else(|error| report(&error))
+pub fn main(cli: &Cli) -> Exit {
+    let done = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Check(args) => check::run(args),
+    };
+    done.unwrap_or_else(|error| report(&error))
 }
 
 /// What stops a command: a mistake in what was asked for, or something that went wrong.

@@ -1,19 +1,19 @@
 //! `lth run`: an experiment from its file to its table.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use super::RunArgs;
+use super::open::Opened;
 use crate::base::exit::Exit;
-use crate::base::files::{self, Lock};
+use crate::base::files::Lock;
 use crate::base::outcome::Outcome;
 use crate::base::paths::{self, Runs};
 use crate::base::stop::Stop;
 use crate::base::{clock, env};
-use crate::config::{self, Document, Experiment, Workers, to_toml};
+use crate::config::{Experiment, to_toml};
 use crate::data;
 use crate::engine::{Recipe, dense};
 use crate::lab::{self, Finished, Lab, Store, View};
@@ -22,12 +22,9 @@ use crate::record::{Audit, Manifest, Versions};
 use crate::ui;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
-    let document = document(args)?;
-    let experiment = config::read(&document)?;
-    let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
-    let setting = Setting::new(&experiment, dense::NAME).map_err(problems)?;
-    let plan = Plan::draw(&experiment, &setting).map_err(problems)?;
-    let runs = Runs(args.runs.clone().or_else(|| env::folder(env::RUNS)).unwrap_or_else(|| PathBuf::from("runs")));
+    let opened = Opened::new(&args.experiment)?;
+    let (workers, Opened { document, experiment, setting, plan }) = (opened.workers(), opened);
+    let runs = args.runs.folder();
     let files = runs.view(&experiment.name, &plan.id());
     let stop = Stop::on_signals().context("could not listen for signals")?;
     // Before anything is set aside, the data must be there to make it anew.
@@ -47,10 +44,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         setting: &setting,
         plan: &plan,
         files: &files,
-    };
-    let workers = match experiment.run.workers {
-        Workers::Auto => env::cores(),
-        Workers::Count(n) => n as usize,
     };
     let resolved = to_toml(&experiment, setting.engine, setting.device, &document);
     let given = if document.is_json() { "config.json" } else { "config.toml" };
@@ -73,14 +66,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let manifest = manifest(&experiment, &setting, &plan, workers, args, &runs, &report);
     view.write_files(&[("run.json", serde_json::to_vec_pretty(&manifest)?)])?;
     Ok(conclude(&plan, &setting, &report, &stop, args, &files))
-}
-
-fn document(args: &RunArgs) -> Result<Document> {
-    let name = args.config.display().to_string();
-    let read = files::read(&args.config)
-        .and_then(|bytes| String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8")));
-    let text = read.map_err(|e| config::Report::plain(&format!("error: {e:#}")))?;
-    Ok(Document::parse(&name, &text, &args.set).map_err(|text| config::Report::plain(&text))?)
 }
 
 fn manifest(

@@ -15,4 +15,4 @@ pub use experiment::{
 };
 pub use problem::{Problem, Report};
 pub use read::read;
-pub use resolved::to_toml;
+pub use resolved::{to_json, to_toml};

@@ -11,14 +11,41 @@ use super::experiment::Experiment;
 /// The resolved experiment as TOML, the origin of each value behind it. Paths and workers are left out: they change
 /// no number, and the text must not depend on the machine.
 pub fn to_toml(experiment: &Experiment, engine: &str, device: &str, document: &Document) -> String {
+    let mut text = String::from("# Every value that can change a number, and where it came from.\n");
+    table(&values(experiment, engine, device), "", document, &mut text);
+    text
+}
+
+/// The same as JSON: `{ "train.lr": { "value": 0.1, "origin": "default" }, … }`.
+pub fn to_json(experiment: &Experiment, engine: &str, device: &str, document: &Document) -> Value {
+    let mut flat = serde_json::Map::new();
+    flatten(&values(experiment, engine, device), "", &mut |path, value| {
+        let entry = serde_json::json!({ "value": value, "origin": origin(path, document) });
+        flat.insert(path.to_owned(), entry);
+    });
+    Value::Object(flat)
+}
+
+/// The values that can change a number. Where the data lie is not among them.
+fn values(experiment: &Experiment, engine: &str, device: &str) -> Value {
     let mut value = serde_json::to_value(experiment).unwrap_or_default();
     if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {
         data.shift_remove("dir");
     }
     value["run"] = serde_json::json!({ "device": device, "engine": engine });
-    let mut text = String::from("# Every value that can change a number, and where it came from.\n");
-    table(&value, "", document, &mut text);
-    text
+    value
+}
+
+fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(inner, &path, leaf);
+            }
+        }
+        _ => leaf(path, value),
+    }
 }
 
 /// Values first, then tables, as TOML wants it.

@@ -157,7 +157,7 @@ impl<'a> Board<'a> {
         let elsewhere: Vec<&'a Key> = self.order.iter().filter(is_elsewhere).copied().collect();
         let key = *elsewhere.get(self.asked % elsewhere.len().max(1))?;
         self.asked += 1;
-        self.asking = Some(key.clone());
+        self.asking = Some(*key);
         let node = self.nodes.get_mut(key)?;
         let known = node.state.finished();
         let restore = known.is_some();
@@ -214,7 +214,7 @@ impl<'a> Board<'a> {
                 continue;
             }
             let ended_badly = |key: &&&Key| self.outcome(key).is_some_and(|outcome| outcome != Outcome::Done);
-            let culprit = node.training.after().iter().find(ended_badly).map(|key| (*key).clone());
+            let culprit = node.training.after().iter().find(ended_badly).map(|key| *(*key));
             if let Some(culprit) = culprit
                 && let Some(node) = self.nodes.get_mut(self.order[i])
             {
@@ -233,7 +233,7 @@ impl<'a> Board<'a> {
     pub(super) fn outcome(&self, key: &Key) -> Option<Outcome> {
         match &self.nodes.get(key)?.state {
             State::Failed(cause, _) => Some(Outcome::Failed { cause: cause.clone() }),
-            State::Blocked(by) => Some(Outcome::Blocked { by: by.clone() }),
+            State::Blocked(by) => Some(Outcome::Blocked { by: *by }),
             state => state.finished().map(|finished| finished.outcome.clone()),
         }
     }
@@ -257,6 +257,23 @@ impl<'a> Board<'a> {
     /// Trainings that are to be run, those for their final weights included.
     pub(super) fn to_run(&self) -> usize {
         self.nodes.values().filter(|node| matches!(node.state, State::Open | State::Restore(_))).count()
+    }
+
+    /// The most trainings that must be run one after the other.
+    pub(super) fn longest_chain(&self) -> usize {
+        let mut chain: BTreeMap<&Key, usize> = BTreeMap::new();
+        // From the end: the order has parents before their children.
+        for key in self.order.iter().rev() {
+            let node = &self.nodes[key];
+            let own = chain.get(key).copied().unwrap_or(0)
+                + usize::from(matches!(node.state, State::Open | State::Restore(_)));
+            chain.insert(key, own);
+            for parent in node.training.after() {
+                let longest = chain.entry(parent).or_insert(0);
+                *longest = (*longest).max(own);
+            }
+        }
+        chain.into_values().max().unwrap_or(0)
     }
 
     /// How many of `plan`'s trainings ended how.
@@ -287,7 +304,7 @@ fn by_chain<'a>(keys: &[&'a Key], nodes: &BTreeMap<&'a Key, Node<'a>>) -> Vec<&'
         }
     }
     let mut order = keys.to_vec();
-    order.sort_by_key(|key| std::cmp::Reverse(chain[key]));
+    order.sort_by_cached_key(|key| std::cmp::Reverse(chain[key]));
     order
 }
 
@@ -391,12 +408,12 @@ mod tests {
             match board.next() {
                 Next::Train { training, .. } => {
                     board.leave(&training.key);
-                    left.push(training.key.clone());
+                    left.push(training.key);
                 }
                 Next::Ask { training, .. } => {
                     assert!(matches!(board.next(), Next::Wait), "one asks, the others wait");
                     board.leave(&training.key);
-                    asked.push(training.key.clone());
+                    asked.push(training.key);
                 }
                 other => panic!("{other:?}"),
             }

@@ -34,7 +34,7 @@ pub fn set_aside(plan: &Plan, runs: &Runs, view: &View) -> Result<Option<u32>> {
     let old = runs.old_store(n);
     fs::create_dir_all(&old).with_context(|| format!("could not make `{}`", old.display()))?;
     for (key, entry) in &entries {
-        let to = old.join(key.as_str());
+        let to = old.join(key.to_string());
         fs::rename(&entry.0, &to).with_context(|| format!("could not rename `{}`", entry.0.display()))?;
     }
     if view.0.exists() {

@@ -2,6 +2,7 @@
 //! name.
 
 mod board;
+mod forecast;
 mod fresh;
 mod run;
 mod store;
@@ -9,6 +10,7 @@ mod view;
 mod worker;
 
 pub use board::Summary;
+pub use forecast::{Forecast, Round, Time};
 pub use fresh::set_aside;
 pub use run::{Build, Lab, Report};
 pub use store::{Finished, Store};

@@ -244,7 +244,7 @@ impl Lab<'_> {
 
 /// Frees final weights that nobody needs any more.
 fn free(shared: &Shared<'_>, store: &Store) -> Result<()> {
-    let keys: Vec<Key> = lock(&shared.board).to_free().into_iter().cloned().collect();
+    let keys: Vec<Key> = lock(&shared.board).to_free().into_iter().copied().collect();
     keys.iter().try_for_each(|key| store.free_last(key))
 }
 

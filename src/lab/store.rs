@@ -72,7 +72,7 @@ impl Store {
         let Ok(done) = serde_json::from_slice::<Done>(&bytes) else { return Ok(None) };
         ensure!(done.format <= FORMAT, "`{}` was written by a newer version of lth", entry.0.display());
         let whole = |name: &&String| *name == LAST || verified(&entry, &done, name).is_ok();
-        if done.content != training.content || !done.files.keys().all(|name| whole(&name)) {
+        if done.content != training.content.value() || !done.files.keys().all(|name| whole(&name)) {
             return Ok(None);
         }
         let Ok(curve) = serde_json::from_slice(&files::read(&entry.curve())?) else { return Ok(None) };
@@ -109,8 +109,8 @@ impl Store {
         files::write(&entry.timing(), &serde_json::to_vec_pretty(&product.timing)?)?;
         let done = Done {
             format: FORMAT,
-            key: training.key.clone(),
-            content: training.content.clone(),
+            key: training.key,
+            content: training.content.value(),
             outcome: product.outcome.clone(),
             weights_kept: product.mask.counts(),
             files: sums,

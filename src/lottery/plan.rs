@@ -1,12 +1,13 @@
 //! The paper as a graph of trainings. Everything the program does is a function of this value.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::arms;
 use super::setting::Setting;
-use super::training::{MaskRule, StartRule, Training};
+use super::training::{Content, MaskRule, Shared, StartRule, Training};
 use crate::base::key::Key;
 use crate::config::{Arm, Experiment, MaskFrom, Problem, WeightsFrom};
 use crate::prune::Counts;
@@ -41,11 +42,11 @@ impl Plan {
             let dense = sketch.add(DENSE, (replicate, 1, 0), MaskRule::Dense, StartRule::Initial, all.clone());
             for (name, arm) in &arms {
                 for repeat in 1..=arm.repeats {
-                    let mut previous = dense.clone();
+                    let mut previous = dense;
                     for round in rounds[name].clone() {
                         let mask = sketch.mask(arm, &previous, (replicate, repeat, round));
                         let start = match arm.weights {
-                            WeightsFrom::Rewind => StartRule::Rewind { dense: dense.clone() },
+                            WeightsFrom::Rewind => StartRule::Rewind { dense },
                             WeightsFrom::Reinit => StartRule::Reinit,
                         };
                         let counts = sketch.counts[round as usize].clone();
@@ -69,10 +70,27 @@ impl Plan {
     }
 }
 
+/// What determines the numbers of every training of an experiment alike.
+fn shared(experiment: &Experiment, setting: &Setting) -> Value {
+    let Experiment { seed, network, train, data, .. } = experiment;
+    json!({
+        "format": FORMAT,
+        "data": {
+            "source": setting.data, "validation": data.validation, "normalize": data.normalize,
+            "train_limit": data.train_limit, "test_limit": data.test_limit,
+        },
+        "network": setting.network,
+        "init": [network.init, network.init_std],
+        "train": train,
+        "engine": setting.engine,
+        "device": setting.device,
+        "seed": seed,
+    })
+}
+
 /// A plan being drawn.
-struct Sketch<'a> {
-    experiment: &'a Experiment,
-    setting: &'a Setting,
+struct Sketch {
+    shared: Arc<Shared>,
     pruning: Value,
     /// Weights kept after each round: the same for every arm, since every mask descends from the same schedule.
     counts: Vec<Counts>,
@@ -80,29 +98,27 @@ struct Sketch<'a> {
     by_place: BTreeMap<(String, u32, u32, u32), Key>,
 }
 
-impl<'a> Sketch<'a> {
-    fn new(experiment: &'a Experiment, setting: &'a Setting) -> Self {
+impl Sketch {
+    fn new(experiment: &Experiment, setting: &Setting) -> Self {
         let all: Vec<u64> = setting.network.weights().iter().map(|w| w.parameter.len() as u64).collect();
         let mut counts = vec![Counts { kept: all.iter().sum(), layers: Some(all.clone()) }];
         for round in 0..experiment.rounds as usize {
             counts.push(setting.pruning.next(&counts[round], &all));
         }
         let pruning = serde_json::to_value(&experiment.prune).unwrap_or_default();
-        Self { experiment, setting, pruning, counts, trainings: Vec::new(), by_place: BTreeMap::new() }
+        let shared = Arc::new(Shared::new(shared(experiment, setting)));
+        Self { shared, pruning, counts, trainings: Vec::new(), by_place: BTreeMap::new() }
     }
 
     fn mask(&self, arm: &Arm, previous: &Key, (replicate, repeat, round): (u32, u32, u32)) -> MaskRule {
         // An arm without repeats serves every repeat of those that refer to it.
         let of = |name: &String| {
             let at = |repeat| self.by_place.get(&(name.clone(), replicate, repeat, round));
-            at(repeat)
-                .or_else(|| at(1))
-                .expect("arms are drawn behind those they refer to, with the same rounds")
-                .clone()
+            *at(repeat).or_else(|| at(1)).expect("arms are drawn behind those they refer to, with the same rounds")
         };
         match &arm.mask {
             MaskFrom::Dense => MaskRule::Dense,
-            MaskFrom::Iterative => MaskRule::Prune { parent: previous.clone() },
+            MaskFrom::Iterative => MaskRule::Prune { parent: *previous },
             MaskFrom::Of(name) => MaskRule::Of { parent: of(name) },
             MaskFrom::Random(name) => MaskRule::Random { like: of(name) },
         }
@@ -116,29 +132,17 @@ impl<'a> Sketch<'a> {
         start: StartRule,
         counts: Counts,
     ) -> Key {
-        let Experiment { seed, network, train, data, .. } = self.experiment;
-        let content = json!({
-            "format": FORMAT,
-            "data": {
-                "source": self.setting.data, "validation": data.validation, "normalize": data.normalize,
-                "train_limit": data.train_limit, "test_limit": data.test_limit,
-            },
-            "network": self.setting.network,
-            "init": [network.init, network.init_std],
-            "train": train,
-            "engine": self.setting.engine,
-            "device": self.setting.device,
-            "seed": seed,
+        let own = json!({
             "replicate": replicate,
             "repeat": repeat,
             "round": round,
             "mask": mask.content(&self.pruning),
             "start": start.content(),
         });
-        let key = Key::of(&content);
-        self.by_place.insert((arm.to_owned(), replicate, repeat, round), key.clone());
-        let training =
-            Training { key: key.clone(), content, arm: arm.to_owned(), replicate, repeat, round, mask, start, counts };
+        let content = Content { shared: Arc::clone(&self.shared), own };
+        let key = content.key();
+        self.by_place.insert((arm.to_owned(), replicate, repeat, round), key);
+        let training = Training { key, content, arm: arm.to_owned(), replicate, repeat, round, mask, start, counts };
         self.trainings.push(training);
         key
     }

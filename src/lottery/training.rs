@@ -1,5 +1,7 @@
 //! A node of the plan: one network trained once.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::base::key::Key;
@@ -41,13 +43,52 @@ pub enum StartRule {
     Reinit,
 }
 
+/// All that determines a training's numbers, as JSON: what it has in common with the whole experiment, which is kept
+/// once, and what is its own.
+#[derive(Clone, Debug)]
+pub struct Content {
+    pub(super) shared: Arc<Shared>,
+    pub(super) own: Value,
+}
+
+/// What all trainings of an experiment have in common, and its text.
+#[derive(Debug)]
+pub(super) struct Shared {
+    value: Value,
+    text: String,
+}
+
+impl Shared {
+    pub(super) fn new(value: Value) -> Self {
+        Self { text: value.to_string(), value }
+    }
+}
+
+impl Content {
+    /// The whole: the fields in common, then its own.
+    pub fn value(&self) -> Value {
+        let mut whole = self.shared.value.clone();
+        if let (Some(whole), Some(own)) = (whole.as_object_mut(), self.own.as_object()) {
+            whole.extend(own.clone());
+        }
+        whole
+    }
+
+    /// Its key: the hash of the whole's text, put together from the parts' texts, since most of it never changes.
+    pub(super) fn key(&self) -> Key {
+        let shared = self.shared.text.strip_suffix('}').unwrap_or_default();
+        let own = self.own.to_string();
+        Key::of_text(&format!("{shared},{}", own.strip_prefix('{').unwrap_or_default()))
+    }
+}
+
 /// One network trained once.
 #[derive(Clone, Debug)]
 pub struct Training {
     /// The hash of [`Training::content`].
     pub key: Key,
     /// All that determines the numbers.
-    pub content: Value,
+    pub content: Content,
     /// The arm it is for; `dense` for round 0.
     pub arm: String,
     /// From 1.
@@ -110,5 +151,18 @@ impl StartRule {
             Self::Rewind { dense } => json!({ "rewind": dense }),
             Self::Reinit => json!("reinit"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_hash_of_the_whole() {
+        let shared = Arc::new(Shared::new(json!({ "b": 1, "a": [0.1] })));
+        let content = Content { shared, own: json!({ "round": 2 }) };
+        assert_eq!(content.value().to_string(), r#"{"b":1,"a":[0.1],"round":2}"#);
+        assert_eq!(content.key(), Key::of(&content.value()));
     }
 }

@@ -1,12 +1,14 @@
 //! What a person sees. Talk goes to stderr, results to stdout.
 
 mod bars;
+mod forecast;
 mod lines;
 mod table;
 mod words;
 
 use crate::record::Sink;
 
+pub use forecast::forecast;
 pub use table::{Row, table};
 
 /// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.

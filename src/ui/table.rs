@@ -25,10 +25,10 @@ const HEADER: [&str; 7] = ["arm", "round", "weights left", "early stop", "test t
 
 /// The table as text, columns aligned.
 pub fn table(rows: &[Row]) -> String {
-    let mut cells: Vec<[String; 7]> = vec![HEADER.map(str::to_owned)];
+    let mut cells = vec![HEADER.map(str::to_owned).to_vec()];
     for row in rows {
         let missing = if row.missing > 0 { format!(" (+{} without result)", row.missing) } else { String::new() };
-        cells.push([
+        cells.push(vec![
             row.arm.clone(),
             row.round.to_string(),
             percent(row.weights_remaining),
@@ -38,25 +38,35 @@ pub fn table(rows: &[Row]) -> String {
             format!("{}{missing}", row.last_test.len()),
         ]);
     }
-    let widths: Vec<usize> =
-        (0..HEADER.len()).map(|c| cells.iter().map(|row| row[c].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = align(&cells);
+    text.push_str("mean (minimum–maximum) over n trainings\n");
+    text
+}
+
+/// Rows of cells as text: names (a first column that begins with a letter) to the left, numbers to the right.
+pub(super) fn align(cells: &[Vec<String>]) -> String {
+    let columns = cells.first().map_or(0, Vec::len);
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let is_name = |column: usize| {
+        let letters = |row: &Vec<String>| row[column].chars().next().is_some_and(char::is_alphabetic);
+        column == 0 && cells.iter().all(letters)
+    };
+    let form: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), is_name(column))).collect();
     let mut text = String::new();
-    for row in &cells {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // Names to the left, numbers to the right; the last column may be followed by words.
-            let gap = if column == 0 { "" } else { "  " };
-            let aligned = match column {
-                0 => format!("{cell:<width$}"),
-                6 => cell.clone(),
+    for row in cells {
+        for (column, (cell, &(width, is_name))) in row.iter().zip(&form).enumerate() {
+            text.push_str(if column == 0 { "" } else { "  " });
+            // Words may follow the numbers of the last column, which must not push them to the right.
+            let aligned = match cell.split_once(' ') {
+                _ if is_name => format!("{cell:<width$}"),
+                Some(_) if column + 1 == columns => cell.clone(),
                 _ => format!("{cell:>width$}"),
             };
-            text.push_str(gap);
             text.push_str(&aligned);
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
-    text.push_str("mean (minimum–maximum) over n trainings\n");
     text
 }
 

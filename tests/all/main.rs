@@ -5,6 +5,7 @@ mod bad_input;
 mod contract;
 mod lab;
 mod layers;
+mod plan;
 mod real_data;
 mod resume;
 mod run;

@@ -1,0 +1,74 @@
+//! From words to a plan: what every command about an experiment begins with.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::base::paths::Runs;
+use crate::base::{env, files};
+use crate::config::{self, Document, Experiment, Workers};
+use crate::engine::dense;
+use crate::lottery::{Plan, Setting};
+
+#[derive(Debug, Args)]
+pub(super) struct ExperimentArgs {
+    /// The experiment: a TOML file, or JSON where the name ends in `.json`.
+    pub(super) config: PathBuf,
+    /// Overrides a value of the experiment, such as `train.lr=0.01`; may be given again.
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunsArgs {
+    /// Folder of all runs [default: `LTH_RUNS_DIR`, else `runs`].
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+}
+
+impl RunsArgs {
+    /// That folder.
+    pub(super) fn folder(&self) -> Runs {
+        Runs(self.runs.clone().or_else(|| env::folder(env::RUNS)).unwrap_or_else(|| PathBuf::from("runs")))
+    }
+}
+
+/// An experiment that makes sense: read, resolved, and drawn.
+pub(super) struct Opened {
+    pub(super) document: Document,
+    pub(super) experiment: Experiment,
+    pub(super) setting: Setting,
+    pub(super) plan: Plan,
+}
+
+impl Opened {
+    /// Reads the file and draws the plan.
+    ///
+    /// # Errors
+    /// Every mistake found in the configuration.
+    pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
+        let document = document(args)?;
+        let experiment = config::read(&document)?;
+        let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
+        let setting = Setting::new(&experiment, dense::NAME).map_err(problems)?;
+        let plan = Plan::draw(&experiment, &setting).map_err(problems)?;
+        Ok(Self { document, experiment, setting, plan })
+    }
+
+    /// Trainings at a time.
+    pub(super) fn workers(&self) -> usize {
+        match self.experiment.run.workers {
+            Workers::Auto => env::cores(),
+            Workers::Count(n) => n as usize,
+        }
+    }
+}
+
+fn document(args: &ExperimentArgs) -> Result<Document> {
+    let name = args.config.display().to_string();
+    let read = files::read(&args.config)
+        .and_then(|bytes| String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8")));
+    let text = read.map_err(|e| config::Report::plain(&format!("error: {e:#}")))?;
+    Ok(Document::parse(&name, &text, &args.set).map_err(|text| config::Report::plain(&text))?)
+}

@@ -1,0 +1,187 @@
+//! What a plan will cost, before anything is trained: counts, work, disk and, where timings are known, time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::board::Board;
+use super::store::Store;
+use crate::base::env;
+use crate::base::key::Key;
+use crate::config::Experiment;
+use crate::lottery::{MaskRule, Plan, Setting, StartRule, Training};
+
+/// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Forecast {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Hash of the plan.
+    pub id: String,
+    /// Trainings of the plan; those that share a key count once.
+    pub trainings: usize,
+    /// Of these, in the store.
+    pub stored: usize,
+    /// Optimizer steps to be taken.
+    pub iterations_to_go: u64,
+    /// Multiply-adds of these steps and their evaluations, as [`macs_of_training`] counts them.
+    pub macs_to_go: u64,
+    /// What the whole plan leaves in the store, by `run.keep`; curves are estimated at 400 bytes an evaluation.
+    pub disk_bytes: u64,
+    /// How long it takes on this machine, where that can be told.
+    pub time: Option<Time>,
+    /// The trainings by arm and round, in the plan's order.
+    pub rounds: Vec<Round>,
+    /// What one may want to change.
+    pub warnings: Vec<String>,
+}
+
+/// How long a plan takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Time {
+    /// Seconds, with this many workers.
+    pub seconds: f64,
+    /// Trainings at a time.
+    pub workers: usize,
+    /// Recorded trainings of this recipe on this machine that it is told from.
+    pub timings: usize,
+}
+
+/// The trainings of one arm at one round.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Round {
+    /// Number of prunings.
+    pub round: u32,
+    /// The arm.
+    pub arm: String,
+    /// Kept / all weights.
+    pub weights_remaining: f64,
+    /// Weights kept.
+    pub weights_kept: u64,
+    /// All weights.
+    pub weights_total: u64,
+    /// Weights kept by layer, where that is known before training (scope `layerwise`).
+    pub layers: Option<BTreeMap<String, u64>>,
+    /// Multiply-adds for one image, where that is known before training.
+    pub macs_remaining: Option<u64>,
+    /// Replicates times repeats.
+    pub trainings: usize,
+    /// Of these, in the store.
+    pub stored: usize,
+}
+
+impl Forecast {
+    /// Looks at `plan` and at what of it is in `store`.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub fn new(
+        experiment: &Experiment,
+        setting: &Setting,
+        plan: &Plan,
+        store: &Store,
+        images: u64,
+        workers: usize,
+    ) -> Result<Self> {
+        let board = Board::new(plan, |training| store.load(training), |key| store.has_last(key))?;
+        let train = &experiment.train;
+        let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
+        let all: Vec<u64> = setting.network.weights().iter().map(|weight| weight.parameter.len() as u64).collect();
+        let forward = setting.network.macs(&all);
+        let each = macs_of_training(forward, train.iterations * u64::from(train.batch_size), evaluations * images);
+        let mut unique: BTreeMap<&Key, &Training> = BTreeMap::new();
+        let parents: BTreeSet<&Key> = plan.trainings.iter().filter_map(Training::prunes).collect();
+        let (mut disk_bytes, mut seconds) = (0, Vec::new());
+        for training in &plan.trainings {
+            if unique.insert(&training.key, training).is_none() {
+                disk_bytes += disk(training, !parents.contains(&training.key), setting, evaluations);
+                let timing = board.finished(&training.key).and_then(|finished| finished.timing.clone());
+                seconds.extend(timing.filter(|timing| timing.host == env::host()).map(|timing| timing.seconds));
+            }
+        }
+        let to_run = board.to_run() as u64;
+        Ok(Self {
+            experiment: experiment.name.clone(),
+            id: plan.id().to_string(),
+            trainings: unique.len(),
+            stored: unique.keys().filter(|key| board.finished(key).is_some()).count(),
+            iterations_to_go: to_run * train.iterations,
+            macs_to_go: to_run.saturating_mul(each),
+            disk_bytes,
+            time: time(&mut seconds, to_run, board.longest_chain() as u64, workers),
+            rounds: rounds(setting, plan, &board),
+            warnings: warnings(setting, plan),
+        })
+    }
+}
+
+/// Multiply-adds of a training: each image trained on costs the forward pass three times (forward, gradient of the
+/// inputs, gradient of the weights), each evaluated once. Masks do not make it less: the dense trainer multiplies zeros.
+fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
+    forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
+}
+
+/// What a training leaves in the store, in bytes.
+fn disk(training: &Training, ends_chain: bool, setting: &Setting, evaluations: u64) -> u64 {
+    let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
+    let keeps_last = training.mask == MaskRule::Dense || (training.prunes().is_some() && ends_chain);
+    let copies = u64::from(keeps_last) + u64::from(training.start == StartRule::Initial);
+    // The pages that tell what an entry is take about 4 kB.
+    setting.network.weights_total() / 8 + 400 * evaluations + 4 * parameters * copies + 4096
+}
+
+/// From the median of what trainings took, if any are recorded. A chain cannot be shared among workers.
+fn time(seconds: &mut [f64], to_run: u64, chain: u64, workers: usize) -> Option<Time> {
+    seconds.sort_by(f64::total_cmp);
+    let median = *seconds.get(seconds.len() / 2)?;
+    let rounds = (to_run as f64 / workers as f64).max(chain as f64);
+    Some(Time { seconds: median * rounds, workers, timings: seconds.len() })
+}
+
+fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
+    let total = setting.network.weights_total();
+    let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
+    let mut places = BTreeMap::new();
+    let mut rounds: Vec<Round> = Vec::new();
+    for training in &plan.trainings {
+        let place = *places.entry((&training.arm, training.round)).or_insert(rounds.len());
+        if place == rounds.len() {
+            let layers = training.counts.layers.as_ref();
+            rounds.push(Round {
+                round: training.round,
+                arm: training.arm.clone(),
+                weights_remaining: training.counts.kept as f64 / total as f64,
+                weights_kept: training.counts.kept,
+                weights_total: total,
+                layers: layers.map(|counts| names.iter().cloned().zip(counts.iter().copied()).collect()),
+                macs_remaining: layers.map(|counts| setting.network.macs(counts)),
+                ..Round::default()
+            });
+        }
+        rounds[place].trainings += 1;
+        rounds[place].stored += usize::from(board.finished(&training.key).is_some());
+    }
+    rounds
+}
+
+/// Layers that a round does not shrink any more, though they are pruned.
+fn warnings(setting: &Setting, plan: &Plan) -> Vec<String> {
+    let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
+    let mut by_round: BTreeMap<u32, &Vec<u64>> = BTreeMap::new();
+    for training in &plan.trainings {
+        by_round.extend(training.counts.layers.as_ref().map(|layers| (training.round, layers)));
+    }
+    let rounds: Vec<(&u32, &&Vec<u64>)> = by_round.iter().collect();
+    let mut warnings = Vec::new();
+    for (layer, name) in names.iter().enumerate() {
+        let stands = |pair: &[(&u32, &&Vec<u64>)]| pair[0].1[layer] == pair[1].1[layer];
+        let is_pruned = rounds.windows(2).next().is_some_and(|pair| !stands(pair));
+        if let Some(pair) = rounds.windows(2).find(|pair| is_pruned && stands(pair)) {
+            let (round, left) = (pair[1].0, pair[1].1[layer]);
+            warnings
+                .push(format!("layer `{name}` does not shrink any more from round {round} on: {left} weights left"));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,77 @@
+//! `lth plan` and `lth check` on the real binary: they train nothing and tell the truth.
+
+use crate::support::*;
+
+fn output(args: &[&str], runs: &std::path::Path) -> std::process::Output {
+    let output = lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    output
+}
+
+fn json(args: &[&str], runs: &std::path::Path) -> serde_json::Value {
+    serde_json::from_slice(&output(args, runs).stdout).unwrap()
+}
+
+#[test]
+fn the_plan_of_the_papers_lenet_has_the_papers_sizes() {
+    let runs = tempfile::tempdir().unwrap();
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
+    let plan = json(&["plan", config, "--json"], runs.path());
+    assert_eq!((plan["trainings"].as_u64(), plan["iterations_to_go"].as_u64()), (Some(605), Some(30_250_000)));
+    let percent = |round: u64| {
+        let rounds = plan["rounds"].as_array().unwrap();
+        let row = rounds.iter().find(|row| row["round"] == round && (round == 0 || row["arm"] == "winning_ticket"));
+        format!("{:.2}", 100.0 * row.unwrap()["weights_remaining"].as_f64().unwrap())
+    };
+    // PAPER.md A.4.
+    let paper = [(1, "80.04"), (7, "21.07"), (10, "10.83"), (15, "3.58"), (20, "1.19"), (24, "0.50")];
+    for (round, label) in paper {
+        assert_eq!(percent(round), label, "round {round}");
+    }
+    assert_eq!(std::fs::read_dir(runs.path()).unwrap().count(), 0, "nothing is written");
+}
+
+#[test]
+fn a_plan_knows_what_is_in_the_store_and_what_the_rest_will_take() {
+    let runs = tempfile::tempdir().unwrap();
+    let before = stdout(&output(&["plan", SMOKE], runs.path()));
+    assert!(before.contains("time        unknown"), "{before}");
+    run_well(SMOKE, runs.path(), &[]);
+    let more = json(&["plan", SMOKE, "--json", "--set", "replicates=3"], runs.path());
+    assert_eq!((more["trainings"].as_u64(), more["stored"].as_u64()), (Some(27), Some(18)));
+    assert_eq!(more["iterations_to_go"].as_u64(), Some(9 * 120));
+    assert_eq!(more["time"]["timings"].as_u64(), Some(18));
+    let disk: u64 = json(&["plan", SMOKE, "--json"], runs.path())["disk_bytes"].as_u64().unwrap();
+    let real: u64 = walk(&runs.path().join("store"));
+    assert!(disk > real / 2 && disk < real * 2, "{disk} bytes foretold, {real} there");
+    let done = stdout(&output(&["plan", SMOKE], runs.path()));
+    assert!(done.contains("18, 18 in the store") && done.contains("nothing to train"), "{done}");
+}
+
+fn walk(folder: &std::path::Path) -> u64 {
+    let sizes = std::fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { walk(&path) } else { path.metadata().unwrap().len() }
+    });
+    sizes.sum()
+}
+
+#[test]
+fn layers_that_stop_shrinking_are_a_warning() {
+    let runs = tempfile::tempdir().unwrap();
+    let plan = stdout(&output(&["plan", SMOKE, "--set", "rounds=14"], runs.path()));
+    assert!(plan.contains("warning: layer `linear2` does not shrink any more from round"), "{plan}");
+}
+
+#[test]
+fn check_tells_every_value_and_its_origin() {
+    let runs = tempfile::tempdir().unwrap();
+    let text = stdout(&output(&["check", SMOKE, "--set", "train.lr=0.5"], runs.path()));
+    assert!(text.contains("lr = 0.5  # --set train.lr=0.5\n"), "{text}");
+    let values = json(&["check", SMOKE, "--json", "--set", "train.lr=0.5"], runs.path());
+    assert_eq!(values["train.lr"]["origin"], "--set train.lr=0.5");
+    assert_eq!(values["train.eps"], serde_json::json!({ "value": 1e-8, "origin": "default" }));
+    assert_eq!(values["rounds"]["origin"], "smoke.toml:6");
+    let wrong = lth().args(["check", SMOKE, "--set", "train.lr=0"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+}
