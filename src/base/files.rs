@@ -3,8 +3,9 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// Files being written start with this; one found later was left by a process that was killed.
 const TEMPORARY: &str = ".tmp-";
@@ -91,14 +92,15 @@ impl Lock {
         }
     }
 
-    /// Takes the lock at `path`, waiting for its holder: for locks that are held for moments.
-    pub fn wait(path: &Path) -> Result<Self> {
+    /// Takes the lock at `path`, waiting for its holder: for locks that are held for moments. Ends without it when
+    /// `give_up` says so.
+    pub fn wait(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
         loop {
-            let file = Self::open(path)?;
-            file.lock().map_err(|source| Self::broken(path, source))?;
-            if is_at(&file, path) {
-                return Self::sign(file, path);
+            if let Some(lock) = Self::attempt(path)? {
+                return Ok(lock);
             }
+            ensure!(!give_up(), "`{}` is held by {}", path.display(), Self::holder(path));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -106,7 +108,7 @@ impl Lock {
     pub fn shared(path: &Path) -> Result<Self> {
         let file = Self::open(path)?;
         file.lock_shared().map_err(|source| Self::broken(path, source))?;
-        Self::sign(file, path)
+        Ok(Self { _file: file })
     }
 
     /// Who holds the lock at `path`, by its own words.
@@ -185,6 +187,7 @@ mod tests {
         let held = Lock::attempt(&path).unwrap().unwrap();
         assert!(Lock::attempt(&path).unwrap().is_none());
         assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
+        assert!(Lock::wait(&path, || true).unwrap_err().to_string().contains("is held by process"));
         drop(held);
         assert!(Lock::attempt(&path).unwrap().is_some());
     }
@@ -206,7 +209,7 @@ mod tests {
         let held = Lock::attempt(&here.join("lock")).unwrap();
         let waiting = {
             let path = here.join("lock");
-            std::thread::spawn(move || Lock::wait(&path).unwrap())
+            std::thread::spawn(move || Lock::wait(&path, || false).unwrap())
         };
         std::thread::sleep(std::time::Duration::from_millis(50));
         fs::rename(&here, &there).unwrap();

@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::key::Key;
 
+/// Folder of the locks on views: outside of these, because they may be renamed.
+const LOCKS: &str = ".locks";
+const RUNNING: &str = "run";
+
 /// The folder of all runs: the store and the views.
 #[derive(Clone, Debug)]
 pub struct Runs(pub PathBuf);
@@ -24,6 +28,13 @@ impl Runs {
         self.store().join(format!("old-{n}"))
     }
 
+    /// The views that somebody has run, by their locks.
+    pub fn known_views(&self) -> Vec<View> {
+        let entries = std::fs::read_dir(self.0.join(LOCKS)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter_map(|name| Some(View(self.0.join(name.strip_suffix(RUNNING)?.strip_suffix('.')?)))).collect()
+    }
+
     /// The files of one experiment.
     pub fn view(&self, name: &str, id: &Key) -> View {
         View(self.0.join(format!("{name}-{}", id.short())))
@@ -36,38 +47,32 @@ pub struct Entry(pub PathBuf);
 
 impl Entry {
     /// θ₀: dense trainings only, where every rewind of the replicate finds it.
-    pub fn start(&self) -> PathBuf {
-        self.0.join("start.safetensors")
-    }
-
+    pub const START: &str = "start.safetensors";
     /// The mask, bit-packed.
-    pub fn mask(&self) -> PathBuf {
-        self.0.join("mask.safetensors")
-    }
-
+    pub const MASK: &str = "mask.safetensors";
     /// The final weights, while somebody may need them.
-    pub fn last(&self) -> PathBuf {
-        self.0.join("final.safetensors")
-    }
-
+    pub const LAST: &str = "final.safetensors";
     /// The evaluations.
-    pub fn curve(&self) -> PathBuf {
-        self.0.join("curve.json")
+    pub const CURVE: &str = "curve.json";
+
+    /// One of the files above.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 
     /// Written last: the entry is whole.
     pub fn done(&self) -> PathBuf {
-        self.0.join("done.json")
+        self.file("done.json")
     }
 
     /// How long it took, and where; may differ between runs.
     pub fn timing(&self) -> PathBuf {
-        self.0.join("timing.json")
+        self.file("timing.json")
     }
 
     /// Held while the training runs.
     pub fn lock(&self) -> PathBuf {
-        self.0.join("lock")
+        self.file("lock")
     }
 }
 
@@ -76,7 +81,22 @@ impl Entry {
 pub struct View(pub PathBuf);
 
 impl View {
-    /// A file of the view.
+    /// The configuration as given; `.json` where it was JSON.
+    pub const GIVEN: [&str; 2] = ["config.toml", "config.json"];
+    /// Every value that can change a number, with its origin.
+    pub const RESOLVED: &str = "resolved.toml";
+    /// Where the numbers come from.
+    pub const MANIFEST: &str = "run.json";
+    /// A row per training.
+    pub const ROUNDS: &str = "rounds.csv";
+    /// A row per evaluation.
+    pub const CURVES: &str = "curves.csv";
+    /// A row per training and layer.
+    pub const LAYERS: &str = "layers.csv";
+    /// What may differ from run to run.
+    pub const TIMINGS: &str = "timings.csv";
+
+    /// One of the files above.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -88,12 +108,17 @@ impl View {
 
     /// Shared by all processes that run the experiment; who sets it aside must have it alone.
     pub fn running(&self) -> PathBuf {
-        self.beside("run")
+        self.beside(RUNNING)
+    }
+
+    /// The keys of the plan, a line each: what a process that runs it works with.
+    pub fn keys(&self) -> PathBuf {
+        self.beside("keys")
     }
 
     fn beside(&self, what: &str) -> PathBuf {
         let name = self.0.file_name().unwrap_or_default().to_string_lossy();
-        self.0.parent().unwrap_or(Path::new(".")).join(".locks").join(format!("{name}.{what}"))
+        self.0.parent().unwrap_or(Path::new(".")).join(LOCKS).join(format!("{name}.{what}"))
     }
 
     /// Where `--fresh` puts it.

@@ -9,7 +9,7 @@ use crate::base::paths::Runs;
 use crate::base::{env, files};
 use crate::config::{self, Document, Experiment, Workers};
 use crate::engine::dense;
-use crate::lottery::{Plan, Setting};
+use crate::lottery::{self, Plan, Setting};
 
 #[derive(Debug, Args)]
 pub(super) struct ExperimentArgs {
@@ -51,7 +51,15 @@ impl Opened {
         let document = document(args)?;
         let experiment = config::read(&document)?;
         let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
-        let setting = Setting::new(&experiment, dense::NAME).map_err(problems)?;
+        let mut found = lottery::check_arms(&experiment.arms);
+        let setting = match Setting::new(&experiment, dense::NAME) {
+            Ok(setting) if found.is_empty() => setting,
+            Ok(_) => return Err(problems(found).into()),
+            Err(more) => {
+                found.extend(more);
+                return Err(problems(found).into());
+            }
+        };
         let plan = Plan::draw(&experiment, &setting).map_err(problems)?;
         Ok(Self { document, experiment, setting, plan })
     }

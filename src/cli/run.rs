@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::RunArgs;
 use super::open::Opened;
 use crate::base::exit::Exit;
-use crate::base::files::Lock;
+use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths::{self, Runs};
 use crate::base::stop::Stop;
@@ -17,7 +17,7 @@ use crate::config::{Experiment, to_toml};
 use crate::data;
 use crate::engine::{Recipe, dense};
 use crate::lab::{self, Finished, Lab, Store, View};
-use crate::lottery::{AUDIT, Plan, Setting};
+use crate::lottery::{Plan, Setting};
 use crate::record::{Audit, Manifest, Versions};
 use crate::ui;
 
@@ -37,6 +37,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         ui::say(&format!("what was there is now in {} and {}", runs.old_store(n).display(), files.old(n).display()));
     }
     // Held to the end, so that nobody sets aside what this run works on.
+    let keys: Vec<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
+    files::write(&files.keys(), (keys.join("\n") + "\n").as_bytes())?;
     let _running = Lock::shared(&files.running())?;
     let view = View {
         experiment: &experiment.name,
@@ -44,10 +46,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         setting: &setting,
         plan: &plan,
         files: &files,
+        stop: &stop,
     };
     let resolved = to_toml(&experiment, setting.engine, setting.device, &document);
-    let given = if document.is_json() { "config.json" } else { "config.toml" };
-    view.write_files(&[(given, document.text.clone().into_bytes()), ("resolved.toml", resolved.into_bytes())])?;
+    let given = paths::View::GIVEN[usize::from(document.is_json())];
+    view.write_files(&[(given, document.text.clone().into_bytes()), (paths::View::RESOLVED, resolved.into_bytes())])?;
 
     let store = Store { runs: runs.clone() };
     let recipe = Recipe::new(setting.network.clone(), &experiment.train);
@@ -64,7 +67,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     };
     let report = lab.run(&store)?;
     let manifest = manifest(&experiment, &setting, &plan, workers, args, &runs, &report);
-    view.write_files(&[("run.json", serde_json::to_vec_pretty(&manifest)?)])?;
+    view.write_files(&[(paths::View::MANIFEST, serde_json::to_vec_pretty(&manifest)?)])?;
     Ok(conclude(&plan, &setting, &report, &stop, args, &files))
 }
 
@@ -77,7 +80,6 @@ fn manifest(
     runs: &Runs,
     report: &lab::Report,
 ) -> Manifest {
-    let broken = report.failures.iter().filter(|failure| failure.contains(AUDIT));
     Manifest {
         experiment: experiment.name.clone(),
         id: plan.id().to_string(),
@@ -95,7 +97,7 @@ fn manifest(
         runs: runs.0.display().to_string(),
         data_dir: data::folder(&experiment.data, args.data_dir.as_deref()).display().to_string(),
         written: clock::unix_seconds(),
-        audit: Audit { passed: report.summary.done, broken: broken.cloned().collect() },
+        audit: Audit { passed: report.summary.done, broken: report.broken.clone() },
         failures: report.failures.clone(),
         blocked: report.blocked.clone(),
     }
@@ -111,7 +113,9 @@ fn conclude(
     files: &paths::View,
 ) -> Exit {
     let summary = report.summary;
-    report.failures.iter().for_each(|failure| ui::say(&format!("error: {failure}")));
+    for failure in report.broken.iter().chain(&report.failures) {
+        ui::say(&format!("error: {failure}"));
+    }
     if let Some(exit) = stop.exit().filter(|_| summary.open > 0) {
         if !args.quiet {
             let ended = summary.done + summary.diverged;
@@ -122,9 +126,12 @@ fn conclude(
     }
     ui::print(&ui::table(&rows(plan, setting, &report.finished)));
     ui::print(&format!("files in {}\n", files.0.display()));
+    if summary.lost > 0 {
+        ui::say(&format!("error: {} trainings could not be run again for their final weights", summary.lost));
+    }
     let missing = summary.diverged + summary.failed + summary.blocked;
     if missing == 0 {
-        return Exit::Success;
+        return if summary.lost > 0 { Exit::Failure } else { Exit::Success };
     }
     let mut parts = Vec::new();
     for (n, what) in [(summary.diverged, "diverged"), (summary.failed, "failed"), (summary.blocked, "blocked by them")]

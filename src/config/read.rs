@@ -11,36 +11,51 @@ use super::problem::{Problem, Report, nearest};
 /// # Errors
 /// Every mistake found, each with its place.
 pub fn read(document: &Document) -> Result<Experiment, Report> {
-    let (experiment, mut problems) = deserialize(document.root.clone());
-    match experiment {
-        Some(experiment) if problems.is_empty() => {
-            problems = experiment.problems();
-            if problems.is_empty() {
-                return Ok(experiment.resolved());
-            }
+    let Mended { experiment, mut problems, taken } = deserialize(document.root.clone());
+    if let Some(experiment) = experiment {
+        // What was filled in or taken out is no value of the user's, and so none to complain about.
+        let is_own = |problem: &Problem| !taken.iter().any(|key| is_within(&problem.key, key));
+        problems.extend(experiment.problems().into_iter().filter(is_own));
+        if problems.is_empty() {
+            return Ok(experiment.resolved());
         }
-        _ => {}
     }
     Err(Report::new(&problems, document))
 }
 
+/// What could be read.
+struct Mended {
+    experiment: Option<Experiment>,
+    problems: Vec<Problem>,
+    /// Keys whose values were filled in or taken out.
+    taken: Vec<String>,
+}
+
+/// Whether `key` is `table` or inside it.
+fn is_within(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 /// serde stops at the first mistake. So that value is taken out, what is required is filled in where it is missing, and
 /// the rest is read again until nothing is wrong; what was read then is thrown away if anything was.
-fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
+fn deserialize(mut root: Value) -> Mended {
     let mut problems: Vec<Problem> = Vec::new();
-    let mut taken: Vec<String> = Vec::new();
+    let (mut taken, mut out): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     loop {
         let error = match serde_path_to_error::deserialize::<_, Experiment>(&root) {
-            Ok(experiment) => return (Some(experiment), problems),
+            Ok(experiment) => return Mended { experiment: Some(experiment), problems, taken },
             Err(error) => error,
         };
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
         let problem = explain(&path, &error.into_inner().to_string());
         let key = problem.key.clone();
+        // Inside what was taken out nothing is missed; a table that was not there at all has its own missing keys.
+        let is_told = taken.contains(&key) || out.iter().any(|table| is_within(&key, table));
         let mended = if problem.message.ends_with(MISSING) {
             placeholder(&key).is_some_and(|value| put(&mut root, &key, value))
         } else {
+            out.push(key.clone());
             take(&mut root, &key)
         };
         // What was taken out, or is there under a wrong name, is missed through no other fault of the user's.
@@ -48,11 +63,11 @@ fn deserialize(mut root: Value) -> (Option<Experiment>, Vec<Problem>) {
             let meant = format!("did you mean `{}`", leaf(&key));
             old.at_key && parent(&old.key) == parent(&key) && old.hint.as_deref().is_some_and(|h| h.starts_with(&meant))
         };
-        if !taken.contains(&key) && !problems.iter().any(misspelt) {
+        if !is_told && !problems.iter().any(misspelt) {
             problems.push(problem);
         }
         if !mended {
-            return (None, problems);
+            return Mended { experiment: None, problems, taken };
         }
         taken.push(key);
     }

@@ -43,6 +43,11 @@ pub(super) fn labels(folder: &Path, file: Pinned, count: u32, classes: usize) ->
     Ok(bytes[body..].to_vec())
 }
 
+/// Whether `file` or `file.gz` is in `folder`.
+pub(super) fn is_in(folder: &Path, file: Pinned) -> bool {
+    folder.join(file.name).exists() || folder.join(format!("{}.gz", file.name)).exists()
+}
+
 /// The decompressed bytes of `file` or `file.gz` in `folder`.
 fn open(folder: &Path, file: Pinned) -> Result<(PathBuf, Vec<u8>)> {
     let plain = folder.join(file.name);

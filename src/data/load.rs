@@ -54,7 +54,8 @@ pub fn load(data: &Data, folder: Option<&Path>, seed: u64) -> Result<Dataset> {
 /// Reads the four IDX files of `folder/<name>/`, or of `folder` itself where they lie there.
 fn read_files(source: &Source, files: &[Pinned; 4], folder: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
     let inner = folder.join(source.name);
-    let folder = if inner.is_dir() { inner } else { folder.to_owned() };
+    let has_files = files.iter().any(|file| idx::is_in(folder, *file));
+    let folder = if inner.is_dir() || !has_files { inner } else { folder.to_owned() };
     let mut images = idx::images(&folder, files[0], source.train, source.shape)?;
     let mut labels = idx::labels(&folder, files[1], source.train, source.classes)?;
     images.extend(idx::images(&folder, files[2], source.test, source.shape)?);

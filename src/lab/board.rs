@@ -10,6 +10,15 @@ use crate::base::key::Key;
 use crate::base::outcome::Outcome;
 use crate::lottery::{MaskRule, Plan, Training};
 
+/// What broke a training.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// With its causes.
+    pub(super) cause: String,
+    /// Whether it is the audit that found it.
+    pub(super) by_audit: bool,
+}
+
 /// The state of a training.
 #[derive(Clone, Debug)]
 enum State {
@@ -23,8 +32,10 @@ enum State {
     Elsewhere(Option<Arc<Finished>>),
     /// In the store.
     Ended(Arc<Finished>),
-    /// Broken, with the cause; if it was run again, what is known of it still stands.
-    Failed(String, Option<Arc<Finished>>),
+    /// Broken; if it was run again for its final weights, what is known of it still stands.
+    Failed(Failure, Option<Arc<Finished>>),
+    /// In the store, but for final weights that cannot be made again because of another training.
+    Lost(Arc<Finished>),
     /// Needs a training that did not end well.
     Blocked(Key),
 }
@@ -33,7 +44,7 @@ impl State {
     /// What is known of the training, if it is in the store.
     fn finished(&self) -> Option<Arc<Finished>> {
         match self {
-            Self::Restore(finished) | Self::Ended(finished) => Some(Arc::clone(finished)),
+            Self::Restore(finished) | Self::Ended(finished) | Self::Lost(finished) => Some(Arc::clone(finished)),
             Self::Taken(known) | Self::Elsewhere(known) | Self::Failed(_, known) => known.clone(),
             Self::Open | Self::Blocked(_) => None,
         }
@@ -56,6 +67,8 @@ struct Node<'a> {
     /// Children that prune by its final weights.
     children: Vec<&'a Key>,
     ends_chain: bool,
+    /// Whether its final weights have been freed.
+    freed: bool,
 }
 
 /// How many trainings ended how.
@@ -71,6 +84,8 @@ pub struct Summary {
     pub blocked: usize,
     /// Not ended.
     pub open: usize,
+    /// Of the done: could not be run again for their final weights.
+    pub lost: usize,
 }
 
 /// What a worker may do.
@@ -100,7 +115,7 @@ impl<'a> Board<'a> {
                 continue;
             }
             let state = stored(training)?.map_or(State::Open, |finished| State::Ended(Arc::new(finished)));
-            nodes.insert(&training.key, Node { training, state, children: Vec::new(), ends_chain: true });
+            nodes.insert(&training.key, Node { training, state, children: Vec::new(), ends_chain: true, freed: false });
             keys.push(&training.key);
             if let Some(parent) = training.prunes().and_then(|parent| nodes.get_mut(parent)) {
                 parent.children.push(&training.key);
@@ -165,11 +180,18 @@ impl<'a> Board<'a> {
         Some(Next::Ask { training: node.training, restore })
     }
 
+    /// A training needs the entries it refers to, and of the one it prunes the final weights too.
     fn is_ready(&self, training: &Training) -> bool {
-        training.after().into_iter().all(|key| {
-            let node = self.nodes.get(key);
-            node.is_some_and(|n| matches!(&n.state, State::Ended(finished) if finished.outcome == Outcome::Done))
-        })
+        let is_done = |key: &Key| self.finished(key).is_some_and(|finished| finished.outcome == Outcome::Done);
+        let has_weights = |key: &Key| self.nodes.get(key).is_some_and(|node| matches!(node.state, State::Ended(_)));
+        training.after().into_iter().all(is_done) && training.prunes().is_none_or(has_weights)
+    }
+
+    /// Records that work on a training has begun: whoever asked about it asks no more.
+    pub(super) fn began(&mut self, key: &Key) {
+        if self.asking == Some(*key) {
+            self.asking = None;
+        }
     }
 
     /// Records that a training has ended, here or elsewhere.
@@ -178,9 +200,9 @@ impl<'a> Board<'a> {
     }
 
     /// Records that a training broke; what was known of it before stands.
-    pub(super) fn fail(&mut self, key: &Key, cause: String) {
+    pub(super) fn fail(&mut self, key: &Key, failure: Failure) {
         let known = self.finished(key);
-        self.set(key, State::Failed(cause, known));
+        self.set(key, State::Failed(failure, known));
     }
 
     /// Records that another process has a training.
@@ -196,16 +218,14 @@ impl<'a> Board<'a> {
     }
 
     fn set(&mut self, key: &Key, state: State) {
-        if self.asking.as_ref() == Some(key) {
-            self.asking = None;
-        }
+        self.began(key);
         if let Some(node) = self.nodes.get_mut(key) {
             node.state = state;
         }
         self.block();
     }
 
-    /// Blocks what needs a training that did not end well.
+    /// Blocks what needs a training that did not end well, or final weights that cannot be had.
     fn block(&mut self) {
         // Parents stand before children in the order of chains as well: a parent's chain is longer by itself.
         for i in 0..self.order.len() {
@@ -214,12 +234,15 @@ impl<'a> Board<'a> {
                 continue;
             }
             let ended_badly = |key: &&&Key| self.outcome(key).is_some_and(|outcome| outcome != Outcome::Done);
-            let culprit = node.training.after().iter().find(ended_badly).map(|key| *(*key));
-            if let Some(culprit) = culprit
+            let is_lost =
+                |key: &&Key| self.nodes.get(key).is_some_and(|n| matches!(n.state, State::Failed(..) | State::Lost(_)));
+            let after = node.training.after();
+            let culprit = after.iter().find(ended_badly).copied().or(node.training.prunes().filter(is_lost));
+            if let Some(&culprit) = culprit
                 && let Some(node) = self.nodes.get_mut(self.order[i])
             {
-                // What was to be run again is in the store; only its final weights will not be there.
-                node.state = node.state.finished().map_or(State::Blocked(culprit), State::Ended);
+                let known = node.state.finished();
+                node.state = known.map_or(State::Blocked(culprit), State::Lost);
             }
         }
     }
@@ -229,29 +252,43 @@ impl<'a> Board<'a> {
         self.nodes.get(key)?.state.finished()
     }
 
-    /// How a training ended; `None` where it has not.
+    /// How a training ended; `None` where it has not. One that is in the store has ended as it did, whatever became of
+    /// running it again.
     pub(super) fn outcome(&self, key: &Key) -> Option<Outcome> {
         match &self.nodes.get(key)?.state {
-            State::Failed(cause, _) => Some(Outcome::Failed { cause: cause.clone() }),
+            State::Failed(failure, None) => Some(Outcome::Failed { cause: failure.cause.clone() }),
             State::Blocked(by) => Some(Outcome::Blocked { by: *by }),
             state => state.finished().map(|finished| finished.outcome.clone()),
         }
     }
 
-    /// Whether the final weights of a training are kept when it ends (the policy `needed`): those of the dense
-    /// training and of the last round of a chain for good, those in between until their children are done.
+    /// What broke a training, running it again included.
+    pub(super) fn failure(&self, key: &Key) -> Option<&Failure> {
+        match &self.nodes.get(key)?.state {
+            State::Failed(failure, _) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Whether the final weights of a training are written when it ends (`run.keep = "needed"`): of the dense training
+    /// and of every round of a chain. Those in between are freed when their children are done; what is the last round
+    /// for one experiment is in between for another that goes on from it.
     pub(super) fn keeps_last(training: &Training) -> bool {
         training.mask == MaskRule::Dense || training.prunes().is_some()
     }
 
-    /// The trainings whose final weights nobody needs any more.
-    pub(super) fn to_free(&self) -> Vec<&'a Key> {
-        let ended = |key: &&Key| matches!(self.nodes[key].state, State::Ended(_));
+    /// The trainings whose final weights nobody needs any more, each told once.
+    pub(super) fn take_needless(&mut self) -> Vec<Key> {
+        let ended = |key: &&Key| matches!(self.nodes[*key].state, State::Ended(_));
         let needless = |node: &&Node<'_>| {
-            let between = node.training.mask != MaskRule::Dense && !node.ends_chain;
+            let between = node.training.mask != MaskRule::Dense && !node.ends_chain && !node.freed;
             between && matches!(node.state, State::Ended(_)) && node.children.iter().all(ended)
         };
-        self.nodes.values().filter(needless).map(|node| &node.training.key).collect()
+        let keys: Vec<Key> = self.nodes.values().filter(needless).map(|node| node.training.key).collect();
+        for key in &keys {
+            self.nodes.get_mut(key).into_iter().for_each(|node| node.freed = true);
+        }
+        keys
     }
 
     /// Trainings that are to be run, those for their final weights included.
@@ -280,6 +317,9 @@ impl<'a> Board<'a> {
     pub(super) fn summary(&self, plan: &Plan) -> Summary {
         let mut summary = Summary::default();
         for training in &plan.trainings {
+            let node = self.nodes.get(&training.key);
+            let is_lost = node.is_some_and(|n| matches!(n.state, State::Failed(_, Some(_)) | State::Lost(_)));
+            summary.lost += usize::from(is_lost);
             let count = match self.outcome(&training.key) {
                 Some(Outcome::Done) => &mut summary.done,
                 Some(Outcome::Diverged { .. }) => &mut summary.diverged,
@@ -372,17 +412,15 @@ mod tests {
     fn weights_in_between_are_freed_when_their_child_is_done() {
         let plan = plan();
         let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
-        let freed = |board: &Board<'_>| -> Vec<u32> {
-            board.to_free().into_iter().map(|key| plan.get(key).unwrap().round).collect()
+        let freed = |board: &mut Board<'_>| -> Vec<u32> {
+            board.take_needless().iter().map(|key| plan.get(key).unwrap().round).collect()
         };
         (0..2).for_each(|_| drop(take(&mut board)));
-        assert!(freed(&board).is_empty(), "round 1 has a child to come");
+        assert!(freed(&mut board).is_empty(), "round 1 has a child to come");
         take(&mut board);
-        assert_eq!(freed(&board), [1]);
+        assert_eq!(freed(&mut board), [1]);
         take(&mut board);
-        let mut both = freed(&board);
-        both.sort_unstable();
-        assert_eq!(both, [1, 2], "the last round of the chain stays, and the dense network");
+        assert_eq!(freed(&mut board), [2], "each once; the last round of the chain stays, and the dense network");
     }
 
     #[test]
@@ -391,7 +429,7 @@ mod tests {
         let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
         take(&mut board);
         let Next::Train { training, .. } = board.next() else { panic!("round 1 is ready") };
-        board.fail(&training.key, "a cause".into());
+        board.fail(&training.key, Failure { cause: "a cause".into(), by_audit: false });
         assert!(matches!(board.next(), Next::Over));
         let summary = board.summary(&plan);
         assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (1, 1, 11, 0));
@@ -421,5 +459,38 @@ mod tests {
         asked.sort();
         left.sort();
         assert_eq!(asked, left);
+    }
+
+    #[test]
+    fn who_gets_what_it_asked_for_lets_others_ask() {
+        let plan = plan();
+        let mut board = Board::new(&plan, |_| Ok(None), |_| true).unwrap();
+        (0..4).for_each(|_| drop(take(&mut board)));
+        while let Next::Train { training, .. } = board.next() {
+            board.leave(&training.key);
+        }
+        // The loop ended with an `Ask` that is still open: nobody else may ask until it is answered.
+        assert!(matches!(board.next(), Next::Wait));
+        let asked = board.asking.unwrap();
+        board.began(&asked);
+        assert!(matches!(board.next(), Next::Ask { training, .. } if training.key != asked));
+    }
+
+    #[test]
+    fn a_restore_that_fails_costs_the_weights_and_nothing_else() {
+        let plan = plan();
+        let find = |arm: &str, round| plan.trainings.iter().find(|t| t.arm == arm && t.round == round).unwrap();
+        let open = [find("winning_ticket", 3).key, find("random_mask", 1).key];
+        let stored = |training: &Training| Ok((!open.contains(&training.key)).then(done));
+        let mut board = Board::new(&plan, stored, |key| plan.get(key).unwrap().round == 0).unwrap();
+        let Next::Train { training, restore: true } = board.next() else { panic!("round 1 is run again") };
+        assert_eq!(training.key, find("winning_ticket", 1).key);
+        board.fail(&training.key, Failure { cause: "other bytes".into(), by_audit: false });
+        assert_eq!(take(&mut board), "random_mask 1", "its mask is in the store all the same");
+        assert_eq!(take(&mut board), "Over");
+        let by = find("winning_ticket", 2).key;
+        assert_eq!(board.outcome(&open[0]), Some(Outcome::Blocked { by }), "not a second failure");
+        let summary = board.summary(&plan);
+        assert_eq!((summary.blocked, summary.failed, summary.lost, summary.open), (1, 0, 2, 0));
     }
 }

@@ -16,10 +16,17 @@ pub fn set_aside(plan: &Plan, runs: &Runs, view: &View) -> Result<Option<u32>> {
     let mut keys: Vec<_> = plan.trainings.iter().map(|training| &training.key).collect();
     keys.sort_unstable();
     keys.dedup();
-    let entries: Vec<_> = keys.into_iter().map(|key| (key, runs.entry(key))).filter(|(_, e)| e.0.exists()).collect();
+    let entries: Vec<_> = keys.iter().map(|key| (*key, runs.entry(key))).filter(|(_, e)| e.0.exists()).collect();
     let Some(_alone) = Lock::attempt(&view.running())? else {
-        bail!("--fresh: {} is running this experiment", Lock::holder(&view.running()));
+        bail!("--fresh: another process is running this experiment");
     };
+    for other in runs.known_views().iter().filter(|other| other.0 != view.0) {
+        let shares = |text: &str| keys.iter().any(|key| text.contains(&key.to_string()));
+        let works_with_ours = fs::read_to_string(other.keys()).is_ok_and(|text| shares(&text));
+        if works_with_ours && Lock::attempt(&other.running())?.is_none() {
+            bail!("--fresh: `{}` is running and shares trainings with this experiment", other.0.display());
+        }
+    }
     let mut locks = Vec::new();
     for (key, entry) in &entries {
         match Lock::attempt(&entry.lock())? {

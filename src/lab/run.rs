@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::board::{Board, Next, Summary};
+use super::board::{Board, Failure, Next, Summary};
 use super::store::{Finished, Store};
 use super::view::{Known, View};
 use super::worker::{Done, Task, Worker};
@@ -17,7 +17,7 @@ use crate::base::stop::Stop;
 use crate::config::Experiment;
 use crate::data::Dataset;
 use crate::engine::Trainer;
-use crate::lottery::{Plan, Setting, Training};
+use crate::lottery::{AuditError, Plan, Setting, Training};
 use crate::record::{self, Event, Label, Sink};
 
 /// How often a training that another process has is looked at.
@@ -55,6 +55,7 @@ pub struct Lab<'a> {
 }
 
 /// What a run came to.
+#[derive(Default)]
 pub struct Report {
     /// How many trainings ended how.
     pub summary: Summary,
@@ -62,6 +63,8 @@ pub struct Report {
     pub finished: Vec<Option<Arc<Finished>>>,
     /// What failed, with its cause.
     pub failures: Vec<String>,
+    /// What broke a promise, and which; the audit found it.
+    pub broken: Vec<String>,
     /// What could not begin, with the training it needs.
     pub blocked: Vec<String>,
 }
@@ -85,7 +88,15 @@ impl Lab<'_> {
     /// # Errors
     /// Where the store or the view cannot be written. What goes wrong with a single training is in the report.
     pub fn run(&self, store: &Store) -> Result<Report> {
-        let board = Board::new(self.plan, |training| store.load(training), |key| store.has_last(key))?;
+        let load = |training: &Training| {
+            let finished = store.load(training)?;
+            if finished.is_none() && store.runs.entry(&training.key).done().exists() {
+                let name = label(training);
+                self.sink.tell(&Event::Note(&format!("{name}: what is stored is damaged, and is trained again")));
+            }
+            Ok(finished)
+        };
+        let mut board = Board::new(self.plan, load, |key| store.has_last(key))?;
         let summary = board.summary(self.plan);
         let to_run = board.to_run();
         let workers = self.workers.min(to_run);
@@ -100,8 +111,9 @@ impl Lab<'_> {
             view: &self.view.files.0,
         });
         let pace = Mutex::new(Pace { last: None, broken: None });
+        // What a process that was killed had not yet freed.
+        self.free(&board.take_needless(), store);
         let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
-        free(&shared, store)?;
         if workers > 0 {
             let dataset = (self.dataset)().inspect_err(|_| self.sink.tell(&Event::Over))?;
             let dataset = Arc::new(dataset);
@@ -125,22 +137,28 @@ impl Lab<'_> {
     fn work<'p>(&'p self, n: usize, shared: &Shared<'p>, store: &'p Store, dataset: Arc<Dataset>) {
         let mut worker = Worker::new(self, store, dataset);
         while !self.stop.wanted() {
-            let next = lock(&shared.board).next();
-            match next {
+            let mut board = lock(&shared.board);
+            let (training, restore) = match board.next() {
                 Next::Over => break,
                 Next::Wait => {
-                    let board = lock(&shared.board);
-                    // Woken by an ending; the time limit is for the wish to stop.
+                    // With the board in hand from the question to the wait, so that no change is missed. The limit is
+                    // for the wish to stop.
                     drop(shared.changed.wait_timeout(board, ASK).unwrap_or_else(PoisonError::into_inner));
+                    continue;
                 }
                 Next::Ask { training, restore } => {
+                    drop(board);
                     let path = store.runs.entry(&training.key).lock();
                     self.sink.tell(&Event::Waiting { holder: &Lock::holder(&path) });
                     std::thread::sleep(ASK);
-                    self.take_up(n, training, restore, &mut worker, shared, store);
+                    (training, restore)
                 }
-                Next::Train { training, restore } => self.take_up(n, training, restore, &mut worker, shared, store),
-            }
+                Next::Train { training, restore } => {
+                    drop(board);
+                    (training, restore)
+                }
+            };
+            self.take_up(n, training, restore, &mut worker, shared, store);
             shared.changed.notify_all();
         }
         shared.changed.notify_all();
@@ -157,11 +175,12 @@ impl Lab<'_> {
         store: &'p Store,
     ) {
         let label = label(training);
-        let keep_last = Board::keeps_last(training);
         let iterations = self.experiment.train.iterations;
         let mut trained_here = false;
         let mut began = || {
             trained_here = true;
+            lock(&shared.board).began(&training.key);
+            shared.changed.notify_all();
             self.sink.tell(&Event::Started { worker: n, label: &label, iterations });
         };
         let mut progress = |iteration: u64| {
@@ -169,6 +188,7 @@ impl Lab<'_> {
                 self.sink.tell(&Event::Stepped { worker: n, iteration });
             }
         };
+        let keep_last = Board::keeps_last(training);
         let done =
             worker.attend(&mut Task { training, restore, keep_last, began: &mut began, progress: &mut progress });
         let mut board = lock(&shared.board);
@@ -176,32 +196,51 @@ impl Lab<'_> {
             Ok(Done::Stopped) => return board.put_back(&training.key),
             Ok(Done::Elsewhere) => return board.leave(&training.key),
             Ok(Done::Ended(finished)) => board.end(&training.key, finished),
-            Err(cause) => board.fail(&training.key, format!("{cause:#}")),
+            Err(error) => {
+                let by_audit = error.is::<AuditError>();
+                board.fail(&training.key, Failure { cause: format!("{error:#}"), by_audit });
+            }
         }
+        self.tell_end(trained_here.then_some(n), training, &label, &board);
+        let free = board.take_needless();
         drop(board);
-        self.tell_end(trained_here.then_some(n), training, &label, shared);
-        if let Err(cause) = free(shared, store) {
-            self.sink.tell(&Event::Note(&format!("{cause:#}")));
-        }
+        self.free(&free, store);
         self.write_view(shared, store, false);
     }
 
-    fn tell_end(&self, worker: Option<usize>, training: &Training, label: &Label, shared: &Shared<'_>) {
-        let board = lock(&shared.board);
+    /// Tells of an ending; with the board in hand, so that the counts come in order.
+    fn tell_end(&self, worker: Option<usize>, training: &Training, label: &Label, board: &Board<'_>) {
         let summary = board.summary(self.plan);
         let ended = summary.done + summary.diverged + summary.failed;
-        let (finished, outcome) = (board.finished(&training.key), board.outcome(&training.key));
-        drop(board);
-        let Some(outcome) = outcome else { return };
+        let finished = board.finished(&training.key);
+        let outcome = match (board.failure(&training.key), &finished) {
+            (Some(failure), _) => Outcome::Failed { cause: failure.cause.clone() },
+            (None, Some(finished)) => finished.outcome.clone(),
+            (None, None) => return,
+        };
         let done = finished.as_ref().filter(|finished| finished.outcome == Outcome::Done);
+        let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
         let result = record::Result {
             weights_remaining: training.counts.kept as f64 / self.setting.network.weights_total() as f64,
             last: done.and_then(|finished| finished.curve.last().copied()),
-            seconds: finished.as_ref().and_then(|f| f.timing.as_ref()).filter(|_| worker.is_some()).map(|t| t.seconds),
+            seconds: timing.filter(|_| worker.is_some()).map(|timing| timing.seconds),
             outcome,
         };
         let trainings = self.plan.trainings.len();
         self.sink.tell(&Event::Ended { worker, label, result: &result, ended, trainings });
+    }
+
+    /// Frees final weights that nobody needs any more, unless somebody is at work on their training.
+    fn free(&self, keys: &[Key], store: &Store) {
+        for key in keys {
+            let freed = Lock::attempt(&store.runs.entry(key).lock()).and_then(|lock| match lock {
+                Some(_held) => store.free_last(key),
+                None => Ok(()),
+            });
+            if let Err(cause) = freed {
+                self.sink.tell(&Event::Note(&format!("{cause:#}")));
+            }
+        }
     }
 
     /// Writes the view, unless that was done a moment ago. What other processes have finished is in it too.
@@ -214,38 +253,32 @@ impl Lab<'_> {
         let known = |training: &Training| {
             let board = lock(&shared.board);
             let finished = board.finished(&training.key);
-            let failed = matches!(board.outcome(&training.key), Some(Outcome::Failed { .. }));
+            let failed = board.failure(&training.key).is_some();
             drop(board);
             // What cannot be read is left out of the view; the board says why where it matters.
             let finished = finished.or_else(|| store.load(training).ok().flatten().map(Arc::new));
             finished.map(Known::Finished).or(failed.then_some(Known::Failed))
         };
-        let written = self.view.write(known);
+        let written = if now { self.view.write(known) } else { self.view.write_if_free(known) };
         pace.broken = written.err().map(|cause| format!("{cause:#}"));
         pace.last = Some((Stopwatch::start(), watch.seconds()));
     }
 
     fn report(&self, board: &Board<'_>) -> Report {
         let finished = self.plan.trainings.iter().map(|training| board.finished(&training.key)).collect();
-        let (mut failures, mut blocked) = (Vec::new(), Vec::new());
+        let mut report = Report { summary: board.summary(self.plan), finished, ..Report::default() };
         for training in &self.plan.trainings {
-            match board.outcome(&training.key) {
-                Some(Outcome::Failed { cause }) => failures.push(format!("{}: {cause}", label(training))),
-                Some(Outcome::Blocked { by }) => {
-                    let by = self.plan.get(&by).map_or_else(|| by.to_string(), |training| label(training).to_string());
-                    blocked.push(format!("{} needs {by}", label(training)));
-                }
-                _ => {}
+            if let Some(failure) = board.failure(&training.key) {
+                let all = if failure.by_audit { &mut report.broken } else { &mut report.failures };
+                all.push(format!("{}: {}", label(training), failure.cause));
+            }
+            if let Some(Outcome::Blocked { by }) = board.outcome(&training.key) {
+                let by = self.plan.get(&by).map_or_else(|| by.to_string(), |training| label(training).to_string());
+                report.blocked.push(format!("{} needs {by}", label(training)));
             }
         }
-        Report { summary: board.summary(self.plan), finished, failures, blocked }
+        report
     }
-}
-
-/// Frees final weights that nobody needs any more.
-fn free(shared: &Shared<'_>, store: &Store) -> Result<()> {
-    let keys: Vec<Key> = lock(&shared.board).to_free().into_iter().copied().collect();
-    keys.iter().try_for_each(|key| store.free_last(key))
 }
 
 /// A lock that a panicking thread left is as good as any: what it guards is set in one piece.

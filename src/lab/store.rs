@@ -5,6 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
 
 use crate::base::curve::Curve;
 use crate::base::files;
@@ -19,8 +20,11 @@ use crate::record::{Done, FileSum, Timing, mask_from_bytes, mask_to_bytes, state
 /// The version of an entry's files that this program reads and writes.
 const FORMAT: u32 = Done::FORMAT;
 
-/// The one file of an entry that may be freed.
-const LAST: &str = "final.safetensors";
+/// What every version's `done.json` has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
 
 /// What is known of a finished training.
 #[derive(Clone, Debug)]
@@ -69,25 +73,28 @@ impl Store {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e).with_context(|| format!("could not read `{}`", entry.done().display())),
         };
+        // The number first: of a newer version nothing else can be relied on.
+        if let Ok(Format { format }) = serde_json::from_slice(&bytes) {
+            ensure!(format <= FORMAT, "`{}` was written by a newer version of lth", entry.0.display());
+        }
         let Ok(done) = serde_json::from_slice::<Done>(&bytes) else { return Ok(None) };
-        ensure!(done.format <= FORMAT, "`{}` was written by a newer version of lth", entry.0.display());
-        let whole = |name: &&String| *name == LAST || verified(&entry, &done, name).is_ok();
+        let whole = |name: &&String| *name == Entry::LAST || verified(&entry, &done, name).is_ok();
         if done.content != training.content.value() || !done.files.keys().all(|name| whole(&name)) {
             return Ok(None);
         }
-        let Ok(curve) = serde_json::from_slice(&files::read(&entry.curve())?) else { return Ok(None) };
+        let Ok(curve) = serde_json::from_slice(&files::read(&entry.file(Entry::CURVE))?) else { return Ok(None) };
         let timing = files::read(&entry.timing()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Some(Finished { outcome: done.outcome, curve, weights_kept: done.weights_kept, timing }))
     }
 
     /// Whether the final weights of a done training are there, and whole.
     pub(super) fn has_last(&self, key: &Key) -> bool {
-        self.verified_file(key, LAST).is_ok()
+        self.verified_file(key, Entry::LAST).is_ok()
     }
 
     /// Frees the final weights of a training; `done.json` still knows their sum.
     pub(super) fn free_last(&self, key: &Key) -> Result<()> {
-        files::remove(&self.runs.entry(key).last())
+        files::remove(&self.runs.entry(key).file(Entry::LAST))
     }
 
     /// Writes an entry, `done.json` last.
@@ -96,15 +103,15 @@ impl Store {
         let mut sums = BTreeMap::new();
         let mut write = |name: &str, bytes: &[u8], keep: bool| {
             sums.insert(name.to_owned(), FileSum::of(bytes));
-            if keep { files::write(&entry.0.join(name), bytes) } else { Ok(()) }
+            if keep { files::write(&entry.file(name), bytes) } else { Ok(()) }
         };
-        write("curve.json", &serde_json::to_vec(product.curve)?, true)?;
-        write("mask.safetensors", &mask_to_bytes(product.mask)?, true)?;
+        write(Entry::CURVE, &serde_json::to_vec(product.curve)?, true)?;
+        write(Entry::MASK, &mask_to_bytes(product.mask)?, true)?;
         if let Some(start) = product.start {
-            write("start.safetensors", &state_to_bytes(start)?, true)?;
+            write(Entry::START, &state_to_bytes(start)?, true)?;
         }
         if let Some(last) = product.last {
-            write(LAST, &state_to_bytes(last)?, product.keep_last)?;
+            write(Entry::LAST, &state_to_bytes(last)?, product.keep_last)?;
         }
         files::write(&entry.timing(), &serde_json::to_vec_pretty(&product.timing)?)?;
         let done = Done {
@@ -124,14 +131,14 @@ impl Store {
     /// Where they are not the bytes they were.
     pub(super) fn restore_last(&self, key: &Key, last: &State) -> Result<()> {
         let bytes = state_to_bytes(last)?;
-        let recorded = self.done(key)?.files.get(LAST).cloned();
+        let recorded = self.done(key)?.files.get(Entry::LAST).cloned();
         ensure!(
             recorded == Some(FileSum::of(&bytes)),
             "the training was run again for its final weights, and they are not what they were (SHA-256 {}): another \
              kind of processor or another version",
             FileSum::of(&bytes).sha256
         );
-        Ok(files::write(&self.runs.entry(key).last(), &bytes)?)
+        Ok(files::write(&self.runs.entry(key).file(Entry::LAST), &bytes)?)
     }
 
     fn done(&self, key: &Key) -> Result<Done> {
@@ -146,7 +153,7 @@ impl Store {
 
 /// The bytes of a file of an entry, if they are those its `done.json` tells.
 fn verified(entry: &Entry, done: &Done, name: &str) -> Result<Vec<u8>> {
-    let path = entry.0.join(name);
+    let path = entry.file(name);
     let bytes = files::read(&path)?;
     ensure!(done.files.get(name) == Some(&FileSum::of(&bytes)), "`{}` is damaged", path.display());
     Ok(bytes)
@@ -154,14 +161,14 @@ fn verified(entry: &Entry, done: &Done, name: &str) -> Result<Vec<u8>> {
 
 impl Parents for Store {
     fn mask(&self, key: &Key) -> Result<Mask> {
-        mask_from_bytes(&self.verified_file(key, "mask.safetensors")?)
+        mask_from_bytes(&self.verified_file(key, Entry::MASK)?)
     }
 
     fn last(&self, key: &Key) -> Result<State> {
-        state_from_bytes(&self.verified_file(key, LAST)?)
+        state_from_bytes(&self.verified_file(key, Entry::LAST)?)
     }
 
     fn start(&self, key: &Key) -> Result<State> {
-        state_from_bytes(&self.verified_file(key, "start.safetensors")?)
+        state_from_bytes(&self.verified_file(key, Entry::START)?)
     }
 }

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::store::Finished;
+use crate::base::clock::Stopwatch;
 use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths;
+use crate::base::stop::Stop;
 use crate::lottery::{Plan, Setting, Training};
 use crate::record::{CurveRow, LayerRow, RoundRow, TimingRow, to_csv};
+
+/// Seconds that somebody who wishes to stop waits for another process to write.
+const PATIENCE: f64 = 2.0;
 
 /// Makes rows of trainings and writes them.
 pub struct View<'a> {
@@ -23,6 +28,8 @@ pub struct View<'a> {
     pub plan: &'a Plan,
     /// The files.
     pub files: &'a paths::View,
+    /// A wish to stop.
+    pub stop: &'a Stop,
 }
 
 /// What is known of a training: in the store, or why it is not.
@@ -35,7 +42,22 @@ impl View<'_> {
     /// Writes the CSV files; `known` tells of each training what is known of it. It is asked with the view's lock held,
     /// so that who writes last knows most.
     pub(super) fn write(&self, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
-        let _lock = Lock::wait(&self.files.lock())?;
+        let lock = self.lock()?;
+        self.write_rows(&lock, known)
+    }
+
+    /// The same, unless another process is writing.
+    pub(super) fn write_if_free(&self, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
+        Lock::attempt(&self.files.lock())?.map_or(Ok(()), |lock| self.write_rows(&lock, known))
+    }
+
+    /// Waits for whoever writes; somebody who wishes to stop waits for seconds at most.
+    fn lock(&self) -> Result<Lock> {
+        let watch = Stopwatch::start();
+        Lock::wait(&self.files.lock(), || self.stop.wanted() && watch.seconds() > PATIENCE)
+    }
+
+    fn write_rows(&self, _lock: &Lock, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
         files::sweep(&self.files.0)?;
         let rows = self.plan.trainings.iter().filter_map(|training| Some((training, known(training)?)));
         let (mut rounds, mut curves, mut layers, mut timings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -50,16 +72,16 @@ impl View<'_> {
                 }
             }
         }
-        files::write(&self.files.file("rounds.csv"), &to_csv(&rounds)?)?;
-        files::write(&self.files.file("curves.csv"), &to_csv(&curves)?)?;
-        files::write(&self.files.file("layers.csv"), &to_csv(&layers)?)?;
-        files::write(&self.files.file("timings.csv"), &to_csv(&timings)?)?;
+        files::write(&self.files.file(paths::View::ROUNDS), &to_csv(&rounds)?)?;
+        files::write(&self.files.file(paths::View::CURVES), &to_csv(&curves)?)?;
+        files::write(&self.files.file(paths::View::LAYERS), &to_csv(&layers)?)?;
+        files::write(&self.files.file(paths::View::TIMINGS), &to_csv(&timings)?)?;
         Ok(())
     }
 
     /// Writes other files of the view by name.
     pub fn write_files(&self, all: &[(&str, Vec<u8>)]) -> Result<()> {
-        let _lock = Lock::wait(&self.files.lock())?;
+        let _lock = self.lock()?;
         for (name, bytes) in all {
             files::write(&self.files.file(name), bytes)?;
         }

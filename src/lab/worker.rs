@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result, anyhow};
 use super::run::Lab;
 use super::store::{Finished, Product, Store};
 use crate::base::clock::Stopwatch;
-use crate::base::curve::Curve;
 use crate::base::env;
 use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
@@ -83,10 +82,10 @@ impl<'a> Worker<'a> {
         self.train(task)
     }
 
+    /// Prepares the training and runs it to its end.
     fn train(&mut self, task: &mut Task<'_>) -> Result<Done> {
-        let training = task.training;
-        let (lab, store) = (self.lab, self.store);
-        let context = Context { experiment: lab.experiment, setting: lab.setting, parents: store };
+        let (lab, training) = (self.lab, task.training);
+        let context = Context { experiment: lab.experiment, setting: lab.setting, parents: self.store };
         let (mask, start) = prepare(training, context).context("could not prepare the training")?;
         let trainer = match &mut self.trainer {
             Some(trainer) => trainer,
@@ -98,7 +97,9 @@ impl<'a> Worker<'a> {
         let watch = Stopwatch::start();
         let mut loaded = |loaded: &Snapshot| audit_start(training, context, &mask, loaded);
         let session = Session { train: recipe, order, stop: lab.stop };
-        let (outcome, curve, last) = match session.run(trainer.as_mut(), &start, &mask, &mut loaded, task.progress)? {
+        let end = session.run(trainer.as_mut(), &start, &mask, &mut loaded, task.progress)?;
+        let timing = timing(watch.seconds(), recipe.iterations);
+        let (outcome, curve, last) = match end {
             End::Stopped => return Ok(Done::Stopped),
             End::Diverged(curve, iteration) => (Outcome::Diverged { iteration }, curve, None),
             End::Trained(curve, last) => {
@@ -106,30 +107,30 @@ impl<'a> Worker<'a> {
                 (Outcome::Done, curve, Some(last.weights))
             }
         };
+        let start = (training.start == StartRule::Initial).then_some(&start.weights);
+        let last = last.as_ref();
+        self.keep(
+            task,
+            &Product { outcome, mask: &mask, curve: &curve, start, last, keep_last: task.keep_last, timing },
+        )
+    }
+
+    /// Writes what a training gave, or just the final weights where these were wanted.
+    fn keep(&self, task: &Task<'_>, product: &Product<'_>) -> Result<Done> {
+        let (store, training) = (self.store, task.training);
         if task.restore {
-            let last =
-                last.as_ref().ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
+            let last = product.last.ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
             store.restore_last(&training.key, last)?;
             return Ok(Done::Ended(store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))?));
         }
-        let timing = timing(watch.seconds(), recipe.iterations);
-        let keeps_start = training.start == StartRule::Initial;
-        let product = Product {
-            outcome: outcome.clone(),
-            mask: &mask,
-            curve: &curve,
-            start: keeps_start.then_some(&start.weights),
-            last: last.as_ref(),
-            keep_last: task.keep_last,
-            timing: timing.clone(),
-        };
-        store.save(training, &product)?;
-        Ok(Done::Ended(finished(outcome, curve, mask.counts(), timing)))
+        store.save(training, product)?;
+        Ok(Done::Ended(Finished {
+            outcome: product.outcome.clone(),
+            curve: product.curve.clone(),
+            weights_kept: product.mask.counts(),
+            timing: Some(product.timing.clone()),
+        }))
     }
-}
-
-fn finished(outcome: Outcome, curve: Curve, weights_kept: Vec<u64>, timing: Timing) -> Finished {
-    Finished { outcome, curve, weights_kept, timing: Some(timing) }
 }
 
 fn timing(seconds: f64, iterations: u64) -> Timing {

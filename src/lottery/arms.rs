@@ -36,6 +36,11 @@ fn is_dense(arm: &Arm, arms: &Arms) -> bool {
     }
 }
 
+/// Every reference that leads nowhere, and every repeat without a draw.
+pub fn check_arms(arms: &Arms) -> Vec<Problem> {
+    in_order(arms).err().unwrap_or_default()
+}
+
 /// The arms so that each stands behind the one it refers to, else in the order of the file.
 ///
 /// # Errors

@@ -7,8 +7,17 @@ use super::training::{MaskRule, StartRule, Training};
 use crate::base::mask::Mask;
 use crate::base::state::{Snapshot, State};
 
-/// What every broken promise is told with.
-pub const AUDIT: &str = "audit:";
+/// A promise about masks and weights that was broken.
+#[derive(Debug, thiserror::Error)]
+#[error("audit: {0}")]
+pub struct AuditError(String);
+
+/// Fails with an [`AuditError`] where the promise does not hold.
+macro_rules! promise {
+    ($holds:expr, $($what:tt)+) => {
+        ensure!($holds, AuditError(format!($($what)+)))
+    };
+}
 
 /// Checks a training against its rules before its first step: counts, zeros, and where its mask and the weights that
 /// the trainer has `loaded` come from. θ₀ is drawn anew for it, rather than read from where `prepare` read it.
@@ -17,38 +26,30 @@ pub const AUDIT: &str = "audit:";
 /// The promise that was broken.
 pub fn audit_start(training: &Training, context: Context<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
     let Context { experiment, setting, parents } = context;
-    ensure!(
-        mask.kept() == training.counts.kept,
-        "{AUDIT} {} weights kept, {} planned",
-        mask.kept(),
-        training.counts.kept
-    );
+    promise!(mask.kept() == training.counts.kept, "{} weights kept, {} planned", mask.kept(), training.counts.kept);
     if let Some(layers) = &training.counts.layers {
-        ensure!(mask.counts() == *layers, "{AUDIT} layers keep {:?}, planned {layers:?}", mask.counts());
+        promise!(mask.counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.counts());
     }
     match &training.mask {
-        MaskRule::Dense => ensure!(mask.kept() == mask.total(), "{AUDIT} a dense mask that prunes"),
+        MaskRule::Dense => promise!(mask.kept() == mask.total(), "a dense mask that prunes"),
         MaskRule::Prune { parent } => {
-            ensure!(mask.is_within(&parents.mask(parent)?), "{AUDIT} a mask that is not within its parent's");
+            promise!(mask.is_within(&parents.mask(parent)?), "a mask that is not within its parent's");
         }
-        MaskRule::Of { parent } => ensure!(*mask == parents.mask(parent)?, "{AUDIT} a mask other than the one named"),
+        MaskRule::Of { parent } => promise!(*mask == parents.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
-            ensure!(
-                mask.counts() == parents.mask(like)?.counts(),
-                "{AUDIT} a random mask with other counts in a layer"
-            );
+            promise!(mask.counts() == parents.mask(like)?.counts(), "a random mask with other counts in a layer");
         }
     }
-    ensure!(mask.holds_in(&loaded.weights), "{AUDIT} a pruned weight is not 0 at the start");
-    ensure!(loaded.moments.is_empty() && loaded.optimizer_steps == 0, "{AUDIT} moments that are not fresh");
+    promise!(mask.holds_in(&loaded.weights), "a pruned weight is not 0 at the start");
+    promise!(loaded.moments.is_empty() && loaded.optimizer_steps == 0, "moments that are not fresh");
     let mut theta = initial(training.replicate, experiment, setting);
     mask.apply(&mut theta);
     match &training.start {
         StartRule::Initial | StartRule::Rewind { .. } => {
-            ensure!(same_bits(&theta, &loaded.weights), "{AUDIT} a survivor is not at its rewind point");
+            promise!(same_bits(&theta, &loaded.weights), "a survivor is not at its rewind point");
         }
         StartRule::Reinit => {
-            ensure!(is_fresh(&loaded.weights, &theta, mask), "{AUDIT} a fresh draw with weights of the first one");
+            promise!(is_fresh(&loaded.weights, &theta, mask), "a fresh draw with weights of the first one");
         }
     }
     Ok(())
@@ -59,8 +60,8 @@ pub fn audit_start(training: &Training, context: Context<'_>, mask: &Mask, loade
 /// # Errors
 /// The promise that was broken.
 pub fn audit_end(mask: &Mask, last: &Snapshot) -> Result<()> {
-    ensure!(mask.holds_in(&last.weights), "{AUDIT} a pruned weight is not 0 at the end");
-    ensure!(last.moments.iter().all(|moment| mask.holds_in(moment)), "{AUDIT} a moment of a pruned weight is not 0");
+    promise!(mask.holds_in(&last.weights), "a pruned weight is not 0 at the end");
+    promise!(last.moments.iter().all(|moment| mask.holds_in(moment)), "a moment of a pruned weight is not 0");
     Ok(())
 }
 

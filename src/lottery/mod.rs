@@ -8,7 +8,8 @@ mod prepare;
 mod setting;
 mod training;
 
-pub use audit::{AUDIT, audit_end, audit_start};
+pub use arms::check_arms;
+pub use audit::{AuditError, audit_end, audit_start};
 pub use plan::{DENSE, Plan};
 pub use prepare::{Context, Parents, all_ones, prepare};
 pub use setting::Setting;

@@ -70,7 +70,9 @@ pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usi
             let seconds = result.seconds.map_or_else(String::new, |s| format!(" ({s:.1} s)"));
             format!("{test}{seconds}")
         }
-        Outcome::Diverged { iteration } => format!("diverged: no finite loss at iteration {}", count(*iteration)),
+        Outcome::Diverged { iteration } => {
+            format!("diverged: its loss or a weight is no finite number at iteration {}", count(*iteration))
+        }
         Outcome::Failed { cause } => format!("failed: {cause}"),
         Outcome::Blocked { by } => format!("blocked by {}", by.short()),
     };

@@ -37,6 +37,9 @@ fn mistakes_in_a_set() {
         complaint(&["arms.more={mask=\"dense\",weights=\"rewind\"}"]),
         complaint(&["prune.exclude=[\"linear\",\"output\"]"]),
         complaint(&["train.eps=inf"]),
+        complaint(&["train=5"]),
+        complaint(&["train.lr=-1", "train.batchsize=3", "replicates=0"]),
+        complaint(&["prune.rate.layers.nope=0.5", "arms.random_mask.mask={of=\"nobody\"}"]),
         complaint(&["network.architecture={mlp={hidden=[4000000000]}}", "replicates=4000000000"]),
         complaint(&["network.architecture={mlp={hidden=[1000000,1000000]}}"]),
     ];

@@ -122,8 +122,8 @@ fn run(folder: &std::path::Path, mishap: Mishap, at: u64) -> (Report, Vec<String
     let plan = Plan::draw(&experiment, &setting).unwrap();
     let runs = Runs(folder.to_owned());
     let files = runs.view(&experiment.name, &plan.id());
-    let view = View { experiment: "fake", iterations: 3, setting: &setting, plan: &plan, files: &files };
     let (sink, stop) = (Ends::default(), Stop::default());
+    let view = View { experiment: "fake", iterations: 3, setting: &setting, plan: &plan, files: &files, stop: &stop };
     let build = |_: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
         Ok(Box::new(Fake { state: Snapshot::default(), mishap, at, kept: 0 }))
     };
@@ -177,5 +177,5 @@ fn the_audit_catches_a_trainer_that_revives_weights() {
     let folder = tempfile::tempdir().unwrap();
     let (report, _) = run(folder.path(), Mishap::Revive, DENSE);
     assert_eq!((report.summary.failed, report.summary.done), (1, 2), "the dense networks have nothing to revive");
-    assert!(report.failures[0].contains("audit: a pruned weight is not 0 at the end"), "{:?}", report.failures);
+    assert!(report.broken[0].contains("audit: a pruned weight is not 0 at the end"), "{:?}", report.broken);
 }

@@ -121,6 +121,8 @@ fn weights_that_do_not_come_back_the_same_are_refused() {
     let output = run(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("not what they were"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 trainings could not be run again"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no result: 1 blocked"), "round 2 waits for it: {}", stderr(&output));
 }
 
 #[test]
@@ -163,6 +165,8 @@ fn an_entry_of_a_newer_version_is_not_touched() {
     let entry = fs::read_dir(alone.path().join("store")).unwrap().next().unwrap().unwrap().path();
     let mut page: serde_json::Value = serde_json::from_slice(&fs::read(entry.join("done.json")).unwrap()).unwrap();
     page["format"] = 99.into();
+    page["kept"] = page["weights_kept"].take();
+    page.as_object_mut().unwrap().remove("weights_kept");
     lth::base::files::write(&entry.join("done.json"), page.to_string().as_bytes()).unwrap();
     let output = run(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(output.status.code(), Some(1));

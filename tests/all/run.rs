@@ -170,19 +170,50 @@ fn many_processes_on_a_finished_run() {
 #[test]
 fn fresh_beside_other_runs_harms_nobody() {
     let folder = tempfile::tempdir().unwrap();
+    let start = |fresh: bool| {
+        let mut command = run_command(SMOKE, folder.path(), &[]);
+        command.args(fresh.then_some("--fresh")).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
     for _ in 0..3 {
-        let start = |fresh: bool| {
-            let mut command = run_command(SMOKE, folder.path(), &[]);
-            command.args(fresh.then_some("--fresh")).stdout(Stdio::null()).stderr(Stdio::piped());
-            command.spawn().unwrap()
-        };
-        let all = [start(false), start(true), start(false)];
-        for child in all {
+        for child in [start(false), start(true), start(false)] {
             let output = child.wait_with_output().unwrap();
             let refused = stderr(&output).contains("is running this experiment");
             assert!(output.status.success() || refused, "{}", stderr(&output));
         }
     }
+    assert!(start(true).wait().unwrap().success(), "alone it is served");
+    let alone = tempfile::tempdir().unwrap();
+    run_well(SMOKE, alone.path(), &[]);
+    let now = views(folder.path()).into_iter().find(|view| !view.to_string_lossy().contains(".old-")).unwrap();
+    assert_same(&promised(&now), &promised(&view(alone.path())));
+}
+
+#[test]
+fn fresh_does_not_take_what_another_experiment_is_working_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = ["train.iterations=400", "rounds=5"];
+    let first = run_command(SMOKE, folder.path(), &long).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while !std::fs::read_dir(folder.path().join("store")).is_ok_and(|mut store| store.next().is_some()) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sets = ["train.iterations=400", "rounds=2", "name=other"];
+    let second = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
+    assert_eq!(second.status.code(), Some(1), "{}", stderr(&second));
+    assert!(stderr(&second).contains("is running and shares trainings"), "{}", stderr(&second));
+    let first = first.wait_with_output().unwrap();
+    assert!(first.status.success(), "{}", stderr(&first));
+}
+
+#[test]
+fn lines_count_from_one_to_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_well(SMOKE, folder.path(), &["run.workers=8"]);
+    let counts: Vec<usize> = stderr(&output)
+        .lines()
+        .filter_map(|line| line.strip_prefix('[')?.split('/').next()?.trim().parse().ok())
+        .collect();
+    assert_eq!(counts, (1..=SMOKE_TRAININGS).collect::<Vec<_>>());
 }
 
 #[test]

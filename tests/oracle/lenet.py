@@ -3,7 +3,8 @@
     python3 tests/oracle/lenet.py > tests/oracle/lenet.json      (torch 2.11.0, numpy; CPU; about a minute)
 
 Data, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/contract.rs. For
-Adam and for SGD with momentum and weight decay, dense and with a tenth of the weights: after every step one projection
+Adam and for SGD with momentum and weight decay, dense and with a tenth of the weights, and for a few steps of their
+variants: after every step one projection
 of all weights and of each moment on random signs; after some steps also norms and single values by tensor.
 """
 import json
@@ -75,7 +76,7 @@ def details(tensors):
     return [{"norm": t.detach().norm().item(), "picks": picks(t.detach())} for t in tensors]
 
 
-def run(masked, optimizer):
+def run(masked, optimizer, steps=STEPS):
     p, masks = network(masked)
     for t in p.values():
         t.requires_grad_()
@@ -83,7 +84,7 @@ def run(masked, optimizer):
     names = {"exp_avg": 0, "exp_avg_sq": 1, "momentum_buffer": 0}
     S = signs(sum(t.numel() for t in p.values()))
     projections, detailed = [], {}
-    for step in range(STEPS):
+    for step in range(steps):
         i = (step * BATCH + np.arange(BATCH)) % IMAGES
         opt.zero_grad()
         F.cross_entropy(logits(p, X[i]), Y[i]).backward()
@@ -110,10 +111,14 @@ def run(masked, optimizer):
 
 adam = lambda ps: torch.optim.Adam(ps, lr=1.2e-3)
 sgd = lambda ps: torch.optim.SGD(ps, lr=0.05, momentum=0.9, weight_decay=1e-3)
+nesterov = lambda ps: torch.optim.SGD(ps, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3)
+adam_decay = lambda ps: torch.optim.Adam(ps, lr=1.2e-3, weight_decay=1e-2)
 out = {
     "torch": torch.__version__.split("+")[0],
     "adam": {"dense": run(False, adam), "tenth": run(True, adam)},
     "sgd": {"dense": run(False, sgd), "tenth": run(True, sgd)},
+    "nesterov": {"tenth": run(True, nesterov, 60)},
+    "adam_decay": {"tenth": run(True, adam_decay, 60)},
 }
 json.dump(out, sys.stdout, indent=0, separators=(",", ":"))
 print()
