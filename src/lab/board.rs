@@ -219,10 +219,16 @@ impl<'a> Board<'a> {
 
     fn set(&mut self, key: &Key, state: State) {
         self.began(key);
+        let ended_badly = match &state {
+            State::Ended(finished) => finished.outcome != Outcome::Done,
+            other => matches!(other, State::Failed(..)),
+        };
         if let Some(node) = self.nodes.get_mut(key) {
             node.state = state;
         }
-        self.block();
+        if ended_badly {
+            self.block();
+        }
     }
 
     /// Blocks what needs a training that did not end well, or final weights that cannot be had.

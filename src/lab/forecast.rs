@@ -25,7 +25,7 @@ pub struct Forecast {
     pub stored: usize,
     /// Optimizer steps to be taken.
     pub iterations_to_go: u64,
-    /// Multiply-adds of these steps and their evaluations, as [`macs_of_training`] counts them.
+    /// Multiply-adds of these steps and their evaluations, forward three times for an image trained on, once for one evaluated.
     pub macs_to_go: u64,
     /// What the whole plan leaves in the store, by `run.keep`; curves are estimated at 400 bytes an evaluation.
     pub disk_bytes: u64,
