@@ -10,7 +10,7 @@ use crate::base::env;
 use crate::record::{Event, Sink};
 
 /// More bars than this would not fit a small terminal; the total shows the rest.
-const MOST_BARS: usize = 12;
+const MOST_BARS: usize = 20;
 
 /// What the bar of all trainings says while it is not waiting for somebody.
 const ALL: &str = "all";

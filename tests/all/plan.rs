@@ -75,3 +75,13 @@ fn check_tells_every_value_and_its_origin() {
     let wrong = lth().args(["check", SMOKE, "--set", "train.lr=0"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
 }
+
+#[test]
+fn the_example_of_the_readme_is_an_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let config = config(folder.path(), example);
+    let plan = json(&["plan", &config, "--json"], folder.path());
+    assert_eq!(plan["trainings"].as_u64(), Some(3 * (1 + 10 + 30 + 10 + 1)));
+}
