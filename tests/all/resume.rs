@@ -26,7 +26,7 @@ fn alone() -> (tempfile::TempDir, Output) {
 #[test]
 fn killed_twenty_times_it_ends_with_the_same_bytes() {
     use std::os::unix::process::ExitStatusExt;
-    const LONG: [&str; 2] = ["replicates=6", "train.iterations=600"];
+    const LONG: [&str; 2] = ["replicates=8", "train.iterations=600"];
     let alone = tempfile::tempdir().unwrap();
     let seconds = |runs: &std::path::Path| {
         let watch = std::time::Instant::now();
@@ -41,7 +41,7 @@ fn killed_twenty_times_it_ends_with_the_same_bytes() {
     for _ in 0..20 {
         let mut command = run_command(SMOKE, folder.path(), &LONG);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let moment = nothing / 2 + moments.below((whole - nothing) / 12);
+        let moment = nothing * 3 / 4 + moments.below((whole - nothing) / 12);
         std::thread::sleep(Duration::from_millis(moment));
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));
