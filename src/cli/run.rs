@@ -37,8 +37,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         ui::say(&format!("what was there is now in {} and {}", runs.old_store(n).display(), files.old(n).display()));
     }
     // Held to the end, so that nobody sets aside what this run works on.
-    let keys: Vec<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
-    files::write(&files.keys(), (keys.join("\n") + "\n").as_bytes())?;
+    if !files.keys().exists() {
+        let keys: Vec<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
+        files::write(&files.keys(), (keys.join("\n") + "\n").as_bytes())?;
+    }
     let _running = Lock::shared(&files.running())?;
     let view = View {
         experiment: &experiment.name,

@@ -66,7 +66,6 @@ struct Node<'a> {
     state: State,
     /// Children that prune by its final weights.
     children: Vec<&'a Key>,
-    ends_chain: bool,
     /// Whether its final weights have been freed.
     freed: bool,
 }
@@ -115,11 +114,10 @@ impl<'a> Board<'a> {
                 continue;
             }
             let state = stored(training)?.map_or(State::Open, |finished| State::Ended(Arc::new(finished)));
-            nodes.insert(&training.key, Node { training, state, children: Vec::new(), ends_chain: true, freed: false });
+            nodes.insert(&training.key, Node { training, state, children: Vec::new(), freed: false });
             keys.push(&training.key);
             if let Some(parent) = training.prunes().and_then(|parent| nodes.get_mut(parent)) {
                 parent.children.push(&training.key);
-                parent.ends_chain = false;
             }
         }
         let mut board = Self { order: by_chain(&keys, &nodes), nodes, asking: None, asked: 0 };
@@ -151,11 +149,8 @@ impl<'a> Board<'a> {
             let node = &self.nodes[key];
             matches!(node.state, State::Open | State::Restore(_)) && self.is_ready(node.training)
         });
-        if let Some(node) = ready.and_then(|key| self.nodes.get_mut(key)) {
-            let known = node.state.finished();
-            let restore = known.is_some();
-            node.state = State::Taken(known);
-            return Next::Train { training: node.training, restore };
+        if let Some((training, restore)) = ready.and_then(|key| self.give_out(key)) {
+            return Next::Train { training, restore };
         }
         if self.asking.is_none()
             && let Some(next) = self.ask()
@@ -173,11 +168,17 @@ impl<'a> Board<'a> {
         let key = *elsewhere.get(self.asked % elsewhere.len().max(1))?;
         self.asked += 1;
         self.asking = Some(*key);
+        let (training, restore) = self.give_out(key)?;
+        Some(Next::Ask { training, restore })
+    }
+
+    /// Marks a training as taken; tells whether it is in the store and only its final weights are wanted.
+    fn give_out(&mut self, key: &Key) -> Option<(&'a Training, bool)> {
         let node = self.nodes.get_mut(key)?;
         let known = node.state.finished();
         let restore = known.is_some();
         node.state = State::Taken(known);
-        Some(Next::Ask { training: node.training, restore })
+        Some((node.training, restore))
     }
 
     /// A training needs the entries it refers to, and of the one it prunes the final weights too.
@@ -287,7 +288,7 @@ impl<'a> Board<'a> {
     pub(super) fn take_needless(&mut self) -> Vec<Key> {
         let ended = |key: &&Key| matches!(self.nodes[*key].state, State::Ended(_));
         let needless = |node: &&Node<'_>| {
-            let between = node.training.mask != MaskRule::Dense && !node.ends_chain && !node.freed;
+            let between = node.training.mask != MaskRule::Dense && !node.children.is_empty() && !node.freed;
             between && matches!(node.state, State::Ended(_)) && node.children.iter().all(ended)
         };
         let keys: Vec<Key> = self.nodes.values().filter(needless).map(|node| node.training.key).collect();

@@ -87,9 +87,10 @@ impl Forecast {
         let board = Board::new(plan, |training| store.load(training), |key| store.has_last(key))?;
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
-        let all: Vec<u64> = setting.network.weights().iter().map(|weight| weight.parameter.len() as u64).collect();
-        let forward = setting.network.macs(&all);
-        let each = macs_of_training(forward, train.iterations * u64::from(train.batch_size), evaluations * images);
+        let forward = setting.network.macs(&setting.network.sizes());
+        let trained = train.iterations.saturating_mul(u64::from(train.batch_size));
+        let each = macs_of_training(forward, trained, evaluations.saturating_mul(images));
+        let host = env::host();
         let mut unique: BTreeMap<&Key, &Training> = BTreeMap::new();
         let parents: BTreeSet<&Key> = plan.trainings.iter().filter_map(Training::prunes).collect();
         let (mut disk_bytes, mut seconds) = (0, Vec::new());
@@ -97,7 +98,7 @@ impl Forecast {
             if unique.insert(&training.key, training).is_none() {
                 disk_bytes += disk(training, !parents.contains(&training.key), setting, evaluations);
                 let timing = board.finished(&training.key).and_then(|finished| finished.timing.clone());
-                seconds.extend(timing.filter(|timing| timing.host == env::host()).map(|timing| timing.seconds));
+                seconds.extend(timing.filter(|timing| timing.host == host).map(|timing| timing.seconds));
             }
         }
         let to_run = board.to_run() as u64;

@@ -1,5 +1,6 @@
 //! `--fresh`: sets a plan's entries and its view aside. Nothing is deleted.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
@@ -21,8 +22,9 @@ pub fn set_aside(plan: &Plan, runs: &Runs, view: &View) -> Result<Option<u32>> {
         bail!("--fresh: another process is running this experiment");
     };
     for other in runs.known_views().iter().filter(|other| other.0 != view.0) {
-        let shares = |text: &str| keys.iter().any(|key| text.contains(&key.to_string()));
-        let works_with_ours = fs::read_to_string(other.keys()).is_ok_and(|text| shares(&text));
+        let theirs = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
+        let shares = |theirs: &BTreeSet<String>| keys.iter().any(|key| theirs.contains(&key.to_string()));
+        let works_with_ours = fs::read_to_string(other.keys()).is_ok_and(|text| shares(&theirs(&text)));
         if works_with_ours && Lock::attempt(&other.running())?.is_none() {
             bail!("--fresh: `{}` is running and shares trainings with this experiment", other.0.display());
         }

@@ -13,6 +13,7 @@ use crate::base::clock::Stopwatch;
 use crate::base::files::Lock;
 use crate::base::key::Key;
 use crate::base::outcome::Outcome;
+use crate::base::paths::Entry;
 use crate::base::stop::Stop;
 use crate::config::Experiment;
 use crate::data::Dataset;
@@ -232,8 +233,13 @@ impl Lab<'_> {
 
     /// Frees final weights that nobody needs any more, unless somebody is at work on their training.
     fn free(&self, keys: &[Key], store: &Store) {
+        // Of a run that is taken up again most are freed already: these cost a look, and no lock.
         for key in keys {
-            let freed = Lock::attempt(&store.runs.entry(key).lock()).and_then(|lock| match lock {
+            let entry = store.runs.entry(key);
+            if !entry.file(Entry::LAST).exists() {
+                continue;
+            }
+            let freed = Lock::attempt(&entry.lock()).and_then(|lock| match lock {
                 Some(_held) => store.free_last(key),
                 None => Ok(()),
             });

@@ -90,7 +90,6 @@ impl View<'_> {
 
     fn round_row(&self, training: &Training, finished: Option<&Finished>) -> RoundRow {
         let network = &self.setting.network;
-        let all: Vec<u64> = network.weights().iter().map(|weight| weight.parameter.len() as u64).collect();
         let total = network.weights_total();
         let kept = finished.map_or(training.counts.kept, |finished| finished.weights_kept.iter().sum());
         let remaining = kept as f64 / total as f64;
@@ -117,7 +116,7 @@ impl View<'_> {
             final_validation_accuracy: last.map(|point| point.validation.accuracy),
             final_test_accuracy: last.map(|point| point.test.accuracy),
             final_validation_loss: last.map(|point| point.validation.loss),
-            macs: network.macs(&all),
+            macs: network.macs(&network.sizes()),
             macs_remaining: finished
                 .map(|finished| finished.weights_kept.as_slice())
                 .or(training.counts.layers.as_deref())

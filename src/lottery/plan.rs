@@ -100,7 +100,7 @@ struct Sketch {
 
 impl Sketch {
     fn new(experiment: &Experiment, setting: &Setting) -> Self {
-        let all: Vec<u64> = setting.network.weights().iter().map(|w| w.parameter.len() as u64).collect();
+        let all: Vec<u64> = setting.network.sizes();
         let mut counts = vec![Counts { kept: all.iter().sum(), layers: Some(all.clone()) }];
         for round in 0..experiment.rounds as usize {
             counts.push(setting.pruning.next(&counts[round], &all));

@@ -111,9 +111,14 @@ impl Network {
         self.weights().into_iter().flat_map(with_bias).collect()
     }
 
+    /// The number of weights of each conv and linear layer.
+    pub fn sizes(&self) -> Vec<u64> {
+        self.weights().iter().map(|weight| weight.parameter.len() as u64).collect()
+    }
+
     /// The number of conv and linear weights.
     pub fn weights_total(&self) -> u64 {
-        self.weights().iter().map(|weight| weight.parameter.len() as u64).sum()
+        self.sizes().iter().sum()
     }
 
     /// Multiply-adds for one image where each layer keeps so many weights; biases are not counted.
