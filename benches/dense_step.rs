@@ -42,7 +42,7 @@ struct Step {
 impl Step {
     /// After so many rounds of the paper's pruning by initial magnitude: which weights, does not matter for the time.
     fn new(dataset: &Arc<Dataset>, rounds: u32) -> Self {
-        let network = build(&Architecture::Lenet300100, [1, 28, 28], 10);
+        let network = build(&Architecture::Lenet300100.into(), [1, 28, 28], 10).expect("the paper's network");
         let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
         let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
         let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));

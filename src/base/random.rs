@@ -21,6 +21,8 @@ pub enum Purpose {
     Reinit,
     /// A mask drawn at random.
     Mask,
+    /// What is drawn for single values at each step: dropout.
+    Elementwise,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Order => "order",
             Self::Reinit => "reinit",
             Self::Mask => "mask",
+            Self::Elementwise => "elementwise",
         }
     }
 }
@@ -66,6 +69,23 @@ impl Stream {
             hash.update(word.to_le_bytes());
         }
         Generator { chacha: ChaCha8Rng::from_seed(hash.finalize().into()), spare: None }
+    }
+
+    /// The numbers of this stream by counter.
+    pub fn elementwise(&self) -> Elementwise {
+        Elementwise(self.generator(0).chacha.next_u64())
+    }
+}
+
+/// Numbers reached by counters instead of one after the other, so that a device can make them all at once, and any
+/// engine makes the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elementwise(u64);
+
+impl Elementwise {
+    /// The key of one `place` in the network at one iteration; its number for an element is `mix(key, element)`.
+    pub fn key(self, iteration: u64, place: u64) -> u64 {
+        mix(mix(self.0, iteration), place)
     }
 }
 
@@ -129,11 +149,13 @@ pub struct SplitMix(u64);
 
 impl SplitMix {
     /// The generator that starts at `key`.
+    #[inline(always)]
     pub fn new(key: u64) -> Self {
         Self(key)
     }
 
     /// The next 64 bits.
+    #[inline(always)]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -154,6 +176,7 @@ impl SplitMix {
 }
 
 /// Mixes two words into one: an elementwise stream's value at a counter.
+#[inline(always)]
 pub fn mix(a: u64, b: u64) -> u64 {
     SplitMix::new(a ^ b.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next_u64()
 }
@@ -188,6 +211,12 @@ mod tests {
         let mut g = stream(Purpose::Init).generator(0);
         let drawn = (g.below(1000), g.unit(), g.normal(), g.permutation(5));
         assert_eq!(format!("{drawn:?}"), "(694, 0.23461918765016143, 1.3456329407909455, [2, 1, 0, 4, 3])");
+        let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+        assert_eq!(
+            (elementwise.0, elementwise.key(3, 2)),
+            (15_168_379_077_323_005_823, 2_334_214_954_204_016_947),
+            "tests/oracle/lenet.py starts from it"
+        );
         assert_eq!(SplitMix::new(0).next_u64(), 0xE220_A839_7B1D_CDAF, "the published first value for seed 0");
     }
 

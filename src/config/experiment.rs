@@ -100,8 +100,12 @@ pub enum Normalize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
-    /// The architecture.
-    pub architecture: Architecture,
+    /// The architecture by name; `layers` may stand in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Architecture>,
+    /// The network layer by layer, from the image to one output per class; in place of `architecture`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<LayerSpec>>,
     /// How initial weights are drawn; biases start at 0.
     #[serde(default)]
     pub init: Init,
@@ -121,6 +125,26 @@ pub enum Architecture {
     Mlp {
         /// Units of each hidden layer.
         hidden: Vec<u32>,
+    },
+}
+
+/// A layer of a network that is given layer by layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LayerSpec {
+    /// An image as one row of numbers; the first linear layer does so by itself.
+    Flatten,
+    /// Every output from every input, with a bias; the last one is the layer `output`.
+    Linear {
+        /// Outputs; those of the last are the classes.
+        out: u32,
+    },
+    /// max(x, 0).
+    Relu,
+    /// In training, sets values to 0 at random and scales the others by 1 / (1 − `rate`).
+    Dropout {
+        /// The share that is set to 0.
+        rate: f64,
     },
 }
 

@@ -10,8 +10,8 @@ mod rules;
 
 pub use document::{Document, Origin};
 pub use experiment::{
-    Architecture, Arm, Arms, Criterion, Data, DatasetName, Device, Dtype, Engine, Experiment, Init, Keep, MaskFrom,
-    Network, Normalize, Optimizer, Prune, Rate, Run, Scope, Train, WeightsFrom, Workers,
+    Architecture, Arm, Arms, Criterion, Data, DatasetName, Device, Dtype, Engine, Experiment, Init, Keep, LayerSpec,
+    MaskFrom, Network, Normalize, Optimizer, Prune, Rate, Run, Scope, Train, WeightsFrom, Workers,
 };
 pub use problem::{Problem, Report};
 pub use read::read;

@@ -13,9 +13,15 @@ use super::problem::{Problem, Report, nearest};
 pub fn read(document: &Document) -> Result<Experiment, Report> {
     let Mended { experiment, mut problems, taken } = deserialize(document.root.clone());
     if let Some(experiment) = experiment {
-        // What was filled in or taken out is no value of the user's, and so none to complain about.
-        let is_own = |problem: &Problem| !taken.iter().any(|key| is_within(&problem.key, key));
-        problems.extend(experiment.problems().into_iter().filter(is_own));
+        // What was filled in or taken out is no value of the user's, and so none to complain about; but what is missing
+        // from a table that was filled in is.
+        let is_told = |problem: &Problem| {
+            let missing = problem.message.ends_with(MISSING);
+            taken.iter().any(|key| *key == problem.key || !missing && is_within(&problem.key, key))
+        };
+        let own = experiment.problems().into_iter().filter(|problem| !is_told(problem));
+        let own: Vec<Problem> = own.filter(|problem| !is_misspelt(&problem.key, &problems)).collect();
+        problems.extend(own);
         if problems.is_empty() {
             return Ok(experiment.resolved());
         }
@@ -59,11 +65,7 @@ fn deserialize(mut root: Value) -> Mended {
             take(&mut root, &key)
         };
         // What was taken out, or is there under a wrong name, is missed through no other fault of the user's.
-        let misspelt = |old: &Problem| {
-            let meant = format!("did you mean `{}`", leaf(&key));
-            old.at_key && parent(&old.key) == parent(&key) && old.hint.as_deref().is_some_and(|h| h.starts_with(&meant))
-        };
-        if !is_told && !problems.iter().any(misspelt) {
+        if !is_told && !is_misspelt(&key, &problems) {
             problems.push(problem);
         }
         if !mended {
@@ -73,6 +75,13 @@ fn deserialize(mut root: Value) -> Mended {
     }
 }
 
+/// Whether a key is missed because it is there under a name that one of the problems asks about.
+fn is_misspelt(key: &str, problems: &[Problem]) -> bool {
+    let meant = format!("did you mean `{}`", leaf(key));
+    let is_it = |old: &Problem| old.hint.as_deref().is_some_and(|hint| hint.starts_with(&meant));
+    problems.iter().any(|old| old.at_key && parent(&old.key) == parent(key) && is_it(old))
+}
+
 /// How a message about a missing key ends.
 const MISSING: &str = "is missing";
 
@@ -80,10 +89,9 @@ const MISSING: &str = "is missing";
 fn placeholder(key: &str) -> Option<Value> {
     Some(match leaf(key) {
         "name" => json!("placeholder"),
-        "rounds" | "iterations" | "batch_size" | "lr" => json!(1),
+        "rounds" | "iterations" | "batch_size" | "lr" | "out" | "rate" => json!(1),
         "data" | "network" | "train" => json!({}),
         "dataset" => json!("strokes"),
-        "architecture" => json!("lenet_300_100"),
         "hidden" => json!([1]),
         "optimizer" => json!("adam"),
         "mask" => json!("iterative"),
@@ -94,7 +102,7 @@ fn placeholder(key: &str) -> Option<Value> {
 
 /// Puts a value at `path`; false where the table around it is not there.
 fn put(root: &mut Value, path: &str, value: Value) -> bool {
-    let pointer = format!("/{}", parent(path).replace('.', "/"));
+    let pointer = format!("/{}", parent(path).replace(['.', '['], "/").replace(']', ""));
     let table = if pointer == "/" { Some(root) } else { root.pointer_mut(&pointer) };
     match table {
         Some(Value::Object(map)) => map.insert(leaf(path).to_owned(), value).is_none(),
@@ -112,8 +120,20 @@ fn leaf(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, leaf)| leaf)
 }
 
-/// Removes the value at `path` (`a.b[0].c`); false where there is none.
+/// Something to read on with in place of a member of the list `name` that is wrong: its neighbours keep their numbers.
+fn neutral(name: &str) -> Option<Value> {
+    Some(match name {
+        "layers" => json!("relu"),
+        "exclude" => json!(""),
+        "hidden" => json!(1),
+        "betas" => json!(0),
+        _ => return None,
+    })
+}
+
+/// Removes the value at `path` (`a.b[0].c`), or puts something neutral into a list there; false where there is none.
 fn take(root: &mut Value, path: &str) -> bool {
+    let list_name = leaf(path).split('[').next().unwrap_or_default();
     let path = path.replace('[', ".").replace(']', "");
     let mut parts: Vec<&str> = path.split('.').collect();
     let last = parts.pop().unwrap_or_default();
@@ -129,7 +149,13 @@ fn take(root: &mut Value, path: &str) -> bool {
     }
     match here {
         Value::Object(map) => map.shift_remove(last).is_some(),
-        Value::Array(list) => last.parse::<usize>().is_ok_and(|i| i < list.len() && !list.remove(i).is_null()),
+        Value::Array(list) => match (last.parse::<usize>().ok().and_then(|i| list.get_mut(i)), neutral(list_name)) {
+            (Some(member), Some(neutral)) => {
+                *member = neutral;
+                true
+            }
+            _ => false,
+        },
         _ => false,
     }
 }
@@ -154,10 +180,21 @@ fn explain(path: &str, message: &str) -> Problem {
     }
     if !expected.is_empty() {
         let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-        let message = format!("invalid value for {whole}: expected {}, got {}", plain(expected), say(got));
+        let example = if expected.starts_with("struct variant") { example(leaf(path)) } else { "" };
+        let message = format!("invalid value for {whole}: expected {}{example}, got {}", plain(expected), say(got));
         return Problem::new(path, message);
     }
     Problem::new(path, format!("invalid value for {whole}: {message}"))
+}
+
+/// How a variant with parameters is written.
+fn example(variant: &str) -> &'static str {
+    match variant {
+        "mlp" => ", such as `{ mlp = { hidden = [300] } }`",
+        "linear" => ", such as `{ linear = { out = 300 } }`",
+        "dropout" => ", such as `{ dropout = { rate = 0.5 } }`",
+        _ => "",
+    }
 }
 
 fn suggest(word: &str, known: &[&str]) -> String {
@@ -178,9 +215,7 @@ fn plain(expected: &str) -> String {
         "a string" | "path string" => "a text",
         "an array of length 2" | "fewer elements in array" => "a list of 2 numbers",
         "a map" | "map with a single key" => "a table with one key",
-        _ if expected.starts_with("struct variant") => {
-            "a table with its parameters, such as `{ mlp = { hidden = [300] } }`"
-        }
+        _ if expected.starts_with("struct variant") => "a table with its parameters",
         _ if expected.starts_with("struct ") => "a table",
         _ if expected.starts_with("string or map") || expected.starts_with("enum") => "a name or a table",
         _ if expected.ends_with("variant") => "a name alone",
@@ -297,6 +332,8 @@ weights = "reinit"
         assert!(optimizer.contains("one of: adam, sgd"), "{optimizer}");
         let architecture = complaint(&GOOD.replace("{ mlp = { hidden = [8] } }", "\"mlp\""));
         assert!(architecture.contains("expected a table with its parameters"), "{architecture}");
+        let hidden = complaint(&GOOD.replace("hidden = [8]", "hidden = [-1, 8, -2]"));
+        assert!(hidden.contains("mlp.hidden[0]`") && hidden.contains("mlp.hidden[2]`"), "{hidden}");
         let hidden = complaint(&GOOD.replace("hidden = [8]", ""));
         assert_eq!(hidden.matches("error:").count(), 1, "{hidden}");
         let document = Document::parse("a.json", "7", &[]).unwrap();

@@ -71,6 +71,10 @@ fn is_section(value: &Value) -> bool {
 fn inline(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| format!("{key} = {}", inline(value)));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+        }
         // JSON's strings and numbers are TOML's too.
         other => other.to_string(),
     }
@@ -92,7 +96,8 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_as_the_same_experiment() {
         let text = include_str!("../../configs/smoke.toml");
-        let sets = ["train.lr=0.5".to_owned(), "prune.rate={linear=0.3,layers={linear2=0.4}}".to_owned()];
+        let layers = "network={layers=[{dropout={rate=0.1}},{linear={out=9}},\"relu\",{linear={out=10}}]}";
+        let sets = ["train.lr=0.5", "prune.rate={linear=0.3,layers={linear2=0.4}}", layers].map(str::to_owned);
         let document = Document::parse("configs/smoke.toml", text, &sets).unwrap();
         let experiment = super::super::read(&document).unwrap();
         let written = to_toml(&experiment, "dense", "cpu", &document);

@@ -1,6 +1,8 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
-use super::experiment::{Architecture, Data, DatasetName, Experiment, Init, Network, Optimizer, Rate, Scope, Train};
+use super::experiment::{
+    Architecture, Data, DatasetName, Experiment, Init, LayerSpec, Network, Optimizer, Rate, Scope, Train,
+};
 use super::problem::Problem;
 
 /// Arm name that stands for the dense trainings themselves.
@@ -10,6 +12,7 @@ const RESERVED: &str = "dense";
 const MOST_TRAININGS: u64 = 1_000_000;
 const MOST_ITERATIONS: u64 = 1_000_000_000_000;
 const MOST_UNITS: u32 = 1_000_000;
+const MOST_LAYERS: usize = 300;
 const MOST_IMAGES: u32 = 10_000_000;
 /// A file name may have 255 bytes; the folder of a run has this and nine more, `.old-<n>` included.
 const LONGEST_NAME: usize = 100;
@@ -37,10 +40,67 @@ impl Train {
     }
 }
 
+impl From<Architecture> for Network {
+    /// The architecture with everything else at its default.
+    fn from(architecture: Architecture) -> Self {
+        Self { architecture: Some(architecture), layers: None, init: Init::default(), init_std: None }
+    }
+}
+
 impl Network {
     /// Standard deviation of `init = "normal"`: about that of `glorot_normal` (the paper, Appendix G.5).
     pub fn init_std(&self) -> f64 {
         self.init_std.unwrap_or(0.1)
+    }
+
+    /// That it is given in one way, and that its numbers make sense; whether its shapes fit is for the room above.
+    fn check(&self, problems: &mut Vec<Problem>) {
+        match (&self.architecture, &self.layers) {
+            (None, None) => {
+                let missing = Problem::new("network.architecture", "`network.architecture` is missing");
+                let hint = "such as `architecture = \"lenet_300_100\"`, or give the network layer by layer: \
+                            `layers = [{ linear = { out = 300 } }, \"relu\", { linear = { out = 10 } }]`";
+                problems.push(missing.hint(hint).about_the_key());
+            }
+            (Some(_), Some(_)) => {
+                let message = "`network.layers` and `network.architecture` both say what the network is";
+                problems.push(Problem::new("network.layers", message).hint("leave one of them out").about_the_key());
+            }
+            (Some(Architecture::Mlp { hidden }), None) => {
+                let key = "network.architecture.mlp.hidden";
+                if !hidden.iter().all(|units| (1..=MOST_UNITS).contains(units)) {
+                    let message = format!("`{key}` must have from 1 to a million units in each layer");
+                    problems.push(Problem::new(key, message));
+                }
+                if hidden.len() > MOST_LAYERS {
+                    problems.push(Problem::new(key, format!("`{key}` must not have more than 300 layers")));
+                }
+            }
+            (Some(Architecture::Lenet300100), None) => {}
+            (None, Some(layers)) => check_layers(layers, problems),
+        }
+    }
+}
+
+fn check_layers(layers: &[LayerSpec], problems: &mut Vec<Problem>) {
+    let mut need = |fine: bool, key: String, message: &str| {
+        if !fine {
+            problems.push(Problem::new(&key, format!("`{key}` {message}")));
+        }
+    };
+    need(layers.len() <= MOST_LAYERS, "network.layers".to_owned(), "must not have more than 300 layers");
+    for (at, layer) in layers.iter().enumerate() {
+        let key = format!("network.layers[{at}]");
+        match layer {
+            LayerSpec::Linear { out } => {
+                need((1..=MOST_UNITS).contains(out), key + ".linear.out", "must be from 1 to a million");
+            }
+            LayerSpec::Dropout { rate } => {
+                let what = "is the share set to 0: at least 0 and below 1";
+                need((0.0..1.0).contains(rate), key + ".dropout.rate", what);
+            }
+            LayerSpec::Flatten | LayerSpec::Relu => {}
+        }
     }
 }
 
@@ -117,6 +177,7 @@ impl Experiment {
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.check_numbers(&mut problems);
+        self.network.check(&mut problems);
         self.check_siblings(&mut problems);
         self.check_rates(&mut problems);
         self.check_arms(&mut problems);
@@ -160,11 +221,6 @@ impl Experiment {
         let nesterov = train.nesterov == Some(true);
         need(!nesterov || train.momentum.is_some_and(|m| m > 0.0), "train.nesterov", "needs `momentum` above 0");
         need(self.network.init_std.is_none_or(positive), "network.init_std", "must be above 0");
-        if let Architecture::Mlp { hidden } = &self.network.architecture {
-            let fine = hidden.iter().all(|units| (1..=MOST_UNITS).contains(units));
-            need(fine, "network.architecture.mlp.hidden", "must have from 1 to a million units in each layer");
-            need(hidden.len() <= 100, "network.architecture.mlp.hidden", "must not have more than 100 layers");
-        }
     }
 
     /// A parameter that belongs to another variant than the one chosen is a mistake, not a thing to ignore.

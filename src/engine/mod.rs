@@ -1,6 +1,7 @@
 //! Engines: what takes optimizer steps. Knows no criterion, no file, no terminal.
 
 pub mod dense;
+mod dropout;
 mod element;
 mod input;
 mod loss;

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::optimizer::Update;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
+use crate::base::random::Elementwise;
 use crate::base::state::Snapshot;
 use crate::config::{Dtype, Train};
 use crate::data::Split;
@@ -37,6 +38,8 @@ pub struct Batch {
     pub images: Vec<u32>,
     /// Steps before this one, counted absolutely.
     pub iteration: u64,
+    /// What dropout draws from.
+    pub elementwise: Elementwise,
 }
 
 /// Trains one or more lanes in lockstep.

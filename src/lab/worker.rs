@@ -92,11 +92,13 @@ impl<'a> Worker<'a> {
             None => self.trainer.insert((lab.trainer)(&self.dataset)?),
         };
         let recipe = &lab.experiment.train;
-        let stream = Stream::of_replicate(lab.experiment.seed, training.replicate, Purpose::Order);
-        let order = Order::new(stream, &self.dataset.train, recipe.batch_size as usize, recipe.drop_last);
+        let stream = |purpose| Stream::of_replicate(lab.experiment.seed, training.replicate, purpose);
+        let order =
+            Order::new(stream(Purpose::Order), &self.dataset.train, recipe.batch_size as usize, recipe.drop_last);
         let watch = Stopwatch::start();
         let mut loaded = |loaded: &Snapshot| audit_start(training, context, &mask, loaded);
-        let session = Session { train: recipe, order, stop: lab.stop };
+        let elementwise = stream(Purpose::Elementwise).elementwise();
+        let session = Session { train: recipe, order, elementwise, stop: lab.stop };
         let end = session.run(trainer.as_mut(), &start, &mask, &mut loaded, task.progress)?;
         let timing = timing(watch.seconds(), recipe.iterations);
         let (outcome, curve, last) = match end {

@@ -255,6 +255,8 @@ mod tests {
     fn the_same_architecture_under_two_names_is_one() {
         let named = plan(&["network.architecture=lenet_300_100"]);
         assert_eq!(keys(&named), keys(&plan(&["network.architecture={mlp={hidden=[300,100]}}"])));
+        let layers = "[{linear={out=300}},\"relu\",{linear={out=100}},\"relu\",{linear={out=10}}]";
+        assert_eq!(keys(&named), keys(&plan(&[&format!("network={{layers={layers}}}")])));
     }
 
     #[test]

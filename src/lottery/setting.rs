@@ -41,7 +41,13 @@ impl Setting {
             }
             Ok(_) => {}
         }
-        let network = build(&experiment.network.architecture, source.shape, source.classes);
+        let network = match build(&experiment.network, source.shape, source.classes) {
+            Ok(network) => network,
+            Err(more) => {
+                problems.extend(more);
+                return Err(problems);
+            }
+        };
         if network.weights_total() > MOST_WEIGHTS {
             let message = "the network has more than 268 million weights, which this program does not hold";
             problems.push(Problem::new("network.architecture", message));

@@ -42,11 +42,13 @@ fn spread(init: Init, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
 mod tests {
     use super::*;
     use crate::base::random::{Purpose, Stream};
-    use crate::config::Architecture;
+    use crate::network::Layer;
 
     #[test]
     fn each_init_has_its_spread() {
-        let network = super::super::build(&Architecture::Mlp { hidden: vec![400] }, [1, 10, 10], 10);
+        let linear = |inputs, outputs| Layer::Linear { inputs, outputs };
+        let layers = vec![Layer::Flatten, linear(100, 400), Layer::Relu, linear(400, 10)];
+        let network = Network { input: [1, 10, 10], classes: 10, layers };
         let cases = [
             (Init::GlorotNormal, 2.0 / 500.0, None),
             (Init::GlorotUniform, 2.0 / 500.0, Some((6.0_f64 / 500.0).sqrt())),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// A layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// [images, channels, height, width] to [images, features].
@@ -17,10 +17,16 @@ pub enum Layer {
     },
     /// max(x, 0).
     Relu,
+    /// In training, each value becomes 0 with probability `rate`, else value / (1 − `rate`); in evaluation nothing
+    /// happens (Srivastava et al. 2014, scaled in training).
+    Dropout {
+        /// Below 1.
+        rate: f64,
+    },
 }
 
 /// A network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Network {
     /// Channels, height, width of an image.
     pub input: [usize; 3],

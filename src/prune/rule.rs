@@ -149,7 +149,7 @@ mod tests {
     use crate::network::build;
 
     fn lenet() -> Network {
-        build(&Architecture::Lenet300100, [1, 28, 28], 10)
+        build(&Architecture::Lenet300100.into(), [1, 28, 28], 10).unwrap()
     }
 
     fn paper() -> config::Prune {

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::order::Order;
 use crate::base::curve::{Curve, Point};
 use crate::base::mask::Mask;
+use crate::base::random::Elementwise;
 use crate::base::state::Snapshot;
 use crate::base::stop::Stop;
 use crate::config::Train;
@@ -17,6 +18,8 @@ pub struct Session<'a> {
     pub train: &'a Train,
     /// Which images when.
     pub order: Order<'a>,
+    /// What is drawn for single values at each step.
+    pub elementwise: Elementwise,
     /// A wish to stop.
     pub stop: &'a Stop,
 }
@@ -48,7 +51,7 @@ impl Session<'_> {
         trainer.load(0, start, mask)?;
         loaded(&trainer.snapshot(0)?)?;
         let mut curve = Curve::default();
-        let mut batch = [Batch::default()];
+        let mut batch = [Batch { elementwise: self.elementwise, ..Batch::default() }];
         for iteration in start.iteration..=self.train.iterations {
             let is_last = iteration == self.train.iterations;
             if iteration % self.train.evaluate_every == 0 || is_last {

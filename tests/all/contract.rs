@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lth::base::mask::{LayerMask, Mask};
-use lth::base::random::mix;
+use lth::base::random::{Purpose, Stream, mix};
 use lth::base::state::{NamedTensor, Snapshot, State};
-use lth::config::{Architecture, Dtype};
+use lth::config::{self, Architecture, Dtype, LayerSpec};
 use lth::data::{Dataset, Inputs, Split};
 use lth::engine::{Batch, Recipe, Trainer, Update, dense};
 use lth::network::{Network, build};
@@ -25,13 +25,14 @@ struct Case {
     density: &'static str,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case { optimizer: "adam", density: "dense" },
     Case { optimizer: "adam", density: "tenth" },
     Case { optimizer: "sgd", density: "dense" },
     Case { optimizer: "sgd", density: "tenth" },
     Case { optimizer: "nesterov", density: "tenth" },
     Case { optimizer: "adam_decay", density: "tenth" },
+    Case { optimizer: "adam_dropout", density: "tenth" },
 ];
 
 impl Case {
@@ -39,7 +40,7 @@ impl Case {
         let adam = |weight_decay| Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
         let sgd = |nesterov| Update::Sgd { momentum: 0.9, nesterov, weight_decay: 1e-3 };
         match self.optimizer {
-            "adam" => adam(0.0),
+            "adam" | "adam_dropout" => adam(0.0),
             "adam_decay" => adam(1e-2),
             "sgd" => sgd(false),
             "nesterov" => sgd(true),
@@ -52,7 +53,19 @@ impl Case {
     }
 
     fn recipe(self, dtype: Dtype) -> Recipe {
-        Recipe { network: lenet(), update: self.update(), dtype, batch_size: BATCH }
+        Recipe { network: self.network(), update: self.update(), dtype, batch_size: BATCH }
+    }
+
+    /// LeNet-300-100; with dropout, layer by layer.
+    fn network(self) -> Network {
+        let (linear, dropout) = (|out| LayerSpec::Linear { out }, |rate| LayerSpec::Dropout { rate });
+        let mut network = config::Network::from(Architecture::Lenet300100);
+        if self.optimizer == "adam_dropout" {
+            let first = [dropout(0.2), linear(300), LayerSpec::Relu, dropout(0.5)];
+            let layers = first.into_iter().chain([linear(100), dropout(0.25), linear(10)]).collect();
+            network = config::Network { architecture: None, layers: Some(layers), ..network };
+        }
+        build(&network, [1, 28, 28], 10).unwrap()
     }
 
     fn oracle(self) -> Value {
@@ -65,10 +78,6 @@ impl Case {
 /// Every float32 trainer: a new engine adds a line here.
 type Build = fn(&Recipe, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
 const FLOAT32_TRAINERS: [(&str, Build); 1] = [("dense", dense::build)];
-
-fn lenet() -> Network {
-    build(&Architecture::Lenet300100, [1, 28, 28], 10)
-}
 
 fn unit(h: u64) -> f64 {
     (h >> 11) as f64 * 2_f64.powi(-53)
@@ -94,7 +103,7 @@ fn dataset() -> Arc<Dataset> {
 
 fn start(case: Case) -> (Snapshot, Mask) {
     let (mut tensors, mut layers, mut at) = (Vec::new(), Vec::new(), 0_u64);
-    for parameter in lenet().parameters() {
+    for parameter in case.network().parameters() {
         let values = if let [outputs, inputs] = parameter.shape[..] {
             let bound = (6.0 / (inputs + outputs) as f64).sqrt();
             let counters = at..at + parameter.len() as u64;
@@ -112,7 +121,9 @@ fn start(case: Case) -> (Snapshot, Mask) {
 
 fn batch(step: u64) -> Batch {
     let first = step * BATCH as u64;
-    Batch { images: (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect(), iteration: step }
+    let images = (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect();
+    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+    Batch { images, iteration: step, elementwise }
 }
 
 /// Weights, then each moment.

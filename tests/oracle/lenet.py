@@ -4,8 +4,7 @@
 
 Data, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/contract.rs. For
 Adam and for SGD with momentum and weight decay, dense and with a tenth of the weights, and for a few steps of their
-variants: after every step one projection
-of all weights and of each moment on random signs; after some steps also norms and single values by tensor.
+variants and with dropout (and no ReLU behind linear2): after every step one projection of all weights and of each moment on random signs; after some steps also norms and single values by tensor.
 """
 import json
 import sys
@@ -56,9 +55,26 @@ def network(masked):
     return parameters, masks
 
 
-def logits(p, x):
-    for name, _, _ in SHAPES[:-1]:
-        x = F.relu(F.linear(x, p[name + ".weight"], p[name + ".bias"]))
+# The first number of ChaCha8 on the SHA-256 of the stream's name, as src/base/random.rs draws it for seed 1,
+# replicate 1, purpose `elementwise`; a unit test there pins it.
+ELEMENTWISE = 15168379077323005823
+
+
+def drop_out(x, rate, step, place):
+    """Dropout by counter: the number of a value is mix(key, its position in the batch)."""
+    key = mix(mix(ELEMENTWISE, np.array([step]))[0], np.array([place]))[0]
+    numbers = mix(key, np.arange(x.numel())) >> np.uint64(32)
+    kept = torch.from_numpy((numbers >= np.uint64(round(rate * 2**32))).reshape(x.shape))
+    return torch.where(kept, x / (1 - rate), 0.0)
+
+
+def logits(p, x, dropout=False, step=None):
+    """With dropout: 0.2 of the inputs, 0.5 behind linear1, 0.25 behind linear2, which then has no ReLU."""
+    noise = lambda x, rate, place: drop_out(x, rate, step, place) if dropout and step is not None else x
+    x = noise(x, 0.2, 0)
+    x = noise(F.relu(F.linear(x, p["linear1.weight"], p["linear1.bias"])), 0.5, 1)
+    x = F.linear(x, p["linear2.weight"], p["linear2.bias"])
+    x = noise(x, 0.25, 2) if dropout else F.relu(x)
     return F.linear(x, p["output.weight"], p["output.bias"])
 
 
@@ -76,7 +92,7 @@ def details(tensors):
     return [{"norm": t.detach().norm().item(), "picks": picks(t.detach())} for t in tensors]
 
 
-def run(masked, optimizer, steps=STEPS):
+def run(masked, optimizer, steps=STEPS, dropout=False):
     p, masks = network(masked)
     for t in p.values():
         t.requires_grad_()
@@ -87,7 +103,7 @@ def run(masked, optimizer, steps=STEPS):
     for step in range(steps):
         i = (step * BATCH + np.arange(BATCH)) % IMAGES
         opt.zero_grad()
-        F.cross_entropy(logits(p, X[i]), Y[i]).backward()
+        F.cross_entropy(logits(p, X[i], dropout, step), Y[i]).backward()
         with torch.no_grad():
             for name, mask in masks.items():
                 p[name].grad = torch.where(mask, p[name].grad, 0.0)
@@ -100,7 +116,7 @@ def run(masked, optimizer, steps=STEPS):
             all_kinds = [list(p.values())] + moments
             projections.append([float(flat(kind) @ S) for kind in all_kinds])
             if step + 1 in DETAILED:
-                z = logits(p, X)
+                z = logits(p, X, dropout)
                 detailed[step + 1] = {
                     "tensors": [details(kind) for kind in all_kinds],
                     "loss": F.cross_entropy(z, Y).item(),
@@ -119,6 +135,7 @@ out = {
     "sgd": {"dense": run(False, sgd), "tenth": run(True, sgd)},
     "nesterov": {"tenth": run(True, nesterov, 60)},
     "adam_decay": {"tenth": run(True, adam_decay, 60)},
+    "adam_dropout": {"tenth": run(True, adam, 60, dropout=True)},
 }
 json.dump(out, sys.stdout, indent=0, separators=(",", ":"))
 print()

@@ -9,11 +9,13 @@ use anyhow::{Result, anyhow, bail, ensure};
 use tch::Tensor;
 
 use super::memory::{ALIGN, Buffer, Typed};
-use super::passes::{add_bias, relu_backward, sum_rows};
+use super::passes::{add_bias, drop_out, relu_backward, sum_rows};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
+use crate::base::random::Elementwise;
 use crate::base::state::{NamedTensor, Snapshot, State};
 use crate::data::{Dataset, Split};
+use crate::engine::dropout::Dropout;
 use crate::engine::input::gather;
 use crate::engine::loss::{Sums, gradient, score};
 use crate::engine::optimizer::{Parameters, update};
@@ -28,6 +30,7 @@ struct Linear {
     inputs: usize,
     outputs: usize,
     relu: bool,
+    dropout: Option<Dropout>,
     bias: usize,
     /// Wᵀ [in, out] and W [out, in].
     w_t: Tensor,
@@ -53,6 +56,8 @@ pub(super) struct Mlp<T> {
     dataset: Arc<Dataset>,
     parameters: Vec<(Parameter, usize)>,
     layers: Vec<Linear>,
+    /// Of the inputs.
+    dropout: Option<Dropout>,
     weights: Buffer<T>,
     gradients: Buffer<T>,
     moments: Vec<Buffer<T>>,
@@ -77,7 +82,7 @@ impl<T: Typed> Mlp<T> {
             parameters.push((parameter, start));
         }
         let (weights, gradients) = (Buffer::zeros(length)?, Buffer::zeros(length)?);
-        let layers = linear_layers(&recipe.network, &parameters, &weights, &gradients)?;
+        let (dropout, layers) = linear_layers(&recipe.network, &parameters, &weights, &gradients)?;
         let batch = Activations::new(recipe.batch_size, &layers, true)?;
         let moments = (0..recipe.update.moments()).map(|_| Buffer::zeros(length)).collect::<Result<_>>()?;
         Ok(Self {
@@ -85,6 +90,7 @@ impl<T: Typed> Mlp<T> {
             dataset,
             parameters,
             layers,
+            dropout,
             weights,
             gradients,
             moments,
@@ -96,8 +102,8 @@ impl<T: Typed> Mlp<T> {
         })
     }
 
-    /// The gradient of the mean cross-entropy over the batch that `forward` was run on.
-    fn backward(&mut self, images: &[u32]) -> Result<()> {
+    /// The gradient of the mean cross-entropy over the batch that `forward` was run on, with the same `noise`.
+    fn backward(&mut self, images: &[u32], noise: Noise) -> Result<()> {
         let last = self.layers.len() - 1;
         let classes = self.layers[last].outputs;
         let logits = self.batch.values[last + 1].slice();
@@ -115,6 +121,7 @@ impl<T: Typed> Mlp<T> {
             sum_rows(self.batch.deltas[at].slice(), bias);
             if at > 0 {
                 multiply(delta, &layer.w, &self.batch.deltas_m[at - 1].0)?;
+                noise.apply(self.layers[at - 1].dropout, self.batch.deltas[at - 1].slice_mut());
                 if self.layers[at - 1].relu {
                     relu_backward(self.batch.values[at].slice(), self.batch.deltas[at - 1].slice_mut());
                 }
@@ -146,14 +153,16 @@ fn fill<T: Typed>(parameters: &[(Parameter, usize)], state: &State, values: &mut
     Ok(())
 }
 
-/// Reads the list of layers as linear layers, each with or without a `ReLU` behind it.
+/// Reads the list of layers as linear layers, each with or without a `ReLU` and a dropout behind it, in either order:
+/// they commute. What comes first is the dropout of the inputs.
 fn linear_layers<T: Typed>(
     network: &Network,
     parameters: &[(Parameter, usize)],
     weights: &Buffer<T>,
     gradients: &Buffer<T>,
-) -> Result<Vec<Linear>> {
+) -> Result<(Option<Dropout>, Vec<Linear>)> {
     let mut layers: Vec<Linear> = Vec::new();
+    let (mut of_inputs, mut dropouts) = (None, 0);
     for layer in &network.layers {
         match (*layer).clone() {
             Layer::Flatten if layers.is_empty() => {}
@@ -161,16 +170,34 @@ fn linear_layers<T: Typed>(
                 let [weight, bias] = [0, 1].map(|i| parameters[2 * layers.len() + i].1);
                 let w = weights.matrix(weight, outputs, inputs)?;
                 let g = gradients.matrix(weight, outputs, inputs)?;
-                layers.push(Linear { inputs, outputs, relu: false, bias, w_t: w.f_tr()?, w, g });
+                layers.push(Linear { inputs, outputs, relu: false, dropout: None, bias, w_t: w.f_tr()?, w, g });
             }
             Layer::Relu if layers.last().is_some_and(|layer| !layer.relu) => {
                 layers.last_mut().into_iter().for_each(|layer| layer.relu = true);
             }
+            Layer::Dropout { rate } => {
+                let dropout = layers.last_mut().map_or(&mut of_inputs, |layer| &mut layer.dropout);
+                ensure!(dropout.is_none(), "two dropout layers behind one linear layer");
+                *dropout = Some(Dropout::new(dropouts, rate));
+                dropouts += 1;
+            }
             other => bail!("the dense trainer does not know a network with {other:?} at this place"),
         }
     }
-    ensure!(layers.last().is_some_and(|layer| !layer.relu), "the last layer must be linear");
-    Ok(layers)
+    ensure!(layers.last().is_some_and(|last| !last.relu && last.dropout.is_none()), "the last layer must be linear");
+    Ok((of_inputs, layers))
+}
+
+/// What dropout draws in one step; nothing in evaluation.
+#[derive(Clone, Copy)]
+struct Noise(Option<(Elementwise, u64)>);
+
+impl Noise {
+    fn apply<T: Typed>(self, dropout: Option<Dropout>, values: &mut [T]) {
+        if let (Some((elementwise, iteration)), Some(dropout)) = (self.0, dropout) {
+            drop_out(dropout, elementwise.key(iteration, dropout.place), values);
+        }
+    }
 }
 
 impl<T: Typed> Activations<T> {
@@ -192,11 +219,12 @@ impl<T: Typed> Activations<T> {
     }
 
     /// The logits of the images gathered in `values[0]`.
-    fn forward(&mut self, layers: &[Linear], weights: &[T]) -> Result<()> {
+    fn forward(&mut self, layers: &[Linear], weights: &[T], noise: Noise) -> Result<()> {
         for (at, layer) in layers.iter().enumerate() {
             multiply(&self.values_m[at], &layer.w_t, &self.values_m[at + 1])?;
             let bias = &weights[layer.bias..][..layer.outputs];
             add_bias(bias, layer.relu, self.values[at + 1].slice_mut());
+            noise.apply(layer.dropout, self.values[at + 1].slice_mut());
         }
         Ok(())
     }
@@ -245,8 +273,10 @@ impl<T: Typed> Trainer for Mlp<T> {
         }
         let _guard = tch::no_grad_guard();
         gather(&self.dataset, images, self.batch.values[0].slice_mut());
-        self.batch.forward(&self.layers, self.weights.slice())?;
-        self.backward(images)?;
+        let noise = Noise(Some((batch.elementwise, batch.iteration)));
+        noise.apply(self.dropout, self.batch.values[0].slice_mut());
+        self.batch.forward(&self.layers, self.weights.slice(), noise)?;
+        self.backward(images, noise)?;
         self.optimizer_steps += 1;
         let parameters = Parameters {
             weights: self.weights.slice_mut(),
@@ -272,7 +302,7 @@ impl<T: Typed> Trainer for Mlp<T> {
         for images in images.chunks(BLOCK) {
             // A smaller last block leaves old images behind it, whose logits are not looked at.
             gather(&self.dataset, images, block.values[0].slice_mut());
-            block.forward(&self.layers, self.weights.slice())?;
+            block.forward(&self.layers, self.weights.slice(), Noise(None))?;
             let logits = block.values[self.layers.len()].slice().chunks_exact(classes);
             for (&image, logits) in images.iter().zip(logits) {
                 score(logits, self.dataset.labels[image as usize], &mut sums);

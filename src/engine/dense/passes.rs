@@ -1,6 +1,7 @@
 //! What lies between the matrix products: one pass each, compiled once for each kind of processor.
 
 use super::memory::Typed;
+use crate::engine::dropout::Dropout;
 
 /// Adds the bias to every row, and takes max(x, 0) where a `ReLU` follows.
 pub(super) fn add_bias<T: Typed>(bias: &[T], relu: bool, rows: &mut [T]) {
@@ -47,6 +48,30 @@ impl<T: Typed> pulp::NullaryFnOnce for ReluBackward<'_, T> {
         let zero = T::default();
         for (delta, &output) in self.deltas.iter_mut().zip(self.outputs) {
             *delta = if output > zero { *delta } else { zero };
+        }
+    }
+}
+
+/// Sets what the dropout layer drops to 0 and scales the rest: of outputs on the way forward, of their gradients on the
+/// way back. `key` is that of the iteration and the layer.
+pub(super) fn drop_out<T: Typed>(dropout: Dropout, key: u64, values: &mut [T]) {
+    pulp::Arch::new().dispatch(DropOut { dropout, key, values });
+}
+
+struct DropOut<'a, T> {
+    dropout: Dropout,
+    key: u64,
+    values: &'a mut [T],
+}
+
+impl<T: Typed> pulp::NullaryFnOnce for DropOut<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let (zero, scale) = (T::default(), T::from_f64(self.dropout.scale));
+        for (element, value) in self.values.iter_mut().enumerate() {
+            *value = if self.dropout.keeps(self.key, element as u64) { *value * scale } else { zero };
         }
     }
 }

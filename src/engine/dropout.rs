@@ -1,0 +1,51 @@
+//! Dropout (Srivastava et al. 2014), the same values dropped by every engine.
+
+use crate::base::random::mix;
+
+/// One dropout layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropout {
+    /// Its number among the network's dropout layers, from 0: the place of its numbers in the elementwise stream.
+    pub(super) place: u64,
+    /// What the upper half of a value's number must reach for the value to be kept: `rate`·2³², rounded.
+    threshold: u64,
+    /// 1 / (1 − rate).
+    pub(super) scale: f64,
+}
+
+impl Dropout {
+    pub(super) fn new(place: u64, rate: f64) -> Self {
+        Self { place, threshold: (rate * (1_u64 << 32) as f64).round() as u64, scale: 1.0 / (1.0 - rate) }
+    }
+
+    /// Whether a value is kept; `key` is that of the iteration and this layer, `element` counts the values of the
+    /// batch, image after image.
+    #[inline(always)]
+    pub(super) fn keeps(&self, key: u64, element: u64) -> bool {
+        mix(key, element) >> 32 >= self.threshold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::{Purpose, Stream};
+
+    #[test]
+    fn the_rate_is_met_and_every_step_and_layer_drops_others() {
+        let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+        let dropped = |key: u64| -> Vec<bool> { (0..10_000).map(|e| !Dropout::new(0, 0.3).keeps(key, e)).collect() };
+        let first = dropped(stream.key(0, 0));
+        let count = first.iter().filter(|&&dropped| dropped).count();
+        assert!((2_850..3_150).contains(&count), "{count} of 10,000 at rate 0.3");
+        for other in [
+            stream.key(1, 0),
+            stream.key(0, 1),
+            Stream::of_replicate(1, 2, Purpose::Elementwise).elementwise().key(0, 0),
+        ] {
+            let both = dropped(other).iter().zip(&first).filter(|(a, b)| **a && **b).count();
+            assert!((780..1_020).contains(&both), "{both} of 10,000 dropped by both, where chance gives 900");
+        }
+        assert!((0..1000).all(|e| Dropout::new(0, 0.0).keeps(7, e)));
+    }
+}
