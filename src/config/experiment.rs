@@ -1,21 +1,23 @@
 //! The experiment as a person writes it. Field names are the keys of the file; doc comments are their documentation.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Names the run's folder and the `experiment` column; small letters, digits, `_` and `-`.
     pub name: String,
     /// Seed of every random stream.
-    #[serde(default = "one")]
+    #[serde(default = "first_seed")]
     pub seed: u64,
     /// Independent repetitions of the whole experiment, each with its own initial weights and data order.
     #[serde(default = "one")]
@@ -40,7 +42,7 @@ pub struct Experiment {
 }
 
 /// What is learned from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// The data set.
@@ -72,7 +74,7 @@ pub struct Data {
 }
 
 /// A data set by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DatasetName {
     /// Procedural digits, 28×28 grey; no files needed.
@@ -84,7 +86,7 @@ pub enum DatasetName {
 }
 
 /// How pixels become inputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalize {
     /// [0, 1].
@@ -97,7 +99,7 @@ pub enum Normalize {
 }
 
 /// What learns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// The architecture by name; `layers` may stand in its place.
@@ -115,7 +117,7 @@ pub struct Network {
 }
 
 /// An architecture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Architecture {
     /// 784–300–100–10 with `ReLU` (`LeCun` et al. 1998; the paper's Lenet).
@@ -129,7 +131,7 @@ pub enum Architecture {
 }
 
 /// A layer of a network that is given layer by layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LayerSpec {
     /// An image as one row of numbers; the first linear layer does so by itself.
@@ -149,7 +151,7 @@ pub enum LayerSpec {
 }
 
 /// How initial weights are drawn. Fans are those of the layer's weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
     /// Normal, variance 2 / (`fan_in` + `fan_out`), untruncated.
@@ -166,7 +168,7 @@ pub enum Init {
 }
 
 /// How one network is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
     /// Optimizer steps of each training.
@@ -204,7 +206,7 @@ pub struct Train {
 }
 
 /// An optimizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {
     /// Adam (Kingma & Ba, arXiv 1412.6980).
@@ -214,7 +216,7 @@ pub enum Optimizer {
 }
 
 /// A floating-point type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dtype {
     /// 32 bits.
@@ -225,7 +227,7 @@ pub enum Dtype {
 }
 
 /// What each round cuts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prune {
     /// What makes a weight worth keeping.
@@ -243,7 +245,7 @@ pub struct Prune {
 }
 
 /// What makes a weight worth keeping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
     /// Its magnitude at the end of training.
@@ -252,7 +254,7 @@ pub enum Criterion {
 }
 
 /// Where weights compete.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Within their layer.
@@ -263,7 +265,7 @@ pub enum Scope {
 }
 
 /// Fractions of the remaining weights that a round cuts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// With scope `global`: of all included weights together (0.2).
@@ -285,7 +287,7 @@ pub struct Rate {
 pub struct Arms(pub Vec<(String, Arm)>);
 
 /// One arm: where the mask comes from, and where the weights come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
     /// Where the mask comes from.
@@ -298,7 +300,7 @@ pub struct Arm {
 }
 
 /// Where an arm's mask comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskFrom {
     /// All ones; such an arm has round 0 only.
@@ -312,7 +314,7 @@ pub enum MaskFrom {
 }
 
 /// Where an arm's weights come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightsFrom {
     /// The replicate's initial weights θ₀.
@@ -322,7 +324,7 @@ pub enum WeightsFrom {
 }
 
 /// How the work is done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// The device.
@@ -340,7 +342,7 @@ pub struct Run {
 }
 
 /// Which final weights are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// Those of the dense networks and of the last round of every chain; those in between until their children are
@@ -350,7 +352,7 @@ pub enum Keep {
 }
 
 /// A device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Device {
     /// The processor; this version knows no other.
@@ -361,7 +363,7 @@ pub enum Device {
 }
 
 /// A trainer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// The dense trainer; this version has no other.
@@ -381,8 +383,12 @@ pub enum Workers {
     Count(u32),
 }
 
-fn one<T: From<u8>>() -> T {
-    T::from(1)
+fn one() -> u32 {
+    1
+}
+
+fn first_seed() -> u64 {
+    1
 }
 
 fn hundred() -> u64 {
@@ -427,6 +433,34 @@ impl<'de> Deserialize<'de> for Workers {
             }
         }
         deserializer.deserialize_any(Words)
+    }
+}
+
+impl JsonSchema for Workers {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Workers".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1 }] })
+    }
+}
+
+impl JsonSchema for Arms {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Arms".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <BTreeMap<String, Arm>>::json_schema(generator)
     }
 }
 

@@ -7,6 +7,7 @@ mod problem;
 mod read;
 mod resolved;
 mod rules;
+mod schema;
 
 pub use document::{Document, Origin};
 pub use experiment::{
@@ -16,3 +17,4 @@ pub use experiment::{
 pub use problem::{Problem, Report};
 pub use read::read;
 pub use resolved::{to_json, to_toml};
+pub use schema::schema;
