@@ -62,6 +62,15 @@ pub fn sha256(bytes: &[u8]) -> String {
     Key(Sha256::digest(bytes).into()).to_string()
 }
 
+/// SHA-256 of `parts` one after another.
+pub fn sha256_of(parts: &[&[u8]]) -> String {
+    let mut sum = Sha256::new();
+    for part in parts {
+        sum.update(part);
+    }
+    Key(sum.finalize().into()).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

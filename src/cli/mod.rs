@@ -5,8 +5,6 @@ mod open;
 mod plan;
 mod run;
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand};
 
 use self::open::{ExperimentArgs, RunsArgs};
@@ -39,9 +37,6 @@ struct RunArgs {
     experiment: ExperimentArgs,
     #[command(flatten)]
     runs: RunsArgs,
-    /// Folder of the data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     /// Sets aside what this experiment has in the store and trains it again; nothing is deleted.
     #[arg(long)]
     fresh: bool,
@@ -96,18 +91,21 @@ fn report(error: &anyhow::Error) -> Exit {
 }
 
 /// What to do about the errors of the system that people meet most.
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    if error.chain().any(<dyn std::error::Error + 'static>::is::<crate::data::NotFound>) {
-        return Some(
-            "point `--data-dir` or LTH_DATA_DIR at the folder of the files; `data.dataset=strokes` needs none",
-        );
+fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(missing) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NotFound>()) {
+        let set = missing.set.unwrap_or("NAME");
+        return Some(format!(
+            "run `lth data fetch {set}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the files; \
+             `data.dataset=strokes` needs none"
+        ));
     }
     let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<CannotWrite>())?;
-    match unwritten.source.kind() {
+    let advice = match unwritten.source.kind() {
         std::io::ErrorKind::PermissionDenied
         | std::io::ErrorKind::ReadOnlyFilesystem
         | std::io::ErrorKind::NotADirectory => Some("name a folder you may write to with `--runs`"),
         std::io::ErrorKind::StorageFull => Some("free some space, or name another folder with `--runs`"),
         _ => None,
-    }
+    };
+    advice.map(str::to_owned)
 }

@@ -10,7 +10,7 @@ mod rules;
 
 pub use document::{Document, Origin};
 pub use experiment::{
-    Architecture, Arm, Arms, Criterion, Data, DatasetName, Device, Dtype, Engine, Experiment, Init, Keep, MaskFrom,
+    Architecture, Arm, Arms, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Init, Keep, MaskFrom,
     Network, Normalize, Optimizer, Prune, Rate, Run, Scope, Train, WeightsFrom, Workers,
 };
 pub use problem::{Problem, Report};

@@ -48,7 +48,7 @@ fn deserialize(mut root: Value) -> Mended {
         };
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        let problem = explain(&path, &error.into_inner().to_string());
+        let problem = explain(&path, &error.into_inner().to_string(), &keys(&root, &path));
         let key = problem.key.clone();
         // Inside what was taken out nothing is missed; a table that was not there at all has its own missing keys.
         let is_told = taken.contains(&key) || out.iter().any(|table| is_within(&key, table));
@@ -85,6 +85,8 @@ fn placeholder(key: &str) -> Option<Value> {
         "dataset" => json!("strokes"),
         "architecture" => json!("lenet_300_100"),
         "hidden" => json!([1]),
+        "dir" => json!("."),
+        "classes" => json!(10),
         "optimizer" => json!("adam"),
         "mask" => json!("iterative"),
         "weights" => json!("rewind"),
@@ -135,7 +137,7 @@ fn take(root: &mut Value, path: &str) -> bool {
 }
 
 /// serde's sentence in our words. The forms are serde's own and pinned by tests.
-fn explain(path: &str, message: &str) -> Problem {
+fn explain(path: &str, message: &str, keys: &[String]) -> Problem {
     let whole = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
     // The user's own words stand before the last "expected", whatever they are.
     let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
@@ -152,9 +154,13 @@ fn explain(path: &str, message: &str) -> Problem {
         let key = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
         return Problem::new(key.clone(), format!("`{key}` {MISSING}")).about_the_key();
     }
+    if expected == "map with a single key" {
+        let found = if keys.is_empty() { "none".to_owned() } else { format!("`{}`", keys.join("` and `")) };
+        return Problem::new(path, format!("invalid value for {whole}: expected a table with one key, got {found}"));
+    }
     if !expected.is_empty() {
         let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-        let message = format!("invalid value for {whole}: expected {}, got {}", plain(expected), say(got));
+        let message = format!("invalid value for {whole}: expected {}, got {}", plain(expected, path), say(got));
         return Problem::new(path, message);
     }
     Problem::new(path, format!("invalid value for {whole}: {message}"))
@@ -168,8 +174,14 @@ fn suggest(word: &str, known: &[&str]) -> String {
     }
 }
 
+/// The keys of the table at `path`, or of none where there is no table.
+fn keys(root: &Value, path: &str) -> Vec<String> {
+    let table = root.pointer(&format!("/{}", path.replace('.', "/")));
+    table.and_then(Value::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}
+
 /// Rust's names for types, in words.
-fn plain(expected: &str) -> String {
+fn plain(expected: &str, path: &str) -> String {
     let words = match expected {
         "u32" | "u64" => "a whole number from 0",
         "f64" => "a number",
@@ -177,7 +189,13 @@ fn plain(expected: &str) -> String {
         "a sequence" => "a list",
         "a string" | "path string" => "a text",
         "an array of length 2" | "fewer elements in array" => "a list of 2 numbers",
-        "a map" | "map with a single key" => "a table with one key",
+        "a map" => "a table",
+        _ if expected.starts_with("struct variant") && path == "data.dataset.idx" => {
+            "a table with its parameters, such as `{ idx = { dir = \"…\", classes = 10 } }`"
+        }
+        _ if expected.starts_with("struct variant") && path == "data.dataset.images" => {
+            "a table with its parameters, such as `{ images = { dir = \"…\" } }`"
+        }
         _ if expected.starts_with("struct variant") => {
             "a table with its parameters, such as `{ mlp = { hidden = [300] } }`"
         }

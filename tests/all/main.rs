@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod contract;
+mod data;
 mod lab;
 mod layers;
 mod plan;
