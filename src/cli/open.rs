@@ -21,7 +21,7 @@ pub(super) struct ExperimentArgs {
     pub(super) set: Vec<String>,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -52,11 +52,7 @@ impl Opened {
     /// # Errors
     /// Every mistake found in the configuration.
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
-        let document = document(args)?;
-        let mut experiment = config::read(&document)?;
-        if let Some(dir) = &args.data_dir {
-            experiment.data.dir = Some(dir.clone());
-        }
+        let (document, mut experiment) = read(args)?;
         let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
         let mut found = lottery::check_arms(&experiment.arms);
         let setting = match Setting::new(&experiment, dense::NAME) {
@@ -84,6 +80,19 @@ impl Opened {
             Workers::Count(n) => n as usize,
         }
     }
+}
+
+/// Reads the file, with what the command line says on top.
+///
+/// # Errors
+/// Every mistake in the file.
+pub(super) fn read(args: &ExperimentArgs) -> Result<(Document, Experiment)> {
+    let document = document(args)?;
+    let mut experiment = config::read(&document)?;
+    if let Some(dir) = &args.data_dir {
+        experiment.data.dir = Some(dir.clone());
+    }
+    Ok((document, experiment))
 }
 
 fn document(args: &ExperimentArgs) -> Result<Document> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::dataset::{Dataset, Inputs};
 use super::official::{Form, Official};
-use super::packed::Shelf;
+use super::packed::{Opened, Shelf};
 use super::source::{Bytes, Raw, Source};
 use super::{cifar, idx, own, split, strokes};
 use crate::base::env;
@@ -21,7 +21,12 @@ const TEST_OFFSET: u64 = 1 << 32;
 
 /// The folder that built-in data sets are looked for in: `data.dir`, else `LTH_DATA_DIR`, else `data`.
 pub fn folder(data: &Data) -> PathBuf {
-    data.dir.clone().or_else(|| env::folder(env::DATA)).unwrap_or_else(|| PathBuf::from("data"))
+    data.dir.clone().unwrap_or_else(default_folder)
+}
+
+/// The same where no experiment says.
+pub fn default_folder() -> PathBuf {
+    env::folder(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
 }
 
 /// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` beats `data.dir`.
@@ -76,35 +81,42 @@ impl Source {
 fn read_official(set: &'static Official, folder: &Path, test: u32) -> Result<Raw> {
     let mut shelf = Shelf::of(set, folder);
     let mut raw = Raw { images: Vec::new(), labels: Vec::new() };
-    match set.form {
+    for (at, file) in set.files.iter().enumerate() {
+        let read = read_file(set, at, &shelf.open(file.name)?, test)?;
+        raw.images.extend(read.images);
+        raw.labels.extend(read.labels);
+    }
+    Ok(raw)
+}
+
+/// Reads and verifies the file number `at` of a built-in set, which has `test` test images: its images, labels or both.
+pub(super) fn read_file(set: &Official, at: usize, file: &Opened, test: u32) -> Result<Raw> {
+    let pinned = set.files[at];
+    let (images, labels) = match set.form {
         Form::Idx => {
-            for (pair, count) in set.files.chunks_exact(2).zip([set.train, set.test]) {
-                raw.images.extend(idx::images(&shelf.open(pair[0].name)?, count, set.shape, pair[0].sha256)?);
-                raw.labels.extend(idx::labels(&shelf.open(pair[1].name)?, count, set.classes, pair[1].sha256)?);
+            let count = if at < 2 { set.train } else { set.test };
+            match at % 2 {
+                0 => (idx::images(file, count, set.shape, pinned.sha256)?, Vec::new()),
+                _ => (Vec::new(), idx::labels(file, count, set.classes, pinned.sha256)?),
             }
         }
         Form::Cifar { labels, records } => {
-            for file in set.files {
-                let is_test = file.name == set.last().name;
-                let opened = shelf.open(file.name)?;
-                let read = || -> Result<cifar::Records> {
-                    let read = cifar::read(&opened.bytes, labels, set.classes)?;
-                    let (found, wanted) = (read.labels.len() as u32, if is_test { test } else { records });
-                    ensure!(found == wanted, "it holds {found} records instead of {wanted}");
-                    // The sum of a test set that is not whole is in the key of whatever is trained with it.
-                    let is_part = is_test && test < set.test;
-                    if !is_part {
-                        idx::verify(&opened.bytes, file.sha256)?;
-                    }
-                    Ok(read)
-                };
-                let read = read().with_context(|| format!("`{}` is not usable", opened.name))?;
-                raw.images.extend(read.images);
-                raw.labels.extend(read.labels);
-            }
+            let is_test = at + 1 == set.files.len();
+            let read = || -> Result<cifar::Records> {
+                let read = cifar::read(&file.bytes, labels, set.classes)?;
+                let (found, wanted) = (read.labels.len() as u32, if is_test { test } else { records });
+                ensure!(found == wanted, "it holds {found} records instead of {wanted}");
+                // The sum of a test set that is not whole is in the key of whatever is trained with it.
+                if !is_test || test == set.test {
+                    idx::verify(&file.bytes, pinned.sha256)?;
+                }
+                Ok(read)
+            };
+            let read = read().with_context(|| format!("`{}` is not usable", file.name))?;
+            (read.images, read.labels)
         }
-    }
-    Ok(raw)
+    };
+    Ok(Raw { images, labels })
 }
 
 /// Draws the images of `strokes` on all cores; each is a function of its index alone, so the cores change nothing.

@@ -2,6 +2,8 @@
 
 mod cifar;
 mod dataset;
+mod download;
+mod fetch;
 mod idx;
 mod images;
 mod load;
@@ -9,10 +11,17 @@ mod official;
 mod own;
 mod packed;
 mod source;
+mod sheet;
 mod split;
 mod strokes;
+mod summary;
+mod survey;
 
 pub use dataset::{Dataset, Inputs, Split};
-pub use load::{folder, load};
+pub use fetch::{Fetch, Fetched, NoMirror, Progress, fetch};
+pub use load::{default_folder, folder, load};
 pub use packed::NotFound;
+pub use sheet::sheet;
 pub use source::Source;
+pub use summary::{Part, Summary};
+pub use survey::{Condition, FileReport, State, Survey, names, survey};

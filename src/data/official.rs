@@ -12,7 +12,6 @@ pub(super) struct Pinned {
 pub(super) struct Archive {
     pub(super) name: &'static str,
     pub(super) folder: &'static str,
-    #[expect(dead_code, reason = "for the download")]
     pub(super) sha256: &'static str,
 }
 
@@ -42,14 +41,12 @@ pub(super) struct Official {
     pub(super) files: &'static [Pinned],
     pub(super) archive: Option<Archive>,
     /// Where the files, each with `.gz` behind its name, or the archive can be had; tried in this order.
-    #[expect(dead_code, reason = "for the download")]
     pub(super) mirrors: &'static [&'static str],
     /// The classes by name, where they are few enough to be looked at.
     pub(super) class_names: &'static [&'static str],
 }
 
 /// All of them, in the order they are told.
-#[expect(dead_code, reason = "for the download")]
 pub(super) const ALL: [&Official; 4] = [&MNIST, &FASHION_MNIST, &CIFAR10, &CIFAR100];
 
 pub(super) static MNIST: Official = Official {

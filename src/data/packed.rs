@@ -60,6 +60,11 @@ impl Shelf {
         if inner.is_dir() || !has_files { at(inner) } else { outer }
     }
 
+    /// Where files are looked for.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn archive(&self) -> Option<Archive> {
         self.set.and_then(|set| set.archive)
     }
@@ -97,7 +102,7 @@ impl Shelf {
 }
 
 /// The bytes of a file, decompressed if it is gzip'd, whatever its name.
-fn decompress(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     let bytes = files::read(path)?;
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());
     if !bytes.starts_with(&GZIP) {
@@ -132,7 +137,7 @@ pub(super) fn unpack(path: &Path, folder: &str, files: &[Pinned]) -> Result<BTre
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use super::super::official::CIFAR100;
