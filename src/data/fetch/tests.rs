@@ -119,7 +119,7 @@ const IMAGES: &str = "train-images-idx3-ubyte.gz";
 /// Fetches from `mirrors` into `folder`.
 fn bring_all(set: &'static Official, folder: &Path, mirrors: &[&str]) -> Result<Fetched> {
     let mirrors = mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
-    let fetch = Fetch { folder: folder.to_owned(), mirrors, usual: true, stall: Duration::from_millis(300) };
+    let fetch = Fetch { folder: folder.to_owned(), mirrors, usual: true, stall: Duration::from_secs(1) };
     fetch_set(set, &fetch, &|_| {})
 }
 
@@ -212,7 +212,7 @@ fn a_server_that_stalls_is_given_up_and_another_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let silent = Server::new(&files, &[Manner::Stall(0)]);
     let causes = causes(bring_all(set, folder.path(), &[&silent.url]));
-    assert!(causes[0].contains("no bytes for 0.3 s"), "{causes:?}");
+    assert!(causes[0].contains("no bytes for 1 s"), "{causes:?}");
 }
 
 #[test]
