@@ -1,4 +1,5 @@
-//! Every environment variable this program reads, and what it asks of the machine.
+//! Every environment variable this program reads, and what it asks of the machine. `lth data fetch` also heeds what
+//! every web client does: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, which its library reads itself.
 
 use std::path::PathBuf;
 
@@ -6,6 +7,8 @@ use std::path::PathBuf;
 pub const RUNS: &str = "LTH_RUNS_DIR";
 /// Where the data sets are kept, if neither `--data-dir` nor `data.dir` says.
 pub const DATA: &str = "LTH_DATA_DIR";
+/// The certificates that servers are verified with, as OpenSSL and curl know it.
+const CERTIFICATES: &str = "SSL_CERT_FILE";
 /// Any value but the empty one turns colours off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
@@ -13,6 +16,17 @@ pub const NO_COLOR: &str = "NO_COLOR";
 #[expect(clippy::disallowed_methods, reason = "this is the place the ban points to")]
 pub fn folder(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The file of the certificates that this machine trusts: `SSL_CERT_FILE`, else where the systems have it.
+pub fn certificates() -> Option<PathBuf> {
+    let known = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    folder(CERTIFICATES).or_else(|| known.into_iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
 /// Whether colours are unwanted.

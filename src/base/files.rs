@@ -26,7 +26,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CannotWrite> {
 }
 
 fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare name is the empty path, which nothing can be opened at.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
@@ -39,6 +40,14 @@ fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map_err(|e| e.error)?;
     // The rename itself must survive a power cut, so the folder is synced as well.
     File::open(folder)?.sync_all()
+}
+
+/// Gives a whole file its name, replacing what had it; both are in the same folder.
+pub fn rename(from: &Path, to: &Path) -> Result<(), CannotWrite> {
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::rename(from, to)
+        .and_then(|()| File::open(folder)?.sync_all())
+        .map_err(|source| CannotWrite { path: to.to_owned(), source })
 }
 
 /// The bytes of a file, or what is wrong with it and where it is.

@@ -62,6 +62,32 @@ pub fn sha256(bytes: &[u8]) -> String {
     Key(Sha256::digest(bytes).into()).to_string()
 }
 
+/// SHA-256 of `parts` one after another.
+pub fn sha256_of(parts: &[&[u8]]) -> String {
+    let mut sum = Sha256::new();
+    for part in parts {
+        sum.update(part);
+    }
+    Key(sum.finalize().into()).to_string()
+}
+
+/// SHA-256 of the file at `path`, however large it is.
+pub fn sha256_of_file(path: &std::path::Path) -> anyhow::Result<String> {
+    use anyhow::Context;
+    let read = || {
+        let (mut file, mut sum) = (std::fs::File::open(path)?, Sha256::new());
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer)? {
+                0 => return Ok::<_, std::io::Error>(sum),
+                read => sum.update(&buffer[..read]),
+            }
+        }
+    };
+    let sum = read().with_context(|| format!("could not read `{}`", path.display()))?;
+    Ok(Key(sum.finalize().into()).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

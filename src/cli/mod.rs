@@ -1,11 +1,10 @@
 //! Words in, exit code out; one file per command.
 
 mod check;
+mod data;
 mod open;
 mod plan;
 mod run;
-
-use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -31,6 +30,8 @@ enum Command {
     Plan(PlanArgs),
     /// Reads an experiment and prints every value that can change a number, with its origin.
     Check(CheckArgs),
+    /// Brings, checks and shows data sets.
+    Data(data::DataArgs),
 }
 
 #[derive(Debug, Args)]
@@ -39,9 +40,6 @@ struct RunArgs {
     experiment: ExperimentArgs,
     #[command(flatten)]
     runs: RunsArgs,
-    /// Folder of the data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     /// Sets aside what this experiment has in the store and trains it again; nothing is deleted.
     #[arg(long)]
     fresh: bool,
@@ -76,12 +74,15 @@ pub fn main(cli: &Cli) -> Exit {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Check(args) => check::run(args),
+        Command::Data(args) => data::run(args),
     };
-    done.unwrap_or_else(|error| report(&error))
+    let place = if let Command::Data(args) = &cli.command { args.place() } else { "--runs" };
+    done.unwrap_or_else(|error| report(&error, place))
 }
 
-/// What stops a command: a mistake in what was asked for, or something that went wrong.
-fn report(error: &anyhow::Error) -> Exit {
+/// What stops a command: a mistake in what was asked for, or something that went wrong. `place` is the option that says
+/// where the command writes.
+fn report(error: &anyhow::Error, place: &str) -> Exit {
     if let Some(report) = error.downcast_ref::<crate::config::Report>() {
         ui::say(&report.to_string());
         return Exit::Usage;
@@ -89,25 +90,37 @@ fn report(error: &anyhow::Error) -> Exit {
     let mut causes = error.chain().map(ToString::to_string);
     ui::say(&format!("error: {}", causes.next().unwrap_or_default()));
     causes.for_each(|cause| ui::say(&format!("  Caused by: {cause}")));
-    if let Some(hint) = hint(error) {
+    if let Some(hint) = hint(error, place) {
         ui::say(&format!("\nhint: {hint}"));
     }
     Exit::Failure
 }
 
 /// What to do about the errors of the system that people meet most.
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    if error.chain().any(<dyn std::error::Error + 'static>::is::<crate::data::NotFound>) {
-        return Some(
-            "point `--data-dir` or LTH_DATA_DIR at the folder of the files; `data.dataset=strokes` needs none",
-        );
+fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
+    if let Some(missing) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NotFound>()) {
+        let set = missing.set.unwrap_or("NAME");
+        return Some(format!(
+            "run `lth data fetch {set}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the files; \
+             `data.dataset=strokes` needs none"
+        ));
+    }
+    if let Some(none) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NoMirror>()) {
+        return Some(format!(
+            "the same command tries again, and goes on from what has come. Behind a proxy set HTTPS_PROXY; `--mirror URL` \
+             names another place with the same files; or put the files that `lth data check` lists into `{}` by hand",
+            none.folder.display()
+        ));
     }
     let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<CannotWrite>())?;
-    match unwritten.source.kind() {
+    let advice = match unwritten.source.kind() {
         std::io::ErrorKind::PermissionDenied
         | std::io::ErrorKind::ReadOnlyFilesystem
-        | std::io::ErrorKind::NotADirectory => Some("name a folder you may write to with `--runs`"),
-        std::io::ErrorKind::StorageFull => Some("free some space, or name another folder with `--runs`"),
-        _ => None,
-    }
+        | std::io::ErrorKind::NotFound
+        | std::io::ErrorKind::AlreadyExists
+        | std::io::ErrorKind::NotADirectory => "name a folder you may write to",
+        std::io::ErrorKind::StorageFull => "free some space, or name another folder",
+        _ => return None,
+    };
+    Some(format!("{advice} with `{place}`"))
 }

@@ -10,6 +10,7 @@ use crate::base::{env, files};
 use crate::config::{self, Document, Experiment, Workers};
 use crate::engine::dense;
 use crate::lottery::{self, Plan, Setting};
+use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct ExperimentArgs {
@@ -18,6 +19,9 @@ pub(super) struct ExperimentArgs {
     /// Overrides a value of the experiment, such as `train.lr=0.01`; may be given again.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub(super) set: Vec<String>,
+    /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -48,8 +52,7 @@ impl Opened {
     /// # Errors
     /// Every mistake found in the configuration.
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
-        let document = document(args)?;
-        let experiment = config::read(&document)?;
+        let (document, mut experiment) = read(args)?;
         let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
         let mut found = lottery::check_arms(&experiment.arms);
         let setting = match Setting::new(&experiment, dense::NAME) {
@@ -60,7 +63,13 @@ impl Opened {
                 return Err(problems(found).into());
             }
         };
+        if let Some(sum) = &setting.source.sum {
+            experiment.data.pin(sum);
+        }
         let plan = Plan::draw(&experiment, &setting).map_err(problems)?;
+        if let Some(note) = &setting.source.note {
+            ui::say(&format!("note: {note}"));
+        }
         Ok(Self { document, experiment, setting, plan })
     }
 
@@ -71,6 +80,19 @@ impl Opened {
             Workers::Count(n) => n as usize,
         }
     }
+}
+
+/// Reads the file, with what the command line says on top.
+///
+/// # Errors
+/// Every mistake in the file.
+pub(super) fn read(args: &ExperimentArgs) -> Result<(Document, Experiment)> {
+    let document = document(args)?;
+    let mut experiment = config::read(&document)?;
+    if let Some(dir) = &args.data_dir {
+        experiment.data.dir = Some(dir.clone());
+    }
+    Ok((document, experiment))
 }
 
 fn document(args: &ExperimentArgs) -> Result<Document> {

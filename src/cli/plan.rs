@@ -5,14 +5,14 @@ use anyhow::Result;
 use super::PlanArgs;
 use super::open::Opened;
 use crate::base::exit::Exit;
-use crate::data::Source;
 use crate::lab::{Forecast, Store};
 use crate::ui;
 
 pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
     let opened = Opened::new(&args.experiment)?;
     let data = &opened.experiment.data;
-    let (_, validation, test) = Source::new(data).sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
+    let (_, validation, test) =
+        opened.setting.source.sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
     // Training and validation images in equal numbers, and the test set.
     let images = 2 * u64::from(validation) + u64::from(test);
     let store = Store { runs: args.runs.folder() };

@@ -28,7 +28,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let files = runs.view(&experiment.name, &plan.id());
     let stop = Stop::on_signals().context("could not listen for signals")?;
     // Before anything is set aside, the data must be there to make it anew.
-    let load = || data::load(&experiment.data, args.data_dir.as_deref(), experiment.seed);
+    let load = || setting.source.load(&experiment.data, experiment.seed);
     let loaded = Mutex::new(if args.fresh { Some(load()?) } else { None });
     if args.fresh
         && let Some(n) = lab::set_aside(&plan, &runs, &files)?
@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         trainer: &|dataset| dense::build(&recipe, dataset),
     };
     let report = lab.run(&store)?;
-    let manifest = manifest(&experiment, &setting, &plan, workers, args, &runs, &report);
+    let manifest = manifest(&experiment, &setting, &plan, workers, &runs, &report);
     view.write_files(&[(paths::View::MANIFEST, serde_json::to_vec_pretty(&manifest)?)])?;
     Ok(conclude(&plan, &setting, &report, &stop, args, &files))
 }
@@ -78,7 +78,6 @@ fn manifest(
     setting: &Setting,
     plan: &Plan,
     workers: usize,
-    args: &RunArgs,
     runs: &Runs,
     report: &lab::Report,
 ) -> Manifest {
@@ -97,8 +96,9 @@ fn manifest(
         workers,
         run: experiment.run.clone(),
         runs: runs.0.display().to_string(),
-        data_dir: data::folder(&experiment.data, args.data_dir.as_deref()).display().to_string(),
+        data_dir: data::folder(&experiment.data).display().to_string(),
         written: clock::unix_seconds(),
+        notes: setting.source.note.iter().cloned().collect(),
         audit: Audit { passed: report.summary.done, broken: report.broken.clone() },
         failures: report.failures.clone(),
         blocked: report.blocked.clone(),

@@ -46,8 +46,9 @@ pub struct Experiment {
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// The data set.
-    pub dataset: DatasetName,
-    /// Folder of the data sets; `--data-dir` beats it, `LTH_DATA_DIR` and `data` stand behind it.
+    pub dataset: Dataset,
+    /// Folder of the built-in data sets; `--data-dir` beats it, `LTH_DATA_DIR` and `data` stand behind it.
+    /// A relative folder is looked for where the command is run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Images held out of the training set; the early stop is found on them.
@@ -73,16 +74,40 @@ pub struct Data {
     pub draw_seed: Option<u64>,
 }
 
-/// A data set by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DatasetName {
+/// A data set: a built-in one by name, or own data and where they lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Dataset {
     /// Procedural digits, 28×28 grey; no files needed.
     Strokes,
     /// MNIST, 28×28 grey.
     Mnist,
     /// Fashion-MNIST, 28×28 grey.
     FashionMnist,
+    /// CIFAR-10, 32×32 in colour.
+    Cifar10,
+    /// CIFAR-100 with its 100 fine classes, 32×32 in colour.
+    Cifar100,
+    /// Own data: four IDX files with MNIST's names, gzip'd or not; grey images of any one size.
+    Idx {
+        /// Folder of the four files; a relative one is looked for where the command is run.
+        dir: PathBuf,
+        /// Number of classes; every label is below it.
+        classes: u32,
+        /// SHA-256 of the four decompressed files one after another, training images, training labels, test images,
+        /// test labels: other files are refused. `lth check` tells it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+    },
+    /// Own data: PNG files `train/<class>/*.png` and `test/<class>/*.png`, grey or in colour, all of one size.
+    Images {
+        /// Folder of `train` and `test`; a relative one is looked for where the command is run.
+        dir: PathBuf,
+        /// SHA-256 of the decoded images, their labels and the names of the classes: others are refused. `lth check`
+        /// tells it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+    },
 }
 
 /// How pixels become inputs.
@@ -91,7 +116,8 @@ pub enum DatasetName {
 pub enum Normalize {
     /// [0, 1].
     None,
-    /// Minus the mean, over the standard deviation of the training set's pixels; fixed constants per data set.
+    /// Minus the mean, over the standard deviation of the training set's pixels, for each channel: fixed constants of
+    /// the built-in data sets; of own data, computed from all images of the training files.
     #[default]
     MeanStd,
     /// Each image scaled to Euclidean length 1.

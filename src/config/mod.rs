@@ -11,7 +11,7 @@ mod schema;
 
 pub use document::{Document, Origin};
 pub use experiment::{
-    Architecture, Arm, Arms, Criterion, Data, DatasetName, Device, Dtype, Engine, Experiment, Init, Keep, LayerSpec,
+    Architecture, Arm, Arms, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Init, Keep, LayerSpec,
     MaskFrom, Network, Normalize, Optimizer, Prune, Rate, Run, Scope, Train, WeightsFrom, Workers,
 };
 pub use problem::{Problem, Report};

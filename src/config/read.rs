@@ -54,7 +54,7 @@ fn deserialize(mut root: Value) -> Mended {
         };
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        let problem = explain(&path, &error.into_inner().to_string());
+        let problem = explain(&path, &error.into_inner().to_string(), &keys(&root, &path));
         let key = problem.key.clone();
         // Inside what was taken out nothing is missed; a table that was not there at all has its own missing keys.
         let is_told = taken.contains(&key) || out.iter().any(|table| is_within(&key, table));
@@ -93,6 +93,8 @@ fn placeholder(key: &str) -> Option<Value> {
         "data" | "network" | "train" => json!({}),
         "dataset" => json!("strokes"),
         "hidden" => json!([1]),
+        "dir" => json!("."),
+        "classes" => json!(10),
         "optimizer" => json!("adam"),
         "mask" => json!("iterative"),
         "weights" => json!("rewind"),
@@ -161,7 +163,7 @@ fn take(root: &mut Value, path: &str) -> bool {
 }
 
 /// serde's sentence in our words. The forms are serde's own and pinned by tests.
-fn explain(path: &str, message: &str) -> Problem {
+fn explain(path: &str, message: &str, keys: &[String]) -> Problem {
     let whole = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
     // The user's own words stand before the last "expected", whatever they are.
     let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
@@ -178,6 +180,10 @@ fn explain(path: &str, message: &str) -> Problem {
         let key = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
         return Problem::new(key.clone(), format!("`{key}` {MISSING}")).about_the_key();
     }
+    if expected == "map with a single key" {
+        let found = if keys.is_empty() { "none".to_owned() } else { format!("`{}`", keys.join("` and `")) };
+        return Problem::new(path, format!("invalid value for {whole}: expected a table with one key, got {found}"));
+    }
     if !expected.is_empty() {
         let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
         let example = if expected.starts_with("struct variant") { example(leaf(path)) } else { "" };
@@ -192,6 +198,8 @@ fn example(variant: &str) -> &'static str {
     match variant {
         "mlp" => ", such as `{ mlp = { hidden = [300] } }`",
         "linear" => ", such as `{ linear = { out = 300 } }`",
+        "idx" => ", such as `{ idx = { dir = \"…\", classes = 10 } }`",
+        "images" => ", such as `{ images = { dir = \"…\" } }`",
         "dropout" => ", such as `{ dropout = { rate = 0.5 } }`",
         _ => "",
     }
@@ -205,6 +213,12 @@ fn suggest(word: &str, known: &[&str]) -> String {
     }
 }
 
+/// The keys of the table at `path`, or of none where there is no table.
+fn keys(root: &Value, path: &str) -> Vec<String> {
+    let table = root.pointer(&format!("/{}", path.replace('.', "/")));
+    table.and_then(Value::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}
+
 /// Rust's names for types, in words.
 fn plain(expected: &str) -> String {
     let words = match expected {
@@ -214,7 +228,7 @@ fn plain(expected: &str) -> String {
         "a sequence" => "a list",
         "a string" | "path string" => "a text",
         "an array of length 2" | "fewer elements in array" => "a list of 2 numbers",
-        "a map" | "map with a single key" => "a table with one key",
+        "a map" => "a table",
         _ if expected.starts_with("struct variant") => "a table with its parameters",
         _ if expected.starts_with("struct ") => "a table",
         _ if expected.starts_with("string or map") || expected.starts_with("enum") => "a name or a table",

@@ -26,7 +26,8 @@ pub fn to_json(experiment: &Experiment, engine: &str, device: &str, document: &D
     Value::Object(flat)
 }
 
-/// The values that can change a number. Where the data lie is not among them.
+/// The values that can change a number. Where the built-in data lie is not among them; own data have nothing but their
+/// folder to be found by, and their sum beside it.
 fn values(experiment: &Experiment, engine: &str, device: &str) -> Value {
     let mut value = serde_json::to_value(experiment).unwrap_or_default();
     if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {
@@ -85,6 +86,7 @@ fn origin(path: &str, document: &Document) -> String {
     match document.exact_origin(path) {
         Some(Origin::File(place)) => format!("{file}:{}", document.position(place.value.start).0),
         Some(Origin::Set(set)) => format!("--set {}", set.replace(['\n', '\r'], " ")),
+        None if path.ends_with(".sha256") => "of what was found there".to_owned(),
         None => "default".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::experiment::{
-    Architecture, Data, DatasetName, Experiment, Init, LayerSpec, Network, Optimizer, Rate, Scope, Train,
+    Architecture, Data, Dataset, Experiment, Init, LayerSpec, Network, Optimizer, Rate, Scope, Train,
 };
 use super::problem::Problem;
 
@@ -14,6 +14,8 @@ const MOST_ITERATIONS: u64 = 1_000_000_000_000;
 const MOST_UNITS: u32 = 1_000_000;
 const MOST_LAYERS: usize = 300;
 const MOST_IMAGES: u32 = 10_000_000;
+/// A label is a byte.
+const MOST_CLASSES: u32 = 256;
 /// A file name may have 255 bytes; the folder of a run has this and nine more, `.old-<n>` included.
 const LONGEST_NAME: usize = 100;
 
@@ -119,6 +121,13 @@ impl Data {
     pub fn draw_seed(&self) -> u64 {
         self.draw_seed.unwrap_or(1)
     }
+
+    /// Writes down which bytes own data were found to be, so that a resolved experiment refuses others.
+    pub fn pin(&mut self, sum: &str) {
+        if let Dataset::Idx { sha256, .. } | Dataset::Images { sha256, .. } = &mut self.dataset {
+            *sha256 = Some(sum.to_owned());
+        }
+    }
 }
 
 impl Rate {
@@ -157,7 +166,7 @@ impl Experiment {
             self.network.init_std = Some(self.network.init_std());
         }
         let data = &mut self.data;
-        if data.dataset == DatasetName::Strokes {
+        if data.dataset == Dataset::Strokes {
             data.train_images = Some(data.train_images());
             data.test_images = Some(data.test_images());
             data.draw_seed = Some(data.draw_seed());
@@ -205,6 +214,9 @@ impl Experiment {
         need(few, "replicates", "times repeats times rounds makes more than a million trainings");
         need(self.rounds <= 1000, "rounds", "must be at most 1000");
         need(self.data.validation > 0, "data.validation", "must be at least 1: the early stop is found on it");
+        if let Dataset::Idx { classes, .. } = self.data.dataset {
+            need((2..=MOST_CLASSES).contains(&classes), "data.dataset.idx.classes", "must be from 2 to 256");
+        }
         need(self.data.train_limit != Some(0), "data.train_limit", "must be at least 1");
         need(self.data.test_limit != Some(0), "data.test_limit", "must be at least 1");
         let drawn = |n: u32| (1..=MOST_IMAGES).contains(&n);
@@ -238,7 +250,9 @@ impl Experiment {
         only(train.nesterov.is_some(), "train.nesterov", !adam, "`optimizer = \"sgd\"`");
         let normal = self.network.init == Init::Normal;
         only(self.network.init_std.is_some(), "network.init_std", normal, "`init = \"normal\"`");
-        let strokes = self.data.dataset == DatasetName::Strokes;
+        let own = matches!(self.data.dataset, Dataset::Idx { .. } | Dataset::Images { .. });
+        only(self.data.dir.is_some(), "data.dir", !own, "the built-in data sets; own data have a `dir` in `dataset`");
+        let strokes = self.data.dataset == Dataset::Strokes;
         only(self.data.train_images.is_some(), "data.train_images", strokes, "`dataset = \"strokes\"`");
         only(self.data.test_images.is_some(), "data.test_images", strokes, "`dataset = \"strokes\"`");
         only(self.data.draw_seed.is_some(), "data.draw_seed", strokes, "`dataset = \"strokes\"`");

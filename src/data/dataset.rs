@@ -25,7 +25,8 @@ pub struct Dataset {
     pub shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// One byte a pixel, image after image: first those of the training files, then those of the test files.
+    /// One byte a pixel and channel, image after image, each channel by channel: first the images of the training files,
+    /// then those of the test files.
     pub images: Vec<u8>,
     /// The class of each image.
     pub labels: Vec<u8>,
@@ -42,31 +43,40 @@ pub struct Dataset {
 /// How a byte becomes an input: `byte · scale + offset`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inputs {
-    /// The same for every image.
+    /// The same for every pixel.
     Affine {
         /// Factor.
         scale: f64,
         /// Summand.
         offset: f64,
     },
+    /// Factor and summand of each channel.
+    PerChannel(Vec<(f64, f64)>),
     /// A factor for each image.
     PerImage(Vec<f64>),
 }
 
 impl Inputs {
-    /// The inputs that `normalize` asks for; `mean` and `std` are of the pixels in [0, 1].
-    pub fn new(normalize: Normalize, (mean, std): (f64, f64), images: &[u8], pixels: usize) -> Self {
-        match normalize {
-            Normalize::None => Self::Affine { scale: 1.0 / 255.0, offset: 0.0 },
-            Normalize::MeanStd => Self::Affine { scale: 1.0 / (255.0 * std), offset: -mean / std },
-            Normalize::L2 => Self::PerImage(images.chunks_exact(pixels).map(inverse_length).collect()),
+    /// The inputs that `normalize` asks for; `mean_std` are mean and standard deviation of the pixels in [0, 1], channel
+    /// by channel.
+    pub fn new(normalize: Normalize, mean_std: &[(f64, f64)], images: &[u8], pixels: usize) -> Self {
+        let affine = |&(mean, std): &(f64, f64)| (1.0 / (255.0 * std), -mean / std);
+        match (normalize, mean_std) {
+            (Normalize::None, _) => Self::Affine { scale: 1.0 / 255.0, offset: 0.0 },
+            (Normalize::MeanStd, [one]) => {
+                let (scale, offset) = affine(one);
+                Self::Affine { scale, offset }
+            }
+            (Normalize::MeanStd, channels) => Self::PerChannel(channels.iter().map(affine).collect()),
+            (Normalize::L2, _) => Self::PerImage(images.chunks_exact(pixels).map(inverse_length).collect()),
         }
     }
 
-    /// Scale and offset of one image.
-    pub fn of(&self, image: u32) -> (f64, f64) {
+    /// Scale and offset of one channel of one image.
+    pub fn of(&self, image: u32, channel: usize) -> (f64, f64) {
         match self {
             Self::Affine { scale, offset } => (*scale, *offset),
+            Self::PerChannel(channels) => channels[channel],
             Self::PerImage(scales) => (scales[image as usize], 0.0),
         }
     }
@@ -79,7 +89,7 @@ fn inverse_length(image: &[u8]) -> f64 {
 }
 
 impl Dataset {
-    /// Pixels of one image.
+    /// Bytes of one image.
     pub fn pixels(&self) -> usize {
         self.shape.iter().product()
     }
@@ -107,9 +117,11 @@ mod tests {
     #[test]
     fn inputs_by_hand() {
         let images = [3, 4, 0, 0, 0, 0];
-        let l2 = Inputs::new(Normalize::L2, (0.5, 0.25), &images, 3);
-        assert_eq!((l2.of(0), l2.of(1)), ((0.2, 0.0), (0.0, 0.0)));
-        let (scale, offset) = Inputs::new(Normalize::MeanStd, (0.5, 0.25), &images, 3).of(0);
+        let l2 = Inputs::new(Normalize::L2, &[(0.5, 0.25)], &images, 3);
+        assert_eq!((l2.of(0, 0), l2.of(1, 0)), ((0.2, 0.0), (0.0, 0.0)));
+        let (scale, offset) = Inputs::new(Normalize::MeanStd, &[(0.5, 0.25)], &images, 3).of(0, 0);
         assert!((255.0 * scale + offset - 2.0).abs() < 1e-12 && offset == -2.0);
+        let colour = Inputs::new(Normalize::MeanStd, &[(0.5, 0.25), (0.0, 1.0)], &images, 2);
+        assert_eq!((colour.of(1, 0), colour.of(2, 1)), ((1.0 / 63.75, -2.0), (1.0 / 255.0, 0.0)));
     }
 }

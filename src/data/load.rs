@@ -1,12 +1,15 @@
 //! From a configuration to a data set in memory.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::dataset::{Dataset, Inputs};
-use super::known::{Pinned, Source};
-use super::{idx, split, strokes};
+use super::official::{Form, Official};
+use super::packed::{Opened, Shelf};
+use super::source::{Bytes, Raw, Source};
+use super::{cifar, idx, own, split, strokes};
 use crate::base::env;
 use crate::config::Data;
 
@@ -16,56 +19,109 @@ const PIXELS: usize = 28 * 28;
 /// Test images of `strokes` are drawn from here on: no training set reaches so far.
 const TEST_OFFSET: u64 = 1 << 32;
 
-/// The folder that files are looked for in: `given` (`--data-dir`), else `data.dir`, else `LTH_DATA_DIR`, else `data`.
-pub fn folder(data: &Data, given: Option<&Path>) -> PathBuf {
-    let other = || data.dir.clone().or_else(|| env::folder(env::DATA)).unwrap_or_else(|| PathBuf::from("data"));
-    given.map_or_else(other, Path::to_owned)
+/// The folder that built-in data sets are looked for in: `data.dir`, else `LTH_DATA_DIR`, else `data`.
+pub fn folder(data: &Data) -> PathBuf {
+    data.dir.clone().unwrap_or_else(default_folder)
 }
 
-/// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` is as in [`folder`].
+/// The same where no experiment says.
+pub fn default_folder() -> PathBuf {
+    env::folder(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
+}
+
+/// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` beats `data.dir`.
 ///
 /// # Errors
 /// What is wrong with which file, or which folder has none.
 pub fn load(data: &Data, folder: Option<&Path>, seed: u64) -> Result<Dataset> {
-    let source = Source::new(data);
-    let (images, labels) = match source.files {
-        Some(files) => {
-            let folder = self::folder(data, folder);
-            read_files(&source, &files, &folder)
-                .with_context(|| format!("could not read the data set `{}` from `{}`", source.name, folder.display()))?
-        }
-        None => draw(&source),
-    };
-    let sizes = source.sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
-    let parts = split::split(&labels, source.train, source.classes, data.validation, sizes, seed);
-    let pixels = source.shape.iter().product();
-    Ok(Dataset {
-        shape: source.shape,
-        classes: source.classes,
-        inputs: Inputs::new(data.normalize, source.mean_std, &images, pixels),
-        images,
-        labels,
-        train: parts.train,
-        validation: parts.validation,
-        test: parts.test,
-    })
+    let mut data = data.clone();
+    data.dir = folder.map(Path::to_owned).or(data.dir);
+    Source::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?.load(&data, seed)
 }
 
-/// Reads the four IDX files of `folder/<name>/`, or of `folder` itself where they lie there.
-fn read_files(source: &Source, files: &[Pinned; 4], folder: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
-    let inner = folder.join(source.name);
-    let has_files = files.iter().any(|file| idx::is_in(folder, *file));
-    let folder = if inner.is_dir() || !has_files { inner } else { folder.to_owned() };
-    let mut images = idx::images(&folder, files[0], source.train, source.shape)?;
-    let mut labels = idx::labels(&folder, files[1], source.train, source.classes)?;
-    images.extend(idx::images(&folder, files[2], source.test, source.shape)?);
-    labels.extend(idx::labels(&folder, files[3], source.test, source.classes)?);
-    Ok((images, labels))
+impl Source {
+    /// Loads the images, splits them with `seed` as `data` says, and verifies every file.
+    ///
+    /// # Errors
+    /// What is wrong with which file, or which folder has none.
+    pub fn load(&self, data: &Data, seed: u64) -> Result<Dataset> {
+        let Raw { images, labels } = self.read()?;
+        let sizes = self.sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
+        let parts = split::split(&labels, self.train, self.classes, data.validation, sizes, seed);
+        let pixels = self.shape.iter().product();
+        Ok(Dataset {
+            shape: self.shape,
+            classes: self.classes,
+            inputs: Inputs::new(data.normalize, &self.mean_std, &images, pixels),
+            images,
+            labels,
+            train: parts.train,
+            validation: parts.validation,
+            test: parts.test,
+        })
+    }
+
+    /// All images and labels.
+    pub(super) fn read(&self) -> Result<Raw> {
+        match &self.bytes {
+            Bytes::Drawn { seed } => Ok(draw(self.train, self.test, *seed)),
+            Bytes::Official { set, folder } => read_official(set, folder, self.test)
+                .with_context(|| format!("could not read the data set `{}` from `{}`", self.name, folder.display())),
+            Bytes::Own { dataset, read } => {
+                let first = read.lock().unwrap_or_else(PoisonError::into_inner).take();
+                first
+                    .map_or_else(|| own::read_again(dataset, self.sum.as_deref()), Ok)
+                    .with_context(|| format!("could not read the data in `{}`", self.name))
+            }
+        }
+    }
+}
+
+/// Reads and verifies the files of a built-in set, which has `test` test images.
+fn read_official(set: &'static Official, folder: &Path, test: u32) -> Result<Raw> {
+    let mut shelf = Shelf::of(set, folder);
+    let mut raw = Raw { images: Vec::new(), labels: Vec::new() };
+    for (at, file) in set.files.iter().enumerate() {
+        let read = read_file(set, at, &shelf.open(file.name)?, test)?;
+        raw.images.extend(read.images);
+        raw.labels.extend(read.labels);
+    }
+    Ok(raw)
+}
+
+/// Reads and verifies the file number `at` of a built-in set, which has `test` test images: its images, labels or both.
+pub(super) fn read_file(set: &Official, at: usize, file: &Opened, test: u32) -> Result<Raw> {
+    let pinned = set.files[at];
+    let (images, labels) = match set.form {
+        Form::Idx => {
+            let count = if at < 2 { set.train } else { set.test };
+            match at % 2 {
+                0 => (idx::images(file, count, set.shape, pinned.sha256)?, Vec::new()),
+                _ => (Vec::new(), idx::labels(file, count, set.classes, pinned.sha256)?),
+            }
+        }
+        Form::Cifar { labels, records } => {
+            let is_test = at + 1 == set.files.len();
+            let read = || -> Result<cifar::Records> {
+                let read = cifar::read(&file.bytes, labels, set.classes)?;
+                let (found, wanted) = (read.labels.len() as u32, if is_test { test } else { records });
+                ensure!(found == wanted, "it holds {found} records instead of {wanted}");
+                // The sum of a test set that is not whole is in the key of whatever is trained with it.
+                if !is_test || test == set.test {
+                    idx::verify(&file.bytes, pinned.sha256)?;
+                }
+                Ok(read)
+            };
+            let read = read().with_context(|| format!("`{}` is not usable", file.name))?;
+            (read.images, read.labels)
+        }
+    };
+    Ok(Raw { images, labels })
 }
 
 /// Draws the images of `strokes` on all cores; each is a function of its index alone, so the cores change nothing.
-fn draw(source: &Source) -> (Vec<u8>, Vec<u8>) {
-    let count = source.train as usize + source.test as usize;
+fn draw(train: u32, test: u32, seed: u64) -> Raw {
+    let count = train as usize + test as usize;
     let mut images = vec![[0_u8; PIXELS]; count];
     let mut labels = vec![0_u8; count];
     let chunk = count.div_ceil(env::cores()).max(1);
@@ -74,12 +130,12 @@ fn draw(source: &Source) -> (Vec<u8>, Vec<u8>) {
             scope.spawn(move || {
                 for (i, (image, label)) in images.iter_mut().zip(labels).enumerate() {
                     let index = (n * chunk + i) as u64;
-                    let train = u64::from(source.train);
+                    let train = u64::from(train);
                     let index = if index < train { index } else { TEST_OFFSET + index - train };
-                    *label = strokes::draw(source.draw_seed, index, image);
+                    *label = strokes::draw(seed, index, image);
                 }
             });
         }
     });
-    (images.into_flattened(), labels)
+    Raw { images: images.into_flattened(), labels }
 }

@@ -1,13 +1,27 @@
-//! What is learned from: images as bytes, split and verified. Knows no tensor.
+//! What is learned from: images as bytes, split and verified. Knows no tensor and no terminal.
 
+mod cifar;
 mod dataset;
+mod download;
+mod fetch;
 mod idx;
-mod known;
+mod images;
 mod load;
+mod official;
+mod own;
+mod packed;
+mod source;
+mod sheet;
 mod split;
 mod strokes;
+mod summary;
+mod survey;
 
 pub use dataset::{Dataset, Inputs, Split};
-pub use idx::NotFound;
-pub use known::Source;
-pub use load::{folder, load};
+pub use fetch::{Fetch, Fetched, NoMirror, Progress, fetch};
+pub use load::{default_folder, folder, load};
+pub use packed::NotFound;
+pub use sheet::sheet;
+pub use source::Source;
+pub use summary::{Part, Summary};
+pub use survey::{Condition, FileReport, State, Survey, names, survey};

@@ -76,7 +76,7 @@ fn shared(experiment: &Experiment, setting: &Setting) -> Value {
     json!({
         "format": FORMAT,
         "data": {
-            "source": setting.data, "validation": data.validation, "normalize": data.normalize,
+            "source": setting.source.identity, "validation": data.validation, "normalize": data.normalize,
             "train_limit": data.train_limit, "test_limit": data.test_limit,
         },
         "network": setting.network,

@@ -1,7 +1,5 @@
 //! What an experiment means before anything is trained: its names resolved against each other.
 
-use serde_json::Value;
-
 use crate::config::{Experiment, Problem};
 use crate::data::Source;
 use crate::network::{Network, build};
@@ -17,8 +15,8 @@ pub struct Setting {
     pub network: Network,
     /// What each round cuts.
     pub pruning: Pruning,
-    /// What determines the bytes of the data.
-    pub data: Value,
+    /// What is known of the data.
+    pub source: Source,
     /// The engine by name.
     pub engine: &'static str,
     /// The kind of device.
@@ -29,9 +27,10 @@ impl Setting {
     /// Resolves network, pruning and data for `engine` on the CPU.
     ///
     /// # Errors
-    /// Parts of the data that are too small, and names that fit no layer.
+    /// Own data that cannot be used, parts of the data that are too small, and names that fit no layer.
     pub fn new(experiment: &Experiment, engine: &'static str) -> Result<Self, Vec<Problem>> {
-        let source = Source::new(&experiment.data);
+        // Without data there is no shape for a network: what else is wrong with it is told when they are there.
+        let source = Source::new(&experiment.data).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         match source.sizes(&experiment.data) {
             Err(problem) => problems.push(problem),
@@ -54,9 +53,7 @@ impl Setting {
             return Err(problems);
         }
         match Pruning::new(&experiment.prune, &network) {
-            Ok(pruning) if problems.is_empty() => {
-                Ok(Self { network, pruning, data: source.identity, engine, device: "cpu" })
-            }
+            Ok(pruning) if problems.is_empty() => Ok(Self { network, pruning, source, engine, device: "cpu" }),
             Ok(_) => Err(problems),
             Err(more) => {
                 problems.extend(more);

@@ -27,10 +27,12 @@ pub struct Manifest {
     pub run: Run,
     /// The folder of all runs.
     pub runs: String,
-    /// The folder that the data set's files are looked for in.
+    /// The folder that the files of a built-in data set are looked for in.
     pub data_dir: String,
     /// Seconds since 1970.
     pub written: u64,
+    /// What whoever reads the results must know of the data.
+    pub notes: Vec<String>,
     /// What the audit found.
     pub audit: Audit,
     /// Trainings that failed, with the cause.

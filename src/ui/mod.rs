@@ -1,6 +1,8 @@
 //! What a person sees. Talk goes to stderr, results to stdout.
 
 mod bars;
+mod data;
+mod fetching;
 mod forecast;
 mod lines;
 mod table;
@@ -8,6 +10,8 @@ mod words;
 
 use crate::record::Sink;
 
+pub use data::{summary, survey};
+pub use fetching::fetching;
 pub use forecast::forecast;
 pub use table::{Row, table};
 

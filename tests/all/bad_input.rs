@@ -114,7 +114,10 @@ fn data_files_that_are_not_what_they_should_be() {
     let (images, labels) = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte");
     fs::create_dir_all(&data).unwrap();
     let missing = said(images, None);
-    assert!(missing.contains("neither") && missing.contains("hint: point `--data-dir`"), "{missing}");
+    assert!(
+        missing.contains("neither") && missing.contains("hint: run `lth data fetch mnist`, or point `--data-dir`"),
+        "{missing}"
+    );
     assert!(said(images, Some(b"")).contains("is empty"));
     let good = idx(0x803, &[60_000, 28, 28], 60_000 * 784, 0);
     assert!(said(images, Some(&good[..1_000_000])).contains("holds 999984 bytes after the header instead of 47040000"));

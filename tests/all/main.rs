@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod contract;
+mod data;
+mod data_commands;
 mod lab;
 mod layers;
 mod plan;

@@ -2,7 +2,7 @@
 
 use lth::base::env;
 use lth::config::Data;
-use lth::data::{Split, load};
+use lth::data::{Source, Split, load};
 
 use crate::support::*;
 
@@ -27,6 +27,32 @@ fn mnist_is_verified_split_and_learned() {
     assert_eq!((small.train.len(), small.validation.len(), small.test.len()), (1100, 100, 50));
     let of_class = |class: u8| small.train.iter().filter(|&&i| small.labels[i as usize] == class).count();
     assert!((0..10).all(|class| of_class(class) == 110), "balanced over the classes");
+}
+
+#[test]
+fn cifar10_is_verified_and_its_short_test_file_is_said_and_keyed() {
+    let Some(folder) = env::folder(env::DATA) else {
+        println!("skipped: LTH_DATA_DIR is not set");
+        return;
+    };
+    let cifar = data(serde_json::json!({ "dataset": "cifar10", "dir": folder }));
+    let source = Source::new(&cifar).unwrap();
+    let whole = Source::new(&data(serde_json::json!({ "dataset": "cifar10", "dir": "nowhere" }))).unwrap();
+    assert_eq!((whole.test, whole.note), (10_000, None), "a plan needs no files");
+    if source.test < 10_000 {
+        assert!(source.note.as_ref().unwrap().contains("of the 10000 test images of `cifar10`"), "{:?}", source.note);
+        assert_ne!(source.identity, whole.identity);
+    }
+    let set = source.load(&cifar, 1).unwrap();
+    assert_eq!((set.shape, set.train.len(), set.test.len()), ([3, 32, 32], 45_000, source.test as usize));
+    for (channel, &(mean, std)) in source.mean_std.iter().enumerate() {
+        let bytes = || set.images[..50_000 * 3072].chunks_exact(1024).skip(channel).step_by(3).flatten();
+        let count = 50_000.0 * 1024.0;
+        let found = bytes().map(|&b| f64::from(b)).sum::<f64>() / count / 255.0;
+        let squares = bytes().map(|&b| f64::from(b) * f64::from(b)).sum::<f64>() / count / 255.0 / 255.0;
+        assert!((found - mean).abs() < 6e-5, "channel {channel}: mean {found}");
+        assert!(((squares - found * found).sqrt() - std).abs() < 6e-5, "channel {channel}: {squares}");
+    }
 }
 
 /// The most memory a process had, in MiB, watched until it ends; Linux tells it.

@@ -1,0 +1,204 @@
+//! `lth data`: what data there are, what they look like, and bringing them here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::open::{self, ExperimentArgs};
+use crate::base::exit::Exit;
+use crate::base::files;
+use crate::config::{self, Data};
+use crate::data::{self, Source, State, Summary};
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct DataArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings a data set here and verifies it. The only command that uses the network; interrupted, it goes on where it
+    /// stopped.
+    Fetch(FetchArgs),
+    /// Looks for the files of the built-in data sets and verifies them.
+    Check(CheckArgs),
+    /// Shows a data set: its images by part and class, its pixels in numbers, and examples of each class as a picture.
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+struct FetchArgs {
+    /// The data set.
+    #[arg(value_parser = PossibleValuesParser::new(data::names()))]
+    name: String,
+    /// Folder of the data sets, each in a folder of its name [default: `LTH_DATA_DIR`, else `data`].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A place with the same files, tried before the usual ones; may be given again.
+    #[arg(long, value_name = "URL", value_parser = address)]
+    mirror: Vec<String>,
+    /// Tries the places of `--mirror` and no other.
+    #[arg(long, requires = "mirror")]
+    only_mirrors: bool,
+    /// Gives up a server that sends nothing for so long.
+    #[arg(long, value_name = "SECONDS", default_value = "30", hide = true, value_parser = seconds)]
+    stall_seconds: Duration,
+    /// Says nothing but errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// One data set; without it, all of them.
+    #[arg(value_parser = PossibleValuesParser::new(data::names()))]
+    name: Option<String>,
+    /// Folder of the data sets [default: `LTH_DATA_DIR`, else `data`].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// A built-in data set by name, or an experiment whose data are shown as it splits them.
+    #[arg(value_name = "NAME|CONFIG")]
+    what: PathBuf,
+    /// With an experiment: overrides one of its values; may be given again.
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    set: Vec<String>,
+    /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The picture [default: `NAME-sheet.png` in the current folder].
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl DataArgs {
+    /// The option that says where this command writes.
+    pub(super) fn place(&self) -> &'static str {
+        if matches!(self.command, Command::Show(_)) { "--out" } else { "--data-dir" }
+    }
+}
+
+pub(super) fn run(args: &DataArgs) -> Result<Exit> {
+    match &args.command {
+        Command::Fetch(args) => fetch(args),
+        Command::Check(args) => check(args),
+        Command::Show(args) => show(args),
+    }
+}
+
+/// The folder of the built-in data sets, where there is no experiment to name it.
+fn folder(given: Option<&PathBuf>) -> PathBuf {
+    given.cloned().unwrap_or_else(data::default_folder)
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let is_web = text.starts_with("http://") || text.starts_with("https://");
+    if is_web { Ok(text.to_owned()) } else { Err("an address begins with `http://` or `https://`".to_owned()) }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    let duration = Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+fn fetch(args: &FetchArgs) -> Result<Exit> {
+    let fetch = data::Fetch {
+        folder: folder(args.data_dir.as_ref()),
+        mirrors: args.mirror.clone(),
+        usual: !args.only_mirrors,
+        stall: args.stall_seconds,
+    };
+    let tell = ui::fetching(args.quiet);
+    let fetched =
+        data::fetch(&args.name, &fetch, &*tell).with_context(|| format!("could not fetch `{}`", args.name))?;
+    if !args.quiet {
+        let how = if fetched.files == 0 { "is there already, complete and verified" } else { "is complete" };
+        ui::print(&format!("{} {how} in {}\n", args.name, fetched.folder.display()));
+    }
+    Ok(Exit::Success)
+}
+
+fn check(args: &CheckArgs) -> Result<Exit> {
+    let folder = folder(args.data_dir.as_ref());
+    let all = data::names();
+    let names = all.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
+    let surveys: Vec<data::Survey> = names.filter_map(|name| data::survey(name, &folder)).collect();
+    if args.json {
+        ui::print(&(serde_json::to_string_pretty(&surveys)? + "\n"));
+    } else {
+        ui::print(&ui::survey(&surveys));
+    }
+    // Nobody needs all data sets; one that is asked for, or whose files are there, is another matter.
+    let is_wrong = |survey: &data::Survey| match survey.state {
+        State::Complete | State::ShortTest => false,
+        State::Missing | State::Incomplete => args.name.is_some(),
+        State::Damaged => true,
+    };
+    Ok(if surveys.iter().any(is_wrong) { Exit::Failure } else { Exit::Success })
+}
+
+fn show(args: &ShowArgs) -> Result<Exit> {
+    let name = args.what.to_string_lossy();
+    let (stem, summary, dataset) = match built_in(&name) {
+        Some(mut data) => {
+            if let Some(set) = args.set.first() {
+                let text = "error: `--set` changes a value of an experiment, and a data set by its name has none";
+                return Err(config::Report::plain(&format!("{text}\n  --> --set {set}")).into());
+            }
+            data.dir.clone_from(&args.data_dir);
+            let source = Source::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;
+            let (summary, dataset) = Summary::of_files(&source)?;
+            (name.into_owned(), summary, dataset)
+        }
+        None => of_experiment(args)?,
+    };
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}-sheet.png")));
+    files::write(&out, &data::sheet(&dataset)?)?;
+    let sheet = out.display().to_string();
+    if args.json {
+        let mut value = serde_json::to_value(&summary)?;
+        value["sheet"] = json!(sheet);
+        ui::print(&format!("{value:#}\n"));
+    } else {
+        ui::print(&ui::summary(&summary, &sheet));
+    }
+    Ok(Exit::Success)
+}
+
+/// The built-in data set of this name.
+fn built_in(name: &str) -> Option<Data> {
+    serde_json::from_value(json!({ "dataset": name })).ok()
+}
+
+/// The data of an experiment, and its name.
+fn of_experiment(args: &ShowArgs) -> Result<(String, Summary, data::Dataset)> {
+    if !Path::new(&args.what).exists() && args.what.extension().is_none() {
+        let text = format!("error: `{}` is neither a data set nor a file", args.what.display());
+        let hint =
+            format!("hint: one of strokes, {}, or a configuration such as `experiment.toml`", data::names().join(", "));
+        return Err(config::Report::plain(&format!("{text}\n\n{hint}")).into());
+    }
+    let args = ExperimentArgs { config: args.what.clone(), set: args.set.clone(), data_dir: args.data_dir.clone() };
+    let (document, experiment) = open::read(&args)?;
+    let problem = |problem| config::Report::new(&[problem], &document);
+    let source = Source::new(&experiment.data).map_err(problem)?;
+    source.sizes(&experiment.data).map_err(problem)?;
+    let dataset = source.load(&experiment.data, experiment.seed)?;
+    Ok((experiment.name, Summary::of_split(&source, &dataset), dataset))
+}

@@ -1,0 +1,62 @@
+//! The binary form of CIFAR: records of one label byte or two and 3,072 pixels, red, green and blue one after another.
+
+use anyhow::{Result, ensure};
+
+/// Pixels of an image, three channels of 32×32.
+const PIXELS: usize = 3 * 32 * 32;
+
+/// The records of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Records {
+    pub(super) images: Vec<u8>,
+    pub(super) labels: Vec<u8>,
+}
+
+/// Reads records with so many label bytes each, of which the last counts: CIFAR-100 has a coarse and a fine label.
+pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<Records> {
+    let length = label_bytes + PIXELS;
+    let (count, rest) = (bytes.len() / length, bytes.len() % length);
+    ensure!(
+        rest == 0,
+        "record {count} is cut: it has {rest} of its {length} bytes, from byte {} to the end at {}",
+        count * length,
+        bytes.len()
+    );
+    let mut records = Records { images: Vec::with_capacity(count * PIXELS), labels: Vec::with_capacity(count) };
+    for (at, record) in bytes.chunks_exact(length).enumerate() {
+        let (labels, image) = record.split_at(label_bytes);
+        let label = labels[label_bytes - 1];
+        let byte = at * length + label_bytes - 1;
+        ensure!(usize::from(label) < classes, "label {label} of record {at}, at byte {byte}, is not below {classes}");
+        records.labels.push(label);
+        records.images.extend_from_slice(image);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_taken_apart() {
+        let mut bytes = vec![7; 2 * (1 + PIXELS)];
+        (bytes[0], bytes[1], bytes[1 + PIXELS]) = (3, 1, 9);
+        let records = read(&bytes, 1, 10).unwrap();
+        assert_eq!((records.labels, records.images.len()), (vec![3, 9], 2 * PIXELS));
+        assert_eq!(records.images[..2], [1, 7]);
+        let mut fine = vec![0; 2 + PIXELS];
+        (fine[0], fine[1]) = (19, 99);
+        assert_eq!(read(&fine, 2, 100).unwrap().labels, [99]);
+    }
+
+    #[test]
+    fn a_cut_record_and_a_wrong_label_are_named_with_their_bytes() {
+        let message = |bytes: &[u8], labels, classes| read(bytes, labels, classes).unwrap_err().to_string();
+        let cut = message(&[0; 3073 + 5], 1, 10);
+        assert_eq!(cut, "record 1 is cut: it has 5 of its 3073 bytes, from byte 3073 to the end at 3078");
+        let mut bytes = vec![0; 2 * 3074];
+        bytes[3075] = 100;
+        assert_eq!(message(&bytes, 2, 100), "label 100 of record 1, at byte 3075, is not below 100");
+    }
+}

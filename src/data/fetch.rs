@@ -1,0 +1,265 @@
+//! Brings a built-in data set here: mirror after mirror, each file verified before it takes its place. The only part of
+//! the program that uses the network.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::download::download;
+use super::official::{self, Archive, Official, Pinned};
+use super::packed::{decompress, unpack};
+use super::survey::{Condition, State, survey_of};
+use crate::base::files::{self, CannotWrite, Lock};
+use crate::base::key::{sha256, sha256_of_file};
+
+/// What a person may choose.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// The folder of all data sets.
+    pub folder: PathBuf,
+    /// Places that are tried before the usual ones: a file is looked for behind each.
+    pub mirrors: Vec<String>,
+    /// Whether the usual places are tried at all.
+    pub usual: bool,
+    /// A server that sends nothing for so long is given up.
+    pub stall: Duration,
+}
+
+/// What happens meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A file is asked for.
+    Asked {
+        /// The file.
+        file: &'a str,
+        /// Where.
+        mirror: &'a str,
+        /// Bytes that are here already.
+        here: u64,
+    },
+    /// Bytes have come.
+    Came {
+        /// Bytes here.
+        here: u64,
+        /// Bytes in all, where that is known.
+        total: Option<u64>,
+    },
+    /// A mirror did not give a file.
+    Failed {
+        /// Where.
+        mirror: &'a str,
+        /// Why.
+        cause: &'a str,
+    },
+    /// A file is verified and in its place.
+    Installed {
+        /// The file.
+        file: &'a str,
+        /// Its bytes.
+        bytes: u64,
+    },
+}
+
+/// What fetching came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where the data set is.
+    pub folder: PathBuf,
+    /// Files that were brought; none where all were there already.
+    pub files: usize,
+}
+
+/// No mirror gave a file.
+#[derive(Debug, thiserror::Error)]
+pub struct NoMirror {
+    file: String,
+    /// Each mirror with what was wrong there.
+    causes: Vec<(String, String)>,
+    /// Where files may be put by hand.
+    pub folder: PathBuf,
+}
+
+impl fmt::Display for NoMirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no mirror gave `{}`", self.file)?;
+        self.causes.iter().try_for_each(|(mirror, cause)| write!(f, "\n    {mirror}: {cause}"))
+    }
+}
+
+/// A file to be brought.
+#[derive(Clone, Copy)]
+enum Item {
+    /// One file, gzip'd.
+    Single(Pinned),
+    /// All files in one.
+    Packed(Archive),
+}
+
+/// Brings what of the data set `name` is not here.
+///
+/// # Errors
+/// Where no mirror gives a file, or the folder cannot be written.
+pub fn fetch(name: &str, fetch: &Fetch, tell: &dyn Fn(Progress<'_>)) -> Result<Fetched> {
+    let set = official::ALL.into_iter().find(|set| set.name == name);
+    let set = set.with_context(|| format!("`{name}` is no data set that can be fetched"))?;
+    fetch_set(set, fetch, tell)
+}
+
+fn fetch_set(set: &'static Official, fetch: &Fetch, tell: &dyn Fn(Progress<'_>)) -> Result<Fetched> {
+    let before = survey_of(set, &fetch.folder);
+    let folder = before.folder;
+    if before.state == State::Complete {
+        return Ok(Fetched { folder, files: 0 });
+    }
+    let usual: &[&str] = if fetch.usual { set.mirrors } else { &[] };
+    let mirrors: Vec<String> =
+        fetch.mirrors.iter().map(String::as_str).chain(usual.iter().copied()).map(slash).collect();
+    ensure!(!mirrors.is_empty(), "there is no place to fetch `{}` from", set.name);
+    let lock = folder.join(".fetching");
+    let Some(_lock) = Lock::attempt(&lock)? else {
+        bail!("`{}` is being fetched by {}", folder.display(), Lock::holder(&lock));
+    };
+    let wanted = before.files.iter().zip(set.files).filter(|(file, _)| file.condition != Condition::Verified);
+    let items: Vec<Item> = match set.archive {
+        Some(archive) => vec![Item::Packed(archive)],
+        None => wanted.clone().map(|(_, pinned)| Item::Single(*pinned)).collect(),
+    };
+    for item in &items {
+        let part = bring(item, &folder, &mirrors, fetch.stall, tell)?;
+        // What is damaged would be found before what has come.
+        for damaged in before.files.iter().filter(|file| matches!(file.condition, Condition::Damaged(_))) {
+            set_aside(&folder, damaged.name, item)?;
+        }
+        install(set, item, &folder, &part, tell)?;
+    }
+    files::remove(&lock)?;
+    let after = survey_of(set, &fetch.folder);
+    ensure!(after.state == State::Complete, "what was fetched into `{}` is not there any more", folder.display());
+    Ok(Fetched { folder, files: items.len() })
+}
+
+fn slash(mirror: &str) -> String {
+    format!("{}/", mirror.trim_end_matches('/'))
+}
+
+impl Item {
+    /// Its name at a mirror.
+    fn name(&self) -> String {
+        match self {
+            Self::Single(file) => format!("{}.gz", file.name),
+            Self::Packed(archive) => archive.name.to_owned(),
+        }
+    }
+
+    /// Checks that `part` is the file.
+    fn verify(&self, part: &Path) -> Result<()> {
+        let (found, pinned) = match self {
+            Self::Single(file) => (decompress(part).map(|bytes| sha256(&bytes)), file.sha256),
+            Self::Packed(archive) => (sha256_of_file(part), archive.sha256),
+        };
+        let found = found.ok().context("what came is cut short or damaged")?;
+        ensure!(found == pinned, "what came is another file: its SHA-256 is {found} instead of {pinned}");
+        Ok(())
+    }
+}
+
+/// A pass over the mirrors is followed by another as long as bytes come, so that one poor line gives a file in the end;
+/// but not for ever.
+const PASSES: usize = 10;
+
+/// Brings a file into a partial one beside its place, and verifies it.
+fn bring(
+    item: &Item,
+    folder: &Path,
+    mirrors: &[String],
+    stall: Duration,
+    tell: &dyn Fn(Progress<'_>),
+) -> Result<PathBuf> {
+    let name = item.name();
+    let part = folder.join(format!("{name}.part"));
+    let here = || part.metadata().map_or(0, |metadata| metadata.len());
+    let mut causes = Vec::new();
+    for _ in 0..PASSES {
+        causes.clear();
+        let before = here();
+        for mirror in mirrors {
+            match try_mirror(item, &format!("{mirror}{name}"), &part, stall, tell, mirror) {
+                Ok(()) => return Ok(part),
+                // No mirror can help against a full disk.
+                Err(error) if error.is::<CannotWrite>() => return Err(error),
+                Err(error) => {
+                    let cause = format!("{error:#}");
+                    tell(Progress::Failed { mirror, cause: &cause });
+                    causes.push((mirror.clone(), cause));
+                }
+            }
+        }
+        if here() <= before {
+            break;
+        }
+    }
+    Err(NoMirror { file: name, causes, folder: folder.to_owned() }.into())
+}
+
+/// One mirror. A partial file may be of other bytes than this mirror's (the same content, packed by another program): if
+/// what comes of it is wrong, the mirror is asked for the whole.
+fn try_mirror(
+    item: &Item,
+    url: &str,
+    part: &Path,
+    stall: Duration,
+    tell: &dyn Fn(Progress<'_>),
+    mirror: &str,
+) -> Result<()> {
+    loop {
+        let here = part.metadata().map_or(0, |metadata| metadata.len());
+        tell(Progress::Asked { file: &item.name(), mirror, here });
+        download(url, part, stall, &|here, total| tell(Progress::Came { here, total }))?;
+        let Err(wrong) = item.verify(part) else { return Ok(()) };
+        files::remove(part)?;
+        if here == 0 {
+            return Err(wrong);
+        }
+    }
+}
+
+/// Renames a damaged file that would stand before what `item` brings.
+fn set_aside(folder: &Path, name: &str, item: &Item) -> Result<()> {
+    let (plain, zipped) = (folder.join(name), folder.join(format!("{name}.gz")));
+    let is_meant = match item {
+        Item::Single(file) => file.name == name,
+        // The files of an archive are written plain, and replace what is there.
+        Item::Packed(_) => false,
+    };
+    if is_meant && plain.exists() {
+        files::rename(&plain, &folder.join(format!("{name}.damaged")))?;
+    } else if is_meant && zipped.exists() {
+        files::rename(&zipped, &folder.join(format!("{name}.gz.damaged")))?;
+    }
+    Ok(())
+}
+
+/// Puts what came in its place.
+fn install(set: &Official, item: &Item, folder: &Path, part: &Path, tell: &dyn Fn(Progress<'_>)) -> Result<()> {
+    let bytes = part.metadata().map_or(0, |metadata| metadata.len());
+    let name = item.name();
+    match item {
+        Item::Single(_) => files::rename(part, &folder.join(&name))?,
+        Item::Packed(archive) => {
+            // Whole and verified, it may already stand under its name: who reads now finds everything.
+            let whole = folder.join(archive.name);
+            files::rename(part, &whole)?;
+            for (name, bytes) in unpack(&whole, archive.folder, set.files)? {
+                files::write(&folder.join(name), &bytes)?;
+            }
+            files::remove(&whole)?;
+        }
+    }
+    tell(Progress::Installed { file: &name, bytes });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! Downloads from servers on this machine that behave in every way that servers do.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::super::official::{Form, MNIST};
+use super::*;
+use crate::data::packed::tests::gzip;
+
+/// How a server answers a request.
+#[derive(Clone, Copy)]
+enum Manner {
+    Good,
+    /// Always sends the whole file.
+    NoRanges,
+    /// Ends the connection after so many bytes.
+    Cut(usize),
+    /// Sends so many bytes and then nothing.
+    Stall(usize),
+    Status(u16),
+    /// Sends other bytes of the same length.
+    Wrong,
+}
+
+/// A server with the ranges it was asked for, file by file in the order of the requests.
+struct Server {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Answers one request after another by `manners`, and those behind them like the last.
+    fn new(files: &BTreeMap<String, Vec<u8>>, manners: &[Manner]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (files, manners, log) = (files.clone(), manners.to_vec(), Arc::clone(&asked));
+        std::thread::spawn(move || {
+            for (n, stream) in listener.incoming().enumerate() {
+                let (files, log) = (files.clone(), Arc::clone(&log));
+                let manner = manners[n.min(manners.len() - 1)];
+                std::thread::spawn(move || answer(stream.unwrap(), &files, manner, &log));
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, manner: Manner, log: &Mutex<Vec<String>>) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    let request = lines.next().unwrap_or_default();
+    let name = request.split([' ', '/']).nth(2).unwrap_or_default().to_owned();
+    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
+    let range = headers.iter().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok());
+    log.lock().unwrap().push(format!("{name} {}", range.unwrap_or(0)));
+    let Some(file) = files.get(&name) else {
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return;
+    };
+    let from: usize = if matches!(manner, Manner::NoRanges) { 0 } else { range.unwrap_or(0) };
+    let total = file.len();
+    let (status, range) = match manner {
+        Manner::Status(code) => (format!("{code} Sorry"), String::new()),
+        _ if from >= total => ("416 Too Far".to_owned(), format!("Content-Range: bytes */{total}\r\n")),
+        _ if from > 0 => ("206 Part".to_owned(), format!("Content-Range: bytes {from}-{}/{total}\r\n", total - 1)),
+        _ => ("200 OK".to_owned(), String::new()),
+    };
+    let body = if status.starts_with('2') { &file[from..] } else { &[] };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}Connection: close\r\n\r\n", body.len());
+    let sent = match manner {
+        Manner::Cut(n) | Manner::Stall(n) => &body[..n.min(body.len())],
+        _ => body,
+    };
+    let sent: Vec<u8> = if matches!(manner, Manner::Wrong) { sent.iter().map(|b| !b).collect() } else { sent.to_vec() };
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&sent)).and_then(|()| stream.flush());
+    if matches!(manner, Manner::Stall(_)) {
+        std::thread::sleep(Duration::from_secs(20));
+    }
+}
+
+/// A data set of four tiny files, and what a mirror has of it.
+fn tiny() -> (&'static Official, BTreeMap<String, Vec<u8>>) {
+    let idx = |sizes: &[u32], body: &[u8]| {
+        let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+        bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
+        bytes.extend(body);
+        bytes
+    };
+    let noise: Vec<u8> = (0..60_000).map(|at| crate::base::random::mix(1, at) as u8).collect();
+    let all = [idx(&[2, 100, 300], &noise), idx(&[2], &[0, 1]), idx(&[1, 100, 300], &noise[..30_000]), idx(&[1], &[1])];
+    let pinned = |(file, bytes): (&Pinned, &Vec<u8>)| Pinned { name: file.name, sha256: sha256(bytes).leak() };
+    let files: Vec<Pinned> = MNIST.files.iter().zip(&all).map(pinned).collect();
+    let set = Official {
+        name: "tiny",
+        form: Form::Idx,
+        shape: [1, 100, 300],
+        classes: 2,
+        train: 2,
+        test: 1,
+        mean_std: &[(0.5, 0.5)],
+        files: files.leak(),
+        archive: None,
+        mirrors: &[],
+        class_names: &[],
+    };
+    let packed = MNIST.files.iter().zip(&all).map(|(file, bytes)| (format!("{}.gz", file.name), gzip(bytes))).collect();
+    (Box::leak(Box::new(set)), packed)
+}
+
+const IMAGES: &str = "train-images-idx3-ubyte.gz";
+
+/// Fetches from `mirrors` into `folder`.
+fn bring_all(set: &'static Official, folder: &Path, mirrors: &[&str]) -> Result<Fetched> {
+    let mirrors = mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
+    let fetch = Fetch { folder: folder.to_owned(), mirrors, usual: true, stall: Duration::from_secs(1) };
+    fetch_set(set, &fetch, &|_| {})
+}
+
+/// The causes in the order of the mirrors.
+fn causes(result: Result<Fetched>) -> Vec<String> {
+    let error = result.unwrap_err();
+    error.downcast_ref::<NoMirror>().unwrap().causes.iter().map(|(_, cause)| cause.clone()).collect()
+}
+
+/// An address where nobody listens.
+fn nobody() -> String {
+    format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
+}
+
+#[test]
+fn all_files_are_brought_once() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let server = Server::new(&files, &[Manner::Good]);
+    let fetched = bring_all(set, folder.path(), &[&server.url]).unwrap();
+    assert_eq!(fetched, Fetched { folder: folder.path().join("tiny"), files: 4 });
+    let mut names: Vec<_> = fs::read_dir(&fetched.folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, files.keys().map(std::ffi::OsString::from).collect::<Vec<_>>(), "and nothing else is left");
+    assert_eq!(bring_all(set, folder.path(), &[&server.url]).unwrap().files, 0);
+    assert_eq!(server.asked().len(), 4, "what is there and verified is not asked for");
+    fs::remove_file(fetched.folder.join(IMAGES)).unwrap();
+    assert_eq!(bring_all(set, folder.path(), &[&server.url]).unwrap().files, 1, "only what is missing");
+}
+
+#[test]
+fn mirrors_are_tried_in_order() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let (nobody, empty) = (nobody(), Server::new(&BTreeMap::new(), &[Manner::Good]));
+    let broken = Server::new(&files, &[Manner::Status(500)]);
+    let wrong = Server::new(&files, &[Manner::Wrong]);
+    let bad = [&nobody, &empty.url, &broken.url, &wrong.url].map(String::as_str);
+    let causes = causes(bring_all(set, folder.path(), &bad));
+    assert!(causes[0].to_lowercase().contains("connection refused"), "{causes:?}");
+    assert_eq!(causes[1..3], ["it answered 404 Not Found", "it answered 500 Internal Server Error"]);
+    assert!(causes[3].starts_with("what came is another file: its SHA-256 is"), "{causes:?}");
+    assert_eq!(fs::read_dir(folder.path().join("tiny")).unwrap().count(), 1, "nothing but the lock");
+    let good = Server::new(&files, &[Manner::Good]);
+    assert_eq!(bring_all(set, folder.path(), &[&bad[..], &[&good.url]].concat()).unwrap().files, 4);
+}
+
+#[test]
+fn another_file_under_the_right_name_is_refused() {
+    let ((set, mut files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    files.insert(IMAGES.to_owned(), gzip(b"another file"));
+    let server = Server::new(&files, &[Manner::Good]);
+    let cause = &causes(bring_all(set, folder.path(), &[&server.url]))[0];
+    assert!(cause.contains("another file: its SHA-256 is") && cause.contains(set.files[0].sha256), "{cause}");
+    // A copy that was cut when it was put there: the server's length is right, the file is not.
+    let cut = files[IMAGES][..15].to_vec();
+    let server = Server::new(&BTreeMap::from([(IMAGES.to_owned(), cut)]), &[Manner::Good]);
+    assert_eq!(causes(bring_all(set, folder.path(), &[&server.url]))[0], "what came is cut short or damaged");
+}
+
+#[test]
+fn a_connection_that_breaks_off_is_gone_on_with() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let server = Server::new(&files, &[Manner::Cut(20_000), Manner::Cut(9_000), Manner::Good]);
+    bring_all(set, folder.path(), &[&server.url]).unwrap();
+    assert_eq!(server.asked()[..3], [format!("{IMAGES} 0"), format!("{IMAGES} 20000"), format!("{IMAGES} 29000")]);
+}
+
+#[test]
+fn what_came_is_kept_for_the_next_time() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let first = Server::new(&files, &[Manner::Cut(20_000), Manner::Status(503)]);
+    let causes = causes(bring_all(set, folder.path(), &[&first.url]));
+    assert_eq!(causes, ["it answered 503 Service Unavailable"]);
+    let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
+    assert_eq!(part.metadata().unwrap().len(), 20_000);
+    assert_eq!(survey_of(set, folder.path()).state, State::Missing, "a part is never taken for the whole");
+    let second = Server::new(&files, &[Manner::Good]);
+    bring_all(set, folder.path(), &[&second.url]).unwrap();
+    assert_eq!(second.asked()[0], format!("{IMAGES} 20000"));
+}
+
+#[test]
+fn a_server_that_stalls_is_given_up_and_another_goes_on() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let (slow, good) = (Server::new(&files, &[Manner::Stall(5_000)]), Server::new(&files, &[Manner::Good]));
+    bring_all(set, folder.path(), &[&slow.url, &good.url]).unwrap();
+    assert_eq!(
+        (slow.asked()[0].as_str(), good.asked()[0].as_str()),
+        (&*format!("{IMAGES} 0"), &*format!("{IMAGES} 5000"))
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let silent = Server::new(&files, &[Manner::Stall(0)]);
+    let causes = causes(bring_all(set, folder.path(), &[&silent.url]));
+    assert!(causes[0].contains("no bytes for 1 s"), "{causes:?}");
+}
+
+#[test]
+fn a_server_without_ranges_sends_the_whole_again() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
+    files::write(&part, &files[IMAGES][..10_000]).unwrap();
+    let server = Server::new(&files, &[Manner::NoRanges]);
+    bring_all(set, folder.path(), &[&server.url]).unwrap();
+    assert_eq!(server.asked()[0], format!("{IMAGES} 10000"));
+}
+
+#[test]
+fn a_part_of_other_bytes_is_thrown_away() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
+    // Of another packing of the same file, then longer than the file, then the whole file just not yet in its place.
+    let good = files[IMAGES].clone();
+    for (bytes, asked) in [(vec![7; 500], 2), (vec![7; good.len() + 1], 2), (vec![7; good.len()], 2), (good, 1)] {
+        files::write(&part, &bytes).unwrap();
+        let server = Server::new(&files, &[Manner::Good]);
+        bring_all(set, folder.path(), &[&server.url]).unwrap();
+        assert_eq!(server.asked().iter().filter(|asked| asked.starts_with(IMAGES)).count(), asked);
+        assert!(!part.exists());
+        fs::remove_file(folder.path().join("tiny").join(IMAGES)).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_file_is_replaced_and_kept_aside() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let damaged = folder.path().join("tiny/train-images-idx3-ubyte");
+    files::write(&damaged, b"damaged").unwrap();
+    assert_eq!(survey_of(set, folder.path()).state, State::Damaged);
+    let server = Server::new(&files, &[Manner::Good]);
+    bring_all(set, folder.path(), &[&server.url]).unwrap();
+    assert_eq!(fs::read(damaged.with_extension("damaged")).unwrap(), b"damaged");
+}
+
+#[test]
+fn two_do_not_fetch_the_same() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let _held = Lock::attempt(&folder.path().join("tiny/.fetching")).unwrap();
+    let server = Server::new(&files, &[Manner::Good]);
+    let error = bring_all(set, folder.path(), &[&server.url]).unwrap_err().to_string();
+    assert!(error.contains("is being fetched by process"), "{error}");
+}
+
+#[test]
+fn an_archive_is_verified_and_unpacked() {
+    let record = |label: u8| [&[label][..], &[label; 3072]].concat();
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in [("train.bin", record(1)), ("readme.html", b"hello".to_vec()), ("test.bin", record(0))] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, format!("inner/{name}"), bytes.as_slice()).unwrap();
+    }
+    let packed = gzip(&tar.into_inner().unwrap());
+    let pinned = |name, bytes: &[u8]| Pinned { name, sha256: sha256(bytes).leak() };
+    let set: &'static Official = Box::leak(Box::new(Official {
+        name: "colours",
+        form: Form::Cifar { labels: 1, records: 1 },
+        shape: [3, 32, 32],
+        classes: 2,
+        train: 1,
+        test: 1,
+        mean_std: &[(0.5, 0.5); 3],
+        files: vec![pinned("train.bin", &record(1)), pinned("test.bin", &record(0))].leak(),
+        archive: Some(Archive { name: "all.tar.gz", folder: "inner", sha256: sha256(&packed).leak() }),
+        mirrors: &[],
+        class_names: &[],
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::new(&BTreeMap::from([("all.tar.gz".to_owned(), packed)]), &[Manner::Cut(60), Manner::Good]);
+    let fetched = bring_all(set, folder.path(), &[&server.url]).unwrap();
+    assert_eq!(server.asked(), ["all.tar.gz 0", "all.tar.gz 60"]);
+    let mut names: Vec<_> = fs::read_dir(fetched.folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["test.bin", "train.bin"]);
+}

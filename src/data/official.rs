@@ -1,0 +1,160 @@
+//! The built-in data sets that come in files: what is known of each before a byte is read, and where it can be had.
+
+/// A file of a data set and the SHA-256 of its decompressed bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pinned {
+    pub(super) name: &'static str,
+    pub(super) sha256: &'static str,
+}
+
+/// An archive that holds all files of a data set in one folder.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Archive {
+    pub(super) name: &'static str,
+    pub(super) folder: &'static str,
+    pub(super) sha256: &'static str,
+}
+
+/// How the files of a data set are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Training images, training labels, test images, test labels.
+    Idx,
+    /// Files of so many records each, the last of test images. A record has so many labels, of which the last counts.
+    Cifar { labels: usize, records: u32 },
+}
+
+/// A built-in data set that comes in files.
+#[derive(Debug)]
+pub(super) struct Official {
+    /// The name as in the configuration, and of its folder.
+    pub(super) name: &'static str,
+    pub(super) form: Form,
+    pub(super) shape: [usize; 3],
+    pub(super) classes: usize,
+    /// Images for training and validation together.
+    pub(super) train: u32,
+    /// Test images.
+    pub(super) test: u32,
+    /// Mean and standard deviation of the training pixels in [0, 1], channel by channel.
+    pub(super) mean_std: &'static [(f64, f64)],
+    pub(super) files: &'static [Pinned],
+    pub(super) archive: Option<Archive>,
+    /// Where the files, each with `.gz` behind its name, or the archive can be had; tried in this order.
+    pub(super) mirrors: &'static [&'static str],
+    /// The classes by name, where they are few enough to be looked at.
+    pub(super) class_names: &'static [&'static str],
+}
+
+/// All of them, in the order they are told.
+pub(super) const ALL: [&Official; 4] = [&MNIST, &FASHION_MNIST, &CIFAR10, &CIFAR100];
+
+pub(super) static MNIST: Official = Official {
+    name: "mnist",
+    form: Form::Idx,
+    shape: [1, 28, 28],
+    classes: 10,
+    train: 60_000,
+    test: 10_000,
+    mean_std: &[(0.1307, 0.3081)],
+    files: &[
+        pinned("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        pinned("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        pinned("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        pinned("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    ],
+    archive: None,
+    mirrors: &["https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"],
+    class_names: &[],
+};
+
+pub(super) static FASHION_MNIST: Official = Official {
+    name: "fashion_mnist",
+    form: Form::Idx,
+    shape: [1, 28, 28],
+    classes: 10,
+    train: 60_000,
+    test: 10_000,
+    mean_std: &[(0.2860, 0.3530)],
+    files: &[
+        pinned("train-images-idx3-ubyte", "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+        pinned("train-labels-idx1-ubyte", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+        pinned("t10k-images-idx3-ubyte", "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+        pinned("t10k-labels-idx1-ubyte", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+    ],
+    archive: None,
+    // The first has no HTTPS; the sums above make that safe.
+    mirrors: &[
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ],
+    class_names: &[
+        "t-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ],
+};
+
+pub(super) static CIFAR10: Official = Official {
+    name: "cifar10",
+    form: Form::Cifar { labels: 1, records: 10_000 },
+    shape: [3, 32, 32],
+    classes: 10,
+    train: 50_000,
+    test: 10_000,
+    mean_std: &[(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)],
+    files: &[
+        pinned("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+        pinned("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+        pinned("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+        pinned("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+        pinned("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+        pinned("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+    ],
+    archive: Some(Archive {
+        name: "cifar-10-binary.tar.gz",
+        folder: "cifar-10-batches-bin",
+        sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    }),
+    mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+    class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+};
+
+pub(super) static CIFAR100: Official = Official {
+    name: "cifar100",
+    form: Form::Cifar { labels: 2, records: 50_000 },
+    shape: [3, 32, 32],
+    classes: 100,
+    train: 50_000,
+    test: 10_000,
+    mean_std: &[(0.5071, 0.2673), (0.4865, 0.2564), (0.4409, 0.2762)],
+    files: &[
+        pinned("train.bin", "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"),
+        pinned("test.bin", "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"),
+    ],
+    archive: Some(Archive {
+        name: "cifar-100-binary.tar.gz",
+        folder: "cifar-100-binary",
+        sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    }),
+    mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+    class_names: &[],
+};
+
+const fn pinned(name: &'static str, sha256: &'static str) -> Pinned {
+    Pinned { name, sha256 }
+}
+
+impl Official {
+    /// The last file, which holds the test images (and with [`Form::Idx`] just their labels).
+    pub(super) fn last(&self) -> Pinned {
+        self.files[self.files.len() - 1]
+    }
+}

@@ -1,0 +1,148 @@
+//! Own data: what the configuration says of them, and what is found.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::packed::NotFound;
+use super::source::{Bytes, Raw, Source};
+use super::{idx, images};
+use crate::config::{Data, Dataset, Normalize, Problem};
+
+/// Own data as found in their folder.
+struct Found {
+    shape: [usize; 3],
+    classes: usize,
+    class_names: Vec<String>,
+    train: u32,
+    test: u32,
+    raw: Raw,
+    sum: String,
+}
+
+/// Reads the data that `data` points to.
+///
+/// # Errors
+/// What is wrong with which file, by the key that names the folder.
+pub(super) fn source(data: &Data) -> Result<Source, Problem> {
+    let found = find(&data.dataset)?;
+    let (dir, pinned, key) = described(&data.dataset);
+    if let Some(pinned) = pinned.filter(|pinned| !pinned.eq_ignore_ascii_case(&found.sum)) {
+        let message = format!("`{}` holds other data than this: their SHA-256 is {}", dir.display(), found.sum);
+        let hint = format!("point `{key}.dir` at the data with {pinned}, or leave `sha256` out to take what is there");
+        return Err(Problem::new(format!("{key}.sha256"), message).hint(hint));
+    }
+    let [channels, height, width] = found.shape;
+    let trained = &found.raw.images[..found.train as usize * channels * height * width];
+    let mean_std = mean_std(trained, channels, height * width);
+    if data.normalize == Normalize::MeanStd && mean_std.iter().any(|(_, std)| *std == 0.0) {
+        let message = "`mean_std` cannot be computed: in some channel all training pixels are equal";
+        return Err(Problem::new("data.normalize", message).hint("use `normalize = \"none\"`, or look at the images"));
+    }
+    let kind = if found.class_names.is_empty() { "idx" } else { "images" };
+    Ok(Source {
+        name: dir.display().to_string(),
+        shape: found.shape,
+        classes: found.classes,
+        class_names: found.class_names,
+        train: found.train,
+        test: found.test,
+        mean_std,
+        // The first number is the form of the sum. Where the files lie is no part of what they are.
+        identity: json!({ kind: 1, "sha256": found.sum, "classes": found.classes }),
+        sum: Some(found.sum),
+        note: None,
+        bytes: Bytes::Own { dataset: data.dataset.clone(), read: Arc::new(Mutex::new(Some(found.raw))) },
+    })
+}
+
+/// Reads own data once more, for whoever comes after the first.
+///
+/// # Errors
+/// Where they cannot be read, or are not what they were.
+pub(super) fn read_again(dataset: &Dataset, sum: Option<&str>) -> Result<Raw> {
+    let found = find(dataset).map_err(|problem| anyhow::anyhow!(problem.message))?;
+    anyhow::ensure!(Some(found.sum.as_str()) == sum, "the files have changed since they were first read");
+    Ok(found.raw)
+}
+
+/// The folder, the sum that was asked for, and the key of the table with both.
+fn described(dataset: &Dataset) -> (&Path, Option<&String>, &'static str) {
+    match dataset {
+        Dataset::Idx { dir, sha256, .. } => (dir, sha256.as_ref(), "data.dataset.idx"),
+        Dataset::Images { dir, sha256 } => (dir, sha256.as_ref(), "data.dataset.images"),
+        _ => (Path::new(""), None, "data.dataset"),
+    }
+}
+
+fn find(dataset: &Dataset) -> Result<Found, Problem> {
+    let (dir, _, key) = described(dataset);
+    let at_dir = |message: String| Problem::new(format!("{key}.dir"), message);
+    if !dir.is_dir() {
+        let hint = "a relative folder is looked for where the command is run, not beside the configuration";
+        return Err(at_dir(format!("there is no folder `{}`", dir.display())).hint(hint));
+    }
+    if let Dataset::Idx { classes, .. } = dataset {
+        let classes = *classes as usize;
+        let four = idx::read_own(dir, classes).map_err(|error| match error.downcast_ref::<idx::LabelTooLarge>() {
+            Some(wrong) => Problem::new(format!("{key}.classes"), format!("{error:#}")).hint(format!(
+                "labels count from 0; set `classes` to {} or more, if they are right",
+                u16::from(wrong.label) + 1
+            )),
+            None => at_dir(format!("{error:#}")).hint(if error.is::<NotFound>() { IDX_NAMES } else { IDX_FORM }),
+        })?;
+        let raw = Raw { images: four.images, labels: four.labels };
+        let shape = [1, four.height, four.width];
+        let (train, test, sum) = (four.train, four.test, four.sum);
+        return Ok(Found { shape, classes, class_names: Vec::new(), train, test, raw, sum });
+    }
+    let read = images::read(dir).map_err(|error| {
+        let problem = at_dir(format!("{error:#}"));
+        if error.is::<images::Unusable>() { problem } else { problem.hint(IMAGES_HINT) }
+    })?;
+    let raw = Raw { images: read.images, labels: read.labels };
+    let (train, test, sum) = (read.train, read.test, read.sum);
+    Ok(Found { shape: read.shape, classes: read.classes.len(), class_names: read.classes, train, test, raw, sum })
+}
+
+const IDX_NAMES: &str = "the folder needs train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
+                        t10k-labels-idx1-ubyte, plain or with `.gz`";
+
+const IDX_FORM: &str = "an IDX file begins with the bytes 0 0 8 3 for images, 0 0 8 1 for labels; then come number (height, \
+                        width) as 4 bytes each, the highest first; then a byte for each pixel or label";
+
+const IMAGES_HINT: &str = "the folder needs PNG files `train/<class>/*.png` and `test/<class>/*.png`, all of one size, \
+                           grey or in colour";
+
+/// Mean and standard deviation of the bytes / 255, channel by channel. The sums are whole numbers, so that the result
+/// is the same on every machine.
+pub(super) fn mean_std(images: &[u8], channels: usize, plane: usize) -> Vec<(f64, f64)> {
+    let mut sums = vec![(0_u128, 0_u128); channels];
+    for (at, plane) in images.chunks_exact(plane).enumerate() {
+        // A plane has less than 2³² pixels, whose squares are below 2¹⁶.
+        let sum: u64 = plane.iter().map(|&byte| u64::from(byte)).sum();
+        let squares: u64 = plane.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum();
+        let (all, all_squares) = &mut sums[at % channels];
+        (*all, *all_squares) = (*all + u128::from(sum), *all_squares + u128::from(squares));
+    }
+    let count = (images.len() / channels) as u128;
+    let of = |&(sum, squares): &(u128, u128)| {
+        let variance = (count * squares - sum * sum) as f64 / (count * count) as f64;
+        (sum as f64 / count as f64 / 255.0, variance.sqrt() / 255.0)
+    };
+    sums.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_and_deviation_by_hand() {
+        // Two images of two channels with two pixels each.
+        let images = [0, 255, 51, 51, 255, 0, 51, 51];
+        assert_eq!(mean_std(&images, 2, 2), [(0.5, 0.5), (0.2, 0.0)]);
+    }
+}

@@ -1,0 +1,178 @@
+//! What an experiment learns from, before it is learned from: enough to draw a plan. Built-in sets are known without
+//! their files; own data are read, because only their bytes say what they are.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::load::folder;
+use super::official::{self, Form, Official};
+use super::packed::Shelf;
+use super::{cifar, own, strokes};
+use crate::base::key::sha256;
+use crate::config::{Data, Dataset, Problem};
+
+/// What is known of the data set an experiment names.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The name as in the configuration; the folder of own data.
+    pub name: String,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// The classes by name, where they have names.
+    pub class_names: Vec<String>,
+    /// Images for training and validation together.
+    pub train: u32,
+    /// Test images.
+    pub test: u32,
+    /// Mean and standard deviation of the training pixels in [0, 1], channel by channel.
+    pub mean_std: Vec<(f64, f64)>,
+    /// What determines the bytes: pinned sums, the seed they are drawn with, or the sum of own data. Part of every key.
+    pub identity: Value,
+    /// SHA-256 of own data.
+    pub sum: Option<String>,
+    /// What whoever reads the results must know of the data.
+    pub note: Option<String>,
+    pub(super) bytes: Bytes,
+}
+
+/// Where the images come from.
+#[derive(Clone, Debug)]
+pub(super) enum Bytes {
+    /// Drawn from this seed.
+    Drawn { seed: u64 },
+    /// The files of a built-in set, looked for in this folder.
+    Official { set: &'static Official, folder: PathBuf },
+    /// Own data. They are read already, and wait here for whoever loads them first.
+    Own { dataset: Dataset, read: Arc<Mutex<Option<Raw>>> },
+}
+
+/// Images and labels, those of the training files first.
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub(super) images: Vec<u8>,
+    pub(super) labels: Vec<u8>,
+}
+
+impl Source {
+    /// The data set that `data` names.
+    ///
+    /// # Errors
+    /// Own data that cannot be used.
+    pub fn new(data: &Data) -> Result<Self, Problem> {
+        let official = |set| Ok(Self::official(set, &folder(data)));
+        match &data.dataset {
+            Dataset::Strokes => Ok(Self::strokes(data)),
+            Dataset::Mnist => official(&official::MNIST),
+            Dataset::FashionMnist => official(&official::FASHION_MNIST),
+            Dataset::Cifar10 => official(&official::CIFAR10),
+            Dataset::Cifar100 => official(&official::CIFAR100),
+            Dataset::Idx { .. } | Dataset::Images { .. } => own::source(data),
+        }
+    }
+
+    fn strokes(data: &Data) -> Self {
+        let (train, test, seed) = (data.train_images(), data.test_images(), data.draw_seed());
+        Self {
+            name: "strokes".to_owned(),
+            shape: [1, 28, 28],
+            classes: 10,
+            class_names: Vec::new(),
+            train,
+            test,
+            mean_std: vec![(strokes::MEAN, strokes::STD)],
+            identity: json!({ "strokes": 1, "seed": seed, "train": train, "test": test }),
+            sum: None,
+            note: None,
+            bytes: Bytes::Drawn { seed },
+        }
+    }
+
+    fn official(set: &'static Official, folder: &Path) -> Self {
+        let sums: Vec<&str> = set.files.iter().map(|file| file.sha256).collect();
+        let mut source = Self {
+            name: set.name.to_owned(),
+            shape: set.shape,
+            classes: set.classes,
+            class_names: set.class_names.iter().map(|&name| name.to_owned()).collect(),
+            train: set.train,
+            test: set.test,
+            mean_std: set.mean_std.to_vec(),
+            identity: json!({ "sha256": sums }),
+            sum: None,
+            note: None,
+            bytes: Bytes::Official { set, folder: folder.to_owned() },
+        };
+        if let Some(part) = PartialTest::find(set, &mut Shelf::of(set, folder)) {
+            source.note = Some(part.note(set));
+            source.test = part.records;
+            // A test on fewer images is another test: its results must never be found under the key of the whole one.
+            let mut sums: Vec<&str> = sums;
+            sums.pop();
+            sums.push(&part.sha256);
+            source.identity = json!({ "sha256": sums, "test": part.records });
+        }
+        source
+    }
+
+    /// The sizes of the parts after `validation`, `train_limit` and `test_limit`: training, validation, test.
+    ///
+    /// # Errors
+    /// Where a part would be empty or larger than what there is.
+    pub fn sizes(&self, data: &Data) -> Result<(u32, u32, u32), Problem> {
+        let Some(whole) = self.train.checked_sub(data.validation).filter(|&n| n > 0) else {
+            let message = format!(
+                "{} images cannot be held out for validation: `{}` has only {} training images, validation included",
+                data.validation, self.name, self.train
+            );
+            return Err(
+                Problem::new("data.validation", message).hint("set `data.validation` to a tenth of them, or so")
+            );
+        };
+        let test = data.test_limit.unwrap_or(self.test);
+        if test > self.test {
+            let message = format!("`{}` has only {} test images", self.name, self.test);
+            return Err(Problem::new("data.test_limit", message));
+        }
+        let Some(limit) = data.train_limit else { return Ok((whole, data.validation, test)) };
+        if limit > whole {
+            let message = format!("`{}` has only {whole} training images beside the validation set", self.name);
+            return Err(Problem::new("data.train_limit", message));
+        }
+        // In proportion, and never nothing: the early stop is found on it.
+        let share = f64::from(data.validation) * f64::from(limit) / f64::from(whole);
+        Ok((limit, (share.round() as u32).max(1), test))
+    }
+}
+
+/// A test file with fewer than the official records.
+pub(super) struct PartialTest {
+    pub(super) records: u32,
+    file: String,
+    sha256: String,
+}
+
+impl PartialTest {
+    /// Looks whether there is one. A damaged file is not found out here but when it is loaded.
+    pub(super) fn find(set: &Official, shelf: &mut Shelf) -> Option<Self> {
+        let Form::Cifar { labels, .. } = set.form else { return None };
+        shelf.loose(set.last().name)?;
+        let file = shelf.open(set.last().name).ok()?;
+        let records = cifar::read(&file.bytes, labels, set.classes).ok()?.labels.len() as u32;
+        let is_part = (1..set.test).contains(&records);
+        is_part.then(|| Self { records, sha256: sha256(&file.bytes), file: file.name })
+    }
+
+    /// What to say of results on it.
+    pub(super) fn note(&self, set: &Official) -> String {
+        format!(
+            "`{}` holds {} of the {} test images of `{}`: results on them are not comparable with those on the whole \
+             test set",
+            self.file, self.records, set.test, set.name
+        )
+    }
+}

@@ -1,0 +1,126 @@
+//! Which files of the built-in data sets are there, and whether they are what they should be.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::load::read_file;
+use super::official::{self, Official};
+use super::packed::Shelf;
+use super::source::PartialTest;
+
+/// What is there of a data set.
+#[derive(Clone, Debug, Serialize)]
+pub struct Survey {
+    /// The data set.
+    pub name: &'static str,
+    /// Where its files are looked for.
+    pub folder: PathBuf,
+    /// What that comes to.
+    pub state: State,
+    /// File by file.
+    pub files: Vec<FileReport>,
+    /// What whoever uses it must know.
+    pub note: Option<String>,
+}
+
+/// What the files of a data set come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Every file is verified.
+    Complete,
+    /// Every file is usable, but the test set is not the whole official one.
+    ShortTest,
+    /// Some files are not there.
+    Incomplete,
+    /// No file is there.
+    Missing,
+    /// Some file is not what it should be.
+    Damaged,
+}
+
+/// What is there of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileReport {
+    /// The official name.
+    pub name: &'static str,
+    /// Where it was found, perhaps inside an archive.
+    pub found: Option<String>,
+    /// Bytes on disk; decompressed where it is inside an archive.
+    pub bytes: Option<u64>,
+    /// Whether it is what it should be.
+    pub condition: Condition,
+}
+
+/// Whether a file is what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Its SHA-256 is the pinned one.
+    Verified,
+    /// It holds so many images, fewer than the official file.
+    Short(u32),
+    /// It is not there.
+    Missing,
+    /// It is not usable; why.
+    Damaged(String),
+}
+
+/// The names of the data sets that come in files.
+pub fn names() -> [&'static str; 4] {
+    official::ALL.map(|set| set.name)
+}
+
+/// Looks for the data set `name` in `folder`; `None` where there is no set of this name that comes in files.
+pub fn survey(name: &str, folder: &Path) -> Option<Survey> {
+    official::ALL.into_iter().find(|set| set.name == name).map(|set| survey_of(set, folder))
+}
+
+pub(super) fn survey_of(set: &'static Official, folder: &Path) -> Survey {
+    let mut shelf = Shelf::of(set, folder);
+    let part = PartialTest::find(set, &mut shelf);
+    let note = part.as_ref().map(|part| part.note(set));
+    let test = part.map_or(set.test, |part| part.records);
+    let files: Vec<FileReport> = (0..set.files.len()).map(|at| look(set, at, &mut shelf, test)).collect();
+    Survey { name: set.name, folder: shelf.folder().to_owned(), state: state(&files), files, note }
+}
+
+fn look(set: &Official, at: usize, shelf: &mut Shelf, test: u32) -> FileReport {
+    let name = set.files[at].name;
+    let path = shelf.loose(name).or_else(|| shelf.packed());
+    let Some(path) = path else {
+        return FileReport { name, found: None, bytes: None, condition: Condition::Missing };
+    };
+    let opened = match shelf.open(name) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let condition = Condition::Damaged(format!("{error:#}"));
+            return FileReport { name, found: Some(path.display().to_string()), bytes: None, condition };
+        }
+    };
+    let on_disk = shelf.loose(name).and_then(|path| path.metadata().ok()).map(|metadata| metadata.len());
+    let bytes = on_disk.or(Some(opened.bytes.len() as u64));
+    let condition = match read_file(set, at, &opened, test) {
+        Ok(_) if at + 1 == set.files.len() && test < set.test => Condition::Short(test),
+        Ok(_) => Condition::Verified,
+        // Without the outermost sentence, which names the file.
+        Err(error) => Condition::Damaged(error.root_cause().to_string()),
+    };
+    FileReport { name, found: Some(opened.name), bytes, condition }
+}
+
+fn state(files: &[FileReport]) -> State {
+    let missing = files.iter().filter(|file| file.condition == Condition::Missing).count();
+    if files.iter().any(|file| matches!(file.condition, Condition::Damaged(_))) {
+        State::Damaged
+    } else if missing == files.len() {
+        State::Missing
+    } else if missing > 0 {
+        State::Incomplete
+    } else if files.iter().any(|file| matches!(file.condition, Condition::Short(_))) {
+        State::ShortTest
+    } else {
+        State::Complete
+    }
+}

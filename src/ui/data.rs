@@ -1,0 +1,76 @@
+//! Data sets as a person reads of them.
+
+use std::fmt::Write as _;
+
+use super::table::align;
+use super::words::{bytes, count};
+use crate::data::{Condition, State, Summary, Survey};
+
+/// What is there of the data sets, file by file.
+pub fn survey(surveys: &[Survey]) -> String {
+    let mut text = String::new();
+    for survey in surveys {
+        let fetch = format!("`lth data fetch {}` brings it", survey.name);
+        let what = match survey.state {
+            State::Complete => format!("complete in {}", survey.folder.display()),
+            State::ShortTest => format!("usable, with a short test set, in {}", survey.folder.display()),
+            State::Incomplete => format!("incomplete in {}; {fetch}", survey.folder.display()),
+            State::Missing => format!("not found in {}; {fetch}", survey.folder.display()),
+            State::Damaged => format!("damaged in {}; {fetch}", survey.folder.display()),
+        };
+        let _ = writeln!(text, "{}: {what}", survey.name);
+        if survey.state == State::Missing {
+            continue;
+        }
+        let width = survey.files.iter().map(|file| file.name.len()).max().unwrap_or(0);
+        for file in &survey.files {
+            let size = file.bytes.map_or_else(String::new, bytes);
+            let condition = match &file.condition {
+                Condition::Verified => "verified".to_owned(),
+                Condition::Short(records) => {
+                    format!("{} images, fewer than the official file", count((*records).into()))
+                }
+                Condition::Missing => "not found".to_owned(),
+                Condition::Damaged(cause) => format!("damaged: {cause}"),
+            };
+            let _ = writeln!(text, "  {:<width$}  {size:>7}  {condition}", file.name);
+        }
+        if let Some(note) = &survey.note {
+            let _ = writeln!(text, "  note: {note}");
+        }
+    }
+    text
+}
+
+/// A data set in numbers, and where its contact sheet is.
+pub fn summary(summary: &Summary, sheet: &str) -> String {
+    let [channels, height, width] = summary.shape;
+    let colour = if channels == 1 { "grey" } else { "in colour" };
+    let mut text =
+        format!("{}: {} classes, {height}×{width} pixels, {colour}\n\n", summary.name, summary.classes.len());
+    let mut rows = vec![vec!["class".to_owned()]];
+    rows[0].extend(summary.parts.iter().map(|part| part.name.to_owned()));
+    for (class, name) in summary.classes.iter().enumerate() {
+        let counts = summary.parts.iter().map(|part| count(part.by_class[class] as u64));
+        rows.push(std::iter::once(name.clone()).chain(counts).collect());
+    }
+    let all = summary.parts.iter().map(|part| count(part.images as u64));
+    rows.push(std::iter::once("all".to_owned()).chain(all).collect());
+    text.push_str(&align(&rows));
+    let list = |values: &[f64]| values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" ");
+    let channels = if channels == 1 { "" } else { "red, green, blue; " };
+    let _ = writeln!(
+        text,
+        "\npixels  mean {}, standard deviation {} ({channels}all training files, from 0 to 1)",
+        list(&summary.mean),
+        list(&summary.std)
+    );
+    if let Some(sum) = &summary.sha256 {
+        let _ = writeln!(text, "sha256  {sum}");
+    }
+    let _ = writeln!(text, "sheet   {sheet}: a row for each class, in this order");
+    if let Some(note) = &summary.note {
+        let _ = writeln!(text, "note    {note}");
+    }
+    text
+}

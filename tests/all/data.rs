@@ -1,0 +1,247 @@
+//! Data on the real binary: own files trained on, and what is said where they cannot be.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::*;
+
+/// An experiment of a second on the data set that `[data]` is given.
+fn experiment(data: &str) -> String {
+    format!(
+        r#"name = "own"
+rounds = 1
+[data]
+{data}
+[network]
+architecture = {{ mlp = {{ hidden = [8] }} }}
+[train]
+iterations = 60
+batch_size = 4
+evaluate_every = 20
+optimizer = "adam"
+lr = 1e-2
+[arms.winning_ticket]
+mask = "iterative"
+weights = "rewind"
+"#
+    )
+}
+
+fn put(path: &Path, bytes: &[u8]) {
+    lth::base::files::write(path, bytes).unwrap();
+}
+
+fn idx(sizes: &[u32], body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+    bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
+    bytes.extend(body);
+    bytes
+}
+
+/// An image of a class, of `bytes` bytes: the class is where it is bright.
+fn image(class: usize, n: usize, bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| if at % 3 == class { 200 + (n % 50) as u8 } else { (at + n) as u8 % 40 }).collect()
+}
+
+const IDX: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// Three classes of 5×3 images, 30 for training and 9 to test.
+fn own_idx(folder: &Path) {
+    for (files, count) in IDX.chunks_exact(2).zip([30, 9]) {
+        let images: Vec<u8> = (0..count).flat_map(|n| image(n % 3, n, 15)).collect();
+        let labels: Vec<u8> = (0..count).map(|n| (n % 3) as u8).collect();
+        put(&folder.join(files[0]), &idx(&[count as u32, 5, 3], &images));
+        put(&folder.join(files[1]), &idx(&[count as u32], &labels));
+    }
+}
+
+fn png([height, width]: [u32; 2], colour: png::ColorType, depth: png::BitDepth, pixels: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(colour);
+    encoder.set_depth(depth);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(pixels).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+fn grey(pixels: &[u8]) -> Vec<u8> {
+    png([5, 3], png::ColorType::Grayscale, png::BitDepth::Eight, pixels)
+}
+
+/// Three classes of 5×3 images in colour, 30 for training and 9 to test.
+fn own_images(folder: &Path) {
+    for (part, count) in [("train", 30), ("test", 9)] {
+        for n in 0..count {
+            let class = n % 3;
+            let pixels = png([5, 3], png::ColorType::Rgb, png::BitDepth::Eight, &image(class, n, 45));
+            put(&folder.join(format!("{part}/{}/{n:02}.png", ["ant", "bee", "cow"][class])), &pixels);
+        }
+    }
+}
+
+/// The binary in `folder`, with `data` in its configuration.
+fn in_folder(folder: &Path, args: &[&str], data: &str) -> std::process::Output {
+    config(folder, &experiment(data));
+    lth().current_dir(folder).args(args).output().unwrap()
+}
+
+#[test]
+fn own_idx_files_are_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    own_idx(&folder.path().join("mine"));
+    let data = "dataset = { idx = { dir = \"mine\", classes = 3 } }\nvalidation = 6";
+    let output = in_folder(folder.path(), &["run", "config.toml"], data);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let view = view(&folder.path().join("runs"));
+    let rounds = rows(&view, "rounds.csv");
+    assert_eq!(rounds[0]["weights_total"], (15 * 8 + 8 * 3).to_string());
+    assert_eq!(rounds[0]["final_test_accuracy"], "1.0", "the classes are easy to tell");
+
+    // The same bytes elsewhere are the same data: nothing is trained again.
+    fs::rename(folder.path().join("mine"), folder.path().join("moved")).unwrap();
+    let zipped = folder.path().join("moved").join(IDX[0]);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &fs::read(&zipped).unwrap()).unwrap();
+    put(&zipped.with_extension("gz"), &encoder.finish().unwrap());
+    fs::remove_file(&zipped).unwrap();
+    let again = in_folder(folder.path(), &["run", "config.toml"], &data.replace("mine", "moved"));
+    assert_eq!((again.status.success(), trained(&again)), (true, 0), "{}", stderr(&again));
+
+    // What is written down reads back as the same experiment, and refuses other bytes.
+    let resolved = fs::read_to_string(view.join("resolved.toml")).unwrap();
+    assert!(resolved.contains("  # of what was found there\n"), "{resolved}");
+    put(&folder.path().join("resolved.toml"), resolved.as_bytes());
+    let plan = lth().current_dir(folder.path()).args(["plan", "resolved.toml"]).output().unwrap();
+    assert!(stdout(&plan).contains("2 in the store"), "{}{}", stdout(&plan), stderr(&plan));
+    let labels = folder.path().join("moved").join(IDX[1]);
+    let mut other = fs::read(&labels).unwrap();
+    other[8] = 2;
+    put(&labels, &other);
+    let refused = lth().current_dir(folder.path()).args(["plan", "resolved.toml"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("holds other data than this"), "{}", stderr(&refused));
+    let new = in_folder(folder.path(), &["plan", "config.toml"], &data.replace("mine", "moved"));
+    assert!(stdout(&new).contains("trainings   2\n"), "other bytes are other data: {}", stdout(&new));
+}
+
+#[test]
+fn own_images_are_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    own_images(&folder.path().join("mine"));
+    let data = "dataset = { images = { dir = \"mine\" } }\nvalidation = 6";
+    let output = in_folder(folder.path(), &["run", "config.toml", "--fresh"], data);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rounds = rows(&view(&folder.path().join("runs")), "rounds.csv");
+    assert_eq!(rounds[0]["weights_total"], (45 * 8 + 8 * 3).to_string());
+    assert_eq!(rounds[0]["final_test_accuracy"], "1.0", "the classes are easy to tell");
+    // Another class is another experiment.
+    for part in ["train", "test"] {
+        let part = folder.path().join("mine").join(part);
+        fs::rename(part.join("cow"), part.join("dog")).unwrap();
+    }
+    let renamed = in_folder(folder.path(), &["plan", "config.toml"], data);
+    assert!(stdout(&renamed).contains("trainings   2\n"), "{}", stdout(&renamed));
+}
+
+#[test]
+fn a_fully_connected_network_learns_from_cifar10_and_the_run_says_what_its_test_set_is() {
+    let Some(real) = lth::base::env::folder(lth::base::env::DATA) else {
+        println!("skipped: LTH_DATA_DIR is not set");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let text = "dataset = \"cifar10\"\ntrain_limit = 3000\ntest_limit = 500";
+    config(folder.path(), &experiment(text).replace("iterations = 60", "iterations = 600").replace("1e-2", "1e-3"));
+    let mut command = lth();
+    command.current_dir(folder.path()).args(["run", "config.toml", "--data-dir"]).arg(real.canonicalize().unwrap());
+    let output = command.args(["--set", "train.batch_size=60"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("note: `") && stderr(&output).contains("of the 10000 test images"));
+    let view = view(&folder.path().join("runs"));
+    let accuracy: f64 = rows(&view, "rounds.csv")[0]["final_test_accuracy"].parse().unwrap();
+    assert!(accuracy > 0.2, "guessing gives 0.1: {accuracy}");
+    assert!(fs::read_to_string(view.join("run.json")).unwrap().contains("of the 10000 test images"));
+}
+
+/// What `lth check` says of own data that `spoil` has spoilt; the mistake is one of the configuration.
+fn complaint(data: &str, spoil: impl Fn(&Path)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    own_idx(&folder.path().join("digits"));
+    own_images(&folder.path().join("animals"));
+    spoil(folder.path());
+    let output = in_folder(folder.path(), &["check", "config.toml"], data);
+    assert_eq!(output.status.code(), Some(2), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).is_empty());
+    stderr(&output)
+}
+
+#[test]
+fn mistakes_in_own_idx_files() {
+    let data = "dataset = { idx = { dir = \"digits\", classes = 3 } }\nvalidation = 6";
+    let file = |n: usize| format!("digits/{}", IDX[n]);
+    let all = [
+        complaint(&data.replace("digits", "nowhere"), |_| {}),
+        complaint(data, |at| fs::remove_file(at.join(file(2))).unwrap()),
+        complaint(data, |at| put(&at.join(file(0)), b"")),
+        complaint(data, |at| put(&at.join(file(0)), &idx(&[30, 5, 3], &[0; 449]))),
+        complaint(data, |at| put(&at.join(file(0)), b"these are no images")),
+        complaint(data, |at| put(&at.join(file(1)), &idx(&[29], &[0; 29]))),
+        complaint(data, |at| put(&at.join(file(2)), &idx(&[9, 3, 5], &[0; 135]))),
+        complaint(data, |at| put(&at.join(file(0)), &idx(&[30, 5, 3], &[7; 450]))),
+        complaint(data, |at| put(&at.join(file(1)), &[&[0x1F, 0x8B][..], &[8; 30]].concat())),
+        complaint(&data.replace("classes = 3", "classes = 2"), |_| {}),
+        complaint(&data.replace("classes = 3", "classes = 1"), |_| {}),
+        complaint(&data.replace("classes = 3", "classes = 3, sha256 = \"12ab\""), |_| {}),
+        complaint(&data.replace("validation = 6", ""), |_| {}),
+        complaint(&format!("{data}\ndir = \"data\""), |_| {}),
+    ];
+    insta::assert_snapshot!(all.join("\n---\n"));
+}
+
+#[test]
+fn mistakes_in_own_images() {
+    let data = "dataset = { images = { dir = \"animals\" } }\nvalidation = 6";
+    let pixels = [9; 15];
+    let all = [
+        complaint(data, |at| fs::remove_dir_all(at.join("animals/test")).unwrap()),
+        complaint(data, |at| put(&at.join("animals/train/ant/05.png"), &grey(&pixels))),
+        complaint(data, |at| {
+            let small = png([1, 2], png::ColorType::Rgb, png::BitDepth::Eight, &[0; 6]);
+            put(&at.join("animals/test/bee/big.png"), &small);
+        }),
+        complaint(data, |at| {
+            put(&at.join("animals/test/emu/1.png"), &fs::read(at.join("animals/test/ant/00.png")).unwrap());
+        }),
+        complaint(data, |at| fs::create_dir(at.join("animals/train/emu")).unwrap()),
+        complaint(data, |at| put(&at.join("animals/train/ant/photo.jpg"), b"jpeg")),
+        complaint(data, |at| put(&at.join("animals/train/labels.csv"), b"1,2")),
+        complaint(data, |at| put(&at.join("animals/train/ant/photo.png"), b"jpeg")),
+        complaint(data, |at| {
+            let whole = fs::read(at.join("animals/train/ant/00.png")).unwrap();
+            put(&at.join("animals/train/ant/00.png"), &whole[..whole.len() - 30]);
+        }),
+        complaint(data, |at| {
+            let deep = png([5, 3], png::ColorType::Grayscale, png::BitDepth::Sixteen, &[0; 30]);
+            put(&at.join("animals/train/ant/deep.png"), &deep);
+        }),
+        complaint(data, |at| {
+            let clear = png([5, 3], png::ColorType::Rgba, png::BitDepth::Eight, &[0; 60]);
+            put(&at.join("animals/train/ant/clear.png"), &clear);
+        }),
+        complaint(data, |at| {
+            for class in ["bee", "cow"] {
+                fs::remove_dir_all(at.join("animals/train").join(class)).unwrap();
+            }
+        }),
+        complaint(&data.replace("validation = 6", "train_limit = 40\nvalidation = 6"), |_| {}),
+        complaint(&data.replace("images = {", "images = { classes = 3,"), |_| {}),
+        complaint("dataset = { idx = { dir = \"digits\", classes = 3 }, images = { dir = \"animals\" } }", |_| {}),
+        complaint("dataset = {}", |_| {}),
+        complaint("dataset = \"images\"", |_| {}),
+        complaint("dataset = { idx = {} }", |_| {}),
+    ];
+    insta::assert_snapshot!(all.join("\n---\n"));
+}

@@ -1,0 +1,170 @@
+//! `lth data` on the real binary: what is there, what it looks like, and bringing it from servers on this machine.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::*;
+
+fn data(folder: &Path, args: &[&str]) -> Output {
+    lth().current_dir(folder).arg("data").args(args).output().unwrap()
+}
+
+fn put(folder: &Path, name: &str, bytes: &[u8]) {
+    lth::base::files::write(&folder.join(name), bytes).unwrap();
+}
+
+/// The real files, or nothing but word of it.
+fn real() -> Option<PathBuf> {
+    let real = lth::base::env::folder(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
+    if real.is_none() {
+        println!("skipped: LTH_DATA_DIR is not set");
+    }
+    real
+}
+
+#[test]
+fn check_says_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = data(folder.path(), &["check"]);
+    assert!(nothing.status.success(), "nobody needs all data sets");
+    assert!(stdout(&nothing).contains("mnist: not found in data/mnist; `lth data fetch mnist` brings it\n"));
+    assert_eq!(data(folder.path(), &["check", "mnist"]).status.code(), Some(1));
+
+    put(folder.path(), "data/mnist/train-labels-idx1-ubyte", b"");
+    put(folder.path(), "data/mnist/t10k-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0x27, 0x10, 3]);
+    put(folder.path(), "data/cifar10/data_batch_1.bin", &[1; 3073 + 100]);
+    put(folder.path(), "data/cifar10/data_batch_2.bin", &[1; 3073]);
+    put(folder.path(), "data/cifar10/data_batch_3.bin", &[200; 3073]);
+    put(folder.path(), "data/cifar10/test_batch.bin", &[1; 2 * 3073]);
+    put(folder.path(), "data/cifar100/cifar-100-binary.tar.gz", &[0x1F, 0x8B, 8, 0]);
+    let damaged = data(folder.path(), &["check"]);
+    assert_eq!(damaged.status.code(), Some(1));
+    insta::assert_snapshot!(stdout(&damaged));
+    let json: serde_json::Value =
+        serde_json::from_slice(&data(folder.path(), &["check", "cifar10", "--json"]).stdout).unwrap();
+    assert_eq!(
+        (json[0]["state"].as_str(), json[0]["files"][5]["condition"]["short"].as_u64()),
+        (Some("damaged"), Some(2))
+    );
+
+    let Some(real) = real() else { return };
+    let real = data(&real, &["check", "mnist", "--data-dir", "."]);
+    assert!(real.status.success() && stdout(&real).matches("  verified\n").count() == 4, "{}", stdout(&real));
+}
+
+#[test]
+fn show_counts_and_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let strokes = data(folder.path(), &["show", "strokes"]);
+    assert!(strokes.status.success(), "{}", stderr(&strokes));
+    insta::assert_snapshot!(stdout(&strokes));
+    assert!(fs::read(folder.path().join("strokes-sheet.png")).unwrap().starts_with(b"\x89PNG"));
+
+    let args = ["show", SMOKE, "--set", "data.train_limit=600", "--json", "--out", "deep/er.png"];
+    let smoke = data(folder.path(), &args);
+    assert!(smoke.status.success() && folder.path().join("deep/er.png").exists(), "{}", stderr(&smoke));
+    let json: serde_json::Value = serde_json::from_slice(&smoke.stdout).unwrap();
+    let sizes: Vec<u64> = (0..3).map(|part| json["parts"][part]["images"].as_u64().unwrap()).collect();
+    assert_eq!(sizes, [600, 150, 300], "as the experiment splits them");
+    assert_eq!((json["parts"][0]["by_class"][3].as_u64(), json["sheet"].as_str()), (Some(60), Some("deep/er.png")));
+}
+
+#[test]
+fn mistakes_in_what_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |code: i32, args: &[&str]| {
+        let output = data(folder.path(), args);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let refused = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let all = [
+        said(2, &["show", "mnits"]),
+        said(2, &["show", "nowhere.toml"]),
+        said(2, &["show", SMOKE, "--set", "data.validation=1500"]),
+        said(2, &["show", "strokes", "--set", "data.train_images=10"]),
+        said(1, &["show", "mnist"]),
+        said(1, &["show", "cifar10"]),
+        said(1, &["show", "strokes", "--out", "/dev/null/sheet.png"]),
+        said(2, &["check", "minst"]),
+        said(2, &["fetch", "strokes"]),
+        said(2, &["fetch", "mnist", "--mirror", "ftp://example.org"]),
+        said(2, &["fetch", "mnist", "--only-mirrors"]),
+        said(2, &["fetch", "mnist", "--stall-seconds", "-1"]),
+        said(1, &["fetch", "mnist", "--only-mirrors", "--quiet", "--mirror", &refused]),
+        said(1, &["fetch", "mnist", "--only-mirrors", "--mirror", &refused, "--data-dir", "/dev/null"]),
+    ];
+    insta::assert_snapshot!(all.join("\n---\n").replace(&format!("{refused}/"), "http://REFUSED/"));
+}
+
+/// A server of the files of a folder, which sends at most so many bytes of each and then nothing; its address, and the
+/// ranges it was asked for.
+fn serve(folder: PathBuf, most: usize) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
+            let name = head[0].split([' ', '/']).nth(2).unwrap_or_default().to_owned();
+            let range = head.iter().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
+            let from: usize = range.map_or(0, |range| range.parse().unwrap());
+            log.lock().unwrap().push(format!("{name} {from}"));
+            let file = fs::read(folder.join(name)).unwrap_or_default();
+            let (status, end) = if from > 0 { ("206 Part", file.len() - 1) } else { ("200 OK", 0) };
+            let range = format!("Content-Range: bytes {from}-{end}/{}", file.len());
+            let left = &file[from..];
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}\r\nConnection: close\r\n\r\n", left.len());
+            stream.write_all(head.as_bytes()).unwrap();
+            let _ = stream.write_all(&left[..most.min(left.len())]);
+            if most < left.len() {
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_mins(1));
+                    drop(stream);
+                });
+            }
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn an_interrupted_fetch_goes_on_where_it_stopped() {
+    let Some(real) = real() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let fetch = |url: &str| {
+        let mut command = lth();
+        command.current_dir(folder.path()).args(["data", "fetch", "mnist", "--only-mirrors", "--mirror", url]);
+        command
+    };
+    let (slow, _) = serve(real.join("mnist"), 1_000_000);
+    let mut child = fetch(&slow).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let part = folder.path().join("data/mnist/train-images-idx3-ubyte.gz.part");
+    while part.metadata().map_or(0, |metadata| metadata.len()) < 1_000_000 {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(!child.wait().unwrap().success());
+
+    let (good, asked) = serve(real.join("mnist"), usize::MAX);
+    let output = fetch(&good).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "mnist is complete in data/mnist\n");
+    assert!(stderr(&output).contains("going on after 1.0 MB"), "{}", stderr(&output));
+    assert_eq!(asked.lock().unwrap()[0], "train-images-idx3-ubyte.gz 1000000");
+    assert_eq!(asked.lock().unwrap().len(), 4);
+    let again = fetch(&good).output().unwrap();
+    assert_eq!(stdout(&again), "mnist is there already, complete and verified in data/mnist\n");
+    assert_eq!(asked.lock().unwrap().len(), 4, "and nobody was asked");
+    assert!(data(folder.path(), &["check", "mnist"]).status.success());
+}
