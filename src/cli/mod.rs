@@ -2,6 +2,8 @@
 
 mod check;
 mod data;
+mod generate;
+mod init;
 mod open;
 mod plan;
 mod run;
@@ -32,6 +34,10 @@ enum Command {
     Check(CheckArgs),
     /// Brings, checks and shows data sets.
     Data(data::DataArgs),
+    /// Writes an experiment to begin with, and the schema that editors complete it by.
+    Init(init::InitArgs),
+    /// Prints completions for shells, manual pages, the schema and the reference of configurations.
+    Generate(generate::GenerateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +81,8 @@ pub fn main(cli: &Cli) -> Exit {
         Command::Plan(args) => plan::run(args),
         Command::Check(args) => check::run(args),
         Command::Data(args) => data::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Generate(args) => generate::run(args),
     };
     let place = if let Command::Data(args) = &cli.command { args.place() } else { "--runs" };
     done.unwrap_or_else(|error| report(&error, place))

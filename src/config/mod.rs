@@ -5,6 +5,7 @@ mod document;
 mod experiment;
 mod problem;
 mod read;
+mod reference;
 mod resolved;
 mod rules;
 mod schema;
@@ -16,5 +17,6 @@ pub use experiment::{
 };
 pub use problem::{Problem, Report};
 pub use read::read;
+pub use reference::reference;
 pub use resolved::{to_json, to_toml};
 pub use schema::schema;

@@ -7,7 +7,6 @@ use super::experiment::Experiment;
 /// The schema (JSON Schema 2020-12). TOML and JSON configurations have the same one.
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(Experiment).to_value();
-    // A JSON configuration names its schema by this key, a TOML one by a comment; neither is a value.
     schema["title"] = "An experiment of lth".into();
     schema
 }

@@ -6,6 +6,7 @@ mod contract;
 mod data;
 mod data_commands;
 mod lab;
+mod generate;
 mod layers;
 mod plan;
 mod real_data;

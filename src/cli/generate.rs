@@ -1,0 +1,85 @@
+//! `lth generate`: what other programs want to know of this one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory, Subcommand};
+use clap_complete::Shell;
+
+use super::Cli;
+use crate::base::exit::Exit;
+use crate::base::files;
+use crate::config;
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct GenerateArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A script that completes commands and options in a shell.
+    ///
+    /// For bash: lth generate completions bash > ~/.local/share/bash-completion/completions/lth
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// The manual pages: that of lth itself, or all of them into a folder.
+    ///
+    /// Such as: lth generate man --out ~/.local/share/man/man1
+    Man {
+        /// Writes lth.1 and a page for each command into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// The JSON Schema of configurations, for editors: a TOML file names it in a comment, `#:schema PATH`.
+    Schema,
+    /// The reference of all keys of a configuration, as Markdown.
+    ConfigReference,
+}
+
+pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
+    match &args.what {
+        What::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "lth", &mut script);
+            ui::print(&String::from_utf8_lossy(&script));
+        }
+        What::Man { out: None } => ui::print(&String::from_utf8_lossy(&page(Cli::command())?)),
+        What::Man { out: Some(folder) } => all_pages(folder)?,
+        What::Schema => ui::print(&schema_text()),
+        What::ConfigReference => ui::print(&config::reference()),
+    }
+    Ok(Exit::Success)
+}
+
+/// The schema as a file.
+pub(super) fn schema_text() -> String {
+    format!("{:#}\n", config::schema())
+}
+
+fn page(command: clap::Command) -> Result<Vec<u8>> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page).context("could not write a manual page")?;
+    Ok(page)
+}
+
+/// A page for `lth`, and one for each command, named as git names its own: `lth-data-fetch.1`.
+fn all_pages(folder: &Path) -> Result<()> {
+    let mut root = Cli::command();
+    root.build();
+    let mut waiting = vec![("lth".to_owned(), root)];
+    while let Some((name, command)) = waiting.pop() {
+        let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+        waiting.extend(inner.map(|inner| (format!("{name}-{}", inner.get_name()), inner.clone())));
+        let file = folder.join(format!("{name}.1"));
+        // A page must live as long as the program: clap wants such names.
+        let title: &'static str = Box::leak(name.into_boxed_str());
+        files::write(&file, &page(command.name(title))?)?;
+        ui::print(&format!("{}\n", file.display()));
+    }
+    Ok(())
+}

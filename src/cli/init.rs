@@ -1,0 +1,51 @@
+//! `lth init`: an experiment to begin with.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::generate::schema_text;
+use crate::base::exit::Exit;
+use crate::base::files;
+use crate::config::Report;
+use crate::ui;
+
+/// The experiment that is written: it runs as it is, and its comments say what else it could be.
+const TEMPLATE: &str = include_str!("template.toml");
+
+/// The schema, beside the experiment, which names it in its first line.
+const SCHEMA: &str = "lth.schema.json";
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The file to write; one that is there is left alone.
+    #[arg(default_value = "experiment.toml")]
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &InitArgs) -> Result<Exit> {
+    let file = &args.file;
+    if !file.extension().is_some_and(|extension| extension == "toml") {
+        let hint = format!("hint: such as `lth init {}.toml`", file.with_extension("").display());
+        return Err(Report::plain(&format!("error: `{}` does not end in `.toml`\n\n{hint}", file.display())).into());
+    }
+    if file.exists() {
+        let said =
+            format!("error: `{}` is there already, and stays as it is\n\nhint: name another file", file.display());
+        return Err(Report::plain(&said).into());
+    }
+    let schema = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
+    files::write(&schema, schema_text().as_bytes())?;
+    files::write(file, TEMPLATE.replace("NAME", &name(file)).as_bytes())?;
+    ui::print(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()));
+    ui::print(&format!("  lth plan {0}     what it will cost\n  lth run {0}      runs it\n", file.display()));
+    Ok(Exit::Success)
+}
+
+/// The experiment's name from that of its file.
+fn name(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let fine = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c) { c } else { '_' };
+    stem.chars().map(fine).take(60).collect()
+}

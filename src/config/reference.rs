@@ -1,0 +1,174 @@
+//! What a configuration may say, as a page for people: made from the schema, so that it cannot lie.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::schema::schema;
+
+/// The reference of all keys as Markdown.
+pub fn reference() -> String {
+    let schema = schema();
+    let mut page = Page { schema: &schema, text: String::new(), waiting: Vec::new() };
+    page.text.push_str(
+        "# Every key of an experiment\n\n\
+         Made by `lth generate config-reference` from the program's own types. An experiment is a TOML file, or a JSON\n\
+         file with the same keys; `--set key.path=value` overrides any of them. A key that is not listed is a mistake,\n\
+         and so is a parameter of another variant than the one chosen.\n",
+    );
+    page.section("", &schema);
+    while !page.waiting.is_empty() {
+        let (path, object) = page.waiting.remove(0);
+        page.section(&path, object);
+    }
+    page.text
+}
+
+/// The page being written.
+struct Page<'a> {
+    schema: &'a Value,
+    text: String,
+    /// Tables inside those written so far, each with its path.
+    waiting: Vec<(String, &'a Value)>,
+}
+
+impl<'a> Page<'a> {
+    /// A table's keys: what each may be, its default, and what it means; then the words that stand for variants.
+    fn section(&mut self, path: &str, object: &'a Value) {
+        let heading = if path.is_empty() { "Top level".to_owned() } else { format!("`[{path}]`") };
+        let about = text(object, "description");
+        let _ =
+            writeln!(self.text, "\n## {heading}\n\n{about}\n\n| key | value | default | meaning |\n|---|---|---|---|");
+        let mut variants = Vec::new();
+        for (key, property) in object["properties"].as_object().into_iter().flatten() {
+            let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let target = resolve(self.schema, property);
+            let (value, default) = self.value_and_default(object, key, property);
+            let _ = writeln!(self.text, "| `{key}` | {value} | {default} | {} |", cell(text(property, "description")));
+            if let Some(members) = target.get("additionalProperties").filter(|members| members.is_object()) {
+                let members = resolve(self.schema, members);
+                if members.get("properties").is_some() {
+                    self.waiting.push((format!("{inner}.NAME"), members));
+                }
+            } else if target.get("properties").is_some() {
+                self.waiting.push((inner, target));
+            } else if let Some(all) = resolve(self.schema, target.get("items").unwrap_or(target)).get("oneOf") {
+                variants.push((key, all));
+            }
+        }
+        for (key, all) in variants {
+            let _ = writeln!(self.text, "\n`{key}` is one of:\n");
+            for variant in all.as_array().into_iter().flatten() {
+                self.variant(variant);
+            }
+        }
+    }
+
+    fn value_and_default(&self, object: &Value, key: &str, property: &Value) -> (String, String) {
+        let required = object["required"].as_array().is_some_and(|all| all.iter().any(|name| name == key));
+        let default = match property.get("default") {
+            _ if required => "required".to_owned(),
+            Some(default) if !default.is_object() => format!("`{default}`"),
+            _ => String::new(),
+        };
+        (cell(&self.kind(property)), default)
+    }
+
+    /// One value of an enumeration: a word, or a table with parameters.
+    fn variant(&mut self, variant: &Value) {
+        let about = cell(text(variant, "description"));
+        if let Some(word) = variant.get("const") {
+            let _ = writeln!(self.text, "- `{word}`: {about}");
+        }
+        for word in variant["enum"].as_array().into_iter().flatten() {
+            let _ = writeln!(self.text, "- `{word}`");
+        }
+        for (name, inner) in variant["properties"].as_object().into_iter().flatten() {
+            let Some(parameters) = inner["properties"].as_object() else {
+                let _ = writeln!(self.text, "- `{{ {name} = … }}`: {about}");
+                continue;
+            };
+            let keys: Vec<String> = parameters.keys().map(|key| format!("{key} = …")).collect();
+            let _ = writeln!(self.text, "- `{{ {name} = {{ {} }} }}`: {about}", keys.join(", "));
+            for (key, parameter) in parameters {
+                let _ = writeln!(
+                    self.text,
+                    "  - `{key}`, {}: {}",
+                    self.kind(parameter),
+                    cell(text(parameter, "description"))
+                );
+            }
+        }
+    }
+
+    /// What kind of value a property takes, in words.
+    fn kind(&self, property: &Value) -> String {
+        let target = resolve(self.schema, property);
+        if let Some(all) = target.get("anyOf").and_then(Value::as_array) {
+            return all.iter().map(|one| self.kind(one)).collect::<Vec<_>>().join(" or ");
+        }
+        if let Some(word) = target.get("const") {
+            return format!("`{word}`");
+        }
+        if target.get("oneOf").is_some() {
+            return "see below".to_owned();
+        }
+        let kind = target["type"].as_str().or_else(|| target["type"][0].as_str()).unwrap_or("any");
+        match kind {
+            "integer" => "whole number".to_owned(),
+            "number" => "number".to_owned(),
+            "boolean" => "`true` or `false`".to_owned(),
+            "string" => "text".to_owned(),
+            "array" => match target["maxItems"].as_u64() {
+                Some(n) => format!("list of {n}: {}", self.kind(&target["items"])),
+                None => format!("list: {}", self.kind(&target["items"])),
+            },
+            _ => "table".to_owned(),
+        }
+    }
+}
+
+/// Follows a reference; of "this or null" takes this.
+fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
+    if let Some(name) = property["$ref"].as_str() {
+        return schema.pointer(name.trim_start_matches('#')).unwrap_or(property);
+    }
+    match property["anyOf"].as_array().map(Vec::as_slice) {
+        Some([this, null]) if null["type"] == "null" => resolve(schema, this),
+        _ => property,
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// Text that may stand in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_and_every_word_is_there() {
+        let (schema, page) = (schema(), reference());
+        let mut count = 0;
+        let mut check = |value: &Value| {
+            for (key, property) in value["properties"].as_object().into_iter().flatten() {
+                count += 1;
+                assert!(page.contains(&format!("`{key}`")) || page.contains(&format!("{{ {key} = ")), "{key}");
+                assert!(property.get("default").is_none() || !property["default"].is_null(), "{key}");
+            }
+            for word in value["oneOf"].as_array().into_iter().flatten().filter_map(|one| one.get("const")) {
+                count += 1;
+                assert!(page.contains(&format!("- `{word}`: ")), "{word}");
+            }
+        };
+        check(&schema);
+        schema["$defs"].as_object().unwrap().values().for_each(&mut check);
+        assert!(count > 60, "{count}");
+    }
+}
