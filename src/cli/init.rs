@@ -26,7 +26,7 @@ pub(super) struct InitArgs {
 
 pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
-    if !file.extension().is_some_and(|extension| extension == "toml") {
+    if file.extension().is_none_or(|extension| extension != "toml") {
         let hint = format!("hint: such as `lth init {}.toml`", file.with_extension("").display());
         return Err(Report::plain(&format!("error: `{}` does not end in `.toml`\n\n{hint}", file.display())).into());
     }
