@@ -1,6 +1,7 @@
 //! Every environment variable this program reads, and what it asks of the machine. `lth data fetch` also heeds what
 //! every web client does: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, which its library reads itself.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Where the runs are kept, if `--runs` does not say.
@@ -9,6 +10,8 @@ pub const RUNS: &str = "LTH_RUNS_DIR";
 pub const DATA: &str = "LTH_DATA_DIR";
 /// The certificates that servers are verified with, as OpenSSL and curl know it.
 const CERTIFICATES: &str = "SSL_CERT_FILE";
+/// The GPUs that CUDA may use, as every program that uses it knows it.
+const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
 /// Any value but the empty one turns colours off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
@@ -47,6 +50,46 @@ pub fn processor() -> String {
     let line = text.lines().find(|line| line.starts_with("model name"));
     let name = line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim());
     format!("{} ({})", name.unwrap_or("unknown"), std::env::consts::ARCH)
+}
+
+/// What of the processor's vector instructions the trainers can use.
+pub fn vector_instructions() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    let known = [
+        ("AVX2", std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")),
+        ("AVX-512", std::arch::is_x86_feature_detected!("avx512f")),
+    ];
+    #[cfg(target_arch = "aarch64")]
+    let known = [("NEON", true)];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let known: [(&str, bool); 0] = [];
+    known.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
+/// The libraries that this process has loaded, by path; none where the system does not tell.
+pub fn libraries() -> BTreeSet<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
+    paths.filter(|path| path.contains(".so")).map(PathBuf::from).collect()
+}
+
+/// Whether the driver of NVIDIA's GPUs is there (under Windows' Linux it is `dxg`).
+pub fn has_nvidia_driver() -> bool {
+    ["/dev/nvidiactl", "/dev/dxg"].into_iter().any(|path| std::path::Path::new(path).exists())
+}
+
+/// The GPUs' names, as the driver tells them.
+pub fn gpus() -> Vec<String> {
+    let folders = std::fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
+    let texts = folders.filter_map(|gpu| std::fs::read_to_string(gpu.path().join("information")).ok());
+    let model = |text: String| text.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_owned()));
+    texts.filter_map(model).collect()
+}
+
+/// Whether `CUDA_VISIBLE_DEVICES` hides every GPU: it is set, and empty or -1.
+#[expect(clippy::disallowed_methods, reason = "this is the place the ban points to")]
+pub fn hides_gpus() -> bool {
+    std::env::var(VISIBLE_GPUS).is_ok_and(|value| value.is_empty() || value.starts_with('-'))
 }
 
 /// The number of processors this process may use.

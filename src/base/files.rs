@@ -57,18 +57,33 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Removes what killed processes left half-written in `folder`. Call it with the folder's lock held.
 pub fn sweep(folder: &Path) -> Result<()> {
-    let place = || format!("could not list `{}`", folder.display());
-    let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.with_context(place)?,
-    };
-    for entry in entries {
-        let entry = entry.with_context(place)?;
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-            remove(&entry.path())?;
+    for path in list(folder)? {
+        if path.file_name().unwrap_or_default().to_string_lossy().starts_with(TEMPORARY) {
+            remove(&path)?;
         }
     }
     Ok(())
+}
+
+/// What is in a folder, by name; nothing where there is no such folder.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+    };
+    let entries = entries.with_context(|| format!("could not list `{}`", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// Bytes of a file, or of all files in a folder; what cannot be looked at counts nothing.
+pub fn size(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => list(path).unwrap_or_default().iter().map(|path| size(path)).sum(),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    }
 }
 
 /// Removes a file; one that is gone already is no error.
@@ -118,6 +133,11 @@ impl Lock {
         let file = Self::open(path)?;
         file.lock_shared().map_err(|source| Self::broken(path, source))?;
         Ok(Self { _file: file })
+    }
+
+    /// Whether anybody holds the lock at `path`, alone or shared; leaves no trace.
+    pub fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// Who holds the lock at `path`, by its own words.
@@ -195,6 +215,7 @@ mod tests {
         let path = folder.path().join("lock");
         let held = Lock::attempt(&path).unwrap().unwrap();
         assert!(Lock::attempt(&path).unwrap().is_none());
+        assert!(Lock::is_held(&path) && !Lock::is_held(&folder.path().join("none")));
         assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
         assert!(Lock::wait(&path, || true).unwrap_err().to_string().contains("is held by process"));
         drop(held);

@@ -2,6 +2,7 @@
 
 mod check;
 mod data;
+mod doctor;
 mod generate;
 mod init;
 mod open;
@@ -34,6 +35,8 @@ enum Command {
     Check(CheckArgs),
     /// Brings, checks and shows data sets.
     Data(data::DataArgs),
+    /// Tells what this machine has: libtorch, CUDA, processor, data sets, the store and its health.
+    Doctor(doctor::DoctorArgs),
     /// Writes an experiment to begin with, and the schema that editors complete it by.
     Init(init::InitArgs),
     /// Prints completions for shells, manual pages, the schema and the reference of configurations.
@@ -81,6 +84,7 @@ pub fn main(cli: &Cli) -> Exit {
         Command::Plan(args) => plan::run(args),
         Command::Check(args) => check::run(args),
         Command::Data(args) => data::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Init(args) => init::run(args),
         Command::Generate(args) => generate::run(args),
     };

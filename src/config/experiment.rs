@@ -372,9 +372,13 @@ pub struct Run {
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// Those of the dense networks and of the last round of every chain; those in between until their children are
-    /// done. This version knows no other way.
+    /// done.
     #[default]
     Needed,
+    /// Those of the dense networks and of every round of every chain.
+    Tickets,
+    /// Those of every training.
+    All,
 }
 
 /// A device.
@@ -386,6 +390,8 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
+    /// An NVIDIA GPU; refused so far, because this version trains on the processor only.
+    Cuda,
 }
 
 /// A trainer.

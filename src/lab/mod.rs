@@ -4,6 +4,7 @@
 mod board;
 mod forecast;
 mod fresh;
+mod health;
 mod run;
 mod store;
 mod view;
@@ -12,6 +13,7 @@ mod worker;
 pub use board::Summary;
 pub use forecast::{Forecast, Round, Time};
 pub use fresh::set_aside;
+pub use health::Health;
 pub use run::{Build, Lab, Report};
 pub use store::{Finished, Store};
 pub use view::View;

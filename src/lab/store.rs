@@ -152,7 +152,7 @@ impl Store {
 }
 
 /// The bytes of a file of an entry, if they are those its `done.json` tells.
-fn verified(entry: &Entry, done: &Done, name: &str) -> Result<Vec<u8>> {
+pub(super) fn verified(entry: &Entry, done: &Done, name: &str) -> Result<Vec<u8>> {
     let path = entry.file(name);
     let bytes = files::read(&path)?;
     ensure!(done.files.get(name) == Some(&FileSum::of(&bytes)), "`{}` is damaged", path.display());

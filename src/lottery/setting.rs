@@ -1,7 +1,8 @@
 //! What an experiment means before anything is trained: its names resolved against each other.
 
-use crate::config::{Experiment, Problem};
+use crate::config::{Device, Experiment, Problem};
 use crate::data::Source;
+use crate::engine::dense;
 use crate::network::{Network, build};
 use crate::prune::Pruning;
 
@@ -31,7 +32,7 @@ impl Setting {
     pub fn new(experiment: &Experiment, engine: &'static str) -> Result<Self, Vec<Problem>> {
         // Without data there is no shape for a network: what else is wrong with it is told when they are there.
         let source = Source::new(&experiment.data).map_err(|problem| vec![problem])?;
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = no_cuda(experiment.run.device).into_iter().collect();
         match source.sizes(&experiment.data) {
             Err(problem) => problems.push(problem),
             Ok((train, ..)) if experiment.train.batch_size > train => {
@@ -61,4 +62,14 @@ impl Setting {
             }
         }
     }
+}
+
+/// What is wrong with a wish for CUDA: it is never met by the CPU in silence.
+fn no_cuda(device: Device) -> Option<Problem> {
+    if device != Device::Cuda {
+        return None;
+    }
+    let reason = dense::cuda_missing().unwrap_or_else(|| "this version trains on the CPU only".to_owned());
+    let hint = "`auto` and `cpu` train on the CPU, as all of this version does; `lth doctor` tells what is there";
+    Some(Problem::new("run.device", format!("CUDA cannot be used: {reason}")).hint(hint))
 }

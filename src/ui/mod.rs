@@ -2,6 +2,7 @@
 
 mod bars;
 mod data;
+mod doctor;
 mod fetching;
 mod forecast;
 mod lines;
@@ -11,6 +12,7 @@ mod words;
 use crate::record::Sink;
 
 pub use data::{summary, survey};
+pub use doctor::{CUDA_HINT, Cuda, Diagnosis, diagnosis};
 pub use fetching::fetching;
 pub use forecast::forecast;
 pub use table::{Row, table};

@@ -5,6 +5,7 @@ mod bad_input;
 mod contract;
 mod data;
 mod data_commands;
+mod doctor;
 mod lab;
 mod generate;
 mod layers;

@@ -1,5 +1,6 @@
 //! The dense trainer: every weight is stored and multiplied, the mask applied. The only room that knows libtorch.
 
+mod cuda;
 mod memory;
 mod mlp;
 mod passes;
@@ -11,6 +12,8 @@ use anyhow::Result;
 use super::trainer::{Recipe, Trainer};
 use crate::config::Dtype;
 use crate::data::Dataset;
+
+pub use cuda::{cuda_devices, cuda_missing};
 
 /// The name of this engine in keys and CSVs.
 pub const NAME: &str = "dense";

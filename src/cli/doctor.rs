@@ -1,0 +1,110 @@
+//! `lth doctor`: what this machine has for the program to work with.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::open::RunsArgs;
+use crate::base::env;
+use crate::base::exit::Exit;
+use crate::data;
+use crate::engine::dense;
+use crate::lab::Health;
+use crate::ui::{self, Cuda, Diagnosis};
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Folder of the built-in data sets [default: `LTH_DATA_DIR`, else `data`].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Ends with exit code 1 where this is missing: `cuda`, or `data=NAME`; may be given again.
+    #[arg(long, value_name = "WHAT", value_parser = wish)]
+    require: Vec<Wish>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What must be there.
+#[derive(Clone, Debug)]
+enum Wish {
+    Cuda,
+    Data(String),
+}
+
+fn wish(text: &str) -> Result<Wish, String> {
+    match text.split_once('=') {
+        None if text == "cuda" => Ok(Wish::Cuda),
+        Some(("data", name)) if data::names().contains(&name) => Ok(Wish::Data(name.to_owned())),
+        Some(("data", _)) => Err(format!("the data sets that come in files are {}", data::names().join(", "))),
+        _ => Err("expected `cuda`, or `data=NAME` such as `data=mnist`".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
+    let folder = args.data_dir.clone().unwrap_or_else(data::default_folder);
+    let runs = args.runs.folder();
+    let libraries = env::libraries().into_iter().filter(|path| is_of_libtorch(path)).collect::<Vec<_>>();
+    let diagnosis = Diagnosis {
+        lth: env!("CARGO_PKG_VERSION").to_owned(),
+        tch: dense::TCH.to_owned(),
+        libtorch: libtorch_version(&libraries),
+        libtorch_wanted: dense::LIBTORCH.to_owned(),
+        libraries,
+        cuda: match dense::cuda_devices() {
+            Ok(devices) => Cuda { devices, gpus: env::gpus(), missing: None },
+            Err(reason) => Cuda { devices: 0, gpus: env::gpus(), missing: Some(reason) },
+        },
+        processor: env::processor(),
+        cores: env::cores(),
+        vector_instructions: env::vector_instructions(),
+        data_dir: folder.clone(),
+        data: data::names().iter().filter_map(|name| data::survey(name, &folder)).collect(),
+        runs: runs.0.clone(),
+        store: Health::of(&runs)?,
+    };
+    if args.json {
+        ui::print(&(serde_json::to_string_pretty(&diagnosis)? + "\n"));
+    } else {
+        ui::print(&ui::diagnosis(&diagnosis));
+    }
+    let missing: Vec<String> = args.require.iter().filter_map(|wish| lack(wish, &diagnosis)).collect();
+    missing.iter().for_each(|missing| ui::say(&format!("error: {missing}")));
+    Ok(if missing.is_empty() { Exit::Success } else { Exit::Failure })
+}
+
+/// What is missing of a wish.
+fn lack(wish: &Wish, diagnosis: &Diagnosis) -> Option<String> {
+    match wish {
+        Wish::Cuda => {
+            let reason = diagnosis.cuda.missing.as_ref()?;
+            Some(format!("CUDA is required, and cannot be used: {reason}\n\nhint: {}", ui::CUDA_HINT))
+        }
+        Wish::Data(name) => {
+            let survey = diagnosis.data.iter().find(|survey| survey.name == name)?;
+            let is_usable = matches!(survey.state, data::State::Complete | data::State::ShortTest);
+            let hint =
+                format!("`lth data fetch {name}` brings it; `lth data check {name}` tells what is wrong with it");
+            let folder = survey.folder.display();
+            (!is_usable)
+                .then(|| format!("the data set `{name}` is required, and is not whole in {folder}\n\nhint: {hint}"))
+        }
+    }
+}
+
+/// libtorch, and what it needs to compute.
+fn is_of_libtorch(path: &std::path::Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ["libtorch", "libc10", "libgomp", "libcu", "libnv"].iter().any(|start| name.starts_with(start))
+}
+
+/// The version of the libtorch that is loaded, where its folder tells.
+fn libtorch_version(libraries: &[PathBuf]) -> Option<String> {
+    let library = libraries.iter().find(|path| path.ends_with("libtorch_cpu.so"))?;
+    let text = fs::read_to_string(library.parent()?.parent()?.join("build-version")).ok()?;
+    Some(text.trim().to_owned())
+}

@@ -1,0 +1,80 @@
+//! CUDA: whether it can be had, by one rule that asks no library, and what libtorch finds once its part is opened.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::base::env;
+
+/// Beside libtorch_cpu where libtorch was installed with CUDA.
+const LIBRARY: &str = "libtorch_cuda.so";
+
+/// Why CUDA cannot be used here; `None` where it should be there.
+pub fn cuda_missing() -> Option<String> {
+    let libraries = env::libraries();
+    let cpu = libraries.iter().find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"));
+    reason(cpu.and_then(|path| path.parent()), env::has_nvidia_driver(), env::hides_gpus())
+}
+
+fn reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String> {
+    let library = libtorch.map(|folder| folder.join(LIBRARY));
+    if !library.as_ref().is_some_and(|library| library.exists()) {
+        let place = libtorch.map_or_else(String::new, |folder| format!(" in `{}`", folder.display()));
+        return Some(format!("libtorch is installed without it (no {LIBRARY}{place})"));
+    }
+    if !driver {
+        return Some("there is no NVIDIA driver (no /dev/nvidiactl)".to_owned());
+    }
+    hidden.then(|| "CUDA_VISIBLE_DEVICES hides every GPU".to_owned())
+}
+
+/// The number of GPUs that libtorch can use, or why it finds none.
+pub fn cuda_devices() -> Result<usize, String> {
+    if let Some(reason) = cuda_missing() {
+        return Err(reason);
+    }
+    open()?;
+    match tch::Cuda::device_count() {
+        0 => Err("libtorch's CUDA part finds no GPU; `nvidia-smi` tells what the driver sees".to_owned()),
+        n => Ok(n as usize),
+    }
+}
+
+/// Opens libtorch's CUDA part, which makes itself known to the rest; once, and before the first tensor.
+#[expect(unsafe_code, reason = "opening a library runs its initialisers")]
+fn open() -> Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    static OPENED: OnceLock<Result<(), String>> = OnceLock::new();
+    OPENED
+        .get_or_init(|| {
+            // By its bare name: it is searched for where libtorch_cpu was found, along the same RPATH.
+            // SAFETY: the library is libtorch's own, of the version this program is linked to; its initialisers
+            // register the CUDA kernels and touch nothing of ours. It is never closed.
+            let opened = unsafe { Library::open(Some(LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
+            opened.map(std::mem::forget).map_err(|error| format!("{LIBRARY} could not be opened: {error}"))
+        })
+        .clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(reason(None, true, false).unwrap().ends_with("(no libtorch_cuda.so)"));
+        assert!(reason(Some(folder.path()), true, false).unwrap().contains("no libtorch_cuda.so in `"));
+        std::fs::write(folder.path().join(LIBRARY), b"").unwrap();
+        assert!(reason(Some(folder.path()), false, false).unwrap().contains("driver"));
+        assert!(reason(Some(folder.path()), true, true).unwrap().contains("CUDA_VISIBLE_DEVICES"));
+        assert_eq!(reason(Some(folder.path()), true, false), None);
+    }
+
+    #[test]
+    fn without_cuda_there_are_no_devices_and_a_reason() {
+        match (cuda_missing(), cuda_devices()) {
+            (Some(reason), devices) => assert_eq!(devices, Err(reason)),
+            (None, devices) => println!("skipped: CUDA may be there: {devices:?}"),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What this machine has, as a person reads it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::words::{bytes, count};
+use crate::data::{State, Survey};
+use crate::lab::Health;
+
+/// What to do where CUDA is missing.
+pub const CUDA_HINT: &str =
+    "`scripts/setup --cuda` installs libtorch with CUDA (3 GB to fetch); the driver comes with the system";
+
+/// What this machine has for the program to work with. Its JSON is the output of `lth doctor --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    /// Version of this program.
+    pub lth: String,
+    /// Version of the bindings.
+    pub tch: String,
+    /// Version of the libtorch that is loaded, where its folder tells.
+    pub libtorch: Option<String>,
+    /// Version of libtorch that this program is made for.
+    pub libtorch_wanted: String,
+    /// The files of libtorch that are loaded.
+    pub libraries: Vec<PathBuf>,
+    /// What there is of CUDA.
+    pub cuda: Cuda,
+    /// The processor's name.
+    pub processor: String,
+    /// The processors this program may use.
+    pub cores: usize,
+    /// Vector instructions that trainers can use.
+    pub vector_instructions: Vec<&'static str>,
+    /// Where the built-in data sets are looked for.
+    pub data_dir: PathBuf,
+    /// What is there of each.
+    pub data: Vec<Survey>,
+    /// The folder of all runs.
+    pub runs: PathBuf,
+    /// What its store holds.
+    pub store: Health,
+}
+
+/// What there is of CUDA.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cuda {
+    /// GPUs that libtorch can use.
+    pub devices: usize,
+    /// The GPUs that the driver tells of.
+    pub gpus: Vec<String>,
+    /// Why none can be used.
+    pub missing: Option<String>,
+}
+
+/// The diagnosis as text.
+pub fn diagnosis(diagnosis: &Diagnosis) -> String {
+    let mut text = String::new();
+    let d = diagnosis;
+    let mut line = |name: &str, what: &str| {
+        let _ = writeln!(text, "{name:<10}  {what}");
+    };
+    line("lth", &format!("{}, on tch {}", d.lth, d.tch));
+    match &d.libtorch {
+        Some(version) if version.starts_with(&d.libtorch_wanted) => line("libtorch", version),
+        Some(version) => line("libtorch", &format!("{version}; this program is made for {}", d.libtorch_wanted)),
+        None => line("libtorch", &format!("of unknown version; this program is made for {}", d.libtorch_wanted)),
+    }
+    d.libraries.iter().for_each(|library| line("", &library.display().to_string()));
+    match &d.cuda.missing {
+        None => line("CUDA", &format!("{} GPUs; this version trains on the CPU only", d.cuda.devices)),
+        Some(reason) => {
+            line("CUDA", &format!("no: {reason}"));
+            line("", CUDA_HINT);
+        }
+    }
+    d.cuda.gpus.iter().for_each(|gpu| line("", gpu));
+    let vectors =
+        if d.vector_instructions.is_empty() { "none known".to_owned() } else { d.vector_instructions.join(", ") };
+    line("processor", &format!("{}, {} cores, vector instructions: {vectors}", d.processor, d.cores));
+    line("data", &d.data_dir.display().to_string());
+    for survey in &d.data {
+        let what = match survey.state {
+            State::Complete => "complete and verified".to_owned(),
+            State::ShortTest => "usable, with a short test set".to_owned(),
+            State::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", survey.name),
+            State::Missing => format!("not there: `lth data fetch {}` brings it", survey.name),
+            State::Damaged => format!("damaged: `lth data check {}` tells how", survey.name),
+        };
+        line("", &format!("{}: {what}", survey.name));
+    }
+    line("runs", &d.runs.display().to_string());
+    line("", &store(&d.store));
+    d.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
+    text
+}
+
+/// What the store holds, in a line.
+fn store(health: &Health) -> String {
+    if *health == Health::default() {
+        return "no trainings are stored there".to_owned();
+    }
+    let mut parts = vec![format!("{} trainings, whole", count(health.trainings as u64))];
+    for (n, what) in [
+        (health.damaged.len(), "damaged: a run that needs one trains it again"),
+        (health.unfinished, "begun and not done"),
+        (health.set_aside, "set aside by --fresh"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{} {what}", count(n as u64)));
+        }
+    }
+    format!("{}; {}", parts.join(", "), bytes(health.bytes))
+}
