@@ -70,6 +70,11 @@ impl Entry {
         self.file("timing.json")
     }
 
+    /// There where `run.keep` of an experiment asks for the final weights: no run frees them.
+    pub fn keep(&self) -> PathBuf {
+        self.file("keep")
+    }
+
     /// Held while the training runs.
     pub fn lock(&self) -> PathBuf {
         self.file("lock")

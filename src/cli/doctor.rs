@@ -73,7 +73,9 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
         ui::print(&ui::diagnosis(&diagnosis));
     }
     let missing: Vec<String> = args.require.iter().filter_map(|wish| lack(wish, &diagnosis)).collect();
-    missing.iter().for_each(|missing| ui::say(&format!("error: {missing}")));
+    for missing in &missing {
+        ui::say(&format!("error: {missing}"));
+    }
     Ok(if missing.is_empty() { Exit::Success } else { Exit::Failure })
 }
 

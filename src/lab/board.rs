@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::store::Finished;
 use crate::base::key::Key;
 use crate::base::outcome::Outcome;
+use crate::config::Keep;
 use crate::lottery::{MaskRule, Plan, Training};
 
 /// What broke a training.
@@ -59,6 +60,7 @@ pub(super) struct Board<'a> {
     /// The training that a worker asks another process about, and how many were asked about before.
     asking: Option<Key>,
     asked: usize,
+    keep: Keep,
 }
 
 struct Node<'a> {
@@ -101,9 +103,11 @@ pub(super) enum Next<'a> {
 }
 
 impl<'a> Board<'a> {
-    /// The board of `plan`, given what is in the store and which final weights are there.
+    /// The board of `plan`, given which final weights are to be kept, what is in the store and which final weights are
+    /// there.
     pub(super) fn new(
         plan: &'a Plan,
+        keep: Keep,
         mut stored: impl FnMut(&Training) -> Result<Option<Finished>>,
         has_last: impl Fn(&Key) -> bool,
     ) -> Result<Self> {
@@ -120,23 +124,24 @@ impl<'a> Board<'a> {
                 parent.children.push(&training.key);
             }
         }
-        let mut board = Self { order: by_chain(&keys, &nodes), nodes, asking: None, asked: 0 };
+        let mut board = Self { order: by_chain(&keys, &nodes), nodes, asking: None, asked: 0, keep };
         board.want_back(&keys, has_last);
         board.block();
         Ok(board)
     }
 
-    /// A child that is to be trained needs its parent's final weights; where they were freed, the parent runs again,
-    /// and so on up the chain: children stand behind their parents, so one pass from the end finds all.
+    /// Final weights that are wanted and not there are made again. They are wanted by a child that is to be trained,
+    /// and by `run.keep`; where they were freed, the training runs again, and so on up the chain: children stand behind
+    /// their parents, so one pass from the end finds all.
     fn want_back(&mut self, keys: &[&'a Key], has_last: impl Fn(&Key) -> bool) {
         for key in keys.iter().rev() {
             let node = &self.nodes[key];
-            let runs = matches!(node.state, State::Open | State::Restore(_));
-            let Some(parent) = node.training.prunes().filter(|_| runs) else { continue };
-            let Some(node) = self.nodes.get_mut(parent) else { continue };
+            let runs = |key| matches!(self.nodes[key].state, State::Open | State::Restore(_));
+            let is_wanted = node.children.iter().any(|child| runs(*child)) || self.keeps_for_good(node.training);
+            let Some(node) = self.nodes.get_mut(key).filter(|_| is_wanted) else { continue };
             if let State::Ended(finished) = &node.state
                 && finished.outcome == Outcome::Done
-                && !has_last(parent)
+                && !has_last(key)
             {
                 node.state = State::Restore(Arc::clone(finished));
             }
@@ -277,15 +282,23 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// Whether the final weights of a training are written when it ends (`run.keep = "needed"`): of the dense training
-    /// and of every round of a chain. Those in between are freed when their children are done; what is the last round
-    /// for one experiment is in between for another that goes on from it.
-    pub(super) fn keeps_last(training: &Training) -> bool {
-        training.mask == MaskRule::Dense || training.prunes().is_some()
+    /// Whether the final weights of a training are written when it ends: unless `run.keep` is `all`, of the dense
+    /// training and of every round of a chain. With `needed` those in between are freed when their children are done;
+    /// what is the last round for one experiment is in between for another that goes on from it.
+    pub(super) fn keeps_last(&self, training: &Training) -> bool {
+        self.keep == Keep::All || training.mask == MaskRule::Dense || training.prunes().is_some()
+    }
+
+    /// Whether they are not freed either: `run.keep` asks for more than is needed.
+    pub(super) fn keeps_for_good(&self, training: &Training) -> bool {
+        self.keep != Keep::Needed && self.keeps_last(training)
     }
 
     /// The trainings whose final weights nobody needs any more, each told once.
     pub(super) fn take_needless(&mut self) -> Vec<Key> {
+        if self.keep != Keep::Needed {
+            return Vec::new();
+        }
         let ended = |key: &&Key| matches!(self.nodes[*key].state, State::Ended(_));
         let needless = |node: &&Node<'_>| {
             let between = node.training.mask != MaskRule::Dense && !node.children.is_empty() && !node.freed;

@@ -84,7 +84,7 @@ impl Forecast {
         images: u64,
         workers: usize,
     ) -> Result<Self> {
-        let board = Board::new(plan, |training| store.load(training), |key| store.has_last(key))?;
+        let board = Board::new(plan, experiment.run.keep, |training| store.load(training), |key| store.has_last(key))?;
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
         let forward = setting.network.macs(&setting.network.sizes());
@@ -96,7 +96,10 @@ impl Forecast {
         let (mut disk_bytes, mut seconds) = (0, Vec::new());
         for training in &plan.trainings {
             if unique.insert(&training.key, training).is_none() {
-                disk_bytes += disk(training, !parents.contains(&training.key), setting, evaluations);
+                let stays = board.keeps_for_good(training)
+                    || training.mask == MaskRule::Dense
+                    || !parents.contains(&training.key);
+                disk_bytes += disk(training, stays && board.keeps_last(training), setting, evaluations);
                 let timing = board.finished(&training.key).and_then(|finished| finished.timing.clone());
                 seconds.extend(timing.filter(|timing| timing.host == host).map(|timing| timing.seconds));
             }
@@ -124,9 +127,8 @@ fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
 }
 
 /// What a training leaves in the store, in bytes.
-fn disk(training: &Training, ends_chain: bool, setting: &Setting, evaluations: u64) -> u64 {
+fn disk(training: &Training, keeps_last: bool, setting: &Setting, evaluations: u64) -> u64 {
     let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
-    let keeps_last = training.mask == MaskRule::Dense || (training.prunes().is_some() && ends_chain);
     let copies = u64::from(keeps_last) + u64::from(training.start == StartRule::Initial);
     // The pages that tell what an entry is take about 4 kB.
     setting.network.weights_total() / 8 + 400 * evaluations + 4 * parameters * copies + 4096

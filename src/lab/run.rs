@@ -97,7 +97,7 @@ impl Lab<'_> {
             }
             Ok(finished)
         };
-        let mut board = Board::new(self.plan, load, |key| store.has_last(key))?;
+        let mut board = Board::new(self.plan, self.experiment.run.keep, load, |key| store.has_last(key))?;
         let summary = board.summary(self.plan);
         let to_run = board.to_run();
         let workers = self.workers.min(to_run);
@@ -112,6 +112,11 @@ impl Lab<'_> {
             view: &self.view.files.0,
         });
         let pace = Mutex::new(Pace { last: None, broken: None });
+        for training in self.plan.trainings.iter().filter(|training| board.keeps_for_good(training)) {
+            if board.finished(&training.key).is_some() {
+                store.mark_kept(&training.key)?;
+            }
+        }
         // What a process that was killed had not yet freed.
         self.free(&board.take_needless(), store);
         let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
@@ -189,9 +194,12 @@ impl Lab<'_> {
                 self.sink.tell(&Event::Stepped { worker: n, iteration });
             }
         };
-        let keep_last = Board::keeps_last(training);
-        let done =
-            worker.attend(&mut Task { training, restore, keep_last, began: &mut began, progress: &mut progress });
+        let (keep_last, for_good) = {
+            let board = lock(&shared.board);
+            (board.keeps_last(training), board.keeps_for_good(training))
+        };
+        let (began, progress) = (&mut began, &mut progress);
+        let done = worker.attend(&mut Task { training, restore, keep_last, for_good, began, progress });
         let mut board = lock(&shared.board);
         match done {
             Ok(Done::Stopped) => return board.put_back(&training.key),
@@ -231,12 +239,12 @@ impl Lab<'_> {
         self.sink.tell(&Event::Ended { worker, label, result: &result, ended, trainings });
     }
 
-    /// Frees final weights that nobody needs any more, unless somebody is at work on their training.
+    /// Frees final weights that nobody needs any more, unless somebody is at work on their training or wants them kept.
     fn free(&self, keys: &[Key], store: &Store) {
         // Of a run that is taken up again most are freed already: these cost a look, and no lock.
         for key in keys {
             let entry = store.runs.entry(key);
-            if !entry.file(Entry::LAST).exists() {
+            if !entry.file(Entry::LAST).exists() || entry.keep().exists() {
                 continue;
             }
             let freed = Lock::attempt(&entry.lock()).and_then(|lock| match lock {

@@ -97,6 +97,12 @@ impl Store {
         files::remove(&self.runs.entry(key).file(Entry::LAST))
     }
 
+    /// Marks the final weights of a training as kept, for every run that shares it.
+    pub(super) fn mark_kept(&self, key: &Key) -> Result<()> {
+        let mark = self.runs.entry(key).keep();
+        if mark.exists() { Ok(()) } else { Ok(files::write(&mark, b"")?) }
+    }
+
     /// Writes an entry, `done.json` last.
     pub(super) fn save(&self, training: &Training, product: &Product<'_>) -> Result<()> {
         let entry = self.runs.entry(&training.key);

@@ -36,6 +36,8 @@ pub(super) struct Task<'t> {
     pub(super) restore: bool,
     /// Whether anybody may need its final weights.
     pub(super) keep_last: bool,
+    /// Whether they are kept even when nobody needs them.
+    pub(super) for_good: bool,
     /// Called when work begins.
     pub(super) began: &'t mut dyn FnMut(),
     /// Called with the iterations that are behind it.
@@ -71,6 +73,9 @@ impl<'a> Worker<'a> {
         let training = task.training;
         let entry = self.store.runs.entry(&training.key);
         let Some(_lock) = Lock::attempt(&entry.lock())? else { return Ok(Done::Elsewhere) };
+        if task.for_good {
+            self.store.mark_kept(&training.key)?;
+        }
         // Another process may have finished it between our look at the store and the lock.
         if let Some(finished) = self.store.load(training)?
             && (!task.restore || self.store.has_last(&training.key))

@@ -172,3 +172,32 @@ fn an_entry_of_a_newer_version_is_not_touched() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("newer version"), "{}", stderr(&output));
 }
+
+#[test]
+fn final_weights_are_kept_as_asked_and_made_again_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = || {
+        let entries = fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|entry| entry.join("final.safetensors").exists()).count()
+    };
+    let plan = |keep: &str| -> serde_json::Value {
+        let mut command = lth();
+        command.args(["plan", SMOKE, "--json", "--set", keep, "--runs"]).arg(folder.path());
+        serde_json::from_slice(&command.output().unwrap().stdout).unwrap()
+    };
+    run_well(SMOKE, folder.path(), &[]);
+    let before = promised(&view(folder.path()));
+    assert_eq!(weights(), 2 * 2, "of the dense networks and of the last round of each chain");
+    // What was freed is made again, and the plan says so; `done.json` knows what it must be.
+    assert_eq!(plan("run.keep=tickets")["iterations_to_go"], 2 * 120);
+    let tickets = run_well(SMOKE, folder.path(), &["run.keep=tickets"]);
+    assert_eq!((weights(), trained(&tickets)), (2 * 3, 2));
+    assert_eq!(plan("run.keep=all")["iterations_to_go"], 12 * 120);
+    run_well(SMOKE, folder.path(), &["run.keep=all"]);
+    assert_eq!(weights(), SMOKE_TRAININGS);
+    assert!(plan("run.keep=all")["disk_bytes"].as_u64() > plan("run.keep=needed")["disk_bytes"].as_u64());
+    // One who needs less frees nothing that another wants.
+    run_well(SMOKE, folder.path(), &["rounds=3", "name=other"]);
+    assert_eq!(trained(&run_well(SMOKE, folder.path(), &["run.keep=all"])), 0);
+    assert_same(&promised(&view_named(folder.path(), "smoke")), &before);
+}

@@ -107,3 +107,11 @@ pub(crate) fn config(folder: &Path, text: &str) -> String {
     lth::base::files::write(&path, text.as_bytes()).unwrap();
     path.display().to_string()
 }
+
+/// The only view of the experiment `name`.
+pub(crate) fn view_named(runs: &Path, name: &str) -> PathBuf {
+    let mut views = views(runs);
+    views.retain(|view| view.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")));
+    assert_eq!(views.len(), 1, "{views:?}");
+    views[0].clone()
+}

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::base::env;
 
-/// Beside libtorch_cpu where libtorch was installed with CUDA.
+/// Beside `libtorch_cpu` where libtorch was installed with CUDA.
 const LIBRARY: &str = "libtorch_cuda.so";
 
 /// Why CUDA cannot be used here; `None` where it should be there.
@@ -64,7 +64,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(reason(None, true, false).unwrap().ends_with("(no libtorch_cuda.so)"));
         assert!(reason(Some(folder.path()), true, false).unwrap().contains("no libtorch_cuda.so in `"));
-        std::fs::write(folder.path().join(LIBRARY), b"").unwrap();
+        crate::base::files::write(&folder.path().join(LIBRARY), b"").unwrap();
         assert!(reason(Some(folder.path()), false, false).unwrap().contains("driver"));
         assert!(reason(Some(folder.path()), true, true).unwrap().contains("CUDA_VISIBLE_DEVICES"));
         assert_eq!(reason(Some(folder.path()), true, false), None);
