@@ -13,5 +13,6 @@ pub mod engine;
 pub mod train;
 pub mod lottery;
 pub mod lab;
+pub mod report;
 pub mod ui;
 pub mod cli;

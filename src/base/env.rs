@@ -37,6 +37,15 @@ pub fn no_color() -> bool {
     folder(NO_COLOR).is_some()
 }
 
+/// The command line of this process, as a shell understands it.
+pub fn command() -> String {
+    let quoted = |word: String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
+        if !word.is_empty() && word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    };
+    std::env::args_os().map(|word| quoted(word.to_string_lossy().into_owned())).collect::<Vec<_>>().join(" ")
+}
+
 /// This machine's name.
 pub fn host() -> String {
     let text = |path| std::fs::read_to_string(path).ok();

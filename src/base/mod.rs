@@ -13,3 +13,4 @@ pub mod paths;
 pub mod random;
 pub mod state;
 pub mod stop;
+pub mod words;

@@ -1,7 +1,6 @@
 //! `lth run`: an experiment from its file to its table.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -9,14 +8,13 @@ use super::RunArgs;
 use super::open::Opened;
 use crate::base::exit::Exit;
 use crate::base::files::{self, Lock};
-use crate::base::outcome::Outcome;
 use crate::base::paths::{self, Runs};
 use crate::base::stop::Stop;
 use crate::base::{clock, env};
 use crate::config::{Experiment, to_toml};
 use crate::data;
 use crate::engine::{Recipe, dense};
-use crate::lab::{self, Finished, Lab, Store, View};
+use crate::lab::{self, Lab, Store, View};
 use crate::lottery::{Plan, Setting};
 use crate::record::{Audit, Manifest, Versions};
 use crate::ui;
@@ -52,7 +50,14 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     };
     let resolved = to_toml(&experiment, setting.engine, setting.device, &document);
     let given = paths::View::GIVEN[usize::from(document.is_json())];
-    view.write_files(&[(given, document.text.clone().into_bytes()), (paths::View::RESOLVED, resolved.into_bytes())])?;
+    let page = |report: &lab::Report| {
+        serde_json::to_vec_pretty(&manifest(&experiment, &setting, &plan, workers, &runs, report))
+    };
+    view.write_files(&[
+        (given, document.text.clone().into_bytes()),
+        (paths::View::RESOLVED, resolved.into_bytes()),
+        (paths::View::MANIFEST, page(&lab::Report::default())?),
+    ])?;
 
     let store = Store { runs: runs.clone() };
     let recipe = Recipe::new(setting.network.clone(), &experiment.train);
@@ -68,9 +73,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         trainer: &|dataset| dense::build(&recipe, dataset),
     };
     let report = lab.run(&store)?;
-    let manifest = manifest(&experiment, &setting, &plan, workers, &runs, &report);
-    view.write_files(&[(paths::View::MANIFEST, serde_json::to_vec_pretty(&manifest)?)])?;
-    Ok(conclude(&plan, &setting, &report, &stop, args, &files))
+    view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;
+    Ok(conclude(&plan, &report, &stop, args, &files))
 }
 
 fn manifest(
@@ -84,6 +88,8 @@ fn manifest(
     Manifest {
         experiment: experiment.name.clone(),
         id: plan.id().to_string(),
+        command: env::command(),
+        trainings: plan.trainings.len(),
         versions: Versions {
             lth: env!("CARGO_PKG_VERSION").to_owned(),
             tch: dense::TCH.to_owned(),
@@ -106,14 +112,7 @@ fn manifest(
 }
 
 /// The table, where the files are, and what is to be said about trainings that did not end well.
-fn conclude(
-    plan: &Plan,
-    setting: &Setting,
-    report: &lab::Report,
-    stop: &Stop,
-    args: &RunArgs,
-    files: &paths::View,
-) -> Exit {
+fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, files: &paths::View) -> Exit {
     let summary = report.summary;
     for failure in report.broken.iter().chain(&report.failures) {
         ui::say(&format!("error: {failure}"));
@@ -121,12 +120,15 @@ fn conclude(
     if let Some(exit) = stop.exit().filter(|_| summary.open > 0) {
         if !args.quiet {
             let ended = summary.done + summary.diverged;
-            ui::say(&format!("stopped: {ended} of {} trainings are done", plan.trainings.len()));
-            ui::say("the same command goes on from there; the trainings it was at begin again");
+            let trainings = plan.trainings.len();
+            ui::say(&format!(
+                "stopped: {ended} of {trainings} trainings are done; those at work begin again. Go on with"
+            ));
+            ui::say(&format!("  {}", env::command()));
         }
         return exit;
     }
-    ui::print(&ui::table(&rows(plan, setting, &report.finished)));
+    ui::print(&ui::table(&report.rounds));
     ui::print(&format!("files in {}\n", files.0.display()));
     if summary.lost > 0 {
         ui::say(&format!("error: {} trainings could not be run again for their final weights", summary.lost));
@@ -147,32 +149,4 @@ fn conclude(
         ui::say("\nhint: a training that diverges wants a smaller `train.lr`");
     }
     Exit::Failure
-}
-
-/// One row per arm and round, in the plan's order.
-fn rows(plan: &Plan, setting: &Setting, finished: &[Option<Arc<Finished>>]) -> Vec<ui::Row> {
-    let mut places = BTreeMap::new();
-    let mut rows: Vec<ui::Row> = Vec::new();
-    for (training, finished) in plan.trainings.iter().zip(finished) {
-        let place = *places.entry((&training.arm, training.round)).or_insert(rows.len());
-        if place == rows.len() {
-            rows.push(ui::Row {
-                arm: training.arm.clone(),
-                round: training.round,
-                weights_remaining: training.counts.kept as f64 / setting.network.weights_total() as f64,
-                ..ui::Row::default()
-            });
-        }
-        let row = &mut rows[place];
-        let done = finished.as_ref().filter(|finished| finished.outcome == Outcome::Done);
-        match done.and_then(|finished| Some((finished.curve.early_stop()?, finished.curve.last()?))) {
-            Some((early, last)) => {
-                row.early_stop.push(early.iteration);
-                row.early_stop_test.push(early.test.accuracy);
-                row.last_test.push(last.test.accuracy);
-            }
-            None => row.missing += 1,
-        }
-    }
-    rows
 }

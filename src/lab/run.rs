@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::board::{Board, Failure, Next, Summary};
-use super::store::{Finished, Store};
+use super::store::Store;
 use super::view::{Known, View};
 use super::worker::{Done, Task, Worker};
 use crate::base::clock::Stopwatch;
@@ -19,7 +19,7 @@ use crate::config::Experiment;
 use crate::data::Dataset;
 use crate::engine::Trainer;
 use crate::lottery::{AuditError, Plan, Setting, Training};
-use crate::record::{self, Event, Label, Sink};
+use crate::record::{self, Event, Label, RoundRow, Sink};
 
 /// How often a training that another process has is looked at.
 const ASK: Duration = Duration::from_millis(200);
@@ -60,8 +60,8 @@ pub struct Lab<'a> {
 pub struct Report {
     /// How many trainings ended how.
     pub summary: Summary,
-    /// What is in the store, one element per training of the plan.
-    pub finished: Vec<Option<Arc<Finished>>>,
+    /// The rows of `rounds.csv`.
+    pub rounds: Vec<RoundRow>,
     /// What failed, with its cause.
     pub failures: Vec<String>,
     /// What broke a promise, and which; the audit found it.
@@ -279,8 +279,13 @@ impl Lab<'_> {
     }
 
     fn report(&self, board: &Board<'_>) -> Report {
-        let finished = self.plan.trainings.iter().map(|training| board.finished(&training.key)).collect();
-        let mut report = Report { summary: board.summary(self.plan), finished, ..Report::default() };
+        let row = |training: &Training| {
+            let finished = board.finished(&training.key);
+            let has_row = finished.is_some() || board.failure(&training.key).is_some();
+            has_row.then(|| self.view.round_row(training, finished.as_deref()))
+        };
+        let rounds = self.plan.trainings.iter().filter_map(row).collect();
+        let mut report = Report { summary: board.summary(self.plan), rounds, ..Report::default() };
         for training in &self.plan.trainings {
             if let Some(failure) = board.failure(&training.key) {
                 let all = if failure.by_audit { &mut report.broken } else { &mut report.failures };

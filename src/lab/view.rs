@@ -88,7 +88,7 @@ impl View<'_> {
         Ok(())
     }
 
-    fn round_row(&self, training: &Training, finished: Option<&Finished>) -> RoundRow {
+    pub(super) fn round_row(&self, training: &Training, finished: Option<&Finished>) -> RoundRow {
         let network = &self.setting.network;
         let total = network.weights_total();
         let kept = finished.map_or(training.counts.kept, |finished| finished.weights_kept.iter().sum());

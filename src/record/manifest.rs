@@ -1,16 +1,21 @@
-//! `run.json`: where a run's numbers come from. May differ between two runs of the same experiment.
+//! `run.json`: where a run's numbers come from. May differ between two runs of the same experiment. Written when work
+//! begins, and again, with what the audit found, when it ends.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Run;
 
 /// `run.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// The experiment's name.
     pub experiment: String,
     /// Hash of the plan.
     pub id: String,
+    /// The command, as a shell understands it.
+    pub command: String,
+    /// Trainings of the plan.
+    pub trainings: usize,
     /// What computed.
     pub versions: Versions,
     /// `cpu`.
@@ -42,7 +47,7 @@ pub struct Manifest {
 }
 
 /// Versions.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Versions {
     /// This program.
     pub lth: String,
@@ -53,7 +58,7 @@ pub struct Versions {
 }
 
 /// What the audit found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Audit {
     /// Trainings that kept every promise.
     pub passed: usize,

@@ -2,12 +2,14 @@
 
 mod done;
 mod event;
+mod group;
 mod manifest;
 mod rows;
 mod tensors;
 
 pub use done::{Done, FileSum, Timing};
 pub use event::{Event, Label, Result, Sink};
+pub use group::Group;
 pub use manifest::{Audit, Manifest, Versions};
-pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, to_csv};
+pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
 pub use tensors::{mask_from_bytes, mask_to_bytes, state_from_bytes, state_to_bytes};

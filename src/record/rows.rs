@@ -1,11 +1,12 @@
 //! The rows of the CSV files. The order of fields is the order of columns, and both are pinned.
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// A row of `rounds.csv`.
 #[expect(missing_docs, reason = "the columns are the vocabulary of the design; their names are their documentation")]
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundRow {
     pub experiment: String,
     pub arm: String,
@@ -37,7 +38,7 @@ pub struct RoundRow {
 
 /// A row of `curves.csv`.
 #[expect(missing_docs, reason = "as above")]
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurveRow {
     pub experiment: String,
     pub arm: String,
@@ -56,7 +57,7 @@ pub struct CurveRow {
 
 /// A row of `layers.csv`.
 #[expect(missing_docs, reason = "as above")]
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerRow {
     pub experiment: String,
     pub arm: String,
@@ -73,7 +74,7 @@ pub struct LayerRow {
 
 /// A row of `timings.csv`: everything that may differ between two runs.
 #[expect(missing_docs, reason = "as above")]
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimingRow {
     pub experiment: String,
     pub arm: String,
@@ -98,6 +99,27 @@ pub fn to_csv<R: Serialize + Default>(rows: &[R]) -> Result<Vec<u8>> {
     }
     let one = to_csv(&[R::default()])?;
     Ok(one.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default().to_vec())
+}
+
+/// The rows of a CSV file; columns that are not known are passed over.
+///
+/// # Errors
+/// The line that is no row, and why.
+pub fn from_csv<R: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<R>> {
+    let row = |row: std::result::Result<R, csv::Error>| {
+        row.map_err(|error| {
+            let line = error.position().map_or(1, csv::Position::line);
+            let cause = match error.kind() {
+                csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("it has {len} fields, and the header {expected_len}")
+                }
+                _ => error.to_string(),
+            };
+            anyhow::anyhow!("line {line} is no row: {cause}")
+        })
+    };
+    csv::Reader::from_reader(bytes).into_deserialize().map(row).collect()
 }
 
 #[cfg(test)]
@@ -125,5 +147,19 @@ mod tests {
         let csv = String::from_utf8(to_csv(&[row]).unwrap()).unwrap();
         let line = csv.lines().nth(1).unwrap();
         assert!(line.starts_with(",,0,0,0,0.30000000000000004,0,0,1.0,,,,"), "{line}");
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_what_was_spoilt_is_told_by_its_line() {
+        let row = RoundRow { arm: "a".into(), weights_remaining: 0.1 + 0.2, ..RoundRow::default() };
+        let csv = to_csv(&[row.clone(), RoundRow { final_test_accuracy: Some(0.5), ..row.clone() }]).unwrap();
+        let back = from_csv::<RoundRow>(&csv).unwrap();
+        assert_eq!((back[0].clone(), back[1].final_test_accuracy), (row, Some(0.5)));
+        assert_eq!(from_csv::<RoundRow>(&to_csv::<RoundRow>(&[]).unwrap()).unwrap(), []);
+        let text = String::from_utf8(csv).unwrap();
+        let spoilt = |text: String| from_csv::<RoundRow>(text.as_bytes()).unwrap_err().to_string();
+        assert!(spoilt(text.replacen("0.5", "half", 1)).starts_with("line 3 is no row: "), "{}", spoilt(text.clone()));
+        assert!(spoilt(text.clone() + "a,b\n").contains("line 4 is no row: it has 2 fields"));
+        assert!(spoilt(text.replacen("arm,", "leg,", 1)).contains("missing field `arm`"));
     }
 }

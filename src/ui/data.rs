@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::align;
-use super::words::{bytes, count};
+use crate::base::words::{bytes, count};
 use crate::data::{Condition, State, Summary, Survey};
 
 /// What is there of the data sets, file by file.

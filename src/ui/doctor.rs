@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::words::{bytes, count};
+use crate::base::words::{bytes, count};
 use crate::data::{State, Survey};
 use crate::lab::Health;
 

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::say;
-use super::words::bytes;
 use crate::base::env;
+use crate::base::words::bytes;
 use crate::data::Progress;
 
 /// Who is told of a download.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::align;
-use super::words::{bytes, count, duration, percent};
+use crate::base::words::{bytes, count, duration, percent};
 use crate::lab::Forecast;
 
 /// The forecast as text: rounds by layer, arms, and what it all comes to.

@@ -15,7 +15,7 @@ pub use data::{summary, survey};
 pub use doctor::{CUDA_HINT, Cuda, Diagnosis, diagnosis};
 pub use fetching::fetching;
 pub use forecast::forecast;
-pub use table::{Row, table};
+pub use table::table;
 
 /// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.
 pub fn sink(quiet: bool) -> Box<dyn Sink> {

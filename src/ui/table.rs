@@ -1,41 +1,25 @@
 //! The table at the end: one row per arm and round, mean and range over its trainings.
 
-use super::words::{accuracy, count, percent};
-
-/// What is known of one arm and round.
-#[derive(Clone, Debug, Default)]
-pub struct Row {
-    /// The arm.
-    pub arm: String,
-    /// Number of prunings.
-    pub round: u32,
-    /// Kept / all weights.
-    pub weights_remaining: f64,
-    /// One per finished training: iteration of the early stop.
-    pub early_stop: Vec<u64>,
-    /// Test accuracy there, 0..=1.
-    pub early_stop_test: Vec<f64>,
-    /// Test accuracy after the last iteration, 0..=1.
-    pub last_test: Vec<f64>,
-    /// Trainings that diverged, failed or were blocked.
-    pub missing: usize,
-}
+use crate::base::words::{accuracy, count, percent};
+use crate::record::{Group, RoundRow};
 
 const HEADER: [&str; 7] = ["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];
 
-/// The table as text, columns aligned.
-pub fn table(rows: &[Row]) -> String {
+/// The rows of `rounds.csv` as a table, columns aligned: one line per arm and round.
+pub fn table<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> String {
     let mut cells = vec![HEADER.map(str::to_owned).to_vec()];
-    for row in rows {
-        let missing = if row.missing > 0 { format!(" (+{} without result)", row.missing) } else { String::new() };
+    for group in Group::all(rows) {
+        let n = group.done().count();
+        let missing = group.rows.len() - n;
+        let missing = if missing > 0 { format!(" (+{missing} without result)") } else { String::new() };
         cells.push(vec![
-            row.arm.clone(),
-            row.round.to_string(),
-            percent(row.weights_remaining),
-            range(&row.early_stop.iter().map(|&i| i as f64).collect::<Vec<_>>(), |x| count(x.round() as u64)),
-            range(&row.early_stop_test, accuracy),
-            range(&row.last_test, accuracy),
-            format!("{}{missing}", row.last_test.len()),
+            group.arm.to_owned(),
+            group.round.to_string(),
+            percent(group.weights_remaining()),
+            range(&group.values(|row| row.early_stop_iteration.map(|i| i as f64)), |x| count(x.round() as u64)),
+            range(&group.values(|row| row.early_stop_test_accuracy), accuracy),
+            range(&group.values(|row| row.final_test_accuracy), accuracy),
+            format!("{n}{missing}"),
         ]);
     }
     let mut text = align(&cells);
@@ -89,25 +73,28 @@ mod tests {
 
     #[test]
     fn a_table() {
-        let dense = Row {
-            arm: "dense".into(),
-            round: 0,
-            weights_remaining: 1.0,
-            early_stop: vec![1000, 3000],
-            early_stop_test: vec![0.97, 0.98],
-            last_test: vec![0.97, 0.9766],
-            missing: 0,
+        let row = |arm: &str, round, weights_remaining| RoundRow {
+            arm: arm.into(),
+            round,
+            weights_remaining,
+            outcome: "done".into(),
+            ..RoundRow::default()
         };
-        let ticket = Row {
-            arm: "winning_ticket".into(),
-            round: 12,
-            weights_remaining: 0.0695,
-            early_stop: vec![900],
-            early_stop_test: vec![0.5],
-            last_test: vec![0.6],
-            missing: 1,
+        let done = |row: RoundRow, early, there, last| RoundRow {
+            early_stop_iteration: Some(early),
+            early_stop_test_accuracy: Some(there),
+            final_test_accuracy: Some(last),
+            ..row
         };
-        let none = Row { arm: "x".into(), missing: 2, ..Row::default() };
-        insta::assert_snapshot!(table(&[dense, ticket, none]));
+        let diverged = |row: RoundRow| RoundRow { outcome: "diverged".into(), ..row };
+        let rows = [
+            done(row("dense", 0, 1.0), 1000, 0.97, 0.97),
+            done(row("winning_ticket", 12, 0.0695), 900, 0.5, 0.6),
+            diverged(row("x", 0, 0.0)),
+            done(row("dense", 0, 1.0), 3000, 0.98, 0.9766),
+            diverged(row("winning_ticket", 12, 0.0695)),
+            diverged(row("x", 0, 0.0)),
+        ];
+        insta::assert_snapshot!(table(&rows));
     }
 }

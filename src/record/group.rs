@@ -1,0 +1,48 @@
+//! Rows that belong together: the trainings of one arm at one round.
+
+use std::collections::BTreeMap;
+
+use super::rows::RoundRow;
+use crate::base::outcome::Outcome;
+
+/// The rows of one arm at one round.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// The arm.
+    pub arm: &'a str,
+    /// Number of prunings.
+    pub round: u32,
+    /// Its rows, in the order they came.
+    pub rows: Vec<&'a RoundRow>,
+}
+
+impl<'a> Group<'a> {
+    /// The rows by arm and round, in the order of their first rows.
+    pub fn all(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<Self> {
+        let mut places = BTreeMap::new();
+        let mut groups: Vec<Self> = Vec::new();
+        for row in rows {
+            let place = *places.entry((row.arm.as_str(), row.round)).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(Self { arm: &row.arm, round: row.round, rows: Vec::new() });
+            }
+            groups[place].rows.push(row);
+        }
+        groups
+    }
+
+    /// Kept / all weights, on average: with scope `global` networks may differ by a weight.
+    pub fn weights_remaining(&self) -> f64 {
+        self.rows.iter().map(|row| row.weights_remaining).sum::<f64>() / self.rows.len() as f64
+    }
+
+    /// The rows of trainings that came to their end.
+    pub fn done(&self) -> impl Iterator<Item = &'a RoundRow> {
+        self.rows.iter().copied().filter(|row| row.outcome == Outcome::Done.word())
+    }
+
+    /// A value of each training that came to its end, where it has one.
+    pub fn values(&self, of: impl Fn(&RoundRow) -> Option<f64>) -> Vec<f64> {
+        self.done().filter_map(of).collect()
+    }
+}

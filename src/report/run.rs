@@ -1,0 +1,114 @@
+//! A run as its files tell it, finished or not.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
+
+use crate::base::files::{self, Lock};
+use crate::base::outcome::Outcome;
+use crate::base::paths::View;
+use crate::record::{CurveRow, LayerRow, Manifest, RoundRow, from_csv};
+
+/// A run: one experiment's files.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where they are.
+    pub view: View,
+    /// The rows of `rounds.csv`: trainings that have ended.
+    pub rounds: Vec<RoundRow>,
+    /// `run.json`; `None` where an older version wrote the run, or it is damaged.
+    pub manifest: Option<Manifest>,
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A process is at work on it.
+    Running,
+    /// Every training has come to its end.
+    Finished,
+    /// Nothing is left to be trained, but something failed or diverged.
+    Incomplete,
+    /// Trainings are left; the same command goes on.
+    Interrupted,
+}
+
+impl State {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Incomplete => "incomplete",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Run {
+    /// Reads the files of a run.
+    ///
+    /// # Errors
+    /// A folder that is none, or a file that is damaged.
+    pub fn open(view: View) -> Result<Self> {
+        let rounds = view.file(View::ROUNDS);
+        ensure!(rounds.exists(), "`{}` is no folder of a run: it has no {}", view.0.display(), View::ROUNDS);
+        let rounds = rows(&view, View::ROUNDS)?;
+        let manifest = fs::read(view.file(View::MANIFEST)).ok();
+        let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(Self { view, rounds, manifest })
+    }
+
+    /// The rows of `curves.csv`.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn curves(&self) -> Result<Vec<CurveRow>> {
+        rows(&self.view, View::CURVES)
+    }
+
+    /// The rows of `layers.csv`.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn layers(&self) -> Result<Vec<LayerRow>> {
+        rows(&self.view, View::LAYERS)
+    }
+
+    /// The folder's name: that of the experiment and eight digits.
+    pub fn name(&self) -> String {
+        self.view.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Trainings that came to their end.
+    pub fn done(&self) -> usize {
+        self.rounds.iter().filter(|row| row.outcome == Outcome::Done.word()).count()
+    }
+
+    /// Trainings of its plan, where that is known.
+    pub fn trainings(&self) -> Option<usize> {
+        self.manifest.as_ref().map(|manifest| manifest.trainings)
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> State {
+        let ended = |manifest: &Manifest| self.rounds.len() + manifest.blocked.len() >= manifest.trainings;
+        if Lock::is_held(&self.view.running()) {
+            State::Running
+        } else if self.manifest.as_ref().is_some_and(|manifest| self.done() == manifest.trainings) {
+            State::Finished
+        } else if self.manifest.as_ref().is_some_and(ended) {
+            State::Incomplete
+        } else {
+            State::Interrupted
+        }
+    }
+}
+
+fn rows<R: DeserializeOwned>(view: &View, name: &str) -> Result<Vec<R>> {
+    let path = view.file(name);
+    let damaged = || format!("`{}` is damaged; the command that made the run makes it again", path.display());
+    from_csv(&files::read(&path)?).with_context(damaged)
+}
