@@ -7,6 +7,8 @@ use super::key::Key;
 /// Folder of the locks on views: outside of these, because they may be renamed.
 const LOCKS: &str = ".locks";
 const RUNNING: &str = "run";
+/// Behind the name of a view that `--fresh` has set aside, before a number.
+const OLD: &str = ".old-";
 
 /// The folder of all runs: the store and the views.
 #[derive(Clone, Debug)]
@@ -33,6 +35,11 @@ impl Runs {
         let entries = std::fs::read_dir(self.0.join(LOCKS)).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         names.filter_map(|name| Some(View(self.0.join(name.strip_suffix(RUNNING)?.strip_suffix('.')?)))).collect()
+    }
+
+    /// Shared for a moment by who begins a run; who frees weights has it alone, so that no run begins meanwhile.
+    pub fn gate(&self) -> PathBuf {
+        self.0.join(LOCKS).join("gate")
     }
 
     /// The files of one experiment.
@@ -129,7 +136,13 @@ impl View {
     /// Where `--fresh` puts it.
     pub fn old(&self, n: u32) -> PathBuf {
         let mut name = self.0.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".old-{n}"));
+        name.push(format!("{OLD}{n}"));
         self.0.parent().unwrap_or(Path::new(".")).join(name)
+    }
+
+    /// Whether `--fresh` has put it where it is.
+    pub fn is_old(&self) -> bool {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        name.rsplit_once(OLD).is_some_and(|(_, n)| n.parse::<u32>().is_ok())
     }
 }

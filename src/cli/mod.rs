@@ -1,6 +1,7 @@
 //! Words in, exit code out; one file per command.
 
 mod check;
+mod clean;
 mod data;
 mod doctor;
 mod generate;
@@ -8,6 +9,8 @@ mod init;
 mod open;
 mod plan;
 mod run;
+mod runs;
+mod show;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -33,6 +36,12 @@ enum Command {
     Plan(PlanArgs),
     /// Reads an experiment and prints every value that can change a number, with its origin.
     Check(CheckArgs),
+    /// Prints a run's table again, from its files.
+    Show(show::ShowArgs),
+    /// Lists the runs there are: how each stands, its best round by validation accuracy, and its size.
+    Runs(runs::ListArgs),
+    /// Frees weights that nobody needs any more. Asks first; curves, masks and CSV files stay.
+    Clean(clean::CleanArgs),
     /// Brings, checks and shows data sets.
     Data(data::DataArgs),
     /// Tells what this machine has: libtorch, CUDA, processor, data sets, the store and its health.
@@ -83,6 +92,9 @@ pub fn main(cli: &Cli) -> Exit {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Check(args) => check::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Runs(args) => runs::run(args),
+        Command::Clean(args) => clean::run(args),
         Command::Data(args) => data::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Init(args) => init::run(args),
@@ -97,6 +109,10 @@ pub fn main(cli: &Cli) -> Exit {
 fn report(error: &anyhow::Error, place: &str) -> Exit {
     if let Some(report) = error.downcast_ref::<crate::config::Report>() {
         ui::say(&report.to_string());
+        return Exit::Usage;
+    }
+    if let Some(none) = error.downcast_ref::<crate::report::NoSuchRun>() {
+        ui::say(&format!("error: {none}"));
         return Exit::Usage;
     }
     let mut causes = error.chain().map(ToString::to_string);

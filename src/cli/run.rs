@@ -34,12 +34,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     {
         ui::say(&format!("what was there is now in {} and {}", runs.old_store(n).display(), files.old(n).display()));
     }
-    // Held to the end, so that nobody sets aside what this run works on.
-    if !files.keys().exists() {
-        let keys: Vec<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
-        files::write(&files.keys(), (keys.join("\n") + "\n").as_bytes())?;
-    }
-    let _running = Lock::shared(&files.running())?;
+    let _running = begin(&plan, &runs, &files)?;
     let view = View {
         experiment: &experiment.name,
         iterations: experiment.train.iterations,
@@ -75,6 +70,16 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let report = lab.run(&store)?;
     view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;
     Ok(conclude(&plan, &report, &stop, args, &files))
+}
+
+/// Tells others what this run works with. The lock is held to its end, so that nobody sets aside or frees that.
+fn begin(plan: &Plan, runs: &Runs, files: &paths::View) -> Result<Lock> {
+    let _gate = Lock::shared(&runs.gate())?;
+    if !files.keys().exists() {
+        let keys: Vec<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
+        files::write(&files.keys(), (keys.join("\n") + "\n").as_bytes())?;
+    }
+    Lock::shared(&files.running())
 }
 
 fn manifest(

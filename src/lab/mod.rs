@@ -2,6 +2,7 @@
 //! name.
 
 mod board;
+mod clean;
 mod forecast;
 mod fresh;
 mod health;
@@ -11,6 +12,7 @@ mod view;
 mod worker;
 
 pub use board::Summary;
+pub use clean::{Freed, Needless, Reason, free, needless};
 pub use forecast::{Forecast, Round, Time};
 pub use fresh::set_aside;
 pub use health::Health;

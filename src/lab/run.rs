@@ -120,6 +120,7 @@ impl Lab<'_> {
         // What a process that was killed had not yet freed.
         self.free(&board.take_needless(), store);
         let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
+        self.write_view(&shared, store, false);
         if workers > 0 {
             let dataset = (self.dataset)().inspect_err(|_| self.sink.tell(&Event::Over))?;
             let dataset = Arc::new(dataset);

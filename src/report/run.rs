@@ -53,9 +53,11 @@ impl Run {
     /// # Errors
     /// A folder that is none, or a file that is damaged.
     pub fn open(view: View) -> Result<Self> {
-        let rounds = view.file(View::ROUNDS);
-        ensure!(rounds.exists(), "`{}` is no folder of a run: it has no {}", view.0.display(), View::ROUNDS);
-        let rounds = rows(&view, View::ROUNDS)?;
+        let is_begun = view.file(View::MANIFEST).exists();
+        let has_rows = view.file(View::ROUNDS).exists();
+        ensure!(has_rows || is_begun, "`{}` is no folder of a run: it has no {}", view.0.display(), View::ROUNDS);
+        // A run that was killed as it began has no rows yet.
+        let rounds = if has_rows { rows(&view, View::ROUNDS)? } else { Vec::new() };
         let manifest = fs::read(view.file(View::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Self { view, rounds, manifest })

@@ -6,6 +6,7 @@ mod doctor;
 mod fetching;
 mod forecast;
 mod lines;
+mod overview;
 mod table;
 mod words;
 
@@ -15,6 +16,7 @@ pub use data::{summary, survey};
 pub use doctor::{CUDA_HINT, Cuda, Diagnosis, diagnosis};
 pub use fetching::fetching;
 pub use forecast::forecast;
+pub use overview::overviews;
 pub use table::table;
 
 /// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.
@@ -39,4 +41,16 @@ pub fn say(text: &str) {
 pub fn print(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Asks a question that is answered with yes or no, and takes silence for no; `None` where nobody can be asked.
+pub fn ask(question: &str) -> Option<bool> {
+    use std::io::{IsTerminal, Write};
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
+    let mut answer = String::new();
+    let _ = std::io::stdin().read_line(&mut answer);
+    Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }

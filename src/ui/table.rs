@@ -27,13 +27,14 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> String {
     text
 }
 
-/// Rows of cells as text: names (a first column that begins with a letter) to the left, numbers to the right.
+/// Rows of cells as text: names (columns whose cells begin with letters) to the left, numbers to the right.
 pub(super) fn align(cells: &[Vec<String>]) -> String {
     let columns = cells.first().map_or(0, Vec::len);
     let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let is_name = |column: usize| {
-        let letters = |row: &Vec<String>| row[column].chars().next().is_some_and(char::is_alphabetic);
-        column == 0 && cells.iter().all(letters)
+        let mut below =
+            cells.iter().skip(1).filter_map(|row| row[column].chars().next()).filter(|c| *c != '–').peekable();
+        below.peek().is_some() && below.all(char::is_alphabetic)
     };
     let form: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), is_name(column))).collect();
     let mut text = String::new();

@@ -13,4 +13,5 @@ mod plan;
 mod real_data;
 mod resume;
 mod run;
+mod runs;
 mod support;

@@ -33,7 +33,8 @@ fn killed_twenty_times_it_ends_with_the_same_bytes() {
         run_well(SMOKE, runs, &LONG);
         watch.elapsed().as_millis() as u64
     };
-    // The whole run, and how long one takes to find that all is done: the work lies between.
+    // The whole run, and how long one takes to find that all is done: the work lies between. Twenty kills together leave
+    // most of it undone, however much slower the machine was when that was measured.
     let (whole, nothing) = (seconds(alone.path()), seconds(alone.path()));
     let folder = tempfile::tempdir().unwrap();
     let mut moments = Stream::of_replicate(1, 1, Purpose::Order).generator(0);
@@ -41,7 +42,7 @@ fn killed_twenty_times_it_ends_with_the_same_bytes() {
     for _ in 0..20 {
         let mut command = run_command(SMOKE, folder.path(), &LONG);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let moment = nothing * 3 / 4 + moments.below((whole - nothing) / 12);
+        let moment = nothing * 3 / 4 + moments.below((whole - nothing) / 40);
         std::thread::sleep(Duration::from_millis(moment));
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));

@@ -1,0 +1,82 @@
+//! `lth clean`: frees weights that nobody needs any more.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::open::RunsArgs;
+use crate::base::exit::Exit;
+use crate::base::words::{bytes, several};
+use crate::config::Report;
+use crate::lab::{self, Needless, Reason};
+use crate::report;
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct CleanArgs {
+    /// Only trainings of these runs: each by its folder, its name, or the name of its experiment.
+    #[arg(value_name = "RUN")]
+    only: Vec<PathBuf>,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Tells what would be freed, and frees nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Frees without asking.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
+    let runs = args.runs.folder();
+    let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
+    let only = (!views.is_empty()).then_some(views.as_slice());
+    let needless = lab::needless(&runs, only)?;
+    if needless.is_empty() {
+        ui::print(&format!("nothing to free in {}\n", runs.store().display()));
+        return Ok(Exit::Success);
+    }
+    ui::print(&listing(&needless));
+    let total = bytes(needless.iter().map(|file| file.bytes).sum());
+    if args.dry_run {
+        ui::print(&format!("{total} could be freed\n"));
+        return Ok(Exit::Success);
+    }
+    let question = format!("Free {total}? Curves, masks and CSV files stay; the weights can be trained again.");
+    match if args.yes { Some(true) } else { ui::ask(&question) } {
+        Some(true) => {}
+        Some(false) => {
+            ui::print("nothing was freed\n");
+            return Ok(Exit::Success);
+        }
+        None => {
+            let said = format!(
+                "error: {total} could be freed, and there is no terminal to ask on\n\nhint: `--yes` frees them"
+            );
+            return Err(Report::plain(&said).into());
+        }
+    }
+    let freed = lab::free(&runs, only, &needless)?;
+    ui::print(&format!("freed {}, {}\n", several(freed.files as u64, "file"), bytes(freed.bytes)));
+    if freed.kept > 0 {
+        ui::say(&format!("note: {} stay: a run has come to need or use them", several(freed.kept as u64, "file")));
+    }
+    Ok(Exit::Success)
+}
+
+/// A line for each reason: how many files, and how much.
+fn listing(needless: &[Needless]) -> String {
+    let reasons = [
+        (Reason::Between, "final weights that no run needs by its `run.keep`"),
+        (Reason::NoRun, "final weights of trainings whose runs are no longer here"),
+        (Reason::SetAside, "weights of trainings that --fresh has set aside"),
+        (Reason::Unfinished, "files of trainings that were killed while they were written"),
+    ];
+    let line = |(reason, what): (Reason, &str)| {
+        let files: Vec<&Needless> = needless.iter().filter(|file| file.reason == reason).collect();
+        let size = files.iter().map(|file| file.bytes).sum();
+        (!files.is_empty()).then(|| format!("{:>9}  {what} ({})\n", bytes(size), several(files.len() as u64, "file")))
+    };
+    reasons.into_iter().filter_map(line).collect()
+}

@@ -1,0 +1,40 @@
+//! `lth runs`: what runs there are.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::open::RunsArgs;
+use crate::base::exit::Exit;
+use crate::report::{self, Overview, Run};
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &ListArgs) -> Result<Exit> {
+    let runs = args.runs.folder();
+    let (mut overviews, mut damaged) = (Vec::new(), Vec::new());
+    for view in report::all(&runs)? {
+        match Run::open(view) {
+            Ok(run) => overviews.push(Overview::of(&run, &runs)),
+            Err(error) => damaged.push(format!("{error:#}")),
+        }
+    }
+    if args.json {
+        ui::print(&(serde_json::to_string_pretty(&overviews)? + "\n"));
+    } else if overviews.is_empty() {
+        ui::print(&format!("no runs in {}\n", runs.0.display()));
+    } else {
+        ui::print(&ui::overviews(&overviews));
+    }
+    for damage in &damaged {
+        ui::say(&format!("error: {damage}"));
+    }
+    Ok(if damaged.is_empty() { Exit::Success } else { Exit::Failure })
+}

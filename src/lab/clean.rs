@@ -1,0 +1,192 @@
+//! Weights that nobody needs any more: which they are, and freeing them. Curves, masks and CSV files stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::base::files::{self, Lock};
+use crate::base::paths::{Entry, Runs, View};
+use crate::config::Keep;
+use crate::record::{Done, Manifest, RoundRow, from_csv};
+
+/// Why nobody needs weights any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No run that is here asks for them by its `run.keep`: those of rounds in between, or of arms that nothing prunes.
+    Between,
+    /// They belong to a training of no run that is here: its folder was deleted.
+    NoRun,
+    /// `--fresh` has set their training aside.
+    SetAside,
+    /// A process was killed while it wrote them.
+    Unfinished,
+}
+
+/// A file that can be freed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needless {
+    /// Why.
+    pub reason: Reason,
+    /// Which.
+    pub path: PathBuf,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+/// What came of freeing files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Files that are gone.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that somebody has come to need, or works with, since they were listed.
+    pub kept: usize,
+}
+
+/// The weights in the store of `runs` that nobody needs, in a stable order; those of the trainings of `only`, where runs
+/// are named.
+///
+/// # Errors
+/// A folder that cannot be listed, or a `done.json` that cannot be read.
+pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
+    let prunes = prunes(runs)?;
+    let users = users(runs, &prunes)?;
+    let named = only.map(|views| views.iter().flat_map(keys).collect::<BTreeSet<String>>());
+    let mut found = Vec::new();
+    for path in files::list(&runs.store())? {
+        let key = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if named.as_ref().is_some_and(|named| !named.contains(&key)) {
+            continue;
+        }
+        let entry = Entry(path);
+        if key.starts_with("old-") {
+            for old in files::list(&entry.0)? {
+                add(&mut found, Reason::SetAside, [Entry(old.clone()).file(Entry::LAST), old.join(Entry::START)]);
+            }
+        } else if !entry.done().exists() {
+            let lock = entry.lock();
+            let marks = [entry.lock(), entry.keep()];
+            let left = files::list(&entry.0)?.into_iter().filter(|path| !marks.contains(path));
+            add(&mut found, Reason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
+        } else {
+            let needs = |user: &User| user.keys.contains(&key).then(|| user.needs(&key, &prunes));
+            let wishes: Vec<bool> = users.iter().filter_map(needs).collect();
+            let reason = if wishes.is_empty() { Reason::NoRun } else { Reason::Between };
+            if !wishes.contains(&true) {
+                add(&mut found, reason, [entry.file(Entry::LAST)]);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Frees what of `listed` is still needless: nobody may begin a run meanwhile.
+///
+/// # Errors
+/// A file that cannot be removed.
+pub fn free(runs: &Runs, only: Option<&[View]>, listed: &[Needless]) -> Result<Freed> {
+    let _gate = Lock::wait(&runs.gate(), || false)?;
+    let still = needless(runs, only)?;
+    let mut freed = Freed::default();
+    for file in listed {
+        let folder = file.path.parent().unwrap_or(Path::new("."));
+        let entry = Entry(folder.to_owned());
+        let lock = if still.contains(file) { Lock::attempt(&entry.lock())? } else { None };
+        if lock.is_none() {
+            freed.kept += 1;
+            continue;
+        }
+        files::remove(&file.path)?;
+        files::remove(&entry.keep())?;
+        freed.files += 1;
+        freed.bytes += file.bytes;
+    }
+    Ok(freed)
+}
+
+fn add(found: &mut Vec<Needless>, reason: Reason, paths: impl IntoIterator<Item = PathBuf>) {
+    let there = paths.into_iter().filter_map(|path| Some((fs::metadata(&path).ok()?.len(), path)));
+    found.extend(there.map(|(bytes, path)| Needless { reason, path, bytes }));
+}
+
+/// A run, as far as it needs weights.
+struct User {
+    keys: BTreeSet<String>,
+    /// What it keeps; `None` where it may need anything: it is running, not finished, or does not say.
+    keep: Option<Keep>,
+}
+
+impl User {
+    /// Whether the run needs the final weights of its training `key`.
+    fn needs(&self, key: &str, prunes: &BTreeMap<String, Option<Links>>) -> bool {
+        let Some(keep) = self.keep else { return true };
+        // Of a training that is not known, nothing is known to be needless.
+        let Some(Some(links)) = prunes.get(key) else { return true };
+        let is_last = || {
+            let is_child = |other: &&String| {
+                let links = prunes.get(*other).and_then(Option::as_ref);
+                links.is_some_and(|links| links.parent.as_deref() == Some(key))
+            };
+            !self.keys.iter().any(|other| is_child(&other))
+        };
+        match keep {
+            Keep::All => true,
+            Keep::Tickets => links.is_dense || links.parent.is_some(),
+            Keep::Needed => links.is_dense || links.parent.is_some() && is_last(),
+        }
+    }
+}
+
+/// How a training hangs together with others.
+struct Links {
+    /// Whether its network is dense.
+    is_dense: bool,
+    /// The training whose final weights made its mask.
+    parent: Option<String>,
+}
+
+/// The links of every finished training of the store, from what its key is the hash of; `None` where that is damaged.
+fn prunes(runs: &Runs) -> Result<BTreeMap<String, Option<Links>>> {
+    let mut all = BTreeMap::new();
+    for path in files::list(&runs.store())? {
+        let entry = Entry(path);
+        let Ok(bytes) = fs::read(entry.done()) else { continue };
+        let done = serde_json::from_slice::<Done>(&bytes).ok();
+        let links = done.map(|done| Links {
+            is_dense: done.content["mask"] == "dense",
+            parent: done.content["mask"]["prune"].as_str().map(str::to_owned),
+        });
+        all.insert(entry.0.file_name().unwrap_or_default().to_string_lossy().into_owned(), links);
+    }
+    Ok(all)
+}
+
+/// The runs that are here; those set aside by `--fresh` have no entries but those set aside.
+fn users(runs: &Runs, prunes: &BTreeMap<String, Option<Links>>) -> Result<Vec<User>> {
+    let folders = files::list(&runs.0)?.into_iter().map(View);
+    let known = runs.known_views().into_iter().filter(|view| !view.0.exists() && Lock::is_held(&view.running()));
+    let mut users = Vec::new();
+    for view in folders.chain(known).filter(|view| !view.is_old()) {
+        let keys = keys(&view);
+        let manifest = fs::read(view.file(View::MANIFEST)).ok();
+        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        let is_whole = keys.iter().all(|key| prunes.contains_key(key));
+        let is_running = Lock::is_held(&view.running());
+        let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_whole && !is_running);
+        users.push(User { keys, keep });
+    }
+    Ok(users)
+}
+
+/// The keys of a run's plan; of a run without the list of them, those of its rows.
+fn keys(view: &View) -> BTreeSet<String> {
+    if let Ok(text) = fs::read_to_string(view.keys()) {
+        return text.lines().map(str::to_owned).collect();
+    }
+    let rows = fs::read(view.file(View::ROUNDS)).context("no rows").and_then(|bytes| from_csv::<RoundRow>(&bytes));
+    rows.unwrap_or_default().into_iter().map(|row| row.key).collect()
+}
