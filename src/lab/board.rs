@@ -1,15 +1,20 @@
 //! Who does what: the state of every training, and which one is next. Knows no file and no thread.
 
+mod keeping;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
 
+pub(super) use self::keeping::Keeping;
 use super::store::Finished;
 use crate::base::key::Key;
 use crate::base::outcome::Outcome;
 use crate::config::Keep;
-use crate::lottery::{MaskRule, Plan, Training};
+use crate::lottery::{Need, Plan, Training};
 
 /// What broke a training.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +57,16 @@ impl State {
     }
 }
 
-/// How a plan stands, by key: trainings that share a key are one.
+/// How a plan stands: trainings that share a key are one. Inside, trainings go by number, in the plan's order.
 pub(super) struct Board<'a> {
-    nodes: BTreeMap<&'a Key, Node<'a>>,
-    /// The keys by how much work hangs on them, longest chain first, then in the plan's order.
-    order: Vec<&'a Key>,
+    nodes: Vec<Node<'a>>,
+    by_key: BTreeMap<&'a Key, usize>,
+    /// Of each training of the plan, its number.
+    of_plan: Vec<usize>,
+    /// The numbers by how much work hangs on them, longest chain first, then in the plan's order.
+    order: Vec<usize>,
     /// The training that a worker asks another process about, and how many were asked about before.
-    asking: Option<Key>,
+    asking: Option<usize>,
     asked: usize,
     keep: Keep,
 }
@@ -66,10 +74,18 @@ pub(super) struct Board<'a> {
 struct Node<'a> {
     training: &'a Training,
     state: State,
-    /// Children that prune by its final weights.
-    children: Vec<&'a Key>,
+    /// The trainings that must be done before this one, and what it needs of each.
+    parents: Vec<(usize, Need)>,
+    /// The trainings that need something of this one, and what.
+    children: Vec<(usize, Need)>,
     /// Whether its final weights have been freed.
     freed: bool,
+}
+
+impl Node<'_> {
+    fn is_to_run(&self) -> bool {
+        matches!(self.state, State::Open | State::Restore(_))
+    }
 }
 
 /// How many trainings ended how.
@@ -103,58 +119,43 @@ pub(super) enum Next<'a> {
 }
 
 impl<'a> Board<'a> {
-    /// The board of `plan`, given which final weights are to be kept, what is in the store and which final weights are
-    /// there.
+    /// The board of `plan`, given which final weights are to be kept, what is in the store, and whether what somebody
+    /// needs of a training that is done is there.
     pub(super) fn new(
         plan: &'a Plan,
         keep: Keep,
         mut stored: impl FnMut(&Training) -> Result<Option<Finished>>,
-        has_last: impl Fn(&Key) -> bool,
+        has: impl Fn(&Key, Need) -> bool,
     ) -> Result<Self> {
-        let mut nodes: BTreeMap<&Key, Node<'_>> = BTreeMap::new();
-        let mut keys = Vec::new();
+        let mut by_key: BTreeMap<&Key, usize> = BTreeMap::new();
+        let mut nodes: Vec<Node<'_>> = Vec::new();
+        let mut of_plan = Vec::with_capacity(plan.trainings.len());
         for training in &plan.trainings {
-            if nodes.contains_key(&training.key) {
+            let number = *by_key.entry(&training.key).or_insert(nodes.len());
+            of_plan.push(number);
+            if number < nodes.len() {
                 continue;
             }
             let state = stored(training)?.map_or(State::Open, |finished| State::Ended(Arc::new(finished)));
-            nodes.insert(&training.key, Node { training, state, children: Vec::new(), freed: false });
-            keys.push(&training.key);
-            if let Some(parent) = training.prunes().and_then(|parent| nodes.get_mut(parent)) {
-                parent.children.push(&training.key);
+            let parent = |(key, need)| Some((*by_key.get(key)?, need));
+            let parents: Vec<(usize, Need)> = training.needs().into_iter().filter_map(parent).collect();
+            for &(parent, need) in &parents {
+                nodes[parent].children.push((number, need));
             }
+            nodes.push(Node { training, state, parents, children: Vec::new(), freed: false });
         }
-        let mut board = Self { order: by_chain(&keys, &nodes), nodes, asking: None, asked: 0, keep };
-        board.want_back(&keys, has_last);
+        let order = by_chain(&nodes);
+        let mut board = Self { nodes, by_key, of_plan, order, asking: None, asked: 0, keep };
+        board.want_back(has);
         board.block();
         Ok(board)
     }
 
-    /// Final weights that are wanted and not there are made again. They are wanted by a child that is to be trained,
-    /// and by `run.keep`; where they were freed, the training runs again, and so on up the chain: children stand behind
-    /// their parents, so one pass from the end finds all.
-    fn want_back(&mut self, keys: &[&'a Key], has_last: impl Fn(&Key) -> bool) {
-        for key in keys.iter().rev() {
-            let node = &self.nodes[key];
-            let runs = |key| matches!(self.nodes[key].state, State::Open | State::Restore(_));
-            let is_wanted = node.children.iter().any(|child| runs(*child)) || self.keeps_for_good(node.training);
-            let Some(node) = self.nodes.get_mut(key).filter(|_| is_wanted) else { continue };
-            if let State::Ended(finished) = &node.state
-                && finished.outcome == Outcome::Done
-                && !has_last(key)
-            {
-                node.state = State::Restore(Arc::clone(finished));
-            }
-        }
-    }
-
     /// What to do next; a training that is given out counts as taken.
     pub(super) fn next(&mut self) -> Next<'a> {
-        let ready = self.order.iter().copied().find(|key| {
-            let node = &self.nodes[key];
-            matches!(node.state, State::Open | State::Restore(_)) && self.is_ready(node.training)
-        });
-        if let Some((training, restore)) = ready.and_then(|key| self.give_out(key)) {
+        let is_ready = |number: &usize| self.nodes[*number].is_to_run() && self.is_ready(&self.nodes[*number]);
+        if let Some(ready) = self.order.iter().copied().find(is_ready) {
+            let (training, restore) = self.give_out(ready);
             return Next::Train { training, restore };
         }
         if self.asking.is_none()
@@ -162,40 +163,42 @@ impl<'a> Board<'a> {
         {
             return next;
         }
-        let busy = self.nodes.values().any(|node| matches!(node.state, State::Taken(_)));
+        let busy = self.nodes.iter().any(|node| matches!(node.state, State::Taken(_)));
         if busy { Next::Wait } else { Next::Over }
     }
 
     /// Gives out one of the trainings that other processes have, each in turn, to look whether it is done.
     fn ask(&mut self) -> Option<Next<'a>> {
-        let is_elsewhere = |key: &&&Key| matches!(self.nodes[**key].state, State::Elsewhere(_));
-        let elsewhere: Vec<&'a Key> = self.order.iter().filter(is_elsewhere).copied().collect();
-        let key = *elsewhere.get(self.asked % elsewhere.len().max(1))?;
+        let is_elsewhere = |number: &usize| matches!(self.nodes[*number].state, State::Elsewhere(_));
+        let elsewhere: Vec<usize> = self.order.iter().copied().filter(is_elsewhere).collect();
+        let number = *elsewhere.get(self.asked % elsewhere.len().max(1))?;
         self.asked += 1;
-        self.asking = Some(*key);
-        let (training, restore) = self.give_out(key)?;
+        self.asking = Some(number);
+        let (training, restore) = self.give_out(number);
         Some(Next::Ask { training, restore })
     }
 
-    /// Marks a training as taken; tells whether it is in the store and only its final weights are wanted.
-    fn give_out(&mut self, key: &Key) -> Option<(&'a Training, bool)> {
-        let node = self.nodes.get_mut(key)?;
+    /// Marks a training as taken; tells whether it is in the store and only what was not kept is wanted.
+    fn give_out(&mut self, number: usize) -> (&'a Training, bool) {
+        let node = &mut self.nodes[number];
         let known = node.state.finished();
         let restore = known.is_some();
         node.state = State::Taken(known);
-        Some((node.training, restore))
+        (node.training, restore)
     }
 
-    /// A training needs the entries it refers to, and of the one it prunes the final weights too.
-    fn is_ready(&self, training: &Training) -> bool {
-        let is_done = |key: &Key| self.finished(key).is_some_and(|finished| finished.outcome == Outcome::Done);
-        let has_weights = |key: &Key| self.nodes.get(key).is_some_and(|node| matches!(node.state, State::Ended(_)));
-        training.after().into_iter().all(is_done) && training.prunes().is_none_or(has_weights)
+    /// A training needs the entries it refers to; where it needs weights, these must not be on their way.
+    fn is_ready(&self, node: &Node<'_>) -> bool {
+        node.parents.iter().all(|&(parent, need)| {
+            let state = &self.nodes[parent].state;
+            let is_done = state.finished().is_some_and(|finished| finished.outcome == Outcome::Done);
+            is_done && (need == Need::Entry || matches!(state, State::Ended(_)))
+        })
     }
 
     /// Records that work on a training has begun: whoever asked about it asks no more.
     pub(super) fn began(&mut self, key: &Key) {
-        if self.asking == Some(*key) {
+        if self.asking.is_some() && self.asking == self.number(key) {
             self.asking = None;
         }
     }
@@ -229,118 +232,83 @@ impl<'a> Board<'a> {
             State::Ended(finished) => finished.outcome != Outcome::Done,
             other => matches!(other, State::Failed(..)),
         };
-        if let Some(node) = self.nodes.get_mut(key) {
-            node.state = state;
+        if let Some(number) = self.number(key) {
+            self.nodes[number].state = state;
         }
         if ended_badly {
             self.block();
         }
     }
 
-    /// Blocks what needs a training that did not end well, or final weights that cannot be had.
+    /// Blocks what needs a training that did not end well, or weights that cannot be had.
     fn block(&mut self) {
-        // Parents stand before children in the order of chains as well: a parent's chain is longer by itself.
-        for i in 0..self.order.len() {
-            let node = &self.nodes[self.order[i]];
-            if !matches!(node.state, State::Open | State::Restore(_)) {
+        // Parents stand before children in the plan's order.
+        for number in 0..self.nodes.len() {
+            let node = &self.nodes[number];
+            if !node.is_to_run() {
                 continue;
             }
-            let ended_badly = |key: &&&Key| self.outcome(key).is_some_and(|outcome| outcome != Outcome::Done);
-            let is_lost =
-                |key: &&Key| self.nodes.get(key).is_some_and(|n| matches!(n.state, State::Failed(..) | State::Lost(_)));
-            let after = node.training.after();
-            let culprit = after.iter().find(ended_badly).copied().or(node.training.prunes().filter(is_lost));
-            if let Some(&culprit) = culprit
-                && let Some(node) = self.nodes.get_mut(self.order[i])
-            {
+            let is_culprit = |&&(parent, need): &&(usize, Need)| {
+                let ended_badly = outcome(&self.nodes[parent].state).is_some_and(|outcome| outcome != Outcome::Done);
+                let is_lost = matches!(self.nodes[parent].state, State::Failed(..) | State::Lost(_));
+                ended_badly || need != Need::Entry && is_lost
+            };
+            if let Some(&(culprit, _)) = node.parents.iter().find(is_culprit) {
+                let culprit = self.nodes[culprit].training.key;
                 let known = node.state.finished();
-                node.state = known.map_or(State::Blocked(culprit), State::Lost);
+                self.nodes[number].state = known.map_or(State::Blocked(culprit), State::Lost);
             }
         }
+    }
+
+    fn number(&self, key: &Key) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
+    fn state(&self, key: &Key) -> Option<&State> {
+        Some(&self.nodes[self.number(key)?].state)
     }
 
     /// What is known of a training, if it is in the store.
     pub(super) fn finished(&self, key: &Key) -> Option<Arc<Finished>> {
-        self.nodes.get(key)?.state.finished()
+        self.state(key)?.finished()
     }
 
-    /// How a training ended; `None` where it has not. One that is in the store has ended as it did, whatever became of
-    /// running it again.
+    /// How a training ended; `None` where it has not.
     pub(super) fn outcome(&self, key: &Key) -> Option<Outcome> {
-        match &self.nodes.get(key)?.state {
-            State::Failed(failure, None) => Some(Outcome::Failed { cause: failure.cause.clone() }),
-            State::Blocked(by) => Some(Outcome::Blocked { by: *by }),
-            state => state.finished().map(|finished| finished.outcome.clone()),
-        }
+        outcome(self.state(key)?)
     }
 
     /// What broke a training, running it again included.
     pub(super) fn failure(&self, key: &Key) -> Option<&Failure> {
-        match &self.nodes.get(key)?.state {
+        match self.state(key)? {
             State::Failed(failure, _) => Some(failure),
             _ => None,
         }
     }
 
-    /// Whether the final weights of a training are written when it ends: unless `run.keep` is `all`, of the dense
-    /// training and of every round of a chain. With `needed` those in between are freed when their children are done;
-    /// what is the last round for one experiment is in between for another that goes on from it.
-    pub(super) fn keeps_last(&self, training: &Training) -> bool {
-        self.keep == Keep::All || training.mask == MaskRule::Dense || training.prunes().is_some()
+    /// The trainings that are to be run, those included that are for what was not kept.
+    pub(super) fn to_run(&self) -> impl Iterator<Item = &'a Training> {
+        self.nodes.iter().filter(|node| node.is_to_run()).map(|node| node.training)
     }
 
-    /// Whether they are not freed either: `run.keep` asks for more than is needed.
-    pub(super) fn keeps_for_good(&self, training: &Training) -> bool {
-        self.keep != Keep::Needed && self.keeps_last(training)
-    }
-
-    /// The trainings whose final weights nobody needs any more, each told once.
-    pub(super) fn take_needless(&mut self) -> Vec<Key> {
-        if self.keep != Keep::Needed {
-            return Vec::new();
+    /// The most of a measure that must be run one after the other, such as iterations.
+    pub(super) fn longest_chain(&self, measure: impl Fn(&Training) -> u64) -> u64 {
+        let mut behind = vec![0; self.nodes.len()];
+        for (number, node) in self.nodes.iter().enumerate() {
+            let before = node.parents.iter().map(|&(parent, _)| behind[parent]).max().unwrap_or(0);
+            behind[number] = before + if node.is_to_run() { measure(node.training) } else { 0 };
         }
-        let ended = |key: &&Key| matches!(self.nodes[*key].state, State::Ended(_));
-        let needless = |node: &&Node<'_>| {
-            let between = node.training.mask != MaskRule::Dense && !node.children.is_empty() && !node.freed;
-            between && matches!(node.state, State::Ended(_)) && node.children.iter().all(ended)
-        };
-        let keys: Vec<Key> = self.nodes.values().filter(needless).map(|node| node.training.key).collect();
-        for key in &keys {
-            self.nodes.get_mut(key).into_iter().for_each(|node| node.freed = true);
-        }
-        keys
+        behind.into_iter().max().unwrap_or(0)
     }
 
-    /// Trainings that are to be run, those for their final weights included.
-    pub(super) fn to_run(&self) -> usize {
-        self.nodes.values().filter(|node| matches!(node.state, State::Open | State::Restore(_))).count()
-    }
-
-    /// The most trainings that must be run one after the other.
-    pub(super) fn longest_chain(&self) -> usize {
-        let mut chain: BTreeMap<&Key, usize> = BTreeMap::new();
-        // From the end: the order has parents before their children.
-        for key in self.order.iter().rev() {
-            let node = &self.nodes[key];
-            let own = chain.get(key).copied().unwrap_or(0)
-                + usize::from(matches!(node.state, State::Open | State::Restore(_)));
-            chain.insert(key, own);
-            for parent in node.training.after() {
-                let longest = chain.entry(parent).or_insert(0);
-                *longest = (*longest).max(own);
-            }
-        }
-        chain.into_values().max().unwrap_or(0)
-    }
-
-    /// How many of `plan`'s trainings ended how.
-    pub(super) fn summary(&self, plan: &Plan) -> Summary {
+    /// How many of the plan's trainings ended how.
+    pub(super) fn summary(&self) -> Summary {
         let mut summary = Summary::default();
-        for training in &plan.trainings {
-            let node = self.nodes.get(&training.key);
-            let is_lost = node.is_some_and(|n| matches!(n.state, State::Failed(_, Some(_)) | State::Lost(_)));
-            summary.lost += usize::from(is_lost);
-            let count = match self.outcome(&training.key) {
+        for &number in &self.of_plan {
+            let state = &self.nodes[number].state;
+            summary.lost += usize::from(matches!(state, State::Failed(_, Some(_)) | State::Lost(_)));
+            let count = match outcome(state) {
                 Some(Outcome::Done) => &mut summary.done,
                 Some(Outcome::Diverged { .. }) => &mut summary.diverged,
                 Some(Outcome::Failed { .. }) => &mut summary.failed,
@@ -353,20 +321,25 @@ impl<'a> Board<'a> {
     }
 }
 
-/// The keys by the number of trainings in the longest chain that begins with each: what holds up most goes first.
-fn by_chain<'a>(keys: &[&'a Key], nodes: &BTreeMap<&'a Key, Node<'a>>) -> Vec<&'a Key> {
-    let mut chain: BTreeMap<&Key, usize> = BTreeMap::new();
-    for key in keys.iter().rev() {
-        let own = *chain.entry(key).or_insert(1);
-        for parent in nodes[key].training.after() {
-            let longest = chain.entry(parent).or_insert(1);
-            *longest = (*longest).max(own + 1);
-        }
+/// How a training in this state ended. One that is in the store has ended as it did, whatever became of running it
+/// again.
+fn outcome(state: &State) -> Option<Outcome> {
+    match state {
+        State::Failed(failure, None) => Some(Outcome::Failed { cause: failure.cause.clone() }),
+        State::Blocked(by) => Some(Outcome::Blocked { by: *by }),
+        state => state.finished().map(|finished| finished.outcome.clone()),
     }
-    let mut order = keys.to_vec();
-    order.sort_by_cached_key(|key| std::cmp::Reverse(chain[key]));
-    order
 }
 
-#[cfg(test)]
-mod tests;
+/// The numbers by the trainings in the longest chain that begins with each: what holds up most goes first.
+fn by_chain(nodes: &[Node<'_>]) -> Vec<usize> {
+    let mut chain = vec![1_u32; nodes.len()];
+    for (number, node) in nodes.iter().enumerate().rev() {
+        for &(parent, _) in &node.parents {
+            chain[parent] = chain[parent].max(chain[number] + 1);
+        }
+    }
+    let mut order: Vec<usize> = (0..nodes.len()).collect();
+    order.sort_by_key(|&number| std::cmp::Reverse(chain[number]));
+    order
+}

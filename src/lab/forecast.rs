@@ -10,7 +10,7 @@ use super::store::Store;
 use crate::base::env;
 use crate::base::key::Key;
 use crate::config::Experiment;
-use crate::lottery::{MaskRule, Plan, Setting, StartRule, Training};
+use crate::lottery::{Plan, Setting, StartRule, Training};
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -84,36 +84,33 @@ impl Forecast {
         images: u64,
         workers: usize,
     ) -> Result<Self> {
-        let board = Board::new(plan, experiment.run.keep, |training| store.load(training), |key| store.has_last(key))?;
+        let board =
+            Board::new(plan, experiment.run.keep, |training| store.load(training), |key, need| store.has(key, need))?;
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
         let forward = setting.network.macs(&setting.network.sizes());
         let trained = train.iterations.saturating_mul(u64::from(train.batch_size));
         let each = macs_of_training(forward, trained, evaluations.saturating_mul(images));
         let host = env::host();
-        let mut unique: BTreeMap<&Key, &Training> = BTreeMap::new();
-        let parents: BTreeSet<&Key> = plan.trainings.iter().filter_map(Training::prunes).collect();
-        let (mut disk_bytes, mut seconds) = (0, Vec::new());
-        for training in &plan.trainings {
-            if unique.insert(&training.key, training).is_none() {
-                let stays = board.keeps_for_good(training)
-                    || training.mask == MaskRule::Dense
-                    || !parents.contains(&training.key);
-                disk_bytes += disk(training, stays && board.keeps_last(training), setting, evaluations);
-                let timing = board.finished(&training.key).and_then(|finished| finished.timing.clone());
-                seconds.extend(timing.filter(|timing| timing.host == host).map(|timing| timing.seconds));
-            }
+        let mut unique: BTreeSet<&Key> = BTreeSet::new();
+        let (mut disk_bytes, mut seconds, mut stored) = (0, Vec::new(), 0);
+        for training in plan.trainings.iter().filter(|training| unique.insert(&training.key)) {
+            disk_bytes += disk(training, board.keeps_to_the_end(&training.key), setting, evaluations);
+            let Some(finished) = board.finished(&training.key) else { continue };
+            stored += 1;
+            let timing = finished.timing.as_ref().filter(|timing| timing.host == host);
+            seconds.extend(timing.map(|timing| timing.seconds));
         }
-        let to_run = board.to_run() as u64;
+        let to_run = board.to_run().count() as u64;
         Ok(Self {
             experiment: experiment.name.clone(),
             id: plan.id().to_string(),
             trainings: unique.len(),
-            stored: unique.keys().filter(|key| board.finished(key).is_some()).count(),
+            stored,
             iterations_to_go: to_run * train.iterations,
             macs_to_go: to_run.saturating_mul(each),
             disk_bytes,
-            time: time(&mut seconds, to_run, board.longest_chain() as u64, workers),
+            time: time(&mut seconds, to_run, board.longest_chain(|_| 1), workers),
             rounds: rounds(setting, plan, &board),
             warnings: warnings(setting, plan),
         })

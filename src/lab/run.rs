@@ -97,22 +97,23 @@ impl Lab<'_> {
             }
             Ok(finished)
         };
-        let mut board = Board::new(self.plan, self.experiment.run.keep, load, |key| store.has_last(key))?;
-        let summary = board.summary(self.plan);
-        let to_run = board.to_run();
+        let mut board = Board::new(self.plan, self.experiment.run.keep, load, |key, need| store.has(key, need))?;
+        let summary = board.summary();
+        let (to_run, iterations) =
+            board.to_run().fold((0, 0), |(n, sum), _| (n + 1, sum + self.experiment.train.iterations));
         let workers = self.workers.min(to_run);
         self.sink.tell(&Event::Begun {
             experiment: &self.experiment.name,
             trainings: self.plan.trainings.len(),
             stored: summary.done + summary.diverged,
-            iterations: to_run as u64 * self.experiment.train.iterations,
+            iterations,
             each: self.experiment.train.iterations,
             workers,
             engine: &format!("{} on {}", self.setting.engine, self.setting.device),
             view: &self.view.files.0,
         });
         let pace = Mutex::new(Pace { last: None, broken: None });
-        for training in self.plan.trainings.iter().filter(|training| board.keeps_for_good(training)) {
+        for training in self.plan.trainings.iter().filter(|training| board.keeps(&training.key).for_good) {
             if board.finished(&training.key).is_some() {
                 store.mark_kept(&training.key)?;
             }
@@ -195,12 +196,9 @@ impl Lab<'_> {
                 self.sink.tell(&Event::Stepped { worker: n, iteration });
             }
         };
-        let (keep_last, for_good) = {
-            let board = lock(&shared.board);
-            (board.keeps_last(training), board.keeps_for_good(training))
-        };
+        let keeping = lock(&shared.board).keeps(&training.key);
         let (began, progress) = (&mut began, &mut progress);
-        let done = worker.attend(&mut Task { training, restore, keep_last, for_good, began, progress });
+        let done = worker.attend(&mut Task { training, restore, keeping, began, progress });
         let mut board = lock(&shared.board);
         match done {
             Ok(Done::Stopped) => return board.put_back(&training.key),
@@ -220,7 +218,7 @@ impl Lab<'_> {
 
     /// Tells of an ending; with the board in hand, so that the counts come in order.
     fn tell_end(&self, worker: Option<usize>, training: &Training, label: &Label, board: &Board<'_>) {
-        let summary = board.summary(self.plan);
+        let summary = board.summary();
         let ended = summary.done + summary.diverged + summary.failed;
         let finished = board.finished(&training.key);
         let outcome = match (board.failure(&training.key), &finished) {
@@ -286,7 +284,7 @@ impl Lab<'_> {
             has_row.then(|| self.view.round_row(training, finished.as_deref()))
         };
         let rounds = self.plan.trainings.iter().filter_map(row).collect();
-        let mut report = Report { summary: board.summary(self.plan), rounds, ..Report::default() };
+        let mut report = Report { summary: board.summary(), rounds, ..Report::default() };
         for training in &self.plan.trainings {
             if let Some(failure) = board.failure(&training.key) {
                 let all = if failure.by_audit { &mut report.broken } else { &mut report.failures };

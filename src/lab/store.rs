@@ -14,7 +14,7 @@ use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::paths::{Entry, Runs};
 use crate::base::state::State;
-use crate::lottery::{Parents, Training};
+use crate::lottery::{Need, Parents, Training};
 use crate::record::{Done, FileSum, Timing, mask_from_bytes, mask_to_bytes, state_from_bytes, state_to_bytes};
 
 /// The version of an entry's files that this program reads and writes.
@@ -87,9 +87,12 @@ impl Store {
         Ok(Some(Finished { outcome: done.outcome, curve, weights_kept: done.weights_kept, timing }))
     }
 
-    /// Whether the final weights of a done training are there, and whole.
-    pub(super) fn has_last(&self, key: &Key) -> bool {
-        self.verified_file(key, Entry::LAST).is_ok()
+    /// Whether what somebody needs of a training that is done is there, and whole.
+    pub(super) fn has(&self, key: &Key, need: Need) -> bool {
+        match need {
+            Need::Entry => true,
+            Need::Last => self.verified_file(key, Entry::LAST).is_ok(),
+        }
     }
 
     /// Frees the final weights of a training; `done.json` still knows their sum.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use super::board::Keeping;
 use super::run::Lab;
 use super::store::{Finished, Product, Store};
 use crate::base::clock::Stopwatch;
@@ -15,7 +16,7 @@ use crate::base::random::{Purpose, Stream};
 use crate::base::state::Snapshot;
 use crate::data::Dataset;
 use crate::engine::Trainer;
-use crate::lottery::{Context, StartRule, Training, audit_end, audit_start, prepare};
+use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare};
 use crate::record::Timing;
 use crate::train::{End, Order, Session};
 
@@ -34,10 +35,8 @@ pub(super) struct Task<'t> {
     pub(super) training: &'t Training,
     /// Whether it is done already and only its final weights are wanted.
     pub(super) restore: bool,
-    /// Whether anybody may need its final weights.
-    pub(super) keep_last: bool,
-    /// Whether they are kept even when nobody needs them.
-    pub(super) for_good: bool,
+    /// What of it is to be kept.
+    pub(super) keeping: Keeping,
     /// Called when work begins.
     pub(super) began: &'t mut dyn FnMut(),
     /// Called with the iterations that are behind it.
@@ -73,12 +72,12 @@ impl<'a> Worker<'a> {
         let training = task.training;
         let entry = self.store.runs.entry(&training.key);
         let Some(_lock) = Lock::attempt(&entry.lock())? else { return Ok(Done::Elsewhere) };
-        if task.for_good {
+        if task.keeping.for_good {
             self.store.mark_kept(&training.key)?;
         }
         // Another process may have finished it between our look at the store and the lock.
         if let Some(finished) = self.store.load(training)?
-            && (!task.restore || self.store.has_last(&training.key))
+            && (!task.restore || self.store.has(&training.key, Need::Last))
         {
             return Ok(Done::Ended(finished));
         }
@@ -118,7 +117,7 @@ impl<'a> Worker<'a> {
         let last = last.as_ref();
         self.keep(
             task,
-            &Product { outcome, mask: &mask, curve: &curve, start, last, keep_last: task.keep_last, timing },
+            &Product { outcome, mask: &mask, curve: &curve, start, last, keep_last: task.keeping.last, timing },
         )
     }
 

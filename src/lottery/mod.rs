@@ -13,4 +13,4 @@ pub use audit::{AuditError, audit_end, audit_start};
 pub use plan::{DENSE, Plan};
 pub use prepare::{Context, Parents, all_ones, prepare};
 pub use setting::Setting;
-pub use training::{MaskRule, StartRule, Training};
+pub use training::{MaskRule, Need, StartRule, Training};

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(plan.trainings.len(), 2 * (1 + 2 + 2 * 2 + 2));
         for (at, training) in plan.trainings.iter().enumerate() {
             let before = &plan.trainings[..at];
-            assert!(training.after().into_iter().all(|key| before.iter().any(|t| t.key == *key)), "{training:?}");
+            assert!(training.needs().iter().all(|(key, _)| before.iter().any(|t| t.key == **key)), "{training:?}");
         }
     }
 

@@ -43,6 +43,15 @@ pub enum StartRule {
     Reinit,
 }
 
+/// What a training must find of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Its entry: that it is done, its mask, its initial weights.
+    Entry,
+    /// Its final weights.
+    Last,
+}
+
 /// All that determines a training's numbers, as JSON: what it has in common with the whole experiment, which is kept
 /// once, and what is its own.
 #[derive(Clone, Debug)]
@@ -106,32 +115,31 @@ pub struct Training {
 }
 
 impl Training {
-    /// The trainings that must be done before this one.
-    pub fn after(&self) -> Vec<&Key> {
-        let mask = match &self.mask {
-            MaskRule::Dense => None,
-            MaskRule::Prune { parent } | MaskRule::Of { parent } => Some(parent),
-            MaskRule::Random { like } => Some(like),
-        };
-        let start = match &self.start {
-            StartRule::Rewind { dense } => Some(dense),
-            StartRule::Initial | StartRule::Reinit => None,
-        };
-        let mut after: Vec<&Key> = mask.into_iter().chain(start).collect();
-        after.dedup();
-        after
-    }
-
-    /// The training whose final weights this one needs.
-    pub fn prunes(&self) -> Option<&Key> {
+    /// The trainings that must be done before this one, each once, and what it needs of them.
+    pub fn needs(&self) -> Vec<(&Key, Need)> {
+        let mut needs = Vec::new();
         match &self.mask {
-            MaskRule::Prune { parent } => Some(parent),
-            _ => None,
+            MaskRule::Dense => {}
+            MaskRule::Prune { parent } => needs.push((parent, Need::Last)),
+            MaskRule::Of { parent: key } | MaskRule::Random { like: key } => needs.push((key, Need::Entry)),
         }
+        match &self.start {
+            StartRule::Initial | StartRule::Reinit => {}
+            StartRule::Rewind { dense } => needs.push((dense, Need::Entry)),
+        }
+        // Who needs the weights needs the entry; a stable order, so that the first of a key is the most it needs.
+        needs.sort_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
+        needs.dedup_by_key(|(key, _)| *key);
+        needs
     }
 }
 
 impl MaskRule {
+    /// Whether the mask goes on from a previous round's.
+    pub fn is_chain(&self) -> bool {
+        matches!(self, Self::Prune { .. })
+    }
+
     /// What of the rule determines the mask.
     pub(super) fn content(&self, pruning: &Value) -> Value {
         match self {

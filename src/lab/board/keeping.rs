@@ -1,0 +1,84 @@
+//! Which final weights are kept, which are freed, and which must be made again.
+
+use std::sync::Arc;
+
+use super::{Board, Node, State};
+use crate::base::key::Key;
+use crate::base::outcome::Outcome;
+use crate::config::Keep;
+use crate::lottery::{MaskRule, Need};
+
+/// What of a training is to be kept in the store, beside its curve and its mask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::lab) struct Keeping {
+    /// Its final weights: somebody may need them.
+    pub(in crate::lab) last: bool,
+    /// Nor are they freed when nobody does.
+    pub(in crate::lab) for_good: bool,
+}
+
+impl Board<'_> {
+    /// What is wanted of a training and not there is made again. It is wanted by a child that is to be trained, and by
+    /// `run.keep`; where it was freed, the training runs again, and so on up the chain: children stand behind their
+    /// parents, so one pass from the end finds all.
+    pub(super) fn want_back(&mut self, has: impl Fn(&Key, Need) -> bool) {
+        for number in (0..self.nodes.len()).rev() {
+            let node = &self.nodes[number];
+            let State::Ended(finished) = &node.state else { continue };
+            let lacks = |need: Need| need != Need::Entry && !has(&node.training.key, need);
+            let is_wanted = |(child, need): &(usize, Need)| self.nodes[*child].is_to_run() && lacks(*need);
+            let is_missing = || node.children.iter().any(is_wanted) || self.keeping(node).for_good && lacks(Need::Last);
+            if finished.outcome == Outcome::Done && is_missing() {
+                let finished = Arc::clone(finished);
+                self.nodes[number].state = State::Restore(finished);
+            }
+        }
+    }
+
+    /// What of a training is to be kept.
+    pub(in crate::lab) fn keeps(&self, key: &Key) -> Keeping {
+        self.number(key).map(|number| self.keeping(&self.nodes[number])).unwrap_or_default()
+    }
+
+    /// The final weights are written when a training ends: unless `run.keep` is `all`, of the dense trainings, of every
+    /// round of a chain, and of what others go on from. With `needed` those in between are freed when their children are
+    /// done; what is the last round for one experiment is in between for another that goes on from it.
+    pub(super) fn keeping(&self, node: &Node<'_>) -> Keeping {
+        let is_chain = node.training.mask == MaskRule::Dense || node.training.mask.is_chain();
+        let is_needed = node.children.iter().any(|(_, need)| *need == Need::Last);
+        let last = self.keep == Keep::All || is_chain || is_needed;
+        Keeping { last, for_good: self.keep == Keep::All || self.keep == Keep::Tickets && is_chain }
+    }
+
+    /// Whether a training's final weights are there when all is done.
+    pub(in crate::lab) fn keeps_to_the_end(&self, key: &Key) -> bool {
+        self.number(key).map(|number| &self.nodes[number]).is_some_and(|node| {
+            let keeping = self.keeping(node);
+            keeping.for_good || keeping.last && !is_between(node)
+        })
+    }
+
+    /// The trainings whose final weights nobody needs any more, each told once.
+    pub(in crate::lab) fn take_needless(&mut self) -> Vec<Key> {
+        if self.keep != Keep::Needed {
+            return Vec::new();
+        }
+        let is_ended = |number: usize| matches!(self.nodes[number].state, State::Ended(_));
+        let is_needless = |number: &usize| {
+            let node = &self.nodes[*number];
+            let mut pruned = node.children.iter().filter(|(_, need)| *need == Need::Last);
+            is_between(node) && !node.freed && is_ended(*number) && pruned.all(|&(child, _)| is_ended(child))
+        };
+        let numbers: Vec<usize> = (0..self.nodes.len()).filter(is_needless).collect();
+        let mut free = |number: usize| {
+            self.nodes[number].freed = true;
+            self.nodes[number].training.key
+        };
+        numbers.into_iter().map(&mut free).collect()
+    }
+}
+
+/// Whether a training's final weights are for others only: for children that prune it or go on from it.
+fn is_between(node: &Node<'_>) -> bool {
+    node.training.mask != MaskRule::Dense && node.children.iter().any(|(_, need)| *need == Need::Last)
+}
