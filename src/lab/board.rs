@@ -269,6 +269,16 @@ impl<'a> Board<'a> {
         Some(&self.nodes[self.number(key)?].state)
     }
 
+    /// Whether each training of the plan is in the store, in its order.
+    pub(super) fn are_stored(&self) -> impl Iterator<Item = bool> {
+        self.of_plan.iter().map(|&number| self.nodes[number].state.finished().is_some())
+    }
+
+    /// Every training once, with what is known of it where it is in the store, and whether its final weights stay.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&'a Training, Option<Arc<Finished>>, bool)> {
+        self.nodes.iter().map(|node| (node.training, node.state.finished(), self.keeps_to_the_end(node)))
+    }
+
     /// What is known of a training, if it is in the store.
     pub(super) fn finished(&self, key: &Key) -> Option<Arc<Finished>> {
         self.state(key)?.finished()

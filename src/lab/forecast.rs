@@ -1,6 +1,6 @@
 //! What a plan will cost, before anything is trained: counts, work, disk and, where timings are known, time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -8,9 +8,8 @@ use serde::Serialize;
 use super::board::Board;
 use super::store::Store;
 use crate::base::env;
-use crate::base::key::Key;
 use crate::config::Experiment;
-use crate::lottery::{Plan, Setting, StartRule, Training};
+use crate::lottery::{Plan, Setting, StartRule};
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -92,20 +91,23 @@ impl Forecast {
         let trained = train.iterations.saturating_mul(u64::from(train.batch_size));
         let each = macs_of_training(forward, trained, evaluations.saturating_mul(images));
         let host = env::host();
-        let mut unique: BTreeSet<&Key> = BTreeSet::new();
-        let (mut disk_bytes, mut seconds, mut stored) = (0, Vec::new(), 0);
-        for training in plan.trainings.iter().filter(|training| unique.insert(&training.key)) {
-            disk_bytes += disk(training, board.keeps_to_the_end(&training.key), setting, evaluations);
-            let Some(finished) = board.finished(&training.key) else { continue };
-            stored += 1;
-            let timing = finished.timing.as_ref().filter(|timing| timing.host == host);
-            seconds.extend(timing.map(|timing| timing.seconds));
+        let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
+        // Bit-packed masks, curves, and about 4 kB for the pages that tell what an entry is.
+        let always = setting.network.weights_total() / 8 + 400 * evaluations + 4096;
+        let (mut trainings, mut stored, mut disk_bytes, mut seconds) = (0, 0, 0, Vec::new());
+        for (training, finished, keeps_last) in board.each() {
+            let copies = u64::from(keeps_last) + u64::from(training.start == StartRule::Initial);
+            trainings += 1;
+            disk_bytes += always + 4 * parameters * copies;
+            stored += usize::from(finished.is_some());
+            let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
+            seconds.extend(timing.filter(|timing| timing.host == host).map(|timing| timing.seconds));
         }
         let to_run = board.to_run().count() as u64;
         Ok(Self {
             experiment: experiment.name.clone(),
             id: plan.id().to_string(),
-            trainings: unique.len(),
+            trainings,
             stored,
             iterations_to_go: to_run * train.iterations,
             macs_to_go: to_run.saturating_mul(each),
@@ -123,14 +125,6 @@ fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
 }
 
-/// What a training leaves in the store, in bytes.
-fn disk(training: &Training, keeps_last: bool, setting: &Setting, evaluations: u64) -> u64 {
-    let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
-    let copies = u64::from(keeps_last) + u64::from(training.start == StartRule::Initial);
-    // The pages that tell what an entry is take about 4 kB.
-    setting.network.weights_total() / 8 + 400 * evaluations + 4 * parameters * copies + 4096
-}
-
 /// From the median of what trainings took, if any are recorded. A chain cannot be shared among workers.
 fn time(seconds: &mut [f64], to_run: u64, chain: u64, workers: usize) -> Option<Time> {
     seconds.sort_by(f64::total_cmp);
@@ -144,7 +138,7 @@ fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
     let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
     let mut places = BTreeMap::new();
     let mut rounds: Vec<Round> = Vec::new();
-    for training in &plan.trainings {
+    for (training, is_stored) in plan.trainings.iter().zip(board.are_stored()) {
         let place = *places.entry((&training.arm, training.round)).or_insert(rounds.len());
         if place == rounds.len() {
             let layers = training.counts.layers.as_ref();
@@ -160,7 +154,7 @@ fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
             });
         }
         rounds[place].trainings += 1;
-        rounds[place].stored += usize::from(board.finished(&training.key).is_some());
+        rounds[place].stored += usize::from(is_stored);
     }
     rounds
 }

@@ -51,11 +51,9 @@ impl Board<'_> {
     }
 
     /// Whether a training's final weights are there when all is done.
-    pub(in crate::lab) fn keeps_to_the_end(&self, key: &Key) -> bool {
-        self.number(key).map(|number| &self.nodes[number]).is_some_and(|node| {
-            let keeping = self.keeping(node);
-            keeping.for_good || keeping.last && !is_between(node)
-        })
+    pub(super) fn keeps_to_the_end(&self, node: &Node<'_>) -> bool {
+        let keeping = self.keeping(node);
+        keeping.for_good || keeping.last && !is_between(node)
     }
 
     /// The trainings whose final weights nobody needs any more, each told once.
