@@ -17,12 +17,12 @@ use std::time::Instant;
 use criterion::Criterion;
 use lth::base::random::{Purpose, Stream};
 use lth::base::state::Snapshot;
-use lth::config::{Architecture, Data, Dtype, Init, Prune};
+use lth::config::{self, Architecture, Data, Dtype, Init, Prune};
 use lth::data::{Dataset, Split, load};
 use lth::engine::{Batch, Recipe, Trainer, Update, dense};
 use lth::lottery::all_ones;
 use lth::network::{build, draw};
-use lth::prune::Pruning;
+use lth::prune::{Counts, Pruning, Weights};
 use lth::train::Order;
 use tch::{Device, Kind, Tensor};
 
@@ -46,11 +46,19 @@ impl Step {
         let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
         let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
         let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));
-        let mut mask = all_ones(&network);
+        let all = network.sizes();
+        let mut counts = Counts { kept: all.iter().sum(), layers: Some(all.clone()) };
         let paper = serde_json::from_value(serde_json::json!({ "rate": { "linear": 0.2, "output": 0.1 } }));
         let paper: Prune = paper.expect("the paper's rates");
         let pruning = Pruning::new(&paper, &network).expect("rates");
-        (0..rounds).for_each(|_| mask = pruning.apply(&mask, &start.weights).expect("weights"));
+        (0..rounds).for_each(|_| counts = pruning.next(&counts, &all));
+        let weights = Weights {
+            criterion: config::Criterion::Magnitude,
+            initial: &start.weights,
+            last: &start.weights,
+            stream: Stream::of_replicate(1, 1, Purpose::Criterion),
+        };
+        let mask = pruning.cut_to(&counts, &all_ones(&network), &weights).expect("weights");
         let recipe = Recipe { network, update, dtype: Dtype::Float32, batch_size: BATCH };
         let mut trainer = dense::build(&recipe, dataset).expect("a trainer");
         trainer.load(0, &start, &mask).expect("a network");

@@ -29,12 +29,13 @@ pub struct Point {
 pub struct Curve(pub Vec<Point>);
 
 impl Curve {
-    /// The early stop: the first point with the least validation loss, found afterwards. The evaluation at iteration 0
-    /// is not eligible (nothing has been trained there).
+    /// The early stop: the first point with the least validation loss, found afterwards. The first evaluation, that of
+    /// the network as it starts, is not eligible: nothing has been trained there.
     pub fn early_stop(&self) -> Option<&Point> {
         self.0
             .iter()
-            .filter(|point| point.iteration > 0 && point.validation.loss.is_finite())
+            .skip(1)
+            .filter(|point| point.validation.loss.is_finite())
             .reduce(|best, point| if point.validation.loss < best.validation.loss { point } else { best })
     }
 
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn early_stop_is_the_first_minimum_after_iteration_0() {
+    fn early_stop_is_the_first_minimum_after_the_start() {
         assert_eq!(curve(&[0.1, 0.5, 0.3, 0.3, 0.4]).early_stop().map(|p| p.iteration), Some(200));
         assert_eq!(curve(&[0.1]).early_stop(), None);
         assert_eq!(curve(&[0.1, f64::NAN, 0.7]).early_stop().map(|p| p.iteration), Some(200));

@@ -62,6 +62,16 @@ impl Entry {
     /// The evaluations.
     pub const CURVE: &str = "curve.json";
 
+    /// θₖ with its moments: dense trainings only, where an arm rewinds to iteration k.
+    pub fn at(iteration: u64) -> String {
+        format!("at-{iteration}.safetensors")
+    }
+
+    /// Whether a file of an entry may be freed, and made again.
+    pub fn can_be_freed(name: &str) -> bool {
+        name == Self::LAST || name.starts_with("at-")
+    }
+
     /// One of the files above.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)

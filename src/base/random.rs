@@ -21,6 +21,12 @@ pub enum Purpose {
     Reinit,
     /// A mask drawn at random.
     Mask,
+    /// What a criterion draws.
+    Criterion,
+    /// The order that initial values are permuted to.
+    Shuffle,
+    /// What is added to initial values.
+    Noise,
     /// What is drawn for single values at each step: dropout.
     Elementwise,
 }
@@ -33,6 +39,9 @@ impl Purpose {
             Self::Order => "order",
             Self::Reinit => "reinit",
             Self::Mask => "mask",
+            Self::Criterion => "criterion",
+            Self::Shuffle => "shuffle",
+            Self::Noise => "noise",
             Self::Elementwise => "elementwise",
         }
     }

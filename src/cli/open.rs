@@ -54,7 +54,7 @@ impl Opened {
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
         let (document, mut experiment) = read(args)?;
         let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
-        let mut found = lottery::check_arms(&experiment.arms);
+        let mut found = lottery::check_arms(&experiment);
         let setting = match Setting::new(&experiment, dense::NAME) {
             Ok(setting) if found.is_empty() => setting,
             Ok(_) => return Err(problems(found).into()),

@@ -10,6 +10,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::step::Step;
+
 /// One experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -270,13 +272,25 @@ pub struct Prune {
     pub exclude: Vec<String>,
 }
 
-/// What makes a weight worth keeping.
+/// What makes a weight worth keeping; the least go first (Zhou et al. 2019, section 3, for all but the first).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
-    /// Its magnitude at the end of training.
+    /// Its magnitude at the end of training (the paper).
     #[default]
     Magnitude,
+    /// How much its magnitude has grown in training.
+    MagnitudeIncrease,
+    /// How far it has moved in training.
+    Movement,
+    /// Nothing: a uniformly random number.
+    Random,
+    /// Its magnitude before training.
+    LargeInit,
+    /// The smallness of its magnitude at the end of training.
+    SmallFinal,
+    /// Its magnitude at the end of training; 0 where its sign has changed.
+    LargeFinalSameSign,
 }
 
 /// Where weights compete.
@@ -320,13 +334,32 @@ pub struct Arm {
     pub mask: MaskFrom,
     /// Where the weights come from.
     pub weights: WeightsFrom,
+    /// With `rewind`: back to the dense network after so many iterations (`500it`) or epochs (`2ep`); without it, to the
+    /// initial values. Learning rate and data go on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewind_to: Option<Step>,
+    /// With `rewind_to`: what becomes of the optimizer's moments (`restore`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewind_moments: Option<Moments>,
+    /// With `final`: where learning rate and data go on from (`0it`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr_from: Option<Step>,
+    /// With `noise`: how much, in standard deviations of the layer's initial weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<f64>,
     /// Draws of this arm inside a replicate.
     #[serde(default = "one")]
     pub repeats: u32,
+    /// Only these rounds; not for an arm that prunes its own previous round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Vec<u32>>,
+    /// Only rounds that are a multiple of this; not for an arm that prunes its own previous round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u32>,
 }
 
 /// Where an arm's mask comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskFrom {
     /// All ones; such an arm has round 0 only.
@@ -337,16 +370,50 @@ pub enum MaskFrom {
     Of(String),
     /// Uniformly random, with the named arm's count in every layer.
     Random(String),
+    /// The trained dense network, pruned straight to a size.
+    OneShot(Size),
+    /// The untrained network, pruned by the magnitude of its initial weights.
+    MagnitudeAtInit(Size),
+}
+
+/// How much a mask keeps that is not pruned round by round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Size {
+    /// As much as the named arm at the same round.
+    Like(String),
+    /// A grid of its own, one round per entry: the fraction that the layers with the largest rate lose; the others lose
+    /// in proportion to their rates.
+    Cut(Vec<f64>),
 }
 
 /// Where an arm's weights come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightsFrom {
-    /// The replicate's initial weights θ₀.
+    /// The replicate's initial values θ₀, or those of the dense network at `rewind_to`.
     Rewind,
     /// A fresh draw from the distribution of θ₀.
     Reinit,
+    /// The kept initial values, permuted within each layer.
+    Shuffle,
+    /// The standard deviation of the layer's initial weights, with the sign of each initial value.
+    ConstantSign,
+    /// The trained weights that the mask was cut from: training goes on (fine-tuning).
+    Final,
+    /// The initial values with normal noise added.
+    Noise,
+}
+
+/// What becomes of the optimizer's moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Moments {
+    /// As they were.
+    #[default]
+    Restore,
+    /// Zero, as at the start of a training.
+    Reset,
 }
 
 /// How the work is done.

@@ -1,7 +1,8 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::experiment::{
-    Architecture, Data, Dataset, Experiment, Init, LayerSpec, Network, Optimizer, Rate, Scope, Train,
+    Architecture, Arm, Data, Dataset, Experiment, Init, LayerSpec, MaskFrom, Network, Optimizer, Rate, Scope, Size,
+    Train, WeightsFrom,
 };
 use super::problem::Problem;
 
@@ -208,8 +209,12 @@ impl Experiment {
         need(named(&self.name), "name", "must be made of small letters, digits, `_` and `-`");
         need(self.name.len() <= LONGEST_NAME, "name", "must not be longer than 100 letters");
         need(self.replicates > 0, "replicates", "must be at least 1");
-        let repeats: u64 = self.arms.0.iter().map(|(_, arm)| u64::from(arm.repeats)).sum();
-        let each = repeats.saturating_mul(u64::from(self.rounds)).saturating_add(1);
+        let most_rounds = |arm: &Arm| match &arm.mask {
+            MaskFrom::OneShot(Size::Cut(grid)) | MaskFrom::MagnitudeAtInit(Size::Cut(grid)) => grid.len() as u64,
+            _ => u64::from(self.rounds),
+        };
+        let of_arm = |arm: &Arm| u64::from(arm.repeats).saturating_mul(most_rounds(arm));
+        let each = self.arms.0.iter().map(|(_, arm)| of_arm(arm)).fold(1, u64::saturating_add);
         let few = each.saturating_mul(u64::from(self.replicates)) <= MOST_TRAININGS;
         need(few, "replicates", "times repeats times rounds makes more than a million trainings");
         need(self.rounds <= 1000, "rounds", "must be at most 1000");
@@ -288,9 +293,51 @@ impl Experiment {
                 let message = format!("the arm name `{name}` must be made of small letters, digits and `_`");
                 problems.push(Problem::new(&key, message).about_the_key());
             }
+            check_siblings_of_arm(&key, arm, problems);
             if arm.repeats == 0 {
                 problems.push(Problem::new(format!("{key}.repeats"), format!("`{key}.repeats` must be at least 1")));
             }
+        }
+    }
+}
+
+/// Parameters of an arm that belong to another mask or other weights than those chosen, or make no sense.
+fn check_siblings_of_arm(arm_key: &str, arm: &Arm, problems: &mut Vec<Problem>) {
+    let mut only = |given: bool, name: &str, belongs: bool, owner: &str| {
+        if given && !belongs {
+            let key = format!("{arm_key}.{name}");
+            problems.push(Problem::new(&key, format!("`{key}` belongs to {owner}")).about_the_key());
+        }
+    };
+    only(arm.rewind_to.is_some(), "rewind_to", arm.weights == WeightsFrom::Rewind, "`weights = \"rewind\"`");
+    only(arm.rewind_moments.is_some(), "rewind_moments", arm.rewind_to.is_some(), "`rewind_to`");
+    only(arm.lr_from.is_some(), "lr_from", arm.weights == WeightsFrom::Final, "`weights = \"final\"`");
+    only(arm.noise.is_some(), "noise", arm.weights == WeightsFrom::Noise, "`weights = \"noise\"`");
+    let chooses = !matches!(arm.mask, MaskFrom::Iterative | MaskFrom::Dense);
+    let owner = "arms that choose among rounds: one that prunes its own previous round takes every round, and a dense \
+                 mask has one";
+    only(arm.at.is_some(), "at", chooses, owner);
+    only(arm.every.is_some(), "every", chooses, owner);
+    let mut need = |fine: bool, name: &str, message: &str| {
+        if !fine {
+            let key = format!("{arm_key}.{name}");
+            problems.push(Problem::new(&key, format!("`{key}` {message}")));
+        }
+    };
+    need(arm.weights != WeightsFrom::Noise || arm.noise.is_some(), "noise", "is missing: how strong the noise is");
+    need(arm.noise.is_none_or(|noise| noise.is_finite() && noise > 0.0), "noise", "must be above 0");
+    need(arm.at.is_none() || arm.every.is_none(), "every", "and `at` both choose rounds: leave one of them out");
+    need(arm.every != Some(0), "every", "must be at least 1");
+    let at = arm.at.as_deref().unwrap_or(&[0]);
+    need(!at.is_empty(), "at", "names no round: leave it out for all of them");
+    need((1..at.len()).all(|i| !at[..i].contains(&at[i])), "at", "names a round twice");
+    if let MaskFrom::OneShot(Size::Cut(grid)) | MaskFrom::MagnitudeAtInit(Size::Cut(grid)) = &arm.mask {
+        let word = if matches!(arm.mask, MaskFrom::OneShot(_)) { "one_shot" } else { "magnitude_at_init" };
+        let fits = |cut: &f64| *cut > 0.0 && *cut < 1.0;
+        need(!grid.is_empty() && grid.len() <= 1000, &format!("mask.{word}.cut"), "must have from 1 to 1000 entries");
+        if let Some(at) = grid.iter().position(|cut| !fits(cut)) {
+            let message = "is the fraction that is cut: above 0 and below 1";
+            need(false, &format!("mask.{word}.cut[{at}]"), message);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::board::Board;
 use super::store::Store;
 use crate::base::env;
 use crate::config::Experiment;
-use crate::lottery::{Plan, Setting, StartRule};
+use crate::lottery::{Plan, Setting, StartRule, Training};
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -88,8 +88,6 @@ impl Forecast {
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
         let forward = setting.network.macs(&setting.network.sizes());
-        let trained = train.iterations.saturating_mul(u64::from(train.batch_size));
-        let each = macs_of_training(forward, trained, evaluations.saturating_mul(images));
         let host = env::host();
         let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
         // Bit-packed masks, curves, and about 4 kB for the pages that tell what an entry is.
@@ -101,18 +99,27 @@ impl Forecast {
             disk_bytes += always + 4 * parameters * copies;
             stored += usize::from(finished.is_some());
             let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
-            seconds.extend(timing.filter(|timing| timing.host == host).map(|timing| timing.seconds));
+            seconds
+                .extend(timing.filter(|timing| timing.host == host).map(|timing| 1.0 / timing.iterations_per_second));
         }
-        let to_run = board.to_run().count() as u64;
+        let steps = |training: &Training| train.iterations - training.start.iteration();
+        let (mut iterations_to_go, mut macs_to_go) = (0, 0_u64);
+        for training in board.to_run() {
+            let steps = steps(training);
+            let evaluated = (steps.div_ceil(train.evaluate_every) + 1).saturating_mul(images);
+            let trained = steps.saturating_mul(u64::from(train.batch_size));
+            iterations_to_go += steps;
+            macs_to_go = macs_to_go.saturating_add(macs_of_training(forward, trained, evaluated));
+        }
         Ok(Self {
             experiment: experiment.name.clone(),
             id: plan.id().to_string(),
             trainings,
             stored,
-            iterations_to_go: to_run * train.iterations,
-            macs_to_go: to_run.saturating_mul(each),
+            iterations_to_go,
+            macs_to_go,
             disk_bytes,
-            time: time(&mut seconds, to_run, board.longest_chain(|_| 1), workers),
+            time: time(&mut seconds, iterations_to_go, board.longest_chain(steps), workers),
             rounds: rounds(setting, plan, &board),
             warnings: warnings(setting, plan),
         })
@@ -125,12 +132,13 @@ fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
 }
 
-/// From the median of what trainings took, if any are recorded. A chain cannot be shared among workers.
-fn time(seconds: &mut [f64], to_run: u64, chain: u64, workers: usize) -> Option<Time> {
+/// From the median of the seconds that an iteration took, evaluations included, if any are recorded. A chain cannot be
+/// shared among workers.
+fn time(seconds: &mut [f64], iterations: u64, chain: u64, workers: usize) -> Option<Time> {
     seconds.sort_by(f64::total_cmp);
     let median = *seconds.get(seconds.len() / 2)?;
-    let rounds = (to_run as f64 / workers as f64).max(chain as f64);
-    Some(Time { seconds: median * rounds, workers, timings: seconds.len() })
+    let in_turn = (iterations as f64 / workers as f64).max(chain as f64);
+    Some(Time { seconds: median * in_turn, workers, timings: seconds.len() })
 }
 
 fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {

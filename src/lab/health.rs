@@ -57,8 +57,7 @@ fn check(path: &Path, name: &str) -> Result<()> {
     let done: Done = serde_json::from_slice(&fs::read(entry.done())?)?;
     anyhow::ensure!(done.key.to_string() == name && Key::of(&done.content) == done.key, "is not what its name says");
     for file in done.files.keys() {
-        // Final weights may have been freed.
-        if file != Entry::LAST || entry.file(file).exists() {
+        if !Entry::can_be_freed(file) || entry.file(file).exists() {
             verified(&entry, &done, file)?;
         }
     }

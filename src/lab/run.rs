@@ -100,7 +100,7 @@ impl Lab<'_> {
         let mut board = Board::new(self.plan, self.experiment.run.keep, load, |key, need| store.has(key, need))?;
         let summary = board.summary();
         let (to_run, iterations) =
-            board.to_run().fold((0, 0), |(n, sum), _| (n + 1, sum + self.experiment.train.iterations));
+            board.to_run().fold((0, 0), |(n, sum), training| (n + 1, sum + self.iterations(training)));
         let workers = self.workers.min(to_run);
         self.sink.tell(&Event::Begun {
             experiment: &self.experiment.name,
@@ -139,6 +139,11 @@ impl Lab<'_> {
             return Err(anyhow::anyhow!(broken)).context("could not write the files of the run");
         }
         Ok(self.report(&lock(&shared.board)))
+    }
+
+    /// Steps that a training takes.
+    fn iterations(&self, training: &Training) -> u64 {
+        self.experiment.train.iterations - training.start.iteration()
     }
 
     /// One worker: takes what is ready until nothing is left.
@@ -183,7 +188,7 @@ impl Lab<'_> {
         store: &'p Store,
     ) {
         let label = label(training);
-        let iterations = self.experiment.train.iterations;
+        let (first, iterations) = (training.start.iteration(), self.iterations(training));
         let mut trained_here = false;
         let mut began = || {
             trained_here = true;
@@ -192,8 +197,9 @@ impl Lab<'_> {
             self.sink.tell(&Event::Started { worker: n, label: &label, iterations });
         };
         let mut progress = |iteration: u64| {
-            if iteration.is_multiple_of(TELL_EVERY) || iteration == iterations {
-                self.sink.tell(&Event::Stepped { worker: n, iteration });
+            let behind = iteration - first;
+            if behind.is_multiple_of(TELL_EVERY) || behind == iterations {
+                self.sink.tell(&Event::Stepped { worker: n, iteration: behind });
             }
         };
         let keeping = lock(&shared.board).keeps(&training.key);

@@ -13,9 +13,12 @@ use crate::base::key::Key;
 use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::paths::{Entry, Runs};
-use crate::base::state::State;
+use crate::base::state::{Snapshot, State};
 use crate::lottery::{Need, Parents, Training};
-use crate::record::{Done, FileSum, Timing, mask_from_bytes, mask_to_bytes, state_from_bytes, state_to_bytes};
+use crate::record::{
+    Done, FileSum, Timing, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, state_from_bytes,
+    state_to_bytes,
+};
 
 /// The version of an entry's files that this program reads and writes.
 const FORMAT: u32 = Done::FORMAT;
@@ -48,6 +51,8 @@ pub(super) struct Product<'a> {
     pub(super) start: Option<&'a State>,
     /// The final weights; `None` where it diverged.
     pub(super) last: Option<&'a State>,
+    /// States on the way that others begin from.
+    pub(super) at: &'a [Snapshot],
     /// Whether anybody may need the final weights.
     pub(super) keep_last: bool,
     pub(super) timing: Timing,
@@ -78,8 +83,8 @@ impl Store {
             ensure!(format <= FORMAT, "`{}` was written by a newer version of lth", entry.0.display());
         }
         let Ok(done) = serde_json::from_slice::<Done>(&bytes) else { return Ok(None) };
-        let whole = |name: &&String| *name == Entry::LAST || verified(&entry, &done, name).is_ok();
-        if done.content != training.content.value() || !done.files.keys().all(|name| whole(&name)) {
+        let whole = |name: &String| Entry::can_be_freed(name) || verified(&entry, &done, name).is_ok();
+        if done.content != training.content.value() || !done.files.keys().all(whole) {
             return Ok(None);
         }
         let Ok(curve) = serde_json::from_slice(&files::read(&entry.file(Entry::CURVE))?) else { return Ok(None) };
@@ -92,6 +97,7 @@ impl Store {
         match need {
             Need::Entry => true,
             Need::Last => self.verified_file(key, Entry::LAST).is_ok(),
+            Need::At(iteration) => self.verified_file(key, &Entry::at(iteration)).is_ok(),
         }
     }
 
@@ -122,6 +128,9 @@ impl Store {
         if let Some(last) = product.last {
             write(Entry::LAST, &state_to_bytes(last)?, product.keep_last)?;
         }
+        for snapshot in product.at {
+            write(&Entry::at(snapshot.iteration), &snapshot_to_bytes(snapshot)?, true)?;
+        }
         files::write(&entry.timing(), &serde_json::to_vec_pretty(&product.timing)?)?;
         let done = Done {
             format: FORMAT,
@@ -139,15 +148,34 @@ impl Store {
     /// # Errors
     /// Where they are not the bytes they were.
     pub(super) fn restore_last(&self, key: &Key, last: &State) -> Result<()> {
-        let bytes = state_to_bytes(last)?;
-        let recorded = self.done(key)?.files.get(Entry::LAST).cloned();
+        self.restore(key, Entry::LAST, &state_to_bytes(last)?)
+    }
+
+    /// Puts back, or beside what there is, a state on the way that others begin from.
+    ///
+    /// # Errors
+    /// Where it was there once, and is not the bytes it was.
+    pub(super) fn restore_at(&self, key: &Key, snapshot: &Snapshot) -> Result<()> {
+        self.restore(key, &Entry::at(snapshot.iteration), &snapshot_to_bytes(snapshot)?)
+    }
+
+    fn restore(&self, key: &Key, name: &str, bytes: &[u8]) -> Result<()> {
+        let mut done = self.done(key)?;
+        let sum = FileSum::of(bytes);
+        let is_new = !done.files.contains_key(name);
         ensure!(
-            recorded == Some(FileSum::of(&bytes)),
-            "the training was run again for its final weights, and they are not what they were (SHA-256 {}): another \
-             kind of processor or another version",
-            FileSum::of(&bytes).sha256
+            is_new || done.files[name] == sum,
+            "the training was run again for its weights, and they are not what they were (SHA-256 {}): another kind of \
+             processor or another version",
+            sum.sha256
         );
-        Ok(files::write(&self.runs.entry(key).file(Entry::LAST), &bytes)?)
+        let entry = self.runs.entry(key);
+        files::write(&entry.file(name), bytes)?;
+        if is_new {
+            done.files.insert(name.to_owned(), sum);
+            files::write(&entry.done(), &serde_json::to_vec_pretty(&done)?)?;
+        }
+        Ok(())
     }
 
     fn done(&self, key: &Key) -> Result<Done> {
@@ -179,5 +207,9 @@ impl Parents for Store {
 
     fn start(&self, key: &Key) -> Result<State> {
         state_from_bytes(&self.verified_file(key, Entry::START)?)
+    }
+
+    fn at(&self, key: &Key, iteration: u64) -> Result<Snapshot> {
+        snapshot_from_bytes(&self.verified_file(key, &Entry::at(iteration))?)
     }
 }

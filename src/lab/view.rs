@@ -20,7 +20,7 @@ const PATIENCE: f64 = 2.0;
 pub struct View<'a> {
     /// The experiment's name.
     pub experiment: &'a str,
-    /// Iterations of each training.
+    /// The last iteration of each training.
     pub iterations: u64,
     /// Its names, resolved.
     pub setting: &'a Setting,
@@ -123,7 +123,7 @@ impl View<'_> {
                 .map(|kept| network.macs(kept)),
             engine: self.setting.engine.to_owned(),
             device: self.setting.device.to_owned(),
-            iterations: self.iterations,
+            iterations: self.iterations - training.start.iteration(),
             outcome: finished.map_or("failed", |finished| finished.outcome.word()).to_owned(),
             key: training.key.to_string(),
         }

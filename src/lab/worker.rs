@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::board::Keeping;
 use super::run::Lab;
@@ -18,7 +18,7 @@ use crate::data::Dataset;
 use crate::engine::Trainer;
 use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare};
 use crate::record::Timing;
-use crate::train::{End, Order, Session};
+use crate::train::{End, Order, Session, Trained};
 
 /// What became of a training that a worker took up.
 pub(super) enum Done {
@@ -33,7 +33,7 @@ pub(super) enum Done {
 /// A training to be done.
 pub(super) struct Task<'t> {
     pub(super) training: &'t Training,
-    /// Whether it is done already and only its final weights are wanted.
+    /// Whether it is done already and only weights that were not kept are wanted.
     pub(super) restore: bool,
     /// What of it is to be kept.
     pub(super) keeping: Keeping,
@@ -69,25 +69,32 @@ impl<'a> Worker<'a> {
     }
 
     fn try_attend(&mut self, task: &mut Task<'_>) -> Result<Done> {
-        let training = task.training;
+        let (training, keeping) = (task.training, &task.keeping);
         let entry = self.store.runs.entry(&training.key);
         let Some(_lock) = Lock::attempt(&entry.lock())? else { return Ok(Done::Elsewhere) };
-        if task.keeping.for_good {
+        if keeping.for_good {
             self.store.mark_kept(&training.key)?;
         }
+        let has = |need| self.store.has(&training.key, need);
         // Another process may have finished it between our look at the store and the lock.
-        if let Some(finished) = self.store.load(training)?
-            && (!task.restore || self.store.has(&training.key, Need::Last))
-        {
-            return Ok(Done::Ended(finished));
+        let known = self.store.load(training)?;
+        let mut wanted = Wanted { last: true, at: keeping.at.clone() };
+        if known.is_some() {
+            wanted.last = task.restore && keeping.last && !has(Need::Last);
+            wanted.at.retain(|&iteration| !has(Need::At(iteration)));
         }
-        files::sweep(&entry.0)?;
-        (task.began)();
-        self.train(task)
+        match known {
+            Some(finished) if !wanted.last && wanted.at.is_empty() => Ok(Done::Ended(finished)),
+            known => {
+                files::sweep(&entry.0)?;
+                (task.began)();
+                self.train(task, &wanted, known)
+            }
+        }
     }
 
-    /// Prepares the training and runs it to its end.
-    fn train(&mut self, task: &mut Task<'_>) -> Result<Done> {
+    /// Prepares the training and runs it as far as is wanted. What is `known` of it already is made again, not judged.
+    fn train(&mut self, task: &mut Task<'_>, wanted: &Wanted, known: Option<Finished>) -> Result<Done> {
         let (lab, training) = (self.lab, task.training);
         let context = Context { experiment: lab.experiment, setting: lab.setting, parents: self.store };
         let (mask, start) = prepare(training, context).context("could not prepare the training")?;
@@ -102,41 +109,72 @@ impl<'a> Worker<'a> {
         let watch = Stopwatch::start();
         let mut loaded = |loaded: &Snapshot| audit_start(training, context, &mask, loaded);
         let elementwise = stream(Purpose::Elementwise).elementwise();
-        let session = Session { train: recipe, order, elementwise, stop: lab.stop };
+        // Only as far as the last state that is wanted.
+        let end = if wanted.last { None } else { wanted.at.last().copied() }.unwrap_or(recipe.iterations);
+        let session = Session { train: recipe, order, elementwise, at: &wanted.at, end, stop: lab.stop };
         let end = session.run(trainer.as_mut(), &start, &mask, &mut loaded, task.progress)?;
-        let timing = timing(watch.seconds(), recipe.iterations);
-        let (outcome, curve, last) = match end {
+        let timing = timing(watch.seconds(), recipe.iterations - start.iteration);
+        let (outcome, trained) = match end {
             End::Stopped => return Ok(Done::Stopped),
-            End::Diverged(curve, iteration) => (Outcome::Diverged { iteration }, curve, None),
-            End::Trained(curve, last) => {
-                audit_end(&mask, &last)?;
-                (Outcome::Done, curve, Some(last.weights))
+            End::Diverged(curve, iteration) => {
+                let nothing = Trained { curve, at: Vec::new(), last: Snapshot::default() };
+                (Outcome::Diverged { iteration }, nothing)
+            }
+            End::Trained(trained) => {
+                audit_end(&mask, &trained.last)?;
+                (Outcome::Done, trained)
             }
         };
-        let start = (training.start == StartRule::Initial).then_some(&start.weights);
-        let last = last.as_ref();
-        self.keep(
-            task,
-            &Product { outcome, mask: &mask, curve: &curve, start, last, keep_last: task.keeping.last, timing },
-        )
+        if let Some(known) = known {
+            return self.restore(training, wanted, &known, &outcome, &trained);
+        }
+        let product = Product {
+            outcome: outcome.clone(),
+            mask: &mask,
+            curve: &trained.curve,
+            start: (training.start == StartRule::Initial).then_some(&start.weights),
+            last: (outcome == Outcome::Done).then_some(&trained.last.weights),
+            at: &trained.at,
+            keep_last: task.keeping.last,
+            timing: timing.clone(),
+        };
+        self.store.save(training, &product)?;
+        let weights_kept = mask.counts();
+        Ok(Done::Ended(Finished { outcome, curve: trained.curve, weights_kept, timing: Some(timing) }))
     }
 
-    /// Writes what a training gave, or just the final weights where these were wanted.
-    fn keep(&self, task: &Task<'_>, product: &Product<'_>) -> Result<Done> {
-        let (store, training) = (self.store, task.training);
-        if task.restore {
-            let last = product.last.ok_or_else(|| anyhow!("the training diverged, which it did not the first time"))?;
-            store.restore_last(&training.key, last)?;
-            return Ok(Done::Ended(store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))?));
+    /// Writes the weights that a training was run again for; on the CPU it must have gone as it did the first time.
+    fn restore(
+        &self,
+        training: &Training,
+        wanted: &Wanted,
+        known: &Finished,
+        outcome: &Outcome,
+        trained: &Trained,
+    ) -> Result<Done> {
+        ensure!(*outcome == Outcome::Done, "the training diverged, which it did not the first time");
+        let same = known.curve.0.starts_with(&trained.curve.0);
+        ensure!(
+            same || self.lab.setting.device != "cpu",
+            "the training was run again for its weights, and its evaluations are not what they were: another kind of \
+             processor or another version"
+        );
+        for snapshot in &trained.at {
+            self.store.restore_at(&training.key, snapshot)?;
         }
-        store.save(training, product)?;
-        Ok(Done::Ended(Finished {
-            outcome: product.outcome.clone(),
-            curve: product.curve.clone(),
-            weights_kept: product.mask.counts(),
-            timing: Some(product.timing.clone()),
-        }))
+        if wanted.last {
+            self.store.restore_last(&training.key, &trained.last.weights)?;
+        }
+        Ok(Done::Ended(self.store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))?))
     }
+}
+
+/// What of a training is to be made.
+struct Wanted {
+    /// Its final weights.
+    last: bool,
+    /// Its states after so many iterations.
+    at: Vec<u64>,
 }
 
 fn timing(seconds: f64, iterations: u64) -> Timing {

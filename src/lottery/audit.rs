@@ -1,11 +1,14 @@
 //! The audit: after every training, each promise about masks and weights is looked at, not trusted.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
 
-use super::prepare::{Context, initial};
-use super::training::{MaskRule, StartRule, Training};
+use super::prepare::Context;
+use super::training::{MaskRule, RewindPoint, StartRule, Training};
 use crate::base::mask::Mask;
-use crate::base::state::{Snapshot, State};
+use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::config::Moments;
 
 /// A promise about masks and weights that was broken.
 #[derive(Debug, thiserror::Error)]
@@ -25,31 +28,87 @@ macro_rules! promise {
 /// # Errors
 /// The promise that was broken.
 pub fn audit_start(training: &Training, context: Context<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
-    let Context { experiment, setting, parents } = context;
+    audit_mask(training, context, mask)?;
+    promise!(mask.holds_in(&loaded.weights), "a pruned weight is not 0 at the start");
+    promise!(loaded.moments.iter().all(|moment| mask.holds_in(moment)), "a moment of a pruned weight is not 0");
+    promise!(loaded.iteration == training.start.iteration(), "it starts at iteration {}", loaded.iteration);
+    let restored =
+        matches!(&training.start, StartRule::Rewind { moments: Moments::Restore, point } if point.iteration > 0);
+    let fresh = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
+    promise!(fresh || restored, "moments that are not fresh");
+    audit_weights(training, context, mask, loaded)
+}
+
+fn audit_mask(training: &Training, context: Context<'_>, mask: &Mask) -> Result<()> {
+    let parents = context.parents;
     promise!(mask.kept() == training.counts.kept, "{} weights kept, {} planned", mask.kept(), training.counts.kept);
     if let Some(layers) = &training.counts.layers {
         promise!(mask.counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.counts());
     }
     match &training.mask {
         MaskRule::Dense => promise!(mask.kept() == mask.total(), "a dense mask that prunes"),
-        MaskRule::Prune { parent } => {
+        MaskRule::Prune { parent } | MaskRule::OneShot { parent } => {
             promise!(mask.is_within(&parents.mask(parent)?), "a mask that is not within its parent's");
+        }
+        MaskRule::MagnitudeAtInit => {
+            promise!(keeps_the_largest(mask, &context.initial(training.replicate)), "a larger weight was cut");
         }
         MaskRule::Of { parent } => promise!(*mask == parents.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
             promise!(mask.counts() == parents.mask(like)?.counts(), "a random mask with other counts in a layer");
         }
     }
-    promise!(mask.holds_in(&loaded.weights), "a pruned weight is not 0 at the start");
-    promise!(loaded.moments.is_empty() && loaded.optimizer_steps == 0, "moments that are not fresh");
-    let mut theta = initial(training.replicate, experiment, setting);
-    mask.apply(&mut theta);
-    match &training.start {
-        StartRule::Initial | StartRule::Rewind { .. } => {
-            promise!(same_bits(&theta, &loaded.weights), "a survivor is not at its rewind point");
+    Ok(())
+}
+
+fn audit_weights(training: &Training, context: Context<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
+    let masked = |mut state: State| {
+        mask.apply(&mut state);
+        state
+    };
+    // θ₀ as it was drawn; θₖ as the store has it, whose bytes are verified.
+    let rewound = |point: &RewindPoint| {
+        if point.iteration == 0 {
+            return Ok::<_, anyhow::Error>(Snapshot::fresh(masked(context.initial(training.replicate))));
         }
-        StartRule::Reinit => {
-            promise!(is_fresh(&loaded.weights, &theta, mask), "a fresh draw with weights of the first one");
+        let there = context.rewound(point)?;
+        let moments = there.moments.into_iter().map(masked).collect();
+        Ok(Snapshot { weights: masked(there.weights), moments, ..there })
+    };
+    let weights = &loaded.weights;
+    match &training.start {
+        StartRule::Initial => {
+            let theta = masked(context.initial(training.replicate));
+            promise!(same_bits(&theta, weights), "a weight is not at its initial value");
+        }
+        StartRule::Rewind { point, moments } => {
+            let there = rewound(point)?;
+            promise!(same_bits(&there.weights, weights), "a survivor is not at its rewind point");
+            if *moments == Moments::Restore {
+                let pairs = || there.moments.iter().zip(&loaded.moments);
+                let same = there.moments.len() == loaded.moments.len() && pairs().all(|(a, b)| same_bits(a, b));
+                promise!(same && there.optimizer_steps == loaded.optimizer_steps, "moments other than restored");
+            }
+        }
+        StartRule::Reinit { .. } => {
+            let theta = masked(context.initial(training.replicate));
+            promise!(is_fresh(weights, &theta, mask), "a fresh draw with weights of the first one");
+        }
+        StartRule::Shuffle { point } => {
+            let there = rewound(point)?.weights;
+            promise!(same_values(weights, &there), "a layer with other values than those it shuffles");
+        }
+        StartRule::ConstantSign { point } => {
+            let there = rewound(point)?.weights;
+            promise!(is_constant(weights, &there, mask, &context.deviations()), "a weight that is not ± the constant");
+        }
+        StartRule::Noise { point, factor } => {
+            let there = rewound(point)?.weights;
+            promise!(is_noisy(weights, &there, mask, *factor, &context.deviations()), "noise of another strength");
+        }
+        StartRule::Final { parent, .. } => {
+            let last = masked(context.parents.last(parent)?);
+            promise!(same_bits(&last, weights), "a survivor is not at its trained value");
         }
     }
     Ok(())
@@ -65,15 +124,64 @@ pub fn audit_end(mask: &Mask, last: &Snapshot) -> Result<()> {
     Ok(())
 }
 
+/// The values that a mask keeps in each of two states, by layer.
+fn kept<'a>(mask: &'a Mask, a: &'a State, b: &'a State) -> impl Iterator<Item = (&'a str, Vec<(f32, f32)>)> {
+    mask.0.iter().map(move |layer| {
+        let values =
+            |state: &'a State| state.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
+        let pairs = values(a).iter().copied().zip(values(b).iter().copied()).zip(&layer.kept);
+        (layer.name.as_str(), pairs.filter(|(_, kept)| **kept).map(|(pair, _)| pair).collect())
+    })
+}
+
 /// Whether hardly any survivor has the value it has in `theta`; a few may by chance.
 fn is_fresh(weights: &State, theta: &State, mask: &Mask) -> bool {
-    let mut equal = 0;
-    for layer in &mask.0 {
-        let values = |state: &State| state.get(&layer.name).map(|tensor| tensor.values.clone()).unwrap_or_default();
-        let pairs = values(weights).into_iter().zip(values(theta)).zip(&layer.kept);
-        equal += pairs.filter(|((a, b), kept)| **kept && a.to_bits() == b.to_bits()).count();
-    }
+    let equal = |(_, pairs): (&str, Vec<(f32, f32)>)| pairs.iter().filter(|(a, b)| a.to_bits() == b.to_bits()).count();
+    let equal: usize = kept(mask, weights, theta).map(equal).sum();
     equal as u64 <= 1 + mask.kept() / 100
+}
+
+/// Whether every tensor has the same values, in whatever order.
+fn same_values(a: &State, b: &State) -> bool {
+    let sorted = |state: &State| -> Vec<Vec<u32>> {
+        let sorted_bits = |tensor: &NamedTensor| {
+            let mut bits: Vec<u32> = tensor.values.iter().map(|value| value.to_bits()).collect();
+            bits.sort_unstable();
+            bits
+        };
+        state.0.iter().map(sorted_bits).collect()
+    };
+    sorted(a) == sorted(b)
+}
+
+/// Whether every survivor is ± its layer's deviation, with the sign it has in `theta`.
+fn is_constant(weights: &State, theta: &State, mask: &Mask, deviations: &BTreeMap<String, f64>) -> bool {
+    kept(mask, weights, theta).all(|(name, pairs)| {
+        let constant = deviations.get(name).map_or(f32::NAN, |&deviation| deviation as f32);
+        pairs.iter().all(|(w, theta)| w.abs() == constant && w.is_sign_negative() == theta.is_sign_negative())
+    })
+}
+
+/// Whether survivors are off `theta` by as much as the noise is strong; of few there is no telling.
+fn is_noisy(weights: &State, theta: &State, mask: &Mask, factor: f64, deviations: &BTreeMap<String, f64>) -> bool {
+    kept(mask, weights, theta).all(|(name, pairs)| {
+        let strength = factor * deviations.get(name).copied().unwrap_or(f64::NAN);
+        let squares =
+            pairs.iter().map(|(w, theta)| ((f64::from(*w) - f64::from(*theta)) / strength).powi(2)).sum::<f64>();
+        // Eight standard deviations of the mean square of n normal numbers.
+        let n = pairs.len() as f64;
+        pairs.len() < 1000 || (squares / n - 1.0).abs() < 8.0 * (2.0 / n).sqrt()
+    })
+}
+
+/// Whether no weight of a layer was cut that is larger than one that was kept there.
+fn keeps_the_largest(mask: &Mask, theta: &State) -> bool {
+    mask.0.iter().all(|layer| {
+        let values = theta.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
+        let of = |kept: bool| values.iter().zip(&layer.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+        let (least_kept, most_cut) = (of(true).fold(f32::INFINITY, f32::min), of(false).fold(0.0, f32::max));
+        most_cut <= least_kept
+    })
 }
 
 fn same_bits(a: &State, b: &State) -> bool {
@@ -85,63 +193,14 @@ fn same_bits(a: &State, b: &State) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use anyhow::{Context as _, anyhow};
+    use anyhow::anyhow;
 
     use super::*;
-    use crate::base::key::Key;
-    use crate::config::{Document, Experiment, read};
-    use crate::lottery::{Parents, Plan, Setting, prepare};
+    use crate::lottery::tests::House;
+    use crate::lottery::{Parents as _, prepare};
 
-    /// What finished trainings left, in memory; each ends with the weights it started from.
-    #[derive(Default)]
-    struct Memory(BTreeMap<Key, (Mask, State, State)>);
-
-    impl Parents for Memory {
-        fn mask(&self, key: &Key) -> Result<Mask> {
-            Ok(self.0.get(key).context("not there")?.0.clone())
-        }
-        fn last(&self, key: &Key) -> Result<State> {
-            Ok(self.0.get(key).context("not there")?.1.clone())
-        }
-        fn start(&self, key: &Key) -> Result<State> {
-            Ok(self.0.get(key).context("not there")?.2.clone())
-        }
-    }
-
-    struct House {
-        experiment: Experiment,
-        setting: Setting,
-        plan: Plan,
-        memory: Memory,
-    }
-
-    impl House {
-        fn context(&self) -> Context<'_> {
-            Context { experiment: &self.experiment, setting: &self.setting, parents: &self.memory }
-        }
-
-        fn training(&self, arm: &str, round: u32) -> &Training {
-            self.plan.trainings.iter().find(|t| t.arm == arm && t.round == round && t.repeat == 1).unwrap()
-        }
-    }
-
-    /// One replicate of the smoke experiment, prepared training by training.
     fn house() -> House {
-        let text = include_str!("../../configs/smoke.toml");
-        let document = Document::parse("smoke.toml", text, &["replicates=1".to_owned()]).unwrap();
-        let experiment = read(&document).unwrap();
-        let setting = Setting::new(&experiment, "dense").unwrap();
-        let plan = Plan::draw(&experiment, &setting).unwrap();
-        let mut house = House { experiment, setting, plan, memory: Memory::default() };
-        for training in house.plan.trainings.clone() {
-            let (mask, start) = prepare(&training, house.context()).unwrap();
-            audit_start(&training, house.context(), &mask, &start).unwrap();
-            audit_end(&mask, &start).unwrap();
-            house.memory.0.insert(training.key, (mask, start.weights.clone(), start.weights));
-        }
-        house
+        House::new(&[])
     }
 
     #[test]

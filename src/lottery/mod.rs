@@ -3,14 +3,19 @@
 
 mod arms;
 mod audit;
+mod check;
 mod plan;
 mod prepare;
 mod setting;
+mod sketch;
+#[cfg(test)]
+mod tests;
 mod training;
+mod weights;
 
-pub use arms::check_arms;
 pub use audit::{AuditError, audit_end, audit_start};
+pub use check::check_arms;
 pub use plan::{DENSE, Plan};
 pub use prepare::{Context, Parents, all_ones, prepare};
 pub use setting::Setting;
-pub use training::{MaskRule, Need, StartRule, Training};
+pub use training::{MaskRule, Need, RewindPoint, StartRule, Training};

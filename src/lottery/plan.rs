@@ -1,19 +1,13 @@
 //! The paper as a graph of trainings. Everything the program does is a function of this value.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use super::arms;
+use super::check::check_arms;
 use super::setting::Setting;
-use super::training::{Content, MaskRule, Shared, StartRule, Training};
+use super::sketch::{Place, Sketch};
+use super::training::{MaskRule, StartRule, Training};
 use crate::base::key::Key;
-use crate::config::{Arm, Experiment, MaskFrom, Problem, WeightsFrom};
-use crate::prune::Counts;
-
-/// Changes when the meaning of a key's content changes: old results are then not mistaken for new ones.
-const FORMAT: u32 = 1;
+use crate::config::{Experiment, Problem};
 
 /// The arm that the dense trainings belong to.
 pub const DENSE: &str = "dense";
@@ -29,28 +23,23 @@ impl Plan {
     /// Draws the plan: per replicate the dense network, then every arm round by round.
     ///
     /// # Errors
-    /// Arms that do not fit together, and rounds that would prune nothing.
+    /// Arms that do not fit together, rounds that would prune nothing, and moments that training never comes to.
     pub fn draw(experiment: &Experiment, setting: &Setting) -> Result<Self, Vec<Problem>> {
-        let arms = arms::in_order(&experiment.arms)?;
-        let rounds = arms::rounds(&experiment.arms, experiment.rounds);
-        let mut sketch = Sketch::new(experiment, setting);
-        if rounds.values().any(|rounds| *rounds.end() > 0) {
-            check_rounds(&sketch.counts)?;
+        let problems = check_arms(experiment);
+        if !problems.is_empty() {
+            return Err(problems);
         }
-        let all = sketch.counts[0].clone();
+        let mut sketch = Sketch::new(experiment, setting)?;
         for replicate in 1..=experiment.replicates {
-            let dense = sketch.add(DENSE, (replicate, 1, 0), MaskRule::Dense, StartRule::Initial, all.clone());
-            for (name, arm) in &arms {
-                for repeat in 1..=arm.repeats {
+            let dense = sketch.add(DENSE, Place::dense(replicate), MaskRule::Dense, StartRule::Initial);
+            for at in 0..sketch.arms.len() {
+                for repeat in 1..=sketch.arms[at].arm.repeats {
                     let mut previous = dense;
-                    for round in rounds[name].clone() {
-                        let mask = sketch.mask(arm, &previous, (replicate, repeat, round));
-                        let start = match arm.weights {
-                            WeightsFrom::Rewind => StartRule::Rewind { dense },
-                            WeightsFrom::Reinit => StartRule::Reinit,
-                        };
-                        let counts = sketch.counts[round as usize].clone();
-                        previous = sketch.add(name, (replicate, repeat, round), mask, start, counts);
+                    for round in sketch.arms[at].rounds.clone() {
+                        let place = Place { arm: Some(at), replicate, repeat, round };
+                        let mask = sketch.mask(place, previous, dense);
+                        let start = sketch.start(place, &mask, dense);
+                        previous = sketch.add(sketch.arms[at].name, place, mask, start);
                     }
                 }
             }
@@ -68,97 +57,6 @@ impl Plan {
     pub fn get(&self, key: &Key) -> Option<&Training> {
         self.trainings.iter().find(|training| training.key == *key)
     }
-}
-
-/// What determines the numbers of every training of an experiment alike.
-fn shared(experiment: &Experiment, setting: &Setting) -> Value {
-    let Experiment { seed, network, train, data, .. } = experiment;
-    json!({
-        "format": FORMAT,
-        "data": {
-            "source": setting.source.identity, "validation": data.validation, "normalize": data.normalize,
-            "train_limit": data.train_limit, "test_limit": data.test_limit,
-        },
-        "network": setting.network,
-        "init": [network.init, network.init_std],
-        "train": train,
-        "engine": setting.engine,
-        "device": setting.device,
-        "seed": seed,
-    })
-}
-
-/// A plan being drawn.
-struct Sketch {
-    shared: Arc<Shared>,
-    pruning: Value,
-    /// Weights kept after each round: the same for every arm, since every mask descends from the same schedule.
-    counts: Vec<Counts>,
-    trainings: Vec<Training>,
-    by_place: BTreeMap<(String, u32, u32, u32), Key>,
-}
-
-impl Sketch {
-    fn new(experiment: &Experiment, setting: &Setting) -> Self {
-        let all: Vec<u64> = setting.network.sizes();
-        let mut counts = vec![Counts { kept: all.iter().sum(), layers: Some(all.clone()) }];
-        for round in 0..experiment.rounds as usize {
-            counts.push(setting.pruning.next(&counts[round], &all));
-        }
-        let pruning = serde_json::to_value(&experiment.prune).unwrap_or_default();
-        let shared = Arc::new(Shared::new(shared(experiment, setting)));
-        Self { shared, pruning, counts, trainings: Vec::new(), by_place: BTreeMap::new() }
-    }
-
-    fn mask(&self, arm: &Arm, previous: &Key, (replicate, repeat, round): (u32, u32, u32)) -> MaskRule {
-        // An arm without repeats serves every repeat of those that refer to it.
-        let of = |name: &String| {
-            let at = |repeat| self.by_place.get(&(name.clone(), replicate, repeat, round));
-            *at(repeat).or_else(|| at(1)).expect("arms are drawn behind those they refer to, with the same rounds")
-        };
-        match &arm.mask {
-            MaskFrom::Dense => MaskRule::Dense,
-            MaskFrom::Iterative => MaskRule::Prune { parent: *previous },
-            MaskFrom::Of(name) => MaskRule::Of { parent: of(name) },
-            MaskFrom::Random(name) => MaskRule::Random { like: of(name) },
-        }
-    }
-
-    fn add(
-        &mut self,
-        arm: &str,
-        (replicate, repeat, round): (u32, u32, u32),
-        mask: MaskRule,
-        start: StartRule,
-        counts: Counts,
-    ) -> Key {
-        let own = json!({
-            "replicate": replicate,
-            "repeat": repeat,
-            "round": round,
-            "mask": mask.content(&self.pruning),
-            "start": start.content(),
-        });
-        let content = Content { shared: Arc::clone(&self.shared), own };
-        let key = content.key();
-        self.by_place.insert((arm.to_owned(), replicate, repeat, round), key);
-        let training = Training { key, content, arm: arm.to_owned(), replicate, repeat, round, mask, start, counts };
-        self.trainings.push(training);
-        key
-    }
-}
-
-/// Refuses a round that would prune nothing.
-fn check_rounds(counts: &[Counts]) -> Result<(), Vec<Problem>> {
-    let Some(round) = (1..counts.len()).find(|&round| counts[round].kept == counts[round - 1].kept) else {
-        return Ok(());
-    };
-    let message = format!("round {round} would prune nothing: {} weights are left", counts[round].kept);
-    Err(vec![if round == 1 {
-        Problem::new("prune", message).hint("raise `prune.rate` or exclude less")
-    } else {
-        Problem::new("rounds", message).hint(format!("set `rounds` to {} or raise `prune.rate`", round - 1))
-    }])
 }
 
 #[cfg(test)]

@@ -3,14 +3,15 @@
 use anyhow::{Result, anyhow};
 
 use super::setting::Setting;
-use super::training::{MaskRule, StartRule, Training};
+use super::training::{MaskRule, RewindPoint, StartRule, Training};
+use super::weights::{add_noise, constant_sign, shuffle};
 use crate::base::key::Key;
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::random::{Purpose, Stream};
+use crate::base::random::{Generator, Purpose, Stream};
 use crate::base::state::{Snapshot, State};
-use crate::config::Experiment;
-use crate::network::{Network, draw};
-use crate::prune::random_mask;
+use crate::config::{Criterion, Experiment, Moments};
+use crate::network::{Network, deviations, draw};
+use crate::prune::{Weights, random_mask};
 
 /// What finished trainings left for others.
 pub trait Parents {
@@ -20,6 +21,8 @@ pub trait Parents {
     fn last(&self, key: &Key) -> Result<State>;
     /// θ₀ of a dense training.
     fn start(&self, key: &Key) -> Result<State>;
+    /// θₖ of a dense training, with its moments.
+    fn at(&self, key: &Key, iteration: u64) -> Result<Snapshot>;
 }
 
 /// What every training of an experiment is prepared with.
@@ -33,42 +36,107 @@ pub struct Context<'a> {
     pub parents: &'a dyn Parents,
 }
 
-/// Makes the mask of `training` and the state it starts from, pruned weights at 0.
+impl Context<'_> {
+    /// What the training draws for a purpose.
+    fn stream(&self, training: &Training, purpose: Purpose) -> Stream {
+        let Training { replicate, repeat, round, .. } = *training;
+        Stream { seed: self.experiment.seed, replicate, purpose, repeat, round }
+    }
+
+    /// θ₀ or θₖ.
+    pub(super) fn rewound(&self, point: &RewindPoint) -> Result<Snapshot> {
+        if point.iteration == 0 {
+            return Ok(Snapshot::fresh(self.parents.start(&point.dense)?));
+        }
+        self.parents.at(&point.dense, point.iteration)
+    }
+
+    /// θ₀ of a replicate, drawn anew.
+    pub(super) fn initial(&self, replicate: u32) -> State {
+        self.drawn(Stream::of_replicate(self.experiment.seed, replicate, Purpose::Init))
+    }
+
+    fn drawn(&self, stream: Stream) -> State {
+        let network = &self.experiment.network;
+        draw(&self.setting.network, network.init, network.init_std(), &mut stream.generator(0))
+    }
+
+    /// The standard deviation of each layer's initial weights.
+    pub(super) fn deviations(&self) -> std::collections::BTreeMap<String, f64> {
+        let network = &self.experiment.network;
+        deviations(&self.setting.network, network.init, network.init_std())
+    }
+}
+
+/// Makes the mask of `training` and the state it starts from, pruned weights and their moments at 0.
 pub fn prepare(training: &Training, context: Context<'_>) -> Result<(Mask, Snapshot)> {
+    let mask = mask(training, context)?;
+    let mut start = start(training, &mask, context)?;
+    mask.apply(&mut start.weights);
+    start.moments.iter_mut().for_each(|moment| mask.apply(moment));
+    Ok((mask, start))
+}
+
+fn mask(training: &Training, context: Context<'_>) -> Result<Mask> {
     let Context { experiment, setting, parents } = context;
-    let stream = |purpose| Stream {
-        seed: experiment.seed,
-        replicate: training.replicate,
-        purpose,
-        repeat: training.repeat,
-        round: training.round,
-    };
-    let mask = match &training.mask {
-        MaskRule::Dense => all_ones(&setting.network),
-        MaskRule::Prune { parent } => setting
+    let cut = |from: &Mask, criterion: Criterion, last: &State| {
+        let initial = &context.initial(training.replicate);
+        let weights = Weights { criterion, initial, last, stream: context.stream(training, Purpose::Criterion) };
+        setting
             .pruning
-            .apply(&parents.mask(parent)?, &parents.last(parent)?)
-            .map_err(|missing| anyhow!("the parent's final state has {missing}"))?,
-        MaskRule::Of { parent } => parents.mask(parent)?,
-        MaskRule::Random { like } => random_mask(&parents.mask(like)?, &mut stream(Purpose::Mask).generator(0)),
+            .cut_to(&training.counts, from, &weights)
+            .map_err(|lack| anyhow!("a state that prunes has {lack}"))
     };
-    let mut weights = match &training.start {
-        StartRule::Initial => initial(training.replicate, experiment, setting),
-        StartRule::Rewind { dense } => parents.start(dense)?,
-        StartRule::Reinit => drawn(stream(Purpose::Reinit), experiment, setting),
-    };
-    mask.apply(&mut weights);
-    Ok((mask, Snapshot::fresh(weights)))
+    match &training.mask {
+        MaskRule::Dense => Ok(all_ones(&setting.network)),
+        MaskRule::Prune { parent } | MaskRule::OneShot { parent } => {
+            cut(&parents.mask(parent)?, experiment.prune.criterion, &parents.last(parent)?)
+        }
+        MaskRule::MagnitudeAtInit => {
+            cut(&all_ones(&setting.network), Criterion::LargeInit, &context.initial(training.replicate))
+        }
+        MaskRule::Of { parent } => parents.mask(parent),
+        MaskRule::Random { like } => {
+            Ok(random_mask(&parents.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
+        }
+    }
 }
 
-/// θ₀ of a replicate.
-pub(super) fn initial(replicate: u32, experiment: &Experiment, setting: &Setting) -> State {
-    drawn(Stream::of_replicate(experiment.seed, replicate, Purpose::Init), experiment, setting)
-}
-
-fn drawn(stream: Stream, experiment: &Experiment, setting: &Setting) -> State {
-    let network = &experiment.network;
-    draw(&setting.network, network.init, network.init_std(), &mut stream.generator(0))
+fn start(training: &Training, mask: &Mask, context: Context<'_>) -> Result<Snapshot> {
+    let generator = |purpose| context.stream(training, purpose).generator(0);
+    // Weights made from those of the rewind point, with fresh moments.
+    let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut State, &mut Generator)| {
+        let mut weights = context.rewound(point)?.weights;
+        make(&mut weights, &mut generator(purpose));
+        Ok(Snapshot { iteration: point.iteration, ..Snapshot::fresh(weights) })
+    };
+    match &training.start {
+        StartRule::Initial => Ok(Snapshot::fresh(context.initial(training.replicate))),
+        StartRule::Rewind { point, moments } => {
+            let there = context.rewound(point)?;
+            Ok(match moments {
+                Moments::Restore => there,
+                Moments::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..there },
+            })
+        }
+        StartRule::Reinit { iteration } => {
+            let weights = context.drawn(context.stream(training, Purpose::Reinit));
+            Ok(Snapshot { iteration: *iteration, ..Snapshot::fresh(weights) })
+        }
+        StartRule::Shuffle { point } => {
+            remade(point, Purpose::Shuffle, &|weights, generator| shuffle(weights, mask, generator))
+        }
+        StartRule::ConstantSign { point } => {
+            remade(point, Purpose::Noise, &|weights, _| constant_sign(weights, &context.deviations()))
+        }
+        StartRule::Noise { point, factor } => remade(point, Purpose::Noise, &|weights, generator| {
+            add_noise(weights, *factor, &context.deviations(), generator);
+        }),
+        StartRule::Final { parent, iteration } => {
+            let weights = context.parents.last(parent)?;
+            Ok(Snapshot { iteration: *iteration, ..Snapshot::fresh(weights) })
+        }
+    }
 }
 
 /// The mask of the dense network.

@@ -22,6 +22,8 @@ pub struct Setting {
     pub engine: &'static str,
     /// The kind of device.
     pub device: &'static str,
+    /// Steps that an epoch takes.
+    pub iterations_per_epoch: u64,
 }
 
 impl Setting {
@@ -33,13 +35,17 @@ impl Setting {
         // Without data there is no shape for a network: what else is wrong with it is told when they are there.
         let source = Source::new(&experiment.data).map_err(|problem| vec![problem])?;
         let mut problems: Vec<Problem> = no_cuda(experiment.run.device).into_iter().collect();
+        let mut iterations_per_epoch = 1;
         match source.sizes(&experiment.data) {
             Err(problem) => problems.push(problem),
             Ok((train, ..)) if experiment.train.batch_size > train => {
                 let message = format!("a batch of {} from {train} training images", experiment.train.batch_size);
                 problems.push(Problem::new("train.batch_size", message).hint(format!("at most {train}")));
             }
-            Ok(_) => {}
+            Ok((train, ..)) => {
+                let (train, batch) = (u64::from(train), u64::from(experiment.train.batch_size));
+                iterations_per_epoch = if experiment.train.drop_last { train / batch } else { train.div_ceil(batch) };
+            }
         }
         let network = match build(&experiment.network, source.shape, source.classes) {
             Ok(network) => network,
@@ -54,7 +60,9 @@ impl Setting {
             return Err(problems);
         }
         match Pruning::new(&experiment.prune, &network) {
-            Ok(pruning) if problems.is_empty() => Ok(Self { network, pruning, source, engine, device: "cpu" }),
+            Ok(pruning) if problems.is_empty() => {
+                Ok(Self { network, pruning, source, engine, device: "cpu", iterations_per_epoch })
+            }
             Ok(_) => Err(problems),
             Err(more) => {
                 problems.extend(more);

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::base::key::Key;
+use crate::config::Moments;
 use crate::prune::Counts;
 
 /// Where a training's mask comes from.
@@ -17,6 +18,13 @@ pub enum MaskRule {
         /// The previous training of the chain.
         parent: Key,
     },
+    /// The dense network, pruned straight to this training's counts by its trained weights.
+    OneShot {
+        /// The dense training.
+        parent: Key,
+    },
+    /// The dense network, pruned straight to this training's counts by the magnitude of its initial weights.
+    MagnitudeAtInit,
     /// The mask of another training.
     Of {
         /// That training.
@@ -29,18 +37,56 @@ pub enum MaskRule {
     },
 }
 
-/// Where a training's weights come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a replicate's dense training was after so many iterations: θ₀ or θₖ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RewindPoint {
+    /// The dense training.
+    pub dense: Key,
+    /// k.
+    pub iteration: u64,
+}
+
+/// Where a training's weights come from. Learning rate and data go on from the iteration of the rule.
+#[derive(Clone, Debug, PartialEq)]
 pub enum StartRule {
     /// θ₀, drawn for this replicate.
     Initial,
-    /// θ₀ as the replicate's dense training had it.
+    /// The weights of the rewind point, and its moments where they are to be restored.
     Rewind {
-        /// That training.
-        dense: Key,
+        /// Where to.
+        point: RewindPoint,
+        /// What becomes of the moments.
+        moments: Moments,
     },
     /// A fresh draw from the distribution of θ₀.
-    Reinit,
+    Reinit {
+        /// The iteration it starts at.
+        iteration: u64,
+    },
+    /// The rewind point's kept values, permuted within each layer.
+    Shuffle {
+        /// The rewind point.
+        point: RewindPoint,
+    },
+    /// ± the standard deviation of the layer's initial weights, signs as at the rewind point.
+    ConstantSign {
+        /// The rewind point.
+        point: RewindPoint,
+    },
+    /// The rewind point's values and normal noise.
+    Noise {
+        /// The rewind point.
+        point: RewindPoint,
+        /// In standard deviations of the layer's initial weights.
+        factor: f64,
+    },
+    /// Trained weights: those the mask was cut from.
+    Final {
+        /// The training they are of.
+        parent: Key,
+        /// The iteration it goes on from.
+        iteration: u64,
+    },
 }
 
 /// What a training must find of another.
@@ -48,6 +94,8 @@ pub enum StartRule {
 pub enum Need {
     /// Its entry: that it is done, its mask, its initial weights.
     Entry,
+    /// Its state after so many iterations.
+    At(u64),
     /// Its final weights.
     Last,
 }
@@ -119,18 +167,40 @@ impl Training {
     pub fn needs(&self) -> Vec<(&Key, Need)> {
         let mut needs = Vec::new();
         match &self.mask {
-            MaskRule::Dense => {}
-            MaskRule::Prune { parent } => needs.push((parent, Need::Last)),
+            MaskRule::Dense | MaskRule::MagnitudeAtInit => {}
+            MaskRule::Prune { parent } | MaskRule::OneShot { parent } => needs.push((parent, Need::Last)),
             MaskRule::Of { parent: key } | MaskRule::Random { like: key } => needs.push((key, Need::Entry)),
         }
         match &self.start {
-            StartRule::Initial | StartRule::Reinit => {}
-            StartRule::Rewind { dense } => needs.push((dense, Need::Entry)),
+            StartRule::Initial | StartRule::Reinit { .. } => {}
+            StartRule::Rewind { point, .. }
+            | StartRule::Shuffle { point }
+            | StartRule::ConstantSign { point }
+            | StartRule::Noise { point, .. } => {
+                let need = if point.iteration == 0 { Need::Entry } else { Need::At(point.iteration) };
+                needs.push((&point.dense, need));
+            }
+            StartRule::Final { parent, .. } => needs.push((parent, Need::Last)),
         }
-        // Who needs the weights needs the entry; a stable order, so that the first of a key is the most it needs.
-        needs.sort_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
-        needs.dedup_by_key(|(key, _)| *key);
+        // Who needs weights needs the entry: that is said once.
+        let more = needs.clone();
+        needs.retain(|(key, need)| *need != Need::Entry || !more.iter().any(|(k, n)| k == key && *n != Need::Entry));
+        needs.dedup();
         needs
+    }
+}
+
+impl StartRule {
+    /// The iteration that learning rate and data go on from.
+    pub fn iteration(&self) -> u64 {
+        match self {
+            Self::Initial => 0,
+            Self::Rewind { point, .. }
+            | Self::Shuffle { point }
+            | Self::ConstantSign { point }
+            | Self::Noise { point, .. } => point.iteration,
+            Self::Reinit { iteration } | Self::Final { iteration, .. } => *iteration,
+        }
     }
 }
 
@@ -140,24 +210,45 @@ impl MaskRule {
         matches!(self, Self::Prune { .. })
     }
 
-    /// What of the rule determines the mask.
-    pub(super) fn content(&self, pruning: &Value) -> Value {
+    /// What of the rule determines the mask; `counts` are what it keeps.
+    pub(super) fn content(&self, pruning: &Value, counts: &Counts) -> Value {
+        // Straight to a size: the rates do not matter then, and the size does.
+        let to_size = |mut rule: Value| {
+            let by: Map<String, Value> =
+                pruning.as_object().into_iter().flatten().filter(|(key, _)| *key != "rate").map(owned).collect();
+            rule["by"] = Value::Object(by);
+            rule["to"] = counts.layers.as_ref().map_or_else(|| json!(counts.kept), |layers| json!(layers));
+            rule
+        };
         match self {
             Self::Dense => json!("dense"),
             Self::Prune { parent } => json!({ "prune": parent, "by": pruning }),
+            Self::OneShot { parent } => to_size(json!({ "prune": parent })),
+            Self::MagnitudeAtInit => to_size(json!({ "at_init": "magnitude" })),
             Self::Of { parent } => json!({ "of": parent }),
             Self::Random { like } => json!({ "random": like }),
         }
     }
 }
 
+fn owned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
+}
+
 impl StartRule {
-    /// What of the rule determines the weights.
+    /// What of the rule determines the weights. At iteration 0 it says nothing of iterations.
     pub(super) fn content(&self) -> Value {
+        let at = |point: &RewindPoint| json!({ "dense": point.dense, "iteration": point.iteration });
         match self {
             Self::Initial => json!("initial"),
-            Self::Rewind { dense } => json!({ "rewind": dense }),
-            Self::Reinit => json!("reinit"),
+            Self::Rewind { point, .. } if point.iteration == 0 => json!({ "rewind": point.dense }),
+            Self::Rewind { point, moments } => json!({ "rewind": at(point), "moments": moments }),
+            Self::Reinit { iteration: 0 } => json!("reinit"),
+            Self::Reinit { iteration } => json!({ "reinit": iteration }),
+            Self::Shuffle { point } => json!({ "shuffle": at(point) }),
+            Self::ConstantSign { point } => json!({ "constant_sign": at(point) }),
+            Self::Noise { point, factor } => json!({ "noise": at(point), "factor": factor }),
+            Self::Final { parent, iteration } => json!({ "final": parent, "iteration": iteration }),
         }
     }
 }

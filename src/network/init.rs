@@ -1,6 +1,8 @@
 //! Initial weights: drawn on the host, the same on every device.
 
-use super::layer::Network;
+use std::collections::BTreeMap;
+
+use super::layer::{Network, Parameter};
 use crate::base::random::Generator;
 use crate::base::state::{NamedTensor, State};
 use crate::config::Init;
@@ -23,6 +25,15 @@ pub fn draw(network: &Network, init: Init, std: f64, generator: &mut Generator) 
         NamedTensor { name: parameter.name, shape: parameter.shape, values }
     });
     State(tensors.collect())
+}
+
+/// The standard deviation of each weight's initial values, by the parameter's name.
+pub fn deviations(network: &Network, init: Init, std: f64) -> BTreeMap<String, f64> {
+    let of = |parameter: Parameter| match parameter.shape[..] {
+        [outputs, inputs] => Some((parameter.name, spread(init, std, inputs as f64, outputs as f64).0)),
+        _ => None,
+    };
+    network.parameters().into_iter().filter_map(of).collect()
 }
 
 /// Standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv 1502.01852).

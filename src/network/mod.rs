@@ -5,5 +5,5 @@ mod init;
 mod layer;
 
 pub use architectures::build;
-pub use init::draw;
+pub use init::{deviations, draw};
 pub use layer::{Kind, Layer, Network, Parameter, Weight};

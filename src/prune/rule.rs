@@ -1,8 +1,9 @@
 //! One round of pruning: which layers compete, and how many weights go. Knows no training.
 
-use super::criterion::scores;
+use super::criterion::{Life, score};
 use super::select::{cut, cut_least};
 use crate::base::mask::Mask;
+use crate::base::random::Stream;
 use crate::base::state::State;
 use crate::config::{self, Criterion, Problem, Rate, Scope};
 use crate::network::{Kind, Network, Weight};
@@ -10,7 +11,6 @@ use crate::network::{Kind, Network, Weight};
 /// How every round of an experiment prunes, resolved against the network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pruning {
-    criterion: Criterion,
     rates: Rates,
 }
 
@@ -54,49 +54,61 @@ impl Pruning {
             }
             Scope::Global => Rates::Global { rate: prune.rate.all(), included },
         };
-        Ok(Self { criterion: prune.criterion, rates })
+        Ok(Self { rates })
     }
 
     /// What a round leaves of `before`; `all` has the size of every layer.
     pub fn next(&self, before: &Counts, all: &[u64]) -> Counts {
+        self.cut_by(before, all, |rate| rate)
+    }
+
+    /// What is left where the layers with the largest rate lose `fraction` of their weights at once, and the others in
+    /// proportion to their rates (the paper's one-shot pruning: the output layer at half the rate).
+    pub fn at_once(&self, fraction: f64, all: &[u64]) -> Counts {
+        let largest = match &self.rates {
+            Rates::Layerwise(rates) => rates.iter().copied().fold(0.0, f64::max),
+            Rates::Global { rate, .. } => *rate,
+        };
+        let whole = Counts { kept: all.iter().sum(), layers: Some(all.to_vec()) };
+        self.cut_by(&whole, all, |rate| if rate > 0.0 { fraction * (rate / largest) } else { 0.0 })
+    }
+
+    fn cut_by(&self, before: &Counts, all: &[u64], fraction: impl Fn(f64) -> f64) -> Counts {
         match &self.rates {
             Rates::Layerwise(rates) => {
                 let counts = before.layers.as_deref().unwrap_or(all);
-                let layers: Vec<u64> = counts.iter().zip(rates).map(|(&n, &rate)| n - cut(rate, n)).collect();
+                let left = |(&n, &rate): (&u64, &f64)| n - cut(fraction(rate), n);
+                let layers: Vec<u64> = counts.iter().zip(rates).map(left).collect();
                 Counts { kept: layers.iter().sum(), layers: Some(layers) }
             }
             Rates::Global { rate, included } => {
                 let fixed: u64 = all.iter().zip(included).filter(|(_, included)| !**included).map(|(n, _)| n).sum();
-                Counts { kept: before.kept - cut(*rate, before.kept - fixed), layers: None }
+                Counts { kept: before.kept - cut(fraction(*rate), before.kept - fixed), layers: None }
             }
         }
     }
 
-    /// The next mask of a chain: the least weights of `trained` that `mask` keeps are cut.
+    /// Cuts the least weights that `mask` keeps, until `counts` are left.
     ///
     /// # Errors
-    /// Names the weight that `trained` lacks.
-    pub fn apply(&self, mask: &Mask, trained: &State) -> Result<Mask, String> {
+    /// Names the weight that a state lacks.
+    pub fn cut_to(&self, counts: &Counts, mask: &Mask, weights: &Weights<'_>) -> Result<Mask, String> {
         let mut next = mask.clone();
-        let mut all_scores = Vec::new();
-        for layer in &mask.0 {
-            let tensor = trained.get(&layer.name).ok_or_else(|| format!("no weight `{}`", layer.name))?;
-            all_scores.push(scores(self.criterion, &tensor.values));
-        }
-        match &self.rates {
-            Rates::Layerwise(rates) => {
-                for ((layer, scores), &rate) in next.0.iter_mut().zip(&all_scores).zip(rates) {
-                    let count = cut(rate, layer.count());
+        let all_scores = weights.scores(mask)?;
+        match (&self.rates, &counts.layers) {
+            (Rates::Layerwise(_), Some(layers)) => {
+                for ((layer, scores), &left) in next.0.iter_mut().zip(&all_scores).zip(layers) {
+                    let count = layer.count().saturating_sub(left);
                     cut_least(scores, &mut layer.kept, count);
                 }
             }
-            Rates::Global { rate, included } => {
+            (Rates::Layerwise(_), None) => return Err("no count for each layer".to_owned()),
+            (Rates::Global { included, .. }, _) => {
                 let chosen = |i: &usize| included[*i];
                 let indices: Vec<usize> = (0..next.0.len()).filter(chosen).collect();
                 let mut kept: Vec<bool> = indices.iter().flat_map(|&i| next.0[i].kept.clone()).collect();
                 let scores: Vec<f32> = indices.iter().flat_map(|&i| all_scores[i].clone()).collect();
-                let remaining = kept.iter().filter(|&&kept| kept).count() as u64;
-                cut_least(&scores, &mut kept, cut(*rate, remaining));
+                cut_least(&scores, &mut kept, mask.kept().saturating_sub(counts.kept));
                 let mut rest = kept.as_slice();
                 for i in indices {
                     let (head, tail) = rest.split_at(next.0[i].kept.len());
@@ -106,6 +118,34 @@ impl Pruning {
             }
         }
         Ok(next)
+    }
+}
+
+/// What weights are judged by.
+pub struct Weights<'a> {
+    /// The criterion.
+    pub criterion: Criterion,
+    /// Their values before training.
+    pub initial: &'a State,
+    /// Their values after it.
+    pub last: &'a State,
+    /// What a criterion may draw from.
+    pub stream: Stream,
+}
+
+impl Weights<'_> {
+    /// The score of every weight, by layer.
+    fn scores(&self, mask: &Mask) -> Result<Vec<Vec<f32>>, String> {
+        let mut generator = self.stream.generator(0);
+        let mut all = Vec::new();
+        for layer in &mask.0 {
+            let find = |state: &'_ State| state.get(&layer.name).map(|tensor| tensor.values.clone());
+            let lacks = || format!("no weight `{}`", layer.name);
+            let (initial, last) = (find(self.initial).ok_or_else(lacks)?, find(self.last).ok_or_else(lacks)?);
+            let lives = initial.into_iter().zip(last).map(|(initial, last)| Life { initial, last });
+            all.push(lives.map(|life| score(self.criterion, life, &mut generator)).collect());
+        }
+        Ok(all)
     }
 }
 
@@ -144,6 +184,7 @@ fn unknown_names(prune: &config::Prune, weights: &[Weight]) -> Vec<Problem> {
 mod tests {
     use super::*;
     use crate::base::mask::LayerMask;
+    use crate::base::random::Purpose;
     use crate::base::state::NamedTensor;
     use crate::config::Architecture;
     use crate::network::build;
@@ -188,16 +229,38 @@ mod tests {
     #[test]
     fn layers_prune_apart_or_together() {
         let (mask, state) = tiny();
-        let apart = Pruning { criterion: Criterion::Magnitude, rates: Rates::Layerwise(vec![0.5, 0.5, 0.0]) };
-        assert_eq!(apart.apply(&mask, &state).unwrap().counts(), [2, 1, 1]);
+        let (all, whole) = ([4, 2, 1], Counts { kept: 7, layers: Some(vec![4, 2, 1]) });
+        let weights = |last| Weights {
+            criterion: Criterion::Magnitude,
+            initial: last,
+            last,
+            stream: Stream::of_replicate(1, 1, Purpose::Criterion),
+        };
+        let apart = Pruning { rates: Rates::Layerwise(vec![0.5, 0.5, 0.0]) };
+        let counts = apart.next(&whole, &all);
+        assert_eq!(apart.cut_to(&counts, &mask, &weights(&state)).unwrap().counts(), [2, 1, 1]);
         let included = vec![true, true, false];
-        let together = Pruning { criterion: Criterion::Magnitude, rates: Rates::Global { rate: 0.5, included } };
-        let pruned = together.apply(&mask, &state).unwrap();
+        let together = Pruning { rates: Rates::Global { rate: 0.5, included } };
+        let pruned = together.cut_to(&together.next(&whole, &all), &mask, &weights(&state)).unwrap();
         assert_eq!(pruned.0[0].kept, [false, false, true, true]);
         assert_eq!((pruned.0[1].kept.clone(), pruned.0[2].kept.clone()), (vec![false, true], vec![true]));
         let planned = together.next(&Counts { kept: 7, layers: None }, &[4, 2, 1]);
         assert_eq!(planned.kept, pruned.kept());
-        assert!(apart.apply(&mask, &State::default()).unwrap_err().contains("`a`"));
+        assert!(apart.cut_to(&counts, &mask, &weights(&State::default())).unwrap_err().contains("`a`"));
+    }
+
+    #[test]
+    fn at_once_layers_lose_in_proportion_to_their_rates() {
+        let pruning = Pruning::new(&paper(), &lenet()).unwrap();
+        let all = [235_200, 30_000, 1_000];
+        // PAPER.md D.1: a grid in steps of 2.5 %, the output layer at half the rate.
+        let left = |fraction| pruning.at_once(fraction, &all);
+        assert_eq!(left(0.95).layers, Some(vec![11_760, 1_500, 525]));
+        let percent = |fraction| format!("{:.2}", left(fraction).kept as f64 / 2662.0);
+        assert_eq!([percent(0.05), percent(0.325), percent(0.825), percent(0.95)], ["95.01", "67.56", "17.65", "5.18"]);
+        let global = config::Prune { scope: Scope::Global, exclude: vec!["output".into()], ..config::Prune::default() };
+        let counts = Pruning::new(&global, &lenet()).unwrap().at_once(0.9, &all);
+        assert_eq!(counts, Counts { kept: 26_520 + 1_000, layers: None });
     }
 
     #[test]

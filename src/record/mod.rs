@@ -12,4 +12,6 @@ pub use event::{Event, Label, Result, Sink};
 pub use group::Group;
 pub use manifest::{Audit, Manifest, Versions};
 pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
-pub use tensors::{mask_from_bytes, mask_to_bytes, state_from_bytes, state_to_bytes};
+pub use tensors::{
+    mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, state_from_bytes, state_to_bytes,
+};

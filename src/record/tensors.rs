@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::state::{NamedTensor, State};
+use crate::base::state::{NamedTensor, Snapshot, State};
 
 /// The one entry of a file's metadata, as JSON: safetensors sorts tensors its own way, and a mask's bits have lost
 /// their shape. One entry, because their order in the file is not fixed.
@@ -17,6 +17,16 @@ const METADATA: &str = "lth";
 struct Metadata {
     /// Names in order, with their shapes.
     tensors: Vec<(String, Vec<usize>)>,
+    /// Of a snapshot: what its moments are called before the parameter's name, and what it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snapshot: Option<Counted>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Counted {
+    iteration: u64,
+    optimizer_steps: u64,
+    moments: usize,
 }
 
 struct Bytes {
@@ -54,12 +64,54 @@ fn metadata(bytes: &[u8]) -> Result<Metadata> {
 
 /// Weights as a safetensors file in float32.
 pub fn state_to_bytes(state: &State) -> Result<Vec<u8>> {
-    let tensors = state.0.iter().map(|tensor| {
+    floats_to_bytes(&state.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<Vec<_>>(), None)
+}
+
+fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<Counted>) -> Result<Vec<u8>> {
+    let tensors = named.iter().map(|(name, tensor)| {
         let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        (tensor.name.clone(), Bytes { dtype: Dtype::F32, shape: tensor.shape.clone(), data })
+        (name.clone(), Bytes { dtype: Dtype::F32, shape: tensor.shape.clone(), data })
     });
-    let names = state.0.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
-    serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect() })
+    let tensors: Vec<_> = tensors.collect();
+    let names = named.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
+    serialize(&tensors, &Metadata { tensors: names.collect(), snapshot })
+}
+
+/// The name of a parameter's moment, counted from 1: `moment1.linear1.weight`.
+fn moment_name(number: usize, parameter: &str) -> String {
+    format!("moment{number}.{parameter}")
+}
+
+/// A network at an iteration as a safetensors file: weights under their names, moments as `moment1.NAME`, buffers.
+pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
+    let Snapshot { weights, moments, iteration, optimizer_steps, .. } = snapshot;
+    ensure!(snapshot.buffers.0.is_empty(), "buffers have no place in the file yet");
+    let mut named: Vec<(String, &NamedTensor)> = weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    for (number, moment) in (1..).zip(moments) {
+        named.extend(moment.0.iter().map(|tensor| (moment_name(number, &tensor.name), tensor)));
+    }
+    let counted = Counted { iteration: *iteration, optimizer_steps: *optimizer_steps, moments: moments.len() };
+    floats_to_bytes(&named, Some(counted))
+}
+
+/// A network at an iteration from a safetensors file.
+pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
+    let counted = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
+    let mut all = state_from_bytes(bytes)?.0;
+    ensure!(all.len().is_multiple_of(counted.moments + 1), "its moments are not whole");
+    let each = all.len() / (counted.moments + 1);
+    let mut rest = all.split_off(each);
+    let mut moments = Vec::new();
+    for number in 1..=counted.moments {
+        let tail = rest.split_off(each);
+        for (tensor, weight) in rest.iter_mut().zip(&all) {
+            ensure!(tensor.name == moment_name(number, &weight.name), "`{}` is out of place", tensor.name);
+            tensor.name.clone_from(&weight.name);
+        }
+        moments.push(State(std::mem::replace(&mut rest, tail)));
+    }
+    let Counted { iteration, optimizer_steps, .. } = counted;
+    Ok(Snapshot { weights: State(all), moments, iteration, optimizer_steps, buffers: State::default() })
 }
 
 /// Weights from a safetensors file.
@@ -83,7 +135,7 @@ pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
         (layer.name.clone(), Bytes { dtype: Dtype::U8, shape: vec![data.len()], data })
     });
     let names = mask.0.iter().map(|layer| (layer.name.clone(), layer.shape.clone()));
-    serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect() })
+    serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect(), snapshot: None })
 }
 
 /// A mask from a safetensors file.
@@ -116,6 +168,10 @@ mod tests {
         let bytes = state_to_bytes(&state).unwrap();
         assert_eq!(bytes, state_to_bytes(&state).unwrap());
         assert_eq!(state_from_bytes(&bytes).unwrap(), state);
+        let moments = vec![state.clone(), State(vec![tensor("z.weight", &[0.0, 2.0, 4.0]), tensor("a.bias", &[])])];
+        let snapshot = Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };
+        assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
+        assert!(snapshot_from_bytes(&bytes).is_err(), "weights alone are no network at an iteration");
         let kept = (0..19).map(|i| i % 3 == 0).collect();
         let mask = Mask(vec![LayerMask { name: "z.weight".into(), shape: vec![19], kept }]);
         let bytes = mask_to_bytes(&mask).unwrap();

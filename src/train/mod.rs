@@ -4,4 +4,4 @@ mod order;
 mod session;
 
 pub use order::Order;
-pub use session::{End, Session};
+pub use session::{End, Session, Trained};

@@ -20,14 +20,28 @@ pub struct Session<'a> {
     pub order: Order<'a>,
     /// What is drawn for single values at each step.
     pub elementwise: Elementwise,
+    /// Iterations whose states are wanted, in order; the last iteration's comes anyway.
+    pub at: &'a [u64],
+    /// The iteration to end at: the last one, or before it where only earlier states are wanted.
+    pub end: u64,
     /// A wish to stop.
     pub stop: &'a Stop,
 }
 
+/// What a training gave.
+pub struct Trained {
+    /// The evaluations.
+    pub curve: Curve,
+    /// The states that were wanted.
+    pub at: Vec<Snapshot>,
+    /// The state at the end.
+    pub last: Snapshot,
+}
+
 /// How a training ended.
 pub enum End {
-    /// After its last iteration.
-    Trained(Curve, Snapshot),
+    /// After the iteration it was to end at.
+    Trained(Trained),
     /// At the evaluation that found a loss or a weight that is no finite number; the curve ends before it.
     Diverged(Curve, u64),
     /// Because somebody wished so.
@@ -35,11 +49,10 @@ pub enum End {
 }
 
 impl Session<'_> {
-    /// Trains from `start` under `mask` to the last iteration; calls `loaded` with what the trainer really has at the
-    /// beginning, and `progress` with each iteration that is behind it.
+    /// Trains from `start` under `mask` to its end; calls `loaded` with what the trainer really has at the beginning,
+    /// and `progress` with each iteration that is behind it, counted absolutely.
     ///
-    /// The network is evaluated at its start (iteration 0 where it has not been trained), every `evaluate_every`
-    /// iterations, and after the last.
+    /// The network is evaluated at its start, every `evaluate_every` iterations, and after the last.
     pub fn run(
         mut self,
         trainer: &mut dyn Trainer,
@@ -50,18 +63,21 @@ impl Session<'_> {
     ) -> Result<End> {
         trainer.load(0, start, mask)?;
         loaded(&trainer.snapshot(0)?)?;
-        let mut curve = Curve::default();
+        let (mut curve, mut at) = (Curve::default(), Vec::new());
         let mut batch = [Batch { elementwise: self.elementwise, ..Batch::default() }];
-        for iteration in start.iteration..=self.train.iterations {
-            let is_last = iteration == self.train.iterations;
-            if iteration % self.train.evaluate_every == 0 || is_last {
+        for iteration in start.iteration..=self.end {
+            let is_edge = iteration == start.iteration || iteration == self.train.iterations;
+            if is_edge || iteration % self.train.evaluate_every == 0 {
                 let point = evaluate(trainer, iteration)?;
                 if ![point.train, point.validation, point.test].iter().all(|score| score.loss.is_finite()) {
                     return Ok(End::Diverged(curve, iteration));
                 }
                 curve.0.push(point);
             }
-            if is_last {
+            if self.at.contains(&iteration) {
+                at.push(trainer.snapshot(0)?);
+            }
+            if iteration == self.end {
                 break;
             }
             if self.stop.wanted() {
@@ -74,9 +90,9 @@ impl Session<'_> {
         }
         let last = trainer.snapshot(0)?;
         if !last.weights.is_finite() {
-            return Ok(End::Diverged(curve, self.train.iterations));
+            return Ok(End::Diverged(curve, self.end));
         }
-        Ok(End::Trained(curve, last))
+        Ok(End::Trained(Trained { curve, at, last }))
     }
 }
 

@@ -15,6 +15,8 @@ pub(in crate::lab) struct Keeping {
     pub(in crate::lab) last: bool,
     /// Nor are they freed when nobody does.
     pub(in crate::lab) for_good: bool,
+    /// Its states after so many iterations, which others begin from.
+    pub(in crate::lab) at: Vec<u64>,
 }
 
 impl Board<'_> {
@@ -47,7 +49,11 @@ impl Board<'_> {
         let is_chain = node.training.mask == MaskRule::Dense || node.training.mask.is_chain();
         let is_needed = node.children.iter().any(|(_, need)| *need == Need::Last);
         let last = self.keep == Keep::All || is_chain || is_needed;
-        Keeping { last, for_good: self.keep == Keep::All || self.keep == Keep::Tickets && is_chain }
+        let state = |(_, need): &(usize, Need)| if let Need::At(iteration) = need { Some(*iteration) } else { None };
+        let mut at: Vec<u64> = node.children.iter().filter_map(state).collect();
+        at.sort_unstable();
+        at.dedup();
+        Keeping { at, last, for_good: self.keep == Keep::All || self.keep == Keep::Tickets && is_chain }
     }
 
     /// Whether a training's final weights are there when all is done.

@@ -1,0 +1,92 @@
+//! A moment of training, in iterations or epochs.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// So many epochs and iterations from the start: `500it`, `2ep`, `2ep50it`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    epochs: u64,
+    iterations: u64,
+}
+
+impl Step {
+    /// The same in iterations, given how many an epoch has.
+    pub fn iterations(self, per_epoch: u64) -> u64 {
+        self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations)
+    }
+}
+
+impl FromStr for Step {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = |digits: &str| {
+            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number { digits.parse().map_err(|_| ()) } else { Err(()) }
+        };
+        let (epochs, rest) = text.split_once("ep").map_or((None, text), |(epochs, rest)| (Some(epochs), rest));
+        let iterations =
+            if rest.is_empty() && epochs.is_some() { None } else { Some(rest.strip_suffix("it").ok_or(())?) };
+        Ok(Self { epochs: epochs.map_or(Ok(0), number)?, iterations: iterations.map_or(Ok(0), number)? })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.epochs, self.iterations) {
+            (0, iterations) => write!(f, "{iterations}it"),
+            (epochs, 0) => write!(f, "{epochs}ep"),
+            (epochs, iterations) => write!(f, "{epochs}ep{iterations}it"),
+        }
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let expected = &"a number of iterations such as `500it`, or of epochs such as `2ep`";
+        text.parse().map_err(|()| serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), expected))
+    }
+}
+
+impl JsonSchema for Step {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Step".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^([0-9]+ep)?([0-9]+it)?$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iterations_and_epochs() {
+        let iterations = |text: &str| text.parse::<Step>().map(|step| step.iterations(100));
+        assert_eq!([iterations("500it"), iterations("2ep"), iterations("2ep50it")], [Ok(500), Ok(200), Ok(250)]);
+        for wrong in ["", "it", "ep", "500", "-5it", "1.5ep", "2ep50", "50it2ep", "+1it", "99999999999999999999it"] {
+            assert_eq!(iterations(wrong), Err(()), "{wrong}");
+        }
+        for text in ["500it", "2ep", "2ep50it", "0it"] {
+            assert_eq!(text.parse::<Step>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Every arm by its definition, on a small network prepared training by training without any being trained.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+
+use super::*;
+use crate::base::key::Key;
+use crate::base::mask::Mask;
+use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::config::{Document, Experiment, read};
+
+/// What a training left.
+struct Left {
+    mask: Mask,
+    start: Snapshot,
+    last: State,
+}
+
+/// What finished trainings left, in memory. Training moves every weight by a known amount: see [`trained`].
+#[derive(Default)]
+pub(super) struct Memory(BTreeMap<Key, Left>);
+
+impl Parents for Memory {
+    fn mask(&self, key: &Key) -> Result<Mask> {
+        Ok(self.0.get(key).context("not there")?.mask.clone())
+    }
+    fn last(&self, key: &Key) -> Result<State> {
+        Ok(self.0.get(key).context("not there")?.last.clone())
+    }
+    fn start(&self, key: &Key) -> Result<State> {
+        Ok(self.0.get(key).context("not there")?.start.weights.clone())
+    }
+    fn at(&self, key: &Key, iteration: u64) -> Result<Snapshot> {
+        let start = self.start(key)?;
+        let moments = vec![trained(&start, 2.0)];
+        Ok(Snapshot {
+            weights: trained(&start, 0.25),
+            moments,
+            iteration,
+            optimizer_steps: iteration,
+            ..Snapshot::default()
+        })
+    }
+}
+
+/// What training makes of weights here: each w becomes w·(1 + by·h), h in [−1, 1] by its place.
+fn trained(state: &State, by: f32) -> State {
+    let h = |i: usize| ((i * 7919 % 1000) as f32 / 500.0) - 1.0;
+    let tensor = |tensor: &NamedTensor| NamedTensor {
+        values: tensor.values.iter().enumerate().map(|(i, w)| w * (1.0 + by * h(i))).collect(),
+        ..tensor.clone()
+    };
+    State(state.0.iter().map(tensor).collect())
+}
+
+/// One replicate of the smoke experiment, prepared training by training.
+pub(super) struct House {
+    pub(super) experiment: Experiment,
+    pub(super) setting: Setting,
+    pub(super) plan: Plan,
+    pub(super) memory: Memory,
+}
+
+impl House {
+    pub(super) fn new(sets: &[&str]) -> Self {
+        let mut all = vec!["replicates=1".to_owned()];
+        all.extend(sets.iter().map(|&set| set.to_owned()));
+        let document = Document::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &all).unwrap();
+        let experiment = read(&document).unwrap();
+        let setting = Setting::new(&experiment, "dense").unwrap();
+        let plan = Plan::draw(&experiment, &setting).unwrap();
+        let mut house = Self { experiment, setting, plan, memory: Memory::default() };
+        for training in house.plan.trainings.clone() {
+            let (mask, start) = prepare(&training, house.context()).unwrap();
+            audit_start(&training, house.context(), &mask, &start).unwrap();
+            audit_end(&mask, &start).unwrap();
+            let mut last = trained(&start.weights, 1.0 / (1.0 + training.round as f32));
+            mask.apply(&mut last);
+            house.memory.0.insert(training.key, Left { mask, start, last });
+        }
+        house
+    }
+
+    pub(super) fn context(&self) -> Context<'_> {
+        Context { experiment: &self.experiment, setting: &self.setting, parents: &self.memory }
+    }
+
+    pub(super) fn training(&self, arm: &str, round: u32) -> &Training {
+        self.repeat(arm, round, 1)
+    }
+
+    fn repeat(&self, arm: &str, round: u32, repeat: u32) -> &Training {
+        let is_it = |t: &&Training| t.arm == arm && t.round == round && t.repeat == repeat;
+        self.plan.trainings.iter().find(is_it).unwrap()
+    }
+
+    fn left(&self, arm: &str, round: u32) -> &Left {
+        &self.memory.0[&self.training(arm, round).key]
+    }
+
+    /// The mask of a training, and the values it starts from of the first layer that are kept.
+    fn kept(&self, arm: &str, round: u32) -> Vec<f32> {
+        self.values(&self.left(arm, round).start.weights, arm, round)
+    }
+
+    /// The values of a state that the mask of a training keeps in the first layer.
+    fn values(&self, state: &State, arm: &str, round: u32) -> Vec<f32> {
+        let mask = &self.left(arm, round).mask.0[0];
+        state.0[0].values.iter().zip(&mask.kept).filter(|(_, kept)| **kept).map(|(w, _)| *w).collect()
+    }
+
+    fn theta(&self) -> &State {
+        &self.left("dense", 0).start.weights
+    }
+}
+
+const TICKET: &str = "ticket={mask='iterative',weights='rewind'}";
+
+fn house(arms: &str) -> House {
+    House::new(&[&format!("arms={{{TICKET},{arms}}}"), "rounds=3"])
+}
+
+#[test]
+fn one_shot_masks_have_the_tickets_counts_and_come_from_the_dense_network() {
+    let house = house("shot={mask={one_shot={like='ticket'}},weights='rewind'},re={mask={of='shot'},weights='reinit'}");
+    for round in 1..=3 {
+        assert_eq!(house.left("shot", round).mask.counts(), house.left("ticket", round).mask.counts());
+    }
+    assert_eq!(house.training("shot", 1).key, house.training("ticket", 1).key, "the first round is the same training");
+    assert!(house.left("shot", 3).mask != house.left("ticket", 3).mask);
+    // The largest of the dense network's trained weights, and no smaller one.
+    let (mask, last) = (&house.left("shot", 3).mask.0[0], &house.left("dense", 0).last.0[0]);
+    let of = |kept| last.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+    assert!(of(true).fold(f32::MAX, f32::min) >= of(false).fold(0.0, f32::max));
+    assert_eq!(house.kept("shot", 3), house.values(house.theta(), "shot", 3));
+    assert_eq!(house.left("re", 3).mask, house.left("shot", 3).mask);
+}
+
+#[test]
+fn a_grid_cuts_layers_in_proportion_to_their_rates() {
+    let house = house("shot={mask={one_shot={cut=[0.5,0.9]}},weights='rewind'}");
+    // 784·32, 32·16 and 16·10 weights; the output layer has half the rate: 25 % and 45 % go.
+    assert_eq!(house.left("shot", 1).mask.counts(), [12_544, 256, 120]);
+    assert_eq!(house.left("shot", 2).mask.counts(), [25_088 - 22_579, 512 - 461, 160 - 72]);
+}
+
+#[test]
+fn magnitude_at_init_looks_at_no_trained_weight() {
+    let house = house("init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}");
+    let mask = &house.left("init", 2).mask;
+    assert_eq!(mask.counts(), house.left("ticket", 2).mask.counts());
+    let (mask, theta) = (&mask.0[0], &house.theta().0[0]);
+    let of = |kept| theta.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+    assert!(of(true).fold(f32::MAX, f32::min) >= of(false).fold(0.0, f32::max));
+    assert_eq!(house.kept("init", 2), house.values(house.theta(), "init", 2));
+}
+
+#[test]
+fn a_shuffle_permutes_the_kept_initial_values() {
+    let house = house("shuffled={mask={of='ticket'},weights='shuffle',repeats=2}");
+    let (mut there, mut here) = (house.kept("ticket", 2), house.kept("shuffled", 2));
+    assert_ne!(there, here);
+    there.sort_by(f32::total_cmp);
+    here.sort_by(f32::total_cmp);
+    assert_eq!(there, here);
+    let second = &house.memory.0[&house.repeat("shuffled", 2, 2).key].start;
+    assert_ne!(second, &house.left("shuffled", 2).start, "each repeat draws its own");
+}
+
+#[test]
+fn a_constant_keeps_the_sign_alone() {
+    let house = house("signs={mask={of='ticket'},weights='constant_sign'}");
+    let deviation = (2.0_f64 / (784.0 + 32.0)).sqrt() as f32;
+    let expected: Vec<f32> = house.kept("ticket", 1).iter().map(|w| deviation.copysign(*w)).collect();
+    assert_eq!(house.kept("signs", 1), expected);
+}
+
+#[test]
+fn noise_is_added_to_the_initial_values() {
+    let house = house("noisy={mask={of='ticket'},weights='noise',noise=0.5}");
+    let deviation = (2.0_f64 / (784.0 + 32.0)).sqrt();
+    let pairs = house.kept("noisy", 1).into_iter().zip(house.kept("ticket", 1));
+    let squares: Vec<f64> = pairs.map(|(noisy, w)| (f64::from(noisy - w) / deviation).powi(2)).collect();
+    let strength = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+    assert!((strength - 0.5).abs() < 0.02, "{strength}");
+}
+
+#[test]
+fn final_goes_on_from_the_weights_that_the_mask_was_cut_from() {
+    let house = house(
+        "tuned={mask={of='ticket'},weights='final',lr_from='60it'},chain={mask='iterative',weights='final'},\
+         of_chain={mask={of='chain'},weights='rewind'},shot={mask={one_shot={like='ticket'}},weights='final'}",
+    );
+    // Fine-tuning: round 2's mask was cut from what round 1 of the ticket ended with.
+    assert_eq!(house.kept("tuned", 2), house.values(&house.left("ticket", 1).last, "tuned", 2));
+    assert_eq!((house.left("tuned", 2).start.iteration, house.training("tuned", 2).start.iteration()), (60, 60));
+    assert!(house.left("tuned", 2).start.moments.is_empty());
+    // Continued training (the paper, Appendix B): one network trained on, its mask tried from the start.
+    assert_eq!(house.kept("chain", 3), house.values(&house.left("chain", 2).last, "chain", 3));
+    assert_eq!(house.kept("chain", 1), house.values(&house.left("dense", 0).last, "chain", 1));
+    assert_eq!(house.left("of_chain", 3).mask, house.left("chain", 3).mask);
+    assert_eq!(house.kept("of_chain", 3), house.values(house.theta(), "of_chain", 3));
+    assert_eq!(house.kept("shot", 2), house.values(&house.left("dense", 0).last, "shot", 2));
+}
+
+#[test]
+fn late_rewinding_takes_weights_moments_and_iteration_of_the_dense_run() {
+    let house = house(
+        "late={mask='iterative',weights='rewind',rewind_to='40it'},\
+         reset={mask='iterative',weights='rewind',rewind_to='1ep',rewind_moments='reset'},\
+         re={mask={of='late'},weights='reinit'},shuffled={mask={of='late'},weights='shuffle'}",
+    );
+    let dense = house.training("dense", 0).key;
+    let there = house.memory.at(&dense, 40).unwrap();
+    let start = &house.left("late", 2).start;
+    assert_eq!((start.iteration, start.optimizer_steps), (40, 40));
+    assert_eq!(house.kept("late", 2), house.values(&there.weights, "late", 2));
+    assert!(house.left("late", 2).mask.holds_in(&start.moments[0]));
+    assert_eq!(house.values(&start.moments[0], "late", 2), house.values(&there.moments[0], "late", 2));
+    // 1,200 training images in batches of 30.
+    let reset = &house.left("reset", 1).start;
+    assert_eq!((reset.iteration, reset.optimizer_steps, reset.moments.len()), (40, 0, 0));
+    // Controls of a late ticket start where it does, with fresh moments.
+    assert_eq!((house.left("re", 1).start.iteration, house.left("re", 1).start.moments.len()), (40, 0));
+    let (mut theirs, mut ours) = (house.kept("late", 2), house.kept("shuffled", 2));
+    theirs.sort_by(f32::total_cmp);
+    ours.sort_by(f32::total_cmp);
+    assert_eq!(theirs, ours, "its values are permuted, not the initial ones");
+    assert_eq!(house.training("late", 1).needs().len(), 2, "final weights to prune by, and the state to begin from");
+}
+
+#[test]
+fn a_criterion_of_initial_values_sees_them() {
+    let house = House::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=large_init"]);
+    let (mask, theta) = (&house.left("ticket", 2).mask.0[0], &house.theta().0[0]);
+    let of = |kept| theta.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+    assert!(of(true).fold(f32::MAX, f32::min) >= of(false).fold(0.0, f32::max));
+    let random = House::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=random"]);
+    assert!(random.left("ticket", 2).mask != house.left("ticket", 2).mask);
+}
