@@ -8,6 +8,7 @@ mod forecast;
 mod lines;
 mod overview;
 mod table;
+mod tally;
 mod words;
 
 use crate::record::Sink;
