@@ -37,6 +37,12 @@ pub fn no_color() -> bool {
     folder(NO_COLOR).is_some()
 }
 
+/// Whether the terminal says of itself that it knows no escapes (`TERM=dumb`, as in an editor's shell).
+#[expect(clippy::disallowed_methods, reason = "this is the place the ban points to")]
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// The command line of this process, as a shell understands it.
 pub fn command() -> String {
     let quoted = |word: String| {

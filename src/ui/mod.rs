@@ -1,16 +1,19 @@
 //! What a person sees. Talk goes to stderr, results to stdout.
 
 mod bars;
+mod block;
 mod data;
 mod doctor;
 mod fetching;
 mod forecast;
 mod lines;
 mod overview;
+mod screen;
 mod table;
 mod tally;
 mod words;
 
+use crate::base::env;
 use crate::record::Sink;
 
 pub use data::{summary, survey};
@@ -25,8 +28,8 @@ pub fn sink(quiet: bool) -> Box<dyn Sink> {
     use std::io::IsTerminal;
     if quiet {
         Box::new(lines::Silent)
-    } else if std::io::stderr().is_terminal() {
-        Box::new(bars::Bars::new())
+    } else if std::io::stderr().is_terminal() && !env::is_dumb() {
+        Box::new(bars::Bars::new(Box::new(screen::Stderr)))
     } else {
         Box::new(lines::Lines::default())
     }

@@ -1,8 +1,11 @@
-//! What happens, in words.
+//! What happens, in words; in fewer of them where the window is narrow.
 
 use crate::base::outcome::Outcome;
 use crate::base::words::{accuracy, count, percent};
 use crate::record::{Event, Label, Result};
+
+/// A label that is cut to less than this tells nothing.
+const LEAST_LABEL: usize = 14;
 
 /// The header of a run.
 pub(super) fn header(event: &Event<'_>) -> Option<String> {
@@ -20,11 +23,9 @@ pub(super) fn header(event: &Event<'_>) -> Option<String> {
 
 /// One line about a training that has ended.
 pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usize) -> String {
-    let width = trainings.to_string().len();
     let what = match &result.outcome {
         Outcome::Done => {
-            let test =
-                result.last.map_or_else(String::new, |point| format!("test {} %", accuracy(point.test.accuracy)));
+            let test = test(result).map_or_else(String::new, |test| format!("test {test}"));
             let seconds = result.seconds.map_or_else(String::new, |s| format!(" ({s:.1} s)"));
             format!("{test}{seconds}")
         }
@@ -34,5 +35,127 @@ pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usi
         Outcome::Failed { cause } => format!("failed: {cause}"),
         Outcome::Blocked { by } => format!("blocked by {}", by.short()),
     };
-    format!("[{ended:>width$}/{trainings}] {label}: {} left, {what}", percent(result.weights_remaining))
+    format!("{} {label}: {} left, {what}", number(ended, trainings), percent(result.weights_remaining))
+}
+
+/// The same for a window of `width` columns: one line with what fits of it. Several where something went wrong, which is
+/// told whole, or where not even the essential fits.
+pub(super) fn ended_within(width: usize, label: &Label, result: &Result, ended: usize, trainings: usize) -> String {
+    let full = self::ended(label, result, ended, trainings);
+    let Some(test) = test(result) else { return wrapped(&full, width) };
+    let (number, short) = (number(ended, trainings), short(label));
+    let left = percent(result.weights_remaining);
+    let room = width.saturating_sub(columns(&number) + columns(&test) + 3);
+    let shortest = format!("{number} {short}: {test}");
+    let forms = [
+        full,
+        format!("{number} {label}: {left} left, test {test}"),
+        format!("{number} {short}: {left} left, test {test}"),
+        format!("{number} {short}: test {test}"),
+        shortest.clone(),
+    ];
+    let fits = forms.into_iter().find(|form| columns(form) <= width);
+    fits.unwrap_or_else(|| match room {
+        0..LEAST_LABEL => wrapped(&shortest, width.max(columns(&number))),
+        _ => format!("{number} {}: {test}", cut_label(label, room)),
+    })
+}
+
+fn number(ended: usize, trainings: usize) -> String {
+    let width = trainings.to_string().len();
+    format!("[{ended:>width$}/{trainings}]")
+}
+
+/// The test accuracy after the last iteration.
+fn test(result: &Result) -> Option<String> {
+    let last = result.last.filter(|_| result.outcome == Outcome::Done)?;
+    Some(format!("{} %", accuracy(last.test.accuracy)))
+}
+
+/// A label in a narrow window: `winning_ticket r2 rep3`, and `rep3.2` for the second repeat.
+pub(super) fn short(label: &Label) -> String {
+    format!("{} {}", label.arm, numbers(label))
+}
+
+/// A label in `room` columns: the arm's name is cut first, since the numbers tell the trainings of an arm apart.
+pub(super) fn cut_label(label: &Label, room: usize) -> String {
+    let numbers = numbers(label);
+    match room.checked_sub(columns(&numbers) + 1) {
+        Some(left) if left >= 2 => format!("{} {numbers}", cut(&label.arm, left)),
+        _ => cut(&numbers, room),
+    }
+}
+
+fn numbers(label: &Label) -> String {
+    let repeat = if label.repeat > 1 { format!(".{}", label.repeat) } else { String::new() };
+    format!("r{} rep{}{repeat}", label.round, label.replicate)
+}
+
+/// The first line of a text, in no more than `room` columns.
+pub(super) fn cut(text: &str, room: usize) -> String {
+    let text = text.lines().next().unwrap_or_default();
+    if columns(text) <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room.saturating_sub(1)).chain((room > 0).then_some('…')).collect()
+}
+
+/// The columns of a text: names and numbers here have one for each character.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// A text in lines of at most `width` columns, broken between words; a longer word is left to the terminal.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let mut now = indent.to_owned();
+        for word in line.trim().split(' ') {
+            if now.len() == indent.len() {
+                now.push_str(word);
+            } else if columns(&now) + 1 + columns(word) <= width {
+                now = format!("{now} {word}");
+            } else {
+                lines.push(std::mem::replace(&mut now, format!("{indent}  {word}")));
+            }
+        }
+        lines.push(now);
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::curve::{Point, Score};
+
+    #[test]
+    fn a_line_for_every_width() {
+        let label = Label { arm: "random_reinit".into(), replicate: 3, repeat: 2, round: 12 };
+        let test = Score { loss: 0.1, accuracy: 0.9435 };
+        let last = Some(Point { iteration: 1, train: Score::default(), validation: Score::default(), test });
+        let result = Result { outcome: Outcome::Done, weights_remaining: 0.0358, last, seconds: Some(3.25) };
+        let line = |width| ended_within(width, &label, &result, 7, 57);
+        for width in 15..100 {
+            assert!(line(width).lines().all(|line| columns(line) <= width), "{}", line(width));
+            assert_eq!(line(width).ends_with(')'), width >= 85, "{}", line(width));
+        }
+        assert_eq!(line(100), "[ 7/57] random_reinit round 12 replicate 3 repeat 2: 3.58% left, test 94.35 % (3.2 s)");
+        assert_eq!(line(80), "[ 7/57] random_reinit round 12 replicate 3 repeat 2: 3.58% left, test 94.35 %");
+        assert_eq!(line(60), "[ 7/57] random_reinit r12 rep3.2: 3.58% left, test 94.35 %");
+        assert_eq!(line(40), "[ 7/57] random_rein… r12 rep3.2: 94.35 %");
+        assert_eq!(line(20), "[ 7/57]\n  random_reinit r12\n  rep3.2: 94.35 %");
+        let failed = Result { outcome: Outcome::Failed { cause: "no space left on the disk".into() }, ..result };
+        let text = ended_within(40, &label, &failed, 7, 57);
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), super::ended(&label, &failed, 7, 57));
+        assert!(text.lines().all(|line| columns(line) <= 40), "what went wrong is told whole: {text}");
+    }
+
+    #[test]
+    fn words_are_wrapped() {
+        assert_eq!(wrapped("a bb ccc\n  into dd/ee ff", 8), "a bb ccc\n  into\n    dd/ee\n    ff");
+        assert_eq!(wrapped("", 8), "");
+        assert_eq!([cut("abcdef", 4), cut("abcd", 4), cut("abc", 0)], ["abc…", "abcd", ""]);
+    }
 }

@@ -1,0 +1,205 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// A terminal in memory that lays its lines out anew when it is resized, as tmux and most others do.
+#[derive(Clone)]
+pub(in crate::ui) struct Fake(Arc<Mutex<Grid>>);
+
+struct Grid {
+    width: usize,
+    height: usize,
+    /// All rows, those that have gone off the top too.
+    rows: Vec<Row>,
+    /// Where the cursor is, in all rows.
+    row: usize,
+    column: usize,
+}
+
+#[derive(Clone, Default)]
+struct Row {
+    text: Vec<char>,
+    /// Whether the next row is the rest of this line.
+    goes_on: bool,
+}
+
+impl Fake {
+    pub(in crate::ui) fn new(width: usize, height: usize) -> Self {
+        Self(Arc::new(Mutex::new(Grid { width, height, rows: vec![Row::default()], row: 0, column: 0 })))
+    }
+
+    pub(in crate::ui) fn resize(&self, width: usize, height: usize) {
+        self.0.lock().unwrap().resize(width, height);
+    }
+
+    /// All rows, those that have gone off the top too.
+    pub(in crate::ui) fn rows(&self) -> Vec<String> {
+        let grid = self.0.lock().unwrap();
+        let mut rows: Vec<String> = grid.rows.iter().map(|row| row.text.iter().collect()).collect();
+        while rows.last().is_some_and(String::is_empty) {
+            rows.pop();
+        }
+        rows
+    }
+
+    /// The rows one can see.
+    pub(in crate::ui) fn seen(&self) -> Vec<String> {
+        let top = self.0.lock().unwrap().top();
+        self.rows().split_off(top.min(self.rows().len()))
+    }
+}
+
+impl Terminal for Fake {
+    fn size(&self) -> (usize, usize) {
+        let grid = self.0.lock().unwrap();
+        (grid.width, grid.height)
+    }
+
+    fn write(&mut self, text: &str) {
+        self.0.lock().unwrap().write(text);
+    }
+}
+
+impl Grid {
+    fn top(&self) -> usize {
+        self.rows.len().saturating_sub(self.height)
+    }
+
+    fn write(&mut self, text: &str) {
+        let mut rest = text.chars();
+        while let Some(c) = rest.next() {
+            match c {
+                '\r' => self.column = 0,
+                '\n' => self.down(false),
+                '\x1b' => {
+                    assert_eq!(rest.next(), Some('['), "{text:?}");
+                    let code: String = rest.by_ref().take_while_inclusive(|c| !c.is_ascii_alphabetic());
+                    match code.as_str() {
+                        "A" => self.row = self.row.saturating_sub(1).max(self.top()),
+                        "2K" => self.clear_row(),
+                        code => assert!(code.ends_with('m'), "{code} in {text:?}"),
+                    }
+                }
+                c => {
+                    if self.column == self.width {
+                        self.down(true);
+                    }
+                    let row = &mut self.rows[self.row].text;
+                    row.resize(row.len().max(self.column + 1), ' ');
+                    row[self.column] = c;
+                    self.column += 1;
+                }
+            }
+        }
+    }
+
+    fn clear_row(&mut self) {
+        self.rows[self.row] = Row::default();
+        if let Some(above) = self.row.checked_sub(1) {
+            self.rows[above].goes_on = false;
+        }
+    }
+
+    fn down(&mut self, goes_on: bool) {
+        self.rows[self.row].goes_on = goes_on;
+        self.row += 1;
+        self.column = 0;
+        if self.row == self.rows.len() {
+            self.rows.push(Row::default());
+        }
+    }
+
+    /// Joins the rows of each line and breaks them anew. The cursor stays at the beginning of its line.
+    fn resize(&mut self, width: usize, height: usize) {
+        assert_eq!(self.column, 0, "between two frames the cursor stands at the beginning of a row");
+        let mut lines: Vec<(Vec<char>, bool)> = Vec::new();
+        let mut is_new = true;
+        for (n, row) in self.rows.iter().enumerate() {
+            if is_new {
+                lines.push((Vec::new(), false));
+            }
+            let line = lines.last_mut().unwrap();
+            line.0.extend(&row.text);
+            line.1 |= n == self.row;
+            is_new = !row.goes_on;
+        }
+        self.rows.clear();
+        for (text, has_cursor) in lines {
+            if has_cursor {
+                self.row = self.rows.len();
+            }
+            let count = text.len().div_ceil(width).max(1);
+            let row = |n: usize| Row {
+                text: text[n * width..text.len().min((n + 1) * width)].to_vec(),
+                goes_on: n + 1 < count,
+            };
+            self.rows.extend((0..count).map(row));
+        }
+        (self.width, self.height) = (width, height);
+    }
+}
+
+/// `take_while` with the element that ends it.
+trait TakeWhileInclusive: Iterator<Item = char> {
+    fn take_while_inclusive(self, goes_on: impl Fn(&char) -> bool) -> String;
+}
+
+impl<I: Iterator<Item = char>> TakeWhileInclusive for I {
+    fn take_while_inclusive(mut self, goes_on: impl Fn(&char) -> bool) -> String {
+        let mut taken = String::new();
+        for c in &mut self {
+            taken.push(c);
+            if !goes_on(&c) {
+                break;
+            }
+        }
+        taken
+    }
+}
+
+fn line(text: &str) -> Line {
+    Line { text: format!("\x1b[36m{text}\x1b[0m"), width: text.chars().count() }
+}
+
+#[test]
+fn the_block_is_below_what_stays() {
+    let fake = Fake::new(20, 10);
+    let mut screen = Screen::new(Box::new(fake.clone()));
+    screen.print("one", vec![line("a"), line("b")]);
+    screen.draw(vec![line("a!"), line("b")]);
+    assert_eq!(fake.rows(), ["one", "a!", "b"]);
+    screen.print("a line that is longer than the window", vec![line("c")]);
+    assert_eq!(fake.rows(), ["one", "a line that is longe", "r than the window", "c"]);
+    screen.clear();
+    assert_eq!(fake.rows(), ["one", "a line that is longe", "r than the window"]);
+}
+
+#[test]
+fn a_block_that_has_been_wrapped_is_cleared_whole() {
+    let fake = Fake::new(40, 12);
+    let mut screen = Screen::new(Box::new(fake.clone()));
+    let block = |width: usize| vec![line(&"a".repeat(width)), line(&"b".repeat(width))];
+    screen.print("one", block(39));
+    fake.resize(20, 12);
+    assert_eq!(fake.rows().len(), 5, "the terminal has made two rows of each line");
+    screen.print("two", block(19));
+    assert_eq!(fake.rows(), ["one", "two", &"a".repeat(19), &"b".repeat(19)]);
+    fake.resize(100, 12);
+    screen.print("three", block(99));
+    screen.clear();
+    assert_eq!(fake.rows(), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_block_never_fills_the_window() {
+    let fake = Fake::new(20, 3);
+    let mut screen = Screen::new(Box::new(fake.clone()));
+    let block = || ["a", "b", "c", "d"].map(line).to_vec();
+    for n in ["1", "2", "3", "4"] {
+        screen.print(n, block());
+    }
+    assert_eq!(fake.rows(), ["1", "2", "3", "4", "c", "d"], "the last lines matter most");
+    assert_eq!(fake.seen(), ["c", "d"]);
+    screen.clear();
+    assert_eq!(fake.rows(), ["1", "2", "3", "4"]);
+}
