@@ -119,27 +119,86 @@ fn quiet_says_nothing_but_the_table() {
     assert!(output.status.success() && stderr(&output).is_empty() && stdout(&output).starts_with("arm "));
 }
 
-/// What a terminal is sent, by way of `script` (util-linux); `None` where there is none.
-fn on_a_terminal(environment: &[(&str, &str)]) -> Option<String> {
+/// What a run sends to a terminal of `size` columns and rows; `None` where there is no `script`.
+fn on_a_terminal(size: Option<(usize, usize)>, sets: &[&str], environment: &[(&str, &str)]) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
-    let command = format!("{} run {SMOKE} --runs {}", env!("CARGO_BIN_EXE_lth"), folder.path().display());
-    let mut script = std::process::Command::new("script");
-    script.args(["-qec", &command, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm-256color");
-    let output = script.envs(environment.iter().copied()).stdin(Stdio::null()).output().ok()?;
+    let size = size.map_or_else(String::new, |(width, height)| format!("stty cols {width} rows {height} && "));
+    let sets = sets.iter().fold(String::new(), |all, set| all + " --set " + set);
+    let command = format!("{size}{} run {SMOKE} --runs {}{sets}", env!("CARGO_BIN_EXE_lth"), folder.path().display());
+    let output = script(&command, environment)?;
     assert!(output.status.success(), "{}", stdout(&output));
     Some(stdout(&output))
 }
 
+/// What a shell's command writes on a terminal, by way of `script` (util-linux); `None` where there is none.
+fn script(command: &str, environment: &[(&str, &str)]) -> Option<std::process::Output> {
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", command, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm-256color");
+    script.envs(environment.iter().copied()).stdin(Stdio::null()).output().ok()
+}
+
 #[test]
 fn a_terminal_shows_bars_and_no_color_is_heeded() {
-    let Some(plain) = on_a_terminal(&[("NO_COLOR", "1")]) else {
+    let Some(plain) = on_a_terminal(None, &[], &[("NO_COLOR", "1")]) else {
         println!("skipped: `script` is not installed");
         return;
     };
     assert!(plain.contains("━"), "bars are drawn: {plain}");
     assert!(plain.contains("[18/18]"), "and lines stay: {plain}");
     assert!(!plain.contains("\u{1b}[36m"), "without colour: {plain}");
-    assert!(on_a_terminal(&[]).unwrap().contains("\u{1b}[36m"), "with colour where nobody minds");
+    assert!(on_a_terminal(None, &[], &[]).unwrap().contains("\u{1b}[36m"), "with colour where nobody minds");
+}
+
+#[test]
+fn bars_fit_a_small_window() {
+    let sets = ["run.workers=16", "train.iterations=300"];
+    let Some(sent) = on_a_terminal(Some((40, 8)), &sets, &[("NO_COLOR", "1")]) else {
+        println!("skipped: `script` is not installed");
+        return;
+    };
+    // A frame begins where the one before is cleared, row by row from the bottom.
+    let (mut drawn, mut ended) = (0, 0);
+    for frame in sent.split("\r\u{1b}[2K") {
+        let clear = "\u{1b}[A\u{1b}[2K";
+        assert_eq!(frame.matches(clear).count(), drawn, "what was drawn is cleared: {sent}");
+        let frame = frame.replace(clear, "");
+        ended += frame.lines().filter(|line| line.starts_with('[') && line.ends_with(" %")).count();
+        let is_bar = |line: &&str| line.starts_with("  ") && (line.ends_with('%') || line.ends_with("at work"));
+        let bars: Vec<&str> = frame.lines().filter(is_bar).collect();
+        drawn = bars.len();
+        assert!(drawn <= 3, "no more bars than half of the window: {frame}");
+        assert!(bars.iter().all(|line| line.chars().count() < 40), "no bar is wrapped: {frame}");
+    }
+    assert_eq!(ended, SMOKE_TRAININGS, "each training is one line: {sent}");
+    assert!(sent.contains(" more at work\r\n  all "), "the others are counted: {sent}");
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_no_bars_on_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().display();
+    let run = format!("{} run {SMOKE} --runs {runs} --set train.iterations=10000000", env!("CARGO_BIN_EXE_lth"));
+    // Interrupted once a training is at work; it would take hours.
+    let command = format!(
+        "{run} & while ! ls {runs}/store/*/lock >/dev/null 2>&1; do sleep 0.05; done; sleep 0.5; kill -INT $!; wait $!"
+    );
+    let Some(output) = script(&command, &[("NO_COLOR", "1")]) else {
+        println!("skipped: `script` is not installed");
+        return;
+    };
+    let sent = stdout(&output);
+    assert_eq!(output.status.code(), Some(130), "{sent}");
+    let (before, after) = sent.rsplit_once("\u{1b}[2K").unwrap();
+    assert!(before.contains('─'), "there were bars: {sent}");
+    let told = "stopped: 0 of 18 trainings are done; those at work begin again. Go on with";
+    assert_eq!(after, format!("{told}\r\n  {run}\r\n"), "they are cleared, and the message is whole: {sent}");
+}
+
+#[test]
+fn a_terminal_without_escapes_gets_lines() {
+    if let Some(sent) = on_a_terminal(None, &[], &[("TERM", "dumb")]) {
+        assert!(sent.contains("[18/18]") && !sent.contains('\u{1b}'), "{sent}");
+    }
 }
 
 #[test]
