@@ -34,7 +34,7 @@ enum Command {
     Run(RunArgs),
     /// Tells what an experiment will cost: trainings, weights by round, work, disk and time. Trains nothing.
     Plan(PlanArgs),
-    /// Reads an experiment and prints every value that can change a number, with its origin.
+    /// Reads an experiment and prints every value that can change a number or the report, with its origin.
     Check(CheckArgs),
     /// Prints a run's table again, from its files.
     Show(show::ShowArgs),

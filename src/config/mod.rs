@@ -13,7 +13,7 @@ mod schema;
 pub use document::{Document, Origin};
 pub use experiment::{
     Architecture, Arm, Arms, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Init, Keep, LayerSpec,
-    MaskFrom, Network, Normalize, Optimizer, Prune, Rate, Run, Scope, Train, WeightsFrom, Workers,
+    MaskFrom, Network, Normalize, Optimizer, Prune, Rate, Reporting, Run, Scope, Train, WeightsFrom, Workers,
 };
 pub use problem::{Problem, Report};
 pub use read::read;
