@@ -2,8 +2,16 @@
 
 mod find;
 mod overview;
+mod roles;
 mod run;
+mod statistics;
+#[cfg(test)]
+mod testing;
+mod trainings;
+mod verdict;
 
 pub use find::{NoSuchRun, all, find};
 pub use overview::{Best, Overview};
 pub use run::{Run, State};
+pub use statistics::Interval;
+pub use verdict::{Decision, Verdict, method, verdicts};
