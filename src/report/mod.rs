@@ -2,6 +2,7 @@
 
 mod find;
 mod overview;
+mod claims;
 mod roles;
 mod run;
 mod statistics;
@@ -13,5 +14,6 @@ mod verdict;
 pub use find::{NoSuchRun, all, find};
 pub use overview::{Best, Overview};
 pub use run::{Run, State};
+pub use claims::{ClaimRow, ClaimStatus, claims};
 pub use statistics::Interval;
 pub use verdict::{Decision, Verdict, method, verdicts};

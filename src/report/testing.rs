@@ -18,7 +18,7 @@ pub(super) fn row(arm: &str, round: u32, replicate: u32, (early, accuracy): (u64
         replicate,
         repeat: 1,
         round,
-        weights_remaining: 0.8f64.powi(round as i32),
+        weights_remaining: 0.5f64.powi(round as i32),
         early_stop_iteration: Some(early),
         early_stop_test_accuracy: Some(accuracy),
         final_train_accuracy: Some(1.0),

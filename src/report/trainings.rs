@@ -9,7 +9,7 @@ use crate::base::spread::Spread;
 use crate::config::Experiment;
 use crate::record::{Group, RoundRow};
 
-/// What is measured of a training. Accuracies are in percentage points here, as the paper states them.
+/// What is measured of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Measure {
@@ -26,14 +26,18 @@ pub(super) enum Measure {
 impl Measure {
     const ACCURACIES: [Self; 3] = [Self::EarlyStopTestAccuracy, Self::FinalTestAccuracy, Self::FinalTrainAccuracy];
 
+    /// Whether it is measured after the last iteration.
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, Self::FinalTestAccuracy | Self::FinalTrainAccuracy)
+    }
+
     /// Its value of one training.
     fn value(self, row: &RoundRow) -> Option<f64> {
-        let points = |share: Option<f64>| share.map(|share| 100.0 * share);
         let value = match self {
             Self::EarlyStopIteration => row.early_stop_iteration.map(|iteration| iteration as f64),
-            Self::EarlyStopTestAccuracy => points(row.early_stop_test_accuracy),
-            Self::FinalTestAccuracy => points(row.final_test_accuracy),
-            Self::FinalTrainAccuracy => points(row.final_train_accuracy),
+            Self::EarlyStopTestAccuracy => row.early_stop_test_accuracy,
+            Self::FinalTestAccuracy => row.final_test_accuracy,
+            Self::FinalTrainAccuracy => row.final_train_accuracy,
         };
         // A file edited by hand may say `NaN`.
         value.filter(|value| value.is_finite())
@@ -128,8 +132,8 @@ mod tests {
         let values = trainings.values(("a", 1), Measure::EarlyStopIteration);
         assert_eq!(values, BTreeMap::from([(1, 400.0), (2, 100.0)]), "the third diverged");
         let accuracy = Measure::EarlyStopTestAccuracy;
-        assert_eq!(trainings.differences(("a", 1), ("b", 2), accuracy), [62.5 - 25.0], "only replicate 1 has both");
+        assert_eq!(trainings.differences(("a", 1), ("b", 2), accuracy), [0.625 - 0.25], "only replicate 1 has both");
         assert_eq!(trainings.rounds("b"), [2]);
-        assert_eq!(trainings.steps[&accuracy], 25.0);
+        assert_eq!(trainings.steps[&accuracy], 0.25);
     }
 }

@@ -11,7 +11,7 @@ use crate::config::Experiment;
 use crate::lottery::DENSE;
 use crate::record::RoundRow;
 
-/// What the numbers of an arm at a round say. Accuracies are test accuracies at early stop, in percentage points.
+/// What the numbers of an arm at a round say. Accuracies are test accuracies at early stop, shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// The arm.
@@ -131,9 +131,9 @@ fn decide(n: usize, conditions: &[Condition]) -> (Decision, String) {
 }
 
 fn as_accurate(accuracy: Option<Interval>, margin: f64) -> Condition {
-    let answer = ask(accuracy, |it| it.low > -margin, |it| it.high < -margin);
+    let least = -margin / 100.0;
     Condition {
-        answer,
+        answer: ask(accuracy, |it| it.low > least, |it| it.high < least),
         holds: format!("loses less than {margin} points of accuracy against dense"),
         excluded: format!("loses more than {margin} points of accuracy against dense"),
         open: format!("may lose more than {margin} points of accuracy against dense, or less"),
