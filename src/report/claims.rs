@@ -15,7 +15,7 @@ use super::trainings::{Place, Trainings};
 use crate::base::words::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::RoundRow;
+use crate::record::{Group, RoundRow};
 
 /// A claim of the paper and what a run says of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -129,7 +129,7 @@ fn judge(
 
 /// The rounds that a claim speaks of.
 fn rounds(claim: &Claim, trainings: &Trainings<'_>, of: &str) -> Result<Vec<u32>, String> {
-    let share = |round: u32| trainings.at((of, round)).map_or(0.0, |group| group.weights_remaining());
+    let share = |round: u32| trainings.at((of, round)).map_or(0.0, Group::weights_remaining);
     let all = trainings.rounds(of);
     let missing = |what: String| {
         let known = all.iter().map(|&round| percent(share(round))).collect::<Vec<_>>().join(", ");
@@ -158,7 +158,7 @@ fn rounds(claim: &Claim, trainings: &Trainings<'_>, of: &str) -> Result<Vec<u32>
 /// Whether the rounds go down to about the least share that a claim over many rounds speaks of; else the lowest share.
 fn reaches(claim: &Claim, trainings: &Trainings<'_>, of: &str) -> Result<(), f64> {
     let shares = trainings.rounds(of).into_iter().filter_map(|round| trainings.at((of, round)));
-    let least = shares.map(|group| group.weights_remaining()).fold(1.0, f64::min);
+    let least = shares.map(Group::weights_remaining).fold(1.0, f64::min);
     // One more round of any usual rate would be outside.
     if claim.between.is_none_or(|[from, _]| least <= 1.7 * from) { Ok(()) } else { Err(least) }
 }

@@ -9,7 +9,7 @@ use super::statistics::{Interval, LEVEL, interval};
 use super::trainings::{Measure, Place, Trainings};
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::RoundRow;
+use crate::record::{Group, RoundRow};
 
 /// What the numbers of an arm at a round say. Accuracies are test accuracies at early stop, shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -99,14 +99,14 @@ fn verdict(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) 
     let over_reinit = reinit.and_then(|arm| compare((arm, here.1), Measure::EarlyStopTestAccuracy).0);
     let conditions = [
         as_accurate(accuracy, experiment.report.margin),
-        no_later(early_stop),
+        no_later(early_stop, ends(trainings, experiment, here)),
         better_than_reinit(over_reinit, here.0, reinit),
     ];
     let (decision, reason) = decide(n, &conditions);
     Verdict {
         arm: here.0.to_owned(),
         round: here.1,
-        weights_remaining: trainings.at(here).map_or(0.0, |group| group.weights_remaining()),
+        weights_remaining: trainings.at(here).map_or(0.0, Group::weights_remaining),
         n,
         accuracy,
         early_stop,
@@ -140,12 +140,25 @@ fn as_accurate(accuracy: Option<Interval>, margin: f64) -> Condition {
     }
 }
 
-fn no_later(early_stop: Option<Interval>) -> Condition {
+/// Whether every early stop, here and of the dense networks, is the end of training: the least validation loss may lie
+/// beyond it.
+fn ends(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) -> bool {
+    let end = experiment.train.iterations as f64;
+    let pairs = trainings.pairs(here, (DENSE, 0), Measure::EarlyStopIteration);
+    !pairs.is_empty() && pairs.iter().all(|&pair| pair == (end, end))
+}
+
+fn no_later(early_stop: Option<Interval>, ends: bool) -> Condition {
+    let open = if ends {
+        "no early stop before the end of training, here and of dense: longer training would show one"
+    } else {
+        "early stop may be later than dense, or not"
+    };
     Condition {
         answer: ask(early_stop, |it| it.high <= 0.0, |it| it.low > 0.0),
         holds: "early stop no later than dense".into(),
         excluded: "early stop later than dense".into(),
-        open: "early stop may be later than dense, or not".into(),
+        open: open.into(),
     }
 }
 

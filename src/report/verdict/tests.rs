@@ -60,6 +60,19 @@ fn equal_values_are_no_certainty() {
 }
 
 #[test]
+fn an_early_stop_at_the_end_of_training_is_said_to_be_none() {
+    let at_end = |values: &[(u64, f64)]| values.iter().map(|&(_, accuracy)| (120, accuracy)).collect::<Vec<_>>();
+    let all = [
+        rows("dense", 0, &at_end(&DENSE_VALUES)),
+        rows("winning_ticket", 1, &at_end(&BETTER)),
+        rows("random_reinit", 1, &WORSE),
+    ];
+    let verdict = of_rows(&all.concat(), &experiment(&[])).remove(0);
+    assert_eq!(verdict.decision, Decision::Undecided);
+    assert!(verdict.reason.starts_with("no early stop before the end of training"), "{}", verdict.reason);
+}
+
+#[test]
 fn without_a_reinitialisation_nothing_is_a_ticket() {
     let all = [rows("dense", 0, &DENSE_VALUES), rows("t", 1, &BETTER), rows("t", 2, &WORSE)].concat();
     let verdicts = of_rows(&all, &experiment(&["arms={t={mask=\"iterative\",weights=\"rewind\"}}"]));
