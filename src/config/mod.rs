@@ -18,5 +18,5 @@ pub use experiment::{
 pub use problem::{Problem, Report};
 pub use read::read;
 pub use reference::reference;
-pub use resolved::{to_json, to_toml};
+pub use resolved::{flatten, to_json, to_toml};
 pub use schema::schema;

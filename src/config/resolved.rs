@@ -38,7 +38,8 @@ fn values(experiment: &Experiment, engine: &str, device: &str) -> Value {
     value
 }
 
-fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
+/// Every value that is no table, with its place (`train.lr`), in order.
+pub fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
     match value {
         Value::Object(map) => {
             for (key, inner) in map {

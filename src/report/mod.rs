@@ -1,8 +1,9 @@
 //! What runs came to, from their files alone: no engine, no data, no store. Knows no terminal.
 
+mod claims;
+mod compare;
 mod find;
 mod overview;
-mod claims;
 mod roles;
 mod run;
 mod statistics;
@@ -11,9 +12,10 @@ mod testing;
 mod trainings;
 mod verdict;
 
+pub use claims::{ClaimRow, ClaimStatus, claims};
+pub use compare::{Comparison, Difference, ResultRow, compare};
 pub use find::{NoSuchRun, all, find};
 pub use overview::{Best, Overview};
 pub use run::{Run, State};
-pub use claims::{ClaimRow, ClaimStatus, claims};
 pub use statistics::Interval;
 pub use verdict::{Decision, Verdict, method, verdicts};

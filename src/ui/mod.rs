@@ -1,6 +1,7 @@
 //! What a person sees. Talk goes to stderr, results to stdout.
 
 mod bars;
+mod comparison;
 mod data;
 mod doctor;
 mod fetching;
@@ -12,6 +13,7 @@ mod words;
 
 use crate::record::Sink;
 
+pub use comparison::comparison;
 pub use data::{summary, survey};
 pub use doctor::{CUDA_HINT, Cuda, Diagnosis, diagnosis};
 pub use fetching::fetching;
