@@ -125,6 +125,7 @@ mod tests {
             RoundRow { repeat: 2, ..row("a", 1, 1, (500, 0.75)) },
             row("a", 1, 2, (100, 0.5)),
             RoundRow { outcome: "diverged".into(), ..row("a", 1, 3, (100, 0.5)) },
+            RoundRow { early_stop_test_accuracy: Some(f64::NAN), ..row("b", 2, 2, (100, 0.5)) },
             row("b", 2, 3, (100, 0.5)),
             row("b", 2, 1, (100, 0.25)),
         ];
@@ -132,7 +133,11 @@ mod tests {
         let values = trainings.values(("a", 1), Measure::EarlyStopIteration);
         assert_eq!(values, BTreeMap::from([(1, 400.0), (2, 100.0)]), "the third diverged");
         let accuracy = Measure::EarlyStopTestAccuracy;
-        assert_eq!(trainings.differences(("a", 1), ("b", 2), accuracy), [0.625 - 0.25], "only replicate 1 has both");
+        assert_eq!(
+            trainings.differences(("a", 1), ("b", 2), accuracy),
+            [0.625 - 0.25],
+            "only replicate 1 has both numbers"
+        );
         assert_eq!(trainings.rounds("b"), [2]);
         assert_eq!(trainings.steps[&accuracy], 0.25);
     }

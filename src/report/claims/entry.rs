@@ -1,9 +1,9 @@
 //! The entries of `claims.toml`, and which experiment they speak of.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::words::count;
-use crate::config::{Architecture, Dataset, Experiment, Optimizer};
+use crate::config::{Architecture, Dataset, Experiment, Init, Optimizer, Prune};
 use crate::network::build;
 use crate::report::roles::Role;
 use crate::report::statistics::Interval;
@@ -104,25 +104,34 @@ impl Setting {
     pub(super) fn deviations(&self, experiment: &Experiment) -> Vec<String> {
         let train = &experiment.train;
         let mut all = Vec::new();
-        let mut differs = |is_so: bool, here: String, paper: String| {
-            if is_so {
-                all.push(format!("{here}, the paper {paper}"));
+        let mut differ = |here: String, paper: String| {
+            if here != paper {
+                all.push(format!("{here} here, {paper} in the paper"));
             }
         };
-        let iterations = (count(train.iterations), count(self.iterations));
-        differs(train.iterations != self.iterations, iterations.0 + " iterations here", iterations.1);
-        let batch = (train.batch_size, self.batch_size);
-        differs(batch.0 != batch.1, format!("batches of {} here", batch.0), batch.1.to_string());
-        let optimizer = |optimizer| if optimizer == Optimizer::Adam { "adam" } else { "sgd" };
-        let (here, paper) = (optimizer(train.optimizer), optimizer(self.optimizer));
-        differs(
-            here != paper || train.lr != self.lr,
-            format!("{here} with lr {} here", train.lr),
-            format!("{paper} with {}", self.lr),
-        );
+        let iterations = |n: u64| format!("{} iterations", count(n));
+        differ(iterations(train.iterations), iterations(self.iterations));
+        differ(format!("batches of {}", train.batch_size), format!("batches of {}", self.batch_size));
+        let optimizer = |optimizer: Optimizer, lr: f64| format!("{} with lr {lr}", word(&optimizer));
+        differ(optimizer(train.optimizer, train.lr), optimizer(self.optimizer, self.lr));
+        let ways = |init: Init, prune: &Prune| {
+            [
+                format!("initial weights `{}`", word(&init)),
+                format!("criterion `{}`", word(&prune.criterion)),
+                format!("scope `{}`", word(&prune.scope)),
+            ]
+        };
+        // Their defaults are the paper's for every network it speaks of here.
+        let here = ways(experiment.network.init, &experiment.prune);
+        here.into_iter().zip(ways(Init::default(), &Prune::default())).for_each(|(here, paper)| differ(here, paper));
         if let Some(limit) = experiment.data.train_limit {
-            differs(true, format!("{} training images here", count(limit.into())), "all".to_owned());
+            differ(format!("{} training images", count(limit.into())), "all of them".to_owned());
         }
         all
     }
+}
+
+/// How a value is called in a configuration.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }

@@ -100,7 +100,8 @@ fn what_is_not_there_is_not_tested() {
     let short = lenet(&["train.iterations=5000", "train.lr=0.1"]);
     let end = claim(&rows, &short, "lenet_dense");
     assert_eq!(end.status, ClaimStatus::NotTested);
-    let deviations = "5,000 iterations here, the paper 50,000; adam with lr 0.1 here, the paper adam with 0.0012";
+    let deviations = "5,000 iterations here, 50,000 iterations in the paper; \
+                      adam with lr 0.1 here, adam with lr 0.0012 in the paper";
     assert_eq!(end.reason, format!("training ends elsewhere; {deviations}"));
     let early = claim(&rows, &short, "lenet_21_speed");
     assert_eq!(
@@ -108,6 +109,16 @@ fn what_is_not_there_is_not_tested() {
         (ClaimStatus::Held, deviations),
         "an early stop is one all the same"
     );
+}
+
+#[test]
+fn what_is_done_otherwise_than_in_the_paper_is_said() {
+    let sets = ["prune={scope=\"global\"}", "network.init=kaiming_normal", "data.train_limit=1000"];
+    let said = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
+    let expected = "initial weights `kaiming_normal` here, initial weights `glorot_normal` in the paper; \
+                    scope `global` here, scope `layerwise` in the paper; \
+                    1,000 training images here, all of them in the paper";
+    assert_eq!(said, expected);
 }
 
 #[test]
