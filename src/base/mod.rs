@@ -11,6 +11,7 @@ pub mod mask;
 pub mod outcome;
 pub mod paths;
 pub mod random;
+pub mod spread;
 pub mod state;
 pub mod stop;
 pub mod words;

@@ -105,7 +105,7 @@ pub struct View(pub PathBuf);
 impl View {
     /// The configuration as given; `.json` where it was JSON.
     pub const GIVEN: [&str; 2] = ["config.toml", "config.json"];
-    /// Every value that can change a number, with its origin.
+    /// Every value that can change a number or the report, with its origin.
     pub const RESOLVED: &str = "resolved.toml";
     /// Where the numbers come from.
     pub const MANIFEST: &str = "run.json";
@@ -115,6 +115,8 @@ impl View {
     pub const CURVES: &str = "curves.csv";
     /// A row per training and layer.
     pub const LAYERS: &str = "layers.csv";
+    /// A row per arm and round.
+    pub const SUMMARY: &str = "summary.csv";
     /// What may differ from run to run.
     pub const TIMINGS: &str = "timings.csv";
 

@@ -1,7 +1,9 @@
 //! Words in, exit code out; one file per command.
 
 mod check;
+mod choice;
 mod clean;
+mod compare;
 mod data;
 mod doctor;
 mod generate;
@@ -34,10 +36,12 @@ enum Command {
     Run(RunArgs),
     /// Tells what an experiment will cost: trainings, weights by round, work, disk and time. Trains nothing.
     Plan(PlanArgs),
-    /// Reads an experiment and prints every value that can change a number, with its origin.
+    /// Reads an experiment and prints every value that can change a number or the report, with its origin.
     Check(CheckArgs),
     /// Prints a run's table again, from its files.
     Show(show::ShowArgs),
+    /// Shows what differs between runs: in their configurations, only that; and in their results.
+    Compare(compare::CompareArgs),
     /// Lists the runs there are: how each stands, its best round by validation accuracy, and its size.
     Runs(runs::ListArgs),
     /// Frees weights that nobody needs any more. Asks first; curves, masks and CSV files stay.
@@ -93,6 +97,7 @@ pub fn main(cli: &Cli) -> Exit {
         Command::Plan(args) => plan::run(args),
         Command::Check(args) => check::run(args),
         Command::Show(args) => show::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Clean(args) => clean::run(args),
         Command::Data(args) => data::run(args),

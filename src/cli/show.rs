@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
+use super::choice::Choice;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
-use crate::config::Report;
 use crate::record::{RoundRow, to_csv};
 use crate::report::{self, Run, State};
 use crate::ui;
@@ -19,12 +19,8 @@ pub(super) struct ShowArgs {
     run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
-    /// Only this arm; may be given again.
-    #[arg(long, value_name = "NAME")]
-    arm: Vec<String>,
-    /// Only this round; may be given again.
-    #[arg(long, value_name = "N")]
-    round: Vec<u32>,
+    #[command(flatten)]
+    choice: Choice,
     /// Prints the rows of rounds.csv instead of the table: one per training.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -35,7 +31,8 @@ pub(super) struct ShowArgs {
 
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(report::find(&args.runs.folder(), &args.run)?)?;
-    let rows = chosen(&run, args)?;
+    args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
+    let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.takes(row)).cloned().collect();
     if args.csv {
         ui::print(&String::from_utf8_lossy(&to_csv(&rows)?));
     } else if args.json {
@@ -50,34 +47,6 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         tell_state(&run);
     }
     Ok(Exit::Success)
-}
-
-/// The rows that are asked for; a name that is not there is a mistake and no empty table.
-fn chosen(run: &Run, args: &ShowArgs) -> Result<Vec<RoundRow>> {
-    let mut arms: Vec<&str> = Vec::new();
-    for row in &run.rounds {
-        if !arms.contains(&row.arm.as_str()) {
-            arms.push(&row.arm);
-        }
-    }
-    let mistake = |what: String, known: String| {
-        Report::plain(&format!("error: {what} in `{}`\n\nhint: one of: {known}", run.name()))
-    };
-    if let Some(arm) = args.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {
-        return Err(mistake(format!("there is no arm `{arm}`"), arms.join(", ")).into());
-    }
-    let mut rounds: Vec<u32> = run.rounds.iter().map(|row| row.round).collect();
-    rounds.sort_unstable();
-    rounds.dedup();
-    if let Some(round) = args.round.iter().find(|round| !rounds.contains(round)) {
-        let known: Vec<String> = rounds.iter().map(ToString::to_string).collect();
-        return Err(mistake(format!("there is no round {round}"), known.join(", ")).into());
-    }
-    let is_chosen = |row: &&RoundRow| {
-        (args.arm.is_empty() || args.arm.contains(&row.arm))
-            && (args.round.is_empty() || args.round.contains(&row.round))
-    };
-    Ok(run.rounds.iter().filter(is_chosen).cloned().collect())
 }
 
 /// What is to be said of a run that is not finished.

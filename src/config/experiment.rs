@@ -38,6 +38,9 @@ pub struct Experiment {
     /// What is compared, by name; each is one mask rule with one rule for the weights.
     #[serde(default)]
     pub arms: Arms,
+    /// What the report says of the results; changes no training.
+    #[serde(default)]
+    pub report: Reporting,
     /// How the work is done; changes no number but by `device` and `engine`.
     #[serde(default)]
     pub run: Run,
@@ -416,6 +419,15 @@ pub enum Moments {
     Reset,
 }
 
+/// What the report says of the results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reporting {
+    /// The least loss of test accuracy that matters, in percentage points: a ticket loses less than that.
+    #[serde(default = "tenth")]
+    pub margin: f64,
+}
+
 /// How the work is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -498,8 +510,18 @@ fn five_thousand() -> u32 {
     5000
 }
 
+fn tenth() -> f64 {
+    0.1
+}
+
 fn yes() -> bool {
     true
+}
+
+impl Default for Reporting {
+    fn default() -> Self {
+        Self { margin: tenth() }
+    }
 }
 
 impl Serialize for Workers {

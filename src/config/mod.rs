@@ -14,11 +14,12 @@ mod step;
 pub use document::{Document, Origin};
 pub use experiment::{
     Architecture, Arm, Arms, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Init, Keep, LayerSpec,
-    MaskFrom, Moments, Network, Normalize, Optimizer, Prune, Rate, Run, Scope, Size, Train, WeightsFrom, Workers,
+    MaskFrom, Moments, Network, Normalize, Optimizer, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom,
+    Workers,
 };
 pub use problem::{Problem, Report};
 pub use read::read;
 pub use reference::reference;
-pub use resolved::{to_json, to_toml};
+pub use resolved::{flatten, to_json, to_toml};
 pub use schema::schema;
 pub use step::Step;

@@ -1,4 +1,5 @@
-//! The experiment written out: every value that can change a number, and where it came from.
+//! The experiment written out: every value that can change a number or the report, and where it came
+//! from.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +12,7 @@ use super::experiment::Experiment;
 /// The resolved experiment as TOML, the origin of each value behind it. Paths and workers are left out: they change
 /// no number, and the text must not depend on the machine.
 pub fn to_toml(experiment: &Experiment, engine: &str, device: &str, document: &Document) -> String {
-    let mut text = String::from("# Every value that can change a number, and where it came from.\n");
+    let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
     table(&values(experiment, engine, device), "", document, &mut text);
     text
 }
@@ -26,7 +27,7 @@ pub fn to_json(experiment: &Experiment, engine: &str, device: &str, document: &D
     Value::Object(flat)
 }
 
-/// The values that can change a number. Where the built-in data lie is not among them; own data have nothing but their
+/// The values that can change a number or the report. Where the built-in data lie is not among them; own data have nothing but their
 /// folder to be found by, and their sum beside it.
 fn values(experiment: &Experiment, engine: &str, device: &str) -> Value {
     let mut value = serde_json::to_value(experiment).unwrap_or_default();
@@ -37,7 +38,8 @@ fn values(experiment: &Experiment, engine: &str, device: &str) -> Value {
     value
 }
 
-fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
+/// Every value that is no table, with its place (`train.lr`), in order.
+pub fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
     match value {
         Value::Object(map) => {
             for (key, inner) in map {

@@ -237,6 +237,7 @@ impl Experiment {
         need(train.momentum.is_none_or(fraction), "train.momentum", "must be at least 0 and below 1");
         let nesterov = train.nesterov == Some(true);
         need(!nesterov || train.momentum.is_some_and(|m| m > 0.0), "train.nesterov", "needs `momentum` above 0");
+        need((0.0..=100.0).contains(&self.report.margin), "report.margin", "must be from 0 to 100 percentage points");
         need(self.network.init_std.is_none_or(positive), "network.init_std", "must be above 0");
     }
 

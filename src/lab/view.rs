@@ -11,7 +11,7 @@ use crate::base::outcome::Outcome;
 use crate::base::paths;
 use crate::base::stop::Stop;
 use crate::lottery::{Plan, Setting, Training};
-use crate::record::{CurveRow, LayerRow, RoundRow, TimingRow, to_csv};
+use crate::record::{CurveRow, LayerRow, RoundRow, TimingRow, summary, to_csv};
 
 /// Seconds that somebody who wishes to stop waits for another process to write.
 const PATIENCE: f64 = 2.0;
@@ -75,6 +75,7 @@ impl View<'_> {
         files::write(&self.files.file(paths::View::ROUNDS), &to_csv(&rounds)?)?;
         files::write(&self.files.file(paths::View::CURVES), &to_csv(&curves)?)?;
         files::write(&self.files.file(paths::View::LAYERS), &to_csv(&layers)?)?;
+        files::write(&self.files.file(paths::View::SUMMARY), &to_csv(&summary(&rounds))?)?;
         files::write(&self.files.file(paths::View::TIMINGS), &to_csv(&timings)?)?;
         Ok(())
     }

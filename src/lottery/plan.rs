@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn what_changes_no_number_changes_no_key() {
         let all = keys(&plan(&[]));
-        assert_eq!(keys(&plan(&["name=other", "run.workers=7", "data.dir=elsewhere"])), all);
+        assert_eq!(keys(&plan(&["name=other", "run.workers=7", "data.dir=elsewhere", "report.margin=2.5"])), all);
         // Arms are told apart by what they do, not by their names.
         let renamed = plan(&["arms={t={mask=\"iterative\",weights=\"rewind\"}}"]);
         assert_eq!(shared(&plan(&[]), &renamed), renamed.trainings.len());

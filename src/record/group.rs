@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rows::RoundRow;
 use crate::base::outcome::Outcome;
+use crate::base::spread::Spread;
 
 /// The rows of one arm at one round.
 #[derive(Clone, Debug)]
@@ -33,7 +34,8 @@ impl<'a> Group<'a> {
 
     /// Kept / all weights, on average: with scope `global` networks may differ by a weight.
     pub fn weights_remaining(&self) -> f64 {
-        self.rows.iter().map(|row| row.weights_remaining).sum::<f64>() / self.rows.len() as f64
+        let shares: Vec<f64> = self.rows.iter().map(|row| row.weights_remaining).collect();
+        Spread::of(&shares).map_or(f64::NAN, |spread| spread.mean)
     }
 
     /// The rows of trainings that came to their end.

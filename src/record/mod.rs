@@ -5,6 +5,7 @@ mod event;
 mod group;
 mod manifest;
 mod rows;
+mod summary;
 mod tensors;
 
 pub use done::{Done, FileSum, Timing};
@@ -12,6 +13,7 @@ pub use event::{Event, Label, Result, Sink};
 pub use group::Group;
 pub use manifest::{Audit, Manifest, Versions};
 pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
+pub use summary::{SummaryRow, summary};
 pub use tensors::{
     mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, state_from_bytes, state_to_bytes,
 };

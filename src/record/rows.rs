@@ -137,6 +137,7 @@ mod tests {
             header(&to_csv::<CurveRow>(&[]).unwrap()),
             header(&to_csv::<LayerRow>(&[]).unwrap()),
             header(&to_csv::<TimingRow>(&[]).unwrap()),
+            header(&to_csv::<crate::record::SummaryRow>(&[]).unwrap()),
         ];
         insta::assert_snapshot!(all.join("\n").replace(',', ", "));
     }

@@ -1,9 +1,21 @@
 //! What runs came to, from their files alone: no engine, no data, no store. Knows no terminal.
 
+mod claims;
+mod compare;
 mod find;
 mod overview;
+mod roles;
 mod run;
+mod statistics;
+#[cfg(test)]
+mod testing;
+mod trainings;
+mod verdict;
 
+pub use claims::{ClaimRow, ClaimStatus, claims};
+pub use compare::{Comparison, Difference, ResultRow, compare};
 pub use find::{NoSuchRun, all, find};
 pub use overview::{Best, Overview};
 pub use run::{Run, State};
+pub use statistics::Interval;
+pub use verdict::{Decision, Verdict, method, verdicts};

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths::View;
+use crate::config::{self, Document, Experiment};
 use crate::record::{CurveRow, LayerRow, Manifest, RoundRow, from_csv};
 
 /// A run: one experiment's files.
@@ -77,6 +78,12 @@ impl Run {
     /// A file that is missing or damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
         rows(&self.view, View::LAYERS)
+    }
+
+    /// The experiment, from `resolved.toml`; `None` where that is missing, damaged, or of a version that knew other keys.
+    pub fn experiment(&self) -> Option<Experiment> {
+        let text = String::from_utf8(fs::read(self.view.file(View::RESOLVED)).ok()?).ok()?;
+        config::read(&Document::parse(View::RESOLVED, &text, &[]).ok()?).ok()
     }
 
     /// The folder's name: that of the experiment and eight digits.

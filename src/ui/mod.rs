@@ -2,6 +2,7 @@
 
 mod bars;
 mod block;
+mod comparison;
 mod data;
 mod doctor;
 mod fetching;
@@ -16,6 +17,7 @@ mod words;
 use crate::base::env;
 use crate::record::Sink;
 
+pub use comparison::comparison;
 pub use data::{summary, survey};
 pub use doctor::{CUDA_HINT, Cuda, Diagnosis, diagnosis};
 pub use fetching::fetching;

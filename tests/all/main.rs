@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and say what they skip")]
 
 mod bad_input;
+mod compare;
 mod contract;
 mod data;
 mod data_commands;

@@ -1,0 +1,51 @@
+//! Which trainings of a run are meant: some arms, some rounds, or all.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::config::Report;
+use crate::record::RoundRow;
+
+#[derive(Debug, Args)]
+pub(super) struct Choice {
+    /// Only this arm; may be given again.
+    #[arg(long, value_name = "NAME")]
+    arm: Vec<String>,
+    /// Only this round; may be given again.
+    #[arg(long, value_name = "N")]
+    round: Vec<u32>,
+}
+
+impl Choice {
+    /// Whether a training is meant.
+    pub(super) fn takes(&self, row: &RoundRow) -> bool {
+        (self.arm.is_empty() || self.arm.contains(&row.arm))
+            && (self.round.is_empty() || self.round.contains(&row.round))
+    }
+
+    /// That what is asked for is among the rows: a name that is not there is a mistake and no empty table.
+    ///
+    /// # Errors
+    /// The arm or round that is not there, and those that are; `place` says where.
+    pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, place: &str) -> Result<()> {
+        let mut arms: Vec<&str> = Vec::new();
+        for row in rows.clone() {
+            if !arms.contains(&row.arm.as_str()) {
+                arms.push(&row.arm);
+            }
+        }
+        let mistake =
+            |what: String, known: String| Report::plain(&format!("error: {what} in {place}\n\nhint: one of: {known}"));
+        if let Some(arm) = self.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {
+            return Err(mistake(format!("there is no arm `{arm}`"), arms.join(", ")).into());
+        }
+        let mut rounds: Vec<u32> = rows.map(|row| row.round).collect();
+        rounds.sort_unstable();
+        rounds.dedup();
+        if let Some(round) = self.round.iter().find(|round| !rounds.contains(round)) {
+            let known: Vec<String> = rounds.iter().map(ToString::to_string).collect();
+            return Err(mistake(format!("there is no round {round}"), known.join(", ")).into());
+        }
+        Ok(())
+    }
+}

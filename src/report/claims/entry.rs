@@ -1,0 +1,137 @@
+//! The entries of `claims.toml`, and which experiment they speak of.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::words::count;
+use crate::config::{Architecture, Dataset, Experiment, Init, Optimizer, Prune};
+use crate::network::build;
+use crate::report::roles::Role;
+use crate::report::statistics::Interval;
+use crate::report::trainings::Measure;
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entries {
+    #[serde(rename = "setting")]
+    pub(super) settings: Vec<Setting>,
+    #[serde(rename = "claim")]
+    pub(super) claims: Vec<Claim>,
+}
+
+/// What the paper trained.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Setting {
+    pub(super) name: String,
+    /// By its name in a configuration; this version need not know it.
+    pub(super) architecture: String,
+    pub(super) dataset: Dataset,
+    pub(super) iterations: u64,
+    pub(super) batch_size: u32,
+    pub(super) optimizer: Optimizer,
+    pub(super) lr: f64,
+}
+
+/// What the paper claims.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Claim {
+    pub(super) id: String,
+    pub(super) setting: String,
+    pub(super) text: String,
+    pub(super) source: String,
+    pub(super) paper: String,
+    pub(super) of: Role,
+    pub(super) against: Option<Role>,
+    pub(super) measure: Measure,
+    /// A share of weights remaining; without it and `between`, round 0.
+    pub(super) at: Option<f64>,
+    /// All shares from the first to the second.
+    pub(super) between: Option<[f64; 2]>,
+    /// With `between`.
+    #[serde(default)]
+    pub(super) rounds: Quantifier,
+    pub(super) at_least: Option<f64>,
+    pub(super) at_most: Option<f64>,
+}
+
+/// How many of several rounds a claim speaks of.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Quantifier {
+    #[default]
+    Every,
+    Some,
+}
+
+impl Entries {
+    /// All of them.
+    pub(super) fn all() -> Self {
+        toml::from_str(include_str!("claims.toml")).expect("a file of the program, which its tests read")
+    }
+
+    /// The setting that a claim speaks of.
+    pub(super) fn setting(&self, claim: &Claim) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.name == claim.setting)
+    }
+}
+
+impl Claim {
+    /// Whether the bounds lie where the claim has them.
+    pub(super) fn holds(&self, it: &Interval) -> bool {
+        self.at_least.is_none_or(|least| it.low >= least) && self.at_most.is_none_or(|most| it.high <= most)
+    }
+
+    /// Whether the bounds exclude it.
+    pub(super) fn excluded(&self, it: &Interval) -> bool {
+        self.at_least.is_some_and(|least| it.high < least) || self.at_most.is_some_and(|most| it.low > most)
+    }
+}
+
+impl Setting {
+    /// Whether an experiment trains this network, under whatever name, on this data set.
+    pub(super) fn is_that_of(&self, experiment: &Experiment) -> bool {
+        // Only 28×28 grey and 32×32 coloured sets with 10 classes appear in the paper.
+        let input = if self.dataset == Dataset::Cifar10 { [3, 32, 32] } else { [1, 28, 28] };
+        let named = serde_json::from_value::<Architecture>(self.architecture.clone().into());
+        let own = build(&experiment.network, input, 10);
+        experiment.data.dataset == self.dataset
+            && named.is_ok_and(|named| own.is_ok_and(|own| build(&named.into(), input, 10) == Ok(own)))
+    }
+
+    /// What an experiment does otherwise than the paper.
+    pub(super) fn deviations(&self, experiment: &Experiment) -> Vec<String> {
+        let train = &experiment.train;
+        let mut all = Vec::new();
+        let mut differ = |here: String, paper: String| {
+            if here != paper {
+                all.push(format!("{here} here, {paper} in the paper"));
+            }
+        };
+        let iterations = |n: u64| format!("{} iterations", count(n));
+        differ(iterations(train.iterations), iterations(self.iterations));
+        differ(format!("batches of {}", train.batch_size), format!("batches of {}", self.batch_size));
+        let optimizer = |optimizer: Optimizer, lr: f64| format!("{} with lr {lr}", word(&optimizer));
+        differ(optimizer(train.optimizer, train.lr), optimizer(self.optimizer, self.lr));
+        let ways = |init: Init, prune: &Prune| {
+            [
+                format!("initial weights `{}`", word(&init)),
+                format!("criterion `{}`", word(&prune.criterion)),
+                format!("scope `{}`", word(&prune.scope)),
+            ]
+        };
+        // Their defaults are the paper's for every network it speaks of here.
+        let here = ways(experiment.network.init, &experiment.prune);
+        here.into_iter().zip(ways(Init::default(), &Prune::default())).for_each(|(here, paper)| differ(here, paper));
+        if let Some(limit) = experiment.data.train_limit {
+            differ(format!("{} training images", count(limit.into())), "all of them".to_owned());
+        }
+        all
+    }
+}
+
+/// How a value is called in a configuration.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+}

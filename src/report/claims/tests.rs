@@ -1,0 +1,162 @@
+//! Claims judged on runs that were made up.
+
+use std::collections::BTreeSet;
+
+use super::super::testing::{experiment, rows};
+use super::*;
+
+const LENET: [&str; 6] = [
+    "data={dataset=\"mnist\"}",
+    "network={architecture=\"lenet_300_100\"}",
+    "train.iterations=50000",
+    "train.batch_size=60",
+    "train.lr=1.2e-3",
+    "train.evaluate_every=100",
+];
+
+fn lenet(sets: &[&str]) -> Experiment {
+    experiment(&[&LENET, sets].concat())
+}
+
+/// Round `round` of an arm with a share of the weights, its replicates' early stops and accuracies.
+fn arm(name: &str, round: u32, share: f64, values: &[(u64, f64)]) -> Vec<RoundRow> {
+    let with = |row: RoundRow| RoundRow { weights_remaining: share, ..row };
+    rows(name, round, values).into_iter().map(with).collect()
+}
+
+const DENSE_VALUES: [(u64, f64); 3] = [(8000, 0.979), (9000, 0.980), (8500, 0.981)];
+const FAST: [(u64, f64); 3] = [(5000, 0.983), (5500, 0.984), (5100, 0.984)];
+const SLOW: [(u64, f64); 3] = [(12000, 0.975), (13000, 0.974), (12500, 0.976)];
+
+fn run() -> Vec<RoundRow> {
+    [
+        arm("dense", 0, 1.0, &DENSE_VALUES),
+        arm("winning_ticket", 7, 0.2107, &FAST),
+        arm("random_reinit", 7, 0.2107, &SLOW),
+    ]
+    .concat()
+}
+
+fn claim(rows: &[RoundRow], experiment: &Experiment, id: &str) -> ClaimRow {
+    of_rows(rows, experiment).into_iter().find(|row| row.id == id).unwrap()
+}
+
+#[test]
+fn every_entry_makes_sense() {
+    let entries = Entries::all();
+    let ids: BTreeSet<&str> = entries.claims.iter().map(|claim| claim.id.as_str()).collect();
+    assert_eq!(ids.len(), entries.claims.len(), "ids are there once");
+    for claim in &entries.claims {
+        assert!(entries.setting(claim).is_some(), "{}", claim.id);
+        assert!(claim.at_least.is_some() || claim.at_most.is_some(), "{} claims nothing", claim.id);
+        assert!(claim.at.is_none() || claim.between.is_none(), "{} has one place", claim.id);
+        assert!(claim.at.into_iter().chain(claim.between.into_iter().flatten()).all(|p| p > 0.0 && p <= 1.0));
+        let words = [&claim.text, &claim.source, &claim.paper];
+        assert!(words.iter().all(|text| !text.is_empty()), "{}", claim.id);
+    }
+}
+
+#[test]
+fn what_the_bounds_say() {
+    let (rows, lenet) = (run(), lenet(&[]));
+    let speed = claim(&rows, &lenet, "lenet_21_speed");
+    assert_eq!((speed.status, speed.reason.as_str()), (ClaimStatus::Held, ""));
+    // Differences −3,000, −3,500, −3,400; means 8,500 and 5,200.
+    assert_eq!(speed.here, "−3,300 iterations (−3,746 to −2,854), 1.63 times as fast, n = 3");
+    let accuracy = claim(&rows, &lenet, "lenet_21_reinit_accuracy");
+    assert_eq!(accuracy.status, ClaimStatus::Held);
+    assert_eq!(accuracy.here, "+0.87 points (+0.67 to +1.06), n = 3", "2.92 · 0.1155 / √3 = 0.195");
+    let dense = claim(&rows, &lenet, "lenet_dense");
+    assert_eq!(dense.here, "98.00 % (97.83 to 98.17), n = 3", "deviation 0.1: 2.92 · 0.1 / √3 = 0.17");
+    assert_eq!(dense.status, ClaimStatus::Held, "inside 97.8 to 98.2");
+    let slow = [arm("dense", 0, 1.0, &DENSE_VALUES), arm("winning_ticket", 7, 0.21, &SLOW)].concat();
+    assert_eq!(claim(&slow, &lenet, "lenet_21_speed").status, ClaimStatus::NotHeld);
+    let same = [arm("dense", 0, 1.0, &DENSE_VALUES), arm("winning_ticket", 7, 0.21, &DENSE_VALUES)].concat();
+    let undecided = claim(&same, &lenet, "lenet_21_speed");
+    assert_eq!((undecided.status, undecided.here.split(' ').next()), (ClaimStatus::Undecided, Some("0")));
+}
+
+#[test]
+fn one_replicate_is_always_undecided() {
+    let one = |row: &RoundRow| row.replicate == 1;
+    let rows: Vec<RoundRow> = run().into_iter().filter(one).collect();
+    let all = of_rows(&rows, &lenet(&[]));
+    assert!(all.iter().all(|row| matches!(row.status, ClaimStatus::Undecided | ClaimStatus::NotTested)), "{all:?}");
+    let speed = claim(&rows, &lenet(&[]), "lenet_21_speed");
+    assert_eq!(speed.here, "−3,000 iterations, 1.60 times as fast, n = 1");
+    assert_eq!(speed.reason, "one replicate says nothing about its spread");
+}
+
+#[test]
+fn what_is_not_there_is_not_tested() {
+    let (rows, full) = (run(), lenet(&[]));
+    let missing = claim(&rows, &full, "lenet_13_accuracy");
+    assert_eq!((missing.status, missing.here.as_str()), (ClaimStatus::NotTested, "–"));
+    assert_eq!(missing.reason, "`winning_ticket` has no round with 13.5% of the weights, but 21.1%");
+    assert_eq!(claim(&[], &full, "lenet_dense").reason, "`dense` has no results");
+    let diverged: Vec<RoundRow> =
+        rows.iter().map(|row| RoundRow { outcome: "diverged".into(), ..row.clone() }).collect();
+    assert_eq!(claim(&diverged, &full, "lenet_21_speed").status, ClaimStatus::NotTested);
+    let short = lenet(&["train.iterations=5000", "train.lr=0.1"]);
+    let end = claim(&rows, &short, "lenet_dense");
+    assert_eq!(end.status, ClaimStatus::NotTested);
+    let deviations = "5,000 iterations here, 50,000 iterations in the paper; \
+                      adam with lr 0.1 here, adam with lr 0.0012 in the paper";
+    assert_eq!(end.reason, format!("training ends elsewhere; {deviations}"));
+    let early = claim(&rows, &short, "lenet_21_speed");
+    assert_eq!(
+        (early.status, early.reason.as_str()),
+        (ClaimStatus::Held, deviations),
+        "an early stop is one all the same"
+    );
+}
+
+#[test]
+fn what_is_done_otherwise_than_in_the_paper_is_said() {
+    let sets = ["prune={scope=\"global\"}", "network.init=kaiming_normal", "data.train_limit=1000"];
+    let said = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
+    let expected = "initial weights `kaiming_normal` here, initial weights `glorot_normal` in the paper; \
+                    scope `global` here, scope `layerwise` in the paper; \
+                    1,000 training images here, all of them in the paper";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn only_claims_about_this_network_data_set_and_arms_are_shown() {
+    let count = |sets: &[&str]| of_rows(&run(), &lenet(sets)).len();
+    let all = count(&[]);
+    assert_eq!(count(&["network={architecture={mlp={hidden=[300,100]}}}"]), all, "the same network by another name");
+    assert_eq!(count(&["network={architecture={mlp={hidden=[300]}}}"]), 0);
+    assert_eq!(count(&["data={dataset=\"fashion_mnist\"}"]), 0);
+    assert_eq!(count(&["arms={}"]), 1, "the dense network's own");
+    let ticket = "arms={t={mask=\"iterative\",weights=\"rewind\"}}";
+    assert!((2..all).contains(&count(&[ticket])));
+}
+
+#[test]
+fn claims_about_many_rounds_need_all_of_them_or_surer_bounds() {
+    let shares = [0.5, 0.25, 0.1, 0.02];
+    let tickets = |values: &[(u64, f64)]| {
+        let rounds = (1..).zip(shares).flat_map(|(round, share)| arm("winning_ticket", round, share, values));
+        arm("dense", 0, 1.0, &DENSE_VALUES).into_iter().chain(rounds).collect::<Vec<_>>()
+    };
+    let lenet = lenet(&[]);
+    let good = tickets(&FAST);
+    let some = claim(&good, &lenet, "lenet_final_accuracy");
+    assert_eq!((some.status, some.here.as_str()), (ClaimStatus::Held, "+0.37 to +0.37 points in 4 rounds, n = 3"));
+    // All have learned everything; no accuracy differs, so that nothing is known of their spread.
+    let learned = claim(&good, &lenet, "lenet_final_train_accuracy");
+    assert_eq!(
+        (learned.status, learned.here.as_str()),
+        (ClaimStatus::Undecided, "100.00 to 100.00 % in 4 rounds, n = 3")
+    );
+    assert_eq!(learned.reason, "all values are equal, which says nothing about their spread");
+    let mut nearly = good.clone();
+    nearly[3].final_train_accuracy = Some(0.9998);
+    assert_eq!(claim(&nearly, &lenet, "lenet_final_train_accuracy").status, ClaimStatus::Held);
+    let few: Vec<RoundRow> = nearly.into_iter().filter(|row| row.round < 3).collect();
+    let few = claim(&few, &lenet, "lenet_final_train_accuracy");
+    assert_eq!((few.status, few.reason.as_str()), (ClaimStatus::Undecided, "the rounds end at 25.0% of the weights"));
+    let bad = tickets(&SLOW);
+    assert_eq!(claim(&bad, &lenet, "lenet_final_accuracy").status, ClaimStatus::NotHeld);
+}

@@ -1,0 +1,205 @@
+//! Whether a round's network is a winning ticket: as accurate as the dense network, no slower, and better than the same
+//! mask with fresh weights.
+
+use serde::Serialize;
+
+use super::roles::{is_ticket, reinit_of};
+use super::run::Run;
+use super::statistics::{Interval, LEVEL, interval};
+use super::trainings::{Measure, Place, Trainings};
+use crate::config::Experiment;
+use crate::lottery::DENSE;
+use crate::record::{Group, RoundRow};
+
+/// What the numbers of an arm at a round say. Accuracies are test accuracies at early stop, shares of 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The arm.
+    pub arm: String,
+    /// Number of prunings.
+    pub round: u32,
+    /// Kept / all weights.
+    pub weights_remaining: f64,
+    /// Replicates in which both this network and the dense one came to their end.
+    pub n: usize,
+    /// Accuracy beyond the dense network's.
+    pub accuracy: Option<Interval>,
+    /// Iterations by which its early stop is later than the dense network's.
+    pub early_stop: Option<Interval>,
+    /// Accuracy beyond that of its own mask with fresh weights.
+    pub over_reinit: Option<Interval>,
+    /// What follows.
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+}
+
+/// What follows from the bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// All three conditions hold.
+    Ticket,
+    /// One of them is excluded.
+    NoTicket,
+    /// Neither: more replicates would tell.
+    Undecided,
+}
+
+impl Decision {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ticket => "ticket",
+            Self::NoTicket => "no ticket",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+/// What the bounds say of a condition.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    Holds,
+    Excluded,
+    Open,
+}
+
+/// One of the three conditions, with the words for each answer.
+struct Condition {
+    answer: Answer,
+    holds: String,
+    excluded: String,
+    open: String,
+}
+
+/// A verdict for each round of each arm that may be a ticket, in the order of the arms.
+pub fn verdicts(run: &Run, experiment: &Experiment) -> Vec<Verdict> {
+    of_rows(&run.rounds, experiment)
+}
+
+/// The same, from the rows.
+pub(super) fn of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<Verdict> {
+    let trainings = Trainings::new(rows, experiment);
+    let tickets = experiment.arms.0.iter().filter(|(_, arm)| is_ticket(arm, experiment));
+    let of_arm = |(arm, _): &(String, _)| -> Vec<Verdict> {
+        trainings.rounds(arm).into_iter().map(|round| verdict(&trainings, experiment, (arm, round))).collect()
+    };
+    tickets.flat_map(of_arm).collect()
+}
+
+fn verdict(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) -> Verdict {
+    let compare = |other: Place<'_>, measure| {
+        let differences = trainings.differences(here, other, measure);
+        (interval(&differences, trainings.least_deviation(measure), LEVEL), differences.len())
+    };
+    let reinit = reinit_of(here.0, experiment);
+    let (accuracy, n) = compare((DENSE, 0), Measure::EarlyStopTestAccuracy);
+    let (early_stop, _) = compare((DENSE, 0), Measure::EarlyStopIteration);
+    let over_reinit = reinit.and_then(|arm| compare((arm, here.1), Measure::EarlyStopTestAccuracy).0);
+    let conditions = [
+        as_accurate(accuracy, experiment.report.margin),
+        no_later(early_stop, ends(trainings, experiment, here)),
+        better_than_reinit(over_reinit, here.0, reinit),
+    ];
+    let (decision, reason) = decide(n, &conditions);
+    Verdict {
+        arm: here.0.to_owned(),
+        round: here.1,
+        weights_remaining: trainings.at(here).map_or(0.0, Group::weights_remaining),
+        n,
+        accuracy,
+        early_stop,
+        over_reinit,
+        decision,
+        reason,
+    }
+}
+
+fn decide(n: usize, conditions: &[Condition]) -> (Decision, String) {
+    let said = |answer: Answer, words: fn(&Condition) -> &str| -> Vec<&str> {
+        conditions.iter().filter(|condition| condition.answer == answer).map(words).collect()
+    };
+    let (excluded, open) = (said(Answer::Excluded, |c| &c.excluded), said(Answer::Open, |c| &c.open));
+    match n {
+        0 => (Decision::Undecided, "in no replicate did both this network and the dense one come to their end".into()),
+        1 => (Decision::Undecided, "one replicate says nothing about its spread".into()),
+        _ if !excluded.is_empty() => (Decision::NoTicket, excluded.join("; ")),
+        _ if !open.is_empty() => (Decision::Undecided, open.join("; ")),
+        _ => (Decision::Ticket, said(Answer::Holds, |c| &c.holds).join("; ")),
+    }
+}
+
+fn as_accurate(accuracy: Option<Interval>, margin: f64) -> Condition {
+    let least = -margin / 100.0;
+    Condition {
+        answer: ask(accuracy, |it| it.low > least, |it| it.high < least),
+        holds: format!("loses less than {margin} points of accuracy against dense"),
+        excluded: format!("loses more than {margin} points of accuracy against dense"),
+        open: format!("may lose more than {margin} points of accuracy against dense, or less"),
+    }
+}
+
+/// Whether every early stop, here and of the dense networks, is the end of training: the least validation loss may lie
+/// beyond it.
+fn ends(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) -> bool {
+    let end = experiment.train.iterations as f64;
+    let pairs = trainings.pairs(here, (DENSE, 0), Measure::EarlyStopIteration);
+    !pairs.is_empty() && pairs.iter().all(|&pair| pair == (end, end))
+}
+
+fn no_later(early_stop: Option<Interval>, ends: bool) -> Condition {
+    let open = if ends {
+        "no early stop before the end of training, here and of dense: longer training would show one"
+    } else {
+        "early stop may be later than dense, or not"
+    };
+    Condition {
+        answer: ask(early_stop, |it| it.high <= 0.0, |it| it.low > 0.0),
+        holds: "early stop no later than dense".into(),
+        excluded: "early stop later than dense".into(),
+        open: open.into(),
+    }
+}
+
+fn better_than_reinit(over_reinit: Option<Interval>, ticket: &str, reinit: Option<&str>) -> Condition {
+    let arm = reinit.unwrap_or_default();
+    let open = match (reinit, over_reinit) {
+        (None, _) => format!("no arm gives fresh weights to the mask of `{ticket}`"),
+        (Some(_), None) => format!("fewer than two replicates to compare with `{arm}`, or nothing but equal values"),
+        (Some(_), Some(_)) => format!("may be more accurate than `{arm}`, or not"),
+    };
+    Condition {
+        answer: ask(over_reinit, |it| it.low > 0.0, |it| it.high <= 0.0),
+        holds: format!("more accurate than `{arm}`"),
+        excluded: format!("not more accurate than `{arm}`"),
+        open,
+    }
+}
+
+fn ask(it: Option<Interval>, holds: impl Fn(&Interval) -> bool, excluded: impl Fn(&Interval) -> bool) -> Answer {
+    match it {
+        Some(it) if holds(&it) => Answer::Holds,
+        Some(it) if excluded(&it) => Answer::Excluded,
+        _ => Answer::Open,
+    }
+}
+
+/// How the verdicts were reached, for whoever reads them.
+pub fn method(verdicts: &[Verdict], experiment: &Experiment) -> String {
+    let (margin, looks) = (experiment.report.margin, verdicts.len());
+    let are = if looks == 1 { "1 verdict is 1 look".to_owned() } else { format!("{looks} verdicts are {looks} looks") };
+    format!(
+        "Differences are taken within each replicate, repeats averaged first, in test accuracy at early stop and in the \
+         iteration of the early stop; each bound is a one-sided 95 % bound of Student's t over n replicates, with a \
+         deviation no less than the rounding of what is measured (evaluations every {} iterations; the least gap \
+         between two accuracies of the run). A ticket loses less than {margin} points against the dense network at its \
+         lower bound, stops no later at its upper bound, and beats the same mask with fresh weights at its lower \
+         bound; no ticket where a bound excludes one of these; else undecided, and always at n = 1. {are}, and no \
+         correction is made for them: of bounds that mean nothing, one in twenty says something.",
+        experiment.train.evaluate_every
+    )
+}
+
+#[cfg(test)]
+mod tests;

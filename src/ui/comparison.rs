@@ -1,0 +1,86 @@
+//! `lth compare` as a person reads it.
+
+use serde_json::Value;
+
+use super::table::align;
+use crate::base::words::{accuracy, count, percent};
+use crate::report::{Comparison, ResultRow};
+
+const HEADER: [&str; 8] = ["run", "arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];
+
+/// The values that differ, a column for each run, and the results, a line for each arm and round of each run.
+pub fn comparison(comparison: &Comparison) -> String {
+    let mut text = if comparison.config.is_empty() {
+        "no value of the configurations differs\n".to_owned()
+    } else {
+        let header = std::iter::once("differs".to_owned()).chain(comparison.runs.iter().cloned()).collect();
+        let line = |values: &[Option<Value>]| values.iter().map(|it| value(it.as_ref())).collect::<Vec<_>>();
+        let lines = comparison.config.iter().map(|it| [vec![it.key.clone()], line(&it.values)].concat());
+        align(&std::iter::once(header).chain(lines).collect::<Vec<Vec<String>>>())
+    };
+    let header = HEADER.map(str::to_owned).to_vec();
+    let lines = std::iter::once(header).chain(comparison.results.iter().map(result));
+    text.push('\n');
+    text.push_str(&align(&lines.collect::<Vec<_>>()));
+    text.push_str("means over n trainings\n");
+    text
+}
+
+fn value(value: Option<&Value>) -> String {
+    match value {
+        None => "–".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn result(row: &ResultRow) -> Vec<String> {
+    let show = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(|| "–".to_owned(), show);
+    let missing =
+        if row.without_result > 0 { format!(" (+{} without result)", row.without_result) } else { String::new() };
+    vec![
+        row.run.clone(),
+        row.arm.clone(),
+        row.round.to_string(),
+        percent(row.weights_remaining),
+        show(row.early_stop_iteration, |iteration| count(iteration.round() as u64)),
+        show(row.early_stop_test_accuracy, accuracy),
+        show(row.final_test_accuracy, accuracy),
+        format!("{}{missing}", row.n),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Difference;
+
+    #[test]
+    fn two_runs_beside_each_other() {
+        let difference = |key: &str, values: [Option<Value>; 2]| Difference { key: key.into(), values: values.into() };
+        let row = |run: &str, arm: &str, accuracy, n| ResultRow {
+            run: run.into(),
+            arm: arm.into(),
+            round: 1,
+            weights_remaining: 0.8,
+            n,
+            without_result: 3 - n,
+            early_stop_iteration: Some(1234.5),
+            early_stop_test_accuracy: accuracy,
+            ..ResultRow::default()
+        };
+        let both = Comparison {
+            runs: vec!["a-12345678".into(), "b-12345678".into()],
+            config: vec![
+                difference("train.lr", [Some(0.0012.into()), Some(0.1.into())]),
+                difference("train.optimizer", [Some("adam".into()), Some("sgd".into())]),
+                difference("train.betas", [Some(serde_json::json!([0.9, 0.999])), None]),
+            ],
+            unknown: Vec::new(),
+            results: vec![row("a-12345678", "winning_ticket", Some(0.98), 3), row("b-12345678", "t", None, 1)],
+        };
+        insta::assert_snapshot!(comparison(&both));
+        let same = comparison(&Comparison { config: Vec::new(), ..both });
+        assert!(same.starts_with("no value of the configurations differs\n\nrun "), "{same}");
+    }
+}

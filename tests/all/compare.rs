@@ -1,0 +1,94 @@
+//! `lth compare` on the real binary.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::*;
+
+fn compare(runs: &Path, args: &[&str]) -> Output {
+    lth().current_dir(runs).arg("compare").args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
+}
+
+/// Two runs that differ in the learning rate and in the name, one replicate each.
+fn two() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    run_well(SMOKE, folder.path(), &["replicates=1", "name=fast", "train.lr=0.01", "report.margin=2.0"]);
+    folder
+}
+
+#[test]
+fn what_differs_is_shown_and_nothing_else() {
+    let folder = two();
+    let output = compare(folder.path(), &["smoke", "fast"]);
+    assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let (config, results) = text.split_once("\n\n").unwrap();
+    let keys: Vec<&str> = config.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(keys, ["differs", "name", "train.lr", "report.margin"], "{text}");
+    assert!(config.lines().nth(2).unwrap().split_whitespace().eq(["train.lr", "0.002", "0.01"]), "{text}");
+    assert_eq!(results.lines().count(), 1 + 2 * 7 + 1, "header, 7 arms and rounds of each, what they are: {text}");
+
+    let json: Value = serde_json::from_slice(&compare(folder.path(), &["smoke", "fast", "--json"]).stdout).unwrap();
+    assert_eq!(json["config"][1], serde_json::json!({ "key": "train.lr", "values": [0.002, 0.01] }));
+    assert_eq!(json["results"].as_array().unwrap().len(), 14);
+}
+
+#[test]
+fn results_are_chosen_and_sorted() {
+    let folder = two();
+    let csv = |args: &[&str]| -> Vec<(String, f64)> {
+        let output = compare(folder.path(), &[&["smoke", "fast", "--csv"], args].concat());
+        let mut reader = csv::Reader::from_reader(&output.stdout[..]);
+        assert_eq!(reader.headers().unwrap().iter().next_back(), Some("final_test_accuracy"));
+        let rows = reader.records().map(Result::unwrap);
+        rows.map(|row| (format!("{} {}", &row[1], &row[2]), row[8].parse().unwrap())).collect()
+    };
+    let names = |rows: Vec<(String, f64)>| rows.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let some = csv(&["--arm", "winning_ticket", "--round", "2"]);
+    assert_eq!(names(some), ["winning_ticket 2", "winning_ticket 2"]);
+    let rising = csv(&["--sort", "final_test_accuracy"]);
+    assert!(rising.is_sorted_by(|a, b| a.1 <= b.1) && rising.len() == 14, "{rising:?}");
+    assert!(csv(&["--sort", "final_test_accuracy", "--descending"]).is_sorted_by(|a, b| a.1 >= b.1));
+    let by_round = names(csv(&["--sort", "round"]));
+    assert_eq!(by_round[..2], ["dense 0", "dense 0"], "the same round of both runs side by side");
+    let wrong = compare(folder.path(), &["smoke", "fast", "--arm", "ticket"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        stderr(&wrong).contains("no arm `ticket`") && stderr(&wrong).contains("one of: dense"),
+        "{}",
+        stderr(&wrong)
+    );
+}
+
+#[test]
+fn what_is_no_run_is_named_and_passed_over() {
+    let folder = two();
+    let names: Vec<String> = views(folder.path()).iter().map(|view| view.display().to_string()).collect();
+    let [one, other] = &names[..] else { panic!("{names:?}") };
+    // As a shell writes `runs/*`.
+    let store = compare(folder.path(), &["store", one, other, one]);
+    assert!(store.status.success(), "{}", stderr(&store));
+    assert_eq!(stderr(&store), format!("skipped: `store` has no files of a run\nskipped: `{one}` is given already\n"));
+    assert_eq!(stdout(&store), stdout(&compare(folder.path(), &[one, other])));
+
+    let copy = folder.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    lth::base::files::write(&copy.join("rounds.csv"), b"experiment,arm\na,b,c\n").unwrap();
+    let damaged = compare(folder.path(), &[one, "copy", other]);
+    assert_eq!(damaged.status.code(), Some(1));
+    assert!(stderr(&damaged).contains("copy/rounds.csv` is damaged"), "{}", stderr(&damaged));
+    assert_eq!(stdout(&damaged), stdout(&store), "the others are compared all the same");
+    let alone = compare(folder.path(), &[one, "copy"]);
+    assert_eq!((alone.status.code(), stdout(&alone).as_str()), (Some(1), ""));
+    assert!(stderr(&alone).contains("at least two runs, and 1 could be read"), "{}", stderr(&alone));
+    assert_eq!(compare(folder.path(), &[one, "nothing"]).status.code(), Some(2), "a name that means nothing");
+
+    let unknown = Path::new(other).join("resolved.toml");
+    lth::base::files::write(&unknown, b"a = = 1").unwrap();
+    let unread = compare(folder.path(), &[one, other]);
+    assert!(unread.status.success() && stderr(&unread).contains("its configuration is not compared"));
+}
