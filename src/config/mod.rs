@@ -3,19 +3,21 @@
 
 mod document;
 mod experiment;
+mod explain;
 mod problem;
 mod read;
 mod reference;
 mod resolved;
 mod rules;
 mod schema;
+mod syntax;
 
 pub use document::{Document, Origin};
 pub use experiment::{
     Architecture, Arm, Arms, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Init, Keep, LayerSpec,
     MaskFrom, Network, Normalize, Optimizer, Prune, Rate, Run, Scope, Train, WeightsFrom, Workers,
 };
-pub use problem::{Problem, Report};
+pub use problem::{Problem, Report, nearest};
 pub use read::read;
 pub use reference::reference;
 pub use resolved::{to_json, to_toml};

@@ -239,7 +239,9 @@ impl Experiment {
     fn check_siblings(&self, problems: &mut Vec<Problem>) {
         let mut only = |given: bool, key: &str, belongs: bool, owner: &str| {
             if given && !belongs {
-                problems.push(Problem::new(key, format!("`{key}` belongs to {owner}")).about_the_key());
+                let instead = if owner.starts_with('`') { format!(", or choose {owner}") } else { String::new() };
+                let problem = Problem::new(key, format!("`{key}` belongs to {owner}"));
+                problems.push(problem.hint(format!("leave it out{instead}")).about_the_key());
             }
         };
         let train = &self.train;
@@ -272,7 +274,10 @@ impl Experiment {
             if !(0.0..1.0).contains(&rate) {
                 let key = format!("prune.rate.{name}");
                 let message = format!("`{key}` is the fraction cut per round: at least 0 and below 1, not {rate}");
-                problems.push(Problem::new(key, message));
+                let problem = Problem::new(key, message);
+                let is_percent = (1.0..100.0).contains(&rate) && rate > 1.0;
+                let hint = format!("{rate} % is written {}", rate / 100.0);
+                problems.push(if is_percent { problem.hint(hint) } else { problem });
             }
         }
     }
@@ -282,7 +287,7 @@ impl Experiment {
             let key = format!("arms.{name}");
             if name == RESERVED {
                 let message = "the arm name `dense` is reserved for the dense networks themselves";
-                problems.push(Problem::new(&key, message).about_the_key());
+                problems.push(Problem::new(&key, message).hint("name it otherwise").about_the_key());
             }
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
                 let message = format!("the arm name `{name}` must be made of small letters, digits and `_`");

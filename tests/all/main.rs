@@ -9,6 +9,7 @@ mod doctor;
 mod lab;
 mod generate;
 mod layers;
+mod mistakes;
 mod plan;
 mod real_data;
 mod resume;
