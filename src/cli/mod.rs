@@ -132,7 +132,7 @@ fn report(error: &anyhow::Error, place: &str) -> Exit {
 /// What to do about the errors of the system that people meet most.
 fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
     if let Some(crate::data::Unreadable { set, folder }) = error.downcast_ref() {
-        let is_missing = error.chain().any(|cause| cause.is::<crate::data::NotFound>());
+        let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);
         let is_usual = *folder == crate::data::default_folder();
         let place = if is_usual { String::new() } else { format!(" --data-dir {}", folder.display()) };
         return Some(if is_missing {

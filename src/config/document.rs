@@ -137,13 +137,13 @@ impl Document {
                     return Err(self.advise(said, span.clone()));
                 }
             },
-            DeValue::Float(x) => match x.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
-                Some(x) => Value::Number(x),
-                None => {
+            DeValue::Float(x) => {
+                let finite = x.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                Value::Number(finite.ok_or_else(|| {
                     let said = ("this is not a finite number".to_owned(), Some("such as `0.001`".to_owned()));
-                    return Err(self.advise(said, span.clone()));
-                }
-            },
+                    self.advise(said, span.clone())
+                })?)
+            }
             DeValue::Array(items) => {
                 let mut list = Vec::new();
                 for (i, item) in items.iter().enumerate() {

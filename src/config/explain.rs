@@ -112,7 +112,7 @@ fn such_as(key: &str) -> Option<String> {
         "data" | "network" | "train" => return Some(format!("begin the section with a line `[{key}]`")),
         "arms" => return Some("each arm is a section, such as `[arms.winning_ticket]`".to_owned()),
         "dataset" => "\"strokes\"",
-        "rounds" => "10",
+        "rounds" | "classes" => "10",
         "iterations" => "10_000",
         "batch_size" => "60",
         "optimizer" => "\"adam\"",
@@ -126,7 +126,6 @@ fn such_as(key: &str) -> Option<String> {
         "hidden" => "[300, 100]",
         "out" => "300",
         "dir" => "\"my_digits\"",
-        "classes" => "10",
         _ => return None,
     };
     Some(format!("such as `{} = {value}`", leaf(key)))
@@ -138,6 +137,10 @@ fn remedy(key: &str, expected: &str, got: &str) -> Option<String> {
     match expected {
         "a boolean" => Some("`true` or `false`, without quotes".to_owned()),
         "f64" | "u32" | "u64" => {
+            let is_large = |number: &str| number.parse::<u64>().is_ok_and(|number| number > u64::from(u32::MAX));
+            if expected == "u32" && inside("integer `", '`').is_some_and(is_large) {
+                return Some(format!("at most {}", u32::MAX));
+            }
             if let Some(text) = inside("string \"", '"') {
                 return text.parse::<f64>().is_ok().then(|| format!("without quotes: `{text}`"));
             }
@@ -152,8 +155,7 @@ fn remedy(key: &str, expected: &str, got: &str) -> Option<String> {
 /// Rust's names for types, in words.
 fn plain(expected: &str) -> String {
     let words = match expected {
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" => "a whole number from 0",
+        "u32" | "u64" => "a whole number from 0",
         "f64" => "a number",
         "a boolean" => "true or false",
         "a sequence" => "a list",
