@@ -11,6 +11,7 @@ mod generate;
 mod layers;
 mod mistakes;
 mod plan;
+mod readme;
 mod real_data;
 mod resume;
 mod run;
