@@ -87,9 +87,9 @@ struct ShowArgs {
 }
 
 impl DataArgs {
-    /// The option that says where this command writes.
+    /// How to tell this command where to write.
     pub(super) fn place(&self) -> &'static str {
-        if matches!(self.command, Command::Show(_)) { "--out" } else { "--data-dir" }
+        if matches!(self.command, Command::Show(_)) { " with `--out`" } else { " with `--data-dir`" }
     }
 }
 

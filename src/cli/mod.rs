@@ -105,12 +105,17 @@ pub fn main(cli: &Cli) -> Exit {
         Command::Init(args) => init::run(args),
         Command::Generate(args) => generate::run(args),
     };
-    let place = if let Command::Data(args) = &cli.command { args.place() } else { "--runs" };
+    let place = match &cli.command {
+        Command::Data(args) => args.place(),
+        Command::Generate(_) => " with `--out`",
+        Command::Init(_) => ": `lth init FOLDER/experiment.toml`",
+        _ => " with `--runs`",
+    };
     done.unwrap_or_else(|error| report(&error, place))
 }
 
-/// What stops a command: a mistake in what was asked for, or something that went wrong. `place` is the option that says
-/// where the command writes.
+/// What stops a command: a mistake in what was asked for, or something that went wrong. `place` says how to tell the
+/// command where to write.
 fn report(error: &anyhow::Error, place: &str) -> Exit {
     if let Some(report) = error.downcast_ref::<crate::config::Report>() {
         ui::say(&report.to_string());
@@ -131,12 +136,20 @@ fn report(error: &anyhow::Error, place: &str) -> Exit {
 
 /// What to do about the errors of the system that people meet most.
 fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
-    if let Some(missing) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NotFound>()) {
-        let set = missing.set.unwrap_or("NAME");
-        return Some(format!(
-            "run `lth data fetch {set}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the files; \
-             `data.dataset=strokes` needs none"
-        ));
+    if let Some(crate::data::Unreadable { set, folder }) = error.downcast_ref() {
+        let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);
+        let is_usual = *folder == crate::data::default_folder();
+        let place = if is_usual { String::new() } else { format!(" --data-dir {}", folder.display()) };
+        return Some(if is_missing {
+            format!(
+                "run `lth data fetch {set}{place}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the files; \
+                 `data.dataset=strokes` needs none"
+            )
+        } else {
+            format!(
+                "`lth data check {set}{place}` tells of every file; `lth data fetch {set}{place}` brings anew what is wrong"
+            )
+        });
     }
     if let Some(none) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NoMirror>()) {
         return Some(format!(
@@ -152,8 +165,11 @@ fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
         | std::io::ErrorKind::NotFound
         | std::io::ErrorKind::AlreadyExists
         | std::io::ErrorKind::NotADirectory => "name a folder you may write to",
+        std::io::ErrorKind::IsADirectory => {
+            "a folder stands where the file belongs; move it away, or name another place"
+        }
         std::io::ErrorKind::StorageFull => "free some space, or name another folder",
         _ => return None,
     };
-    Some(format!("{advice} with `{place}`"))
+    Some(format!("{advice}{place}"))
 }

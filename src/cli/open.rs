@@ -1,6 +1,6 @@
 //! From words to a plan: what every command about an experiment begins with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -97,8 +97,36 @@ pub(super) fn read(args: &ExperimentArgs) -> Result<(Document, Experiment)> {
 
 fn document(args: &ExperimentArgs) -> Result<Document> {
     let name = args.config.display().to_string();
-    let read = files::read(&args.config)
-        .and_then(|bytes| String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8")));
-    let text = read.map_err(|e| config::Report::plain(&format!("error: {e:#}")))?;
+    let refuse =
+        |error: anyhow::Error, hint: String| config::Report::plain(&format!("error: {error:#}\n\nhint: {hint}"));
+    let bytes = files::read(&args.config).map_err(|error| refuse(error, instead_of(&args.config)))?;
+    let text = String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8")).map_err(|error| {
+        refuse(error, "an experiment is a TOML or JSON file; an editor can save one as UTF-8".to_owned())
+    })?;
     Ok(Document::parse(&name, &text, &args.set).map_err(|text| config::Report::plain(&text))?)
+}
+
+/// What may be meant by a configuration that cannot be read: the nearest file beside it, or one of the folder it is.
+fn instead_of(path: &Path) -> String {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    // The parent of a bare name is the empty path, which nothing can be listed at.
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let names: Vec<String> =
+        files::list(listed).unwrap_or_default().iter().filter_map(|path| config_name(path)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let told = path.file_name().unwrap_or_default().to_string_lossy();
+    let with_suffix = format!("{told}.toml");
+    let near = [&*told, &with_suffix].into_iter().find_map(|name| config::nearest(name, &names));
+    let near = if path.is_dir() { names.first().copied() } else { near };
+    match near {
+        Some(near) if path.is_dir() => format!("name a file in it, such as `{}`", folder.join(near).display()),
+        Some(near) => format!("did you mean `{}`?", folder.join(near).display()),
+        None => "name a TOML or JSON file; `lth init my_experiment.toml` writes one to begin with".to_owned(),
+    }
+}
+
+/// The name of a file that may be a configuration.
+fn config_name(path: &Path) -> Option<String> {
+    let is_config = path.extension().is_some_and(|extension| extension == "toml" || extension == "json");
+    is_config.then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }

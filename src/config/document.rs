@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::problem::snippet;
+use super::syntax;
 
 /// Where a value stands in the text, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +90,20 @@ impl Document {
         format!("error: {message}{}", snippet(self, span.start, span.end))
     }
 
+    /// The same with what to do. A file of another suffix may be no configuration at all.
+    fn advise(&self, (message, hint): (String, Option<String>), span: Range<usize>) -> String {
+        let is_toml = Path::new(&self.name).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
+        let suffix = format!("`{}` is read as TOML; JSON wants a name that ends in `.json`", self.name);
+        let hint = if self.is_json() || is_toml { hint } else { Some(suffix) };
+        let hint = hint.map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
+        self.syntax_error(&message, span) + &hint
+    }
+
     fn parse_toml(&mut self, text: &str) -> Result<Value, String> {
         let table = DeTable::parse(text).map_err(|e| {
             let span = e.span().unwrap_or(0..0);
-            self.syntax_error(e.message().trim(), span)
+            let marked = text.get(span.clone()).unwrap_or_default();
+            self.advise(syntax::toml(e.message().trim(), marked, text), span)
         })?;
         self.toml_table(table.get_ref(), "")
     }
@@ -121,12 +132,18 @@ impl Document {
             DeValue::Integer(n) => match i128::from_str_radix(n.as_str(), n.radix()) {
                 Ok(n) if n >= 0 && u64::try_from(n).is_ok() => Value::from(n as u64),
                 Ok(n) if i64::try_from(n).is_ok() => Value::from(n as i64),
-                _ => return Err(self.syntax_error("this number is too large", span.clone())),
+                _ => {
+                    let said = ("this number is too large".to_owned(), Some("at most 2^64 − 1".to_owned()));
+                    return Err(self.advise(said, span.clone()));
+                }
             },
-            DeValue::Float(x) => match x.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
-                Some(x) => Value::Number(x),
-                None => return Err(self.syntax_error("this is not a finite number", span.clone())),
-            },
+            DeValue::Float(x) => {
+                let finite = x.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                Value::Number(finite.ok_or_else(|| {
+                    let said = ("this is not a finite number".to_owned(), Some("such as `0.001`".to_owned()));
+                    self.advise(said, span.clone())
+                })?)
+            }
             DeValue::Array(items) => {
                 let mut list = Vec::new();
                 for (i, item) in items.iter().enumerate() {
@@ -147,7 +164,7 @@ impl Document {
             let at = (line_start + e.column().saturating_sub(1)).min(text.len());
             let message = e.to_string();
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            self.syntax_error(&message, at..at + 1)
+            self.advise(syntax::json(&message, text), at..at + 1)
         })?;
         self.json_value(root.get(), text, "")
     }
@@ -198,6 +215,7 @@ impl Document {
     /// Applies one `key.path=value`. The value is read as TOML, and as plain text where it is none.
     fn set(&mut self, set: &str) -> Result<(), String> {
         let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
+        let no_table = |walked: &str, part: &str| format!("`{walked}` is no table: there is no `{part}` in it");
         let Some((path, text)) = set.split_once('=') else {
             return Err(wrong("expected `key.path=value`") + "\n\nhint: such as `--set train.lr=0.01`");
         };
@@ -205,7 +223,14 @@ impl Document {
         if path.is_empty() || path.split('.').any(str::is_empty) {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         }
-        let value = Self::set_value(text).map_err(|what| wrong(&what))?;
+        if let Some((list, _)) = path.split_once('[') {
+            let hint = format!("give the whole list: `--set '{list}=[…]'`");
+            return Err(wrong("a part of a list cannot be set by itself") + "\n\nhint: " + &hint);
+        }
+        let shell =
+            "a shell takes quotes away: put all of it in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
+        let hint = if text.contains(['{', '[']) { format!("\n\nhint: {shell}") } else { String::new() };
+        let value = Self::set_value(text).map_err(|what| wrong(&what) + &hint)?;
         let inside =
             |key: &str| key == path || key.starts_with(&format!("{path}.")) || key.starts_with(&format!("{path}["));
         self.origins.retain(|key, _| !inside(key));
@@ -216,7 +241,7 @@ impl Document {
         let last = parts.pop().unwrap_or_default();
         for part in parts {
             let Value::Object(map) = here else {
-                return Err(wrong(&format!("`{part}` is inside a value that is no table")));
+                return Err(wrong(&no_table(&walked, part)));
             };
             walked = join(&walked, part);
             if !map.contains_key(part) {
@@ -225,7 +250,7 @@ impl Document {
             here = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
         }
         let Value::Object(map) = here else {
-            return Err(wrong(&format!("`{last}` is inside a value that is no table")));
+            return Err(wrong(&no_table(&walked, last)));
         };
         map.insert(last.to_owned(), value);
         Ok(())
@@ -241,7 +266,9 @@ impl Document {
                 let mut root = reader.toml_table(table.get_ref(), "").map_err(first_line)?;
                 Ok(root["value"].take())
             }
-            _ => Ok(Value::String(text.to_owned())),
+            // Meant as TOML, and none any more.
+            Err(error) if text.trim_start().starts_with(['{', '[']) => Err(error.message().trim().to_owned()),
+            _ => Ok(Value::String(text.trim().to_owned())),
         }
     }
 

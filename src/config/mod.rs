@@ -3,6 +3,7 @@
 
 mod document;
 mod experiment;
+mod explain;
 mod problem;
 mod read;
 mod reference;
@@ -10,6 +11,7 @@ mod resolved;
 mod rules;
 mod schema;
 mod step;
+mod syntax;
 
 pub use document::{Document, Origin};
 pub use experiment::{
@@ -17,7 +19,7 @@ pub use experiment::{
     MaskFrom, Moments, Network, Normalize, Optimizer, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom,
     Workers,
 };
-pub use problem::{Problem, Report};
+pub use problem::{Problem, Report, nearest};
 pub use read::read;
 pub use reference::reference;
 pub use resolved::{flatten, to_json, to_toml};

@@ -90,27 +90,44 @@ pub(super) fn snippet(document: &Document, start: usize, end: usize) -> String {
     )
 }
 
-/// The candidate nearest to `word`, if it is near enough to be a slip of the hand.
-pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+/// What other programs call things that have another name here.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("gpu", "cuda"),
+    ("learning_rate", "lr"),
+    ("epochs", "iterations"),
+    ("steps", "iterations"),
+    ("lenet", "lenet_300_100"),
+    ("eval_every", "evaluate_every"),
+];
+
+/// The candidate that `word` stands for: by its name elsewhere, or near enough to be a slip of the hand.
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let named = |&&(theirs, ours): &&(&str, &str)| theirs == word && candidates.contains(&ours);
+    if let Some((_, ours)) = ELSEWHERE.iter().find(named) {
+        return candidates.iter().copied().find(|candidate| candidate == ours);
+    }
     let allowed = (word.chars().count() / 3).max(1);
     let nearest = candidates.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (nearest.0 <= allowed).then_some(nearest.1)
 }
 
-/// Levenshtein's distance, over characters.
+/// How many slips make `b` of `a`: a character too many, missing, or wrong, or two neighbours in the wrong order.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let wrong = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = wrong.min(row[j - 1] + 1).min(rows[i - 1][j] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -121,6 +138,8 @@ mod tests {
     fn the_nearest_name() {
         assert_eq!(nearest("batchsize", &["lr", "batch_size", "iterations"]), Some("batch_size"));
         assert_eq!(nearest("xyz", &["lr", "batch_size"]), None);
+        assert_eq!(nearest("minst", &["strokes", "mnist"]), Some("mnist"));
+        assert_eq!((nearest("gpu", &["cpu", "cuda"]), nearest("gpu", &["cpu"])), (Some("cuda"), Some("cpu")));
         assert_eq!((distance("kitten", "sitting"), distance("", "ab")), (3, 2));
     }
 }

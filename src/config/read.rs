@@ -4,13 +4,26 @@ use serde_json::{Value, json};
 
 use super::document::Document;
 use super::experiment::Experiment;
-use super::problem::{Problem, Report, nearest};
+use super::explain::{MISSING, explain, leaf, parent};
+use super::problem::{Problem, Report};
 
 /// Reads the experiment, fills in what depends on other values, and checks what one value says about another.
 ///
 /// # Errors
 /// Every mistake found, each with its place.
 pub fn read(document: &Document) -> Result<Experiment, Report> {
+    match &document.root {
+        Value::Object(map) if map.is_empty() => {
+            let hint = "`lth init my_experiment.toml` writes an experiment to begin with";
+            return Err(Report::new(&[Problem::new("", "the configuration says nothing").hint(hint)], document));
+        }
+        Value::Object(_) => {}
+        // serde would take a list for the values of the keys in their order.
+        _ => {
+            let message = "invalid value for the configuration: expected a table of keys, `{ … }`";
+            return Err(Report::new(&[Problem::new("", message)], document));
+        }
+    }
     let Mended { experiment, mut problems, taken } = deserialize(document.root.clone());
     if let Some(experiment) = experiment {
         // What was filled in or taken out is no value of the user's, and so none to complain about; but what is missing
@@ -56,14 +69,20 @@ fn deserialize(mut root: Value) -> Mended {
         let path = if path == "." { String::new() } else { path };
         let problem = explain(&path, &error.into_inner().to_string(), &keys(&root, &path));
         let key = problem.key.clone();
-        // Inside what was taken out nothing is missed; a table that was not there at all has its own missing keys.
-        let is_told = taken.contains(&key) || out.iter().any(|table| is_within(&key, table));
-        let mended = if problem.message.ends_with(MISSING) {
-            placeholder(&key).is_some_and(|value| put(&mut root, &key, value))
-        } else {
-            out.push(key.clone());
-            take(&mut root, &key)
-        };
+        // Inside what was taken out nothing is missed, nor that a table has nothing left; a table that was not there at
+        // all has its own missing keys.
+        let is_emptied = problem.message.ends_with("got none") && out.iter().any(|old| is_within(old, &key));
+        let is_told = taken.contains(&key) || is_emptied || out.iter().any(|table| is_within(&key, table));
+        // A key may be taken out and then filled in; one that comes back again, such as `"hidden[0]"` beside `hidden`,
+        // is not what its path says, and would come back for ever.
+        let is_stuck = taken.iter().filter(|old| **old == key).count() > 1;
+        let mended = !is_stuck
+            && if problem.message.ends_with(MISSING) {
+                placeholder(&key).is_some_and(|value| put(&mut root, &key, value))
+            } else {
+                out.push(key.clone());
+                take(&mut root, &key)
+            };
         // What was taken out, or is there under a wrong name, is missed through no other fault of the user's.
         if !is_told && !is_misspelt(&key, &problems) {
             problems.push(problem);
@@ -75,15 +94,13 @@ fn deserialize(mut root: Value) -> Mended {
     }
 }
 
-/// Whether a key is missed because it is there under a name that one of the problems asks about.
+/// Whether a key, or a table around it, is missed because it is there under a name that one of the problems asks about.
 fn is_misspelt(key: &str, problems: &[Problem]) -> bool {
     let meant = format!("did you mean `{}`", leaf(key));
     let is_it = |old: &Problem| old.hint.as_deref().is_some_and(|hint| hint.starts_with(&meant));
-    problems.iter().any(|old| old.at_key && parent(&old.key) == parent(key) && is_it(old))
+    let is_here = problems.iter().any(|old| old.at_key && parent(&old.key) == parent(key) && is_it(old));
+    is_here || !parent(key).is_empty() && is_misspelt(parent(key), problems)
 }
-
-/// How a message about a missing key ends.
-const MISSING: &str = "is missing";
 
 /// Something to read on with in place of a required key that is missing.
 fn placeholder(key: &str) -> Option<Value> {
@@ -110,16 +127,6 @@ fn put(root: &mut Value, path: &str, value: Value) -> bool {
         Some(Value::Object(map)) => map.insert(leaf(path).to_owned(), value).is_none(),
         _ => false,
     }
-}
-
-/// The table around a key.
-fn parent(path: &str) -> &str {
-    path.rsplit_once('.').map_or("", |(parent, _)| parent)
-}
-
-/// A key without the tables around it.
-fn leaf(path: &str) -> &str {
-    path.rsplit_once('.').map_or(path, |(_, leaf)| leaf)
 }
 
 /// Something to read on with in place of a member of the list `name` that is wrong: its neighbours keep their numbers.
@@ -162,96 +169,10 @@ fn take(root: &mut Value, path: &str) -> bool {
     }
 }
 
-/// serde's sentence in our words. The forms are serde's own and pinned by tests.
-fn explain(path: &str, message: &str, keys: &[String]) -> Problem {
-    let whole = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
-    // The user's own words stand before the last "expected", whatever they are.
-    let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
-    let word = |prefix: &str| got.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('`')?.strip_suffix('`'));
-    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    if let Some(word) = word("unknown field ") {
-        let inside = if parent(path).is_empty() { String::new() } else { format!(" in `{}`", parent(path)) };
-        return Problem::new(path, format!("unknown key `{word}`{inside}")).hint(suggest(word, &known)).about_the_key();
-    }
-    if let Some(word) = word("unknown variant ") {
-        return Problem::new(path, format!("unknown value `{word}` for {whole}")).hint(suggest(word, &known));
-    }
-    if let Some(field) = word("missing field ") {
-        let key = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
-        return Problem::new(key.clone(), format!("`{key}` {MISSING}")).about_the_key();
-    }
-    if expected == "map with a single key" {
-        let found = if keys.is_empty() { "none".to_owned() } else { format!("`{}`", keys.join("` and `")) };
-        return Problem::new(path, format!("invalid value for {whole}: expected a table with one key, got {found}"));
-    }
-    if !expected.is_empty() {
-        let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-        let example = if expected.starts_with("struct variant") { example(leaf(path)) } else { "" };
-        let message = format!("invalid value for {whole}: expected {}{example}, got {}", plain(expected), say(got));
-        return Problem::new(path, message);
-    }
-    Problem::new(path, format!("invalid value for {whole}: {message}"))
-}
-
-/// How a variant with parameters is written.
-fn example(variant: &str) -> &'static str {
-    match variant {
-        "mlp" => ", such as `{ mlp = { hidden = [300] } }`",
-        "linear" => ", such as `{ linear = { out = 300 } }`",
-        "idx" => ", such as `{ idx = { dir = \"…\", classes = 10 } }`",
-        "images" => ", such as `{ images = { dir = \"…\" } }`",
-        "dropout" => ", such as `{ dropout = { rate = 0.5 } }`",
-        _ => "",
-    }
-}
-
-fn suggest(word: &str, known: &[&str]) -> String {
-    let all = format!("one of: {}", known.join(", "));
-    match nearest(word, known) {
-        Some(near) => format!("did you mean `{near}`? ({all})"),
-        None => all,
-    }
-}
-
 /// The keys of the table at `path`, or of none where there is no table.
 fn keys(root: &Value, path: &str) -> Vec<String> {
-    let table = root.pointer(&format!("/{}", path.replace('.', "/")));
+    let table = root.pointer(&format!("/{}", path.replace(['.', '['], "/").replace(']', "")));
     table.and_then(Value::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
-}
-
-/// Rust's names for types, in words.
-fn plain(expected: &str) -> String {
-    let words = match expected {
-        "u32" | "u64" => "a whole number from 0",
-        "f64" => "a number",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a string" | "path string" => "a text",
-        "an array of length 2" | "fewer elements in array" => "a list of 2 numbers",
-        "a map" => "a table",
-        _ if expected.starts_with("struct variant") => "a table with its parameters",
-        _ if expected.starts_with("struct ") => "a table",
-        _ if expected.starts_with("string or map") || expected.starts_with("enum") => "a name or a table",
-        _ if expected.ends_with("variant") => "a name alone",
-        other => other,
-    };
-    words.to_owned()
-}
-
-/// serde's names for what it found, in words; the user's own words behind them stay as they are.
-fn say(got: &str) -> String {
-    let kinds = [
-        ("floating point ", "the number "),
-        ("string ", "the text "),
-        ("integer ", "the number "),
-        ("boolean ", ""),
-        ("map", "a table"),
-        ("sequence", "a list"),
-        ("unit variant", "a name alone"),
-        ("newtype variant", "a name with a value"),
-    ];
-    let found = kinds.iter().find_map(|(kind, word)| Some(format!("{word}{}", got.strip_prefix(kind)?)));
-    found.unwrap_or_else(|| got.to_owned())
 }
 
 #[cfg(test)]

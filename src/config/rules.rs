@@ -245,7 +245,9 @@ impl Experiment {
     fn check_siblings(&self, problems: &mut Vec<Problem>) {
         let mut only = |given: bool, key: &str, belongs: bool, owner: &str| {
             if given && !belongs {
-                problems.push(Problem::new(key, format!("`{key}` belongs to {owner}")).about_the_key());
+                let instead = if owner.starts_with('`') { format!(", or choose {owner}") } else { String::new() };
+                let problem = Problem::new(key, format!("`{key}` belongs to {owner}"));
+                problems.push(problem.hint(format!("leave it out{instead}")).about_the_key());
             }
         };
         let train = &self.train;
@@ -278,7 +280,10 @@ impl Experiment {
             if !(0.0..1.0).contains(&rate) {
                 let key = format!("prune.rate.{name}");
                 let message = format!("`{key}` is the fraction cut per round: at least 0 and below 1, not {rate}");
-                problems.push(Problem::new(key, message));
+                let problem = Problem::new(key, message);
+                let is_percent = (1.0..100.0).contains(&rate) && rate > 1.0;
+                let hint = format!("{rate} % is written {}", rate / 100.0);
+                problems.push(if is_percent { problem.hint(hint) } else { problem });
             }
         }
     }
@@ -288,7 +293,7 @@ impl Experiment {
             let key = format!("arms.{name}");
             if name == RESERVED {
                 let message = "the arm name `dense` is reserved for the dense networks themselves";
-                problems.push(Problem::new(&key, message).about_the_key());
+                problems.push(Problem::new(&key, message).hint("name it otherwise").about_the_key());
             }
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
                 let message = format!("the arm name `{name}` must be made of small letters, digits and `_`");
@@ -319,13 +324,18 @@ fn check_siblings_of_arm(arm_key: &str, arm: &Arm, problems: &mut Vec<Problem>) 
                  mask has one";
     only(arm.at.is_some(), "at", chooses, owner);
     only(arm.every.is_some(), "every", chooses, owner);
+    if arm.weights == WeightsFrom::Noise && arm.noise.is_none() {
+        let key = format!("{arm_key}.noise");
+        let missing = Problem::new(&key, format!("`{key}` is missing")).about_the_key();
+        problems
+            .push(missing.hint("how strong the noise is, in standard deviations of the layer: such as `noise = 0.5`"));
+    }
     let mut need = |fine: bool, name: &str, message: &str| {
         if !fine {
             let key = format!("{arm_key}.{name}");
             problems.push(Problem::new(&key, format!("`{key}` {message}")));
         }
     };
-    need(arm.weights != WeightsFrom::Noise || arm.noise.is_some(), "noise", "is missing: how strong the noise is");
     need(arm.noise.is_none_or(|noise| noise.is_finite() && noise > 0.0), "noise", "must be above 0");
     need(arm.at.is_none() || arm.every.is_none(), "every", "and `at` both choose rounds: leave one of them out");
     need(arm.every != Some(0), "every", "must be at least 1");

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// So many epochs and iterations from the start: `500it`, `2ep`, `2ep50it`.
@@ -54,9 +55,19 @@ impl Serialize for Step {
 
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let expected = &"a number of iterations such as `500it`, or of epochs such as `2ep`";
-        text.parse().map_err(|()| serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), expected))
+        struct Words;
+        impl Visitor<'_> for Words {
+            type Value = Step;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("iterations such as \"500it\", or epochs such as \"2ep\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Step, E> {
+                text.parse().map_err(|()| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Words)
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a configuration to a data set in memory.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -18,6 +19,21 @@ const PIXELS: usize = 28 * 28;
 
 /// Test images of `strokes` are drawn from here on: no training set reaches so far.
 const TEST_OFFSET: u64 = 1 << 32;
+
+/// A built-in data set could not be read: it is not there, or a file of it is not what it should be.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Which.
+    pub set: &'static str,
+    /// Where it was looked for.
+    pub folder: PathBuf,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not read the data set `{}` from `{}`", self.set, self.folder.display())
+    }
+}
 
 /// The folder that built-in data sets are looked for in: `data.dir`, else `LTH_DATA_DIR`, else `data`.
 pub fn folder(data: &Data) -> PathBuf {
@@ -66,7 +82,7 @@ impl Source {
         match &self.bytes {
             Bytes::Drawn { seed } => Ok(draw(self.train, self.test, *seed)),
             Bytes::Official { set, folder } => read_official(set, folder, self.test)
-                .with_context(|| format!("could not read the data set `{}` from `{}`", self.name, folder.display())),
+                .with_context(|| Unreadable { set: set.name, folder: folder.clone() }),
             Bytes::Own { dataset, read } => {
                 let first = read.lock().unwrap_or_else(PoisonError::into_inner).take();
                 first

@@ -19,7 +19,7 @@ mod survey;
 
 pub use dataset::{Dataset, Inputs, Split};
 pub use fetch::{Fetch, Fetched, NoMirror, Progress, fetch};
-pub use load::{default_folder, folder, load};
+pub use load::{Unreadable, default_folder, folder, load};
 pub use packed::NotFound;
 pub use sheet::sheet;
 pub use source::Source;

@@ -136,12 +136,14 @@ impl Source {
         let test = data.test_limit.unwrap_or(self.test);
         if test > self.test {
             let message = format!("`{}` has only {} test images", self.name, self.test);
-            return Err(Problem::new("data.test_limit", message));
+            let hint = format!("at most {}, or leave it out to test on all", self.test);
+            return Err(Problem::new("data.test_limit", message).hint(hint));
         }
         let Some(limit) = data.train_limit else { return Ok((whole, data.validation, test)) };
         if limit > whole {
             let message = format!("`{}` has only {whole} training images beside the validation set", self.name);
-            return Err(Problem::new("data.train_limit", message));
+            let hint = format!("at most {whole}, or leave it out to train on all");
+            return Err(Problem::new("data.train_limit", message).hint(hint));
         }
         // In proportion, and never nothing: the early stop is found on it.
         let share = f64::from(data.validation) * f64::from(limit) / f64::from(whole);

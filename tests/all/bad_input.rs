@@ -115,10 +115,11 @@ fn data_files_that_are_not_what_they_should_be() {
     fs::create_dir_all(&data).unwrap();
     let missing = said(images, None);
     assert!(
-        missing.contains("neither") && missing.contains("hint: run `lth data fetch mnist`, or point `--data-dir`"),
+        missing.contains("neither") && missing.contains("hint: run `lth data fetch mnist --data-dir "),
         "{missing}"
     );
-    assert!(said(images, Some(b"")).contains("is empty"));
+    let empty = said(images, Some(b""));
+    assert!(empty.contains("is empty") && empty.contains("hint: `lth data check mnist --data-dir "), "{empty}");
     let good = idx(0x803, &[60_000, 28, 28], 60_000 * 784, 0);
     assert!(said(images, Some(&good[..1_000_000])).contains("holds 999984 bytes after the header instead of 47040000"));
     assert!(said(images, Some(&idx(0x801, &[60_000], 60_000, 0))).contains("magic number is 0x00000801"));

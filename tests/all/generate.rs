@@ -20,22 +20,68 @@ fn the_files_in_configs_are_what_the_program_prints() {
     }
 }
 
-#[test]
-fn every_key_of_every_configuration_is_in_the_schema() {
-    let schema: serde_json::Value = serde_json::from_str(&prints(&["generate", "schema"])).unwrap();
-    let resolve = |value: &serde_json::Value| match value["$ref"].as_str() {
-        Some(name) => schema.pointer(name.trim_start_matches('#')).unwrap().clone(),
-        None => value.clone(),
+/// What a value breaks of a schema that is made of what ours is made of; the editors' own tools know the rest.
+fn breaks(value: &serde_json::Value, part: &serde_json::Value, whole: &serde_json::Value, at: &str) -> Vec<String> {
+    if let Some(name) = part["$ref"].as_str() {
+        return breaks(value, whole.pointer(name.trim_start_matches('#')).unwrap(), whole, at);
+    }
+    for choice in ["oneOf", "anyOf"] {
+        let Some(parts) = part[choice].as_array() else { continue };
+        let fits = parts.iter().filter(|part| breaks(value, part, whole, at).is_empty()).count();
+        return if fits == 1 { vec![] } else { vec![format!("{at}: fits {fits} of the {choice}")] };
+    }
+    let types: Vec<&str> = match &part["type"] {
+        serde_json::Value::Array(types) => types.iter().map(|kind| kind.as_str().unwrap()).collect(),
+        kind => kind.as_str().into_iter().collect(),
     };
-    for config in ["smoke", "quickstart", "lenet_mnist", "lenet_fashion_mnist"] {
-        let path = format!("{}/configs/{config}.toml", env!("CARGO_MANIFEST_DIR"));
-        let root: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
-        for (key, value) in &root {
-            let property = resolve(&schema["properties"][key]);
-            assert!(!property.is_null(), "{config}: {key}");
-            for inner in value.as_table().into_iter().flat_map(|table| table.keys()).filter(|_| key != "arms") {
-                assert!(property["properties"].get(inner).is_some(), "{config}: {key}.{inner}");
-            }
+    let is = |kind: &&str| match *kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        _ => false,
+    };
+    let mut broken = Vec::new();
+    let fits_word = |words: &serde_json::Value| words.as_array().is_none_or(|words| words.contains(value));
+    let is_const = part.get("const").is_none_or(|word| word == value);
+    if !(types.is_empty() || types.iter().any(is)) || !fits_word(&part["enum"]) || !is_const {
+        broken.push(format!("{at}: {value} is not {part}"));
+    }
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{key}");
+        match part["properties"].get(key).unwrap_or(&part["additionalProperties"]) {
+            serde_json::Value::Bool(false) => broken.push(format!("{at}: unknown")),
+            serde_json::Value::Null | serde_json::Value::Bool(true) => {}
+            part => broken.extend(breaks(inner, part, whole, &at)),
+        }
+    }
+    for key in part["required"].as_array().into_iter().flatten() {
+        if value.get(key.as_str().unwrap()).is_none() {
+            broken.push(format!("{at}: {key} is missing"));
+        }
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        broken.extend(breaks(inner, &part["items"], whole, &format!("{at}[]")));
+    }
+    broken
+}
+
+#[test]
+fn every_configuration_names_the_schema_and_fits_it() {
+    let schema: serde_json::Value = serde_json::from_str(&prints(&["generate", "schema"])).unwrap();
+    let configs = lth::base::files::list(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs")).unwrap();
+    let configs: Vec<_> = configs.iter().filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    assert!(configs.len() >= 4);
+    for path in configs {
+        let text = fs::read_to_string(path).unwrap();
+        let named = text.lines().next().unwrap().strip_prefix("#:schema ").unwrap();
+        assert!(path.parent().unwrap().join(named).ends_with("configs/./schema.json"), "{}", path.display());
+        let read = |text: &str| serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+        assert_eq!(breaks(&read(&text), &schema, &schema, ""), Vec::<String>::new(), "{}", path.display());
+        for (right, wrong) in [("[train]", "[train]\nlrr = 1"), ("rounds = ", "rounds = 1.5 #"), ("rewind", "rewnd")] {
+            assert!(!breaks(&read(&text.replacen(right, wrong, 1)), &schema, &schema, "").is_empty(), "{wrong}");
         }
     }
 }

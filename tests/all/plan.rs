@@ -71,7 +71,7 @@ fn check_tells_every_value_and_its_origin() {
     let values = json(&["check", SMOKE, "--json", "--set", "train.lr=0.5"], runs.path());
     assert_eq!(values["train.lr"]["origin"], "--set train.lr=0.5");
     assert_eq!(values["train.eps"], serde_json::json!({ "value": 1e-8, "origin": "default" }));
-    assert_eq!(values["rounds"]["origin"], "smoke.toml:6");
+    assert_eq!(values["rounds"]["origin"], "smoke.toml:7");
     let wrong = lth().args(["check", SMOKE, "--set", "train.lr=0"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
 }

@@ -1,0 +1,274 @@
+//! Mistakes that a newcomer makes, class by class, on the real binary: what it says of each. What is left out here has
+//! its golden file beside the tests of its room.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::support::*;
+
+/// The experiment that every mistake is made in.
+fn smoke() -> String {
+    fs::read_to_string(SMOKE).unwrap()
+}
+
+/// What the binary says of the file `name` with this text, which it must refuse before anything is begun.
+fn refused(name: &str, text: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    lth::base::files::write(&folder.path().join(name), text).unwrap();
+    let output = lth().current_dir(folder.path()).args(["run", name]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stdout(&output).is_empty() && !folder.path().join("runs").exists(), "{}", stderr(&output));
+    stderr(&output)
+}
+
+/// What it says where `wrong` stands in the file in place of `right`, for each of them.
+fn in_file(mistakes: &[(&str, &str)]) -> String {
+    let mut said = String::new();
+    for (right, wrong) in mistakes {
+        assert!(smoke().contains(right), "{right}");
+        let answer = refused("my.toml", smoke().replacen(right, wrong, 1).as_bytes());
+        let _ = writeln!(said, "=== {}\n{answer}", wrong.replace('\n', " ⏎ "));
+    }
+    said
+}
+
+const LAYERS: &str = "architecture = { mlp = { hidden = [32, 16] } }";
+const RATE: &str = "{ linear = 0.4, output = 0.2 }";
+
+#[test]
+fn syntax() {
+    insta::assert_snapshot!(in_file(&[
+        ("\"strokes\"", "strokes"),
+        ("\"smoke\"", "\"smoke"),
+        ("[train]", "[train"),
+        ("seed = 1", "seed == 1"),
+        ("seed = 1", "seed: 1"),
+        ("seed = 1", "seed = 1\nseed = 2"),
+        ("[prune]", "[train]\n[prune]"),
+        ("lr = 2e-3", "lr = 0,002"),
+        ("iterations = 120", "iterations = 50,000"),
+        (RATE, "{ linear = 0.4 output = 0.2 }"),
+        ("lr = 2e-3", "lr = nan"),
+        ("lr = 2e-3", "lr = .002"),
+        ("seed = 1", "seed = 99999999999999999999"),
+        ("lr = 2e-3", "lr = 2e-3\ndrop_last = True"),
+    ]));
+}
+
+#[test]
+fn keys_and_values_that_are_not_known() {
+    insta::assert_snapshot!(in_file(&[
+        ("batch_size", "batchsize"),
+        ("batch_size", "batch-size"),
+        ("seed = 1", "lr = 0.1"),
+        ("[train]", "[train]\nreplicates = 3"),
+        ("lr = 2e-3", "learning_rate = 2e-3"),
+        ("iterations = 120", "epochs = 3"),
+        ("[train]", "[trian]"),
+        ("[arms.winning_ticket]", "[arm.winning_ticket]"),
+        (RATE, "{ conv = 0.4 }"),
+        ("[32, 16]", "[32, 16], \"hidden[0]\" = 3"),
+        ("\"strokes\"", "\"minst\""),
+        ("\"strokes\"", "\"my_digits\""),
+        ("\"adam\"", "\"Adam\""),
+        ("{ mlp = { hidden = [32, 16] } }", "\"lenet\""),
+        ("{ of = \"winning_ticket\" }", "\"winning_ticket\""),
+        ("[prune]", "[run]\ndevice = \"gpu\"\n[prune]"),
+        ("[prune]", "[run]\nkeep = \"none\"\n[prune]"),
+    ]));
+}
+
+#[test]
+fn values_of_the_wrong_type() {
+    insta::assert_snapshot!(in_file(&[
+        ("lr = 2e-3", "lr = \"fast\""),
+        ("batch_size = 30", "batch_size = \"30\""),
+        ("iterations = 120", "iterations = 1e4"),
+        ("iterations = 120", "iterations = 1.5"),
+        ("rounds = 2", "rounds = -2"),
+        ("batch_size = 30", "batch_size = 5000000000"),
+        (RATE, "0.2"),
+        ("[32, 16]", "32"),
+        ("lr = 2e-3", "lr = 2e-3\nbetas = [0.9]"),
+        ("lr = 2e-3", "lr = 2e-3\ndrop_last = \"yes\""),
+        ("[prune]", "[run]\nworkers = 0\n[prune]"),
+        ("[arms.winning_ticket]", "[[arms]]"),
+        ("{ mlp = { hidden = [32, 16] } }", "\"mlp\""),
+        ("{ of = \"winning_ticket\" }", "\"of\""),
+        ("{ of = \"winning_ticket\" }", "{ of = 3 }"),
+        ("{ of = \"winning_ticket\" }", "{ of = \"winning_ticket\", random = \"winning_ticket\" }"),
+        (LAYERS, "layers = [{ linear = 300 }, { linear = { out = 10 } }]"),
+    ]));
+}
+
+#[test]
+fn what_is_missing_or_out_of_range_or_another_variants() {
+    insta::assert_snapshot!(in_file(&[
+        ("rounds = 2\n", ""),
+        ("weights = \"rewind\"\n", ""),
+        ("[network]\narchitecture = { mlp = { hidden = [32, 16] } }\n", ""),
+        ("lr = 2e-3", "lr = 0"),
+        ("linear = 0.4", "linear = 40"),
+        ("linear = 0.4", "linear = 1.0"),
+        (RATE, "{ linear = 0.0 }"),
+        ("replicates = 2", "replicates = 0"),
+        ("batch_size = 30", "batch_size = 5000"),
+        ("validation = 300", "validation = 300\ntest_limit = 1300"),
+        ("\"smoke\"", "\"My run\""),
+        ("lr = 2e-3", "lr = 2e-3\nmomentum = 0.9"),
+        (RATE, "{ all = 0.2 }"),
+        ("\"strokes\"", "\"mnist\""),
+        ("optimizer = \"adam\"", "optimizer = \"sgd\"\nnesterov = true"),
+        ("[train]", "layers = [\"relu\"]\n[train]"),
+    ]));
+}
+
+#[test]
+fn arms_and_rates_that_lead_nowhere() {
+    insta::assert_snapshot!(in_file(&[
+        ("{ of = \"winning_ticket\" }", "{ of = \"ticket\" }"),
+        ("{ of = \"winning_ticket\" }", "{ of = \"random_reinit\" }"),
+        ("\"iterative\"", "{ random = \"random_mask\" }"),
+        ("\"iterative\"", "\"dense\""),
+        ("[arms.random_mask]", "[arms.dense]"),
+        ("[arms.random_mask]", "[arms.RandomMask]"),
+        (RATE, "{ layers = { linear9 = 0.5 } }"),
+        ("[prune]", "[prune]\nexclude = [\"conv1\"]"),
+    ]));
+}
+
+#[test]
+fn files_that_are_none() {
+    let mut said = String::new();
+    let mut add = |name: &str, text: &[u8]| {
+        let _ = writeln!(said, "=== {name}: {}\n{}", String::from_utf8_lossy(text).escape_debug(), refused(name, text));
+    };
+    add("my.json", b"{\"name\": \"a\",\n \"rounds\" 3}");
+    add("my.json", b"{\"name\": \"a\",\n \"rounds\": 3,}");
+    add("my.json", b"{\"name\": \"a\",\n \"name\": \"b\"}");
+    add("my.json", b"{\"name\": \"a\",\n \"rounds\": null}");
+    add("my.json", b"{\"name\": \"a\",\n \"rounds\": 3");
+    add("my.json", b"[1, 2]");
+    add("my.json", b"name = \"a\"\n");
+    add("my.json", b"");
+    add("my.toml", b"");
+    add("my.toml", b"{\"name\": \"a\"}");
+    add("my.toml", b"name = \"\xff\"");
+    add("my.yaml", b"name: a\n");
+    add("my.csv", b"a,b\n1,2\n");
+    insta::assert_snapshot!(said);
+}
+
+/// What the binary says to `args` in a folder with `configs/smoke.toml`, and its exit code.
+fn answer(folder: &Path, args: &[&str]) -> String {
+    let output = lth().current_dir(folder).args(args).output().unwrap();
+    let folder = folder.display().to_string();
+    let said = stderr(&output).replace(&folder, "FOLDER");
+    format!("=== lth {} => {}\n{said}\n", args.join(" "), output.status.code().unwrap())
+}
+
+fn with_smoke() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    lth::base::files::write(&folder.path().join("configs/smoke.toml"), smoke().as_bytes()).unwrap();
+    folder
+}
+
+#[test]
+fn the_forms_of_set() {
+    let folder = with_smoke();
+    let mut said = String::new();
+    for set in [
+        "train.lr",
+        "=3",
+        "train.lr = fast",
+        "trian.lr=0.1",
+        "seed.x=3",
+        "network.architecture.mlp.hidden[0]=3",
+        "prune.rate={linear=0.4",
+        "arms.random_mask.mask={of=winning_ticket}",
+        "arms.more.mask=iterative",
+    ] {
+        said += &answer(folder.path(), &["plan", "configs/smoke.toml", "--set", set]);
+    }
+    said += &answer(folder.path(), &["plan", "configs/smoke.toml", "--set", "train.lr=-1", "--set", "replicates=0"]);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn files_and_folders_of_the_command_line() {
+    let folder = with_smoke();
+    let mut said = String::new();
+    for args in [
+        &["run", "nowhere.toml"][..],
+        &["run", "configs/smok.toml"],
+        &["run", "configs/smoke"],
+        &["run", "configs"],
+        &["run", "configs/smoke.toml", "--runs", "configs/smoke.toml"],
+        &["init", "configs/smoke.toml"],
+        &["init", "my.json"],
+        &["init", "/dev/null/my.toml"],
+        &["generate", "man", "--out", "/dev/null/man"],
+        &["data", "show", "strokes", "--out", "configs"],
+    ] {
+        said += &answer(folder.path(), args);
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn the_command_line_itself() {
+    let folder = with_smoke();
+    let mut said = String::new();
+    for args in [
+        &["rum", "configs/smoke.toml"][..],
+        &["configs/smoke.toml"],
+        &["run"],
+        &["run", "configs/smoke.toml", "configs/smoke.toml"],
+        &["run", "configs/smoke.toml", "--fesh"],
+        &["run", "configs/smoke.toml", "--train.lr=0.1"],
+        &["run", "configs/smoke.toml", "--set"],
+        &["generate", "completions", "csh"],
+        &["data", "fetch", "minst"],
+        &["doctor", "--require", "gpu"],
+        &["doctor", "--require", "data=minst"],
+    ] {
+        said += &answer(folder.path(), args);
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn arms_of_every_kind() {
+    let mut said = String::new();
+    for arm in [
+        r#"mask={one_shot=0.5},weights="rewind""#,
+        r#"mask="one_shot",weights="rewind""#,
+        r#"mask={one_shot={lik="winning_ticket"}},weights="rewind""#,
+        r#"mask={one_shot={like="nobody"}},weights="rewind""#,
+        r#"mask={one_shot={cut=0.5}},weights="rewind""#,
+        r#"mask={one_shot={cut=[]}},weights="rewind""#,
+        r#"mask={one_shot={cut=[0.5,1.2]}},weights="rewind""#,
+        r#"mask="iterative",weights="rewind",rewind_to="5""#,
+        r#"mask="iterative",weights="rewind",rewind_to=500"#,
+        r#"mask="iterative",weights="rewind",rewind_to="100ep""#,
+        r#"mask="iterative",weights="reinit",rewind_to="5it""#,
+        r#"mask="iterative",weights="rewind",rewind_moments="reset""#,
+        r#"mask="iterative",weights="noise""#,
+        r#"mask="iterative",weights="noise",noise=0"#,
+        r#"mask={of="winning_ticket"},weights="final",lr_from="1ep",noise=3"#,
+        r#"mask="iterative",weights="rewind",at=[1]"#,
+        r#"mask={of="winning_ticket"},weights="reinit",at=[9]"#,
+        r#"mask={of="winning_ticket"},weights="reinit",at=[1,1]"#,
+        r#"mask={of="winning_ticket"},weights="reinit",every=9"#,
+        r#"mask={of="winning_ticket"},weights="reinit",at=[1],every=2"#,
+        r#"mask="dense",weights="final""#,
+        r#"mask={magnitude_at_init={like="winning_ticket"}},weights="final""#,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(SMOKE, folder.path(), &[&format!("arms.more={{{arm}}}")]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let _ = writeln!(said, "=== {arm}\n{}", stderr(&output));
+    }
+    insta::assert_snapshot!(said);
+}
