@@ -61,6 +61,8 @@ impl Entry {
     pub const LAST: &str = "final.safetensors";
     /// The evaluations.
     pub const CURVE: &str = "curve.json";
+    /// What figures need of the weights: dense trainings and tickets.
+    pub const WEIGHTS: &str = "weights.json";
 
     /// θₖ with its moments: dense trainings only, where an arm rewinds to iteration k.
     pub fn at(iteration: u64) -> String {
@@ -117,6 +119,8 @@ impl View {
     pub const LAYERS: &str = "layers.csv";
     /// A row per arm and round.
     pub const SUMMARY: &str = "summary.csv";
+    /// What the masks have left of the networks, pooled by arm and round.
+    pub const WEIGHTS: &str = "weights.csv";
     /// What may differ from run to run.
     pub const TIMINGS: &str = "timings.csv";
 

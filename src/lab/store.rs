@@ -16,8 +16,8 @@ use crate::base::paths::{Entry, Runs};
 use crate::base::state::{Snapshot, State};
 use crate::lottery::{Need, Parents, Training};
 use crate::record::{
-    Done, FileSum, Timing, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, state_from_bytes,
-    state_to_bytes,
+    Done, FileSum, Profile, Timing, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes,
+    state_from_bytes, state_to_bytes,
 };
 
 /// The version of an entry's files that this program reads and writes.
@@ -38,6 +38,8 @@ pub struct Finished {
     pub curve: Curve,
     /// Weights kept in each layer.
     pub weights_kept: Vec<u64>,
+    /// What figures need of its weights, where they need any.
+    pub profile: Option<Profile>,
     /// How long it took, if that is still known.
     pub timing: Option<Timing>,
 }
@@ -53,6 +55,8 @@ pub(super) struct Product<'a> {
     pub(super) last: Option<&'a State>,
     /// States on the way that others begin from.
     pub(super) at: &'a [Snapshot],
+    /// What figures need of the weights.
+    pub(super) profile: Option<&'a Profile>,
     /// Whether anybody may need the final weights.
     pub(super) keep_last: bool,
     pub(super) timing: Timing,
@@ -89,7 +93,10 @@ impl Store {
         }
         let Ok(curve) = serde_json::from_slice(&files::read(&entry.file(Entry::CURVE))?) else { return Ok(None) };
         let timing = files::read(&entry.timing()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(Some(Finished { outcome: done.outcome, curve, weights_kept: done.weights_kept, timing }))
+        let has_profile = done.files.contains_key(Entry::WEIGHTS);
+        let profile = if has_profile { Some(files::read(&entry.file(Entry::WEIGHTS))?) } else { None };
+        let profile = profile.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(Some(Finished { outcome: done.outcome, curve, weights_kept: done.weights_kept, profile, timing }))
     }
 
     /// Whether what somebody needs of a training that is done is there, and whole.
@@ -127,6 +134,9 @@ impl Store {
         }
         if let Some(last) = product.last {
             write(Entry::LAST, &state_to_bytes(last)?, product.keep_last)?;
+        }
+        if let Some(profile) = product.profile {
+            write(Entry::WEIGHTS, &serde_json::to_vec(profile)?, true)?;
         }
         for snapshot in product.at {
             write(&Entry::at(snapshot.iteration), &snapshot_to_bytes(snapshot)?, true)?;

@@ -1,5 +1,6 @@
 //! The files of a run, made from the store. Nothing here is the truth; all can be made again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -11,7 +12,7 @@ use crate::base::outcome::Outcome;
 use crate::base::paths;
 use crate::base::stop::Stop;
 use crate::lottery::{Plan, Setting, Training};
-use crate::record::{CurveRow, LayerRow, RoundRow, TimingRow, summary, to_csv};
+use crate::record::{CurveRow, LayerRow, Profile, RoundRow, TimingRow, WeightRow, summary, to_csv, weight_rows};
 
 /// Seconds that somebody who wishes to stop waits for another process to write.
 const PATIENCE: f64 = 2.0;
@@ -61,6 +62,7 @@ impl View<'_> {
         files::sweep(&self.files.0)?;
         let rows = self.plan.trainings.iter().filter_map(|training| Some((training, known(training)?)));
         let (mut rounds, mut curves, mut layers, mut timings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut profiles: Vec<(&Training, Arc<Finished>)> = Vec::new();
         for (training, known) in rows {
             match known {
                 Known::Failed => rounds.push(self.round_row(training, None)),
@@ -69,12 +71,15 @@ impl View<'_> {
                     curves.extend(self.curve_rows(training, &finished));
                     layers.extend(self.layer_rows(training, &finished));
                     timings.extend(self.timing_row(training, &finished));
+                    profiles.extend(finished.profile.is_some().then_some((training, finished)));
                 }
             }
         }
+        let weights = self.weight_rows(&profiles);
         files::write(&self.files.file(paths::View::ROUNDS), &to_csv(&rounds)?)?;
         files::write(&self.files.file(paths::View::CURVES), &to_csv(&curves)?)?;
         files::write(&self.files.file(paths::View::LAYERS), &to_csv(&layers)?)?;
+        files::write(&self.files.file(paths::View::WEIGHTS), &to_csv(&weights)?)?;
         files::write(&self.files.file(paths::View::SUMMARY), &to_csv(&summary(&rounds))?)?;
         files::write(&self.files.file(paths::View::TIMINGS), &to_csv(&timings)?)?;
         Ok(())
@@ -164,6 +169,21 @@ impl View<'_> {
             key: training.key.to_string(),
         };
         self.setting.network.weights().into_iter().zip(&finished.weights_kept).map(row).collect()
+    }
+
+    /// The profiles of each arm at each round, pooled, in the order of their first trainings.
+    fn weight_rows(&self, profiles: &[(&Training, Arc<Finished>)]) -> Vec<WeightRow> {
+        let mut groups: Vec<((&str, u32), Vec<&Profile>)> = Vec::new();
+        let mut places = BTreeMap::new();
+        for (training, finished) in profiles {
+            let name = (training.arm.as_str(), training.round);
+            let place = *places.entry(name).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push((name, Vec::new()));
+            }
+            groups[place].1.extend(finished.profile.as_ref());
+        }
+        groups.iter().flat_map(|((arm, round), all)| weight_rows(self.experiment, arm, *round, all)).collect()
     }
 
     fn timing_row(&self, training: &Training, finished: &Finished) -> Option<TimingRow> {

@@ -16,7 +16,7 @@ use crate::base::random::{Purpose, Stream};
 use crate::base::state::Snapshot;
 use crate::data::Dataset;
 use crate::engine::Trainer;
-use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare};
+use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare, profile};
 use crate::record::Timing;
 use crate::train::{End, Order, Session, Trained};
 
@@ -128,6 +128,7 @@ impl<'a> Worker<'a> {
         if let Some(known) = known {
             return self.restore(training, wanted, &known, &outcome, &trained);
         }
+        let profile = if outcome == Outcome::Done { profile(training, context, &mask)? } else { None };
         let product = Product {
             outcome: outcome.clone(),
             mask: &mask,
@@ -135,12 +136,13 @@ impl<'a> Worker<'a> {
             start: (training.start == StartRule::Initial).then_some(&start.weights),
             last: (outcome == Outcome::Done).then_some(&trained.last.weights),
             at: &trained.at,
+            profile: profile.as_ref(),
             keep_last: task.keeping.last,
             timing: timing.clone(),
         };
         self.store.save(training, &product)?;
         let weights_kept = mask.counts();
-        Ok(Done::Ended(Finished { outcome, curve: trained.curve, weights_kept, timing: Some(timing) }))
+        Ok(Done::Ended(Finished { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) }))
     }
 
     /// Writes the weights that a training was run again for; on the CPU it must have gone as it did the first time.

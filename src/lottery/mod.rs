@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod plan;
 mod prepare;
+mod profile;
 mod setting;
 mod sketch;
 #[cfg(test)]
@@ -17,5 +18,6 @@ pub use audit::{AuditError, audit_end, audit_start};
 pub use check::check_arms;
 pub use plan::{DENSE, Plan};
 pub use prepare::{Context, Parents, all_ones, prepare};
+pub use profile::profile;
 pub use setting::Setting;
 pub use training::{MaskRule, Need, RewindPoint, StartRule, Training};

@@ -182,9 +182,16 @@ impl Training {
             }
             StartRule::Final { parent, .. } => needs.push((parent, Need::Last)),
         }
+        // What a ticket has left of the dense network is told against what training made of that.
+        if let (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) =
+            (&self.mask, &self.start)
+        {
+            needs.push((&point.dense, Need::Last));
+        }
         // Who needs weights needs the entry: that is said once.
         let more = needs.clone();
         needs.retain(|(key, need)| *need != Need::Entry || !more.iter().any(|(k, n)| k == key && *n != Need::Entry));
+        needs.sort_by(|a, b| a.0.cmp(b.0).then(a.1.cmp(&b.1)));
         needs.dedup();
         needs
     }

@@ -4,6 +4,7 @@ mod done;
 mod event;
 mod group;
 mod manifest;
+mod profile;
 mod rows;
 mod summary;
 mod tensors;
@@ -12,6 +13,7 @@ pub use done::{Done, FileSum, Timing};
 pub use event::{Event, Label, Result, Sink};
 pub use group::Group;
 pub use manifest::{Audit, Manifest, Versions};
+pub use profile::{Histogram, LayerProfile, Profile, RANKS, WeightRow, weight_rows};
 pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
 pub use summary::{SummaryRow, summary};
 pub use tensors::{

@@ -125,6 +125,7 @@ pub fn from_csv<R: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<R>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::WeightRow;
 
     fn header(csv: &[u8]) -> String {
         String::from_utf8_lossy(csv).lines().next().unwrap_or_default().to_owned()
@@ -137,6 +138,7 @@ mod tests {
             header(&to_csv::<CurveRow>(&[]).unwrap()),
             header(&to_csv::<LayerRow>(&[]).unwrap()),
             header(&to_csv::<TimingRow>(&[]).unwrap()),
+            header(&to_csv::<WeightRow>(&[]).unwrap()),
             header(&to_csv::<crate::record::SummaryRow>(&[]).unwrap()),
         ];
         insta::assert_snapshot!(all.join("\n").replace(',', ", "));

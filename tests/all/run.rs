@@ -16,7 +16,10 @@ fn a_run_prints_its_table_and_writes_its_files() {
     assert_eq!(trained(&output), SMOKE_TRAININGS, "one line per training: {err}");
     assert!(!err.contains('\u{1b}') && !out.contains('\u{1b}'), "no escapes off a terminal");
     let names: Vec<String> = promised(&view(folder.path())).into_keys().collect();
-    assert_eq!(names, ["config.toml", "curves.csv", "layers.csv", "resolved.toml", "rounds.csv", "summary.csv"]);
+    assert_eq!(
+        names,
+        ["config.toml", "curves.csv", "layers.csv", "resolved.toml", "rounds.csv", "summary.csv", "weights.csv"]
+    );
     assert!(view(folder.path()).join("run.json").exists() && view(folder.path()).join("timings.csv").exists());
 }
 

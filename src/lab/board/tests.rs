@@ -13,7 +13,7 @@ fn plan() -> Plan {
 }
 
 fn done() -> Finished {
-    Finished { outcome: Outcome::Done, curve: Curve::default(), weights_kept: vec![], timing: None }
+    Finished { outcome: Outcome::Done, curve: Curve::default(), weights_kept: vec![], profile: None, timing: None }
 }
 
 /// The next training by arm and round; it ends at once.
