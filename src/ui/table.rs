@@ -3,34 +3,84 @@
 use crate::base::words::{accuracy, count, percent};
 use crate::record::{Group, RoundRow};
 
-const HEADER: [&str; 7] = ["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];
+/// How much a table tells, by the room it has.
+#[derive(Clone, Copy, PartialEq)]
+enum Detail {
+    /// Early stop and accuracies, with their ranges.
+    Ranges,
+    /// The same without ranges.
+    Means,
+    /// What matters most.
+    Least,
+}
 
-/// The rows of `rounds.csv` as a table, columns aligned: one line per arm and round.
-pub fn table<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> String {
-    let mut cells = vec![HEADER.map(str::to_owned).to_vec()];
-    for group in Group::all(rows) {
-        let n = group.done().count();
-        let missing = group.rows.len() - n;
-        let missing = if missing > 0 { format!(" (+{missing} without result)") } else { String::new() };
-        cells.push(vec![
-            group.arm.to_owned(),
-            group.round.to_string(),
-            percent(group.weights_remaining()),
-            range(&group.values(|row| row.early_stop_iteration.map(|i| i as f64)), |x| count(x.round() as u64)),
-            range(&group.values(|row| row.early_stop_test_accuracy), accuracy),
-            range(&group.values(|row| row.final_test_accuracy), accuracy),
-            format!("{n}{missing}"),
-        ]);
+impl Detail {
+    fn header(self) -> &'static [&'static str] {
+        match self {
+            Self::Ranges => &["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"],
+            Self::Means => &["arm", "round", "left", "early stop", "test there %", "test at end %", "n"],
+            Self::Least => &["arm", "round", "left", "test %", "n"],
+        }
     }
-    let mut text = align(&cells);
-    text.push_str("mean (minimum–maximum) over n trainings\n");
-    text
+
+    fn caption(self) -> &'static str {
+        match self {
+            Self::Ranges => "mean (minimum–maximum) over n trainings\n",
+            Self::Means => "means over n trainings; a wider window shows the ranges\n",
+            Self::Least => "mean test accuracy at the end\n",
+        }
+    }
+
+    fn row(self, group: &Group<'_>) -> Vec<String> {
+        let n = group.done().count();
+        let missing = match (group.rows.len() - n, self) {
+            (0, _) => String::new(),
+            (missing, Self::Ranges) => format!(" (+{missing} without result)"),
+            _ => format!(" of {}", group.rows.len()),
+        };
+        let show = |values: Vec<f64>, number: fn(f64) -> String| match self {
+            Self::Ranges => range(&values, number),
+            Self::Means | Self::Least if values.is_empty() => "–".to_owned(),
+            Self::Means | Self::Least => number(values.iter().sum::<f64>() / values.len() as f64),
+        };
+        let mut row = vec![group.arm.to_owned(), group.round.to_string(), percent(group.weights_remaining())];
+        if self != Self::Least {
+            let early = group.values(|row| row.early_stop_iteration.map(|i| i as f64));
+            row.push(show(early, |x| count(x.round() as u64)));
+            row.push(show(group.values(|row| row.early_stop_test_accuracy), accuracy));
+        }
+        row.push(show(group.values(|row| row.final_test_accuracy), accuracy));
+        row.push(format!("{n}{missing}"));
+        row
+    }
+}
+
+/// The rows of `rounds.csv` as a table, columns aligned: one line per arm and round, and no wider than the terminal
+/// that it is printed on, if it is printed on one.
+pub fn table<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> String {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    table_within(rows, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
+}
+
+fn table_within<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, width: usize) -> String {
+    let groups = Group::all(rows);
+    let text = |detail: Detail| {
+        let header = detail.header().iter().map(|&name| name.to_owned()).collect();
+        let cells: Vec<Vec<String>> = std::iter::once(header).chain(groups.iter().map(|g| detail.row(g))).collect();
+        align(&cells) + detail.caption()
+    };
+    let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
+    let wide = [Detail::Ranges, Detail::Means].into_iter().map(text).find(fits);
+    wide.unwrap_or_else(|| text(Detail::Least))
 }
 
 /// Rows of cells as text: names (columns whose cells begin with letters) to the left, numbers to the right.
 pub(super) fn align(cells: &[Vec<String>]) -> String {
     let columns = cells.first().map_or(0, Vec::len);
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    // Words may follow the numbers of the last column, which must not push them to the right.
+    let number = |cell: &str| cell.split(' ').next().unwrap_or_default().chars().count();
+    let length = |column: usize, cell: &str| if column + 1 == columns { number(cell) } else { cell.chars().count() };
+    let width = |column: usize| cells.iter().map(|row| length(column, &row[column])).max().unwrap_or(0);
     let is_name = |column: usize| {
         let mut below =
             cells.iter().skip(1).filter_map(|row| row[column].chars().next()).filter(|c| *c != '–').peekable();
@@ -41,13 +91,10 @@ pub(super) fn align(cells: &[Vec<String>]) -> String {
     for row in cells {
         for (column, (cell, &(width, is_name))) in row.iter().zip(&form).enumerate() {
             text.push_str(if column == 0 { "" } else { "  " });
-            // Words may follow the numbers of the last column, which must not push them to the right.
-            let aligned = match cell.split_once(' ') {
-                _ if is_name => format!("{cell:<width$}"),
-                Some(_) if column + 1 == columns => cell.clone(),
-                _ => format!("{cell:>width$}"),
-            };
-            text.push_str(&aligned);
+            let blanks = " ".repeat(width.saturating_sub(length(column, cell)));
+            let (left, right) = if is_name { (cell, &blanks) } else { (&blanks, cell) };
+            text.push_str(left);
+            text.push_str(right);
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
@@ -96,6 +143,8 @@ mod tests {
             diverged(row("winning_ticket", 12, 0.0695)),
             diverged(row("x", 0, 0.0)),
         ];
-        insta::assert_snapshot!(table(&rows));
+        insta::assert_snapshot!(table_within(&rows, usize::MAX));
+        insta::assert_snapshot!(table_within(&rows, 80));
+        insta::assert_snapshot!(table_within(&rows, 40));
     }
 }
