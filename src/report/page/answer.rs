@@ -90,7 +90,7 @@ pub(super) fn claims(claims: &[ClaimRow], level: usize, blocks: &mut Vec<Block>)
 }
 
 fn interval(interval: Option<Interval>, show: fn(f64) -> String) -> String {
-    interval.map_or("–".to_owned(), |Interval { mean, low, high }| {
+    interval.map_or("–".to_owned(), |Interval { mean, low, high, .. }| {
         format!("{} ({} to {})", show(mean), show(low), show(high))
     })
 }
