@@ -7,11 +7,13 @@ mod density;
 mod learning;
 mod sizes;
 mod svg;
+mod together;
 mod weights;
 
 pub(crate) use chart::Figure;
 use chart::{Axis, Look, Marks, Scale, Unit};
 pub(crate) use svg::{STYLE, escaped, panel, sample, whole};
+pub(crate) use together::together;
 
 use anyhow::Result;
 
@@ -40,10 +42,11 @@ fn look(place: usize, part: &Part) -> Look {
     Look { colour: place, dash: if is_solid { 0 } else { 1 + (place + 1) % 4 }, mark: place, marks: Marks::Every }
 }
 
-/// The share of weights that remains at a round of an arm; that of the dense network is 1.
+/// The share of weights that remains at a round of an arm; `None` where there is no such round, or what was written
+/// there is no share.
 fn remaining(run: &Run, arm: &str, round: u32) -> Option<f64> {
     let rows = run.rounds.iter().filter(|row| row.arm == arm && row.round == round);
-    Group::all(rows).first().map(Group::weights_remaining)
+    Group::all(rows).first().map(Group::weights_remaining).filter(|share| share.is_finite() && *share > 0.0)
 }
 
 /// The rounds of an arm, in order.
@@ -56,10 +59,8 @@ fn rounds(run: &Run, arm: &str) -> Vec<u32> {
 
 /// The rounds of an arm that come nearest to shares of the weights, in the order of these, each once.
 fn nearest(run: &Run, arm: &str, shares: &[f64]) -> Vec<(u32, f64)> {
-    let known: Vec<(u32, f64)> = rounds(run, arm)
-        .into_iter()
-        .filter_map(|round| Some((round, remaining(run, arm, round).filter(|share| *share > 0.0)?)))
-        .collect();
+    let known: Vec<(u32, f64)> =
+        rounds(run, arm).into_iter().filter_map(|round| Some((round, remaining(run, arm, round)?))).collect();
     let mut found: Vec<(u32, f64)> = Vec::new();
     for share in shares {
         let distance = |candidate: &&(u32, f64)| libm::log(candidate.1 / share).abs();

@@ -8,10 +8,10 @@ use crate::report::arms::Part;
 use crate::report::run::Run;
 
 /// What a panel measures of a training.
-type Measure = fn(&RoundRow) -> Option<f64>;
+pub(super) type Measure = fn(&RoundRow) -> Option<f64>;
 
 /// The panels, as the paper has them.
-const MEASURES: [(&str, Unit, Measure); 5] = [
+pub(super) const MEASURES: [(&str, Unit, Measure); 5] = [
     ("early-stop iteration", Unit::Count, |row| row.early_stop_iteration.map(|iteration| iteration as f64)),
     ("test accuracy at early stop (%)", Unit::Percent, |row| row.early_stop_test_accuracy),
     ("train accuracy at early stop (%)", Unit::Percent, |row| row.early_stop_train_accuracy),
@@ -47,17 +47,19 @@ pub(super) fn figure(run: &Run, arms: &[Part]) -> Figure {
     }
 }
 
-/// An arm's points by size. Tickets begin at the dense network, whose first pruning they are.
+/// An arm by size. The lines of tickets begin at the dense network, whose first pruning they are.
 fn series(groups: &[Group<'_>], place: usize, part: &Part, of: Measure) -> Series {
-    let points = |arm: &str| {
-        let own = groups.iter().filter(|group| group.arm == arm);
-        let points = own.filter_map(|group| Point::of(group.weights_remaining(), &group.values(of)));
-        let mut points: Vec<Point> = points.filter(|point| point.x > 0.0).collect();
-        points.sort_by(|a, b| b.x.total_cmp(&a.x));
-        points
-    };
-    let start = points(DENSE).first().copied().filter(|_| part.is_ticket);
-    Series { name: part.arm.clone(), look: look(place, part), points: points(&part.arm), start }
+    let start = points(groups, DENSE, of).first().copied().filter(|_| part.is_ticket);
+    Series { name: part.arm.clone(), look: look(place, part), points: points(groups, &part.arm, of), start }
+}
+
+/// An arm's points, from large to small.
+pub(super) fn points(groups: &[Group<'_>], arm: &str, of: Measure) -> Vec<Point> {
+    let own = groups.iter().filter(|group| group.arm == arm);
+    let points = own.filter_map(|group| Point::of(group.weights_remaining(), &group.values(of)));
+    let mut points: Vec<Point> = points.filter(|point| point.x > 0.0).collect();
+    points.sort_by(|a, b| b.x.total_cmp(&a.x));
+    points
 }
 
 /// The sizes of the arm with most rounds, from the dense network on.

@@ -59,10 +59,18 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
     }
 }
 
-/// `winning_ticket: ticket at 36.1%, 21.7%; undecided at 60.1%.`
+/// `winning_ticket: ticket at 36.1%, 21.7%; undecided at 60.1% of the weights.`
 fn sentence(arm: &str, verdicts: &[Verdict]) -> String {
+    let all: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.arm == arm).collect();
+    if let [first, .., last] = all[..]
+        && all.iter().all(|verdict| verdict.decision == first.decision)
+    {
+        let [from, to] = [first, last].map(|verdict| percent(verdict.weights_remaining));
+        let word = first.decision.word();
+        return format!("{arm}: {word} at each of {} rounds, {from} to {to} of the weights.", all.len());
+    }
     let parts = DECISIONS.iter().filter_map(|decision| {
-        let own = verdicts.iter().filter(|verdict| verdict.arm == arm && verdict.decision == *decision);
+        let own = all.iter().filter(|verdict| verdict.decision == *decision);
         let sizes: Vec<String> = own.map(|verdict| percent(verdict.weights_remaining)).collect();
         (!sizes.is_empty()).then(|| format!("{} at {}", decision.word(), sizes.join(", ")))
     });
@@ -101,6 +109,10 @@ fn points(difference: f64) -> String {
 }
 
 fn iterations(difference: f64) -> String {
-    let sign = if difference.round() < 0.0 { "\u{2212}" } else { "+" };
+    let sign = match difference.round() {
+        0.0 => "",
+        less if less < 0.0 => "\u{2212}",
+        _ => "+",
+    };
     format!("{sign}{}", count(difference.abs().round() as u64))
 }

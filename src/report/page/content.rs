@@ -2,7 +2,7 @@
 
 use super::{Block, Page, answer, provenance, tables};
 use crate::base::words::several;
-use crate::report::figures::Figure;
+use crate::report::figures::{self, Figure};
 use crate::report::make::Finding;
 use crate::report::run::Run;
 
@@ -14,7 +14,9 @@ pub(crate) fn page(findings: &[Finding]) -> Page {
         return page;
     }
     let mut page = Page { title: several(findings.len() as u64, "run"), blocks: Vec::new() };
+    let runs: Vec<&Run> = findings.iter().map(|finding| &finding.run).collect();
     page.blocks.push(Block::List(findings.iter().map(|finding| finding.run.name()).collect()));
+    page.blocks.extend(figures::together(&runs).into_iter().map(Block::Figure));
     for finding in findings {
         page.blocks.push(Block::Heading(2, finding.run.name()));
         let own = |figure: Figure| Figure { name: format!("{}_{}", finding.run.name(), figure.name), ..figure };

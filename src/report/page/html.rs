@@ -74,8 +74,8 @@ fn class(cell: &str) -> &'static str {
         "ticket" | "held" => "good",
         "no ticket" | "not held" => "bad",
         "undecided" => "open",
-        _ if cell.starts_with(|c: char| c.is_ascii_digit() || "+−–".contains(c)) => "number",
         _ if cell.chars().count() > 30 => "long",
+        _ if cell.starts_with(|c: char| c.is_ascii_digit() || "+−–".contains(c)) => "number",
         _ => "",
     }
 }

@@ -45,7 +45,7 @@ fn row(group: &Group<'_>) -> Vec<String> {
     vec![
         group.arm.to_owned(),
         group.round.to_string(),
-        percent(group.weights_remaining()),
+        Some(group.weights_remaining()).filter(|share| share.is_finite()).map_or("–".to_owned(), percent),
         n,
         range(&stops, |x| count(x.round() as u64)),
         range(&group.values(|row| row.early_stop_test_accuracy), accuracy),
