@@ -56,7 +56,7 @@ pub fn files(findings: &[Finding]) -> Result<Vec<(String, Vec<u8>)>> {
         (Report::MARKDOWN.to_owned(), page::markdown(&page).into_bytes()),
     ];
     for block in &page.blocks {
-        if let Block::Figure(figure) = block {
+        if let Block::Figure(_, figure) = block {
             files.extend(drawn(figure)?);
         }
     }

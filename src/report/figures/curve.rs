@@ -13,6 +13,9 @@ const FEW: usize = 7;
 /// Between the marks of two series at the same x.
 const BESIDE: f64 = 2.6;
 
+/// Bars of a panel that are a crowd.
+const CROWD: usize = 40;
+
 /// Patterns of lines: the first is for what the experiment is about, the others for its controls.
 const DASHES: [&str; 5] = ["", "6 3", "2 2.5", "9 3 2 3", "4 2 1.5 2 1.5 2"];
 /// Shapes of marks, about 7 pixels wide. Every other one is hollow.
@@ -27,8 +30,14 @@ const SHAPES: [&str; 8] = [
     "m0-4l3.8 6.6h-7.6z",
 ];
 
+/// A series, drawn in two parts.
+pub(super) struct Drawn {
+    pub(super) bars: String,
+    pub(super) line: String,
+}
+
 /// A series in its frame; `place` is which of how many it is.
-pub(super) fn drawn(series: &Series, place: (usize, usize), x: &Placed<'_>, y: &Placed<'_>, wide: f64) -> String {
+pub(super) fn drawn(series: &Series, place: (usize, usize), x: &Placed<'_>, y: &Placed<'_>, wide: f64) -> Drawn {
     let beside = if series.look.marks == Marks::Every { place.0 as f64 - (place.1 as f64 - 1.0) / 2.0 } else { 0.0 };
     let at = |point: &Point| Some((x.at(point.x)? + beside * BESIDE, y.at(point.mean)?));
     let placed = series.points.iter().filter_map(|point| Some((point, at(point)?)));
@@ -44,14 +53,17 @@ pub(super) fn drawn(series: &Series, place: (usize, usize), x: &Placed<'_>, y: &
         }
         let _ = write!(marks, "M{} {}{}", short(px), short(py), SHAPES[series.look.mark % SHAPES.len()]);
     }
-    let mut text = format!("<g class=\"c{}\">", series.look.colour % 8);
-    for (class, path) in [("bars", bars), ("line", line), (face(series.look), marks)] {
-        if !path.is_empty() {
-            let dash = if class == "line" { pattern(series.look) } else { String::new() };
-            let _ = write!(text, "<path class=\"{class}\"{dash} d=\"{path}\"/>");
-        }
-    }
-    text + "</g>\n"
+    let colour = series.look.colour % 8;
+    let group =
+        |inside: String| if inside.is_empty() { inside } else { format!("<g class=\"c{colour}\">{inside}</g>\n") };
+    let part = |class: &str, dash: &str, path: &str| match path {
+        "" => String::new(),
+        _ => format!("<path class=\"{class}\"{dash} d=\"{path}\"/>"),
+    };
+    // Many bars would hide what they belong to.
+    let class = if placed.len() * place.1 > CROWD { "bars crowd" } else { "bars" };
+    let line = part("line", &pattern(series.look), &line) + &part(face(series.look), "", &marks);
+    Drawn { bars: group(part(class, "", &bars)), line: group(line) }
 }
 
 /// A short piece of a series, from x = 0 at height `y`.
@@ -110,7 +122,7 @@ fn marked<'a>(
 }
 
 /// The points within the frame, and those next to them, whose lines enter it.
-fn seen<'a>(placed: Vec<(&'a Point, (f64, f64))>, wide: f64) -> Vec<(&'a Point, (f64, f64))> {
+fn seen(placed: Vec<(&Point, (f64, f64))>, wide: f64) -> Vec<(&Point, (f64, f64))> {
     let is_inside: Vec<bool> = placed.iter().map(|(_, (x, _))| (0.0..=wide).contains(x)).collect();
     let is_near = |i: usize| (i.saturating_sub(1)..=i + 1).any(|i| is_inside.get(i) == Some(&true));
     placed.into_iter().enumerate().filter(|(i, _)| is_near(*i)).map(|(_, point)| point).collect()

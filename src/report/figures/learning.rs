@@ -22,15 +22,17 @@ struct Shown {
     look: Look,
 }
 
+/// What a panel holds, under its title.
+type Titled<T> = (&'static str, Vec<T>);
+
 /// Two figures for every ticket: test accuracy, and validation loss.
 pub(super) fn figures(run: &Run, arms: &[Part]) -> Result<Vec<Figure>> {
     let tickets: Vec<&Part> = arms.iter().filter(|part| part.is_ticket).collect();
-    let panels: Vec<(&Part, Vec<(&str, Vec<Shown>)>)> =
-        tickets.iter().map(|ticket| (*ticket, panels(run, arms, ticket))).collect();
-    let shown = panels.iter().flat_map(|(_, panels)| panels).flat_map(|(_, shown)| shown);
+    let all: Vec<Vec<Titled<Shown>>> = tickets.iter().map(|ticket| panels(run, arms, ticket)).collect();
+    let shown = all.iter().flatten().flat_map(|(_, shown)| shown);
     let curves = Curves::read(run, &shown.map(|shown| shown.place.clone()).collect::<Vec<_>>())?;
     let mut figures = Vec::new();
-    for (ticket, panels) in &panels {
+    for (ticket, panels) in tickets.iter().zip(&all) {
         let suffix = if tickets.len() > 1 { format!("_{}", ticket.arm) } else { String::new() };
         let end = window(run, &ticket.arm);
         figures.push(accuracy(&ticket.arm, &suffix, &drawn(panels, &curves, |e| &e.test_accuracy), end));
@@ -40,7 +42,7 @@ pub(super) fn figures(run: &Run, arms: &[Part]) -> Result<Vec<Figure>> {
 }
 
 /// Large tickets, small tickets, and large tickets beside a control.
-fn panels(run: &Run, arms: &[Part], ticket: &Part) -> Vec<(&'static str, Vec<Shown>)> {
+fn panels(run: &Run, arms: &[Part], ticket: &Part) -> Vec<Titled<Shown>> {
     let dense = || {
         let look = Look { marks: Marks::Few, ..Look::default() };
         Shown { place: (DENSE.to_owned(), 0), name: "dense 100 %".to_owned(), look }
@@ -74,10 +76,10 @@ fn panels(run: &Run, arms: &[Part], ticket: &Part) -> Vec<(&'static str, Vec<Sho
 
 /// The series of each panel.
 fn drawn(
-    panels: &[(&'static str, Vec<Shown>)],
+    panels: &[Titled<Shown>],
     curves: &Curves,
     of: impl Fn(&Evaluation) -> &[f64],
-) -> Vec<(&'static str, Vec<Series>)> {
+) -> Vec<Titled<Series>> {
     let series = |shown: &Shown| {
         let evaluations = curves.at(&shown.place.0, shown.place.1);
         let points = evaluations.filter_map(|e| Point::of(e.iteration as f64, of(e))).collect();
@@ -105,11 +107,11 @@ fn panel(title: &str, series: Vec<Series>, y: Axis, end: f64) -> Panel {
     Panel { title: title.to_owned(), x, y, series, level: None }
 }
 
-fn accuracy(arm: &str, suffix: &str, panels: &[(&str, Vec<Series>)], end: f64) -> Figure {
-    // From where the worst of the series ends to the best, and twice that below: the rise is seen, the start is not.
+fn accuracy(arm: &str, suffix: &str, panels: &[Titled<Series>], end: f64) -> Figure {
+    // From where the worst of the series ends to the best, and as much below: the rise is seen, the start is not.
     let last = |series: &Series| series.points.iter().rfind(|point| point.x <= end).map(|point| point.mean);
     let ends: Vec<f64> = panels.iter().flat_map(|(_, series)| series).filter_map(last).collect();
-    let low = Point::of(0.0, &ends).map_or(0.0, |ends| ends.low - (2.0 * (ends.high - ends.low)).max(0.02));
+    let low = Point::of(0.0, &ends).map_or(0.0, |ends| ends.low - (ends.high - ends.low).max(0.015));
     let y = Axis {
         title: "test accuracy (%)".to_owned(),
         column: "test_accuracy",
@@ -128,7 +130,7 @@ fn accuracy(arm: &str, suffix: &str, panels: &[(&str, Vec<Series>)], end: f64) -
     }
 }
 
-fn loss(arm: &str, suffix: &str, panels: &[(&str, Vec<Series>)], end: f64) -> Figure {
+fn loss(arm: &str, suffix: &str, panels: &[Titled<Series>], end: f64) -> Figure {
     // The first losses are those of an untrained network: three times the least is room enough for what comes after.
     let least = |series: &Series| series.points.iter().map(|point| point.mean).reduce(f64::min);
     let last = |series: &Series| series.points.iter().rfind(|point| point.x <= end).map(|point| point.high);

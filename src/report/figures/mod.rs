@@ -39,7 +39,9 @@ pub(crate) fn all(run: &Run, experiment: Option<&Experiment>) -> Result<Vec<Figu
 /// How an arm looks: tickets solid, controls dashed, each with its own colour and mark.
 fn look(place: usize, part: &Part) -> Look {
     let is_solid = part.is_ticket || part.arm == DENSE;
-    Look { colour: place, dash: if is_solid { 0 } else { 1 + (place + 1) % 4 }, mark: place, marks: Marks::Every }
+    // Colours come again after eight arms, with other marks and dashes then.
+    let again = place + place / 8;
+    Look { colour: place, dash: if is_solid { 0 } else { 1 + (again + 1) % 4 }, mark: again, marks: Marks::Every }
 }
 
 /// The share of weights that remains at a round of an arm; `None` where there is no such round, or what was written

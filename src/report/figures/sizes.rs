@@ -20,7 +20,7 @@ pub(super) const MEASURES: [(&str, Unit, Measure); 5] = [
 ];
 
 /// An accuracy axis shows what lies so many times the best gain below the dense network, and at least so much.
-const GAINS: f64 = 12.0;
+const GAINS: f64 = 6.0;
 const LEAST: f64 = 0.03;
 
 pub(super) fn figure(run: &Run, arms: &[Part]) -> Figure {

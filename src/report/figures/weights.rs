@@ -32,7 +32,7 @@ const KINDS: [Kind; 5] = [
                   (The paper's Figures 15 and 16.)",
         measures: &[("initial", "")],
         x: ("initial weight", Unit::Plain),
-        y: ("density", Unit::Plain),
+        y: ("density (per unit)", Unit::Plain),
     },
     Kind {
         name: "distance_moved",
@@ -41,7 +41,7 @@ const KINDS: [Kind; 5] = [
                   paper's Figure 19.)",
         measures: &[("moved_kept", "in the ticket"), ("moved_pruned", "not in the ticket")],
         x: ("distance |θT − θ0|", Unit::Plain),
-        y: ("density", Unit::Plain),
+        y: ("density (per unit)", Unit::Plain),
     },
     Kind {
         name: "magnitude_grown",
@@ -50,7 +50,7 @@ const KINDS: [Kind; 5] = [
                   paper's Figure 20.)",
         measures: &[("grown_kept", "in the ticket"), ("grown_pruned", "not in the ticket")],
         x: ("growth |θT| − |θ0|", Unit::Plain),
-        y: ("density", Unit::Plain),
+        y: ("density (per unit)", Unit::Plain),
     },
     Kind {
         name: "incoming_connections",
@@ -98,7 +98,7 @@ fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &Kind) -
             let own = rows.iter().filter(|row| row.layer == *layer && row.arm == arm && row.round == round);
             own.filter(|row| row.measure == measure).map(|row| Point::exact(row.x, row.y, row.n)).collect()
         };
-        let look = |i: usize| Look { colour: i, dash: i, mark: i, marks: Marks::None };
+        let look = |colour: usize, dash: usize| Look { colour, dash, mark: 0, marks: Marks::None };
         let dense = (DENSE, 0, remaining(run, DENSE, 0).unwrap_or(1.0));
         let shown = rounds.iter().map(|(round, size)| (arm, *round, *size));
         let shown: Vec<(&str, u32, f64)> = match kind.measures {
@@ -108,9 +108,9 @@ fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &Kind) -
         let mut series = Vec::new();
         for (i, (of, round, size)) in shown.into_iter().enumerate() {
             for (j, (measure, name)) in kind.measures.iter().enumerate() {
-                let name = if name.is_empty() { format!("{} %", share(size)) } else { (*name).to_owned() };
-                let place = if kind.measures.len() > 1 { j + 1 } else { i };
-                series.push(Series { name, look: look(place), points: points(of, round, measure), start: None });
+                let name = if name.is_empty() { format!("{} % remaining", share(size)) } else { (*name).to_owned() };
+                let look = if kind.measures.len() > 1 { look(j + 1, j) } else { look(i, i) };
+                series.push(Series { name, look, points: points(of, round, measure), start: None });
             }
         }
         let axis =

@@ -16,7 +16,7 @@ pub(crate) fn page(findings: &[Finding]) -> Page {
     let mut page = Page { title: several(findings.len() as u64, "run"), blocks: Vec::new() };
     let runs: Vec<&Run> = findings.iter().map(|finding| &finding.run).collect();
     page.blocks.push(Block::List(findings.iter().map(|finding| finding.run.name()).collect()));
-    page.blocks.extend(figures::together(&runs).into_iter().map(Block::Figure));
+    page.blocks.extend(figures::together(&runs).into_iter().map(|figure| Block::Figure(3, figure)));
     for finding in findings {
         page.blocks.push(Block::Heading(2, finding.run.name()));
         let own = |figure: Figure| Figure { name: format!("{}_{}", finding.run.name(), figure.name), ..figure };
@@ -39,7 +39,7 @@ fn section(finding: &Finding, level: usize, figures: Vec<Figure>, blocks: &mut V
     answer::claims(&finding.claims, level + 1, blocks);
     if !figures.is_empty() {
         blocks.push(Block::Heading(level, "Figures".to_owned()));
-        blocks.extend(figures.into_iter().map(Block::Figure));
+        blocks.extend(figures.into_iter().map(|figure| Block::Figure(level + 1, figure)));
     }
     blocks.push(Block::Heading(level, "Results by arm and round".to_owned()));
     blocks.extend(tables::results(&finding.run));

@@ -30,8 +30,8 @@ fn write(block: &Block, text: &mut String) {
         Block::Text(words) => writeln!(text, "<p>{}</p>", escaped(words)),
         Block::Answer(words) => writeln!(text, "<p class=\"answer\">{}</p>", escaped(words)),
         Block::List(items) => {
-            let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
-            writeln!(text, "<ul>\n{items}</ul>")
+            let items: Vec<String> = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+            writeln!(text, "<ul>\n{}</ul>", items.concat())
         }
         Block::Code(summary, code) => writeln!(
             text,
@@ -43,8 +43,8 @@ fn write(block: &Block, text: &mut String) {
             table(rows, text);
             Ok(())
         }
-        Block::Figure(figure) => {
-            draw(figure, text);
+        Block::Figure(level, figure) => {
+            draw(*level, figure, text);
             Ok(())
         }
     };
@@ -80,10 +80,10 @@ fn class(cell: &str) -> &'static str {
     }
 }
 
-fn draw(figure: &Figure, text: &mut String) {
+fn draw(level: usize, figure: &Figure, text: &mut String) {
     let file = |extension| Report::figure(&figure.name, extension);
     let panels: String = figure.panels.iter().map(figures::panel).collect();
-    let legend: String = figure
+    let legend: Vec<String> = figure
         .legend()
         .into_iter()
         .filter(|(name, _)| !name.is_empty())
@@ -91,9 +91,10 @@ fn draw(figure: &Figure, text: &mut String) {
         .collect();
     let _ = writeln!(
         text,
-        "<figure id=\"{name}\">\n<h3>{}</h3>\n<ul class=\"legend\">\n{legend}</ul>\n<div class=\"panels\">\n{panels}</div>\n\
+        "<figure id=\"{name}\">\n<h{level}>{}</h{level}>\n<ul class=\"legend\">\n{}</ul>\n<div class=\"panels\">\n{panels}</div>\n\
          <figcaption>{} <a href=\"{}\">SVG</a>, <a href=\"{}\">numbers</a></figcaption>\n</figure>",
         escaped(&figure.title),
+        legend.concat(),
         escaped(&figure.caption),
         escaped(&file("svg")),
         escaped(&file("csv")),

@@ -23,10 +23,10 @@ pub(crate) fn markdown(page: &Page) -> String {
                 table(rows, &mut text);
                 Ok(())
             }
-            Block::Figure(figure) => {
+            Block::Figure(level, figure) => {
                 let [svg, csv] = ["svg", "csv"].map(|extension| Report::figure(&figure.name, extension));
                 let (title, caption) = (plain(&figure.title), plain(&figure.caption));
-                writeln!(text, "### {title}\n\n![{title}]({svg})\n\n{caption} [Numbers]({csv})")
+                writeln!(text, "{} {title}\n\n![{title}]({svg})\n\n{caption} [Numbers]({csv})", "#".repeat(*level))
             }
         };
     }

@@ -35,8 +35,8 @@ pub(crate) enum Block {
     List(Vec<String>),
     /// A table: its first row is the header.
     Table(Vec<Vec<String>>),
-    /// A figure.
-    Figure(Figure),
+    /// A figure, under a heading of this level.
+    Figure(usize, Figure),
     /// Text as it is, folded under a summary.
     Code(String, String),
 }
