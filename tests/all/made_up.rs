@@ -1,5 +1,6 @@
 //! Files of a run that nobody trained: numbers of a formula, for reports whose look and speed are to be known.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use lth::base::files;
@@ -156,7 +157,8 @@ impl MadeUp {
             for round in 0..=self.rounds {
                 let arm = if round == 0 { "dense" } else { "ticket" };
                 let mut row = |measure: &str, x: f64, y: f64| {
-                    text += &format!("made_up,{arm},{round},{layer},{measure},{x},{y},{}\n", self.replicates);
+                    let n = self.replicates;
+                    writeln!(text, "made_up,{arm},{round},{layer},{measure},{x},{y},{n}").unwrap();
                 };
                 for i in -10..=10 {
                     let x = f64::from(i) / 50.0;

@@ -14,7 +14,7 @@ const FEW: usize = 7;
 const BESIDE: f64 = 2.6;
 
 /// Bars of a panel that are a crowd.
-const CROWD: usize = 40;
+const CROWD: usize = 45;
 
 /// Patterns of lines: the first is for what the experiment is about, the others for its controls.
 const DASHES: [&str; 5] = ["", "6 3", "2 2.5", "9 3 2 3", "4 2 1.5 2 1.5 2"];
@@ -45,7 +45,9 @@ pub(super) fn drawn(series: &Series, place: (usize, usize), x: &Placed<'_>, y: &
     let start = series.start.as_ref().and_then(|point| Some((x.at(point.x)?, y.at(point.mean)?)));
     let line = path(&thinned(start.into_iter().chain(placed.iter().map(|(_, place)| *place)).collect()));
     let (mut bars, mut marks) = (String::new(), String::new());
-    for (point, (px, py)) in marked(&placed, series.look.marks, place, wide) {
+    let marked = marked(&placed, series.look.marks, place, wide);
+    let is_crowd = marked.len() * place.1 > CROWD;
+    for (point, (px, py)) in marked {
         if let (Some(low), Some(high)) = (y.at(point.low), y.at(point.high))
             && low - high > 0.05
         {
@@ -61,7 +63,7 @@ pub(super) fn drawn(series: &Series, place: (usize, usize), x: &Placed<'_>, y: &
         _ => format!("<path class=\"{class}\"{dash} d=\"{path}\"/>"),
     };
     // Many bars would hide what they belong to.
-    let class = if placed.len() * place.1 > CROWD { "bars crowd" } else { "bars" };
+    let class = if is_crowd { "bars crowd" } else { "bars" };
     let line = part("line", &pattern(series.look), &line) + &part(face(series.look), "", &marks);
     Drawn { bars: group(part(class, "", &bars)), line: group(line) }
 }

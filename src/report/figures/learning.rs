@@ -75,11 +75,7 @@ fn panels(run: &Run, arms: &[Part], ticket: &Part) -> Vec<Titled<Shown>> {
 }
 
 /// The series of each panel.
-fn drawn(
-    panels: &[Titled<Shown>],
-    curves: &Curves,
-    of: impl Fn(&Evaluation) -> &[f64],
-) -> Vec<Titled<Series>> {
+fn drawn(panels: &[Titled<Shown>], curves: &Curves, of: impl Fn(&Evaluation) -> &[f64]) -> Vec<Titled<Series>> {
     let series = |shown: &Shown| {
         let evaluations = curves.at(&shown.place.0, shown.place.1);
         let points = evaluations.filter_map(|e| Point::of(e.iteration as f64, of(e))).collect();

@@ -25,13 +25,14 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
         blocks.push(Block::Answer(sentence(arm, verdicts)));
     }
     blocks.push(Block::Heading(level, "Verdicts".to_owned()));
+    // What a small screen shows first is what matters most.
     let mut table = vec![
         [
             "arm",
-            "round",
-            "weights remaining",
-            "n",
             "verdict",
+            "weights remaining",
+            "round",
+            "n",
             "test accuracy − dense (points)",
             "early stop − dense (iterations)",
             "test accuracy − reinit (points)",
@@ -43,10 +44,10 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
     table.extend(verdicts.iter().map(|verdict| {
         vec![
             verdict.arm.clone(),
-            verdict.round.to_string(),
-            percent(verdict.weights_remaining),
-            verdict.n.to_string(),
             verdict.decision.word().to_owned(),
+            percent(verdict.weights_remaining),
+            verdict.round.to_string(),
+            verdict.n.to_string(),
             interval(verdict.accuracy, points),
             interval(verdict.early_stop, iterations),
             interval(verdict.over_reinit, points),
@@ -89,10 +90,10 @@ pub(super) fn claims(claims: &[ClaimRow], level: usize, blocks: &mut Vec<Block>)
     });
     let counts = counts.collect::<Vec<_>>().join(", ");
     blocks.push(Block::Text(format!("Of {}: {counts}.", several(claims.len() as u64, "claim"))));
-    let header = ["claim", "paper", "here", "status", "why", "source"].map(str::to_owned).to_vec();
+    let header = ["claim", "status", "here", "paper", "why", "source"].map(str::to_owned).to_vec();
     let rows = claims.iter().map(|row| {
         let status = row.status.word().to_owned();
-        vec![row.claim.clone(), row.paper.clone(), row.here.clone(), status, row.reason.clone(), row.source.clone()]
+        vec![row.claim.clone(), status, row.here.clone(), row.paper.clone(), row.reason.clone(), row.source.clone()]
     });
     blocks.push(Block::Table(std::iter::once(header).chain(rows).collect()));
 }
