@@ -31,8 +31,8 @@ pub(crate) fn parts(run: &Run, experiment: Option<&Experiment>) -> Vec<Part> {
 }
 
 fn part(name: &str, experiment: Option<&Experiment>, first: Option<&str>) -> Part {
-    let arm = experiment.and_then(|experiment| experiment.arms.0.iter().find(|(known, _)| known == name));
-    let Some((_, arm)) = arm else {
+    let arm = experiment.and_then(|it| Some((it, it.arms.0.iter().find(|(known, _)| known == name)?)));
+    let Some((experiment, (_, arm))) = arm else {
         let is_first = first == Some(name);
         let of = first.filter(|_| !is_first && name != DENSE).map(str::to_owned);
         return Part { arm: name.to_owned(), is_ticket: is_first, of };
@@ -41,5 +41,5 @@ fn part(name: &str, experiment: Option<&Experiment>, first: Option<&str>) -> Par
         MaskFrom::Of(other) | MaskFrom::Random(other) => Some(other.clone()),
         _ => None,
     };
-    Part { arm: name.to_owned(), is_ticket: roles::is_ticket(arm), of }
+    Part { arm: name.to_owned(), is_ticket: roles::is_ticket(arm, experiment), of }
 }

@@ -146,16 +146,24 @@ fn runs_that_are_not_whole_are_reported_as_what_they_are() {
 #[test]
 fn several_runs_stand_side_by_side() {
     let folder = tempfile::tempdir().unwrap();
-    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let [a, b, c] = ["a", "b", "c/b"].map(|name| folder.path().join(name));
     SMALL.write(&a);
     MadeUp { rounds: 2, ..SMALL }.write(&b);
-    let output = lth().current_dir(folder.path()).args(["report", "a", "b"]).output().unwrap();
+    SMALL.write(&c);
+    let resolved = fs::read_to_string(c.join("resolved.toml")).unwrap().replace("lr = 0.0012", "lr = 0.01");
+    lth::base::files::write(&c.join("resolved.toml"), resolved.as_bytes()).unwrap();
+    let output = lth().current_dir(folder.path()).args(["report", "a", "b", "c/b"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "report/index.html\n");
     let figures = folder.path().join("report/figures");
-    for name in ["runs_ticket.svg", "runs_reinit.csv", "a_density.svg", "b_weights_remaining.svg"] {
+    for name in ["runs_ticket.svg", "runs_reinit.csv", "a_density.svg", "b_weights_remaining.svg", "b.2_density.svg"] {
         assert!(figures.join(name).exists(), "{name}");
     }
+    let page = fs::read_to_string(folder.path().join("report/report.md")).unwrap();
+    assert!(
+        page.contains("| value | a | b | b.2 |\n|---|---|---|---|\n| train.lr | 0.0012 | 0.0012 | 0.01 |"),
+        "{page}"
+    );
 }
 
 #[test]

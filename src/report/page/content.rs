@@ -1,7 +1,10 @@
 //! What the page says, and in which order: the answer first.
 
+use serde_json::Value;
+
 use super::{Block, Page, answer, provenance, tables};
 use crate::base::words::several;
+use crate::report::compare::{Difference, compare};
 use crate::report::figures::{self, Figure};
 use crate::report::make::Finding;
 use crate::report::run::Run;
@@ -13,17 +16,51 @@ pub(crate) fn page(findings: &[Finding]) -> Page {
         section(one, 2, one.figures.clone(), &mut page.blocks);
         return page;
     }
-    let mut page = Page { title: several(findings.len() as u64, "run"), blocks: Vec::new() };
-    let runs: Vec<&Run> = findings.iter().map(|finding| &finding.run).collect();
-    page.blocks.push(Block::List(findings.iter().map(|finding| finding.run.name()).collect()));
+    let names = names(findings);
+    let mut page = Page { title: several(findings.len() as u64, "run"), blocks: vec![Block::List(names.clone())] };
+    page.blocks.extend(differences(findings, &names));
+    let runs: Vec<(&str, &Run)> = names.iter().map(String::as_str).zip(findings.iter().map(|it| &it.run)).collect();
     page.blocks.extend(figures::together(&runs).into_iter().map(|figure| Block::Figure(3, figure)));
-    for finding in findings {
-        page.blocks.push(Block::Heading(2, finding.run.name()));
-        let own = |figure: Figure| Figure { name: format!("{}_{}", finding.run.name(), figure.name), ..figure };
+    for (finding, name) in findings.iter().zip(&names) {
+        page.blocks.push(Block::Heading(2, name.clone()));
+        let own = |figure: Figure| Figure { name: format!("{name}_{}", figure.name), ..figure };
         let figures = finding.figures.iter().cloned().map(own).collect();
         section(finding, 3, figures, &mut page.blocks);
     }
     page
+}
+
+/// What the runs are called: their folders' names, with a number where one came before.
+fn names(findings: &[Finding]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for finding in findings {
+        let name = finding.run.name();
+        let mut all = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}.{n}")));
+        names.extend(all.find(|name| !names.contains(name)));
+    }
+    names
+}
+
+/// The values of the configurations that are not the same in all runs.
+fn differences(findings: &[Finding], names: &[String]) -> Vec<Block> {
+    let runs: Vec<Run> = findings.iter().map(|finding| finding.run.clone()).collect();
+    let differences = compare(&runs, |_| false).config;
+    if differences.is_empty() {
+        return Vec::new();
+    }
+    let word = |value: &Option<Value>| match value {
+        None => "–".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    let header = std::iter::once("value").chain(names.iter().map(String::as_str)).map(str::to_owned).collect();
+    let row = |difference: Difference| {
+        let values = difference.values.iter().map(word);
+        std::iter::once(difference.key.clone()).chain(values).collect()
+    };
+    let rows = differences.into_iter().map(row);
+    let table = Block::Table(std::iter::once(header).chain(rows).collect());
+    vec![Block::Heading(2, "What the runs do differently".to_owned()), table]
 }
 
 /// The name of a run's experiment.
