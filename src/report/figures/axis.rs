@@ -9,8 +9,8 @@ pub(super) const SIZE: f64 = 12.0;
 const LETTER: f64 = 0.62;
 /// Between two labels.
 const APART: f64 = 9.0;
-/// Between the outermost values and the frame.
-const PADDING: f64 = 9.0;
+/// Between the outermost values and the frame: room for the marks of six series beside each other.
+const PADDING: f64 = 13.0;
 
 /// The width of a text, estimated.
 pub(super) fn width(text: &str, size: f64) -> f64 {
@@ -199,7 +199,7 @@ mod tests {
         let axis = Axis { scale: Scale::LogReversed, ..Axis::default() };
         let panel = panel(&axis, &[1.0, 0.1, 0.01]);
         let placed = Placed::x(&panel, 218.0);
-        assert_eq!([1.0, 0.1, 0.01].map(|x| placed.at(x).unwrap().round()), [9.0, 109.0, 209.0]);
+        assert_eq!([1.0, 0.1, 0.01].map(|x| placed.at(x).unwrap().round()), [13.0, 109.0, 205.0]);
         assert_eq!((placed.at(0.0), placed.at(-1.0)), (None, None));
     }
 }

@@ -11,7 +11,7 @@ const MOST_POINTS: usize = 200;
 /// Marks of a series that carries a few.
 const FEW: usize = 7;
 /// Between the marks of two series at the same x.
-const BESIDE: f64 = 2.6;
+const BESIDE: f64 = 2.2;
 
 /// Bars of a panel that are a crowd.
 const CROWD: usize = 45;
