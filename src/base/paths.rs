@@ -129,6 +129,11 @@ impl View {
         self.0.join(name)
     }
 
+    /// The report on it.
+    pub fn report(&self) -> Report {
+        Report(self.0.join("report"))
+    }
+
     /// Held while the view is written. Outside of it, because the view may be renamed.
     pub fn lock(&self) -> PathBuf {
         self.beside("write")
@@ -160,5 +165,29 @@ impl View {
     pub fn is_old(&self) -> bool {
         let name = self.0.file_name().unwrap_or_default().to_string_lossy();
         name.rsplit_once(OLD).is_some_and(|(_, n)| n.parse::<u32>().is_ok())
+    }
+}
+
+/// The files of a report.
+#[derive(Clone, Debug)]
+pub struct Report(pub PathBuf);
+
+impl Report {
+    /// The page.
+    pub const INDEX: &str = "index.html";
+    /// The same in Markdown.
+    pub const MARKDOWN: &str = "report.md";
+
+    /// The folder of its figures.
+    pub const FIGURES: &str = "figures";
+
+    /// A file of a figure, by its name in the report's folder.
+    pub fn figure(name: &str, extension: &str) -> String {
+        format!("{}/{name}.{extension}", Self::FIGURES)
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 }

@@ -48,6 +48,20 @@ pub fn several(n: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
+/// Mean (minimum–maximum) of some values; a single one as it is, and a dash where there is none.
+pub fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
+    match values {
+        [] => "–".to_owned(),
+        [one] => show(*one),
+        _ => {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            format!("{} ({}–{})", show(mean), show(low), show(high))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ mod generate;
 mod init;
 mod open;
 mod plan;
+mod report;
 mod run;
 mod runs;
 mod show;
@@ -36,6 +37,8 @@ enum Command {
     Run(RunArgs),
     /// Tells what an experiment will cost: trainings, weights by round, work, disk and time. Trains nothing.
     Plan(PlanArgs),
+    /// Writes a page with verdicts, claims, figures and tables on one or several runs, finished or not.
+    Report(report::ReportArgs),
     /// Reads an experiment and prints every value that can change a number or the report, with its origin.
     Check(CheckArgs),
     /// Prints a run's table again, from its files.
@@ -95,6 +98,7 @@ pub fn main(cli: &Cli) -> Exit {
     let done = match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),
         Command::Show(args) => show::run(args),
         Command::Compare(args) => compare::run(args),
@@ -107,16 +111,16 @@ pub fn main(cli: &Cli) -> Exit {
     };
     let place = match &cli.command {
         Command::Data(args) => args.place(),
-        Command::Generate(_) => " with `--out`",
+        Command::Generate(_) | Command::Report(_) => " with `--out`",
         Command::Init(_) => ": `lth init FOLDER/experiment.toml`",
         _ => " with `--runs`",
     };
-    done.unwrap_or_else(|error| report(&error, place))
+    done.unwrap_or_else(|error| explain(&error, place))
 }
 
 /// What stops a command: a mistake in what was asked for, or something that went wrong. `place` says how to tell the
 /// command where to write.
-fn report(error: &anyhow::Error, place: &str) -> Exit {
+fn explain(error: &anyhow::Error, place: &str) -> Exit {
     if let Some(report) = error.downcast_ref::<crate::config::Report>() {
         ui::say(&report.to_string());
         return Exit::Usage;

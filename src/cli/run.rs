@@ -1,11 +1,13 @@
 //! `lth run`: an experiment from its file to its table.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use super::RunArgs;
 use super::open::Opened;
+use super::report::write_own;
 use crate::base::exit::Exit;
 use crate::base::files::{self, Lock};
 use crate::base::paths::{self, Runs};
@@ -17,6 +19,7 @@ use crate::engine::{Recipe, dense};
 use crate::lab::{self, Lab, Store, View};
 use crate::lottery::{Plan, Setting};
 use crate::record::{Audit, Manifest, Versions};
+use crate::report::{Finding, Run};
 use crate::ui;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
@@ -69,7 +72,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     };
     let report = lab.run(&store)?;
     view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;
-    Ok(conclude(&plan, &report, &stop, args, &files))
+    let is_stopped = stop.exit().is_some() && report.summary.open > 0;
+    let page =
+        if is_stopped { None } else { Some(Finding::of(Run::open(files.clone())?).and_then(|it| write_own(&it))?) };
+    Ok(conclude(&plan, &report, &stop, args, &files, page.as_deref()))
 }
 
 /// Tells others what this run works with. The lock is held to its end, so that nobody sets aside or frees that.
@@ -117,7 +123,14 @@ fn manifest(
 }
 
 /// The table, where the files are, and what is to be said about trainings that did not end well.
-fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, files: &paths::View) -> Exit {
+fn conclude(
+    plan: &Plan,
+    report: &lab::Report,
+    stop: &Stop,
+    args: &RunArgs,
+    files: &paths::View,
+    page: Option<&Path>,
+) -> Exit {
     let summary = report.summary;
     for failure in report.broken.iter().chain(&report.failures) {
         ui::say(&format!("error: {failure}"));
@@ -135,6 +148,9 @@ fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, file
     }
     ui::print(&ui::table(&report.rounds));
     ui::print(&format!("files in {}\n", files.0.display()));
+    if let Some(page) = page {
+        ui::print(&format!("report in {}\n", page.display()));
+    }
     if summary.lost > 0 {
         ui::say(&format!("error: {} trainings could not be run again for their final weights", summary.lost));
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::choice::Choice;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
+use crate::base::paths::Report;
 use crate::record::{RoundRow, to_csv};
 use crate::report::{self, Run, State};
 use crate::ui;
@@ -44,6 +45,10 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     } else {
         ui::print(&ui::table(&rows));
         ui::print(&format!("files in {}\n", run.view.0.display()));
+        let page = run.view.report().file(Report::INDEX);
+        if page.exists() {
+            ui::print(&format!("report in {}\n", page.display()));
+        }
         tell_state(&run);
     }
     Ok(Exit::Success)

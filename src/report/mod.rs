@@ -1,9 +1,14 @@
 //! What runs came to, from their files alone: no engine, no data, no store. Knows no terminal.
 
+mod arms;
 mod claims;
 mod compare;
+mod curves;
+mod figures;
 mod find;
+mod make;
 mod overview;
+mod page;
 mod roles;
 mod run;
 mod statistics;
@@ -15,6 +20,7 @@ mod verdict;
 pub use claims::{ClaimRow, ClaimStatus, claims};
 pub use compare::{Comparison, Difference, ResultRow, compare};
 pub use find::{NoSuchRun, all, find};
+pub use make::{Finding, files};
 pub use overview::{Best, Overview};
 pub use run::{Run, State};
 pub use statistics::Interval;

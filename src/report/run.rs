@@ -9,7 +9,7 @@ use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths::View;
 use crate::config::{self, Document, Experiment};
-use crate::record::{CurveRow, LayerRow, Manifest, RoundRow, from_csv};
+use crate::record::{CurveRow, LayerRow, Manifest, RoundRow, WeightRow, from_csv};
 
 /// A run: one experiment's files.
 #[derive(Clone, Debug)]
@@ -84,6 +84,14 @@ impl Run {
     pub fn experiment(&self) -> Option<Experiment> {
         let text = String::from_utf8(fs::read(self.view.file(View::RESOLVED)).ok()?).ok()?;
         config::read(&Document::parse(View::RESOLVED, &text, &[]).ok()?).ok()
+    }
+
+    /// The rows of `weights.csv`; none where an older version wrote the run.
+    ///
+    /// # Errors
+    /// A file that is damaged.
+    pub fn weights(&self) -> Result<Vec<WeightRow>> {
+        if self.view.file(View::WEIGHTS).exists() { rows(&self.view, View::WEIGHTS) } else { Ok(Vec::new()) }
     }
 
     /// The folder's name: that of the experiment and eight digits.

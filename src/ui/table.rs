@@ -1,6 +1,6 @@
 //! The table at the end: one row per arm and round, mean and range over its trainings.
 
-use crate::base::words::{accuracy, count, percent};
+use crate::base::words::{accuracy, count, percent, range};
 use crate::record::{Group, RoundRow};
 
 /// How much a table tells, by the room it has.
@@ -100,19 +100,6 @@ pub(super) fn align(cells: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
-    match values {
-        [] => "–".to_owned(),
-        [one] => show(*one),
-        _ => {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            format!("{} ({}–{})", show(mean), show(low), show(high))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,14 +12,30 @@ fn a_run_prints_its_table_and_writes_its_files() {
     let (out, err) = (stdout(&output), stderr(&output));
     assert!(out.starts_with("arm "), "{out}");
     assert!(out.contains("winning_ticket      2"), "{out}");
-    assert!(out.trim_end().ends_with(&format!("files in {}", view(folder.path()).display())), "{out}");
+    let view_folder = view(folder.path()).display().to_string();
+    let places = format!("files in {view_folder}\nreport in {view_folder}/report/index.html\n");
+    assert!(out.ends_with(&places), "{out}");
     assert_eq!(trained(&output), SMOKE_TRAININGS, "one line per training: {err}");
     assert!(!err.contains('\u{1b}') && !out.contains('\u{1b}'), "no escapes off a terminal");
     let names: Vec<String> = promised(&view(folder.path())).into_keys().collect();
-    assert_eq!(
-        names,
-        ["config.toml", "curves.csv", "layers.csv", "resolved.toml", "rounds.csv", "summary.csv", "weights.csv"]
-    );
+    let (report, rest): (Vec<&str>, Vec<&str>) =
+        names.iter().map(String::as_str).partition(|n| n.starts_with("report/"));
+    let files =
+        ["config.toml", "curves.csv", "layers.csv", "resolved.toml", "rounds.csv", "summary.csv", "weights.csv"];
+    assert_eq!(rest, files);
+    let figures = [
+        "density",
+        "distance_moved",
+        "incoming_connections",
+        "initial_weights",
+        "magnitude_grown",
+        "outgoing_connections",
+        "test_accuracy",
+        "validation_loss",
+        "weights_remaining",
+    ];
+    let figures = figures.map(|name| [format!("report/figures/{name}.csv"), format!("report/figures/{name}.svg")]);
+    assert_eq!(report, [&figures.concat()[..], &["report/index.html".into(), "report/report.md".into()]].concat());
     assert!(view(folder.path()).join("run.json").exists() && view(folder.path()).join("timings.csv").exists());
 }
 

@@ -42,7 +42,7 @@ fn a_table_is_shown_again_without_data_or_store() {
 
     let show = |more: &[&str]| prints(elsewhere.path(), &[&["show", moved.to_str().unwrap()], more].concat());
     let ticket = show(&["--arm", "winning_ticket", "--round", "2"]);
-    assert_eq!(ticket.lines().count(), 4, "header, one row, what it is, files: {ticket}");
+    assert_eq!(ticket.lines().count(), 5, "header, one row, what it is, files, report: {ticket}");
     assert_eq!(show(&["--csv"]), fs::read_to_string(moved.join("rounds.csv")).unwrap());
     let rows: Value = serde_json::from_str(&show(&["--json", "--round", "0"])).unwrap();
     assert_eq!((rows["state"].as_str(), rows["done"].as_u64()), (Some("finished"), Some(18)));

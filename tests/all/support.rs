@@ -75,13 +75,19 @@ pub(crate) fn view(runs: &Path) -> PathBuf {
 
 /// The files of a view that must be the same whatever happened on the way.
 pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
-    fs::read_dir(view)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
-        .filter(|(name, _)| !["timings.csv", "run.json"].contains(&name.as_str()))
-        .map(|(name, path)| (name, fs::read_to_string(path).unwrap()))
-        .collect()
+    let mut files = BTreeMap::new();
+    let mut folders = vec![view.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.strip_prefix(view).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !["timings.csv", "run.json"].contains(&name.as_str()) {
+                files.insert(name, fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    files
 }
 
 /// Compares what two views promise, and says where they differ first.

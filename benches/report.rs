@@ -1,0 +1,34 @@
+//! The report on a run of the size of the paper's Figure 4: 1,205 trainings with 501 evaluations each, read from its
+//! files, drawn, and written out as a page.
+//!
+//! ```text
+//! cargo bench --bench report
+//! ```
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+#[path = "../tests/all/made_up.rs"]
+mod made_up;
+
+use criterion::Criterion;
+use lth::base::paths::View;
+use lth::report::{Finding, Run, files};
+
+const FIGURE_4: made_up::MadeUp = made_up::MadeUp {
+    arms: &[("ticket", 1, 0.0005), ("reinit", 3, 0.003), ("one_shot", 3, 0.001), ("one_shot_reinit", 3, 0.004)],
+    replicates: 5,
+    rounds: 24,
+    evaluations: 501,
+    with_weights: true,
+};
+
+fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    FIGURE_4.write(folder.path());
+    let report = || {
+        let run = Run::open(View(folder.path().to_owned())).unwrap();
+        files(&[Finding::of(run).unwrap()]).unwrap()
+    };
+    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    criterion.bench_function("report on 1,205 trainings", |b| b.iter(report));
+    criterion.final_summary();
+}

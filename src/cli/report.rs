@@ -1,0 +1,70 @@
+//! `lth report`: a page with figures on one or several runs.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::open::RunsArgs;
+use crate::base::exit::Exit;
+use crate::base::files;
+use crate::base::paths::Report;
+use crate::report::{self, Finding, Run};
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The runs, finished or not: folders, names, or names of experiments.
+    #[arg(required = true, value_name = "RUN")]
+    run: Vec<PathBuf>,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Where the report is written [default: `report` in the run's own folder; of several runs, `report` here].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
+    let mut found: Vec<Finding> = Vec::new();
+    for word in &args.run {
+        match report::find(&args.runs.folder(), word).and_then(Run::open).and_then(Finding::of) {
+            Ok(finding) => found.push(finding),
+            Err(error) => ui::say(&format!("skipped: {error:#}")),
+        }
+    }
+    let Some(first) = found.first() else {
+        ui::say("error: there is nothing to report on");
+        ui::say("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
+        return Ok(Exit::Failure);
+    };
+    let page = match &args.out {
+        Some(folder) => write(&Report(folder.clone()), &found)?,
+        None if args.run.len() == 1 => write_own(first)?,
+        None => write(&Report("report".into()), &found)?,
+    };
+    ui::print(&format!("{}\n", page.display()));
+    Ok(Exit::Success)
+}
+
+/// Writes the report on one run into its own folder, and tells the page. Figures of an older report that are not drawn
+/// any more are removed: nothing but reports is written there.
+pub(super) fn write_own(finding: &Finding) -> Result<PathBuf> {
+    let folder = finding.run.view.report();
+    let page = write(&folder, std::slice::from_ref(finding))?;
+    let drawn = finding.figure_files();
+    for path in files::list(&folder.file(Report::FIGURES))? {
+        let is_drawn = drawn.iter().any(|name| folder.file(name) == path);
+        let is_figure = path.extension().is_some_and(|extension| extension == "svg" || extension == "csv");
+        if is_figure && !is_drawn {
+            files::remove(&path)?;
+        }
+    }
+    Ok(page)
+}
+
+fn write(folder: &Report, findings: &[Finding]) -> Result<PathBuf> {
+    for (name, bytes) in report::files(findings)? {
+        files::write(&folder.file(&name), &bytes)?;
+    }
+    Ok(folder.file(Report::INDEX))
+}

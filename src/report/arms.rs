@@ -1,0 +1,45 @@
+//! What part each arm plays: which are tickets, which are controls, and whose.
+
+use super::roles;
+use super::run::Run;
+use crate::config::{Experiment, MaskFrom};
+use crate::lottery::DENSE;
+
+/// An arm's part in the experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The arm's name.
+    pub(crate) arm: String,
+    /// Whether it may be a winning ticket. All others but the dense network are controls.
+    pub(crate) is_ticket: bool,
+    /// The arm whose mask it has, where it has no own.
+    pub(crate) of: Option<String>,
+}
+
+/// The parts of a run's arms in the order of its rows, the dense network first. Where the run does not tell what its
+/// arms are, the first one counts as the ticket and the others as its controls.
+pub(crate) fn parts(run: &Run, experiment: Option<&Experiment>) -> Vec<Part> {
+    let mut names: Vec<&str> = Vec::new();
+    for row in &run.rounds {
+        if !names.contains(&row.arm.as_str()) {
+            names.push(&row.arm);
+        }
+    }
+    names.sort_by_key(|name| *name != DENSE);
+    let first = names.iter().copied().find(|name| *name != DENSE);
+    names.iter().map(|name| part(name, experiment, first)).collect()
+}
+
+fn part(name: &str, experiment: Option<&Experiment>, first: Option<&str>) -> Part {
+    let arm = experiment.and_then(|it| Some((it, it.arms.0.iter().find(|(known, _)| known == name)?)));
+    let Some((experiment, (_, arm))) = arm else {
+        let is_first = first == Some(name);
+        let of = first.filter(|_| !is_first && name != DENSE).map(str::to_owned);
+        return Part { arm: name.to_owned(), is_ticket: is_first, of };
+    };
+    let of = match &arm.mask {
+        MaskFrom::Of(other) | MaskFrom::Random(other) => Some(other.clone()),
+        _ => None,
+    };
+    Part { arm: name.to_owned(), is_ticket: roles::is_ticket(arm, experiment), of }
+}

@@ -1,0 +1,69 @@
+//! The files of a report, made from runs.
+
+use anyhow::Result;
+
+use super::claims::{ClaimRow, claims};
+use super::figures::{self, Figure};
+use super::page::{self, Block};
+use super::run::Run;
+use super::verdict::{Verdict, verdicts};
+use crate::base::paths::Report;
+use crate::config::Experiment;
+
+/// Of a figure's files: the drawing, and its numbers.
+const EXTENSIONS: [&str; 2] = ["svg", "csv"];
+
+/// A run with all that a report says about it.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The run.
+    pub run: Run,
+    pub(super) experiment: Option<Experiment>,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) claims: Vec<ClaimRow>,
+    pub(super) figures: Vec<Figure>,
+}
+
+impl Finding {
+    /// Looks into a run.
+    ///
+    /// # Errors
+    /// A file of the run that is damaged.
+    pub fn of(run: Run) -> Result<Self> {
+        let experiment = run.experiment();
+        let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));
+        let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
+        let figures = figures::all(&run, experiment.as_ref())?;
+        Ok(Self { run, experiment, verdicts, claims, figures })
+    }
+
+    /// The names of its figures' files in the report's folder.
+    pub fn figure_files(&self) -> Vec<String> {
+        let names = |figure: &Figure| EXTENSIONS.map(|extension| Report::figure(&figure.name, extension));
+        self.figures.iter().flat_map(names).collect()
+    }
+}
+
+/// The files of a report by their names in its folder: the page twice, and each figure as a drawing and as numbers. The
+/// same runs give the same bytes.
+///
+/// # Errors
+/// Numbers that cannot be written, which is nobody's fault but ours.
+pub fn files(findings: &[Finding]) -> Result<Vec<(String, Vec<u8>)>> {
+    let page = page::page(findings);
+    let mut files = vec![
+        (Report::INDEX.to_owned(), page::html(&page).into_bytes()),
+        (Report::MARKDOWN.to_owned(), page::markdown(&page).into_bytes()),
+    ];
+    for block in &page.blocks {
+        if let Block::Figure(_, figure) = block {
+            files.extend(drawn(figure)?);
+        }
+    }
+    Ok(files)
+}
+
+fn drawn(figure: &Figure) -> Result<[(String, Vec<u8>); 2]> {
+    let [drawing, numbers] = EXTENSIONS.map(|extension| Report::figure(&figure.name, extension));
+    Ok([(drawing, figures::whole(figure).into_bytes()), (numbers, figure.to_csv()?)])
+}

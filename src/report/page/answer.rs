@@ -1,0 +1,119 @@
+//! The answer: which rounds are winning tickets, and which of the paper's claims held.
+
+use super::Block;
+use crate::base::words::{count, percent, several};
+use crate::report::claims::{ClaimRow, ClaimStatus};
+use crate::report::make::Finding;
+use crate::report::statistics::Interval;
+use crate::report::verdict::{Decision, Verdict, method};
+
+const DECISIONS: [Decision; 3] = [Decision::Ticket, Decision::NoTicket, Decision::Undecided];
+const STATUSES: [ClaimStatus; 4] =
+    [ClaimStatus::Held, ClaimStatus::NotHeld, ClaimStatus::Undecided, ClaimStatus::NotTested];
+
+/// The verdicts: in a sentence for each arm, then one by one.
+pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>) {
+    let verdicts = &finding.verdicts;
+    if verdicts.is_empty() {
+        let text = "No verdict: that needs a dense network and a ticket that have both been trained to their end.";
+        blocks.push(Block::Answer(text.to_owned()));
+        return;
+    }
+    let mut arms: Vec<&str> = verdicts.iter().map(|verdict| verdict.arm.as_str()).collect();
+    arms.dedup();
+    for arm in arms {
+        blocks.push(Block::Answer(sentence(arm, verdicts)));
+    }
+    blocks.push(Block::Heading(level, "Verdicts".to_owned()));
+    // What a small screen shows first is what matters most.
+    let mut table = vec![
+        [
+            "arm",
+            "verdict",
+            "weights remaining",
+            "round",
+            "n",
+            "test accuracy − dense (points)",
+            "early stop − dense (iterations)",
+            "test accuracy − reinit (points)",
+            "why",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    table.extend(verdicts.iter().map(|verdict| {
+        vec![
+            verdict.arm.clone(),
+            verdict.decision.word().to_owned(),
+            percent(verdict.weights_remaining),
+            verdict.round.to_string(),
+            verdict.n.to_string(),
+            interval(verdict.accuracy, points),
+            interval(verdict.early_stop, iterations),
+            interval(verdict.over_reinit, points),
+            verdict.reason.clone(),
+        ]
+    }));
+    blocks.push(Block::Table(table));
+    if let Some(experiment) = &finding.experiment {
+        blocks.push(Block::Text(format!("Cells are means with their bounds. {}", method(verdicts, experiment))));
+    }
+}
+
+/// `winning_ticket: ticket at 36.1%, 21.7%; undecided at 60.1% of the weights.`
+fn sentence(arm: &str, verdicts: &[Verdict]) -> String {
+    let all: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.arm == arm).collect();
+    if let [first, .., last] = all[..]
+        && all.iter().all(|verdict| verdict.decision == first.decision)
+    {
+        let [from, to] = [first, last].map(|verdict| percent(verdict.weights_remaining));
+        let word = first.decision.word();
+        return format!("{arm}: {word} at each of {} rounds, {from} to {to} of the weights.", all.len());
+    }
+    let parts = DECISIONS.iter().filter_map(|decision| {
+        let own = all.iter().filter(|verdict| verdict.decision == *decision);
+        let sizes: Vec<String> = own.map(|verdict| percent(verdict.weights_remaining)).collect();
+        (!sizes.is_empty()).then(|| format!("{} at {}", decision.word(), sizes.join(", ")))
+    });
+    format!("{arm}: {} of the weights.", parts.collect::<Vec<_>>().join("; "))
+}
+
+/// The claims: how many held, then one by one.
+pub(super) fn claims(claims: &[ClaimRow], level: usize, blocks: &mut Vec<Block>) {
+    if claims.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading(level, "The paper's claims".to_owned()));
+    let counts = STATUSES.iter().filter_map(|status| {
+        let n = claims.iter().filter(|claim| claim.status == *status).count();
+        (n > 0).then(|| format!("{n} {}", status.word()))
+    });
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    blocks.push(Block::Text(format!("Of {}: {counts}.", several(claims.len() as u64, "claim"))));
+    let header = ["claim", "status", "here", "paper", "why", "source"].map(str::to_owned).to_vec();
+    let rows = claims.iter().map(|row| {
+        let status = row.status.word().to_owned();
+        vec![row.claim.clone(), status, row.here.clone(), row.paper.clone(), row.reason.clone(), row.source.clone()]
+    });
+    blocks.push(Block::Table(std::iter::once(header).chain(rows).collect()));
+}
+
+fn interval(interval: Option<Interval>, show: fn(f64) -> String) -> String {
+    interval.map_or("–".to_owned(), |Interval { mean, low, high, .. }| {
+        format!("{} ({} to {})", show(mean), show(low), show(high))
+    })
+}
+
+/// A difference of shares in percentage points.
+fn points(difference: f64) -> String {
+    format!("{:+.2}", 100.0 * difference).replace('-', "\u{2212}")
+}
+
+fn iterations(difference: f64) -> String {
+    let sign = match difference.round() {
+        0.0 => "",
+        less if less < 0.0 => "\u{2212}",
+        _ => "+",
+    };
+    format!("{sign}{}", count(difference.abs().round() as u64))
+}
