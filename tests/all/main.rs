@@ -12,6 +12,7 @@ mod lab;
 mod generate;
 mod layers;
 mod mistakes;
+mod paper;
 mod plan;
 mod readme;
 mod real_data;
