@@ -80,11 +80,18 @@ struct Node<'a> {
     children: Vec<(usize, Need)>,
     /// Whether its final weights have been freed.
     freed: bool,
+    /// Where it is run again: the iteration after which all that is wanted of it is there, if that is not the last.
+    until: Option<u64>,
 }
 
 impl Node<'_> {
     fn is_to_run(&self) -> bool {
         matches!(self.state, State::Open | State::Restore(_))
+    }
+
+    /// The steps that work on it takes; `last` is the last iteration of a whole training.
+    fn steps(&self, last: u64) -> u64 {
+        self.until.unwrap_or(last).saturating_sub(self.training.start.iteration())
     }
 }
 
@@ -142,7 +149,7 @@ impl<'a> Board<'a> {
             for &(parent, need) in &parents {
                 nodes[parent].children.push((number, need));
             }
-            nodes.push(Node { training, state, parents, children: Vec::new(), freed: false });
+            nodes.push(Node { training, state, parents, children: Vec::new(), freed: false, until: None });
         }
         let order = by_chain(&nodes);
         let mut board = Self { nodes, by_key, of_plan, order, asking: None, asked: 0, keep };
@@ -297,17 +304,23 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// The trainings that are to be run, those included that are for what was not kept.
-    pub(super) fn to_run(&self) -> impl Iterator<Item = &'a Training> {
-        self.nodes.iter().filter(|node| node.is_to_run()).map(|node| node.training)
+    /// The steps of each training that is to be run, those included that are run again for what was not kept; `last` is
+    /// the last iteration of a whole training.
+    pub(super) fn steps_to_run(&self, last: u64) -> impl Iterator<Item = u64> {
+        self.nodes.iter().filter(|node| node.is_to_run()).map(move |node| node.steps(last))
     }
 
-    /// The most of a measure that must be run one after the other, such as iterations.
-    pub(super) fn longest_chain(&self, measure: impl Fn(&Training) -> u64) -> u64 {
+    /// The steps that work on a training takes.
+    pub(super) fn steps(&self, key: &Key, last: u64) -> u64 {
+        self.number(key).map_or(0, |number| self.nodes[number].steps(last))
+    }
+
+    /// The most steps that must be run one after the other.
+    pub(super) fn longest_chain(&self, last: u64) -> u64 {
         let mut behind = vec![0; self.nodes.len()];
         for (number, node) in self.nodes.iter().enumerate() {
             let before = node.parents.iter().map(|&(parent, _)| behind[parent]).max().unwrap_or(0);
-            behind[number] = before + if node.is_to_run() { measure(node.training) } else { 0 };
+            behind[number] = before + if node.is_to_run() { node.steps(last) } else { 0 };
         }
         behind.into_iter().max().unwrap_or(0)
     }

@@ -9,7 +9,7 @@ use super::board::Board;
 use super::store::Store;
 use crate::base::env;
 use crate::config::Experiment;
-use crate::lottery::{Plan, Setting, StartRule, Training};
+use crate::lottery::{Plan, Setting, StartRule};
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -102,10 +102,8 @@ impl Forecast {
             seconds
                 .extend(timing.filter(|timing| timing.host == host).map(|timing| 1.0 / timing.iterations_per_second));
         }
-        let steps = |training: &Training| train.iterations - training.start.iteration();
         let (mut iterations_to_go, mut macs_to_go) = (0, 0_u64);
-        for training in board.to_run() {
-            let steps = steps(training);
+        for steps in board.steps_to_run(train.iterations) {
             let evaluated = (steps.div_ceil(train.evaluate_every) + 1).saturating_mul(images);
             let trained = steps.saturating_mul(u64::from(train.batch_size));
             iterations_to_go += steps;
@@ -119,7 +117,7 @@ impl Forecast {
             iterations_to_go,
             macs_to_go,
             disk_bytes,
-            time: time(&mut seconds, iterations_to_go, board.longest_chain(steps), workers),
+            time: time(&mut seconds, iterations_to_go, board.longest_chain(train.iterations), workers),
             rounds: rounds(setting, plan, &board),
             warnings: warnings(setting, plan),
         })

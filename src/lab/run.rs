@@ -100,7 +100,7 @@ impl Lab<'_> {
         let mut board = Board::new(self.plan, self.experiment.run.keep, load, |key, need| store.has(key, need))?;
         let summary = board.summary();
         let (to_run, iterations) =
-            board.to_run().fold((0, 0), |(n, sum), training| (n + 1, sum + self.iterations(training)));
+            board.steps_to_run(self.experiment.train.iterations).fold((0, 0), |(n, sum), steps| (n + 1, sum + steps));
         let workers = self.workers.min(to_run);
         self.sink.tell(&Event::Begun {
             experiment: &self.experiment.name,
@@ -139,11 +139,6 @@ impl Lab<'_> {
             return Err(anyhow::anyhow!(broken)).context("could not write the files of the run");
         }
         Ok(self.report(&lock(&shared.board)))
-    }
-
-    /// Steps that a training takes.
-    fn iterations(&self, training: &Training) -> u64 {
-        self.experiment.train.iterations - training.start.iteration()
     }
 
     /// One worker: takes what is ready until nothing is left.
@@ -188,7 +183,11 @@ impl Lab<'_> {
         store: &'p Store,
     ) {
         let label = label(training);
-        let (first, iterations) = (training.start.iteration(), self.iterations(training));
+        let (keeping, iterations) = {
+            let board = lock(&shared.board);
+            (board.keeps(&training.key), board.steps(&training.key, self.experiment.train.iterations))
+        };
+        let first = training.start.iteration();
         let mut trained_here = false;
         let mut began = || {
             trained_here = true;
@@ -202,7 +201,6 @@ impl Lab<'_> {
                 self.sink.tell(&Event::Stepped { worker: n, iteration: behind });
             }
         };
-        let keeping = lock(&shared.board).keeps(&training.key);
         let (began, progress) = (&mut began, &mut progress);
         let done = worker.attend(&mut Task { training, restore, keeping, began, progress });
         let mut board = lock(&shared.board);

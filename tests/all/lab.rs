@@ -1,5 +1,7 @@
-//! The lab with a trainer that trains nothing: failures, panics and order, in milliseconds.
+//! The lab with a trainer that trains nothing: failures, panics, order and every arm, in milliseconds.
 
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Result, bail};
@@ -14,6 +16,8 @@ use lth::engine::{Batch, Trainer};
 use lth::lab::{Lab, Report, Store, View};
 use lth::lottery::{Plan, Setting};
 use lth::record::{Event, Sink};
+
+use crate::support::{ALL_ARMS, SMOKE};
 
 const CONFIG: &str = r#"
 name = "fake"
@@ -73,6 +77,10 @@ impl Trainer for Fake {
 
     fn step(&mut self, batches: &[Batch], _: &[f64]) -> Result<()> {
         self.state.iteration = batches[0].iteration + 1;
+        self.state.optimizer_steps += 1;
+        // Weights grow, each step a little, and the moments tell them: so every state on the way is another.
+        self.state.weights.0.iter_mut().flat_map(|tensor| &mut tensor.values).for_each(|w| *w *= 1.001);
+        self.state.moments = vec![self.state.weights.clone()];
         match self.mishap {
             Mishap::Error if self.kept == self.at => bail!("the fake breaks"),
             Mishap::Panic if self.kept == self.at => panic!("the fake panics"),
@@ -93,40 +101,59 @@ impl Trainer for Fake {
 }
 
 #[derive(Default)]
-struct Ends(Mutex<Vec<String>>);
+struct Told {
+    ends: Mutex<Vec<String>>,
+    /// The trainings that were begun, by which worker, and how many iterations were told of.
+    starts: Mutex<Vec<(String, usize, u64)>>,
+}
 
-impl Sink for Ends {
+impl Sink for Told {
     fn tell(&self, event: &Event<'_>) {
-        if let Event::Ended { label, result, .. } = event {
-            self.0.lock().unwrap().push(format!("{label}: {}", result.outcome.word()));
+        match event {
+            Event::Ended { label, result, .. } => {
+                self.ends.lock().unwrap().push(format!("{label}: {}", result.outcome.word()));
+            }
+            Event::Started { worker, label, .. } => {
+                self.starts.lock().unwrap().push((label.to_string(), *worker, 0));
+            }
+            Event::Stepped { worker, iteration } => {
+                let mut starts = self.starts.lock().unwrap();
+                starts.iter_mut().rfind(|(_, by, _)| by == worker).unwrap().2 = *iteration;
+            }
+            _ => {}
         }
     }
 }
 
-fn dataset() -> Dataset {
+/// As many images as an experiment has, all black.
+fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
+    let all = train + validation + test;
     Dataset {
         shape: [1, 28, 28],
         classes: 10,
-        images: vec![0; 20 * 784],
-        labels: vec![0; 20],
-        train: (0..10).collect(),
-        validation: (10..15).collect(),
-        test: (15..20).collect(),
+        images: vec![0; all as usize * 784],
+        labels: vec![0; all as usize],
+        train: (0..train).collect(),
+        validation: (train..train + validation).collect(),
+        test: (train + validation..all).collect(),
         inputs: Inputs::Affine { scale: 1.0, offset: 0.0 },
     }
 }
 
-fn run(folder: &std::path::Path, mishap: Mishap, at: u64) -> (Report, Vec<String>) {
-    let experiment = config::read(&Document::parse("fake.toml", CONFIG, &[]).unwrap()).unwrap();
+/// A run of an experiment with the fake.
+fn run_experiment(folder: &Path, document: &Document, mishap: Mishap, at: u64) -> (Report, Told) {
+    let experiment = config::read(document).unwrap();
     let setting = Setting::new(&experiment, "fake").unwrap();
     let plan = Plan::draw(&experiment, &setting).unwrap();
     let runs = Runs(folder.to_owned());
     let files = runs.view(&experiment.name, &plan.id());
-    let (sink, stop) = (Ends::default(), Stop::default());
-    let view = View { experiment: "fake", iterations: 3, setting: &setting, plan: &plan, files: &files, stop: &stop };
+    let (sink, stop, iterations) = (Told::default(), Stop::default(), experiment.train.iterations);
+    let view =
+        View { experiment: &experiment.name, iterations, setting: &setting, plan: &plan, files: &files, stop: &stop };
     let build = |_: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
         Ok(Box::new(Fake { state: Snapshot::default(), mishap, at, kept: 0 }))
     };
+    let (train, validation, test) = setting.source.sizes(&experiment.data).unwrap();
     let lab = Lab {
         experiment: &experiment,
         setting: &setting,
@@ -135,13 +162,32 @@ fn run(folder: &std::path::Path, mishap: Mishap, at: u64) -> (Report, Vec<String
         workers: 2,
         stop: &stop,
         sink: &sink,
-        dataset: &|| Ok(dataset()),
+        dataset: &|| Ok(dataset(train, validation, test)),
         trainer: &build,
     };
     let report = lab.run(&Store { runs: runs.clone() }).unwrap();
-    let mut ends = sink.0.into_inner().unwrap();
+    (report, sink)
+}
+
+fn run(folder: &Path, mishap: Mishap, at: u64) -> (Report, Vec<String>) {
+    let (report, told) = run_experiment(folder, &Document::parse("fake.toml", CONFIG, &[]).unwrap(), mishap, at);
+    let mut ends = told.ends.into_inner().unwrap();
     ends.sort();
     (report, ends)
+}
+
+/// The smoke experiment with these arms, one replicate; what it began, in the order of the names, and the iterations
+/// that each took.
+fn run_arms(folder: &Path, sets: &[&str]) -> (Report, Vec<(String, u64)>) {
+    let mut all = vec!["replicates=1".to_owned()];
+    all.extend(sets.iter().map(|&set| set.to_owned()));
+    let document = Document::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &all).unwrap();
+    let (report, told) = run_experiment(folder, &document, Mishap::None, 0);
+    assert_eq!((&report.broken, &report.failures), (&vec![], &vec![]));
+    let starts = told.starts.into_inner().unwrap().into_iter();
+    let mut starts: Vec<_> = starts.map(|(label, _, iterations)| (label, iterations)).collect();
+    starts.sort();
+    (report, starts)
 }
 
 /// 784·4 + 4·10 weights, then half of the first layer and a quarter of the output layer a round.
@@ -178,4 +224,61 @@ fn the_audit_catches_a_trainer_that_revives_weights() {
     let (report, _) = run(folder.path(), Mishap::Revive, DENSE);
     assert_eq!((report.summary.failed, report.summary.done), (1, 2), "the dense networks have nothing to revive");
     assert!(report.broken[0].contains("audit: a pruned weight is not 0 at the end"), "{:?}", report.broken);
+}
+
+#[test]
+fn every_arm_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (report, starts) = run_arms(folder.path(), &[ALL_ARMS]);
+    assert_eq!(report.summary.done, report.rounds.len());
+    // Arms of two rounds but for those with a grid or a choice, those with repeats, and those on a dense mask.
+    let of_arm = |arm: &str| report.rounds.iter().filter(|row| row.arm == arm).count();
+    assert_eq!(["dense", "fresh", "random_reinit", "continued_ticket", "grid_reinit"].map(of_arm), [1, 1, 2, 1, 2]);
+    assert_eq!(["late", "late_reinit", "random_mask", "grid", "at_init_grid"].map(of_arm), [2, 4, 4, 3, 2]);
+    for row in &report.rounds {
+        let late = row.arm.contains("late_") || row.arm.ends_with("late");
+        let expected = match row.arm.as_str() {
+            "late_reset" => 120 - 40,
+            "fine_tuned" => 120 - 100,
+            "grid_tuned" => 120 - 60,
+            _ if late => 120 - 30,
+            _ => 120,
+        };
+        assert_eq!(row.iterations, expected, "{}", row.arm);
+    }
+    // The first rounds of the ticket and of what is cut like it in one step are one training, and so are both kinds of
+    // late ticket's.
+    assert_eq!(starts.len(), report.rounds.len() - 2);
+    assert!(run_arms(folder.path(), &[ALL_ARMS]).1.is_empty(), "all of it is in the store");
+}
+
+const TICKET: &str = "winning_ticket={mask='iterative',weights='rewind'}";
+const LATE: &str = "late={mask='iterative',weights='rewind',rewind_to='30it'}";
+
+#[test]
+fn a_state_on_the_way_is_made_when_it_is_asked_for_and_made_again_when_it_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = |arms: &[&str]| run_arms(folder.path(), &[&format!("arms={{{}}}", arms.join(","))]).1;
+    let named = |name: &str, iterations: u64| (format!("{name} replicate 1"), iterations);
+    assert_eq!(begun(&[TICKET]).len(), 3);
+    let entries = lth::base::files::list(&folder.path().join("store")).unwrap();
+    let dense = entries.iter().find(|entry| entry.join("start.safetensors").exists()).unwrap();
+    let state = dense.join("at-30.safetensors");
+    assert!(!state.exists(), "nobody has asked for it");
+    // An arm that begins there: of the dense network the first 30 iterations run again.
+    let late = [named("late round 1", 90), named("late round 2", 90)];
+    assert_eq!(begun(&[TICKET, LATE]), [vec![named("dense round 0", 30)], late.to_vec()].concat());
+    let first = fs::read(&state).unwrap();
+    // It is missed only where somebody needs it.
+    fs::remove_file(&state).unwrap();
+    assert!(begun(&[TICKET, LATE]).is_empty());
+    let noisy = "noisy={mask={of='late'},weights='noise',noise=1.0,at=[2]}";
+    assert_eq!(begun(&[TICKET, LATE, noisy]), [named("dense round 0", 30), named("noisy round 2", 90)]);
+    assert!(fs::read(&state).unwrap() == first, "to the byte");
+    // Two states and the final weights at once: one whole training.
+    fs::remove_file(&state).unwrap();
+    fs::remove_file(dense.join("final.safetensors")).unwrap();
+    let shot = "shot={mask={one_shot={cut=[0.5]}},weights='rewind',rewind_to='1ep'}";
+    assert_eq!(begun(&[TICKET, LATE, shot]), [named("dense round 0", 120), named("shot round 1", 80)]);
+    assert!(dense.join("at-40.safetensors").exists() && fs::read(&state).unwrap() == first);
 }

@@ -1,6 +1,7 @@
 //! One binary for all integration tests.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and say what they skip")]
 
+mod arms;
 mod bad_input;
 mod compare;
 mod contract;
@@ -12,6 +13,7 @@ mod generate;
 mod layers;
 mod mistakes;
 mod made_up;
+mod paper;
 mod plan;
 mod readme;
 mod real_data;

@@ -11,6 +11,38 @@ pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smo
 /// Trainings of [`SMOKE`].
 pub(crate) const SMOKE_TRAININGS: usize = 18;
 
+/// Every mask with every kind of weights that makes sense with it, for [`SMOKE`]; an epoch has 40 of its 120 iterations.
+pub(crate) const ALL_ARMS: &str = "arms={\
+    winning_ticket={mask='iterative',weights='rewind'},\
+    late={mask='iterative',weights='rewind',rewind_to='30it'},\
+    late_reset={mask='iterative',weights='rewind',rewind_to='1ep',rewind_moments='reset'},\
+    continued={mask='iterative',weights='final'},\
+    fresh_chain={mask='iterative',weights='reinit'},\
+    continued_ticket={mask={of='continued'},weights='rewind',at=[2]},\
+    fine_tuned={mask={of='winning_ticket'},weights='final',lr_from='100it'},\
+    random_reinit={mask={of='winning_ticket'},weights='reinit',repeats=2,every=2},\
+    shuffled={mask={of='winning_ticket'},weights='shuffle'},\
+    signs={mask={of='winning_ticket'},weights='constant_sign'},\
+    noisy={mask={of='winning_ticket'},weights='noise',noise=0.5},\
+    late_reinit={mask={of='late'},weights='reinit',repeats=2},\
+    late_shuffled={mask={of='late'},weights='shuffle'},\
+    late_signs={mask={of='late'},weights='constant_sign'},\
+    late_noisy={mask={of='late'},weights='noise',noise=1.0},\
+    random_mask={mask={random='winning_ticket'},weights='reinit',repeats=2},\
+    random_rewound={mask={random='winning_ticket'},weights='rewind'},\
+    random_late={mask={random='late'},weights='rewind',rewind_to='30it'},\
+    one_shot={mask={one_shot={like='winning_ticket'}},weights='rewind'},\
+    one_shot_late={mask={one_shot={like='winning_ticket'}},weights='rewind',rewind_to='30it'},\
+    grid={mask={one_shot={cut=[0.3,0.6,0.9]}},weights='rewind'},\
+    grid_reinit={mask={of='grid'},weights='reinit',at=[1,3]},\
+    grid_tuned={mask={of='grid'},weights='final',lr_from='60it'},\
+    at_init={mask={magnitude_at_init={like='winning_ticket'}},weights='rewind'},\
+    at_init_grid={mask={magnitude_at_init={cut=[0.5,0.9]}},weights='shuffle'},\
+    fresh={mask='dense',weights='reinit'},\
+    fresh_signs={mask='dense',weights='constant_sign'},\
+    fresh_shuffled={mask='dense',weights='shuffle'},\
+    fresh_noisy={mask='dense',weights='noise',noise=0.1}}";
+
 /// The binary with no variable of the environment that would change what it does.
 pub(crate) fn lth() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lth"));
@@ -53,6 +85,18 @@ pub(crate) fn stderr(output: &Output) -> String {
 /// How many trainings a run began itself, by the lines it wrote.
 pub(crate) fn trained(output: &Output) -> usize {
     stderr(output).lines().filter(|line| line.starts_with('[')).count()
+}
+
+/// What `lth plan --json` says.
+pub(crate) fn plan_of(config: &str, runs: &Path, sets: &[&str]) -> serde_json::Value {
+    let mut command = lth();
+    command.args(["plan", config, "--json", "--runs"]).arg(runs);
+    for set in sets {
+        command.args(["--set", set]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The views in a folder of runs.

@@ -31,7 +31,11 @@ impl Board<'_> {
             let is_wanted = |(child, need): &(usize, Need)| self.nodes[*child].is_to_run() && lacks(*need);
             let is_missing = || node.children.iter().any(is_wanted) || self.keeping(node).for_good && lacks(Need::Last);
             if finished.outcome == Outcome::Done && is_missing() {
-                let finished = Arc::clone(finished);
+                let (finished, keeping) = (Arc::clone(finished), self.keeping(node));
+                // For states on the way only as far as the last of them.
+                let at = || keeping.at.iter().copied().filter(|&iteration| lacks(Need::At(iteration))).max();
+                let until = if keeping.last && lacks(Need::Last) { None } else { at() };
+                self.nodes[number].until = until;
                 self.nodes[number].state = State::Restore(finished);
             }
         }

@@ -1,0 +1,180 @@
+//! Every arm on the real binary: counts, iterations, states on the way, and that none changes another's numbers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::*;
+
+/// Of each training, by arm, replicate, repeat and round: the sums of its mask and of its final weights.
+type Sums = BTreeMap<[String; 4], [String; 2]>;
+
+fn sums(runs: &Path) -> Sums {
+    let sum = |row: &BTreeMap<String, String>| {
+        let done = fs::read(runs.join("store").join(&row["key"]).join("done.json")).unwrap();
+        let done: serde_json::Value = serde_json::from_slice(&done).unwrap();
+        let of = |file: &str| done["files"][file]["sha256"].as_str().unwrap().to_owned();
+        let place = ["arm", "replicate", "repeat", "round"].map(|column| row[column].clone());
+        (place, [of("mask.safetensors"), of("final.safetensors")])
+    };
+    rows(&view(runs), "rounds.csv").iter().map(sum).collect()
+}
+
+/// The sums of a run in a folder of its own, where nothing is to be had from another.
+fn sums_of(sets: &[&str]) -> Sums {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), sets);
+    sums(folder.path())
+}
+
+#[test]
+fn every_arm_trains_as_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = [ALL_ARMS, "replicates=2"];
+    let plan = plan_of(SMOKE, folder.path(), &sets);
+    run_well(SMOKE, folder.path(), &sets);
+    let view = view(folder.path());
+    let (rounds, layers, curves) = (rows(&view, "rounds.csv"), rows(&view, "layers.csv"), rows(&view, "curves.csv"));
+    let planned = plan["rounds"].as_array().unwrap();
+    let trainings: u64 = planned.iter().map(|row| row["trainings"].as_u64().unwrap()).sum();
+    assert_eq!(rounds.len() as u64, trainings);
+    for row in &rounds {
+        let name = format!("{} round {}", row["arm"], row["round"]);
+        assert_eq!(row["outcome"], "done", "{name}");
+        let round: u64 = row["round"].parse().unwrap();
+        let is_it = |plan: &&serde_json::Value| plan["arm"] == row["arm"] && plan["round"] == round;
+        let plan = planned.iter().find(is_it).unwrap();
+        assert_eq!(plan["weights_kept"].to_string(), row["weights_kept"], "{name}");
+        let is_layer_of_it = |layer: &&BTreeMap<String, String>| {
+            ["arm", "replicate", "repeat", "round"].iter().all(|&column| layer[column] == row[column])
+        };
+        let of_it: Vec<_> = layers.iter().filter(is_layer_of_it).collect();
+        assert_eq!(of_it.len(), 3, "{name}");
+        for layer in of_it {
+            assert_eq!(plan["layers"][&layer["layer"]].to_string(), layer["weights_kept"], "{name} {}", layer["layer"]);
+        }
+        let first = match row["arm"].as_str() {
+            "late_reset" => 40,
+            "fine_tuned" => 100,
+            "grid_tuned" => 60,
+            arm if arm.contains("late") => 30,
+            _ => 0,
+        };
+        assert_eq!(row["iterations"], (120 - first).to_string(), "{name}");
+        // At its start, at every multiple of 20 behind it, and so at the last.
+        let at = curves.iter().filter(is_layer_of_it).map(|point| point["iteration"].parse().unwrap());
+        let mut expected: Vec<u64> = (0..=120).step_by(20).filter(|&iteration| iteration > first).collect();
+        expected.insert(0, first);
+        assert_eq!(at.collect::<Vec<u64>>(), expected, "{name}");
+        assert!(row["early_stop_iteration"].parse::<u64>().unwrap() > first, "{name}");
+    }
+    let steps: u64 = {
+        let mut by_key: BTreeMap<&str, u64> = BTreeMap::new();
+        by_key.extend(rounds.iter().map(|row| (row["key"].as_str(), row["iterations"].parse::<u64>().unwrap())));
+        by_key.values().sum()
+    };
+    assert_eq!(plan["iterations_to_go"].as_u64(), Some(steps), "those that share a key are trained once");
+}
+
+const TICKET: &str = "winning_ticket={mask='iterative',weights='rewind'}";
+const LATE: &str = "late={mask='iterative',weights='rewind',rewind_to='30it'}";
+
+#[test]
+fn an_arm_that_begins_on_the_way_costs_the_way_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |arms: &[&str]| format!("arms={{{}}}", arms.join(","));
+    let to_go = |arms: &[&str], rounds: &str| {
+        let plan = plan_of(SMOKE, folder.path(), &[&with(arms), "replicates=1", rounds]);
+        plan["iterations_to_go"].as_u64().unwrap()
+    };
+    let begun =
+        |arms: &[&str], rounds: &str| trained(&run_well(SMOKE, folder.path(), &[&with(arms), "replicates=1", rounds]));
+    assert_eq!((to_go(&[TICKET], "rounds=2"), begun(&[TICKET], "rounds=2")), (3 * 120, 3));
+    // The first 30 iterations of the dense network, for its state there; then what is new.
+    assert_eq!((to_go(&[TICKET, LATE], "rounds=2"), begun(&[TICKET, LATE], "rounds=2")), (30 + 2 * 90, 3));
+    assert_eq!(to_go(&[TICKET, LATE], "rounds=2"), 0);
+    assert_eq!(to_go(&[TICKET, LATE], "rounds=3"), 120 + 90, "it is there for more of them");
+    let state = fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
+    let state = state.map(|entry| entry.join("at-30.safetensors")).find(|path| path.exists()).unwrap();
+    let before = fs::read(&state).unwrap();
+    fs::remove_file(&state).unwrap();
+    assert_eq!((to_go(&[TICKET, LATE], "rounds=2"), begun(&[TICKET, LATE], "rounds=2")), (0, 0), "nobody needs it");
+    assert_eq!((to_go(&[TICKET, LATE], "rounds=3"), begun(&[TICKET, LATE], "rounds=3")), (30 + 120 + 90, 3));
+    assert!(fs::read(&state).unwrap() == before, "to the byte");
+    // What was added up is what one run gives.
+    let alone = tempfile::tempdir().unwrap();
+    run_well(SMOKE, alone.path(), &[&with(&[TICKET, LATE]), "replicates=1", "rounds=3"]);
+    let name = view(alone.path());
+    assert_same(&promised(&folder.path().join(name.file_name().unwrap())), &promised(&name));
+}
+
+#[test]
+fn neither_evaluations_nor_workers_change_a_weight() {
+    let one = ["replicates=1", ALL_ARMS];
+    let base = sums_of(&one);
+    assert!(base.len() > 50, "{}", base.len());
+    for set in ["train.evaluate_every=7", "train.evaluate_every=120", "run.workers=1", "run.workers=5"] {
+        let other = sums_of(&[one[0], one[1], set]);
+        assert!(other == base, "{set}: {:?}", base.iter().find(|(place, sums)| other[*place] != **sums));
+    }
+}
+
+#[test]
+fn no_arm_changes_a_weight_of_another() {
+    let all = sums_of(&["replicates=1", ALL_ARMS]);
+    let arms = ALL_ARMS.strip_prefix("arms={").unwrap();
+    let starts: Vec<usize> = arms.match_indices("={mask").map(|(at, _)| at).collect();
+    // The arms up to the one before each of these: references point backwards.
+    for before in [1, 2, 7, 12, 19] {
+        let end = arms[..starts[before]].rfind(',').unwrap();
+        let some = sums_of(&["replicates=1", &format!("arms={{{}}}", &arms[..end])]);
+        assert!(some.len() > before && some.len() < all.len());
+        assert!(some.iter().all(|(place, sums)| all[place] == *sums), "{}", &arms[..end]);
+    }
+    // And whatever their order and their names.
+    let turned =
+        format!("arms={{other={{mask={{of='b'}},weights='reinit'}},{LATE},b={{mask='iterative',weights='rewind'}}}}");
+    for (place, sums) in sums_of(&["replicates=1", &turned]) {
+        let [arm, replicate, repeat, round] = place;
+        let arm = if arm == "b" { "winning_ticket".to_owned() } else { arm };
+        // `random_reinit` has even rounds only.
+        let arm = if arm == "other" && round == "2" { "random_reinit".to_owned() } else { arm };
+        if arm != "other" {
+            assert_eq!(all[&[arm, replicate, repeat, round]], sums);
+        }
+    }
+}
+
+#[test]
+fn killed_among_late_arms_it_ends_with_the_same_bytes() {
+    let sets = ["replicates=1", ALL_ARMS];
+    let alone = tempfile::tempdir().unwrap();
+    run_well(SMOKE, alone.path(), &sets);
+    let folder = tempfile::tempdir().unwrap();
+    let done = || {
+        let entries = fs::read_dir(folder.path().join("store")).into_iter().flatten();
+        entries.filter(|entry| entry.as_ref().unwrap().path().join("done.json").exists()).count()
+    };
+    for more in [1, 2, 9, 9, 9] {
+        let until = done() + more;
+        let mut command = run_command(SMOKE, folder.path(), &sets);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while done() < until {
+            assert!(child.try_wait().unwrap().is_none(), "it ends only when it is killed");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // And what it had for others is taken away as well.
+    for entry in fs::read_dir(folder.path().join("store")).unwrap() {
+        for state in ["at-30.safetensors", "at-40.safetensors"] {
+            lth::base::files::remove(&entry.as_ref().unwrap().path().join(state)).unwrap();
+        }
+    }
+    run_well(SMOKE, folder.path(), &sets);
+    assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+    assert!(sums(folder.path()) == sums(alone.path()));
+}
