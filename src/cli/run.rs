@@ -1,6 +1,5 @@
 //! `lth run`: an experiment from its file to its table.
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -8,6 +7,7 @@ use anyhow::{Context, Result};
 use super::RunArgs;
 use super::open::Opened;
 use super::report::write_own;
+use super::show::ending;
 use crate::base::exit::Exit;
 use crate::base::files::{self, Lock};
 use crate::base::paths::{self, Runs};
@@ -73,9 +73,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let report = lab.run(&store)?;
     view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;
     let is_stopped = stop.exit().is_some() && report.summary.open > 0;
-    let page =
-        if is_stopped { None } else { Some(Finding::of(Run::open(files.clone())?).and_then(|it| write_own(&it))?) };
-    Ok(conclude(&plan, &report, &stop, args, &files, page.as_deref()))
+    let mut ended = None;
+    if !is_stopped {
+        let run = Run::open(files)?;
+        write_own(&Finding::of(run.clone())?)?;
+        ended = Some(run);
+    }
+    Ok(conclude(&plan, &report, &stop, args, ended.as_ref()))
 }
 
 /// Tells others what this run works with. The lock is held to its end, so that nobody sets aside or frees that.
@@ -122,15 +126,8 @@ fn manifest(
     }
 }
 
-/// The table, where the files are, and what is to be said about trainings that did not end well.
-fn conclude(
-    plan: &Plan,
-    report: &lab::Report,
-    stop: &Stop,
-    args: &RunArgs,
-    files: &paths::View,
-    page: Option<&Path>,
-) -> Exit {
+/// The table, the verdicts, where the files are, and what is to be said about trainings that did not end well.
+fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ended: Option<&Run>) -> Exit {
     let summary = report.summary;
     for failure in report.broken.iter().chain(&report.failures) {
         ui::say(&format!("error: {failure}"));
@@ -147,9 +144,8 @@ fn conclude(
         return exit;
     }
     ui::print(&ui::table(&report.rounds));
-    ui::print(&format!("files in {}\n", files.0.display()));
-    if let Some(page) = page {
-        ui::print(&format!("report in {}\n", page.display()));
+    if let Some(run) = ended {
+        ui::print(&ending(run, true));
     }
     if summary.lost > 0 {
         ui::say(&format!("error: {} trainings could not be run again for their final weights", summary.lost));

@@ -1,5 +1,6 @@
 //! `lth show`: a run's table again, from its files.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -44,14 +45,26 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         ui::print(&format!("{value:#}\n"));
     } else {
         ui::print(&ui::table(&rows));
-        ui::print(&format!("files in {}\n", run.view.0.display()));
-        let page = run.view.report().file(Report::INDEX);
-        if page.exists() {
-            ui::print(&format!("report in {}\n", page.display()));
-        }
+        ui::print(&ending(&run, rows.len() == run.rounds.len()));
         tell_state(&run);
     }
     Ok(Exit::Success)
+}
+
+/// What stands below a run's table: the verdicts, unless only some rows are shown, and where its files are.
+pub(super) fn ending(run: &Run, is_whole: bool) -> String {
+    let experiment = run.experiment().filter(|_| is_whole);
+    let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(run, &experiment));
+    let mut text = String::new();
+    for sentence in report::sentences(&verdicts) {
+        let _ = writeln!(text, "{sentence}");
+    }
+    let _ = writeln!(text, "files in {}", run.view.0.display());
+    let page = run.view.report().file(Report::INDEX);
+    if page.exists() {
+        let _ = writeln!(text, "report in {}", page.display());
+    }
+    text
 }
 
 /// What is to be said of a run that is not finished.

@@ -281,9 +281,10 @@ impl<'a> Board<'a> {
         self.of_plan.iter().map(|&number| self.nodes[number].state.finished().is_some())
     }
 
-    /// Every training once, with what is known of it where it is in the store, and whether its final weights stay.
-    pub(super) fn each(&self) -> impl Iterator<Item = (&'a Training, Option<Arc<Finished>>, bool)> {
-        self.nodes.iter().map(|node| (node.training, node.state.finished(), self.keeps_to_the_end(node)))
+    /// Every training once, with what is known of it where it is in the store, and what stays of it when all is done.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&'a Training, Option<Arc<Finished>>, Keeping)> {
+        let stays = |node| Keeping { last: self.keeps_to_the_end(node), ..self.keeping(node) };
+        self.nodes.iter().map(move |node| (node.training, node.state.finished(), stays(node)))
     }
 
     /// What is known of a training, if it is in the store.

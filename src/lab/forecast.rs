@@ -9,6 +9,7 @@ use super::board::Board;
 use super::store::Store;
 use crate::base::env;
 use crate::config::Experiment;
+use crate::engine::Update;
 use crate::lottery::{Plan, Setting, StartRule};
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
@@ -93,8 +94,10 @@ impl Forecast {
         // Bit-packed masks, curves, and about 4 kB for the pages that tell what an entry is.
         let always = setting.network.weights_total() / 8 + 400 * evaluations + 4096;
         let (mut trainings, mut stored, mut disk_bytes, mut seconds) = (0, 0, 0, Vec::new());
-        for (training, finished, keeps_last) in board.each() {
-            let copies = u64::from(keeps_last) + u64::from(training.start == StartRule::Initial);
+        let with_moments = 1 + Update::new(train).moments() as u64;
+        for (training, finished, keeping) in board.each() {
+            let states = keeping.at.len() as u64 * with_moments;
+            let copies = states + u64::from(keeping.last) + u64::from(training.start == StartRule::Initial);
             trainings += 1;
             disk_bytes += always + 4 * parameters * copies;
             stored += usize::from(finished.is_some());

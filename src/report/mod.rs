@@ -24,4 +24,4 @@ pub use make::{Finding, files};
 pub use overview::{Best, Overview};
 pub use run::{Run, State};
 pub use statistics::Interval;
-pub use verdict::{Decision, Verdict, method, verdicts};
+pub use verdict::{Decision, Verdict, method, sentences, verdicts};

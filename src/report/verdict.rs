@@ -7,6 +7,7 @@ use super::roles::{is_ticket, reinit_of};
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
 use super::trainings::{Measure, Place, Trainings};
+use crate::base::words::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
 use crate::record::{Group, RoundRow};
@@ -56,6 +57,8 @@ impl Decision {
         }
     }
 }
+
+const DECISIONS: [Decision; 3] = [Decision::Ticket, Decision::NoTicket, Decision::Undecided];
 
 /// What the bounds say of a condition.
 #[derive(Clone, Copy, PartialEq)]
@@ -136,7 +139,7 @@ fn as_accurate(accuracy: Option<Interval>, margin: f64) -> Condition {
         answer: ask(accuracy, |it| it.low > least, |it| it.high < least),
         holds: format!("loses less than {margin} points of accuracy against dense"),
         excluded: format!("loses more than {margin} points of accuracy against dense"),
-        open: format!("may lose more than {margin} points of accuracy against dense, or less"),
+        open: "accuracy against dense is open".into(),
     }
 }
 
@@ -152,7 +155,7 @@ fn no_later(early_stop: Option<Interval>, ends: bool) -> Condition {
     let open = if ends {
         "no early stop before the end of training, here and of dense: longer training would show one"
     } else {
-        "early stop may be later than dense, or not"
+        "early stop against dense is open"
     };
     Condition {
         answer: ask(early_stop, |it| it.high <= 0.0, |it| it.low > 0.0),
@@ -167,7 +170,7 @@ fn better_than_reinit(over_reinit: Option<Interval>, ticket: &str, reinit: Optio
     let open = match (reinit, over_reinit) {
         (None, _) => format!("no arm gives fresh weights to the mask of `{ticket}`"),
         (Some(_), None) => format!("fewer than two replicates to compare with `{arm}`, or nothing but equal values"),
-        (Some(_), Some(_)) => format!("may be more accurate than `{arm}`, or not"),
+        (Some(_), Some(_)) => format!("accuracy against `{arm}` is open"),
     };
     Condition {
         answer: ask(over_reinit, |it| it.low > 0.0, |it| it.high <= 0.0),
@@ -183,6 +186,31 @@ fn ask(it: Option<Interval>, holds: impl Fn(&Interval) -> bool, excluded: impl F
         Some(it) if excluded(&it) => Answer::Excluded,
         _ => Answer::Open,
     }
+}
+
+/// The verdicts in a sentence for each arm.
+pub fn sentences(verdicts: &[Verdict]) -> Vec<String> {
+    let mut arms: Vec<&str> = verdicts.iter().map(|verdict| verdict.arm.as_str()).collect();
+    arms.dedup();
+    arms.into_iter().map(|arm| sentence(arm, verdicts)).collect()
+}
+
+/// `winning_ticket: ticket at 36.1%, 21.7%; undecided at 60.1% of the weights.`
+fn sentence(arm: &str, verdicts: &[Verdict]) -> String {
+    let all: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.arm == arm).collect();
+    if let [first, .., last] = all[..]
+        && all.iter().all(|verdict| verdict.decision == first.decision)
+    {
+        let [from, to] = [first, last].map(|verdict| percent(verdict.weights_remaining));
+        let word = first.decision.word();
+        return format!("{arm}: {word} at each of {} rounds, {from} to {to} of the weights.", all.len());
+    }
+    let parts = DECISIONS.iter().filter_map(|decision| {
+        let own = all.iter().filter(|verdict| verdict.decision == *decision);
+        let sizes: Vec<String> = own.map(|verdict| percent(verdict.weights_remaining)).collect();
+        (!sizes.is_empty()).then(|| format!("{} at {}", decision.word(), sizes.join(", ")))
+    });
+    format!("{arm}: {} of the weights.", parts.collect::<Vec<_>>().join("; "))
 }
 
 /// How the verdicts were reached, for whoever reads them.

@@ -44,6 +44,10 @@ fn a_plan_knows_what_is_in_the_store_and_what_the_rest_will_take() {
     let disk: u64 = json(&["plan", SMOKE, "--json"], runs.path())["disk_bytes"].as_u64().unwrap();
     let real: u64 = walk(&runs.path().join("store"));
     assert!(disk > real / 2 && disk < real * 2, "{disk} bytes foretold, {real} there");
+    // A state on the way has the network and Adam's two moments.
+    let late = "arms.winning_ticket.rewind_to=30it";
+    let more = json(&["plan", SMOKE, "--json", "--set", late], runs.path())["disk_bytes"].as_u64().unwrap() - disk;
+    assert_eq!(more, 2 * 3 * 4 * (25_760 + 58));
     let done = stdout(&output(&["plan", SMOKE], runs.path()));
     assert!(done.contains("18, 18 in the store") && done.contains("nothing to train"), "{done}");
 }

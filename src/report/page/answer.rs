@@ -5,9 +5,8 @@ use crate::base::words::{count, percent, several};
 use crate::report::claims::{ClaimRow, ClaimStatus};
 use crate::report::make::Finding;
 use crate::report::statistics::Interval;
-use crate::report::verdict::{Decision, Verdict, method};
+use crate::report::verdict::{method, sentences};
 
-const DECISIONS: [Decision; 3] = [Decision::Ticket, Decision::NoTicket, Decision::Undecided];
 const STATUSES: [ClaimStatus; 4] =
     [ClaimStatus::Held, ClaimStatus::NotHeld, ClaimStatus::Undecided, ClaimStatus::NotTested];
 
@@ -19,11 +18,7 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
         blocks.push(Block::Answer(text.to_owned()));
         return;
     }
-    let mut arms: Vec<&str> = verdicts.iter().map(|verdict| verdict.arm.as_str()).collect();
-    arms.dedup();
-    for arm in arms {
-        blocks.push(Block::Answer(sentence(arm, verdicts)));
-    }
+    blocks.extend(sentences(verdicts).into_iter().map(Block::Answer));
     blocks.push(Block::Heading(level, "Verdicts".to_owned()));
     // What a small screen shows first is what matters most.
     let mut table = vec![
@@ -58,24 +53,6 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
     if let Some(experiment) = &finding.experiment {
         blocks.push(Block::Text(format!("Cells are means with their bounds. {}", method(verdicts, experiment))));
     }
-}
-
-/// `winning_ticket: ticket at 36.1%, 21.7%; undecided at 60.1% of the weights.`
-fn sentence(arm: &str, verdicts: &[Verdict]) -> String {
-    let all: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.arm == arm).collect();
-    if let [first, .., last] = all[..]
-        && all.iter().all(|verdict| verdict.decision == first.decision)
-    {
-        let [from, to] = [first, last].map(|verdict| percent(verdict.weights_remaining));
-        let word = first.decision.word();
-        return format!("{arm}: {word} at each of {} rounds, {from} to {to} of the weights.", all.len());
-    }
-    let parts = DECISIONS.iter().filter_map(|decision| {
-        let own = all.iter().filter(|verdict| verdict.decision == *decision);
-        let sizes: Vec<String> = own.map(|verdict| percent(verdict.weights_remaining)).collect();
-        (!sizes.is_empty()).then(|| format!("{} at {}", decision.word(), sizes.join(", ")))
-    });
-    format!("{arm}: {} of the weights.", parts.collect::<Vec<_>>().join("; "))
 }
 
 /// The claims: how many held, then one by one.

@@ -50,12 +50,12 @@ fn equal_values_are_no_certainty() {
     // The same early stops as dense in every replicate: the truth may lie a step apart.
     let same = verdict_of(&[(100, 0.973), (120, 0.975), (100, 0.975)], &WORSE);
     assert_eq!(same.decision, Decision::Undecided);
-    assert_eq!(same.reason, "early stop may be later than dense, or not");
+    assert_eq!(same.reason, "early stop against dense is open");
     // The reinitialisation's very accuracies: neither better nor worse.
     let equal = verdict_of(&BETTER, &BETTER);
     assert_eq!(
         (equal.decision, equal.reason.as_str()),
-        (Decision::Undecided, "may be more accurate than `random_reinit`, or not")
+        (Decision::Undecided, "accuracy against `random_reinit` is open")
     );
 }
 
