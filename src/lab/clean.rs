@@ -75,7 +75,11 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
             let needs = |user: &User| user.keys.contains(&key).then(|| user.needs(&key, &prunes));
             let wishes: Vec<bool> = users.iter().filter_map(needs).collect();
             let reason = if wishes.is_empty() { Reason::NoRun } else { Reason::Between };
-            if !wishes.contains(&true) {
+            if wishes.is_empty() {
+                let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let all = files::list(&entry.0)?.into_iter();
+                add(&mut found, reason, all.filter(|path| Entry::can_be_freed(&name(path))));
+            } else if !wishes.contains(&true) {
                 add(&mut found, reason, [entry.file(Entry::LAST)]);
             }
         }
@@ -145,7 +149,7 @@ impl User {
 struct Links {
     /// Whether its network is dense.
     is_dense: bool,
-    /// The training whose final weights made its mask.
+    /// The previous training of its chain.
     parent: Option<String>,
 }
 
@@ -158,7 +162,11 @@ fn prunes(runs: &Runs) -> Result<BTreeMap<String, Option<Links>>> {
         let done = serde_json::from_slice::<Done>(&bytes).ok();
         let links = done.map(|done| Links {
             is_dense: done.content["mask"] == "dense",
-            parent: done.content["mask"]["prune"].as_str().map(str::to_owned),
+            // What was cut straight to a size is no link of a chain.
+            parent: done.content["mask"]["prune"]
+                .as_str()
+                .filter(|_| done.content["mask"]["to"].is_null())
+                .map(str::to_owned),
         });
         all.insert(entry.0.file_name().unwrap_or_default().to_string_lossy().into_owned(), links);
     }
