@@ -10,7 +10,7 @@ use super::store::Store;
 use crate::base::env;
 use crate::config::Experiment;
 use crate::engine::Update;
-use crate::lottery::{Plan, Setting, StartRule};
+use crate::lottery::{MaskRule, Plan, Setting, StartRule, Training};
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -172,7 +172,9 @@ fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
 fn warnings(setting: &Setting, plan: &Plan) -> Vec<String> {
     let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
     let mut by_round: BTreeMap<u32, &Vec<u64>> = BTreeMap::new();
-    for training in &plan.trainings {
+    // Of chains: a grid goes by its own entries, in whatever order.
+    let is_link = |training: &&Training| training.mask == MaskRule::Dense || training.mask.is_chain();
+    for training in plan.trainings.iter().filter(is_link) {
         by_round.extend(training.counts.layers.as_ref().map(|layers| (training.round, layers)));
     }
     let rounds: Vec<(&u32, &&Vec<u64>)> = by_round.iter().collect();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::align;
 use crate::base::words::{bytes, count, duration, percent};
-use crate::lab::Forecast;
+use crate::lab::{Forecast, Round};
 
 /// The forecast as text: rounds by layer, arms, and what it all comes to.
 pub fn forecast(forecast: &Forecast) -> String {
@@ -31,21 +31,29 @@ pub fn forecast(forecast: &Forecast) -> String {
     text
 }
 
-/// One row per round: the counts are the same in every arm.
+/// One row per round and size: most arms have the same counts at a round. Where one has others, such as a grid of its own,
+/// a column tells the first arm with each.
 fn by_round(forecast: &Forecast) -> Vec<Vec<String>> {
     let layers: Vec<&String> =
         forecast.rounds.iter().find_map(|round| round.layers.as_ref()).map(|l| l.keys().collect()).unwrap_or_default();
-    let mut header = vec!["round".to_owned(), "weights left".to_owned(), "kept".to_owned()];
+    let mut sizes: Vec<&Round> = Vec::new();
+    for round in &forecast.rounds {
+        let is_same = |other: &&Round| {
+            (other.round, other.weights_kept, &other.layers) == (round.round, round.weights_kept, &round.layers)
+        };
+        if !sizes.iter().any(is_same) {
+            sizes.push(round);
+        }
+    }
+    let has_grid = sizes.iter().enumerate().any(|(i, size)| sizes[..i].iter().any(|other| other.round == size.round));
+    let mut header = if has_grid { vec!["arm".to_owned()] } else { Vec::new() };
+    header.extend(["round", "weights left", "kept"].map(str::to_owned));
     header.extend(layers.iter().map(|&layer| layer.clone()));
     let mut rows = vec![header];
-    let mut seen = Vec::new();
-    for round in &forecast.rounds {
-        if seen.contains(&round.round) {
-            continue;
-        }
-        seen.push(round.round);
-        let mut row = vec![round.round.to_string(), percent(round.weights_remaining), count(round.weights_kept)];
-        let kept = |layer: &&String| round.layers.as_ref().and_then(|all| all.get(*layer).copied());
+    for size in sizes {
+        let mut row = if has_grid { vec![size.arm.clone()] } else { Vec::new() };
+        row.extend([size.round.to_string(), percent(size.weights_remaining), count(size.weights_kept)]);
+        let kept = |layer: &&String| size.layers.as_ref().and_then(|all| all.get(*layer).copied());
         row.extend(layers.iter().map(|layer| kept(layer).map_or_else(|| "?".to_owned(), count)));
         rows.push(row);
     }
@@ -64,7 +72,7 @@ fn by_arm(forecast: &Forecast) -> Vec<Vec<String>> {
         let own: Vec<_> = forecast.rounds.iter().filter(|round| round.arm == arm).collect();
         let (first, last) = (own[0].round, own[own.len() - 1].round);
         let rounds = if first == last { first.to_string() } else { format!("{first}–{last}") };
-        let sum = |of: fn(&crate::lab::Round) -> usize| own.iter().map(|round| of(round)).sum::<usize>().to_string();
+        let sum = |of: fn(&Round) -> usize| own.iter().map(|round| of(round)).sum::<usize>().to_string();
         rows.push(vec![arm.to_owned(), rounds, sum(|round| round.trainings), sum(|round| round.stored)]);
     }
     rows

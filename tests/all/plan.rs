@@ -68,6 +68,22 @@ fn layers_that_stop_shrinking_are_a_warning() {
 }
 
 #[test]
+fn a_grid_of_its_own_is_shown_beside_the_rounds_of_the_others() {
+    let runs = tempfile::tempdir().unwrap();
+    let grid = "arms.grid={mask={one_shot={cut=[0.9,0.5,0.5]}},weights=\"rewind\"}";
+    let plan = stdout(&output(&["plan", SMOKE, "--set", grid], runs.path()));
+    let row = |arm: &str, round: &str| {
+        let words = |line: &&str| line.split_whitespace().take(2).eq([arm, round]);
+        plan.lines().find(words).unwrap().split_whitespace().nth(3).unwrap().to_owned()
+    };
+    assert_eq!(
+        (row("winning_ticket", "1"), row("grid", "1"), row("grid", "2")),
+        ("15,488".into(), "2,648".into(), "12,920".into())
+    );
+    assert!(!plan.contains("warning"), "{plan}");
+}
+
+#[test]
 fn check_tells_every_value_and_its_origin() {
     let runs = tempfile::tempdir().unwrap();
     let text = stdout(&output(&["check", SMOKE, "--set", "train.lr=0.5"], runs.path()));
