@@ -1,5 +1,7 @@
 //! Numbers as a person reads them.
 
+use super::spread::Spread;
+
 /// 0.2107 as `21.1%`; more digits where there is less.
 pub fn percent(share: f64) -> String {
     let percent = 100.0 * share;
@@ -50,15 +52,10 @@ pub fn several(n: u64, thing: &str) -> String {
 
 /// Mean (minimum–maximum) of some values; a single one as it is, and a dash where there is none.
 pub fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
-    match values {
-        [] => "–".to_owned(),
-        [one] => show(*one),
-        _ => {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            format!("{} ({}–{})", show(mean), show(low), show(high))
-        }
+    match Spread::of(values) {
+        None => "–".to_owned(),
+        Some(Spread { n: 1, mean, .. }) => show(mean),
+        Some(Spread { mean, minimum, maximum, .. }) => format!("{} ({}–{})", show(mean), show(minimum), show(maximum)),
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::config::Report;
-use crate::record::RoundRow;
+use crate::record::{RoundRow, arms};
 
 #[derive(Debug, Args)]
 pub(super) struct Choice {
@@ -28,12 +28,7 @@ impl Choice {
     /// # Errors
     /// The arm or round that is not there, and those that are; `place` says where.
     pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, place: &str) -> Result<()> {
-        let mut arms: Vec<&str> = Vec::new();
-        for row in rows.clone() {
-            if !arms.contains(&row.arm.as_str()) {
-                arms.push(&row.arm);
-            }
-        }
+        let arms = arms(rows.clone());
         let mistake =
             |what: String, known: String| Report::plain(&format!("error: {what} in {place}\n\nhint: one of: {known}"));
         if let Some(arm) = self.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {

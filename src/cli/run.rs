@@ -73,11 +73,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let report = lab.run(&store)?;
     view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;
     let is_stopped = stop.exit().is_some() && report.summary.open > 0;
-    let mut ended = None;
-    if !is_stopped {
-        let run = Run::open(files)?;
-        write_own(&Finding::of(run.clone())?)?;
-        ended = Some(run);
+    let ended = if is_stopped { None } else { Some(Finding::of(Run::open(files)?)?) };
+    if let Some(finding) = &ended {
+        write_own(finding)?;
     }
     Ok(conclude(&plan, &report, &stop, args, ended.as_ref()))
 }
@@ -127,7 +125,7 @@ fn manifest(
 }
 
 /// The table, the verdicts, where the files are, and what is to be said about trainings that did not end well.
-fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ended: Option<&Run>) -> Exit {
+fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ended: Option<&Finding>) -> Exit {
     let summary = report.summary;
     for failure in report.broken.iter().chain(&report.failures) {
         ui::say(&format!("error: {failure}"));
@@ -144,8 +142,8 @@ fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ende
         return exit;
     }
     ui::print(&ui::table(&report.rounds));
-    if let Some(run) = ended {
-        ui::print(&ending(run, true));
+    if let Some(finding) = ended {
+        ui::print(&ending(&finding.run, &finding.verdicts));
     }
     if summary.lost > 0 {
         ui::say(&format!("error: {} trainings could not be run again for their final weights", summary.lost));

@@ -12,7 +12,7 @@ use super::open::RunsArgs;
 use crate::base::exit::Exit;
 use crate::base::paths::Report;
 use crate::record::{RoundRow, to_csv};
-use crate::report::{self, Run, State};
+use crate::report::{self, Run, State, Verdict};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -45,18 +45,19 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         ui::print(&format!("{value:#}\n"));
     } else {
         ui::print(&ui::table(&rows));
-        ui::print(&ending(&run, rows.len() == run.rounds.len()));
+        // Of some rows only there is no verdict to tell.
+        let experiment = run.experiment().filter(|_| rows.len() == run.rounds.len());
+        let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(&run, &experiment));
+        ui::print(&ending(&run, &verdicts));
         tell_state(&run);
     }
     Ok(Exit::Success)
 }
 
-/// What stands below a run's table: the verdicts, unless only some rows are shown, and where its files are.
-pub(super) fn ending(run: &Run, is_whole: bool) -> String {
-    let experiment = run.experiment().filter(|_| is_whole);
-    let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(run, &experiment));
+/// What stands below a run's table: the verdicts, and where its files are.
+pub(super) fn ending(run: &Run, verdicts: &[Verdict]) -> String {
     let mut text = String::new();
-    for sentence in report::sentences(&verdicts) {
+    for sentence in report::sentences(verdicts) {
         let _ = writeln!(text, "{sentence}");
     }
     let _ = writeln!(text, "files in {}", run.view.0.display());

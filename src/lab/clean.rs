@@ -50,14 +50,14 @@ pub struct Freed {
 /// are named.
 ///
 /// # Errors
-/// A folder that cannot be listed, or a `done.json` that cannot be read.
+/// A folder that cannot be listed.
 pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
-    let prunes = prunes(runs)?;
-    let users = users(runs, &prunes)?;
+    let links = links(runs)?;
+    let users = users(runs, &links)?;
     let named = only.map(|views| views.iter().flat_map(keys).collect::<BTreeSet<String>>());
     let mut found = Vec::new();
     for path in files::list(&runs.store())? {
-        let key = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let key = name(&path);
         if named.as_ref().is_some_and(|named| !named.contains(&key)) {
             continue;
         }
@@ -72,15 +72,12 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
             let left = files::list(&entry.0)?.into_iter().filter(|path| !marks.contains(path));
             add(&mut found, Reason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
         } else {
-            let needs = |user: &User| user.keys.contains(&key).then(|| user.needs(&key, &prunes));
-            let wishes: Vec<bool> = users.iter().filter_map(needs).collect();
-            let reason = if wishes.is_empty() { Reason::NoRun } else { Reason::Between };
-            if wishes.is_empty() {
-                let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let mut users = users.iter().filter(|user| user.keys.contains(&key)).peekable();
+            if users.peek().is_none() {
                 let all = files::list(&entry.0)?.into_iter();
-                add(&mut found, reason, all.filter(|path| Entry::can_be_freed(&name(path))));
-            } else if !wishes.contains(&true) {
-                add(&mut found, reason, [entry.file(Entry::LAST)]);
+                add(&mut found, Reason::NoRun, all.filter(|path| Entry::can_be_freed(&name(path))));
+            } else if !users.any(|user| user.needs(&key, &links)) {
+                add(&mut found, Reason::Between, [entry.file(Entry::LAST)]);
             }
         }
     }
@@ -99,7 +96,7 @@ pub fn free(runs: &Runs, only: Option<&[View]>, listed: &[Needless]) -> Result<F
     for file in listed {
         let folder = file.path.parent().unwrap_or(Path::new("."));
         let entry = Entry(folder.to_owned());
-        let lock = if still.contains(file) { Lock::attempt(&entry.lock())? } else { None };
+        let lock = if still.binary_search(file).is_ok() { Lock::attempt(&entry.lock())? } else { None };
         if lock.is_none() {
             freed.kept += 1;
             continue;
@@ -120,27 +117,22 @@ fn add(found: &mut Vec<Needless>, reason: Reason, paths: impl IntoIterator<Item 
 /// A run, as far as it needs weights.
 struct User {
     keys: BTreeSet<String>,
+    /// Those whose chains go on with another of its trainings.
+    pruned: BTreeSet<String>,
     /// What it keeps; `None` where it may need anything: it is running, not finished, or does not say.
     keep: Option<Keep>,
 }
 
 impl User {
     /// Whether the run needs the final weights of its training `key`.
-    fn needs(&self, key: &str, prunes: &BTreeMap<String, Option<Links>>) -> bool {
+    fn needs(&self, key: &str, links: &AllLinks) -> bool {
         let Some(keep) = self.keep else { return true };
         // Of a training that is not known, nothing is known to be needless.
-        let Some(Some(links)) = prunes.get(key) else { return true };
-        let is_last = || {
-            let is_child = |other: &&String| {
-                let links = prunes.get(*other).and_then(Option::as_ref);
-                links.is_some_and(|links| links.parent.as_deref() == Some(key))
-            };
-            !self.keys.iter().any(|other| is_child(&other))
-        };
+        let Some(Some(links)) = links.get(key) else { return true };
         match keep {
             Keep::All => true,
             Keep::Tickets => links.is_dense || links.parent.is_some(),
-            Keep::Needed => links.is_dense || links.parent.is_some() && is_last(),
+            Keep::Needed => links.is_dense || links.parent.is_some() && !self.pruned.contains(key),
         }
     }
 }
@@ -153,9 +145,12 @@ struct Links {
     parent: Option<String>,
 }
 
-/// The links of every finished training of the store, from what its key is the hash of; `None` where that is damaged.
-fn prunes(runs: &Runs) -> Result<BTreeMap<String, Option<Links>>> {
-    let mut all = BTreeMap::new();
+/// The links of every finished training of the store by key; `None` where its page is damaged.
+type AllLinks = BTreeMap<String, Option<Links>>;
+
+/// The links of every finished training, from what its key is the hash of.
+fn links(runs: &Runs) -> Result<AllLinks> {
+    let mut all = AllLinks::new();
     for path in files::list(&runs.store())? {
         let entry = Entry(path);
         let Ok(bytes) = fs::read(entry.done()) else { continue };
@@ -168,13 +163,13 @@ fn prunes(runs: &Runs) -> Result<BTreeMap<String, Option<Links>>> {
                 .filter(|_| done.content["mask"]["to"].is_null())
                 .map(str::to_owned),
         });
-        all.insert(entry.0.file_name().unwrap_or_default().to_string_lossy().into_owned(), links);
+        all.insert(name(&entry.0), links);
     }
     Ok(all)
 }
 
 /// The runs that are here; those set aside by `--fresh` have no entries but those set aside.
-fn users(runs: &Runs, prunes: &BTreeMap<String, Option<Links>>) -> Result<Vec<User>> {
+fn users(runs: &Runs, links: &AllLinks) -> Result<Vec<User>> {
     let folders = files::list(&runs.0)?.into_iter().map(View);
     let known = runs.known_views().into_iter().filter(|view| !view.0.exists() && Lock::is_held(&view.running()));
     let mut users = Vec::new();
@@ -182,12 +177,17 @@ fn users(runs: &Runs, prunes: &BTreeMap<String, Option<Links>>) -> Result<Vec<Us
         let keys = keys(&view);
         let manifest = fs::read(view.file(View::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-        let is_whole = keys.iter().all(|key| prunes.contains_key(key));
+        let is_whole = keys.iter().all(|key| links.contains_key(key));
+        let pruned = keys.iter().filter_map(|key| links.get(key)?.as_ref()?.parent.clone()).collect();
         let is_running = Lock::is_held(&view.running());
         let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_whole && !is_running);
-        users.push(User { keys, keep });
+        users.push(User { keys, pruned, keep });
     }
     Ok(users)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The keys of a run's plan; of a run without the list of them, those of its rows.

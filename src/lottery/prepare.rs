@@ -1,5 +1,7 @@
 //! What a training starts from: its mask and its weights, as the rules of the plan say.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, anyhow};
 
 use super::setting::Setting;
@@ -62,7 +64,7 @@ impl Context<'_> {
     }
 
     /// The standard deviation of each layer's initial weights.
-    pub(super) fn deviations(&self) -> std::collections::BTreeMap<String, f64> {
+    pub(super) fn deviations(&self) -> BTreeMap<String, f64> {
         let network = &self.experiment.network;
         deviations(&self.setting.network, network.init, network.init_std())
     }

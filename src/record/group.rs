@@ -6,6 +6,17 @@ use super::rows::RoundRow;
 use crate::base::outcome::Outcome;
 use crate::base::spread::Spread;
 
+/// The arms that have rows, in the order of their first ones.
+pub fn arms<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<&'a str> {
+    let mut arms: Vec<&str> = Vec::new();
+    for row in rows {
+        if !arms.contains(&row.arm.as_str()) {
+            arms.push(&row.arm);
+        }
+    }
+    arms
+}
+
 /// The rows of one arm at one round.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {

@@ -4,6 +4,7 @@ use super::roles;
 use super::run::Run;
 use crate::config::{Experiment, MaskFrom};
 use crate::lottery::DENSE;
+use crate::record::arms;
 
 /// An arm's part in the experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +20,7 @@ pub(crate) struct Part {
 /// The parts of a run's arms in the order of its rows, the dense network first. Where the run does not tell what its
 /// arms are, the first one counts as the ticket and the others as its controls.
 pub(crate) fn parts(run: &Run, experiment: Option<&Experiment>) -> Vec<Part> {
-    let mut names: Vec<&str> = Vec::new();
-    for row in &run.rounds {
-        if !names.contains(&row.arm.as_str()) {
-            names.push(&row.arm);
-        }
-    }
+    let mut names = arms(&run.rounds);
     names.sort_by_key(|name| *name != DENSE);
     let first = names.iter().copied().find(|name| *name != DENSE);
     names.iter().map(|name| part(name, experiment, first)).collect()

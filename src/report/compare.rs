@@ -33,6 +33,17 @@ pub struct Difference {
     pub values: Vec<Option<Value>>,
 }
 
+impl Difference {
+    /// Its value in each run as a person reads it.
+    pub fn words(&self) -> impl Iterator<Item = String> {
+        self.values.iter().map(|value| match value {
+            None => "–".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        })
+    }
+}
+
 /// The results of an arm at a round of a run: means over its `n` trainings that came to their end.
 #[expect(missing_docs, reason = "the columns are the vocabulary of the design; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::fs::File;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::run::Run;
+use super::run::{Run, damaged};
 use crate::base::paths::View;
 
 /// What is measured on the way.
@@ -40,8 +40,7 @@ impl Curves {
             return Ok(Self::default());
         }
         let file = File::open(&path).with_context(|| format!("could not read `{}`", path.display()))?;
-        let damaged = || format!("`{}` is damaged; the command that made the run makes it again", path.display());
-        Self::of(csv::Reader::from_reader(file), wanted).with_context(damaged)
+        Self::of(csv::Reader::from_reader(file), wanted).with_context(|| damaged(&path))
     }
 
     fn of(mut reader: csv::Reader<impl std::io::Read>, wanted: &[Place]) -> Result<Self> {

@@ -19,7 +19,8 @@ pub struct Finding {
     /// The run.
     pub run: Run,
     pub(super) experiment: Option<Experiment>,
-    pub(super) verdicts: Vec<Verdict>,
+    /// Its verdicts.
+    pub verdicts: Vec<Verdict>,
     pub(super) claims: Vec<ClaimRow>,
     pub(super) figures: Vec<Figure>,
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::run::{Run, State};
 use crate::base::files;
 use crate::base::paths::Runs;
+use crate::base::spread::Spread;
 use crate::record::Group;
 
 /// A run in one line. Its JSON is a member of the list that `lth runs --json` prints.
@@ -64,13 +65,13 @@ impl Overview {
 impl Best {
     fn of(run: &Run) -> Option<Self> {
         let best = |group: &Group<'_>| {
-            let values = group.values(|row| row.early_stop_validation_accuracy);
-            (!values.is_empty()).then(|| Self {
+            let spread = Spread::of(&group.values(|row| row.early_stop_validation_accuracy))?;
+            Some(Self {
                 arm: group.arm.to_owned(),
                 round: group.round,
                 weights_remaining: group.weights_remaining(),
-                validation_accuracy: values.iter().sum::<f64>() / values.len() as f64,
-                n: values.len(),
+                validation_accuracy: spread.mean,
+                n: spread.n,
             })
         };
         let better = |a: &Self, b: &Self| {

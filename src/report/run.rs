@@ -1,6 +1,7 @@
 //! A run as its files tell it, finished or not.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
@@ -9,7 +10,7 @@ use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths::View;
 use crate::config::{self, Document, Experiment};
-use crate::record::{CurveRow, LayerRow, Manifest, RoundRow, WeightRow, from_csv};
+use crate::record::{LayerRow, Manifest, RoundRow, WeightRow, from_csv};
 
 /// A run: one experiment's files.
 #[derive(Clone, Debug)]
@@ -62,14 +63,6 @@ impl Run {
         let manifest = fs::read(view.file(View::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Self { view, rounds, manifest })
-    }
-
-    /// The rows of `curves.csv`.
-    ///
-    /// # Errors
-    /// A file that is missing or damaged.
-    pub fn curves(&self) -> Result<Vec<CurveRow>> {
-        rows(&self.view, View::CURVES)
     }
 
     /// The rows of `layers.csv`.
@@ -126,6 +119,10 @@ impl Run {
 
 fn rows<R: DeserializeOwned>(view: &View, name: &str) -> Result<Vec<R>> {
     let path = view.file(name);
-    let damaged = || format!("`{}` is damaged; the command that made the run makes it again", path.display());
-    from_csv(&files::read(&path)?).with_context(damaged)
+    from_csv(&files::read(&path)?).with_context(|| damaged(&path))
+}
+
+/// What is said of a file that is not as it was written.
+pub(super) fn damaged(path: &Path) -> String {
+    format!("`{}` is damaged; the command that made the run makes it again", path.display())
 }

@@ -1,7 +1,5 @@
 //! `lth compare` as a person reads it.
 
-use serde_json::Value;
-
 use super::table::align;
 use crate::base::words::{accuracy, count, percent};
 use crate::report::{Comparison, ResultRow};
@@ -14,8 +12,7 @@ pub fn comparison(comparison: &Comparison) -> String {
         "no value of the configurations differs\n".to_owned()
     } else {
         let header = std::iter::once("differs".to_owned()).chain(comparison.runs.iter().cloned()).collect();
-        let line = |values: &[Option<Value>]| values.iter().map(|it| value(it.as_ref())).collect::<Vec<_>>();
-        let lines = comparison.config.iter().map(|it| [vec![it.key.clone()], line(&it.values)].concat());
+        let lines = comparison.config.iter().map(|it| std::iter::once(it.key.clone()).chain(it.words()).collect());
         align(&std::iter::once(header).chain(lines).collect::<Vec<Vec<String>>>())
     };
     let header = HEADER.map(str::to_owned).to_vec();
@@ -24,14 +21,6 @@ pub fn comparison(comparison: &Comparison) -> String {
     text.push_str(&align(&lines.collect::<Vec<_>>()));
     text.push_str("means over n trainings\n");
     text
-}
-
-fn value(value: Option<&Value>) -> String {
-    match value {
-        None => "–".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
 }
 
 fn result(row: &ResultRow) -> Vec<String> {
@@ -52,6 +41,8 @@ fn result(row: &ResultRow) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::report::Difference;
 

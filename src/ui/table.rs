@@ -1,5 +1,6 @@
 //! The table at the end: one row per arm and round, mean and range over its trainings.
 
+use crate::base::spread::Spread;
 use crate::base::words::{accuracy, count, percent, range};
 use crate::record::{Group, RoundRow};
 
@@ -40,8 +41,7 @@ impl Detail {
         };
         let show = |values: Vec<f64>, number: fn(f64) -> String| match self {
             Self::Ranges => range(&values, number),
-            Self::Means | Self::Least if values.is_empty() => "–".to_owned(),
-            Self::Means | Self::Least => number(values.iter().sum::<f64>() / values.len() as f64),
+            Self::Means | Self::Least => Spread::of(&values).map_or("–".to_owned(), |spread| number(spread.mean)),
         };
         let mut row = vec![group.arm.to_owned(), group.round.to_string(), percent(group.weights_remaining())];
         if self != Self::Least {

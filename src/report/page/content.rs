@@ -1,7 +1,5 @@
 //! What the page says, and in which order: the answer first.
 
-use serde_json::Value;
-
 use super::{Block, Page, answer, provenance, tables};
 use crate::base::words::several;
 use crate::report::compare::{Difference, compare};
@@ -48,16 +46,8 @@ fn differences(findings: &[Finding], names: &[String]) -> Vec<Block> {
     if differences.is_empty() {
         return Vec::new();
     }
-    let word = |value: &Option<Value>| match value {
-        None => "–".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-    };
     let header = std::iter::once("value").chain(names.iter().map(String::as_str)).map(str::to_owned).collect();
-    let row = |difference: Difference| {
-        let values = difference.values.iter().map(word);
-        std::iter::once(difference.key.clone()).chain(values).collect()
-    };
+    let row = |it: Difference| std::iter::once(it.key.clone()).chain(it.words()).collect();
     let rows = differences.into_iter().map(row);
     let table = Block::Table(std::iter::once(header).chain(rows).collect());
     vec![Block::Heading(2, "What the runs do differently".to_owned()), table]
