@@ -1,6 +1,6 @@
 //! Dropout (Srivastava et al. 2014), the same values dropped by every engine.
 
-use crate::base::random::mix;
+use crate::base::random::{Elementwise, mix};
 
 /// One dropout layer.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,18 @@ impl Dropout {
     #[inline(always)]
     pub(super) fn keeps(&self, key: u64, element: u64) -> bool {
         mix(key, element) >> 32 >= self.threshold
+    }
+}
+
+/// What dropout draws from in one step, and the step's iteration; nothing in evaluation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noise(pub(super) Option<(Elementwise, u64)>);
+
+impl Noise {
+    /// A dropout layer with its key, where there is one and it is to drop.
+    pub(super) fn key(self, dropout: Option<Dropout>) -> Option<(Dropout, u64)> {
+        let ((elementwise, iteration), dropout) = (self.0?, dropout?);
+        Some((dropout, elementwise.key(iteration, dropout.place)))
     }
 }
 

@@ -4,8 +4,10 @@ pub mod dense;
 mod dropout;
 mod element;
 mod input;
+mod linears;
 mod loss;
 mod optimizer;
+pub mod sparse;
 mod trainer;
 
 pub use optimizer::Update;

@@ -55,10 +55,15 @@ impl Update {
 pub(super) struct Parameters<'a, T> {
     pub(super) weights: &'a mut [T],
     pub(super) gradients: &'a [T],
-    /// As many as the update has moments.
-    pub(super) moments: Vec<&'a mut [T]>,
+    /// Of these as many as the update has moments; the others are empty.
+    pub(super) moments: [&'a mut [T]; 2],
     /// Per weight whether it is kept; `None` where all are.
     pub(super) kept: Option<&'a [bool]>,
+}
+
+/// The moments there are, as `Parameters` wants them.
+pub(super) fn in_slots<'a, T>(mut moments: impl Iterator<Item = &'a mut [T]>) -> [&'a mut [T]; 2] {
+    std::array::from_fn(|_| moments.next().unwrap_or_default())
 }
 
 /// Takes step number `step` (from 1, counted since the moments were fresh).
@@ -120,10 +125,10 @@ impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
 
     #[inline(always)]
     fn call(self) {
-        let Parameters { weights, gradients, mut moments, .. } = self.parameters;
+        let Parameters { weights, gradients, moments: [first, second], .. } = self.parameters;
         let keep = self.kept;
-        match (*self.rule, moments.as_mut_slice()) {
-            (Update::Adam { betas, eps, weight_decay }, [first, second]) => {
+        match *self.rule {
+            Update::Adam { betas, eps, weight_decay } => {
                 // Bias correction in float64: at step 1 it divides by 1 − β₂ = 0.001.
                 let correction = betas.map(|beta| 1.0 - libm::pow(beta, self.step as f64));
                 let c = Adam {
@@ -136,13 +141,13 @@ impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
                 };
                 adam(&c, weights, gradients, first, second, keep);
             }
-            (Update::Adam { .. }, _) => unreachable!("Adam is given the two moments it asked for"),
-            (Update::Sgd { momentum, nesterov, weight_decay }, moments) => {
+            Update::Sgd { momentum, nesterov, weight_decay } => {
                 let decay = T::from_f64(weight_decay);
                 let c = Sgd { momentum: T::from_f64(momentum), nesterov, lr: T::from_f64(self.lr), decay };
-                match moments.first_mut() {
-                    Some(velocity) => sgd_momentum(&c, weights, gradients, velocity, keep),
-                    None => sgd(&c, weights, gradients, keep),
+                if momentum > 0.0 {
+                    sgd_momentum(&c, weights, gradients, first, keep);
+                } else {
+                    sgd(&c, weights, gradients, keep);
                 }
             }
         }
@@ -177,7 +182,7 @@ fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T],
         let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
         let first = flush(c.beta[0] * m[i] + c.rest[0] * gradient);
         let second = flush(c.beta[1] * v[i] + c.rest[1] * gradient * gradient);
-        let stepped = w[i] - c.size * first / (second.sqrt() * c.root + c.eps);
+        let stepped = w[i] - c.size * first.over_root(second, c.root, c.eps);
         m[i] = first;
         v[i] = second;
         w[i] = if kept.at(i) { stepped } else { zero };
@@ -220,7 +225,7 @@ mod tests {
     use super::*;
 
     fn run(rule: &Update, w: &mut [f64], g: &[f64], moments: &mut [Vec<f64>], kept: Option<&[bool]>, step: u64) {
-        let moments = moments.iter_mut().map(Vec::as_mut_slice).collect();
+        let moments = in_slots(moments.iter_mut().map(Vec::as_mut_slice));
         update(rule, 0.1, step, Parameters { weights: w, gradients: g, moments, kept });
     }
 

@@ -59,4 +59,7 @@ pub trait Trainer {
 
     /// All that is needed to go on from here in another lane or trainer.
     fn snapshot(&self, lane: usize) -> Result<Snapshot>;
+
+    /// How many threads may work from now on. No number depends on it; a trainer that can use only one ignores it.
+    fn set_threads(&mut self, _threads: usize) {}
 }

@@ -11,7 +11,7 @@ use lth::base::random::{Purpose, Stream, mix};
 use lth::base::state::{NamedTensor, Snapshot, State};
 use lth::config::{self, Architecture, Dtype, LayerSpec};
 use lth::data::{Dataset, Inputs, Split};
-use lth::engine::{Batch, Recipe, Trainer, Update, dense};
+use lth::engine::{Batch, Recipe, Trainer, Update, dense, sparse};
 use lth::network::{Network, build};
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ impl Case {
 
 /// Every float32 trainer: a new engine adds a line here.
 type Build = fn(&Recipe, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
-const FLOAT32_TRAINERS: [(&str, Build); 1] = [("dense", dense::build)];
+const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense::build), ("sparse", sparse::build)];
 
 fn unit(h: u64) -> f64 {
     (h >> 11) as f64 * 2_f64.powi(-53)

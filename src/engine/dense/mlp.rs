@@ -12,25 +12,22 @@ use super::memory::{ALIGN, Buffer, Typed};
 use super::passes::{add_bias, drop_out, relu_backward, sum_rows};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::random::Elementwise;
 use crate::base::state::{NamedTensor, Snapshot, State};
 use crate::data::{Dataset, Split};
-use crate::engine::dropout::Dropout;
+use crate::engine::dropout::{Dropout, Noise};
 use crate::engine::input::gather;
+use crate::engine::linears::{self, Linears};
 use crate::engine::loss::{Sums, gradient, score};
-use crate::engine::optimizer::{Parameters, update};
+use crate::engine::optimizer::{Parameters, in_slots, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
-use crate::network::{Layer, Network, Parameter};
+use crate::network::Parameter;
 
 /// Images per block of an evaluation: enough for full speed of the products, few enough to stay in the cache.
 const BLOCK: usize = 250;
 
 /// A linear layer and where its parameters lie in the flat buffers.
 struct Linear {
-    inputs: usize,
-    outputs: usize,
-    relu: bool,
-    dropout: Option<Dropout>,
+    shape: linears::Linear,
     bias: usize,
     /// Wᵀ [in, out] and W [out, in].
     w_t: Tensor,
@@ -82,7 +79,8 @@ impl<T: Typed> Mlp<T> {
             parameters.push((parameter, start));
         }
         let (weights, gradients) = (Buffer::zeros(length)?, Buffer::zeros(length)?);
-        let (dropout, layers) = linear_layers(&recipe.network, &parameters, &weights, &gradients)?;
+        let linears = Linears::new(&recipe.network)?;
+        let layers = with_views(&linears, &parameters, &weights, &gradients)?;
         let batch = Activations::new(recipe.batch_size, &layers, true)?;
         let moments = (0..recipe.update.moments()).map(|_| Buffer::zeros(length)).collect::<Result<_>>()?;
         Ok(Self {
@@ -90,7 +88,7 @@ impl<T: Typed> Mlp<T> {
             dataset,
             parameters,
             layers,
-            dropout,
+            dropout: linears.dropout,
             weights,
             gradients,
             moments,
@@ -105,7 +103,7 @@ impl<T: Typed> Mlp<T> {
     /// The gradient of the mean cross-entropy over the batch that `forward` was run on, with the same `noise`.
     fn backward(&mut self, images: &[u32], noise: Noise) -> Result<()> {
         let last = self.layers.len() - 1;
-        let classes = self.layers[last].outputs;
+        let classes = self.layers[last].shape.outputs;
         let logits = self.batch.values[last + 1].slice();
         let delta = self.batch.deltas[last].slice_mut();
         for ((&image, logits), delta) in
@@ -117,12 +115,12 @@ impl<T: Typed> Mlp<T> {
         for (at, layer) in self.layers.iter().enumerate().rev() {
             let (delta, delta_t) = &self.batch.deltas_m[at];
             multiply(delta_t, &self.batch.values_m[at], &layer.g)?;
-            let bias = &mut self.gradients.slice_mut()[layer.bias..][..layer.outputs];
+            let bias = &mut self.gradients.slice_mut()[layer.bias..][..layer.shape.outputs];
             sum_rows(self.batch.deltas[at].slice(), bias);
             if at > 0 {
                 multiply(delta, &layer.w, &self.batch.deltas_m[at - 1].0)?;
-                noise.apply(self.layers[at - 1].dropout, self.batch.deltas[at - 1].slice_mut());
-                if self.layers[at - 1].relu {
+                apply(noise, self.layers[at - 1].shape.dropout, self.batch.deltas[at - 1].slice_mut());
+                if self.layers[at - 1].shape.relu {
                     relu_backward(self.batch.values[at].slice(), self.batch.deltas[at - 1].slice_mut());
                 }
             }
@@ -153,57 +151,33 @@ fn fill<T: Typed>(parameters: &[(Parameter, usize)], state: &State, values: &mut
     Ok(())
 }
 
-/// Reads the list of layers as linear layers, each with or without a `ReLU` and a dropout behind it, in either order:
-/// they commute. What comes first is the dropout of the inputs.
-fn linear_layers<T: Typed>(
-    network: &Network,
+/// The linear layers, with views on their parameters.
+fn with_views<T: Typed>(
+    linears: &Linears,
     parameters: &[(Parameter, usize)],
     weights: &Buffer<T>,
     gradients: &Buffer<T>,
-) -> Result<(Option<Dropout>, Vec<Linear>)> {
-    let mut layers: Vec<Linear> = Vec::new();
-    let (mut of_inputs, mut dropouts) = (None, 0);
-    for layer in &network.layers {
-        match (*layer).clone() {
-            Layer::Flatten if layers.is_empty() => {}
-            Layer::Linear { inputs, outputs } => {
-                let [weight, bias] = [0, 1].map(|i| parameters[2 * layers.len() + i].1);
-                let w = weights.matrix(weight, outputs, inputs)?;
-                let g = gradients.matrix(weight, outputs, inputs)?;
-                layers.push(Linear { inputs, outputs, relu: false, dropout: None, bias, w_t: w.f_tr()?, w, g });
-            }
-            Layer::Relu if layers.last().is_some_and(|layer| !layer.relu) => {
-                layers.last_mut().into_iter().for_each(|layer| layer.relu = true);
-            }
-            Layer::Dropout { rate } => {
-                let dropout = layers.last_mut().map_or(&mut of_inputs, |layer| &mut layer.dropout);
-                ensure!(dropout.is_none(), "two dropout layers behind one linear layer");
-                *dropout = Some(Dropout::new(dropouts, rate));
-                dropouts += 1;
-            }
-            other => bail!("the dense trainer does not know a network with {other:?} at this place"),
-        }
-    }
-    ensure!(layers.last().is_some_and(|last| !last.relu && last.dropout.is_none()), "the last layer must be linear");
-    Ok((of_inputs, layers))
+) -> Result<Vec<Linear>> {
+    let views = |(shape, places): (&linears::Linear, &[(Parameter, usize)])| {
+        let [weight, bias] = [places[0].1, places[1].1];
+        let w = weights.matrix(weight, shape.outputs, shape.inputs)?;
+        let g = gradients.matrix(weight, shape.outputs, shape.inputs)?;
+        Ok(Linear { shape: *shape, bias, w_t: w.f_tr()?, w, g })
+    };
+    linears.layers.iter().zip(parameters.chunks_exact(2)).map(views).collect()
 }
 
-/// What dropout draws in one step; nothing in evaluation.
-#[derive(Clone, Copy)]
-struct Noise(Option<(Elementwise, u64)>);
-
-impl Noise {
-    fn apply<T: Typed>(self, dropout: Option<Dropout>, values: &mut [T]) {
-        if let (Some((elementwise, iteration)), Some(dropout)) = (self.0, dropout) {
-            drop_out(dropout, elementwise.key(iteration, dropout.place), values);
-        }
+/// Applies a dropout layer to outputs, or to their gradients.
+fn apply<T: Typed>(noise: Noise, dropout: Option<Dropout>, values: &mut [T]) {
+    if let Some((dropout, key)) = noise.key(dropout) {
+        drop_out(dropout, key, values);
     }
 }
 
 impl<T: Typed> Activations<T> {
     fn new(rows: usize, layers: &[Linear], backward: bool) -> Result<Self> {
         let mut all = Self { rows, values: vec![], values_m: vec![], deltas: vec![], deltas_m: vec![] };
-        let widths = std::iter::once(layers[0].inputs).chain(layers.iter().map(|layer| layer.outputs));
+        let widths = std::iter::once(layers[0].shape.inputs).chain(layers.iter().map(|layer| layer.shape.outputs));
         for (at, width) in widths.enumerate() {
             let values = Buffer::zeros(rows * width)?;
             all.values_m.push(values.matrix(0, rows, width)?);
@@ -222,9 +196,9 @@ impl<T: Typed> Activations<T> {
     fn forward(&mut self, layers: &[Linear], weights: &[T], noise: Noise) -> Result<()> {
         for (at, layer) in layers.iter().enumerate() {
             multiply(&self.values_m[at], &layer.w_t, &self.values_m[at + 1])?;
-            let bias = &weights[layer.bias..][..layer.outputs];
-            add_bias(bias, layer.relu, self.values[at + 1].slice_mut());
-            noise.apply(layer.dropout, self.values[at + 1].slice_mut());
+            let bias = &weights[layer.bias..][..layer.shape.outputs];
+            add_bias(bias, layer.shape.relu, self.values[at + 1].slice_mut());
+            apply(noise, layer.shape.dropout, self.values[at + 1].slice_mut());
         }
         Ok(())
     }
@@ -274,14 +248,14 @@ impl<T: Typed> Trainer for Mlp<T> {
         let _guard = tch::no_grad_guard();
         gather(&self.dataset, images, self.batch.values[0].slice_mut());
         let noise = Noise(Some((batch.elementwise, batch.iteration)));
-        noise.apply(self.dropout, self.batch.values[0].slice_mut());
+        apply(noise, self.dropout, self.batch.values[0].slice_mut());
         self.batch.forward(&self.layers, self.weights.slice(), noise)?;
         self.backward(images, noise)?;
         self.optimizer_steps += 1;
         let parameters = Parameters {
             weights: self.weights.slice_mut(),
             gradients: self.gradients.slice(),
-            moments: self.moments.iter_mut().map(Buffer::slice_mut).collect(),
+            moments: in_slots(self.moments.iter_mut().map(Buffer::slice_mut)),
             kept: self.kept.as_deref(),
         };
         update(&self.recipe.update, *lr, self.optimizer_steps, parameters);

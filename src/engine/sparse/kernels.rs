@@ -1,0 +1,270 @@
+//! The four products of a step over surviving weights only, for a block of 64 images.
+//!
+//! Images lie innermost, so a surviving weight is one number against four vectors, whatever its neighbours are; a sum over
+//! inputs or outputs runs in the order of the pattern, in two chains that are added at the end of each segment; a sum over
+//! images runs over the four vectors, then by halves. Both orders are the same for every kind of processor.
+
+use std::ops::Range;
+
+use super::pattern::Pattern;
+use super::simd::{Kernel, WIDTH, Wide};
+
+/// Images of a block.
+pub(super) const IMAGES: usize = 64;
+
+/// Vectors that hold them.
+const VECTORS: usize = IMAGES / WIDTH;
+
+/// One feature of all images of a block, at a cache line: loads that cross two lines take half as long again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub(super) struct Feature([[f32; WIDTH]; VECTORS]);
+
+impl Feature {
+    /// 0 in every image.
+    pub(super) const ZERO: Self = Self([[0.0; WIDTH]; VECTORS]);
+
+    /// Image by image.
+    #[inline(always)]
+    pub(super) fn images(&self) -> &[f32] {
+        self.0.as_flattened()
+    }
+
+    /// Image by image, to be written.
+    #[inline(always)]
+    pub(super) fn images_mut(&mut self) -> &mut [f32] {
+        self.0.as_flattened_mut()
+    }
+}
+
+/// The weights of a pattern, in its order.
+pub(super) trait Weights: Copy {
+    /// How to reach those in `range`.
+    fn part(&self, range: Range<usize>) -> Self;
+    /// The weight at `k`.
+    fn at(&self, k: usize) -> f32;
+}
+
+/// Stored in the order of the pattern.
+impl Weights for &[f32] {
+    #[inline(always)]
+    fn part(&self, range: Range<usize>) -> Self {
+        &self[range]
+    }
+    #[inline(always)]
+    fn at(&self, k: usize) -> f32 {
+        self[k]
+    }
+}
+
+/// Stored in the order of another pattern: all weights, and where each of this one's is among them.
+#[derive(Clone, Copy)]
+pub(super) struct Elsewhere<'a>(pub(super) &'a [f32], pub(super) &'a [u32]);
+
+impl Weights for Elsewhere<'_> {
+    #[inline(always)]
+    fn part(&self, range: Range<usize>) -> Self {
+        Self(self.0, &self.1[range])
+    }
+    #[inline(always)]
+    fn at(&self, k: usize) -> f32 {
+        self.0[self.1[k] as usize]
+    }
+}
+
+/// What is done to a row of a product when it is complete.
+#[derive(Clone, Copy)]
+pub(super) enum After<'a> {
+    /// Nothing.
+    Nothing,
+    /// `ReLU`.
+    Relu,
+    /// Its derivative: 0 where these outputs are not positive.
+    Gate(&'a [Feature]),
+}
+
+/// y\[r\] ← start\[r\] + Σ w·x\[column\] for the rows r in `rows`: outputs from inputs, or gradients of inputs from those of
+/// outputs.
+pub(super) struct Product<'a, W> {
+    pub(super) pattern: &'a Pattern,
+    pub(super) rows: Range<usize>,
+    pub(super) weights: W,
+    /// Per row of `rows`; none where sums start at 0.
+    pub(super) start: &'a [f32],
+    pub(super) x: &'a [Feature],
+    /// Per row of `rows`.
+    pub(super) y: &'a mut [Feature],
+    /// What it refers to is per row of `rows`.
+    pub(super) after: After<'a>,
+}
+
+impl<W: Weights> Kernel for Product<'_, W> {
+    #[inline(always)]
+    fn run<S: Wide>(self, simd: S) {
+        let Self { pattern, rows, weights, start, x, y, after } = self;
+        for (row, y) in y.iter_mut().enumerate() {
+            *y = Feature([[start.get(row).copied().unwrap_or(0.0); WIDTH]; VECTORS]);
+        }
+        let tiles = pattern.ends.len() / pattern.rows.max(1);
+        for tile in 0..tiles {
+            let first = tile * pattern.rows + rows.start;
+            let mut at = pattern.start(first);
+            let ends = &pattern.ends[first..first + rows.len()];
+            for (row, (&end, y)) in ends.iter().zip(y.iter_mut()).enumerate() {
+                let segment = at..end as usize;
+                at = segment.end;
+                if !segment.is_empty() {
+                    let (w, c) = (weights.part(segment.clone()), pattern.columns(segment));
+                    match S::HELD {
+                        4 => add_products::<S, W, 4>(simd, w, c, x, y, 0),
+                        2 => (0..2).for_each(|i| add_products::<S, W, 2>(simd, w, c, x, y, 2 * i)),
+                        _ => (0..4).for_each(|i| add_products::<S, W, 1>(simd, w, c, x, y, i)),
+                    }
+                }
+                if tile + 1 == tiles {
+                    finish(after, row, y);
+                }
+            }
+        }
+    }
+}
+
+/// Adds Σ w·x to the vectors `from..from + N` of `y`.
+#[inline(always)]
+fn add_products<S: Wide, W: Weights, const N: usize>(
+    simd: S,
+    w: W,
+    columns: &[u32],
+    x: &[Feature],
+    y: &mut Feature,
+    from: usize,
+) {
+    let y: &mut [[f32; WIDTH]; N] = (&mut y.0[from..from + N]).try_into().expect("N vectors");
+    let mut even: [S::V; N] = std::array::from_fn(|v| simd.load(&y[v]));
+    let mut odd: [S::V; N] = [simd.splat(0.0); N];
+    let (pairs, last) = columns.as_chunks::<2>();
+    for (k, &[a, b]) in pairs.iter().enumerate() {
+        let (wa, wb) = (simd.splat(w.at(2 * k)), simd.splat(w.at(2 * k + 1)));
+        let (xa, xb) = (&x[a as usize].0[from..from + N], &x[b as usize].0[from..from + N]);
+        for v in 0..N {
+            even[v] = simd.mul_add(wa, simd.load(&xa[v]), even[v]);
+        }
+        for v in 0..N {
+            odd[v] = simd.mul_add(wb, simd.load(&xb[v]), odd[v]);
+        }
+    }
+    if let [last] = last {
+        let (w, x) = (simd.splat(w.at(columns.len() - 1)), &x[*last as usize].0[from..from + N]);
+        for v in 0..N {
+            even[v] = simd.mul_add(w, simd.load(&x[v]), even[v]);
+        }
+    }
+    for v in 0..N {
+        simd.store(simd.add(even[v], odd[v]), &mut y[v]);
+    }
+}
+
+#[inline(always)]
+fn finish(after: After<'_>, row: usize, y: &mut Feature) {
+    match after {
+        After::Nothing => {}
+        // Written so that NaN passes: a network that diverges must be seen to.
+        After::Relu => y.images_mut().iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y }),
+        After::Gate(outputs) => {
+            for (y, &output) in y.images_mut().iter_mut().zip(outputs[row].images()) {
+                *y = if output > 0.0 { *y } else { 0.0 };
+            }
+        }
+    }
+}
+
+/// g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the weights k of the segments in `segments` (or adds it, for
+/// further blocks of a batch): the gradient of a layer's weights where they survive.
+pub(super) struct WeightGradient<'a> {
+    pub(super) pattern: &'a Pattern,
+    pub(super) segments: Range<usize>,
+    pub(super) delta: &'a [Feature],
+    pub(super) x: &'a [Feature],
+    /// Per weight of the segments.
+    pub(super) gradient: &'a mut [f32],
+    pub(super) add: bool,
+}
+
+impl Kernel for WeightGradient<'_> {
+    #[inline(always)]
+    fn run<S: Wide>(self, simd: S) {
+        let Self { pattern, segments, delta, x, gradient, add } = self;
+        let first = pattern.start(segments.start);
+        let mut at = first;
+        let mut row = segments.start % pattern.rows.max(1);
+        for &end in &pattern.ends[segments] {
+            let end = end as usize;
+            if at < end {
+                let d = delta[row].0.each_ref().map(|d| simd.load(d));
+                let (sixteens, _) = pattern.columns(at..end).as_chunks::<WIDTH>();
+                let (gradients, _) = gradient[at - first..end - first].as_chunks_mut::<WIDTH>();
+                for (c, g) in sixteens.iter().zip(gradients) {
+                    // Every fourth, so that the sums come out in order.
+                    let sums = simd.sums([
+                        products(simd, &d, x, [c[0], c[4], c[8], c[12]]),
+                        products(simd, &d, x, [c[1], c[5], c[9], c[13]]),
+                        products(simd, &d, x, [c[2], c[6], c[10], c[14]]),
+                        products(simd, &d, x, [c[3], c[7], c[11], c[15]]),
+                    ]);
+                    simd.store(if add { simd.add(simd.load(g), sums) } else { sums }, g);
+                }
+                at += sixteens.len() * WIDTH;
+                while at < end {
+                    let sums = simd.four_sums(products(simd, &d, x, pattern.four(at)));
+                    for (g, sum) in gradient[at - first..end - first].iter_mut().zip(sums) {
+                        *g = if add { *g + sum } else { sum };
+                    }
+                    at += 4;
+                }
+                at = end;
+            }
+            row = if row + 1 == pattern.rows { 0 } else { row + 1 };
+        }
+    }
+}
+
+/// Four sums over images of d·x, half done.
+#[inline(always)]
+fn products<S: Wide>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u32; 4]) -> S::Quad {
+    let [a, b, c, e] = columns;
+    simd.fold([product(simd, d, x, a), product(simd, d, x, b), product(simd, d, x, c), product(simd, d, x, e)])
+}
+
+#[inline(always)]
+fn product<S: Wide>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32) -> S::V {
+    let x = &x[column as usize].0;
+    let mut sum = simd.mul(d[0], simd.load(&x[0]));
+    for v in 1..VECTORS {
+        sum = simd.mul_add(d[v], simd.load(&x[v]), sum);
+    }
+    sum
+}
+
+/// The sum of each row of `delta` over images (or adds it): the gradient of a layer's biases.
+pub(super) struct BiasGradient<'a> {
+    pub(super) delta: &'a [Feature],
+    pub(super) gradient: &'a mut [f32],
+    pub(super) add: bool,
+}
+
+impl Kernel for BiasGradient<'_> {
+    #[inline(always)]
+    fn run<S: Wide>(self, simd: S) {
+        for (delta, gradient) in self.delta.chunks(4).zip(self.gradient.chunks_mut(4)) {
+            let mut rows = [simd.splat(0.0); 4];
+            for (row, delta) in rows.iter_mut().zip(delta) {
+                for vector in &delta.0 {
+                    *row = simd.add(*row, simd.load(vector));
+                }
+            }
+            for (gradient, sum) in gradient.iter_mut().zip(simd.four_sums(simd.fold(rows))) {
+                *gradient = if self.add { *gradient + sum } else { sum };
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Cross-entropy over a block whose images lie innermost; the same sums as image by image (`engine/loss.rs`).
+
+use super::kernels::{Feature, IMAGES};
+use super::simd::{Kernel, Wide};
+use crate::engine::loss::{Sums, cross_entropy, exp};
+
+/// Of each image the largest logit, its first class, and Σ exp(logit − largest).
+struct Softmax {
+    largest: [f32; IMAGES],
+    class: [u32; IMAGES],
+    sum: [f64; IMAGES],
+}
+
+impl Softmax {
+    #[inline(always)]
+    fn new(logits: &[Feature]) -> Self {
+        let mut all = Self { largest: [f32::NEG_INFINITY; IMAGES], class: [0; IMAGES], sum: [0.0; IMAGES] };
+        if let Some(first) = logits.first() {
+            all.largest.copy_from_slice(first.images());
+        }
+        for (class, logits) in logits.iter().enumerate() {
+            let best = all.largest.iter_mut().zip(&mut all.class);
+            for (&logit, (largest, top)) in logits.images().iter().zip(best) {
+                (*largest, *top) = if logit > *largest { (logit, class as u32) } else { (*largest, *top) };
+            }
+        }
+        for logits in logits {
+            for ((sum, &logit), &largest) in all.sum.iter_mut().zip(logits.images()).zip(&all.largest) {
+                *sum += exp(f64::from(logit) - f64::from(largest));
+            }
+        }
+        all
+    }
+}
+
+/// The gradient of the mean cross-entropy over `batch` images by the logits: (softmax − one-hot) / batch; 0 behind the last
+/// image.
+pub(super) struct LogitGradient<'a> {
+    pub(super) logits: &'a [Feature],
+    /// Of the images of the block.
+    pub(super) labels: &'a [u8],
+    pub(super) batch: usize,
+    pub(super) delta: &'a mut [Feature],
+}
+
+impl Kernel for LogitGradient<'_> {
+    #[inline(always)]
+    fn run<S: Wide>(self, _: S) {
+        let softmax = Softmax::new(self.logits);
+        let scale = 1.0 / self.batch as f64;
+        let mut labels = [u32::MAX; IMAGES];
+        labels.iter_mut().zip(self.labels).for_each(|(to, &label)| *to = u32::from(label));
+        for (class, (delta, logits)) in self.delta.iter_mut().zip(self.logits).enumerate() {
+            let (delta, logits) = (delta.images_mut(), logits.images());
+            for j in 0..IMAGES {
+                let target = f64::from(u8::from(labels[j] == class as u32));
+                let share = exp(f64::from(logits[j]) - f64::from(softmax.largest[j])) / softmax.sum[j];
+                delta[j] = ((share - target) * scale) as f32;
+            }
+            delta[self.labels.len()..].fill(0.0);
+        }
+    }
+}
+
+/// Adds the cross-entropy of each image and whether it is classified correctly, image after image.
+pub(super) struct BlockScore<'a> {
+    pub(super) logits: &'a [Feature],
+    /// Of the images of the block.
+    pub(super) labels: &'a [u8],
+    pub(super) sums: &'a mut Sums,
+}
+
+impl Kernel for BlockScore<'_> {
+    #[inline(always)]
+    fn run<S: Wide>(self, _: S) {
+        let softmax = Softmax::new(self.logits);
+        for (j, &label) in self.labels.iter().enumerate() {
+            let of_label = f64::from(self.logits[usize::from(label)].images()[j]);
+            self.sums.loss += cross_entropy(of_label, f64::from(softmax.largest[j]), softmax.sum[j]);
+            self.sums.correct += u64::from(softmax.class[j] == u32::from(label));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::Path;
+    use super::*;
+    use crate::engine::loss;
+
+    #[test]
+    fn the_same_bits_as_image_by_image_on_every_path() {
+        let logit = |class: usize, j: usize| ((class * 37 + j * j) % 101) as f32 / 7.0 - 6.5;
+        let mut logits = [Feature::ZERO; 10];
+        for (class, feature) in logits.iter_mut().enumerate() {
+            feature.images_mut().iter_mut().enumerate().for_each(|(j, value)| *value = logit(class, j));
+        }
+        let labels: Vec<u8> = (0..61).map(|j| (j * 3 % 10) as u8).collect();
+        let mut expected = Sums::default();
+        let images: Vec<Vec<f32>> = (0..61).map(|j| (0..10).map(|class| logit(class, j)).collect()).collect();
+        for path in Path::all() {
+            let (mut delta, mut sums) = ([Feature::ZERO; 10], Sums::default());
+            path.run(LogitGradient { logits: &logits, labels: &labels, batch: 90, delta: &mut delta });
+            path.run(BlockScore { logits: &logits, labels: &labels, sums: &mut sums });
+            expected = Sums::default();
+            for (j, image) in images.iter().enumerate() {
+                loss::score(image, labels[j], &mut expected);
+                let mut gradient = image.clone();
+                loss::gradient(&mut gradient, labels[j], 90);
+                for (class, gradient) in gradient.iter().enumerate() {
+                    assert_eq!(delta[class].images()[j], *gradient, "{path:?}, class {class} of image {j}");
+                }
+            }
+            assert!(delta.iter().all(|delta| delta.images()[61..].iter().all(|&d| d == 0.0)));
+            assert_eq!(sums, expected, "{path:?}");
+        }
+        assert!(expected.correct > 0 && expected.correct < 61);
+    }
+}

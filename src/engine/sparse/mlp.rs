@@ -1,0 +1,216 @@
+//! The trainer of fully connected networks: what it stores, and the order of a step.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, bail, ensure};
+
+use super::block::{Block, Pass};
+use super::gather::transpose_images;
+use super::kernels::IMAGES;
+use super::layer::Survivors;
+use super::simd::Path;
+use super::team::{Team, parts};
+use crate::base::curve::Score;
+use crate::base::mask::Mask;
+use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::data::{Dataset, Split};
+use crate::engine::dropout::Noise;
+use crate::engine::linears::Linears;
+use crate::engine::loss::Sums;
+use crate::engine::optimizer::{Parameters, update};
+use crate::engine::trainer::{Batch, Recipe, Trainer};
+use crate::network::Parameter;
+
+/// A fully connected network of which only the surviving weights are stored, with their gradients and moments beside them.
+pub(super) struct SparseMlp {
+    recipe: Recipe,
+    dataset: Arc<Dataset>,
+    linears: Linears,
+    /// Weight and bias of each layer in turn.
+    parameters: Vec<Parameter>,
+    survivors: Survivors,
+    weights: Vec<f32>,
+    gradients: Vec<f32>,
+    /// The first so many as the optimizer has.
+    moments: [Vec<f32>; 2],
+    iteration: u64,
+    optimizer_steps: u64,
+    block: Block,
+    path: Path,
+    team: Team,
+    /// The images of the parts that were evaluated on, block by block, their bytes pixel by pixel.
+    transposed: [Option<Vec<[u8; IMAGES]>>; Split::ALL.len()],
+}
+
+impl SparseMlp {
+    /// A trainer without a network yet, for this kind of processor.
+    pub(super) fn new(recipe: &Recipe, dataset: Arc<Dataset>, path: Path) -> Result<Self> {
+        ensure!(dataset.pixels() == recipe.network.input.iter().product::<usize>(), "images of another size");
+        let survivors = Survivors::default();
+        Ok(Self {
+            linears: Linears::new(&recipe.network)?,
+            parameters: recipe.network.parameters(),
+            recipe: recipe.clone(),
+            weights: Vec::new(),
+            gradients: Vec::new(),
+            moments: Default::default(),
+            iteration: 0,
+            optimizer_steps: 0,
+            block: Block::new(&survivors, &dataset, 1),
+            survivors,
+            dataset,
+            path,
+            team: Team::new(1),
+            transposed: Default::default(),
+        })
+    }
+
+    /// Of each parameter, where its values are in the flat buffers and in its tensor.
+    fn places(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &[u32])> {
+        self.survivors.layers.iter().flat_map(|layer| {
+            [(layer.weights.clone(), &layer.weight_places[..]), (layer.biases.clone(), &layer.bias_places[..])]
+        })
+    }
+
+    /// What of `state` survives, in flat order.
+    fn flatten(&self, state: &State) -> Result<Vec<f32>> {
+        let mut flat = vec![0.0; self.survivors.len];
+        for (parameter, (range, places)) in self.parameters.iter().zip(self.places()) {
+            let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
+            ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
+            for (value, &place) in flat[range].iter_mut().zip(places) {
+                *value = tensor.values[place as usize];
+            }
+        }
+        Ok(flat)
+    }
+
+    /// The flat values as named tensors, 0 where nothing survives.
+    fn unflatten(&self, flat: &[f32]) -> State {
+        let tensor = |(parameter, (range, places)): (&Parameter, (std::ops::Range<usize>, &[u32]))| {
+            let mut values = vec![0.0; parameter.len()];
+            for (&value, &place) in flat[range].iter().zip(places) {
+                values[place as usize] = value;
+            }
+            NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values }
+        };
+        State(self.parameters.iter().zip(self.places()).map(tensor).collect())
+    }
+
+    /// One pass of the optimizer, cut among the team.
+    fn update(&mut self, lr: f64) {
+        let (len, members) = (self.survivors.len, self.team.members());
+        let rule = &self.recipe.update;
+        let mut ranges = [const { 0..0 }; super::team::MOST];
+        for (member, range) in ranges[..members].iter_mut().enumerate() {
+            *range = member * len / members..(member + 1) * len / members;
+        }
+        let ranges = &ranges[..members];
+        let [first, second] = &mut self.moments;
+        let moments = parts(first, ranges).zip(parts(second, ranges));
+        let works = parts(&mut self.weights, ranges).zip(moments);
+        let (gradients, step) = (&self.gradients, self.optimizer_steps);
+        self.team.each(works, |((range, weights), ((_, first), (_, second)))| {
+            let parameters = Parameters { weights, gradients: &gradients[range], moments: [first, second], kept: None };
+            update(rule, lr, step, parameters);
+        });
+    }
+}
+
+impl Trainer for SparseMlp {
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
+        ensure!(lane == 0, "the sparse trainer has one lane");
+        let moments = self.recipe.update.moments();
+        ensure!(from.moments.is_empty() || from.moments.len() == moments, "moments of another optimizer");
+        ensure!(!from.moments.is_empty() || from.optimizer_steps == 0, "fresh moments that count steps");
+        self.survivors = Survivors::new(&self.linears, &self.parameters, mask)?;
+        self.weights = self.flatten(&from.weights)?;
+        self.gradients = vec![0.0; self.survivors.len];
+        for at in 0..moments {
+            self.moments[at] = match from.moments.get(at) {
+                Some(state) => self.flatten(state)?,
+                None => vec![0.0; self.survivors.len],
+            };
+        }
+        self.block = Block::new(&self.survivors, &self.dataset, self.team.members());
+        (self.iteration, self.optimizer_steps) = (from.iteration, from.optimizer_steps);
+        Ok(())
+    }
+
+    fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
+        let ([batch], [lr]) = (batches, lr) else { bail!("the sparse trainer takes one batch and one learning rate") };
+        let images = batch.images.as_slice();
+        ensure!(!images.is_empty(), "an empty batch");
+        let mut pass = Pass {
+            path: self.path,
+            team: &mut self.team,
+            linears: &self.linears,
+            survivors: &self.survivors,
+            weights: &self.weights,
+            noise: Noise(Some((batch.elementwise, batch.iteration))),
+            before: 0,
+        };
+        for block in images.chunks(IMAGES) {
+            let mut labels = [0; IMAGES];
+            labels.iter_mut().zip(block).for_each(|(label, &image)| *label = self.dataset.labels[image as usize]);
+            self.block.gather(&mut pass, &self.dataset, block);
+            self.block.forward(&mut pass);
+            self.block.backward(&mut pass, &labels[..block.len()], images.len(), &mut self.gradients);
+            pass.before += block.len();
+        }
+        self.optimizer_steps += 1;
+        self.update(*lr);
+        self.iteration = batch.iteration + 1;
+        Ok(())
+    }
+
+    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
+        let images = self.dataset.part(split);
+        ensure!(!images.is_empty(), "no images to evaluate on");
+        let path = self.path;
+        let bytes = self.transposed[split as usize].get_or_insert_with(|| transpose_images(&self.dataset, images));
+        let mut pass = Pass {
+            path,
+            team: &mut self.team,
+            linears: &self.linears,
+            survivors: &self.survivors,
+            weights: &self.weights,
+            noise: Noise(None),
+            before: 0,
+        };
+        let mut sums = Sums::default();
+        for (images, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact(self.dataset.pixels())) {
+            let mut labels = [0; IMAGES];
+            labels.iter_mut().zip(images).for_each(|(label, &image)| *label = self.dataset.labels[image as usize]);
+            self.block.spread(&mut pass, &self.dataset, images, bytes);
+            self.block.forward(&mut pass);
+            self.block.score(path, &labels[..images.len()], &mut sums);
+        }
+        let n = images.len() as f64;
+        Ok(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }])
+    }
+
+    fn snapshot(&self, lane: usize) -> Result<Snapshot> {
+        ensure!(lane == 0, "the sparse trainer has one lane");
+        // Before the first step moments are fresh: the same as none.
+        let moments = if self.optimizer_steps == 0 { 0 } else { self.recipe.update.moments() };
+        Ok(Snapshot {
+            weights: self.unflatten(&self.weights),
+            moments: self.moments[..moments].iter().map(|moment| self.unflatten(moment)).collect(),
+            buffers: State::default(),
+            iteration: self.iteration,
+            optimizer_steps: self.optimizer_steps,
+        })
+    }
+
+    fn set_threads(&mut self, threads: usize) {
+        if threads.clamp(1, super::team::MOST) != self.team.members() {
+            self.team = Team::new(threads);
+            self.block.share(&self.survivors, self.team.members());
+        }
+    }
+}

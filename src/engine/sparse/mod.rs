@@ -1,0 +1,31 @@
+//! The sparse trainer: only surviving weights are stored, multiplied and updated, so that a step costs what survives.
+//!
+//! One file each: where the weights are (`pattern`), what is left of a network (`layer`), the products (`kernels`), the way
+//! of a block of images through them (`block`), and the trainer (`mlp`). Knows nothing of libtorch.
+
+mod block;
+mod gather;
+mod kernels;
+mod layer;
+mod logits;
+mod mlp;
+mod pattern;
+mod simd;
+mod team;
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+
+use super::trainer::{Recipe, Trainer};
+use crate::config::Dtype;
+use crate::data::Dataset;
+
+/// The name of this engine in keys and CSVs.
+pub const NAME: &str = "sparse";
+
+/// Builds a trainer with one lane, for fully connected networks in float32.
+pub fn build(recipe: &Recipe, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+    ensure!(recipe.dtype == Dtype::Float32, "the sparse trainer computes in float32 only");
+    Ok(Box::new(mlp::SparseMlp::new(recipe, Arc::clone(dataset), simd::Path::best())?))
+}
