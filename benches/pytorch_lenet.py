@@ -2,9 +2,10 @@
 
     python3 benches/pytorch_lenet.py IMAGES LABELS ITERATIONS        (raw bytes of 28x28 images; torch 2.11.0)
 
-The backward pass is derived by hand, every intermediate is preallocated, Adam is the fused one. Reads a line from
-standard input, trains ITERATIONS steps, answers with milliseconds per step of the network and of its eight matrix
-products alone; again until the input ends. So the caller can alternate with its own measurements.
+The backward pass is derived by hand, every intermediate is preallocated, weights and biases lie in one buffer, which
+one fused Adam passes over once, and denormals are flushed to 0. Reads a line from standard input, trains ITERATIONS
+steps, answers with milliseconds per step of the network and of its eight matrix products alone; again until the input
+ends. So the caller can alternate with its own measurements.
 """
 import sys
 import time
@@ -13,59 +14,105 @@ import numpy as np
 import torch
 
 torch.set_num_threads(1)
-torch.manual_seed(1)
+torch.set_flush_denormal(True)
 torch.set_grad_enabled(False)
 BATCH, SIZES = 60, [784, 300, 100, 10]
-X = torch.from_numpy(np.fromfile(sys.argv[1], np.uint8).reshape(-1, 784).astype(np.float32) / 255)
-X = (X - X.mean()) / X.std()
-Y = torch.from_numpy(np.fromfile(sys.argv[2], np.uint8).astype(np.int64))
-ITERATIONS = int(sys.argv[3])
+SHAPES = [*zip(SIZES[1:], SIZES), *((o,) for o in SIZES[1:])]
+ADAM = dict(lr=1.2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False)
+
+
+def read(images, labels, train=None):
+    """Images with mean 0 and deviation 1 over the first `train` of them, and labels."""
+    x = torch.from_numpy(np.fromfile(images, np.uint8).reshape(-1, 784).astype(np.float32) / 255)
+    return (x - x[:train].mean()) / x[:train].std(), torch.from_numpy(np.fromfile(labels, np.uint8).astype(np.int64))
+
+
+def views(buffer):
+    """The weights and the biases in a buffer; each starts at a multiple of 64 bytes."""
+    out, at = [], 0
+    for shape in SHAPES:
+        size = int(np.prod(shape))
+        out.append(buffer[at:at + size].view(shape))
+        at += -(-size // 16) * 16
+    return out[:3], out[3:]
+
+
+LENGTH = sum(-(-int(np.prod(shape)) // 16) * 16 for shape in SHAPES)
 
 
 class Net:
-    def __init__(self):
-        self.w = [torch.nn.init.xavier_normal_(torch.empty(o, i)) for i, o in zip(SIZES, SIZES[1:])]
-        self.b = [torch.zeros(o) for o in SIZES[1:]]
-        self.gw, self.gb = [torch.zeros_like(w) for w in self.w], [torch.zeros_like(b) for b in self.b]
-        parameters = [t for pair in zip(self.w, self.b) for t in pair]
-        gradients = [t for pair in zip(self.gw, self.gb) for t in pair]
-        for p, g in zip(parameters, gradients):
-            p.requires_grad_()
-            p.grad = g
-        self.adam = torch.optim.Adam(parameters, lr=1.2e-3, fused=True)
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+        self.parameters, self.gradients = torch.zeros(LENGTH), torch.zeros(LENGTH)
+        (self.w, self.b), (self.gw, self.gb) = views(self.parameters), views(self.gradients)
+        for w in self.w:
+            torch.nn.init.xavier_normal_(w)
+        self.images, self.labels = torch.empty(BATCH, 784), torch.empty(BATCH, dtype=torch.int64)
         self.h = [torch.empty(BATCH, o) for o in SIZES[1:]]
-        self.d = [torch.empty(BATCH, o) for o in SIZES[1:-1]]
+        self.d = [torch.empty(BATCH, o) for o in SIZES[1:]]
         self.minus_one = torch.full((BATCH, 1), -1.0)
-        self.at, self.order = len(X), None
+        self.start(self.parameters)
+
+    def start(self, parameters, mask=None, gather_below=0.3):
+        """From these parameters where the mask is 1 and 0 elsewhere, with Adam and the order of images from their start.
+
+        A weight of 0 whose gradients are multiplied by 0 keeps its moments, and so itself, at 0. Where less than
+        `gather_below` survives it is faster to gather the survivors' gradients and to let Adam see nothing else: at
+        3.6 % about 0.03 ms a step instead of 0.3, even at about 35 %.
+        """
+        torch.mul(parameters, 1 if mask is None else mask, out=self.parameters)
+        self.mask, self.kept = mask, None
+        self.adam = [self.parameters, self.gradients]
+        if mask is not None and mask.mean() < gather_below:
+            self.kept = mask.nonzero().squeeze(1)
+            self.adam = [t[self.kept] for t in self.adam]
+        self.adam += [torch.zeros_like(self.adam[0]), torch.zeros_like(self.adam[0])]
+        self.steps, self.random = torch.zeros(()), torch.Generator().manual_seed(1)
+        self.at, self.order = len(self.x), None
 
     def batch(self):
-        if self.at + BATCH > len(X):
-            self.order, self.at = torch.randperm(len(X)), 0
+        if self.at + BATCH > len(self.x):
+            self.order, self.at = torch.randperm(len(self.x), generator=self.random), 0
         i = self.order[self.at:self.at + BATCH]
         self.at += BATCH
-        return X.index_select(0, i), Y.index_select(0, i)
+        torch.index_select(self.x, 0, i, out=self.images)
+        torch.index_select(self.y, 0, i, out=self.labels)
+        return self.images, self.labels
 
     def step(self):
         x, y = self.batch()
-        (w1, w2, w3), (b1, b2, b3), (h1, h2, z), (d1, d2) = self.w, self.b, self.h, self.d
+        (w1, w2, w3), (b1, b2, b3), (h1, h2, z), (d1, d2, d3) = self.w, self.b, self.h, self.d
         (g1, g2, g3), (c1, c2, c3) = self.gw, self.gb
+        relu_backward = torch.ops.aten.threshold_backward
         torch.addmm(b1, x, w1.t(), out=h1).clamp_(min=0)
         torch.addmm(b2, h1, w2.t(), out=h2).clamp_(min=0)
         torch.addmm(b3, h2, w3.t(), out=z)
-        d3 = torch.softmax(z, 1)
+        torch.softmax(z, 1, out=d3)
         d3.scatter_add_(1, y.unsqueeze(1), self.minus_one)
         d3.mul_(1 / BATCH)
         torch.mm(d3.t(), h2, out=g3)
         torch.sum(d3, 0, out=c3)
         torch.mm(d3, w3, out=d2)
-        d2.mul_(h2 > 0)
+        relu_backward(d2, h2, 0, grad_input=d2)
         torch.mm(d2.t(), h1, out=g2)
         torch.sum(d2, 0, out=c2)
         torch.mm(d2, w2, out=d1)
-        d1.mul_(h1 > 0)
+        relu_backward(d1, h1, 0, grad_input=d1)
         torch.mm(d1.t(), x, out=g1)
         torch.sum(d1, 0, out=c1)
-        self.adam.step()
+        self.update()
+
+    def update(self):
+        parameters, gradients, first, second = self.adam
+        if self.kept is not None:
+            torch.index_select(self.gradients, 0, self.kept, out=gradients)
+        elif self.mask is not None:
+            gradients.mul_(self.mask)
+        # What `torch.optim.Adam(fused=True)` calls, without 0.1 to 0.2 ms of Python around it.
+        self.steps.add_(1)
+        torch._fused_adam_([parameters], [gradients], [first], [second], [], [self.steps], **ADAM)
+        if self.kept is not None:
+            self.parameters.scatter_(0, self.kept, parameters)
 
 
 class Products:
@@ -86,15 +133,16 @@ class Products:
         torch.mm(d1.t(), self.x, out=g1)
 
 
-def measure(what):
+def measure(what, iterations):
     start = time.perf_counter()
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         what.step()
-    return 1e3 * (time.perf_counter() - start) / ITERATIONS
+    return 1e3 * (time.perf_counter() - start) / iterations
 
 
-net, products = Net(), Products()
-for _ in range(300):
-    net.step()
-for _ in sys.stdin:
-    print(measure(net), measure(products), flush=True)
+if __name__ == "__main__":
+    torch.manual_seed(1)
+    net, products = Net(*read(*sys.argv[1:3])), Products()
+    measure(net, 300)
+    for _ in sys.stdin:
+        print(measure(net, int(sys.argv[3])), measure(products, int(sys.argv[3])), flush=True)
