@@ -12,68 +12,19 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 
+use common::{BATCH, Step, microseconds};
 use criterion::Criterion;
-use lth::base::random::{Purpose, Stream};
-use lth::base::state::Snapshot;
-use lth::config::{self, Architecture, Data, Dtype, Init, Prune};
-use lth::data::{Dataset, Split, load};
-use lth::engine::{Batch, Recipe, Trainer, Update, dense};
-use lth::lottery::all_ones;
-use lth::network::{build, draw};
-use lth::prune::{Counts, Pruning, Weights};
-use lth::train::Order;
+use lth::data::{Dataset, Split};
+use lth::engine::dense;
 use tch::{Device, Kind, Tensor};
 
-const BATCH: usize = 60;
+mod common;
+
 /// Steps of one measurement in turns.
 const STEPS: u64 = 1000;
 /// Turns.
 const TURNS: usize = 9;
-
-/// A trainer in the middle of a training.
-struct Step {
-    trainer: Box<dyn Trainer>,
-    order: Order<'static>,
-    batch: [Batch; 1],
-}
-
-impl Step {
-    /// After so many rounds of the paper's pruning by initial magnitude: which weights, does not matter for the time.
-    fn new(dataset: &Arc<Dataset>, rounds: u32) -> Self {
-        let network = build(&Architecture::Lenet300100.into(), [1, 28, 28], 10).expect("the paper's network");
-        let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
-        let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
-        let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));
-        let all = network.sizes();
-        let mut counts = Counts { kept: all.iter().sum(), layers: Some(all.clone()) };
-        let paper = serde_json::from_value(serde_json::json!({ "rate": { "linear": 0.2, "output": 0.1 } }));
-        let paper: Prune = paper.expect("the paper's rates");
-        let pruning = Pruning::new(&paper, &network).expect("rates");
-        (0..rounds).for_each(|_| counts = pruning.next(&counts, &all));
-        let weights = Weights {
-            criterion: config::Criterion::Magnitude,
-            initial: &start.weights,
-            last: &start.weights,
-            stream: Stream::of_replicate(1, 1, Purpose::Criterion),
-        };
-        let mask = pruning.cut_to(&counts, &all_ones(&network), &weights).expect("weights");
-        let recipe = Recipe { network, update, dtype: Dtype::Float32, batch_size: BATCH };
-        let mut trainer = dense::build(&recipe, dataset).expect("a trainer");
-        trainer.load(0, &start, &mask).expect("a network");
-        let images: &'static [u32] = dataset.train.clone().leak();
-        let order = Order::new(Stream::of_replicate(1, 1, Purpose::Order), images, BATCH, true);
-        Self { trainer, order, batch: [Batch::default()] }
-    }
-
-    fn step(&mut self) {
-        let iteration = self.batch[0].iteration;
-        self.order.fill(iteration, &mut self.batch[0].images);
-        self.trainer.step(&self.batch, &[1.2e-3]).expect("a step");
-        self.batch[0].iteration += 1;
-    }
-}
 
 /// The eight matrix products of a step, and nothing else.
 struct Products(Vec<(Tensor, Tensor, Tensor)>);
@@ -104,10 +55,8 @@ impl Products {
     }
 }
 
-fn milliseconds(mut step: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    (0..STEPS).for_each(|_| step());
-    1e3 * start.elapsed().as_secs_f64() / STEPS as f64
+fn milliseconds(step: impl FnMut()) -> f64 {
+    microseconds(STEPS, step) / 1e3
 }
 
 /// Our step, our products, `PyTorch`'s step and `PyTorch`'s products in turns, so that all see the same machine.
@@ -130,7 +79,7 @@ fn in_turns(python: &str, dataset: &Arc<Dataset>) {
         .expect("python");
     let mut ask = opponent.stdin.take().expect("a pipe");
     let mut answer = BufReader::new(opponent.stdout.take().expect("a pipe"));
-    let (mut step, products) = (Step::new(dataset, 0), Products::new());
+    let (mut step, products) = (Step::new(dataset, dense::build, &common::pruned(0, 0.2)), Products::new());
     (0..300).for_each(|_| step.step());
     let mut columns: [Vec<f64>; 4] = Default::default();
     for _ in 0..TURNS {
@@ -159,13 +108,11 @@ fn in_turns(python: &str, dataset: &Arc<Dataset>) {
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variables")]
 fn main() {
     tch::set_num_threads(1);
-    let name = if std::env::var_os("LTH_DATA_DIR").is_some() { "mnist" } else { "strokes" };
-    let data: Data = serde_json::from_value(serde_json::json!({ "dataset": name })).expect("a data set");
-    let dataset = Arc::new(load(&data, None, 1).expect("the data"));
+    let dataset = common::dataset();
     let mut criterion = Criterion::default().configure_from_args();
-    let (mut step, products) = (Step::new(&dataset, 0), Products::new());
+    let (mut step, products) = (Step::new(&dataset, dense::build, &common::pruned(0, 0.2)), Products::new());
     criterion.bench_function("dense step", |b| b.iter(|| step.step()));
-    let mut masked = Step::new(&dataset, 15);
+    let mut masked = Step::new(&dataset, dense::build, &common::pruned(15, 0.2));
     criterion.bench_function("dense step, 3.6 % of the weights", |b| b.iter(|| masked.step()));
     criterion.bench_function("its 8 products alone", |b| b.iter(|| products.step()));
     criterion.bench_function("evaluation of 10,000 images", |b| {

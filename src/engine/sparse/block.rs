@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::gather::{Gather, Live, Scales, Spread};
 use super::kernels::{After, BiasGradient, Elsewhere, Feature, IMAGES, Product, WeightGradient};
-use super::layer::{SparseLayer, Survivors};
+use super::layer::Survivors;
 use super::logits::{BlockScore, LogitGradient};
 use super::simd::{Kernel, Path, Wide};
 use super::team::{Team, parts};
@@ -90,24 +90,28 @@ impl Block {
 
     /// From the inputs to the logits.
     pub(super) fn forward(&mut self, pass: &mut Pass<'_>) {
-        let path = pass.path;
-        drop_out(
-            pass,
-            pass.linears.dropout,
-            pass.linears.layers[0].inputs,
-            &pass.survivors.inputs,
-            &mut self.values[0],
-        );
-        for (at, layer) in pass.survivors.layers.iter().enumerate() {
-            let [x, y] = &mut self.values[at..at + 2] else { unreachable!("values before and behind each layer") };
-            let (weights, biases) = (&pass.weights[layer.active()], &pass.weights[layer.active_biases()]);
-            let after = if layer.shape.relu { After::Relu } else { After::Nothing };
-            pass.team.each(parts(y, &self.shares.layers[at].rows), |(rows, y)| {
-                let (pattern, start) = (&layer.forward, &biases[rows.clone()]);
-                path.run(Product { pattern, rows, weights, start, x: x.as_slice(), y, after });
-            });
-            drop_out(pass, layer.shape.dropout, layer.shape.outputs, &layer.units, y);
-        }
+        self.drop_inputs(pass);
+        (0..pass.survivors.layers.len()).for_each(|at| self.outputs(pass, at));
+    }
+
+    /// Dropout of the inputs, where there is one.
+    fn drop_inputs(&mut self, pass: &Pass<'_>) {
+        let (inputs, values) = (&pass.survivors.inputs, &mut self.values[0]);
+        drop_out(pass, pass.linears.dropout, pass.linears.layers[0].inputs, inputs, values);
+    }
+
+    /// From the outputs of the layer before to those of layer `at`.
+    pub(super) fn outputs(&mut self, pass: &mut Pass<'_>, at: usize) {
+        let (path, layer) = (pass.path, &pass.survivors.layers[at]);
+        let (x, y) = self.values.split_at_mut(at + 1);
+        let (x, y) = (x[at].as_slice(), &mut y[0]);
+        let (weights, biases) = (&pass.weights[layer.active()], &pass.weights[layer.active_biases()]);
+        let after = if layer.shape.relu { After::Relu } else { After::Nothing };
+        pass.team.each(parts(y, &self.shares.layers[at].rows), |(rows, y)| {
+            let (pattern, start) = (&layer.forward, &biases[rows.clone()]);
+            path.run(Product { pattern, rows, weights, start, x, y, after });
+        });
+        drop_out(pass, layer.shape.dropout, layer.shape.outputs, &layer.units, y);
     }
 
     /// Adds cross-entropy and hits of the images with these labels.
@@ -119,28 +123,37 @@ impl Block {
     /// From the logits of images with these labels back to the gradient of the mean cross-entropy over `batch` images,
     /// which is written to `gradients`, or added for a block that is not the first.
     pub(super) fn backward(&mut self, pass: &mut Pass<'_>, labels: &[u8], batch: usize, gradients: &mut [f32]) {
-        let path = pass.path;
-        let last = self.deltas.len() - 1;
-        let logits = &self.values[last + 1];
-        path.run(LogitGradient { logits, labels, batch, delta: &mut self.deltas[last] });
-        for (at, layer) in pass.survivors.layers.iter().enumerate().rev() {
+        self.logit_gradient(pass.path, labels, batch);
+        for at in (0..self.deltas.len()).rev() {
             if at > 0 {
-                self.input_gradient(pass, at, layer);
+                self.input_gradient(pass, at);
             }
-            let (delta, x, add) = (&self.deltas[at], &self.values[at], pass.before > 0);
-            let shares = &self.shares.layers[at];
-            let of_layer = parts(&mut gradients[layer.active()], &shares.weights).zip(&shares.segments);
-            pass.team.each(of_layer, |((_, gradient), segments)| {
-                let (pattern, segments) = (&layer.forward, segments.clone());
-                path.run(WeightGradient { pattern, segments, delta, x, gradient, add });
-            });
-            path.run(BiasGradient { delta, gradient: &mut gradients[layer.active_biases()], add });
+            self.weight_gradient(pass, at, gradients);
         }
     }
 
+    /// The gradient by the logits.
+    pub(super) fn logit_gradient(&mut self, path: Path, labels: &[u8], batch: usize) {
+        if let (Some(logits), Some(delta)) = (self.values.last(), self.deltas.last_mut()) {
+            path.run(LogitGradient { logits, labels, batch, delta });
+        }
+    }
+
+    /// The gradient by the surviving weights and the biases of layer `at`, from that by its outputs.
+    pub(super) fn weight_gradient(&mut self, pass: &mut Pass<'_>, at: usize, gradients: &mut [f32]) {
+        let (path, layer, shares) = (pass.path, &pass.survivors.layers[at], &self.shares.layers[at]);
+        let (delta, x, add) = (&self.deltas[at], &self.values[at], pass.before > 0);
+        let of_layer = parts(&mut gradients[layer.active()], &shares.weights).zip(&shares.segments);
+        pass.team.each(of_layer, |((_, gradient), segments)| {
+            let (pattern, segments) = (&layer.forward, segments.clone());
+            path.run(WeightGradient { pattern, segments, delta, x, gradient, add });
+        });
+        path.run(BiasGradient { delta, gradient: &mut gradients[layer.active_biases()], add });
+    }
+
     /// From the gradient by the outputs of layer `at` to that by the outputs of the one before.
-    fn input_gradient(&mut self, pass: &mut Pass<'_>, at: usize, layer: &SparseLayer) {
-        let path = pass.path;
+    pub(super) fn input_gradient(&mut self, pass: &mut Pass<'_>, at: usize) {
+        let (path, layer) = (pass.path, &pass.survivors.layers[at]);
         let (before, delta) = self.deltas.split_at_mut(at);
         let (before, delta) = (&mut before[at - 1], delta[0].as_slice());
         let weights = Elsewhere(&pass.weights[layer.active()], &layer.positions);

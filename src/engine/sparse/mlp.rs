@@ -8,6 +8,7 @@ use super::block::{Block, Pass};
 use super::gather::transpose_images;
 use super::kernels::IMAGES;
 use super::layer::Survivors;
+use super::profile::Part;
 use super::simd::Path;
 use super::team::{Team, parts};
 use crate::base::curve::Score;
@@ -95,6 +96,48 @@ impl SparseMlp {
             NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values }
         };
         State(self.parameters.iter().zip(self.places()).map(tensor).collect())
+    }
+
+    /// Times each kernel of a step on these images, `times` times.
+    pub(super) fn profile(&mut self, images: &[u32], times: u32) -> Vec<Part> {
+        let images = &images[..images.len().min(IMAGES)];
+        let labels: Vec<u8> = images.iter().map(|&image| self.dataset.labels[image as usize]).collect();
+        let mut gradients = std::mem::take(&mut self.gradients);
+        let (path, dataset, survivors) = (self.path, &self.dataset, &self.survivors);
+        let mut pass = Pass {
+            path,
+            team: &mut self.team,
+            linears: &self.linears,
+            survivors,
+            weights: &self.weights,
+            noise: Noise(None),
+            before: 0,
+        };
+        let block = &mut self.block;
+        let mut parts = vec![Part::time("gather", None, survivors.inputs.len(), times, || {
+            block.gather(&mut pass, dataset, images);
+        })];
+        let layers = survivors.layers.iter().enumerate();
+        for (at, layer) in layers.clone() {
+            let time = || block.outputs(&mut pass, at);
+            parts.push(Part::time("forward", Some(at + 1), layer.forward.len(), times, time));
+        }
+        let classes = survivors.layers.last().map_or(0, |last| last.units.len());
+        let time = || block.logit_gradient(path, &labels, images.len());
+        parts.push(Part::time("cross-entropy", None, classes, times, time));
+        for (at, layer) in layers.rev() {
+            if at > 0 {
+                let time = || block.input_gradient(&mut pass, at);
+                parts.push(Part::time("input gradient", Some(at + 1), layer.forward.len(), times, time));
+            }
+            let time = || block.weight_gradient(&mut pass, at, &mut gradients);
+            parts.push(Part::time("weight gradient", Some(at + 1), layer.forward.len(), times, time));
+        }
+        self.gradients = gradients;
+        self.optimizer_steps += 1;
+        // A learning rate of 0: the same work, and nothing moves.
+        parts.push(Part::time("optimizer", None, self.survivors.len, times, || self.update(0.0)));
+        parts
     }
 
     /// One pass of the optimizer, cut among the team.

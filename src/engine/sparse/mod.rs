@@ -10,6 +10,7 @@ mod layer;
 mod logits;
 mod mlp;
 mod pattern;
+mod profile;
 mod simd;
 mod team;
 
@@ -20,6 +21,8 @@ use anyhow::{Result, ensure};
 use super::trainer::{Recipe, Trainer};
 use crate::config::Dtype;
 use crate::data::Dataset;
+
+pub use profile::{Part, profile};
 
 /// The name of this engine in keys and CSVs.
 pub const NAME: &str = "sparse";
