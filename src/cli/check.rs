@@ -10,12 +10,12 @@ use crate::ui;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
     let opened = Opened::new(&args.experiment)?;
-    let (engine, device) = (opened.setting.engine, opened.setting.device);
+    let device = opened.setting.device;
     if args.json {
-        let value = to_json(&opened.experiment, engine, device, &opened.document);
+        let value = to_json(&opened.experiment, device, &opened.document);
         ui::print(&format!("{value:#}\n"));
     } else {
-        ui::print(&to_toml(&opened.experiment, engine, device, &opened.document));
+        ui::print(&to_toml(&opened.experiment, device, &opened.document));
     }
     Ok(Exit::Success)
 }

@@ -8,7 +8,6 @@ use clap::Args;
 use crate::base::paths::Runs;
 use crate::base::{env, files};
 use crate::config::{self, Document, Experiment, Workers};
-use crate::engine::dense;
 use crate::lottery::{self, Plan, Setting};
 use crate::ui;
 
@@ -55,7 +54,7 @@ impl Opened {
         let (document, mut experiment) = read(args)?;
         let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
         let mut found = lottery::check_arms(&experiment);
-        let setting = match Setting::new(&experiment, dense::NAME) {
+        let setting = match Setting::new(&experiment) {
             Ok(setting) if found.is_empty() => setting,
             Ok(_) => return Err(problems(found).into()),
             Err(more) => {

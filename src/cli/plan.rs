@@ -10,14 +10,9 @@ use crate::ui;
 
 pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
     let opened = Opened::new(&args.experiment)?;
-    let data = &opened.experiment.data;
-    let (_, validation, test) =
-        opened.setting.source.sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
-    // Training and validation images in equal numbers, and the test set.
-    let images = 2 * u64::from(validation) + u64::from(test);
     let store = Store { runs: args.runs.folder() };
     let Opened { experiment, setting, plan, .. } = &opened;
-    let forecast = Forecast::new(experiment, setting, plan, &store, images, opened.workers())?;
+    let forecast = Forecast::new(experiment, setting, plan, &store, opened.workers())?;
     if args.json {
         ui::print(&(serde_json::to_string_pretty(&forecast)? + "\n"));
     } else {

@@ -15,7 +15,7 @@ use crate::base::stop::Stop;
 use crate::base::{clock, env};
 use crate::config::{Experiment, to_toml};
 use crate::data;
-use crate::engine::{Recipe, dense};
+use crate::engine::{self, Recipe, dense};
 use crate::lab::{self, Lab, Store, View};
 use crate::lottery::{Plan, Setting};
 use crate::record::{Audit, Manifest, Versions};
@@ -46,7 +46,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         files: &files,
         stop: &stop,
     };
-    let resolved = to_toml(&experiment, setting.engine, setting.device, &document);
+    let resolved = to_toml(&experiment, setting.device, &document);
     let given = paths::View::GIVEN[usize::from(document.is_json())];
     let page = |report: &lab::Report| {
         serde_json::to_vec_pretty(&manifest(&experiment, &setting, &plan, workers, &runs, report))
@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         stop: &stop,
         sink: &*ui::sink(args.quiet),
         dataset: &|| loaded.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(load, Ok),
-        trainer: &|dataset| dense::build(&recipe, dataset),
+        trainer: &|kind, dataset| engine::build(kind, &recipe, dataset),
     };
     let report = lab.run(&store)?;
     view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;
@@ -109,7 +109,7 @@ fn manifest(
             libtorch: dense::LIBTORCH.to_owned(),
         },
         device: setting.device.to_owned(),
-        engine: setting.engine.to_owned(),
+        engine: plan.engines(),
         processor: env::processor(),
         host: env::host(),
         workers,

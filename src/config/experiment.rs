@@ -438,7 +438,7 @@ pub struct Run {
     /// Trainings at a time: a number, or `auto` for one per core.
     #[serde(default)]
     pub workers: Workers,
-    /// The trainer.
+    /// The trainer of the networks; each training's own is in the plan, in its key and in every row.
     #[serde(default)]
     pub engine: Engine,
     /// Which final weights are kept.
@@ -477,11 +477,14 @@ pub enum Device {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
-    /// The dense trainer; this version has no other.
+    /// For each training the trainer whose step is estimated to cost less, from the network's shapes, the weights that
+    /// are left and the batch size: the same on every machine.
     #[default]
     Auto,
-    /// `LibTorch`, all weights stored, the mask applied.
+    /// `LibTorch`: all weights stored and multiplied, the mask applied.
     Dense,
+    /// Only the weights that are left are stored, multiplied and updated; on the processor, with `dtype = "float32"`.
+    Sparse,
 }
 
 /// A number of workers.

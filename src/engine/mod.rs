@@ -1,5 +1,6 @@
 //! Engines: what takes optimizer steps. Knows no criterion, no file, no terminal.
 
+mod choice;
 pub mod dense;
 mod dropout;
 mod element;
@@ -10,5 +11,6 @@ mod optimizer;
 pub mod sparse;
 mod trainer;
 
+pub use choice::{Choice, Kind, build};
 pub use optimizer::Update;
 pub use trainer::{Batch, Recipe, Trainer};

@@ -305,10 +305,10 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// The steps of each training that is to be run, those included that are run again for what was not kept; `last` is
+    /// Each training that is to be run and its steps, those included that are run again for what was not kept; `last` is
     /// the last iteration of a whole training.
-    pub(super) fn steps_to_run(&self, last: u64) -> impl Iterator<Item = u64> {
-        self.nodes.iter().filter(|node| node.is_to_run()).map(move |node| node.steps(last))
+    pub(super) fn to_run(&self, last: u64) -> impl Iterator<Item = (&'a Training, u64)> {
+        self.nodes.iter().filter(|node| node.is_to_run()).map(move |node| (node.training, node.steps(last)))
     }
 
     /// The steps that work on a training takes.
@@ -316,14 +316,14 @@ impl<'a> Board<'a> {
         self.number(key).map_or(0, |number| self.nodes[number].steps(last))
     }
 
-    /// The most steps that must be run one after the other.
-    pub(super) fn longest_chain(&self, last: u64) -> u64 {
-        let mut behind = vec![0; self.nodes.len()];
+    /// The most that must be run one after the other, given what so many steps of a training take.
+    pub(super) fn longest_chain(&self, last: u64, takes: impl Fn(&Training, u64) -> f64) -> f64 {
+        let mut behind = vec![0.0; self.nodes.len()];
         for (number, node) in self.nodes.iter().enumerate() {
-            let before = node.parents.iter().map(|&(parent, _)| behind[parent]).max().unwrap_or(0);
-            behind[number] = before + if node.is_to_run() { node.steps(last) } else { 0 };
+            let before = node.parents.iter().map(|&(parent, _)| behind[parent]).fold(0.0, f64::max);
+            behind[number] = before + if node.is_to_run() { takes(node.training, node.steps(last)) } else { 0.0 };
         }
-        behind.into_iter().max().unwrap_or(0)
+        behind.into_iter().fold(0.0, f64::max)
     }
 
     /// How many of the plan's trainings ended how.

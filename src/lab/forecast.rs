@@ -6,11 +6,13 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::board::Board;
+use super::costs::Costs;
 use super::store::Store;
 use crate::base::env;
 use crate::config::Experiment;
-use crate::engine::Update;
+use crate::engine::{Kind, Update};
 use crate::lottery::{MaskRule, Plan, Setting, StartRule, Training};
+use crate::record::Timing;
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -25,7 +27,8 @@ pub struct Forecast {
     pub stored: usize,
     /// Optimizer steps to be taken.
     pub iterations_to_go: u64,
-    /// Multiply-adds of these steps and their evaluations, forward three times for an image trained on, once for one evaluated.
+    /// Multiply-adds of these steps and their evaluations, forward three times for an image trained on, once for one
+    /// evaluated; of the weights that are left where the sparse trainer takes them, else of all.
     pub macs_to_go: u64,
     /// What the whole plan leaves in the store, by `run.keep`; curves are estimated at 400 bytes an evaluation.
     pub disk_bytes: u64,
@@ -61,6 +64,8 @@ pub struct Round {
     pub weights_kept: u64,
     /// All weights.
     pub weights_total: u64,
+    /// What trains it: `dense` or `sparse`.
+    pub engine: String,
     /// Weights kept by layer, where that is known before training (scope `layerwise`).
     pub layers: Option<BTreeMap<String, u64>>,
     /// Multiply-adds for one image, where that is known before training.
@@ -76,24 +81,17 @@ impl Forecast {
     ///
     /// # Errors
     /// A store that cannot be read.
-    pub fn new(
-        experiment: &Experiment,
-        setting: &Setting,
-        plan: &Plan,
-        store: &Store,
-        images: u64,
-        workers: usize,
-    ) -> Result<Self> {
+    pub fn new(experiment: &Experiment, setting: &Setting, plan: &Plan, store: &Store, workers: usize) -> Result<Self> {
         let board =
             Board::new(plan, experiment.run.keep, |training| store.load(training), |key, need| store.has(key, need))?;
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
-        let forward = setting.network.macs(&setting.network.sizes());
+        let costs = Costs::new(experiment, setting);
         let host = env::host();
         let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
         // Bit-packed masks, curves, and about 4 kB for the pages that tell what an entry is.
         let always = setting.network.weights_total() / 8 + 400 * evaluations + 4096;
-        let (mut trainings, mut stored, mut disk_bytes, mut seconds) = (0, 0, 0, Vec::new());
+        let (mut trainings, mut stored, mut disk_bytes, mut timings) = (0, 0, 0, Vec::new());
         let with_moments = 1 + Update::new(train).moments() as u64;
         for (training, finished, keeping) in board.each() {
             let states = keeping.at.len() as u64 * with_moments;
@@ -102,12 +100,14 @@ impl Forecast {
             disk_bytes += always + 4 * parameters * copies;
             stored += usize::from(finished.is_some());
             let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
-            seconds
-                .extend(timing.filter(|timing| timing.host == host).map(|timing| 1.0 / timing.iterations_per_second));
+            let timing = timing.filter(|timing| timing.host == host);
+            let ratio = |timing: &Timing| 1e9 / timing.iterations_per_second / costs.nanoseconds(training, 1);
+            timings.extend(timing.map(|timing| (training.engine, ratio(timing))));
         }
         let (mut iterations_to_go, mut macs_to_go) = (0, 0_u64);
-        for steps in board.steps_to_run(train.iterations) {
-            let evaluated = (steps.div_ceil(train.evaluate_every) + 1).saturating_mul(images);
+        for (training, steps) in board.to_run(train.iterations) {
+            let forward = setting.network.macs(&costs.multiplied(training));
+            let evaluated = (steps.div_ceil(train.evaluate_every) + 1).saturating_mul(setting.images_evaluated);
             let trained = steps.saturating_mul(u64::from(train.batch_size));
             iterations_to_go += steps;
             macs_to_go = macs_to_go.saturating_add(macs_of_training(forward, trained, evaluated));
@@ -120,7 +120,7 @@ impl Forecast {
             iterations_to_go,
             macs_to_go,
             disk_bytes,
-            time: time(&mut seconds, iterations_to_go, board.longest_chain(train.iterations), workers),
+            time: time(&timings, costs, &board, train.iterations, workers),
             rounds: rounds(setting, plan, &board),
             warnings: warnings(setting, plan),
         })
@@ -128,18 +128,28 @@ impl Forecast {
 }
 
 /// Multiply-adds of a training: each image trained on costs the forward pass three times (forward, gradient of the
-/// inputs, gradient of the weights), each evaluated once. Masks do not make it less: the dense trainer multiplies zeros.
+/// inputs, gradient of the weights), each evaluated once.
 fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
 }
 
-/// From the median of the seconds that an iteration took, evaluations included, if any are recorded. A chain cannot be
-/// shared among workers.
-fn time(seconds: &mut [f64], iterations: u64, chain: u64, workers: usize) -> Option<Time> {
-    seconds.sort_by(f64::total_cmp);
-    let median = *seconds.get(seconds.len() / 2)?;
-    let in_turn = (iterations as f64 / workers as f64).max(chain as f64);
-    Some(Time { seconds: median * in_turn, workers, timings: seconds.len() })
+/// From how the recorded trainings did against the estimate of their cost, if any are recorded: the median for each
+/// engine, or of all where an engine has none. A chain cannot be shared among workers.
+fn time(timings: &[(Kind, f64)], costs: Costs<'_>, board: &Board<'_>, last: u64, workers: usize) -> Option<Time> {
+    let of = |kind| median(timings.iter().filter(|(engine, _)| *engine == kind).map(|(_, ratio)| *ratio));
+    let all = median(timings.iter().map(|(_, ratio)| *ratio))?;
+    let ratios = Kind::ALL.map(|kind| of(kind).unwrap_or(all));
+    let takes =
+        |training: &Training, steps: u64| costs.nanoseconds(training, steps) * ratios[training.engine as usize] / 1e9;
+    let total: f64 = board.to_run(last).map(|(training, steps)| takes(training, steps)).sum();
+    let seconds = (total / workers as f64).max(board.longest_chain(last, takes));
+    Some(Time { seconds, workers, timings: timings.len() })
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
@@ -157,6 +167,7 @@ fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
                 weights_remaining: training.counts.kept as f64 / total as f64,
                 weights_kept: training.counts.kept,
                 weights_total: total,
+                engine: training.engine.name().to_owned(),
                 layers: layers.map(|counts| names.iter().cloned().zip(counts.iter().copied()).collect()),
                 macs_remaining: layers.map(|counts| setting.network.macs(counts)),
                 ..Round::default()
@@ -189,4 +200,44 @@ fn warnings(setting: &Setting, plan: &Plan) -> Vec<String> {
         }
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, Keep, read};
+
+    /// Seconds of a large network and nine tenths fewer weights twice, by timings against the estimate.
+    fn seconds(engine: &str, timings: &[(Kind, f64)], workers: usize) -> Option<f64> {
+        let sets = [
+            "network.architecture=lenet_300_100",
+            "train.batch_size=60",
+            "prune.rate={linear=0.9,output=0.9}",
+            "replicates=1",
+            "arms={ticket={mask=\"iterative\",weights=\"rewind\"}}",
+            &format!("run.engine={engine}"),
+        ];
+        let text = include_str!("../../configs/smoke.toml");
+        let experiment = read(&Document::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
+        let setting = Setting::new(&experiment).unwrap();
+        let plan = Plan::draw(&experiment, &setting).unwrap();
+        let board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+        let costs = Costs::new(&experiment, &setting);
+        time(timings, costs, &board, experiment.train.iterations, workers).map(|time| time.seconds)
+    }
+
+    #[test]
+    fn time_follows_the_engine() {
+        assert_eq!(seconds("auto", &[], 1), None);
+        let dense = [(Kind::Dense, 3.0), (Kind::Dense, 2.0), (Kind::Dense, 1.0)];
+        let all_dense = seconds("dense", &dense, 1).unwrap();
+        let auto = seconds("auto", &dense, 1).unwrap();
+        assert!(auto > all_dense / 3.0 && auto < all_dense / 2.0, "{auto} s, {all_dense} s with the dense trainer");
+        // What is known of the sparse trainer counts for its trainings.
+        let both = |ratio| seconds("auto", &[&dense[..], &[(Kind::Sparse, ratio)]].concat(), 1).unwrap();
+        assert!((both(2.0) - auto).abs() < 1e-9 * auto);
+        assert!((both(4.0) - 2.0 * auto + all_dense / 3.0).abs() < 1e-9 * auto, "the dense network is one of three");
+        // A chain is not shared among workers.
+        assert_eq!(seconds("auto", &dense, 8), Some(auto));
+    }
 }

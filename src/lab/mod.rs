@@ -3,6 +3,7 @@
 
 mod board;
 mod clean;
+mod costs;
 mod forecast;
 mod fresh;
 mod health;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::board::{Board, Failure, Next, Summary};
+use super::costs::Costs;
 use super::store::Store;
 use super::view::{Known, View};
 use super::worker::{Done, Task, Worker};
@@ -17,7 +18,7 @@ use crate::base::paths::Entry;
 use crate::base::stop::Stop;
 use crate::config::Experiment;
 use crate::data::Dataset;
-use crate::engine::Trainer;
+use crate::engine::{Kind, Trainer};
 use crate::lottery::{AuditError, Plan, Setting, Training};
 use crate::record::{self, Event, Label, RoundRow, Sink};
 
@@ -30,8 +31,8 @@ const TELL_EVERY: u64 = 16;
 /// The view is written again at most once in so many times as long as writing it took.
 const VIEW_SHARE: f64 = 20.0;
 
-/// Makes a trainer for a data set.
-pub type Build<'a> = dyn Fn(&Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
+/// Makes a trainer of a kind for a data set.
+pub type Build<'a> = dyn Fn(Kind, &Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
 
 /// Everything a run needs.
 pub struct Lab<'a> {
@@ -99,17 +100,21 @@ impl Lab<'_> {
         };
         let mut board = Board::new(self.plan, self.experiment.run.keep, load, |key, need| store.has(key, need))?;
         let summary = board.summary();
-        let (to_run, iterations) =
-            board.steps_to_run(self.experiment.train.iterations).fold((0, 0), |(n, sum), steps| (n + 1, sum + steps));
+        let (costs, mut to_run, mut iterations, mut cost) = (self.costs(), 0, 0, 0.0);
+        for (training, steps) in board.to_run(self.experiment.train.iterations) {
+            to_run += 1;
+            iterations += steps;
+            cost += costs.nanoseconds(training, steps);
+        }
         let workers = self.workers.min(to_run);
         self.sink.tell(&Event::Begun {
             experiment: &self.experiment.name,
             trainings: self.plan.trainings.len(),
             stored: summary.done + summary.diverged,
             iterations,
-            each: self.experiment.train.iterations,
+            cost,
             workers,
-            engine: &format!("{} on {}", self.setting.engine, self.setting.device),
+            engine: &format!("{} on {}", self.plan.engines(), self.setting.device),
             view: &self.view.files.0,
         });
         let pace = Mutex::new(Pace { last: None, broken: None });
@@ -188,12 +193,13 @@ impl Lab<'_> {
             (board.keeps(&training.key), board.steps(&training.key, self.experiment.train.iterations))
         };
         let first = training.start.iteration();
+        let cost = self.costs().nanoseconds(training, iterations);
         let mut trained_here = false;
         let mut began = || {
             trained_here = true;
             lock(&shared.board).began(&training.key);
             shared.changed.notify_all();
-            self.sink.tell(&Event::Started { worker: n, label: &label, iterations });
+            self.sink.tell(&Event::Started { worker: n, label: &label, iterations, cost });
         };
         let mut progress = |iteration: u64| {
             let behind = iteration - first;
@@ -238,8 +244,14 @@ impl Lab<'_> {
             seconds: timing.filter(|_| worker.is_some()).map(|timing| timing.seconds),
             outcome,
         };
+        let cost = self.costs().nanoseconds(training, board.steps(&training.key, self.experiment.train.iterations));
         let trainings = self.plan.trainings.len();
-        self.sink.tell(&Event::Ended { worker, label, result: &result, ended, trainings });
+        self.sink.tell(&Event::Ended { worker, label, result: &result, cost, ended, trainings });
+    }
+
+    /// What trainings are estimated to cost.
+    fn costs(&self) -> Costs<'_> {
+        Costs::new(self.experiment, self.setting)
     }
 
     /// Frees final weights that nobody needs any more, unless somebody is at work on their training or wants them kept.

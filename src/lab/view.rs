@@ -127,7 +127,7 @@ impl View<'_> {
                 .map(|finished| finished.weights_kept.as_slice())
                 .or(training.counts.layers.as_deref())
                 .map(|kept| network.macs(kept)),
-            engine: self.setting.engine.to_owned(),
+            engine: training.engine.name().to_owned(),
             device: self.setting.device.to_owned(),
             iterations: self.iterations - training.start.iteration(),
             outcome: finished.map_or("failed", |finished| finished.outcome.word()).to_owned(),

@@ -1,5 +1,7 @@
 //! One training from the store to the store: prepare, train, audit, save.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use crate::base::outcome::Outcome;
 use crate::base::random::{Purpose, Stream};
 use crate::base::state::Snapshot;
 use crate::data::Dataset;
-use crate::engine::Trainer;
+use crate::engine::{Kind, Trainer};
 use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare, profile};
 use crate::record::Timing;
 use crate::train::{End, Order, Session, Trained};
@@ -43,17 +45,17 @@ pub(super) struct Task<'t> {
     pub(super) progress: &'t mut dyn FnMut(u64),
 }
 
-/// A worker: a thread, and the trainer it builds there when the first training comes.
+/// A worker: a thread, and the trainers it builds there, each when the first training comes that wants one of its kind.
 pub(super) struct Worker<'a> {
     lab: &'a Lab<'a>,
     store: &'a Store,
     dataset: Arc<Dataset>,
-    trainer: Option<Box<dyn Trainer>>,
+    trainers: BTreeMap<Kind, Box<dyn Trainer>>,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(lab: &'a Lab<'a>, store: &'a Store, dataset: Arc<Dataset>) -> Self {
-        Self { lab, store, dataset, trainer: None }
+        Self { lab, store, dataset, trainers: BTreeMap::new() }
     }
 
     /// Does `task`, unless it is done or another process is at it. What breaks on the way, a panic included, becomes an
@@ -61,7 +63,7 @@ impl<'a> Worker<'a> {
     pub(super) fn attend(&mut self, task: &mut Task<'_>) -> Result<Done> {
         catch_unwind(AssertUnwindSafe(|| self.try_attend(task))).unwrap_or_else(|panic| {
             // Whatever state the trainer is in, it is not used again.
-            self.trainer = None;
+            self.trainers.remove(&task.training.engine);
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
             Err(anyhow!("a defect of this program: {text}"))
@@ -98,9 +100,9 @@ impl<'a> Worker<'a> {
         let (lab, training) = (self.lab, task.training);
         let context = Context { experiment: lab.experiment, setting: lab.setting, parents: self.store };
         let (mask, start) = prepare(training, context).context("could not prepare the training")?;
-        let trainer = match &mut self.trainer {
-            Some(trainer) => trainer,
-            None => self.trainer.insert((lab.trainer)(&self.dataset)?),
+        let trainer = match self.trainers.entry(training.engine) {
+            Entry::Occupied(trainer) => trainer.into_mut(),
+            Entry::Vacant(place) => place.insert((lab.trainer)(training.engine, &self.dataset)?),
         };
         let recipe = &lab.experiment.train;
         let stream = |purpose| Stream::of_replicate(lab.experiment.seed, training.replicate, purpose);

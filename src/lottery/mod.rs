@@ -1,5 +1,5 @@
 //! The algorithm: an experiment becomes a plan, and each training of the plan a mask with weights to start from.
-//! Plain values; knows no file, no thread and no engine.
+//! Plain values; knows no file and no thread, and of engines which one a training takes.
 
 mod arms;
 mod audit;

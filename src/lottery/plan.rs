@@ -8,6 +8,7 @@ use super::sketch::{Place, Sketch};
 use super::training::{MaskRule, StartRule, Training};
 use crate::base::key::Key;
 use crate::config::{Experiment, Problem};
+use crate::engine::Kind;
 
 /// The arm that the dense trainings belong to.
 pub const DENSE: &str = "dense";
@@ -53,6 +54,13 @@ impl Plan {
         Key::of(&Value::Array(self.trainings.iter().map(row).collect()))
     }
 
+    /// The engines of its trainings, in words.
+    pub fn engines(&self) -> String {
+        let is_there = |kind: &Kind| self.trainings.iter().any(|training| training.engine == *kind);
+        let names: Vec<&str> = Kind::ALL.into_iter().filter(is_there).map(Kind::name).collect();
+        names.join(" and ")
+    }
+
     /// The first training with this key.
     pub fn get(&self, key: &Key) -> Option<&Training> {
         self.trainings.iter().find(|training| training.key == *key)
@@ -69,7 +77,7 @@ mod tests {
     fn plan(sets: &[&str]) -> Plan {
         let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
         let experiment = read(&Document::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
-        let setting = Setting::new(&experiment, "dense").unwrap();
+        let setting = Setting::new(&experiment).unwrap();
         Plan::draw(&experiment, &setting).unwrap()
     }
 
@@ -95,6 +103,7 @@ mod tests {
     #[test]
     fn what_changes_no_number_changes_no_key() {
         let all = keys(&plan(&[]));
+        assert_eq!(keys(&plan(&["run.engine=dense"])), all, "a wish for what is chosen anyway");
         assert_eq!(keys(&plan(&["name=other", "run.workers=7", "data.dir=elsewhere", "report.margin=2.5"])), all);
         // Arms are told apart by what they do, not by their names.
         let renamed = plan(&["arms={t={mask=\"iterative\",weights=\"rewind\"}}"]);
@@ -135,12 +144,46 @@ mod tests {
         let refused = |sets: &[&str]| {
             let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
             let experiment = read(&Document::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
-            let setting = Setting::new(&experiment, "dense").unwrap();
+            let setting = Setting::new(&experiment).unwrap();
             Plan::draw(&experiment, &setting).err().map(|problems| problems[0].key.clone())
         };
         assert_eq!(refused(&["rounds=40"]).as_deref(), Some("rounds"));
         assert_eq!(refused(&["prune.exclude=[\"linear\",\"output\"]"]).as_deref(), Some("prune"));
         assert_eq!(refused(&["rounds=40", "arms={a={mask=\"dense\",weights=\"reinit\"}}"]), None);
+    }
+
+    /// A network large enough for its rounds to differ, and rounds that do.
+    const LARGE: [&str; 4] = [
+        "network.architecture=lenet_300_100",
+        "train.batch_size=60",
+        "prune.rate={linear=0.9,output=0.9}",
+        "replicates=1",
+    ];
+
+    fn large(more: &[&str]) -> Plan {
+        plan(&[&LARGE[..], more].concat())
+    }
+
+    #[test]
+    fn each_training_has_its_engine_in_its_key() {
+        let engines = |plan: &Plan| plan.trainings.iter().map(|t| (t.round > 0, t.engine)).collect::<Vec<_>>();
+        let auto = large(&[]);
+        assert!(engines(&auto).iter().all(|&(pruned, engine)| pruned == (engine == Kind::Sparse)));
+        assert_eq!(auto.engines(), "dense and sparse");
+        for training in &auto.trainings {
+            assert_eq!(training.content.value()["engine"], training.engine.name());
+        }
+        // Of layers that compete, the same; of arms that take a mask or a size, the engine of its counts.
+        assert_eq!(engines(&large(&["prune={scope=\"global\",rate={all=0.9}}"])), engines(&auto));
+        let grid = large(&[r#"arms={grid={mask={one_shot={cut=[0.01,0.99]}},weights="rewind"}}"#]);
+        let of_grid: Vec<Kind> = grid.trainings.iter().map(|training| training.engine).collect();
+        assert_eq!(of_grid, [Kind::Dense, Kind::Dense, Kind::Sparse]);
+        // One engine for all, where that is wished: the trainings that have it anyway are the same, but those whose
+        // parents change are not.
+        let (dense, sparse) = (large(&["run.engine=dense"]), large(&["run.engine=sparse"]));
+        assert_eq!((dense.engines(), sparse.engines()), ("dense".to_owned(), "sparse".to_owned()));
+        assert_eq!((shared(&auto, &dense), shared(&auto, &sparse), shared(&dense, &sparse)), (1, 0, 0));
+        assert_eq!(large(&["train.dtype=float64"]).engines(), "dense");
     }
 
     #[test]

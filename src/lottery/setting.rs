@@ -2,9 +2,9 @@
 
 use crate::config::{Device, Experiment, Problem};
 use crate::data::Source;
-use crate::engine::dense;
+use crate::engine::{Choice, Recipe, dense};
 use crate::network::{Network, build};
-use crate::prune::Pruning;
+use crate::prune::{Counts, Pruning};
 
 /// 2²⁸: four copies of so many (weights, gradients, moments) take 4 GiB.
 const MOST_WEIGHTS: u64 = 1 << 28;
@@ -18,31 +18,35 @@ pub struct Setting {
     pub pruning: Pruning,
     /// What is known of the data.
     pub source: Source,
-    /// The engine by name.
-    pub engine: &'static str,
+    /// Which engine a training takes.
+    pub choice: Choice,
     /// The kind of device.
     pub device: &'static str,
+    /// Images that an evaluation looks at: the validation images, as many training images, and the test set.
+    pub images_evaluated: u64,
     /// Steps that an epoch takes.
     pub iterations_per_epoch: u64,
 }
 
 impl Setting {
-    /// Resolves network, pruning and data for `engine` on the CPU.
+    /// Resolves network, pruning, data and engines, on the CPU.
     ///
     /// # Errors
-    /// Own data that cannot be used, parts of the data that are too small, and names that fit no layer.
-    pub fn new(experiment: &Experiment, engine: &'static str) -> Result<Self, Vec<Problem>> {
+    /// Own data that cannot be used, parts of the data that are too small, names that fit no layer, and an engine that
+    /// cannot do what is asked.
+    pub fn new(experiment: &Experiment) -> Result<Self, Vec<Problem>> {
         // Without data there is no shape for a network: what else is wrong with it is told when they are there.
         let source = Source::new(&experiment.data).map_err(|problem| vec![problem])?;
         let mut problems: Vec<Problem> = no_cuda(experiment.run.device).into_iter().collect();
-        let mut iterations_per_epoch = 1;
+        let (mut iterations_per_epoch, mut images_evaluated) = (1, 0);
         match source.sizes(&experiment.data) {
             Err(problem) => problems.push(problem),
             Ok((train, ..)) if experiment.train.batch_size > train => {
                 let message = format!("a batch of {} from {train} training images", experiment.train.batch_size);
                 problems.push(Problem::new("train.batch_size", message).hint(format!("at most {train}")));
             }
-            Ok((train, ..)) => {
+            Ok((train, validation, test)) => {
+                images_evaluated = 2 * u64::from(validation) + u64::from(test);
                 let (train, batch) = (u64::from(train), u64::from(experiment.train.batch_size));
                 iterations_per_epoch = if experiment.train.drop_last { train / batch } else { train.div_ceil(batch) };
             }
@@ -59,16 +63,21 @@ impl Setting {
             problems.push(Problem::new("network.architecture", message));
             return Err(problems);
         }
-        match Pruning::new(&experiment.prune, &network) {
-            Ok(pruning) if problems.is_empty() => {
-                Ok(Self { network, pruning, source, engine, device: "cpu", iterations_per_epoch })
+        let device = "cpu";
+        let recipe = Recipe::new(network.clone(), &experiment.train);
+        let choice = Choice::new(experiment.run.engine, &recipe, device).map_err(|problem| problems.push(problem));
+        let pruning = Pruning::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
+        match (choice, pruning) {
+            (Ok(choice), Ok(pruning)) if problems.is_empty() => {
+                Ok(Self { network, pruning, source, choice, device, images_evaluated, iterations_per_epoch })
             }
-            Ok(_) => Err(problems),
-            Err(more) => {
-                problems.extend(more);
-                Err(problems)
-            }
+            _ => Err(problems),
         }
+    }
+
+    /// What each layer keeps, as far as that is known before training; else what it is expected to keep.
+    pub fn by_layer(&self, counts: &Counts) -> Vec<u64> {
+        self.pruning.by_layer(counts, &self.network.sizes())
     }
 }
 

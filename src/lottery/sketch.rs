@@ -11,13 +11,14 @@ use super::setting::Setting;
 use super::training::{Content, MaskRule, RewindPoint, Shared, StartRule, Training};
 use crate::base::key::Key;
 use crate::config::{Arm, Experiment, MaskFrom, Problem, Size, Step, WeightsFrom};
+use crate::engine::Kind;
 use crate::prune::Counts;
 
 /// Changes when the meaning of a key's content changes: old results are then not mistaken for new ones.
 const FORMAT: u32 = 1;
 
-/// What determines the numbers of every training of an experiment alike.
-fn shared(experiment: &Experiment, setting: &Setting) -> Value {
+/// What determines the numbers of every training of an experiment that takes this engine.
+fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {
     let Experiment { seed, network, train, data, .. } = experiment;
     json!({
         "format": FORMAT,
@@ -28,7 +29,7 @@ fn shared(experiment: &Experiment, setting: &Setting) -> Value {
         "network": setting.network,
         "init": [network.init, network.init_std],
         "train": train,
-        "engine": setting.engine,
+        "engine": engine.name(),
         "device": setting.device,
         "seed": seed,
     })
@@ -70,7 +71,9 @@ pub(super) struct Resolved<'a> {
 pub(super) struct Sketch<'a> {
     pub(super) arms: Vec<Resolved<'a>>,
     pub(super) trainings: Vec<Training>,
-    shared: Arc<Shared>,
+    setting: &'a Setting,
+    /// By engine, in the order of [`Kind::ALL`].
+    shared: [Arc<Shared>; 2],
     pruning: Value,
     /// What the dense network keeps.
     whole: Counts,
@@ -79,7 +82,7 @@ pub(super) struct Sketch<'a> {
 
 impl<'a> Sketch<'a> {
     /// Resolves the arms, which must make sense.
-    pub(super) fn new(experiment: &'a Experiment, setting: &Setting) -> Result<Self, Vec<Problem>> {
+    pub(super) fn new(experiment: &'a Experiment, setting: &'a Setting) -> Result<Self, Vec<Problem>> {
         let all = setting.network.sizes();
         let whole = Counts { kept: all.iter().sum(), layers: Some(all.clone()) };
         let mut counts = vec![whole.clone()];
@@ -90,14 +93,14 @@ impl<'a> Sketch<'a> {
         let mut sketch = Self {
             arms: Vec::new(),
             trainings: Vec::new(),
-            shared: Arc::new(Shared::new(shared(experiment, setting))),
+            setting,
+            shared: Kind::ALL.map(|engine| Arc::new(Shared::new(shared(experiment, setting, engine)))),
             pruning: serde_json::to_value(&experiment.prune).unwrap_or_default(),
             whole,
             by_place: BTreeMap::new(),
         };
         for (name, arm) in arms::in_order(&experiment.arms)? {
-            let resolved =
-                sketch.resolve(name, arm, experiment, setting, &schedule).map_err(|problem| vec![problem])?;
+            let resolved = sketch.resolve(name, arm, experiment, &schedule).map_err(|problem| vec![problem])?;
             sketch.arms.push(resolved);
         }
         let chains = |resolved: &Resolved<'_>| resolved.arm.mask == MaskFrom::Iterative;
@@ -112,9 +115,9 @@ impl<'a> Sketch<'a> {
         name: &'a str,
         arm: &'a Arm,
         experiment: &Experiment,
-        setting: &Setting,
         schedule: &Arc<Vec<Counts>>,
     ) -> Result<Resolved<'a>, Problem> {
+        let setting = self.setting;
         let source = refers_to(arm).and_then(|(other, _)| self.arms.iter().position(|known| known.name == other));
         let counts = match (grid(arm), source) {
             (Some(grid), _) => {
@@ -223,10 +226,12 @@ impl<'a> Sketch<'a> {
             "mask": mask.content(&self.pruning, &counts),
             "start": start.content(),
         });
-        let content = Content { shared: Arc::clone(&self.shared), own };
+        let engine = self.setting.choice.of(&self.setting.by_layer(&counts));
+        let content = Content { shared: Arc::clone(&self.shared[engine as usize]), own };
         let key = content.key();
         self.by_place.insert(place, self.trainings.len());
-        let training = Training { key, content, arm: arm.to_owned(), replicate, repeat, round, mask, start, counts };
+        let arm = arm.to_owned();
+        let training = Training { key, content, arm, replicate, repeat, round, mask, start, counts, engine };
         self.trainings.push(training);
         key
     }

@@ -68,7 +68,7 @@ impl House {
         all.extend(sets.iter().map(|&set| set.to_owned()));
         let document = Document::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &all).unwrap();
         let experiment = read(&document).unwrap();
-        let setting = Setting::new(&experiment, "dense").unwrap();
+        let setting = Setting::new(&experiment).unwrap();
         let plan = Plan::draw(&experiment, &setting).unwrap();
         let mut house = Self { experiment, setting, plan, memory: Memory::default() };
         for training in house.plan.trainings.clone() {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::key::Key;
 use crate::config::Moments;
+use crate::engine::Kind;
 use crate::prune::Counts;
 
 /// Where a training's mask comes from.
@@ -160,6 +161,8 @@ pub struct Training {
     pub start: StartRule,
     /// How many weights its mask keeps.
     pub counts: Counts,
+    /// What trains it.
+    pub engine: Kind,
 }
 
 impl Training {

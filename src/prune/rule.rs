@@ -73,6 +73,19 @@ impl Pruning {
         self.cut_by(&whole, all, |rate| if rate > 0.0 { fraction * (rate / largest) } else { 0.0 })
     }
 
+    /// What each layer keeps. Where layers compete, which is decided by trained weights, those that take part are taken to
+    /// keep the same share each.
+    pub fn by_layer(&self, counts: &Counts, all: &[u64]) -> Vec<u64> {
+        let Rates::Global { included, .. } = &self.rates else {
+            return counts.layers.clone().unwrap_or_else(|| all.to_vec());
+        };
+        let competing: u64 = all.iter().zip(included).filter(|(_, included)| **included).map(|(n, _)| n).sum();
+        let cut = all.iter().sum::<u64>() - counts.kept;
+        let share = 1.0 - cut as f64 / competing.max(1) as f64;
+        let left = |(&n, &included): (&u64, &bool)| if included { (n as f64 * share).round() as u64 } else { n };
+        all.iter().zip(included).map(left).collect()
+    }
+
     fn cut_by(&self, before: &Counts, all: &[u64], fraction: impl Fn(f64) -> f64) -> Counts {
         match &self.rates {
             Rates::Layerwise(rates) => {
@@ -259,8 +272,11 @@ mod tests {
         let percent = |fraction| format!("{:.2}", left(fraction).kept as f64 / 2662.0);
         assert_eq!([percent(0.05), percent(0.325), percent(0.825), percent(0.95)], ["95.01", "67.56", "17.65", "5.18"]);
         let global = config::Prune { scope: Scope::Global, exclude: vec!["output".into()], ..config::Prune::default() };
-        let counts = Pruning::new(&global, &lenet()).unwrap().at_once(0.9, &all);
+        let global = Pruning::new(&global, &lenet()).unwrap();
+        let counts = global.at_once(0.9, &all);
         assert_eq!(counts, Counts { kept: 26_520 + 1_000, layers: None });
+        assert_eq!(global.by_layer(&counts, &all), [23_520, 3_000, 1_000], "the same share, as long as nobody knows");
+        assert_eq!(pruning.by_layer(&left(0.95), &all), [11_760, 1_500, 525]);
     }
 
     #[test]

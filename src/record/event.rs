@@ -45,11 +45,11 @@ pub enum Event<'a> {
         stored: usize,
         /// Iterations that are to be taken.
         iterations: u64,
-        /// Iterations of one training.
-        each: u64,
+        /// What these are estimated to cost, in the unit of [`Event::Started`].
+        cost: f64,
         /// Trainings at a time.
         workers: usize,
-        /// Engine and device.
+        /// Engines and device.
         engine: &'a str,
         /// Where the files are.
         view: &'a Path,
@@ -62,6 +62,8 @@ pub enum Event<'a> {
         label: &'a Label,
         /// Iterations it takes.
         iterations: u64,
+        /// What these are estimated to cost; a unit means the same for every training of the run.
+        cost: f64,
     },
     /// A worker is so far.
     Stepped {
@@ -78,6 +80,8 @@ pub enum Event<'a> {
         label: &'a Label,
         /// What came of it.
         result: &'a Result,
+        /// What work on it was estimated to cost.
+        cost: f64,
         /// Trainings ended so far.
         ended: usize,
         /// Trainings of the plan.

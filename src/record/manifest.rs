@@ -20,7 +20,7 @@ pub struct Manifest {
     pub versions: Versions,
     /// `cpu`.
     pub device: String,
-    /// `dense`.
+    /// `dense`, `sparse`, or `dense and sparse`; each row has its own.
     pub engine: String,
     /// The processor's name.
     pub processor: String,

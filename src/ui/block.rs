@@ -49,7 +49,7 @@ impl Block {
                 self.at_work = vec![None; *workers];
                 self.lengths = vec![0; *workers];
             }
-            Event::Started { worker, label, iterations } => {
+            Event::Started { worker, label, iterations, .. } => {
                 self.waiting = None;
                 self.names.0 = self.names.0.max(words::columns(&label.to_string()));
                 self.names.1 = self.names.1.max(words::columns(&words::short(label)));

@@ -47,12 +47,13 @@ fn by_round(forecast: &Forecast) -> Vec<Vec<String>> {
     }
     let has_grid = sizes.iter().enumerate().any(|(i, size)| sizes[..i].iter().any(|other| other.round == size.round));
     let mut header = if has_grid { vec!["arm".to_owned()] } else { Vec::new() };
-    header.extend(["round", "weights left", "kept"].map(str::to_owned));
+    header.extend(["round", "weights left", "kept", "engine"].map(str::to_owned));
     header.extend(layers.iter().map(|&layer| layer.clone()));
     let mut rows = vec![header];
     for size in sizes {
         let mut row = if has_grid { vec![size.arm.clone()] } else { Vec::new() };
         row.extend([size.round.to_string(), percent(size.weights_remaining), count(size.weights_kept)]);
+        row.push(size.engine.clone());
         let kept = |layer: &&String| size.layers.as_ref().and_then(|all| all.get(*layer).copied());
         row.extend(layers.iter().map(|layer| kept(layer).map_or_else(|| "?".to_owned(), count)));
         rows.push(row);

@@ -86,7 +86,7 @@ mod tests {
             trainings: 100,
             stored: 0,
             iterations: 1000,
-            each: 10,
+            cost: 1000.0,
             workers: 1,
             engine: "dense on cpu",
             view: std::path::Path::new("runs/e"),
@@ -96,7 +96,8 @@ mod tests {
         let result = Result { outcome: Outcome::Done, weights_remaining: 1.0, last: None, seconds: None };
         let estimates: Vec<String> = (1..=100)
             .map(|ended| {
-                let event = Event::Ended { worker: Some(0), label: &label, result: &result, ended, trainings: 100 };
+                let event =
+                    Event::Ended { worker: Some(0), label: &label, result: &result, cost: 10.0, ended, trainings: 100 };
                 assert!(state.line(&event).unwrap().starts_with('['));
                 // Not known before the third training; a second for each then.
                 state.estimate((3..100).contains(&ended).then(|| (100 - ended) as f64))

@@ -1,4 +1,5 @@
-//! How far a run is, and how long the rest may take: the work of this process over the time it took.
+//! How far a run is, and how long the rest may take: the work of this process over the time it took. Work is counted by
+//! what iterations are estimated to cost, which is less where few weights are left.
 
 use crate::base::clock::Stopwatch;
 use crate::base::outcome::Outcome;
@@ -7,43 +8,60 @@ use crate::record::Event;
 /// An estimate from less than this would be one of how long it takes to begin.
 const SECONDS_TO_GO_BY: f64 = 3.0;
 
-/// Counts the iterations of a run as it is told of them.
+/// Counts the work of a run as it is told of it.
 #[derive(Default)]
 pub(super) struct Tally {
     /// Since the first training began: the data is there then.
     watch: Option<Stopwatch>,
-    /// Iterations of all that is to be trained, and of one training.
-    total: u64,
-    each: u64,
-    /// Iterations that need not be waited for any more: those of trainings that have ended, however they did.
-    settled: u64,
-    /// Of these, the ones that were taken since this run began. A training that fails early saves the rest of its time.
-    taken: u64,
-    /// Iterations behind each worker in its training.
-    running: Vec<u64>,
+    /// The cost of all that is to be trained.
+    total: f64,
+    /// The cost that need not be waited for any more: of trainings that have ended, however they did.
+    settled: f64,
+    /// Of this, what was done since this run began. A training that fails early saves the rest of its time.
+    done: f64,
+    /// What each worker is at.
+    running: Vec<Running>,
+}
+
+/// A training at work.
+#[derive(Clone, Copy, Default)]
+struct Running {
+    /// The cost of an iteration.
+    each: f64,
+    /// Iterations behind it.
+    behind: u64,
+}
+
+impl Running {
+    fn cost(self) -> f64 {
+        self.each * self.behind as f64
+    }
 }
 
 impl Tally {
     /// Counts what happened.
     pub(super) fn tell(&mut self, event: &Event<'_>) {
         match event {
-            Event::Begun { iterations, each, workers, .. } => {
-                *self = Self { total: *iterations, each: *each, running: vec![0; *workers], ..Self::default() };
+            Event::Begun { cost, workers, .. } => {
+                *self = Self { total: *cost, running: vec![Running::default(); *workers], ..Self::default() };
             }
-            Event::Started { .. } => {
+            Event::Started { worker, iterations, cost, .. } => {
                 self.watch.get_or_insert_with(Stopwatch::start);
+                if let Some(running) = self.running.get_mut(*worker) {
+                    *running = Running { each: cost / (*iterations).max(1) as f64, behind: 0 };
+                }
             }
             Event::Stepped { worker, iteration } => {
                 if let Some(running) = self.running.get_mut(*worker) {
-                    *running = *iteration;
+                    running.behind = *iteration;
                 }
             }
-            Event::Ended { worker, result, .. } => {
+            Event::Ended { worker, result, cost, .. } => {
                 let running = worker.and_then(|worker| self.running.get_mut(worker)).map(std::mem::take);
-                self.settled += self.each;
-                self.taken += match (&result.outcome, running) {
-                    (Outcome::Done, _) => self.each,
-                    (_, running) => running.unwrap_or(0),
+                self.settled += cost;
+                self.done += match (&result.outcome, running) {
+                    (Outcome::Done, _) => *cost,
+                    (_, running) => running.unwrap_or_default().cost(),
                 };
             }
             Event::Waiting { .. } | Event::Note(_) | Event::Over => {}
@@ -52,8 +70,7 @@ impl Tally {
 
     /// The share of the work that is done: 0..=1.
     pub(super) fn share(&self) -> f64 {
-        let behind = self.settled + self.running.iter().sum::<u64>();
-        if self.total == 0 { 1.0 } else { (behind as f64 / self.total as f64).min(1.0) }
+        if self.total > 0.0 { ((self.settled + self.running()) / self.total).min(1.0) } else { 1.0 }
     }
 
     /// The seconds that the rest takes at the pace so far; `None` while there is little to go by, and at the end.
@@ -62,10 +79,15 @@ impl Tally {
     }
 
     fn left_after(&self, seconds: f64) -> Option<f64> {
-        let running = self.running.iter().sum::<u64>();
-        let left = self.total.saturating_sub(self.settled + running);
-        let taken = self.taken + running;
-        (seconds >= SECONDS_TO_GO_BY && taken > 0 && left > 0).then(|| seconds / taken as f64 * left as f64)
+        let left = self.total - (self.settled + self.running());
+        let done = self.done + self.running();
+        // Sums of many estimates are not exact to the last digit.
+        let is_open = left > 1e-9 * self.total;
+        (seconds >= SECONDS_TO_GO_BY && done > 0.0 && is_open).then(|| seconds / done * left)
+    }
+
+    fn running(&self) -> f64 {
+        self.running.iter().map(|running| running.cost()).sum()
     }
 }
 
@@ -82,18 +104,24 @@ mod tests {
             trainings: 4,
             stored: 0,
             iterations: 400,
-            each: 100,
+            cost: 400.0,
             workers: 2,
             engine: "dense on cpu",
             view: std::path::Path::new("runs/e"),
         });
+        (0..2).for_each(|worker| started(&mut tally, worker, 100.0));
         tally
+    }
+
+    fn started(tally: &mut Tally, worker: usize, cost: f64) {
+        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0 };
+        tally.tell(&Event::Started { worker, label: &label, iterations: 100, cost });
     }
 
     fn ended(tally: &mut Tally, worker: Option<usize>, outcome: Outcome) {
         let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0 };
         let result = Result { outcome, weights_remaining: 1.0, last: None, seconds: None };
-        tally.tell(&Event::Ended { worker, label: &label, result: &result, ended: 1, trainings: 4 });
+        tally.tell(&Event::Ended { worker, label: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
     }
 
     #[test]
@@ -110,6 +138,16 @@ mod tests {
         ended(&mut tally, Some(1), Outcome::Done);
         ended(&mut tally, Some(0), Outcome::Done);
         assert_eq!((tally.share(), tally.left_after(40.0)), (1.0, None), "nothing is left");
+    }
+
+    #[test]
+    fn what_costs_less_takes_less_time() {
+        let mut tally = begun();
+        ended(&mut tally, Some(0), Outcome::Done);
+        ended(&mut tally, Some(1), Outcome::Done);
+        started(&mut tally, 0, 150.0);
+        tally.tell(&Event::Stepped { worker: 0, iteration: 100 });
+        assert_eq!((tally.share(), tally.left_after(35.0)), (0.875, Some(5.0)), "350 of 400 in 35 s");
     }
 
     #[test]

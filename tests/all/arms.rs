@@ -47,6 +47,7 @@ fn every_arm_trains_as_planned() {
         let is_it = |plan: &&serde_json::Value| plan["arm"] == row["arm"] && plan["round"] == round;
         let plan = planned.iter().find(is_it).unwrap();
         assert_eq!(plan["weights_kept"].to_string(), row["weights_kept"], "{name}");
+        assert_eq!(plan["engine"], row["engine"], "{name}");
         let is_layer_of_it = |layer: &&BTreeMap<String, String>| {
             ["arm", "replicate", "repeat", "round"].iter().all(|&column| layer[column] == row[column])
         };
@@ -177,4 +178,36 @@ fn killed_among_late_arms_it_ends_with_the_same_bytes() {
     run_well(SMOKE, folder.path(), &sets);
     assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
     assert!(sums(folder.path()) == sums(alone.path()));
+}
+
+#[test]
+fn one_engine_goes_on_from_what_the_other_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let arms = "arms={late={mask='iterative',weights='rewind',rewind_to='30it'},\
+                tuned={mask={of='late'},weights='final',lr_from='60it'}}";
+    let lenet = ["network.architecture=lenet_300_100", "replicates=1", "prune.rate={linear=0.8,output=0.4}", arms];
+    let with = |rounds: &'static str| [&lenet[..], &[rounds]].concat();
+    let output = run_well(SMOKE, folder.path(), &with("rounds=2"));
+    assert!(stderr(&output).contains("dense and sparse on cpu"), "{}", stderr(&output));
+    let at = view(folder.path());
+    let engines: Vec<String> = rows(&at, "rounds.csv").iter().map(|row| row["engine"].clone()).collect();
+    assert_eq!(engines, ["dense", "sparse", "sparse", "sparse", "sparse"]);
+    let page: serde_json::Value = serde_json::from_slice(&fs::read(at.join("run.json")).unwrap()).unwrap();
+    assert_eq!((&page["engine"], &page["audit"]["passed"]), (&"dense and sparse".into(), &5.into()));
+    // What both engines made is lost, and made again by the one that made it: to the byte, or the run would fail.
+    let of = |arm: &str, round: &str, file: &str| {
+        let is_it = |row: &&BTreeMap<String, String>| row["arm"] == arm && row["round"] == round;
+        let key = rows(&at, "rounds.csv").iter().find(is_it).unwrap()["key"].clone();
+        folder.path().join("store").join(key).join(file)
+    };
+    let lost = [of("dense", "0", "at-30.safetensors"), of("late", "2", "final.safetensors")];
+    let first = lost.clone().map(|file| fs::read(file).unwrap());
+    for file in &lost {
+        fs::remove_file(file).unwrap();
+    }
+    fs::remove_dir_all(&at).unwrap();
+    let set = with("rounds=3");
+    let output = run_well(SMOKE, folder.path(), &[&set[..], &["run.keep=all"]].concat());
+    assert_eq!(rows(&view(folder.path()), "rounds.csv").len(), 7, "{}", stderr(&output));
+    assert!(lost.map(|file| fs::read(file).unwrap()) == first);
 }

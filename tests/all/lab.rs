@@ -12,7 +12,7 @@ use lth::base::state::Snapshot;
 use lth::base::stop::Stop;
 use lth::config::{self, Document};
 use lth::data::{Dataset, Inputs, Split};
-use lth::engine::{Batch, Trainer};
+use lth::engine::{Batch, Kind, Trainer};
 use lth::lab::{Lab, Report, Store, View};
 use lth::lottery::{Plan, Setting};
 use lth::record::{Event, Sink};
@@ -103,6 +103,8 @@ impl Trainer for Fake {
 #[derive(Default)]
 struct Told {
     ends: Mutex<Vec<String>>,
+    /// The engines whose trainers were built.
+    builds: Mutex<Vec<Kind>>,
     /// The trainings that were begun, by which worker, and how many iterations were told of.
     starts: Mutex<Vec<(String, usize, u64)>>,
 }
@@ -143,14 +145,15 @@ fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
 /// A run of an experiment with the fake.
 fn run_experiment(folder: &Path, document: &Document, mishap: Mishap, at: u64) -> (Report, Told) {
     let experiment = config::read(document).unwrap();
-    let setting = Setting::new(&experiment, "fake").unwrap();
+    let setting = Setting::new(&experiment).unwrap();
     let plan = Plan::draw(&experiment, &setting).unwrap();
     let runs = Runs(folder.to_owned());
     let files = runs.view(&experiment.name, &plan.id());
     let (sink, stop, iterations) = (Told::default(), Stop::default(), experiment.train.iterations);
     let view =
         View { experiment: &experiment.name, iterations, setting: &setting, plan: &plan, files: &files, stop: &stop };
-    let build = |_: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
+    let build = |kind: Kind, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
+        sink.builds.lock().unwrap().push(kind);
         Ok(Box::new(Fake { state: Snapshot::default(), mishap, at, kept: 0 }))
     };
     let (train, validation, test) = setting.source.sizes(&experiment.data).unwrap();
@@ -281,4 +284,28 @@ fn a_state_on_the_way_is_made_when_it_is_asked_for_and_made_again_when_it_is_mis
     let shot = "shot={mask={one_shot={cut=[0.5]}},weights='rewind',rewind_to='1ep'}";
     assert_eq!(begun(&[TICKET, LATE, shot]), [named("dense round 0", 120), named("shot round 1", 80)]);
     assert!(dense.join("at-40.safetensors").exists() && fs::read(&state).unwrap() == first);
+}
+
+#[test]
+fn every_training_has_a_trainer_of_its_engine_and_takes_states_of_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let arms = format!("arms={{{LATE},tuned={{mask={{of='late'}},weights='final'}}}}");
+    let run = |more: &[&str]| {
+        let sets = ["replicates=1", "network.architecture=lenet_300_100", "prune.rate={linear=0.9}", &arms];
+        let sets: Vec<String> = [&sets[..], more].concat().into_iter().map(str::to_owned).collect();
+        let document = Document::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &sets).unwrap();
+        let (report, told) = run_experiment(folder.path(), &document, Mishap::None, 0);
+        assert_eq!((&report.broken, &report.failures, report.summary.done), (&vec![], &vec![], 5));
+        let mut builds = told.builds.into_inner().unwrap();
+        builds.sort();
+        let engines: Vec<String> = report.rounds.into_iter().map(|row| row.engine).collect();
+        (builds, engines)
+    };
+    let (builds, engines) = run(&[]);
+    assert_eq!(engines, ["dense", "sparse", "sparse", "sparse", "sparse"]);
+    assert_eq!(builds[0], Kind::Dense);
+    assert!((2..=4).contains(&builds.len()), "one each at most in either worker: {builds:?}");
+    assert_eq!(builds.iter().filter(|kind| **kind == Kind::Dense).count(), 1, "no worker has one that it never needs");
+    let (builds, engines) = run(&["run.engine=dense"]);
+    assert!(engines.iter().all(|engine| engine == "dense") && builds.iter().all(|kind| *kind == Kind::Dense));
 }

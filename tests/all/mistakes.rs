@@ -76,6 +76,7 @@ fn keys_and_values_that_are_not_known() {
         ("{ of = \"winning_ticket\" }", "\"winning_ticket\""),
         ("[prune]", "[run]\ndevice = \"gpu\"\n[prune]"),
         ("[prune]", "[run]\nkeep = \"none\"\n[prune]"),
+        ("[prune]", "[run]\nengine = \"sparce\"\n[prune]"),
     ]));
 }
 
@@ -121,6 +122,7 @@ fn what_is_missing_or_out_of_range_or_another_variants() {
         ("\"strokes\"", "\"mnist\""),
         ("optimizer = \"adam\"", "optimizer = \"sgd\"\nnesterov = true"),
         ("[train]", "layers = [\"relu\"]\n[train]"),
+        ("[train]", "[run]\nengine = \"sparse\"\n[train]\ndtype = \"float64\""),
     ]));
 }
 

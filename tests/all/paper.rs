@@ -110,7 +110,7 @@ fn the_readme_tells_what_they_cost_and_what_they_share() {
         }
         let experiment =
             config::read(&Document::parse(name, &fs::read_to_string(&path).unwrap(), &[]).unwrap()).unwrap();
-        let plan = Plan::draw(&experiment, &Setting::new(&experiment, "dense").unwrap()).unwrap();
+        let plan = Plan::draw(&experiment, &Setting::new(&experiment).unwrap()).unwrap();
         let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap();
         assert!(row.contains(&format!("| {} |", count(plan.trainings.len() as u64))), "{row}");
         together.extend(plan.trainings.iter().map(|training| training.key));

@@ -61,6 +61,38 @@ fn walk(folder: &std::path::Path) -> u64 {
 }
 
 #[test]
+fn every_round_has_its_engine_and_what_check_prints_has_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let lenet = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
+    let engines = |plan: &serde_json::Value| {
+        let rounds = plan["rounds"].as_array().unwrap().iter();
+        rounds.map(|row| row["engine"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let plan = json(&["plan", lenet, "--json"], folder.path());
+    assert_eq!(engines(&plan)[0], "dense", "the dense networks");
+    assert!(engines(&plan).iter().any(|engine| engine == "sparse"));
+    for (arm, round) in [("winning_ticket", 7), ("random_reinit", 7), ("random_mask", 24)] {
+        let rounds = plan["rounds"].as_array().unwrap();
+        let row = rounds.iter().find(|row| row["arm"] == arm && row["round"] == round).unwrap();
+        assert_eq!(row["engine"], "sparse", "{arm} {round}");
+    }
+    let text = stdout(&output(&["plan", lenet], folder.path()));
+    let row = |round: &str| text.lines().find(|line| line.split_whitespace().next() == Some(round)).unwrap();
+    assert!(row("0").contains(" dense ") && row("24").contains(" sparse "), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    // The multiply-adds are those that are done.
+    let dense = json(&["plan", lenet, "--json", "--set", "run.engine=dense"], folder.path());
+    assert!(engines(&dense).iter().all(|engine| engine == "dense"));
+    assert!(plan["macs_to_go"].as_u64().unwrap() < dense["macs_to_go"].as_u64().unwrap() / 2);
+    for engine in ["auto", "dense", "sparse"] {
+        let set = format!("run.engine={engine}");
+        let resolved = stdout(&output(&["check", lenet, "--set", &set], folder.path()));
+        let again = json(&["plan", &config(folder.path(), &resolved), "--json"], folder.path());
+        assert_eq!(again["id"], json(&["plan", lenet, "--json", "--set", &set], folder.path())["id"], "{engine}");
+    }
+}
+
+#[test]
 fn layers_that_stop_shrinking_are_a_warning() {
     let runs = tempfile::tempdir().unwrap();
     let plan = stdout(&output(&["plan", SMOKE, "--set", "rounds=14"], runs.path()));

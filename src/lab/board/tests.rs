@@ -9,7 +9,7 @@ fn plan() -> Plan {
     let text = include_str!("../../../configs/smoke.toml");
     let document = Document::parse("smoke.toml", text, &["rounds=3".to_owned(), "replicates=1".to_owned()]).unwrap();
     let experiment = read(&document).unwrap();
-    Plan::draw(&experiment, &Setting::new(&experiment, "dense").unwrap()).unwrap()
+    Plan::draw(&experiment, &Setting::new(&experiment).unwrap()).unwrap()
 }
 
 fn done() -> Finished {

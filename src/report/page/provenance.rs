@@ -48,7 +48,7 @@ pub(super) fn blocks(finding: &Finding) -> Vec<Block> {
     }));
     facts.push(format!("Trainings: {}", outcomes(run)));
     let words = |of: fn(&crate::record::RoundRow) -> &str| {
-        run.rounds.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        run.rounds.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" and ")
     };
     facts.push(format!("Device: {}; engine: {}", words(|row| &row.device), words(|row| &row.engine)));
     let mut blocks = Vec::new();

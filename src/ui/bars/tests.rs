@@ -27,7 +27,7 @@ fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
         trainings: 57,
         stored: 0,
         iterations: 57 * EACH,
-        each: EACH,
+        cost: (57 * EACH) as f64,
         workers,
         engine: "dense on cpu",
         view: Path::new("runs/quickstart-baf434dd"),
@@ -39,13 +39,20 @@ fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
 }
 
 fn start(bars: &Bars, worker: usize) {
-    bars.tell(&Event::Started { worker, label: &label(worker), iterations: EACH });
+    bars.tell(&Event::Started { worker, label: &label(worker), iterations: EACH, cost: EACH as f64 });
     bars.tell(&Event::Stepped { worker, iteration: EACH / 2 });
 }
 
 fn end(bars: &Bars, worker: usize, ended: usize) {
     let result = result(Outcome::Done);
-    bars.tell(&Event::Ended { worker: Some(worker), label: &label(worker), result: &result, ended, trainings: 57 });
+    bars.tell(&Event::Ended {
+        worker: Some(worker),
+        label: &label(worker),
+        result: &result,
+        cost: EACH as f64,
+        ended,
+        trainings: 57,
+    });
 }
 
 fn draw(bars: &Bars) {
@@ -68,7 +75,14 @@ fn a_window_of_forty_columns() {
     start(&bars, 0);
     bars.tell(&Event::Note("winning_ticket round 2 replicate 3: what is stored is damaged, and is trained again"));
     let failed = result(Outcome::Failed { cause: "could not write `runs/store/0123456789abcdef/done.json`".into() });
-    bars.tell(&Event::Ended { worker: Some(1), label: &label(1), result: &failed, ended: 2, trainings: 57 });
+    bars.tell(&Event::Ended {
+        worker: Some(1),
+        label: &label(1),
+        result: &failed,
+        cost: EACH as f64,
+        ended: 2,
+        trainings: 57,
+    });
     draw(&bars);
     insta::assert_snapshot!(fake.rows().join("\n"));
 }

@@ -1,0 +1,230 @@
+//! Which engine takes a training: the one whose step is estimated to cost less. The estimate is a function of shapes,
+//! counts and recipe alone and never of a timing, so that an experiment has the same engines on every machine.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::trainer::{Recipe, Trainer};
+use super::{dense, sparse};
+use crate::config::{Dtype, Engine, Problem};
+use crate::data::Dataset;
+use crate::network::Layer;
+
+/// Nanoseconds of the estimate. Only their ratios decide. They are part of what keys mean: where one changes, some
+/// trainings change their engine, and with it their key.
+mod nanoseconds {
+    /// Dense: a multiply-add of a matrix product. From LeNet-300-100 at batch 60 on one AVX-512 core: 6.5e-3 a
+    /// floating-point operation.
+    pub(super) const DENSE_PRODUCT: f64 = 13e-3;
+    /// Dense: the update of a weight by Adam; same measurement.
+    pub(super) const DENSE_UPDATE: f64 = 0.35;
+    /// Sparse: a surviving weight in the forward pass of a block of images, from the sketch of the layer 784→300, tiled
+    /// and aligned, on one AVX-512 core.
+    pub(super) const SPARSE_FORWARD: f64 = 1.0;
+    /// Sparse: its gradient by a block; same sketch.
+    pub(super) const SPARSE_WEIGHT_GRADIENT: f64 = 1.2;
+    /// Sparse: its part in the gradient of a layer's inputs by a block; same sketch.
+    pub(super) const SPARSE_INPUT_GRADIENT: f64 = 1.0;
+    /// Sparse: its update by Adam; same sketch.
+    pub(super) const SPARSE_UPDATE: f64 = 0.4;
+    /// Sparse: an input feature of a block, gathered and laid out by feature; same sketch.
+    pub(super) const SPARSE_GATHER: f64 = 7.0;
+}
+
+/// Images that the sparse trainer takes at a time.
+const BLOCK: u64 = 64;
+
+/// An engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Stores and multiplies every weight.
+    Dense,
+    /// Stores and multiplies the surviving weights.
+    Sparse,
+}
+
+impl Kind {
+    /// Every engine.
+    pub const ALL: [Self; 2] = [Self::Dense, Self::Sparse];
+
+    /// Its name in keys and CSVs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => dense::NAME,
+            Self::Sparse => sparse::NAME,
+        }
+    }
+}
+
+/// Builds a trainer of this kind with one lane, in the thread that will use it.
+pub fn build(kind: Kind, recipe: &Recipe, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+    match kind {
+        Kind::Dense => dense::build(recipe, dataset),
+        Kind::Sparse => sparse::build(recipe, dataset),
+    }
+}
+
+/// How the trainings of an experiment get their engine. What they keep is told by layer, in the network's order.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    wish: Engine,
+    sparse_can: bool,
+    /// Features of an image.
+    inputs: u64,
+    /// Weights of each layer.
+    sizes: Vec<u64>,
+    batch_size: u64,
+}
+
+impl Choice {
+    /// The choice for an experiment that wishes for `wish`.
+    ///
+    /// # Errors
+    /// A wish for an engine that cannot do what the recipe asks.
+    pub fn new(wish: Engine, recipe: &Recipe, device: &str) -> Result<Self, Problem> {
+        let cannot = sparse_cannot(recipe, device);
+        let sparse_can = cannot.is_none();
+        if let Some((reason, hint)) = cannot.filter(|_| wish == Engine::Sparse) {
+            let message = format!("the sparse trainer cannot be used: {reason}");
+            return Err(Problem::new("run.engine", message).hint(hint));
+        }
+        Ok(Self {
+            wish,
+            sparse_can,
+            inputs: recipe.network.input.iter().product::<usize>() as u64,
+            sizes: recipe.network.sizes(),
+            batch_size: recipe.batch_size as u64,
+        })
+    }
+
+    /// The engine of a training that keeps so many weights.
+    pub fn of(&self, kept: &[u64]) -> Kind {
+        let is_sparse = match self.wish {
+            Engine::Dense => false,
+            Engine::Sparse => true,
+            Engine::Auto => self.sparse_can && self.step(Kind::Sparse, kept) < self.step(Kind::Dense, kept),
+        };
+        if is_sparse { Kind::Sparse } else { Kind::Dense }
+    }
+
+    /// Estimated nanoseconds of an optimizer step.
+    pub fn step(&self, kind: Kind, kept: &[u64]) -> f64 {
+        use nanoseconds as each;
+        // Nobody asks for the gradient of the images.
+        let is_inner = |layer: usize| f64::from(u8::from(layer > 0));
+        match kind {
+            Kind::Dense => {
+                let products = |layer| (2.0 + is_inner(layer)) * self.batch_size as f64 * each::DENSE_PRODUCT;
+                let layer = |(layer, &size): (usize, &u64)| size as f64 * (products(layer) + each::DENSE_UPDATE);
+                self.sizes.iter().enumerate().map(layer).sum()
+            }
+            Kind::Sparse => {
+                let blocks = self.batch_size.div_ceil(BLOCK) as f64;
+                let passes = |layer| {
+                    let inner = is_inner(layer) * each::SPARSE_INPUT_GRADIENT;
+                    blocks * (each::SPARSE_FORWARD + each::SPARSE_WEIGHT_GRADIENT + inner)
+                };
+                let layer = |(layer, &kept): (usize, &u64)| kept as f64 * (passes(layer) + each::SPARSE_UPDATE);
+                let gather = blocks * self.inputs as f64 * each::SPARSE_GATHER;
+                kept.iter().enumerate().map(layer).sum::<f64>() + gather
+            }
+        }
+    }
+
+    /// Estimated nanoseconds of evaluating an image, among many.
+    pub fn evaluation(&self, kind: Kind, kept: &[u64]) -> f64 {
+        let sum = |of: &[u64]| of.iter().sum::<u64>() as f64;
+        match kind {
+            Kind::Dense => sum(&self.sizes) * nanoseconds::DENSE_PRODUCT,
+            Kind::Sparse => {
+                let gather = self.inputs as f64 * nanoseconds::SPARSE_GATHER;
+                (sum(kept) * nanoseconds::SPARSE_FORWARD + gather) / BLOCK as f64
+            }
+        }
+    }
+}
+
+/// Why the sparse trainer cannot do what a recipe asks, and what to do about it.
+fn sparse_cannot(recipe: &Recipe, device: &str) -> Option<(String, &'static str)> {
+    if device != "cpu" {
+        return Some((format!("it runs on the CPU, and the device is `{device}`"), "set `run.device` to `cpu`"));
+    }
+    if recipe.dtype == Dtype::Float64 {
+        let reason = "it computes in float32, and `train.dtype` is `float64`".to_owned();
+        return Some((reason, "set `train.dtype` to `float32`, or `run.engine` to `dense` or `auto`"));
+    }
+    let stranger = recipe.network.layers.iter().find(|layer| !sparse_knows(layer))?;
+    Some((format!("it knows no layer {stranger:?}"), "set `run.engine` to `dense` or `auto`"))
+}
+
+/// Whether the sparse trainer knows a kind of layer. Every kind is named, so that the compiler asks about a new one.
+fn sparse_knows(layer: &Layer) -> bool {
+    match layer {
+        Layer::Flatten | Layer::Linear { .. } | Layer::Relu | Layer::Dropout { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, read};
+    use crate::network::build;
+
+    /// `LeNet-300-100` in batches of 60.
+    fn recipe(dtype: Dtype) -> Recipe {
+        let sets = ["network.architecture=lenet_300_100", "train.batch_size=60"].map(str::to_owned);
+        let text = include_str!("../../configs/smoke.toml");
+        let mut experiment = read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap();
+        experiment.train.dtype = dtype;
+        Recipe::new(build(&experiment.network, [1, 28, 28], 10).unwrap(), &experiment.train)
+    }
+
+    fn choice(wish: Engine, dtype: Dtype) -> Choice {
+        Choice::new(wish, &recipe(dtype), "cpu").unwrap()
+    }
+
+    /// What is kept where every layer keeps so many percent.
+    fn kept(percent: u64) -> [u64; 3] {
+        [235_200, 30_000, 1_000].map(|size| size * percent / 100)
+    }
+
+    #[test]
+    fn the_dense_network_is_for_the_dense_trainer_and_a_sparse_one_for_the_sparse() {
+        let auto = choice(Engine::Auto, Dtype::Float32);
+        assert_eq!([100, 20, 3].map(|percent| auto.of(&kept(percent))), [Kind::Dense, Kind::Sparse, Kind::Sparse]);
+        // One change on the way down, where a step of each costs the same.
+        let even = (1..=100).filter(|&percent| auto.of(&kept(percent)) == Kind::Sparse).max().unwrap();
+        assert!((60..99).contains(&even), "{even} %");
+        assert!((1..=even).all(|percent| auto.of(&kept(percent)) == Kind::Sparse));
+    }
+
+    #[test]
+    fn a_wish_is_met_whatever_it_costs() {
+        assert_eq!(choice(Engine::Dense, Dtype::Float32).of(&kept(1)), Kind::Dense);
+        assert_eq!(choice(Engine::Sparse, Dtype::Float32).of(&kept(100)), Kind::Sparse);
+    }
+
+    #[test]
+    fn what_the_sparse_trainer_cannot_do_is_for_the_dense_one() {
+        assert_eq!(choice(Engine::Auto, Dtype::Float64).of(&kept(1)), Kind::Dense);
+        let elsewhere = Choice::new(Engine::Auto, &recipe(Dtype::Float32), "cuda").unwrap();
+        assert_eq!(elsewhere.of(&kept(1)), Kind::Dense);
+        let problem = |dtype, device| Choice::new(Engine::Sparse, &recipe(dtype), device).unwrap_err();
+        let refused = problem(Dtype::Float64, "cpu");
+        assert_eq!((refused.key.as_str(), refused.message.contains("float64")), ("run.engine", true));
+        assert!(problem(Dtype::Float32, "cuda").message.contains("`cuda`"));
+    }
+
+    #[test]
+    fn a_cost_is_the_sum_of_its_parts() {
+        let auto = choice(Engine::Auto, Dtype::Float32);
+        let (first, inner) = (235_200.0, 31_000.0);
+        let dense = 60.0 * 13e-3 * (2.0 * first + 3.0 * inner) + 0.35 * (first + inner);
+        assert!((auto.step(Kind::Dense, &kept(10)) / dense - 1.0).abs() < 1e-12);
+        let sparse = 0.1 * (2.6 * first + 3.6 * inner) + 7.0 * 784.0;
+        assert!((auto.step(Kind::Sparse, &kept(10)) / sparse - 1.0).abs() < 1e-12);
+        let image = (0.1 * (first + inner) + 7.0 * 784.0) / 64.0;
+        assert!((auto.evaluation(Kind::Sparse, &kept(10)) / image - 1.0).abs() < 1e-12);
+    }
+}
