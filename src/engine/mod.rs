@@ -1,6 +1,7 @@
 //! Engines: what takes optimizer steps. Knows no criterion, no file, no terminal.
 
 mod choice;
+mod aligned;
 pub mod dense;
 mod dropout;
 mod element;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::gather::{Gather, Live, Scales, Spread};
+use super::gather::{Bytes, Input, Scales, Spread, Transpose, collect};
 use super::kernels::{After, BiasGradient, Elsewhere, Feature, IMAGES, Product, WeightGradient};
 use super::layer::Survivors;
 use super::logits::{BlockScore, LogitGradient};
@@ -19,15 +19,18 @@ pub(super) struct Block {
     values: Vec<Vec<Feature>>,
     /// Gradients by the outputs of each layer.
     deltas: Vec<Vec<Feature>>,
-    live: Live,
+    /// The inputs that are looked at.
+    inputs: Vec<Input>,
     scales: Scales,
+    /// The images of a batch, one after the other, and transposed.
+    rows: Vec<u8>,
+    bytes: Vec<Bytes>,
     shares: Shares,
 }
 
 /// What each member of a team does: ranges, one per member.
 struct Shares {
-    /// Of the groups of pixels, and of the inputs in them.
-    groups: Vec<Range<usize>>,
+    /// Of the inputs that are looked at.
     inputs: Vec<Range<usize>>,
     layers: Vec<LayerShares>,
 }
@@ -59,32 +62,38 @@ impl Block {
     pub(super) fn new(survivors: &Survivors, dataset: &Dataset, members: usize) -> Self {
         let widths = std::iter::once(survivors.inputs.len()).chain(survivors.layers.iter().map(|l| l.units.len()));
         let values: Vec<_> = widths.map(|width| vec![Feature::ZERO; width]).collect();
-        let live = Live::new(&survivors.inputs);
-        let shares = Shares::new(survivors, &live, members);
-        Self { deltas: values[1..].to_vec(), values, live, scales: Scales::new(dataset), shares }
+        Self {
+            deltas: values[1..].to_vec(),
+            values,
+            inputs: Input::of(&survivors.inputs, dataset),
+            scales: Scales::new(dataset),
+            rows: vec![0; IMAGES * dataset.pixels()],
+            bytes: vec![Bytes::default(); dataset.pixels()],
+            shares: Shares::new(survivors, members),
+        }
     }
 
     /// Shares the work among so many members from now on.
     pub(super) fn share(&mut self, survivors: &Survivors, members: usize) {
-        self.shares = Shares::new(survivors, &self.live, members);
+        self.shares = Shares::new(survivors, members);
     }
 
     /// Takes up the images of a block.
     pub(super) fn gather(&mut self, pass: &mut Pass<'_>, dataset: &Dataset, images: &[u32]) {
-        self.scales.fill(dataset, images);
-        let (scales, live, path) = (&self.scales, &self.live, pass.path);
-        let shares = parts(&mut self.values[0], &self.shares.inputs).zip(&self.shares.groups);
-        pass.team.each(shares, |((_, out), groups)| {
-            path.run(Gather { dataset, images, scales, live, groups: groups.clone(), out });
-        });
+        let rows = &mut self.rows[..images.len() * dataset.pixels()];
+        collect(dataset, images, rows);
+        pass.path.run(Transpose { rows, bytes: &mut self.bytes });
+        let bytes = std::mem::take(&mut self.bytes);
+        self.spread(pass, dataset, images, &bytes);
+        self.bytes = bytes;
     }
 
-    /// Takes up a block of transposed images: per pixel, its byte in each of `images`.
-    pub(super) fn spread(&mut self, pass: &mut Pass<'_>, dataset: &Dataset, images: &[u32], bytes: &[[u8; IMAGES]]) {
+    /// Takes up a block of images whose bytes are transposed.
+    pub(super) fn spread(&mut self, pass: &mut Pass<'_>, dataset: &Dataset, images: &[u32], bytes: &[Bytes]) {
         self.scales.fill(dataset, images);
-        let (scales, inputs, path) = (&self.scales, &pass.survivors.inputs, pass.path);
+        let (scales, inputs, path) = (&self.scales, &self.inputs, pass.path);
         pass.team.each(parts(&mut self.values[0], &self.shares.inputs), |(range, out)| {
-            path.run(Spread { dataset, scales, pixels: &inputs[range], bytes, out });
+            path.run(Spread { scales, inputs: &inputs[range], bytes, out });
         });
     }
 
@@ -172,17 +181,16 @@ impl Block {
 }
 
 impl Shares {
-    fn new(survivors: &Survivors, live: &Live, members: usize) -> Self {
+    fn new(survivors: &Survivors, members: usize) -> Self {
         let cut = |len: usize| (0..members).map(|m| m * len / members..(m + 1) * len / members).collect::<Vec<_>>();
-        let groups = cut(live.groups());
-        let inputs = groups.iter().map(|groups| live.first(groups.start)..live.first(groups.end)).collect();
+        let inputs = cut(survivors.inputs.len());
         let layers = survivors.layers.iter().map(|layer| {
             let segments = layer.forward.cut_segments(members);
             let weights = segments.iter().map(|s| layer.forward.start(s.start)..layer.forward.start(s.end)).collect();
             let (rows, columns) = (layer.forward.cut_rows(members), layer.backward.cut_rows(members));
             LayerShares { rows, columns, segments, weights }
         });
-        Self { groups, inputs, layers: layers.collect() }
+        Self { inputs, layers: layers.collect() }
     }
 }
 

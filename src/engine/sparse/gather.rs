@@ -1,61 +1,22 @@
-//! Bytes to features: the images of a block, transposed so that they lie innermost; pixels that no surviving weight looks
-//! at are left out.
+//! Bytes to features: the images of a block are transposed so that they lie innermost, and the pixels that a surviving
+//! weight looks at become inputs.
 
 use super::kernels::{Feature, IMAGES};
-use super::simd::{Kernel, Wide};
+use super::simd::{Kernel, Path, WIDTH, Wide};
 use crate::data::Dataset;
 
-/// Pixels that are transposed together: the bytes of a word.
-const PIXELS: usize = 8;
+/// Rows and columns of what is transposed at a time: the bytes of a word.
+const WORD: usize = 8;
 
-/// Images of a word of transposed bytes; as many words hold a block.
-const WORDS: usize = IMAGES / 8;
+/// One pixel in all images of a block, eight by eight.
+pub(super) type Bytes = [[u8; WORD]; SETS];
 
-/// Eight pixels beside each other, some of which are looked at.
-#[derive(Clone, Debug)]
-struct Group {
-    /// The first of them.
-    pixel: usize,
-    /// Which of them are looked at.
-    live: [bool; PIXELS],
-    /// Of the first of them that is looked at, the place among all such pixels.
-    first: usize,
-}
+/// Sets of eight images.
+const SETS: usize = IMAGES / WORD;
 
-/// The pixels that are looked at.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Live {
-    groups: Vec<Group>,
-}
-
-impl Live {
-    /// `pixels` are in order.
-    pub(super) fn new(pixels: &[u32]) -> Self {
-        let mut groups: Vec<Group> = Vec::new();
-        for (place, &pixel) in pixels.iter().enumerate() {
-            let (pixel, within) = (pixel as usize / PIXELS * PIXELS, pixel as usize % PIXELS);
-            if groups.last().is_none_or(|group| group.pixel != pixel) {
-                groups.push(Group { pixel, live: [false; PIXELS], first: place });
-            }
-            groups.last_mut().into_iter().for_each(|group| group.live[within] = true);
-        }
-        Self { groups }
-    }
-
-    /// Groups of pixels.
-    pub(super) fn groups(&self) -> usize {
-        self.groups.len()
-    }
-
-    /// Of group `at`, the place of its first pixel among all that are looked at; behind the last group, their number.
-    pub(super) fn first(&self, at: usize) -> usize {
-        match (self.groups.get(at), self.groups.last()) {
-            (Some(group), _) => group.first,
-            (None, Some(last)) => last.first + last.live.iter().filter(|&&live| live).count(),
-            (None, None) => 0,
-        }
-    }
-}
+/// Words of the pixels that are taken from an image at a time: a cache line.
+const WORDS: usize = 8;
+type Line = [u64; WORDS];
 
 /// Scale and offset of each image of a block, channel by channel; 0 behind the last image.
 #[derive(Clone, Debug)]
@@ -80,127 +41,154 @@ impl Scales {
     }
 }
 
-/// Writes the pixels of some groups as features.
-pub(super) struct Gather<'a> {
-    pub(super) dataset: &'a Dataset,
-    /// At most a block.
-    pub(super) images: &'a [u32],
-    pub(super) scales: &'a Scales,
-    pub(super) live: &'a Live,
-    pub(super) groups: std::ops::Range<usize>,
-    /// Per pixel of the groups that is looked at.
-    pub(super) out: &'a mut [Feature],
+/// A pixel that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Input {
+    pub(super) pixel: u32,
+    pub(super) channel: u32,
 }
 
-impl Kernel for Gather<'_> {
+impl Input {
+    /// All of them.
+    pub(super) fn of(pixels: &[u32], dataset: &Dataset) -> Vec<Self> {
+        let plane = (dataset.shape[1] * dataset.shape[2]) as u32;
+        pixels.iter().map(|&pixel| Self { pixel, channel: pixel / plane }).collect()
+    }
+}
+
+/// Brings the bytes of at most a block of images together, one after the other. They lie all over the memory, and only a
+/// loop that does nothing else has enough of them on their way at a time.
+pub(super) fn collect(dataset: &Dataset, images: &[u32], rows: &mut [u8]) {
+    for (&image, row) in images.iter().zip(rows.chunks_exact_mut(dataset.pixels())) {
+        row.copy_from_slice(dataset.image(image));
+    }
+}
+
+/// Transposes the bytes of at most a block of images. Bytes behind the last image mean nothing.
+pub(super) struct Transpose<'a> {
+    /// Image after image.
+    pub(super) rows: &'a [u8],
+    /// Per pixel.
+    pub(super) bytes: &'a mut [Bytes],
+}
+
+impl Kernel for Transpose<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, _: S) {
-        let (pixels, plane) = (self.dataset.pixels(), self.dataset.shape[1] * self.dataset.shape[2]);
-        let bytes = self.dataset.images.as_slice();
-        let mut out = self.out.iter_mut();
-        for group in &self.live.groups[self.groups] {
-            let mut words = [[0_u64; WORDS]; 8];
-            let width = PIXELS.min(pixels - group.pixel);
-            for (j, &image) in self.images.iter().enumerate() {
-                let at = image as usize * pixels + group.pixel;
-                words[j % 8][j / 8] = match bytes[at..at + width].try_into() {
-                    Ok(eight) => u64::from_le_bytes(eight),
-                    Err(_) => little_endian(&bytes[at..at + width]),
-                };
-            }
-            transpose(&mut words);
-            for ((words, live), pixel) in words.iter().zip(group.live).zip(group.pixel..) {
-                if live {
-                    let [scales, offsets] = &self.scales.0[pixel / plane];
-                    if let Some(out) = out.next() {
-                        convert(&pulp::cast(words.map(u64::to_le_bytes)), scales, offsets, out);
-                    }
+    fn run<S: Wide>(self, simd: S) {
+        let pixels = self.bytes.len();
+        let mut rows: [&[u8]; IMAGES] = [&[]; IMAGES];
+        rows.iter_mut().zip(self.rows.chunks_exact(pixels)).for_each(|(to, row)| *to = row);
+        // A line of all images, then the next: what is written lies close together then.
+        for (at, bytes) in self.bytes.chunks_mut(WORD * WORDS).enumerate() {
+            let mut words = [[Line::default(); SETS]; WORD];
+            for (set, rows) in rows.as_chunks::<WORD>().0.iter().enumerate() {
+                let lines = swap(std::array::from_fn(|k| line(rows[k], at)));
+                for p in 0..WORD {
+                    words[p][set] = lines[p];
                 }
+            }
+            for words in &mut words {
+                *words = simd.transpose(*words);
+            }
+            for (bytes, pixel) in bytes.iter_mut().zip(0..WORD * WORDS) {
+                *bytes = pulp::cast(words[pixel % WORD][pixel / WORD]);
             }
         }
     }
 }
 
-/// The bytes of `images`, transposed: block by block, of each pixel its byte in each image; 0 behind the last image.
-pub(super) fn transpose_images(dataset: &Dataset, images: &[u32]) -> Vec<[u8; IMAGES]> {
-    let mut bytes = Vec::with_capacity(images.len().div_ceil(IMAGES) * dataset.pixels());
-    for block in images.chunks(IMAGES) {
-        let first = bytes.len();
-        bytes.resize(first + dataset.pixels(), [0; IMAGES]);
-        for (j, &image) in block.iter().enumerate() {
-            for (pixel, &byte) in bytes[first..].iter_mut().zip(dataset.image(image)) {
-                pixel[j] = byte;
-            }
-        }
+/// The `at`th line of a row; 0 behind its end.
+#[inline(always)]
+fn line(row: &[u8], at: usize) -> Line {
+    let rest = row.get(at * WORD * WORDS..).unwrap_or_default();
+    let bytes = rest.first_chunk().copied().unwrap_or_else(|| {
+        let mut bytes = [0; WORD * WORDS];
+        bytes.iter_mut().zip(rest).for_each(|(to, &byte)| *to = byte);
+        bytes
+    });
+    pulp::cast(bytes)
+}
+
+/// Swaps rows and bytes: before, byte p of word g of row k is pixel 8g + p of image k; after, byte k of word g of row p is.
+#[inline(always)]
+fn swap(rows: [Line; WORD]) -> [Line; WORD] {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = rows;
+    swap_parts::<32>(&mut a, &mut e);
+    swap_parts::<32>(&mut b, &mut f);
+    swap_parts::<32>(&mut c, &mut g);
+    swap_parts::<32>(&mut d, &mut h);
+    swap_parts::<16>(&mut a, &mut c);
+    swap_parts::<16>(&mut b, &mut d);
+    swap_parts::<16>(&mut e, &mut g);
+    swap_parts::<16>(&mut f, &mut h);
+    swap_parts::<8>(&mut a, &mut b);
+    swap_parts::<8>(&mut c, &mut d);
+    swap_parts::<8>(&mut e, &mut f);
+    swap_parts::<8>(&mut g, &mut h);
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Swaps the upper of each two neighbouring parts of `BITS` bits in `a` with the lower in `b`.
+#[inline(always)]
+fn swap_parts<const BITS: u32>(a: &mut Line, b: &mut Line) {
+    let mask = u64::MAX / ((1 << BITS) + 1);
+    for (a, b) in a.iter_mut().zip(b) {
+        let swapped = ((*a >> BITS) ^ *b) & mask;
+        *b ^= swapped;
+        *a ^= swapped << BITS;
+    }
+}
+
+/// The images of a part of the data, transposed block by block.
+pub(super) fn transpose_all(path: Path, dataset: &Dataset, images: &[u32]) -> Vec<Bytes> {
+    let pixels = dataset.pixels();
+    let mut bytes = vec![Bytes::default(); images.len().div_ceil(IMAGES) * pixels];
+    let mut rows = vec![0; IMAGES * pixels];
+    for (images, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact_mut(pixels)) {
+        let rows = &mut rows[..images.len() * pixels];
+        collect(dataset, images, rows);
+        path.run(Transpose { rows, bytes });
     }
     bytes
 }
 
-/// Writes pixels that are transposed already as features.
+/// Makes inputs of transposed bytes: `byte · scale + offset`, rounded twice, as every engine does.
 pub(super) struct Spread<'a> {
-    pub(super) dataset: &'a Dataset,
     pub(super) scales: &'a Scales,
-    pub(super) pixels: &'a [u32],
-    /// Of every pixel of the data set, its byte in each image.
-    pub(super) bytes: &'a [[u8; IMAGES]],
-    /// Per pixel of `pixels`.
+    pub(super) inputs: &'a [Input],
+    /// Of every pixel of the data set.
+    pub(super) bytes: &'a [Bytes],
+    /// Per input.
     pub(super) out: &'a mut [Feature],
 }
 
 impl Kernel for Spread<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, _: S) {
-        let plane = self.dataset.shape[1] * self.dataset.shape[2];
-        for (&pixel, out) in self.pixels.iter().zip(self.out) {
-            let [scales, offsets] = &self.scales.0[pixel as usize / plane];
-            convert(&self.bytes[pixel as usize], scales, offsets, out);
-        }
-    }
-}
-
-fn little_endian(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
-}
-
-/// Swaps rows and bytes: before, byte p of `words[k][g]` is pixel p of image 8g + k; after, byte k of `words[p][g]` is.
-#[inline(always)]
-fn transpose(words: &mut [[u64; WORDS]; 8]) {
-    for (rows, mask) in [(4, 0x0000_0000_ffff_ffff_u64), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)] {
-        let shift = 8 * rows;
-        for k in (0..8).filter(|k| k & rows == 0) {
-            for g in 0..WORDS {
-                let (a, b) = (words[k][g], words[k + rows][g]);
-                let swapped = ((a >> shift) ^ b) & mask;
-                words[k + rows][g] = b ^ swapped;
-                words[k][g] = a ^ (swapped << shift);
+    fn run<S: Wide>(self, simd: S) {
+        for (input, out) in self.inputs.iter().zip(self.out) {
+            let [scales, offsets] = &self.scales.0[input.channel as usize];
+            let bytes = self.bytes[input.pixel as usize].as_flattened().as_chunks::<WIDTH>().0;
+            for (v, bytes) in bytes.iter().enumerate() {
+                let x = simd.mul(simd.load(&bytes.map(f32::from)), simd.load(scales.vector(v)));
+                simd.store(simd.add(x, simd.load(offsets.vector(v))), out.vector_mut(v));
             }
         }
     }
 }
 
-/// One pixel of all images: `byte · scale + offset`, rounded twice, as every engine does.
-#[inline(always)]
-fn convert(bytes: &[u8; IMAGES], scales: &Feature, offsets: &Feature, out: &mut Feature) {
-    let (scales, offsets) = (scales.images().iter(), offsets.images().iter());
-    for (((out, &byte), scale), offset) in out.images_mut().iter_mut().zip(bytes).zip(scales).zip(offsets) {
-        *out = f32::from(byte) * scale + offset;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::simd::Path;
     use super::*;
     use crate::data::Inputs;
     use crate::engine::input;
 
     #[test]
     fn the_same_inputs_as_image_by_image_on_every_path() {
-        // 2 channels of 3 × 7: 42 pixels, so the last group has two.
+        // 2 channels of 5 × 7: 70 pixels, so the second line is not full.
         let dataset = Dataset {
-            shape: [2, 3, 7],
+            shape: [2, 5, 7],
             classes: 2,
-            images: (0..42 * 70_u32).map(|i| (i * i % 251) as u8).collect(),
+            images: (0..70 * 70_u32).map(|i| (i * i % 251) as u8).collect(),
             labels: vec![0; 70],
             train: vec![],
             validation: vec![],
@@ -208,21 +196,21 @@ mod tests {
             inputs: Inputs::PerChannel(vec![(0.01, -0.3), (0.02, 0.7)]),
         };
         let images: Vec<u32> = (0..61).map(|j| j * 17 % 70).collect();
-        let mut expected = vec![0.0; 61 * 42];
+        let mut expected = vec![0.0; 61 * 70];
         input::gather::<f32>(&dataset, &images, &mut expected);
-        let pixels: Vec<u32> = (0..42).filter(|p| p % 5 != 1 && !(8..16).contains(p)).collect();
-        let live = Live::new(&pixels);
-        assert_eq!((live.groups(), live.first(1), live.first(5)), (5, 6, pixels.len()));
+        let pixels: Vec<u32> = (0..70).filter(|p| p % 5 != 1).collect();
+        let inputs = Input::of(&pixels, &dataset);
         let mut scales = Scales::new(&dataset);
         scales.fill(&dataset, &images);
         for path in Path::all() {
+            let (mut rows, mut bytes) = (vec![255; 61 * 70], vec![Bytes::default(); 70]);
+            collect(&dataset, &images, &mut rows);
+            path.run(Transpose { rows: &rows, bytes: &mut bytes });
             let mut out = vec![Feature::ZERO; pixels.len()];
-            let groups = 0..live.groups();
-            let (dataset, images, scales, live) = (&dataset, &images[..], &scales, &live);
-            path.run(Gather { dataset, images, scales, live, groups, out: &mut out });
+            path.run(Spread { scales: &scales, inputs: &inputs, bytes: &bytes, out: &mut out });
             for (place, &pixel) in pixels.iter().enumerate() {
                 for (j, &x) in out[place].images().iter().enumerate() {
-                    let x_expected = if j < 61 { expected[j * 42 + pixel as usize] } else { 0.0 };
+                    let x_expected = if j < 61 { expected[j * 70 + pixel as usize] } else { 0.0 };
                     assert_eq!(x, x_expected, "{path:?}, pixel {pixel} of image {j}");
                 }
             }

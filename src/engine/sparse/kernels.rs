@@ -24,6 +24,18 @@ impl Feature {
     /// 0 in every image.
     pub(super) const ZERO: Self = Self([[0.0; WIDTH]; VECTORS]);
 
+    /// The `v`th vector of images.
+    #[inline(always)]
+    pub(super) fn vector(&self, v: usize) -> &[f32; WIDTH] {
+        &self.0[v]
+    }
+
+    /// The `v`th vector of images, to be written.
+    #[inline(always)]
+    pub(super) fn vector_mut(&mut self, v: usize) -> &mut [f32; WIDTH] {
+        &mut self.0[v]
+    }
+
     /// Image by image.
     #[inline(always)]
     pub(super) fn images(&self) -> &[f32] {
@@ -101,79 +113,83 @@ pub(super) struct Product<'a, W> {
 impl<W: Weights> Kernel for Product<'_, W> {
     #[inline(always)]
     fn run<S: Wide>(self, simd: S) {
-        let Self { pattern, rows, weights, start, x, y, after } = self;
-        for (row, y) in y.iter_mut().enumerate() {
-            *y = Feature([[start.get(row).copied().unwrap_or(0.0); WIDTH]; VECTORS]);
-        }
+        let pattern = self.pattern;
         let tiles = pattern.ends.len() / pattern.rows.max(1);
         for tile in 0..tiles {
-            let first = tile * pattern.rows + rows.start;
+            let first = tile * pattern.rows + self.rows.start;
             let mut at = pattern.start(first);
-            let ends = &pattern.ends[first..first + rows.len()];
-            for (row, (&end, y)) in ends.iter().zip(y.iter_mut()).enumerate() {
+            let ends = &pattern.ends[first..first + self.rows.len()];
+            for (row, (&end, y)) in ends.iter().zip(self.y.iter_mut()).enumerate() {
                 let segment = at..end as usize;
                 at = segment.end;
-                if !segment.is_empty() {
-                    let (w, c) = (weights.part(segment.clone()), pattern.columns(segment));
-                    match S::HELD {
-                        4 => add_products::<S, W, 4>(simd, w, c, x, y, 0),
-                        2 => (0..2).for_each(|i| add_products::<S, W, 2>(simd, w, c, x, y, 2 * i)),
-                        _ => (0..4).for_each(|i| add_products::<S, W, 1>(simd, w, c, x, y, i)),
-                    }
-                }
-                if tile + 1 == tiles {
-                    finish(after, row, y);
+                let (w, columns) = (self.weights.part(segment.clone()), pattern.columns(segment));
+                let sum = Sum {
+                    start: if tile > 0 { None } else { Some(self.start.get(row).copied().unwrap_or(0.0)) },
+                    w,
+                    columns,
+                    x: self.x,
+                    after: if tile + 1 < tiles { After::Nothing } else { self.after },
+                    row,
+                };
+                match S::HELD {
+                    4 => sum.add::<S, 4>(simd, y, 0),
+                    2 => (0..2).for_each(|i| sum.add::<S, 2>(simd, y, 2 * i)),
+                    _ => (0..4).for_each(|i| sum.add::<S, 1>(simd, y, i)),
                 }
             }
         }
     }
 }
 
-/// Adds Σ w·x to the vectors `from..from + N` of `y`.
-#[inline(always)]
-fn add_products<S: Wide, W: Weights, const N: usize>(
-    simd: S,
+/// One segment of one row of a product.
+struct Sum<'a, W> {
+    /// What the row begins with, in the first tile.
+    start: Option<f32>,
     w: W,
-    columns: &[u32],
-    x: &[Feature],
-    y: &mut Feature,
-    from: usize,
-) {
-    let y: &mut [[f32; WIDTH]; N] = (&mut y.0[from..from + N]).try_into().expect("N vectors");
-    let mut even: [S::V; N] = std::array::from_fn(|v| simd.load(&y[v]));
-    let mut odd: [S::V; N] = [simd.splat(0.0); N];
-    let (pairs, last) = columns.as_chunks::<2>();
-    for (k, &[a, b]) in pairs.iter().enumerate() {
-        let (wa, wb) = (simd.splat(w.at(2 * k)), simd.splat(w.at(2 * k + 1)));
-        let (xa, xb) = (&x[a as usize].0[from..from + N], &x[b as usize].0[from..from + N]);
-        for v in 0..N {
-            even[v] = simd.mul_add(wa, simd.load(&xa[v]), even[v]);
-        }
-        for v in 0..N {
-            odd[v] = simd.mul_add(wb, simd.load(&xb[v]), odd[v]);
-        }
-    }
-    if let [last] = last {
-        let (w, x) = (simd.splat(w.at(columns.len() - 1)), &x[*last as usize].0[from..from + N]);
-        for v in 0..N {
-            even[v] = simd.mul_add(w, simd.load(&x[v]), even[v]);
-        }
-    }
-    for v in 0..N {
-        simd.store(simd.add(even[v], odd[v]), &mut y[v]);
-    }
+    columns: &'a [u32],
+    x: &'a [Feature],
+    after: After<'a>,
+    row: usize,
 }
 
-#[inline(always)]
-fn finish(after: After<'_>, row: usize, y: &mut Feature) {
-    match after {
-        After::Nothing => {}
-        // Written so that NaN passes: a network that diverges must be seen to.
-        After::Relu => y.images_mut().iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y }),
-        After::Gate(outputs) => {
-            for (y, &output) in y.images_mut().iter_mut().zip(outputs[row].images()) {
-                *y = if output > 0.0 { *y } else { 0.0 };
+impl<W: Weights> Sum<'_, W> {
+    /// Adds it to the vectors `from..from + N` of `y`.
+    #[inline(always)]
+    fn add<S: Wide, const N: usize>(&self, simd: S, y: &mut Feature, from: usize) {
+        let Self { w, x, .. } = self;
+        let mut even: [S::V; N] = match self.start {
+            Some(start) => [simd.splat(start); N],
+            None => std::array::from_fn(|v| simd.load(&y.0[from + v])),
+        };
+        let (pairs, last) = self.columns.as_chunks::<2>();
+        if !pairs.is_empty() {
+            let mut odd: [S::V; N] = [simd.splat(0.0); N];
+            for (k, &[a, b]) in pairs.iter().enumerate() {
+                let (wa, wb) = (simd.splat(w.at(2 * k)), simd.splat(w.at(2 * k + 1)));
+                let (xa, xb) = (&x[a as usize].0[from..from + N], &x[b as usize].0[from..from + N]);
+                for v in 0..N {
+                    even[v] = simd.mul_add(wa, simd.load(&xa[v]), even[v]);
+                }
+                for v in 0..N {
+                    odd[v] = simd.mul_add(wb, simd.load(&xb[v]), odd[v]);
+                }
             }
+            even = std::array::from_fn(|v| simd.add(even[v], odd[v]));
+        }
+        if let [last] = last {
+            let (w, x) = (simd.splat(w.at(self.columns.len() - 1)), &x[*last as usize].0[from..from + N]);
+            even = std::array::from_fn(|v| simd.mul_add(w, simd.load(&x[v]), even[v]));
+        }
+        match self.after {
+            After::Nothing => {}
+            After::Relu => even = std::array::from_fn(|v| simd.relu(even[v])),
+            After::Gate(outputs) => {
+                let by = &outputs[self.row].0[from..from + N];
+                even = std::array::from_fn(|v| simd.gate(even[v], simd.load(&by[v])));
+            }
+        }
+        for v in 0..N {
+            simd.store(even[v], &mut y.0[from + v]);
         }
     }
 }
@@ -216,8 +232,14 @@ impl Kernel for WeightGradient<'_> {
                 at += sixteens.len() * WIDTH;
                 while at < end {
                     let sums = simd.four_sums(products(simd, &d, x, pattern.four(at)));
-                    for (g, sum) in gradient[at - first..end - first].iter_mut().zip(sums) {
-                        *g = if add { *g + sum } else { sum };
+                    match gradient[at - first..].first_chunk_mut::<4>() {
+                        // What is too much belongs to the next segment, which writes it again.
+                        Some(gradient) if !add => *gradient = sums,
+                        _ => {
+                            for (g, sum) in gradient[at - first..end - first].iter_mut().zip(sums) {
+                                *g = if add { *g + sum } else { sum };
+                            }
+                        }
                     }
                     at += 4;
                 }

@@ -47,15 +47,15 @@ impl Kernel for LogitGradient<'_> {
     #[inline(always)]
     fn run<S: Wide>(self, _: S) {
         let softmax = Softmax::new(self.logits);
-        let scale = 1.0 / self.batch as f64;
+        let (shares, scale) = (softmax.sum.map(|sum| 1.0 / sum), 1.0 / self.batch as f64);
         let mut labels = [u32::MAX; IMAGES];
         labels.iter_mut().zip(self.labels).for_each(|(to, &label)| *to = u32::from(label));
         for (class, (delta, logits)) in self.delta.iter_mut().zip(self.logits).enumerate() {
             let (delta, logits) = (delta.images_mut(), logits.images());
             for j in 0..IMAGES {
                 let target = f64::from(u8::from(labels[j] == class as u32));
-                let share = exp(f64::from(logits[j]) - f64::from(softmax.largest[j])) / softmax.sum[j];
-                delta[j] = ((share - target) * scale) as f32;
+                let power = exp(f64::from(logits[j]) - f64::from(softmax.largest[j]));
+                delta[j] = ((power * shares[j] - target) * scale) as f32;
             }
             delta[self.labels.len()..].fill(0.0);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail, ensure};
 
 use super::block::{Block, Pass};
-use super::gather::transpose_images;
+use super::gather::{Bytes, transpose_all};
 use super::kernels::IMAGES;
 use super::layer::Survivors;
 use super::profile::Part;
@@ -15,6 +15,7 @@ use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::state::{NamedTensor, Snapshot, State};
 use crate::data::{Dataset, Split};
+use crate::engine::aligned::{Aligned, NUMBERS};
 use crate::engine::dropout::Noise;
 use crate::engine::linears::Linears;
 use crate::engine::loss::Sums;
@@ -30,17 +31,17 @@ pub(super) struct SparseMlp {
     /// Weight and bias of each layer in turn.
     parameters: Vec<Parameter>,
     survivors: Survivors,
-    weights: Vec<f32>,
-    gradients: Vec<f32>,
+    weights: Aligned,
+    gradients: Aligned,
     /// The first so many as the optimizer has.
-    moments: [Vec<f32>; 2],
+    moments: [Aligned; 2],
     iteration: u64,
     optimizer_steps: u64,
     block: Block,
     path: Path,
     team: Team,
     /// The images of the parts that were evaluated on, block by block, their bytes pixel by pixel.
-    transposed: [Option<Vec<[u8; IMAGES]>>; Split::ALL.len()],
+    transposed: [Option<Vec<Bytes>>; Split::ALL.len()],
 }
 
 impl SparseMlp {
@@ -52,8 +53,8 @@ impl SparseMlp {
             linears: Linears::new(&recipe.network)?,
             parameters: recipe.network.parameters(),
             recipe: recipe.clone(),
-            weights: Vec::new(),
-            gradients: Vec::new(),
+            weights: Aligned::default(),
+            gradients: Aligned::default(),
             moments: Default::default(),
             iteration: 0,
             optimizer_steps: 0,
@@ -74,8 +75,8 @@ impl SparseMlp {
     }
 
     /// What of `state` survives, in flat order.
-    fn flatten(&self, state: &State) -> Result<Vec<f32>> {
-        let mut flat = vec![0.0; self.survivors.len];
+    fn flatten(&self, state: &State) -> Result<Aligned> {
+        let mut flat = Aligned::zeros(self.survivors.len);
         for (parameter, (range, places)) in self.parameters.iter().zip(self.places()) {
             let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
             ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
@@ -146,7 +147,9 @@ impl SparseMlp {
         let rule = &self.recipe.update;
         let mut ranges = [const { 0..0 }; super::team::MOST];
         for (member, range) in ranges[..members].iter_mut().enumerate() {
-            *range = member * len / members..(member + 1) * len / members;
+            // Whole lines.
+            let cut = |member: usize| (member * len / members).next_multiple_of(NUMBERS).min(len);
+            *range = cut(member)..cut(member + 1);
         }
         let ranges = &ranges[..members];
         let [first, second] = &mut self.moments;
@@ -172,11 +175,11 @@ impl Trainer for SparseMlp {
         ensure!(!from.moments.is_empty() || from.optimizer_steps == 0, "fresh moments that count steps");
         self.survivors = Survivors::new(&self.linears, &self.parameters, mask)?;
         self.weights = self.flatten(&from.weights)?;
-        self.gradients = vec![0.0; self.survivors.len];
+        self.gradients = Aligned::zeros(self.survivors.len);
         for at in 0..moments {
             self.moments[at] = match from.moments.get(at) {
                 Some(state) => self.flatten(state)?,
-                None => vec![0.0; self.survivors.len],
+                None => Aligned::zeros(self.survivors.len),
             };
         }
         self.block = Block::new(&self.survivors, &self.dataset, self.team.members());
@@ -215,7 +218,7 @@ impl Trainer for SparseMlp {
         let images = self.dataset.part(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
         let path = self.path;
-        let bytes = self.transposed[split as usize].get_or_insert_with(|| transpose_images(&self.dataset, images));
+        let bytes = self.transposed[split as usize].get_or_insert_with(|| transpose_all(path, &self.dataset, images));
         let mut pass = Pass {
             path,
             team: &mut self.team,

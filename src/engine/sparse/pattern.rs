@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-/// Features of a tile at least: 128 of 64 images each take 32 KiB, which stay in the first-level cache while all rows pass.
+/// Features of a tile: those of 64 images take 32 KiB, which stay in the first-level cache while all rows pass.
 const TILE: usize = 128;
 
-/// Weights that a row should have in a tile, on average: with fewer, starting a row costs more than the cache gives.
-const SEGMENT: usize = 8;
+/// Weights that a row must have in such a tile on average; with fewer, starting a row costs more than the cache gives, and
+/// all features are one tile. Measured on the layer 784 → 300: 10 % of the weights are faster in tiles, 4 % in one.
+const SEGMENT: usize = 10;
 
 /// Column indices behind the last one, so that four can always be read.
 const BEHIND: usize = 3;
@@ -27,7 +28,7 @@ impl Pattern {
     /// The pattern of the pairs (row, column) in `places`, in any order; with it the order that it puts them into: for each
     /// weight of the pattern its index in `places`.
     pub(super) fn new(rows: usize, columns: usize, places: &[(u32, u32)]) -> (Self, Vec<u32>) {
-        let tile = (SEGMENT * rows * columns).div_ceil(places.len().max(1)).max(TILE).min(columns.max(1));
+        let tile = if places.len() * TILE >= SEGMENT * rows * columns { TILE } else { columns.max(1) };
         let tiles = columns.div_ceil(tile).max(1);
         let segment = |&(row, column): &(u32, u32)| column as usize / tile * rows + row as usize;
         let mut order: Vec<u32> = (0..places.len() as u32).collect();
@@ -63,7 +64,7 @@ impl Pattern {
     /// The columns of four weights from `at` on; those behind the last weight mean nothing.
     #[inline(always)]
     pub(super) fn four(&self, at: usize) -> [u32; 4] {
-        std::array::from_fn(|i| self.columns[at + i])
+        self.columns[at..].first_chunk().copied().unwrap_or_default()
     }
 
     /// `parts` ranges of rows with about as many weights each.

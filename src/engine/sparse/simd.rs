@@ -5,7 +5,7 @@
 //! this file free of unsafe code.
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{__m256, __m512};
+use std::arch::x86_64::{__m256, __m512, __m512i};
 
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::{V3, V4};
@@ -30,6 +30,16 @@ pub(super) trait Wide: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a·b + c, rounded once.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+
+    /// x, or 0 where x < 0; NaN passes: a network that diverges must be seen to.
+    fn relu(self, x: Self::V) -> Self::V;
+    /// x, or 0 where `by` is not positive.
+    fn gate(self, x: Self::V, by: Self::V) -> Self::V;
+    /// Swaps rows and columns.
+    #[inline(always)]
+    fn transpose(self, rows: [[u64; 8]; 8]) -> [[u64; 8]; 8] {
+        std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
+    }
 
     /// The first half of four sums over 16 numbers, the same for every kind: the upper half is added to the lower, then
     /// again; `sums` and `four_sums` go on so until one number is left.
@@ -67,6 +77,16 @@ macro_rules! arithmetic {
         #[inline(always)]
         fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             std::array::from_fn(|i| self.mul_add_f32s(a[i], b[i], c[i]))
+        }
+        #[inline(always)]
+        fn relu(self, x: Self::V) -> Self::V {
+            let zero = self.splat_f32s(0.0);
+            std::array::from_fn(|i| self.select_f32s(self.less_than_f32s(x[i], zero), zero, x[i]))
+        }
+        #[inline(always)]
+        fn gate(self, x: Self::V, by: Self::V) -> Self::V {
+            let zero = self.splat_f32s(0.0);
+            std::array::from_fn(|i| self.select_f32s(self.greater_than_f32s(by[i], zero), x[i], zero))
         }
     };
 }
@@ -147,6 +167,30 @@ impl Wide for V3 {
 impl Wide for V4 {
     const HELD: usize = 4;
     arithmetic!(V4, 1);
+
+    #[inline(always)]
+    fn transpose(self, rows: [[u64; 8]; 8]) -> [[u64; 8]; 8] {
+        // Halves of 4, 2 and 1 columns change places with rows 4, 2 and 1 further on.
+        let mut rows: [__m512i; 8] = pulp::cast(rows);
+        for distance in [4, 2, 1] {
+            let stays = |column: u64| column & distance == 0;
+            let upper: [u64; 8] =
+                std::array::from_fn(|c| if stays(c as u64) { c as u64 } else { 8 + c as u64 - distance });
+            let lower: [u64; 8] =
+                std::array::from_fn(|c| if stays(c as u64) { c as u64 + distance } else { 8 + c as u64 });
+            let (upper, lower): (__m512i, __m512i) = (pulp::cast(upper), pulp::cast(lower));
+            let before = rows;
+            rows = std::array::from_fn(|row| {
+                let partner = row ^ distance as usize;
+                if row < partner {
+                    self.avx512f._mm512_permutex2var_epi64(before[row], upper, before[partner])
+                } else {
+                    self.avx512f._mm512_permutex2var_epi64(before[partner], lower, before[row])
+                }
+            });
+        }
+        pulp::cast(rows)
+    }
 
     // Two vectors become one, again and again: of each, a half stays in its place (the blend), and the other half is added
     // to it (the shuffle). So 16 sums cost 15 additions, not 16 times four.
