@@ -11,25 +11,26 @@ use crate::config::{Dtype, Engine, Problem};
 use crate::data::Dataset;
 use crate::network::Layer;
 
-/// Nanoseconds of the estimate. Only their ratios decide. They are part of what keys mean: where one changes, some
-/// trainings change their engine, and with it their key.
+/// Nanoseconds of the estimate, as `benches/dense_step.rs` and `benches/roofline.rs` gave them for LeNet-300-100 at batch 60
+/// on one core of an Intel Xeon with AVX-512 (libtorch 2.11.0). Only their ratios decide. They are part of what keys mean:
+/// where one changes, some trainings change their engine, and with it their key.
 mod nanoseconds {
-    /// Dense: a multiply-add of a matrix product. From LeNet-300-100 at batch 60 on one AVX-512 core: 6.5e-3 a
-    /// floating-point operation.
+    /// Dense: a multiply-add of a matrix product.
     pub(super) const DENSE_PRODUCT: f64 = 13e-3;
-    /// Dense: the update of a weight by Adam; same measurement.
-    pub(super) const DENSE_UPDATE: f64 = 0.35;
-    /// Sparse: a surviving weight in the forward pass of a block of images, from the sketch of the layer 784→300, tiled
-    /// and aligned, on one AVX-512 core.
-    pub(super) const SPARSE_FORWARD: f64 = 1.0;
-    /// Sparse: its gradient by a block; same sketch.
-    pub(super) const SPARSE_WEIGHT_GRADIENT: f64 = 1.2;
-    /// Sparse: its part in the gradient of a layer's inputs by a block; same sketch.
-    pub(super) const SPARSE_INPUT_GRADIENT: f64 = 1.0;
-    /// Sparse: its update by Adam; same sketch.
+    /// Dense: a weight in what is not a product, most of it the update by Adam, which waits for memory.
+    pub(super) const DENSE_UPDATE: f64 = 0.8;
+    /// Sparse: a surviving weight in the forward pass of a block of images.
+    pub(super) const SPARSE_FORWARD: f64 = 1.15;
+    /// Sparse: its gradient by a block.
+    pub(super) const SPARSE_WEIGHT_GRADIENT: f64 = 1.35;
+    /// Sparse: its part in the gradient of a layer's inputs by a block.
+    pub(super) const SPARSE_INPUT_GRADIENT: f64 = 1.3;
+    /// Sparse: its update by Adam.
     pub(super) const SPARSE_UPDATE: f64 = 0.4;
-    /// Sparse: an input feature of a block, gathered and laid out by feature; same sketch.
-    pub(super) const SPARSE_GATHER: f64 = 7.0;
+    /// Sparse: an input feature of a block, fetched from all over the memory, transposed and converted.
+    pub(super) const SPARSE_GATHER: f64 = 20.0;
+    /// Sparse: an input feature of a block for evaluation, which was transposed before.
+    pub(super) const SPARSE_SPREAD: f64 = 5.0;
 }
 
 /// Images that the sparse trainer takes at a time.
@@ -138,7 +139,7 @@ impl Choice {
         match kind {
             Kind::Dense => sum(&self.sizes) * nanoseconds::DENSE_PRODUCT,
             Kind::Sparse => {
-                let gather = self.inputs as f64 * nanoseconds::SPARSE_GATHER;
+                let gather = self.inputs as f64 * nanoseconds::SPARSE_SPREAD;
                 (sum(kept) * nanoseconds::SPARSE_FORWARD + gather) / BLOCK as f64
             }
         }
@@ -220,11 +221,11 @@ mod tests {
     fn a_cost_is_the_sum_of_its_parts() {
         let auto = choice(Engine::Auto, Dtype::Float32);
         let (first, inner) = (235_200.0, 31_000.0);
-        let dense = 60.0 * 13e-3 * (2.0 * first + 3.0 * inner) + 0.35 * (first + inner);
+        let dense = 60.0 * 13e-3 * (2.0 * first + 3.0 * inner) + 0.8 * (first + inner);
         assert!((auto.step(Kind::Dense, &kept(10)) / dense - 1.0).abs() < 1e-12);
-        let sparse = 0.1 * (2.6 * first + 3.6 * inner) + 7.0 * 784.0;
+        let sparse = 0.1 * (2.9 * first + 4.2 * inner) + 20.0 * 784.0;
         assert!((auto.step(Kind::Sparse, &kept(10)) / sparse - 1.0).abs() < 1e-12);
-        let image = (0.1 * (first + inner) + 7.0 * 784.0) / 64.0;
+        let image = (0.1 * 1.15 * (first + inner) + 5.0 * 784.0) / 64.0;
         assert!((auto.evaluation(Kind::Sparse, &kept(10)) / image - 1.0).abs() < 1e-12);
     }
 }

@@ -179,10 +179,10 @@ fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T],
     let n = w.len();
     let (w, g, m, v, kept) = (&mut w[..n], &g[..n], &mut m[..n], &mut v[..n], kept.first(n));
     for i in 0..n {
-        let gradient = if kept.at(i) { c.decay.mul_add(w[i], g[i]) } else { zero };
-        let first = flush(c.beta[0].mul_add(m[i], c.rest[0] * gradient));
-        let second = flush(c.beta[1].mul_add(v[i], c.rest[1] * gradient * gradient));
-        let stepped = (-c.size).mul_add(first.over_root(second, c.root, c.eps), w[i]);
+        let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
+        let first = flush(c.beta[0] * m[i] + c.rest[0] * gradient);
+        let second = flush(c.beta[1] * v[i] + c.rest[1] * gradient * gradient);
+        let stepped = w[i] - c.size * first / (second.sqrt() * c.root + c.eps);
         m[i] = first;
         v[i] = second;
         w[i] = if kept.at(i) { stepped } else { zero };

@@ -17,7 +17,7 @@ use crate::data::{Dataset, Split};
 use crate::engine::dropout::{Dropout, Noise};
 use crate::engine::input::gather;
 use crate::engine::linears::{self, Linears};
-use crate::engine::loss::{Sums, gradient, score};
+use crate::engine::loss::{Sums, gradient, scores};
 use crate::engine::optimizer::{Parameters, in_slots, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::Parameter;
@@ -106,12 +106,8 @@ impl<T: Typed> Mlp<T> {
         let classes = self.layers[last].shape.outputs;
         let logits = self.batch.values[last + 1].slice();
         let delta = self.batch.deltas[last].slice_mut();
-        for ((&image, logits), delta) in
-            images.iter().zip(logits.chunks_exact(classes)).zip(delta.chunks_exact_mut(classes))
-        {
-            delta.copy_from_slice(logits);
-            gradient(delta, self.dataset.labels[image as usize], images.len());
-        }
+        delta.copy_from_slice(logits);
+        gradient(delta, images.iter().map(|&image| self.dataset.labels[image as usize]), classes);
         for (at, layer) in self.layers.iter().enumerate().rev() {
             let (delta, delta_t) = &self.batch.deltas_m[at];
             multiply(delta_t, &self.batch.values_m[at], &layer.g)?;
@@ -277,10 +273,8 @@ impl<T: Typed> Trainer for Mlp<T> {
             // A smaller last block leaves old images behind it, whose logits are not looked at.
             gather(&self.dataset, images, block.values[0].slice_mut());
             block.forward(&self.layers, self.weights.slice(), Noise(None))?;
-            let logits = block.values[self.layers.len()].slice().chunks_exact(classes);
-            for (&image, logits) in images.iter().zip(logits) {
-                score(logits, self.dataset.labels[image as usize], &mut sums);
-            }
+            let labels = images.iter().map(|&image| self.dataset.labels[image as usize]);
+            scores(block.values[self.layers.len()].slice(), labels, classes, &mut sums);
         }
         let n = images.len() as f64;
         Ok(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }])

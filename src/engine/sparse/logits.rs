@@ -100,16 +100,16 @@ mod tests {
         let images: Vec<Vec<f32>> = (0..61).map(|j| (0..10).map(|class| logit(class, j)).collect()).collect();
         for path in Path::all() {
             let (mut delta, mut sums) = ([Feature::ZERO; 10], Sums::default());
-            path.run(LogitGradient { logits: &logits, labels: &labels, batch: 90, delta: &mut delta });
+            path.run(LogitGradient { logits: &logits, labels: &labels, batch: 61, delta: &mut delta });
             path.run(BlockScore { logits: &logits, labels: &labels, sums: &mut sums });
             expected = Sums::default();
-            for (j, image) in images.iter().enumerate() {
-                loss::score(image, labels[j], &mut expected);
-                let mut gradient = image.clone();
-                loss::gradient(&mut gradient, labels[j], 90);
-                for (class, gradient) in gradient.iter().enumerate() {
-                    assert_eq!(delta[class].images()[j], *gradient, "{path:?}, class {class} of image {j}");
-                }
+            let flat: Vec<f32> = images.concat();
+            loss::scores(&flat, labels.iter().copied(), 10, &mut expected);
+            let mut gradient = flat;
+            loss::gradient(&mut gradient, labels.iter().copied(), 10);
+            for (at, gradient) in gradient.iter().enumerate() {
+                let (j, class) = (at / 10, at % 10);
+                assert_eq!(delta[class].images()[j], *gradient, "{path:?}, class {class} of image {j}");
             }
             assert!(delta.iter().all(|delta| delta.images()[61..].iter().all(|&d| d == 0.0)));
             assert_eq!(sums, expected, "{path:?}");
