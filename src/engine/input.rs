@@ -3,27 +3,39 @@
 use super::element::Element;
 use crate::data::Dataset;
 
-/// Writes the inputs of `images` to `out`, image after image. Each is `byte · scale + offset`, rounded twice.
-pub(super) fn gather<T: Element>(dataset: &Dataset, images: &[u32], out: &mut [T]) {
-    pulp::Arch::new().dispatch(Gather { dataset, images, out });
+/// Brings the bytes of `images` together, one image after the other. They lie all over the memory, and only a loop that
+/// does nothing else has enough of them on their way at a time.
+pub(super) fn collect(dataset: &Dataset, images: &[u32], bytes: &mut [u8]) {
+    for (&image, row) in images.iter().zip(bytes.chunks_exact_mut(dataset.pixels())) {
+        row.copy_from_slice(dataset.image(image));
+    }
+}
+
+/// Writes the inputs of `images` to `out`, image after image, by way of their `bytes`. Each is `byte · scale + offset`,
+/// rounded twice.
+pub(super) fn gather<T: Element>(dataset: &Dataset, images: &[u32], bytes: &mut [u8], out: &mut [T]) {
+    collect(dataset, images, bytes);
+    pulp::Arch::new().dispatch(Convert { dataset, images, bytes, out });
 }
 
 /// The pass, compiled once for each kind of processor.
-struct Gather<'a, T> {
+struct Convert<'a, T> {
     dataset: &'a Dataset,
     images: &'a [u32],
+    bytes: &'a [u8],
     out: &'a mut [T],
 }
 
-impl<T: Element> pulp::NullaryFnOnce for Gather<'_, T> {
+impl<T: Element> pulp::NullaryFnOnce for Convert<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { dataset, images, out } = self;
-        let plane = dataset.shape[1] * dataset.shape[2];
-        for (&image, row) in images.iter().zip(out.chunks_exact_mut(dataset.pixels())) {
-            let planes = row.chunks_exact_mut(plane).zip(dataset.image(image).chunks_exact(plane));
+        let Self { dataset, images, bytes, out } = self;
+        let (pixels, plane) = (dataset.pixels(), dataset.shape[1] * dataset.shape[2]);
+        let rows = out.chunks_exact_mut(pixels).zip(bytes.chunks_exact(pixels));
+        for (&image, (row, bytes)) in images.iter().zip(rows) {
+            let planes = row.chunks_exact_mut(plane).zip(bytes.chunks_exact(plane));
             for (channel, (row, bytes)) in planes.enumerate() {
                 let (scale, offset) = dataset.inputs.of(image, channel);
                 let (scale, offset) = (T::from_f64(scale), T::from_f64(offset));
@@ -53,7 +65,7 @@ mod tests {
             inputs: Inputs::PerChannel(vec![(2.0, 0.5), (10.0, -1.0)]),
         };
         let mut out = [0.0_f32; 8];
-        gather(&dataset, &[1, 0], &mut out);
+        gather(&dataset, &[1, 0], &mut [0; 8], &mut out);
         assert_eq!(out, [10.5, 12.5, 69.0, 79.0, 2.5, 4.5, 29.0, 39.0]);
     }
 }

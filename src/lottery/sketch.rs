@@ -15,7 +15,7 @@ use crate::engine::Kind;
 use crate::prune::Counts;
 
 /// Changes when the meaning of a key's content changes: old results are then not mistaken for new ones.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What determines the numbers of every training of an experiment that takes this engine.
 fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {

@@ -1,8 +1,11 @@
 //! Fully connected networks on the CPU: libtorch does the matrix products, plain loops do all between them.
 //!
 //! The backward pass is written out, so there is no autograd graph; all memory is taken once. A step is eight products
-//! for LeNet-300-100, and one pass each over the batch, the activations and the parameters.
+//! for LeNet-300-100, and one pass each over the batch, the activations and the parameters. The optimizer follows the
+//! gradient piece by piece: weights and moments do not fit into the second-level cache, a piece of the gradient does, and
+//! the pass over all of them waits for memory, not for arithmetic.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -25,6 +28,9 @@ use crate::network::Parameter;
 /// Images per block of an evaluation: enough for full speed of the products, few enough to stay in the cache.
 const BLOCK: usize = 250;
 
+/// Values of a piece of the gradient, about: 256 KiB in float32.
+const PIECE: usize = 1 << 16;
+
 /// A linear layer and where its parameters lie in the flat buffers.
 struct Linear {
     shape: linears::Linear,
@@ -32,19 +38,31 @@ struct Linear {
     /// Wᵀ [in, out] and W [out, in].
     w_t: Tensor,
     w: Tensor,
-    /// ∂L/∂W [out, in].
+    pieces: Vec<Piece>,
+}
+
+/// Some rows of a weight.
+struct Piece {
+    /// The first, and their number.
+    row: usize,
+    rows: usize,
+    /// Where they are in the flat buffers.
+    values: Range<usize>,
+    /// ∂L/∂W [rows, in], in memory that all pieces share.
     g: Tensor,
 }
 
 /// Activations for up to `rows` images, and their gradients where a backward pass is wanted.
 struct Activations<T> {
     rows: usize,
+    /// The bytes of the batch.
+    bytes: Vec<u8>,
     /// The batch [rows, pixels], then each layer's output.
     values: Vec<Buffer<T>>,
     values_m: Vec<Tensor>,
-    /// Gradients by each layer's output, with their transposes.
+    /// Gradients by each layer's output, with the transposes [outputs, rows] of its pieces.
     deltas: Vec<Buffer<T>>,
-    deltas_m: Vec<(Tensor, Tensor)>,
+    deltas_m: Vec<(Tensor, Vec<Tensor>)>,
 }
 
 /// A fully connected network, its gradient and moments, and the data it learns from.
@@ -56,6 +74,7 @@ pub(super) struct Mlp<T> {
     /// Of the inputs.
     dropout: Option<Dropout>,
     weights: Buffer<T>,
+    /// Of one piece, or of the biases of one layer.
     gradients: Buffer<T>,
     moments: Vec<Buffer<T>>,
     /// Per value of `weights` whether it is kept; `None` for a dense network, which then pays nothing for masks.
@@ -78,8 +97,9 @@ impl<T: Typed> Mlp<T> {
             length += parameter.len().next_multiple_of(ALIGN);
             parameters.push((parameter, start));
         }
-        let (weights, gradients) = (Buffer::zeros(length)?, Buffer::zeros(length)?);
         let linears = Linears::new(&recipe.network)?;
+        let most = linears.layers.iter().map(|layer| PIECE.max(layer.inputs).max(layer.outputs)).max();
+        let (weights, gradients) = (Buffer::zeros(length)?, Buffer::zeros(most.unwrap_or(0))?);
         let layers = with_views(&linears, &parameters, &weights, &gradients)?;
         let batch = Activations::new(recipe.batch_size, &layers, true)?;
         let moments = (0..recipe.update.moments()).map(|_| Buffer::zeros(length)).collect::<Result<_>>()?;
@@ -100,28 +120,46 @@ impl<T: Typed> Mlp<T> {
         })
     }
 
-    /// The gradient of the mean cross-entropy over the batch that `forward` was run on, with the same `noise`.
-    fn backward(&mut self, images: &[u32], noise: Noise) -> Result<()> {
+    /// Goes back through the batch that `forward` was run on, with the same `noise`: makes the gradient of the mean
+    /// cross-entropy, and takes the optimizer's step with each piece of it.
+    fn backward(&mut self, images: &[u32], noise: Noise, lr: f64) -> Result<()> {
         let last = self.layers.len() - 1;
         let classes = self.layers[last].shape.outputs;
         let logits = self.batch.values[last + 1].slice();
         let delta = self.batch.deltas[last].slice_mut();
         delta.copy_from_slice(logits);
         gradient(delta, images.iter().map(|&image| self.dataset.labels[image as usize]), classes);
-        for (at, layer) in self.layers.iter().enumerate().rev() {
-            let (delta, delta_t) = &self.batch.deltas_m[at];
-            multiply(delta_t, &self.batch.values_m[at], &layer.g)?;
-            let bias = &mut self.gradients.slice_mut()[layer.bias..][..layer.shape.outputs];
-            sum_rows(self.batch.deltas[at].slice(), bias);
+        for at in (0..=last).rev() {
             if at > 0 {
-                multiply(delta, &layer.w, &self.batch.deltas_m[at - 1].0)?;
+                // Before the weights move.
+                multiply(&self.batch.deltas_m[at].0, &self.layers[at].w, &self.batch.deltas_m[at - 1].0)?;
                 apply(noise, self.layers[at - 1].shape.dropout, self.batch.deltas[at - 1].slice_mut());
                 if self.layers[at - 1].shape.relu {
                     relu_backward(self.batch.values[at].slice(), self.batch.deltas[at - 1].slice_mut());
                 }
             }
+            for piece in 0..self.layers[at].pieces.len() {
+                let delta_t = &self.batch.deltas_m[at].1[piece];
+                let piece = &self.layers[at].pieces[piece];
+                multiply(delta_t, &self.batch.values_m[at], &piece.g)?;
+                self.update(piece.values.clone(), lr);
+            }
+            let (bias, outputs) = (self.layers[at].bias, self.layers[at].shape.outputs);
+            sum_rows(self.batch.deltas[at].slice(), &mut self.gradients.slice_mut()[..outputs]);
+            self.update(bias..bias + outputs, lr);
         }
         Ok(())
+    }
+
+    /// The optimizer's step of some values, whose gradient is at the beginning of `gradients`.
+    fn update(&mut self, values: Range<usize>, lr: f64) {
+        let parameters = Parameters {
+            weights: &mut self.weights.slice_mut()[values.clone()],
+            gradients: &self.gradients.slice()[..values.len()],
+            moments: in_slots(self.moments.iter_mut().map(|moment| &mut moment.slice_mut()[values.clone()])),
+            kept: self.kept.as_ref().map(|kept| &kept[values.clone()]),
+        };
+        update(&self.recipe.update, lr, self.optimizer_steps, parameters);
     }
 
     /// The flat values as named tensors.
@@ -157,8 +195,15 @@ fn with_views<T: Typed>(
     let views = |(shape, places): (&linears::Linear, &[(Parameter, usize)])| {
         let [weight, bias] = [places[0].1, places[1].1];
         let w = weights.matrix(weight, shape.outputs, shape.inputs)?;
-        let g = gradients.matrix(weight, shape.outputs, shape.inputs)?;
-        Ok(Linear { shape: *shape, bias, w_t: w.f_tr()?, w, g })
+        let most = (PIECE / shape.inputs).max(1);
+        let piece = |row: usize| {
+            let rows = most.min(shape.outputs - row);
+            let start = weight + row * shape.inputs;
+            let g = gradients.matrix(0, rows, shape.inputs)?;
+            Ok(Piece { row, rows, values: start..start + rows * shape.inputs, g })
+        };
+        let pieces = (0..shape.outputs).step_by(most).map(piece).collect::<Result<_>>()?;
+        Ok(Linear { shape: *shape, bias, w_t: w.f_tr()?, w, pieces })
     };
     linears.layers.iter().zip(parameters.chunks_exact(2)).map(views).collect()
 }
@@ -172,7 +217,8 @@ fn apply<T: Typed>(noise: Noise, dropout: Option<Dropout>, values: &mut [T]) {
 
 impl<T: Typed> Activations<T> {
     fn new(rows: usize, layers: &[Linear], backward: bool) -> Result<Self> {
-        let mut all = Self { rows, values: vec![], values_m: vec![], deltas: vec![], deltas_m: vec![] };
+        let bytes = vec![0; rows * layers[0].shape.inputs];
+        let mut all = Self { rows, bytes, values: vec![], values_m: vec![], deltas: vec![], deltas_m: vec![] };
         let widths = std::iter::once(layers[0].shape.inputs).chain(layers.iter().map(|layer| layer.shape.outputs));
         for (at, width) in widths.enumerate() {
             let values = Buffer::zeros(rows * width)?;
@@ -181,7 +227,9 @@ impl<T: Typed> Activations<T> {
             if at > 0 && backward {
                 let delta = Buffer::zeros(rows * width)?;
                 let matrix = delta.matrix(0, rows, width)?;
-                all.deltas_m.push((matrix.shallow_clone(), matrix.f_tr()?));
+                let piece = |piece: &Piece| Ok(matrix.f_narrow(1, piece.row as i64, piece.rows as i64)?.f_tr()?);
+                let pieces = layers[at - 1].pieces.iter().map(piece).collect::<Result<_>>()?;
+                all.deltas_m.push((matrix, pieces));
                 all.deltas.push(delta);
             }
         }
@@ -242,19 +290,12 @@ impl<T: Typed> Trainer for Mlp<T> {
             self.batch = Activations::new(images.len(), &self.layers, true)?;
         }
         let _guard = tch::no_grad_guard();
-        gather(&self.dataset, images, self.batch.values[0].slice_mut());
+        gather(&self.dataset, images, &mut self.batch.bytes, self.batch.values[0].slice_mut());
         let noise = Noise(Some((batch.elementwise, batch.iteration)));
         apply(noise, self.dropout, self.batch.values[0].slice_mut());
         self.batch.forward(&self.layers, self.weights.slice(), noise)?;
-        self.backward(images, noise)?;
         self.optimizer_steps += 1;
-        let parameters = Parameters {
-            weights: self.weights.slice_mut(),
-            gradients: self.gradients.slice(),
-            moments: in_slots(self.moments.iter_mut().map(Buffer::slice_mut)),
-            kept: self.kept.as_deref(),
-        };
-        update(&self.recipe.update, *lr, self.optimizer_steps, parameters);
+        self.backward(images, noise, *lr)?;
         self.iteration = batch.iteration + 1;
         Ok(())
     }
@@ -271,7 +312,7 @@ impl<T: Typed> Trainer for Mlp<T> {
         let mut sums = Sums::default();
         for images in images.chunks(BLOCK) {
             // A smaller last block leaves old images behind it, whose logits are not looked at.
-            gather(&self.dataset, images, block.values[0].slice_mut());
+            gather(&self.dataset, images, &mut block.bytes, block.values[0].slice_mut());
             block.forward(&self.layers, self.weights.slice(), Noise(None))?;
             let labels = images.iter().map(|&image| self.dataset.labels[image as usize]);
             scores(block.values[self.layers.len()].slice(), labels, classes, &mut sums);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::gather::{Bytes, Input, Scales, Spread, Transpose, collect};
+use super::gather::{Bytes, Input, Scales, Spread, Transpose};
 use super::kernels::{After, BiasGradient, Elsewhere, Feature, IMAGES, Product, WeightGradient};
 use super::layer::Survivors;
 use super::logits::{BlockScore, LogitGradient};
@@ -10,6 +10,7 @@ use super::simd::{Kernel, Path, Wide};
 use super::team::{Team, parts};
 use crate::data::Dataset;
 use crate::engine::dropout::{Dropout, Noise};
+use crate::engine::input::collect;
 use crate::engine::linears::Linears;
 use crate::engine::loss::Sums;
 

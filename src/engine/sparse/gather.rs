@@ -4,6 +4,7 @@
 use super::kernels::{Feature, IMAGES};
 use super::simd::{Kernel, Path, WIDTH, Wide};
 use crate::data::Dataset;
+use crate::engine::input::collect;
 
 /// Rows and columns of what is transposed at a time: the bytes of a word.
 const WORD: usize = 8;
@@ -53,14 +54,6 @@ impl Input {
     pub(super) fn of(pixels: &[u32], dataset: &Dataset) -> Vec<Self> {
         let plane = (dataset.shape[1] * dataset.shape[2]) as u32;
         pixels.iter().map(|&pixel| Self { pixel, channel: pixel / plane }).collect()
-    }
-}
-
-/// Brings the bytes of at most a block of images together, one after the other. They lie all over the memory, and only a
-/// loop that does nothing else has enough of them on their way at a time.
-pub(super) fn collect(dataset: &Dataset, images: &[u32], rows: &mut [u8]) {
-    for (&image, row) in images.iter().zip(rows.chunks_exact_mut(dataset.pixels())) {
-        row.copy_from_slice(dataset.image(image));
     }
 }
 
@@ -197,7 +190,7 @@ mod tests {
         };
         let images: Vec<u32> = (0..61).map(|j| j * 17 % 70).collect();
         let mut expected = vec![0.0; 61 * 70];
-        input::gather::<f32>(&dataset, &images, &mut expected);
+        input::gather::<f32>(&dataset, &images, &mut vec![0; 61 * 70], &mut expected);
         let pixels: Vec<u32> = (0..70).filter(|p| p % 5 != 1).collect();
         let inputs = Input::of(&pixels, &dataset);
         let mut scales = Scales::new(&dataset);
