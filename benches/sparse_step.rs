@@ -1,5 +1,5 @@
-//! The sparse step of LeNet-300-100 (batch 60, Adam, float32, one thread) beside the dense step under the same mask, at the
-//! densities of the paper, and evaluation by both.
+//! The sparse step of LeNet-300-100 (batch 60, Adam, float32) with one thread and with two, beside the dense step (one
+//! thread) under the same mask, at the densities of the paper; and the evaluation of 10,000 images.
 //!
 //! ```text
 //! cargo bench --bench sparse_step                  LTH_DATA_DIR=… for MNIST instead of strokes
@@ -20,7 +20,8 @@ fn main() {
     let dataset = common::dataset();
     println!("median (minimum–maximum) of {TURNS} turns, µs");
     println!(
-        "weights left    dense step            sparse step           ratio   dense evaluation        sparse evaluation     ratio"
+        "{:>9}  {:14} {:22} {:22} {:22} {:7} {}",
+        "weights", "", "dense", "sparse", "two threads", "sparse", "two"
     );
     let rounds = |n| (n, 0.2);
     // Once at 5, 10 and 15 %, then rounds of 20 %.
@@ -38,24 +39,27 @@ fn main() {
     ] {
         let network = pruned(n, rate);
         let left = 100.0 * network.1.kept() as f64 / network.1.total() as f64;
-        let mut steps = [Step::new(&dataset, dense::build, &network), Step::new(&dataset, sparse::build, &network)];
-        let (mut times, mut evaluations) = ([vec![], vec![]], [vec![], vec![]]);
+        let build = |build| Step::new(&dataset, build, &network);
+        let mut steps = [build(dense::build), build(sparse::build), build(sparse::build)];
+        steps[2].trainer.set_threads(2);
+        let (mut times, mut evaluations): ([Vec<f64>; 3], [Vec<f64>; 3]) = Default::default();
         for turn in 0..=TURNS {
             for (at, step) in steps.iter_mut().enumerate() {
                 let time = microseconds(if at == 0 { 200 } else { 1000 }, || step.step());
                 let evaluation = microseconds(2, || drop(step.trainer.evaluate(Split::Test).expect("a score")));
                 if turn > 0 {
                     times[at].push(time);
-                    evaluations[at].push(evaluation);
+                    evaluations[at].push(evaluation / 1e3);
                 }
             }
         }
-        let [dense, sparse] = times.map(Spread::of);
-        let [dense_e, sparse_e] = evaluations.map(Spread::of);
-        println!(
-            "{left:6.2} %        {dense:<21} {sparse:<21} {:<7.2} {dense_e:<24} {sparse_e:<22} {:.2}",
-            dense.0 / sparse.0,
-            dense_e.0 / sparse_e.0
-        );
+        print(&format!("{left:.2} %"), "step, µs", times.map(Spread::of));
+        print("", "evaluation, ms", evaluations.map(Spread::of));
     }
+}
+
+/// Times by the dense trainer, the sparse one, and the sparse one with two threads.
+fn print(name: &str, what: &str, [dense, sparse, two]: [Spread; 3]) {
+    let ratios = (dense.0 / sparse.0, sparse.0 / two.0);
+    println!("{name:>9}  {what:14} {dense:<22} {sparse:<22} {two:<22} ×{:<6.2} ×{:.2}", ratios.0, ratios.1);
 }

@@ -1,5 +1,6 @@
 //! Runs what of a plan is not in the store, and tells what happens.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub struct Lab<'a> {
     pub plan: &'a Plan,
     /// The files of the run.
     pub view: &'a View<'a>,
-    /// Trainings at a time.
+    /// Trainings at a time. While there are fewer to do, those that can use several threads share as many among them.
     pub workers: usize,
     /// A wish to stop.
     pub stop: &'a Stop,
@@ -76,6 +77,8 @@ struct Shared<'a> {
     board: Mutex<Board<'a>>,
     changed: Condvar,
     view: Mutex<Pace>,
+    /// Workers that have a training.
+    busy: AtomicUsize,
 }
 
 /// When the view was last written, and how long that took.
@@ -125,7 +128,8 @@ impl Lab<'_> {
         }
         // What a process that was killed had not yet freed.
         self.free(&board.take_needless(), store);
-        let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace };
+        let shared =
+            Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace, busy: AtomicUsize::new(0) };
         self.write_view(&shared, store, false);
         if workers > 0 {
             let dataset = (self.dataset)().inspect_err(|_| self.sink.tell(&Event::Over))?;
@@ -171,7 +175,9 @@ impl Lab<'_> {
                     (training, restore)
                 }
             };
+            shared.busy.fetch_add(1, Ordering::Relaxed);
             self.take_up(n, training, restore, &mut worker, shared, store);
+            shared.busy.fetch_sub(1, Ordering::Relaxed);
             shared.changed.notify_all();
         }
         shared.changed.notify_all();
@@ -208,7 +214,8 @@ impl Lab<'_> {
             }
         };
         let (began, progress) = (&mut began, &mut progress);
-        let done = worker.attend(&mut Task { training, restore, keeping, began, progress });
+        let threads = &|| (self.workers / shared.busy.load(Ordering::Relaxed).max(1)).max(1);
+        let done = worker.attend(&mut Task { training, restore, keeping, began, progress, threads });
         let mut board = lock(&shared.board);
         match done {
             Ok(Done::Stopped) => return board.put_back(&training.key),

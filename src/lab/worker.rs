@@ -43,6 +43,8 @@ pub(super) struct Task<'t> {
     pub(super) began: &'t mut dyn FnMut(),
     /// Called with the iterations that are behind it.
     pub(super) progress: &'t mut dyn FnMut(u64),
+    /// How many threads it may use now.
+    pub(super) threads: &'t dyn Fn() -> usize,
 }
 
 /// A worker: a thread, and the trainers it builds there, each when the first training comes that wants one of its kind.
@@ -113,7 +115,8 @@ impl<'a> Worker<'a> {
         let elementwise = stream(Purpose::Elementwise).elementwise();
         // Only as far as the last state that is wanted.
         let end = if wanted.last { None } else { wanted.at.last().copied() }.unwrap_or(recipe.iterations);
-        let session = Session { train: recipe, order, elementwise, at: &wanted.at, end, stop: lab.stop };
+        let session =
+            Session { train: recipe, order, elementwise, at: &wanted.at, end, stop: lab.stop, threads: task.threads };
         let end = session.run(trainer.as_mut(), &start, &mask, &mut loaded, task.progress)?;
         let timing = timing(watch.seconds(), recipe.iterations - start.iteration);
         let (outcome, trained) = match end {

@@ -26,6 +26,8 @@ pub struct Session<'a> {
     pub end: u64,
     /// A wish to stop.
     pub stop: &'a Stop,
+    /// How many threads the trainer may use; asked at every step, since others come and go.
+    pub threads: &'a dyn Fn() -> usize,
 }
 
 /// What a training gave.
@@ -85,6 +87,7 @@ impl Session<'_> {
             }
             batch[0].iteration = iteration;
             self.order.fill(iteration, &mut batch[0].images);
+            trainer.set_threads((self.threads)());
             trainer.step(&batch, &[self.train.lr])?;
             progress(iteration + 1);
         }

@@ -303,6 +303,21 @@ fn batches_of_other_sizes_and_evaluations_change_nothing_else() {
 }
 
 #[test]
+fn a_sparse_step_allocates_nothing() {
+    let dataset = dataset();
+    for case in CASES {
+        let (start, mask) = start(case);
+        let mut trainer = sparse::build(&case.recipe(Dtype::Float32), &dataset).unwrap();
+        trainer.load(0, &start, &mask).unwrap();
+        let batches: Vec<[Batch; 1]> = (0..5).map(|step| [batch(step)]).collect();
+        let counted = allocation_counter::measure(|| {
+            batches.iter().for_each(|batch| trainer.step(batch, &[case.lr()]).unwrap());
+        });
+        assert_eq!(counted.count_total, 0, "{case:?}: {counted:?}");
+    }
+}
+
+#[test]
 fn misuse_is_an_error() {
     let dataset = dataset();
     let case = CASES[0];
