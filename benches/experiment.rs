@@ -11,11 +11,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use common::{Spread, microseconds};
+use clock::microseconds;
 use lth::base::files;
-use lth::data::Dataset;
+use lth::config::Data;
+use lth::data::{Dataset, load};
+use spread::Spread;
 
-mod common;
+#[path = "parts/clock.rs"]
+mod clock;
+#[path = "parts/spread.rs"]
+mod spread;
 
 /// Turns.
 const TURNS: usize = 5;
@@ -28,7 +33,7 @@ fn lth(evaluate_every: u32) -> f64 {
     let config = folder.path().join("ticket.toml");
     let text = include_str!("../configs/lenet_mnist.toml");
     let until = text.find("[arms.random_reinit]").expect("the ticket arm comes first");
-    files::write(&config, text[..until].as_bytes()).expect("a configuration");
+    files::write(&config, &text.as_bytes()[..until]).expect("a configuration");
     let mut command = Command::new(env!("CARGO_BIN_EXE_lth"));
     command.arg("run").arg(&config).arg("--runs").arg(folder.path().join("runs")).arg("--quiet");
     for set in [
@@ -71,7 +76,8 @@ fn main() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let (images, labels) = (folder.path().join("images"), folder.path().join("labels"));
-    write(&common::dataset(), &images, &labels);
+    let data: Data = serde_json::from_value(serde_json::json!({ "dataset": "mnist" })).expect("a data set");
+    write(&load(&data, None, 1).expect("MNIST"), &images, &labels);
     let mut columns: [Vec<f64>; 4] = Default::default();
     for turn in 0..TURNS {
         let (ours, training, theirs) = (lth(100), lth(ITERATIONS), pytorch(&python, &images, &labels));

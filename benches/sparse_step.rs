@@ -7,22 +7,29 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
-use common::{Spread, Step, microseconds, pruned};
+use clock::microseconds;
+use lenet::pruned;
 use lth::data::Split;
 use lth::engine::{dense, sparse};
+use spread::Spread;
+use step::Step;
 
-mod common;
+#[path = "parts/clock.rs"]
+mod clock;
+#[path = "parts/lenet.rs"]
+mod lenet;
+#[path = "parts/spread.rs"]
+mod spread;
+#[path = "parts/step.rs"]
+mod step;
 
 /// Turns; each is some 0.1 s a trainer, and the two trainers take turns, so that both see the same machine.
 const TURNS: usize = 7;
 
 fn main() {
-    let dataset = common::dataset();
+    let dataset = lenet::dataset();
     println!("median (minimum–maximum) of {TURNS} turns, µs");
-    println!(
-        "{:>9}  {:14} {:22} {:22} {:22} {:7} {}",
-        "weights", "", "dense", "sparse", "two threads", "sparse", "two"
-    );
+    println!("{:>9}  {:14} {:22} {:22} {:22} {:7} two", "weights", "", "dense", "sparse", "two threads", "sparse");
     let rounds = |n| (n, 0.2);
     // Once at 5, 10 and 15 %, then rounds of 20 %.
     for (n, rate) in [

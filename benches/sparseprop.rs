@@ -10,12 +10,16 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use common::{BATCH, Spread, recipe};
+use lenet::{BATCH, recipe};
 use lth::base::mask::{LayerMask, Mask};
 use lth::base::random::mix;
 use lth::engine::sparse::{Part, profile};
+use spread::Spread;
 
-mod common;
+#[path = "parts/lenet.rs"]
+mod lenet;
+#[path = "parts/spread.rs"]
+mod spread;
 
 /// Turns.
 const TURNS: usize = 7;
@@ -29,7 +33,7 @@ fn mask(sparsity: f64) -> Mask {
         let kept = (0..weight.parameter.len()).map(|i| number(i) >= sparsity).collect();
         LayerMask { name: weight.parameter.name, shape: weight.parameter.shape, kept }
     };
-    Mask(common::network().weights().into_iter().map(layer).collect())
+    Mask(lenet::network().weights().into_iter().map(layer).collect())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variable")]
@@ -48,7 +52,7 @@ fn main() {
         .expect("python");
     let mut ask = opponent.stdin.take().expect("a pipe");
     let mut answer = BufReader::new(opponent.stdout.take().expect("a pipe"));
-    let (dataset, start) = (common::dataset(), common::pruned(0, 0.2).0);
+    let (dataset, start) = (lenet::dataset(), lenet::pruned(0, 0.2).0);
     // By sparsity: ours, the module as its users call it, its kernels called directly; forward and backward of all layers.
     let mut sums: [[Vec<f64>; 3]; 4] = Default::default();
     for _ in 0..TURNS {

@@ -151,11 +151,16 @@ impl<'a> Board<'a> {
             }
             nodes.push(Node { training, state, parents, children: Vec::new(), freed: false, until: None });
         }
-        let order = by_chain(&nodes);
+        let order = by_chain(&nodes, |_| 1.0);
         let mut board = Self { nodes, by_key, of_plan, order, asking: None, asked: 0, keep };
         board.want_back(has);
         board.block();
         Ok(board)
+    }
+
+    /// Gives out first what the dearest chain hangs on; before this, what the longest does.
+    pub(super) fn order_by(&mut self, cost: impl Fn(&Training) -> f64) {
+        self.order = by_chain(&self.nodes, cost);
     }
 
     /// What to do next; a training that is given out counts as taken.
@@ -355,15 +360,15 @@ fn outcome(state: &State) -> Option<Outcome> {
     }
 }
 
-/// The numbers by the trainings in the longest chain that begins with each: what holds up most goes first.
-fn by_chain(nodes: &[Node<'_>]) -> Vec<usize> {
-    let mut chain = vec![1_u32; nodes.len()];
+/// The numbers by the cost of the dearest chain that begins with each: what holds up most goes first.
+fn by_chain(nodes: &[Node<'_>], cost: impl Fn(&Training) -> f64) -> Vec<usize> {
+    let mut chain: Vec<f64> = nodes.iter().map(|node| cost(node.training)).collect();
     for (number, node) in nodes.iter().enumerate().rev() {
         for &(parent, _) in &node.parents {
-            chain[parent] = chain[parent].max(chain[number] + 1);
+            chain[parent] = chain[parent].max(cost(nodes[parent].training) + chain[number]);
         }
     }
     let mut order: Vec<usize> = (0..nodes.len()).collect();
-    order.sort_by_key(|&number| std::cmp::Reverse(chain[number]));
+    order.sort_by(|&a, &b| chain[b].total_cmp(&chain[a]));
     order
 }

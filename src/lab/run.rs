@@ -1,5 +1,6 @@
 //! Runs what of a plan is not in the store, and tells what happens.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::store::Store;
 use super::view::{Known, View};
 use super::worker::{Done, Task, Worker};
 use crate::base::clock::Stopwatch;
+use crate::base::env;
 use crate::base::files::Lock;
 use crate::base::key::Key;
 use crate::base::outcome::Outcome;
@@ -45,7 +47,8 @@ pub struct Lab<'a> {
     pub plan: &'a Plan,
     /// The files of the run.
     pub view: &'a View<'a>,
-    /// Trainings at a time. While there are fewer to do, those that can use several threads share as many among them.
+    /// Trainings at a time, and threads at work: while there are fewer trainings, sparse ones use those that are free, as
+    /// long as there is a core for each.
     pub workers: usize,
     /// A wish to stop.
     pub stop: &'a Stop,
@@ -77,8 +80,21 @@ struct Shared<'a> {
     board: Mutex<Board<'a>>,
     changed: Condvar,
     view: Mutex<Pace>,
-    /// Workers that have a training.
-    busy: AtomicUsize,
+    /// Trainings at work, by engine.
+    busy: BTreeMap<Kind, AtomicUsize>,
+}
+
+impl Shared<'_> {
+    fn threads(&self, hands: usize) -> usize {
+        let [dense, sparse] = [Kind::Dense, Kind::Sparse].map(|kind| self.busy[&kind].load(Ordering::Relaxed));
+        threads(hands, dense, sparse)
+    }
+}
+
+/// How many threads a sparse training may use where so many are at work: what the dense ones, which use one each, leave of
+/// `hands`, in equal parts.
+fn threads(hands: usize, dense: usize, sparse: usize) -> usize {
+    (hands.saturating_sub(dense) / sparse.max(1)).max(1)
 }
 
 /// When the view was last written, and how long that took.
@@ -109,6 +125,7 @@ impl Lab<'_> {
             iterations += steps;
             cost += costs.nanoseconds(training, steps);
         }
+        board.order_by(|training| costs.nanoseconds(training, self.experiment.train.iterations));
         let workers = self.workers.min(to_run);
         self.sink.tell(&Event::Begun {
             experiment: &self.experiment.name,
@@ -128,8 +145,8 @@ impl Lab<'_> {
         }
         // What a process that was killed had not yet freed.
         self.free(&board.take_needless(), store);
-        let shared =
-            Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace, busy: AtomicUsize::new(0) };
+        let busy = Kind::ALL.into_iter().map(|kind| (kind, AtomicUsize::new(0))).collect();
+        let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace, busy };
         self.write_view(&shared, store, false);
         if workers > 0 {
             let dataset = (self.dataset)().inspect_err(|_| self.sink.tell(&Event::Over))?;
@@ -175,9 +192,9 @@ impl Lab<'_> {
                     (training, restore)
                 }
             };
-            shared.busy.fetch_add(1, Ordering::Relaxed);
+            shared.busy[&training.engine].fetch_add(1, Ordering::Relaxed);
             self.take_up(n, training, restore, &mut worker, shared, store);
-            shared.busy.fetch_sub(1, Ordering::Relaxed);
+            shared.busy[&training.engine].fetch_sub(1, Ordering::Relaxed);
             shared.changed.notify_all();
         }
         shared.changed.notify_all();
@@ -214,7 +231,8 @@ impl Lab<'_> {
             }
         };
         let (began, progress) = (&mut began, &mut progress);
-        let threads = &|| (self.workers / shared.busy.load(Ordering::Relaxed).max(1)).max(1);
+        let hands = self.workers.min(env::cores());
+        let threads = &|| shared.threads(hands);
         let done = worker.attend(&mut Task { training, restore, keeping, began, progress, threads });
         let mut board = lock(&shared.board);
         match done {
@@ -329,4 +347,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn label(training: &Training) -> Label {
     Label { arm: training.arm.clone(), replicate: training.replicate, repeat: training.repeat, round: training.round }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_hands_help_sparse_trainings() {
+        assert_eq!([threads(2, 0, 1), threads(2, 0, 2), threads(2, 1, 1), threads(1, 0, 1)], [2, 1, 1, 1]);
+        assert_eq!([threads(8, 0, 3), threads(8, 2, 3), threads(8, 8, 1), threads(8, 1, 0)], [2, 2, 1, 7]);
+    }
 }

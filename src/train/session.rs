@@ -68,6 +68,7 @@ impl Session<'_> {
         let (mut curve, mut at) = (Curve::default(), Vec::new());
         let mut batch = [Batch { elementwise: self.elementwise, ..Batch::default() }];
         for iteration in start.iteration..=self.end {
+            trainer.set_threads((self.threads)());
             let is_edge = iteration == start.iteration || iteration == self.train.iterations;
             if is_edge || iteration % self.train.evaluate_every == 0 {
                 let point = evaluate(trainer, iteration)?;
@@ -87,7 +88,6 @@ impl Session<'_> {
             }
             batch[0].iteration = iteration;
             self.order.fill(iteration, &mut batch[0].images);
-            trainer.set_threads((self.threads)());
             trainer.step(&batch, &[self.train.lr])?;
             progress(iteration + 1);
         }

@@ -305,15 +305,24 @@ fn batches_of_other_sizes_and_evaluations_change_nothing_else() {
 #[test]
 fn a_sparse_step_allocates_nothing() {
     let dataset = dataset();
-    for case in CASES {
+    for (case, threads) in CASES.into_iter().flat_map(|case| [(case, 1), (case, 2)]) {
         let (start, mask) = start(case);
         let mut trainer = sparse::build(&case.recipe(Dtype::Float32), &dataset).unwrap();
+        trainer.set_threads(threads);
         trainer.load(0, &start, &mask).unwrap();
-        let batches: Vec<[Batch; 1]> = (0..5).map(|step| [batch(step)]).collect();
-        let counted = allocation_counter::measure(|| {
-            batches.iter().for_each(|batch| trainer.step(batch, &[case.lr()]).unwrap());
+        let mut batches: Vec<[Batch; 1]> = (0..5).map(|step| [batch(step)]).collect();
+        // One of more than a block.
+        batches[3][0].images.extend(0..30);
+        trainer.evaluate(Split::Test).unwrap();
+        let steps = allocation_counter::measure(|| {
+            for batch in &batches {
+                trainer.step(batch, &[case.lr()]).unwrap();
+            }
         });
-        assert_eq!(counted.count_total, 0, "{case:?}: {counted:?}");
+        assert_eq!(steps.count_total, 0, "{case:?}, {threads} threads: {steps:?}");
+        // The scores that it returns.
+        let evaluation = allocation_counter::measure(|| drop(trainer.evaluate(Split::Test).unwrap()));
+        assert_eq!(evaluation.count_total, 1, "{case:?}, {threads} threads: {evaluation:?}");
     }
 }
 

@@ -63,6 +63,7 @@ struct Fake {
     /// The mishap befalls networks that keep so many weights.
     at: u64,
     kept: u64,
+    threads: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Trainer for Fake {
@@ -98,6 +99,10 @@ impl Trainer for Fake {
     fn snapshot(&self, _: usize) -> Result<Snapshot> {
         Ok(self.state.clone())
     }
+
+    fn set_threads(&mut self, threads: usize) {
+        self.threads.lock().unwrap().push(threads);
+    }
 }
 
 #[derive(Default)]
@@ -105,6 +110,8 @@ struct Told {
     ends: Mutex<Vec<String>>,
     /// The engines whose trainers were built.
     builds: Mutex<Vec<Kind>>,
+    /// How many threads trainers were allowed, again and again.
+    threads: Arc<Mutex<Vec<usize>>>,
     /// The trainings that were begun, by which worker, and how many iterations were told of.
     starts: Mutex<Vec<(String, usize, u64)>>,
 }
@@ -154,7 +161,8 @@ fn run_experiment(folder: &Path, document: &Document, mishap: Mishap, at: u64) -
         View { experiment: &experiment.name, iterations, setting: &setting, plan: &plan, files: &files, stop: &stop };
     let build = |kind: Kind, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
         sink.builds.lock().unwrap().push(kind);
-        Ok(Box::new(Fake { state: Snapshot::default(), mishap, at, kept: 0 }))
+        let threads = Arc::clone(&sink.threads);
+        Ok(Box::new(Fake { state: Snapshot::default(), mishap, at, kept: 0, threads }))
     };
     let (train, validation, test) = setting.source.sizes(&experiment.data).unwrap();
     let lab = Lab {
@@ -210,6 +218,24 @@ fn one_failure_stops_only_what_needs_it_and_is_tried_again() {
     }
     let (report, ends) = run(folder.path(), Mishap::None, 0);
     assert_eq!((report.summary.done, ends.len()), (6, 4), "the two that were done are not trained again");
+}
+
+#[test]
+fn a_training_that_is_alone_may_use_every_core_of_its_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    // One after the other.
+    let arms = r#"arms={ticket={mask="iterative",weights="rewind"}}"#;
+    let threads = |engine: &str| {
+        let sets = [arms.to_owned(), format!("run.engine={engine}")];
+        let (_, told) =
+            run_experiment(folder.path(), &Document::parse("fake.toml", CONFIG, &sets).unwrap(), Mishap::None, 0);
+        let threads = told.threads.lock().unwrap().clone();
+        assert!(threads.len() > 9, "asked at every step: {threads:?}");
+        threads
+    };
+    let all = std::thread::available_parallelism().unwrap().get().min(2);
+    assert!(threads("sparse").iter().all(|&threads| threads == all));
+    assert!(threads("dense").iter().all(|&threads| threads == 1));
 }
 
 #[test]

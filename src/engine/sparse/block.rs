@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::gather::{Bytes, Input, Scales, Spread, Transpose};
+use super::gather::{Bytes, Input, Scales, Spread, Transpose, lines};
 use super::kernels::{After, BiasGradient, Elsewhere, Feature, IMAGES, Product, WeightGradient};
 use super::layer::Survivors;
 use super::logits::{BlockScore, LogitGradient};
@@ -22,6 +22,7 @@ pub(super) struct Block {
     deltas: Vec<Vec<Feature>>,
     /// The inputs that are looked at.
     inputs: Vec<Input>,
+    lines: Vec<bool>,
     scales: Scales,
     /// The images of a batch, one after the other, and transposed.
     rows: Vec<u8>,
@@ -63,10 +64,12 @@ impl Block {
     pub(super) fn new(survivors: &Survivors, dataset: &Dataset, members: usize) -> Self {
         let widths = std::iter::once(survivors.inputs.len()).chain(survivors.layers.iter().map(|l| l.units.len()));
         let values: Vec<_> = widths.map(|width| vec![Feature::ZERO; width]).collect();
+        let inputs = Input::of(&survivors.inputs, dataset);
         Self {
             deltas: values[1..].to_vec(),
             values,
-            inputs: Input::of(&survivors.inputs, dataset),
+            lines: lines(&inputs, dataset.pixels()),
+            inputs,
             scales: Scales::new(dataset),
             rows: vec![0; IMAGES * dataset.pixels()],
             bytes: vec![Bytes::default(); dataset.pixels()],
@@ -83,7 +86,7 @@ impl Block {
     pub(super) fn gather(&mut self, pass: &mut Pass<'_>, dataset: &Dataset, images: &[u32]) {
         let rows = &mut self.rows[..images.len() * dataset.pixels()];
         collect(dataset, images, rows);
-        pass.path.run(Transpose { rows, bytes: &mut self.bytes });
+        pass.path.run(Transpose { rows, lines: &self.lines, bytes: &mut self.bytes });
         let bytes = std::mem::take(&mut self.bytes);
         self.spread(pass, dataset, images, &bytes);
         self.bytes = bytes;

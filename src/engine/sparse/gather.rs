@@ -57,10 +57,21 @@ impl Input {
     }
 }
 
+/// The lines of pixels in which any of `inputs` lies.
+pub(super) fn lines(inputs: &[Input], pixels: usize) -> Vec<bool> {
+    let mut lines = vec![false; pixels.div_ceil(WORD * WORDS)];
+    for input in inputs {
+        lines[input.pixel as usize / (WORD * WORDS)] = true;
+    }
+    lines
+}
+
 /// Transposes the bytes of at most a block of images. Bytes behind the last image mean nothing.
 pub(super) struct Transpose<'a> {
     /// Image after image.
     pub(super) rows: &'a [u8],
+    /// Whether a line of pixels is wanted; the others are left as they are.
+    pub(super) lines: &'a [bool],
     /// Per pixel.
     pub(super) bytes: &'a mut [Bytes],
 }
@@ -73,6 +84,9 @@ impl Kernel for Transpose<'_> {
         rows.iter_mut().zip(self.rows.chunks_exact(pixels)).for_each(|(to, row)| *to = row);
         // A line of all images, then the next: what is written lies close together then.
         for (at, bytes) in self.bytes.chunks_mut(WORD * WORDS).enumerate() {
+            if !self.lines[at] {
+                continue;
+            }
             let mut words = [[Line::default(); SETS]; WORD];
             for (set, rows) in rows.as_chunks::<WORD>().0.iter().enumerate() {
                 let lines = swap(std::array::from_fn(|k| line(rows[k], at)));
@@ -81,7 +95,7 @@ impl Kernel for Transpose<'_> {
                 }
             }
             for words in &mut words {
-                *words = simd.transpose(*words);
+                *words = simd.transpose(words);
             }
             for (bytes, pixel) in bytes.iter_mut().zip(0..WORD * WORDS) {
                 *bytes = pulp::cast(words[pixel % WORD][pixel / WORD]);
@@ -104,6 +118,7 @@ fn line(row: &[u8], at: usize) -> Line {
 
 /// Swaps rows and bytes: before, byte p of word g of row k is pixel 8g + p of image k; after, byte k of word g of row p is.
 #[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "eight rows, which must stay in registers")]
 fn swap(rows: [Line; WORD]) -> [Line; WORD] {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = rows;
     swap_parts::<32>(&mut a, &mut e);
@@ -137,10 +152,11 @@ pub(super) fn transpose_all(path: Path, dataset: &Dataset, images: &[u32]) -> Ve
     let pixels = dataset.pixels();
     let mut bytes = vec![Bytes::default(); images.len().div_ceil(IMAGES) * pixels];
     let mut rows = vec![0; IMAGES * pixels];
+    let lines = vec![true; pixels.div_ceil(WORD * WORDS)];
     for (images, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact_mut(pixels)) {
         let rows = &mut rows[..images.len() * pixels];
         collect(dataset, images, rows);
-        path.run(Transpose { rows, bytes });
+        path.run(Transpose { rows, lines: &lines, bytes });
     }
     bytes
 }
@@ -191,14 +207,16 @@ mod tests {
         let images: Vec<u32> = (0..61).map(|j| j * 17 % 70).collect();
         let mut expected = vec![0.0; 61 * 70];
         input::gather::<f32>(&dataset, &images, &mut vec![0; 61 * 70], &mut expected);
-        let pixels: Vec<u32> = (0..70).filter(|p| p % 5 != 1).collect();
+        // Some of the first line, and one behind it.
+        let pixels: Vec<u32> = (0..64).filter(|p| p % 5 != 1).chain([69]).collect();
         let inputs = Input::of(&pixels, &dataset);
         let mut scales = Scales::new(&dataset);
         scales.fill(&dataset, &images);
+        assert_eq!((lines(&inputs, 70), lines(&inputs[..9], 70)), (vec![true, true], vec![true, false]));
         for path in Path::all() {
             let (mut rows, mut bytes) = (vec![255; 61 * 70], vec![Bytes::default(); 70]);
             collect(&dataset, &images, &mut rows);
-            path.run(Transpose { rows: &rows, bytes: &mut bytes });
+            path.run(Transpose { rows: &rows, lines: &lines(&inputs, 70), bytes: &mut bytes });
             let mut out = vec![Feature::ZERO; pixels.len()];
             path.run(Spread { scales: &scales, inputs: &inputs, bytes: &bytes, out: &mut out });
             for (place, &pixel) in pixels.iter().enumerate() {

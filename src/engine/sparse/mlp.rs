@@ -1,5 +1,10 @@
 //! The trainer of fully connected networks: what it stores, and the order of a step.
 
+mod profile;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -8,7 +13,6 @@ use super::block::{Block, Pass};
 use super::gather::{Bytes, transpose_all};
 use super::kernels::IMAGES;
 use super::layer::Survivors;
-use super::profile::Part;
 use super::simd::Path;
 use super::team::{Team, parts};
 use crate::base::curve::Score;
@@ -22,6 +26,8 @@ use crate::engine::loss::Sums;
 use crate::engine::optimizer::{Parameters, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::Parameter;
+
+pub use profile::{Part, profile};
 
 /// Surviving weights that a thread must have to do: with fewer, waiting for each other costs more than it saves. Measured on
 /// LeNet-300-100: two threads are faster by a third at 21 % of the weights, by nothing at 8 %, and slower below.
@@ -47,8 +53,25 @@ pub(super) struct SparseMlp {
     threads: usize,
     team: Team,
     weights_per_thread: usize,
-    /// The images of the parts that were evaluated on, block by block, their bytes pixel by pixel.
-    transposed: [Option<Vec<Bytes>>; Split::ALL.len()],
+    transposed: Evaluated,
+}
+
+/// The images of the parts that were evaluated on, block by block, their bytes pixel by pixel.
+type Evaluated = [Option<Vec<Bytes>>; Split::ALL.len()];
+
+/// What [`SparseMlp::desk`] lays out.
+struct Desk<'a> {
+    pass: Pass<'a>,
+    block: &'a mut Block,
+    gradients: &'a mut [f32],
+    transposed: &'a mut Evaluated,
+}
+
+/// The classes of at most a block of images.
+fn labels(dataset: &Dataset, images: &[u32]) -> [u8; IMAGES] {
+    let mut labels = [0; IMAGES];
+    labels.iter_mut().zip(images).for_each(|(label, &image)| *label = dataset.labels[image as usize]);
+    labels
 }
 
 impl SparseMlp {
@@ -77,7 +100,7 @@ impl SparseMlp {
     }
 
     /// Of each parameter, where its values are in the flat buffers and in its tensor.
-    fn places(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &[u32])> {
+    fn places(&self) -> impl Iterator<Item = (Range<usize>, &[u32])> {
         self.survivors.layers.iter().flat_map(|layer| {
             [(layer.weights.clone(), &layer.weight_places[..]), (layer.biases.clone(), &layer.bias_places[..])]
         })
@@ -98,7 +121,7 @@ impl SparseMlp {
 
     /// The flat values as named tensors, 0 where nothing survives.
     fn unflatten(&self, flat: &[f32]) -> State {
-        let tensor = |(parameter, (range, places)): (&Parameter, (std::ops::Range<usize>, &[u32]))| {
+        let tensor = |(parameter, (range, places)): (&Parameter, (Range<usize>, &[u32]))| {
             let mut values = vec![0.0; parameter.len()];
             for (&value, &place) in flat[range].iter().zip(places) {
                 values[place as usize] = value;
@@ -108,46 +131,19 @@ impl SparseMlp {
         State(self.parameters.iter().zip(self.places()).map(tensor).collect())
     }
 
-    /// Times each kernel of a step on these images, `times` times.
-    pub(super) fn profile(&mut self, images: &[u32], times: u32) -> Vec<Part> {
-        let images = &images[..images.len().min(IMAGES)];
-        let labels: Vec<u8> = images.iter().map(|&image| self.dataset.labels[image as usize]).collect();
-        let mut gradients = std::mem::take(&mut self.gradients);
-        let (path, dataset, survivors) = (self.path, &self.dataset, &self.survivors);
-        let mut pass = Pass {
-            path,
+    /// All that a block of images meets on its way.
+    fn desk(&mut self, noise: Noise) -> Desk<'_> {
+        let pass = Pass {
+            path: self.path,
             team: &mut self.team,
             linears: &self.linears,
-            survivors,
+            survivors: &self.survivors,
             weights: &self.weights,
-            noise: Noise(None),
+            noise,
             before: 0,
         };
-        let block = &mut self.block;
-        let mut parts = vec![Part::time("gather", None, survivors.inputs.len(), times, || {
-            block.gather(&mut pass, dataset, images);
-        })];
-        let layers = survivors.layers.iter().enumerate();
-        for (at, layer) in layers.clone() {
-            let time = || block.outputs(&mut pass, at);
-            parts.push(Part::time("forward", Some(at + 1), layer.forward.len(), times, time));
-        }
-        let classes = survivors.layers.last().map_or(0, |last| last.units.len());
-        let time = || block.logit_gradient(path, &labels, images.len());
-        parts.push(Part::time("cross-entropy", None, classes, times, time));
-        for (at, layer) in layers.rev() {
-            if at > 0 {
-                let time = || block.input_gradient(&mut pass, at);
-                parts.push(Part::time("input gradient", Some(at + 1), layer.forward.len(), times, time));
-            }
-            let time = || block.weight_gradient(&mut pass, at, &mut gradients);
-            parts.push(Part::time("weight gradient", Some(at + 1), layer.forward.len(), times, time));
-        }
-        self.gradients = gradients;
-        self.optimizer_steps += 1;
-        // A learning rate of 0: the same work, and nothing moves.
-        parts.push(Part::time("optimizer", None, self.survivors.len, times, || self.update(0.0)));
-        parts
+        let (block, gradients, transposed) = (&mut self.block, &mut self.gradients, &mut self.transposed);
+        Desk { pass, block, gradients, transposed }
     }
 
     /// As many members as the work is worth, of the threads that may be used.
@@ -210,22 +206,13 @@ impl Trainer for SparseMlp {
         let ([batch], [lr]) = (batches, lr) else { bail!("the sparse trainer takes one batch and one learning rate") };
         let images = batch.images.as_slice();
         ensure!(!images.is_empty(), "an empty batch");
-        let mut pass = Pass {
-            path: self.path,
-            team: &mut self.team,
-            linears: &self.linears,
-            survivors: &self.survivors,
-            weights: &self.weights,
-            noise: Noise(Some((batch.elementwise, batch.iteration))),
-            before: 0,
-        };
-        for block in images.chunks(IMAGES) {
-            let mut labels = [0; IMAGES];
-            labels.iter_mut().zip(block).for_each(|(label, &image)| *label = self.dataset.labels[image as usize]);
-            self.block.gather(&mut pass, &self.dataset, block);
-            self.block.forward(&mut pass);
-            self.block.backward(&mut pass, &labels[..block.len()], images.len(), &mut self.gradients);
-            pass.before += block.len();
+        let dataset = Arc::clone(&self.dataset);
+        let Desk { mut pass, block, gradients, .. } = self.desk(Noise(Some((batch.elementwise, batch.iteration))));
+        for some in images.chunks(IMAGES) {
+            block.gather(&mut pass, &dataset, some);
+            block.forward(&mut pass);
+            block.backward(&mut pass, &labels(&dataset, some)[..some.len()], images.len(), gradients);
+            pass.before += some.len();
         }
         self.optimizer_steps += 1;
         self.update(*lr);
@@ -234,26 +221,16 @@ impl Trainer for SparseMlp {
     }
 
     fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
-        let images = self.dataset.part(split);
+        let (path, dataset) = (self.path, Arc::clone(&self.dataset));
+        let images = dataset.part(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
-        let path = self.path;
-        let bytes = self.transposed[split as usize].get_or_insert_with(|| transpose_all(path, &self.dataset, images));
-        let mut pass = Pass {
-            path,
-            team: &mut self.team,
-            linears: &self.linears,
-            survivors: &self.survivors,
-            weights: &self.weights,
-            noise: Noise(None),
-            before: 0,
-        };
+        let Desk { mut pass, block, transposed, .. } = self.desk(Noise(None));
+        let bytes = transposed[split as usize].get_or_insert_with(|| transpose_all(path, &dataset, images));
         let mut sums = Sums::default();
-        for (images, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact(self.dataset.pixels())) {
-            let mut labels = [0; IMAGES];
-            labels.iter_mut().zip(images).for_each(|(label, &image)| *label = self.dataset.labels[image as usize]);
-            self.block.spread(&mut pass, &self.dataset, images, bytes);
-            self.block.forward(&mut pass);
-            self.block.score(path, &labels[..images.len()], &mut sums);
+        for (some, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact(dataset.pixels())) {
+            block.spread(&mut pass, &dataset, some, bytes);
+            block.forward(&mut pass);
+            block.score(path, &labels(&dataset, some)[..some.len()], &mut sums);
         }
         let n = images.len() as f64;
         Ok(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }])
@@ -277,145 +254,5 @@ impl Trainer for SparseMlp {
             self.threads = threads;
             self.gather_team();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::mask::LayerMask;
-    use crate::base::random::{Purpose, Stream, mix};
-    use crate::config::Dtype;
-    use crate::data::Inputs;
-    use crate::engine::Update;
-    use crate::engine::dense;
-    use crate::network::{Layer, Network};
-
-    /// 12 × 12 images in batches of 90: a block and a half.
-    const BATCH: usize = 90;
-
-    fn recipe() -> Recipe {
-        let layers = vec![
-            Layer::Flatten,
-            Layer::Dropout { rate: 0.1 },
-            Layer::Linear { inputs: 144, outputs: 37 },
-            Layer::Relu,
-            Layer::Linear { inputs: 37, outputs: 21 },
-            Layer::Dropout { rate: 0.3 },
-            Layer::Relu,
-            Layer::Linear { inputs: 21, outputs: 10 },
-        ];
-        let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
-        let network = Network { input: [1, 12, 12], classes: 10, layers };
-        Recipe { network, update, dtype: Dtype::Float32, batch_size: BATCH }
-    }
-
-    fn dataset() -> Arc<Dataset> {
-        let all: Vec<u32> = (0..200).collect();
-        Arc::new(Dataset {
-            shape: [1, 12, 12],
-            classes: 10,
-            images: (0..200 * 144).map(|i| (mix(1, i) & 255) as u8).collect(),
-            labels: (0..200).map(|i| (mix(2, i) % 10) as u8).collect(),
-            train: all.clone(),
-            validation: all[..70].to_vec(),
-            test: all,
-            inputs: Inputs::Affine { scale: 0.01, offset: -1.0 },
-        })
-    }
-
-    /// A network of which `percent` percent survive.
-    fn start(recipe: &Recipe, percent: u64) -> (Snapshot, Mask) {
-        let (mut state, mut mask) = (Vec::new(), Vec::new());
-        for (at, parameter) in recipe.network.parameters().into_iter().enumerate() {
-            let number = |i: usize| mix(at as u64 + 10, i as u64);
-            let values = (0..parameter.len()).map(|i| (number(i) >> 40) as f32 / 8_388_608.0 - 1.0).map(|v| v * 0.2);
-            let values = values.collect();
-            if at % 2 == 0 {
-                let kept = (0..parameter.len()).map(|i| number(i) % 100 < percent).collect();
-                mask.push(LayerMask { name: parameter.name.clone(), shape: parameter.shape.clone(), kept });
-            }
-            state.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
-        }
-        (Snapshot::fresh(State(state)), Mask(mask))
-    }
-
-    /// A few steps with a smaller batch among them, and evaluations.
-    fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapshot, Vec<Score>) {
-        trainer.load(0, start, mask).unwrap();
-        let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
-        let mut scores = Vec::new();
-        for iteration in 0..6 {
-            let n = if iteration == 3 { 11 } else { BATCH };
-            let images = (0..n as u64).map(|j| (mix(iteration, j) % 200) as u32).collect();
-            trainer.step(&[Batch { images, iteration, elementwise }], &[0.01]).unwrap();
-            for split in Split::ALL {
-                scores.extend(trainer.evaluate(split).unwrap());
-            }
-        }
-        (trainer.snapshot(0).unwrap(), scores)
-    }
-
-    #[test]
-    fn every_path_and_any_number_of_threads_give_the_same_bits() {
-        let (recipe, dataset) = (recipe(), dataset());
-        for percent in [100, 30, 3, 0] {
-            let network = start(&recipe, percent);
-            let mut results = Vec::new();
-            for path in Path::all() {
-                for threads in [1, 2, 3] {
-                    let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), path).unwrap();
-                    trainer.weights_per_thread = 1;
-                    trainer.set_threads(threads);
-                    results.push((format!("{path:?} {threads}"), train(&mut trainer, &network)));
-                }
-            }
-            let [(_, first), others @ ..] = &results[..] else { panic!("a result") };
-            for (name, other) in others {
-                assert!(first == other, "{percent} %: {name} gives other numbers");
-            }
-        }
-    }
-
-    #[test]
-    fn threads_may_change_in_the_middle() {
-        let (recipe, dataset) = (recipe(), dataset());
-        let (start, mask) = start(&recipe, 40);
-        let run = |change: bool| {
-            let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), Path::best()).unwrap();
-            trainer.weights_per_thread = 1;
-            trainer.load(0, &start, &mask).unwrap();
-            for iteration in 0..8_u64 {
-                if change {
-                    trainer.set_threads(1 + iteration as usize % 4);
-                }
-                let images = (0..60).map(|j| (mix(iteration, j) % 200) as u32).collect();
-                trainer.step(&[Batch { images, iteration, ..Batch::default() }], &[0.01]).unwrap();
-            }
-            trainer.snapshot(0).unwrap()
-        };
-        assert_eq!(run(false), run(true));
-    }
-
-    #[test]
-    fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
-        let (recipe, dataset) = (recipe(), dataset());
-        for percent in [100, 30, 3, 0] {
-            let network = start(&recipe, percent);
-            let (sparse, scores) = train(sparse_trainer(&recipe, &dataset).as_mut(), &network);
-            let (dense, expected) = train(dense::build(&recipe, &dataset).unwrap().as_mut(), &network);
-            for (a, b) in sparse.weights.0.iter().zip(&dense.weights.0) {
-                let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                // Adam's first steps are as long whatever a gradient's size; a gradient near 0 may have either sign.
-                assert!(worst < 0.03, "{percent} %, {}: off by {worst}", a.name);
-            }
-            for (a, b) in scores.iter().zip(&expected) {
-                assert!((a.loss - b.loss).abs() < 2e-3 * b.loss, "{percent} %: {a:?} {b:?}");
-            }
-        }
-    }
-
-    fn sparse_trainer(recipe: &Recipe, dataset: &Arc<Dataset>) -> Box<dyn Trainer> {
-        Box::new(SparseMlp::new(recipe, Arc::clone(dataset), Path::best()).unwrap())
     }
 }

@@ -1,7 +1,9 @@
 //! The sparse trainer: only surviving weights are stored, multiplied and updated, so that a step costs what survives.
 //!
-//! One file each: where the weights are (`pattern`), what is left of a network (`layer`), the products (`kernels`), the way
-//! of a block of images through them (`block`), and the trainer (`mlp`). Knows nothing of libtorch.
+//! From the ground up: vectors on every kind of processor (`simd`), where the weights are (`pattern`), the products over
+//! them (`kernels`), cross-entropy (`logits`) and inputs (`gather`), threads that share one step (`team`), what a mask leaves
+//! of a network (`layer`), the way of a block of images through it (`block`), and the trainer (`mlp`). Knows nothing of
+//! libtorch.
 
 mod block;
 mod gather;
@@ -10,7 +12,6 @@ mod layer;
 mod logits;
 mod mlp;
 mod pattern;
-mod profile;
 mod simd;
 mod team;
 
@@ -22,7 +23,7 @@ use super::trainer::{Recipe, Trainer};
 use crate::config::Dtype;
 use crate::data::Dataset;
 
-pub use profile::{Part, profile};
+pub use mlp::{Part, profile};
 
 /// The name of this engine in keys and CSVs.
 pub const NAME: &str = "sparse";

@@ -14,7 +14,7 @@ const BEHIND: usize = 3;
 
 /// The places of weights in a matrix of `rows` rows, ordered by tile of columns, then row, then column. The weights in one
 /// row of one tile are a segment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Pattern {
     /// Rows of the matrix.
     pub(super) rows: usize,
@@ -22,6 +22,13 @@ pub(super) struct Pattern {
     pub(super) ends: Vec<u32>,
     /// The column of each weight, and a few more that mean nothing.
     columns: Vec<u32>,
+}
+
+impl Default for Pattern {
+    /// That of a matrix without rows.
+    fn default() -> Self {
+        Self { rows: 0, ends: Vec::new(), columns: vec![0; BEHIND] }
+    }
 }
 
 impl Pattern {
@@ -34,7 +41,9 @@ impl Pattern {
         let mut order: Vec<u32> = (0..places.len() as u32).collect();
         order.sort_by_key(|&k| (segment(&places[k as usize]), places[k as usize].1));
         let mut ends = vec![0; tiles * rows];
-        places.iter().for_each(|place| ends[segment(place)] += 1);
+        for place in places {
+            ends[segment(place)] += 1;
+        }
         let mut sum = 0;
         for end in &mut ends {
             sum += *end;
@@ -124,6 +133,7 @@ mod tests {
     fn nothing_survives() {
         let (pattern, order) = Pattern::new(3, 0, &[]);
         assert_eq!((pattern.len(), order.len(), &pattern.ends[..]), (0, 0, &[0, 0, 0][..]));
+        assert_eq!((Pattern::default().len(), Pattern::default().cut_rows(2)), (0, vec![0..0, 0..0]));
     }
 
     #[test]

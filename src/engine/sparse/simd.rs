@@ -37,7 +37,7 @@ pub(super) trait Wide: Copy {
     fn gate(self, x: Self::V, by: Self::V) -> Self::V;
     /// Swaps rows and columns.
     #[inline(always)]
-    fn transpose(self, rows: [[u64; 8]; 8]) -> [[u64; 8]; 8] {
+    fn transpose(self, rows: &[[u64; 8]; 8]) -> [[u64; 8]; 8] {
         std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
     }
 
@@ -169,9 +169,9 @@ impl Wide for V4 {
     arithmetic!(V4, 1);
 
     #[inline(always)]
-    fn transpose(self, rows: [[u64; 8]; 8]) -> [[u64; 8]; 8] {
+    fn transpose(self, rows: &[[u64; 8]; 8]) -> [[u64; 8]; 8] {
         // Halves of 4, 2 and 1 columns change places with rows 4, 2 and 1 further on.
-        let mut rows: [__m512i; 8] = pulp::cast(rows);
+        let mut rows: [__m512i; 8] = pulp::cast(*rows);
         for distance in [4, 2, 1] {
             let stays = |column: u64| column & distance == 0;
             let upper: [u64; 8] =

@@ -5,8 +5,9 @@
     reason = "a job that borrows is lent to threads that outlive the borrow; it is taken back before `run` returns"
 )]
 
+use std::any::Any;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -28,7 +29,8 @@ struct Shared {
     /// Threads that are not done with it.
     left: AtomicUsize,
     asleep: AtomicUsize,
-    broken: AtomicBool,
+    /// What a member panicked with.
+    broken: Mutex<Option<Box<dyn Any + Send>>>,
     over: AtomicBool,
 }
 
@@ -61,7 +63,9 @@ impl Team {
             works.for_each(work);
             return;
         }
-        let places: [Mutex<Option<W>>; MOST] = std::array::from_fn(|_| Mutex::new(works.next()));
+        let members = self.members();
+        let places: [Mutex<Option<W>>; MOST] =
+            std::array::from_fn(|member| Mutex::new(if member < members { works.next() } else { None }));
         assert!(works.next().is_none(), "more works than members");
         self.run(&|member| {
             let mine = lock(&places[member]).take();
@@ -75,6 +79,7 @@ impl Team {
         // last use of `left`; `Taken` waits for that before this function is left, also by a panic of `job`.
         let lent = unsafe { std::mem::transmute::<&Job<'_>, &'static Job<'static>>(job) };
         *lock(&self.shared.job) = Some(lent);
+        *lock(&self.shared.broken) = None;
         self.shared.left.store(self.threads.len(), Ordering::SeqCst);
         let taken = Taken(&self.shared);
         self.shared.number.fetch_add(1, Ordering::SeqCst);
@@ -83,7 +88,10 @@ impl Team {
         }
         job(0);
         drop(taken);
-        assert!(!self.shared.broken.swap(false, Ordering::SeqCst), "a thread of a step panicked");
+        let broken = lock(&self.shared.broken).take();
+        if let Some(panic) = broken {
+            resume_unwind(panic);
+        }
     }
 }
 
@@ -137,8 +145,8 @@ fn work(shared: &Shared, member: usize) {
         done = shared.number.load(Ordering::SeqCst);
         let job = *lock(&shared.job);
         if let Some(job) = job {
-            if catch_unwind(AssertUnwindSafe(|| job(member))).is_err() {
-                shared.broken.store(true, Ordering::SeqCst);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(member))) {
+                *lock(&shared.broken) = Some(panic);
             }
             shared.left.fetch_sub(1, Ordering::SeqCst);
         }
@@ -191,7 +199,10 @@ mod tests {
         let broken = catch_unwind(AssertUnwindSafe(|| {
             team.each(0..3, |member| assert!(member != 2, "member {member}"));
         }));
-        assert!(broken.is_err());
+        let panic = broken.unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("member 2"));
+        let too_many = catch_unwind(AssertUnwindSafe(|| team.each(0..4, |_| ())));
+        assert!(too_many.is_err(), "four works for three members");
         let sum = AtomicUsize::new(0);
         team.each(1..4, |n| {
             sum.fetch_add(n, Ordering::SeqCst);

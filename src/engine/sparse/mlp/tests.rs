@@ -1,0 +1,168 @@
+//! What the contract suite does not see: every path, threads, batches of more than a block, and what leads nowhere.
+
+use super::*;
+use crate::base::mask::LayerMask;
+use crate::base::random::{Purpose, Stream, mix};
+use crate::config::Dtype;
+use crate::data::Inputs;
+use crate::engine::Update;
+use crate::engine::dense;
+use crate::network::{Layer, Network};
+
+/// 12 × 12 images in batches of 90: a block and a half.
+const BATCH: usize = 90;
+
+fn recipe() -> Recipe {
+    let layers = vec![
+        Layer::Flatten,
+        Layer::Dropout { rate: 0.1 },
+        Layer::Linear { inputs: 144, outputs: 37 },
+        Layer::Relu,
+        Layer::Linear { inputs: 37, outputs: 21 },
+        Layer::Dropout { rate: 0.3 },
+        Layer::Relu,
+        Layer::Linear { inputs: 21, outputs: 10 },
+    ];
+    let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
+    let network = Network { input: [1, 12, 12], classes: 10, layers };
+    Recipe { network, update, dtype: Dtype::Float32, batch_size: BATCH }
+}
+
+fn dataset() -> Arc<Dataset> {
+    let all: Vec<u32> = (0..200).collect();
+    Arc::new(Dataset {
+        shape: [1, 12, 12],
+        classes: 10,
+        images: (0..200 * 144).map(|i| (mix(1, i) & 255) as u8).collect(),
+        labels: (0..200).map(|i| (mix(2, i) % 10) as u8).collect(),
+        train: all.clone(),
+        validation: all[..70].to_vec(),
+        test: all,
+        inputs: Inputs::Affine { scale: 0.01, offset: -1.0 },
+    })
+}
+
+/// A network of which `percent` percent survive.
+fn start(recipe: &Recipe, percent: u64) -> (Snapshot, Mask) {
+    let (mut state, mut mask) = (Vec::new(), Vec::new());
+    for (at, parameter) in recipe.network.parameters().into_iter().enumerate() {
+        let number = |i: usize| mix(at as u64 + 10, i as u64);
+        let values = (0..parameter.len()).map(|i| (number(i) >> 40) as f32 / 8_388_608.0 - 1.0).map(|v| v * 0.2);
+        let values = values.collect();
+        if at % 2 == 0 {
+            let kept = (0..parameter.len()).map(|i| number(i) % 100 < percent).collect();
+            mask.push(LayerMask { name: parameter.name.clone(), shape: parameter.shape.clone(), kept });
+        }
+        state.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
+    }
+    (Snapshot::fresh(State(state)), Mask(mask))
+}
+
+/// A few steps with a smaller batch among them, and evaluations.
+fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapshot, Vec<Score>) {
+    trainer.load(0, start, mask).unwrap();
+    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+    let mut scores = Vec::new();
+    for iteration in 0..6 {
+        let n = if iteration == 3 { 11 } else { BATCH };
+        let images = (0..n as u64).map(|j| (mix(iteration, j) % 200) as u32).collect();
+        trainer.step(&[Batch { images, iteration, elementwise }], &[0.01]).unwrap();
+        for split in Split::ALL {
+            scores.extend(trainer.evaluate(split).unwrap());
+        }
+    }
+    (trainer.snapshot(0).unwrap(), scores)
+}
+
+#[test]
+fn every_path_and_any_number_of_threads_give_the_same_bits() {
+    let (recipe, dataset) = (recipe(), dataset());
+    for percent in [100, 30, 3, 0] {
+        let network = start(&recipe, percent);
+        let mut results = Vec::new();
+        for path in Path::all() {
+            for threads in [1, 2, 3] {
+                let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), path).unwrap();
+                trainer.weights_per_thread = 1;
+                trainer.set_threads(threads);
+                results.push((format!("{path:?} {threads}"), train(&mut trainer, &network)));
+            }
+        }
+        let [(_, first), others @ ..] = &results[..] else { panic!("a result") };
+        for (name, other) in others {
+            assert!(first == other, "{percent} %: {name} gives other numbers");
+        }
+    }
+}
+
+#[test]
+fn threads_may_change_in_the_middle() {
+    let (recipe, dataset) = (recipe(), dataset());
+    let (start, mask) = start(&recipe, 40);
+    let run = |change: bool| {
+        let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), Path::best()).unwrap();
+        trainer.weights_per_thread = 1;
+        trainer.load(0, &start, &mask).unwrap();
+        for iteration in 0..8_u64 {
+            if change {
+                trainer.set_threads(1 + iteration as usize % 4);
+            }
+            let images = (0..60).map(|j| (mix(iteration, j) % 200) as u32).collect();
+            trainer.step(&[Batch { images, iteration, ..Batch::default() }], &[0.01]).unwrap();
+        }
+        trainer.snapshot(0).unwrap()
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
+    let (recipe, dataset) = (recipe(), dataset());
+    for percent in [100, 30, 3, 0] {
+        let network = start(&recipe, percent);
+        let (sparse, scores) = train(sparse_trainer(&recipe, &dataset).as_mut(), &network);
+        let (dense, expected) = train(dense::build(&recipe, &dataset).unwrap().as_mut(), &network);
+        for (a, b) in sparse.weights.0.iter().zip(&dense.weights.0) {
+            let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Adam's first steps are as long whatever a gradient's size; a gradient near 0 may have either sign.
+            assert!(worst < 0.03, "{percent} %, {}: off by {worst}", a.name);
+        }
+        for (a, b) in scores.iter().zip(&expected) {
+            assert!((a.loss - b.loss).abs() < 2e-3 * b.loss, "{percent} %: {a:?} {b:?}");
+        }
+    }
+}
+
+fn sparse_trainer(recipe: &Recipe, dataset: &Arc<Dataset>) -> Box<dyn Trainer> {
+    Box::new(SparseMlp::new(recipe, Arc::clone(dataset), Path::best()).unwrap())
+}
+
+#[test]
+fn weights_that_lead_nowhere_decay_as_the_dense_trainers_do() {
+    let update = Update::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 };
+    let recipe = Recipe { update, ..recipe() };
+    let dataset = dataset();
+    let (start, mask) = start(&recipe, 3);
+    let run = |trainer: &mut dyn Trainer| {
+        trainer.load(0, &start, &mask).unwrap();
+        for iteration in 0..3_u64 {
+            let images = (0..BATCH as u64).map(|j| (mix(iteration, j) % 200) as u32).collect();
+            trainer.step(&[Batch { images, iteration, ..Batch::default() }], &[0.01]).unwrap();
+        }
+        trainer.snapshot(0).unwrap()
+    };
+    let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), Path::best()).unwrap();
+    let sparse = run(&mut trainer);
+    let idle = trainer.survivors.layers.iter().map(|layer| layer.weights.len() - layer.forward.len()).sum::<usize>();
+    assert!(idle > 20, "{idle} weights lead nowhere");
+    let dense = run(dense::build(&recipe, &dataset).unwrap().as_mut());
+    let states = [(&sparse.weights, &dense.weights), (&sparse.moments[0], &dense.moments[0])];
+    for (sparse, dense) in states {
+        for (a, b) in sparse.0.iter().zip(&dense.0) {
+            let size = b.values.iter().map(|v| v * v).sum::<f32>().sqrt();
+            let error = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+            assert!(error <= 1e-6 * size, "{}: off by {error} of {size}", a.name);
+        }
+    }
+    assert_ne!(sparse.weights.0[0].values, start.weights.0[0].values);
+}
