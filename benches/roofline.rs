@@ -90,8 +90,12 @@ fn limits() -> [f64; 3] {
         black_box(x);
     }) / (3 * ROUNDS) as f64;
     let arch = pulp::Arch::new();
-    let weight =
-        |times: u64, work: &dyn Fn() -> usize| 64.0 * microseconds(times, || drop(black_box(work()))) / work() as f64;
+    let weight = |times: u64, work: &dyn Fn() -> usize| {
+        let all = microseconds(times, || {
+            black_box(work());
+        });
+        64.0 * all / work() as f64
+    };
     let registers = weight(20, &|| arch.dispatch(Registers));
     // 64 features of 256 bytes, at a cache line: half of the smallest first-level cache.
     let (weights, x) = (vec![[0.5; 2]; 32], vec![1.0; 64 * 64 + 16]);
