@@ -66,10 +66,18 @@ impl<T: Element, L: Iterator<Item = u8>> pulp::NullaryFnOnce for Gradient<'_, T,
             let share = 1.0 / sum;
             for (class, logit) in logits.iter_mut().enumerate() {
                 let target = f64::from(u8::from(class == usize::from(label)));
-                *logit = T::from_f64((exp(logit.to_f64() - largest) * share - target) * scale);
+                *logit = T::from_f64(flush((exp(logit.to_f64() - largest) * share - target) * scale));
             }
         }
     }
+}
+
+/// A gradient by a logit, or 0 where it is below 1e-20 and moves nothing. In a network that has fitted its images most are;
+/// the layers before would make denormal numbers of them, which took a ticket's step at 26 % of LeNet-300-100 from 0.29 ms
+/// to above 1 ms in the second half of 50,000 iterations.
+#[inline(always)]
+pub(super) fn flush(gradient: f64) -> f64 {
+    if gradient.abs() < 1e-20 { 0.0 } else { gradient }
 }
 
 /// The first class of the largest logit, that logit, and Σ exp(logit − largest).
@@ -136,6 +144,16 @@ mod tests {
         let mut logits = [3_f64.ln(), 0.0, 0.0, 0.0];
         gradient(&mut logits, [0, 1].into_iter(), 2);
         assert!((logits[0] + 0.125).abs() < 1e-15 && (logits[1] - 0.125).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_gradient_too_small_to_move_anything_is_0() {
+        let mut logits = [100.0_f32, 40.0, -9.0];
+        gradient(&mut logits, [0].into_iter(), 3);
+        assert_eq!(logits[1..], [0.0, 0.0], "e⁻⁶⁰ is not seen");
+        let mut logits = [40.0_f32, 0.0];
+        gradient(&mut logits, [0].into_iter(), 2);
+        assert!((logits[1] / 4.248_354e-18 - 1.0).abs() < 1e-6, "e⁻⁴⁰ is");
     }
 
     #[test]

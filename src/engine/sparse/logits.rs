@@ -2,7 +2,7 @@
 
 use super::kernels::{Feature, IMAGES};
 use super::simd::{Kernel, Wide};
-use crate::engine::loss::{Sums, cross_entropy, exp};
+use crate::engine::loss::{Sums, cross_entropy, exp, flush};
 
 /// Of each image the largest logit, its first class, and Σ exp(logit − largest).
 struct Softmax {
@@ -55,7 +55,7 @@ impl Kernel for LogitGradient<'_> {
             for j in 0..IMAGES {
                 let target = f64::from(u8::from(labels[j] == class as u32));
                 let power = exp(f64::from(logits[j]) - f64::from(softmax.largest[j]));
-                delta[j] = ((power * shares[j] - target) * scale) as f32;
+                delta[j] = flush((power * shares[j] - target) * scale) as f32;
             }
             delta[self.labels.len()..].fill(0.0);
         }
