@@ -435,7 +435,8 @@ pub struct Run {
     /// The device.
     #[serde(default)]
     pub device: Device,
-    /// Trainings at a time: a number, or `auto` for one per core.
+    /// Trainings at a time: a number, or `auto` for one per core. While fewer can go on, those of the sparse trainer use
+    /// the cores that are free.
     #[serde(default)]
     pub workers: Workers,
     /// The trainer of the networks; each training's own is in the plan, in its key and in every row.

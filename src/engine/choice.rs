@@ -18,7 +18,7 @@ mod nanoseconds {
     /// Dense: a multiply-add of a matrix product.
     pub(super) const DENSE_PRODUCT: f64 = 13e-3;
     /// Dense: a weight in what is not a product, most of it the update by Adam, which waits for memory.
-    pub(super) const DENSE_UPDATE: f64 = 0.8;
+    pub(super) const DENSE_UPDATE: f64 = 0.55;
     /// Sparse: a surviving weight in the forward pass of a block of images.
     pub(super) const SPARSE_FORWARD: f64 = 1.15;
     /// Sparse: its gradient by a block.
@@ -99,7 +99,7 @@ impl Choice {
         })
     }
 
-    /// The engine of a training that keeps so many weights.
+    /// The engine of a training that keeps so many weights: by its steps alone, since evaluations break even where they do.
     pub fn of(&self, kept: &[u64]) -> Kind {
         let is_sparse = match self.wish {
             Engine::Dense => false,
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!([100, 20, 3].map(|percent| auto.of(&kept(percent))), [Kind::Dense, Kind::Sparse, Kind::Sparse]);
         // One change on the way down, where a step of each costs the same.
         let even = (1..=100).filter(|&percent| auto.of(&kept(percent)) == Kind::Sparse).max().unwrap();
-        assert!((60..99).contains(&even), "{even} %");
+        assert!((65..76).contains(&even), "{even} %: measured between 64 and 80");
         assert!((1..=even).all(|percent| auto.of(&kept(percent)) == Kind::Sparse));
     }
 
@@ -221,7 +221,7 @@ mod tests {
     fn a_cost_is_the_sum_of_its_parts() {
         let auto = choice(Engine::Auto, Dtype::Float32);
         let (first, inner) = (235_200.0, 31_000.0);
-        let dense = 60.0 * 13e-3 * (2.0 * first + 3.0 * inner) + 0.8 * (first + inner);
+        let dense = 60.0 * 13e-3 * (2.0 * first + 3.0 * inner) + 0.55 * (first + inner);
         assert!((auto.step(Kind::Dense, &kept(10)) / dense - 1.0).abs() < 1e-12);
         let sparse = 0.1 * (2.9 * first + 4.2 * inner) + 20.0 * 784.0;
         assert!((auto.step(Kind::Sparse, &kept(10)) / sparse - 1.0).abs() < 1e-12);
