@@ -1,6 +1,6 @@
 //! The seam between what decides about training and what does the arithmetic.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::optimizer::Update;
 use crate::base::curve::Score;
@@ -28,6 +28,15 @@ impl Recipe {
     /// The recipe of an experiment.
     pub fn new(network: Network, train: &Train) -> Self {
         Self { network, update: Update::new(train), dtype: train.dtype, batch_size: train.batch_size as usize }
+    }
+
+    /// # Errors
+    /// Where the moments of a state are not fresh, and not those of this optimizer either.
+    pub(super) fn check_moments(&self, from: &Snapshot) -> Result<()> {
+        let moments = from.moments.len();
+        ensure!(moments == 0 || moments == self.update.moments(), "moments of another optimizer");
+        ensure!(moments > 0 || from.optimizer_steps == 0, "fresh moments that count steps");
+        Ok(())
     }
 }
 

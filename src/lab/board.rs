@@ -126,11 +126,12 @@ pub(super) enum Next<'a> {
 }
 
 impl<'a> Board<'a> {
-    /// The board of `plan`, given which final weights are to be kept, what is in the store, and whether what somebody
-    /// needs of a training that is done is there.
+    /// The board of `plan`, given which final weights are to be kept, what each training costs, what is in the store, and
+    /// whether what somebody needs of a training that is done is there.
     pub(super) fn new(
         plan: &'a Plan,
         keep: Keep,
+        cost: impl Fn(&Training) -> f64,
         mut stored: impl FnMut(&Training) -> Result<Option<Finished>>,
         has: impl Fn(&Key, Need) -> bool,
     ) -> Result<Self> {
@@ -151,16 +152,11 @@ impl<'a> Board<'a> {
             }
             nodes.push(Node { training, state, parents, children: Vec::new(), freed: false, until: None });
         }
-        let order = by_chain(&nodes, |_| 1.0);
+        let order = by_chain(&nodes, cost);
         let mut board = Self { nodes, by_key, of_plan, order, asking: None, asked: 0, keep };
         board.want_back(has);
         board.block();
         Ok(board)
-    }
-
-    /// Gives out first what the dearest chain hangs on; before this, what the longest does.
-    pub(super) fn order_by(&mut self, cost: impl Fn(&Training) -> f64) {
-        self.order = by_chain(&self.nodes, cost);
     }
 
     /// What to do next; a training that is given out counts as taken.
@@ -362,10 +358,11 @@ fn outcome(state: &State) -> Option<Outcome> {
 
 /// The numbers by the cost of the dearest chain that begins with each: what holds up most goes first.
 fn by_chain(nodes: &[Node<'_>], cost: impl Fn(&Training) -> f64) -> Vec<usize> {
-    let mut chain: Vec<f64> = nodes.iter().map(|node| cost(node.training)).collect();
+    let own: Vec<f64> = nodes.iter().map(|node| cost(node.training)).collect();
+    let mut chain = own.clone();
     for (number, node) in nodes.iter().enumerate().rev() {
         for &(parent, _) in &node.parents {
-            chain[parent] = chain[parent].max(cost(nodes[parent].training) + chain[number]);
+            chain[parent] = chain[parent].max(own[parent] + chain[number]);
         }
     }
     let mut order: Vec<usize> = (0..nodes.len()).collect();

@@ -82,8 +82,14 @@ impl Forecast {
     /// # Errors
     /// A store that cannot be read.
     pub fn new(experiment: &Experiment, setting: &Setting, plan: &Plan, store: &Store, workers: usize) -> Result<Self> {
-        let board =
-            Board::new(plan, experiment.run.keep, |training| store.load(training), |key, need| store.has(key, need))?;
+        // Nothing is given out from this board: its order does not matter.
+        let board = Board::new(
+            plan,
+            experiment.run.keep,
+            |_| 1.0,
+            |training| store.load(training),
+            |key, need| store.has(key, need),
+        )?;
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
         let costs = Costs::new(experiment, setting);
@@ -221,7 +227,7 @@ mod tests {
         let experiment = read(&Document::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
         let setting = Setting::new(&experiment).unwrap();
         let plan = Plan::draw(&experiment, &setting).unwrap();
-        let board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+        let board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
         let costs = Costs::new(&experiment, &setting);
         time(timings, costs, &board, experiment.train.iterations, workers).map(|time| time.seconds)
     }

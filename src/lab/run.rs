@@ -117,15 +117,17 @@ impl Lab<'_> {
             }
             Ok(finished)
         };
-        let mut board = Board::new(self.plan, self.experiment.run.keep, load, |key, need| store.has(key, need))?;
+        let costs = self.costs();
+        let whole = |training: &Training| costs.nanoseconds(training, self.experiment.train.iterations);
+        let keep = self.experiment.run.keep;
+        let mut board = Board::new(self.plan, keep, whole, load, |key, need| store.has(key, need))?;
         let summary = board.summary();
-        let (costs, mut to_run, mut iterations, mut cost) = (self.costs(), 0, 0, 0.0);
+        let (mut to_run, mut iterations, mut cost) = (0, 0, 0.0);
         for (training, steps) in board.to_run(self.experiment.train.iterations) {
             to_run += 1;
             iterations += steps;
             cost += costs.nanoseconds(training, steps);
         }
-        board.order_by(|training| costs.nanoseconds(training, self.experiment.train.iterations));
         let workers = self.workers.min(to_run);
         self.sink.tell(&Event::Begun {
             experiment: &self.experiment.name,

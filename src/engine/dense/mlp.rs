@@ -255,6 +255,7 @@ impl<T: Typed> Trainer for Mlp<T> {
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane == 0, "the dense trainer has one lane");
+        self.recipe.check_moments(from)?;
         let mut from = from.clone();
         mask.apply(&mut from.weights);
         from.moments.iter_mut().for_each(|moment| mask.apply(moment));
@@ -265,8 +266,6 @@ impl<T: Typed> Trainer for Mlp<T> {
                 fill(&self.parameters, state, moment.slice_mut())?;
             }
         }
-        ensure!(from.moments.is_empty() || from.moments.len() == self.moments.len(), "moments of another optimizer");
-        ensure!(!from.moments.is_empty() || from.optimizer_steps == 0, "fresh moments that count steps");
         self.kept = None;
         if mask.kept() < mask.total() {
             let mut kept = vec![true; self.weights.slice().len()];

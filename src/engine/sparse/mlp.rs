@@ -146,13 +146,15 @@ impl SparseMlp {
         Desk { pass, block, gradients, transposed }
     }
 
-    /// As many members as the work is worth, of the threads that may be used.
-    fn gather_team(&mut self) {
+    /// Sees that the team has as many members as the work is worth, of the threads that may be used; tells whether it is
+    /// another team now.
+    fn adjust_team(&mut self) -> bool {
         let members = self.threads.min(self.survivors.len / self.weights_per_thread).clamp(1, super::team::MOST);
-        if members != self.team.members() {
+        let is_other = members != self.team.members();
+        if is_other {
             self.team = Team::new(members);
-            self.block.share(&self.survivors, self.team.members());
         }
+        is_other
     }
 
     /// One pass of the optimizer, cut among the team.
@@ -184,20 +186,18 @@ impl Trainer for SparseMlp {
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane == 0, "the sparse trainer has one lane");
-        let moments = self.recipe.update.moments();
-        ensure!(from.moments.is_empty() || from.moments.len() == moments, "moments of another optimizer");
-        ensure!(!from.moments.is_empty() || from.optimizer_steps == 0, "fresh moments that count steps");
+        self.recipe.check_moments(from)?;
         self.survivors = Survivors::new(&self.linears, &self.parameters, mask)?;
         self.weights = self.flatten(&from.weights)?;
         self.gradients = Aligned::zeros(self.survivors.len);
-        for at in 0..moments {
+        for at in 0..self.recipe.update.moments() {
             self.moments[at] = match from.moments.get(at) {
                 Some(state) => self.flatten(state)?,
                 None => Aligned::zeros(self.survivors.len),
             };
         }
+        self.adjust_team();
         self.block = Block::new(&self.survivors, &self.dataset, self.team.members());
-        self.gather_team();
         (self.iteration, self.optimizer_steps) = (from.iteration, from.optimizer_steps);
         Ok(())
     }
@@ -250,9 +250,10 @@ impl Trainer for SparseMlp {
     }
 
     fn set_threads(&mut self, threads: usize) {
-        if threads != self.threads {
-            self.threads = threads;
-            self.gather_team();
+        let is_news = threads != self.threads;
+        self.threads = threads;
+        if is_news && self.adjust_team() {
+            self.block.share(&self.survivors, self.team.members());
         }
     }
 }

@@ -30,7 +30,7 @@ fn take(board: &mut Board<'_>) -> String {
 #[test]
 fn the_longest_chain_goes_first() {
     let plan = plan();
-    let mut board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     let order: Vec<String> = (0..4).map(|_| take(&mut board)).collect();
     assert_eq!(order, ["dense 0", "winning_ticket 1", "winning_ticket 2", "winning_ticket 3"]);
     (0..9).for_each(|_| assert!(take(&mut board).starts_with("random_")));
@@ -41,7 +41,7 @@ fn the_longest_chain_goes_first() {
 #[test]
 fn a_training_is_given_out_once_and_waits_for_its_parents() {
     let plan = plan();
-    let mut board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     assert!(matches!(board.next(), Next::Train { training, .. } if training.arm == "dense"));
     assert!(matches!(board.next(), Next::Wait));
 }
@@ -52,7 +52,7 @@ fn a_chain_is_run_again_only_as_far_back_as_weights_are_missing() {
     let ticket = |round| plan.trainings.iter().find(|t| t.arm == "winning_ticket" && t.round == round).unwrap();
     let stored = |training: &Training| Ok((training.key != ticket(3).key).then(done));
     // The final weights of round 1 are there, those of round 2 are not.
-    let mut board = Board::new(&plan, Keep::Needed, stored, |key, _| *key != ticket(2).key).unwrap();
+    let mut board = Board::new(&plan, Keep::Needed, |_| 1.0, stored, |key, _| *key != ticket(2).key).unwrap();
     let order: Vec<String> = (0..2).map(|_| take(&mut board)).collect();
     assert_eq!(order, ["winning_ticket 2 again", "winning_ticket 3"]);
 }
@@ -60,7 +60,7 @@ fn a_chain_is_run_again_only_as_far_back_as_weights_are_missing() {
 #[test]
 fn weights_in_between_are_freed_when_their_child_is_done() {
     let plan = plan();
-    let mut board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     let freed = |board: &mut Board<'_>| -> Vec<u32> {
         board.take_needless().iter().map(|key| plan.get(key).unwrap().round).collect()
     };
@@ -77,7 +77,7 @@ fn weights_that_are_to_be_kept_are_not_freed_and_are_made_again_where_they_were(
     let plan = plan();
     let rerun = |keep: Keep| {
         let mut board =
-            Board::new(&plan, keep, |_| Ok(Some(done())), |key, _| plan.get(key).unwrap().round == 3).unwrap();
+            Board::new(&plan, keep, |_| 1.0, |_| Ok(Some(done())), |key, _| plan.get(key).unwrap().round == 3).unwrap();
         let mut again: Vec<String> = (0..plan.trainings.len()).map(|_| take(&mut board)).collect();
         again.retain(|what| what != "Over");
         assert!(keep == Keep::Needed || board.take_needless().is_empty());
@@ -92,7 +92,7 @@ fn weights_that_are_to_be_kept_are_not_freed_and_are_made_again_where_they_were(
 #[test]
 fn what_needs_a_failure_is_blocked_and_the_rest_is_not() {
     let plan = plan();
-    let mut board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     take(&mut board);
     let Next::Train { training, .. } = board.next() else { panic!("round 1 is ready") };
     board.fail(&training.key, Failure { cause: "a cause".into(), by_audit: false });
@@ -104,7 +104,7 @@ fn what_needs_a_failure_is_blocked_and_the_rest_is_not() {
 #[test]
 fn every_training_that_others_have_is_asked_about_in_turn() {
     let plan = plan();
-    let mut board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     take(&mut board);
     (0..3).for_each(|_| drop(take(&mut board)));
     let (mut left, mut asked) = (Vec::new(), Vec::new());
@@ -130,7 +130,7 @@ fn every_training_that_others_have_is_asked_about_in_turn() {
 #[test]
 fn who_gets_what_it_asked_for_lets_others_ask() {
     let plan = plan();
-    let mut board = Board::new(&plan, Keep::Needed, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     (0..4).for_each(|_| drop(take(&mut board)));
     while let Next::Train { training, .. } = board.next() {
         board.leave(&training.key);
@@ -148,7 +148,8 @@ fn a_restore_that_fails_costs_the_weights_and_nothing_else() {
     let find = |arm: &str, round| plan.trainings.iter().find(|t| t.arm == arm && t.round == round).unwrap();
     let open = [find("winning_ticket", 3).key, find("random_mask", 1).key];
     let stored = |training: &Training| Ok((!open.contains(&training.key)).then(done));
-    let mut board = Board::new(&plan, Keep::Needed, stored, |key, _| plan.get(key).unwrap().round == 0).unwrap();
+    let mut board =
+        Board::new(&plan, Keep::Needed, |_| 1.0, stored, |key, _| plan.get(key).unwrap().round == 0).unwrap();
     let Next::Train { training, restore: true } = board.next() else { panic!("round 1 is run again") };
     assert_eq!(training.key, find("winning_ticket", 1).key);
     board.fail(&training.key, Failure { cause: "other bytes".into(), by_audit: false });
