@@ -10,6 +10,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::network::Network;
 use super::step::Step;
 
 /// One experiment.
@@ -62,6 +63,9 @@ pub struct Data {
     /// How pixels become inputs.
     #[serde(default)]
     pub normalize: Normalize,
+    /// How training images are changed at random each time they are shown; evaluations see them as they are.
+    #[serde(default, skip_serializing_if = "Augment::is_none")]
+    pub augment: Augment,
     /// Keeps this many training images (after the split, balanced over the classes; validation shrinks in proportion).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<u32>,
@@ -129,73 +133,17 @@ pub enum Normalize {
     L2,
 }
 
-/// What learns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Network {
-    /// The architecture by name; `layers` may stand in its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub architecture: Option<Architecture>,
-    /// The network layer by layer, from the image to one output per class; in place of `architecture`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layers: Option<Vec<LayerSpec>>,
-    /// How initial weights are drawn; biases start at 0.
-    #[serde(default)]
-    pub init: Init,
-    /// With `init = "normal"`: the standard deviation (0.1).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init_std: Option<f64>,
-}
-
-/// An architecture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Architecture {
-    /// 784–300–100–10 with `ReLU` (`LeCun` et al. 1998; the paper's Lenet).
-    #[serde(rename = "lenet_300_100")]
-    Lenet300100,
-    /// A fully connected network with `ReLU`.
-    Mlp {
-        /// Units of each hidden layer.
-        hidden: Vec<u32>,
-    },
-}
-
-/// A layer of a network that is given layer by layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum LayerSpec {
-    /// An image as one row of numbers; the first linear layer does so by itself.
-    Flatten,
-    /// Every output from every input, with a bias; the last one is the layer `output`.
-    Linear {
-        /// Outputs; those of the last are the classes.
-        out: u32,
-    },
-    /// max(x, 0).
-    Relu,
-    /// In training, sets values to 0 at random and scales the others by 1 / (1 − `rate`).
-    Dropout {
-        /// The share that is set to 0.
-        rate: f64,
-    },
-}
-
-/// How initial weights are drawn. Fans are those of the layer's weight.
+/// How training images are changed at random each time they are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Init {
-    /// Normal, variance 2 / (`fan_in` + `fan_out`), untruncated.
-    #[default]
-    GlorotNormal,
-    /// Uniform with the variance of `glorot_normal`.
-    GlorotUniform,
-    /// Normal, variance 2 / `fan_in`.
-    KaimingNormal,
-    /// Uniform with the variance of `kaiming_normal`.
-    KaimingUniform,
-    /// Normal with standard deviation `init_std`.
-    Normal,
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Mirrored left to right, one time in two.
+    #[serde(default)]
+    pub flip: bool,
+    /// Moved by up to so many pixels in each direction (black comes in from the other side): padded by as many and cropped
+    /// to the old size.
+    #[serde(default)]
+    pub crop: u32,
 }
 
 /// How one network is trained.
@@ -270,7 +218,11 @@ pub struct Prune {
     /// Fraction of the remaining weights that a round cuts.
     #[serde(default)]
     pub rate: Rate,
-    /// Layers (`linear2`) or kinds (`output`) that are not pruned.
+    /// Only these are pruned: layers (`linear2`), kinds (`conv`), or patterns of layer names (`block3.*`; `*` stands for any
+    /// letters, `?` for one). Without it, all are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Of those, layers, kinds (`output`) or patterns that are not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
 }
@@ -314,6 +266,12 @@ pub struct Rate {
     /// With scope `global`: of all included weights together (0.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<f64>,
+    /// Of convolutions (0.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conv: Option<f64>,
+    /// Of convolutions on shortcuts (that of `conv`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortcut: Option<f64>,
     /// Of linear layers (0.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linear: Option<f64>,

@@ -4,6 +4,7 @@
 mod document;
 mod experiment;
 mod explain;
+mod network;
 mod problem;
 mod read;
 mod reference;
@@ -15,10 +16,10 @@ mod syntax;
 
 pub use document::{Document, Origin};
 pub use experiment::{
-    Architecture, Arm, Arms, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Init, Keep, LayerSpec,
-    MaskFrom, Moments, Network, Normalize, Optimizer, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom,
-    Workers,
+    Arm, Arms, Augment, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Keep, MaskFrom, Moments,
+    Normalize, Optimizer, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom, Workers,
 };
+pub use network::{Architecture, Init, LayerSpec, Network};
 pub use problem::{Problem, Report, nearest};
 pub use read::read;
 pub use reference::reference;

@@ -106,7 +106,7 @@ fn is_misspelt(key: &str, problems: &[Problem]) -> bool {
 fn placeholder(key: &str) -> Option<Value> {
     Some(match leaf(key) {
         "name" => json!("placeholder"),
-        "rounds" | "iterations" | "batch_size" | "lr" | "out" | "rate" => json!(1),
+        "rounds" | "iterations" | "batch_size" | "lr" | "out" | "size" | "rate" => json!(1),
         "data" | "network" | "train" => json!({}),
         "dataset" => json!("strokes"),
         "hidden" => json!([1]),
@@ -133,7 +133,7 @@ fn put(root: &mut Value, path: &str, value: Value) -> bool {
 fn neutral(name: &str) -> Option<Value> {
     Some(match name {
         "layers" => json!("relu"),
-        "exclude" => json!(""),
+        "exclude" | "include" => json!(""),
         "hidden" => json!(1),
         "betas" => json!(0),
         _ => return None,

@@ -1,9 +1,9 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::experiment::{
-    Architecture, Arm, Data, Dataset, Experiment, Init, LayerSpec, MaskFrom, Network, Optimizer, Rate, Scope, Size,
-    Train, WeightsFrom,
+    Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Rate, Scope, Size, Train, WeightsFrom,
 };
+use super::network::Init;
 use super::problem::Problem;
 
 /// Arm name that stands for the dense trainings themselves.
@@ -12,8 +12,6 @@ const RESERVED: &str = "dense";
 /// Bounds that no experiment comes near; beyond them memory or counters would end before the work does.
 const MOST_TRAININGS: u64 = 1_000_000;
 const MOST_ITERATIONS: u64 = 1_000_000_000_000;
-const MOST_UNITS: u32 = 1_000_000;
-const MOST_LAYERS: usize = 300;
 const MOST_IMAGES: u32 = 10_000_000;
 /// A label is a byte.
 const MOST_CLASSES: u32 = 256;
@@ -43,70 +41,6 @@ impl Train {
     }
 }
 
-impl From<Architecture> for Network {
-    /// The architecture with everything else at its default.
-    fn from(architecture: Architecture) -> Self {
-        Self { architecture: Some(architecture), layers: None, init: Init::default(), init_std: None }
-    }
-}
-
-impl Network {
-    /// Standard deviation of `init = "normal"`: about that of `glorot_normal` (the paper, Appendix G.5).
-    pub fn init_std(&self) -> f64 {
-        self.init_std.unwrap_or(0.1)
-    }
-
-    /// That it is given in one way, and that its numbers make sense; whether its shapes fit is for the room above.
-    fn check(&self, problems: &mut Vec<Problem>) {
-        match (&self.architecture, &self.layers) {
-            (None, None) => {
-                let missing = Problem::new("network.architecture", "`network.architecture` is missing");
-                let hint = "such as `architecture = \"lenet_300_100\"`, or give the network layer by layer: \
-                            `layers = [{ linear = { out = 300 } }, \"relu\", { linear = { out = 10 } }]`";
-                problems.push(missing.hint(hint).about_the_key());
-            }
-            (Some(_), Some(_)) => {
-                let message = "`network.layers` and `network.architecture` both say what the network is";
-                problems.push(Problem::new("network.layers", message).hint("leave one of them out").about_the_key());
-            }
-            (Some(Architecture::Mlp { hidden }), None) => {
-                let key = "network.architecture.mlp.hidden";
-                if !hidden.iter().all(|units| (1..=MOST_UNITS).contains(units)) {
-                    let message = format!("`{key}` must have from 1 to a million units in each layer");
-                    problems.push(Problem::new(key, message));
-                }
-                if hidden.len() > MOST_LAYERS {
-                    problems.push(Problem::new(key, format!("`{key}` must not have more than 300 layers")));
-                }
-            }
-            (Some(Architecture::Lenet300100), None) => {}
-            (None, Some(layers)) => check_layers(layers, problems),
-        }
-    }
-}
-
-fn check_layers(layers: &[LayerSpec], problems: &mut Vec<Problem>) {
-    let mut need = |fine: bool, key: String, message: &str| {
-        if !fine {
-            problems.push(Problem::new(&key, format!("`{key}` {message}")));
-        }
-    };
-    need(layers.len() <= MOST_LAYERS, "network.layers".to_owned(), "must not have more than 300 layers");
-    for (at, layer) in layers.iter().enumerate() {
-        let key = format!("network.layers[{at}]");
-        match layer {
-            LayerSpec::Linear { out } => {
-                need((1..=MOST_UNITS).contains(out), key + ".linear.out", "must be from 1 to a million");
-            }
-            LayerSpec::Dropout { rate } => {
-                let what = "is the share set to 0: at least 0 and below 1";
-                need((0.0..1.0).contains(rate), key + ".dropout.rate", what);
-            }
-            LayerSpec::Flatten | LayerSpec::Relu => {}
-        }
-    }
-}
-
 impl Data {
     /// Images that `strokes` draws for training and validation.
     pub fn train_images(&self) -> u32 {
@@ -131,10 +65,27 @@ impl Data {
     }
 }
 
+impl Augment {
+    /// Whether images are shown as they are.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Rate {
     /// Over all included layers together.
     pub fn all(&self) -> f64 {
         self.all.unwrap_or(0.2)
+    }
+
+    /// Of convolutions.
+    pub fn conv(&self) -> f64 {
+        self.conv.unwrap_or(0.2)
+    }
+
+    /// Of convolutions on shortcuts.
+    pub fn shortcut(&self) -> f64 {
+        self.shortcut.unwrap_or(self.conv())
     }
 
     /// Of linear layers.
@@ -163,9 +114,7 @@ impl Experiment {
                 train.nesterov = Some(train.nesterov());
             }
         }
-        if self.network.init == Init::Normal {
-            self.network.init_std = Some(self.network.init_std());
-        }
+        self.network.resolve();
         let data = &mut self.data;
         if data.dataset == Dataset::Strokes {
             data.train_images = Some(data.train_images());
@@ -175,6 +124,9 @@ impl Experiment {
         let rate = &mut self.prune.rate;
         match self.prune.scope {
             Scope::Layerwise => {
+                // Only of kinds that the network has: one file may serve several, and what changes nothing is not recorded.
+                rate.shortcut = self.network.has_shortcuts().then(|| rate.shortcut());
+                rate.conv = self.network.has_convolutions().then(|| rate.conv());
                 rate.linear = Some(rate.linear());
                 rate.output = Some(rate.output());
             }
@@ -239,6 +191,8 @@ impl Experiment {
         need(!nesterov || train.momentum.is_some_and(|m| m > 0.0), "train.nesterov", "needs `momentum` above 0");
         need((0.0..=100.0).contains(&self.report.margin), "report.margin", "must be from 0 to 100 percentage points");
         need(self.network.init_std.is_none_or(positive), "network.init_std", "must be above 0");
+        let is_share = self.network.dropout.is_none_or(fraction);
+        need(is_share, "network.dropout", "is the share set to 0: at least 0 and below 1");
     }
 
     /// A parameter that belongs to another variant than the one chosen is a mistake, not a thing to ignore.
@@ -256,8 +210,11 @@ impl Experiment {
         only(train.eps.is_some(), "train.eps", adam, "`optimizer = \"adam\"`");
         only(train.momentum.is_some(), "train.momentum", !adam, "`optimizer = \"sgd\"`");
         only(train.nesterov.is_some(), "train.nesterov", !adam, "`optimizer = \"sgd\"`");
-        let normal = self.network.init == Init::Normal;
-        only(self.network.init_std.is_some(), "network.init_std", normal, "`init = \"normal\"`");
+        let network = &self.network;
+        only(network.init_std.is_some(), "network.init_std", network.init == Init::Normal, "`init = \"normal\"`");
+        only(network.batch_norm.is_some(), "network.batch_norm", network.is_vgg(), "a VGG by name, such as `vgg19`");
+        let owner = "an architecture by name with hidden linear layers, such as `conv2`";
+        only(network.dropout.is_some(), "network.dropout", network.has_hidden_linear(), owner);
         let own = matches!(self.data.dataset, Dataset::Idx { .. } | Dataset::Images { .. });
         only(self.data.dir.is_some(), "data.dir", !own, "the built-in data sets; own data have a `dir` in `dataset`");
         let strokes = self.data.dataset == Dataset::Strokes;
@@ -266,6 +223,8 @@ impl Experiment {
         only(self.data.draw_seed.is_some(), "data.draw_seed", strokes, "`dataset = \"strokes\"`");
         let (global, rate) = (self.prune.scope == Scope::Global, &self.prune.rate);
         only(rate.all.is_some(), "prune.rate.all", global, "`scope = \"global\"`");
+        only(rate.conv.is_some(), "prune.rate.conv", !global, "`scope = \"layerwise\"`");
+        only(rate.shortcut.is_some(), "prune.rate.shortcut", !global, "`scope = \"layerwise\"`");
         only(rate.linear.is_some(), "prune.rate.linear", !global, "`scope = \"layerwise\"`");
         only(rate.output.is_some(), "prune.rate.output", !global, "`scope = \"layerwise\"`");
         only(!rate.layers.is_empty(), "prune.rate.layers", !global, "`scope = \"layerwise\"`");
@@ -273,8 +232,9 @@ impl Experiment {
 
     fn check_rates(&self, problems: &mut Vec<Problem>) {
         let rate = &self.prune.rate;
-        let named = [("all", rate.all), ("linear", rate.linear), ("output", rate.output)];
-        let kinds = named.into_iter().filter_map(|(name, rate)| Some((name.to_owned(), rate?)));
+        let conv = [("conv", rate.conv), ("shortcut", rate.shortcut)];
+        let named = [("all", rate.all), ("linear", rate.linear), ("output", rate.output)].into_iter().chain(conv);
+        let kinds = named.filter_map(|(name, rate)| Some((name.to_owned(), rate?)));
         let layers = rate.layers.iter().map(|(name, &rate)| (format!("layers.{name}"), rate));
         for (name, rate) in kinds.chain(layers) {
             if !(0.0..1.0).contains(&rate) {

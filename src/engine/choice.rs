@@ -163,6 +163,12 @@ fn sparse_cannot(recipe: &Recipe, device: &str) -> Option<(String, &'static str)
 fn sparse_knows(layer: &Layer) -> bool {
     match layer {
         Layer::Flatten | Layer::Linear { .. } | Layer::Relu | Layer::Dropout { .. } => true,
+        Layer::Conv { .. }
+        | Layer::BatchNorm { .. }
+        | Layer::MaxPool { .. }
+        | Layer::AvgPool { .. }
+        | Layer::GlobalAvgPool
+        | Layer::Residual { .. } => false,
     }
 }
 

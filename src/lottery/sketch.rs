@@ -20,7 +20,7 @@ const FORMAT: u32 = 2;
 /// What determines the numbers of every training of an experiment that takes this engine.
 fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {
     let Experiment { seed, network, train, data, .. } = experiment;
-    json!({
+    let mut content = json!({
         "format": FORMAT,
         "data": {
             "source": setting.source.identity, "validation": data.validation, "normalize": data.normalize,
@@ -32,7 +32,11 @@ fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {
         "engine": engine.name(),
         "device": setting.device,
         "seed": seed,
-    })
+    });
+    if !data.augment.is_none() {
+        content["data"]["augment"] = json!(data.augment);
+    }
+    content
 }
 
 /// Where a training stands in the plan.

@@ -1,146 +1,147 @@
-//! From a name, or layers as a person writes them, to a network whose shapes fit.
+//! The architectures that have names, each as the layers a person would write.
 
-use super::layer::{Layer, Network};
+use super::build::Sketch;
+use super::layer::Network;
 use crate::config::{self, Architecture, LayerSpec, Problem};
+
+/// Channels of the convolutions of a VGG for CIFAR by depth; 0 is max-pooling.
+const VGG_11: &[u32] = &[64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512];
+const VGG_13: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512];
+const VGG_16: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512];
+const VGG_19: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512];
 
 /// Builds the network for images of shape `input` (channels, height, width).
 ///
 /// # Errors
-/// Layers that do not fit together, or not to the classes.
+/// Layers that do not fit together, or not to the images or the classes.
 pub fn build(network: &config::Network, input: [usize; 3], classes: usize) -> Result<Network, Vec<Problem>> {
-    let plain = |hidden: &[u32]| -> Vec<LayerSpec> {
-        let hidden = hidden.iter().flat_map(|&out| [LayerSpec::Linear { out }, LayerSpec::Relu]);
-        hidden.chain([LayerSpec::Linear { out: classes as u32 }]).collect()
+    let mut sketch = Sketch::new(input);
+    match (&network.architecture, &network.layers) {
+        (_, Some(layers)) => sketch.add_all(layers),
+        (Some(architecture), None) => by_name(&mut sketch, architecture, network, classes as u32),
+        // The experiment has been refused before.
+        (None, None) => {}
+    }
+    sketch.end(classes)
+}
+
+fn by_name(sketch: &mut Sketch, architecture: &Architecture, network: &config::Network, classes: u32) {
+    // What is wrong is then wrong with the architecture as a whole, not with an entry of a list.
+    sketch.named();
+    let dropout = network.dropout();
+    let mut plain = |convolutions: &[LayerSpec], hidden: &[u32]| {
+        let behind = if dropout > 0.0 { Some(LayerSpec::Dropout { rate: dropout }) } else { None };
+        let unit = |&out: &u32| [Some(LayerSpec::Linear { out }), Some(LayerSpec::Relu), behind.clone()];
+        let hidden = hidden.iter().flat_map(unit).flatten();
+        let output = LayerSpec::Linear { out: classes };
+        let layers: Vec<LayerSpec> = convolutions.iter().cloned().chain(hidden).chain([output]).collect();
+        sketch.add_all(&layers);
     };
-    let layers = match (&network.architecture, &network.layers) {
-        (_, Some(layers)) => layers.clone(),
-        (Some(Architecture::Mlp { hidden }), None) => plain(hidden),
-        // Without either the experiment has been refused before.
-        (Some(Architecture::Lenet300100) | None, None) => plain(&[300, 100]),
+    match architecture {
+        Architecture::Lenet300100 => plain(&[], &[300, 100]),
+        Architecture::Mlp { hidden } => plain(&[], hidden),
+        Architecture::Lenet5 => {
+            let first = [conv(6, 5, 2, true), LayerSpec::Relu, max_pool()];
+            let second = [conv(16, 5, 0, true), LayerSpec::Relu, max_pool()];
+            plain(&[first, second].concat(), &[120, 84]);
+        }
+        Architecture::Conv2 => plain(&pairs(&[64]), &[256, 256]),
+        Architecture::Conv4 => plain(&pairs(&[64, 128]), &[256, 256]),
+        Architecture::Conv6 => plain(&pairs(&[64, 128, 256]), &[256, 256]),
+        Architecture::Resnet20 | Architecture::Resnet18Lth => resnet(sketch, 3, classes),
+        Architecture::Resnet32 => resnet(sketch, 5, classes),
+        Architecture::Resnet56 => resnet(sketch, 9, classes),
+        Architecture::Resnet110 => resnet(sketch, 18, classes),
+        Architecture::Vgg11 => plain(&vgg(VGG_11, network.batch_norm()), &[]),
+        Architecture::Vgg13 => plain(&vgg(VGG_13, network.batch_norm()), &[]),
+        Architecture::Vgg16 => plain(&vgg(VGG_16, network.batch_norm()), &[]),
+        Architecture::Vgg19 => plain(&vgg(VGG_19, network.batch_norm()), &[]),
+    }
+}
+
+fn conv(out: u32, kernel: u32, padding: u32, bias: bool) -> LayerSpec {
+    LayerSpec::Conv { out, kernel: Some(kernel), stride: None, padding: Some(padding), bias: Some(bias) }
+}
+
+fn max_pool() -> LayerSpec {
+    LayerSpec::MaxPool { size: 2, stride: None }
+}
+
+/// Pairs of 3×3 convolutions with 2×2 max-pooling behind each pair (the paper, Figure 2).
+fn pairs(widths: &[u32]) -> Vec<LayerSpec> {
+    let pair =
+        |&width: &u32| [conv(width, 3, 1, true), LayerSpec::Relu, conv(width, 3, 1, true), LayerSpec::Relu, max_pool()];
+    widths.iter().flat_map(pair).collect()
+}
+
+/// Without a bias where a batch norm follows, which has its own.
+fn vgg(widths: &[u32], batch_norm: bool) -> Vec<LayerSpec> {
+    let part = |&width: &u32| match width {
+        0 => vec![max_pool()],
+        _ if batch_norm => vec![conv(width, 3, 1, false), LayerSpec::BatchNorm, LayerSpec::Relu],
+        _ => vec![conv(width, 3, 1, true), LayerSpec::Relu],
     };
-    let mut sketch = Sketch { width: input.iter().product(), stage: Stage::Image, layers: vec![], problems: vec![] };
-    for (at, layer) in layers.iter().enumerate() {
-        sketch.add(at, layer);
-    }
-    sketch.end(layers.len(), classes);
-    let Sketch { layers, problems, .. } = sketch;
-    if problems.is_empty() { Ok(Network { input, classes, layers }) } else { Err(problems) }
+    widths.iter().flat_map(part).chain([LayerSpec::GlobalAvgPool]).collect()
 }
 
-/// What stands before the next layer.
-#[derive(Clone, Copy, PartialEq)]
-enum Stage {
-    /// The image itself.
-    Image,
-    /// A row of numbers: behind a linear layer or the flattened image; what has been done to them since.
-    Row { is_input: bool, relu: bool, dropout: bool },
-}
-
-/// A network being put together.
-struct Sketch {
-    /// Numbers per image that the next layer gets.
-    width: usize,
-    stage: Stage,
-    layers: Vec<Layer>,
-    problems: Vec<Problem>,
-}
-
-impl Sketch {
-    fn add(&mut self, at: usize, layer: &LayerSpec) {
-        let mut refuse = |message: &str, hint: &str| {
-            let key = format!("network.layers[{at}]");
-            self.problems.push(Problem::new(&key, format!("`{key}`: {message}")).hint(hint));
-        };
-        match (layer, self.stage) {
-            (LayerSpec::Flatten, Stage::Image) => self.flatten(),
-            (LayerSpec::Flatten, Stage::Row { .. }) => {
-                refuse("`flatten` gets a row of numbers, which is flat already", "leave it out");
-            }
-            (LayerSpec::Relu, Stage::Image | Stage::Row { is_input: true, .. }) => {
-                refuse("`relu` stands before the first linear layer", "put a `{ linear = { out = … } }` before it");
-            }
-            (LayerSpec::Relu, Stage::Row { relu: true, .. }) => {
-                refuse("this `relu` changes nothing: there is one since the last linear layer", "leave it out");
-            }
-            (LayerSpec::Dropout { .. }, Stage::Row { dropout: true, .. }) => {
-                refuse(
-                    "a second `dropout` since the last linear layer",
-                    "give one: rates a and b together are 1 − (1 − a)·(1 − b)",
-                );
-            }
-            (LayerSpec::Relu, Stage::Row { is_input, dropout, .. }) => {
-                self.layers.push(Layer::Relu);
-                self.stage = Stage::Row { is_input, relu: true, dropout };
-            }
-            (&LayerSpec::Dropout { rate }, stage) => {
-                self.flatten_if(stage);
-                self.layers.push(Layer::Dropout { rate });
-                let (is_input, relu) = match stage {
-                    Stage::Image => (true, false),
-                    Stage::Row { is_input, relu, .. } => (is_input, relu),
-                };
-                self.stage = Stage::Row { is_input, relu, dropout: true };
-            }
-            (&LayerSpec::Linear { out }, stage) => {
-                self.flatten_if(stage);
-                self.layers.push(Layer::Linear { inputs: self.width, outputs: out as usize });
-                self.width = out as usize;
-                self.stage = Stage::Row { is_input: false, relu: false, dropout: false };
-            }
+/// A convolution of 16 channels; three times `blocks` residual blocks of 16, 32 and 64 channels, of which the first of 32
+/// and of 64 halve the image and have a 1×1 convolution on their shortcut; the mean of each channel; one linear layer.
+fn resnet(sketch: &mut Sketch, blocks: u32, classes: u32) {
+    let body = |out, stride, is_last: bool| {
+        let conv = LayerSpec::Conv { out, kernel: None, stride: Some(stride), padding: None, bias: Some(false) };
+        let relu = if is_last { None } else { Some(LayerSpec::Relu) };
+        [Some(conv), Some(LayerSpec::BatchNorm), relu].into_iter().flatten()
+    };
+    sketch.add_all(&body(16, 1, false).collect::<Vec<_>>());
+    for (stage, width) in [16, 32, 64].into_iter().enumerate() {
+        for block in 0..blocks {
+            let changes = stage > 0 && block == 0;
+            let stride = if changes { 2 } else { 1 };
+            let inner: Vec<LayerSpec> = body(width, stride, false).chain(body(width, 1, true)).collect();
+            let shortcut = [
+                LayerSpec::Conv { out: width, kernel: Some(1), stride: Some(2), padding: Some(0), bias: Some(false) },
+                LayerSpec::BatchNorm,
+            ];
+            sketch.residual(&inner, if changes { &shortcut } else { &[] });
+            sketch.add_all(&[LayerSpec::Relu]);
         }
     }
-
-    fn flatten_if(&mut self, stage: Stage) {
-        if stage == Stage::Image {
-            self.flatten();
-        }
-    }
-
-    fn flatten(&mut self) {
-        self.layers.push(Layer::Flatten);
-        self.stage = Stage::Row { is_input: true, relu: false, dropout: false };
-    }
-
-    /// The last layer gives one number per class, and nothing is done to it.
-    fn end(&mut self, count: usize, classes: usize) {
-        let key = format!("network.layers[{}]", count.saturating_sub(1));
-        match self.layers.last() {
-            Some(&Layer::Linear { outputs, .. }) if outputs == classes => {}
-            Some(&Layer::Linear { outputs, .. }) => {
-                let message = format!("the last layer has {outputs} outputs for a data set of {classes} classes");
-                let hint = format!("end with `{{ linear = {{ out = {classes} }} }}`");
-                self.problems.push(Problem::new(format!("{key}.linear.out"), message).hint(hint));
-            }
-            last => {
-                let (key, what) = match last {
-                    None => ("network.layers".to_owned(), "there is no layer"),
-                    Some(_) => (key, "the last layer is not linear"),
-                };
-                let hint = format!("end with `{{ linear = {{ out = {classes} }} }}`, one output for each class");
-                self.problems.push(Problem::new(key, what).hint(hint));
-            }
-        }
-    }
+    sketch.add_all(&[LayerSpec::GlobalAvgPool, LayerSpec::Linear { out: classes }]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Document, read};
+    use crate::network::{Kind, Layer};
 
-    fn built(network: &str) -> Result<Network, Vec<Problem>> {
+    fn of(network: &str, input: [usize; 3]) -> Result<Network, Vec<Problem>> {
         let sets = [format!("network={network}")];
         let text = include_str!("../../configs/smoke.toml");
         let experiment = read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap();
-        build(&experiment.network, [1, 28, 28], 10)
+        build(&experiment.network, input, 10)
+    }
+
+    fn built(network: &str) -> Result<Network, Vec<Problem>> {
+        of(network, [1, 28, 28])
+    }
+
+    fn named(name: &str) -> Network {
+        of(&format!("{{architecture=\"{name}\"}}"), [3, 32, 32]).unwrap()
+    }
+
+    fn counts(network: &Network) -> Vec<usize> {
+        network.weights().iter().map(|w| w.parameter.len()).collect()
+    }
+
+    fn total_of(network: &Network, kind: Kind) -> usize {
+        network.weights().iter().filter(|w| w.kind == kind).map(|w| w.parameter.len()).sum()
     }
 
     #[test]
     fn lenet_has_the_papers_counts() {
         let lenet = built("{architecture=\"lenet_300_100\"}").unwrap();
-        let weights = lenet.weights();
-        let counts: Vec<usize> = weights.iter().map(|w| w.parameter.len()).collect();
-        assert_eq!(counts, [235_200, 30_000, 1_000]);
+        assert_eq!(counts(&lenet), [235_200, 30_000, 1_000]);
         assert_eq!((lenet.weights_total(), lenet.macs(&[235_200, 30_000, 1_000])), (266_200, 266_200));
         let names: Vec<_> = lenet.parameters().into_iter().map(|p| p.name).collect();
         assert_eq!(
@@ -153,18 +154,82 @@ mod tests {
     }
 
     #[test]
+    fn the_papers_convolutional_networks_have_its_counts() {
+        // PAPER.md A.2 (Conv-6: A.3).
+        let conv2 = named("conv2");
+        assert_eq!(counts(&conv2), [1_728, 36_864, 4_194_304, 65_536, 2_560]);
+        let totals = ["conv2", "conv4", "conv6"].map(|name| named(name).weights_total());
+        assert_eq!(totals, [4_300_992, 2_425_024, 2_261_184]);
+        let convs = ["conv2", "conv4", "conv6"].map(|name| total_of(&named(name), Kind::Conv));
+        assert_eq!(convs, [38_592, 259_776, 1_144_512]);
+        // 3×3 kernels at 32×32 positions, and every linear weight once.
+        let all: Vec<u64> = conv2.sizes();
+        assert_eq!(conv2.macs(&all), (1_728 + 36_864) * 1_024 + 4_194_304 + 65_536 + 2_560);
+        let lenet_5 = built("{architecture=\"lenet_5\"}").unwrap();
+        assert_eq!(counts(&lenet_5), [150, 2_400, 48_000, 10_080, 840]);
+        assert_eq!(lenet_5.weights()[0].uses, 28 * 28);
+    }
+
+    #[test]
+    fn the_papers_deep_networks_have_its_counts() {
+        let resnet = named("resnet20");
+        assert_eq!(resnet, named("resnet18_lth"));
+        assert_eq!((resnet.weights_total(), total_of(&resnet, Kind::Shortcut)), (270_896, 2_560));
+        assert_eq!((total_of(&resnet, Kind::Conv), total_of(&resnet, Kind::Output)), (267_696, 640));
+        let layers: Vec<String> = resnet.weights().into_iter().map(|w| w.layer).collect();
+        assert_eq!(layers.len(), 20 + 2);
+        assert_eq!(layers[..4], ["conv1", "block1.conv1", "block1.conv2", "block2.conv1"]);
+        assert_eq!(layers[7..10], ["block4.conv1", "block4.conv2", "block4.shortcut"]);
+        assert_eq!(layers.last().unwrap(), "output");
+        let norms = resnet.buffers();
+        assert_eq!((norms.len(), norms[0].name.as_str()), (2 * 21, "bn1.running_mean"));
+        let last = &resnet.weights()[layers.len() - 2];
+        assert_eq!(last.uses, 64, "8 × 8 positions in the last stage");
+        // Two weighted layers a block, one before and one behind: 6n + 2.
+        let depths = ["resnet32", "resnet56", "resnet110"].map(|name| named(name).weights().len() - 2);
+        assert_eq!(depths, [32, 56, 110]);
+        let vgg = named("vgg19");
+        assert_eq!((vgg.weights_total(), total_of(&vgg, Kind::Output)), (20_024_000, 5_120));
+        let depths = ["vgg11", "vgg13", "vgg16", "vgg19"].map(|name| named(name).weights().len());
+        assert_eq!(depths, [9, 11, 14, 17], "two linear layers fewer than on ImageNet");
+        let plain = of("{architecture=\"vgg11\",batch_norm=false}", [3, 32, 32]).unwrap();
+        assert_eq!((plain.buffers().len(), plain.weights_total()), (0, named("vgg11").weights_total()));
+        assert!(plain.parameters().iter().any(|p| p.name == "conv1.bias"), "which batch norm would make needless");
+    }
+
+    #[test]
+    fn dropout_stands_behind_hidden_linear_layers() {
+        let with = of("{architecture=\"conv2\",dropout=0.5}", [3, 32, 32]).unwrap();
+        let dropouts: Vec<usize> =
+            (0..with.layers.len()).filter(|&i| with.layers[i] == Layer::Dropout { rate: 0.5 }).collect();
+        assert_eq!(dropouts.len(), 2);
+        assert!(dropouts.iter().all(|&i| with.layers[i - 1] == Layer::Relu));
+    }
+
+    #[test]
     fn layers_in_their_order() {
         let network =
             built("{layers=[{dropout={rate=0.2}},{linear={out=5}},{dropout={rate=0.5}},\"relu\",{linear={out=10}}]}");
         let expected = [
-            Layer::Flatten,
             Layer::Dropout { rate: 0.2 },
+            Layer::Flatten,
             Layer::Linear { inputs: 784, outputs: 5 },
             Layer::Dropout { rate: 0.5 },
             Layer::Relu,
             Layer::Linear { inputs: 5, outputs: 10 },
         ];
         assert_eq!(network.unwrap().layers, expected);
+    }
+
+    #[test]
+    fn shapes_follow_from_kernels_strides_and_padding() {
+        let layers = "[{conv={out=4,kernel=5,stride=2}},\"batch_norm\",\"relu\",{max_pool={size=3,stride=2}},{avg_pool={size=2}},\"global_avg_pool\",{linear={out=10}}]";
+        let network = built(&format!("{{layers={layers}}}")).unwrap();
+        // 28 + 2·2 − 5 = 27 steps of 2: 14; pooled to 6, then to 3.
+        assert_eq!(network.weights()[0].uses, 14 * 14);
+        assert_eq!(network.layers.last(), Some(&Layer::Linear { inputs: 4, outputs: 10 }));
+        let flat = built("{layers=[{conv={out=4,kernel=5,padding=0}},{max_pool={size=2}},{linear={out=10}}]}").unwrap();
+        assert_eq!(flat.layers.last(), Some(&Layer::Linear { inputs: 4 * 12 * 12, outputs: 10 }));
     }
 
     #[test]
@@ -182,5 +247,18 @@ mod tests {
         );
         let twice = "[{linear={out=3}},\"relu\",{dropout={rate=0.1}},\"relu\",{dropout={rate=0.1}},{linear={out=10}}]";
         assert_eq!(keys(twice), [3, 4].map(|i| format!("network.layers[{i}]")));
+        let late = "[{linear={out=3}},{conv={out=3}},{max_pool={size=2}},\"global_avg_pool\",{linear={out=10}}]";
+        assert_eq!(keys(late), [1, 2, 3].map(|i| format!("network.layers[{i}]")));
+    }
+
+    #[test]
+    fn a_square_that_does_not_fit_is_told_with_its_shapes() {
+        let large = built("{layers=[{max_pool={size=4}},{conv={out=3,kernel=9,padding=0}},{linear={out=10}}]}");
+        let problems = large.unwrap_err();
+        assert_eq!(problems[0].key, "network.layers[1]");
+        assert!(problems[0].message.contains("9 × 9") && problems[0].message.contains("7 wide"), "{problems:?}");
+        let small = of("{architecture=\"conv6\"}", [3, 4, 4]).unwrap_err();
+        assert_eq!((small.len(), small[0].key.as_str()), (1, "network.architecture"));
+        assert!(small[0].message.contains("images of 3 × 4 × 4 do not fit"), "{small:?}");
     }
 }

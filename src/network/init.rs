@@ -2,38 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use super::layer::{Network, Parameter};
+use super::layer::{Network, Parameter, Weight};
 use crate::base::random::Generator;
 use crate::base::state::{NamedTensor, State};
 use crate::config::Init;
 
-/// Draws θ₀: weights by `init` in the order of the layers, biases 0. `std` is for [`Init::Normal`].
+/// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is for
+/// [`Init::Normal`].
 pub fn draw(network: &Network, init: Init, std: f64, generator: &mut Generator) -> State {
     let tensors = network.parameters().into_iter().map(|parameter| {
-        let values = match parameter.shape[..] {
-            [outputs, inputs] => {
-                let (deviation, uniform) = spread(init, std, inputs as f64, outputs as f64);
-                // A uniform number on ±a has standard deviation a/√3.
-                let bound = deviation * 3_f64.sqrt();
-                let mut one = || {
-                    if uniform { (2.0 * generator.unit() - 1.0) * bound } else { generator.normal() * deviation }
-                };
-                (0..parameter.len()).map(|_| one() as f32).collect()
-            }
-            _ => vec![0.0; parameter.len()],
+        let mut drawn = |[fan_in, fan_out]: [f64; 2]| {
+            let (deviation, uniform) = spread(init, std, fan_in, fan_out);
+            // A uniform number on ±a has standard deviation a/√3.
+            let bound = deviation * 3_f64.sqrt();
+            let mut one = || {
+                if uniform { (2.0 * generator.unit() - 1.0) * bound } else { generator.normal() * deviation }
+            };
+            (0..parameter.len()).map(|_| one() as f32).collect()
         };
+        let values = parameter.initial().map_or_else(|| drawn(fans(&parameter)), |value| vec![value; parameter.len()]);
         NamedTensor { name: parameter.name, shape: parameter.shape, values }
     });
     State(tensors.collect())
 }
 
+/// What belongs to a network beside its parameters, as it is before training.
+pub fn fresh_buffers(network: &Network) -> State {
+    let tensor = |parameter: Parameter| NamedTensor {
+        values: vec![parameter.initial().unwrap_or_default(); parameter.len()],
+        name: parameter.name,
+        shape: parameter.shape,
+    };
+    State(network.buffers().into_iter().map(tensor).collect())
+}
+
 /// The standard deviation of each weight's initial values, by the parameter's name.
 pub fn deviations(network: &Network, init: Init, std: f64) -> BTreeMap<String, f64> {
-    let of = |parameter: Parameter| match parameter.shape[..] {
-        [outputs, inputs] => Some((parameter.name, spread(init, std, inputs as f64, outputs as f64).0)),
-        _ => None,
+    let of = |Weight { parameter, .. }: Weight| {
+        let [fan_in, fan_out] = fans(&parameter);
+        (parameter.name, spread(init, std, fan_in, fan_out).0)
     };
-    network.parameters().into_iter().filter_map(of).collect()
+    network.weights().into_iter().map(of).collect()
+}
+
+/// Inputs of each output of a weight, and outputs of each input; a convolution counts every position of its kernel, as
+/// `PyTorch` and Keras do.
+fn fans(weight: &Parameter) -> [f64; 2] {
+    let kernel: usize = weight.shape.iter().skip(2).product();
+    [weight.shape[1], weight.shape[0]].map(|channels| (channels * kernel) as f64)
 }
 
 /// Standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
@@ -54,6 +70,26 @@ mod tests {
     use super::*;
     use crate::base::random::{Purpose, Stream};
     use crate::network::Layer;
+
+    #[test]
+    fn convolutions_count_their_kernel_and_batch_norm_starts_as_nothing() {
+        let conv = Layer::Conv { inputs: 4, outputs: 64, kernel: 3, stride: 1, padding: 1, bias: false, size: [8, 8] };
+        let layers = vec![conv, Layer::BatchNorm { channels: 64 }];
+        let network = Network { input: [4, 8, 8], classes: 64, layers };
+        let variance = deviations(&network, Init::KaimingNormal, 0.1)["conv1.weight"].powi(2);
+        assert!((variance - 2.0 / 36.0).abs() < 1e-12);
+        let glorot = deviations(&network, Init::GlorotNormal, 0.1)["conv1.weight"].powi(2);
+        assert!((glorot - 2.0 / (36.0 + 576.0)).abs() < 1e-12);
+        let state =
+            draw(&network, Init::KaimingNormal, 0.1, &mut Stream::of_replicate(1, 1, Purpose::Init).generator(0));
+        let values = |name: &str| state.get(name).unwrap().values.clone();
+        assert_eq!((values("bn1.weight"), values("bn1.bias")), (vec![1.0; 64], vec![0.0; 64]));
+        let square: f64 = values("conv1.weight").iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / 2304.0;
+        assert!((square / variance - 1.0).abs() < 0.1, "{square}");
+        let buffers = fresh_buffers(&network);
+        assert_eq!(buffers.get("bn1.running_var").unwrap().values, [1.0; 64]);
+        assert_eq!(buffers.get("bn1.running_mean").unwrap().values, [0.0; 64]);
+    }
 
     #[test]
     fn each_init_has_its_spread() {

@@ -1,27 +1,73 @@
-//! A network as a list of layers, and what derives from it.
+//! A network as a list of layers, and what derives from it: names, shapes, kinds, counts, multiply-adds.
 
 use serde::Serialize;
 
-/// A layer.
+/// A layer. An image is [channels, height, width], a row of features [features]; both with the images of a batch in front.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
-    /// [images, channels, height, width] to [images, features].
+    /// An image to a row of features.
     Flatten,
-    /// [images, in] to [images, out]: x·Wᵀ + b.
+    /// A row to a row: x·Wᵀ + b.
     Linear {
         /// Features that come in.
         inputs: usize,
         /// Features that go out.
         outputs: usize,
     },
+    /// A convolution (cross-correlation, as everywhere) with a square kernel, zeros around the image.
+    Conv {
+        /// Channels that come in.
+        inputs: usize,
+        /// Channels that go out.
+        outputs: usize,
+        /// Height and width of the kernel.
+        kernel: usize,
+        /// Step between two positions.
+        stride: usize,
+        /// Rows and columns of zeros on each side.
+        padding: usize,
+        /// Whether each output channel has a bias.
+        bias: bool,
+        /// Height and width of what goes out.
+        size: [usize; 2],
+    },
+    /// Each channel, or each feature of a row, to mean 0 and variance 1 over the batch and all positions, then scaled and
+    /// shifted by two trained numbers; in evaluation by running statistics (Ioffe & Szegedy, arXiv 1502.03167).
+    BatchNorm {
+        /// Channels, or features of a row.
+        channels: usize,
+    },
     /// max(x, 0).
     Relu,
+    /// The largest value of each square; what is left over at the right and below is not looked at.
+    MaxPool {
+        /// Height and width of a square.
+        size: usize,
+        /// Step between two squares.
+        stride: usize,
+    },
+    /// The mean of each square, like [`Layer::MaxPool`].
+    AvgPool {
+        /// Height and width of a square.
+        size: usize,
+        /// Step between two squares.
+        stride: usize,
+    },
+    /// The mean of each channel: an image to a row with a feature per channel.
+    GlobalAvgPool,
     /// In training, each value becomes 0 with probability `rate`, else value / (1 − `rate`); in evaluation nothing
     /// happens (Srivastava et al. 2014, scaled in training).
     Dropout {
         /// Below 1.
         rate: f64,
+    },
+    /// body(x) + shortcut(x) (He et al., arXiv 1512.03385); the shapes of both are equal.
+    Residual {
+        /// What is learned beside the shortcut.
+        body: Vec<Layer>,
+        /// Empty for x itself.
+        shortcut: Vec<Layer>,
     },
 }
 
@@ -39,29 +85,55 @@ pub struct Network {
 /// What kind of weight a layer has; rates are given per kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// A convolution on the way from the image to the logits.
+    Conv,
     /// A linear layer that is not the last.
     Linear,
     /// The last linear layer.
     Output,
+    /// A convolution on the shortcut of a residual block.
+    Shortcut,
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Conv, Self::Linear, Self::Output, Self::Shortcut];
+
     /// The word in configurations and CSVs.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Conv => "conv",
             Self::Linear => "linear",
             Self::Output => "output",
+            Self::Shortcut => "shortcut",
         }
     }
 }
 
-/// Something that is trained.
+/// What a tensor of a network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Conv and linear weights: drawn at random, pruned.
+    Weight,
+    /// Added: 0 at first.
+    Bias,
+    /// What batch norm scales by: 1 at first.
+    Scale,
+    /// Running mean of batch norm: 0 at first.
+    Mean,
+    /// Running variance of batch norm: 1 at first.
+    Variance,
+}
+
+/// A tensor of a network: something that is trained, or a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// Such as `linear1.weight`.
     pub name: String,
-    /// Sizes; a linear weight is [out, in].
+    /// Sizes; a linear weight is [out, in], that of a convolution [out, in, height, width].
     pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: Role,
 }
 
 impl Parameter {
@@ -74,12 +146,21 @@ impl Parameter {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// What its values are before training, where they are not drawn.
+    pub fn initial(&self) -> Option<f32> {
+        match self.role {
+            Role::Weight => None,
+            Role::Bias | Role::Mean => Some(0.0),
+            Role::Scale | Role::Variance => Some(1.0),
+        }
+    }
 }
 
 /// A weight tensor that masks speak of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weight {
-    /// The layer's name, such as `linear1` or `output`.
+    /// The layer's name, such as `linear1`, `block1.conv2` or `output`.
     pub layer: String,
     /// Its kind.
     pub kind: Kind,
@@ -89,32 +170,83 @@ pub struct Weight {
     pub uses: u64,
 }
 
+/// A layer with its name.
+struct Named<'a> {
+    name: String,
+    /// Looked at where it has weights.
+    kind: Kind,
+    layer: &'a Layer,
+}
+
+/// Names layers by kind and number, in the order of the list.
+#[derive(Default)]
+struct Names {
+    conv: usize,
+    linear: usize,
+    norm: usize,
+    block: usize,
+}
+
 impl Network {
+    /// Every layer that has parameters, in the order they are applied; of a residual block the body comes first.
+    fn named(&self) -> Vec<Named<'_>> {
+        let mut all = Vec::new();
+        name_all(&self.layers, "", &mut all);
+        // The last linear layer gives the logits.
+        if let Some(last) = all.iter_mut().rev().find(|named| matches!(named.layer, Layer::Linear { .. })) {
+            last.name.replace_range(.., "output");
+            last.kind = Kind::Output;
+        }
+        all
+    }
+
     /// Every conv and linear weight, in the order of the layers.
     pub fn weights(&self) -> Vec<Weight> {
-        let last = self.layers.iter().rposition(|layer| matches!(layer, Layer::Linear { .. }));
-        let mut weights = Vec::new();
-        for (at, layer) in self.layers.iter().enumerate() {
-            if let Layer::Linear { inputs, outputs } = *layer {
-                let (name, kind) = if Some(at) == last {
-                    ("output".to_owned(), Kind::Output)
-                } else {
-                    (format!("linear{}", weights.len() + 1), Kind::Linear)
-                };
-                let parameter = Parameter { name: format!("{name}.weight"), shape: vec![outputs, inputs] };
-                weights.push(Weight { layer: name, kind, parameter, uses: 1 });
-            }
-        }
-        weights
+        let weight = |Named { name, kind, layer }: Named<'_>| {
+            let (shape, uses) = match *layer {
+                Layer::Linear { inputs, outputs } => (vec![outputs, inputs], 1),
+                Layer::Conv { inputs, outputs, kernel, size: [height, width], .. } => {
+                    (vec![outputs, inputs, kernel, kernel], (height * width) as u64)
+                }
+                _ => return None,
+            };
+            let parameter = Parameter { name: format!("{name}.weight"), shape, role: Role::Weight };
+            Some(Weight { layer: name, kind, parameter, uses })
+        };
+        self.named().into_iter().filter_map(weight).collect()
     }
 
     /// Everything that is trained: of each layer the weight, then the bias.
     pub fn parameters(&self) -> Vec<Parameter> {
-        let with_bias = |weight: Weight| {
-            let bias = Parameter { name: format!("{}.bias", weight.layer), shape: vec![weight.parameter.shape[0]] };
-            [weight.parameter, bias]
+        let mut weights = self.weights().into_iter();
+        let mut all = Vec::new();
+        for Named { name, layer, .. } in self.named() {
+            let vector =
+                |what: &str, length, role| Parameter { name: format!("{name}.{what}"), shape: vec![length], role };
+            let bias = match *layer {
+                Layer::BatchNorm { channels } => {
+                    all.push(vector("weight", channels, Role::Scale));
+                    Some(channels)
+                }
+                Layer::Linear { outputs, .. } | Layer::Conv { outputs, bias: true, .. } => Some(outputs),
+                _ => None,
+            };
+            if !matches!(layer, Layer::BatchNorm { .. }) {
+                all.extend(weights.next().map(|weight| weight.parameter));
+            }
+            all.extend(bias.map(|length| vector("bias", length, Role::Bias)));
+        }
+        all
+    }
+
+    /// What is not trained but belongs to the network: of each batch norm the running mean, then the running variance.
+    pub fn buffers(&self) -> Vec<Parameter> {
+        let statistics = |Named { name, layer, .. }: Named<'_>| {
+            let Layer::BatchNorm { channels } = *layer else { return vec![] };
+            let vector = |what: &str, role| Parameter { name: format!("{name}.{what}"), shape: vec![channels], role };
+            vec![vector("running_mean", Role::Mean), vector("running_var", Role::Variance)]
         };
-        self.weights().into_iter().flat_map(with_bias).collect()
+        self.named().into_iter().flat_map(statistics).collect()
     }
 
     /// The number of weights of each conv and linear layer.
@@ -131,4 +263,40 @@ impl Network {
     pub fn macs(&self, kept: &[u64]) -> u64 {
         self.weights().iter().zip(kept).map(|(weight, kept)| weight.uses * kept).sum()
     }
+}
+
+fn name_all<'a>(layers: &'a [Layer], before: &str, all: &mut Vec<Named<'a>>) {
+    let mut names = Names::default();
+    for layer in layers {
+        let (count, word, kind) = match layer {
+            Layer::Conv { .. } => (&mut names.conv, "conv", Kind::Conv),
+            Layer::Linear { .. } => (&mut names.linear, "linear", Kind::Linear),
+            Layer::BatchNorm { .. } => (&mut names.norm, "bn", Kind::Conv),
+            Layer::Residual { body, shortcut } => {
+                names.block += 1;
+                let block = format!("{before}block{}.", names.block);
+                name_all(body, &block, all);
+                all.extend(shortcut.iter().filter_map(|layer| of_shortcut(layer, &block)));
+                continue;
+            }
+            Layer::Flatten
+            | Layer::Relu
+            | Layer::MaxPool { .. }
+            | Layer::AvgPool { .. }
+            | Layer::GlobalAvgPool
+            | Layer::Dropout { .. } => continue,
+        };
+        *count += 1;
+        all.push(Named { name: format!("{before}{word}{count}"), kind, layer });
+    }
+}
+
+/// A shortcut has one convolution at most, and one batch norm behind it.
+fn of_shortcut<'a>(layer: &'a Layer, block: &str) -> Option<Named<'a>> {
+    let word = match layer {
+        Layer::Conv { .. } => "shortcut",
+        Layer::BatchNorm { .. } => "shortcut_bn",
+        _ => return None,
+    };
+    Some(Named { name: format!("{block}{word}"), kind: Kind::Shortcut, layer })
 }

@@ -1,9 +1,10 @@
 //! Architectures as data: a list of layers, from which names, shapes, kinds and counts derive. Knows no engine.
 
 mod architectures;
+mod build;
 mod init;
 mod layer;
 
 pub use architectures::build;
-pub use init::{deviations, draw};
-pub use layer::{Kind, Layer, Network, Parameter, Weight};
+pub use init::{deviations, draw, fresh_buffers};
+pub use layer::{Kind, Layer, Network, Parameter, Role, Weight};

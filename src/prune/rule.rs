@@ -1,5 +1,7 @@
 //! One round of pruning: which layers compete, and how many weights go. Knows no training.
 
+use wildmatch::WildMatch;
+
 use super::criterion::{Life, score};
 use super::select::{cut, cut_least};
 use crate::base::mask::Mask;
@@ -42,10 +44,11 @@ impl Pruning {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let included: Vec<bool> = weights
-            .iter()
-            .map(|weight| !prune.exclude.iter().any(|name| *name == weight.layer || *name == weight.kind.word()))
-            .collect();
+        let is_of = |names: &[String], weight: &Weight| names.iter().any(|name| means(name, weight));
+        let takes_part = |weight: &Weight| {
+            (prune.include.is_empty() || is_of(&prune.include, weight)) && !is_of(&prune.exclude, weight)
+        };
+        let included: Vec<bool> = weights.iter().map(takes_part).collect();
         let rates = match prune.scope {
             Scope::Layerwise => {
                 let rate =
@@ -165,18 +168,22 @@ impl Weights<'_> {
 /// A layer's own rate beats that of its kind.
 fn rate(rate: &Rate, weight: &Weight) -> f64 {
     rate.layers.get(&weight.layer).copied().unwrap_or_else(|| match weight.kind {
+        Kind::Conv => rate.conv(),
+        Kind::Shortcut => rate.shortcut(),
         Kind::Linear => rate.linear(),
         Kind::Output => rate.output(),
     })
 }
 
-/// Kinds that may be excluded, those included that only other networks have: one file may serve several.
-const KINDS: [&str; 4] = ["conv", "linear", "output", "shortcut"];
+/// Whether a name means a weight: its layer, its kind, or a pattern of layer names.
+fn means(name: &str, weight: &Weight) -> bool {
+    name == weight.kind.word() || WildMatch::new(name).matches(&weight.layer)
+}
 
+/// Names that mean nothing here. Kinds may be named that only other networks have: one file may serve several.
 fn unknown_names(prune: &config::Prune, weights: &[Weight]) -> Vec<Problem> {
     let layers: Vec<&str> = weights.iter().map(|weight| weight.layer.as_str()).collect();
-    let mut names = layers.clone();
-    names.extend(KINDS);
+    let mut names: Vec<&str> = layers.iter().copied().chain(Kind::ALL.map(Kind::word)).collect();
     names.sort_unstable();
     names.dedup();
     let rates = prune.rate.layers.keys().filter(|name| !layers.contains(&name.as_str())).map(|name| {
@@ -185,12 +192,23 @@ fn unknown_names(prune: &config::Prune, weights: &[Weight]) -> Vec<Problem> {
             .hint(format!("its layers: {}", layers.join(", ")))
             .about_the_key()
     });
-    let excluded =
-        prune.exclude.iter().enumerate().filter(|(_, name)| !names.contains(&name.as_str())).map(|(i, name)| {
-            let message = format!("the network has no layer or kind `{name}`");
-            Problem::new(format!("prune.exclude[{i}]"), message).hint(format!("one of: {}", names.join(", ")))
-        });
-    rates.chain(excluded).collect()
+    let is_known = |name: &String| {
+        Kind::ALL.iter().any(|kind| kind.word() == name) || weights.iter().any(|weight| means(name, weight))
+    };
+    let lists = [("include", &prune.include), ("exclude", &prune.exclude)];
+    let stray = lists.into_iter().flat_map(|(list, given)| {
+        let strange = given.iter().enumerate().filter(|(_, name)| !is_known(name));
+        strange.map(move |(i, name)| (format!("prune.{list}[{i}]"), name))
+    });
+    let stray = stray.map(|(key, name)| {
+        let what = if name.contains(['*', '?']) {
+            format!("the pattern `{name}` fits no layer of the network")
+        } else {
+            format!("the network has no layer or kind `{name}`")
+        };
+        Problem::new(key, what).hint(format!("one of: {}", names.join(", ")))
+    });
+    rates.chain(stray).collect()
 }
 
 #[cfg(test)]
@@ -286,9 +304,22 @@ mod tests {
         prune.exclude = vec!["output".into()];
         let pruning = Pruning::new(&prune, &lenet()).unwrap();
         assert_eq!(pruning.rates, Rates::Layerwise(vec![0.2, 0.5, 0.0]));
-        prune.exclude = vec!["linear9".into(), "shortcut".into()];
+        prune.exclude = vec!["linear9".into(), "shortcut".into(), "conv?".into(), "out*".into()];
+        prune.include = vec!["linear*".into(), "block*".into()];
         prune.rate.layers.insert("linear3".into(), 0.5);
         let keys: Vec<String> = Pruning::new(&prune, &lenet()).unwrap_err().into_iter().map(|p| p.key).collect();
-        assert_eq!(keys, ["prune.rate.layers.linear3", "prune.exclude[0]"]);
+        assert_eq!(keys, ["prune.rate.layers.linear3", "prune.include[1]", "prune.exclude[0]", "prune.exclude[2]"]);
+    }
+
+    #[test]
+    fn what_is_included_is_pruned_but_for_what_is_excluded() {
+        let rates = |include: &[&str], exclude: &[&str]| {
+            let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+            let prune = config::Prune { include: names(include), exclude: names(exclude), ..paper() };
+            Pruning::new(&prune, &lenet()).unwrap().rates
+        };
+        assert_eq!(rates(&["linear"], &[]), Rates::Layerwise(vec![0.2, 0.2, 0.0]));
+        assert_eq!(rates(&["*1", "output"], &[]), Rates::Layerwise(vec![0.2, 0.0, 0.1]));
+        assert_eq!(rates(&["linear?"], &["linear2"]), Rates::Layerwise(vec![0.2, 0.0, 0.0]));
     }
 }

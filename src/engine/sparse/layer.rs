@@ -131,12 +131,14 @@ fn sparse_layer(
 mod tests {
     use super::*;
     use crate::base::mask::LayerMask;
+    use crate::network::Role;
 
     #[test]
     fn what_leads_nowhere_is_stored_but_not_looked_at() {
         let linear = |inputs, outputs| Linear { inputs, outputs, relu: false, dropout: None };
         let linears = Linears { dropout: None, layers: vec![linear(3, 2), linear(2, 2)] };
-        let parameter = |name: &str, shape: &[usize]| Parameter { name: name.into(), shape: shape.to_vec() };
+        let parameter =
+            |name: &str, shape: &[usize]| Parameter { name: name.into(), shape: shape.to_vec(), role: Role::Weight };
         let parameters =
             [parameter("a", &[2, 3]), parameter("a.bias", &[2]), parameter("b", &[2, 2]), parameter("b.bias", &[2])];
         let layer = |name: &str, kept: &[bool]| LayerMask { name: name.into(), shape: vec![], kept: kept.to_vec() };

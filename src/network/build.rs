@@ -1,0 +1,255 @@
+//! From layers as a person writes them to a network whose shapes fit.
+
+use super::layer::{Layer, Network};
+use crate::config::{LayerSpec, Problem};
+
+/// What stands before the next layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    /// Channels, height, width.
+    Image([usize; 3]),
+    /// Features.
+    Row(usize),
+}
+
+/// What has been done since the last layer that computes something new.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Since {
+    /// There is no such layer yet: these are the pixels.
+    is_input: bool,
+    relu: bool,
+    dropout: bool,
+}
+
+impl Since {
+    /// Nothing yet.
+    const COMPUTED: Self = Self { is_input: false, relu: false, dropout: false };
+}
+
+/// A network being put together.
+pub(super) struct Sketch {
+    input: [usize; 3],
+    shape: Shape,
+    since: Since,
+    layers: Vec<Layer>,
+    /// Entries of the list so far.
+    entries: usize,
+    is_named: bool,
+    problems: Vec<Problem>,
+}
+
+/// What is wrong with a layer, and what to do instead.
+type Fault = (String, String);
+
+impl Sketch {
+    /// A network for images of shape `input` without a layer.
+    pub(super) fn new(input: [usize; 3]) -> Self {
+        Self {
+            input,
+            shape: Shape::Image(input),
+            since: Since { is_input: true, ..Since::COMPUTED },
+            layers: vec![],
+            entries: 0,
+            is_named: false,
+            problems: vec![],
+        }
+    }
+
+    /// From here on layers are those of an architecture, which has a name in the configuration.
+    pub(super) fn named(&mut self) {
+        self.is_named = true;
+    }
+
+    /// Adds layers, as many as fit.
+    pub(super) fn add_all(&mut self, layers: &[LayerSpec]) {
+        for layer in layers {
+            if let Err((message, hint)) = self.add(layer) {
+                self.refuse(message, hint);
+            }
+            self.entries += 1;
+        }
+    }
+
+    /// Adds body(x) + shortcut(x), or body(x) + x where `shortcut` is empty.
+    pub(super) fn residual(&mut self, body: &[LayerSpec], shortcut: &[LayerSpec]) {
+        let (before, outside) = ((self.shape, self.since), std::mem::take(&mut self.layers));
+        self.add_all(body);
+        let (after, body) = (self.shape, std::mem::take(&mut self.layers));
+        (self.shape, self.since) = before;
+        self.add_all(shortcut);
+        let shortcut = std::mem::replace(&mut self.layers, outside);
+        if self.shape != after {
+            let message = format!("a residual block adds {} to {}", in_words(self.shape), in_words(after));
+            self.refuse(message, String::new());
+        }
+        (self.shape, self.since) = (after, Since::COMPUTED);
+        self.layers.push(Layer::Residual { body, shortcut });
+    }
+
+    fn refuse(&mut self, message: String, hint: String) {
+        // One of many that follow from each other.
+        if self.is_named && !self.problems.is_empty() {
+            return;
+        }
+        let [channels, height, width] = self.input;
+        let (key, message) = if self.is_named {
+            let images = format!("images of {channels} × {height} × {width} do not fit this architecture");
+            ("network.architecture".to_owned(), format!("{images}: {message}"))
+        } else {
+            let key = format!("network.layers[{}]", self.entries);
+            (key.clone(), format!("`{key}`: {message}"))
+        };
+        let problem = Problem::new(key, message);
+        self.problems.push(if hint.is_empty() || self.is_named { problem } else { problem.hint(hint) });
+    }
+
+    fn add(&mut self, layer: &LayerSpec) -> Result<(), Fault> {
+        let stands_before = |word: &str| {
+            let message = format!("`{word}` stands before the first layer that computes something");
+            Err((message, "put a `{ linear = { out = … } }` or a `{ conv = { out = … } }` before it".to_owned()))
+        };
+        match (layer, self.shape) {
+            (LayerSpec::Flatten, Shape::Image(_)) => self.flatten(),
+            (LayerSpec::Flatten, Shape::Row(_)) => {
+                return fault("`flatten` gets a row of numbers, which is flat already", "leave it out");
+            }
+            (LayerSpec::Relu, _) if self.since.is_input => return stands_before("relu"),
+            (LayerSpec::Relu, _) if self.since.relu => {
+                return fault(
+                    "this `relu` changes nothing: there is one since the last layer that computes",
+                    "leave it out",
+                );
+            }
+            (LayerSpec::Relu, _) => {
+                self.layers.push(Layer::Relu);
+                self.since.relu = true;
+            }
+            (LayerSpec::Dropout { .. }, _) if self.since.dropout => {
+                let hint = "give one: rates a and b together are 1 − (1 − a)·(1 − b)";
+                return fault("a second `dropout` since the last layer that computes", hint);
+            }
+            (&LayerSpec::Dropout { rate }, _) => {
+                self.layers.push(Layer::Dropout { rate });
+                self.since.dropout = true;
+            }
+            (&LayerSpec::Linear { out }, _) => {
+                let inputs = self.flatten_if_image();
+                self.compute(Layer::Linear { inputs, outputs: out as usize }, Shape::Row(out as usize));
+            }
+            (LayerSpec::BatchNorm, shape) => {
+                let (Shape::Image([channels, ..]) | Shape::Row(channels)) = shape;
+                self.compute(Layer::BatchNorm { channels }, shape);
+            }
+            (&LayerSpec::Conv { out, kernel, stride, padding, bias }, Shape::Image([inputs, height, width])) => {
+                let kernel = kernel.unwrap_or(3);
+                let (stride, padding) = (stride.unwrap_or(1) as usize, padding.unwrap_or(kernel / 2) as usize);
+                let (outputs, kernel) = (out as usize, kernel as usize);
+                let size = [slide(height, kernel, stride, padding)?, slide(width, kernel, stride, padding)?];
+                let bias = bias.unwrap_or(true);
+                let conv = Layer::Conv { inputs, outputs, kernel, stride, padding, bias, size };
+                self.compute(conv, Shape::Image([outputs, size[0], size[1]]));
+            }
+            (&LayerSpec::MaxPool { size, stride }, Shape::Image(_)) => {
+                let (size, stride) = self.pool(size, stride)?;
+                self.layers.push(Layer::MaxPool { size, stride });
+            }
+            (&LayerSpec::AvgPool { size, stride }, Shape::Image(_)) => {
+                let (size, stride) = self.pool(size, stride)?;
+                self.layers.push(Layer::AvgPool { size, stride });
+            }
+            (LayerSpec::GlobalAvgPool, Shape::Image([channels, ..])) => {
+                self.layers.push(Layer::GlobalAvgPool);
+                self.shape = Shape::Row(channels);
+            }
+            (LayerSpec::Conv { .. }, Shape::Row(n)) => return no_image("conv", n),
+            (LayerSpec::MaxPool { .. }, Shape::Row(n)) => return no_image("max_pool", n),
+            (LayerSpec::AvgPool { .. }, Shape::Row(n)) => return no_image("avg_pool", n),
+            (LayerSpec::GlobalAvgPool, Shape::Row(n)) => return no_image("global_avg_pool", n),
+        }
+        Ok(())
+    }
+
+    /// A layer whose outputs are new numbers.
+    fn compute(&mut self, layer: Layer, shape: Shape) {
+        self.layers.push(layer);
+        (self.shape, self.since) = (shape, Since::COMPUTED);
+    }
+
+    /// The size of a pooling and its stride.
+    fn pool(&mut self, size: u32, stride: Option<u32>) -> Result<(usize, usize), Fault> {
+        let (stride, size) = (stride.unwrap_or(size) as usize, size as usize);
+        if let Shape::Image([channels, height, width]) = self.shape {
+            self.shape = Shape::Image([channels, slide(height, size, stride, 0)?, slide(width, size, stride, 0)?]);
+        }
+        Ok((size, stride))
+    }
+
+    /// The features that a linear layer gets here.
+    fn flatten_if_image(&mut self) -> usize {
+        match self.shape {
+            Shape::Row(features) => features,
+            Shape::Image(shape) => {
+                self.flatten();
+                shape.iter().product()
+            }
+        }
+    }
+
+    fn flatten(&mut self) {
+        if let Shape::Image(shape) = self.shape {
+            self.layers.push(Layer::Flatten);
+            self.shape = Shape::Row(shape.iter().product());
+        }
+    }
+
+    /// The network, if its last layer gives one number per class, and nothing is done to it.
+    pub(super) fn end(mut self, classes: usize) -> Result<Network, Vec<Problem>> {
+        let key = format!("network.layers[{}]", self.entries.saturating_sub(1));
+        let hint = format!("end with `{{ linear = {{ out = {classes} }} }}`");
+        match self.layers.last() {
+            Some(&Layer::Linear { outputs, .. }) if outputs == classes => {}
+            Some(&Layer::Linear { outputs, .. }) => {
+                let message = format!("the last layer has {outputs} outputs for a data set of {classes} classes");
+                self.problems.push(Problem::new(format!("{key}.linear.out"), message).hint(hint));
+            }
+            last => {
+                let (key, what) = match last {
+                    None => ("network.layers".to_owned(), "there is no layer"),
+                    Some(_) => (key, "the last layer is not linear"),
+                };
+                let hint = hint + ", one output for each class";
+                self.problems.push(Problem::new(key, what).hint(hint));
+            }
+        }
+        let Self { input, layers, problems, .. } = self;
+        if problems.is_empty() { Ok(Network { input, classes, layers }) } else { Err(problems) }
+    }
+}
+
+fn fault<T>(message: &str, hint: &str) -> Result<T, Fault> {
+    Err((message.to_owned(), hint.to_owned()))
+}
+
+fn no_image<T>(word: &str, features: usize) -> Result<T, Fault> {
+    let message = format!("`{word}` needs an image and gets a row of {features} numbers");
+    fault(&message, "put it before the first `flatten`, `global_avg_pool` or `linear`")
+}
+
+/// Positions of a square of `size` along `length`.
+fn slide(length: usize, size: usize, stride: usize, padding: usize) -> Result<usize, Fault> {
+    let padded = length + 2 * padding;
+    if size <= padded {
+        return Ok((padded - size) / stride + 1);
+    }
+    let around = if padding > 0 { format!(", {padded} with its padding") } else { String::new() };
+    let message =
+        format!("a square of {size} × {size} does not fit an image that is {length} wide or high here{around}");
+    fault(&message, "smaller squares, more padding, or less pooling before it")
+}
+
+fn in_words(shape: Shape) -> String {
+    match shape {
+        Shape::Image([channels, height, width]) => format!("an image of {channels} × {height} × {width}"),
+        Shape::Row(features) => format!("a row of {features} numbers"),
+    }
+}
