@@ -53,5 +53,5 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
 /// How it is trained.
 pub(crate) fn recipe() -> Recipe {
     let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
-    Recipe { network: network(), update, dtype: Dtype::Float32, batch_size: BATCH }
+    Recipe::plain(network(), update, BATCH)
 }

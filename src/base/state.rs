@@ -43,6 +43,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The network as it is, without what is needed to go on training it: weights, then buffers.
+    pub fn network(&self) -> State {
+        State(self.weights.0.iter().chain(&self.buffers.0).cloned().collect())
+    }
+
     /// A state with fresh moments at iteration 0.
     pub fn fresh(weights: State) -> Self {
         Self { weights, ..Self::default() }

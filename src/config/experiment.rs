@@ -182,6 +182,9 @@ pub struct Train {
     /// Type of the arithmetic; results are kept in float32 either way.
     #[serde(default)]
     pub dtype: Dtype,
+    /// On a GPU: the type that conv and linear products are made in; all else is `dtype`.
+    #[serde(default, skip_serializing_if = "Products::is_exact")]
+    pub products: Products,
 }
 
 /// An optimizer.
@@ -203,6 +206,19 @@ pub enum Dtype {
     Float32,
     /// 64 bits.
     Float64,
+}
+
+/// The type that products are made in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Products {
+    /// That of all else.
+    #[default]
+    Exact,
+    /// Factors rounded to 10 bits, sums in float32: NVIDIA's TF32.
+    Tf32,
+    /// Factors and results rounded to 7 bits: bfloat16.
+    Bf16,
 }
 
 /// What each round cuts.

@@ -17,7 +17,7 @@ mod syntax;
 pub use document::{Document, Origin};
 pub use experiment::{
     Arm, Arms, Augment, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Keep, MaskFrom, Moments,
-    Normalize, Optimizer, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom, Workers,
+    Normalize, Optimizer, Products, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom, Workers,
 };
 pub use network::{Architecture, Init, LayerSpec, Network};
 pub use problem::{Problem, Report, nearest};

@@ -1,7 +1,7 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::experiment::{
-    Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Rate, Scope, Size, Train, WeightsFrom,
+    Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Scope, Size, Train, WeightsFrom,
 };
 use super::network::Init;
 use super::problem::Problem;
@@ -69,6 +69,13 @@ impl Augment {
     /// Whether images are shown as they are.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl Products {
+    /// Whether products are rounded no more than anything else.
+    pub fn is_exact(&self) -> bool {
+        *self == Self::Exact
     }
 }
 

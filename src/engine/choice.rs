@@ -61,7 +61,7 @@ impl Kind {
 /// Builds a trainer of this kind with one lane, in the thread that will use it.
 pub fn build(kind: Kind, recipe: &Recipe, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
     match kind {
-        Kind::Dense => dense::build(recipe, dataset),
+        Kind::Dense => dense::build(recipe, dataset, 1),
         Kind::Sparse => sparse::build(recipe, dataset),
     }
 }
@@ -184,7 +184,7 @@ mod tests {
         let text = include_str!("../../configs/smoke.toml");
         let mut experiment = read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap();
         experiment.train.dtype = dtype;
-        Recipe::new(build(&experiment.network, [1, 28, 28], 10).unwrap(), &experiment.train)
+        Recipe::new(build(&experiment.network, [1, 28, 28], 10).unwrap(), &experiment, None)
     }
 
     fn choice(wish: Engine, dtype: Dtype) -> Choice {

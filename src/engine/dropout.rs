@@ -8,7 +8,7 @@ pub(super) struct Dropout {
     /// Its number among the network's dropout layers, from 0: the place of its numbers in the elementwise stream.
     pub(super) place: u64,
     /// What the upper half of a value's number must reach for the value to be kept: `rate`·2³², rounded.
-    threshold: u64,
+    pub(super) threshold: u64,
     /// 1 / (1 − rate).
     pub(super) scale: f64,
 }

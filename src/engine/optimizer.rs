@@ -7,7 +7,7 @@ use super::element::Element;
 use crate::config::{Optimizer, Train};
 
 /// Moments smaller than this become 0: they change nothing, and denormal numbers are slow.
-const TINY: f64 = 1e-30;
+pub(super) const TINY: f64 = 1e-30;
 
 /// How a gradient becomes a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +39,13 @@ impl Update {
         match train.optimizer {
             Optimizer::Adam => Self::Adam { betas: train.betas(), eps: train.eps(), weight_decay },
             Optimizer::Sgd => Self::Sgd { momentum: train.momentum(), nesterov: train.nesterov(), weight_decay },
+        }
+    }
+
+    /// L2, added to the gradient.
+    pub(super) fn weight_decay(&self) -> f64 {
+        match self {
+            Self::Adam { weight_decay, .. } | Self::Sgd { weight_decay, .. } => *weight_decay,
         }
     }
 

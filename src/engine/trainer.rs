@@ -7,7 +7,7 @@ use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::random::Elementwise;
 use crate::base::state::Snapshot;
-use crate::config::{Dtype, Train};
+use crate::config::{Augment, Dtype, Experiment, Products};
 use crate::data::Split;
 use crate::network::Network;
 
@@ -20,14 +20,40 @@ pub struct Recipe {
     pub update: Update,
     /// Type of the arithmetic.
     pub dtype: Dtype,
+    /// Type that conv and linear products are made in.
+    pub products: Products,
+    /// How training images are changed.
+    pub augment: Augment,
+    /// The number of the GPU it runs on; `None` for the CPU.
+    pub gpu: Option<usize>,
     /// The largest batch.
     pub batch_size: usize,
 }
 
 impl Recipe {
-    /// The recipe of an experiment.
-    pub fn new(network: Network, train: &Train) -> Self {
-        Self { network, update: Update::new(train), dtype: train.dtype, batch_size: train.batch_size as usize }
+    /// The recipe of an experiment on the CPU, or on this GPU.
+    pub fn new(network: Network, experiment: &Experiment, gpu: Option<usize>) -> Self {
+        let Experiment { train, data, .. } = experiment;
+        Self {
+            dtype: train.dtype,
+            products: train.products,
+            augment: data.augment,
+            gpu,
+            ..Self::plain(network, Update::new(train), train.batch_size as usize)
+        }
+    }
+
+    /// A recipe on the CPU in float32 with nothing but what must be said.
+    pub fn plain(network: Network, update: Update, batch_size: usize) -> Self {
+        Self {
+            network,
+            update,
+            dtype: Dtype::Float32,
+            products: Products::Exact,
+            augment: Augment::default(),
+            gpu: None,
+            batch_size,
+        }
     }
 
     /// # Errors

@@ -51,7 +51,7 @@ pub(super) struct Product<'a> {
     pub(super) curve: &'a Curve,
     /// θ₀, for dense trainings.
     pub(super) start: Option<&'a State>,
-    /// The final weights; `None` where it diverged.
+    /// The final weights and buffers; `None` where it diverged.
     pub(super) last: Option<&'a State>,
     /// States on the way that others begin from.
     pub(super) at: &'a [Snapshot],

@@ -134,12 +134,13 @@ impl<'a> Worker<'a> {
             return self.restore(training, wanted, &known, &outcome, &trained);
         }
         let profile = if outcome == Outcome::Done { profile(training, context, &mask)? } else { None };
+        let network = trained.last.network();
         let product = Product {
             outcome: outcome.clone(),
             mask: &mask,
             curve: &trained.curve,
             start: (training.start == StartRule::Initial).then_some(&start.weights),
-            last: (outcome == Outcome::Done).then_some(&trained.last.weights),
+            last: (outcome == Outcome::Done).then_some(&network),
             at: &trained.at,
             profile: profile.as_ref(),
             keep_last: task.keeping.last,
@@ -170,7 +171,7 @@ impl<'a> Worker<'a> {
             self.store.restore_at(&training.key, snapshot)?;
         }
         if wanted.last {
-            self.store.restore_last(&training.key, &trained.last.weights)?;
+            self.store.restore_last(&training.key, &trained.last.network())?;
         }
         Ok(Done::Ended(self.store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))?))
     }

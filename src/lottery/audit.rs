@@ -36,7 +36,23 @@ pub fn audit_start(training: &Training, context: Context<'_>, mask: &Mask, loade
         matches!(&training.start, StartRule::Rewind { moments: Moments::Restore, point } if point.iteration > 0);
     let fresh = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
     promise!(fresh || restored, "moments that are not fresh");
-    audit_weights(training, context, mask, loaded)
+    audit_weights(training, context, mask, loaded)?;
+    audit_buffers(training, context, &loaded.buffers)
+}
+
+/// Running statistics come from where the weights come from.
+fn audit_buffers(training: &Training, context: Context<'_>, loaded: &State) -> Result<()> {
+    let there = match &training.start {
+        StartRule::Initial | StartRule::Reinit { .. } => State::default(),
+        StartRule::Rewind { point, .. }
+        | StartRule::Shuffle { point }
+        | StartRule::ConstantSign { point }
+        | StartRule::Noise { point, .. } => context.rewound(point)?.buffers,
+        StartRule::Final { parent, .. } => context.parts(context.parents.last(parent)?).1,
+    };
+    let there = if there.0.is_empty() { context.fresh_buffers() } else { there };
+    promise!(same_bits(&there, loaded), "running statistics other than where it starts");
+    Ok(())
 }
 
 fn audit_mask(training: &Training, context: Context<'_>, mask: &Mask) -> Result<()> {
@@ -107,7 +123,7 @@ fn audit_weights(training: &Training, context: Context<'_>, mask: &Mask, loaded:
             promise!(is_noisy(weights, &there, mask, *factor, &context.deviations()), "noise of another strength");
         }
         StartRule::Final { parent, .. } => {
-            let last = masked(context.parents.last(parent)?);
+            let last = masked(context.parts(context.parents.last(parent)?).0);
             promise!(same_bits(&last, weights), "a survivor is not at its trained value");
         }
     }

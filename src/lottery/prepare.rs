@@ -12,7 +12,7 @@ use crate::base::mask::{LayerMask, Mask};
 use crate::base::random::{Generator, Purpose, Stream};
 use crate::base::state::{Snapshot, State};
 use crate::config::{Criterion, Experiment, Moments};
-use crate::network::{Network, deviations, draw};
+use crate::network::{Network, deviations, draw, fresh_buffers};
 use crate::prune::{Weights, random_mask};
 
 /// What finished trainings left for others.
@@ -63,6 +63,18 @@ impl Context<'_> {
         draw(&self.setting.network, network.init, network.init_std(), &mut stream.generator(0))
     }
 
+    /// The buffers of a network that has seen nothing.
+    pub(super) fn fresh_buffers(&self) -> State {
+        fresh_buffers(&self.setting.network)
+    }
+
+    /// A network as it is kept, in its parts: what is trained, and the buffers behind it.
+    pub(super) fn parts(&self, network: State) -> (State, State) {
+        let mut weights = network.0;
+        let buffers = weights.split_off(weights.len().saturating_sub(self.setting.network.buffers().len()));
+        (State(weights), State(buffers))
+    }
+
     /// The standard deviation of each layer's initial weights.
     pub(super) fn deviations(&self) -> BTreeMap<String, f64> {
         let network = &self.experiment.network;
@@ -108,9 +120,9 @@ fn start(training: &Training, mask: &Mask, context: Context<'_>) -> Result<Snaps
     let generator = |purpose| context.stream(training, purpose).generator(0);
     // Weights made from those of the rewind point, with fresh moments.
     let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut State, &mut Generator)| {
-        let mut weights = context.rewound(point)?.weights;
+        let Snapshot { mut weights, buffers, .. } = context.rewound(point)?;
         make(&mut weights, &mut generator(purpose));
-        Ok(Snapshot { iteration: point.iteration, ..Snapshot::fresh(weights) })
+        Ok(Snapshot { iteration: point.iteration, buffers, ..Snapshot::fresh(weights) })
     };
     match &training.start {
         StartRule::Initial => Ok(Snapshot::fresh(context.initial(training.replicate))),
@@ -135,8 +147,8 @@ fn start(training: &Training, mask: &Mask, context: Context<'_>) -> Result<Snaps
             add_noise(weights, *factor, &context.deviations(), generator);
         }),
         StartRule::Final { parent, iteration } => {
-            let weights = context.parents.last(parent)?;
-            Ok(Snapshot { iteration: *iteration, ..Snapshot::fresh(weights) })
+            let (weights, buffers) = context.parts(context.parents.last(parent)?);
+            Ok(Snapshot { iteration: *iteration, buffers, ..Snapshot::fresh(weights) })
         }
     }
 }

@@ -64,7 +64,7 @@ impl Setting {
             return Err(problems);
         }
         let device = "cpu";
-        let recipe = Recipe::new(network.clone(), &experiment.train);
+        let recipe = Recipe::new(network.clone(), experiment, None);
         let choice = Choice::new(experiment.run.engine, &recipe, device).map_err(|problem| problems.push(problem));
         let pruning = Pruning::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
         match (choice, pruning) {

@@ -27,6 +27,14 @@ struct Counted {
     iteration: u64,
     optimizer_steps: u64,
     moments: usize,
+    /// Buffers, behind all else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    buffers: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 struct Bytes {
@@ -84,13 +92,14 @@ fn moment_name(number: usize, parameter: &str) -> String {
 
 /// A network at an iteration as a safetensors file: weights under their names, moments as `moment1.NAME`, buffers.
 pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
-    let Snapshot { weights, moments, iteration, optimizer_steps, .. } = snapshot;
-    ensure!(snapshot.buffers.0.is_empty(), "buffers have no place in the file yet");
+    let Snapshot { weights, moments, buffers, iteration, optimizer_steps } = snapshot;
     let mut named: Vec<(String, &NamedTensor)> = weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
     for (number, moment) in (1..).zip(moments) {
         named.extend(moment.0.iter().map(|tensor| (moment_name(number, &tensor.name), tensor)));
     }
-    let counted = Counted { iteration: *iteration, optimizer_steps: *optimizer_steps, moments: moments.len() };
+    named.extend(buffers.0.iter().map(|tensor| (tensor.name.clone(), tensor)));
+    let (moments, buffers) = (moments.len(), buffers.0.len());
+    let counted = Counted { iteration: *iteration, optimizer_steps: *optimizer_steps, moments, buffers };
     floats_to_bytes(&named, Some(counted))
 }
 
@@ -98,6 +107,8 @@ pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
 pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
     let counted = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
     let mut all = state_from_bytes(bytes)?.0;
+    ensure!(all.len() >= counted.buffers, "its buffers are not whole");
+    let buffers = State(all.split_off(all.len() - counted.buffers));
     ensure!(all.len().is_multiple_of(counted.moments + 1), "its moments are not whole");
     let each = all.len() / (counted.moments + 1);
     let mut rest = all.split_off(each);
@@ -111,7 +122,7 @@ pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
         moments.push(State(std::mem::replace(&mut rest, tail)));
     }
     let Counted { iteration, optimizer_steps, .. } = counted;
-    Ok(Snapshot { weights: State(all), moments, iteration, optimizer_steps, buffers: State::default() })
+    Ok(Snapshot { weights: State(all), moments, iteration, optimizer_steps, buffers })
 }
 
 /// Weights from a safetensors file.
@@ -169,7 +180,9 @@ mod tests {
         assert_eq!(bytes, state_to_bytes(&state).unwrap());
         assert_eq!(state_from_bytes(&bytes).unwrap(), state);
         let moments = vec![state.clone(), State(vec![tensor("z.weight", &[0.0, 2.0, 4.0]), tensor("a.bias", &[])])];
-        let snapshot = Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };
+        let mut snapshot = Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };
+        assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
+        snapshot.buffers = State(vec![tensor("bn1.running_mean", &[0.5]), tensor("bn1.running_var", &[2.0])]);
         assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
         assert!(snapshot_from_bytes(&bytes).is_err(), "weights alone are no network at an iteration");
         let kept = (0..19).map(|i| i % 3 == 0).collect();

@@ -53,7 +53,7 @@ impl Case {
     }
 
     fn recipe(self, dtype: Dtype) -> Recipe {
-        Recipe { network: self.network(), update: self.update(), dtype, batch_size: BATCH }
+        Recipe { dtype, ..Recipe::plain(self.network(), self.update(), BATCH) }
     }
 
     /// LeNet-300-100; with dropout, layer by layer.
@@ -77,7 +77,11 @@ impl Case {
 
 /// Every float32 trainer: a new engine adds a line here.
 type Build = fn(&Recipe, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
-const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense::build), ("sparse", sparse::build)];
+const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense_build), ("sparse", sparse::build)];
+
+fn dense_build(recipe: &Recipe, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
+    dense::build(recipe, dataset, 1)
+}
 
 fn unit(h: u64) -> f64 {
     (h >> 11) as f64 * 2_f64.powi(-53)
@@ -174,7 +178,7 @@ fn check_zeros(case: Case, step: u64, snapshot: &Snapshot, mask: &Mask) {
 fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
     let oracle = case.oracle();
     let (start, mask) = start(case);
-    let mut trainer = dense::build(&case.recipe(Dtype::Float64), dataset).unwrap();
+    let mut trainer = dense_build(&case.recipe(Dtype::Float64), dataset).unwrap();
     trainer.load(0, &start, &mask).unwrap();
     let mut states = vec![trainer.snapshot(0).unwrap()];
     for step in 0..oracle["projections"].as_array().unwrap().len() as u64 {
@@ -206,7 +210,7 @@ const TRIES: u64 = 5;
 fn teacher_force(name: &str, build: Build, case: Case, dataset: &Arc<Dataset>, states: &[Snapshot]) {
     let mask = start(case).1;
     let mut trainer = build(&case.recipe(Dtype::Float32), dataset).unwrap();
-    let mut exact = dense::build(&case.recipe(Dtype::Float64), dataset).unwrap();
+    let mut exact = dense_build(&case.recipe(Dtype::Float64), dataset).unwrap();
     let one_step = |trainer: &mut dyn Trainer, step: u64, batch: Batch| {
         trainer.load(0, &states[step as usize], &mask).unwrap();
         trainer.step(&[batch], &[case.lr()]).unwrap();

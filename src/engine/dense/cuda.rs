@@ -3,7 +3,12 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use anyhow::{Result, anyhow, ensure};
+use tch::Device;
+
 use crate::base::env;
+use crate::config::Products;
+use crate::engine::trainer::Recipe;
 
 /// Beside `libtorch_cpu` where libtorch was installed with CUDA.
 const LIBRARY: &str = "libtorch_cuda.so";
@@ -37,6 +42,25 @@ pub fn cuda_devices() -> Result<usize, String> {
         0 => Err("libtorch's CUDA part finds no GPU; `nvidia-smi` tells what the driver sees".to_owned()),
         n => Ok(n as usize),
     }
+}
+
+/// The GPU of this number, ready to be used as `recipe` asks.
+pub(super) fn device(gpu: usize, recipe: &Recipe) -> Result<Device> {
+    let devices = cuda_devices().map_err(|reason| anyhow!("CUDA cannot be used: {reason}"))?;
+    ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
+    set_up(recipe.products == Products::Tf32);
+    Ok(Device::Cuda(gpu))
+}
+
+/// Products in TF32 or not, and sums in a fixed order where libtorch can.
+#[expect(unsafe_code, reason = "libtorch's bindings have no function for it")]
+fn set_up(tf32: bool) {
+    unsafe extern "C" {
+        /// In `context.cpp`.
+        fn lth_set_up_cuda(tf32: bool);
+    }
+    // SAFETY: it sets flags of libtorch's global context, by libtorch's own functions.
+    unsafe { lth_set_up_cuda(tf32) }
 }
 
 /// Opens libtorch's CUDA part, which makes itself known to the rest; once, and before the first tensor.

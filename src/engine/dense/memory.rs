@@ -65,6 +65,29 @@ impl<T: Typed> Buffer<T> {
     }
 }
 
+/// The values of a tensor on the CPU.
+///
+/// Other tensors on the same memory are for calls into libtorch only, and none is made while the slice is alive.
+pub(super) fn values<T: Typed>(tensor: &Tensor) -> Result<&[T]> {
+    check::<T>(tensor)?;
+    // SAFETY: contiguous, on the CPU and of type T, as was just checked, and neither resized nor freed during the borrow of
+    // the tensor. libtorch works only inside calls, on this thread (tensors are not Sync), so nothing writes meanwhile.
+    Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<T>(), tensor.numel()) })
+}
+
+/// The values of a tensor on the CPU, to be written.
+pub(super) fn values_mut<T: Typed>(tensor: &mut Tensor) -> Result<&mut [T]> {
+    check::<T>(tensor)?;
+    // SAFETY: as in `values`; the borrow is unique because that of the tensor is, and its other names are not used.
+    Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), tensor.numel()) })
+}
+
+fn check<T: Typed>(tensor: &Tensor) -> Result<()> {
+    let fits = tensor.is_contiguous() && tensor.f_kind()? == T::KIND && tensor.device() == Device::Cpu;
+    ensure!(fits && tensor.numel() > 0, "a tensor that is no plain memory of this kind");
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,12 +3,16 @@
 mod cuda;
 mod memory;
 mod mlp;
+mod net;
 mod passes;
 
 use std::sync::Arc;
 
 use anyhow::Result;
+use tch::Device;
 
+use self::memory::Typed;
+use super::linears::Linears;
 use super::trainer::{Recipe, Trainer};
 use crate::config::Dtype;
 use crate::data::Dataset;
@@ -24,11 +28,28 @@ pub const LIBTORCH: &str = "2.11.0";
 /// Version of the bindings.
 pub const TCH: &str = "0.24.0";
 
-/// Builds a trainer with one lane in this thread, which it must not leave; libtorch gets one thread here.
-pub fn build(recipe: &Recipe, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+/// Builds a trainer in this thread, which it must not leave; on the CPU libtorch gets one thread here.
+///
+/// # Errors
+/// A GPU that is not there, or has too little memory.
+pub fn build(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
+    match recipe.dtype {
+        Dtype::Float32 => of_type::<f32>(recipe, dataset, lanes),
+        Dtype::Float64 => of_type::<f64>(recipe, dataset, lanes),
+    }
+}
+
+fn of_type<T: Typed>(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
+    let device = match recipe.gpu {
+        None => Device::Cpu,
+        Some(gpu) => cuda::device(gpu, recipe)?,
+    };
     tch::set_num_threads(1);
-    Ok(match recipe.dtype {
-        Dtype::Float32 => Box::new(mlp::Mlp::<f32>::new(recipe, Arc::clone(dataset))?),
-        Dtype::Float64 => Box::new(mlp::Mlp::<f64>::new(recipe, Arc::clone(dataset))?),
+    let is_plain = recipe.augment.is_none() && recipe.products.is_exact();
+    let by_hand = device == Device::Cpu && lanes == 1 && is_plain && Linears::new(&recipe.network).is_ok();
+    Ok(if by_hand {
+        Box::new(mlp::Mlp::<T>::new(recipe, Arc::clone(dataset))?)
+    } else {
+        Box::new(net::Net::<T>::new(recipe, dataset, device, lanes)?)
     })
 }

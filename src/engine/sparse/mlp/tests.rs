@@ -25,7 +25,7 @@ fn recipe() -> Recipe {
     ];
     let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
     let network = Network { input: [1, 12, 12], classes: 10, layers };
-    Recipe { network, update, dtype: Dtype::Float32, batch_size: BATCH }
+    Recipe::plain(network, update, BATCH)
 }
 
 fn dataset() -> Arc<Dataset> {
@@ -121,7 +121,7 @@ fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
     for percent in [100, 30, 3, 0] {
         let network = start(&recipe, percent);
         let (sparse, scores) = train(sparse_trainer(&recipe, &dataset).as_mut(), &network);
-        let (dense, expected) = train(dense::build(&recipe, &dataset).unwrap().as_mut(), &network);
+        let (dense, expected) = train(dense::build(&recipe, &dataset, 1).unwrap().as_mut(), &network);
         for (a, b) in sparse.weights.0.iter().zip(&dense.weights.0) {
             let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             // Adam's first steps are as long whatever a gradient's size; a gradient near 0 may have either sign.
@@ -155,7 +155,7 @@ fn weights_that_lead_nowhere_decay_as_the_dense_trainers_do() {
     let sparse = run(&mut trainer);
     let idle = trainer.survivors.layers.iter().map(|layer| layer.weights.len() - layer.forward.len()).sum::<usize>();
     assert!(idle > 20, "{idle} weights lead nowhere");
-    let dense = run(dense::build(&recipe, &dataset).unwrap().as_mut());
+    let dense = run(dense::build(&recipe, &dataset, 1).unwrap().as_mut());
     let states = [(&sparse.weights, &dense.weights), (&sparse.moments[0], &dense.moments[0])];
     for (sparse, dense) in states {
         for (a, b) in sparse.0.iter().zip(&dense.0) {

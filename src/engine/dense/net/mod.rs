@@ -1,0 +1,455 @@
+//! Any network, on any device, in any number of lanes: libtorch's layers and its autograd.
+//!
+//! All lanes are one batched network (see `layers`): the kernels of K small networks cost a GPU hardly more than those of
+//! one. Parameters, gradients and moments are flat: first all lanes of the first parameter, then all of the second. On the
+//! CPU the optimizer is the same loop as that of the other engines; elsewhere it is tensor operations on the whole.
+//! Nothing in a step waits for a device.
+
+mod layers;
+mod noise;
+mod pixels;
+mod update;
+mod upload;
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, ensure};
+use tch::{Device, Kind, Tensor};
+
+use self::layers::{Norms, Pass};
+use self::noise::Drops;
+use self::pixels::Pixels;
+use self::update::Flat;
+use self::upload::upload;
+use super::memory::{self, ALIGN, Typed};
+use crate::base::curve::Score;
+use crate::base::mask::Mask;
+use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::data::{Dataset, Split};
+use crate::engine::dropout::Dropout;
+use crate::engine::loss::{Sums, scores};
+use crate::engine::optimizer::{Parameters, in_slots, update};
+use crate::engine::trainer::{Batch, Recipe, Trainer};
+use crate::network::{Layer, Network, Parameter};
+
+/// How much of a batch's statistics goes into the running ones (`PyTorch`'s default).
+const SHARE: f64 = 0.1;
+
+/// Logit gradients below this become 0, as in `engine/loss.rs`.
+const NOTHING: f64 = 1e-20;
+
+/// A parameter, and where its first lane lies in the flat tensors; the other lanes follow.
+struct Placed {
+    parameter: Parameter,
+    start: usize,
+}
+
+/// What a lane has behind it.
+#[derive(Clone, Copy, Default)]
+struct Age {
+    iteration: u64,
+    optimizer_steps: u64,
+}
+
+/// Networks of one architecture, side by side.
+pub(super) struct Net<T> {
+    recipe: Recipe,
+    dataset: Arc<Dataset>,
+    device: Device,
+    ages: Vec<Age>,
+    parameters: Vec<Placed>,
+    dropouts: Vec<Dropout>,
+    weights: Tensor,
+    /// The parameters, as autograd and the layers want them, on the memory of `weights`.
+    leaves: Vec<Tensor>,
+    moments: Vec<Tensor>,
+    /// Running statistics, [lanes · channels] each.
+    buffers: Vec<Tensor>,
+    /// Per value of `weights` whether it is kept; `None` where all are, which then costs nothing.
+    kept: Option<Vec<bool>>,
+    /// The same on a device, and the lane of every value.
+    kept_there: Option<Tensor>,
+    lane_of: Option<Tensor>,
+    pixels: Pixels,
+    element: std::marker::PhantomData<T>,
+}
+
+impl<T: Typed> Net<T> {
+    /// Takes the memory that stays, and brings the data to the device.
+    pub(super) fn new(recipe: &Recipe, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
+        let network = &recipe.network;
+        ensure!(lanes > 0, "a trainer without a lane");
+        ensure!(dataset.shape == network.input, "images of another shape than the network's");
+        let mut length = 0;
+        let mut parameters = Vec::new();
+        for parameter in network.parameters() {
+            let start = length;
+            length = (start + lanes * parameter.len()).next_multiple_of(ALIGN);
+            parameters.push(Placed { parameter, start });
+        }
+        let flat = || Tensor::f_zeros([length as i64], (T::KIND, device));
+        let weights = flat()?;
+        let leaf = |placed: &Placed| {
+            let n = (lanes * placed.parameter.len()) as i64;
+            let view = weights.f_narrow(0, placed.start as i64, n)?.f_view(shape(&placed.parameter, lanes).as_slice())?;
+            view.f_detach()?.f_set_requires_grad(true)
+        };
+        let leaves = parameters.iter().map(leaf).collect::<Result<_, _>>()?;
+        let moments = (0..recipe.update.moments()).map(|_| flat()).collect::<Result<_, _>>()?;
+        let buffer = |buffer: Parameter| Tensor::f_zeros([(lanes * buffer.len()) as i64], (T::KIND, device));
+        let lane_of = if device == Device::Cpu { None } else { Some(lane_of(&parameters, lanes, length, device)?) };
+        Ok(Self {
+            recipe: recipe.clone(),
+            dataset: Arc::clone(dataset),
+            device,
+            ages: vec![Age::default(); lanes],
+            dropouts: dropouts(&network.layers),
+            weights,
+            leaves,
+            moments,
+            buffers: network.buffers().into_iter().map(buffer).collect::<Result<_, _>>()?,
+            kept: None,
+            kept_there: None,
+            lane_of,
+            pixels: Pixels::new(dataset, device, T::KIND)?,
+            parameters,
+            element: std::marker::PhantomData,
+        })
+    }
+
+    fn lane_count(&self) -> i64 {
+        self.ages.len() as i64
+    }
+
+    fn pass<'a>(&'a self, norms: Norms, keys: Option<&'a Tensor>) -> Pass<'a> {
+        Pass {
+            lanes: self.lane_count(),
+            parameters: self.leaves.iter(),
+            buffers: self.buffers.iter(),
+            norms,
+            drops: Drops::new(&self.dropouts, keys),
+            products: self.recipe.products,
+        }
+    }
+
+    /// The keys of the dropout layers, [layers, lanes].
+    fn keys(&self, batches: &[Batch]) -> Result<Option<Tensor>> {
+        if self.dropouts.is_empty() {
+            return Ok(None);
+        }
+        let of_layer = |dropout: &Dropout| {
+            let place = dropout.place;
+            batches.iter().map(move |batch| batch.elementwise.key(batch.iteration, place) as i64)
+        };
+        let keys: Vec<i64> = self.dropouts.iter().flat_map(of_layer).collect();
+        Ok(Some(upload(&keys, self.device)?.f_view([-1, self.lane_count()])?))
+    }
+
+    /// Takes the optimizer's step with these gradients of the leaves.
+    fn update(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        if let Some(lane_of) = &self.lane_of {
+            let steps: Vec<u64> = self.ages.iter().map(|age| age.optimizer_steps).collect();
+            let gradients = flattened(&self.parameters, gradients, self.weights.numel())?;
+            let (weights, moments) = (&mut self.weights, self.moments.as_mut_slice());
+            let flat = Flat { weights, gradients, moments, kept: self.kept_there.as_ref(), lane_of };
+            return update::update(&self.recipe.update, lr, &steps, flat);
+        }
+        for (placed, gradient) in self.parameters.iter().zip(gradients) {
+            let gradient = gradient.f_contiguous()?;
+            for (lane, (&lr, age)) in lr.iter().zip(&self.ages).enumerate() {
+                let n = placed.parameter.len();
+                let here = placed.start + lane * n..placed.start + (lane + 1) * n;
+                let mut moments = Vec::with_capacity(2);
+                for moment in &mut self.moments {
+                    moments.push(&mut memory::values_mut::<T>(moment)?[here.clone()]);
+                }
+                let parameters = Parameters {
+                    weights: &mut memory::values_mut::<T>(&mut self.weights)?[here.clone()],
+                    gradients: &memory::values::<T>(&gradient)?[lane * n..(lane + 1) * n],
+                    moments: in_slots(moments.into_iter()),
+                    kept: self.kept.as_ref().map(|kept| &kept[here]),
+                };
+                update(&self.recipe.update, lr, age.optimizer_steps, parameters);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the tensors of a state into one lane of a flat tensor; what the state lacks is an error.
+    fn fill(&self, lane: usize, state: &State, flat: &Tensor) -> Result<()> {
+        for Placed { parameter, start } in &self.parameters {
+            let tensor = find(state, parameter)?;
+            let n = parameter.len();
+            let mut place = flat.f_narrow(0, (start + lane * n) as i64, n as i64)?;
+            place.f_copy_(&Tensor::from_slice(&tensor.values))?;
+        }
+        Ok(())
+    }
+
+    /// One lane of a flat tensor that has been brought to the host.
+    fn state(&self, lane: usize, flat: &[T]) -> State {
+        let tensor = |Placed { parameter, start }: &Placed| {
+            let n = parameter.len();
+            named(parameter, &flat[start + lane * n..][..n])
+        };
+        State(self.parameters.iter().map(tensor).collect())
+    }
+
+    fn load_mask(&mut self, lane: usize, mask: &Mask) -> Result<()> {
+        let is_dense = mask.kept() == mask.total();
+        if is_dense && self.kept.is_none() {
+            return Ok(());
+        }
+        let length = self.weights.numel();
+        let kept = self.kept.get_or_insert_with(|| vec![true; length]);
+        for layer in &mask.0 {
+            let place = self.parameters.iter().find(|placed| placed.parameter.name == layer.name);
+            let placed = place.ok_or_else(|| anyhow!("a mask for `{}`, which there is not", layer.name))?;
+            let n = placed.parameter.len();
+            ensure!(layer.kept.len() == n, "a mask of another size for `{}`", layer.name);
+            kept[placed.start + lane * n..][..n].copy_from_slice(&layer.kept);
+        }
+        if kept.iter().all(|&kept| kept) {
+            self.kept = None;
+        }
+        if self.device != Device::Cpu {
+            let there = |kept: &Vec<bool>| Tensor::from_slice(kept).f_to_device(self.device);
+            self.kept_there = self.kept.as_ref().map(there).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// What a pass gets first, as a row where no layer wants an image.
+    fn wants_row(network: &Network) -> bool {
+        let mut layers = network.layers.iter().filter(|layer| !matches!(layer, Layer::Dropout { .. }));
+        matches!(layers.next(), Some(Layer::Flatten | Layer::Linear { .. }))
+    }
+
+    /// The gradient by the logits [lanes, images, classes] of each lane's mean cross-entropy.
+    fn delta(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let (_, images, classes) = logits.size3()?;
+        let share = logits.f_softmax(-1, Kind::Double)?;
+        let class = Tensor::f_arange(classes, (Kind::Int64, logits.device()))?;
+        let target = labels.f_unsqueeze(2)?.f_eq_tensor(&class)?.f_to_kind(Kind::Double)?;
+        let delta = share.f_sub(&target)?.f_div_scalar(images as f64)?;
+        let small = delta.f_abs()?.f_lt(NOTHING)?;
+        Ok(delta.f_zeros_like()?.f_where_self(&small, &delta)?.f_to_kind(logits.f_kind()?)?)
+    }
+
+    /// Adds each lane's loss and correct images, of which all lanes have the same.
+    fn judge(&self, logits: &Tensor, labels: &Tensor, sums: &mut Judged) -> Result<()> {
+        let (lanes, images, classes) = logits.size3()?;
+        match sums {
+            Judged::Here(sums) => {
+                let logits = logits.f_contiguous()?;
+                let (logits, labels) = (memory::values::<T>(&logits)?, Vec::<i64>::try_from(labels)?);
+                for (sums, logits) in sums.iter_mut().zip(logits.chunks_exact((images * classes) as usize)) {
+                    scores(logits, labels.iter().map(|&label| label as u8), classes as usize, sums);
+                }
+            }
+            Judged::There(sums) => {
+                let of_label = labels.f_view([1, images, 1])?.f_expand([lanes, images, 1], false)?;
+                let losses = logits.f_log_softmax(-1, Kind::Double)?.f_gather(2, &of_label, false)?.f_neg()?;
+                let correct = logits.f_argmax(-1, true)?.f_eq_tensor(&of_label)?.f_to_kind(Kind::Double)?;
+                let both = Tensor::f_stack(&[losses, correct], 0)?.f_sum_dim_intlist([2, 3].as_slice(), false, Kind::Double)?;
+                *sums = sums.f_add(&both)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sums over images by lane, where they are made.
+enum Judged {
+    Here(Vec<Sums>),
+    /// [loss and correct, lanes].
+    There(Tensor),
+}
+
+/// The sizes of all lanes of a parameter as layers want them: convolutions lie behind each other, as groups.
+fn shape(parameter: &Parameter, lanes: usize) -> Vec<i64> {
+    let sizes = parameter.shape.iter().map(|&n| n as i64);
+    match parameter.shape.len() {
+        4 => std::iter::once(lanes as i64 * parameter.shape[0] as i64).chain(sizes.skip(1)).collect(),
+        _ => std::iter::once(lanes as i64).chain(sizes).collect(),
+    }
+}
+
+fn lane_of(parameters: &[Placed], lanes: usize, length: usize, device: Device) -> Result<Tensor> {
+    let mut of = vec![0_i64; length];
+    for Placed { parameter, start } in parameters {
+        for lane in 0..lanes {
+            of[start + lane * parameter.len()..][..parameter.len()].fill(lane as i64);
+        }
+    }
+    Ok(Tensor::from_slice(&of).f_to_device(device)?)
+}
+
+/// The gradients of the leaves as one flat tensor, with zeros where the flat tensors have gaps.
+fn flattened(parameters: &[Placed], gradients: &[Tensor], length: usize) -> Result<Tensor> {
+    let mut parts = Vec::new();
+    let ends = parameters.iter().skip(1).map(|placed| placed.start).chain([length]);
+    for ((gradient, placed), end) in gradients.iter().zip(parameters).zip(ends) {
+        parts.push(gradient.f_reshape([-1])?);
+        let gap = end - placed.start - gradient.numel();
+        if gap > 0 {
+            parts.push(gradient.f_new_zeros([gap as i64], (gradient.f_kind()?, gradient.device()))?);
+        }
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
+}
+
+/// The dropout layers of a list in their order.
+fn dropouts(layers: &[Layer]) -> Vec<Dropout> {
+    fn collect(layers: &[Layer], all: &mut Vec<Dropout>) {
+        for layer in layers {
+            match layer {
+                Layer::Dropout { rate } => all.push(Dropout::new(all.len() as u64, *rate)),
+                Layer::Residual { body, shortcut } => {
+                    collect(body, all);
+                    collect(shortcut, all);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut all = Vec::new();
+    collect(layers, &mut all);
+    all
+}
+
+fn find<'a>(state: &'a State, parameter: &Parameter) -> Result<&'a NamedTensor> {
+    let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
+    ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
+    Ok(tensor)
+}
+
+fn named<T: Typed>(parameter: &Parameter, values: &[T]) -> NamedTensor {
+    let values = values.iter().map(|value| value.to_f32()).collect();
+    NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values }
+}
+
+impl<T: Typed> Trainer for Net<T> {
+    fn lanes(&self) -> usize {
+        self.ages.len()
+    }
+
+    fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
+        ensure!(lane < self.ages.len(), "a lane that is not there");
+        self.recipe.check_moments(from)?;
+        let _guard = tch::no_grad_guard();
+        let mut from = from.clone();
+        mask.apply(&mut from.weights);
+        from.moments.iter_mut().for_each(|moment| mask.apply(moment));
+        self.fill(lane, &from.weights, &self.weights)?;
+        for (at, moment) in self.moments.iter().enumerate() {
+            match from.moments.get(at) {
+                Some(state) => self.fill(lane, state, moment)?,
+                None => {
+                    for Placed { parameter, start } in &self.parameters {
+                        let n = parameter.len();
+                        let _ = moment.f_narrow(0, (start + lane * n) as i64, n as i64)?.f_zero_()?;
+                    }
+                }
+            }
+        }
+        for (buffer, place) in self.recipe.network.buffers().into_iter().zip(&self.buffers) {
+            let n = buffer.len();
+            let mut place = place.f_narrow(0, (lane * n) as i64, n as i64)?;
+            // Without buffers it starts as a network that has seen nothing.
+            if from.buffers.0.is_empty() {
+                let _ = place.f_fill_(f64::from(buffer.initial().unwrap_or_default()))?;
+            } else {
+                place.f_copy_(&Tensor::from_slice(&find(&from.buffers, &buffer)?.values))?;
+            }
+        }
+        self.load_mask(lane, mask)?;
+        self.ages[lane] = Age { iteration: from.iteration, optimizer_steps: from.optimizer_steps };
+        Ok(())
+    }
+
+    fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
+        let lanes = self.ages.len();
+        ensure!(batches.len() == lanes && lr.len() == lanes, "a trainer takes one batch and one learning rate per lane");
+        let images = batches[0].images.len();
+        ensure!(images > 0, "an empty batch");
+        ensure!(batches.iter().all(|batch| batch.images.len() == images), "batches of different sizes in the lanes");
+        let (input, labels) = {
+            let _guard = tch::no_grad_guard();
+            self.pixels.batch(batches, self.recipe.augment, Self::wants_row(&self.recipe.network))?
+        };
+        let keys = self.keys(batches)?;
+        let logits = self.pass(Norms::Batch { share: SHARE }, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
+        let delta = {
+            let _guard = tch::no_grad_guard();
+            Self::delta(&logits.f_detach()?, &labels)?
+        };
+        // Its gradient by the logits is delta.
+        let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
+        let gradients = Tensor::f_run_backward(&[objective], &self.leaves, false, false)?;
+        self.ages.iter_mut().for_each(|age| age.optimizer_steps += 1);
+        self.update(&gradients, lr)?;
+        for (age, batch) in self.ages.iter_mut().zip(batches) {
+            age.iteration = batch.iteration + 1;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
+        let _guard = tch::no_grad_guard();
+        let images = self.dataset.part(split);
+        ensure!(!images.is_empty(), "no images to evaluate on");
+        let lanes = self.ages.len();
+        let is_here = self.device == Device::Cpu;
+        let mut sums = if is_here {
+            Judged::Here(vec![Sums::default(); lanes])
+        } else {
+            Judged::There(Tensor::f_zeros([2, lanes as i64], (Kind::Double, self.device))?)
+        };
+        let block = if is_here { BLOCK_HERE } else { BLOCK_THERE };
+        for images in images.chunks(block) {
+            let (input, labels) = self.pixels.same(images, lanes as i64, Self::wants_row(&self.recipe.network))?;
+            let logits = self.pass(Norms::Running, None).logits(&self.recipe.network.layers, input)?;
+            self.judge(&logits, &labels, &mut sums)?;
+        }
+        let n = images.len() as f64;
+        let score = |loss: f64, correct: f64| Score { loss: loss / n, accuracy: correct / n };
+        Ok(match sums {
+            Judged::Here(sums) => sums.iter().map(|sums| score(sums.loss, sums.correct as f64)).collect(),
+            Judged::There(sums) => {
+                // Here the device is waited for.
+                let sums = Vec::<f64>::try_from(sums.f_view([-1])?)?;
+                (0..lanes).map(|lane| score(sums[lane], sums[lanes + lane])).collect()
+            }
+        })
+    }
+
+    fn snapshot(&self, lane: usize) -> Result<Snapshot> {
+        ensure!(lane < self.ages.len(), "a lane that is not there");
+        let Age { iteration, optimizer_steps } = self.ages[lane];
+        let state = |flat: &Tensor| {
+            let here = flat.f_to_device(Device::Cpu)?;
+            Ok::<_, anyhow::Error>(self.state(lane, memory::values::<T>(&here)?))
+        };
+        // Before the first step moments are fresh: the same as none.
+        let moments = if optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
+        let buffer = |(buffer, place): (Parameter, &Tensor)| {
+            let n = buffer.len();
+            let here = place.f_to_device(Device::Cpu)?;
+            Ok::<_, anyhow::Error>(named(&buffer, &memory::values::<T>(&here)?[lane * n..][..n]))
+        };
+        let buffers = self.recipe.network.buffers().into_iter().zip(&self.buffers).map(buffer);
+        Ok(Snapshot {
+            weights: state(&self.weights)?,
+            moments: moments.iter().map(state).collect::<Result<_>>()?,
+            buffers: State(buffers.collect::<Result<_>>()?),
+            iteration,
+            optimizer_steps,
+        })
+    }
+}
+
+/// Images per block of an evaluation: on the CPU few enough that activations stay in the cache, on a GPU enough to fill it.
+const BLOCK_HERE: usize = 50;
+const BLOCK_THERE: usize = 500;

@@ -1,0 +1,203 @@
+//! Images on their way into a network: fetched by number, moved and mirrored, and made inputs; all on the device.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tch::{Device, Kind, Tensor};
+
+use super::layers::Value;
+use super::upload::upload;
+use crate::base::random::{Elementwise, mix};
+use crate::config::Augment;
+use crate::data::{Dataset, Inputs};
+use crate::engine::input::collect;
+use crate::engine::trainer::Batch;
+
+/// The place of augmentation in the elementwise stream: behind those of all dropout layers.
+const PLACE: u64 = 1 << 32;
+
+/// The images of a data set, where a device can reach them.
+pub(super) struct Pixels {
+    dataset: Arc<Dataset>,
+    device: Device,
+    kind: Kind,
+    /// All of them, [images, channels, height, width], and their labels; on the CPU the data set itself serves.
+    resident: Option<(Tensor, Tensor)>,
+    /// Of each channel, [1, channels, 1, 1], or of each image, [images, 1, 1, 1].
+    scale: Tensor,
+    offset: Tensor,
+}
+
+/// What is drawn for an image: whether it is mirrored, and where it is moved to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) flip: bool,
+    /// Down and to the right, from 0 to twice the padding; the padding itself leaves it where it is.
+    pub(super) moved: [u64; 2],
+}
+
+impl Change {
+    /// What the image at `place` of a batch gets; `key` is that of the iteration.
+    fn draw(augment: Augment, key: u64, place: u64) -> Self {
+        let number = mix(key, place);
+        let positions = 2 * u64::from(augment.crop) + 1;
+        // 31 bits for each direction, one for the mirror.
+        let moved = [number & 0x7FFF_FFFF, number >> 31 & 0x7FFF_FFFF].map(|bits| bits * positions >> 31);
+        Self { flip: augment.flip && number >> 63 == 1, moved }
+    }
+}
+
+impl Pixels {
+    /// Brings `dataset` to the device, once for all trainings of this trainer.
+    pub(super) fn new(dataset: &Arc<Dataset>, device: Device, kind: Kind) -> Result<Self> {
+        let [channels, height, width] = dataset.shape.map(|n| n as i64);
+        let resident = if device == Device::Cpu {
+            None
+        } else {
+            let images = Tensor::from_slice(&dataset.images).f_view([-1, channels, height, width])?;
+            let labels = Tensor::from_slice(&dataset.labels);
+            Some((images.f_to_device(device)?, labels.f_to_device(device)?.f_to_kind(Kind::Int64)?))
+        };
+        let tensor = |values: Vec<f64>, shape: [i64; 4]| {
+            Ok::<_, tch::TchError>(Tensor::from_slice(&values).f_view(shape)?.f_to_device(device)?.f_to_kind(kind)?)
+        };
+        let (pairs, shape): (Vec<(f64, f64)>, _) = match &dataset.inputs {
+            Inputs::PerImage(_) => {
+                let all = 0..dataset.labels.len() as u32;
+                (all.map(|image| dataset.inputs.of(image, 0)).collect(), [-1, 1, 1, 1])
+            }
+            Inputs::Affine { .. } | Inputs::PerChannel(_) => {
+                ((0..channels as usize).map(|channel| dataset.inputs.of(0, channel)).collect(), [1, -1, 1, 1])
+            }
+        };
+        let (scales, offsets) = pairs.into_iter().unzip();
+        Ok(Self {
+            dataset: Arc::clone(dataset),
+            device,
+            kind,
+            resident,
+            scale: tensor(scales, shape)?,
+            offset: tensor(offsets, shape)?,
+        })
+    }
+
+    /// The inputs of one batch for each lane, and the labels [lanes, images].
+    pub(super) fn batch(&self, batches: &[Batch], augment: Augment, as_row: bool) -> Result<(Value, Tensor)> {
+        let (lanes, images) = (batches.len() as i64, batches[0].images.len() as i64);
+        let numbers: Vec<u32> = batches.iter().flat_map(|batch| batch.images.iter().copied()).collect();
+        let index = self.index(&numbers)?;
+        let mut bytes = self.bytes(&numbers, &index)?;
+        if augment != Augment::default() {
+            bytes = self.changed(&bytes, augment, &changes(batches, augment))?;
+        }
+        let x = self.inputs(&bytes, &index)?;
+        let labels = self.labels(&numbers, &index)?.f_view([lanes, images])?;
+        Ok((arranged(&x, lanes, images, as_row)?, labels))
+    }
+
+    /// The inputs of the same images for every lane, and their labels [images].
+    pub(super) fn same(&self, images: &[u32], lanes: i64, as_row: bool) -> Result<(Value, Tensor)> {
+        let index = self.index(images)?;
+        let x = self.inputs(&self.bytes(images, &index)?, &index)?;
+        let n = images.len() as i64;
+        let labels = self.labels(images, &index)?;
+        let value = if as_row {
+            Value::Row(x.f_view([1, n, -1])?.f_expand([lanes, n, -1], false)?)
+        } else if lanes == 1 {
+            arranged(&x, 1, n, false)?
+        } else {
+            Value::Image(x.f_repeat([1, lanes, 1, 1])?)
+        };
+        Ok((value, labels))
+    }
+
+    fn index(&self, images: &[u32]) -> Result<Tensor> {
+        upload(&images.iter().map(|&image| i64::from(image)).collect::<Vec<_>>(), self.device)
+    }
+
+    /// [images, channels, height, width], as bytes.
+    fn bytes(&self, images: &[u32], index: &Tensor) -> Result<Tensor> {
+        if let Some((resident, _)) = &self.resident {
+            return Ok(resident.f_index_select(0, index)?);
+        }
+        let mut bytes = vec![0; images.len() * self.dataset.pixels()];
+        collect(&self.dataset, images, &mut bytes);
+        let [channels, height, width] = self.dataset.shape.map(|n| n as i64);
+        Ok(Tensor::from_slice(&bytes).f_view([-1, channels, height, width])?)
+    }
+
+    fn labels(&self, images: &[u32], index: &Tensor) -> Result<Tensor> {
+        if let Some((_, resident)) = &self.resident {
+            return Ok(resident.f_index_select(0, index)?);
+        }
+        let labels: Vec<i64> = images.iter().map(|&image| i64::from(self.dataset.labels[image as usize])).collect();
+        Ok(Tensor::from_slice(&labels))
+    }
+
+    /// byte · scale + offset, rounded twice, as on the host.
+    fn inputs(&self, bytes: &Tensor, index: &Tensor) -> Result<Tensor> {
+        let of = |constants: &Tensor| match &self.dataset.inputs {
+            Inputs::PerImage(_) => constants.f_index_select(0, index),
+            Inputs::Affine { .. } | Inputs::PerChannel(_) => Ok(constants.shallow_clone()),
+        };
+        // On the CPU channels lie innermost, which its convolutions are faster with.
+        let bytes = if self.device == Device::Cpu {
+            bytes.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?
+        } else {
+            bytes.shallow_clone()
+        };
+        Ok(bytes.f_to_kind(self.kind)?.f_mul(&of(&self.scale)?)?.f_add(&of(&self.offset)?)?)
+    }
+
+    /// Each image padded with black, cropped where it is moved to, then mirrored or not.
+    fn changed(&self, bytes: &Tensor, augment: Augment, changes: &[Change]) -> Result<Tensor> {
+        let (images, channels, height, width) = bytes.size4()?;
+        let padding = i64::from(augment.crop);
+        // x or width − 1 − x: the distance from one end or the other.
+        let columns: [fn(&Change) -> i64; 4] = [
+            |change| change.moved[0] as i64,
+            |change| change.moved[1] as i64,
+            |change| if change.flip { -1 } else { 1 },
+            |change| i64::from(change.flip),
+        ];
+        let numbers: Vec<i64> = columns.iter().flat_map(|of| changes.iter().map(of)).collect();
+        let numbers = upload(&numbers, self.device)?.f_view([4, images, 1])?;
+        let down = numbers.f_get(0)?.f_sub_scalar(padding)?;
+        let right = numbers.f_get(1)?.f_sub_scalar(padding)?;
+        let (sign, first) = (numbers.f_get(2)?, numbers.f_get(3)?.f_mul_scalar(width - 1)?);
+        let count = |n: i64| Ok::<_, tch::TchError>(Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n])?);
+        let rows = count(height)?.f_add(&down)?;
+        let from = count(width)?.f_mul(&sign)?.f_add(&first)?.f_add(&right)?;
+        let is_inside = |at: &Tensor, n: i64| at.f_ge(0)?.f_logical_and(&at.f_lt(n)?);
+        let inside = is_inside(&rows, height)?.f_unsqueeze(2)?.f_logical_and(&is_inside(&from, width)?.f_unsqueeze(1)?)?;
+        let at = rows.f_clamp(0, height - 1)?.f_unsqueeze(2)?.f_mul_scalar(width)?;
+        let at = at.f_add(&from.f_clamp(0, width - 1)?.f_unsqueeze(1)?)?;
+        let at = at.f_view([images, 1, height * width])?.f_expand([images, channels, height * width], false)?;
+        let picked = bytes.f_view([images, channels, -1])?.f_gather(2, &at, false)?;
+        let picked = picked.f_view([images, channels, height, width])?;
+        Ok(picked.f_where_self(&inside.f_unsqueeze(1)?, &picked.f_zeros_like()?)?)
+    }
+}
+
+/// What each image of all lanes gets, lane after lane.
+fn changes(batches: &[Batch], augment: Augment) -> Vec<Change> {
+    let of_lane = |batch: &Batch| {
+        let Batch { elementwise, iteration, ref images } = *batch;
+        let key = Elementwise::key(elementwise, iteration, PLACE);
+        (0..images.len() as u64).map(move |place| Change::draw(augment, key, place))
+    };
+    batches.iter().flat_map(of_lane).collect()
+}
+
+/// [lanes · images, channels, height, width] as layers want it.
+fn arranged(x: &Tensor, lanes: i64, images: i64, as_row: bool) -> Result<Value> {
+    if as_row {
+        return Ok(Value::Row(x.f_reshape([lanes, images, -1])?));
+    }
+    if lanes == 1 {
+        return Ok(Value::Image(x.shallow_clone()));
+    }
+    let (_, channels, height, width) = x.size4()?;
+    let by_image = x.f_reshape([lanes, images, channels, height, width])?.f_transpose(0, 1)?;
+    Ok(Value::Image(by_image.f_reshape([images, lanes * channels, height, width])?))
+}
