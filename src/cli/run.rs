@@ -58,7 +58,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     ])?;
 
     let store = Store { runs: runs.clone() };
-    let recipe = Recipe::new(setting.network.clone(), &experiment, None);
+    let recipe = Recipe::new(setting.network.clone(), &experiment, setting.gpu);
     let lab = Lab {
         experiment: &experiment,
         setting: &setting,

@@ -10,6 +10,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::device::Device;
 use super::network::Network;
 use super::step::Step;
 
@@ -406,7 +407,8 @@ pub struct Reporting {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// The device.
+    /// The device: `cpu`, `cuda`, `cuda:1`, or `auto` for CUDA where it can be had. CUDA is never replaced by the processor in
+    /// silence.
     #[serde(default)]
     pub device: Device,
     /// Trainings at a time: a number, or `auto` for one per core. While fewer can go on, those of the sparse trainer use
@@ -433,19 +435,6 @@ pub enum Keep {
     Tickets,
     /// Those of every training.
     All,
-}
-
-/// A device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// The processor; this version knows no other.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// An NVIDIA GPU; refused so far, because this version trains on the processor only.
-    Cuda,
 }
 
 /// A trainer.

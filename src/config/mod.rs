@@ -1,6 +1,7 @@
 //! Text in, [`Experiment`] out: TOML or JSON with `--set` on top, every mistake with its place. Plain data; what the
 //! values mean is decided in the rooms that use them.
 
+mod device;
 mod document;
 mod experiment;
 mod explain;
@@ -14,10 +15,11 @@ mod schema;
 mod step;
 mod syntax;
 
+pub use device::Device;
 pub use document::{Document, Origin};
 pub use experiment::{
-    Arm, Arms, Augment, Criterion, Data, Dataset, Device, Dtype, Engine, Experiment, Keep, MaskFrom, Moments,
-    Normalize, Optimizer, Products, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom, Workers,
+    Arm, Arms, Augment, Criterion, Data, Dataset, Dtype, Engine, Experiment, Keep, MaskFrom, Moments, Normalize,
+    Optimizer, Products, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom, Workers,
 };
 pub use network::{Architecture, Init, LayerSpec, Network};
 pub use problem::{Problem, Report, nearest};

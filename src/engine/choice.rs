@@ -75,6 +75,8 @@ pub struct Choice {
     inputs: u64,
     /// Weights of each layer.
     sizes: Vec<u64>,
+    /// Multiply-adds that each weight of a layer takes part in, per image.
+    uses: Vec<u64>,
     batch_size: u64,
 }
 
@@ -95,6 +97,7 @@ impl Choice {
             sparse_can,
             inputs: recipe.network.input.iter().product::<usize>() as u64,
             sizes: recipe.network.sizes(),
+            uses: recipe.network.weights().iter().map(|weight| weight.uses).collect(),
             batch_size: recipe.batch_size as u64,
         })
     }
@@ -117,7 +120,9 @@ impl Choice {
         match kind {
             Kind::Dense => {
                 let products = |layer| (2.0 + is_inner(layer)) * self.batch_size as f64 * each::DENSE_PRODUCT;
-                let layer = |(layer, &size): (usize, &u64)| size as f64 * (products(layer) + each::DENSE_UPDATE);
+                let layer = |(layer, &size): (usize, &u64)| {
+                    size as f64 * (self.uses[layer] as f64 * products(layer) + each::DENSE_UPDATE)
+                };
                 self.sizes.iter().enumerate().map(layer).sum()
             }
             Kind::Sparse => {
@@ -137,7 +142,10 @@ impl Choice {
     pub fn evaluation(&self, kind: Kind, kept: &[u64]) -> f64 {
         let sum = |of: &[u64]| of.iter().sum::<u64>() as f64;
         match kind {
-            Kind::Dense => sum(&self.sizes) * nanoseconds::DENSE_PRODUCT,
+            Kind::Dense => {
+                let macs: u64 = self.sizes.iter().zip(&self.uses).map(|(size, uses)| size * uses).sum();
+                macs as f64 * nanoseconds::DENSE_PRODUCT
+            }
             Kind::Sparse => {
                 let gather = self.inputs as f64 * nanoseconds::SPARSE_SPREAD;
                 (sum(kept) * nanoseconds::SPARSE_FORWARD + gather) / BLOCK as f64
@@ -154,6 +162,10 @@ fn sparse_cannot(recipe: &Recipe, device: &str) -> Option<(String, &'static str)
     if recipe.dtype == Dtype::Float64 {
         let reason = "it computes in float32, and `train.dtype` is `float64`".to_owned();
         return Some((reason, "set `train.dtype` to `float32`, or `run.engine` to `dense` or `auto`"));
+    }
+    if !recipe.augment.is_none() {
+        let reason = "it shows images as they are, and `data.augment` changes them".to_owned();
+        return Some((reason, "set `run.engine` to `dense` or `auto`"));
     }
     let stranger = recipe.network.layers.iter().find(|layer| !sparse_knows(layer))?;
     Some((format!("it knows no layer {stranger:?}"), "set `run.engine` to `dense` or `auto`"))

@@ -20,8 +20,10 @@ pub struct Setting {
     pub source: Source,
     /// Which engine a training takes.
     pub choice: Choice,
-    /// The kind of device.
+    /// The kind of device: `cpu` or `cuda`.
     pub device: &'static str,
+    /// The number of the GPU, where there is one.
+    pub gpu: Option<usize>,
     /// Images that an evaluation looks at: the validation images, as many training images, and the test set.
     pub images_evaluated: u64,
     /// Steps that an epoch takes.
@@ -37,8 +39,12 @@ impl Setting {
     pub fn new(experiment: &Experiment) -> Result<Self, Vec<Problem>> {
         // Without data there is no shape for a network: what else is wrong with it is told when they are there.
         let source = Source::new(&experiment.data).map_err(|problem| vec![problem])?;
-        let mut problems: Vec<Problem> = no_cuda(experiment.run.device).into_iter().collect();
-        let (mut iterations_per_epoch, mut images_evaluated) = (1, 0);
+        let mut problems = Vec::new();
+        let gpu = gpu(experiment.run.device).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let (mut iterations_per_epoch, mut images_evaluated, mut rest) = (1, 0, 0);
         match source.sizes(&experiment.data) {
             Err(problem) => problems.push(problem),
             Ok((train, ..)) if experiment.train.batch_size > train => {
@@ -46,6 +52,7 @@ impl Setting {
                 problems.push(Problem::new("train.batch_size", message).hint(format!("at most {train}")));
             }
             Ok((train, validation, test)) => {
+                rest = train % experiment.train.batch_size;
                 images_evaluated = 2 * u64::from(validation) + u64::from(test);
                 let (train, batch) = (u64::from(train), u64::from(experiment.train.batch_size));
                 iterations_per_epoch = if experiment.train.drop_last { train / batch } else { train.div_ceil(batch) };
@@ -63,13 +70,14 @@ impl Setting {
             problems.push(Problem::new("network.architecture", message));
             return Err(problems);
         }
-        let device = "cpu";
-        let recipe = Recipe::new(network.clone(), experiment, None);
+        let device = if gpu.is_some() { "cuda" } else { "cpu" };
+        let recipe = Recipe::new(network.clone(), experiment, gpu);
+        problems.extend(misfits(experiment, &recipe, rest));
         let choice = Choice::new(experiment.run.engine, &recipe, device).map_err(|problem| problems.push(problem));
         let pruning = Pruning::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
         match (choice, pruning) {
             (Ok(choice), Ok(pruning)) if problems.is_empty() => {
-                Ok(Self { network, pruning, source, choice, device, images_evaluated, iterations_per_epoch })
+                Ok(Self { network, pruning, source, choice, device, gpu, images_evaluated, iterations_per_epoch })
             }
             _ => Err(problems),
         }
@@ -81,12 +89,45 @@ impl Setting {
     }
 }
 
-/// What is wrong with a wish for CUDA: it is never met by the CPU in silence.
-fn no_cuda(device: Device) -> Option<Problem> {
-    if device != Device::Cuda {
-        return None;
+/// The GPU to train on. A wish for CUDA is never met by the CPU in silence; `auto` is one rule that asks no library.
+fn gpu(device: Device) -> Result<Option<usize>, Problem> {
+    let missing = dense::cuda_missing();
+    match (device, missing) {
+        (Device::Cpu, _) | (Device::Auto, Some(_)) => Ok(None),
+        (Device::Auto, None) => Ok(Some(0)),
+        (Device::Cuda(n), None) => Ok(Some(n as usize)),
+        (Device::Cuda(_), Some(reason)) => {
+            let hint = "`cpu` trains on the processor, and so does `auto` where CUDA cannot be had; `lth doctor` tells what \
+                        is there";
+            Err(Problem::new("run.device", format!("CUDA cannot be used: {reason}")).hint(hint))
+        }
     }
-    let reason = dense::cuda_missing().unwrap_or_else(|| "this version trains on the CPU only".to_owned());
-    let hint = "`auto` and `cpu` train on the CPU, as all of this version does; `lth doctor` tells what is there";
-    Some(Problem::new("run.device", format!("CUDA cannot be used: {reason}")).hint(hint))
+}
+
+/// What of the recipe does not go with the network, the images or the device.
+/// `rest` images are left over by the full batches of an epoch.
+fn misfits(experiment: &Experiment, recipe: &Recipe, rest: u32) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !recipe.network.buffers().is_empty() {
+        let message = "batch norm needs more than one image a batch: of one there is no variance";
+        if recipe.batch_size == 1 {
+            let hint = "at least 2, better 32 and more; or a network without `batch_norm`";
+            problems.push(Problem::new("train.batch_size", message).hint(hint));
+        } else if rest == 1 && !experiment.train.drop_last {
+            let message = format!("{message}, and the last batch of each epoch has one");
+            problems.push(Problem::new("train.drop_last", message).hint("`drop_last = true`, or another `batch_size`"));
+        }
+    }
+    let [_, height, width] = recipe.network.input;
+    if recipe.augment.crop as usize >= height.min(width) {
+        let message =
+            format!("images of {height} × {width} pixels moved by {} would be all black", recipe.augment.crop);
+        problems.push(Problem::new("data.augment.crop", message).hint("such as `crop = 4`"));
+    }
+    if recipe.gpu.is_none() && !recipe.products.is_exact() {
+        let message = "products are rounded on a GPU only, and the device is the processor";
+        let hint = "leave it out, or train on CUDA: `run.device = \"cuda\"`";
+        problems.push(Problem::new("train.products", message).hint(hint).about_the_key());
+    }
+    problems
 }

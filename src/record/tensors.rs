@@ -180,7 +180,8 @@ mod tests {
         assert_eq!(bytes, state_to_bytes(&state).unwrap());
         assert_eq!(state_from_bytes(&bytes).unwrap(), state);
         let moments = vec![state.clone(), State(vec![tensor("z.weight", &[0.0, 2.0, 4.0]), tensor("a.bias", &[])])];
-        let mut snapshot = Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };
+        let mut snapshot =
+            Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };
         assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
         snapshot.buffers = State(vec![tensor("bn1.running_mean", &[0.5]), tensor("bn1.running_var", &[2.0])]);
         assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);

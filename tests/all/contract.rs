@@ -83,7 +83,7 @@ fn dense_build(recipe: &Recipe, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dy
     dense::build(recipe, dataset, 1)
 }
 
-fn unit(h: u64) -> f64 {
+pub(crate) fn unit(h: u64) -> f64 {
     (h >> 11) as f64 * 2_f64.powi(-53)
 }
 
@@ -135,15 +135,15 @@ fn kinds(snapshot: &Snapshot) -> Vec<&State> {
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).collect()
 }
 
-fn values(state: &State) -> impl Iterator<Item = f64> {
+pub(crate) fn values(state: &State) -> impl Iterator<Item = f64> {
     state.0.iter().flat_map(|tensor| &tensor.values).map(|&v| f64::from(v))
 }
 
-fn norm(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|v| v * v).sum::<f64>().sqrt()
 }
 
-fn projection(state: &State) -> f64 {
+pub(crate) fn projection(state: &State) -> f64 {
     let sign = |i: usize| if mix(5, i as u64).is_multiple_of(2) { 1.0 } else { -1.0 };
     values(state).enumerate().map(|(i, v)| v * sign(i)).sum()
 }

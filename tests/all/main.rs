@@ -5,6 +5,7 @@ mod arms;
 mod bad_input;
 mod compare;
 mod contract;
+mod contract_conv;
 mod data;
 mod data_commands;
 mod doctor;

@@ -95,7 +95,9 @@ impl<'a> Pass<'a> {
             (Layer::Residual { body, shortcut }, Value::Image(x)) => {
                 let inner = self.all(body, Value::Image(x.shallow_clone()))?;
                 let outer = self.all(shortcut, Value::Image(x))?;
-                let (Value::Image(inner), Value::Image(outer)) = (inner, outer) else { bail!("a block without an image") };
+                let (Value::Image(inner), Value::Image(outer)) = (inner, outer) else {
+                    bail!("a block without an image")
+                };
                 Value::Image((inner).f_add(&outer)?)
             }
             (layer, Value::Row(_)) => bail!("{layer:?} needs an image and gets a row"),
@@ -119,9 +121,8 @@ impl<'a> Pass<'a> {
         let (weight, bias) = (self.parameter()?, self.parameter()?);
         if self.lanes == 1 {
             let (x, weight) = (x.f_squeeze_dim(0)?, weight.f_squeeze_dim(0)?);
-            let product = self.in_type(&[&x, &weight, &bias.f_view([-1])?], |t| {
-                Ok(t[0].f_linear(&t[1], Some(&t[2]))?)
-            })?;
+            let product =
+                self.in_type(&[&x, &weight, &bias.f_view([-1])?], |t| Ok(t[0].f_linear(&t[1], Some(&t[2]))?))?;
             return Ok(product.f_unsqueeze(0)?);
         }
         let (bias, weight) = (bias.f_unsqueeze(1)?, weight.f_transpose(1, 2)?);

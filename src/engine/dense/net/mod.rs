@@ -91,7 +91,8 @@ impl<T: Typed> Net<T> {
         let weights = flat()?;
         let leaf = |placed: &Placed| {
             let n = (lanes * placed.parameter.len()) as i64;
-            let view = weights.f_narrow(0, placed.start as i64, n)?.f_view(shape(&placed.parameter, lanes).as_slice())?;
+            let view =
+                weights.f_narrow(0, placed.start as i64, n)?.f_view(shape(&placed.parameter, lanes).as_slice())?;
             view.f_detach()?.f_set_requires_grad(true)
         };
         let leaves = parameters.iter().map(leaf).collect::<Result<_, _>>()?;
@@ -252,7 +253,11 @@ impl<T: Typed> Net<T> {
                 let of_label = labels.f_view([1, images, 1])?.f_expand([lanes, images, 1], false)?;
                 let losses = logits.f_log_softmax(-1, Kind::Double)?.f_gather(2, &of_label, false)?.f_neg()?;
                 let correct = logits.f_argmax(-1, true)?.f_eq_tensor(&of_label)?.f_to_kind(Kind::Double)?;
-                let both = Tensor::f_stack(&[losses, correct], 0)?.f_sum_dim_intlist([2, 3].as_slice(), false, Kind::Double)?;
+                let both = Tensor::f_stack(&[losses, correct], 0)?.f_sum_dim_intlist(
+                    [2, 3].as_slice(),
+                    false,
+                    Kind::Double,
+                )?;
                 *sums = sums.f_add(&both)?;
             }
         }
@@ -371,7 +376,10 @@ impl<T: Typed> Trainer for Net<T> {
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
         let lanes = self.ages.len();
-        ensure!(batches.len() == lanes && lr.len() == lanes, "a trainer takes one batch and one learning rate per lane");
+        ensure!(
+            batches.len() == lanes && lr.len() == lanes,
+            "a trainer takes one batch and one learning rate per lane"
+        );
         let images = batches[0].images.len();
         ensure!(images > 0, "an empty batch");
         ensure!(batches.iter().all(|batch| batch.images.len() == images), "batches of different sizes in the lanes");
@@ -380,7 +388,8 @@ impl<T: Typed> Trainer for Net<T> {
             self.pixels.batch(batches, self.recipe.augment, Self::wants_row(&self.recipe.network))?
         };
         let keys = self.keys(batches)?;
-        let logits = self.pass(Norms::Batch { share: SHARE }, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
+        let logits =
+            self.pass(Norms::Batch { share: SHARE }, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
             Self::delta(&logits.f_detach()?, &labels)?

@@ -90,7 +90,7 @@ impl Pixels {
         if augment != Augment::default() {
             bytes = self.changed(&bytes, augment, &changes(batches, augment))?;
         }
-        let x = self.inputs(&bytes, &index)?;
+        let x = self.inputs(&bytes, &index, lanes == 1 && !as_row)?;
         let labels = self.labels(&numbers, &index)?.f_view([lanes, images])?;
         Ok((arranged(&x, lanes, images, as_row)?, labels))
     }
@@ -98,11 +98,11 @@ impl Pixels {
     /// The inputs of the same images for every lane, and their labels [images].
     pub(super) fn same(&self, images: &[u32], lanes: i64, as_row: bool) -> Result<(Value, Tensor)> {
         let index = self.index(images)?;
-        let x = self.inputs(&self.bytes(images, &index)?, &index)?;
+        let x = self.inputs(&self.bytes(images, &index)?, &index, lanes == 1 && !as_row)?;
         let n = images.len() as i64;
         let labels = self.labels(images, &index)?;
         let value = if as_row {
-            Value::Row(x.f_view([1, n, -1])?.f_expand([lanes, n, -1], false)?)
+            Value::Row(x.f_reshape([1, n, -1])?.f_expand([lanes, n, -1], false)?)
         } else if lanes == 1 {
             arranged(&x, 1, n, false)?
         } else {
@@ -135,13 +135,13 @@ impl Pixels {
     }
 
     /// byte · scale + offset, rounded twice, as on the host.
-    fn inputs(&self, bytes: &Tensor, index: &Tensor) -> Result<Tensor> {
+    fn inputs(&self, bytes: &Tensor, index: &Tensor, is_image: bool) -> Result<Tensor> {
         let of = |constants: &Tensor| match &self.dataset.inputs {
             Inputs::PerImage(_) => constants.f_index_select(0, index),
             Inputs::Affine { .. } | Inputs::PerChannel(_) => Ok(constants.shallow_clone()),
         };
         // On the CPU channels lie innermost, which its convolutions are faster with.
-        let bytes = if self.device == Device::Cpu {
+        let bytes = if is_image && self.device == Device::Cpu {
             bytes.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?
         } else {
             bytes.shallow_clone()
@@ -169,7 +169,8 @@ impl Pixels {
         let rows = count(height)?.f_add(&down)?;
         let from = count(width)?.f_mul(&sign)?.f_add(&first)?.f_add(&right)?;
         let is_inside = |at: &Tensor, n: i64| at.f_ge(0)?.f_logical_and(&at.f_lt(n)?);
-        let inside = is_inside(&rows, height)?.f_unsqueeze(2)?.f_logical_and(&is_inside(&from, width)?.f_unsqueeze(1)?)?;
+        let inside =
+            is_inside(&rows, height)?.f_unsqueeze(2)?.f_logical_and(&is_inside(&from, width)?.f_unsqueeze(1)?)?;
         let at = rows.f_clamp(0, height - 1)?.f_unsqueeze(2)?.f_mul_scalar(width)?;
         let at = at.f_add(&from.f_clamp(0, width - 1)?.f_unsqueeze(1)?)?;
         let at = at.f_view([images, 1, height * width])?.f_expand([images, channels, height * width], false)?;
@@ -200,4 +201,95 @@ fn arranged(x: &Tensor, lanes: i64, images: i64, as_row: bool) -> Result<Value> 
     let (_, channels, height, width) = x.size4()?;
     let by_image = x.f_reshape([lanes, images, channels, height, width])?.f_transpose(0, 1)?;
     Ok(Value::Image(by_image.f_reshape([images, lanes * channels, height, width])?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::{Purpose, Stream};
+    use crate::engine::input::gather;
+
+    fn dataset(inputs: Inputs) -> Arc<Dataset> {
+        Arc::new(Dataset {
+            shape: [2, 5, 6],
+            classes: 3,
+            images: (0..7 * 60).map(|i| (i * 37 % 251 + 1) as u8).collect(),
+            labels: vec![0, 1, 2, 0, 1, 2, 0],
+            train: (0..7).collect(),
+            validation: vec![],
+            test: vec![],
+            inputs,
+        })
+    }
+
+    fn batch(lane: u32) -> Batch {
+        let elementwise = Stream::of_replicate(1, lane + 1, Purpose::Elementwise).elementwise();
+        Batch { images: vec![6, lane, 2], iteration: 5, elementwise }
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        Vec::<f32>::try_from(tensor.reshape([-1])).unwrap()
+    }
+
+    #[test]
+    fn inputs_are_those_of_the_host_to_the_bit() {
+        for inputs in [
+            Inputs::Affine { scale: 1.0 / 255.0, offset: -0.3 },
+            Inputs::PerChannel(vec![(0.1, 0.7), (0.3, -0.2)]),
+            Inputs::PerImage((0..7).map(|i| 0.01 * f64::from(i + 1)).collect()),
+        ] {
+            let dataset = dataset(inputs);
+            let pixels = Pixels::new(&dataset, Device::Cpu, Kind::Float).unwrap();
+            let batches = [batch(0), batch(1)];
+            let mut expected = vec![0.0_f32; 6 * 60];
+            let all: Vec<u32> = batches.iter().flat_map(|batch| batch.images.clone()).collect();
+            gather(&dataset, &all, &mut vec![0; 6 * 60], &mut expected);
+            let (row, labels) = pixels.batch(&batches, Augment::default(), true).unwrap();
+            let Value::Row(row) = row else { panic!("an image") };
+            assert_eq!((row.size(), values(&row)), (vec![2, 3, 60], expected.clone()));
+            assert_eq!(Vec::<i64>::try_from(labels.reshape([-1])).unwrap(), [0, 0, 2, 0, 1, 2]);
+            // As images: those of all lanes beside each other, each lane's channels together.
+            let Value::Image(image) = pixels.batch(&batches, Augment::default(), false).unwrap().0 else {
+                panic!("a row")
+            };
+            assert_eq!(image.size(), [3, 4, 5, 6]);
+            assert_eq!(values(&image.view([3, 2, 60]).transpose(0, 1)), expected);
+        }
+    }
+
+    #[test]
+    fn images_are_moved_in_black_and_mirrored_as_loops_would() {
+        let dataset = dataset(Inputs::Affine { scale: 1.0, offset: 0.0 });
+        let pixels = Pixels::new(&dataset, Device::Cpu, Kind::Float).unwrap();
+        let augment = Augment { flip: true, crop: 2 };
+        let all = changes(&[batch(0), batch(1)], augment);
+        let Value::Row(row) = pixels.batch(&[batch(0), batch(1)], augment, true).unwrap().0 else { panic!("an image") };
+        let mut expected = Vec::new();
+        for (&image, change) in [6, 0, 2, 6, 1, 2].iter().zip(&all) {
+            let bytes = dataset.image(image);
+            for (channel, y, x) in (0..2).flat_map(|c| (0..5).flat_map(move |y| (0..6).map(move |x| (c, y, x)))) {
+                let x = if change.flip { 5 - x } else { x };
+                let (y, x) = (y + change.moved[0] as i64 - 2, x + change.moved[1] as i64 - 2);
+                let inside = (0..5).contains(&y) && (0..6).contains(&x);
+                expected.push(if inside { f32::from(bytes[(channel * 30 + y * 6 + x) as usize]) } else { 0.0 });
+            }
+        }
+        assert_eq!(values(&row), expected);
+    }
+
+    #[test]
+    fn changes_are_even_and_every_step_has_others() {
+        let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+        let batch = |iteration| [Batch { images: vec![0; 9_000], iteration, elementwise: stream }];
+        let drawn = changes(&batch(0), Augment { flip: true, crop: 4 });
+        let count = |is: &dyn Fn(&Change) -> bool| drawn.iter().filter(|change| is(change)).count();
+        assert!((4_300..4_700).contains(&count(&|change| change.flip)));
+        for moved in 0..9 {
+            assert!((880..1_120).contains(&count(&|change| change.moved[0] == moved)), "{moved}");
+            assert!((880..1_120).contains(&count(&|change| change.moved[1] == moved)), "{moved}");
+        }
+        assert_ne!(drawn, changes(&batch(1), Augment { flip: true, crop: 4 }));
+        let still = changes(&batch(0), Augment { flip: false, crop: 0 });
+        assert!(still.iter().all(|change| *change == Change::default()));
+    }
 }

@@ -20,7 +20,8 @@ pub(super) struct Flat<'a> {
 /// Takes a step in every lane: `lr` and `steps` (from 1, since the moments were fresh) have one entry per lane.
 pub(super) fn update(rule: &Update, lr: &[f64], steps: &[u64], flat: Flat<'_>) -> Result<()> {
     let Flat { weights, mut gradients, moments, kept, lane_of } = flat;
-    let per_lane = |of: &dyn Fn(usize) -> f64| Factor::new(&(0..lr.len()).map(of).collect::<Vec<_>>(), lane_of, weights);
+    let per_lane =
+        |of: &dyn Fn(usize) -> f64| Factor::new(&(0..lr.len()).map(of).collect::<Vec<_>>(), lane_of, weights);
     let zero = weights.f_zeros_like()?;
     let selected = |values: Tensor| match kept {
         Some(kept) => values.f_where_self(kept, &zero),
@@ -89,5 +90,72 @@ impl Factor {
             Self::One(factor) => values.f_mul_scalar(*factor)?,
             Self::PerValue(factors) => values.f_mul(factors)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::base::random::{Purpose, Stream};
+    use crate::engine::dense::memory;
+    use crate::engine::optimizer::{self, Parameters, in_slots};
+
+    #[test]
+    fn the_rule_is_that_of_the_loops() {
+        const N: usize = 64;
+        let mut generator = Stream::of_replicate(1, 1, Purpose::Noise).generator(0);
+        let mut draw = || (0..2 * N).map(|_| generator.normal()).collect::<Vec<f64>>();
+        let adam = |weight_decay| Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
+        let sgd = |momentum, nesterov| Update::Sgd { momentum, nesterov, weight_decay: 0.1 };
+        let kept: Vec<bool> = (0..2 * N).map(|i| i % 3 != 0).collect();
+        let lane_of = Tensor::from_slice(&(0..2 * N).map(|i| (i / N) as i64).collect::<Vec<_>>());
+        for rule in [adam(0.0), adam(0.1), sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)] {
+            for (lr, masked) in [([0.1, 0.1], false), ([0.1, 0.3], true)] {
+                let start: Vec<f64> =
+                    draw().iter().zip(&kept).map(|(w, &k)| if k || !masked { *w } else { 0.0 }).collect();
+                let (mut weights, mut there) = (start.clone(), Tensor::from_slice(&start));
+                let mut moments = vec![vec![0.0; 2 * N]; rule.moments()];
+                let mut moments_there: Vec<Tensor> =
+                    moments.iter().map(|_| Tensor::zeros([2 * N as i64], (Kind::Double, Device::Cpu))).collect();
+                let mask = Tensor::from_slice(&kept);
+                for step in 1..5 {
+                    let gradients = draw();
+                    for lane in 0..2 {
+                        let here = lane * N..(lane + 1) * N;
+                        let parameters = Parameters {
+                            weights: &mut weights[here.clone()],
+                            gradients: &gradients[here.clone()],
+                            moments: in_slots(moments.iter_mut().map(|moment| &mut moment[here.clone()])),
+                            kept: masked.then_some(&kept[here.clone()]),
+                        };
+                        optimizer::update(&rule, lr[lane], step + lane as u64, parameters);
+                    }
+                    let flat = Flat {
+                        weights: &mut there,
+                        gradients: Tensor::from_slice(&gradients),
+                        moments: &mut moments_there,
+                        kept: masked.then_some(&mask),
+                        lane_of: &lane_of,
+                    };
+                    update(&rule, &lr, &[step, step + 1], flat).unwrap();
+                }
+                let same = |here: &[f64], there: &Tensor| {
+                    let there = memory::values::<f64>(there).unwrap();
+                    here.iter().zip(there).all(|(a, b)| (a - b).abs() < 1e-12 && (*a != 0.0 || b.to_bits() == 0))
+                };
+                assert!(same(&weights, &there), "{rule:?}, masked: {masked}");
+                assert!(moments.iter().zip(&moments_there).all(|(a, b)| same(a, b)), "{rule:?}, masked: {masked}");
+            }
+        }
+    }
+
+    #[test]
+    fn moments_too_small_to_matter_become_0_and_nan_does_not() {
+        let moment = flush(&Tensor::from_slice(&[1e-31, -1e-31, 1e-29, f64::NAN])).unwrap();
+        let values = Vec::<f64>::try_from(moment).unwrap();
+        assert_eq!(values[..3], [0.0, 0.0, 1e-29]);
+        assert!(values[3].is_nan());
     }
 }

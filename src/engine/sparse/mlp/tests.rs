@@ -3,7 +3,6 @@
 use super::*;
 use crate::base::mask::LayerMask;
 use crate::base::random::{Purpose, Stream, mix};
-use crate::config::Dtype;
 use crate::data::Inputs;
 use crate::engine::Update;
 use crate::engine::dense;

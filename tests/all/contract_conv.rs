@@ -1,0 +1,324 @@
+//! The contract of the trainer for any network, against `PyTorch`'s numbers (tests/oracle/conv.py makes them): convolutions,
+//! batch norm, residual blocks, pooling, dropout, augmentation; and several lanes against each network alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lth::base::mask::{LayerMask, Mask};
+use lth::base::random::{Purpose, Stream, mix};
+use lth::base::state::{NamedTensor, Snapshot, State};
+use lth::config::{self, Architecture, Augment, Dtype, LayerSpec};
+use lth::data::{Dataset, Inputs, Split};
+use lth::engine::{Batch, Recipe, Trainer, Update, dense};
+use lth::network::{Network, Parameter, Role, build};
+use serde_json::Value;
+
+use crate::contract::{norm, projection, unit, values};
+
+const IMAGES: u32 = 120;
+const BATCH: usize = 16;
+const SHAPE: [usize; 3] = [3, 12, 12];
+
+/// One row of the suite: a network by its name in the oracle, and how much of it is there.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    network: &'static str,
+    density: &'static str,
+}
+
+const CASES: [Case; 5] = [
+    Case { network: "conv2", density: "dense" },
+    Case { network: "conv2", density: "third" },
+    Case { network: "resnet20", density: "dense" },
+    Case { network: "resnet20", density: "third" },
+    Case { network: "vgg", density: "third" },
+];
+
+impl Case {
+    fn network(self) -> Network {
+        let network = match self.network {
+            "conv2" => config::Network::from(Architecture::Conv2),
+            "resnet20" => config::Network::from(Architecture::Resnet20),
+            "vgg" => config::Network { architecture: None, layers: Some(vgg()), ..Architecture::Conv2.into() },
+            other => panic!("no network `{other}`"),
+        };
+        build(&network, SHAPE, 10).unwrap()
+    }
+
+    fn lr(self) -> f64 {
+        if self.network == "conv2" { 1e-3 } else { 0.05 }
+    }
+
+    fn recipe(self, dtype: Dtype) -> Recipe {
+        let update = match self.network {
+            "conv2" => Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
+            other => Update::Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 },
+        };
+        let augment = Augment { flip: self.network == "vgg", crop: if self.network == "vgg" { 2 } else { 0 } };
+        Recipe { dtype, augment, ..Recipe::plain(self.network(), update, BATCH) }
+    }
+
+    fn oracle(self) -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/conv.json");
+        let all: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        all[self.network][self.density].clone()
+    }
+}
+
+fn vgg() -> Vec<LayerSpec> {
+    let conv = |out, bias| LayerSpec::Conv { out, kernel: None, stride: None, padding: None, bias: Some(bias) };
+    vec![
+        conv(8, false),
+        LayerSpec::BatchNorm,
+        LayerSpec::Relu,
+        LayerSpec::MaxPool { size: 2, stride: None },
+        LayerSpec::Dropout { rate: 0.25 },
+        conv(12, true),
+        LayerSpec::Relu,
+        LayerSpec::AvgPool { size: 2, stride: None },
+        LayerSpec::Linear { out: 20 },
+        LayerSpec::BatchNorm,
+        LayerSpec::Relu,
+        LayerSpec::Dropout { rate: 0.5 },
+        LayerSpec::Linear { out: 10 },
+    ]
+}
+
+fn dataset() -> Arc<Dataset> {
+    let pixels = SHAPE.iter().product::<usize>() as u64;
+    let all: Vec<u32> = (0..IMAGES).collect();
+    Arc::new(Dataset {
+        shape: SHAPE,
+        classes: 10,
+        images: (0..u64::from(IMAGES) * pixels).map(|i| (mix(1, i) & 255) as u8).collect(),
+        labels: (0..u64::from(IMAGES)).map(|i| (mix(2, i) % 10) as u8).collect(),
+        train: all.clone(),
+        validation: all.clone(),
+        test: all,
+        inputs: Inputs::Affine { scale: 1.0 / (255.0 * 0.25), offset: -0.5 / 0.25 },
+    })
+}
+
+/// Weights and masks by a hash that counts from `first`.
+fn start_from(network: &Network, density: &str, first: u64) -> (Snapshot, Mask) {
+    let (mut tensors, mut layers, mut at) = (Vec::new(), Vec::new(), first);
+    for parameter in network.parameters() {
+        let Parameter { name, shape, role } = &parameter;
+        let values = if *role == Role::Weight {
+            let kernel: usize = shape[2..].iter().product();
+            let bound = (6.0 / ((shape[0] + shape[1]) * kernel) as f64).sqrt();
+            let counters = at..at + parameter.len() as u64;
+            at = counters.end;
+            let kept = counters.clone().map(|i| density == "dense" || mix(4, i).is_multiple_of(3)).collect();
+            layers.push(LayerMask { name: name.clone(), shape: shape.clone(), kept });
+            counters.map(|i| ((2.0 * unit(mix(3, i)) - 1.0) * bound) as f32).collect()
+        } else {
+            vec![parameter.initial().unwrap(); parameter.len()]
+        };
+        tensors.push(NamedTensor { name: name.clone(), shape: shape.clone(), values });
+    }
+    (Snapshot::fresh(State(tensors)), Mask(layers))
+}
+
+fn start(case: Case) -> (Snapshot, Mask) {
+    start_from(&case.network(), case.density, 0)
+}
+
+fn batch(step: u64) -> Batch {
+    let first = step * BATCH as u64;
+    let images = (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect();
+    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+    Batch { images, iteration: step, elementwise }
+}
+
+/// Weights, each moment, and running statistics where there are any.
+fn kinds(snapshot: &Snapshot) -> Vec<&State> {
+    let buffers = (!snapshot.buffers.0.is_empty()).then_some(&snapshot.buffers);
+    std::iter::once(&snapshot.weights).chain(&snapshot.moments).chain(buffers).collect()
+}
+
+/// Compares a state with what the oracle recorded after `step` steps. `tolerance` is relative to a tensor's norm.
+fn compare(case: Case, oracle: &Value, step: u64, snapshot: &Snapshot, tolerance: f64) {
+    let expected = oracle["projections"][step as usize - 1].as_array().unwrap();
+    assert_eq!(expected.len(), kinds(snapshot).len(), "{case:?}");
+    for (kind, state) in kinds(snapshot).into_iter().enumerate() {
+        let error = (projection(state) - expected[kind].as_f64().unwrap()).abs() / norm(values(state));
+        assert!(error < tolerance, "{case:?} step {step} kind {kind}: projection off by {error:.1e}");
+        let Some(tensors) = oracle["detailed"][step.to_string()]["tensors"][kind].as_array() else { continue };
+        for (tensor, expected) in state.0.iter().zip(tensors) {
+            let own = norm(tensor.values.iter().map(|&v| f64::from(v)));
+            // A bias in front of a batch norm has no gradient but for what rounding makes of it.
+            let size = own.max(1e-6);
+            let error = (own - expected["norm"].as_f64().unwrap()).abs() / size;
+            assert!(error < tolerance, "{case:?} step {step} kind {kind} {}: norm off by {error:.1e}", tensor.name);
+            for (i, expected) in expected["picks"].as_array().unwrap().iter().enumerate() {
+                let pick = f64::from(tensor.values[(mix(6, i as u64) % tensor.values.len() as u64) as usize]);
+                let error = (pick - expected.as_f64().unwrap()).abs() / size;
+                assert!(error < tolerance, "{case:?} step {step} kind {kind} {} pick {i}: {error:.1e}", tensor.name);
+            }
+        }
+    }
+}
+
+fn check_zeros(case: Case, step: u64, snapshot: &Snapshot, mask: &Mask) {
+    for state in std::iter::once(&snapshot.weights).chain(&snapshot.moments) {
+        assert!(mask.holds_in(state), "{case:?} step {step}: a pruned weight or its moment is not +0.0");
+    }
+}
+
+/// The float64 run, and its states.
+fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
+    let oracle = case.oracle();
+    let names: Vec<String> = case.network().parameters().into_iter().map(|p| p.name).collect();
+    assert_eq!(serde_json::to_value(names).unwrap(), oracle["parameters"], "{case:?}");
+    let (start, mask) = start(case);
+    let mut trainer = dense::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
+    trainer.load(0, &start, &mask).unwrap();
+    let mut states = vec![trainer.snapshot(0).unwrap()];
+    for step in 0..oracle["projections"].as_array().unwrap().len() as u64 {
+        trainer.step(&[batch(step)], &[case.lr()]).unwrap();
+        let snapshot = trainer.snapshot(0).unwrap();
+        assert_eq!((snapshot.iteration, snapshot.optimizer_steps), (step + 1, step + 1));
+        // What a snapshot rounds to float32 is 6e-8 off by itself.
+        compare(case, &oracle, step + 1, &snapshot, 2e-7);
+        check_zeros(case, step + 1, &snapshot, &mask);
+        if let Some(loss) = oracle["detailed"][(step + 1).to_string()]["loss"].as_f64() {
+            let score = trainer.evaluate(Split::Validation).unwrap()[0];
+            assert!((score.loss - loss).abs() < 1e-9 * loss, "{case:?} step {step}: loss {} {loss}", score.loss);
+            let accuracy = oracle["detailed"][(step + 1).to_string()]["accuracy"].as_f64().unwrap();
+            assert!((score.accuracy - accuracy).abs() < 1e-12);
+        }
+        states.push(snapshot);
+    }
+    states
+}
+
+/// Batches that a float32 trainer takes one step with from each state.
+const TRIES: u64 = 5;
+
+/// One float32 step from a state that float64 reached must end where the float64 step ends. See contract.rs; here each batch
+/// has so many `ReLU`s that one of them flips in most.
+fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot]) {
+    let mask = start(case).1;
+    let mut trainer = dense::build(&case.recipe(Dtype::Float32), dataset, 1).unwrap();
+    let mut exact = dense::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
+    let one_step = |trainer: &mut dyn Trainer, step: u64, batch: Batch| {
+        trainer.load(0, &states[step as usize], &mask).unwrap();
+        trainer.step(&[batch], &[case.lr()]).unwrap();
+        trainer.snapshot(0).unwrap()
+    };
+    for step in [0, 5, 15] {
+        let mut errors: Vec<f64> = Vec::new();
+        for other in step..step + TRIES {
+            let batch = || Batch { images: batch(other).images, ..batch(step) };
+            let got = one_step(trainer.as_mut(), step, batch());
+            let want = one_step(exact.as_mut(), step, batch());
+            check_zeros(case, step + 1, &got, &mask);
+            let error = |(got, want): (&State, &State)| {
+                norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want))
+            };
+            errors.push(kinds(&got).into_iter().zip(kinds(&want)).map(error).fold(0.0, f64::max));
+        }
+        errors.sort_by(f64::total_cmp);
+        let (best, worst) = (errors[0], errors[TRIES as usize - 1]);
+        println!("{case:?} step {step}: off by {best:.1e} of the norm, at worst {worst:.1e}");
+        assert!(best < 1e-5 && worst < 5e-2, "{case:?} step {step}: {errors:?}");
+    }
+}
+
+/// Stopping and going on from a snapshot is the same as not stopping, bit for bit, and so is doing it again.
+fn go_on(case: Case, dataset: &Arc<Dataset>) {
+    let (start, mask) = start(case);
+    let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
+        let mut trainer = dense::build(&case.recipe(Dtype::Float32), dataset, 1).unwrap();
+        trainer.load(0, from, &mask).unwrap();
+        for step in steps {
+            trainer.step(&[batch(step)], &[case.lr()]).unwrap();
+            // An evaluation between changes nothing, running statistics included.
+            if step.is_multiple_of(3) {
+                trainer.evaluate(Split::Test).unwrap();
+            }
+        }
+        trainer.snapshot(0).unwrap()
+    };
+    let whole = run(&start, 0..8);
+    assert_eq!(whole, run(&run(&start, 0..5), 5..8), "{case:?}");
+    assert_eq!(whole, run(&start, 0..8), "{case:?}: the same again");
+}
+
+#[test]
+fn the_trainer_for_any_network_keeps_the_contract() {
+    let dataset = dataset();
+    for case in CASES {
+        let states = follow_oracle(case, &dataset);
+        teacher_force(case, &dataset, &states);
+        go_on(case, &dataset);
+    }
+}
+
+/// Every lane has its own weights, mask, batches, dropout, learning rate, running statistics and age.
+#[test]
+fn lanes_are_networks_of_their_own() {
+    let dataset = dataset();
+    let (conv2, resnet, vgg) = (CASES[0], CASES[2], CASES[4]);
+    let mlp = {
+        let layers = vec![LayerSpec::Linear { out: 30 }, LayerSpec::Relu, LayerSpec::Linear { out: 10 }];
+        let network = config::Network { architecture: None, layers: Some(layers), ..Architecture::Conv2.into() };
+        Recipe { network: build(&network, SHAPE, 10).unwrap(), ..vgg.recipe(Dtype::Float64) }
+    };
+    let recipes = [conv2, resnet, vgg].map(|case| case.recipe(Dtype::Float64)).into_iter();
+    for recipe in recipes.chain([Recipe { augment: Augment::default(), ..mlp }]) {
+        let own = |lane: u64| {
+            let (start, mask) = start_from(&recipe.network, if lane == 1 { "dense" } else { "third" }, lane << 32);
+            // One lane is ahead of the others, with fresh moments.
+            (Snapshot { iteration: 3 * (lane % 2), ..start }, mask)
+        };
+        let batch = |lane: u64, step: u64| Batch {
+            elementwise: Stream::of_replicate(1, 1 + lane as u32, Purpose::Elementwise).elementwise(),
+            iteration: step + 3 * (lane % 2),
+            ..batch(2 * step + lane)
+        };
+        let lr = |lane: u64| 1e-3 * (1 + lane) as f64;
+        let mut together = dense::build(&recipe, &dataset, 3).unwrap();
+        for lane in 0..3 {
+            together.load(lane as usize, &own(lane).0, &own(lane).1).unwrap();
+        }
+        for step in 0..4 {
+            together.step(&[0, 1, 2].map(|lane| batch(lane, step)), &[0, 1, 2].map(lr)).unwrap();
+        }
+        let scores = together.evaluate(Split::Test).unwrap();
+        for lane in 0..3_u64 {
+            let mut alone = dense::build(&recipe, &dataset, 1).unwrap();
+            alone.load(0, &own(lane).0, &own(lane).1).unwrap();
+            (0..4).for_each(|step| alone.step(&[batch(lane, step)], &[lr(lane)]).unwrap());
+            let (one, of_many) = (alone.snapshot(0).unwrap(), together.snapshot(lane as usize).unwrap());
+            assert_eq!((one.iteration, one.optimizer_steps), (of_many.iteration, of_many.optimizer_steps));
+            for (a, b) in kinds(&one).into_iter().zip(kinds(&of_many)) {
+                let error = norm(values(a).zip(values(b)).map(|(a, b)| a - b)) / norm(values(a));
+                assert!(error < 1e-7, "lane {lane}: off by {error:.1e}");
+            }
+            assert!(own(lane).1.holds_in(&of_many.weights));
+            let score = alone.evaluate(Split::Test).unwrap()[0];
+            assert!((score.loss - scores[lane as usize].loss).abs() < 1e-9, "{score:?} {scores:?}");
+        }
+    }
+}
+
+#[test]
+fn misuse_is_an_error() {
+    let dataset = dataset();
+    let case = CASES[3];
+    let (start, mask) = start(case);
+    let mut trainer = dense::build(&case.recipe(Dtype::Float32), &dataset, 2).unwrap();
+    assert_eq!(trainer.lanes(), 2);
+    assert!(trainer.load(2, &start, &mask).is_err(), "a lane that is not there");
+    assert!(trainer.load(0, &Snapshot::default(), &mask).is_err(), "a state without weights");
+    let stranger = State(vec![NamedTensor { name: "bn9.running_mean".into(), shape: vec![1], values: vec![0.0] }]);
+    assert!(trainer.load(0, &Snapshot { buffers: stranger, ..start.clone() }, &mask).is_err(), "other statistics");
+    (0..2).for_each(|lane| trainer.load(lane, &start, &mask).unwrap());
+    assert!(trainer.step(&[batch(0)], &[0.1]).is_err(), "one batch for two lanes");
+    assert!(trainer.step(&[Batch::default(), Batch::default()], &[0.1; 2]).is_err(), "empty batches");
+    let short = Batch { images: vec![1, 2], ..batch(0) };
+    assert!(trainer.step(&[batch(0), short], &[0.1; 2]).is_err(), "batches of different sizes");
+    trainer.step(&[batch(0), batch(1)], &[0.1; 2]).unwrap();
+}
