@@ -167,20 +167,20 @@ fn sparse_cannot(recipe: &Recipe, device: &str) -> Option<(String, &'static str)
         let reason = "it shows images as they are, and `data.augment` changes them".to_owned();
         return Some((reason, "set `run.engine` to `dense` or `auto`"));
     }
-    let stranger = recipe.network.layers.iter().find(|layer| !sparse_knows(layer))?;
-    Some((format!("it knows no layer {stranger:?}"), "set `run.engine` to `dense` or `auto`"))
+    let lacks = recipe.network.layers.iter().find_map(sparse_lacks)?;
+    let reason = format!("it knows linear layers only, and the network has {lacks}");
+    Some((reason, "set `run.engine` to `dense` or `auto`"))
 }
 
-/// Whether the sparse trainer knows a kind of layer. Every kind is named, so that the compiler asks about a new one.
-fn sparse_knows(layer: &Layer) -> bool {
+/// What the sparse trainer does not know a layer of; `None` of a layer that it knows. Every kind is named, so that the
+/// compiler asks about a new one.
+fn sparse_lacks(layer: &Layer) -> Option<&'static str> {
     match layer {
-        Layer::Flatten | Layer::Linear { .. } | Layer::Relu | Layer::Dropout { .. } => true,
-        Layer::Conv { .. }
-        | Layer::BatchNorm { .. }
-        | Layer::MaxPool { .. }
-        | Layer::AvgPool { .. }
-        | Layer::GlobalAvgPool
-        | Layer::Residual { .. } => false,
+        Layer::Flatten | Layer::Linear { .. } | Layer::Relu | Layer::Dropout { .. } => None,
+        Layer::Conv { .. } => Some("convolutions"),
+        Layer::BatchNorm { .. } => Some("batch norm"),
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => Some("pooling"),
+        Layer::Residual { .. } => Some("residual blocks"),
     }
 }
 

@@ -5,6 +5,7 @@ mod memory;
 mod mlp;
 mod net;
 mod passes;
+mod told;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use anyhow::Result;
 use tch::Device;
 
 use self::memory::Typed;
+use self::told::{Place, Told};
 use super::linears::Linears;
 use super::trainer::{Recipe, Trainer};
 use crate::config::Dtype;
@@ -47,9 +49,10 @@ fn of_type<T: Typed>(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> R
     tch::set_num_threads(1);
     let is_plain = recipe.augment.is_none() && recipe.products.is_exact();
     let by_hand = device == Device::Cpu && lanes == 1 && is_plain && Linears::new(&recipe.network).is_ok();
-    Ok(if by_hand {
-        Box::new(mlp::Mlp::<T>::new(recipe, Arc::clone(dataset))?)
-    } else {
-        Box::new(net::Net::<T>::new(recipe, dataset, device, lanes)?)
-    })
+    let place = Place::new(recipe, lanes);
+    if by_hand {
+        return Ok(Box::new(Told::new(mlp::Mlp::<T>::new(recipe, Arc::clone(dataset))?, place)));
+    }
+    let net = net::Net::<T>::new(recipe, dataset, device, lanes).map_err(|error| place.tell(error))?;
+    Ok(Box::new(Told::new(net, place)))
 }
