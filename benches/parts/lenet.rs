@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lth::base::mask::Mask;
 use lth::base::random::{Purpose, Stream};
 use lth::base::state::Snapshot;
-use lth::config::{self, Architecture, Data, Dtype, Init, Prune};
+use lth::config::{self, Architecture, Data, Init, Prune};
 use lth::data::{Dataset, load};
 use lth::engine::{Recipe, Update};
 use lth::lottery::all_ones;

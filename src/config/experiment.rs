@@ -160,12 +160,31 @@ pub struct Train {
     pub evaluate_every: u64,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// Learning rate.
+    /// Learning rate, before `schedule` and `warmup`.
     pub lr: f64,
-    /// With `adam`: decay of the first and second moment ([0.9, 0.999]).
+    /// How the learning rate changes (`constant`). Iterations are counted absolutely: a training that starts at iteration
+    /// k goes on with the rate of iteration k.
+    #[serde(default, skip_serializing_if = "Schedule::is_constant")]
+    pub schedule: Schedule,
+    /// With `step`: iterations (`500it`) or epochs (`20ep`) from one step to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_every: Option<Step>,
+    /// With `multi_step`: when the steps come, such as `["20000it", "25000it"]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milestones: Option<Vec<Step>>,
+    /// With `step` and `multi_step`: the learning rate is multiplied by it at each step (0.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// With `cosine`: the learning rate after the last iteration (0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr_min: Option<f64>,
+    /// Warm-up in front of any schedule: at iteration i of so many the schedule's rate times i / so many, from 0 (`0it`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Step>,
+    /// With `adam` and `adamw`: decay of the first and second moment ([0.9, 0.999]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub betas: Option<[f64; 2]>,
-    /// With `adam`: added to the denominator (1e-8).
+    /// With `adam` and `adamw`: added to the denominator (1e-8).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eps: Option<f64>,
     /// With `sgd`: momentum (0).
@@ -174,9 +193,18 @@ pub struct Train {
     /// With `sgd` and momentum: Nesterov's form (false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
-    /// Weight decay, added to the gradient (L2); on weights and biases, as in `PyTorch`.
+    /// Weight decay, on weights and biases, as in `PyTorch`: added to the gradient (L2); with `adamw`, `lr` times so much
+    /// of each weight is taken off it.
     #[serde(default)]
     pub weight_decay: f64,
+    /// Gradients are scaled down to this Euclidean norm where theirs, of all weights that are left and all biases
+    /// together, is larger, as `PyTorch`'s `clip_grad_norm_` does; without it they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// In training, the share of the target that is spread evenly over all classes (0). The losses that evaluations record
+    /// are the plain cross-entropy all the same, so that they can be compared.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
     /// Whether the last, smaller batch of an epoch is dropped.
     #[serde(default = "yes")]
     pub drop_last: bool,
@@ -194,8 +222,27 @@ pub struct Train {
 pub enum Optimizer {
     /// Adam (Kingma & Ba, arXiv 1412.6980).
     Adam,
+    /// Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101), in `PyTorch`'s form; `weight_decay` is
+    /// 0 by default here too.
+    #[serde(rename = "adamw")]
+    AdamW,
     /// Stochastic gradient descent, with momentum if asked for.
     Sgd,
+}
+
+/// How the learning rate changes over a training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// `gamma` times what it was, every `step_every`.
+    Step,
+    /// `gamma` times what it was, at each of `milestones`.
+    MultiStep,
+    /// From `lr` to `lr_min` along half a cosine, over all iterations.
+    Cosine,
 }
 
 /// A floating-point type.
@@ -483,6 +530,11 @@ fn tenth() -> f64 {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 impl Default for Reporting {

@@ -11,6 +11,7 @@ mod read;
 mod reference;
 mod resolved;
 mod rules;
+mod schedule;
 mod schema;
 mod step;
 mod syntax;
@@ -19,7 +20,7 @@ pub use device::Device;
 pub use document::{Document, Origin};
 pub use experiment::{
     Arm, Arms, Augment, Criterion, Data, Dataset, Dtype, Engine, Experiment, Keep, MaskFrom, Moments, Normalize,
-    Optimizer, Products, Prune, Rate, Reporting, Run, Scope, Size, Train, WeightsFrom, Workers,
+    Optimizer, Products, Prune, Rate, Reporting, Run, Schedule, Scope, Size, Train, WeightsFrom, Workers,
 };
 pub use network::{Architecture, Init, LayerSpec, Network};
 pub use problem::{Problem, Report, nearest};

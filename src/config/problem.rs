@@ -91,13 +91,17 @@ pub(super) fn snippet(document: &Document, start: usize, end: usize) -> String {
 }
 
 /// What other programs call things that have another name here.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("gpu", "cuda"),
     ("learning_rate", "lr"),
     ("epochs", "iterations"),
     ("steps", "iterations"),
     ("lenet", "lenet_300_100"),
     ("eval_every", "evaluate_every"),
+    ("AdamW", "adamw"),
+    ("scheduler", "schedule"),
+    ("warmup_steps", "warmup"),
+    ("max_grad_norm", "clip_norm"),
 ];
 
 /// The candidate that `word` stands for: by its name elsewhere, or near enough to be a slip of the hand.
@@ -107,8 +111,11 @@ pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
         return candidates.iter().copied().find(|candidate| candidate == ours);
     }
     let allowed = (word.chars().count() / 3).max(1);
-    let nearest = candidates.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
-    (nearest.0 <= allowed).then_some(nearest.1)
+    // Of equally near ones that which differs in capitals.
+    let small = word.to_lowercase();
+    let far = |candidate: &'a str| (distance(word, candidate), distance(&small, candidate), candidate);
+    let (slips, _, nearest) = candidates.iter().map(|&candidate| far(candidate)).min()?;
+    (slips <= allowed).then_some(nearest)
 }
 
 /// How many slips make `b` of `a`: a character too many, missing, or wrong, or two neighbours in the wrong order.
@@ -137,6 +144,7 @@ mod tests {
     #[test]
     fn the_nearest_name() {
         assert_eq!(nearest("batchsize", &["lr", "batch_size", "iterations"]), Some("batch_size"));
+        assert_eq!(nearest("adamW", &["adam", "adamw"]), Some("adamw"));
         assert_eq!(nearest("xyz", &["lr", "batch_size"]), None);
         assert_eq!(nearest("minst", &["strokes", "mnist"]), Some("mnist"));
         assert_eq!((nearest("gpu", &["cpu", "cuda"]), nearest("gpu", &["cpu"])), (Some("cuda"), Some("cpu")));

@@ -136,6 +136,7 @@ fn neutral(name: &str) -> Option<Value> {
         "exclude" | "include" => json!(""),
         "hidden" => json!(1),
         "betas" => json!(0),
+        "milestones" => json!("0it"),
         _ => return None,
     })
 }
@@ -264,7 +265,7 @@ weights = "reinit"
         assert!(lr.contains("expected a number, got the text \"bitmap, expected\""), "{lr}");
         let optimizer = complaint(&GOOD.replace("\"adam\"", "\"a`b\""));
         assert!(optimizer.contains("unknown value `a`b` for `train.optimizer`"), "{optimizer}");
-        assert!(optimizer.contains("one of: adam, sgd"), "{optimizer}");
+        assert!(optimizer.contains("one of: adam, adamw, sgd"), "{optimizer}");
         let architecture = complaint(&GOOD.replace("{ mlp = { hidden = [8] } }", "\"mlp\""));
         assert!(architecture.contains("expected a table with its parameters"), "{architecture}");
         let hidden = complaint(&GOOD.replace("hidden = [8]", "hidden = [-1, 8, -2]"));

@@ -1,7 +1,8 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::experiment::{
-    Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Scope, Size, Train, WeightsFrom,
+    Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Schedule, Scope, Size, Train,
+    WeightsFrom,
 };
 use super::network::Init;
 use super::problem::Problem;
@@ -112,7 +113,7 @@ impl Experiment {
     pub(super) fn resolved(mut self) -> Self {
         let train = &mut self.train;
         match train.optimizer {
-            Optimizer::Adam => {
+            Optimizer::Adam | Optimizer::AdamW => {
                 train.betas = Some(train.betas());
                 train.eps = Some(train.eps());
             }
@@ -121,6 +122,7 @@ impl Experiment {
                 train.nesterov = Some(train.nesterov());
             }
         }
+        train.resolve_schedule();
         self.network.resolve();
         let data = &mut self.data;
         if data.dataset == Dataset::Strokes {
@@ -148,6 +150,7 @@ impl Experiment {
         self.check_numbers(&mut problems);
         self.network.check(&mut problems);
         self.check_siblings(&mut problems);
+        self.train.check_schedule(&mut problems);
         self.check_rates(&mut problems);
         self.check_arms(&mut problems);
         problems
@@ -193,6 +196,8 @@ impl Experiment {
         need(train.weight_decay >= 0.0, "train.weight_decay", "must not be below 0");
         need(train.betas.is_none_or(|b| b.into_iter().all(fraction)), "train.betas", "must be at least 0 and below 1");
         need(train.eps.is_none_or(positive), "train.eps", "must be above 0");
+        need(train.clip_norm.is_none_or(positive), "train.clip_norm", "must be above 0; leave it out to clip nothing");
+        need(fraction(train.label_smoothing), "train.label_smoothing", "must be at least 0 and below 1");
         need(train.momentum.is_none_or(fraction), "train.momentum", "must be at least 0 and below 1");
         let nesterov = train.nesterov == Some(true);
         need(!nesterov || train.momentum.is_some_and(|m| m > 0.0), "train.nesterov", "needs `momentum` above 0");
@@ -212,11 +217,17 @@ impl Experiment {
             }
         };
         let train = &self.train;
-        let adam = train.optimizer == Optimizer::Adam;
-        only(train.betas.is_some(), "train.betas", adam, "`optimizer = \"adam\"`");
-        only(train.eps.is_some(), "train.eps", adam, "`optimizer = \"adam\"`");
-        only(train.momentum.is_some(), "train.momentum", !adam, "`optimizer = \"sgd\"`");
-        only(train.nesterov.is_some(), "train.nesterov", !adam, "`optimizer = \"sgd\"`");
+        let sgd = train.optimizer == Optimizer::Sgd;
+        only(train.betas.is_some(), "train.betas", !sgd, "`optimizer = \"adam\"` or `\"adamw\"`");
+        only(train.eps.is_some(), "train.eps", !sgd, "`optimizer = \"adam\"` or `\"adamw\"`");
+        only(train.momentum.is_some(), "train.momentum", sgd, "`optimizer = \"sgd\"`");
+        only(train.nesterov.is_some(), "train.nesterov", sgd, "`optimizer = \"sgd\"`");
+        let (step, multi_step) = (train.schedule == Schedule::Step, train.schedule == Schedule::MultiStep);
+        let (cosine, steps) = (train.schedule == Schedule::Cosine, "`schedule = \"step\"` or `\"multi_step\"`");
+        only(train.step_every.is_some(), "train.step_every", step, "`schedule = \"step\"`");
+        only(train.milestones.is_some(), "train.milestones", multi_step, "`schedule = \"multi_step\"`");
+        only(train.gamma.is_some(), "train.gamma", step || multi_step, steps);
+        only(train.lr_min.is_some(), "train.lr_min", cosine, "`schedule = \"cosine\"`");
         let network = &self.network;
         only(network.init_std.is_some(), "network.init_std", network.init == Init::Normal, "`init = \"normal\"`");
         only(network.batch_norm.is_some(), "network.batch_norm", network.is_vgg(), "a VGG by name, such as `vgg19`");

@@ -16,6 +16,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// So many iterations.
+    pub fn of_iterations(iterations: u64) -> Self {
+        Self { epochs: 0, iterations }
+    }
+
     /// The same in iterations, given how many an epoch has.
     pub fn iterations(self, per_epoch: u64) -> u64 {
         self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations)

@@ -43,16 +43,40 @@ pub(super) fn cross_entropy(of_label: f64, largest: f64, sum: f64) -> f64 {
     largest + libm::log(sum) - of_label
 }
 
+/// What training wants the softmax to be. With label smoothing ε (Szegedy et al., arXiv 1512.00567) in `PyTorch`'s form, a
+/// part ε is spread evenly over all classes; without it this is exactly one-hot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Targets {
+    /// Of the label.
+    pub(super) label: f64,
+    /// Of each other class.
+    pub(super) other: f64,
+}
+
+impl Targets {
+    /// Those of so many classes.
+    pub(super) fn new(label_smoothing: f64, classes: usize) -> Self {
+        let other = label_smoothing / classes as f64;
+        Self { label: 1.0 - label_smoothing + other, other }
+    }
+}
+
 /// Replaces the logits of a batch, image after image, by the gradient of its mean cross-entropy:
-/// (softmax − one-hot) / images.
-pub(super) fn gradient<T: Element>(logits: &mut [T], labels: impl Iterator<Item = u8>, classes: usize) {
-    pulp::Arch::new().dispatch(Gradient { logits, labels, classes });
+/// (softmax − target) / images.
+pub(super) fn gradient<T: Element>(
+    logits: &mut [T],
+    labels: impl Iterator<Item = u8>,
+    classes: usize,
+    targets: Targets,
+) {
+    pulp::Arch::new().dispatch(Gradient { logits, labels, classes, targets });
 }
 
 struct Gradient<'a, T, L> {
     logits: &'a mut [T],
     labels: L,
     classes: usize,
+    targets: Targets,
 }
 
 impl<T: Element, L: Iterator<Item = u8>> pulp::NullaryFnOnce for Gradient<'_, T, L> {
@@ -65,7 +89,7 @@ impl<T: Element, L: Iterator<Item = u8>> pulp::NullaryFnOnce for Gradient<'_, T,
             let (_, largest, sum) = softmax(logits);
             let share = 1.0 / sum;
             for (class, logit) in logits.iter_mut().enumerate() {
-                let target = f64::from(u8::from(class == usize::from(label)));
+                let target = if class == usize::from(label) { self.targets.label } else { self.targets.other };
                 *logit = T::from_f64(flush((exp(logit.to_f64() - largest) * share - target) * scale));
             }
         }
@@ -136,23 +160,38 @@ pub(super) fn exp(x: f64) -> f64 {
 mod tests {
     use super::*;
 
+    const ONE_HOT: Targets = Targets { label: 1.0, other: 0.0 };
+
     #[test]
     fn by_hand() {
         let mut sums = Sums::default();
         scores(&[0.0_f64, 0.0], [1].into_iter(), 2, &mut sums);
         assert!((sums.loss - 2_f64.ln()).abs() < 1e-15 && sums.correct == 0, "of equal logits the first wins");
         let mut logits = [3_f64.ln(), 0.0, 0.0, 0.0];
-        gradient(&mut logits, [0, 1].into_iter(), 2);
+        gradient(&mut logits, [0, 1].into_iter(), 2, ONE_HOT);
         assert!((logits[0] + 0.125).abs() < 1e-15 && (logits[1] - 0.125).abs() < 1e-15);
+    }
+
+    #[test]
+    fn smoothed_labels_by_hand() {
+        assert_eq!((Targets::new(0.0, 10).label, Targets::new(0.0, 10).other), (1.0, 0.0));
+        let targets = Targets::new(0.5, 2);
+        assert_eq!((targets.label, targets.other), (0.75, 0.25), "together 1");
+        let mut logits = [3_f64.ln(), 0.0];
+        gradient(&mut logits, [0].into_iter(), 2, targets);
+        assert!(logits.iter().all(|gradient| gradient.abs() < 1e-15), "3 : 1 is what is wanted: {logits:?}");
+        let mut logits = [0.0_f64; 4];
+        gradient(&mut logits, [1].into_iter(), 4, Targets::new(0.2, 4));
+        assert!((logits[1] + 0.6).abs() < 1e-15 && (logits[0] - 0.2).abs() < 1e-15, "1/4 less 0.85, and less 0.05");
     }
 
     #[test]
     fn a_gradient_too_small_to_move_anything_is_0() {
         let mut logits = [100.0_f32, 40.0, -9.0];
-        gradient(&mut logits, [0].into_iter(), 3);
+        gradient(&mut logits, [0].into_iter(), 3, ONE_HOT);
         assert_eq!(logits[1..], [0.0, 0.0], "e⁻⁶⁰ is not seen");
         let mut logits = [40.0_f32, 0.0];
-        gradient(&mut logits, [0].into_iter(), 2);
+        gradient(&mut logits, [0].into_iter(), 2, ONE_HOT);
         assert!((logits[1] / 4.248_354e-18 - 1.0).abs() < 1e-6, "e⁻⁴⁰ is");
     }
 

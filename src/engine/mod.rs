@@ -2,6 +2,7 @@
 
 mod choice;
 mod aligned;
+mod clip;
 pub mod dense;
 mod dropout;
 mod element;

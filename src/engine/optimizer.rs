@@ -21,6 +21,16 @@ pub enum Update {
         /// L2.
         weight_decay: f64,
     },
+    /// Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2) in `PyTorch`'s form:
+    /// w ← w − lr·λ·w before Adam's step.
+    AdamW {
+        /// Decay of the first and second moment.
+        betas: [f64; 2],
+        /// Added to the denominator.
+        eps: f64,
+        /// λ.
+        weight_decay: f64,
+    },
     /// Stochastic gradient descent in `PyTorch`'s form: v ← μv + g; w ← w − lr·v, Nesterov: w ← w − lr·(g + μv).
     Sgd {
         /// μ.
@@ -38,6 +48,7 @@ impl Update {
         let weight_decay = train.weight_decay;
         match train.optimizer {
             Optimizer::Adam => Self::Adam { betas: train.betas(), eps: train.eps(), weight_decay },
+            Optimizer::AdamW => Self::AdamW { betas: train.betas(), eps: train.eps(), weight_decay },
             Optimizer::Sgd => Self::Sgd { momentum: train.momentum(), nesterov: train.nesterov(), weight_decay },
         }
     }
@@ -46,13 +57,22 @@ impl Update {
     pub(super) fn weight_decay(&self) -> f64 {
         match self {
             Self::Adam { weight_decay, .. } | Self::Sgd { weight_decay, .. } => *weight_decay,
+            Self::AdamW { .. } => 0.0,
+        }
+    }
+
+    /// Times the learning rate, the share of each weight that is taken off it.
+    pub(super) fn decoupled_decay(&self) -> f64 {
+        match self {
+            Self::AdamW { weight_decay, .. } => *weight_decay,
+            Self::Adam { .. } | Self::Sgd { .. } => 0.0,
         }
     }
 
     /// The number of moments it keeps per weight.
     pub fn moments(&self) -> usize {
         match self {
-            Self::Adam { .. } => 2,
+            Self::Adam { .. } | Self::AdamW { .. } => 2,
             Self::Sgd { momentum, .. } => usize::from(*momentum > 0.0),
         }
     }
@@ -135,7 +155,7 @@ impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
         let Parameters { weights, gradients, moments: [first, second], .. } = self.parameters;
         let keep = self.kept;
         match *self.rule {
-            Update::Adam { betas, eps, weight_decay } => {
+            Update::Adam { betas, eps, .. } | Update::AdamW { betas, eps, .. } => {
                 // Bias correction in float64: at step 1 it divides by 1 − β₂ = 0.001.
                 let correction = betas.map(|beta| 1.0 - libm::pow(beta, self.step as f64));
                 let c = Adam {
@@ -144,7 +164,8 @@ impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
                     size: T::from_f64(self.lr / correction[0]),
                     root: T::from_f64(1.0 / correction[1].sqrt()),
                     eps: T::from_f64(eps),
-                    decay: T::from_f64(weight_decay),
+                    decay: T::from_f64(self.rule.weight_decay()),
+                    shrink: T::from_f64(1.0 - self.lr * self.rule.decoupled_decay()),
                 };
                 adam(&c, weights, gradients, first, second, keep);
             }
@@ -177,6 +198,8 @@ struct Adam<T> {
     root: T,
     eps: T,
     decay: T,
+    /// 1 − lr·λ: 1 without decoupled decay, which changes no bit.
+    shrink: T,
 }
 
 #[inline(always)]
@@ -189,7 +212,7 @@ fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T],
         let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
         let first = flush(c.beta[0] * m[i] + c.rest[0] * gradient);
         let second = flush(c.beta[1] * v[i] + c.rest[1] * gradient * gradient);
-        let stepped = w[i] - c.size * first / (second.sqrt() * c.root + c.eps);
+        let stepped = w[i] * c.shrink - c.size * first / (second.sqrt() * c.root + c.eps);
         m[i] = first;
         v[i] = second;
         w[i] = if kept.at(i) { stepped } else { zero };
@@ -261,6 +284,7 @@ mod tests {
         // PITFALLS.md 1 and 2: with momentum, decay, and a gradient that is not even a number.
         for rule in [
             Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+            Update::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
             Update::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
             Update::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.1 },
         ] {
@@ -281,6 +305,15 @@ mod tests {
         let mut w = [2.0];
         run(&rule, &mut w, &[0.0], &mut [], None, 1);
         assert!((w[0] - 1.9).abs() < 1e-12, "2 − 0.1·0.5·2");
+    }
+
+    #[test]
+    fn decoupled_decay_is_no_gradient() {
+        let rule = Update::AdamW { betas: [0.9, 0.999], eps: 0.0, weight_decay: 0.5 };
+        let (mut w, mut moments) = ([2.0, 2.0], vec![vec![0.0; 2], vec![0.0; 2]]);
+        run(&rule, &mut w, &[5.0, -0.01], &mut moments, None, 1);
+        assert!((w[0] - 1.8).abs() < 1e-12 && (w[1] - 2.0).abs() < 1e-12, "2·(1 − 0.1·0.5) ∓ 0.1, not {w:?}");
+        assert!((moments[0][0] - 0.5).abs() < 1e-12, "the moments do not see it");
     }
 
     #[test]

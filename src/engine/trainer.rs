@@ -28,6 +28,10 @@ pub struct Recipe {
     pub gpu: Option<usize>,
     /// The largest batch.
     pub batch_size: usize,
+    /// The share of the target that is spread over all classes in training.
+    pub label_smoothing: f64,
+    /// The largest Euclidean norm of a gradient; `None` where none is scaled down.
+    pub clip_norm: Option<f64>,
 }
 
 impl Recipe {
@@ -39,6 +43,8 @@ impl Recipe {
             products: train.products,
             augment: data.augment,
             gpu,
+            label_smoothing: train.label_smoothing,
+            clip_norm: train.clip_norm,
             ..Self::plain(network, Update::new(train), train.batch_size as usize)
         }
     }
@@ -53,6 +59,8 @@ impl Recipe {
             augment: Augment::default(),
             gpu: None,
             batch_size,
+            label_smoothing: 0.0,
+            clip_norm: None,
         }
     }
 

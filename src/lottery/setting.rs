@@ -5,6 +5,7 @@ use crate::data::Source;
 use crate::engine::{Choice, Recipe, dense};
 use crate::network::{Network, build};
 use crate::prune::{Counts, Pruning};
+use crate::train::check_schedule;
 
 /// 2²⁸: four copies of so many (weights, gradients, moments) take 4 GiB.
 const MOST_WEIGHTS: u64 = 1 << 28;
@@ -56,6 +57,7 @@ impl Setting {
                 images_evaluated = 2 * u64::from(validation) + u64::from(test);
                 let (train, batch) = (u64::from(train), u64::from(experiment.train.batch_size));
                 iterations_per_epoch = if experiment.train.drop_last { train / batch } else { train.div_ceil(batch) };
+                problems.extend(check_schedule(&experiment.train, iterations_per_epoch));
             }
         }
         let network = match build(&experiment.network, source.shape, source.classes) {

@@ -28,7 +28,8 @@ fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {
         },
         "network": setting.network,
         "init": [network.init, network.init_std],
-        "train": train,
+        // An epoch and its iterations give the same numbers.
+        "train": train.in_iterations(setting.iterations_per_epoch),
         "engine": engine.name(),
         "device": setting.device,
         "seed": seed,

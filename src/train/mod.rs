@@ -1,7 +1,9 @@
 //! One training: which images when, when to evaluate, and what was measured. Knows no arm and no file.
 
 mod order;
+mod schedule;
 mod session;
 
 pub use order::Order;
+pub use schedule::{Schedule, check_schedule};
 pub use session::{End, Session, Trained};

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::order::Order;
+use super::schedule::Schedule;
 use crate::base::curve::{Curve, Point};
 use crate::base::mask::Mask;
 use crate::base::random::Elementwise;
@@ -66,6 +67,7 @@ impl Session<'_> {
         trainer.load(0, start, mask)?;
         loaded(&trainer.snapshot(0)?)?;
         let (mut curve, mut at) = (Curve::default(), Vec::new());
+        let schedule = Schedule::new(self.train, self.order.batches());
         let mut batch = [Batch { elementwise: self.elementwise, ..Batch::default() }];
         for iteration in start.iteration..=self.end {
             trainer.set_threads((self.threads)());
@@ -88,7 +90,7 @@ impl Session<'_> {
             }
             batch[0].iteration = iteration;
             self.order.fill(iteration, &mut batch[0].images);
-            trainer.step(&batch, &[self.train.lr])?;
+            trainer.step(&batch, &[schedule.at(iteration)])?;
             progress(iteration + 1);
         }
         let last = trainer.snapshot(0)?;

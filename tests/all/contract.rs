@@ -25,7 +25,7 @@ struct Case {
     density: &'static str,
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 12] = [
     Case { optimizer: "adam", density: "dense" },
     Case { optimizer: "adam", density: "tenth" },
     Case { optimizer: "sgd", density: "dense" },
@@ -33,6 +33,11 @@ const CASES: [Case; 7] = [
     Case { optimizer: "nesterov", density: "tenth" },
     Case { optimizer: "adam_decay", density: "tenth" },
     Case { optimizer: "adam_dropout", density: "tenth" },
+    Case { optimizer: "adamw", density: "dense" },
+    Case { optimizer: "adamw", density: "tenth" },
+    Case { optimizer: "adam_smoothed", density: "tenth" },
+    Case { optimizer: "sgd_clipped", density: "dense" },
+    Case { optimizer: "sgd_clipped", density: "tenth" },
 ];
 
 impl Case {
@@ -40,9 +45,10 @@ impl Case {
         let adam = |weight_decay| Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
         let sgd = |nesterov| Update::Sgd { momentum: 0.9, nesterov, weight_decay: 1e-3 };
         match self.optimizer {
-            "adam" | "adam_dropout" => adam(0.0),
+            "adam" | "adam_dropout" | "adam_smoothed" => adam(0.0),
             "adam_decay" => adam(1e-2),
-            "sgd" => sgd(false),
+            "adamw" => Update::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+            "sgd" | "sgd_clipped" => sgd(false),
             "nesterov" => sgd(true),
             other => panic!("no optimizer `{other}`"),
         }
@@ -53,7 +59,9 @@ impl Case {
     }
 
     fn recipe(self, dtype: Dtype) -> Recipe {
-        Recipe { dtype, ..Recipe::plain(self.network(), self.update(), BATCH) }
+        let label_smoothing = if self.optimizer == "adam_smoothed" { 0.1 } else { 0.0 };
+        let clip_norm = (self.optimizer == "sgd_clipped").then_some(if self.density == "dense" { 1.0 } else { 0.15 });
+        Recipe { dtype, label_smoothing, clip_norm, ..Recipe::plain(self.network(), self.update(), BATCH) }
     }
 
     /// LeNet-300-100; with dropout, layer by layer.
@@ -258,6 +266,31 @@ fn every_trainer_keeps_the_contract() {
         for (name, build) in FLOAT32_TRAINERS {
             teacher_force(name, build, case, &dataset, &states);
             go_on(name, build, case, Dtype::Float32, &dataset);
+        }
+    }
+}
+
+#[test]
+fn two_lanes_with_rates_and_batches_of_their_own_are_trained_as_two_networks() {
+    let dataset = dataset();
+    let of_lane = |lane: u64, step: u64| Batch { iteration: step, ..batch(step + 3 * lane) };
+    for case in CASES {
+        let (start, mask) = start(case);
+        let lr = [case.lr(), 0.7 * case.lr()];
+        let recipe = case.recipe(Dtype::Float64);
+        let mut both = dense::build(&recipe, &dataset, 2).unwrap();
+        (0..2).for_each(|lane| both.load(lane, &start, &mask).unwrap());
+        (0..4).for_each(|step| both.step(&[of_lane(0, step), of_lane(1, step)], &lr).unwrap());
+        for (lane, lr) in lr.into_iter().enumerate() {
+            let mut one = dense::build(&recipe, &dataset, 1).unwrap();
+            one.load(0, &start, &mask).unwrap();
+            (0..4).for_each(|step| one.step(&[of_lane(lane as u64, step)], &[lr]).unwrap());
+            let (got, want) = (both.snapshot(lane).unwrap(), one.snapshot(0).unwrap());
+            for (got, want) in kinds(&got).into_iter().zip(kinds(&want)) {
+                let error = norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want));
+                assert!(error < 1e-7, "{case:?} lane {lane}: off by {error:.1e} of the norm");
+            }
+            check_zeros(case, 4, &got, &mask);
         }
     }
 }

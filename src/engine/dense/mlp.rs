@@ -3,7 +3,8 @@
 //! The backward pass is written out, so there is no autograd graph; all memory is taken once. A step is eight products
 //! for LeNet-300-100, and one pass each over the batch, the activations and the parameters. The optimizer follows the
 //! gradient piece by piece: weights and moments do not fit into the second-level cache, a piece of the gradient does, and
-//! the pass over all of them waits for memory, not for arithmetic.
+//! the pass over all of them waits for memory, not for arithmetic. Where gradients are clipped, nothing can be updated before
+//! the last piece is known: then the whole gradient is kept.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::state::{NamedTensor, Snapshot, State};
 use crate::data::{Dataset, Split};
+use crate::engine::clip::{Norm, scale};
 use crate::engine::dropout::{Dropout, Noise};
 use crate::engine::input::gather;
 use crate::engine::linears::{self, Linears};
-use crate::engine::loss::{Sums, gradient, scores};
+use crate::engine::loss::{Sums, Targets, gradient, scores};
 use crate::engine::optimizer::{Parameters, in_slots, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::Parameter;
@@ -41,6 +43,19 @@ struct Linear {
     pieces: Vec<Piece>,
 }
 
+impl Linear {
+    /// Where its weights are in the flat buffers.
+    fn weights(&self) -> Range<usize> {
+        let first = self.pieces.first().map_or(0, |piece| piece.values.start);
+        first..first + self.shape.inputs * self.shape.outputs
+    }
+
+    /// Where its biases are.
+    fn biases(&self) -> Range<usize> {
+        self.bias..self.bias + self.shape.outputs
+    }
+}
+
 /// Some rows of a weight.
 struct Piece {
     /// The first, and their number.
@@ -48,7 +63,7 @@ struct Piece {
     rows: usize,
     /// Where they are in the flat buffers.
     values: Range<usize>,
-    /// ∂L/∂W [rows, in], in memory that all pieces share.
+    /// ∂L/∂W [rows, in], in memory that all pieces share, or in its place in the whole.
     g: Tensor,
 }
 
@@ -74,7 +89,7 @@ pub(super) struct Mlp<T> {
     /// Of the inputs.
     dropout: Option<Dropout>,
     weights: Buffer<T>,
-    /// Of one piece, or of the biases of one layer.
+    /// Of one piece, or of the biases of one layer; where they are clipped, of all values in their places.
     gradients: Buffer<T>,
     moments: Vec<Buffer<T>>,
     /// Per value of `weights` whether it is kept; `None` for a dense network, which then pays nothing for masks.
@@ -99,8 +114,10 @@ impl<T: Typed> Mlp<T> {
         }
         let linears = Linears::new(&recipe.network)?;
         let most = linears.layers.iter().map(|layer| PIECE.max(layer.inputs).max(layer.outputs)).max();
-        let (weights, gradients) = (Buffer::zeros(length)?, Buffer::zeros(most.unwrap_or(0))?);
-        let layers = with_views(&linears, &parameters, &weights, &gradients)?;
+        let is_whole = recipe.clip_norm.is_some();
+        let gradients = Buffer::zeros(if is_whole { length } else { most.unwrap_or(0) })?;
+        let weights = Buffer::zeros(length)?;
+        let layers = with_views(&linears, &parameters, &weights, &gradients, is_whole)?;
         let batch = Activations::new(recipe.batch_size, &layers, true)?;
         let moments = (0..recipe.update.moments()).map(|_| Buffer::zeros(length)).collect::<Result<_>>()?;
         Ok(Self {
@@ -121,14 +138,15 @@ impl<T: Typed> Mlp<T> {
     }
 
     /// Goes back through the batch that `forward` was run on, with the same `noise`: makes the gradient of the mean
-    /// cross-entropy, and takes the optimizer's step with each piece of it.
+    /// cross-entropy, and takes the optimizer's step with each piece of it, or at the end where gradients are clipped.
     fn backward(&mut self, images: &[u32], noise: Noise, lr: f64) -> Result<()> {
-        let last = self.layers.len() - 1;
+        let (last, is_clipped) = (self.layers.len() - 1, self.recipe.clip_norm.is_some());
         let classes = self.layers[last].shape.outputs;
         let logits = self.batch.values[last + 1].slice();
         let delta = self.batch.deltas[last].slice_mut();
         delta.copy_from_slice(logits);
-        gradient(delta, images.iter().map(|&image| self.dataset.labels[image as usize]), classes);
+        let targets = Targets::new(self.recipe.label_smoothing, classes);
+        gradient(delta, images.iter().map(|&image| self.dataset.labels[image as usize]), classes, targets);
         for at in (0..=last).rev() {
             if at > 0 {
                 // Before the weights move.
@@ -142,20 +160,49 @@ impl<T: Typed> Mlp<T> {
                 let delta_t = &self.batch.deltas_m[at].1[piece];
                 let piece = &self.layers[at].pieces[piece];
                 multiply(delta_t, &self.batch.values_m[at], &piece.g)?;
-                self.update(piece.values.clone(), lr);
+                if !is_clipped {
+                    self.update(piece.values.clone(), lr);
+                }
             }
-            let (bias, outputs) = (self.layers[at].bias, self.layers[at].shape.outputs);
-            sum_rows(self.batch.deltas[at].slice(), &mut self.gradients.slice_mut()[..outputs]);
-            self.update(bias..bias + outputs, lr);
+            let biases = self.layers[at].biases();
+            let place = self.gradient_place(biases.clone());
+            sum_rows(self.batch.deltas[at].slice(), &mut self.gradients.slice_mut()[place]);
+            if !is_clipped {
+                self.update(biases, lr);
+            }
+        }
+        if let Some(most) = self.recipe.clip_norm {
+            self.clip_and_update(most, lr);
         }
         Ok(())
     }
 
-    /// The optimizer's step of some values, whose gradient is at the beginning of `gradients`.
+    /// The optimizer's step of all values, with their gradients scaled down to a norm of at most `most`.
+    fn clip_and_update(&mut self, most: f64, lr: f64) {
+        let layers = self.layers.iter();
+        let parts: Vec<Range<usize>> = layers.flat_map(|layer| [layer.weights(), layer.biases()]).collect();
+        let mut norm = Norm::default();
+        for part in &parts {
+            norm.add(&self.gradients.slice()[part.clone()], self.kept.as_ref().map(|kept| &kept[part.clone()]));
+        }
+        let factor = norm.factor(most);
+        for part in parts {
+            scale(factor, &mut self.gradients.slice_mut()[part.clone()]);
+            self.update(part, lr);
+        }
+    }
+
+    /// Where in `gradients` that of some values is.
+    fn gradient_place(&self, values: Range<usize>) -> Range<usize> {
+        if self.recipe.clip_norm.is_some() { values } else { 0..values.len() }
+    }
+
+    /// The optimizer's step of some values, whose gradient is known.
     fn update(&mut self, values: Range<usize>, lr: f64) {
+        let place = self.gradient_place(values.clone());
         let parameters = Parameters {
             weights: &mut self.weights.slice_mut()[values.clone()],
-            gradients: &self.gradients.slice()[..values.len()],
+            gradients: &self.gradients.slice()[place],
             moments: in_slots(self.moments.iter_mut().map(|moment| &mut moment.slice_mut()[values.clone()])),
             kept: self.kept.as_ref().map(|kept| &kept[values.clone()]),
         };
@@ -185,12 +232,13 @@ fn fill<T: Typed>(parameters: &[(Parameter, usize)], state: &State, values: &mut
     Ok(())
 }
 
-/// The linear layers, with views on their parameters.
+/// The linear layers, with views on their parameters. `gradients` are those of one piece, or the whole.
 fn with_views<T: Typed>(
     linears: &Linears,
     parameters: &[(Parameter, usize)],
     weights: &Buffer<T>,
     gradients: &Buffer<T>,
+    is_whole: bool,
 ) -> Result<Vec<Linear>> {
     let views = |(shape, places): (&linears::Linear, &[(Parameter, usize)])| {
         let [weight, bias] = [places[0].1, places[1].1];
@@ -199,7 +247,7 @@ fn with_views<T: Typed>(
         let piece = |row: usize| {
             let rows = most.min(shape.outputs - row);
             let start = weight + row * shape.inputs;
-            let g = gradients.matrix(0, rows, shape.inputs)?;
+            let g = gradients.matrix(if is_whole { start } else { 0 }, rows, shape.inputs)?;
             Ok(Piece { row, rows, values: start..start + rows * shape.inputs, g })
         };
         let pieces = (0..shape.outputs).step_by(most).map(piece).collect::<Result<_>>()?;

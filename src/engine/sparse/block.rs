@@ -12,7 +12,7 @@ use crate::data::Dataset;
 use crate::engine::dropout::{Dropout, Noise};
 use crate::engine::input::collect;
 use crate::engine::linears::Linears;
-use crate::engine::loss::Sums;
+use crate::engine::loss::{Sums, Targets};
 
 /// Activations of one block and their gradients, and who in a team does what of it.
 pub(super) struct Block {
@@ -55,6 +55,7 @@ pub(super) struct Pass<'a> {
     pub(super) survivors: &'a Survivors,
     pub(super) weights: &'a [f32],
     pub(super) noise: Noise,
+    pub(super) targets: Targets,
     /// Images of the batch before this block.
     pub(super) before: usize,
 }
@@ -136,7 +137,7 @@ impl Block {
     /// From the logits of images with these labels back to the gradient of the mean cross-entropy over `batch` images,
     /// which is written to `gradients`, or added for a block that is not the first.
     pub(super) fn backward(&mut self, pass: &mut Pass<'_>, labels: &[u8], batch: usize, gradients: &mut [f32]) {
-        self.logit_gradient(pass.path, labels, batch);
+        self.logit_gradient(pass, labels, batch);
         for at in (0..self.deltas.len()).rev() {
             if at > 0 {
                 self.input_gradient(pass, at);
@@ -146,9 +147,9 @@ impl Block {
     }
 
     /// The gradient by the logits.
-    pub(super) fn logit_gradient(&mut self, path: Path, labels: &[u8], batch: usize) {
+    pub(super) fn logit_gradient(&mut self, pass: &Pass<'_>, labels: &[u8], batch: usize) {
         if let (Some(logits), Some(delta)) = (self.values.last(), self.deltas.last_mut()) {
-            path.run(LogitGradient { logits, labels, batch, delta });
+            pass.path.run(LogitGradient { logits, labels, batch, targets: pass.targets, delta });
         }
     }
 

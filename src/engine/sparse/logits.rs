@@ -2,7 +2,7 @@
 
 use super::kernels::{Feature, IMAGES};
 use super::simd::{Kernel, Wide};
-use crate::engine::loss::{Sums, cross_entropy, exp, flush};
+use crate::engine::loss::{Sums, Targets, cross_entropy, exp, flush};
 
 /// Of each image the largest logit, its first class, and Σ exp(logit − largest).
 struct Softmax {
@@ -33,13 +33,14 @@ impl Softmax {
     }
 }
 
-/// The gradient of the mean cross-entropy over `batch` images by the logits: (softmax − one-hot) / batch; 0 behind the last
+/// The gradient of the mean cross-entropy over `batch` images by the logits: (softmax − target) / batch; 0 behind the last
 /// image.
 pub(super) struct LogitGradient<'a> {
     pub(super) logits: &'a [Feature],
     /// Of the images of the block.
     pub(super) labels: &'a [u8],
     pub(super) batch: usize,
+    pub(super) targets: Targets,
     pub(super) delta: &'a mut [Feature],
 }
 
@@ -53,7 +54,7 @@ impl Kernel for LogitGradient<'_> {
         for (class, (delta, logits)) in self.delta.iter_mut().zip(self.logits).enumerate() {
             let (delta, logits) = (delta.images_mut(), logits.images());
             for j in 0..IMAGES {
-                let target = f64::from(u8::from(labels[j] == class as u32));
+                let target = if labels[j] == class as u32 { self.targets.label } else { self.targets.other };
                 let power = exp(f64::from(logits[j]) - f64::from(softmax.largest[j]));
                 delta[j] = flush((power * shares[j] - target) * scale) as f32;
             }
@@ -98,15 +99,16 @@ mod tests {
         let labels: Vec<u8> = (0..61).map(|j| (j * 3 % 10) as u8).collect();
         let mut expected = Sums::default();
         let images: Vec<Vec<f32>> = (0..61).map(|j| (0..10).map(|class| logit(class, j)).collect()).collect();
-        for path in Path::all() {
+        let smoothings = [0.0, 0.1].map(|smoothing| Targets::new(smoothing, 10));
+        for (path, targets) in Path::all().into_iter().flat_map(|path| smoothings.map(|targets| (path, targets))) {
             let (mut delta, mut sums) = ([Feature::ZERO; 10], Sums::default());
-            path.run(LogitGradient { logits: &logits, labels: &labels, batch: 61, delta: &mut delta });
+            path.run(LogitGradient { logits: &logits, labels: &labels, batch: 61, targets, delta: &mut delta });
             path.run(BlockScore { logits: &logits, labels: &labels, sums: &mut sums });
             expected = Sums::default();
             let flat: Vec<f32> = images.concat();
             loss::scores(&flat, labels.iter().copied(), 10, &mut expected);
             let mut gradient = flat;
-            loss::gradient(&mut gradient, labels.iter().copied(), 10);
+            loss::gradient(&mut gradient, labels.iter().copied(), 10, targets);
             for (at, gradient) in gradient.iter().enumerate() {
                 let (j, class) = (at / 10, at % 10);
                 assert_eq!(delta[class].images()[j], *gradient, "{path:?}, class {class} of image {j}");

@@ -20,9 +20,10 @@ use crate::base::mask::Mask;
 use crate::base::state::{NamedTensor, Snapshot, State};
 use crate::data::{Dataset, Split};
 use crate::engine::aligned::{Aligned, NUMBERS};
+use crate::engine::clip::{Norm, scale};
 use crate::engine::dropout::Noise;
 use crate::engine::linears::Linears;
-use crate::engine::loss::Sums;
+use crate::engine::loss::{Sums, Targets};
 use crate::engine::optimizer::{Parameters, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::Parameter;
@@ -140,6 +141,7 @@ impl SparseMlp {
             survivors: &self.survivors,
             weights: &self.weights,
             noise,
+            targets: Targets::new(self.recipe.label_smoothing, self.recipe.network.classes),
             before: 0,
         };
         let (block, gradients, transposed) = (&mut self.block, &mut self.gradients, &mut self.transposed);
@@ -213,6 +215,12 @@ impl Trainer for SparseMlp {
             block.forward(&mut pass);
             block.backward(&mut pass, &labels(&dataset, some)[..some.len()], images.len(), gradients);
             pass.before += some.len();
+        }
+        if let Some(most) = self.recipe.clip_norm {
+            // By one thread, in the order of the survivors: no number of threads changes a bit.
+            let mut norm = Norm::default();
+            norm.add(&self.gradients, None);
+            scale(norm.factor(most), &mut self.gradients);
         }
         self.optimizer_steps += 1;
         self.update(*lr);

@@ -114,6 +114,15 @@ impl Setting {
         differ(format!("batches of {}", train.batch_size), format!("batches of {}", self.batch_size));
         let optimizer = |optimizer: Optimizer, lr: f64| format!("{} with lr {lr}", word(&optimizer));
         differ(optimizer(train.optimizer, train.lr), optimizer(self.optimizer, self.lr));
+        // The settings here were all trained without any of these.
+        differ(format!("schedule `{}`", word(&train.schedule)), "schedule `constant`".to_owned());
+        let more = [
+            train.warmup.map(|warmup| format!("a warm-up over {warmup}")),
+            (train.weight_decay > 0.0).then(|| format!("weight decay {}", train.weight_decay)),
+            train.clip_norm.map(|norm| format!("gradients clipped at {norm}")),
+            (train.label_smoothing > 0.0).then(|| format!("label smoothing {}", train.label_smoothing)),
+        ];
+        more.into_iter().flatten().for_each(|here| differ(here, "none".to_owned()));
         let ways = |init: Init, prune: &Prune| {
             [
                 format!("initial weights `{}`", word(&init)),

@@ -119,6 +119,12 @@ fn what_is_done_otherwise_than_in_the_paper_is_said() {
                     scope `global` here, scope `layerwise` in the paper; \
                     1,000 training images here, all of them in the paper";
     assert_eq!(said, expected);
+    let sets = ["train.schedule=cosine", "train.warmup=1ep", "train.clip_norm=1", "train.label_smoothing=0.1"];
+    let said = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
+    let expected = "schedule `cosine` here, schedule `constant` in the paper; \
+                    a warm-up over 1ep here, none in the paper; \
+                    gradients clipped at 1 here, none in the paper; label smoothing 0.1 here, none in the paper";
+    assert_eq!(said, expected);
 }
 
 #[test]

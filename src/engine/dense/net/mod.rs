@@ -5,6 +5,7 @@
 //! CPU the optimizer is the same loop as that of the other engines; elsewhere it is tensor operations on the whole.
 //! Nothing in a step waits for a device.
 
+mod clip;
 mod layers;
 mod noise;
 mod pixels;
@@ -27,7 +28,7 @@ use crate::base::mask::Mask;
 use crate::base::state::{NamedTensor, Snapshot, State};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
-use crate::engine::loss::{Sums, scores};
+use crate::engine::loss::{Sums, Targets, scores};
 use crate::engine::optimizer::{Parameters, in_slots, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::{Layer, Network, Parameter};
@@ -67,7 +68,7 @@ pub(super) struct Net<T> {
     buffers: Vec<Tensor>,
     /// Per value of `weights` whether it is kept; `None` where all are, which then costs nothing.
     kept: Option<Vec<bool>>,
-    /// The same on a device, and the lane of every value.
+    /// The same on a device, or where gradients are clipped; and the lane of every value, on a device.
     kept_there: Option<Tensor>,
     lane_of: Option<Tensor>,
     pixels: Pixels,
@@ -149,6 +150,8 @@ impl<T: Typed> Net<T> {
     /// Takes the optimizer's step with these gradients of the leaves.
     fn update(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
         let _guard = tch::no_grad_guard();
+        let clipped = self.recipe.clip_norm.map(|most| self.clipped(gradients, most)).transpose()?;
+        let gradients = clipped.as_deref().unwrap_or(gradients);
         if let Some(lane_of) = &self.lane_of {
             let steps: Vec<u64> = self.ages.iter().map(|age| age.optimizer_steps).collect();
             let gradients = flattened(&self.parameters, gradients, self.weights.numel())?;
@@ -175,6 +178,14 @@ impl<T: Typed> Net<T> {
             }
         }
         Ok(())
+    }
+
+    /// The gradients of the leaves, scaled down in each lane to a norm of at most `most`.
+    fn clipped(&self, gradients: &[Tensor], most: f64) -> Result<Vec<Tensor>> {
+        clip::clipped(gradients, most, self.lane_count(), |at| {
+            let (start, n) = (self.parameters[at].start as i64, gradients[at].numel() as i64);
+            Ok(self.kept_there.as_ref().map(|kept| kept.f_narrow(0, start, n)).transpose()?)
+        })
     }
 
     /// Writes the tensors of a state into one lane of a flat tensor; what the state lacks is an error.
@@ -214,7 +225,7 @@ impl<T: Typed> Net<T> {
         if kept.iter().all(|&kept| kept) {
             self.kept = None;
         }
-        if self.device != Device::Cpu {
+        if self.device != Device::Cpu || self.recipe.clip_norm.is_some() {
             let there = |kept: &Vec<bool>| Tensor::from_slice(kept).f_to_device(self.device);
             self.kept_there = self.kept.as_ref().map(there).transpose()?;
         }
@@ -228,11 +239,15 @@ impl<T: Typed> Net<T> {
     }
 
     /// The gradient by the logits [lanes, images, classes] of each lane's mean cross-entropy.
-    fn delta(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    fn delta(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
         let (_, images, classes) = logits.size3()?;
         let share = logits.f_softmax(-1, Kind::Double)?;
         let class = Tensor::f_arange(classes, (Kind::Int64, logits.device()))?;
-        let target = labels.f_unsqueeze(2)?.f_eq_tensor(&class)?.f_to_kind(Kind::Double)?;
+        let mut target = labels.f_unsqueeze(2)?.f_eq_tensor(&class)?.f_to_kind(Kind::Double)?;
+        if label_smoothing > 0.0 {
+            let Targets { label, other } = Targets::new(label_smoothing, classes as usize);
+            target = target.f_mul_scalar(label - other)?.f_add_scalar(other)?;
+        }
         let delta = share.f_sub(&target)?.f_div_scalar(images as f64)?;
         let small = delta.f_abs()?.f_lt(NOTHING)?;
         Ok(delta.f_zeros_like()?.f_where_self(&small, &delta)?.f_to_kind(logits.f_kind()?)?)
@@ -392,7 +407,7 @@ impl<T: Typed> Trainer for Net<T> {
             self.pass(Norms::Batch { share: SHARE }, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
-            Self::delta(&logits.f_detach()?, &labels)?
+            Self::delta(&logits.f_detach()?, &labels, self.recipe.label_smoothing)?
         };
         // Its gradient by the logits is delta.
         let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;

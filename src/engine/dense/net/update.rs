@@ -33,14 +33,18 @@ pub(super) fn update(rule: &Update, lr: &[f64], steps: &[u64], flat: Flat<'_>) -
     }
     let gradients = selected(gradients)?;
     let stepped = match *rule {
-        Update::Adam { betas, eps, .. } => {
+        Update::Adam { betas, eps, .. } | Update::AdamW { betas, eps, .. } => {
             let correction = |beta: f64, lane: usize| 1.0 - libm::pow(beta, steps[lane] as f64);
             let first = moved(&moments[0], betas[0], &gradients)?;
             let second = moved(&moments[1], betas[1], &gradients.f_square()?)?;
             let size = per_lane(&|lane| lr[lane] / correction(betas[0], lane))?;
             let root = per_lane(&|lane| 1.0 / correction(betas[1], lane).sqrt())?;
             let below = root.times(&second.f_sqrt()?)?.f_add_scalar(eps)?;
-            let stepped = weights.f_sub(&size.times(&first)?.f_div(&below)?)?;
+            let shrunk = match rule.decoupled_decay() {
+                0.0 => weights.shallow_clone(),
+                decay => per_lane(&|lane| 1.0 - lr[lane] * decay)?.times(weights)?,
+            };
+            let stepped = shrunk.f_sub(&size.times(&first)?.f_div(&below)?)?;
             moments[0].f_copy_(&first)?;
             moments[1].f_copy_(&second)?;
             stepped
@@ -111,7 +115,8 @@ mod tests {
         let sgd = |momentum, nesterov| Update::Sgd { momentum, nesterov, weight_decay: 0.1 };
         let kept: Vec<bool> = (0..2 * N).map(|i| i % 3 != 0).collect();
         let lane_of = Tensor::from_slice(&(0..2 * N).map(|i| (i / N) as i64).collect::<Vec<_>>());
-        for rule in [adam(0.0), adam(0.1), sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)] {
+        let adamw = Update::AdamW { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1 };
+        for rule in [adam(0.0), adam(0.1), adamw, sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)] {
             for (lr, masked) in [([0.1, 0.1], false), ([0.1, 0.3], true)] {
                 let start: Vec<f64> =
                     draw().iter().zip(&kept).map(|(w, &k)| if k || !masked { *w } else { 0.0 }).collect();

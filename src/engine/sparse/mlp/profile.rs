@@ -64,7 +64,7 @@ pub fn profile(
 impl SparseMlp {
     /// Times the kernels that a block of images meets.
     fn profile_block(&mut self, images: &[u32], times: u32) -> Vec<Part> {
-        let (path, dataset, survivors) = (self.path, Arc::clone(&self.dataset), self.survivors.clone());
+        let (dataset, survivors) = (Arc::clone(&self.dataset), self.survivors.clone());
         let labels = labels(&dataset, images);
         let Desk { mut pass, block, gradients, .. } = self.desk(Noise(None));
         let mut parts = vec![Part::time("gather", None, survivors.inputs.len(), times, || {
@@ -76,7 +76,7 @@ impl SparseMlp {
             parts.push(Part::time("forward", Some(at + 1), layer.forward.len(), times, time));
         }
         let classes = survivors.layers.last().map_or(0, |last| last.units.len());
-        let time = || block.logit_gradient(path, &labels[..images.len()], images.len());
+        let time = || block.logit_gradient(&pass, &labels[..images.len()], images.len());
         parts.push(Part::time("cross-entropy", None, classes, times, time));
         for (at, layer) in layers.rev() {
             if at > 0 {

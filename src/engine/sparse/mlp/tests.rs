@@ -27,6 +27,11 @@ fn recipe() -> Recipe {
     Recipe::plain(network, update, BATCH)
 }
 
+/// The same without and with smoothed labels and clipped gradients.
+fn recipes() -> [Recipe; 2] {
+    [recipe(), Recipe { label_smoothing: 0.1, clip_norm: Some(0.3), ..recipe() }]
+}
+
 fn dataset() -> Arc<Dataset> {
     let all: Vec<u32> = (0..200).collect();
     Arc::new(Dataset {
@@ -75,8 +80,8 @@ fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapsh
 
 #[test]
 fn every_path_and_any_number_of_threads_give_the_same_bits() {
-    let (recipe, dataset) = (recipe(), dataset());
-    for percent in [100, 30, 3, 0] {
+    let dataset = dataset();
+    for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
         let mut results = Vec::new();
         for path in Path::all() {
@@ -116,8 +121,8 @@ fn threads_may_change_in_the_middle() {
 
 #[test]
 fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
-    let (recipe, dataset) = (recipe(), dataset());
-    for percent in [100, 30, 3, 0] {
+    let dataset = dataset();
+    for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
         let (sparse, scores) = train(sparse_trainer(&recipe, &dataset).as_mut(), &network);
         let (dense, expected) = train(dense::build(&recipe, &dataset, 1).unwrap().as_mut(), &network);

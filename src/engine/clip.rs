@@ -1,0 +1,121 @@
+//! Gradient clipping by the norm of the whole gradient, as `PyTorch`'s `clip_grad_norm_` does it. The gradients of pruned
+//! weights count as 0.
+
+use super::element::Element;
+
+/// Sums that are kept apart, so that they can be vectors; their number is part of the result.
+const SUMS: usize = 16;
+
+/// The Euclidean norm of gradients that are told part by part. In float64, and in one order on every processor.
+#[derive(Default)]
+pub(super) struct Norm([f64; SUMS]);
+
+impl Norm {
+    /// Adds some gradients; `kept` tells per value whether it counts, `None` that all do.
+    pub(super) fn add<T: Element>(&mut self, gradients: &[T], kept: Option<&[bool]>) {
+        pulp::Arch::new().dispatch(Squares { sums: &mut self.0, gradients, kept });
+    }
+
+    /// What gradients are to be multiplied by, so that their norm is at most `most`.
+    pub(super) fn factor(&self, most: f64) -> f64 {
+        let norm = self.0.iter().sum::<f64>().sqrt();
+        let factor = most / (norm + 1e-6);
+        // Written so that NaN passes: a network that diverges must be seen to.
+        if factor > 1.0 { 1.0 } else { factor }
+    }
+}
+
+struct Squares<'a, T> {
+    sums: &'a mut [f64; SUMS],
+    gradients: &'a [T],
+    kept: Option<&'a [bool]>,
+}
+
+impl<T: Element> pulp::NullaryFnOnce for Squares<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { sums, gradients, kept } = self;
+        let Some(kept) = kept else {
+            for gradients in gradients.chunks(SUMS) {
+                for (sum, gradient) in sums.iter_mut().zip(gradients) {
+                    *sum += gradient.to_f64() * gradient.to_f64();
+                }
+            }
+            return;
+        };
+        for (gradients, kept) in gradients.chunks(SUMS).zip(kept.chunks(SUMS)) {
+            for ((sum, gradient), &kept) in sums.iter_mut().zip(gradients).zip(kept) {
+                let gradient = if kept { gradient.to_f64() } else { 0.0 };
+                *sum += gradient * gradient;
+            }
+        }
+    }
+}
+
+/// Multiplies gradients by what [`Norm::factor`] said.
+pub(super) fn scale<T: Element>(factor: f64, gradients: &mut [T]) {
+    pulp::Arch::new().dispatch(Scale { factor: T::from_f64(factor), gradients });
+}
+
+struct Scale<'a, T> {
+    factor: T,
+    gradients: &'a mut [T],
+}
+
+impl<T: Element> pulp::NullaryFnOnce for Scale<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for gradient in self.gradients {
+            *gradient = *gradient * self.factor;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let clipped = |most: f64| {
+            let mut gradients = [3.0_f32, f32::NAN, -4.0];
+            let mut norm = Norm::default();
+            norm.add(&gradients[..2], Some(&[true, false]));
+            norm.add(&gradients[2..], None);
+            scale(norm.factor(most), &mut gradients);
+            [gradients[0], gradients[2]]
+        };
+        assert_eq!(clipped(7.0), [3.0, -4.0], "a norm of 5 is small enough: no bit changes");
+        assert!(clipped(2.5).iter().zip([1.5, -2.0]).all(|(a, b)| (a - b).abs() < 1e-6), "{:?}", clipped(2.5));
+    }
+
+    #[test]
+    fn every_value_counts_once() {
+        let gradients: Vec<f64> = (0..37).map(f64::from).collect();
+        let kept: Vec<bool> = (0..37).map(|i| i % 3 > 0).collect();
+        let most = |kept: Option<&[bool]>| {
+            let mut norm = Norm::default();
+            norm.add(&gradients, kept);
+            1.0 / norm.factor(1.0) - 1e-6
+        };
+        let expected =
+            |counts: &dyn Fn(usize) -> bool| (0..37).filter(|&i| counts(i)).map(|i| (i * i) as f64).sum::<f64>().sqrt();
+        assert!((most(None) - expected(&|_| true)).abs() < 1e-9);
+        assert!((most(Some(&kept)) - expected(&|i| i % 3 > 0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_hidden() {
+        let factor = |gradient: f64| {
+            let mut norm = Norm::default();
+            norm.add(&[gradient], None);
+            norm.factor(1.0)
+        };
+        assert!(factor(f64::NAN).is_nan());
+        assert_eq!(factor(f64::INFINITY), 0.0, "and ∞ · 0 is NaN");
+    }
+}

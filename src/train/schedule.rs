@@ -1,0 +1,151 @@
+//! The learning rate as a function of the iteration, so that any iteration can be started from. Knows no step before it.
+
+use crate::config::{self, Problem, Train};
+
+/// The learning rate of each iteration, counted from 0 absolutely.
+///
+/// The warm-up is a factor on the schedule and moves nothing of it: one over 20,000 iterations ends as a milestone at
+/// 20,000 comes (the paper's Resnet-18).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    lr: f64,
+    /// Iterations of the warm-up.
+    warmup: u64,
+    shape: Shape,
+}
+
+/// What becomes of the learning rate, its steps in iterations.
+#[derive(Clone, Debug, PartialEq)]
+enum Shape {
+    Constant,
+    Step { every: u64, gamma: f64 },
+    MultiStep { milestones: Vec<u64>, gamma: f64 },
+    Cosine { min: f64, iterations: u64 },
+}
+
+impl Schedule {
+    /// The schedule of a training whose epochs have so many iterations.
+    pub fn new(train: &Train, per_epoch: u64) -> Self {
+        let gamma = train.gamma();
+        let shape = match train.schedule {
+            config::Schedule::Constant => Shape::Constant,
+            config::Schedule::Step => {
+                let every = train.step_every.map_or(train.iterations, |step| step.iterations(per_epoch));
+                Shape::Step { every: every.max(1), gamma }
+            }
+            config::Schedule::MultiStep => {
+                let milestones = train.milestones.iter().flatten().map(|step| step.iterations(per_epoch)).collect();
+                Shape::MultiStep { milestones, gamma }
+            }
+            config::Schedule::Cosine => Shape::Cosine { min: train.lr_min(), iterations: train.iterations },
+        };
+        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.iterations(per_epoch)), shape }
+    }
+
+    /// The learning rate of the step that has `iteration` steps before it. The same bits on every machine.
+    pub fn at(&self, iteration: u64) -> f64 {
+        let after = |steps: u64, gamma: f64| self.lr * libm::pow(gamma, steps as f64);
+        let lr = match &self.shape {
+            Shape::Constant => self.lr,
+            Shape::Step { every, gamma } => after(iteration / every, *gamma),
+            Shape::MultiStep { milestones, gamma } => {
+                after(milestones.iter().filter(|&&milestone| milestone <= iteration).count() as u64, *gamma)
+            }
+            Shape::Cosine { min, iterations } => {
+                let way = std::f64::consts::PI * iteration as f64 / *iterations as f64;
+                min + (self.lr - min) * (1.0 + libm::cos(way)) / 2.0
+            }
+        };
+        if iteration < self.warmup { lr * (iteration as f64 / self.warmup as f64) } else { lr }
+    }
+}
+
+/// What of a schedule cannot come to pass, in a training whose epochs have so many iterations.
+pub fn check_schedule(train: &Train, per_epoch: u64) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let epoch = format!("an epoch has {per_epoch} iterations");
+    let longer = format!("{epoch}; or raise `train.iterations`");
+    let mut refuse = |key: &str, message: String, hint: &str| problems.push(Problem::new(key, message).hint(hint));
+    let last = train.iterations;
+    let too_late = |iteration: u64| format!("iteration {iteration} is not before the last one, {last}");
+    match train.step_every.map(|step| step.iterations(per_epoch)) {
+        Some(0) => refuse("train.step_every", "`train.step_every` must be at least 1 iteration".to_owned(), &epoch),
+        Some(every) if every >= last => refuse("train.step_every", too_late(every), &longer),
+        _ => {}
+    }
+    let mut before = 0;
+    for (at, milestone) in train.milestones.iter().flatten().enumerate() {
+        let (key, milestone) = (format!("train.milestones[{at}]"), milestone.iterations(per_epoch));
+        if milestone == 0 {
+            refuse(&key, "a milestone at iteration 0 changes nothing".to_owned(), "leave it out, and set `train.lr`");
+        } else if milestone <= before {
+            refuse(&key, format!("iteration {milestone} is not after the milestone before it, {before}"), &epoch);
+        } else if milestone >= last {
+            refuse(&key, too_late(milestone), &longer);
+        }
+        before = milestone;
+    }
+    if let Some(warmup) = train.warmup.map(|warmup| warmup.iterations(per_epoch)).filter(|&warmup| warmup > last) {
+        // It would be another experiment than the one meant: `lr` is never reached.
+        let message = format!("a warm-up of {warmup} iterations does not end within the training's {last}");
+        refuse("train.warmup", message, &longer);
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, read};
+
+    /// A training of 120 iterations at a rate of 1, with epochs of 10.
+    fn train(sets: &[&str]) -> Train {
+        let sets: Vec<String> = sets.iter().chain(&["lr=1"]).map(|set| format!("train.{set}")).collect();
+        let text = include_str!("../../configs/smoke.toml");
+        read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
+    }
+
+    fn rates<const N: usize>(sets: &[&str], iterations: [u64; N]) -> [f64; N] {
+        let schedule = Schedule::new(&train(sets), 10);
+        iterations.map(|iteration| schedule.at(iteration))
+    }
+
+    #[test]
+    fn by_hand() {
+        assert_eq!(rates(&[], [0, 1, 119]), [1.0; 3]);
+        let step = ["schedule=step", "step_every=2ep", "gamma=0.5"];
+        assert_eq!(rates(&step, [0, 19, 20, 39, 40, 119]), [1.0, 1.0, 0.5, 0.5, 0.25, 0.03125]);
+        let multi_step = ["schedule=multi_step", "milestones=[\"3ep\",\"35it\"]", "gamma=0.5"];
+        assert_eq!(rates(&multi_step, [0, 29, 30, 34, 35, 119]), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+        let [first, third, half, last] = rates(&["schedule=cosine", "lr_min=0.2"], [0, 40, 60, 120]);
+        assert_eq!((first, last), (1.0, 0.2));
+        assert!((half - 0.6).abs() < 1e-15 && (third - 0.8).abs() < 1e-15, "cos 60° = 1/2: {third}");
+    }
+
+    #[test]
+    fn a_warm_up_is_a_factor_on_any_schedule() {
+        assert_eq!(rates(&["warmup=4it"], [0, 1, 2, 3, 4, 5]), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]);
+        // The first milestone comes when the warm-up ends: the full rate is never reached (PAPER.md A.5).
+        let paper = ["warmup=4ep", "schedule=multi_step", "milestones=[\"4ep\",\"8ep\"]", "gamma=0.25"];
+        assert_eq!(rates(&paper, [0, 20, 40, 80]), [0.0, 0.5, 0.25, 0.0625]);
+        let cosine = rates(&["warmup=30it", "schedule=cosine"], [0, 15, 30, 60]);
+        assert_eq!((cosine[0], cosine[2..].to_vec()), (0.0, rates(&["schedule=cosine"], [30, 60]).to_vec()));
+        assert_eq!(cosine[1], rates(&["schedule=cosine"], [15])[0] / 2.0);
+    }
+
+    #[test]
+    fn what_cannot_come_to_pass_is_told() {
+        let keys = |sets: &[&str]| -> Vec<String> {
+            check_schedule(&train(sets), 10).into_iter().map(|problem| problem.key).collect()
+        };
+        let milestones = |list: &str| keys(&["schedule=multi_step", &format!("milestones={list}")]);
+        assert!(milestones("[\"1it\",\"119it\"]").is_empty());
+        assert_eq!(
+            milestones("[\"0it\",\"3ep\",\"30it\",\"12ep\"]"),
+            [0, 2, 3].map(|i| format!("train.milestones[{i}]"))
+        );
+        assert_eq!(keys(&["schedule=step", "step_every=12ep"]), ["train.step_every"]);
+        assert_eq!(keys(&["schedule=step", "step_every=0it"]), ["train.step_every"]);
+        assert_eq!((keys(&["warmup=12ep"]).len(), keys(&["warmup=121it"])), (0, vec!["train.warmup".to_owned()]));
+    }
+}
