@@ -22,4 +22,5 @@ mod report;
 mod resume;
 mod run;
 mod runs;
+mod schedule;
 mod support;
