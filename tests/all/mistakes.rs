@@ -127,6 +127,45 @@ fn what_is_missing_or_out_of_range_or_another_variants() {
 }
 
 #[test]
+fn optimizers_and_schedules() {
+    let step = |more: &str| format!("lr = 2e-3\nschedule = \"step\"\n{more}");
+    let multi_step = |list: &str| format!("lr = 2e-3\nschedule = \"multi_step\"\nmilestones = {list}");
+    let with = |more: &str| format!("lr = 2e-3\n{more}");
+    let mistakes = [
+        with("schedule = \"cosin\""),
+        with("schedule = { step = 3 }"),
+        with("schedule = \"cosine\"\nmilestones = [\"50it\"]"),
+        with("gamma = 0.5\nlr_min = 1e-4"),
+        with("schedule = \"multi_step\""),
+        step("gamma = 0.5"),
+        step("step_every = 500"),
+        step("step_every = \"0it\""),
+        step("step_every = \"3ep\""),
+        step("step_every = \"1ep\"\ngamma = 10"),
+        multi_step("[\"80it\", \"1ep\"]"),
+        multi_step("[\"0it\", \"120it\"]"),
+        multi_step("[80, \"100it\"]"),
+        multi_step("\"80it\""),
+        multi_step("[]"),
+        with("schedule = \"cosine\"\nlr_min = 0.01"),
+        with("warmup = 20"),
+        with("warmup = \"4ep\""),
+        with("clip_norm = 0"),
+        with("label_smoothing = 1"),
+        with("label_smoothing = -0.1"),
+        with("optimizer = \"adamW\"").replace("lr = 2e-3\n", ""),
+        with("momentum = 0.9"),
+    ];
+    let mut said = String::new();
+    for mistake in &mistakes {
+        let right = if mistake.starts_with("optimizer") { "optimizer = \"adam\"" } else { "lr = 2e-3" };
+        said += &in_file(&[(right, mistake)]);
+    }
+    let adamw = ("optimizer = \"adam\"", "optimizer = \"adamw\"\nnesterov = true");
+    insta::assert_snapshot!(said + &in_file(&[adamw, (adamw.0, "optimizer = \"sgd\"\nbetas = [0.9, 0.99]")]));
+}
+
+#[test]
 fn arms_and_rates_that_lead_nowhere() {
     insta::assert_snapshot!(in_file(&[
         ("{ of = \"winning_ticket\" }", "{ of = \"ticket\" }"),
