@@ -10,12 +10,12 @@ use crate::ui;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
     let opened = Opened::new(&args.experiment)?;
-    let device = opened.setting.device;
+    let Opened { document, experiment, setting, .. } = &opened;
     if args.json {
-        let value = to_json(&opened.experiment, device, &opened.document);
+        let value = to_json(experiment, setting.device, setting.lanes, document);
         ui::print(&format!("{value:#}\n"));
     } else {
-        ui::print(&to_toml(&opened.experiment, device, &opened.document));
+        ui::print(&to_toml(experiment, setting.device, setting.lanes, document));
     }
     Ok(Exit::Success)
 }

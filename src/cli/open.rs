@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::base::paths::Runs;
 use crate::base::{env, files};
-use crate::config::{self, Document, Experiment, Workers};
+use crate::config::{self, Document, Experiment};
 use crate::lottery::{self, Plan, Setting};
 use crate::ui;
 
@@ -74,10 +74,7 @@ impl Opened {
 
     /// Trainings at a time.
     pub(super) fn workers(&self) -> usize {
-        match self.experiment.run.workers {
-            Workers::Auto => env::cores(),
-            Workers::Count(n) => n as usize,
-        }
+        self.experiment.run.workers.or(env::cores())
     }
 }
 

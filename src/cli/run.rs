@@ -46,7 +46,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         files: &files,
         stop: &stop,
     };
-    let resolved = to_toml(&experiment, setting.device, &document);
+    let resolved = to_toml(&experiment, setting.device, setting.lanes, &document);
     let given = paths::View::GIVEN[usize::from(document.is_json())];
     let page = |report: &lab::Report| {
         serde_json::to_vec_pretty(&manifest(&experiment, &setting, &plan, workers, &runs, report))
@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         stop: &stop,
         sink: &*ui::sink(args.quiet),
         dataset: &|| loaded.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(load, Ok),
-        trainer: &|kind, dataset| engine::build(kind, &recipe, dataset),
+        trainer: &|kind, dataset| engine::build(kind, 1, &recipe, dataset),
     };
     let report = lab.run(&store)?;
     view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::count::Count;
 use super::device::Device;
 use super::network::Network;
 use super::step::Step;
@@ -461,7 +462,11 @@ pub struct Run {
     /// Trainings at a time: a number, or `auto` for one per core. While fewer can go on, those of the sparse trainer use
     /// the cores that are free.
     #[serde(default)]
-    pub workers: Workers,
+    pub workers: Count,
+    /// Networks that a trainer trains in lockstep: a number up to 1024, or `auto` for 1 on the processor and 16 on a GPU.
+    /// With more than 1 the dense trainer takes every training.
+    #[serde(default)]
+    pub lanes: Count,
     /// The trainer of the networks; each training's own is in the plan, in its key and in every row.
     #[serde(default)]
     pub engine: Engine,
@@ -498,16 +503,6 @@ pub enum Engine {
     Sparse,
 }
 
-/// A number of workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Workers {
-    /// One per core.
-    #[default]
-    Auto,
-    /// So many.
-    Count(u32),
-}
-
 fn one() -> u32 {
     1
 }
@@ -540,53 +535,6 @@ fn is_zero(number: &f64) -> bool {
 impl Default for Reporting {
     fn default() -> Self {
         Self { margin: tenth() }
-    }
-}
-
-impl Serialize for Workers {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => serializer.serialize_str("auto"),
-            Self::Count(n) => serializer.serialize_u32(*n),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Workers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl Visitor<'_> for Words {
-            type Value = Workers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`auto` or a whole number from 1")
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<Workers, E> {
-                let wrong = || E::invalid_value(serde::de::Unexpected::Unsigned(n), &self);
-                u32::try_from(n).ok().filter(|&n| n > 0).map(Workers::Count).ok_or_else(wrong)
-            }
-
-            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Workers, E> {
-                let wrong = || E::invalid_value(serde::de::Unexpected::Str(word), &self);
-                (word == "auto").then_some(Workers::Auto).ok_or_else(wrong)
-            }
-        }
-        deserializer.deserialize_any(Words)
-    }
-}
-
-impl JsonSchema for Workers {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Workers".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1 }] })
     }
 }
 

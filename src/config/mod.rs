@@ -1,6 +1,7 @@
 //! Text in, [`Experiment`] out: TOML or JSON with `--set` on top, every mistake with its place. Plain data; what the
 //! values mean is decided in the rooms that use them.
 
+mod count;
 mod device;
 mod document;
 mod experiment;
@@ -16,11 +17,12 @@ mod schema;
 mod step;
 mod syntax;
 
+pub use count::Count;
 pub use device::Device;
 pub use document::{Document, Origin};
 pub use experiment::{
     Arm, Arms, Augment, Criterion, Data, Dataset, Dtype, Engine, Experiment, Keep, MaskFrom, Moments, Normalize,
-    Optimizer, Products, Prune, Rate, Reporting, Run, Schedule, Scope, Size, Train, WeightsFrom, Workers,
+    Optimizer, Products, Prune, Rate, Reporting, Run, Schedule, Scope, Size, Train, WeightsFrom,
 };
 pub use network::{Architecture, Init, LayerSpec, Network};
 pub use problem::{Problem, Report, nearest};

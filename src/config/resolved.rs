@@ -11,16 +11,16 @@ use super::experiment::Experiment;
 
 /// The resolved experiment as TOML, the origin of each value behind it. Paths and workers are left out: they change
 /// no number, and the text must not depend on the machine.
-pub fn to_toml(experiment: &Experiment, device: &str, document: &Document) -> String {
+pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &Document) -> String {
     let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
-    table(&values(experiment, device), "", document, &mut text);
+    table(&values(experiment, device, lanes), "", document, &mut text);
     text
 }
 
 /// The same as JSON: `{ "train.lr": { "value": 0.1, "origin": "default" }, … }`.
-pub fn to_json(experiment: &Experiment, device: &str, document: &Document) -> Value {
+pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &Document) -> Value {
     let mut flat = serde_json::Map::new();
-    flatten(&values(experiment, device), "", &mut |path, value| {
+    flatten(&values(experiment, device, lanes), "", &mut |path, value| {
         let entry = serde_json::json!({ "value": value, "origin": origin(path, document) });
         flat.insert(path.to_owned(), entry);
     });
@@ -29,13 +29,13 @@ pub fn to_json(experiment: &Experiment, device: &str, document: &Document) -> Va
 
 /// The values that can change a number or the report. Where the built-in data lie is not among them; own data have nothing but their
 /// folder to be found by, and their sum beside it. The engine is as it was wished for: `auto` means one for each
-/// training, the same wherever it is read again.
-fn values(experiment: &Experiment, device: &str) -> Value {
+/// training, the same wherever it is read again. Device and lanes are as they were resolved.
+fn values(experiment: &Experiment, device: &str, lanes: usize) -> Value {
     let mut value = serde_json::to_value(experiment).unwrap_or_default();
     if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {
         data.shift_remove("dir");
     }
-    value["run"] = serde_json::json!({ "device": device, "engine": experiment.run.engine });
+    value["run"] = serde_json::json!({ "device": device, "engine": experiment.run.engine, "lanes": lanes });
     value
 }
 
@@ -105,7 +105,7 @@ mod tests {
         let sets = ["train.lr=0.5", "prune.rate={linear=0.3,layers={linear2=0.4}}", layers].map(str::to_owned);
         let document = Document::parse("configs/smoke.toml", text, &sets).unwrap();
         let experiment = super::super::read(&document).unwrap();
-        let written = to_toml(&experiment, "cpu", &document);
+        let written = to_toml(&experiment, "cpu", 1, &document);
         assert!(written.contains("lr = 0.5  # --set train.lr=0.5\n"), "{written}");
         assert!(written.contains("  # smoke.toml:"), "{written}");
         assert!(written.contains("weight_decay = 0.0  # default\n"), "{written}");

@@ -1,5 +1,6 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
+use super::count::Count;
 use super::experiment::{
     Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Schedule, Scope, Size, Train,
     WeightsFrom,
@@ -14,6 +15,7 @@ const RESERVED: &str = "dense";
 const MOST_TRAININGS: u64 = 1_000_000;
 const MOST_ITERATIONS: u64 = 1_000_000_000_000;
 const MOST_IMAGES: u32 = 10_000_000;
+const MOST_LANES: u32 = 1024;
 /// A label is a byte.
 const MOST_CLASSES: u32 = 256;
 /// A file name may have 255 bytes; the folder of a run has this and nine more, `.old-<n>` included.
@@ -201,6 +203,8 @@ impl Experiment {
         need(train.momentum.is_none_or(fraction), "train.momentum", "must be at least 0 and below 1");
         let nesterov = train.nesterov == Some(true);
         need(!nesterov || train.momentum.is_some_and(|m| m > 0.0), "train.nesterov", "needs `momentum` above 0");
+        let few = !matches!(self.run.lanes, Count::Number(lanes) if lanes > MOST_LANES);
+        need(few, "run.lanes", "must be at most 1024");
         need((0.0..=100.0).contains(&self.report.margin), "report.margin", "must be from 0 to 100 percentage points");
         need(self.network.init_std.is_none_or(positive), "network.init_std", "must be above 0");
         let is_share = self.network.dropout.is_none_or(fraction);

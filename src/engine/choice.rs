@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::trainer::{Recipe, Trainer};
 use super::{dense, sparse};
@@ -58,11 +58,14 @@ impl Kind {
     }
 }
 
-/// Builds a trainer of this kind with one lane, in the thread that will use it.
-pub fn build(kind: Kind, recipe: &Recipe, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+/// Builds a trainer of this kind with so many lanes, in the thread that will use it.
+pub fn build(kind: Kind, lanes: usize, recipe: &Recipe, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
     match kind {
-        Kind::Dense => dense::build(recipe, dataset, 1),
-        Kind::Sparse => sparse::build(recipe, dataset),
+        Kind::Dense => dense::build(recipe, dataset, lanes),
+        Kind::Sparse => {
+            ensure!(lanes == 1, "the sparse trainer trains one network at a time, not {lanes}");
+            sparse::build(recipe, dataset)
+        }
     }
 }
 
@@ -81,16 +84,19 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The choice for an experiment that wishes for `wish`.
+    /// The choice for an experiment that wishes for `wish` and trains so many networks in lockstep.
     ///
     /// # Errors
     /// A wish for an engine that cannot do what the recipe asks.
-    pub fn new(wish: Engine, recipe: &Recipe, device: &str) -> Result<Self, Problem> {
-        let cannot = sparse_cannot(recipe, device);
+    pub fn new(wish: Engine, recipe: &Recipe, device: &str, lanes: usize) -> Result<Self, Problem> {
+        let mut cannot = sparse_cannot(recipe, device).map(|(reason, hint)| ("run.engine", reason, hint));
+        if cannot.is_none() && lanes > 1 {
+            let reason = format!("it trains one network at a time, and `run.lanes` is {lanes}");
+            cannot = Some(("run.lanes", reason, "set `run.lanes` to 1, or `run.engine` to `dense` or `auto`"));
+        }
         let sparse_can = cannot.is_none();
-        if let Some((reason, hint)) = cannot.filter(|_| wish == Engine::Sparse) {
-            let message = format!("the sparse trainer cannot be used: {reason}");
-            return Err(Problem::new("run.engine", message).hint(hint));
+        if let Some((key, reason, hint)) = cannot.filter(|_| wish == Engine::Sparse) {
+            return Err(Problem::new(key, format!("the sparse trainer cannot be used: {reason}")).hint(hint));
         }
         Ok(Self {
             wish,
@@ -200,7 +206,7 @@ mod tests {
     }
 
     fn choice(wish: Engine, dtype: Dtype) -> Choice {
-        Choice::new(wish, &recipe(dtype), "cpu").unwrap()
+        Choice::new(wish, &recipe(dtype), "cpu", 1).unwrap()
     }
 
     /// What is kept where every layer keeps so many percent.
@@ -227,9 +233,11 @@ mod tests {
     #[test]
     fn what_the_sparse_trainer_cannot_do_is_for_the_dense_one() {
         assert_eq!(choice(Engine::Auto, Dtype::Float64).of(&kept(1)), Kind::Dense);
-        let elsewhere = Choice::new(Engine::Auto, &recipe(Dtype::Float32), "cuda").unwrap();
+        let elsewhere = Choice::new(Engine::Auto, &recipe(Dtype::Float32), "cuda", 1).unwrap();
         assert_eq!(elsewhere.of(&kept(1)), Kind::Dense);
-        let problem = |dtype, device| Choice::new(Engine::Sparse, &recipe(dtype), device).unwrap_err();
+        let lanes = Choice::new(Engine::Auto, &recipe(Dtype::Float32), "cpu", 2).unwrap();
+        assert_eq!(lanes.of(&kept(1)), Kind::Dense);
+        let problem = |dtype, device| Choice::new(Engine::Sparse, &recipe(dtype), device, 1).unwrap_err();
         let refused = problem(Dtype::Float64, "cpu");
         assert_eq!((refused.key.as_str(), refused.message.contains("float64")), ("run.engine", true));
         assert!(problem(Dtype::Float32, "cuda").message.contains("`cuda`"));

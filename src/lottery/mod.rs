@@ -4,6 +4,7 @@
 mod arms;
 mod audit;
 mod check;
+mod groups;
 mod plan;
 mod prepare;
 mod profile;
@@ -16,6 +17,7 @@ mod weights;
 
 pub use audit::{AuditError, audit_end, audit_start};
 pub use check::check_arms;
+pub use groups::{Group, groups};
 pub use plan::{DENSE, Plan};
 pub use prepare::{Context, Parents, all_ones, prepare};
 pub use profile::profile;

@@ -10,6 +10,9 @@ use crate::train::check_schedule;
 /// 2²⁸: four copies of so many (weights, gradients, moments) take 4 GiB.
 const MOST_WEIGHTS: u64 = 1 << 28;
 
+/// Lanes of a trainer on a GPU, where nothing else is asked for: small networks leave most of it idle.
+const LANES_ON_CUDA: usize = 16;
+
 /// An experiment's names, resolved.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -25,6 +28,8 @@ pub struct Setting {
     pub device: &'static str,
     /// The number of the GPU, where there is one.
     pub gpu: Option<usize>,
+    /// Networks that a trainer trains in lockstep.
+    pub lanes: usize,
     /// Images that an evaluation looks at: the validation images, as many training images, and the test set.
     pub images_evaluated: u64,
     /// Steps that an epoch takes.
@@ -75,11 +80,13 @@ impl Setting {
         let device = if gpu.is_some() { "cuda" } else { "cpu" };
         let recipe = Recipe::new(network.clone(), experiment, gpu);
         problems.extend(misfits(experiment, &recipe, rest));
-        let choice = Choice::new(experiment.run.engine, &recipe, device).map_err(|problem| problems.push(problem));
+        let lanes = experiment.run.lanes.or(if gpu.is_some() { LANES_ON_CUDA } else { 1 });
+        let choice =
+            Choice::new(experiment.run.engine, &recipe, device, lanes).map_err(|problem| problems.push(problem));
         let pruning = Pruning::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
         match (choice, pruning) {
             (Ok(choice), Ok(pruning)) if problems.is_empty() => {
-                Ok(Self { network, pruning, source, choice, device, gpu, images_evaluated, iterations_per_epoch })
+                Ok(Self { network, pruning, source, choice, device, gpu, lanes, images_evaluated, iterations_per_epoch })
             }
             _ => Err(problems),
         }

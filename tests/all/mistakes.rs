@@ -94,6 +94,8 @@ fn values_of_the_wrong_type() {
         ("lr = 2e-3", "lr = 2e-3\nbetas = [0.9]"),
         ("lr = 2e-3", "lr = 2e-3\ndrop_last = \"yes\""),
         ("[prune]", "[run]\nworkers = 0\n[prune]"),
+        ("[prune]", "[run]\nlanes = 0\n[prune]"),
+        ("[prune]", "[run]\nlanes = \"many\"\n[prune]"),
         ("[arms.winning_ticket]", "[[arms]]"),
         ("{ mlp = { hidden = [32, 16] } }", "\"mlp\""),
         ("{ of = \"winning_ticket\" }", "\"of\""),
@@ -123,6 +125,8 @@ fn what_is_missing_or_out_of_range_or_another_variants() {
         ("optimizer = \"adam\"", "optimizer = \"sgd\"\nnesterov = true"),
         ("[train]", "layers = [\"relu\"]\n[train]"),
         ("[train]", "[run]\nengine = \"sparse\"\n[train]\ndtype = \"float64\""),
+        ("[prune]", "[run]\nlanes = 1025\n[prune]"),
+        ("[prune]", "[run]\nlanes = 4\nengine = \"sparse\"\n[prune]"),
     ]));
 }
 
