@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         stop: &stop,
         sink: &*ui::sink(args.quiet),
         dataset: &|| loaded.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(load, Ok),
-        trainer: &|kind, dataset| engine::build(kind, 1, &recipe, dataset),
+        trainer: &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset),
     };
     let report = lab.run(&store)?;
     view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;

@@ -1,20 +1,23 @@
 //! Who does what: the state of every training, and which one is next. Knows no file and no thread.
 
 mod keeping;
+mod lanes;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 pub(super) use self::keeping::Keeping;
+use self::lanes::Lanes;
+pub(super) use self::lanes::{Assignment, Task, Work};
 use super::store::Finished;
 use crate::base::key::Key;
 use crate::base::outcome::Outcome;
 use crate::config::Keep;
-use crate::lottery::{Need, Plan, Training};
+use crate::lottery::{AuditError, Need, Plan, Training, groups};
 
 /// What broke a training.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub(super) struct Failure {
     pub(super) cause: String,
     /// Whether it is the audit that found it.
     pub(super) by_audit: bool,
+}
+
+impl Failure {
+    pub(super) fn new(error: &Error) -> Self {
+        Self { cause: format!("{error:#}"), by_audit: error.is::<AuditError>() }
+    }
 }
 
 /// The state of a training.
@@ -57,15 +66,17 @@ impl State {
     }
 }
 
-/// How a plan stands: trainings that share a key are one. Inside, trainings go by number, in the plan's order.
+/// How a plan stands: trainings that share a key are one. Inside, trainings go by number, in the plan's order, and so do
+/// the groups that train in lockstep.
 pub(super) struct Board<'a> {
     nodes: Vec<Node<'a>>,
     by_key: BTreeMap<&'a Key, usize>,
     /// Of each training of the plan, its number.
     of_plan: Vec<usize>,
-    /// The numbers by how much work hangs on them, longest chain first, then in the plan's order.
+    groups: Vec<Lanes>,
+    /// The numbers of the groups by how much work hangs on them, longest chain first, then in the plan's order.
     order: Vec<usize>,
-    /// The training that a worker asks another process about, and how many were asked about before.
+    /// The group that a worker asks another process about, and how many were asked about before.
     asking: Option<usize>,
     asked: usize,
     keep: Keep,
@@ -73,6 +84,8 @@ pub(super) struct Board<'a> {
 
 struct Node<'a> {
     training: &'a Training,
+    /// The group it trains in.
+    group: usize,
     state: State,
     /// The trainings that must be done before this one, and what it needs of each.
     parents: Vec<(usize, Need)>,
@@ -115,21 +128,22 @@ pub struct Summary {
 /// What a worker may do.
 #[derive(Debug)]
 pub(super) enum Next<'a> {
-    /// This training; `restore` where only its final weights are wanted.
-    Train { training: &'a Training, restore: bool },
+    /// These trainings, in lockstep.
+    Train(Assignment<'a>),
     /// Nothing just now: others are at work that this waits for.
     Wait,
-    /// Nothing but to look whether another process is done with this one.
-    Ask { training: &'a Training, restore: bool },
+    /// Nothing but to look whether another process is done with these.
+    Ask(Assignment<'a>),
     /// Nothing any more.
     Over,
 }
 
 impl<'a> Board<'a> {
-    /// The board of `plan`, given which final weights are to be kept, what each training costs, what is in the store, and
-    /// whether what somebody needs of a training that is done is there.
+    /// The board of `plan`, given how many lanes a group has at most, which final weights are to be kept, what each training
+    /// costs, what is in the store, and whether what somebody needs of a training that is done is there.
     pub(super) fn new(
         plan: &'a Plan,
+        lanes: usize,
         keep: Keep,
         cost: impl Fn(&Training) -> f64,
         mut stored: impl FnMut(&Training) -> Result<Option<Finished>>,
@@ -150,63 +164,23 @@ impl<'a> Board<'a> {
             for &(parent, need) in &parents {
                 nodes[parent].children.push((number, need));
             }
-            nodes.push(Node { training, state, parents, children: Vec::new(), freed: false, until: None });
+            nodes.push(Node { training, group: 0, state, parents, children: Vec::new(), freed: false, until: None });
         }
-        let order = by_chain(&nodes, cost);
-        let mut board = Self { nodes, by_key, of_plan, order, asking: None, asked: 0, keep };
+        let groups: Vec<Lanes> = groups(plan, lanes).iter().map(|group| Lanes::new(group, &by_key)).collect();
+        for (number, group) in groups.iter().enumerate() {
+            group.members.iter().for_each(|&member| nodes[member].group = number);
+        }
+        let mut board = Self { nodes, by_key, of_plan, groups, order: Vec::new(), asking: None, asked: 0, keep };
+        board.order = board.by_chain(cost);
         board.want_back(has);
         board.block();
         Ok(board)
     }
 
-    /// What to do next; a training that is given out counts as taken.
-    pub(super) fn next(&mut self) -> Next<'a> {
-        let is_ready = |number: &usize| self.nodes[*number].is_to_run() && self.is_ready(&self.nodes[*number]);
-        if let Some(ready) = self.order.iter().copied().find(is_ready) {
-            let (training, restore) = self.give_out(ready);
-            return Next::Train { training, restore };
-        }
-        if self.asking.is_none()
-            && let Some(next) = self.ask()
-        {
-            return next;
-        }
-        let busy = self.nodes.iter().any(|node| matches!(node.state, State::Taken(_)));
-        if busy { Next::Wait } else { Next::Over }
-    }
-
-    /// Gives out one of the trainings that other processes have, each in turn, to look whether it is done.
-    fn ask(&mut self) -> Option<Next<'a>> {
-        let is_elsewhere = |number: &usize| matches!(self.nodes[*number].state, State::Elsewhere(_));
-        let elsewhere: Vec<usize> = self.order.iter().copied().filter(is_elsewhere).collect();
-        let number = *elsewhere.get(self.asked % elsewhere.len().max(1))?;
-        self.asked += 1;
-        self.asking = Some(number);
-        let (training, restore) = self.give_out(number);
-        Some(Next::Ask { training, restore })
-    }
-
-    /// Marks a training as taken; tells whether it is in the store and only what was not kept is wanted.
-    fn give_out(&mut self, number: usize) -> (&'a Training, bool) {
-        let node = &mut self.nodes[number];
-        let known = node.state.finished();
-        let restore = known.is_some();
-        node.state = State::Taken(known);
-        (node.training, restore)
-    }
-
-    /// A training needs the entries it refers to; where it needs weights, these must not be on their way.
-    fn is_ready(&self, node: &Node<'_>) -> bool {
-        node.parents.iter().all(|&(parent, need)| {
-            let state = &self.nodes[parent].state;
-            let is_done = state.finished().is_some_and(|finished| finished.outcome == Outcome::Done);
-            is_done && (need == Need::Entry || matches!(state, State::Ended(_)))
-        })
-    }
-
     /// Records that work on a training has begun: whoever asked about it asks no more.
     pub(super) fn began(&mut self, key: &Key) {
-        if self.asking.is_some() && self.asking == self.number(key) {
+        let group = self.number(key).map(|number| self.nodes[number].group);
+        if self.asking.is_some() && self.asking == group {
             self.asking = None;
         }
     }
@@ -312,21 +286,6 @@ impl<'a> Board<'a> {
         self.nodes.iter().filter(|node| node.is_to_run()).map(move |node| (node.training, node.steps(last)))
     }
 
-    /// The steps that work on a training takes.
-    pub(super) fn steps(&self, key: &Key, last: u64) -> u64 {
-        self.number(key).map_or(0, |number| self.nodes[number].steps(last))
-    }
-
-    /// The most that must be run one after the other, given what so many steps of a training take.
-    pub(super) fn longest_chain(&self, last: u64, takes: impl Fn(&Training, u64) -> f64) -> f64 {
-        let mut behind = vec![0.0; self.nodes.len()];
-        for (number, node) in self.nodes.iter().enumerate() {
-            let before = node.parents.iter().map(|&(parent, _)| behind[parent]).fold(0.0, f64::max);
-            behind[number] = before + if node.is_to_run() { takes(node.training, node.steps(last)) } else { 0.0 };
-        }
-        behind.into_iter().fold(0.0, f64::max)
-    }
-
     /// How many of the plan's trainings ended how.
     pub(super) fn summary(&self) -> Summary {
         let mut summary = Summary::default();
@@ -354,18 +313,4 @@ fn outcome(state: &State) -> Option<Outcome> {
         State::Blocked(by) => Some(Outcome::Blocked { by: *by }),
         state => state.finished().map(|finished| finished.outcome.clone()),
     }
-}
-
-/// The numbers by the cost of the dearest chain that begins with each: what holds up most goes first.
-fn by_chain(nodes: &[Node<'_>], cost: impl Fn(&Training) -> f64) -> Vec<usize> {
-    let own: Vec<f64> = nodes.iter().map(|node| cost(node.training)).collect();
-    let mut chain = own.clone();
-    for (number, node) in nodes.iter().enumerate().rev() {
-        for &(parent, _) in &node.parents {
-            chain[parent] = chain[parent].max(own[parent] + chain[number]);
-        }
-    }
-    let mut order: Vec<usize> = (0..nodes.len()).collect();
-    order.sort_by(|&a, &b| chain[b].total_cmp(&chain[a]));
-    order
 }

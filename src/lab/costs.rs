@@ -31,4 +31,8 @@ impl<'a> Costs<'a> {
         let evaluated = self.images_per_step * choice.evaluation(training.engine, &kept);
         iterations as f64 * (choice.step(training.engine, &kept) + evaluated)
     }
+    /// The same of trainings in lockstep.
+    pub(super) fn together(self, trainings: &[&Training], iterations: u64) -> f64 {
+        trainings.iter().map(|training| self.nanoseconds(training, iterations)).sum()
+    }
 }

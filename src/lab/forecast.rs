@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::board::Board;
+use super::board::{Board, Work};
 use super::costs::Costs;
 use super::store::Store;
 use crate::base::env;
@@ -32,6 +32,8 @@ pub struct Forecast {
     pub macs_to_go: u64,
     /// What the whole plan leaves in the store, by `run.keep`; curves are estimated at 400 bytes an evaluation.
     pub disk_bytes: u64,
+    /// Networks that a trainer trains in lockstep.
+    pub lanes: usize,
     /// How long it takes on this machine, where that can be told.
     pub time: Option<Time>,
     /// The trainings by arm and round, in the plan's order.
@@ -45,7 +47,7 @@ pub struct Forecast {
 pub struct Time {
     /// Seconds, with this many workers.
     pub seconds: f64,
-    /// Trainings at a time.
+    /// Trainings at a time, or groups in lockstep.
     pub workers: usize,
     /// Recorded trainings of this recipe on this machine that it is told from.
     pub timings: usize,
@@ -85,6 +87,7 @@ impl Forecast {
         // Nothing is given out from this board: its order does not matter.
         let board = Board::new(
             plan,
+            setting.lanes,
             experiment.run.keep,
             |_| 1.0,
             |training| store.load(training),
@@ -108,7 +111,11 @@ impl Forecast {
             let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
             let timing = timing.filter(|timing| timing.host == host);
             let ratio = |timing: &Timing| 1e9 / timing.iterations_per_second / costs.nanoseconds(training, 1);
-            timings.extend(timing.map(|timing| (training.engine, ratio(timing))));
+            timings.extend(timing.map(|timing| Past {
+                engine: training.engine,
+                lanes: timing.lanes,
+                ratio: ratio(timing),
+            }));
         }
         let (mut iterations_to_go, mut macs_to_go) = (0, 0_u64);
         for (training, steps) in board.to_run(train.iterations) {
@@ -126,6 +133,7 @@ impl Forecast {
             iterations_to_go,
             macs_to_go,
             disk_bytes,
+            lanes: setting.lanes,
             time: time(&timings, costs, &board, train.iterations, workers),
             rounds: rounds(setting, plan, &board),
             warnings: warnings(setting, plan),
@@ -139,15 +147,34 @@ fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
 }
 
+/// How a recorded training did against the estimate of its cost.
+#[derive(Clone, Copy)]
+struct Past {
+    engine: Kind,
+    lanes: usize,
+    ratio: f64,
+}
+
 /// From how the recorded trainings did against the estimate of their cost, if any are recorded: the median for each
-/// engine, or of all where an engine has none. A chain cannot be shared among workers.
-fn time(timings: &[(Kind, f64)], costs: Costs<'_>, board: &Board<'_>, last: u64, workers: usize) -> Option<Time> {
-    let of = |kind| median(timings.iter().filter(|(engine, _)| *engine == kind).map(|(_, ratio)| *ratio));
-    let all = median(timings.iter().map(|(_, ratio)| *ratio))?;
-    let ratios = Kind::ALL.map(|kind| of(kind).unwrap_or(all));
-    let takes =
-        |training: &Training, steps: u64| costs.nanoseconds(training, steps) * ratios[training.engine as usize] / 1e9;
-    let total: f64 = board.to_run(last).map(|(training, steps)| takes(training, steps)).sum();
+/// engine with as many lanes; where there is none, of the engine, else of all. A chain cannot be shared among workers. A
+/// group takes its time whatever of it is done already.
+fn time(timings: &[Past], costs: Costs<'_>, board: &Board<'_>, last: u64, workers: usize) -> Option<Time> {
+    let of =
+        |is_like: &dyn Fn(&Past) -> bool| median(timings.iter().filter(|past| is_like(past)).map(|past| past.ratio));
+    let all = of(&|_| true)?;
+    let ratio = |engine, lanes| {
+        let same = of(&|past| past.engine == engine && past.lanes == lanes);
+        same.or_else(|| of(&|past| past.engine == engine)).unwrap_or(all)
+    };
+    let mut ratios = BTreeMap::new();
+    for work in board.work(last) {
+        let kind = (work.lanes[0].engine, work.lanes.len());
+        ratios.entry(kind).or_insert_with(|| ratio(kind.0, kind.1));
+    }
+    let takes = |work: &Work<'_>| {
+        costs.together(&work.lanes, work.steps) * ratios[&(work.lanes[0].engine, work.lanes.len())] / 1e9
+    };
+    let total: f64 = board.work(last).map(|work| takes(&work)).sum();
     let seconds = (total / workers as f64).max(board.longest_chain(last, takes));
     Some(Time { seconds, workers, timings: timings.len() })
 }
@@ -214,7 +241,7 @@ mod tests {
     use crate::config::{Document, Keep, read};
 
     /// Seconds of a large network and nine tenths fewer weights twice, by timings against the estimate.
-    fn seconds(engine: &str, timings: &[(Kind, f64)], workers: usize) -> Option<f64> {
+    fn seconds(engine: &str, timings: &[Past], workers: usize) -> Option<f64> {
         let sets = [
             "network.architecture=lenet_300_100",
             "train.batch_size=60",
@@ -227,7 +254,7 @@ mod tests {
         let experiment = read(&Document::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
         let setting = Setting::new(&experiment).unwrap();
         let plan = Plan::draw(&experiment, &setting).unwrap();
-        let board = Board::new(&plan, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+        let board = Board::new(&plan, setting.lanes, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
         let costs = Costs::new(&experiment, &setting);
         time(timings, costs, &board, experiment.train.iterations, workers).map(|time| time.seconds)
     }
@@ -235,12 +262,13 @@ mod tests {
     #[test]
     fn time_follows_the_engine() {
         assert_eq!(seconds("auto", &[], 1), None);
-        let dense = [(Kind::Dense, 3.0), (Kind::Dense, 2.0), (Kind::Dense, 1.0)];
+        let past = |engine, ratio| Past { engine, lanes: 1, ratio };
+        let dense = [3.0, 2.0, 1.0].map(|ratio| past(Kind::Dense, ratio));
         let all_dense = seconds("dense", &dense, 1).unwrap();
         let auto = seconds("auto", &dense, 1).unwrap();
         assert!(auto > all_dense / 3.0 && auto < all_dense / 2.0, "{auto} s, {all_dense} s with the dense trainer");
         // What is known of the sparse trainer counts for its trainings.
-        let both = |ratio| seconds("auto", &[&dense[..], &[(Kind::Sparse, ratio)]].concat(), 1).unwrap();
+        let both = |ratio| seconds("auto", &[&dense[..], &[past(Kind::Sparse, ratio)]].concat(), 1).unwrap();
         assert!((both(2.0) - auto).abs() < 1e-9 * auto);
         assert!((both(4.0) - 2.0 * auto + all_dense / 3.0).abs() < 1e-9 * auto, "the dense network is one of three");
         // A chain is not shared among workers.

@@ -7,8 +7,10 @@ mod costs;
 mod forecast;
 mod fresh;
 mod health;
+mod lane;
 mod run;
 mod store;
+mod turn;
 mod view;
 mod worker;
 

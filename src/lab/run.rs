@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::board::{Board, Failure, Next, Summary};
+use super::board::{Board, Next, Summary};
 use super::costs::Costs;
 use super::store::Store;
 use super::view::{Known, View};
-use super::worker::{Done, Task, Worker};
+use super::worker::Worker;
 use crate::base::clock::Stopwatch;
-use crate::base::env;
 use crate::base::files::Lock;
 use crate::base::key::Key;
 use crate::base::outcome::Outcome;
@@ -22,20 +21,17 @@ use crate::base::stop::Stop;
 use crate::config::Experiment;
 use crate::data::Dataset;
 use crate::engine::{Kind, Trainer};
-use crate::lottery::{AuditError, Plan, Setting, Training};
-use crate::record::{self, Event, Label, RoundRow, Sink};
+use crate::lottery::{Plan, Setting, Training};
+use crate::record::{Event, Label, RoundRow, Sink};
 
 /// How often a training that another process has is looked at.
 const ASK: Duration = Duration::from_millis(200);
 
-/// Progress is told every so many steps: oftener than the eye sees, seldom enough to cost nothing.
-const TELL_EVERY: u64 = 16;
-
 /// The view is written again at most once in so many times as long as writing it took.
 const VIEW_SHARE: f64 = 20.0;
 
-/// Makes a trainer of a kind for a data set.
-pub type Build<'a> = dyn Fn(Kind, &Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
+/// Makes a trainer of a kind, with so many lanes, for a data set.
+pub type Build<'a> = dyn Fn(Kind, usize, &Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
 
 /// Everything a run needs.
 pub struct Lab<'a> {
@@ -47,8 +43,8 @@ pub struct Lab<'a> {
     pub plan: &'a Plan,
     /// The files of the run.
     pub view: &'a View<'a>,
-    /// Trainings at a time, and threads at work: while there are fewer trainings, sparse ones use those that are free, as
-    /// long as there is a core for each.
+    /// Trainings at a time, or groups of them, and threads at work: while there are fewer, sparse ones use those that are
+    /// free, as long as there is a core for each.
     pub workers: usize,
     /// A wish to stop.
     pub stop: &'a Stop,
@@ -76,16 +72,17 @@ pub struct Report {
 }
 
 /// What the workers share.
-struct Shared<'a> {
-    board: Mutex<Board<'a>>,
-    changed: Condvar,
+pub(super) struct Shared<'a> {
+    pub(super) board: Mutex<Board<'a>>,
+    pub(super) changed: Condvar,
     view: Mutex<Pace>,
     /// Trainings at work, by engine.
     busy: BTreeMap<Kind, AtomicUsize>,
 }
 
 impl Shared<'_> {
-    fn threads(&self, hands: usize) -> usize {
+    /// How many threads a sparse training may use now, with so many for all.
+    pub(super) fn threads(&self, hands: usize) -> usize {
         let [dense, sparse] = [Kind::Dense, Kind::Sparse].map(|kind| self.busy[&kind].load(Ordering::Relaxed));
         threads(hands, dense, sparse)
     }
@@ -120,15 +117,17 @@ impl Lab<'_> {
         let costs = self.costs();
         let whole = |training: &Training| costs.nanoseconds(training, self.experiment.train.iterations);
         let keep = self.experiment.run.keep;
-        let mut board = Board::new(self.plan, keep, whole, load, |key, need| store.has(key, need))?;
+        let mut board = Board::new(self.plan, self.setting.lanes, keep, whole, load, |key, need| store.has(key, need))?;
         let summary = board.summary();
-        let (mut to_run, mut iterations, mut cost) = (0, 0, 0.0);
-        for (training, steps) in board.to_run(self.experiment.train.iterations) {
-            to_run += 1;
-            iterations += steps;
-            cost += costs.nanoseconds(training, steps);
+        let last = self.experiment.train.iterations;
+        let iterations = board.to_run(last).map(|(_, steps)| steps).sum();
+        let (mut groups, mut cost) = (0, 0.0);
+        for work in board.work(last) {
+            groups += 1;
+            cost += costs.together(&work.lanes, work.steps);
         }
-        let workers = self.workers.min(to_run);
+        let workers = self.workers.min(groups);
+        let lanes = if self.setting.lanes > 1 { format!(" with {} lanes", self.setting.lanes) } else { String::new() };
         self.sink.tell(&Event::Begun {
             experiment: &self.experiment.name,
             trainings: self.plan.trainings.len(),
@@ -136,7 +135,7 @@ impl Lab<'_> {
             iterations,
             cost,
             workers,
-            engine: &format!("{} on {}", self.plan.engines(), self.setting.device),
+            engine: &format!("{}{lanes} on {}", self.plan.engines(), self.setting.device),
             view: &self.view.files.0,
         });
         let pace = Mutex::new(Pace { last: None, broken: None });
@@ -174,7 +173,7 @@ impl Lab<'_> {
         let mut worker = Worker::new(self, store, dataset);
         while !self.stop.wanted() {
             let mut board = lock(&shared.board);
-            let (training, restore) = match board.next() {
+            let work = match board.next() {
                 Next::Over => break,
                 Next::Wait => {
                     // With the board in hand from the question to the wait, so that no change is missed. The limit is
@@ -182,107 +181,35 @@ impl Lab<'_> {
                     drop(shared.changed.wait_timeout(board, ASK).unwrap_or_else(PoisonError::into_inner));
                     continue;
                 }
-                Next::Ask { training, restore } => {
+                Next::Ask(work) => {
                     drop(board);
-                    let path = store.runs.entry(&training.key).lock();
-                    self.sink.tell(&Event::Waiting { holder: &Lock::holder(&path) });
+                    let locks = work.tasks.iter().map(|task| store.runs.entry(&task.training.key).lock());
+                    let held = locks.into_iter().find(|path| Lock::is_held(path));
+                    self.sink.tell(&Event::Waiting { holder: &Lock::holder(&held.unwrap_or_default()) });
                     std::thread::sleep(ASK);
-                    (training, restore)
+                    work
                 }
-                Next::Train { training, restore } => {
+                Next::Train(work) => {
                     drop(board);
-                    (training, restore)
+                    work
                 }
             };
-            shared.busy[&training.engine].fetch_add(1, Ordering::Relaxed);
-            self.take_up(n, training, restore, &mut worker, shared, store);
-            shared.busy[&training.engine].fetch_sub(1, Ordering::Relaxed);
+            let busy = &shared.busy[&work.lanes[0].engine];
+            busy.fetch_add(1, Ordering::Relaxed);
+            self.take_up(n, &work, &mut worker, shared, store);
+            busy.fetch_sub(1, Ordering::Relaxed);
             shared.changed.notify_all();
         }
         shared.changed.notify_all();
     }
 
-    /// Attends to one training and records what became of it.
-    fn take_up<'p>(
-        &'p self,
-        n: usize,
-        training: &Training,
-        restore: bool,
-        worker: &mut Worker<'p>,
-        shared: &Shared<'p>,
-        store: &'p Store,
-    ) {
-        let label = label(training);
-        let (keeping, iterations) = {
-            let board = lock(&shared.board);
-            (board.keeps(&training.key), board.steps(&training.key, self.experiment.train.iterations))
-        };
-        let first = training.start.iteration();
-        let cost = self.costs().nanoseconds(training, iterations);
-        let mut trained_here = false;
-        let mut began = || {
-            trained_here = true;
-            lock(&shared.board).began(&training.key);
-            shared.changed.notify_all();
-            self.sink.tell(&Event::Started { worker: n, label: &label, iterations, cost });
-        };
-        let mut progress = |iteration: u64| {
-            let behind = iteration - first;
-            if behind.is_multiple_of(TELL_EVERY) || behind == iterations {
-                self.sink.tell(&Event::Stepped { worker: n, iteration: behind });
-            }
-        };
-        let (began, progress) = (&mut began, &mut progress);
-        let hands = self.workers.min(env::cores());
-        let threads = &|| shared.threads(hands);
-        let done = worker.attend(&mut Task { training, restore, keeping, began, progress, threads });
-        let mut board = lock(&shared.board);
-        match done {
-            Ok(Done::Stopped) => return board.put_back(&training.key),
-            Ok(Done::Elsewhere) => return board.leave(&training.key),
-            Ok(Done::Ended(finished)) => board.end(&training.key, finished),
-            Err(error) => {
-                let by_audit = error.is::<AuditError>();
-                board.fail(&training.key, Failure { cause: format!("{error:#}"), by_audit });
-            }
-        }
-        self.tell_end(trained_here.then_some(n), training, &label, &board);
-        let free = board.take_needless();
-        drop(board);
-        self.free(&free, store);
-        self.write_view(shared, store, false);
-    }
-
-    /// Tells of an ending; with the board in hand, so that the counts come in order.
-    fn tell_end(&self, worker: Option<usize>, training: &Training, label: &Label, board: &Board<'_>) {
-        let summary = board.summary();
-        let ended = summary.done + summary.diverged + summary.failed;
-        let finished = board.finished(&training.key);
-        let outcome = match (board.failure(&training.key), &finished) {
-            (Some(failure), _) => Outcome::Failed { cause: failure.cause.clone() },
-            (None, Some(finished)) => finished.outcome.clone(),
-            (None, None) => return,
-        };
-        let done = finished.as_ref().filter(|finished| finished.outcome == Outcome::Done);
-        let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
-        let result = record::Result {
-            weights_remaining: training.counts.kept as f64 / self.setting.network.weights_total() as f64,
-            last: done.and_then(|finished| finished.curve.last().copied()),
-            seconds: timing.filter(|_| worker.is_some()).map(|timing| timing.seconds),
-            outcome,
-        };
-        let cost = self.costs().nanoseconds(training, board.steps(&training.key, self.experiment.train.iterations));
-        let trainings = self.plan.trainings.len();
-        self.sink.tell(&Event::Ended { worker, label, result: &result, cost, ended, trainings });
-    }
-
     /// What trainings are estimated to cost.
-    fn costs(&self) -> Costs<'_> {
+    pub(super) fn costs(&self) -> Costs<'_> {
         Costs::new(self.experiment, self.setting)
     }
 
     /// Frees final weights that nobody needs any more, unless somebody is at work on their training or wants them kept.
-    fn free(&self, keys: &[Key], store: &Store) {
+    pub(super) fn free(&self, keys: &[Key], store: &Store) {
         // Of a run that is taken up again most are freed already: these cost a look, and no lock.
         for key in keys {
             let entry = store.runs.entry(key);
@@ -300,7 +227,7 @@ impl Lab<'_> {
     }
 
     /// Writes the view, unless that was done a moment ago. What other processes have finished is in it too.
-    fn write_view(&self, shared: &Shared<'_>, store: &Store, now: bool) {
+    pub(super) fn write_view(&self, shared: &Shared<'_>, store: &Store, now: bool) {
         let mut pace = lock(&shared.view);
         if !now && pace.last.is_some_and(|(since, took)| since.seconds() < took * VIEW_SHARE) {
             return;
@@ -343,12 +270,13 @@ impl Lab<'_> {
 }
 
 /// A lock that a panicking thread left is as good as any: what it guards is set in one piece.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn label(training: &Training) -> Label {
-    Label { arm: training.arm.clone(), replicate: training.replicate, repeat: training.repeat, round: training.round }
+pub(super) fn label(training: &Training) -> Label {
+    let Training { replicate, repeat, round, .. } = *training;
+    Label { arm: training.arm.clone(), replicate, repeat, round, others: 0 }
 }
 
 #[cfg(test)]

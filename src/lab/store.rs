@@ -176,7 +176,7 @@ impl Store {
         ensure!(
             is_new || done.files[name] == sum,
             "the training was run again for its weights, and they are not what they were (SHA-256 {}): another kind of \
-             processor or another version",
+             processor, another version or other lanes",
             sum.sha256
         );
         let entry = self.runs.entry(key);

@@ -49,10 +49,18 @@ impl Done {
 /// `timing.json`: what may differ between two runs of the same training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Seconds from the first step to the last evaluation.
+    /// Seconds from the first step to the last evaluation; of a group in lockstep, divided by its lanes.
     pub seconds: f64,
-    /// Steps per second, evaluations included.
+    /// Steps per second, evaluations included; of a group in lockstep, those of all its lanes.
     pub iterations_per_second: f64,
     /// The machine.
     pub host: String,
+    /// Lanes of the group it was trained in.
+    #[serde(default = "one")]
+    pub lanes: usize,
+}
+
+/// What was written before there were lanes had one.
+fn one() -> usize {
+    1
 }

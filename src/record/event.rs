@@ -17,6 +17,8 @@ pub struct Label {
     pub repeat: u32,
     /// Number of prunings.
     pub round: u32,
+    /// How many others are spoken of with it, which train in lockstep with it.
+    pub others: usize,
 }
 
 /// What came of a training.
@@ -47,20 +49,20 @@ pub enum Event<'a> {
         iterations: u64,
         /// What these are estimated to cost, in the unit of [`Event::Started`].
         cost: f64,
-        /// Trainings at a time.
+        /// Trainings at a time, or groups in lockstep.
         workers: usize,
-        /// Engines and device.
+        /// Engines, lanes where there is more than one, and device.
         engine: &'a str,
         /// Where the files are.
         view: &'a Path,
     },
-    /// A worker takes up a training.
+    /// A worker takes up a training, or several in lockstep.
     Started {
         /// From 0.
         worker: usize,
         /// Which.
         label: &'a Label,
-        /// Iterations it takes.
+        /// Iterations each takes.
         iterations: u64,
         /// What these are estimated to cost; a unit means the same for every training of the run.
         cost: f64,
@@ -107,6 +109,9 @@ pub trait Sink: Sync {
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} round {} replicate {}", self.arm, self.round, self.replicate)?;
-        if self.repeat > 1 { write!(f, " repeat {}", self.repeat) } else { Ok(()) }
+        if self.repeat > 1 {
+            write!(f, " repeat {}", self.repeat)?;
+        }
+        if self.others > 0 { write!(f, " and {} more", self.others) } else { Ok(()) }
     }
 }

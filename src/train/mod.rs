@@ -1,4 +1,4 @@
-//! One training: which images when, when to evaluate, and what was measured. Knows no arm and no file.
+//! One training, or several in lockstep: which images when, when to evaluate, and what was measured. Knows no arm and no file.
 
 mod order;
 mod schedule;
@@ -6,4 +6,4 @@ mod session;
 
 pub use order::Order;
 pub use schedule::{Schedule, check_schedule};
-pub use session::{End, Session, Trained};
+pub use session::{End, Lane, Session, Trained};

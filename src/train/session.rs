@@ -1,6 +1,6 @@
-//! The loop of one training.
+//! The loop of one training, or of several in lockstep.
 
-use anyhow::Result;
+use anyhow::{Error, Result, ensure};
 
 use super::order::Order;
 use super::schedule::Schedule;
@@ -13,16 +13,26 @@ use crate::config::Train;
 use crate::data::Split;
 use crate::engine::{Batch, Trainer};
 
-/// What a training needs beside its weights and its mask.
-pub struct Session<'a> {
-    /// Iterations, learning rate, evaluations.
-    pub train: &'a Train,
+/// One of the trainings of a session.
+pub struct Lane<'a> {
     /// Which images when.
     pub order: Order<'a>,
     /// What is drawn for single values at each step.
     pub elementwise: Elementwise,
+    /// What it starts from; all lanes of a session start at the same iteration.
+    pub start: &'a Snapshot,
+    /// The weights it keeps.
+    pub mask: &'a Mask,
     /// Iterations whose states are wanted, in order; the last iteration's comes anyway.
     pub at: &'a [u64],
+}
+
+/// What trainings need beside their weights and their masks.
+pub struct Session<'a> {
+    /// Iterations, learning rate, evaluations.
+    pub train: &'a Train,
+    /// The trainings, one for each lane of the trainer.
+    pub lanes: Vec<Lane<'a>>,
     /// The iteration to end at: the last one, or before it where only earlier states are wanted.
     pub end: u64,
     /// A wish to stop.
@@ -47,66 +57,114 @@ pub enum End {
     Trained(Trained),
     /// At the evaluation that found a loss or a weight that is no finite number; the curve ends before it.
     Diverged(Curve, u64),
-    /// Because somebody wished so.
-    Stopped,
+    /// Before the first step: the trainer does not have what it was to begin with.
+    Refused(Error),
+}
+
+/// What of a lane there is so far.
+#[derive(Default)]
+struct Progress {
+    curve: Curve,
+    at: Vec<Snapshot>,
+    /// Set where it has ended before the others: it goes on in the trainer, and nobody looks.
+    end: Option<End>,
 }
 
 impl Session<'_> {
-    /// Trains from `start` under `mask` to its end; calls `loaded` with what the trainer really has at the beginning,
-    /// and `progress` with each iteration that is behind it, counted absolutely.
+    /// Trains every lane from its start under its mask to the end; calls `loaded` with each lane and what the trainer
+    /// really has there at the beginning, and `progress` with each iteration that is behind them, counted absolutely. Tells
+    /// how each lane ended; nothing where somebody wished to stop.
     ///
-    /// The network is evaluated at its start, every `evaluate_every` iterations, and after the last.
+    /// The networks are evaluated at their start, every `evaluate_every` iterations, and after the last.
     pub fn run(
         mut self,
         trainer: &mut dyn Trainer,
-        start: &Snapshot,
-        mask: &Mask,
-        loaded: &mut dyn FnMut(&Snapshot) -> Result<()>,
+        loaded: &mut dyn FnMut(usize, &Snapshot) -> Result<()>,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<End> {
-        trainer.load(0, start, mask)?;
-        loaded(&trainer.snapshot(0)?)?;
-        let (mut curve, mut at) = (Curve::default(), Vec::new());
-        let schedule = Schedule::new(self.train, self.order.batches());
-        let mut batch = [Batch { elementwise: self.elementwise, ..Batch::default() }];
-        for iteration in start.iteration..=self.end {
+    ) -> Result<Option<Vec<End>>> {
+        let (mut lanes, mut batches) = self.load(trainer, loaded)?;
+        let first = self.lanes[0].start.iteration;
+        // All lanes have the same data and the same recipe, and are at the same iteration.
+        let schedule = Schedule::new(self.train, self.lanes[0].order.batches());
+        let mut iteration = first;
+        while lanes.iter().any(|lane| lane.end.is_none()) {
             trainer.set_threads((self.threads)());
-            let is_edge = iteration == start.iteration || iteration == self.train.iterations;
-            if is_edge || iteration % self.train.evaluate_every == 0 {
-                let point = evaluate(trainer, iteration)?;
-                if ![point.train, point.validation, point.test].iter().all(|score| score.loss.is_finite()) {
-                    return Ok(End::Diverged(curve, iteration));
+            let is_edge = iteration == first || iteration == self.train.iterations;
+            if is_edge || iteration.is_multiple_of(self.train.evaluate_every) {
+                evaluate(trainer, iteration, &mut lanes)?;
+            }
+            for (n, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| lane.end.is_none()) {
+                if self.lanes[n].at.contains(&iteration) {
+                    lane.at.push(trainer.snapshot(n)?);
                 }
-                curve.0.push(point);
+                if iteration >= self.end {
+                    lane.finish(trainer.snapshot(n)?, iteration);
+                }
             }
-            if self.at.contains(&iteration) {
-                at.push(trainer.snapshot(0)?);
-            }
-            if iteration == self.end {
+            if lanes.iter().all(|lane| lane.end.is_some()) {
                 break;
             }
             if self.stop.wanted() {
-                return Ok(End::Stopped);
+                return Ok(None);
             }
-            batch[0].iteration = iteration;
-            self.order.fill(iteration, &mut batch[0].images);
-            trainer.step(&batch, &[schedule.at(iteration)])?;
-            progress(iteration + 1);
+            for (lane, batch) in self.lanes.iter_mut().zip(&mut batches) {
+                batch.iteration = iteration;
+                lane.order.fill(iteration, &mut batch.images);
+            }
+            trainer.step(&batches, &vec![schedule.at(iteration); batches.len()])?;
+            iteration += 1;
+            progress(iteration);
         }
-        let last = trainer.snapshot(0)?;
-        if !last.weights.is_finite() {
-            return Ok(End::Diverged(curve, self.end));
+        Ok(Some(lanes.into_iter().filter_map(|lane| lane.end).collect()))
+    }
+
+    /// Puts every network into its lane.
+    fn load(
+        &self,
+        trainer: &mut dyn Trainer,
+        loaded: &mut dyn FnMut(usize, &Snapshot) -> Result<()>,
+    ) -> Result<(Vec<Progress>, Vec<Batch>)> {
+        let (count, lanes) = (self.lanes.len(), trainer.lanes());
+        ensure!(count == lanes, "{count} trainings for a trainer of {lanes} lanes");
+        let first = self.lanes[0].start.iteration;
+        let together = self.lanes.iter().all(|lane| lane.start.iteration == first);
+        ensure!(together, "trainings in lockstep that start at different iterations");
+        let (mut all, mut batches) = (Vec::new(), Vec::new());
+        for (n, lane) in self.lanes.iter().enumerate() {
+            trainer.load(n, lane.start, lane.mask)?;
+            let refusal = loaded(n, &trainer.snapshot(n)?).err();
+            all.push(Progress { end: refusal.map(End::Refused), ..Progress::default() });
+            batches.push(Batch { elementwise: lane.elementwise, ..Batch::default() });
         }
-        Ok(End::Trained(Trained { curve, at, last }))
+        Ok((all, batches))
     }
 }
 
-fn evaluate(trainer: &mut dyn Trainer, iteration: u64) -> Result<Point> {
-    let mut score = |split| Ok::<_, anyhow::Error>(trainer.evaluate(split)?[0]);
-    Ok(Point {
-        iteration,
-        train: score(Split::Train)?,
-        validation: score(Split::Validation)?,
-        test: score(Split::Test)?,
-    })
+impl Progress {
+    /// Takes in what was measured; a loss that is no finite number ends the lane.
+    fn measure(&mut self, point: Point) {
+        if [point.train, point.validation, point.test].iter().all(|score| score.loss.is_finite()) {
+            self.curve.0.push(point);
+        } else {
+            self.end = Some(End::Diverged(std::mem::take(&mut self.curve), point.iteration));
+        }
+    }
+
+    /// Ends the lane with its state after the iteration it was to end at.
+    fn finish(&mut self, last: Snapshot, iteration: u64) {
+        let Self { curve, at, .. } = std::mem::take(self);
+        let is_sound = last.weights.is_finite();
+        self.end =
+            Some(if is_sound { End::Trained(Trained { curve, at, last }) } else { End::Diverged(curve, iteration) });
+    }
+}
+
+/// Measures all lanes at once, those included that have ended.
+fn evaluate(trainer: &mut dyn Trainer, iteration: u64, lanes: &mut [Progress]) -> Result<()> {
+    let mut scores = |split| trainer.evaluate(split);
+    let (train, validation, test) = (scores(Split::Train)?, scores(Split::Validation)?, scores(Split::Test)?);
+    for (n, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| lane.end.is_none()) {
+        lane.measure(Point { iteration, train: train[n], validation: validation[n], test: test[n] });
+    }
+    Ok(())
 }

@@ -20,7 +20,8 @@ pub fn forecast(forecast: &Forecast) -> String {
         _ if forecast.iterations_to_go == 0 => "nothing to train".to_owned(),
         Some(time) => {
             let (each, n) = (duration(time.seconds), time.timings);
-            format!("about {each}, {} at a time, going by {n} of its trainings on this machine", time.workers)
+            let lanes = if forecast.lanes > 1 { format!(" with {} lanes", forecast.lanes) } else { String::new() };
+            format!("about {each}, {} at a time{lanes}, going by {n} of its trainings on this machine", time.workers)
         }
         None => "unknown: none of its trainings has run on this machine".to_owned(),
     };

@@ -92,7 +92,7 @@ mod tests {
             view: std::path::Path::new("runs/e"),
         };
         assert!(state.line(&begun).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
-        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0 };
+        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, others: 0 };
         let result = Result { outcome: Outcome::Done, weights_remaining: 1.0, last: None, seconds: None };
         let estimates: Vec<String> = (1..=100)
             .map(|ended| {

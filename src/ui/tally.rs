@@ -61,7 +61,8 @@ impl Tally {
                 self.settled += cost;
                 self.done += match (&result.outcome, running) {
                     (Outcome::Done, _) => *cost,
-                    (_, running) => running.unwrap_or_default().cost(),
+                    // Of a group the first that ends has all that is known of its running.
+                    (_, running) => running.unwrap_or_default().cost().min(*cost),
                 };
             }
             Event::Waiting { .. } | Event::Note(_) | Event::Over => {}
@@ -114,12 +115,12 @@ mod tests {
     }
 
     fn started(tally: &mut Tally, worker: usize, cost: f64) {
-        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0 };
+        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, others: 0 };
         tally.tell(&Event::Started { worker, label: &label, iterations: 100, cost });
     }
 
     fn ended(tally: &mut Tally, worker: Option<usize>, outcome: Outcome) {
-        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0 };
+        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, others: 0 };
         let result = Result { outcome, weights_remaining: 1.0, last: None, seconds: None };
         tally.tell(&Event::Ended { worker, label: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
     }

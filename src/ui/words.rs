@@ -72,7 +72,7 @@ fn test(result: &Result) -> Option<String> {
     Some(format!("{} %", accuracy(last.test.accuracy)))
 }
 
-/// A label in a narrow window: `winning_ticket r2 rep3`, and `rep3.2` for the second repeat.
+/// A label in a narrow window: `winning_ticket r2 rep3`, `rep3.2` for the second repeat, and `+3` for three others with it.
 pub(super) fn short(label: &Label) -> String {
     format!("{} {}", label.arm, numbers(label))
 }
@@ -88,7 +88,8 @@ pub(super) fn cut_label(label: &Label, room: usize) -> String {
 
 fn numbers(label: &Label) -> String {
     let repeat = if label.repeat > 1 { format!(".{}", label.repeat) } else { String::new() };
-    format!("r{} rep{}{repeat}", label.round, label.replicate)
+    let others = if label.others > 0 { format!(" +{}", label.others) } else { String::new() };
+    format!("r{} rep{}{repeat}{others}", label.round, label.replicate)
 }
 
 /// The first line of a text, in no more than `room` columns.
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_line_for_every_width() {
-        let label = Label { arm: "random_reinit".into(), replicate: 3, repeat: 2, round: 12 };
+        let label = Label { arm: "random_reinit".into(), replicate: 3, repeat: 2, round: 12, others: 0 };
         let test = Score { loss: 0.1, accuracy: 0.9435 };
         let last = Some(Point { iteration: 1, train: Score::default(), validation: Score::default(), test });
         let result = Result { outcome: Outcome::Done, weights_remaining: 0.0358, last, seconds: Some(3.25) };
@@ -146,6 +147,12 @@ mod tests {
         assert_eq!(line(60), "[ 7/57] random_reinit r12 rep3.2: 3.58% left, test 94.35 %");
         assert_eq!(line(40), "[ 7/57] random_rein… r12 rep3.2: 94.35 %");
         assert_eq!(line(20), "[ 7/57]\n  random_reinit r12\n  rep3.2: 94.35 %");
+        let group = Label { others: 3, ..label.clone() };
+        assert_eq!(group.to_string(), "random_reinit round 12 replicate 3 repeat 2 and 3 more");
+        assert_eq!(
+            (short(&group).as_str(), cut_label(&group, 20).as_str()),
+            ("random_reinit r12 rep3.2 +3", "rando… r12 rep3.2 +3")
+        );
         let failed = Result { outcome: Outcome::Failed { cause: "no space left on the disk".into() }, ..result };
         let text = ended_within(40, &label, &failed, 7, 57);
         assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), super::ended(&label, &failed, 7, 57));

@@ -9,7 +9,7 @@ use crate::ui::screen::tests::Fake;
 const EACH: u64 = 100;
 
 fn label(n: usize) -> Label {
-    Label { arm: "winning_ticket".into(), replicate: n as u32 + 1, repeat: 1, round: 2 }
+    Label { arm: "winning_ticket".into(), replicate: n as u32 + 1, repeat: 1, round: 2, others: 0 }
 }
 
 fn result(outcome: Outcome) -> Result {

@@ -1,0 +1,178 @@
+//! One training from the store to the store: what is wanted of it, prepare, audit, save.
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+use super::board::Task;
+use super::run::Lab;
+use super::store::{Finished, Product, Store};
+use crate::base::env;
+use crate::base::files;
+use crate::base::mask::Mask;
+use crate::base::outcome::Outcome;
+use crate::base::random::{Purpose, Stream};
+use crate::base::state::Snapshot;
+use crate::data::Dataset;
+use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare, profile};
+use crate::record::Timing;
+use crate::train::{self, End, Order, Trained};
+
+/// What a look at the store told of a task.
+pub(super) enum Look<'t> {
+    /// It is done.
+    Found(Finished),
+    /// It is to be trained.
+    Wanted(Wish<'t>),
+}
+
+/// What of a training is to be made.
+pub(super) struct Wish<'t> {
+    pub(super) task: &'t Task<'t>,
+    /// Its final weights.
+    last: bool,
+    /// Its states after so many iterations.
+    at: Vec<u64>,
+    /// What is known of it: it is made again then, not judged.
+    known: Option<Finished>,
+}
+
+impl<'t> Wish<'t> {
+    /// Looks at the store, with the lock in hand: another process may have finished it between the look of the board and
+    /// the lock.
+    pub(super) fn look(task: &'t Task<'t>, store: &Store) -> Result<Look<'t>> {
+        let key = &task.training.key;
+        if task.keeping.for_good {
+            store.mark_kept(key)?;
+        }
+        let known = store.load(task.training)?;
+        let mut wish = Self { task, last: true, at: task.keeping.at.clone(), known: None };
+        if known.is_some() {
+            wish.last = task.restore && task.keeping.last && !store.has(key, Need::Last);
+            wish.at.retain(|&iteration| !store.has(key, Need::At(iteration)));
+        }
+        match known {
+            Some(finished) if !wish.last && wish.at.is_empty() => Ok(Look::Found(finished)),
+            known => {
+                files::sweep(&store.runs.entry(key).0)?;
+                Ok(Look::Wanted(Self { known, ..wish }))
+            }
+        }
+    }
+}
+
+/// A training that is ready to be trained.
+pub(super) struct Lane<'a> {
+    wish: Wish<'a>,
+    lab: &'a Lab<'a>,
+    store: &'a Store,
+    mask: Mask,
+    start: Snapshot,
+}
+
+impl<'a> Lane<'a> {
+    pub(super) fn prepare(wish: Wish<'a>, lab: &'a Lab<'a>, store: &'a Store) -> Result<Self> {
+        let context = Context { experiment: lab.experiment, setting: lab.setting, parents: store };
+        let (mask, start) = prepare(wish.task.training, context).context("could not prepare the training")?;
+        Ok(Self { wish, lab, store, mask, start })
+    }
+
+    /// Its place in its group.
+    pub(super) fn place(&self) -> usize {
+        self.wish.task.lane
+    }
+
+    /// The iteration to end at: only as far as the last state that is wanted.
+    pub(super) fn end(&self) -> u64 {
+        let last_state = if self.wish.last { None } else { self.wish.at.last().copied() };
+        last_state.unwrap_or(self.lab.experiment.train.iterations)
+    }
+
+    /// What a session is to know of it.
+    pub(super) fn in_session<'s>(&'s self, dataset: &'s Dataset) -> train::Lane<'s> {
+        let experiment = self.lab.experiment;
+        let stream = |purpose| Stream::of_replicate(experiment.seed, self.training().replicate, purpose);
+        let (batch_size, drop_last) = (experiment.train.batch_size as usize, experiment.train.drop_last);
+        train::Lane {
+            order: Order::new(stream(Purpose::Order), &dataset.train, batch_size, drop_last),
+            elementwise: stream(Purpose::Elementwise).elementwise(),
+            start: &self.start,
+            mask: &self.mask,
+            at: &self.wish.at,
+        }
+    }
+
+    /// Checks what the trainer really has at the beginning.
+    pub(super) fn audit_start(&self, loaded: &Snapshot) -> Result<()> {
+        audit_start(self.training(), self.context(), &self.mask, loaded)
+    }
+
+    /// Audits and saves what came of it, in a group of `width` lanes that took so many seconds.
+    pub(super) fn finish(&self, end: End, seconds: f64, width: usize) -> Result<Finished> {
+        let (outcome, trained) = match end {
+            End::Refused(error) => return Err(error),
+            End::Diverged(curve, iteration) => {
+                let nothing = Trained { curve, at: Vec::new(), last: Snapshot::default() };
+                (Outcome::Diverged { iteration }, nothing)
+            }
+            End::Trained(trained) => {
+                audit_end(&self.mask, &trained.last)?;
+                (Outcome::Done, trained)
+            }
+        };
+        match &self.wish.known {
+            Some(known) => self.restore(known, &outcome, &trained),
+            None => self.save(outcome, trained, timing(seconds, width, self.end() - self.start.iteration)),
+        }
+    }
+
+    fn save(&self, outcome: Outcome, trained: Trained, timing: Timing) -> Result<Finished> {
+        let (training, is_done) = (self.training(), outcome == Outcome::Done);
+        let profile = if is_done { profile(training, self.context(), &self.mask)? } else { None };
+        let network = trained.last.network();
+        let product = Product {
+            outcome: outcome.clone(),
+            mask: &self.mask,
+            curve: &trained.curve,
+            start: (training.start == StartRule::Initial).then_some(&self.start.weights),
+            last: is_done.then_some(&network),
+            at: &trained.at,
+            profile: profile.as_ref(),
+            keep_last: self.wish.task.keeping.last,
+            timing: timing.clone(),
+        };
+        self.store.save(training, &product)?;
+        let weights_kept = self.mask.counts();
+        Ok(Finished { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
+    }
+
+    /// Writes the weights that a training was run again for; on the CPU it must have gone as it did the first time.
+    fn restore(&self, known: &Finished, outcome: &Outcome, trained: &Trained) -> Result<Finished> {
+        let (training, store) = (self.training(), self.store);
+        ensure!(*outcome == Outcome::Done, "the training diverged, which it did not the first time");
+        ensure!(
+            known.curve.0.starts_with(&trained.curve.0) || self.lab.setting.device != "cpu",
+            "the training was run again for its weights, and its evaluations are not what they were: another kind of \
+             processor, another version or other lanes"
+        );
+        for snapshot in &trained.at {
+            store.restore_at(&training.key, snapshot)?;
+        }
+        if self.wish.last {
+            store.restore_last(&training.key, &trained.last.network())?;
+        }
+        store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))
+    }
+
+    fn training(&self) -> &'a Training {
+        self.wish.task.training
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { experiment: self.lab.experiment, setting: self.lab.setting, parents: self.store }
+    }
+}
+
+/// The share of one lane: seconds by the width of the group, and steps by it too.
+fn timing(seconds: f64, width: usize, iterations: u64) -> Timing {
+    let seconds = seconds / width as f64;
+    Timing { seconds, iterations_per_second: iterations as f64 / seconds.max(1e-9), host: env::host(), lanes: width }
+}
