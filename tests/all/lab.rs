@@ -2,183 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use anyhow::{Result, bail};
-use lth::base::curve::Score;
-use lth::base::mask::Mask;
-use lth::base::paths::Runs;
-use lth::base::state::Snapshot;
-use lth::base::stop::Stop;
-use lth::config::{self, Document};
-use lth::data::{Dataset, Inputs, Split};
-use lth::engine::{Batch, Kind, Trainer};
-use lth::lab::{Lab, Report, Store, View};
-use lth::lottery::{Plan, Setting};
-use lth::record::{Event, Sink};
+use lth::config::Document;
+use lth::engine::Kind;
+use lth::lab::Report;
 
+use crate::fake::{CONFIG, Mishap, run_experiment};
 use crate::support::{ALL_ARMS, SMOKE};
-
-const CONFIG: &str = r#"
-name = "fake"
-rounds = 2
-[data]
-dataset = "strokes"
-train_images = 100
-test_images = 10
-validation = 10
-[network]
-architecture = { mlp = { hidden = [4] } }
-[train]
-iterations = 3
-batch_size = 5
-optimizer = "adam"
-lr = 0.1
-[prune]
-rate = { linear = 0.5 }
-[arms.ticket]
-mask = "iterative"
-weights = "rewind"
-[arms.reinit]
-mask = { of = "ticket" }
-weights = "reinit"
-[arms.other]
-mask = "dense"
-weights = "reinit"
-"#;
-
-/// What the fake does with a network of so many weights.
-#[derive(Clone, Copy, PartialEq)]
-enum Mishap {
-    None,
-    Error,
-    Panic,
-    Diverge,
-    Revive,
-}
-
-struct Fake {
-    state: Snapshot,
-    mishap: Mishap,
-    /// The mishap befalls networks that keep so many weights.
-    at: u64,
-    kept: u64,
-    threads: Arc<Mutex<Vec<usize>>>,
-}
-
-impl Trainer for Fake {
-    fn lanes(&self) -> usize {
-        1
-    }
-
-    fn load(&mut self, _: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        (self.state, self.kept) = (from.clone(), mask.kept());
-        Ok(())
-    }
-
-    fn step(&mut self, batches: &[Batch], _: &[f64]) -> Result<()> {
-        self.state.iteration = batches[0].iteration + 1;
-        self.state.optimizer_steps += 1;
-        // Weights grow, each step a little, and the moments tell them: so every state on the way is another.
-        self.state.weights.0.iter_mut().flat_map(|tensor| &mut tensor.values).for_each(|w| *w *= 1.001);
-        self.state.moments = vec![self.state.weights.clone()];
-        match self.mishap {
-            Mishap::Error if self.kept == self.at => bail!("the fake breaks"),
-            Mishap::Panic if self.kept == self.at => panic!("the fake panics"),
-            Mishap::Revive => self.state.weights.0[0].values.fill(1.0),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn evaluate(&mut self, _: Split) -> Result<Vec<Score>> {
-        let diverges = self.mishap == Mishap::Diverge && self.kept == self.at && self.state.iteration > 0;
-        Ok(vec![Score { loss: if diverges { f64::NAN } else { 1.0 }, accuracy: 0.5 }])
-    }
-
-    fn snapshot(&self, _: usize) -> Result<Snapshot> {
-        Ok(self.state.clone())
-    }
-
-    fn set_threads(&mut self, threads: usize) {
-        self.threads.lock().unwrap().push(threads);
-    }
-}
-
-#[derive(Default)]
-struct Told {
-    ends: Mutex<Vec<String>>,
-    /// The engines whose trainers were built.
-    builds: Mutex<Vec<Kind>>,
-    /// How many threads trainers were allowed, again and again.
-    threads: Arc<Mutex<Vec<usize>>>,
-    /// The trainings that were begun, by which worker, and how many iterations were told of.
-    starts: Mutex<Vec<(String, usize, u64)>>,
-}
-
-impl Sink for Told {
-    fn tell(&self, event: &Event<'_>) {
-        match event {
-            Event::Ended { label, result, .. } => {
-                self.ends.lock().unwrap().push(format!("{label}: {}", result.outcome.word()));
-            }
-            Event::Started { worker, label, .. } => {
-                self.starts.lock().unwrap().push((label.to_string(), *worker, 0));
-            }
-            Event::Stepped { worker, iteration } => {
-                let mut starts = self.starts.lock().unwrap();
-                starts.iter_mut().rfind(|(_, by, _)| by == worker).unwrap().2 = *iteration;
-            }
-            _ => {}
-        }
-    }
-}
-
-/// As many images as an experiment has, all black.
-fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
-    let all = train + validation + test;
-    Dataset {
-        shape: [1, 28, 28],
-        classes: 10,
-        images: vec![0; all as usize * 784],
-        labels: vec![0; all as usize],
-        train: (0..train).collect(),
-        validation: (train..train + validation).collect(),
-        test: (train + validation..all).collect(),
-        inputs: Inputs::Affine { scale: 1.0, offset: 0.0 },
-    }
-}
-
-/// A run of an experiment with the fake.
-fn run_experiment(folder: &Path, document: &Document, mishap: Mishap, at: u64) -> (Report, Told) {
-    let experiment = config::read(document).unwrap();
-    let setting = Setting::new(&experiment).unwrap();
-    let plan = Plan::draw(&experiment, &setting).unwrap();
-    let runs = Runs(folder.to_owned());
-    let files = runs.view(&experiment.name, &plan.id());
-    let (sink, stop, iterations) = (Told::default(), Stop::default(), experiment.train.iterations);
-    let view =
-        View { experiment: &experiment.name, iterations, setting: &setting, plan: &plan, files: &files, stop: &stop };
-    let build = |kind: Kind, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
-        sink.builds.lock().unwrap().push(kind);
-        let threads = Arc::clone(&sink.threads);
-        Ok(Box::new(Fake { state: Snapshot::default(), mishap, at, kept: 0, threads }))
-    };
-    let (train, validation, test) = setting.source.sizes(&experiment.data).unwrap();
-    let lab = Lab {
-        experiment: &experiment,
-        setting: &setting,
-        plan: &plan,
-        view: &view,
-        workers: 2,
-        stop: &stop,
-        sink: &sink,
-        dataset: &|| Ok(dataset(train, validation, test)),
-        trainer: &build,
-    };
-    let report = lab.run(&Store { runs: runs.clone() }).unwrap();
-    (report, sink)
-}
 
 fn run(folder: &Path, mishap: Mishap, at: u64) -> (Report, Vec<String>) {
     let (report, told) = run_experiment(folder, &Document::parse("fake.toml", CONFIG, &[]).unwrap(), mishap, at);
@@ -322,7 +152,8 @@ fn every_training_has_a_trainer_of_its_engine_and_takes_states_of_the_other() {
         let document = Document::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &sets).unwrap();
         let (report, told) = run_experiment(folder.path(), &document, Mishap::None, 0);
         assert_eq!((&report.broken, &report.failures, report.summary.done), (&vec![], &vec![], 5));
-        let mut builds = told.builds.into_inner().unwrap();
+        let builds = told.builds.into_inner().unwrap();
+        let mut builds: Vec<Kind> = builds.into_iter().map(|(kind, _)| kind).collect();
         builds.sort();
         let engines: Vec<String> = report.rounds.into_iter().map(|row| row.engine).collect();
         (builds, engines)

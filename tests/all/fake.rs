@@ -1,0 +1,213 @@
+//! A lab whose trainer trains nothing: any number of lanes, in microseconds, and whatever may go wrong.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Result, bail};
+use lth::base::curve::Score;
+use lth::base::mask::Mask;
+use lth::base::paths::Runs;
+use lth::base::state::Snapshot;
+use lth::base::stop::Stop;
+use lth::config::{self, Document};
+use lth::data::{Dataset, Inputs, Split};
+use lth::engine::{Batch, Kind, Trainer};
+use lth::lab::{Lab, Report, Store, View};
+use lth::lottery::{Plan, Setting};
+use lth::record::{Event, Sink};
+
+pub(crate) const CONFIG: &str = r#"
+name = "fake"
+rounds = 2
+[data]
+dataset = "strokes"
+train_images = 100
+test_images = 10
+validation = 10
+[network]
+architecture = { mlp = { hidden = [4] } }
+[train]
+iterations = 3
+batch_size = 5
+optimizer = "adam"
+lr = 0.1
+[prune]
+rate = { linear = 0.5 }
+[arms.ticket]
+mask = "iterative"
+weights = "rewind"
+[arms.reinit]
+mask = { of = "ticket" }
+weights = "reinit"
+[arms.other]
+mask = "dense"
+weights = "reinit"
+"#;
+
+/// What the fake does with a network of so many weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mishap {
+    None,
+    Error,
+    Panic,
+    Diverge,
+    Revive,
+    /// Does not have what it was given.
+    Mislay,
+    /// Its numbers depend on how many lanes it has.
+    Width,
+}
+
+struct Fake {
+    lanes: Vec<Network>,
+    mishap: Mishap,
+    /// The mishap befalls networks that keep so many weights.
+    at: u64,
+    threads: Arc<Mutex<Vec<usize>>>,
+}
+
+#[derive(Clone, Default)]
+struct Network {
+    state: Snapshot,
+    kept: u64,
+}
+
+impl Fake {
+    fn befalls(&self, mishap: Mishap) -> bool {
+        self.mishap == mishap && self.lanes.iter().any(|lane| lane.kept == self.at)
+    }
+}
+
+impl Trainer for Fake {
+    fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
+        self.lanes[lane] = Network { state: from.clone(), kept: mask.kept() };
+        Ok(())
+    }
+
+    fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
+        assert_eq!((batches.len(), lr.len()), (self.lanes.len(), self.lanes.len()));
+        let width = if self.mishap == Mishap::Width { self.lanes.len() } else { 0 };
+        for (lane, batch) in self.lanes.iter_mut().zip(batches) {
+            let state = &mut lane.state;
+            assert_eq!(state.iteration, batch.iteration, "every lane is where its batch is");
+            state.iteration += 1;
+            state.optimizer_steps += 1;
+            // Weights grow, each step a little and by what is shown, and the moments tell them: so every state on the
+            // way is another, and no two lanes are alike.
+            let shown = batch.images.iter().map(|&image| u64::from(image)).sum::<u64>() as usize % 1000 + width;
+            let factor = 1.001 + shown as f32 * 1e-6;
+            state.weights.0.iter_mut().flat_map(|tensor| &mut tensor.values).for_each(|w| *w *= factor);
+            state.moments = vec![state.weights.clone()];
+            if self.mishap == Mishap::Revive {
+                state.weights.0[0].values.fill(1.0);
+            }
+        }
+        if self.befalls(Mishap::Error) {
+            bail!("the fake breaks");
+        }
+        assert!(!self.befalls(Mishap::Panic), "the fake panics");
+        Ok(())
+    }
+
+    fn evaluate(&mut self, _: Split) -> Result<Vec<Score>> {
+        let score = |Network { state, kept }: &Network| {
+            let diverges = self.mishap == Mishap::Diverge && *kept == self.at && state.iteration > 0;
+            let sum: f64 = state.weights.0[0].values.iter().map(|w| f64::from(w.abs())).sum();
+            Score { loss: if diverges { f64::NAN } else { 1.0 + sum }, accuracy: 0.5 }
+        };
+        Ok(self.lanes.iter().map(score).collect())
+    }
+
+    fn snapshot(&self, lane: usize) -> Result<Snapshot> {
+        let Network { state, kept } = &self.lanes[lane];
+        let mut state = state.clone();
+        if self.mishap == Mishap::Mislay && *kept == self.at && state.optimizer_steps == 0 {
+            state.weights.0[0].values.fill(1.0);
+        }
+        Ok(state)
+    }
+
+    fn set_threads(&mut self, threads: usize) {
+        self.threads.lock().unwrap().push(threads);
+    }
+}
+
+/// What was told of a run.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) ends: Mutex<Vec<String>>,
+    /// The engines whose trainers were built, and with how many lanes.
+    pub(crate) builds: Mutex<Vec<(Kind, usize)>>,
+    /// How many threads trainers were allowed, again and again.
+    pub(crate) threads: Arc<Mutex<Vec<usize>>>,
+    /// The trainings that were begun, by which worker, and how many iterations were told of.
+    pub(crate) starts: Mutex<Vec<(String, usize, u64)>>,
+}
+
+impl Sink for Told {
+    fn tell(&self, event: &Event<'_>) {
+        match event {
+            Event::Ended { label, result, .. } => {
+                self.ends.lock().unwrap().push(format!("{label}: {}", result.outcome.word()));
+            }
+            Event::Started { worker, label, .. } => {
+                self.starts.lock().unwrap().push((label.to_string(), *worker, 0));
+            }
+            Event::Stepped { worker, iteration } => {
+                let mut starts = self.starts.lock().unwrap();
+                starts.iter_mut().rfind(|(_, by, _)| by == worker).unwrap().2 = *iteration;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// As many images as an experiment has, all black.
+fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
+    let all = train + validation + test;
+    Dataset {
+        shape: [1, 28, 28],
+        classes: 10,
+        images: vec![0; all as usize * 784],
+        labels: vec![0; all as usize],
+        train: (0..train).collect(),
+        validation: (train..train + validation).collect(),
+        test: (train + validation..all).collect(),
+        inputs: Inputs::Affine { scale: 1.0, offset: 0.0 },
+    }
+}
+
+/// A run of an experiment with the fake.
+pub(crate) fn run_experiment(folder: &Path, document: &Document, mishap: Mishap, at: u64) -> (Report, Told) {
+    let experiment = config::read(document).unwrap();
+    let setting = Setting::new(&experiment).unwrap();
+    let plan = Plan::draw(&experiment, &setting).unwrap();
+    let runs = Runs(folder.to_owned());
+    let files = runs.view(&experiment.name, &plan.id());
+    let (sink, stop, iterations) = (Told::default(), Stop::default(), experiment.train.iterations);
+    let view =
+        View { experiment: &experiment.name, iterations, setting: &setting, plan: &plan, files: &files, stop: &stop };
+    let build = |kind: Kind, lanes: usize, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
+        sink.builds.lock().unwrap().push((kind, lanes));
+        let threads = Arc::clone(&sink.threads);
+        Ok(Box::new(Fake { lanes: vec![Network::default(); lanes], mishap, at, threads }))
+    };
+    let (train, validation, test) = setting.source.sizes(&experiment.data).unwrap();
+    let lab = Lab {
+        experiment: &experiment,
+        setting: &setting,
+        plan: &plan,
+        view: &view,
+        workers: 2,
+        stop: &stop,
+        sink: &sink,
+        dataset: &|| Ok(dataset(train, validation, test)),
+        trainer: &build,
+    };
+    let report = lab.run(&Store { runs: runs.clone() }).unwrap();
+    (report, sink)
+}
