@@ -271,6 +271,9 @@ mod tests {
         let both = |ratio| seconds("auto", &[&dense[..], &[past(Kind::Sparse, ratio)]].concat(), 1).unwrap();
         assert!((both(2.0) - auto).abs() < 1e-9 * auto);
         assert!((both(4.0) - 2.0 * auto + all_dense / 3.0).abs() < 1e-9 * auto, "the dense network is one of three");
+        // Groups of other lanes have their own pace.
+        let group = Past { engine: Kind::Dense, lanes: 4, ratio: 100.0 };
+        assert_eq!(seconds("dense", &[&dense[..], &[group]].concat(), 1), Some(all_dense));
         // A chain is not shared among workers.
         assert_eq!(seconds("auto", &dense, 8), Some(auto));
     }

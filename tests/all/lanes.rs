@@ -1,7 +1,9 @@
-//! Trainings in lockstep, with a trainer that trains nothing: each as it would be alone, none in another's way.
+//! Trainings in lockstep, most of them with a trainer that trains nothing: each as it would be alone, none in another's
+//! way.
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use lth::base::files::Lock;
@@ -13,6 +15,7 @@ use lth::lab::Report;
 use lth::record::RoundRow;
 
 use crate::fake::{CONFIG, Mishap, Told, run_experiment};
+use crate::support::{SMOKE, SMOKE_TRAININGS, assert_same, plan_of, promised, run_command, run_well, stderr, view};
 
 /// Three replicates of a chain of two rounds and of the reinits of its tickets: dense networks; then first rounds; then
 /// second rounds beside reinits of the first, six in all; then reinits of the second.
@@ -208,4 +211,51 @@ fn groups_have_one_engine() {
     assert_eq!(report.summary.done, 15);
     assert!(told.builds.lock().unwrap().iter().all(|(kind, _)| *kind == Kind::Dense), "the sparse one has one lane");
     assert!(report.rounds.iter().all(|row| row.engine == "dense" && row.outcome == Outcome::Done.word()));
+}
+
+/// The trainings of the smoke experiment in groups of two and three.
+const REAL: [&str; 2] = ["run.lanes=3", "train.iterations=600"];
+
+fn stored(runs: &Path) -> usize {
+    let entries = fs::read_dir(runs.join("store")).into_iter().flatten();
+    entries.filter(|entry| entry.as_ref().unwrap().path().join("done.json").exists()).count()
+}
+
+#[test]
+fn killed_between_two_groups_it_ends_with_the_same_bytes() {
+    let (alone, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let said = stderr(&run_well(SMOKE, alone.path(), &REAL));
+    assert!(said.starts_with("smoke: 18 trainings; 10,800 iterations to go, dense with 3 lanes on cpu, "), "{said}");
+    let mut killed = 0;
+    for least in [1, 4, 9] {
+        let mut command = run_command(SMOKE, folder.path(), &REAL);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while stored(folder.path()) < least && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        killed += usize::from(!child.wait().unwrap().success());
+    }
+    assert!(killed == 3 && stored(folder.path()) < SMOKE_TRAININGS, "every one of them was at work");
+    run_well(SMOKE, folder.path(), &[&REAL[..], &["run.workers=1"]].concat());
+    assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+}
+
+#[test]
+fn what_is_missing_of_a_group_is_made_again_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(SMOKE, folder.path(), &REAL);
+    let before = promised(&view(folder.path()));
+    let mut entries: Vec<_> =
+        fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    // Whichever they are: their parents' weights may have been freed, and are then made again in their own groups.
+    for entry in entries.iter().step_by(4) {
+        fs::remove_dir_all(entry).unwrap();
+    }
+    let plan = plan_of(SMOKE, folder.path(), &REAL);
+    assert_eq!((plan["lanes"].as_u64(), plan["stored"].as_u64()), (Some(3), Some(13)));
+    assert!(plan["time"]["seconds"].as_f64().unwrap() > 0.0);
+    run_well(SMOKE, folder.path(), &REAL);
+    assert_same(&promised(&view(folder.path())), &before);
 }
