@@ -49,6 +49,7 @@ pub(super) fn source(data: &Data) -> Result<Source, Problem> {
         class_names: found.class_names,
         train: found.train,
         test: found.test,
+        whole_test: found.test,
         mean_std,
         // The first number is the form of the sum. Where the files lie is no part of what they are.
         identity: json!({ kind: 1, "sha256": found.sum, "classes": found.classes }),

@@ -29,6 +29,8 @@ pub struct Source {
     pub train: u32,
     /// Test images.
     pub test: u32,
+    /// Test images of the whole set: more than `test` where the test file holds fewer than the official records.
+    pub whole_test: u32,
     /// Mean and standard deviation of the training pixels in [0, 1], channel by channel.
     pub mean_std: Vec<(f64, f64)>,
     /// What determines the bytes: pinned sums, the seed they are drawn with, or the sum of own data. Part of every key.
@@ -84,6 +86,7 @@ impl Source {
             class_names: Vec::new(),
             train,
             test,
+            whole_test: test,
             mean_std: vec![(strokes::MEAN, strokes::STD)],
             identity: json!({ "strokes": 1, "seed": seed, "train": train, "test": test }),
             sum: None,
@@ -101,6 +104,7 @@ impl Source {
             class_names: set.class_names.iter().map(|&name| name.to_owned()).collect(),
             train: set.train,
             test: set.test,
+            whole_test: set.test,
             mean_std: set.mean_std.to_vec(),
             identity: json!({ "sha256": sums }),
             sum: None,

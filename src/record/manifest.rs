@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::words::count;
 use crate::config::Run;
 
 /// `run.json`.
@@ -38,12 +39,33 @@ pub struct Manifest {
     pub written: u64,
     /// What whoever reads the results must know of the data.
     pub notes: Vec<String>,
+    /// What test accuracies are measured on; `None` where an older version wrote the run.
+    #[serde(default)]
+    pub test: Option<TestImages>,
     /// What the audit found.
     pub audit: Audit,
     /// Trainings that failed, with the cause.
     pub failures: Vec<String>,
     /// Trainings that could not begin, with the one that each needs.
     pub blocked: Vec<String>,
+}
+
+/// The test images that accuracies are measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestImages {
+    /// Those that are used: fewer where the test file holds fewer than the official records, or `data.test_limit` is set.
+    pub used: u32,
+    /// Those of the whole data set.
+    pub whole: u32,
+}
+
+impl TestImages {
+    /// What must be said wherever a test accuracy is shown; `None` where all images are used.
+    pub fn note(&self) -> Option<String> {
+        let Self { used, whole } = *self;
+        let is_part = used < whole;
+        is_part.then(|| format!("test accuracy on {} of {} test images", count(used.into()), count(whole.into())))
+    }
 }
 
 /// Versions.

@@ -164,6 +164,8 @@ fn a_fully_connected_network_learns_from_cifar10_and_the_run_says_what_its_test_
     let accuracy: f64 = rows(&view, "rounds.csv")[0]["final_test_accuracy"].parse().unwrap();
     assert!(accuracy > 0.2, "guessing gives 0.1: {accuracy}");
     assert!(fs::read_to_string(view.join("run.json")).unwrap().contains("of the 10000 test images"));
+    let page = fs::read_to_string(view.join("report/report.md")).unwrap();
+    assert!(page.contains("Test accuracy on 500 of 10,000 test images."), "{page}");
 }
 
 /// What `lth check` says of own data that `spoil` has spoilt; the mistake is one of the configuration.
