@@ -50,6 +50,12 @@ pub fn several(n: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
+/// `some words` as they begin a sentence: `Some words`.
+pub fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// Mean (minimum–maximum) of some values; a single one as it is, and a dash where there is none.
 pub fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
     match Spread::of(values) {

@@ -18,7 +18,7 @@ use crate::data;
 use crate::engine::{self, Recipe, dense};
 use crate::lab::{self, Lab, Store, View};
 use crate::lottery::{Plan, Setting};
-use crate::record::{Audit, Manifest, Versions};
+use crate::record::{Audit, Manifest, TestImages, Versions};
 use crate::report::{Finding, Run};
 use crate::ui;
 
@@ -118,6 +118,11 @@ fn manifest(
         data_dir: data::folder(&experiment.data).display().to_string(),
         written: clock::unix_seconds(),
         notes: setting.source.note.iter().cloned().collect(),
+        test: setting
+            .source
+            .sizes(&experiment.data)
+            .ok()
+            .map(|(_, _, used)| TestImages { used, whole: setting.source.whole_test }),
         audit: Audit { passed: report.summary.done, broken: report.broken.clone() },
         failures: report.failures.clone(),
         blocked: report.blocked.clone(),

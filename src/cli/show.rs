@@ -40,7 +40,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     } else if args.json {
         let value = json!({
             "name": run.name(), "folder": run.view.0, "state": run.state(), "done": run.done(),
-            "trainings": run.trainings(), "rounds": rows,
+            "trainings": run.trainings(), "test_note": run.test_note(), "rounds": rows,
         });
         ui::print(&format!("{value:#}\n"));
     } else {
@@ -54,9 +54,9 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What stands below a run's table: the verdicts, and where its files are.
+/// What stands below a run's table: what its test images are, where that must be said, the verdicts, and where its files are.
 pub(super) fn ending(run: &Run, verdicts: &[Verdict]) -> String {
-    let mut text = String::new();
+    let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
     for sentence in report::sentences(verdicts) {
         let _ = writeln!(text, "{sentence}");
     }

@@ -449,6 +449,10 @@ pub struct Reporting {
     /// The least loss of test accuracy that matters, in percentage points: a ticket loses less than that.
     #[serde(default = "tenth")]
     pub margin: f64,
+    /// Iterations whose test accuracy has a figure and a column of its own, such as `[10_000, 20_000, 30_000]`: deep
+    /// networks are compared there and not at the early stop. Each is a multiple of `train.evaluate_every`, or the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<u64>,
 }
 
 /// How the work is done.
@@ -534,7 +538,7 @@ fn is_zero(number: &f64) -> bool {
 
 impl Default for Reporting {
     fn default() -> Self {
-        Self { margin: tenth() }
+        Self { margin: tenth(), checkpoints: Vec::new() }
     }
 }
 

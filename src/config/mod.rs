@@ -2,6 +2,7 @@
 //! values mean is decided in the rooms that use them.
 
 mod count;
+mod checkpoints;
 mod device;
 mod document;
 mod experiment;

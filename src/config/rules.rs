@@ -1,6 +1,7 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::count::Count;
+use super::checkpoints;
 use super::experiment::{
     Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Schedule, Scope, Size, Train,
     WeightsFrom,
@@ -155,6 +156,7 @@ impl Experiment {
         self.train.check_schedule(&mut problems);
         self.check_rates(&mut problems);
         self.check_arms(&mut problems);
+        checkpoints::check(self, &mut problems);
         problems
     }
 

@@ -20,6 +20,8 @@ pub struct Comparison {
     pub config: Vec<Difference>,
     /// Runs whose configuration is not known: their `resolved.toml` is missing or damaged.
     pub unknown: Vec<String>,
+    /// Runs whose test accuracies are not those of the whole test set, and what they are.
+    pub test_notes: Vec<(String, String)>,
     /// Their results, run by run.
     pub results: Vec<ResultRow>,
 }
@@ -64,11 +66,19 @@ pub fn compare(runs: &[Run], takes: impl Fn(&RoundRow) -> bool) -> Comparison {
     let labels = labels(runs);
     let configs: Vec<_> = runs.iter().map(config).collect();
     let unknown = labels.iter().zip(&configs).filter(|(_, config)| config.is_none()).map(|(label, _)| label.clone());
+    let noted = |(run, label): (&Run, &String)| Some((label.clone(), run.test_note()?));
+    let test_notes = runs.iter().zip(&labels).filter_map(noted).collect();
     let results = runs.iter().zip(&labels).flat_map(|(run, label)| {
         let chosen: Vec<RoundRow> = run.rounds.iter().filter(|row| takes(row)).cloned().collect();
         summary(&chosen).into_iter().map(|row| ResultRow::new(label, row))
     });
-    Comparison { unknown: unknown.collect(), results: results.collect(), config: differences(&configs), runs: labels }
+    Comparison {
+        unknown: unknown.collect(),
+        test_notes,
+        results: results.collect(),
+        config: differences(&configs),
+        runs: labels,
+    }
 }
 
 impl ResultRow {

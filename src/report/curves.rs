@@ -1,7 +1,9 @@
-//! The evaluations of chosen rounds, brought together: read row by row, since a large run has a million of them.
+//! The evaluations of a run, read row by row, since a large run has a million of them; those of chosen rounds brought
+//! together.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -26,49 +28,108 @@ pub(crate) type Place = (String, u32);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Curves(BTreeMap<Place, BTreeMap<u64, Evaluation>>);
 
-/// The columns that are read.
+/// A row of `curves.csv`: the fields of the columns that were asked for.
+pub(crate) struct Fields<'a, const N: usize> {
+    row: &'a csv::ByteRecord,
+    columns: [usize; N],
+}
+
+impl<const N: usize> Fields<'_, N> {
+    fn bytes(&self, field: usize) -> &[u8] {
+        &self.row[self.columns[field]]
+    }
+
+    /// A field as it is.
+    pub(crate) fn text(&self, field: usize) -> String {
+        String::from_utf8_lossy(self.bytes(field)).into_owned()
+    }
+
+    /// A field that is a number.
+    ///
+    /// # Errors
+    /// One that is none: in what line, and what stands there.
+    pub(crate) fn number<T: std::str::FromStr>(&self, field: usize) -> Result<T> {
+        let text = String::from_utf8_lossy(self.bytes(field));
+        let line = self.row.position().map_or(1, csv::Position::line);
+        text.parse().map_err(|_| anyhow!("line {line} is no row: `{text}` is no number"))
+    }
+}
+
+/// Gives `take` each row of a run's `curves.csv`; a run that has no curves has none to show.
+///
+/// # Errors
+/// A file that is damaged: which, in what line, and how.
+pub(crate) fn each<const N: usize>(
+    run: &Run,
+    columns: [&str; N],
+    take: impl FnMut(&Fields<'_, N>) -> Result<()>,
+) -> Result<()> {
+    let path = run.view.file(View::CURVES);
+    let Some(reader) = open(&path)? else { return Ok(()) };
+    each_of(reader, columns, take).with_context(|| damaged(&path))
+}
+
+fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let file = File::open(path).with_context(|| format!("could not read `{}`", path.display()))?;
+    Ok(Some(csv::Reader::from_reader(file)))
+}
+
+fn each_of<const N: usize>(
+    mut reader: csv::Reader<impl std::io::Read>,
+    names: [&str; N],
+    mut take: impl FnMut(&Fields<'_, N>) -> Result<()>,
+) -> Result<()> {
+    let header = reader.byte_headers()?.clone();
+    let mut columns = [0; N];
+    for (column, name) in columns.iter_mut().zip(names) {
+        let found = header.iter().position(|column| column == name.as_bytes());
+        *column = found.ok_or_else(|| anyhow!("it has no column `{name}`"))?;
+    }
+    let mut row = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut row)? {
+        take(&Fields { row: &row, columns })?;
+    }
+    Ok(())
+}
+
+/// The columns that curves are made from.
 const COLUMNS: [&str; 5] = ["arm", "round", "iteration", "test_accuracy", "validation_loss"];
 
 impl Curves {
-    /// Reads those of `wanted`. A run that has no curves has none to show.
+    /// Reads those of `wanted`.
     ///
     /// # Errors
     /// A file that is damaged: which, in what line, and how.
     pub(crate) fn read(run: &Run, wanted: &[Place]) -> Result<Self> {
         let path = run.view.file(View::CURVES);
-        if wanted.is_empty() || !path.exists() {
-            return Ok(Self::default());
+        match open(&path)? {
+            Some(reader) if !wanted.is_empty() => Self::of(reader, wanted).with_context(|| damaged(&path)),
+            _ => Ok(Self::default()),
         }
-        let file = File::open(&path).with_context(|| format!("could not read `{}`", path.display()))?;
-        Self::of(csv::Reader::from_reader(file), wanted).with_context(|| damaged(&path))
     }
 
-    fn of(mut reader: csv::Reader<impl std::io::Read>, wanted: &[Place]) -> Result<Self> {
-        let header = reader.byte_headers()?.clone();
-        let column = |name: &str| {
-            let found = header.iter().position(|column| column == name.as_bytes());
-            found.ok_or_else(|| anyhow!("it has no column `{name}`"))
-        };
-        let [arm, round, iteration, accuracy, loss] = COLUMNS.map(column);
-        let (arm, round, iteration, accuracy, loss) = (arm?, round?, iteration?, accuracy?, loss?);
+    fn of(reader: csv::Reader<impl std::io::Read>, wanted: &[Place]) -> Result<Self> {
         let mut places: BTreeMap<(&[u8], &[u8]), &Place> = BTreeMap::new();
         let rounds: Vec<String> = wanted.iter().map(|(_, round)| round.to_string()).collect();
         for (place, round) in wanted.iter().zip(&rounds) {
             places.insert((place.0.as_bytes(), round.as_bytes()), place);
         }
         let mut curves: BTreeMap<Place, BTreeMap<u64, Evaluation>> = BTreeMap::new();
-        let mut row = csv::ByteRecord::new();
-        while reader.read_byte_record(&mut row)? {
-            let Some(&place) = places.get(&(&row[arm], &row[round])) else { continue };
-            let at: u64 = number(&row, iteration)?;
+        each_of(reader, COLUMNS, |row| {
+            let Some(&place) = places.get(&(row.bytes(0), row.bytes(1))) else { return Ok(()) };
+            let at: u64 = row.number(2)?;
             let curve = match curves.get_mut(place) {
                 Some(curve) => curve,
                 None => curves.entry(place.clone()).or_default(),
             };
             let evaluation = curve.entry(at).or_insert_with(|| Evaluation { iteration: at, ..Evaluation::default() });
-            evaluation.test_accuracy.push(number(&row, accuracy)?);
-            evaluation.validation_loss.push(number(&row, loss)?);
-        }
+            evaluation.test_accuracy.push(row.number(3)?);
+            evaluation.validation_loss.push(row.number(4)?);
+            Ok(())
+        })?;
         Ok(Self(curves))
     }
 
@@ -76,12 +137,6 @@ impl Curves {
     pub(crate) fn at(&self, arm: &str, round: u32) -> impl Iterator<Item = &Evaluation> {
         self.0.get(&(arm.to_owned(), round)).into_iter().flat_map(BTreeMap::values)
     }
-}
-
-fn number<T: std::str::FromStr>(row: &csv::ByteRecord, column: usize) -> Result<T> {
-    let text = String::from_utf8_lossy(&row[column]);
-    let line = row.position().map_or(1, csv::Position::line);
-    text.parse().map_err(|_| anyhow!("line {line} is no row: `{text}` is no number"))
 }
 
 #[cfg(test)]

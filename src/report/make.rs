@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::checkpoints::Checkpoints;
 use super::claims::{ClaimRow, claims};
 use super::figures::{self, Figure};
 use super::page::{self, Block};
@@ -22,6 +23,7 @@ pub struct Finding {
     /// Its verdicts.
     pub verdicts: Vec<Verdict>,
     pub(super) claims: Vec<ClaimRow>,
+    pub(super) checkpoints: Checkpoints,
     pub(super) figures: Vec<Figure>,
 }
 
@@ -34,8 +36,9 @@ impl Finding {
         let experiment = run.experiment();
         let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
-        let figures = figures::all(&run, experiment.as_ref())?;
-        Ok(Self { run, experiment, verdicts, claims, figures })
+        let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;
+        let figures = figures::all(&run, experiment.as_ref(), &checkpoints)?;
+        Ok(Self { run, experiment, verdicts, claims, checkpoints, figures })
     }
 
     /// The names of its figures' files in the report's folder.

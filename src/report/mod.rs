@@ -1,6 +1,7 @@
 //! What runs came to, from their files alone: no engine, no data, no store. Knows no terminal.
 
 mod arms;
+mod checkpoints;
 mod claims;
 mod compare;
 mod curves;

@@ -102,6 +102,11 @@ impl Run {
         self.manifest.as_ref().map(|manifest| manifest.trainings)
     }
 
+    /// What must be said wherever its test accuracies are shown, where they are not those of the whole test set.
+    pub fn test_note(&self) -> Option<String> {
+        self.manifest.as_ref()?.test?.note()
+    }
+
     /// How it stands.
     pub fn state(&self) -> State {
         let ended = |manifest: &Manifest| self.rounds.len() + manifest.blocked.len() >= manifest.trainings;

@@ -20,6 +20,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     text.push('\n');
     text.push_str(&align(&lines.collect::<Vec<_>>()));
     text.push_str("means over n trainings\n");
+    text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));
     text
 }
 
@@ -68,6 +69,7 @@ mod tests {
                 difference("train.betas", [Some(serde_json::json!([0.9, 0.999])), None]),
             ],
             unknown: Vec::new(),
+            test_notes: vec![("b-12345678".into(), "test accuracy on 1,000 of 10,000 test images".into())],
             results: vec![row("a-12345678", "winning_ticket", Some(0.98), 3), row("b-12345678", "t", None, 1)],
         };
         insta::assert_snapshot!(comparison(&both));

@@ -3,6 +3,7 @@
 
 mod arms;
 mod bad_input;
+mod checkpoints;
 mod compare;
 mod contract;
 mod contract_conv;
@@ -26,3 +27,4 @@ mod run;
 mod runs;
 mod schedule;
 mod support;
+mod test_images;

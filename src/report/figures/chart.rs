@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::base::spread::Spread;
+use crate::base::words::sentence;
 use crate::record::to_csv;
 
 /// A figure: panels with one legend.
@@ -32,6 +33,8 @@ pub(crate) struct Panel {
     pub(crate) series: Vec<Series>,
     /// A height to compare with.
     pub(crate) level: Option<f64>,
+    /// What must be said wherever it is shown; empty where nothing must.
+    pub(crate) note: String,
 }
 
 /// An axis. Values are those of the files (shares are 0..=1); what is shown may be per cent.
@@ -49,6 +52,8 @@ pub(crate) struct Axis {
     pub(crate) window: Option<(f64, f64)>,
     /// Values to label, where they are not for the axis to choose.
     pub(crate) ticks: Vec<f64>,
+    /// Whether it measures test images.
+    pub(crate) is_test: bool,
 }
 
 /// How a value is written.
@@ -161,6 +166,17 @@ impl Figure {
         }
         self.panels.retain(|panel| !panel.series.is_empty());
         (!self.panels.is_empty()).then_some(self)
+    }
+
+    /// The figure with `note` said in every panel of test images, and in the caption if there is one.
+    #[must_use]
+    pub(crate) fn noted(mut self, note: &str) -> Self {
+        let of_test = self.panels.iter_mut().filter(|panel| panel.y.is_test);
+        let panels = of_test.map(|panel| note.clone_into(&mut panel.note)).count();
+        if panels > 0 && !note.is_empty() {
+            self.caption = format!("{} {}.", self.caption, sentence(note));
+        }
+        self
     }
 
     /// Every number of the figure, those outside of its windows included.

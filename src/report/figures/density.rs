@@ -51,7 +51,7 @@ pub(super) fn figure(run: &Run) -> Result<Figure> {
                 scale: Scale::Log,
                 ..Axis::default()
             };
-            panels.push(Panel { title: arm.to_owned(), x, y, series, level: None });
+            panels.push(Panel { title: arm.to_owned(), x, y, series, ..Panel::default() });
         }
     }
     Ok(Figure {

@@ -100,7 +100,7 @@ fn panel(title: &str, series: Vec<Series>, y: Axis, end: f64) -> Panel {
         window: Some((0.0, end)),
         ..Axis::default()
     };
-    Panel { title: title.to_owned(), x, y, series, level: None }
+    Panel { title: title.to_owned(), x, y, series, ..Panel::default() }
 }
 
 fn accuracy(arm: &str, suffix: &str, panels: &[Titled<Series>], end: f64) -> Figure {
@@ -112,6 +112,7 @@ fn accuracy(arm: &str, suffix: &str, panels: &[Titled<Series>], end: f64) -> Fig
         title: "test accuracy (%)".to_owned(),
         column: "test_accuracy",
         unit: Unit::Percent,
+        is_test: true,
         window: Some((low, f64::INFINITY)),
         ..Axis::default()
     };

@@ -18,6 +18,7 @@ pub(crate) use together::together;
 use anyhow::Result;
 
 use super::arms::{self, Part};
+use super::checkpoints::Checkpoints;
 use super::run::Run;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
@@ -27,13 +28,14 @@ use crate::record::Group;
 ///
 /// # Errors
 /// A file of the run that is damaged.
-pub(crate) fn all(run: &Run, experiment: Option<&Experiment>) -> Result<Vec<Figure>> {
+pub(crate) fn all(run: &Run, experiment: Option<&Experiment>, checkpoints: &Checkpoints) -> Result<Vec<Figure>> {
     let arms = arms::parts(run, experiment);
-    let mut figures = vec![sizes::figure(run, &arms)];
+    let mut figures = sizes::figures(run, &arms, checkpoints).to_vec();
     figures.extend(learning::figures(run, &arms)?);
     figures.push(density::figure(run)?);
     figures.extend(weights::figures(run)?);
-    Ok(figures.into_iter().filter_map(Figure::shown).collect())
+    let note = run.test_note().unwrap_or_default();
+    Ok(figures.into_iter().filter_map(Figure::shown).map(|figure| figure.noted(&note)).collect())
 }
 
 /// How an arm looks: tickets solid, controls dashed, each with its own colour and mark.

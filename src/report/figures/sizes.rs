@@ -1,62 +1,121 @@
-//! Everything against the share of weights that remains (the paper's Figures 1, 4, 5, 12 and 14).
+//! Everything against the share of weights that remains (the paper's Figures 1, 4, 5, 7, 8, 12 and 14).
 
 use super::chart::{Axis, Figure, Panel, Point, Series, Unit};
 use super::{look, sizes_axis};
 use crate::lottery::DENSE;
 use crate::record::{Group, RoundRow};
 use crate::report::arms::Part;
+use crate::report::checkpoints::Checkpoints;
 use crate::report::run::Run;
 
-/// What a panel measures of a training.
-pub(super) type Measure = fn(&RoundRow) -> Option<f64>;
+/// A value of a training, where it has one.
+type Value<'a> = dyn Fn(&RoundRow) -> Option<f64> + 'a;
 
-/// The panels, as the paper has them.
-pub(super) const MEASURES: [(&str, Unit, Measure); 5] = [
-    ("early-stop iteration", Unit::Count, |row| row.early_stop_iteration.map(|iteration| iteration as f64)),
-    ("test accuracy at early stop (%)", Unit::Percent, |row| row.early_stop_test_accuracy),
-    ("train accuracy at early stop (%)", Unit::Percent, |row| row.early_stop_train_accuracy),
-    ("test accuracy at the end (%)", Unit::Percent, |row| row.final_test_accuracy),
-    ("train accuracy at the end (%)", Unit::Percent, |row| row.final_train_accuracy),
-];
+/// What a panel measures of a training.
+pub(super) struct Measure<'a> {
+    pub(super) title: String,
+    unit: Unit,
+    is_test: bool,
+    pub(super) of: Box<Value<'a>>,
+}
+
+impl<'a> Measure<'a> {
+    fn new(title: &str, unit: Unit, is_test: bool, of: impl Fn(&RoundRow) -> Option<f64> + 'a) -> Self {
+        Self { title: title.to_owned(), unit, is_test, of: Box::new(of) }
+    }
+
+    /// The axis of its values.
+    pub(super) fn axis(&self, window: Option<(f64, f64)>) -> Axis {
+        let (title, unit, is_test) = (self.title.clone(), self.unit, self.is_test);
+        Axis { title, column: "mean", unit, window, is_test, ..Axis::default() }
+    }
+
+    /// Test accuracy after an iteration that the configuration names.
+    pub(super) fn checkpoint(checkpoints: &'a Checkpoints, iteration: u64) -> Self {
+        let of = move |row: &RoundRow| checkpoints.accuracy(row, iteration);
+        Self::new(&Checkpoints::title(iteration), Unit::Percent, true, of)
+    }
+}
+
+/// What the paper measures of small networks.
+pub(super) fn measures() -> [Measure<'static>; 5] {
+    let early = |row: &RoundRow| row.early_stop_iteration.map(|iteration| iteration as f64);
+    let percent = Unit::Percent;
+    [
+        Measure::new("early-stop iteration", Unit::Count, false, early),
+        Measure::new("test accuracy at early stop (%)", percent, true, |row| row.early_stop_test_accuracy),
+        Measure::new("train accuracy at early stop (%)", percent, false, |row| row.early_stop_train_accuracy),
+        Measure::new("test accuracy at the end (%)", percent, true, |row| row.final_test_accuracy),
+        Measure::new("train accuracy at the end (%)", percent, false, |row| row.final_train_accuracy),
+    ]
+}
 
 /// An accuracy axis shows what lies so many times the best gain below the dense network, and at least so much.
 const GAINS: f64 = 6.0;
 const LEAST: f64 = 0.03;
 
-pub(super) fn figure(run: &Run, arms: &[Part]) -> Figure {
+/// Early stop and accuracies; and where the configuration names iterations, the accuracy there.
+pub(super) fn figures(run: &Run, arms: &[Part], checkpoints: &Checkpoints) -> [Figure; 2] {
+    let named = checkpoints.iterations().iter().map(|&iteration| Measure::checkpoint(checkpoints, iteration));
+    let early = Words {
+        name: "weights_remaining",
+        title: "Early stop and accuracy against weights remaining",
+        more: " The early stop is the iteration of minimum validation loss.",
+        source: "Figures 1, 4, 5, 12 and 14",
+    };
+    let fixed = Words {
+        name: "checkpoints",
+        title: "Accuracy at fixed iterations against weights remaining",
+        more: "",
+        source: "Figures 7 and 8",
+    };
+    [figure(run, arms, &measures(), &early), figure(run, arms, &named.collect::<Vec<_>>(), &fixed)]
+}
+
+/// What is written about a figure: its name and title, what else must be known, and where the paper has it.
+struct Words {
+    name: &'static str,
+    title: &'static str,
+    more: &'static str,
+    source: &'static str,
+}
+
+fn figure(run: &Run, arms: &[Part], measures: &[Measure<'_>], words: &Words) -> Figure {
     let groups = Group::all(&run.rounds);
     let ticks = ticks(&groups);
-    let panels = MEASURES.map(|(title, unit, of)| {
-        let series: Vec<Series> = arms.iter().enumerate().map(|(i, arm)| series(&groups, i, arm, of)).collect();
-        let window = if unit == Unit::Percent { window(&series) } else { None };
+    let panel = |measure: &Measure<'_>| {
+        let series: Vec<Series> =
+            arms.iter().enumerate().map(|(i, arm)| series(&groups, i, arm, &measure.of)).collect();
+        let window = if measure.unit == Unit::Percent { window(&series) } else { None };
         let level = dense(&series).map(|point| point.mean);
-        let y = Axis { title: title.to_owned(), column: "mean", unit, window, ..Axis::default() };
-        Panel { x: sizes_axis(ticks.clone()), y, series, level, ..Panel::default() }
-    });
+        Panel { x: sizes_axis(ticks.clone()), y: measure.axis(window), series, level, ..Panel::default() }
+    };
+    let panels: Vec<Panel> = measures.iter().map(panel).collect();
     let is_cut = panels.iter().any(|panel| panel.y.window.is_some());
     let cut = if is_cut { " What lies below a panel is in its CSV file." } else { "" };
+    let Words { name, title, more, source } = words;
     Figure {
-        name: "weights_remaining".to_owned(),
-        title: "Early stop and accuracy against weights remaining".to_owned(),
+        name: (*name).to_owned(),
+        title: (*title).to_owned(),
         caption: format!(
             "Lines are means over trainings, bars run from the minimum to the maximum; the arms' marks are set a little \
-             apart. The dotted line is the dense network's mean. Tickets are solid, controls dashed. The early stop is the iteration of minimum validation loss.{cut} \
-             (The paper's Figures 1, 4, 5, 12 and 14.)"
+             apart. The dotted line is the dense network's mean. Tickets are solid, controls dashed.{more}{cut} (The \
+             paper's {source}.)"
         ),
-        panels: panels.to_vec(),
+        panels,
     }
 }
 
 /// An arm by size. The lines of tickets begin at the dense network, whose first pruning they are.
-fn series(groups: &[Group<'_>], place: usize, part: &Part, of: Measure) -> Series {
-    let start = points(groups, DENSE, of).first().copied().filter(|_| part.is_ticket);
+fn series(groups: &[Group<'_>], place: usize, part: &Part, of: impl Fn(&RoundRow) -> Option<f64>) -> Series {
+    let start = points(groups, DENSE, &of).first().copied().filter(|_| part.is_ticket);
     Series { name: part.arm.clone(), look: look(place, part), points: points(groups, &part.arm, of), start }
 }
 
 /// An arm's points, from large to small.
-pub(super) fn points(groups: &[Group<'_>], arm: &str, of: Measure) -> Vec<Point> {
+pub(super) fn points(groups: &[Group<'_>], arm: &str, of: impl Fn(&RoundRow) -> Option<f64>) -> Vec<Point> {
     let own = groups.iter().filter(|group| group.arm == arm);
-    let points = own.filter_map(|group| Point::of(group.weights_remaining(), &group.values(of)));
+    let points = own.filter_map(|group| Point::of(group.weights_remaining(), &group.values(&of)));
     let mut points: Vec<Point> = points.filter(|point| point.x > 0.0).collect();
     points.sort_by(|a, b| b.x.total_cmp(&a.x));
     points

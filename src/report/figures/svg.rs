@@ -58,7 +58,7 @@ pub(crate) fn whole(figure: &Figure) -> String {
 
 /// A panel for a page, which scales it.
 pub(crate) fn panel(panel: &Panel) -> String {
-    let name = [panel.title.as_str(), &panel.y.title].into_iter().filter(|part| !part.is_empty());
+    let name = [panel.title.as_str(), &panel.y.title, &panel.note].into_iter().filter(|part| !part.is_empty());
     let name = name.collect::<Vec<_>>().join(": ");
     format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" class=\"figure\">\n{}</svg>\n",
@@ -128,7 +128,12 @@ fn inside(panel: &Panel) -> String {
         let gap = if i == 0 { "" } else { " dx=\"8\"" };
         format!("<tspan class=\"{}\"{gap}>{}</tspan>", classes[i], escaped(part))
     });
-    let _ = writeln!(text, "<text x=\"0\" y=\"22\">{}</text>", spans.collect::<String>());
+    // A note stands between the title and the frame, so that it goes wherever the panel goes.
+    let foot = if panel.note.is_empty() { 22 } else { 15 };
+    let _ = writeln!(text, "<text x=\"0\" y=\"{foot}\">{}</text>", spans.collect::<String>());
+    if !panel.note.is_empty() {
+        let _ = writeln!(text, "<text class=\"soft note\" x=\"0\" y=\"29\">{}</text>", escaped(&panel.note));
+    }
     let (mut grid, mut written) = (String::new(), String::new());
     for (value, label) in &labels {
         let Some(y) = up.at(*value).map(|y| y + TOP) else { continue };

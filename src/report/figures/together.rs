@@ -1,11 +1,11 @@
 //! Several runs in one figure for each arm that they share: sweeps of a learning rate, a pruning rate, a width.
 
-use super::chart::{Axis, Figure, Look, Marks, Panel, Point, Series};
-use super::sizes::{MEASURES, Measure, points};
+use super::chart::{Figure, Look, Marks, Panel, Point, Series};
+use super::sizes::{Measure, measures, points};
 use super::sizes_axis;
 use crate::lottery::DENSE;
 use crate::record::Group;
-use crate::report::run::Run;
+use crate::report::make::Finding;
 
 /// The measures shown, by their places.
 const SHOWN: [usize; 3] = [0, 1, 3];
@@ -13,47 +13,66 @@ const SHOWN: [usize; 3] = [0, 1, 3];
 const MOST: usize = 8;
 
 /// A figure for each arm of more than one run, these by their names; of many runs, several.
-pub(crate) fn together(runs: &[(&str, &Run)]) -> Vec<Figure> {
+pub(crate) fn together(runs: &[(&str, &Finding)]) -> Vec<Figure> {
     let mut arms: Vec<&str> = Vec::new();
-    for row in runs.iter().flat_map(|(_, run)| &run.rounds).filter(|row| row.arm != DENSE) {
+    for row in runs.iter().flat_map(|(_, finding)| &finding.run.rounds).filter(|row| row.arm != DENSE) {
         if !arms.contains(&row.arm.as_str()) {
             arms.push(&row.arm);
         }
     }
-    let has = |run: &Run, arm: &str| run.rounds.iter().any(|row| row.arm == arm);
+    let has = |finding: &Finding, arm: &str| finding.run.rounds.iter().any(|row| row.arm == arm);
     let mut figures = Vec::new();
     for arm in arms {
-        let own: Vec<(&str, &Run)> = runs.iter().copied().filter(|(_, run)| has(run, arm)).collect();
+        let own: Vec<(&str, &Finding)> = runs.iter().copied().filter(|(_, finding)| has(finding, arm)).collect();
         for (i, some) in own.chunks(MOST).enumerate().filter(|_| own.len() > 1) {
             let suffix = if own.len() > MOST { format!("_{}", i + 1) } else { String::new() };
-            figures.extend(figure(some, arm, &suffix).shown());
+            figures.extend(figure(some, arm, &suffix).shown().map(|figure| figure.noted(&note(some))));
         }
     }
     figures
 }
 
-fn figure(runs: &[(&str, &Run)], arm: &str, suffix: &str) -> Figure {
-    let panel = |place: usize| {
-        let (title, unit, of) = MEASURES[place];
-        let series: Vec<Series> = runs.iter().enumerate().map(|(i, run)| series(*run, i, arm, of)).collect();
-        let longest = series.iter().max_by_key(|series| series.points.len());
-        let ticks = longest.map_or_else(Vec::new, |series| series.points.iter().map(|point| point.x).collect());
-        let y = Axis { title: title.to_owned(), column: "mean", unit, ..Axis::default() };
-        Panel { x: sizes_axis(ticks), y, series, ..Panel::default() }
-    };
+/// What must be said of the test images of the runs: once where it is the same of all, else run by run.
+fn note(runs: &[(&str, &Finding)]) -> String {
+    let notes: Vec<Option<String>> = runs.iter().map(|(_, finding)| finding.run.test_note()).collect();
+    if notes.windows(2).all(|pair| pair[0] == pair[1]) {
+        return notes.into_iter().next().flatten().unwrap_or_default();
+    }
+    let said = runs.iter().zip(notes).filter_map(|((name, _), note)| Some(format!("{name}: {}", note?)));
+    said.collect::<Vec<_>>().join("; ")
+}
+
+fn figure(runs: &[(&str, &Finding)], arm: &str, suffix: &str) -> Figure {
+    let mut iterations: Vec<u64> =
+        runs.iter().flat_map(|(_, finding)| finding.checkpoints.iterations()).copied().collect();
+    iterations.sort_unstable();
+    iterations.dedup();
+    let usual = SHOWN.map(|place| panel(runs, arm, |_| measures().into_iter().nth(place)));
+    let fixed = iterations.into_iter().map(|at| panel(runs, arm, |it| Some(Measure::checkpoint(&it.checkpoints, at))));
     Figure {
         name: format!("runs_{arm}{suffix}"),
         title: format!("The runs side by side: {arm}"),
         caption: "Lines are means over trainings, bars run from the minimum to the maximum; the runs' marks are set a \
                   little apart. Each begins at its dense network."
             .to_owned(),
-        panels: SHOWN.map(panel).to_vec(),
+        panels: usual.into_iter().chain(fixed).collect(),
     }
 }
 
-fn series((name, run): (&str, &Run), place: usize, arm: &str, of: Measure) -> Series {
-    let groups = Group::all(&run.rounds);
-    let all: Vec<Point> = [DENSE, arm].iter().flat_map(|arm| points(&groups, arm, of)).collect();
+/// A panel of what `measure` is in each run.
+fn panel<'a>(runs: &[(&str, &'a Finding)], arm: &str, measure: impl Fn(&'a Finding) -> Option<Measure<'a>>) -> Panel {
+    let all: Vec<(&str, &Finding, Measure<'_>)> =
+        runs.iter().filter_map(|&(name, finding)| Some((name, finding, measure(finding)?))).collect();
+    let series: Vec<Series> = all.iter().enumerate().map(|(i, run)| series(run, i, arm)).collect();
+    let longest = series.iter().max_by_key(|series| series.points.len());
+    let ticks = longest.map_or_else(Vec::new, |series| series.points.iter().map(|point| point.x).collect());
+    let y = all.first().map(|(_, _, measure)| measure.axis(None)).unwrap_or_default();
+    Panel { x: sizes_axis(ticks), y, series, ..Panel::default() }
+}
+
+fn series((name, finding, measure): &(&str, &Finding, Measure<'_>), place: usize, arm: &str) -> Series {
+    let groups = Group::all(&finding.run.rounds);
+    let all: Vec<Point> = [DENSE, arm].iter().flat_map(|arm| points(&groups, arm, &measure.of)).collect();
     let look = Look { colour: place, dash: place, mark: place, marks: Marks::Every };
-    Series { name: name.to_owned(), look, points: all, start: None }
+    Series { name: (*name).to_owned(), look, points: all, start: None }
 }

@@ -115,7 +115,7 @@ fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &Kind) -
         }
         let axis =
             |(title, unit): (&str, Unit), column| Axis { title: title.to_owned(), column, unit, ..Axis::default() };
-        Panel { title: (*layer).to_owned(), x: axis(kind.x, "x"), y: axis(kind.y, "y"), series, level: None }
+        Panel { title: (*layer).to_owned(), x: axis(kind.x, "x"), y: axis(kind.y, "y"), series, ..Panel::default() }
     };
     let size = rounds.first().map_or(String::new(), |(_, size)| format!(", {} % of the weights", share(*size)));
     let which = if kind.measures.len() > 1 { size } else { String::new() };

@@ -1,6 +1,6 @@
 //! The answer: which rounds are winning tickets, and which of the paper's claims held.
 
-use super::Block;
+use super::{Block, test_note};
 use crate::base::words::{count, percent, several};
 use crate::report::claims::{ClaimRow, ClaimStatus};
 use crate::report::make::Finding;
@@ -51,12 +51,14 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
     }));
     blocks.push(Block::Table(table));
     if let Some(experiment) = &finding.experiment {
-        blocks.push(Block::Text(format!("Cells are means with their bounds. {}", method(verdicts, experiment))));
+        let method = method(verdicts, experiment);
+        blocks.push(Block::Text(format!("Cells are means with their bounds. {method}{}", test_note(finding))));
     }
 }
 
 /// The claims: how many held, then one by one.
-pub(super) fn claims(claims: &[ClaimRow], level: usize, blocks: &mut Vec<Block>) {
+pub(super) fn claims(finding: &Finding, level: usize, blocks: &mut Vec<Block>) {
+    let claims: &[ClaimRow] = &finding.claims;
     if claims.is_empty() {
         return;
     }
@@ -66,7 +68,8 @@ pub(super) fn claims(claims: &[ClaimRow], level: usize, blocks: &mut Vec<Block>)
         (n > 0).then(|| format!("{n} {}", status.word()))
     });
     let counts = counts.collect::<Vec<_>>().join(", ");
-    blocks.push(Block::Text(format!("Of {}: {counts}.", several(claims.len() as u64, "claim"))));
+    let all = several(claims.len() as u64, "claim");
+    blocks.push(Block::Text(format!("Of {all}: {counts}.{}", test_note(finding))));
     let header = ["claim", "status", "here", "paper", "why", "source"].map(str::to_owned).to_vec();
     let rows = claims.iter().map(|row| {
         let status = row.status.word().to_owned();

@@ -17,7 +17,7 @@ pub(crate) fn page(findings: &[Finding]) -> Page {
     let names = names(findings);
     let mut page = Page { title: several(findings.len() as u64, "run"), blocks: vec![Block::List(names.clone())] };
     page.blocks.extend(differences(findings, &names));
-    let runs: Vec<(&str, &Run)> = names.iter().map(String::as_str).zip(findings.iter().map(|it| &it.run)).collect();
+    let runs: Vec<(&str, &Finding)> = names.iter().map(String::as_str).zip(findings).collect();
     page.blocks.extend(figures::together(&runs).into_iter().map(|figure| Block::Figure(3, figure)));
     for (finding, name) in findings.iter().zip(&names) {
         page.blocks.push(Block::Heading(2, name.clone()));
@@ -63,13 +63,13 @@ fn section(finding: &Finding, level: usize, figures: Vec<Figure>, blocks: &mut V
     blocks.push(Block::Text(provenance::summary(finding)));
     blocks.push(Block::Heading(level, "Answer".to_owned()));
     answer::verdicts(finding, level + 1, blocks);
-    answer::claims(&finding.claims, level + 1, blocks);
+    answer::claims(finding, level + 1, blocks);
     if !figures.is_empty() {
         blocks.push(Block::Heading(level, "Figures".to_owned()));
         blocks.extend(figures.into_iter().map(|figure| Block::Figure(level + 1, figure)));
     }
     blocks.push(Block::Heading(level, "Results by arm and round".to_owned()));
-    blocks.extend(tables::results(&finding.run));
+    blocks.extend(tables::results(finding));
     blocks.push(Block::Heading(level, "Where these numbers come from".to_owned()));
     blocks.extend(provenance::blocks(finding));
 }

@@ -8,10 +8,17 @@ mod provenance;
 mod tables;
 
 use super::figures::Figure;
+use super::make::Finding;
+use crate::base::words::sentence;
 
 pub(crate) use content::page;
 pub(crate) use html::html;
 pub(crate) use markdown::markdown;
+
+/// What a table of test accuracies must say of the images, as a sentence that follows others; else empty.
+fn test_note(finding: &Finding) -> String {
+    finding.run.test_note().map_or_else(String::new, |note| format!(" {}.", sentence(&note)))
+}
 
 /// A page: headings, paragraphs, tables and figures in their order.
 #[derive(Clone, Debug, Default)]

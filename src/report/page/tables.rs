@@ -1,9 +1,10 @@
 //! The results as a table: a row for each arm at each round.
 
-use super::Block;
+use super::{Block, test_note};
 use crate::base::words::{accuracy, count, percent, range};
 use crate::record::Group;
-use crate::report::run::Run;
+use crate::report::checkpoints::Checkpoints;
+use crate::report::make::Finding;
 
 /// What stands over the columns.
 const HEADER: [&str; 10] = [
@@ -20,29 +21,33 @@ const HEADER: [&str; 10] = [
 ];
 
 /// The table, and how to read it.
-pub(super) fn results(run: &Run) -> Vec<Block> {
-    let groups = Group::all(&run.rounds);
+pub(super) fn results(finding: &Finding) -> Vec<Block> {
+    let groups = Group::all(&finding.run.rounds);
     if groups.is_empty() {
         return vec![Block::Text("No training has come to its end yet.".to_owned())];
     }
-    let mut table = vec![HEADER.map(str::to_owned).to_vec()];
-    table.extend(groups.iter().map(row));
+    let checkpoints = &finding.checkpoints;
+    let mut header = HEADER.map(str::to_owned).to_vec();
+    header.extend(checkpoints.iterations().iter().copied().map(Checkpoints::title));
+    let rows = groups.iter().map(|group| row(group, checkpoints));
+    let table = std::iter::once(header).chain(rows).collect();
     let is_missing = groups.iter().any(|group| group.done().count() < group.rows.len());
     let missing =
         if is_missing { " A training without a result diverged or failed; the means are without it." } else { "" };
     let how = format!(
         "Cells are mean (minimum–maximum) over n trainings: the replicates, times the repeats of the arm.{missing} Test \
-         accuracy is reported only: nothing in the run was decided by it."
+         accuracy is reported only: nothing in the run was decided by it.{}",
+        test_note(finding)
     );
     vec![Block::Text(how), Block::Table(table)]
 }
 
-fn row(group: &Group<'_>) -> Vec<String> {
+fn row(group: &Group<'_>, checkpoints: &Checkpoints) -> Vec<String> {
     let n = group.done().count();
     let missing = group.rows.len() - n;
     let n = if missing > 0 { format!("{n} (+{missing} without a result)") } else { n.to_string() };
     let stops = group.values(|row| row.early_stop_iteration.map(|iteration| iteration as f64));
-    vec![
+    let mut cells = vec![
         group.arm.to_owned(),
         group.round.to_string(),
         Some(group.weights_remaining()).filter(|share| share.is_finite()).map_or("–".to_owned(), percent),
@@ -53,5 +58,8 @@ fn row(group: &Group<'_>) -> Vec<String> {
         range(&group.values(|row| row.early_stop_train_accuracy), accuracy),
         range(&group.values(|row| row.final_test_accuracy), accuracy),
         range(&group.values(|row| row.final_train_accuracy), accuracy),
-    ]
+    ];
+    let at = |&iteration: &u64| range(&group.values(|row| checkpoints.accuracy(row, iteration)), accuracy);
+    cells.extend(checkpoints.iterations().iter().map(at));
+    cells
 }
