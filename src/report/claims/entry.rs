@@ -1,9 +1,10 @@
 //! The entries of `claims.toml`, and which experiment they speak of.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::base::words::count;
-use crate::config::{Architecture, Dataset, Experiment, Init, Optimizer, Prune};
+use crate::config::{Architecture, Dataset, Experiment, Init, Optimizer, Prune, Scope, Step};
 use crate::network::build;
 use crate::report::roles::Role;
 use crate::report::statistics::Interval;
@@ -31,6 +32,14 @@ pub(super) struct Setting {
     pub(super) batch_size: u32,
     pub(super) optimizer: Optimizer,
     pub(super) lr: f64,
+    #[serde(default)]
+    pub(super) scope: Scope,
+    /// Whether its claims are about this learning rate with this warm-up, and no other.
+    #[serde(default)]
+    pub(super) of_this_lr: bool,
+    /// Other values of `[train]`, by their keys.
+    #[serde(default)]
+    pub(super) train: Map<String, Value>,
 }
 
 /// What the paper claims.
@@ -96,7 +105,9 @@ impl Setting {
         let input = if self.dataset == Dataset::Cifar10 { [3, 32, 32] } else { [1, 28, 28] };
         let named = serde_json::from_value::<Architecture>(self.architecture.clone().into());
         let own = build(&experiment.network, input, 10);
+        let is_rate = experiment.train.lr == self.lr && told(experiment, "warmup") == self.train.get("warmup").cloned();
         experiment.data.dataset == self.dataset
+            && (is_rate || !self.of_this_lr)
             && named.is_ok_and(|named| own.is_ok_and(|own| build(&named.into(), input, 10) == Ok(own)))
     }
 
@@ -114,15 +125,27 @@ impl Setting {
         differ(format!("batches of {}", train.batch_size), format!("batches of {}", self.batch_size));
         let optimizer = |optimizer: Optimizer, lr: f64| format!("{} with lr {lr}", word(&optimizer));
         differ(optimizer(train.optimizer, train.lr), optimizer(self.optimizer, self.lr));
-        // The settings here were all trained without any of these.
-        differ(format!("schedule `{}`", word(&train.schedule)), "schedule `constant`".to_owned());
+        for (key, value) in &self.train {
+            let words = |value: Option<Value>| {
+                value.map_or(format!("no `{key}`"), |value| format!("{key} {}", self.plain(&value)))
+            };
+            differ(words(told(experiment, key)), words(Some(value.clone())));
+        }
+        // What a setting does not name was not used there.
+        let is_unnamed = |key: &str| !self.train.contains_key(key);
+        if is_unnamed("schedule") {
+            differ(format!("schedule `{}`", word(&train.schedule)), "schedule `constant`".to_owned());
+        }
+        let decay = Some(train.weight_decay).filter(|decay| *decay > 0.0);
+        let smoothing = Some(train.label_smoothing).filter(|share| *share > 0.0);
         let more = [
-            train.warmup.map(|warmup| format!("a warm-up over {warmup}")),
-            (train.weight_decay > 0.0).then(|| format!("weight decay {}", train.weight_decay)),
-            train.clip_norm.map(|norm| format!("gradients clipped at {norm}")),
-            (train.label_smoothing > 0.0).then(|| format!("label smoothing {}", train.label_smoothing)),
+            ("warmup", train.warmup.map(|warmup| format!("a warm-up over {warmup}"))),
+            ("weight_decay", decay.map(|decay| format!("weight decay {decay}"))),
+            ("clip_norm", train.clip_norm.map(|norm| format!("gradients clipped at {norm}"))),
+            ("label_smoothing", smoothing.map(|share| format!("label smoothing {share}"))),
         ];
-        more.into_iter().flatten().for_each(|here| differ(here, "none".to_owned()));
+        let unnamed = more.into_iter().filter(|(key, _)| is_unnamed(key));
+        unnamed.filter_map(|(_, here)| here).for_each(|here| differ(here, "none".to_owned()));
         let ways = |init: Init, prune: &Prune| {
             [
                 format!("initial weights `{}`", word(&init)),
@@ -130,14 +153,32 @@ impl Setting {
                 format!("scope `{}`", word(&prune.scope)),
             ]
         };
-        // Their defaults are the paper's for every network it speaks of here.
+        // What has a default is the paper's by default, for every network it speaks of here.
+        let paper = Prune { scope: self.scope, ..Prune::default() };
         let here = ways(experiment.network.init, &experiment.prune);
-        here.into_iter().zip(ways(Init::default(), &Prune::default())).for_each(|(here, paper)| differ(here, paper));
+        here.into_iter().zip(ways(Init::default(), &paper)).for_each(|(here, paper)| differ(here, paper));
         if let Some(limit) = experiment.data.train_limit {
             differ(format!("{} training images", count(limit.into())), "all of them".to_owned());
         }
         all
     }
+
+    /// A value as a person reads it, moments of training in iterations: of CIFAR-10 the paper trains on 45,000 images.
+    fn plain(&self, value: &Value) -> String {
+        let per_epoch = u64::from(45_000 / self.batch_size.max(1));
+        match value {
+            Value::String(text) => {
+                text.parse::<Step>().map_or_else(|()| text.clone(), |step| count(step.iterations(per_epoch)))
+            }
+            Value::Array(all) => all.iter().map(|value| self.plain(value)).collect::<Vec<_>>().join(" and "),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A value of `[train]` by its key, where it is given; this version need not know the key.
+fn told(experiment: &Experiment, key: &str) -> Option<Value> {
+    serde_json::to_value(&experiment.train).ok()?.get(key).cloned()
 }
 
 /// How a value is called in a configuration.

@@ -46,6 +46,10 @@ fn every_entry_makes_sense() {
     let entries = Entries::all();
     let ids: BTreeSet<&str> = entries.claims.iter().map(|claim| claim.id.as_str()).collect();
     assert_eq!(ids.len(), entries.claims.len(), "ids are there once");
+    for setting in &entries.settings {
+        let known = serde_json::from_value::<crate::config::Architecture>(setting.architecture.clone().into());
+        assert!(known.is_ok(), "{}: no network is called `{}`", setting.name, setting.architecture);
+    }
     for claim in &entries.claims {
         assert!(entries.setting(claim).is_some(), "{}", claim.id);
         assert!(claim.at_least.is_some() || claim.at_most.is_some(), "{} claims nothing", claim.id);
@@ -165,4 +169,43 @@ fn claims_about_many_rounds_need_all_of_them_or_surer_bounds() {
     assert_eq!((few.status, few.reason.as_str()), (ClaimStatus::Undecided, "the rounds end at 25.0% of the weights"));
     let bad = tickets(&SLOW);
     assert_eq!(claim(&bad, &lenet, "lenet_final_accuracy").status, ClaimStatus::NotHeld);
+}
+
+/// `resnet20` as in the paper, but for the drops of its learning rate.
+const RESNET: [&str; 9] = [
+    "data={dataset=\"cifar10\"}",
+    "network={architecture=\"resnet18_lth\"}",
+    "train={iterations=30000,batch_size=128,optimizer=\"sgd\",lr=0.1,momentum=0.9,weight_decay=1e-4}",
+    "prune={scope=\"global\",rate={all=0.2},exclude=[\"output\",\"shortcut\"]}",
+    "arms={winning_ticket={mask=\"iterative\",weights=\"rewind\"},random_reinit={mask={of=\"winning_ticket\"},weights=\"reinit\"}}",
+    "train.evaluate_every=100",
+    "rounds=10",
+    "replicates=3",
+    "name=deep",
+];
+
+#[test]
+fn claims_about_a_learning_rate_are_those_of_this_rate() {
+    let deep = |sets: &[&str]| experiment(&[&RESNET, sets].concat());
+    let at = |share, accuracies: [f64; 3]| arm("winning_ticket", 8, share, &accuracies.map(|it| (30_000, it)));
+    let dense = arm("dense", 0, 1.0, &[0.904, 0.905, 0.906].map(|it| (30_000, it)));
+    let rows = [dense, at(0.1776, [0.876, 0.877, 0.878])].concat();
+    let ids = |experiment: &Experiment| of_rows(&rows, experiment).into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(&deep(&[])), ["resnet_20_high_reinit", "resnet_20_high_below_dense"]);
+    assert_eq!(ids(&deep(&["train.lr=0.01"])), ["resnet_20_low_accuracy"]);
+    assert_eq!(ids(&deep(&["train.lr=0.03"])), [""; 0], "the paper warms up to this rate");
+    let below = claim(&rows, &deep(&[]), "resnet_20_high_below_dense");
+    assert_eq!(below.status, ClaimStatus::Held, "{below:?}");
+    assert!(below.reason.contains("no `milestones` here, milestones 20,000 and 25,000 in the paper"), "{below:?}");
+    assert!(!below.reason.contains("momentum") && !below.reason.contains("scope"), "{below:?}");
+    let other = claim(&rows, &deep(&["train.momentum=0.5"]), "resnet_20_high_below_dense");
+    assert!(other.reason.contains("momentum 0.5 here, momentum 0.9 in the paper"), "{other:?}");
+    let papers = ["train.schedule=multi_step", "train.milestones=[\"20000it\",\"25000it\"]"];
+    assert_eq!(claim(&rows, &deep(&papers), "resnet_20_high_below_dense").reason, "");
+    let warm = deep(&[&papers[..], &["train.lr=0.03", "train.warmup=20000it"]].concat());
+    assert_eq!(ids(&warm), ["resnet_20_warm_accuracy", "resnet_20_warm_above_dense"]);
+    let warm = claim(&rows, &warm, "resnet_20_warm_accuracy");
+    assert!(warm.reason.starts_with("`winning_ticket` has no round with 27.1% of the weights"), "{warm:?}");
+    let short = claim(&rows, &deep(&["train.iterations=3000"]), "resnet_20_high_below_dense");
+    assert_eq!(short.status, ClaimStatus::NotTested);
 }
