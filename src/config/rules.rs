@@ -1,7 +1,7 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
-use super::count::Count;
 use super::checkpoints;
+use super::count::Count;
 use super::experiment::{
     Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Schedule, Scope, Size, Train,
     WeightsFrom,

@@ -85,9 +85,17 @@ impl Setting {
             Choice::new(experiment.run.engine, &recipe, device, lanes).map_err(|problem| problems.push(problem));
         let pruning = Pruning::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
         match (choice, pruning) {
-            (Ok(choice), Ok(pruning)) if problems.is_empty() => {
-                Ok(Self { network, pruning, source, choice, device, gpu, lanes, images_evaluated, iterations_per_epoch })
-            }
+            (Ok(choice), Ok(pruning)) if problems.is_empty() => Ok(Self {
+                network,
+                pruning,
+                source,
+                choice,
+                device,
+                gpu,
+                lanes,
+                images_evaluated,
+                iterations_per_epoch,
+            }),
             _ => Err(problems),
         }
     }
