@@ -67,7 +67,7 @@ fn keys_and_values_that_are_not_known() {
         ("iterations = 120", "epochs = 3"),
         ("[train]", "[trian]"),
         ("[arms.winning_ticket]", "[arm.winning_ticket]"),
-        (RATE, "{ conv = 0.4 }"),
+        (RATE, "{ embedding = 0.4 }"),
         ("[32, 16]", "[32, 16], \"hidden[0]\" = 3"),
         ("\"strokes\"", "\"minst\""),
         ("\"strokes\"", "\"my_digits\""),
