@@ -86,7 +86,7 @@ impl Session<'_> {
         let first = self.lanes[0].start.iteration;
         // All lanes have the same data and the same recipe, and are at the same iteration.
         let schedule = Schedule::new(self.train, self.lanes[0].order.batches());
-        let mut iteration = first;
+        let (mut iteration, mut lrs) = (first, vec![0.0; lanes.len()]);
         while lanes.iter().any(|lane| lane.end.is_none()) {
             trainer.set_threads((self.threads)());
             let is_edge = iteration == first || iteration == self.train.iterations;
@@ -111,7 +111,8 @@ impl Session<'_> {
                 batch.iteration = iteration;
                 lane.order.fill(iteration, &mut batch.images);
             }
-            trainer.step(&batches, &vec![schedule.at(iteration); batches.len()])?;
+            lrs.fill(schedule.at(iteration));
+            trainer.step(&batches, &lrs)?;
             iteration += 1;
             progress(iteration);
         }

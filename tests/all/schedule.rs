@@ -12,7 +12,7 @@ use lth::base::stop::Stop;
 use lth::config::{Document, Train, read};
 use lth::data::Split;
 use lth::engine::{Batch, Trainer};
-use lth::train::{End, Order, Schedule, Session};
+use lth::train::{End, Lane, Order, Schedule, Session};
 use serde_json::Value;
 
 /// A training of 120 iterations at a rate of 0.1.
@@ -76,18 +76,23 @@ fn heard(train: &Train, start: u64) -> Vec<(u64, f64)> {
     let images: Vec<u32> = (0..35).collect();
     let tensor = NamedTensor { name: "output".to_owned(), shape: vec![1], values: vec![0.0] };
     let start = Snapshot { iteration: start, ..Snapshot::fresh(State(vec![tensor])) };
-    let session = Session {
-        train,
+    let lane = Lane {
         order: Order::new(Stream::of_replicate(1, 1, Purpose::Order), &images, 5, true),
         elementwise: Elementwise::default(),
+        start: &start,
+        mask: &Mask(Vec::new()),
         at: &[],
+    };
+    let session = Session {
+        train,
+        lanes: vec![lane],
         end: train.iterations,
         stop: &Stop::default(),
         threads: &|| 1,
     };
     let mut ear = Ear::default();
-    let end = session.run(&mut ear, &start, &Mask(Vec::new()), &mut |_| Ok(()), &mut |_| ()).unwrap();
-    assert!(matches!(end, End::Trained(_)));
+    let ends = session.run(&mut ear, &mut |_, _| Ok(()), &mut |_| ()).unwrap();
+    assert!(matches!(ends.unwrap()[..], [End::Trained(_)]));
     ear.heard
 }
 
