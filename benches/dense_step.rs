@@ -9,13 +9,11 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
 use clock::microseconds;
 use lenet::BATCH;
-use lth::data::{Dataset, Split};
+use lth::data::Split;
 use lth::engine::dense;
+use opponent::Opponent;
 use spread::Spread;
 use step::Step;
 use tch::{Device, Kind, Tensor};
@@ -24,6 +22,8 @@ use tch::{Device, Kind, Tensor};
 mod clock;
 #[path = "parts/lenet.rs"]
 mod lenet;
+#[path = "parts/opponent.rs"]
+mod opponent;
 #[path = "parts/spread.rs"]
 mod spread;
 #[path = "parts/step.rs"]
@@ -77,52 +77,6 @@ fn random(rows: i64, columns: i64) -> Tensor {
     Tensor::randn([rows, columns], (Kind::Float, Device::Cpu))
 }
 
-/// `PyTorch`, which measures when it is asked.
-struct Opponent {
-    process: Child,
-    ask: ChildStdin,
-    answer: BufReader<ChildStdout>,
-    _folder: tempfile::TempDir,
-}
-
-impl Opponent {
-    fn new(python: &str, dataset: &Dataset) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (images, labels) = (folder.path().join("images"), folder.path().join("labels"));
-        let train = &dataset.train;
-        let bytes: Vec<u8> = train.iter().flat_map(|&i| dataset.image(i)).copied().collect();
-        lth::base::files::write(&images, &bytes).expect("images");
-        let bytes: Vec<u8> = train.iter().map(|&i| dataset.labels[i as usize]).collect();
-        lth::base::files::write(&labels, &bytes).expect("labels");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pytorch_lenet.py");
-        let mut process = Command::new(python)
-            .arg(script)
-            .args([&images, &labels])
-            .arg(STEPS.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python");
-        let ask = process.stdin.take().expect("a pipe");
-        let answer = BufReader::new(process.stdout.take().expect("a pipe"));
-        Self { process, ask, answer, _folder: folder }
-    }
-
-    /// Milliseconds of its step and of its products.
-    fn measure(&mut self) -> [f64; 2] {
-        writeln!(self.ask, "go").expect("python listens");
-        let mut line = String::new();
-        self.answer.read_line(&mut line).expect("python answers");
-        let numbers: Vec<f64> = line.split_whitespace().filter_map(|x| x.parse().ok()).collect();
-        [numbers[0], numbers[1]]
-    }
-
-    fn end(mut self) {
-        drop(self.ask);
-        self.process.wait().expect("python ends");
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variable")]
 fn main() {
     tch::set_num_threads(1);
@@ -132,7 +86,9 @@ fn main() {
     let (mut step, mut masked) = (trainer(0), trainer(15));
     let (products, forward) = (Products::of_step(), Products::forward(BLOCK));
     let images = dataset.test.len() as u64;
-    let mut opponent = std::env::var("LTH_BENCH_PYTHON").ok().map(|python| Opponent::new(&python, &dataset));
+    let more = [STEPS.to_string()];
+    let python = std::env::var("LTH_BENCH_PYTHON").ok();
+    let mut opponent = python.map(|python| Opponent::new(&python, "pytorch_lenet.py", &dataset, &more));
     let names = [
         "step",
         "step, 3.6 % of the weights",
@@ -152,7 +108,8 @@ fn main() {
         times[4] = microseconds(5 * images.div_ceil(BLOCK as u64), || forward.multiply()) / 1e3;
         times[4] *= images.div_ceil(BLOCK as u64) as f64;
         if let Some(opponent) = &mut opponent {
-            [times[5], times[6]] = opponent.measure();
+            let answer = opponent.measure("go");
+            [times[5], times[6]] = [answer[0], answer[1]];
         }
         if turn > 0 {
             columns.iter_mut().zip(times).for_each(|(column, time)| column.push(time));

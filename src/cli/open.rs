@@ -74,7 +74,7 @@ impl Opened {
 
     /// Trainings at a time.
     pub(super) fn workers(&self) -> usize {
-        self.experiment.run.workers.or(env::cores())
+        self.experiment.run.workers.or(if self.setting.gpu.is_some() { 1 } else { env::cores() })
     }
 }
 

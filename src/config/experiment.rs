@@ -463,8 +463,8 @@ pub struct Run {
     /// silence.
     #[serde(default)]
     pub device: Device,
-    /// Trainings at a time: a number, or `auto` for one per core. While fewer can go on, those of the sparse trainer use
-    /// the cores that are free.
+    /// Trainings, or groups of them, at a time: a number, or `auto` for one per core, and on a GPU one. While fewer can go
+    /// on, those of the sparse trainer use the cores that are free.
     #[serde(default)]
     pub workers: Count,
     /// Networks that a trainer trains in lockstep: a number up to 1024, or `auto` for 1 on the processor and 16 on a GPU.

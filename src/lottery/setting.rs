@@ -148,3 +148,30 @@ fn misfits(experiment: &Experiment, recipe: &Recipe, rest: u32) -> Vec<Problem> 
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, read};
+
+    fn problems(sets: &[&str]) -> Vec<(String, String)> {
+        let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+        let text = include_str!("../../configs/smoke.toml");
+        let experiment = read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap();
+        let problems = Setting::new(&experiment).err().unwrap_or_default();
+        problems.into_iter().map(|problem| (problem.key, problem.message)).collect()
+    }
+
+    #[test]
+    fn batch_norm_needs_more_than_one_image() {
+        let norm = "network={layers=[{conv={out=2}},\"batch_norm\",{linear={out=10}}]}";
+        let one = problems(&[norm, "train.batch_size=1"]);
+        assert_eq!((one.len(), one[0].0.as_str()), (1, "train.batch_size"));
+        // 1,500 images, 300 of them for validation: 1,200 are 17 batches of 70 and 10, or 109 of 11 and one.
+        assert_eq!(problems(&[norm, "train.batch_size=70", "train.drop_last=false"]), []);
+        let left_over = problems(&[norm, "train.batch_size=11", "train.drop_last=false"]);
+        assert_eq!((left_over.len(), left_over[0].0.as_str()), (1, "train.drop_last"));
+        assert_eq!(problems(&[norm, "train.batch_size=11"]), []);
+        assert_eq!(problems(&["train.batch_size=1"]), [], "where there is none");
+    }
+}

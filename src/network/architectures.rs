@@ -256,7 +256,10 @@ mod tests {
         let large = built("{layers=[{max_pool={size=4}},{conv={out=3,kernel=9,padding=0}},{linear={out=10}}]}");
         let problems = large.unwrap_err();
         assert_eq!(problems[0].key, "network.layers[1]");
-        assert!(problems[0].message.contains("9 × 9") && problems[0].message.contains("7 wide"), "{problems:?}");
+        assert!(
+            problems[0].message.contains("9 × 9") && problems[0].message.contains("an image of 1 × 7 × 7"),
+            "{problems:?}"
+        );
         let small = of("{architecture=\"conv6\"}", [3, 4, 4]).unwrap_err();
         assert_eq!((small.len(), small[0].key.as_str()), (1, "network.architecture"));
         assert!(small[0].message.contains("images of 3 × 4 × 4 do not fit"), "{small:?}");

@@ -64,7 +64,7 @@ impl Sketch {
     pub(super) fn add_all(&mut self, layers: &[LayerSpec]) {
         for layer in layers {
             if let Err((message, hint)) = self.add(layer) {
-                self.refuse(message, hint);
+                self.refuse(&message, &hint);
             }
             self.entries += 1;
         }
@@ -80,13 +80,13 @@ impl Sketch {
         let shortcut = std::mem::replace(&mut self.layers, outside);
         if self.shape != after {
             let message = format!("a residual block adds {} to {}", in_words(self.shape), in_words(after));
-            self.refuse(message, String::new());
+            self.refuse(&message, "");
         }
         (self.shape, self.since) = (after, Since::COMPUTED);
         self.layers.push(Layer::Residual { body, shortcut });
     }
 
-    fn refuse(&mut self, message: String, hint: String) {
+    fn refuse(&mut self, message: &str, hint: &str) {
         // One of many that follow from each other.
         if self.is_named && !self.problems.is_empty() {
             return;
@@ -140,11 +140,11 @@ impl Sketch {
                 let (Shape::Image([channels, ..]) | Shape::Row(channels)) = shape;
                 self.compute(Layer::BatchNorm { channels }, shape);
             }
-            (&LayerSpec::Conv { out, kernel, stride, padding, bias }, Shape::Image([inputs, height, width])) => {
+            (&LayerSpec::Conv { out, kernel, stride, padding, bias }, Shape::Image(image @ [inputs, ..])) => {
                 let kernel = kernel.unwrap_or(3);
                 let (stride, padding) = (stride.unwrap_or(1) as usize, padding.unwrap_or(kernel / 2) as usize);
                 let (outputs, kernel) = (out as usize, kernel as usize);
-                let size = [slide(height, kernel, stride, padding)?, slide(width, kernel, stride, padding)?];
+                let size = slide(image, kernel, stride, padding)?;
                 let bias = bias.unwrap_or(true);
                 let conv = Layer::Conv { inputs, outputs, kernel, stride, padding, bias, size };
                 self.compute(conv, Shape::Image([outputs, size[0], size[1]]));
@@ -178,8 +178,9 @@ impl Sketch {
     /// The size of a pooling and its stride.
     fn pool(&mut self, size: u32, stride: Option<u32>) -> Result<(usize, usize), Fault> {
         let (stride, size) = (stride.unwrap_or(size) as usize, size as usize);
-        if let Shape::Image([channels, height, width]) = self.shape {
-            self.shape = Shape::Image([channels, slide(height, size, stride, 0)?, slide(width, size, stride, 0)?]);
+        if let Shape::Image(image) = self.shape {
+            let [height, width] = slide(image, size, stride, 0)?;
+            self.shape = Shape::Image([image[0], height, width]);
         }
         Ok((size, stride))
     }
@@ -235,15 +236,14 @@ fn no_image<T>(word: &str, features: usize) -> Result<T, Fault> {
     fault(&message, "put it before the first `flatten`, `global_avg_pool` or `linear`")
 }
 
-/// Positions of a square of `size` along `length`.
-fn slide(length: usize, size: usize, stride: usize, padding: usize) -> Result<usize, Fault> {
-    let padded = length + 2 * padding;
-    if size <= padded {
-        return Ok((padded - size) / stride + 1);
+/// Positions of a square of `size` on an image, down and across.
+fn slide(image: [usize; 3], size: usize, stride: usize, padding: usize) -> Result<[usize; 2], Fault> {
+    let [_, height, width] = image.map(|length| length + 2 * padding);
+    if size <= height.min(width) {
+        return Ok([height, width].map(|length| (length - size) / stride + 1));
     }
-    let around = if padding > 0 { format!(", {padded} with its padding") } else { String::new() };
-    let message =
-        format!("a square of {size} × {size} does not fit an image that is {length} wide or high here{around}");
+    let around = if padding > 0 { format!(" ({height} × {width} with its padding)") } else { String::new() };
+    let message = format!("a square of {size} × {size} does not fit {}{around}", in_words(Shape::Image(image)));
     fault(&message, "smaller squares, more padding, or less pooling before it")
 }
 

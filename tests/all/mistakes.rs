@@ -317,3 +317,27 @@ fn arms_of_every_kind() {
     }
     insta::assert_snapshot!(said);
 }
+
+/// Networks of convolutions, and what goes with them or does not.
+#[test]
+fn networks_images_and_devices() {
+    let conv = |rest: &str| format!("layers = [{{ conv = {{ out = 4 }} }}, \"batch_norm\", \"relu\", {rest}]");
+    let linear = "{ linear = { out = 10 } }";
+    insta::assert_snapshot!(in_file(&[
+        (LAYERS, &conv(&format!("{{ conv = {{ out = 8, kernel = 31, padding = 0 }} }}, {linear}"))),
+        (LAYERS, &conv(&format!("{{ max_pool = {{ size = 15 }} }}, {{ avg_pool = {{ size = 2 }} }}, {linear}"))),
+        (LAYERS, &conv(&format!("{linear}, {{ conv = {{ out = 8 }} }}, \"global_avg_pool\", {linear}"))),
+        (LAYERS, &conv(&format!("{{ conv = {{ out = 0, kernel = 0, stride = 0 }} }}, {linear}"))),
+        (LAYERS, "architecture = \"resnet20\"\nbatch_norm = false\ndropout = 0.5"),
+        (LAYERS, "architecture = \"conv2\"\ndropout = 1.0"),
+        ("[prune]", "[prune]\nexclude = [\"conv*\", \"*9\"]\ninclude = [\"block?.conv1\"]"),
+        ("[prune]", "[prune]\nexclude = [\"shortcuts\"]"),
+        (LAYERS, &(conv(linear) + "\n[run]\nengine = \"sparse\"")),
+        ("\"strokes\"", "\"strokes\"\naugment = { flip = true, crop = 28, rotate = 3 }"),
+        ("\"strokes\"", "\"strokes\"\naugment = { crop = 28 }"),
+        ("lr = 2e-3", "lr = 2e-3\nproducts = \"tf32\""),
+        ("[prune]", "[run]\ndevice = \"cuda:x\"\n[prune]"),
+        ("[prune]", "[run]\nlanes = 0\n[prune]"),
+        ("[prune]", "[run]\nlanes = 3\nengine = \"sparse\"\n[prune]"),
+    ]));
+}

@@ -83,13 +83,7 @@ fn heard(train: &Train, start: u64) -> Vec<(u64, f64)> {
         mask: &Mask(Vec::new()),
         at: &[],
     };
-    let session = Session {
-        train,
-        lanes: vec![lane],
-        end: train.iterations,
-        stop: &Stop::default(),
-        threads: &|| 1,
-    };
+    let session = Session { train, lanes: vec![lane], end: train.iterations, stop: &Stop::default(), threads: &|| 1 };
     let mut ear = Ear::default();
     let ends = session.run(&mut ear, &mut |_, _| Ok(()), &mut |_| ()).unwrap();
     assert!(matches!(ends.unwrap()[..], [End::Trained(_)]));

@@ -254,7 +254,7 @@ impl<T: Typed> Net<T> {
     }
 
     /// Adds each lane's loss and correct images, of which all lanes have the same.
-    fn judge(&self, logits: &Tensor, labels: &Tensor, sums: &mut Judged) -> Result<()> {
+    fn judge(logits: &Tensor, labels: &Tensor, sums: &mut Judged) -> Result<()> {
         let (lanes, images, classes) = logits.size3()?;
         match sums {
             Judged::Here(sums) => {
@@ -435,7 +435,7 @@ impl<T: Typed> Trainer for Net<T> {
         for images in images.chunks(block) {
             let (input, labels) = self.pixels.same(images, lanes as i64, Self::wants_row(&self.recipe.network))?;
             let logits = self.pass(Norms::Running, None).logits(&self.recipe.network.layers, input)?;
-            self.judge(&logits, &labels, &mut sums)?;
+            Self::judge(&logits, &labels, &mut sums)?;
         }
         let n = images.len() as f64;
         let score = |loss: f64, correct: f64| Score { loss: loss / n, accuracy: correct / n };

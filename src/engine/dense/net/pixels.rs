@@ -42,7 +42,7 @@ impl Change {
         let number = mix(key, place);
         let positions = 2 * u64::from(augment.crop) + 1;
         // 31 bits for each direction, one for the mirror.
-        let moved = [number & 0x7FFF_FFFF, number >> 31 & 0x7FFF_FFFF].map(|bits| bits * positions >> 31);
+        let moved = [number & 0x7FFF_FFFF, (number >> 31) & 0x7FFF_FFFF].map(|bits| (bits * positions) >> 31);
         Self { flip: augment.flip && number >> 63 == 1, moved }
     }
 }
@@ -59,7 +59,7 @@ impl Pixels {
             Some((images.f_to_device(device)?, labels.f_to_device(device)?.f_to_kind(Kind::Int64)?))
         };
         let tensor = |values: Vec<f64>, shape: [i64; 4]| {
-            Ok::<_, tch::TchError>(Tensor::from_slice(&values).f_view(shape)?.f_to_device(device)?.f_to_kind(kind)?)
+            Tensor::from_slice(&values).f_view(shape)?.f_to_device(device)?.f_to_kind(kind)
         };
         let (pairs, shape): (Vec<(f64, f64)>, _) = match &dataset.inputs {
             Inputs::PerImage(_) => {
@@ -165,7 +165,7 @@ impl Pixels {
         let down = numbers.f_get(0)?.f_sub_scalar(padding)?;
         let right = numbers.f_get(1)?.f_sub_scalar(padding)?;
         let (sign, first) = (numbers.f_get(2)?, numbers.f_get(3)?.f_mul_scalar(width - 1)?);
-        let count = |n: i64| Ok::<_, tch::TchError>(Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n])?);
+        let count = |n: i64| Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n]);
         let rows = count(height)?.f_add(&down)?;
         let from = count(width)?.f_mul(&sign)?.f_add(&first)?.f_add(&right)?;
         let is_inside = |at: &Tensor, n: i64| at.f_ge(0)?.f_logical_and(&at.f_lt(n)?);

@@ -127,7 +127,7 @@ mod tests {
                 let mask = Tensor::from_slice(&kept);
                 for step in 1..5 {
                     let gradients = draw();
-                    for lane in 0..2 {
+                    for (lane, &lr) in lr.iter().enumerate() {
                         let here = lane * N..(lane + 1) * N;
                         let parameters = Parameters {
                             weights: &mut weights[here.clone()],
@@ -135,7 +135,7 @@ mod tests {
                             moments: in_slots(moments.iter_mut().map(|moment| &mut moment[here.clone()])),
                             kept: masked.then_some(&kept[here.clone()]),
                         };
-                        optimizer::update(&rule, lr[lane], step + lane as u64, parameters);
+                        optimizer::update(&rule, lr, step + lane as u64, parameters);
                     }
                     let flat = Flat {
                         weights: &mut there,
