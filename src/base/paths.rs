@@ -61,6 +61,8 @@ impl Entry {
     pub const LAST: &str = "final.safetensors";
     /// The evaluations.
     pub const CURVE: &str = "curve.json";
+    /// In the entry of a copy: what lies between it and its original. Made again where it is missing or damaged.
+    pub const STABILITY: &str = "stability.json";
     /// What figures need of the weights: dense trainings and tickets.
     pub const WEIGHTS: &str = "weights.json";
 
@@ -121,6 +123,8 @@ impl View {
     pub const SUMMARY: &str = "summary.csv";
     /// What the masks have left of the networks, pooled by arm and round.
     pub const WEIGHTS: &str = "weights.csv";
+    /// A row per point between two copies of a training; where `lth stability` was asked for it.
+    pub const STABILITY: &str = "stability.csv";
     /// What may differ from run to run.
     pub const TIMINGS: &str = "timings.csv";
 

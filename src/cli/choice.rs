@@ -17,6 +17,11 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    /// Whether arms are named.
+    pub(super) fn names_arms(&self) -> bool {
+        !self.arm.is_empty()
+    }
+
     /// Whether a training is meant.
     pub(super) fn takes(&self, row: &RoundRow) -> bool {
         (self.arm.is_empty() || self.arm.contains(&row.arm))

@@ -69,7 +69,10 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
 fn listing(needless: &[Needless]) -> String {
     let reasons = [
         (Reason::Between, "final weights that no run needs by its `run.keep`"),
-        (Reason::NoRun, "final weights of trainings whose runs are no longer here"),
+        (
+            Reason::NoRun,
+            "final weights of copies that `lth stability` made, and of trainings whose runs are no longer here",
+        ),
         (Reason::SetAside, "weights of trainings that --fresh has set aside"),
         (Reason::Unfinished, "files of trainings that were killed while they were written"),
     ];

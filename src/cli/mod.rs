@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod runs;
 mod show;
+mod stability;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -45,6 +46,10 @@ enum Command {
     Show(show::ShowArgs),
     /// Shows what differs between runs: in their configurations, only that; and in their results.
     Compare(compare::CompareArgs),
+    /// Tells how much the networks of a run depend on the order of their data: trains copies with another order, and
+    /// measures the networks between.
+    #[command(after_help = exit::HELP)]
+    Stability(stability::StabilityArgs),
     /// Lists the runs there are: how each stands, its best round by validation accuracy, and its size.
     Runs(runs::ListArgs),
     /// Frees weights that nobody needs any more. Asks first; curves, masks and CSV files stay.
@@ -102,6 +107,7 @@ pub fn main(cli: &Cli) -> Exit {
         Command::Check(args) => check::run(args),
         Command::Show(args) => show::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Stability(args) => stability::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Clean(args) => clean::run(args),
         Command::Data(args) => data::run(args),

@@ -44,6 +44,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         setting: &setting,
         plan: &plan,
         files: &files,
+        writes: true,
         stop: &stop,
     };
     let resolved = to_toml(&experiment, setting.device, setting.lanes, &document);
@@ -81,7 +82,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
 }
 
 /// Tells others what this run works with. The lock is held to its end, so that nobody sets aside or frees that.
-fn begin(plan: &Plan, runs: &Runs, files: &paths::View) -> Result<Lock> {
+pub(super) fn begin(plan: &Plan, runs: &Runs, files: &paths::View) -> Result<Lock> {
     let _gate = Lock::shared(&runs.gate())?;
     if !files.keys().exists() {
         let keys: Vec<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();

@@ -103,6 +103,13 @@ pub trait Trainer {
     /// All that is needed to go on from here in another lane or trainer.
     fn snapshot(&self, lane: usize) -> Result<Snapshot>;
 
+    /// Puts the statistics that batch norms have of training images in the place of their running ones: the mean over
+    /// batches of `images`, as they are. Weights that no training led to, such as those between two networks, have no
+    /// running statistics of their own. A network without batch norms has nothing to do.
+    fn recompute_statistics(&mut self, _images: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
     /// How many threads may work from now on. No number depends on it; a trainer that can use only one ignores it.
     fn set_threads(&mut self, _threads: usize) {}
 }

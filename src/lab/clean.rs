@@ -16,7 +16,8 @@ use crate::record::{Done, Manifest, RoundRow, from_csv};
 pub enum Reason {
     /// No run that is here asks for them by its `run.keep`: those of rounds in between, or of arms that nothing prunes.
     Between,
-    /// They belong to a training of no run that is here: its folder was deleted.
+    /// They belong to a training of no run that is here: its folder was deleted, or it is a copy for an instability
+    /// analysis, which keeps what it measured.
     NoRun,
     /// `--fresh` has set their training aside.
     SetAside,

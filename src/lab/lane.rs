@@ -9,7 +9,7 @@ use crate::base::env;
 use crate::base::files;
 use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
-use crate::base::random::{Purpose, Stream};
+use crate::base::random::Purpose;
 use crate::base::state::Snapshot;
 use crate::data::Dataset;
 use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare, profile};
@@ -89,7 +89,7 @@ impl<'a> Lane<'a> {
     /// What a session is to know of it.
     pub(super) fn in_session<'s>(&'s self, dataset: &'s Dataset) -> train::Lane<'s> {
         let experiment = self.lab.experiment;
-        let stream = |purpose| Stream::of_replicate(experiment.seed, self.training().replicate, purpose);
+        let stream = |purpose| self.training().stream(experiment.seed, purpose);
         let (batch_size, drop_last) = (experiment.train.batch_size as usize, experiment.train.drop_last);
         train::Lane {
             order: Order::new(stream(Purpose::Order), &dataset.train, batch_size, drop_last),

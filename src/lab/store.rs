@@ -108,6 +108,16 @@ impl Store {
         }
     }
 
+    /// Whether a training came to its end and is whole.
+    pub(super) fn is_done(&self, training: &Training) -> bool {
+        self.load(training).ok().flatten().is_some_and(|finished| finished.outcome == Outcome::Done)
+    }
+
+    /// The sum of the final weights of a training, whether they are still there or not; `None` where it has none.
+    pub(super) fn sum_of_last(&self, key: &Key) -> Option<String> {
+        Some(self.done(key).ok()?.files.get(Entry::LAST)?.sha256.clone())
+    }
+
     /// Frees the final weights of a training; `done.json` still knows their sum.
     pub(super) fn free_last(&self, key: &Key) -> Result<()> {
         files::remove(&self.runs.entry(key).file(Entry::LAST))

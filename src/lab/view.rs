@@ -29,6 +29,8 @@ pub struct View<'a> {
     pub plan: &'a Plan,
     /// The files.
     pub files: &'a paths::View,
+    /// Whether they are written: not where only a part of their plan, or more than that, is run.
+    pub writes: bool,
     /// A wish to stop.
     pub stop: &'a Stop,
 }
@@ -43,12 +45,18 @@ impl View<'_> {
     /// Writes the CSV files; `known` tells of each training what is known of it. It is asked with the view's lock held,
     /// so that who writes last knows most.
     pub(super) fn write(&self, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
+        if !self.writes {
+            return Ok(());
+        }
         let lock = self.lock()?;
         self.write_rows(&lock, known)
     }
 
     /// The same, unless another process is writing.
     pub(super) fn write_if_free(&self, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
+        if !self.writes {
+            return Ok(());
+        }
         Lock::attempt(&self.files.lock())?.map_or(Ok(()), |lock| self.write_rows(&lock, known))
     }
 

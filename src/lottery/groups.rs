@@ -19,7 +19,8 @@ pub struct Group<'a> {
 /// The groups of `plan` with at most so many lanes, by their first trainings in the plan's order; trainings that share a
 /// key are one.
 ///
-/// What is equally deep in the graph, has the same engine and starts at the same iteration can train in lockstep. So no
+/// What is equally deep in the graph, has the same engine and starts at the same iteration can train in lockstep; copies
+/// with another order of the data only with each other, so that they change no group of a plan. So no
 /// training waits for another of its group, and groups wait for each other as trainings do: never in a circle.
 pub fn groups(plan: &Plan, lanes: usize) -> Vec<Group<'_>> {
     let mut depths: BTreeMap<&Key, usize> = BTreeMap::new();
@@ -33,7 +34,7 @@ pub fn groups(plan: &Plan, lanes: usize) -> Vec<Group<'_>> {
         let behind = |(key, _)| depths.get(key).map(|depth| depth + 1);
         let depth = training.needs().into_iter().filter_map(behind).max().unwrap_or(0);
         depths.insert(&training.key, depth);
-        let alike = (depth, training.engine, training.start.iteration());
+        let alike = (depth, training.engine, training.start.iteration(), training.order);
         let place = last.get(&alike).copied().filter(|&place: &usize| groups[place].trainings.len() < lanes);
         let place = place.unwrap_or_else(|| {
             groups.push(Group { depth, trainings: Vec::new() });

@@ -236,7 +236,7 @@ impl<'a> Sketch<'a> {
         let key = content.key();
         self.by_place.insert(place, self.trainings.len());
         let arm = arm.to_owned();
-        let training = Training { key, content, arm, replicate, repeat, round, mask, start, counts, engine };
+        let training = Training { key, content, arm, replicate, repeat, round, mask, start, counts, engine, order: 1 };
         self.trainings.push(training);
         key
     }

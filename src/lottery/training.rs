@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::base::key::Key;
+use crate::base::random::{Purpose, Stream};
 use crate::config::Moments;
 use crate::engine::Kind;
 use crate::prune::Counts;
@@ -163,9 +164,50 @@ pub struct Training {
     pub counts: Counts,
     /// What trains it.
     pub engine: Kind,
+    /// Which order of the data it sees, from 1; a copy that differs in nothing else has another.
+    pub order: u32,
 }
 
 impl Training {
+    /// The stream of what a training draws while it goes on: the order of its images, and what is drawn for single values.
+    pub fn stream(&self, seed: u64, purpose: Purpose) -> Stream {
+        Stream { repeat: self.order - 1, ..Stream::of_replicate(seed, self.replicate, purpose) }
+    }
+
+    /// The same network from the same state with the same mask, trained with another order of the data.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        // The mask of the training itself, so that no pruning is done twice, and its initial weights where it has drawn
+        // them; all else that is drawn before a training begins depends on its place in the plan, which is the same.
+        let mask = if self.mask == MaskRule::Dense { MaskRule::Dense } else { MaskRule::Of { parent: self.key } };
+        let initial = RewindPoint { dense: self.key, iteration: 0 };
+        let start = match &self.start {
+            StartRule::Initial => StartRule::Rewind { point: initial, moments: Moments::default() },
+            other => other.clone(),
+        };
+        let order = self.order + 1;
+        let own = json!({
+            "replicate": self.replicate,
+            "repeat": self.repeat,
+            "round": self.round,
+            // Of a dense mask nothing else would tell what it is a copy of.
+            "copy_of": self.key,
+            "mask": mask.content(&Value::Null, &self.counts),
+            "start": start.content(),
+            "order": order,
+        });
+        let content = Content { shared: Arc::clone(&self.content.shared), own };
+        Self {
+            key: content.key(),
+            content,
+            arm: format!("{} (order {order})", self.arm),
+            mask,
+            start,
+            order,
+            ..self.clone()
+        }
+    }
+
     /// The trainings that must be done before this one, each once, and what it needs of them.
     pub fn needs(&self) -> Vec<(&Key, Need)> {
         let mut needs = Vec::new();

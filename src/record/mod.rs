@@ -6,6 +6,7 @@ mod group;
 mod manifest;
 mod profile;
 mod rows;
+mod stability;
 mod summary;
 mod tensors;
 
@@ -15,6 +16,7 @@ pub use group::{Group, arms};
 pub use manifest::{Audit, Manifest, TestImages, Versions};
 pub use profile::{Histogram, LayerProfile, Profile, RANKS, WeightRow, weight_rows};
 pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
+pub use stability::StabilityRow;
 pub use summary::{SummaryRow, summary};
 pub use tensors::{
     mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, state_from_bytes, state_to_bytes,

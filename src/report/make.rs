@@ -10,6 +10,7 @@ use super::run::Run;
 use super::verdict::{Verdict, verdicts};
 use crate::base::paths::Report;
 use crate::config::Experiment;
+use crate::record::StabilityRow;
 
 /// Of a figure's files: the drawing, and its numbers.
 const EXTENSIONS: [&str; 2] = ["svg", "csv"];
@@ -24,6 +25,8 @@ pub struct Finding {
     pub verdicts: Vec<Verdict>,
     pub(super) claims: Vec<ClaimRow>,
     pub(super) checkpoints: Checkpoints,
+    /// What lies between copies of its trainings; empty where nobody asked.
+    pub stability: Vec<StabilityRow>,
     pub(super) figures: Vec<Figure>,
 }
 
@@ -37,8 +40,9 @@ impl Finding {
         let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
         let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;
-        let figures = figures::all(&run, experiment.as_ref(), &checkpoints)?;
-        Ok(Self { run, experiment, verdicts, claims, checkpoints, figures })
+        let stability = run.stability()?;
+        let figures = figures::all(&run, experiment.as_ref(), &checkpoints, &stability)?;
+        Ok(Self { run, experiment, verdicts, claims, checkpoints, stability, figures })
     }
 
     /// The names of its figures' files in the report's folder.

@@ -12,6 +12,7 @@ mod overview;
 mod page;
 mod roles;
 mod run;
+mod stability;
 mod statistics;
 #[cfg(test)]
 mod testing;
@@ -24,5 +25,6 @@ pub use find::{NoSuchRun, all, find};
 pub use make::{Finding, files};
 pub use overview::{Best, Overview};
 pub use run::{Run, State};
+pub use stability::stability_table;
 pub use statistics::Interval;
 pub use verdict::{Decision, Verdict, method, sentences, verdicts};

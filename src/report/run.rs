@@ -10,7 +10,7 @@ use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths::View;
 use crate::config::{self, Document, Experiment};
-use crate::record::{LayerRow, Manifest, RoundRow, WeightRow, from_csv};
+use crate::record::{LayerRow, Manifest, RoundRow, StabilityRow, WeightRow, from_csv};
 
 /// A run: one experiment's files.
 #[derive(Clone, Debug)]
@@ -85,6 +85,14 @@ impl Run {
     /// A file that is damaged.
     pub fn weights(&self) -> Result<Vec<WeightRow>> {
         if self.view.file(View::WEIGHTS).exists() { rows(&self.view, View::WEIGHTS) } else { Ok(Vec::new()) }
+    }
+
+    /// The rows of `stability.csv`; none where nobody asked for them.
+    ///
+    /// # Errors
+    /// A file that is damaged.
+    pub fn stability(&self) -> Result<Vec<StabilityRow>> {
+        if self.view.file(View::STABILITY).exists() { rows(&self.view, View::STABILITY) } else { Ok(Vec::new()) }
     }
 
     /// The folder's name: that of the experiment and eight digits.

@@ -10,6 +10,7 @@ mod forecast;
 mod lines;
 mod overview;
 mod screen;
+mod stability;
 mod table;
 mod tally;
 mod words;
@@ -23,6 +24,7 @@ pub use doctor::{CUDA_HINT, Cuda, Diagnosis, diagnosis};
 pub use fetching::fetching;
 pub use forecast::forecast;
 pub use overview::overviews;
+pub use stability::stability;
 pub use table::table;
 
 /// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.

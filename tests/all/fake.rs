@@ -189,8 +189,15 @@ pub(crate) fn run_experiment(folder: &Path, document: &Document, mishap: Mishap,
     let runs = Runs(folder.to_owned());
     let files = runs.view(&experiment.name, &plan.id());
     let (sink, stop, iterations) = (Told::default(), Stop::default(), experiment.train.iterations);
-    let view =
-        View { experiment: &experiment.name, iterations, setting: &setting, plan: &plan, files: &files, stop: &stop };
+    let view = View {
+        experiment: &experiment.name,
+        iterations,
+        setting: &setting,
+        plan: &plan,
+        files: &files,
+        writes: true,
+        stop: &stop,
+    };
     let build = |kind: Kind, lanes: usize, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
         sink.builds.lock().unwrap().push((kind, lanes));
         let threads = Arc::clone(&sink.threads);

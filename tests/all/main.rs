@@ -26,5 +26,6 @@ mod resume;
 mod run;
 mod runs;
 mod schedule;
+mod stability;
 mod support;
 mod test_images;

@@ -71,6 +71,10 @@ impl<T: Trainer> Trainer for Told<T> {
         self.trainer.evaluate(split).map_err(|error| self.place.tell(error))
     }
 
+    fn recompute_statistics(&mut self, images: &[u32]) -> Result<()> {
+        self.trainer.recompute_statistics(images).map_err(|error| self.place.tell(error))
+    }
+
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
         self.trainer.snapshot(lane).map_err(|error| self.place.tell(error))
     }

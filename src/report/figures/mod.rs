@@ -6,6 +6,7 @@ mod curve;
 mod density;
 mod learning;
 mod sizes;
+mod stability;
 mod svg;
 mod together;
 mod weights;
@@ -22,16 +23,22 @@ use super::checkpoints::Checkpoints;
 use super::run::Run;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::Group;
+use crate::record::{Group, StabilityRow};
 
 /// The figures of a run, in the order of the page.
 ///
 /// # Errors
 /// A file of the run that is damaged.
-pub(crate) fn all(run: &Run, experiment: Option<&Experiment>, checkpoints: &Checkpoints) -> Result<Vec<Figure>> {
+pub(crate) fn all(
+    run: &Run,
+    experiment: Option<&Experiment>,
+    checkpoints: &Checkpoints,
+    stability: &[StabilityRow],
+) -> Result<Vec<Figure>> {
     let arms = arms::parts(run, experiment);
     let mut figures = sizes::figures(run, &arms, checkpoints).to_vec();
     figures.extend(learning::figures(run, &arms)?);
+    figures.extend(stability::figures(run, &arms, stability));
     figures.push(density::figure(run)?);
     figures.extend(weights::figures(run)?);
     let note = run.test_note().unwrap_or_default();

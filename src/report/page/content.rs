@@ -70,6 +70,7 @@ fn section(finding: &Finding, level: usize, figures: Vec<Figure>, blocks: &mut V
     }
     blocks.push(Block::Heading(level, "Results by arm and round".to_owned()));
     blocks.extend(tables::results(finding));
+    blocks.extend(tables::stability(finding, level));
     blocks.push(Block::Heading(level, "Where these numbers come from".to_owned()));
     blocks.extend(provenance::blocks(finding));
 }

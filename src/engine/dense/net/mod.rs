@@ -449,6 +449,21 @@ impl<T: Typed> Trainer for Net<T> {
         })
     }
 
+    fn recompute_statistics(&mut self, images: &[u32]) -> Result<()> {
+        if self.buffers.is_empty() {
+            return Ok(());
+        }
+        let _guard = tch::no_grad_guard();
+        let is_whole = |block: &&[u32]| block.len() == images.len().min(self.recipe.batch_size);
+        for (behind, block) in images.chunks(self.recipe.batch_size).filter(is_whole).enumerate() {
+            let (input, _) = self.pixels.same(block, self.lane_count(), Self::wants_row(&self.recipe.network))?;
+            // The first batch replaces what was there; the i-th has the i-th part of the mean.
+            let norms = Norms::Batch { share: 1.0 / (behind as f64 + 1.0) };
+            let _ = self.pass(norms, None).logits(&self.recipe.network.layers, input)?;
+        }
+        Ok(())
+    }
+
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
         ensure!(lane < self.ages.len(), "a lane that is not there");
         let Age { iteration, optimizer_steps } = self.ages[lane];

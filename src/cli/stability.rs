@@ -1,0 +1,210 @@
+//! `lth stability`: whether the trainings of a run come to the same whatever the order of their data.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::choice::Choice;
+use super::open::RunsArgs;
+use super::report::write_own;
+use super::run::begin;
+use crate::base::env;
+use crate::base::exit::Exit;
+use crate::base::outcome::Outcome;
+use crate::base::paths::View as Files;
+use crate::base::stop::Stop;
+use crate::base::words::several;
+use crate::config::{Dataset, Experiment, Keep, MaskFrom, Report};
+use crate::engine::{self, Recipe};
+use crate::lab::{Lab, Pair, Stability, Store, View};
+use crate::lottery::{DENSE, Plan, Setting};
+use crate::record::to_csv;
+use crate::report::{self, Finding, Run};
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct StabilityArgs {
+    /// The run: its folder, its name, or the name of its experiment.
+    run: PathBuf,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Without arms: the dense network, and every round of the arms that prune their own previous round.
+    #[command(flatten)]
+    choice: Choice,
+    /// Networks on the line between two copies, both ends among them.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    points: u16,
+    /// Folder of the built-in data sets [default: that of the run].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Trainings at a time [default: one per core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Says nothing but the final table and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
+    let runs = args.runs.folder();
+    let run = Run::open(report::find(&runs, &args.run)?)?;
+    let (experiment, setting, plan) = opened(&run, args)?;
+    args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
+    let stop = Stop::on_signals().context("could not listen for signals")?;
+    let _running = begin(&plan, &runs, &run.view)?;
+    let store = Store { runs };
+    let stability = Stability { setting: &setting, plan: &plan, store: &store, points: args.points.into() };
+    let wanted = stability.pairs(&keys(&run, &experiment, &plan, &args.choice)?);
+    let unknown: Vec<Pair> = wanted.iter().filter(|pair| !stability.is_known(pair)).cloned().collect();
+    let work = Work { args, run: &run, experiment: &experiment, stability, stop: &stop };
+    let failed = if unknown.is_empty() { Vec::new() } else { work.measure(&unknown)? };
+
+    let rows = stability.rows(&experiment.name);
+    let view = work.view(&plan);
+    view.write_files(&[(Files::STABILITY, to_csv(&rows)?)])?;
+    let finding = Finding::of(Run::open(run.view.clone())?)?;
+    let page = write_own(&finding)?;
+    if let Some(exit) = stop.exit().filter(|_| !wanted.iter().all(|pair| stability.is_known(pair))) {
+        ui::say(&format!("stopped: what was measured stays. Go on with\n  {}", env::command()));
+        return Ok(exit);
+    }
+    let is_wanted = |key: &str| wanted.iter().any(|pair| pair.training.key.to_string() == key);
+    let shown: Vec<_> = rows.into_iter().filter(|row| is_wanted(&row.key)).collect();
+    ui::print(&ui::stability(&shown));
+    let note = finding.run.test_note().map_or_else(String::new, |note| note + "\n");
+    ui::print(&format!("{note}files in {}\nreport in {}\n", run.view.0.display(), page.display()));
+    for failure in &failed {
+        ui::say(&format!("error: {failure}"));
+    }
+    Ok(if failed.is_empty() { Exit::Success } else { Exit::Failure })
+}
+
+/// The experiment of a run, whose trainings must be those it gives now.
+fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, Setting, Plan)> {
+    let refuse = |said: String| anyhow::Error::from(Report::plain(&format!("error: {said}")));
+    let resolved = run.view.file(Files::RESOLVED);
+    let Some(mut experiment) = run.experiment() else {
+        let said = format!("`{}` is missing, damaged, or of another version", resolved.display());
+        return Err(refuse(format!("{said}\n\nhint: the command that made the run writes it again")));
+    };
+    if !matches!(experiment.data.dataset, Dataset::Idx { .. } | Dataset::Images { .. }) {
+        let of_run = run.manifest.as_ref().map(|manifest| PathBuf::from(&manifest.data_dir));
+        experiment.data.dir = args.data_dir.clone().or(of_run);
+    }
+    let told = |problems: Vec<crate::config::Problem>| {
+        let all: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+        refuse(format!("`{}` cannot be used: {}", resolved.display(), all.join("; ")))
+    };
+    let setting = Setting::new(&experiment).map_err(told)?;
+    let plan = Plan::draw(&experiment, &setting).map_err(told)?;
+    let keys: BTreeSet<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
+    if let Some(row) = run.rounds.iter().find(|row| !keys.contains(&row.key)) {
+        let said =
+            format!("`{}` has trainings that its experiment does not give here, such as {}", run.name(), row.key);
+        let hint = "another version of lth made it, or its data are not those in `--data-dir`";
+        return Err(refuse(format!("{said}\n\nhint: {hint}")));
+    }
+    Ok((experiment, setting, plan))
+}
+
+/// The keys of the trainings that are asked for and have come to their end.
+fn keys(run: &Run, experiment: &Experiment, plan: &Plan, choice: &Choice) -> Result<BTreeSet<crate::base::key::Key>> {
+    let is_chain = |name: &str| {
+        let arm = experiment.arms.0.iter().find(|(known, _)| known == name);
+        name == DENSE || arm.is_some_and(|(_, arm)| arm.mask == MaskFrom::Iterative)
+    };
+    let meant = run.rounds.iter().filter(|row| choice.takes(row) && (choice.names_arms() || is_chain(&row.arm)));
+    let (done, other): (Vec<_>, Vec<_>) = meant.partition(|row| row.outcome == Outcome::Done.word());
+    if !other.is_empty() {
+        ui::say(&format!(
+            "note: {} without a result {} left out",
+            several(other.len() as u64, "training"),
+            if other.len() == 1 { "is" } else { "are" }
+        ));
+    }
+    let names: BTreeSet<&str> = done.into_iter().map(|row| row.key.as_str()).collect();
+    if names.is_empty() {
+        let said = "error: of what is asked for nothing has come to its end";
+        return Err(Report::plain(&format!("{said}\n\nhint: `lth show` tells what has; `lth run` goes on")).into());
+    }
+    Ok(plan
+        .trainings
+        .iter()
+        .map(|training| training.key)
+        .filter(|key| names.contains(key.to_string().as_str()))
+        .collect())
+}
+
+/// What lines are measured with.
+struct Work<'a> {
+    args: &'a StabilityArgs,
+    run: &'a Run,
+    experiment: &'a Experiment,
+    stability: Stability<'a>,
+    stop: &'a Stop,
+}
+
+impl Work<'_> {
+    fn view<'p>(&'p self, plan: &'p Plan) -> View<'p> {
+        View {
+            experiment: &self.experiment.name,
+            iterations: self.experiment.train.iterations,
+            setting: self.stability.setting,
+            plan,
+            files: &self.run.view,
+            // The run's own files tell of its own trainings, which are done.
+            writes: false,
+            stop: self.stop,
+        }
+    }
+
+    /// Trains what is missing and measures the lines; tells what failed.
+    fn measure(&self, unknown: &[Pair]) -> Result<Vec<String>> {
+        let Stability { setting, store, .. } = self.stability;
+        let workers = self.args.workers.map_or_else(env::cores, usize::from);
+        let mut experiment = self.experiment.clone();
+        // Lines have two ends: whatever is run now is run for its final weights.
+        experiment.run.keep = Keep::All;
+        let recipe = Recipe::new(setting.network.clone(), &experiment, setting.gpu);
+        let build: &crate::lab::Build<'_> = &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset);
+        let load = || setting.source.load(&experiment.data, experiment.seed);
+        let plan = self.stability.to_run(unknown);
+        let mut failed = Vec::new();
+        if !plan.trainings.is_empty() {
+            let lab = Lab {
+                experiment: &experiment,
+                setting,
+                plan: &plan,
+                view: &self.view(&plan),
+                workers,
+                stop: self.stop,
+                sink: &*ui::sink(self.args.quiet),
+                dataset: &load,
+                trainer: build,
+            };
+            let report = lab.run(store)?;
+            failed.extend(report.broken.into_iter().chain(report.failures).chain(report.blocked));
+        }
+        let (ready, open): (Vec<Pair>, Vec<Pair>) =
+            unknown.iter().cloned().partition(|pair| self.stability.is_ready(pair));
+        let diverged = open.iter().filter(|pair| self.stability.has_diverged(pair));
+        failed.extend(
+            diverged.map(|pair| format!("{} round {}: the copy diverged", pair.training.arm, pair.training.round)),
+        );
+        if ready.is_empty() || self.stop.wanted() {
+            return Ok(failed);
+        }
+        let dataset = Arc::new(load()?);
+        let tell = |n: usize, pair: &Pair| {
+            if !self.args.quiet {
+                let crate::lottery::Training { arm, round, replicate, .. } = &pair.training;
+                ui::say(&format!("measured {n} of {}: {arm} round {round} replicate {replicate}", ready.len()));
+            }
+        };
+        self.stability.measure(&ready, &dataset, build, workers, self.stop, &tell)?;
+        Ok(failed)
+    }
+}
