@@ -11,6 +11,7 @@ mod data;
 mod data_commands;
 mod doctor;
 mod fake;
+mod grid;
 mod lab;
 mod lanes;
 mod generate;
