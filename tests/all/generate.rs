@@ -83,7 +83,9 @@ fn every_configuration_names_the_schema_and_fits_it() {
         assert_eq!(fs::canonicalize(path.parent().unwrap().join(named)).unwrap(), own, "{}", path.display());
         let read = |text: &str| serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
         assert_eq!(breaks(&read(&text), &schema, &schema, ""), Vec::<String>::new(), "{}", path.display());
-        for (right, wrong) in [("[train]", "[train]\nlrr = 1"), ("rounds = ", "rounds = 1.5 #"), ("rewind", "rewnd")] {
+        let mistakes =
+            [("[train]", "[train]\nlrr = 1"), ("rounds = ", "rounds = 1.5 #"), ("= \"rewind\"", "= \"rewnd\"")];
+        for (right, wrong) in mistakes {
             assert!(!breaks(&read(&text.replacen(right, wrong, 1)), &schema, &schema, "").is_empty(), "{wrong}");
         }
     }
