@@ -18,7 +18,7 @@ use crate::data;
 use crate::engine::{self, Recipe, dense};
 use crate::lab::{self, Lab, Store, View};
 use crate::lottery::{Plan, Setting};
-use crate::record::{Audit, Manifest, TestImages, Versions};
+use crate::record::{Audit, Cuda, Manifest, TestImages, Versions};
 use crate::report::{Finding, Run};
 use crate::ui;
 
@@ -110,6 +110,13 @@ fn manifest(
             libtorch: dense::LIBTORCH.to_owned(),
         },
         device: setting.device.to_owned(),
+        cuda: setting.gpu.map(|gpu| Cuda {
+            gpus: env::gpus(),
+            gpu,
+            products: experiment.train.products,
+            deterministic: dense::DETERMINISTIC.to_owned(),
+            not_deterministic: dense::NOT_DETERMINISTIC.to_owned(),
+        }),
         engine: plan.engines(),
         processor: env::processor(),
         host: env::host(),

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::words::count;
-use crate::config::Run;
+use crate::config::{Products, Run};
 
 /// `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,8 +19,11 @@ pub struct Manifest {
     pub trainings: usize,
     /// What computed.
     pub versions: Versions,
-    /// `cpu`.
+    /// `cpu` or `cuda`.
     pub device: String,
+    /// What is to be known of numbers that a GPU computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuda: Option<Cuda>,
     /// `dense`, `sparse`, or `dense and sparse`; each row has its own.
     pub engine: String,
     /// The processor's name.
@@ -77,6 +80,21 @@ pub struct Versions {
     pub tch: String,
     /// libtorch.
     pub libtorch: String,
+}
+
+/// What is to be known of numbers that a GPU computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cuda {
+    /// The GPUs that the driver tells of, by name, and the number of the one that was used.
+    pub gpus: Vec<String>,
+    /// Counted from 0.
+    pub gpu: usize,
+    /// The type that conv and linear products were made in.
+    pub products: Products,
+    /// What comes out the same again.
+    pub deterministic: String,
+    /// What need not.
+    pub not_deterministic: String,
 }
 
 /// What the audit found.

@@ -13,7 +13,7 @@ mod tensors;
 pub use done::{Done, FileSum, Timing};
 pub use event::{Event, Label, Result, Sink};
 pub use group::{Group, arms};
-pub use manifest::{Audit, Manifest, TestImages, Versions};
+pub use manifest::{Audit, Cuda, Manifest, TestImages, Versions};
 pub use profile::{Histogram, LayerProfile, Profile, RANKS, WeightRow, weight_rows};
 pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
 pub use stability::StabilityRow;

@@ -28,6 +28,8 @@ enum Way {
     Run(String),
     /// With this behind its words; it must be understood, and fail for want of a network.
     Offline(String),
+    /// As it stands; it must be refused for want of a GPU.
+    Refused,
     /// Not at all, for this reason.
     Skip(&'static str),
 }
@@ -39,6 +41,13 @@ fn way(command: &str, real: Option<&Path>) -> Way {
         ["scripts/test", ..] => Way::Skip("it would run this test"),
         ["scripts/setup", ..] => Way::Skip("it installs libtorch"),
         ["scripts/lth", "data", "fetch", ..] => Way::Offline(" --only-mirrors --data-dir fetched --mirror ".to_owned()),
+        ["scripts/lth", "run", ref rest @ ..] if rest.contains(&"run.device=cuda") => {
+            if lth::engine::dense::cuda_missing().is_some() {
+                Way::Refused
+            } else {
+                Way::Skip("it would take a GPU days")
+            }
+        }
         ["scripts/lth", "run", ref rest @ ..] => {
             let short = " --quiet --set replicates=1 --set rounds=2 --set train.iterations=40";
             match (rest.contains(&"--data-dir"), real) {
@@ -98,6 +107,12 @@ fn every_command_does_what_it_says() {
                 assert!(!output.stdout.is_empty(), "{line}");
                 ran += 1;
             }
+            Way::Refused => {
+                let output = shell(folder.path(), &line, "");
+                assert_eq!(output.status.code(), Some(2), "{line}\n{}", stderr(&output));
+                assert!(stderr(&output).contains("CUDA cannot be used"), "{line}\n{}", stderr(&output));
+                ran += 1;
+            }
             Way::Offline(more) => {
                 let output = shell(folder.path(), &line, &format!("{more}{nowhere}"));
                 assert_eq!(output.status.code(), Some(1), "{line}\n{}", stderr(&output));
@@ -106,7 +121,7 @@ fn every_command_does_what_it_says() {
             }
         }
     }
-    assert!(ran >= 14 && skipped <= 3, "{ran} ran, {skipped} skipped");
+    assert!(ran >= 14 && skipped <= 4, "{ran} ran, {skipped} skipped");
 }
 
 #[test]

@@ -30,6 +30,15 @@ pub const LIBTORCH: &str = "2.11.0";
 /// Version of the bindings.
 pub const TCH: &str = "0.24.0";
 
+/// What of a training on a GPU comes out the same again, on the same kind of GPU with the same number of lanes.
+pub const DETERMINISTIC: &str = "initial weights, masks, order of images, augmentation, dropout and pruning are the CPU's to \
+    the bit; cuDNN is held to its deterministic kernels and none is chosen by timing";
+
+/// What need not.
+pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only within a stream and a version, and pooling \
+    with squares that overlap adds gradients in no order: last digits may differ from run to run, and do on another kind of \
+    GPU or with another number of lanes";
+
 /// Builds a trainer in this thread, which it must not leave; on the CPU libtorch gets one thread here.
 ///
 /// # Errors

@@ -199,13 +199,10 @@ impl<T: Typed> Net<T> {
         Ok(())
     }
 
-    /// One lane of a flat tensor that has been brought to the host.
-    fn state(&self, lane: usize, flat: &[T]) -> State {
-        let tensor = |Placed { parameter, start }: &Placed| {
-            let n = parameter.len();
-            named(parameter, &flat[start + lane * n..][..n])
-        };
-        State(self.parameters.iter().map(tensor).collect())
+    /// One lane of a flat tensor, brought to the host.
+    fn state(&self, lane: usize, flat: &Tensor) -> Result<State> {
+        let tensor = |Placed { parameter, start }: &Placed| named::<T>(parameter, flat, start + lane * parameter.len());
+        Ok(State(self.parameters.iter().map(tensor).collect::<Result<_>>()?))
     }
 
     fn load_mask(&mut self, lane: usize, mask: &Mask) -> Result<()> {
@@ -345,9 +342,11 @@ fn find<'a>(state: &'a State, parameter: &Parameter) -> Result<&'a NamedTensor> 
     Ok(tensor)
 }
 
-fn named<T: Typed>(parameter: &Parameter, values: &[T]) -> NamedTensor {
-    let values = values.iter().map(|value| value.to_f32()).collect();
-    NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values }
+/// The values of a parameter, which lie behind each other from `start` on, brought to the host.
+fn named<T: Typed>(parameter: &Parameter, flat: &Tensor, start: usize) -> Result<NamedTensor> {
+    let here = flat.f_narrow(0, start as i64, parameter.len() as i64)?.f_to_device(Device::Cpu)?;
+    let values = memory::values::<T>(&here)?.iter().map(|value| value.to_f32()).collect();
+    Ok(NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values })
 }
 
 impl<T: Typed> Trainer for Net<T> {
@@ -467,21 +466,13 @@ impl<T: Typed> Trainer for Net<T> {
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
         ensure!(lane < self.ages.len(), "a lane that is not there");
         let Age { iteration, optimizer_steps } = self.ages[lane];
-        let state = |flat: &Tensor| {
-            let here = flat.f_to_device(Device::Cpu)?;
-            Ok::<_, anyhow::Error>(self.state(lane, memory::values::<T>(&here)?))
-        };
         // Before the first step moments are fresh: the same as none.
         let moments = if optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
-        let buffer = |(buffer, place): (Parameter, &Tensor)| {
-            let n = buffer.len();
-            let here = place.f_to_device(Device::Cpu)?;
-            Ok::<_, anyhow::Error>(named(&buffer, &memory::values::<T>(&here)?[lane * n..][..n]))
-        };
+        let buffer = |(buffer, all): (Parameter, &Tensor)| named::<T>(&buffer, all, lane * buffer.len());
         let buffers = self.recipe.network.buffers().into_iter().zip(&self.buffers).map(buffer);
         Ok(Snapshot {
-            weights: state(&self.weights)?,
-            moments: moments.iter().map(state).collect::<Result<_>>()?,
+            weights: self.state(lane, &self.weights)?,
+            moments: moments.iter().map(|moment| self.state(lane, moment)).collect::<Result<_>>()?,
             buffers: State(buffers.collect::<Result<_>>()?),
             iteration,
             optimizer_steps,

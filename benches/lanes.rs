@@ -1,0 +1,125 @@
+//! Networks trained in lockstep: network-iterations a second by the number of lanes, on a GPU where CUDA can be had, else on
+//! the CPU (where lanes gain nothing but small networks' overhead).
+//!
+//! ```text
+//! cargo bench --bench lanes                              LeNet, Conv-2, Conv-6 and ResNet-20 with 1, 4, 16 and 64 lanes
+//! cargo bench --bench lanes -- lenet_300_100 1 4 16      this network, these numbers of lanes
+//! ```
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
+
+use std::sync::Arc;
+
+use clock::microseconds;
+use lth::base::random::{Purpose, Stream, mix};
+use lth::base::state::Snapshot;
+use lth::config::{Architecture, Init};
+use lth::data::{Dataset, Inputs, Split};
+use lth::engine::{Batch, Recipe, Trainer, Update, dense};
+use lth::lottery::all_ones;
+use lth::network::{build, draw};
+use spread::Spread;
+
+#[path = "parts/clock.rs"]
+mod clock;
+#[path = "parts/spread.rs"]
+mod spread;
+
+const TURNS: usize = 5;
+const IMAGES: u32 = 5000;
+
+/// A network, its images, its batch and its steps a turn.
+struct Case {
+    name: &'static str,
+    architecture: Architecture,
+    shape: [usize; 3],
+    batch: usize,
+    steps: u64,
+}
+
+fn cases() -> [Case; 4] {
+    let case = |name, architecture, shape, batch, steps| Case { name, architecture, shape, batch, steps };
+    [
+        case("lenet_300_100", Architecture::Lenet300100, [1, 28, 28], 60, 50),
+        case("conv2", Architecture::Conv2, [3, 32, 32], 60, 3),
+        case("conv6", Architecture::Conv6, [3, 32, 32], 60, 3),
+        case("resnet20", Architecture::Resnet20, [3, 32, 32], 128, 3),
+    ]
+}
+
+fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
+    let pixels = shape.iter().product::<usize>() as u64;
+    Arc::new(Dataset {
+        shape,
+        classes: 10,
+        images: (0..u64::from(IMAGES) * pixels).map(|i| mix(1, i) as u8).collect(),
+        labels: (0..u64::from(IMAGES)).map(|i| (mix(2, i) % 10) as u8).collect(),
+        train: (0..IMAGES).collect(),
+        validation: (0..100).collect(),
+        test: (0..100).collect(),
+        inputs: Inputs::Affine { scale: 1.0 / 64.0, offset: -2.0 },
+    })
+}
+
+/// A trainer with a network in every lane.
+fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize) -> anyhow::Result<Box<dyn Trainer>> {
+    let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
+    let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+    let recipe = Recipe { gpu, ..Recipe::plain(network.clone(), update, case.batch) };
+    let mut trainer = dense::build(&recipe, dataset, lanes)?;
+    for lane in 0..lanes {
+        let mut generator = Stream::of_replicate(1, 1 + lane as u32, Purpose::Init).generator(0);
+        let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));
+        trainer.load(lane, &start, &all_ones(&network))?;
+    }
+    Ok(trainer)
+}
+
+fn batches(case: &Case, lanes: usize, iteration: u64) -> Vec<Batch> {
+    let image = |lane: usize, i: usize| (mix(3 + lane as u64, iteration * 1000 + i as u64) % u64::from(IMAGES)) as u32;
+    let batch =
+        |lane| Batch { images: (0..case.batch).map(|i| image(lane, i)).collect(), iteration, ..Batch::default() };
+    (0..lanes).map(batch).collect()
+}
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let (numbers, names): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.parse::<usize>().is_ok());
+    let lanes: Vec<usize> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
+    let lanes = if lanes.is_empty() { vec![1, 4, 16, 64] } else { lanes };
+    let gpu = dense::cuda_devices().is_ok().then_some(0);
+    println!(
+        "network-iterations a second on {}: median (minimum–maximum) of {TURNS} turns",
+        gpu.map_or("the CPU", |_| "GPU 0")
+    );
+    for case in cases().iter().filter(|case| names.is_empty() || names.iter().any(|name| *name == case.name)) {
+        let dataset = dataset(case.shape);
+        let mut one = None;
+        for &lanes in &lanes {
+            let mut trainer = match trainer(case, &dataset, gpu, lanes) {
+                Ok(trainer) => trainer,
+                Err(error) => {
+                    println!("  {:13} {lanes:3} lanes: {error}", case.name);
+                    continue;
+                }
+            };
+            // So that a GPU is waited for seldom.
+            let steps = if gpu.is_some() { 100 } else { case.steps };
+            let mut iteration = 0;
+            let mut rate = || {
+                let micros = microseconds(steps, || {
+                    trainer.step(&batches(case, lanes, iteration), &vec![1e-4; lanes]).expect("a step");
+                    iteration += 1;
+                });
+                // An evaluation waits for the device; its own time is in the rate, and small.
+                let waited = microseconds(1, || drop(trainer.evaluate(Split::Test).expect("a score")));
+                1e6 * lanes as f64 / (micros + waited / steps as f64)
+            };
+            rate();
+            let spread = Spread::of((0..TURNS).map(|_| rate()).collect());
+            let first = *one.get_or_insert(spread.0);
+            println!("  {:13} {lanes:3} lanes: {spread}, {:.2} times the first", case.name, spread.0 / first);
+        }
+    }
+    Ok(())
+}
