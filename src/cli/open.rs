@@ -72,10 +72,15 @@ impl Opened {
         Ok(Self { document, experiment, setting, plan })
     }
 
-    /// Trainings at a time.
+    /// Trainings, or groups of them, at a time.
     pub(super) fn workers(&self) -> usize {
-        self.experiment.run.workers.or(if self.setting.gpu.is_some() { 1 } else { env::cores() })
+        workers(&self.experiment, &self.setting)
     }
+}
+
+/// Trainings, or groups of them, at a time: by themselves one per core, and on a GPU one.
+pub(super) fn workers(experiment: &Experiment, setting: &Setting) -> usize {
+    experiment.run.workers.or(if setting.gpu.is_some() { 1 } else { env::cores() })
 }
 
 /// Reads the file, with what the command line says on top.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::choice::Choice;
-use super::open::RunsArgs;
+use super::open::{RunsArgs, workers};
 use super::report::write_own;
 use super::run::begin;
 use crate::base::env;
@@ -17,7 +17,7 @@ use crate::base::outcome::Outcome;
 use crate::base::paths::View as Files;
 use crate::base::stop::Stop;
 use crate::base::words::several;
-use crate::config::{Dataset, Experiment, Keep, MaskFrom, Report};
+use crate::config::{Dataset, Device, Experiment, Keep, MaskFrom, Report};
 use crate::engine::{self, Recipe};
 use crate::lab::{Lab, Pair, Stability, Store, View};
 use crate::lottery::{DENSE, Plan, Setting};
@@ -94,6 +94,10 @@ fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, Setting, Plan)
         let of_run = run.manifest.as_ref().map(|manifest| PathBuf::from(&manifest.data_dir));
         experiment.data.dir = args.data_dir.clone().or(of_run);
     }
+    // The resolved experiment tells the kind of device; which GPU it was, is in the manifest.
+    if let (Device::Cuda(_), Some(manifest)) = (experiment.run.device, &run.manifest) {
+        experiment.run.device = manifest.run.device;
+    }
     let told = |problems: Vec<crate::config::Problem>| {
         let all: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         refuse(format!("`{}` cannot be used: {}", resolved.display(), all.join("; ")))
@@ -164,7 +168,7 @@ impl Work<'_> {
     /// Trains what is missing and measures the lines; tells what failed.
     fn measure(&self, unknown: &[Pair]) -> Result<Vec<String>> {
         let Stability { setting, store, .. } = self.stability;
-        let workers = self.args.workers.map_or_else(env::cores, usize::from);
+        let workers = self.args.workers.map_or_else(|| workers(self.experiment, setting), usize::from);
         let mut experiment = self.experiment.clone();
         // Lines have two ends: whatever is run now is run for its final weights.
         experiment.run.keep = Keep::All;

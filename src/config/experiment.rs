@@ -44,7 +44,7 @@ pub struct Experiment {
     /// What the report says of the results; changes no training.
     #[serde(default)]
     pub report: Reporting,
-    /// How the work is done; changes no number but by `device` and `engine`.
+    /// How the work is done; changes no number but by `device`, `engine` and, in last digits, `lanes`.
     #[serde(default)]
     pub run: Run,
 }

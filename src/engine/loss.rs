@@ -96,12 +96,15 @@ impl<T: Element, L: Iterator<Item = u8>> pulp::NullaryFnOnce for Gradient<'_, T,
     }
 }
 
-/// A gradient by a logit, or 0 where it is below 1e-20 and moves nothing. In a network that has fitted its images most are;
+/// Gradients by logits below this move nothing.
+pub(super) const NOTHING: f64 = 1e-20;
+
+/// A gradient by a logit, or 0 where it moves nothing. In a network that has fitted its images most are;
 /// the layers before would make denormal numbers of them, which took a ticket's step at 26 % of LeNet-300-100 from 0.29 ms
 /// to above 1 ms in the second half of 50,000 iterations.
 #[inline(always)]
 pub(super) fn flush(gradient: f64) -> f64 {
-    if gradient.abs() < 1e-20 { 0.0 } else { gradient }
+    if gradient.abs() < NOTHING { 0.0 } else { gradient }
 }
 
 /// The first class of the largest logit, that logit, and Σ exp(logit − largest).

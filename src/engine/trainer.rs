@@ -81,7 +81,7 @@ pub struct Batch {
     pub images: Vec<u32>,
     /// Steps before this one, counted absolutely.
     pub iteration: u64,
-    /// What dropout draws from.
+    /// What dropout and augmentation draw from.
     pub elementwise: Elementwise,
 }
 

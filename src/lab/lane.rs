@@ -86,8 +86,8 @@ impl<'a> Lane<'a> {
         last_state.unwrap_or(self.lab.experiment.train.iterations)
     }
 
-    /// What a session is to know of it.
-    pub(super) fn in_session<'s>(&'s self, dataset: &'s Dataset) -> train::Lane<'s> {
+    /// What a session is to know of it in lane `n`: in another than its own it only trains along.
+    pub(super) fn in_session<'s>(&'s self, n: usize, dataset: &'s Dataset) -> train::Lane<'s> {
         let experiment = self.lab.experiment;
         let stream = |purpose| self.training().stream(experiment.seed, purpose);
         let (batch_size, drop_last) = (experiment.train.batch_size as usize, experiment.train.drop_last);
@@ -96,7 +96,7 @@ impl<'a> Lane<'a> {
             elementwise: stream(Purpose::Elementwise).elementwise(),
             start: &self.start,
             mask: &self.mask,
-            at: &self.wish.at,
+            at: if n == self.place() { &self.wish.at } else { &[] },
         }
     }
 
@@ -119,7 +119,7 @@ impl<'a> Lane<'a> {
             }
         };
         match &self.wish.known {
-            Some(known) => self.restore(known, &outcome, &trained),
+            Some(known) => self.restore(known, &outcome, &trained, width),
             None => self.save(outcome, trained, timing(seconds, width, self.end() - self.start.iteration)),
         }
     }
@@ -144,20 +144,23 @@ impl<'a> Lane<'a> {
         Ok(Finished { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
     }
 
-    /// Writes the weights that a training was run again for; on the CPU it must have gone as it did the first time.
-    fn restore(&self, known: &Finished, outcome: &Outcome, trained: &Trained) -> Result<Finished> {
+    /// Writes the weights that a training was run again for. On the CPU, and in as many lanes as the first time, it must have
+    /// gone as it did then; else last digits may be others.
+    fn restore(&self, known: &Finished, outcome: &Outcome, trained: &Trained, width: usize) -> Result<Finished> {
         let (training, store) = (self.training(), self.store);
+        let same_lanes = known.timing.as_ref().is_none_or(|timing| timing.lanes == width);
+        let exact = same_lanes && self.lab.setting.device == "cpu";
         ensure!(*outcome == Outcome::Done, "the training diverged, which it did not the first time");
         ensure!(
-            known.curve.0.starts_with(&trained.curve.0) || self.lab.setting.device != "cpu",
+            known.curve.0.starts_with(&trained.curve.0) || !exact,
             "the training was run again for its weights, and its evaluations are not what they were: another kind of \
-             processor, another version or other lanes"
+             processor or another version"
         );
         for snapshot in &trained.at {
-            store.restore_at(&training.key, snapshot)?;
+            store.restore_at(&training.key, snapshot, exact)?;
         }
         if self.wish.last {
-            store.restore_last(&training.key, &trained.last.network())?;
+            store.restore_last(&training.key, &trained.last.network(), exact)?;
         }
         store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))
     }

@@ -166,27 +166,28 @@ impl Store {
     /// Puts back final weights that were freed, after the training has been run again.
     ///
     /// # Errors
-    /// Where they are not the bytes they were.
-    pub(super) fn restore_last(&self, key: &Key, last: &State) -> Result<()> {
-        self.restore(key, Entry::LAST, &state_to_bytes(last)?)
+    /// Where they are to be `exact`, and are not the bytes they were.
+    pub(super) fn restore_last(&self, key: &Key, last: &State, exact: bool) -> Result<()> {
+        self.restore(key, Entry::LAST, &state_to_bytes(last)?, exact)
     }
 
     /// Puts back, or beside what there is, a state on the way that others begin from.
     ///
     /// # Errors
-    /// Where it was there once, and is not the bytes it was.
-    pub(super) fn restore_at(&self, key: &Key, snapshot: &Snapshot) -> Result<()> {
-        self.restore(key, &Entry::at(snapshot.iteration), &snapshot_to_bytes(snapshot)?)
+    /// Where it was there once, is to be `exact`, and is not the bytes it was.
+    pub(super) fn restore_at(&self, key: &Key, snapshot: &Snapshot, exact: bool) -> Result<()> {
+        self.restore(key, &Entry::at(snapshot.iteration), &snapshot_to_bytes(snapshot)?, exact)
     }
 
-    fn restore(&self, key: &Key, name: &str, bytes: &[u8]) -> Result<()> {
+    /// Where it need not be `exact`, what comes now takes the place of what was.
+    fn restore(&self, key: &Key, name: &str, bytes: &[u8], exact: bool) -> Result<()> {
         let mut done = self.done(key)?;
         let sum = FileSum::of(bytes);
-        let is_new = !done.files.contains_key(name);
+        let is_new = done.files.get(name) != Some(&sum);
         ensure!(
-            is_new || done.files[name] == sum,
+            !is_new || !exact || !done.files.contains_key(name),
             "the training was run again for its weights, and they are not what they were (SHA-256 {}): another kind of \
-             processor, another version or other lanes",
+             processor or another version",
             sum.sha256
         );
         let entry = self.runs.entry(key);

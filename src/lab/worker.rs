@@ -115,6 +115,10 @@ impl<'a> Worker<'a> {
     ) -> Result<Done> {
         let (lanes, ends): (Vec<Lane<'_>>, Vec<&mut Option<Done>>) = lanes.into_iter().unzip();
         let (lab, width) = (self.lab, work.lanes.len());
+        if lab.setting.gpu.is_some() {
+            // Its memory is for one trainer at a time.
+            self.trainers.retain(|known, _| *known == kind(work));
+        }
         let trainer = match self.trainers.entry(kind(work)) {
             Entry::Occupied(trainer) => trainer.into_mut(),
             Entry::Vacant(place) => place.insert((lab.trainer)(kind(work).0, width, &self.dataset)?),
@@ -124,7 +128,7 @@ impl<'a> Worker<'a> {
         let mut loaded = |n: usize, loaded: &Snapshot| in_lane(n).audit_start(loaded);
         let session = Session {
             train: &lab.experiment.train,
-            lanes: (0..width).map(|n| in_lane(n).in_session(&self.dataset)).collect(),
+            lanes: (0..width).map(|n| in_lane(n).in_session(n, &self.dataset)).collect(),
             end: lanes.iter().map(Lane::end).max().unwrap_or(0),
             stop: lab.stop,
             threads: help.threads,

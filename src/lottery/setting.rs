@@ -37,7 +37,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Resolves network, pruning, data and engines, on the CPU.
+    /// Resolves network, pruning, data, device and engines.
     ///
     /// # Errors
     /// Own data that cannot be used, parts of the data that are too small, names that fit no layer, and an engine that

@@ -3,6 +3,9 @@
 use super::layer::{Layer, Network};
 use crate::config::{LayerSpec, Problem};
 
+/// Height and width that no image comes near; beyond them counters would end before the work does.
+const MOST_PIXELS: usize = 10_000;
+
 /// What stands before the next layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shape {
@@ -159,6 +162,7 @@ impl Sketch {
             }
             (LayerSpec::GlobalAvgPool, Shape::Image([channels, ..])) => {
                 self.layers.push(Layer::GlobalAvgPool);
+                self.since.dropout = false;
                 self.shape = Shape::Row(channels);
             }
             (LayerSpec::Conv { .. }, Shape::Row(n)) => return no_image("conv", n),
@@ -180,6 +184,8 @@ impl Sketch {
         let (stride, size) = (stride.unwrap_or(size) as usize, size as usize);
         if let Shape::Image(image) = self.shape {
             let [height, width] = slide(image, size, stride, 0)?;
+            // What is dropped behind it are other values.
+            self.since.dropout = false;
             self.shape = Shape::Image([image[0], height, width]);
         }
         Ok((size, stride))
@@ -239,6 +245,10 @@ fn no_image<T>(word: &str, features: usize) -> Result<T, Fault> {
 /// Positions of a square of `size` on an image, down and across.
 fn slide(image: [usize; 3], size: usize, stride: usize, padding: usize) -> Result<[usize; 2], Fault> {
     let [_, height, width] = image.map(|length| length + 2 * padding);
+    if height.max(width) > MOST_PIXELS {
+        let message = format!("padding makes an image of {height} × {width} here, more than this program holds");
+        return fault(&message, &format!("at most {MOST_PIXELS} in each direction"));
+    }
     if size <= height.min(width) {
         return Ok([height, width].map(|length| (length - size) / stride + 1));
     }

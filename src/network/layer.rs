@@ -256,7 +256,7 @@ impl Network {
 
     /// The number of conv and linear weights.
     pub fn weights_total(&self) -> u64 {
-        self.sizes().iter().sum()
+        self.sizes().into_iter().fold(0, u64::saturating_add)
     }
 
     /// Multiply-adds for one image where each layer keeps so many weights; biases are not counted.

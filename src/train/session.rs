@@ -154,7 +154,7 @@ impl Progress {
     /// Ends the lane with its state after the iteration it was to end at.
     fn finish(&mut self, last: Snapshot, iteration: u64) {
         let Self { curve, at, .. } = std::mem::take(self);
-        let is_sound = last.weights.is_finite();
+        let is_sound = last.weights.is_finite() && last.buffers.is_finite();
         self.end =
             Some(if is_sound { End::Trained(Trained { curve, at, last }) } else { End::Diverged(curve, iteration) });
     }

@@ -6,6 +6,8 @@ extern "C" void lth_set_up_cuda(bool tf32) {
     context.setAllowTF32CuBLAS(tf32);
     // libtorch allows it by itself for convolutions.
     context.setAllowTF32CuDNN(tf32);
+    // Sums are in float32, whatever the factors.
+    context.setAllowBF16ReductionCuBLAS(false);
     context.setDeterministicCuDNN(true);
     // Kernels that are chosen by timing them are others at the next start.
     context.setBenchmarkCuDNN(false);

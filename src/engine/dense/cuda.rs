@@ -63,7 +63,15 @@ fn set_up(tf32: bool) {
     unsafe { lth_set_up_cuda(tf32) }
 }
 
-/// Opens libtorch's CUDA part, which makes itself known to the rest; once, and before the first tensor.
+/// Opens libtorch's CUDA part where it can be had, whatever device is wanted: libtorch asks for it once, at the first
+/// convolution or backward pass on any device, and remembers the answer. What is wrong with it is told by who wants a GPU.
+pub(super) fn make_known() {
+    if cuda_missing().is_none() {
+        let _ = open();
+    }
+}
+
+/// Opens libtorch's CUDA part, which makes itself known to the rest; once.
 #[expect(unsafe_code, reason = "opening a library runs its initialisers")]
 fn open() -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};

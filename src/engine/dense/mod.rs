@@ -51,6 +51,7 @@ pub fn build(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> Result<Bo
 }
 
 fn of_type<T: Typed>(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
+    cuda::make_known();
     let device = match recipe.gpu {
         None => Device::Cpu,
         Some(gpu) => cuda::device(gpu, recipe)?,
@@ -60,7 +61,8 @@ fn of_type<T: Typed>(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> R
     let by_hand = device == Device::Cpu && lanes == 1 && is_plain && Linears::new(&recipe.network).is_ok();
     let place = Place::new(recipe, lanes);
     if by_hand {
-        return Ok(Box::new(Told::new(mlp::Mlp::<T>::new(recipe, Arc::clone(dataset))?, place)));
+        let mlp = mlp::Mlp::<T>::new(recipe, Arc::clone(dataset)).map_err(|error| place.tell(error))?;
+        return Ok(Box::new(Told::new(mlp, place)));
     }
     let net = net::Net::<T>::new(recipe, dataset, device, lanes).map_err(|error| place.tell(error))?;
     Ok(Box::new(Told::new(net, place)))

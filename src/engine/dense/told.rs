@@ -30,7 +30,8 @@ impl Place {
     /// The error, without what only libtorch's authors can read.
     pub(super) fn tell(&self, error: Error) -> Error {
         let Some(TchError::Torch(text)) = error.downcast_ref::<TchError>() else { return error };
-        let is_memory = text.contains("out of memory") || text.contains("can't allocate memory");
+        let is_memory =
+            ["out of memory", "can't allocate memory", "ALLOC_FAILED"].iter().any(|sign| text.contains(sign));
         if !is_memory {
             return anyhow!("libtorch: {}", first_line(text));
         }
@@ -73,6 +74,10 @@ impl<T: Trainer> Trainer for Told<T> {
 
     fn recompute_statistics(&mut self, images: &[u32]) -> Result<()> {
         self.trainer.recompute_statistics(images).map_err(|error| self.place.tell(error))
+    }
+
+    fn set_threads(&mut self, threads: usize) {
+        self.trainer.set_threads(threads);
     }
 
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {

@@ -9,6 +9,8 @@ mod clip;
 mod layers;
 mod noise;
 mod pixels;
+#[cfg(test)]
+mod tests;
 mod update;
 mod upload;
 
@@ -28,16 +30,13 @@ use crate::base::mask::Mask;
 use crate::base::state::{NamedTensor, Snapshot, State};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
-use crate::engine::loss::{Sums, Targets, scores};
+use crate::engine::loss::{NOTHING, Sums, Targets, scores};
 use crate::engine::optimizer::{Parameters, in_slots, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::{Layer, Network, Parameter};
 
 /// How much of a batch's statistics goes into the running ones (`PyTorch`'s default).
 const SHARE: f64 = 0.1;
-
-/// Logit gradients below this become 0, as in `engine/loss.rs`.
-const NOTHING: f64 = 1e-20;
 
 /// A parameter, and where its first lane lies in the flat tensors; the other lanes follow.
 struct Placed {
@@ -57,6 +56,8 @@ pub(super) struct Net<T> {
     recipe: Recipe,
     dataset: Arc<Dataset>,
     device: Device,
+    /// Whether the device's memory is out of reach for plain loops.
+    there: bool,
     ages: Vec<Age>,
     parameters: Vec<Placed>,
     dropouts: Vec<Dropout>,
@@ -78,6 +79,11 @@ pub(super) struct Net<T> {
 impl<T: Typed> Net<T> {
     /// Takes the memory that stays, and brings the data to the device.
     pub(super) fn new(recipe: &Recipe, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
+        Self::placed(recipe, dataset, device, lanes, device != Device::Cpu)
+    }
+
+    /// The same; `there` where everything is done as for a device whose memory plain loops do not reach.
+    fn placed(recipe: &Recipe, dataset: &Arc<Dataset>, device: Device, lanes: usize, there: bool) -> Result<Self> {
         let network = &recipe.network;
         ensure!(lanes > 0, "a trainer without a lane");
         ensure!(dataset.shape == network.input, "images of another shape than the network's");
@@ -99,11 +105,12 @@ impl<T: Typed> Net<T> {
         let leaves = parameters.iter().map(leaf).collect::<Result<_, _>>()?;
         let moments = (0..recipe.update.moments()).map(|_| flat()).collect::<Result<_, _>>()?;
         let buffer = |buffer: Parameter| Tensor::f_zeros([(lanes * buffer.len()) as i64], (T::KIND, device));
-        let lane_of = if device == Device::Cpu { None } else { Some(lane_of(&parameters, lanes, length, device)?) };
+        let lane_of = there.then(|| lane_of(&parameters, lanes, length, device)).transpose()?;
         Ok(Self {
             recipe: recipe.clone(),
             dataset: Arc::clone(dataset),
             device,
+            there,
             ages: vec![Age::default(); lanes],
             dropouts: dropouts(&network.layers),
             weights,
@@ -113,7 +120,7 @@ impl<T: Typed> Net<T> {
             kept: None,
             kept_there: None,
             lane_of,
-            pixels: Pixels::new(dataset, device, T::KIND)?,
+            pixels: Pixels::new(dataset, device, there, T::KIND)?,
             parameters,
             element: std::marker::PhantomData,
         })
@@ -222,7 +229,7 @@ impl<T: Typed> Net<T> {
         if kept.iter().all(|&kept| kept) {
             self.kept = None;
         }
-        if self.device != Device::Cpu || self.recipe.clip_norm.is_some() {
+        if self.there || self.recipe.clip_norm.is_some() {
             let there = |kept: &Vec<bool>| Tensor::from_slice(kept).f_to_device(self.device);
             self.kept_there = self.kept.as_ref().map(there).transpose()?;
         }
@@ -424,13 +431,13 @@ impl<T: Typed> Trainer for Net<T> {
         let images = self.dataset.part(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
         let lanes = self.ages.len();
-        let is_here = self.device == Device::Cpu;
+        let is_here = !self.there;
         let mut sums = if is_here {
             Judged::Here(vec![Sums::default(); lanes])
         } else {
             Judged::There(Tensor::f_zeros([2, lanes as i64], (Kind::Double, self.device))?)
         };
-        let block = if is_here { BLOCK_HERE } else { BLOCK_THERE };
+        let block = if is_here { BLOCK_HERE } else { (BLOCK_THERE / lanes).max(BLOCK_HERE) };
         for images in images.chunks(block) {
             let (input, labels) = self.pixels.same(images, lanes as i64, Self::wants_row(&self.recipe.network))?;
             let logits = self.pass(Norms::Running, None).logits(&self.recipe.network.layers, input)?;
@@ -480,6 +487,7 @@ impl<T: Typed> Trainer for Net<T> {
     }
 }
 
-/// Images per block of an evaluation: on the CPU few enough that activations stay in the cache, on a GPU enough to fill it.
+/// Images per block of an evaluation: on the CPU few enough that activations stay in the cache, on a GPU, in all lanes
+/// together, enough to fill it.
 const BLOCK_HERE: usize = 50;
-const BLOCK_THERE: usize = 500;
+const BLOCK_THERE: usize = 2000;

@@ -48,15 +48,16 @@ impl Change {
 }
 
 impl Pixels {
-    /// Brings `dataset` to the device, once for all trainings of this trainer.
-    pub(super) fn new(dataset: &Arc<Dataset>, device: Device, kind: Kind) -> Result<Self> {
+    /// Brings `dataset` to the device, once for all trainings of this trainer; `there` where images are to be fetched from
+    /// the device's own memory.
+    pub(super) fn new(dataset: &Arc<Dataset>, device: Device, there: bool, kind: Kind) -> Result<Self> {
         let [channels, height, width] = dataset.shape.map(|n| n as i64);
-        let resident = if device == Device::Cpu {
-            None
-        } else {
+        let resident = if there {
             let images = Tensor::from_slice(&dataset.images).f_view([-1, channels, height, width])?;
             let labels = Tensor::from_slice(&dataset.labels);
             Some((images.f_to_device(device)?, labels.f_to_device(device)?.f_to_kind(Kind::Int64)?))
+        } else {
+            None
         };
         let tensor = |values: Vec<f64>, shape: [i64; 4]| {
             Tensor::from_slice(&values).f_view(shape)?.f_to_device(device)?.f_to_kind(kind)
@@ -141,7 +142,7 @@ impl Pixels {
             Inputs::Affine { .. } | Inputs::PerChannel(_) => Ok(constants.shallow_clone()),
         };
         // On the CPU channels lie innermost, which its convolutions are faster with.
-        let bytes = if is_image && self.device == Device::Cpu {
+        let bytes = if is_image && self.resident.is_none() {
             bytes.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?
         } else {
             bytes.shallow_clone()
@@ -239,7 +240,7 @@ mod tests {
             Inputs::PerImage((0..7).map(|i| 0.01 * f64::from(i + 1)).collect()),
         ] {
             let dataset = dataset(inputs);
-            let pixels = Pixels::new(&dataset, Device::Cpu, Kind::Float).unwrap();
+            let pixels = Pixels::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
             let batches = [batch(0), batch(1)];
             let mut expected = vec![0.0_f32; 6 * 60];
             let all: Vec<u32> = batches.iter().flat_map(|batch| batch.images.clone()).collect();
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn images_are_moved_in_black_and_mirrored_as_loops_would() {
         let dataset = dataset(Inputs::Affine { scale: 1.0, offset: 0.0 });
-        let pixels = Pixels::new(&dataset, Device::Cpu, Kind::Float).unwrap();
+        let pixels = Pixels::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
         let augment = Augment { flip: true, crop: 2 };
         let all = changes(&[batch(0), batch(1)], augment);
         let Value::Row(row) = pixels.batch(&[batch(0), batch(1)], augment, true).unwrap().0 else { panic!("an image") };
