@@ -82,7 +82,7 @@ fn batches(case: &Case, lanes: usize, iteration: u64) -> Vec<Batch> {
     (0..lanes).map(batch).collect()
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let (numbers, names): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.parse::<usize>().is_ok());
     let lanes: Vec<usize> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
@@ -121,5 +121,4 @@ fn main() -> anyhow::Result<()> {
             println!("  {:13} {lanes:3} lanes: {spread}, {:.2} times the first", case.name, spread.0 / first);
         }
     }
-    Ok(())
 }

@@ -47,6 +47,13 @@ impl Change {
     }
 }
 
+impl Change {
+    /// As one number: the mirror in the lowest bit, then 20 bits for each direction.
+    fn packed(&self) -> i64 {
+        i64::from(self.flip) | (self.moved[0] as i64) << 1 | (self.moved[1] as i64) << 21
+    }
+}
+
 impl Pixels {
     /// Brings `dataset` to the device, once for all trainings of this trainer; `there` where images are to be fetched from
     /// the device's own memory.
@@ -154,18 +161,15 @@ impl Pixels {
     fn changed(&self, bytes: &Tensor, augment: Augment, changes: &[Change]) -> Result<Tensor> {
         let (images, channels, height, width) = bytes.size4()?;
         let padding = i64::from(augment.crop);
+        // In one number each, so that few bytes are on their way.
+        let packed: Vec<i64> = changes.iter().map(Change::packed).collect();
+        let packed = upload(&packed, self.device)?.f_view([images, 1])?;
+        let part =
+            |shift: i64, bits: i64| packed.f_bitwise_right_shift_tensor_scalar(shift)?.f_bitwise_and((1 << bits) - 1);
+        let (down, right) = (part(1, 20)?.f_sub_scalar(padding)?, part(21, 20)?.f_sub_scalar(padding)?);
         // x or width − 1 − x: the distance from one end or the other.
-        let columns: [fn(&Change) -> i64; 4] = [
-            |change| change.moved[0] as i64,
-            |change| change.moved[1] as i64,
-            |change| if change.flip { -1 } else { 1 },
-            |change| i64::from(change.flip),
-        ];
-        let numbers: Vec<i64> = columns.iter().flat_map(|of| changes.iter().map(of)).collect();
-        let numbers = upload(&numbers, self.device)?.f_view([4, images, 1])?;
-        let down = numbers.f_get(0)?.f_sub_scalar(padding)?;
-        let right = numbers.f_get(1)?.f_sub_scalar(padding)?;
-        let (sign, first) = (numbers.f_get(2)?, numbers.f_get(3)?.f_mul_scalar(width - 1)?);
+        let flip = part(0, 1)?;
+        let (sign, first) = (flip.f_mul_scalar(-2)?.f_add_scalar(1)?, flip.f_mul_scalar(width - 1)?);
         let count = |n: i64| Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n]);
         let rows = count(height)?.f_add(&down)?;
         let from = count(width)?.f_mul(&sign)?.f_add(&first)?.f_add(&right)?;
