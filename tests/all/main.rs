@@ -6,6 +6,7 @@ mod bad_input;
 mod checkpoints;
 mod compare;
 mod contract;
+mod conv;
 mod contract_conv;
 mod data;
 mod data_commands;

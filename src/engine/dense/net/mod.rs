@@ -6,9 +6,11 @@
 //! Nothing in a step waits for a device.
 
 mod clip;
+mod judge;
 mod layers;
 mod noise;
 mod pixels;
+mod places;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -17,32 +19,27 @@ mod upload;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
+use self::judge::{Judged, delta};
 use self::layers::{Norms, Pass};
 use self::noise::Drops;
 use self::pixels::Pixels;
+use self::places::{Placed, find, flattened, lane_of, named, shape};
 use self::update::Flat;
 use self::upload::upload;
 use super::memory::{self, ALIGN, Typed};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::base::state::{Snapshot, State};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
-use crate::engine::loss::{NOTHING, Sums, Targets, scores};
 use crate::engine::optimizer::{Parameters, in_slots, update};
 use crate::engine::trainer::{Batch, Recipe, Trainer};
 use crate::network::{Layer, Network, Parameter};
 
 /// How much of a batch's statistics goes into the running ones (`PyTorch`'s default).
 const SHARE: f64 = 0.1;
-
-/// A parameter, and where its first lane lies in the flat tensors; the other lanes follow.
-struct Placed {
-    parameter: Parameter,
-    start: usize,
-}
 
 /// What a lane has behind it.
 #[derive(Clone, Copy, Default)]
@@ -241,87 +238,6 @@ impl<T: Typed> Net<T> {
         let mut layers = network.layers.iter().filter(|layer| !matches!(layer, Layer::Dropout { .. }));
         matches!(layers.next(), Some(Layer::Flatten | Layer::Linear { .. }))
     }
-
-    /// The gradient by the logits [lanes, images, classes] of each lane's mean cross-entropy.
-    fn delta(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
-        let (_, images, classes) = logits.size3()?;
-        let share = logits.f_softmax(-1, Kind::Double)?;
-        let class = Tensor::f_arange(classes, (Kind::Int64, logits.device()))?;
-        let mut target = labels.f_unsqueeze(2)?.f_eq_tensor(&class)?.f_to_kind(Kind::Double)?;
-        if label_smoothing > 0.0 {
-            let Targets { label, other } = Targets::new(label_smoothing, classes as usize);
-            target = target.f_mul_scalar(label - other)?.f_add_scalar(other)?;
-        }
-        let delta = share.f_sub(&target)?.f_div_scalar(images as f64)?;
-        let small = delta.f_abs()?.f_lt(NOTHING)?;
-        Ok(delta.f_zeros_like()?.f_where_self(&small, &delta)?.f_to_kind(logits.f_kind()?)?)
-    }
-
-    /// Adds each lane's loss and correct images, of which all lanes have the same.
-    fn judge(logits: &Tensor, labels: &Tensor, sums: &mut Judged) -> Result<()> {
-        let (lanes, images, classes) = logits.size3()?;
-        match sums {
-            Judged::Here(sums) => {
-                let logits = logits.f_contiguous()?;
-                let (logits, labels) = (memory::values::<T>(&logits)?, Vec::<i64>::try_from(labels)?);
-                for (sums, logits) in sums.iter_mut().zip(logits.chunks_exact((images * classes) as usize)) {
-                    scores(logits, labels.iter().map(|&label| label as u8), classes as usize, sums);
-                }
-            }
-            Judged::There(sums) => {
-                let of_label = labels.f_view([1, images, 1])?.f_expand([lanes, images, 1], false)?;
-                let losses = logits.f_log_softmax(-1, Kind::Double)?.f_gather(2, &of_label, false)?.f_neg()?;
-                let correct = logits.f_argmax(-1, true)?.f_eq_tensor(&of_label)?.f_to_kind(Kind::Double)?;
-                let both = Tensor::f_stack(&[losses, correct], 0)?.f_sum_dim_intlist(
-                    [2, 3].as_slice(),
-                    false,
-                    Kind::Double,
-                )?;
-                *sums = sums.f_add(&both)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Sums over images by lane, where they are made.
-enum Judged {
-    Here(Vec<Sums>),
-    /// [loss and correct, lanes].
-    There(Tensor),
-}
-
-/// The sizes of all lanes of a parameter as layers want them: convolutions lie behind each other, as groups.
-fn shape(parameter: &Parameter, lanes: usize) -> Vec<i64> {
-    let sizes = parameter.shape.iter().map(|&n| n as i64);
-    match parameter.shape.len() {
-        4 => std::iter::once(lanes as i64 * parameter.shape[0] as i64).chain(sizes.skip(1)).collect(),
-        _ => std::iter::once(lanes as i64).chain(sizes).collect(),
-    }
-}
-
-fn lane_of(parameters: &[Placed], lanes: usize, length: usize, device: Device) -> Result<Tensor> {
-    let mut of = vec![0_i64; length];
-    for Placed { parameter, start } in parameters {
-        for lane in 0..lanes {
-            of[start + lane * parameter.len()..][..parameter.len()].fill(lane as i64);
-        }
-    }
-    Ok(Tensor::from_slice(&of).f_to_device(device)?)
-}
-
-/// The gradients of the leaves as one flat tensor, with zeros where the flat tensors have gaps.
-fn flattened(parameters: &[Placed], gradients: &[Tensor], length: usize) -> Result<Tensor> {
-    let mut parts = Vec::new();
-    let ends = parameters.iter().skip(1).map(|placed| placed.start).chain([length]);
-    for ((gradient, placed), end) in gradients.iter().zip(parameters).zip(ends) {
-        parts.push(gradient.f_reshape([-1])?);
-        let gap = end - placed.start - gradient.numel();
-        if gap > 0 {
-            parts.push(gradient.f_new_zeros([gap as i64], (gradient.f_kind()?, gradient.device()))?);
-        }
-    }
-    Ok(Tensor::f_cat(&parts, 0)?)
 }
 
 /// The dropout layers of a list in their order.
@@ -341,19 +257,6 @@ fn dropouts(layers: &[Layer]) -> Vec<Dropout> {
     let mut all = Vec::new();
     collect(layers, &mut all);
     all
-}
-
-fn find<'a>(state: &'a State, parameter: &Parameter) -> Result<&'a NamedTensor> {
-    let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
-    ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
-    Ok(tensor)
-}
-
-/// The values of a parameter, which lie behind each other from `start` on, brought to the host.
-fn named<T: Typed>(parameter: &Parameter, flat: &Tensor, start: usize) -> Result<NamedTensor> {
-    let here = flat.f_narrow(0, start as i64, parameter.len() as i64)?.f_to_device(Device::Cpu)?;
-    let values = memory::values::<T>(&here)?.iter().map(|value| value.to_f32()).collect();
-    Ok(NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values })
 }
 
 impl<T: Typed> Trainer for Net<T> {
@@ -413,7 +316,7 @@ impl<T: Typed> Trainer for Net<T> {
             self.pass(Norms::Batch { share: SHARE }, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
-            Self::delta(&logits.f_detach()?, &labels, self.recipe.label_smoothing)?
+            delta(&logits.f_detach()?, &labels, self.recipe.label_smoothing)?
         };
         // Its gradient by the logits is delta.
         let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
@@ -431,28 +334,14 @@ impl<T: Typed> Trainer for Net<T> {
         let images = self.dataset.part(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
         let lanes = self.ages.len();
-        let is_here = !self.there;
-        let mut sums = if is_here {
-            Judged::Here(vec![Sums::default(); lanes])
-        } else {
-            Judged::There(Tensor::f_zeros([2, lanes as i64], (Kind::Double, self.device))?)
-        };
-        let block = if is_here { BLOCK_HERE } else { (BLOCK_THERE / lanes).max(BLOCK_HERE) };
+        let mut judged = Judged::nothing(lanes, self.there, self.device)?;
+        let block = if self.there { (BLOCK_THERE / lanes).max(BLOCK_HERE) } else { BLOCK_HERE };
         for images in images.chunks(block) {
             let (input, labels) = self.pixels.same(images, lanes as i64, Self::wants_row(&self.recipe.network))?;
             let logits = self.pass(Norms::Running, None).logits(&self.recipe.network.layers, input)?;
-            Self::judge(&logits, &labels, &mut sums)?;
+            judged.add::<T>(&logits, &labels)?;
         }
-        let n = images.len() as f64;
-        let score = |loss: f64, correct: f64| Score { loss: loss / n, accuracy: correct / n };
-        Ok(match sums {
-            Judged::Here(sums) => sums.iter().map(|sums| score(sums.loss, sums.correct as f64)).collect(),
-            Judged::There(sums) => {
-                // Here the device is waited for.
-                let sums = Vec::<f64>::try_from(sums.f_view([-1])?)?;
-                (0..lanes).map(|lane| score(sums[lane], sums[lanes + lane])).collect()
-            }
-        })
+        judged.scores(images.len())
     }
 
     fn recompute_statistics(&mut self, images: &[u32]) -> Result<()> {
