@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A layer. An image is [channels, height, width], a row of features [features]; both with the images of a batch in front.
+/// A layer. An image is \[channels, height, width\], a row \[features\]; both with the images of a batch in front.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {

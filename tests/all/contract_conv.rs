@@ -166,13 +166,13 @@ fn check_zeros(case: Case, step: u64, snapshot: &Snapshot, mask: &Mask) {
     }
 }
 
-/// The float64 run, and its states.
-fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
+/// The float64 run on the CPU or a GPU, and its states.
+fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<Snapshot> {
     let oracle = case.oracle();
     let names: Vec<String> = case.network().parameters().into_iter().map(|p| p.name).collect();
     assert_eq!(serde_json::to_value(names).unwrap(), oracle["parameters"], "{case:?}");
     let (start, mask) = start(case);
-    let mut trainer = dense::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
+    let mut trainer = dense::build(&Recipe { gpu, ..case.recipe(Dtype::Float64) }, dataset, 1).unwrap();
     trainer.load(0, &start, &mask).unwrap();
     let mut states = vec![trainer.snapshot(0).unwrap()];
     for step in 0..oracle["projections"].as_array().unwrap().len() as u64 {
@@ -198,9 +198,9 @@ const TRIES: u64 = 5;
 
 /// One float32 step from a state that float64 reached must end where the float64 step ends. See contract.rs; here each batch
 /// has so many `ReLU`s that one of them flips in most.
-fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot]) {
+fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
-    let mut trainer = dense::build(&case.recipe(Dtype::Float32), dataset, 1).unwrap();
+    let mut trainer = dense::build(&Recipe { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();
     let mut exact = dense::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
     let one_step = |trainer: &mut dyn Trainer, step: u64, batch: Batch| {
         trainer.load(0, &states[step as usize], &mask).unwrap();
@@ -250,9 +250,22 @@ fn go_on(case: Case, dataset: &Arc<Dataset>) {
 fn the_trainer_for_any_network_keeps_the_contract() {
     let dataset = dataset();
     for case in CASES {
-        let states = follow_oracle(case, &dataset);
-        teacher_force(case, &dataset, &states);
+        let states = follow_oracle(case, &dataset, None);
+        teacher_force(case, &dataset, &states, None);
         go_on(case, &dataset);
+    }
+}
+
+#[test]
+fn a_gpu_keeps_the_contract() {
+    if let Err(reason) = dense::cuda_devices() {
+        println!("skipped: the contract on a GPU ({reason})");
+        return;
+    }
+    let dataset = dataset();
+    for case in CASES {
+        let states = follow_oracle(case, &dataset, Some(0));
+        teacher_force(case, &dataset, &states, Some(0));
     }
 }
 
