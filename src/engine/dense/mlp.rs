@@ -319,7 +319,9 @@ impl<T: Typed> Trainer for Mlp<T> {
             let mut kept = vec![true; self.weights.slice().len()];
             for layer in &mask.0 {
                 let place = self.parameters.iter().find(|(parameter, _)| parameter.name == layer.name);
-                let (_, start) = place.ok_or_else(|| anyhow!("a mask for `{}`, which there is not", layer.name))?;
+                let (parameter, start) =
+                    place.ok_or_else(|| anyhow!("a mask for `{}`, which there is not", layer.name))?;
+                ensure!(layer.kept.len() == parameter.len(), "a mask of another size for `{}`", layer.name);
                 kept[*start..][..layer.kept.len()].copy_from_slice(&layer.kept);
             }
             self.kept = Some(kept);

@@ -24,10 +24,10 @@ pub(super) fn shape(parameter: &Parameter, lanes: usize) -> Vec<i64> {
 
 /// Of each value of the flat tensors the lane it belongs to.
 pub(super) fn lane_of(parameters: &[Placed], lanes: usize, length: usize, device: Device) -> Result<Tensor> {
-    let mut of = vec![0_i64; length];
+    let mut of = vec![0_i32; length];
     for Placed { parameter, start } in parameters {
         for lane in 0..lanes {
-            of[start + lane * parameter.len()..][..parameter.len()].fill(lane as i64);
+            of[start + lane * parameter.len()..][..parameter.len()].fill(lane as i32);
         }
     }
     Ok(Tensor::from_slice(&of).f_to_device(device)?)
