@@ -70,7 +70,7 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     }
     d.libraries.iter().for_each(|library| line("", &library.display().to_string()));
     match &d.cuda.missing {
-        None => line("CUDA", &format!("{} GPUs; this version trains on the CPU only", d.cuda.devices)),
+        None => line("CUDA", &format!("{} GPU{}", d.cuda.devices, if d.cuda.devices == 1 { "" } else { "s" })),
         Some(reason) => {
             line("CUDA", &format!("no: {reason}"));
             line("", CUDA_HINT);

@@ -37,10 +37,9 @@ impl Place {
         }
         let Self { lanes, batch_size, .. } = self;
         let networks = if *lanes == 1 { "one network".to_owned() } else { format!("{lanes} networks at a time") };
-        let (who, what) = match self.gpu {
-            Some(gpu) => (format!("GPU {gpu}"), "`run.lanes`, `run.workers` or `train.batch_size`"),
-            None => ("this machine".to_owned(), "`run.workers` or `train.batch_size`"),
-        };
+        let who = self.gpu.map_or_else(|| "this machine".to_owned(), |gpu| format!("GPU {gpu}"));
+        let first = if *lanes > 1 { "`run.lanes`, " } else { "" };
+        let what = format!("{first}`run.workers` or `train.batch_size`");
         anyhow!("{who} has too little memory for {networks} in batches of {batch_size}: make {what} smaller")
     }
 }
