@@ -15,6 +15,8 @@ use lth::engine::{Batch, Recipe, Trainer, Update, dense, sparse};
 use lth::network::{Network, build};
 use serde_json::Value;
 
+use crate::oracle::{check_zeros, compare, compare_score, distance, evaluates, unit};
+
 const IMAGES: u32 = 600;
 const BATCH: usize = 60;
 
@@ -91,10 +93,6 @@ fn dense_build(recipe: &Recipe, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dy
     dense::build(recipe, dataset, 1)
 }
 
-pub(crate) fn unit(h: u64) -> f64 {
-    (h >> 11) as f64 * 2_f64.powi(-53)
-}
-
 fn dataset() -> Arc<Dataset> {
     let byte = |i: u64| {
         let h = mix(1, i);
@@ -143,45 +141,6 @@ fn kinds(snapshot: &Snapshot) -> Vec<&State> {
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).collect()
 }
 
-pub(crate) fn values(state: &State) -> impl Iterator<Item = f64> {
-    state.0.iter().flat_map(|tensor| &tensor.values).map(|&v| f64::from(v))
-}
-
-pub(crate) fn norm(values: impl Iterator<Item = f64>) -> f64 {
-    values.map(|v| v * v).sum::<f64>().sqrt()
-}
-
-pub(crate) fn projection(state: &State) -> f64 {
-    let sign = |i: usize| if mix(5, i as u64).is_multiple_of(2) { 1.0 } else { -1.0 };
-    values(state).enumerate().map(|(i, v)| v * sign(i)).sum()
-}
-
-/// Compares a state with what the oracle recorded after `step` steps. `tolerance` is relative to a tensor's norm.
-fn compare(case: Case, oracle: &Value, step: u64, snapshot: &Snapshot, tolerance: f64) {
-    for (kind, state) in kinds(snapshot).into_iter().enumerate() {
-        let expected = oracle["projections"][step as usize - 1][kind].as_f64().unwrap();
-        let error = (projection(state) - expected).abs() / norm(values(state));
-        assert!(error < tolerance, "{case:?} step {step} kind {kind}: projection off by {error:.1e}");
-        let Some(tensors) = oracle["detailed"][step.to_string()]["tensors"][kind].as_array() else { continue };
-        for (tensor, expected) in state.0.iter().zip(tensors) {
-            let size = norm(tensor.values.iter().map(|&v| f64::from(v)));
-            let error = (size - expected["norm"].as_f64().unwrap()).abs() / size.max(1e-300);
-            assert!(error < tolerance, "{case:?} step {step} kind {kind} {}: norm off by {error:.1e}", tensor.name);
-            for (i, expected) in expected["picks"].as_array().unwrap().iter().enumerate() {
-                let pick = f64::from(tensor.values[(mix(6, i as u64) % tensor.values.len() as u64) as usize]);
-                let error = (pick - expected.as_f64().unwrap()).abs() / size.max(1e-300);
-                assert!(error < tolerance, "{case:?} step {step} kind {kind} {} pick {i}: {error:.1e}", tensor.name);
-            }
-        }
-    }
-}
-
-fn check_zeros(case: Case, step: u64, snapshot: &Snapshot, mask: &Mask) {
-    for state in kinds(snapshot) {
-        assert!(mask.holds_in(state), "{case:?} step {step}: a pruned weight or its moment is not +0.0");
-    }
-}
-
 /// The float64 run, and its states at the steps where float32 trainers are put in.
 fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
     let oracle = case.oracle();
@@ -194,13 +153,11 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
         let snapshot = trainer.snapshot(0).unwrap();
         assert_eq!((snapshot.iteration, snapshot.optimizer_steps), (step + 1, step + 1));
         // What a snapshot rounds to float32 is 6e-8 off by itself.
-        compare(case, &oracle, step + 1, &snapshot, 2e-7);
-        check_zeros(case, step + 1, &snapshot, &mask);
-        if let Some(loss) = oracle["detailed"][(step + 1).to_string()]["loss"].as_f64() {
+        compare(&case, &oracle, step + 1, &kinds(&snapshot), 2e-7, 1e-300);
+        check_zeros(&case, step + 1, kinds(&snapshot), &mask);
+        if evaluates(&oracle, step + 1) {
             let score = trainer.evaluate(Split::Validation).unwrap()[0];
-            assert!((score.loss - loss).abs() < 1e-10 * loss, "{case:?} step {step}: loss {} {loss}", score.loss);
-            let accuracy = oracle["detailed"][(step + 1).to_string()]["accuracy"].as_f64().unwrap();
-            assert!((score.accuracy - accuracy).abs() < 1e-12);
+            compare_score(&case, &oracle, step + 1, score, 1e-10);
         }
         states.push(snapshot);
     }
@@ -230,11 +187,9 @@ fn teacher_force(name: &str, build: Build, case: Case, dataset: &Arc<Dataset>, s
             let batch = || Batch { images: batch(other).images, ..batch(step) };
             let got = one_step(trainer.as_mut(), step, batch());
             let want = one_step(exact.as_mut(), step, batch());
-            check_zeros(case, step + 1, &got, &mask);
-            let error = |(got, want): (&State, &State)| {
-                norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want))
-            };
-            errors.push(kinds(&got).into_iter().zip(kinds(&want)).map(error).fold(0.0, f64::max));
+            check_zeros(&case, step + 1, kinds(&got), &mask);
+            let apart = kinds(&got).into_iter().zip(kinds(&want)).map(|(got, want)| distance(got, want));
+            errors.push(apart.fold(0.0, f64::max));
         }
         errors.sort_by(f64::total_cmp);
         let (median, worst) = (errors[TRIES as usize / 2], errors[TRIES as usize - 1]);
@@ -287,10 +242,10 @@ fn two_lanes_with_rates_and_batches_of_their_own_are_trained_as_two_networks() {
             (0..4).for_each(|step| one.step(&[of_lane(lane as u64, step)], &[lr]).unwrap());
             let (got, want) = (both.snapshot(lane).unwrap(), one.snapshot(0).unwrap());
             for (got, want) in kinds(&got).into_iter().zip(kinds(&want)) {
-                let error = norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want));
+                let error = distance(got, want);
                 assert!(error < 1e-7, "{case:?} lane {lane}: off by {error:.1e} of the norm");
             }
-            check_zeros(case, 4, &got, &mask);
+            check_zeros(&case, 4, kinds(&got), &mask);
         }
     }
 }

@@ -19,6 +19,7 @@ mod generate;
 mod layers;
 mod mistakes;
 mod made_up;
+mod oracle;
 mod paper;
 mod plan;
 mod readme;
