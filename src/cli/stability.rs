@@ -40,7 +40,7 @@ pub(super) struct StabilityArgs {
     /// Folder of the built-in data sets [default: that of the run].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Trainings at a time [default: one per core].
+    /// Trainings at a time [default: one per core, and on a GPU one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
     /// Says nothing but the final table and errors.

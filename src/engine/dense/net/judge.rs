@@ -19,7 +19,7 @@ pub(super) fn delta(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> R
     }
     let delta = share.f_sub(&target)?.f_div_scalar(images as f64)?;
     let small = delta.f_abs()?.f_lt(NOTHING)?;
-    Ok(delta.f_zeros_like()?.f_where_self(&small, &delta)?.f_to_kind(logits.f_kind()?)?)
+    Ok(delta.f_masked_fill(&small, 0.0)?.f_to_kind(logits.f_kind()?)?)
 }
 
 /// Sums over images by lane, where they are made.

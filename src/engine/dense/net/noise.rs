@@ -37,8 +37,8 @@ impl<'a> Drops<'a> {
         let dropout = self.layers.next().ok_or_else(|| anyhow!("a dropout layer that was not counted"))?;
         let Some(keys) = self.keys else { return Ok(x.shallow_clone()) };
         let numbers = mix(&keys.f_get(dropout.place as i64)?.f_view(lanes)?, elements)?;
-        let kept = upper_half(&numbers)?.f_ge(dropout.threshold as i64)?.f_view(shape)?;
-        Ok(x.f_mul_scalar(dropout.scale)?.f_where_self(&kept, &x.f_zeros_like()?)?)
+        let dropped = upper_half(&numbers)?.f_lt(dropout.threshold as i64)?.f_view(shape)?;
+        Ok(x.f_mul_scalar(dropout.scale)?.f_masked_fill(&dropped, 0.0)?)
     }
 }
 

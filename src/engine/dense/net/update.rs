@@ -22,10 +22,10 @@ pub(super) fn update(rule: &Update, lr: &[f64], steps: &[u64], flat: Flat<'_>) -
     let Flat { weights, mut gradients, moments, kept, lane_of } = flat;
     let per_lane =
         |of: &dyn Fn(usize) -> f64| Factor::new(&(0..lr.len()).map(of).collect::<Vec<_>>(), lane_of, weights);
-    let zero = weights.f_zeros_like()?;
-    let selected = |values: Tensor| match kept {
-        Some(kept) => values.f_where_self(kept, &zero),
-        None => Ok(values),
+    let zero = kept.map(|_| weights.f_zeros_like()).transpose()?;
+    let selected = |values: Tensor| match (kept, &zero) {
+        (Some(kept), Some(zero)) => values.f_where_self(kept, zero),
+        _ => Ok(values),
     };
     let decay = rule.weight_decay();
     if decay > 0.0 {
@@ -71,7 +71,7 @@ fn moved(moment: &Tensor, beta: f64, value: &Tensor) -> Result<Tensor> {
 
 fn flush(moment: &Tensor) -> Result<Tensor> {
     // Written so that NaN passes.
-    Ok(moment.f_zeros_like()?.f_where_self(&moment.f_abs()?.f_lt(TINY)?, moment)?)
+    Ok(moment.f_masked_fill(&moment.f_abs()?.f_lt(TINY)?, 0.0)?)
 }
 
 /// A factor of every value: one for all, or one per lane.
