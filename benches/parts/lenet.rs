@@ -42,7 +42,7 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     (0..rounds).for_each(|_| counts = pruning.next(&counts, &all));
     let weights = Weights {
         criterion: config::Criterion::Magnitude,
-        initial: &start.weights,
+        reference: &start.weights,
         last: &start.weights,
         stream: Stream::of_replicate(1, 1, Purpose::Criterion),
     };

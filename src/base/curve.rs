@@ -29,12 +29,13 @@ pub struct Point {
 pub struct Curve(pub Vec<Point>);
 
 impl Curve {
-    /// The early stop: the first point with the least validation loss, found afterwards. The first evaluation, that of
-    /// the network as it starts, is not eligible: nothing has been trained there.
-    pub fn early_stop(&self) -> Option<&Point> {
+    /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The evaluation
+    /// at the start counts only where training started from trained weights (`is_trained`): an untrained network is no
+    /// result of training.
+    pub fn early_stop(&self, is_trained: bool) -> Option<&Point> {
         self.0
             .iter()
-            .skip(1)
+            .skip(usize::from(!is_trained))
             .filter(|point| point.validation.loss.is_finite())
             .reduce(|best, point| if point.validation.loss < best.validation.loss { point } else { best })
     }
@@ -61,9 +62,12 @@ mod tests {
     }
 
     #[test]
-    fn early_stop_is_the_first_minimum_after_the_start() {
-        assert_eq!(curve(&[0.1, 0.5, 0.3, 0.3, 0.4]).early_stop().map(|p| p.iteration), Some(200));
-        assert_eq!(curve(&[0.1]).early_stop(), None);
-        assert_eq!(curve(&[0.1, f64::NAN, 0.7]).early_stop().map(|p| p.iteration), Some(200));
+    fn early_stop_is_the_first_minimum_and_the_start_counts_where_it_is_trained() {
+        let stop = |losses: &[f64], is_trained| curve(losses).early_stop(is_trained).map(|point| point.iteration);
+        assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], false), Some(200));
+        assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], true), Some(0));
+        assert_eq!(stop(&[0.4, 0.5, 0.3, 0.3, 0.4], true), Some(200));
+        assert_eq!((stop(&[0.1], false), stop(&[0.1], true)), (None, Some(0)));
+        assert_eq!(stop(&[0.1, f64::NAN, 0.7], false), Some(200));
     }
 }

@@ -277,6 +277,10 @@ pub struct Prune {
     /// What makes a weight worth keeping.
     #[serde(default)]
     pub criterion: Criterion,
+    /// With the criteria `magnitude_increase`, `movement`, `large_init` and `large_final_same_sign`: the earlier weights
+    /// that they look at (`training_start`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_weights: Option<ReferenceWeights>,
     /// Whether weights compete within their layer or across the network.
     #[serde(default)]
     pub scope: Scope,
@@ -292,25 +296,39 @@ pub struct Prune {
     pub exclude: Vec<String>,
 }
 
-/// What makes a weight worth keeping; the least go first (Zhou et al. 2019, section 3, for all but the first).
+/// What makes a weight worth keeping; the lowest scores are pruned first (Zhou et al. 2019, section 3, for all but the
+/// first). Weights with equal scores are told apart at random, by a stream of the criterion's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
     /// Its magnitude at the end of training (the paper).
     #[default]
     Magnitude,
-    /// How much its magnitude has grown in training.
+    /// How much its magnitude has grown in training, from the reference weights on.
     MagnitudeIncrease,
-    /// How far it has moved in training.
+    /// How far it has moved in training, from the reference weights on. (The criterion of Zhou et al.; Sanh et al. 2020 call
+    /// another one "movement pruning".)
     Movement,
     /// Nothing: a uniformly random number.
     Random,
-    /// Its magnitude before training.
+    /// Its magnitude before training: that of the reference weight.
     LargeInit,
     /// The smallness of its magnitude at the end of training.
     SmallFinal,
-    /// Its magnitude at the end of training; 0 where its sign has changed.
+    /// Its magnitude at the end of training; 0 where its sign is not that of the reference weight.
     LargeFinalSameSign,
+}
+
+/// The weights that a criterion compares trained weights with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferenceWeights {
+    /// Those that the pruned training run started from: the rewind point; with `weights = "final"` the trained weights of
+    /// the round before.
+    #[default]
+    TrainingStart,
+    /// Those of iteration 0 of the replicate, wherever the training run started.
+    Initial,
 }
 
 /// Where weights compete.

@@ -23,7 +23,7 @@ pub use device::Device;
 pub use document::{Document, Origin};
 pub use experiment::{
     Arm, Arms, Augment, Criterion, Data, Dataset, Dtype, Engine, Experiment, Keep, MaskFrom, Moments, Normalize,
-    Optimizer, Products, Prune, Rate, Reporting, Run, Schedule, Scope, Size, Train, WeightsFrom,
+    Optimizer, Products, Prune, Rate, ReferenceWeights, Reporting, Run, Schedule, Scope, Size, Train, WeightsFrom,
 };
 pub use network::{Architecture, Init, LayerSpec, Network};
 pub use problem::{Problem, Report, nearest};

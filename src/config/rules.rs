@@ -3,8 +3,8 @@
 use super::checkpoints;
 use super::count::Count;
 use super::experiment::{
-    Arm, Augment, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Schedule, Scope, Size, Train,
-    WeightsFrom,
+    Arm, Augment, Criterion, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Schedule, Scope, Size,
+    Train, WeightsFrom,
 };
 use super::network::Init;
 use super::problem::Problem;
@@ -83,6 +83,25 @@ impl Products {
     }
 }
 
+impl Criterion {
+    /// Whether the score depends on an earlier value of the weight, beside or in place of the trained one.
+    pub fn needs_reference_weights(self) -> bool {
+        match self {
+            Self::Magnitude | Self::Random | Self::SmallFinal => false,
+            Self::MagnitudeIncrease | Self::Movement | Self::LargeInit | Self::LargeFinalSameSign => true,
+        }
+    }
+
+    /// Whether many weights of one network commonly have the same score: weights whose sign has changed, or that training
+    /// has not moved. With the other criteria two scores are equal only where two `f32` values coincide.
+    pub fn gives_equal_scores(self) -> bool {
+        match self {
+            Self::Magnitude | Self::Random | Self::SmallFinal | Self::LargeInit => false,
+            Self::MagnitudeIncrease | Self::Movement | Self::LargeFinalSameSign => true,
+        }
+    }
+}
+
 impl Rate {
     /// Over all included layers together.
     pub fn all(&self) -> f64 {
@@ -132,6 +151,9 @@ impl Experiment {
             data.train_images = Some(data.train_images());
             data.test_images = Some(data.test_images());
             data.draw_seed = Some(data.draw_seed());
+        }
+        if self.prune.criterion.needs_reference_weights() {
+            self.prune.reference_weights = Some(self.prune.reference_weights.unwrap_or_default());
         }
         let rate = &mut self.prune.rate;
         match self.prune.scope {
@@ -245,6 +267,9 @@ impl Experiment {
         only(self.data.train_images.is_some(), "data.train_images", strokes, "`dataset = \"strokes\"`");
         only(self.data.test_images.is_some(), "data.test_images", strokes, "`dataset = \"strokes\"`");
         only(self.data.draw_seed.is_some(), "data.draw_seed", strokes, "`dataset = \"strokes\"`");
+        let owner = "the criteria `magnitude_increase`, `movement`, `large_init` and `large_final_same_sign`";
+        let looks_back = self.prune.criterion.needs_reference_weights();
+        only(self.prune.reference_weights.is_some(), "prune.reference_weights", looks_back, owner);
         let (global, rate) = (self.prune.scope == Scope::Global, &self.prune.rate);
         only(rate.all.is_some(), "prune.rate.all", global, "`scope = \"global\"`");
         only(rate.conv.is_some(), "prune.rate.conv", !global, "`scope = \"layerwise\"`");

@@ -108,7 +108,7 @@ impl View<'_> {
         let kept = finished.map_or(training.counts.kept, |finished| finished.weights_kept.iter().sum());
         let remaining = kept as f64 / total as f64;
         let done = finished.filter(|finished| finished.outcome == Outcome::Done);
-        let early = done.and_then(|finished| finished.curve.early_stop());
+        let early = done.and_then(|finished| finished.curve.early_stop(training.start.is_trained()));
         let last = done.and_then(|finished| finished.curve.last());
         RoundRow {
             experiment: self.experiment.to_owned(),

@@ -63,7 +63,7 @@ fn audit_mask(training: &Training, context: Context<'_>, mask: &Mask) -> Result<
     }
     match &training.mask {
         MaskRule::Dense => promise!(mask.kept() == mask.total(), "a dense mask that prunes"),
-        MaskRule::Prune { parent } | MaskRule::OneShot { parent } => {
+        MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => {
             promise!(mask.is_within(&parents.mask(parent)?), "a mask that is not within its parent's");
         }
         MaskRule::MagnitudeAtInit => {

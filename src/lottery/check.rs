@@ -1,7 +1,7 @@
 //! What about arms makes no sense: that they would train the same again, or have nothing to start from.
 
 use super::arms::{in_order, is_dense, possible_rounds, refers_to, source};
-use crate::config::{Arm, Arms, Criterion, Experiment, MaskFrom, Problem, Size, WeightsFrom};
+use crate::config::{Arm, Arms, Criterion, Experiment, MaskFrom, Problem, ReferenceWeights, Size, WeightsFrom};
 
 /// Everything about the arms of an experiment that makes no sense.
 pub fn check_arms(experiment: &Experiment) -> Vec<Problem> {
@@ -85,21 +85,18 @@ fn is_cut_from_trained(arm: &Arm, arms: &Arms) -> bool {
     }
 }
 
-/// A criterion that compares trained weights with initial ones needs a chain that begins with the replicate's.
+/// A criterion that compares trained weights with those of iteration 0 needs a chain that starts from them.
 fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Problem> {
-    let looks_back = match experiment.prune.criterion {
-        Criterion::Magnitude | Criterion::Random | Criterion::SmallFinal => false,
-        Criterion::MagnitudeIncrease | Criterion::Movement | Criterion::LargeInit | Criterion::LargeFinalSameSign => {
-            true
-        }
-    };
+    let looks_at_initial = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
     let keeps_initial = matches!(arm.weights, WeightsFrom::Rewind | WeightsFrom::Final);
-    if arm.mask != MaskFrom::Iterative || keeps_initial || !looks_back {
+    if arm.mask != MaskFrom::Iterative || keeps_initial || !looks_at_initial {
         return None;
     }
-    let message = format!("`{name}` starts each round from other weights, and the criterion looks at the initial ones");
-    let hint = "prune with `rewind` or `final`, and take that arm's mask here: `mask = { of = \"…\" }`; or choose \
-                another `prune.criterion`";
+    let message = format!(
+        "`{name}` starts each round from other weights than the initial ones, which `prune.reference_weights` names"
+    );
+    let hint = "set `prune.reference_weights = \"training_start\"`, or prune with `rewind` or `final` and take that arm's \
+                mask here: `mask = { of = \"…\" }`";
     Some(Problem::new(format!("arms.{name}.weights"), message).hint(hint))
 }
 
@@ -187,17 +184,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn criteria_that_look_back_need_a_chain_from_the_initial_values() {
-        let chain = |weights: &str, criterion: &str| {
-            keys(&[("a", &format!("mask='iterative',weights={weights}"))], &[&format!("prune.criterion={criterion}")])
+    fn reference_weights_of_iteration_0_need_a_chain_that_starts_from_them() {
+        let chain = |weights: &str, criterion: &str, reference: &str| {
+            let prune = format!("prune={{criterion=\"{criterion}\",reference_weights=\"{reference}\"}}");
+            keys(&[("a", &format!("mask='iterative',weights={weights}"))], &[&prune])
         };
         for criterion in ["movement", "magnitude_increase", "large_init", "large_final_same_sign"] {
-            assert_eq!(chain("'reinit'", criterion), ["arms.a.weights"], "{criterion}");
-            assert_eq!(chain("'shuffle'", criterion), ["arms.a.weights"], "{criterion}");
-            assert_eq!(chain("'rewind'", criterion), [""; 0], "{criterion}");
-            assert_eq!(chain("'final'", criterion), [""; 0], "{criterion}");
+            for weights in ["'reinit'", "'shuffle'"] {
+                assert_eq!(chain(weights, criterion, "initial"), ["arms.a.weights"], "{criterion} {weights}");
+                assert_eq!(chain(weights, criterion, "training_start"), [""; 0], "{criterion} {weights}");
+            }
+            assert_eq!(chain("'rewind'", criterion, "initial"), [""; 0], "{criterion}");
+            assert_eq!(chain("'final'", criterion, "initial"), [""; 0], "{criterion}");
         }
-        assert_eq!(chain("'reinit'", "magnitude"), [""; 0]);
     }
 
     #[test]

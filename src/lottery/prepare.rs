@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 
 use super::setting::Setting;
-use super::training::{MaskRule, RewindPoint, StartRule, Training};
+use super::training::{MaskRule, Reference, RewindPoint, StartRule, Training};
 use super::weights::{add_noise, constant_sign, shuffle};
 use crate::base::key::Key;
 use crate::base::mask::{LayerMask, Mask};
@@ -85,7 +85,7 @@ impl Context<'_> {
 /// Makes the mask of `training` and the state it starts from, pruned weights and their moments at 0.
 pub fn prepare(training: &Training, context: Context<'_>) -> Result<(Mask, Snapshot)> {
     let mask = mask(training, context)?;
-    let mut start = start(training, &mask, context)?;
+    let mut start = start(&training.start, context.stream(training, Purpose::Reinit), &mask, context)?;
     mask.apply(&mut start.weights);
     start.moments.iter_mut().for_each(|moment| mask.apply(moment));
     Ok((mask, start))
@@ -93,9 +93,9 @@ pub fn prepare(training: &Training, context: Context<'_>) -> Result<(Mask, Snaps
 
 fn mask(training: &Training, context: Context<'_>) -> Result<Mask> {
     let Context { experiment, setting, parents } = context;
-    let cut = |from: &Mask, criterion: Criterion, last: &State| {
-        let initial = &context.initial(training.replicate);
-        let weights = Weights { criterion, initial, last, stream: context.stream(training, Purpose::Criterion) };
+    let criterion = experiment.prune.criterion;
+    let cut = |from: &Mask, criterion: Criterion, reference: &State, last: &State| {
+        let weights = Weights { criterion, reference, last, stream: context.stream(training, Purpose::Criterion) };
         setting
             .pruning
             .cut_to(&training.counts, from, &weights)
@@ -103,11 +103,18 @@ fn mask(training: &Training, context: Context<'_>) -> Result<Mask> {
     };
     match &training.mask {
         MaskRule::Dense => Ok(all_ones(&setting.network)),
-        MaskRule::Prune { parent } | MaskRule::OneShot { parent } => {
-            cut(&parents.mask(parent)?, experiment.prune.criterion, &parents.last(parent)?)
+        MaskRule::Prune { parent, reference: Reference::TrainingStart { round, start: rule } } => {
+            let mask = parents.mask(parent)?;
+            let draws = Stream { round: *round, ..context.stream(training, Purpose::Reinit) };
+            let reference = start(rule, draws, &mask, context)?.weights;
+            cut(&mask, criterion, &reference, &parents.last(parent)?)
+        }
+        MaskRule::Prune { parent, reference: Reference::Initial } | MaskRule::OneShot { parent } => {
+            cut(&parents.mask(parent)?, criterion, &context.initial(training.replicate), &parents.last(parent)?)
         }
         MaskRule::MagnitudeAtInit => {
-            cut(&all_ones(&setting.network), Criterion::LargeInit, &context.initial(training.replicate))
+            let initial = context.initial(training.replicate);
+            cut(&all_ones(&setting.network), Criterion::LargeInit, &initial, &initial)
         }
         MaskRule::Of { parent } => parents.mask(parent),
         MaskRule::Random { like } => {
@@ -116,16 +123,18 @@ fn mask(training: &Training, context: Context<'_>) -> Result<Mask> {
     }
 }
 
-fn start(training: &Training, mask: &Mask, context: Context<'_>) -> Result<Snapshot> {
-    let generator = |purpose| context.stream(training, purpose).generator(0);
+/// The state that `rule` gives a training run with this mask. `draws` names the replicate, repeat and round that random
+/// numbers are drawn for; its purpose is replaced by that of each draw.
+fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: Context<'_>) -> Result<Snapshot> {
+    let generator = |purpose| Stream { purpose, ..draws }.generator(0);
     // Weights made from those of the rewind point, with fresh moments.
     let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut State, &mut Generator)| {
         let Snapshot { mut weights, buffers, .. } = context.rewound(point)?;
         make(&mut weights, &mut generator(purpose));
         Ok(Snapshot { iteration: point.iteration, buffers, ..Snapshot::fresh(weights) })
     };
-    match &training.start {
-        StartRule::Initial => Ok(Snapshot::fresh(context.initial(training.replicate))),
+    match rule {
+        StartRule::Initial => Ok(Snapshot::fresh(context.initial(draws.replicate))),
         StartRule::Rewind { point, moments } => {
             let there = context.rewound(point)?;
             Ok(match moments {
@@ -134,7 +143,7 @@ fn start(training: &Training, mask: &Mask, context: Context<'_>) -> Result<Snaps
             })
         }
         StartRule::Reinit { iteration } => {
-            let weights = context.drawn(context.stream(training, Purpose::Reinit));
+            let weights = context.drawn(Stream { purpose: Purpose::Reinit, ..draws });
             Ok(Snapshot { iteration: *iteration, ..Snapshot::fresh(weights) })
         }
         StartRule::Shuffle { point } => {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::arms::{self, refers_to};
 use super::check::grid;
 use super::setting::Setting;
-use super::training::{Content, MaskRule, RewindPoint, Shared, StartRule, Training};
+use super::training::{Content, MaskRule, Reference, RewindPoint, Shared, StartRule, Training};
 use crate::base::key::Key;
-use crate::config::{Arm, Experiment, MaskFrom, Problem, Size, Step, WeightsFrom};
+use crate::config::{Arm, Experiment, MaskFrom, Problem, Prune, ReferenceWeights, Size, Step, WeightsFrom};
 use crate::engine::Kind;
 use crate::prune::Counts;
 
@@ -36,6 +36,16 @@ fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {
     });
     if !data.augment.is_none() {
         content["data"]["augment"] = json!(data.augment);
+    }
+    content
+}
+
+/// What of `[prune]` determines masks. Reference weights are told of each training whose start is not θ₀; and equal
+/// scores are told apart at random only since format 2 was in use, which changes masks where many scores are equal.
+fn pruning(prune: &Prune) -> Value {
+    let mut content = serde_json::to_value(Prune { reference_weights: None, ..prune.clone() }).unwrap_or_default();
+    if prune.criterion.gives_equal_scores() {
+        content["equal_scores"] = json!("random");
     }
     content
 }
@@ -80,6 +90,8 @@ pub(super) struct Sketch<'a> {
     /// By engine, in the order of [`Kind::ALL`].
     shared: [Arc<Shared>; 2],
     pruning: Value,
+    /// The earlier weights that the criterion looks at; `None` where it looks at none.
+    reference_weights: Option<ReferenceWeights>,
     /// What the dense network keeps.
     whole: Counts,
     by_place: BTreeMap<Place, usize>,
@@ -100,7 +112,8 @@ impl<'a> Sketch<'a> {
             trainings: Vec::new(),
             setting,
             shared: Kind::ALL.map(|engine| Arc::new(Shared::new(shared(experiment, setting, engine)))),
-            pruning: serde_json::to_value(&experiment.prune).unwrap_or_default(),
+            pruning: pruning(&experiment.prune),
+            reference_weights: experiment.prune.reference_weights,
             whole,
             by_place: BTreeMap::new(),
         };
@@ -164,15 +177,30 @@ impl<'a> Sketch<'a> {
         let Resolved { arm, source, .. } = &self.arms[at];
         match &arm.mask {
             MaskFrom::Dense => MaskRule::Dense,
-            MaskFrom::Iterative => MaskRule::Prune { parent: previous },
+            MaskFrom::Iterative => MaskRule::Prune { parent: previous, reference: self.reference(place) },
             // The first round of a chain prunes the dense network as well: the same training then.
             MaskFrom::OneShot(Size::Like(_)) if place.round == 1 && self.is_chain(*source) => {
-                MaskRule::Prune { parent: dense }
+                MaskRule::Prune { parent: dense, reference: Reference::Initial }
             }
             MaskFrom::OneShot(_) => MaskRule::OneShot { parent: dense },
             MaskFrom::MagnitudeAtInit(_) => MaskRule::MagnitudeAtInit,
             MaskFrom::Of(_) => MaskRule::Of { parent: self.trainings[self.referred(place, *source)].key },
             MaskFrom::Random(_) => MaskRule::Random { like: self.trainings[self.referred(place, *source)].key },
+        }
+    }
+
+    /// The weights that a criterion compares those of the chain's previous training with: where it started, unless the
+    /// configuration asks for θ₀. The first round prunes the dense training, which starts from θ₀.
+    fn reference(&self, place: Place) -> Reference {
+        let previous = Place { round: place.round.saturating_sub(1), ..place };
+        match self.by_place.get(&previous).map(|&number| &self.trainings[number]) {
+            Some(training) if self.reference_weights == Some(ReferenceWeights::TrainingStart) => {
+                if training.start.is_initial() {
+                    return Reference::Initial;
+                }
+                Reference::TrainingStart { round: training.round, start: Box::new(training.start.clone()) }
+            }
+            _ => Reference::Initial,
         }
     }
 
@@ -206,7 +234,7 @@ impl<'a> Sketch<'a> {
     /// The training whose final weights a mask was cut from, by way of the masks it was taken from.
     fn cut_from(&self, place: Place, mask: &MaskRule) -> Key {
         match mask {
-            MaskRule::Prune { parent } | MaskRule::OneShot { parent } => *parent,
+            MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => *parent,
             _ => {
                 let at = place.arm.expect("only arms go on from trained weights");
                 let source = self.arms[at].source;

@@ -239,3 +239,84 @@ fn a_criterion_of_initial_values_sees_them() {
     let random = House::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=random"]);
     assert!(random.left("ticket", 2).mask != house.left("ticket", 2).mask);
 }
+
+/// The score by which a criterion that looks back keeps a weight, written out once more.
+fn score(criterion: &str, reference: f32, last: f32) -> f32 {
+    match criterion {
+        "large_init" => reference.abs(),
+        "movement" => (last - reference).abs(),
+        "magnitude_increase" => last.abs() - reference.abs(),
+        "large_final_same_sign" => {
+            if reference.is_sign_negative() == last.is_sign_negative() {
+                last.abs()
+            } else {
+                0.0
+            }
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// Whether round `round` of an arm has pruned the weights of its previous round with the lowest scores, these compared
+/// with `reference`.
+fn prunes_the_lowest(house: &House, criterion: &str, (arm, round): (&str, u32), reference: &State) -> bool {
+    let (before, after) = (house.left(arm, round - 1), house.left(arm, round));
+    before.mask.0.iter().zip(&after.mask.0).all(|(before_layer, after_layer)| {
+        let values = |state: &State| state.get(&before_layer.name).unwrap().values.clone();
+        let (reference, last) = (values(reference), values(&before.last));
+        let scores = |kept: bool| -> Vec<f32> {
+            let alive = (0..before_layer.kept.len()).filter(|&i| before_layer.kept[i] && after_layer.kept[i] == kept);
+            alive.map(|i| score(criterion, reference[i], last[i])).collect()
+        };
+        let (lowest_kept, highest_pruned) = (
+            scores(true).into_iter().fold(f32::INFINITY, f32::min),
+            scores(false).into_iter().fold(f32::NEG_INFINITY, f32::max),
+        );
+        highest_pruned <= lowest_kept
+    })
+}
+
+const CRITERIA_THAT_LOOK_BACK: [&str; 4] = ["large_init", "movement", "magnitude_increase", "large_final_same_sign"];
+
+#[test]
+fn reference_weights_are_where_the_pruned_training_started_for_every_source_of_weights() {
+    for weights in ["'rewind',rewind_to='40it'", "'rewind'", "'final'", "'reinit'", "'shuffle'", "'noise',noise=0.5"] {
+        for criterion in CRITERIA_THAT_LOOK_BACK {
+            let arms = format!("arms={{chain={{mask='iterative',weights={weights}}}}}");
+            let house = House::new(&[&arms, "rounds=3", &format!("prune.criterion={criterion}")]);
+            for round in 2..=3 {
+                let start = &house.left("chain", round - 1).start.weights;
+                assert!(prunes_the_lowest(&house, criterion, ("chain", round), start), "{criterion} {weights} {round}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reference_weights_of_iteration_0_are_those_of_the_replicate_wherever_a_training_started() {
+    let late = "arms={late={mask='iterative',weights='rewind',rewind_to='40it'}}";
+    for criterion in CRITERIA_THAT_LOOK_BACK {
+        let sets = |more: &str| House::new(&[late, "rounds=2", &format!("prune={{criterion=\"{criterion}\"{more}}}")]);
+        let (initial, start) = (sets(",reference_weights=\"initial\""), sets(""));
+        assert!(prunes_the_lowest(&initial, criterion, ("late", 2), initial.theta()), "{criterion}");
+        // The smoke network keeps its signs until iteration 40, so that criterion gives the same mask either way.
+        let differ = initial.left("late", 2).mask != start.left("late", 2).mask;
+        assert_eq!(differ, criterion != "large_final_same_sign", "{criterion}");
+        assert_eq!(initial.training("late", 1).key, start.training("late", 1).key, "{criterion}: round 1 prunes dense");
+        assert_ne!(initial.training("late", 2).key, start.training("late", 2).key, "{criterion}");
+    }
+}
+
+#[test]
+fn reference_weights_are_needed_of_other_trainings() {
+    let arms = "arms={chain={mask='iterative',weights='final'}}";
+    let house = House::new(&[arms, "rounds=3", "prune.criterion=movement"]);
+    let key = |arm, round| house.training(arm, round).key;
+    // Round 3 prunes round 2, which started from the final weights of round 1.
+    let mut needs = vec![(key("chain", 2), Need::Last), (key("chain", 1), Need::Last)];
+    needs.sort();
+    let of_round_3 = house.training("chain", 3).needs();
+    assert_eq!(of_round_3.into_iter().map(|(key, need)| (*key, need)).collect::<Vec<_>>(), needs);
+    let plain = House::new(&[arms, "rounds=3"]);
+    assert_eq!(plain.training("chain", 3).needs().len(), 1, "magnitude looks at nothing earlier");
+}

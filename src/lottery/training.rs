@@ -10,8 +10,22 @@ use crate::config::Moments;
 use crate::engine::Kind;
 use crate::prune::Counts;
 
+/// The earlier weights that a criterion compares trained weights with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reference {
+    /// θ₀ of the replicate.
+    Initial,
+    /// The weights that the pruned training started from, which are not θ₀.
+    TrainingStart {
+        /// Its round.
+        round: u32,
+        /// Where its weights came from.
+        start: Box<StartRule>,
+    },
+}
+
 /// Where a training's mask comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum MaskRule {
     /// All ones.
     Dense,
@@ -19,6 +33,8 @@ pub enum MaskRule {
     Prune {
         /// The previous training of the chain.
         parent: Key,
+        /// The earlier weights that the criterion looks at, where it looks at any.
+        reference: Reference,
     },
     /// The dense network, pruned straight to this training's counts by its trained weights.
     OneShot {
@@ -213,20 +229,16 @@ impl Training {
         let mut needs = Vec::new();
         match &self.mask {
             MaskRule::Dense | MaskRule::MagnitudeAtInit => {}
-            MaskRule::Prune { parent } | MaskRule::OneShot { parent } => needs.push((parent, Need::Last)),
+            MaskRule::Prune { parent, reference } => {
+                needs.push((parent, Need::Last));
+                if let Reference::TrainingStart { start, .. } = reference {
+                    needs.extend(start.need());
+                }
+            }
+            MaskRule::OneShot { parent } => needs.push((parent, Need::Last)),
             MaskRule::Of { parent: key } | MaskRule::Random { like: key } => needs.push((key, Need::Entry)),
         }
-        match &self.start {
-            StartRule::Initial | StartRule::Reinit { .. } => {}
-            StartRule::Rewind { point, .. }
-            | StartRule::Shuffle { point }
-            | StartRule::ConstantSign { point }
-            | StartRule::Noise { point, .. } => {
-                let need = if point.iteration == 0 { Need::Entry } else { Need::At(point.iteration) };
-                needs.push((&point.dense, need));
-            }
-            StartRule::Final { parent, .. } => needs.push((parent, Need::Last)),
-        }
+        needs.extend(self.start.need());
         // What a ticket has left of the dense network is told against what training made of that.
         if let (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) =
             (&self.mask, &self.start)
@@ -243,6 +255,38 @@ impl Training {
 }
 
 impl StartRule {
+    /// The training that the weights come from, and what is needed of it.
+    fn need(&self) -> Option<(&Key, Need)> {
+        match self {
+            Self::Initial | Self::Reinit { .. } => None,
+            Self::Rewind { point, .. }
+            | Self::Shuffle { point }
+            | Self::ConstantSign { point }
+            | Self::Noise { point, .. } => {
+                let need = if point.iteration == 0 { Need::Entry } else { Need::At(point.iteration) };
+                Some((&point.dense, need))
+            }
+            Self::Final { parent, .. } => Some((parent, Need::Last)),
+        }
+    }
+
+    /// Whether the weights are those of iteration 0 of the replicate.
+    pub(super) fn is_initial(&self) -> bool {
+        matches!(self, Self::Initial) || matches!(self, Self::Rewind { point, .. } if point.iteration == 0)
+    }
+
+    /// Whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh and
+    /// permuted weights have not, and what is made of θ₀ has not either.
+    pub fn is_trained(&self) -> bool {
+        match self {
+            Self::Initial | Self::Reinit { .. } | Self::Shuffle { .. } => false,
+            Self::Rewind { point, .. } | Self::ConstantSign { point } | Self::Noise { point, .. } => {
+                point.iteration > 0
+            }
+            Self::Final { .. } => true,
+        }
+    }
+
     /// The iteration that learning rate and data go on from.
     pub fn iteration(&self) -> u64 {
         match self {
@@ -274,7 +318,11 @@ impl MaskRule {
         };
         match self {
             Self::Dense => json!("dense"),
-            Self::Prune { parent } => json!({ "prune": parent, "by": pruning }),
+            Self::Prune { parent, reference: Reference::Initial } => json!({ "prune": parent, "by": pruning }),
+            // The parent's key says where it started.
+            Self::Prune { parent, reference: Reference::TrainingStart { .. } } => {
+                json!({ "prune": parent, "by": pruning, "reference_weights": "training_start" })
+            }
             Self::OneShot { parent } => to_size(json!({ "prune": parent })),
             Self::MagnitudeAtInit => to_size(json!({ "at_init": "magnitude" })),
             Self::Of { parent } => json!({ "of": parent }),

@@ -1,30 +1,31 @@
-//! What makes a weight worth keeping: each criterion is one expression, and the least go first.
+//! Pruning criteria: each scores a weight by one expression, and the lowest scores are pruned first.
 
 use crate::base::random::Generator;
 use crate::config::Criterion;
 
-/// A weight's value before and after training.
+/// Two values of one weight: at the end of training, and at the earlier iteration that some criteria compare it with.
 #[derive(Clone, Copy)]
-pub(super) struct Life {
-    pub(super) initial: f32,
+pub(super) struct WeightValues {
+    pub(super) reference: f32,
     pub(super) last: f32,
 }
 
-/// The score of a weight. `generator` is drawn from once for each weight of the network, in its order.
+/// Returns the score of a weight. [`Criterion::Random`] draws one number from `generator` for each weight of the network,
+/// in the network's order.
 ///
 /// Magnitude is the paper's (section 1: the smallest-magnitude weights at the end of training); the others are those of
 /// Zhou et al. 2019 (arXiv 1905.01067, section 3).
-pub(super) fn score(criterion: Criterion, weight: Life, generator: &mut Generator) -> f32 {
-    let Life { initial, last } = weight;
+pub(super) fn score(criterion: Criterion, weight: WeightValues, generator: &mut Generator) -> f32 {
+    let WeightValues { reference, last } = weight;
     match criterion {
         Criterion::Magnitude => last.abs(),
-        Criterion::MagnitudeIncrease => last.abs() - initial.abs(),
-        Criterion::Movement => (last - initial).abs(),
+        Criterion::MagnitudeIncrease => last.abs() - reference.abs(),
+        Criterion::Movement => (last - reference).abs(),
         Criterion::Random => generator.unit() as f32,
-        Criterion::LargeInit => initial.abs(),
+        Criterion::LargeInit => reference.abs(),
         Criterion::SmallFinal => -last.abs(),
         Criterion::LargeFinalSameSign => {
-            if last.is_sign_negative() == initial.is_sign_negative() {
+            if last.is_sign_negative() == reference.is_sign_negative() {
                 last.abs()
             } else {
                 0.0
@@ -39,9 +40,12 @@ mod tests {
     use crate::base::random::{Purpose, Stream};
 
     fn scores(criterion: Criterion) -> Vec<f32> {
-        let lives = [(1.0, -3.0), (-2.0, -2.5), (0.5, 0.25), (-4.0, 4.0)];
+        let weights = [(1.0, -3.0), (-2.0, -2.5), (0.5, 0.25), (-4.0, 4.0)];
         let mut generator = Stream::of_replicate(1, 1, Purpose::Criterion).generator(0);
-        lives.iter().map(|&(initial, last)| score(criterion, Life { initial, last }, &mut generator)).collect()
+        weights
+            .iter()
+            .map(|&(reference, last)| score(criterion, WeightValues { reference, last }, &mut generator))
+            .collect()
     }
 
     #[test]

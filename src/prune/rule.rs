@@ -2,10 +2,10 @@
 
 use wildmatch::WildMatch;
 
-use super::criterion::{Life, score};
+use super::criterion::{WeightValues, score};
 use super::select::{cut, cut_least};
 use crate::base::mask::Mask;
-use crate::base::random::Stream;
+use crate::base::random::{Elementwise, Stream, mix};
 use crate::base::state::State;
 use crate::config::{self, Criterion, Problem, Rate, Scope};
 use crate::network::{Kind, Network, Weight};
@@ -104,31 +104,41 @@ impl Pruning {
         }
     }
 
-    /// Cuts the least weights that `mask` keeps, until `counts` are left.
+    /// Prunes the weights of `mask` with the lowest scores, until `counts` are left. Equal scores are told apart at random
+    /// (see [`TieBreak`]).
     ///
     /// # Errors
     /// Names the weight that a state lacks.
     pub fn cut_to(&self, counts: &Counts, mask: &Mask, weights: &Weights<'_>) -> Result<Mask, String> {
         let mut next = mask.clone();
         let all_scores = weights.scores(mask)?;
+        let tie_break = TieBreak::new(weights.stream);
         match (&self.rates, &counts.layers) {
             (Rates::Layerwise(_), Some(layers)) => {
-                for ((layer, scores), &left) in next.0.iter_mut().zip(&all_scores).zip(layers) {
+                for (number, ((layer, scores), &left)) in next.0.iter_mut().zip(&all_scores).zip(layers).enumerate() {
                     let count = layer.count().saturating_sub(left);
-                    cut_least(scores, &mut layer.kept, count);
+                    cut_least(scores, &mut layer.kept, count, |i| tie_break.of(number, i));
                 }
             }
             (Rates::Layerwise(_), None) => return Err("no count for each layer".to_owned()),
             (Rates::Global { included, .. }, _) => {
-                let chosen = |i: &usize| included[*i];
-                let indices: Vec<usize> = (0..next.0.len()).filter(chosen).collect();
-                let mut kept: Vec<bool> = indices.iter().flat_map(|&i| next.0[i].kept.clone()).collect();
-                let scores: Vec<f32> = indices.iter().flat_map(|&i| all_scores[i].clone()).collect();
-                cut_least(&scores, &mut kept, mask.kept().saturating_sub(counts.kept));
+                let numbers: Vec<usize> = (0..next.0.len()).filter(|&number| included[number]).collect();
+                let mut kept: Vec<bool> = numbers.iter().flat_map(|&number| next.0[number].kept.clone()).collect();
+                let scores: Vec<f32> = numbers.iter().flat_map(|&number| all_scores[number].clone()).collect();
+                // The layer of each weight of the concatenation, and its index there.
+                let starts: Vec<usize> = numbers
+                    .iter()
+                    .scan(0, |start, &number| Some(std::mem::replace(start, *start + next.0[number].kept.len())))
+                    .collect();
+                let tie_break = |i: usize| {
+                    let at = starts.partition_point(|&start| start <= i) - 1;
+                    tie_break.of(numbers[at], i - starts[at])
+                };
+                cut_least(&scores, &mut kept, mask.kept().saturating_sub(counts.kept), tie_break);
                 let mut rest = kept.as_slice();
-                for i in indices {
-                    let (head, tail) = rest.split_at(next.0[i].kept.len());
-                    next.0[i].kept.copy_from_slice(head);
+                for number in numbers {
+                    let (head, tail) = rest.split_at(next.0[number].kept.len());
+                    next.0[number].kept.copy_from_slice(head);
                     rest = tail;
                 }
             }
@@ -137,15 +147,32 @@ impl Pruning {
     }
 }
 
-/// What weights are judged by.
+/// The order of weights with equal scores: a random number for each weight, keyed by the criterion's stream (seed,
+/// replicate, repeat, round), the layer's number and the weight's index in the layer. Zhou et al. 2019 choose among equal
+/// scores at random too; an order by index would prune the first units of a layer, and with scope `global` the first
+/// layer.
+struct TieBreak(Elementwise);
+
+impl TieBreak {
+    fn new(stream: Stream) -> Self {
+        Self(stream.elementwise())
+    }
+
+    /// The number of weight `index` of layer `layer`; of equal scores the lowest number is pruned first.
+    fn of(&self, layer: usize, index: usize) -> u64 {
+        mix(self.0.key(0, layer as u64), index as u64)
+    }
+}
+
+/// The values that weights are scored by.
 pub struct Weights<'a> {
     /// The criterion.
     pub criterion: Criterion,
-    /// Their values before training.
-    pub initial: &'a State,
-    /// Their values after it.
+    /// The earlier weights that some criteria look at (see [`Criterion::needs_reference_weights`]).
+    pub reference: &'a State,
+    /// The trained weights.
     pub last: &'a State,
-    /// What a criterion may draw from.
+    /// The stream that a criterion draws from, and that equal scores are told apart by.
     pub stream: Stream,
 }
 
@@ -157,9 +184,9 @@ impl Weights<'_> {
         for layer in &mask.0 {
             let find = |state: &'_ State| state.get(&layer.name).map(|tensor| tensor.values.clone());
             let lacks = || format!("no weight `{}`", layer.name);
-            let (initial, last) = (find(self.initial).ok_or_else(lacks)?, find(self.last).ok_or_else(lacks)?);
-            let lives = initial.into_iter().zip(last).map(|(initial, last)| Life { initial, last });
-            all.push(lives.map(|life| score(self.criterion, life, &mut generator)).collect());
+            let (reference, last) = (find(self.reference).ok_or_else(lacks)?, find(self.last).ok_or_else(lacks)?);
+            let values = reference.into_iter().zip(last).map(|(reference, last)| WeightValues { reference, last });
+            all.push(values.map(|weight| score(self.criterion, weight, &mut generator)).collect());
         }
         Ok(all)
     }
@@ -263,7 +290,7 @@ mod tests {
         let (all, whole) = ([4, 2, 1], Counts { kept: 7, layers: Some(vec![4, 2, 1]) });
         let weights = |last| Weights {
             criterion: Criterion::Magnitude,
-            initial: last,
+            reference: last,
             last,
             stream: Stream::of_replicate(1, 1, Purpose::Criterion),
         };
@@ -278,6 +305,75 @@ mod tests {
         let planned = together.next(&Counts { kept: 7, layers: None }, &[4, 2, 1]);
         assert_eq!(planned.kept, pruned.kept());
         assert!(apart.cut_to(&counts, &mask, &weights(&State::default())).unwrap_err().contains("`a`"));
+    }
+
+    /// One tensor of a network whose weights, but for the last `distinct`, have changed sign and so score 0.
+    fn changed_signs(name: &str, n: usize, distinct: usize) -> (LayerMask, NamedTensor, NamedTensor) {
+        let tensor = |value: f32| NamedTensor {
+            name: name.into(),
+            shape: vec![n],
+            values: (0..n).map(|i| if i < n - distinct { value } else { 1.0 }).collect(),
+        };
+        (LayerMask { name: name.into(), shape: vec![n], kept: vec![true; n] }, tensor(0.5), tensor(-0.5))
+    }
+
+    /// Prunes `counts` from layers of so many weights with equal scores; gives the pruned indices of each layer.
+    fn pruned_among_equals(sizes: &[usize], rates: Rates, counts: &Counts, round: u32) -> Vec<Vec<usize>> {
+        let layers = sizes.iter().enumerate().map(|(i, &n)| changed_signs(&format!("l{i}"), n, n / 10));
+        let (masks, (reference, last)): (Vec<_>, (Vec<_>, Vec<_>)) = layers.map(|(m, a, b)| (m, (a, b))).unzip();
+        let stream = Stream { round, ..Stream::of_replicate(1, 1, Purpose::Criterion) };
+        let (reference, last) = (&State(reference), &State(last));
+        let weights = Weights { criterion: Criterion::LargeFinalSameSign, reference, last, stream };
+        let pruned = Pruning { rates }.cut_to(counts, &Mask(masks), &weights).unwrap();
+        let gone = |layer: &LayerMask| (0..layer.kept.len()).filter(|&i| !layer.kept[i]).collect();
+        pruned.0.iter().map(gone).collect()
+    }
+
+    /// Where the indices lie in `0..n` on average, from 0 to 1; and the bound on its distance from 0.5, four standard
+    /// deviations of the mean of so many uniform numbers.
+    fn mean_place(indices: &[usize], n: usize) -> (f64, f64) {
+        let count = indices.len() as f64;
+        let mean = indices.iter().map(|&i| (i as f64 + 0.5) / n as f64).sum::<f64>() / count;
+        (mean, 4.0 / (12.0 * count).sqrt())
+    }
+
+    #[test]
+    fn equal_scores_are_pruned_all_over_the_layer() {
+        let (sizes, left) = ([10_000, 4_000], vec![9_000, 3_800]);
+        let counts = Counts { kept: 12_800, layers: Some(left) };
+        let rounds = [1, 2].map(|round| pruned_among_equals(&sizes, Rates::Layerwise(vec![0.1, 0.05]), &counts, round));
+        for (layer, n) in [(0, 10_000), (1, 4_000)] {
+            let (mean, bound) = mean_place(&rounds[0][layer], n * 9 / 10);
+            assert!((mean - 0.5).abs() < bound, "layer {layer}: mean place {mean}, bound {bound}");
+        }
+        assert_eq!(rounds[0].iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 200], "exact counts");
+        assert_ne!(rounds[0], rounds[1], "each round draws its own order");
+        assert_eq!(
+            rounds[0],
+            pruned_among_equals(&sizes, Rates::Layerwise(vec![0.1, 0.05]), &counts, 1),
+            "the same draw again"
+        );
+    }
+
+    #[test]
+    fn equal_scores_are_pruned_from_every_layer_with_scope_global() {
+        let sizes = [10_000, 40_000, 2_000];
+        let rates = Rates::Global { rate: 0.1, included: vec![true, true, false] };
+        let gone = pruned_among_equals(&sizes, rates, &Counts { kept: 47_000, layers: None }, 1);
+        assert_eq!((gone[0].len() + gone[1].len(), gone[2].len()), (5_000, 0));
+        // A fifth of the equal scores lies in the first layer: 1,000 of 5,000, give or take four deviations of 28.
+        assert!(gone[0].len().abs_diff(1_000) < 112, "{} from the first layer", gone[0].len());
+        for (layer, n) in [(0, 9_000), (1, 36_000)] {
+            let (mean, bound) = mean_place(&gone[layer], n);
+            assert!((mean - 0.5).abs() < bound, "layer {layer}: mean place {mean}, bound {bound}");
+        }
+    }
+
+    #[test]
+    fn equal_scores_fall_on_other_weights_in_layers_of_the_same_size() {
+        let counts = Counts { kept: 1_800, layers: Some(vec![900, 900]) };
+        let gone = pruned_among_equals(&[1_000, 1_000], Rates::Layerwise(vec![0.1, 0.1]), &counts, 1);
+        assert_ne!(gone[0], gone[1]);
     }
 
     #[test]

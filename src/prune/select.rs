@@ -5,15 +5,21 @@ pub(super) fn cut(rate: f64, remaining: u64) -> u64 {
     (rate * remaining as f64).round() as u64
 }
 
-/// Marks the `count` least of the kept as not kept; of equal ones the first go first.
-pub(super) fn cut_least(scores: &[f32], kept: &mut [bool], count: u64) {
+/// Prunes the `count` kept weights with the lowest scores. Weights with equal scores go in the order of `tie_break`, a
+/// number for each index: drawn at random, it favors no place in the layer, where an order by index would empty the first
+/// units.
+pub(super) fn cut_least(scores: &[f32], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
     let mut survivors: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
     let count = (count as usize).min(survivors.len());
     if count == 0 {
         return;
     }
-    survivors
-        .select_nth_unstable_by(count - 1, |&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b)));
+    let order = |&a: &u32, &b: &u32| {
+        let (first, second) = (a as usize, b as usize);
+        let tied = || tie_break(first).cmp(&tie_break(second));
+        scores[first].total_cmp(&scores[second]).then_with(tied).then(a.cmp(&b))
+    };
+    survivors.select_nth_unstable_by(count - 1, order);
     survivors[..count].iter().for_each(|&i| kept[i as usize] = false);
 }
 
@@ -29,26 +35,28 @@ mod tests {
     }
 
     #[test]
-    fn ties_go_by_index_and_the_pruned_do_not_compete() {
+    fn equal_scores_go_in_the_order_of_the_tie_break_and_pruned_weights_do_not_compete() {
         let mut kept = [true, false, true, true, true];
-        cut_least(&[1.0, 0.0, 1.0, 1.0, 2.0], &mut kept, 2);
-        assert_eq!(kept, [false, false, false, true, true]);
+        let tie_break = [7, 0, 9, 8, 0];
+        cut_least(&[1.0, 0.0, 1.0, 1.0, 2.0], &mut kept, 2, |i| tie_break[i]);
+        assert_eq!(kept, [false, false, true, false, true], "of the three with score 1, those with 7 and 8");
     }
 
     proptest! {
         #[test]
         fn exactly_so_many_go_and_none_greater_than_one_that_stays(
-            weights in prop::collection::vec((0_u8..6, any::<bool>()), 1..80), count in 0_u64..80,
+            weights in prop::collection::vec((0_u8..6, any::<bool>(), 0_u64..4), 1..80), count in 0_u64..80,
         ) {
             let scores: Vec<f32> = weights.iter().map(|w| f32::from(w.0)).collect();
             let before: Vec<bool> = weights.iter().map(|w| w.1).collect();
             let mut after = before.clone();
-            cut_least(&scores, &mut after, count);
+            cut_least(&scores, &mut after, count, |i| weights[i].2);
             let alive = |kept: &[bool]| kept.iter().filter(|&&k| k).count() as u64;
             prop_assert_eq!(alive(&after), alive(&before).saturating_sub(count));
             prop_assert!(before.iter().zip(&after).all(|(&b, &a)| b || !a), "a mask only shrinks");
-            let gone = (0..scores.len()).filter(|&i| before[i] && !after[i]).map(|i| (scores[i], i));
-            let stays = (0..scores.len()).filter(|&i| after[i]).map(|i| (scores[i], i));
+            let rank = |i: usize| (scores[i], weights[i].2, i);
+            let gone = (0..scores.len()).filter(|&i| before[i] && !after[i]).map(rank);
+            let stays = (0..scores.len()).filter(|&i| after[i]).map(rank);
             let most = gone.max_by(|a, b| a.partial_cmp(b).unwrap());
             let least = stays.min_by(|a, b| a.partial_cmp(b).unwrap());
             prop_assert!(most.zip(least).is_none_or(|(most, least)| most < least));

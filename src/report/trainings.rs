@@ -7,13 +7,13 @@ use serde::Deserialize;
 use super::statistics::rounding;
 use crate::base::spread::Spread;
 use crate::config::Experiment;
-use crate::record::{Group, RoundRow};
+use crate::record::{Group, RoundRow, last_iteration};
 
 /// What is measured of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Measure {
-    /// The iteration of least validation loss.
+    /// The iteration of minimum validation loss, counted from where the training run starts.
     EarlyStopIteration,
     /// Test accuracy there.
     EarlyStopTestAccuracy,
@@ -31,10 +31,10 @@ impl Measure {
         matches!(self, Self::FinalTestAccuracy | Self::FinalTrainAccuracy)
     }
 
-    /// Its value of one training.
-    fn value(self, row: &RoundRow) -> Option<f64> {
+    /// Its value of one training run, whose last iteration is `last`.
+    fn value(self, row: &RoundRow, last: u64) -> Option<f64> {
         let value = match self {
-            Self::EarlyStopIteration => row.early_stop_iteration.map(|iteration| iteration as f64),
+            Self::EarlyStopIteration => row.iterations_to_early_stop(last).map(|iterations| iterations as f64),
             Self::EarlyStopTestAccuracy => row.early_stop_test_accuracy,
             Self::FinalTestAccuracy => row.final_test_accuracy,
             Self::FinalTrainAccuracy => row.final_train_accuracy,
@@ -50,6 +50,8 @@ pub(super) type Place<'a> = (&'a str, u32);
 /// The rows of a run by arm and round.
 pub(super) struct Trainings<'a> {
     groups: BTreeMap<&'a str, BTreeMap<u32, Group<'a>>>,
+    /// The last iteration of every training run.
+    last: u64,
     /// The steps that measures come in, where that is known.
     steps: BTreeMap<Measure, f64>,
 }
@@ -64,7 +66,7 @@ impl<'a> Trainings<'a> {
         for group in Group::all(rows) {
             groups.entry(group.arm).or_default().insert(group.round, group);
         }
-        Self { groups, steps }
+        Self { groups, last: last_iteration(rows), steps }
     }
 
     /// The trainings there.
@@ -81,9 +83,16 @@ impl<'a> Trainings<'a> {
     pub(super) fn values(&self, place: Place<'_>, measure: Measure) -> BTreeMap<u32, f64> {
         let mut all: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for row in self.at(place).into_iter().flat_map(Group::done) {
-            all.entry(row.replicate).or_default().extend(measure.value(row));
+            all.entry(row.replicate).or_default().extend(measure.value(row, self.last));
         }
         all.into_iter().filter_map(|(replicate, values)| Some((replicate, Spread::of(&values)?.mean))).collect()
+    }
+
+    /// Whether every training run there has its minimum validation loss at its last iteration.
+    pub(super) fn stop_at_the_end(&self, place: Place<'_>) -> bool {
+        let stops = self.at(place).into_iter().flat_map(Group::done).map(|row| row.early_stop_iteration);
+        let stops: Vec<_> = stops.collect();
+        !stops.is_empty() && stops.iter().all(|stop| *stop == Some(self.last))
     }
 
     /// The values of both sides in each replicate that has both.
@@ -108,7 +117,7 @@ impl<'a> Trainings<'a> {
 /// between two accuracies that differ is one image or a few.
 fn least_gap(rows: &[RoundRow], measure: Measure) -> Option<f64> {
     // Numbers from 0 on are ordered like their bits.
-    let values: BTreeSet<u64> = rows.iter().filter_map(|row| measure.value(row)).map(f64::to_bits).collect();
+    let values: BTreeSet<u64> = rows.iter().filter_map(|row| measure.value(row, 0)).map(f64::to_bits).collect();
     let values: Vec<f64> = values.into_iter().map(f64::from_bits).collect();
     values.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0.0).reduce(f64::min)
 }

@@ -25,7 +25,7 @@ pub struct Verdict {
     pub n: usize,
     /// Accuracy beyond the dense network's.
     pub accuracy: Option<Interval>,
-    /// Iterations by which its early stop is later than the dense network's.
+    /// Iterations trained until its early stop, beyond those of the dense network.
     pub early_stop: Option<Interval>,
     /// Accuracy beyond that of its own mask with fresh weights.
     pub over_reinit: Option<Interval>,
@@ -102,7 +102,7 @@ fn verdict(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) 
     let over_reinit = reinit.and_then(|arm| compare((arm, here.1), Measure::EarlyStopTestAccuracy).0);
     let conditions = [
         as_accurate(accuracy, experiment.report.margin),
-        no_later(early_stop, ends(trainings, experiment, here)),
+        no_later(early_stop, [here, (DENSE, 0)].iter().all(|&place| trainings.stop_at_the_end(place))),
         better_than_reinit(over_reinit, here.0, reinit),
     ];
     let (decision, reason) = decide(n, &conditions);
@@ -143,14 +143,8 @@ fn as_accurate(accuracy: Option<Interval>, margin: f64) -> Condition {
     }
 }
 
-/// Whether every early stop, here and of the dense networks, is the end of training: the least validation loss may lie
-/// beyond it.
-fn ends(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) -> bool {
-    let end = experiment.train.iterations as f64;
-    let pairs = trainings.pairs(here, (DENSE, 0), Measure::EarlyStopIteration);
-    !pairs.is_empty() && pairs.iter().all(|&pair| pair == (end, end))
-}
-
+/// `ends`: every early stop, here and of the dense networks, is the end of training, so that the minimum validation loss
+/// may lie beyond it.
 fn no_later(early_stop: Option<Interval>, ends: bool) -> Condition {
     let open = if ends {
         "no early stop before the end of training, here and of dense: longer training would show one"
@@ -219,7 +213,7 @@ pub fn method(verdicts: &[Verdict], experiment: &Experiment) -> String {
     let are = if looks == 1 { "1 verdict is 1 look".to_owned() } else { format!("{looks} verdicts are {looks} looks") };
     format!(
         "Differences are taken within each replicate, repeats averaged first, in test accuracy at early stop and in the \
-         iteration of the early stop; each bound is a one-sided 95 % bound of Student's t over n replicates, with a \
+         iterations trained until the early stop; each bound is a one-sided 95 % bound of Student's t over n replicates, with a \
          deviation no less than the rounding of what is measured (evaluations every {} iterations; the least gap \
          between two accuracies of the run). A ticket loses less than {margin} points against the dense network at its \
          lower bound, stops no later at its upper bound, and beats the same mask with fresh weights at its lower \

@@ -1,8 +1,10 @@
 //! The table at the end: one row per arm and round, mean and range over its trainings.
 
+use std::fmt::Write as _;
+
 use crate::base::spread::Spread;
 use crate::base::words::{accuracy, count, percent, range};
-use crate::record::{Group, RoundRow};
+use crate::record::{Group, RoundRow, late_starts};
 
 /// How much a table tells, by the room it has.
 #[derive(Clone, Copy, PartialEq)]
@@ -57,12 +59,13 @@ impl Detail {
 
 /// The rows of `rounds.csv` as a table, columns aligned: one line per arm and round, and no wider than the terminal
 /// that it is printed on, if it is printed on one.
-pub fn table<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> String {
+pub fn table<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> String {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     table_within(rows, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
 }
 
-fn table_within<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, width: usize) -> String {
+fn table_within<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone, width: usize) -> String {
+    let starts = late_starts(rows.clone());
     let groups = Group::all(rows);
     let text = |detail: Detail| {
         let header = detail.header().iter().map(|&name| name.to_owned()).collect();
@@ -71,7 +74,11 @@ fn table_within<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, width: usize) 
     };
     let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
     let wide = [Detail::Ranges, Detail::Means].into_iter().map(text).find(fits);
-    wide.unwrap_or_else(|| text(Detail::Least))
+    let mut text = wide.unwrap_or_else(|| text(Detail::Least));
+    for (arm, start) in starts {
+        let _ = writeln!(text, "{arm} starts at iteration {start}");
+    }
+    text
 }
 
 /// Rows of cells as text: names (columns whose cells begin with letters) to the left, numbers to the right.

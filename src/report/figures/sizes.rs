@@ -3,7 +3,7 @@
 use super::chart::{Axis, Figure, Panel, Point, Series, Unit};
 use super::{look, sizes_axis};
 use crate::lottery::DENSE;
-use crate::record::{Group, RoundRow};
+use crate::record::{Group, RoundRow, last_iteration, late_starts};
 use crate::report::arms::Part;
 use crate::report::checkpoints::Checkpoints;
 use crate::report::run::Run;
@@ -38,11 +38,15 @@ impl<'a> Measure<'a> {
 }
 
 /// What the paper measures of small networks.
-pub(super) fn measures() -> [Measure<'static>; 5] {
-    let early = |row: &RoundRow| row.early_stop_iteration.map(|iteration| iteration as f64);
+pub(super) fn measures(rows: &[RoundRow]) -> [Measure<'static>; 5] {
+    let last = last_iteration(rows);
+    let early = move |row: &RoundRow| row.iterations_to_early_stop(last).map(|iterations| iterations as f64);
+    // Where all training runs start at iteration 0, the two are the same number, and the first is the paper's name.
+    let is_late = !late_starts(rows).is_empty();
+    let title = if is_late { "iterations trained until early stop" } else { "early-stop iteration" };
     let percent = Unit::Percent;
     [
-        Measure::new("early-stop iteration", Unit::Count, false, early),
+        Measure::new(title, Unit::Count, false, early),
         Measure::new("test accuracy at early stop (%)", percent, true, |row| row.early_stop_test_accuracy),
         Measure::new("train accuracy at early stop (%)", percent, false, |row| row.early_stop_train_accuracy),
         Measure::new("test accuracy at the end (%)", percent, true, |row| row.final_test_accuracy),
@@ -69,7 +73,7 @@ pub(super) fn figures(run: &Run, arms: &[Part], checkpoints: &Checkpoints) -> [F
         more: "",
         source: "Figures 7 and 8",
     };
-    [figure(run, arms, &measures(), &early), figure(run, arms, &named.collect::<Vec<_>>(), &fixed)]
+    [figure(run, arms, &measures(&run.rounds), &early), figure(run, arms, &named.collect::<Vec<_>>(), &fixed)]
 }
 
 /// What is written about a figure: its name and title, what else must be known, and where the paper has it.

@@ -47,7 +47,7 @@ fn figure(runs: &[(&str, &Finding)], arm: &str, suffix: &str) -> Figure {
         runs.iter().flat_map(|(_, finding)| finding.checkpoints.iterations()).copied().collect();
     iterations.sort_unstable();
     iterations.dedup();
-    let usual = SHOWN.map(|place| panel(runs, arm, |_| measures().into_iter().nth(place)));
+    let usual = SHOWN.map(|place| panel(runs, arm, |finding| measures(&finding.run.rounds).into_iter().nth(place)));
     let fixed = iterations.into_iter().map(|at| panel(runs, arm, |it| Some(Measure::checkpoint(&it.checkpoints, at))));
     Figure {
         name: format!("runs_{arm}{suffix}"),

@@ -2,7 +2,7 @@
 
 use super::{Block, test_note};
 use crate::base::words::{accuracy, count, percent, range};
-use crate::record::Group;
+use crate::record::{Group, start_note};
 use crate::report::checkpoints::Checkpoints;
 use crate::report::make::Finding;
 use crate::report::stability::stability_table;
@@ -53,7 +53,8 @@ pub(super) fn results(finding: &Finding) -> Vec<Block> {
         if is_missing { " A training without a result diverged or failed; the means are without it." } else { "" };
     let how = format!(
         "Cells are mean (minimum–maximum) over n trainings: the replicates, times the repeats of the arm.{missing} Test \
-         accuracy is reported only: nothing in the run was decided by it.{}",
+         accuracy is reported only: nothing in the run was decided by it.{}{}",
+        start_note(&finding.run.rounds).map_or_else(String::new, |note| format!(" {note}")),
         test_note(finding)
     );
     vec![Block::Text(how), Block::Table(table)]

@@ -1,0 +1,70 @@
+//! Where training runs start: at iteration 0, or at the iteration they were rewound to. Early stops of arms with different
+//! starts are compared by the iterations trained until then.
+
+use super::rows::RoundRow;
+
+/// The last iteration of the training runs of an experiment, counted from iteration 0.
+///
+/// `rounds.csv` has for each training run how many iterations it trained; the dense runs of an experiment train all.
+pub fn last_iteration<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> u64 {
+    rows.into_iter().map(|row| row.iterations).max().unwrap_or_default()
+}
+
+impl RoundRow {
+    /// The iteration that the training run started at, where `last` is its last one.
+    pub fn start_iteration(&self, last: u64) -> u64 {
+        last.saturating_sub(self.iterations)
+    }
+
+    /// The iterations trained until the early stop, where `last` is the last iteration of the training run.
+    pub fn iterations_to_early_stop(&self, last: u64) -> Option<u64> {
+        Some(self.early_stop_iteration?.saturating_sub(self.start_iteration(last)))
+    }
+}
+
+/// Returns the arms that start later than iteration 0 and where they start, each once, in the order of their rows.
+pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> Vec<(&'a str, u64)> {
+    let last = last_iteration(rows.clone());
+    let mut starts: Vec<(&str, u64)> = Vec::new();
+    for row in rows {
+        let start = (row.arm.as_str(), row.start_iteration(last));
+        if start.1 > 0 && !starts.contains(&start) {
+            starts.push(start);
+        }
+    }
+    starts
+}
+
+/// Returns a sentence on how early-stop iterations count, where some arms of a run start later than iteration 0.
+pub fn start_note<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> Option<String> {
+    let starts = late_starts(rows);
+    let list: Vec<String> = starts.iter().map(|(arm, start)| format!("`{arm}` starts at {start}")).collect();
+    (!list.is_empty()).then(|| {
+        format!(
+            "Early-stop iterations are counted from iteration 0; {}. Early stops are compared by iterations trained, from \
+             where each arm starts.",
+            list.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(arm: &str, iterations: u64, early_stop: u64) -> RoundRow {
+        RoundRow { arm: arm.into(), iterations, early_stop_iteration: Some(early_stop), ..RoundRow::default() }
+    }
+
+    #[test]
+    fn iterations_to_early_stop_are_counted_from_the_start_of_each_training_run() {
+        let rows = [row("dense", 200, 80), row("late", 40, 160), row("late", 40, 180), row("tuned", 150, 50)];
+        let last = last_iteration(&rows);
+        let trained: Vec<_> = rows.iter().filter_map(|row| row.iterations_to_early_stop(last)).collect();
+        assert_eq!((last, trained), (200, vec![80, 0, 20, 0]));
+        assert_eq!(late_starts(&rows), [("late", 160), ("tuned", 50)]);
+        assert!(start_note(&rows).unwrap().contains("`late` starts at 160, `tuned` starts at 50."));
+        assert_eq!(start_note(&rows[..1]), None);
+        assert_eq!((last_iteration(&[]), late_starts(&[])), (0, Vec::new()));
+    }
+}
