@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    ExitCode::from(lth::cli::main(&lth::cli::Cli::parse()).code())
+    ExitCode::from(lth::cli::main(std::env::args_os()).code())
 }

@@ -37,6 +37,13 @@ pub fn no_color() -> bool {
     folder(NO_COLOR).is_some()
 }
 
+/// The signals that this process was started to ignore, signal n in bit n − 1; none where the system does not say.
+pub fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or_default()
+}
+
 /// Whether the terminal says of itself that it knows no escapes (`TERM=dumb`, as in an editor's shell).
 #[expect(clippy::disallowed_methods, reason = "this is the place the ban points to")]
 pub fn is_dumb() -> bool {

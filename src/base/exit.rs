@@ -9,7 +9,7 @@ pub enum Exit {
     Failure,
     /// The command line or the configuration is not understood; nothing was begun.
     Usage,
-    /// Stopped by SIGTERM: the same command goes on where this one stopped.
+    /// Stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: the same command goes on where this one stopped.
     Again,
     /// Interrupted by SIGINT (Ctrl-C): the same command goes on where this one stopped.
     Interrupted,
@@ -34,7 +34,7 @@ Exit codes:
     0  all that was asked for is there
     1  something failed, or a training diverged; what succeeded is kept
     2  the command line or the configuration is not understood; nothing was begun
-   75  stopped by SIGTERM: the same command goes on where it stopped
+   75  stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: the same command goes on where it stopped
   130  interrupted (Ctrl-C): the same command goes on where it stopped";
 
 #[cfg(test)]

@@ -7,8 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// Files being written start with this; one found later was left by a process that was killed.
-const TEMPORARY: &str = ".tmp-";
+/// The name of a file being written is this and so many random letters and digits; one found later was left by a process
+/// that was killed.
+const TEMPORARY: (&str, usize) = (".tmp-", 6);
+
+/// Whether a name is that of a file being written by this program.
+pub fn is_temporary(name: &str) -> bool {
+    let random = name.strip_prefix(TEMPORARY.0).unwrap_or_default();
+    random.len() == TEMPORARY.1 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
 
 /// A file or folder could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +24,16 @@ pub struct CannotWrite {
     /// Which.
     pub path: PathBuf,
     /// Why.
+    pub source: io::Error,
+}
+
+/// The file system of a folder has no file locks, which keep two processes from training the same network.
+#[derive(Debug, thiserror::Error)]
+#[error("the file system of `{}` has no file locks", path.display())]
+pub struct NoLocks {
+    /// The file that was to be locked.
+    pub path: PathBuf,
+    /// The system's reason.
     pub source: io::Error,
 }
 
@@ -30,7 +47,7 @@ fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
+    builder.prefix(TEMPORARY.0).rand_bytes(TEMPORARY.1);
     // Temporary files are private to their owner; results are for everybody, as far as the umask lets them.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -58,7 +75,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// Removes what killed processes left half-written in `folder`. Call it with the folder's lock held.
 pub fn sweep(folder: &Path) -> Result<()> {
     for path in list(folder)? {
-        if path.file_name().unwrap_or_default().to_string_lossy().starts_with(TEMPORARY) {
+        if is_temporary(&path.file_name().unwrap_or_default().to_string_lossy()) && path.is_file() {
             remove(&path)?;
         }
     }
@@ -96,6 +113,12 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Linux's codes for a file system without locks: "No locks available", "Function not implemented" (Lustre without `-o
+/// flock`), "Operation not supported".
+const ENOLCK: i32 = 37;
+const ENOSYS: i32 = 38;
+const EOPNOTSUPP: i32 = 95;
+
 /// A lock of the operating system on a file; it ends with the process, however that ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -111,7 +134,8 @@ impl Lock {
                 Ok(()) if is_at(&file, path) => return Self::sign(file, path).map(Some),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(source)) => return Err(Self::broken(path, source)),
+                Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(source)) => return Err(Self::refused(path, source)),
             }
         }
     }
@@ -131,8 +155,13 @@ impl Lock {
     /// Takes the lock at `path` together with all others who share it; none can have it alone meanwhile.
     pub fn shared(path: &Path) -> Result<Self> {
         let file = Self::open(path)?;
-        file.lock_shared().map_err(|source| Self::broken(path, source))?;
-        Ok(Self { _file: file })
+        loop {
+            match file.lock_shared() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Self::refused(path, source)),
+            }
+        }
     }
 
     /// Whether anybody holds the lock at `path`, alone or shared; leaves no trace.
@@ -151,6 +180,29 @@ impl Lock {
         let make = path.parent().map_or(Ok(()), fs::create_dir_all);
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         make.and_then(|()| open()).map_err(|source| Self::broken(path, source))
+    }
+
+    /// Tries whether files can be locked in `folder`, or in the nearest folder above it that exists; leaves nothing there.
+    ///
+    /// # Errors
+    /// [`NoLocks`], or that nothing can be written there.
+    pub fn probe(folder: &Path) -> Result<()> {
+        let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new().prefix(TEMPORARY.0).rand_bytes(TEMPORARY.1).tempfile_in(existing);
+        let file = file.map_err(|source| Self::broken(existing, source))?;
+        match file.as_file().try_lock() {
+            Err(TryLockError::Error(source)) => Err(Self::refused(existing, source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The system refuses to lock: with one of these codes, because the file system has no locks.
+    fn refused(path: &Path, source: io::Error) -> anyhow::Error {
+        let has_none = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
+        if has_none || source.kind() == io::ErrorKind::Unsupported {
+            return NoLocks { path: path.to_owned(), source }.into();
+        }
+        Self::broken(path, source)
     }
 
     fn broken(path: &Path, source: io::Error) -> anyhow::Error {
@@ -202,11 +254,13 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_swept() {
         let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join(".tmp-abc"), b"half").unwrap();
-        write(&folder.path().join("whole"), b"whole").unwrap();
+        for name in [".tmp-aB3xyZ", ".tmp-notes_of_mine", "whole"] {
+            write(&folder.path().join(name), b"text").unwrap();
+        }
         sweep(folder.path()).unwrap();
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["whole"]);
+        let left: Vec<_> =
+            list(folder.path()).unwrap().into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        assert_eq!(left, [".tmp-notes_of_mine", "whole"]);
     }
 
     #[test]
@@ -220,6 +274,24 @@ mod tests {
         assert!(Lock::wait(&path, || true).unwrap_err().to_string().contains("is held by process"));
         drop(held);
         assert!(Lock::attempt(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_named() {
+        for code in [ENOLCK, ENOSYS, EOPNOTSUPP] {
+            let error = Lock::refused(Path::new("runs/.locks/gate"), io::Error::from_raw_os_error(code));
+            assert_eq!(error.to_string(), "the file system of `runs/.locks/gate` has no file locks", "{code}");
+            assert!(error.is::<NoLocks>());
+        }
+        let denied = Lock::refused(Path::new("lock"), io::Error::from_raw_os_error(13));
+        assert!(denied.is::<CannotWrite>(), "{denied}");
+    }
+
+    #[test]
+    fn a_lock_is_probed_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        Lock::probe(&folder.path().join("not/there")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

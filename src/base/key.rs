@@ -1,6 +1,7 @@
 //! Names made from content. The same key means the same numbers.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -44,16 +45,30 @@ impl Serialize for Key {
     }
 }
 
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+/// A text is not a key: a key is 64 hexadecimal digits in small letters.
+#[derive(Debug, thiserror::Error)]
+#[error("expected 64 hexadecimal digits")]
+pub struct NotAKey;
+
+impl FromStr for Key {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 64 || !text.bytes().all(is_digit) {
+            return Err(NotAKey);
+        }
         let mut bytes = [0; 32];
-        let fits = text.len() == 64 && text.is_ascii();
         for (i, byte) in bytes.iter_mut().enumerate() {
-            let digits = if fits { &text[2 * i..2 * i + 2] } else { "" };
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| serde::de::Error::custom("64 hexadecimal digits"))?;
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| NotAKey)?;
         }
         Ok(Self(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod files;
 pub mod key;
 pub mod mask;
 pub mod outcome;
+pub mod owned;
 pub mod paths;
 pub mod random;
 pub mod spread;

@@ -30,6 +30,13 @@ impl Runs {
         self.store().join(format!("old-{n}"))
     }
 
+    /// Whether a path is that of entries that `--fresh` has set aside.
+    pub fn is_old_store(path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.strip_prefix("old-").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
     /// The views that somebody has run, by their locks.
     pub fn known_views(&self) -> Vec<View> {
         let entries = std::fs::read_dir(self.0.join(LOCKS)).into_iter().flatten().flatten();
@@ -71,6 +78,32 @@ impl Entry {
         format!("at-{iteration}.safetensors")
     }
 
+    const DONE: &str = "done.json";
+    const TIMING: &str = "timing.json";
+    const KEEP: &str = "keep";
+    const LOCK: &str = "lock";
+
+    /// Whether this program writes a file of that name into entries: one of those here, or a temporary one that is renamed
+    /// to one of them.
+    pub fn is_own(name: &str) -> bool {
+        let iteration = name.strip_prefix("at-").and_then(|rest| rest.strip_suffix(".safetensors"));
+        let fixed = [
+            Self::START,
+            Self::MASK,
+            Self::LAST,
+            Self::CURVE,
+            Self::STABILITY,
+            Self::WEIGHTS,
+            Self::DONE,
+            Self::TIMING,
+            Self::KEEP,
+            Self::LOCK,
+        ];
+        fixed.contains(&name)
+            || iteration.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            || super::files::is_temporary(name)
+    }
+
     /// Whether a file of an entry may be freed, and made again.
     pub fn can_be_freed(name: &str) -> bool {
         name == Self::LAST || name.starts_with("at-")
@@ -83,22 +116,22 @@ impl Entry {
 
     /// Written last: the entry is whole.
     pub fn done(&self) -> PathBuf {
-        self.file("done.json")
+        self.file(Self::DONE)
     }
 
     /// How long it took, and where; may differ between runs.
     pub fn timing(&self) -> PathBuf {
-        self.file("timing.json")
+        self.file(Self::TIMING)
     }
 
     /// There where `run.keep` of an experiment asks for the final weights: no run frees them.
     pub fn keep(&self) -> PathBuf {
-        self.file("keep")
+        self.file(Self::KEEP)
     }
 
     /// Held while the training runs.
     pub fn lock(&self) -> PathBuf {
-        self.file("lock")
+        self.file(Self::LOCK)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::env;
 use super::exit::Exit;
 
 /// Raised by a signal, looked at by whoever works.
@@ -13,15 +14,24 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listens for INT and TERM. A second INT ends the process at once, as an impatient person expects.
+    /// Listens for INT, and for the signals by which clusters and closed terminals end a process: TERM, HUP, USR1 and
+    /// USR2. A second INT ends the process at once. A signal that the process was started to ignore stays ignored: HUP
+    /// under `nohup`, INT in a shell script's background.
     pub fn on_signals() -> std::io::Result<Self> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let stop = Self::default();
-        let code = i32::from(Exit::Interrupted.code());
-        // Registered first: at the first INT the flag is not up yet when this looks at it.
-        signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&stop.interrupt))?;
-        signal_hook::flag::register(SIGINT, Arc::clone(&stop.interrupt))?;
-        signal_hook::flag::register(SIGTERM, Arc::clone(&stop.terminate))?;
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+        let (stop, ignored) = (Self::default(), env::ignored_signals());
+        let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
+        if !is_ignored(SIGINT) {
+            let code = i32::from(Exit::Interrupted.code());
+            // Registered first: at the first INT the flag is not up yet when this looks at it.
+            signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&stop.interrupt))?;
+            signal_hook::flag::register(SIGINT, Arc::clone(&stop.interrupt))?;
+        }
+        for signal in [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2] {
+            if !is_ignored(signal) {
+                signal_hook::flag::register(signal, Arc::clone(&stop.terminate))?;
+            }
+        }
         Ok(stop)
     }
 

@@ -13,9 +13,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
     let Opened { document, experiment, setting, .. } = &opened;
     if args.json {
         let value = to_json(experiment, setting.device, setting.lanes, document);
-        ui::print(&format!("{value:#}\n"));
+        ui::print(&format!("{value:#}\n"))?;
     } else {
-        ui::print(&to_toml(experiment, setting.device, setting.lanes, document));
+        ui::print(&to_toml(experiment, setting.device, setting.lanes, document))?;
     }
     Ok(Exit::Success)
 }

@@ -13,6 +13,9 @@ use crate::lab::{self, Needless, Reason};
 use crate::report;
 use crate::ui;
 
+/// Names of files that are not this program's, in one note.
+const MAX_NAMES: usize = 20;
+
 #[derive(Debug, Args)]
 pub(super) struct CleanArgs {
     /// Only trainings of these runs: each by its folder, its name, or the name of its experiment.
@@ -20,7 +23,7 @@ pub(super) struct CleanArgs {
     only: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
-    /// Tells what would be freed, and frees nothing.
+    /// Lists the files that would be freed, and frees nothing.
     #[arg(long)]
     dry_run: bool,
     /// Frees without asking.
@@ -33,21 +36,24 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!views.is_empty()).then_some(views.as_slice());
     let needless = lab::needless(&runs, only)?;
+    if let Some(note) = passed_over(&lab::foreign(&runs)?) {
+        ui::say(&note);
+    }
     if needless.is_empty() {
-        ui::print(&format!("nothing to free in {}\n", runs.store().display()));
+        ui::print(&format!("nothing to free in {}\n", runs.store().display()))?;
         return Ok(Exit::Success);
     }
-    ui::print(&listing(&needless));
+    ui::print(&listing(&needless, args.dry_run))?;
     let total = bytes(needless.iter().map(|file| file.bytes).sum());
     if args.dry_run {
-        ui::print(&format!("{total} could be freed\n"));
+        ui::print(&format!("{total} could be freed\n"))?;
         return Ok(Exit::Success);
     }
     let question = format!("Free {total}? Curves, masks and CSV files stay; the weights can be trained again.");
     match if args.yes { Some(true) } else { ui::ask(&question) } {
         Some(true) => {}
         Some(false) => {
-            ui::print("nothing was freed\n");
+            ui::print("nothing was freed\n")?;
             return Ok(Exit::Success);
         }
         None => {
@@ -58,15 +64,24 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
         }
     }
     let freed = lab::free(&runs, only, &needless)?;
-    ui::print(&format!("freed {}, {}\n", several(freed.files as u64, "file"), bytes(freed.bytes)));
+    ui::print(&format!("freed {}, {}\n", several(freed.files as u64, "file"), bytes(freed.bytes)))?;
     if freed.kept > 0 {
         ui::say(&format!("note: {} stay: a run has come to need or use them", several(freed.kept as u64, "file")));
     }
     Ok(Exit::Success)
 }
 
-/// A line for each reason: how many files, and how much.
-fn listing(needless: &[Needless]) -> String {
+/// Names the files and folders of the store that this program did not write; a file manager or a person did.
+fn passed_over(foreign: &[PathBuf]) -> Option<String> {
+    let names: Vec<String> = foreign.iter().take(MAX_NAMES).map(|path| format!("  {}\n", path.display())).collect();
+    let more = foreign.len().saturating_sub(MAX_NAMES);
+    let more = if more > 0 { format!("  and {more} more\n") } else { String::new() };
+    let text = format!("note: lth did not write these and leaves them alone:\n{}{more}", names.concat());
+    (!foreign.is_empty()).then(|| text.trim_end().to_owned())
+}
+
+/// A line for each reason: how many files, and how much. With `names`, followed by the files.
+fn listing(needless: &[Needless], names: bool) -> String {
     let reasons = [
         (Reason::Between, "final weights that no run needs by its `run.keep`"),
         (
@@ -79,7 +94,10 @@ fn listing(needless: &[Needless]) -> String {
     let line = |(reason, what): (Reason, &str)| {
         let files: Vec<&Needless> = needless.iter().filter(|file| file.reason == reason).collect();
         let size = files.iter().map(|file| file.bytes).sum();
-        (!files.is_empty()).then(|| format!("{:>9}  {what} ({})\n", bytes(size), several(files.len() as u64, "file")))
+        let name = |file: &&Needless| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
+        let list: String = if names { files.iter().map(name).collect() } else { String::new() };
+        let n = several(files.len() as u64, "file");
+        (!files.is_empty()).then(|| format!("{:>9}  {what} ({n})\n{list}", bytes(size)))
     };
     reasons.into_iter().filter_map(line).collect()
 }

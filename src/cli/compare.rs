@@ -78,11 +78,11 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
         comparison.results.sort_by(|one, other| column.order(args.descending, one, other));
     }
     if args.csv {
-        ui::print(&String::from_utf8_lossy(&to_csv(&comparison.results)?));
+        ui::print(&String::from_utf8_lossy(&to_csv(&comparison.results)?))?;
     } else if args.json {
-        ui::print(&(serde_json::to_string_pretty(&comparison)? + "\n"));
+        ui::print(&(serde_json::to_string_pretty(&comparison)? + "\n"))?;
     } else {
-        ui::print(&ui::comparison(&comparison));
+        ui::print(&ui::comparison(&comparison))?;
     }
     for run in &comparison.unknown {
         ui::say(&format!("note: `{run}` has no resolved.toml that can be read; its configuration is not compared"));

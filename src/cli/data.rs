@@ -129,7 +129,7 @@ fn fetch(args: &FetchArgs) -> Result<Exit> {
         data::fetch(&args.name, &fetch, &*tell).with_context(|| format!("could not fetch `{}`", args.name))?;
     if !args.quiet {
         let how = if fetched.files == 0 { "is there already, complete and verified" } else { "is complete" };
-        ui::print(&format!("{} {how} in {}\n", args.name, fetched.folder.display()));
+        ui::print(&format!("{} {how} in {}\n", args.name, fetched.folder.display()))?;
     }
     Ok(Exit::Success)
 }
@@ -140,9 +140,9 @@ fn check(args: &CheckArgs) -> Result<Exit> {
     let names = all.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
     let surveys: Vec<data::Survey> = names.filter_map(|name| data::survey(name, &folder)).collect();
     if args.json {
-        ui::print(&(serde_json::to_string_pretty(&surveys)? + "\n"));
+        ui::print(&(serde_json::to_string_pretty(&surveys)? + "\n"))?;
     } else {
-        ui::print(&ui::survey(&surveys));
+        ui::print(&ui::survey(&surveys))?;
     }
     // Nobody needs all data sets; one that is asked for, or whose files are there, is another matter.
     let is_wrong = |survey: &data::Survey| match survey.state {
@@ -174,9 +174,9 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     if args.json {
         let mut value = serde_json::to_value(&summary)?;
         value["sheet"] = json!(sheet);
-        ui::print(&format!("{value:#}\n"));
+        ui::print(&format!("{value:#}\n"))?;
     } else {
-        ui::print(&ui::summary(&summary, &sheet));
+        ui::print(&ui::summary(&summary, &sheet))?;
     }
     Ok(Exit::Success)
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use super::open::RunsArgs;
 use crate::base::env;
 use crate::base::exit::Exit;
+use crate::base::files::Lock;
 use crate::data;
 use crate::engine::dense;
 use crate::lab::Health;
@@ -65,12 +66,13 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
         data_dir: folder.clone(),
         data: data::names().iter().filter_map(|name| data::survey(name, &folder)).collect(),
         runs: runs.0.clone(),
+        no_locks: Lock::probe(&runs.0).err().map(|error| format!("{error:#}")),
         store: Health::of(&runs)?,
     };
     if args.json {
-        ui::print(&(serde_json::to_string_pretty(&diagnosis)? + "\n"));
+        ui::print(&(serde_json::to_string_pretty(&diagnosis)? + "\n"))?;
     } else {
-        ui::print(&ui::diagnosis(&diagnosis));
+        ui::print(&ui::diagnosis(&diagnosis))?;
     }
     let missing: Vec<String> = args.require.iter().filter_map(|wish| lack(wish, &diagnosis)).collect();
     for missing in &missing {

@@ -46,12 +46,12 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
         What::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "lth", &mut script);
-            ui::print(&String::from_utf8_lossy(&script));
+            ui::print(&String::from_utf8_lossy(&script))?;
         }
-        What::Man { out: None } => ui::print(&String::from_utf8_lossy(&page(Cli::command())?)),
+        What::Man { out: None } => ui::print(&String::from_utf8_lossy(&page(Cli::command())?))?,
         What::Man { out: Some(folder) } => all_pages(folder)?,
-        What::Schema => ui::print(&schema_text()),
-        What::ConfigReference => ui::print(&config::reference()),
+        What::Schema => ui::print(&schema_text())?,
+        What::ConfigReference => ui::print(&config::reference())?,
     }
     Ok(Exit::Success)
 }
@@ -79,7 +79,7 @@ fn all_pages(folder: &Path) -> Result<()> {
         // A page must live as long as the program: clap wants such names.
         let title: &'static str = Box::leak(name.into_boxed_str());
         files::write(&file, &page(command.name(title))?)?;
-        ui::print(&format!("{}\n", file.display()));
+        ui::print(&format!("{}\n", file.display()))?;
     }
     Ok(())
 }

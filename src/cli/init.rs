@@ -38,8 +38,8 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let schema = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
     files::write(&schema, schema_text().as_bytes())?;
     files::write(file, TEMPLATE.replace("NAME", &name(file)).as_bytes())?;
-    ui::print(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()));
-    ui::print(&format!("  lth plan {0}     what it will cost\n  lth run {0}      runs it\n", file.display()));
+    ui::print(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()))?;
+    ui::print(&format!("  lth plan {0}     what it will cost\n  lth run {0}      runs it\n", file.display()))?;
     Ok(Exit::Success)
 }
 

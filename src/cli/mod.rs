@@ -16,11 +16,13 @@ mod runs;
 mod show;
 mod stability;
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand};
 
 use self::open::{ExperimentArgs, RunsArgs};
 use crate::base::exit::{self, Exit};
-use crate::base::files::CannotWrite;
+use crate::base::files::{CannotWrite, NoLocks};
 use crate::ui;
 
 /// Runs experiments on the Lottery Ticket Hypothesis.
@@ -99,7 +101,18 @@ struct CheckArgs {
 }
 
 /// Does what the command line asks for.
-pub fn main(cli: &Cli) -> Exit {
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => dispatch(&cli),
+        Err(message) => {
+            let exit = if message.use_stderr() { Exit::Usage } else { Exit::Success };
+            let printed = ui::print_usage(&message).map(|()| exit);
+            printed.unwrap_or_else(|error| explain(&error.into(), ""))
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Exit {
     let done = match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::run(args),
@@ -167,6 +180,13 @@ fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
              names another place with the same files; or put the files that `lth data check` lists into `{}` by hand",
             none.folder.display()
         ));
+    }
+    if error.chain().any(<dyn std::error::Error>::is::<NoLocks>) {
+        return Some(
+            "name a folder on another file system with `--runs`: a local disk, or one that is mounted with locks (Lustre: \
+             `-o flock`). `lth doctor --runs FOLDER` tries a folder"
+                .to_owned(),
+        );
     }
     let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<CannotWrite>())?;
     let advice = match unwritten.source.kind() {

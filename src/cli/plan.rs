@@ -14,9 +14,9 @@ pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
     let Opened { experiment, setting, plan, .. } = &opened;
     let forecast = Forecast::new(experiment, setting, plan, &store, opened.workers())?;
     if args.json {
-        ui::print(&(serde_json::to_string_pretty(&forecast)? + "\n"));
+        ui::print(&(serde_json::to_string_pretty(&forecast)? + "\n"))?;
     } else {
-        ui::print(&ui::forecast(&forecast));
+        ui::print(&ui::forecast(&forecast))?;
     }
     Ok(Exit::Success)
 }

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
-use crate::base::files;
+use crate::base::owned::Owned;
 use crate::base::paths::Report;
+use crate::config;
 use crate::report::{self, Finding, Run};
 use crate::ui;
 
@@ -42,29 +43,32 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
         None if args.run.len() == 1 => write_own(first)?,
         None => write(&Report("report".into()), &found)?,
     };
-    ui::print(&format!("{}\n", page.display()));
+    ui::print(&format!("{}\n", page.display()))?;
     Ok(Exit::Success)
 }
 
-/// Writes the report on one run into its own folder, and tells the page. Figures of an older report that are not drawn
-/// any more are removed: nothing but reports is written there.
+/// Writes the report on one run into its own folder, and gives the path of the page. Figures of an older report that are
+/// not drawn any more are removed; a person's files beside them stay.
 pub(super) fn write_own(finding: &Finding) -> Result<PathBuf> {
     let folder = finding.run.view.report();
-    let page = write(&folder, std::slice::from_ref(finding))?;
-    let drawn = finding.figure_files();
-    for path in files::list(&folder.file(Report::FIGURES))? {
-        let is_drawn = drawn.iter().any(|name| folder.file(name) == path);
-        let is_figure = path.extension().is_some_and(|extension| extension == "svg" || extension == "csv");
-        if is_figure && !is_drawn {
-            files::remove(&path)?;
-        }
-    }
-    Ok(page)
+    Owned::read(&folder.0).replace(&report::files(std::slice::from_ref(finding))?)?;
+    Ok(folder.file(Report::INDEX))
 }
 
+/// Writes a report into a folder that may hold other files, and gives the path of the page.
+///
+/// # Errors
+/// A file in its place that this program did not write; nothing is written then.
 fn write(folder: &Report, findings: &[Finding]) -> Result<PathBuf> {
-    for (name, bytes) in report::files(findings)? {
-        files::write(&folder.file(&name), &bytes)?;
+    let (owned, files) = (Owned::read(&folder.0), report::files(findings)?);
+    if let Some(path) = owned.foreign(files.iter().map(|(name, _)| name.as_str())).first() {
+        let message = format!(
+            "error: `{}` is there already, and `lth report` did not write it as it is\n\nhint: move it away, or name another \
+             folder with `--out`",
+            path.display()
+        );
+        return Err(config::Report::plain(&message).into());
     }
+    owned.replace(&files)?;
     Ok(folder.file(Report::INDEX))
 }

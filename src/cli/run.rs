@@ -78,7 +78,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     if let Some(finding) = &ended {
         write_own(finding)?;
     }
-    Ok(conclude(&plan, &report, &stop, args, ended.as_ref()))
+    conclude(&plan, &report, &stop, args, ended.as_ref())
 }
 
 /// Tells others what this run works with. The lock is held to its end, so that nobody sets aside or frees that.
@@ -138,7 +138,7 @@ fn manifest(
 }
 
 /// The table, the verdicts, where the files are, and what is to be said about trainings that did not end well.
-fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ended: Option<&Finding>) -> Exit {
+fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ended: Option<&Finding>) -> Result<Exit> {
     let summary = report.summary;
     for failure in report.broken.iter().chain(&report.failures) {
         ui::say(&format!("error: {failure}"));
@@ -152,18 +152,18 @@ fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ende
             ));
             ui::say(&format!("  {}", env::command()));
         }
-        return exit;
+        return Ok(exit);
     }
-    ui::print(&ui::table(&report.rounds));
+    ui::print(&ui::table(&report.rounds))?;
     if let Some(finding) = ended {
-        ui::print(&ending(&finding.run, &finding.verdicts));
+        ui::print(&ending(&finding.run, &finding.verdicts))?;
     }
     if summary.lost > 0 {
         ui::say(&format!("error: {} trainings could not be run again for their final weights", summary.lost));
     }
     let missing = summary.diverged + summary.failed + summary.blocked;
     if missing == 0 {
-        return if summary.lost > 0 { Exit::Failure } else { Exit::Success };
+        return Ok(if summary.lost > 0 { Exit::Failure } else { Exit::Success });
     }
     let mut parts = Vec::new();
     for (n, what) in [(summary.diverged, "diverged"), (summary.failed, "failed"), (summary.blocked, "blocked by them")]
@@ -176,5 +176,5 @@ fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ende
     if summary.diverged > 0 {
         ui::say("\nhint: a training that diverges wants a smaller `train.lr`");
     }
-    Exit::Failure
+    Ok(Exit::Failure)
 }

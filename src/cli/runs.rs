@@ -27,11 +27,11 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
         }
     }
     if args.json {
-        ui::print(&(serde_json::to_string_pretty(&overviews)? + "\n"));
+        ui::print(&(serde_json::to_string_pretty(&overviews)? + "\n"))?;
     } else if overviews.is_empty() {
-        ui::print(&format!("no runs in {}\n", runs.0.display()));
+        ui::print(&format!("no runs in {}\n", runs.0.display()))?;
     } else {
-        ui::print(&ui::overviews(&overviews));
+        ui::print(&ui::overviews(&overviews))?;
     }
     for damage in &damaged {
         ui::say(&format!("error: {damage}"));

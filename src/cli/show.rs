@@ -36,19 +36,19 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.takes(row)).cloned().collect();
     if args.csv {
-        ui::print(&String::from_utf8_lossy(&to_csv(&rows)?));
+        ui::print(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {
         let value = json!({
             "name": run.name(), "folder": run.view.0, "state": run.state(), "done": run.done(),
             "trainings": run.trainings(), "test_note": run.test_note(), "rounds": rows,
         });
-        ui::print(&format!("{value:#}\n"));
+        ui::print(&format!("{value:#}\n"))?;
     } else {
-        ui::print(&ui::table(&rows));
+        ui::print(&ui::table(&rows))?;
         // Of some rows only there is no verdict to tell.
         let experiment = run.experiment().filter(|_| rows.len() == run.rounds.len());
         let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(&run, &experiment));
-        ui::print(&ending(&run, &verdicts));
+        ui::print(&ending(&run, &verdicts))?;
         tell_state(&run);
     }
     Ok(Exit::Success)

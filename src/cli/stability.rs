@@ -73,9 +73,9 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     }
     let is_wanted = |key: &str| wanted.iter().any(|pair| pair.training.key.to_string() == key);
     let shown: Vec<_> = rows.into_iter().filter(|row| is_wanted(&row.key)).collect();
-    ui::print(&ui::stability(&shown));
+    ui::print(&ui::stability(&shown))?;
     let note = finding.run.test_note().map_or_else(String::new, |note| note + "\n");
-    ui::print(&format!("{note}files in {}\nreport in {}\n", run.view.0.display(), page.display()));
+    ui::print(&format!("{note}files in {}\nreport in {}\n", run.view.0.display(), page.display()))?;
     for failure in &failed {
         ui::say(&format!("error: {failure}"));
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::listing::{Listing, name, own_files};
 use crate::base::files::{self, Lock};
 use crate::base::paths::{Entry, Runs, View};
 use crate::config::Keep;
@@ -53,37 +54,46 @@ pub struct Freed {
 /// # Errors
 /// A folder that cannot be listed.
 pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
-    let links = links(runs)?;
+    let Listing { entries, set_aside, .. } = Listing::of(runs)?;
+    let links = links(&entries);
     let users = users(runs, &links)?;
     let named = only.map(|views| views.iter().flat_map(keys).collect::<BTreeSet<String>>());
+    let is_named = |key: &String| named.as_ref().is_none_or(|named| named.contains(key));
     let mut found = Vec::new();
-    for path in files::list(&runs.store())? {
-        let key = name(&path);
-        if named.as_ref().is_some_and(|named| !named.contains(&key)) {
+    for entry in entries {
+        let key = name(&entry.0);
+        if !is_named(&key) {
             continue;
         }
-        let entry = Entry(path);
-        if key.starts_with("old-") {
-            for old in files::list(&entry.0)? {
-                add(&mut found, Reason::SetAside, [Entry(old.clone()).file(Entry::LAST), old.join(Entry::START)]);
-            }
-        } else if !entry.done().exists() {
+        if !entry.done().exists() {
             let lock = entry.lock();
             let marks = [entry.lock(), entry.keep()];
-            let left = files::list(&entry.0)?.into_iter().filter(|path| !marks.contains(path));
+            let left = own_files(&entry)?.into_iter().filter(|path| !marks.contains(path));
             add(&mut found, Reason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
         } else {
             let mut users = users.iter().filter(|user| user.keys.contains(&key)).peekable();
             if users.peek().is_none() {
-                let all = files::list(&entry.0)?.into_iter();
+                let all = own_files(&entry)?.into_iter();
                 add(&mut found, Reason::NoRun, all.filter(|path| Entry::can_be_freed(&name(path))));
             } else if !users.any(|user| user.needs(&key, &links)) {
                 add(&mut found, Reason::Between, [entry.file(Entry::LAST)]);
             }
         }
     }
+    // Where runs are named, only theirs: what was set aside belongs to none.
+    for entry in set_aside.iter().filter(|_| named.is_none()) {
+        add(&mut found, Reason::SetAside, [entry.file(Entry::LAST), entry.file(Entry::START)]);
+    }
     found.sort();
     Ok(found)
+}
+
+/// What lies in the store of `runs` that this program did not write, and so does not touch.
+///
+/// # Errors
+/// A folder of this program that cannot be listed.
+pub fn foreign(runs: &Runs) -> Result<Vec<PathBuf>> {
+    Ok(Listing::of(runs)?.foreign)
 }
 
 /// Frees what of `listed` is still needless: nobody may begin a run meanwhile.
@@ -150,10 +160,9 @@ struct Links {
 type AllLinks = BTreeMap<String, Option<Links>>;
 
 /// The links of every finished training, from what its key is the hash of.
-fn links(runs: &Runs) -> Result<AllLinks> {
+fn links(entries: &[Entry]) -> AllLinks {
     let mut all = AllLinks::new();
-    for path in files::list(&runs.store())? {
-        let entry = Entry(path);
+    for entry in entries {
         let Ok(bytes) = fs::read(entry.done()) else { continue };
         let done = serde_json::from_slice::<Done>(&bytes).ok();
         let links = done.map(|done| Links {
@@ -166,7 +175,7 @@ fn links(runs: &Runs) -> Result<AllLinks> {
         });
         all.insert(name(&entry.0), links);
     }
-    Ok(all)
+    all
 }
 
 /// The runs that are here; those set aside by `--fresh` have no entries but those set aside.
@@ -185,10 +194,6 @@ fn users(runs: &Runs, links: &AllLinks) -> Result<Vec<User>> {
         users.push(User { keys, pruned, keep });
     }
     Ok(users)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The keys of a run's plan; of a run without the list of them, those of its rows.

@@ -1,11 +1,12 @@
 //! Whether what is stored is what was stored.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
 
+use super::listing::{Listing, name};
 use super::store::verified;
 use crate::base::files;
 use crate::base::key::Key;
@@ -25,6 +26,8 @@ pub struct Health {
     pub bytes: u64,
     /// What is damaged, and how: a run that needs it trains it again.
     pub damaged: Vec<String>,
+    /// Files and folders in the store that this program did not write.
+    pub foreign: Vec<PathBuf>,
 }
 
 impl Health {
@@ -34,31 +37,31 @@ impl Health {
     /// A folder that cannot be listed.
     pub fn of(runs: &Runs) -> Result<Self> {
         let mut health = Self::default();
-        for path in files::list(&runs.store())? {
-            health.bytes += files::size(&path);
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with("old-") {
-                health.set_aside += files::list(&path)?.len();
-            } else if !Entry(path.clone()).done().exists() {
+        let listing = Listing::of(runs)?;
+        health.set_aside = listing.set_aside.len();
+        health.bytes = listing.entries.iter().chain(&listing.set_aside).map(|entry| files::size(&entry.0)).sum();
+        for entry in &listing.entries {
+            let name = name(&entry.0);
+            if !entry.done().exists() {
                 health.unfinished += 1;
-            } else if let Err(error) = check(&path, &name) {
+            } else if let Err(error) = check(entry, &name) {
                 health.damaged.push(format!("{}: {error:#}", name.get(..8).unwrap_or(&name)));
             } else {
                 health.trainings += 1;
             }
         }
+        health.foreign = listing.foreign;
         Ok(health)
     }
 }
 
 /// Compares the files of an entry with what its last page tells of them.
-fn check(path: &Path, name: &str) -> Result<()> {
-    let entry = Entry(path.to_owned());
+fn check(entry: &Entry, name: &str) -> Result<()> {
     let done: Done = serde_json::from_slice(&fs::read(entry.done())?)?;
     anyhow::ensure!(done.key.to_string() == name && Key::of(&done.content) == done.key, "is not what its name says");
     for file in done.files.keys() {
         if !Entry::can_be_freed(file) || entry.file(file).exists() {
-            verified(&entry, &done, file)?;
+            verified(entry, &done, file)?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ mod costs;
 mod forecast;
 mod fresh;
 mod health;
+mod listing;
 mod lane;
 mod run;
 mod stability;
@@ -16,7 +17,7 @@ mod view;
 mod worker;
 
 pub use board::Summary;
-pub use clean::{Freed, Needless, Reason, free, needless};
+pub use clean::{Freed, Needless, Reason, foreign, free, needless};
 pub use forecast::{Forecast, Round, Time};
 pub use fresh::set_aside;
 pub use health::Health;

@@ -44,12 +44,6 @@ impl Finding {
         let figures = figures::all(&run, experiment.as_ref(), &checkpoints, &stability)?;
         Ok(Self { run, experiment, verdicts, claims, checkpoints, stability, figures })
     }
-
-    /// The names of its figures' files in the report's folder.
-    pub fn figure_files(&self) -> Vec<String> {
-        let names = |figure: &Figure| EXTENSIONS.map(|extension| Report::figure(&figure.name, extension));
-        self.figures.iter().flat_map(names).collect()
-    }
 }
 
 /// The files of a report by their names in its folder: the page twice, and each figure as a drawing and as numbers. The

@@ -40,6 +40,8 @@ pub struct Diagnosis {
     pub data: Vec<Survey>,
     /// The folder of all runs.
     pub runs: PathBuf,
+    /// Why files cannot be locked there; `None` where they can.
+    pub no_locks: Option<String>,
     /// What its store holds.
     pub store: Health,
 }
@@ -92,14 +94,18 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
         line("", &format!("{}: {what}", survey.name));
     }
     line("runs", &d.runs.display().to_string());
+    if let Some(reason) = &d.no_locks {
+        line("", &format!("no run can write there: {reason}"));
+    }
     line("", &store(&d.store));
     d.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
+    d.store.foreign.iter().for_each(|path| line("", &format!("not written by lth: {}", path.display())));
     text
 }
 
 /// What the store holds, in a line.
 fn store(health: &Health) -> String {
-    if *health == Health::default() {
+    if *health == (Health { foreign: health.foreign.clone(), ..Health::default() }) {
         return "no trainings are stored there".to_owned();
     }
     let mut parts = vec![format!("{} trainings, whole", count(health.trainings as u64))];

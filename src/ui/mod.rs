@@ -15,6 +15,8 @@ mod table;
 mod tally;
 mod words;
 
+use std::io::Write as _;
+
 use crate::base::env;
 use crate::record::Sink;
 
@@ -41,19 +43,41 @@ pub fn sink(quiet: bool) -> Box<dyn Sink> {
 
 /// Says something on stderr; whether anybody listens is not our concern (`lth run … 2>&1 | head`).
 pub fn say(text: &str) {
-    use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Prints a result on stdout; whether anybody reads it is not our concern (`lth run … | head`).
-pub fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Standard output could not be written to: a full disk, say.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write to standard output")]
+pub struct CannotPrint(#[from] std::io::Error);
+
+/// Prints a result on standard output. A reader that has closed its end of a pipe (`lth show … | head`) is no error.
+///
+/// # Errors
+/// Text that could not be written.
+pub fn print(text: &str) -> Result<(), CannotPrint> {
+    let mut out = std::io::stdout();
+    quiet_on_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Prints what clap has to say: help and version on standard output, mistakes in the command line on standard error.
+///
+/// # Errors
+/// Text that could not be written.
+pub fn print_usage(message: &clap::Error) -> Result<(), CannotPrint> {
+    quiet_on_closed_pipe(message.print().and_then(|()| std::io::stdout().flush()))
+}
+
+fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), CannotPrint> {
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Asks a question that is answered with yes or no, and takes silence for no; `None` where nobody can be asked.
 pub fn ask(question: &str) -> Option<bool> {
-    use std::io::{IsTerminal, Write};
+    use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }

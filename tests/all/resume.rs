@@ -56,7 +56,7 @@ fn killed_twenty_times_it_ends_with_the_same_bytes() {
 #[test]
 fn signals_stop_it_and_it_goes_on() {
     let (alone, _) = alone();
-    for (signal, code) in [("INT", 130), ("TERM", 75)] {
+    for (signal, code) in [("INT", 130), ("TERM", 75), ("HUP", 75), ("USR1", 75), ("USR2", 75)] {
         let folder = tempfile::tempdir().unwrap();
         let child = start(folder.path());
         // Until the first training has ended, so that there is something to go on from.
@@ -75,6 +75,18 @@ fn signals_stop_it_and_it_goes_on() {
         assert!(trained(&rest) < SMOKE_TRAININGS, "what was done is not done again");
         assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_that_are_ignored_from_the_start_do_not_stop_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script =
+        format!("trap '' HUP; \"$0\" run {SMOKE} --runs \"$1\" --quiet & p=$!; sleep 0.3; kill -s HUP $p; wait $p",);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_lth")]).arg(folder.path()).stdin(Stdio::null());
+    let output = shell.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "as under nohup: {}", stderr(&output));
 }
 
 fn view_has_a_row(runs: &std::path::Path) -> bool {

@@ -397,7 +397,7 @@ fn sgd_float64_global_scope_and_every_init_run() {
 #[test]
 fn help_and_version_name_what_there_is() {
     let help = stdout(&lth().arg("--help").output().unwrap());
-    assert!(help.contains("run") && help.contains("75  stopped by SIGTERM"), "{help}");
+    assert!(help.contains("run") && help.contains("75  stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2"), "{help}");
     assert!(stdout(&lth().arg("--version").output().unwrap()).starts_with("lth 0."));
     assert_eq!(lth().arg("walk").output().unwrap().status.code(), Some(2));
 }

@@ -1,0 +1,105 @@
+//! Files in a folder that is shared with a person's own files: which of them this program wrote, by a list with their
+//! SHA-256 in that folder. What is not on the list, or has been changed since, is never replaced or removed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::files;
+use super::key::{sha256, sha256_of_file};
+
+/// The list, in the format of `sha256sum`: a line of SHA-256, two spaces and the name of the file in the folder.
+const LIST: &str = ".written-by-lth";
+
+/// The files that this program wrote into a folder.
+pub struct Owned {
+    folder: PathBuf,
+    /// Name and SHA-256.
+    listed: BTreeSet<(String, String)>,
+}
+
+impl Owned {
+    /// Reads the list of `folder`; empty where there is none.
+    pub fn read(folder: &Path) -> Self {
+        let text = std::fs::read_to_string(folder.join(LIST)).unwrap_or_default();
+        let listed = text.lines().filter_map(|line| line.split_once("  "));
+        let listed = listed.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect();
+        Self { folder: folder.to_owned(), listed }
+    }
+
+    /// The files among `names` that exist and that this program did not write as they are.
+    pub fn foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
+        let paths = names.into_iter().map(|name| (name, self.folder.join(name)));
+        let foreign = paths.filter(|(name, path)| path.symlink_metadata().is_ok() && !self.has(name, path));
+        foreign.map(|(_, path)| path).collect()
+    }
+
+    /// Writes `files` by name, and removes those that it wrote before and does not write now.
+    ///
+    /// # Errors
+    /// A file that cannot be written or removed.
+    pub fn replace(self, files: &[(String, Vec<u8>)]) -> Result<()> {
+        let new: BTreeSet<(String, String)> = files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
+        // Old and new sums first, so that a process that is killed meanwhile leaves no file that is not listed.
+        self.write_list(&self.listed.union(&new).cloned().collect())?;
+        for (name, bytes) in files {
+            files::write(&self.folder.join(name), bytes)?;
+        }
+        for (name, _) in self.listed.iter().filter(|(name, _)| !files.iter().any(|(kept, _)| kept == name)) {
+            let path = self.folder.join(name);
+            if self.has(name, &path) {
+                files::remove(&path)?;
+            }
+        }
+        self.write_list(&new)
+    }
+
+    /// Whether the file at `path` has the bytes that this program wrote under that name.
+    fn has(&self, name: &str, path: &Path) -> bool {
+        let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        is_file && sha256_of_file(path).is_ok_and(|sum| self.listed.contains(&(name.to_owned(), sum)))
+    }
+
+    fn write_list(&self, listed: &BTreeSet<(String, String)>) -> Result<()> {
+        let lines: String = listed.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+        Ok(files::write(&self.folder.join(LIST), lines.as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let paths = files::list(folder).unwrap();
+        paths.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn owned_files_are_replaced_and_removed_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+        Owned::read(folder).replace(&[file("a", "1"), file("b", "1"), file("c", "1")]).unwrap();
+        files::write(&folder.join("mine"), b"a person's").unwrap();
+        files::write(&folder.join("c"), b"ours, changed by a person").unwrap();
+        assert_eq!(Owned::read(folder).foreign(["a", "c", "mine", "new"]), [folder.join("c"), folder.join("mine")]);
+        Owned::read(folder).replace(&[file("a", "2")]).unwrap();
+        assert_eq!(names(folder), [LIST, "a", "c", "mine"], "b was ours and is not written any more");
+        assert_eq!(files::read(&folder.join("a")).unwrap(), b"2");
+        assert_eq!(Owned::read(folder).foreign(["a"]), [PathBuf::new(); 0]);
+    }
+
+    #[test]
+    fn owned_files_are_known_after_a_process_was_killed_between_two_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        Owned::read(folder).replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())]).unwrap();
+        let owned = Owned::read(folder);
+        let new = ["a", "b"].map(|name| (name.to_owned(), sha256(b"2"))).into();
+        owned.write_list(&owned.listed.union(&new).cloned().collect()).unwrap();
+        files::write(&folder.join("a"), b"2").unwrap();
+        assert_eq!(Owned::read(folder).foreign(["a", "b"]), [PathBuf::new(); 0]);
+    }
+}
