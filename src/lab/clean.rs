@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::listing::{Listing, name, own_files};
+use super::listing::{Listing, name, names_another_key, own_files};
 use crate::base::files::{self, Lock};
 use crate::base::paths::{Entry, Runs, View};
 use crate::config::Keep;
@@ -62,7 +62,8 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
     let mut found = Vec::new();
     for entry in entries {
         let key = name(&entry.0);
-        if !is_named(&key) {
+        // A copy under another training run's name is nothing that this program makes.
+        if !is_named(&key) || names_another_key(&entry) {
             continue;
         }
         if !entry.done().exists() {

@@ -38,7 +38,7 @@ pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> 
 /// Returns a sentence on how early-stop iterations count, where some arms of a run start later than iteration 0.
 pub fn start_note<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> Option<String> {
     let starts = late_starts(rows);
-    let list: Vec<String> = starts.iter().map(|(arm, start)| format!("`{arm}` starts at {start}")).collect();
+    let list: Vec<String> = starts.iter().map(|(arm, start)| format!("{arm} starts at iteration {start}")).collect();
     (!list.is_empty()).then(|| {
         format!(
             "Early-stop iterations are counted from iteration 0; {}. Early stops are compared by iterations trained, from \
@@ -63,7 +63,7 @@ mod tests {
         let trained: Vec<_> = rows.iter().filter_map(|row| row.iterations_to_early_stop(last)).collect();
         assert_eq!((last, trained), (200, vec![80, 0, 20, 0]));
         assert_eq!(late_starts(&rows), [("late", 160), ("tuned", 50)]);
-        assert!(start_note(&rows).unwrap().contains("`late` starts at 160, `tuned` starts at 50."));
+        assert!(start_note(&rows).unwrap().contains("; late starts at iteration 160, tuned starts at iteration 50."));
         assert_eq!(start_note(&rows[..1]), None);
         assert_eq!((last_iteration(&[]), late_starts(&[])), (0, Vec::new()));
     }
