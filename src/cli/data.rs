@@ -116,7 +116,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn fetch(args: &FetchArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
-    given::check_links(&folder).map_err(folders::refused)?;
+    given::check_links(&folder).map_err(|error| folders::refused(&error))?;
     let fetch =
         data::Fetch { folder, mirrors: args.mirror.clone(), usual: !args.only_mirrors, stall: args.stall_seconds };
     let tell = ui::fetching(args.quiet);

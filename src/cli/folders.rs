@@ -20,7 +20,7 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
 /// A value of the variable that cannot be expanded, and a symbolic link to a place that does not exist.
 pub(super) fn runs(given: Option<&PathBuf>) -> Result<Runs> {
     let folder = or_variable(given, env::RUNS, "runs")?;
-    given::check_links(&folder).map_err(refused)?;
+    given::check_links(&folder).map_err(|error| refused(&error))?;
     Ok(Runs(folder))
 }
 
@@ -35,11 +35,11 @@ pub(super) fn data(given: Option<&PathBuf>) -> Result<PathBuf> {
 fn or_variable(given: Option<&PathBuf>, variable: &str, usual: &str) -> Result<PathBuf> {
     match given {
         Some(folder) => Ok(folder.clone()),
-        None => Ok(given::folder(variable).map_err(refused)?.unwrap_or_else(|| PathBuf::from(usual))),
+        None => Ok(given::folder(variable).map_err(|error| refused(&error))?.unwrap_or_else(|| PathBuf::from(usual))),
     }
 }
 
 /// A refused path as a mistake of the command line.
-pub(super) fn refused(refused: given::Refused) -> anyhow::Error {
+pub(super) fn refused(refused: &given::Refused) -> anyhow::Error {
     Report::plain(&format!("error: {refused}")).into()
 }

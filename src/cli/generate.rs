@@ -51,7 +51,7 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
         }
         What::Man { out: None } => ui::print(&String::from_utf8_lossy(&page(Cli::command())?)),
         What::Man { out: Some(folder) } => {
-            given::check_links(folder).map_err(folders::refused)?;
+            given::check_links(folder).map_err(|error| folders::refused(&error))?;
             all_pages(folder)?;
         }
         What::Schema => ui::print(&schema_text()),

@@ -30,7 +30,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let mut found: Vec<Finding> = Vec::new();
     let runs = args.runs.folder()?;
     if let Some(folder) = &args.out {
-        given::check_links(folder).map_err(folders::refused)?;
+        given::check_links(folder).map_err(|error| folders::refused(&error))?;
     }
     for word in &args.run {
         match report::find(&runs, word).and_then(Run::open).and_then(Finding::of) {

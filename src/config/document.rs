@@ -129,8 +129,8 @@ impl Document {
             Grammar { syntax: Syntax::Toml, mistake: &toml }
         };
         let accepts = |whole: &str, at: usize| {
-            let document = Self::parse(&self.name, whole, &[]).ok();
-            document.is_some_and(|document| document.path_at(at).is_none_or(|path| is_accepted(&document.root, path)))
+            let document = Self::parse(&self.name, whole, &[]).ok()?;
+            document.path_at(at).map(|path| is_accepted(&document.root, path))
         };
         let Mended { token, repair, .. } = mend(&self.text, at, &grammar, &accepts)?;
         let (message, hint) = mend::words(&self.text[token.clone()], &repair, grammar.syntax);
@@ -170,8 +170,9 @@ impl Document {
             let place = Place { key: key.span(), value: value.span() };
             // An implicit table (the `arms` of `[arms.a]`) has no text of its own; its key stands for it.
             let place = if place.value.is_empty() { Place { value: key.span(), ..place } } else { place };
-            // A name with points in quotes, and the same name as tables.
-            if self.origins.insert(inner.clone(), Origin::File(place)).is_some() {
+            // A name with points in quotes, and the same name as tables. A key such as `"hidden[0]"` is unknown anyway.
+            let is_known = self.origins.insert(inner.clone(), Origin::File(place)).is_some();
+            if is_known && !key.get_ref().contains('[') {
                 let hint = Some("keep one of them".to_owned());
                 return Err(self.advise((format!("`{inner}` is there twice"), hint), key.span()));
             }

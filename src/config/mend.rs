@@ -27,18 +27,18 @@ pub(super) struct Grammar<'a> {
 }
 
 /// The repair of the mistake at byte `at` of `text`. `accepts` says whether a text without mistakes is understood at the
-/// byte where the repaired token begins.
+/// byte where the repaired token begins; `None` where no value stands there.
 pub(super) fn mend(
     text: &str,
     at: usize,
     grammar: &Grammar<'_>,
-    accepts: &dyn Fn(&str, usize) -> bool,
+    accepts: &dyn Fn(&str, usize) -> Option<bool>,
 ) -> Option<Mended> {
     for (token, repair, repaired) in repairs(text, at, grammar) {
         let whole = rest(repaired, grammar);
-        // What is a word or a text depends on the key; without the whole the key is not known.
+        // What is a word or a text depends on the key; without a value in a whole text the key is not known.
         let is_sure = !matches!(repair.fault, Fault::Word | Fault::Text);
-        if whole.as_deref().map_or(is_sure, |whole| accepts(whole, token.start)) {
+        if whole.as_deref().and_then(|whole| accepts(whole, token.start)).unwrap_or(is_sure) {
             return Some(Mended { token, repair, whole });
         }
     }
@@ -61,7 +61,9 @@ fn repairs(text: &str, at: usize, grammar: &Grammar<'_>) -> Vec<(Range<usize>, R
         for repair in proposals(&text[token.clone()], grammar.syntax) {
             let repaired = format!("{}{}{}", &text[..token.start], repair.text, &text[token.end..]);
             let end = token.start + repair.text.len();
-            if (grammar.mistake)(&repaired).is_none_or(|next| next >= end) {
+            // What stood at `at` stands here now.
+            let shifted = (at + repair.text.len()).saturating_sub(token.len());
+            if (grammar.mistake)(&repaired).is_none_or(|next| next >= end && next > shifted) {
                 all.push((token.clone(), repair, repaired));
             }
         }
@@ -120,6 +122,9 @@ pub(super) fn words(token: &str, repair: &Repair, syntax: Syntax) -> (String, St
         }
         Fault::Number => (format!("`{token}` is not a number in {}", syntax.name()), write),
         Fault::Word => (format!("`{token}` is not a value in {}", syntax.name()), write),
+        Fault::Text if token.starts_with(['\'', '"']) && !token.ends_with(['\'', '"']) => {
+            ("a text is not closed".to_owned(), write)
+        }
         Fault::Text if token.starts_with(['\'', '"', '`']) => {
             (format!("`{token}` is not a text in {}", syntax.name()), write)
         }

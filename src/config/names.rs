@@ -72,15 +72,13 @@ pub(super) fn parts(path: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = path.trim();
     loop {
-        let (part, behind) = match rest.chars().next()? {
-            quote @ ('"' | '\'') => {
-                let (part, behind) = rest[1..].split_once(quote)?;
-                (part, behind.trim_start())
-            }
-            _ => {
-                let end = rest.find('.').unwrap_or(rest.len());
-                (rest[..end].trim(), &rest[end..])
-            }
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (part, behind) = if let Some(quote) = quote {
+            let (part, behind) = rest[1..].split_once(quote)?;
+            (part, behind.trim_start())
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            (rest[..end].trim(), &rest[end..])
         };
         if part.is_empty() || part.contains(['"', '\'']) {
             return None;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::problem::Problem;
 use super::read::is_accepted;
-use super::repair::{Syntax, proposals, quoted};
+use super::repair::{Syntax, proposals};
 use super::set::set_value;
 use super::walk;
 
@@ -48,8 +48,7 @@ fn candidates(value: &Value) -> Vec<(Value, String)> {
                 Some(1) => write("true".to_owned()),
                 _ => None,
             };
-            let text = write(quoted(&number.to_string()));
-            whole.into_iter().chain(word).chain(text).collect()
+            whole.into_iter().chain(word).collect()
         }
         _ => Vec::new(),
     }

@@ -27,7 +27,9 @@ pub fn read(document: &Document) -> Result<Experiment, Report> {
         }
     }
     let Mended { experiment, mut problems, taken } = deserialize(document.root.clone());
-    problems.iter_mut().for_each(|problem| propose(problem, &document.root));
+    for problem in &mut problems {
+        propose(problem, &document.root);
+    }
     if let Some(mut experiment) = experiment {
         let mut own = Vec::new();
         experiment.data.expand_folders(&mut own);

@@ -82,7 +82,7 @@ impl Document {
             let grammar = Grammar { syntax: Syntax::Toml, mistake: &mistake };
             let accepts = |whole: &str, _: usize| {
                 let value = whole.strip_prefix(PREFIX).and_then(|text| set_value(text).ok());
-                value.is_some_and(|value| self.would_accept(path, &value))
+                Some(value.is_some_and(|value| self.would_accept(path, &value)))
             };
             let mended = mend(&format!("{PREFIX}{text}"), at, &grammar, &accepts).and_then(|mended| mended.whole);
             (message, mended.and_then(|whole| Some(whole.strip_prefix(PREFIX)?.to_owned())))

@@ -55,6 +55,11 @@ pub(super) fn json(message: &str, text: &str) -> (String, Option<String>) {
     } else if starts("key must be a string") || starts("trailing comma") {
         let hint = "keys stand in double quotes; JSON has no comments, and no comma behind the last entry";
         ("here should be a key", hint)
+    } else if starts("expected value") {
+        (
+            "this is not a value in JSON",
+            "a number, `true`, `false`, a text in double quotes, or a list or an object of these",
+        )
     } else {
         return (message.to_owned(), None);
     };

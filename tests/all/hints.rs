@@ -1,27 +1,29 @@
-//! Hints that propose a value, on the real binary: what they propose is accepted in the place of what was refused.
+//! Hints that propose a value, of mistakes in a configuration: what they propose is accepted in the place of what was refused.
 
-use std::process::{Command, Output};
+use std::process::Command;
+
+use lth::config::{Document, read};
 
 use crate::support::*;
 
-/// What stands behind "write" in the last hint of an answer.
-fn proposal(output: &Output) -> String {
-    let said = stderr(output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+/// What stands behind "write" in the last hint of what is said.
+fn proposal(said: Result<(), String>) -> String {
+    let said = said.unwrap_err();
     let hint = said.lines().rev().find_map(|line| line.strip_prefix("hint: ")).unwrap_or_else(|| panic!("{said}"));
     let behind = hint.strip_prefix("write `").or_else(|| hint.strip_prefix("write it as `"));
     let behind = behind.or_else(|| hint.strip_prefix("without quotes: `"));
     behind.and_then(|rest| rest.split('`').next()).unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
-/// `lth check` on the experiment of most tests with `sets`, or on the file at `config`.
-fn check(config: &str, sets: &[String]) -> Output {
-    let mut command = lth();
-    command.args(["check", config]);
-    for set in sets {
-        command.args(["--set", set]);
-    }
-    command.output().unwrap()
+/// What `lth check` says of this text in a file called `name`, as far as it needs no data.
+fn check(name: &str, text: &str, sets: &[String]) -> Result<(), String> {
+    let document = Document::parse(name, text, sets)?;
+    read(&document).map(drop).map_err(|report| report.to_string())
+}
+
+/// Like [`check`], on [`SMOKE`] with a `--set`.
+fn check_set(set: String) -> Result<(), String> {
+    check("smoke.toml", &std::fs::read_to_string(SMOKE).unwrap(), &[set])
 }
 
 /// Keys of the experiment of most tests with a value as other programs write it, and what is proposed.
@@ -66,42 +68,34 @@ fn file(key: &str, value: &str, is_json: bool) -> String {
 
 #[test]
 fn hint_in_toml_and_json_is_accepted() {
-    let folder = tempfile::tempdir().unwrap();
     let texts = TEXTS.map(|text| ("data.dataset", text, "\"strokes\""));
     for (key, value, expected) in VALUES.into_iter().chain(texts).chain([("data.dataset", "strokes", "\"strokes\"")]) {
         for name in ["my.toml", "my.json"] {
-            let path = folder.path().join(name);
-            let check_text = |text: &str| {
-                lth::base::files::write(&path, text.as_bytes()).unwrap();
-                check(path.to_str().unwrap(), &[])
-            };
             let is_json = name == "my.json";
-            let proposed = proposal(&check_text(&file(key, value, is_json)));
+            let proposed = proposal(check(name, &file(key, value, is_json), &[]));
             assert_eq!(proposed, expected, "{name} {key} = {value}");
-            let mended = check_text(&file(key, &proposed, is_json));
-            assert!(mended.status.success(), "{name} {key} = {proposed}: {}", stderr(&mended));
+            assert_eq!(check(name, &file(key, &proposed, is_json), &[]), Ok(()), "{name} {key} = {proposed}");
         }
     }
 }
 
 #[test]
 fn hint_for_a_text_that_should_be_a_number_is_accepted() {
-    let folder = tempfile::tempdir().unwrap();
     for (key, value, expected) in VALUES.into_iter().chain([("seed", "30", "30"), ("train.drop_last", "true", "true")])
     {
         let text = file(key, &format!("\"{value}\""), false);
-        let proposed = proposal(&check(&config(folder.path(), &text), &[]));
-        assert_eq!(proposed, expected, "{key} = \"{value}\"");
+        assert_eq!(proposal(check("my.toml", &text, &[])), expected, "{key} = \"{value}\"");
     }
 }
 
 #[test]
 fn hint_for_a_set_is_accepted() {
-    for (key, value, expected) in VALUES {
-        let proposed = proposal(&check(SMOKE, &[format!("{key}={value}")]));
+    let texts = TEXTS.map(|text| ("data.dataset", text, "strokes"));
+    for (key, value, expected) in VALUES.into_iter().chain(texts) {
+        let proposed = proposal(check_set(format!("{key}={value}")));
+        let proposed = proposed.strip_prefix(&format!("--set {key}=")).unwrap_or(&proposed);
         assert_eq!(proposed, expected, "{key}={value}");
-        let mended = check(SMOKE, &[format!("{key}={proposed}")]);
-        assert!(mended.status.success(), "{key}={proposed}: {}", stderr(&mended));
+        assert_eq!(check_set(format!("{key}={proposed}")), Ok(()), "{key}={proposed}");
     }
     let lists = TEXTS.map(|text| ("prune.exclude", format!("[{text}]").replace("strokes", "output")));
     let numbers = [
@@ -110,45 +104,53 @@ fn hint_for_a_set_is_accepted() {
         ("arms.random_mask.mask", "{of=winning_ticket}".to_owned()),
         ("train", "{iterations=1'000,batch_size=30,optimizer=adam,lr=.1}".to_owned()),
     ];
-    let texts = TEXTS.map(|text| ("data.dataset", text.to_owned()));
-    for (key, value) in lists.into_iter().chain(numbers).chain(texts) {
-        let proposed = proposal(&check(SMOKE, &[format!("{key}={value}")]));
+    for (key, value) in lists.into_iter().chain(numbers) {
         // The hint is for a shell.
-        let line = format!("\"$0\" check \"$1\" {proposed}");
-        let mended = Command::new("sh").args(["-c", &line, env!("CARGO_BIN_EXE_lth"), SMOKE]).output().unwrap();
-        assert!(mended.status.success(), "{line}: {}", stderr(&mended));
+        let proposed = proposal(check_set(format!("{key}={value}")));
+        let set = proposed.strip_prefix("--set '").and_then(|set| set.strip_suffix('\'')).unwrap();
+        assert_eq!(check_set(set.to_owned()), Ok(()), "{proposed}");
     }
+}
+
+#[test]
+fn hint_of_the_binary_is_accepted_by_it() {
+    let check = |more: &str| {
+        let line = format!("\"$0\" check \"$1\" {more}");
+        Command::new("sh").args(["-c", &line, env!("CARGO_BIN_EXE_lth"), SMOKE]).output().unwrap()
+    };
+    let refused = check("--set 'train.betas=[.9,.999]' --set 'prune.exclude=[“output”]'");
+    assert_eq!(refused.status.code(), Some(2));
+    let proposed = proposal(Err(stderr(&refused)));
+    assert_eq!(proposed, "--set 'train.betas=[0.9,0.999]'");
+    let mended = check(&proposed);
+    assert!(mended.status.success(), "{}", stderr(&mended));
 }
 
 #[test]
 fn hint_that_would_be_refused_is_not_given() {
     for set in ["replicates=0.0", "train.batch_size=1e12", "train.lr=-.1", "train.drop_last=maybe", "seed=-007"] {
-        let output = check(SMOKE, &[set.to_owned()]);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
+        let said = check_set(set.to_owned()).unwrap_err();
         assert!(!said.contains("hint: write") && !said.contains("hint: without"), "{set}: {said}");
     }
-    let folder = tempfile::tempdir().unwrap();
     for (key, value) in [("train.lr", "-.1"), ("seed", "-007"), ("train.drop_last", "maybe"), ("data.dataset", "minst")]
     {
-        let said = stderr(&check(&config(folder.path(), &file(key, value, false)), &[]));
-        assert!(!said.contains("hint: write") && said.contains("hint: "), "{key} = {value}: {said}");
+        let said = check("my.toml", &file(key, value, false), &[]).unwrap_err();
+        assert!(!said.contains("hint: write"), "{key} = {value}: {said}");
     }
 }
 
 #[test]
 fn hint_names_characters_that_are_not_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let said = |text: &str| stderr(&check(&config(folder.path(), text), &[]));
     let text = std::fs::read_to_string(SMOKE).unwrap();
-    let indented = said(&text.replace("batch_size", "\u{a0}\u{a0}batch_size"));
+    let said = |from: &str, to: &str| check("my.toml", &text.replacen(from, to, 1), &[]).unwrap_err();
+    let indented = said("batch_size", "\u{a0}\u{a0}batch_size");
     assert!(
         indented.contains("a no-break space (U+00A0) stands here") && indented.contains("plain space"),
         "{indented}"
     );
-    let twice = said(&text.replace("[train]", "\u{feff}[train]"));
+    let twice = said("[train]", "\u{feff}[train]");
     assert!(twice.contains("a byte order mark (U+FEFF) stands inside the text"), "{twice}");
     assert!(twice.contains("hint: remove it"), "{twice}");
-    let hidden = said(&text.replace("seed = 1", "seed = 1\u{200b}"));
+    let hidden = said("seed = 1", "seed = 1\u{200b}");
     assert!(hidden.contains("(U+200B)") && hidden.contains("hint: remove it"), "{hidden}");
 }

@@ -20,7 +20,9 @@ fn resolved(text: &str, name: &str, sets: &[&str]) -> serde_json::Value {
     lth::base::files::write(&folder.path().join(name), text.as_bytes()).unwrap();
     let mut command = lth();
     command.current_dir(folder.path()).args(["check", name]);
-    sets.iter().for_each(|set| drop(command.args(["--set", set])));
+    for set in sets {
+        command.args(["--set", set]);
+    }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{sets:?}: {}", stderr(&output));
     // What is written can be read again.
@@ -78,7 +80,7 @@ fn layer_names_with_points_are_told_with_their_place() {
         wrong.contains("prune.rate.layers.block1.conv1`: expected a number") && wrong.contains("write `0.3`"),
         "{wrong}"
     );
-    assert!(wrong.contains("config.toml:14:16") && wrong.contains("`prune.rate.layers.output`"), "{wrong}");
+    assert!(wrong.contains("config.toml:15:16") && wrong.contains("`prune.rate.layers.output`"), "{wrong}");
 }
 
 #[test]
