@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::support::*;
 
-/// An experiment on a ResNet, whose layers are named `block1.conv1`; `rates` stand under `[prune.rate.layers]`.
+/// An experiment on `resnet20`, whose layers are named `block1.conv1`; `rates` stand under `[prune.rate.layers]`.
 fn resnet(rates: &str) -> String {
     format!(
         "name = \"blocks\"\nrounds = 1\n[data]\ndataset = \"cifar10\"\n[network]\narchitecture = \"resnet20\"\n[train]\n\
@@ -75,7 +75,7 @@ fn layer_names_with_points_are_told_with_their_place() {
     let twice = said("block1.conv1 = 0.3\n\"block1.conv1\" = 0.4");
     assert!(twice.contains("`prune.rate.layers.block1.conv1` is there twice"), "{twice}");
     // Both mistakes are found, though one stands at a name with a point.
-    let wrong = said("block1.conv1 = \".3\"\noutput = 7").replace("\\", "");
+    let wrong = said("block1.conv1 = \".3\"\noutput = 7");
     assert!(
         wrong.contains("prune.rate.layers.block1.conv1`: expected a number") && wrong.contains("write `0.3`"),
         "{wrong}"
