@@ -2,7 +2,10 @@
 //! every web client does: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, which its library reads itself.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::given;
 
 /// Where the runs are kept, if `--runs` does not say.
 pub const RUNS: &str = "LTH_RUNS_DIR";
@@ -10,15 +13,29 @@ pub const RUNS: &str = "LTH_RUNS_DIR";
 pub const DATA: &str = "LTH_DATA_DIR";
 /// The certificates that servers are verified with, as OpenSSL and curl know it.
 const CERTIFICATES: &str = "SSL_CERT_FILE";
+/// The home folder of the user.
+const HOME: &str = "HOME";
 /// The GPUs that CUDA may use, as every program that uses it knows it.
 const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
 /// Any value but the empty one turns colours off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
-/// The folder that variable `name` points to; the empty value counts as not set.
+/// The value of variable `name`; the empty value counts as not set.
 #[expect(clippy::disallowed_methods, reason = "this is the place the ban points to")]
+pub fn value(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The folder that variable `name` points to, a leading `~/` expanded; the empty value counts as not set. A value that
+/// cannot be expanded stays as it is: [`given::folder`] refuses it.
 pub fn folder(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    let value = PathBuf::from(value(name)?);
+    Some(given::expand(&value).unwrap_or(value))
+}
+
+/// The home folder of the user, by HOME.
+pub fn home() -> Option<PathBuf> {
+    value(HOME).map(PathBuf::from)
 }
 
 /// The file of the certificates that this machine trusts: `SSL_CERT_FILE`, else where the systems have it.
@@ -34,7 +51,7 @@ pub fn certificates() -> Option<PathBuf> {
 
 /// Whether colours are unwanted.
 pub fn no_color() -> bool {
-    folder(NO_COLOR).is_some()
+    value(NO_COLOR).is_some()
 }
 
 /// The signals that this process was started to ignore, signal n in bit n − 1; none where the system does not say.
@@ -52,11 +69,29 @@ pub fn is_dumb() -> bool {
 
 /// The command line of this process, as a shell understands it.
 pub fn command() -> String {
-    let quoted = |word: String| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
-    };
-    std::env::args_os().map(|word| quoted(word.to_string_lossy().into_owned())).collect::<Vec<_>>().join(" ")
+    words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Like [`command`], for a process that reads its experiment from standard input (`-`): with `config` in its place.
+pub fn command_with(config: &Path) -> String {
+    let mut words = words();
+    let takes_value = |word: &str| ["--runs", "--set", "--data-dir"].contains(&word);
+    let is_stdin = |at: &usize| words[*at] == "-" && !takes_value(&words[at.saturating_sub(1)]);
+    if let Some(at) = (1..words.len()).find(is_stdin) {
+        words[at] = config.display().to_string();
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// A word as a shell takes it for one: in single quotes where it needs them.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
+    let fine = !word.is_empty() && word.chars().all(is_plain);
+    if fine { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// This machine's name.

@@ -6,6 +6,7 @@ pub mod curve;
 pub mod env;
 pub mod exit;
 pub mod files;
+pub mod given;
 pub mod key;
 pub mod mask;
 pub mod outcome;

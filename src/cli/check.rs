@@ -6,6 +6,7 @@ use super::CheckArgs;
 use super::open::Opened;
 use crate::base::exit::Exit;
 use crate::config::{to_json, to_toml};
+use crate::network::even_kernels;
 use crate::ui;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
@@ -16,6 +17,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
         ui::print(&format!("{value:#}\n"))?;
     } else {
         ui::print(&to_toml(experiment, setting.device, setting.lanes, document))?;
+    }
+    for warning in even_kernels(&experiment.network, &setting.network) {
+        ui::say(&format!("warning: {warning}"));
     }
     Ok(Exit::Success)
 }

@@ -19,7 +19,7 @@ const MAX_NAMES: usize = 20;
 #[derive(Debug, Args)]
 pub(super) struct CleanArgs {
     /// Only trainings of these runs: each by its folder, its name, or the name of its experiment.
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_parser = super::folders::path())]
     only: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
@@ -32,7 +32,7 @@ pub(super) struct CleanArgs {
 }
 
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
-    let runs = args.runs.folder();
+    let runs = args.runs.folder()?;
     let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!views.is_empty()).then_some(views.as_slice());
     let needless = lab::needless(&runs, only)?;

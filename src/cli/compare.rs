@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::choice::Choice;
+use super::folders;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
 use crate::record::to_csv;
@@ -16,7 +17,7 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
     /// The runs: of each its folder, its name, or the name of its experiment.
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required = true, value_name = "RUN", value_parser = folders::path())]
     names: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
@@ -94,8 +95,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
 /// run is passed over, and said to be.
 fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
     let (mut runs, mut damaged): (Vec<Run>, bool) = (Vec::new(), false);
+    let folder = args.runs.folder()?;
     for name in &args.names {
-        let view = match report::find(&args.runs.folder(), name) {
+        let view = match report::find(&folder, name) {
             Err(_) if name.is_dir() => {
                 ui::say(&format!("skipped: `{}` has no files of a run", name.display()));
                 continue;

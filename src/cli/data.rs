@@ -1,6 +1,6 @@
 //! `lth data`: what data there are, what they look like, and bringing them here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,9 +8,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::folders;
 use super::open::{self, ExperimentArgs};
 use crate::base::exit::Exit;
 use crate::base::files;
+use crate::base::given;
 use crate::config::{self, Data};
 use crate::data::{self, Source, State, Summary};
 use crate::ui;
@@ -38,7 +40,7 @@ struct FetchArgs {
     #[arg(value_parser = PossibleValuesParser::new(data::names()))]
     name: String,
     /// Folder of the data sets, each in a folder of its name [default: `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     data_dir: Option<PathBuf>,
     /// A place with the same files, tried before the usual ones; may be given again.
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -60,7 +62,7 @@ struct CheckArgs {
     #[arg(value_parser = PossibleValuesParser::new(data::names()))]
     name: Option<String>,
     /// Folder of the data sets [default: `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     data_dir: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
@@ -70,16 +72,16 @@ struct CheckArgs {
 #[derive(Debug, Args)]
 struct ShowArgs {
     /// A built-in data set by name, or an experiment whose data are shown as it splits them.
-    #[arg(value_name = "NAME|CONFIG")]
+    #[arg(value_name = "NAME|CONFIG", value_parser = folders::path())]
     what: PathBuf,
     /// With an experiment: overrides one of its values; may be given again.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     data_dir: Option<PathBuf>,
     /// The picture [default: `NAME-sheet.png` in the current folder].
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE.png", value_parser = folders::path())]
     out: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
@@ -101,11 +103,6 @@ pub(super) fn run(args: &DataArgs) -> Result<Exit> {
     }
 }
 
-/// The folder of the built-in data sets, where there is no experiment to name it.
-fn folder(given: Option<&PathBuf>) -> PathBuf {
-    given.cloned().unwrap_or_else(data::default_folder)
-}
-
 fn address(text: &str) -> Result<String, String> {
     let is_web = text.starts_with("http://") || text.starts_with("https://");
     if is_web { Ok(text.to_owned()) } else { Err("an address begins with `http://` or `https://`".to_owned()) }
@@ -118,12 +115,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn fetch(args: &FetchArgs) -> Result<Exit> {
-    let fetch = data::Fetch {
-        folder: folder(args.data_dir.as_ref()),
-        mirrors: args.mirror.clone(),
-        usual: !args.only_mirrors,
-        stall: args.stall_seconds,
-    };
+    let folder = folders::data(args.data_dir.as_ref())?;
+    given::check_links(&folder).map_err(|error| folders::refused(&error))?;
+    let fetch =
+        data::Fetch { folder, mirrors: args.mirror.clone(), usual: !args.only_mirrors, stall: args.stall_seconds };
     let tell = ui::fetching(args.quiet);
     let fetched =
         data::fetch(&args.name, &fetch, &*tell).with_context(|| format!("could not fetch `{}`", args.name))?;
@@ -135,7 +130,7 @@ fn fetch(args: &FetchArgs) -> Result<Exit> {
 }
 
 fn check(args: &CheckArgs) -> Result<Exit> {
-    let folder = folder(args.data_dir.as_ref());
+    let folder = folders::data(args.data_dir.as_ref())?;
     let all = data::names();
     let names = all.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
     let surveys: Vec<data::Survey> = names.filter_map(|name| data::survey(name, &folder)).collect();
@@ -161,7 +156,9 @@ fn show(args: &ShowArgs) -> Result<Exit> {
                 let text = "error: `--set` changes a value of an experiment, and a data set by its name has none";
                 return Err(config::Report::plain(&format!("{text}\n  --> --set {set}")).into());
             }
-            data.dir.clone_from(&args.data_dir);
+            if data.is_official() {
+                data.dir = Some(folders::data(args.data_dir.as_ref())?);
+            }
             let source = Source::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;
             let (summary, dataset) = Summary::of_files(&source)?;
             (name.into_owned(), summary, dataset)
@@ -188,7 +185,7 @@ fn built_in(name: &str) -> Option<Data> {
 
 /// The data of an experiment, and its name.
 fn of_experiment(args: &ShowArgs) -> Result<(String, Summary, data::Dataset)> {
-    if !Path::new(&args.what).exists() && args.what.extension().is_none() {
+    if !args.what.exists() && args.what.extension().is_none() && args.what.as_os_str() != "-" {
         let text = format!("error: `{}` is neither a data set nor a file", args.what.display());
         let hint =
             format!("hint: one of strokes, {}, or a configuration such as `experiment.toml`", data::names().join(", "));

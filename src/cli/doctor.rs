@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use super::folders;
 use super::open::RunsArgs;
 use crate::base::env;
 use crate::base::exit::Exit;
@@ -20,7 +21,7 @@ pub(super) struct DoctorArgs {
     #[command(flatten)]
     runs: RunsArgs,
     /// Folder of the built-in data sets [default: `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     data_dir: Option<PathBuf>,
     /// Ends with exit code 1 where this is missing: `cuda`, or `data=NAME`; may be given again.
     #[arg(long, value_name = "WHAT", value_parser = wish)]
@@ -47,8 +48,8 @@ fn wish(text: &str) -> Result<Wish, String> {
 }
 
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
-    let folder = args.data_dir.clone().unwrap_or_else(data::default_folder);
-    let runs = args.runs.folder();
+    let folder = folders::data(args.data_dir.as_ref())?;
+    let runs = args.runs.folder()?;
     let libraries = env::libraries().into_iter().filter(|path| is_of_libtorch(path)).collect::<Vec<_>>();
     let diagnosis = Diagnosis {
         lth: env!("CARGO_PKG_VERSION").to_owned(),

@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Subcommand};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, folders};
 use crate::base::exit::Exit;
 use crate::base::files;
+use crate::base::given;
 use crate::config;
 use crate::ui;
 
@@ -32,7 +33,7 @@ enum What {
     /// Such as: lth generate man --out ~/.local/share/man/man1
     Man {
         /// Writes lth.1 and a page for each command into this folder.
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_parser = folders::path())]
         out: Option<PathBuf>,
     },
     /// The JSON Schema of configurations, for editors: a TOML file names it in a comment, `#:schema PATH`.
@@ -49,7 +50,10 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
             ui::print(&String::from_utf8_lossy(&script))?;
         }
         What::Man { out: None } => ui::print(&String::from_utf8_lossy(&page(Cli::command())?))?,
-        What::Man { out: Some(folder) } => all_pages(folder)?,
+        What::Man { out: Some(folder) } => {
+            given::check_links(folder).map_err(|error| folders::refused(&error))?;
+            all_pages(folder)?;
+        }
         What::Schema => ui::print(&schema_text())?,
         What::ConfigReference => ui::print(&config::reference())?,
     }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
+use super::folders;
 use super::generate::schema_text;
 use crate::base::exit::Exit;
-use crate::base::files;
+use crate::base::{env, files};
 use crate::config::Report;
 use crate::ui;
 
@@ -19,15 +20,21 @@ const SCHEMA: &str = "lth.schema.json";
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
-    /// The file to write; one that is there is left alone.
-    #[arg(default_value = "experiment.toml")]
+    /// The file to write; one that exists is left alone. `-` prints the experiment, and writes no schema.
+    #[arg(default_value = "experiment.toml", value_parser = folders::path())]
     file: PathBuf,
 }
 
 pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
-    if file.extension().is_none_or(|extension| extension != "toml") {
-        let hint = format!("hint: such as `lth init {}.toml`", file.with_extension("").display());
+    if file.as_os_str() == "-" {
+        let without_schema = TEMPLATE.split_once('\n').map_or(TEMPLATE, |(_, rest)| rest);
+        ui::print(&without_schema.replace("NAME", "my_experiment"))?;
+        return Ok(Exit::Success);
+    }
+    if file.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("toml")) {
+        let toml = file.with_extension("toml").display().to_string();
+        let hint = format!("hint: such as `lth init {}`", env::quoted(&toml));
         return Err(Report::plain(&format!("error: `{}` does not end in `.toml`\n\n{hint}", file.display())).into());
     }
     if file.exists() {
@@ -39,7 +46,8 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     files::write(&schema, schema_text().as_bytes())?;
     files::write(file, TEMPLATE.replace("NAME", &name(file)).as_bytes())?;
     ui::print(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()))?;
-    ui::print(&format!("  lth plan {0}     what it will cost\n  lth run {0}      runs it\n", file.display()))?;
+    let word = env::quoted(&file.display().to_string());
+    ui::print(&format!("  lth plan {word}     what it will cost\n  lth run {word}      runs it\n"))?;
     Ok(Exit::Success)
 }
 

@@ -6,6 +6,7 @@ mod clean;
 mod compare;
 mod data;
 mod doctor;
+mod folders;
 mod generate;
 mod init;
 mod open;
@@ -21,6 +22,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use self::open::{ExperimentArgs, RunsArgs};
+use crate::base::env;
 use crate::base::exit::{self, Exit};
 use crate::base::files::{CannotWrite, NoLocks};
 use crate::ui;
@@ -162,7 +164,8 @@ fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
     if let Some(crate::data::Unreadable { set, folder }) = error.downcast_ref() {
         let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);
         let is_usual = *folder == crate::data::default_folder();
-        let place = if is_usual { String::new() } else { format!(" --data-dir {}", folder.display()) };
+        let shown = env::quoted(&folder.display().to_string());
+        let place = if is_usual { String::new() } else { format!(" --data-dir {shown}") };
         return Some(if is_missing {
             format!(
                 "run `lth data fetch {set}{place}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the files; \

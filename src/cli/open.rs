@@ -1,10 +1,12 @@
 //! From words to a plan: what every command about an experiment begins with.
 
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::folders;
 use crate::base::paths::Runs;
 use crate::base::{env, files};
 use crate::config::{self, Document, Experiment};
@@ -13,27 +15,38 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct ExperimentArgs {
-    /// The experiment: a TOML file, or JSON where the name ends in `.json`.
+    /// The experiment: a TOML file, or JSON where the name ends in `.json`; `-` reads either from standard input.
+    #[arg(value_parser = folders::path())]
     pub(super) config: PathBuf,
     /// Overrides a value of the experiment, such as `train.lr=0.01`; may be given again.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub(super) set: Vec<String>,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     pub(super) data_dir: Option<PathBuf>,
+}
+
+impl ExperimentArgs {
+    /// Whether the experiment is read from standard input.
+    pub(super) fn is_stdin(&self) -> bool {
+        self.config.as_os_str() == "-"
+    }
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     /// Folder of all runs [default: `LTH_RUNS_DIR`, else `runs`].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     runs: Option<PathBuf>,
 }
 
 impl RunsArgs {
     /// That folder.
-    pub(super) fn folder(&self) -> Runs {
-        Runs(self.runs.clone().or_else(|| env::folder(env::RUNS)).unwrap_or_else(|| PathBuf::from("runs")))
+    ///
+    /// # Errors
+    /// A path that is refused; see [`folders::runs`].
+    pub(super) fn folder(&self) -> Result<Runs> {
+        folders::runs(self.runs.as_ref())
     }
 }
 
@@ -53,7 +66,8 @@ impl Opened {
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
         let (document, mut experiment) = read(args)?;
         let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
-        let mut found = lottery::check_arms(&experiment);
+        let mut found = config::check_names(&experiment);
+        found.extend(lottery::check_arms(&experiment));
         let setting = match Setting::new(&experiment) {
             Ok(setting) if found.is_empty() => setting,
             Ok(_) => return Err(problems(found).into()),
@@ -92,19 +106,37 @@ pub(super) fn read(args: &ExperimentArgs) -> Result<(Document, Experiment)> {
     let mut experiment = config::read(&document)?;
     if let Some(dir) = &args.data_dir {
         experiment.data.dir = Some(dir.clone());
+    } else if experiment.data.is_official() && experiment.data.dir.is_none() {
+        // Before anything is looked for in the folder that the variable names.
+        folders::data(None)?;
     }
     Ok((document, experiment))
 }
 
 fn document(args: &ExperimentArgs) -> Result<Document> {
-    let name = args.config.display().to_string();
-    let refuse =
-        |error: anyhow::Error, hint: String| config::Report::plain(&format!("error: {error:#}\n\nhint: {hint}"));
-    let bytes = files::read(&args.config).map_err(|error| refuse(error, instead_of(&args.config)))?;
-    let text = String::from_utf8(bytes).with_context(|| format!("`{name}` is not text in UTF-8")).map_err(|error| {
-        refuse(error, "an experiment is a TOML or JSON file; an editor can save one as UTF-8".to_owned())
-    })?;
-    Ok(Document::parse(&name, &text, &args.set).map_err(|text| config::Report::plain(&text))?)
+    let plain = |text: String| config::Report::plain(&text);
+    let (name, bytes) = if args.is_stdin() {
+        (config::STDIN.to_owned(), read_stdin()?)
+    } else {
+        let refuse = |error: anyhow::Error| {
+            let hint = instead_of(&args.config);
+            config::Report::plain(&format!("error: {error:#}\n\nhint: {hint}"))
+        };
+        (args.config.display().to_string(), files::read(&args.config).map_err(refuse)?)
+    };
+    let text = config::decode(&name, bytes).map_err(plain)?;
+    Ok(Document::parse(&name, &text, &args.set).map_err(plain)?)
+}
+
+/// All of standard input.
+fn read_stdin() -> Result<Vec<u8>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        ui::say("note: the experiment is read from this terminal; Ctrl-D on a line of its own ends it");
+    }
+    let mut bytes = Vec::new();
+    stdin.lock().read_to_end(&mut bytes).with_context(|| "could not read standard input")?;
+    Ok(bytes)
 }
 
 /// What may be meant by a configuration that cannot be read: the nearest file beside it, or one of the folder it is.

@@ -10,7 +10,7 @@ use crate::ui;
 
 pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
     let opened = Opened::new(&args.experiment)?;
-    let store = Store { runs: args.runs.folder() };
+    let store = Store { runs: args.runs.folder()? };
     let Opened { experiment, setting, plan, .. } = &opened;
     let forecast = Forecast::new(experiment, setting, plan, &store, opened.workers())?;
     if args.json {

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use super::folders;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
+use crate::base::given;
 use crate::base::owned::Owned;
 use crate::base::paths::Report;
 use crate::config;
@@ -16,19 +18,23 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// The runs, finished or not: folders, names, or names of experiments.
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required = true, value_name = "RUN", value_parser = folders::path())]
     run: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
     /// Where the report is written [default: `report` in the run's own folder; of several runs, `report` here].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     out: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let mut found: Vec<Finding> = Vec::new();
+    let runs = args.runs.folder()?;
+    if let Some(folder) = &args.out {
+        given::check_links(folder).map_err(|error| folders::refused(&error))?;
+    }
     for word in &args.run {
-        match report::find(&args.runs.folder(), word).and_then(Run::open).and_then(Finding::of) {
+        match report::find(&runs, word).and_then(Run::open).and_then(Finding::of) {
             Ok(finding) => found.push(finding),
             Err(error) => ui::say(&format!("skipped: {error:#}")),
         }

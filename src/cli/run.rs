@@ -25,7 +25,7 @@ use crate::ui;
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let opened = Opened::new(&args.experiment)?;
     let (workers, Opened { document, experiment, setting, plan }) = (opened.workers(), opened);
-    let runs = args.runs.folder();
+    let runs = args.runs.folder()?;
     let files = runs.view(&experiment.name, &plan.id());
     let stop = Stop::on_signals().context("could not listen for signals")?;
     // Before anything is set aside, the data must be there to make it anew.
@@ -49,8 +49,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     };
     let resolved = to_toml(&experiment, setting.device, setting.lanes, &document);
     let given = paths::View::GIVEN[usize::from(document.is_json())];
+    // Standard input cannot be read again: its text is in the run's folder.
+    let command = if args.experiment.is_stdin() { env::command_with(&files.file(given)) } else { env::command() };
     let page = |report: &lab::Report| {
-        serde_json::to_vec_pretty(&manifest(&experiment, &setting, &plan, workers, &runs, report))
+        let manifest = manifest(&experiment, &setting, &plan, workers, &runs, report);
+        serde_json::to_vec_pretty(&Manifest { command: command.clone(), ..manifest })
     };
     view.write_files(&[
         (given, document.text.clone().into_bytes()),
@@ -78,7 +81,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     if let Some(finding) = &ended {
         write_own(finding)?;
     }
-    conclude(&plan, &report, &stop, args, ended.as_ref())
+    conclude(&plan, &report, &stop, args, &command, ended.as_ref())
 }
 
 /// Tells others what this run works with. The lock is held to its end, so that nobody sets aside or frees that.
@@ -138,7 +141,14 @@ fn manifest(
 }
 
 /// The table, the verdicts, where the files are, and what is to be said about trainings that did not end well.
-fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ended: Option<&Finding>) -> Result<Exit> {
+fn conclude(
+    plan: &Plan,
+    report: &lab::Report,
+    stop: &Stop,
+    args: &RunArgs,
+    command: &str,
+    ended: Option<&Finding>,
+) -> Result<Exit> {
     let summary = report.summary;
     for failure in report.broken.iter().chain(&report.failures) {
         ui::say(&format!("error: {failure}"));
@@ -150,7 +160,7 @@ fn conclude(plan: &Plan, report: &lab::Report, stop: &Stop, args: &RunArgs, ende
             ui::say(&format!(
                 "stopped: {ended} of {trainings} trainings are done; those at work begin again. Go on with"
             ));
-            ui::say(&format!("  {}", env::command()));
+            ui::say(&format!("  {command}"));
         }
         return Ok(exit);
     }

@@ -18,7 +18,7 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
-    let runs = args.runs.folder();
+    let runs = args.runs.folder()?;
     let (mut overviews, mut damaged) = (Vec::new(), Vec::new());
     for view in report::all(&runs)? {
         match Run::open(view) {

@@ -18,6 +18,7 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// The run: its folder, its name, or the name of its experiment.
+    #[arg(value_parser = super::folders::path())]
     run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
@@ -32,7 +33,7 @@ pub(super) struct ShowArgs {
 }
 
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
-    let run = Run::open(report::find(&args.runs.folder(), &args.run)?)?;
+    let run = Run::open(report::find(&args.runs.folder()?, &args.run)?)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.takes(row)).cloned().collect();
     if args.csv {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::choice::Choice;
+use super::folders;
 use super::open::{RunsArgs, workers};
 use super::report::write_own;
 use super::run::begin;
@@ -28,6 +29,7 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct StabilityArgs {
     /// The run: its folder, its name, or the name of its experiment.
+    #[arg(value_parser = folders::path())]
     run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
@@ -38,7 +40,7 @@ pub(super) struct StabilityArgs {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(2..=1000))]
     points: u16,
     /// Folder of the built-in data sets [default: that of the run].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folders::path())]
     data_dir: Option<PathBuf>,
     /// Trainings at a time [default: one per core, and on a GPU one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -49,7 +51,7 @@ pub(super) struct StabilityArgs {
 }
 
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
-    let runs = args.runs.folder();
+    let runs = args.runs.folder()?;
     let run = Run::open(report::find(&runs, &args.run)?)?;
     let (experiment, setting, plan) = opened(&run, args)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;

@@ -10,7 +10,12 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
+use super::encoding::{self, STDIN};
+use super::mend::{self, Grammar, Mended, mend};
+use super::names::NameTables;
 use super::problem::snippet;
+use super::read::is_accepted;
+use super::repair::Syntax;
 use super::syntax;
 
 /// Where a value stands in the text, in bytes.
@@ -40,27 +45,44 @@ pub struct Document {
     pub text: String,
     /// Its values with the overrides in.
     pub root: Value,
-    origins: BTreeMap<String, Origin>,
+    pub(super) origins: BTreeMap<String, Origin>,
+    is_json: bool,
 }
 
 impl Document {
-    /// Parses TOML, or JSON where the name ends in `.json`, and applies `sets` (`key.path=value`) in order.
+    /// Parses TOML, or JSON where the name ends in `.json`, and applies `sets` (`key.path=value`) in order. Standard input
+    /// and other streams (`/dev/fd/63`) are JSON where the first character that is no space is `{`.
     ///
     /// # Errors
     /// Text for a person, with the place of the mistake.
     pub fn parse(name: &str, text: &str, sets: &[String]) -> Result<Self, String> {
-        let mut document =
-            Self { name: name.to_owned(), text: text.to_owned(), root: Value::Null, origins: BTreeMap::new() };
-        document.root = if document.is_json() { document.parse_json(text)? } else { document.parse_toml(text)? };
+        let text = encoding::strip(text);
+        let mut document = Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            root: Value::Null,
+            origins: BTreeMap::new(),
+            is_json: is_json(name, text),
+        };
+        let names = NameTables::new();
+        document.root = if document.is_json { document.parse_json(text)? } else { document.parse_toml(text)? };
+        names.flatten(&mut document.root);
         for set in sets {
-            document.set(set)?;
+            document.set(set, &names)?;
+            names.flatten(&mut document.root);
         }
         Ok(document)
     }
 
-    /// Whether the file is JSON, by its name.
+    /// Whether the text is JSON.
     pub fn is_json(&self) -> bool {
-        Path::new(&self.name).extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
+        self.is_json
+    }
+
+    /// The path of the value that stands at byte `at` of the text.
+    fn path_at(&self, at: usize) -> Option<&str> {
+        let begins = |origin: &Origin| matches!(origin, Origin::File(place) if place.value.start == at);
+        self.origins.iter().find(|(_, origin)| begins(origin)).map(|(path, _)| path.as_str())
     }
 
     /// Where the value at `path` came from, or the nearest table around it that has a place in the file.
@@ -81,9 +103,7 @@ impl Document {
 
     /// Line and column of a byte, both from 1; columns count characters.
     pub fn position(&self, byte: usize) -> (usize, usize) {
-        let before = self.text.get(..byte).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        encoding::position(&self.text, byte)
     }
 
     fn syntax_error(&self, message: &str, span: Range<usize>) -> String {
@@ -94,18 +114,50 @@ impl Document {
     fn advise(&self, (message, hint): (String, Option<String>), span: Range<usize>) -> String {
         let is_toml = Path::new(&self.name).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
         let suffix = format!("`{}` is read as TOML; JSON wants a name that ends in `.json`", self.name);
-        let hint = if self.is_json() || is_toml { hint } else { Some(suffix) };
+        let hint = if self.is_json || is_toml || is_stream(&self.name) { hint } else { Some(suffix) };
         let hint = hint.map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
         self.syntax_error(&message, span) + &hint
+    }
+
+    /// What is said of the mistake of syntax at byte `at`, where the value that would be accepted is known.
+    fn mended(&self, at: usize) -> Option<String> {
+        let toml = |text: &str| DeTable::parse(text).err().map(|e| e.span().map_or(0, |span| span.start));
+        let json = |text: &str| serde_json::from_str::<&RawValue>(text).err().map(|e| json_offset(text, &e));
+        let grammar = if self.is_json {
+            Grammar { syntax: Syntax::Json, mistake: &json }
+        } else {
+            Grammar { syntax: Syntax::Toml, mistake: &toml }
+        };
+        let accepts = |whole: &str, at: usize| {
+            let document = Self::parse(&self.name, whole, &[]).ok()?;
+            document.path_at(at).map(|path| is_accepted(&document.root, path))
+        };
+        let Mended { token, repair, .. } = mend(&self.text, at, &grammar, &accepts)?;
+        let (message, hint) = mend::words(&self.text[token.clone()], &repair, grammar.syntax);
+        Some(self.advise((message, Some(hint)), token))
     }
 
     fn parse_toml(&mut self, text: &str) -> Result<Value, String> {
         let table = DeTable::parse(text).map_err(|e| {
             let span = e.span().unwrap_or(0..0);
+            if let Some(at) = encoding::lone_carriage_return(text) {
+                return self.advise(syntax::carriage_return(&self.name, text), at..at);
+            }
+            if let Some(mended) = self.mended(span.start) {
+                return mended;
+            }
             let marked = text.get(span.clone()).unwrap_or_default();
             self.advise(syntax::toml(e.message().trim(), marked, text), span)
         })?;
         self.toml_table(table.get_ref(), "")
+    }
+
+    /// The value of `value` in the table that `line` is parsed to.
+    pub(super) fn value_of(line: &str, table: &DeTable<'_>) -> Result<Value, String> {
+        let text = line.to_owned();
+        let mut reader =
+            Self { name: String::new(), text, root: Value::Null, origins: BTreeMap::new(), is_json: false };
+        Ok(reader.toml_table(table, "")?["value"].take())
     }
 
     fn toml_table(&mut self, table: &DeTable<'_>, path: &str) -> Result<Value, String> {
@@ -118,7 +170,12 @@ impl Document {
             let place = Place { key: key.span(), value: value.span() };
             // An implicit table (the `arms` of `[arms.a]`) has no text of its own; its key stands for it.
             let place = if place.value.is_empty() { Place { value: key.span(), ..place } } else { place };
-            self.origins.insert(inner.clone(), Origin::File(place));
+            // A name with points in quotes, and the same name as tables. A key such as `"hidden[0]"` is unknown anyway.
+            let is_known = self.origins.insert(inner.clone(), Origin::File(place)).is_some();
+            if is_known && !key.get_ref().contains('[') {
+                let hint = Some("keep one of them".to_owned());
+                return Err(self.advise((format!("`{inner}` is there twice"), hint), key.span()));
+            }
             map.insert(key.get_ref().to_string(), self.toml_value(value.get_ref(), &inner, &value.span())?);
         }
         Ok(Value::Object(map))
@@ -160,8 +217,10 @@ impl Document {
 
     fn parse_json(&mut self, text: &str) -> Result<Value, String> {
         let root: &RawValue = serde_json::from_str(text).map_err(|e| {
-            let line_start: usize = text.split_inclusive('\n').take(e.line().saturating_sub(1)).map(str::len).sum();
-            let at = (line_start + e.column().saturating_sub(1)).min(text.len());
+            let at = json_offset(text, &e);
+            if let Some(mended) = self.mended(at) {
+                return mended;
+            }
             let message = e.to_string();
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
             self.advise(syntax::json(&message, text), at..at + 1)
@@ -211,80 +270,27 @@ impl Document {
             },
         }
     }
-
-    /// Applies one `key.path=value`. The value is read as TOML, and as plain text where it is none.
-    fn set(&mut self, set: &str) -> Result<(), String> {
-        let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
-        let no_table = |walked: &str, part: &str| format!("`{walked}` is no table: there is no `{part}` in it");
-        let Some((path, text)) = set.split_once('=') else {
-            return Err(wrong("expected `key.path=value`") + "\n\nhint: such as `--set train.lr=0.01`");
-        };
-        let path = path.trim();
-        if path.is_empty() || path.split('.').any(str::is_empty) {
-            return Err(wrong("the key before `=` is not a path such as `train.lr`"));
-        }
-        if let Some((list, _)) = path.split_once('[') {
-            let hint = format!("give the whole list: `--set '{list}=[…]'`");
-            return Err(wrong("a part of a list cannot be set by itself") + "\n\nhint: " + &hint);
-        }
-        let shell =
-            "a shell takes quotes away: put all of it in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
-        let hint = if text.contains(['{', '[']) { format!("\n\nhint: {shell}") } else { String::new() };
-        let value = Self::set_value(text).map_err(|what| wrong(&what) + &hint)?;
-        let inside =
-            |key: &str| key == path || key.starts_with(&format!("{path}.")) || key.starts_with(&format!("{path}["));
-        self.origins.retain(|key, _| !inside(key));
-        self.mark(path, &value, set);
-        let mut here = &mut self.root;
-        let mut walked = String::new();
-        let mut parts: Vec<&str> = path.split('.').collect();
-        let last = parts.pop().unwrap_or_default();
-        for part in parts {
-            let Value::Object(map) = here else {
-                return Err(wrong(&no_table(&walked, part)));
-            };
-            walked = join(&walked, part);
-            if !map.contains_key(part) {
-                self.origins.insert(walked.clone(), Origin::Set(set.to_owned()));
-            }
-            here = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
-        }
-        let Value::Object(map) = here else {
-            return Err(wrong(&no_table(&walked, last)));
-        };
-        map.insert(last.to_owned(), value);
-        Ok(())
-    }
-
-    /// The value of a `--set`: TOML, read like that of a file, or plain text where it is none.
-    fn set_value(text: &str) -> Result<Value, String> {
-        let line = format!("value = {}", text.trim());
-        let mut reader = Self { name: String::new(), text: line.clone(), root: Value::Null, origins: BTreeMap::new() };
-        match DeTable::parse(&line) {
-            Ok(table) if table.get_ref().len() == 1 => {
-                let first_line = |message: String| message.lines().next().unwrap_or_default().replace("error: ", "");
-                let mut root = reader.toml_table(table.get_ref(), "").map_err(first_line)?;
-                Ok(root["value"].take())
-            }
-            // Meant as TOML, and none any more.
-            Err(error) if text.trim_start().starts_with(['{', '[']) => Err(error.message().trim().to_owned()),
-            _ => Ok(Value::String(text.trim().to_owned())),
-        }
-    }
-
-    fn mark(&mut self, path: &str, value: &Value, set: &str) {
-        self.origins.insert(path.to_owned(), Origin::Set(set.to_owned()));
-        match value {
-            Value::Object(map) => map.iter().for_each(|(key, inner)| self.mark(&join(path, key), inner, set)),
-            Value::Array(list) => {
-                list.iter().enumerate().for_each(|(i, inner)| self.mark(&format!("{path}[{i}]"), inner, set));
-            }
-            _ => {}
-        }
-    }
 }
 
-fn join(path: &str, key: &str) -> String {
+/// Whether a text under this name is JSON.
+fn is_json(name: &str, text: &str) -> bool {
+    let is_named = Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    is_named || is_stream(name) && text.trim_start().starts_with('{')
+}
+
+/// Whether a name is that of standard input or of another stream, which has no suffix.
+fn is_stream(name: &str) -> bool {
+    let is_device = ["/dev/", "/proc/"].iter().any(|folder| name.starts_with(folder));
+    name == STDIN || is_device && Path::new(name).extension().is_none()
+}
+
+/// Where in `text` a mistake of JSON is, in bytes.
+fn json_offset(text: &str, error: &serde_json::Error) -> usize {
+    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    (line_start + error.column().saturating_sub(1)).min(text.len())
+}
+
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 

@@ -145,7 +145,7 @@ fn such_as(key: &str) -> Option<String> {
     Some(format!("such as `{} = {value}`", leaf(key)))
 }
 
-/// What to write in place of a value of the wrong type.
+/// What may be written in place of a value of the wrong type, whatever it is.
 fn remedy(key: &str, expected: &str, got: &str) -> Option<String> {
     let inside = |before: &str, after: char| got.strip_prefix(before)?.strip_suffix(after);
     match expected {
@@ -155,12 +155,7 @@ fn remedy(key: &str, expected: &str, got: &str) -> Option<String> {
             if expected == "u32" && inside("integer `", '`').is_some_and(is_large) {
                 return Some(format!("at most {}", u32::MAX));
             }
-            if let Some(text) = inside("string \"", '"') {
-                return text.parse::<f64>().is_ok().then(|| format!("without quotes: `{text}`"));
-            }
-            let number: f64 = inside("floating point `", '`')?.parse().ok()?;
-            let is_whole = number.fract() == 0.0 && (0.0..1e15).contains(&number);
-            is_whole.then(|| format!("write it as `{number:.0}`, without point and exponent"))
+            None
         }
         _ => such_as(key),
     }

@@ -101,7 +101,8 @@ pub enum LayerSpec {
         /// Step between two positions (1).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stride: Option<u32>,
-        /// Rows and columns of zeros on each side (half the kernel, rounded down: the size stays, with stride 1).
+        /// Rows and columns of zeros on each side (half the kernel, rounded down). With stride 1 the size stays where the
+        /// kernel is odd, and grows by one where it is even.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         padding: Option<u32>,
         /// Whether each channel has a bias (true).

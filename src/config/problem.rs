@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::document::{Document, Origin};
+use super::encoding;
 
 /// A mistake, by the key it sits at. Rooms above this one report theirs the same way and get the same caret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ fn show(problem: &Problem, document: &Document) -> String {
 /// `file:line:column`, the line, and carets under the part that is wrong (under its first line if it has several).
 pub(super) fn snippet(document: &Document, start: usize, end: usize) -> String {
     let (line, column) = document.position(start);
-    let source = document.text.lines().nth(line - 1).unwrap_or_default();
+    let source = encoding::line(&document.text, line);
     let before: String = source.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let marked = document.text.get(start..end).unwrap_or_default().lines().next().unwrap_or_default();
     let carets = "^".repeat(marked.chars().count().max(1));

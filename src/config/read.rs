@@ -6,6 +6,8 @@ use super::document::Document;
 use super::experiment::Experiment;
 use super::explain::{MISSING, explain, leaf, parent};
 use super::problem::{Problem, Report};
+use super::proposal::propose;
+use super::walk::{self, Slot};
 
 /// Reads the experiment, fills in what depends on other values, and checks what one value says about another.
 ///
@@ -25,14 +27,20 @@ pub fn read(document: &Document) -> Result<Experiment, Report> {
         }
     }
     let Mended { experiment, mut problems, taken } = deserialize(document.root.clone());
-    if let Some(experiment) = experiment {
+    for problem in &mut problems {
+        propose(problem, &document.root);
+    }
+    if let Some(mut experiment) = experiment {
+        let mut own = Vec::new();
+        experiment.data.expand_folders(&mut own);
+        own.extend(experiment.problems());
         // What was filled in or taken out is no value of the user's, and so none to complain about; but what is missing
         // from a table that was filled in is.
         let is_told = |problem: &Problem| {
             let missing = problem.message.ends_with(MISSING);
             taken.iter().any(|key| *key == problem.key || !missing && is_within(&problem.key, key))
         };
-        let own = experiment.problems().into_iter().filter(|problem| !is_told(problem));
+        let own = own.into_iter().filter(|problem| !is_told(problem));
         let own: Vec<Problem> = own.filter(|problem| !is_misspelt(&problem.key, &problems)).collect();
         problems.extend(own);
         if problems.is_empty() {
@@ -40,6 +48,14 @@ pub fn read(document: &Document) -> Result<Experiment, Report> {
         }
     }
     Err(Report::new(&problems, document))
+}
+
+/// Whether what stands at `path` of `root` is understood; mistakes elsewhere do not count.
+pub(super) fn is_accepted(root: &Value, path: &str) -> bool {
+    let Mended { experiment, problems, taken } = deserialize(root.clone());
+    let own = experiment.map_or_else(Vec::new, |experiment| experiment.problems());
+    let is_here = |key: &String| is_within(key, path);
+    !problems.iter().chain(&own).map(|problem| &problem.key).chain(&taken).any(is_here)
 }
 
 /// What could be read.
@@ -67,7 +83,7 @@ fn deserialize(mut root: Value) -> Mended {
         };
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        let problem = explain(&path, &error.into_inner().to_string(), &keys(&root, &path));
+        let problem = explain(&path, &error.into_inner().to_string(), &keys(&mut root, &path));
         let key = problem.key.clone();
         // Inside what was taken out nothing is missed, nor that a table has nothing left; a table that was not there at
         // all has its own missing keys.
@@ -121,9 +137,7 @@ fn placeholder(key: &str) -> Option<Value> {
 
 /// Puts a value at `path`; false where the table around it is not there.
 fn put(root: &mut Value, path: &str, value: Value) -> bool {
-    let pointer = format!("/{}", parent(path).replace(['.', '['], "/").replace(']', ""));
-    let table = if pointer == "/" { Some(root) } else { root.pointer_mut(&pointer) };
-    match table {
+    match walk::get_mut(root, parent(path)) {
         Some(Value::Object(map)) => map.insert(leaf(path).to_owned(), value).is_none(),
         _ => false,
     }
@@ -144,36 +158,20 @@ fn neutral(name: &str) -> Option<Value> {
 /// Removes the value at `path` (`a.b[0].c`), or puts something neutral into a list there; false where there is none.
 fn take(root: &mut Value, path: &str) -> bool {
     let list_name = leaf(path).split('[').next().unwrap_or_default();
-    let path = path.replace('[', ".").replace(']', "");
-    let mut parts: Vec<&str> = path.split('.').collect();
-    let last = parts.pop().unwrap_or_default();
-    let mut here = root;
-    for part in parts {
-        let next = match here {
-            Value::Object(map) => map.get_mut(part),
-            Value::Array(list) => part.parse::<usize>().ok().and_then(|i| list.get_mut(i)),
-            _ => None,
-        };
-        let Some(next) = next else { return false };
-        here = next;
-    }
-    match here {
-        Value::Object(map) => map.shift_remove(last).is_some(),
-        Value::Array(list) => match (last.parse::<usize>().ok().and_then(|i| list.get_mut(i)), neutral(list_name)) {
-            (Some(member), Some(neutral)) => {
-                *member = neutral;
-                true
-            }
-            _ => false,
-        },
+    match (walk::slot(root, path), neutral(list_name)) {
+        (Some(Slot::Key(map, key)), _) => map.shift_remove(&key).is_some(),
+        (Some(Slot::Item(list, at)), Some(neutral)) => {
+            list[at] = neutral;
+            true
+        }
         _ => false,
     }
 }
 
 /// The keys of the table at `path`, or of none where there is no table.
-fn keys(root: &Value, path: &str) -> Vec<String> {
-    let table = root.pointer(&format!("/{}", path.replace(['.', '['], "/").replace(']', "")));
-    table.and_then(Value::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
+fn keys(root: &mut Value, path: &str) -> Vec<String> {
+    let table = walk::get_mut(root, path);
+    table.and_then(|table| table.as_object()).map(|map| map.keys().cloned().collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,14 +6,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::document::{Document, Origin};
+use super::document::{Document, Origin, join};
 use super::experiment::Experiment;
+use super::repair::quoted;
 
 /// The resolved experiment as TOML, the origin of each value behind it. Paths and workers are left out: they change
 /// no number, and the text must not depend on the machine.
 pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &Document) -> String {
     let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
-    table(&values(experiment, device, lanes), "", document, &mut text);
+    table(&values(experiment, device, lanes), ["", ""], document, &mut text);
     text
 }
 
@@ -52,20 +53,27 @@ pub fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
     }
 }
 
-/// Values first, then tables, as TOML wants it.
-fn table(value: &Value, path: &str, document: &Document, text: &mut String) {
+/// Values first, then tables, as TOML wants it. `paths` is the table's place twice: as it is in `document`, and as TOML
+/// writes it.
+fn table(value: &Value, [path, header]: [&str; 2], document: &Document, text: &mut String) {
     let Value::Object(map) = value else { return };
     for (key, value) in map.iter().filter(|(_, value)| !is_section(value)) {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        let _ = writeln!(text, "{key} = {}  # {}", inline(value), origin(&path, document));
+        let path = join(path, key);
+        let _ = writeln!(text, "{} = {}  # {}", bare_or_quoted(key), inline(value), origin(&path, document));
     }
     for (key, value) in map.iter().filter(|(_, value)| is_section(value)) {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let (path, header) = (join(path, key), join(header, &bare_or_quoted(key)));
         if value.as_object().is_some_and(|map| map.values().any(|value| !is_section(value))) {
-            let _ = writeln!(text, "\n[{path}]");
+            let _ = writeln!(text, "\n[{header}]");
         }
-        table(value, &path, document, text);
+        table(value, [&path, &header], document, text);
     }
+}
+
+/// A key as TOML writes it: in quotes where it has other characters than letters, digits, `-` and `_`.
+fn bare_or_quoted(key: &str) -> String {
+    let is_bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if is_bare { key.to_owned() } else { quoted(key) }
 }
 
 fn is_section(value: &Value) -> bool {
@@ -76,7 +84,7 @@ fn inline(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
         Value::Object(map) => {
-            let entries = map.iter().map(|(key, value)| format!("{key} = {}", inline(value)));
+            let entries = map.iter().map(|(key, value)| format!("{} = {}", bare_or_quoted(key), inline(value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
         // JSON's strings and numbers are TOML's too.

@@ -1,10 +1,13 @@
 //! Mistakes of syntax: the parsers' words made plain, and what to do. The words are the parsers' own and pinned by tests.
 
+use crate::base::env;
+
 /// What a TOML parser's `message` means, and what to do about it; `marked` is what it points at.
 pub(super) fn toml(message: &str, marked: &str, text: &str) -> (String, Option<String>) {
     let starts = |start: &str| message.starts_with(start);
     let (said, hint) = if starts("string values must be quoted") {
-        return ("a text needs quotes".to_owned(), Some(format!("write `\"{marked}\"`")));
+        let message = format!("`{marked}` is not a value in TOML");
+        return (message, Some("a text stands in quotes, such as `\"strokes\"`".to_owned()));
     } else if starts("duplicate key") {
         return (format!("`{marked}` is there twice"), Some("keep one of them".to_owned()));
     } else if text.trim_start().starts_with('{') {
@@ -31,6 +34,15 @@ pub(super) fn toml(message: &str, marked: &str, text: &str) -> (String, Option<S
     (said.to_owned(), Some(hint.to_owned()))
 }
 
+/// What is said of a text with a CR that is no part of a CRLF.
+pub(super) fn carriage_return(name: &str, text: &str) -> (String, Option<String>) {
+    if text.contains('\n') {
+        return ("a carriage return (CR) stands here alone".to_owned(), Some("lines end with LF or CRLF".to_owned()));
+    }
+    let hint = format!("save it with LF or CRLF, or convert it: `tr '\\r' '\\n' < {} > unix.toml`", env::quoted(name));
+    ("the lines end with CR alone, as on old Macs".to_owned(), Some(hint))
+}
+
 /// The same of a JSON parser.
 pub(super) fn json(message: &str, text: &str) -> (String, Option<String>) {
     let starts = |start: &str| message.starts_with(start);
@@ -43,6 +55,11 @@ pub(super) fn json(message: &str, text: &str) -> (String, Option<String>) {
     } else if starts("key must be a string") || starts("trailing comma") {
         let hint = "keys stand in double quotes; JSON has no comments, and no comma behind the last entry";
         ("here should be a key", hint)
+    } else if starts("expected value") {
+        (
+            "this is not a value in JSON",
+            "a number, `true`, `false`, a text in double quotes, or a list or an object of these",
+        )
     } else {
         return (message.to_owned(), None);
     };

@@ -12,6 +12,7 @@ use crate::base::env;
 use crate::config::Experiment;
 use crate::engine::{Kind, Update};
 use crate::lottery::{MaskRule, Plan, Setting, StartRule, Training};
+use crate::network::even_kernels;
 use crate::record::Timing;
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
@@ -136,7 +137,7 @@ impl Forecast {
             lanes: setting.lanes,
             time: time(&timings, costs, &board, train.iterations, workers),
             rounds: rounds(setting, plan, &board),
-            warnings: warnings(setting, plan),
+            warnings: [even_kernels(&experiment.network, &setting.network), warnings(setting, plan)].concat(),
         })
     }
 }

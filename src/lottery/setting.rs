@@ -124,17 +124,7 @@ fn gpu(device: Device) -> Result<Option<usize>, Problem> {
 /// What of the recipe does not go with the network, the images or the device.
 /// `rest` images are left over by the full batches of an epoch.
 fn misfits(experiment: &Experiment, recipe: &Recipe, rest: u32) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if !recipe.network.buffers().is_empty() {
-        let message = "batch norm needs more than one image a batch: of one there is no variance";
-        if recipe.batch_size == 1 {
-            let hint = "at least 2, better 32 and more; or a network without `batch_norm`";
-            problems.push(Problem::new("train.batch_size", message).hint(hint));
-        } else if rest == 1 && !experiment.train.drop_last {
-            let message = format!("{message}, and the last batch of each epoch has one");
-            problems.push(Problem::new("train.drop_last", message).hint("`drop_last = true`, or another `batch_size`"));
-        }
-    }
+    let mut problems = Vec::from_iter(one_value_a_channel(experiment, recipe, rest));
     let [_, height, width] = recipe.network.input;
     if recipe.augment.crop as usize >= height.min(width) {
         let message =
@@ -147,6 +137,27 @@ fn misfits(experiment: &Experiment, recipe: &Recipe, rest: u32) -> Vec<Problem> 
         problems.push(Problem::new("train.products", message).hint(hint).about_the_key());
     }
     problems
+}
+
+/// A batch norm that gets one value a channel in some batch: it has no variance. Of a convolution the values are those of
+/// all images and positions, so that one image is enough where it has several positions.
+fn one_value_a_channel(experiment: &Experiment, recipe: &Recipe, rest: u32) -> Option<Problem> {
+    let is_single = recipe.batch_size == 1;
+    if !is_single && (rest != 1 || experiment.train.drop_last) {
+        return None;
+    }
+    let norm = recipe.network.norms().into_iter().find(|norm| norm.positions == [1, 1])?;
+    let batch = if is_single { "a batch of 1 image" } else { "the last batch of each epoch, 1 image," };
+    let message = format!(
+        "batch norm `{}` needs more than one value a channel, and gets one: {batch} of 1 × 1 positions",
+        norm.name
+    );
+    Some(if is_single {
+        let hint = "at least 2, better 32 and more; or a network without this `batch_norm`";
+        Problem::new("train.batch_size", message).hint(hint)
+    } else {
+        Problem::new("train.drop_last", message).hint("`drop_last = true`, or another `batch_size`")
+    })
 }
 
 #[cfg(test)]
@@ -163,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn batch_norm_needs_more_than_one_image() {
-        let norm = "network={layers=[{conv={out=2}},\"batch_norm\",{linear={out=10}}]}";
+    fn batch_norm_needs_more_than_one_value_a_channel() {
+        let norm = "network={layers=[{linear={out=4}},\"batch_norm\",\"relu\",{linear={out=10}}]}";
         let one = problems(&[norm, "train.batch_size=1"]);
         assert_eq!((one.len(), one[0].0.as_str()), (1, "train.batch_size"));
         // 1,500 images, 300 of them for validation: 1,200 are 17 batches of 70 and 10, or 109 of 11 and one.
@@ -173,5 +184,14 @@ mod tests {
         assert_eq!((left_over.len(), left_over[0].0.as_str()), (1, "train.drop_last"));
         assert_eq!(problems(&[norm, "train.batch_size=11"]), []);
         assert_eq!(problems(&["train.batch_size=1"]), [], "where there is none");
+        assert!(left_over[0].1.contains("`bn1`") && left_over[0].1.contains("1 × 1 positions"), "{left_over:?}");
+        // Of a convolution one image has a value at each position, unless there is one position only.
+        let conv = |rest: &str| format!("network={{layers=[{{conv={{out=2}}}},{rest},{{linear={{out=10}}}}]}}");
+        let one_image = ["train.batch_size=11", "train.drop_last=false"];
+        assert_eq!(problems(&[&conv("\"batch_norm\""), one_image[0], one_image[1]]), []);
+        assert_eq!(problems(&[&conv("\"batch_norm\""), "train.batch_size=1"]), []);
+        let to_one = conv("{max_pool={size=28}},\"batch_norm\"");
+        assert_eq!(problems(&[&to_one, one_image[0], one_image[1]]).len(), 1);
+        assert_eq!(problems(&[&to_one, "train.batch_size=1"])[0].0, "train.batch_size");
     }
 }

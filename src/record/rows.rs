@@ -119,7 +119,9 @@ pub fn from_csv<R: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<R>> {
             anyhow::anyhow!("line {line} is no row: {cause}")
         })
     };
-    csv::Reader::from_reader(bytes).into_deserialize().map(row).collect()
+    // DOS editors end a file with Ctrl-Z.
+    let end = bytes.trim_ascii_end();
+    csv::Reader::from_reader(end.strip_suffix(b"\x1a").unwrap_or(bytes)).into_deserialize().map(row).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,162 @@
+//! Paths as a user gives them where no shell expands them: `--runs=~/x`, variables of the environment, configurations.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::env;
+
+/// A path that means something else than its letters say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n\nhint: {}", self.message, self.hint)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Returns `path` with a leading `~` or `~/` replaced by the home folder; every other path as it is.
+///
+/// # Errors
+/// `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end behind it.
+pub fn expand(path: &Path) -> Result<PathBuf, Refused> {
+    expand_with(path, env::home())
+}
+
+/// Like [`expand`], with this home folder.
+fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, Refused> {
+    let text = path.to_string_lossy();
+    let refuse = |message: String, hint: String| Err(Refused { message, hint });
+    let literal = || format!("a file of that very name is `./{text}`");
+    if text.ends_with(['\n', '\r']) {
+        let shown = text.escape_debug();
+        return refuse(format!("the path `{shown}` ends with a line end"), "remove it".to_owned());
+    }
+    let bare = text.trim_matches(['"', '\'']);
+    let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if is_quoted('"') || is_quoted('\'') {
+        return refuse(format!("the path `{text}` has quotes around it"), format!("write {bare}"));
+    }
+    if let Some(name) = variable(&text) {
+        let hint = format!("write the value of {name} in its place; {}", literal());
+        return refuse(format!("the path `{text}` begins with the variable {name}, which is not expanded here"), hint);
+    }
+    let Some(rest) = path.as_os_str().as_encoded_bytes().strip_prefix(b"~") else { return Ok(path.to_owned()) };
+    if !(rest.is_empty() || rest.starts_with(b"/")) {
+        let hint = format!("write the whole path; {}", literal());
+        return refuse(format!("`~` before a name is not expanded here: `{text}`"), hint);
+    }
+    let Some(home) = home else {
+        let hint = format!("write the whole path, or set HOME; {}", literal());
+        return refuse(format!("`~` cannot be expanded in `{text}`: HOME is not set"), hint);
+    };
+    let inside = path.strip_prefix("~").unwrap_or(Path::new(""));
+    Ok(if inside.as_os_str().is_empty() { home } else { home.join(inside) })
+}
+
+/// The variable that a path begins with, as it stands there: `$HOME` or `${HOME}`.
+fn variable(text: &str) -> Option<String> {
+    let rest = text.strip_prefix('$')?;
+    let (name, braces) = match rest.strip_prefix('{') {
+        Some(rest) => (rest.split_once('}')?.0, true),
+        None => (rest, false),
+    };
+    let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    let name: String = name.chars().take_while(is_part).collect();
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    is_name.then(|| if braces { format!("${{{name}}}") } else { format!("${name}") })
+}
+
+/// Refuses a folder that is a symbolic link to a place that does not exist, or is inside of one: nothing can be made
+/// there, and the system only says "File exists".
+///
+/// # Errors
+/// The link, and where it points.
+pub fn check_links(folder: &Path) -> Result<(), Refused> {
+    let is_dangling = |path: &&Path| {
+        let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+        is_link && std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let Some(link) = folder.ancestors().find(is_dangling) else { return Ok(()) };
+    let target = std::fs::read_link(link).unwrap_or_default();
+    Err(Refused {
+        message: format!("`{}` is a symbolic link to `{}`, which does not exist", link.display(), target.display()),
+        hint: "make the folder that it points to, remove the link, or name another folder".to_owned(),
+    })
+}
+
+/// The folder that the variable `name` of the environment points to, expanded; `None` where it is not set or empty.
+///
+/// # Errors
+/// A value that [`expand`] refuses; the message names the variable.
+pub fn folder(name: &str) -> Result<Option<PathBuf>, Refused> {
+    let Some(value) = env::value(name) else { return Ok(None) };
+    let named = |refused: Refused| Refused { message: format!("{name}: {}", refused.message), ..refused };
+    expand(Path::new::<OsStr>(&value)).map(Some).map_err(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str) -> Result<String, String> {
+        let home = Some(PathBuf::from("/home/ada"));
+        expand_with(Path::new(text), home).map(|path| path.display().to_string()).map_err(|refused| refused.message)
+    }
+
+    #[test]
+    fn tilde_alone_and_before_a_slash_is_the_home_folder() {
+        assert_eq!(expanded("~").unwrap(), "/home/ada");
+        assert_eq!(expanded("~/").unwrap(), "/home/ada");
+        assert_eq!(expanded("~/runs/a").unwrap(), "/home/ada/runs/a");
+        assert!(expand_with(Path::new("~/runs"), None).unwrap_err().message.contains("HOME is not set"));
+        for refused in ["~bob/runs", "~bob", "~+/x"] {
+            assert!(expanded(refused).unwrap_err().contains("not expanded here"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn paths_without_tilde_stay_as_they_are() {
+        for path in ["runs", "/a/b/", "./~/x", "a/~", "a~b", "", "$", "$1", "ü b", "a$HOME", "it's", "x.toml"] {
+            assert_eq!(expanded(path).unwrap(), path);
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            let bytes = Path::new(OsStr::from_bytes(b"~/\xff"));
+            let path = expand_with(bytes, Some(PathBuf::from("/h"))).unwrap();
+            assert_eq!(path.as_os_str().as_bytes(), b"/h/\xff");
+        }
+    }
+
+    #[test]
+    fn variables_quotes_and_line_ends_are_refused() {
+        assert!(expanded("$HOME/data").unwrap_err().contains("the variable $HOME, which is not expanded here"));
+        assert!(expanded("${LTH_X}/data").unwrap_err().contains("the variable ${LTH_X},"));
+        assert!(expanded("\"/data\"").unwrap_err().contains("quotes"));
+        assert!(expanded("'runs'").unwrap_err().contains("quotes"));
+        assert!(expanded("runs\r").unwrap_err().contains(r"`runs\r` ends with a line end"));
+    }
+
+    #[test]
+    fn links_to_nothing_are_named_with_their_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("runs");
+        std::os::unix::fs::symlink("gone", &link).unwrap();
+        for path in [link.clone(), link.join("inside")] {
+            let refused = check_links(&path).unwrap_err();
+            assert!(refused.message.contains("is a symbolic link to `gone`, which does not exist"), "{refused}");
+        }
+        std::fs::create_dir(folder.path().join("gone")).unwrap();
+        assert_eq!((check_links(&link), check_links(Path::new("nowhere/x"))), (Ok(()), Ok(())));
+    }
+}

@@ -1,0 +1,45 @@
+//! Paths of the command line and the folders that variables name, expanded; see [`given`].
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
+use crate::base::paths::Runs;
+use crate::base::{env, given};
+use crate::config::Report;
+
+/// The parser of every argument that is a path: expands a leading `~/`, and refuses what only a shell would expand.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| given::expand(&path))
+}
+
+/// The folder of all runs: `given` by `--runs`, else `LTH_RUNS_DIR`, else `runs`.
+///
+/// # Errors
+/// A value of the variable that cannot be expanded, and a symbolic link to a place that does not exist.
+pub(super) fn runs(given: Option<&PathBuf>) -> Result<Runs> {
+    let folder = or_variable(given, env::RUNS, "runs")?;
+    given::check_links(&folder).map_err(|error| refused(&error))?;
+    Ok(Runs(folder))
+}
+
+/// The folder of the built-in data sets: `given` by `--data-dir`, else `LTH_DATA_DIR`, else `data`.
+///
+/// # Errors
+/// A value of the variable that cannot be expanded.
+pub(super) fn data(given: Option<&PathBuf>) -> Result<PathBuf> {
+    or_variable(given, env::DATA, "data")
+}
+
+fn or_variable(given: Option<&PathBuf>, variable: &str, usual: &str) -> Result<PathBuf> {
+    match given {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(given::folder(variable).map_err(|error| refused(&error))?.unwrap_or_else(|| PathBuf::from(usual))),
+    }
+}
+
+/// A refused path as a mistake of the command line.
+pub(super) fn refused(refused: &given::Refused) -> anyhow::Error {
+    Report::plain(&format!("error: {refused}")).into()
+}

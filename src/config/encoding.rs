@@ -1,0 +1,142 @@
+//! From the bytes of a configuration to its text: what editors put around it, and encodings that are not UTF-8.
+
+/// The name of standard input in messages.
+pub const STDIN: &str = "<stdin>";
+
+/// The byte order mark.
+const MARK: char = '\u{feff}';
+
+/// Decodes UTF-8.
+///
+/// # Errors
+/// Another encoding: a message with what to do, such as "is not text in UTF-8, but in UTF-16".
+pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
+    if let Some(encoding) = other_unicode(&bytes) {
+        let hint = format!(
+            "save it as UTF-8: in the editor, in PowerShell with `Set-Content -Encoding utf8`, or by `iconv -f {encoding} \
+             -t UTF-8`"
+        );
+        return Err(format!("error: `{name}` is not text in UTF-8, but in {encoding}\n\nhint: {hint}"));
+    }
+    let bytes = match String::from_utf8(bytes) {
+        Ok(text) => return zeros(name, &text).map_or(Ok(text), Err),
+        Err(error) => error,
+    };
+    let at = bytes.utf8_error().valid_up_to();
+    let bytes = bytes.into_bytes();
+    let before = String::from_utf8_lossy(&bytes[..at]).into_owned();
+    let (line, column) = position(&before, at);
+    let byte = bytes[at];
+    let letter = if byte >= 0xA0 { format!(", `{}` in Latin-1", char::from(byte)) } else { String::new() };
+    let hint = "save the file as UTF-8: in the editor, or by `iconv -f LATIN1 -t UTF-8` where it is Latin-1";
+    Err(format!(
+        "error: `{name}` is not text in UTF-8: byte 0x{byte:02X}{letter}\n  --> {name}:{line}:{column}\n\nhint: {hint}"
+    ))
+}
+
+/// Returns `text` without a byte order mark before it and without the Ctrl-Z (0x1A) that DOS editors put behind it.
+pub(super) fn strip(text: &str) -> &str {
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    let end = text.trim_end();
+    end.strip_suffix('\u{1a}').unwrap_or(text)
+}
+
+/// The lines of `text`, ended by LF, CRLF or, as on old Macs, CR alone.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+/// Line and column of a byte of `text`, both from 1; columns count characters.
+pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    // The CR before the byte may be the first half of a CRLF.
+    let is_half = before.ends_with('\r') && text[before.len()..].starts_with('\n');
+    let (line, column) = lines(before).enumerate().last().map_or((0, 0), |(n, line)| (n, line.chars().count()));
+    let is_ended = before.ends_with('\r') && !is_half;
+    if is_ended { (line + 2, 1) } else { (line + 1, column + 1) }
+}
+
+/// Line `number` of `text`, from 1, as a terminal can show it: no control characters, none that are not seen.
+pub(super) fn line(text: &str, number: usize) -> String {
+    let shown = |c: char| {
+        let is_hidden = c.is_control() && c != '\t' || super::repair::is_invisible(c);
+        if is_hidden { char::REPLACEMENT_CHARACTER } else { c }
+    };
+    lines(text).nth(number - 1).unwrap_or_default().chars().map(shown).collect()
+}
+
+/// The first CR that is no part of a CRLF.
+pub(super) fn lone_carriage_return(text: &str) -> Option<usize> {
+    text.match_indices('\r').map(|(at, _)| at).find(|at| !text[at + 1..].starts_with('\n'))
+}
+
+/// The encoding, where it is UTF-16 or UTF-32, with or without a byte order mark.
+fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(&[0xFF, 0xFE, 0, 0]) || bytes.starts_with(&[0, 0, 0xFE, 0xFF]) {
+        return Some("UTF-32");
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Some("UTF-16");
+    }
+    // ASCII in UTF-16 has a zero in every second byte. Both halves are counted over the first bytes only.
+    let head = &bytes[..bytes.len().min(512)];
+    let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|&&byte| byte == 0).count();
+    let half = head.len() / 2;
+    if half < 2 {
+        return None;
+    }
+    match (zeros(0), zeros(1)) {
+        (0, high) if 2 * high > half => Some("UTF-16LE"),
+        (high, 0) if 2 * high > half => Some("UTF-16BE"),
+        _ => None,
+    }
+}
+
+/// Zero bytes are what a crash or a full disk leaves: part of the text may be lost.
+fn zeros(name: &str, text: &str) -> Option<String> {
+    let at = text.find('\0')?;
+    let (line, column) = position(text, at);
+    let count = text.matches('\0').count();
+    let bytes = if count == 1 { "a zero byte".to_owned() } else { format!("{count} zero bytes") };
+    let hint = "a crash or a full disk leaves these: see whether the end of the file is missing, and remove them";
+    Some(format!("error: `{name}` has {bytes} in it\n  --> {name}:{line}:{column}\n\nhint: {hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utf16(text: &str, is_little: bool) -> Vec<u8> {
+        let bytes = |unit: u16| if is_little { unit.to_le_bytes() } else { unit.to_be_bytes() };
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn utf_16_and_utf_32_are_named_with_and_without_a_mark() {
+        let text = "name = \"größe\"\nrounds = 3\n";
+        let said = |bytes: Vec<u8>| decode("a.toml", bytes).unwrap_err();
+        for is_little in [true, false] {
+            let encoding = if is_little { "but in UTF-16LE" } else { "but in UTF-16BE" };
+            assert!(said(utf16(text, is_little)).contains(encoding));
+            assert!(said(utf16(&format!("\u{feff}{text}"), is_little)).contains("but in UTF-16\n"));
+        }
+        assert!(said(vec![0xFF, 0xFE, 0, 0, b'a', 0, 0, 0]).contains("UTF-32"));
+        assert_eq!(decode("a.toml", text.into()).unwrap(), text);
+    }
+
+    #[test]
+    fn latin_1_and_zero_bytes_are_named_with_their_place() {
+        let latin = decode("a.toml", b"# a\nname = \"gr\xf6\xdfe\"".to_vec()).unwrap_err();
+        assert!(latin.contains("byte 0xF6, `ö` in Latin-1\n  --> a.toml:2:11"), "{latin}");
+        let zeros = decode("a.toml", b"seed = 1\n\0\0\0".to_vec()).unwrap_err();
+        assert!(zeros.contains("3 zero bytes") && zeros.contains("a.toml:2:1"), "{zeros}");
+    }
+
+    #[test]
+    fn byte_order_mark_and_ctrl_z_are_no_part_of_the_text() {
+        assert_eq!(strip("\u{feff}a = 1\n"), "a = 1\n");
+        assert_eq!(strip("a = 1\n\u{1a}\n"), "a = 1\n");
+        assert_eq!(strip("a = 1\n\n"), "a = 1\n\n");
+        assert_eq!(strip("a = \"\u{1a}\""), "a = \"\u{1a}\"");
+    }
+}

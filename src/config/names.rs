@@ -1,0 +1,127 @@
+//! Keys of tables whose keys are names, such as the layers of `prune.rate.layers`: a name may have points in it.
+
+use serde_json::{Map, Value};
+
+use super::schema::schema;
+
+/// The tables whose keys are names and whose values are no tables, each by its path. They come from the schema.
+#[derive(Clone, Debug)]
+pub(super) struct NameTables(Vec<Vec<String>>);
+
+impl NameTables {
+    /// The tables of an experiment.
+    pub(super) fn new() -> Self {
+        let schema = schema();
+        let mut tables = Vec::new();
+        collect(&schema, &schema, &mut Vec::new(), &mut tables);
+        Self(tables)
+    }
+
+    /// Joins the parts of a path behind such a table: `block1`, `conv1` is the name `block1.conv1`.
+    pub(super) fn join(&self, mut parts: Vec<String>) -> Vec<String> {
+        let is_inside = |table: &&Vec<String>| parts.len() > table.len() && parts.starts_with(table);
+        if let Some(table) = self.0.iter().find(is_inside) {
+            let name = parts.split_off(table.len()).join(".");
+            parts.push(name);
+        }
+        parts
+    }
+
+    /// Gives tables inside such a table their names: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" = 0.3`.
+    pub(super) fn flatten(&self, root: &mut Value) {
+        for table in &self.0 {
+            let inner = table.iter().try_fold(&mut *root, |value, key| value.get_mut(key));
+            if let Some(Value::Object(map)) = inner {
+                for (key, value) in std::mem::take(map) {
+                    flatten_into(map, key, value);
+                }
+            }
+        }
+    }
+}
+
+fn flatten_into(map: &mut Map<String, Value>, name: String, value: Value) {
+    match value {
+        Value::Object(inner) if !inner.is_empty() => {
+            inner.into_iter().for_each(|(key, value)| flatten_into(map, format!("{name}.{key}"), value));
+        }
+        value => {
+            map.insert(name, value);
+        }
+    }
+}
+
+/// Adds the name tables of `object` and of the tables inside of it.
+fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut Vec<Vec<String>>) {
+    for (key, property) in object["properties"].as_object().into_iter().flatten() {
+        let target = property["$ref"].as_str().and_then(|name| schema.pointer(name.trim_start_matches('#')));
+        let target = target.unwrap_or(property);
+        path.push(key.clone());
+        let holds = |kind: &str| target["additionalProperties"]["type"] == kind;
+        if holds("number") || holds("integer") || holds("string") {
+            tables.push(path.clone());
+        }
+        collect(schema, target, path, tables);
+        path.pop();
+    }
+}
+
+/// The parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes is taken as it is. `None` where it is
+/// no path.
+pub(super) fn parts(path: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = path.trim();
+    loop {
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (part, behind) = if let Some(quote) = quote {
+            let (part, behind) = rest[1..].split_once(quote)?;
+            (part, behind.trim_start())
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            (rest[..end].trim(), &rest[end..])
+        };
+        if part.is_empty() || part.contains(['"', '\'']) {
+            return None;
+        }
+        parts.push(part.to_owned());
+        match behind.strip_prefix('.') {
+            Some(behind) => rest = behind.trim_start(),
+            None if behind.is_empty() => return Some(parts),
+            None => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rates_by_layer_are_the_only_table_of_names() {
+        assert_eq!(NameTables::new().0, [["prune", "rate", "layers"]]);
+    }
+
+    #[test]
+    fn names_with_points_are_one_part() {
+        let parts = |path: &str| parts(path).map(|parts| NameTables::new().join(parts).join("|"));
+        assert_eq!(parts("train.lr").unwrap(), "train|lr");
+        assert_eq!(parts(" train . \"lr\" ").unwrap(), "train|lr");
+        for path in
+            ["prune.rate.layers.block1.conv1", "prune.rate.layers.\"block1.conv1\"", "prune.rate.layers.'block1.conv1'"]
+        {
+            assert_eq!(parts(path).unwrap(), "prune|rate|layers|block1.conv1");
+        }
+        assert_eq!(parts("arms.a.mask").unwrap(), "arms|a|mask");
+        for wrong in ["", "a..b", "a.", ".a", "a.\"b", "a.\"b\"c", "a.\"\"", "a\"b\""] {
+            assert_eq!(parts(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tables_inside_become_names() {
+        let mut root = json!({ "prune": { "rate": { "layers": { "block1": { "conv1": 0.3 }, "output": 0.1 } } } });
+        NameTables::new().flatten(&mut root);
+        assert_eq!(root["prune"]["rate"]["layers"], json!({ "block1.conv1": 0.3, "output": 0.1 }));
+    }
+}
