@@ -21,7 +21,7 @@ pub use dataset::{Dataset, Inputs, Split};
 pub use fetch::{Fetch, Fetched, NoMirror, Progress, fetch};
 pub use load::{Unreadable, default_folder, folder, load};
 pub use packed::NotFound;
-pub use sheet::sheet;
+pub use sheet::{is_sheet, sheet};
 pub use source::Source;
 pub use summary::{Part, Summary};
 pub use survey::{Condition, FileReport, State, Survey, names, survey};
