@@ -188,7 +188,7 @@ impl Experiment {
         if let Dataset::Idx { classes, first_label, prefix, .. } = &self.data.dataset {
             need((2..=MOST_CLASSES).contains(classes), "data.dataset.idx.classes", "must be from 2 to 256");
             // Labels are signed numbers of 32 bits.
-            let fits = *first_label <= i32::MAX as u32;
+            let fits = i32::try_from(*first_label).is_ok();
             need(fits, "data.dataset.idx.first_label", "must be at most 2147483647");
             let fits = prefix.as_ref().is_none_or(|prefix| !prefix.is_empty() && !prefix.contains(['/', '\\']));
             need(fits, "data.dataset.idx.prefix", "is the beginning of the files' names: not empty, and without `/`");

@@ -87,7 +87,7 @@ fn part(folder: &Path) -> Result<Part> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("the name of the folder `{}` is not text in UTF-8", path.display()))?;
         let inside = entries(&path)?;
-        ensure!(!inside.is_empty(), "the folder `{}` is empty", path.display());
+        ensure!(!inside.is_empty(), "the folder `{}` has no images", path.display());
         for file in inside {
             let is_png = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
             ensure!(is_png && !file.is_dir(), "`{}` is no PNG file", file.display());
@@ -95,7 +95,7 @@ fn part(folder: &Path) -> Result<Part> {
         }
         classes.push(name.to_owned());
     }
-    ensure!(!classes.is_empty(), "the folder `{}` is empty", folder.display());
+    ensure!(!classes.is_empty(), "the folder `{}` has no classes", folder.display());
     Ok(Part { classes, files })
 }
 
@@ -115,7 +115,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// equal channels, which loses nothing.
 fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     let headers = headers(paths)?;
-    let (first, channels) = (headers[0], if headers.iter().any(|header| header.is_coloured()) { 3 } else { 1 });
+    let (first, channels) = (headers[0], if headers.iter().any(Header::is_coloured) { 3 } else { 1 });
     for (path, header) in paths.iter().zip(&headers) {
         ensure!(
             header.size == first.size,

@@ -80,7 +80,7 @@ fn entries(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Files that are told apart by what they were packed with.
+/// Endings of files that have to be unpacked.
 const PACKED: [&str; 7] = [".zip", ".7z", ".rar", ".xz", ".bz2", ".tar", ".tgz"];
 
 /// Endings that say nothing of what a file is.
@@ -114,12 +114,8 @@ pub(super) fn near_misses(folder: &Path, names: &[String]) -> Vec<String> {
 fn looks_like(entry: &str, name: &str) -> bool {
     let (entry, name) = (letters(entry), letters(name));
     let stem = name.split("idx").next().unwrap_or(&name);
-    let rest = entry.strip_prefix(stem).map(|rest| ["idx", "ubyte", "copy"].iter().fold(rest.to_owned(), remove));
-    rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()))
-}
-
-fn remove(text: String, word: &&str) -> String {
-    text.replace(*word, "")
+    let plain = |rest: &str| rest.replace("idx", "").replace("ubyte", "").replace("copy", "");
+    entry.strip_prefix(stem).is_some_and(|rest| plain(rest).chars().all(|c| c.is_ascii_digit()))
 }
 
 /// The letters and digits of a name in lower case, without its endings.

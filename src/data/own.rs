@@ -138,13 +138,16 @@ fn idx_problem(dir: &Path, error: &anyhow::Error, prefix: Option<&str>) -> Probl
     let prefixes = own_idx::prefixes(dir);
     match (prefix, prefixes.as_slice()) {
         (Some(_), []) => at("prefix").hint("leave it out where the names have none"),
-        (Some(_), prefixes) => at("prefix").hint(format!("files with a prefix are there: {}", prefixes.join(", "))),
+        (Some(_), [one]) => at("prefix").hint(format!("the files there have the prefix `{one}`")),
+        (Some(_), several) => {
+            at("prefix").hint(format!("the files there have one of the prefixes `{}`", several.join("`, `")))
+        }
         (None, _) => at("dir").hint(IDX_NAMES),
     }
 }
 
-const CONTAINER: &str = "this is about the gzip file and not about what is in it: copy the file once more, or unpack it and \
-                        leave it there without `.gz`";
+const CONTAINER: &str = "the fault is in the compressed file, not in its content: copy it once more, or unpack it and leave it \
+                        there without `.gz`";
 
 const IDX_NAMES: &str = "the folder needs train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
                         t10k-labels-idx1-ubyte, plain or with `.gz`";

@@ -21,7 +21,8 @@ pub(super) struct BadContainer {
 }
 
 impl BadContainer {
-    fn new(path: &Path, action: &'static str, error: io::Error) -> anyhow::Error {
+    /// The error for what `error` says of the container at `path`.
+    fn of(path: &Path, action: &'static str, error: io::Error) -> anyhow::Error {
         let (path, trailing) = (path.to_owned(), trailing(&error).map(ToString::to_string));
         match trailing {
             Some(fault) => Self { path, action, fault, source: None }.into(),
@@ -29,6 +30,17 @@ impl BadContainer {
         }
     }
 }
+
+/// The beginnings of files that other programs pack, and what they are called.
+const FOREIGN: [(&[u8], &str); 7] = [
+    (&MAGIC, "it is compressed twice with gzip"),
+    (b"PK\x03\x04", "it is a zip archive"),
+    (b"BZh", "it is compressed with bzip2"),
+    (b"\xFD7zXZ\0", "it is compressed with xz"),
+    (b"7z\xBC\xAF\x27\x1C", "it is a 7z archive"),
+    (b"\x28\xB5\x2F\xFD", "it is compressed with zstd"),
+    (b"Rar!\x1A\x07", "it is a RAR archive"),
+];
 
 /// The bytes behind the end of compressed data, where these are the cause of `error` or of an error inside it.
 fn trailing(error: &io::Error) -> Option<&Trailing> {
@@ -47,16 +59,22 @@ fn trailing(error: &io::Error) -> Option<&Trailing> {
 /// The bytes of a file, decompressed if it is gzip'd, whatever its name.
 ///
 /// # Errors
-/// A file that cannot be read, is empty, or is no whole gzip file ([`BadContainer`]).
+/// A file that cannot be read, is empty, is no whole gzip file, or is packed otherwise ([`BadContainer`]).
 pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     let bytes = files::read(path)?;
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());
-    if !bytes.starts_with(&MAGIC) {
-        return Ok(bytes);
+    let plain = if bytes.starts_with(&MAGIC) {
+        let mut plain = Vec::new();
+        let read = Members::new(bytes.as_slice()).read_to_end(&mut plain);
+        read.map_err(|error| BadContainer::of(path, "decompressed", error))?;
+        plain
+    } else {
+        bytes
+    };
+    if let Some((_, fault)) = FOREIGN.iter().find(|(magic, _)| plain.starts_with(magic)) {
+        let (path, fault) = (path.to_owned(), (*fault).to_owned());
+        return Err(BadContainer { path, action: "decompressed", fault, source: None }.into());
     }
-    let mut plain = Vec::new();
-    let read = Members::new(bytes.as_slice()).read_to_end(&mut plain);
-    read.map_err(|error| BadContainer::new(path, "decompressed", error))?;
     Ok(plain)
 }
 
@@ -74,7 +92,7 @@ pub(super) fn unpack(path: &Path, folder: &str, names: &[&str]) -> Result<BTreeM
     } else {
         entries(file, folder, names)
     };
-    unpacked.map_err(|error| BadContainer::new(path, "unpacked", error))
+    unpacked.map_err(|error| BadContainer::of(path, "unpacked", error))
 }
 
 fn entries(reader: impl Read, folder: &str, names: &[&str]) -> io::Result<BTreeMap<String, Vec<u8>>> {
@@ -135,6 +153,13 @@ pub(super) mod tests {
         put(&[gzip(b"plain"), b"twelve bytes".to_vec()].concat());
         let error = message(&decompress(&path).unwrap_err());
         assert!(error.contains("file.gz` could not be decompressed: 12 bytes that are no gzip data follow"), "{error}");
+        for (bytes, fault) in
+            [(gzip(&gzip(b"plain")), "twice with gzip"), (b"PK\x03\x04more".to_vec(), "a zip archive")]
+        {
+            put(&bytes);
+            let error = message(&decompress(&path).unwrap_err());
+            assert!(error.ends_with(fault), "{error}");
+        }
         put(&gzip(b"plain")[..12]);
         let error = message(&decompress(&path).unwrap_err());
         assert!(error.contains("could not be decompressed: it is cut short or damaged: "), "{error}");

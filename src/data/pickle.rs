@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use anyhow::{Context, Result, bail, ensure};
 
+mod call;
 mod machine;
 
 /// The place of a value in [`Pickle::nodes`].

@@ -91,7 +91,9 @@ pub(super) fn survey_at(set: &'static Official, mut shelf: Shelf) -> Survey {
     let is_python = |file: &FileReport| file.name == python_name(file.name);
     let found: Vec<bool> = files.iter().filter(|file| file.found.is_some()).map(is_python).collect();
     if set.python.is_some() && !found.is_empty() && found.iter().all(|&is_python| is_python) {
-        files.iter_mut().for_each(|file| file.name = python_name(file.name));
+        for file in &mut files {
+            file.name = python_name(file.name);
+        }
     }
     Survey { name: set.name, folder: shelf.folder().to_owned(), state: state(&files), files, note }
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Array, Global, Id, Node, text};
+use super::{Id, Node, text};
 
 /// A batch of CIFAR-100 has some 400,000; the bound keeps what a pickle takes in proportion to its size.
 const MOST_OPCODES: usize = 4_000_000;
 
 /// The machine between two opcodes.
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     bytes: &'a [u8],
     /// The byte that is read next.
     at: usize,
-    nodes: Vec<Node<'a>>,
+    pub(super) nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
     /// Heights of the stack that the program has marked.
     marks: Vec<usize>,
@@ -102,13 +102,13 @@ impl<'a> Machine<'a> {
         Ok(line)
     }
 
-    fn push(&mut self, node: Node<'a>) {
+    pub(super) fn push(&mut self, node: Node<'a>) {
         self.nodes.push(node);
         self.stack.push(self.nodes.len() as Id - 1);
     }
 
     /// Takes the topmost value that no mark covers.
-    fn pop(&mut self) -> Result<Id> {
+    pub(super) fn pop(&mut self) -> Result<Id> {
         let is_covered = self.marks.last().is_some_and(|&mark| mark >= self.stack.len());
         self.stack.pop().filter(|_| !is_covered).context("nothing is on the stack")
     }
@@ -121,7 +121,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The value on top, which stays.
-    fn top(&mut self) -> Result<&mut Node<'a>> {
+    pub(super) fn top(&mut self) -> Result<&mut Node<'a>> {
         let id = *self.stack.last().context("nothing is on the stack")?;
         Ok(&mut self.nodes[id as usize])
     }
@@ -241,71 +241,6 @@ impl<'a> Machine<'a> {
             self.stack.push(id);
         } else {
             self.memo.insert(index, *self.stack.last().context("nothing is on the stack")?);
-        }
-        Ok(())
-    }
-
-    fn global(&mut self, module: &[u8], name: &[u8]) -> Result<()> {
-        let global = match (module, name) {
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => Global::Reconstruct,
-            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => Global::FromBuffer,
-            (b"numpy", b"ndarray") => Global::Ndarray,
-            (b"numpy", b"dtype") => Global::Dtype,
-            (b"_codecs", b"encode") => Global::Encode,
-            _ => {
-                let shown =
-                    |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(60)]).escape_debug().to_string();
-                bail!(
-                    "it names `{} {}`, which no pickled batch needs and which is not run",
-                    shown(module),
-                    shown(name)
-                );
-            }
-        };
-        self.push(Node::Global(global));
-        Ok(())
-    }
-
-    /// What a known function gives for its arguments.
-    fn reduce(&mut self) -> Result<()> {
-        let (arguments, function) = (self.pop()?, self.pop()?);
-        let Node::Tuple(arguments) = &self.nodes[arguments as usize] else { bail!("its arguments are no tuple") };
-        let Node::Global(function) = &self.nodes[function as usize] else { bail!("it calls what is no function") };
-        let node = match (function, arguments.as_slice()) {
-            (Global::Encode, &[letters, coding]) => {
-                let coding = text(&self.nodes, coding).unwrap_or_default();
-                ensure!([&b"latin1"[..], b"latin-1"].contains(&&*coding), "it encodes as anything but `latin1`");
-                Node::Latin1(letters)
-            }
-            (Global::Reconstruct, &[class, ..]) => {
-                let is_array = self.nodes[class as usize] == Node::Global(Global::Ndarray);
-                ensure!(is_array, "it makes something other than an `ndarray`");
-                Node::Array(None)
-            }
-            (Global::Dtype, &[name, ..]) => Node::Dtype(name),
-            (Global::FromBuffer, &[bytes, dtype, shape, order]) => {
-                let is_fortran = text(&self.nodes, order).as_deref() != Some(b"C");
-                Node::Array(Some(Array { shape, dtype, is_fortran, bytes }))
-            }
-            (function, arguments) => bail!("it calls {function:?} with {} arguments", arguments.len()),
-        };
-        self.push(node);
-        Ok(())
-    }
-
-    /// Gives an array or a type its state.
-    fn build(&mut self) -> Result<()> {
-        let state = self.pop()?;
-        let Node::Tuple(state) = self.nodes[state as usize].clone() else { bail!("its state is no tuple") };
-        let fortran = state.get(3).map(|&id| self.nodes[id as usize].clone());
-        match (self.top()?, state.as_slice()) {
-            // Byte order and fields, of which a type of single bytes has none.
-            (Node::Dtype(_), _) => {}
-            (Node::Array(array), &[_, shape, dtype, _, bytes]) => {
-                let is_fortran = !matches!(fortran, Some(Node::Bool(false) | Node::Int(0)));
-                *array = Some(Array { shape, dtype, is_fortran, bytes });
-            }
-            _ => bail!("it gives a state to what is no array"),
         }
         Ok(())
     }
