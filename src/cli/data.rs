@@ -80,7 +80,8 @@ struct ShowArgs {
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR", value_parser = folders::path())]
     data_dir: Option<PathBuf>,
-    /// The picture [default: `NAME-sheet.png` in the current folder].
+    /// The picture [default: `NAME-sheet.png` in the current folder]. A file that is no picture of this command is not
+    /// replaced.
     #[arg(long, value_name = "FILE.png", value_parser = folders::path())]
     out: Option<PathBuf>,
     /// Prints JSON.
@@ -166,6 +167,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
         None => of_experiment(args)?,
     };
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}-sheet.png")));
+    refuse_to_replace(&out)?;
     files::write(&out, &data::sheet(&dataset)?)?;
     let sheet = out.display().to_string();
     if args.json {
@@ -176,6 +178,18 @@ fn show(args: &ShowArgs) -> Result<Exit> {
         ui::print(&ui::summary(&summary, &sheet))?;
     }
     Ok(Exit::Success)
+}
+
+/// Refuses a path with something that is no sheet of this program. Of a folder, writing it tells.
+fn refuse_to_replace(out: &Path) -> Result<()> {
+    // A link that leads nowhere is something as well.
+    let is_free = out.symlink_metadata().is_err() || out.is_dir();
+    if is_free || data::is_sheet(out) {
+        return Ok(());
+    }
+    let text = format!("error: `{}` exists and is no picture of `lth data show`: it is not replaced", out.display());
+    let hint = "hint: name another file with `--out`, or remove this one";
+    Err(config::Report::plain(&format!("{text}\n\n{hint}")).into())
 }
 
 /// The built-in data set of this name.

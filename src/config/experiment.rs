@@ -99,12 +99,24 @@ pub enum Dataset {
     Cifar10,
     /// CIFAR-100 with its 100 fine classes, 32×32 in colour.
     Cifar100,
-    /// Own data: four IDX files with MNIST's names, gzip'd or not; grey images of any one size.
+    /// Own data: four IDX files with MNIST's names, gzip'd or not; grey images of any one size. Labels are bytes, 32-bit
+    /// integers, or QMNIST's eight columns of these, of which the first is the class.
     Idx {
         /// Folder of the four files; a relative one is looked for where the command is run.
         dir: PathBuf,
-        /// Number of classes; every label is below it.
+        /// Number of classes.
         classes: u32,
+        /// The label of the first class (0): labels are from `first_label` to `first_label` + `classes` - 1. Those of
+        /// EMNIST's letters begin at 1.
+        #[serde(default, skip_serializing_if = "is_no_shift")]
+        first_label: u32,
+        /// Whether rows and columns of the images change places (false): EMNIST's images are stored column by column.
+        #[serde(default, skip_serializing_if = "is_off")]
+        transpose: bool,
+        /// The beginning of the files' names, such as `emnist-letters` of `emnist-letters-train-images-idx3-ubyte`;
+        /// needed only where the folder has files with several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefix: Option<String>,
         /// SHA-256 of the four decompressed files one after another, training images, training labels, test images,
         /// test labels: other files are refused. `lth check` tells it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -547,6 +559,16 @@ fn tenth() -> f64 {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn is_no_shift(first_label: &u32) -> bool {
+    *first_label == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn is_off(option: &bool) -> bool {
+    !*option
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]

@@ -207,8 +207,13 @@ impl Experiment {
         need(few, "replicates", "times repeats times rounds makes more than a million trainings");
         need(self.rounds <= 1000, "rounds", "must be at most 1000");
         need(self.data.validation > 0, "data.validation", "must be at least 1: the early stop is found on it");
-        if let Dataset::Idx { classes, .. } = self.data.dataset {
-            need((2..=MOST_CLASSES).contains(&classes), "data.dataset.idx.classes", "must be from 2 to 256");
+        if let Dataset::Idx { classes, first_label, prefix, .. } = &self.data.dataset {
+            need((2..=MOST_CLASSES).contains(classes), "data.dataset.idx.classes", "must be from 2 to 256");
+            // Labels are signed numbers of 32 bits.
+            let fits = i32::try_from(*first_label).is_ok();
+            need(fits, "data.dataset.idx.first_label", "must be at most 2147483647");
+            let fits = prefix.as_ref().is_none_or(|prefix| !prefix.is_empty() && !prefix.contains(['/', '\\']));
+            need(fits, "data.dataset.idx.prefix", "is the beginning of the files' names: not empty, and without `/`");
         }
         need(self.data.train_limit != Some(0), "data.train_limit", "must be at least 1");
         need(self.data.test_limit != Some(0), "data.test_limit", "must be at least 1");

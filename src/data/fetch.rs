@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use super::download::download;
 use super::official::{self, Archive, Official, Pinned};
 use super::packed::{decompress, unpack};
-use super::survey::{Condition, State, survey_of};
+use super::shelf::Shelf;
+use super::survey::{Condition, State, Survey, survey_at, survey_of};
 use crate::base::files::{self, CannotWrite, Lock};
 use crate::base::key::{sha256, sha256_of_file};
 
@@ -108,8 +109,8 @@ pub fn fetch(name: &str, fetch: &Fetch, tell: &dyn Fn(Progress<'_>)) -> Result<F
 }
 
 fn fetch_set(set: &'static Official, fetch: &Fetch, tell: &dyn Fn(Progress<'_>)) -> Result<Fetched> {
-    let before = survey_of(set, &fetch.folder);
-    let folder = before.folder;
+    let before = survey_before(set, &fetch.folder);
+    let folder = before.folder.clone();
     if before.state == State::Complete {
         return Ok(Fetched { folder, files: 0 });
     }
@@ -117,6 +118,38 @@ fn fetch_set(set: &'static Official, fetch: &Fetch, tell: &dyn Fn(Progress<'_>))
     let mirrors: Vec<String> =
         fetch.mirrors.iter().map(String::as_str).chain(usual.iter().copied()).map(slash).collect();
     ensure!(!mirrors.is_empty(), "there is no place to fetch `{}` from", set.name);
+    let new_folders: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    let files = fetch_missing(set, &before, &mirrors, fetch.stall, tell);
+    if files.is_err() {
+        // Only folders that are empty are removed: a part that has come is kept for the next time.
+        new_folders.iter().take_while(|folder| std::fs::remove_dir(folder).is_ok()).count();
+    }
+    let files = files?;
+    let after = survey_of(set, &fetch.folder);
+    ensure!(after.state == State::Complete, "what was fetched into `{}` is not there any more", folder.display());
+    Ok(Fetched { folder, files })
+}
+
+/// What is there of the set in the folder that is to be completed. Files in the folder of all data sets of which none is
+/// right are of another data set, and stay as they are.
+fn survey_before(set: &'static Official, folder: &Path) -> Survey {
+    let found = survey_of(set, folder);
+    let is_of_another = found.state == State::Damaged
+        && found.folder == folder
+        && found.files.iter().all(|file| matches!(file.condition, Condition::Damaged(_) | Condition::Missing));
+    if is_of_another { survey_at(set, Shelf::at(set, folder.join(set.name))) } else { found }
+}
+
+/// Brings what is missing or damaged into the folder of the survey `before`; the number of files that came. The lock is
+/// gone when it ends.
+fn fetch_missing(
+    set: &Official,
+    before: &Survey,
+    mirrors: &[String],
+    stall: Duration,
+    tell: &dyn Fn(Progress<'_>),
+) -> Result<usize> {
+    let folder = &before.folder;
     let lock = folder.join(".fetching");
     let Some(_lock) = Lock::attempt(&lock)? else {
         bail!("`{}` is being fetched by {}", folder.display(), Lock::holder(&lock));
@@ -124,20 +157,22 @@ fn fetch_set(set: &'static Official, fetch: &Fetch, tell: &dyn Fn(Progress<'_>))
     let wanted = before.files.iter().zip(set.files).filter(|(file, _)| file.condition != Condition::Verified);
     let items: Vec<Item> = match set.archive {
         Some(archive) => vec![Item::Packed(archive)],
-        None => wanted.clone().map(|(_, pinned)| Item::Single(*pinned)).collect(),
+        None => wanted.map(|(_, pinned)| Item::Single(*pinned)).collect(),
     };
-    for item in &items {
-        let part = bring(item, &folder, &mirrors, fetch.stall, tell)?;
-        // What is damaged would be found before what has come.
-        for damaged in before.files.iter().filter(|file| matches!(file.condition, Condition::Damaged(_))) {
-            set_aside(&folder, damaged.name, item)?;
+    let bring_all = || -> Result<()> {
+        for item in &items {
+            let part = bring(item, folder, mirrors, stall, tell)?;
+            // What is damaged would be found before what has come.
+            for damaged in before.files.iter().filter(|file| matches!(file.condition, Condition::Damaged(_))) {
+                set_aside(folder, damaged.name, item)?;
+            }
+            install(set, item, folder, &part, tell)?;
         }
-        install(set, item, &folder, &part, tell)?;
-    }
+        Ok(())
+    };
+    let brought = bring_all();
     files::remove(&lock)?;
-    let after = survey_of(set, &fetch.folder);
-    ensure!(after.state == State::Complete, "what was fetched into `{}` is not there any more", folder.display());
-    Ok(Fetched { folder, files: items.len() })
+    brought.map(|()| items.len())
 }
 
 fn slash(mirror: &str) -> String {
@@ -200,6 +235,9 @@ fn bring(
             break;
         }
     }
+    if here() == 0 {
+        files::remove(&part)?;
+    }
     Err(NoMirror { file: name, causes, folder: folder.to_owned() }.into())
 }
 
@@ -251,7 +289,8 @@ fn install(set: &Official, item: &Item, folder: &Path, part: &Path, tell: &dyn F
             // Whole and verified, it may already stand under its name: who reads now finds everything.
             let whole = folder.join(archive.name);
             files::rename(part, &whole)?;
-            for (name, bytes) in unpack(&whole, archive.folder, set.files)? {
+            let names: Vec<&str> = set.files.iter().map(|file| file.name).collect();
+            for (name, bytes) in unpack(&whole, archive.folder, &names)? {
                 files::write(&folder.join(name), &bytes)?;
             }
             files::remove(&whole)?;

@@ -1,38 +1,13 @@
 //! The IDX format of the MNIST family. Every check says which file and which byte.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail, ensure};
 
-use super::packed::{Opened, Shelf};
-use crate::base::key::{sha256, sha256_of};
+use super::shelf::Opened;
+use crate::base::key::sha256;
 
 /// The four files: training images, training labels, test images, test labels.
 pub(super) const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
-
-/// What four files hold, whose sizes are their own.
-#[derive(Debug)]
-pub(super) struct Four {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) train: u32,
-    pub(super) test: u32,
-    /// Training images first.
-    pub(super) images: Vec<u8>,
-    pub(super) labels: Vec<u8>,
-    /// SHA-256 of the four files one after another.
-    pub(super) sum: String,
-}
-
-/// A label that is not below the number of classes.
-#[derive(Debug, thiserror::Error)]
-#[error("label {label} of image {image} is not below {classes}")]
-pub(super) struct LabelTooLarge {
-    pub(super) label: u8,
-    image: usize,
-    classes: usize,
-}
 
 /// The images in `file`: `count` of `shape`, which the sum of the file vouches for.
 pub(super) fn images(file: &Opened, count: u32, shape: [usize; 3], sum: &str) -> Result<Vec<u8>> {
@@ -56,81 +31,83 @@ pub(super) fn labels(file: &Opened, count: u32, classes: usize, sum: &str) -> Re
     check().with_context(|| unusable(file))
 }
 
-/// Reads four files in `folder` whose sizes stand in their headers.
-pub(super) fn read_own(folder: &Path, classes: usize) -> Result<Four> {
-    let mut shelf = Shelf::own(folder);
-    let mut all = Vec::new();
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    let (mut sizes, mut counts) = (Vec::new(), Vec::new());
-    for part in NAMES.chunks_exact(2) {
-        let pictures = shelf.open(part[0])?;
-        let [count, height, width] = own_sizes(&pictures)?;
-        counts.push(count);
-        sizes.push([height, width]);
-        ensure!(
-            sizes[0] == [height, width],
-            "`{}` has images of {height}×{width} pixels, those for training have {}×{}",
-            pictures.name,
-            sizes[0][0],
-            sizes[0][1]
-        );
-        let names = shelf.open(part[1])?;
-        let [found] = header(&names.bytes).with_context(|| unusable(&names))?;
-        ensure!(found == count, "`{}` has {found} labels, `{}` {count} images", names.name, pictures.name);
-        let start = check(&names.bytes, &[count]).with_context(|| unusable(&names))?;
-        below(&names.bytes[start..], classes).with_context(|| unusable(&names))?;
-        images.extend_from_slice(&pictures.bytes[16..]);
-        labels.extend_from_slice(&names.bytes[start..]);
-        all.extend([pictures.bytes, names.bytes]);
-    }
-    let all: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
-    let sum = sha256_of(&all);
-    let [height, width] = sizes[0].map(|size| size as usize);
-    Ok(Four { height, width, train: counts[0], test: counts[1], images, labels, sum })
-}
-
-/// Number, height and width of the images in a file, which holds as many bytes as these say.
-fn own_sizes(file: &Opened) -> Result<[u32; 3]> {
-    let check = || -> Result<[u32; 3]> {
-        let sizes: [u32; 3] = header(&file.bytes)?;
-        ensure!(sizes.iter().all(|&size| size > 0), "its header tells of {}×{}×{} bytes", sizes[0], sizes[1], sizes[2]);
-        check(&file.bytes, &sizes)?;
-        Ok(sizes)
-    };
-    check().with_context(|| unusable(file))
-}
-
-fn unusable(file: &Opened) -> String {
+pub(super) fn unusable(file: &Opened) -> String {
     format!("`{}` is not usable", file.name)
 }
 
 fn below(labels: &[u8], classes: usize) -> Result<()> {
     match labels.iter().position(|&label| usize::from(label) >= classes) {
-        Some(image) => bail!(LabelTooLarge { label: labels[image], image, classes }),
+        Some(image) => bail!("label {} of image {image} is not below {classes}", labels[image]),
         None => Ok(()),
     }
 }
 
-/// The sizes in the header of a file with `N` dimensions.
-fn header<const N: usize>(bytes: &[u8]) -> Result<[u32; N]> {
+/// The element type of unsigned bytes in a header.
+pub(super) const BYTES: u8 = 0x08;
+/// That of signed integers of 4 bytes, the highest first.
+pub(super) const INTEGERS: u8 = 0x0C;
+
+/// The element type and the number of dimensions that a header begins with; none where it is no header.
+pub(super) fn kind(bytes: &[u8]) -> Option<(u8, u8)> {
+    let [0, 0, element, dimensions] = *bytes.first_chunk()? else { return None };
+    element_name(element).map(|_| (element, dimensions))
+}
+
+fn element_name(element: u8) -> Option<&'static str> {
+    Some(match element {
+        BYTES => "unsigned bytes",
+        0x09 => "signed bytes",
+        0x0B => "16-bit integers",
+        INTEGERS => "32-bit integers",
+        0x0D => "32-bit floats",
+        0x0E => "64-bit floats",
+        _ => return None,
+    })
+}
+
+/// The sizes in the header of a file of unsigned bytes with `N` dimensions.
+pub(super) fn header<const N: usize>(bytes: &[u8]) -> Result<[u32; N]> {
+    header_of(bytes, BYTES)
+}
+
+/// The sizes in the header of a file of `element`s with `N` dimensions.
+pub(super) fn header_of<const N: usize>(bytes: &[u8], element: u8) -> Result<[u32; N]> {
     let length = 4 + 4 * N;
     ensure!(bytes.len() >= length, "it has {} bytes; the header alone has {length}", bytes.len());
     let number = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    // 0x08 stands for unsigned bytes; the last byte counts the dimensions.
-    let (magic, right) = (number(0), 0x0800 + N as u32);
-    ensure!(magic == right, "its magic number is {magic:#010x} instead of {right:#010x}: no IDX file of this kind");
+    // The third byte stands for the type of the elements, the fourth counts the dimensions.
+    let (magic, right) = (number(0), u32::from(element) << 8 | N as u32);
+    if magic != right {
+        bail!("its magic number is {magic:#010x} instead of {right:#010x}: {}", meaning(magic));
+    }
     Ok(std::array::from_fn(|i| number(4 + 4 * i)))
 }
 
-/// Checks magic number and sizes against `expected`; gives the offset of the body.
-fn check<const N: usize>(bytes: &[u8], expected: &[u32; N]) -> Result<usize> {
+/// What a magic number says of a file.
+fn meaning(magic: u32) -> String {
+    let named = |magic: u32| kind(&magic.to_be_bytes()).and_then(|(element, n)| Some((element_name(element)?, n)));
+    match (named(magic), named(magic.swap_bytes())) {
+        (Some((name, 1)), _) => format!("it holds {name} in 1 dimension"),
+        (Some((name, n)), _) => format!("it holds {name} in {n} dimensions"),
+        (None, Some(_)) => "its numbers have the lowest byte first instead of the highest".to_owned(),
+        (None, None) => "no IDX file of this kind".to_owned(),
+    }
+}
+
+/// Checks magic number and sizes of a file of unsigned bytes against `expected`; gives the offset of the body.
+pub(super) fn check<const N: usize>(bytes: &[u8], expected: &[u32; N]) -> Result<usize> {
     let found = header::<N>(bytes)?;
     for (i, (found, size)) in found.into_iter().zip(expected).enumerate() {
         ensure!(found == *size, "dimension {} is {found} instead of {size}", i + 1);
     }
+    check_body(bytes, expected, 1)
+}
+
+/// Checks that the body holds as many elements of `width` bytes as `sizes` say; gives its offset.
+pub(super) fn check_body<const N: usize>(bytes: &[u8], sizes: &[u32; N], width: u8) -> Result<usize> {
     let start = 4 + 4 * N;
-    // In 128 bits, which three sizes of 32 bits cannot overflow.
-    let body: u128 = expected.iter().map(|&size| u128::from(size)).product();
+    // In 128 bits, which three sizes of 32 bits and a width cannot overflow.
+    let body: u128 = sizes.iter().map(|&size| u128::from(size)).product::<u128>() * u128::from(width);
     let found = bytes.len() - start;
     ensure!(found as u128 == body, "it holds {found} bytes after the header instead of {body}");
     Ok(start)
@@ -144,11 +121,10 @@ pub(super) fn verify(bytes: &[u8], sum: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::base::files;
 
-    fn file(sizes: &[u32], body: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn file(sizes: &[u32], body: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 0, 8, sizes.len() as u8];
         for size in sizes {
             bytes.extend(size.to_be_bytes());
@@ -170,24 +146,15 @@ mod tests {
     }
 
     #[test]
-    fn own_files_have_their_own_sizes() {
-        let folder = tempfile::tempdir().unwrap();
-        let put = |n: usize, bytes: &[u8]| files::write(&folder.path().join(NAMES[n]), bytes).unwrap();
-        put(0, &file(&[2, 1, 3], &[1, 2, 3, 4, 5, 6]));
-        put(1, &file(&[2], &[1, 0]));
-        put(2, &file(&[1, 1, 3], &[7, 8, 9]));
-        put(3, &file(&[1], &[1]));
-        let four = read_own(folder.path(), 2).unwrap();
-        assert_eq!((four.height, four.width, four.train, four.test), (1, 3, 2, 1));
-        assert_eq!((four.images, four.labels), ((1..10).collect(), vec![1, 0, 1]));
-        let message = || format!("{:#}", read_own(folder.path(), 2).unwrap_err());
-        put(3, &file(&[1], &[2]));
-        assert!(message().ends_with("is not usable: label 2 of image 0 is not below 2"), "{}", message());
-        put(3, &file(&[2], &[1, 1]));
-        assert!(message().contains("has 2 labels, `") && message().ends_with("1 images"), "{}", message());
-        put(2, &file(&[1, 3, 1], &[7, 8, 9]));
-        assert!(message().ends_with("has images of 3×1 pixels, those for training have 1×3"), "{}", message());
-        put(0, &file(&[0, 1, 3], &[]));
-        assert!(message().ends_with("its header tells of 0×1×3 bytes"), "{}", message());
+    fn headers_of_other_types_are_named() {
+        let message = |magic: [u8; 4]| header::<3>(&[&magic[..], &[0; 12]].concat()).unwrap_err().to_string();
+        assert!(
+            message([0, 0, 0x0D, 3])
+                .ends_with("0x00000d03 instead of 0x00000803: it holds 32-bit floats in 3 dimensions")
+        );
+        assert!(message([0, 0, 0x0B, 1]).ends_with(": it holds 16-bit integers in 1 dimension"));
+        assert!(message([0, 0, 8, 4]).ends_with(": it holds unsigned bytes in 4 dimensions"));
+        assert!(message([3, 8, 0, 0]).ends_with(": its numbers have the lowest byte first instead of the highest"));
+        assert!(message(*b"\x89PNG").ends_with(": no IDX file of this kind"));
     }
 }

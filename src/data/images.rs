@@ -1,13 +1,14 @@
 //! Own images: PNG files in a folder for each class. Knows no split and no network.
 
 use std::fs;
-use std::io::{self, Cursor};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use png::{BitDepth, ColorType, Transformations};
 use serde_json::json;
 
+use super::junk::is_junk;
+use super::picture::{self, Header};
 use crate::base::key::sha256_of;
 use crate::base::{env, files};
 
@@ -16,8 +17,6 @@ const MOST_CLASSES: usize = 256;
 
 /// More than this is a slip, such as photographs nobody has made small; it would end the memory before the work.
 const MOST_BYTES: usize = 1 << 33;
-
-const NO_PNG: &str = "it is no PNG file, cut short, or damaged";
 
 /// The images of a folder.
 #[derive(Debug)]
@@ -42,12 +41,6 @@ pub(super) struct Unusable(PathBuf);
 
 /// Channels, height, width.
 type Shape = [usize; 3];
-
-/// A decoded image, channel by channel.
-struct Picture {
-    shape: Shape,
-    bytes: Vec<u8>,
-}
 
 /// Reads `dir/train/<class>/*.png` and `dir/test/<class>/*.png`.
 pub(super) fn read(dir: &Path) -> Result<Folder> {
@@ -94,7 +87,7 @@ fn part(folder: &Path) -> Result<Part> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("the name of the folder `{}` is not text in UTF-8", path.display()))?;
         let inside = entries(&path)?;
-        ensure!(!inside.is_empty(), "the folder `{}` is empty", path.display());
+        ensure!(!inside.is_empty(), "the folder `{}` has no images", path.display());
         for file in inside {
             let is_png = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
             ensure!(is_png && !file.is_dir(), "`{}` is no PNG file", file.display());
@@ -102,153 +95,93 @@ fn part(folder: &Path) -> Result<Part> {
         }
         classes.push(name.to_owned());
     }
-    ensure!(!classes.is_empty(), "the folder `{}` is empty", folder.display());
+    ensure!(!classes.is_empty(), "the folder `{}` has no classes", folder.display());
     Ok(Part { classes, files })
 }
 
-/// What is in a folder, sorted by name; what file managers leave there (`.DS_Store`) has names that begin with a point.
+/// What is in a folder, sorted by name, without [junk](is_junk).
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || {
         let all: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
         all
     };
     let mut all = list().with_context(|| format!("could not list `{}`", folder.display()))?;
-    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    all.retain(|path| !hidden(path));
+    all.retain(|path| !is_junk(path));
     all.sort();
     Ok(all)
 }
 
-/// Decodes all files on all cores. The first tells what shape all must have.
+/// Decodes all files on all cores. The set is in colour where any file is; grey files are then read as colour, with three
+/// equal channels, which loses nothing.
 fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
-    let shape = decode(&paths[0])?.shape;
-    let size: usize = shape.iter().product();
+    let headers = headers(paths)?;
+    let (first, channels) = (headers[0], if headers.iter().any(Header::is_coloured) { 3 } else { 1 });
+    for (path, header) in paths.iter().zip(&headers) {
+        ensure!(
+            header.size == first.size,
+            "`{}` is {header}, `{}` is {first}: all images must have one size",
+            path.display(),
+            paths[0].display()
+        );
+    }
+    let shape = [channels, first.size[0], first.size[1]];
+    let size = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n)).unwrap_or(usize::MAX);
     let whole = size.saturating_mul(paths.len());
     ensure!(
         whole <= MOST_BYTES,
-        "{} images like `{}`, {}, take {:.1} GB; {:.1} are the most",
+        "{} images like `{}`, {first}, take {:.1} GB; {:.1} are the most",
         paths.len(),
         paths[0].display(),
-        words(shape),
         whole as f64 / 1e9,
         MOST_BYTES as f64 / 1e9
     );
     let mut images = vec![0; whole];
-    let chunk = paths.len().div_ceil(env::cores()).max(1);
-    let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let chunks = paths.chunks(chunk).zip(images.chunks_mut(chunk * size));
-        let workers: Vec<_> =
-            chunks.map(|(own, images)| scope.spawn(move || decode_into(images, own, shape, &paths[0]))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a defect in decoding"))).collect()
-    });
-    // The first mistake in the order of the files, whichever thread met its own first.
-    results.into_iter().collect::<Result<()>>()?;
+    let chunk = chunk(paths);
+    let chunks = paths.chunks(chunk).zip(images.chunks_mut(chunk * size));
+    on_all_cores(chunks.map(|(own, images)| {
+        move || {
+            own.iter().zip(images.chunks_exact_mut(size)).try_for_each(|(path, image)| decode_into(image, path, shape))
+        }
+    }))?;
     Ok((shape, images))
 }
 
-/// Decodes `paths` one after another; each must have the shape of the `first` file.
-fn decode_into(images: &mut [u8], paths: &[PathBuf], shape: Shape, first: &Path) -> Result<()> {
-    for (path, image) in paths.iter().zip(images.chunks_exact_mut(shape.iter().product())) {
-        let picture = decode(path)?;
-        ensure!(
-            picture.shape == shape,
-            "`{}` is {}, `{}` is {}: all images must be alike",
-            path.display(),
-            words(picture.shape),
-            first.display(),
-            words(shape)
-        );
-        image.copy_from_slice(&picture.bytes);
-    }
-    Ok(())
+/// The headers of all files, in their order.
+fn headers(paths: &[PathBuf]) -> Result<Vec<Header>> {
+    let header = |path: &PathBuf| Header::read(path).with_context(|| Unusable(path.clone()));
+    let chunks = paths.chunks(chunk(paths));
+    let parts = on_all_cores(chunks.map(|own| move || own.iter().map(header).collect::<Result<Vec<Header>>>()))?;
+    Ok(parts.concat())
 }
 
-/// A shape as a person says it.
-fn words([channels, height, width]: Shape) -> String {
-    format!("{height}×{width} {}", if channels == 1 { "grey" } else { "in colour" })
+/// How many files each core has.
+fn chunk(paths: &[PathBuf]) -> usize {
+    paths.len().div_ceil(env::cores()).max(1)
 }
 
-/// Decodes a file to 8 bits a channel. What loses nothing is converted (palettes, fewer bits, an alpha channel that is
-/// opaque everywhere); what would lose something is refused.
-fn decode(path: &Path) -> Result<Picture> {
+/// What the jobs give, in their order; the first mistake in that order, whichever job met its own first.
+fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<Item = F>) -> Result<Vec<T>> {
+    let results: Vec<Result<T>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = jobs.map(|job| scope.spawn(job)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a defect in decoding"))).collect()
+    });
+    results.into_iter().collect()
+}
+
+/// Decodes a file, which has the `shape` of the set but for grey files of a set in colour.
+fn decode_into(image: &mut [u8], path: &Path, shape: Shape) -> Result<()> {
     let bytes = files::read(path)?;
-    decode_bytes(bytes).with_context(|| Unusable(path.to_owned()))
-}
-
-fn decode_bytes(bytes: Vec<u8>) -> Result<Picture> {
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(Transformations::EXPAND);
-    let mut reader = decoder.read_info().context(NO_PNG)?;
-    let info = reader.info();
-    ensure!(info.bit_depth != BitDepth::Sixteen, "it has 16 bits a channel, of which 8 would be lost: save it with 8");
-    ensure!(info.animation_control.is_none(), "it is an animation: save its frames as files");
-    let size = reader.output_buffer_size().context("it is too large")?;
-    let mut pixels = vec![0; size];
-    let frame = reader.next_frame(&mut pixels).context(NO_PNG)?;
-    pixels.truncate(frame.buffer_size());
-    let (samples, channels) = match frame.color_type {
-        ColorType::Grayscale => (1, 1),
-        ColorType::GrayscaleAlpha => (2, 1),
-        ColorType::Rgba => (4, 3),
-        // A palette has been expanded.
-        ColorType::Rgb | ColorType::Indexed => (3, 3),
-    };
-    let is_opaque = samples == channels || pixels.chunks_exact(samples).all(|pixel| pixel[samples - 1] == u8::MAX);
-    ensure!(is_opaque, "it has transparent pixels, and nothing says what is behind them: save it without alpha");
-    let plane = |channel: usize| pixels.iter().skip(channel).step_by(samples).copied();
-    Ok(Picture {
-        shape: [channels, frame.height as usize, frame.width as usize],
-        bytes: (0..channels).flat_map(plane).collect(),
-    })
+    let decoded = picture::decode(bytes, shape).with_context(|| Unusable(path.to_owned()))?;
+    image.copy_from_slice(&decoded);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use png::{BitDepth, ColorType};
+
+    use super::picture::tests::{encode, palette};
     use super::*;
-
-    fn encode(size: [u32; 2], colour: ColorType, depth: BitDepth, palette: Option<&[u8]>, pixels: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, size[1], size[0]);
-        encoder.set_color(colour);
-        encoder.set_depth(depth);
-        if let Some(palette) = palette {
-            encoder.set_palette(palette.to_vec());
-        }
-        let mut writer = encoder.write_header().unwrap();
-        writer.write_image_data(pixels).unwrap();
-        writer.finish().unwrap();
-        bytes
-    }
-
-    fn decoded(colour: ColorType, depth: BitDepth, palette: Option<&[u8]>, pixels: &[u8]) -> Result<Picture> {
-        decode_bytes(encode([1, 2], colour, depth, palette, pixels))
-    }
-
-    #[test]
-    fn what_loses_nothing_is_converted() {
-        use ColorType::{Grayscale, GrayscaleAlpha, Indexed, Rgb, Rgba};
-        let eight = |colour, pixels: &[u8]| decoded(colour, BitDepth::Eight, None, pixels).unwrap();
-        assert_eq!((eight(Grayscale, &[1, 2]).shape, eight(Grayscale, &[1, 2]).bytes), ([1, 1, 2], vec![1, 2]));
-        assert_eq!(eight(GrayscaleAlpha, &[1, 255, 2, 255]).bytes, [1, 2]);
-        let colour = eight(Rgb, &[1, 2, 3, 4, 5, 6]);
-        assert_eq!((colour.shape, colour.bytes), ([3, 1, 2], vec![1, 4, 2, 5, 3, 6]));
-        assert_eq!(eight(Rgba, &[1, 2, 3, 255, 4, 5, 6, 255]).bytes, [1, 4, 2, 5, 3, 6]);
-        let palette = decoded(Indexed, BitDepth::Eight, Some(&[9, 8, 7, 6, 5, 4]), &[1, 0]).unwrap();
-        assert_eq!(palette.bytes, [6, 9, 5, 8, 4, 7]);
-        assert_eq!(decoded(Grayscale, BitDepth::One, None, &[0b0100_0000]).unwrap().bytes, [0, 255]);
-    }
-
-    #[test]
-    fn what_would_lose_something_is_refused() {
-        let message = |picture: Result<Picture>| picture.err().unwrap().to_string();
-        let sixteen = decoded(ColorType::Grayscale, BitDepth::Sixteen, None, &[0, 1, 0, 2]);
-        assert!(message(sixteen).contains("16 bits a channel"));
-        let alpha = decoded(ColorType::GrayscaleAlpha, BitDepth::Eight, None, &[1, 255, 2, 254]);
-        assert!(message(alpha).contains("transparent pixels"));
-        assert!(decode_bytes(b"no image".to_vec()).is_err());
-        let whole = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
-        assert!(decode_bytes(whole[..whole.len() - 20].to_vec()).is_err());
-    }
 
     #[test]
     fn folders_are_read_in_the_order_of_their_names() {
@@ -261,7 +194,9 @@ mod tests {
         put("train/a/2.PNG", 2);
         put("train/a/10.png", 3);
         put("test/b/1.png", 4);
-        put("train/a/.hidden", 0);
+        for junk in ["a/.hidden", "a/Thumbs.db", "a/@eaDir/1.png", "desktop.ini", "__MACOSX/._a", "lost+found/2.png"] {
+            put(&format!("train/{junk}"), 0);
+        }
         let images = read(folder.path()).unwrap();
         assert_eq!((images.classes, images.train, images.test), (vec!["a".to_owned(), "b".to_owned()], 3, 1));
         assert_eq!((images.images, images.labels), (vec![3, 0, 2, 0, 1, 0, 4, 0], vec![0, 0, 1, 1]));
@@ -272,5 +207,61 @@ mod tests {
         assert_eq!(read(folder.path()).unwrap().sum, again);
         put("test/b/1.png", 5);
         assert_ne!(read(folder.path()).unwrap().sum, again);
+    }
+
+    /// A set of two training images of 1×2 pixels and a test image.
+    fn set(first: &[u8], second: &[u8], test: &[u8]) -> Result<Folder> {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, bytes) in [("train/a/1.png", first), ("train/b/1.png", second), ("test/a/1.png", test)] {
+            files::write(&folder.path().join(path), bytes).unwrap();
+        }
+        read(folder.path())
+    }
+
+    #[test]
+    fn a_set_is_in_colour_where_any_image_is() {
+        let eight = |colour, pixels: &[u8]| encode([1, 2], colour, BitDepth::Eight, None, pixels);
+        let grey = eight(ColorType::Grayscale, &[1, 2]);
+        let rgb = eight(ColorType::Rgb, &[1, 1, 1, 4, 4, 4]);
+        let greys = palette(&[9, 9, 9, 7, 7, 7], &[1, 0]);
+        let colours = palette(&[9, 8, 7, 7, 7, 7], &[1, 1]);
+        let images = |first: &[u8], second: &[u8], test: &[u8]| {
+            let set = set(first, second, test).unwrap();
+            (set.shape[0], set.images)
+        };
+        assert_eq!(images(&grey, &greys, &grey), (1, vec![1, 2, 7, 9, 1, 2]));
+        assert_eq!(images(&greys, &greys, &grey), (1, vec![7, 9, 7, 9, 1, 2]));
+        assert_eq!(images(&greys, &greys, &greys), (1, vec![7, 9, 7, 9, 7, 9]));
+        let colour = [1, 2, 1, 2, 1, 2, 7, 9, 7, 9, 7, 9];
+        assert_eq!(images(&grey, &greys, &rgb), (3, [&colour[..], &[1, 4, 1, 4, 1, 4]].concat()));
+        assert_eq!(
+            images(&grey, &greys, &colours),
+            (3, [&colour[..], &[7; 6]].concat()),
+            "by its type, not its pixels"
+        );
+    }
+
+    #[test]
+    fn the_sum_of_a_set_of_one_kind_is_what_it_was() {
+        let eight = |colour, pixels: &[u8]| encode([1, 2], colour, BitDepth::Eight, None, pixels);
+        let grey = eight(ColorType::Grayscale, &[1, 2]);
+        assert_eq!(
+            set(&grey, &grey, &grey).unwrap().sum,
+            "57445218b5ecb232c07b73e795cff73e372a4135c0ca4ae8b9f849f5371567fe"
+        );
+        let rgb = eight(ColorType::Rgb, &[1, 2, 3, 4, 5, 6]);
+        assert_eq!(
+            set(&rgb, &rgb, &rgb).unwrap().sum,
+            "023c67201f14c10eca9b4addafc4711657f73bd175f97797b0939967ee0ab0a8"
+        );
+    }
+
+    #[test]
+    fn another_size_is_named_with_its_palette() {
+        let grey = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
+        let other = encode([2, 1], ColorType::Indexed, BitDepth::Eight, Some(&[9, 8, 7]), &[0, 0]);
+        let said = set(&grey, &other, &grey).unwrap_err().to_string();
+        assert!(said.contains("b/1.png` is 2×1 in colour (a palette), `"), "{said}");
+        assert!(said.ends_with("a/1.png` is 1×2 grey: all images must have one size"), "{said}");
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::dataset::{Dataset, Inputs};
 use super::official::{Form, Official};
-use super::packed::{Opened, Shelf};
+use super::shelf::{Opened, Shelf};
 use super::source::{Bytes, Raw, Source};
 use super::{cifar, idx, own, split, strokes};
 use crate::base::env;

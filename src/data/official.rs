@@ -15,6 +15,16 @@ pub(super) struct Archive {
     pub(super) sha256: &'static str,
 }
 
+/// CIFAR as its authors also hand it out, for Python: each file is a pickle, and has the name of the binary file without
+/// its ending.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Python {
+    /// The archive of all files.
+    pub(super) archive: &'static str,
+    /// The folder in the archive that they lie in.
+    pub(super) folder: &'static str,
+}
+
 /// How the files of a data set are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -40,6 +50,8 @@ pub(super) struct Official {
     pub(super) mean_std: &'static [(f64, f64)],
     pub(super) files: &'static [Pinned],
     pub(super) archive: Option<Archive>,
+    /// Python's form of the same records, which is read but not fetched.
+    pub(super) python: Option<Python>,
     /// Where the files, each with `.gz` behind its name, or the archive can be had; tried in this order.
     pub(super) mirrors: &'static [&'static str],
     /// The classes by name, where they are few enough to be looked at.
@@ -64,6 +76,7 @@ pub(super) static MNIST: Official = Official {
         pinned("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
     ],
     archive: None,
+    python: None,
     mirrors: &["https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"],
     class_names: &[],
 };
@@ -83,6 +96,7 @@ pub(super) static FASHION_MNIST: Official = Official {
         pinned("t10k-labels-idx1-ubyte", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
     ],
     archive: None,
+    python: None,
     // The first has no HTTPS; the sums above make that safe.
     mirrors: &[
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -123,6 +137,7 @@ pub(super) static CIFAR10: Official = Official {
         folder: "cifar-10-batches-bin",
         sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     }),
+    python: Some(Python { archive: "cifar-10-python.tar.gz", folder: "cifar-10-batches-py" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
     class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
 };
@@ -144,12 +159,18 @@ pub(super) static CIFAR100: Official = Official {
         folder: "cifar-100-binary",
         sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
     }),
+    python: Some(Python { archive: "cifar-100-python.tar.gz", folder: "cifar-100-python" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
     class_names: &[],
 };
 
 const fn pinned(name: &'static str, sha256: &'static str) -> Pinned {
     Pinned { name, sha256 }
+}
+
+/// The name of a file of CIFAR in Python's form, such as `data_batch_1` for `data_batch_1.bin`.
+pub(super) fn python_name(binary: &str) -> &str {
+    binary.strip_suffix(".bin").unwrap_or(binary)
 }
 
 impl Official {

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::packed::NotFound;
+use super::images;
+use super::not_found::NotFound;
+use super::own_idx::{self, LabelOutside, ManyPrefixes};
+use super::packed::BadContainer;
 use super::source::{Bytes, Raw, Source};
-use super::{idx, images};
 use crate::config::{Data, Dataset, Normalize, Problem};
 
 /// Own data as found in their folder.
@@ -42,6 +44,7 @@ pub(super) fn source(data: &Data) -> Result<Source, Problem> {
         return Err(Problem::new("data.normalize", message).hint("use `normalize = \"none\"`, or look at the images"));
     }
     let kind = if found.class_names.is_empty() { "idx" } else { "images" };
+    let identity = identity(kind, &found, &data.dataset);
     Ok(Source {
         name: dir.display().to_string(),
         shape: found.shape,
@@ -51,12 +54,26 @@ pub(super) fn source(data: &Data) -> Result<Source, Problem> {
         test: found.test,
         whole_test: found.test,
         mean_std,
-        // The first number is the form of the sum. Where the files lie is no part of what they are.
-        identity: json!({ kind: 1, "sha256": found.sum, "classes": found.classes }),
+        identity,
         sum: Some(found.sum),
         note: None,
         bytes: Bytes::Own { dataset: data.dataset.clone(), read: Arc::new(Mutex::new(Some(found.raw))) },
     })
+}
+
+/// What determines the images and labels. The first number is the form of the sum. Where the files lie is no part of what
+/// they are; an option that changes nothing is none either.
+fn identity(kind: &str, found: &Found, dataset: &Dataset) -> Value {
+    let mut identity = json!({ kind: 1, "sha256": found.sum, "classes": found.classes });
+    if let Dataset::Idx { first_label, transpose, .. } = *dataset {
+        if first_label > 0 {
+            identity["first_label"] = json!(first_label);
+        }
+        if transpose {
+            identity["transpose"] = json!(true);
+        }
+    }
+    identity
 }
 
 /// Reads own data once more, for whoever comes after the first.
@@ -85,17 +102,12 @@ fn find(dataset: &Dataset) -> Result<Found, Problem> {
         let hint = "a relative folder is looked for where the command is run, not beside the configuration";
         return Err(at_dir(format!("there is no folder `{}`", dir.display())).hint(hint));
     }
-    if let Dataset::Idx { classes, .. } = dataset {
-        let classes = *classes as usize;
-        let four = idx::read_own(dir, classes).map_err(|error| match error.downcast_ref::<idx::LabelTooLarge>() {
-            Some(wrong) => Problem::new(format!("{key}.classes"), format!("{error:#}")).hint(format!(
-                "labels count from 0; set `classes` to {} or more, if they are right",
-                u16::from(wrong.label) + 1
-            )),
-            None => at_dir(format!("{error:#}")).hint(if error.is::<NotFound>() { IDX_NAMES } else { IDX_FORM }),
-        })?;
+    if let Dataset::Idx { classes, first_label, transpose, prefix, .. } = dataset {
+        let (classes, first_label, transpose) = (*classes, *first_label, *transpose);
+        let options = own_idx::Options { classes, first_label, transpose, prefix: prefix.as_deref() };
+        let four = own_idx::read(dir, options).map_err(|error| idx_problem(dir, &error, prefix.as_deref()))?;
         let raw = Raw { images: four.images, labels: four.labels };
-        let shape = [1, four.height, four.width];
+        let (shape, classes) = ([1, four.height, four.width], classes as usize);
         let (train, test, sum) = (four.train, four.test, four.sum);
         return Ok(Found { shape, classes, class_names: Vec::new(), train, test, raw, sum });
     }
@@ -108,11 +120,41 @@ fn find(dataset: &Dataset) -> Result<Found, Problem> {
     Ok(Found { shape: read.shape, classes: read.classes.len(), class_names: read.classes, train, test, raw, sum })
 }
 
+/// What is wrong with IDX files in `dir`, by its key and with what to do.
+fn idx_problem(dir: &Path, error: &anyhow::Error, prefix: Option<&str>) -> Problem {
+    let at = |key: &str| Problem::new(format!("data.dataset.idx.{key}"), format!("{error:#}"));
+    if let Some(wrong) = error.downcast_ref::<LabelOutside>() {
+        return at("classes").hint(wrong.hint());
+    }
+    if let Some(many) = error.downcast_ref::<ManyPrefixes>() {
+        return at("dir").hint(format!("choose one, such as `prefix = \"{}\"`", many.prefixes[0]));
+    }
+    if error.is::<BadContainer>() {
+        return at("dir").hint(CONTAINER);
+    }
+    if !error.is::<NotFound>() {
+        return at("dir").hint(IDX_FORM);
+    }
+    let prefixes = own_idx::prefixes(dir);
+    match (prefix, prefixes.as_slice()) {
+        (Some(_), []) => at("prefix").hint("leave it out where the names have none"),
+        (Some(_), [one]) => at("prefix").hint(format!("the files there have the prefix `{one}`")),
+        (Some(_), several) => {
+            at("prefix").hint(format!("the files there have one of the prefixes `{}`", several.join("`, `")))
+        }
+        (None, _) => at("dir").hint(IDX_NAMES),
+    }
+}
+
+const CONTAINER: &str = "the fault is in the compressed file, not in its content: copy it once more, or unpack it and leave it \
+                        there without `.gz`";
+
 const IDX_NAMES: &str = "the folder needs train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
                         t10k-labels-idx1-ubyte, plain or with `.gz`";
 
 const IDX_FORM: &str = "an IDX file begins with the bytes 0 0 8 3 for images, 0 0 8 1 for labels; then come number (height, \
-                        width) as 4 bytes each, the highest first; then a byte for each pixel or label";
+                        width) as 4 bytes each, the highest first; then a byte for each pixel or label. Labels may also \
+                        be 32-bit integers: 0 0 12 1, or QMNIST's 0 0 12 2";
 
 const IMAGES_HINT: &str = "the folder needs PNG files `train/<class>/*.png` and `test/<class>/*.png`, all of one size, \
                            grey or in colour";

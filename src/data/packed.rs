@@ -1,138 +1,117 @@
-//! A file of a data set as it may lie there: plain, gzip'd, or inside the archive it is handed out in.
+//! The bytes of files as they may lie there: plain, gzip'd, or inside an archive.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::official::{Archive, Official, Pinned};
+use super::gzip::{MAGIC, Members, Trailing};
 use crate::base::files;
 
-/// The first bytes of a gzip file.
-const GZIP: [u8; 2] = [0x1F, 0x8B];
-
-/// A file of a data set is not there.
+/// A gzip or tar container that cannot be taken apart. Nothing is known of what it holds.
 #[derive(Debug, thiserror::Error)]
-pub struct NotFound {
-    plain: PathBuf,
-    archive: Option<&'static str>,
-    /// The built-in data set it belongs to.
-    pub set: Option<&'static str>,
+#[error("`{}` could not be {action}: {fault}", path.display())]
+pub(super) struct BadContainer {
+    path: PathBuf,
+    action: &'static str,
+    fault: String,
+    source: Option<io::Error>,
 }
 
-impl std::fmt::Display for NotFound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = self.plain.file_name().unwrap_or_default().to_string_lossy();
-        match self.archive {
-            None => write!(f, "neither `{}` nor `{name}.gz` found", self.plain.display()),
-            Some(archive) => write!(f, "none of `{}`, `{name}.gz` and `{archive}` found", self.plain.display()),
+impl BadContainer {
+    /// The error for what `error` says of the container at `path`.
+    fn of(path: &Path, action: &'static str, error: io::Error) -> anyhow::Error {
+        let (path, trailing) = (path.to_owned(), trailing(&error).map(ToString::to_string));
+        match trailing {
+            Some(fault) => Self { path, action, fault, source: None }.into(),
+            None => Self { path, action, fault: "it is cut short or damaged".to_owned(), source: Some(error) }.into(),
         }
     }
 }
 
-/// The folder of a data set.
-pub(super) struct Shelf {
-    folder: PathBuf,
-    /// The built-in data set that lies there, if it is one.
-    set: Option<&'static Official>,
-    /// What was in the archive, by name, once it has been looked into; a file that was asked for is gone.
-    unpacked: Option<BTreeMap<String, Vec<u8>>>,
-}
+/// The beginnings of files that other programs pack, and what they are called.
+const FOREIGN: [(&[u8], &str); 7] = [
+    (&MAGIC, "it is compressed twice with gzip"),
+    (b"PK\x03\x04", "it is a zip archive"),
+    (b"BZh", "it is compressed with bzip2"),
+    (b"\xFD7zXZ\0", "it is compressed with xz"),
+    (b"7z\xBC\xAF\x27\x1C", "it is a 7z archive"),
+    (b"\x28\xB5\x2F\xFD", "it is compressed with zstd"),
+    (b"Rar!\x1A\x07", "it is a RAR archive"),
+];
 
-/// The decompressed bytes of a file, and what to call it.
-pub(super) struct Opened {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Shelf {
-    /// The folder that a person keeps own files in.
-    pub(super) fn own(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), set: None, unpacked: None }
-    }
-
-    /// The folder of a built-in data set: `folder/<name>`, or `folder` itself where its files lie there.
-    pub(super) fn of(set: &'static Official, folder: &Path) -> Self {
-        let at = |folder: PathBuf| Self { folder, set: Some(set), unpacked: None };
-        let (inner, outer) = (folder.join(set.name), at(folder.to_owned()));
-        let has_files = set.files.iter().any(|file| outer.loose(file.name).is_some()) || outer.packed().is_some();
-        if inner.is_dir() || !has_files { at(inner) } else { outer }
-    }
-
-    /// Where files are looked for.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    fn archive(&self) -> Option<Archive> {
-        self.set.and_then(|set| set.archive)
-    }
-
-    /// The file `name` or `name.gz`, in the folder or in that of the unpacked archive.
-    pub(super) fn loose(&self, name: &str) -> Option<PathBuf> {
-        let unpacked = self.archive().map(|archive| self.folder.join(archive.folder));
-        let folders = std::iter::once(self.folder.clone()).chain(unpacked);
-        let mut paths = folders.flat_map(|folder| [folder.join(name), folder.join(format!("{name}.gz"))]);
-        paths.find(|path| path.exists())
-    }
-
-    /// The archive, where it is there.
-    pub(super) fn packed(&self) -> Option<PathBuf> {
-        self.archive().map(|archive| self.folder.join(archive.name)).filter(|path| path.exists())
-    }
-
-    /// The decompressed bytes of the file `name`.
-    pub(super) fn open(&mut self, name: &str) -> Result<Opened> {
-        if let Some(path) = self.loose(name) {
-            return Ok(Opened { name: path.display().to_string(), bytes: decompress(&path)? });
+/// The bytes behind the end of compressed data, where these are the cause of `error` or of an error inside it.
+fn trailing(error: &io::Error) -> Option<&Trailing> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        let (Some(path), Some(set), Some(archive)) = (self.packed(), self.set, self.archive()) else {
-            let archive = self.archive().map(|archive| archive.name);
-            return Err(NotFound { plain: self.folder.join(name), archive, set: self.set.map(|set| set.name) }.into());
-        };
-        let inside = format!("{}/{}/{name}", path.display(), archive.folder);
-        let unpacked = match &mut self.unpacked {
-            Some(unpacked) => unpacked,
-            None => self.unpacked.insert(unpack(&path, archive.folder, set.files)?),
-        };
-        let bytes = unpacked.remove(name).with_context(|| format!("`{inside}` is not in the archive"))?;
-        Ok(Opened { name: inside, bytes })
+        // An error of `io` does not give its own content as its source.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = inner.map(|inner| inner as _).or_else(|| error.source());
     }
+    None
 }
 
 /// The bytes of a file, decompressed if it is gzip'd, whatever its name.
+///
+/// # Errors
+/// A file that cannot be read, is empty, is no whole gzip file, or is packed otherwise ([`BadContainer`]).
 pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     let bytes = files::read(path)?;
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());
-    if !bytes.starts_with(&GZIP) {
-        return Ok(bytes);
+    let plain = if bytes.starts_with(&MAGIC) {
+        let mut plain = Vec::new();
+        let read = Members::new(bytes.as_slice()).read_to_end(&mut plain);
+        read.map_err(|error| BadContainer::of(path, "decompressed", error))?;
+        plain
+    } else {
+        bytes
+    };
+    if let Some((_, fault)) = FOREIGN.iter().find(|(magic, _)| plain.starts_with(magic)) {
+        let (path, fault) = (path.to_owned(), (*fault).to_owned());
+        return Err(BadContainer { path, action: "decompressed", fault, source: None }.into());
     }
-    let mut plain = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .read_to_end(&mut plain)
-        .with_context(|| format!("`{}` could not be decompressed: it is cut short or damaged", path.display()))?;
     Ok(plain)
 }
 
-/// Those of the files that an archive has in `folder`, by name.
-pub(super) fn unpack(path: &Path, folder: &str, files: &[Pinned]) -> Result<BTreeMap<String, Vec<u8>>> {
-    let broken = || format!("`{}` could not be unpacked: it is cut short or damaged", path.display());
-    let file = std::fs::File::open(path).with_context(|| format!("could not read `{}`", path.display()))?;
-    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file)));
+/// Those of the files `names` that a tar archive has in `folder`, by name; the archive may be gzip'd.
+///
+/// # Errors
+/// An archive that cannot be read, is empty, or is no whole archive ([`BadContainer`]).
+pub(super) fn unpack(path: &Path, folder: &str, names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>> {
+    let file = File::open(path).with_context(|| format!("could not read `{}`", path.display()))?;
+    let mut file = BufReader::new(file);
+    let head = file.fill_buf().with_context(|| format!("could not read `{}`", path.display()))?;
+    ensure!(!head.is_empty(), "`{}` is empty", path.display());
+    let unpacked = if head.starts_with(&MAGIC) {
+        entries(Members::new(file), folder, names)
+    } else {
+        entries(file, folder, names)
+    };
+    unpacked.map_err(|error| BadContainer::of(path, "unpacked", error))
+}
+
+fn entries(reader: impl Read, folder: &str, names: &[&str]) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let mut archive = tar::Archive::new(reader);
     let mut unpacked = BTreeMap::new();
-    for entry in archive.entries().with_context(broken)? {
-        let mut entry = entry.with_context(broken)?;
-        let inner = entry.path().with_context(broken)?.into_owned();
-        let name = inner.strip_prefix(folder).ok().and_then(Path::to_str);
-        let name = name.filter(|name| files.iter().any(|file| file.name == *name));
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        let path = path.strip_prefix(".").unwrap_or(&path);
+        let name = path.strip_prefix(folder).ok().and_then(Path::to_str).filter(|name| names.contains(name));
         if let Some(name) = name.map(str::to_owned) {
             // No size is taken from the header in advance: it may be anything in a damaged file.
             let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).with_context(broken)?;
+            entry.read_to_end(&mut bytes)?;
             unpacked.insert(name, bytes);
         }
     }
+    // The end of the archive is not the end of the compressed data, which is checked as well.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
     Ok(unpacked)
 }
 
@@ -140,7 +119,6 @@ pub(super) fn unpack(path: &Path, folder: &str, files: &[Pinned]) -> Result<BTre
 pub(super) mod tests {
     use std::io::Write;
 
-    use super::super::official::CIFAR100;
     use super::*;
 
     pub(in super::super) fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -149,32 +127,62 @@ pub(super) mod tests {
         encoder.finish().unwrap()
     }
 
-    #[test]
-    fn a_file_is_found_plain_gzipped_and_in_the_archive() {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = folder.path().join("cifar100");
-        let open = |name: &str| Shelf::of(&CIFAR100, folder.path()).open(name);
-        let missing = open("train.bin").err().unwrap();
-        assert!(missing.to_string().contains("train.bin.gz` and `cifar-100-binary.tar.gz` found"), "{missing}");
-        assert_eq!(missing.downcast_ref::<NotFound>().unwrap().set, Some("cifar100"));
-
+    /// A tar archive of one file.
+    pub(in super::super) fn tar(path: &str, bytes: &[u8]) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
-        header.set_size(3);
-        tar.append_data(&mut header, "cifar-100-binary/train.bin", &b"tar"[..]).unwrap();
-        let packed = gzip(&tar.into_inner().unwrap());
-        files::write(&inner.join("cifar-100-binary.tar.gz"), &packed).unwrap();
-        assert_eq!(open("train.bin").unwrap().bytes, b"tar");
-        assert!(open("test.bin").err().unwrap().to_string().contains("is not in the archive"));
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, path, bytes).unwrap();
+        tar.into_inner().unwrap()
+    }
 
-        files::write(&inner.join("cifar-100-binary/train.bin.gz"), &gzip(b"zip")).unwrap();
-        assert_eq!(open("train.bin").unwrap().bytes, b"zip");
-        files::write(&inner.join("train.bin"), b"plain").unwrap();
-        assert_eq!(open("train.bin").unwrap().bytes, b"plain");
+    fn message(error: &anyhow::Error) -> String {
+        assert!(error.is::<BadContainer>(), "{error:#}");
+        format!("{error:#}")
+    }
 
-        files::write(&inner.join("cifar-100-binary.tar.gz"), &packed[..packed.len() / 2]).unwrap();
-        assert!(open("test.bin").err().unwrap().to_string().contains("could not be unpacked"));
-        // Files that lie in the folder of all data sets, as somebody may have put them.
-        assert_eq!(Shelf::of(&CIFAR100, &inner).open("train.bin").unwrap().bytes, b"plain");
+    #[test]
+    fn a_file_is_decompressed_by_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.gz");
+        let put = |bytes: &[u8]| files::write(&path, bytes).unwrap();
+        for bytes in [b"plain".to_vec(), gzip(b"plain"), [gzip(b"plain"), vec![0; 512]].concat()] {
+            put(&bytes);
+            assert_eq!(decompress(&path).unwrap(), b"plain");
+        }
+        put(&[gzip(b"plain"), b"twelve bytes".to_vec()].concat());
+        let error = message(&decompress(&path).unwrap_err());
+        assert!(error.contains("file.gz` could not be decompressed: 12 bytes that are no gzip data follow"), "{error}");
+        for (bytes, fault) in
+            [(gzip(&gzip(b"plain")), "twice with gzip"), (b"PK\x03\x04more".to_vec(), "a zip archive")]
+        {
+            put(&bytes);
+            let error = message(&decompress(&path).unwrap_err());
+            assert!(error.ends_with(fault), "{error}");
+        }
+        put(&gzip(b"plain")[..12]);
+        let error = message(&decompress(&path).unwrap_err());
+        assert!(error.contains("could not be decompressed: it is cut short or damaged: "), "{error}");
+    }
+
+    #[test]
+    fn an_archive_is_unpacked_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.tar.gz");
+        let unpack = |bytes: &[u8]| {
+            files::write(&path, bytes).unwrap();
+            unpack(&path, "inner", &["a", "b"])
+        };
+        let (whole, dotted) = (tar("inner/a", b"content"), gzip(&tar("./inner/a", b"content")));
+        for bytes in [gzip(&whole), [gzip(&whole), vec![0; 100_000]].concat(), whole.clone(), dotted] {
+            let unpacked = unpack(&bytes).unwrap();
+            assert_eq!(unpacked.into_iter().collect::<Vec<_>>(), [("a".to_owned(), b"content".to_vec())]);
+        }
+        let error = message(&unpack(&[gzip(&whole), b"more".to_vec()].concat()).unwrap_err());
+        assert!(error.contains("could not be unpacked: 4 bytes that are no gzip data follow the end"), "{error}");
+        let cut = gzip(&whole);
+        let error = message(&unpack(&cut[..cut.len() - 9]).unwrap_err());
+        assert!(error.contains("could not be unpacked: it is cut short or damaged"), "{error}");
+        assert!(unpack(b"").unwrap_err().to_string().ends_with("is empty"));
     }
 }

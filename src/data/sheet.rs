@@ -1,8 +1,15 @@
 //! A contact sheet: a picture with a row of examples for each class, for the eye.
 
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::Dataset;
+
+/// The text of a sheet that says which program made it; a sheet that has it may be replaced.
+const MARK: (&str, &str) = ("Software", "lth");
 
 /// Examples of each class.
 const COLUMNS: usize = 16;
@@ -48,6 +55,15 @@ pub fn sheet(dataset: &Dataset) -> Result<Vec<u8>> {
     encode(whole, channels, &pixels)
 }
 
+/// Whether the file at `path` is a sheet of this program: a PNG file that says so.
+pub fn is_sheet(path: &Path) -> bool {
+    let header = |file| png::Decoder::new(BufReader::new(file)).read_info().ok();
+    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let reader = File::open(path).ok().filter(|_| is_file).and_then(header);
+    let is_mark = |text: &png::text_metadata::TEXtChunk| (text.keyword.as_str(), text.text.as_str()) == MARK;
+    reader.is_some_and(|reader| reader.info().uncompressed_latin1_text.iter().any(is_mark))
+}
+
 /// The images shown of each class.
 fn examples(dataset: &Dataset) -> Vec<Vec<u32>> {
     let mut rows = vec![Vec::new(); dataset.classes];
@@ -76,6 +92,7 @@ fn encode([height, width]: [usize; 2], channels: usize, pixels: &[u8]) -> Result
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    encoder.add_text_chunk(MARK.0.to_owned(), MARK.1.to_owned())?;
     let mut writer = encoder.write_header()?;
     writer.write_image_data(pixels)?;
     writer.finish()?;
@@ -113,6 +130,24 @@ mod tests {
         );
         assert_eq!(at(GAP + 24 + GAP, GAP), [1, 3, 5]);
         assert_eq!(at(GAP, GAP + 48 + GAP), [PAPER; 3], "there is no second image of this class");
+    }
+
+    #[test]
+    fn a_sheet_is_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sheet.png");
+        let is_sheet_with = |bytes: &[u8]| {
+            crate::base::files::write(&path, bytes).unwrap();
+            is_sheet(&path)
+        };
+        assert!(is_sheet_with(&sheet(&dataset([1, 1, 1], vec![1, 2], vec![0, 1])).unwrap()));
+        let mut photo = Vec::new();
+        let encoder = png::Encoder::new(&mut photo, 1, 1);
+        encoder.write_header().unwrap().write_image_data(&[7]).unwrap();
+        for other in [&photo[..], b"arm,round\n", b""] {
+            assert!(!is_sheet_with(other));
+        }
+        assert!(!is_sheet(folder.path()) && !is_sheet(&folder.path().join("none")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::load::folder;
 use super::official::{self, Form, Official};
-use super::packed::Shelf;
+use super::shelf::{Place, Shelf};
 use super::{cifar, own, strokes};
 use crate::base::key::sha256;
 use crate::config::{Data, Dataset, Problem};
@@ -166,7 +166,7 @@ impl PartialTest {
     /// Looks whether there is one. A damaged file is not found out here but when it is loaded.
     pub(super) fn find(set: &Official, shelf: &mut Shelf) -> Option<Self> {
         let Form::Cifar { labels, .. } = set.form else { return None };
-        shelf.loose(set.last().name)?;
+        shelf.find(set.last().name).filter(Place::is_loose)?;
         let file = shelf.open(set.last().name).ok()?;
         let records = cifar::read(&file.bytes, labels, set.classes).ok()?.labels.len() as u32;
         let is_part = (1..set.test).contains(&records);

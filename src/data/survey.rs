@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::load::read_file;
-use super::official::{self, Official};
-use super::packed::Shelf;
+use super::official::{self, Official, python_name};
+use super::shelf::{Coding, Shelf};
 use super::source::PartialTest;
 
 /// What is there of a data set.
@@ -43,7 +43,7 @@ pub enum State {
 /// What is there of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileReport {
-    /// The official name.
+    /// The official name, that of CIFAR's form for Python where this one is there.
     pub name: &'static str,
     /// Where it was found, perhaps inside an archive.
     pub found: Option<String>,
@@ -78,36 +78,48 @@ pub fn survey(name: &str, folder: &Path) -> Option<Survey> {
 }
 
 pub(super) fn survey_of(set: &'static Official, folder: &Path) -> Survey {
-    let mut shelf = Shelf::of(set, folder);
+    survey_at(set, Shelf::of(set, folder))
+}
+
+/// What is there of a data set on one shelf.
+pub(super) fn survey_at(set: &'static Official, mut shelf: Shelf) -> Survey {
     let part = PartialTest::find(set, &mut shelf);
     let note = part.as_ref().map(|part| part.note(set));
     let test = part.map_or(set.test, |part| part.records);
-    let files: Vec<FileReport> = (0..set.files.len()).map(|at| look(set, at, &mut shelf, test)).collect();
+    let mut files: Vec<FileReport> = (0..set.files.len()).map(|at| look(set, at, &mut shelf, test)).collect();
+    // Where only Python's form is there, a file of it is what is missing.
+    let is_python = |file: &FileReport| file.name == python_name(file.name);
+    let found: Vec<bool> = files.iter().filter(|file| file.found.is_some()).map(is_python).collect();
+    if set.python.is_some() && !found.is_empty() && found.iter().all(|&is_python| is_python) {
+        for file in &mut files {
+            file.name = python_name(file.name);
+        }
+    }
     Survey { name: set.name, folder: shelf.folder().to_owned(), state: state(&files), files, note }
 }
 
 fn look(set: &Official, at: usize, shelf: &mut Shelf, test: u32) -> FileReport {
-    let name = set.files[at].name;
-    let path = shelf.loose(name).or_else(|| shelf.packed());
-    let Some(path) = path else {
-        return FileReport { name, found: None, bytes: None, condition: Condition::Missing };
+    let binary = set.files[at].name;
+    let Some(place) = shelf.find(binary) else {
+        return FileReport { name: binary, found: None, bytes: None, condition: Condition::Missing };
     };
-    let opened = match shelf.open(name) {
+    let name = if place.coding == Coding::Python { python_name(binary) } else { binary };
+    let opened = match shelf.open(binary) {
         Ok(opened) => opened,
         Err(error) => {
             let condition = Condition::Damaged(format!("{error:#}"));
-            return FileReport { name, found: Some(path.display().to_string()), bytes: None, condition };
+            return FileReport { name, found: Some(place.path.display().to_string()), bytes: None, condition };
         }
     };
-    let on_disk = shelf.loose(name).and_then(|path| path.metadata().ok()).map(|metadata| metadata.len());
-    let bytes = on_disk.or(Some(opened.bytes.len() as u64));
+    let on_disk = Some(&place).filter(|place| place.is_loose()).and_then(|place| place.path.metadata().ok());
+    let bytes = on_disk.map_or(opened.bytes.len() as u64, |metadata| metadata.len());
     let condition = match read_file(set, at, &opened, test) {
         Ok(_) if at + 1 == set.files.len() && test < set.test => Condition::Short(test),
         Ok(_) => Condition::Verified,
         // Without the outermost sentence, which names the file.
         Err(error) => Condition::Damaged(error.root_cause().to_string()),
     };
-    FileReport { name, found: Some(opened.name), bytes, condition }
+    FileReport { name, found: Some(opened.name), bytes: Some(bytes), condition }
 }
 
 fn state(files: &[FileReport]) -> State {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::table::align;
+use super::table::{align, printable};
 use crate::base::words::{bytes, count};
 use crate::data::{Condition, State, Summary, Survey};
 
@@ -46,8 +46,11 @@ pub fn survey(surveys: &[Survey]) -> String {
 pub fn summary(summary: &Summary, sheet: &str) -> String {
     let [channels, height, width] = summary.shape;
     let colour = if channels == 1 { "grey" } else { "in colour" };
-    let mut text =
-        format!("{}: {} classes, {height}×{width} pixels, {colour}\n\n", summary.name, summary.classes.len());
+    let mut text = format!(
+        "{}: {} classes, {height}×{width} pixels, {colour}\n\n",
+        printable(&summary.name),
+        summary.classes.len()
+    );
     let mut rows = vec![vec!["class".to_owned()]];
     rows[0].extend(summary.parts.iter().map(|part| part.name.to_owned()));
     for (class, name) in summary.classes.iter().enumerate() {

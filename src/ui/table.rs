@@ -81,8 +81,16 @@ fn table_within<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone, width:
     text
 }
 
-/// Rows of cells as text: names (columns whose cells begin with letters) to the left, numbers to the right.
+/// `text` with control characters, which would break a line or steer the terminal, escaped.
+pub(super) fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+/// Rows of cells as text: names (columns whose cells begin with letters) to the left, numbers to the right. Control
+/// characters are escaped.
 pub(super) fn align(cells: &[Vec<String>]) -> String {
+    let cells: Vec<Vec<String>> = cells.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let columns = cells.first().map_or(0, Vec::len);
     // Words may follow the numbers of the last column, which must not push them to the right.
     let number = |cell: &str| cell.split(' ').next().unwrap_or_default().chars().count();
@@ -95,7 +103,7 @@ pub(super) fn align(cells: &[Vec<String>]) -> String {
     };
     let form: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), is_name(column))).collect();
     let mut text = String::new();
-    for row in cells {
+    for row in &cells {
         for (column, (cell, &(width, is_name))) in row.iter().zip(&form).enumerate() {
             text.push_str(if column == 0 { "" } else { "  " });
             let blanks = " ".repeat(width.saturating_sub(length(column, cell)));
@@ -112,6 +120,12 @@ pub(super) fn align(cells: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn align_escapes_control_characters() {
+        let rows = [["class", "n"], ["a\nb", "1"], ["\u{1b}[2Jü", "20"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(align(&rows), "class        n\na\\nb         1\n\\u{1b}[2Jü  20\n");
+    }
 
     #[test]
     fn a_table() {

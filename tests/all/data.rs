@@ -168,6 +168,168 @@ fn a_fully_connected_network_learns_from_cifar10_and_the_run_says_what_its_test_
     assert!(page.contains("Test accuracy on 500 of 10,000 test images."), "{page}");
 }
 
+/// The sum that `lth check` gives own data that `change` has changed.
+fn sum_of(data: &str, change: impl Fn(&Path)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    own_idx(&folder.path().join("digits"));
+    own_images(&folder.path().join("animals"));
+    change(folder.path());
+    let output = in_folder(folder.path(), &["check", "config.toml"], data);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    text.lines().find(|line| line.starts_with("sha256 = ")).unwrap().to_owned()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+const DIGITS: &str = "dataset = { idx = { dir = \"digits\", classes = 3 } }\nvalidation = 6";
+const ANIMALS: &str = "dataset = { images = { dir = \"animals\" } }\nvalidation = 6";
+
+/// Replaces the file number `n` of own IDX files by one of `name` with the bytes that `change` makes of it.
+fn replace(folder: &Path, n: usize, name: &str, change: impl Fn(&[u8]) -> Vec<u8>) {
+    let path = folder.join("digits").join(IDX[n]);
+    let bytes = change(&fs::read(&path).unwrap());
+    fs::remove_file(path).unwrap();
+    put(&folder.join("digits").join(name), &bytes);
+}
+
+#[test]
+fn idx_files_of_other_tools_are_the_same_data() {
+    let whole = sum_of(DIGITS, |_| {});
+    let zipped = format!("{}.gz", IDX[0]);
+    let same = |name: &str, change: &dyn Fn(&[u8]) -> Vec<u8>| {
+        assert_eq!(sum_of(DIGITS, |at| replace(at, 0, name, change)), whole, "{name}");
+    };
+    same(&zipped, &|bytes| [gzip(bytes), vec![0; 70_000]].concat());
+    same(&zipped, &|bytes| [gzip(&bytes[..9]), vec![0; 512], gzip(&bytes[9..])].concat());
+    same(&zipped, &<[u8]>::to_vec);
+    same("train-images.idx3-ubyte", &<[u8]>::to_vec);
+    same("train-images.idx3-ubyte.gz", &gzip);
+    same("train-images-idx3-ubyte/train-images.idx3-ubyte", &<[u8]>::to_vec);
+    let emnist = sum_of(DIGITS, |at| {
+        for (n, name) in IDX.iter().enumerate() {
+            replace(at, n, &format!("my-letters-{}", name.replace("t10k", "test")), <[u8]>::to_vec);
+        }
+    });
+    assert_eq!(emnist, whole);
+}
+
+#[test]
+fn idx_containers_that_are_wrong_are_named_and_nothing_is_said_of_idx() {
+    let zipped = format!("{}.gz", IDX[0]);
+    let said = |change: &dyn Fn(&[u8]) -> Vec<u8>| complaint(DIGITS, |at| replace(at, 0, &zipped, change));
+    let trailing = said(&|bytes| [gzip(bytes), b"twelve bytes".to_vec()].concat());
+    assert!(trailing.contains("12 bytes that are no gzip data follow the end of the compressed data, from byte"));
+    let cut = said(&|bytes| gzip(bytes)[..40].to_vec());
+    assert!(cut.contains("cut short or damaged"), "{cut}");
+    let twice = said(&|bytes| gzip(&gzip(bytes)));
+    assert!(twice.contains("it is compressed twice with gzip"), "{twice}");
+    for said in [trailing, cut, twice] {
+        assert!(said.contains("hint: the fault is in the compressed file, not in its content"), "{said}");
+    }
+}
+
+#[test]
+fn idx_files_under_other_names_are_named() {
+    let near = complaint(DIGITS, |at| replace(at, 0, "Train_Images.idx", <[u8]>::to_vec));
+    assert!(
+        near.contains("neither `train-images-idx3-ubyte` nor `train-images.idx3-ubyte` found in `digits`"),
+        "{near}"
+    );
+    assert!(near.contains("; there is `digits/Train_Images.idx`: rename it to `train-images-idx3-ubyte`"), "{near}");
+    let prefixed = |at: &Path| {
+        let bytes = fs::read(at.join("digits").join(IDX[0])).unwrap();
+        replace(at, 0, "b-train-images-idx3-ubyte", <[u8]>::to_vec);
+        put(&at.join("digits/a-train-images-idx3-ubyte"), &bytes);
+    };
+    let many = complaint(DIGITS, prefixed);
+    assert!(
+        many.contains("have several prefixes: `a`, `b`") && many.contains("hint: choose one, such as `prefix = \"a\"`")
+    );
+    let chosen = complaint(&DIGITS.replace("classes", "prefix = \"c\", classes"), prefixed);
+    assert!(chosen.contains("hint: the files there have one of the prefixes `a`, `b`"), "{chosen}");
+}
+
+#[test]
+fn idx_labels_of_qmnist_and_emnist_are_read() {
+    let integers = |columns: u32| {
+        move |bytes: &[u8]| {
+            let labels = &bytes[8..];
+            let sizes = [labels.len() as u32, columns];
+            let row = |&label: &u8| std::iter::once(u32::from(label)).chain(vec![9; columns as usize - 1]);
+            let body: Vec<u8> = labels.iter().flat_map(row).flat_map(u32::to_be_bytes).collect();
+            let mut file = idx(if columns == 1 { &sizes[..1] } else { &sizes }, &body);
+            file[2] = 0x0C;
+            file
+        }
+    };
+    let sums = [1, 8].map(|columns| sum_of(DIGITS, |at| replace(at, 1, IDX[1], integers(columns))));
+    assert_ne!(sums[0], sums[1]);
+    let three = complaint(DIGITS, |at| replace(at, 1, IDX[1], integers(3)));
+    assert!(three.contains("it has 3 columns of labels; 1 and QMNIST's 8 are read"), "{three}");
+
+    let from_one = |at: &Path| {
+        for n in [1, 3] {
+            let later =
+                |bytes: &[u8]| [&bytes[..8], &bytes[8..].iter().map(|label| label + 1).collect::<Vec<_>>()].concat();
+            replace(at, n, IDX[n], later);
+        }
+    };
+    let said = complaint(DIGITS, from_one);
+    assert!(said.contains("label 3 of image 2 is not below 3"), "{said}");
+    assert!(said.contains("hint: the labels of this file are from 1 to 3: set `first_label = 1`"), "{said}");
+    let letters = DIGITS.replace("classes = 3", "classes = 3, first_label = 1");
+    assert_eq!(sum_of(&letters, from_one), sum_of(&DIGITS.replace("classes = 3", "classes = 4"), from_one));
+}
+
+#[test]
+fn options_of_idx_are_in_the_keys_only_where_they_change_something() {
+    let folder = tempfile::tempdir().unwrap();
+    own_idx(&folder.path().join("digits"));
+    let id = |options: &str| {
+        let data = DIGITS.replace("classes = 3", &format!("classes = 4{options}"));
+        let output = in_folder(folder.path(), &["plan", "config.toml", "--json"], &data);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let plain = id("");
+    assert_eq!(id(", first_label = 0, transpose = false"), plain);
+    assert_ne!(id(", transpose = true"), plain);
+    let data = DIGITS.replace("classes = 3", "classes = 3, first_label = 0, transpose = false");
+    let checked = in_folder(folder.path(), &["check", "config.toml"], &data);
+    assert!(!stdout(&checked).contains("first_label") && !stdout(&checked).contains("transpose"));
+}
+
+#[test]
+fn images_with_junk_beside_them_are_the_same_data() {
+    let whole = sum_of(ANIMALS, |_| {});
+    let junk = sum_of(ANIMALS, |at| {
+        for name in [
+            "train/ant/Thumbs.db",
+            "train/desktop.ini",
+            "test/__MACOSX/bee/._1.png",
+            "train/@eaDir/SYNO",
+            "test/ant/.x",
+        ] {
+            put(&at.join("animals").join(name), b"junk");
+        }
+    });
+    assert_eq!(junk, whole);
+}
+
+#[test]
+fn images_that_are_grey_among_coloured_ones_are_read_as_colour() {
+    let pixels: Vec<u8> = image(0, 5, 15);
+    let wide: Vec<u8> = pixels.iter().flat_map(|&pixel| [pixel; 3]).collect();
+    let grey_one = sum_of(ANIMALS, |at| put(&at.join("animals/train/ant/05.png"), &grey(&pixels)));
+    let colour = png([5, 3], png::ColorType::Rgb, png::BitDepth::Eight, &wide);
+    assert_eq!(grey_one, sum_of(ANIMALS, |at| put(&at.join("animals/train/ant/05.png"), &colour)));
+}
+
 /// What `lth check` says of own data that `spoil` has spoilt; the mistake is one of the configuration.
 fn complaint(data: &str, spoil: impl Fn(&Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -206,10 +368,8 @@ fn mistakes_in_own_idx_files() {
 #[test]
 fn mistakes_in_own_images() {
     let data = "dataset = { images = { dir = \"animals\" } }\nvalidation = 6";
-    let pixels = [9; 15];
     let all = [
         complaint(data, |at| fs::remove_dir_all(at.join("animals/test")).unwrap()),
-        complaint(data, |at| put(&at.join("animals/train/ant/05.png"), &grey(&pixels))),
         complaint(data, |at| {
             let small = png([1, 2], png::ColorType::Rgb, png::BitDepth::Eight, &[0; 6]);
             put(&at.join("animals/test/bee/big.png"), &small);
@@ -217,7 +377,7 @@ fn mistakes_in_own_images() {
         complaint(data, |at| {
             put(&at.join("animals/test/emu/1.png"), &fs::read(at.join("animals/test/ant/00.png")).unwrap());
         }),
-        complaint(data, |at| fs::create_dir(at.join("animals/train/emu")).unwrap()),
+        complaint(data, |at| put(&at.join("animals/train/emu/Thumbs.db"), b"junk")),
         complaint(data, |at| put(&at.join("animals/train/ant/photo.jpg"), b"jpeg")),
         complaint(data, |at| put(&at.join("animals/train/labels.csv"), b"1,2")),
         complaint(data, |at| put(&at.join("animals/train/ant/photo.png"), b"jpeg")),

@@ -75,6 +75,58 @@ fn show_counts_and_draws() {
 }
 
 #[test]
+fn show_replaces_its_own_pictures_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let show = |out: &str| {
+        data(folder.path(), &["show", SMOKE, "--set", "data.train_limit=600", "--out", out]).status.code().unwrap()
+    };
+    assert_eq!((show("sheet.png"), show("sheet.png")), (0, 0));
+    let mut photo = Vec::new();
+    png::Encoder::new(&mut photo, 1, 1).write_header().unwrap().write_image_data(&[7]).unwrap();
+    put(folder.path(), "photo.png", &photo);
+    put(folder.path(), "rounds.csv", b"arm,round\n");
+    assert_eq!((show("photo.png"), show("rounds.csv")), (2, 2));
+    assert_eq!(fs::read(folder.path().join("photo.png")).unwrap(), photo);
+    assert_eq!(fs::read(folder.path().join("rounds.csv")).unwrap(), b"arm,round\n");
+}
+
+#[test]
+fn check_shows_the_files_of_cifar_for_python() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "data/cifar-10-batches-py/data_batch_1", b"cos\nsystem\n(S'touch executed'\ntR.");
+    put(folder.path(), "data/cifar-10-batches-py/data_batch_2", b"}.");
+    put(folder.path(), "data/cifar10/notes.txt", b"mine");
+    let check = stdout(&data(folder.path(), &["check", "cifar10"]));
+    assert!(check.starts_with("cifar10: damaged in data; "), "{check}");
+    assert!(
+        check.contains("data_batch_1` is not usable: opcode 0x63 (`c`) at byte 0: it names `os system`"),
+        "{check}"
+    );
+    assert!(check.contains("data_batch_2` is not usable: it has no `data`, but nothing\n"), "{check}");
+    assert!(check.contains("\n  data_batch_3           not found\n"), "{check}");
+    assert!(!folder.path().join("executed").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn show_escapes_what_a_class_name_would_do_to_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut png = Vec::new();
+    png::Encoder::new(&mut png, 1, 1).write_header().unwrap().write_image_data(&[7]).unwrap();
+    for class in ["ant\n\u{1b}[2J", "bee"] {
+        for part in ["train", "test"] {
+            put(folder.path(), &format!("mine/{part}/{class}/1.png"), &png);
+        }
+    }
+    let smoke = fs::read_to_string(SMOKE).unwrap();
+    put(folder.path(), "smoke.toml", smoke.as_bytes());
+    let sets = ["data={dataset={images={dir='mine'}},validation=1,normalize='none'}"];
+    let output = data(folder.path(), &["show", "smoke.toml", "--set", sets[0]]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("\nant\\n\\u{1b}[2J"), "{}", stdout(&output));
+}
+
+#[test]
 fn mistakes_in_what_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let said = |code: i32, args: &[&str]| {
@@ -100,6 +152,7 @@ fn mistakes_in_what_is_asked_for() {
         said(1, &["fetch", "mnist", "--only-mirrors", "--mirror", &refused, "--data-dir", "/dev/null"]),
     ];
     insta::assert_snapshot!(all.join("\n---\n").replace(&format!("{refused}/"), "http://REFUSED/"));
+    assert!(!folder.path().join("data").exists(), "a fetch that fails leaves no folder");
 }
 
 /// A server of the files of a folder, which sends at most so many bytes of each and then nothing; its address, and the

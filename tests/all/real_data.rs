@@ -55,6 +55,51 @@ fn cifar10_is_verified_and_its_short_test_file_is_said_and_keyed() {
     }
 }
 
+/// A batch of CIFAR-10 as Python 2 pickles it, of the records of the binary form.
+fn pickled(records: &[u8]) -> Vec<u8> {
+    let records: Vec<&[u8]> = records.chunks_exact(3073).collect();
+    let mut bytes = b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(".to_vec();
+    bytes.extend(records.iter().flat_map(|record| [b'K', record[0]]));
+    bytes.extend(b"eU\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01M");
+    bytes.extend((records.len() as u16).to_le_bytes());
+    bytes.extend(
+        b"M\0\x0c\x86cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89T",
+    );
+    bytes.extend((records.len() as u32 * 3072).to_le_bytes());
+    bytes.extend(records.iter().flat_map(|record| &record[1..]));
+    bytes.extend(b"tbu.");
+    bytes
+}
+
+#[test]
+fn cifar10_for_python_is_the_same_data() {
+    let Some(folder) = env::folder(env::DATA) else {
+        println!("skipped: LTH_DATA_DIR is not set");
+        return;
+    };
+    let mut files = Vec::new();
+    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+        let Ok(zipped) = std::fs::read(folder.join(format!("cifar10/{name}.bin.gz"))) else {
+            println!("skipped: CIFAR-10 is not there as the test expects it");
+            return;
+        };
+        let mut records = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(zipped.as_slice()), &mut records).unwrap();
+        files.push((name, records));
+    }
+    let python = tempfile::tempdir().unwrap();
+    for (name, records) in &files {
+        lth::base::files::write(&python.path().join("cifar-10-batches-py").join(name), &pickled(records)).unwrap();
+    }
+    let [binary, python] = [folder.as_path(), python.path()].map(|dir| {
+        let data = data(serde_json::json!({ "dataset": "cifar10", "dir": dir, "train_limit": 1000 }));
+        let source = Source::new(&data).unwrap();
+        let set = source.load(&data, 1).unwrap();
+        (source.identity, set.images, set.labels, set.train)
+    });
+    assert!(binary == python, "sums, pixels, labels and split");
+}
+
 /// The most memory a process had, in MiB, watched until it ends; Linux tells it.
 fn watch_memory(child: &mut std::process::Child) -> f64 {
     let mut most = 0.0_f64;

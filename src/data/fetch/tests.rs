@@ -107,6 +107,7 @@ fn tiny() -> (&'static Official, BTreeMap<String, Vec<u8>>) {
         mean_std: &[(0.5, 0.5)],
         files: files.leak(),
         archive: None,
+        python: None,
         mirrors: &[],
         class_names: &[],
     };
@@ -160,7 +161,7 @@ fn mirrors_are_tried_in_order() {
     assert!(causes[0].to_lowercase().contains("connection refused"), "{causes:?}");
     assert_eq!(causes[1..3], ["it answered 404 Not Found", "it answered 500 Internal Server Error"]);
     assert!(causes[3].starts_with("what came is another file: its SHA-256 is"), "{causes:?}");
-    assert_eq!(fs::read_dir(folder.path().join("tiny")).unwrap().count(), 1, "nothing but the lock");
+    assert!(!folder.path().join("tiny").exists(), "a fetch that fails leaves no folder that it made");
     let good = Server::new(&files, &[Manner::Good]);
     assert_eq!(bring_all(set, folder.path(), &[&bad[..], &[&good.url]].concat()).unwrap().files, 4);
 }
@@ -253,6 +254,37 @@ fn a_damaged_file_is_replaced_and_kept_aside() {
 }
 
 #[test]
+fn a_fetch_that_fails_leaves_nothing_that_it_made() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let names = |folder: &Path| -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    };
+    let deep = folder.path().join("new/data");
+    assert_eq!(causes(bring_all(set, &deep, &[&nobody()])).len(), 1);
+    assert!(names(folder.path()).is_empty(), "the folder of all data sets was new as well");
+    fs::create_dir_all(deep.join("tiny")).unwrap();
+    // A connection that breaks off before a byte has come leaves no part.
+    let silent = Server::new(&files, &[Manner::Cut(0)]);
+    assert_eq!(causes(bring_all(set, &deep, &[&silent.url])).len(), 1);
+    assert_eq!((names(&deep), names(&deep.join("tiny")).len()), (vec!["tiny".to_owned()], 0), "which was there before");
+    let cut = Server::new(&files, &[Manner::Cut(9), Manner::Status(500)]);
+    bring_all(set, &deep, &[&cut.url]).unwrap_err();
+    assert_eq!(names(&deep.join("tiny")), [format!("{IMAGES}.part")], "what has come is kept");
+}
+
+#[test]
+fn a_fetch_leaves_files_of_another_data_set_alone() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let others = folder.path().join("train-images-idx3-ubyte");
+    files::write(&others, b"of another data set").unwrap();
+    let server = Server::new(&files, &[Manner::Good]);
+    assert_eq!(bring_all(set, folder.path(), &[&server.url]).unwrap().folder, folder.path().join("tiny"));
+    assert_eq!(fs::read(others).unwrap(), b"of another data set");
+    assert_eq!(survey_of(set, folder.path()).state, State::Complete);
+}
+
+#[test]
 fn two_do_not_fetch_the_same() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let _held = Lock::attempt(&folder.path().join("tiny/.fetching")).unwrap();
@@ -282,6 +314,7 @@ fn an_archive_is_verified_and_unpacked() {
         mean_std: &[(0.5, 0.5); 3],
         files: vec![pinned("train.bin", &record(1)), pinned("test.bin", &record(0))].leak(),
         archive: Some(Archive { name: "all.tar.gz", folder: "inner", sha256: sha256(&packed).leak() }),
+        python: None,
         mirrors: &[],
         class_names: &[],
     }));

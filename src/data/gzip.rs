@@ -1,0 +1,170 @@
+//! The content of gzip data of any number of members. Knows no path and no data set.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use flate2::bufread::GzDecoder;
+
+/// The first bytes of every member.
+pub(super) const MAGIC: [u8; 2] = [0x1F, 0x8B];
+
+/// Bytes behind the last member that are neither another member nor padding.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{count} {} no gzip data {} the end of the compressed data, from byte {offset}",
+    if *.count == 1 { "byte that is" } else { "bytes that are" },
+    if *.count == 1 { "follows" } else { "follow" }
+)]
+pub(super) struct Trailing {
+    pub(super) count: u64,
+    /// Where they begin in the compressed data.
+    pub(super) offset: u64,
+}
+
+/// A reader of what the members hold, one after another. Zeros behind a member are padding and are passed over, as
+/// `gzip` and Python's `gzip` module do; any other bytes end it with [`Trailing`] as the cause of the error.
+pub(super) struct Members<R: BufRead> {
+    /// The member that is being read; none behind the last.
+    decoder: Option<GzDecoder<Source<R>>>,
+}
+
+impl<R: BufRead> Members<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { decoder: Some(GzDecoder::new(Source { inner, ahead: Vec::new(), at: 0 })) }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(0) };
+            let read = decoder.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let rest = self.decoder.take().map(GzDecoder::into_inner);
+            self.decoder = rest.map(next_member).transpose()?.flatten().map(GzDecoder::new);
+        }
+    }
+}
+
+/// The source at the beginning of its next member; none where nothing but zeros is left.
+fn next_member<R: BufRead>(mut source: Source<R>) -> io::Result<Option<Source<R>>> {
+    loop {
+        let buffer = source.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
+        let is_padding = zeros == buffer.len();
+        source.consume(zeros);
+        if !is_padding {
+            break;
+        }
+    }
+    let offset = source.at;
+    let mut head = Vec::new();
+    source.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    if head == MAGIC {
+        source.push_back(head);
+        return Ok(Some(source));
+    }
+    let count = head.len() as u64 + io::copy(&mut source, &mut io::sink())?;
+    Err(io::Error::new(ErrorKind::InvalidData, Trailing { count, offset }))
+}
+
+/// A reader that counts its bytes and takes some back.
+struct Source<R> {
+    inner: R,
+    /// Bytes that were taken back; they come first.
+    ahead: Vec<u8>,
+    /// Bytes that were read.
+    at: u64,
+}
+
+impl<R> Source<R> {
+    fn push_back(&mut self, bytes: Vec<u8>) {
+        self.at -= bytes.len() as u64;
+        self.ahead = bytes;
+    }
+}
+
+impl<R: BufRead> BufRead for Source<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.ahead.is_empty() { self.inner.fill_buf() } else { Ok(&self.ahead) }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at += amount as u64;
+        if self.ahead.is_empty() {
+            self.inner.consume(amount);
+        } else {
+            self.ahead.drain(..amount);
+        }
+    }
+}
+
+impl<R: BufRead> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+    use crate::data::packed::tests::gzip;
+
+    /// What is read with a buffer of one byte, which splits whatever can be split.
+    fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        Members::new(BufReader::with_capacity(1, bytes)).read_to_end(&mut content)?;
+        let mut at_once = Vec::new();
+        Members::new(bytes).read_to_end(&mut at_once)?;
+        assert_eq!(content, at_once);
+        Ok(content)
+    }
+
+    #[test]
+    fn members_are_joined_and_zeros_behind_them_ignored() {
+        let zeros = vec![0; 100_000];
+        assert_eq!(read(&gzip(b"one")).unwrap(), b"one");
+        assert_eq!(read(&[gzip(b"one"), gzip(b"two")].concat()).unwrap(), b"onetwo");
+        assert_eq!(read(&[gzip(b"one"), vec![0]].concat()).unwrap(), b"one");
+        assert_eq!(read(&[gzip(b"one"), zeros.clone()].concat()).unwrap(), b"one");
+        assert_eq!(read(&[gzip(b"one"), zeros.clone(), gzip(b"two"), zeros].concat()).unwrap(), b"onetwo");
+        assert_eq!(read(&gzip(b"")).unwrap(), b"");
+    }
+
+    #[test]
+    fn other_bytes_behind_the_last_member_are_counted_and_located() {
+        let whole = gzip(b"one");
+        let trailing = |rest: &[u8]| {
+            let error = read(&[&whole, rest].concat()).unwrap_err();
+            let cause = error.get_ref().unwrap().downcast_ref::<Trailing>().unwrap();
+            (cause.count, cause.offset - whole.len() as u64, cause.to_string())
+        };
+        let (count, offset, text) = trailing(b"no gzip data");
+        assert_eq!((count, offset), (12, 0));
+        assert!(text.starts_with("12 bytes that are no gzip data follow the end of the compressed data, from byte "));
+        let (count, offset, _) = trailing(&[0, 0, 0, 7, 0]);
+        assert_eq!((count, offset), (2, 3));
+        let (count, _, text) = trailing(&[0x1F]);
+        assert!(count == 1 && text.starts_with("1 byte that is no gzip data follows the end"), "{text}");
+    }
+
+    #[test]
+    fn a_cut_member_is_no_trailing_byte() {
+        let whole = gzip(&[7; 1000]);
+        for cut in [&whole[..whole.len() - 1], &[&whole[..], &whole[..5]].concat(), &whole[..3]] {
+            let error = read(cut).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{error}");
+        }
+        let mut wrong = whole.clone();
+        *wrong.iter_mut().rev().nth(6).unwrap() ^= 1;
+        assert!(read(&wrong).is_err(), "the checksum is checked");
+    }
+}

@@ -1,0 +1,195 @@
+//! The names that a file of a data set goes by, and the entries of a folder that look like it. Knows no format.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::junk::is_junk;
+
+/// What lies under a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// No file.
+    Nothing,
+    /// A file without a byte.
+    Empty,
+    /// A file with content, or one that only opening it tells of.
+    File,
+}
+
+/// What lies under `path`.
+pub(super) fn content(path: &Path) -> Content {
+    match fs::metadata(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Content::Nothing,
+        Ok(metadata) if metadata.is_dir() => Content::Nothing,
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => Content::Empty,
+        Ok(_) | Err(_) => Content::File,
+    }
+}
+
+/// The names that an IDX file is looked for under, in this order, beginning with the official one, such as
+/// `t10k-labels-idx1-ubyte`: with a point for the hyphen before `idx` (Kaggle); of `own` data also EMNIST's `test` for
+/// `t10k`, QMNIST's `idx2-int` for labels, and a prefix in front of all.
+pub(super) fn idx(official: &str, own: bool, prefix: Option<&str>) -> Vec<String> {
+    let Some((stem, form)) = official.split_once("-idx") else { return vec![official.to_owned()] };
+    let mut names = Vec::new();
+    let test = stem.strip_prefix("t10k-").filter(|_| own).map(|kind| format!("test-{kind}"));
+    for stem in std::iter::once(stem.to_owned()).chain(test) {
+        let stem = prefix.map_or_else(|| stem.clone(), |prefix| format!("{prefix}-{stem}"));
+        names.extend([format!("{stem}-idx{form}"), format!("{stem}.idx{form}")]);
+        if own && form == "1-ubyte" {
+            names.push(format!("{stem}-idx2-int"));
+        }
+    }
+    names
+}
+
+/// `name` as it may lie there: plain or with `.gz`.
+pub(super) fn plain_or_zipped(name: &str) -> [String; 2] {
+    [name.to_owned(), format!("{name}.gz")]
+}
+
+/// The paths in `folder` that a file with one of `names` may have, in the order of the names; where one is a folder,
+/// the paths inside it.
+pub(super) fn paths(folder: &Path, names: &[String]) -> Vec<PathBuf> {
+    let all = || names.iter().flat_map(|name| plain_or_zipped(name));
+    let inside = |path: PathBuf| {
+        if path.is_dir() { all().map(|name| path.join(name)).collect() } else { vec![path] }
+    };
+    all().flat_map(|name| inside(folder.join(name))).collect()
+}
+
+/// The prefixes `p` with which `folder` has a file `p-<name>` for one of `names`, sorted.
+pub(super) fn prefixes(folder: &Path, names: &[String]) -> Vec<String> {
+    let prefix = |entry: &String| {
+        let plain = entry.strip_suffix(".gz").unwrap_or(entry);
+        let prefix = names.iter().find_map(|name| plain.strip_suffix(name.as_str())?.strip_suffix('-'))?;
+        Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty())
+    };
+    let found: BTreeSet<String> = entries(folder).iter().filter_map(prefix).collect();
+    found.into_iter().collect()
+}
+
+/// The names in a folder that are text and no junk, sorted; none where it cannot be listed.
+fn entries(folder: &Path) -> Vec<String> {
+    let list = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = |path: PathBuf| Some(path.file_name()?.to_str()?.to_owned());
+    let mut names: Vec<String> = list.filter(|path| !is_junk(path)).filter_map(named).collect();
+    names.sort();
+    names
+}
+
+/// Endings of files that have to be unpacked.
+const PACKED: [&str; 7] = [".zip", ".7z", ".rar", ".xz", ".bz2", ".tar", ".tgz"];
+
+/// Endings that say nothing of what a file is.
+const ENDINGS: [&str; 5] = [".gz", ".bin", ".txt", ".dat", ".idx"];
+
+/// Advice on the entries of `folder` that look like one of `names`, at most three.
+pub(super) fn near_misses(folder: &Path, names: &[String]) -> Vec<String> {
+    let advice = |entry: &String| {
+        let path = folder.join(entry);
+        let ends = |ending: &&str| entry.to_lowercase().ends_with(*ending);
+        let is_remnant = [".part", ".damaged"].iter().any(ends);
+        let name = names.iter().find(|name| !is_remnant && looks_like(entry, name))?;
+        let shown = path.display();
+        if !path.exists()
+            && let Ok(target) = fs::read_link(&path)
+        {
+            return Some(format!("`{shown}` is a link to `{}`, which is not there", target.display()));
+        }
+        Some(if path.is_dir() {
+            format!("the folder `{shown}` does not have it")
+        } else if PACKED.iter().any(ends) {
+            format!("there is `{shown}`: unpack it")
+        } else {
+            format!("there is `{shown}`: rename it to `{name}`")
+        })
+    };
+    entries(folder).iter().filter_map(advice).take(3).collect()
+}
+
+/// Whether two names differ in nothing but case, punctuation, endings, the form of IDX, and what marks a copy.
+fn looks_like(entry: &str, name: &str) -> bool {
+    let (entry, name) = (letters(entry), letters(name));
+    let stem = name.split("idx").next().unwrap_or(&name);
+    let plain = |rest: &str| rest.replace("idx", "").replace("ubyte", "").replace("copy", "");
+    entry.strip_prefix(stem).is_some_and(|rest| plain(rest).chars().all(|c| c.is_ascii_digit()))
+}
+
+/// The letters and digits of a name in lower case, without its endings.
+fn letters(name: &str) -> String {
+    let mut name = name.to_lowercase();
+    while let Some(stem) = PACKED.iter().chain(&ENDINGS).find_map(|ending| name.strip_suffix(ending)) {
+        name.truncate(stem.len());
+    }
+    name.retain(char::is_alphanumeric);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::files;
+
+    #[test]
+    fn idx_names_by_hand() {
+        assert_eq!(idx("train-images-idx3-ubyte", false, None), ["train-images-idx3-ubyte", "train-images.idx3-ubyte"]);
+        assert_eq!(
+            idx("t10k-labels-idx1-ubyte", true, Some("emnist-letters")),
+            [
+                "emnist-letters-t10k-labels-idx1-ubyte",
+                "emnist-letters-t10k-labels.idx1-ubyte",
+                "emnist-letters-t10k-labels-idx2-int",
+                "emnist-letters-test-labels-idx1-ubyte",
+                "emnist-letters-test-labels.idx1-ubyte",
+                "emnist-letters-test-labels-idx2-int",
+            ]
+        );
+        assert_eq!(idx("test_batch.bin", true, None), ["test_batch.bin"]);
+    }
+
+    #[test]
+    fn prefixes_are_those_of_the_named_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = idx("train-images-idx3-ubyte", true, None);
+        for name in ["b-train-images-idx3-ubyte.gz", "a-train-images.idx3-ubyte", "c-train-labels-idx1-ubyte"] {
+            files::write(&folder.path().join(name), b"1").unwrap();
+        }
+        assert_eq!(prefixes(folder.path(), &names), ["a", "b"]);
+        assert!(prefixes(&folder.path().join("none"), &names).is_empty());
+    }
+
+    #[test]
+    fn near_misses_say_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |entry: &str, name: &str| {
+            let folder = tempfile::tempdir_in(&folder).unwrap();
+            files::write(&folder.path().join(entry), b"1").unwrap();
+            let all = near_misses(folder.path(), &idx(name, true, None)).join("; ");
+            all.replace(&format!("{}/", folder.path().display()), "")
+        };
+        let images = "train-images-idx3-ubyte";
+        assert_eq!(said("Train_Images.idx", images), format!("there is `Train_Images.idx`: rename it to `{images}`"));
+        assert_eq!(said("train-images-idx3-ubyte.zip", images), "there is `train-images-idx3-ubyte.zip`: unpack it");
+        assert!(said("train-images-idx3-ubyte (1).gz", images).ends_with("rename it to `train-images-idx3-ubyte`"));
+        for other in ["train-labels-idx1-ubyte", "train-images-idx3-ubyte.gz.part", "._train-images-idx3-ubyte"] {
+            assert_eq!(said(other, images), "");
+        }
+        assert_eq!(said("training.bin", "train.bin"), "");
+        assert_eq!(said("data_batch_1.mat", "data_batch_1.bin"), "", "another format");
+        assert_eq!(said("Train.bin", "train.bin"), "there is `Train.bin`: rename it to `train.bin`");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn near_misses_name_links_that_lead_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("train.bin");
+        std::os::unix::fs::symlink("/nowhere/train.bin", &link).unwrap();
+        assert_eq!(content(&link), Content::Nothing);
+        let said = near_misses(folder.path(), &["train.bin".to_owned()]);
+        assert_eq!(said, [format!("`{}` is a link to `/nowhere/train.bin`, which is not there", link.display())]);
+    }
+}

@@ -1,0 +1,63 @@
+//! The error for a file that is not there: where it was looked for, under which names, and what looks like it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::names::near_misses;
+
+/// A file of a data set is not there.
+#[derive(Debug, thiserror::Error)]
+pub struct NotFound {
+    /// The folders that it was looked for in.
+    folders: Vec<PathBuf>,
+    /// The names that it was looked for under, relative to a folder.
+    names: Vec<String>,
+    /// What to do about entries whose names are like these.
+    advice: Vec<String>,
+    /// The built-in data set it belongs to.
+    pub set: Option<&'static str>,
+}
+
+impl NotFound {
+    /// Looks into `folders` for entries that may be the file under another name.
+    pub(super) fn new(folders: Vec<PathBuf>, names: Vec<String>, set: Option<&'static str>) -> Self {
+        let advice = folders.iter().flat_map(|folder| near_misses(folder, &names)).collect();
+        Self { folders, names, advice, set }
+    }
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.names.iter().map(|name| format!("`{name}`")).collect();
+        let folders: Vec<String> = self.folders.iter().map(|folder| format!("`{}`", folder.display())).collect();
+        let folders = folders.join(" or ");
+        match names.as_slice() {
+            [one] => write!(f, "{one} not found in {folders}, plain or with `.gz`")?,
+            [one, other] => write!(f, "neither {one} nor {other} found in {folders}, plain or with `.gz`")?,
+            [first @ .., last] => {
+                write!(f, "none of {} and {last} found in {folders}, plain or with `.gz`", first.join(", "))?;
+            }
+            [] => write!(f, "no file found in {folders}")?,
+        }
+        self.advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_found_lists_names_and_folders() {
+        let said = |names: &[&str]| {
+            let names = names.iter().map(|&name| name.to_owned()).collect();
+            NotFound::new(vec!["data/set".into(), "data".into()], names, None).to_string()
+        };
+        assert_eq!(said(&["a"]), "`a` not found in `data/set` or `data`, plain or with `.gz`");
+        assert_eq!(said(&["a", "b"]), "neither `a` nor `b` found in `data/set` or `data`, plain or with `.gz`");
+        assert_eq!(
+            said(&["a", "b", "c"]),
+            "none of `a`, `b` and `c` found in `data/set` or `data`, plain or with `.gz`"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! Pickles of Python that hold a dictionary of numbers, texts and `NumPy` arrays of bytes. Nothing in them is executed:
+//! the few opcodes and the few functions that such pickles name are known here, and anything else is an error. No length
+//! in a pickle leads to an allocation that its bytes do not justify. Knows no data set.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, bail, ensure};
+
+mod call;
+mod machine;
+
+/// The place of a value in [`Pickle::nodes`].
+type Id = u32;
+
+/// A value. Texts and bytes are decoded only where they are asked for, so that a text used many times is kept once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Node<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    Bytes(&'a [u8]),
+    /// What stands between the quotes of a string literal of Python 2.
+    Literal(&'a [u8]),
+    Utf8(&'a [u8]),
+    /// Text in Latin-1 with `\uXXXX` for the rest, as in protocol 0.
+    RawUnicode(&'a [u8]),
+    /// The bytes that a text is in Latin-1.
+    Latin1(Id),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Global(Global),
+    /// A type of array elements by the value that names it.
+    Dtype(Id),
+    /// An array; none before its state is known.
+    Array(Option<Array>),
+}
+
+/// A function or class that a pickle may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Global {
+    /// `numpy.core.multiarray._reconstruct`: an array without a state.
+    Reconstruct,
+    /// `numpy.core.numeric._frombuffer`: an array of protocol 5.
+    FromBuffer,
+    /// `numpy.ndarray`, an argument of `_reconstruct`.
+    Ndarray,
+    /// `numpy.dtype`.
+    Dtype,
+    /// `_codecs.encode`: bytes as Python 3 writes them for Python 2.
+    Encode,
+}
+
+/// The parts of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Array {
+    shape: Id,
+    dtype: Id,
+    /// Whether the first index runs fastest.
+    is_fortran: bool,
+    bytes: Id,
+}
+
+/// A dictionary that was pickled.
+#[derive(Debug)]
+pub(super) struct Pickle<'a> {
+    nodes: Vec<Node<'a>>,
+    entries: Vec<(Id, Id)>,
+}
+
+impl<'a> Pickle<'a> {
+    /// Reads a pickle of protocol 0 to 5.
+    ///
+    /// # Errors
+    /// An opcode, function or argument that is not known, by its name and byte; a pickle that is cut or no dictionary.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
+        let (nodes, root) = machine::run(bytes)?;
+        let Node::Dict(entries) = nodes[root as usize].clone() else { bail!("it holds no dictionary") };
+        Ok(Self { nodes, entries })
+    }
+
+    /// The unsigned bytes of the array `key` in C order, with its shape.
+    ///
+    /// # Errors
+    /// Where there is no such array, or one of another type or order.
+    pub(super) fn array(&self, key: &str) -> Result<(Vec<i64>, Cow<'a, [u8]>)> {
+        let Node::Array(Some(array)) = self.get(key)? else { bail!("its `{key}` is no array") };
+        let Node::Dtype(dtype) = self.node(array.dtype) else { bail!("the array `{key}` has no type") };
+        let dtype = self.bytes(*dtype).unwrap_or_default();
+        let is_bytes = [&b"u1"[..], b"|u1", b"uint8", b"B"].contains(&&*dtype);
+        let name = String::from_utf8_lossy(&dtype);
+        ensure!(is_bytes, "the array `{key}` is of type `{}` instead of `u1`, unsigned bytes", name.escape_debug());
+        ensure!(!array.is_fortran, "the array `{key}` is in Fortran order: save it in C order");
+        let shape = self.list(array.shape).with_context(|| format!("the array `{key}` has no shape"))?;
+        let bytes = self.bytes(array.bytes).with_context(|| format!("the array `{key}` has no bytes"))?;
+        let size = shape.iter().try_fold(1_i64, |size, &n| size.checked_mul(n).filter(|_| n >= 0));
+        let has_size = size.is_some_and(|size| size == bytes.len() as i64);
+        ensure!(has_size, "the array `{key}` has {} bytes, which its shape {shape:?} does not say", bytes.len());
+        Ok((shape, bytes))
+    }
+
+    /// The whole numbers of the list `key`.
+    ///
+    /// # Errors
+    /// Where there is no such list.
+    pub(super) fn numbers(&self, key: &str) -> Result<Vec<i64>> {
+        let Node::List(list) = self.get(key)? else { bail!("its `{key}` is no list") };
+        self.ints(list).with_context(|| format!("its `{key}` is no list of whole numbers"))
+    }
+
+    fn get(&self, key: &str) -> Result<&Node<'a>> {
+        // The last one counts, as in Python.
+        let found = self.entries.iter().rev().find(|(name, _)| self.bytes(*name).as_deref() == Some(key.as_bytes()));
+        if let Some((_, value)) = found {
+            return Ok(self.node(*value));
+        }
+        let keys: Vec<String> = self.entries.iter().take(9).filter_map(|(name, _)| self.shown(*name)).collect();
+        bail!("it has no `{key}`, but {}", if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") })
+    }
+
+    /// A key as a message names it.
+    fn shown(&self, id: Id) -> Option<String> {
+        let name = self.bytes(id)?;
+        let name: String = String::from_utf8_lossy(&name).chars().take(40).collect();
+        Some(format!("`{}`", name.escape_debug()))
+    }
+
+    fn node(&self, id: Id) -> &Node<'a> {
+        &self.nodes[id as usize]
+    }
+
+    /// The whole numbers of a tuple or list.
+    fn list(&self, id: Id) -> Option<Vec<i64>> {
+        let (Node::Tuple(list) | Node::List(list)) = self.node(id) else { return None };
+        self.ints(list)
+    }
+
+    fn ints(&self, list: &[Id]) -> Option<Vec<i64>> {
+        let int = |&id: &Id| if let Node::Int(value) = self.node(id) { Some(*value) } else { None };
+        list.iter().map(int).collect()
+    }
+
+    /// The bytes of a text or of bytes.
+    fn bytes(&self, id: Id) -> Option<Cow<'a, [u8]>> {
+        text(&self.nodes, id)
+    }
+}
+
+/// The bytes of a text or of bytes; none of anything else, or of a text that its form does not allow.
+fn text<'a>(nodes: &[Node<'a>], id: Id) -> Option<Cow<'a, [u8]>> {
+    match &nodes[id as usize] {
+        Node::Bytes(bytes) | Node::Utf8(bytes) => Some(Cow::Borrowed(bytes)),
+        Node::Literal(literal) => unescape(literal).map(Cow::Owned),
+        Node::RawUnicode(raw) => {
+            let text: Option<String> = raw_unicode(raw).collect();
+            Some(Cow::Owned(text?.into_bytes()))
+        }
+        Node::Latin1(id) => {
+            let latin1 = |c: char| u8::try_from(u32::from(c)).ok();
+            let bytes: Option<Vec<u8>> = match &nodes[*id as usize] {
+                Node::Utf8(text) => std::str::from_utf8(text).ok()?.chars().map(latin1).collect(),
+                Node::RawUnicode(raw) => raw_unicode(raw).map(|c| c.and_then(latin1)).collect(),
+                _ => None,
+            };
+            bytes.map(Cow::Owned)
+        }
+        _ => None,
+    }
+}
+
+/// The bytes of a string literal of Python 2, whose quotes are gone.
+fn unescape(literal: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = literal.iter().copied();
+    while let Some(byte) = rest.next() {
+        let unescaped = match (byte, if byte == b'\\' { rest.next()? } else { 0 }) {
+            (b'\\', b'n') => b'\n',
+            (b'\\', b'r') => b'\r',
+            (b'\\', b't') => b'\t',
+            (b'\\', quoted @ (b'\\' | b'\'' | b'"')) => quoted,
+            (b'\\', b'x') => (digit(rest.next()?)? << 4 | digit(rest.next()?)?) as u8,
+            (b'\\', _) => return None,
+            (plain, _) => plain,
+        };
+        bytes.push(unescaped);
+    }
+    Some(bytes)
+}
+
+/// The letters of a text of protocol 0; none for one that is no letter.
+fn raw_unicode(raw: &[u8]) -> impl Iterator<Item = Option<char>> {
+    let mut rest = raw;
+    std::iter::from_fn(move || {
+        let (&first, tail) = rest.split_first()?;
+        let digits = match tail.first() {
+            Some(b'u') if first == b'\\' => 4,
+            Some(b'U') if first == b'\\' => 8,
+            _ => {
+                rest = tail;
+                return Some(Some(char::from(first)));
+            }
+        };
+        let code = tail.get(1..=digits);
+        rest = tail.get(1 + digits..).unwrap_or_default();
+        let code = code.and_then(|code| code.iter().try_fold(0, |sum, &c| Some(sum << 4 | digit(c)?)));
+        Some(code.and_then(char::from_u32))
+    })
+}
+
+fn digit(letter: u8) -> Option<u32> {
+    char::from(letter).to_digit(16)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The functions that a pickle may call, of which none runs anything: each only writes down what it is called with.
+
+use anyhow::{Result, bail, ensure};
+
+use super::machine::Machine;
+use super::{Array, Global, Node, text};
+
+impl Machine<'_> {
+    /// Pushes the function or class `name` of `module`.
+    pub(super) fn global(&mut self, module: &[u8], name: &[u8]) -> Result<()> {
+        let global = match (module, name) {
+            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => Global::Reconstruct,
+            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => Global::FromBuffer,
+            (b"numpy", b"ndarray") => Global::Ndarray,
+            (b"numpy", b"dtype") => Global::Dtype,
+            (b"_codecs", b"encode") => Global::Encode,
+            _ => {
+                let shown =
+                    |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(60)]).escape_debug().to_string();
+                bail!(
+                    "it names `{} {}`, which no pickled batch needs and which is not run",
+                    shown(module),
+                    shown(name)
+                );
+            }
+        };
+        self.push(Node::Global(global));
+        Ok(())
+    }
+
+    /// What a known function gives for its arguments.
+    pub(super) fn reduce(&mut self) -> Result<()> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let Node::Tuple(arguments) = &self.nodes[arguments as usize] else { bail!("its arguments are no tuple") };
+        let Node::Global(function) = &self.nodes[function as usize] else { bail!("it calls what is no function") };
+        let node = match (function, arguments.as_slice()) {
+            (Global::Encode, &[letters, coding]) => {
+                let coding = text(&self.nodes, coding).unwrap_or_default();
+                ensure!([&b"latin1"[..], b"latin-1"].contains(&&*coding), "it encodes as anything but `latin1`");
+                Node::Latin1(letters)
+            }
+            (Global::Reconstruct, &[class, ..]) => {
+                let is_array = self.nodes[class as usize] == Node::Global(Global::Ndarray);
+                ensure!(is_array, "it makes something other than an `ndarray`");
+                Node::Array(None)
+            }
+            (Global::Dtype, &[name, ..]) => Node::Dtype(name),
+            (Global::FromBuffer, &[bytes, dtype, shape, order]) => {
+                let is_fortran = text(&self.nodes, order).as_deref() != Some(b"C");
+                Node::Array(Some(Array { shape, dtype, is_fortran, bytes }))
+            }
+            (function, arguments) => bail!("it calls {function:?} with {} arguments", arguments.len()),
+        };
+        self.push(node);
+        Ok(())
+    }
+
+    /// Gives an array or a type its state.
+    pub(super) fn build(&mut self) -> Result<()> {
+        let state = self.pop()?;
+        let Node::Tuple(state) = self.nodes[state as usize].clone() else { bail!("its state is no tuple") };
+        let fortran = state.get(3).map(|&id| self.nodes[id as usize].clone());
+        match (self.top()?, state.as_slice()) {
+            // Byte order and fields, of which a type of single bytes has none.
+            (Node::Dtype(_), _) => {}
+            (Node::Array(array), &[_, shape, dtype, _, bytes]) => {
+                let is_fortran = !matches!(fortran, Some(Node::Bool(false) | Node::Int(0)));
+                *array = Some(Array { shape, dtype, is_fortran, bytes });
+            }
+            _ => bail!("it gives a state to what is no array"),
+        }
+        Ok(())
+    }
+}
