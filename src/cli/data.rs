@@ -1,6 +1,6 @@
 //! `lth data`: what data there are, what they look like, and bringing them here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
