@@ -66,12 +66,7 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
         if !is_named(&key) || names_another_key(&entry) {
             continue;
         }
-        if !entry.done().exists() {
-            let lock = entry.lock();
-            let marks = [entry.lock(), entry.keep()];
-            let left = own_files(&entry)?.into_iter().filter(|path| !marks.contains(path));
-            add(&mut found, Reason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
-        } else {
+        if entry.done().exists() {
             let mut users = users.iter().filter(|user| user.keys.contains(&key)).peekable();
             if users.peek().is_none() {
                 let all = own_files(&entry)?.into_iter();
@@ -79,6 +74,11 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
             } else if !users.any(|user| user.needs(&key, &links)) {
                 add(&mut found, Reason::Between, [entry.file(Entry::LAST)]);
             }
+        } else {
+            let lock = entry.lock();
+            let marks = [entry.lock(), entry.keep()];
+            let left = own_files(&entry)?.into_iter().filter(|path| !marks.contains(path));
+            add(&mut found, Reason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
         }
     }
     // Where runs are named, only theirs: what was set aside belongs to none.
