@@ -22,7 +22,9 @@ fn store_with(strangers: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &["replicates=1"]);
     let paths: Vec<PathBuf> = strangers.iter().map(|name| folder.path().join("store").join(name)).collect();
-    paths.iter().for_each(|path| files::write(path, b"a person's").unwrap());
+    for path in &paths {
+        files::write(path, b"a person's").unwrap();
+    }
     (folder, paths)
 }
 

@@ -82,7 +82,7 @@ fn signals_stop_it_and_it_goes_on() {
 fn signals_that_are_ignored_from_the_start_do_not_stop_it() {
     let folder = tempfile::tempdir().unwrap();
     let script =
-        format!("trap '' HUP; \"$0\" run {SMOKE} --runs \"$1\" --quiet & p=$!; sleep 0.3; kill -s HUP $p; wait $p",);
+        format!("trap '' HUP; \"$0\" run {SMOKE} --runs \"$1\" --quiet & p=$!; sleep 0.3; kill -s HUP $p; wait $p");
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &script, env!("CARGO_BIN_EXE_lth")]).arg(folder.path()).stdin(Stdio::null());
     let output = shell.output().unwrap();
