@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn align_escapes_control_characters() {
-        let rows = [["class", "n"], ["a\nb", "1"], ["\u{1b}[2Jü", "20"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(align(&rows), "class        n\na\\nb         1\n\\u{1b}[2Jü  20\n");
+        let rows = [["class", "n"], ["a\nb", "1"], ["x\u{1b}[2Jü", "20"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(align(&rows), "class         n\na\\nb          1\nx\\u{1b}[2Jü  20\n");
     }
 
     #[test]
