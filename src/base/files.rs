@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 /// The name of a file being written is this and so many random letters and digits; one found later was left by a process
 /// that was killed.
-const TEMPORARY: (&str, usize) = (".tmp-", 6);
+const TEMPORARY: (&str, usize) = (".tmp-lth-", 6);
 
 /// Whether a name is that of a file being written by this program.
 pub fn is_temporary(name: &str) -> bool {
@@ -31,7 +31,7 @@ pub struct CannotWrite {
 #[derive(Debug, thiserror::Error)]
 #[error("the file system of `{}` has no file locks", path.display())]
 pub struct NoLocks {
-    /// The file that was to be locked.
+    /// The file, or the folder, that was to be locked.
     pub path: PathBuf,
     /// The system's reason.
     pub source: io::Error,
@@ -198,8 +198,8 @@ impl Lock {
 
     /// The system refuses to lock: with one of these codes, because the file system has no locks.
     fn refused(path: &Path, source: io::Error) -> anyhow::Error {
-        let has_none = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
-        if has_none || source.kind() == io::ErrorKind::Unsupported {
+        let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
+        if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {
             return NoLocks { path: path.to_owned(), source }.into();
         }
         Self::broken(path, source)
@@ -254,13 +254,13 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_swept() {
         let folder = tempfile::tempdir().unwrap();
-        for name in [".tmp-aB3xyZ", ".tmp-notes_of_mine", "whole"] {
+        for name in [".tmp-lth-aB3xyZ", ".tmp-backup", "whole"] {
             write(&folder.path().join(name), b"text").unwrap();
         }
         sweep(folder.path()).unwrap();
         let left: Vec<_> =
             list(folder.path()).unwrap().into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
-        assert_eq!(left, [".tmp-notes_of_mine", "whole"]);
+        assert_eq!(left, [".tmp-backup", "whole"]);
     }
 
     #[test]
@@ -276,6 +276,7 @@ mod tests {
         assert!(Lock::attempt(&path).unwrap().is_some());
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_file_system_without_locks_is_named() {
         for code in [ENOLCK, ENOSYS, EOPNOTSUPP] {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::env;
 
-/// A path that means something else than its letters say.
+/// A path that only a shell would expand, or that has quotes around it or a line end behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// What is wrong.
@@ -23,6 +23,11 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// Whether a path stands for standard input, as a command's argument.
+pub fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
 
 /// Returns `path` with a leading `~` or `~/` replaced by the home folder; every other path as it is.
 ///

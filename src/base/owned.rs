@@ -1,5 +1,5 @@
-//! Files in a folder that is shared with a person's own files: which of them this program wrote, by a list with their
-//! SHA-256 in that folder. What is not on the list, or has been changed since, is never replaced or removed.
+//! The files that this program wrote into a folder that may hold a person's files too, by a list with their SHA-256 in that
+//! folder. A file that is not on the list, or has been changed since, is a person's.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ const LIST: &str = ".written-by-lth";
 /// The files that this program wrote into a folder.
 pub struct Owned {
     folder: PathBuf,
+    /// Whether the folder has a list; the reports of versions before 0.1.0's lists have none.
+    has_list: bool,
     /// Name and SHA-256.
     listed: BTreeSet<(String, String)>,
 }
@@ -22,10 +24,11 @@ pub struct Owned {
 impl Owned {
     /// Reads the list of `folder`; empty where there is none.
     pub fn read(folder: &Path) -> Self {
-        let text = std::fs::read_to_string(folder.join(LIST)).unwrap_or_default();
+        let text = std::fs::read_to_string(folder.join(LIST));
+        let (has_list, text) = (text.is_ok(), text.unwrap_or_default());
         let listed = text.lines().filter_map(|line| line.split_once("  "));
         let listed = listed.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect();
-        Self { folder: folder.to_owned(), listed }
+        Self { folder: folder.to_owned(), has_list, listed }
     }
 
     /// The files among `names` that exist and that this program did not write as they are.
@@ -33,6 +36,27 @@ impl Owned {
         let paths = names.into_iter().map(|name| (name, self.folder.join(name)));
         let foreign = paths.filter(|(name, path)| path.symlink_metadata().is_ok() && !self.has(name, path));
         foreign.map(|(_, path)| path).collect()
+    }
+
+    /// Renames the files among `names` that a person wrote or changed to `NAME.old-<n>`, and gives their new paths. In a
+    /// folder without a list every file is taken for this program's.
+    ///
+    /// # Errors
+    /// A file that cannot be renamed.
+    pub fn set_aside<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
+        let foreign = if self.has_list { self.foreign(names) } else { Vec::new() };
+        let mut renamed = Vec::new();
+        for path in foreign {
+            let old = |n: u32| {
+                let mut name = path.clone().into_os_string();
+                name.push(format!(".old-{n}"));
+                PathBuf::from(name)
+            };
+            let to = old(files::first_free(|n| old(n).symlink_metadata().is_ok()));
+            files::rename(&path, &to)?;
+            renamed.push(to);
+        }
+        Ok(renamed)
     }
 
     /// Writes `files` by name, and removes those that it wrote before and does not write now.
@@ -89,6 +113,21 @@ mod tests {
         assert_eq!(names(folder), [LIST, "a", "c", "mine"], "b was ours and is not written any more");
         assert_eq!(files::read(&folder.join("a")).unwrap(), b"2");
         assert!(Owned::read(folder).foreign(["a"]).is_empty());
+    }
+
+    #[test]
+    fn owned_files_that_a_person_changed_are_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        files::write(&folder.join("a"), b"of a version without lists").unwrap();
+        assert!(Owned::read(folder).set_aside(["a"]).unwrap().is_empty());
+        Owned::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+        for (text, old) in [(b"mine", "a.old-1"), (b"also", "a.old-2")] {
+            files::write(&folder.join("a"), text).unwrap();
+            assert_eq!(Owned::read(folder).set_aside(["a", "b"]).unwrap(), [folder.join(old)]);
+            assert_eq!(files::read(&folder.join(old)).unwrap(), text);
+            Owned::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `lth clean`: frees weights that nobody needs any more.
+//! `lth clean`: frees weights that no run needs.
 
 use std::path::PathBuf;
 
@@ -73,7 +73,11 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
 
 /// Names the files and folders of the store that this program did not write; a file manager or a person did.
 fn passed_over(foreign: &[PathBuf]) -> Option<String> {
-    let names: Vec<String> = foreign.iter().take(MAX_NAMES).map(|path| format!("  {}\n", path.display())).collect();
+    let names: Vec<String> = foreign
+        .iter()
+        .take(MAX_NAMES)
+        .map(|path| format!("  {}\n", ui::printable(&path.display().to_string())))
+        .collect();
     let more = foreign.len().saturating_sub(MAX_NAMES);
     let more = if more > 0 { format!("  and {more} more\n") } else { String::new() };
     let text = format!("note: lth did not write these and leaves them alone:\n{}{more}", names.concat());

@@ -63,7 +63,7 @@ impl Column {
             Self::Round => turn(one.round.cmp(&other.round)),
             Self::WeightsRemaining => turn(one.weights_remaining.total_cmp(&other.weights_remaining)),
             Self::N => turn(one.n.cmp(&other.n)),
-            Self::EarlyStopIteration => optional(one.early_stop_iteration, other.early_stop_iteration),
+            Self::EarlyStopIteration => optional(one.iterations_to_early_stop, other.iterations_to_early_stop),
             Self::EarlyStopTestAccuracy => optional(one.early_stop_test_accuracy, other.early_stop_test_accuracy),
             Self::FinalTestAccuracy => optional(one.final_test_accuracy, other.final_test_accuracy),
         }

@@ -180,14 +180,14 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Refuses a path with something that is no sheet of this program. Of a folder, writing it tells.
+/// Fails if `out` is a file that `lth data show` did not write. A folder fails later, when the picture is written.
 fn refuse_to_replace(out: &Path) -> Result<()> {
     // A link that leads nowhere is something as well.
     let is_free = out.symlink_metadata().is_err() || out.is_dir();
     if is_free || data::is_sheet(out) {
         return Ok(());
     }
-    let text = format!("error: `{}` exists and is no picture of `lth data show`: it is not replaced", out.display());
+    let text = format!("error: `{}` exists and has no mark of `lth data show`: it is not replaced", out.display());
     let hint = "hint: name another file with `--out`, or remove this one";
     Err(config::Report::plain(&format!("{text}\n\n{hint}")).into())
 }
@@ -199,7 +199,7 @@ fn built_in(name: &str) -> Option<Data> {
 
 /// The data of an experiment, and its name.
 fn of_experiment(args: &ShowArgs) -> Result<(String, Summary, data::Dataset)> {
-    if !args.what.exists() && args.what.extension().is_none() && args.what.as_os_str() != "-" {
+    if !args.what.exists() && args.what.extension().is_none() && !given::is_stdin(&args.what) {
         let text = format!("error: `{}` is neither a data set nor a file", args.what.display());
         let hint =
             format!("hint: one of strokes, {}, or a configuration such as `experiment.toml`", data::names().join(", "));

@@ -8,7 +8,7 @@ use clap::Args;
 use super::folders;
 use super::generate::schema_text;
 use crate::base::exit::Exit;
-use crate::base::{env, files};
+use crate::base::{env, files, given};
 use crate::config::Report;
 use crate::ui;
 
@@ -27,7 +27,7 @@ pub(super) struct InitArgs {
 
 pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
-    if file.as_os_str() == "-" {
+    if given::is_stdin(file) {
         let without_schema = TEMPLATE.split_once('\n').map_or(TEMPLATE, |(_, rest)| rest);
         ui::print(&without_schema.replace("NAME", "my_experiment"))?;
         return Ok(Exit::Success);

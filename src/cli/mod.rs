@@ -56,7 +56,7 @@ enum Command {
     Stability(stability::StabilityArgs),
     /// Lists the runs there are: how each stands, its best round by validation accuracy, and its size.
     Runs(runs::ListArgs),
-    /// Frees weights that nobody needs any more. Asks first; curves, masks and CSV files stay.
+    /// Frees weights that no run needs. Asks first; curves, masks and CSV files stay.
     Clean(clean::CleanArgs),
     /// Brings, checks and shows data sets.
     Data(data::DataArgs),
@@ -187,7 +187,7 @@ fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
     if error.chain().any(<dyn std::error::Error>::is::<NoLocks>) {
         return Some(
             "name a folder on another file system with `--runs`: a local disk, or one that is mounted with locks (Lustre: \
-             `-o flock`). `lth doctor --runs FOLDER` tries a folder"
+             `-o flock`). `lth doctor --runs FOLDER` tests whether a folder has locks"
                 .to_owned(),
         );
     }

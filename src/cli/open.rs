@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::folders;
 use crate::base::paths::Runs;
-use crate::base::{env, files};
+use crate::base::{env, files, given};
 use crate::config::{self, Document, Experiment};
 use crate::lottery::{self, Plan, Setting};
 use crate::ui;
@@ -29,7 +29,7 @@ pub(super) struct ExperimentArgs {
 impl ExperimentArgs {
     /// Whether the experiment is read from standard input.
     pub(super) fn is_stdin(&self) -> bool {
-        self.config.as_os_str() == "-"
+        given::is_stdin(&self.config)
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use super::folders;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
+use crate::base::files::Lock;
 use crate::base::given;
 use crate::base::owned::Owned;
 use crate::base::paths::Report;
@@ -53,11 +54,21 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Writes the report on one run into its own folder, and gives the path of the page. Figures of an older report that are
-/// not drawn any more are removed; a person's files beside them stay.
+/// Writes the report on one run into its own folder, and gives the path of the page. Files of an older report that are not
+/// written any more are removed; a person's files beside them stay, and one in the place of a report's file is renamed.
+///
+/// # Errors
+/// A file that cannot be written.
 pub(super) fn write_own(finding: &Finding) -> Result<PathBuf> {
-    let folder = finding.run.view.report();
-    Owned::read(&folder.0).replace(&report::files(std::slice::from_ref(finding))?)?;
+    let (view, folder) = (&finding.run.view, finding.run.view.report());
+    let files = report::files(std::slice::from_ref(finding))?;
+    // One process at a time, so that the list is that of the files.
+    let _lock = Lock::wait(&view.lock(), || false)?;
+    let owned = Owned::read(&folder.0);
+    for path in owned.set_aside(files.iter().map(|(name, _)| name.as_str()))? {
+        ui::say(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));
+    }
+    owned.replace(&files)?;
     Ok(folder.file(Report::INDEX))
 }
 
@@ -69,8 +80,8 @@ fn write(folder: &Report, findings: &[Finding]) -> Result<PathBuf> {
     let (owned, files) = (Owned::read(&folder.0), report::files(findings)?);
     if let Some(path) = owned.foreign(files.iter().map(|(name, _)| name.as_str())).first() {
         let message = format!(
-            "error: `{}` is there already, and `lth report` did not write it as it is\n\nhint: move it away, or name another \
-             folder with `--out`",
+            "error: `{}` exists, and is not on the list of files that `lth report` wrote there\n\nhint: move it away, or name \
+             another folder with `--out`",
             path.display()
         );
         return Err(config::Report::plain(&message).into());

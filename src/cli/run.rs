@@ -18,7 +18,7 @@ use crate::data;
 use crate::engine::{self, Recipe, dense};
 use crate::lab::{self, Lab, Store, View};
 use crate::lottery::{Plan, Setting};
-use crate::record::{Audit, Cuda, Manifest, TestImages, Versions};
+use crate::record::{Audit, Cuda, Manifest, TestImages, Versions, last_iteration};
 use crate::report::{Finding, Run};
 use crate::ui;
 
@@ -164,7 +164,7 @@ fn conclude(
         }
         return Ok(exit);
     }
-    ui::print(&ui::table(&report.rounds))?;
+    ui::print(&ui::table(&report.rounds, last_iteration(&report.rounds)))?;
     if let Some(finding) = ended {
         ui::print(&ending(&finding.run, &finding.verdicts))?;
     }

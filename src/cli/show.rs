@@ -11,7 +11,7 @@ use super::choice::Choice;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
 use crate::base::paths::Report;
-use crate::record::{RoundRow, to_csv};
+use crate::record::{RoundRow, last_iteration, to_csv};
 use crate::report::{self, Run, State, Verdict};
 use crate::ui;
 
@@ -45,7 +45,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         });
         ui::print(&format!("{value:#}\n"))?;
     } else {
-        ui::print(&ui::table(&rows))?;
+        ui::print(&ui::table(&rows, last_iteration(&run.rounds)))?;
         // Of some rows only there is no verdict to tell.
         let experiment = run.experiment().filter(|_| rows.len() == run.rounds.len());
         let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(&run, &experiment));

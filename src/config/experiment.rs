@@ -289,8 +289,8 @@ pub struct Prune {
     /// What makes a weight worth keeping.
     #[serde(default)]
     pub criterion: Criterion,
-    /// With the criteria `magnitude_increase`, `movement`, `large_init` and `large_final_same_sign`: the earlier weights
-    /// that they look at (`training_start`).
+    /// The weights that the criteria `magnitude_increase`, `movement`, `large_init` and `large_final_same_sign` compare
+    /// with (`training_start`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_weights: Option<ReferenceWeights>,
     /// Whether weights compete within their layer or across the network.
@@ -309,7 +309,7 @@ pub struct Prune {
 }
 
 /// What makes a weight worth keeping; the lowest scores are pruned first (Zhou et al. 2019, section 3, for all but the
-/// first). Weights with equal scores are told apart at random, by a stream of the criterion's own.
+/// first). Ties are broken at random, by a random stream of the criterion's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
@@ -323,7 +323,7 @@ pub enum Criterion {
     Movement,
     /// Nothing: a uniformly random number.
     Random,
-    /// Its magnitude before training: that of the reference weight.
+    /// The magnitude of the reference weight.
     LargeInit,
     /// The smallness of its magnitude at the end of training.
     SmallFinal,

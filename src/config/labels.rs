@@ -3,7 +3,8 @@
 use super::experiment::Experiment;
 use super::problem::Problem;
 
-/// What pandas reads as a missing value by default, as far as the letters of names allow: `groupby` drops such rows.
+/// The texts that pandas reads as missing values by default, those that consist of characters allowed in names only:
+/// `groupby` drops such rows.
 const MISSING: [&str; 3] = ["nan", "null", "-nan"];
 
 /// What pandas and R read as a truth value.
@@ -36,7 +37,7 @@ fn misread(name: &str) -> Option<&'static str> {
     } else if name.starts_with('-') {
         Some("begins with `-`, as options of a command line do")
     } else if TRUTH.contains(&name) {
-        Some("is a truth value to pandas and R, and no text")
+        Some("would be read as true or false by pandas and R")
     } else if INFINITE.contains(&name) || is_number(name) {
         Some("is a number to pandas and R, and no text")
     } else {

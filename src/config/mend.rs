@@ -114,7 +114,7 @@ pub(super) fn words(token: &str, repair: &Repair, syntax: Syntax) -> (String, St
             ("a byte order mark (U+FEFF) stands inside the text".to_owned(), "remove it".to_owned())
         }
         Fault::Space(c) if super::repair::is_invisible(c) => {
-            (format!("a character that is not seen ({}) stands here", code(c)), "remove it".to_owned())
+            (format!("an invisible character ({}) stands here", code(c)), "remove it".to_owned())
         }
         Fault::Space(c) => {
             let name = if c == '\u{a0}' { "a no-break space" } else { "a special space" };

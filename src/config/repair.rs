@@ -11,7 +11,7 @@ pub(super) enum Syntax {
 }
 
 impl Syntax {
-    /// Its name.
+    /// The name of the syntax in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Toml => "TOML",
@@ -27,7 +27,7 @@ pub(super) enum Fault {
     Quotes,
     /// It has this dash for a minus sign.
     Dash(char),
-    /// It has this space, or this character that is not seen.
+    /// It has this space, or this invisible character.
     Space(char),
     /// It is a number in another notation.
     Number,
@@ -53,13 +53,13 @@ const DASHES: [char; 7] = ['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2
 const SPACES: [char; 9] =
     ['\u{a0}', '\u{1680}', '\u{2002}', '\u{2003}', '\u{2007}', '\u{2009}', '\u{200a}', '\u{202f}', '\u{3000}'];
 
-/// Characters that are not seen.
+/// Invisible characters.
 const INVISIBLE: [char; 6] = ['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{ad}'];
 
 /// Quotes of typography and of other languages.
 const QUOTES: [char; 13] = ['“', '”', '„', '‟', '‘', '’', '‚', '‛', '«', '»', '‹', '›', '＂'];
 
-/// Whether a character is not seen, or looks like a space and is none.
+/// Whether a character is invisible.
 pub(super) fn is_invisible(c: char) -> bool {
     INVISIBLE.contains(&c)
 }

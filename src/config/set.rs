@@ -8,10 +8,9 @@ use super::mend::{Grammar, mend};
 use super::names::{NameTables, parts};
 use super::read::is_accepted;
 use super::repair::{Syntax, inside_quotes};
-use super::walk;
 use crate::base::env;
 
-/// What of a shell's quotes becomes of a value in braces or brackets.
+/// The hint for values in braces or brackets, whose quotes a shell removes.
 const SHELL: &str =
     "a shell takes quotes away: put all of it in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
 
@@ -33,7 +32,7 @@ impl Document {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         };
         let path = parts.join(".");
-        let value = self.read_value(&path, text).map_err(|(what, proposal)| {
+        let value = self.read_value(&parts, text).map_err(|(what, proposal)| {
             let written = |value: String| format!("write `--set {}`", env::quoted(&format!("{key}={value}")));
             let shell = text.contains(['{', '[']).then(|| SHELL.to_owned());
             let hint = proposal.map(written).or(shell).map(|hint| format!("\n\nhint: {hint}"));
@@ -69,11 +68,11 @@ impl Document {
         Ok(())
     }
 
-    /// The value of a `--set`, with what would be accepted at `path` where it cannot be read.
-    fn read_value(&self, path: &str, text: &str) -> Result<Value, Unread> {
+    /// The value of a `--set`; where it cannot be read, the value that would be accepted where `parts` lead.
+    fn read_value(&self, parts: &[String], text: &str) -> Result<Value, Unread> {
         let text = text.trim();
         if let Some(inner) = inside_quotes(text) {
-            let value = set_value(inner).ok().filter(|value| self.would_accept(path, value));
+            let value = set_value(inner).ok().filter(|value| self.would_accept(parts, value));
             return Err(("these are typographic quotes".to_owned(), value.map(|_| inner.to_owned())));
         }
         set_value(text).map_err(|(message, at)| {
@@ -82,19 +81,23 @@ impl Document {
             let grammar = Grammar { syntax: Syntax::Toml, mistake: &mistake };
             let accepts = |whole: &str, _: usize| {
                 let value = whole.strip_prefix(PREFIX).and_then(|text| set_value(text).ok());
-                Some(value.is_some_and(|value| self.would_accept(path, &value)))
+                Some(value.is_some_and(|value| self.would_accept(parts, &value)))
             };
             let mended = mend(&format!("{PREFIX}{text}"), at, &grammar, &accepts).and_then(|mended| mended.whole);
             (message, mended.and_then(|whole| Some(whole.strip_prefix(PREFIX)?.to_owned())))
         })
     }
 
-    /// Whether `value` would be understood at `path`.
-    fn would_accept(&self, path: &str, value: &Value) -> bool {
+    /// Whether `value` would be understood where `parts` lead.
+    fn would_accept(&self, parts: &[String], value: &Value) -> bool {
         let mut root = self.root.clone();
-        let Some(slot) = walk::get_mut(&mut root, path) else { return true };
-        *slot = value.clone();
-        is_accepted(&root, path)
+        let mut here = &mut root;
+        for part in parts {
+            let Value::Object(map) = here else { return false };
+            here = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
+        }
+        *here = value.clone();
+        is_accepted(&root, &parts.join("."))
     }
 
     fn mark(&mut self, path: &str, value: &Value, set: &str) {
@@ -109,7 +112,7 @@ impl Document {
     }
 }
 
-/// What a value is read behind.
+/// The prefix that makes a value a line of TOML.
 const PREFIX: &str = "value = ";
 
 /// The key and the value of a `--set`; an `=` inside of quotes is part of the key.

@@ -288,6 +288,11 @@ fn install(set: &Official, item: &Item, folder: &Path, part: &Path, tell: &dyn F
         Item::Packed(archive) => {
             // Whole and verified, it may already stand under its name: who reads now finds everything.
             let whole = folder.join(archive.name);
+            if whole.is_dir() {
+                // Some systems unpack an archive into a folder of its own name; a file cannot take its place.
+                let aside = |n: u32| folder.join(format!("{}.damaged-{n}", archive.name));
+                files::rename(&whole, &aside(files::first_free(|n| aside(n).exists())))?;
+            }
             files::rename(part, &whole)?;
             let names: Vec<&str> = set.files.iter().map(|file| file.name).collect();
             for (name, bytes) in unpack(&whole, archive.folder, &names)? {

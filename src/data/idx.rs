@@ -44,7 +44,7 @@ fn below(labels: &[u8], classes: usize) -> Result<()> {
 
 /// The element type of unsigned bytes in a header.
 pub(super) const BYTES: u8 = 0x08;
-/// That of signed integers of 4 bytes, the highest first.
+/// The element type of signed 32-bit integers, big-endian.
 pub(super) const INTEGERS: u8 = 0x0C;
 
 /// The element type and the number of dimensions that a header begins with; none where it is no header.

@@ -12,9 +12,9 @@ use super::junk::is_junk;
 pub(super) enum Content {
     /// No file.
     Nothing,
-    /// A file without a byte.
+    /// A file of 0 bytes.
     Empty,
-    /// A file with content, or one that only opening it tells of.
+    /// A file with content, or one whose size cannot be read.
     File,
 }
 

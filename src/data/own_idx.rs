@@ -25,7 +25,7 @@ pub(super) struct Options<'a> {
     pub(super) prefix: Option<&'a str>,
 }
 
-/// What four files hold.
+/// The images and labels of the four files.
 #[derive(Debug)]
 pub(super) struct Four {
     pub(super) height: usize,
@@ -75,7 +75,7 @@ impl LabelOutside {
         if least >= first && most <= 256 {
             return format!("labels count from {first}; set `classes` to {most} or more, if they are right");
         }
-        format!("the labels of this file are from {least} to {greatest}, which are more than `classes` has")
+        format!("the labels of this file are from {least} to {greatest}, more than `classes` allows")
     }
 }
 
@@ -155,7 +155,13 @@ fn only_prefix(folder: &Path) -> Result<Option<String>> {
 fn image_sizes(file: &Opened) -> Result<[u32; 3]> {
     let check = || -> Result<[u32; 3]> {
         let sizes: [u32; 3] = idx::header(&file.bytes)?;
-        ensure!(sizes.iter().all(|&size| size > 0), "its header tells of {}×{}×{} bytes", sizes[0], sizes[1], sizes[2]);
+        ensure!(
+            sizes.iter().all(|&size| size > 0),
+            "its header says {} images of {}×{} pixels; all three must be above 0",
+            sizes[0],
+            sizes[1],
+            sizes[2]
+        );
         idx::check_body(&file.bytes, &sizes, 1)?;
         Ok(sizes)
     };

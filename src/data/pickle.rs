@@ -95,7 +95,7 @@ impl<'a> Pickle<'a> {
         let bytes = self.bytes(array.bytes).with_context(|| format!("the array `{key}` has no bytes"))?;
         let size = shape.iter().try_fold(1_i64, |size, &n| size.checked_mul(n).filter(|_| n >= 0));
         let has_size = size.is_some_and(|size| size == bytes.len() as i64);
-        ensure!(has_size, "the array `{key}` has {} bytes, which its shape {shape:?} does not say", bytes.len());
+        ensure!(has_size, "the array `{key}` has {} bytes, which is not the size of its shape {shape:?}", bytes.len());
         Ok((shape, bytes))
     }
 

@@ -87,7 +87,7 @@ pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
     let (mut reader, header) = open(Cursor::new(bytes))?;
     let [channels, height, width] = shape;
     let fits = header.size == [height, width] && (channels == 3 || !header.is_coloured());
-    ensure!(fits, "it has become another image while it was read");
+    ensure!(fits, "the file changed while it was read");
     let size = reader.output_buffer_size().context("it is too large")?;
     let mut pixels = vec![0; size];
     let frame = reader.next_frame(&mut pixels).context(NO_PNG)?;

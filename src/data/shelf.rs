@@ -127,7 +127,11 @@ impl Shelf {
             let (names, whole) = (self.names(name, bundle.coding), self.folder.join(bundle.name));
             // Some systems unpack an archive into a folder of its own name.
             let unpacked = [self.folder.join(bundle.folder), whole.join(bundle.folder), whole.clone()];
-            let folders = std::iter::once(self.folder.clone()).chain(unpacked);
+            // `train` and `test`, as CIFAR-100 calls its files for Python, may be anything in a folder of several data sets.
+            let is_plain_word = bundle.coding == Coding::Python && ["train", "test"].contains(&python_name(name));
+            let own = [self.set.map_or("", |set| set.name), bundle.folder].map(|own| self.folder.ends_with(own));
+            let direct = (!is_plain_word || own.contains(&true)).then(|| self.folder.clone());
+            let folders = direct.into_iter().chain(unpacked);
             let loose = folders.flat_map(|folder| names::paths(&folder, &names)).collect::<Vec<PathBuf>>();
             let loose = loose.into_iter().map(move |path| Place::loose(path, bundle.coding));
             loose.chain([Place { path: whole, coding: bundle.coding, bundle: Some(bundle) }])

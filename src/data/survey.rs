@@ -81,7 +81,7 @@ pub(super) fn survey_of(set: &'static Official, folder: &Path) -> Survey {
     survey_at(set, Shelf::of(set, folder))
 }
 
-/// What is there of a data set on one shelf.
+/// Surveys the files of a data set in one folder.
 pub(super) fn survey_at(set: &'static Official, mut shelf: Shelf) -> Survey {
     let part = PartialTest::find(set, &mut shelf);
     let note = part.as_ref().map(|part| part.note(set));

@@ -1,4 +1,4 @@
-//! Weights that nobody needs any more: which they are, and freeing them. Curves, masks and CSV files stay.
+//! Weights that no run needs: which they are, and freeing them. Curves, masks and CSV files stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -62,7 +62,6 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
     let mut found = Vec::new();
     for entry in entries {
         let key = name(&entry.0);
-        // A copy under another training run's name is nothing that this program makes.
         if !is_named(&key) || names_another_key(&entry) {
             continue;
         }
@@ -94,7 +93,11 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
 /// # Errors
 /// A folder of this program that cannot be listed.
 pub fn foreign(runs: &Runs) -> Result<Vec<PathBuf>> {
-    Ok(Listing::of(runs)?.foreign)
+    let Listing { entries, mut foreign, .. } = Listing::of(runs)?;
+    // An entry under the name of another training run is a copy that a person made.
+    foreign.extend(entries.into_iter().filter(names_another_key).map(|entry| entry.0));
+    foreign.sort();
+    Ok(foreign)
 }
 
 /// Frees what of `listed` is still needless: nobody may begin a run meanwhile.
@@ -122,7 +125,9 @@ pub fn free(runs: &Runs, only: Option<&[View]>, listed: &[Needless]) -> Result<F
 }
 
 fn add(found: &mut Vec<Needless>, reason: Reason, paths: impl IntoIterator<Item = PathBuf>) {
-    let there = paths.into_iter().filter_map(|path| Some((fs::metadata(&path).ok()?.len(), path)));
+    // A link is not this program's: it never makes one.
+    let size = |path: &PathBuf| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len());
+    let there = paths.into_iter().filter_map(|path| Some((size(&path)?, path)));
     found.extend(there.map(|(bytes, path)| Needless { reason, path, bytes }));
 }
 
@@ -131,6 +136,8 @@ struct User {
     keys: BTreeSet<String>,
     /// Those whose chains go on with another of its trainings.
     pruned: BTreeSet<String>,
+    /// Those whose final weights the next round of one of its chains would compare with.
+    references: BTreeSet<String>,
     /// What it keeps; `None` where it may need anything: it is running, not finished, or does not say.
     keep: Option<Keep>,
 }
@@ -144,7 +151,10 @@ impl User {
         match keep {
             Keep::All => true,
             Keep::Tickets => links.is_dense || links.parent.is_some(),
-            Keep::Needed => links.is_dense || links.parent.is_some() && !self.pruned.contains(key),
+            Keep::Needed => {
+                let is_last = links.parent.is_some() && !self.pruned.contains(key);
+                links.is_dense || is_last || self.references.contains(key)
+            }
         }
     }
 }
@@ -155,6 +165,8 @@ struct Links {
     is_dense: bool,
     /// The previous training of its chain.
     parent: Option<String>,
+    /// The training whose final weights the next round of its chain compares with.
+    reference: Option<String>,
 }
 
 /// The links of every finished training of the store by key; `None` where its page is damaged.
@@ -173,6 +185,10 @@ fn links(entries: &[Entry]) -> AllLinks {
                 .as_str()
                 .filter(|_| done.content["mask"]["to"].is_null())
                 .map(str::to_owned),
+            reference: done.content["start"]["final"]
+                .as_str()
+                .filter(|_| !done.content["mask"]["reference_weights"].is_null())
+                .map(str::to_owned),
         });
         all.insert(name(&entry.0), links);
     }
@@ -189,10 +205,12 @@ fn users(runs: &Runs, links: &AllLinks) -> Result<Vec<User>> {
         let manifest = fs::read(view.file(View::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         let is_whole = keys.iter().all(|key| links.contains_key(key));
-        let pruned = keys.iter().filter_map(|key| links.get(key)?.as_ref()?.parent.clone()).collect();
+        let pruned: BTreeSet<String> = keys.iter().filter_map(|key| links.get(key)?.as_ref()?.parent.clone()).collect();
+        let ends = keys.iter().filter(|key| !pruned.contains(*key));
+        let references = ends.filter_map(|key| links.get(key)?.as_ref()?.reference.clone()).collect();
         let is_running = Lock::is_held(&view.running());
         let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_whole && !is_running);
-        users.push(User { keys, pruned, keep });
+        users.push(User { keys, pruned, references, keep });
     }
     Ok(users)
 }

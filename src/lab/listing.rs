@@ -107,7 +107,7 @@ mod tests {
         let entry = |n| runs.entry(&key(n));
         done(&entry(1), &key(1));
         write(entry(1).file("notes.txt"), "mine");
-        write(entry(2).file(".tmp-aB3xyZ"), "half written");
+        write(entry(2).file(".tmp-lth-aB3xyZ"), "half written");
         write(entry(3).file("photo.jpg"), "another program's, under a name that looks like a key");
         done(&entry(4), &key(1));
         std::fs::create_dir_all(&entry(5).0).unwrap();

@@ -148,10 +148,8 @@ fn one_value_a_channel(experiment: &Experiment, recipe: &Recipe, rest: u32) -> O
     }
     let norm = recipe.network.norms().into_iter().find(|norm| norm.positions == [1, 1])?;
     let batch = if is_single { "a batch of 1 image" } else { "the last batch of each epoch, 1 image," };
-    let message = format!(
-        "batch norm `{}` needs more than one value a channel, and gets one: {batch} of 1 × 1 positions",
-        norm.name
-    );
+    let message =
+        format!("batch norm `{}` needs at least 2 values per channel and has 1: {batch} of 1 × 1 pixels", norm.name);
     Some(if is_single {
         let hint = "at least 2, better 32 and more; or a network without this `batch_norm`";
         Problem::new("train.batch_size", message).hint(hint)

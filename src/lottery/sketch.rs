@@ -10,7 +10,7 @@ use super::check::grid;
 use super::setting::Setting;
 use super::training::{Content, MaskRule, Reference, RewindPoint, Shared, StartRule, Training};
 use crate::base::key::Key;
-use crate::config::{Arm, Experiment, MaskFrom, Problem, Prune, ReferenceWeights, Size, Step, WeightsFrom};
+use crate::config::{Arm, Criterion, Experiment, MaskFrom, Problem, Prune, ReferenceWeights, Size, Step, WeightsFrom};
 use crate::engine::Kind;
 use crate::prune::Counts;
 
@@ -40,14 +40,10 @@ fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {
     content
 }
 
-/// What of `[prune]` determines masks. Reference weights are told of each training whose start is not θ₀; and equal
-/// scores are told apart at random only since format 2 was in use, which changes masks where many scores are equal.
+/// The part of `[prune]` in the key of a mask. `reference_weights` is left out: it is in the key of each training run that
+/// does not start from θ₀.
 fn pruning(prune: &Prune) -> Value {
-    let mut content = serde_json::to_value(Prune { reference_weights: None, ..prune.clone() }).unwrap_or_default();
-    if prune.criterion.gives_equal_scores() {
-        content["equal_scores"] = json!("random");
-    }
-    content
+    serde_json::to_value(Prune { reference_weights: None, ..prune.clone() }).unwrap_or_default()
 }
 
 /// Where a training stands in the plan.
@@ -90,6 +86,7 @@ pub(super) struct Sketch<'a> {
     /// By engine, in the order of [`Kind::ALL`].
     shared: [Arc<Shared>; 2],
     pruning: Value,
+    criterion: Criterion,
     /// The earlier weights that the criterion looks at; `None` where it looks at none.
     reference_weights: Option<ReferenceWeights>,
     /// What the dense network keeps.
@@ -113,6 +110,7 @@ impl<'a> Sketch<'a> {
             setting,
             shared: Kind::ALL.map(|engine| Arc::new(Shared::new(shared(experiment, setting, engine)))),
             pruning: pruning(&experiment.prune),
+            criterion: experiment.prune.criterion,
             reference_weights: experiment.prune.reference_weights,
             whole,
             by_place: BTreeMap::new(),
@@ -189,6 +187,22 @@ impl<'a> Sketch<'a> {
         }
     }
 
+    /// The part of `[prune]` in the key of this mask. Where many scores are equal, `equal_scores` marks masks whose ties are
+    /// broken at random: keys of this format without it are older, and had ties broken by index. Scores are equal with
+    /// some criteria, and with most in a chain that starts each round from constants.
+    fn pruning_of(&self, place: Place, mask: &MaskRule) -> Value {
+        let mut content = self.pruning.clone();
+        let is_pruned = matches!(mask, MaskRule::Prune { .. } | MaskRule::OneShot { .. });
+        let starts_from_constants = place.round > 1
+            && matches!(mask, MaskRule::Prune { .. })
+            && place.arm.is_some_and(|at| self.arms[at].arm.weights == WeightsFrom::ConstantSign);
+        let is_random = self.criterion == Criterion::Random;
+        if is_pruned && (self.criterion.gives_equal_scores() || starts_from_constants && !is_random) {
+            content["equal_scores"] = json!("random");
+        }
+        content
+    }
+
     /// The weights that a criterion compares those of the chain's previous training with: where it started, unless the
     /// configuration asks for θ₀. The first round prunes the dense training, which starts from θ₀.
     fn reference(&self, place: Place) -> Reference {
@@ -256,7 +270,7 @@ impl<'a> Sketch<'a> {
             "replicate": replicate,
             "repeat": repeat,
             "round": round,
-            "mask": mask.content(&self.pruning, &counts),
+            "mask": mask.content(&self.pruning_of(place, &mask), &counts),
             "start": start.content(),
         });
         let engine = self.setting.choice.of(&self.setting.by_layer(&counts));

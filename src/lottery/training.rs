@@ -224,6 +224,17 @@ impl Training {
         }
     }
 
+    /// The training whose final weights the next round of this chain compares with, beside pruning this one's: where this
+    /// one went on from trained weights and the criterion looks back to its start.
+    pub fn reference_of_next_round(&self) -> Option<&Key> {
+        match (&self.mask, &self.start) {
+            (MaskRule::Prune { reference: Reference::TrainingStart { .. }, .. }, StartRule::Final { parent, .. }) => {
+                Some(parent)
+            }
+            _ => None,
+        }
+    }
+
     /// The trainings that must be done before this one, each once, and what it needs of them.
     pub fn needs(&self) -> Vec<(&Key, Need)> {
         let mut needs = Vec::new();

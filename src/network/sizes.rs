@@ -28,7 +28,7 @@ impl Network {
     }
 }
 
-/// Goes through `layers` and tells each with the height and width that it gets; returns those behind the last.
+/// Calls `tell` with each layer and the height and width of its input; returns those of the last layer's output.
 fn walk(layers: &[Layer], mut size: [usize; 2], tell: &mut dyn FnMut(&Layer, [usize; 2])) -> [usize; 2] {
     for layer in layers {
         tell(layer, size);

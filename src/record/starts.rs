@@ -22,9 +22,9 @@ impl RoundRow {
     }
 }
 
-/// Returns the arms that start later than iteration 0 and where they start, each once, in the order of their rows.
-pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> Vec<(&'a str, u64)> {
-    let last = last_iteration(rows.clone());
+/// Returns the arms that start later than iteration 0 and where they start, each once, in the order of their rows; `last`
+/// is the last iteration of their training runs.
+pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, last: u64) -> Vec<(&'a str, u64)> {
     let mut starts: Vec<(&str, u64)> = Vec::new();
     for row in rows {
         let start = (row.arm.as_str(), row.start_iteration(last));
@@ -35,9 +35,10 @@ pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> 
     starts
 }
 
-/// Returns a sentence on how early-stop iterations count, where some arms of a run start later than iteration 0.
-pub fn start_note<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> Option<String> {
-    let starts = late_starts(rows);
+/// Returns a sentence on how early-stop iterations count, where some arms of a run start later than iteration 0; `rows` are
+/// all rows of the run.
+pub fn start_note(rows: &[RoundRow]) -> Option<String> {
+    let starts = late_starts(rows, last_iteration(rows));
     let list: Vec<String> = starts.iter().map(|(arm, start)| format!("{arm} starts at iteration {start}")).collect();
     (!list.is_empty()).then(|| {
         format!(
@@ -62,9 +63,10 @@ mod tests {
         let last = last_iteration(&rows);
         let trained: Vec<_> = rows.iter().filter_map(|row| row.iterations_to_early_stop(last)).collect();
         assert_eq!((last, trained), (200, vec![80, 0, 20, 0]));
-        assert_eq!(late_starts(&rows), [("late", 160), ("tuned", 50)]);
+        assert_eq!(late_starts(&rows, last), [("late", 160), ("tuned", 50)]);
+        assert_eq!(late_starts(&rows[1..2], last), [("late", 160)], "some rows only");
         assert!(start_note(&rows).unwrap().contains("; late starts at iteration 160, tuned starts at iteration 50."));
         assert_eq!(start_note(&rows[..1]), None);
-        assert_eq!((last_iteration(&[]), late_starts(&[])), (0, Vec::new()));
+        assert_eq!((last_iteration(&[]), late_starts(&[], 0)), (0, Vec::new()));
     }
 }

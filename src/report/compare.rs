@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::run::Run;
 use crate::base::paths::View;
+use crate::base::spread::Spread;
 use crate::config::{Document, flatten};
-use crate::record::{RoundRow, SummaryRow, summary};
+use crate::record::{Group, RoundRow, SummaryRow, last_iteration, summary};
 
 /// Runs beside each other.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,6 +60,7 @@ pub struct ResultRow {
     pub early_stop_iteration: Option<f64>,
     pub early_stop_test_accuracy: Option<f64>,
     pub final_test_accuracy: Option<f64>,
+    pub iterations_to_early_stop: Option<f64>,
 }
 
 /// Puts runs beside each other, with the trainings that `takes` chooses.
@@ -70,7 +72,12 @@ pub fn compare(runs: &[Run], takes: impl Fn(&RoundRow) -> bool) -> Comparison {
     let test_notes = runs.iter().zip(&labels).filter_map(noted).collect();
     let results = runs.iter().zip(&labels).flat_map(|(run, label)| {
         let chosen: Vec<RoundRow> = run.rounds.iter().filter(|row| takes(row)).cloned().collect();
-        summary(&chosen).into_iter().map(|row| ResultRow::new(label, row))
+        let last = last_iteration(&run.rounds);
+        let groups = Group::all(&chosen)
+            .into_iter()
+            .map(|group| group.values(|row| row.iterations_to_early_stop(last).map(|iterations| iterations as f64)));
+        let stops: Vec<Option<f64>> = groups.map(|stops| Spread::of(&stops).map(|spread| spread.mean)).collect();
+        summary(&chosen).into_iter().zip(stops).map(|(row, stop)| ResultRow::new(label, row, stop)).collect::<Vec<_>>()
     });
     Comparison {
         unknown: unknown.collect(),
@@ -82,7 +89,7 @@ pub fn compare(runs: &[Run], takes: impl Fn(&RoundRow) -> bool) -> Comparison {
 }
 
 impl ResultRow {
-    fn new(run: &str, row: SummaryRow) -> Self {
+    fn new(run: &str, row: SummaryRow, iterations_to_early_stop: Option<f64>) -> Self {
         Self {
             run: run.to_owned(),
             arm: row.arm,
@@ -93,6 +100,7 @@ impl ResultRow {
             early_stop_iteration: row.early_stop_iteration_mean,
             early_stop_test_accuracy: row.early_stop_test_accuracy_mean,
             final_test_accuracy: row.final_test_accuracy_mean,
+            iterations_to_early_stop,
         }
     }
 }

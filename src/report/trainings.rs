@@ -117,7 +117,8 @@ impl<'a> Trainings<'a> {
 /// between two accuracies that differ is one image or a few.
 fn least_gap(rows: &[RoundRow], measure: Measure) -> Option<f64> {
     // Numbers from 0 on are ordered like their bits.
-    let values: BTreeSet<u64> = rows.iter().filter_map(|row| measure.value(row, 0)).map(f64::to_bits).collect();
+    let last = last_iteration(rows);
+    let values: BTreeSet<u64> = rows.iter().filter_map(|row| measure.value(row, last)).map(f64::to_bits).collect();
     let values: Vec<f64> = values.into_iter().map(f64::from_bits).collect();
     values.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0.0).reduce(f64::min)
 }

@@ -20,6 +20,9 @@ pub fn comparison(comparison: &Comparison) -> String {
     text.push('\n');
     text.push_str(&align(&lines.collect::<Vec<_>>()));
     text.push_str("means over n trainings\n");
+    if comparison.results.iter().any(|row| row.early_stop_iteration != row.iterations_to_early_stop) {
+        text.push_str("early stops are iterations trained, from where each arm starts\n");
+    }
     text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));
     text
 }
@@ -33,7 +36,7 @@ fn result(row: &ResultRow) -> Vec<String> {
         row.arm.clone(),
         row.round.to_string(),
         percent(row.weights_remaining),
-        show(row.early_stop_iteration, |iteration| count(iteration.round() as u64)),
+        show(row.iterations_to_early_stop, |iterations| count(iterations.round() as u64)),
         show(row.early_stop_test_accuracy, accuracy),
         show(row.final_test_accuracy, accuracy),
         format!("{}{missing}", row.n),
@@ -58,6 +61,7 @@ mod tests {
             n,
             without_result: 3 - n,
             early_stop_iteration: Some(1234.5),
+            iterations_to_early_stop: Some(1234.5),
             early_stop_test_accuracy: accuracy,
             ..ResultRow::default()
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::table::printable;
 use crate::base::words::{bytes, count};
 use crate::data::{State, Survey};
 use crate::lab::Health;
@@ -99,7 +100,10 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     }
     line("", &store(&d.store));
     d.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
-    d.store.foreign.iter().for_each(|path| line("", &format!("not written by lth: {}", path.display())));
+    d.store
+        .foreign
+        .iter()
+        .for_each(|path| line("", &format!("not written by lth: {}", printable(&path.display().to_string()))));
     text
 }
 

@@ -27,7 +27,7 @@ pub use fetching::fetching;
 pub use forecast::forecast;
 pub use overview::overviews;
 pub use stability::stability;
-pub use table::table;
+pub use table::{printable, table};
 
 /// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.
 pub fn sink(quiet: bool) -> Box<dyn Sink> {
@@ -63,9 +63,10 @@ pub fn print(text: &str) -> Result<(), CannotPrint> {
 /// Prints what clap has to say: help and version on standard output, mistakes in the command line on standard error.
 ///
 /// # Errors
-/// Text that could not be written.
+/// Text that could not be written to standard output.
 pub fn print_usage(message: &clap::Error) -> Result<(), CannotPrint> {
-    quiet_on_closed_pipe(message.print().and_then(|()| std::io::stdout().flush()))
+    let printed = message.print().and_then(|()| std::io::stdout().flush());
+    if message.use_stderr() { Ok(()) } else { quiet_on_closed_pipe(printed) }
 }
 
 fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), CannotPrint> {

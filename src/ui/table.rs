@@ -58,14 +58,14 @@ impl Detail {
 }
 
 /// The rows of `rounds.csv` as a table, columns aligned: one line per arm and round, and no wider than the terminal
-/// that it is printed on, if it is printed on one.
-pub fn table<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone) -> String {
+/// that it is printed on, if it is printed on one. `last` is the last iteration of the run's training runs.
+pub fn table(rows: &[RoundRow], last: u64) -> String {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
-    table_within(rows, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
+    table_within(rows, last, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
 }
 
-fn table_within<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone, width: usize) -> String {
-    let starts = late_starts(rows.clone());
+fn table_within(rows: &[RoundRow], last: u64, width: usize) -> String {
+    let starts = late_starts(rows, last);
     let groups = Group::all(rows);
     let text = |detail: Detail| {
         let header = detail.header().iter().map(|&name| name.to_owned()).collect();
@@ -82,7 +82,7 @@ fn table_within<'a>(rows: impl IntoIterator<Item = &'a RoundRow> + Clone, width:
 }
 
 /// `text` with control characters, which would break a line or steer the terminal, escaped.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
@@ -151,8 +151,8 @@ mod tests {
             diverged(row("winning_ticket", 12, 0.0695)),
             diverged(row("x", 0, 0.0)),
         ];
-        insta::assert_snapshot!(table_within(&rows, usize::MAX));
-        insta::assert_snapshot!(table_within(&rows, 80));
-        insta::assert_snapshot!(table_within(&rows, 40));
+        insta::assert_snapshot!(table_within(&rows, 0, usize::MAX));
+        insta::assert_snapshot!(table_within(&rows, 0, 80));
+        insta::assert_snapshot!(table_within(&rows, 0, 40));
     }
 }

@@ -56,11 +56,6 @@ fn early_stops_of_arms_with_other_starts_are_compared_by_iterations_trained() {
     let report = std::fs::read_to_string(view(folder.path()).join("report/report.md")).unwrap();
     assert!(report.contains("late starts at iteration 90"), "{report}");
     assert!(report.contains("compared by iterations trained"), "{report}");
-    // No early stop of a training run of 30 iterations lies 30 or more iterations behind one of 120.
-    let output = lth().args(["show", "smoke", "--json"]).env("LTH_RUNS_DIR", folder.path()).output().unwrap();
-    let rounds: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let late = rounds["rounds"].as_array().unwrap().iter().filter(|row| row["arm"] == "late");
-    assert!(late.clone().count() > 0 && late.clone().all(|row| row["iterations"] == 30));
     let figure = std::fs::read_to_string(view(folder.path()).join("report/figures/weights_remaining.csv")).unwrap();
     assert!(figure.contains("iterations trained until early stop"), "{figure}");
 }

@@ -77,14 +77,14 @@ fn clean_passes_over_what_lth_did_not_write_and_names_it_once() {
 fn clean_of_an_unfinished_training_leaves_the_files_of_others_beside_it() {
     let (folder, _) = store_with(&[]);
     let entry = folder.path().join("store").join("0".repeat(64));
-    for name in ["mask.safetensors", ".tmp-aB3xyZ", "notes.txt", ".tmp-notes", "sub/mask.safetensors"] {
+    for name in ["mask.safetensors", ".tmp-lth-aB3xyZ", "notes.txt", ".tmp-backup", "sub/mask.safetensors"] {
         files::write(&entry.join(name), b"text").unwrap();
     }
     let text = prints(folder.path(), &["clean", "--yes"]);
     assert!(text.contains("killed while they were written (2 files)"), "{text}");
     let mut left: Vec<_> = fs::read_dir(&entry).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, [".tmp-notes", "lock", "notes.txt", "sub"]);
+    assert_eq!(left, [".tmp-backup", "lock", "notes.txt", "sub"]);
 }
 
 #[test]
@@ -113,6 +113,11 @@ fn reports_leave_a_persons_figures_alone() {
     }
     prints(folder.path(), &["report", "smoke"]);
     assert_eq!(trained(&run_well(SMOKE, folder.path(), &["replicates=1"])), 0);
+    // One in the place of a figure of the report is renamed.
+    files::write(&figures.join("weights_remaining.svg"), b"a person's").unwrap();
+    let said = stderr(&lth_in(folder.path(), &["report", "smoke"]));
+    assert!(said.contains("weights_remaining.svg.old-1`"), "{said}");
+    assert_eq!(fs::read(figures.join("weights_remaining.svg.old-1")).unwrap(), b"a person's");
     for name in ["my_plot.svg", "my_numbers.csv", "my_plot.png"] {
         assert_eq!(fs::read(figures.join(name)).unwrap(), b"a person's", "{name}");
     }
@@ -128,7 +133,11 @@ fn report_out_replaces_its_own_files_and_no_others() {
     let args = ["report", "smoke", "--out", out.to_str().unwrap()];
     let refused = lth_in(folder.path(), &args);
     assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(2), ""), "{}", stderr(&refused));
-    assert!(stderr(&refused).contains(&format!("`{}` is there already", index.display())), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains(&format!("`{}` exists, and is not on the list", index.display())),
+        "{}",
+        stderr(&refused)
+    );
     assert_eq!(fs::read(&index).unwrap(), b"a person's home page");
     assert!(!page.exists(), "nothing is written where one file is refused");
 

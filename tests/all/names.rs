@@ -155,7 +155,7 @@ fn batch_norm_of_one_value_a_channel_is_refused_with_its_name() {
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(
-            said.contains("batch norm `bn1` needs more than one value a channel") && said.contains("1 × 1"),
+            said.contains("batch norm `bn1` needs at least 2 values per channel") && said.contains("1 × 1"),
             "{said}"
         );
     }

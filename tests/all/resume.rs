@@ -81,12 +81,19 @@ fn signals_stop_it_and_it_goes_on() {
 #[test]
 fn signals_that_are_ignored_from_the_start_do_not_stop_it() {
     let folder = tempfile::tempdir().unwrap();
-    let script =
-        format!("trap '' HUP; \"$0\" run {SMOKE} --runs \"$1\" --quiet & p=$!; sleep 0.3; kill -s HUP $p; wait $p");
+    // As `nohup` starts a process. Long enough that it is at work when the signal comes.
+    let script = format!("trap '' HUP; exec \"$0\" run {SMOKE} --runs \"$1\" --set train.iterations=2000");
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &script, env!("CARGO_BIN_EXE_lth")]).arg(folder.path()).stdin(Stdio::null());
-    let output = shell.output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "as under nohup: {}", stderr(&output));
+    let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !view_has_a_row(folder.path()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it is at work");
+    std::process::Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(trained(&output), SMOKE_TRAININGS);
 }
 
 fn view_has_a_row(runs: &std::path::Path) -> bool {

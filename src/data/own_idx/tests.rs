@@ -49,7 +49,7 @@ fn own_files_have_their_own_sizes() {
     put(at, NAMES[2], &file(&[1, 3, 1], &[7, 8, 9]));
     says("has images of 3×1 pixels, those for training have 1×3");
     put(at, NAMES[0], &file(&[0, 1, 3], &[]));
-    says("its header tells of 0×1×3 bytes");
+    says("its header says 0 images of 1×3 pixels; all three must be above 0");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn labels_count_from_the_first_one() {
     put(at, NAMES[1], &integers(&[2], &[0, i32::MIN]));
     assert_eq!(hint(at, PLAIN), "labels are whole numbers from 0");
     put(at, NAMES[1], &integers(&[2], &[0, i32::MAX]));
-    assert!(hint(at, PLAIN).ends_with("from 0 to 2147483647, which are more than `classes` has"));
+    assert!(hint(at, PLAIN).ends_with("from 0 to 2147483647, more than `classes` allows"));
 }
 
 #[test]

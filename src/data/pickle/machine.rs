@@ -71,7 +71,7 @@ impl<'a> Machine<'a> {
             }
             b'R' => self.reduce()?,
             b'b' => self.build()?,
-            _ => bail!("it is none of a pickled batch"),
+            _ => bail!("this opcode does not occur in the batches of CIFAR"),
         }
         Ok(())
     }

@@ -63,7 +63,19 @@ impl Board<'_> {
     /// Whether a training's final weights are there when all is done.
     pub(super) fn keeps_to_the_end(&self, node: &Node<'_>) -> bool {
         let keeping = self.keeping(node);
-        keeping.for_good || keeping.last && !is_between(node)
+        keeping.for_good || keeping.last && !self.is_between(node)
+    }
+
+    /// Whether a training's final weights are needed only by others of the plan, which prune it or go on from it. Those
+    /// that one more round of a chain would compare with are kept beside the weights of the chain's last round.
+    fn is_between(&self, node: &Node<'_>) -> bool {
+        let is_pruned = |node: &Node<'_>| node.children.iter().any(|(_, need)| *need == Need::Last);
+        let is_reference = |(child, need): &(usize, Need)| {
+            let child = &self.nodes[*child];
+            let of_child = child.training.reference_of_next_round();
+            *need == Need::Last && of_child == Some(&node.training.key) && !is_pruned(child)
+        };
+        node.training.mask != MaskRule::Dense && is_pruned(node) && !node.children.iter().any(is_reference)
     }
 
     /// The trainings whose final weights nobody needs any more, each told once.
@@ -75,7 +87,7 @@ impl Board<'_> {
         let is_needless = |number: &usize| {
             let node = &self.nodes[*number];
             let mut pruned = node.children.iter().filter(|(_, need)| *need == Need::Last);
-            is_between(node) && !node.freed && is_ended(*number) && pruned.all(|&(child, _)| is_ended(child))
+            self.is_between(node) && !node.freed && is_ended(*number) && pruned.all(|&(child, _)| is_ended(child))
         };
         let numbers: Vec<usize> = (0..self.nodes.len()).filter(is_needless).collect();
         let mut free = |number: usize| {
@@ -84,9 +96,4 @@ impl Board<'_> {
         };
         numbers.into_iter().map(&mut free).collect()
     }
-}
-
-/// Whether a training's final weights are for others only: for children that prune it or go on from it.
-fn is_between(node: &Node<'_>) -> bool {
-    node.training.mask != MaskRule::Dense && node.children.iter().any(|(_, need)| *need == Need::Last)
 }

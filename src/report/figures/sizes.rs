@@ -3,7 +3,7 @@
 use super::chart::{Axis, Figure, Panel, Point, Series, Unit};
 use super::{look, sizes_axis};
 use crate::lottery::DENSE;
-use crate::record::{Group, RoundRow, last_iteration, late_starts};
+use crate::record::{Group, RoundRow, last_iteration, start_note};
 use crate::report::arms::Part;
 use crate::report::checkpoints::Checkpoints;
 use crate::report::run::Run;
@@ -38,12 +38,13 @@ impl<'a> Measure<'a> {
 }
 
 /// What the paper measures of small networks.
-pub(super) fn measures(rows: &[RoundRow]) -> [Measure<'static>; 5] {
+///
+/// `by_iterations_trained`: early stops are named after the iterations trained, because not all training runs of the figure
+/// start at iteration 0. Where they do, that is the same number, and the paper's name is used.
+pub(super) fn measures(rows: &[RoundRow], by_iterations_trained: bool) -> [Measure<'static>; 5] {
     let last = last_iteration(rows);
     let early = move |row: &RoundRow| row.iterations_to_early_stop(last).map(|iterations| iterations as f64);
-    // Where all training runs start at iteration 0, the two are the same number, and the first is the paper's name.
-    let is_late = !late_starts(rows).is_empty();
-    let title = if is_late { "iterations trained until early stop" } else { "early-stop iteration" };
+    let title = if by_iterations_trained { "iterations trained until early stop" } else { "early-stop iteration" };
     let percent = Unit::Percent;
     [
         Measure::new(title, Unit::Count, false, early),
@@ -73,7 +74,8 @@ pub(super) fn figures(run: &Run, arms: &[Part], checkpoints: &Checkpoints) -> [F
         more: "",
         source: "Figures 7 and 8",
     };
-    [figure(run, arms, &measures(&run.rounds), &early), figure(run, arms, &named.collect::<Vec<_>>(), &fixed)]
+    let measures = measures(&run.rounds, start_note(&run.rounds).is_some());
+    [figure(run, arms, &measures, &early), figure(run, arms, &named.collect::<Vec<_>>(), &fixed)]
 }
 
 /// What is written about a figure: its name and title, what else must be known, and where the paper has it.

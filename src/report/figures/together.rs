@@ -4,7 +4,7 @@ use super::chart::{Figure, Look, Marks, Panel, Point, Series};
 use super::sizes::{Measure, measures, points};
 use super::sizes_axis;
 use crate::lottery::DENSE;
-use crate::record::Group;
+use crate::record::{Group, start_note};
 use crate::report::make::Finding;
 
 /// The measures shown, by their places.
@@ -47,7 +47,9 @@ fn figure(runs: &[(&str, &Finding)], arm: &str, suffix: &str) -> Figure {
         runs.iter().flat_map(|(_, finding)| finding.checkpoints.iterations()).copied().collect();
     iterations.sort_unstable();
     iterations.dedup();
-    let usual = SHOWN.map(|place| panel(runs, arm, |finding| measures(&finding.run.rounds).into_iter().nth(place)));
+    let is_late = runs.iter().any(|(_, finding)| start_note(&finding.run.rounds).is_some());
+    let usual =
+        SHOWN.map(|place| panel(runs, arm, |finding| measures(&finding.run.rounds, is_late).into_iter().nth(place)));
     let fixed = iterations.into_iter().map(|at| panel(runs, arm, |it| Some(Measure::checkpoint(&it.checkpoints, at))));
     Figure {
         name: format!("runs_{arm}{suffix}"),

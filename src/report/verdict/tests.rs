@@ -32,6 +32,19 @@ fn a_ticket_is_as_accurate_no_later_and_better_than_its_reinitialisation() {
 }
 
 #[test]
+fn early_stops_of_a_late_start_are_compared_by_iterations_trained() {
+    // Training runs of 120 iterations; the ticket is rewound to iteration 60, so that it stops after 30 of its own.
+    let late: Vec<RoundRow> = rows("winning_ticket", 1, &[(90, 0.973), (90, 0.975), (90, 0.975)])
+        .into_iter()
+        .map(|row| RoundRow { iterations: 60, ..row })
+        .collect();
+    let all = [rows("dense", 0, &DENSE_VALUES), late, rows("random_reinit", 1, &WORSE)].concat();
+    let early = of_rows(&all, &experiment(&[])).remove(0).early_stop.unwrap();
+    // 30 against 100, 120 and 100.
+    assert!((early.mean - (30.0 - 320.0 / 3.0)).abs() < 1e-9, "{early:?}");
+}
+
+#[test]
 fn a_bound_that_excludes_a_condition_ends_it() {
     let worse = verdict_of(&WORSE, &WORSE);
     assert_eq!(worse.decision, Decision::NoTicket);
