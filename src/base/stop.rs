@@ -15,20 +15,22 @@ pub struct Stop {
 
 impl Stop {
     /// Listens for INT, and for the signals by which clusters and closed terminals end a process: TERM, HUP, USR1 and
-    /// USR2. A second INT ends the process at once. A signal that the process was started to ignore stays ignored: HUP
-    /// under `nohup`, INT in a shell script's background.
+    /// USR2. A second INT ends the process at once. HUP, USR1 or USR2 stay ignored where the process was started to ignore
+    /// them, as `nohup` does with HUP; INT does not, because shells start every background command to ignore it.
+    ///
+    /// # Errors
+    /// A signal that the system does not let the process listen for.
     pub fn on_signals() -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         let (stop, ignored) = (Self::default(), env::ignored_signals());
-        let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
-        if !is_ignored(SIGINT) {
-            let code = i32::from(Exit::Interrupted.code());
-            // Registered first: at the first INT the flag is not up yet when this looks at it.
-            signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&stop.interrupt))?;
-            signal_hook::flag::register(SIGINT, Arc::clone(&stop.interrupt))?;
-        }
-        for signal in [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2] {
-            if !is_ignored(signal) {
+        let code = i32::from(Exit::Interrupted.code());
+        // Registered first: at the first INT the flag is not up yet when this looks at it.
+        signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&stop.interrupt))?;
+        signal_hook::flag::register(SIGINT, Arc::clone(&stop.interrupt))?;
+        signal_hook::flag::register(SIGTERM, Arc::clone(&stop.terminate))?;
+        for signal in [SIGHUP, SIGUSR1, SIGUSR2] {
+            let is_ignored = ignored >> (signal - 1) & 1 == 1;
+            if !is_ignored {
                 signal_hook::flag::register(signal, Arc::clone(&stop.terminate))?;
             }
         }

@@ -320,3 +320,23 @@ fn reference_weights_are_needed_of_other_trainings() {
     let plain = House::new(&[arms, "rounds=3"]);
     assert_eq!(plain.training("chain", 3).needs().len(), 1, "magnitude looks at nothing earlier");
 }
+
+#[test]
+fn equal_scores_are_in_the_keys_of_masks_that_have_many() {
+    let marked = |sets: &[&str], arm: &str, round: u32| {
+        let house = House::new(&[&["rounds=2"], sets].concat());
+        !house.training(arm, round).content.value()["mask"]["by"]["equal_scores"].is_null()
+    };
+    let ticket = format!("arms={{{TICKET}}}");
+    for (criterion, expected) in [("magnitude", false), ("random", false), ("large_init", false), ("movement", true)] {
+        assert_eq!(marked(&[&ticket, &format!("prune.criterion={criterion}")], "ticket", 1), expected, "{criterion}");
+    }
+    // Weights that start from ± one constant, and that training does not move, have equal magnitudes.
+    let constants = "arms={chain={mask='iterative',weights='constant_sign'}}";
+    assert_eq!([1, 2].map(|round| marked(&[constants], "chain", round)), [false, true]);
+    let at_init = "arms={a={mask={magnitude_at_init={cut=[0.5]}},weights='rewind'}}";
+    assert!(
+        !marked(&[at_init, "prune.criterion=movement"], "a", 1),
+        "scored by initial magnitudes whatever the criterion"
+    );
+}

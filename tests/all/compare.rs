@@ -43,7 +43,7 @@ fn results_are_chosen_and_sorted() {
     let csv = |args: &[&str]| -> Vec<(String, f64)> {
         let output = compare(folder.path(), &[&["smoke", "fast", "--csv"], args].concat());
         let mut reader = csv::Reader::from_reader(&output.stdout[..]);
-        assert_eq!(reader.headers().unwrap().iter().next_back(), Some("final_test_accuracy"));
+        assert_eq!(reader.headers().unwrap().iter().next_back(), Some("iterations_to_early_stop"));
         let rows = reader.records().map(Result::unwrap);
         rows.map(|row| (format!("{} {}", &row[1], &row[2]), row[8].parse().unwrap())).collect()
     };

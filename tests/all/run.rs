@@ -35,7 +35,8 @@ fn a_run_prints_its_table_and_writes_its_files() {
         "weights_remaining",
     ];
     let figures = figures.map(|name| [format!("report/figures/{name}.csv"), format!("report/figures/{name}.svg")]);
-    assert_eq!(report, [&figures.concat()[..], &["report/index.html".into(), "report/report.md".into()]].concat());
+    let pages = ["report/index.html".into(), "report/report.md".into()];
+    assert_eq!(report, [&["report/.written-by-lth".into()], &figures.concat()[..], &pages].concat());
     assert!(view(folder.path()).join("run.json").exists() && view(folder.path()).join("timings.csv").exists());
 }
 

@@ -183,3 +183,15 @@ fn clean_frees_what_was_set_aside() {
     assert!(text.contains("--fresh has set aside (3 files)"), "final weights of two, initial ones of one: {text}");
     assert_eq!(trained(&run_well(SMOKE, folder.path(), &["replicates=1"])), 0);
 }
+
+#[test]
+fn one_more_round_of_a_chain_that_is_trained_on_trains_that_round_only() {
+    let folder = tempfile::tempdir().unwrap();
+    // Each round prunes the trained weights of the one before by how far they moved from where that one started.
+    let sets = ["arms={chain={mask='iterative',weights='final'}}", "prune.criterion=movement", "replicates=1"];
+    let with_rounds = |rounds: &str| run_well(SMOKE, folder.path(), &[&sets[..], &[rounds]].concat());
+    assert_eq!(trained(&with_rounds("rounds=4")), 5);
+    assert_eq!(trained(&with_rounds("rounds=5")), 1);
+    prints(folder.path(), &["clean", "--yes"]);
+    assert_eq!(trained(&with_rounds("rounds=6")), 1, "`lth clean` has kept what the next round compares with");
+}
