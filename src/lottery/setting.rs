@@ -182,7 +182,7 @@ mod tests {
         assert_eq!((left_over.len(), left_over[0].0.as_str()), (1, "train.drop_last"));
         assert_eq!(problems(&[norm, "train.batch_size=11"]), []);
         assert_eq!(problems(&["train.batch_size=1"]), [], "where there is none");
-        assert!(left_over[0].1.contains("`bn1`") && left_over[0].1.contains("1 × 1 positions"), "{left_over:?}");
+        assert!(left_over[0].1.contains("`bn1`") && left_over[0].1.contains("1 × 1 pixels"), "{left_over:?}");
         // Of a convolution one image has a value at each position, unless there is one position only.
         let conv = |rest: &str| format!("network={{layers=[{{conv={{out=2}}}},{rest},{{linear={{out=10}}}}]}}");
         let one_image = ["train.batch_size=11", "train.drop_last=false"];
