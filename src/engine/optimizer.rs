@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn pruned_weights_and_their_moments_stay_exactly_zero() {
-        // PITFALLS.md 1 and 2: with momentum, decay, and a gradient that is not even a number.
+        // With momentum and weight decay, which move a weight whose gradient is 0, and with a gradient that is NaN.
         for rule in [
             Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
             Update::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },

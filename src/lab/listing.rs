@@ -46,7 +46,9 @@ impl Listing {
     /// The entry at `path`, if this program wrote it; else `path` is foreign.
     fn owned(&mut self, path: PathBuf) -> Result<Option<Entry>> {
         let entry = Entry(path);
-        if !is_named_by_key(&entry.0) || !entry.0.is_dir() {
+        // A link is a person's: what it leads to may belong to another store.
+        let is_folder = fs::symlink_metadata(&entry.0).is_ok_and(|metadata| metadata.is_dir());
+        if !is_named_by_key(&entry.0) || !is_folder {
             self.foreign.push(entry.0);
             return Ok(None);
         }
@@ -119,6 +121,10 @@ mod tests {
         }
         write(store.join(format!("{}.bak", key(1))).join("done.json"), "a copy");
         write(store.join(key(1).to_string().to_uppercase()).join("done.json"), "no name of ours");
+        let elsewhere = Entry(folder.path().join("elsewhere").join(key(7).to_string()));
+        done(&elsewhere, &key(7));
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&elsewhere.0, entry(7).0).unwrap();
 
         let listing = Listing::of(&runs).unwrap();
         let names = |entries: &[Entry]| {
@@ -134,6 +140,7 @@ mod tests {
         let expected = [".DS_Store", "my_notes", "old-notes", "@eaDir", "notes.txt", &format!("{}.bak", key(1))];
         assert!(expected.iter().all(|name| foreign.iter().any(|found| found == name)), "{foreign:?}");
         assert!(foreign.contains(&key(3).to_string()), "{foreign:?}");
+        assert!(cfg!(not(unix)) || foreign.contains(&key(7).to_string()), "a link is not followed: {foreign:?}");
         assert_eq!([1, 4].map(|n| names_another_key(&entry(n))), [false, true]);
         assert_eq!(own_files(&entry(1)).unwrap(), [entry(1).done()]);
     }

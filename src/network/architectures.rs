@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_papers_convolutional_networks_have_its_counts() {
-        // PAPER.md A.2 (Conv-6: A.3).
+        // The sizes of Frankle & Carbin 2019, Figure 2, layer by layer (Conv-6: 2.26 million weights, where it prints 1.7).
         let conv2 = named("conv2");
         assert_eq!(counts(&conv2), [1_728, 36_864, 4_194_304, 65_536, 2_560]);
         let totals = ["conv2", "conv4", "conv6"].map(|name| named(name).weights_total());

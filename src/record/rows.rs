@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A row of `rounds.csv`.
-#[expect(missing_docs, reason = "the columns are the vocabulary of the design; their names are their documentation")]
+#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundRow {
     pub experiment: String,

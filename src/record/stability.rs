@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A row of `stability.csv`: a network on the straight line from the copy (`alpha` 0) to the training itself (1).
-#[expect(missing_docs, reason = "the columns are the vocabulary of the design; their names are their documentation")]
+#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StabilityRow {
     pub experiment: String,

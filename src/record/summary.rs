@@ -7,7 +7,7 @@ use super::rows::RoundRow;
 use crate::base::spread::Spread;
 
 /// A row of `summary.csv`: `n` trainings that came to their end, over all replicates and repeats, and how many did not.
-#[expect(missing_docs, reason = "the columns are the vocabulary of the design; their names are their documentation")]
+#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SummaryRow {
     pub experiment: String,

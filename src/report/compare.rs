@@ -48,7 +48,7 @@ impl Difference {
 }
 
 /// The results of an arm at a round of a run: means over its `n` trainings that came to their end.
-#[expect(missing_docs, reason = "the columns are the vocabulary of the design; their names are their documentation")]
+#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResultRow {
     pub run: String,

@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn a_warm_up_is_a_factor_on_any_schedule() {
         assert_eq!(rates(&["warmup=4it"], [0, 1, 2, 3, 4, 5]), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]);
-        // The first milestone comes when the warm-up ends: the full rate is never reached (PAPER.md A.5).
+        // The first milestone comes when the warm-up ends, as with the paper's Resnet-18 (Frankle & Carbin 2019, Section 4):
+        // the full rate is never reached.
         let paper = ["warmup=4ep", "schedule=multi_step", "milestones=[\"4ep\",\"8ep\"]", "gamma=0.25"];
         assert_eq!(rates(&paper, [0, 20, 40, 80]), [0.0, 0.5, 0.25, 0.0625]);
         let cosine = rates(&["warmup=30it", "schedule=cosine"], [0, 15, 30, 60]);

@@ -56,8 +56,21 @@ pub struct CannotPrint(#[from] std::io::Error);
 /// # Errors
 /// Text that could not be written.
 pub fn print(text: &str) -> Result<(), CannotPrint> {
+    quiet_on_closed_pipe(write_out(text.as_bytes()))
+}
+
+/// Writes to the file descriptor itself: the standard library's handle takes one that cannot be written to for one that
+/// discards everything.
+#[cfg(unix)]
+fn write_out(bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::fd::AsFd;
+    std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes)
+}
+
+#[cfg(not(unix))]
+fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout();
-    quiet_on_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    out.write_all(bytes).and_then(|()| out.flush())
 }
 
 /// Prints what clap has to say: help and version on standard output, mistakes in the command line on standard error.

@@ -76,6 +76,16 @@ fn output_that_cannot_be_written_is_exit_code_1_with_the_reason() {
 
 #[cfg(unix)]
 #[test]
+fn output_into_a_descriptor_that_is_only_readable_is_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let read_only = File::open("/dev/null").unwrap();
+    let output = lth().args(["generate", "schema"]).current_dir(&folder).stdout(read_only).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("Bad file descriptor"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
 fn output_into_a_closed_pipe_is_no_error() {
     let folder = folder_with_runs();
     for args in

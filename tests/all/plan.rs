@@ -23,7 +23,7 @@ fn the_plan_of_the_papers_lenet_has_the_papers_sizes() {
         let row = rounds.iter().find(|row| row["round"] == round && (round == 0 || row["arm"] == "winning_ticket"));
         format!("{:.2}", 100.0 * row.unwrap()["weights_remaining"].as_f64().unwrap())
     };
-    // PAPER.md A.4.
+    // The labels of Frankle & Carbin 2019, Figures 1, 3 and 4.
     let paper = [(1, "80.04"), (7, "21.07"), (10, "10.83"), (15, "3.58"), (20, "1.19"), (24, "0.50")];
     for (round, label) in paper {
         assert_eq!(percent(round), label, "round {round}");

@@ -18,7 +18,8 @@ fn paper() -> config::Prune {
 
 #[test]
 fn the_papers_schedule_for_lenet() {
-    // PAPER.md A.4: percent of all weights remaining after each round, layer-wise, 20 % and 10 %.
+    // Percent of all weights remaining after each round, layer-wise, 20 % and 10 %: the labels of Frankle & Carbin 2019,
+    // Figures 3 and 4.
     let paper_percent =
         [80.04, 64.06, 51.28, 41.05, 32.87, 26.32, 21.07, 16.88, 13.52, 10.83, 8.68, 6.95, 5.57, 4.47, 3.58, 2.87];
     let pruning = Pruning::new(&paper(), &lenet()).unwrap();
@@ -140,7 +141,7 @@ fn equal_scores_fall_on_other_weights_in_layers_of_the_same_size() {
 fn at_once_layers_lose_in_proportion_to_their_rates() {
     let pruning = Pruning::new(&paper(), &lenet()).unwrap();
     let all = [235_200, 30_000, 1_000];
-    // PAPER.md D.1: a grid in steps of 2.5 %, the output layer at half the rate.
+    // One-shot pruning on a grid in steps of 2.5 %, the output layer at half the rate.
     let left = |fraction| pruning.at_once(fraction, &all);
     assert_eq!(left(0.95).layers, Some(vec![11_760, 1_500, 525]));
     let percent = |fraction| format!("{:.2}", left(fraction).kept as f64 / 2662.0);
