@@ -104,8 +104,8 @@ impl Pruning {
         }
     }
 
-    /// Prunes the weights of `mask` with the lowest scores, until `counts` are left. Ties are broken at random
-    /// (see [`TieBreak`]).
+    /// Prunes the weights of `mask` with the lowest scores, until `counts` are left. Ties are broken at random,
+    /// by the stream of `weights`.
     ///
     /// # Errors
     /// Names the weight that a state lacks.
