@@ -2,21 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use lth::base::files;
 
 use crate::support::*;
-
-fn lth_in(runs: &Path, args: &[&str]) -> Output {
-    lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
-}
-
-fn prints(runs: &Path, args: &[&str]) -> String {
-    let output = lth_in(runs, args);
-    assert!(output.status.success(), "{}", stderr(&output));
-    stdout(&output)
-}
 
 fn store_with(strangers: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();

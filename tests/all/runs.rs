@@ -2,21 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
 
 use serde_json::Value;
 
 use crate::support::*;
-
-fn lth_in(runs: &Path, args: &[&str]) -> Output {
-    lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
-}
-
-fn prints(runs: &Path, args: &[&str]) -> String {
-    let output = lth_in(runs, args);
-    assert!(output.status.success(), "{}", stderr(&output));
-    stdout(&output)
-}
 
 fn json(runs: &Path, args: &[&str]) -> Value {
     serde_json::from_str(&prints(runs, args)).unwrap()

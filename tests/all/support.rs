@@ -52,6 +52,18 @@ pub(crate) fn lth() -> Command {
     command
 }
 
+/// The binary with these arguments, its runs in `runs`.
+pub(crate) fn lth_in(runs: &Path, args: &[&str]) -> Output {
+    lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
+}
+
+/// Like [`lth_in`], which must end well: what it prints.
+pub(crate) fn prints(runs: &Path, args: &[&str]) -> String {
+    let output = lth_in(runs, args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
 /// `lth run CONFIG --runs RUNS --set …`.
 pub(crate) fn run_command(config: &str, runs: &Path, sets: &[&str]) -> Command {
     let mut command = lth();
