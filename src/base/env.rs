@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::given;
-
 /// Where the runs are kept, if `--runs` does not say.
 pub const RUNS: &str = "LTH_RUNS_DIR";
 /// Where the data sets are kept, if neither `--data-dir` nor `data.dir` says.
 pub const DATA: &str = "LTH_DATA_DIR";
 /// The certificates that servers are verified with, as OpenSSL and curl know it.
-const CERTIFICATES: &str = "SSL_CERT_FILE";
+pub(super) const CERTIFICATES: &str = "SSL_CERT_FILE";
 /// The home folder of the user.
 const HOME: &str = "HOME";
 /// The GPUs that CUDA may use, as every program that uses it knows it.
@@ -26,27 +24,9 @@ pub fn value(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// The folder that variable `name` points to, a leading `~/` expanded; the empty value counts as not set. A value that
-/// cannot be expanded stays as it is: [`given::folder`] refuses it.
-pub fn folder(name: &str) -> Option<PathBuf> {
-    let value = PathBuf::from(value(name)?);
-    Some(given::expand(&value).unwrap_or(value))
-}
-
 /// The home folder of the user, by HOME.
 pub fn home() -> Option<PathBuf> {
     value(HOME).map(PathBuf::from)
-}
-
-/// The file of the certificates that this machine trusts: `SSL_CERT_FILE`, else where the systems have it.
-pub fn certificates() -> Option<PathBuf> {
-    let known = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    folder(CERTIFICATES).or_else(|| known.into_iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
 /// Whether colours are unwanted.

@@ -109,6 +109,23 @@ pub fn folder(name: &str) -> Result<Option<PathBuf>, Refused> {
     expand(Path::new::<OsStr>(&value)).map(Some).map_err(named)
 }
 
+/// Like [`folder`], but a value that cannot be expanded stays as it is: for code that runs after it was refused.
+pub fn folder_or_literal(name: &str) -> Option<PathBuf> {
+    let value = PathBuf::from(env::value(name)?);
+    Some(expand(&value).unwrap_or(value))
+}
+
+/// The file of the certificates that this machine trusts: `SSL_CERT_FILE`, else where the systems have it.
+pub fn certificates() -> Option<PathBuf> {
+    let known = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    folder_or_literal(env::CERTIFICATES).or_else(|| known.into_iter().map(PathBuf::from).find(|path| path.exists()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

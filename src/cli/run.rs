@@ -52,8 +52,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     // Standard input cannot be read again: its text is in the run's folder.
     let command = if args.experiment.is_stdin() { env::command_with(&files.file(given)) } else { env::command() };
     let page = |report: &lab::Report| {
-        let manifest = manifest(&experiment, &setting, &plan, workers, &runs, report);
-        serde_json::to_vec_pretty(&Manifest { command: command.clone(), ..manifest })
+        serde_json::to_vec_pretty(&manifest(&experiment, &setting, &plan, workers, &runs, &command, report))
     };
     view.write_files(&[
         (given, document.text.clone().into_bytes()),
@@ -100,12 +99,13 @@ fn manifest(
     plan: &Plan,
     workers: usize,
     runs: &Runs,
+    command: &str,
     report: &lab::Report,
 ) -> Manifest {
     Manifest {
         experiment: experiment.name.clone(),
         id: plan.id().to_string(),
-        command: env::command(),
+        command: command.to_owned(),
         trainings: plan.trainings.len(),
         versions: Versions {
             lth: env!("CARGO_PKG_VERSION").to_owned(),

@@ -121,12 +121,11 @@ impl Document {
 
     /// What is said of the mistake of syntax at byte `at`, where the value that would be accepted is known.
     fn mended(&self, at: usize) -> Option<String> {
-        let toml = |text: &str| DeTable::parse(text).err().map(|e| e.span().map_or(0, |span| span.start));
         let json = |text: &str| serde_json::from_str::<&RawValue>(text).err().map(|e| json_offset(text, &e));
         let grammar = if self.is_json {
             Grammar { syntax: Syntax::Json, mistake: &json }
         } else {
-            Grammar { syntax: Syntax::Toml, mistake: &toml }
+            Grammar { syntax: Syntax::Toml, mistake: &syntax::toml_mistake }
         };
         let accepts = |whole: &str, at: usize| {
             let document = Self::parse(&self.name, whole, &[]).ok()?;

@@ -8,6 +8,7 @@ use super::mend::{Grammar, mend};
 use super::names::{NameTables, parts};
 use super::read::is_accepted;
 use super::repair::{Syntax, inside_quotes};
+use super::syntax::toml_mistake;
 use crate::base::env;
 
 /// The hint for values in braces or brackets, whose quotes a shell removes.
@@ -77,8 +78,7 @@ impl Document {
         }
         set_value(text).map_err(|(message, at)| {
             let Some(at) = at else { return (message, None) };
-            let mistake = |text: &str| DeTable::parse(text).err().map(|e| e.span().map_or(0, |span| span.start));
-            let grammar = Grammar { syntax: Syntax::Toml, mistake: &mistake };
+            let grammar = Grammar { syntax: Syntax::Toml, mistake: &toml_mistake };
             let accepts = |whole: &str, _: usize| {
                 let value = whole.strip_prefix(PREFIX).and_then(|text| set_value(text).ok());
                 Some(value.is_some_and(|value| self.would_accept(parts, &value)))

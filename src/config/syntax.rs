@@ -1,6 +1,13 @@
 //! Mistakes of syntax: the parsers' words made plain, and what to do. The words are the parsers' own and pinned by tests.
 
+use toml::de::DeTable;
+
 use crate::base::env;
+
+/// The byte of the first mistake of syntax in `text`, read as TOML; `None` where there is none.
+pub(super) fn toml_mistake(text: &str) -> Option<usize> {
+    DeTable::parse(text).err().map(|error| error.span().map_or(0, |span| span.start))
+}
 
 /// What a TOML parser's `message` means, and what to do about it; `marked` is what it points at.
 pub(super) fn toml(message: &str, marked: &str, text: &str) -> (String, Option<String>) {

@@ -11,7 +11,7 @@ use super::official::{Form, Official};
 use super::shelf::{Opened, Shelf};
 use super::source::{Bytes, Raw, Source};
 use super::{cifar, idx, own, split, strokes};
-use crate::base::env;
+use crate::base::{env, given};
 use crate::config::Data;
 
 /// Pixels of an image of `strokes`.
@@ -42,7 +42,7 @@ pub fn folder(data: &Data) -> PathBuf {
 
 /// The same where no experiment says.
 pub fn default_folder() -> PathBuf {
-    env::folder(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
+    given::folder_or_literal(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
 }
 
 /// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` beats `data.dir`.

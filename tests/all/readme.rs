@@ -86,7 +86,7 @@ fn shell(folder: &Path, line: &str, more: &str) -> Output {
 #[test]
 fn every_command_does_what_it_says() {
     let real: Option<PathBuf> =
-        lth::base::env::folder(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
+        lth::base::given::folder_or_literal(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
     let folder = checkout();
     // A port that nobody listens on any more.
     let nowhere = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());

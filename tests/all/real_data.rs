@@ -1,6 +1,6 @@
 //! What needs the real files; skipped, and said so, where `LTH_DATA_DIR` is not set.
 
-use lth::base::env;
+use lth::base::{env, given};
 use lth::config::Data;
 use lth::data::{Source, Split, load};
 
@@ -12,7 +12,7 @@ fn data(value: serde_json::Value) -> Data {
 
 #[test]
 fn mnist_is_verified_split_and_learned() {
-    let Some(folder) = env::folder(env::DATA) else {
+    let Some(folder) = given::folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
@@ -31,7 +31,7 @@ fn mnist_is_verified_split_and_learned() {
 
 #[test]
 fn cifar10_is_verified_and_its_short_test_file_is_said_and_keyed() {
-    let Some(folder) = env::folder(env::DATA) else {
+    let Some(folder) = given::folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
@@ -73,7 +73,7 @@ fn pickled(records: &[u8]) -> Vec<u8> {
 
 #[test]
 fn cifar10_for_python_is_the_same_data() {
-    let Some(folder) = env::folder(env::DATA) else {
+    let Some(folder) = given::folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
@@ -114,7 +114,7 @@ fn watch_memory(child: &mut std::process::Child) -> f64 {
 
 #[test]
 fn the_papers_lenet_finds_tickets_on_mnist() {
-    let Some(folder) = env::folder(env::DATA) else {
+    let Some(folder) = given::folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
