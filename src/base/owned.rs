@@ -15,7 +15,7 @@ const LIST: &str = ".written-by-lth";
 /// The files that this program wrote into a folder.
 pub struct Owned {
     folder: PathBuf,
-    /// Whether the folder has a list; the reports of versions before 0.1.0's lists have none.
+    /// Whether the folder has a list; one that was written before there were lists has none.
     has_list: bool,
     /// Name and SHA-256.
     listed: BTreeSet<(String, String)>,

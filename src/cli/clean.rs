@@ -9,7 +9,7 @@ use super::open::RunsArgs;
 use crate::base::exit::Exit;
 use crate::base::words::{bytes, several};
 use crate::config::Report;
-use crate::lab::{self, Needless, Reason};
+use crate::lab::{self, Cleaning, Needless, Reason};
 use crate::report;
 use crate::ui;
 
@@ -35,8 +35,8 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!views.is_empty()).then_some(views.as_slice());
-    let needless = lab::needless(&runs, only)?;
-    if let Some(note) = passed_over(&lab::foreign(&runs)?) {
+    let Cleaning { needless, foreign } = lab::cleaning(&runs, only)?;
+    if let Some(note) = passed_over(&foreign) {
         ui::say(&note);
     }
     if needless.is_empty() {

@@ -64,11 +64,11 @@ impl Document {
             origins: BTreeMap::new(),
             is_json: is_json(name, text),
         };
-        let names = NameTables::new();
+        let names = NameTables::of_experiment();
         document.root = if document.is_json { document.parse_json(text)? } else { document.parse_toml(text)? };
         names.flatten(&mut document.root);
         for set in sets {
-            document.set(set, &names)?;
+            document.set(set, names)?;
             names.flatten(&mut document.root);
         }
         Ok(document)

@@ -1,5 +1,7 @@
 //! Keys of tables whose keys are names, such as the layers of `prune.rate.layers`: a name may have points in it.
 
+use std::sync::OnceLock;
+
 use serde_json::{Map, Value};
 
 use super::schema::schema;
@@ -9,12 +11,15 @@ use super::schema::schema;
 pub(super) struct NameTables(Vec<Vec<String>>);
 
 impl NameTables {
-    /// The tables of an experiment.
-    pub(super) fn new() -> Self {
-        let schema = schema();
-        let mut tables = Vec::new();
-        collect(&schema, &schema, &mut Vec::new(), &mut tables);
-        Self(tables)
+    /// The tables of an experiment. The schema is walked once in a process: a report reads many configurations.
+    pub(super) fn of_experiment() -> &'static Self {
+        static TABLES: OnceLock<NameTables> = OnceLock::new();
+        TABLES.get_or_init(|| {
+            let schema = schema();
+            let mut tables = Vec::new();
+            collect(&schema, &schema, &mut Vec::new(), &mut tables);
+            Self(tables)
+        })
     }
 
     /// Joins the parts of a path behind such a table: `block1`, `conv1` is the name `block1.conv1`.
@@ -99,12 +104,12 @@ mod tests {
 
     #[test]
     fn rates_by_layer_are_the_only_table_of_names() {
-        assert_eq!(NameTables::new().0, [["prune", "rate", "layers"]]);
+        assert_eq!(NameTables::of_experiment().0, [["prune", "rate", "layers"]]);
     }
 
     #[test]
     fn names_with_points_are_one_part() {
-        let parts = |path: &str| parts(path).map(|parts| NameTables::new().join(parts).join("|"));
+        let parts = |path: &str| parts(path).map(|parts| NameTables::of_experiment().join(parts).join("|"));
         assert_eq!(parts("train.lr").unwrap(), "train|lr");
         assert_eq!(parts(" train . \"lr\" ").unwrap(), "train|lr");
         for path in
@@ -121,7 +126,7 @@ mod tests {
     #[test]
     fn tables_inside_become_names() {
         let mut root = json!({ "prune": { "rate": { "layers": { "block1": { "conv1": 0.3 }, "output": 0.1 } } } });
-        NameTables::new().flatten(&mut root);
+        NameTables::of_experiment().flatten(&mut root);
         assert_eq!(root["prune"]["rate"]["layers"], json!({ "block1.conv1": 0.3, "output": 0.1 }));
     }
 }

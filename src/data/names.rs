@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::junk::is_junk;
+use crate::base::files;
 
 /// What lies under a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +74,9 @@ pub(super) fn prefixes(folder: &Path, names: &[String]) -> Vec<String> {
 
 /// The names in a folder that are text and no junk, sorted; none where it cannot be listed.
 fn entries(folder: &Path) -> Vec<String> {
-    let list = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let list = files::list(folder).unwrap_or_default().into_iter();
     let named = |path: PathBuf| Some(path.file_name()?.to_str()?.to_owned());
-    let mut names: Vec<String> = list.filter(|path| !is_junk(path)).filter_map(named).collect();
-    names.sort();
-    names
+    list.filter(|path| !is_junk(path)).filter_map(named).collect()
 }
 
 /// Endings of files that have to be unpacked.

@@ -48,21 +48,35 @@ pub struct Freed {
     pub kept: usize,
 }
 
-/// The weights in the store of `runs` that nobody needs, in a stable order; those of the trainings of `only`, where runs
-/// are named.
+/// The files of a store that a cleaning frees, and those that it leaves alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleaning {
+    /// The weights that no run needs, in a stable order.
+    pub needless: Vec<Needless>,
+    /// Files and folders that this program did not write, sorted.
+    pub foreign: Vec<PathBuf>,
+}
+
+/// Looks through the store of `runs` for weights that no run needs; where runs are named by `only`, for those of their
+/// trainings.
 ///
 /// # Errors
 /// A folder that cannot be listed.
-pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
-    let Listing { entries, set_aside, .. } = Listing::of(runs)?;
-    let links = links(&entries);
+pub fn cleaning(runs: &Runs, only: Option<&[View]>) -> Result<Cleaning> {
+    let Listing { entries, set_aside, mut foreign } = Listing::of(runs)?;
+    let (links, copies) = links(&entries);
     let users = users(runs, &links)?;
     let named = only.map(|views| views.iter().flat_map(keys).collect::<BTreeSet<String>>());
     let is_named = |key: &String| named.as_ref().is_none_or(|named| named.contains(key));
     let mut found = Vec::new();
     for entry in entries {
         let key = name(&entry.0);
-        if !is_named(&key) || names_another_key(&entry) {
+        if copies.contains(&key) {
+            // An entry under the name of another training run is a copy that a person made.
+            foreign.push(entry.0);
+            continue;
+        }
+        if !is_named(&key) {
             continue;
         }
         if entry.done().exists() {
@@ -85,19 +99,8 @@ pub fn needless(runs: &Runs, only: Option<&[View]>) -> Result<Vec<Needless>> {
         add(&mut found, Reason::SetAside, [entry.file(Entry::LAST), entry.file(Entry::START)]);
     }
     found.sort();
-    Ok(found)
-}
-
-/// What lies in the store of `runs` that this program did not write, and so does not touch.
-///
-/// # Errors
-/// A folder of this program that cannot be listed.
-pub fn foreign(runs: &Runs) -> Result<Vec<PathBuf>> {
-    let Listing { entries, mut foreign, .. } = Listing::of(runs)?;
-    // An entry under the name of another training run is a copy that a person made.
-    foreign.extend(entries.into_iter().filter(names_another_key).map(|entry| entry.0));
     foreign.sort();
-    Ok(foreign)
+    Ok(Cleaning { needless: found, foreign })
 }
 
 /// Frees what of `listed` is still needless: nobody may begin a run meanwhile.
@@ -106,7 +109,7 @@ pub fn foreign(runs: &Runs) -> Result<Vec<PathBuf>> {
 /// A file that cannot be removed.
 pub fn free(runs: &Runs, only: Option<&[View]>, listed: &[Needless]) -> Result<Freed> {
     let _gate = Lock::wait(&runs.gate(), || false)?;
-    let still = needless(runs, only)?;
+    let still = cleaning(runs, only)?.needless;
     let mut freed = Freed::default();
     for file in listed {
         let folder = file.path.parent().unwrap_or(Path::new("."));
@@ -172,11 +175,15 @@ struct Links {
 /// The links of every finished training of the store by key; `None` where its page is damaged.
 type AllLinks = BTreeMap<String, Option<Links>>;
 
-/// The links of every finished training, from what its key is the hash of.
-fn links(entries: &[Entry]) -> AllLinks {
-    let mut all = AllLinks::new();
+/// The links of every finished training, from what its key is the hash of; and the names of entries that are copies of
+/// others.
+fn links(entries: &[Entry]) -> (AllLinks, BTreeSet<String>) {
+    let (mut all, mut copies) = (AllLinks::new(), BTreeSet::new());
     for entry in entries {
         let Ok(bytes) = fs::read(entry.done()) else { continue };
+        if names_another_key(entry, &bytes) {
+            copies.insert(name(&entry.0));
+        }
         let done = serde_json::from_slice::<Done>(&bytes).ok();
         let links = done.map(|done| Links {
             is_dense: done.content["mask"] == "dense",
@@ -192,7 +199,7 @@ fn links(entries: &[Entry]) -> AllLinks {
         });
         all.insert(name(&entry.0), links);
     }
-    all
+    (all, copies)
 }
 
 /// The runs that are here; those set aside by `--fresh` have no entries but those set aside.

@@ -81,13 +81,14 @@ fn is_named_by_key(path: &Path) -> bool {
 }
 
 /// Whether an entry is a copy under the name of another training run: its `done.json` says which one it is.
-pub(super) fn names_another_key(entry: &Entry) -> bool {
+///
+/// `done` are the bytes of that file.
+pub(super) fn names_another_key(entry: &Entry, done: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Named {
         key: Key,
     }
-    let named = fs::read(entry.done()).ok().and_then(|bytes| serde_json::from_slice::<Named>(&bytes).ok());
-    named.is_some_and(|named| named.key.to_string() != name(&entry.0))
+    serde_json::from_slice::<Named>(done).is_ok_and(|named| named.key.to_string() != name(&entry.0))
 }
 
 /// The last part of a path, as text.
@@ -141,7 +142,8 @@ mod tests {
         assert!(expected.iter().all(|name| foreign.iter().any(|found| found == name)), "{foreign:?}");
         assert!(foreign.contains(&key(3).to_string()), "{foreign:?}");
         assert!(cfg!(not(unix)) || foreign.contains(&key(7).to_string()), "a link is not followed: {foreign:?}");
-        assert_eq!([1, 4].map(|n| names_another_key(&entry(n))), [false, true]);
+        let is_copy = |n| names_another_key(&entry(n), &files::read(&entry(n).done()).unwrap());
+        assert_eq!([1, 4].map(is_copy), [false, true]);
         assert_eq!(own_files(&entry(1)).unwrap(), [entry(1).done()]);
     }
 }

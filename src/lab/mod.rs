@@ -17,7 +17,7 @@ mod view;
 mod worker;
 
 pub use board::Summary;
-pub use clean::{Freed, Needless, Reason, foreign, free, needless};
+pub use clean::{Cleaning, Freed, Needless, Reason, cleaning, free};
 pub use forecast::{Forecast, Round, Time};
 pub use fresh::set_aside;
 pub use health::Health;

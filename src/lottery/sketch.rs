@@ -41,9 +41,14 @@ fn shared(experiment: &Experiment, setting: &Setting, engine: Kind) -> Value {
 }
 
 /// The part of `[prune]` in the key of a mask. `reference_weights` is left out: it is in the key of each training run that
-/// does not start from θ₀.
-fn pruning(prune: &Prune) -> Value {
-    serde_json::to_value(Prune { reference_weights: None, ..prune.clone() }).unwrap_or_default()
+/// does not start from θ₀. `equal_scores` marks masks whose ties are broken at random: keys of this format without it are
+/// older, and had ties broken by index.
+fn pruning(prune: &Prune, has_equal_scores: bool) -> Value {
+    let mut content = serde_json::to_value(Prune { reference_weights: None, ..prune.clone() }).unwrap_or_default();
+    if has_equal_scores {
+        content["equal_scores"] = json!("random");
+    }
+    content
 }
 
 /// Where a training stands in the plan.
@@ -85,7 +90,8 @@ pub(super) struct Sketch<'a> {
     setting: &'a Setting,
     /// By engine, in the order of [`Kind::ALL`].
     shared: [Arc<Shared>; 2],
-    pruning: Value,
+    /// The part of `[prune]` in the keys of masks: as it is, and with the mark of equal scores.
+    pruning: [Value; 2],
     criterion: Criterion,
     /// The earlier weights that the criterion looks at; `None` where it looks at none.
     reference_weights: Option<ReferenceWeights>,
@@ -109,7 +115,7 @@ impl<'a> Sketch<'a> {
             trainings: Vec::new(),
             setting,
             shared: Kind::ALL.map(|engine| Arc::new(Shared::new(shared(experiment, setting, engine)))),
-            pruning: pruning(&experiment.prune),
+            pruning: [false, true].map(|has_equal_scores| pruning(&experiment.prune, has_equal_scores)),
             criterion: experiment.prune.criterion,
             reference_weights: experiment.prune.reference_weights,
             whole,
@@ -187,20 +193,16 @@ impl<'a> Sketch<'a> {
         }
     }
 
-    /// The part of `[prune]` in the key of this mask. Where many scores are equal, `equal_scores` marks masks whose ties are
-    /// broken at random: keys of this format without it are older, and had ties broken by index. Scores are equal with
-    /// some criteria, and with most in a chain that starts each round from constants.
-    fn pruning_of(&self, place: Place, mask: &MaskRule) -> Value {
-        let mut content = self.pruning.clone();
+    /// The part of `[prune]` in the key of this mask. Many scores are equal with some criteria, and with most in a chain that
+    /// starts each round from constants.
+    fn pruning_of(&self, place: Place, mask: &MaskRule) -> &Value {
         let is_pruned = matches!(mask, MaskRule::Prune { .. } | MaskRule::OneShot { .. });
         let starts_from_constants = place.round > 1
             && matches!(mask, MaskRule::Prune { .. })
             && place.arm.is_some_and(|at| self.arms[at].arm.weights == WeightsFrom::ConstantSign);
         let is_random = self.criterion == Criterion::Random;
-        if is_pruned && (self.criterion.gives_equal_scores() || starts_from_constants && !is_random) {
-            content["equal_scores"] = json!("random");
-        }
-        content
+        let has_equal_scores = self.criterion.gives_equal_scores() || starts_from_constants && !is_random;
+        &self.pruning[usize::from(is_pruned && has_equal_scores)]
     }
 
     /// The weights that a criterion compares those of the chain's previous training with: where it started, unless the
@@ -270,7 +272,7 @@ impl<'a> Sketch<'a> {
             "replicate": replicate,
             "repeat": repeat,
             "round": round,
-            "mask": mask.content(&self.pruning_of(place, &mask), &counts),
+            "mask": mask.content(self.pruning_of(place, &mask), &counts),
             "start": start.content(),
         });
         let engine = self.setting.choice.of(&self.setting.by_layer(&counts));
