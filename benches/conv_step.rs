@@ -14,12 +14,12 @@ use std::sync::Arc;
 use clock::microseconds;
 use lth::base::random::{Purpose, Stream, mix};
 use lth::base::state::Snapshot;
-use lth::config::{Architecture, Data, Init};
-use lth::data::{Dataset, Inputs, load};
-use lth::engine::{Batch, Recipe, Trainer, Update, dense};
+use lth::config::{Architecture, DataConfig, WeightInit};
+use lth::data::{Dataset, Normalization, load};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense};
 use lth::lottery::all_ones;
-use lth::network::{build, draw};
-use lth::train::Order;
+use lth::network::{build, init_weights};
+use lth::train::BatchSampler;
 use opponent::Opponent;
 use spread::Spread;
 
@@ -39,13 +39,13 @@ struct Case {
     name: &'static str,
     architecture: Architecture,
     batch: usize,
-    update: Update,
+    update: Optimizer,
     lr: f64,
 }
 
 fn cases() -> [Case; 4] {
-    let adam = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
-    let sgd = Update::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
+    let adam = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
     [
         Case { name: "conv2", architecture: Architecture::Conv2, batch: 60, update: adam, lr: 2e-4 },
         Case { name: "conv4", architecture: Architecture::Conv4, batch: 60, update: adam, lr: 3e-4 },
@@ -57,7 +57,7 @@ fn cases() -> [Case; 4] {
 /// A training that can be taken step by step.
 struct Step {
     trainer: Box<dyn Trainer>,
-    order: Order<'static>,
+    order: BatchSampler<'static>,
     batch: [Batch; 1],
     lr: f64,
 }
@@ -66,18 +66,18 @@ impl Step {
     fn new(case: &Case, dataset: &Arc<Dataset>) -> Self {
         let network = build(&case.architecture.clone().into(), dataset.shape, 10).expect("a network");
         let mut trainer =
-            dense::build(&Recipe::plain(network.clone(), case.update, case.batch), dataset, 1).expect("a trainer");
+            dense::build(&TrainerSpec::plain(network.clone(), case.update, case.batch), dataset, 1).expect("a trainer");
         let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
-        let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));
+        let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
         trainer.load(0, &start, &all_ones(&network)).expect("weights");
         let images: &'static [u32] = dataset.train.clone().leak();
-        let order = Order::new(Stream::of_replicate(1, 1, Purpose::Order), images, case.batch, true);
+        let order = BatchSampler::new(Stream::of_replicate(1, 1, Purpose::Order), images, case.batch, true);
         Self { trainer, order, batch: [Batch::default()], lr: case.lr }
     }
 
     fn step(&mut self) {
         let iteration = self.batch[0].iteration;
-        self.order.fill(iteration, &mut self.batch[0].images);
+        self.order.fill_batch(iteration, &mut self.batch[0].images);
         self.trainer.step(&self.batch, &[self.lr]).expect("a step");
         self.batch[0].iteration += 1;
     }
@@ -87,7 +87,7 @@ impl Step {
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variables")]
 fn dataset() -> Arc<Dataset> {
     if std::env::var_os("LTH_DATA_DIR").is_some() {
-        let data: Data = serde_json::from_value(serde_json::json!({ "dataset": "cifar10" })).expect("a data set");
+        let data: DataConfig = serde_json::from_value(serde_json::json!({ "dataset": "cifar10" })).expect("a data set");
         return Arc::new(load(&data, None, 1).expect("the data"));
     }
     let images = 10_000_u32;
@@ -99,7 +99,7 @@ fn dataset() -> Arc<Dataset> {
         train: (0..images).collect(),
         validation: (0..1).collect(),
         test: (0..1).collect(),
-        inputs: Inputs::Affine { scale: 1.0 / 64.0, offset: -2.0 },
+        inputs: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
     })
 }
 

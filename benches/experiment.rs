@@ -13,7 +13,7 @@ use std::process::Command;
 
 use clock::microseconds;
 use lth::base::files;
-use lth::config::Data;
+use lth::config::DataConfig;
 use lth::data::{Dataset, load};
 use spread::Spread;
 
@@ -76,7 +76,7 @@ fn main() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let (images, labels) = (folder.path().join("images"), folder.path().join("labels"));
-    let data: Data = serde_json::from_value(serde_json::json!({ "dataset": "mnist" })).expect("a data set");
+    let data: DataConfig = serde_json::from_value(serde_json::json!({ "dataset": "mnist" })).expect("a data set");
     write(&load(&data, None, 1).expect("MNIST"), &images, &labels);
     let mut columns: [Vec<f64>; 4] = Default::default();
     for turn in 0..TURNS {

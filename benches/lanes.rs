@@ -13,11 +13,11 @@ use std::sync::Arc;
 use clock::microseconds;
 use lth::base::random::{Purpose, Stream, mix};
 use lth::base::state::Snapshot;
-use lth::config::{Architecture, Init};
-use lth::data::{Dataset, Inputs, Split};
-use lth::engine::{Batch, Recipe, Trainer, Update, dense};
+use lth::config::{Architecture, WeightInit};
+use lth::data::{Dataset, Normalization, Split};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense};
 use lth::lottery::all_ones;
-use lth::network::{build, draw};
+use lth::network::{build, init_weights};
 use spread::Spread;
 
 #[path = "parts/clock.rs"]
@@ -57,19 +57,19 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
         train: (0..IMAGES).collect(),
         validation: (0..100).collect(),
         test: (0..100).collect(),
-        inputs: Inputs::Affine { scale: 1.0 / 64.0, offset: -2.0 },
+        inputs: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
     })
 }
 
 /// A trainer with a network in every lane.
 fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize) -> anyhow::Result<Box<dyn Trainer>> {
     let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
-    let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
-    let recipe = Recipe { gpu, ..Recipe::plain(network.clone(), update, case.batch) };
+    let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+    let recipe = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), update, case.batch) };
     let mut trainer = dense::build(&recipe, dataset, lanes)?;
     for lane in 0..lanes {
         let mut generator = Stream::of_replicate(1, 1 + lane as u32, Purpose::Init).generator(0);
-        let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));
+        let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
         trainer.load(lane, &start, &all_ones(&network))?;
     }
     Ok(trainer)

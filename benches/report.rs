@@ -10,8 +10,8 @@
 mod made_up;
 
 use criterion::Criterion;
-use lth::base::paths::View;
-use lth::report::{Finding, Run, files};
+use lth::base::paths::RunDir;
+use lth::report::{Run, RunAnalysis, files};
 
 const FIGURE_4: made_up::MadeUp = made_up::MadeUp {
     arms: &[("ticket", 1, 0.0005), ("reinit", 3, 0.003), ("one_shot", 3, 0.001), ("one_shot_reinit", 3, 0.004)],
@@ -25,8 +25,8 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     FIGURE_4.write(folder.path());
     let report = || {
-        let run = Run::open(View(folder.path().to_owned())).unwrap();
-        files(&[Finding::of(run).unwrap()]).unwrap()
+        let run = Run::open(RunDir(folder.path().to_owned())).unwrap();
+        files(&[RunAnalysis::of(run).unwrap()]).unwrap()
     };
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     criterion.bench_function("report on 1,205 trainings", |b| b.iter(report));

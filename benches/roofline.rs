@@ -114,10 +114,10 @@ fn main() {
     for (n, rate) in [(1, 0.15), (4, 0.2), (7, 0.2), (15, 0.2), (20, 0.2)] {
         let (start, mask) = pruned(n, rate);
         println!("{:.2} % of the weights", 100.0 * mask.kept() as f64 / mask.total() as f64);
-        let runs: Vec<Vec<sparse::Part>> = (0..TURNS)
+        let runs: Vec<Vec<sparse::KernelTiming>> = (0..TURNS)
             .map(|turn| {
                 let images = &dataset.train[turn * BATCH..][..BATCH];
-                sparse::profile(&recipe(), &dataset, (&start, &mask), images, 300).expect("a profile")
+                sparse::time_kernels(&recipe(), &dataset, (&start, &mask), images, 300).expect("a profile")
             })
             .collect();
         let mut total = 0.0;

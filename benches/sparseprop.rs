@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use lenet::{BATCH, recipe};
 use lth::base::mask::{LayerMask, Mask};
 use lth::base::random::mix;
-use lth::engine::sparse::{Part, profile};
+use lth::engine::sparse::{KernelTiming, time_kernels};
 use spread::Spread;
 
 #[path = "parts/lenet.rs"]
@@ -28,7 +28,7 @@ const LAYERS: [&str; 3] = ["784x300", "300x100", "100x10"];
 
 /// The same share of each layer, at random.
 fn mask(sparsity: f64) -> Mask {
-    let layer = |weight: lth::network::Weight| {
+    let layer = |weight: lth::network::PrunableTensor| {
         let number = |i: usize| (mix(7, i as u64) >> 11) as f64 / (1_u64 << 53) as f64;
         let kept = (0..weight.parameter.len()).map(|i| number(i) >= sparsity).collect();
         LayerMask { name: weight.parameter.name, shape: weight.parameter.shape, kept }
@@ -63,9 +63,12 @@ fn main() {
         for (sparsity, sums) in SPARSITIES.iter().zip(&mut sums) {
             let mask = mask(sparsity.parse().expect("a number"));
             let images = &dataset.train[..BATCH];
-            let parts = profile(&recipe(), &dataset, (&start, &mask), images, 500).expect("a profile");
-            let ours: f64 =
-                parts.iter().filter(|part| part.layer.is_some()).map(|Part { nanoseconds, .. }| nanoseconds).sum();
+            let parts = time_kernels(&recipe(), &dataset, (&start, &mask), images, 500).expect("a profile");
+            let ours: f64 = parts
+                .iter()
+                .filter(|part| part.layer.is_some())
+                .map(|KernelTiming { nanoseconds, .. }| nanoseconds)
+                .sum();
             sums[0].push(ours / 1e3);
             for (way, column) in [(1, 1), (3, 2)] {
                 let all = LAYERS.iter().map(|layer| theirs[sparsity][layer][way].as_f64().expect("a number"));

@@ -5,11 +5,11 @@
 //! ```
 
 use criterion::Criterion;
-use lth::config::Data;
+use lth::config::DataConfig;
 use lth::data::load;
 
 fn main() {
-    let data: Data = serde_json::from_value(serde_json::json!({ "dataset": "strokes" })).expect("a data set");
+    let data: DataConfig = serde_json::from_value(serde_json::json!({ "dataset": "strokes" })).expect("a data set");
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     criterion.bench_function("70,000 strokes", |b| b.iter(|| load(&data, None, 1).expect("images")));
     criterion.final_summary();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use lth::base::mask::Mask;
 use lth::base::random::{Purpose, Stream};
 use lth::base::state::Snapshot;
-use lth::config::{self, Architecture, Data, Init, Prune};
+use lth::config::{self, Architecture, DataConfig, PruneConfig, WeightInit};
 use lth::data::{Dataset, load};
-use lth::engine::{Recipe, Update};
+use lth::engine::{Optimizer, TrainerSpec};
 use lth::lottery::all_ones;
-use lth::network::{Network, build, draw};
-use lth::prune::{Counts, Pruning, Weights};
+use lth::network::{Network, build, init_weights};
+use lth::prune::{PruningSchedule, RemainingCounts, ScoreInputs};
 
 /// Images of a batch.
 pub(crate) const BATCH: usize = 60;
@@ -19,7 +19,7 @@ pub(crate) const BATCH: usize = 60;
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variables")]
 pub(crate) fn dataset() -> Arc<Dataset> {
     let name = if std::env::var_os("LTH_DATA_DIR").is_some() { "mnist" } else { "strokes" };
-    let data: Data = serde_json::from_value(serde_json::json!({ "dataset": name })).expect("a data set");
+    let data: DataConfig = serde_json::from_value(serde_json::json!({ "dataset": name })).expect("a data set");
     Arc::new(load(&data, None, 1).expect("the data"))
 }
 
@@ -33,25 +33,25 @@ pub(crate) fn network() -> Network {
 pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     let network = network();
     let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
-    let start = Snapshot::fresh(draw(&network, Init::GlorotNormal, 0.0, &mut generator));
+    let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
     let all = network.sizes();
-    let mut counts = Counts { kept: all.iter().sum(), layers: Some(all.clone()) };
+    let mut counts = RemainingCounts { kept: all.iter().sum(), layers: Some(all.clone()) };
     let rates = serde_json::from_value(serde_json::json!({ "rate": { "linear": rate, "output": rate / 2.0 } }));
-    let rates: Prune = rates.expect("rates");
-    let pruning = Pruning::new(&rates, &network).expect("rates");
-    (0..rounds).for_each(|_| counts = pruning.next(&counts, &all));
-    let weights = Weights {
+    let rates: PruneConfig = rates.expect("rates");
+    let pruning = PruningSchedule::new(&rates, &network).expect("rates");
+    (0..rounds).for_each(|_| counts = pruning.after_round(&counts, &all));
+    let weights = ScoreInputs {
         criterion: config::Criterion::Magnitude,
         reference: &start.weights,
-        last: &start.weights,
+        trained: &start.weights,
         stream: Stream::of_replicate(1, 1, Purpose::Criterion),
     };
-    let mask = pruning.cut_to(&counts, &all_ones(&network), &weights).expect("weights");
+    let mask = pruning.prune_to(&counts, &all_ones(&network), &weights).expect("weights");
     (start, mask)
 }
 
 /// How it is trained.
-pub(crate) fn recipe() -> Recipe {
-    let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
-    Recipe::plain(network(), update, BATCH)
+pub(crate) fn recipe() -> TrainerSpec {
+    let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+    TrainerSpec::plain(network(), update, BATCH)
 }

@@ -6,18 +6,18 @@ use lth::base::mask::Mask;
 use lth::base::random::{Purpose, Stream};
 use lth::base::state::Snapshot;
 use lth::data::Dataset;
-use lth::engine::{Batch, Recipe, Trainer};
-use lth::train::Order;
+use lth::engine::{Batch, Trainer, TrainerSpec};
+use lth::train::BatchSampler;
 
 use crate::lenet::{BATCH, recipe};
 
 /// Makes a trainer.
-pub(crate) type Build = fn(&Recipe, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
+pub(crate) type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
 
 /// A trainer in the middle of a training.
 pub(crate) struct Step {
     pub(crate) trainer: Box<dyn Trainer>,
-    order: Order<'static>,
+    order: BatchSampler<'static>,
     batch: [Batch; 1],
 }
 
@@ -26,13 +26,13 @@ impl Step {
         let mut trainer = build(&recipe(), dataset).expect("a trainer");
         trainer.load(0, start, mask).expect("a network");
         let images: &'static [u32] = dataset.train.clone().leak();
-        let order = Order::new(Stream::of_replicate(1, 1, Purpose::Order), images, BATCH, true);
+        let order = BatchSampler::new(Stream::of_replicate(1, 1, Purpose::Order), images, BATCH, true);
         Self { trainer, order, batch: [Batch::default()] }
     }
 
     pub(crate) fn step(&mut self) {
         let iteration = self.batch[0].iteration;
-        self.order.fill(iteration, &mut self.batch[0].images);
+        self.order.fill_batch(iteration, &mut self.batch[0].images);
         self.trainer.step(&self.batch, &[1.2e-3]).expect("a step");
         self.batch[0].iteration += 1;
     }

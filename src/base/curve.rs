@@ -13,7 +13,7 @@ pub struct Score {
 
 /// The scores of one network after so many iterations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Point {
+pub struct Evaluation {
     /// Optimizer steps taken, counted absolutely.
     pub iteration: u64,
     /// On the first images of the training set, as many as the validation set has, without augmentation.
@@ -26,13 +26,13 @@ pub struct Point {
 
 /// The evaluations of one training, by iteration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Curve(pub Vec<Point>);
+pub struct Curve(pub Vec<Evaluation>);
 
 impl Curve {
     /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The evaluation
     /// at the start counts only where training started from trained weights (`is_trained`): an untrained network is no
     /// result of training.
-    pub fn early_stop(&self, is_trained: bool) -> Option<&Point> {
+    pub fn early_stop(&self, is_trained: bool) -> Option<&Evaluation> {
         self.0
             .iter()
             .skip(usize::from(!is_trained))
@@ -41,7 +41,7 @@ impl Curve {
     }
 
     /// The evaluation after the last iteration.
-    pub fn last(&self) -> Option<&Point> {
+    pub fn last(&self) -> Option<&Evaluation> {
         self.0.last()
     }
 }
@@ -52,7 +52,7 @@ mod tests {
 
     fn curve(losses: &[f64]) -> Curve {
         let score = |loss| Score { loss, accuracy: 0.5 };
-        let point = |(i, &loss): (usize, &f64)| Point {
+        let point = |(i, &loss): (usize, &f64)| Evaluation {
             iteration: i as u64 * 100,
             train: score(0.0),
             validation: score(loss),

@@ -10,7 +10,7 @@ pub enum Exit {
     /// The command line or the configuration is not understood; nothing was begun.
     Usage,
     /// Stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: the same command goes on where this one stopped.
-    Again,
+    Terminated,
     /// Interrupted by SIGINT (Ctrl-C): the same command goes on where this one stopped.
     Interrupted,
 }
@@ -22,7 +22,7 @@ impl Exit {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Usage => 2,
-            Self::Again => 75,
+            Self::Terminated => 75,
             Self::Interrupted => 130,
         }
     }
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_code() {
-        for exit in [Exit::Success, Exit::Failure, Exit::Usage, Exit::Again, Exit::Interrupted] {
+        for exit in [Exit::Success, Exit::Failure, Exit::Usage, Exit::Terminated, Exit::Interrupted] {
             assert!(HELP.lines().any(|line| line.trim_start().starts_with(&format!("{} ", exit.code()))), "{exit:?}");
         }
     }

@@ -20,7 +20,7 @@ pub fn is_temporary(name: &str) -> bool {
 /// A file or folder could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write `{}`", path.display())]
-pub struct CannotWrite {
+pub struct WriteError {
     /// Which.
     pub path: PathBuf,
     /// Why.
@@ -30,7 +30,7 @@ pub struct CannotWrite {
 /// The file system of a folder has no file locks, which keep two processes from training the same network.
 #[derive(Debug, thiserror::Error)]
 #[error("the file system of `{}` has no file locks", path.display())]
-pub struct NoLocks {
+pub struct LocksUnsupported {
     /// The file, or the folder, that was to be locked.
     pub path: PathBuf,
     /// The system's reason.
@@ -38,8 +38,8 @@ pub struct NoLocks {
 }
 
 /// Writes `bytes` to `path` by way of a temporary file in the same folder, which it makes if need be.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CannotWrite> {
-    try_write(path, bytes).map_err(|source| CannotWrite { path: path.to_owned(), source })
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    try_write(path, bytes).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
 fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -60,11 +60,11 @@ fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Gives a whole file its name, replacing what had it; both are in the same folder.
-pub fn rename(from: &Path, to: &Path) -> Result<(), CannotWrite> {
+pub fn rename(from: &Path, to: &Path) -> Result<(), WriteError> {
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::rename(from, to)
         .and_then(|()| File::open(folder)?.sync_all())
-        .map_err(|source| CannotWrite { path: to.to_owned(), source })
+        .map_err(|source| WriteError { path: to.to_owned(), source })
 }
 
 /// The bytes of a file, or what is wrong with it and where it is.
@@ -73,7 +73,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Removes what killed processes left half-written in `folder`. Call it with the folder's lock held.
-pub fn sweep(folder: &Path) -> Result<()> {
+pub fn remove_stale_temporaries(folder: &Path) -> Result<()> {
     for path in list(folder)? {
         if is_temporary(&path.file_name().unwrap_or_default().to_string_lossy()) && path.is_file() {
             remove(&path)?;
@@ -127,7 +127,7 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock at `path`, or gives `None` where another holds it. The file names its holder.
-    pub fn attempt(path: &Path) -> Result<Option<Self>> {
+    pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
         loop {
             let file = Self::open(path)?;
             match file.try_lock() {
@@ -142,9 +142,9 @@ impl Lock {
 
     /// Takes the lock at `path`, waiting for its holder: for locks that are held for moments. Ends without it when
     /// `give_up` says so.
-    pub fn wait(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
+    pub fn exclusive_unless(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
         loop {
-            if let Some(lock) = Self::attempt(path)? {
+            if let Some(lock) = Self::try_exclusive(path)? {
                 return Ok(lock);
             }
             ensure!(!give_up(), "`{}` is held by {}", path.display(), Self::holder(path));
@@ -200,13 +200,13 @@ impl Lock {
     fn refused(path: &Path, source: io::Error) -> anyhow::Error {
         let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
         if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {
-            return NoLocks { path: path.to_owned(), source }.into();
+            return LocksUnsupported { path: path.to_owned(), source }.into();
         }
         Self::broken(path, source)
     }
 
     fn broken(path: &Path, source: io::Error) -> anyhow::Error {
-        CannotWrite { path: path.to_owned(), source }.into()
+        WriteError { path: path.to_owned(), source }.into()
     }
 
     fn sign(mut file: File, path: &Path) -> Result<Self> {
@@ -233,7 +233,7 @@ fn is_at(_: &File, path: &Path) -> bool {
 }
 
 /// The first number from 1 that is not taken.
-pub fn first_free(taken: impl Fn(u32) -> bool) -> u32 {
+pub fn next_free_number(taken: impl Fn(u32) -> bool) -> u32 {
     (1..u32::MAX).find(|&n| !taken(n)).unwrap_or(u32::MAX)
 }
 
@@ -257,7 +257,7 @@ mod tests {
         for name in [".tmp-lth-aB3xyZ", ".tmp-backup", "whole"] {
             write(&folder.path().join(name), b"text").unwrap();
         }
-        sweep(folder.path()).unwrap();
+        remove_stale_temporaries(folder.path()).unwrap();
         let left: Vec<_> =
             list(folder.path()).unwrap().into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
         assert_eq!(left, [".tmp-backup", "whole"]);
@@ -267,13 +267,13 @@ mod tests {
     fn a_lock_keeps_others_out_and_names_its_holder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let held = Lock::attempt(&path).unwrap().unwrap();
-        assert!(Lock::attempt(&path).unwrap().is_none());
+        let held = Lock::try_exclusive(&path).unwrap().unwrap();
+        assert!(Lock::try_exclusive(&path).unwrap().is_none());
         assert!(Lock::is_held(&path) && !Lock::is_held(&folder.path().join("none")));
         assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
-        assert!(Lock::wait(&path, || true).unwrap_err().to_string().contains("is held by process"));
+        assert!(Lock::exclusive_unless(&path, || true).unwrap_err().to_string().contains("is held by process"));
         drop(held);
-        assert!(Lock::attempt(&path).unwrap().is_some());
+        assert!(Lock::try_exclusive(&path).unwrap().is_some());
     }
 
     #[cfg(target_os = "linux")]
@@ -282,10 +282,10 @@ mod tests {
         for code in [ENOLCK, ENOSYS, EOPNOTSUPP] {
             let error = Lock::refused(Path::new("runs/.locks/gate"), io::Error::from_raw_os_error(code));
             assert_eq!(error.to_string(), "the file system of `runs/.locks/gate` has no file locks", "{code}");
-            assert!(error.is::<NoLocks>());
+            assert!(error.is::<LocksUnsupported>());
         }
         let denied = Lock::refused(Path::new("lock"), io::Error::from_raw_os_error(13));
-        assert!(denied.is::<CannotWrite>(), "{denied}");
+        assert!(denied.is::<WriteError>(), "{denied}");
     }
 
     #[test]
@@ -300,25 +300,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = (Lock::shared(&path).unwrap(), Lock::shared(&path).unwrap());
-        assert!(Lock::attempt(&path).unwrap().is_none());
+        assert!(Lock::try_exclusive(&path).unwrap().is_none());
         drop(held);
-        assert!(Lock::attempt(&path).unwrap().is_some());
+        assert!(Lock::try_exclusive(&path).unwrap().is_some());
     }
 
     #[test]
     fn a_lock_is_not_taken_on_a_file_that_was_moved_away() {
         let folder = tempfile::tempdir().unwrap();
         let (here, there) = (folder.path().join("here"), folder.path().join("there"));
-        let held = Lock::attempt(&here.join("lock")).unwrap();
+        let held = Lock::try_exclusive(&here.join("lock")).unwrap();
         let waiting = {
             let path = here.join("lock");
-            std::thread::spawn(move || Lock::wait(&path, || false).unwrap())
+            std::thread::spawn(move || Lock::exclusive_unless(&path, || false).unwrap())
         };
         std::thread::sleep(std::time::Duration::from_millis(50));
         fs::rename(&here, &there).unwrap();
         drop(held);
         let _taken = waiting.join().unwrap();
         assert!(here.join("lock").exists(), "the lock was taken anew at its place");
-        assert!(Lock::attempt(&here.join("lock")).unwrap().is_none());
+        assert!(Lock::try_exclusive(&here.join("lock")).unwrap().is_none());
     }
 }

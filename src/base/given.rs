@@ -9,20 +9,20 @@ use super::env;
 
 /// A path that only a shell would expand, or that has quotes around it or a line end behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedPath {
     /// What is wrong.
     pub message: String,
     /// What to write instead.
     pub hint: String,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RejectedPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n\nhint: {}", self.message, self.hint)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for RejectedPath {}
 
 /// Whether a path stands for standard input, as a command's argument.
 pub fn is_stdin(path: &Path) -> bool {
@@ -33,14 +33,14 @@ pub fn is_stdin(path: &Path) -> bool {
 ///
 /// # Errors
 /// `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end behind it.
-pub fn expand(path: &Path) -> Result<PathBuf, Refused> {
+pub fn expand(path: &Path) -> Result<PathBuf, RejectedPath> {
     expand_with(path, env::home())
 }
 
 /// Like [`expand`], with this home folder.
-fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, Refused> {
+fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, RejectedPath> {
     let text = path.to_string_lossy();
-    let refuse = |message: String, hint: String| Err(Refused { message, hint });
+    let refuse = |message: String, hint: String| Err(RejectedPath { message, hint });
     let literal = || format!("a file of that very name is `./{text}`");
     if text.ends_with(['\n', '\r']) {
         let shown = text.escape_debug();
@@ -86,14 +86,14 @@ fn variable(text: &str) -> Option<String> {
 ///
 /// # Errors
 /// The link, and where it points.
-pub fn check_links(folder: &Path) -> Result<(), Refused> {
+pub fn check_symlinks(folder: &Path) -> Result<(), RejectedPath> {
     let is_dangling = |path: &&Path| {
         let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
         is_link && std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
     let Some(link) = folder.ancestors().find(is_dangling) else { return Ok(()) };
     let target = std::fs::read_link(link).unwrap_or_default();
-    Err(Refused {
+    Err(RejectedPath {
         message: format!("`{}` is a symbolic link to `{}`, which does not exist", link.display(), target.display()),
         hint: "make the folder that it points to, remove the link, or name another folder".to_owned(),
     })
@@ -103,14 +103,14 @@ pub fn check_links(folder: &Path) -> Result<(), Refused> {
 ///
 /// # Errors
 /// A value that [`expand`] refuses; the message names the variable.
-pub fn folder(name: &str) -> Result<Option<PathBuf>, Refused> {
+pub fn env_folder(name: &str) -> Result<Option<PathBuf>, RejectedPath> {
     let Some(value) = env::value(name) else { return Ok(None) };
-    let named = |refused: Refused| Refused { message: format!("{name}: {}", refused.message), ..refused };
+    let named = |refused: RejectedPath| RejectedPath { message: format!("{name}: {}", refused.message), ..refused };
     expand(Path::new::<OsStr>(&value)).map(Some).map_err(named)
 }
 
 /// Like [`folder`], but a value that cannot be expanded stays as it is: for code that runs after it was refused.
-pub fn folder_or_literal(name: &str) -> Option<PathBuf> {
+pub fn env_folder_or_literal(name: &str) -> Option<PathBuf> {
     let value = PathBuf::from(env::value(name)?);
     Some(expand(&value).unwrap_or(value))
 }
@@ -123,7 +123,7 @@ pub fn certificates() -> Option<PathBuf> {
         "/etc/ssl/ca-bundle.pem",
         "/etc/ssl/cert.pem",
     ];
-    folder_or_literal(env::CERTIFICATES).or_else(|| known.into_iter().map(PathBuf::from).find(|path| path.exists()))
+    env_folder_or_literal(env::CERTIFICATES).or_else(|| known.into_iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
 #[cfg(test)]
@@ -175,10 +175,10 @@ mod tests {
         let link = folder.path().join("runs");
         std::os::unix::fs::symlink("gone", &link).unwrap();
         for path in [link.clone(), link.join("inside")] {
-            let refused = check_links(&path).unwrap_err();
+            let refused = check_symlinks(&path).unwrap_err();
             assert!(refused.message.contains("is a symbolic link to `gone`, which does not exist"), "{refused}");
         }
         std::fs::create_dir(folder.path().join("gone")).unwrap();
-        assert_eq!((check_links(&link), check_links(Path::new("nowhere/x"))), (Ok(()), Ok(())));
+        assert_eq!((check_symlinks(&link), check_symlinks(Path::new("nowhere/x"))), (Ok(()), Ok(())));
     }
 }

@@ -8,16 +8,16 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 of all that determines a training's numbers; written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key([u8; 32]);
+pub struct ContentHash([u8; 32]);
 
-impl Key {
+impl ContentHash {
     /// The key of `content`: the hash of its compact JSON, object keys in the order they were written.
-    pub fn of(content: &serde_json::Value) -> Self {
-        Self::of_text(&content.to_string())
+    pub fn of_json(content: &serde_json::Value) -> Self {
+        Self::of_json_text(&content.to_string())
     }
 
     /// The key of content that is compact JSON already.
-    pub fn of_text(content: &str) -> Self {
+    pub fn of_json_text(content: &str) -> Self {
         Self(Sha256::digest(content.as_bytes()).into())
     }
 
@@ -27,19 +27,19 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", self.short())
     }
 }
 
-impl Serialize for Key {
+impl Serialize for ContentHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -48,25 +48,25 @@ impl Serialize for Key {
 /// A text is not a key: a key is 64 hexadecimal digits in small letters.
 #[derive(Debug, thiserror::Error)]
 #[error("expected 64 hexadecimal digits")]
-pub struct NotAKey;
+pub struct InvalidHash;
 
-impl FromStr for Key {
-    type Err = NotAKey;
+impl FromStr for ContentHash {
+    type Err = InvalidHash;
 
-    fn from_str(text: &str) -> Result<Self, NotAKey> {
+    fn from_str(text: &str) -> Result<Self, InvalidHash> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if text.len() != 64 || !text.bytes().all(is_digit) {
-            return Err(NotAKey);
+            return Err(InvalidHash);
         }
         let mut bytes = [0; 32];
         for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| NotAKey)?;
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| InvalidHash)?;
         }
         Ok(Self(bytes))
     }
 }
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Key {
 
 /// SHA-256 of `bytes`, as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Key(Sha256::digest(bytes).into()).to_string()
+    ContentHash(Sha256::digest(bytes).into()).to_string()
 }
 
 /// SHA-256 of `parts` one after another.
@@ -83,7 +83,7 @@ pub fn sha256_of(parts: &[&[u8]]) -> String {
     for part in parts {
         sum.update(part);
     }
-    Key(sum.finalize().into()).to_string()
+    ContentHash(sum.finalize().into()).to_string()
 }
 
 /// SHA-256 of the file at `path`, however large it is.
@@ -100,7 +100,7 @@ pub fn sha256_of_file(path: &std::path::Path) -> anyhow::Result<String> {
         }
     };
     let sum = read().with_context(|| format!("could not read `{}`", path.display()))?;
-    Ok(Key(sum.finalize().into()).to_string())
+    Ok(ContentHash(sum.finalize().into()).to_string())
 }
 
 #[cfg(test)]
@@ -110,15 +110,15 @@ mod tests {
     #[test]
     fn the_hash_is_sha_256() {
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(Key::of_text("abc").short(), "ba7816bf");
+        assert_eq!(ContentHash::of_json_text("abc").short(), "ba7816bf");
     }
 
     #[test]
     fn a_key_is_written_as_its_digits_and_read_back() {
-        let key = Key::of_text("abc");
+        let key = ContentHash::of_json_text("abc");
         let text = serde_json::to_string(&key).unwrap();
         assert_eq!(text, format!("\"{key}\""));
-        assert_eq!(serde_json::from_str::<Key>(&text).unwrap(), key);
-        assert!(serde_json::from_str::<Key>("\"ba78\"").is_err());
+        assert_eq!(serde_json::from_str::<ContentHash>(&text).unwrap(), key);
+        assert!(serde_json::from_str::<ContentHash>("\"ba78\"").is_err());
     }
 }

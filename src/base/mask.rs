@@ -1,6 +1,6 @@
 //! Which weights are kept. A mask is data of its own, never inferred from zeros (a kept weight may be 0).
 
-use super::state::State;
+use super::state::TensorMap;
 
 /// The mask of one weight tensor, row-major like the tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Mask {
     }
 
     /// Whether every weight kept here is kept in `outer` too.
-    pub fn is_within(&self, outer: &Mask) -> bool {
+    pub fn is_subset_of(&self, outer: &Mask) -> bool {
         self.0.len() == outer.0.len()
             && self.0.iter().zip(&outer.0).all(|(a, b)| {
                 a.name == b.name && a.kept.len() == b.kept.len() && a.kept.iter().zip(&b.kept).all(|(&a, &b)| b || !a)
@@ -49,7 +49,7 @@ impl Mask {
     }
 
     /// Sets the pruned weights of `state` to 0 by selection: a product would keep −0.0 and NaN.
-    pub fn apply(&self, state: &mut State) {
+    pub fn apply(&self, state: &mut TensorMap) {
         for tensor in &mut state.0 {
             if let Some(layer) = self.0.iter().find(|layer| layer.name == tensor.name) {
                 for (value, &kept) in tensor.values.iter_mut().zip(&layer.kept) {
@@ -62,7 +62,7 @@ impl Mask {
     }
 
     /// Whether every pruned weight of `state` is exactly +0.0.
-    pub fn holds_in(&self, state: &State) -> bool {
+    pub fn is_respected_by(&self, state: &TensorMap) -> bool {
         self.0.iter().all(|layer| {
             state.get(&layer.name).is_some_and(|tensor| {
                 tensor.values.iter().zip(&layer.kept).all(|(value, &kept)| kept || value.to_bits() == 0)
@@ -83,17 +83,17 @@ mod tests {
     #[test]
     fn selection_clears_negative_zero_and_nan() {
         let values = vec![-0.0, f32::NAN, 3.0];
-        let mut state = State(vec![NamedTensor { name: "a.weight".into(), shape: vec![3], values }]);
+        let mut state = TensorMap(vec![NamedTensor { name: "a.weight".into(), shape: vec![3], values }]);
         let mask = mask(&[false, false, true]);
-        assert!(!mask.holds_in(&state));
+        assert!(!mask.is_respected_by(&state));
         mask.apply(&mut state);
-        assert!(mask.holds_in(&state));
+        assert!(mask.is_respected_by(&state));
         assert_eq!(state.0[0].values, [0.0, 0.0, 3.0]);
     }
 
     #[test]
     fn nesting() {
-        assert!(mask(&[true, false]).is_within(&mask(&[true, true])));
-        assert!(!mask(&[true, true]).is_within(&mask(&[true, false])));
+        assert!(mask(&[true, false]).is_subset_of(&mask(&[true, true])));
+        assert!(!mask(&[true, true]).is_subset_of(&mask(&[true, false])));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::key::Key;
+use super::key::ContentHash;
 
 /// How a training ended. One that did not end well never stops the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +23,13 @@ pub enum Outcome {
     /// Needs the result of a training that diverged, failed or is blocked itself.
     Blocked {
         /// That training.
-        by: Key,
+        by: ContentHash,
     },
 }
 
 impl Outcome {
     /// The word for CSVs.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Diverged { .. } => "diverged",

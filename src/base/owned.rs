@@ -10,10 +10,10 @@ use super::files;
 use super::key::{sha256, sha256_of_file};
 
 /// The list, in the format of `sha256sum`: a line of SHA-256, two spaces and the name of the file in the folder.
-const LIST: &str = ".written-by-lth";
+const LIST_FILE: &str = ".written-by-lth";
 
 /// The files that this program wrote into a folder.
-pub struct Owned {
+pub struct WrittenFiles {
     folder: PathBuf,
     /// Whether the folder has a list; one that was written before there were lists has none.
     has_list: bool,
@@ -21,10 +21,10 @@ pub struct Owned {
     listed: BTreeSet<(String, String)>,
 }
 
-impl Owned {
+impl WrittenFiles {
     /// Reads the list of `folder`; empty where there is none.
     pub fn read(folder: &Path) -> Self {
-        let text = std::fs::read_to_string(folder.join(LIST));
+        let text = std::fs::read_to_string(folder.join(LIST_FILE));
         let (has_list, text) = (text.is_ok(), text.unwrap_or_default());
         let listed = text.lines().filter_map(|line| line.split_once("  "));
         let listed = listed.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect();
@@ -43,7 +43,7 @@ impl Owned {
     ///
     /// # Errors
     /// A file that cannot be renamed.
-    pub fn set_aside<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
+    pub fn archive_foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
         let foreign = if self.has_list { self.foreign(names) } else { Vec::new() };
         let mut renamed = Vec::new();
         for path in foreign {
@@ -52,7 +52,7 @@ impl Owned {
                 name.push(format!(".old-{n}"));
                 PathBuf::from(name)
             };
-            let to = old(files::first_free(|n| old(n).symlink_metadata().is_ok()));
+            let to = old(files::next_free_number(|n| old(n).symlink_metadata().is_ok()));
             files::rename(&path, &to)?;
             renamed.push(to);
         }
@@ -87,7 +87,7 @@ impl Owned {
 
     fn write_list(&self, listed: &BTreeSet<(String, String)>) -> Result<()> {
         let lines: Vec<String> = listed.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
-        Ok(files::write(&self.folder.join(LIST), lines.concat().as_bytes())?)
+        Ok(files::write(&self.folder.join(LIST_FILE), lines.concat().as_bytes())?)
     }
 }
 
@@ -105,14 +105,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
-        Owned::read(folder).replace(&[file("a", "1"), file("b", "1"), file("c", "1")]).unwrap();
+        WrittenFiles::read(folder).replace(&[file("a", "1"), file("b", "1"), file("c", "1")]).unwrap();
         files::write(&folder.join("mine"), b"a person's").unwrap();
         files::write(&folder.join("c"), b"ours, changed by a person").unwrap();
-        assert_eq!(Owned::read(folder).foreign(["a", "c", "mine", "new"]), [folder.join("c"), folder.join("mine")]);
-        Owned::read(folder).replace(&[file("a", "2")]).unwrap();
-        assert_eq!(names(folder), [LIST, "a", "c", "mine"], "b was ours and is not written any more");
+        assert_eq!(
+            WrittenFiles::read(folder).foreign(["a", "c", "mine", "new"]),
+            [folder.join("c"), folder.join("mine")]
+        );
+        WrittenFiles::read(folder).replace(&[file("a", "2")]).unwrap();
+        assert_eq!(names(folder), [LIST_FILE, "a", "c", "mine"], "b was ours and is not written any more");
         assert_eq!(files::read(&folder.join("a")).unwrap(), b"2");
-        assert!(Owned::read(folder).foreign(["a"]).is_empty());
+        assert!(WrittenFiles::read(folder).foreign(["a"]).is_empty());
     }
 
     #[test]
@@ -120,13 +123,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         files::write(&folder.join("a"), b"of a version without lists").unwrap();
-        assert!(Owned::read(folder).set_aside(["a"]).unwrap().is_empty());
-        Owned::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+        assert!(WrittenFiles::read(folder).archive_foreign(["a"]).unwrap().is_empty());
+        WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
         for (text, old) in [(b"mine", "a.old-1"), (b"also", "a.old-2")] {
             files::write(&folder.join("a"), text).unwrap();
-            assert_eq!(Owned::read(folder).set_aside(["a", "b"]).unwrap(), [folder.join(old)]);
+            assert_eq!(WrittenFiles::read(folder).archive_foreign(["a", "b"]).unwrap(), [folder.join(old)]);
             assert_eq!(files::read(&folder.join(old)).unwrap(), text);
-            Owned::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+            WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
         }
     }
 
@@ -134,11 +137,11 @@ mod tests {
     fn owned_files_are_known_after_a_process_was_killed_between_two_of_them() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        Owned::read(folder).replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())]).unwrap();
-        let owned = Owned::read(folder);
+        WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())]).unwrap();
+        let owned = WrittenFiles::read(folder);
         let new = ["a", "b"].map(|name| (name.to_owned(), sha256(b"2"))).into();
         owned.write_list(&owned.listed.union(&new).cloned().collect()).unwrap();
         files::write(&folder.join("a"), b"2").unwrap();
-        assert!(Owned::read(folder).foreign(["a", "b"]).is_empty());
+        assert!(WrittenFiles::read(folder).foreign(["a", "b"]).is_empty());
     }
 }

@@ -81,17 +81,17 @@ impl Stream {
     }
 
     /// The numbers of this stream by counter.
-    pub fn elementwise(&self) -> Elementwise {
-        Elementwise(self.generator(0).chacha.next_u64())
+    pub fn counter_rng(&self) -> CounterRng {
+        CounterRng(self.generator(0).chacha.next_u64())
     }
 }
 
 /// Numbers reached by counters instead of one after the other, so that a device can make them all at once, and any
 /// engine makes the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Elementwise(u64);
+pub struct CounterRng(u64);
 
-impl Elementwise {
+impl CounterRng {
     /// The key of one `place` in the network at one iteration; its number for an element is `mix(key, element)`.
     pub fn key(self, iteration: u64, place: u64) -> u64 {
         mix(mix(self.0, iteration), place)
@@ -220,7 +220,7 @@ mod tests {
         let mut g = stream(Purpose::Init).generator(0);
         let drawn = (g.below(1000), g.unit(), g.normal(), g.permutation(5));
         assert_eq!(format!("{drawn:?}"), "(694, 0.23461918765016143, 1.3456329407909455, [2, 1, 0, 4, 3])");
-        let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+        let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
         assert_eq!(
             (elementwise.0, elementwise.key(3, 2)),
             (15_168_379_077_323_005_823, 2_334_214_954_204_016_947),

@@ -2,20 +2,20 @@
 
 /// What several numbers have in common, and how far they lie apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
+pub struct SummaryStats {
     /// How many there are.
     pub n: usize,
     /// Their mean.
     pub mean: f64,
     /// The least.
-    pub minimum: f64,
+    pub min: f64,
     /// The greatest.
-    pub maximum: f64,
+    pub max: f64,
     /// The sample standard deviation (over n − 1); one number has none.
     pub std: Option<f64>,
 }
 
-impl Spread {
+impl SummaryStats {
     /// That of `values`; `None` where there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let (&first, n) = (values.first()?, values.len());
@@ -25,8 +25,8 @@ impl Spread {
         Some(Self {
             n,
             mean,
-            minimum: values.iter().copied().fold(f64::INFINITY, f64::min),
-            maximum: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            min: values.iter().copied().fold(f64::INFINITY, f64::min),
+            max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             std: (n > 1).then(|| libm::sqrt(squares / (n - 1) as f64)),
         })
     }
@@ -38,12 +38,16 @@ mod tests {
 
     #[test]
     fn numbers_one_knows() {
-        assert_eq!(Spread::of(&[]), None);
-        let one = Spread::of(&[0.3]).unwrap();
-        assert_eq!((one.n, one.mean, one.minimum, one.maximum, one.std), (1, 0.3, 0.3, 0.3, None));
-        let three = Spread::of(&[4.0, 1.0, 1.0]).unwrap();
-        assert_eq!((three.mean, three.minimum, three.maximum), (2.0, 1.0, 4.0));
+        assert_eq!(SummaryStats::of(&[]), None);
+        let one = SummaryStats::of(&[0.3]).unwrap();
+        assert_eq!((one.n, one.mean, one.min, one.max, one.std), (1, 0.3, 0.3, 0.3, None));
+        let three = SummaryStats::of(&[4.0, 1.0, 1.0]).unwrap();
+        assert_eq!((three.mean, three.min, three.max), (2.0, 1.0, 4.0));
         assert_eq!(three.std, Some(3f64.sqrt()), "(4 + 1 + 1) / 2");
-        assert_eq!(Spread::of(&[0.1; 3]).unwrap().std, Some(0.0), "equal values have no deviation, to the last bit");
+        assert_eq!(
+            SummaryStats::of(&[0.1; 3]).unwrap().std,
+            Some(0.0),
+            "equal values have no deviation, to the last bit"
+        );
     }
 }

@@ -13,9 +13,9 @@ pub struct NamedTensor {
 
 /// Named tensors in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct State(pub Vec<NamedTensor>);
+pub struct TensorMap(pub Vec<NamedTensor>);
 
-impl State {
+impl TensorMap {
     /// The tensor called `name`.
     pub fn get(&self, name: &str) -> Option<&NamedTensor> {
         self.0.iter().find(|tensor| tensor.name == name)
@@ -31,11 +31,11 @@ impl State {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Weights and biases.
-    pub weights: State,
+    pub weights: TensorMap,
     /// Per moment of the optimizer, in its order, one tensor per parameter; empty where moments are fresh.
-    pub moments: Vec<State>,
+    pub moments: Vec<TensorMap>,
     /// What is not trained but belongs to the network, such as running statistics.
-    pub buffers: State,
+    pub buffers: TensorMap,
     /// Iterations behind this state, counted absolutely.
     pub iteration: u64,
     /// Steps that made the moments: 0 whenever they are fresh (Adam's bias correction counts from here).
@@ -44,12 +44,12 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The network as it is, without what is needed to go on training it: weights, then buffers.
-    pub fn network(&self) -> State {
-        State(self.weights.0.iter().chain(&self.buffers.0).cloned().collect())
+    pub fn weights_and_buffers(&self) -> TensorMap {
+        TensorMap(self.weights.0.iter().chain(&self.buffers.0).cloned().collect())
     }
 
     /// A state with fresh moments at iteration 0.
-    pub fn fresh(weights: State) -> Self {
+    pub fn initial(weights: TensorMap) -> Self {
         Self { weights, ..Self::default() }
     }
 }

@@ -8,12 +8,12 @@ use super::exit::Exit;
 
 /// Raised by a signal, looked at by whoever works.
 #[derive(Clone, Debug, Default)]
-pub struct Stop {
+pub struct CancelToken {
     interrupt: Arc<AtomicBool>,
     terminate: Arc<AtomicBool>,
 }
 
-impl Stop {
+impl CancelToken {
     /// Listens for INT, and for the signals by which clusters and closed terminals end a process: TERM, HUP, USR1 and
     /// USR2. A second INT ends the process at once. HUP, USR1 or USR2 stay ignored where the process was started to ignore
     /// them, as `nohup` does with HUP; INT does not, because shells start every background command to ignore it.
@@ -38,16 +38,16 @@ impl Stop {
     }
 
     /// Whether to stop at the next step.
-    pub fn wanted(&self) -> bool {
-        self.exit().is_some()
+    pub fn is_cancelled(&self) -> bool {
+        self.exit_code().is_some()
     }
 
     /// How the program ends if it stops now.
-    pub fn exit(&self) -> Option<Exit> {
+    pub fn exit_code(&self) -> Option<Exit> {
         if self.interrupt.load(Ordering::Relaxed) {
             Some(Exit::Interrupted)
         } else if self.terminate.load(Ordering::Relaxed) {
-            Some(Exit::Again)
+            Some(Exit::Terminated)
         } else {
             None
         }

@@ -1,6 +1,6 @@
 //! Numbers as a person reads them.
 
-use super::spread::Spread;
+use super::spread::SummaryStats;
 
 /// 0.2107 as `21.1%`; more digits where there is less.
 pub fn percent(share: f64) -> String {
@@ -15,7 +15,7 @@ pub fn accuracy(share: f64) -> String {
 }
 
 /// 50000 as `50,000`.
-pub fn count(n: u64) -> String {
+pub fn with_thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
     groups.join(",")
@@ -46,22 +46,24 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// One thing or several: `1 training`, `2 trainings`.
-pub fn several(n: u64, thing: &str) -> String {
-    format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
+pub fn pluralize(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", with_thousands(n), if n == 1 { "" } else { "s" })
 }
 
 /// `some words` as they begin a sentence: `Some words`.
-pub fn sentence(words: &str) -> String {
+pub fn capitalize(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Mean (minimum–maximum) of some values; a single one as it is, and a dash where there is none.
-pub fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
-    match Spread::of(values) {
+pub fn mean_and_range(values: &[f64], show: impl Fn(f64) -> String) -> String {
+    match SummaryStats::of(values) {
         None => "–".to_owned(),
-        Some(Spread { n: 1, mean, .. }) => show(mean),
-        Some(Spread { mean, minimum, maximum, .. }) => format!("{} ({}–{})", show(mean), show(minimum), show(maximum)),
+        Some(SummaryStats { n: 1, mean, .. }) => show(mean),
+        Some(SummaryStats { mean, min: minimum, max: maximum, .. }) => {
+            format!("{} ({}–{})", show(mean), show(minimum), show(maximum))
+        }
     }
 }
 
@@ -77,7 +79,10 @@ mod tests {
         );
         assert_eq!([bytes(12), bytes(1_234), bytes(1_234_567)], ["12 B", "1.2 kB", "1.2 MB"]);
         assert_eq!([duration(59.0), duration(61.0), duration(4000.0)], ["59 s", "2 min", "1 h 6 min"]);
-        assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([several(1, "training"), several(1200, "training")], ["1 training", "1,200 trainings"]);
+        assert_eq!(
+            [with_thousands(0), with_thousands(999), with_thousands(1000), with_thousands(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!([pluralize(1, "training"), pluralize(1200, "training")], ["1 training", "1,200 trainings"]);
     }
 }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::config::Report;
+use crate::config::UsageError;
 use crate::record::{RoundRow, arms};
 
 #[derive(Debug, Args)]
-pub(super) struct Choice {
+pub(super) struct RowFilter {
     /// Only this arm; may be given again.
     #[arg(long, value_name = "NAME")]
     arm: Vec<String>,
@@ -16,14 +16,14 @@ pub(super) struct Choice {
     round: Vec<u32>,
 }
 
-impl Choice {
+impl RowFilter {
     /// Whether arms are named.
     pub(super) fn names_arms(&self) -> bool {
         !self.arm.is_empty()
     }
 
     /// Whether a training is meant.
-    pub(super) fn takes(&self, row: &RoundRow) -> bool {
+    pub(super) fn matches(&self, row: &RoundRow) -> bool {
         (self.arm.is_empty() || self.arm.contains(&row.arm))
             && (self.round.is_empty() || self.round.contains(&row.round))
     }
@@ -34,8 +34,9 @@ impl Choice {
     /// The arm or round that is not there, and those that are; `place` says where.
     pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, place: &str) -> Result<()> {
         let arms = arms(rows.clone());
-        let mistake =
-            |what: String, known: String| Report::plain(&format!("error: {what} in {place}\n\nhint: one of: {known}"));
+        let mistake = |what: String, known: String| {
+            UsageError::from_text(&format!("error: {what} in {place}\n\nhint: one of: {known}"))
+        };
         if let Some(arm) = self.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {
             return Err(mistake(format!("there is no arm `{arm}`"), arms.join(", ")).into());
         }

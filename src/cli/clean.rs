@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
-use crate::base::words::{bytes, several};
-use crate::config::Report;
-use crate::lab::{self, Cleaning, Needless, Reason};
+use crate::base::words::{bytes, pluralize};
+use crate::config::UsageError;
+use crate::lab::{self, Cleaning, GcReason, Needless};
 use crate::report;
 use crate::ui;
 
@@ -37,36 +37,39 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let only = (!views.is_empty()).then_some(views.as_slice());
     let Cleaning { needless, foreign } = lab::cleaning(&runs, only)?;
     if let Some(note) = passed_over(&foreign) {
-        ui::say(&note);
+        ui::eprint_line(&note);
     }
     if needless.is_empty() {
-        ui::print(&format!("nothing to free in {}\n", runs.store().display()))?;
+        ui::print_result(&format!("nothing to free in {}\n", runs.store().display()))?;
         return Ok(Exit::Success);
     }
-    ui::print(&listing(&needless, args.dry_run))?;
+    ui::print_result(&listing(&needless, args.dry_run))?;
     let total = bytes(needless.iter().map(|file| file.bytes).sum());
     if args.dry_run {
-        ui::print(&format!("{total} could be freed\n"))?;
+        ui::print_result(&format!("{total} could be freed\n"))?;
         return Ok(Exit::Success);
     }
     let question = format!("Free {total}? Curves, masks and CSV files stay; the weights can be trained again.");
-    match if args.yes { Some(true) } else { ui::ask(&question) } {
+    match if args.yes { Some(true) } else { ui::confirm(&question) } {
         Some(true) => {}
         Some(false) => {
-            ui::print("nothing was freed\n")?;
+            ui::print_result("nothing was freed\n")?;
             return Ok(Exit::Success);
         }
         None => {
             let said = format!(
                 "error: {total} could be freed, and there is no terminal to ask on\n\nhint: `--yes` frees them"
             );
-            return Err(Report::plain(&said).into());
+            return Err(UsageError::from_text(&said).into());
         }
     }
     let freed = lab::free(&runs, only, &needless)?;
-    ui::print(&format!("freed {}, {}\n", several(freed.files as u64, "file"), bytes(freed.bytes)))?;
+    ui::print_result(&format!("freed {}, {}\n", pluralize(freed.files as u64, "file"), bytes(freed.bytes)))?;
     if freed.kept > 0 {
-        ui::say(&format!("note: {} stay: a run has come to need or use them", several(freed.kept as u64, "file")));
+        ui::eprint_line(&format!(
+            "note: {} stay: a run has come to need or use them",
+            pluralize(freed.kept as u64, "file")
+        ));
     }
     Ok(Exit::Success)
 }
@@ -87,20 +90,20 @@ fn passed_over(foreign: &[PathBuf]) -> Option<String> {
 /// A line for each reason: how many files, and how much. With `names`, followed by the files.
 fn listing(needless: &[Needless], names: bool) -> String {
     let reasons = [
-        (Reason::Between, "final weights that no run needs by its `run.keep`"),
+        (GcReason::Between, "final weights that no run needs by its `run.keep`"),
         (
-            Reason::NoRun,
+            GcReason::NoRun,
             "final weights of copies that `lth stability` made, and of trainings whose runs are no longer here",
         ),
-        (Reason::SetAside, "weights of trainings that --fresh has set aside"),
-        (Reason::Unfinished, "files of trainings that were killed while they were written"),
+        (GcReason::SetAside, "weights of trainings that --fresh has set aside"),
+        (GcReason::Unfinished, "files of trainings that were killed while they were written"),
     ];
-    let line = |(reason, what): (Reason, &str)| {
+    let line = |(reason, what): (GcReason, &str)| {
         let files: Vec<&Needless> = needless.iter().filter(|file| file.reason == reason).collect();
         let size = files.iter().map(|file| file.bytes).sum();
         let name = |file: &&Needless| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
         let list: String = if names { files.iter().map(name).collect() } else { String::new() };
-        let n = several(files.len() as u64, "file");
+        let n = pluralize(files.len() as u64, "file");
         (!files.is_empty()).then(|| format!("{:>9}  {what} ({n})\n{list}", bytes(size)))
     };
     reasons.into_iter().filter_map(line).collect()

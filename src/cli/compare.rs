@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use super::choice::Choice;
+use super::choice::RowFilter;
 use super::folders;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
@@ -22,7 +22,7 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
-    choice: Choice,
+    choice: RowFilter,
     /// Sorts the results by this column; else run by run.
     #[arg(long, value_name = "COLUMN")]
     sort: Option<Column>,
@@ -74,19 +74,21 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     let (runs, damaged) = open(args)?;
     ensure!(runs.len() > 1, "a comparison needs at least two runs, and {} could be read", runs.len());
     args.choice.check(runs.iter().flat_map(|run| &run.rounds), "these runs")?;
-    let mut comparison = report::compare(&runs, |row| args.choice.takes(row));
+    let mut comparison = report::compare(&runs, |row| args.choice.matches(row));
     if let Some(column) = args.sort {
         comparison.results.sort_by(|one, other| column.order(args.descending, one, other));
     }
     if args.csv {
-        ui::print(&String::from_utf8_lossy(&to_csv(&comparison.results)?))?;
+        ui::print_result(&String::from_utf8_lossy(&to_csv(&comparison.results)?))?;
     } else if args.json {
-        ui::print(&(serde_json::to_string_pretty(&comparison)? + "\n"))?;
+        ui::print_result(&(serde_json::to_string_pretty(&comparison)? + "\n"))?;
     } else {
-        ui::print(&ui::comparison(&comparison))?;
+        ui::print_result(&ui::comparison(&comparison))?;
     }
     for run in &comparison.unknown {
-        ui::say(&format!("note: `{run}` has no resolved.toml that can be read; its configuration is not compared"));
+        ui::eprint_line(&format!(
+            "note: `{run}` has no resolved.toml that can be read; its configuration is not compared"
+        ));
     }
     Ok(if damaged { Exit::Failure } else { Exit::Success })
 }
@@ -99,18 +101,18 @@ fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
     for name in &args.names {
         let view = match report::find(&folder, name) {
             Err(_) if name.is_dir() => {
-                ui::say(&format!("skipped: `{}` has no files of a run", name.display()));
+                ui::eprint_line(&format!("skipped: `{}` has no files of a run", name.display()));
                 continue;
             }
             found => found?,
         };
         match Run::open(view) {
             Ok(run) if runs.iter().any(|known| is_same(known, &run)) => {
-                ui::say(&format!("skipped: `{}` is given already", name.display()));
+                ui::eprint_line(&format!("skipped: `{}` is given already", name.display()));
             }
             Ok(run) => runs.push(run),
             Err(error) => {
-                ui::say(&format!("skipped: {error:#}"));
+                ui::eprint_line(&format!("skipped: {error:#}"));
                 damaged = true;
             }
         }

@@ -13,8 +13,8 @@ use super::open::{self, ExperimentArgs};
 use crate::base::exit::Exit;
 use crate::base::files;
 use crate::base::given;
-use crate::config::{self, Data};
-use crate::data::{self, Source, State, Summary};
+use crate::config::{self, DataConfig};
+use crate::data::{self, Availability, DatasetInfo, DatasetSummary};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -117,15 +117,19 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn fetch(args: &FetchArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
-    given::check_links(&folder).map_err(|error| folders::refused(&error))?;
-    let fetch =
-        data::Fetch { folder, mirrors: args.mirror.clone(), usual: !args.only_mirrors, stall: args.stall_seconds };
+    given::check_symlinks(&folder).map_err(|error| folders::refused(&error))?;
+    let fetch = data::FetchOptions {
+        folder,
+        mirrors: args.mirror.clone(),
+        use_default_mirrors: !args.only_mirrors,
+        stall: args.stall_seconds,
+    };
     let tell = ui::fetching(args.quiet);
     let fetched =
         data::fetch(&args.name, &fetch, &*tell).with_context(|| format!("could not fetch `{}`", args.name))?;
     if !args.quiet {
         let how = if fetched.files == 0 { "is there already, complete and verified" } else { "is complete" };
-        ui::print(&format!("{} {how} in {}\n", args.name, fetched.folder.display()))?;
+        ui::print_result(&format!("{} {how} in {}\n", args.name, fetched.folder.display()))?;
     }
     Ok(Exit::Success)
 }
@@ -134,17 +138,17 @@ fn check(args: &CheckArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
     let all = data::names();
     let names = all.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
-    let surveys: Vec<data::Survey> = names.filter_map(|name| data::survey(name, &folder)).collect();
+    let surveys: Vec<data::DatasetStatus> = names.filter_map(|name| data::status(name, &folder)).collect();
     if args.json {
-        ui::print(&(serde_json::to_string_pretty(&surveys)? + "\n"))?;
+        ui::print_result(&(serde_json::to_string_pretty(&surveys)? + "\n"))?;
     } else {
-        ui::print(&ui::survey(&surveys))?;
+        ui::print_result(&ui::survey(&surveys))?;
     }
     // Nobody needs all data sets; one that is asked for, or whose files are there, is another matter.
-    let is_wrong = |survey: &data::Survey| match survey.state {
-        State::Complete | State::ShortTest => false,
-        State::Missing | State::Incomplete => args.name.is_some(),
-        State::Damaged => true,
+    let is_wrong = |survey: &data::DatasetStatus| match survey.state {
+        Availability::Complete | Availability::ShortTest => false,
+        Availability::Missing | Availability::Incomplete => args.name.is_some(),
+        Availability::Damaged => true,
     };
     Ok(if surveys.iter().any(is_wrong) { Exit::Failure } else { Exit::Success })
 }
@@ -155,27 +159,27 @@ fn show(args: &ShowArgs) -> Result<Exit> {
         Some(mut data) => {
             if let Some(set) = args.set.first() {
                 let text = "error: `--set` changes a value of an experiment, and a data set by its name has none";
-                return Err(config::Report::plain(&format!("{text}\n  --> --set {set}")).into());
+                return Err(config::UsageError::from_text(&format!("{text}\n  --> --set {set}")).into());
             }
             if data.is_official() {
                 data.dir = Some(folders::data(args.data_dir.as_ref())?);
             }
-            let source = Source::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;
-            let (summary, dataset) = Summary::of_files(&source)?;
+            let source = DatasetInfo::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;
+            let (summary, dataset) = DatasetSummary::of_files(&source)?;
             (name.into_owned(), summary, dataset)
         }
         None => of_experiment(args)?,
     };
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}-sheet.png")));
     refuse_to_replace(&out)?;
-    files::write(&out, &data::sheet(&dataset)?)?;
+    files::write(&out, &data::contact_sheet(&dataset)?)?;
     let sheet = out.display().to_string();
     if args.json {
         let mut value = serde_json::to_value(&summary)?;
         value["sheet"] = json!(sheet);
-        ui::print(&format!("{value:#}\n"))?;
+        ui::print_result(&format!("{value:#}\n"))?;
     } else {
-        ui::print(&ui::summary(&summary, &sheet))?;
+        ui::print_result(&ui::summary(&summary, &sheet))?;
     }
     Ok(Exit::Success)
 }
@@ -184,32 +188,32 @@ fn show(args: &ShowArgs) -> Result<Exit> {
 fn refuse_to_replace(out: &Path) -> Result<()> {
     // A link that leads nowhere is something as well.
     let is_free = out.symlink_metadata().is_err() || out.is_dir();
-    if is_free || data::is_sheet(out) {
+    if is_free || data::is_contact_sheet(out) {
         return Ok(());
     }
     let text = format!("error: `{}` exists and has no mark of `lth data show`: it is not replaced", out.display());
     let hint = "hint: name another file with `--out`, or remove this one";
-    Err(config::Report::plain(&format!("{text}\n\n{hint}")).into())
+    Err(config::UsageError::from_text(&format!("{text}\n\n{hint}")).into())
 }
 
 /// The built-in data set of this name.
-fn built_in(name: &str) -> Option<Data> {
+fn built_in(name: &str) -> Option<DataConfig> {
     serde_json::from_value(json!({ "dataset": name })).ok()
 }
 
 /// The data of an experiment, and its name.
-fn of_experiment(args: &ShowArgs) -> Result<(String, Summary, data::Dataset)> {
+fn of_experiment(args: &ShowArgs) -> Result<(String, DatasetSummary, data::Dataset)> {
     if !args.what.exists() && args.what.extension().is_none() && !given::is_stdin(&args.what) {
         let text = format!("error: `{}` is neither a data set nor a file", args.what.display());
         let hint =
             format!("hint: one of strokes, {}, or a configuration such as `experiment.toml`", data::names().join(", "));
-        return Err(config::Report::plain(&format!("{text}\n\n{hint}")).into());
+        return Err(config::UsageError::from_text(&format!("{text}\n\n{hint}")).into());
     }
     let args = ExperimentArgs { config: args.what.clone(), set: args.set.clone(), data_dir: args.data_dir.clone() };
     let (document, experiment) = open::read(&args)?;
-    let problem = |problem| config::Report::new(&[problem], &document);
-    let source = Source::new(&experiment.data).map_err(problem)?;
+    let problem = |problem| config::UsageError::new(&[problem], &document);
+    let source = DatasetInfo::new(&experiment.data).map_err(problem)?;
     source.sizes(&experiment.data).map_err(problem)?;
     let dataset = source.load(&experiment.data, experiment.seed)?;
-    Ok((experiment.name, Summary::of_split(&source, &dataset), dataset))
+    Ok((experiment.name, DatasetSummary::of_split(&source, &dataset), dataset))
 }

@@ -13,8 +13,8 @@ use crate::base::exit::Exit;
 use crate::base::files::Lock;
 use crate::data;
 use crate::engine::dense;
-use crate::lab::Health;
-use crate::ui::{self, Cuda, Diagnosis};
+use crate::lab::StoreReport;
+use crate::ui::{self, CudaDiagnosis, Diagnosis};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -24,8 +24,8 @@ pub(super) struct DoctorArgs {
     #[arg(long, value_name = "DIR", value_parser = folders::path())]
     data_dir: Option<PathBuf>,
     /// Ends with exit code 1 where this is missing: `cuda`, or `data=NAME`; may be given again.
-    #[arg(long, value_name = "WHAT", value_parser = wish)]
-    require: Vec<Wish>,
+    #[arg(long, value_name = "WHAT", value_parser = requirement)]
+    require: Vec<Requirement>,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -33,15 +33,15 @@ pub(super) struct DoctorArgs {
 
 /// What must be there.
 #[derive(Clone, Debug)]
-enum Wish {
+enum Requirement {
     Cuda,
     Data(String),
 }
 
-fn wish(text: &str) -> Result<Wish, String> {
+fn requirement(text: &str) -> Result<Requirement, String> {
     match text.split_once('=') {
-        None if text == "cuda" => Ok(Wish::Cuda),
-        Some(("data", name)) if data::names().contains(&name) => Ok(Wish::Data(name.to_owned())),
+        None if text == "cuda" => Ok(Requirement::Cuda),
+        Some(("data", name)) if data::names().contains(&name) => Ok(Requirement::Data(name.to_owned())),
         Some(("data", _)) => Err(format!("the data sets that come in files are {}", data::names().join(", "))),
         _ => Err("expected `cuda`, or `data=NAME` such as `data=mnist`".to_owned()),
     }
@@ -58,40 +58,40 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
         libtorch_wanted: dense::LIBTORCH.to_owned(),
         libraries,
         cuda: match dense::cuda_devices() {
-            Ok(devices) => Cuda { devices, gpus: env::gpus(), missing: None },
-            Err(reason) => Cuda { devices: 0, gpus: env::gpus(), missing: Some(reason) },
+            Ok(devices) => CudaDiagnosis { devices, gpus: env::gpus(), missing: None },
+            Err(reason) => CudaDiagnosis { devices: 0, gpus: env::gpus(), missing: Some(reason) },
         },
         processor: env::processor(),
         cores: env::cores(),
         vector_instructions: env::vector_instructions(),
         data_dir: folder.clone(),
-        data: data::names().iter().filter_map(|name| data::survey(name, &folder)).collect(),
+        data: data::names().iter().filter_map(|name| data::status(name, &folder)).collect(),
         runs: runs.0.clone(),
         no_locks: Lock::probe(&runs.0).err().map(|error| format!("{error:#}")),
-        store: Health::of(&runs)?,
+        store: StoreReport::of(&runs)?,
     };
     if args.json {
-        ui::print(&(serde_json::to_string_pretty(&diagnosis)? + "\n"))?;
+        ui::print_result(&(serde_json::to_string_pretty(&diagnosis)? + "\n"))?;
     } else {
-        ui::print(&ui::diagnosis(&diagnosis))?;
+        ui::print_result(&ui::diagnosis(&diagnosis))?;
     }
-    let missing: Vec<String> = args.require.iter().filter_map(|wish| lack(wish, &diagnosis)).collect();
+    let missing: Vec<String> = args.require.iter().filter_map(|requirement| unmet(requirement, &diagnosis)).collect();
     for missing in &missing {
-        ui::say(&format!("error: {missing}"));
+        ui::eprint_line(&format!("error: {missing}"));
     }
     Ok(if missing.is_empty() { Exit::Success } else { Exit::Failure })
 }
 
-/// What is missing of a wish.
-fn lack(wish: &Wish, diagnosis: &Diagnosis) -> Option<String> {
-    match wish {
-        Wish::Cuda => {
+/// Returns what is missing for a requirement; `None` where it is met.
+fn unmet(requirement: &Requirement, diagnosis: &Diagnosis) -> Option<String> {
+    match requirement {
+        Requirement::Cuda => {
             let reason = diagnosis.cuda.missing.as_ref()?;
             Some(format!("CUDA is required, and cannot be used: {reason}\n\nhint: {}", ui::CUDA_HINT))
         }
-        Wish::Data(name) => {
+        Requirement::Data(name) => {
             let survey = diagnosis.data.iter().find(|survey| survey.name == name)?;
-            let is_usable = matches!(survey.state, data::State::Complete | data::State::ShortTest);
+            let is_usable = matches!(survey.state, data::Availability::Complete | data::Availability::ShortTest);
             let hint =
                 format!("`lth data fetch {name}` brings it; `lth data check {name}` tells what is wrong with it");
             let folder = survey.folder.display();

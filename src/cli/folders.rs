@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use crate::base::paths::Runs;
+use crate::base::paths::RunsDir;
 use crate::base::{env, given};
-use crate::config::Report;
+use crate::config::UsageError;
 
 /// The parser of every argument that is a path: expands a leading `~/`, and refuses what only a shell would expand.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
@@ -18,10 +18,10 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
 ///
 /// # Errors
 /// A value of the variable that cannot be expanded, and a symbolic link to a place that does not exist.
-pub(super) fn runs(given: Option<&PathBuf>) -> Result<Runs> {
+pub(super) fn runs(given: Option<&PathBuf>) -> Result<RunsDir> {
     let folder = or_variable(given, env::RUNS, "runs")?;
-    given::check_links(&folder).map_err(|error| refused(&error))?;
-    Ok(Runs(folder))
+    given::check_symlinks(&folder).map_err(|error| refused(&error))?;
+    Ok(RunsDir(folder))
 }
 
 /// The folder of the built-in data sets: `given` by `--data-dir`, else `LTH_DATA_DIR`, else `data`.
@@ -35,11 +35,13 @@ pub(super) fn data(given: Option<&PathBuf>) -> Result<PathBuf> {
 fn or_variable(given: Option<&PathBuf>, variable: &str, usual: &str) -> Result<PathBuf> {
     match given {
         Some(folder) => Ok(folder.clone()),
-        None => Ok(given::folder(variable).map_err(|error| refused(&error))?.unwrap_or_else(|| PathBuf::from(usual))),
+        None => {
+            Ok(given::env_folder(variable).map_err(|error| refused(&error))?.unwrap_or_else(|| PathBuf::from(usual)))
+        }
     }
 }
 
 /// A refused path as a mistake of the command line.
-pub(super) fn refused(refused: &given::Refused) -> anyhow::Error {
-    Report::plain(&format!("error: {refused}")).into()
+pub(super) fn refused(refused: &given::RejectedPath) -> anyhow::Error {
+    UsageError::from_text(&format!("error: {refused}")).into()
 }

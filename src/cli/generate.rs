@@ -16,11 +16,11 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct GenerateArgs {
     #[command(subcommand)]
-    what: What,
+    what: GenerateTarget,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum GenerateTarget {
     /// A script that completes commands and options in a shell.
     ///
     /// For bash: lth generate completions bash > ~/.local/share/bash-completion/completions/lth
@@ -44,18 +44,18 @@ enum What {
 
 pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
     match &args.what {
-        What::Completions { shell } => {
+        GenerateTarget::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "lth", &mut script);
-            ui::print(&String::from_utf8_lossy(&script))?;
+            ui::print_result(&String::from_utf8_lossy(&script))?;
         }
-        What::Man { out: None } => ui::print(&String::from_utf8_lossy(&page(Cli::command())?))?,
-        What::Man { out: Some(folder) } => {
-            given::check_links(folder).map_err(|error| folders::refused(&error))?;
+        GenerateTarget::Man { out: None } => ui::print_result(&String::from_utf8_lossy(&page(Cli::command())?))?,
+        GenerateTarget::Man { out: Some(folder) } => {
+            given::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
             all_pages(folder)?;
         }
-        What::Schema => ui::print(&schema_text())?,
-        What::ConfigReference => ui::print(&config::reference())?,
+        GenerateTarget::Schema => ui::print_result(&schema_text())?,
+        GenerateTarget::ConfigReference => ui::print_result(&config::reference())?,
     }
     Ok(Exit::Success)
 }
@@ -83,7 +83,7 @@ fn all_pages(folder: &Path) -> Result<()> {
         // A page must live as long as the program: clap wants such names.
         let title: &'static str = Box::leak(name.into_boxed_str());
         files::write(&file, &page(command.name(title))?)?;
-        ui::print(&format!("{}\n", file.display()))?;
+        ui::print_result(&format!("{}\n", file.display()))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::folders;
 use super::generate::schema_text;
 use crate::base::exit::Exit;
 use crate::base::{env, files, given};
-use crate::config::Report;
+use crate::config::UsageError;
 use crate::ui;
 
 /// The experiment that is written: it runs as it is, and its comments say what else it could be.
@@ -29,25 +29,27 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
     if given::is_stdin(file) {
         let without_schema = TEMPLATE.split_once('\n').map_or(TEMPLATE, |(_, rest)| rest);
-        ui::print(&without_schema.replace("NAME", "my_experiment"))?;
+        ui::print_result(&without_schema.replace("NAME", "my_experiment"))?;
         return Ok(Exit::Success);
     }
     if file.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("toml")) {
         let toml = file.with_extension("toml").display().to_string();
         let hint = format!("hint: such as `lth init {}`", env::quoted(&toml));
-        return Err(Report::plain(&format!("error: `{}` does not end in `.toml`\n\n{hint}", file.display())).into());
+        return Err(
+            UsageError::from_text(&format!("error: `{}` does not end in `.toml`\n\n{hint}", file.display())).into()
+        );
     }
     if file.exists() {
         let said =
             format!("error: `{}` is there already, and stays as it is\n\nhint: name another file", file.display());
-        return Err(Report::plain(&said).into());
+        return Err(UsageError::from_text(&said).into());
     }
     let schema = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
     files::write(&schema, schema_text().as_bytes())?;
     files::write(file, TEMPLATE.replace("NAME", &name(file)).as_bytes())?;
-    ui::print(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()))?;
+    ui::print_result(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()))?;
     let word = env::quoted(&file.display().to_string());
-    ui::print(&format!("  lth plan {word}     what it will cost\n  lth run {word}      runs it\n"))?;
+    ui::print_result(&format!("  lth plan {word}     what it will cost\n  lth run {word}      runs it\n"))?;
     Ok(Exit::Success)
 }
 

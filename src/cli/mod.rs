@@ -24,7 +24,7 @@ use clap::{Args, Parser, Subcommand};
 use self::open::{ExperimentArgs, RunsArgs};
 use crate::base::env;
 use crate::base::exit::{self, Exit};
-use crate::base::files::{CannotWrite, NoLocks};
+use crate::base::files::{LocksUnsupported, WriteError};
 use crate::ui;
 
 /// Runs experiments on the Lottery Ticket Hypothesis.
@@ -142,19 +142,19 @@ fn dispatch(cli: &Cli) -> Exit {
 /// What stops a command: a mistake in what was asked for, or something that went wrong. `place` says how to tell the
 /// command where to write.
 fn explain(error: &anyhow::Error, place: &str) -> Exit {
-    if let Some(report) = error.downcast_ref::<crate::config::Report>() {
-        ui::say(&report.to_string());
+    if let Some(report) = error.downcast_ref::<crate::config::UsageError>() {
+        ui::eprint_line(&report.to_string());
         return Exit::Usage;
     }
     if let Some(none) = error.downcast_ref::<crate::report::NoSuchRun>() {
-        ui::say(&format!("error: {none}"));
+        ui::eprint_line(&format!("error: {none}"));
         return Exit::Usage;
     }
     let mut causes = error.chain().map(ToString::to_string);
-    ui::say(&format!("error: {}", causes.next().unwrap_or_default()));
-    causes.for_each(|cause| ui::say(&format!("  Caused by: {cause}")));
+    ui::eprint_line(&format!("error: {}", causes.next().unwrap_or_default()));
+    causes.for_each(|cause| ui::eprint_line(&format!("  Caused by: {cause}")));
     if let Some(hint) = hint(error, place) {
-        ui::say(&format!("\nhint: {hint}"));
+        ui::eprint_line(&format!("\nhint: {hint}"));
     }
     Exit::Failure
 }
@@ -184,14 +184,14 @@ fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
             none.folder.display()
         ));
     }
-    if error.chain().any(<dyn std::error::Error>::is::<NoLocks>) {
+    if error.chain().any(<dyn std::error::Error>::is::<LocksUnsupported>) {
         return Some(
             "name a folder on another file system with `--runs`: a local disk, or one that is mounted with locks (Lustre: \
              `-o flock`). `lth doctor --runs FOLDER` tests whether a folder has locks"
                 .to_owned(),
         );
     }
-    let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<CannotWrite>())?;
+    let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<WriteError>())?;
     let advice = match unwritten.source.kind() {
         std::io::ErrorKind::PermissionDenied
         | std::io::ErrorKind::ReadOnlyFilesystem

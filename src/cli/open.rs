@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::folders;
-use crate::base::paths::Runs;
+use crate::base::paths::RunsDir;
 use crate::base::{env, files, given};
-use crate::config::{self, Document, Experiment};
-use crate::lottery::{self, Plan, Setting};
+use crate::config::{self, ConfigDocument, Experiment};
+use crate::lottery::{self, Plan, ResolvedExperiment};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -45,30 +45,30 @@ impl RunsArgs {
     ///
     /// # Errors
     /// A path that is refused; see [`folders::runs`].
-    pub(super) fn folder(&self) -> Result<Runs> {
+    pub(super) fn folder(&self) -> Result<RunsDir> {
         folders::runs(self.runs.as_ref())
     }
 }
 
 /// An experiment that makes sense: read, resolved, and drawn.
-pub(super) struct Opened {
-    pub(super) document: Document,
+pub(super) struct LoadedExperiment {
+    pub(super) document: ConfigDocument,
     pub(super) experiment: Experiment,
-    pub(super) setting: Setting,
+    pub(super) setting: ResolvedExperiment,
     pub(super) plan: Plan,
 }
 
-impl Opened {
+impl LoadedExperiment {
     /// Reads the file and draws the plan.
     ///
     /// # Errors
     /// Every mistake found in the configuration.
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
         let (document, mut experiment) = read(args)?;
-        let problems = |problems: Vec<config::Problem>| config::Report::new(&problems, &document);
+        let problems = |problems: Vec<config::Diagnostic>| config::UsageError::new(&problems, &document);
         let mut found = config::check_names(&experiment);
-        found.extend(lottery::check_arms(&experiment));
-        let setting = match Setting::new(&experiment) {
+        found.extend(lottery::validate_arms(&experiment));
+        let setting = match ResolvedExperiment::new(&experiment) {
             Ok(setting) if found.is_empty() => setting,
             Ok(_) => return Err(problems(found).into()),
             Err(more) => {
@@ -76,12 +76,12 @@ impl Opened {
                 return Err(problems(found).into());
             }
         };
-        if let Some(sum) = &setting.source.sum {
-            experiment.data.pin(sum);
+        if let Some(sum) = &setting.dataset.sum {
+            experiment.data.set_checksum(sum);
         }
-        let plan = Plan::draw(&experiment, &setting).map_err(problems)?;
-        if let Some(note) = &setting.source.note {
-            ui::say(&format!("note: {note}"));
+        let plan = Plan::build(&experiment, &setting).map_err(problems)?;
+        if let Some(note) = &setting.dataset.note {
+            ui::eprint_line(&format!("note: {note}"));
         }
         Ok(Self { document, experiment, setting, plan })
     }
@@ -93,15 +93,15 @@ impl Opened {
 }
 
 /// Trainings, or groups of them, at a time: by themselves one per core, and on a GPU one.
-pub(super) fn workers(experiment: &Experiment, setting: &Setting) -> usize {
-    experiment.run.workers.or(if setting.gpu.is_some() { 1 } else { env::cores() })
+pub(super) fn workers(experiment: &Experiment, setting: &ResolvedExperiment) -> usize {
+    experiment.run.workers.unwrap_or(if setting.gpu.is_some() { 1 } else { env::cores() })
 }
 
 /// Reads the file, with what the command line says on top.
 ///
 /// # Errors
 /// Every mistake in the file.
-pub(super) fn read(args: &ExperimentArgs) -> Result<(Document, Experiment)> {
+pub(super) fn read(args: &ExperimentArgs) -> Result<(ConfigDocument, Experiment)> {
     let document = document(args)?;
     let mut experiment = config::read(&document)?;
     if let Some(dir) = &args.data_dir {
@@ -113,26 +113,26 @@ pub(super) fn read(args: &ExperimentArgs) -> Result<(Document, Experiment)> {
     Ok((document, experiment))
 }
 
-fn document(args: &ExperimentArgs) -> Result<Document> {
-    let plain = |text: String| config::Report::plain(&text);
+fn document(args: &ExperimentArgs) -> Result<ConfigDocument> {
+    let plain = |text: String| config::UsageError::from_text(&text);
     let (name, bytes) = if args.is_stdin() {
         (config::STDIN.to_owned(), read_stdin()?)
     } else {
         let refuse = |error: anyhow::Error| {
-            let hint = instead_of(&args.config);
-            config::Report::plain(&format!("error: {error:#}\n\nhint: {hint}"))
+            let hint = suggest_config(&args.config);
+            config::UsageError::from_text(&format!("error: {error:#}\n\nhint: {hint}"))
         };
         (args.config.display().to_string(), files::read(&args.config).map_err(refuse)?)
     };
     let text = config::decode(&name, bytes).map_err(plain)?;
-    Ok(Document::parse(&name, &text, &args.set).map_err(plain)?)
+    Ok(ConfigDocument::parse(&name, &text, &args.set).map_err(plain)?)
 }
 
 /// All of standard input.
 fn read_stdin() -> Result<Vec<u8>> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        ui::say("note: the experiment is read from this terminal; Ctrl-D on a line of its own ends it");
+        ui::eprint_line("note: the experiment is read from this terminal; Ctrl-D on a line of its own ends it");
     }
     let mut bytes = Vec::new();
     stdin.lock().read_to_end(&mut bytes).with_context(|| "could not read standard input")?;
@@ -140,7 +140,7 @@ fn read_stdin() -> Result<Vec<u8>> {
 }
 
 /// What may be meant by a configuration that cannot be read: the nearest file beside it, or one of the folder it is.
-fn instead_of(path: &Path) -> String {
+fn suggest_config(path: &Path) -> String {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     // The parent of a bare name is the empty path, which nothing can be listed at.
     let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -149,7 +149,7 @@ fn instead_of(path: &Path) -> String {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let told = path.file_name().unwrap_or_default().to_string_lossy();
     let with_suffix = format!("{told}.toml");
-    let near = [&*told, &with_suffix].into_iter().find_map(|name| config::nearest(name, &names));
+    let near = [&*told, &with_suffix].into_iter().find_map(|name| config::closest_match(name, &names));
     let near = if path.is_dir() { names.first().copied() } else { near };
     match near {
         Some(near) if path.is_dir() => format!("name a file in it, such as `{}`", folder.join(near).display()),

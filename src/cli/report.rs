@@ -10,10 +10,10 @@ use super::open::RunsArgs;
 use crate::base::exit::Exit;
 use crate::base::files::Lock;
 use crate::base::given;
-use crate::base::owned::Owned;
-use crate::base::paths::Report;
+use crate::base::owned::WrittenFiles;
+use crate::base::paths::ReportDir;
 use crate::config;
-use crate::report::{self, Finding, Run};
+use crate::report::{self, Run, RunAnalysis};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -29,28 +29,28 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
-    let mut found: Vec<Finding> = Vec::new();
+    let mut found: Vec<RunAnalysis> = Vec::new();
     let runs = args.runs.folder()?;
     if let Some(folder) = &args.out {
-        given::check_links(folder).map_err(|error| folders::refused(&error))?;
+        given::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
     }
     for word in &args.run {
-        match report::find(&runs, word).and_then(Run::open).and_then(Finding::of) {
+        match report::find(&runs, word).and_then(Run::open).and_then(RunAnalysis::of) {
             Ok(finding) => found.push(finding),
-            Err(error) => ui::say(&format!("skipped: {error:#}")),
+            Err(error) => ui::eprint_line(&format!("skipped: {error:#}")),
         }
     }
     let Some(first) = found.first() else {
-        ui::say("error: there is nothing to report on");
-        ui::say("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
+        ui::eprint_line("error: there is nothing to report on");
+        ui::eprint_line("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
         return Ok(Exit::Failure);
     };
     let page = match &args.out {
-        Some(folder) => write(&Report(folder.clone()), &found)?,
+        Some(folder) => write(&ReportDir(folder.clone()), &found)?,
         None if args.run.len() == 1 => write_own(first)?,
-        None => write(&Report("report".into()), &found)?,
+        None => write(&ReportDir("report".into()), &found)?,
     };
-    ui::print(&format!("{}\n", page.display()))?;
+    ui::print_result(&format!("{}\n", page.display()))?;
     Ok(Exit::Success)
 }
 
@@ -59,33 +59,33 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
 ///
 /// # Errors
 /// A file that cannot be written.
-pub(super) fn write_own(finding: &Finding) -> Result<PathBuf> {
-    let (view, folder) = (&finding.run.view, finding.run.view.report());
+pub(super) fn write_own(finding: &RunAnalysis) -> Result<PathBuf> {
+    let (view, folder) = (&finding.run.view, finding.run.view.report_dir());
     let files = report::files(std::slice::from_ref(finding))?;
     // One process at a time, so that the list is that of the files.
-    let _lock = Lock::wait(&view.lock(), || false)?;
-    let owned = Owned::read(&folder.0);
-    for path in owned.set_aside(files.iter().map(|(name, _)| name.as_str()))? {
-        ui::say(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));
+    let _lock = Lock::exclusive_unless(&view.write_lock(), || false)?;
+    let owned = WrittenFiles::read(&folder.0);
+    for path in owned.archive_foreign(files.iter().map(|(name, _)| name.as_str()))? {
+        ui::eprint_line(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));
     }
     owned.replace(&files)?;
-    Ok(folder.file(Report::INDEX))
+    Ok(folder.file(ReportDir::INDEX))
 }
 
 /// Writes a report into a folder that may hold other files, and gives the path of the page.
 ///
 /// # Errors
 /// A file in its place that this program did not write; nothing is written then.
-fn write(folder: &Report, findings: &[Finding]) -> Result<PathBuf> {
-    let (owned, files) = (Owned::read(&folder.0), report::files(findings)?);
+fn write(folder: &ReportDir, findings: &[RunAnalysis]) -> Result<PathBuf> {
+    let (owned, files) = (WrittenFiles::read(&folder.0), report::files(findings)?);
     if let Some(path) = owned.foreign(files.iter().map(|(name, _)| name.as_str())).first() {
         let message = format!(
             "error: `{}` exists, and is not on the list of files that `lth report` wrote there\n\nhint: move it away, or name \
              another folder with `--out`",
             path.display()
         );
-        return Err(config::Report::plain(&message).into());
+        return Err(config::UsageError::from_text(&message).into());
     }
     owned.replace(&files)?;
-    Ok(folder.file(Report::INDEX))
+    Ok(folder.file(ReportDir::INDEX))
 }

@@ -5,104 +5,108 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::RunArgs;
-use super::open::Opened;
+use super::open::LoadedExperiment;
 use super::report::write_own;
-use super::show::ending;
+use super::show::summary_text;
 use crate::base::exit::Exit;
 use crate::base::files::{self, Lock};
-use crate::base::paths::{self, Runs};
-use crate::base::stop::Stop;
+use crate::base::paths::{self, RunsDir};
+use crate::base::stop::CancelToken;
 use crate::base::{clock, env};
 use crate::config::{Experiment, to_toml};
 use crate::data;
-use crate::engine::{self, Recipe, dense};
-use crate::lab::{self, Lab, Store, View};
-use crate::lottery::{Plan, Setting};
-use crate::record::{Audit, Cuda, Manifest, TestImages, Versions, last_iteration};
-use crate::report::{Finding, Run};
+use crate::engine::{self, TrainerSpec, dense};
+use crate::lab::{self, RunFiles, Runner, Store};
+use crate::lottery::{Plan, ResolvedExperiment};
+use crate::record::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions, last_iteration};
+use crate::report::{Run, RunAnalysis};
 use crate::ui;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
-    let opened = Opened::new(&args.experiment)?;
-    let (workers, Opened { document, experiment, setting, plan }) = (opened.workers(), opened);
+    let opened = LoadedExperiment::new(&args.experiment)?;
+    let (workers, LoadedExperiment { document, experiment, setting, plan }) = (opened.workers(), opened);
     let runs = args.runs.folder()?;
-    let files = runs.view(&experiment.name, &plan.id());
-    let stop = Stop::on_signals().context("could not listen for signals")?;
+    let files = runs.run_dir(&experiment.name, &plan.id());
+    let stop = CancelToken::on_signals().context("could not listen for signals")?;
     // Before anything is set aside, the data must be there to make it anew.
-    let load = || setting.source.load(&experiment.data, experiment.seed);
+    let load = || setting.dataset.load(&experiment.data, experiment.seed);
     let loaded = Mutex::new(if args.fresh { Some(load()?) } else { None });
     if args.fresh
-        && let Some(n) = lab::set_aside(&plan, &runs, &files)?
+        && let Some(n) = lab::archive_plan(&plan, &runs, &files)?
         && !args.quiet
     {
-        ui::say(&format!("what was there is now in {} and {}", runs.old_store(n).display(), files.old(n).display()));
+        ui::eprint_line(&format!(
+            "what was there is now in {} and {}",
+            runs.archived_store(n).display(),
+            files.archived(n).display()
+        ));
     }
-    let _running = begin(&plan, &runs, &files)?;
-    let view = View {
+    let _running = register_run(&plan, &runs, &files)?;
+    let view = RunFiles {
         experiment: &experiment.name,
         iterations: experiment.train.iterations,
         setting: &setting,
         plan: &plan,
         files: &files,
         writes: true,
-        stop: &stop,
+        cancel: &stop,
     };
     let resolved = to_toml(&experiment, setting.device, setting.lanes, &document);
-    let given = paths::View::GIVEN[usize::from(document.is_json())];
+    let given = paths::RunDir::CONFIG[usize::from(document.is_json())];
     // Standard input cannot be read again: its text is in the run's folder.
     let command = if args.experiment.is_stdin() { env::command_with(&files.file(given)) } else { env::command() };
-    let page = |report: &lab::Report| {
+    let page = |report: &lab::RunOutcome| {
         serde_json::to_vec_pretty(&manifest(&experiment, &setting, &plan, workers, &runs, &command, report))
     };
     view.write_files(&[
         (given, document.text.clone().into_bytes()),
-        (paths::View::RESOLVED, resolved.into_bytes()),
-        (paths::View::MANIFEST, page(&lab::Report::default())?),
+        (paths::RunDir::RESOLVED_CONFIG, resolved.into_bytes()),
+        (paths::RunDir::MANIFEST, page(&lab::RunOutcome::default())?),
     ])?;
 
     let store = Store { runs: runs.clone() };
-    let recipe = Recipe::new(setting.network.clone(), &experiment, setting.gpu);
-    let lab = Lab {
+    let recipe = TrainerSpec::new(setting.network.clone(), &experiment, setting.gpu);
+    let lab = Runner {
         experiment: &experiment,
         setting: &setting,
         plan: &plan,
         view: &view,
         workers,
-        stop: &stop,
+        cancel: &stop,
         sink: &*ui::sink(args.quiet),
         dataset: &|| loaded.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(load, Ok),
         trainer: &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset),
     };
     let report = lab.run(&store)?;
-    view.write_files(&[(paths::View::MANIFEST, page(&report)?)])?;
-    let is_stopped = stop.exit().is_some() && report.summary.open > 0;
-    let ended = if is_stopped { None } else { Some(Finding::of(Run::open(files)?)?) };
+    view.write_files(&[(paths::RunDir::MANIFEST, page(&report)?)])?;
+    let is_stopped = stop.exit_code().is_some() && report.summary.open > 0;
+    let ended = if is_stopped { None } else { Some(RunAnalysis::of(Run::open(files)?)?) };
     if let Some(finding) = &ended {
         write_own(finding)?;
     }
-    conclude(&plan, &report, &stop, args, &command, ended.as_ref())
+    print_outcome(&plan, &report, &stop, args, &command, ended.as_ref())
 }
 
 /// Tells others what this run works with. The lock is held to its end, so that nobody sets aside or frees that.
-pub(super) fn begin(plan: &Plan, runs: &Runs, files: &paths::View) -> Result<Lock> {
-    let _gate = Lock::shared(&runs.gate())?;
-    if !files.keys().exists() {
+pub(super) fn register_run(plan: &Plan, runs: &RunsDir, files: &paths::RunDir) -> Result<Lock> {
+    let _gate = Lock::shared(&runs.admission_lock())?;
+    if !files.plan_keys().exists() {
         let keys: Vec<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
-        files::write(&files.keys(), (keys.join("\n") + "\n").as_bytes())?;
+        files::write(&files.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
     }
-    Lock::shared(&files.running())
+    Lock::shared(&files.run_lock())
 }
 
 fn manifest(
     experiment: &Experiment,
-    setting: &Setting,
+    setting: &ResolvedExperiment,
     plan: &Plan,
     workers: usize,
-    runs: &Runs,
+    runs: &RunsDir,
     command: &str,
-    report: &lab::Report,
-) -> Manifest {
-    Manifest {
+    report: &lab::RunOutcome,
+) -> RunManifest {
+    RunManifest {
         experiment: experiment.name.clone(),
         id: plan.id().to_string(),
         command: command.to_owned(),
@@ -113,7 +117,7 @@ fn manifest(
             libtorch: dense::LIBTORCH.to_owned(),
         },
         device: setting.device.to_owned(),
-        cuda: setting.gpu.map(|gpu| Cuda {
+        cuda: setting.gpu.map(|gpu| CudaProvenance {
             gpus: env::gpus(),
             gpu,
             products: experiment.train.products,
@@ -128,48 +132,48 @@ fn manifest(
         runs: runs.0.display().to_string(),
         data_dir: data::folder(&experiment.data).display().to_string(),
         written: clock::unix_seconds(),
-        notes: setting.source.note.iter().cloned().collect(),
+        notes: setting.dataset.note.iter().cloned().collect(),
         test: setting
-            .source
+            .dataset
             .sizes(&experiment.data)
             .ok()
-            .map(|(_, _, used)| TestImages { used, whole: setting.source.whole_test }),
-        audit: Audit { passed: report.summary.done, broken: report.broken.clone() },
+            .map(|(_, _, used)| TestImages { used, whole: setting.dataset.whole_test }),
+        audit: AuditSummary { passed: report.summary.done, broken: report.broken.clone() },
         failures: report.failures.clone(),
         blocked: report.blocked.clone(),
     }
 }
 
 /// The table, the verdicts, where the files are, and what is to be said about trainings that did not end well.
-fn conclude(
+fn print_outcome(
     plan: &Plan,
-    report: &lab::Report,
-    stop: &Stop,
+    report: &lab::RunOutcome,
+    stop: &CancelToken,
     args: &RunArgs,
     command: &str,
-    ended: Option<&Finding>,
+    ended: Option<&RunAnalysis>,
 ) -> Result<Exit> {
     let summary = report.summary;
     for failure in report.broken.iter().chain(&report.failures) {
-        ui::say(&format!("error: {failure}"));
+        ui::eprint_line(&format!("error: {failure}"));
     }
-    if let Some(exit) = stop.exit().filter(|_| summary.open > 0) {
+    if let Some(exit) = stop.exit_code().filter(|_| summary.open > 0) {
         if !args.quiet {
             let ended = summary.done + summary.diverged;
             let trainings = plan.trainings.len();
-            ui::say(&format!(
+            ui::eprint_line(&format!(
                 "stopped: {ended} of {trainings} trainings are done; those at work begin again. Go on with"
             ));
-            ui::say(&format!("  {command}"));
+            ui::eprint_line(&format!("  {command}"));
         }
         return Ok(exit);
     }
-    ui::print(&ui::table(&report.rounds, last_iteration(&report.rounds)))?;
+    ui::print_result(&ui::table(&report.rounds, last_iteration(&report.rounds)))?;
     if let Some(finding) = ended {
-        ui::print(&ending(&finding.run, &finding.verdicts))?;
+        ui::print_result(&summary_text(&finding.run, &finding.verdicts))?;
     }
     if summary.lost > 0 {
-        ui::say(&format!("error: {} trainings could not be run again for their final weights", summary.lost));
+        ui::eprint_line(&format!("error: {} trainings could not be run again for their final weights", summary.lost));
     }
     let missing = summary.diverged + summary.failed + summary.blocked;
     if missing == 0 {
@@ -182,9 +186,13 @@ fn conclude(
             parts.push(format!("{n} {what}"));
         }
     }
-    ui::say(&format!("error: {missing} of {} trainings have no result: {}", plan.trainings.len(), parts.join(", ")));
+    ui::eprint_line(&format!(
+        "error: {missing} of {} trainings have no result: {}",
+        plan.trainings.len(),
+        parts.join(", ")
+    ));
     if summary.diverged > 0 {
-        ui::say("\nhint: a training that diverges wants a smaller `train.lr`");
+        ui::eprint_line("\nhint: a training that diverges wants a smaller `train.lr`");
     }
     Ok(Exit::Failure)
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
-use crate::report::{self, Overview, Run};
+use crate::report::{self, Run, RunOverview};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -22,19 +22,19 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let (mut overviews, mut damaged) = (Vec::new(), Vec::new());
     for view in report::all(&runs)? {
         match Run::open(view) {
-            Ok(run) => overviews.push(Overview::of(&run, &runs)),
+            Ok(run) => overviews.push(RunOverview::of(&run, &runs)),
             Err(error) => damaged.push(format!("{error:#}")),
         }
     }
     if args.json {
-        ui::print(&(serde_json::to_string_pretty(&overviews)? + "\n"))?;
+        ui::print_result(&(serde_json::to_string_pretty(&overviews)? + "\n"))?;
     } else if overviews.is_empty() {
-        ui::print(&format!("no runs in {}\n", runs.0.display()))?;
+        ui::print_result(&format!("no runs in {}\n", runs.0.display()))?;
     } else {
-        ui::print(&ui::overviews(&overviews))?;
+        ui::print_result(&ui::overviews(&overviews))?;
     }
     for damage in &damaged {
-        ui::say(&format!("error: {damage}"));
+        ui::eprint_line(&format!("error: {damage}"));
     }
     Ok(if damaged.is_empty() { Exit::Success } else { Exit::Failure })
 }

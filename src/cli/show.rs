@@ -7,12 +7,12 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::choice::Choice;
+use super::choice::RowFilter;
 use super::open::RunsArgs;
 use crate::base::exit::Exit;
-use crate::base::paths::Report;
+use crate::base::paths::ReportDir;
 use crate::record::{RoundRow, last_iteration, to_csv};
-use crate::report::{self, Run, State, Verdict};
+use crate::report::{self, Run, RunState, Verdict};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(super) struct ShowArgs {
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
-    choice: Choice,
+    choice: RowFilter,
     /// Prints the rows of rounds.csv instead of the table: one per training.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -35,34 +35,34 @@ pub(super) struct ShowArgs {
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(report::find(&args.runs.folder()?, &args.run)?)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
-    let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.takes(row)).cloned().collect();
+    let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.matches(row)).cloned().collect();
     if args.csv {
-        ui::print(&String::from_utf8_lossy(&to_csv(&rows)?))?;
+        ui::print_result(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {
         let value = json!({
             "name": run.name(), "folder": run.view.0, "state": run.state(), "done": run.done(),
             "trainings": run.trainings(), "test_note": run.test_note(), "rounds": rows,
         });
-        ui::print(&format!("{value:#}\n"))?;
+        ui::print_result(&format!("{value:#}\n"))?;
     } else {
-        ui::print(&ui::table(&rows, last_iteration(&run.rounds)))?;
+        ui::print_result(&ui::table(&rows, last_iteration(&run.rounds)))?;
         // Of some rows only there is no verdict to tell.
         let experiment = run.experiment().filter(|_| rows.len() == run.rounds.len());
         let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(&run, &experiment));
-        ui::print(&ending(&run, &verdicts))?;
+        ui::print_result(&summary_text(&run, &verdicts))?;
         tell_state(&run);
     }
     Ok(Exit::Success)
 }
 
 /// What stands below a run's table: what its test images are, where that must be said, the verdicts, and where its files are.
-pub(super) fn ending(run: &Run, verdicts: &[Verdict]) -> String {
+pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
     let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
     for sentence in report::sentences(verdicts) {
         let _ = writeln!(text, "{sentence}");
     }
     let _ = writeln!(text, "files in {}", run.view.0.display());
-    let page = run.view.report().file(Report::INDEX);
+    let page = run.view.report_dir().file(ReportDir::INDEX);
     if page.exists() {
         let _ = writeln!(text, "report in {}", page.display());
     }
@@ -73,15 +73,15 @@ pub(super) fn ending(run: &Run, verdicts: &[Verdict]) -> String {
 fn tell_state(run: &Run) {
     let manifest = run.manifest.as_ref();
     for failure in manifest.iter().flat_map(|manifest| manifest.audit.broken.iter().chain(&manifest.failures)) {
-        ui::say(&format!("error: {failure}"));
+        ui::eprint_line(&format!("error: {failure}"));
     }
     let state = run.state();
-    if state == State::Finished {
+    if state == RunState::Finished {
         return;
     }
     let of = run.trainings().map_or_else(String::new, |trainings| format!(" of {trainings}"));
-    ui::say(&format!("{}: {}{of} trainings are done", state.word(), run.done()));
-    if let (State::Interrupted, Some(manifest)) = (state, manifest) {
-        ui::say(&format!("it was begun, and goes on, with\n  {}", manifest.command));
+    ui::eprint_line(&format!("{}: {}{of} trainings are done", state.as_str(), run.done()));
+    if let (RunState::Interrupted, Some(manifest)) = (state, manifest) {
+        ui::eprint_line(&format!("it was begun, and goes on, with\n  {}", manifest.command));
     }
 }

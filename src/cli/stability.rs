@@ -7,23 +7,23 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::choice::Choice;
+use super::choice::RowFilter;
 use super::folders;
 use super::open::{RunsArgs, workers};
 use super::report::write_own;
-use super::run::begin;
+use super::run::register_run;
 use crate::base::env;
 use crate::base::exit::Exit;
 use crate::base::outcome::Outcome;
-use crate::base::paths::View as Files;
-use crate::base::stop::Stop;
-use crate::base::words::several;
-use crate::config::{Dataset, Device, Experiment, Keep, MaskFrom, Report};
-use crate::engine::{self, Recipe};
-use crate::lab::{Lab, Pair, Stability, Store, View};
-use crate::lottery::{DENSE, Plan, Setting};
+use crate::base::paths::RunDir as Files;
+use crate::base::stop::CancelToken;
+use crate::base::words::pluralize;
+use crate::config::{DatasetSpec, DeviceChoice, Experiment, KeepWeights, MaskSource, UsageError};
+use crate::engine::{self, TrainerSpec};
+use crate::lab::{CopyPair, InstabilityAnalysis, RunFiles, Runner, Store};
+use crate::lottery::{DENSE, Plan, ResolvedExperiment};
 use crate::record::to_csv;
-use crate::report::{self, Finding, Run};
+use crate::report::{self, Run, RunAnalysis};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(super) struct StabilityArgs {
     runs: RunsArgs,
     /// Without arms: the dense network, and every round of the arms that prune their own previous round.
     #[command(flatten)]
-    choice: Choice,
+    choice: RowFilter,
     /// Networks on the line between two copies, both ends among them.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(2..=1000))]
     points: u16,
@@ -55,57 +55,57 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let run = Run::open(report::find(&runs, &args.run)?)?;
     let (experiment, setting, plan) = opened(&run, args)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
-    let stop = Stop::on_signals().context("could not listen for signals")?;
-    let _running = begin(&plan, &runs, &run.view)?;
+    let stop = CancelToken::on_signals().context("could not listen for signals")?;
+    let _running = register_run(&plan, &runs, &run.view)?;
     let store = Store { runs };
-    let stability = Stability { setting: &setting, plan: &plan, store: &store, points: args.points.into() };
+    let stability = InstabilityAnalysis { setting: &setting, plan: &plan, store: &store, points: args.points.into() };
     let wanted = stability.pairs(&keys(&run, &experiment, &plan, &args.choice)?);
-    let unknown: Vec<Pair> = wanted.iter().filter(|pair| !stability.is_known(pair)).cloned().collect();
-    let work = Work { args, run: &run, experiment: &experiment, stability, stop: &stop };
+    let unknown: Vec<CopyPair> = wanted.iter().filter(|pair| !stability.is_known(pair)).cloned().collect();
+    let work = MeasureContext { args, run: &run, experiment: &experiment, stability, stop: &stop };
     let failed = if unknown.is_empty() { Vec::new() } else { work.measure(&unknown)? };
 
     let rows = stability.rows(&experiment.name);
     let view = work.view(&plan);
     view.write_files(&[(Files::STABILITY, to_csv(&rows)?)])?;
-    let finding = Finding::of(Run::open(run.view.clone())?)?;
+    let finding = RunAnalysis::of(Run::open(run.view.clone())?)?;
     let page = write_own(&finding)?;
-    if let Some(exit) = stop.exit().filter(|_| !wanted.iter().all(|pair| stability.is_known(pair))) {
-        ui::say(&format!("stopped: what was measured stays. Go on with\n  {}", env::command()));
+    if let Some(exit) = stop.exit_code().filter(|_| !wanted.iter().all(|pair| stability.is_known(pair))) {
+        ui::eprint_line(&format!("stopped: what was measured stays. Go on with\n  {}", env::command()));
         return Ok(exit);
     }
     let is_wanted = |key: &str| wanted.iter().any(|pair| pair.training.key.to_string() == key);
     let shown: Vec<_> = rows.into_iter().filter(|row| is_wanted(&row.key)).collect();
-    ui::print(&ui::stability(&shown))?;
+    ui::print_result(&ui::stability(&shown))?;
     let note = finding.run.test_note().map_or_else(String::new, |note| note + "\n");
-    ui::print(&format!("{note}files in {}\nreport in {}\n", run.view.0.display(), page.display()))?;
+    ui::print_result(&format!("{note}files in {}\nreport in {}\n", run.view.0.display(), page.display()))?;
     for failure in &failed {
-        ui::say(&format!("error: {failure}"));
+        ui::eprint_line(&format!("error: {failure}"));
     }
     Ok(if failed.is_empty() { Exit::Success } else { Exit::Failure })
 }
 
 /// The experiment of a run, whose trainings must be those it gives now.
-fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, Setting, Plan)> {
-    let refuse = |said: String| anyhow::Error::from(Report::plain(&format!("error: {said}")));
-    let resolved = run.view.file(Files::RESOLVED);
+fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, ResolvedExperiment, Plan)> {
+    let refuse = |said: String| anyhow::Error::from(UsageError::from_text(&format!("error: {said}")));
+    let resolved = run.view.file(Files::RESOLVED_CONFIG);
     let Some(mut experiment) = run.experiment() else {
         let said = format!("`{}` is missing, damaged, or of another version", resolved.display());
         return Err(refuse(format!("{said}\n\nhint: the command that made the run writes it again")));
     };
-    if !matches!(experiment.data.dataset, Dataset::Idx { .. } | Dataset::Images { .. }) {
+    if !matches!(experiment.data.dataset, DatasetSpec::Idx { .. } | DatasetSpec::Images { .. }) {
         let of_run = run.manifest.as_ref().map(|manifest| PathBuf::from(&manifest.data_dir));
         experiment.data.dir = args.data_dir.clone().or(of_run);
     }
     // The resolved experiment tells the kind of device; which GPU it was, is in the manifest.
-    if let (Device::Cuda(_), Some(manifest)) = (experiment.run.device, &run.manifest) {
+    if let (DeviceChoice::Cuda(_), Some(manifest)) = (experiment.run.device, &run.manifest) {
         experiment.run.device = manifest.run.device;
     }
-    let told = |problems: Vec<crate::config::Problem>| {
+    let told = |problems: Vec<crate::config::Diagnostic>| {
         let all: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         refuse(format!("`{}` cannot be used: {}", resolved.display(), all.join("; ")))
     };
-    let setting = Setting::new(&experiment).map_err(told)?;
-    let plan = Plan::draw(&experiment, &setting).map_err(told)?;
+    let setting = ResolvedExperiment::new(&experiment).map_err(told)?;
+    let plan = Plan::build(&experiment, &setting).map_err(told)?;
     let keys: BTreeSet<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
     if let Some(row) = run.rounds.iter().find(|row| !keys.contains(&row.key)) {
         let said =
@@ -117,24 +117,31 @@ fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, Setting, Plan)
 }
 
 /// The keys of the trainings that are asked for and have come to their end.
-fn keys(run: &Run, experiment: &Experiment, plan: &Plan, choice: &Choice) -> Result<BTreeSet<crate::base::key::Key>> {
+fn keys(
+    run: &Run,
+    experiment: &Experiment,
+    plan: &Plan,
+    choice: &RowFilter,
+) -> Result<BTreeSet<crate::base::key::ContentHash>> {
     let is_chain = |name: &str| {
         let arm = experiment.arms.0.iter().find(|(known, _)| known == name);
-        name == DENSE || arm.is_some_and(|(_, arm)| arm.mask == MaskFrom::Iterative)
+        name == DENSE || arm.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative)
     };
-    let meant = run.rounds.iter().filter(|row| choice.takes(row) && (choice.names_arms() || is_chain(&row.arm)));
-    let (done, other): (Vec<_>, Vec<_>) = meant.partition(|row| row.outcome == Outcome::Done.word());
+    let meant = run.rounds.iter().filter(|row| choice.matches(row) && (choice.names_arms() || is_chain(&row.arm)));
+    let (done, other): (Vec<_>, Vec<_>) = meant.partition(|row| row.outcome == Outcome::Done.as_str());
     if !other.is_empty() {
-        ui::say(&format!(
+        ui::eprint_line(&format!(
             "note: {} without a result {} left out",
-            several(other.len() as u64, "training"),
+            pluralize(other.len() as u64, "training"),
             if other.len() == 1 { "is" } else { "are" }
         ));
     }
     let names: BTreeSet<&str> = done.into_iter().map(|row| row.key.as_str()).collect();
     if names.is_empty() {
         let said = "error: of what is asked for nothing has come to its end";
-        return Err(Report::plain(&format!("{said}\n\nhint: `lth show` tells what has; `lth run` goes on")).into());
+        return Err(
+            UsageError::from_text(&format!("{said}\n\nhint: `lth show` tells what has; `lth run` goes on")).into()
+        );
     }
     Ok(plan
         .trainings
@@ -145,17 +152,17 @@ fn keys(run: &Run, experiment: &Experiment, plan: &Plan, choice: &Choice) -> Res
 }
 
 /// What lines are measured with.
-struct Work<'a> {
+struct MeasureContext<'a> {
     args: &'a StabilityArgs,
     run: &'a Run,
     experiment: &'a Experiment,
-    stability: Stability<'a>,
-    stop: &'a Stop,
+    stability: InstabilityAnalysis<'a>,
+    stop: &'a CancelToken,
 }
 
-impl Work<'_> {
-    fn view<'p>(&'p self, plan: &'p Plan) -> View<'p> {
-        View {
+impl MeasureContext<'_> {
+    fn view<'p>(&'p self, plan: &'p Plan) -> RunFiles<'p> {
+        RunFiles {
             experiment: &self.experiment.name,
             iterations: self.experiment.train.iterations,
             setting: self.stability.setting,
@@ -163,30 +170,31 @@ impl Work<'_> {
             files: &self.run.view,
             // The run's own files tell of its own trainings, which are done.
             writes: false,
-            stop: self.stop,
+            cancel: self.stop,
         }
     }
 
     /// Trains what is missing and measures the lines; tells what failed.
-    fn measure(&self, unknown: &[Pair]) -> Result<Vec<String>> {
-        let Stability { setting, store, .. } = self.stability;
+    fn measure(&self, unknown: &[CopyPair]) -> Result<Vec<String>> {
+        let InstabilityAnalysis { setting, store, .. } = self.stability;
         let workers = self.args.workers.map_or_else(|| workers(self.experiment, setting), usize::from);
         let mut experiment = self.experiment.clone();
         // Lines have two ends: whatever is run now is run for its final weights.
-        experiment.run.keep = Keep::All;
-        let recipe = Recipe::new(setting.network.clone(), &experiment, setting.gpu);
-        let build: &crate::lab::Build<'_> = &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset);
-        let load = || setting.source.load(&experiment.data, experiment.seed);
+        experiment.run.keep = KeepWeights::All;
+        let recipe = TrainerSpec::new(setting.network.clone(), &experiment, setting.gpu);
+        let build: &crate::lab::TrainerFactory<'_> =
+            &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset);
+        let load = || setting.dataset.load(&experiment.data, experiment.seed);
         let plan = self.stability.to_run(unknown);
         let mut failed = Vec::new();
         if !plan.trainings.is_empty() {
-            let lab = Lab {
+            let lab = Runner {
                 experiment: &experiment,
                 setting,
                 plan: &plan,
                 view: &self.view(&plan),
                 workers,
-                stop: self.stop,
+                cancel: self.stop,
                 sink: &*ui::sink(self.args.quiet),
                 dataset: &load,
                 trainer: build,
@@ -194,20 +202,20 @@ impl Work<'_> {
             let report = lab.run(store)?;
             failed.extend(report.broken.into_iter().chain(report.failures).chain(report.blocked));
         }
-        let (ready, open): (Vec<Pair>, Vec<Pair>) =
+        let (ready, open): (Vec<CopyPair>, Vec<CopyPair>) =
             unknown.iter().cloned().partition(|pair| self.stability.is_ready(pair));
         let diverged = open.iter().filter(|pair| self.stability.has_diverged(pair));
         failed.extend(
             diverged.map(|pair| format!("{} round {}: the copy diverged", pair.training.arm, pair.training.round)),
         );
-        if ready.is_empty() || self.stop.wanted() {
+        if ready.is_empty() || self.stop.is_cancelled() {
             return Ok(failed);
         }
         let dataset = Arc::new(load()?);
-        let tell = |n: usize, pair: &Pair| {
+        let tell = |n: usize, pair: &CopyPair| {
             if !self.args.quiet {
-                let crate::lottery::Training { arm, round, replicate, .. } = &pair.training;
-                ui::say(&format!("measured {n} of {}: {arm} round {round} replicate {replicate}", ready.len()));
+                let crate::lottery::TrainingSpec { arm, round, replicate, .. } = &pair.training;
+                ui::eprint_line(&format!("measured {n} of {}: {arm} round {round} replicate {replicate}", ready.len()));
             }
         };
         self.stability.measure(&ready, &dataset, build, workers, self.stop, &tell)?;

@@ -1,10 +1,10 @@
 //! Whether an evaluation takes place at every iteration that `report.checkpoints` names.
 
 use super::experiment::Experiment;
-use super::problem::Problem;
+use super::problem::Diagnostic;
 
 /// Finds those at which nothing is evaluated, and those that are named twice.
-pub(super) fn check(experiment: &Experiment, problems: &mut Vec<Problem>) {
+pub(super) fn check(experiment: &Experiment, problems: &mut Vec<Diagnostic>) {
     // A step of 0 is a mistake that is told elsewhere.
     let (every, last) = (experiment.train.evaluate_every.max(1), experiment.train.iterations);
     let named = &experiment.report.checkpoints;
@@ -22,7 +22,7 @@ pub(super) fn check(experiment: &Experiment, problems: &mut Vec<Problem>) {
                 nearest(iteration, every, last),
             )
         };
-        problems.push(Problem::new(format!("report.checkpoints[{at}]"), message).hint(hint));
+        problems.push(Diagnostic::new(format!("report.checkpoints[{at}]"), message).hint(hint));
     }
 }
 
@@ -37,13 +37,13 @@ fn nearest(iteration: u64, every: u64, last: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Document, read};
+    use crate::config::{ConfigDocument, read};
 
     /// What is said of checkpoints in a training of 250 iterations that is evaluated every 100.
     fn said(checkpoints: &str) -> String {
         let sets = ["train.iterations=250", "train.evaluate_every=100"].map(str::to_owned);
         let sets = [&sets[..], &[format!("report.checkpoints={checkpoints}")]].concat();
-        let document = Document::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).unwrap();
+        let document = ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).unwrap();
         read(&document).map_or_else(|report| report.to_string(), |_| String::new())
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How many of something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Count {
+pub enum CountOrAuto {
     /// As many as fit where the program runs.
     #[default]
     Auto,
@@ -17,9 +17,9 @@ pub enum Count {
     Number(u32),
 }
 
-impl Count {
+impl CountOrAuto {
     /// The number, where it is left to the program `auto`.
-    pub fn or(self, auto: usize) -> usize {
+    pub fn unwrap_or(self, auto: usize) -> usize {
         match self {
             Self::Auto => auto,
             Self::Number(n) => n as usize,
@@ -27,7 +27,7 @@ impl Count {
     }
 }
 
-impl Serialize for Count {
+impl Serialize for CountOrAuto {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Auto => serializer.serialize_str("auto"),
@@ -36,31 +36,31 @@ impl Serialize for Count {
     }
 }
 
-impl<'de> Deserialize<'de> for Count {
+impl<'de> Deserialize<'de> for CountOrAuto {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Words;
         impl Visitor<'_> for Words {
-            type Value = Count;
+            type Value = CountOrAuto;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("`auto` or a whole number from 1")
             }
 
-            fn visit_u64<E: Error>(self, n: u64) -> Result<Count, E> {
+            fn visit_u64<E: Error>(self, n: u64) -> Result<CountOrAuto, E> {
                 let wrong = || E::invalid_value(Unexpected::Unsigned(n), &self);
-                u32::try_from(n).ok().filter(|&n| n > 0).map(Count::Number).ok_or_else(wrong)
+                u32::try_from(n).ok().filter(|&n| n > 0).map(CountOrAuto::Number).ok_or_else(wrong)
             }
 
-            fn visit_str<E: Error>(self, word: &str) -> Result<Count, E> {
+            fn visit_str<E: Error>(self, word: &str) -> Result<CountOrAuto, E> {
                 let wrong = || E::invalid_value(Unexpected::Str(word), &self);
-                (word == "auto").then_some(Count::Auto).ok_or_else(wrong)
+                (word == "auto").then_some(CountOrAuto::Auto).ok_or_else(wrong)
             }
         }
         deserializer.deserialize_any(Words)
     }
 }
 
-impl JsonSchema for Count {
+impl JsonSchema for CountOrAuto {
     fn inline_schema() -> bool {
         true
     }

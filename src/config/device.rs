@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Device {
+pub enum DeviceChoice {
     /// An NVIDIA GPU where CUDA can be had, else the processor.
     #[default]
     Auto,
@@ -20,7 +20,7 @@ pub enum Device {
     Cuda(u32),
 }
 
-impl FromStr for Device {
+impl FromStr for DeviceChoice {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -37,7 +37,7 @@ impl FromStr for Device {
     }
 }
 
-impl fmt::Display for Device {
+impl fmt::Display for DeviceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
@@ -48,23 +48,23 @@ impl fmt::Display for Device {
     }
 }
 
-impl Serialize for Device {
+impl Serialize for DeviceChoice {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Device {
+impl<'de> Deserialize<'de> for DeviceChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Words;
         impl Visitor<'_> for Words {
-            type Value = Device;
+            type Value = DeviceChoice;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("\"auto\", \"cpu\", \"cuda\", or a GPU by its number such as \"cuda:1\"")
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Device, E> {
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<DeviceChoice, E> {
                 let known = ["auto", "cpu", "cuda"];
                 // What other programs say is asked about as for any other name.
                 let unknown = || E::unknown_variant(text, &["auto", "cpu", "cuda"]);
@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Device {
     }
 }
 
-impl JsonSchema for Device {
+impl JsonSchema for DeviceChoice {
     fn inline_schema() -> bool {
         true
     }
@@ -97,14 +97,17 @@ mod tests {
 
     #[test]
     fn devices_by_name() {
-        for (text, device) in
-            [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda(0)), ("cuda:3", Device::Cuda(3))]
-        {
+        for (text, device) in [
+            ("auto", DeviceChoice::Auto),
+            ("cpu", DeviceChoice::Cpu),
+            ("cuda", DeviceChoice::Cuda(0)),
+            ("cuda:3", DeviceChoice::Cuda(3)),
+        ] {
             assert_eq!(text.parse(), Ok(device));
             assert_eq!(device.to_string(), text);
         }
         for wrong in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:+1", "CUDA", "cuda:99999999999"] {
-            assert_eq!(wrong.parse::<Device>(), Err(()), "{wrong}");
+            assert_eq!(wrong.parse::<DeviceChoice>(), Err(()), "{wrong}");
         }
     }
 }

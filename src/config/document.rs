@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::encoding::{self, STDIN};
-use super::mend::{self, Grammar, Mended, mend};
+use super::mend::{self, Grammar, SyntaxFix, find_fix};
 use super::names::NameTables;
 use super::problem::snippet;
 use super::read::is_accepted;
@@ -20,7 +20,7 @@ use super::syntax;
 
 /// Where a value stands in the text, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Span {
     /// Its key.
     pub key: Range<usize>,
     /// Itself.
@@ -31,14 +31,14 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The file.
-    File(Place),
+    File(Span),
     /// The `--set` with this text.
     Set(String),
 }
 
 /// A configuration file with its overrides applied.
 #[derive(Clone, Debug)]
-pub struct Document {
+pub struct ConfigDocument {
     /// The file as the user named it.
     pub name: String,
     /// Its text.
@@ -49,7 +49,7 @@ pub struct Document {
     is_json: bool,
 }
 
-impl Document {
+impl ConfigDocument {
     /// Parses TOML, or JSON where the name ends in `.json`, and applies `sets` (`key.path=value`) in order. Standard input
     /// and other streams (`/dev/fd/63`) are JSON where the first character that is no space is `{`.
     ///
@@ -120,7 +120,7 @@ impl Document {
     }
 
     /// What is said of the mistake of syntax at byte `at`, where the value that would be accepted is known.
-    fn mended(&self, at: usize) -> Option<String> {
+    fn syntax_fix(&self, at: usize) -> Option<String> {
         let json = |text: &str| serde_json::from_str::<&RawValue>(text).err().map(|e| json_offset(text, &e));
         let grammar = if self.is_json {
             Grammar { syntax: Syntax::Json, mistake: &json }
@@ -131,8 +131,8 @@ impl Document {
             let document = Self::parse(&self.name, whole, &[]).ok()?;
             document.path_at(at).map(|path| is_accepted(&document.root, path))
         };
-        let Mended { token, repair, .. } = mend(&self.text, at, &grammar, &accepts)?;
-        let (message, hint) = mend::words(&self.text[token.clone()], &repair, grammar.syntax);
+        let SyntaxFix { token, repair, .. } = find_fix(&self.text, at, &grammar, &accepts)?;
+        let (message, hint) = mend::describe(&self.text[token.clone()], &repair, grammar.syntax);
         Some(self.advise((message, Some(hint)), token))
     }
 
@@ -142,11 +142,11 @@ impl Document {
             if let Some(at) = encoding::lone_carriage_return(text) {
                 return self.advise(syntax::carriage_return(&self.name, text), at..at);
             }
-            if let Some(mended) = self.mended(span.start) {
+            if let Some(mended) = self.syntax_fix(span.start) {
                 return mended;
             }
             let marked = text.get(span.clone()).unwrap_or_default();
-            self.advise(syntax::toml(e.message().trim(), marked, text), span)
+            self.advise(syntax::explain_toml(e.message().trim(), marked, text), span)
         })?;
         self.toml_table(table.get_ref(), "")
     }
@@ -166,9 +166,9 @@ impl Document {
         let mut map = Map::new();
         for (key, value) in entries {
             let inner = join(path, key.get_ref());
-            let place = Place { key: key.span(), value: value.span() };
+            let place = Span { key: key.span(), value: value.span() };
             // An implicit table (the `arms` of `[arms.a]`) has no text of its own; its key stands for it.
-            let place = if place.value.is_empty() { Place { value: key.span(), ..place } } else { place };
+            let place = if place.value.is_empty() { Span { value: key.span(), ..place } } else { place };
             // A name with points in quotes, and the same name as tables. A key such as `"hidden[0]"` is unknown anyway.
             let is_known = self.origins.insert(inner.clone(), Origin::File(place)).is_some();
             if is_known && !key.get_ref().contains('[') {
@@ -204,7 +204,7 @@ impl Document {
                 let mut list = Vec::new();
                 for (i, item) in items.iter().enumerate() {
                     let inner = format!("{path}[{i}]");
-                    let place = Place { key: item.span(), value: item.span() };
+                    let place = Span { key: item.span(), value: item.span() };
                     self.origins.insert(inner.clone(), Origin::File(place));
                     list.push(self.toml_value(item.get_ref(), &inner, &item.span())?);
                 }
@@ -217,12 +217,12 @@ impl Document {
     fn parse_json(&mut self, text: &str) -> Result<Value, String> {
         let root: &RawValue = serde_json::from_str(text).map_err(|e| {
             let at = json_offset(text, &e);
-            if let Some(mended) = self.mended(at) {
+            if let Some(mended) = self.syntax_fix(at) {
                 return mended;
             }
             let message = e.to_string();
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            self.advise(syntax::json(&message, text), at..at + 1)
+            self.advise(syntax::explain_json(&message, text), at..at + 1)
         })?;
         self.json_value(root.get(), text, "")
     }
@@ -234,7 +234,7 @@ impl Document {
         let broken = |document: &Self, e: &serde_json::Error| document.syntax_error(&e.to_string(), place_of(part));
         match part.as_bytes().first() {
             Some(b'{') => {
-                let entries: JsonEntries = serde_json::from_str(part).map_err(|e| broken(self, &e))?;
+                let entries: OrderedEntries = serde_json::from_str(part).map_err(|e| broken(self, &e))?;
                 let mut map = Map::new();
                 for (key, raw) in entries.0 {
                     let inner = join(path, &key);
@@ -244,7 +244,7 @@ impl Document {
                         Cow::Borrowed(key) => offset(key) - 1..offset(key) + key.len() + 1,
                         Cow::Owned(_) => value.clone(),
                     };
-                    let place = Place { key: key_place.clone(), value };
+                    let place = Span { key: key_place.clone(), value };
                     if self.origins.insert(inner.clone(), Origin::File(place)).is_some() {
                         return Err(self.syntax_error(&format!("duplicate key `{key}`"), key_place));
                     }
@@ -257,7 +257,7 @@ impl Document {
                 let mut list = Vec::new();
                 for (i, raw) in items.into_iter().enumerate() {
                     let inner = format!("{path}[{i}]");
-                    let place = Place { key: place_of(raw.get()), value: place_of(raw.get()) };
+                    let place = Span { key: place_of(raw.get()), value: place_of(raw.get()) };
                     self.origins.insert(inner.clone(), Origin::File(place));
                     list.push(self.json_value(raw.get(), text, &inner)?);
                 }
@@ -294,16 +294,16 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// The members of a JSON object in order, each a slice of the text.
-struct JsonEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct OrderedEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for JsonEntries<'de> {
+impl<'de> Deserialize<'de> for OrderedEntries<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         /// A key that borrows from the text where it can; plain `Cow` would always copy.
         #[derive(Deserialize)]
-        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-        struct Members;
-        impl<'de> serde::de::Visitor<'de> for Members {
-            type Value = JsonEntries<'de>;
+        struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
+        struct EntriesVisitor;
+        impl<'de> serde::de::Visitor<'de> for EntriesVisitor {
+            type Value = OrderedEntries<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
@@ -311,13 +311,13 @@ impl<'de> Deserialize<'de> for JsonEntries<'de> {
 
             fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut entries = Vec::new();
-                while let Some((Name(key), value)) = map.next_entry()? {
+                while let Some((BorrowedKey(key), value)) = map.next_entry()? {
                     entries.push((key, value));
                 }
-                Ok(JsonEntries(entries))
+                Ok(OrderedEntries(entries))
             }
         }
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 
@@ -325,7 +325,7 @@ impl<'de> Deserialize<'de> for JsonEntries<'de> {
 mod tests {
     use super::*;
 
-    fn at(document: &Document, path: &str) -> String {
+    fn at(document: &ConfigDocument, path: &str) -> String {
         match document.exact_origin(path) {
             Some(Origin::File(place)) => {
                 let (line, column) = document.position(place.value.start);
@@ -338,8 +338,8 @@ mod tests {
 
     #[test]
     fn toml_and_json_give_the_same_values_with_their_places() {
-        let toml = Document::parse("a.toml", "n = 1\n[t]\nx = [0.5, \"y\"]\n", &[]).unwrap();
-        let json = Document::parse("a.json", "{\"n\": 1,\n \"t\": {\"x\": [0.5, \"y\"]}}", &[]).unwrap();
+        let toml = ConfigDocument::parse("a.toml", "n = 1\n[t]\nx = [0.5, \"y\"]\n", &[]).unwrap();
+        let json = ConfigDocument::parse("a.json", "{\"n\": 1,\n \"t\": {\"x\": [0.5, \"y\"]}}", &[]).unwrap();
         assert_eq!(toml.root, json.root);
         assert_eq!((at(&toml, "t.x[1]"), at(&json, "t.x[1]")), ("3:11 \"y\"".into(), "2:19 \"y\"".into()));
     }
@@ -347,23 +347,25 @@ mod tests {
     #[test]
     fn a_set_replaces_a_value_and_becomes_its_origin() {
         let sets = ["train.lr=0.1".to_owned(), "name=b c".to_owned(), "new.deep.key={a=[1]}".to_owned()];
-        let document = Document::parse("a.toml", "name = \"a\"\n[train]\nlr = 1", &sets).unwrap();
+        let document = ConfigDocument::parse("a.toml", "name = \"a\"\n[train]\nlr = 1", &sets).unwrap();
         assert_eq!(document.root["train"]["lr"], 0.1);
         assert_eq!(document.root["name"], "b c");
         assert_eq!(document.root["new"]["deep"]["key"]["a"][0], 1);
         assert_eq!(at(&document, "train.lr"), "train.lr=0.1");
         assert_eq!(at(&document, "new.deep.key.a[0]"), sets[2]);
-        assert!(Document::parse("a.toml", "a = 1", &["a.b=1".to_owned()]).unwrap_err().contains("--set a.b=1"));
+        assert!(ConfigDocument::parse("a.toml", "a = 1", &["a.b=1".to_owned()]).unwrap_err().contains("--set a.b=1"));
     }
 
     #[test]
     fn mistakes_of_syntax_have_a_place() {
-        assert!(Document::parse("a.toml", "a = 1\nb = = 2", &[]).unwrap_err().contains("--> a.toml:2:"));
-        assert!(Document::parse("a.json", "{\"a\": 1,\n \"b\" 2}", &[]).unwrap_err().contains("--> a.json:2:"));
-        assert!(Document::parse("a.json", "{\"a\": 1, \"a\": 2}", &[]).unwrap_err().contains("duplicate key `a`"));
-        assert!(Document::parse("a.toml", "a = nan", &[]).unwrap_err().contains("not a finite number"));
-        assert!(Document::parse("a.json", "{\"a\": null}", &[]).unwrap_err().contains("`null` is no value"));
-        let set = |text: &str| Document::parse("a.toml", "a = 1", &[text.to_owned()]);
+        assert!(ConfigDocument::parse("a.toml", "a = 1\nb = = 2", &[]).unwrap_err().contains("--> a.toml:2:"));
+        assert!(ConfigDocument::parse("a.json", "{\"a\": 1,\n \"b\" 2}", &[]).unwrap_err().contains("--> a.json:2:"));
+        assert!(
+            ConfigDocument::parse("a.json", "{\"a\": 1, \"a\": 2}", &[]).unwrap_err().contains("duplicate key `a`")
+        );
+        assert!(ConfigDocument::parse("a.toml", "a = nan", &[]).unwrap_err().contains("not a finite number"));
+        assert!(ConfigDocument::parse("a.json", "{\"a\": null}", &[]).unwrap_err().contains("`null` is no value"));
+        let set = |text: &str| ConfigDocument::parse("a.toml", "a = 1", &[text.to_owned()]);
         assert!(set("a=nan").unwrap_err().contains("not a finite number\n  --> --set a=nan"));
         assert_eq!(set("a=18446744073709551615").unwrap().root["a"], u64::MAX);
         assert_eq!(set("a=x\n[b]").unwrap().root["a"], "x\n[b]", "what is no value is text");

@@ -4,7 +4,7 @@
 pub const STDIN: &str = "<stdin>";
 
 /// The byte order mark.
-const MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Decodes UTF-8.
 ///
@@ -36,7 +36,7 @@ pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
 
 /// Returns `text` without a byte order mark before it and without the Ctrl-Z (0x1A) that DOS editors put behind it.
 pub(super) fn strip(text: &str) -> &str {
-    let text = text.strip_prefix(MARK).unwrap_or(text);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let end = text.trim_end();
     end.strip_suffix('\u{1a}').unwrap_or(text)
 }

@@ -10,10 +10,10 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::count::Count;
-use super::device::Device;
-use super::network::Network;
-use super::step::Step;
+use super::count::CountOrAuto;
+use super::device::DeviceChoice;
+use super::network::NetworkConfig;
+use super::step::TrainingTime;
 
 /// One experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,31 +30,31 @@ pub struct Experiment {
     /// Prunings; round 0 is the dense network.
     pub rounds: u32,
     /// What is learned from.
-    pub data: Data,
+    pub data: DataConfig,
     /// What learns.
-    pub network: Network,
+    pub network: NetworkConfig,
     /// How one network is trained.
-    pub train: Train,
+    pub train: TrainConfig,
     /// What each round cuts.
     #[serde(default)]
-    pub prune: Prune,
+    pub prune: PruneConfig,
     /// What is compared, by name; each is one mask rule with one rule for the weights.
     #[serde(default)]
     pub arms: Arms,
     /// What the report says of the results; changes no training.
     #[serde(default)]
-    pub report: Reporting,
+    pub report: ReportConfig,
     /// How the work is done; changes no number but by `device`, `engine` and, in last digits, `lanes`.
     #[serde(default)]
-    pub run: Run,
+    pub run: RunConfig,
 }
 
 /// What is learned from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Data {
+pub struct DataConfig {
     /// The data set.
-    pub dataset: Dataset,
+    pub dataset: DatasetSpec,
     /// Folder of the built-in data sets; `--data-dir` beats it, `LTH_DATA_DIR` and `data` stand behind it.
     /// A relative folder is looked for where the command is run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ pub struct Data {
 /// A data set: a built-in one by name, or own data and where they lie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Dataset {
+pub enum DatasetSpec {
     /// Procedural digits, 28×28 grey; no files needed.
     Strokes,
     /// MNIST, 28×28 grey.
@@ -163,7 +163,7 @@ pub struct Augment {
 /// How one network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Train {
+pub struct TrainConfig {
     /// Optimizer steps of each training.
     pub iterations: u64,
     /// Images a step.
@@ -172,19 +172,19 @@ pub struct Train {
     #[serde(default = "hundred")]
     pub evaluate_every: u64,
     /// The optimizer.
-    pub optimizer: Optimizer,
+    pub optimizer: OptimizerConfig,
     /// Learning rate, before `schedule` and `warmup`.
     pub lr: f64,
     /// How the learning rate changes (`constant`). Iterations are counted absolutely: a training that starts at iteration
     /// k goes on with the rate of iteration k.
-    #[serde(default, skip_serializing_if = "Schedule::is_constant")]
-    pub schedule: Schedule,
+    #[serde(default, skip_serializing_if = "ScheduleConfig::is_constant")]
+    pub schedule: ScheduleConfig,
     /// With `step`: iterations (`500it`) or epochs (`20ep`) from one step to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step_every: Option<Step>,
+    pub step_every: Option<TrainingTime>,
     /// With `multi_step`: when the steps come, such as `["20000it", "25000it"]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub milestones: Option<Vec<Step>>,
+    pub milestones: Option<Vec<TrainingTime>>,
     /// With `step` and `multi_step`: the learning rate is multiplied by it at each step (0.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gamma: Option<f64>,
@@ -193,7 +193,7 @@ pub struct Train {
     pub lr_min: Option<f64>,
     /// Warm-up in front of any schedule: at iteration i of so many the schedule's rate times i / so many, from 0 (`0it`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup: Option<Step>,
+    pub warmup: Option<TrainingTime>,
     /// With `adam` and `adamw`: decay of the first and second moment ([0.9, 0.999]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub betas: Option<[f64; 2]>,
@@ -225,14 +225,14 @@ pub struct Train {
     #[serde(default)]
     pub dtype: Dtype,
     /// On a GPU: the type that conv and linear products are made in; all else is `dtype`.
-    #[serde(default, skip_serializing_if = "Products::is_exact")]
-    pub products: Products,
+    #[serde(default, skip_serializing_if = "MatmulPrecision::is_exact")]
+    pub products: MatmulPrecision,
 }
 
 /// An optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Optimizer {
+pub enum OptimizerConfig {
     /// Adam (Kingma & Ba, arXiv 1412.6980).
     Adam,
     /// Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101), in `PyTorch`'s form; `weight_decay` is
@@ -246,7 +246,7 @@ pub enum Optimizer {
 /// How the learning rate changes over a training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Schedule {
+pub enum ScheduleConfig {
     /// Not at all.
     #[default]
     Constant,
@@ -272,7 +272,7 @@ pub enum Dtype {
 /// The type that products are made in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Products {
+pub enum MatmulPrecision {
     /// That of all else.
     #[default]
     Exact,
@@ -285,7 +285,7 @@ pub enum Products {
 /// What each round cuts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Prune {
+pub struct PruneConfig {
     /// What makes a weight worth keeping.
     #[serde(default)]
     pub criterion: Criterion,
@@ -298,7 +298,7 @@ pub struct Prune {
     pub scope: Scope,
     /// Fraction of the remaining weights that a round cuts.
     #[serde(default)]
-    pub rate: Rate,
+    pub rate: RateConfig,
     /// Only these are pruned: layers (`linear2`), kinds (`conv`), or patterns of layer names (`block3.*`; `*` stands for any
     /// letters, `?` for one). Without it, all are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -357,7 +357,7 @@ pub enum Scope {
 /// Fractions of the remaining weights that a round cuts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Rate {
+pub struct RateConfig {
     /// With scope `global`: of all included weights together (0.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<f64>,
@@ -387,19 +387,19 @@ pub struct Arms(pub Vec<(String, Arm)>);
 #[serde(deny_unknown_fields)]
 pub struct Arm {
     /// Where the mask comes from.
-    pub mask: MaskFrom,
+    pub mask: MaskSource,
     /// Where the weights come from.
-    pub weights: WeightsFrom,
+    pub weights: WeightSource,
     /// With `rewind`: back to the dense network after so many iterations (`500it`) or epochs (`2ep`); without it, to the
     /// initial values. Learning rate and data go on from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewind_to: Option<Step>,
+    pub rewind_to: Option<TrainingTime>,
     /// With `rewind_to`: what becomes of the optimizer's moments (`restore`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewind_moments: Option<Moments>,
+    pub rewind_moments: Option<RewindOptimizerState>,
     /// With `final`: where learning rate and data go on from (`0it`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lr_from: Option<Step>,
+    pub lr_from: Option<TrainingTime>,
     /// With `noise`: how much, in standard deviations of the layer's initial weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<f64>,
@@ -417,7 +417,7 @@ pub struct Arm {
 /// Where an arm's mask comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum MaskFrom {
+pub enum MaskSource {
     /// All ones; such an arm has round 0 only.
     Dense,
     /// The arm's own previous round, pruned; round 1 prunes the dense network.
@@ -427,15 +427,15 @@ pub enum MaskFrom {
     /// Uniformly random, with the named arm's count in every layer.
     Random(String),
     /// The trained dense network, pruned straight to a size.
-    OneShot(Size),
+    OneShot(TargetSize),
     /// The untrained network, pruned by the magnitude of its initial weights.
-    MagnitudeAtInit(Size),
+    MagnitudeAtInit(TargetSize),
 }
 
 /// How much a mask keeps that is not pruned round by round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Size {
+pub enum TargetSize {
     /// As much as the named arm at the same round.
     Like(String),
     /// A grid of its own, one round per entry: the fraction that the layers with the largest rate lose; the others lose
@@ -446,7 +446,7 @@ pub enum Size {
 /// Where an arm's weights come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum WeightsFrom {
+pub enum WeightSource {
     /// The replicate's initial values θ₀, or those of the dense network at `rewind_to`.
     Rewind,
     /// A fresh draw from the distribution of θ₀.
@@ -464,7 +464,7 @@ pub enum WeightsFrom {
 /// What becomes of the optimizer's moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Moments {
+pub enum RewindOptimizerState {
     /// As they were.
     #[default]
     Restore,
@@ -475,7 +475,7 @@ pub enum Moments {
 /// What the report says of the results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Reporting {
+pub struct ReportConfig {
     /// The least loss of test accuracy that matters, in percentage points: a ticket loses less than that.
     #[serde(default = "tenth")]
     pub margin: f64,
@@ -488,31 +488,31 @@ pub struct Reporting {
 /// How the work is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Run {
+pub struct RunConfig {
     /// The device: `cpu`, `cuda`, `cuda:1`, or `auto` for CUDA where it can be had. CUDA is never replaced by the processor in
     /// silence.
     #[serde(default)]
-    pub device: Device,
+    pub device: DeviceChoice,
     /// Trainings, or groups of them, at a time: a number, or `auto` for one per core, and on a GPU one. While fewer can go
     /// on, those of the sparse trainer use the cores that are free.
     #[serde(default)]
-    pub workers: Count,
+    pub workers: CountOrAuto,
     /// Networks that a trainer trains in lockstep: a number up to 1024, or `auto` for 1 on the processor and 16 on a GPU.
     /// With more than 1 the dense trainer takes every training.
     #[serde(default)]
-    pub lanes: Count,
+    pub lanes: CountOrAuto,
     /// The trainer of the networks; each training's own is in the plan, in its key and in every row.
     #[serde(default)]
-    pub engine: Engine,
+    pub engine: EngineChoice,
     /// Which final weights are kept.
     #[serde(default)]
-    pub keep: Keep,
+    pub keep: KeepWeights,
 }
 
 /// Which final weights are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Keep {
+pub enum KeepWeights {
     /// Those of the dense networks and of the last round of every chain; those in between until their children are
     /// done.
     #[default]
@@ -526,7 +526,7 @@ pub enum Keep {
 /// A trainer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Engine {
+pub enum EngineChoice {
     /// For each training the trainer whose step is estimated to cost less, from the network's shapes, the weights that
     /// are left and the batch size: the same on every machine.
     #[default]
@@ -576,7 +576,7 @@ fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
 
-impl Default for Reporting {
+impl Default for ReportConfig {
     fn default() -> Self {
         Self { margin: tenth(), checkpoints: Vec::new() }
     }
@@ -608,8 +608,8 @@ impl Serialize for Arms {
 
 impl<'de> Deserialize<'de> for Arms {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
+        struct ArmsVisitor;
+        impl<'de> Visitor<'de> for ArmsVisitor {
             type Value = Arms;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -624,6 +624,6 @@ impl<'de> Deserialize<'de> for Arms {
                 Ok(Arms(arms))
             }
         }
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(ArmsVisitor)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::problem::{Problem, nearest};
+use super::problem::{Diagnostic, closest_match};
 use super::schema::schema;
 
 /// How a message about a missing key ends.
@@ -10,7 +10,7 @@ pub(super) const MISSING: &str = "is missing";
 
 /// serde's sentence about the value at `path` in our words; `keys` are those of the table there, if it is one. The forms
 /// are serde's own and pinned by tests.
-pub(super) fn explain(path: &str, message: &str, keys: &[String]) -> Problem {
+pub(super) fn to_diagnostic(path: &str, message: &str, keys: &[String]) -> Diagnostic {
     let whole = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
     // The user's own words stand before the last "expected", whatever they are.
     let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
@@ -19,21 +19,22 @@ pub(super) fn explain(path: &str, message: &str, keys: &[String]) -> Problem {
     if let Some(word) = word("unknown field ") {
         let inside = if parent(path).is_empty() { String::new() } else { format!(" in `{}`", parent(path)) };
         let hint = section_of(word, path).unwrap_or_else(|| suggest(word, &known, &known));
-        return Problem::new(path, format!("unknown key `{word}`{inside}")).hint(hint).about_the_key();
+        return Diagnostic::new(path, format!("unknown key `{word}`{inside}")).hint(hint).on_key();
     }
     if let Some(word) = word("unknown variant ") {
-        let forms: Vec<&str> = known.iter().map(|name| form(name, path).unwrap_or(name)).collect();
-        return Problem::new(path, format!("unknown value `{word}` for {whole}")).hint(suggest(word, &known, &forms));
+        let forms: Vec<&str> = known.iter().map(|name| example_value(name, path).unwrap_or(name)).collect();
+        return Diagnostic::new(path, format!("unknown value `{word}` for {whole}"))
+            .hint(suggest(word, &known, &forms));
     }
     if let Some(field) = word("missing field ") {
         let key = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
-        let missing = Problem::new(key.clone(), format!("`{key}` {MISSING}")).about_the_key();
-        return match such_as(&key) {
+        let missing = Diagnostic::new(key.clone(), format!("`{key}` {MISSING}")).on_key();
+        return match example_for_key(&key) {
             Some(hint) => missing.hint(hint),
             None => missing,
         };
     }
-    let problem = |what: &str| Problem::new(path, format!("invalid value for {whole}: {what}"));
+    let problem = |what: &str| Diagnostic::new(path, format!("invalid value for {whole}: {what}"));
     if expected == "map with a single key" {
         let found = if keys.is_empty() { "none".to_owned() } else { format!("`{}`", keys.join("` and `")) };
         let problem = problem(&format!("expected a table with one key, got {found}"));
@@ -43,14 +44,14 @@ pub(super) fn explain(path: &str, message: &str, keys: &[String]) -> Problem {
         return problem(message);
     }
     let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-    let example = form(leaf(path), parent(path))
-        .filter(|_| plain(expected).starts_with("a name") || expected.ends_with("variant"));
+    let example = example_value(leaf(path), parent(path))
+        .filter(|_| describe_expected(expected).starts_with("a name") || expected.ends_with("variant"));
     let example = example.map(|form| format!(", such as `{form}`")).unwrap_or_default();
     // Of a list in place of a table serde counts the keys it did not find.
     let is_list = expected.starts_with("struct ") && got.starts_with("invalid length ");
     let got = if is_list { "sequence" } else { got };
-    let problem = problem(&format!("expected {}{example}, got {}", plain(expected), say(got)));
-    match remedy(path, expected, got) {
+    let problem = problem(&format!("expected {}{example}, got {}", describe_expected(expected), describe_found(got)));
+    match fix_hint(path, expected, got) {
         Some(hint) => problem.hint(hint),
         None => problem,
     }
@@ -69,7 +70,7 @@ pub(super) fn leaf(path: &str) -> &str {
 /// What is known, each as it is written, the nearest first; `forms` stand for the names of `known`.
 fn suggest(word: &str, known: &[&str], forms: &[&str]) -> String {
     let all = format!("one of: {}", forms.join(", "));
-    let near = nearest(word, known).and_then(|near| known.iter().position(|name| *name == near));
+    let near = closest_match(word, known).and_then(|near| known.iter().position(|name| *name == near));
     near.map_or_else(|| all.clone(), |at| format!("did you mean `{}`? ({all})", forms[at]))
 }
 
@@ -93,7 +94,7 @@ fn section_of(word: &str, path: &str) -> Option<String> {
 }
 
 /// How a variant with parameters is written as the value of `path`.
-fn form(variant: &str, path: &str) -> Option<&'static str> {
+fn example_value(variant: &str, path: &str) -> Option<&'static str> {
     Some(match variant {
         "mlp" => "{ mlp = { hidden = [300] } }",
         "linear" => "{ linear = { out = 300 } }",
@@ -114,7 +115,7 @@ fn form(variant: &str, path: &str) -> Option<&'static str> {
 }
 
 /// What may stand at a key.
-fn such_as(key: &str) -> Option<String> {
+fn example_for_key(key: &str) -> Option<String> {
     let value = match leaf(key) {
         "name" => "\"my_lenet\"",
         "data" | "network" | "train" => return Some(format!("begin the section with a line `[{key}]`")),
@@ -146,7 +147,7 @@ fn such_as(key: &str) -> Option<String> {
 }
 
 /// What may be written in place of a value of the wrong type, whatever it is.
-fn remedy(key: &str, expected: &str, got: &str) -> Option<String> {
+fn fix_hint(key: &str, expected: &str, got: &str) -> Option<String> {
     let inside = |before: &str, after: char| got.strip_prefix(before)?.strip_suffix(after);
     match expected {
         "a boolean" => Some("`true` or `false`, without quotes".to_owned()),
@@ -157,12 +158,12 @@ fn remedy(key: &str, expected: &str, got: &str) -> Option<String> {
             }
             None
         }
-        _ => such_as(key),
+        _ => example_for_key(key),
     }
 }
 
 /// Rust's names for types, in words.
-fn plain(expected: &str) -> String {
+fn describe_expected(expected: &str) -> String {
     let words = match expected {
         "u32" | "u64" => "a whole number from 0",
         "f64" => "a number",
@@ -183,7 +184,7 @@ fn plain(expected: &str) -> String {
 }
 
 /// serde's names for what it found, in words; the user's own words behind them stay as they are.
-fn say(got: &str) -> String {
+fn describe_found(got: &str) -> String {
     let kinds = [
         ("floating point ", "the number "),
         ("string ", "the text "),

@@ -1,7 +1,7 @@
 //! Names of experiments and arms that other programs do not read as names: they stand in every CSV file and in shells.
 
 use super::experiment::Experiment;
-use super::problem::Problem;
+use super::problem::Diagnostic;
 
 /// The texts that pandas reads as missing values by default, those that consist of characters allowed in names only:
 /// `groupby` drops such rows.
@@ -15,19 +15,19 @@ const INFINITE: [&str; 2] = ["inf", "infinity"];
 
 /// The names of an experiment and its arms that other programs misread. Files of older runs may have such names, so this
 /// is no part of reading a configuration.
-pub fn check_names(experiment: &Experiment) -> Vec<Problem> {
+pub fn check_names(experiment: &Experiment) -> Vec<Diagnostic> {
     let of_experiment = problem("name", "the experiment's name", &experiment.name, "run").into_iter();
     let of_arm = |name: &String| {
         let problem = problem(&format!("arms.{name}"), "the arm name", name, "arm")?;
-        Some(problem.about_the_key())
+        Some(problem.on_key())
     };
     of_experiment.chain(experiment.arms.0.iter().filter_map(|(name, _)| of_arm(name))).collect()
 }
 
-fn problem(key: &str, what: &str, name: &str, prefix: &str) -> Option<Problem> {
+fn problem(key: &str, what: &str, name: &str, prefix: &str) -> Option<Diagnostic> {
     let reason = misread(name)?;
     let instead = instead_of(name, prefix);
-    Some(Problem::new(key, format!("{what} `{name}` {reason}")).hint(format!("such as `{instead}`")))
+    Some(Diagnostic::new(key, format!("{what} `{name}` {reason}")).hint(format!("such as `{instead}`")))
 }
 
 /// How other programs misread a name; `None` where they do not.

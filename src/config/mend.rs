@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::repair::{Fault, Repair, Syntax, proposals};
+use super::repair::{Repair, Syntax, TokenFault, proposals};
 
 /// Repairs that are tried in one text, one mistake after another.
-const MOST_REPAIRS: usize = 100;
+const MAX_REPAIRS: usize = 100;
 
 /// A token of a text and what to write in its place.
 #[derive(Clone, Debug)]
-pub(super) struct Mended {
+pub(super) struct SyntaxFix {
     /// Where the token stands, in bytes.
     pub(super) token: Range<usize>,
     /// What to write.
@@ -28,18 +28,18 @@ pub(super) struct Grammar<'a> {
 
 /// The repair of the mistake at byte `at` of `text`. `accepts` says whether a text without mistakes is understood at the
 /// byte where the repaired token begins; `None` where no value stands there.
-pub(super) fn mend(
+pub(super) fn find_fix(
     text: &str,
     at: usize,
     grammar: &Grammar<'_>,
     accepts: &dyn Fn(&str, usize) -> Option<bool>,
-) -> Option<Mended> {
+) -> Option<SyntaxFix> {
     for (token, repair, repaired) in repairs(text, at, grammar) {
         let whole = rest(repaired, grammar);
         // What is a word or a text depends on the key; without a value in a whole text the key is not known.
-        let is_sure = !matches!(repair.fault, Fault::Word | Fault::Text);
+        let is_sure = !matches!(repair.fault, TokenFault::Word | TokenFault::Text);
         if whole.as_deref().and_then(|whole| accepts(whole, token.start)).unwrap_or(is_sure) {
-            return Some(Mended { token, repair, whole });
+            return Some(SyntaxFix { token, repair, whole });
         }
     }
     None
@@ -47,7 +47,7 @@ pub(super) fn mend(
 
 /// Repairs every other mistake; `None` where that does not succeed.
 fn rest(mut text: String, grammar: &Grammar<'_>) -> Option<String> {
-    for _ in 0..MOST_REPAIRS {
+    for _ in 0..MAX_REPAIRS {
         let Some(at) = (grammar.mistake)(&text) else { return Some(text) };
         (_, _, text) = repairs(&text, at, grammar).into_iter().next()?;
     }
@@ -104,30 +104,30 @@ fn tokens(text: &str, at: usize) -> Vec<Range<usize>> {
 }
 
 /// What is wrong with `token` and what to do, for a person.
-pub(super) fn words(token: &str, repair: &Repair, syntax: Syntax) -> (String, String) {
+pub(super) fn describe(token: &str, repair: &Repair, syntax: Syntax) -> (String, String) {
     let code = |c: char| format!("U+{:04X}", u32::from(c));
     let write = format!("write `{}`", repair.text);
     match repair.fault {
-        Fault::Quotes => ("these are typographic quotes".to_owned(), write),
-        Fault::Dash(c) => (format!("`{c}` ({}) is not the minus sign of numbers", code(c)), write),
-        Fault::Space('\u{feff}') => {
+        TokenFault::Quotes => ("these are typographic quotes".to_owned(), write),
+        TokenFault::Dash(c) => (format!("`{c}` ({}) is not the minus sign of numbers", code(c)), write),
+        TokenFault::Space('\u{feff}') => {
             ("a byte order mark (U+FEFF) stands inside the text".to_owned(), "remove it".to_owned())
         }
-        Fault::Space(c) if super::repair::is_invisible(c) => {
+        TokenFault::Space(c) if super::repair::is_invisible(c) => {
             (format!("an invisible character ({}) stands here", code(c)), "remove it".to_owned())
         }
-        Fault::Space(c) => {
+        TokenFault::Space(c) => {
             let name = if c == '\u{a0}' { "a no-break space" } else { "a special space" };
             (format!("{name} ({}) stands here", code(c)), "write a plain space in its place".to_owned())
         }
-        Fault::Number => (format!("`{token}` is not a number in {}", syntax.name()), write),
-        Fault::Word => (format!("`{token}` is not a value in {}", syntax.name()), write),
-        Fault::Text if token.starts_with(['\'', '"']) && !token.ends_with(['\'', '"']) => {
+        TokenFault::Number => (format!("`{token}` is not a number in {}", syntax.name()), write),
+        TokenFault::Word => (format!("`{token}` is not a value in {}", syntax.name()), write),
+        TokenFault::Text if token.starts_with(['\'', '"']) && !token.ends_with(['\'', '"']) => {
             ("a text is not closed".to_owned(), write)
         }
-        Fault::Text if token.starts_with(['\'', '"', '`']) => {
+        TokenFault::Text if token.starts_with(['\'', '"', '`']) => {
             (format!("`{token}` is not a text in {}", syntax.name()), write)
         }
-        Fault::Text => ("a text needs quotes".to_owned(), write),
+        TokenFault::Text => ("a text needs quotes".to_owned(), write),
     }
 }

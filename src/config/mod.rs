@@ -27,19 +27,20 @@ mod step;
 mod syntax;
 mod walk;
 
-pub use count::Count;
-pub use device::Device;
-pub use document::{Document, Origin};
+pub use count::CountOrAuto;
+pub use device::DeviceChoice;
+pub use document::{ConfigDocument, Origin};
 pub use encoding::{STDIN, decode};
 pub use experiment::{
-    Arm, Arms, Augment, Criterion, Data, Dataset, Dtype, Engine, Experiment, Keep, MaskFrom, Moments, Normalize,
-    Optimizer, Products, Prune, Rate, ReferenceWeights, Reporting, Run, Schedule, Scope, Size, Train, WeightsFrom,
+    Arm, Arms, Augment, Criterion, DataConfig, DatasetSpec, Dtype, EngineChoice, Experiment, KeepWeights, MaskSource,
+    MatmulPrecision, Normalize, OptimizerConfig, PruneConfig, RateConfig, ReferenceWeights, ReportConfig,
+    RewindOptimizerState, RunConfig, ScheduleConfig, Scope, TargetSize, TrainConfig, WeightSource,
 };
 pub use labels::check_names;
-pub use network::{Architecture, Init, LayerSpec, Network};
-pub use problem::{Problem, Report, nearest};
+pub use network::{Architecture, LayerSpec, NetworkConfig, WeightInit};
+pub use problem::{Diagnostic, UsageError, closest_match};
 pub use read::read;
 pub use reference::reference;
 pub use resolved::{flatten, to_json, to_toml};
 pub use schema::schema;
-pub use step::Step;
+pub use step::TrainingTime;

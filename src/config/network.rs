@@ -3,18 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use super::problem::Diagnostic;
 
 /// Bounds that no experiment comes near; beyond them memory would end before the work does.
-const MOST_UNITS: u32 = 1_000_000;
-const MOST_LAYERS: usize = 300;
+const MAX_UNITS: u32 = 1_000_000;
+const MAX_LAYERS: usize = 300;
 /// Of a kernel, a square, a stride or a padding.
-const MOST_PIXELS: u32 = 1000;
+const MAX_PIXELS: u32 = 1000;
 
 /// What learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Network {
+pub struct NetworkConfig {
     /// The architecture by name; `layers` may stand in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
@@ -23,7 +23,7 @@ pub struct Network {
     pub layers: Option<Vec<LayerSpec>>,
     /// How initial weights are drawn; biases start at 0.
     #[serde(default)]
-    pub init: Init,
+    pub init: WeightInit,
     /// With `init = "normal"`: the standard deviation (0.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_std: Option<f64>,
@@ -142,7 +142,7 @@ pub enum LayerSpec {
 /// How initial weights are drawn. Fans are those of the layer's weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Init {
+pub enum WeightInit {
     /// Normal, variance 2 / (`fan_in` + `fan_out`), untruncated.
     #[default]
     GlorotNormal,
@@ -156,13 +156,13 @@ pub enum Init {
     Normal,
 }
 
-impl From<Architecture> for Network {
+impl From<Architecture> for NetworkConfig {
     /// The architecture with everything else at its default.
     fn from(architecture: Architecture) -> Self {
         Self {
             architecture: Some(architecture),
             layers: None,
-            init: Init::default(),
+            init: WeightInit::default(),
             init_std: None,
             batch_norm: None,
             dropout: None,
@@ -170,7 +170,7 @@ impl From<Architecture> for Network {
     }
 }
 
-impl Network {
+impl NetworkConfig {
     /// Standard deviation of `init = "normal"`: about that of `glorot_normal` (the paper, Appendix G.5).
     pub fn init_std(&self) -> f64 {
         self.init_std.unwrap_or(0.1)
@@ -188,7 +188,7 @@ impl Network {
 
     /// Fills in the defaults that depend on other values.
     pub(super) fn resolve(&mut self) {
-        if self.init == Init::Normal {
+        if self.init == WeightInit::Normal {
             self.init_std = Some(self.init_std());
         }
         if self.is_vgg() {
@@ -224,26 +224,26 @@ impl Network {
     }
 
     /// That it is given in one way, and that its numbers make sense; whether its shapes fit is for the room above.
-    pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+    pub(super) fn check(&self, problems: &mut Vec<Diagnostic>) {
         match (&self.architecture, &self.layers) {
             (None, None) => {
-                let missing = Problem::new("network.architecture", "`network.architecture` is missing");
+                let missing = Diagnostic::new("network.architecture", "`network.architecture` is missing");
                 let hint = "such as `architecture = \"lenet_300_100\"`, or give the network layer by layer: \
                             `layers = [{ linear = { out = 300 } }, \"relu\", { linear = { out = 10 } }]`";
-                problems.push(missing.hint(hint).about_the_key());
+                problems.push(missing.hint(hint).on_key());
             }
             (Some(_), Some(_)) => {
                 let message = "`network.layers` and `network.architecture` both say what the network is";
-                problems.push(Problem::new("network.layers", message).hint("leave one of them out").about_the_key());
+                problems.push(Diagnostic::new("network.layers", message).hint("leave one of them out").on_key());
             }
             (Some(Architecture::Mlp { hidden }), None) => {
                 let key = "network.architecture.mlp.hidden";
-                if !hidden.iter().all(|units| (1..=MOST_UNITS).contains(units)) {
+                if !hidden.iter().all(|units| (1..=MAX_UNITS).contains(units)) {
                     let message = format!("`{key}` must have from 1 to a million units in each layer");
-                    problems.push(Problem::new(key, message));
+                    problems.push(Diagnostic::new(key, message));
                 }
-                if hidden.len() > MOST_LAYERS {
-                    problems.push(Problem::new(key, format!("`{key}` must not have more than 300 layers")));
+                if hidden.len() > MAX_LAYERS {
+                    problems.push(Diagnostic::new(key, format!("`{key}` must not have more than 300 layers")));
                 }
             }
             (Some(_), None) => {}
@@ -252,36 +252,36 @@ impl Network {
     }
 }
 
-fn check_layers(layers: &[LayerSpec], problems: &mut Vec<Problem>) {
+fn check_layers(layers: &[LayerSpec], problems: &mut Vec<Diagnostic>) {
     let mut need = |fine: bool, key: String, message: &str| {
         if !fine {
-            problems.push(Problem::new(&key, format!("`{key}` {message}")));
+            problems.push(Diagnostic::new(&key, format!("`{key}` {message}")));
         }
     };
-    need(layers.len() <= MOST_LAYERS, "network.layers".to_owned(), "must not have more than 300 layers");
+    need(layers.len() <= MAX_LAYERS, "network.layers".to_owned(), "must not have more than 300 layers");
     for (at, layer) in layers.iter().enumerate() {
         let key = format!("network.layers[{at}]");
         match layer {
             LayerSpec::Linear { out } => {
-                need((1..=MOST_UNITS).contains(out), key + ".linear.out", "must be from 1 to a million");
+                need((1..=MAX_UNITS).contains(out), key + ".linear.out", "must be from 1 to a million");
             }
             LayerSpec::Dropout { rate } => {
                 let what = "is the share set to 0: at least 0 and below 1";
                 need((0.0..1.0).contains(rate), key + ".dropout.rate", what);
             }
             LayerSpec::Conv { out, kernel, stride, padding, bias: _ } => {
-                need((1..=MOST_UNITS).contains(out), format!("{key}.conv.out"), "must be from 1 to a million");
+                need((1..=MAX_UNITS).contains(out), format!("{key}.conv.out"), "must be from 1 to a million");
                 for (name, pixels) in [("kernel", kernel), ("stride", stride)] {
-                    let fine = pixels.is_none_or(|n| (1..=MOST_PIXELS).contains(&n));
+                    let fine = pixels.is_none_or(|n| (1..=MAX_PIXELS).contains(&n));
                     need(fine, format!("{key}.conv.{name}"), "must be from 1 to 1000 pixels");
                 }
-                let fine = padding.is_none_or(|n| n <= MOST_PIXELS);
+                let fine = padding.is_none_or(|n| n <= MAX_PIXELS);
                 need(fine, format!("{key}.conv.padding"), "must be at most 1000 pixels");
             }
             LayerSpec::MaxPool { size, stride } | LayerSpec::AvgPool { size, stride } => {
                 let word = if matches!(layer, LayerSpec::MaxPool { .. }) { "max_pool" } else { "avg_pool" };
                 for (name, pixels) in [("size", Some(*size)), ("stride", *stride)] {
-                    let fine = pixels.is_none_or(|n| (1..=MOST_PIXELS).contains(&n));
+                    let fine = pixels.is_none_or(|n| (1..=MAX_PIXELS).contains(&n));
                     need(fine, format!("{key}.{word}.{name}"), "must be from 1 to 1000 pixels");
                 }
             }

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::document::{Document, Origin};
+use super::document::{ConfigDocument, Origin};
 use super::encoding;
 
 /// A mistake, by the key it sits at. Rooms above this one report theirs the same way and get the same caret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// The key's path, such as `train.lr`; empty for the file as a whole.
     pub key: String,
     /// What is wrong: a fragment in lower case.
@@ -18,7 +18,7 @@ pub struct Problem {
     pub at_key: bool,
 }
 
-impl Problem {
+impl Diagnostic {
     /// The value at `key` is wrong.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { key: key.into(), message: message.into(), hint: None, at_key: false }
@@ -33,7 +33,7 @@ impl Problem {
 
     /// The key itself is wrong.
     #[must_use]
-    pub fn about_the_key(mut self) -> Self {
+    pub fn on_key(mut self) -> Self {
         self.at_key = true;
         self
     }
@@ -42,22 +42,22 @@ impl Problem {
 /// Every problem of one configuration, as text for a person.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Report(String);
+pub struct UsageError(String);
 
-impl Report {
+impl UsageError {
     /// All problems, each with its place in `document`.
-    pub fn new(problems: &[Problem], document: &Document) -> Self {
+    pub fn new(problems: &[Diagnostic], document: &ConfigDocument) -> Self {
         let shown: Vec<String> = problems.iter().map(|problem| show(problem, document)).collect();
         Self(shown.join("\n\n"))
     }
 
     /// A problem that is told already.
-    pub fn plain(text: &str) -> Self {
+    pub fn from_text(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
-fn show(problem: &Problem, document: &Document) -> String {
+fn show(problem: &Diagnostic, document: &ConfigDocument) -> String {
     let mut text = format!("error: {}", problem.message);
     match document.origin(&problem.key) {
         Some(Origin::Set(flag)) => {
@@ -78,7 +78,7 @@ fn show(problem: &Problem, document: &Document) -> String {
 }
 
 /// `file:line:column`, the line, and carets under the part that is wrong (under its first line if it has several).
-pub(super) fn snippet(document: &Document, start: usize, end: usize) -> String {
+pub(super) fn snippet(document: &ConfigDocument, start: usize, end: usize) -> String {
     let (line, column) = document.position(start);
     let source = encoding::line(&document.text, line);
     let before: String = source.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
@@ -92,7 +92,7 @@ pub(super) fn snippet(document: &Document, start: usize, end: usize) -> String {
 }
 
 /// What other programs call things that have another name here.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ALIASES: [(&str, &str); 10] = [
     ("gpu", "cuda"),
     ("learning_rate", "lr"),
     ("epochs", "iterations"),
@@ -106,21 +106,21 @@ const ELSEWHERE: [(&str, &str); 10] = [
 ];
 
 /// The candidate that `word` stands for: by its name elsewhere, or near enough to be a slip of the hand.
-pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub fn closest_match<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let named = |&&(theirs, ours): &&(&str, &str)| theirs == word && candidates.contains(&ours);
-    if let Some((_, ours)) = ELSEWHERE.iter().find(named) {
+    if let Some((_, ours)) = ALIASES.iter().find(named) {
         return candidates.iter().copied().find(|candidate| candidate == ours);
     }
     let allowed = (word.chars().count() / 3).max(1);
     // Of equally near ones that which differs in capitals.
     let small = word.to_lowercase();
-    let far = |candidate: &'a str| (distance(word, candidate), distance(&small, candidate), candidate);
+    let far = |candidate: &'a str| (edit_distance(word, candidate), edit_distance(&small, candidate), candidate);
     let (slips, _, nearest) = candidates.iter().map(|&candidate| far(candidate)).min()?;
     (slips <= allowed).then_some(nearest)
 }
 
 /// How many slips make `b` of `a`: a character too many, missing, or wrong, or two neighbours in the wrong order.
-fn distance(a: &str, b: &str) -> usize {
+fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for i in 1..=a.len() {
@@ -144,11 +144,14 @@ mod tests {
 
     #[test]
     fn the_nearest_name() {
-        assert_eq!(nearest("batchsize", &["lr", "batch_size", "iterations"]), Some("batch_size"));
-        assert_eq!(nearest("adamW", &["adam", "adamw"]), Some("adamw"));
-        assert_eq!(nearest("xyz", &["lr", "batch_size"]), None);
-        assert_eq!(nearest("minst", &["strokes", "mnist"]), Some("mnist"));
-        assert_eq!((nearest("gpu", &["cpu", "cuda"]), nearest("gpu", &["cpu"])), (Some("cuda"), Some("cpu")));
-        assert_eq!((distance("kitten", "sitting"), distance("", "ab")), (3, 2));
+        assert_eq!(closest_match("batchsize", &["lr", "batch_size", "iterations"]), Some("batch_size"));
+        assert_eq!(closest_match("adamW", &["adam", "adamw"]), Some("adamw"));
+        assert_eq!(closest_match("xyz", &["lr", "batch_size"]), None);
+        assert_eq!(closest_match("minst", &["strokes", "mnist"]), Some("mnist"));
+        assert_eq!(
+            (closest_match("gpu", &["cpu", "cuda"]), closest_match("gpu", &["cpu"])),
+            (Some("cuda"), Some("cpu"))
+        );
+        assert_eq!((edit_distance("kitten", "sitting"), edit_distance("", "ab")), (3, 2));
     }
 }

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::problem::Problem;
+use super::problem::Diagnostic;
 use super::read::is_accepted;
 use super::repair::{Syntax, proposals};
 use super::set::set_value;
 use super::walk;
 
 /// Adds to `problem` the value that would be accepted in place of the one in `root`, if there is one.
-pub(super) fn propose(problem: &mut Problem, root: &Value) {
+pub(super) fn propose(problem: &mut Diagnostic, root: &Value) {
     let is_of_type = problem.message.contains(": expected ") && !problem.at_key;
     if !is_of_type {
         return;

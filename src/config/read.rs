@@ -2,31 +2,31 @@
 
 use serde_json::{Value, json};
 
-use super::document::Document;
+use super::document::ConfigDocument;
 use super::experiment::Experiment;
-use super::explain::{MISSING, explain, leaf, parent};
-use super::problem::{Problem, Report};
+use super::explain::{MISSING, leaf, parent, to_diagnostic};
+use super::problem::{Diagnostic, UsageError};
 use super::proposal::propose;
-use super::walk::{self, Slot};
+use super::walk::{self, ValueSlot};
 
 /// Reads the experiment, fills in what depends on other values, and checks what one value says about another.
 ///
 /// # Errors
 /// Every mistake found, each with its place.
-pub fn read(document: &Document) -> Result<Experiment, Report> {
+pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
     match &document.root {
         Value::Object(map) if map.is_empty() => {
             let hint = "`lth init my_experiment.toml` writes an experiment to begin with";
-            return Err(Report::new(&[Problem::new("", "the configuration says nothing").hint(hint)], document));
+            return Err(UsageError::new(&[Diagnostic::new("", "the configuration says nothing").hint(hint)], document));
         }
         Value::Object(_) => {}
         // serde would take a list for the values of the keys in their order.
         _ => {
             let message = "invalid value for the configuration: expected a table of keys, `{ … }`";
-            return Err(Report::new(&[Problem::new("", message)], document));
+            return Err(UsageError::new(&[Diagnostic::new("", message)], document));
         }
     }
-    let Mended { experiment, mut problems, taken } = deserialize(document.root.clone());
+    let Recovered { experiment, mut problems, taken } = deserialize(document.root.clone());
     for problem in &mut problems {
         propose(problem, &document.root);
     }
@@ -36,32 +36,32 @@ pub fn read(document: &Document) -> Result<Experiment, Report> {
         own.extend(experiment.problems());
         // What was filled in or taken out is no value of the user's, and so none to complain about; but what is missing
         // from a table that was filled in is.
-        let is_told = |problem: &Problem| {
+        let is_told = |problem: &Diagnostic| {
             let missing = problem.message.ends_with(MISSING);
             taken.iter().any(|key| *key == problem.key || !missing && is_within(&problem.key, key))
         };
         let own = own.into_iter().filter(|problem| !is_told(problem));
-        let own: Vec<Problem> = own.filter(|problem| !is_misspelt(&problem.key, &problems)).collect();
+        let own: Vec<Diagnostic> = own.filter(|problem| !is_misspelt(&problem.key, &problems)).collect();
         problems.extend(own);
         if problems.is_empty() {
             return Ok(experiment.resolved());
         }
     }
-    Err(Report::new(&problems, document))
+    Err(UsageError::new(&problems, document))
 }
 
 /// Whether what stands at `path` of `root` is understood; mistakes elsewhere do not count.
 pub(super) fn is_accepted(root: &Value, path: &str) -> bool {
-    let Mended { experiment, problems, taken } = deserialize(root.clone());
+    let Recovered { experiment, problems, taken } = deserialize(root.clone());
     let own = experiment.map_or_else(Vec::new, |experiment| experiment.problems());
     let is_here = |key: &String| is_within(key, path);
     !problems.iter().chain(&own).map(|problem| &problem.key).chain(&taken).any(is_here)
 }
 
 /// What could be read.
-struct Mended {
+struct Recovered {
     experiment: Option<Experiment>,
-    problems: Vec<Problem>,
+    problems: Vec<Diagnostic>,
     /// Keys whose values were filled in or taken out.
     taken: Vec<String>,
 }
@@ -73,17 +73,17 @@ fn is_within(key: &str, table: &str) -> bool {
 
 /// serde stops at the first mistake. So that value is taken out, what is required is filled in where it is missing, and
 /// the rest is read again until nothing is wrong; what was read then is thrown away if anything was.
-fn deserialize(mut root: Value) -> Mended {
-    let mut problems: Vec<Problem> = Vec::new();
+fn deserialize(mut root: Value) -> Recovered {
+    let mut problems: Vec<Diagnostic> = Vec::new();
     let (mut taken, mut out): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     loop {
         let error = match serde_path_to_error::deserialize::<_, Experiment>(&root) {
-            Ok(experiment) => return Mended { experiment: Some(experiment), problems, taken },
+            Ok(experiment) => return Recovered { experiment: Some(experiment), problems, taken },
             Err(error) => error,
         };
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        let problem = explain(&path, &error.into_inner().to_string(), &keys(&mut root, &path));
+        let problem = to_diagnostic(&path, &error.into_inner().to_string(), &keys(&mut root, &path));
         let key = problem.key.clone();
         // Inside what was taken out nothing is missed, nor that a table has nothing left; a table that was not there at
         // all has its own missing keys.
@@ -94,32 +94,32 @@ fn deserialize(mut root: Value) -> Mended {
         let is_stuck = taken.iter().filter(|old| **old == key).count() > 1;
         let mended = !is_stuck
             && if problem.message.ends_with(MISSING) {
-                placeholder(&key).is_some_and(|value| put(&mut root, &key, value))
+                dummy_value(&key).is_some_and(|value| insert_at(&mut root, &key, value))
             } else {
                 out.push(key.clone());
-                take(&mut root, &key)
+                remove_at(&mut root, &key)
             };
         // What was taken out, or is there under a wrong name, is missed through no other fault of the user's.
         if !is_told && !is_misspelt(&key, &problems) {
             problems.push(problem);
         }
         if !mended {
-            return Mended { experiment: None, problems, taken };
+            return Recovered { experiment: None, problems, taken };
         }
         taken.push(key);
     }
 }
 
 /// Whether a key, or a table around it, is missed because it is there under a name that one of the problems asks about.
-fn is_misspelt(key: &str, problems: &[Problem]) -> bool {
+fn is_misspelt(key: &str, problems: &[Diagnostic]) -> bool {
     let meant = format!("did you mean `{}`", leaf(key));
-    let is_it = |old: &Problem| old.hint.as_deref().is_some_and(|hint| hint.starts_with(&meant));
+    let is_it = |old: &Diagnostic| old.hint.as_deref().is_some_and(|hint| hint.starts_with(&meant));
     let is_here = problems.iter().any(|old| old.at_key && parent(&old.key) == parent(key) && is_it(old));
     is_here || !parent(key).is_empty() && is_misspelt(parent(key), problems)
 }
 
 /// Something to read on with in place of a required key that is missing.
-fn placeholder(key: &str) -> Option<Value> {
+fn dummy_value(key: &str) -> Option<Value> {
     Some(match leaf(key) {
         "name" => json!("placeholder"),
         "rounds" | "iterations" | "batch_size" | "lr" | "out" | "size" | "rate" => json!(1),
@@ -136,7 +136,7 @@ fn placeholder(key: &str) -> Option<Value> {
 }
 
 /// Puts a value at `path`; false where the table around it is not there.
-fn put(root: &mut Value, path: &str, value: Value) -> bool {
+fn insert_at(root: &mut Value, path: &str, value: Value) -> bool {
     match walk::get_mut(root, parent(path)) {
         Some(Value::Object(map)) => map.insert(leaf(path).to_owned(), value).is_none(),
         _ => false,
@@ -144,7 +144,7 @@ fn put(root: &mut Value, path: &str, value: Value) -> bool {
 }
 
 /// Something to read on with in place of a member of the list `name` that is wrong: its neighbours keep their numbers.
-fn neutral(name: &str) -> Option<Value> {
+fn dummy_item(name: &str) -> Option<Value> {
     Some(match name {
         "layers" => json!("relu"),
         "exclude" | "include" => json!(""),
@@ -156,11 +156,11 @@ fn neutral(name: &str) -> Option<Value> {
 }
 
 /// Removes the value at `path` (`a.b[0].c`), or puts something neutral into a list there; false where there is none.
-fn take(root: &mut Value, path: &str) -> bool {
+fn remove_at(root: &mut Value, path: &str) -> bool {
     let list_name = leaf(path).split('[').next().unwrap_or_default();
-    match (walk::slot(root, path), neutral(list_name)) {
-        (Some(Slot::Key(map, key)), _) => map.shift_remove(&key).is_some(),
-        (Some(Slot::Item(list, at)), Some(neutral)) => {
+    match (walk::slot(root, path), dummy_item(list_name)) {
+        (Some(ValueSlot::Key(map, key)), _) => map.shift_remove(&key).is_some(),
+        (Some(ValueSlot::Item(list, at)), Some(neutral)) => {
             list[at] = neutral;
             true
         }
@@ -199,13 +199,13 @@ weights = "reinit"
 "#;
 
     fn complaint(text: &str) -> String {
-        let document = Document::parse("a.toml", text, &[]).unwrap();
+        let document = ConfigDocument::parse("a.toml", text, &[]).unwrap();
         read(&document).expect_err("this must not be accepted").to_string()
     }
 
     #[test]
     fn a_good_one_is_read_with_its_defaults() {
-        let experiment = read(&Document::parse("a.toml", GOOD, &[]).unwrap()).unwrap();
+        let experiment = read(&ConfigDocument::parse("a.toml", GOOD, &[]).unwrap()).unwrap();
         assert_eq!((experiment.seed, experiment.replicates, experiment.train.evaluate_every), (1, 1, 100));
         assert_eq!(experiment.train.betas, Some([0.9, 0.999]));
         assert_eq!((experiment.prune.rate.linear, experiment.prune.rate.output), (Some(0.2), Some(0.1)));
@@ -270,7 +270,7 @@ weights = "reinit"
         assert!(hidden.contains("mlp.hidden[0]`") && hidden.contains("mlp.hidden[2]`"), "{hidden}");
         let hidden = complaint(&GOOD.replace("hidden = [8]", ""));
         assert_eq!(hidden.matches("error:").count(), 1, "{hidden}");
-        let document = Document::parse("a.json", "7", &[]).unwrap();
+        let document = ConfigDocument::parse("a.json", "7", &[]).unwrap();
         let list = read(&document).unwrap_err().to_string();
         assert!(list.contains("invalid value for the configuration: expected a table"), "{list}");
     }

@@ -9,7 +9,7 @@ use super::schema::schema;
 /// The reference of all keys as Markdown.
 pub fn reference() -> String {
     let schema = schema();
-    let mut page = Page { schema: &schema, text: String::new(), waiting: Vec::new() };
+    let mut page = ReferenceWriter { schema: &schema, text: String::new(), waiting: Vec::new() };
     page.text.push_str(
         "# Every key of an experiment\n\n\
          Made by `lth generate config-reference` from the program's own types. An experiment is a TOML file, or a JSON\n\
@@ -25,14 +25,14 @@ pub fn reference() -> String {
 }
 
 /// The page being written.
-struct Page<'a> {
+struct ReferenceWriter<'a> {
     schema: &'a Value,
     text: String,
     /// Tables inside those written so far, each with its path.
     waiting: Vec<(String, &'a Value)>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> ReferenceWriter<'a> {
     /// A table's keys: what each may be, its default, and what it means; then the words that stand for variants.
     fn section(&mut self, path: &str, object: &'a Value) {
         let heading = if path.is_empty() { "Top level".to_owned() } else { format!("`[{path}]`") };

@@ -22,7 +22,7 @@ impl Syntax {
 
 /// What is wrong with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum TokenFault {
     /// It has typographic quotes.
     Quotes,
     /// It has this dash for a minus sign.
@@ -41,7 +41,7 @@ pub(super) enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Repair {
     /// What is wrong with it.
-    pub(super) fault: Fault,
+    pub(super) fault: TokenFault,
     /// What to write in its place.
     pub(super) text: String,
 }
@@ -67,30 +67,30 @@ pub(super) fn is_invisible(c: char) -> bool {
 /// What may be meant by `token`, the likeliest first.
 pub(super) fn proposals(token: &str, syntax: Syntax) -> Vec<Repair> {
     let mut all: Vec<Repair> = Vec::new();
-    let mut add = |fault: Fault, text: String| {
+    let mut add = |fault: TokenFault, text: String| {
         if text != token && !all.iter().any(|other| other.text == text) {
             all.push(Repair { fault, text });
         }
     };
     let odd = |known: &[char]| token.chars().find(|c| known.contains(c));
     if let Some(inner) = inside_quotes(token) {
-        add(Fault::Quotes, quoted(inner));
+        add(TokenFault::Quotes, quoted(inner));
         return all;
     }
     let plain: String = token.chars().map(|c| if DASHES.contains(&c) { '-' } else { c }).collect();
     for number in numbers(&plain, syntax) {
-        add(odd(&DASHES).map_or(Fault::Number, Fault::Dash), number);
+        add(odd(&DASHES).map_or(TokenFault::Number, TokenFault::Dash), number);
     }
     if let Some(c) = odd(&SPACES).or_else(|| odd(&INVISIBLE)) {
         let seen = |c: char| if SPACES.contains(&c) { Some(' ') } else { (!INVISIBLE.contains(&c)).then_some(c) };
-        add(Fault::Space(c), token.chars().filter_map(seen).collect());
+        add(TokenFault::Space(c), token.chars().filter_map(seen).collect());
     }
     if let Some(word) = truth(token) {
-        add(Fault::Word, word.to_string());
+        add(TokenFault::Word, word.to_string());
     }
     let straight = token.trim_matches(['\'', '"', '`', '´']);
     if !straight.is_empty() && !straight.contains(['\'', '"', '\n', '\\']) {
-        add(Fault::Text, quoted(straight));
+        add(TokenFault::Text, quoted(straight));
     }
     all
 }
@@ -237,7 +237,11 @@ mod tests {
         let json = |token: &str| proposals(token, Syntax::Json)[0].text.clone();
         assert_eq!((json("0x10"), json("1_000"), json("+5")), ("16".into(), "1000".into(), "5".into()));
         for none in ["1e", "e5", ".", "-", "1.2.3", "1,2,3", "1e5e5", "12ab"] {
-            assert_eq!(proposals(none, Syntax::Toml).iter().find(|repair| repair.fault != Fault::Text), None, "{none}");
+            assert_eq!(
+                proposals(none, Syntax::Toml).iter().find(|repair| repair.fault != TokenFault::Text),
+                None,
+                "{none}"
+            );
         }
     }
 

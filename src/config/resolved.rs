@@ -6,20 +6,20 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::document::{Document, Origin, join};
+use super::document::{ConfigDocument, Origin, join};
 use super::experiment::Experiment;
 use super::repair::quoted;
 
 /// The resolved experiment as TOML, the origin of each value behind it. Paths and workers are left out: they change
 /// no number, and the text must not depend on the machine.
-pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &Document) -> String {
+pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> String {
     let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
     table(&values(experiment, device, lanes), ["", ""], document, &mut text);
     text
 }
 
 /// The same as JSON: `{ "train.lr": { "value": 0.1, "origin": "default" }, … }`.
-pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &Document) -> Value {
+pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> Value {
     let mut flat = serde_json::Map::new();
     flatten(&values(experiment, device, lanes), "", &mut |path, value| {
         let entry = serde_json::json!({ "value": value, "origin": origin(path, document) });
@@ -55,7 +55,7 @@ pub fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
 
 /// Values first, then tables, as TOML wants it. `paths` is the table's place twice: as it is in `document`, and as TOML
 /// writes it.
-fn table(value: &Value, [path, header]: [&str; 2], document: &Document, text: &mut String) {
+fn table(value: &Value, [path, header]: [&str; 2], document: &ConfigDocument, text: &mut String) {
     let Value::Object(map) = value else { return };
     for (key, value) in map.iter().filter(|(_, value)| !is_section(value)) {
         let path = join(path, key);
@@ -92,7 +92,7 @@ fn inline(value: &Value) -> String {
     }
 }
 
-fn origin(path: &str, document: &Document) -> String {
+fn origin(path: &str, document: &ConfigDocument) -> String {
     let file = Path::new(&document.name).file_name().unwrap_or_default().to_string_lossy();
     match document.exact_origin(path) {
         Some(Origin::File(place)) => format!("{file}:{}", document.position(place.value.start).0),
@@ -111,13 +111,13 @@ mod tests {
         let text = include_str!("../../configs/smoke.toml");
         let layers = "network={layers=[{dropout={rate=0.1}},{linear={out=9}},\"relu\",{linear={out=10}}]}";
         let sets = ["train.lr=0.5", "prune.rate={linear=0.3,layers={linear2=0.4}}", layers].map(str::to_owned);
-        let document = Document::parse("configs/smoke.toml", text, &sets).unwrap();
+        let document = ConfigDocument::parse("configs/smoke.toml", text, &sets).unwrap();
         let experiment = super::super::read(&document).unwrap();
         let written = to_toml(&experiment, "cpu", 1, &document);
         assert!(written.contains("lr = 0.5  # --set train.lr=0.5\n"), "{written}");
         assert!(written.contains("  # smoke.toml:"), "{written}");
         assert!(written.contains("weight_decay = 0.0  # default\n"), "{written}");
-        let again = super::super::read(&Document::parse("resolved.toml", &written, &[]).unwrap()).unwrap();
+        let again = super::super::read(&ConfigDocument::parse("resolved.toml", &written, &[]).unwrap()).unwrap();
         assert!(written.contains("engine = \"auto\"  # default\n"), "{written}");
         assert_eq!((again.prune, again.run.engine), (experiment.prune, experiment.run.engine));
         assert_eq!((again.train, again.arms, again.network), (experiment.train, experiment.arms, experiment.network));

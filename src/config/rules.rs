@@ -1,29 +1,29 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::checkpoints;
-use super::count::Count;
+use super::count::CountOrAuto;
 use super::experiment::{
-    Arm, Augment, Criterion, Data, Dataset, Experiment, MaskFrom, Optimizer, Products, Rate, Schedule, Scope, Size,
-    Train, WeightsFrom,
+    Arm, Augment, Criterion, DataConfig, DatasetSpec, Experiment, MaskSource, MatmulPrecision, OptimizerConfig,
+    RateConfig, ScheduleConfig, Scope, TargetSize, TrainConfig, WeightSource,
 };
-use super::network::Init;
-use super::problem::Problem;
+use super::network::WeightInit;
+use super::problem::Diagnostic;
 
 /// Arm name that stands for the dense trainings themselves.
-const RESERVED: &str = "dense";
+const RESERVED_ARM: &str = "dense";
 
 /// Bounds that no experiment comes near; beyond them memory or counters would end before the work does.
-const MOST_TRAININGS: u64 = 1_000_000;
-const MOST_ITERATIONS: u64 = 1_000_000_000_000;
-const MOST_IMAGES: u32 = 10_000_000;
-const MOST_LANES: u32 = 1024;
+const MAX_TRAININGS: u64 = 1_000_000;
+const MAX_ITERATIONS: u64 = 1_000_000_000_000;
+const MAX_IMAGES: u32 = 10_000_000;
+const MAX_LANES: u32 = 1024;
 /// A label is a byte.
-const MOST_CLASSES: u32 = 256;
+const MAX_CLASSES: u32 = 256;
 /// A file name may have 255 bytes; the folder of a run has this and nine more, `.old-<n>` included.
-const LONGEST_NAME: usize = 100;
+const MAX_NAME_LENGTH: usize = 100;
 
 /// The defaults of parameters that stand beside a variant; the only place that knows them.
-impl Train {
+impl TrainConfig {
     /// Adam's β₁ and β₂.
     pub fn betas(&self) -> [f64; 2] {
         self.betas.unwrap_or([0.9, 0.999])
@@ -45,7 +45,7 @@ impl Train {
     }
 }
 
-impl Data {
+impl DataConfig {
     /// Images that `strokes` draws for training and validation.
     pub fn train_images(&self) -> u32 {
         self.train_images.unwrap_or(60_000)
@@ -62,8 +62,8 @@ impl Data {
     }
 
     /// Writes down which bytes own data were found to be, so that a resolved experiment refuses others.
-    pub fn pin(&mut self, sum: &str) {
-        if let Dataset::Idx { sha256, .. } | Dataset::Images { sha256, .. } = &mut self.dataset {
+    pub fn set_checksum(&mut self, sum: &str) {
+        if let DatasetSpec::Idx { sha256, .. } | DatasetSpec::Images { sha256, .. } = &mut self.dataset {
             *sha256 = Some(sum.to_owned());
         }
     }
@@ -76,7 +76,7 @@ impl Augment {
     }
 }
 
-impl Products {
+impl MatmulPrecision {
     /// Whether products are rounded no more than anything else.
     pub fn is_exact(&self) -> bool {
         *self == Self::Exact
@@ -102,7 +102,7 @@ impl Criterion {
     }
 }
 
-impl Rate {
+impl RateConfig {
     /// Over all included layers together.
     pub fn all(&self) -> f64 {
         self.all.unwrap_or(0.2)
@@ -135,11 +135,11 @@ impl Experiment {
     pub(super) fn resolved(mut self) -> Self {
         let train = &mut self.train;
         match train.optimizer {
-            Optimizer::Adam | Optimizer::AdamW => {
+            OptimizerConfig::Adam | OptimizerConfig::AdamW => {
                 train.betas = Some(train.betas());
                 train.eps = Some(train.eps());
             }
-            Optimizer::Sgd => {
+            OptimizerConfig::Sgd => {
                 train.momentum = Some(train.momentum());
                 train.nesterov = Some(train.nesterov());
             }
@@ -147,7 +147,7 @@ impl Experiment {
         train.resolve_schedule();
         self.network.resolve();
         let data = &mut self.data;
-        if data.dataset == Dataset::Strokes {
+        if data.dataset == DatasetSpec::Strokes {
             data.train_images = Some(data.train_images());
             data.test_images = Some(data.test_images());
             data.draw_seed = Some(data.draw_seed());
@@ -170,7 +170,7 @@ impl Experiment {
     }
 
     /// Everything in the file that contradicts itself or makes no sense, before the network or the data are known.
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    pub(super) fn problems(&self) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
         self.check_numbers(&mut problems);
         self.network.check(&mut problems);
@@ -182,33 +182,35 @@ impl Experiment {
         problems
     }
 
-    fn check_numbers(&self, problems: &mut Vec<Problem>) {
+    fn check_numbers(&self, problems: &mut Vec<Diagnostic>) {
         let named = |name: &str| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))
         };
         let mut need = |fine: bool, key: &str, message: &str| {
             if !fine {
-                problems.push(Problem::new(key, format!("`{key}` {message}")));
+                problems.push(Diagnostic::new(key, format!("`{key}` {message}")));
             }
         };
         let train = &self.train;
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let fraction = |x: f64| (0.0..1.0).contains(&x);
         need(named(&self.name), "name", "must be made of small letters, digits, `_` and `-`");
-        need(self.name.len() <= LONGEST_NAME, "name", "must not be longer than 100 letters");
+        need(self.name.len() <= MAX_NAME_LENGTH, "name", "must not be longer than 100 letters");
         need(self.replicates > 0, "replicates", "must be at least 1");
         let most_rounds = |arm: &Arm| match &arm.mask {
-            MaskFrom::OneShot(Size::Cut(grid)) | MaskFrom::MagnitudeAtInit(Size::Cut(grid)) => grid.len() as u64,
+            MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
+                grid.len() as u64
+            }
             _ => u64::from(self.rounds),
         };
         let of_arm = |arm: &Arm| u64::from(arm.repeats).saturating_mul(most_rounds(arm));
         let each = self.arms.0.iter().map(|(_, arm)| of_arm(arm)).fold(1, u64::saturating_add);
-        let few = each.saturating_mul(u64::from(self.replicates)) <= MOST_TRAININGS;
+        let few = each.saturating_mul(u64::from(self.replicates)) <= MAX_TRAININGS;
         need(few, "replicates", "times repeats times rounds makes more than a million trainings");
         need(self.rounds <= 1000, "rounds", "must be at most 1000");
         need(self.data.validation > 0, "data.validation", "must be at least 1: the early stop is found on it");
-        if let Dataset::Idx { classes, first_label, prefix, .. } = &self.data.dataset {
-            need((2..=MOST_CLASSES).contains(classes), "data.dataset.idx.classes", "must be from 2 to 256");
+        if let DatasetSpec::Idx { classes, first_label, prefix, .. } = &self.data.dataset {
+            need((2..=MAX_CLASSES).contains(classes), "data.dataset.idx.classes", "must be from 2 to 256");
             // Labels are signed numbers of 32 bits.
             let fits = i32::try_from(*first_label).is_ok();
             need(fits, "data.dataset.idx.first_label", "must be at most 2147483647");
@@ -217,10 +219,10 @@ impl Experiment {
         }
         need(self.data.train_limit != Some(0), "data.train_limit", "must be at least 1");
         need(self.data.test_limit != Some(0), "data.test_limit", "must be at least 1");
-        let drawn = |n: u32| (1..=MOST_IMAGES).contains(&n);
+        let drawn = |n: u32| (1..=MAX_IMAGES).contains(&n);
         need(self.data.train_images.is_none_or(drawn), "data.train_images", "must be from 1 to 10 million");
         need(self.data.test_images.is_none_or(drawn), "data.test_images", "must be from 1 to 10 million");
-        need((1..=MOST_ITERATIONS).contains(&train.iterations), "train.iterations", "must be from 1 to 10^12");
+        need((1..=MAX_ITERATIONS).contains(&train.iterations), "train.iterations", "must be from 1 to 10^12");
         need(train.batch_size > 0, "train.batch_size", "must be at least 1");
         need(train.evaluate_every > 0, "train.evaluate_every", "must be at least 1");
         need(positive(train.lr), "train.lr", "must be above 0");
@@ -232,7 +234,7 @@ impl Experiment {
         need(train.momentum.is_none_or(fraction), "train.momentum", "must be at least 0 and below 1");
         let nesterov = train.nesterov == Some(true);
         need(!nesterov || train.momentum.is_some_and(|m| m > 0.0), "train.nesterov", "needs `momentum` above 0");
-        let few = !matches!(self.run.lanes, Count::Number(lanes) if lanes > MOST_LANES);
+        let few = !matches!(self.run.lanes, CountOrAuto::Number(lanes) if lanes > MAX_LANES);
         need(few, "run.lanes", "must be at most 1024");
         need((0.0..=100.0).contains(&self.report.margin), "report.margin", "must be from 0 to 100 percentage points");
         need(self.network.init_std.is_none_or(positive), "network.init_std", "must be above 0");
@@ -241,34 +243,34 @@ impl Experiment {
     }
 
     /// A parameter that belongs to another variant than the one chosen is a mistake, not a thing to ignore.
-    fn check_siblings(&self, problems: &mut Vec<Problem>) {
+    fn check_siblings(&self, problems: &mut Vec<Diagnostic>) {
         let mut only = |given: bool, key: &str, belongs: bool, owner: &str| {
             if given && !belongs {
                 let instead = if owner.starts_with('`') { format!(", or choose {owner}") } else { String::new() };
-                let problem = Problem::new(key, format!("`{key}` belongs to {owner}"));
-                problems.push(problem.hint(format!("leave it out{instead}")).about_the_key());
+                let problem = Diagnostic::new(key, format!("`{key}` belongs to {owner}"));
+                problems.push(problem.hint(format!("leave it out{instead}")).on_key());
             }
         };
         let train = &self.train;
-        let sgd = train.optimizer == Optimizer::Sgd;
+        let sgd = train.optimizer == OptimizerConfig::Sgd;
         only(train.betas.is_some(), "train.betas", !sgd, "`optimizer = \"adam\"` or `\"adamw\"`");
         only(train.eps.is_some(), "train.eps", !sgd, "`optimizer = \"adam\"` or `\"adamw\"`");
         only(train.momentum.is_some(), "train.momentum", sgd, "`optimizer = \"sgd\"`");
         only(train.nesterov.is_some(), "train.nesterov", sgd, "`optimizer = \"sgd\"`");
-        let (step, multi_step) = (train.schedule == Schedule::Step, train.schedule == Schedule::MultiStep);
-        let (cosine, steps) = (train.schedule == Schedule::Cosine, "`schedule = \"step\"` or `\"multi_step\"`");
+        let (step, multi_step) = (train.schedule == ScheduleConfig::Step, train.schedule == ScheduleConfig::MultiStep);
+        let (cosine, steps) = (train.schedule == ScheduleConfig::Cosine, "`schedule = \"step\"` or `\"multi_step\"`");
         only(train.step_every.is_some(), "train.step_every", step, "`schedule = \"step\"`");
         only(train.milestones.is_some(), "train.milestones", multi_step, "`schedule = \"multi_step\"`");
         only(train.gamma.is_some(), "train.gamma", step || multi_step, steps);
         only(train.lr_min.is_some(), "train.lr_min", cosine, "`schedule = \"cosine\"`");
         let network = &self.network;
-        only(network.init_std.is_some(), "network.init_std", network.init == Init::Normal, "`init = \"normal\"`");
+        only(network.init_std.is_some(), "network.init_std", network.init == WeightInit::Normal, "`init = \"normal\"`");
         only(network.batch_norm.is_some(), "network.batch_norm", network.is_vgg(), "a VGG by name, such as `vgg19`");
         let owner = "an architecture by name with hidden linear layers, such as `conv2`";
         only(network.dropout.is_some(), "network.dropout", network.has_hidden_linear(), owner);
-        let own = matches!(self.data.dataset, Dataset::Idx { .. } | Dataset::Images { .. });
+        let own = matches!(self.data.dataset, DatasetSpec::Idx { .. } | DatasetSpec::Images { .. });
         only(self.data.dir.is_some(), "data.dir", !own, "the built-in data sets; own data have a `dir` in `dataset`");
-        let strokes = self.data.dataset == Dataset::Strokes;
+        let strokes = self.data.dataset == DatasetSpec::Strokes;
         only(self.data.train_images.is_some(), "data.train_images", strokes, "`dataset = \"strokes\"`");
         only(self.data.test_images.is_some(), "data.test_images", strokes, "`dataset = \"strokes\"`");
         only(self.data.draw_seed.is_some(), "data.draw_seed", strokes, "`dataset = \"strokes\"`");
@@ -284,7 +286,7 @@ impl Experiment {
         only(!rate.layers.is_empty(), "prune.rate.layers", !global, "`scope = \"layerwise\"`");
     }
 
-    fn check_rates(&self, problems: &mut Vec<Problem>) {
+    fn check_rates(&self, problems: &mut Vec<Diagnostic>) {
         let rate = &self.prune.rate;
         let conv = [("conv", rate.conv), ("shortcut", rate.shortcut)];
         let named = [("all", rate.all), ("linear", rate.linear), ("output", rate.output)].into_iter().chain(conv);
@@ -294,7 +296,7 @@ impl Experiment {
             if !(0.0..1.0).contains(&rate) {
                 let key = format!("prune.rate.{name}");
                 let message = format!("`{key}` is the fraction cut per round: at least 0 and below 1, not {rate}");
-                let problem = Problem::new(key, message);
+                let problem = Diagnostic::new(key, message);
                 let is_percent = (1.0..100.0).contains(&rate) && rate > 1.0;
                 let hint = format!("{rate} % is written {}", rate / 100.0);
                 problems.push(if is_percent { problem.hint(hint) } else { problem });
@@ -302,52 +304,52 @@ impl Experiment {
         }
     }
 
-    fn check_arms(&self, problems: &mut Vec<Problem>) {
+    fn check_arms(&self, problems: &mut Vec<Diagnostic>) {
         for (name, arm) in &self.arms.0 {
             let key = format!("arms.{name}");
-            if name == RESERVED {
+            if name == RESERVED_ARM {
                 let message = "the arm name `dense` is reserved for the dense networks themselves";
-                problems.push(Problem::new(&key, message).hint("name it otherwise").about_the_key());
+                problems.push(Diagnostic::new(&key, message).hint("name it otherwise").on_key());
             }
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
                 let message = format!("the arm name `{name}` must be made of small letters, digits and `_`");
-                problems.push(Problem::new(&key, message).about_the_key());
+                problems.push(Diagnostic::new(&key, message).on_key());
             }
             check_siblings_of_arm(&key, arm, problems);
             if arm.repeats == 0 {
-                problems.push(Problem::new(format!("{key}.repeats"), format!("`{key}.repeats` must be at least 1")));
+                problems.push(Diagnostic::new(format!("{key}.repeats"), format!("`{key}.repeats` must be at least 1")));
             }
         }
     }
 }
 
 /// Parameters of an arm that belong to another mask or other weights than those chosen, or make no sense.
-fn check_siblings_of_arm(arm_key: &str, arm: &Arm, problems: &mut Vec<Problem>) {
+fn check_siblings_of_arm(arm_key: &str, arm: &Arm, problems: &mut Vec<Diagnostic>) {
     let mut only = |given: bool, name: &str, belongs: bool, owner: &str| {
         if given && !belongs {
             let key = format!("{arm_key}.{name}");
-            problems.push(Problem::new(&key, format!("`{key}` belongs to {owner}")).about_the_key());
+            problems.push(Diagnostic::new(&key, format!("`{key}` belongs to {owner}")).on_key());
         }
     };
-    only(arm.rewind_to.is_some(), "rewind_to", arm.weights == WeightsFrom::Rewind, "`weights = \"rewind\"`");
+    only(arm.rewind_to.is_some(), "rewind_to", arm.weights == WeightSource::Rewind, "`weights = \"rewind\"`");
     only(arm.rewind_moments.is_some(), "rewind_moments", arm.rewind_to.is_some(), "`rewind_to`");
-    only(arm.lr_from.is_some(), "lr_from", arm.weights == WeightsFrom::Final, "`weights = \"final\"`");
-    only(arm.noise.is_some(), "noise", arm.weights == WeightsFrom::Noise, "`weights = \"noise\"`");
-    let chooses = !matches!(arm.mask, MaskFrom::Iterative | MaskFrom::Dense);
+    only(arm.lr_from.is_some(), "lr_from", arm.weights == WeightSource::Final, "`weights = \"final\"`");
+    only(arm.noise.is_some(), "noise", arm.weights == WeightSource::Noise, "`weights = \"noise\"`");
+    let chooses = !matches!(arm.mask, MaskSource::Iterative | MaskSource::Dense);
     let owner = "arms that choose among rounds: one that prunes its own previous round takes every round, and a dense \
                  mask has one";
     only(arm.at.is_some(), "at", chooses, owner);
     only(arm.every.is_some(), "every", chooses, owner);
-    if arm.weights == WeightsFrom::Noise && arm.noise.is_none() {
+    if arm.weights == WeightSource::Noise && arm.noise.is_none() {
         let key = format!("{arm_key}.noise");
-        let missing = Problem::new(&key, format!("`{key}` is missing")).about_the_key();
+        let missing = Diagnostic::new(&key, format!("`{key}` is missing")).on_key();
         problems
             .push(missing.hint("how strong the noise is, in standard deviations of the layer: such as `noise = 0.5`"));
     }
     let mut need = |fine: bool, name: &str, message: &str| {
         if !fine {
             let key = format!("{arm_key}.{name}");
-            problems.push(Problem::new(&key, format!("`{key}` {message}")));
+            problems.push(Diagnostic::new(&key, format!("`{key}` {message}")));
         }
     };
     need(arm.noise.is_none_or(|noise| noise.is_finite() && noise > 0.0), "noise", "must be above 0");
@@ -356,8 +358,8 @@ fn check_siblings_of_arm(arm_key: &str, arm: &Arm, problems: &mut Vec<Problem>) 
     let at = arm.at.as_deref().unwrap_or(&[0]);
     need(!at.is_empty(), "at", "names no round: leave it out for all of them");
     need((1..at.len()).all(|i| !at[..i].contains(&at[i])), "at", "names a round twice");
-    if let MaskFrom::OneShot(Size::Cut(grid)) | MaskFrom::MagnitudeAtInit(Size::Cut(grid)) = &arm.mask {
-        let word = if matches!(arm.mask, MaskFrom::OneShot(_)) { "one_shot" } else { "magnitude_at_init" };
+    if let MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) = &arm.mask {
+        let word = if matches!(arm.mask, MaskSource::OneShot(_)) { "one_shot" } else { "magnitude_at_init" };
         let fits = |cut: &f64| *cut > 0.0 && *cut < 1.0;
         need(!grid.is_empty() && grid.len() <= 1000, &format!("mask.{word}.cut"), "must have from 1 to 1000 entries");
         if let Some(at) = grid.iter().position(|cut| !fits(cut)) {

@@ -1,11 +1,11 @@
 //! What the values of a learning-rate schedule say about each other. How long an epoch is, is not known here.
 
-use super::experiment::{Schedule, Train};
-use super::problem::Problem;
-use super::step::Step;
+use super::experiment::{ScheduleConfig, TrainConfig};
+use super::problem::Diagnostic;
+use super::step::TrainingTime;
 
 /// The defaults of parameters that stand beside a schedule; the only place that knows them.
-impl Train {
+impl TrainConfig {
     /// What a step multiplies the learning rate by.
     pub fn gamma(&self) -> f64 {
         self.gamma.unwrap_or(0.1)
@@ -19,7 +19,7 @@ impl Train {
     /// The same with every moment in iterations, given how many an epoch has.
     #[must_use]
     pub fn in_iterations(&self, per_epoch: u64) -> Self {
-        let resolved = |step: Step| Step::of_iterations(step.iterations(per_epoch));
+        let resolved = |step: TrainingTime| TrainingTime::of_iterations(step.iterations(per_epoch));
         let milestones = self.milestones.as_ref().map(|all| all.iter().map(|&step| resolved(step)).collect());
         let (step_every, warmup) = (self.step_every.map(resolved), self.warmup.map(resolved));
         Self { step_every, milestones, warmup, ..self.clone() }
@@ -28,18 +28,18 @@ impl Train {
     /// Fills in the defaults that depend on the schedule, and takes out a warm-up of nothing.
     pub(super) fn resolve_schedule(&mut self) {
         match self.schedule {
-            Schedule::Constant => {}
-            Schedule::Step | Schedule::MultiStep => self.gamma = Some(self.gamma()),
-            Schedule::Cosine => self.lr_min = Some(self.lr_min()),
+            ScheduleConfig::Constant => {}
+            ScheduleConfig::Step | ScheduleConfig::MultiStep => self.gamma = Some(self.gamma()),
+            ScheduleConfig::Cosine => self.lr_min = Some(self.lr_min()),
         }
         self.warmup = self.warmup.filter(|warmup| warmup.iterations(1) > 0);
     }
 
     /// That a schedule has what it needs, and that its numbers make sense.
-    pub(super) fn check_schedule(&self, problems: &mut Vec<Problem>) {
+    pub(super) fn check_schedule(&self, problems: &mut Vec<Diagnostic>) {
         let mut need = |fine: bool, key: &str, message: &str| {
             if !fine {
-                problems.push(Problem::new(key, format!("`{key}` {message}")));
+                problems.push(Diagnostic::new(key, format!("`{key}` {message}")));
             }
         };
         need(
@@ -53,18 +53,18 @@ impl Train {
         need(!nothing, "train.milestones", "names no iteration: choose `schedule = \"constant\"`, or name one");
         let mut missing = |is_missing: bool, key: &str, hint: &str| {
             if is_missing {
-                problems.push(Problem::new(key, format!("`{key}` is missing")).hint(hint).about_the_key());
+                problems.push(Diagnostic::new(key, format!("`{key}` is missing")).hint(hint).on_key());
             }
         };
-        let step = self.schedule == Schedule::Step && self.step_every.is_none();
+        let step = self.schedule == ScheduleConfig::Step && self.step_every.is_none();
         missing(step, "train.step_every", "when the learning rate steps down: such as `step_every = \"20ep\"`");
-        let multi_step = self.schedule == Schedule::MultiStep && self.milestones.is_none();
+        let multi_step = self.schedule == ScheduleConfig::MultiStep && self.milestones.is_none();
         let hint = "when the learning rate steps down: such as `milestones = [\"20000it\", \"25000it\"]`";
         missing(multi_step, "train.milestones", hint);
     }
 }
 
-impl Schedule {
+impl ScheduleConfig {
     /// Whether the learning rate stays what it is.
     pub fn is_constant(&self) -> bool {
         *self == Self::Constant
@@ -73,13 +73,13 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Document, read};
+    use super::super::{ConfigDocument, read};
     use super::*;
 
-    fn train(sets: &[&str]) -> Train {
+    fn train(sets: &[&str]) -> TrainConfig {
         let sets: Vec<String> = sets.iter().map(|set| format!("train.{set}")).collect();
         let text = include_str!("../../configs/smoke.toml");
-        read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
+        read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
     fn epochs_become_iterations() {
         let train = train(&["schedule=multi_step", "milestones=[\"2ep\",\"2ep50it\"]", "warmup=1ep"]);
         let resolved = train.in_iterations(40);
-        let written = |step: Step| step.to_string();
+        let written = |step: TrainingTime| step.to_string();
         assert_eq!(
             resolved.milestones.clone().unwrap().into_iter().map(written).collect::<Vec<_>>(),
             ["80it", "130it"]

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use toml::de::DeTable;
 
-use super::document::{Document, Origin, join};
-use super::mend::{Grammar, mend};
+use super::document::{ConfigDocument, Origin, join};
+use super::mend::{Grammar, find_fix};
 use super::names::{NameTables, parts};
 use super::read::is_accepted;
 use super::repair::{Syntax, inside_quotes};
@@ -16,9 +16,9 @@ const SHELL: &str =
     "a shell takes quotes away: put all of it in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
 
 /// A value that cannot be read: the message, and the value that would be accepted.
-type Unread = (String, Option<String>);
+type UnreadableValue = (String, Option<String>);
 
-impl Document {
+impl ConfigDocument {
     /// Applies one `key.path=value`. The value is read as TOML, and as plain text where it is none.
     pub(super) fn set(&mut self, set: &str, names: &NameTables) -> Result<(), String> {
         let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
@@ -70,7 +70,7 @@ impl Document {
     }
 
     /// The value of a `--set`; where it cannot be read, the value that would be accepted where `parts` lead.
-    fn read_value(&self, parts: &[String], text: &str) -> Result<Value, Unread> {
+    fn read_value(&self, parts: &[String], text: &str) -> Result<Value, UnreadableValue> {
         let text = text.trim();
         if let Some(inner) = inside_quotes(text) {
             let value = set_value(inner).ok().filter(|value| self.would_accept(parts, value));
@@ -83,7 +83,7 @@ impl Document {
                 let value = whole.strip_prefix(PREFIX).and_then(|text| set_value(text).ok());
                 Some(value.is_some_and(|value| self.would_accept(parts, &value)))
             };
-            let mended = mend(&format!("{PREFIX}{text}"), at, &grammar, &accepts).and_then(|mended| mended.whole);
+            let mended = find_fix(&format!("{PREFIX}{text}"), at, &grammar, &accepts).and_then(|mended| mended.whole);
             (message, mended.and_then(|whole| Some(whole.strip_prefix(PREFIX)?.to_owned())))
         })
     }
@@ -136,7 +136,7 @@ pub(super) fn set_value(text: &str) -> Result<Value, (String, Option<usize>)> {
     match DeTable::parse(&line) {
         Ok(table) if table.get_ref().len() == 1 => {
             let first_line = |message: String| message.lines().next().unwrap_or_default().replace("error: ", "");
-            Document::value_of(&line, table.get_ref()).map_err(|message| (first_line(message), None))
+            ConfigDocument::value_of(&line, table.get_ref()).map_err(|message| (first_line(message), None))
         }
         Err(error) if text.trim_start().starts_with(['{', '[']) => {
             Err((error.message().trim().to_owned(), Some(error.span().map_or(0, |span| span.start))))

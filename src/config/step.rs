@@ -10,12 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// So many epochs and iterations from the start: `500it`, `2ep`, `2ep50it`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct TrainingTime {
     epochs: u64,
     iterations: u64,
 }
 
-impl Step {
+impl TrainingTime {
     /// So many iterations.
     pub fn of_iterations(iterations: u64) -> Self {
         Self { epochs: 0, iterations }
@@ -27,7 +27,7 @@ impl Step {
     }
 }
 
-impl FromStr for Step {
+impl FromStr for TrainingTime {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -42,7 +42,7 @@ impl FromStr for Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for TrainingTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.epochs, self.iterations) {
             (0, iterations) => write!(f, "{iterations}it"),
@@ -52,23 +52,23 @@ impl fmt::Display for Step {
     }
 }
 
-impl Serialize for Step {
+impl Serialize for TrainingTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Step {
+impl<'de> Deserialize<'de> for TrainingTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Words;
         impl Visitor<'_> for Words {
-            type Value = Step;
+            type Value = TrainingTime;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("iterations such as \"500it\", or epochs such as \"2ep\"")
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Step, E> {
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TrainingTime, E> {
                 text.parse().map_err(|()| E::invalid_value(Unexpected::Str(text), &self))
             }
         }
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Step {
     }
 }
 
-impl JsonSchema for Step {
+impl JsonSchema for TrainingTime {
     fn inline_schema() -> bool {
         true
     }
@@ -96,13 +96,13 @@ mod tests {
 
     #[test]
     fn iterations_and_epochs() {
-        let iterations = |text: &str| text.parse::<Step>().map(|step| step.iterations(100));
+        let iterations = |text: &str| text.parse::<TrainingTime>().map(|step| step.iterations(100));
         assert_eq!([iterations("500it"), iterations("2ep"), iterations("2ep50it")], [Ok(500), Ok(200), Ok(250)]);
         for wrong in ["", "it", "ep", "500", "-5it", "1.5ep", "2ep50", "50it2ep", "+1it", "99999999999999999999it"] {
             assert_eq!(iterations(wrong), Err(()), "{wrong}");
         }
         for text in ["500it", "2ep", "2ep50it", "0it"] {
-            assert_eq!(text.parse::<Step>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<TrainingTime>().unwrap().to_string(), text);
         }
     }
 }

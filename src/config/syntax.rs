@@ -10,7 +10,7 @@ pub(super) fn toml_mistake(text: &str) -> Option<usize> {
 }
 
 /// What a TOML parser's `message` means, and what to do about it; `marked` is what it points at.
-pub(super) fn toml(message: &str, marked: &str, text: &str) -> (String, Option<String>) {
+pub(super) fn explain_toml(message: &str, marked: &str, text: &str) -> (String, Option<String>) {
     let starts = |start: &str| message.starts_with(start);
     let (said, hint) = if starts("string values must be quoted") {
         let message = format!("`{marked}` is not a value in TOML");
@@ -51,7 +51,7 @@ pub(super) fn carriage_return(name: &str, text: &str) -> (String, Option<String>
 }
 
 /// The same of a JSON parser.
-pub(super) fn json(message: &str, text: &str) -> (String, Option<String>) {
+pub(super) fn explain_json(message: &str, text: &str) -> (String, Option<String>) {
     let starts = |start: &str| message.starts_with(start);
     let (said, hint) = if text.trim().is_empty() {
         ("the file is empty", "`lth init my_experiment.toml` writes an experiment to begin with")

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 /// Where a value stands.
-pub(super) enum Slot<'a> {
+pub(super) enum ValueSlot<'a> {
     /// In a table, under this key.
     Key(&'a mut Map<String, Value>, String),
     /// In a list, at this place from 0.
@@ -22,17 +22,17 @@ fn candidates<'p>(map: &Map<String, Value>, path: &'p str) -> Option<(String, &'
 }
 
 /// The slot of the value at `path`; `None` where there is none.
-pub(super) fn slot<'a>(value: &'a mut Value, path: &str) -> Option<Slot<'a>> {
+pub(super) fn slot<'a>(value: &'a mut Value, path: &str) -> Option<ValueSlot<'a>> {
     match value {
         Value::Object(map) => {
             let (key, rest) = candidates(map, path)?;
-            if rest.is_empty() { Some(Slot::Key(map, key)) } else { slot(map.get_mut(&key)?, rest) }
+            if rest.is_empty() { Some(ValueSlot::Key(map, key)) } else { slot(map.get_mut(&key)?, rest) }
         }
         Value::Array(list) => {
             let (number, rest) = path.strip_prefix('[')?.split_once(']')?;
             let (at, rest) = (number.parse::<usize>().ok()?, rest.strip_prefix('.').unwrap_or(rest));
             list.get(at)?;
-            if rest.is_empty() { Some(Slot::Item(list, at)) } else { slot(list.get_mut(at)?, rest) }
+            if rest.is_empty() { Some(ValueSlot::Item(list, at)) } else { slot(list.get_mut(at)?, rest) }
         }
         _ => None,
     }
@@ -44,8 +44,8 @@ pub(super) fn get_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Va
         return Some(value);
     }
     match slot(value, path)? {
-        Slot::Key(map, key) => map.get_mut(&key),
-        Slot::Item(list, at) => list.get_mut(at),
+        ValueSlot::Key(map, key) => map.get_mut(&key),
+        ValueSlot::Item(list, at) => list.get_mut(at),
     }
 }
 

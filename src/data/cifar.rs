@@ -7,13 +7,13 @@ const PIXELS: usize = 3 * 32 * 32;
 
 /// The records of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Records {
+pub(super) struct CifarRecords {
     pub(super) images: Vec<u8>,
     pub(super) labels: Vec<u8>,
 }
 
 /// Reads records with so many label bytes each, of which the last counts: CIFAR-100 has a coarse and a fine label.
-pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<Records> {
+pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<CifarRecords> {
     let length = label_bytes + PIXELS;
     let (count, rest) = (bytes.len() / length, bytes.len() % length);
     ensure!(
@@ -22,7 +22,7 @@ pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<R
         count * length,
         bytes.len()
     );
-    let mut records = Records { images: Vec::with_capacity(count * PIXELS), labels: Vec::with_capacity(count) };
+    let mut records = CifarRecords { images: Vec::with_capacity(count * PIXELS), labels: Vec::with_capacity(count) };
     for (at, record) in bytes.chunks_exact(length).enumerate() {
         let (labels, image) = record.split_at(label_bytes);
         let label = labels[label_bytes - 1];

@@ -37,12 +37,12 @@ pub struct Dataset {
     /// The test images.
     pub test: Vec<u32>,
     /// How a byte becomes an input.
-    pub inputs: Inputs,
+    pub inputs: Normalization,
 }
 
 /// How a byte becomes an input: `byte · scale + offset`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Inputs {
+pub enum Normalization {
     /// The same for every pixel.
     Affine {
         /// Factor.
@@ -56,7 +56,7 @@ pub enum Inputs {
     PerImage(Vec<f64>),
 }
 
-impl Inputs {
+impl Normalization {
     /// The inputs that `normalize` asks for; `mean_std` are mean and standard deviation of the pixels in [0, 1], channel
     /// by channel.
     pub fn new(normalize: Normalize, mean_std: &[(f64, f64)], images: &[u8], pixels: usize) -> Self {
@@ -73,7 +73,7 @@ impl Inputs {
     }
 
     /// Scale and offset of one channel of one image.
-    pub fn of(&self, image: u32, channel: usize) -> (f64, f64) {
+    pub fn scale_and_offset(&self, image: u32, channel: usize) -> (f64, f64) {
         match self {
             Self::Affine { scale, offset } => (*scale, *offset),
             Self::PerChannel(channels) => channels[channel],
@@ -101,7 +101,7 @@ impl Dataset {
     }
 
     /// The images of a part.
-    pub fn part(&self, split: Split) -> &[u32] {
+    pub fn indices(&self, split: Split) -> &[u32] {
         match split {
             Split::Train => &self.train[..self.train.len().min(self.validation.len())],
             Split::Validation => &self.validation,
@@ -117,11 +117,14 @@ mod tests {
     #[test]
     fn inputs_by_hand() {
         let images = [3, 4, 0, 0, 0, 0];
-        let l2 = Inputs::new(Normalize::L2, &[(0.5, 0.25)], &images, 3);
-        assert_eq!((l2.of(0, 0), l2.of(1, 0)), ((0.2, 0.0), (0.0, 0.0)));
-        let (scale, offset) = Inputs::new(Normalize::MeanStd, &[(0.5, 0.25)], &images, 3).of(0, 0);
+        let l2 = Normalization::new(Normalize::L2, &[(0.5, 0.25)], &images, 3);
+        assert_eq!((l2.scale_and_offset(0, 0), l2.scale_and_offset(1, 0)), ((0.2, 0.0), (0.0, 0.0)));
+        let (scale, offset) = Normalization::new(Normalize::MeanStd, &[(0.5, 0.25)], &images, 3).scale_and_offset(0, 0);
         assert!((255.0 * scale + offset - 2.0).abs() < 1e-12 && offset == -2.0);
-        let colour = Inputs::new(Normalize::MeanStd, &[(0.5, 0.25), (0.0, 1.0)], &images, 2);
-        assert_eq!((colour.of(1, 0), colour.of(2, 1)), ((1.0 / 63.75, -2.0), (1.0 / 255.0, 0.0)));
+        let colour = Normalization::new(Normalize::MeanStd, &[(0.5, 0.25), (0.0, 1.0)], &images, 2);
+        assert_eq!(
+            (colour.scale_and_offset(1, 0), colour.scale_and_offset(2, 1)),
+            ((1.0 / 63.75, -2.0), (1.0 / 255.0, 0.0))
+        );
     }
 }

@@ -10,18 +10,18 @@ use ureq::http::{Response, StatusCode};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Timeout};
 
-use crate::base::files::CannotWrite;
+use crate::base::files::WriteError;
 use crate::base::given;
 
 /// Longer than this no name is looked up and no connection waited for.
 const CONNECT: Duration = Duration::from_secs(15);
 
 /// Whom progress is told: bytes here, and bytes in all where that is known.
-pub(super) type Tell<'a> = &'a dyn Fn(u64, Option<u64>);
+pub(super) type ProgressCallback<'a> = &'a dyn Fn(u64, Option<u64>);
 
 /// Brings `url` to `part`. What is there already is not asked for again, where the server can begin later. A server that
 /// is silent for `stall` is given up; what came is kept.
-pub(super) fn download(url: &str, part: &Path, stall: Duration, tell: Tell<'_>) -> Result<()> {
+pub(super) fn download(url: &str, part: &Path, stall: Duration, tell: ProgressCallback<'_>) -> Result<()> {
     let agent = agent(url, stall);
     let here = fs::metadata(part).map_or(0, |metadata| metadata.len());
     let mut response = ask(&agent, url, here, stall)?;
@@ -45,7 +45,7 @@ pub(super) fn download(url: &str, part: &Path, stall: Duration, tell: Tell<'_>) 
         0 => number(&response, "content-length"),
         _ => range_total(&response),
     };
-    let broken = |source| CannotWrite { path: part.to_owned(), source };
+    let broken = |source| WriteError { path: part.to_owned(), source };
     let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(part).map_err(broken)?;
     file.set_len(from).and_then(|()| std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))).map_err(broken)?;
     let all = receive(response.into_body(), &mut file, part, from, stall, &|here| tell(here, total));
@@ -79,7 +79,7 @@ fn receive(
             }
         };
         // Straight to the file: whatever ends this process, what came is there.
-        file.write_all(&buffer[..read]).map_err(|source| CannotWrite { path: part.to_owned(), source })?;
+        file.write_all(&buffer[..read]).map_err(|source| WriteError { path: part.to_owned(), source })?;
         here += read as u64;
         tell(here);
     }

@@ -8,29 +8,29 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::download::download;
-use super::official::{self, Archive, Official, Pinned};
+use super::official::{self, Archive, BuiltinDataset, PinnedFile};
 use super::packed::{decompress, unpack};
-use super::shelf::Shelf;
-use super::survey::{Condition, State, Survey, survey_at, survey_of};
-use crate::base::files::{self, CannotWrite, Lock};
+use super::shelf::DatasetDir;
+use super::survey::{Availability, DatasetStatus, FileStatus, status_at, status_of};
+use crate::base::files::{self, Lock, WriteError};
 use crate::base::key::{sha256, sha256_of_file};
 
 /// What a person may choose.
 #[derive(Clone, Debug)]
-pub struct Fetch {
+pub struct FetchOptions {
     /// The folder of all data sets.
     pub folder: PathBuf,
     /// Places that are tried before the usual ones: a file is looked for behind each.
     pub mirrors: Vec<String>,
     /// Whether the usual places are tried at all.
-    pub usual: bool,
+    pub use_default_mirrors: bool,
     /// A server that sends nothing for so long is given up.
     pub stall: Duration,
 }
 
 /// What happens meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub enum Progress<'a> {
+pub enum FetchProgress<'a> {
     /// A file is asked for.
     Asked {
         /// The file.
@@ -91,9 +91,9 @@ impl fmt::Display for NoMirror {
 
 /// A file to be brought.
 #[derive(Clone, Copy)]
-enum Item {
+enum Download {
     /// One file, gzip'd.
-    Single(Pinned),
+    Single(PinnedFile),
     /// All files in one.
     Packed(Archive),
 }
@@ -102,19 +102,19 @@ enum Item {
 ///
 /// # Errors
 /// Where no mirror gives a file, or the folder cannot be written.
-pub fn fetch(name: &str, fetch: &Fetch, tell: &dyn Fn(Progress<'_>)) -> Result<Fetched> {
+pub fn fetch(name: &str, fetch: &FetchOptions, tell: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
     let set = official::ALL.into_iter().find(|set| set.name == name);
     let set = set.with_context(|| format!("`{name}` is no data set that can be fetched"))?;
     fetch_set(set, fetch, tell)
 }
 
-fn fetch_set(set: &'static Official, fetch: &Fetch, tell: &dyn Fn(Progress<'_>)) -> Result<Fetched> {
+fn fetch_set(set: &'static BuiltinDataset, fetch: &FetchOptions, tell: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
     let before = survey_before(set, &fetch.folder);
     let folder = before.folder.clone();
-    if before.state == State::Complete {
+    if before.state == Availability::Complete {
         return Ok(Fetched { folder, files: 0 });
     }
-    let usual: &[&str] = if fetch.usual { set.mirrors } else { &[] };
+    let usual: &[&str] = if fetch.use_default_mirrors { set.mirrors } else { &[] };
     let mirrors: Vec<String> =
         fetch.mirrors.iter().map(String::as_str).chain(usual.iter().copied()).map(slash).collect();
     ensure!(!mirrors.is_empty(), "there is no place to fetch `{}` from", set.name);
@@ -125,45 +125,49 @@ fn fetch_set(set: &'static Official, fetch: &Fetch, tell: &dyn Fn(Progress<'_>))
         new_folders.iter().take_while(|folder| std::fs::remove_dir(folder).is_ok()).count();
     }
     let files = files?;
-    let after = survey_of(set, &fetch.folder);
-    ensure!(after.state == State::Complete, "what was fetched into `{}` is not there any more", folder.display());
+    let after = status_of(set, &fetch.folder);
+    ensure!(
+        after.state == Availability::Complete,
+        "what was fetched into `{}` is not there any more",
+        folder.display()
+    );
     Ok(Fetched { folder, files })
 }
 
 /// What is there of the set in the folder that is to be completed. Files in the folder of all data sets of which none is
 /// right are of another data set, and stay as they are.
-fn survey_before(set: &'static Official, folder: &Path) -> Survey {
-    let found = survey_of(set, folder);
-    let is_of_another = found.state == State::Damaged
+fn survey_before(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
+    let found = status_of(set, folder);
+    let is_of_another = found.state == Availability::Damaged
         && found.folder == folder
-        && found.files.iter().all(|file| matches!(file.condition, Condition::Damaged(_) | Condition::Missing));
-    if is_of_another { survey_at(set, Shelf::at(set, folder.join(set.name))) } else { found }
+        && found.files.iter().all(|file| matches!(file.condition, FileStatus::Damaged(_) | FileStatus::Missing));
+    if is_of_another { status_at(set, DatasetDir::at(set, folder.join(set.name))) } else { found }
 }
 
 /// Brings what is missing or damaged into the folder of the survey `before`; the number of files that came. The lock is
 /// gone when it ends.
 fn fetch_missing(
-    set: &Official,
-    before: &Survey,
+    set: &BuiltinDataset,
+    before: &DatasetStatus,
     mirrors: &[String],
     stall: Duration,
-    tell: &dyn Fn(Progress<'_>),
+    tell: &dyn Fn(FetchProgress<'_>),
 ) -> Result<usize> {
     let folder = &before.folder;
     let lock = folder.join(".fetching");
-    let Some(_lock) = Lock::attempt(&lock)? else {
+    let Some(_lock) = Lock::try_exclusive(&lock)? else {
         bail!("`{}` is being fetched by {}", folder.display(), Lock::holder(&lock));
     };
-    let wanted = before.files.iter().zip(set.files).filter(|(file, _)| file.condition != Condition::Verified);
-    let items: Vec<Item> = match set.archive {
-        Some(archive) => vec![Item::Packed(archive)],
-        None => wanted.map(|(_, pinned)| Item::Single(*pinned)).collect(),
+    let wanted = before.files.iter().zip(set.files).filter(|(file, _)| file.condition != FileStatus::Verified);
+    let items: Vec<Download> = match set.archive {
+        Some(archive) => vec![Download::Packed(archive)],
+        None => wanted.map(|(_, pinned)| Download::Single(*pinned)).collect(),
     };
     let bring_all = || -> Result<()> {
         for item in &items {
             let part = bring(item, folder, mirrors, stall, tell)?;
             // What is damaged would be found before what has come.
-            for damaged in before.files.iter().filter(|file| matches!(file.condition, Condition::Damaged(_))) {
+            for damaged in before.files.iter().filter(|file| matches!(file.condition, FileStatus::Damaged(_))) {
                 set_aside(folder, damaged.name, item)?;
             }
             install(set, item, folder, &part, tell)?;
@@ -179,7 +183,7 @@ fn slash(mirror: &str) -> String {
     format!("{}/", mirror.trim_end_matches('/'))
 }
 
-impl Item {
+impl Download {
     /// Its name at a mirror.
     fn name(&self) -> String {
         match self {
@@ -202,31 +206,31 @@ impl Item {
 
 /// A pass over the mirrors is followed by another as long as bytes come, so that one poor line gives a file in the end;
 /// but not for ever.
-const PASSES: usize = 10;
+const MAX_PASSES: usize = 10;
 
 /// Brings a file into a partial one beside its place, and verifies it.
 fn bring(
-    item: &Item,
+    item: &Download,
     folder: &Path,
     mirrors: &[String],
     stall: Duration,
-    tell: &dyn Fn(Progress<'_>),
+    tell: &dyn Fn(FetchProgress<'_>),
 ) -> Result<PathBuf> {
     let name = item.name();
     let part = folder.join(format!("{name}.part"));
     let here = || part.metadata().map_or(0, |metadata| metadata.len());
     let mut causes = Vec::new();
-    for _ in 0..PASSES {
+    for _ in 0..MAX_PASSES {
         causes.clear();
         let before = here();
         for mirror in mirrors {
             match try_mirror(item, &format!("{mirror}{name}"), &part, stall, tell, mirror) {
                 Ok(()) => return Ok(part),
                 // No mirror can help against a full disk.
-                Err(error) if error.is::<CannotWrite>() => return Err(error),
+                Err(error) if error.is::<WriteError>() => return Err(error),
                 Err(error) => {
                     let cause = format!("{error:#}");
-                    tell(Progress::Failed { mirror, cause: &cause });
+                    tell(FetchProgress::Failed { mirror, cause: &cause });
                     causes.push((mirror.clone(), cause));
                 }
             }
@@ -244,17 +248,17 @@ fn bring(
 /// One mirror. A partial file may be of other bytes than this mirror's (the same content, packed by another program): if
 /// what comes of it is wrong, the mirror is asked for the whole.
 fn try_mirror(
-    item: &Item,
+    item: &Download,
     url: &str,
     part: &Path,
     stall: Duration,
-    tell: &dyn Fn(Progress<'_>),
+    tell: &dyn Fn(FetchProgress<'_>),
     mirror: &str,
 ) -> Result<()> {
     loop {
         let here = part.metadata().map_or(0, |metadata| metadata.len());
-        tell(Progress::Asked { file: &item.name(), mirror, here });
-        download(url, part, stall, &|here, total| tell(Progress::Came { here, total }))?;
+        tell(FetchProgress::Asked { file: &item.name(), mirror, here });
+        download(url, part, stall, &|here, total| tell(FetchProgress::Came { here, total }))?;
         let Err(wrong) = item.verify(part) else { return Ok(()) };
         files::remove(part)?;
         if here == 0 {
@@ -264,12 +268,12 @@ fn try_mirror(
 }
 
 /// Renames a damaged file that would stand before what `item` brings.
-fn set_aside(folder: &Path, name: &str, item: &Item) -> Result<()> {
+fn set_aside(folder: &Path, name: &str, item: &Download) -> Result<()> {
     let (plain, zipped) = (folder.join(name), folder.join(format!("{name}.gz")));
     let is_meant = match item {
-        Item::Single(file) => file.name == name,
+        Download::Single(file) => file.name == name,
         // The files of an archive are written plain, and replace what is there.
-        Item::Packed(_) => false,
+        Download::Packed(_) => false,
     };
     if is_meant && plain.exists() {
         files::rename(&plain, &folder.join(format!("{name}.damaged")))?;
@@ -280,18 +284,24 @@ fn set_aside(folder: &Path, name: &str, item: &Item) -> Result<()> {
 }
 
 /// Puts what came in its place.
-fn install(set: &Official, item: &Item, folder: &Path, part: &Path, tell: &dyn Fn(Progress<'_>)) -> Result<()> {
+fn install(
+    set: &BuiltinDataset,
+    item: &Download,
+    folder: &Path,
+    part: &Path,
+    tell: &dyn Fn(FetchProgress<'_>),
+) -> Result<()> {
     let bytes = part.metadata().map_or(0, |metadata| metadata.len());
     let name = item.name();
     match item {
-        Item::Single(_) => files::rename(part, &folder.join(&name))?,
-        Item::Packed(archive) => {
+        Download::Single(_) => files::rename(part, &folder.join(&name))?,
+        Download::Packed(archive) => {
             // Whole and verified, it may already stand under its name: who reads now finds everything.
             let whole = folder.join(archive.name);
             if whole.is_dir() {
                 // Some systems unpack an archive into a folder of its own name; a file cannot take its place.
                 let aside = |n: u32| folder.join(format!("{}.damaged-{n}", archive.name));
-                files::rename(&whole, &aside(files::first_free(|n| aside(n).exists())))?;
+                files::rename(&whole, &aside(files::next_free_number(|n| aside(n).exists())))?;
             }
             files::rename(part, &whole)?;
             let names: Vec<&str> = set.files.iter().map(|file| file.name).collect();
@@ -301,7 +311,7 @@ fn install(set: &Official, item: &Item, folder: &Path, part: &Path, tell: &dyn F
             files::remove(&whole)?;
         }
     }
-    tell(Progress::Installed { file: &name, bytes });
+    tell(FetchProgress::Installed { file: &name, bytes });
     Ok(())
 }
 

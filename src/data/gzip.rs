@@ -22,18 +22,18 @@ pub(super) struct Trailing {
 
 /// A reader of what the members hold, one after another. Zeros behind a member are padding and are passed over, as
 /// `gzip` and Python's `gzip` module do; any other bytes end it with [`Trailing`] as the cause of the error.
-pub(super) struct Members<R: BufRead> {
+pub(super) struct MemberReader<R: BufRead> {
     /// The member that is being read; none behind the last.
-    decoder: Option<GzDecoder<Source<R>>>,
+    decoder: Option<GzDecoder<PushbackReader<R>>>,
 }
 
-impl<R: BufRead> Members<R> {
+impl<R: BufRead> MemberReader<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { decoder: Some(GzDecoder::new(Source { inner, ahead: Vec::new(), at: 0 })) }
+        Self { decoder: Some(GzDecoder::new(PushbackReader { inner, ahead: Vec::new(), at: 0 })) }
     }
 }
 
-impl<R: BufRead> Read for Members<R> {
+impl<R: BufRead> Read for MemberReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let Some(decoder) = &mut self.decoder else { return Ok(0) };
@@ -48,7 +48,7 @@ impl<R: BufRead> Read for Members<R> {
 }
 
 /// The source at the beginning of its next member; none where nothing but zeros is left.
-fn next_member<R: BufRead>(mut source: Source<R>) -> io::Result<Option<Source<R>>> {
+fn next_member<R: BufRead>(mut source: PushbackReader<R>) -> io::Result<Option<PushbackReader<R>>> {
     loop {
         let buffer = source.fill_buf()?;
         if buffer.is_empty() {
@@ -73,7 +73,7 @@ fn next_member<R: BufRead>(mut source: Source<R>) -> io::Result<Option<Source<R>
 }
 
 /// A reader that counts its bytes and takes some back.
-struct Source<R> {
+struct PushbackReader<R> {
     inner: R,
     /// Bytes that were taken back; they come first.
     ahead: Vec<u8>,
@@ -81,14 +81,14 @@ struct Source<R> {
     at: u64,
 }
 
-impl<R> Source<R> {
+impl<R> PushbackReader<R> {
     fn push_back(&mut self, bytes: Vec<u8>) {
         self.at -= bytes.len() as u64;
         self.ahead = bytes;
     }
 }
 
-impl<R: BufRead> BufRead for Source<R> {
+impl<R: BufRead> BufRead for PushbackReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.ahead.is_empty() { self.inner.fill_buf() } else { Ok(&self.ahead) }
     }
@@ -103,7 +103,7 @@ impl<R: BufRead> BufRead for Source<R> {
     }
 }
 
-impl<R: BufRead> Read for Source<R> {
+impl<R: BufRead> Read for PushbackReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.fill_buf()?.read(buffer)?;
         self.consume(read);
@@ -121,9 +121,9 @@ mod tests {
     /// What is read with a buffer of one byte, which splits whatever can be split.
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        Members::new(BufReader::with_capacity(1, bytes)).read_to_end(&mut content)?;
+        MemberReader::new(BufReader::with_capacity(1, bytes)).read_to_end(&mut content)?;
         let mut at_once = Vec::new();
-        Members::new(bytes).read_to_end(&mut at_once)?;
+        MemberReader::new(bytes).read_to_end(&mut at_once)?;
         assert_eq!(content, at_once);
         Ok(content)
     }

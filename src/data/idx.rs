@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::shelf::Opened;
+use super::shelf::DataFile;
 use crate::base::key::sha256;
 
 /// The four files: training images, training labels, test images, test labels.
@@ -10,7 +10,7 @@ pub(super) const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// The images in `file`: `count` of `shape`, which the sum of the file vouches for.
-pub(super) fn images(file: &Opened, count: u32, shape: [usize; 3], sum: &str) -> Result<Vec<u8>> {
+pub(super) fn images(file: &DataFile, count: u32, shape: [usize; 3], sum: &str) -> Result<Vec<u8>> {
     let sizes = [count, shape[1] as u32, shape[2] as u32];
     let check = || -> Result<Vec<u8>> {
         let body = check(&file.bytes, &sizes)?;
@@ -21,7 +21,7 @@ pub(super) fn images(file: &Opened, count: u32, shape: [usize; 3], sum: &str) ->
 }
 
 /// The labels in `file`: `count` below `classes`, which the sum of the file vouches for.
-pub(super) fn labels(file: &Opened, count: u32, classes: usize, sum: &str) -> Result<Vec<u8>> {
+pub(super) fn labels(file: &DataFile, count: u32, classes: usize, sum: &str) -> Result<Vec<u8>> {
     let check = || -> Result<Vec<u8>> {
         let body = check(&file.bytes, &[count])?;
         below(&file.bytes[body..], classes)?;
@@ -31,7 +31,7 @@ pub(super) fn labels(file: &Opened, count: u32, classes: usize, sum: &str) -> Re
     check().with_context(|| unusable(file))
 }
 
-pub(super) fn unusable(file: &Opened) -> String {
+pub(super) fn unusable(file: &DataFile) -> String {
     format!("`{}` is not usable", file.name)
 }
 

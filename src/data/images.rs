@@ -8,19 +8,19 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::junk::is_junk;
-use super::picture::{self, Header};
+use super::picture::{self, PngHeader};
 use crate::base::key::sha256_of;
 use crate::base::{env, files};
 
 /// A label is a byte.
-const MOST_CLASSES: usize = 256;
+const MAX_CLASSES: usize = 256;
 
 /// More than this is a slip, such as photographs nobody has made small; it would end the memory before the work.
-const MOST_BYTES: usize = 1 << 33;
+const MAX_BYTES: usize = 1 << 33;
 
 /// The images of a folder.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct ImageFolder {
     /// Channels, height, width.
     pub(super) shape: [usize; 3],
     /// The classes by name; a label is a place in this list.
@@ -37,22 +37,22 @@ pub(super) struct Folder {
 /// A file that cannot be taken as it is; its cause says why, and what would do.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not usable", .0.display())]
-pub(super) struct Unusable(PathBuf);
+pub(super) struct UnusableImage(PathBuf);
 
 /// Channels, height, width.
 type Shape = [usize; 3];
 
 /// Reads `dir/train/<class>/*.png` and `dir/test/<class>/*.png`.
-pub(super) fn read(dir: &Path) -> Result<Folder> {
-    let Part { classes, files: train } = part(&dir.join("train"))?;
+pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
+    let SplitFolder { classes, files: train } = part(&dir.join("train"))?;
     ensure!(classes.len() > 1, "`{}` has only one class, `{}`", dir.join("train").display(), classes[0]);
     ensure!(
-        classes.len() <= MOST_CLASSES,
-        "`{}` has {} classes; {MOST_CLASSES} are the most",
+        classes.len() <= MAX_CLASSES,
+        "`{}` has {} classes; {MAX_CLASSES} are the most",
         dir.join("train").display(),
         classes.len()
     );
-    let Part { classes: tested, files: test } = part(&dir.join("test"))?;
+    let SplitFolder { classes: tested, files: test } = part(&dir.join("test"))?;
     if let Some(class) = tested.iter().find(|class| !classes.contains(class)) {
         bail!(
             "class `{class}` is only in `{}`: there is no `{}` to learn it from",
@@ -70,16 +70,16 @@ pub(super) fn read(dir: &Path) -> Result<Folder> {
     let (shape, images) = decode_all(&paths)?;
     let head = json!({ "shape": shape, "classes": classes, "train": train_count, "test": test_count }).to_string();
     let sum = sha256_of(&[head.as_bytes(), &labels, &images]);
-    Ok(Folder { shape, classes, train: train_count, test: test_count, images, labels, sum })
+    Ok(ImageFolder { shape, classes, train: train_count, test: test_count, images, labels, sum })
 }
 
 /// A part: its classes, and its files with their class; both sorted by name, so that the order is the same everywhere.
-struct Part {
+struct SplitFolder {
     classes: Vec<String>,
     files: Vec<(usize, PathBuf)>,
 }
 
-fn part(folder: &Path) -> Result<Part> {
+fn part(folder: &Path) -> Result<SplitFolder> {
     ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
     let (mut classes, mut files) = (Vec::new(), Vec::new());
     for path in entries(folder)? {
@@ -96,7 +96,7 @@ fn part(folder: &Path) -> Result<Part> {
         classes.push(name.to_owned());
     }
     ensure!(!classes.is_empty(), "the folder `{}` has no classes", folder.display());
-    Ok(Part { classes, files })
+    Ok(SplitFolder { classes, files })
 }
 
 /// What is in a folder, sorted by name, without [junk](is_junk).
@@ -115,7 +115,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// equal channels, which loses nothing.
 fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     let headers = headers(paths)?;
-    let (first, channels) = (headers[0], if headers.iter().any(Header::is_coloured) { 3 } else { 1 });
+    let (first, channels) = (headers[0], if headers.iter().any(PngHeader::is_coloured) { 3 } else { 1 });
     for (path, header) in paths.iter().zip(&headers) {
         ensure!(
             header.size == first.size,
@@ -128,12 +128,12 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     let size = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n)).unwrap_or(usize::MAX);
     let whole = size.saturating_mul(paths.len());
     ensure!(
-        whole <= MOST_BYTES,
+        whole <= MAX_BYTES,
         "{} images like `{}`, {first}, take {:.1} GB; {:.1} are the most",
         paths.len(),
         paths[0].display(),
         whole as f64 / 1e9,
-        MOST_BYTES as f64 / 1e9
+        MAX_BYTES as f64 / 1e9
     );
     let mut images = vec![0; whole];
     let chunk = chunk(paths);
@@ -147,10 +147,10 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
 }
 
 /// The headers of all files, in their order.
-fn headers(paths: &[PathBuf]) -> Result<Vec<Header>> {
-    let header = |path: &PathBuf| Header::read(path).with_context(|| Unusable(path.clone()));
+fn headers(paths: &[PathBuf]) -> Result<Vec<PngHeader>> {
+    let header = |path: &PathBuf| PngHeader::read(path).with_context(|| UnusableImage(path.clone()));
     let chunks = paths.chunks(chunk(paths));
-    let parts = on_all_cores(chunks.map(|own| move || own.iter().map(header).collect::<Result<Vec<Header>>>()))?;
+    let parts = on_all_cores(chunks.map(|own| move || own.iter().map(header).collect::<Result<Vec<PngHeader>>>()))?;
     Ok(parts.concat())
 }
 
@@ -171,7 +171,7 @@ fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<It
 /// Decodes a file, which has the `shape` of the set but for grey files of a set in colour.
 fn decode_into(image: &mut [u8], path: &Path, shape: Shape) -> Result<()> {
     let bytes = files::read(path)?;
-    let decoded = picture::decode(bytes, shape).with_context(|| Unusable(path.to_owned()))?;
+    let decoded = picture::decode(bytes, shape).with_context(|| UnusableImage(path.to_owned()))?;
     image.copy_from_slice(&decoded);
     Ok(())
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     /// A set of two training images of 1×2 pixels and a test image.
-    fn set(first: &[u8], second: &[u8], test: &[u8]) -> Result<Folder> {
+    fn set(first: &[u8], second: &[u8], test: &[u8]) -> Result<ImageFolder> {
         let folder = tempfile::tempdir().unwrap();
         for (path, bytes) in [("train/a/1.png", first), ("train/b/1.png", second), ("test/a/1.png", test)] {
             files::write(&folder.path().join(path), bytes).unwrap();

@@ -6,13 +6,13 @@ use std::sync::PoisonError;
 
 use anyhow::{Context, Result, ensure};
 
-use super::dataset::{Dataset, Inputs};
-use super::official::{Form, Official};
-use super::shelf::{Opened, Shelf};
-use super::source::{Bytes, Raw, Source};
+use super::dataset::{Dataset, Normalization};
+use super::official::{BuiltinDataset, FileFormat};
+use super::shelf::{DataFile, DatasetDir};
+use super::source::{DatasetInfo, ImageSource, RawImages};
 use super::{cifar, idx, own, split, strokes};
 use crate::base::{env, given};
-use crate::config::Data;
+use crate::config::DataConfig;
 
 /// Pixels of an image of `strokes`.
 const PIXELS: usize = 28 * 28;
@@ -36,39 +36,39 @@ impl fmt::Display for Unreadable {
 }
 
 /// The folder that built-in data sets are looked for in: `data.dir`, else `LTH_DATA_DIR`, else `data`.
-pub fn folder(data: &Data) -> PathBuf {
+pub fn folder(data: &DataConfig) -> PathBuf {
     data.dir.clone().unwrap_or_else(default_folder)
 }
 
 /// The same where no experiment says.
 pub fn default_folder() -> PathBuf {
-    given::folder_or_literal(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
+    given::env_folder_or_literal(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
 }
 
 /// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` beats `data.dir`.
 ///
 /// # Errors
 /// What is wrong with which file, or which folder has none.
-pub fn load(data: &Data, folder: Option<&Path>, seed: u64) -> Result<Dataset> {
+pub fn load(data: &DataConfig, folder: Option<&Path>, seed: u64) -> Result<Dataset> {
     let mut data = data.clone();
     data.dir = folder.map(Path::to_owned).or(data.dir);
-    Source::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?.load(&data, seed)
+    DatasetInfo::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?.load(&data, seed)
 }
 
-impl Source {
+impl DatasetInfo {
     /// Loads the images, splits them with `seed` as `data` says, and verifies every file.
     ///
     /// # Errors
     /// What is wrong with which file, or which folder has none.
-    pub fn load(&self, data: &Data, seed: u64) -> Result<Dataset> {
-        let Raw { images, labels } = self.read()?;
+    pub fn load(&self, data: &DataConfig, seed: u64) -> Result<Dataset> {
+        let RawImages { images, labels } = self.read()?;
         let sizes = self.sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
         let parts = split::split(&labels, self.train, self.classes, data.validation, sizes, seed);
         let pixels = self.shape.iter().product();
         Ok(Dataset {
             shape: self.shape,
             classes: self.classes,
-            inputs: Inputs::new(data.normalize, &self.mean_std, &images, pixels),
+            inputs: Normalization::new(data.normalize, &self.mean_std, &images, pixels),
             images,
             labels,
             train: parts.train,
@@ -78,15 +78,15 @@ impl Source {
     }
 
     /// All images and labels.
-    pub(super) fn read(&self) -> Result<Raw> {
+    pub(super) fn read(&self) -> Result<RawImages> {
         match &self.bytes {
-            Bytes::Drawn { seed } => Ok(draw(self.train, self.test, *seed)),
-            Bytes::Official { set, folder } => read_official(set, folder, self.test)
+            ImageSource::Procedural { seed } => Ok(draw(self.train, self.test, *seed)),
+            ImageSource::Builtin { set, folder } => read_official(set, folder, self.test)
                 .with_context(|| Unreadable { set: set.name, folder: folder.clone() }),
-            Bytes::Own { dataset, read } => {
+            ImageSource::Custom { dataset, read } => {
                 let first = read.lock().unwrap_or_else(PoisonError::into_inner).take();
                 first
-                    .map_or_else(|| own::read_again(dataset, self.sum.as_deref()), Ok)
+                    .map_or_else(|| own::reload_verified(dataset, self.sum.as_deref()), Ok)
                     .with_context(|| format!("could not read the data in `{}`", self.name))
             }
         }
@@ -94,9 +94,9 @@ impl Source {
 }
 
 /// Reads and verifies the files of a built-in set, which has `test` test images.
-fn read_official(set: &'static Official, folder: &Path, test: u32) -> Result<Raw> {
-    let mut shelf = Shelf::of(set, folder);
-    let mut raw = Raw { images: Vec::new(), labels: Vec::new() };
+fn read_official(set: &'static BuiltinDataset, folder: &Path, test: u32) -> Result<RawImages> {
+    let mut shelf = DatasetDir::of(set, folder);
+    let mut raw = RawImages { images: Vec::new(), labels: Vec::new() };
     for (at, file) in set.files.iter().enumerate() {
         let read = read_file(set, at, &shelf.open(file.name)?, test)?;
         raw.images.extend(read.images);
@@ -106,19 +106,19 @@ fn read_official(set: &'static Official, folder: &Path, test: u32) -> Result<Raw
 }
 
 /// Reads and verifies the file number `at` of a built-in set, which has `test` test images: its images, labels or both.
-pub(super) fn read_file(set: &Official, at: usize, file: &Opened, test: u32) -> Result<Raw> {
+pub(super) fn read_file(set: &BuiltinDataset, at: usize, file: &DataFile, test: u32) -> Result<RawImages> {
     let pinned = set.files[at];
     let (images, labels) = match set.form {
-        Form::Idx => {
+        FileFormat::Idx => {
             let count = if at < 2 { set.train } else { set.test };
             match at % 2 {
                 0 => (idx::images(file, count, set.shape, pinned.sha256)?, Vec::new()),
                 _ => (Vec::new(), idx::labels(file, count, set.classes, pinned.sha256)?),
             }
         }
-        Form::Cifar { labels, records } => {
+        FileFormat::Cifar { labels, records } => {
             let is_test = at + 1 == set.files.len();
-            let read = || -> Result<cifar::Records> {
+            let read = || -> Result<cifar::CifarRecords> {
                 let read = cifar::read(&file.bytes, labels, set.classes)?;
                 let (found, wanted) = (read.labels.len() as u32, if is_test { test } else { records });
                 ensure!(found == wanted, "it holds {found} records instead of {wanted}");
@@ -132,11 +132,11 @@ pub(super) fn read_file(set: &Official, at: usize, file: &Opened, test: u32) -> 
             (read.images, read.labels)
         }
     };
-    Ok(Raw { images, labels })
+    Ok(RawImages { images, labels })
 }
 
 /// Draws the images of `strokes` on all cores; each is a function of its index alone, so the cores change nothing.
-fn draw(train: u32, test: u32, seed: u64) -> Raw {
+fn draw(train: u32, test: u32, seed: u64) -> RawImages {
     let count = train as usize + test as usize;
     let mut images = vec![[0_u8; PIXELS]; count];
     let mut labels = vec![0_u8; count];
@@ -153,5 +153,5 @@ fn draw(train: u32, test: u32, seed: u64) -> Raw {
             });
         }
     });
-    Raw { images: images.into_flattened(), labels }
+    RawImages { images: images.into_flattened(), labels }
 }

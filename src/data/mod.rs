@@ -26,11 +26,11 @@ mod strokes;
 mod summary;
 mod survey;
 
-pub use dataset::{Dataset, Inputs, Split};
-pub use fetch::{Fetch, Fetched, NoMirror, Progress, fetch};
+pub use dataset::{Dataset, Normalization, Split};
+pub use fetch::{FetchOptions, FetchProgress, Fetched, NoMirror, fetch};
 pub use load::{Unreadable, default_folder, folder, load};
 pub use not_found::NotFound;
-pub use sheet::{is_sheet, sheet};
-pub use source::Source;
-pub use summary::{Part, Summary};
-pub use survey::{Condition, FileReport, State, Survey, names, survey};
+pub use sheet::{contact_sheet, is_contact_sheet};
+pub use source::DatasetInfo;
+pub use summary::{DatasetSummary, SplitSummary};
+pub use survey::{Availability, DatasetStatus, FileReport, FileStatus, names, status};

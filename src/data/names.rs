@@ -10,7 +10,7 @@ use crate::base::files;
 
 /// What lies under a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum PathContent {
     /// No file.
     Nothing,
     /// A file of 0 bytes.
@@ -20,12 +20,12 @@ pub(super) enum Content {
 }
 
 /// What lies under `path`.
-pub(super) fn content(path: &Path) -> Content {
+pub(super) fn content(path: &Path) -> PathContent {
     match fs::metadata(path) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Content::Nothing,
-        Ok(metadata) if metadata.is_dir() => Content::Nothing,
-        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => Content::Empty,
-        Ok(_) | Err(_) => Content::File,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => PathContent::Nothing,
+        Ok(metadata) if metadata.is_dir() => PathContent::Nothing,
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => PathContent::Empty,
+        Ok(_) | Err(_) => PathContent::File,
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("train.bin");
         std::os::unix::fs::symlink("/nowhere/train.bin", &link).unwrap();
-        assert_eq!(content(&link), Content::Nothing);
+        assert_eq!(content(&link), PathContent::Nothing);
         let said = near_misses(folder.path(), &["train.bin".to_owned()]);
         assert_eq!(said, [format!("`{}` is a link to `/nowhere/train.bin`, which is not there", link.display())]);
     }

@@ -2,7 +2,7 @@
 
 /// A file of a data set and the SHA-256 of its decompressed bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pinned {
+pub(super) struct PinnedFile {
     pub(super) name: &'static str,
     pub(super) sha256: &'static str,
 }
@@ -18,7 +18,7 @@ pub(super) struct Archive {
 /// CIFAR as its authors also hand it out, for Python: each file is a pickle, and has the name of the binary file without
 /// its ending.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Python {
+pub(super) struct PythonForm {
     /// The archive of all files.
     pub(super) archive: &'static str,
     /// The folder in the archive that they lie in.
@@ -27,7 +27,7 @@ pub(super) struct Python {
 
 /// How the files of a data set are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum FileFormat {
     /// Training images, training labels, test images, test labels.
     Idx,
     /// Files of so many records each, the last of test images. A record has so many labels, of which the last counts.
@@ -36,10 +36,10 @@ pub(super) enum Form {
 
 /// A built-in data set that comes in files.
 #[derive(Debug)]
-pub(super) struct Official {
+pub(super) struct BuiltinDataset {
     /// The name as in the configuration, and of its folder.
     pub(super) name: &'static str,
-    pub(super) form: Form,
+    pub(super) form: FileFormat,
     pub(super) shape: [usize; 3],
     pub(super) classes: usize,
     /// Images for training and validation together.
@@ -48,10 +48,10 @@ pub(super) struct Official {
     pub(super) test: u32,
     /// Mean and standard deviation of the training pixels in [0, 1], channel by channel.
     pub(super) mean_std: &'static [(f64, f64)],
-    pub(super) files: &'static [Pinned],
+    pub(super) files: &'static [PinnedFile],
     pub(super) archive: Option<Archive>,
     /// Python's form of the same records, which is read but not fetched.
-    pub(super) python: Option<Python>,
+    pub(super) python: Option<PythonForm>,
     /// Where the files, each with `.gz` behind its name, or the archive can be had; tried in this order.
     pub(super) mirrors: &'static [&'static str],
     /// The classes by name, where they are few enough to be looked at.
@@ -59,11 +59,11 @@ pub(super) struct Official {
 }
 
 /// All of them, in the order they are told.
-pub(super) const ALL: [&Official; 4] = [&MNIST, &FASHION_MNIST, &CIFAR10, &CIFAR100];
+pub(super) const ALL: [&BuiltinDataset; 4] = [&MNIST, &FASHION_MNIST, &CIFAR10, &CIFAR100];
 
-pub(super) static MNIST: Official = Official {
+pub(super) static MNIST: BuiltinDataset = BuiltinDataset {
     name: "mnist",
-    form: Form::Idx,
+    form: FileFormat::Idx,
     shape: [1, 28, 28],
     classes: 10,
     train: 60_000,
@@ -81,9 +81,9 @@ pub(super) static MNIST: Official = Official {
     class_names: &[],
 };
 
-pub(super) static FASHION_MNIST: Official = Official {
+pub(super) static FASHION_MNIST: BuiltinDataset = BuiltinDataset {
     name: "fashion_mnist",
-    form: Form::Idx,
+    form: FileFormat::Idx,
     shape: [1, 28, 28],
     classes: 10,
     train: 60_000,
@@ -116,9 +116,9 @@ pub(super) static FASHION_MNIST: Official = Official {
     ],
 };
 
-pub(super) static CIFAR10: Official = Official {
+pub(super) static CIFAR10: BuiltinDataset = BuiltinDataset {
     name: "cifar10",
-    form: Form::Cifar { labels: 1, records: 10_000 },
+    form: FileFormat::Cifar { labels: 1, records: 10_000 },
     shape: [3, 32, 32],
     classes: 10,
     train: 50_000,
@@ -137,14 +137,14 @@ pub(super) static CIFAR10: Official = Official {
         folder: "cifar-10-batches-bin",
         sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     }),
-    python: Some(Python { archive: "cifar-10-python.tar.gz", folder: "cifar-10-batches-py" }),
+    python: Some(PythonForm { archive: "cifar-10-python.tar.gz", folder: "cifar-10-batches-py" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
     class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
 };
 
-pub(super) static CIFAR100: Official = Official {
+pub(super) static CIFAR100: BuiltinDataset = BuiltinDataset {
     name: "cifar100",
-    form: Form::Cifar { labels: 2, records: 50_000 },
+    form: FileFormat::Cifar { labels: 2, records: 50_000 },
     shape: [3, 32, 32],
     classes: 100,
     train: 50_000,
@@ -159,13 +159,13 @@ pub(super) static CIFAR100: Official = Official {
         folder: "cifar-100-binary",
         sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
     }),
-    python: Some(Python { archive: "cifar-100-python.tar.gz", folder: "cifar-100-python" }),
+    python: Some(PythonForm { archive: "cifar-100-python.tar.gz", folder: "cifar-100-python" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
     class_names: &[],
 };
 
-const fn pinned(name: &'static str, sha256: &'static str) -> Pinned {
-    Pinned { name, sha256 }
+const fn pinned(name: &'static str, sha256: &'static str) -> PinnedFile {
+    PinnedFile { name, sha256 }
 }
 
 /// The name of a file of CIFAR in Python's form, such as `data_batch_1` for `data_batch_1.bin`.
@@ -173,9 +173,9 @@ pub(super) fn python_name(binary: &str) -> &str {
     binary.strip_suffix(".bin").unwrap_or(binary)
 }
 
-impl Official {
+impl BuiltinDataset {
     /// The last file, which holds the test images (and with [`Form::Idx`] just their labels).
-    pub(super) fn last(&self) -> Pinned {
+    pub(super) fn last_file(&self) -> PinnedFile {
         self.files[self.files.len() - 1]
     }
 }

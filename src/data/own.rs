@@ -10,17 +10,17 @@ use super::images;
 use super::not_found::NotFound;
 use super::own_idx::{self, LabelOutside, ManyPrefixes};
 use super::packed::BadContainer;
-use super::source::{Bytes, Raw, Source};
-use crate::config::{Data, Dataset, Normalize, Problem};
+use super::source::{DatasetInfo, ImageSource, RawImages};
+use crate::config::{DataConfig, DatasetSpec, Diagnostic, Normalize};
 
 /// Own data as found in their folder.
-struct Found {
+struct Scanned {
     shape: [usize; 3],
     classes: usize,
     class_names: Vec<String>,
     train: u32,
     test: u32,
-    raw: Raw,
+    raw: RawImages,
     sum: String,
 }
 
@@ -28,24 +28,26 @@ struct Found {
 ///
 /// # Errors
 /// What is wrong with which file, by the key that names the folder.
-pub(super) fn source(data: &Data) -> Result<Source, Problem> {
-    let found = find(&data.dataset)?;
+pub(super) fn source(data: &DataConfig) -> Result<DatasetInfo, Diagnostic> {
+    let found = scan(&data.dataset)?;
     let (dir, pinned, key) = described(&data.dataset);
     if let Some(pinned) = pinned.filter(|pinned| !pinned.eq_ignore_ascii_case(&found.sum)) {
         let message = format!("`{}` holds other data than this: their SHA-256 is {}", dir.display(), found.sum);
         let hint = format!("point `{key}.dir` at the data with {pinned}, or leave `sha256` out to take what is there");
-        return Err(Problem::new(format!("{key}.sha256"), message).hint(hint));
+        return Err(Diagnostic::new(format!("{key}.sha256"), message).hint(hint));
     }
     let [channels, height, width] = found.shape;
     let trained = &found.raw.images[..found.train as usize * channels * height * width];
     let mean_std = mean_std(trained, channels, height * width);
     if data.normalize == Normalize::MeanStd && mean_std.iter().any(|(_, std)| *std == 0.0) {
         let message = "`mean_std` cannot be computed: in some channel all training pixels are equal";
-        return Err(Problem::new("data.normalize", message).hint("use `normalize = \"none\"`, or look at the images"));
+        return Err(
+            Diagnostic::new("data.normalize", message).hint("use `normalize = \"none\"`, or look at the images")
+        );
     }
     let kind = if found.class_names.is_empty() { "idx" } else { "images" };
     let identity = identity(kind, &found, &data.dataset);
-    Ok(Source {
+    Ok(DatasetInfo {
         name: dir.display().to_string(),
         shape: found.shape,
         classes: found.classes,
@@ -57,15 +59,15 @@ pub(super) fn source(data: &Data) -> Result<Source, Problem> {
         identity,
         sum: Some(found.sum),
         note: None,
-        bytes: Bytes::Own { dataset: data.dataset.clone(), read: Arc::new(Mutex::new(Some(found.raw))) },
+        bytes: ImageSource::Custom { dataset: data.dataset.clone(), read: Arc::new(Mutex::new(Some(found.raw))) },
     })
 }
 
 /// What determines the images and labels. The first number is the form of the sum. Where the files lie is no part of what
 /// they are; an option that changes nothing is none either.
-fn identity(kind: &str, found: &Found, dataset: &Dataset) -> Value {
+fn identity(kind: &str, found: &Scanned, dataset: &DatasetSpec) -> Value {
     let mut identity = json!({ kind: 1, "sha256": found.sum, "classes": found.classes });
-    if let Dataset::Idx { first_label, transpose, .. } = *dataset {
+    if let DatasetSpec::Idx { first_label, transpose, .. } = *dataset {
         if first_label > 0 {
             identity["first_label"] = json!(first_label);
         }
@@ -80,49 +82,49 @@ fn identity(kind: &str, found: &Found, dataset: &Dataset) -> Value {
 ///
 /// # Errors
 /// Where they cannot be read, or are not what they were.
-pub(super) fn read_again(dataset: &Dataset, sum: Option<&str>) -> Result<Raw> {
-    let found = find(dataset).map_err(|problem| anyhow::anyhow!(problem.message))?;
+pub(super) fn reload_verified(dataset: &DatasetSpec, sum: Option<&str>) -> Result<RawImages> {
+    let found = scan(dataset).map_err(|problem| anyhow::anyhow!(problem.message))?;
     anyhow::ensure!(Some(found.sum.as_str()) == sum, "the files have changed since they were first read");
     Ok(found.raw)
 }
 
 /// The folder, the sum that was asked for, and the key of the table with both.
-fn described(dataset: &Dataset) -> (&Path, Option<&String>, &'static str) {
+fn described(dataset: &DatasetSpec) -> (&Path, Option<&String>, &'static str) {
     match dataset {
-        Dataset::Idx { dir, sha256, .. } => (dir, sha256.as_ref(), "data.dataset.idx"),
-        Dataset::Images { dir, sha256 } => (dir, sha256.as_ref(), "data.dataset.images"),
+        DatasetSpec::Idx { dir, sha256, .. } => (dir, sha256.as_ref(), "data.dataset.idx"),
+        DatasetSpec::Images { dir, sha256 } => (dir, sha256.as_ref(), "data.dataset.images"),
         _ => (Path::new(""), None, "data.dataset"),
     }
 }
 
-fn find(dataset: &Dataset) -> Result<Found, Problem> {
+fn scan(dataset: &DatasetSpec) -> Result<Scanned, Diagnostic> {
     let (dir, _, key) = described(dataset);
-    let at_dir = |message: String| Problem::new(format!("{key}.dir"), message);
+    let at_dir = |message: String| Diagnostic::new(format!("{key}.dir"), message);
     if !dir.is_dir() {
         let hint = "a relative folder is looked for where the command is run, not beside the configuration";
         return Err(at_dir(format!("there is no folder `{}`", dir.display())).hint(hint));
     }
-    if let Dataset::Idx { classes, first_label, transpose, prefix, .. } = dataset {
+    if let DatasetSpec::Idx { classes, first_label, transpose, prefix, .. } = dataset {
         let (classes, first_label, transpose) = (*classes, *first_label, *transpose);
-        let options = own_idx::Options { classes, first_label, transpose, prefix: prefix.as_deref() };
+        let options = own_idx::IdxOptions { classes, first_label, transpose, prefix: prefix.as_deref() };
         let four = own_idx::read(dir, options).map_err(|error| idx_problem(dir, &error, prefix.as_deref()))?;
-        let raw = Raw { images: four.images, labels: four.labels };
+        let raw = RawImages { images: four.images, labels: four.labels };
         let (shape, classes) = ([1, four.height, four.width], classes as usize);
         let (train, test, sum) = (four.train, four.test, four.sum);
-        return Ok(Found { shape, classes, class_names: Vec::new(), train, test, raw, sum });
+        return Ok(Scanned { shape, classes, class_names: Vec::new(), train, test, raw, sum });
     }
     let read = images::read(dir).map_err(|error| {
         let problem = at_dir(format!("{error:#}"));
-        if error.is::<images::Unusable>() { problem } else { problem.hint(IMAGES_HINT) }
+        if error.is::<images::UnusableImage>() { problem } else { problem.hint(IMAGES_HINT) }
     })?;
-    let raw = Raw { images: read.images, labels: read.labels };
+    let raw = RawImages { images: read.images, labels: read.labels };
     let (train, test, sum) = (read.train, read.test, read.sum);
-    Ok(Found { shape: read.shape, classes: read.classes.len(), class_names: read.classes, train, test, raw, sum })
+    Ok(Scanned { shape: read.shape, classes: read.classes.len(), class_names: read.classes, train, test, raw, sum })
 }
 
 /// What is wrong with IDX files in `dir`, by its key and with what to do.
-fn idx_problem(dir: &Path, error: &anyhow::Error, prefix: Option<&str>) -> Problem {
-    let at = |key: &str| Problem::new(format!("data.dataset.idx.{key}"), format!("{error:#}"));
+fn idx_problem(dir: &Path, error: &anyhow::Error, prefix: Option<&str>) -> Diagnostic {
+    let at = |key: &str| Diagnostic::new(format!("data.dataset.idx.{key}"), format!("{error:#}"));
     if let Some(wrong) = error.downcast_ref::<LabelOutside>() {
         return at("classes").hint(wrong.hint());
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::idx::{self, BYTES, INTEGERS, NAMES, unusable};
 use super::names;
-use super::shelf::{Opened, Shelf};
+use super::shelf::{DataFile, DatasetDir};
 use crate::base::key::sha256_of;
 
 /// Columns of QMNIST's labels, of which the first is the class.
@@ -14,7 +14,7 @@ const COLUMNS: u32 = 8;
 
 /// How the files are to be read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Options<'a> {
+pub(super) struct IdxOptions<'a> {
     /// Number of classes.
     pub(super) classes: u32,
     /// The label of the first class.
@@ -27,7 +27,7 @@ pub(super) struct Options<'a> {
 
 /// The images and labels of the four files.
 #[derive(Debug)]
-pub(super) struct Four {
+pub(super) struct IdxFiles {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) train: u32,
@@ -100,9 +100,9 @@ pub(super) fn prefixes(folder: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// A file that is missing, cut, of another kind or at odds with another; [`LabelOutside`], [`ManyPrefixes`].
-pub(super) fn read(folder: &Path, options: Options<'_>) -> Result<Four> {
+pub(super) fn read(folder: &Path, options: IdxOptions<'_>) -> Result<IdxFiles> {
     let only = if options.prefix.is_none() { only_prefix(folder)? } else { None };
-    let mut shelf = Shelf::own(folder, options.prefix.or(only.as_deref()));
+    let mut shelf = DatasetDir::own(folder, options.prefix.or(only.as_deref()));
     let mut whole = Vec::new();
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     let (mut sizes, mut counts) = (Vec::new(), Vec::new());
@@ -138,12 +138,12 @@ pub(super) fn read(folder: &Path, options: Options<'_>) -> Result<Four> {
         images = transposed(&images, height, width);
         (height, width) = (width, height);
     }
-    Ok(Four { height, width, train: counts[0], test: counts[1], images, labels, sum })
+    Ok(IdxFiles { height, width, train: counts[0], test: counts[1], images, labels, sum })
 }
 
 /// The only prefix in `folder`, where training images have none without.
 fn only_prefix(folder: &Path) -> Result<Option<String>> {
-    if Shelf::own(folder, None).find(NAMES[0]).is_some() {
+    if DatasetDir::own(folder, None).find(NAMES[0]).is_some() {
         return Ok(None);
     }
     let mut prefixes = prefixes(folder);
@@ -152,7 +152,7 @@ fn only_prefix(folder: &Path) -> Result<Option<String>> {
 }
 
 /// Number, height and width of the images in a file, which holds as many bytes as these say.
-fn image_sizes(file: &Opened) -> Result<[u32; 3]> {
+fn image_sizes(file: &DataFile) -> Result<[u32; 3]> {
     let check = || -> Result<[u32; 3]> {
         let sizes: [u32; 3] = idx::header(&file.bytes)?;
         ensure!(
@@ -192,8 +192,8 @@ fn label_values(bytes: &[u8]) -> Result<Vec<i64>> {
 }
 
 /// The class of each label, from 0.
-fn classes(labels: &[i64], options: Options<'_>) -> Result<Vec<u8>, LabelOutside> {
-    let Options { classes, first_label: first, .. } = options;
+fn classes(labels: &[i64], options: IdxOptions<'_>) -> Result<Vec<u8>, LabelOutside> {
+    let IdxOptions { classes, first_label: first, .. } = options;
     let class = |(image, &label): (usize, &i64)| {
         let class = label - i64::from(first);
         if (0..i64::from(classes)).contains(&class) {

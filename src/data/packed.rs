@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::gzip::{MAGIC, Members, Trailing};
+use super::gzip::{MAGIC, MemberReader, Trailing};
 use crate::base::files;
 
 /// A gzip or tar container that cannot be taken apart. Nothing is known of what it holds.
@@ -65,7 +65,7 @@ pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());
     let plain = if bytes.starts_with(&MAGIC) {
         let mut plain = Vec::new();
-        let read = Members::new(bytes.as_slice()).read_to_end(&mut plain);
+        let read = MemberReader::new(bytes.as_slice()).read_to_end(&mut plain);
         read.map_err(|error| BadContainer::of(path, "decompressed", error))?;
         plain
     } else {
@@ -88,7 +88,7 @@ pub(super) fn unpack(path: &Path, folder: &str, names: &[&str]) -> Result<BTreeM
     let head = file.fill_buf().with_context(|| format!("could not read `{}`", path.display()))?;
     ensure!(!head.is_empty(), "`{}` is empty", path.display());
     let unpacked = if head.starts_with(&MAGIC) {
-        entries(Members::new(file), folder, names)
+        entries(MemberReader::new(file), folder, names)
     } else {
         entries(file, folder, names)
     };

@@ -29,16 +29,16 @@ enum Node<'a> {
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    Global(Global),
+    Global(GlobalName),
     /// A type of array elements by the value that names it.
     Dtype(Id),
     /// An array; none before its state is known.
-    Array(Option<Array>),
+    Array(Option<ArrayParts>),
 }
 
 /// A function or class that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Global {
+enum GlobalName {
     /// `numpy.core.multiarray._reconstruct`: an array without a state.
     Reconstruct,
     /// `numpy.core.numeric._frombuffer`: an array of protocol 5.
@@ -53,7 +53,7 @@ enum Global {
 
 /// The parts of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Array {
+struct ArrayParts {
     shape: Id,
     dtype: Id,
     /// Whether the first index runs fastest.

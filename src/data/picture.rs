@@ -12,15 +12,15 @@ const NO_PNG: &str = "it is no PNG file, cut short, or damaged";
 
 /// What a file says of its image before the pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct PngHeader {
     /// Height and width.
     pub(super) size: [usize; 2],
-    colour: Colour,
+    colour: ColourType,
 }
 
 /// How a file tells the colour of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Colour {
+enum ColourType {
     Grey,
     /// By a palette of greys only.
     GreyPalette,
@@ -30,7 +30,7 @@ enum Colour {
     Palette,
 }
 
-impl Header {
+impl PngHeader {
     /// Reads the header of a file.
     ///
     /// # Errors
@@ -41,24 +41,24 @@ impl Header {
 
     /// Whether three channels are needed.
     pub(super) fn is_coloured(&self) -> bool {
-        matches!(self.colour, Colour::Channels | Colour::Palette)
+        matches!(self.colour, ColourType::Channels | ColourType::Palette)
     }
 }
 
-impl fmt::Display for Header {
+impl fmt::Display for PngHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colour = match self.colour {
-            Colour::Grey => "grey",
-            Colour::GreyPalette => "grey (a palette)",
-            Colour::Channels => "in colour",
-            Colour::Palette => "in colour (a palette)",
+            ColourType::Grey => "grey",
+            ColourType::GreyPalette => "grey (a palette)",
+            ColourType::Channels => "in colour",
+            ColourType::Palette => "in colour (a palette)",
         };
         write!(f, "{}×{} {colour}", self.size[0], self.size[1])
     }
 }
 
 /// The decoder of a file, and its header.
-fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, Header)> {
+fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
     let mut decoder = png::Decoder::new(file);
     decoder.set_transformations(Transformations::EXPAND);
     let reader = decoder.read_info().context(NO_PNG)?;
@@ -66,15 +66,15 @@ fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, Header)> {
     ensure!(info.bit_depth != BitDepth::Sixteen, "it has 16 bits a channel, of which 8 would be lost: save it with 8");
     ensure!(info.animation_control.is_none(), "it is an animation: save its frames as files");
     let colour = match info.color_type {
-        ColorType::Grayscale | ColorType::GrayscaleAlpha => Colour::Grey,
-        ColorType::Rgb | ColorType::Rgba => Colour::Channels,
+        ColorType::Grayscale | ColorType::GrayscaleAlpha => ColourType::Grey,
+        ColorType::Rgb | ColorType::Rgba => ColourType::Channels,
         ColorType::Indexed => {
             let palette = info.palette.as_deref().unwrap_or_default();
             let is_grey = palette.chunks_exact(3).all(|colour| colour[0] == colour[1] && colour[1] == colour[2]);
-            if is_grey { Colour::GreyPalette } else { Colour::Palette }
+            if is_grey { ColourType::GreyPalette } else { ColourType::Palette }
         }
     };
-    let header = Header { size: [info.height as usize, info.width as usize], colour };
+    let header = PngHeader { size: [info.height as usize, info.width as usize], colour };
     Ok((reader, header))
 }
 
@@ -94,7 +94,8 @@ pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
     pixels.truncate(frame.buffer_size());
     let samples = frame.color_type.samples();
     let is_opaque = matches!(samples, 1 | 3) || pixels.chunks_exact(samples).all(|pixel| pixel[samples - 1] == u8::MAX);
-    let by = if matches!(header.colour, Colour::GreyPalette | Colour::Palette) { " in its palette" } else { "" };
+    let by =
+        if matches!(header.colour, ColourType::GreyPalette | ColourType::Palette) { " in its palette" } else { "" };
     ensure!(is_opaque, "it has transparent pixels{by}, and nothing says what is behind them: save it without alpha");
     // Of a grey image every channel is the first one; a palette has been expanded to three.
     let source = |channel: usize| if samples < 3 { 0 } else { channel };

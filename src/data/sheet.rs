@@ -16,14 +16,14 @@ const COLUMNS: usize = 16;
 /// Pixels between two images.
 const GAP: usize = 2;
 /// Around the images: light enough beside black, dark enough beside white.
-const PAPER: u8 = 96;
+const BACKGROUND: u8 = 96;
 /// Small images are shown at least so large, by whole factors.
-const LEAST: usize = 48;
+const MIN_SIDE: usize = 48;
 /// Large ones at most so large.
-const MOST: usize = 128;
+const MAX_SIDE: usize = 128;
 
 /// How an image is shown: pixels are repeated `up` times, or averaged over squares of `down`.
-struct Scale {
+struct Scaling {
     up: usize,
     down: usize,
 }
@@ -32,12 +32,12 @@ struct Scale {
 ///
 /// # Errors
 /// Never but by a defect of the encoder.
-pub fn sheet(dataset: &Dataset) -> Result<Vec<u8>> {
+pub fn contact_sheet(dataset: &Dataset) -> Result<Vec<u8>> {
     let [channels, height, width] = dataset.shape;
-    let scale = Scale { up: LEAST.div_ceil(height.max(width)), down: height.max(width).div_ceil(MOST) };
+    let scale = Scaling { up: MIN_SIDE.div_ceil(height.max(width)), down: height.max(width).div_ceil(MAX_SIDE) };
     let [tall, wide] = [height, width].map(|size| size.div_ceil(scale.down) * scale.up);
     let whole = [dataset.classes * (tall + GAP) + GAP, COLUMNS * (wide + GAP) + GAP];
-    let mut pixels = vec![PAPER; whole[0] * whole[1] * channels];
+    let mut pixels = vec![BACKGROUND; whole[0] * whole[1] * channels];
     for (row, images) in examples(dataset).into_iter().enumerate() {
         for (column, image) in images.into_iter().enumerate() {
             let corner = [row * (tall + GAP) + GAP, column * (wide + GAP) + GAP];
@@ -56,7 +56,7 @@ pub fn sheet(dataset: &Dataset) -> Result<Vec<u8>> {
 }
 
 /// Whether the file at `path` is a sheet of this program: a PNG file that says so.
-pub fn is_sheet(path: &Path) -> bool {
+pub fn is_contact_sheet(path: &Path) -> bool {
     let header = |file| png::Decoder::new(BufReader::new(file)).read_info().ok();
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
     let reader = File::open(path).ok().filter(|_| is_file).and_then(header);
@@ -76,7 +76,7 @@ fn examples(dataset: &Dataset) -> Vec<Vec<u32>> {
     rows
 }
 
-impl Scale {
+impl Scaling {
     /// What is shown at a place of the scaled image.
     fn at(&self, plane: &[u8], [height, width]: [usize; 2], [y, x]: [usize; 2]) -> u8 {
         let [top, left] = [y, x].map(|at| at / self.up * self.down);
@@ -102,17 +102,17 @@ fn encode([height, width]: [usize; 2], channels: usize, pixels: &[u8]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Inputs;
+    use crate::data::Normalization;
 
     fn dataset(shape: [usize; 3], images: Vec<u8>, labels: Vec<u8>) -> Dataset {
         let train = (0..labels.len() as u32).collect();
-        let inputs = Inputs::Affine { scale: 1.0, offset: 0.0 };
+        let inputs = Normalization::Affine { scale: 1.0, offset: 0.0 };
         Dataset { shape, classes: 2, images, labels, train, validation: vec![], test: vec![], inputs }
     }
 
     /// Size and pixels of a sheet.
     fn decoded(dataset: &Dataset) -> ([usize; 2], Vec<u8>) {
-        let bytes = sheet(dataset).unwrap();
+        let bytes = contact_sheet(dataset).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let frame = reader.next_frame(&mut pixels).unwrap();
@@ -126,10 +126,10 @@ mod tests {
         let at = |y: usize, x: usize| &pixels[(y * size[1] + x) * 3..][..3];
         assert_eq!(
             (at(0, 0), at(GAP, GAP), at(GAP, GAP + 24)),
-            (&[PAPER; 3][..], &[11, 13, 15][..], &[12, 14, 16][..])
+            (&[BACKGROUND; 3][..], &[11, 13, 15][..], &[12, 14, 16][..])
         );
         assert_eq!(at(GAP + 24 + GAP, GAP), [1, 3, 5]);
-        assert_eq!(at(GAP, GAP + 48 + GAP), [PAPER; 3], "there is no second image of this class");
+        assert_eq!(at(GAP, GAP + 48 + GAP), [BACKGROUND; 3], "there is no second image of this class");
     }
 
     #[test]
@@ -138,16 +138,16 @@ mod tests {
         let path = folder.path().join("sheet.png");
         let is_sheet_with = |bytes: &[u8]| {
             crate::base::files::write(&path, bytes).unwrap();
-            is_sheet(&path)
+            is_contact_sheet(&path)
         };
-        assert!(is_sheet_with(&sheet(&dataset([1, 1, 1], vec![1, 2], vec![0, 1])).unwrap()));
+        assert!(is_sheet_with(&contact_sheet(&dataset([1, 1, 1], vec![1, 2], vec![0, 1])).unwrap()));
         let mut photo = Vec::new();
         let encoder = png::Encoder::new(&mut photo, 1, 1);
         encoder.write_header().unwrap().write_image_data(&[7]).unwrap();
         for other in [&photo[..], b"arm,round\n", b""] {
             assert!(!is_sheet_with(other));
         }
-        assert!(!is_sheet(folder.path()) && !is_sheet(&folder.path().join("none")));
+        assert!(!is_contact_sheet(folder.path()) && !is_contact_sheet(&folder.path().join("none")));
     }
 
     #[test]

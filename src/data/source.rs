@@ -8,15 +8,15 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::load::folder;
-use super::official::{self, Form, Official};
-use super::shelf::{Place, Shelf};
+use super::official::{self, BuiltinDataset, FileFormat};
+use super::shelf::{DatasetDir, FileLocation};
 use super::{cifar, own, strokes};
 use crate::base::key::sha256;
-use crate::config::{Data, Dataset, Problem};
+use crate::config::{DataConfig, DatasetSpec, Diagnostic};
 
 /// What is known of the data set an experiment names.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct DatasetInfo {
     /// The name as in the configuration; the folder of own data.
     pub name: String,
     /// Channels, height, width.
@@ -39,45 +39,45 @@ pub struct Source {
     pub sum: Option<String>,
     /// What whoever reads the results must know of the data.
     pub note: Option<String>,
-    pub(super) bytes: Bytes,
+    pub(super) bytes: ImageSource,
 }
 
 /// Where the images come from.
 #[derive(Clone, Debug)]
-pub(super) enum Bytes {
+pub(super) enum ImageSource {
     /// Drawn from this seed.
-    Drawn { seed: u64 },
+    Procedural { seed: u64 },
     /// The files of a built-in set, looked for in this folder.
-    Official { set: &'static Official, folder: PathBuf },
+    Builtin { set: &'static BuiltinDataset, folder: PathBuf },
     /// Own data. They are read already, and wait here for whoever loads them first.
-    Own { dataset: Dataset, read: Arc<Mutex<Option<Raw>>> },
+    Custom { dataset: DatasetSpec, read: Arc<Mutex<Option<RawImages>>> },
 }
 
 /// Images and labels, those of the training files first.
 #[derive(Debug)]
-pub(super) struct Raw {
+pub(super) struct RawImages {
     pub(super) images: Vec<u8>,
     pub(super) labels: Vec<u8>,
 }
 
-impl Source {
+impl DatasetInfo {
     /// The data set that `data` names.
     ///
     /// # Errors
     /// Own data that cannot be used.
-    pub fn new(data: &Data) -> Result<Self, Problem> {
-        let official = |set| Ok(Self::official(set, &folder(data)));
+    pub fn new(data: &DataConfig) -> Result<Self, Diagnostic> {
+        let official = |set| Ok(Self::builtin(set, &folder(data)));
         match &data.dataset {
-            Dataset::Strokes => Ok(Self::strokes(data)),
-            Dataset::Mnist => official(&official::MNIST),
-            Dataset::FashionMnist => official(&official::FASHION_MNIST),
-            Dataset::Cifar10 => official(&official::CIFAR10),
-            Dataset::Cifar100 => official(&official::CIFAR100),
-            Dataset::Idx { .. } | Dataset::Images { .. } => own::source(data),
+            DatasetSpec::Strokes => Ok(Self::strokes(data)),
+            DatasetSpec::Mnist => official(&official::MNIST),
+            DatasetSpec::FashionMnist => official(&official::FASHION_MNIST),
+            DatasetSpec::Cifar10 => official(&official::CIFAR10),
+            DatasetSpec::Cifar100 => official(&official::CIFAR100),
+            DatasetSpec::Idx { .. } | DatasetSpec::Images { .. } => own::source(data),
         }
     }
 
-    fn strokes(data: &Data) -> Self {
+    fn strokes(data: &DataConfig) -> Self {
         let (train, test, seed) = (data.train_images(), data.test_images(), data.draw_seed());
         Self {
             name: "strokes".to_owned(),
@@ -91,11 +91,11 @@ impl Source {
             identity: json!({ "strokes": 1, "seed": seed, "train": train, "test": test }),
             sum: None,
             note: None,
-            bytes: Bytes::Drawn { seed },
+            bytes: ImageSource::Procedural { seed },
         }
     }
 
-    fn official(set: &'static Official, folder: &Path) -> Self {
+    fn builtin(set: &'static BuiltinDataset, folder: &Path) -> Self {
         let sums: Vec<&str> = set.files.iter().map(|file| file.sha256).collect();
         let mut source = Self {
             name: set.name.to_owned(),
@@ -109,9 +109,9 @@ impl Source {
             identity: json!({ "sha256": sums }),
             sum: None,
             note: None,
-            bytes: Bytes::Official { set, folder: folder.to_owned() },
+            bytes: ImageSource::Builtin { set, folder: folder.to_owned() },
         };
-        if let Some(part) = PartialTest::find(set, &mut Shelf::of(set, folder)) {
+        if let Some(part) = PartialTest::find(set, &mut DatasetDir::of(set, folder)) {
             source.note = Some(part.note(set));
             source.test = part.records;
             // A test on fewer images is another test: its results must never be found under the key of the whole one.
@@ -127,27 +127,27 @@ impl Source {
     ///
     /// # Errors
     /// Where a part would be empty or larger than what there is.
-    pub fn sizes(&self, data: &Data) -> Result<(u32, u32, u32), Problem> {
+    pub fn sizes(&self, data: &DataConfig) -> Result<(u32, u32, u32), Diagnostic> {
         let Some(whole) = self.train.checked_sub(data.validation).filter(|&n| n > 0) else {
             let message = format!(
                 "{} images cannot be held out for validation: `{}` has only {} training images, validation included",
                 data.validation, self.name, self.train
             );
             return Err(
-                Problem::new("data.validation", message).hint("set `data.validation` to a tenth of them, or so")
+                Diagnostic::new("data.validation", message).hint("set `data.validation` to a tenth of them, or so")
             );
         };
         let test = data.test_limit.unwrap_or(self.test);
         if test > self.test {
             let message = format!("`{}` has only {} test images", self.name, self.test);
             let hint = format!("at most {}, or leave it out to test on all", self.test);
-            return Err(Problem::new("data.test_limit", message).hint(hint));
+            return Err(Diagnostic::new("data.test_limit", message).hint(hint));
         }
         let Some(limit) = data.train_limit else { return Ok((whole, data.validation, test)) };
         if limit > whole {
             let message = format!("`{}` has only {whole} training images beside the validation set", self.name);
             let hint = format!("at most {whole}, or leave it out to train on all");
-            return Err(Problem::new("data.train_limit", message).hint(hint));
+            return Err(Diagnostic::new("data.train_limit", message).hint(hint));
         }
         // In proportion, and never nothing: the early stop is found on it.
         let share = f64::from(data.validation) * f64::from(limit) / f64::from(whole);
@@ -164,17 +164,17 @@ pub(super) struct PartialTest {
 
 impl PartialTest {
     /// Looks whether there is one. A damaged file is not found out here but when it is loaded.
-    pub(super) fn find(set: &Official, shelf: &mut Shelf) -> Option<Self> {
-        let Form::Cifar { labels, .. } = set.form else { return None };
-        shelf.find(set.last().name).filter(Place::is_loose)?;
-        let file = shelf.open(set.last().name).ok()?;
+    pub(super) fn find(set: &BuiltinDataset, shelf: &mut DatasetDir) -> Option<Self> {
+        let FileFormat::Cifar { labels, .. } = set.form else { return None };
+        shelf.find(set.last_file().name).filter(FileLocation::is_plain_file)?;
+        let file = shelf.open(set.last_file().name).ok()?;
         let records = cifar::read(&file.bytes, labels, set.classes).ok()?.labels.len() as u32;
         let is_part = (1..set.test).contains(&records);
         is_part.then(|| Self { records, sha256: sha256(&file.bytes), file: file.name })
     }
 
     /// What to say of results on it.
-    pub(super) fn note(&self, set: &Official) -> String {
+    pub(super) fn note(&self, set: &BuiltinDataset) -> String {
         format!(
             "`{}` holds {} of the {} test images of `{}`: results on them are not comparable with those on the whole \
              test set",

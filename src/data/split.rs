@@ -3,7 +3,7 @@
 use crate::base::random::{Purpose, Stream};
 
 /// The parts by image index.
-pub(super) struct Parts {
+pub(super) struct SplitIndices {
     pub(super) train: Vec<u32>,
     pub(super) validation: Vec<u32>,
     pub(super) test: Vec<u32>,
@@ -18,11 +18,11 @@ pub(super) fn split(
     validation: u32,
     sizes: (u32, u32, u32),
     seed: u64,
-) -> Parts {
+) -> SplitIndices {
     let order = Stream::of_replicate(seed, 0, Purpose::Split).generator(0).permutation(train_files);
     let (validation, train) = order.split_at(validation as usize);
     let test: Vec<u32> = (train_files..labels.len() as u32).collect();
-    Parts {
+    SplitIndices {
         train: balanced(train, labels, classes, sizes.0),
         validation: balanced(validation, labels, classes, sizes.1),
         test: balanced(&test, labels, classes, sizes.2),

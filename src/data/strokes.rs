@@ -21,7 +21,7 @@ type Stroke = &'static [Knot];
 type Glyph = &'static [Stroke];
 
 /// A place or an offset in the image, in pixels: x rightwards and y downwards.
-type Point = [f32; 2];
+type Point2 = [f32; 2];
 
 /// Every way of writing each digit, by label.
 // Laid out by hand, because rustfmt would give each knot a line of its own.
@@ -108,7 +108,7 @@ pub(super) fn draw(seed: u64, index: u64, image: &mut [u8; PIXELS]) -> u8 {
     let mut random = SplitMix::new(mix(seed, index));
     let label = pick(&mut random, DIGITS.len());
     let glyph = DIGITS[label][pick(&mut random, DIGITS[label].len())];
-    let pose = Pose::draw(&mut random);
+    let pose = Transform::draw(&mut random);
     let mut canvas = Canvas::new();
     let radius = between(&mut random, 0.8, 1.8);
     for stroke in glyph {
@@ -131,15 +131,15 @@ fn between(random: &mut SplitMix, low: f32, high: f32) -> f32 {
 const GRID: usize = 4;
 
 /// How an image's writer places the skeleton: an elastic warp, then an affine map into pixels.
-struct Pose {
+struct Transform {
     /// Displacements, by row and column, where 1 is half the digit's height.
-    warp: [[Point; GRID]; GRID],
+    warp: [[Point2; GRID]; GRID],
     /// Where one unit along x, and one along y, lead.
-    axes: [Point; 2],
-    centre: Point,
+    axes: [Point2; 2],
+    centre: Point2,
 }
 
-impl Pose {
+impl Transform {
     fn draw(random: &mut SplitMix) -> Self {
         let mut warp = [[[0.0; 2]; GRID]; GRID];
         for offset in warp.as_flattened_mut().as_flattened_mut() {
@@ -161,12 +161,12 @@ impl Pose {
     }
 
     /// Where a knot of the skeleton lies in the image.
-    fn place(&self, knot: Knot) -> Point {
+    fn place(&self, knot: Knot) -> Point2 {
         let flat = [f32::from(knot.0) * 0.01, f32::from(knot.1) * 0.01];
         let (column, right) = cell(flat[0]);
         let (row, down) = cell(flat[1]);
         let [upper, lower] = [&self.warp[row], &self.warp[row + 1]];
-        let bent: Point = std::array::from_fn(|axis| {
+        let bent: Point2 = std::array::from_fn(|axis| {
             let above = upper[column][axis] * (1.0 - right) + upper[column + 1][axis] * right;
             let below = lower[column][axis] * (1.0 - right) + lower[column + 1][axis] * right;
             flat[axis] + (above * (1.0 - down) + below * down)
@@ -200,7 +200,7 @@ impl Canvas {
     }
 
     /// Draws a Catmull-Rom spline through the placed knots with a pen of `radius` pixels.
-    fn curve(&mut self, stroke: Stroke, pose: &Pose, radius: f32) {
+    fn curve(&mut self, stroke: Stroke, pose: &Transform, radius: f32) {
         let mut points = [[0.0; 2]; KNOTS];
         for (point, knot) in points.iter_mut().zip(stroke) {
             *point = pose.place(*knot);
@@ -218,7 +218,7 @@ impl Canvas {
     }
 
     /// Inks all pixels nearer than `radius` to the segment, fading over one pixel at the edge.
-    fn line(&mut self, from: Point, to: Point, radius: f32) {
+    fn line(&mut self, from: Point2, to: Point2, radius: f32) {
         let reach = radius + 0.5;
         let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
         // The tiny addend keeps a segment of no length from dividing by zero.
@@ -261,7 +261,7 @@ fn pixels(low: f32, high: f32) -> (usize, usize) {
 }
 
 /// The Catmull-Rom spline from the second point (`time` = 0) to the third (`time` = 1).
-fn spline(points: [Point; 4], time: f32) -> Point {
+fn spline(points: [Point2; 4], time: f32) -> Point2 {
     std::array::from_fn(|axis| {
         let [before, from, to, after] = points.map(|point| point[axis]);
         let square = 2.0 * before - 5.0 * from + 4.0 * to - after;

@@ -4,12 +4,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::own::mean_std;
-use super::source::{Raw, Source};
+use super::source::{DatasetInfo, RawImages};
 use super::{Dataset, Split};
 
 /// A data set in numbers.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub struct DatasetSummary {
     /// Its name; the folder of own data.
     pub name: String,
     /// Channels, height, width.
@@ -17,7 +17,7 @@ pub struct Summary {
     /// The classes, by name or else by number.
     pub classes: Vec<String>,
     /// The parts, those for training first.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SplitSummary>,
     /// Mean of the pixels of all training files, from 0 to 1, by channel.
     pub mean: Vec<f64>,
     /// Their standard deviation.
@@ -30,7 +30,7 @@ pub struct Summary {
 
 /// A part of a data set.
 #[derive(Clone, Debug, Serialize)]
-pub struct Part {
+pub struct SplitSummary {
     /// What it is for.
     pub name: &'static str,
     /// Its images.
@@ -39,13 +39,13 @@ pub struct Part {
     pub by_class: Vec<usize>,
 }
 
-impl Summary {
+impl DatasetSummary {
     /// All images of `source`, those of its training files and those of its test files, and the numbers of both.
     ///
     /// # Errors
     /// Files that cannot be read.
-    pub fn of_files(source: &Source) -> Result<(Self, Dataset)> {
-        let Raw { images, labels } = source.read()?;
+    pub fn of_files(source: &DatasetInfo) -> Result<(Self, Dataset)> {
+        let RawImages { images, labels } = source.read()?;
         let dataset = Dataset {
             shape: source.shape,
             classes: source.classes,
@@ -54,23 +54,23 @@ impl Summary {
             train: (0..source.train).collect(),
             validation: Vec::new(),
             test: (source.train..source.train + source.test).collect(),
-            inputs: super::Inputs::Affine { scale: 1.0, offset: 0.0 },
+            inputs: super::Normalization::Affine { scale: 1.0, offset: 0.0 },
         };
         let parts = [("training", dataset.train.as_slice()), ("test", &dataset.test)];
         Ok((Self::new(source, &dataset, &parts), dataset))
     }
 
     /// The numbers of a data set that has been split.
-    pub fn of_split(source: &Source, dataset: &Dataset) -> Self {
+    pub fn of_split(source: &DatasetInfo, dataset: &Dataset) -> Self {
         let parts = [
             ("train", dataset.train.as_slice()),
-            ("validation", dataset.part(Split::Validation)),
-            ("test", dataset.part(Split::Test)),
+            ("validation", dataset.indices(Split::Validation)),
+            ("test", dataset.indices(Split::Test)),
         ];
         Self::new(source, dataset, &parts)
     }
 
-    fn new(source: &Source, dataset: &Dataset, parts: &[(&'static str, &[u32])]) -> Self {
+    fn new(source: &DatasetInfo, dataset: &Dataset, parts: &[(&'static str, &[u32])]) -> Self {
         let [channels, height, width] = source.shape;
         let trained = &dataset.images[..source.train as usize * dataset.pixels()];
         let (mean, std) = mean_std(trained, channels, height * width).into_iter().unzip();
@@ -81,7 +81,7 @@ impl Summary {
             for &image in images {
                 by_class[usize::from(dataset.labels[image as usize])] += 1;
             }
-            Part { name, images: images.len(), by_class }
+            SplitSummary { name, images: images.len(), by_class }
         };
         Self {
             name: source.name.clone(),

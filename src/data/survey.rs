@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::load::read_file;
-use super::official::{self, Official, python_name};
-use super::shelf::{Coding, Shelf};
+use super::official::{self, BuiltinDataset, python_name};
+use super::shelf::{DatasetDir, RecordEncoding};
 use super::source::PartialTest;
 
 /// What is there of a data set.
 #[derive(Clone, Debug, Serialize)]
-pub struct Survey {
+pub struct DatasetStatus {
     /// The data set.
     pub name: &'static str,
     /// Where its files are looked for.
     pub folder: PathBuf,
     /// What that comes to.
-    pub state: State,
+    pub state: Availability,
     /// File by file.
     pub files: Vec<FileReport>,
     /// What whoever uses it must know.
@@ -27,7 +27,7 @@ pub struct Survey {
 /// What the files of a data set come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum Availability {
     /// Every file is verified.
     Complete,
     /// Every file is usable, but the test set is not the whole official one.
@@ -50,13 +50,13 @@ pub struct FileReport {
     /// Bytes on disk; decompressed where it is inside an archive.
     pub bytes: Option<u64>,
     /// Whether it is what it should be.
-    pub condition: Condition,
+    pub condition: FileStatus,
 }
 
 /// Whether a file is what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Condition {
+pub enum FileStatus {
     /// Its SHA-256 is the pinned one.
     Verified,
     /// It holds so many images, fewer than the official file.
@@ -73,20 +73,20 @@ pub fn names() -> [&'static str; 4] {
 }
 
 /// Looks for the data set `name` in `folder`; `None` where there is no set of this name that comes in files.
-pub fn survey(name: &str, folder: &Path) -> Option<Survey> {
-    official::ALL.into_iter().find(|set| set.name == name).map(|set| survey_of(set, folder))
+pub fn status(name: &str, folder: &Path) -> Option<DatasetStatus> {
+    official::ALL.into_iter().find(|set| set.name == name).map(|set| status_of(set, folder))
 }
 
-pub(super) fn survey_of(set: &'static Official, folder: &Path) -> Survey {
-    survey_at(set, Shelf::of(set, folder))
+pub(super) fn status_of(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
+    status_at(set, DatasetDir::of(set, folder))
 }
 
 /// Surveys the files of a data set in one folder.
-pub(super) fn survey_at(set: &'static Official, mut shelf: Shelf) -> Survey {
+pub(super) fn status_at(set: &'static BuiltinDataset, mut shelf: DatasetDir) -> DatasetStatus {
     let part = PartialTest::find(set, &mut shelf);
     let note = part.as_ref().map(|part| part.note(set));
     let test = part.map_or(set.test, |part| part.records);
-    let mut files: Vec<FileReport> = (0..set.files.len()).map(|at| look(set, at, &mut shelf, test)).collect();
+    let mut files: Vec<FileReport> = (0..set.files.len()).map(|at| file_report(set, at, &mut shelf, test)).collect();
     // Where only Python's form is there, a file of it is what is missing.
     let is_python = |file: &FileReport| file.name == python_name(file.name);
     let found: Vec<bool> = files.iter().filter(|file| file.found.is_some()).map(is_python).collect();
@@ -95,44 +95,44 @@ pub(super) fn survey_at(set: &'static Official, mut shelf: Shelf) -> Survey {
             file.name = python_name(file.name);
         }
     }
-    Survey { name: set.name, folder: shelf.folder().to_owned(), state: state(&files), files, note }
+    DatasetStatus { name: set.name, folder: shelf.folder().to_owned(), state: state(&files), files, note }
 }
 
-fn look(set: &Official, at: usize, shelf: &mut Shelf, test: u32) -> FileReport {
+fn file_report(set: &BuiltinDataset, at: usize, shelf: &mut DatasetDir, test: u32) -> FileReport {
     let binary = set.files[at].name;
     let Some(place) = shelf.find(binary) else {
-        return FileReport { name: binary, found: None, bytes: None, condition: Condition::Missing };
+        return FileReport { name: binary, found: None, bytes: None, condition: FileStatus::Missing };
     };
-    let name = if place.coding == Coding::Python { python_name(binary) } else { binary };
+    let name = if place.coding == RecordEncoding::Python { python_name(binary) } else { binary };
     let opened = match shelf.open(binary) {
         Ok(opened) => opened,
         Err(error) => {
-            let condition = Condition::Damaged(format!("{error:#}"));
+            let condition = FileStatus::Damaged(format!("{error:#}"));
             return FileReport { name, found: Some(place.path.display().to_string()), bytes: None, condition };
         }
     };
-    let on_disk = Some(&place).filter(|place| place.is_loose()).and_then(|place| place.path.metadata().ok());
+    let on_disk = Some(&place).filter(|place| place.is_plain_file()).and_then(|place| place.path.metadata().ok());
     let bytes = on_disk.map_or(opened.bytes.len() as u64, |metadata| metadata.len());
     let condition = match read_file(set, at, &opened, test) {
-        Ok(_) if at + 1 == set.files.len() && test < set.test => Condition::Short(test),
-        Ok(_) => Condition::Verified,
+        Ok(_) if at + 1 == set.files.len() && test < set.test => FileStatus::Short(test),
+        Ok(_) => FileStatus::Verified,
         // Without the outermost sentence, which names the file.
-        Err(error) => Condition::Damaged(error.root_cause().to_string()),
+        Err(error) => FileStatus::Damaged(error.root_cause().to_string()),
     };
     FileReport { name, found: Some(opened.name), bytes: Some(bytes), condition }
 }
 
-fn state(files: &[FileReport]) -> State {
-    let missing = files.iter().filter(|file| file.condition == Condition::Missing).count();
-    if files.iter().any(|file| matches!(file.condition, Condition::Damaged(_))) {
-        State::Damaged
+fn state(files: &[FileReport]) -> Availability {
+    let missing = files.iter().filter(|file| file.condition == FileStatus::Missing).count();
+    if files.iter().any(|file| matches!(file.condition, FileStatus::Damaged(_))) {
+        Availability::Damaged
     } else if missing == files.len() {
-        State::Missing
+        Availability::Missing
     } else if missing > 0 {
-        State::Incomplete
-    } else if files.iter().any(|file| matches!(file.condition, Condition::Short(_))) {
-        State::ShortTest
+        Availability::Incomplete
+    } else if files.iter().any(|file| matches!(file.condition, FileStatus::Short(_))) {
+        Availability::ShortTest
     } else {
-        State::Complete
+        Availability::Complete
     }
 }

@@ -10,14 +10,14 @@ pub(super) const NUMBERS: usize = LINE / size_of::<f32>();
 
 /// Numbers, the first of them at a cache line.
 #[derive(Debug, Default)]
-pub(super) struct Aligned {
+pub(super) struct AlignedBuffer {
     /// With some before and behind that are not used.
     all: Vec<f32>,
     first: usize,
     len: usize,
 }
 
-impl Aligned {
+impl AlignedBuffer {
     /// `len` zeros.
     pub(super) fn zeros(len: usize) -> Self {
         let all = vec![0.0; len + NUMBERS];
@@ -27,7 +27,7 @@ impl Aligned {
     }
 }
 
-impl Deref for Aligned {
+impl Deref for AlignedBuffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -35,7 +35,7 @@ impl Deref for Aligned {
     }
 }
 
-impl DerefMut for Aligned {
+impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.all[self.first..][..self.len]
     }
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn at_a_line_and_as_long_as_asked() {
         for len in [0, 1, 15, 16, 17, 1000] {
-            let mut values = Aligned::zeros(len);
+            let mut values = AlignedBuffer::zeros(len);
             assert_eq!((values.len(), values.as_ptr().align_offset(LINE)), (len, 0));
             values.fill(1.0);
             let moved = values;

@@ -8,16 +8,16 @@ const SUMS: usize = 16;
 
 /// The Euclidean norm of gradients that are told part by part. In float64, and in one order on every processor.
 #[derive(Default)]
-pub(super) struct Norm([f64; SUMS]);
+pub(super) struct GradNorm([f64; SUMS]);
 
-impl Norm {
+impl GradNorm {
     /// Adds some gradients; `kept` tells per value whether it counts, `None` that all do.
     pub(super) fn add<T: Element>(&mut self, gradients: &[T], kept: Option<&[bool]>) {
-        pulp::Arch::new().dispatch(Squares { sums: &mut self.0, gradients, kept });
+        pulp::Arch::new().dispatch(SumOfSquares { sums: &mut self.0, gradients, kept });
     }
 
     /// What gradients are to be multiplied by, so that their norm is at most `most`.
-    pub(super) fn factor(&self, most: f64) -> f64 {
+    pub(super) fn clip_factor(&self, most: f64) -> f64 {
         let norm = self.0.iter().sum::<f64>().sqrt();
         let factor = most / (norm + 1e-6);
         // Written so that NaN passes: a network that diverges must be seen to.
@@ -25,13 +25,13 @@ impl Norm {
     }
 }
 
-struct Squares<'a, T> {
+struct SumOfSquares<'a, T> {
     sums: &'a mut [f64; SUMS],
     gradients: &'a [T],
     kept: Option<&'a [bool]>,
 }
 
-impl<T: Element> pulp::NullaryFnOnce for Squares<'_, T> {
+impl<T: Element> pulp::NullaryFnOnce for SumOfSquares<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -56,15 +56,15 @@ impl<T: Element> pulp::NullaryFnOnce for Squares<'_, T> {
 
 /// Multiplies gradients by what [`Norm::factor`] said.
 pub(super) fn scale<T: Element>(factor: f64, gradients: &mut [T]) {
-    pulp::Arch::new().dispatch(Scale { factor: T::from_f64(factor), gradients });
+    pulp::Arch::new().dispatch(ScaleGradients { factor: T::from_f64(factor), gradients });
 }
 
-struct Scale<'a, T> {
+struct ScaleGradients<'a, T> {
     factor: T,
     gradients: &'a mut [T],
 }
 
-impl<T: Element> pulp::NullaryFnOnce for Scale<'_, T> {
+impl<T: Element> pulp::NullaryFnOnce for ScaleGradients<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -83,10 +83,10 @@ mod tests {
     fn by_hand() {
         let clipped = |most: f64| {
             let mut gradients = [3.0_f32, f32::NAN, -4.0];
-            let mut norm = Norm::default();
+            let mut norm = GradNorm::default();
             norm.add(&gradients[..2], Some(&[true, false]));
             norm.add(&gradients[2..], None);
-            scale(norm.factor(most), &mut gradients);
+            scale(norm.clip_factor(most), &mut gradients);
             [gradients[0], gradients[2]]
         };
         assert_eq!(clipped(7.0), [3.0, -4.0], "a norm of 5 is small enough: no bit changes");
@@ -98,9 +98,9 @@ mod tests {
         let gradients: Vec<f64> = (0..37).map(f64::from).collect();
         let kept: Vec<bool> = (0..37).map(|i| i % 3 > 0).collect();
         let most = |kept: Option<&[bool]>| {
-            let mut norm = Norm::default();
+            let mut norm = GradNorm::default();
             norm.add(&gradients, kept);
-            1.0 / norm.factor(1.0) - 1e-6
+            1.0 / norm.clip_factor(1.0) - 1e-6
         };
         let expected =
             |counts: &dyn Fn(usize) -> bool| (0..37).filter(|&i| counts(i)).map(|i| (i * i) as f64).sum::<f64>().sqrt();
@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn what_is_no_number_is_not_hidden() {
         let factor = |gradient: f64| {
-            let mut norm = Norm::default();
+            let mut norm = GradNorm::default();
             norm.add(&[gradient], None);
-            norm.factor(1.0)
+            norm.clip_factor(1.0)
         };
         assert!(factor(f64::NAN).is_nan());
         assert_eq!(factor(f64::INFINITY), 0.0, "and ∞ · 0 is NaN");

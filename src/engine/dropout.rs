@@ -1,12 +1,12 @@
 //! Dropout (Srivastava et al. 2014), the same values dropped by every engine.
 
-use crate::base::random::{Elementwise, mix};
+use crate::base::random::{CounterRng, mix};
 
 /// One dropout layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropout {
     /// Its number among the network's dropout layers, from 0: the place of its numbers in the elementwise stream.
-    pub(super) place: u64,
+    pub(super) site: u64,
     /// What the upper half of a value's number must reach for the value to be kept: `rate`·2³², rounded.
     pub(super) threshold: u64,
     /// 1 / (1 − rate).
@@ -14,8 +14,8 @@ pub(super) struct Dropout {
 }
 
 impl Dropout {
-    pub(super) fn new(place: u64, rate: f64) -> Self {
-        Self { place, threshold: (rate * (1_u64 << 32) as f64).round() as u64, scale: 1.0 / (1.0 - rate) }
+    pub(super) fn new(site: u64, rate: f64) -> Self {
+        Self { site, threshold: (rate * (1_u64 << 32) as f64).round() as u64, scale: 1.0 / (1.0 - rate) }
     }
 
     /// Whether a value is kept; `key` is that of the iteration and this layer, `element` counts the values of the
@@ -28,13 +28,13 @@ impl Dropout {
 
 /// What dropout draws from in one step, and the step's iteration; nothing in evaluation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Noise(pub(super) Option<(Elementwise, u64)>);
+pub(super) struct DropoutContext(pub(super) Option<(CounterRng, u64)>);
 
-impl Noise {
+impl DropoutContext {
     /// A dropout layer with its key, where there is one and it is to drop.
     pub(super) fn key(self, dropout: Option<Dropout>) -> Option<(Dropout, u64)> {
         let ((elementwise, iteration), dropout) = (self.0?, dropout?);
-        Some((dropout, elementwise.key(iteration, dropout.place)))
+        Some((dropout, elementwise.key(iteration, dropout.site)))
     }
 }
 
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_met_and_every_step_and_layer_drops_others() {
-        let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+        let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
         let dropped = |key: u64| -> Vec<bool> { (0..10_000).map(|e| !Dropout::new(0, 0.3).keeps(key, e)).collect() };
         let first = dropped(stream.key(0, 0));
         let count = first.iter().filter(|&&dropped| dropped).count();
@@ -53,7 +53,7 @@ mod tests {
         for other in [
             stream.key(1, 0),
             stream.key(0, 1),
-            Stream::of_replicate(1, 2, Purpose::Elementwise).elementwise().key(0, 0),
+            Stream::of_replicate(1, 2, Purpose::Elementwise).counter_rng().key(0, 0),
         ] {
             let both = dropped(other).iter().zip(&first).filter(|(a, b)| **a && **b).count();
             assert!((780..1_020).contains(&both), "{both} of 10,000 dropped by both, where chance gives 900");

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 
 /// Brings the bytes of `images` together, one image after the other. They lie all over the memory, and only a loop that
 /// does nothing else has enough of them on their way at a time.
-pub(super) fn collect(dataset: &Dataset, images: &[u32], bytes: &mut [u8]) {
+pub(super) fn copy_pixels(dataset: &Dataset, images: &[u32], bytes: &mut [u8]) {
     for (&image, row) in images.iter().zip(bytes.chunks_exact_mut(dataset.pixels())) {
         row.copy_from_slice(dataset.image(image));
     }
@@ -13,8 +13,8 @@ pub(super) fn collect(dataset: &Dataset, images: &[u32], bytes: &mut [u8]) {
 
 /// Writes the inputs of `images` to `out`, image after image, by way of their `bytes`. Each is `byte · scale + offset`,
 /// rounded twice.
-pub(super) fn gather<T: Element>(dataset: &Dataset, images: &[u32], bytes: &mut [u8], out: &mut [T]) {
-    collect(dataset, images, bytes);
+pub(super) fn normalized_batch<T: Element>(dataset: &Dataset, images: &[u32], bytes: &mut [u8], out: &mut [T]) {
+    copy_pixels(dataset, images, bytes);
     pulp::Arch::new().dispatch(Convert { dataset, images, bytes, out });
 }
 
@@ -37,7 +37,7 @@ impl<T: Element> pulp::NullaryFnOnce for Convert<'_, T> {
         for (&image, (row, bytes)) in images.iter().zip(rows) {
             let planes = row.chunks_exact_mut(plane).zip(bytes.chunks_exact(plane));
             for (channel, (row, bytes)) in planes.enumerate() {
-                let (scale, offset) = dataset.inputs.of(image, channel);
+                let (scale, offset) = dataset.inputs.scale_and_offset(image, channel);
                 let (scale, offset) = (T::from_f64(scale), T::from_f64(offset));
                 for (input, &byte) in row.iter_mut().zip(bytes) {
                     *input = T::from_u8(byte) * scale + offset;
@@ -50,7 +50,7 @@ impl<T: Element> pulp::NullaryFnOnce for Convert<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Inputs;
+    use crate::data::Normalization;
 
     #[test]
     fn each_channel_has_its_own_scale_and_offset() {
@@ -62,10 +62,10 @@ mod tests {
             train: vec![0, 1],
             validation: vec![],
             test: vec![],
-            inputs: Inputs::PerChannel(vec![(2.0, 0.5), (10.0, -1.0)]),
+            inputs: Normalization::PerChannel(vec![(2.0, 0.5), (10.0, -1.0)]),
         };
         let mut out = [0.0_f32; 8];
-        gather(&dataset, &[1, 0], &mut [0; 8], &mut out);
+        normalized_batch(&dataset, &[1, 0], &mut [0; 8], &mut out);
         assert_eq!(out, [10.5, 12.5, 69.0, 79.0, 2.5, 4.5, 29.0, 39.0]);
     }
 }

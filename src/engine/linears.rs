@@ -7,7 +7,7 @@ use crate::network::{Layer, Network};
 
 /// A linear layer, and what follows it before the next.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Linear {
+pub(super) struct LinearLayout {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) relu: bool,
@@ -16,26 +16,26 @@ pub(super) struct Linear {
 
 /// Linear layers, each with or without a `ReLU` and a dropout behind it.
 #[derive(Clone, Debug)]
-pub(super) struct Linears {
+pub(super) struct LinearStack {
     /// Of the inputs.
     pub(super) dropout: Option<Dropout>,
     /// At least one; the last has neither `ReLU` nor dropout.
-    pub(super) layers: Vec<Linear>,
+    pub(super) layers: Vec<LinearLayout>,
 }
 
-impl Linears {
+impl LinearStack {
     /// Reads the list of layers. A `ReLU` and a dropout may stand in either order: they commute.
     ///
     /// # Errors
     /// Where the network is of another form.
     pub(super) fn new(network: &Network) -> Result<Self> {
-        let mut layers: Vec<Linear> = Vec::new();
+        let mut layers: Vec<LinearLayout> = Vec::new();
         let (mut of_inputs, mut dropouts) = (None, 0);
         for layer in &network.layers {
             match (*layer).clone() {
                 Layer::Flatten if layers.is_empty() => {}
                 Layer::Linear { inputs, outputs } => {
-                    layers.push(Linear { inputs, outputs, relu: false, dropout: None });
+                    layers.push(LinearLayout { inputs, outputs, relu: false, dropout: None });
                 }
                 Layer::Relu if layers.last().is_some_and(|layer| !layer.relu) => {
                     layers.last_mut().into_iter().for_each(|layer| layer.relu = true);

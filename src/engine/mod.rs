@@ -13,6 +13,6 @@ mod optimizer;
 pub mod sparse;
 mod trainer;
 
-pub use choice::{Choice, Kind, build};
-pub use optimizer::Update;
-pub use trainer::{Batch, Recipe, Trainer};
+pub use choice::{EngineKind, EngineSelector, build};
+pub use optimizer::Optimizer;
+pub use trainer::{Batch, Trainer, TrainerSpec};

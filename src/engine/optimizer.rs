@@ -4,14 +4,14 @@
 //! its moments stay exactly 0. Both are selections, not products, which would keep NaN and −0.0.
 
 use super::element::Element;
-use crate::config::{Optimizer, Train};
+use crate::config::{OptimizerConfig, TrainConfig};
 
 /// Moments smaller than this become 0: they change nothing, and denormal numbers are slow.
-pub(super) const TINY: f64 = 1e-30;
+pub(super) const MOMENT_CUTOFF: f64 = 1e-30;
 
 /// How a gradient becomes a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Update {
+pub enum Optimizer {
     /// Adam (Kingma & Ba, arXiv 1412.6980, algorithm 1), with weight decay added to the gradient.
     Adam {
         /// Decay of the first and second moment.
@@ -42,14 +42,14 @@ pub enum Update {
     },
 }
 
-impl Update {
+impl Optimizer {
     /// The update that a configuration asks for.
-    pub fn new(train: &Train) -> Self {
+    pub fn new(train: &TrainConfig) -> Self {
         let weight_decay = train.weight_decay;
         match train.optimizer {
-            Optimizer::Adam => Self::Adam { betas: train.betas(), eps: train.eps(), weight_decay },
-            Optimizer::AdamW => Self::AdamW { betas: train.betas(), eps: train.eps(), weight_decay },
-            Optimizer::Sgd => Self::Sgd { momentum: train.momentum(), nesterov: train.nesterov(), weight_decay },
+            OptimizerConfig::Adam => Self::Adam { betas: train.betas(), eps: train.eps(), weight_decay },
+            OptimizerConfig::AdamW => Self::AdamW { betas: train.betas(), eps: train.eps(), weight_decay },
+            OptimizerConfig::Sgd => Self::Sgd { momentum: train.momentum(), nesterov: train.nesterov(), weight_decay },
         }
     }
 
@@ -70,7 +70,7 @@ impl Update {
     }
 
     /// The number of moments it keeps per weight.
-    pub fn moments(&self) -> usize {
+    pub fn moment_count(&self) -> usize {
         match self {
             Self::Adam { .. } | Self::AdamW { .. } => 2,
             Self::Sgd { momentum, .. } => usize::from(*momentum > 0.0),
@@ -79,7 +79,7 @@ impl Update {
 }
 
 /// Flat slices of equal length: all parameters of a network, or the surviving ones.
-pub(super) struct Parameters<'a, T> {
+pub(super) struct ParameterSlices<'a, T> {
     pub(super) weights: &'a mut [T],
     pub(super) gradients: &'a [T],
     /// Of these as many as the update has moments; the others are empty.
@@ -89,30 +89,30 @@ pub(super) struct Parameters<'a, T> {
 }
 
 /// The moments there are, as `Parameters` wants them.
-pub(super) fn in_slots<'a, T>(mut moments: impl Iterator<Item = &'a mut [T]>) -> [&'a mut [T]; 2] {
+pub(super) fn moment_slots<'a, T>(mut moments: impl Iterator<Item = &'a mut [T]>) -> [&'a mut [T]; 2] {
     std::array::from_fn(|_| moments.next().unwrap_or_default())
 }
 
 /// Takes step number `step` (from 1, counted since the moments were fresh).
-pub(super) fn update<T: Element>(rule: &Update, lr: f64, step: u64, parameters: Parameters<'_, T>) {
+pub(super) fn update<T: Element>(rule: &Optimizer, lr: f64, step: u64, parameters: ParameterSlices<'_, T>) {
     let arch = pulp::Arch::new();
     match parameters.kept {
-        None => arch.dispatch(Pass { rule, lr, step, parameters, kept: All }),
-        Some(kept) => arch.dispatch(Pass { rule, lr, step, parameters, kept: Masked(kept) }),
+        None => arch.dispatch(UpdateKernel { rule, lr, step, parameters, kept: KeepAll }),
+        Some(kept) => arch.dispatch(UpdateKernel { rule, lr, step, parameters, kept: KeepMasked(kept) }),
     }
 }
 
 /// Which weights are kept. Two types, so that masks cost a dense network nothing.
-trait Kept: Copy {
+trait KeepPolicy: Copy {
     /// The same for the first `n` weights: said inside each loop, so that it needs no check of bounds.
     fn first(self, n: usize) -> Self;
     fn at(self, i: usize) -> bool;
 }
 
 #[derive(Clone, Copy)]
-struct All;
+struct KeepAll;
 
-impl Kept for All {
+impl KeepPolicy for KeepAll {
     #[inline(always)]
     fn first(self, _: usize) -> Self {
         self
@@ -124,9 +124,9 @@ impl Kept for All {
 }
 
 #[derive(Clone, Copy)]
-struct Masked<'a>(&'a [bool]);
+struct KeepMasked<'a>(&'a [bool]);
 
-impl Kept for Masked<'_> {
+impl KeepPolicy for KeepMasked<'_> {
     #[inline(always)]
     fn first(self, n: usize) -> Self {
         Self(&self.0[..n])
@@ -139,23 +139,23 @@ impl Kept for Masked<'_> {
 
 /// One pass over the parameters, compiled once for each kind of processor. A struct with a method, because a closure
 /// would not be inlined into the code for the processor at hand.
-struct Pass<'a, T, K> {
-    rule: &'a Update,
+struct UpdateKernel<'a, T, K> {
+    rule: &'a Optimizer,
     lr: f64,
     step: u64,
-    parameters: Parameters<'a, T>,
+    parameters: ParameterSlices<'a, T>,
     kept: K,
 }
 
-impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
+impl<T: Element, K: KeepPolicy> pulp::NullaryFnOnce for UpdateKernel<'_, T, K> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Parameters { weights, gradients, moments: [first, second], .. } = self.parameters;
+        let ParameterSlices { weights, gradients, moments: [first, second], .. } = self.parameters;
         let keep = self.kept;
         match *self.rule {
-            Update::Adam { betas, eps, .. } | Update::AdamW { betas, eps, .. } => {
+            Optimizer::Adam { betas, eps, .. } | Optimizer::AdamW { betas, eps, .. } => {
                 // Bias correction in float64: at step 1 it divides by 1 − β₂ = 0.001.
                 let correction = betas.map(|beta| 1.0 - libm::pow(beta, self.step as f64));
                 let c = Adam {
@@ -169,7 +169,7 @@ impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
                 };
                 adam(&c, weights, gradients, first, second, keep);
             }
-            Update::Sgd { momentum, nesterov, weight_decay } => {
+            Optimizer::Sgd { momentum, nesterov, weight_decay } => {
                 let decay = T::from_f64(weight_decay);
                 let c = Sgd { momentum: T::from_f64(momentum), nesterov, lr: T::from_f64(self.lr), decay };
                 if momentum > 0.0 {
@@ -184,8 +184,8 @@ impl<T: Element, K: Kept> pulp::NullaryFnOnce for Pass<'_, T, K> {
 
 /// `x`, or 0 where it is too small to matter.
 #[inline(always)]
-fn flush<T: Element>(x: T) -> T {
-    if x.abs() < T::from_f64(TINY) { T::default() } else { x }
+fn flush_to_zero<T: Element>(x: T) -> T {
+    if x.abs() < T::from_f64(MOMENT_CUTOFF) { T::default() } else { x }
 }
 
 struct Adam<T> {
@@ -204,14 +204,14 @@ struct Adam<T> {
 
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "the letters of the papers")]
-fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], kept: impl Kept) {
+fn adam<T: Element>(c: &Adam<T>, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], kept: impl KeepPolicy) {
     let zero = T::default();
     let n = w.len();
     let (w, g, m, v, kept) = (&mut w[..n], &g[..n], &mut m[..n], &mut v[..n], kept.first(n));
     for i in 0..n {
         let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
-        let first = flush(c.beta[0] * m[i] + c.rest[0] * gradient);
-        let second = flush(c.beta[1] * v[i] + c.rest[1] * gradient * gradient);
+        let first = flush_to_zero(c.beta[0] * m[i] + c.rest[0] * gradient);
+        let second = flush_to_zero(c.beta[1] * v[i] + c.rest[1] * gradient * gradient);
         let stepped = w[i] * c.shrink - c.size * first / (second.sqrt() * c.root + c.eps);
         m[i] = first;
         v[i] = second;
@@ -228,13 +228,13 @@ struct Sgd<T> {
 
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "the letters of the papers")]
-fn sgd_momentum<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], v: &mut [T], kept: impl Kept) {
+fn sgd_momentum<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], v: &mut [T], kept: impl KeepPolicy) {
     let zero = T::default();
     let n = w.len();
     let (w, g, v, kept) = (&mut w[..n], &g[..n], &mut v[..n], kept.first(n));
     for i in 0..n {
         let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
-        let velocity = flush(c.momentum * v[i] + gradient);
+        let velocity = flush_to_zero(c.momentum * v[i] + gradient);
         let direction = if c.nesterov { gradient + c.momentum * velocity } else { velocity };
         v[i] = velocity;
         w[i] = if kept.at(i) { w[i] - c.lr * direction } else { zero };
@@ -242,7 +242,7 @@ fn sgd_momentum<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], v: &mut [T], kept:
 }
 
 #[inline(always)]
-fn sgd<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], kept: impl Kept) {
+fn sgd<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], kept: impl KeepPolicy) {
     let n = w.len();
     let (w, g, kept) = (&mut w[..n], &g[..n], kept.first(n));
     for i in 0..n {
@@ -254,14 +254,14 @@ fn sgd<T: Element>(c: &Sgd<T>, w: &mut [T], g: &[T], kept: impl Kept) {
 mod tests {
     use super::*;
 
-    fn run(rule: &Update, w: &mut [f64], g: &[f64], moments: &mut [Vec<f64>], kept: Option<&[bool]>, step: u64) {
-        let moments = in_slots(moments.iter_mut().map(Vec::as_mut_slice));
-        update(rule, 0.1, step, Parameters { weights: w, gradients: g, moments, kept });
+    fn run(rule: &Optimizer, w: &mut [f64], g: &[f64], moments: &mut [Vec<f64>], kept: Option<&[bool]>, step: u64) {
+        let moments = moment_slots(moments.iter_mut().map(Vec::as_mut_slice));
+        update(rule, 0.1, step, ParameterSlices { weights: w, gradients: g, moments, kept });
     }
 
     #[test]
     fn adams_first_step_is_the_learning_rate() {
-        let rule = Update::Adam { betas: [0.9, 0.999], eps: 0.0, weight_decay: 0.0 };
+        let rule = Optimizer::Adam { betas: [0.9, 0.999], eps: 0.0, weight_decay: 0.0 };
         let (mut w, mut moments) = ([1.0, 1.0], vec![vec![0.0; 2], vec![0.0; 2]]);
         run(&rule, &mut w, &[5.0, -0.01], &mut moments, None, 1);
         assert!((w[0] - 0.9).abs() < 1e-12 && (w[1] - 1.1).abs() < 1e-12, "{w:?}");
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn momentum_by_hand() {
-        let sgd = |nesterov| Update::Sgd { momentum: 0.5, nesterov, weight_decay: 0.0 };
+        let sgd = |nesterov| Optimizer::Sgd { momentum: 0.5, nesterov, weight_decay: 0.0 };
         let (mut w, mut moments) = ([0.0], vec![vec![2.0]]);
         run(&sgd(false), &mut w, &[3.0], &mut moments, None, 2);
         assert!((w[0] + 0.4).abs() < 1e-12 && moments[0][0] == 4.0, "v = 0.5·2 + 3 = 4; w = −0.1·4");
@@ -283,13 +283,13 @@ mod tests {
     fn pruned_weights_and_their_moments_stay_exactly_zero() {
         // With momentum and weight decay, which move a weight whose gradient is 0, and with a gradient that is NaN.
         for rule in [
-            Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
-            Update::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
-            Update::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
-            Update::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.1 },
+            Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+            Optimizer::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+            Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
+            Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.1 },
         ] {
             let mut w = vec![0.5, -0.0, 0.0];
-            let mut moments = vec![vec![0.0; 3]; rule.moments()];
+            let mut moments = vec![vec![0.0; 3]; rule.moment_count()];
             for step in 1..=150 {
                 run(&rule, &mut w, &[0.1, -3.0, f64::NAN], &mut moments, Some(&[true, false, false]), step);
                 assert!(w[1].to_bits() == 0 && w[2].to_bits() == 0, "{rule:?}");
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn weight_decay_pulls_towards_zero() {
-        let rule = Update::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
+        let rule = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
         let mut w = [2.0];
         run(&rule, &mut w, &[0.0], &mut [], None, 1);
         assert!((w[0] - 1.9).abs() < 1e-12, "2 − 0.1·0.5·2");
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn decoupled_decay_is_no_gradient() {
-        let rule = Update::AdamW { betas: [0.9, 0.999], eps: 0.0, weight_decay: 0.5 };
+        let rule = Optimizer::AdamW { betas: [0.9, 0.999], eps: 0.0, weight_decay: 0.5 };
         let (mut w, mut moments) = ([2.0, 2.0], vec![vec![0.0; 2], vec![0.0; 2]]);
         run(&rule, &mut w, &[5.0, -0.01], &mut moments, None, 1);
         assert!((w[0] - 1.8).abs() < 1e-12 && (w[1] - 2.0).abs() < 1e-12, "2·(1 − 0.1·0.5) ∓ 0.1, not {w:?}");
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn denormal_moments_become_zero() {
-        let rule = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+        let rule = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
         let (mut w, mut moments) = ([1.0], vec![vec![1e-30], vec![1e-31]]);
         run(&rule, &mut w, &[0.0], &mut moments, None, 3);
         assert_eq!((moments[0][0], moments[1][0]), (0.0, 0.0));

@@ -2,26 +2,26 @@
 
 use anyhow::{Result, ensure};
 
-use super::optimizer::Update;
+use super::optimizer::Optimizer;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::random::Elementwise;
+use crate::base::random::CounterRng;
 use crate::base::state::Snapshot;
-use crate::config::{Augment, Dtype, Experiment, Products};
+use crate::config::{Augment, Dtype, Experiment, MatmulPrecision};
 use crate::data::Split;
 use crate::network::Network;
 
 /// What a trainer is built for; a worker builds another when this changes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
+pub struct TrainerSpec {
     /// The network.
     pub network: Network,
     /// How a gradient becomes a step.
-    pub update: Update,
+    pub optimizer: Optimizer,
     /// Type of the arithmetic.
     pub dtype: Dtype,
     /// Type that conv and linear products are made in.
-    pub products: Products,
+    pub products: MatmulPrecision,
     /// How training images are changed.
     pub augment: Augment,
     /// The number of the GPU it runs on; `None` for the CPU.
@@ -34,7 +34,7 @@ pub struct Recipe {
     pub clip_norm: Option<f64>,
 }
 
-impl Recipe {
+impl TrainerSpec {
     /// The recipe of an experiment on the CPU, or on this GPU.
     pub fn new(network: Network, experiment: &Experiment, gpu: Option<usize>) -> Self {
         let Experiment { train, data, .. } = experiment;
@@ -45,17 +45,17 @@ impl Recipe {
             gpu,
             label_smoothing: train.label_smoothing,
             clip_norm: train.clip_norm,
-            ..Self::plain(network, Update::new(train), train.batch_size as usize)
+            ..Self::plain(network, Optimizer::new(train), train.batch_size as usize)
         }
     }
 
     /// A recipe on the CPU in float32 with nothing but what must be said.
-    pub fn plain(network: Network, update: Update, batch_size: usize) -> Self {
+    pub fn plain(network: Network, optimizer: Optimizer, batch_size: usize) -> Self {
         Self {
             network,
-            update,
+            optimizer,
             dtype: Dtype::Float32,
-            products: Products::Exact,
+            products: MatmulPrecision::Exact,
             augment: Augment::default(),
             gpu: None,
             batch_size,
@@ -68,7 +68,7 @@ impl Recipe {
     /// Where the moments of a state are not fresh, and not those of this optimizer either.
     pub(super) fn check_moments(&self, from: &Snapshot) -> Result<()> {
         let moments = from.moments.len();
-        ensure!(moments == 0 || moments == self.update.moments(), "moments of another optimizer");
+        ensure!(moments == 0 || moments == self.optimizer.moment_count(), "moments of another optimizer");
         ensure!(moments > 0 || from.optimizer_steps == 0, "fresh moments that count steps");
         Ok(())
     }
@@ -82,7 +82,7 @@ pub struct Batch {
     /// Steps before this one, counted absolutely.
     pub iteration: u64,
     /// What dropout and augmentation draw from.
-    pub elementwise: Elementwise,
+    pub elementwise: CounterRng,
 }
 
 /// Trains one or more lanes in lockstep.

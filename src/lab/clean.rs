@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 
 use super::listing::{Listing, name, names_another_key, own_files};
 use crate::base::files::{self, Lock};
-use crate::base::paths::{Entry, Runs, View};
-use crate::config::Keep;
-use crate::record::{Done, Manifest, RoundRow, from_csv};
+use crate::base::paths::{RunDir, RunsDir, TrainingDir};
+use crate::config::KeepWeights;
+use crate::record::{EntryManifest, RoundRow, RunManifest, from_csv};
 
 /// Why nobody needs weights any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum GcReason {
     /// No run that is here asks for them by its `run.keep`: those of rounds in between, or of arms that nothing prunes.
     Between,
     /// They belong to a training of no run that is here: its folder was deleted, or it is a copy for an instability
@@ -30,7 +30,7 @@ pub enum Reason {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Needless {
     /// Why.
-    pub reason: Reason,
+    pub reason: GcReason,
     /// Which.
     pub path: PathBuf,
     /// How large it is.
@@ -62,7 +62,7 @@ pub struct Cleaning {
 ///
 /// # Errors
 /// A folder that cannot be listed.
-pub fn cleaning(runs: &Runs, only: Option<&[View]>) -> Result<Cleaning> {
+pub fn cleaning(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Cleaning> {
     let Listing { entries, set_aside, mut foreign } = Listing::of(runs)?;
     let (links, copies) = links(&entries);
     let users = users(runs, &links)?;
@@ -79,24 +79,28 @@ pub fn cleaning(runs: &Runs, only: Option<&[View]>) -> Result<Cleaning> {
         if !is_named(&key) {
             continue;
         }
-        if entry.done().exists() {
+        if entry.manifest_file().exists() {
             let mut users = users.iter().filter(|user| user.keys.contains(&key)).peekable();
             if users.peek().is_none() {
                 let all = own_files(&entry)?.into_iter();
-                add(&mut found, Reason::NoRun, all.filter(|path| Entry::can_be_freed(&name(path))));
+                add(&mut found, GcReason::NoRun, all.filter(|path| TrainingDir::can_be_freed(&name(path))));
             } else if !users.any(|user| user.needs(&key, &links)) {
-                add(&mut found, Reason::Between, [entry.file(Entry::LAST)]);
+                add(&mut found, GcReason::Between, [entry.file(TrainingDir::FINAL_WEIGHTS)]);
             }
         } else {
-            let lock = entry.lock();
-            let marks = [entry.lock(), entry.keep()];
+            let lock = entry.lock_file();
+            let marks = [entry.lock_file(), entry.pin_marker()];
             let left = own_files(&entry)?.into_iter().filter(|path| !marks.contains(path));
-            add(&mut found, Reason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
+            add(&mut found, GcReason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
         }
     }
     // Where runs are named, only theirs: what was set aside belongs to none.
     for entry in set_aside.iter().filter(|_| named.is_none()) {
-        add(&mut found, Reason::SetAside, [entry.file(Entry::LAST), entry.file(Entry::START)]);
+        add(
+            &mut found,
+            GcReason::SetAside,
+            [entry.file(TrainingDir::FINAL_WEIGHTS), entry.file(TrainingDir::INITIAL_WEIGHTS)],
+        );
     }
     found.sort();
     foreign.sort();
@@ -107,27 +111,27 @@ pub fn cleaning(runs: &Runs, only: Option<&[View]>) -> Result<Cleaning> {
 ///
 /// # Errors
 /// A file that cannot be removed.
-pub fn free(runs: &Runs, only: Option<&[View]>, listed: &[Needless]) -> Result<Freed> {
-    let _gate = Lock::wait(&runs.gate(), || false)?;
+pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[Needless]) -> Result<Freed> {
+    let _gate = Lock::exclusive_unless(&runs.admission_lock(), || false)?;
     let still = cleaning(runs, only)?.needless;
     let mut freed = Freed::default();
     for file in listed {
         let folder = file.path.parent().unwrap_or(Path::new("."));
-        let entry = Entry(folder.to_owned());
-        let lock = if still.binary_search(file).is_ok() { Lock::attempt(&entry.lock())? } else { None };
+        let entry = TrainingDir(folder.to_owned());
+        let lock = if still.binary_search(file).is_ok() { Lock::try_exclusive(&entry.lock_file())? } else { None };
         if lock.is_none() {
             freed.kept += 1;
             continue;
         }
         files::remove(&file.path)?;
-        files::remove(&entry.keep())?;
+        files::remove(&entry.pin_marker())?;
         freed.files += 1;
         freed.bytes += file.bytes;
     }
     Ok(freed)
 }
 
-fn add(found: &mut Vec<Needless>, reason: Reason, paths: impl IntoIterator<Item = PathBuf>) {
+fn add(found: &mut Vec<Needless>, reason: GcReason, paths: impl IntoIterator<Item = PathBuf>) {
     // A link is not this program's: it never makes one.
     let size = |path: &PathBuf| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len());
     let there = paths.into_iter().filter_map(|path| Some((size(&path)?, path)));
@@ -142,7 +146,7 @@ struct User {
     /// Those whose final weights the next round of one of its chains would compare with.
     references: BTreeSet<String>,
     /// What it keeps; `None` where it may need anything: it is running, not finished, or does not say.
-    keep: Option<Keep>,
+    keep: Option<KeepWeights>,
 }
 
 impl User {
@@ -152,9 +156,9 @@ impl User {
         // Of a training that is not known, nothing is known to be needless.
         let Some(Some(links)) = links.get(key) else { return true };
         match keep {
-            Keep::All => true,
-            Keep::Tickets => links.is_dense || links.parent.is_some(),
-            Keep::Needed => {
+            KeepWeights::All => true,
+            KeepWeights::Tickets => links.is_dense || links.parent.is_some(),
+            KeepWeights::Needed => {
                 let is_last = links.parent.is_some() && !self.pruned.contains(key);
                 links.is_dense || is_last || self.references.contains(key)
             }
@@ -177,14 +181,14 @@ type AllLinks = BTreeMap<String, Option<Links>>;
 
 /// The links of every finished training, from what its key is the hash of; and the names of entries that are copies of
 /// others.
-fn links(entries: &[Entry]) -> (AllLinks, BTreeSet<String>) {
+fn links(entries: &[TrainingDir]) -> (AllLinks, BTreeSet<String>) {
     let (mut all, mut copies) = (AllLinks::new(), BTreeSet::new());
     for entry in entries {
-        let Ok(bytes) = fs::read(entry.done()) else { continue };
+        let Ok(bytes) = fs::read(entry.manifest_file()) else { continue };
         if names_another_key(entry, &bytes) {
             copies.insert(name(&entry.0));
         }
-        let done = serde_json::from_slice::<Done>(&bytes).ok();
+        let done = serde_json::from_slice::<EntryManifest>(&bytes).ok();
         let links = done.map(|done| Links {
             is_dense: done.content["mask"] == "dense",
             // What was cut straight to a size is no link of a chain.
@@ -203,19 +207,19 @@ fn links(entries: &[Entry]) -> (AllLinks, BTreeSet<String>) {
 }
 
 /// The runs that are here; those set aside by `--fresh` have no entries but those set aside.
-fn users(runs: &Runs, links: &AllLinks) -> Result<Vec<User>> {
-    let folders = files::list(&runs.0)?.into_iter().map(View);
-    let known = runs.known_views().into_iter().filter(|view| !view.0.exists() && Lock::is_held(&view.running()));
+fn users(runs: &RunsDir, links: &AllLinks) -> Result<Vec<User>> {
+    let folders = files::list(&runs.0)?.into_iter().map(RunDir);
+    let known = runs.registered_runs().into_iter().filter(|view| !view.0.exists() && Lock::is_held(&view.run_lock()));
     let mut users = Vec::new();
-    for view in folders.chain(known).filter(|view| !view.is_old()) {
+    for view in folders.chain(known).filter(|view| !view.is_archived()) {
         let keys = keys(&view);
-        let manifest = fs::read(view.file(View::MANIFEST)).ok();
-        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        let manifest = fs::read(view.file(RunDir::MANIFEST)).ok();
+        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<RunManifest>(&bytes).ok());
         let is_whole = keys.iter().all(|key| links.contains_key(key));
         let pruned: BTreeSet<String> = keys.iter().filter_map(|key| links.get(key)?.as_ref()?.parent.clone()).collect();
         let ends = keys.iter().filter(|key| !pruned.contains(*key));
         let references = ends.filter_map(|key| links.get(key)?.as_ref()?.reference.clone()).collect();
-        let is_running = Lock::is_held(&view.running());
+        let is_running = Lock::is_held(&view.run_lock());
         let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_whole && !is_running);
         users.push(User { keys, pruned, references, keep });
     }
@@ -223,10 +227,10 @@ fn users(runs: &Runs, links: &AllLinks) -> Result<Vec<User>> {
 }
 
 /// The keys of a run's plan; of a run without the list of them, those of its rows.
-fn keys(view: &View) -> BTreeSet<String> {
-    if let Ok(text) = fs::read_to_string(view.keys()) {
+fn keys(view: &RunDir) -> BTreeSet<String> {
+    if let Ok(text) = fs::read_to_string(view.plan_keys()) {
         return text.lines().map(str::to_owned).collect();
     }
-    let rows = fs::read(view.file(View::ROUNDS)).context("no rows").and_then(|bytes| from_csv::<RoundRow>(&bytes));
+    let rows = fs::read(view.file(RunDir::ROUNDS)).context("no rows").and_then(|bytes| from_csv::<RoundRow>(&bytes));
     rows.unwrap_or_default().into_iter().map(|row| row.key).collect()
 }

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::board::{Board, Work};
-use super::costs::Costs;
+use super::board::{GroupWork, Scheduler};
+use super::costs::CostModel;
 use super::store::Store;
 use crate::base::env;
 use crate::config::Experiment;
-use crate::engine::{Kind, Update};
-use crate::lottery::{MaskRule, Plan, Setting, StartRule, Training};
+use crate::engine::{EngineKind, Optimizer};
+use crate::lottery::{MaskRule, Plan, ResolvedExperiment, StartRule, TrainingSpec};
 use crate::network::even_kernels;
 use crate::record::Timing;
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
-pub struct Forecast {
+pub struct Estimate {
     /// The experiment's name.
     pub experiment: String,
     /// Hash of the plan.
@@ -36,16 +36,16 @@ pub struct Forecast {
     /// Networks that a trainer trains in lockstep.
     pub lanes: usize,
     /// How long it takes on this machine, where that can be told.
-    pub time: Option<Time>,
+    pub time: Option<TimeEstimate>,
     /// The trainings by arm and round, in the plan's order.
-    pub rounds: Vec<Round>,
+    pub rounds: Vec<RoundEstimate>,
     /// What one may want to change.
     pub warnings: Vec<String>,
 }
 
 /// How long a plan takes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Time {
+pub struct TimeEstimate {
     /// Seconds, with this many workers.
     pub seconds: f64,
     /// Trainings at a time, or groups in lockstep.
@@ -56,7 +56,7 @@ pub struct Time {
 
 /// The trainings of one arm at one round.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Round {
+pub struct RoundEstimate {
     /// Number of prunings.
     pub round: u32,
     /// The arm.
@@ -79,14 +79,20 @@ pub struct Round {
     pub stored: usize,
 }
 
-impl Forecast {
+impl Estimate {
     /// Looks at `plan` and at what of it is in `store`.
     ///
     /// # Errors
     /// A store that cannot be read.
-    pub fn new(experiment: &Experiment, setting: &Setting, plan: &Plan, store: &Store, workers: usize) -> Result<Self> {
+    pub fn new(
+        experiment: &Experiment,
+        setting: &ResolvedExperiment,
+        plan: &Plan,
+        store: &Store,
+        workers: usize,
+    ) -> Result<Self> {
         // Nothing is given out from this board: its order does not matter.
-        let board = Board::new(
+        let board = Scheduler::new(
             plan,
             setting.lanes,
             experiment.run.keep,
@@ -96,23 +102,23 @@ impl Forecast {
         )?;
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
-        let costs = Costs::new(experiment, setting);
+        let costs = CostModel::new(experiment, setting);
         let host = env::host();
         let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
         // Bit-packed masks, curves, and about 4 kB for the pages that tell what an entry is.
         let always = setting.network.weights_total() / 8 + 400 * evaluations + 4096;
         let (mut trainings, mut stored, mut disk_bytes, mut timings) = (0, 0, 0, Vec::new());
-        let with_moments = 1 + Update::new(train).moments() as u64;
+        let with_moments = 1 + Optimizer::new(train).moment_count() as u64;
         for (training, finished, keeping) in board.each() {
-            let states = keeping.at.len() as u64 * with_moments;
-            let copies = states + u64::from(keeping.last) + u64::from(training.start == StartRule::Initial);
+            let states = keeping.snapshots_at.len() as u64 * with_moments;
+            let copies = states + u64::from(keeping.final_weights) + u64::from(training.start == StartRule::Initial);
             trainings += 1;
             disk_bytes += always + 4 * parameters * copies;
             stored += usize::from(finished.is_some());
             let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
             let timing = timing.filter(|timing| timing.host == host);
             let ratio = |timing: &Timing| 1e9 / timing.iterations_per_second / costs.nanoseconds(training, 1);
-            timings.extend(timing.map(|timing| Past {
+            timings.extend(timing.map(|timing| TimingSample {
                 engine: training.engine,
                 lanes: timing.lanes,
                 ratio: ratio(timing),
@@ -120,7 +126,7 @@ impl Forecast {
         }
         let (mut iterations_to_go, mut macs_to_go) = (0, 0_u64);
         for (training, steps) in board.to_run(train.iterations) {
-            let forward = setting.network.macs(&costs.multiplied(training));
+            let forward = setting.network.macs(&costs.effective_counts(training));
             let evaluated = (steps.div_ceil(train.evaluate_every) + 1).saturating_mul(setting.images_evaluated);
             let trained = steps.saturating_mul(u64::from(train.batch_size));
             iterations_to_go += steps;
@@ -150,8 +156,8 @@ fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
 
 /// How a recorded training did against the estimate of its cost.
 #[derive(Clone, Copy)]
-struct Past {
-    engine: Kind,
+struct TimingSample {
+    engine: EngineKind,
     lanes: usize,
     ratio: f64,
 }
@@ -159,9 +165,16 @@ struct Past {
 /// From how the recorded trainings did against the estimate of their cost, if any are recorded: the median for each
 /// engine with as many lanes; where there is none, of the engine, else of all. A chain cannot be shared among workers. A
 /// group takes its time whatever of it is done already.
-fn time(timings: &[Past], costs: Costs<'_>, board: &Board<'_>, last: u64, workers: usize) -> Option<Time> {
-    let of =
-        |is_like: &dyn Fn(&Past) -> bool| median(timings.iter().filter(|past| is_like(past)).map(|past| past.ratio));
+fn time(
+    timings: &[TimingSample],
+    costs: CostModel<'_>,
+    board: &Scheduler<'_>,
+    last: u64,
+    workers: usize,
+) -> Option<TimeEstimate> {
+    let of = |is_like: &dyn Fn(&TimingSample) -> bool| {
+        median(timings.iter().filter(|past| is_like(past)).map(|past| past.ratio))
+    };
     let all = of(&|_| true)?;
     let ratio = |engine, lanes| {
         let same = of(&|past| past.engine == engine && past.lanes == lanes);
@@ -172,12 +185,12 @@ fn time(timings: &[Past], costs: Costs<'_>, board: &Board<'_>, last: u64, worker
         let kind = (work.lanes[0].engine, work.lanes.len());
         ratios.entry(kind).or_insert_with(|| ratio(kind.0, kind.1));
     }
-    let takes = |work: &Work<'_>| {
-        costs.together(&work.lanes, work.steps) * ratios[&(work.lanes[0].engine, work.lanes.len())] / 1e9
+    let takes = |work: &GroupWork<'_>| {
+        costs.group_cost(&work.lanes, work.steps) * ratios[&(work.lanes[0].engine, work.lanes.len())] / 1e9
     };
     let total: f64 = board.work(last).map(|work| takes(&work)).sum();
     let seconds = (total / workers as f64).max(board.longest_chain(last, takes));
-    Some(Time { seconds, workers, timings: timings.len() })
+    Some(TimeEstimate { seconds, workers, timings: timings.len() })
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -186,25 +199,25 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
+fn rounds(setting: &ResolvedExperiment, plan: &Plan, board: &Scheduler<'_>) -> Vec<RoundEstimate> {
     let total = setting.network.weights_total();
     let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
     let mut places = BTreeMap::new();
-    let mut rounds: Vec<Round> = Vec::new();
+    let mut rounds: Vec<RoundEstimate> = Vec::new();
     for (training, is_stored) in plan.trainings.iter().zip(board.are_stored()) {
         let place = *places.entry((&training.arm, training.round)).or_insert(rounds.len());
         if place == rounds.len() {
             let layers = training.counts.layers.as_ref();
-            rounds.push(Round {
+            rounds.push(RoundEstimate {
                 round: training.round,
                 arm: training.arm.clone(),
                 weights_remaining: training.counts.kept as f64 / total as f64,
                 weights_kept: training.counts.kept,
                 weights_total: total,
-                engine: training.engine.name().to_owned(),
+                engine: training.engine.as_str().to_owned(),
                 layers: layers.map(|counts| names.iter().cloned().zip(counts.iter().copied()).collect()),
                 macs_remaining: layers.map(|counts| setting.network.macs(counts)),
-                ..Round::default()
+                ..RoundEstimate::default()
             });
         }
         rounds[place].trainings += 1;
@@ -214,11 +227,11 @@ fn rounds(setting: &Setting, plan: &Plan, board: &Board<'_>) -> Vec<Round> {
 }
 
 /// Layers that a round does not shrink any more, though they are pruned.
-fn warnings(setting: &Setting, plan: &Plan) -> Vec<String> {
+fn warnings(setting: &ResolvedExperiment, plan: &Plan) -> Vec<String> {
     let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
     let mut by_round: BTreeMap<u32, &Vec<u64>> = BTreeMap::new();
     // Of chains: a grid goes by its own entries, in whatever order.
-    let is_link = |training: &&Training| training.mask == MaskRule::Dense || training.mask.is_chain();
+    let is_link = |training: &&TrainingSpec| training.mask == MaskRule::Dense || training.mask.is_chain();
     for training in plan.trainings.iter().filter(is_link) {
         by_round.extend(training.counts.layers.as_ref().map(|layers| (training.round, layers)));
     }
@@ -239,10 +252,10 @@ fn warnings(setting: &Setting, plan: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Document, Keep, read};
+    use crate::config::{ConfigDocument, KeepWeights, read};
 
     /// Seconds of a large network and nine tenths fewer weights twice, by timings against the estimate.
-    fn seconds(engine: &str, timings: &[Past], workers: usize) -> Option<f64> {
+    fn seconds(engine: &str, timings: &[TimingSample], workers: usize) -> Option<f64> {
         let sets = [
             "network.architecture=lenet_300_100",
             "train.batch_size=60",
@@ -252,28 +265,29 @@ mod tests {
             &format!("run.engine={engine}"),
         ];
         let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&Document::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
-        let setting = Setting::new(&experiment).unwrap();
-        let plan = Plan::draw(&experiment, &setting).unwrap();
-        let board = Board::new(&plan, setting.lanes, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-        let costs = Costs::new(&experiment, &setting);
+        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
+        let setting = ResolvedExperiment::new(&experiment).unwrap();
+        let plan = Plan::build(&experiment, &setting).unwrap();
+        let board =
+            Scheduler::new(&plan, setting.lanes, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+        let costs = CostModel::new(&experiment, &setting);
         time(timings, costs, &board, experiment.train.iterations, workers).map(|time| time.seconds)
     }
 
     #[test]
     fn time_follows_the_engine() {
         assert_eq!(seconds("auto", &[], 1), None);
-        let past = |engine, ratio| Past { engine, lanes: 1, ratio };
-        let dense = [3.0, 2.0, 1.0].map(|ratio| past(Kind::Dense, ratio));
+        let past = |engine, ratio| TimingSample { engine, lanes: 1, ratio };
+        let dense = [3.0, 2.0, 1.0].map(|ratio| past(EngineKind::Dense, ratio));
         let all_dense = seconds("dense", &dense, 1).unwrap();
         let auto = seconds("auto", &dense, 1).unwrap();
         assert!(auto > all_dense / 3.0 && auto < all_dense / 2.0, "{auto} s, {all_dense} s with the dense trainer");
         // What is known of the sparse trainer counts for its trainings.
-        let both = |ratio| seconds("auto", &[&dense[..], &[past(Kind::Sparse, ratio)]].concat(), 1).unwrap();
+        let both = |ratio| seconds("auto", &[&dense[..], &[past(EngineKind::Sparse, ratio)]].concat(), 1).unwrap();
         assert!((both(2.0) - auto).abs() < 1e-9 * auto);
         assert!((both(4.0) - 2.0 * auto + all_dense / 3.0).abs() < 1e-9 * auto, "the dense network is one of three");
         // Groups of other lanes have their own pace.
-        let group = Past { engine: Kind::Dense, lanes: 4, ratio: 100.0 };
+        let group = TimingSample { engine: EngineKind::Dense, lanes: 4, ratio: 100.0 };
         assert_eq!(seconds("dense", &[&dense[..], &[group]].concat(), 1), Some(all_dense));
         // A chain is not shared among workers.
         assert_eq!(seconds("auto", &dense, 8), Some(auto));

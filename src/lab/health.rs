@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::listing::{Listing, name};
 use super::store::verified;
 use crate::base::files;
-use crate::base::key::Key;
-use crate::base::paths::{Entry, Runs};
-use crate::record::Done;
+use crate::base::key::ContentHash;
+use crate::base::paths::{RunsDir, TrainingDir};
+use crate::record::EntryManifest;
 
 /// What a store holds, and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Health {
+pub struct StoreReport {
     /// Trainings that are whole.
     pub trainings: usize,
     /// Trainings that were begun and are not done.
@@ -30,19 +30,19 @@ pub struct Health {
     pub foreign: Vec<PathBuf>,
 }
 
-impl Health {
+impl StoreReport {
     /// Reads every file of the store of `runs` and compares it with its sum.
     ///
     /// # Errors
     /// A folder that cannot be listed.
-    pub fn of(runs: &Runs) -> Result<Self> {
+    pub fn of(runs: &RunsDir) -> Result<Self> {
         let mut health = Self::default();
         let listing = Listing::of(runs)?;
         health.set_aside = listing.set_aside.len();
         health.bytes = listing.entries.iter().chain(&listing.set_aside).map(|entry| files::size(&entry.0)).sum();
         for entry in &listing.entries {
             let name = name(&entry.0);
-            if !entry.done().exists() {
+            if !entry.manifest_file().exists() {
                 health.unfinished += 1;
             } else if let Err(error) = check(entry, &name) {
                 health.damaged.push(format!("{}: {error:#}", name.get(..8).unwrap_or(&name)));
@@ -56,11 +56,14 @@ impl Health {
 }
 
 /// Compares the files of an entry with what its last page tells of them.
-fn check(entry: &Entry, name: &str) -> Result<()> {
-    let done: Done = serde_json::from_slice(&fs::read(entry.done())?)?;
-    anyhow::ensure!(done.key.to_string() == name && Key::of(&done.content) == done.key, "is not what its name says");
+fn check(entry: &TrainingDir, name: &str) -> Result<()> {
+    let done: EntryManifest = serde_json::from_slice(&fs::read(entry.manifest_file())?)?;
+    anyhow::ensure!(
+        done.key.to_string() == name && ContentHash::of_json(&done.content) == done.key,
+        "is not what its name says"
+    );
     for file in done.files.keys() {
-        if !Entry::can_be_freed(file) || entry.file(file).exists() {
+        if !TrainingDir::can_be_freed(file) || entry.file(file).exists() {
             verified(entry, &done, file)?;
         }
     }

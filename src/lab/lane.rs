@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::board::Task;
-use super::run::Lab;
-use super::store::{Finished, Product, Store};
+use super::run::Runner;
+use super::store::{Store, StoredTraining, TrainingOutputs};
 use crate::base::env;
 use crate::base::files;
 use crate::base::mask::Mask;
@@ -12,65 +12,67 @@ use crate::base::outcome::Outcome;
 use crate::base::random::Purpose;
 use crate::base::state::Snapshot;
 use crate::data::Dataset;
-use crate::lottery::{Context, Need, StartRule, Training, audit_end, audit_start, prepare, profile};
+use crate::lottery::{
+    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
+};
 use crate::record::Timing;
-use crate::train::{self, End, Order, Trained};
+use crate::train::{self, BatchSampler, TrainedLane, TrainingEnd};
 
 /// What a look at the store told of a task.
-pub(super) enum Look<'t> {
+pub(super) enum StoreLookup<'t> {
     /// It is done.
-    Found(Finished),
+    Found(StoredTraining),
     /// It is to be trained.
-    Wanted(Wish<'t>),
+    Wanted(MissingOutputs<'t>),
 }
 
 /// What of a training is to be made.
-pub(super) struct Wish<'t> {
+pub(super) struct MissingOutputs<'t> {
     pub(super) task: &'t Task<'t>,
     /// Its final weights.
     last: bool,
     /// Its states after so many iterations.
     at: Vec<u64>,
     /// What is known of it: it is made again then, not judged.
-    known: Option<Finished>,
+    known: Option<StoredTraining>,
 }
 
-impl<'t> Wish<'t> {
+impl<'t> MissingOutputs<'t> {
     /// Looks at the store, with the lock in hand: another process may have finished it between the look of the board and
     /// the lock.
-    pub(super) fn look(task: &'t Task<'t>, store: &Store) -> Result<Look<'t>> {
+    pub(super) fn look(task: &'t Task<'t>, store: &Store) -> Result<StoreLookup<'t>> {
         let key = &task.training.key;
-        if task.keeping.for_good {
-            store.mark_kept(key)?;
+        if task.keeping.pinned {
+            store.pin(key)?;
         }
         let known = store.load(task.training)?;
-        let mut wish = Self { task, last: true, at: task.keeping.at.clone(), known: None };
+        let mut wish = Self { task, last: true, at: task.keeping.snapshots_at.clone(), known: None };
         if known.is_some() {
-            wish.last = task.restore && task.keeping.last && !store.has(key, Need::Last);
-            wish.at.retain(|&iteration| !store.has(key, Need::At(iteration)));
+            wish.last = task.restore && task.keeping.final_weights && !store.has(key, Dependency::FinalWeights);
+            wish.at.retain(|&iteration| !store.has(key, Dependency::Snapshot(iteration)));
         }
         match known {
-            Some(finished) if !wish.last && wish.at.is_empty() => Ok(Look::Found(finished)),
+            Some(finished) if !wish.last && wish.at.is_empty() => Ok(StoreLookup::Found(finished)),
             known => {
-                files::sweep(&store.runs.entry(key).0)?;
-                Ok(Look::Wanted(Self { known, ..wish }))
+                files::remove_stale_temporaries(&store.runs.training_dir(key).0)?;
+                Ok(StoreLookup::Wanted(Self { known, ..wish }))
             }
         }
     }
 }
 
 /// A training that is ready to be trained.
-pub(super) struct Lane<'a> {
-    wish: Wish<'a>,
-    lab: &'a Lab<'a>,
+pub(super) struct TrainingJob<'a> {
+    wish: MissingOutputs<'a>,
+    lab: &'a Runner<'a>,
     store: &'a Store,
     mask: Mask,
     start: Snapshot,
 }
 
-impl<'a> Lane<'a> {
-    pub(super) fn prepare(wish: Wish<'a>, lab: &'a Lab<'a>, store: &'a Store) -> Result<Self> {
-        let context = Context { experiment: lab.experiment, setting: lab.setting, parents: store };
+impl<'a> TrainingJob<'a> {
+    pub(super) fn prepare(wish: MissingOutputs<'a>, lab: &'a Runner<'a>, store: &'a Store) -> Result<Self> {
+        let context = PrepareContext { experiment: lab.experiment, setting: lab.setting, artifacts: store };
         let (mask, start) = prepare(wish.task.training, context).context("could not prepare the training")?;
         Ok(Self { wish, lab, store, mask, start })
     }
@@ -87,16 +89,16 @@ impl<'a> Lane<'a> {
     }
 
     /// What a session is to know of it in lane `n`: in another than its own it only trains along.
-    pub(super) fn in_session<'s>(&'s self, n: usize, dataset: &'s Dataset) -> train::Lane<'s> {
+    pub(super) fn lane_input<'s>(&'s self, n: usize, dataset: &'s Dataset) -> train::LaneInput<'s> {
         let experiment = self.lab.experiment;
         let stream = |purpose| self.training().stream(experiment.seed, purpose);
         let (batch_size, drop_last) = (experiment.train.batch_size as usize, experiment.train.drop_last);
-        train::Lane {
-            order: Order::new(stream(Purpose::Order), &dataset.train, batch_size, drop_last),
-            elementwise: stream(Purpose::Elementwise).elementwise(),
+        train::LaneInput {
+            order: BatchSampler::new(stream(Purpose::Order), &dataset.train, batch_size, drop_last),
+            elementwise: stream(Purpose::Elementwise).counter_rng(),
             start: &self.start,
             mask: &self.mask,
-            at: if n == self.place() { &self.wish.at } else { &[] },
+            snapshots_at: if n == self.place() { &self.wish.at } else { &[] },
         }
     }
 
@@ -106,15 +108,15 @@ impl<'a> Lane<'a> {
     }
 
     /// Audits and saves what came of it, in a group of `width` lanes that took so many seconds.
-    pub(super) fn finish(&self, end: End, seconds: f64, width: usize) -> Result<Finished> {
+    pub(super) fn finish(&self, end: TrainingEnd, seconds: f64, width: usize) -> Result<StoredTraining> {
         let (outcome, trained) = match end {
-            End::Refused(error) => return Err(error),
-            End::Diverged(curve, iteration) => {
-                let nothing = Trained { curve, at: Vec::new(), last: Snapshot::default() };
+            TrainingEnd::AuditFailed(error) => return Err(error),
+            TrainingEnd::Diverged(curve, iteration) => {
+                let nothing = TrainedLane { curve, snapshots: Vec::new(), final_state: Snapshot::default() };
                 (Outcome::Diverged { iteration }, nothing)
             }
-            End::Trained(trained) => {
-                audit_end(&self.mask, &trained.last)?;
+            TrainingEnd::Trained(trained) => {
+                audit_end(&self.mask, &trained.final_state)?;
                 (Outcome::Done, trained)
             }
         };
@@ -124,29 +126,35 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn save(&self, outcome: Outcome, trained: Trained, timing: Timing) -> Result<Finished> {
+    fn save(&self, outcome: Outcome, trained: TrainedLane, timing: Timing) -> Result<StoredTraining> {
         let (training, is_done) = (self.training(), outcome == Outcome::Done);
-        let profile = if is_done { profile(training, self.context(), &self.mask)? } else { None };
-        let network = trained.last.network();
-        let product = Product {
+        let profile = if is_done { weight_stats(training, self.context(), &self.mask)? } else { None };
+        let network = trained.final_state.weights_and_buffers();
+        let product = TrainingOutputs {
             outcome: outcome.clone(),
             mask: &self.mask,
             curve: &trained.curve,
             start: (training.start == StartRule::Initial).then_some(&self.start.weights),
-            last: is_done.then_some(&network),
-            at: &trained.at,
+            final_state: is_done.then_some(&network),
+            snapshots: &trained.snapshots,
             profile: profile.as_ref(),
-            keep_last: self.wish.task.keeping.last,
+            keep_last: self.wish.task.keeping.final_weights,
             timing: timing.clone(),
         };
         self.store.save(training, &product)?;
         let weights_kept = self.mask.counts();
-        Ok(Finished { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
+        Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
     }
 
     /// Writes the weights that a training was run again for. On the CPU, and in as many lanes as the first time, it must have
     /// gone as it did then; else last digits may be others.
-    fn restore(&self, known: &Finished, outcome: &Outcome, trained: &Trained, width: usize) -> Result<Finished> {
+    fn restore(
+        &self,
+        known: &StoredTraining,
+        outcome: &Outcome,
+        trained: &TrainedLane,
+        width: usize,
+    ) -> Result<StoredTraining> {
         let (training, store) = (self.training(), self.store);
         let same_lanes = known.timing.as_ref().is_none_or(|timing| timing.lanes == width);
         let exact = same_lanes && self.lab.setting.device == "cpu";
@@ -156,21 +164,21 @@ impl<'a> Lane<'a> {
             "the training was run again for its weights, and its evaluations are not what they were: another kind of \
              processor or another version"
         );
-        for snapshot in &trained.at {
-            store.restore_at(&training.key, snapshot, exact)?;
+        for snapshot in &trained.snapshots {
+            store.restore_snapshot(&training.key, snapshot, exact)?;
         }
         if self.wish.last {
-            store.restore_last(&training.key, &trained.last.network(), exact)?;
+            store.restore_final_weights(&training.key, &trained.final_state.weights_and_buffers(), exact)?;
         }
         store.load(training)?.ok_or_else(|| anyhow!("its entry is damaged"))
     }
 
-    fn training(&self) -> &'a Training {
+    fn training(&self) -> &'a TrainingSpec {
         self.wish.task.training
     }
 
-    fn context(&self) -> Context<'_> {
-        Context { experiment: self.lab.experiment, setting: self.lab.setting, parents: self.store }
+    fn context(&self) -> PrepareContext<'_> {
+        PrepareContext { experiment: self.lab.experiment, setting: self.lab.setting, artifacts: self.store }
     }
 }
 

@@ -7,60 +7,60 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::board::{Board, Next, Summary};
-use super::costs::Costs;
+use super::board::{NextWork, RunProgress, Scheduler};
+use super::costs::CostModel;
 use super::store::Store;
-use super::view::{Known, View};
+use super::view::{RowState, RunFiles};
 use super::worker::Worker;
 use crate::base::clock::Stopwatch;
 use crate::base::files::Lock;
-use crate::base::key::Key;
+use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
-use crate::base::paths::Entry;
-use crate::base::stop::Stop;
+use crate::base::paths::TrainingDir;
+use crate::base::stop::CancelToken;
 use crate::config::Experiment;
 use crate::data::Dataset;
-use crate::engine::{Kind, Trainer};
-use crate::lottery::{Plan, Setting, Training};
-use crate::record::{Event, Label, RoundRow, Sink};
+use crate::engine::{EngineKind, Trainer};
+use crate::lottery::{Plan, ResolvedExperiment, TrainingSpec};
+use crate::record::{Event, EventSink, RoundRow, TrainingId};
 
 /// How often a training that another process has is looked at.
-const ASK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The view is written again at most once in so many times as long as writing it took.
 const VIEW_SHARE: f64 = 20.0;
 
 /// Makes a trainer of a kind, with so many lanes, for a data set.
-pub type Build<'a> = dyn Fn(Kind, usize, &Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
+pub type TrainerFactory<'a> = dyn Fn(EngineKind, usize, &Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
 
 /// Everything a run needs.
-pub struct Lab<'a> {
+pub struct Runner<'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
     /// Its names, resolved.
-    pub setting: &'a Setting,
+    pub setting: &'a ResolvedExperiment,
     /// What is to be trained.
     pub plan: &'a Plan,
     /// The files of the run.
-    pub view: &'a View<'a>,
+    pub view: &'a RunFiles<'a>,
     /// Trainings at a time, or groups of them, and threads at work: while there are fewer, sparse ones use those that are
     /// free, as long as there is a core for each.
     pub workers: usize,
     /// A wish to stop.
-    pub stop: &'a Stop,
+    pub cancel: &'a CancelToken,
     /// Who is told.
-    pub sink: &'a dyn Sink,
+    pub sink: &'a dyn EventSink,
     /// Loads the data; called once, and only where something is to be trained.
     pub dataset: &'a (dyn Fn() -> Result<Dataset> + Sync),
     /// Builds a trainer in the calling thread.
-    pub trainer: &'a Build<'a>,
+    pub trainer: &'a TrainerFactory<'a>,
 }
 
 /// What a run came to.
 #[derive(Default)]
-pub struct Report {
+pub struct RunOutcome {
     /// How many trainings ended how.
-    pub summary: Summary,
+    pub summary: RunProgress,
     /// The rows of `rounds.csv`.
     pub rounds: Vec<RoundRow>,
     /// What failed, with its cause.
@@ -72,18 +72,19 @@ pub struct Report {
 }
 
 /// What the workers share.
-pub(super) struct Shared<'a> {
-    pub(super) board: Mutex<Board<'a>>,
+pub(super) struct SharedState<'a> {
+    pub(super) board: Mutex<Scheduler<'a>>,
     pub(super) changed: Condvar,
-    view: Mutex<Pace>,
+    view: Mutex<WriteThrottle>,
     /// Trainings at work, by engine.
-    busy: BTreeMap<Kind, AtomicUsize>,
+    busy: BTreeMap<EngineKind, AtomicUsize>,
 }
 
-impl Shared<'_> {
+impl SharedState<'_> {
     /// How many threads a sparse training may use now, with so many for all.
     pub(super) fn threads(&self, hands: usize) -> usize {
-        let [dense, sparse] = [Kind::Dense, Kind::Sparse].map(|kind| self.busy[&kind].load(Ordering::Relaxed));
+        let [dense, sparse] =
+            [EngineKind::Dense, EngineKind::Sparse].map(|kind| self.busy[&kind].load(Ordering::Relaxed));
         threads(hands, dense, sparse)
     }
 }
@@ -95,40 +96,42 @@ fn threads(hands: usize, dense: usize, sparse: usize) -> usize {
 }
 
 /// When the view was last written, and how long that took.
-struct Pace {
+struct WriteThrottle {
     last: Option<(Stopwatch, f64)>,
     broken: Option<String>,
 }
 
-impl Lab<'_> {
+impl Runner<'_> {
     /// Trains what is not in the store and writes the view.
     ///
     /// # Errors
     /// Where the store or the view cannot be written. What goes wrong with a single training is in the report.
-    pub fn run(&self, store: &Store) -> Result<Report> {
-        let load = |training: &Training| {
+    pub fn run(&self, store: &Store) -> Result<RunOutcome> {
+        let load = |training: &TrainingSpec| {
             let finished = store.load(training)?;
-            if finished.is_none() && store.runs.entry(&training.key).done().exists() {
-                let name = label(training);
-                self.sink.tell(&Event::Note(&format!("{name}: what is stored is damaged, and is trained again")));
+            if finished.is_none() && store.runs.training_dir(&training.key).manifest_file().exists() {
+                let name = training_id(training);
+                self.sink
+                    .on_event(&Event::Message(&format!("{name}: what is stored is damaged, and is trained again")));
             }
             Ok(finished)
         };
         let costs = self.costs();
-        let whole = |training: &Training| costs.nanoseconds(training, self.experiment.train.iterations);
+        let whole = |training: &TrainingSpec| costs.nanoseconds(training, self.experiment.train.iterations);
         let keep = self.experiment.run.keep;
-        let mut board = Board::new(self.plan, self.setting.lanes, keep, whole, load, |key, need| store.has(key, need))?;
+        let mut board =
+            Scheduler::new(self.plan, self.setting.lanes, keep, whole, load, |key, need| store.has(key, need))?;
         let summary = board.summary();
         let last = self.experiment.train.iterations;
         let iterations = board.to_run(last).map(|(_, steps)| steps).sum();
         let (mut groups, mut cost) = (0, 0.0);
         for work in board.work(last) {
             groups += 1;
-            cost += costs.together(&work.lanes, work.steps);
+            cost += costs.group_cost(&work.lanes, work.steps);
         }
         let workers = self.workers.min(groups);
         let lanes = if self.setting.lanes > 1 { format!(" with {} lanes", self.setting.lanes) } else { String::new() };
-        self.sink.tell(&Event::Begun {
+        self.sink.on_event(&Event::RunStarted {
             experiment: &self.experiment.name,
             trainings: self.plan.trainings.len(),
             stored: summary.done + summary.diverged,
@@ -138,19 +141,19 @@ impl Lab<'_> {
             engine: &format!("{}{lanes} on {}", self.plan.engines(), self.setting.device),
             view: &self.view.files.0,
         });
-        let pace = Mutex::new(Pace { last: None, broken: None });
-        for training in self.plan.trainings.iter().filter(|training| board.keeps(&training.key).for_good) {
+        let pace = Mutex::new(WriteThrottle { last: None, broken: None });
+        for training in self.plan.trainings.iter().filter(|training| board.keeps(&training.key).pinned) {
             if board.finished(&training.key).is_some() {
-                store.mark_kept(&training.key)?;
+                store.pin(&training.key)?;
             }
         }
         // What a process that was killed had not yet freed.
-        self.free(&board.take_needless(), store);
-        let busy = Kind::ALL.into_iter().map(|kind| (kind, AtomicUsize::new(0))).collect();
-        let shared = Shared { board: Mutex::new(board), changed: Condvar::new(), view: pace, busy };
+        self.free(&board.take_freeable(), store);
+        let busy = EngineKind::ALL.into_iter().map(|kind| (kind, AtomicUsize::new(0))).collect();
+        let shared = SharedState { board: Mutex::new(board), changed: Condvar::new(), view: pace, busy };
         self.write_view(&shared, store, false);
         if workers > 0 {
-            let dataset = (self.dataset)().inspect_err(|_| self.sink.tell(&Event::Over))?;
+            let dataset = (self.dataset)().inspect_err(|_| self.sink.on_event(&Event::RunFinished))?;
             let dataset = Arc::new(dataset);
             std::thread::scope(|scope| {
                 for n in 0..workers {
@@ -159,7 +162,7 @@ impl Lab<'_> {
                 }
             });
         }
-        self.sink.tell(&Event::Over);
+        self.sink.on_event(&Event::RunFinished);
         self.write_view(&shared, store, true);
         let broken = lock(&shared.view).broken.take();
         if let Some(broken) = broken {
@@ -169,34 +172,34 @@ impl Lab<'_> {
     }
 
     /// One worker: takes what is ready until nothing is left.
-    fn work<'p>(&'p self, n: usize, shared: &Shared<'p>, store: &'p Store, dataset: Arc<Dataset>) {
+    fn work<'p>(&'p self, n: usize, shared: &SharedState<'p>, store: &'p Store, dataset: Arc<Dataset>) {
         let mut worker = Worker::new(self, store, dataset);
-        while !self.stop.wanted() {
+        while !self.cancel.is_cancelled() {
             let mut board = lock(&shared.board);
             let work = match board.next() {
-                Next::Over => break,
-                Next::Wait => {
+                NextWork::Finished => break,
+                NextWork::Wait => {
                     // With the board in hand from the question to the wait, so that no change is missed. The limit is
                     // for the wish to stop.
-                    drop(shared.changed.wait_timeout(board, ASK).unwrap_or_else(PoisonError::into_inner));
+                    drop(shared.changed.wait_timeout(board, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner));
                     continue;
                 }
-                Next::Ask(work) => {
+                NextWork::Poll(work) => {
                     drop(board);
-                    let locks = work.tasks.iter().map(|task| store.runs.entry(&task.training.key).lock());
+                    let locks = work.tasks.iter().map(|task| store.runs.training_dir(&task.training.key).lock_file());
                     let held = locks.into_iter().find(|path| Lock::is_held(path));
-                    self.sink.tell(&Event::Waiting { holder: &Lock::holder(&held.unwrap_or_default()) });
-                    std::thread::sleep(ASK);
+                    self.sink.on_event(&Event::Waiting { holder: &Lock::holder(&held.unwrap_or_default()) });
+                    std::thread::sleep(POLL_INTERVAL);
                     work
                 }
-                Next::Train(work) => {
+                NextWork::Train(work) => {
                     drop(board);
                     work
                 }
             };
             let busy = &shared.busy[&work.lanes[0].engine];
             busy.fetch_add(1, Ordering::Relaxed);
-            self.take_up(n, &work, &mut worker, shared, store);
+            self.run_group(n, &work, &mut worker, shared, store);
             busy.fetch_sub(1, Ordering::Relaxed);
             shared.changed.notify_all();
         }
@@ -204,65 +207,66 @@ impl Lab<'_> {
     }
 
     /// What trainings are estimated to cost.
-    pub(super) fn costs(&self) -> Costs<'_> {
-        Costs::new(self.experiment, self.setting)
+    pub(super) fn costs(&self) -> CostModel<'_> {
+        CostModel::new(self.experiment, self.setting)
     }
 
     /// Frees final weights that nobody needs any more, unless somebody is at work on their training or wants them kept.
-    pub(super) fn free(&self, keys: &[Key], store: &Store) {
+    pub(super) fn free(&self, keys: &[ContentHash], store: &Store) {
         // Of a run that is taken up again most are freed already: these cost a look, and no lock.
         for key in keys {
-            let entry = store.runs.entry(key);
-            if !entry.file(Entry::LAST).exists() || entry.keep().exists() {
+            let entry = store.runs.training_dir(key);
+            if !entry.file(TrainingDir::FINAL_WEIGHTS).exists() || entry.pin_marker().exists() {
                 continue;
             }
-            let freed = Lock::attempt(&entry.lock()).and_then(|lock| match lock {
-                Some(_held) => store.free_last(key),
+            let freed = Lock::try_exclusive(&entry.lock_file()).and_then(|lock| match lock {
+                Some(_held) => store.free_final_weights(key),
                 None => Ok(()),
             });
             if let Err(cause) = freed {
-                self.sink.tell(&Event::Note(&format!("{cause:#}")));
+                self.sink.on_event(&Event::Message(&format!("{cause:#}")));
             }
         }
     }
 
     /// Writes the view, unless that was done a moment ago. What other processes have finished is in it too.
-    pub(super) fn write_view(&self, shared: &Shared<'_>, store: &Store, now: bool) {
+    pub(super) fn write_view(&self, shared: &SharedState<'_>, store: &Store, now: bool) {
         let mut pace = lock(&shared.view);
         if !now && pace.last.is_some_and(|(since, took)| since.seconds() < took * VIEW_SHARE) {
             return;
         }
         let watch = Stopwatch::start();
-        let known = |training: &Training| {
+        let known = |training: &TrainingSpec| {
             let board = lock(&shared.board);
             let finished = board.finished(&training.key);
             let failed = board.failure(&training.key).is_some();
             drop(board);
             // What cannot be read is left out of the view; the board says why where it matters.
             let finished = finished.or_else(|| store.load(training).ok().flatten().map(Arc::new));
-            finished.map(Known::Finished).or(failed.then_some(Known::Failed))
+            finished.map(RowState::Finished).or(failed.then_some(RowState::Failed))
         };
-        let written = if now { self.view.write(known) } else { self.view.write_if_free(known) };
+        let written = if now { self.view.write(known) } else { self.view.try_write(known) };
         pace.broken = written.err().map(|cause| format!("{cause:#}"));
         pace.last = Some((Stopwatch::start(), watch.seconds()));
     }
 
-    fn report(&self, board: &Board<'_>) -> Report {
-        let row = |training: &Training| {
+    fn report(&self, board: &Scheduler<'_>) -> RunOutcome {
+        let row = |training: &TrainingSpec| {
             let finished = board.finished(&training.key);
             let has_row = finished.is_some() || board.failure(&training.key).is_some();
             has_row.then(|| self.view.round_row(training, finished.as_deref()))
         };
         let rounds = self.plan.trainings.iter().filter_map(row).collect();
-        let mut report = Report { summary: board.summary(), rounds, ..Report::default() };
+        let mut report = RunOutcome { summary: board.summary(), rounds, ..RunOutcome::default() };
         for training in &self.plan.trainings {
             if let Some(failure) = board.failure(&training.key) {
                 let all = if failure.by_audit { &mut report.broken } else { &mut report.failures };
-                all.push(format!("{}: {}", label(training), failure.cause));
+                all.push(format!("{}: {}", training_id(training), failure.cause));
             }
             if let Some(Outcome::Blocked { by }) = board.outcome(&training.key) {
-                let by = self.plan.get(&by).map_or_else(|| by.to_string(), |training| label(training).to_string());
-                report.blocked.push(format!("{} needs {by}", label(training)));
+                let by =
+                    self.plan.get(&by).map_or_else(|| by.to_string(), |training| training_id(training).to_string());
+                report.blocked.push(format!("{} needs {by}", training_id(training)));
             }
         }
         report
@@ -274,9 +278,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn label(training: &Training) -> Label {
-    let Training { replicate, repeat, round, .. } = *training;
-    Label { arm: training.arm.clone(), replicate, repeat, round, others: 0 }
+pub(super) fn training_id(training: &TrainingSpec) -> TrainingId {
+    let TrainingSpec { replicate, repeat, round, .. } = *training;
+    TrainingId { arm: training.arm.clone(), replicate, repeat, round, other_lanes: 0 }
 }
 
 #[cfg(test)]

@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use self::line::Line;
-use super::run::{Build, lock};
+use self::line::Interpolator;
+use super::run::{TrainerFactory, lock};
 use super::store::Store;
 use crate::base::files;
-use crate::base::key::Key;
+use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
-use crate::base::paths::Entry;
-use crate::base::stop::Stop;
+use crate::base::paths::TrainingDir;
+use crate::base::stop::CancelToken;
 use crate::data::Dataset;
-use crate::lottery::{Need, Plan, Setting, Training};
+use crate::lottery::{Dependency, Plan, ResolvedExperiment, TrainingSpec};
 use crate::record::StabilityRow;
 
 /// Version of [`Known`]'s file.
@@ -28,18 +28,18 @@ const FORMAT: u32 = 1;
 
 /// A training and its copy.
 #[derive(Clone, Debug)]
-pub struct Pair {
+pub struct CopyPair {
     /// The training itself.
-    pub training: Training,
+    pub training: TrainingSpec,
     /// Its copy.
-    pub copy: Training,
+    pub copy: TrainingSpec,
 }
 
 /// The instability analysis of a run.
 #[derive(Clone, Copy)]
-pub struct Stability<'a> {
+pub struct InstabilityAnalysis<'a> {
     /// The run's network and data.
-    pub setting: &'a Setting,
+    pub setting: &'a ResolvedExperiment,
     /// Its plan.
     pub plan: &'a Plan,
     /// Where its trainings are.
@@ -50,60 +50,62 @@ pub struct Stability<'a> {
 
 /// `stability.json`: what was measured, and of what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Known {
+struct Measured {
     format: u32,
     /// SHA-256 of the final weights of the training and of its copy.
     between: [String; 2],
-    points: Vec<Point>,
+    points: Vec<InterpolationPoint>,
 }
 
 /// A network on the line.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Point {
+struct InterpolationPoint {
     alpha: f64,
     train_error: f64,
     test_error: f64,
 }
 
-impl Stability<'_> {
+impl InstabilityAnalysis<'_> {
     /// The trainings with these keys, each once, with their copies.
-    pub fn pairs(&self, keys: &BTreeSet<Key>) -> Vec<Pair> {
+    pub fn pairs(&self, keys: &BTreeSet<ContentHash>) -> Vec<CopyPair> {
         let mut left = keys.clone();
         let wanted = self.plan.trainings.iter().filter(|training| left.remove(&training.key));
-        wanted.map(|training| Pair { training: training.clone(), copy: training.copy() }).collect()
+        wanted.map(|training| CopyPair { training: training.clone(), copy: training.with_other_data_order() }).collect()
     }
 
     /// Whether the line between a pair is known with as many points as are wanted.
-    pub fn is_known(&self, pair: &Pair) -> bool {
+    pub fn is_known(&self, pair: &CopyPair) -> bool {
         self.known(pair).is_some_and(|known| known.points.len() == self.points)
     }
 
-    fn known(&self, pair: &Pair) -> Option<Known> {
-        let path = self.store.runs.entry(&pair.copy.key).file(Entry::STABILITY);
-        let known: Known = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    fn known(&self, pair: &CopyPair) -> Option<Measured> {
+        let path = self.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
+        let known: Measured = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         (known.format == FORMAT && Some(&known.between) == self.ends(pair).as_ref()).then_some(known)
     }
 
     /// The sums of the final weights of both; `None` where one has not come to its end.
-    fn ends(&self, pair: &Pair) -> Option<[String; 2]> {
-        let sum = |training: &Training| self.store.sum_of_last(&training.key);
+    fn ends(&self, pair: &CopyPair) -> Option<[String; 2]> {
+        let sum = |training: &TrainingSpec| self.store.final_weights_checksum(&training.key);
         Some([sum(&pair.training)?, sum(&pair.copy)?])
     }
 
     /// What is to be run so that the final weights of both of each pair are there: copies that are not trained, and
     /// trainings whose weights were not kept, with those that these need.
-    pub fn to_run(&self, pairs: &[Pair]) -> Plan {
-        let mut needs: BTreeMap<Key, Vec<Need>> = BTreeMap::new();
-        let need = |needs: &mut BTreeMap<Key, Vec<Need>>, training: &Training| {
-            for (key, need) in training.needs() {
+    pub fn to_run(&self, pairs: &[CopyPair]) -> Plan {
+        let mut needs: BTreeMap<ContentHash, Vec<Dependency>> = BTreeMap::new();
+        let need = |needs: &mut BTreeMap<ContentHash, Vec<Dependency>>, training: &TrainingSpec| {
+            for (key, need) in training.dependencies() {
                 needs.entry(*key).or_default().push(need);
             }
         };
-        let has = |training: &Training, need: Need| self.store.is_done(training) && self.store.has(&training.key, need);
+        let has = |training: &TrainingSpec, need: Dependency| {
+            self.store.is_done(training) && self.store.has(&training.key, need)
+        };
         let mut copies = Vec::new();
         for pair in pairs {
-            needs.entry(pair.training.key).or_default().push(Need::Last);
-            if !has(&pair.copy, Need::Last) {
+            needs.entry(pair.training.key).or_default().push(Dependency::FinalWeights);
+            if !has(&pair.copy, Dependency::FinalWeights) {
                 need(&mut needs, &pair.copy);
                 copies.push(pair.copy.clone());
             }
@@ -129,16 +131,16 @@ impl Stability<'_> {
     /// Weights that cannot be read, a trainer that breaks, and a file that cannot be written.
     pub fn measure(
         &self,
-        pairs: &[Pair],
+        pairs: &[CopyPair],
         dataset: &Arc<Dataset>,
-        build: &Build<'_>,
+        build: &TrainerFactory<'_>,
         workers: usize,
-        stop: &Stop,
-        tell: &(dyn Fn(usize, &Pair) + Sync),
+        stop: &CancelToken,
+        tell: &(dyn Fn(usize, &CopyPair) + Sync),
     ) -> Result<()> {
         let (next, ended, broken) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
         let work = || {
-            let mut line = Line::new(self.setting, self.store, dataset, build, stop);
+            let mut line = Interpolator::new(self.setting, self.store, dataset, build, stop);
             while let Some(pair) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let measured = self.measure_one(pair, &mut line);
                 match measured {
@@ -162,35 +164,38 @@ impl Stability<'_> {
     }
 
     /// Measures a line; `false` where it was stopped.
-    fn measure_one(&self, pair: &Pair, line: &mut Line<'_>) -> Result<bool> {
+    fn measure_one(&self, pair: &CopyPair, line: &mut Interpolator<'_>) -> Result<bool> {
         let between = self.ends(pair).ok_or_else(|| anyhow!("`{}` has not come to its end", pair.copy.key.short()))?;
         let last = self.points.max(2) - 1;
         let alphas = (0..=last).map(|point| point as f64 / last as f64);
         let Some(points) = line.measure(pair, alphas)? else { return Ok(false) };
-        let known = Known { format: FORMAT, between, points };
-        let path = self.store.runs.entry(&pair.copy.key).file(Entry::STABILITY);
+        let known = Measured { format: FORMAT, between, points };
+        let path = self.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
         files::write(&path, &serde_json::to_vec_pretty(&known)?)?;
         Ok(true)
     }
 
     /// Whether the final weights of both are there.
-    pub fn is_ready(&self, pair: &Pair) -> bool {
-        [&pair.training, &pair.copy].into_iter().all(|it| self.store.is_done(it) && self.store.has(&it.key, Need::Last))
+    pub fn is_ready(&self, pair: &CopyPair) -> bool {
+        [&pair.training, &pair.copy]
+            .into_iter()
+            .all(|it| self.store.is_done(it) && self.store.has(&it.key, Dependency::FinalWeights))
     }
 
     /// Whether one of both has diverged.
-    pub fn has_diverged(&self, pair: &Pair) -> bool {
-        let outcome = |training: &Training| self.store.load(training).ok().flatten().map(|finished| finished.outcome);
+    pub fn has_diverged(&self, pair: &CopyPair) -> bool {
+        let outcome =
+            |training: &TrainingSpec| self.store.load(training).ok().flatten().map(|finished| finished.outcome);
         [&pair.training, &pair.copy].into_iter().any(|it| outcome(it).is_some_and(|outcome| outcome != Outcome::Done))
     }
 
     /// The rows of `stability.csv`: of every training of the plan whose line is known.
     pub fn rows(&self, experiment: &str) -> Vec<StabilityRow> {
         let total = self.setting.network.weights_total() as f64;
-        let of_training = |training: &Training| {
-            let pair = Pair { training: training.clone(), copy: training.copy() };
+        let of_training = |training: &TrainingSpec| {
+            let pair = CopyPair { training: training.clone(), copy: training.with_other_data_order() };
             let points = self.known(&pair).map_or_else(Vec::new, |known| known.points);
-            let row = move |point: Point| StabilityRow {
+            let row = move |point: InterpolationPoint| StabilityRow {
                 experiment: experiment.to_owned(),
                 arm: pair.training.arm.clone(),
                 replicate: pair.training.replicate,

@@ -5,46 +5,46 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::store::Finished;
+use super::store::StoredTraining;
 use crate::base::clock::Stopwatch;
 use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
 use crate::base::paths;
-use crate::base::stop::Stop;
-use crate::lottery::{Plan, Setting, Training};
-use crate::record::{CurveRow, LayerRow, Profile, RoundRow, TimingRow, WeightRow, summary, to_csv, weight_rows};
+use crate::base::stop::CancelToken;
+use crate::lottery::{Plan, ResolvedExperiment, TrainingSpec};
+use crate::record::{CurveRow, LayerRow, RoundRow, TimingRow, WeightRow, WeightStats, summary, to_csv, weight_rows};
 
 /// Seconds that somebody who wishes to stop waits for another process to write.
-const PATIENCE: f64 = 2.0;
+const LOCK_WAIT_SECONDS: f64 = 2.0;
 
 /// Makes rows of trainings and writes them.
-pub struct View<'a> {
+pub struct RunFiles<'a> {
     /// The experiment's name.
     pub experiment: &'a str,
     /// The last iteration of each training.
     pub iterations: u64,
     /// Its names, resolved.
-    pub setting: &'a Setting,
+    pub setting: &'a ResolvedExperiment,
     /// The plan, whose order is the order of all files.
     pub plan: &'a Plan,
     /// The files.
-    pub files: &'a paths::View,
+    pub files: &'a paths::RunDir,
     /// Whether they are written: not where only a part of their plan, or more than that, is run.
     pub writes: bool,
     /// A wish to stop.
-    pub stop: &'a Stop,
+    pub cancel: &'a CancelToken,
 }
 
 /// What is known of a training: in the store, or why it is not.
-pub(super) enum Known {
-    Finished(Arc<Finished>),
+pub(super) enum RowState {
+    Finished(Arc<StoredTraining>),
     Failed,
 }
 
-impl View<'_> {
+impl RunFiles<'_> {
     /// Writes the CSV files; `known` tells of each training what is known of it. It is asked with the view's lock held,
     /// so that who writes last knows most.
-    pub(super) fn write(&self, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
+    pub(super) fn write(&self, known: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         if !self.writes {
             return Ok(());
         }
@@ -53,28 +53,30 @@ impl View<'_> {
     }
 
     /// The same, unless another process is writing.
-    pub(super) fn write_if_free(&self, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
+    pub(super) fn try_write(&self, known: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         if !self.writes {
             return Ok(());
         }
-        Lock::attempt(&self.files.lock())?.map_or(Ok(()), |lock| self.write_rows(&lock, known))
+        Lock::try_exclusive(&self.files.write_lock())?.map_or(Ok(()), |lock| self.write_rows(&lock, known))
     }
 
     /// Waits for whoever writes; somebody who wishes to stop waits for seconds at most.
     fn lock(&self) -> Result<Lock> {
         let watch = Stopwatch::start();
-        Lock::wait(&self.files.lock(), || self.stop.wanted() && watch.seconds() > PATIENCE)
+        Lock::exclusive_unless(&self.files.write_lock(), || {
+            self.cancel.is_cancelled() && watch.seconds() > LOCK_WAIT_SECONDS
+        })
     }
 
-    fn write_rows(&self, _lock: &Lock, known: impl Fn(&Training) -> Option<Known>) -> Result<()> {
-        files::sweep(&self.files.0)?;
+    fn write_rows(&self, _lock: &Lock, known: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
+        files::remove_stale_temporaries(&self.files.0)?;
         let rows = self.plan.trainings.iter().filter_map(|training| Some((training, known(training)?)));
         let (mut rounds, mut curves, mut layers, mut timings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut profiles: Vec<(&Training, Arc<Finished>)> = Vec::new();
+        let mut profiles: Vec<(&TrainingSpec, Arc<StoredTraining>)> = Vec::new();
         for (training, known) in rows {
             match known {
-                Known::Failed => rounds.push(self.round_row(training, None)),
-                Known::Finished(finished) => {
+                RowState::Failed => rounds.push(self.round_row(training, None)),
+                RowState::Finished(finished) => {
                     rounds.push(self.round_row(training, Some(&finished)));
                     curves.extend(self.curve_rows(training, &finished));
                     layers.extend(self.layer_rows(training, &finished));
@@ -84,12 +86,12 @@ impl View<'_> {
             }
         }
         let weights = self.weight_rows(&profiles);
-        files::write(&self.files.file(paths::View::ROUNDS), &to_csv(&rounds)?)?;
-        files::write(&self.files.file(paths::View::CURVES), &to_csv(&curves)?)?;
-        files::write(&self.files.file(paths::View::LAYERS), &to_csv(&layers)?)?;
-        files::write(&self.files.file(paths::View::WEIGHTS), &to_csv(&weights)?)?;
-        files::write(&self.files.file(paths::View::SUMMARY), &to_csv(&summary(&rounds))?)?;
-        files::write(&self.files.file(paths::View::TIMINGS), &to_csv(&timings)?)?;
+        files::write(&self.files.file(paths::RunDir::ROUNDS), &to_csv(&rounds)?)?;
+        files::write(&self.files.file(paths::RunDir::CURVES), &to_csv(&curves)?)?;
+        files::write(&self.files.file(paths::RunDir::LAYERS), &to_csv(&layers)?)?;
+        files::write(&self.files.file(paths::RunDir::WEIGHTS), &to_csv(&weights)?)?;
+        files::write(&self.files.file(paths::RunDir::SUMMARY), &to_csv(&summary(&rounds))?)?;
+        files::write(&self.files.file(paths::RunDir::TIMINGS), &to_csv(&timings)?)?;
         Ok(())
     }
 
@@ -102,7 +104,7 @@ impl View<'_> {
         Ok(())
     }
 
-    pub(super) fn round_row(&self, training: &Training, finished: Option<&Finished>) -> RoundRow {
+    pub(super) fn round_row(&self, training: &TrainingSpec, finished: Option<&StoredTraining>) -> RoundRow {
         let network = &self.setting.network;
         let total = network.weights_total();
         let kept = finished.map_or(training.counts.kept, |finished| finished.weights_kept.iter().sum());
@@ -135,16 +137,16 @@ impl View<'_> {
                 .map(|finished| finished.weights_kept.as_slice())
                 .or(training.counts.layers.as_deref())
                 .map(|kept| network.macs(kept)),
-            engine: training.engine.name().to_owned(),
+            engine: training.engine.as_str().to_owned(),
             device: self.setting.device.to_owned(),
             iterations: self.iterations - training.start.iteration(),
-            outcome: finished.map_or("failed", |finished| finished.outcome.word()).to_owned(),
+            outcome: finished.map_or("failed", |finished| finished.outcome.as_str()).to_owned(),
             key: training.key.to_string(),
         }
     }
 
-    fn curve_rows(&self, training: &Training, finished: &Finished) -> Vec<CurveRow> {
-        let row = |point: &crate::base::curve::Point| CurveRow {
+    fn curve_rows(&self, training: &TrainingSpec, finished: &StoredTraining) -> Vec<CurveRow> {
+        let row = |point: &crate::base::curve::Evaluation| CurveRow {
             experiment: self.experiment.to_owned(),
             arm: training.arm.clone(),
             replicate: training.replicate,
@@ -162,15 +164,15 @@ impl View<'_> {
         finished.curve.0.iter().map(row).collect()
     }
 
-    fn layer_rows(&self, training: &Training, finished: &Finished) -> Vec<LayerRow> {
-        let row = |(weight, &kept): (crate::network::Weight, &u64)| LayerRow {
+    fn layer_rows(&self, training: &TrainingSpec, finished: &StoredTraining) -> Vec<LayerRow> {
+        let row = |(weight, &kept): (crate::network::PrunableTensor, &u64)| LayerRow {
             experiment: self.experiment.to_owned(),
             arm: training.arm.clone(),
             replicate: training.replicate,
             repeat: training.repeat,
             round: training.round,
             layer: weight.layer.clone(),
-            kind: weight.kind.word().to_owned(),
+            kind: weight.kind.as_str().to_owned(),
             weights_kept: kept,
             weights_total: weight.parameter.len() as u64,
             weights_remaining: kept as f64 / weight.parameter.len() as f64,
@@ -180,8 +182,8 @@ impl View<'_> {
     }
 
     /// The profiles of each arm at each round, pooled, in the order of their first trainings.
-    fn weight_rows(&self, profiles: &[(&Training, Arc<Finished>)]) -> Vec<WeightRow> {
-        let mut groups: Vec<((&str, u32), Vec<&Profile>)> = Vec::new();
+    fn weight_rows(&self, profiles: &[(&TrainingSpec, Arc<StoredTraining>)]) -> Vec<WeightRow> {
+        let mut groups: Vec<((&str, u32), Vec<&WeightStats>)> = Vec::new();
         let mut places = BTreeMap::new();
         for (training, finished) in profiles {
             let name = (training.arm.as_str(), training.round);
@@ -194,7 +196,7 @@ impl View<'_> {
         groups.iter().flat_map(|((arm, round), all)| weight_rows(self.experiment, arm, *round, all)).collect()
     }
 
-    fn timing_row(&self, training: &Training, finished: &Finished) -> Option<TimingRow> {
+    fn timing_row(&self, training: &TrainingSpec, finished: &StoredTraining) -> Option<TimingRow> {
         let timing = finished.timing.clone()?;
         Some(TimingRow {
             experiment: self.experiment.to_owned(),

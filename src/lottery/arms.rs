@@ -1,38 +1,38 @@
 //! Which arm refers to which: the order to draw them in, and the rounds of each.
 
-use crate::config::{Arm, Arms, Experiment, MaskFrom, Problem, Size};
+use crate::config::{Arm, Arms, Diagnostic, Experiment, MaskSource, TargetSize};
 
 /// The arm that `arm` takes its mask from, or the size of its mask, and the key that says so.
-pub(super) fn refers_to(arm: &Arm) -> Option<(&str, &'static str)> {
+pub(super) fn reference(arm: &Arm) -> Option<(&str, &'static str)> {
     match &arm.mask {
-        MaskFrom::Of(name) => Some((name, "of")),
-        MaskFrom::Random(name) => Some((name, "random")),
-        MaskFrom::OneShot(Size::Like(name)) => Some((name, "one_shot.like")),
-        MaskFrom::MagnitudeAtInit(Size::Like(name)) => Some((name, "magnitude_at_init.like")),
-        MaskFrom::Dense
-        | MaskFrom::Iterative
-        | MaskFrom::OneShot(Size::Cut(_))
-        | MaskFrom::MagnitudeAtInit(Size::Cut(_)) => None,
+        MaskSource::Of(name) => Some((name, "of")),
+        MaskSource::Random(name) => Some((name, "random")),
+        MaskSource::OneShot(TargetSize::Like(name)) => Some((name, "one_shot.like")),
+        MaskSource::MagnitudeAtInit(TargetSize::Like(name)) => Some((name, "magnitude_at_init.like")),
+        MaskSource::Dense
+        | MaskSource::Iterative
+        | MaskSource::OneShot(TargetSize::Cut(_))
+        | MaskSource::MagnitudeAtInit(TargetSize::Cut(_)) => None,
     }
 }
 
 /// The arm that `arm` refers to.
-pub(super) fn source<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
-    let (name, _) = refers_to(arm)?;
+pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
+    let (name, _) = reference(arm)?;
     arms.0.iter().find(|(known, _)| known == name).map(|(_, arm)| arm)
 }
 
 /// Whether an arm's mask is dense, its own or by the arms it refers to; these must lead somewhere.
 pub(super) fn is_dense(arm: &Arm, arms: &Arms) -> bool {
-    source(arm, arms).map_or(arm.mask == MaskFrom::Dense, |source| is_dense(source, arms))
+    referenced_arm(arm, arms).map_or(arm.mask == MaskSource::Dense, |source| is_dense(source, arms))
 }
 
 /// The arms so that each stands behind the one it refers to, else in the order of the file.
 ///
 /// # Errors
 /// References that lead nowhere or in a circle.
-pub(super) fn in_order(arms: &Arms) -> Result<Vec<&(String, Arm)>, Vec<Problem>> {
-    let problems: Vec<Problem> = arms.0.iter().filter_map(|(name, arm)| leads_nowhere(name, arm, arms)).collect();
+pub(super) fn topological_order(arms: &Arms) -> Result<Vec<&(String, Arm)>, Vec<Diagnostic>> {
+    let problems: Vec<Diagnostic> = arms.0.iter().filter_map(|(name, arm)| dangling(name, arm, arms)).collect();
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -40,29 +40,29 @@ pub(super) fn in_order(arms: &Arms) -> Result<Vec<&(String, Arm)>, Vec<Problem>>
     let mut waiting: Vec<&(String, Arm)> = arms.0.iter().collect();
     while !waiting.is_empty() {
         let drawn = |name: &str| ordered.iter().any(|(other, _)| other == name);
-        match waiting.iter().position(|(_, arm)| refers_to(arm).is_none_or(|(name, _)| drawn(name))) {
+        match waiting.iter().position(|(_, arm)| reference(arm).is_none_or(|(name, _)| drawn(name))) {
             Some(next) => ordered.push(waiting.remove(next)),
-            None => return Err(vec![circle(&waiting, arms)]),
+            None => return Err(vec![cycle(&waiting, arms)]),
         }
     }
     Ok(ordered)
 }
 
-fn leads_nowhere(name: &str, arm: &Arm, arms: &Arms) -> Option<Problem> {
-    let (other, word) = refers_to(arm)?;
-    if source(arm, arms).is_some() {
+fn dangling(name: &str, arm: &Arm, arms: &Arms) -> Option<Diagnostic> {
+    let (other, word) = reference(arm)?;
+    if referenced_arm(arm, arms).is_some() {
         return None;
     }
     let known: Vec<&str> = arms.0.iter().map(|(known, _)| known.as_str()).filter(|known| *known != name).collect();
     let hint = if known.is_empty() { "there is no other arm".into() } else { format!("one of: {}", known.join(", ")) };
-    Some(Problem::new(format!("arms.{name}.mask.{word}"), format!("there is no arm `{other}`")).hint(hint))
+    Some(Diagnostic::new(format!("arms.{name}.mask.{word}"), format!("there is no arm `{other}`")).hint(hint))
 }
 
-fn circle(waiting: &[&(String, Arm)], arms: &Arms) -> Problem {
+fn cycle(waiting: &[&(String, Arm)], arms: &Arms) -> Diagnostic {
     let comes_back = |start: &&str| {
         let mut here = *start;
         for _ in &arms.0 {
-            match arms.0.iter().find(|(name, _)| name == here).and_then(|(_, arm)| refers_to(arm)) {
+            match arms.0.iter().find(|(name, _)| name == here).and_then(|(_, arm)| reference(arm)) {
                 Some((next, _)) if next == *start => return true,
                 Some((next, _)) => here = next,
                 None => return false,
@@ -73,7 +73,7 @@ fn circle(waiting: &[&(String, Arm)], arms: &Arms) -> Problem {
     let circle: Vec<&str> = waiting.iter().map(|(name, _)| name.as_str()).filter(comes_back).collect();
     let message = format!("arms refer to each other in a circle: {}", circle.join(", "));
     let hint = "let one of them have `mask = \"iterative\"` or `mask = \"dense\"`";
-    Problem::new(format!("arms.{}.mask", circle[0]), message).hint(hint)
+    Diagnostic::new(format!("arms.{}.mask", circle[0]), message).hint(hint)
 }
 
 /// The rounds of an arm. A dense mask has round 0 only, since there is nothing to prune, and so has an arm that takes
@@ -90,13 +90,13 @@ pub(super) fn rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
 /// The rounds that an arm could have.
 pub(super) fn possible_rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     match &arm.mask {
-        MaskFrom::Dense => vec![0],
-        MaskFrom::Iterative => (1..=experiment.rounds).collect(),
-        MaskFrom::OneShot(Size::Cut(grid)) | MaskFrom::MagnitudeAtInit(Size::Cut(grid)) => {
+        MaskSource::Dense => vec![0],
+        MaskSource::Iterative => (1..=experiment.rounds).collect(),
+        MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
             (1..=grid.len() as u32).collect()
         }
-        MaskFrom::Of(_) | MaskFrom::Random(_) | MaskFrom::OneShot(_) | MaskFrom::MagnitudeAtInit(_) => {
-            source(arm, &experiment.arms).map_or(Vec::new(), |source| rounds(source, experiment))
+        MaskSource::Of(_) | MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_) => {
+            referenced_arm(arm, &experiment.arms).map_or(Vec::new(), |source| rounds(source, experiment))
         }
     }
 }
@@ -109,14 +109,15 @@ mod tests {
     #[test]
     fn an_arm_stands_behind_the_one_it_refers_to() {
         let experiment = experiment(&[("b", "mask={of='a'},weights='reinit'"), ("a", arm::TICKET)]);
-        let names: Vec<&str> = in_order(&experiment.arms).unwrap().iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> =
+            topological_order(&experiment.arms).unwrap().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
     }
 
     #[test]
     fn references_that_lead_nowhere() {
         let keys = |arms: &[(&str, &str)]| -> Vec<String> {
-            in_order(&experiment(arms).arms).unwrap_err().into_iter().map(|problem| problem.key).collect()
+            topological_order(&experiment(arms).arms).unwrap_err().into_iter().map(|problem| problem.key).collect()
         };
         let of_b = ("a", "mask={of='b'},weights='reinit'");
         assert_eq!(keys(&[of_b]), ["arms.a.mask.of"]);

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use super::prepare::Context;
-use super::training::{MaskRule, RewindPoint, StartRule, Training};
+use super::prepare::PrepareContext;
+use super::training::{MaskRule, RewindPoint, StartRule, TrainingSpec};
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, State};
-use crate::config::Moments;
+use crate::base::state::{NamedTensor, Snapshot, TensorMap};
+use crate::config::RewindOptimizerState;
 
 /// A promise about masks and weights that was broken.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ use crate::config::Moments;
 pub struct AuditError(String);
 
 /// Fails with an [`AuditError`] where the promise does not hold.
-macro_rules! promise {
+macro_rules! invariant {
     ($holds:expr, $($what:tt)+) => {
         ensure!($holds, AuditError(format!($($what)+)))
     };
@@ -27,65 +27,67 @@ macro_rules! promise {
 ///
 /// # Errors
 /// The promise that was broken.
-pub fn audit_start(training: &Training, context: Context<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
+pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
     audit_mask(training, context, mask)?;
-    promise!(mask.holds_in(&loaded.weights), "a pruned weight is not 0 at the start");
-    promise!(loaded.moments.iter().all(|moment| mask.holds_in(moment)), "a moment of a pruned weight is not 0");
-    promise!(loaded.iteration == training.start.iteration(), "it starts at iteration {}", loaded.iteration);
-    let restored =
-        matches!(&training.start, StartRule::Rewind { moments: Moments::Restore, point } if point.iteration > 0);
+    invariant!(mask.is_respected_by(&loaded.weights), "a pruned weight is not 0 at the start");
+    invariant!(
+        loaded.moments.iter().all(|moment| mask.is_respected_by(moment)),
+        "a moment of a pruned weight is not 0"
+    );
+    invariant!(loaded.iteration == training.start.iteration(), "it starts at iteration {}", loaded.iteration);
+    let restored = matches!(&training.start, StartRule::Rewind { moments: RewindOptimizerState::Restore, point } if point.iteration > 0);
     let fresh = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
-    promise!(fresh || restored, "moments that are not fresh");
+    invariant!(fresh || restored, "moments that are not fresh");
     audit_weights(training, context, mask, loaded)?;
     audit_buffers(training, context, &loaded.buffers)
 }
 
 /// Running statistics come from where the weights come from.
-fn audit_buffers(training: &Training, context: Context<'_>, loaded: &State) -> Result<()> {
+fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
     let there = match &training.start {
-        StartRule::Initial | StartRule::Reinit { .. } => State::default(),
+        StartRule::Initial | StartRule::Reinit { .. } => TensorMap::default(),
         StartRule::Rewind { point, .. }
         | StartRule::Shuffle { point }
         | StartRule::ConstantSign { point }
         | StartRule::Noise { point, .. } => context.rewound(point)?.buffers,
-        StartRule::Final { parent, .. } => context.parts(context.parents.last(parent)?).1,
+        StartRule::Final { parent, .. } => context.split_buffers(context.artifacts.final_weights(parent)?).1,
     };
     let there = if there.0.is_empty() { context.fresh_buffers() } else { there };
-    promise!(same_bits(&there, loaded), "running statistics other than where it starts");
+    invariant!(same_bits(&there, loaded), "running statistics other than where it starts");
     Ok(())
 }
 
-fn audit_mask(training: &Training, context: Context<'_>, mask: &Mask) -> Result<()> {
-    let parents = context.parents;
-    promise!(mask.kept() == training.counts.kept, "{} weights kept, {} planned", mask.kept(), training.counts.kept);
+fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
+    let parents = context.artifacts;
+    invariant!(mask.kept() == training.counts.kept, "{} weights kept, {} planned", mask.kept(), training.counts.kept);
     if let Some(layers) = &training.counts.layers {
-        promise!(mask.counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.counts());
+        invariant!(mask.counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.counts());
     }
     match &training.mask {
-        MaskRule::Dense => promise!(mask.kept() == mask.total(), "a dense mask that prunes"),
+        MaskRule::Dense => invariant!(mask.kept() == mask.total(), "a dense mask that prunes"),
         MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => {
-            promise!(mask.is_within(&parents.mask(parent)?), "a mask that is not within its parent's");
+            invariant!(mask.is_subset_of(&parents.mask(parent)?), "a mask that is not within its parent's");
         }
         MaskRule::MagnitudeAtInit => {
-            promise!(keeps_the_largest(mask, &context.initial(training.replicate)), "a larger weight was cut");
+            invariant!(keeps_the_largest(mask, &context.initial(training.replicate)), "a larger weight was cut");
         }
-        MaskRule::Of { parent } => promise!(*mask == parents.mask(parent)?, "a mask other than the one named"),
+        MaskRule::Of { parent } => invariant!(*mask == parents.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
-            promise!(mask.counts() == parents.mask(like)?.counts(), "a random mask with other counts in a layer");
+            invariant!(mask.counts() == parents.mask(like)?.counts(), "a random mask with other counts in a layer");
         }
     }
     Ok(())
 }
 
-fn audit_weights(training: &Training, context: Context<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
-    let masked = |mut state: State| {
+fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
+    let masked = |mut state: TensorMap| {
         mask.apply(&mut state);
         state
     };
     // θ₀ as it was drawn; θₖ as the store has it, whose bytes are verified.
     let rewound = |point: &RewindPoint| {
         if point.iteration == 0 {
-            return Ok::<_, anyhow::Error>(Snapshot::fresh(masked(context.initial(training.replicate))));
+            return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.initial(training.replicate))));
         }
         let there = context.rewound(point)?;
         let moments = there.moments.into_iter().map(masked).collect();
@@ -95,36 +97,36 @@ fn audit_weights(training: &Training, context: Context<'_>, mask: &Mask, loaded:
     match &training.start {
         StartRule::Initial => {
             let theta = masked(context.initial(training.replicate));
-            promise!(same_bits(&theta, weights), "a weight is not at its initial value");
+            invariant!(same_bits(&theta, weights), "a weight is not at its initial value");
         }
         StartRule::Rewind { point, moments } => {
             let there = rewound(point)?;
-            promise!(same_bits(&there.weights, weights), "a survivor is not at its rewind point");
-            if *moments == Moments::Restore {
+            invariant!(same_bits(&there.weights, weights), "a survivor is not at its rewind point");
+            if *moments == RewindOptimizerState::Restore {
                 let pairs = || there.moments.iter().zip(&loaded.moments);
                 let same = there.moments.len() == loaded.moments.len() && pairs().all(|(a, b)| same_bits(a, b));
-                promise!(same && there.optimizer_steps == loaded.optimizer_steps, "moments other than restored");
+                invariant!(same && there.optimizer_steps == loaded.optimizer_steps, "moments other than restored");
             }
         }
         StartRule::Reinit { .. } => {
             let theta = masked(context.initial(training.replicate));
-            promise!(is_fresh(weights, &theta, mask), "a fresh draw with weights of the first one");
+            invariant!(is_fresh(weights, &theta, mask), "a fresh draw with weights of the first one");
         }
         StartRule::Shuffle { point } => {
             let there = rewound(point)?.weights;
-            promise!(same_values(weights, &there), "a layer with other values than those it shuffles");
+            invariant!(same_values(weights, &there), "a layer with other values than those it shuffles");
         }
         StartRule::ConstantSign { point } => {
             let there = rewound(point)?.weights;
-            promise!(is_constant(weights, &there, mask, &context.deviations()), "a weight that is not ± the constant");
+            invariant!(is_constant(weights, &there, mask, &context.init_stds()), "a weight that is not ± the constant");
         }
         StartRule::Noise { point, factor } => {
             let there = rewound(point)?.weights;
-            promise!(is_noisy(weights, &there, mask, *factor, &context.deviations()), "noise of another strength");
+            invariant!(is_noisy(weights, &there, mask, *factor, &context.init_stds()), "noise of another strength");
         }
         StartRule::Final { parent, .. } => {
-            let last = masked(context.parts(context.parents.last(parent)?).0);
-            promise!(same_bits(&last, weights), "a survivor is not at its trained value");
+            let last = masked(context.split_buffers(context.artifacts.final_weights(parent)?).0);
+            invariant!(same_bits(&last, weights), "a survivor is not at its trained value");
         }
     }
     Ok(())
@@ -135,31 +137,31 @@ fn audit_weights(training: &Training, context: Context<'_>, mask: &Mask, loaded:
 /// # Errors
 /// The promise that was broken.
 pub fn audit_end(mask: &Mask, last: &Snapshot) -> Result<()> {
-    promise!(mask.holds_in(&last.weights), "a pruned weight is not 0 at the end");
-    promise!(last.moments.iter().all(|moment| mask.holds_in(moment)), "a moment of a pruned weight is not 0");
+    invariant!(mask.is_respected_by(&last.weights), "a pruned weight is not 0 at the end");
+    invariant!(last.moments.iter().all(|moment| mask.is_respected_by(moment)), "a moment of a pruned weight is not 0");
     Ok(())
 }
 
 /// The values that a mask keeps in each of two states, by layer.
-fn kept<'a>(mask: &'a Mask, a: &'a State, b: &'a State) -> impl Iterator<Item = (&'a str, Vec<(f32, f32)>)> {
+fn kept<'a>(mask: &'a Mask, a: &'a TensorMap, b: &'a TensorMap) -> impl Iterator<Item = (&'a str, Vec<(f32, f32)>)> {
     mask.0.iter().map(move |layer| {
         let values =
-            |state: &'a State| state.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
+            |state: &'a TensorMap| state.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
         let pairs = values(a).iter().copied().zip(values(b).iter().copied()).zip(&layer.kept);
         (layer.name.as_str(), pairs.filter(|(_, kept)| **kept).map(|(pair, _)| pair).collect())
     })
 }
 
 /// Whether hardly any survivor has the value it has in `theta`; a few may by chance.
-fn is_fresh(weights: &State, theta: &State, mask: &Mask) -> bool {
+fn is_fresh(weights: &TensorMap, theta: &TensorMap, mask: &Mask) -> bool {
     let equal = |(_, pairs): (&str, Vec<(f32, f32)>)| pairs.iter().filter(|(a, b)| a.to_bits() == b.to_bits()).count();
     let equal: usize = kept(mask, weights, theta).map(equal).sum();
     equal as u64 <= 1 + mask.kept() / 100
 }
 
 /// Whether every tensor has the same values, in whatever order.
-fn same_values(a: &State, b: &State) -> bool {
-    let sorted = |state: &State| -> Vec<Vec<u32>> {
+fn same_values(a: &TensorMap, b: &TensorMap) -> bool {
+    let sorted = |state: &TensorMap| -> Vec<Vec<u32>> {
         let sorted_bits = |tensor: &NamedTensor| {
             let mut bits: Vec<u32> = tensor.values.iter().map(|value| value.to_bits()).collect();
             bits.sort_unstable();
@@ -171,7 +173,7 @@ fn same_values(a: &State, b: &State) -> bool {
 }
 
 /// Whether every survivor is ± its layer's deviation, with the sign it has in `theta`.
-fn is_constant(weights: &State, theta: &State, mask: &Mask, deviations: &BTreeMap<String, f64>) -> bool {
+fn is_constant(weights: &TensorMap, theta: &TensorMap, mask: &Mask, deviations: &BTreeMap<String, f64>) -> bool {
     kept(mask, weights, theta).all(|(name, pairs)| {
         let constant = deviations.get(name).map_or(f32::NAN, |&deviation| deviation as f32);
         pairs.iter().all(|(w, theta)| w.abs() == constant && w.is_sign_negative() == theta.is_sign_negative())
@@ -179,7 +181,13 @@ fn is_constant(weights: &State, theta: &State, mask: &Mask, deviations: &BTreeMa
 }
 
 /// Whether survivors are off `theta` by as much as the noise is strong; of few there is no telling.
-fn is_noisy(weights: &State, theta: &State, mask: &Mask, factor: f64, deviations: &BTreeMap<String, f64>) -> bool {
+fn is_noisy(
+    weights: &TensorMap,
+    theta: &TensorMap,
+    mask: &Mask,
+    factor: f64,
+    deviations: &BTreeMap<String, f64>,
+) -> bool {
     kept(mask, weights, theta).all(|(name, pairs)| {
         let strength = factor * deviations.get(name).copied().unwrap_or(f64::NAN);
         let squares =
@@ -191,7 +199,7 @@ fn is_noisy(weights: &State, theta: &State, mask: &Mask, factor: f64, deviations
 }
 
 /// Whether no weight of a layer was cut that is larger than one that was kept there.
-fn keeps_the_largest(mask: &Mask, theta: &State) -> bool {
+fn keeps_the_largest(mask: &Mask, theta: &TensorMap) -> bool {
     mask.0.iter().all(|layer| {
         let values = theta.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
         let of = |kept: bool| values.iter().zip(&layer.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
@@ -200,8 +208,8 @@ fn keeps_the_largest(mask: &Mask, theta: &State) -> bool {
     })
 }
 
-fn same_bits(a: &State, b: &State) -> bool {
-    let bits = |state: &State| -> Vec<u32> {
+fn same_bits(a: &TensorMap, b: &TensorMap) -> bool {
+    let bits = |state: &TensorMap| -> Vec<u32> {
         state.0.iter().flat_map(|tensor| tensor.values.iter().map(|value| value.to_bits())).collect()
     };
     a.0.iter().map(|t| &t.name).eq(b.0.iter().map(|t| &t.name)) && bits(a) == bits(b)
@@ -212,22 +220,22 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
-    use crate::lottery::tests::House;
-    use crate::lottery::{Parents as _, prepare};
+    use crate::lottery::tests::PreparedReplicate;
+    use crate::lottery::{ArtifactSource as _, prepare};
 
-    fn house() -> House {
-        House::new(&[])
+    fn house() -> PreparedReplicate {
+        PreparedReplicate::new(&[])
     }
 
     #[test]
     fn tickets_are_nested_and_rewound_and_controls_have_their_counts() {
         let house = house();
         let of = |arm, round| house.memory.mask(&house.training(arm, round).key).unwrap();
-        assert!(of("winning_ticket", 2).is_within(&of("winning_ticket", 1)));
+        assert!(of("winning_ticket", 2).is_subset_of(&of("winning_ticket", 1)));
         assert_eq!(of("random_reinit", 2), of("winning_ticket", 2));
         assert_eq!(of("random_mask", 2).counts(), of("winning_ticket", 2).counts());
         assert_ne!(of("random_mask", 2), of("winning_ticket", 2));
-        let start = |arm, round| house.memory.start(&house.training(arm, round).key).unwrap();
+        let start = |arm, round| house.memory.initial_weights(&house.training(arm, round).key).unwrap();
         let mut theta = start("dense", 0);
         of("winning_ticket", 2).apply(&mut theta);
         assert_eq!(theta, start("winning_ticket", 2));
@@ -286,7 +294,7 @@ mod tests {
         assert!(swapped.starts_with("audit: "), "{swapped}");
         let stale = broken("random_reinit", 1, |mask, start, _| {
             let house = house();
-            let mut theta = house.memory.start(&house.training("dense", 0).key).unwrap();
+            let mut theta = house.memory.initial_weights(&house.training("dense", 0).key).unwrap();
             mask.apply(&mut theta);
             start.weights = theta;
         });

@@ -1,11 +1,13 @@
 //! What about arms makes no sense: that they would train the same again, or have nothing to start from.
 
-use super::arms::{in_order, is_dense, possible_rounds, refers_to, source};
-use crate::config::{Arm, Arms, Criterion, Experiment, MaskFrom, Problem, ReferenceWeights, Size, WeightsFrom};
+use super::arms::{is_dense, possible_rounds, reference, referenced_arm, topological_order};
+use crate::config::{
+    Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, ReferenceWeights, TargetSize, WeightSource,
+};
 
 /// Everything about the arms of an experiment that makes no sense.
-pub fn check_arms(experiment: &Experiment) -> Vec<Problem> {
-    let mut problems = in_order(&experiment.arms).err().unwrap_or_default();
+pub fn validate_arms(experiment: &Experiment) -> Vec<Diagnostic> {
+    let mut problems = topological_order(&experiment.arms).err().unwrap_or_default();
     let leads_somewhere = problems.is_empty();
     for (name, arm) in &experiment.arms.0 {
         problems.extend(repeats(name, arm, experiment));
@@ -20,16 +22,16 @@ pub fn check_arms(experiment: &Experiment) -> Vec<Problem> {
 }
 
 /// Repeats need something to draw, and a partner each where the arm they refer to has repeats too.
-fn repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Problem> {
-    let partners = source(arm, &experiment.arms).filter(|_| takes_mask(arm)).map_or(1, |source| source.repeats);
+fn repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+    let partners = referenced_arm(arm, &experiment.arms).filter(|_| takes_mask(arm)).map_or(1, |source| source.repeats);
     let key = format!("arms.{name}.repeats");
     if arm.repeats > 1 && partners == 1 && !draws(arm, experiment.prune.criterion) {
         let message =
             format!("`{name}` would train the same network {} times: it draws nothing at random", arm.repeats);
-        Some(Problem::new(key, message).hint("use `replicates` for independent repetitions"))
+        Some(Diagnostic::new(key, message).hint("use `replicates` for independent repetitions"))
     } else if partners > 1 && arm.repeats != partners {
         let message = format!("`{name}` must have as many repeats as the arm it refers to: {partners}");
-        Some(Problem::new(key, message).hint("the j-th repeat of one takes the mask of the j-th of the other"))
+        Some(Diagnostic::new(key, message).hint("the j-th repeat of one takes the mask of the j-th of the other"))
     } else {
         None
     }
@@ -37,59 +39,61 @@ fn repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Problem> {
 
 /// Whether an arm takes the masks of the arm it refers to, and not just their sizes.
 fn takes_mask(arm: &Arm) -> bool {
-    matches!(arm.mask, MaskFrom::Of(_) | MaskFrom::Random(_))
+    matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_))
 }
 
 /// Whether an arm draws anything at random itself, so that repeats of it differ.
 fn draws(arm: &Arm, criterion: Criterion) -> bool {
-    let by_weights = matches!(arm.weights, WeightsFrom::Reinit | WeightsFrom::Shuffle | WeightsFrom::Noise);
+    let by_weights = matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise);
     by_weights
         || match arm.mask {
-            MaskFrom::Random(_) => true,
-            MaskFrom::Iterative | MaskFrom::OneShot(_) => criterion == Criterion::Random,
-            MaskFrom::Dense | MaskFrom::Of(_) | MaskFrom::MagnitudeAtInit(_) => false,
+            MaskSource::Random(_) => true,
+            MaskSource::Iterative | MaskSource::OneShot(_) => criterion == Criterion::Random,
+            MaskSource::Dense | MaskSource::Of(_) | MaskSource::MagnitudeAtInit(_) => false,
         }
 }
 
 /// The dense networks are trained for every experiment, and not again as an arm.
-fn dense_again(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Problem> {
+fn dense_again(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     if !is_dense(arm, &experiment.arms) {
         return None;
     }
-    if let Some((other, word)) = refers_to(arm).filter(|_| !takes_mask(arm)) {
+    if let Some((other, word)) = reference(arm).filter(|_| !takes_mask(arm)) {
         let message = format!("there is nothing to be cut like `{other}`, whose mask is dense");
-        return Some(Problem::new(format!("arms.{name}.mask.{word}"), message).hint("name an arm that prunes"));
+        return Some(Diagnostic::new(format!("arms.{name}.mask.{word}"), message).hint("name an arm that prunes"));
     }
     let message = format!("`{name}` would train the dense networks once more: a dense mask and initial weights");
     let hint = "the dense networks are trained for every experiment; `reinit` would give others";
-    let again = arm.weights == WeightsFrom::Rewind;
-    again.then(|| Problem::new(format!("arms.{name}"), message).hint(hint).about_the_key())
+    let again = arm.weights == WeightSource::Rewind;
+    again.then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
 }
 
 /// `final` goes on from the trained weights that the mask was cut from.
-fn nothing_to_start_from(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Problem> {
-    if arm.weights != WeightsFrom::Final || is_cut_from_trained(arm, &experiment.arms) {
+fn nothing_to_start_from(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+    if arm.weights != WeightSource::Final || is_cut_from_trained(arm, &experiment.arms) {
         return None;
     }
     let message = format!("`{name}` has no trained weights to go on from: its mask was not cut from any");
     let hint = "`final` goes with the masks `iterative` and `one_shot`, and with masks of such arms";
-    Some(Problem::new(format!("arms.{name}.weights"), message).hint(hint))
+    Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint(hint))
 }
 
 /// Whether an arm's mask was cut from trained weights, its own or that of the arm it takes it from.
 fn is_cut_from_trained(arm: &Arm, arms: &Arms) -> bool {
     match arm.mask {
-        MaskFrom::Iterative | MaskFrom::OneShot(_) => true,
-        MaskFrom::Dense | MaskFrom::MagnitudeAtInit(_) => false,
-        MaskFrom::Of(_) | MaskFrom::Random(_) => source(arm, arms).is_some_and(|arm| is_cut_from_trained(arm, arms)),
+        MaskSource::Iterative | MaskSource::OneShot(_) => true,
+        MaskSource::Dense | MaskSource::MagnitudeAtInit(_) => false,
+        MaskSource::Of(_) | MaskSource::Random(_) => {
+            referenced_arm(arm, arms).is_some_and(|arm| is_cut_from_trained(arm, arms))
+        }
     }
 }
 
 /// A criterion that compares trained weights with those of iteration 0 needs a chain that starts from them.
-fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Problem> {
+fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let looks_at_initial = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
-    let keeps_initial = matches!(arm.weights, WeightsFrom::Rewind | WeightsFrom::Final);
-    if arm.mask != MaskFrom::Iterative || keeps_initial || !looks_at_initial {
+    let keeps_initial = matches!(arm.weights, WeightSource::Rewind | WeightSource::Final);
+    if arm.mask != MaskSource::Iterative || keeps_initial || !looks_at_initial {
         return None;
     }
     let message = format!(
@@ -97,28 +101,28 @@ fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<P
     );
     let hint = "set `prune.reference_weights = \"training_start\"`, or prune with `rewind` or `final` and take that arm's \
                 mask here: `mask = { of = \"…\" }`";
-    Some(Problem::new(format!("arms.{name}.weights"), message).hint(hint))
+    Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint(hint))
 }
 
 /// `at` names rounds that the arm could have, and `every` leaves one at least.
-fn rounds_that_are_not_there(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Problem> {
+fn rounds_that_are_not_there(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let possible = possible_rounds(arm, experiment);
     let list = || possible.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let hint = || if possible.is_empty() { "there are none".to_owned() } else { format!("its rounds: {}", list()) };
     let stray = arm.at.iter().flatten().position(|round| !possible.contains(round));
     if let (Some(place), Some(at)) = (stray, &arm.at) {
         let message = format!("`{name}` has no round {}", at[place]);
-        return Some(Problem::new(format!("arms.{name}.at[{place}]"), message).hint(hint()));
+        return Some(Diagnostic::new(format!("arms.{name}.at[{place}]"), message).hint(hint()));
     }
     let every = arm.every.filter(|&every| !possible.iter().any(|round| round.is_multiple_of(every.max(1))))?;
     let message = format!("`{name}` would have no round: none is a multiple of {every}");
-    Some(Problem::new(format!("arms.{name}.every"), message).hint(hint()))
+    Some(Diagnostic::new(format!("arms.{name}.every"), message).hint(hint()))
 }
 
 /// The entries of a grid, where an arm has one.
 pub(super) fn grid(arm: &Arm) -> Option<&[f64]> {
     match &arm.mask {
-        MaskFrom::OneShot(Size::Cut(grid)) | MaskFrom::MagnitudeAtInit(Size::Cut(grid)) => Some(grid),
+        MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => Some(grid),
         _ => None,
     }
 }
@@ -126,7 +130,7 @@ pub(super) fn grid(arm: &Arm) -> Option<&[f64]> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::{Document, read};
+    use crate::config::{ConfigDocument, read};
 
     /// Arms that several tests use, as inline tables.
     pub(in crate::lottery) mod arm {
@@ -143,11 +147,11 @@ pub(super) mod tests {
         let mut sets = vec![format!("arms={{{}}}", all.join(",")), "rounds=4".to_owned()];
         sets.extend(more.iter().map(|&set| set.to_owned()));
         let text = include_str!("../../configs/smoke.toml");
-        read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap()
+        read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap()
     }
 
     fn keys(arms: &[(&str, &str)], more: &[&str]) -> Vec<String> {
-        check_arms(&with(arms, more)).into_iter().map(|problem| problem.key).collect()
+        validate_arms(&with(arms, more)).into_iter().map(|problem| problem.key).collect()
     }
 
     #[test]

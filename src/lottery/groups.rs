@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 
 use super::plan::Plan;
-use super::training::Training;
-use crate::base::key::Key;
+use super::training::TrainingSpec;
+use crate::base::key::ContentHash;
 
 /// Trainings that train in lockstep, one in each lane.
 #[derive(Clone, Debug)]
-pub struct Group<'a> {
+pub struct LockstepGroup<'a> {
     /// How many trainings must be done one after the other before these can begin.
     pub depth: usize,
     /// Which trainings, in the plan's order: the place of each is its lane.
-    pub trainings: Vec<&'a Training>,
+    pub trainings: Vec<&'a TrainingSpec>,
 }
 
 /// The groups of `plan` with at most so many lanes, by their first trainings in the plan's order; trainings that share a
@@ -22,9 +22,9 @@ pub struct Group<'a> {
 /// What is equally deep in the graph, has the same engine and starts at the same iteration can train in lockstep; copies
 /// with another order of the data only with each other, so that they change no group of a plan. So no
 /// training waits for another of its group, and groups wait for each other as trainings do: never in a circle.
-pub fn groups(plan: &Plan, lanes: usize) -> Vec<Group<'_>> {
-    let mut depths: BTreeMap<&Key, usize> = BTreeMap::new();
-    let mut groups: Vec<Group<'_>> = Vec::new();
+pub fn lockstep_groups(plan: &Plan, lanes: usize) -> Vec<LockstepGroup<'_>> {
+    let mut depths: BTreeMap<&ContentHash, usize> = BTreeMap::new();
+    let mut groups: Vec<LockstepGroup<'_>> = Vec::new();
     let mut last = BTreeMap::new();
     for training in &plan.trainings {
         if depths.contains_key(&training.key) {
@@ -32,12 +32,12 @@ pub fn groups(plan: &Plan, lanes: usize) -> Vec<Group<'_>> {
         }
         // Parents stand before children.
         let behind = |(key, _)| depths.get(key).map(|depth| depth + 1);
-        let depth = training.needs().into_iter().filter_map(behind).max().unwrap_or(0);
+        let depth = training.dependencies().into_iter().filter_map(behind).max().unwrap_or(0);
         depths.insert(&training.key, depth);
-        let alike = (depth, training.engine, training.start.iteration(), training.order);
+        let alike = (depth, training.engine, training.start.iteration(), training.data_order);
         let place = last.get(&alike).copied().filter(|&place: &usize| groups[place].trainings.len() < lanes);
         let place = place.unwrap_or_else(|| {
-            groups.push(Group { depth, trainings: Vec::new() });
+            groups.push(LockstepGroup { depth, trainings: Vec::new() });
             groups.len() - 1
         });
         last.insert(alike, place);
@@ -49,21 +49,21 @@ pub fn groups(plan: &Plan, lanes: usize) -> Vec<Group<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Document, read};
-    use crate::lottery::Setting;
+    use crate::config::{ConfigDocument, read};
+    use crate::lottery::ResolvedExperiment;
 
     fn plan(sets: &[&str]) -> Plan {
         let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
         let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap();
-        Plan::draw(&experiment, &Setting::new(&experiment).unwrap()).unwrap()
+        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
+        Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap()
     }
 
     /// Each group's depth and its trainings as `arm round/replicate.repeat`.
     fn told(plan: &Plan, lanes: usize) -> Vec<String> {
-        let name = |t: &&Training| format!("{} {}/{}.{}", t.arm, t.round, t.replicate, t.repeat);
-        let names = |group: &Group<'_>| group.trainings.iter().map(name).collect::<Vec<_>>().join(", ");
-        groups(plan, lanes).iter().map(|group| format!("{}: {}", group.depth, names(group))).collect()
+        let name = |t: &&TrainingSpec| format!("{} {}/{}.{}", t.arm, t.round, t.replicate, t.repeat);
+        let names = |group: &LockstepGroup<'_>| group.trainings.iter().map(name).collect::<Vec<_>>().join(", ");
+        lockstep_groups(plan, lanes).iter().map(|group| format!("{}: {}", group.depth, names(group))).collect()
     }
 
     const TICKET: &str = "arms={ticket={mask='iterative',weights='rewind'}}";
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn with_one_lane_every_training_is_a_group_in_the_plans_order() {
         let plan = plan(&[]);
-        let keys: Vec<Key> = groups(&plan, 1).iter().map(|group| group.trainings[0].key).collect();
+        let keys: Vec<ContentHash> = lockstep_groups(&plan, 1).iter().map(|group| group.trainings[0].key).collect();
         assert_eq!(keys, plan.trainings.iter().map(|training| training.key).collect::<Vec<_>>());
     }
 
@@ -131,12 +131,13 @@ mod tests {
     fn no_group_waits_for_itself_and_none_for_one_as_deep() {
         let plan = plan(&["rounds=3"]);
         for lanes in [2, 3, 64] {
-            let groups = groups(&plan, lanes);
+            let groups = lockstep_groups(&plan, lanes);
             assert_eq!(groups.iter().map(|group| group.trainings.len()).sum::<usize>(), plan.trainings.len());
-            let depth = |key: &Key| groups.iter().find(|g| g.trainings.iter().any(|t| t.key == *key)).unwrap().depth;
+            let depth =
+                |key: &ContentHash| groups.iter().find(|g| g.trainings.iter().any(|t| t.key == *key)).unwrap().depth;
             for group in &groups {
                 assert!(group.trainings.len() <= lanes);
-                for (key, _) in group.trainings.iter().flat_map(|training| training.needs()) {
+                for (key, _) in group.trainings.iter().flat_map(|training| training.dependencies()) {
                     assert!(depth(key) < group.depth);
                 }
             }

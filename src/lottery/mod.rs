@@ -16,10 +16,10 @@ mod training;
 mod weights;
 
 pub use audit::{AuditError, audit_end, audit_start};
-pub use check::check_arms;
-pub use groups::{Group, groups};
+pub use check::validate_arms;
+pub use groups::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
-pub use prepare::{Context, Parents, all_ones, prepare};
-pub use profile::profile;
-pub use setting::Setting;
-pub use training::{MaskRule, Need, RewindPoint, StartRule, Training};
+pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare};
+pub use profile::weight_stats;
+pub use setting::ResolvedExperiment;
+pub use training::{Dependency, MaskRule, RewindPoint, StartRule, TrainingSpec};

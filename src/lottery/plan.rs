@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::check::check_arms;
-use super::setting::Setting;
-use super::sketch::{Place, Sketch};
-use super::training::{MaskRule, StartRule, Training};
-use crate::base::key::Key;
-use crate::config::{Experiment, Problem};
-use crate::engine::Kind;
+use super::check::validate_arms;
+use super::setting::ResolvedExperiment;
+use super::sketch::{PlanBuilder, TrainingCoords};
+use super::training::{MaskRule, StartRule, TrainingSpec};
+use crate::base::key::ContentHash;
+use crate::config::{Diagnostic, Experiment};
+use crate::engine::EngineKind;
 
 /// The arm that the dense trainings belong to.
 pub const DENSE: &str = "dense";
@@ -17,7 +17,7 @@ pub const DENSE: &str = "dense";
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// In the order of all files made from them.
-    pub trainings: Vec<Training>,
+    pub trainings: Vec<TrainingSpec>,
 }
 
 impl Plan {
@@ -25,19 +25,19 @@ impl Plan {
     ///
     /// # Errors
     /// Arms that do not fit together, rounds that would prune nothing, and moments that training never comes to.
-    pub fn draw(experiment: &Experiment, setting: &Setting) -> Result<Self, Vec<Problem>> {
-        let problems = check_arms(experiment);
+    pub fn build(experiment: &Experiment, setting: &ResolvedExperiment) -> Result<Self, Vec<Diagnostic>> {
+        let problems = validate_arms(experiment);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut sketch = Sketch::new(experiment, setting)?;
+        let mut sketch = PlanBuilder::new(experiment, setting)?;
         for replicate in 1..=experiment.replicates {
-            let dense = sketch.add(DENSE, Place::dense(replicate), MaskRule::Dense, StartRule::Initial);
+            let dense = sketch.add(DENSE, TrainingCoords::dense(replicate), MaskRule::Dense, StartRule::Initial);
             for at in 0..sketch.arms.len() {
                 for repeat in 1..=sketch.arms[at].arm.repeats {
                     let mut previous = dense;
                     for round in sketch.arms[at].rounds.clone() {
-                        let place = Place { arm: Some(at), replicate, repeat, round };
+                        let place = TrainingCoords { arm: Some(at), replicate, repeat, round };
                         let mask = sketch.mask(place, previous, dense);
                         let start = sketch.start(place, &mask, dense);
                         previous = sketch.add(sketch.arms[at].name, place, mask, start);
@@ -49,20 +49,20 @@ impl Plan {
     }
 
     /// The hash of the plan: what is trained, and under which names.
-    pub fn id(&self) -> Key {
-        let row = |t: &Training| json!([t.arm, t.replicate, t.repeat, t.round, t.key]);
-        Key::of(&Value::Array(self.trainings.iter().map(row).collect()))
+    pub fn id(&self) -> ContentHash {
+        let row = |t: &TrainingSpec| json!([t.arm, t.replicate, t.repeat, t.round, t.key]);
+        ContentHash::of_json(&Value::Array(self.trainings.iter().map(row).collect()))
     }
 
     /// The engines of its trainings, in words.
     pub fn engines(&self) -> String {
-        let is_there = |kind: &Kind| self.trainings.iter().any(|training| training.engine == *kind);
-        let names: Vec<&str> = Kind::ALL.into_iter().filter(is_there).map(Kind::name).collect();
+        let is_there = |kind: &EngineKind| self.trainings.iter().any(|training| training.engine == *kind);
+        let names: Vec<&str> = EngineKind::ALL.into_iter().filter(is_there).map(EngineKind::as_str).collect();
         names.join(" and ")
     }
 
     /// The first training with this key.
-    pub fn get(&self, key: &Key) -> Option<&Training> {
+    pub fn get(&self, key: &ContentHash) -> Option<&TrainingSpec> {
         self.trainings.iter().find(|training| training.key == *key)
     }
 }
@@ -70,15 +70,15 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Document, read};
+    use crate::config::{ConfigDocument, read};
 
     const TEXT: &str = include_str!("../../configs/smoke.toml");
 
     fn plan(sets: &[&str]) -> Plan {
         let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-        let experiment = read(&Document::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
-        let setting = Setting::new(&experiment).unwrap();
-        Plan::draw(&experiment, &setting).unwrap()
+        let experiment = read(&ConfigDocument::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
+        let setting = ResolvedExperiment::new(&experiment).unwrap();
+        Plan::build(&experiment, &setting).unwrap()
     }
 
     fn keys(plan: &Plan) -> Vec<String> {
@@ -96,7 +96,10 @@ mod tests {
         assert_eq!(plan.trainings.len(), 2 * (1 + 2 + 2 * 2 + 2));
         for (at, training) in plan.trainings.iter().enumerate() {
             let before = &plan.trainings[..at];
-            assert!(training.needs().iter().all(|(key, _)| before.iter().any(|t| t.key == **key)), "{training:?}");
+            assert!(
+                training.dependencies().iter().all(|(key, _)| before.iter().any(|t| t.key == **key)),
+                "{training:?}"
+            );
         }
     }
 
@@ -143,9 +146,9 @@ mod tests {
     fn rounds_that_would_prune_nothing_are_refused() {
         let refused = |sets: &[&str]| {
             let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-            let experiment = read(&Document::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
-            let setting = Setting::new(&experiment).unwrap();
-            Plan::draw(&experiment, &setting).err().map(|problems| problems[0].key.clone())
+            let experiment = read(&ConfigDocument::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
+            let setting = ResolvedExperiment::new(&experiment).unwrap();
+            Plan::build(&experiment, &setting).err().map(|problems| problems[0].key.clone())
         };
         assert_eq!(refused(&["rounds=40"]).as_deref(), Some("rounds"));
         assert_eq!(refused(&["prune.exclude=[\"linear\",\"output\"]"]).as_deref(), Some("prune"));
@@ -168,16 +171,16 @@ mod tests {
     fn each_training_has_its_engine_in_its_key() {
         let engines = |plan: &Plan| plan.trainings.iter().map(|t| (t.round > 0, t.engine)).collect::<Vec<_>>();
         let auto = large(&[]);
-        assert!(engines(&auto).iter().all(|&(pruned, engine)| pruned == (engine == Kind::Sparse)));
+        assert!(engines(&auto).iter().all(|&(pruned, engine)| pruned == (engine == EngineKind::Sparse)));
         assert_eq!(auto.engines(), "dense and sparse");
         for training in &auto.trainings {
-            assert_eq!(training.content.value()["engine"], training.engine.name());
+            assert_eq!(training.content.value()["engine"], training.engine.as_str());
         }
         // Of layers that compete, the same; of arms that take a mask or a size, the engine of its counts.
         assert_eq!(engines(&large(&["prune={scope=\"global\",rate={all=0.9}}"])), engines(&auto));
         let grid = large(&[r#"arms={grid={mask={one_shot={cut=[0.01,0.99]}},weights="rewind"}}"#]);
-        let of_grid: Vec<Kind> = grid.trainings.iter().map(|training| training.engine).collect();
-        assert_eq!(of_grid, [Kind::Dense, Kind::Dense, Kind::Sparse]);
+        let of_grid: Vec<EngineKind> = grid.trainings.iter().map(|training| training.engine).collect();
+        assert_eq!(of_grid, [EngineKind::Dense, EngineKind::Dense, EngineKind::Sparse]);
         // One engine for all, where that is wished: the trainings that have it anyway are the same, but those whose
         // parents change are not.
         let (dense, sparse) = (large(&["run.engine=dense"]), large(&["run.engine=sparse"]));

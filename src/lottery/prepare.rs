@@ -4,86 +4,86 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 
-use super::setting::Setting;
-use super::training::{MaskRule, Reference, RewindPoint, StartRule, Training};
+use super::setting::ResolvedExperiment;
+use super::training::{MaskRule, ReferencePoint, RewindPoint, StartRule, TrainingSpec};
 use super::weights::{add_noise, constant_sign, shuffle};
-use crate::base::key::Key;
+use crate::base::key::ContentHash;
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::random::{Generator, Purpose, Stream};
-use crate::base::state::{Snapshot, State};
-use crate::config::{Criterion, Experiment, Moments};
-use crate::network::{Network, deviations, draw, fresh_buffers};
-use crate::prune::{Weights, random_mask};
+use crate::base::state::{Snapshot, TensorMap};
+use crate::config::{Criterion, Experiment, RewindOptimizerState};
+use crate::network::{Network, init_buffers, init_stds, init_weights};
+use crate::prune::{ScoreInputs, random_mask};
 
 /// What finished trainings left for others.
-pub trait Parents {
+pub trait ArtifactSource {
     /// The mask of a training.
-    fn mask(&self, key: &Key) -> Result<Mask>;
+    fn mask(&self, key: &ContentHash) -> Result<Mask>;
     /// The weights a training ended with.
-    fn last(&self, key: &Key) -> Result<State>;
+    fn final_weights(&self, key: &ContentHash) -> Result<TensorMap>;
     /// θ₀ of a dense training.
-    fn start(&self, key: &Key) -> Result<State>;
+    fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap>;
     /// θₖ of a dense training, with its moments.
-    fn at(&self, key: &Key, iteration: u64) -> Result<Snapshot>;
+    fn snapshot(&self, key: &ContentHash, iteration: u64) -> Result<Snapshot>;
 }
 
 /// What every training of an experiment is prepared with.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub struct PrepareContext<'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
     /// Its names, resolved.
-    pub setting: &'a Setting,
+    pub setting: &'a ResolvedExperiment,
     /// What finished trainings left.
-    pub parents: &'a dyn Parents,
+    pub artifacts: &'a dyn ArtifactSource,
 }
 
-impl Context<'_> {
+impl PrepareContext<'_> {
     /// What the training draws for a purpose.
-    fn stream(&self, training: &Training, purpose: Purpose) -> Stream {
-        let Training { replicate, repeat, round, .. } = *training;
+    fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
+        let TrainingSpec { replicate, repeat, round, .. } = *training;
         Stream { seed: self.experiment.seed, replicate, purpose, repeat, round }
     }
 
     /// θ₀ or θₖ.
     pub(super) fn rewound(&self, point: &RewindPoint) -> Result<Snapshot> {
         if point.iteration == 0 {
-            return Ok(Snapshot::fresh(self.parents.start(&point.dense)?));
+            return Ok(Snapshot::initial(self.artifacts.initial_weights(&point.dense)?));
         }
-        self.parents.at(&point.dense, point.iteration)
+        self.artifacts.snapshot(&point.dense, point.iteration)
     }
 
     /// θ₀ of a replicate, drawn anew.
-    pub(super) fn initial(&self, replicate: u32) -> State {
+    pub(super) fn initial(&self, replicate: u32) -> TensorMap {
         self.drawn(Stream::of_replicate(self.experiment.seed, replicate, Purpose::Init))
     }
 
-    fn drawn(&self, stream: Stream) -> State {
+    fn drawn(&self, stream: Stream) -> TensorMap {
         let network = &self.experiment.network;
-        draw(&self.setting.network, network.init, network.init_std(), &mut stream.generator(0))
+        init_weights(&self.setting.network, network.init, network.init_std(), &mut stream.generator(0))
     }
 
     /// The buffers of a network that has seen nothing.
-    pub(super) fn fresh_buffers(&self) -> State {
-        fresh_buffers(&self.setting.network)
+    pub(super) fn fresh_buffers(&self) -> TensorMap {
+        init_buffers(&self.setting.network)
     }
 
     /// A network as it is kept, in its parts: what is trained, and the buffers behind it.
-    pub(super) fn parts(&self, network: State) -> (State, State) {
+    pub(super) fn split_buffers(&self, network: TensorMap) -> (TensorMap, TensorMap) {
         let mut weights = network.0;
         let buffers = weights.split_off(weights.len().saturating_sub(self.setting.network.buffers().len()));
-        (State(weights), State(buffers))
+        (TensorMap(weights), TensorMap(buffers))
     }
 
     /// The standard deviation of each layer's initial weights.
-    pub(super) fn deviations(&self) -> BTreeMap<String, f64> {
+    pub(super) fn init_stds(&self) -> BTreeMap<String, f64> {
         let network = &self.experiment.network;
-        deviations(&self.setting.network, network.init, network.init_std())
+        init_stds(&self.setting.network, network.init, network.init_std())
     }
 }
 
 /// Makes the mask of `training` and the state it starts from, pruned weights and their moments at 0.
-pub fn prepare(training: &Training, context: Context<'_>) -> Result<(Mask, Snapshot)> {
+pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(Mask, Snapshot)> {
     let mask = mask(training, context)?;
     let mut start = start(&training.start, context.stream(training, Purpose::Reinit), &mask, context)?;
     mask.apply(&mut start.weights);
@@ -91,27 +91,31 @@ pub fn prepare(training: &Training, context: Context<'_>) -> Result<(Mask, Snaps
     Ok((mask, start))
 }
 
-fn mask(training: &Training, context: Context<'_>) -> Result<Mask> {
-    let Context { experiment, setting, parents } = context;
+fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
+    let PrepareContext { experiment, setting, artifacts: parents } = context;
     let criterion = experiment.prune.criterion;
-    let cut = |from: &Mask, criterion: Criterion, reference: &State, last: &State| {
-        let weights = Weights { criterion, reference, last, stream: context.stream(training, Purpose::Criterion) };
+    let cut = |from: &Mask, criterion: Criterion, reference: &TensorMap, last: &TensorMap| {
+        let weights =
+            ScoreInputs { criterion, reference, trained: last, stream: context.stream(training, Purpose::Criterion) };
         setting
             .pruning
-            .cut_to(&training.counts, from, &weights)
+            .prune_to(&training.counts, from, &weights)
             .map_err(|lack| anyhow!("a state that prunes has {lack}"))
     };
     match &training.mask {
         MaskRule::Dense => Ok(all_ones(&setting.network)),
-        MaskRule::Prune { parent, reference: Reference::TrainingStart { round, start: rule } } => {
+        MaskRule::Prune { parent, reference: ReferencePoint::TrainingStart { round, start: rule } } => {
             let mask = parents.mask(parent)?;
             let draws = Stream { round: *round, ..context.stream(training, Purpose::Reinit) };
             let reference = start(rule, draws, &mask, context)?.weights;
-            cut(&mask, criterion, &reference, &parents.last(parent)?)
+            cut(&mask, criterion, &reference, &parents.final_weights(parent)?)
         }
-        MaskRule::Prune { parent, reference: Reference::Initial } | MaskRule::OneShot { parent } => {
-            cut(&parents.mask(parent)?, criterion, &context.initial(training.replicate), &parents.last(parent)?)
-        }
+        MaskRule::Prune { parent, reference: ReferencePoint::Initial } | MaskRule::OneShot { parent } => cut(
+            &parents.mask(parent)?,
+            criterion,
+            &context.initial(training.replicate),
+            &parents.final_weights(parent)?,
+        ),
         MaskRule::MagnitudeAtInit => {
             let initial = context.initial(training.replicate);
             cut(&all_ones(&setting.network), Criterion::LargeInit, &initial, &initial)
@@ -125,46 +129,46 @@ fn mask(training: &Training, context: Context<'_>) -> Result<Mask> {
 
 /// The state that `rule` gives a training run with this mask. `draws` names the replicate, repeat and round that random
 /// numbers are drawn for; its purpose is replaced by that of each draw.
-fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: Context<'_>) -> Result<Snapshot> {
+fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
     let generator = |purpose| Stream { purpose, ..draws }.generator(0);
     // Weights made from those of the rewind point, with fresh moments.
-    let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut State, &mut Generator)| {
+    let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut TensorMap, &mut Generator)| {
         let Snapshot { mut weights, buffers, .. } = context.rewound(point)?;
         make(&mut weights, &mut generator(purpose));
-        Ok(Snapshot { iteration: point.iteration, buffers, ..Snapshot::fresh(weights) })
+        Ok(Snapshot { iteration: point.iteration, buffers, ..Snapshot::initial(weights) })
     };
     match rule {
-        StartRule::Initial => Ok(Snapshot::fresh(context.initial(draws.replicate))),
+        StartRule::Initial => Ok(Snapshot::initial(context.initial(draws.replicate))),
         StartRule::Rewind { point, moments } => {
             let there = context.rewound(point)?;
             Ok(match moments {
-                Moments::Restore => there,
-                Moments::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..there },
+                RewindOptimizerState::Restore => there,
+                RewindOptimizerState::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..there },
             })
         }
         StartRule::Reinit { iteration } => {
             let weights = context.drawn(Stream { purpose: Purpose::Reinit, ..draws });
-            Ok(Snapshot { iteration: *iteration, ..Snapshot::fresh(weights) })
+            Ok(Snapshot { iteration: *iteration, ..Snapshot::initial(weights) })
         }
         StartRule::Shuffle { point } => {
             remade(point, Purpose::Shuffle, &|weights, generator| shuffle(weights, mask, generator))
         }
         StartRule::ConstantSign { point } => {
-            remade(point, Purpose::Noise, &|weights, _| constant_sign(weights, &context.deviations()))
+            remade(point, Purpose::Noise, &|weights, _| constant_sign(weights, &context.init_stds()))
         }
         StartRule::Noise { point, factor } => remade(point, Purpose::Noise, &|weights, generator| {
-            add_noise(weights, *factor, &context.deviations(), generator);
+            add_noise(weights, *factor, &context.init_stds(), generator);
         }),
         StartRule::Final { parent, iteration } => {
-            let (weights, buffers) = context.parts(context.parents.last(parent)?);
-            Ok(Snapshot { iteration: *iteration, buffers, ..Snapshot::fresh(weights) })
+            let (weights, buffers) = context.split_buffers(context.artifacts.final_weights(parent)?);
+            Ok(Snapshot { iteration: *iteration, buffers, ..Snapshot::initial(weights) })
         }
     }
 }
 
 /// The mask of the dense network.
 pub fn all_ones(network: &Network) -> Mask {
-    let layer = |parameter: crate::network::Parameter| LayerMask {
+    let layer = |parameter: crate::network::TensorSpec| LayerMask {
         kept: vec![true; parameter.len()],
         name: parameter.name,
         shape: parameter.shape,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::prepare::Context;
-use super::training::{MaskRule, StartRule, Training};
+use super::prepare::PrepareContext;
+use super::training::{MaskRule, StartRule, TrainingSpec};
 use crate::base::mask::{LayerMask, Mask};
-use crate::record::{Histogram, LayerProfile, Profile, RANKS};
+use crate::record::{Histogram, LayerWeightStats, RANKS, WeightStats};
 
 /// Width of a bin, and where bins begin and end, in standard deviations of the layer's initial weights.
 const BIN: f64 = 0.2;
@@ -20,17 +20,17 @@ const GROWN: (f64, f64) = (-4.0, 12.0);
 ///
 /// # Errors
 /// Where what the dense training left cannot be read.
-pub fn profile(training: &Training, context: Context<'_>, mask: &Mask) -> Result<Option<Profile>> {
+pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<Option<WeightStats>> {
     let last = match (&training.mask, &training.start) {
         (MaskRule::Dense, StartRule::Initial) => None,
         (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) => {
-            Some(context.parents.last(&point.dense)?)
+            Some(context.artifacts.final_weights(&point.dense)?)
         }
         _ => return Ok(None),
     };
-    let (initial, deviations) = (context.initial(training.replicate), context.deviations());
+    let (initial, deviations) = (context.initial(training.replicate), context.init_stds());
     let layer = |layer: &LayerMask| {
-        let values = |state: &crate::base::state::State| -> Vec<f64> {
+        let values = |state: &crate::base::state::TensorMap| -> Vec<f64> {
             let tensor = state.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
             tensor.iter().map(|&value| f64::from(value)).collect()
         };
@@ -52,9 +52,9 @@ pub fn profile(training: &Training, context: Context<'_>, mask: &Mask) -> Result
         }
         let (incoming, outgoing) = connections(layer);
         let name = layer.name.trim_end_matches(".weight").to_owned();
-        LayerProfile { layer: name, histograms, incoming, outgoing }
+        LayerWeightStats { layer: name, histograms, incoming, outgoing }
     };
-    Ok(Some(Profile(mask.0.iter().map(layer).collect())))
+    Ok(Some(WeightStats(mask.0.iter().map(layer).collect())))
 }
 
 /// The share of kept connections into each unit and out of each input, the most connected first, at [`RANKS`] ranks.
@@ -91,11 +91,11 @@ mod tests {
 
     #[test]
     fn a_ticket_is_told_apart_from_what_was_pruned() {
-        let house = super::super::tests::House::new(&[]);
+        let house = super::super::tests::PreparedReplicate::new(&[]);
         let of = |arm, round| {
             let training = house.training(arm, round);
-            let mask = super::super::Parents::mask(&house.memory, &training.key).unwrap();
-            profile(training, house.context(), &mask).unwrap()
+            let mask = super::super::ArtifactSource::mask(&house.memory, &training.key).unwrap();
+            weight_stats(training, house.context(), &mask).unwrap()
         };
         let ticket = of("winning_ticket", 2).unwrap();
         let total = |measure: &str| ticket.0.iter().map(|layer| layer.histograms[measure].total).collect::<Vec<_>>();

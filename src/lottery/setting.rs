@@ -1,29 +1,29 @@
 //! What an experiment means before anything is trained: its names resolved against each other.
 
-use crate::config::{Device, Experiment, Problem};
-use crate::data::Source;
-use crate::engine::{Choice, Recipe, dense};
+use crate::config::{DeviceChoice, Diagnostic, Experiment};
+use crate::data::DatasetInfo;
+use crate::engine::{EngineSelector, TrainerSpec, dense};
 use crate::network::{Network, build};
-use crate::prune::{Counts, Pruning};
-use crate::train::check_schedule;
+use crate::prune::{PruningSchedule, RemainingCounts};
+use crate::train::validate_lr_schedule;
 
 /// 2²⁸: four copies of so many (weights, gradients, moments) take 4 GiB.
-const MOST_WEIGHTS: u64 = 1 << 28;
+const MAX_WEIGHTS: u64 = 1 << 28;
 
 /// Lanes of a trainer on a GPU, where nothing else is asked for: small networks leave most of it idle.
 const LANES_ON_CUDA: usize = 16;
 
 /// An experiment's names, resolved.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub struct ResolvedExperiment {
     /// The network.
     pub network: Network,
     /// What each round cuts.
-    pub pruning: Pruning,
+    pub pruning: PruningSchedule,
     /// What is known of the data.
-    pub source: Source,
+    pub dataset: DatasetInfo,
     /// Which engine a training takes.
-    pub choice: Choice,
+    pub engines: EngineSelector,
     /// The kind of device: `cpu` or `cuda`.
     pub device: &'static str,
     /// The number of the GPU, where there is one.
@@ -36,15 +36,15 @@ pub struct Setting {
     pub iterations_per_epoch: u64,
 }
 
-impl Setting {
+impl ResolvedExperiment {
     /// Resolves network, pruning, data, device and engines.
     ///
     /// # Errors
     /// Own data that cannot be used, parts of the data that are too small, names that fit no layer, and an engine that
     /// cannot do what is asked.
-    pub fn new(experiment: &Experiment) -> Result<Self, Vec<Problem>> {
+    pub fn new(experiment: &Experiment) -> Result<Self, Vec<Diagnostic>> {
         // Without data there is no shape for a network: what else is wrong with it is told when they are there.
-        let source = Source::new(&experiment.data).map_err(|problem| vec![problem])?;
+        let source = DatasetInfo::new(&experiment.data).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         let gpu = gpu(experiment.run.device).unwrap_or_else(|problem| {
             problems.push(problem);
@@ -55,14 +55,14 @@ impl Setting {
             Err(problem) => problems.push(problem),
             Ok((train, ..)) if experiment.train.batch_size > train => {
                 let message = format!("a batch of {} from {train} training images", experiment.train.batch_size);
-                problems.push(Problem::new("train.batch_size", message).hint(format!("at most {train}")));
+                problems.push(Diagnostic::new("train.batch_size", message).hint(format!("at most {train}")));
             }
             Ok((train, validation, test)) => {
                 rest = train % experiment.train.batch_size;
                 images_evaluated = 2 * u64::from(validation) + u64::from(test);
                 let (train, batch) = (u64::from(train), u64::from(experiment.train.batch_size));
                 iterations_per_epoch = if experiment.train.drop_last { train / batch } else { train.div_ceil(batch) };
-                problems.extend(check_schedule(&experiment.train, iterations_per_epoch));
+                problems.extend(validate_lr_schedule(&experiment.train, iterations_per_epoch));
             }
         }
         let network = match build(&experiment.network, source.shape, source.classes) {
@@ -72,24 +72,24 @@ impl Setting {
                 return Err(problems);
             }
         };
-        if network.weights_total() > MOST_WEIGHTS {
+        if network.weights_total() > MAX_WEIGHTS {
             let message = "the network has more than 268 million weights, which this program does not hold";
-            problems.push(Problem::new("network.architecture", message));
+            problems.push(Diagnostic::new("network.architecture", message));
             return Err(problems);
         }
         let device = if gpu.is_some() { "cuda" } else { "cpu" };
-        let recipe = Recipe::new(network.clone(), experiment, gpu);
+        let recipe = TrainerSpec::new(network.clone(), experiment, gpu);
         problems.extend(misfits(experiment, &recipe, rest));
-        let lanes = experiment.run.lanes.or(if gpu.is_some() { LANES_ON_CUDA } else { 1 });
-        let choice =
-            Choice::new(experiment.run.engine, &recipe, device, lanes).map_err(|problem| problems.push(problem));
-        let pruning = Pruning::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
+        let lanes = experiment.run.lanes.unwrap_or(if gpu.is_some() { LANES_ON_CUDA } else { 1 });
+        let choice = EngineSelector::new(experiment.run.engine, &recipe, device, lanes)
+            .map_err(|problem| problems.push(problem));
+        let pruning = PruningSchedule::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
         match (choice, pruning) {
             (Ok(choice), Ok(pruning)) if problems.is_empty() => Ok(Self {
                 network,
                 pruning,
-                source,
-                choice,
+                dataset: source,
+                engines: choice,
                 device,
                 gpu,
                 lanes,
@@ -101,73 +101,73 @@ impl Setting {
     }
 
     /// What each layer keeps, as far as that is known before training; else what it is expected to keep.
-    pub fn by_layer(&self, counts: &Counts) -> Vec<u64> {
-        self.pruning.by_layer(counts, &self.network.sizes())
+    pub fn expected_per_layer(&self, counts: &RemainingCounts) -> Vec<u64> {
+        self.pruning.expected_per_layer(counts, &self.network.sizes())
     }
 }
 
 /// The GPU to train on. A wish for CUDA is never met by the CPU in silence; `auto` is one rule that asks no library.
-fn gpu(device: Device) -> Result<Option<usize>, Problem> {
-    let missing = dense::cuda_missing();
+fn gpu(device: DeviceChoice) -> Result<Option<usize>, Diagnostic> {
+    let missing = dense::cuda_unavailable_reason();
     match (device, missing) {
-        (Device::Cpu, _) | (Device::Auto, Some(_)) => Ok(None),
-        (Device::Auto, None) => Ok(Some(0)),
-        (Device::Cuda(n), None) => Ok(Some(n as usize)),
-        (Device::Cuda(_), Some(reason)) => {
+        (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Some(_)) => Ok(None),
+        (DeviceChoice::Auto, None) => Ok(Some(0)),
+        (DeviceChoice::Cuda(n), None) => Ok(Some(n as usize)),
+        (DeviceChoice::Cuda(_), Some(reason)) => {
             let hint = "`cpu` trains on the processor, and so does `auto` where CUDA cannot be had; `lth doctor` tells what \
                         is there";
-            Err(Problem::new("run.device", format!("CUDA cannot be used: {reason}")).hint(hint))
+            Err(Diagnostic::new("run.device", format!("CUDA cannot be used: {reason}")).hint(hint))
         }
     }
 }
 
 /// What of the recipe does not go with the network, the images or the device.
 /// `rest` images are left over by the full batches of an epoch.
-fn misfits(experiment: &Experiment, recipe: &Recipe, rest: u32) -> Vec<Problem> {
+fn misfits(experiment: &Experiment, recipe: &TrainerSpec, rest: u32) -> Vec<Diagnostic> {
     let mut problems = Vec::from_iter(one_value_a_channel(experiment, recipe, rest));
     let [_, height, width] = recipe.network.input;
     if recipe.augment.crop as usize >= height.min(width) {
         let message =
             format!("images of {height} × {width} pixels moved by {} would be all black", recipe.augment.crop);
-        problems.push(Problem::new("data.augment.crop", message).hint("such as `crop = 4`"));
+        problems.push(Diagnostic::new("data.augment.crop", message).hint("such as `crop = 4`"));
     }
     if recipe.gpu.is_none() && !recipe.products.is_exact() {
         let message = "products are rounded on a GPU only, and the device is the processor";
         let hint = "leave it out, or train on CUDA: `run.device = \"cuda\"`";
-        problems.push(Problem::new("train.products", message).hint(hint).about_the_key());
+        problems.push(Diagnostic::new("train.products", message).hint(hint).on_key());
     }
     problems
 }
 
 /// A batch norm that gets one value a channel in some batch: it has no variance. Of a convolution the values are those of
 /// all images and positions, so that one image is enough where it has several positions.
-fn one_value_a_channel(experiment: &Experiment, recipe: &Recipe, rest: u32) -> Option<Problem> {
+fn one_value_a_channel(experiment: &Experiment, recipe: &TrainerSpec, rest: u32) -> Option<Diagnostic> {
     let is_single = recipe.batch_size == 1;
     if !is_single && (rest != 1 || experiment.train.drop_last) {
         return None;
     }
-    let norm = recipe.network.norms().into_iter().find(|norm| norm.positions == [1, 1])?;
+    let norm = recipe.network.batch_norms().into_iter().find(|norm| norm.positions == [1, 1])?;
     let batch = if is_single { "a batch of 1 image" } else { "the last batch of each epoch, 1 image," };
     let message =
         format!("batch norm `{}` needs at least 2 values per channel and has 1: {batch} of 1 × 1 pixels", norm.name);
     Some(if is_single {
         let hint = "at least 2, better 32 and more; or a network without this `batch_norm`";
-        Problem::new("train.batch_size", message).hint(hint)
+        Diagnostic::new("train.batch_size", message).hint(hint)
     } else {
-        Problem::new("train.drop_last", message).hint("`drop_last = true`, or another `batch_size`")
+        Diagnostic::new("train.drop_last", message).hint("`drop_last = true`, or another `batch_size`")
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Document, read};
+    use crate::config::{ConfigDocument, read};
 
     fn problems(sets: &[&str]) -> Vec<(String, String)> {
         let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
         let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap();
-        let problems = Setting::new(&experiment).err().unwrap_or_default();
+        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
+        let problems = ResolvedExperiment::new(&experiment).err().unwrap_or_default();
         problems.into_iter().map(|problem| (problem.key, problem.message)).collect()
     }
 

@@ -5,34 +5,34 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 
 use super::*;
-use crate::base::key::Key;
+use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, State};
-use crate::config::{Document, Experiment, read};
+use crate::base::state::{NamedTensor, Snapshot, TensorMap};
+use crate::config::{ConfigDocument, Experiment, read};
 
 /// What a training left.
-struct Left {
+struct StoredTensors {
     mask: Mask,
     start: Snapshot,
-    last: State,
+    last: TensorMap,
 }
 
 /// What finished trainings left, in memory. Training moves every weight by a known amount: see [`trained`].
 #[derive(Default)]
-pub(super) struct Memory(BTreeMap<Key, Left>);
+pub(super) struct InMemoryStore(BTreeMap<ContentHash, StoredTensors>);
 
-impl Parents for Memory {
-    fn mask(&self, key: &Key) -> Result<Mask> {
+impl ArtifactSource for InMemoryStore {
+    fn mask(&self, key: &ContentHash) -> Result<Mask> {
         Ok(self.0.get(key).context("not there")?.mask.clone())
     }
-    fn last(&self, key: &Key) -> Result<State> {
+    fn final_weights(&self, key: &ContentHash) -> Result<TensorMap> {
         Ok(self.0.get(key).context("not there")?.last.clone())
     }
-    fn start(&self, key: &Key) -> Result<State> {
+    fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap> {
         Ok(self.0.get(key).context("not there")?.start.weights.clone())
     }
-    fn at(&self, key: &Key, iteration: u64) -> Result<Snapshot> {
-        let start = self.start(key)?;
+    fn snapshot(&self, key: &ContentHash, iteration: u64) -> Result<Snapshot> {
+        let start = self.initial_weights(key)?;
         let moments = vec![trained(&start, 2.0)];
         Ok(Snapshot {
             weights: trained(&start, 0.25),
@@ -45,57 +45,57 @@ impl Parents for Memory {
 }
 
 /// What training makes of weights here: each w becomes w·(1 + by·h), h in [−1, 1] by its place.
-fn trained(state: &State, by: f32) -> State {
+fn trained(state: &TensorMap, by: f32) -> TensorMap {
     let h = |i: usize| ((i * 7919 % 1000) as f32 / 500.0) - 1.0;
     let tensor = |tensor: &NamedTensor| NamedTensor {
         values: tensor.values.iter().enumerate().map(|(i, w)| w * (1.0 + by * h(i))).collect(),
         ..tensor.clone()
     };
-    State(state.0.iter().map(tensor).collect())
+    TensorMap(state.0.iter().map(tensor).collect())
 }
 
 /// One replicate of the smoke experiment, prepared training by training.
-pub(super) struct House {
+pub(super) struct PreparedReplicate {
     pub(super) experiment: Experiment,
-    pub(super) setting: Setting,
+    pub(super) setting: ResolvedExperiment,
     pub(super) plan: Plan,
-    pub(super) memory: Memory,
+    pub(super) memory: InMemoryStore,
 }
 
-impl House {
+impl PreparedReplicate {
     pub(super) fn new(sets: &[&str]) -> Self {
         let mut all = vec!["replicates=1".to_owned()];
         all.extend(sets.iter().map(|&set| set.to_owned()));
-        let document = Document::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &all).unwrap();
+        let document = ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &all).unwrap();
         let experiment = read(&document).unwrap();
-        let setting = Setting::new(&experiment).unwrap();
-        let plan = Plan::draw(&experiment, &setting).unwrap();
-        let mut house = Self { experiment, setting, plan, memory: Memory::default() };
+        let setting = ResolvedExperiment::new(&experiment).unwrap();
+        let plan = Plan::build(&experiment, &setting).unwrap();
+        let mut house = Self { experiment, setting, plan, memory: InMemoryStore::default() };
         for training in house.plan.trainings.clone() {
             let (mask, start) = prepare(&training, house.context()).unwrap();
             audit_start(&training, house.context(), &mask, &start).unwrap();
             audit_end(&mask, &start).unwrap();
             let mut last = trained(&start.weights, 1.0 / (1.0 + training.round as f32));
             mask.apply(&mut last);
-            house.memory.0.insert(training.key, Left { mask, start, last });
+            house.memory.0.insert(training.key, StoredTensors { mask, start, last });
         }
         house
     }
 
-    pub(super) fn context(&self) -> Context<'_> {
-        Context { experiment: &self.experiment, setting: &self.setting, parents: &self.memory }
+    pub(super) fn context(&self) -> PrepareContext<'_> {
+        PrepareContext { experiment: &self.experiment, setting: &self.setting, artifacts: &self.memory }
     }
 
-    pub(super) fn training(&self, arm: &str, round: u32) -> &Training {
+    pub(super) fn training(&self, arm: &str, round: u32) -> &TrainingSpec {
         self.repeat(arm, round, 1)
     }
 
-    fn repeat(&self, arm: &str, round: u32, repeat: u32) -> &Training {
-        let is_it = |t: &&Training| t.arm == arm && t.round == round && t.repeat == repeat;
+    fn repeat(&self, arm: &str, round: u32, repeat: u32) -> &TrainingSpec {
+        let is_it = |t: &&TrainingSpec| t.arm == arm && t.round == round && t.repeat == repeat;
         self.plan.trainings.iter().find(is_it).unwrap()
     }
 
-    fn left(&self, arm: &str, round: u32) -> &Left {
+    fn left(&self, arm: &str, round: u32) -> &StoredTensors {
         &self.memory.0[&self.training(arm, round).key]
     }
 
@@ -105,20 +105,20 @@ impl House {
     }
 
     /// The values of a state that the mask of a training keeps in the first layer.
-    fn values(&self, state: &State, arm: &str, round: u32) -> Vec<f32> {
+    fn values(&self, state: &TensorMap, arm: &str, round: u32) -> Vec<f32> {
         let mask = &self.left(arm, round).mask.0[0];
         state.0[0].values.iter().zip(&mask.kept).filter(|(_, kept)| **kept).map(|(w, _)| *w).collect()
     }
 
-    fn theta(&self) -> &State {
+    fn theta(&self) -> &TensorMap {
         &self.left("dense", 0).start.weights
     }
 }
 
 const TICKET: &str = "ticket={mask='iterative',weights='rewind'}";
 
-fn house(arms: &str) -> House {
-    House::new(&[&format!("arms={{{TICKET},{arms}}}"), "rounds=3"])
+fn house(arms: &str) -> PreparedReplicate {
+    PreparedReplicate::new(&[&format!("arms={{{TICKET},{arms}}}"), "rounds=3"])
 }
 
 #[test]
@@ -212,11 +212,11 @@ fn late_rewinding_takes_weights_moments_and_iteration_of_the_dense_run() {
          re={mask={of='late'},weights='reinit'},shuffled={mask={of='late'},weights='shuffle'}",
     );
     let dense = house.training("dense", 0).key;
-    let there = house.memory.at(&dense, 40).unwrap();
+    let there = house.memory.snapshot(&dense, 40).unwrap();
     let start = &house.left("late", 2).start;
     assert_eq!((start.iteration, start.optimizer_steps), (40, 40));
     assert_eq!(house.kept("late", 2), house.values(&there.weights, "late", 2));
-    assert!(house.left("late", 2).mask.holds_in(&start.moments[0]));
+    assert!(house.left("late", 2).mask.is_respected_by(&start.moments[0]));
     assert_eq!(house.values(&start.moments[0], "late", 2), house.values(&there.moments[0], "late", 2));
     // 1,200 training images in batches of 30.
     let reset = &house.left("reset", 1).start;
@@ -227,16 +227,20 @@ fn late_rewinding_takes_weights_moments_and_iteration_of_the_dense_run() {
     theirs.sort_by(f32::total_cmp);
     ours.sort_by(f32::total_cmp);
     assert_eq!(theirs, ours, "its values are permuted, not the initial ones");
-    assert_eq!(house.training("late", 1).needs().len(), 2, "final weights to prune by, and the state to begin from");
+    assert_eq!(
+        house.training("late", 1).dependencies().len(),
+        2,
+        "final weights to prune by, and the state to begin from"
+    );
 }
 
 #[test]
 fn a_criterion_of_initial_values_sees_them() {
-    let house = House::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=large_init"]);
+    let house = PreparedReplicate::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=large_init"]);
     let (mask, theta) = (&house.left("ticket", 2).mask.0[0], &house.theta().0[0]);
     let of = |kept| theta.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
     assert!(of(true).fold(f32::MAX, f32::min) >= of(false).fold(0.0, f32::max));
-    let random = House::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=random"]);
+    let random = PreparedReplicate::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=random"]);
     assert!(random.left("ticket", 2).mask != house.left("ticket", 2).mask);
 }
 
@@ -259,10 +263,15 @@ fn score(criterion: &str, reference: f32, last: f32) -> f32 {
 
 /// Whether round `round` of an arm has pruned the weights of its previous round with the lowest scores, these compared
 /// with `reference`.
-fn prunes_the_lowest(house: &House, criterion: &str, (arm, round): (&str, u32), reference: &State) -> bool {
+fn prunes_the_lowest(
+    house: &PreparedReplicate,
+    criterion: &str,
+    (arm, round): (&str, u32),
+    reference: &TensorMap,
+) -> bool {
     let (before, after) = (house.left(arm, round - 1), house.left(arm, round));
     before.mask.0.iter().zip(&after.mask.0).all(|(before_layer, after_layer)| {
-        let values = |state: &State| state.get(&before_layer.name).unwrap().values.clone();
+        let values = |state: &TensorMap| state.get(&before_layer.name).unwrap().values.clone();
         let (reference, last) = (values(reference), values(&before.last));
         let scores = |kept: bool| -> Vec<f32> {
             let alive = (0..before_layer.kept.len()).filter(|&i| before_layer.kept[i] && after_layer.kept[i] == kept);
@@ -283,7 +292,7 @@ fn reference_weights_are_where_the_pruned_training_started_for_every_source_of_w
     for weights in ["'rewind',rewind_to='40it'", "'rewind'", "'final'", "'reinit'", "'shuffle'", "'noise',noise=0.5"] {
         for criterion in CRITERIA_THAT_LOOK_BACK {
             let arms = format!("arms={{chain={{mask='iterative',weights={weights}}}}}");
-            let house = House::new(&[&arms, "rounds=3", &format!("prune.criterion={criterion}")]);
+            let house = PreparedReplicate::new(&[&arms, "rounds=3", &format!("prune.criterion={criterion}")]);
             for round in 2..=3 {
                 let start = &house.left("chain", round - 1).start.weights;
                 assert!(prunes_the_lowest(&house, criterion, ("chain", round), start), "{criterion} {weights} {round}");
@@ -296,7 +305,9 @@ fn reference_weights_are_where_the_pruned_training_started_for_every_source_of_w
 fn reference_weights_of_iteration_0_are_those_of_the_replicate_wherever_a_training_started() {
     let late = "arms={late={mask='iterative',weights='rewind',rewind_to='40it'}}";
     for criterion in CRITERIA_THAT_LOOK_BACK {
-        let sets = |more: &str| House::new(&[late, "rounds=2", &format!("prune={{criterion=\"{criterion}\"{more}}}")]);
+        let sets = |more: &str| {
+            PreparedReplicate::new(&[late, "rounds=2", &format!("prune={{criterion=\"{criterion}\"{more}}}")])
+        };
         let (initial, start) = (sets(",reference_weights=\"initial\""), sets(""));
         assert!(prunes_the_lowest(&initial, criterion, ("late", 2), initial.theta()), "{criterion}");
         // The smoke network keeps its signs until iteration 40, so that criterion gives the same mask either way.
@@ -310,21 +321,21 @@ fn reference_weights_of_iteration_0_are_those_of_the_replicate_wherever_a_traini
 #[test]
 fn reference_weights_are_needed_of_other_trainings() {
     let arms = "arms={chain={mask='iterative',weights='final'}}";
-    let house = House::new(&[arms, "rounds=3", "prune.criterion=movement"]);
+    let house = PreparedReplicate::new(&[arms, "rounds=3", "prune.criterion=movement"]);
     let key = |arm, round| house.training(arm, round).key;
     // Round 3 prunes round 2, which started from the final weights of round 1.
-    let mut needs = vec![(key("chain", 2), Need::Last), (key("chain", 1), Need::Last)];
+    let mut needs = vec![(key("chain", 2), Dependency::FinalWeights), (key("chain", 1), Dependency::FinalWeights)];
     needs.sort();
-    let of_round_3 = house.training("chain", 3).needs();
+    let of_round_3 = house.training("chain", 3).dependencies();
     assert_eq!(of_round_3.into_iter().map(|(key, need)| (*key, need)).collect::<Vec<_>>(), needs);
-    let plain = House::new(&[arms, "rounds=3"]);
-    assert_eq!(plain.training("chain", 3).needs().len(), 1, "magnitude looks at nothing earlier");
+    let plain = PreparedReplicate::new(&[arms, "rounds=3"]);
+    assert_eq!(plain.training("chain", 3).dependencies().len(), 1, "magnitude looks at nothing earlier");
 }
 
 #[test]
 fn equal_scores_are_in_the_keys_of_masks_that_have_many() {
     let marked = |sets: &[&str], arm: &str, round: u32| {
-        let house = House::new(&[&["rounds=2"], sets].concat());
+        let house = PreparedReplicate::new(&[&["rounds=2"], sets].concat());
         !house.training(arm, round).content.value()["mask"]["by"]["equal_scores"].is_null()
     };
     let ticket = format!("arms={{{TICKET}}}");

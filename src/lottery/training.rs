@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::base::key::Key;
+use crate::base::key::ContentHash;
 use crate::base::random::{Purpose, Stream};
-use crate::config::Moments;
-use crate::engine::Kind;
-use crate::prune::Counts;
+use crate::config::RewindOptimizerState;
+use crate::engine::EngineKind;
+use crate::prune::RemainingCounts;
 
 /// The earlier weights that a criterion compares trained weights with.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reference {
+pub enum ReferencePoint {
     /// θ₀ of the replicate.
     Initial,
     /// The weights that the pruned training started from, which are not θ₀.
@@ -32,26 +32,26 @@ pub enum MaskRule {
     /// The parent's mask, less the weights a round of pruning cuts by the parent's trained weights.
     Prune {
         /// The previous training of the chain.
-        parent: Key,
+        parent: ContentHash,
         /// The earlier weights that the criterion looks at, where it looks at any.
-        reference: Reference,
+        reference: ReferencePoint,
     },
     /// The dense network, pruned straight to this training's counts by its trained weights.
     OneShot {
         /// The dense training.
-        parent: Key,
+        parent: ContentHash,
     },
     /// The dense network, pruned straight to this training's counts by the magnitude of its initial weights.
     MagnitudeAtInit,
     /// The mask of another training.
     Of {
         /// That training.
-        parent: Key,
+        parent: ContentHash,
     },
     /// Uniformly random, with another training's count in every layer.
     Random {
         /// That training.
-        like: Key,
+        like: ContentHash,
     },
 }
 
@@ -59,7 +59,7 @@ pub enum MaskRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RewindPoint {
     /// The dense training.
-    pub dense: Key,
+    pub dense: ContentHash,
     /// k.
     pub iteration: u64,
 }
@@ -74,7 +74,7 @@ pub enum StartRule {
         /// Where to.
         point: RewindPoint,
         /// What becomes of the moments.
-        moments: Moments,
+        moments: RewindOptimizerState,
     },
     /// A fresh draw from the distribution of θ₀.
     Reinit {
@@ -101,7 +101,7 @@ pub enum StartRule {
     /// Trained weights: those the mask was cut from.
     Final {
         /// The training they are of.
-        parent: Key,
+        parent: ContentHash,
         /// The iteration it goes on from.
         iteration: u64,
     },
@@ -109,37 +109,37 @@ pub enum StartRule {
 
 /// What a training must find of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
+pub enum Dependency {
     /// Its entry: that it is done, its mask, its initial weights.
-    Entry,
+    Done,
     /// Its state after so many iterations.
-    At(u64),
+    Snapshot(u64),
     /// Its final weights.
-    Last,
+    FinalWeights,
 }
 
 /// All that determines a training's numbers, as JSON: what it has in common with the whole experiment, which is kept
 /// once, and what is its own.
 #[derive(Clone, Debug)]
-pub struct Content {
-    pub(super) shared: Arc<Shared>,
+pub struct KeyContent {
+    pub(super) shared: Arc<SharedKeyContent>,
     pub(super) own: Value,
 }
 
 /// What all trainings of an experiment have in common, and its text.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedKeyContent {
     value: Value,
     text: String,
 }
 
-impl Shared {
+impl SharedKeyContent {
     pub(super) fn new(value: Value) -> Self {
         Self { text: value.to_string(), value }
     }
 }
 
-impl Content {
+impl KeyContent {
     /// The whole: the fields in common, then its own.
     pub fn value(&self) -> Value {
         let mut whole = self.shared.value.clone();
@@ -150,20 +150,20 @@ impl Content {
     }
 
     /// Its key: the hash of the whole's text, put together from the parts' texts, since most of it never changes.
-    pub(super) fn key(&self) -> Key {
+    pub(super) fn key(&self) -> ContentHash {
         let shared = self.shared.text.strip_suffix('}').unwrap_or_default();
         let own = self.own.to_string();
-        Key::of_text(&format!("{shared},{}", own.strip_prefix('{').unwrap_or_default()))
+        ContentHash::of_json_text(&format!("{shared},{}", own.strip_prefix('{').unwrap_or_default()))
     }
 }
 
 /// One network trained once.
 #[derive(Clone, Debug)]
-pub struct Training {
+pub struct TrainingSpec {
     /// The hash of [`Training::content`].
-    pub key: Key,
+    pub key: ContentHash,
     /// All that determines the numbers.
-    pub content: Content,
+    pub content: KeyContent,
     /// The arm it is for; `dense` for round 0.
     pub arm: String,
     /// From 1.
@@ -177,31 +177,31 @@ pub struct Training {
     /// Where its weights come from.
     pub start: StartRule,
     /// How many weights its mask keeps.
-    pub counts: Counts,
+    pub counts: RemainingCounts,
     /// What trains it.
-    pub engine: Kind,
+    pub engine: EngineKind,
     /// Which order of the data it sees, from 1; a copy that differs in nothing else has another.
-    pub order: u32,
+    pub data_order: u32,
 }
 
-impl Training {
+impl TrainingSpec {
     /// The stream of what a training draws while it goes on: the order of its images, and what is drawn for single values.
     pub fn stream(&self, seed: u64, purpose: Purpose) -> Stream {
-        Stream { repeat: self.order - 1, ..Stream::of_replicate(seed, self.replicate, purpose) }
+        Stream { repeat: self.data_order - 1, ..Stream::of_replicate(seed, self.replicate, purpose) }
     }
 
     /// The same network from the same state with the same mask, trained with another order of the data.
     #[must_use]
-    pub fn copy(&self) -> Self {
+    pub fn with_other_data_order(&self) -> Self {
         // The mask of the training itself, so that no pruning is done twice, and its initial weights where it has drawn
         // them; all else that is drawn before a training begins depends on its place in the plan, which is the same.
         let mask = if self.mask == MaskRule::Dense { MaskRule::Dense } else { MaskRule::Of { parent: self.key } };
         let initial = RewindPoint { dense: self.key, iteration: 0 };
         let start = match &self.start {
-            StartRule::Initial => StartRule::Rewind { point: initial, moments: Moments::default() },
+            StartRule::Initial => StartRule::Rewind { point: initial, moments: RewindOptimizerState::default() },
             other => other.clone(),
         };
-        let order = self.order + 1;
+        let order = self.data_order + 1;
         let own = json!({
             "replicate": self.replicate,
             "repeat": self.repeat,
@@ -212,53 +212,56 @@ impl Training {
             "start": start.content(),
             "order": order,
         });
-        let content = Content { shared: Arc::clone(&self.content.shared), own };
+        let content = KeyContent { shared: Arc::clone(&self.content.shared), own };
         Self {
             key: content.key(),
             content,
             arm: format!("{} (order {order})", self.arm),
             mask,
             start,
-            order,
+            data_order: order,
             ..self.clone()
         }
     }
 
     /// The training whose final weights the next round of this chain compares with, beside pruning this one's: where this
     /// one went on from trained weights and the criterion looks back to its start.
-    pub fn reference_of_next_round(&self) -> Option<&Key> {
+    pub fn reference_of_next_round(&self) -> Option<&ContentHash> {
         match (&self.mask, &self.start) {
-            (MaskRule::Prune { reference: Reference::TrainingStart { .. }, .. }, StartRule::Final { parent, .. }) => {
-                Some(parent)
-            }
+            (
+                MaskRule::Prune { reference: ReferencePoint::TrainingStart { .. }, .. },
+                StartRule::Final { parent, .. },
+            ) => Some(parent),
             _ => None,
         }
     }
 
     /// The trainings that must be done before this one, each once, and what it needs of them.
-    pub fn needs(&self) -> Vec<(&Key, Need)> {
+    pub fn dependencies(&self) -> Vec<(&ContentHash, Dependency)> {
         let mut needs = Vec::new();
         match &self.mask {
             MaskRule::Dense | MaskRule::MagnitudeAtInit => {}
             MaskRule::Prune { parent, reference } => {
-                needs.push((parent, Need::Last));
-                if let Reference::TrainingStart { start, .. } = reference {
-                    needs.extend(start.need());
+                needs.push((parent, Dependency::FinalWeights));
+                if let ReferencePoint::TrainingStart { start, .. } = reference {
+                    needs.extend(start.dependency());
                 }
             }
-            MaskRule::OneShot { parent } => needs.push((parent, Need::Last)),
-            MaskRule::Of { parent: key } | MaskRule::Random { like: key } => needs.push((key, Need::Entry)),
+            MaskRule::OneShot { parent } => needs.push((parent, Dependency::FinalWeights)),
+            MaskRule::Of { parent: key } | MaskRule::Random { like: key } => needs.push((key, Dependency::Done)),
         }
-        needs.extend(self.start.need());
+        needs.extend(self.start.dependency());
         // What a ticket has left of the dense network is told against what training made of that.
         if let (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) =
             (&self.mask, &self.start)
         {
-            needs.push((&point.dense, Need::Last));
+            needs.push((&point.dense, Dependency::FinalWeights));
         }
         // Who needs weights needs the entry: that is said once.
         let more = needs.clone();
-        needs.retain(|(key, need)| *need != Need::Entry || !more.iter().any(|(k, n)| k == key && *n != Need::Entry));
+        needs.retain(|(key, need)| {
+            *need != Dependency::Done || !more.iter().any(|(k, n)| k == key && *n != Dependency::Done)
+        });
         needs.sort_by(|a, b| a.0.cmp(b.0).then(a.1.cmp(&b.1)));
         needs.dedup();
         needs
@@ -267,17 +270,17 @@ impl Training {
 
 impl StartRule {
     /// The training that the weights come from, and what is needed of it.
-    fn need(&self) -> Option<(&Key, Need)> {
+    fn dependency(&self) -> Option<(&ContentHash, Dependency)> {
         match self {
             Self::Initial | Self::Reinit { .. } => None,
             Self::Rewind { point, .. }
             | Self::Shuffle { point }
             | Self::ConstantSign { point }
             | Self::Noise { point, .. } => {
-                let need = if point.iteration == 0 { Need::Entry } else { Need::At(point.iteration) };
+                let need = if point.iteration == 0 { Dependency::Done } else { Dependency::Snapshot(point.iteration) };
                 Some((&point.dense, need))
             }
-            Self::Final { parent, .. } => Some((parent, Need::Last)),
+            Self::Final { parent, .. } => Some((parent, Dependency::FinalWeights)),
         }
     }
 
@@ -318,7 +321,7 @@ impl MaskRule {
     }
 
     /// What of the rule determines the mask; `counts` are what it keeps.
-    pub(super) fn content(&self, pruning: &Value, counts: &Counts) -> Value {
+    pub(super) fn content(&self, pruning: &Value, counts: &RemainingCounts) -> Value {
         // Straight to a size: the rates do not matter then, and the size does.
         let to_size = |mut rule: Value| {
             let by: Map<String, Value> =
@@ -329,9 +332,9 @@ impl MaskRule {
         };
         match self {
             Self::Dense => json!("dense"),
-            Self::Prune { parent, reference: Reference::Initial } => json!({ "prune": parent, "by": pruning }),
+            Self::Prune { parent, reference: ReferencePoint::Initial } => json!({ "prune": parent, "by": pruning }),
             // The parent's key says where it started.
-            Self::Prune { parent, reference: Reference::TrainingStart { .. } } => {
+            Self::Prune { parent, reference: ReferencePoint::TrainingStart { .. } } => {
                 json!({ "prune": parent, "by": pruning, "reference_weights": "training_start" })
             }
             Self::OneShot { parent } => to_size(json!({ "prune": parent })),
@@ -370,9 +373,9 @@ mod tests {
 
     #[test]
     fn a_key_is_the_hash_of_the_whole() {
-        let shared = Arc::new(Shared::new(json!({ "b": 1, "a": [0.1] })));
-        let content = Content { shared, own: json!({ "round": 2 }) };
+        let shared = Arc::new(SharedKeyContent::new(json!({ "b": 1, "a": [0.1] })));
+        let content = KeyContent { shared, own: json!({ "round": 2 }) };
         assert_eq!(content.value().to_string(), r#"{"b":1,"a":[0.1],"round":2}"#);
-        assert_eq!(content.key(), Key::of(&content.value()));
+        assert_eq!(content.key(), ContentHash::of_json(&content.value()));
     }
 }

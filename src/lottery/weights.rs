@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::base::mask::Mask;
 use crate::base::random::Generator;
-use crate::base::state::State;
+use crate::base::state::TensorMap;
 
 /// Permutes the kept values within each layer.
-pub(super) fn shuffle(weights: &mut State, mask: &Mask, generator: &mut Generator) {
+pub(super) fn shuffle(weights: &mut TensorMap, mask: &Mask, generator: &mut Generator) {
     for layer in &mask.0 {
         let Some(tensor) = weights.0.iter_mut().find(|tensor| tensor.name == layer.name) else { continue };
         let places: Vec<usize> = (0..layer.kept.len()).filter(|&i| layer.kept[i]).collect();
@@ -18,7 +18,7 @@ pub(super) fn shuffle(weights: &mut State, mask: &Mask, generator: &mut Generato
 }
 
 /// Sets every weight to ± its layer's deviation, with the sign it has.
-pub(super) fn constant_sign(weights: &mut State, deviations: &BTreeMap<String, f64>) {
+pub(super) fn constant_sign(weights: &mut TensorMap, deviations: &BTreeMap<String, f64>) {
     for tensor in &mut weights.0 {
         if let Some(&deviation) = deviations.get(&tensor.name) {
             tensor.values.iter_mut().for_each(|value| *value = (deviation as f32).copysign(*value));
@@ -28,7 +28,7 @@ pub(super) fn constant_sign(weights: &mut State, deviations: &BTreeMap<String, f
 
 /// Adds normal noise of `factor` times its layer's deviation to every weight; biases stay.
 pub(super) fn add_noise(
-    weights: &mut State,
+    weights: &mut TensorMap,
     factor: f64,
     deviations: &BTreeMap<String, f64>,
     generator: &mut Generator,
@@ -49,13 +49,13 @@ mod tests {
     use crate::base::random::{Purpose, Stream};
     use crate::base::state::NamedTensor;
 
-    fn state() -> State {
+    fn state() -> TensorMap {
         let tensor = |name: &str, values: &[f32]| NamedTensor {
             name: name.into(),
             shape: vec![values.len()],
             values: values.to_vec(),
         };
-        State(vec![tensor("a.weight", &[1.0, -2.0, 3.0, -4.0, 5.0]), tensor("a.bias", &[7.0])])
+        TensorMap(vec![tensor("a.weight", &[1.0, -2.0, 3.0, -4.0, 5.0]), tensor("a.bias", &[7.0])])
     }
 
     fn generator() -> Generator {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn noise_has_its_deviation() {
         let zeros = NamedTensor { name: "a.weight".into(), shape: vec![100_000], values: vec![0.0; 100_000] };
-        let mut weights = State(vec![zeros]);
+        let mut weights = TensorMap(vec![zeros]);
         add_noise(&mut weights, 3.0, &BTreeMap::from([("a.weight".into(), 0.5)]), &mut generator());
         let square = weights.0[0].values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / 1e5;
         assert!((square.sqrt() - 1.5).abs() < 0.02, "{square}");

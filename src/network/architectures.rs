@@ -1,8 +1,8 @@
 //! The architectures that have names, each as the layers a person would write.
 
-use super::build::Sketch;
+use super::build::NetworkBuilder;
 use super::layer::Network;
-use crate::config::{self, Architecture, LayerSpec, Problem};
+use crate::config::{self, Architecture, Diagnostic, LayerSpec};
 
 /// Channels of the convolutions of a VGG for CIFAR by depth; 0 is max-pooling.
 const VGG_11: &[u32] = &[64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512];
@@ -14,18 +14,18 @@ const VGG_19: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512
 ///
 /// # Errors
 /// Layers that do not fit together, or not to the images or the classes.
-pub fn build(network: &config::Network, input: [usize; 3], classes: usize) -> Result<Network, Vec<Problem>> {
-    let mut sketch = Sketch::new(input);
+pub fn build(network: &config::NetworkConfig, input: [usize; 3], classes: usize) -> Result<Network, Vec<Diagnostic>> {
+    let mut sketch = NetworkBuilder::new(input);
     match (&network.architecture, &network.layers) {
         (_, Some(layers)) => sketch.add_all(layers),
         (Some(architecture), None) => by_name(&mut sketch, architecture, network, classes as u32),
         // The experiment has been refused before.
         (None, None) => {}
     }
-    sketch.end(classes)
+    sketch.finish(classes)
 }
 
-fn by_name(sketch: &mut Sketch, architecture: &Architecture, network: &config::Network, classes: u32) {
+fn by_name(sketch: &mut NetworkBuilder, architecture: &Architecture, network: &config::NetworkConfig, classes: u32) {
     // What is wrong is then wrong with the architecture as a whole, not with an entry of a list.
     sketch.named();
     let dropout = network.dropout();
@@ -86,7 +86,7 @@ fn vgg(widths: &[u32], batch_norm: bool) -> Vec<LayerSpec> {
 
 /// A convolution of 16 channels; three times `blocks` residual blocks of 16, 32 and 64 channels, of which the first of 32
 /// and of 64 halve the image and have a 1×1 convolution on their shortcut; the mean of each channel; one linear layer.
-fn resnet(sketch: &mut Sketch, blocks: u32, classes: u32) {
+fn resnet(sketch: &mut NetworkBuilder, blocks: u32, classes: u32) {
     let body = |out, stride, is_last: bool| {
         let conv = LayerSpec::Conv { out, kernel: None, stride: Some(stride), padding: None, bias: Some(false) };
         let relu = if is_last { None } else { Some(LayerSpec::Relu) };
@@ -112,17 +112,17 @@ fn resnet(sketch: &mut Sketch, blocks: u32, classes: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Document, read};
-    use crate::network::{Kind, Layer};
+    use crate::config::{ConfigDocument, read};
+    use crate::network::{Layer, WeightKind};
 
-    fn of(network: &str, input: [usize; 3]) -> Result<Network, Vec<Problem>> {
+    fn of(network: &str, input: [usize; 3]) -> Result<Network, Vec<Diagnostic>> {
         let sets = [format!("network={network}")];
         let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap();
+        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
         build(&experiment.network, input, 10)
     }
 
-    fn built(network: &str) -> Result<Network, Vec<Problem>> {
+    fn built(network: &str) -> Result<Network, Vec<Diagnostic>> {
         of(network, [1, 28, 28])
     }
 
@@ -134,7 +134,7 @@ mod tests {
         network.weights().iter().map(|w| w.parameter.len()).collect()
     }
 
-    fn total_of(network: &Network, kind: Kind) -> usize {
+    fn total_of(network: &Network, kind: WeightKind) -> usize {
         network.weights().iter().filter(|w| w.kind == kind).map(|w| w.parameter.len()).sum()
     }
 
@@ -160,22 +160,22 @@ mod tests {
         assert_eq!(counts(&conv2), [1_728, 36_864, 4_194_304, 65_536, 2_560]);
         let totals = ["conv2", "conv4", "conv6"].map(|name| named(name).weights_total());
         assert_eq!(totals, [4_300_992, 2_425_024, 2_261_184]);
-        let convs = ["conv2", "conv4", "conv6"].map(|name| total_of(&named(name), Kind::Conv));
+        let convs = ["conv2", "conv4", "conv6"].map(|name| total_of(&named(name), WeightKind::Conv));
         assert_eq!(convs, [38_592, 259_776, 1_144_512]);
         // 3×3 kernels at 32×32 positions, and every linear weight once.
         let all: Vec<u64> = conv2.sizes();
         assert_eq!(conv2.macs(&all), (1_728 + 36_864) * 1_024 + 4_194_304 + 65_536 + 2_560);
         let lenet_5 = built("{architecture=\"lenet_5\"}").unwrap();
         assert_eq!(counts(&lenet_5), [150, 2_400, 48_000, 10_080, 840]);
-        assert_eq!(lenet_5.weights()[0].uses, 28 * 28);
+        assert_eq!(lenet_5.weights()[0].macs_per_weight, 28 * 28);
     }
 
     #[test]
     fn the_papers_deep_networks_have_its_counts() {
         let resnet = named("resnet20");
         assert_eq!(resnet, named("resnet18_lth"));
-        assert_eq!((resnet.weights_total(), total_of(&resnet, Kind::Shortcut)), (270_896, 2_560));
-        assert_eq!((total_of(&resnet, Kind::Conv), total_of(&resnet, Kind::Output)), (267_696, 640));
+        assert_eq!((resnet.weights_total(), total_of(&resnet, WeightKind::Shortcut)), (270_896, 2_560));
+        assert_eq!((total_of(&resnet, WeightKind::Conv), total_of(&resnet, WeightKind::Output)), (267_696, 640));
         let layers: Vec<String> = resnet.weights().into_iter().map(|w| w.layer).collect();
         assert_eq!(layers.len(), 20 + 2);
         assert_eq!(layers[..4], ["conv1", "block1.conv1", "block1.conv2", "block2.conv1"]);
@@ -184,12 +184,12 @@ mod tests {
         let norms = resnet.buffers();
         assert_eq!((norms.len(), norms[0].name.as_str()), (2 * 21, "bn1.running_mean"));
         let last = &resnet.weights()[layers.len() - 2];
-        assert_eq!(last.uses, 64, "8 × 8 positions in the last stage");
+        assert_eq!(last.macs_per_weight, 64, "8 × 8 positions in the last stage");
         // Two weighted layers a block, one before and one behind: 6n + 2.
         let depths = ["resnet32", "resnet56", "resnet110"].map(|name| named(name).weights().len() - 2);
         assert_eq!(depths, [32, 56, 110]);
         let vgg = named("vgg19");
-        assert_eq!((vgg.weights_total(), total_of(&vgg, Kind::Output)), (20_024_000, 5_120));
+        assert_eq!((vgg.weights_total(), total_of(&vgg, WeightKind::Output)), (20_024_000, 5_120));
         let depths = ["vgg11", "vgg13", "vgg16", "vgg19"].map(|name| named(name).weights().len());
         assert_eq!(depths, [9, 11, 14, 17], "two linear layers fewer than on ImageNet");
         let plain = of("{architecture=\"vgg11\",batch_norm=false}", [3, 32, 32]).unwrap();
@@ -226,7 +226,7 @@ mod tests {
         let layers = "[{conv={out=4,kernel=5,stride=2}},\"batch_norm\",\"relu\",{max_pool={size=3,stride=2}},{avg_pool={size=2}},\"global_avg_pool\",{linear={out=10}}]";
         let network = built(&format!("{{layers={layers}}}")).unwrap();
         // 28 + 2·2 − 5 = 27 steps of 2: 14; pooled to 6, then to 3.
-        assert_eq!(network.weights()[0].uses, 14 * 14);
+        assert_eq!(network.weights()[0].macs_per_weight, 14 * 14);
         assert_eq!(network.layers.last(), Some(&Layer::Linear { inputs: 4, outputs: 10 }));
         let flat = built("{layers=[{conv={out=4,kernel=5,padding=0}},{max_pool={size=2}},{linear={out=10}}]}").unwrap();
         assert_eq!(flat.layers.last(), Some(&Layer::Linear { inputs: 4 * 12 * 12, outputs: 10 }));

@@ -1,56 +1,56 @@
 //! From layers as a person writes them to a network whose shapes fit.
 
 use super::layer::{Layer, Network};
-use crate::config::{LayerSpec, Problem};
+use crate::config::{Diagnostic, LayerSpec};
 
 /// Height and width that no image comes near; beyond them counters would end before the work does.
-const MOST_PIXELS: usize = 10_000;
+const MAX_PIXELS: usize = 10_000;
 
 /// What stands before the next layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Shape {
+enum ActivationShape {
     /// Channels, height, width.
     Image([usize; 3]),
     /// Features.
-    Row(usize),
+    Features(usize),
 }
 
 /// What has been done since the last layer that computes something new.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Since {
+struct AfterLayer {
     /// There is no such layer yet: these are the pixels.
     is_input: bool,
     relu: bool,
     dropout: bool,
 }
 
-impl Since {
+impl AfterLayer {
     /// Nothing yet.
     const COMPUTED: Self = Self { is_input: false, relu: false, dropout: false };
 }
 
 /// A network being put together.
-pub(super) struct Sketch {
+pub(super) struct NetworkBuilder {
     input: [usize; 3],
-    shape: Shape,
-    since: Since,
+    shape: ActivationShape,
+    since: AfterLayer,
     layers: Vec<Layer>,
     /// Entries of the list so far.
     entries: usize,
     is_named: bool,
-    problems: Vec<Problem>,
+    problems: Vec<Diagnostic>,
 }
 
 /// What is wrong with a layer, and what to do instead.
-type Fault = (String, String);
+type LayerError = (String, String);
 
-impl Sketch {
+impl NetworkBuilder {
     /// A network for images of shape `input` without a layer.
     pub(super) fn new(input: [usize; 3]) -> Self {
         Self {
             input,
-            shape: Shape::Image(input),
-            since: Since { is_input: true, ..Since::COMPUTED },
+            shape: ActivationShape::Image(input),
+            since: AfterLayer { is_input: true, ..AfterLayer::COMPUTED },
             layers: vec![],
             entries: 0,
             is_named: false,
@@ -82,10 +82,10 @@ impl Sketch {
         self.add_all(shortcut);
         let shortcut = std::mem::replace(&mut self.layers, outside);
         if self.shape != after {
-            let message = format!("a residual block adds {} to {}", in_words(self.shape), in_words(after));
+            let message = format!("a residual block adds {} to {}", describe_shape(self.shape), describe_shape(after));
             self.refuse(&message, "");
         }
-        (self.shape, self.since) = (after, Since::COMPUTED);
+        (self.shape, self.since) = (after, AfterLayer::COMPUTED);
         self.layers.push(Layer::Residual { body, shortcut });
     }
 
@@ -102,18 +102,18 @@ impl Sketch {
             let key = format!("network.layers[{}]", self.entries);
             (key.clone(), format!("`{key}`: {message}"))
         };
-        let problem = Problem::new(key, message);
+        let problem = Diagnostic::new(key, message);
         self.problems.push(if hint.is_empty() || self.is_named { problem } else { problem.hint(hint) });
     }
 
-    fn add(&mut self, layer: &LayerSpec) -> Result<(), Fault> {
+    fn add(&mut self, layer: &LayerSpec) -> Result<(), LayerError> {
         let stands_before = |word: &str| {
             let message = format!("`{word}` stands before the first layer that computes something");
             Err((message, "put a `{ linear = { out = … } }` or a `{ conv = { out = … } }` before it".to_owned()))
         };
         match (layer, self.shape) {
-            (LayerSpec::Flatten, Shape::Image(_)) => self.flatten(),
-            (LayerSpec::Flatten, Shape::Row(_)) => {
+            (LayerSpec::Flatten, ActivationShape::Image(_)) => self.flatten(),
+            (LayerSpec::Flatten, ActivationShape::Features(_)) => {
                 return fault("`flatten` gets a row of numbers, which is flat already", "leave it out");
             }
             (LayerSpec::Relu, _) if self.since.is_input => return stands_before("relu"),
@@ -137,56 +137,56 @@ impl Sketch {
             }
             (&LayerSpec::Linear { out }, _) => {
                 let inputs = self.flatten_if_image();
-                self.compute(Layer::Linear { inputs, outputs: out as usize }, Shape::Row(out as usize));
+                self.compute(Layer::Linear { inputs, outputs: out as usize }, ActivationShape::Features(out as usize));
             }
             (LayerSpec::BatchNorm, shape) => {
-                let (Shape::Image([channels, ..]) | Shape::Row(channels)) = shape;
+                let (ActivationShape::Image([channels, ..]) | ActivationShape::Features(channels)) = shape;
                 self.compute(Layer::BatchNorm { channels }, shape);
             }
-            (&LayerSpec::Conv { out, kernel, stride, padding, bias }, Shape::Image(image @ [inputs, ..])) => {
+            (&LayerSpec::Conv { out, kernel, stride, padding, bias }, ActivationShape::Image(image @ [inputs, ..])) => {
                 let kernel = kernel.unwrap_or(3);
                 let (stride, padding) = (stride.unwrap_or(1) as usize, padding.unwrap_or(kernel / 2) as usize);
                 let (outputs, kernel) = (out as usize, kernel as usize);
-                let size = slide(image, kernel, stride, padding)?;
+                let size = conv_output_size(image, kernel, stride, padding)?;
                 let bias = bias.unwrap_or(true);
                 let conv = Layer::Conv { inputs, outputs, kernel, stride, padding, bias, size };
-                self.compute(conv, Shape::Image([outputs, size[0], size[1]]));
+                self.compute(conv, ActivationShape::Image([outputs, size[0], size[1]]));
             }
-            (&LayerSpec::MaxPool { size, stride }, Shape::Image(_)) => {
+            (&LayerSpec::MaxPool { size, stride }, ActivationShape::Image(_)) => {
                 let (size, stride) = self.pool(size, stride)?;
                 self.layers.push(Layer::MaxPool { size, stride });
             }
-            (&LayerSpec::AvgPool { size, stride }, Shape::Image(_)) => {
+            (&LayerSpec::AvgPool { size, stride }, ActivationShape::Image(_)) => {
                 let (size, stride) = self.pool(size, stride)?;
                 self.layers.push(Layer::AvgPool { size, stride });
             }
-            (LayerSpec::GlobalAvgPool, Shape::Image([channels, ..])) => {
+            (LayerSpec::GlobalAvgPool, ActivationShape::Image([channels, ..])) => {
                 self.layers.push(Layer::GlobalAvgPool);
                 self.since.dropout = false;
-                self.shape = Shape::Row(channels);
+                self.shape = ActivationShape::Features(channels);
             }
-            (LayerSpec::Conv { .. }, Shape::Row(n)) => return no_image("conv", n),
-            (LayerSpec::MaxPool { .. }, Shape::Row(n)) => return no_image("max_pool", n),
-            (LayerSpec::AvgPool { .. }, Shape::Row(n)) => return no_image("avg_pool", n),
-            (LayerSpec::GlobalAvgPool, Shape::Row(n)) => return no_image("global_avg_pool", n),
+            (LayerSpec::Conv { .. }, ActivationShape::Features(n)) => return no_image("conv", n),
+            (LayerSpec::MaxPool { .. }, ActivationShape::Features(n)) => return no_image("max_pool", n),
+            (LayerSpec::AvgPool { .. }, ActivationShape::Features(n)) => return no_image("avg_pool", n),
+            (LayerSpec::GlobalAvgPool, ActivationShape::Features(n)) => return no_image("global_avg_pool", n),
         }
         Ok(())
     }
 
     /// A layer whose outputs are new numbers.
-    fn compute(&mut self, layer: Layer, shape: Shape) {
+    fn compute(&mut self, layer: Layer, shape: ActivationShape) {
         self.layers.push(layer);
-        (self.shape, self.since) = (shape, Since::COMPUTED);
+        (self.shape, self.since) = (shape, AfterLayer::COMPUTED);
     }
 
     /// The size of a pooling and its stride.
-    fn pool(&mut self, size: u32, stride: Option<u32>) -> Result<(usize, usize), Fault> {
+    fn pool(&mut self, size: u32, stride: Option<u32>) -> Result<(usize, usize), LayerError> {
         let (stride, size) = (stride.unwrap_or(size) as usize, size as usize);
-        if let Shape::Image(image) = self.shape {
-            let [height, width] = slide(image, size, stride, 0)?;
+        if let ActivationShape::Image(image) = self.shape {
+            let [height, width] = conv_output_size(image, size, stride, 0)?;
             // What is dropped behind it are other values.
             self.since.dropout = false;
-            self.shape = Shape::Image([image[0], height, width]);
+            self.shape = ActivationShape::Image([image[0], height, width]);
         }
         Ok((size, stride))
     }
@@ -194,8 +194,8 @@ impl Sketch {
     /// The features that a linear layer gets here.
     fn flatten_if_image(&mut self) -> usize {
         match self.shape {
-            Shape::Row(features) => features,
-            Shape::Image(shape) => {
+            ActivationShape::Features(features) => features,
+            ActivationShape::Image(shape) => {
                 self.flatten();
                 shape.iter().product()
             }
@@ -203,21 +203,21 @@ impl Sketch {
     }
 
     fn flatten(&mut self) {
-        if let Shape::Image(shape) = self.shape {
+        if let ActivationShape::Image(shape) = self.shape {
             self.layers.push(Layer::Flatten);
-            self.shape = Shape::Row(shape.iter().product());
+            self.shape = ActivationShape::Features(shape.iter().product());
         }
     }
 
     /// The network, if its last layer gives one number per class, and nothing is done to it.
-    pub(super) fn end(mut self, classes: usize) -> Result<Network, Vec<Problem>> {
+    pub(super) fn finish(mut self, classes: usize) -> Result<Network, Vec<Diagnostic>> {
         let key = format!("network.layers[{}]", self.entries.saturating_sub(1));
         let hint = format!("end with `{{ linear = {{ out = {classes} }} }}`");
         match self.layers.last() {
             Some(&Layer::Linear { outputs, .. }) if outputs == classes => {}
             Some(&Layer::Linear { outputs, .. }) => {
                 let message = format!("the last layer has {outputs} outputs for a data set of {classes} classes");
-                self.problems.push(Problem::new(format!("{key}.linear.out"), message).hint(hint));
+                self.problems.push(Diagnostic::new(format!("{key}.linear.out"), message).hint(hint));
             }
             last => {
                 let (key, what) = match last {
@@ -225,7 +225,7 @@ impl Sketch {
                     Some(_) => (key, "the last layer is not linear"),
                 };
                 let hint = hint + ", one output for each class";
-                self.problems.push(Problem::new(key, what).hint(hint));
+                self.problems.push(Diagnostic::new(key, what).hint(hint));
             }
         }
         let Self { input, layers, problems, .. } = self;
@@ -233,33 +233,34 @@ impl Sketch {
     }
 }
 
-fn fault<T>(message: &str, hint: &str) -> Result<T, Fault> {
+fn fault<T>(message: &str, hint: &str) -> Result<T, LayerError> {
     Err((message.to_owned(), hint.to_owned()))
 }
 
-fn no_image<T>(word: &str, features: usize) -> Result<T, Fault> {
+fn no_image<T>(word: &str, features: usize) -> Result<T, LayerError> {
     let message = format!("`{word}` needs an image and gets a row of {features} numbers");
     fault(&message, "put it before the first `flatten`, `global_avg_pool` or `linear`")
 }
 
 /// Positions of a square of `size` on an image, down and across.
-fn slide(image: [usize; 3], size: usize, stride: usize, padding: usize) -> Result<[usize; 2], Fault> {
+fn conv_output_size(image: [usize; 3], size: usize, stride: usize, padding: usize) -> Result<[usize; 2], LayerError> {
     let [_, height, width] = image.map(|length| length + 2 * padding);
-    if height.max(width) > MOST_PIXELS {
+    if height.max(width) > MAX_PIXELS {
         let message = format!("padding makes an image of {height} × {width} here, more than this program holds");
-        return fault(&message, &format!("at most {MOST_PIXELS} in each direction"));
+        return fault(&message, &format!("at most {MAX_PIXELS} in each direction"));
     }
     if size <= height.min(width) {
         return Ok([height, width].map(|length| (length - size) / stride + 1));
     }
     let around = if padding > 0 { format!(" ({height} × {width} with its padding)") } else { String::new() };
-    let message = format!("a square of {size} × {size} does not fit {}{around}", in_words(Shape::Image(image)));
+    let message =
+        format!("a square of {size} × {size} does not fit {}{around}", describe_shape(ActivationShape::Image(image)));
     fault(&message, "smaller squares, more padding, or less pooling before it")
 }
 
-fn in_words(shape: Shape) -> String {
+fn describe_shape(shape: ActivationShape) -> String {
     match shape {
-        Shape::Image([channels, height, width]) => format!("an image of {channels} × {height} × {width}"),
-        Shape::Row(features) => format!("a row of {features} numbers"),
+        ActivationShape::Image([channels, height, width]) => format!("an image of {channels} × {height} × {width}"),
+        ActivationShape::Features(features) => format!("a row of {features} numbers"),
     }
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::layer::{Network, Parameter, Weight};
+use super::layer::{Network, PrunableTensor, TensorSpec};
 use crate::base::random::Generator;
-use crate::base::state::{NamedTensor, State};
-use crate::config::Init;
+use crate::base::state::{NamedTensor, TensorMap};
+use crate::config::WeightInit;
 
 /// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is for
 /// [`Init::Normal`].
-pub fn draw(network: &Network, init: Init, std: f64, generator: &mut Generator) -> State {
+pub fn init_weights(network: &Network, init: WeightInit, std: f64, generator: &mut Generator) -> TensorMap {
     let tensors = network.parameters().into_iter().map(|parameter| {
         let mut drawn = |[fan_in, fan_out]: [f64; 2]| {
-            let (deviation, uniform) = spread(init, std, fan_in, fan_out);
+            let (deviation, uniform) = distribution(init, std, fan_in, fan_out);
             // A uniform number on ±a has standard deviation a/√3.
             let bound = deviation * 3_f64.sqrt();
             let mut one = || {
@@ -23,45 +23,45 @@ pub fn draw(network: &Network, init: Init, std: f64, generator: &mut Generator) 
         let values = parameter.initial().map_or_else(|| drawn(fans(&parameter)), |value| vec![value; parameter.len()]);
         NamedTensor { name: parameter.name, shape: parameter.shape, values }
     });
-    State(tensors.collect())
+    TensorMap(tensors.collect())
 }
 
 /// What belongs to a network beside its parameters, as it is before training.
-pub fn fresh_buffers(network: &Network) -> State {
-    let tensor = |parameter: Parameter| NamedTensor {
+pub fn init_buffers(network: &Network) -> TensorMap {
+    let tensor = |parameter: TensorSpec| NamedTensor {
         values: vec![parameter.initial().unwrap_or_default(); parameter.len()],
         name: parameter.name,
         shape: parameter.shape,
     };
-    State(network.buffers().into_iter().map(tensor).collect())
+    TensorMap(network.buffers().into_iter().map(tensor).collect())
 }
 
 /// The standard deviation of each weight's initial values, by the parameter's name.
-pub fn deviations(network: &Network, init: Init, std: f64) -> BTreeMap<String, f64> {
-    let of = |Weight { parameter, .. }: Weight| {
+pub fn init_stds(network: &Network, init: WeightInit, std: f64) -> BTreeMap<String, f64> {
+    let of = |PrunableTensor { parameter, .. }: PrunableTensor| {
         let [fan_in, fan_out] = fans(&parameter);
-        (parameter.name, spread(init, std, fan_in, fan_out).0)
+        (parameter.name, distribution(init, std, fan_in, fan_out).0)
     };
     network.weights().into_iter().map(of).collect()
 }
 
 /// Inputs of each output of a weight, and outputs of each input; a convolution counts every position of its kernel, as
 /// `PyTorch` and Keras do.
-fn fans(weight: &Parameter) -> [f64; 2] {
+fn fans(weight: &TensorSpec) -> [f64; 2] {
     let kernel: usize = weight.shape.iter().skip(2).product();
     [weight.shape[1], weight.shape[0]].map(|channels| (channels * kernel) as f64)
 }
 
 /// Standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
-fn spread(init: Init, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
+fn distribution(init: WeightInit, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
     let glorot = (2.0 / (fan_in + fan_out)).sqrt();
     let kaiming = (2.0 / fan_in).sqrt();
     match init {
-        Init::GlorotNormal => (glorot, false),
-        Init::GlorotUniform => (glorot, true),
-        Init::KaimingNormal => (kaiming, false),
-        Init::KaimingUniform => (kaiming, true),
-        Init::Normal => (std, false),
+        WeightInit::GlorotNormal => (glorot, false),
+        WeightInit::GlorotUniform => (glorot, true),
+        WeightInit::KaimingNormal => (kaiming, false),
+        WeightInit::KaimingUniform => (kaiming, true),
+        WeightInit::Normal => (std, false),
     }
 }
 
@@ -76,17 +76,21 @@ mod tests {
         let conv = Layer::Conv { inputs: 4, outputs: 64, kernel: 3, stride: 1, padding: 1, bias: false, size: [8, 8] };
         let layers = vec![conv, Layer::BatchNorm { channels: 64 }];
         let network = Network { input: [4, 8, 8], classes: 64, layers };
-        let variance = deviations(&network, Init::KaimingNormal, 0.1)["conv1.weight"].powi(2);
+        let variance = init_stds(&network, WeightInit::KaimingNormal, 0.1)["conv1.weight"].powi(2);
         assert!((variance - 2.0 / 36.0).abs() < 1e-12);
-        let glorot = deviations(&network, Init::GlorotNormal, 0.1)["conv1.weight"].powi(2);
+        let glorot = init_stds(&network, WeightInit::GlorotNormal, 0.1)["conv1.weight"].powi(2);
         assert!((glorot - 2.0 / (36.0 + 576.0)).abs() < 1e-12);
-        let state =
-            draw(&network, Init::KaimingNormal, 0.1, &mut Stream::of_replicate(1, 1, Purpose::Init).generator(0));
+        let state = init_weights(
+            &network,
+            WeightInit::KaimingNormal,
+            0.1,
+            &mut Stream::of_replicate(1, 1, Purpose::Init).generator(0),
+        );
         let values = |name: &str| state.get(name).unwrap().values.clone();
         assert_eq!((values("bn1.weight"), values("bn1.bias")), (vec![1.0; 64], vec![0.0; 64]));
         let square: f64 = values("conv1.weight").iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / 2304.0;
         assert!((square / variance - 1.0).abs() < 0.1, "{square}");
-        let buffers = fresh_buffers(&network);
+        let buffers = init_buffers(&network);
         assert_eq!(buffers.get("bn1.running_var").unwrap().values, [1.0; 64]);
         assert_eq!(buffers.get("bn1.running_mean").unwrap().values, [0.0; 64]);
     }
@@ -97,15 +101,15 @@ mod tests {
         let layers = vec![Layer::Flatten, linear(100, 400), Layer::Relu, linear(400, 10)];
         let network = Network { input: [1, 10, 10], classes: 10, layers };
         let cases = [
-            (Init::GlorotNormal, 2.0 / 500.0, None),
-            (Init::GlorotUniform, 2.0 / 500.0, Some((6.0_f64 / 500.0).sqrt())),
-            (Init::KaimingNormal, 2.0 / 100.0, None),
-            (Init::KaimingUniform, 2.0 / 100.0, Some((6.0_f64 / 100.0).sqrt())),
-            (Init::Normal, 0.25, None),
+            (WeightInit::GlorotNormal, 2.0 / 500.0, None),
+            (WeightInit::GlorotUniform, 2.0 / 500.0, Some((6.0_f64 / 500.0).sqrt())),
+            (WeightInit::KaimingNormal, 2.0 / 100.0, None),
+            (WeightInit::KaimingUniform, 2.0 / 100.0, Some((6.0_f64 / 100.0).sqrt())),
+            (WeightInit::Normal, 0.25, None),
         ];
         for (init, variance, bound) in cases {
             let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
-            let state = draw(&network, init, 0.5, &mut generator);
+            let state = init_weights(&network, init, 0.5, &mut generator);
             let values = &state.get("linear1.weight").unwrap().values;
             let square = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64;
             assert!((square / variance - 1.0).abs() < 0.03, "{init:?}: {square} instead of {variance}");

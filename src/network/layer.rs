@@ -84,7 +84,7 @@ pub struct Network {
 
 /// What kind of weight a layer has; rates are given per kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum WeightKind {
     /// A convolution on the way from the image to the logits.
     Conv,
     /// A linear layer that is not the last.
@@ -95,12 +95,12 @@ pub enum Kind {
     Shortcut,
 }
 
-impl Kind {
+impl WeightKind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Conv, Self::Linear, Self::Output, Self::Shortcut];
 
     /// The word in configurations and CSVs.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Conv => "conv",
             Self::Linear => "linear",
@@ -112,7 +112,7 @@ impl Kind {
 
 /// What a tensor of a network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum TensorRole {
     /// Conv and linear weights: drawn at random, pruned.
     Weight,
     /// Added: 0 at first.
@@ -127,16 +127,16 @@ pub enum Role {
 
 /// A tensor of a network: something that is trained, or a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter {
+pub struct TensorSpec {
     /// Such as `linear1.weight`.
     pub name: String,
     /// Sizes; a linear weight is [out, in], that of a convolution [out, in, height, width].
     pub shape: Vec<usize>,
     /// What it is for.
-    pub role: Role,
+    pub role: TensorRole,
 }
 
-impl Parameter {
+impl TensorSpec {
     /// The number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -150,37 +150,37 @@ impl Parameter {
     /// What its values are before training, where they are not drawn.
     pub fn initial(&self) -> Option<f32> {
         match self.role {
-            Role::Weight => None,
-            Role::Bias | Role::Mean => Some(0.0),
-            Role::Scale | Role::Variance => Some(1.0),
+            TensorRole::Weight => None,
+            TensorRole::Bias | TensorRole::Mean => Some(0.0),
+            TensorRole::Scale | TensorRole::Variance => Some(1.0),
         }
     }
 }
 
 /// A weight tensor that masks speak of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Weight {
+pub struct PrunableTensor {
     /// The layer's name, such as `linear1`, `block1.conv2` or `output`.
     pub layer: String,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: WeightKind,
     /// The parameter.
-    pub parameter: Parameter,
+    pub parameter: TensorSpec,
     /// Multiply-adds that each weight takes part in, per image.
-    pub uses: u64,
+    pub macs_per_weight: u64,
 }
 
 /// A layer with its name.
-struct Named<'a> {
+struct NamedLayer<'a> {
     name: String,
     /// Looked at where it has weights.
-    kind: Kind,
+    kind: WeightKind,
     layer: &'a Layer,
 }
 
 /// Names layers by kind and number, in the order of the list.
 #[derive(Default)]
-struct Names {
+struct NameCounter {
     conv: usize,
     linear: usize,
     norm: usize,
@@ -189,20 +189,20 @@ struct Names {
 
 impl Network {
     /// Every layer that has parameters, in the order they are applied; of a residual block the body comes first.
-    fn named(&self) -> Vec<Named<'_>> {
+    fn named(&self) -> Vec<NamedLayer<'_>> {
         let mut all = Vec::new();
-        name_all(&self.layers, "", &mut all);
+        collect_named(&self.layers, "", &mut all);
         // The last linear layer gives the logits.
         if let Some(last) = all.iter_mut().rev().find(|named| matches!(named.layer, Layer::Linear { .. })) {
             last.name.replace_range(.., "output");
-            last.kind = Kind::Output;
+            last.kind = WeightKind::Output;
         }
         all
     }
 
     /// Every conv and linear weight, in the order of the layers.
-    pub fn weights(&self) -> Vec<Weight> {
-        let weight = |Named { name, kind, layer }: Named<'_>| {
+    pub fn weights(&self) -> Vec<PrunableTensor> {
+        let weight = |NamedLayer { name, kind, layer }: NamedLayer<'_>| {
             let (shape, uses) = match *layer {
                 Layer::Linear { inputs, outputs } => (vec![outputs, inputs], 1),
                 Layer::Conv { inputs, outputs, kernel, size: [height, width], .. } => {
@@ -210,22 +210,22 @@ impl Network {
                 }
                 _ => return None,
             };
-            let parameter = Parameter { name: format!("{name}.weight"), shape, role: Role::Weight };
-            Some(Weight { layer: name, kind, parameter, uses })
+            let parameter = TensorSpec { name: format!("{name}.weight"), shape, role: TensorRole::Weight };
+            Some(PrunableTensor { layer: name, kind, parameter, macs_per_weight: uses })
         };
         self.named().into_iter().filter_map(weight).collect()
     }
 
     /// Everything that is trained: of each layer the weight, then the bias.
-    pub fn parameters(&self) -> Vec<Parameter> {
+    pub fn parameters(&self) -> Vec<TensorSpec> {
         let mut weights = self.weights().into_iter();
         let mut all = Vec::new();
-        for Named { name, layer, .. } in self.named() {
+        for NamedLayer { name, layer, .. } in self.named() {
             let vector =
-                |what: &str, length, role| Parameter { name: format!("{name}.{what}"), shape: vec![length], role };
+                |what: &str, length, role| TensorSpec { name: format!("{name}.{what}"), shape: vec![length], role };
             let bias = match *layer {
                 Layer::BatchNorm { channels } => {
-                    all.push(vector("weight", channels, Role::Scale));
+                    all.push(vector("weight", channels, TensorRole::Scale));
                     Some(channels)
                 }
                 Layer::Linear { outputs, .. } | Layer::Conv { outputs, bias: true, .. } => Some(outputs),
@@ -234,17 +234,17 @@ impl Network {
             if !matches!(layer, Layer::BatchNorm { .. }) {
                 all.extend(weights.next().map(|weight| weight.parameter));
             }
-            all.extend(bias.map(|length| vector("bias", length, Role::Bias)));
+            all.extend(bias.map(|length| vector("bias", length, TensorRole::Bias)));
         }
         all
     }
 
     /// What is not trained but belongs to the network: of each batch norm the running mean, then the running variance.
-    pub fn buffers(&self) -> Vec<Parameter> {
-        let statistics = |Named { name, layer, .. }: Named<'_>| {
+    pub fn buffers(&self) -> Vec<TensorSpec> {
+        let statistics = |NamedLayer { name, layer, .. }: NamedLayer<'_>| {
             let Layer::BatchNorm { channels } = *layer else { return vec![] };
-            let vector = |what: &str, role| Parameter { name: format!("{name}.{what}"), shape: vec![channels], role };
-            vec![vector("running_mean", Role::Mean), vector("running_var", Role::Variance)]
+            let vector = |what: &str, role| TensorSpec { name: format!("{name}.{what}"), shape: vec![channels], role };
+            vec![vector("running_mean", TensorRole::Mean), vector("running_var", TensorRole::Variance)]
         };
         self.named().into_iter().flat_map(statistics).collect()
     }
@@ -261,21 +261,21 @@ impl Network {
 
     /// Multiply-adds for one image where each layer keeps so many weights; biases are not counted.
     pub fn macs(&self, kept: &[u64]) -> u64 {
-        self.weights().iter().zip(kept).map(|(weight, kept)| weight.uses * kept).sum()
+        self.weights().iter().zip(kept).map(|(weight, kept)| weight.macs_per_weight * kept).sum()
     }
 }
 
-fn name_all<'a>(layers: &'a [Layer], before: &str, all: &mut Vec<Named<'a>>) {
-    let mut names = Names::default();
+fn collect_named<'a>(layers: &'a [Layer], before: &str, all: &mut Vec<NamedLayer<'a>>) {
+    let mut names = NameCounter::default();
     for layer in layers {
         let (count, word, kind) = match layer {
-            Layer::Conv { .. } => (&mut names.conv, "conv", Kind::Conv),
-            Layer::Linear { .. } => (&mut names.linear, "linear", Kind::Linear),
-            Layer::BatchNorm { .. } => (&mut names.norm, "bn", Kind::Conv),
+            Layer::Conv { .. } => (&mut names.conv, "conv", WeightKind::Conv),
+            Layer::Linear { .. } => (&mut names.linear, "linear", WeightKind::Linear),
+            Layer::BatchNorm { .. } => (&mut names.norm, "bn", WeightKind::Conv),
             Layer::Residual { body, shortcut } => {
                 names.block += 1;
                 let block = format!("{before}block{}.", names.block);
-                name_all(body, &block, all);
+                collect_named(body, &block, all);
                 all.extend(shortcut.iter().filter_map(|layer| of_shortcut(layer, &block)));
                 continue;
             }
@@ -287,16 +287,16 @@ fn name_all<'a>(layers: &'a [Layer], before: &str, all: &mut Vec<Named<'a>>) {
             | Layer::Dropout { .. } => continue,
         };
         *count += 1;
-        all.push(Named { name: format!("{before}{word}{count}"), kind, layer });
+        all.push(NamedLayer { name: format!("{before}{word}{count}"), kind, layer });
     }
 }
 
 /// A shortcut has one convolution at most, and one batch norm behind it.
-fn of_shortcut<'a>(layer: &'a Layer, block: &str) -> Option<Named<'a>> {
+fn of_shortcut<'a>(layer: &'a Layer, block: &str) -> Option<NamedLayer<'a>> {
     let word = match layer {
         Layer::Conv { .. } => "shortcut",
         Layer::BatchNorm { .. } => "shortcut_bn",
         _ => return None,
     };
-    Some(Named { name: format!("{block}{word}"), kind: Kind::Shortcut, layer })
+    Some(NamedLayer { name: format!("{block}{word}"), kind: WeightKind::Shortcut, layer })
 }

@@ -7,6 +7,6 @@ mod layer;
 mod sizes;
 
 pub use architectures::build;
-pub use init::{deviations, draw, fresh_buffers};
-pub use layer::{Kind, Layer, Network, Parameter, Role, Weight};
-pub use sizes::{Norm, even_kernels};
+pub use init::{init_buffers, init_stds, init_weights};
+pub use layer::{Layer, Network, PrunableTensor, TensorRole, TensorSpec, WeightKind};
+pub use sizes::{BatchNormSize, even_kernels};

@@ -5,7 +5,7 @@ use crate::config::{self, LayerSpec};
 
 /// A batch norm of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Norm {
+pub struct BatchNormSize {
     /// Its name, such as `bn1` or `block1.bn2`.
     pub name: String,
     /// Height and width of what it gets; 1 × 1 behind a linear layer.
@@ -14,7 +14,7 @@ pub struct Norm {
 
 impl Network {
     /// Every batch norm, in the order of the layers.
-    pub fn norms(&self) -> Vec<Norm> {
+    pub fn batch_norms(&self) -> Vec<BatchNormSize> {
         let mut sizes = Vec::new();
         walk(&self.layers, [self.input[1], self.input[2]], &mut |layer, before| {
             if matches!(layer, Layer::BatchNorm { .. }) {
@@ -24,7 +24,7 @@ impl Network {
         // Buffers come in pairs: the running mean and the running variance of each batch norm, in the same order.
         let names = self.buffers().into_iter().step_by(2);
         let name = |name: &str| name.rsplit_once('.').map_or(name, |(layer, _)| layer).to_owned();
-        names.zip(sizes).map(|(buffer, positions)| Norm { name: name(&buffer.name), positions }).collect()
+        names.zip(sizes).map(|(buffer, positions)| BatchNormSize { name: name(&buffer.name), positions }).collect()
     }
 }
 
@@ -51,7 +51,7 @@ fn walk(layers: &[Layer], mut size: [usize; 2], tell: &mut dyn FnMut(&Layer, [us
 
 /// A sentence for each convolution with an even kernel whose default padding makes the image larger than a kernel of odd
 /// size would. `spec` is what `network` was built from.
-pub fn even_kernels(spec: &config::Network, network: &Network) -> Vec<String> {
+pub fn even_kernels(spec: &config::NetworkConfig, network: &Network) -> Vec<String> {
     let mut convolutions = Vec::new();
     walk(&network.layers, [network.input[1], network.input[2]], &mut |layer, before| {
         if let Layer::Conv { kernel, stride, padding, size, .. } = *layer {
@@ -84,12 +84,12 @@ pub fn even_kernels(spec: &config::Network, network: &Network) -> Vec<String> {
 mod tests {
     use super::super::build;
     use super::*;
-    use crate::config::{Document, read};
+    use crate::config::{ConfigDocument, read};
 
-    fn network(layers: &str) -> (config::Network, Network) {
+    fn network(layers: &str) -> (config::NetworkConfig, Network) {
         let set = format!("network={{layers={layers}}}");
         let text = include_str!("../../configs/smoke.toml");
-        let spec = read(&Document::parse("smoke.toml", text, &[set]).unwrap()).unwrap().network;
+        let spec = read(&ConfigDocument::parse("smoke.toml", text, &[set]).unwrap()).unwrap().network;
         let network = build(&spec, [1, 28, 28], 10).unwrap();
         (spec, network)
     }
@@ -98,9 +98,11 @@ mod tests {
     fn norms_have_the_positions_of_their_images() {
         let layers = "[{conv={out=4,stride=2}},\"batch_norm\",{max_pool={size=2}},\"batch_norm\",{linear={out=8}},\
                       \"batch_norm\",\"relu\",{linear={out=10}}]";
-        let norms: Vec<_> = network(layers).1.norms().into_iter().map(|norm| (norm.name, norm.positions)).collect();
+        let norms: Vec<_> =
+            network(layers).1.batch_norms().into_iter().map(|norm| (norm.name, norm.positions)).collect();
         assert_eq!(norms, [("bn1".into(), [14, 14]), ("bn2".into(), [7, 7]), ("bn3".into(), [1, 1])]);
-        let resnet = build(&config::Network::from(config::Architecture::Resnet20), [3, 32, 32], 10).unwrap().norms();
+        let resnet =
+            build(&config::NetworkConfig::from(config::Architecture::Resnet20), [3, 32, 32], 10).unwrap().batch_norms();
         let of = |name: &str| resnet.iter().find(|norm| norm.name == name).unwrap().positions;
         assert_eq!(
             (of("bn1"), of("block4.bn1"), of("block4.shortcut_bn"), of("block9.bn2")),

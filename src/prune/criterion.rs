@@ -5,9 +5,9 @@ use crate::config::Criterion;
 
 /// Two values of one weight: at the end of training, and at the earlier iteration that some criteria compare it with.
 #[derive(Clone, Copy)]
-pub(super) struct WeightValues {
+pub(super) struct WeightPair {
     pub(super) reference: f32,
-    pub(super) last: f32,
+    pub(super) trained: f32,
 }
 
 /// Returns the score of a weight. [`Criterion::Random`] draws one number from `generator` for each weight of the network,
@@ -15,8 +15,8 @@ pub(super) struct WeightValues {
 ///
 /// Magnitude is the paper's (section 1: the smallest-magnitude weights at the end of training); the others are those of
 /// Zhou et al. 2019 (arXiv 1905.01067, section 3).
-pub(super) fn score(criterion: Criterion, weight: WeightValues, generator: &mut Generator) -> f32 {
-    let WeightValues { reference, last } = weight;
+pub(super) fn score(criterion: Criterion, weight: WeightPair, generator: &mut Generator) -> f32 {
+    let WeightPair { reference, trained: last } = weight;
     match criterion {
         Criterion::Magnitude => last.abs(),
         Criterion::MagnitudeIncrease => last.abs() - reference.abs(),
@@ -44,7 +44,7 @@ mod tests {
         let mut generator = Stream::of_replicate(1, 1, Purpose::Criterion).generator(0);
         weights
             .iter()
-            .map(|&(reference, last)| score(criterion, WeightValues { reference, last }, &mut generator))
+            .map(|&(reference, last)| score(criterion, WeightPair { reference, trained: last }, &mut generator))
             .collect()
     }
 

@@ -6,4 +6,4 @@ mod rule;
 mod select;
 
 pub use random::random_mask;
-pub use rule::{Counts, Pruning, Weights};
+pub use rule::{PruningSchedule, RemainingCounts, ScoreInputs};

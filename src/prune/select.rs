@@ -1,14 +1,14 @@
 //! Exact selection: so many go, no more and no fewer. Knows no layer.
 
 /// How many of `remaining` weights a `rate` cuts: rounded to the nearest, halves away from zero.
-pub(super) fn cut(rate: f64, remaining: u64) -> u64 {
+pub(super) fn prune_count(rate: f64, remaining: u64) -> u64 {
     (rate * remaining as f64).round() as u64
 }
 
 /// Prunes the `count` kept weights with the lowest scores. Weights with equal scores go in the order of `tie_break`, a
 /// number for each index: drawn at random, it favors no place in the layer, where an order by index would empty the first
 /// units.
-pub(super) fn cut_least(scores: &[f32], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
+pub(super) fn prune_lowest(scores: &[f32], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
     let mut survivors: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
     let count = (count as usize).min(survivors.len());
     if count == 0 {
@@ -31,14 +31,23 @@ mod tests {
 
     #[test]
     fn counts_round_half_away_from_zero() {
-        assert_eq!((cut(0.2, 235_200), cut(0.1, 1_000), cut(0.1, 5), cut(0.1, 4), cut(0.0, 9)), (47_040, 100, 1, 0, 0));
+        assert_eq!(
+            (
+                prune_count(0.2, 235_200),
+                prune_count(0.1, 1_000),
+                prune_count(0.1, 5),
+                prune_count(0.1, 4),
+                prune_count(0.0, 9)
+            ),
+            (47_040, 100, 1, 0, 0)
+        );
     }
 
     #[test]
     fn equal_scores_go_in_the_order_of_the_tie_break_and_pruned_weights_do_not_compete() {
         let mut kept = [true, false, true, true, true];
         let tie_break = [7, 0, 9, 8, 0];
-        cut_least(&[1.0, 0.0, 1.0, 1.0, 2.0], &mut kept, 2, |i| tie_break[i]);
+        prune_lowest(&[1.0, 0.0, 1.0, 1.0, 2.0], &mut kept, 2, |i| tie_break[i]);
         assert_eq!(kept, [false, false, true, false, true], "of the three with score 1, those with 7 and 8");
     }
 
@@ -50,7 +59,7 @@ mod tests {
             let scores: Vec<f32> = weights.iter().map(|w| f32::from(w.0)).collect();
             let before: Vec<bool> = weights.iter().map(|w| w.1).collect();
             let mut after = before.clone();
-            cut_least(&scores, &mut after, count, |i| weights[i].2);
+            prune_lowest(&scores, &mut after, count, |i| weights[i].2);
             let alive = |kept: &[bool]| kept.iter().filter(|&&k| k).count() as u64;
             prop_assert_eq!(alive(&after), alive(&before).saturating_sub(count));
             prop_assert!(before.iter().zip(&after).all(|(&b, &a)| b || !a), "a mask only shrinks");

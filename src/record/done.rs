@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::key::{Key, sha256};
+use crate::base::key::{ContentHash, sha256};
 use crate::base::outcome::Outcome;
 
 /// Length and sum of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileSum {
+pub struct FileChecksum {
     /// Length.
     pub bytes: u64,
     /// SHA-256, 64 hexadecimal digits.
     pub sha256: String,
 }
 
-impl FileSum {
+impl FileChecksum {
     /// Length and sum of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.len() as u64, sha256: sha256(bytes) }
@@ -26,11 +26,11 @@ impl FileSum {
 
 /// `done.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Done {
+pub struct EntryManifest {
     /// Version of the files of an entry.
     pub format: u32,
     /// The whole key.
-    pub key: Key,
+    pub key: ContentHash,
     /// What the key is the hash of.
     pub content: Value,
     /// `done` or `diverged`.
@@ -38,10 +38,10 @@ pub struct Done {
     /// Weights kept in each layer, in the network's order.
     pub weights_kept: Vec<u64>,
     /// Every file of the entry by name, those freed since included.
-    pub files: BTreeMap<String, FileSum>,
+    pub files: BTreeMap<String, FileChecksum>,
 }
 
-impl Done {
+impl EntryManifest {
     /// The version written by this program.
     pub const FORMAT: u32 = 1;
 }
@@ -56,11 +56,11 @@ pub struct Timing {
     /// The machine.
     pub host: String,
     /// Lanes of the group it was trained in.
-    #[serde(default = "one")]
+    #[serde(default = "default_lanes")]
     pub lanes: usize,
 }
 
 /// What was written before there were lanes had one.
-fn one() -> usize {
+fn default_lanes() -> usize {
     1
 }

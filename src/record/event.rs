@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::base::curve::Point;
+use crate::base::curve::Evaluation;
 use crate::base::outcome::Outcome;
 
 /// Which training is spoken of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label {
+pub struct TrainingId {
     /// Its arm.
     pub arm: String,
     /// From 1.
@@ -18,18 +18,18 @@ pub struct Label {
     /// Number of prunings.
     pub round: u32,
     /// How many others are spoken of with it, which train in lockstep with it.
-    pub others: usize,
+    pub other_lanes: usize,
 }
 
 /// What came of a training.
 #[derive(Clone, Debug)]
-pub struct Result {
+pub struct TrainingResult {
     /// How it ended.
     pub outcome: Outcome,
     /// Kept / all weights.
     pub weights_remaining: f64,
     /// After the last iteration.
-    pub last: Option<Point>,
+    pub last: Option<Evaluation>,
     /// How long it took, where it was trained now.
     pub seconds: Option<f64>,
 }
@@ -38,7 +38,7 @@ pub struct Result {
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// Work begins.
-    Begun {
+    RunStarted {
         /// The experiment's name.
         experiment: &'a str,
         /// Trainings of the plan.
@@ -61,7 +61,7 @@ pub enum Event<'a> {
         /// From 0.
         worker: usize,
         /// Which.
-        label: &'a Label,
+        label: &'a TrainingId,
         /// Iterations each takes.
         iterations: u64,
         /// What these are estimated to cost; a unit means the same for every training of the run.
@@ -79,9 +79,9 @@ pub enum Event<'a> {
         /// The worker that trained it; `None` where another process did.
         worker: Option<usize>,
         /// Which.
-        label: &'a Label,
+        label: &'a TrainingId,
         /// What came of it.
-        result: &'a Result,
+        result: &'a TrainingResult,
         /// What work on it was estimated to cost.
         cost: f64,
         /// Trainings ended so far.
@@ -95,23 +95,23 @@ pub enum Event<'a> {
         holder: &'a str,
     },
     /// A thing to know.
-    Note(&'a str),
+    Message(&'a str),
     /// Work is over.
-    Over,
+    RunFinished,
 }
 
 /// Somebody who is told.
-pub trait Sink: Sync {
+pub trait EventSink: Sync {
     /// Takes note of an event; must not fail and must not take long.
-    fn tell(&self, event: &Event<'_>);
+    fn on_event(&self, event: &Event<'_>);
 }
 
-impl fmt::Display for Label {
+impl fmt::Display for TrainingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} round {} replicate {}", self.arm, self.round, self.replicate)?;
         if self.repeat > 1 {
             write!(f, " repeat {}", self.repeat)?;
         }
-        if self.others > 0 { write!(f, " and {} more", self.others) } else { Ok(()) }
+        if self.other_lanes > 0 { write!(f, " and {} more", self.other_lanes) } else { Ok(()) }
     }
 }

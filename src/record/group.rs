@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rows::RoundRow;
 use crate::base::outcome::Outcome;
-use crate::base::spread::Spread;
+use crate::base::spread::SummaryStats;
 
 /// The arms that have rows, in the order of their first ones.
 pub fn arms<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<&'a str> {
@@ -19,7 +19,7 @@ pub fn arms<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<&'a str> {
 
 /// The rows of one arm at one round.
 #[derive(Clone, Debug)]
-pub struct Group<'a> {
+pub struct RoundGroup<'a> {
     /// The arm.
     pub arm: &'a str,
     /// Number of prunings.
@@ -28,7 +28,7 @@ pub struct Group<'a> {
     pub rows: Vec<&'a RoundRow>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> RoundGroup<'a> {
     /// The rows by arm and round, in the order of their first rows.
     pub fn all(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<Self> {
         let mut places = BTreeMap::new();
@@ -46,12 +46,12 @@ impl<'a> Group<'a> {
     /// Kept / all weights, on average: with scope `global` networks may differ by a weight.
     pub fn weights_remaining(&self) -> f64 {
         let shares: Vec<f64> = self.rows.iter().map(|row| row.weights_remaining).collect();
-        Spread::of(&shares).map_or(f64::NAN, |spread| spread.mean)
+        SummaryStats::of(&shares).map_or(f64::NAN, |spread| spread.mean)
     }
 
     /// The rows of trainings that came to their end.
     pub fn done(&self) -> impl Iterator<Item = &'a RoundRow> {
-        self.rows.iter().copied().filter(|row| row.outcome == Outcome::Done.word())
+        self.rows.iter().copied().filter(|row| row.outcome == Outcome::Done.as_str())
     }
 
     /// A value of each training that came to its end, where it has one.

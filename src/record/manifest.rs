@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::words::count;
-use crate::config::{Products, Run};
+use crate::base::words::with_thousands;
+use crate::config::{MatmulPrecision, RunConfig};
 
 /// `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct RunManifest {
     /// The experiment's name.
     pub experiment: String,
     /// Hash of the plan.
@@ -23,7 +23,7 @@ pub struct Manifest {
     pub device: String,
     /// What is to be known of numbers that a GPU computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cuda: Option<Cuda>,
+    pub cuda: Option<CudaProvenance>,
     /// `dense`, `sparse`, or `dense and sparse`; each row has its own.
     pub engine: String,
     /// The processor's name.
@@ -33,7 +33,7 @@ pub struct Manifest {
     /// Trainings at a time.
     pub workers: usize,
     /// `[run]` as given.
-    pub run: Run,
+    pub run: RunConfig,
     /// The folder of all runs.
     pub runs: String,
     /// The folder that the files of a built-in data set are looked for in.
@@ -46,7 +46,7 @@ pub struct Manifest {
     #[serde(default)]
     pub test: Option<TestImages>,
     /// What the audit found.
-    pub audit: Audit,
+    pub audit: AuditSummary,
     /// Trainings that failed, with the cause.
     pub failures: Vec<String>,
     /// Trainings that could not begin, with the one that each needs.
@@ -67,7 +67,9 @@ impl TestImages {
     pub fn note(&self) -> Option<String> {
         let Self { used, whole } = *self;
         let is_part = used < whole;
-        is_part.then(|| format!("test accuracy on {} of {} test images", count(used.into()), count(whole.into())))
+        is_part.then(|| {
+            format!("test accuracy on {} of {} test images", with_thousands(used.into()), with_thousands(whole.into()))
+        })
     }
 }
 
@@ -84,13 +86,13 @@ pub struct Versions {
 
 /// What is to be known of numbers that a GPU computed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Cuda {
+pub struct CudaProvenance {
     /// The GPUs that the driver tells of, by name, and the number of the one that was used.
     pub gpus: Vec<String>,
     /// Counted from 0.
     pub gpu: usize,
     /// The type that conv and linear products were made in.
-    pub products: Products,
+    pub products: MatmulPrecision,
     /// What comes out the same again.
     pub deterministic: String,
     /// What need not.
@@ -99,7 +101,7 @@ pub struct Cuda {
 
 /// What the audit found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Audit {
+pub struct AuditSummary {
     /// Trainings that kept every promise.
     pub passed: usize,
     /// Trainings that broke one, and which.

@@ -11,11 +11,11 @@ mod starts;
 mod summary;
 mod tensors;
 
-pub use done::{Done, FileSum, Timing};
-pub use event::{Event, Label, Result, Sink};
-pub use group::{Group, arms};
-pub use manifest::{Audit, Cuda, Manifest, TestImages, Versions};
-pub use profile::{Histogram, LayerProfile, Profile, RANKS, WeightRow, weight_rows};
+pub use done::{EntryManifest, FileChecksum, Timing};
+pub use event::{Event, EventSink, TrainingId, TrainingResult};
+pub use group::{RoundGroup, arms};
+pub use manifest::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions};
+pub use profile::{Histogram, LayerWeightStats, RANKS, WeightRow, WeightStats, weight_rows};
 pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};

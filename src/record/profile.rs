@@ -49,7 +49,7 @@ impl Histogram {
 
 /// One weight tensor under a mask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LayerProfile {
+pub struct LayerWeightStats {
     /// The layer's name.
     pub layer: String,
     /// Histograms by measure: see [`WeightRow::measure`].
@@ -65,7 +65,7 @@ pub const RANKS: usize = 51;
 
 /// A network under a mask: `weights.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Profile(pub Vec<LayerProfile>);
+pub struct WeightStats(pub Vec<LayerWeightStats>);
 
 /// A row of `weights.csv`: the networks of an arm at a round, pooled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -91,11 +91,11 @@ pub struct WeightRow {
 }
 
 /// The rows of networks that belong together: histograms added up, connections averaged by rank.
-pub fn weight_rows(experiment: &str, arm: &str, round: u32, profiles: &[&Profile]) -> Vec<WeightRow> {
+pub fn weight_rows(experiment: &str, arm: &str, round: u32, profiles: &[&WeightStats]) -> Vec<WeightRow> {
     let mut rows = Vec::new();
     let Some(first) = profiles.first() else { return rows };
     for (at, layer) in first.0.iter().enumerate() {
-        let all: Vec<&LayerProfile> = profiles.iter().filter_map(|profile| profile.0.get(at)).collect();
+        let all: Vec<&LayerWeightStats> = profiles.iter().filter_map(|profile| profile.0.get(at)).collect();
         let mut add = |measure: &str, points: Vec<(f64, f64)>| {
             rows.extend(points.into_iter().map(|(x, y)| WeightRow {
                 experiment: experiment.to_owned(),
@@ -113,7 +113,7 @@ pub fn weight_rows(experiment: &str, arm: &str, round: u32, profiles: &[&Profile
             all[1..].iter().filter_map(|other| other.histograms.get(measure)).for_each(|other| sum.add(other));
             add(measure, sum.density());
         }
-        let mean = |of: fn(&LayerProfile) -> &Vec<f64>| -> Vec<(f64, f64)> {
+        let mean = |of: fn(&LayerWeightStats) -> &Vec<f64>| -> Vec<(f64, f64)> {
             let ranks = of(layer).len();
             let at = |rank: usize| all.iter().filter_map(|layer| of(layer).get(rank)).sum::<f64>() / all.len() as f64;
             (0..ranks).map(|rank| (rank as f64 / (ranks.max(2) - 1) as f64, at(rank))).collect()
@@ -141,7 +141,7 @@ mod tests {
         let profile = |shares: &[f64]| {
             let histograms = BTreeMap::from([("initial".into(), Histogram::of([0.1].into_iter(), 0.0, 1.0, 1))]);
             let incoming = shares.to_vec();
-            Profile(vec![LayerProfile { layer: "a".into(), histograms, incoming, outgoing: vec![] }])
+            WeightStats(vec![LayerWeightStats { layer: "a".into(), histograms, incoming, outgoing: vec![] }])
         };
         let (a, b) = (profile(&[1.0, 0.5, 0.0]), profile(&[0.5, 0.5, 0.5]));
         let rows = weight_rows("e", "arm", 3, &[&a, &b]);

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::group::Group;
+use super::group::RoundGroup;
 use super::rows::RoundRow;
-use crate::base::spread::Spread;
+use crate::base::spread::SummaryStats;
 
 /// A row of `summary.csv`: `n` trainings that came to their end, over all replicates and repeats, and how many did not.
 #[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
@@ -57,10 +57,10 @@ pub struct SummaryRow {
 /// Puts the spread of a value of the group's trainings into four columns of the row.
 macro_rules! spread {
     ($row:ident, $group:ident: $value:expr => $mean:ident $minimum:ident $maximum:ident $std:ident) => {
-        if let Some(spread) = Spread::of(&$group.values($value)) {
+        if let Some(spread) = SummaryStats::of(&$group.values($value)) {
             $row.$mean = Some(spread.mean);
-            $row.$minimum = Some(spread.minimum);
-            $row.$maximum = Some(spread.maximum);
+            $row.$minimum = Some(spread.min);
+            $row.$maximum = Some(spread.max);
             $row.$std = spread.std;
         }
     };
@@ -68,11 +68,11 @@ macro_rules! spread {
 
 /// A row for each arm and round, in the order of their first rows.
 pub fn summary(rows: &[RoundRow]) -> Vec<SummaryRow> {
-    Group::all(rows).iter().map(of_group).collect()
+    RoundGroup::all(rows).iter().map(of_group).collect()
 }
 
 #[rustfmt::skip]
-fn of_group(group: &Group<'_>) -> SummaryRow {
+fn of_group(group: &RoundGroup<'_>) -> SummaryRow {
     let n = group.done().count();
     let mut row = SummaryRow {
         experiment: group.rows.first().map(|row| row.experiment.clone()).unwrap_or_default(),

@@ -7,23 +7,23 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::base::state::{NamedTensor, Snapshot, TensorMap};
 
 /// The one entry of a file's metadata, as JSON: safetensors sorts tensors its own way, and a mask's bits have lost
 /// their shape. One entry, because their order in the file is not fixed.
 const METADATA: &str = "lth";
 
 #[derive(Serialize, Deserialize)]
-struct Metadata {
+struct FileMetadata {
     /// Names in order, with their shapes.
     tensors: Vec<(String, Vec<usize>)>,
     /// Of a snapshot: what its moments are called before the parameter's name, and what it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    snapshot: Option<Counted>,
+    snapshot: Option<SnapshotCounters>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Counted {
+struct SnapshotCounters {
     iteration: u64,
     optimizer_steps: u64,
     moments: usize,
@@ -37,13 +37,13 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-struct Bytes {
+struct TensorBytes {
     dtype: Dtype,
     shape: Vec<usize>,
     data: Vec<u8>,
 }
 
-impl View for &Bytes {
+impl View for &TensorBytes {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -58,31 +58,31 @@ impl View for &Bytes {
     }
 }
 
-fn serialize(tensors: &[(String, Bytes)], metadata: &Metadata) -> Result<Vec<u8>> {
+fn serialize(tensors: &[(String, TensorBytes)], metadata: &FileMetadata) -> Result<Vec<u8>> {
     let metadata = [(METADATA.to_owned(), serde_json::to_string(metadata)?)];
     let views = tensors.iter().map(|(name, bytes)| (name, bytes));
     safetensors::serialize(views, Some(metadata.into())).context("could not serialize tensors")
 }
 
-fn metadata(bytes: &[u8]) -> Result<Metadata> {
+fn metadata(bytes: &[u8]) -> Result<FileMetadata> {
     let (_, header) = SafeTensors::read_metadata(bytes).context("no safetensors file")?;
     let text = header.metadata().as_ref().and_then(|map| map.get(METADATA)).context("no file of this program")?;
     serde_json::from_str(text).context("its metadata are damaged")
 }
 
 /// Weights as a safetensors file in float32.
-pub fn state_to_bytes(state: &State) -> Result<Vec<u8>> {
+pub fn state_to_bytes(state: &TensorMap) -> Result<Vec<u8>> {
     floats_to_bytes(&state.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<Vec<_>>(), None)
 }
 
-fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<Counted>) -> Result<Vec<u8>> {
+fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<SnapshotCounters>) -> Result<Vec<u8>> {
     let tensors = named.iter().map(|(name, tensor)| {
         let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        (name.clone(), Bytes { dtype: Dtype::F32, shape: tensor.shape.clone(), data })
+        (name.clone(), TensorBytes { dtype: Dtype::F32, shape: tensor.shape.clone(), data })
     });
     let tensors: Vec<_> = tensors.collect();
     let names = named.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
-    serialize(&tensors, &Metadata { tensors: names.collect(), snapshot })
+    serialize(&tensors, &FileMetadata { tensors: names.collect(), snapshot })
 }
 
 /// The name of a parameter's moment, counted from 1: `moment1.linear1.weight`.
@@ -99,7 +99,7 @@ pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
     }
     named.extend(buffers.0.iter().map(|tensor| (tensor.name.clone(), tensor)));
     let (moments, buffers) = (moments.len(), buffers.0.len());
-    let counted = Counted { iteration: *iteration, optimizer_steps: *optimizer_steps, moments, buffers };
+    let counted = SnapshotCounters { iteration: *iteration, optimizer_steps: *optimizer_steps, moments, buffers };
     floats_to_bytes(&named, Some(counted))
 }
 
@@ -108,7 +108,7 @@ pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
     let counted = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
     let mut all = state_from_bytes(bytes)?.0;
     ensure!(all.len() >= counted.buffers, "its buffers are not whole");
-    let buffers = State(all.split_off(all.len() - counted.buffers));
+    let buffers = TensorMap(all.split_off(all.len() - counted.buffers));
     ensure!(all.len().is_multiple_of(counted.moments + 1), "its moments are not whole");
     let each = all.len() / (counted.moments + 1);
     let mut rest = all.split_off(each);
@@ -119,14 +119,14 @@ pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
             ensure!(tensor.name == moment_name(number, &weight.name), "`{}` is out of place", tensor.name);
             tensor.name.clone_from(&weight.name);
         }
-        moments.push(State(std::mem::replace(&mut rest, tail)));
+        moments.push(TensorMap(std::mem::replace(&mut rest, tail)));
     }
-    let Counted { iteration, optimizer_steps, .. } = counted;
-    Ok(Snapshot { weights: State(all), moments, iteration, optimizer_steps, buffers })
+    let SnapshotCounters { iteration, optimizer_steps, .. } = counted;
+    Ok(Snapshot { weights: TensorMap(all), moments, iteration, optimizer_steps, buffers })
 }
 
 /// Weights from a safetensors file.
-pub fn state_from_bytes(bytes: &[u8]) -> Result<State> {
+pub fn state_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
     let metadata = metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes)?;
     let read = |(name, shape): (String, Vec<usize>)| {
@@ -135,7 +135,7 @@ pub fn state_from_bytes(bytes: &[u8]) -> Result<State> {
         let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         Ok(NamedTensor { name, shape, values })
     };
-    Ok(State(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
+    Ok(TensorMap(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
 }
 
 /// A mask as a safetensors file: eight weights a byte, the first in the lowest bit.
@@ -143,10 +143,10 @@ pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
     let pack = |bits: &[bool]| bits.iter().enumerate().fold(0_u8, |byte, (i, &kept)| byte | u8::from(kept) << i);
     let tensors = mask.0.iter().map(|layer| {
         let data: Vec<u8> = layer.kept.chunks(8).map(pack).collect();
-        (layer.name.clone(), Bytes { dtype: Dtype::U8, shape: vec![data.len()], data })
+        (layer.name.clone(), TensorBytes { dtype: Dtype::U8, shape: vec![data.len()], data })
     });
     let names = mask.0.iter().map(|layer| (layer.name.clone(), layer.shape.clone()));
-    serialize(&tensors.collect::<Vec<_>>(), &Metadata { tensors: names.collect(), snapshot: None })
+    serialize(&tensors.collect::<Vec<_>>(), &FileMetadata { tensors: names.collect(), snapshot: None })
 }
 
 /// A mask from a safetensors file.
@@ -175,15 +175,15 @@ mod tests {
             shape: vec![1, values.len()],
             values: values.to_vec(),
         };
-        let state = State(vec![tensor("z.weight", &[1.5, -0.0, f32::MIN_POSITIVE]), tensor("a.bias", &[])]);
+        let state = TensorMap(vec![tensor("z.weight", &[1.5, -0.0, f32::MIN_POSITIVE]), tensor("a.bias", &[])]);
         let bytes = state_to_bytes(&state).unwrap();
         assert_eq!(bytes, state_to_bytes(&state).unwrap());
         assert_eq!(state_from_bytes(&bytes).unwrap(), state);
-        let moments = vec![state.clone(), State(vec![tensor("z.weight", &[0.0, 2.0, 4.0]), tensor("a.bias", &[])])];
+        let moments = vec![state.clone(), TensorMap(vec![tensor("z.weight", &[0.0, 2.0, 4.0]), tensor("a.bias", &[])])];
         let mut snapshot =
             Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };
         assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
-        snapshot.buffers = State(vec![tensor("bn1.running_mean", &[0.5]), tensor("bn1.running_var", &[2.0])]);
+        snapshot.buffers = TensorMap(vec![tensor("bn1.running_mean", &[0.5]), tensor("bn1.running_var", &[2.0])]);
         assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
         assert!(snapshot_from_bytes(&bytes).is_err(), "weights alone are no network at an iteration");
         let kept = (0..19).map(|i| i % 3 == 0).collect();

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::curves;
 use super::run::Run;
-use crate::base::words::count;
+use crate::base::words::with_thousands;
 use crate::config::Experiment;
 use crate::record::RoundRow;
 
@@ -29,7 +29,7 @@ impl Checkpoints {
         iterations.sort_unstable();
         let mut all = Self { iterations, ..Self::default() };
         if !all.iterations.is_empty() {
-            curves::each(run, ["iteration", "test_accuracy", "key"], |row| {
+            curves::for_each_record(run, ["iteration", "test_accuracy", "key"], |row| {
                 let iteration: u64 = row.number(0)?;
                 if all.iterations.contains(&iteration) {
                     let accuracy = row.number(1)?;
@@ -53,6 +53,6 @@ impl Checkpoints {
 
     /// What stands over its values.
     pub(crate) fn title(iteration: u64) -> String {
-        format!("test accuracy at iteration {} (%)", count(iteration))
+        format!("test accuracy at iteration {} (%)", with_thousands(iteration))
     }
 }

@@ -7,15 +7,15 @@ mod words;
 
 use serde::Serialize;
 
-use self::entry::{Claim, Entries, Quantifier, Setting};
-use super::roles::player;
+use self::entry::{Claim, ClaimFile, ClaimSetting, Quantifier};
+use super::roles::arm_with_role;
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
-use super::trainings::{Place, Trainings};
+use super::trainings::{ArmRoundRef, PairedResults};
 use crate::base::words::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::{Group, RoundRow};
+use crate::record::{RoundGroup, RoundRow};
 
 /// A claim of the paper and what a run says of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,7 +63,7 @@ impl ClaimStatus {
 }
 
 /// The numbers of a claim at one round.
-struct Look {
+struct RoundEvidence {
     /// One per replicate.
     values: Vec<f64>,
     /// Both sides in each replicate, where there are two.
@@ -80,13 +80,13 @@ pub fn claims(run: &Run, experiment: &Experiment) -> Vec<ClaimRow> {
 
 /// The same, from the rows.
 pub(super) fn of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRow> {
-    let trainings = Trainings::new(rows, experiment);
-    let entries = Entries::all();
+    let trainings = PairedResults::new(rows, experiment);
+    let entries = ClaimFile::all();
     let row = |claim: &Claim| {
-        let setting = entries.setting(claim).filter(|setting| setting.is_that_of(experiment))?;
-        let of = player(claim.of, experiment)?;
+        let setting = entries.setting(claim).filter(|setting| setting.matches(experiment))?;
+        let of = arm_with_role(claim.of, experiment)?;
         let against = match claim.against {
-            Some(role) => Some(player(role, experiment)?),
+            Some(role) => Some(arm_with_role(role, experiment)?),
             None => None,
         };
         Some(judge(claim, setting, experiment, &trainings, (of, against)))
@@ -96,9 +96,9 @@ pub(super) fn of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRo
 
 fn judge(
     claim: &Claim,
-    setting: &Setting,
+    setting: &ClaimSetting,
     experiment: &Experiment,
-    trainings: &Trainings<'_>,
+    trainings: &PairedResults<'_>,
     (of, against): (&str, Option<&str>),
 ) -> ClaimRow {
     let (looks, (status, reason)) = match rounds(claim, trainings, of) {
@@ -128,8 +128,8 @@ fn judge(
 }
 
 /// The rounds that a claim speaks of.
-fn rounds(claim: &Claim, trainings: &Trainings<'_>, of: &str) -> Result<Vec<u32>, String> {
-    let share = |round: u32| trainings.at((of, round)).map_or(0.0, Group::weights_remaining);
+fn rounds(claim: &Claim, trainings: &PairedResults<'_>, of: &str) -> Result<Vec<u32>, String> {
+    let share = |round: u32| trainings.at((of, round)).map_or(0.0, RoundGroup::weights_remaining);
     let all = trainings.rounds(of);
     let missing = |what: String| {
         let known = all.iter().map(|&round| percent(share(round))).collect::<Vec<_>>().join(", ");
@@ -156,18 +156,24 @@ fn rounds(claim: &Claim, trainings: &Trainings<'_>, of: &str) -> Result<Vec<u32>
 }
 
 /// Whether the rounds go down to about the least share that a claim over many rounds speaks of; else the lowest share.
-fn reaches(claim: &Claim, trainings: &Trainings<'_>, of: &str) -> Result<(), f64> {
+fn reaches(claim: &Claim, trainings: &PairedResults<'_>, of: &str) -> Result<(), f64> {
     let shares = trainings.rounds(of).into_iter().filter_map(|round| trainings.at((of, round)));
-    let least = shares.map(Group::weights_remaining).fold(1.0, f64::min);
+    let least = shares.map(RoundGroup::weights_remaining).fold(1.0, f64::min);
     // One more round of any usual rate would be outside.
     if claim.between.is_none_or(|[from, _]| least <= 1.7 * from) { Ok(()) } else { Err(least) }
 }
 
-fn look(claim: &Claim, trainings: &Trainings<'_>, of: &str, against: Option<&str>, rounds: &[u32]) -> Vec<Look> {
+fn look(
+    claim: &Claim,
+    trainings: &PairedResults<'_>,
+    of: &str,
+    against: Option<&str>,
+    rounds: &[u32],
+) -> Vec<RoundEvidence> {
     let least = trainings.least_deviation(claim.measure);
     let level = 1.0 - (1.0 - LEVEL) / rounds.len() as f64;
     let one = |&round: &u32| {
-        let here: Place<'_> = (of, round);
+        let here: ArmRoundRef<'_> = (of, round);
         let there = against.map(|arm| (arm, if arm == DENSE { 0 } else { round }));
         let pairs = there.map_or_else(Vec::new, |there| trainings.pairs(here, there, claim.measure));
         let values: Vec<f64> = match there {
@@ -175,13 +181,13 @@ fn look(claim: &Claim, trainings: &Trainings<'_>, of: &str, against: Option<&str
             None => trainings.values(here, claim.measure).into_values().collect(),
         };
         let (plain, strict) = (interval(&values, least, LEVEL), interval(&values, least, level));
-        Look { values, pairs, plain, strict }
+        RoundEvidence { values, pairs, plain, strict }
     };
     rounds.iter().map(one).collect()
 }
 
 /// `every` holds where each round does, and needs surer bounds to be excluded by one of many; `some` is its mirror.
-fn decide(claim: &Claim, looks: &[Look], reaches: Result<(), f64>) -> (ClaimStatus, String) {
+fn decide(claim: &Claim, looks: &[RoundEvidence], reaches: Result<(), f64>) -> (ClaimStatus, String) {
     let holds = |it: &Option<Interval>| it.is_some_and(|it| claim.holds(&it));
     let excluded = |it: &Option<Interval>| it.is_some_and(|it| claim.excluded(&it));
     let (held, not_held) = match claim.rounds {

@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::run::Run;
-use crate::base::paths::View;
-use crate::base::spread::Spread;
-use crate::config::{Document, flatten};
-use crate::record::{Group, RoundRow, SummaryRow, last_iteration, summary};
+use crate::base::paths::RunDir;
+use crate::base::spread::SummaryStats;
+use crate::config::{ConfigDocument, flatten};
+use crate::record::{RoundGroup, RoundRow, SummaryRow, last_iteration, summary};
 
 /// Runs beside each other.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
+pub struct RunComparison {
     /// What each run is called: its folder's name, or the whole folder where two have the same name.
     pub runs: Vec<String>,
     /// The values that are not the same in all runs, in the order of the configuration.
-    pub config: Vec<Difference>,
+    pub config: Vec<ConfigDifference>,
     /// Runs whose configuration is not known: their `resolved.toml` is missing or damaged.
     pub unknown: Vec<String>,
     /// Runs whose test accuracies are not those of the whole test set, and what they are.
@@ -29,14 +29,14 @@ pub struct Comparison {
 
 /// A value that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Difference {
+pub struct ConfigDifference {
     /// Its place, such as `train.lr`.
     pub key: String,
     /// Its value in each run, in their order; `None` where a run has none.
     pub values: Vec<Option<Value>>,
 }
 
-impl Difference {
+impl ConfigDifference {
     /// Its value in each run as a person reads it.
     pub fn words(&self) -> impl Iterator<Item = String> {
         self.values.iter().map(|value| match value {
@@ -64,7 +64,7 @@ pub struct ResultRow {
 }
 
 /// Puts runs beside each other, with the trainings that `takes` chooses.
-pub fn compare(runs: &[Run], takes: impl Fn(&RoundRow) -> bool) -> Comparison {
+pub fn compare(runs: &[Run], takes: impl Fn(&RoundRow) -> bool) -> RunComparison {
     let labels = labels(runs);
     let configs: Vec<_> = runs.iter().map(config).collect();
     let unknown = labels.iter().zip(&configs).filter(|(_, config)| config.is_none()).map(|(label, _)| label.clone());
@@ -73,13 +73,13 @@ pub fn compare(runs: &[Run], takes: impl Fn(&RoundRow) -> bool) -> Comparison {
     let results = runs.iter().zip(&labels).flat_map(|(run, label)| {
         let chosen: Vec<RoundRow> = run.rounds.iter().filter(|row| takes(row)).cloned().collect();
         let last = last_iteration(&run.rounds);
-        let groups = Group::all(&chosen)
+        let groups = RoundGroup::all(&chosen)
             .into_iter()
             .map(|group| group.values(|row| row.iterations_to_early_stop(last).map(|iterations| iterations as f64)));
-        let stops: Vec<Option<f64>> = groups.map(|stops| Spread::of(&stops).map(|spread| spread.mean)).collect();
+        let stops: Vec<Option<f64>> = groups.map(|stops| SummaryStats::of(&stops).map(|spread| spread.mean)).collect();
         summary(&chosen).into_iter().zip(stops).map(|(row, stop)| ResultRow::new(label, row, stop)).collect::<Vec<_>>()
     });
-    Comparison {
+    RunComparison {
         unknown: unknown.collect(),
         test_notes,
         results: results.collect(),
@@ -116,26 +116,26 @@ fn labels(runs: &[Run]) -> Vec<String> {
 /// The values of a run's configuration by their places, in order. Read as they stand there, so that a run of another
 /// version can be compared too.
 fn config(run: &Run) -> Option<Vec<(String, Value)>> {
-    let text = String::from_utf8(fs::read(run.view.file(View::RESOLVED)).ok()?).ok()?;
-    let document = Document::parse(View::RESOLVED, &text, &[]).ok()?;
+    let text = String::from_utf8(fs::read(run.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
+    let document = ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?;
     let mut all = Vec::new();
     flatten(&document.root, "", &mut |key, value| all.push((key.to_owned(), value.clone())));
     Some(all)
 }
 
-fn differences(configs: &[Option<Vec<(String, Value)>>]) -> Vec<Difference> {
+fn differences(configs: &[Option<Vec<(String, Value)>>]) -> Vec<ConfigDifference> {
     let known = configs.iter().flatten();
     let mut seen = BTreeSet::new();
     let keys: Vec<&String> = known.flatten().map(|(key, _)| key).filter(|key| seen.insert(*key)).collect();
     let value = |config: &Option<Vec<(String, Value)>>, key: &String| {
         config.as_ref()?.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone())
     };
-    let difference = |key: &String| Difference {
+    let difference = |key: &String| ConfigDifference {
         key: key.clone(),
         values: configs.iter().map(|config| value(config, key)).collect(),
     };
     // A run whose configuration is not known differs in nothing that is known.
-    let differs = |difference: &Difference| {
+    let differs = |difference: &ConfigDifference| {
         let mut known = difference.values.iter().zip(configs).filter(|(_, config)| config.is_some()).map(|(v, _)| v);
         known.next().is_some_and(|first| known.any(|other| other != first))
     };
@@ -149,9 +149,9 @@ mod tests {
     use crate::base::files;
 
     fn run(folder: &std::path::Path, name: &str, resolved: Option<&str>) -> Run {
-        let view = View(folder.join(name));
+        let view = RunDir(folder.join(name));
         if let Some(text) = resolved {
-            files::write(&view.file(View::RESOLVED), text.as_bytes()).unwrap();
+            files::write(&view.file(RunDir::RESOLVED_CONFIG), text.as_bytes()).unwrap();
         }
         let rounds = [rows("dense", 0, &[(100, 0.5), (200, 0.75)]), rows("t", 1, &[(100, 0.5)])].concat();
         Run { view, rounds, manifest: None }

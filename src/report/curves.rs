@@ -8,11 +8,11 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 
 use super::run::{Run, damaged};
-use crate::base::paths::View;
+use crate::base::paths::RunDir;
 
 /// What is measured on the way.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Evaluation {
+pub(crate) struct CurvePoint {
     /// Optimizer steps taken.
     pub(crate) iteration: u64,
     /// Test accuracy of each training.
@@ -22,19 +22,19 @@ pub(crate) struct Evaluation {
 }
 
 /// An arm at a round.
-pub(crate) type Place = (String, u32);
+pub(crate) type ArmRound = (String, u32);
 
 /// The evaluations of arms at rounds, each by iteration.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Curves(BTreeMap<Place, BTreeMap<u64, Evaluation>>);
+pub(crate) struct Curves(BTreeMap<ArmRound, BTreeMap<u64, CurvePoint>>);
 
 /// A row of `curves.csv`: the fields of the columns that were asked for.
-pub(crate) struct Fields<'a, const N: usize> {
+pub(crate) struct CsvRecord<'a, const N: usize> {
     row: &'a csv::ByteRecord,
     columns: [usize; N],
 }
 
-impl<const N: usize> Fields<'_, N> {
+impl<const N: usize> CsvRecord<'_, N> {
     fn bytes(&self, field: usize) -> &[u8] {
         &self.row[self.columns[field]]
     }
@@ -59,14 +59,14 @@ impl<const N: usize> Fields<'_, N> {
 ///
 /// # Errors
 /// A file that is damaged: which, in what line, and how.
-pub(crate) fn each<const N: usize>(
+pub(crate) fn for_each_record<const N: usize>(
     run: &Run,
     columns: [&str; N],
-    take: impl FnMut(&Fields<'_, N>) -> Result<()>,
+    take: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
 ) -> Result<()> {
-    let path = run.view.file(View::CURVES);
+    let path = run.view.file(RunDir::CURVES);
     let Some(reader) = open(&path)? else { return Ok(()) };
-    each_of(reader, columns, take).with_context(|| damaged(&path))
+    for_each_record_of(reader, columns, take).with_context(|| damaged(&path))
 }
 
 fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
@@ -77,10 +77,10 @@ fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
     Ok(Some(csv::Reader::from_reader(file)))
 }
 
-fn each_of<const N: usize>(
+fn for_each_record_of<const N: usize>(
     mut reader: csv::Reader<impl std::io::Read>,
     names: [&str; N],
-    mut take: impl FnMut(&Fields<'_, N>) -> Result<()>,
+    mut take: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
 ) -> Result<()> {
     let header = reader.byte_headers()?.clone();
     let mut columns = [0; N];
@@ -90,7 +90,7 @@ fn each_of<const N: usize>(
     }
     let mut row = csv::ByteRecord::new();
     while reader.read_byte_record(&mut row)? {
-        take(&Fields { row: &row, columns })?;
+        take(&CsvRecord { row: &row, columns })?;
     }
     Ok(())
 }
@@ -103,29 +103,29 @@ impl Curves {
     ///
     /// # Errors
     /// A file that is damaged: which, in what line, and how.
-    pub(crate) fn read(run: &Run, wanted: &[Place]) -> Result<Self> {
-        let path = run.view.file(View::CURVES);
+    pub(crate) fn read(run: &Run, wanted: &[ArmRound]) -> Result<Self> {
+        let path = run.view.file(RunDir::CURVES);
         match open(&path)? {
             Some(reader) if !wanted.is_empty() => Self::of(reader, wanted).with_context(|| damaged(&path)),
             _ => Ok(Self::default()),
         }
     }
 
-    fn of(reader: csv::Reader<impl std::io::Read>, wanted: &[Place]) -> Result<Self> {
-        let mut places: BTreeMap<(&[u8], &[u8]), &Place> = BTreeMap::new();
+    fn of(reader: csv::Reader<impl std::io::Read>, wanted: &[ArmRound]) -> Result<Self> {
+        let mut places: BTreeMap<(&[u8], &[u8]), &ArmRound> = BTreeMap::new();
         let rounds: Vec<String> = wanted.iter().map(|(_, round)| round.to_string()).collect();
         for (place, round) in wanted.iter().zip(&rounds) {
             places.insert((place.0.as_bytes(), round.as_bytes()), place);
         }
-        let mut curves: BTreeMap<Place, BTreeMap<u64, Evaluation>> = BTreeMap::new();
-        each_of(reader, COLUMNS, |row| {
+        let mut curves: BTreeMap<ArmRound, BTreeMap<u64, CurvePoint>> = BTreeMap::new();
+        for_each_record_of(reader, COLUMNS, |row| {
             let Some(&place) = places.get(&(row.bytes(0), row.bytes(1))) else { return Ok(()) };
             let at: u64 = row.number(2)?;
             let curve = match curves.get_mut(place) {
                 Some(curve) => curve,
                 None => curves.entry(place.clone()).or_default(),
             };
-            let evaluation = curve.entry(at).or_insert_with(|| Evaluation { iteration: at, ..Evaluation::default() });
+            let evaluation = curve.entry(at).or_insert_with(|| CurvePoint { iteration: at, ..CurvePoint::default() });
             evaluation.test_accuracy.push(row.number(3)?);
             evaluation.validation_loss.push(row.number(4)?);
             Ok(())
@@ -134,7 +134,7 @@ impl Curves {
     }
 
     /// The evaluations of an arm at a round, by iteration.
-    pub(crate) fn at(&self, arm: &str, round: u32) -> impl Iterator<Item = &Evaluation> {
+    pub(crate) fn at(&self, arm: &str, round: u32) -> impl Iterator<Item = &CurvePoint> {
         self.0.get(&(arm.to_owned(), round)).into_iter().flat_map(BTreeMap::values)
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::base::files;
-use crate::base::paths::{Runs, View};
+use crate::base::paths::{RunDir, RunsDir};
 
 /// A word that names no run, or several.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +17,8 @@ pub struct NoSuchRun(String);
 ///
 /// # Errors
 /// A folder that cannot be listed.
-pub fn all(runs: &Runs) -> Result<Vec<View>> {
-    let views = files::list(&runs.0)?.into_iter().map(View);
+pub fn all(runs: &RunsDir) -> Result<Vec<RunDir>> {
+    let views = files::list(&runs.0)?.into_iter().map(RunDir);
     Ok(views.filter(|view| is_run(&view.0)).collect())
 }
 
@@ -26,21 +26,21 @@ pub fn all(runs: &Runs) -> Result<Vec<View>> {
 ///
 /// # Errors
 /// [`NoSuchRun`] where there is none or more than one.
-pub fn find(runs: &Runs, word: &Path) -> Result<View> {
+pub fn find(runs: &RunsDir, word: &Path) -> Result<RunDir> {
     if is_run(word) {
         // `.` has no name of its own, which the places of the locks are made from.
         let named = if word.file_name().is_some() { Ok(word.to_owned()) } else { word.canonicalize() };
-        return Ok(View(named?));
+        return Ok(RunDir(named?));
     }
     let all = all(runs)?;
     let wanted = word.to_string_lossy();
-    let name = |view: &View| view.0.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = |view: &RunDir| view.0.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let exact = all.iter().find(|view| name(view) == wanted);
-    let of_experiment = |view: &&View| {
+    let of_experiment = |view: &&RunDir| {
         let id = name(view).strip_prefix(&*wanted).and_then(|rest| rest.strip_prefix('-').map(str::to_owned));
         id.is_some_and(|id| id.len() == 8 && id.chars().all(|c| c.is_ascii_hexdigit()))
     };
-    let found: Vec<&View> = exact.map_or_else(|| all.iter().filter(of_experiment).collect(), |view| vec![view]);
+    let found: Vec<&RunDir> = exact.map_or_else(|| all.iter().filter(of_experiment).collect(), |view| vec![view]);
     match found[..] {
         [view] => Ok(view.clone()),
         [] => {
@@ -68,8 +68,8 @@ fn list(said: &mut String, what: &str, names: &[String]) {
 }
 
 fn is_run(folder: &Path) -> bool {
-    let view = View(folder.to_owned());
-    view.file(View::ROUNDS).exists() || view.file(View::MANIFEST).exists()
+    let view = RunDir(folder.to_owned());
+    view.file(RunDir::ROUNDS).exists() || view.file(RunDir::MANIFEST).exists()
 }
 
 #[cfg(test)]
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn a_run_is_found_by_folder_name_and_experiment() {
         let folder = tempfile::tempdir().unwrap();
-        let runs = Runs(folder.path().to_owned());
+        let runs = RunsDir(folder.path().to_owned());
         for name in ["a-12345678", "b-12345678", "b-87654321", "b-12345678.old-1", "a-b-12345678", "stranger"] {
-            let file = if name == "stranger" { "notes.txt" } else { View::ROUNDS };
+            let file = if name == "stranger" { "notes.txt" } else { RunDir::ROUNDS };
             files::write(&folder.path().join(name).join(file), b"").unwrap();
         }
         let name = |word: &str| find(&runs, Path::new(word)).map(|view| view.0.file_name().unwrap().to_owned());

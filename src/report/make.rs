@@ -5,10 +5,10 @@ use anyhow::Result;
 use super::checkpoints::Checkpoints;
 use super::claims::{ClaimRow, claims};
 use super::figures::{self, Figure};
-use super::page::{self, Block};
+use super::page::{self, PageElement};
 use super::run::Run;
 use super::verdict::{Verdict, verdicts};
-use crate::base::paths::Report;
+use crate::base::paths::ReportDir;
 use crate::config::Experiment;
 use crate::record::StabilityRow;
 
@@ -17,7 +17,7 @@ const EXTENSIONS: [&str; 2] = ["svg", "csv"];
 
 /// A run with all that a report says about it.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct RunAnalysis {
     /// The run.
     pub run: Run,
     pub(super) experiment: Option<Experiment>,
@@ -30,7 +30,7 @@ pub struct Finding {
     pub(super) figures: Vec<Figure>,
 }
 
-impl Finding {
+impl RunAnalysis {
     /// Looks into a run.
     ///
     /// # Errors
@@ -51,14 +51,14 @@ impl Finding {
 ///
 /// # Errors
 /// Numbers that cannot be written, which is nobody's fault but ours.
-pub fn files(findings: &[Finding]) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn files(findings: &[RunAnalysis]) -> Result<Vec<(String, Vec<u8>)>> {
     let page = page::page(findings);
     let mut files = vec![
-        (Report::INDEX.to_owned(), page::html(&page).into_bytes()),
-        (Report::MARKDOWN.to_owned(), page::markdown(&page).into_bytes()),
+        (ReportDir::INDEX.to_owned(), page::html(&page).into_bytes()),
+        (ReportDir::MARKDOWN.to_owned(), page::markdown(&page).into_bytes()),
     ];
     for block in &page.blocks {
-        if let Block::Figure(_, figure) = block {
+        if let PageElement::Figure(_, figure) = block {
             files.extend(drawn(figure)?);
         }
     }
@@ -66,6 +66,6 @@ pub fn files(findings: &[Finding]) -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn drawn(figure: &Figure) -> Result<[(String, Vec<u8>); 2]> {
-    let [drawing, numbers] = EXTENSIONS.map(|extension| Report::figure(&figure.name, extension));
+    let [drawing, numbers] = EXTENSIONS.map(|extension| ReportDir::figure(&figure.name, extension));
     Ok([(drawing, figures::whole(figure).into_bytes()), (numbers, figure.to_csv()?)])
 }

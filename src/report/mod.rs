@@ -20,11 +20,11 @@ mod trainings;
 mod verdict;
 
 pub use claims::{ClaimRow, ClaimStatus, claims};
-pub use compare::{Comparison, Difference, ResultRow, compare};
+pub use compare::{ConfigDifference, ResultRow, RunComparison, compare};
 pub use find::{NoSuchRun, all, find};
-pub use make::{Finding, files};
-pub use overview::{Best, Overview};
-pub use run::{Run, State};
+pub use make::{RunAnalysis, files};
+pub use overview::{BestRound, RunOverview};
+pub use run::{Run, RunState};
 pub use stability::stability_table;
 pub use statistics::Interval;
 pub use verdict::{Decision, Verdict, method, sentences, verdicts};

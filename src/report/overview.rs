@@ -4,25 +4,25 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::run::{Run, State};
+use super::run::{Run, RunState};
 use crate::base::files;
-use crate::base::paths::Runs;
-use crate::base::spread::Spread;
-use crate::record::Group;
+use crate::base::paths::RunsDir;
+use crate::base::spread::SummaryStats;
+use crate::record::RoundGroup;
 
 /// A run in one line. Its JSON is a member of the list that `lth runs --json` prints.
 #[derive(Clone, Debug, Serialize)]
-pub struct Overview {
+pub struct RunOverview {
     /// The folder's name.
     pub name: String,
     /// How it stands.
-    pub state: State,
+    pub state: RunState,
     /// Trainings that came to their end.
     pub done: usize,
     /// Trainings of its plan, where that is known.
     pub trainings: Option<usize>,
     /// The arm and round with the best validation accuracy.
-    pub best: Option<Best>,
+    pub best: Option<BestRound>,
     /// Bytes of its files and of its trainings in the store, which other runs may share.
     pub bytes: u64,
     /// Seconds since 1970 when it was last begun or ended.
@@ -32,7 +32,7 @@ pub struct Overview {
 /// The arm and round with the best validation accuracy at early stop, on average over its trainings; of equals, the one
 /// with fewer weights. Test accuracy chooses nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Best {
+pub struct BestRound {
     /// The arm.
     pub arm: String,
     /// Number of prunings.
@@ -45,9 +45,9 @@ pub struct Best {
     pub n: usize,
 }
 
-impl Overview {
+impl RunOverview {
     /// The run in one line; `runs` is the folder whose store it was made from.
-    pub fn of(run: &Run, runs: &Runs) -> Self {
+    pub fn of(run: &Run, runs: &RunsDir) -> Self {
         let keys: BTreeSet<&str> = run.rounds.iter().map(|row| row.key.as_str()).collect();
         let stored: u64 = keys.into_iter().map(|key| files::size(&runs.store().join(key))).sum();
         Self {
@@ -55,17 +55,17 @@ impl Overview {
             state: run.state(),
             done: run.done(),
             trainings: run.trainings(),
-            best: Best::of(run),
+            best: BestRound::of(run),
             bytes: files::size(&run.view.0) + stored,
             written: run.manifest.as_ref().map(|manifest| manifest.written),
         }
     }
 }
 
-impl Best {
+impl BestRound {
     fn of(run: &Run) -> Option<Self> {
-        let best = |group: &Group<'_>| {
-            let spread = Spread::of(&group.values(|row| row.early_stop_validation_accuracy))?;
+        let best = |group: &RoundGroup<'_>| {
+            let spread = SummaryStats::of(&group.values(|row| row.early_stop_validation_accuracy))?;
             Some(Self {
                 arm: group.arm.to_owned(),
                 round: group.round,
@@ -78,14 +78,14 @@ impl Best {
             let by_accuracy = a.validation_accuracy.total_cmp(&b.validation_accuracy);
             by_accuracy.then(b.weights_remaining.total_cmp(&a.weights_remaining))
         };
-        Group::all(&run.rounds).iter().filter_map(best).max_by(better)
+        RoundGroup::all(&run.rounds).iter().filter_map(best).max_by(better)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::paths::View;
+    use crate::base::paths::RunDir;
     use crate::record::RoundRow;
 
     #[test]
@@ -105,9 +105,9 @@ mod tests {
             row("a", 2, 0.25, 0.75),
             RoundRow { outcome: "diverged".into(), ..row("b", 3, 0.1, 1.0) },
         ];
-        let run = Run { view: View("x".into()), rounds, manifest: None };
-        let best = Best::of(&run).unwrap();
+        let run = Run { view: RunDir("x".into()), rounds, manifest: None };
+        let best = BestRound::of(&run).unwrap();
         assert_eq!((best.arm.as_str(), best.round, best.validation_accuracy, best.n), ("a", 2, 0.75, 1));
-        assert_eq!(Best::of(&Run { rounds: Vec::new(), ..run }), None);
+        assert_eq!(BestRound::of(&Run { rounds: Vec::new(), ..run }), None);
     }
 }

@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::config::{Arm, Experiment, MaskFrom, WeightsFrom};
+use crate::config::{Arm, Experiment, MaskSource, WeightSource};
 use crate::lottery::DENSE;
 
 /// A part that an arm plays in the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Role {
+pub(super) enum PaperRole {
     /// The dense network.
     Dense,
     /// Iteratively pruned, back at its initial weights: the winning ticket.
@@ -26,35 +26,35 @@ pub(super) enum Role {
 pub(super) fn is_ticket(arm: &Arm, experiment: &Experiment) -> bool {
     let is_chain_of = |name: &String| {
         let chain = experiment.arms.0.iter().find(|(known, _)| known == name);
-        chain.is_some_and(|(_, arm)| arm.mask == MaskFrom::Iterative && arm.weights == WeightsFrom::Final)
+        chain.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative && arm.weights == WeightSource::Final)
     };
     let is_pruned = match &arm.mask {
-        MaskFrom::Iterative | MaskFrom::OneShot(_) => true,
-        MaskFrom::Of(name) => is_chain_of(name),
-        MaskFrom::Dense | MaskFrom::Random(_) | MaskFrom::MagnitudeAtInit(_) => false,
+        MaskSource::Iterative | MaskSource::OneShot(_) => true,
+        MaskSource::Of(name) => is_chain_of(name),
+        MaskSource::Dense | MaskSource::Random(_) | MaskSource::MagnitudeAtInit(_) => false,
     };
-    is_pruned && arm.weights == WeightsFrom::Rewind
+    is_pruned && arm.weights == WeightSource::Rewind
 }
 
 /// The arm with the mask of `ticket` and fresh weights.
 pub(super) fn reinit_of<'a>(ticket: &str, experiment: &'a Experiment) -> Option<&'a str> {
-    let mask = MaskFrom::Of(ticket.to_owned());
-    find(experiment, |arm| arm.mask == mask && arm.weights == WeightsFrom::Reinit)
+    let mask = MaskSource::Of(ticket.to_owned());
+    find(experiment, |arm| arm.mask == mask && arm.weights == WeightSource::Reinit)
 }
 
 /// The arm that plays a part: the first ticket of its kind, or that one's control.
-pub(super) fn player(role: Role, experiment: &Experiment) -> Option<&str> {
+pub(super) fn arm_with_role(role: PaperRole, experiment: &Experiment) -> Option<&str> {
     // The paper's tickets go back to the initial weights.
     let is_papers = |arm: &Arm| is_ticket(arm, experiment) && arm.rewind_to.is_none();
-    let ticket = || find(experiment, |arm| is_papers(arm) && arm.mask == MaskFrom::Iterative);
+    let ticket = || find(experiment, |arm| is_papers(arm) && arm.mask == MaskSource::Iterative);
     match role {
-        Role::Dense => Some(DENSE),
-        Role::Ticket => ticket(),
-        Role::OneShot => find(experiment, |arm| is_papers(arm) && matches!(arm.mask, MaskFrom::OneShot(_))),
-        Role::Reinit => reinit_of(ticket()?, experiment),
-        Role::RandomMask => {
-            let mask = MaskFrom::Random(ticket()?.to_owned());
-            find(experiment, |arm| arm.mask == mask && arm.weights == WeightsFrom::Reinit)
+        PaperRole::Dense => Some(DENSE),
+        PaperRole::Ticket => ticket(),
+        PaperRole::OneShot => find(experiment, |arm| is_papers(arm) && matches!(arm.mask, MaskSource::OneShot(_))),
+        PaperRole::Reinit => reinit_of(ticket()?, experiment),
+        PaperRole::RandomMask => {
+            let mask = MaskSource::Random(ticket()?.to_owned());
+            find(experiment, |arm| arm.mask == mask && arm.weights == WeightSource::Reinit)
         }
     }
 }
@@ -73,7 +73,7 @@ mod tests {
         let arms = "arms={x={mask={of=\"t\"},weights=\"rewind\"},r={mask={of=\"t\"},weights=\"reinit\"},\
                     t={mask=\"iterative\",weights=\"rewind\"},fresh={mask=\"iterative\",weights=\"reinit\"}}";
         let some = experiment(&[arms]);
-        let all = [Role::Ticket, Role::Reinit, Role::RandomMask].map(|role| player(role, &some));
+        let all = [PaperRole::Ticket, PaperRole::Reinit, PaperRole::RandomMask].map(|role| arm_with_role(role, &some));
         assert_eq!(all, [Some("t"), Some("r"), None]);
         assert_eq!(reinit_of("fresh", &some), None);
         let arms = "arms={late={mask=\"iterative\",weights=\"rewind\",rewind_to=\"9it\"},\
@@ -82,6 +82,9 @@ mod tests {
         let more = experiment(&[arms]);
         let tickets = more.arms.0.iter().filter(|(_, arm)| is_ticket(arm, &more)).map(|(name, _)| name.as_str());
         assert_eq!(tickets.collect::<Vec<_>>(), ["late", "tried", "shot"]);
-        assert_eq!((player(Role::Ticket, &more), player(Role::OneShot, &more)), (None, Some("shot")));
+        assert_eq!(
+            (arm_with_role(PaperRole::Ticket, &more), arm_with_role(PaperRole::OneShot, &more)),
+            (None, Some("shot"))
+        );
     }
 }

@@ -8,25 +8,25 @@ use serde::de::DeserializeOwned;
 
 use crate::base::files::{self, Lock};
 use crate::base::outcome::Outcome;
-use crate::base::paths::View;
-use crate::config::{self, Document, Experiment};
-use crate::record::{LayerRow, Manifest, RoundRow, StabilityRow, WeightRow, from_csv};
+use crate::base::paths::RunDir;
+use crate::config::{self, ConfigDocument, Experiment};
+use crate::record::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, from_csv};
 
 /// A run: one experiment's files.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Where they are.
-    pub view: View,
+    pub view: RunDir,
     /// The rows of `rounds.csv`: trainings that have ended.
     pub rounds: Vec<RoundRow>,
     /// `run.json`; `None` where an older version wrote the run, or it is damaged.
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<RunManifest>,
 }
 
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum RunState {
     /// A process is at work on it.
     Running,
     /// Every training has come to its end.
@@ -37,9 +37,9 @@ pub enum State {
     Interrupted,
 }
 
-impl State {
+impl RunState {
     /// The word for people.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Finished => "finished",
@@ -54,13 +54,13 @@ impl Run {
     ///
     /// # Errors
     /// A folder that is none, or a file that is damaged.
-    pub fn open(view: View) -> Result<Self> {
-        let is_begun = view.file(View::MANIFEST).exists();
-        let has_rows = view.file(View::ROUNDS).exists();
-        ensure!(has_rows || is_begun, "`{}` is no folder of a run: it has no {}", view.0.display(), View::ROUNDS);
+    pub fn open(view: RunDir) -> Result<Self> {
+        let is_begun = view.file(RunDir::MANIFEST).exists();
+        let has_rows = view.file(RunDir::ROUNDS).exists();
+        ensure!(has_rows || is_begun, "`{}` is no folder of a run: it has no {}", view.0.display(), RunDir::ROUNDS);
         // A run that was killed as it began has no rows yet.
-        let rounds = if has_rows { rows(&view, View::ROUNDS)? } else { Vec::new() };
-        let manifest = fs::read(view.file(View::MANIFEST)).ok();
+        let rounds = if has_rows { rows(&view, RunDir::ROUNDS)? } else { Vec::new() };
+        let manifest = fs::read(view.file(RunDir::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Self { view, rounds, manifest })
     }
@@ -70,13 +70,13 @@ impl Run {
     /// # Errors
     /// A file that is missing or damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
-        rows(&self.view, View::LAYERS)
+        rows(&self.view, RunDir::LAYERS)
     }
 
     /// The experiment, from `resolved.toml`; `None` where that is missing, damaged, or of a version that knew other keys.
     pub fn experiment(&self) -> Option<Experiment> {
-        let text = String::from_utf8(fs::read(self.view.file(View::RESOLVED)).ok()?).ok()?;
-        config::read(&Document::parse(View::RESOLVED, &text, &[]).ok()?).ok()
+        let text = String::from_utf8(fs::read(self.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
+        config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok()
     }
 
     /// The rows of `weights.csv`; none where an older version wrote the run.
@@ -84,7 +84,7 @@ impl Run {
     /// # Errors
     /// A file that is damaged.
     pub fn weights(&self) -> Result<Vec<WeightRow>> {
-        if self.view.file(View::WEIGHTS).exists() { rows(&self.view, View::WEIGHTS) } else { Ok(Vec::new()) }
+        if self.view.file(RunDir::WEIGHTS).exists() { rows(&self.view, RunDir::WEIGHTS) } else { Ok(Vec::new()) }
     }
 
     /// The rows of `stability.csv`; none where nobody asked for them.
@@ -92,7 +92,7 @@ impl Run {
     /// # Errors
     /// A file that is damaged.
     pub fn stability(&self) -> Result<Vec<StabilityRow>> {
-        if self.view.file(View::STABILITY).exists() { rows(&self.view, View::STABILITY) } else { Ok(Vec::new()) }
+        if self.view.file(RunDir::STABILITY).exists() { rows(&self.view, RunDir::STABILITY) } else { Ok(Vec::new()) }
     }
 
     /// The folder's name: that of the experiment and eight digits.
@@ -102,7 +102,7 @@ impl Run {
 
     /// Trainings that came to their end.
     pub fn done(&self) -> usize {
-        self.rounds.iter().filter(|row| row.outcome == Outcome::Done.word()).count()
+        self.rounds.iter().filter(|row| row.outcome == Outcome::Done.as_str()).count()
     }
 
     /// Trainings of its plan, where that is known.
@@ -116,21 +116,21 @@ impl Run {
     }
 
     /// How it stands.
-    pub fn state(&self) -> State {
-        let ended = |manifest: &Manifest| self.rounds.len() + manifest.blocked.len() >= manifest.trainings;
-        if Lock::is_held(&self.view.running()) {
-            State::Running
+    pub fn state(&self) -> RunState {
+        let ended = |manifest: &RunManifest| self.rounds.len() + manifest.blocked.len() >= manifest.trainings;
+        if Lock::is_held(&self.view.run_lock()) {
+            RunState::Running
         } else if self.manifest.as_ref().is_some_and(|manifest| self.done() == manifest.trainings) {
-            State::Finished
+            RunState::Finished
         } else if self.manifest.as_ref().is_some_and(ended) {
-            State::Incomplete
+            RunState::Incomplete
         } else {
-            State::Interrupted
+            RunState::Interrupted
         }
     }
 }
 
-fn rows<R: DeserializeOwned>(view: &View, name: &str) -> Result<Vec<R>> {
+fn rows<R: DeserializeOwned>(view: &RunDir, name: &str) -> Result<Vec<R>> {
     let path = view.file(name);
     from_csv(&files::read(&path)?).with_context(|| damaged(&path))
 }

@@ -1,6 +1,6 @@
 //! Instability: by how much the worst network between two copies of a training is worse than these are.
 
-use crate::base::words::{accuracy, percent, range};
+use crate::base::words::{accuracy, mean_and_range, percent};
 use crate::record::StabilityRow;
 
 /// A training is stable below this instability (arXiv 1912.05671).
@@ -8,12 +8,12 @@ pub(crate) const STABLE: f64 = 0.02;
 
 /// The networks between the copies of one training.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Between<'a> {
+pub(crate) struct InterpolationPath<'a> {
     /// From one copy to the other; never empty.
     pub(crate) rows: Vec<&'a StabilityRow>,
 }
 
-impl<'a> Between<'a> {
+impl<'a> InterpolationPath<'a> {
     /// The rows by training, in the order of their first rows.
     pub(crate) fn all(rows: &'a [StabilityRow]) -> Vec<Self> {
         let same = |a: &StabilityRow, b: &StabilityRow| {
@@ -41,8 +41,10 @@ impl<'a> Between<'a> {
 }
 
 /// The trainings of an arm at a round.
-pub(crate) fn by_place<'a, 'r>(all: &'a [Between<'r>]) -> Vec<((&'r str, u32), Vec<&'a Between<'r>>)> {
-    let mut places: Vec<((&str, u32), Vec<&Between<'_>>)> = Vec::new();
+pub(crate) fn by_place<'a, 'r>(
+    all: &'a [InterpolationPath<'r>],
+) -> Vec<((&'r str, u32), Vec<&'a InterpolationPath<'r>>)> {
+    let mut places: Vec<((&str, u32), Vec<&InterpolationPath<'_>>)> = Vec::new();
     for between in all {
         match places.iter_mut().find(|(place, _)| *place == between.place()) {
             Some((_, others)) => others.push(between),
@@ -63,16 +65,23 @@ pub fn stability_table(rows: &[StabilityRow]) -> Vec<Vec<String>> {
         "stable",
         "n",
     ];
-    let all = Between::all(rows);
-    let row = |((arm, round), trainings): ((&str, u32), Vec<&Between<'_>>)| {
+    let all = InterpolationPath::all(rows);
+    let row = |((arm, round), trainings): ((&str, u32), Vec<&InterpolationPath<'_>>)| {
         let [test, train] = [|row: &StabilityRow| row.test_error, |row: &StabilityRow| row.train_error]
             .map(|error| trainings.iter().map(|it| it.instability(error)).collect::<Vec<f64>>());
         let mean = test.iter().sum::<f64>() / test.len() as f64;
         let share = trainings.iter().map(|it| it.weights_remaining()).sum::<f64>() / trainings.len() as f64;
         let stable = if mean < STABLE { "yes" } else { "no" };
         let n = trainings.len().to_string();
-        let cells =
-            [arm, &round.to_string(), &percent(share), &range(&test, accuracy), &range(&train, accuracy), stable, &n];
+        let cells = [
+            arm,
+            &round.to_string(),
+            &percent(share),
+            &mean_and_range(&test, accuracy),
+            &mean_and_range(&train, accuracy),
+            stable,
+            &n,
+        ];
         cells.map(str::to_owned).to_vec()
     };
     std::iter::once(header.map(str::to_owned).to_vec()).chain(by_place(&all).into_iter().map(row)).collect()
@@ -100,7 +109,7 @@ pub(crate) mod tests {
     #[test]
     fn instability_is_the_worst_less_the_mean_of_the_ends() {
         let rows = [line("dense", 0, 1, &[0.25, 0.5, 0.125, 0.75]), line("dense", 0, 2, &[0.5, 0.25, 0.5])].concat();
-        let all = Between::all(&rows);
+        let all = InterpolationPath::all(&rows);
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].instability(|row| row.test_error), 0.25, "0.75 is at an end: 0.75 - 0.5");
         assert_eq!(all[1].instability(|row| row.test_error), 0.0, "better between them");

@@ -4,13 +4,13 @@ use std::f64::consts::{FRAC_PI_2, PI};
 
 use serde::Serialize;
 
-use crate::base::spread::Spread;
+use crate::base::spread::SummaryStats;
 
 /// How sure a bound is: of 100 such bounds, 5 are on the wrong side of the truth.
 pub(super) const LEVEL: f64 = 0.95;
 
 /// Beyond so many degrees of freedom nothing changes that anybody reads.
-const MOST_DEGREES: usize = 10_000;
+const MAX_DEGREES: usize = 10_000;
 
 /// A mean with its lower and its upper bound. Each bound is one-sided: the truth lies below `low` in 5 % of all
 /// experiments, and above `high` in another 5 %.
@@ -32,7 +32,7 @@ pub struct Interval {
 /// replicate and yet be known to a step only, and without a spread every difference would be certain. None where fewer
 /// than two values say nothing about their spread, or all are equal and no step is known.
 pub(super) fn interval(values: &[f64], least: f64, level: f64) -> Option<Interval> {
-    let Spread { n, mean, std, .. } = Spread::of(values)?;
+    let SummaryStats { n, mean, std, .. } = SummaryStats::of(values)?;
     let deviation = std?.max(least);
     if deviation <= 0.0 {
         return None;
@@ -49,7 +49,7 @@ pub(super) fn rounding(step: f64) -> f64 {
 
 /// The point that Student's t with so many degrees of freedom stays below with this probability, from ½ to 1.
 pub(super) fn student_quantile(probability: f64, degrees: usize) -> f64 {
-    let degrees = degrees.clamp(1, MOST_DEGREES);
+    let degrees = degrees.clamp(1, MAX_DEGREES);
     let wanted = 2.0 * probability - 1.0;
     // P(|T| ≤ t) rises with the angle θ = atan(t / √ν): halving finds it to the last bit.
     let (mut low, mut high) = (0.0, FRAC_PI_2);

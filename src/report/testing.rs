@@ -1,13 +1,13 @@
 //! Runs made up for tests.
 
-use crate::config::{Document, Experiment, read};
+use crate::config::{ConfigDocument, Experiment, read};
 use crate::record::RoundRow;
 
 /// `configs/smoke.toml`, with the arms `winning_ticket`, `random_reinit` and `random_mask`; evaluated every 20.
 pub(super) fn experiment(sets: &[&str]) -> Experiment {
     let text = include_str!("../../configs/smoke.toml");
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-    read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap()
+    read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap()
 }
 
 /// A training that came to its end: early stop, and test accuracy there and at the end.

@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::roles::{is_ticket, reinit_of};
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
-use super::trainings::{Measure, Place, Trainings};
+use super::trainings::{ArmRoundRef, Metric, PairedResults};
 use crate::base::words::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::{Group, RoundRow};
+use crate::record::{RoundGroup, RoundRow};
 
 /// What the numbers of an arm at a round say. Accuracies are test accuracies at early stop, shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,7 +49,7 @@ pub enum Decision {
 
 impl Decision {
     /// The word for people.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Ticket => "ticket",
             Self::NoTicket => "no ticket",
@@ -62,15 +62,15 @@ const DECISIONS: [Decision; 3] = [Decision::Ticket, Decision::NoTicket, Decision
 
 /// What the bounds say of a condition.
 #[derive(Clone, Copy, PartialEq)]
-enum Answer {
+enum Tristate {
     Holds,
     Excluded,
     Open,
 }
 
 /// One of the three conditions, with the words for each answer.
-struct Condition {
-    answer: Answer,
+struct BoundCheck {
+    answer: Tristate,
     holds: String,
     excluded: String,
     open: String,
@@ -83,7 +83,7 @@ pub fn verdicts(run: &Run, experiment: &Experiment) -> Vec<Verdict> {
 
 /// The same, from the rows.
 pub(super) fn of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<Verdict> {
-    let trainings = Trainings::new(rows, experiment);
+    let trainings = PairedResults::new(rows, experiment);
     let tickets = experiment.arms.0.iter().filter(|(_, arm)| is_ticket(arm, experiment));
     let of_arm = |(arm, _): &(String, _)| -> Vec<Verdict> {
         trainings.rounds(arm).into_iter().map(|round| verdict(&trainings, experiment, (arm, round))).collect()
@@ -91,15 +91,15 @@ pub(super) fn of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<Verdict
     tickets.flat_map(of_arm).collect()
 }
 
-fn verdict(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) -> Verdict {
-    let compare = |other: Place<'_>, measure| {
+fn verdict(trainings: &PairedResults<'_>, experiment: &Experiment, here: ArmRoundRef<'_>) -> Verdict {
+    let compare = |other: ArmRoundRef<'_>, measure| {
         let differences = trainings.differences(here, other, measure);
         (interval(&differences, trainings.least_deviation(measure), LEVEL), differences.len())
     };
     let reinit = reinit_of(here.0, experiment);
-    let (accuracy, n) = compare((DENSE, 0), Measure::EarlyStopTestAccuracy);
-    let (early_stop, _) = compare((DENSE, 0), Measure::EarlyStopIteration);
-    let over_reinit = reinit.and_then(|arm| compare((arm, here.1), Measure::EarlyStopTestAccuracy).0);
+    let (accuracy, n) = compare((DENSE, 0), Metric::EarlyStopTestAccuracy);
+    let (early_stop, _) = compare((DENSE, 0), Metric::EarlyStopIteration);
+    let over_reinit = reinit.and_then(|arm| compare((arm, here.1), Metric::EarlyStopTestAccuracy).0);
     let conditions = [
         as_accurate(accuracy, experiment.report.margin),
         no_later(early_stop, [here, (DENSE, 0)].iter().all(|&place| trainings.stop_at_the_end(place))),
@@ -109,7 +109,7 @@ fn verdict(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) 
     Verdict {
         arm: here.0.to_owned(),
         round: here.1,
-        weights_remaining: trainings.at(here).map_or(0.0, Group::weights_remaining),
+        weights_remaining: trainings.at(here).map_or(0.0, RoundGroup::weights_remaining),
         n,
         accuracy,
         early_stop,
@@ -119,23 +119,23 @@ fn verdict(trainings: &Trainings<'_>, experiment: &Experiment, here: Place<'_>) 
     }
 }
 
-fn decide(n: usize, conditions: &[Condition]) -> (Decision, String) {
-    let said = |answer: Answer, words: fn(&Condition) -> &str| -> Vec<&str> {
+fn decide(n: usize, conditions: &[BoundCheck]) -> (Decision, String) {
+    let said = |answer: Tristate, words: fn(&BoundCheck) -> &str| -> Vec<&str> {
         conditions.iter().filter(|condition| condition.answer == answer).map(words).collect()
     };
-    let (excluded, open) = (said(Answer::Excluded, |c| &c.excluded), said(Answer::Open, |c| &c.open));
+    let (excluded, open) = (said(Tristate::Excluded, |c| &c.excluded), said(Tristate::Open, |c| &c.open));
     match n {
         0 => (Decision::Undecided, "in no replicate did both this network and the dense one come to their end".into()),
         1 => (Decision::Undecided, "one replicate says nothing about its spread".into()),
         _ if !excluded.is_empty() => (Decision::NoTicket, excluded.join("; ")),
         _ if !open.is_empty() => (Decision::Undecided, open.join("; ")),
-        _ => (Decision::Ticket, said(Answer::Holds, |c| &c.holds).join("; ")),
+        _ => (Decision::Ticket, said(Tristate::Holds, |c| &c.holds).join("; ")),
     }
 }
 
-fn as_accurate(accuracy: Option<Interval>, margin: f64) -> Condition {
+fn as_accurate(accuracy: Option<Interval>, margin: f64) -> BoundCheck {
     let least = -margin / 100.0;
-    Condition {
+    BoundCheck {
         answer: ask(accuracy, |it| it.low > least, |it| it.high < least),
         holds: format!("loses less than {margin} points of accuracy against dense"),
         excluded: format!("loses more than {margin} points of accuracy against dense"),
@@ -145,13 +145,13 @@ fn as_accurate(accuracy: Option<Interval>, margin: f64) -> Condition {
 
 /// `ends`: every early stop, here and of the dense networks, is the end of training, so that the minimum validation loss
 /// may lie beyond it.
-fn no_later(early_stop: Option<Interval>, ends: bool) -> Condition {
+fn no_later(early_stop: Option<Interval>, ends: bool) -> BoundCheck {
     let open = if ends {
         "no early stop before the end of training, here and of dense: longer training would show one"
     } else {
         "early stop against dense is open"
     };
-    Condition {
+    BoundCheck {
         answer: ask(early_stop, |it| it.high <= 0.0, |it| it.low > 0.0),
         holds: "early stop no later than dense".into(),
         excluded: "early stop later than dense".into(),
@@ -159,14 +159,14 @@ fn no_later(early_stop: Option<Interval>, ends: bool) -> Condition {
     }
 }
 
-fn better_than_reinit(over_reinit: Option<Interval>, ticket: &str, reinit: Option<&str>) -> Condition {
+fn better_than_reinit(over_reinit: Option<Interval>, ticket: &str, reinit: Option<&str>) -> BoundCheck {
     let arm = reinit.unwrap_or_default();
     let open = match (reinit, over_reinit) {
         (None, _) => format!("no arm gives fresh weights to the mask of `{ticket}`"),
         (Some(_), None) => format!("fewer than two replicates to compare with `{arm}`, or nothing but equal values"),
         (Some(_), Some(_)) => format!("accuracy against `{arm}` is open"),
     };
-    Condition {
+    BoundCheck {
         answer: ask(over_reinit, |it| it.low > 0.0, |it| it.high <= 0.0),
         holds: format!("more accurate than `{arm}`"),
         excluded: format!("not more accurate than `{arm}`"),
@@ -174,11 +174,11 @@ fn better_than_reinit(over_reinit: Option<Interval>, ticket: &str, reinit: Optio
     }
 }
 
-fn ask(it: Option<Interval>, holds: impl Fn(&Interval) -> bool, excluded: impl Fn(&Interval) -> bool) -> Answer {
+fn ask(it: Option<Interval>, holds: impl Fn(&Interval) -> bool, excluded: impl Fn(&Interval) -> bool) -> Tristate {
     match it {
-        Some(it) if holds(&it) => Answer::Holds,
-        Some(it) if excluded(&it) => Answer::Excluded,
-        _ => Answer::Open,
+        Some(it) if holds(&it) => Tristate::Holds,
+        Some(it) if excluded(&it) => Tristate::Excluded,
+        _ => Tristate::Open,
     }
 }
 
@@ -196,13 +196,13 @@ fn sentence(arm: &str, verdicts: &[Verdict]) -> String {
         && all.iter().all(|verdict| verdict.decision == first.decision)
     {
         let [from, to] = [first, last].map(|verdict| percent(verdict.weights_remaining));
-        let word = first.decision.word();
+        let word = first.decision.as_str();
         return format!("{arm}: {word} at each of {} rounds, {from} to {to} of the weights.", all.len());
     }
     let parts = DECISIONS.iter().filter_map(|decision| {
         let own = all.iter().filter(|verdict| verdict.decision == *decision);
         let sizes: Vec<String> = own.map(|verdict| percent(verdict.weights_remaining)).collect();
-        (!sizes.is_empty()).then(|| format!("{} at {}", decision.word(), sizes.join(", ")))
+        (!sizes.is_empty()).then(|| format!("{} at {}", decision.as_str(), sizes.join(", ")))
     });
     format!("{arm}: {} of the weights.", parts.collect::<Vec<_>>().join("; "))
 }

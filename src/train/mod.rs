@@ -4,6 +4,6 @@ mod order;
 mod schedule;
 mod session;
 
-pub use order::Order;
-pub use schedule::{Schedule, check_schedule};
-pub use session::{End, Lane, Session, Trained};
+pub use order::BatchSampler;
+pub use schedule::{LrSchedule, validate_lr_schedule};
+pub use session::{LaneInput, TrainedLane, TrainingEnd, TrainingLoop};

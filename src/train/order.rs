@@ -3,7 +3,7 @@
 use crate::base::random::Stream;
 
 /// Batches by iteration: one permutation per epoch.
-pub struct Order<'a> {
+pub struct BatchSampler<'a> {
     stream: Stream,
     images: &'a [u32],
     batch_size: usize,
@@ -13,27 +13,27 @@ pub struct Order<'a> {
     permutation: Vec<u32>,
 }
 
-impl<'a> Order<'a> {
+impl<'a> BatchSampler<'a> {
     /// The order of `images` by `stream`. `drop_last` leaves out the last, smaller batch of each epoch.
     pub fn new(stream: Stream, images: &'a [u32], batch_size: usize, drop_last: bool) -> Self {
         Self { stream, images, batch_size, drop_last, epoch: None, permutation: Vec::new() }
     }
 
     /// Batches in one epoch.
-    pub fn batches(&self) -> u64 {
+    pub fn batches_per_epoch(&self) -> u64 {
         let full = self.images.len() / self.batch_size;
         let rest = self.images.len() % self.batch_size;
         (full + usize::from(rest > 0 && !self.drop_last)) as u64
     }
 
     /// Writes the images of step `iteration` (from 0) to `batch`.
-    pub fn fill(&mut self, iteration: u64, batch: &mut Vec<u32>) {
-        let epoch = iteration / self.batches();
+    pub fn fill_batch(&mut self, iteration: u64, batch: &mut Vec<u32>) {
+        let epoch = iteration / self.batches_per_epoch();
         if self.epoch != Some(epoch) {
             self.permutation = self.stream.generator(epoch).permutation(self.images.len() as u32);
             self.epoch = Some(epoch);
         }
-        let start = (iteration % self.batches()) as usize * self.batch_size;
+        let start = (iteration % self.batches_per_epoch()) as usize * self.batch_size;
         let end = (start + self.batch_size).min(self.images.len());
         batch.clear();
         batch.extend(self.permutation[start..end].iter().map(|&i| self.images[i as usize]));
@@ -47,11 +47,11 @@ mod tests {
 
     fn epochs(drop_last: bool) -> Vec<Vec<u32>> {
         let images: Vec<u32> = (100..110).collect();
-        let mut order = Order::new(Stream::of_replicate(1, 1, Purpose::Order), &images, 4, drop_last);
-        (0..2 * order.batches())
+        let mut order = BatchSampler::new(Stream::of_replicate(1, 1, Purpose::Order), &images, 4, drop_last);
+        (0..2 * order.batches_per_epoch())
             .map(|iteration| {
                 let mut batch = Vec::new();
-                order.fill(iteration, &mut batch);
+                order.fill_batch(iteration, &mut batch);
                 batch
             })
             .collect()

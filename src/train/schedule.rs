@@ -1,43 +1,43 @@
 //! The learning rate as a function of the iteration, so that any iteration can be started from. Knows no step before it.
 
-use crate::config::{self, Problem, Train};
+use crate::config::{self, Diagnostic, TrainConfig};
 
 /// The learning rate of each iteration, counted from 0 absolutely.
 ///
 /// The warm-up is a factor on the schedule and moves nothing of it: one over 20,000 iterations ends as a milestone at
 /// 20,000 comes (the paper's Resnet-18).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
+pub struct LrSchedule {
     lr: f64,
     /// Iterations of the warm-up.
     warmup: u64,
-    shape: Shape,
+    shape: LrShape,
 }
 
 /// What becomes of the learning rate, its steps in iterations.
 #[derive(Clone, Debug, PartialEq)]
-enum Shape {
+enum LrShape {
     Constant,
     Step { every: u64, gamma: f64 },
     MultiStep { milestones: Vec<u64>, gamma: f64 },
     Cosine { min: f64, iterations: u64 },
 }
 
-impl Schedule {
+impl LrSchedule {
     /// The schedule of a training whose epochs have so many iterations.
-    pub fn new(train: &Train, per_epoch: u64) -> Self {
+    pub fn new(train: &TrainConfig, per_epoch: u64) -> Self {
         let gamma = train.gamma();
         let shape = match train.schedule {
-            config::Schedule::Constant => Shape::Constant,
-            config::Schedule::Step => {
+            config::ScheduleConfig::Constant => LrShape::Constant,
+            config::ScheduleConfig::Step => {
                 let every = train.step_every.map_or(train.iterations, |step| step.iterations(per_epoch));
-                Shape::Step { every: every.max(1), gamma }
+                LrShape::Step { every: every.max(1), gamma }
             }
-            config::Schedule::MultiStep => {
+            config::ScheduleConfig::MultiStep => {
                 let milestones = train.milestones.iter().flatten().map(|step| step.iterations(per_epoch)).collect();
-                Shape::MultiStep { milestones, gamma }
+                LrShape::MultiStep { milestones, gamma }
             }
-            config::Schedule::Cosine => Shape::Cosine { min: train.lr_min(), iterations: train.iterations },
+            config::ScheduleConfig::Cosine => LrShape::Cosine { min: train.lr_min(), iterations: train.iterations },
         };
         Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.iterations(per_epoch)), shape }
     }
@@ -46,12 +46,12 @@ impl Schedule {
     pub fn at(&self, iteration: u64) -> f64 {
         let after = |steps: u64, gamma: f64| self.lr * libm::pow(gamma, steps as f64);
         let lr = match &self.shape {
-            Shape::Constant => self.lr,
-            Shape::Step { every, gamma } => after(iteration / every, *gamma),
-            Shape::MultiStep { milestones, gamma } => {
+            LrShape::Constant => self.lr,
+            LrShape::Step { every, gamma } => after(iteration / every, *gamma),
+            LrShape::MultiStep { milestones, gamma } => {
                 after(milestones.iter().filter(|&&milestone| milestone <= iteration).count() as u64, *gamma)
             }
-            Shape::Cosine { min, iterations } => {
+            LrShape::Cosine { min, iterations } => {
                 let way = std::f64::consts::PI * iteration as f64 / *iterations as f64;
                 min + (self.lr - min) * (1.0 + libm::cos(way)) / 2.0
             }
@@ -61,11 +61,11 @@ impl Schedule {
 }
 
 /// What of a schedule cannot come to pass, in a training whose epochs have so many iterations.
-pub fn check_schedule(train: &Train, per_epoch: u64) -> Vec<Problem> {
+pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let epoch = format!("an epoch has {per_epoch} iterations");
     let longer = format!("{epoch}; or raise `train.iterations`");
-    let mut refuse = |key: &str, message: String, hint: &str| problems.push(Problem::new(key, message).hint(hint));
+    let mut refuse = |key: &str, message: String, hint: &str| problems.push(Diagnostic::new(key, message).hint(hint));
     let last = train.iterations;
     let too_late = |iteration: u64| format!("iteration {iteration} is not before the last one, {last}");
     match train.step_every.map(|step| step.iterations(per_epoch)) {
@@ -96,17 +96,17 @@ pub fn check_schedule(train: &Train, per_epoch: u64) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Document, read};
+    use crate::config::{ConfigDocument, read};
 
     /// A training of 120 iterations at a rate of 1, with epochs of 10.
-    fn train(sets: &[&str]) -> Train {
+    fn train(sets: &[&str]) -> TrainConfig {
         let sets: Vec<String> = sets.iter().chain(&["lr=1"]).map(|set| format!("train.{set}")).collect();
         let text = include_str!("../../configs/smoke.toml");
-        read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
+        read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
     }
 
     fn rates<const N: usize>(sets: &[&str], iterations: [u64; N]) -> [f64; N] {
-        let schedule = Schedule::new(&train(sets), 10);
+        let schedule = LrSchedule::new(&train(sets), 10);
         iterations.map(|iteration| schedule.at(iteration))
     }
 
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn what_cannot_come_to_pass_is_told() {
         let keys = |sets: &[&str]| -> Vec<String> {
-            check_schedule(&train(sets), 10).into_iter().map(|problem| problem.key).collect()
+            validate_lr_schedule(&train(sets), 10).into_iter().map(|problem| problem.key).collect()
         };
         let milestones = |list: &str| keys(&["schedule=multi_step", &format!("milestones={list}")]);
         assert!(milestones("[\"1it\",\"119it\"]").is_empty());

@@ -2,75 +2,75 @@
 
 use anyhow::{Error, Result, ensure};
 
-use super::order::Order;
-use super::schedule::Schedule;
-use crate::base::curve::{Curve, Point};
+use super::order::BatchSampler;
+use super::schedule::LrSchedule;
+use crate::base::curve::{Curve, Evaluation};
 use crate::base::mask::Mask;
-use crate::base::random::Elementwise;
+use crate::base::random::CounterRng;
 use crate::base::state::Snapshot;
-use crate::base::stop::Stop;
-use crate::config::Train;
+use crate::base::stop::CancelToken;
+use crate::config::TrainConfig;
 use crate::data::Split;
 use crate::engine::{Batch, Trainer};
 
 /// One of the trainings of a session.
-pub struct Lane<'a> {
+pub struct LaneInput<'a> {
     /// Which images when.
-    pub order: Order<'a>,
+    pub order: BatchSampler<'a>,
     /// What is drawn for single values at each step.
-    pub elementwise: Elementwise,
+    pub elementwise: CounterRng,
     /// What it starts from; all lanes of a session start at the same iteration.
     pub start: &'a Snapshot,
     /// The weights it keeps.
     pub mask: &'a Mask,
     /// Iterations whose states are wanted, in order; the last iteration's comes anyway.
-    pub at: &'a [u64],
+    pub snapshots_at: &'a [u64],
 }
 
 /// What trainings need beside their weights and their masks.
-pub struct Session<'a> {
+pub struct TrainingLoop<'a> {
     /// Iterations, learning rate, evaluations.
-    pub train: &'a Train,
+    pub train: &'a TrainConfig,
     /// The trainings, one for each lane of the trainer.
-    pub lanes: Vec<Lane<'a>>,
+    pub lanes: Vec<LaneInput<'a>>,
     /// The iteration to end at: the last one, or before it where only earlier states are wanted.
     pub end: u64,
     /// A wish to stop.
-    pub stop: &'a Stop,
+    pub cancel: &'a CancelToken,
     /// How many threads the trainer may use; asked at every step, since others come and go.
     pub threads: &'a dyn Fn() -> usize,
 }
 
 /// What a training gave.
-pub struct Trained {
+pub struct TrainedLane {
     /// The evaluations.
     pub curve: Curve,
     /// The states that were wanted.
-    pub at: Vec<Snapshot>,
+    pub snapshots: Vec<Snapshot>,
     /// The state at the end.
-    pub last: Snapshot,
+    pub final_state: Snapshot,
 }
 
 /// How a training ended.
-pub enum End {
+pub enum TrainingEnd {
     /// After the iteration it was to end at.
-    Trained(Trained),
+    Trained(TrainedLane),
     /// At the evaluation that found a loss or a weight that is no finite number; the curve ends before it.
     Diverged(Curve, u64),
     /// Before the first step: the trainer does not have what it was to begin with.
-    Refused(Error),
+    AuditFailed(Error),
 }
 
 /// What of a lane there is so far.
 #[derive(Default)]
-struct Progress {
+struct LaneState {
     curve: Curve,
     at: Vec<Snapshot>,
     /// Set where it has ended before the others: it goes on in the trainer, and nobody looks.
-    end: Option<End>,
+    end: Option<TrainingEnd>,
 }
 
-impl Session<'_> {
+impl TrainingLoop<'_> {
     /// Trains every lane from its start under its mask to the end; calls `loaded` with each lane and what the trainer
     /// really has there at the beginning, and `progress` with each iteration that is behind them, counted absolutely. Tells
     /// how each lane ended; nothing where somebody wished to stop.
@@ -81,11 +81,11 @@ impl Session<'_> {
         trainer: &mut dyn Trainer,
         loaded: &mut dyn FnMut(usize, &Snapshot) -> Result<()>,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<Option<Vec<End>>> {
+    ) -> Result<Option<Vec<TrainingEnd>>> {
         let (mut lanes, mut batches) = self.load(trainer, loaded)?;
         let first = self.lanes[0].start.iteration;
         // All lanes have the same data and the same recipe, and are at the same iteration.
-        let schedule = Schedule::new(self.train, self.lanes[0].order.batches());
+        let schedule = LrSchedule::new(self.train, self.lanes[0].order.batches_per_epoch());
         let (mut iteration, mut lrs) = (first, vec![0.0; lanes.len()]);
         while lanes.iter().any(|lane| lane.end.is_none()) {
             trainer.set_threads((self.threads)());
@@ -94,7 +94,7 @@ impl Session<'_> {
                 evaluate(trainer, iteration, &mut lanes)?;
             }
             for (n, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| lane.end.is_none()) {
-                if self.lanes[n].at.contains(&iteration) {
+                if self.lanes[n].snapshots_at.contains(&iteration) {
                     lane.at.push(trainer.snapshot(n)?);
                 }
                 if iteration >= self.end {
@@ -104,12 +104,12 @@ impl Session<'_> {
             if lanes.iter().all(|lane| lane.end.is_some()) {
                 break;
             }
-            if self.stop.wanted() {
+            if self.cancel.is_cancelled() {
                 return Ok(None);
             }
             for (lane, batch) in self.lanes.iter_mut().zip(&mut batches) {
                 batch.iteration = iteration;
-                lane.order.fill(iteration, &mut batch.images);
+                lane.order.fill_batch(iteration, &mut batch.images);
             }
             lrs.fill(schedule.at(iteration));
             trainer.step(&batches, &lrs)?;
@@ -124,7 +124,7 @@ impl Session<'_> {
         &self,
         trainer: &mut dyn Trainer,
         loaded: &mut dyn FnMut(usize, &Snapshot) -> Result<()>,
-    ) -> Result<(Vec<Progress>, Vec<Batch>)> {
+    ) -> Result<(Vec<LaneState>, Vec<Batch>)> {
         let (count, lanes) = (self.lanes.len(), trainer.lanes());
         ensure!(count == lanes, "{count} trainings for a trainer of {lanes} lanes");
         let first = self.lanes[0].start.iteration;
@@ -134,20 +134,20 @@ impl Session<'_> {
         for (n, lane) in self.lanes.iter().enumerate() {
             trainer.load(n, lane.start, lane.mask)?;
             let refusal = loaded(n, &trainer.snapshot(n)?).err();
-            all.push(Progress { end: refusal.map(End::Refused), ..Progress::default() });
+            all.push(LaneState { end: refusal.map(TrainingEnd::AuditFailed), ..LaneState::default() });
             batches.push(Batch { elementwise: lane.elementwise, ..Batch::default() });
         }
         Ok((all, batches))
     }
 }
 
-impl Progress {
+impl LaneState {
     /// Takes in what was measured; a loss that is no finite number ends the lane.
-    fn measure(&mut self, point: Point) {
+    fn measure(&mut self, point: Evaluation) {
         if [point.train, point.validation, point.test].iter().all(|score| score.loss.is_finite()) {
             self.curve.0.push(point);
         } else {
-            self.end = Some(End::Diverged(std::mem::take(&mut self.curve), point.iteration));
+            self.end = Some(TrainingEnd::Diverged(std::mem::take(&mut self.curve), point.iteration));
         }
     }
 
@@ -155,17 +155,20 @@ impl Progress {
     fn finish(&mut self, last: Snapshot, iteration: u64) {
         let Self { curve, at, .. } = std::mem::take(self);
         let is_sound = last.weights.is_finite() && last.buffers.is_finite();
-        self.end =
-            Some(if is_sound { End::Trained(Trained { curve, at, last }) } else { End::Diverged(curve, iteration) });
+        self.end = Some(if is_sound {
+            TrainingEnd::Trained(TrainedLane { curve, snapshots: at, final_state: last })
+        } else {
+            TrainingEnd::Diverged(curve, iteration)
+        });
     }
 }
 
 /// Measures all lanes at once, those included that have ended.
-fn evaluate(trainer: &mut dyn Trainer, iteration: u64, lanes: &mut [Progress]) -> Result<()> {
+fn evaluate(trainer: &mut dyn Trainer, iteration: u64, lanes: &mut [LaneState]) -> Result<()> {
     let mut scores = |split| trainer.evaluate(split);
     let (train, validation, test) = (scores(Split::Train)?, scores(Split::Validation)?, scores(Split::Test)?);
     for (n, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| lane.end.is_none()) {
-        lane.measure(Point { iteration, train: train[n], validation: validation[n], test: test[n] });
+        lane.measure(Evaluation { iteration, train: train[n], validation: validation[n], test: test[n] });
     }
     Ok(())
 }

@@ -4,36 +4,36 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::block::Block;
-use super::screen::{Screen, Terminal};
+use super::block::ProgressView;
+use super::screen::{Painter, Terminal};
 use super::words;
-use crate::record::{Event, Sink};
+use crate::record::{Event, EventSink};
 
 /// How long a change, of the work or of the window, may go unseen.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 /// Bars on a terminal, from the moment that work begins until it is over.
 pub(super) struct Bars {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBars>,
     drawing: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct SharedBars {
+    state: Mutex<BarsState>,
     over: Condvar,
 }
 
-struct State {
-    block: Block,
-    screen: Screen,
+struct BarsState {
+    block: ProgressView,
+    screen: Painter,
     is_over: bool,
 }
 
 impl Bars {
     /// Bars that are not shown before work begins.
     pub(super) fn new(terminal: Box<dyn Terminal>) -> Self {
-        let state = State { block: Block::default(), screen: Screen::new(terminal), is_over: false };
-        let shared = Shared { state: Mutex::new(state), over: Condvar::new() };
+        let state = BarsState { block: ProgressView::default(), screen: Painter::new(terminal), is_over: false };
+        let shared = SharedBars { state: Mutex::new(state), over: Condvar::new() };
         Self { shared: Arc::new(shared), drawing: Mutex::new(None) }
     }
 
@@ -72,13 +72,13 @@ impl Drop for Bars {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedBars {
+    fn lock(&self) -> MutexGuard<'_, BarsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl BarsState {
     fn draw(&mut self) {
         self.screen.draw(self.block.lines(self.screen.size()));
     }
@@ -89,13 +89,13 @@ impl State {
     }
 }
 
-impl Sink for Bars {
-    fn tell(&self, event: &Event<'_>) {
+impl EventSink for Bars {
+    fn on_event(&self, event: &Event<'_>) {
         let mut state = self.shared.lock();
         state.block.tell(event);
         let (width, _) = state.screen.size();
         match event {
-            Event::Begun { iterations, .. } => {
+            Event::RunStarted { iterations, .. } => {
                 state.print(&words::wrapped(&words::header(event).unwrap_or_default(), width));
                 drop(state);
                 if *iterations > 0 {
@@ -105,8 +105,8 @@ impl Sink for Bars {
             Event::Ended { label, result, ended, trainings, .. } => {
                 state.print(&words::ended_within(width, label, result, *ended, *trainings));
             }
-            Event::Note(text) => state.print(&words::wrapped(text, width)),
-            Event::Over => {
+            Event::Message(text) => state.print(&words::wrapped(text, width)),
+            Event::RunFinished => {
                 drop(state);
                 self.end();
             }

@@ -1,27 +1,27 @@
 //! The bars as lines of text: what is said of the work in a window of some size.
 
-use super::screen::Line;
-use super::tally::Tally;
+use super::screen::PaintedLine;
+use super::tally::Eta;
 use super::words;
 use crate::base::env;
 use crate::base::words::duration;
-use crate::record::{Event, Label};
+use crate::record::{Event, TrainingId};
 
 /// A longer bar tells no more.
-const BAR: usize = 20;
+const BAR_WIDTH: usize = 20;
 /// A shorter one tells less than the words that could stand there.
-const LEAST_BAR: usize = 5;
+const MIN_BAR_WIDTH: usize = 5;
 /// Room for the names: what the bar of all says must fit.
-const LEAST_NAMES: usize = 18;
+const MIN_NAME_WIDTH: usize = 18;
 /// More bars than this nobody reads, however high the window.
-const MOST_BARS: usize = 20;
+const MAX_BARS: usize = 20;
 
 /// What the bars show.
 #[derive(Default)]
-pub(super) struct Block {
-    tally: Tally,
+pub(super) struct ProgressView {
+    tally: Eta,
     /// What each worker is at, and how far it is: 0..=1.
-    at_work: Vec<Option<(Label, f64)>>,
+    at_work: Vec<Option<(TrainingId, f64)>>,
     /// Iterations of the training that each worker is at.
     lengths: Vec<u64>,
     /// Whether there is anything to show: work has begun and is not over.
@@ -39,12 +39,12 @@ struct Columns {
     bar: usize,
 }
 
-impl Block {
+impl ProgressView {
     /// Takes in what happened.
     pub(super) fn tell(&mut self, event: &Event<'_>) {
         self.tally.tell(event);
         match event {
-            Event::Begun { iterations, workers, .. } => {
+            Event::RunStarted { iterations, workers, .. } => {
                 self.is_shown = *iterations > 0;
                 self.at_work = vec![None; *workers];
                 self.lengths = vec![0; *workers];
@@ -70,23 +70,23 @@ impl Block {
                 }
             }
             Event::Waiting { holder } => self.waiting = Some((*holder).to_owned()),
-            Event::Over => self.is_shown = false,
-            Event::Note(_) => {}
+            Event::RunFinished => self.is_shown = false,
+            Event::Message(_) => {}
         }
     }
 
     /// The lines for a window of this many columns and rows: the bar of all is the last and always there, the others
     /// as far as there is room.
-    pub(super) fn lines(&self, (width, height): (usize, usize)) -> Vec<Line> {
+    pub(super) fn lines(&self, (width, height): (usize, usize)) -> Vec<PaintedLine> {
         // Half of the window is for the lines that stay, and it is room to wrap into where the window is halved: what has
         // gone off the top cannot be cleared. Below the bars the cursor has a row of its own.
         let room = height.saturating_sub(1);
-        let rows = (room / 2).max(1).min(room).min(MOST_BARS + 1);
+        let rows = (room / 2).max(1).min(room).min(MAX_BARS + 1);
         if !self.is_shown || rows == 0 {
             return Vec::new();
         }
         let columns = self.columns(width);
-        let at_work: Vec<&(Label, f64)> = self.at_work.iter().flatten().collect();
+        let at_work: Vec<&(TrainingId, f64)> = self.at_work.iter().flatten().collect();
         let mut lines = Vec::new();
         // Where they do not all fit, one row says how many more there are.
         let room = rows - 1;
@@ -109,10 +109,10 @@ impl Block {
     fn columns(&self, width: usize) -> Columns {
         // Two blanks before the names, one before the bar and one before the percents; the last column stays free.
         let room = width.saturating_sub("  ".len() + " ".len() + " 100%".len() + 1);
-        let (full, short) = (self.names.0.max(LEAST_NAMES), self.names.1.max(LEAST_NAMES));
-        for (names, least) in [(full, BAR / 2), (short, LEAST_BAR)] {
+        let (full, short) = (self.names.0.max(MIN_NAME_WIDTH), self.names.1.max(MIN_NAME_WIDTH));
+        for (names, least) in [(full, BAR_WIDTH / 2), (short, MIN_BAR_WIDTH)] {
             if names + least <= room {
-                return Columns { names, bar: BAR.min(room - names) };
+                return Columns { names, bar: BAR_WIDTH.min(room - names) };
             }
         }
         Columns { names: (room + 1).min(short), bar: 0 }
@@ -131,24 +131,24 @@ impl Block {
 }
 
 impl Columns {
-    fn name(self, label: &Label) -> String {
+    fn name(self, label: &TrainingId) -> String {
         let (full, short) = (label.to_string(), words::short(label));
         let fits = [full, short].into_iter().find(|name| words::columns(name) <= self.names);
         fits.unwrap_or_else(|| words::cut_label(label, self.names))
     }
 
-    fn line(self, name: &str, share: f64) -> Line {
+    fn line(self, name: &str, share: f64) -> PaintedLine {
         let Self { names, bar } = self;
         let percents = format!("{:>3}%", (100.0 * share).floor());
         let width = "  ".len() + names + 1 + if bar > 0 { bar + 1 } else { 0 } + percents.len();
         let bar = if bar > 0 { drawn_bar(bar, share) + " " } else { String::new() };
-        Line { text: format!("  {name:<names$} {bar}{percents}"), width }
+        PaintedLine { text: format!("  {name:<names$} {bar}{percents}"), width }
     }
 }
 
-fn plain(text: &str, width: usize) -> Line {
+fn plain(text: &str, width: usize) -> PaintedLine {
     let text = format!("  {}", words::cut(text, width.saturating_sub(3)));
-    Line { width: words::columns(&text), text }
+    PaintedLine { width: words::columns(&text), text }
 }
 
 /// `━━━━╸─────`, in colour unless that is unwanted.
@@ -165,12 +165,12 @@ mod tests {
 
     #[test]
     fn the_time_left_in_what_room_there_is() {
-        let block = Block::default();
+        let block = ProgressView::default();
         let all = |room| block.all(room, Some(46_740.0));
         assert_eq!([all(22), all(21), all(16)], ["all, 12 h 59 min left", "all, 12 h 59 min left", "12 h 59 min left"]);
         assert_eq!([all(15), all(11), all(8)], ["12 h 59 min", "12 h 59 min", "12 h 59…"]);
         assert_eq!(block.all(22, None), "all", "nothing to go by yet");
-        let waiting = Block { waiting: Some("process 7".to_owned()), ..block };
+        let waiting = ProgressView { waiting: Some("process 7".to_owned()), ..block };
         assert_eq!(waiting.all(22, Some(60.0)), "all", "how long another process takes is not known");
     }
 

@@ -1,13 +1,13 @@
 //! `lth compare` as a person reads it.
 
 use super::table::align;
-use crate::base::words::{accuracy, count, percent};
-use crate::report::{Comparison, ResultRow};
+use crate::base::words::{accuracy, percent, with_thousands};
+use crate::report::{ResultRow, RunComparison};
 
 const HEADER: [&str; 8] = ["run", "arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];
 
 /// The values that differ, a column for each run, and the results, a line for each arm and round of each run.
-pub fn comparison(comparison: &Comparison) -> String {
+pub fn comparison(comparison: &RunComparison) -> String {
     let mut text = if comparison.config.is_empty() {
         "no value of the configurations differs\n".to_owned()
     } else {
@@ -36,7 +36,7 @@ fn result(row: &ResultRow) -> Vec<String> {
         row.arm.clone(),
         row.round.to_string(),
         percent(row.weights_remaining),
-        show(row.iterations_to_early_stop, |iterations| count(iterations.round() as u64)),
+        show(row.iterations_to_early_stop, |iterations| with_thousands(iterations.round() as u64)),
         show(row.early_stop_test_accuracy, accuracy),
         show(row.final_test_accuracy, accuracy),
         format!("{}{missing}", row.n),
@@ -48,11 +48,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::report::Difference;
+    use crate::report::ConfigDifference;
 
     #[test]
     fn two_runs_beside_each_other() {
-        let difference = |key: &str, values: [Option<Value>; 2]| Difference { key: key.into(), values: values.into() };
+        let difference =
+            |key: &str, values: [Option<Value>; 2]| ConfigDifference { key: key.into(), values: values.into() };
         let row = |run: &str, arm: &str, accuracy, n| ResultRow {
             run: run.into(),
             arm: arm.into(),
@@ -65,7 +66,7 @@ mod tests {
             early_stop_test_accuracy: accuracy,
             ..ResultRow::default()
         };
-        let both = Comparison {
+        let both = RunComparison {
             runs: vec!["a-12345678".into(), "b-12345678".into()],
             config: vec![
                 difference("train.lr", [Some(0.0012.into()), Some(0.1.into())]),
@@ -77,7 +78,7 @@ mod tests {
             results: vec![row("a-12345678", "winning_ticket", Some(0.98), 3), row("b-12345678", "t", None, 1)],
         };
         insta::assert_snapshot!(comparison(&both));
-        let same = comparison(&Comparison { config: Vec::new(), ..both });
+        let same = comparison(&RunComparison { config: Vec::new(), ..both });
         assert!(same.starts_with("no value of the configurations differs\n\nrun "), "{same}");
     }
 }

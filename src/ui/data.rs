@@ -3,35 +3,35 @@
 use std::fmt::Write as _;
 
 use super::table::{align, printable};
-use crate::base::words::{bytes, count};
-use crate::data::{Condition, State, Summary, Survey};
+use crate::base::words::{bytes, with_thousands};
+use crate::data::{Availability, DatasetStatus, DatasetSummary, FileStatus};
 
 /// What is there of the data sets, file by file.
-pub fn survey(surveys: &[Survey]) -> String {
+pub fn survey(surveys: &[DatasetStatus]) -> String {
     let mut text = String::new();
     for survey in surveys {
         let fetch = format!("`lth data fetch {}` brings it", survey.name);
         let what = match survey.state {
-            State::Complete => format!("complete in {}", survey.folder.display()),
-            State::ShortTest => format!("usable, with a short test set, in {}", survey.folder.display()),
-            State::Incomplete => format!("incomplete in {}; {fetch}", survey.folder.display()),
-            State::Missing => format!("not found in {}; {fetch}", survey.folder.display()),
-            State::Damaged => format!("damaged in {}; {fetch}", survey.folder.display()),
+            Availability::Complete => format!("complete in {}", survey.folder.display()),
+            Availability::ShortTest => format!("usable, with a short test set, in {}", survey.folder.display()),
+            Availability::Incomplete => format!("incomplete in {}; {fetch}", survey.folder.display()),
+            Availability::Missing => format!("not found in {}; {fetch}", survey.folder.display()),
+            Availability::Damaged => format!("damaged in {}; {fetch}", survey.folder.display()),
         };
         let _ = writeln!(text, "{}: {what}", survey.name);
-        if survey.state == State::Missing {
+        if survey.state == Availability::Missing {
             continue;
         }
         let width = survey.files.iter().map(|file| file.name.len()).max().unwrap_or(0);
         for file in &survey.files {
             let size = file.bytes.map_or_else(String::new, bytes);
             let condition = match &file.condition {
-                Condition::Verified => "verified".to_owned(),
-                Condition::Short(records) => {
-                    format!("{} images, fewer than the official file", count((*records).into()))
+                FileStatus::Verified => "verified".to_owned(),
+                FileStatus::Short(records) => {
+                    format!("{} images, fewer than the official file", with_thousands((*records).into()))
                 }
-                Condition::Missing => "not found".to_owned(),
-                Condition::Damaged(cause) => format!("damaged: {cause}"),
+                FileStatus::Missing => "not found".to_owned(),
+                FileStatus::Damaged(cause) => format!("damaged: {cause}"),
             };
             let _ = writeln!(text, "  {:<width$}  {size:>7}  {condition}", file.name);
         }
@@ -43,7 +43,7 @@ pub fn survey(surveys: &[Survey]) -> String {
 }
 
 /// A data set in numbers, and where its contact sheet is.
-pub fn summary(summary: &Summary, sheet: &str) -> String {
+pub fn summary(summary: &DatasetSummary, sheet: &str) -> String {
     let [channels, height, width] = summary.shape;
     let colour = if channels == 1 { "grey" } else { "in colour" };
     let mut text = format!(
@@ -54,10 +54,10 @@ pub fn summary(summary: &Summary, sheet: &str) -> String {
     let mut rows = vec![vec!["class".to_owned()]];
     rows[0].extend(summary.parts.iter().map(|part| part.name.to_owned()));
     for (class, name) in summary.classes.iter().enumerate() {
-        let counts = summary.parts.iter().map(|part| count(part.by_class[class] as u64));
+        let counts = summary.parts.iter().map(|part| with_thousands(part.by_class[class] as u64));
         rows.push(std::iter::once(name.clone()).chain(counts).collect());
     }
-    let all = summary.parts.iter().map(|part| count(part.images as u64));
+    let all = summary.parts.iter().map(|part| with_thousands(part.images as u64));
     rows.push(std::iter::once("all".to_owned()).chain(all).collect());
     text.push_str(&align(&rows));
     let list = |values: &[f64]| values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" ");

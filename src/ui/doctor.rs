@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::table::printable;
-use crate::base::words::{bytes, count};
-use crate::data::{State, Survey};
-use crate::lab::Health;
+use crate::base::words::{bytes, with_thousands};
+use crate::data::{Availability, DatasetStatus};
+use crate::lab::StoreReport;
 
 /// What to do where CUDA is missing.
 pub const CUDA_HINT: &str =
@@ -28,7 +28,7 @@ pub struct Diagnosis {
     /// The files of libtorch that are loaded.
     pub libraries: Vec<PathBuf>,
     /// What there is of CUDA.
-    pub cuda: Cuda,
+    pub cuda: CudaDiagnosis,
     /// The processor's name.
     pub processor: String,
     /// The processors this program may use.
@@ -38,18 +38,18 @@ pub struct Diagnosis {
     /// Where the built-in data sets are looked for.
     pub data_dir: PathBuf,
     /// What is there of each.
-    pub data: Vec<Survey>,
+    pub data: Vec<DatasetStatus>,
     /// The folder of all runs.
     pub runs: PathBuf,
     /// Why files cannot be locked there; `None` where they can.
     pub no_locks: Option<String>,
     /// What its store holds.
-    pub store: Health,
+    pub store: StoreReport,
 }
 
 /// What there is of CUDA.
 #[derive(Clone, Debug, Serialize)]
-pub struct Cuda {
+pub struct CudaDiagnosis {
     /// GPUs that libtorch can use.
     pub devices: usize,
     /// The GPUs that the driver tells of.
@@ -86,11 +86,11 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     line("data", &d.data_dir.display().to_string());
     for survey in &d.data {
         let what = match survey.state {
-            State::Complete => "complete and verified".to_owned(),
-            State::ShortTest => "usable, with a short test set".to_owned(),
-            State::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", survey.name),
-            State::Missing => format!("not there: `lth data fetch {}` brings it", survey.name),
-            State::Damaged => format!("damaged: `lth data check {}` tells how", survey.name),
+            Availability::Complete => "complete and verified".to_owned(),
+            Availability::ShortTest => "usable, with a short test set".to_owned(),
+            Availability::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", survey.name),
+            Availability::Missing => format!("not there: `lth data fetch {}` brings it", survey.name),
+            Availability::Damaged => format!("damaged: `lth data check {}` tells how", survey.name),
         };
         line("", &format!("{}: {what}", survey.name));
     }
@@ -108,18 +108,18 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
 }
 
 /// What the store holds, in a line.
-fn store(health: &Health) -> String {
-    if *health == (Health { foreign: health.foreign.clone(), ..Health::default() }) {
+fn store(health: &StoreReport) -> String {
+    if *health == (StoreReport { foreign: health.foreign.clone(), ..StoreReport::default() }) {
         return "no trainings are stored there".to_owned();
     }
-    let mut parts = vec![format!("{} trainings, whole", count(health.trainings as u64))];
+    let mut parts = vec![format!("{} trainings, whole", with_thousands(health.trainings as u64))];
     for (n, what) in [
         (health.damaged.len(), "damaged: a run that needs one trains it again"),
         (health.unfinished, "begun and not done"),
         (health.set_aside, "set aside by --fresh"),
     ] {
         if n > 0 {
-            parts.push(format!("{} {what}", count(n as u64)));
+            parts.push(format!("{} {what}", with_thousands(n as u64)));
         }
     }
     format!("{}; {}", parts.join(", "), bytes(health.bytes))

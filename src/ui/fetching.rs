@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::say;
+use super::eprint_line;
 use crate::base::env;
 use crate::base::words::bytes;
-use crate::data::Progress;
+use crate::data::FetchProgress;
 
 /// Who is told of a download.
-pub fn fetching(quiet: bool) -> Box<dyn Fn(Progress<'_>)> {
+pub fn fetching(quiet: bool) -> Box<dyn Fn(FetchProgress<'_>)> {
     if quiet {
         return Box::new(|_| {});
     }
@@ -22,11 +22,11 @@ pub fn fetching(quiet: bool) -> Box<dyn Fn(Progress<'_>)> {
     Box::new(move |progress| {
         let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
         match progress {
-            Progress::Asked { .. } | Progress::Failed { .. } | Progress::Installed { .. } => {
+            FetchProgress::Asked { .. } | FetchProgress::Failed { .. } | FetchProgress::Installed { .. } => {
                 bar.take().iter().for_each(ProgressBar::finish_and_clear);
                 tell_line(&progress);
             }
-            Progress::Came { here, total } => {
+            FetchProgress::Came { here, total } => {
                 let bar = bar.get_or_insert_with(|| new_bar(total));
                 bar.set_position(here);
             }
@@ -34,13 +34,13 @@ pub fn fetching(quiet: bool) -> Box<dyn Fn(Progress<'_>)> {
     })
 }
 
-fn tell_line(progress: &Progress<'_>) {
-    say(&match progress {
-        Progress::Asked { file, mirror, here: 0 } => format!("{file} from {mirror}"),
-        Progress::Asked { file, mirror, here } => format!("{file} from {mirror}, going on after {}", bytes(*here)),
-        Progress::Failed { cause, .. } => format!("  {cause}"),
-        Progress::Installed { bytes: size, .. } => format!("  {}, verified", bytes(*size)),
-        Progress::Came { .. } => return,
+fn tell_line(progress: &FetchProgress<'_>) {
+    eprint_line(&match progress {
+        FetchProgress::Asked { file, mirror, here: 0 } => format!("{file} from {mirror}"),
+        FetchProgress::Asked { file, mirror, here } => format!("{file} from {mirror}, going on after {}", bytes(*here)),
+        FetchProgress::Failed { cause, .. } => format!("  {cause}"),
+        FetchProgress::Installed { bytes: size, .. } => format!("  {}, verified", bytes(*size)),
+        FetchProgress::Came { .. } => return,
     });
 }
 

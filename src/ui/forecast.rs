@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 
 use super::table::align;
-use crate::base::words::{bytes, count, duration, percent};
-use crate::lab::{Forecast, Round};
+use crate::base::words::{bytes, duration, percent, with_thousands};
+use crate::lab::{Estimate, RoundEstimate};
 
 /// The forecast as text: rounds by layer, arms, and what it all comes to.
-pub fn forecast(forecast: &Forecast) -> String {
+pub fn forecast(forecast: &Estimate) -> String {
     let mut text = align(&by_round(forecast));
     text.push('\n');
     text.push_str(&align(&by_arm(forecast)));
     let stored = if forecast.stored > 0 { format!(", {} in the store", forecast.stored) } else { String::new() };
     let _ = writeln!(text, "\ntrainings   {}{stored}", forecast.trainings);
-    let _ = writeln!(text, "to go       {} iterations", count(forecast.iterations_to_go));
+    let _ = writeln!(text, "to go       {} iterations", with_thousands(forecast.iterations_to_go));
     let _ = writeln!(text, "work        {:.1e} multiply-adds", forecast.macs_to_go as f64);
     let _ = writeln!(text, "disk        {} in the end", bytes(forecast.disk_bytes));
     let time = match &forecast.time {
@@ -34,12 +34,12 @@ pub fn forecast(forecast: &Forecast) -> String {
 
 /// One row per round and size: most arms have the same counts at a round. Where one has others, such as a grid of its own,
 /// a column tells the first arm with each.
-fn by_round(forecast: &Forecast) -> Vec<Vec<String>> {
+fn by_round(forecast: &Estimate) -> Vec<Vec<String>> {
     let layers: Vec<&String> =
         forecast.rounds.iter().find_map(|round| round.layers.as_ref()).map(|l| l.keys().collect()).unwrap_or_default();
-    let mut sizes: Vec<&Round> = Vec::new();
+    let mut sizes: Vec<&RoundEstimate> = Vec::new();
     for round in &forecast.rounds {
-        let is_same = |other: &&Round| {
+        let is_same = |other: &&RoundEstimate| {
             (other.round, other.weights_kept, &other.layers) == (round.round, round.weights_kept, &round.layers)
         };
         if !sizes.iter().any(is_same) {
@@ -53,16 +53,16 @@ fn by_round(forecast: &Forecast) -> Vec<Vec<String>> {
     let mut rows = vec![header];
     for size in sizes {
         let mut row = if has_grid { vec![size.arm.clone()] } else { Vec::new() };
-        row.extend([size.round.to_string(), percent(size.weights_remaining), count(size.weights_kept)]);
+        row.extend([size.round.to_string(), percent(size.weights_remaining), with_thousands(size.weights_kept)]);
         row.push(size.engine.clone());
         let kept = |layer: &&String| size.layers.as_ref().and_then(|all| all.get(*layer).copied());
-        row.extend(layers.iter().map(|layer| kept(layer).map_or_else(|| "?".to_owned(), count)));
+        row.extend(layers.iter().map(|layer| kept(layer).map_or_else(|| "?".to_owned(), with_thousands)));
         rows.push(row);
     }
     rows
 }
 
-fn by_arm(forecast: &Forecast) -> Vec<Vec<String>> {
+fn by_arm(forecast: &Estimate) -> Vec<Vec<String>> {
     let mut rows = vec![["arm", "rounds", "trainings", "in the store"].map(str::to_owned).to_vec()];
     let mut arms: Vec<&str> = Vec::new();
     for round in &forecast.rounds {
@@ -74,7 +74,7 @@ fn by_arm(forecast: &Forecast) -> Vec<Vec<String>> {
         let own: Vec<_> = forecast.rounds.iter().filter(|round| round.arm == arm).collect();
         let (first, last) = (own[0].round, own[own.len() - 1].round);
         let rounds = if first == last { first.to_string() } else { format!("{first}–{last}") };
-        let sum = |of: fn(&Round) -> usize| own.iter().map(|round| of(round)).sum::<usize>().to_string();
+        let sum = |of: fn(&RoundEstimate) -> usize| own.iter().map(|round| of(round)).sum::<usize>().to_string();
         rows.push(vec![arm.to_owned(), rounds, sum(|round| round.trainings), sum(|round| round.stored)]);
     }
     rows

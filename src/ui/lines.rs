@@ -2,50 +2,50 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::tally::Tally;
-use super::{say, words};
+use super::tally::Eta;
+use super::{eprint_line, words};
 use crate::base::words::duration;
-use crate::record::{Event, Sink};
+use crate::record::{Event, EventSink};
 
 /// Twenty estimates of the time left are enough for a log, however long the run.
 const SHARE_BETWEEN_ESTIMATES: f64 = 0.05;
 
 /// Says nothing.
-pub(super) struct Silent;
+pub(super) struct SilentSink;
 
-impl Sink for Silent {
-    fn tell(&self, _: &Event<'_>) {}
+impl EventSink for SilentSink {
+    fn on_event(&self, _: &Event<'_>) {}
 }
 
 /// One line per event that matters.
 #[derive(Default)]
-pub(super) struct Lines(Mutex<State>);
+pub(super) struct LineSink(Mutex<LineState>);
 
 #[derive(Default)]
-struct State {
-    tally: Tally,
+struct LineState {
+    tally: Eta,
     /// The share of the work that was done when the time left was last told.
     told: f64,
     /// Whether it has been said that another process is waited for.
     waits: bool,
 }
 
-impl Sink for Lines {
-    fn tell(&self, event: &Event<'_>) {
+impl EventSink for LineSink {
+    fn on_event(&self, event: &Event<'_>) {
         // Said with the state in hand, so that lines come in the order of what they tell.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = state.line(event) {
-            say(&line);
+            eprint_line(&line);
         }
     }
 }
 
-impl State {
+impl LineState {
     /// What is to be said, if anything.
     fn line(&mut self, event: &Event<'_>) -> Option<String> {
         self.tally.tell(event);
         match event {
-            Event::Begun { .. } => words::header(event),
+            Event::RunStarted { .. } => words::header(event),
             Event::Ended { label, result, ended, trainings, .. } => {
                 self.waits = false;
                 let left = self.tally.seconds_left();
@@ -55,8 +55,8 @@ impl State {
                 let is_new = !std::mem::replace(&mut self.waits, true);
                 is_new.then(|| format!("waiting for {holder}, which trains what is left"))
             }
-            Event::Note(text) => Some((*text).to_owned()),
-            Event::Started { .. } | Event::Stepped { .. } | Event::Over => None,
+            Event::Message(text) => Some((*text).to_owned()),
+            Event::Started { .. } | Event::Stepped { .. } | Event::RunFinished => None,
         }
     }
 
@@ -76,12 +76,12 @@ impl State {
 mod tests {
     use super::*;
     use crate::base::outcome::Outcome;
-    use crate::record::{Label, Result};
+    use crate::record::{TrainingId, TrainingResult};
 
     #[test]
     fn an_estimate_now_and_then() {
-        let mut state = State::default();
-        let begun = Event::Begun {
+        let mut state = LineState::default();
+        let begun = Event::RunStarted {
             experiment: "e",
             trainings: 100,
             stored: 0,
@@ -92,8 +92,8 @@ mod tests {
             view: std::path::Path::new("runs/e"),
         };
         assert!(state.line(&begun).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
-        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, others: 0 };
-        let result = Result { outcome: Outcome::Done, weights_remaining: 1.0, last: None, seconds: None };
+        let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
+        let result = TrainingResult { outcome: Outcome::Done, weights_remaining: 1.0, last: None, seconds: None };
         let estimates: Vec<String> = (1..=100)
             .map(|ended| {
                 let event =
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn waiting_is_said_once() {
-        let mut state = State::default();
+        let mut state = LineState::default();
         let waiting = Event::Waiting { holder: "process 7" };
         assert_eq!(state.line(&waiting).unwrap(), "waiting for process 7, which trains what is left");
         assert_eq!(state.line(&waiting), None);

@@ -18,11 +18,11 @@ mod words;
 use std::io::Write as _;
 
 use crate::base::env;
-use crate::record::Sink;
+use crate::record::EventSink;
 
 pub use comparison::comparison;
 pub use data::{summary, survey};
-pub use doctor::{CUDA_HINT, Cuda, Diagnosis, diagnosis};
+pub use doctor::{CUDA_HINT, CudaDiagnosis, Diagnosis, diagnosis};
 pub use fetching::fetching;
 pub use forecast::forecast;
 pub use overview::overviews;
@@ -30,32 +30,32 @@ pub use stability::stability;
 pub use table::{printable, table};
 
 /// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.
-pub fn sink(quiet: bool) -> Box<dyn Sink> {
+pub fn sink(quiet: bool) -> Box<dyn EventSink> {
     use std::io::IsTerminal;
     if quiet {
-        Box::new(lines::Silent)
+        Box::new(lines::SilentSink)
     } else if std::io::stderr().is_terminal() && !env::is_dumb() {
         Box::new(bars::Bars::new(Box::new(screen::Stderr)))
     } else {
-        Box::new(lines::Lines::default())
+        Box::new(lines::LineSink::default())
     }
 }
 
 /// Says something on stderr; whether anybody listens is not our concern (`lth run … 2>&1 | head`).
-pub fn say(text: &str) {
+pub fn eprint_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Standard output could not be written to: a full disk, say.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write to standard output")]
-pub struct CannotPrint(#[from] std::io::Error);
+pub struct PrintError(#[from] std::io::Error);
 
 /// Prints a result on standard output. A reader that has closed its end of a pipe (`lth show … | head`) is no error.
 ///
 /// # Errors
 /// Text that could not be written.
-pub fn print(text: &str) -> Result<(), CannotPrint> {
+pub fn print_result(text: &str) -> Result<(), PrintError> {
     quiet_on_closed_pipe(write_out(text.as_bytes()))
 }
 
@@ -77,12 +77,12 @@ fn write_out(bytes: &[u8]) -> std::io::Result<()> {
 ///
 /// # Errors
 /// Text that could not be written to standard output.
-pub fn print_usage(message: &clap::Error) -> Result<(), CannotPrint> {
+pub fn print_usage(message: &clap::Error) -> Result<(), PrintError> {
     let printed = message.print().and_then(|()| std::io::stdout().flush());
     if message.use_stderr() { Ok(()) } else { quiet_on_closed_pipe(printed) }
 }
 
-fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), CannotPrint> {
+fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), PrintError> {
     match written {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
@@ -90,7 +90,7 @@ fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), CannotPrint>
 }
 
 /// Asks a question that is answered with yes or no, and takes silence for no; `None` where nobody can be asked.
-pub fn ask(question: &str) -> Option<bool> {
+pub fn confirm(question: &str) -> Option<bool> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;

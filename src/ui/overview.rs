@@ -1,24 +1,25 @@
 //! `lth runs` as a person reads it.
 
 use super::table::align;
-use crate::base::words::{accuracy, bytes, count, percent};
-use crate::report::{Best, Overview};
+use crate::base::words::{accuracy, bytes, percent, with_thousands};
+use crate::report::{BestRound, RunOverview};
 
 /// One line per run.
-pub fn overviews(runs: &[Overview]) -> String {
+pub fn overviews(runs: &[RunOverview]) -> String {
     let header = ["run", "state", "trainings", "best round by validation", "size"].map(str::to_owned).to_vec();
-    let line = |run: &Overview| {
-        let of = run.trainings.map_or_else(String::new, |trainings| format!(" of {}", count(trainings as u64)));
-        let done = format!("{}{of}", count(run.done as u64));
+    let line = |run: &RunOverview| {
+        let of =
+            run.trainings.map_or_else(String::new, |trainings| format!(" of {}", with_thousands(trainings as u64)));
+        let done = format!("{}{of}", with_thousands(run.done as u64));
         let best = run.best.as_ref().map_or_else(|| "–".to_owned(), best);
-        vec![run.name.clone(), run.state.word().to_owned(), done, best, bytes(run.bytes)]
+        vec![run.name.clone(), run.state.as_str().to_owned(), done, best, bytes(run.bytes)]
     };
     let mut cells = vec![header];
     cells.extend(runs.iter().map(line));
     align(&cells) + "size: the run's files and its trainings in the store, which other runs may share\n"
 }
 
-fn best(best: &Best) -> String {
+fn best(best: &BestRound) -> String {
     let left = percent(best.weights_remaining);
     format!("{} {} ({left} left): {} %, n = {}", best.arm, best.round, accuracy(best.validation_accuracy), best.n)
 }

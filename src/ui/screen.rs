@@ -34,7 +34,7 @@ impl Terminal for Stderr {
 
 /// One line of the block, narrower than the window.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct PaintedLine {
     /// Its text, with escapes for colour.
     pub(super) text: String,
     /// The columns it takes.
@@ -42,14 +42,14 @@ pub(super) struct Line {
 }
 
 /// A terminal and what of the block is on it.
-pub(super) struct Screen {
+pub(super) struct Painter {
     terminal: Box<dyn Terminal>,
-    drawn: Vec<Line>,
+    drawn: Vec<PaintedLine>,
     /// The size it was drawn for.
     size: (usize, usize),
 }
 
-impl Screen {
+impl Painter {
     /// Nothing is drawn yet.
     pub(super) fn new(terminal: Box<dyn Terminal>) -> Self {
         Self { terminal, drawn: Vec::new(), size: (0, 0) }
@@ -61,14 +61,14 @@ impl Screen {
     }
 
     /// Draws the block in place of what is there of it, if that is another.
-    pub(super) fn draw(&mut self, block: Vec<Line>) {
+    pub(super) fn draw(&mut self, block: Vec<PaintedLine>) {
         if self.drawn != block || self.size != self.size() {
             self.replace("", block);
         }
     }
 
     /// Writes lines that stay, above the block.
-    pub(super) fn print(&mut self, text: &str, block: Vec<Line>) {
+    pub(super) fn print(&mut self, text: &str, block: Vec<PaintedLine>) {
         self.replace(&format!("{text}\n"), block);
     }
 
@@ -78,7 +78,7 @@ impl Screen {
     }
 
     /// All in one write, so that no half of it is seen.
-    fn replace(&mut self, text: &str, mut block: Vec<Line>) {
+    fn replace(&mut self, text: &str, mut block: Vec<PaintedLine>) {
         let (width, height) = self.size();
         let mut frame = String::new();
         if !self.drawn.is_empty() {

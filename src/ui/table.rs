@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::base::spread::Spread;
-use crate::base::words::{accuracy, count, percent, range};
-use crate::record::{Group, RoundRow, late_starts};
+use crate::base::spread::SummaryStats;
+use crate::base::words::{accuracy, mean_and_range, percent, with_thousands};
+use crate::record::{RoundGroup, RoundRow, late_starts};
 
 /// How much a table tells, by the room it has.
 #[derive(Clone, Copy, PartialEq)]
-enum Detail {
+enum TableDetail {
     /// Early stop and accuracies, with their ranges.
     Ranges,
     /// The same without ranges.
@@ -17,7 +17,7 @@ enum Detail {
     Least,
 }
 
-impl Detail {
+impl TableDetail {
     fn header(self) -> &'static [&'static str] {
         match self {
             Self::Ranges => &["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"],
@@ -34,7 +34,7 @@ impl Detail {
         }
     }
 
-    fn row(self, group: &Group<'_>) -> Vec<String> {
+    fn row(self, group: &RoundGroup<'_>) -> Vec<String> {
         let n = group.done().count();
         let missing = match (group.rows.len() - n, self) {
             (0, _) => String::new(),
@@ -42,13 +42,15 @@ impl Detail {
             _ => format!(" of {}", group.rows.len()),
         };
         let show = |values: Vec<f64>, number: fn(f64) -> String| match self {
-            Self::Ranges => range(&values, number),
-            Self::Means | Self::Least => Spread::of(&values).map_or("–".to_owned(), |spread| number(spread.mean)),
+            Self::Ranges => mean_and_range(&values, number),
+            Self::Means | Self::Least => {
+                SummaryStats::of(&values).map_or("–".to_owned(), |spread| number(spread.mean))
+            }
         };
         let mut row = vec![group.arm.to_owned(), group.round.to_string(), percent(group.weights_remaining())];
         if self != Self::Least {
             let early = group.values(|row| row.early_stop_iteration.map(|i| i as f64));
-            row.push(show(early, |x| count(x.round() as u64)));
+            row.push(show(early, |x| with_thousands(x.round() as u64)));
             row.push(show(group.values(|row| row.early_stop_test_accuracy), accuracy));
         }
         row.push(show(group.values(|row| row.final_test_accuracy), accuracy));
@@ -66,15 +68,15 @@ pub fn table(rows: &[RoundRow], last: u64) -> String {
 
 fn table_within(rows: &[RoundRow], last: u64, width: usize) -> String {
     let starts = late_starts(rows, last);
-    let groups = Group::all(rows);
-    let text = |detail: Detail| {
+    let groups = RoundGroup::all(rows);
+    let text = |detail: TableDetail| {
         let header = detail.header().iter().map(|&name| name.to_owned()).collect();
         let cells: Vec<Vec<String>> = std::iter::once(header).chain(groups.iter().map(|g| detail.row(g))).collect();
         align(&cells) + detail.caption()
     };
     let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
-    let wide = [Detail::Ranges, Detail::Means].into_iter().map(text).find(fits);
-    let mut text = wide.unwrap_or_else(|| text(Detail::Least));
+    let wide = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(fits);
+    let mut text = wide.unwrap_or_else(|| text(TableDetail::Least));
     for (arm, start) in starts {
         let _ = writeln!(text, "{arm} starts at iteration {start}");
     }

@@ -6,11 +6,11 @@ use crate::base::outcome::Outcome;
 use crate::record::Event;
 
 /// An estimate from less than this would be one of how long it takes to begin.
-const SECONDS_TO_GO_BY: f64 = 3.0;
+const MIN_SECONDS: f64 = 3.0;
 
 /// Counts the work of a run as it is told of it.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Eta {
     /// Since the first training began: the data is there then.
     watch: Option<Stopwatch>,
     /// The cost of all that is to be trained.
@@ -38,11 +38,11 @@ impl Running {
     }
 }
 
-impl Tally {
+impl Eta {
     /// Counts what happened.
     pub(super) fn tell(&mut self, event: &Event<'_>) {
         match event {
-            Event::Begun { cost, workers, .. } => {
+            Event::RunStarted { cost, workers, .. } => {
                 *self = Self { total: *cost, running: vec![Running::default(); *workers], ..Self::default() };
             }
             Event::Started { worker, iterations, cost, .. } => {
@@ -65,7 +65,7 @@ impl Tally {
                     (_, running) => running.unwrap_or_default().cost().min(*cost),
                 };
             }
-            Event::Waiting { .. } | Event::Note(_) | Event::Over => {}
+            Event::Waiting { .. } | Event::Message(_) | Event::RunFinished => {}
         }
     }
 
@@ -84,7 +84,7 @@ impl Tally {
         let done = self.done + self.running();
         // Sums of many estimates are not exact to the last digit.
         let is_open = left > 1e-9 * self.total;
-        (seconds >= SECONDS_TO_GO_BY && done > 0.0 && is_open).then(|| seconds / done * left)
+        (seconds >= MIN_SECONDS && done > 0.0 && is_open).then(|| seconds / done * left)
     }
 
     fn running(&self) -> f64 {
@@ -95,12 +95,12 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Label, Result};
+    use crate::record::{TrainingId, TrainingResult};
 
     /// Four trainings of 100 iterations on two workers.
-    fn begun() -> Tally {
-        let mut tally = Tally::default();
-        tally.tell(&Event::Begun {
+    fn begun() -> Eta {
+        let mut tally = Eta::default();
+        tally.tell(&Event::RunStarted {
             experiment: "e",
             trainings: 4,
             stored: 0,
@@ -114,14 +114,14 @@ mod tests {
         tally
     }
 
-    fn started(tally: &mut Tally, worker: usize, cost: f64) {
-        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, others: 0 };
+    fn started(tally: &mut Eta, worker: usize, cost: f64) {
+        let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
         tally.tell(&Event::Started { worker, label: &label, iterations: 100, cost });
     }
 
-    fn ended(tally: &mut Tally, worker: Option<usize>, outcome: Outcome) {
-        let label = Label { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, others: 0 };
-        let result = Result { outcome, weights_remaining: 1.0, last: None, seconds: None };
+    fn ended(tally: &mut Eta, worker: Option<usize>, outcome: Outcome) {
+        let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
+        let result = TrainingResult { outcome, weights_remaining: 1.0, last: None, seconds: None };
         tally.tell(&Event::Ended { worker, label: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
     }
 

@@ -1,28 +1,28 @@
 //! What happens, in words; in fewer of them where the window is narrow.
 
 use crate::base::outcome::Outcome;
-use crate::base::words::{accuracy, count, percent};
-use crate::record::{Event, Label, Result};
+use crate::base::words::{accuracy, percent, with_thousands};
+use crate::record::{Event, TrainingId, TrainingResult};
 
 /// A label that is cut to less than this tells nothing.
-const LEAST_LABEL: usize = 14;
+const MIN_LABEL_WIDTH: usize = 14;
 
 /// The header of a run.
 pub(super) fn header(event: &Event<'_>) -> Option<String> {
-    let Event::Begun { experiment, trainings, stored, iterations, workers, engine, view, .. } = event else {
+    let Event::RunStarted { experiment, trainings, stored, iterations, workers, engine, view, .. } = event else {
         return None;
     };
     let to_do = if *iterations == 0 {
         "nothing to train".to_owned()
     } else {
-        format!("{} iterations to go, {engine}, {workers} at a time", count(*iterations))
+        format!("{} iterations to go, {engine}, {workers} at a time", with_thousands(*iterations))
     };
     let stored = if *stored > 0 { format!(", {stored} of them in the store") } else { String::new() };
     Some(format!("{experiment}: {trainings} trainings{stored}; {to_do}\n  into {}", view.display()))
 }
 
 /// One line about a training that has ended.
-pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usize) -> String {
+pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, trainings: usize) -> String {
     let what = match &result.outcome {
         Outcome::Done => {
             let test = test(result).map_or_else(String::new, |test| format!("test {test}"));
@@ -30,7 +30,7 @@ pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usi
             format!("{test}{seconds}")
         }
         Outcome::Diverged { iteration } => {
-            format!("diverged: its loss or a weight is no finite number at iteration {}", count(*iteration))
+            format!("diverged: its loss or a weight is no finite number at iteration {}", with_thousands(*iteration))
         }
         Outcome::Failed { cause } => format!("failed: {cause}"),
         Outcome::Blocked { by } => format!("blocked by {}", by.short()),
@@ -40,7 +40,13 @@ pub(super) fn ended(label: &Label, result: &Result, ended: usize, trainings: usi
 
 /// The same for a window of `width` columns: one line with what fits of it. Several where something went wrong, which is
 /// told whole, or where not even the essential fits.
-pub(super) fn ended_within(width: usize, label: &Label, result: &Result, ended: usize, trainings: usize) -> String {
+pub(super) fn ended_within(
+    width: usize,
+    label: &TrainingId,
+    result: &TrainingResult,
+    ended: usize,
+    trainings: usize,
+) -> String {
     let full = self::ended(label, result, ended, trainings);
     let Some(test) = test(result) else { return wrapped(&full, width) };
     let (number, short) = (number(ended, trainings), short(label));
@@ -56,7 +62,7 @@ pub(super) fn ended_within(width: usize, label: &Label, result: &Result, ended: 
     ];
     let fits = forms.into_iter().find(|form| columns(form) <= width);
     fits.unwrap_or_else(|| match room {
-        0..LEAST_LABEL => wrapped(&shortest, width.max(columns(&number))),
+        0..MIN_LABEL_WIDTH => wrapped(&shortest, width.max(columns(&number))),
         _ => format!("{number} {}: {test}", cut_label(label, room)),
     })
 }
@@ -67,18 +73,18 @@ fn number(ended: usize, trainings: usize) -> String {
 }
 
 /// The test accuracy after the last iteration.
-fn test(result: &Result) -> Option<String> {
+fn test(result: &TrainingResult) -> Option<String> {
     let last = result.last.filter(|_| result.outcome == Outcome::Done)?;
     Some(format!("{} %", accuracy(last.test.accuracy)))
 }
 
 /// A label in a narrow window: `winning_ticket r2 rep3`, `rep3.2` for the second repeat, and `+3` for three others with it.
-pub(super) fn short(label: &Label) -> String {
+pub(super) fn short(label: &TrainingId) -> String {
     format!("{} {}", label.arm, numbers(label))
 }
 
 /// A label in `room` columns: the arm's name is cut first, since the numbers tell the trainings of an arm apart.
-pub(super) fn cut_label(label: &Label, room: usize) -> String {
+pub(super) fn cut_label(label: &TrainingId, room: usize) -> String {
     let numbers = numbers(label);
     match room.checked_sub(columns(&numbers) + 1) {
         Some(left) if left >= 2 => format!("{} {numbers}", cut(&label.arm, left)),
@@ -86,9 +92,9 @@ pub(super) fn cut_label(label: &Label, room: usize) -> String {
     }
 }
 
-fn numbers(label: &Label) -> String {
+fn numbers(label: &TrainingId) -> String {
     let repeat = if label.repeat > 1 { format!(".{}", label.repeat) } else { String::new() };
-    let others = if label.others > 0 { format!(" +{}", label.others) } else { String::new() };
+    let others = if label.other_lanes > 0 { format!(" +{}", label.other_lanes) } else { String::new() };
     format!("r{} rep{}{repeat}{others}", label.round, label.replicate)
 }
 
@@ -129,14 +135,14 @@ pub(super) fn wrapped(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::curve::{Point, Score};
+    use crate::base::curve::{Evaluation, Score};
 
     #[test]
     fn a_line_for_every_width() {
-        let label = Label { arm: "random_reinit".into(), replicate: 3, repeat: 2, round: 12, others: 0 };
+        let label = TrainingId { arm: "random_reinit".into(), replicate: 3, repeat: 2, round: 12, other_lanes: 0 };
         let test = Score { loss: 0.1, accuracy: 0.9435 };
-        let last = Some(Point { iteration: 1, train: Score::default(), validation: Score::default(), test });
-        let result = Result { outcome: Outcome::Done, weights_remaining: 0.0358, last, seconds: Some(3.25) };
+        let last = Some(Evaluation { iteration: 1, train: Score::default(), validation: Score::default(), test });
+        let result = TrainingResult { outcome: Outcome::Done, weights_remaining: 0.0358, last, seconds: Some(3.25) };
         let line = |width| ended_within(width, &label, &result, 7, 57);
         for width in 15..100 {
             assert!(line(width).lines().all(|line| columns(line) <= width), "{}", line(width));
@@ -147,13 +153,14 @@ mod tests {
         assert_eq!(line(60), "[ 7/57] random_reinit r12 rep3.2: 3.58% left, test 94.35 %");
         assert_eq!(line(40), "[ 7/57] random_rein… r12 rep3.2: 94.35 %");
         assert_eq!(line(20), "[ 7/57]\n  random_reinit r12\n  rep3.2: 94.35 %");
-        let group = Label { others: 3, ..label.clone() };
+        let group = TrainingId { other_lanes: 3, ..label.clone() };
         assert_eq!(group.to_string(), "random_reinit round 12 replicate 3 repeat 2 and 3 more");
         assert_eq!(
             (short(&group).as_str(), cut_label(&group, 20).as_str()),
             ("random_reinit r12 rep3.2 +3", "rando… r12 rep3.2 +3")
         );
-        let failed = Result { outcome: Outcome::Failed { cause: "no space left on the disk".into() }, ..result };
+        let failed =
+            TrainingResult { outcome: Outcome::Failed { cause: "no space left on the disk".into() }, ..result };
         let text = ended_within(40, &label, &failed, 7, 57);
         assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), super::ended(&label, &failed, 7, 57));
         assert!(text.lines().all(|line| columns(line) <= 40), "what went wrong is told whole: {text}");

@@ -127,7 +127,7 @@ fn data_files_that_are_not_what_they_should_be() {
     assert!(said(images, Some(gzip)).contains("cut short or damaged"));
     assert!(said(images, Some(&good)).contains("SHA-256"), "the right form, the wrong pixels");
     // Labels are looked at after images, so theirs need the real images; the room's own reader is asked instead.
-    if let Some(real) = lth::base::given::folder_or_literal(lth::base::env::DATA) {
+    if let Some(real) = lth::base::given::env_folder_or_literal(lth::base::env::DATA) {
         copy_real(&real.join("mnist"), &data, images);
         assert!(said(labels, Some(&idx(0x801, &[60_000], 60_000, 11))).contains("label 11 of image 0 is not below 10"));
         assert!(said(labels, Some(&idx(0x801, &[60_000], 60_000, 3))).contains("SHA-256"));

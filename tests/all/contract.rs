@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use lth::base::mask::{LayerMask, Mask};
 use lth::base::random::{Purpose, Stream, mix};
-use lth::base::state::{NamedTensor, Snapshot, State};
+use lth::base::state::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{self, Architecture, Dtype, LayerSpec};
-use lth::data::{Dataset, Inputs, Split};
-use lth::engine::{Batch, Recipe, Trainer, Update, dense, sparse};
+use lth::data::{Dataset, Normalization, Split};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense, sparse};
 use lth::network::{Network, build};
 use serde_json::Value;
 
@@ -43,13 +43,13 @@ const CASES: [Case; 12] = [
 ];
 
 impl Case {
-    fn update(self) -> Update {
-        let adam = |weight_decay| Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
-        let sgd = |nesterov| Update::Sgd { momentum: 0.9, nesterov, weight_decay: 1e-3 };
+    fn update(self) -> Optimizer {
+        let adam = |weight_decay| Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
+        let sgd = |nesterov| Optimizer::Sgd { momentum: 0.9, nesterov, weight_decay: 1e-3 };
         match self.optimizer {
             "adam" | "adam_dropout" | "adam_smoothed" => adam(0.0),
             "adam_decay" => adam(1e-2),
-            "adamw" => Update::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+            "adamw" => Optimizer::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
             "sgd" | "sgd_clipped" => sgd(false),
             "nesterov" => sgd(true),
             other => panic!("no optimizer `{other}`"),
@@ -60,20 +60,20 @@ impl Case {
         if self.optimizer.starts_with("adam") { 1.2e-3 } else { 0.05 }
     }
 
-    fn recipe(self, dtype: Dtype) -> Recipe {
+    fn recipe(self, dtype: Dtype) -> TrainerSpec {
         let label_smoothing = if self.optimizer == "adam_smoothed" { 0.1 } else { 0.0 };
         let clip_norm = (self.optimizer == "sgd_clipped").then_some(if self.density == "dense" { 1.0 } else { 0.15 });
-        Recipe { dtype, label_smoothing, clip_norm, ..Recipe::plain(self.network(), self.update(), BATCH) }
+        TrainerSpec { dtype, label_smoothing, clip_norm, ..TrainerSpec::plain(self.network(), self.update(), BATCH) }
     }
 
     /// LeNet-300-100; with dropout, layer by layer.
     fn network(self) -> Network {
         let (linear, dropout) = (|out| LayerSpec::Linear { out }, |rate| LayerSpec::Dropout { rate });
-        let mut network = config::Network::from(Architecture::Lenet300100);
+        let mut network = config::NetworkConfig::from(Architecture::Lenet300100);
         if self.optimizer == "adam_dropout" {
             let first = [dropout(0.2), linear(300), LayerSpec::Relu, dropout(0.5)];
             let layers = first.into_iter().chain([linear(100), dropout(0.25), linear(10)]).collect();
-            network = config::Network { architecture: None, layers: Some(layers), ..network };
+            network = config::NetworkConfig { architecture: None, layers: Some(layers), ..network };
         }
         build(&network, [1, 28, 28], 10).unwrap()
     }
@@ -86,10 +86,10 @@ impl Case {
 }
 
 /// Every float32 trainer: a new engine adds a line here.
-type Build = fn(&Recipe, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
+type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
 const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense_build), ("sparse", sparse::build)];
 
-fn dense_build(recipe: &Recipe, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
+fn dense_build(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
     dense::build(recipe, dataset, 1)
 }
 
@@ -107,7 +107,7 @@ fn dataset() -> Arc<Dataset> {
         train: all.clone(),
         validation: all.clone(),
         test: all,
-        inputs: Inputs::Affine { scale: 1.0 / (255.0 * 0.3081), offset: -0.1307 / 0.3081 },
+        inputs: Normalization::Affine { scale: 1.0 / (255.0 * 0.3081), offset: -0.1307 / 0.3081 },
     })
 }
 
@@ -126,18 +126,18 @@ fn start(case: Case) -> (Snapshot, Mask) {
         };
         tensors.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
     }
-    (Snapshot::fresh(State(tensors)), Mask(layers))
+    (Snapshot::initial(TensorMap(tensors)), Mask(layers))
 }
 
 fn batch(step: u64) -> Batch {
     let first = step * BATCH as u64;
     let images = (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect();
-    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
     Batch { images, iteration: step, elementwise }
 }
 
 /// Weights, then each moment.
-fn kinds(snapshot: &Snapshot) -> Vec<&State> {
+fn kinds(snapshot: &Snapshot) -> Vec<&TensorMap> {
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).collect()
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use lth::base::mask::{LayerMask, Mask};
 use lth::base::random::{Purpose, Stream, mix};
-use lth::base::state::{NamedTensor, Snapshot, State};
+use lth::base::state::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{self, Architecture, Augment, Dtype, LayerSpec};
-use lth::data::{Dataset, Inputs, Split};
-use lth::engine::{Batch, Recipe, Trainer, Update, dense};
-use lth::network::{Network, Parameter, Role, build};
+use lth::data::{Dataset, Normalization, Split};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense};
+use lth::network::{Network, TensorRole, TensorSpec, build};
 use serde_json::Value;
 
 use crate::oracle::{check_zeros, compare, compare_score, distance, evaluates, unit};
@@ -37,9 +37,9 @@ const CASES: [Case; 5] = [
 impl Case {
     fn network(self) -> Network {
         let network = match self.network {
-            "conv2" => config::Network::from(Architecture::Conv2),
-            "resnet20" => config::Network::from(Architecture::Resnet20),
-            "vgg" => config::Network { architecture: None, layers: Some(vgg()), ..Architecture::Conv2.into() },
+            "conv2" => config::NetworkConfig::from(Architecture::Conv2),
+            "resnet20" => config::NetworkConfig::from(Architecture::Resnet20),
+            "vgg" => config::NetworkConfig { architecture: None, layers: Some(vgg()), ..Architecture::Conv2.into() },
             other => panic!("no network `{other}`"),
         };
         build(&network, SHAPE, 10).unwrap()
@@ -49,13 +49,13 @@ impl Case {
         if self.network == "conv2" { 1e-3 } else { 0.05 }
     }
 
-    fn recipe(self, dtype: Dtype) -> Recipe {
+    fn recipe(self, dtype: Dtype) -> TrainerSpec {
         let update = match self.network {
-            "conv2" => Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
-            other => Update::Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 },
+            "conv2" => Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
+            other => Optimizer::Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 },
         };
         let augment = Augment { flip: self.network == "vgg", crop: if self.network == "vgg" { 2 } else { 0 } };
-        Recipe { dtype, augment, ..Recipe::plain(self.network(), update, BATCH) }
+        TrainerSpec { dtype, augment, ..TrainerSpec::plain(self.network(), update, BATCH) }
     }
 
     fn oracle(self) -> Value {
@@ -95,7 +95,7 @@ fn dataset() -> Arc<Dataset> {
         train: all.clone(),
         validation: all.clone(),
         test: all,
-        inputs: Inputs::Affine { scale: 1.0 / (255.0 * 0.25), offset: -0.5 / 0.25 },
+        inputs: Normalization::Affine { scale: 1.0 / (255.0 * 0.25), offset: -0.5 / 0.25 },
     })
 }
 
@@ -103,8 +103,8 @@ fn dataset() -> Arc<Dataset> {
 fn start_from(network: &Network, density: &str, first: u64) -> (Snapshot, Mask) {
     let (mut tensors, mut layers, mut at) = (Vec::new(), Vec::new(), first);
     for parameter in network.parameters() {
-        let Parameter { name, shape, role } = &parameter;
-        let values = if *role == Role::Weight {
+        let TensorSpec { name, shape, role } = &parameter;
+        let values = if *role == TensorRole::Weight {
             let kernel: usize = shape[2..].iter().product();
             let bound = (6.0 / ((shape[0] + shape[1]) * kernel) as f64).sqrt();
             let counters = at..at + parameter.len() as u64;
@@ -117,7 +117,7 @@ fn start_from(network: &Network, density: &str, first: u64) -> (Snapshot, Mask) 
         };
         tensors.push(NamedTensor { name: name.clone(), shape: shape.clone(), values });
     }
-    (Snapshot::fresh(State(tensors)), Mask(layers))
+    (Snapshot::initial(TensorMap(tensors)), Mask(layers))
 }
 
 fn start(case: Case) -> (Snapshot, Mask) {
@@ -127,18 +127,18 @@ fn start(case: Case) -> (Snapshot, Mask) {
 fn batch(step: u64) -> Batch {
     let first = step * BATCH as u64;
     let images = (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect();
-    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
     Batch { images, iteration: step, elementwise }
 }
 
 /// Weights, each moment, and running statistics where there are any.
-fn kinds(snapshot: &Snapshot) -> Vec<&State> {
+fn kinds(snapshot: &Snapshot) -> Vec<&TensorMap> {
     let buffers = (!snapshot.buffers.0.is_empty()).then_some(&snapshot.buffers);
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).chain(buffers).collect()
 }
 
 /// What a mask speaks of: weights and their moments.
-fn pruned(snapshot: &Snapshot) -> impl Iterator<Item = &State> {
+fn pruned(snapshot: &Snapshot) -> impl Iterator<Item = &TensorMap> {
     std::iter::once(&snapshot.weights).chain(&snapshot.moments)
 }
 
@@ -148,7 +148,7 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<
     let names: Vec<String> = case.network().parameters().into_iter().map(|p| p.name).collect();
     assert_eq!(serde_json::to_value(names).unwrap(), oracle["parameters"], "{case:?}");
     let (start, mask) = start(case);
-    let mut trainer = dense::build(&Recipe { gpu, ..case.recipe(Dtype::Float64) }, dataset, 1).unwrap();
+    let mut trainer = dense::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float64) }, dataset, 1).unwrap();
     trainer.load(0, &start, &mask).unwrap();
     let mut states = vec![trainer.snapshot(0).unwrap()];
     for step in 0..oracle["projections"].as_array().unwrap().len() as u64 {
@@ -175,7 +175,7 @@ const TRIES: u64 = 5;
 /// has so many `ReLU`s that one of them flips in most.
 fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
-    let mut trainer = dense::build(&Recipe { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();
+    let mut trainer = dense::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();
     let mut exact = dense::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
     let one_step = |trainer: &mut dyn Trainer, step: u64, batch: Batch| {
         trainer.load(0, &states[step as usize], &mask).unwrap();
@@ -249,18 +249,18 @@ fn lanes_are_networks_of_their_own() {
     let (conv2, resnet, vgg) = (CASES[0], CASES[2], CASES[4]);
     let mlp = {
         let layers = vec![LayerSpec::Linear { out: 30 }, LayerSpec::Relu, LayerSpec::Linear { out: 10 }];
-        let network = config::Network { architecture: None, layers: Some(layers), ..Architecture::Conv2.into() };
-        Recipe { network: build(&network, SHAPE, 10).unwrap(), ..vgg.recipe(Dtype::Float64) }
+        let network = config::NetworkConfig { architecture: None, layers: Some(layers), ..Architecture::Conv2.into() };
+        TrainerSpec { network: build(&network, SHAPE, 10).unwrap(), ..vgg.recipe(Dtype::Float64) }
     };
     let recipes = [conv2, resnet, vgg].map(|case| case.recipe(Dtype::Float64)).into_iter();
-    for recipe in recipes.chain([Recipe { augment: Augment::default(), ..mlp }]) {
+    for recipe in recipes.chain([TrainerSpec { augment: Augment::default(), ..mlp }]) {
         let own = |lane: u64| {
             let (start, mask) = start_from(&recipe.network, if lane == 1 { "dense" } else { "third" }, lane << 32);
             // One lane is ahead of the others, with fresh moments.
             (Snapshot { iteration: 3 * (lane % 2), ..start }, mask)
         };
         let batch = |lane: u64, step: u64| Batch {
-            elementwise: Stream::of_replicate(1, 1 + lane as u32, Purpose::Elementwise).elementwise(),
+            elementwise: Stream::of_replicate(1, 1 + lane as u32, Purpose::Elementwise).counter_rng(),
             iteration: step + 3 * (lane % 2),
             ..batch(2 * step + lane)
         };
@@ -283,7 +283,7 @@ fn lanes_are_networks_of_their_own() {
                 let error = distance(b, a);
                 assert!(error < 1e-7, "lane {lane}: off by {error:.1e}");
             }
-            assert!(own(lane).1.holds_in(&of_many.weights));
+            assert!(own(lane).1.is_respected_by(&of_many.weights));
             let score = alone.evaluate(Split::Test).unwrap()[0];
             assert!((score.loss - scores[lane as usize].loss).abs() < 1e-9, "{score:?} {scores:?}");
         }
@@ -299,7 +299,7 @@ fn misuse_is_an_error() {
     assert_eq!(trainer.lanes(), 2);
     assert!(trainer.load(2, &start, &mask).is_err(), "a lane that is not there");
     assert!(trainer.load(0, &Snapshot::default(), &mask).is_err(), "a state without weights");
-    let stranger = State(vec![NamedTensor { name: "bn9.running_mean".into(), shape: vec![1], values: vec![0.0] }]);
+    let stranger = TensorMap(vec![NamedTensor { name: "bn9.running_mean".into(), shape: vec![1], values: vec![0.0] }]);
     assert!(trainer.load(0, &Snapshot { buffers: stranger, ..start.clone() }, &mask).is_err(), "other statistics");
     (0..2).for_each(|lane| trainer.load(lane, &start, &mask).unwrap());
     assert!(trainer.step(&[batch(0)], &[0.1]).is_err(), "one batch for two lanes");

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use lth::base::state::{Snapshot, State};
+use lth::base::state::{Snapshot, TensorMap};
 use lth::record::{snapshot_from_bytes, state_from_bytes};
 
 use crate::support::*;
@@ -44,7 +44,7 @@ fn every_arm_of_a_network_with_batch_norm_keeps_its_promises() {
     assert!(rounds.iter().all(|row| row["outcome"] == "done" && row["engine"] == "dense"));
     let dense = rounds.iter().find(|row| row["arm"] == "dense").unwrap();
     // What is kept of a network are its weights and its running statistics, which have moved.
-    let last: State = state_from_bytes(&entry(runs, dense, "final.safetensors")).unwrap();
+    let last: TensorMap = state_from_bytes(&entry(runs, dense, "final.safetensors")).unwrap();
     let variance = last.get("bn1.running_var").unwrap();
     assert!(variance.values.iter().all(|value| *value > 0.0 && *value != 1.0), "{variance:?}");
     let there: Snapshot = snapshot_from_bytes(&entry(runs, dense, "at-30.safetensors")).unwrap();

@@ -20,7 +20,8 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) {
 
 /// The real files, or nothing but word of it.
 fn real() -> Option<PathBuf> {
-    let real = lth::base::given::folder_or_literal(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
+    let real =
+        lth::base::given::env_folder_or_literal(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
     if real.is_none() {
         println!("skipped: LTH_DATA_DIR is not set");
     }

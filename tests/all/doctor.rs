@@ -45,7 +45,7 @@ fn what_is_required_and_missing_ends_it_with_1() {
     for wrong in ["gpu", "data=minst", "data"] {
         assert_eq!(doctor(folder.path(), &["--require", wrong]).status.code(), Some(2), "{wrong}");
     }
-    if let Some(real) = lth::base::given::folder_or_literal(lth::base::env::DATA) {
+    if let Some(real) = lth::base::given::env_folder_or_literal(lth::base::env::DATA) {
         let output = lth().args(["doctor", "--require", "data=mnist", "--data-dir"]).arg(real).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     } else {

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Result, bail};
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
-use lth::base::paths::Runs;
+use lth::base::paths::RunsDir;
 use lth::base::state::Snapshot;
-use lth::base::stop::Stop;
-use lth::config::{self, Document};
-use lth::data::{Dataset, Inputs, Split};
-use lth::engine::{Batch, Kind, Trainer};
-use lth::lab::{Lab, Report, Store, View};
-use lth::lottery::{Plan, Setting};
-use lth::record::{Event, Sink};
+use lth::base::stop::CancelToken;
+use lth::config::{self, ConfigDocument};
+use lth::data::{Dataset, Normalization, Split};
+use lth::engine::{Batch, EngineKind, Trainer};
+use lth::lab::{RunFiles, RunOutcome, Runner, Store};
+use lth::lottery::{Plan, ResolvedExperiment};
+use lth::record::{Event, EventSink};
 
 pub(crate) const CONFIG: &str = r#"
 name = "fake"
@@ -141,18 +141,18 @@ impl Trainer for Fake {
 pub(crate) struct Told {
     pub(crate) ends: Mutex<Vec<String>>,
     /// The engines whose trainers were built, and with how many lanes.
-    pub(crate) builds: Mutex<Vec<(Kind, usize)>>,
+    pub(crate) builds: Mutex<Vec<(EngineKind, usize)>>,
     /// How many threads trainers were allowed, again and again.
     pub(crate) threads: Arc<Mutex<Vec<usize>>>,
     /// The trainings that were begun, by which worker, and how many iterations were told of.
     pub(crate) starts: Mutex<Vec<(String, usize, u64)>>,
 }
 
-impl Sink for Told {
-    fn tell(&self, event: &Event<'_>) {
+impl EventSink for Told {
+    fn on_event(&self, event: &Event<'_>) {
         match event {
             Event::Ended { label, result, .. } => {
-                self.ends.lock().unwrap().push(format!("{label}: {}", result.outcome.word()));
+                self.ends.lock().unwrap().push(format!("{label}: {}", result.outcome.as_str()));
             }
             Event::Started { worker, label, .. } => {
                 self.starts.lock().unwrap().push((label.to_string(), *worker, 0));
@@ -177,40 +177,40 @@ fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
         train: (0..train).collect(),
         validation: (train..train + validation).collect(),
         test: (train + validation..all).collect(),
-        inputs: Inputs::Affine { scale: 1.0, offset: 0.0 },
+        inputs: Normalization::Affine { scale: 1.0, offset: 0.0 },
     }
 }
 
 /// A run of an experiment with the fake.
-pub(crate) fn run_experiment(folder: &Path, document: &Document, mishap: Mishap, at: u64) -> (Report, Told) {
+pub(crate) fn run_experiment(folder: &Path, document: &ConfigDocument, mishap: Mishap, at: u64) -> (RunOutcome, Told) {
     let experiment = config::read(document).unwrap();
-    let setting = Setting::new(&experiment).unwrap();
-    let plan = Plan::draw(&experiment, &setting).unwrap();
-    let runs = Runs(folder.to_owned());
-    let files = runs.view(&experiment.name, &plan.id());
-    let (sink, stop, iterations) = (Told::default(), Stop::default(), experiment.train.iterations);
-    let view = View {
+    let setting = ResolvedExperiment::new(&experiment).unwrap();
+    let plan = Plan::build(&experiment, &setting).unwrap();
+    let runs = RunsDir(folder.to_owned());
+    let files = runs.run_dir(&experiment.name, &plan.id());
+    let (sink, stop, iterations) = (Told::default(), CancelToken::default(), experiment.train.iterations);
+    let view = RunFiles {
         experiment: &experiment.name,
         iterations,
         setting: &setting,
         plan: &plan,
         files: &files,
         writes: true,
-        stop: &stop,
+        cancel: &stop,
     };
-    let build = |kind: Kind, lanes: usize, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
+    let build = |kind: EngineKind, lanes: usize, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
         sink.builds.lock().unwrap().push((kind, lanes));
         let threads = Arc::clone(&sink.threads);
         Ok(Box::new(Fake { lanes: vec![Network::default(); lanes], mishap, at, threads }))
     };
-    let (train, validation, test) = setting.source.sizes(&experiment.data).unwrap();
-    let lab = Lab {
+    let (train, validation, test) = setting.dataset.sizes(&experiment.data).unwrap();
+    let lab = Runner {
         experiment: &experiment,
         setting: &setting,
         plan: &plan,
         view: &view,
         workers: 2,
-        stop: &stop,
+        cancel: &stop,
         sink: &sink,
         dataset: &|| Ok(dataset(train, validation, test)),
         trainer: &build,

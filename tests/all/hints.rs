@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use lth::config::{Document, read};
+use lth::config::{ConfigDocument, read};
 
 use crate::support::*;
 
@@ -17,7 +17,7 @@ fn proposal(said: Result<(), String>) -> String {
 
 /// What `lth check` says of this text in a file called `name`, as far as it needs no data.
 fn check(name: &str, text: &str, sets: &[String]) -> Result<(), String> {
-    let document = Document::parse(name, text, sets)?;
+    let document = ConfigDocument::parse(name, text, sets)?;
     read(&document).map(drop).map_err(|report| report.to_string())
 }
 

@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use lth::config::Document;
-use lth::engine::Kind;
-use lth::lab::Report;
+use lth::config::ConfigDocument;
+use lth::engine::EngineKind;
+use lth::lab::RunOutcome;
 
 use crate::fake::{CONFIG, Mishap, run_experiment};
 use crate::support::{ALL_ARMS, SMOKE};
 
-fn run(folder: &Path, mishap: Mishap, at: u64) -> (Report, Vec<String>) {
-    let (report, told) = run_experiment(folder, &Document::parse("fake.toml", CONFIG, &[]).unwrap(), mishap, at);
+fn run(folder: &Path, mishap: Mishap, at: u64) -> (RunOutcome, Vec<String>) {
+    let (report, told) = run_experiment(folder, &ConfigDocument::parse("fake.toml", CONFIG, &[]).unwrap(), mishap, at);
     let mut ends = told.ends.into_inner().unwrap();
     ends.sort();
     (report, ends)
@@ -19,10 +19,10 @@ fn run(folder: &Path, mishap: Mishap, at: u64) -> (Report, Vec<String>) {
 
 /// The smoke experiment with these arms, one replicate; what it began, in the order of the names, and the iterations
 /// that each took.
-fn run_arms(folder: &Path, sets: &[&str]) -> (Report, Vec<(String, u64)>) {
+fn run_arms(folder: &Path, sets: &[&str]) -> (RunOutcome, Vec<(String, u64)>) {
     let mut all = vec!["replicates=1".to_owned()];
     all.extend(sets.iter().map(|&set| set.to_owned()));
-    let document = Document::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &all).unwrap();
+    let document = ConfigDocument::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &all).unwrap();
     let (report, told) = run_experiment(folder, &document, Mishap::None, 0);
     assert_eq!((&report.broken, &report.failures), (&vec![], &vec![]));
     let starts = told.starts.into_inner().unwrap().into_iter();
@@ -58,7 +58,7 @@ fn a_training_that_is_alone_may_use_every_core_of_its_workers() {
     let threads = |engine: &str| {
         let sets = [arms.to_owned(), format!("run.engine={engine}")];
         let (_, told) =
-            run_experiment(folder.path(), &Document::parse("fake.toml", CONFIG, &sets).unwrap(), Mishap::None, 0);
+            run_experiment(folder.path(), &ConfigDocument::parse("fake.toml", CONFIG, &sets).unwrap(), Mishap::None, 0);
         let threads = told.threads.lock().unwrap().clone();
         assert!(threads.len() > 9, "asked at every step: {threads:?}");
         threads
@@ -149,20 +149,24 @@ fn every_training_has_a_trainer_of_its_engine_and_takes_states_of_the_other() {
     let run = |more: &[&str]| {
         let sets = ["replicates=1", "network.architecture=lenet_300_100", "prune.rate={linear=0.9}", &arms];
         let sets: Vec<String> = [&sets[..], more].concat().into_iter().map(str::to_owned).collect();
-        let document = Document::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &sets).unwrap();
+        let document = ConfigDocument::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &sets).unwrap();
         let (report, told) = run_experiment(folder.path(), &document, Mishap::None, 0);
         assert_eq!((&report.broken, &report.failures, report.summary.done), (&vec![], &vec![], 5));
         let builds = told.builds.into_inner().unwrap();
-        let mut builds: Vec<Kind> = builds.into_iter().map(|(kind, _)| kind).collect();
+        let mut builds: Vec<EngineKind> = builds.into_iter().map(|(kind, _)| kind).collect();
         builds.sort();
         let engines: Vec<String> = report.rounds.into_iter().map(|row| row.engine).collect();
         (builds, engines)
     };
     let (builds, engines) = run(&[]);
     assert_eq!(engines, ["dense", "sparse", "sparse", "sparse", "sparse"]);
-    assert_eq!(builds[0], Kind::Dense);
+    assert_eq!(builds[0], EngineKind::Dense);
     assert!((2..=4).contains(&builds.len()), "one each at most in either worker: {builds:?}");
-    assert_eq!(builds.iter().filter(|kind| **kind == Kind::Dense).count(), 1, "no worker has one that it never needs");
+    assert_eq!(
+        builds.iter().filter(|kind| **kind == EngineKind::Dense).count(),
+        1,
+        "no worker has one that it never needs"
+    );
     let (builds, engines) = run(&["run.engine=dense"]);
-    assert!(engines.iter().all(|engine| engine == "dense") && builds.iter().all(|kind| *kind == Kind::Dense));
+    assert!(engines.iter().all(|engine| engine == "dense") && builds.iter().all(|kind| *kind == EngineKind::Dense));
 }

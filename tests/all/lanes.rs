@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use lth::base::files::Lock;
 use lth::base::outcome::Outcome;
-use lth::base::paths::Runs;
-use lth::config::Document;
-use lth::engine::Kind;
-use lth::lab::Report;
+use lth::base::paths::RunsDir;
+use lth::config::ConfigDocument;
+use lth::engine::EngineKind;
+use lth::lab::RunOutcome;
 use lth::record::RoundRow;
 
 use crate::fake::{CONFIG, Mishap, Told, run_experiment};
@@ -19,15 +19,15 @@ use crate::support::{SMOKE, SMOKE_TRAININGS, assert_same, plan_of, promised, run
 
 /// Three replicates of a chain of two rounds and of the reinits of its tickets: dense networks; then first rounds; then
 /// second rounds beside reinits of the first, six in all; then reinits of the second.
-fn document(lanes: u32, more: &[&str]) -> Document {
+fn document(lanes: u32, more: &[&str]) -> ConfigDocument {
     let arms = "arms={ticket={mask='iterative',weights='rewind'},reinit={mask={of='ticket'},weights='reinit'}}";
     let mut sets = vec!["replicates=3".to_owned(), "run.engine=dense".to_owned(), arms.to_owned()];
     sets.push(format!("run.lanes={lanes}"));
     sets.extend(more.iter().map(|&set| set.to_owned()));
-    Document::parse("fake.toml", CONFIG, &sets).unwrap()
+    ConfigDocument::parse("fake.toml", CONFIG, &sets).unwrap()
 }
 
-fn run(folder: &Path, lanes: u32, mishap: Mishap, at: u64) -> (Report, Told) {
+fn run(folder: &Path, lanes: u32, mishap: Mishap, at: u64) -> (RunOutcome, Told) {
     run_experiment(folder, &document(lanes, &[]), mishap, at)
 }
 
@@ -180,22 +180,22 @@ fn two_processes_share_the_groups() {
 #[test]
 fn a_group_is_left_whole_where_another_process_has_one_of_its_trainings() {
     let (folder, alone) = (tempfile::tempdir().unwrap(), rows_alone(Mishap::None, 0));
-    let runs = Runs(folder.path().to_owned());
+    let runs = RunsDir(folder.path().to_owned());
     let lock = |arm: &str, round, replicate| {
         let row = alone.iter().find(|row| (row.arm.as_str(), row.round, row.replicate) == (arm, round, replicate));
         let key = serde_json::from_value(row.unwrap().key.clone().into()).unwrap();
-        runs.entry(&key)
+        runs.training_dir(&key)
     };
-    let held = Lock::attempt(&lock("ticket", 1, 2).lock()).unwrap().unwrap();
+    let held = Lock::try_exclusive(&lock("ticket", 1, 2).lock_file()).unwrap().unwrap();
     std::thread::scope(|scope| {
         let run = scope.spawn(|| run(folder.path(), 64, Mishap::None, 0).0);
-        while !lock("dense", 0, 3).done().exists() {
+        while !lock("dense", 0, 3).manifest_file().exists() {
             std::thread::sleep(Duration::from_millis(5));
         }
         // Several times as long as it takes to ask again.
         std::thread::sleep(Duration::from_millis(600));
         for replicate in [1, 3] {
-            assert!(!lock("ticket", 1, replicate).done().exists(), "none of the group is trained");
+            assert!(!lock("ticket", 1, replicate).manifest_file().exists(), "none of the group is trained");
         }
         drop(held);
         let report = run.join().unwrap();
@@ -209,8 +209,11 @@ fn groups_have_one_engine() {
     let sets = ["network.architecture=lenet_300_100", "prune.rate={linear=0.9}", "run.engine=auto"];
     let (report, told) = run_experiment(folder.path(), &document(4, &sets), Mishap::None, 0);
     assert_eq!(report.summary.done, 15);
-    assert!(told.builds.lock().unwrap().iter().all(|(kind, _)| *kind == Kind::Dense), "the sparse one has one lane");
-    assert!(report.rounds.iter().all(|row| row.engine == "dense" && row.outcome == Outcome::Done.word()));
+    assert!(
+        told.builds.lock().unwrap().iter().all(|(kind, _)| *kind == EngineKind::Dense),
+        "the sparse one has one lane"
+    );
+    assert!(report.rounds.iter().all(|row| row.engine == "dense" && row.outcome == Outcome::Done.as_str()));
 }
 
 /// The trainings of the smoke experiment in groups of two and three.

@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
 use lth::base::random::mix;
-use lth::base::state::State;
+use lth::base::state::TensorMap;
 use serde_json::Value;
 
 pub(crate) fn unit(h: u64) -> f64 {
     (h >> 11) as f64 * 2_f64.powi(-53)
 }
 
-fn values(state: &State) -> impl Iterator<Item = f64> {
+fn values(state: &TensorMap) -> impl Iterator<Item = f64> {
     state.0.iter().flat_map(|tensor| &tensor.values).map(|&v| f64::from(v))
 }
 
@@ -20,19 +20,19 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|v| v * v).sum::<f64>().sqrt()
 }
 
-fn projection(state: &State) -> f64 {
+fn projection(state: &TensorMap) -> f64 {
     let sign = |i: usize| if mix(5, i as u64).is_multiple_of(2) { 1.0 } else { -1.0 };
     values(state).enumerate().map(|(i, v)| v * sign(i)).sum()
 }
 
 /// How far `got` is from `want`, relative to the norm of `want`.
-pub(crate) fn distance(got: &State, want: &State) -> f64 {
+pub(crate) fn distance(got: &TensorMap, want: &TensorMap) -> f64 {
     norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want))
 }
 
 /// Compares states, each of another kind, with what the oracle recorded after `step` steps. `tolerance` is relative to a
 /// tensor's norm, or to `least` where that is larger.
-pub(crate) fn compare(case: &dyn Debug, oracle: &Value, step: u64, kinds: &[&State], tolerance: f64, least: f64) {
+pub(crate) fn compare(case: &dyn Debug, oracle: &Value, step: u64, kinds: &[&TensorMap], tolerance: f64, least: f64) {
     let projections = oracle["projections"][step as usize - 1].as_array().unwrap();
     assert_eq!(projections.len(), kinds.len(), "{case:?} step {step}");
     for (kind, (state, expected)) in kinds.iter().zip(projections).enumerate() {
@@ -66,8 +66,13 @@ pub(crate) fn compare_score(case: &dyn Debug, oracle: &Value, step: u64, score: 
     assert!((score.accuracy - expected("accuracy")).abs() < 1e-12, "{case:?} step {step}: {}", score.accuracy);
 }
 
-pub(crate) fn check_zeros<'a>(case: &dyn Debug, step: u64, states: impl IntoIterator<Item = &'a State>, mask: &Mask) {
+pub(crate) fn check_zeros<'a>(
+    case: &dyn Debug,
+    step: u64,
+    states: impl IntoIterator<Item = &'a TensorMap>,
+    mask: &Mask,
+) {
     for state in states {
-        assert!(mask.holds_in(state), "{case:?} step {step}: a pruned weight or its moment is not +0.0");
+        assert!(mask.is_respected_by(state), "{case:?} step {step}: a pruned weight or its moment is not +0.0");
     }
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lth::base::words::count;
-use lth::config::{self, Document};
-use lth::lottery::{Plan, Setting};
+use lth::base::words::with_thousands;
+use lth::config::{self, ConfigDocument};
+use lth::lottery::{Plan, ResolvedExperiment};
 
 use crate::support::*;
 
@@ -45,7 +45,7 @@ fn headers_say_what_the_plan_prices() {
     for path in configs() {
         let (words, commands) = header(&path);
         let plan = plan(&path, runs.path());
-        let number = |key: &str| count(plan[key].as_u64().unwrap());
+        let number = |key: &str| with_thousands(plan[key].as_u64().unwrap());
         let priced = format!("{} trainings, {} iterations: about ", number("trainings"), number("iterations_to_go"));
         assert!(words.contains(&priced), "{}: {priced}", path.display());
         assert!(words.contains("of the paper") && words.contains("does otherwise"), "{words}");
@@ -64,7 +64,11 @@ fn the_files_on_cifar_10_say_what_the_plan_prices() {
         let (words, commands) = header(&path);
         let plan = plan(&path, runs.path());
         let (trainings, iterations) = (plan["trainings"].as_u64().unwrap(), plan["iterations_to_go"].as_u64().unwrap());
-        let priced = format!("{} trainings of {} iterations: about ", count(trainings), count(iterations / trainings));
+        let priced = format!(
+            "{} trainings of {} iterations: about ",
+            with_thousands(trainings),
+            with_thousands(iterations / trainings)
+        );
         assert!(words.contains(&priced), "{name}: {priced}");
         assert_eq!(commands.trim(), format!("scripts/lth run configs/{name}.toml"));
         assert_eq!((&plan["warnings"], plan["experiment"].as_str()), (&serde_json::json!([]), Some(name)));
@@ -131,11 +135,15 @@ fn the_readme_tells_what_they_cost_and_what_they_share() {
             continue;
         }
         let experiment =
-            config::read(&Document::parse(name, &fs::read_to_string(&path).unwrap(), &[]).unwrap()).unwrap();
-        let plan = Plan::draw(&experiment, &Setting::new(&experiment).unwrap()).unwrap();
+            config::read(&ConfigDocument::parse(name, &fs::read_to_string(&path).unwrap(), &[]).unwrap()).unwrap();
+        let plan = Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap();
         let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap();
-        assert!(row.contains(&format!("| {} |", count(plan.trainings.len() as u64))), "{row}");
+        assert!(row.contains(&format!("| {} |", with_thousands(plan.trainings.len() as u64))), "{row}");
         together.extend(plan.trainings.iter().map(|training| training.key));
     }
-    assert!(readme.contains(&format!("sweeps together are {}.", count(together.len() as u64))), "{}", together.len());
+    assert!(
+        readme.contains(&format!("sweeps together are {}.", with_thousands(together.len() as u64))),
+        "{}",
+        together.len()
+    );
 }

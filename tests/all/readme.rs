@@ -42,7 +42,7 @@ fn way(command: &str, real: Option<&Path>) -> Way {
         ["scripts/setup", ..] => Way::Skip("it installs libtorch"),
         ["scripts/lth", "data", "fetch", ..] => Way::Offline(" --only-mirrors --data-dir fetched --mirror ".to_owned()),
         ["scripts/lth", "run", ref rest @ ..] if rest.contains(&"run.device=cuda") => {
-            if lth::engine::dense::cuda_missing().is_some() {
+            if lth::engine::dense::cuda_unavailable_reason().is_some() {
                 Way::Refused
             } else {
                 Way::Skip("it would take a GPU days")
@@ -86,7 +86,7 @@ fn shell(folder: &Path, line: &str, more: &str) -> Output {
 #[test]
 fn every_command_does_what_it_says() {
     let real: Option<PathBuf> =
-        lth::base::given::folder_or_literal(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
+        lth::base::given::env_folder_or_literal(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
     let folder = checkout();
     // A port that nobody listens on any more.
     let nowhere = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
@@ -127,7 +127,7 @@ fn every_command_does_what_it_says() {
 #[test]
 fn it_tells_every_exit_code_and_points_at_nothing_that_is_not_there() {
     let text = readme();
-    for exit in [Exit::Success, Exit::Failure, Exit::Usage, Exit::Again, Exit::Interrupted] {
+    for exit in [Exit::Success, Exit::Failure, Exit::Usage, Exit::Terminated, Exit::Interrupted] {
         assert!(text.contains(&format!("\n| {} | ", exit.code())), "{exit:?}");
     }
     for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -1,23 +1,23 @@
 //! What needs the real files; skipped, and said so, where `LTH_DATA_DIR` is not set.
 
 use lth::base::{env, given};
-use lth::config::Data;
-use lth::data::{Source, Split, load};
+use lth::config::DataConfig;
+use lth::data::{DatasetInfo, Split, load};
 
 use crate::support::*;
 
-fn data(value: serde_json::Value) -> Data {
+fn data(value: serde_json::Value) -> DataConfig {
     serde_json::from_value(value).unwrap()
 }
 
 #[test]
 fn mnist_is_verified_split_and_learned() {
-    let Some(folder) = given::folder_or_literal(env::DATA) else {
+    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
     let mnist = load(&data(serde_json::json!({ "dataset": "mnist" })), Some(&folder), 1).unwrap();
-    let sizes = Split::ALL.map(|split| mnist.part(split).len());
+    let sizes = Split::ALL.map(|split| mnist.indices(split).len());
     assert_eq!((mnist.train.len(), sizes), (55_000, [5_000, 5_000, 10_000]));
     let mean: f64 =
         mnist.images[..60_000 * 784].iter().map(|&b| f64::from(b)).sum::<f64>() / (60_000.0 * 784.0 * 255.0);
@@ -31,13 +31,13 @@ fn mnist_is_verified_split_and_learned() {
 
 #[test]
 fn cifar10_is_verified_and_its_short_test_file_is_said_and_keyed() {
-    let Some(folder) = given::folder_or_literal(env::DATA) else {
+    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
     let cifar = data(serde_json::json!({ "dataset": "cifar10", "dir": folder }));
-    let source = Source::new(&cifar).unwrap();
-    let whole = Source::new(&data(serde_json::json!({ "dataset": "cifar10", "dir": "nowhere" }))).unwrap();
+    let source = DatasetInfo::new(&cifar).unwrap();
+    let whole = DatasetInfo::new(&data(serde_json::json!({ "dataset": "cifar10", "dir": "nowhere" }))).unwrap();
     assert_eq!((whole.test, whole.note), (10_000, None), "a plan needs no files");
     if source.test < 10_000 {
         assert!(source.note.as_ref().unwrap().contains("of the 10000 test images of `cifar10`"), "{:?}", source.note);
@@ -73,7 +73,7 @@ fn pickled(records: &[u8]) -> Vec<u8> {
 
 #[test]
 fn cifar10_for_python_is_the_same_data() {
-    let Some(folder) = given::folder_or_literal(env::DATA) else {
+    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
@@ -93,7 +93,7 @@ fn cifar10_for_python_is_the_same_data() {
     }
     let [binary, python] = [folder.as_path(), python.path()].map(|dir| {
         let data = data(serde_json::json!({ "dataset": "cifar10", "dir": dir, "train_limit": 1000 }));
-        let source = Source::new(&data).unwrap();
+        let source = DatasetInfo::new(&data).unwrap();
         let set = source.load(&data, 1).unwrap();
         (source.identity, set.images, set.labels, set.train)
     });
@@ -114,7 +114,7 @@ fn watch_memory(child: &mut std::process::Child) -> f64 {
 
 #[test]
 fn the_papers_lenet_finds_tickets_on_mnist() {
-    let Some(folder) = given::folder_or_literal(env::DATA) else {
+    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };

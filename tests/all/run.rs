@@ -334,7 +334,7 @@ fn fresh_is_refused_while_a_training_is_held() {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &["replicates=1"]);
     let entry = fs::read_dir(folder.path().join("store")).unwrap().next().unwrap().unwrap().path();
-    let held = lth::base::files::Lock::attempt(&entry.join("lock")).unwrap().unwrap();
+    let held = lth::base::files::Lock::try_exclusive(&entry.join("lock")).unwrap().unwrap();
     let refused = run_command(SMOKE, folder.path(), &["replicates=1"]).arg("--fresh").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains(&format!("process {}", std::process::id())), "{}", stderr(&refused));

@@ -6,20 +6,20 @@ use std::path::Path;
 use anyhow::Result;
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
-use lth::base::random::{Elementwise, Purpose, Stream};
-use lth::base::state::{NamedTensor, Snapshot, State};
-use lth::base::stop::Stop;
-use lth::config::{Document, Train, read};
+use lth::base::random::{CounterRng, Purpose, Stream};
+use lth::base::state::{NamedTensor, Snapshot, TensorMap};
+use lth::base::stop::CancelToken;
+use lth::config::{ConfigDocument, TrainConfig, read};
 use lth::data::Split;
 use lth::engine::{Batch, Trainer};
-use lth::train::{End, Lane, Order, Schedule, Session};
+use lth::train::{BatchSampler, LaneInput, LrSchedule, TrainingEnd, TrainingLoop};
 use serde_json::Value;
 
 /// A training of 120 iterations at a rate of 0.1.
-fn train(sets: &[&str]) -> Train {
+fn train(sets: &[&str]) -> TrainConfig {
     let sets: Vec<String> = sets.iter().chain(&["lr=0.1"]).map(|set| format!("train.{set}")).collect();
     let text = include_str!("../../configs/smoke.toml");
-    read(&Document::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
+    read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn schedules_are_pytorchs() {
     assert_eq!(all.len(), 5);
     for entry in all {
         let sets: Vec<&str> = entry["train"].as_array().unwrap().iter().map(|set| set.as_str().unwrap()).collect();
-        let schedule = Schedule::new(&train(&sets), 10);
+        let schedule = LrSchedule::new(&train(&sets), 10);
         let expected = entry["lr"].as_array().unwrap();
         assert_eq!(expected.len(), 120);
         for (iteration, expected) in expected.iter().enumerate() {
@@ -72,21 +72,27 @@ impl Trainer for Ear {
 }
 
 /// The rates of a training that starts at this iteration, in epochs of 7.
-fn heard(train: &Train, start: u64) -> Vec<(u64, f64)> {
+fn heard(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
     let images: Vec<u32> = (0..35).collect();
     let tensor = NamedTensor { name: "output".to_owned(), shape: vec![1], values: vec![0.0] };
-    let start = Snapshot { iteration: start, ..Snapshot::fresh(State(vec![tensor])) };
-    let lane = Lane {
-        order: Order::new(Stream::of_replicate(1, 1, Purpose::Order), &images, 5, true),
-        elementwise: Elementwise::default(),
+    let start = Snapshot { iteration: start, ..Snapshot::initial(TensorMap(vec![tensor])) };
+    let lane = LaneInput {
+        order: BatchSampler::new(Stream::of_replicate(1, 1, Purpose::Order), &images, 5, true),
+        elementwise: CounterRng::default(),
         start: &start,
         mask: &Mask(Vec::new()),
-        at: &[],
+        snapshots_at: &[],
     };
-    let session = Session { train, lanes: vec![lane], end: train.iterations, stop: &Stop::default(), threads: &|| 1 };
+    let session = TrainingLoop {
+        train,
+        lanes: vec![lane],
+        end: train.iterations,
+        cancel: &CancelToken::default(),
+        threads: &|| 1,
+    };
     let mut ear = Ear::default();
     let ends = session.run(&mut ear, &mut |_, _| Ok(()), &mut |_| ()).unwrap();
-    assert!(matches!(ends.unwrap()[..], [End::Trained(_)]));
+    assert!(matches!(ends.unwrap()[..], [TrainingEnd::Trained(_)]));
     ear.heard
 }
 

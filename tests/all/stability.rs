@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::Output;
 
 use lth::base::mask::Mask;
-use lth::base::state::{Snapshot, State};
-use lth::config::{Document, read};
+use lth::base::state::{Snapshot, TensorMap};
+use lth::config::{ConfigDocument, read};
 use lth::data::Split;
-use lth::engine::{Kind, Recipe, build};
-use lth::lottery::{Setting, all_ones};
-use lth::network::draw;
+use lth::engine::{EngineKind, TrainerSpec, build};
+use lth::lottery::{ResolvedExperiment, all_ones};
+use lth::network::init_weights;
 
 use crate::support::*;
 
@@ -206,16 +206,16 @@ fn mistakes_are_told() {
 }
 
 /// The start of `configs/smoke.toml` with other layers, and the trainer that has it.
-fn normed(layers: &str, batch_size: usize) -> (Setting, State, Mask, lth::data::Dataset, Recipe) {
+fn normed(layers: &str, batch_size: usize) -> (ResolvedExperiment, TensorMap, Mask, lth::data::Dataset, TrainerSpec) {
     let sets = [format!("network={{layers={layers}}}"), format!("train.batch_size={batch_size}")];
-    let document = Document::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).unwrap();
+    let document = ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).unwrap();
     let experiment = read(&document).unwrap();
-    let setting = Setting::new(&experiment).unwrap();
+    let setting = ResolvedExperiment::new(&experiment).unwrap();
     let stream = lth::base::random::Stream::of_replicate(1, 1, lth::base::random::Purpose::Init);
     let init = experiment.network.init;
-    let weights = draw(&setting.network, init, 0.1, &mut stream.generator(0));
-    let dataset = setting.source.load(&experiment.data, 1).unwrap();
-    let (mask, recipe) = (all_ones(&setting.network), Recipe::new(setting.network.clone(), &experiment, None));
+    let weights = init_weights(&setting.network, init, 0.1, &mut stream.generator(0));
+    let dataset = setting.dataset.load(&experiment.data, 1).unwrap();
+    let (mask, recipe) = (all_ones(&setting.network), TrainerSpec::new(setting.network.clone(), &experiment, None));
     (setting, weights, mask, dataset, recipe)
 }
 
@@ -224,23 +224,23 @@ fn statistics_are_those_of_the_images_whatever_they_were_before() {
     let (_, weights, mask, dataset, recipe) =
         normed("[\"batch_norm\",{conv={out=4}},\"batch_norm\",\"relu\",\"global_avg_pool\",{linear={out=10}}]", 100);
     let dataset = std::sync::Arc::new(dataset);
-    let images = dataset.part(Split::Train);
+    let images = dataset.indices(Split::Train);
     assert_eq!(images.len(), 300);
-    let mut trainer = build(Kind::Dense, 1, &recipe, &dataset).unwrap();
-    trainer.load(0, &Snapshot::fresh(weights.clone()), &mask).unwrap();
+    let mut trainer = build(EngineKind::Dense, 1, &recipe, &dataset).unwrap();
+    trainer.load(0, &Snapshot::initial(weights.clone()), &mask).unwrap();
     let fresh = trainer.snapshot(0).unwrap().buffers;
     trainer.recompute_statistics(images).unwrap();
     let there = trainer.snapshot(0).unwrap().buffers;
     assert!(fresh.0.iter().zip(&there.0).all(|(before, after)| before.values != after.values), "{there:?}");
     // The first batch norm sees the pixels, of which the mean is known.
-    let lth::data::Inputs::Affine { scale, offset } = dataset.inputs else { panic!("another normalisation") };
+    let lth::data::Normalization::Affine { scale, offset } = dataset.inputs else { panic!("another normalisation") };
     let pixel = |image: &u32| dataset.images[*image as usize * 784..][..784].iter().map(|&byte| f64::from(byte));
     let mean = images.iter().flat_map(pixel).sum::<f64>() / (300.0 * 784.0) * scale + offset;
     let found = f64::from(there.get("bn1.running_mean").unwrap().values[0]);
     assert!((found - mean).abs() < 1e-5, "{found} and {mean}");
     let mut other = fresh;
     other.0.iter_mut().for_each(|tensor| tensor.values.fill(7.5));
-    trainer.load(0, &Snapshot { buffers: other, ..Snapshot::fresh(weights) }, &mask).unwrap();
+    trainer.load(0, &Snapshot { buffers: other, ..Snapshot::initial(weights) }, &mask).unwrap();
     trainer.recompute_statistics(images).unwrap();
     assert_eq!(trainer.snapshot(0).unwrap().buffers, there, "to the bit");
 }

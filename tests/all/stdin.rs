@@ -29,7 +29,7 @@ fn smoke() -> String {
 
 fn as_json(toml: &str) -> String {
     // In the order of the file, which arms keep.
-    serde_json::to_string_pretty(&lth::config::Document::parse("my.toml", toml, &[]).unwrap().root).unwrap()
+    serde_json::to_string_pretty(&lth::config::ConfigDocument::parse("my.toml", toml, &[]).unwrap().root).unwrap()
 }
 
 #[test]

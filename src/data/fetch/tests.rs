@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::super::official::{Form, MNIST};
+use super::super::official::{FileFormat, MNIST};
 use super::*;
 use crate::data::packed::tests::gzip;
 
@@ -86,7 +86,7 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, manner: Mann
 }
 
 /// A data set of four tiny files, and what a mirror has of it.
-fn tiny() -> (&'static Official, BTreeMap<String, Vec<u8>>) {
+fn tiny() -> (&'static BuiltinDataset, BTreeMap<String, Vec<u8>>) {
     let idx = |sizes: &[u32], body: &[u8]| {
         let mut bytes = vec![0, 0, 8, sizes.len() as u8];
         bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
@@ -95,11 +95,11 @@ fn tiny() -> (&'static Official, BTreeMap<String, Vec<u8>>) {
     };
     let noise: Vec<u8> = (0..60_000).map(|at| crate::base::random::mix(1, at) as u8).collect();
     let all = [idx(&[2, 100, 300], &noise), idx(&[2], &[0, 1]), idx(&[1, 100, 300], &noise[..30_000]), idx(&[1], &[1])];
-    let pinned = |(file, bytes): (&Pinned, &Vec<u8>)| Pinned { name: file.name, sha256: sha256(bytes).leak() };
-    let files: Vec<Pinned> = MNIST.files.iter().zip(&all).map(pinned).collect();
-    let set = Official {
+    let pinned = |(file, bytes): (&PinnedFile, &Vec<u8>)| PinnedFile { name: file.name, sha256: sha256(bytes).leak() };
+    let files: Vec<PinnedFile> = MNIST.files.iter().zip(&all).map(pinned).collect();
+    let set = BuiltinDataset {
         name: "tiny",
-        form: Form::Idx,
+        form: FileFormat::Idx,
         shape: [1, 100, 300],
         classes: 2,
         train: 2,
@@ -118,9 +118,10 @@ fn tiny() -> (&'static Official, BTreeMap<String, Vec<u8>>) {
 const IMAGES: &str = "train-images-idx3-ubyte.gz";
 
 /// Fetches from `mirrors` into `folder`.
-fn bring_all(set: &'static Official, folder: &Path, mirrors: &[&str]) -> Result<Fetched> {
+fn bring_all(set: &'static BuiltinDataset, folder: &Path, mirrors: &[&str]) -> Result<Fetched> {
     let mirrors = mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
-    let fetch = Fetch { folder: folder.to_owned(), mirrors, usual: true, stall: Duration::from_secs(1) };
+    let fetch =
+        FetchOptions { folder: folder.to_owned(), mirrors, use_default_mirrors: true, stall: Duration::from_secs(1) };
     fetch_set(set, &fetch, &|_| {})
 }
 
@@ -195,7 +196,7 @@ fn what_came_is_kept_for_the_next_time() {
     assert_eq!(causes, ["it answered 503 Service Unavailable"]);
     let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
     assert_eq!(part.metadata().unwrap().len(), 20_000);
-    assert_eq!(survey_of(set, folder.path()).state, State::Missing, "a part is never taken for the whole");
+    assert_eq!(status_of(set, folder.path()).state, Availability::Missing, "a part is never taken for the whole");
     let second = Server::new(&files, &[Manner::Good]);
     bring_all(set, folder.path(), &[&second.url]).unwrap();
     assert_eq!(second.asked()[0], format!("{IMAGES} 20000"));
@@ -247,7 +248,7 @@ fn a_damaged_file_is_replaced_and_kept_aside() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let damaged = folder.path().join("tiny/train-images-idx3-ubyte");
     files::write(&damaged, b"damaged").unwrap();
-    assert_eq!(survey_of(set, folder.path()).state, State::Damaged);
+    assert_eq!(status_of(set, folder.path()).state, Availability::Damaged);
     let server = Server::new(&files, &[Manner::Good]);
     bring_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(fs::read(damaged.with_extension("damaged")).unwrap(), b"damaged");
@@ -281,13 +282,13 @@ fn a_fetch_leaves_files_of_another_data_set_alone() {
     let server = Server::new(&files, &[Manner::Good]);
     assert_eq!(bring_all(set, folder.path(), &[&server.url]).unwrap().folder, folder.path().join("tiny"));
     assert_eq!(fs::read(others).unwrap(), b"of another data set");
-    assert_eq!(survey_of(set, folder.path()).state, State::Complete);
+    assert_eq!(status_of(set, folder.path()).state, Availability::Complete);
 }
 
 #[test]
 fn two_do_not_fetch_the_same() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
-    let _held = Lock::attempt(&folder.path().join("tiny/.fetching")).unwrap();
+    let _held = Lock::try_exclusive(&folder.path().join("tiny/.fetching")).unwrap();
     let server = Server::new(&files, &[Manner::Good]);
     let error = bring_all(set, folder.path(), &[&server.url]).unwrap_err().to_string();
     assert!(error.contains("is being fetched by process"), "{error}");
@@ -303,10 +304,10 @@ fn an_archive_is_verified_and_unpacked() {
         tar.append_data(&mut header, format!("inner/{name}"), bytes.as_slice()).unwrap();
     }
     let packed = gzip(&tar.into_inner().unwrap());
-    let pinned = |name, bytes: &[u8]| Pinned { name, sha256: sha256(bytes).leak() };
-    let set: &'static Official = Box::leak(Box::new(Official {
+    let pinned = |name, bytes: &[u8]| PinnedFile { name, sha256: sha256(bytes).leak() };
+    let set: &'static BuiltinDataset = Box::leak(Box::new(BuiltinDataset {
         name: "colours",
-        form: Form::Cifar { labels: 1, records: 1 },
+        form: FileFormat::Cifar { labels: 1, records: 1 },
         shape: [3, 32, 32],
         classes: 2,
         train: 1,

@@ -4,7 +4,7 @@ use super::super::idx::tests::file;
 use super::*;
 use crate::base::files;
 
-const PLAIN: Options<'_> = Options { classes: 2, first_label: 0, transpose: false, prefix: None };
+const PLAIN: IdxOptions<'_> = IdxOptions { classes: 2, first_label: 0, transpose: false, prefix: None };
 
 fn put(folder: &Path, name: &str, bytes: &[u8]) {
     files::write(&folder.join(name), bytes).unwrap();
@@ -25,11 +25,11 @@ fn integers(sizes: &[u32], values: &[i32]) -> Vec<u8> {
     bytes
 }
 
-fn message(folder: &Path, options: Options<'_>) -> String {
+fn message(folder: &Path, options: IdxOptions<'_>) -> String {
     format!("{:#}", read(folder, options).unwrap_err())
 }
 
-fn hint(folder: &Path, options: Options<'_>) -> String {
+fn hint(folder: &Path, options: IdxOptions<'_>) -> String {
     read(folder, options).unwrap_err().downcast_ref::<LabelOutside>().unwrap().hint()
 }
 
@@ -82,7 +82,7 @@ fn labels_count_from_the_first_one() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     whole(at, NAMES);
-    let letters = Options { first_label: 1, ..PLAIN };
+    let letters = IdxOptions { first_label: 1, ..PLAIN };
     put(at, NAMES[1], &file(&[2], &[2, 1]));
     assert_eq!(message(at, PLAIN).rsplit(": ").next().unwrap(), "label 2 of image 0 is not below 2");
     assert_eq!(hint(at, PLAIN), "the labels of this file are from 1 to 2: set `first_label = 1`");
@@ -105,7 +105,7 @@ fn transposed_images_change_rows_and_columns() {
     let folder = tempfile::tempdir().unwrap();
     whole(folder.path(), NAMES);
     let plain = read(folder.path(), PLAIN).unwrap();
-    let turned = read(folder.path(), Options { transpose: true, ..PLAIN }).unwrap();
+    let turned = read(folder.path(), IdxOptions { transpose: true, ..PLAIN }).unwrap();
     assert_eq!((turned.height, turned.width, turned.sum), (3, 1, plain.sum), "the sum is of the files as they are");
 }
 
@@ -121,8 +121,8 @@ fn prefix_is_found_where_there_is_one() {
     whole(at, digits.each_ref().map(String::as_str));
     let many = message(at, PLAIN);
     assert!(many.ends_with("have several prefixes: `emnist-digits`, `emnist-letters`"), "{many}");
-    assert_eq!(read(at, Options { prefix: Some("emnist-letters"), ..PLAIN }).unwrap().train, 2);
-    let missing = message(at, Options { prefix: Some("emnist"), ..PLAIN });
+    assert_eq!(read(at, IdxOptions { prefix: Some("emnist-letters"), ..PLAIN }).unwrap().train, 2);
+    let missing = message(at, IdxOptions { prefix: Some("emnist"), ..PLAIN });
     assert!(missing.starts_with("neither `emnist-train-images-idx3-ubyte` nor"), "{missing}");
     whole(at, NAMES);
     assert_eq!(read(at, PLAIN).unwrap().train, 2, "names without a prefix come first");

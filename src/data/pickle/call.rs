@@ -3,17 +3,17 @@
 use anyhow::{Result, bail, ensure};
 
 use super::machine::Machine;
-use super::{Array, Global, Node, text};
+use super::{ArrayParts, GlobalName, Node, text};
 
 impl Machine<'_> {
     /// Pushes the function or class `name` of `module`.
     pub(super) fn global(&mut self, module: &[u8], name: &[u8]) -> Result<()> {
         let global = match (module, name) {
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => Global::Reconstruct,
-            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => Global::FromBuffer,
-            (b"numpy", b"ndarray") => Global::Ndarray,
-            (b"numpy", b"dtype") => Global::Dtype,
-            (b"_codecs", b"encode") => Global::Encode,
+            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => GlobalName::Reconstruct,
+            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => GlobalName::FromBuffer,
+            (b"numpy", b"ndarray") => GlobalName::Ndarray,
+            (b"numpy", b"dtype") => GlobalName::Dtype,
+            (b"_codecs", b"encode") => GlobalName::Encode,
             _ => {
                 let shown =
                     |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(60)]).escape_debug().to_string();
@@ -34,20 +34,20 @@ impl Machine<'_> {
         let Node::Tuple(arguments) = &self.nodes[arguments as usize] else { bail!("its arguments are no tuple") };
         let Node::Global(function) = &self.nodes[function as usize] else { bail!("it calls what is no function") };
         let node = match (function, arguments.as_slice()) {
-            (Global::Encode, &[letters, coding]) => {
+            (GlobalName::Encode, &[letters, coding]) => {
                 let coding = text(&self.nodes, coding).unwrap_or_default();
                 ensure!([&b"latin1"[..], b"latin-1"].contains(&&*coding), "it encodes as anything but `latin1`");
                 Node::Latin1(letters)
             }
-            (Global::Reconstruct, &[class, ..]) => {
-                let is_array = self.nodes[class as usize] == Node::Global(Global::Ndarray);
+            (GlobalName::Reconstruct, &[class, ..]) => {
+                let is_array = self.nodes[class as usize] == Node::Global(GlobalName::Ndarray);
                 ensure!(is_array, "it makes something other than an `ndarray`");
                 Node::Array(None)
             }
-            (Global::Dtype, &[name, ..]) => Node::Dtype(name),
-            (Global::FromBuffer, &[bytes, dtype, shape, order]) => {
+            (GlobalName::Dtype, &[name, ..]) => Node::Dtype(name),
+            (GlobalName::FromBuffer, &[bytes, dtype, shape, order]) => {
                 let is_fortran = text(&self.nodes, order).as_deref() != Some(b"C");
-                Node::Array(Some(Array { shape, dtype, is_fortran, bytes }))
+                Node::Array(Some(ArrayParts { shape, dtype, is_fortran, bytes }))
             }
             (function, arguments) => bail!("it calls {function:?} with {} arguments", arguments.len()),
         };
@@ -65,7 +65,7 @@ impl Machine<'_> {
             (Node::Dtype(_), _) => {}
             (Node::Array(array), &[_, shape, dtype, _, bytes]) => {
                 let is_fortran = !matches!(fortran, Some(Node::Bool(false) | Node::Int(0)));
-                *array = Some(Array { shape, dtype, is_fortran, bytes });
+                *array = Some(ArrayParts { shape, dtype, is_fortran, bytes });
             }
             _ => bail!("it gives a state to what is no array"),
         }

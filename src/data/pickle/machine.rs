@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{Id, Node, text};
 
 /// A batch of CIFAR-100 has some 400,000; the bound keeps what a pickle takes in proportion to its size.
-const MOST_OPCODES: usize = 4_000_000;
+const MAX_OPCODES: usize = 4_000_000;
 
 /// The machine between two opcodes.
 pub(super) struct Machine<'a> {
@@ -28,7 +28,7 @@ pub(super) struct Machine<'a> {
 pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, Id)> {
     let (nodes, stack, marks) = (Vec::new(), Vec::new(), Vec::new());
     let mut machine = Machine { bytes, at: 0, nodes, stack, marks, memo: BTreeMap::new() };
-    for _ in 0..MOST_OPCODES {
+    for _ in 0..MAX_OPCODES {
         let at = machine.at;
         let opcode = machine.byte()?;
         if opcode == b'.' {
@@ -37,7 +37,7 @@ pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, Id)> {
         }
         machine.step(opcode).with_context(|| place(opcode, at))?;
     }
-    bail!("it has more than {MOST_OPCODES} opcodes")
+    bail!("it has more than {MAX_OPCODES} opcodes")
 }
 
 fn place(opcode: u8, at: usize) -> String {

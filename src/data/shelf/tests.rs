@@ -15,7 +15,7 @@ fn put(path: &Path, bytes: &[u8]) {
 fn a_file_is_found_plain_gzipped_and_in_the_archive() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("cifar100");
-    let open = |name: &str| Shelf::of(&CIFAR100, folder.path()).open(name);
+    let open = |name: &str| DatasetDir::of(&CIFAR100, folder.path()).open(name);
     let missing = open("train.bin").err().unwrap();
     let said = missing.to_string();
     for name in ["none of `train.bin`", "`cifar-100-binary.tar.gz`", "`cifar-100-python/train`"] {
@@ -36,7 +36,7 @@ fn a_file_is_found_plain_gzipped_and_in_the_archive() {
     put(&inner.join("cifar-100-binary.tar.gz"), &packed[..packed.len() / 2]);
     assert!(open("test.bin").err().unwrap().to_string().contains("could not be unpacked"));
     // Files that lie in the folder of all data sets.
-    assert_eq!(Shelf::of(&CIFAR100, &inner).open("train.bin").unwrap().bytes, b"plain");
+    assert_eq!(DatasetDir::of(&CIFAR100, &inner).open("train.bin").unwrap().bytes, b"plain");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn python_form_is_opened_as_binary_records() {
     let image = vec![7; 3072];
     let batch = |label: u8| cifar_python::tests::batch(&image, &[("labels", &[label])]);
     let record = |label: u8| [&[label][..], &image].concat();
-    let open = |name: &str| Shelf::of(&CIFAR10, folder.path()).open(name).unwrap();
+    let open = |name: &str| DatasetDir::of(&CIFAR10, folder.path()).open(name).unwrap();
     let archive = gzip(&tar("cifar-10-batches-py/data_batch_1", &batch(1)));
     put(&inner.join("cifar-10-python.tar.gz"), &archive);
     assert_eq!(open("data_batch_1.bin").bytes, record(1));
@@ -58,7 +58,7 @@ fn python_form_is_opened_as_binary_records() {
     put(&inner.join("data_batch_1.bin"), &record(4));
     assert_eq!(open("data_batch_1.bin").bytes, record(4), "the binary form comes first");
     put(&inner.join("data_batch_2"), b"cos\nsystem\n(S'true'\ntR.");
-    let error = Shelf::of(&CIFAR10, folder.path()).open("data_batch_2.bin").err().unwrap();
+    let error = DatasetDir::of(&CIFAR10, folder.path()).open("data_batch_2.bin").err().unwrap();
     assert!(
         format!("{error:#}").contains("data_batch_2` is not usable: opcode 0x63 (`c`) at byte 0: it names `os system`")
     );
@@ -70,14 +70,14 @@ fn an_archive_that_is_a_folder_is_looked_into() {
     let archive = folder.path().join("cifar100/cifar-100-binary.tar.gz");
     put(&archive.join("cifar-100-binary/train.bin"), b"inner");
     put(&archive.join("test.bin"), b"outer");
-    let open = |name: &str| Shelf::of(&CIFAR100, folder.path()).open(name).unwrap().bytes;
+    let open = |name: &str| DatasetDir::of(&CIFAR100, folder.path()).open(name).unwrap().bytes;
     assert_eq!((open("train.bin"), open("test.bin")), (b"inner".to_vec(), b"outer".to_vec()));
 }
 
 #[test]
 fn idx_files_are_found_by_their_other_names_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Shelf::own(folder.path(), None).open(IMAGES).unwrap().bytes;
+    let open = || DatasetDir::own(folder.path(), None).open(IMAGES).unwrap().bytes;
     let last = folder.path().join("train-images.idx3-ubyte.gz");
     for (name, bytes) in [
         ("train-images.idx3-ubyte.gz", gzip(b"4")),
@@ -95,7 +95,7 @@ fn idx_files_are_found_by_their_other_names_in_order() {
 #[test]
 fn an_empty_file_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Shelf::own(folder.path(), None).open(IMAGES);
+    let open = || DatasetDir::own(folder.path(), None).open(IMAGES);
     put(&folder.path().join(IMAGES), b"");
     assert!(open().err().unwrap().to_string().ends_with("train-images-idx3-ubyte` is empty"));
     put(&folder.path().join("train-images-idx3-ubyte.gz"), &gzip(b"whole"));
@@ -106,7 +106,7 @@ fn an_empty_file_hides_no_other() {
 fn the_folder_that_has_the_files_is_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let (outer, inner) = (folder.path().to_owned(), folder.path().join("mnist"));
-    let chosen = || Shelf::of(&MNIST, &outer).folder().to_owned();
+    let chosen = || DatasetDir::of(&MNIST, &outer).folder().to_owned();
     assert_eq!(chosen(), inner, "where nothing is found");
     for file in MNIST.files {
         put(&outer.join(file.name), b"1");

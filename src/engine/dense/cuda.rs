@@ -7,14 +7,14 @@ use anyhow::{Result, anyhow, ensure};
 use tch::Device;
 
 use crate::base::env;
-use crate::config::Products;
-use crate::engine::trainer::Recipe;
+use crate::config::MatmulPrecision;
+use crate::engine::trainer::TrainerSpec;
 
 /// Beside `libtorch_cpu` where libtorch was installed with CUDA.
 const LIBRARY: &str = "libtorch_cuda.so";
 
 /// Why CUDA cannot be used here; `None` where it should be there.
-pub fn cuda_missing() -> Option<String> {
+pub fn cuda_unavailable_reason() -> Option<String> {
     let libraries = env::libraries();
     let cpu = libraries.iter().find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"));
     reason(cpu.and_then(|path| path.parent()), env::has_nvidia_driver(), env::hides_gpus())
@@ -34,7 +34,7 @@ fn reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String>
 
 /// The number of GPUs that libtorch can use, or why it finds none.
 pub fn cuda_devices() -> Result<usize, String> {
-    if let Some(reason) = cuda_missing() {
+    if let Some(reason) = cuda_unavailable_reason() {
         return Err(reason);
     }
     open()?;
@@ -45,10 +45,10 @@ pub fn cuda_devices() -> Result<usize, String> {
 }
 
 /// The GPU of this number, ready to be used as `recipe` asks.
-pub(super) fn device(gpu: usize, recipe: &Recipe) -> Result<Device> {
+pub(super) fn device(gpu: usize, recipe: &TrainerSpec) -> Result<Device> {
     let devices = cuda_devices().map_err(|reason| anyhow!("CUDA cannot be used: {reason}"))?;
     ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
-    set_up(recipe.products == Products::Tf32);
+    set_up(recipe.products == MatmulPrecision::Tf32);
     Ok(Device::Cuda(gpu))
 }
 
@@ -65,8 +65,8 @@ fn set_up(tf32: bool) {
 
 /// Opens libtorch's CUDA part where it can be had, whatever device is wanted: libtorch asks for it once, at the first
 /// convolution or backward pass on any device, and remembers the answer. What is wrong with it is told by who wants a GPU.
-pub(super) fn make_known() {
-    if cuda_missing().is_none() {
+pub(super) fn register_cuda_backend() {
+    if cuda_unavailable_reason().is_none() {
         let _ = open();
     }
 }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn without_cuda_there_are_no_devices_and_a_reason() {
-        match (cuda_missing(), cuda_devices()) {
+        match (cuda_unavailable_reason(), cuda_devices()) {
             (Some(reason), devices) => assert_eq!(devices, Err(reason)),
             (None, devices) => println!("skipped: CUDA may be there: {devices:?}"),
         }

@@ -12,27 +12,27 @@ use crate::engine::element::Element;
 pub(super) const ALIGN: usize = 16;
 
 /// The libtorch name of an arithmetic type.
-pub(super) trait Typed: Element {
+pub(super) trait TorchElement: Element {
     /// That name.
     const KIND: Kind;
 }
 
-impl Typed for f32 {
+impl TorchElement for f32 {
     const KIND: Kind = Kind::Float;
 }
 
-impl Typed for f64 {
+impl TorchElement for f64 {
     const KIND: Kind = Kind::Double;
 }
 
 /// A flat, zeroed piece of CPU memory owned by libtorch.
-pub(super) struct Buffer<T> {
+pub(super) struct HostBuffer<T> {
     tensor: Tensor,
     len: usize,
     element: PhantomData<T>,
 }
 
-impl<T: Typed> Buffer<T> {
+impl<T: TorchElement> HostBuffer<T> {
     /// `len` zeros.
     pub(super) fn zeros(len: usize) -> Result<Self> {
         // One value at least: an empty tensor has no address.
@@ -68,7 +68,7 @@ impl<T: Typed> Buffer<T> {
 /// The values of a tensor on the CPU.
 ///
 /// Other tensors on the same memory are for calls into libtorch only, and none is made while the slice is alive.
-pub(super) fn values<T: Typed>(tensor: &Tensor) -> Result<&[T]> {
+pub(super) fn values<T: TorchElement>(tensor: &Tensor) -> Result<&[T]> {
     check::<T>(tensor)?;
     // SAFETY: contiguous, on the CPU and of type T, as was just checked, and neither resized nor freed during the borrow of
     // the tensor. libtorch works only inside calls, on this thread (tensors are not Sync), so nothing writes meanwhile.
@@ -76,13 +76,13 @@ pub(super) fn values<T: Typed>(tensor: &Tensor) -> Result<&[T]> {
 }
 
 /// The values of a tensor on the CPU, to be written.
-pub(super) fn values_mut<T: Typed>(tensor: &mut Tensor) -> Result<&mut [T]> {
+pub(super) fn values_mut<T: TorchElement>(tensor: &mut Tensor) -> Result<&mut [T]> {
     check::<T>(tensor)?;
     // SAFETY: as in `values`; the borrow is unique because that of the tensor is, and its other names are not used.
     Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), tensor.numel()) })
 }
 
-fn check<T: Typed>(tensor: &Tensor) -> Result<()> {
+fn check<T: TorchElement>(tensor: &Tensor) -> Result<()> {
     let fits = tensor.is_contiguous() && tensor.f_kind()? == T::KIND && tensor.device() == Device::Cpu;
     ensure!(fits && tensor.numel() > 0, "a tensor that is no plain memory of this kind");
     Ok(())
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn libtorch_and_slices_see_the_same_memory() {
-        let mut buffer = Buffer::<f32>::zeros(6).unwrap();
+        let mut buffer = HostBuffer::<f32>::zeros(6).unwrap();
         buffer.slice_mut().copy_from_slice(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let matrix = buffer.matrix(2, 2, 2).unwrap();
         assert_eq!(Vec::<f32>::try_from(matrix.reshape([4])).unwrap(), [2.0, 3.0, 4.0, 5.0]);

@@ -12,20 +12,20 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail, ensure};
 use tch::Tensor;
 
-use super::memory::{ALIGN, Buffer, Typed};
+use super::memory::{ALIGN, HostBuffer, TorchElement};
 use super::passes::{add_bias, drop_out, relu_backward, sum_rows};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::base::state::{NamedTensor, Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
-use crate::engine::clip::{Norm, scale};
-use crate::engine::dropout::{Dropout, Noise};
-use crate::engine::input::gather;
-use crate::engine::linears::{self, Linears};
-use crate::engine::loss::{Sums, Targets, gradient, scores};
-use crate::engine::optimizer::{Parameters, in_slots, update};
-use crate::engine::trainer::{Batch, Recipe, Trainer};
-use crate::network::Parameter;
+use crate::engine::clip::{GradNorm, scale};
+use crate::engine::dropout::{Dropout, DropoutContext};
+use crate::engine::input::normalized_batch;
+use crate::engine::linears::{self, LinearStack};
+use crate::engine::loss::{ScoreSums, Targets, gradient, scores};
+use crate::engine::optimizer::{ParameterSlices, moment_slots, update};
+use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
+use crate::network::TensorSpec;
 
 /// Images per block of an evaluation: enough for full speed of the products, few enough to stay in the cache.
 const BLOCK: usize = 250;
@@ -34,16 +34,16 @@ const BLOCK: usize = 250;
 const PIECE: usize = 1 << 16;
 
 /// A linear layer and where its parameters lie in the flat buffers.
-struct Linear {
-    shape: linears::Linear,
+struct MlpLayer {
+    shape: linears::LinearLayout,
     bias: usize,
     /// Wᵀ [in, out] and W [out, in].
     w_t: Tensor,
     w: Tensor,
-    pieces: Vec<Piece>,
+    pieces: Vec<WeightRows>,
 }
 
-impl Linear {
+impl MlpLayer {
     /// Where its weights are in the flat buffers.
     fn weights(&self) -> Range<usize> {
         let first = self.pieces.first().map_or(0, |piece| piece.values.start);
@@ -57,7 +57,7 @@ impl Linear {
 }
 
 /// Some rows of a weight.
-struct Piece {
+struct WeightRows {
     /// The first, and their number.
     row: usize,
     rows: usize,
@@ -73,25 +73,25 @@ struct Activations<T> {
     /// The bytes of the batch.
     bytes: Vec<u8>,
     /// The batch [rows, pixels], then each layer's output.
-    values: Vec<Buffer<T>>,
+    values: Vec<HostBuffer<T>>,
     values_m: Vec<Tensor>,
     /// Gradients by each layer's output, with the transposes [outputs, rows] of its pieces.
-    deltas: Vec<Buffer<T>>,
+    deltas: Vec<HostBuffer<T>>,
     deltas_m: Vec<(Tensor, Vec<Tensor>)>,
 }
 
 /// A fully connected network, its gradient and moments, and the data it learns from.
-pub(super) struct Mlp<T> {
-    recipe: Recipe,
+pub(super) struct MlpTrainer<T> {
+    recipe: TrainerSpec,
     dataset: Arc<Dataset>,
-    parameters: Vec<(Parameter, usize)>,
-    layers: Vec<Linear>,
+    parameters: Vec<(TensorSpec, usize)>,
+    layers: Vec<MlpLayer>,
     /// Of the inputs.
     dropout: Option<Dropout>,
-    weights: Buffer<T>,
+    weights: HostBuffer<T>,
     /// Of one piece, or of the biases of one layer; where they are clipped, of all values in their places.
-    gradients: Buffer<T>,
-    moments: Vec<Buffer<T>>,
+    gradients: HostBuffer<T>,
+    moments: Vec<HostBuffer<T>>,
     /// Per value of `weights` whether it is kept; `None` for a dense network, which then pays nothing for masks.
     kept: Option<Vec<bool>>,
     iteration: u64,
@@ -100,9 +100,9 @@ pub(super) struct Mlp<T> {
     block: Option<Activations<T>>,
 }
 
-impl<T: Typed> Mlp<T> {
+impl<T: TorchElement> MlpTrainer<T> {
     /// Takes all memory that steps need.
-    pub(super) fn new(recipe: &Recipe, dataset: Arc<Dataset>) -> Result<Self> {
+    pub(super) fn new(recipe: &TrainerSpec, dataset: Arc<Dataset>) -> Result<Self> {
         ensure!(dataset.pixels() == recipe.network.input.iter().product::<usize>(), "images of another size");
         // Every tensor starts at a cache line, which the products are faster with.
         let mut length = 0;
@@ -112,14 +112,14 @@ impl<T: Typed> Mlp<T> {
             length += parameter.len().next_multiple_of(ALIGN);
             parameters.push((parameter, start));
         }
-        let linears = Linears::new(&recipe.network)?;
+        let linears = LinearStack::new(&recipe.network)?;
         let most = linears.layers.iter().map(|layer| PIECE.max(layer.inputs).max(layer.outputs)).max();
         let is_whole = recipe.clip_norm.is_some();
-        let gradients = Buffer::zeros(if is_whole { length } else { most.unwrap_or(0) })?;
-        let weights = Buffer::zeros(length)?;
+        let gradients = HostBuffer::zeros(if is_whole { length } else { most.unwrap_or(0) })?;
+        let weights = HostBuffer::zeros(length)?;
         let layers = with_views(&linears, &parameters, &weights, &gradients, is_whole)?;
         let batch = Activations::new(recipe.batch_size, &layers, true)?;
-        let moments = (0..recipe.update.moments()).map(|_| Buffer::zeros(length)).collect::<Result<_>>()?;
+        let moments = (0..recipe.optimizer.moment_count()).map(|_| HostBuffer::zeros(length)).collect::<Result<_>>()?;
         Ok(Self {
             recipe: recipe.clone(),
             dataset,
@@ -139,7 +139,7 @@ impl<T: Typed> Mlp<T> {
 
     /// Goes back through the batch that `forward` was run on, with the same `noise`: makes the gradient of the mean
     /// cross-entropy, and takes the optimizer's step with each piece of it, or at the end where gradients are clipped.
-    fn backward(&mut self, images: &[u32], noise: Noise, lr: f64) -> Result<()> {
+    fn backward(&mut self, images: &[u32], noise: DropoutContext, lr: f64) -> Result<()> {
         let (last, is_clipped) = (self.layers.len() - 1, self.recipe.clip_norm.is_some());
         let classes = self.layers[last].shape.outputs;
         let logits = self.batch.values[last + 1].slice();
@@ -181,11 +181,11 @@ impl<T: Typed> Mlp<T> {
     fn clip_and_update(&mut self, most: f64, lr: f64) {
         let layers = self.layers.iter();
         let parts: Vec<Range<usize>> = layers.flat_map(|layer| [layer.weights(), layer.biases()]).collect();
-        let mut norm = Norm::default();
+        let mut norm = GradNorm::default();
         for part in &parts {
             norm.add(&self.gradients.slice()[part.clone()], self.kept.as_ref().map(|kept| &kept[part.clone()]));
         }
-        let factor = norm.factor(most);
+        let factor = norm.clip_factor(most);
         for part in parts {
             scale(factor, &mut self.gradients.slice_mut()[part.clone()]);
             self.update(part, lr);
@@ -200,28 +200,28 @@ impl<T: Typed> Mlp<T> {
     /// The optimizer's step of some values, whose gradient is known.
     fn update(&mut self, values: Range<usize>, lr: f64) {
         let place = self.gradient_place(values.clone());
-        let parameters = Parameters {
+        let parameters = ParameterSlices {
             weights: &mut self.weights.slice_mut()[values.clone()],
             gradients: &self.gradients.slice()[place],
-            moments: in_slots(self.moments.iter_mut().map(|moment| &mut moment.slice_mut()[values.clone()])),
+            moments: moment_slots(self.moments.iter_mut().map(|moment| &mut moment.slice_mut()[values.clone()])),
             kept: self.kept.as_ref().map(|kept| &kept[values.clone()]),
         };
-        update(&self.recipe.update, lr, self.optimizer_steps, parameters);
+        update(&self.recipe.optimizer, lr, self.optimizer_steps, parameters);
     }
 
     /// The flat values as named tensors.
-    fn state(&self, values: &[T]) -> State {
-        let tensor = |(parameter, start): &(Parameter, usize)| NamedTensor {
+    fn state(&self, values: &[T]) -> TensorMap {
+        let tensor = |(parameter, start): &(TensorSpec, usize)| NamedTensor {
             name: parameter.name.clone(),
             shape: parameter.shape.clone(),
             values: values[*start..][..parameter.len()].iter().map(|v| v.to_f32()).collect(),
         };
-        State(self.parameters.iter().map(tensor).collect())
+        TensorMap(self.parameters.iter().map(tensor).collect())
     }
 }
 
 /// Named tensors into flat values.
-fn fill<T: Typed>(parameters: &[(Parameter, usize)], state: &State, values: &mut [T]) -> Result<()> {
+fn fill<T: TorchElement>(parameters: &[(TensorSpec, usize)], state: &TensorMap, values: &mut [T]) -> Result<()> {
     for (parameter, start) in parameters {
         let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
         ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
@@ -233,14 +233,14 @@ fn fill<T: Typed>(parameters: &[(Parameter, usize)], state: &State, values: &mut
 }
 
 /// The linear layers, with views on their parameters. `gradients` are those of one piece, or the whole.
-fn with_views<T: Typed>(
-    linears: &Linears,
-    parameters: &[(Parameter, usize)],
-    weights: &Buffer<T>,
-    gradients: &Buffer<T>,
+fn with_views<T: TorchElement>(
+    linears: &LinearStack,
+    parameters: &[(TensorSpec, usize)],
+    weights: &HostBuffer<T>,
+    gradients: &HostBuffer<T>,
     is_whole: bool,
-) -> Result<Vec<Linear>> {
-    let views = |(shape, places): (&linears::Linear, &[(Parameter, usize)])| {
+) -> Result<Vec<MlpLayer>> {
+    let views = |(shape, places): (&linears::LinearLayout, &[(TensorSpec, usize)])| {
         let [weight, bias] = [places[0].1, places[1].1];
         let w = weights.matrix(weight, shape.outputs, shape.inputs)?;
         let most = (PIECE / shape.inputs).max(1);
@@ -248,34 +248,34 @@ fn with_views<T: Typed>(
             let rows = most.min(shape.outputs - row);
             let start = weight + row * shape.inputs;
             let g = gradients.matrix(if is_whole { start } else { 0 }, rows, shape.inputs)?;
-            Ok(Piece { row, rows, values: start..start + rows * shape.inputs, g })
+            Ok(WeightRows { row, rows, values: start..start + rows * shape.inputs, g })
         };
         let pieces = (0..shape.outputs).step_by(most).map(piece).collect::<Result<_>>()?;
-        Ok(Linear { shape: *shape, bias, w_t: w.f_tr()?, w, pieces })
+        Ok(MlpLayer { shape: *shape, bias, w_t: w.f_tr()?, w, pieces })
     };
     linears.layers.iter().zip(parameters.chunks_exact(2)).map(views).collect()
 }
 
 /// Applies a dropout layer to outputs, or to their gradients.
-fn apply<T: Typed>(noise: Noise, dropout: Option<Dropout>, values: &mut [T]) {
+fn apply<T: TorchElement>(noise: DropoutContext, dropout: Option<Dropout>, values: &mut [T]) {
     if let Some((dropout, key)) = noise.key(dropout) {
         drop_out(dropout, key, values);
     }
 }
 
-impl<T: Typed> Activations<T> {
-    fn new(rows: usize, layers: &[Linear], backward: bool) -> Result<Self> {
+impl<T: TorchElement> Activations<T> {
+    fn new(rows: usize, layers: &[MlpLayer], backward: bool) -> Result<Self> {
         let bytes = vec![0; rows * layers[0].shape.inputs];
         let mut all = Self { rows, bytes, values: vec![], values_m: vec![], deltas: vec![], deltas_m: vec![] };
         let widths = std::iter::once(layers[0].shape.inputs).chain(layers.iter().map(|layer| layer.shape.outputs));
         for (at, width) in widths.enumerate() {
-            let values = Buffer::zeros(rows * width)?;
+            let values = HostBuffer::zeros(rows * width)?;
             all.values_m.push(values.matrix(0, rows, width)?);
             all.values.push(values);
             if at > 0 && backward {
-                let delta = Buffer::zeros(rows * width)?;
+                let delta = HostBuffer::zeros(rows * width)?;
                 let matrix = delta.matrix(0, rows, width)?;
-                let piece = |piece: &Piece| Ok(matrix.f_narrow(1, piece.row as i64, piece.rows as i64)?.f_tr()?);
+                let piece = |piece: &WeightRows| Ok(matrix.f_narrow(1, piece.row as i64, piece.rows as i64)?.f_tr()?);
                 let pieces = layers[at - 1].pieces.iter().map(piece).collect::<Result<_>>()?;
                 all.deltas_m.push((matrix, pieces));
                 all.deltas.push(delta);
@@ -285,7 +285,7 @@ impl<T: Typed> Activations<T> {
     }
 
     /// The logits of the images gathered in `values[0]`.
-    fn forward(&mut self, layers: &[Linear], weights: &[T], noise: Noise) -> Result<()> {
+    fn forward(&mut self, layers: &[MlpLayer], weights: &[T], noise: DropoutContext) -> Result<()> {
         for (at, layer) in layers.iter().enumerate() {
             multiply(&self.values_m[at], &layer.w_t, &self.values_m[at + 1])?;
             let bias = &weights[layer.bias..][..layer.shape.outputs];
@@ -296,7 +296,7 @@ impl<T: Typed> Activations<T> {
     }
 }
 
-impl<T: Typed> Trainer for Mlp<T> {
+impl<T: TorchElement> Trainer for MlpTrainer<T> {
     fn lanes(&self) -> usize {
         1
     }
@@ -339,8 +339,8 @@ impl<T: Typed> Trainer for Mlp<T> {
             self.batch = Activations::new(images.len(), &self.layers, true)?;
         }
         let _guard = tch::no_grad_guard();
-        gather(&self.dataset, images, &mut self.batch.bytes, self.batch.values[0].slice_mut());
-        let noise = Noise(Some((batch.elementwise, batch.iteration)));
+        normalized_batch(&self.dataset, images, &mut self.batch.bytes, self.batch.values[0].slice_mut());
+        let noise = DropoutContext(Some((batch.elementwise, batch.iteration)));
         apply(noise, self.dropout, self.batch.values[0].slice_mut());
         self.batch.forward(&self.layers, self.weights.slice(), noise)?;
         self.optimizer_steps += 1;
@@ -355,14 +355,14 @@ impl<T: Typed> Trainer for Mlp<T> {
             Some(block) => block,
             None => self.block.insert(Activations::new(BLOCK, &self.layers, false)?),
         };
-        let images = self.dataset.part(split);
+        let images = self.dataset.indices(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
         let classes = self.recipe.network.classes;
-        let mut sums = Sums::default();
+        let mut sums = ScoreSums::default();
         for images in images.chunks(BLOCK) {
             // A smaller last block leaves old images behind it, whose logits are not looked at.
-            gather(&self.dataset, images, &mut block.bytes, block.values[0].slice_mut());
-            block.forward(&self.layers, self.weights.slice(), Noise(None))?;
+            normalized_batch(&self.dataset, images, &mut block.bytes, block.values[0].slice_mut());
+            block.forward(&self.layers, self.weights.slice(), DropoutContext(None))?;
             let labels = images.iter().map(|&image| self.dataset.labels[image as usize]);
             scores(block.values[self.layers.len()].slice(), labels, classes, &mut sums);
         }
@@ -377,7 +377,7 @@ impl<T: Typed> Trainer for Mlp<T> {
         Ok(Snapshot {
             weights: self.state(self.weights.slice()),
             moments: moments.iter().map(|moment| self.state(moment.slice())).collect(),
-            buffers: State::default(),
+            buffers: TensorMap::default(),
             iteration: self.iteration,
             optimizer_steps: self.optimizer_steps,
         })

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use tch::Device;
 
-use self::memory::Typed;
+use self::memory::TorchElement;
 use self::told::{Place, Told};
-use super::linears::Linears;
-use super::trainer::{Recipe, Trainer};
+use super::linears::LinearStack;
+use super::trainer::{Trainer, TrainerSpec};
 use crate::config::Dtype;
 use crate::data::Dataset;
 
-pub use cuda::{cuda_devices, cuda_missing};
+pub use cuda::{cuda_devices, cuda_unavailable_reason};
 
 /// The name of this engine in keys and CSVs.
 pub const NAME: &str = "dense";
@@ -43,27 +43,27 @@ pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only 
 ///
 /// # Errors
 /// A GPU that is not there, or has too little memory.
-pub fn build(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
+pub fn build(recipe: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
     match recipe.dtype {
         Dtype::Float32 => of_type::<f32>(recipe, dataset, lanes),
         Dtype::Float64 => of_type::<f64>(recipe, dataset, lanes),
     }
 }
 
-fn of_type<T: Typed>(recipe: &Recipe, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
-    cuda::make_known();
+fn of_type<T: TorchElement>(recipe: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
+    cuda::register_cuda_backend();
     let device = match recipe.gpu {
         None => Device::Cpu,
         Some(gpu) => cuda::device(gpu, recipe)?,
     };
     tch::set_num_threads(1);
     let is_plain = recipe.augment.is_none() && recipe.products.is_exact();
-    let by_hand = device == Device::Cpu && lanes == 1 && is_plain && Linears::new(&recipe.network).is_ok();
+    let by_hand = device == Device::Cpu && lanes == 1 && is_plain && LinearStack::new(&recipe.network).is_ok();
     let place = Place::new(recipe, lanes);
     if by_hand {
-        let mlp = mlp::Mlp::<T>::new(recipe, Arc::clone(dataset)).map_err(|error| place.tell(error))?;
+        let mlp = mlp::MlpTrainer::<T>::new(recipe, Arc::clone(dataset)).map_err(|error| place.tell(error))?;
         return Ok(Box::new(Told::new(mlp, place)));
     }
-    let net = net::Net::<T>::new(recipe, dataset, device, lanes).map_err(|error| place.tell(error))?;
+    let net = net::AutogradTrainer::<T>::new(recipe, dataset, device, lanes).map_err(|error| place.tell(error))?;
     Ok(Box::new(Told::new(net, place)))
 }

@@ -1,10 +1,10 @@
 //! What lies between the matrix products: one pass each, compiled once for each kind of processor.
 
-use super::memory::Typed;
+use super::memory::TorchElement;
 use crate::engine::dropout::Dropout;
 
 /// Adds the bias to every row, and takes max(x, 0) where a `ReLU` follows.
-pub(super) fn add_bias<T: Typed>(bias: &[T], relu: bool, rows: &mut [T]) {
+pub(super) fn add_bias<T: TorchElement>(bias: &[T], relu: bool, rows: &mut [T]) {
     pulp::Arch::new().dispatch(AddBias { bias, relu, rows });
 }
 
@@ -14,7 +14,7 @@ struct AddBias<'a, T> {
     rows: &'a mut [T],
 }
 
-impl<T: Typed> pulp::NullaryFnOnce for AddBias<'_, T> {
+impl<T: TorchElement> pulp::NullaryFnOnce for AddBias<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -31,7 +31,7 @@ impl<T: Typed> pulp::NullaryFnOnce for AddBias<'_, T> {
 }
 
 /// Clears the gradient where the `ReLU` was not active.
-pub(super) fn relu_backward<T: Typed>(outputs: &[T], deltas: &mut [T]) {
+pub(super) fn relu_backward<T: TorchElement>(outputs: &[T], deltas: &mut [T]) {
     pulp::Arch::new().dispatch(ReluBackward { outputs, deltas });
 }
 
@@ -40,7 +40,7 @@ struct ReluBackward<'a, T> {
     deltas: &'a mut [T],
 }
 
-impl<T: Typed> pulp::NullaryFnOnce for ReluBackward<'_, T> {
+impl<T: TorchElement> pulp::NullaryFnOnce for ReluBackward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -54,7 +54,7 @@ impl<T: Typed> pulp::NullaryFnOnce for ReluBackward<'_, T> {
 
 /// Sets what the dropout layer drops to 0 and scales the rest: of outputs on the way forward, of their gradients on the
 /// way back. `key` is that of the iteration and the layer.
-pub(super) fn drop_out<T: Typed>(dropout: Dropout, key: u64, values: &mut [T]) {
+pub(super) fn drop_out<T: TorchElement>(dropout: Dropout, key: u64, values: &mut [T]) {
     pulp::Arch::new().dispatch(DropOut { dropout, key, values });
 }
 
@@ -64,7 +64,7 @@ struct DropOut<'a, T> {
     values: &'a mut [T],
 }
 
-impl<T: Typed> pulp::NullaryFnOnce for DropOut<'_, T> {
+impl<T: TorchElement> pulp::NullaryFnOnce for DropOut<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -77,7 +77,7 @@ impl<T: Typed> pulp::NullaryFnOnce for DropOut<'_, T> {
 }
 
 /// The sum of all rows, in their order.
-pub(super) fn sum_rows<T: Typed>(rows: &[T], sum: &mut [T]) {
+pub(super) fn sum_rows<T: TorchElement>(rows: &[T], sum: &mut [T]) {
     pulp::Arch::new().dispatch(SumRows { rows, sum });
 }
 
@@ -86,7 +86,7 @@ struct SumRows<'a, T> {
     sum: &'a mut [T],
 }
 
-impl<T: Typed> pulp::NullaryFnOnce for SumRows<'_, T> {
+impl<T: TorchElement> pulp::NullaryFnOnce for SumRows<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::state::Snapshot;
 use crate::data::Split;
-use crate::engine::trainer::{Batch, Recipe, Trainer};
+use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 
 /// A trainer whose errors are told so that a person knows what to do.
 pub(super) struct Told<T> {
@@ -23,7 +23,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(recipe: &Recipe, lanes: usize) -> Self {
+    pub(super) fn new(recipe: &TrainerSpec, lanes: usize) -> Self {
         Self { gpu: recipe.gpu, lanes, batch_size: recipe.batch_size }
     }
 

@@ -2,42 +2,42 @@
 
 use std::ops::Range;
 
-use super::gather::{Bytes, Input, Scales, Spread, Transpose, lines};
-use super::kernels::{After, BiasGradient, Elsewhere, Feature, IMAGES, Product, WeightGradient};
-use super::layer::Survivors;
+use super::gather::{InputColumn, NormalizeTable, Transpose, TransposedBytes, UnpackKernel, lines};
+use super::kernels::{BiasGradient, Epilogue, Feature, IMAGES, IndirectWeights, Spmm, WeightGradient};
+use super::layer::CompactNetwork;
 use super::logits::{BlockScore, LogitGradient};
-use super::simd::{Kernel, Path, Wide};
-use super::team::{Team, parts};
+use super::simd::{Kernel, SimdExt, SimdLevel};
+use super::team::{SpinPool, parts};
 use crate::data::Dataset;
-use crate::engine::dropout::{Dropout, Noise};
-use crate::engine::input::collect;
-use crate::engine::linears::Linears;
-use crate::engine::loss::{Sums, Targets};
+use crate::engine::dropout::{Dropout, DropoutContext};
+use crate::engine::input::copy_pixels;
+use crate::engine::linears::LinearStack;
+use crate::engine::loss::{ScoreSums, Targets};
 
 /// Activations of one block and their gradients, and who in a team does what of it.
-pub(super) struct Block {
+pub(super) struct BlockState {
     /// The inputs that are looked at, then of each layer the outputs that are.
     values: Vec<Vec<Feature>>,
     /// Gradients by the outputs of each layer.
     deltas: Vec<Vec<Feature>>,
     /// The inputs that are looked at.
-    inputs: Vec<Input>,
+    inputs: Vec<InputColumn>,
     lines: Vec<bool>,
-    scales: Scales,
+    scales: NormalizeTable,
     /// The images of a batch, one after the other, and transposed.
     rows: Vec<u8>,
-    bytes: Vec<Bytes>,
-    shares: Shares,
+    bytes: Vec<TransposedBytes>,
+    shares: WorkSplit,
 }
 
 /// What each member of a team does: ranges, one per member.
-struct Shares {
+struct WorkSplit {
     /// Of the inputs that are looked at.
     inputs: Vec<Range<usize>>,
-    layers: Vec<LayerShares>,
+    layers: Vec<LayerSplit>,
 }
 
-struct LayerShares {
+struct LayerSplit {
     /// Of its units.
     rows: Vec<Range<usize>>,
     /// Of the units of the layer before.
@@ -48,95 +48,101 @@ struct LayerShares {
 }
 
 /// What a pass needs to know of the network, and what does it.
-pub(super) struct Pass<'a> {
-    pub(super) path: Path,
-    pub(super) team: &'a mut Team,
-    pub(super) linears: &'a Linears,
-    pub(super) survivors: &'a Survivors,
+pub(super) struct PassContext<'a> {
+    pub(super) path: SimdLevel,
+    pub(super) team: &'a mut SpinPool,
+    pub(super) linears: &'a LinearStack,
+    pub(super) survivors: &'a CompactNetwork,
     pub(super) weights: &'a [f32],
-    pub(super) noise: Noise,
+    pub(super) noise: DropoutContext,
     pub(super) targets: Targets,
     /// Images of the batch before this block.
     pub(super) before: usize,
 }
 
-impl Block {
+impl BlockState {
     /// Takes the memory that blocks need.
-    pub(super) fn new(survivors: &Survivors, dataset: &Dataset, members: usize) -> Self {
+    pub(super) fn new(survivors: &CompactNetwork, dataset: &Dataset, members: usize) -> Self {
         let widths = std::iter::once(survivors.inputs.len()).chain(survivors.layers.iter().map(|l| l.units.len()));
         let values: Vec<_> = widths.map(|width| vec![Feature::ZERO; width]).collect();
-        let inputs = Input::of(&survivors.inputs, dataset);
+        let inputs = InputColumn::of(&survivors.inputs, dataset);
         Self {
             deltas: values[1..].to_vec(),
             values,
             lines: lines(&inputs, dataset.pixels()),
             inputs,
-            scales: Scales::new(dataset),
+            scales: NormalizeTable::new(dataset),
             rows: vec![0; IMAGES * dataset.pixels()],
-            bytes: vec![Bytes::default(); dataset.pixels()],
-            shares: Shares::new(survivors, members),
+            bytes: vec![TransposedBytes::default(); dataset.pixels()],
+            shares: WorkSplit::new(survivors, members),
         }
     }
 
     /// Shares the work among so many members from now on.
-    pub(super) fn share(&mut self, survivors: &Survivors, members: usize) {
-        self.shares = Shares::new(survivors, members);
+    pub(super) fn split_work(&mut self, survivors: &CompactNetwork, members: usize) {
+        self.shares = WorkSplit::new(survivors, members);
     }
 
     /// Takes up the images of a block.
-    pub(super) fn gather(&mut self, pass: &mut Pass<'_>, dataset: &Dataset, images: &[u32]) {
+    pub(super) fn load(&mut self, pass: &mut PassContext<'_>, dataset: &Dataset, images: &[u32]) {
         let rows = &mut self.rows[..images.len() * dataset.pixels()];
-        collect(dataset, images, rows);
+        copy_pixels(dataset, images, rows);
         pass.path.run(Transpose { rows, lines: &self.lines, bytes: &mut self.bytes });
         let bytes = std::mem::take(&mut self.bytes);
-        self.spread(pass, dataset, images, &bytes);
+        self.load_transposed(pass, dataset, images, &bytes);
         self.bytes = bytes;
     }
 
     /// Takes up a block of images whose bytes are transposed.
-    pub(super) fn spread(&mut self, pass: &mut Pass<'_>, dataset: &Dataset, images: &[u32], bytes: &[Bytes]) {
+    pub(super) fn load_transposed(
+        &mut self,
+        pass: &mut PassContext<'_>,
+        dataset: &Dataset,
+        images: &[u32],
+        bytes: &[TransposedBytes],
+    ) {
         self.scales.fill(dataset, images);
         let (scales, inputs, path) = (&self.scales, &self.inputs, pass.path);
-        pass.team.each(parts(&mut self.values[0], &self.shares.inputs), |(range, out)| {
-            path.run(Spread { scales, inputs: &inputs[range], bytes, out });
+        pass.team.run_each(parts(&mut self.values[0], &self.shares.inputs), |(range, out)| {
+            path.run(UnpackKernel { scales, inputs: &inputs[range], bytes, out });
         });
     }
 
     /// From the inputs to the logits.
-    pub(super) fn forward(&mut self, pass: &mut Pass<'_>) {
+    pub(super) fn forward(&mut self, pass: &mut PassContext<'_>) {
         self.drop_inputs(pass);
-        (0..pass.survivors.layers.len()).for_each(|at| self.outputs(pass, at));
+        (0..pass.survivors.layers.len()).for_each(|at| self.forward_layer(pass, at));
     }
 
     /// Dropout of the inputs, where there is one.
-    fn drop_inputs(&mut self, pass: &Pass<'_>) {
+    fn drop_inputs(&mut self, pass: &PassContext<'_>) {
         let (inputs, values) = (&pass.survivors.inputs, &mut self.values[0]);
         drop_out(pass, pass.linears.dropout, pass.linears.layers[0].inputs, inputs, values);
     }
 
     /// From the outputs of the layer before to those of layer `at`.
-    pub(super) fn outputs(&mut self, pass: &mut Pass<'_>, at: usize) {
+    pub(super) fn forward_layer(&mut self, pass: &mut PassContext<'_>, at: usize) {
         let (path, layer) = (pass.path, &pass.survivors.layers[at]);
         let (x, y) = self.values.split_at_mut(at + 1);
         let (x, y) = (x[at].as_slice(), &mut y[0]);
-        let (weights, biases) = (&pass.weights[layer.active()], &pass.weights[layer.active_biases()]);
-        let after = if layer.shape.relu { After::Relu } else { After::Nothing };
-        pass.team.each(parts(y, &self.shares.layers[at].rows), |(rows, y)| {
+        let (weights, biases) = (&pass.weights[layer.trainable()], &pass.weights[layer.trainable_biases()]);
+        let after = if layer.shape.relu { Epilogue::Relu } else { Epilogue::Nothing };
+        pass.team.run_each(parts(y, &self.shares.layers[at].rows), |(rows, y)| {
             let (pattern, start) = (&layer.forward, &biases[rows.clone()]);
-            path.run(Product { pattern, rows, weights, start, x, y, after });
+            path.run(Spmm { pattern, rows, weights, start, x, y, after });
         });
         drop_out(pass, layer.shape.dropout, layer.shape.outputs, &layer.units, y);
     }
 
     /// Adds cross-entropy and hits of the images with these labels.
-    pub(super) fn score(&self, path: Path, labels: &[u8], sums: &mut Sums) {
+    pub(super) fn score(&self, path: SimdLevel, labels: &[u8], sums: &mut ScoreSums) {
         let logits = self.logits();
         path.run(BlockScore { logits, labels, sums });
     }
 
     /// From the logits of images with these labels back to the gradient of the mean cross-entropy over `batch` images,
     /// which is written to `gradients`, or added for a block that is not the first.
-    pub(super) fn backward(&mut self, pass: &mut Pass<'_>, labels: &[u8], batch: usize, gradients: &mut [f32]) {
+    pub(super) fn backward(&mut self, pass: &mut PassContext<'_>, labels: &[u8], batch: usize, gradients: &mut [f32]) {
         self.logit_gradient(pass, labels, batch);
         for at in (0..self.deltas.len()).rev() {
             if at > 0 {
@@ -147,35 +153,35 @@ impl Block {
     }
 
     /// The gradient by the logits.
-    pub(super) fn logit_gradient(&mut self, pass: &Pass<'_>, labels: &[u8], batch: usize) {
+    pub(super) fn logit_gradient(&mut self, pass: &PassContext<'_>, labels: &[u8], batch: usize) {
         if let (Some(logits), Some(delta)) = (self.values.last(), self.deltas.last_mut()) {
             pass.path.run(LogitGradient { logits, labels, batch, targets: pass.targets, delta });
         }
     }
 
     /// The gradient by the surviving weights and the biases of layer `at`, from that by its outputs.
-    pub(super) fn weight_gradient(&mut self, pass: &mut Pass<'_>, at: usize, gradients: &mut [f32]) {
+    pub(super) fn weight_gradient(&mut self, pass: &mut PassContext<'_>, at: usize, gradients: &mut [f32]) {
         let (path, layer, shares) = (pass.path, &pass.survivors.layers[at], &self.shares.layers[at]);
         let (delta, x, add) = (&self.deltas[at], &self.values[at], pass.before > 0);
-        let of_layer = parts(&mut gradients[layer.active()], &shares.weights).zip(&shares.segments);
-        pass.team.each(of_layer, |((_, gradient), segments)| {
+        let of_layer = parts(&mut gradients[layer.trainable()], &shares.weights).zip(&shares.segments);
+        pass.team.run_each(of_layer, |((_, gradient), segments)| {
             let (pattern, segments) = (&layer.forward, segments.clone());
             path.run(WeightGradient { pattern, segments, delta, x, gradient, add });
         });
-        path.run(BiasGradient { delta, gradient: &mut gradients[layer.active_biases()], add });
+        path.run(BiasGradient { delta, gradient: &mut gradients[layer.trainable_biases()], add });
     }
 
     /// From the gradient by the outputs of layer `at` to that by the outputs of the one before.
-    pub(super) fn input_gradient(&mut self, pass: &mut Pass<'_>, at: usize) {
+    pub(super) fn input_gradient(&mut self, pass: &mut PassContext<'_>, at: usize) {
         let (path, layer) = (pass.path, &pass.survivors.layers[at]);
         let (before, delta) = self.deltas.split_at_mut(at);
         let (before, delta) = (&mut before[at - 1], delta[0].as_slice());
-        let weights = Elsewhere(&pass.weights[layer.active()], &layer.positions);
+        let weights = IndirectWeights(&pass.weights[layer.trainable()], &layer.positions);
         let previous = &pass.survivors.layers[at - 1];
         let outputs = self.values[at].as_slice();
-        pass.team.each(parts(before, &self.shares.layers[at].columns), |(rows, y)| {
-            let gate = if previous.shape.relu { After::Gate(&outputs[rows.clone()]) } else { After::Nothing };
-            path.run(Product { pattern: &layer.backward, rows, weights, start: &[], x: delta, y, after: gate });
+        pass.team.run_each(parts(before, &self.shares.layers[at].columns), |(rows, y)| {
+            let gate = if previous.shape.relu { Epilogue::Gate(&outputs[rows.clone()]) } else { Epilogue::Nothing };
+            path.run(Spmm { pattern: &layer.backward, rows, weights, start: &[], x: delta, y, after: gate });
         });
         drop_out(pass, previous.shape.dropout, previous.shape.outputs, &previous.units, before);
     }
@@ -185,22 +191,22 @@ impl Block {
     }
 }
 
-impl Shares {
-    fn new(survivors: &Survivors, members: usize) -> Self {
+impl WorkSplit {
+    fn new(survivors: &CompactNetwork, members: usize) -> Self {
         let cut = |len: usize| (0..members).map(|m| m * len / members..(m + 1) * len / members).collect::<Vec<_>>();
         let inputs = cut(survivors.inputs.len());
         let layers = survivors.layers.iter().map(|layer| {
-            let segments = layer.forward.cut_segments(members);
+            let segments = layer.forward.split_segments(members);
             let weights = segments.iter().map(|s| layer.forward.start(s.start)..layer.forward.start(s.end)).collect();
-            let (rows, columns) = (layer.forward.cut_rows(members), layer.backward.cut_rows(members));
-            LayerShares { rows, columns, segments, weights }
+            let (rows, columns) = (layer.forward.split_rows(members), layer.backward.split_rows(members));
+            LayerSplit { rows, columns, segments, weights }
         });
         Self { inputs, layers: layers.collect() }
     }
 }
 
 /// Applies a dropout layer to the outputs that are looked at (`units` among `width`), or to their gradients.
-fn drop_out(pass: &Pass<'_>, dropout: Option<Dropout>, width: usize, units: &[u32], values: &mut [Feature]) {
+fn drop_out(pass: &PassContext<'_>, dropout: Option<Dropout>, width: usize, units: &[u32], values: &mut [Feature]) {
     if let Some((dropout, key)) = pass.noise.key(dropout) {
         pass.path.run(DropOut { dropout, key, width, units, before: pass.before, values });
     }
@@ -217,7 +223,7 @@ struct DropOut<'a> {
 
 impl Kernel for DropOut<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, _: S) {
+    fn run<S: SimdExt>(self, _: S) {
         let scale = self.dropout.scale as f32;
         for (&unit, values) in self.units.iter().zip(self.values) {
             for (j, value) in values.images_mut().iter_mut().enumerate() {

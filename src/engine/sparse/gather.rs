@@ -2,28 +2,28 @@
 //! weight looks at become inputs.
 
 use super::kernels::{Feature, IMAGES};
-use super::simd::{Kernel, Path, WIDTH, Wide};
+use super::simd::{Kernel, SimdExt, SimdLevel, WIDTH};
 use crate::data::Dataset;
-use crate::engine::input::collect;
+use crate::engine::input::copy_pixels;
 
 /// Rows and columns of what is transposed at a time: the bytes of a word.
 const WORD: usize = 8;
 
 /// One pixel in all images of a block, eight by eight.
-pub(super) type Bytes = [[u8; WORD]; SETS];
+pub(super) type TransposedBytes = [[u8; WORD]; SETS];
 
 /// Sets of eight images.
 const SETS: usize = IMAGES / WORD;
 
 /// Words of the pixels that are taken from an image at a time: a cache line.
 const WORDS: usize = 8;
-type Line = [u64; WORDS];
+type CacheLine = [u64; WORDS];
 
 /// Scale and offset of each image of a block, channel by channel; 0 behind the last image.
 #[derive(Clone, Debug)]
-pub(super) struct Scales(Vec<[Feature; 2]>);
+pub(super) struct NormalizeTable(Vec<[Feature; 2]>);
 
-impl Scales {
+impl NormalizeTable {
     pub(super) fn new(dataset: &Dataset) -> Self {
         Self(vec![[Feature::ZERO; 2]; dataset.shape[0]])
     }
@@ -33,7 +33,7 @@ impl Scales {
         for (channel, [scales, offsets]) in self.0.iter_mut().enumerate() {
             let (scales, offsets) = (scales.images_mut(), offsets.images_mut());
             for (&image, (scale, offset)) in images.iter().zip(scales.iter_mut().zip(offsets.iter_mut())) {
-                let of = dataset.inputs.of(image, channel);
+                let of = dataset.inputs.scale_and_offset(image, channel);
                 (*scale, *offset) = (of.0 as f32, of.1 as f32);
             }
             scales[images.len()..].fill(0.0);
@@ -44,12 +44,12 @@ impl Scales {
 
 /// A pixel that is looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Input {
+pub(super) struct InputColumn {
     pub(super) pixel: u32,
     pub(super) channel: u32,
 }
 
-impl Input {
+impl InputColumn {
     /// All of them.
     pub(super) fn of(pixels: &[u32], dataset: &Dataset) -> Vec<Self> {
         let plane = (dataset.shape[1] * dataset.shape[2]) as u32;
@@ -58,7 +58,7 @@ impl Input {
 }
 
 /// The lines of pixels in which any of `inputs` lies.
-pub(super) fn lines(inputs: &[Input], pixels: usize) -> Vec<bool> {
+pub(super) fn lines(inputs: &[InputColumn], pixels: usize) -> Vec<bool> {
     let mut lines = vec![false; pixels.div_ceil(WORD * WORDS)];
     for input in inputs {
         lines[input.pixel as usize / (WORD * WORDS)] = true;
@@ -73,12 +73,12 @@ pub(super) struct Transpose<'a> {
     /// Whether a line of pixels is wanted; the others are left as they are.
     pub(super) lines: &'a [bool],
     /// Per pixel.
-    pub(super) bytes: &'a mut [Bytes],
+    pub(super) bytes: &'a mut [TransposedBytes],
 }
 
 impl Kernel for Transpose<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, simd: S) {
+    fn run<S: SimdExt>(self, simd: S) {
         let pixels = self.bytes.len();
         let mut rows: [&[u8]; IMAGES] = [&[]; IMAGES];
         rows.iter_mut().zip(self.rows.chunks_exact(pixels)).for_each(|(to, row)| *to = row);
@@ -87,7 +87,7 @@ impl Kernel for Transpose<'_> {
             if !self.lines[at] {
                 continue;
             }
-            let mut words = [[Line::default(); SETS]; WORD];
+            let mut words = [[CacheLine::default(); SETS]; WORD];
             for (set, rows) in rows.as_chunks::<WORD>().0.iter().enumerate() {
                 let lines = swap(std::array::from_fn(|k| line(rows[k], at)));
                 for p in 0..WORD {
@@ -106,7 +106,7 @@ impl Kernel for Transpose<'_> {
 
 /// The `at`th line of a row; 0 behind its end.
 #[inline(always)]
-fn line(row: &[u8], at: usize) -> Line {
+fn line(row: &[u8], at: usize) -> CacheLine {
     let rest = row.get(at * WORD * WORDS..).unwrap_or_default();
     let bytes = rest.first_chunk().copied().unwrap_or_else(|| {
         let mut bytes = [0; WORD * WORDS];
@@ -119,7 +119,7 @@ fn line(row: &[u8], at: usize) -> Line {
 /// Swaps rows and bytes: before, byte p of word g of row k is pixel 8g + p of image k; after, byte k of word g of row p is.
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "eight rows, which must stay in registers")]
-fn swap(rows: [Line; WORD]) -> [Line; WORD] {
+fn swap(rows: [CacheLine; WORD]) -> [CacheLine; WORD] {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = rows;
     swap_parts::<32>(&mut a, &mut e);
     swap_parts::<32>(&mut b, &mut f);
@@ -138,7 +138,7 @@ fn swap(rows: [Line; WORD]) -> [Line; WORD] {
 
 /// Swaps the upper of each two neighbouring parts of `BITS` bits in `a` with the lower in `b`.
 #[inline(always)]
-fn swap_parts<const BITS: u32>(a: &mut Line, b: &mut Line) {
+fn swap_parts<const BITS: u32>(a: &mut CacheLine, b: &mut CacheLine) {
     let mask = u64::MAX / ((1 << BITS) + 1);
     for (a, b) in a.iter_mut().zip(b) {
         let swapped = ((*a >> BITS) ^ *b) & mask;
@@ -148,32 +148,32 @@ fn swap_parts<const BITS: u32>(a: &mut Line, b: &mut Line) {
 }
 
 /// The images of a part of the data, transposed block by block.
-pub(super) fn transpose_all(path: Path, dataset: &Dataset, images: &[u32]) -> Vec<Bytes> {
+pub(super) fn transpose_all(path: SimdLevel, dataset: &Dataset, images: &[u32]) -> Vec<TransposedBytes> {
     let pixels = dataset.pixels();
-    let mut bytes = vec![Bytes::default(); images.len().div_ceil(IMAGES) * pixels];
+    let mut bytes = vec![TransposedBytes::default(); images.len().div_ceil(IMAGES) * pixels];
     let mut rows = vec![0; IMAGES * pixels];
     let lines = vec![true; pixels.div_ceil(WORD * WORDS)];
     for (images, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact_mut(pixels)) {
         let rows = &mut rows[..images.len() * pixels];
-        collect(dataset, images, rows);
+        copy_pixels(dataset, images, rows);
         path.run(Transpose { rows, lines: &lines, bytes });
     }
     bytes
 }
 
 /// Makes inputs of transposed bytes: `byte · scale + offset`, rounded twice, as every engine does.
-pub(super) struct Spread<'a> {
-    pub(super) scales: &'a Scales,
-    pub(super) inputs: &'a [Input],
+pub(super) struct UnpackKernel<'a> {
+    pub(super) scales: &'a NormalizeTable,
+    pub(super) inputs: &'a [InputColumn],
     /// Of every pixel of the data set.
-    pub(super) bytes: &'a [Bytes],
+    pub(super) bytes: &'a [TransposedBytes],
     /// Per input.
     pub(super) out: &'a mut [Feature],
 }
 
-impl Kernel for Spread<'_> {
+impl Kernel for UnpackKernel<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, simd: S) {
+    fn run<S: SimdExt>(self, simd: S) {
         for (input, out) in self.inputs.iter().zip(self.out) {
             let [scales, offsets] = &self.scales.0[input.channel as usize];
             let bytes = self.bytes[input.pixel as usize].as_flattened().as_chunks::<WIDTH>().0;
@@ -188,7 +188,7 @@ impl Kernel for Spread<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Inputs;
+    use crate::data::Normalization;
     use crate::engine::input;
 
     #[test]
@@ -202,23 +202,23 @@ mod tests {
             train: vec![],
             validation: vec![],
             test: vec![],
-            inputs: Inputs::PerChannel(vec![(0.01, -0.3), (0.02, 0.7)]),
+            inputs: Normalization::PerChannel(vec![(0.01, -0.3), (0.02, 0.7)]),
         };
         let images: Vec<u32> = (0..61).map(|j| j * 17 % 70).collect();
         let mut expected = vec![0.0; 61 * 70];
-        input::gather::<f32>(&dataset, &images, &mut vec![0; 61 * 70], &mut expected);
+        input::normalized_batch::<f32>(&dataset, &images, &mut vec![0; 61 * 70], &mut expected);
         // Some of the first line, and one behind it.
         let pixels: Vec<u32> = (0..64).filter(|p| p % 5 != 1).chain([69]).collect();
-        let inputs = Input::of(&pixels, &dataset);
-        let mut scales = Scales::new(&dataset);
+        let inputs = InputColumn::of(&pixels, &dataset);
+        let mut scales = NormalizeTable::new(&dataset);
         scales.fill(&dataset, &images);
         assert_eq!((lines(&inputs, 70), lines(&inputs[..9], 70)), (vec![true, true], vec![true, false]));
-        for path in Path::all() {
-            let (mut rows, mut bytes) = (vec![255; 61 * 70], vec![Bytes::default(); 70]);
-            collect(&dataset, &images, &mut rows);
+        for path in SimdLevel::all() {
+            let (mut rows, mut bytes) = (vec![255; 61 * 70], vec![TransposedBytes::default(); 70]);
+            copy_pixels(&dataset, &images, &mut rows);
             path.run(Transpose { rows: &rows, lines: &lines(&inputs, 70), bytes: &mut bytes });
             let mut out = vec![Feature::ZERO; pixels.len()];
-            path.run(Spread { scales: &scales, inputs: &inputs, bytes: &bytes, out: &mut out });
+            path.run(UnpackKernel { scales: &scales, inputs: &inputs, bytes: &bytes, out: &mut out });
             for (place, &pixel) in pixels.iter().enumerate() {
                 for (j, &x) in out[place].images().iter().enumerate() {
                     let x_expected = if j < 61 { expected[j * 70 + pixel as usize] } else { 0.0 };

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::pattern::Pattern;
-use super::simd::{Kernel, WIDTH, Wide};
+use super::pattern::TiledCsr;
+use super::simd::{Kernel, SimdExt, WIDTH};
 
 /// Images of a block.
 pub(super) const IMAGES: usize = 64;
@@ -50,7 +50,7 @@ impl Feature {
 }
 
 /// The weights of a pattern, in its order.
-pub(super) trait Weights: Copy {
+pub(super) trait WeightAccess: Copy {
     /// How to reach those in `range`.
     fn part(&self, range: Range<usize>) -> Self;
     /// The weight at `k`.
@@ -58,7 +58,7 @@ pub(super) trait Weights: Copy {
 }
 
 /// Stored in the order of the pattern.
-impl Weights for &[f32] {
+impl WeightAccess for &[f32] {
     #[inline(always)]
     fn part(&self, range: Range<usize>) -> Self {
         &self[range]
@@ -71,9 +71,9 @@ impl Weights for &[f32] {
 
 /// Stored in the order of another pattern: all weights, and where each of this one's is among them.
 #[derive(Clone, Copy)]
-pub(super) struct Elsewhere<'a>(pub(super) &'a [f32], pub(super) &'a [u32]);
+pub(super) struct IndirectWeights<'a>(pub(super) &'a [f32], pub(super) &'a [u32]);
 
-impl Weights for Elsewhere<'_> {
+impl WeightAccess for IndirectWeights<'_> {
     #[inline(always)]
     fn part(&self, range: Range<usize>) -> Self {
         Self(self.0, &self.1[range])
@@ -86,7 +86,7 @@ impl Weights for Elsewhere<'_> {
 
 /// What is done to a row of a product when it is complete.
 #[derive(Clone, Copy)]
-pub(super) enum After<'a> {
+pub(super) enum Epilogue<'a> {
     /// Nothing.
     Nothing,
     /// `ReLU`.
@@ -97,8 +97,8 @@ pub(super) enum After<'a> {
 
 /// y\[r\] ← start\[r\] + Σ w·x\[column\] for the rows r in `rows`: outputs from inputs, or gradients of inputs from those of
 /// outputs.
-pub(super) struct Product<'a, W> {
-    pub(super) pattern: &'a Pattern,
+pub(super) struct Spmm<'a, W> {
+    pub(super) pattern: &'a TiledCsr,
     pub(super) rows: Range<usize>,
     pub(super) weights: W,
     /// Per row of `rows`; none where sums start at 0.
@@ -107,12 +107,12 @@ pub(super) struct Product<'a, W> {
     /// Per row of `rows`.
     pub(super) y: &'a mut [Feature],
     /// What it refers to is per row of `rows`.
-    pub(super) after: After<'a>,
+    pub(super) after: Epilogue<'a>,
 }
 
-impl<W: Weights> Kernel for Product<'_, W> {
+impl<W: WeightAccess> Kernel for Spmm<'_, W> {
     #[inline(always)]
-    fn run<S: Wide>(self, simd: S) {
+    fn run<S: SimdExt>(self, simd: S) {
         let pattern = self.pattern;
         let tiles = pattern.ends.len() / pattern.rows.max(1);
         for tile in 0..tiles {
@@ -128,10 +128,10 @@ impl<W: Weights> Kernel for Product<'_, W> {
                     w,
                     columns,
                     x: self.x,
-                    after: if tile + 1 < tiles { After::Nothing } else { self.after },
+                    after: if tile + 1 < tiles { Epilogue::Nothing } else { self.after },
                     row,
                 };
-                match S::HELD {
+                match S::REGISTER_VECTORS {
                     4 => sum.add::<S, 4>(simd, y, 0),
                     2 => (0..2).for_each(|i| sum.add::<S, 2>(simd, y, 2 * i)),
                     _ => (0..4).for_each(|i| sum.add::<S, 1>(simd, y, i)),
@@ -148,14 +148,14 @@ struct Sum<'a, W> {
     w: W,
     columns: &'a [u32],
     x: &'a [Feature],
-    after: After<'a>,
+    after: Epilogue<'a>,
     row: usize,
 }
 
-impl<W: Weights> Sum<'_, W> {
+impl<W: WeightAccess> Sum<'_, W> {
     /// Adds it to the vectors `from..from + N` of `y`.
     #[inline(always)]
-    fn add<S: Wide, const N: usize>(&self, simd: S, y: &mut Feature, from: usize) {
+    fn add<S: SimdExt, const N: usize>(&self, simd: S, y: &mut Feature, from: usize) {
         let Self { w, x, .. } = self;
         let mut even: [S::V; N] = match self.start {
             Some(start) => [simd.splat(start); N],
@@ -181,9 +181,9 @@ impl<W: Weights> Sum<'_, W> {
             even = std::array::from_fn(|v| simd.mul_add(w, simd.load(&x[v]), even[v]));
         }
         match self.after {
-            After::Nothing => {}
-            After::Relu => even = std::array::from_fn(|v| simd.relu(even[v])),
-            After::Gate(outputs) => {
+            Epilogue::Nothing => {}
+            Epilogue::Relu => even = std::array::from_fn(|v| simd.relu(even[v])),
+            Epilogue::Gate(outputs) => {
                 let by = &outputs[self.row].0[from..from + N];
                 even = std::array::from_fn(|v| simd.gate(even[v], simd.load(&by[v])));
             }
@@ -197,7 +197,7 @@ impl<W: Weights> Sum<'_, W> {
 /// g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the weights k of the segments in `segments` (or adds it, for
 /// further blocks of a batch): the gradient of a layer's weights where they survive.
 pub(super) struct WeightGradient<'a> {
-    pub(super) pattern: &'a Pattern,
+    pub(super) pattern: &'a TiledCsr,
     pub(super) segments: Range<usize>,
     pub(super) delta: &'a [Feature],
     pub(super) x: &'a [Feature],
@@ -208,7 +208,7 @@ pub(super) struct WeightGradient<'a> {
 
 impl Kernel for WeightGradient<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, simd: S) {
+    fn run<S: SimdExt>(self, simd: S) {
         let Self { pattern, segments, delta, x, gradient, add } = self;
         let first = pattern.start(segments.start);
         let mut at = first;
@@ -231,7 +231,7 @@ impl Kernel for WeightGradient<'_> {
                 }
                 at += sixteens.len() * WIDTH;
                 while at < end {
-                    let sums = simd.four_sums(products(simd, &d, x, pattern.four(at)));
+                    let sums = simd.four_sums(products(simd, &d, x, pattern.index_quad(at)));
                     match gradient[at - first..].first_chunk_mut::<4>() {
                         // What is too much belongs to the next segment, which writes it again.
                         Some(gradient) if !add => *gradient = sums,
@@ -254,13 +254,13 @@ impl Kernel for WeightGradient<'_> {
 /// knows nothing of the processor's vectors and takes forty times as long.
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "four columns")]
-fn products<S: Wide>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u32; 4]) -> S::Quad {
+fn products<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u32; 4]) -> S::Quad {
     let [a, b, c, e] = columns;
-    simd.fold([product(simd, d, x, a), product(simd, d, x, b), product(simd, d, x, c), product(simd, d, x, e)])
+    simd.reduce([product(simd, d, x, a), product(simd, d, x, b), product(simd, d, x, c), product(simd, d, x, e)])
 }
 
 #[inline(always)]
-fn product<S: Wide>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32) -> S::V {
+fn product<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32) -> S::V {
     let x = &x[column as usize].0;
     let mut sum = simd.mul(d[0], simd.load(&x[0]));
     for v in 1..VECTORS {
@@ -278,7 +278,7 @@ pub(super) struct BiasGradient<'a> {
 
 impl Kernel for BiasGradient<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, simd: S) {
+    fn run<S: SimdExt>(self, simd: S) {
         for (delta, gradient) in self.delta.chunks(4).zip(self.gradient.chunks_mut(4)) {
             let mut rows = [simd.splat(0.0); 4];
             for (row, delta) in rows.iter_mut().zip(delta) {
@@ -286,7 +286,7 @@ impl Kernel for BiasGradient<'_> {
                     *row = simd.add(*row, simd.load(vector));
                 }
             }
-            for (gradient, sum) in gradient.iter_mut().zip(simd.four_sums(simd.fold(rows))) {
+            for (gradient, sum) in gradient.iter_mut().zip(simd.four_sums(simd.reduce(rows))) {
                 *gradient = if self.add { *gradient + sum } else { sum };
             }
         }

@@ -1,8 +1,8 @@
 //! Cross-entropy over a block whose images lie innermost; the same sums as image by image (`engine/loss.rs`).
 
 use super::kernels::{Feature, IMAGES};
-use super::simd::{Kernel, Wide};
-use crate::engine::loss::{Sums, Targets, cross_entropy, exp, flush};
+use super::simd::{Kernel, SimdExt};
+use crate::engine::loss::{ScoreSums, Targets, cross_entropy, exp, flush_to_zero};
 
 /// Of each image the largest logit, its first class, and Σ exp(logit − largest).
 struct Softmax {
@@ -46,7 +46,7 @@ pub(super) struct LogitGradient<'a> {
 
 impl Kernel for LogitGradient<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, _: S) {
+    fn run<S: SimdExt>(self, _: S) {
         let softmax = Softmax::new(self.logits);
         let (shares, scale) = (softmax.sum.map(|sum| 1.0 / sum), 1.0 / self.batch as f64);
         let mut labels = [u32::MAX; IMAGES];
@@ -56,7 +56,7 @@ impl Kernel for LogitGradient<'_> {
             for j in 0..IMAGES {
                 let target = if labels[j] == class as u32 { self.targets.label } else { self.targets.other };
                 let power = exp(f64::from(logits[j]) - f64::from(softmax.largest[j]));
-                delta[j] = flush((power * shares[j] - target) * scale) as f32;
+                delta[j] = flush_to_zero((power * shares[j] - target) * scale) as f32;
             }
             delta[self.labels.len()..].fill(0.0);
         }
@@ -68,12 +68,12 @@ pub(super) struct BlockScore<'a> {
     pub(super) logits: &'a [Feature],
     /// Of the images of the block.
     pub(super) labels: &'a [u8],
-    pub(super) sums: &'a mut Sums,
+    pub(super) sums: &'a mut ScoreSums,
 }
 
 impl Kernel for BlockScore<'_> {
     #[inline(always)]
-    fn run<S: Wide>(self, _: S) {
+    fn run<S: SimdExt>(self, _: S) {
         let softmax = Softmax::new(self.logits);
         for (j, &label) in self.labels.iter().enumerate() {
             let of_label = f64::from(self.logits[usize::from(label)].images()[j]);
@@ -85,7 +85,7 @@ impl Kernel for BlockScore<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::Path;
+    use super::super::simd::SimdLevel;
     use super::*;
     use crate::engine::loss;
 
@@ -97,14 +97,14 @@ mod tests {
             feature.images_mut().iter_mut().enumerate().for_each(|(j, value)| *value = logit(class, j));
         }
         let labels: Vec<u8> = (0..61).map(|j| (j * 3 % 10) as u8).collect();
-        let mut expected = Sums::default();
+        let mut expected = ScoreSums::default();
         let images: Vec<Vec<f32>> = (0..61).map(|j| (0..10).map(|class| logit(class, j)).collect()).collect();
         let smoothings = [0.0, 0.1].map(|smoothing| Targets::new(smoothing, 10));
-        for (path, targets) in Path::all().into_iter().flat_map(|path| smoothings.map(|targets| (path, targets))) {
-            let (mut delta, mut sums) = ([Feature::ZERO; 10], Sums::default());
+        for (path, targets) in SimdLevel::all().into_iter().flat_map(|path| smoothings.map(|targets| (path, targets))) {
+            let (mut delta, mut sums) = ([Feature::ZERO; 10], ScoreSums::default());
             path.run(LogitGradient { logits: &logits, labels: &labels, batch: 61, targets, delta: &mut delta });
             path.run(BlockScore { logits: &logits, labels: &labels, sums: &mut sums });
-            expected = Sums::default();
+            expected = ScoreSums::default();
             let flat: Vec<f32> = images.concat();
             loss::scores(&flat, labels.iter().copied(), 10, &mut expected);
             let mut gradient = flat;

@@ -9,61 +9,61 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::block::{Block, Pass};
-use super::gather::{Bytes, transpose_all};
+use super::block::{BlockState, PassContext};
+use super::gather::{TransposedBytes, transpose_all};
 use super::kernels::IMAGES;
-use super::layer::Survivors;
-use super::simd::Path;
-use super::team::{Team, parts};
+use super::layer::CompactNetwork;
+use super::simd::SimdLevel;
+use super::team::{SpinPool, parts};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, State};
+use crate::base::state::{NamedTensor, Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
-use crate::engine::aligned::{Aligned, NUMBERS};
-use crate::engine::clip::{Norm, scale};
-use crate::engine::dropout::Noise;
-use crate::engine::linears::Linears;
-use crate::engine::loss::{Sums, Targets};
-use crate::engine::optimizer::{Parameters, update};
-use crate::engine::trainer::{Batch, Recipe, Trainer};
-use crate::network::Parameter;
+use crate::engine::aligned::{AlignedBuffer, NUMBERS};
+use crate::engine::clip::{GradNorm, scale};
+use crate::engine::dropout::DropoutContext;
+use crate::engine::linears::LinearStack;
+use crate::engine::loss::{ScoreSums, Targets};
+use crate::engine::optimizer::{ParameterSlices, update};
+use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
+use crate::network::TensorSpec;
 
-pub use profile::{Part, profile};
+pub use profile::{KernelTiming, time_kernels};
 
 /// Surviving weights that a thread must have to do: with fewer, waiting for each other costs more than it saves. Measured on
 /// LeNet-300-100: two threads are faster by a third at 21 % of the weights, by nothing at 8 %, and slower below.
 const WEIGHTS_PER_THREAD: usize = 12_000;
 
 /// A fully connected network of which only the surviving weights are stored, with their gradients and moments beside them.
-pub(super) struct SparseMlp {
-    recipe: Recipe,
+pub(super) struct SparseMlpTrainer {
+    recipe: TrainerSpec,
     dataset: Arc<Dataset>,
-    linears: Linears,
+    linears: LinearStack,
     /// Weight and bias of each layer in turn.
-    parameters: Vec<Parameter>,
-    survivors: Survivors,
-    weights: Aligned,
-    gradients: Aligned,
+    parameters: Vec<TensorSpec>,
+    survivors: CompactNetwork,
+    weights: AlignedBuffer,
+    gradients: AlignedBuffer,
     /// The first so many as the optimizer has.
-    moments: [Aligned; 2],
+    moments: [AlignedBuffer; 2],
     iteration: u64,
     optimizer_steps: u64,
-    block: Block,
-    path: Path,
+    block: BlockState,
+    path: SimdLevel,
     /// Threads that may be used, and those that are.
     threads: usize,
-    team: Team,
+    team: SpinPool,
     weights_per_thread: usize,
     transposed: Evaluated,
 }
 
 /// The images of the parts that were evaluated on, block by block, their bytes pixel by pixel.
-type Evaluated = [Option<Vec<Bytes>>; Split::ALL.len()];
+type Evaluated = [Option<Vec<TransposedBytes>>; Split::ALL.len()];
 
 /// What [`SparseMlp::desk`] lays out.
-struct Desk<'a> {
-    pass: Pass<'a>,
-    block: &'a mut Block,
+struct StepContext<'a> {
+    pass: PassContext<'a>,
+    block: &'a mut BlockState,
     gradients: &'a mut [f32],
     transposed: &'a mut Evaluated,
 }
@@ -75,26 +75,26 @@ fn labels(dataset: &Dataset, images: &[u32]) -> [u8; IMAGES] {
     labels
 }
 
-impl SparseMlp {
+impl SparseMlpTrainer {
     /// A trainer without a network yet, for this kind of processor.
-    pub(super) fn new(recipe: &Recipe, dataset: Arc<Dataset>, path: Path) -> Result<Self> {
+    pub(super) fn new(recipe: &TrainerSpec, dataset: Arc<Dataset>, path: SimdLevel) -> Result<Self> {
         ensure!(dataset.pixels() == recipe.network.input.iter().product::<usize>(), "images of another size");
-        let survivors = Survivors::default();
+        let survivors = CompactNetwork::default();
         Ok(Self {
-            linears: Linears::new(&recipe.network)?,
+            linears: LinearStack::new(&recipe.network)?,
             parameters: recipe.network.parameters(),
             recipe: recipe.clone(),
-            weights: Aligned::default(),
-            gradients: Aligned::default(),
+            weights: AlignedBuffer::default(),
+            gradients: AlignedBuffer::default(),
             moments: Default::default(),
             iteration: 0,
             optimizer_steps: 0,
-            block: Block::new(&survivors, &dataset, 1),
+            block: BlockState::new(&survivors, &dataset, 1),
             survivors,
             dataset,
             path,
             threads: 1,
-            team: Team::new(1),
+            team: SpinPool::new(1),
             weights_per_thread: WEIGHTS_PER_THREAD,
             transposed: Default::default(),
         })
@@ -108,8 +108,8 @@ impl SparseMlp {
     }
 
     /// What of `state` survives, in flat order.
-    fn flatten(&self, state: &State) -> Result<Aligned> {
-        let mut flat = Aligned::zeros(self.survivors.len);
+    fn flatten(&self, state: &TensorMap) -> Result<AlignedBuffer> {
+        let mut flat = AlignedBuffer::zeros(self.survivors.len);
         for (parameter, (range, places)) in self.parameters.iter().zip(self.places()) {
             let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
             ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
@@ -121,20 +121,20 @@ impl SparseMlp {
     }
 
     /// The flat values as named tensors, 0 where nothing survives.
-    fn unflatten(&self, flat: &[f32]) -> State {
-        let tensor = |(parameter, (range, places)): (&Parameter, (Range<usize>, &[u32]))| {
+    fn unflatten(&self, flat: &[f32]) -> TensorMap {
+        let tensor = |(parameter, (range, places)): (&TensorSpec, (Range<usize>, &[u32]))| {
             let mut values = vec![0.0; parameter.len()];
             for (&value, &place) in flat[range].iter().zip(places) {
                 values[place as usize] = value;
             }
             NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values }
         };
-        State(self.parameters.iter().zip(self.places()).map(tensor).collect())
+        TensorMap(self.parameters.iter().zip(self.places()).map(tensor).collect())
     }
 
     /// All that a block of images meets on its way.
-    fn desk(&mut self, noise: Noise) -> Desk<'_> {
-        let pass = Pass {
+    fn step_context(&mut self, noise: DropoutContext) -> StepContext<'_> {
+        let pass = PassContext {
             path: self.path,
             team: &mut self.team,
             linears: &self.linears,
@@ -145,16 +145,16 @@ impl SparseMlp {
             before: 0,
         };
         let (block, gradients, transposed) = (&mut self.block, &mut self.gradients, &mut self.transposed);
-        Desk { pass, block, gradients, transposed }
+        StepContext { pass, block, gradients, transposed }
     }
 
     /// Sees that the team has as many members as the work is worth, of the threads that may be used; tells whether it is
     /// another team now.
     fn adjust_team(&mut self) -> bool {
-        let members = self.threads.min(self.survivors.len / self.weights_per_thread).clamp(1, super::team::MOST);
+        let members = self.threads.min(self.survivors.len / self.weights_per_thread).clamp(1, super::team::MAX_THREADS);
         let is_other = members != self.team.members();
         if is_other {
-            self.team = Team::new(members);
+            self.team = SpinPool::new(members);
         }
         is_other
     }
@@ -162,8 +162,8 @@ impl SparseMlp {
     /// One pass of the optimizer, cut among the team.
     fn update(&mut self, lr: f64) {
         let (len, members) = (self.survivors.len, self.team.members());
-        let rule = &self.recipe.update;
-        let mut ranges = [const { 0..0 }; super::team::MOST];
+        let rule = &self.recipe.optimizer;
+        let mut ranges = [const { 0..0 }; super::team::MAX_THREADS];
         for (member, range) in ranges[..members].iter_mut().enumerate() {
             // Whole lines.
             let cut = |member: usize| (member * len / members).next_multiple_of(NUMBERS).min(len);
@@ -174,14 +174,15 @@ impl SparseMlp {
         let moments = parts(first, ranges).zip(parts(second, ranges));
         let works = parts(&mut self.weights, ranges).zip(moments);
         let (gradients, step) = (&self.gradients, self.optimizer_steps);
-        self.team.each(works, |((range, weights), ((_, first), (_, second)))| {
-            let parameters = Parameters { weights, gradients: &gradients[range], moments: [first, second], kept: None };
+        self.team.run_each(works, |((range, weights), ((_, first), (_, second)))| {
+            let parameters =
+                ParameterSlices { weights, gradients: &gradients[range], moments: [first, second], kept: None };
             update(rule, lr, step, parameters);
         });
     }
 }
 
-impl Trainer for SparseMlp {
+impl Trainer for SparseMlpTrainer {
     fn lanes(&self) -> usize {
         1
     }
@@ -189,17 +190,17 @@ impl Trainer for SparseMlp {
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane == 0, "the sparse trainer has one lane");
         self.recipe.check_moments(from)?;
-        self.survivors = Survivors::new(&self.linears, &self.parameters, mask)?;
+        self.survivors = CompactNetwork::new(&self.linears, &self.parameters, mask)?;
         self.weights = self.flatten(&from.weights)?;
-        self.gradients = Aligned::zeros(self.survivors.len);
-        for at in 0..self.recipe.update.moments() {
+        self.gradients = AlignedBuffer::zeros(self.survivors.len);
+        for at in 0..self.recipe.optimizer.moment_count() {
             self.moments[at] = match from.moments.get(at) {
                 Some(state) => self.flatten(state)?,
-                None => Aligned::zeros(self.survivors.len),
+                None => AlignedBuffer::zeros(self.survivors.len),
             };
         }
         self.adjust_team();
-        self.block = Block::new(&self.survivors, &self.dataset, self.team.members());
+        self.block = BlockState::new(&self.survivors, &self.dataset, self.team.members());
         (self.iteration, self.optimizer_steps) = (from.iteration, from.optimizer_steps);
         Ok(())
     }
@@ -209,18 +210,19 @@ impl Trainer for SparseMlp {
         let images = batch.images.as_slice();
         ensure!(!images.is_empty(), "an empty batch");
         let dataset = Arc::clone(&self.dataset);
-        let Desk { mut pass, block, gradients, .. } = self.desk(Noise(Some((batch.elementwise, batch.iteration))));
+        let StepContext { mut pass, block, gradients, .. } =
+            self.step_context(DropoutContext(Some((batch.elementwise, batch.iteration))));
         for some in images.chunks(IMAGES) {
-            block.gather(&mut pass, &dataset, some);
+            block.load(&mut pass, &dataset, some);
             block.forward(&mut pass);
             block.backward(&mut pass, &labels(&dataset, some)[..some.len()], images.len(), gradients);
             pass.before += some.len();
         }
         if let Some(most) = self.recipe.clip_norm {
             // By one thread, in the order of the survivors: no number of threads changes a bit.
-            let mut norm = Norm::default();
+            let mut norm = GradNorm::default();
             norm.add(&self.gradients, None);
-            scale(norm.factor(most), &mut self.gradients);
+            scale(norm.clip_factor(most), &mut self.gradients);
         }
         self.optimizer_steps += 1;
         self.update(*lr);
@@ -230,13 +232,13 @@ impl Trainer for SparseMlp {
 
     fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
         let (path, dataset) = (self.path, Arc::clone(&self.dataset));
-        let images = dataset.part(split);
+        let images = dataset.indices(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
-        let Desk { mut pass, block, transposed, .. } = self.desk(Noise(None));
+        let StepContext { mut pass, block, transposed, .. } = self.step_context(DropoutContext(None));
         let bytes = transposed[split as usize].get_or_insert_with(|| transpose_all(path, &dataset, images));
-        let mut sums = Sums::default();
+        let mut sums = ScoreSums::default();
         for (some, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact(dataset.pixels())) {
-            block.spread(&mut pass, &dataset, some, bytes);
+            block.load_transposed(&mut pass, &dataset, some, bytes);
             block.forward(&mut pass);
             block.score(path, &labels(&dataset, some)[..some.len()], &mut sums);
         }
@@ -247,11 +249,11 @@ impl Trainer for SparseMlp {
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
         ensure!(lane == 0, "the sparse trainer has one lane");
         // Before the first step moments are fresh: the same as none.
-        let moments = if self.optimizer_steps == 0 { 0 } else { self.recipe.update.moments() };
+        let moments = if self.optimizer_steps == 0 { 0 } else { self.recipe.optimizer.moment_count() };
         Ok(Snapshot {
             weights: self.unflatten(&self.weights),
             moments: self.moments[..moments].iter().map(|moment| self.unflatten(moment)).collect(),
-            buffers: State::default(),
+            buffers: TensorMap::default(),
             iteration: self.iteration,
             optimizer_steps: self.optimizer_steps,
         })
@@ -261,7 +263,7 @@ impl Trainer for SparseMlp {
         let is_news = threads != self.threads;
         self.threads = threads;
         if is_news && self.adjust_team() {
-            self.block.share(&self.survivors, self.team.members());
+            self.block.split_work(&self.survivors, self.team.members());
         }
     }
 }

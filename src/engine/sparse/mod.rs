@@ -19,17 +19,17 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::trainer::{Recipe, Trainer};
+use super::trainer::{Trainer, TrainerSpec};
 use crate::config::Dtype;
 use crate::data::Dataset;
 
-pub use mlp::{Part, profile};
+pub use mlp::{KernelTiming, time_kernels};
 
 /// The name of this engine in keys and CSVs.
 pub const NAME: &str = "sparse";
 
 /// Builds a trainer with one lane, for fully connected networks in float32.
-pub fn build(recipe: &Recipe, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+pub fn build(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
     ensure!(recipe.dtype == Dtype::Float32, "the sparse trainer computes in float32 only");
-    Ok(Box::new(mlp::SparseMlp::new(recipe, Arc::clone(dataset), simd::Path::best())?))
+    Ok(Box::new(mlp::SparseMlpTrainer::new(recipe, Arc::clone(dataset), simd::SimdLevel::best())?))
 }

@@ -15,7 +15,7 @@ const BEHIND: usize = 3;
 /// The places of weights in a matrix of `rows` rows, ordered by tile of columns, then row, then column. The weights in one
 /// row of one tile are a segment.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(super) struct TiledCsr {
     /// Rows of the matrix.
     pub(super) rows: usize,
     /// The end of each segment: of all rows in the first tile, then of all rows in the second.
@@ -24,14 +24,14 @@ pub(super) struct Pattern {
     columns: Vec<u32>,
 }
 
-impl Default for Pattern {
+impl Default for TiledCsr {
     /// That of a matrix without rows.
     fn default() -> Self {
         Self { rows: 0, ends: Vec::new(), columns: vec![0; BEHIND] }
     }
 }
 
-impl Pattern {
+impl TiledCsr {
     /// The pattern of the pairs (row, column) in `places`, in any order; with it the order that it puts them into: for each
     /// weight of the pattern its index in `places`.
     pub(super) fn new(rows: usize, columns: usize, places: &[(u32, u32)]) -> (Self, Vec<u32>) {
@@ -72,18 +72,18 @@ impl Pattern {
 
     /// The columns of four weights from `at` on; those behind the last weight mean nothing.
     #[inline(always)]
-    pub(super) fn four(&self, at: usize) -> [u32; 4] {
+    pub(super) fn index_quad(&self, at: usize) -> [u32; 4] {
         self.columns[at..].first_chunk().copied().unwrap_or_default()
     }
 
     /// `parts` ranges of rows with about as many weights each.
-    pub(super) fn cut_rows(&self, parts: usize) -> Vec<Range<usize>> {
+    pub(super) fn split_rows(&self, parts: usize) -> Vec<Range<usize>> {
         let in_row = |row: usize| (row..self.ends.len()).step_by(self.rows).map(|s| self.length(s)).sum::<usize>();
         cut((0..self.rows).map(in_row), parts)
     }
 
     /// `parts` ranges of segments with about as many weights each.
-    pub(super) fn cut_segments(&self, parts: usize) -> Vec<Range<usize>> {
+    pub(super) fn split_segments(&self, parts: usize) -> Vec<Range<usize>> {
         cut((0..self.ends.len()).map(|segment| self.length(segment)), parts)
     }
 
@@ -117,23 +117,23 @@ mod tests {
     fn tile_by_tile_then_row_by_row() {
         // 2 × 300: dense enough for tiles of 128.
         let places: Vec<(u32, u32)> = (0..2).flat_map(|row| (0..300).map(move |column| (row, column))).collect();
-        let (pattern, order) = Pattern::new(2, 300, &places);
+        let (pattern, order) = TiledCsr::new(2, 300, &places);
         assert_eq!(pattern.ends, [128, 256, 384, 512, 556, 600]);
         assert_eq!(order[..2], [0, 1]);
         assert_eq!(order[128..130], [300, 301], "the second row of the first tile");
         assert_eq!((pattern.columns(256..258), pattern.len()), (&[128, 129][..], 600));
         // 6 of 600 weights: one tile.
         let few = [(1, 299), (0, 0), (1, 0)];
-        let (pattern, order) = Pattern::new(2, 300, &few);
+        let (pattern, order) = TiledCsr::new(2, 300, &few);
         assert_eq!((&pattern.ends[..], &order[..]), (&[1, 3][..], &[1, 2, 0][..]));
-        assert_eq!(pattern.four(2), [299, 0, 0, 0]);
+        assert_eq!(pattern.index_quad(2), [299, 0, 0, 0]);
     }
 
     #[test]
     fn nothing_survives() {
-        let (pattern, order) = Pattern::new(3, 0, &[]);
+        let (pattern, order) = TiledCsr::new(3, 0, &[]);
         assert_eq!((pattern.len(), order.len(), &pattern.ends[..]), (0, 0, &[0, 0, 0][..]));
-        assert_eq!((Pattern::default().len(), Pattern::default().cut_rows(2)), (0, vec![0..0, 0..0]));
+        assert_eq!((TiledCsr::default().len(), TiledCsr::default().split_rows(2)), (0, vec![0..0, 0..0]));
     }
 
     #[test]

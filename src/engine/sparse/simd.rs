@@ -12,13 +12,13 @@ use pulp::{Scalar, Simd};
 pub(super) const WIDTH: usize = 16;
 
 /// Arithmetic on 16 numbers at a time.
-pub(super) trait Wide: Copy {
+pub(super) trait SimdExt: Copy {
     /// 16 numbers, in as many registers as they need.
     type V: Copy;
     /// Four vectors folded into one that has four partial sums of each.
     type Quad: Copy;
     /// Vectors of a running sum that fit into the registers twice, with room for what is multiplied.
-    const HELD: usize;
+    const REGISTER_VECTORS: usize;
 
     fn splat(self, x: f32) -> Self::V;
     fn load(self, x: &[f32; WIDTH]) -> Self::V;
@@ -40,7 +40,7 @@ pub(super) trait Wide: Copy {
 
     /// The first half of four sums over 16 numbers, the same for every kind: the upper half is added to the lower, then
     /// again; `sums` and `four_sums` go on so until one number is left.
-    fn fold(self, of: [Self::V; 4]) -> Self::Quad;
+    fn reduce(self, of: [Self::V; 4]) -> Self::Quad;
     /// The second half, of 16 sums; `quads[i]` is of the vectors i, i + 4, i + 8 and i + 12.
     fn sums(self, quads: [Self::Quad; 4]) -> Self::V;
     /// The second half, of four sums.
@@ -88,8 +88,8 @@ macro_rules! arithmetic {
     };
 }
 
-/// For kinds whose `fold` goes to the end at once.
-macro_rules! folded_at_once {
+/// For kinds whose `reduce` goes to the end at once.
+macro_rules! reduced_at_once {
     () => {
         type Quad = [f32; 4];
         #[inline(always)]
@@ -103,11 +103,11 @@ macro_rules! folded_at_once {
     };
 }
 
-/// `fold` by plain additions.
-macro_rules! plain_fold {
+/// `reduce` by plain additions.
+macro_rules! plain_reduce {
     () => {
         #[inline(always)]
-        fn fold(self, of: [Self::V; 4]) -> [f32; 4] {
+        fn reduce(self, of: [Self::V; 4]) -> [f32; 4] {
             of.map(|x| {
                 let x: [f32; WIDTH] = pulp::cast(x);
                 let eight: [f32; 8] = std::array::from_fn(|i| x[i] + x[i + 8]);
@@ -118,19 +118,19 @@ macro_rules! plain_fold {
     };
 }
 
-impl Wide for Scalar {
-    const HELD: usize = 1;
+impl SimdExt for Scalar {
+    const REGISTER_VECTORS: usize = 1;
     arithmetic!(Scalar, 16);
-    folded_at_once!();
-    plain_fold!();
+    reduced_at_once!();
+    plain_reduce!();
 }
 
 #[cfg(target_arch = "aarch64")]
-impl Wide for pulp::aarch64::Neon {
-    const HELD: usize = 2;
+impl SimdExt for pulp::aarch64::Neon {
+    const REGISTER_VECTORS: usize = 2;
     arithmetic!(pulp::aarch64::Neon, 4);
-    folded_at_once!();
-    plain_fold!();
+    reduced_at_once!();
+    plain_reduce!();
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -138,7 +138,7 @@ mod x86;
 
 /// A kind of processor.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Path {
+pub(super) enum SimdLevel {
     /// x86-64 with AVX-512 (level v4).
     #[cfg(target_arch = "x86_64")]
     Avx512(V4),
@@ -155,12 +155,12 @@ pub(super) enum Path {
 /// Work that is compiled once for each kind of processor.
 pub(super) trait Kernel {
     /// Does it; must be inlined, as all it calls.
-    fn run<S: Wide>(self, simd: S);
+    fn run<S: SimdExt>(self, simd: S);
 }
 
-struct Bound<K, S>(K, S);
+struct BoundKernel<K, S>(K, S);
 
-impl<K: Kernel, S: Wide> pulp::NullaryFnOnce for Bound<K, S> {
+impl<K: Kernel, S: SimdExt> pulp::NullaryFnOnce for BoundKernel<K, S> {
     type Output = ();
 
     #[inline(always)]
@@ -169,7 +169,7 @@ impl<K: Kernel, S: Wide> pulp::NullaryFnOnce for Bound<K, S> {
     }
 }
 
-impl Path {
+impl SimdLevel {
     /// What the processor at hand can do, the fastest first.
     pub(super) fn all() -> Vec<Self> {
         let mut all = Vec::new();
@@ -191,11 +191,11 @@ impl Path {
     pub(super) fn run(self, kernel: impl Kernel) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(simd) => simd.vectorize(Bound(kernel, simd)),
+            Self::Avx512(simd) => simd.vectorize(BoundKernel(kernel, simd)),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => simd.vectorize(Bound(kernel, simd)),
+            Self::Avx2(simd) => simd.vectorize(BoundKernel(kernel, simd)),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon(simd) => simd.vectorize(Bound(kernel, simd)),
+            Self::Neon(simd) => simd.vectorize(BoundKernel(kernel, simd)),
             Self::Scalar => kernel.run(Scalar),
         }
     }
@@ -209,10 +209,10 @@ mod tests {
 
     impl Kernel for Sums<'_> {
         #[inline(always)]
-        fn run<S: Wide>(self, simd: S) {
+        fn run<S: SimdExt>(self, simd: S) {
             let x = self.0;
             let quad = |[a, b, c, d]: [usize; 4]| {
-                simd.fold([simd.load(&x[a]), simd.load(&x[b]), simd.load(&x[c]), simd.load(&x[d])])
+                simd.reduce([simd.load(&x[a]), simd.load(&x[b]), simd.load(&x[c]), simd.load(&x[d])])
             };
             let quads = [quad([0, 4, 8, 12]), quad([1, 5, 9, 13]), quad([2, 6, 10, 14]), quad([3, 7, 11, 15])];
             simd.store(simd.sums(quads), self.1);
@@ -230,7 +230,7 @@ mod tests {
         // And numbers whose sum depends on the order.
         let y = x.map(|x| x.map(|v| (v + 0.1).sqrt() / 3.0));
         let mut bits = Vec::new();
-        for path in Path::all() {
+        for path in SimdLevel::all() {
             let (mut sixteen, mut four) = ([0.0; WIDTH], [0.0; WIDTH]);
             path.run(Sums(&x, &mut sixteen, &mut four));
             assert_eq!((sixteen, four), (exact, exact), "{path:?}");

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Members at most.
-pub(super) const MOST: usize = 16;
+pub(super) const MAX_THREADS: usize = 16;
 
 /// Looks at the next job's number before a thread lets others run, and then before it sleeps.
 const SPINS: u32 = 2000;
@@ -22,7 +22,7 @@ const YIELDS: u32 = 200;
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
 
 #[derive(Default)]
-struct Shared {
+struct PoolState {
     /// Number of the present job.
     number: AtomicU64,
     job: Mutex<Option<&'static Job<'static>>>,
@@ -35,20 +35,20 @@ struct Shared {
 }
 
 /// The calling thread and some more.
-pub(super) struct Team {
-    shared: Arc<Shared>,
+pub(super) struct SpinPool {
+    shared: Arc<PoolState>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Team {
+impl SpinPool {
     /// A team of `members`, the calling thread among them; fewer where the system gives no more threads.
     pub(super) fn new(members: usize) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(PoolState::default());
         let start = |member| {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name("lth sparse".to_owned()).spawn(move || work(&shared, member)).ok()
         };
-        let threads = (1..members.clamp(1, MOST)).map_while(start).collect();
+        let threads = (1..members.clamp(1, MAX_THREADS)).map_while(start).collect();
         Self { shared, threads }
     }
 
@@ -58,13 +58,13 @@ impl Team {
     }
 
     /// Gives each of `works` to a member, at most one each, and returns when all are done.
-    pub(super) fn each<W: Send>(&mut self, mut works: impl Iterator<Item = W>, work: impl Fn(W) + Sync) {
+    pub(super) fn run_each<W: Send>(&mut self, mut works: impl Iterator<Item = W>, work: impl Fn(W) + Sync) {
         if self.threads.is_empty() {
             works.for_each(work);
             return;
         }
         let members = self.members();
-        let places: [Mutex<Option<W>>; MOST] =
+        let places: [Mutex<Option<W>>; MAX_THREADS] =
             std::array::from_fn(|member| Mutex::new(if member < members { works.next() } else { None }));
         assert!(works.next().is_none(), "more works than members");
         self.run(&|member| {
@@ -81,7 +81,7 @@ impl Team {
         *lock(&self.shared.job) = Some(lent);
         *lock(&self.shared.broken) = None;
         self.shared.left.store(self.threads.len(), Ordering::SeqCst);
-        let taken = Taken(&self.shared);
+        let taken = JobGuard(&self.shared);
         self.shared.number.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) > 0 {
             self.threads.iter().for_each(|thread| thread.thread().unpark());
@@ -96,9 +96,9 @@ impl Team {
 }
 
 /// Waits until no thread has the job any more.
-struct Taken<'a>(&'a Shared);
+struct JobGuard<'a>(&'a PoolState);
 
-impl Drop for Taken<'_> {
+impl Drop for JobGuard<'_> {
     fn drop(&mut self) {
         let mut looks = 0;
         while self.0.left.load(Ordering::SeqCst) > 0 {
@@ -109,7 +109,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-impl Drop for Team {
+impl Drop for SpinPool {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::SeqCst);
         for thread in self.threads.drain(..) {
@@ -121,7 +121,7 @@ impl Drop for Team {
 }
 
 /// One thread: does its part of each job.
-fn work(shared: &Shared, member: usize) {
+fn work(shared: &PoolState, member: usize) {
     let mut done = 0;
     loop {
         let mut looks = 0;
@@ -177,11 +177,11 @@ mod tests {
     #[test]
     fn every_part_is_done_once_however_often() {
         for members in 1..=4 {
-            let mut team = Team::new(members);
+            let mut team = SpinPool::new(members);
             let mut values = vec![0_u64; 103];
             let ranges: Vec<_> = (0..members).map(|m| m * 103 / members..(m + 1) * 103 / members).collect();
             for round in 0..2000 {
-                team.each(parts(&mut values, &ranges), |(range, part)| {
+                team.run_each(parts(&mut values, &ranges), |(range, part)| {
                     part.iter_mut().zip(range).for_each(|(value, i)| *value += i as u64);
                 });
                 if round % 500 == 0 {
@@ -195,16 +195,16 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_team_goes_on() {
-        let mut team = Team::new(3);
+        let mut team = SpinPool::new(3);
         let broken = catch_unwind(AssertUnwindSafe(|| {
-            team.each(0..3, |member| assert!(member != 2, "member {member}"));
+            team.run_each(0..3, |member| assert!(member != 2, "member {member}"));
         }));
         let panic = broken.unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("member 2"));
-        let too_many = catch_unwind(AssertUnwindSafe(|| team.each(0..4, |_| ())));
+        let too_many = catch_unwind(AssertUnwindSafe(|| team.run_each(0..4, |_| ())));
         assert!(too_many.is_err(), "four works for three members");
         let sum = AtomicUsize::new(0);
-        team.each(1..4, |n| {
+        team.run_each(1..4, |n| {
             sum.fetch_add(n, Ordering::SeqCst);
         });
         assert_eq!(sum.into_inner(), 6);

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::{Board, Keeping, Next, Node, State};
-use crate::base::key::Key;
+use super::{NextWork, Node, NodeState, Retention, Scheduler};
+use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
-use crate::lottery::{Group, Need, Training};
+use crate::lottery::{Dependency, LockstepGroup, TrainingSpec};
 
 /// A group: fixed by the plan, whatever of it is done already.
-pub(super) struct Lanes {
+pub(super) struct GroupState {
     /// The numbers of its trainings, one in each lane.
     pub(super) members: Vec<usize>,
     /// Groups wait only for such that are less deep.
     depth: usize,
 }
 
-impl Lanes {
-    pub(super) fn new(group: &Group<'_>, numbers: &BTreeMap<&Key, usize>) -> Self {
+impl GroupState {
+    pub(super) fn new(group: &LockstepGroup<'_>, numbers: &BTreeMap<&ContentHash, usize>) -> Self {
         let members = group.trainings.iter().filter_map(|training| numbers.get(&training.key).copied()).collect();
         Self { members, depth: group.depth }
     }
@@ -24,9 +24,9 @@ impl Lanes {
 
 /// What a worker is given: a group, and what of it is to be run.
 #[derive(Clone, Debug)]
-pub(in crate::lab) struct Assignment<'a> {
+pub(in crate::lab) struct GroupAssignment<'a> {
     /// The training of each lane, those included that are done or cannot be run: a group keeps its lanes.
-    pub(in crate::lab) lanes: Vec<&'a Training>,
+    pub(in crate::lab) lanes: Vec<&'a TrainingSpec>,
     /// What is to be run.
     pub(in crate::lab) tasks: Vec<Task<'a>>,
 }
@@ -36,49 +36,49 @@ pub(in crate::lab) struct Assignment<'a> {
 pub(in crate::lab) struct Task<'a> {
     /// Its place in its group.
     pub(in crate::lab) lane: usize,
-    pub(in crate::lab) training: &'a Training,
+    pub(in crate::lab) training: &'a TrainingSpec,
     /// Whether it is done already and only weights that were not kept are wanted.
     pub(in crate::lab) restore: bool,
     /// What of it is to be kept.
-    pub(in crate::lab) keeping: Keeping,
+    pub(in crate::lab) keeping: Retention,
 }
 
 /// A group with work to do on it.
-pub(in crate::lab) struct Work<'a> {
+pub(in crate::lab) struct GroupWork<'a> {
     /// The training of each lane.
-    pub(in crate::lab) lanes: Vec<&'a Training>,
+    pub(in crate::lab) lanes: Vec<&'a TrainingSpec>,
     /// The steps it takes.
     pub(in crate::lab) steps: u64,
 }
 
-impl<'a> Board<'a> {
+impl<'a> Scheduler<'a> {
     /// What to do next; what is given out counts as taken.
-    pub(in crate::lab) fn next(&mut self) -> Next<'a> {
+    pub(in crate::lab) fn next(&mut self) -> NextWork<'a> {
         if let Some(ready) = self.order.iter().copied().find(|&group| self.is_ready(group)) {
-            return Next::Train(self.give_out(ready, Node::is_to_run));
+            return NextWork::Train(self.give_out(ready, Node::is_to_run));
         }
         if self.asking.is_none()
             && let Some(next) = self.ask()
         {
             return next;
         }
-        let busy = self.nodes.iter().any(|node| matches!(node.state, State::Taken(_)));
-        if busy { Next::Wait } else { Next::Over }
+        let busy = self.nodes.iter().any(|node| matches!(node.state, NodeState::Running(_)));
+        if busy { NextWork::Wait } else { NextWork::Finished }
     }
 
     /// Gives out one of the groups that other processes have, each in turn, to look whether it is done.
-    fn ask(&mut self) -> Option<Next<'a>> {
-        let is_elsewhere = |node: &Node<'_>| matches!(node.state, State::Elsewhere(_));
+    fn ask(&mut self) -> Option<NextWork<'a>> {
+        let is_elsewhere = |node: &Node<'_>| matches!(node.state, NodeState::HeldElsewhere(_));
         let has_one = |group: &usize| self.members(*group).any(is_elsewhere);
         let elsewhere: Vec<usize> = self.order.iter().copied().filter(has_one).collect();
         let group = *elsewhere.get(self.asked % elsewhere.len().max(1))?;
         self.asked += 1;
         self.asking = Some(group);
-        Some(Next::Ask(self.give_out(group, is_elsewhere)))
+        Some(NextWork::Poll(self.give_out(group, is_elsewhere)))
     }
 
     /// Marks as taken what `is_meant` of a group.
-    fn give_out(&mut self, group: usize, is_meant: impl Fn(&Node<'a>) -> bool) -> Assignment<'a> {
+    fn give_out(&mut self, group: usize, is_meant: impl Fn(&Node<'a>) -> bool) -> GroupAssignment<'a> {
         let lanes = self.members(group).map(|node| node.training).collect();
         let mut tasks = Vec::new();
         for lane in 0..self.groups[group].members.len() {
@@ -90,9 +90,9 @@ impl<'a> Board<'a> {
             let node = &mut self.nodes[number];
             let known = node.state.finished();
             tasks.push(Task { lane, training: node.training, restore: known.is_some(), keeping });
-            node.state = State::Taken(known);
+            node.state = NodeState::Running(known);
         }
-        Assignment { lanes, tasks }
+        GroupAssignment { lanes, tasks }
     }
 
     /// Whether there is anything to run of a group, and all of that can be.
@@ -106,7 +106,7 @@ impl<'a> Board<'a> {
         node.parents.iter().all(|&(parent, need)| {
             let state = &self.nodes[parent].state;
             let is_done = state.finished().is_some_and(|finished| finished.outcome == Outcome::Done);
-            is_done && (need == Need::Entry || matches!(state, State::Ended(_)))
+            is_done && (need == Dependency::Done || matches!(state, NodeState::Finished(_)))
         })
     }
 
@@ -115,24 +115,24 @@ impl<'a> Board<'a> {
     }
 
     /// The steps that work on these trainings, which are of one group, takes: as many as that on the longest.
-    pub(in crate::lab) fn steps<'k>(&self, keys: impl IntoIterator<Item = &'k Key>, last: u64) -> u64 {
+    pub(in crate::lab) fn steps<'k>(&self, keys: impl IntoIterator<Item = &'k ContentHash>, last: u64) -> u64 {
         let numbers = keys.into_iter().filter_map(|key| self.number(key));
         numbers.map(|number| self.nodes[number].steps(last)).max().unwrap_or(0)
     }
 
     /// Each group of which anything is to be run; `last` is the last iteration of a whole training.
-    pub(in crate::lab) fn work(&self, last: u64) -> impl Iterator<Item = Work<'a>> {
+    pub(in crate::lab) fn work(&self, last: u64) -> impl Iterator<Item = GroupWork<'a>> {
         (0..self.groups.len()).filter_map(move |group| self.work_on(group, last))
     }
 
-    fn work_on(&self, group: usize, last: u64) -> Option<Work<'a>> {
+    fn work_on(&self, group: usize, last: u64) -> Option<GroupWork<'a>> {
         let to_run = self.members(group).filter(|node| node.is_to_run());
         let steps = to_run.map(|node| node.steps(last)).max()?;
-        Some(Work { lanes: self.members(group).map(|node| node.training).collect(), steps })
+        Some(GroupWork { lanes: self.members(group).map(|node| node.training).collect(), steps })
     }
 
     /// The most that must be run one after the other, given what work on a group takes.
-    pub(in crate::lab) fn longest_chain(&self, last: u64, takes: impl Fn(&Work<'_>) -> f64) -> f64 {
+    pub(in crate::lab) fn longest_chain(&self, last: u64, takes: impl Fn(&GroupWork<'_>) -> f64) -> f64 {
         let mut behind = vec![0.0; self.groups.len()];
         for group in self.by_depth() {
             let before = self.parents(group).map(|parent| behind[parent]).fold(0.0, f64::max);
@@ -142,7 +142,7 @@ impl<'a> Board<'a> {
     }
 
     /// The groups by the cost of the dearest chain that begins with each: what holds up most goes first.
-    pub(super) fn by_chain(&self, cost: impl Fn(&Training) -> f64) -> Vec<usize> {
+    pub(super) fn order_by_critical_path(&self, cost: impl Fn(&TrainingSpec) -> f64) -> Vec<usize> {
         let of_group = |group| self.members(group).map(|node| cost(node.training)).sum();
         let own: Vec<f64> = (0..self.groups.len()).map(of_group).collect();
         let mut chain = own.clone();

@@ -2,27 +2,34 @@
 
 use super::*;
 use crate::base::curve::Curve;
-use crate::config::{Document, read};
-use crate::lottery::Setting;
+use crate::config::{ConfigDocument, read};
+use crate::lottery::ResolvedExperiment;
 
 fn plan() -> Plan {
     let text = include_str!("../../../configs/smoke.toml");
-    let document = Document::parse("smoke.toml", text, &["rounds=3".to_owned(), "replicates=1".to_owned()]).unwrap();
+    let document =
+        ConfigDocument::parse("smoke.toml", text, &["rounds=3".to_owned(), "replicates=1".to_owned()]).unwrap();
     let experiment = read(&document).unwrap();
-    Plan::draw(&experiment, &Setting::new(&experiment).unwrap()).unwrap()
+    Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap()
 }
 
-fn done() -> Finished {
-    Finished { outcome: Outcome::Done, curve: Curve::default(), weights_kept: vec![], profile: None, timing: None }
+fn done() -> StoredTraining {
+    StoredTraining {
+        outcome: Outcome::Done,
+        curve: Curve::default(),
+        weights_kept: vec![],
+        profile: None,
+        timing: None,
+    }
 }
 
 /// The next training by arm and round; it ends at once.
-fn take(board: &mut Board<'_>) -> String {
+fn take(board: &mut Scheduler<'_>) -> String {
     match board.next() {
-        Next::Train(work) => {
+        NextWork::Train(work) => {
             let told = |task: &Task<'_>| {
                 let Task { training, restore, .. } = task;
-                board.end(&training.key, done());
+                board.finish(&training.key, done());
                 format!("{} {}{}", training.arm, training.round, if *restore { " again" } else { "" })
             };
             work.tasks.iter().map(told).collect::<Vec<_>>().join(", ")
@@ -34,7 +41,7 @@ fn take(board: &mut Board<'_>) -> String {
 #[test]
 fn the_longest_chain_goes_first() {
     let plan = plan();
-    let mut board = Board::new(&plan, 1, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     let order: Vec<String> = (0..4).map(|_| take(&mut board)).collect();
     assert_eq!(order, ["dense 0", "winning_ticket 1", "winning_ticket 2", "winning_ticket 3"]);
     (0..9).for_each(|_| assert!(take(&mut board).starts_with("random_")));
@@ -45,18 +52,19 @@ fn the_longest_chain_goes_first() {
 #[test]
 fn a_training_is_given_out_once_and_waits_for_its_parents() {
     let plan = plan();
-    let mut board = Board::new(&plan, 1, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    assert!(matches!(board.next(), Next::Train(work) if work.tasks[0].training.arm == "dense"));
-    assert!(matches!(board.next(), Next::Wait));
+    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    assert!(matches!(board.next(), NextWork::Train(work) if work.tasks[0].training.arm == "dense"));
+    assert!(matches!(board.next(), NextWork::Wait));
 }
 
 #[test]
 fn a_chain_is_run_again_only_as_far_back_as_weights_are_missing() {
     let plan = plan();
     let ticket = |round| plan.trainings.iter().find(|t| t.arm == "winning_ticket" && t.round == round).unwrap();
-    let stored = |training: &Training| Ok((training.key != ticket(3).key).then(done));
+    let stored = |training: &TrainingSpec| Ok((training.key != ticket(3).key).then(done));
     // The final weights of round 1 are there, those of round 2 are not.
-    let mut board = Board::new(&plan, 1, Keep::Needed, |_| 1.0, stored, |key, _| *key != ticket(2).key).unwrap();
+    let mut board =
+        Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, stored, |key, _| *key != ticket(2).key).unwrap();
     let order: Vec<String> = (0..2).map(|_| take(&mut board)).collect();
     assert_eq!(order, ["winning_ticket 2 again", "winning_ticket 3"]);
 }
@@ -64,9 +72,9 @@ fn a_chain_is_run_again_only_as_far_back_as_weights_are_missing() {
 #[test]
 fn weights_in_between_are_freed_when_their_child_is_done() {
     let plan = plan();
-    let mut board = Board::new(&plan, 1, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let freed = |board: &mut Board<'_>| -> Vec<u32> {
-        board.take_needless().iter().map(|key| plan.get(key).unwrap().round).collect()
+    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let freed = |board: &mut Scheduler<'_>| -> Vec<u32> {
+        board.take_freeable().iter().map(|key| plan.get(key).unwrap().round).collect()
     };
     (0..2).for_each(|_| drop(take(&mut board)));
     assert!(freed(&mut board).is_empty(), "round 1 has a child to come");
@@ -79,30 +87,30 @@ fn weights_in_between_are_freed_when_their_child_is_done() {
 #[test]
 fn weights_that_are_to_be_kept_are_not_freed_and_are_made_again_where_they_were() {
     let plan = plan();
-    let rerun = |keep: Keep| {
+    let rerun = |keep: KeepWeights| {
         let mut board =
-            Board::new(&plan, 1, keep, |_| 1.0, |_| Ok(Some(done())), |key, _| plan.get(key).unwrap().round == 3)
+            Scheduler::new(&plan, 1, keep, |_| 1.0, |_| Ok(Some(done())), |key, _| plan.get(key).unwrap().round == 3)
                 .unwrap();
         let mut again: Vec<String> = (0..plan.trainings.len()).map(|_| take(&mut board)).collect();
         again.retain(|what| what != "Over");
-        assert!(keep == Keep::Needed || board.take_needless().is_empty());
+        assert!(keep == KeepWeights::Needed || board.take_freeable().is_empty());
         again
     };
-    assert!(rerun(Keep::Needed).is_empty());
-    assert_eq!(rerun(Keep::Tickets), ["dense 0 again", "winning_ticket 1 again", "winning_ticket 2 again"]);
-    let all = rerun(Keep::All);
+    assert!(rerun(KeepWeights::Needed).is_empty());
+    assert_eq!(rerun(KeepWeights::Tickets), ["dense 0 again", "winning_ticket 1 again", "winning_ticket 2 again"]);
+    let all = rerun(KeepWeights::All);
     assert_eq!(all.len(), 1 + 2 * 4, "every round but the last, whose weights are there: {all:?}");
 }
 
 #[test]
 fn what_needs_a_failure_is_blocked_and_the_rest_is_not() {
     let plan = plan();
-    let mut board = Board::new(&plan, 1, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     take(&mut board);
-    let Next::Train(work) = board.next() else { panic!("round 1 is ready") };
+    let NextWork::Train(work) = board.next() else { panic!("round 1 is ready") };
     let training = work.tasks[0].training;
-    board.fail(&training.key, Failure { cause: "a cause".into(), by_audit: false });
-    assert!(matches!(board.next(), Next::Over));
+    board.fail(&training.key, TrainingFailure { cause: "a cause".into(), by_audit: false });
+    assert!(matches!(board.next(), NextWork::Finished));
     let summary = board.summary();
     assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (1, 1, 11, 0));
 }
@@ -110,20 +118,20 @@ fn what_needs_a_failure_is_blocked_and_the_rest_is_not() {
 #[test]
 fn every_training_that_others_have_is_asked_about_in_turn() {
     let plan = plan();
-    let mut board = Board::new(&plan, 1, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     take(&mut board);
     (0..3).for_each(|_| drop(take(&mut board)));
     let (mut left, mut asked) = (Vec::new(), Vec::new());
     while asked.is_empty() || asked.len() < left.len() {
         match board.next() {
-            Next::Train(work) => {
-                board.leave(&work.tasks[0].training.key);
+            NextWork::Train(work) => {
+                board.mark_elsewhere(&work.tasks[0].training.key);
                 left.push(work.tasks[0].training.key);
             }
-            Next::Ask(work) => {
+            NextWork::Poll(work) => {
                 let training = work.tasks[0].training;
-                assert!(matches!(board.next(), Next::Wait), "one asks, the others wait");
-                board.leave(&training.key);
+                assert!(matches!(board.next(), NextWork::Wait), "one asks, the others wait");
+                board.mark_elsewhere(&training.key);
                 asked.push(training.key);
             }
             other => panic!("{other:?}"),
@@ -137,16 +145,16 @@ fn every_training_that_others_have_is_asked_about_in_turn() {
 #[test]
 fn who_gets_what_it_asked_for_lets_others_ask() {
     let plan = plan();
-    let mut board = Board::new(&plan, 1, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
     (0..4).for_each(|_| drop(take(&mut board)));
-    while let Next::Train(work) = board.next() {
-        board.leave(&work.tasks[0].training.key);
+    while let NextWork::Train(work) = board.next() {
+        board.mark_elsewhere(&work.tasks[0].training.key);
     }
     // The loop ended with an `Ask` that is still open: nobody else may ask until it is answered.
-    assert!(matches!(board.next(), Next::Wait));
+    assert!(matches!(board.next(), NextWork::Wait));
     let asked = board.nodes[board.groups[board.asking.unwrap()].members[0]].training.key;
-    board.began(&asked);
-    assert!(matches!(board.next(), Next::Ask(work) if work.tasks[0].training.key != asked));
+    board.mark_running(&asked);
+    assert!(matches!(board.next(), NextWork::Poll(work) if work.tasks[0].training.key != asked));
 }
 
 #[test]
@@ -154,12 +162,13 @@ fn a_restore_that_fails_costs_the_weights_and_nothing_else() {
     let plan = plan();
     let find = |arm: &str, round| plan.trainings.iter().find(|t| t.arm == arm && t.round == round).unwrap();
     let open = [find("winning_ticket", 3).key, find("random_mask", 1).key];
-    let stored = |training: &Training| Ok((!open.contains(&training.key)).then(done));
+    let stored = |training: &TrainingSpec| Ok((!open.contains(&training.key)).then(done));
     let mut board =
-        Board::new(&plan, 1, Keep::Needed, |_| 1.0, stored, |key, _| plan.get(key).unwrap().round == 0).unwrap();
-    let Next::Train(work) = board.next() else { panic!("round 1 is run again") };
+        Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, stored, |key, _| plan.get(key).unwrap().round == 0)
+            .unwrap();
+    let NextWork::Train(work) = board.next() else { panic!("round 1 is run again") };
     assert!(work.tasks[0].restore && work.tasks[0].training.key == find("winning_ticket", 1).key);
-    board.fail(&work.tasks[0].training.key, Failure { cause: "other bytes".into(), by_audit: false });
+    board.fail(&work.tasks[0].training.key, TrainingFailure { cause: "other bytes".into(), by_audit: false });
     assert_eq!(take(&mut board), "random_mask 1", "its mask is in the store all the same");
     assert_eq!(take(&mut board), "Over");
     let by = find("winning_ticket", 2).key;
@@ -172,65 +181,65 @@ fn a_restore_that_fails_costs_the_weights_and_nothing_else() {
 fn replicates() -> Plan {
     let text = include_str!("../../../configs/smoke.toml");
     let sets = ["replicates=3", "rounds=2", "arms={ticket={mask=\"iterative\",weights=\"rewind\"}}"];
-    let experiment = read(&Document::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
-    Plan::draw(&experiment, &Setting::new(&experiment).unwrap()).unwrap()
+    let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
+    Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap()
 }
 
 #[test]
 fn a_group_is_given_out_whole_and_its_children_wait_for_all_of_it() {
     let plan = replicates();
-    let mut board = Board::new(&plan, 4, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let Next::Train(work) = board.next() else { panic!("the dense networks are ready") };
+    let mut board = Scheduler::new(&plan, 4, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let NextWork::Train(work) = board.next() else { panic!("the dense networks are ready") };
     assert_eq!(
         work.tasks.iter().map(|task| (task.lane, task.training.replicate)).collect::<Vec<_>>(),
         [(0, 1), (1, 2), (2, 3)]
     );
-    board.end(&work.tasks[0].training.key, done());
-    board.end(&work.tasks[1].training.key, done());
-    assert!(matches!(board.next(), Next::Wait));
+    board.finish(&work.tasks[0].training.key, done());
+    board.finish(&work.tasks[1].training.key, done());
+    assert!(matches!(board.next(), NextWork::Wait));
     // Stopped: it is given out again, in its own lane.
-    board.put_back(&work.tasks[2].training.key);
-    let Next::Train(again) = board.next() else { panic!("one of them is to be run") };
+    board.requeue(&work.tasks[2].training.key);
+    let NextWork::Train(again) = board.next() else { panic!("one of them is to be run") };
     assert_eq!((again.tasks.len(), again.tasks[0].lane, again.lanes.len()), (1, 2, 3));
-    board.end(&again.tasks[0].training.key, done());
+    board.finish(&again.tasks[0].training.key, done());
     assert_eq!(take(&mut board), "ticket 1, ticket 1, ticket 1");
 }
 
 #[test]
 fn what_cannot_be_run_holds_up_nobody_else_of_its_group() {
     let plan = replicates();
-    let mut board = Board::new(&plan, 4, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let Next::Train(work) = board.next() else { panic!("the dense networks are ready") };
-    board.fail(&work.tasks[1].training.key, Failure { cause: "a cause".into(), by_audit: false });
-    board.end(&work.tasks[0].training.key, done());
-    board.end(&work.tasks[2].training.key, done());
-    let Next::Train(work) = board.next() else { panic!("two of the first rounds are ready") };
+    let mut board = Scheduler::new(&plan, 4, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let NextWork::Train(work) = board.next() else { panic!("the dense networks are ready") };
+    board.fail(&work.tasks[1].training.key, TrainingFailure { cause: "a cause".into(), by_audit: false });
+    board.finish(&work.tasks[0].training.key, done());
+    board.finish(&work.tasks[2].training.key, done());
+    let NextWork::Train(work) = board.next() else { panic!("two of the first rounds are ready") };
     assert_eq!((work.lanes.len(), work.tasks.iter().map(|task| task.lane).collect::<Vec<_>>()), (3, vec![0, 2]));
 }
 
 #[test]
 fn a_group_that_another_process_has_is_asked_about_as_one() {
     let plan = replicates();
-    let mut board = Board::new(&plan, 4, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let Next::Train(work) = board.next() else { panic!("the dense networks are ready") };
-    work.tasks.iter().for_each(|task| board.leave(&task.training.key));
-    let Next::Ask(asked) = board.next() else { panic!("nothing else is left") };
+    let mut board = Scheduler::new(&plan, 4, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let NextWork::Train(work) = board.next() else { panic!("the dense networks are ready") };
+    work.tasks.iter().for_each(|task| board.mark_elsewhere(&task.training.key));
+    let NextWork::Poll(asked) = board.next() else { panic!("nothing else is left") };
     assert_eq!(asked.tasks.len(), 3);
-    assert!(matches!(board.next(), Next::Wait), "one asks, the others wait");
-    asked.tasks.iter().for_each(|task| board.end(&task.training.key, done()));
+    assert!(matches!(board.next(), NextWork::Wait), "one asks, the others wait");
+    asked.tasks.iter().for_each(|task| board.finish(&task.training.key, done()));
     assert_eq!(take(&mut board), "ticket 1, ticket 1, ticket 1");
 }
 
 #[test]
 fn work_and_the_longest_chain_are_those_of_groups() {
     let plan = replicates();
-    let alone = Board::new(&plan, 1, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let pairs = Board::new(&plan, 2, Keep::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let takes = |work: &Work<'_>| work.steps as f64 * work.lanes.len() as f64;
+    let alone = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let pairs = Scheduler::new(&plan, 2, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
+    let takes = |work: &GroupWork<'_>| work.steps as f64 * work.lanes.len() as f64;
     assert_eq!((alone.work(120).count(), alone.longest_chain(120, takes)), (9, 3.0 * 120.0));
     assert_eq!((pairs.work(120).count(), pairs.longest_chain(120, takes)), (6, 3.0 * 2.0 * 120.0));
     // A group takes its time whatever of it is done.
-    let stored = |training: &Training| Ok((training.replicate == 1).then(done));
-    let half = Board::new(&plan, 2, Keep::Needed, |_| 1.0, stored, |_, _| true).unwrap();
+    let stored = |training: &TrainingSpec| Ok((training.replicate == 1).then(done));
+    let half = Scheduler::new(&plan, 2, KeepWeights::Needed, |_| 1.0, stored, |_, _| true).unwrap();
     assert_eq!((half.to_run(120).count(), half.work(120).map(|work| takes(&work)).sum::<f64>()), (6, 9.0 * 120.0));
 }

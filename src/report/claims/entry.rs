@@ -3,19 +3,21 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::base::words::count;
-use crate::config::{Architecture, Dataset, Experiment, Init, Optimizer, Prune, Scope, Step};
+use crate::base::words::with_thousands;
+use crate::config::{
+    Architecture, DatasetSpec, Experiment, OptimizerConfig, PruneConfig, Scope, TrainingTime, WeightInit,
+};
 use crate::network::build;
-use crate::report::roles::Role;
+use crate::report::roles::PaperRole;
 use crate::report::statistics::Interval;
-use crate::report::trainings::Measure;
+use crate::report::trainings::Metric;
 
 /// The file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Entries {
+pub(super) struct ClaimFile {
     #[serde(rename = "setting")]
-    pub(super) settings: Vec<Setting>,
+    pub(super) settings: Vec<ClaimSetting>,
     #[serde(rename = "claim")]
     pub(super) claims: Vec<Claim>,
 }
@@ -23,14 +25,14 @@ pub(super) struct Entries {
 /// What the paper trained.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Setting {
+pub(super) struct ClaimSetting {
     pub(super) name: String,
     /// By its name in a configuration; this version need not know it.
     pub(super) architecture: String,
-    pub(super) dataset: Dataset,
+    pub(super) dataset: DatasetSpec,
     pub(super) iterations: u64,
     pub(super) batch_size: u32,
-    pub(super) optimizer: Optimizer,
+    pub(super) optimizer: OptimizerConfig,
     pub(super) lr: f64,
     #[serde(default)]
     pub(super) scope: Scope,
@@ -51,9 +53,9 @@ pub(super) struct Claim {
     pub(super) text: String,
     pub(super) source: String,
     pub(super) paper: String,
-    pub(super) of: Role,
-    pub(super) against: Option<Role>,
-    pub(super) measure: Measure,
+    pub(super) of: PaperRole,
+    pub(super) against: Option<PaperRole>,
+    pub(super) measure: Metric,
     /// A share of weights remaining; without it and `between`, round 0.
     pub(super) at: Option<f64>,
     /// All shares from the first to the second.
@@ -74,14 +76,14 @@ pub(super) enum Quantifier {
     Some,
 }
 
-impl Entries {
+impl ClaimFile {
     /// All of them.
     pub(super) fn all() -> Self {
         toml::from_str(include_str!("claims.toml")).expect("a file of the program, which its tests read")
     }
 
     /// The setting that a claim speaks of.
-    pub(super) fn setting(&self, claim: &Claim) -> Option<&Setting> {
+    pub(super) fn setting(&self, claim: &Claim) -> Option<&ClaimSetting> {
         self.settings.iter().find(|setting| setting.name == claim.setting)
     }
 }
@@ -98,11 +100,11 @@ impl Claim {
     }
 }
 
-impl Setting {
+impl ClaimSetting {
     /// Whether an experiment trains this network, under whatever name, on this data set.
-    pub(super) fn is_that_of(&self, experiment: &Experiment) -> bool {
+    pub(super) fn matches(&self, experiment: &Experiment) -> bool {
         // Only 28×28 grey and 32×32 coloured sets with 10 classes appear in the paper.
-        let input = if self.dataset == Dataset::Cifar10 { [3, 32, 32] } else { [1, 28, 28] };
+        let input = if self.dataset == DatasetSpec::Cifar10 { [3, 32, 32] } else { [1, 28, 28] };
         let named = serde_json::from_value::<Architecture>(self.architecture.clone().into());
         let own = build(&experiment.network, input, 10);
         let is_rate = experiment.train.lr == self.lr && told(experiment, "warmup") == self.train.get("warmup").cloned();
@@ -120,10 +122,10 @@ impl Setting {
                 all.push(format!("{here} here, {paper} in the paper"));
             }
         };
-        let iterations = |n: u64| format!("{} iterations", count(n));
+        let iterations = |n: u64| format!("{} iterations", with_thousands(n));
         differ(iterations(train.iterations), iterations(self.iterations));
         differ(format!("batches of {}", train.batch_size), format!("batches of {}", self.batch_size));
-        let optimizer = |optimizer: Optimizer, lr: f64| format!("{} with lr {lr}", word(&optimizer));
+        let optimizer = |optimizer: OptimizerConfig, lr: f64| format!("{} with lr {lr}", word(&optimizer));
         differ(optimizer(train.optimizer, train.lr), optimizer(self.optimizer, self.lr));
         for (key, value) in &self.train {
             let words = |value: Option<Value>| {
@@ -146,7 +148,7 @@ impl Setting {
         ];
         let unnamed = more.into_iter().filter(|(key, _)| is_unnamed(key));
         unnamed.filter_map(|(_, here)| here).for_each(|here| differ(here, "none".to_owned()));
-        let ways = |init: Init, prune: &Prune| {
+        let ways = |init: WeightInit, prune: &PruneConfig| {
             [
                 format!("initial weights `{}`", word(&init)),
                 format!("criterion `{}`", word(&prune.criterion)),
@@ -154,11 +156,11 @@ impl Setting {
             ]
         };
         // What has a default is the paper's by default, for every network it speaks of here.
-        let paper = Prune { scope: self.scope, ..Prune::default() };
+        let paper = PruneConfig { scope: self.scope, ..PruneConfig::default() };
         let here = ways(experiment.network.init, &experiment.prune);
-        here.into_iter().zip(ways(Init::default(), &paper)).for_each(|(here, paper)| differ(here, paper));
+        here.into_iter().zip(ways(WeightInit::default(), &paper)).for_each(|(here, paper)| differ(here, paper));
         if let Some(limit) = experiment.data.train_limit {
-            differ(format!("{} training images", count(limit.into())), "all of them".to_owned());
+            differ(format!("{} training images", with_thousands(limit.into())), "all of them".to_owned());
         }
         all
     }
@@ -167,9 +169,9 @@ impl Setting {
     fn plain(&self, value: &Value) -> String {
         let per_epoch = u64::from(45_000 / self.batch_size.max(1));
         match value {
-            Value::String(text) => {
-                text.parse::<Step>().map_or_else(|()| text.clone(), |step| count(step.iterations(per_epoch)))
-            }
+            Value::String(text) => text
+                .parse::<TrainingTime>()
+                .map_or_else(|()| text.clone(), |step| with_thousands(step.iterations(per_epoch))),
             Value::Array(all) => all.iter().map(|value| self.plain(value)).collect::<Vec<_>>().join(" and "),
             other => other.to_string(),
         }

@@ -43,7 +43,7 @@ fn claim(rows: &[RoundRow], experiment: &Experiment, id: &str) -> ClaimRow {
 
 #[test]
 fn every_entry_makes_sense() {
-    let entries = Entries::all();
+    let entries = ClaimFile::all();
     let ids: BTreeSet<&str> = entries.claims.iter().map(|claim| claim.id.as_str()).collect();
     assert_eq!(ids.len(), entries.claims.len(), "ids are there once");
     for setting in &entries.settings {

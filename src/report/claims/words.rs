@@ -1,16 +1,16 @@
 //! The numbers of a claim as a person reads them.
 
-use super::Look;
+use super::RoundEvidence;
 use super::entry::Claim;
-use crate::base::spread::Spread;
-use crate::base::words::{accuracy, count};
-use crate::report::trainings::Measure;
+use crate::base::spread::SummaryStats;
+use crate::base::words::{accuracy, with_thousands};
+use crate::report::trainings::Metric;
 
 /// This run's number, its bounds and n; of many rounds the range of their means.
-pub(super) fn here(claim: &Claim, looks: &[Look]) -> String {
+pub(super) fn here(claim: &Claim, looks: &[RoundEvidence]) -> String {
     let number = |value: f64| number(claim, value);
     let unit = unit(claim);
-    let spreads: Vec<Spread> = looks.iter().filter_map(|look| Spread::of(&look.values)).collect();
+    let spreads: Vec<SummaryStats> = looks.iter().filter_map(|look| SummaryStats::of(&look.values)).collect();
     let n = spreads.iter().map(|spread| spread.n).min().unwrap_or(0);
     match (&spreads[..], looks) {
         ([], _) => "–".to_owned(),
@@ -21,7 +21,7 @@ pub(super) fn here(claim: &Claim, looks: &[Look]) -> String {
         }
         _ => {
             let means: Vec<f64> = spreads.iter().map(|spread| spread.mean).collect();
-            let range = Spread::of(&means).map(|all| (all.minimum, all.maximum)).unwrap_or_default();
+            let range = SummaryStats::of(&means).map(|all| (all.min, all.max)).unwrap_or_default();
             let rounds = if means.len() == 1 { "1 round".to_owned() } else { format!("{} rounds", means.len()) };
             format!("{} to {}{unit} in {rounds}, n = {n}", number(range.0), number(range.1))
         }
@@ -29,9 +29,9 @@ pub(super) fn here(claim: &Claim, looks: &[Look]) -> String {
 }
 
 /// How many times as fast, beside a difference of early stops.
-fn speed(claim: &Claim, look: &Look) -> String {
+fn speed(claim: &Claim, look: &RoundEvidence) -> String {
     let sums = look.pairs.iter().fold((0.0, 0.0), |sums, pair| (sums.0 + pair.0, sums.1 + pair.1));
-    if claim.measure != Measure::EarlyStopIteration || sums.0 <= 0.0 {
+    if claim.measure != Metric::EarlyStopIteration || sums.0 <= 0.0 {
         return String::new();
     }
     format!(", {:.2} times as fast", sums.1 / sums.0)
@@ -39,7 +39,7 @@ fn speed(claim: &Claim, look: &Look) -> String {
 
 fn unit(claim: &Claim) -> &'static str {
     match (claim.measure, claim.against) {
-        (Measure::EarlyStopIteration, _) => " iterations",
+        (Metric::EarlyStopIteration, _) => " iterations",
         (_, Some(_)) => " points",
         (_, None) => " %",
     }
@@ -47,7 +47,7 @@ fn unit(claim: &Claim) -> &'static str {
 
 fn number(claim: &Claim, value: f64) -> String {
     let size = match claim.measure {
-        Measure::EarlyStopIteration => count(value.abs().round() as u64),
+        Metric::EarlyStopIteration => with_thousands(value.abs().round() as u64),
         _ => accuracy(value.abs()),
     };
     let is_zero = size.chars().all(|c| matches!(c, '0' | '.'));

@@ -1,6 +1,6 @@
 //! From values to places on the paper, and the values that are labelled there.
 
-use super::chart::{Axis, Panel, Point, Scale, Unit};
+use super::chart::{Axis, AxisScale, AxisUnit, ChartPoint, Panel};
 use crate::base::words;
 
 /// Size of an axis' labels in pixels, and the width of their letters: that of a wide font, so that labels keep apart
@@ -18,7 +18,7 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
 }
 
 /// An axis of a certain length.
-pub(super) struct Placed<'a> {
+pub(super) struct ScaledAxis<'a> {
     axis: &'a Axis,
     low: f64,
     high: f64,
@@ -26,7 +26,7 @@ pub(super) struct Placed<'a> {
     is_up: bool,
 }
 
-impl<'a> Placed<'a> {
+impl<'a> ScaledAxis<'a> {
     /// The x axis of a panel.
     pub(super) fn x(panel: &'a Panel, length: f64) -> Self {
         Self::new(&panel.x, points(panel).map(|point| (point.x, point.x)), length, false)
@@ -40,7 +40,7 @@ impl<'a> Placed<'a> {
     }
 
     fn new(axis: &'a Axis, values: impl Iterator<Item = (f64, f64)>, length: f64, is_up: bool) -> Self {
-        let fits = |value: f64| value.is_finite() && (axis.scale == Scale::Linear || value > 0.0);
+        let fits = |value: f64| value.is_finite() && (axis.scale == AxisScale::Linear || value > 0.0);
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for (least, most) in values {
             low = if fits(least) { low.min(least) } else { low };
@@ -56,21 +56,21 @@ impl<'a> Placed<'a> {
         (placed.low, placed.high) = (placed.turned(low), placed.turned(high));
         // A single value has its place in the middle.
         if placed.high - placed.low < 1e-12 {
-            let room = if axis.scale == Scale::Linear { (0.05 * placed.high.abs()).max(1e-3) } else { 0.3 };
+            let room = if axis.scale == AxisScale::Linear { (0.05 * placed.high.abs()).max(1e-3) } else { 0.3 };
             (placed.low, placed.high) = (placed.low - room, placed.high + room);
         }
         placed
     }
 
     fn turned(&self, value: f64) -> f64 {
-        if self.axis.scale == Scale::Linear { value } else { libm::log10(value) }
+        if self.axis.scale == AxisScale::Linear { value } else { libm::log10(value) }
     }
 
     /// Where a value is, in pixels from the left or from the top; `None` where it has no place.
     pub(super) fn at(&self, value: f64) -> Option<f64> {
         let turned = self.turned(value);
         let share = (turned - self.low) / (self.high - self.low);
-        let share = if self.is_up ^ (self.axis.scale == Scale::LogReversed) { 1.0 - share } else { share };
+        let share = if self.is_up ^ (self.axis.scale == AxisScale::LogReversed) { 1.0 - share } else { share };
         share.is_finite().then_some(PADDING + share * (self.length - 2.0 * PADDING))
     }
 
@@ -83,7 +83,7 @@ impl<'a> Placed<'a> {
             let strides = (1..=all.len()).map(|stride| all.iter().cloned().step_by(stride).collect::<Vec<_>>());
             return strides.into_iter().find(|some| self.keep_apart(some)).unwrap_or_default();
         }
-        let candidates: Vec<Vec<(f64, String)>> = if self.axis.scale == Scale::Linear {
+        let candidates: Vec<Vec<(f64, String)>> = if self.axis.scale == AxisScale::Linear {
             let most = if self.is_up { 8 } else { 7 };
             let even = (2..=most).rev().map(|n| self.even(n));
             even.map(|(values, digits)| values.into_iter().map(|x| (x, label(unit, x, Some(digits)))).collect())
@@ -105,14 +105,14 @@ impl<'a> Placed<'a> {
 
     /// About `n` round values, evenly spaced, and the digits they need.
     fn even(&self, n: usize) -> (Vec<f64>, usize) {
-        let factor = if self.axis.unit == Unit::Percent { 100.0 } else { 1.0 };
+        let factor = if self.axis.unit == AxisUnit::Percent { 100.0 } else { 1.0 };
         let (low, high) = (self.low * factor, self.high * factor);
         let rough = (high - low) / n as f64;
         let power = libm::floor(libm::log10(rough));
         let unit = libm::exp10(power);
         let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * unit).find(|step| *step >= rough * 0.999);
         let mut step = step.unwrap_or(10.0 * unit);
-        if self.axis.unit == Unit::Count {
+        if self.axis.unit == AxisUnit::Count {
             step = step.max(1.0);
         }
         let digits = (-libm::floor(libm::log10(step) + 1e-9)).max(0.0) as usize;
@@ -127,23 +127,23 @@ impl<'a> Placed<'a> {
         let room = 0.02 * (self.high - self.low);
         let is_shown = |value: f64| (self.low - room..=self.high + room).contains(&libm::log10(value));
         let all = powers.flat_map(|power| steps.iter().map(move |step| (power, step * libm::exp10(f64::from(power)))));
-        let percent = if self.axis.unit == Unit::Percent { 2 } else { 0 };
+        let percent = if self.axis.unit == AxisUnit::Percent { 2 } else { 0 };
         let digits = |power: i32| (-(power + percent)).max(0) as usize;
         let shown = all.filter(|(_, value)| is_shown(*value));
         shown.map(|(power, value)| (value, label(self.axis.unit, value, Some(digits(power))))).collect()
     }
 }
 
-fn points(panel: &Panel) -> impl Iterator<Item = &Point> {
+fn points(panel: &Panel) -> impl Iterator<Item = &ChartPoint> {
     panel.series.iter().flat_map(|series| &series.points)
 }
 
 /// A value as its axis writes it.
-fn label(unit: Unit, value: f64, digits: Option<usize>) -> String {
+fn label(unit: AxisUnit, value: f64, digits: Option<usize>) -> String {
     let text = match (unit, digits) {
-        (Unit::Percent, Some(digits)) => format!("{:.digits$}", 100.0 * value),
-        (Unit::Percent, None) => share(value),
-        (Unit::Count, _) if value >= 0.0 => words::count(value.round() as u64),
+        (AxisUnit::Percent, Some(digits)) => format!("{:.digits$}", 100.0 * value),
+        (AxisUnit::Percent, None) => share(value),
+        (AxisUnit::Count, _) if value >= 0.0 => words::with_thousands(value.round() as u64),
         (_, digits) => format!("{value:.*}", digits.unwrap_or(2)),
     };
     text.replace('-', "\u{2212}")
@@ -166,20 +166,21 @@ mod tests {
     use super::*;
 
     fn panel(axis: &Axis, values: &[f64]) -> Panel {
-        let points = values.iter().map(|&x| Point::exact(x, x, 1)).collect();
+        let points = values.iter().map(|&x| ChartPoint::exact(x, x, 1)).collect();
         Panel { x: axis.clone(), series: vec![Series { points, ..Series::default() }], ..Panel::default() }
     }
 
     fn labels(axis: &Axis, values: &[f64]) -> String {
         let panel = panel(axis, values);
-        let ticks = Placed::x(&panel, 340.0).ticks();
+        let ticks = ScaledAxis::x(&panel, 340.0).ticks();
         ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn rounds_are_labelled_as_in_the_paper_and_never_overlap() {
         let rounds: Vec<f64> = (0..25).map(|round| 0.8_f64.powi(round)).collect();
-        let axis = Axis { unit: Unit::Percent, scale: Scale::LogReversed, ticks: rounds.clone(), ..Axis::default() };
+        let axis =
+            Axis { unit: AxisUnit::Percent, scale: AxisScale::LogReversed, ticks: rounds.clone(), ..Axis::default() };
         assert_eq!(labels(&axis, &rounds), "100 51.2 26.2 13.4 6.9 3.5 1.8 0.92 0.47");
         assert_eq!(labels(&Axis { ticks: vec![1.0], ..axis }, &[1.0]), "100");
     }
@@ -187,18 +188,18 @@ mod tests {
     #[test]
     fn even_ticks_are_round_numbers_with_the_digits_they_need() {
         let axis = |unit| Axis { unit, ..Axis::default() };
-        assert_eq!(labels(&axis(Unit::Count), &[0.0, 50_000.0]), "0 10,000 20,000 30,000 40,000 50,000");
-        assert_eq!(labels(&axis(Unit::Percent), &[0.974, 0.983]), "97.4 97.6 97.8 98.0 98.2");
-        assert_eq!(labels(&axis(Unit::Plain), &[-0.2, 0.2]), "−0.2 −0.1 0.0 0.1 0.2");
-        assert_eq!(labels(&axis(Unit::Count), &[0.0, 2.0]), "0 1 2");
-        assert_eq!(labels(&axis(Unit::Plain), &[]), "0.96 0.98 1.00 1.02 1.04", "nothing to show is no crash");
+        assert_eq!(labels(&axis(AxisUnit::Count), &[0.0, 50_000.0]), "0 10,000 20,000 30,000 40,000 50,000");
+        assert_eq!(labels(&axis(AxisUnit::Percent), &[0.974, 0.983]), "97.4 97.6 97.8 98.0 98.2");
+        assert_eq!(labels(&axis(AxisUnit::Plain), &[-0.2, 0.2]), "−0.2 −0.1 0.0 0.1 0.2");
+        assert_eq!(labels(&axis(AxisUnit::Count), &[0.0, 2.0]), "0 1 2");
+        assert_eq!(labels(&axis(AxisUnit::Plain), &[]), "0.96 0.98 1.00 1.02 1.04", "nothing to show is no crash");
     }
 
     #[test]
     fn reversed_axes_run_from_large_to_small() {
-        let axis = Axis { scale: Scale::LogReversed, ..Axis::default() };
+        let axis = Axis { scale: AxisScale::LogReversed, ..Axis::default() };
         let panel = panel(&axis, &[1.0, 0.1, 0.01]);
-        let placed = Placed::x(&panel, 218.0);
+        let placed = ScaledAxis::x(&panel, 218.0);
         assert_eq!([1.0, 0.1, 0.01].map(|x| placed.at(x).unwrap().round()), [13.0, 109.0, 205.0]);
         assert_eq!((placed.at(0.0), placed.at(-1.0)), (None, None));
     }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::base::spread::Spread;
-use crate::base::words::sentence;
+use crate::base::spread::SummaryStats;
+use crate::base::words::capitalize;
 use crate::record::to_csv;
 
 /// A figure: panels with one legend.
@@ -45,9 +45,9 @@ pub(crate) struct Axis {
     /// The name of its column in the figure's CSV file.
     pub(crate) column: &'static str,
     /// How values are written.
-    pub(crate) unit: Unit,
+    pub(crate) unit: AxisUnit,
     /// How they are placed.
-    pub(crate) scale: Scale,
+    pub(crate) scale: AxisScale,
     /// What is shown, where that is less than there is.
     pub(crate) window: Option<(f64, f64)>,
     /// Values to label, where they are not for the axis to choose.
@@ -58,7 +58,7 @@ pub(crate) struct Axis {
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub(crate) enum AxisUnit {
     /// As it is.
     #[default]
     Plain,
@@ -70,7 +70,7 @@ pub(crate) enum Unit {
 
 /// How values are placed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Scale {
+pub(crate) enum AxisScale {
     /// Evenly.
     #[default]
     Linear,
@@ -86,16 +86,16 @@ pub(crate) struct Series {
     /// Its name in the legend.
     pub(crate) name: String,
     /// How it looks.
-    pub(crate) look: Look,
+    pub(crate) style: SeriesStyle,
     /// Its points, by x.
-    pub(crate) points: Vec<Point>,
+    pub(crate) points: Vec<ChartPoint>,
     /// Where its line begins, if that is a point of another series.
-    pub(crate) start: Option<Point>,
+    pub(crate) start: Option<ChartPoint>,
 }
 
 /// How a series looks: colour, dashes and marks each tell it from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct SeriesStyle {
     /// Its place in the palette; 0 is the colour of the text.
     pub(crate) colour: usize,
     /// Its pattern: 0 is a solid line.
@@ -103,12 +103,12 @@ pub(crate) struct Look {
     /// The shape of its marks.
     pub(crate) mark: usize,
     /// Which points carry marks and bars.
-    pub(crate) marks: Marks,
+    pub(crate) marks: MarkerPolicy,
 }
 
 /// Which points carry marks and bars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Marks {
+pub(crate) enum MarkerPolicy {
     /// Each, set a little beside those of other series.
     #[default]
     Every,
@@ -120,7 +120,7 @@ pub(crate) enum Marks {
 
 /// Mean, minimum and maximum of n values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Point {
+pub(crate) struct ChartPoint {
     /// Where.
     pub(crate) x: f64,
     /// Mean.
@@ -133,11 +133,12 @@ pub(crate) struct Point {
     pub(crate) n: usize,
 }
 
-impl Point {
+impl ChartPoint {
     /// The point of some values; what is no finite number counts as missing.
     pub(crate) fn of(x: f64, values: &[f64]) -> Option<Self> {
         let values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-        let Spread { n, mean, minimum, maximum, .. } = Spread::of(&values).filter(|_| x.is_finite())?;
+        let SummaryStats { n, mean, min: minimum, max: maximum, .. } =
+            SummaryStats::of(&values).filter(|_| x.is_finite())?;
         Some(Self { x, mean, low: minimum, high: maximum, n })
     }
 
@@ -160,7 +161,7 @@ struct Row<'a> {
 
 impl Figure {
     /// The figure, where it has anything to show: panels and series without points are left out.
-    pub(crate) fn shown(mut self) -> Option<Self> {
+    pub(crate) fn non_empty(mut self) -> Option<Self> {
         for panel in &mut self.panels {
             panel.series.retain(|series| !series.points.is_empty());
         }
@@ -170,11 +171,11 @@ impl Figure {
 
     /// The figure with `note` said in every panel of test images, and in the caption if there is one.
     #[must_use]
-    pub(crate) fn noted(mut self, note: &str) -> Self {
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
         let of_test = self.panels.iter_mut().filter(|panel| panel.y.is_test);
         let panels = of_test.map(|panel| note.clone_into(&mut panel.note)).count();
         if panels > 0 && !note.is_empty() {
-            self.caption = format!("{} {}.", self.caption, sentence(note));
+            self.caption = format!("{} {}.", self.caption, capitalize(note));
         }
         self
     }
@@ -203,11 +204,11 @@ impl Figure {
     }
 
     /// What the legend names, in the order of the panels.
-    pub(crate) fn legend(&self) -> Vec<(&str, Look)> {
-        let mut entries: Vec<(&str, Look)> = Vec::new();
+    pub(crate) fn legend(&self) -> Vec<(&str, SeriesStyle)> {
+        let mut entries: Vec<(&str, SeriesStyle)> = Vec::new();
         for series in self.panels.iter().flat_map(|panel| &panel.series) {
-            if !entries.contains(&(&series.name, series.look)) {
-                entries.push((&series.name, series.look));
+            if !entries.contains(&(&series.name, series.style)) {
+                entries.push((&series.name, series.style));
             }
         }
         entries
@@ -220,17 +221,17 @@ mod tests {
 
     #[test]
     fn points_leave_out_what_is_no_number() {
-        let point = Point::of(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
-        assert_eq!(point, Point { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
-        assert_eq!((Point::of(0.5, &[]), Point::of(0.5, &[f64::INFINITY])), (None, None));
-        assert_eq!(Point::of(f64::NAN, &[1.0]), None);
+        let point = ChartPoint::of(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
+        assert_eq!(point, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
+        assert_eq!((ChartPoint::of(0.5, &[]), ChartPoint::of(0.5, &[f64::INFINITY])), (None, None));
+        assert_eq!(ChartPoint::of(f64::NAN, &[1.0]), None);
     }
 
     #[test]
     fn a_figure_without_points_is_none() {
         let panel = |points| Panel { series: vec![Series { points, ..Series::default() }], ..Panel::default() };
-        assert!(Figure { panels: vec![panel(Vec::new())], ..Figure::default() }.shown().is_none());
-        let one = Figure { panels: vec![panel(Vec::new()), panel(vec![Point::default()])], ..Figure::default() };
-        assert_eq!(one.shown().unwrap().panels.len(), 1);
+        assert!(Figure { panels: vec![panel(Vec::new())], ..Figure::default() }.non_empty().is_none());
+        let one = Figure { panels: vec![panel(Vec::new()), panel(vec![ChartPoint::default()])], ..Figure::default() };
+        assert_eq!(one.non_empty().unwrap().panels.len(), 1);
     }
 }

@@ -2,19 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::axis::Placed;
-use super::chart::{Look, Marks, Point, Series};
+use super::axis::ScaledAxis;
+use super::chart::{ChartPoint, MarkerPolicy, Series, SeriesStyle};
 use super::svg::short;
 
 /// Points of a line: more than a reader can see would only cost bytes. The CSV file has all.
-const MOST_POINTS: usize = 200;
+const MAX_POINTS: usize = 200;
 /// Marks of a series that carries a few.
-const FEW: usize = 7;
+const FEW_MARKERS: usize = 7;
 /// Between the marks of two series at the same x.
 const BESIDE: f64 = 2.2;
 
 /// Bars of a panel that are a crowd.
-const CROWD: usize = 45;
+const CROWDED_BARS: usize = 45;
 
 /// Patterns of lines: the first is for what the experiment is about, the others for its controls.
 const DASHES: [&str; 5] = ["", "6 3", "2 2.5", "9 3 2 3", "4 2 1.5 2 1.5 2"];
@@ -31,31 +31,38 @@ const SHAPES: [&str; 8] = [
 ];
 
 /// A series, drawn in two parts.
-pub(super) struct Drawn {
+pub(super) struct RenderedSeries {
     pub(super) bars: String,
     pub(super) line: String,
 }
 
 /// A series in its frame; `place` is which of how many it is.
-pub(super) fn drawn(series: &Series, place: (usize, usize), x: &Placed<'_>, y: &Placed<'_>, wide: f64) -> Drawn {
-    let beside = if series.look.marks == Marks::Every { place.0 as f64 - (place.1 as f64 - 1.0) / 2.0 } else { 0.0 };
-    let at = |point: &Point| Some((x.at(point.x)? + beside * BESIDE, y.at(point.mean)?));
+pub(super) fn render_series(
+    series: &Series,
+    place: (usize, usize),
+    x: &ScaledAxis<'_>,
+    y: &ScaledAxis<'_>,
+    wide: f64,
+) -> RenderedSeries {
+    let beside =
+        if series.style.marks == MarkerPolicy::Every { place.0 as f64 - (place.1 as f64 - 1.0) / 2.0 } else { 0.0 };
+    let at = |point: &ChartPoint| Some((x.at(point.x)? + beside * BESIDE, y.at(point.mean)?));
     let placed = series.points.iter().filter_map(|point| Some((point, at(point)?)));
-    let placed: Vec<(&Point, (f64, f64))> = seen(placed.collect(), wide);
+    let placed: Vec<(&ChartPoint, (f64, f64))> = seen(placed.collect(), wide);
     let start = series.start.as_ref().and_then(|point| Some((x.at(point.x)?, y.at(point.mean)?)));
     let line = path(&thinned(start.into_iter().chain(placed.iter().map(|(_, place)| *place)).collect()));
     let (mut bars, mut marks) = (String::new(), String::new());
-    let marked = marked(&placed, series.look.marks, place, wide);
-    let is_crowd = marked.len() * place.1 > CROWD;
+    let marked = marked(&placed, series.style.marks, place, wide);
+    let is_crowd = marked.len() * place.1 > CROWDED_BARS;
     for (point, (px, py)) in marked {
         if let (Some(low), Some(high)) = (y.at(point.low), y.at(point.high))
             && low - high > 0.05
         {
             let _ = write!(bars, "M{} {}h6m-3 0V{}m-3 0h6", short(px - 3.0), short(low), short(high));
         }
-        let _ = write!(marks, "M{} {}{}", short(px), short(py), SHAPES[series.look.mark % SHAPES.len()]);
+        let _ = write!(marks, "M{} {}{}", short(px), short(py), SHAPES[series.style.mark % SHAPES.len()]);
     }
-    let colour = series.look.colour % 8;
+    let colour = series.style.colour % 8;
     let group =
         |inside: String| if inside.is_empty() { inside } else { format!("<g class=\"c{colour}\">{inside}</g>\n") };
     let part = |class: &str, dash: &str, path: &str| match path {
@@ -64,14 +71,14 @@ pub(super) fn drawn(series: &Series, place: (usize, usize), x: &Placed<'_>, y: &
     };
     // Many bars would hide what they belong to.
     let class = if is_crowd { "bars crowd" } else { "bars" };
-    let line = part("line", &pattern(series.look), &line) + &part(face(series.look), "", &marks);
-    Drawn { bars: group(part(class, "", &bars)), line: group(line) }
+    let line = part("line", &pattern(series.style), &line) + &part(face(series.style), "", &marks);
+    RenderedSeries { bars: group(part(class, "", &bars)), line: group(line) }
 }
 
 /// A short piece of a series, from x = 0 at height `y`.
-pub(super) fn sample(look: Look, wide: f64, y: f64) -> String {
+pub(super) fn sample(look: SeriesStyle, wide: f64, y: f64) -> String {
     let mark = match look.marks {
-        Marks::None => String::new(),
+        MarkerPolicy::None => String::new(),
         _ => format!(
             "<path class=\"{}\" d=\"M{} {}{}\"/>",
             face(look),
@@ -89,11 +96,11 @@ pub(super) fn sample(look: Look, wide: f64, y: f64) -> String {
     )
 }
 
-fn face(look: Look) -> &'static str {
+fn face(look: SeriesStyle) -> &'static str {
     if look.dash == 0 { "full" } else { "open" }
 }
 
-fn pattern(look: Look) -> String {
+fn pattern(look: SeriesStyle) -> String {
     match DASHES[look.dash % DASHES.len()] {
         "" => String::new(),
         dash => format!(" stroke-dasharray=\"{dash}\""),
@@ -102,18 +109,19 @@ fn pattern(look: Look) -> String {
 
 /// The points that carry marks and bars.
 fn marked<'a>(
-    placed: &[(&'a Point, (f64, f64))],
-    marks: Marks,
+    placed: &[(&'a ChartPoint, (f64, f64))],
+    marks: MarkerPolicy,
     (which, of): (usize, usize),
     wide: f64,
-) -> Vec<(&'a Point, (f64, f64))> {
+) -> Vec<(&'a ChartPoint, (f64, f64))> {
     match marks {
-        Marks::Every => placed.to_vec(),
-        Marks::None => Vec::new(),
-        Marks::Few => {
-            let wanted = (0..FEW).map(|i| (i as f64 + (which as f64 + 0.5) / of as f64) / FEW as f64 * wide);
+        MarkerPolicy::Every => placed.to_vec(),
+        MarkerPolicy::None => Vec::new(),
+        MarkerPolicy::Few => {
+            let wanted =
+                (0..FEW_MARKERS).map(|i| (i as f64 + (which as f64 + 0.5) / of as f64) / FEW_MARKERS as f64 * wide);
             let nearest = |x: f64| {
-                let distance = |place: &&(&Point, (f64, f64))| (place.1.0 - x).abs();
+                let distance = |place: &&(&ChartPoint, (f64, f64))| (place.1.0 - x).abs();
                 placed.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
             };
             let mut chosen: Vec<_> = wanted.filter_map(nearest).collect();
@@ -124,7 +132,7 @@ fn marked<'a>(
 }
 
 /// The points within the frame, and those next to them, whose lines enter it.
-fn seen(placed: Vec<(&Point, (f64, f64))>, wide: f64) -> Vec<(&Point, (f64, f64))> {
+fn seen(placed: Vec<(&ChartPoint, (f64, f64))>, wide: f64) -> Vec<(&ChartPoint, (f64, f64))> {
     let is_inside: Vec<bool> = placed.iter().map(|(_, (x, _))| (0.0..=wide).contains(x)).collect();
     let is_near = |i: usize| (i.saturating_sub(1)..=i + 1).any(|i| is_inside.get(i) == Some(&true));
     placed.into_iter().enumerate().filter(|(i, _)| is_near(*i)).map(|(_, point)| point).collect()
@@ -132,7 +140,7 @@ fn seen(placed: Vec<(&Point, (f64, f64))>, wide: f64) -> Vec<(&Point, (f64, f64)
 
 /// At most [`MOST_POINTS`] of a line's points, evenly chosen, the first and the last among them.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    let stride = points.len().div_ceil(MOST_POINTS).max(1);
+    let stride = points.len().div_ceil(MAX_POINTS).max(1);
     let last = points.len().saturating_sub(1);
     points.into_iter().enumerate().filter(|(i, _)| i % stride == 0 || *i == last).map(|(_, point)| point).collect()
 }
@@ -153,7 +161,7 @@ mod tests {
     #[test]
     fn a_long_line_keeps_its_ends_and_few_points() {
         let thin = thinned((0..501).map(|i| (f64::from(i), 0.0)).collect());
-        assert!(thin.len() <= MOST_POINTS + 1, "{}", thin.len());
+        assert!(thin.len() <= MAX_POINTS + 1, "{}", thin.len());
         assert_eq!((thin[0].0, thin[thin.len() - 1].0), (0.0, 500.0));
         assert_eq!(thinned(vec![(1.0, 2.0)]), [(1.0, 2.0)]);
         assert_eq!(path(&[(1.0, 2.0)]), "");

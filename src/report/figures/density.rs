@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::chart::{Axis, Figure, Look, Marks, Panel, Point, Scale, Series, Unit};
-use crate::base::paths::View;
+use super::chart::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
+use crate::base::paths::RunDir;
 use crate::lottery::DENSE;
 use crate::report::run::Run;
 
 /// A panel for each arm whose counts no arm before it has.
 pub(super) fn figure(run: &Run) -> Result<Figure> {
-    let rows = if run.view.file(View::LAYERS).exists() { run.layers()? } else { Vec::new() };
+    let rows = if run.view.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
     let (mut arms, mut layers): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     let mut shares: BTreeMap<(&str, &str, u32), Vec<f64>> = BTreeMap::new();
     for row in &rows {
@@ -25,15 +25,15 @@ pub(super) fn figure(run: &Run) -> Result<Figure> {
     let series = |arm: &str| -> Vec<Series> {
         let points = |layer: &str| {
             let own = shares.iter().filter(|((of, name, _), _)| (*of == arm || *of == DENSE) && *name == layer);
-            let points = own.filter_map(|((_, _, round), shares)| Point::of(f64::from(*round), shares));
-            let mut points: Vec<Point> = points.filter(|point| point.low > 0.0).collect();
+            let points = own.filter_map(|((_, _, round), shares)| ChartPoint::of(f64::from(*round), shares));
+            let mut points: Vec<ChartPoint> = points.filter(|point| point.low > 0.0).collect();
             points.sort_by(|a, b| a.x.total_cmp(&b.x));
             points
         };
-        let look = |i: usize| Look { colour: i + 1, dash: 0, mark: i, marks: Marks::Every };
+        let look = |i: usize| SeriesStyle { colour: i + 1, dash: 0, mark: i, marks: MarkerPolicy::Every };
         let layers = layers.iter().enumerate();
         layers
-            .map(|(i, layer)| Series { name: (*layer).to_owned(), look: look(i), points: points(layer), start: None })
+            .map(|(i, layer)| Series { name: (*layer).to_owned(), style: look(i), points: points(layer), start: None })
             .collect()
     };
     let mut panels: Vec<Panel> = Vec::new();
@@ -43,12 +43,12 @@ pub(super) fn figure(run: &Run) -> Result<Figure> {
             series.iter().flat_map(|series| &series.points).map(|point| (point.x, point.mean)).collect()
         };
         if panels.iter().all(|panel| means(&panel.series) != means(&series)) {
-            let x = Axis { title: "round".to_owned(), column: "round", unit: Unit::Count, ..Axis::default() };
+            let x = Axis { title: "round".to_owned(), column: "round", unit: AxisUnit::Count, ..Axis::default() };
             let y = Axis {
                 title: "weights remaining in the layer (%)".to_owned(),
                 column: "weights_remaining",
-                unit: Unit::Percent,
-                scale: Scale::Log,
+                unit: AxisUnit::Percent,
+                scale: AxisScale::Log,
                 ..Axis::default()
             };
             panels.push(Panel { title: arm.to_owned(), x, y, series, ..Panel::default() });

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::axis::share;
-use super::chart::{Axis, Figure, Look, Marks, Panel, Point, Series, Unit};
+use super::chart::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use super::{nearest, remaining};
 use crate::lottery::DENSE;
-use crate::report::arms::Part;
-use crate::report::curves::{Curves, Evaluation, Place};
+use crate::report::arms::ArmRole;
+use crate::report::curves::{ArmRound, CurvePoint, Curves};
 use crate::report::run::Run;
 
 /// The shares of weights that the paper's panels show.
@@ -17,17 +17,17 @@ const SMALL: [f64; 4] = [0.211, 0.07, 0.036, 0.019];
 /// An arm at a round, as a panel shows it.
 #[derive(Clone)]
 struct Shown {
-    place: Place,
+    place: ArmRound,
     name: String,
-    look: Look,
+    look: SeriesStyle,
 }
 
 /// What a panel holds, under its title.
 type Titled<T> = (&'static str, Vec<T>);
 
 /// Two figures for every ticket: test accuracy, and validation loss.
-pub(super) fn figures(run: &Run, arms: &[Part]) -> Result<Vec<Figure>> {
-    let tickets: Vec<&Part> = arms.iter().filter(|part| part.is_ticket).collect();
+pub(super) fn figures(run: &Run, arms: &[ArmRole]) -> Result<Vec<Figure>> {
+    let tickets: Vec<&ArmRole> = arms.iter().filter(|part| part.is_ticket).collect();
     let all: Vec<Vec<Titled<Shown>>> = tickets.iter().map(|ticket| panels(run, arms, ticket)).collect();
     let shown = all.iter().flatten().flat_map(|(_, shown)| shown);
     let curves = Curves::read(run, &shown.map(|shown| shown.place.clone()).collect::<Vec<_>>())?;
@@ -42,9 +42,9 @@ pub(super) fn figures(run: &Run, arms: &[Part]) -> Result<Vec<Figure>> {
 }
 
 /// Large tickets, small tickets, and large tickets beside a control.
-fn panels(run: &Run, arms: &[Part], ticket: &Part) -> Vec<Titled<Shown>> {
+fn panels(run: &Run, arms: &[ArmRole], ticket: &ArmRole) -> Vec<Titled<Shown>> {
     let dense = || {
-        let look = Look { marks: Marks::Few, ..Look::default() };
+        let look = SeriesStyle { marks: MarkerPolicy::Few, ..SeriesStyle::default() };
         Shown { place: (DENSE.to_owned(), 0), name: "dense 100 %".to_owned(), look }
     };
     let chosen = nearest(run, &ticket.arm, &[&LARGE[..], &SMALL].concat());
@@ -52,7 +52,7 @@ fn panels(run: &Run, arms: &[Part], ticket: &Part) -> Vec<Titled<Shown>> {
         let rounds = nearest(run, &ticket.arm, shares).into_iter().filter_map(|(round, size)| {
             let place = chosen.iter().position(|(other, _)| *other == round)? + 1;
             remaining(run, arm, round)?;
-            let look = Look { colour: place, mark: place, dash, marks: Marks::Few };
+            let look = SeriesStyle { colour: place, mark: place, dash, marks: MarkerPolicy::Few };
             Some(Shown { place: (arm.to_owned(), round), name: format!("{arm} {} %", share(size)), look })
         });
         rounds.collect::<Vec<_>>()
@@ -75,11 +75,11 @@ fn panels(run: &Run, arms: &[Part], ticket: &Part) -> Vec<Titled<Shown>> {
 }
 
 /// The series of each panel.
-fn drawn(panels: &[Titled<Shown>], curves: &Curves, of: impl Fn(&Evaluation) -> &[f64]) -> Vec<Titled<Series>> {
+fn drawn(panels: &[Titled<Shown>], curves: &Curves, of: impl Fn(&CurvePoint) -> &[f64]) -> Vec<Titled<Series>> {
     let series = |shown: &Shown| {
         let evaluations = curves.at(&shown.place.0, shown.place.1);
-        let points = evaluations.filter_map(|e| Point::of(e.iteration as f64, of(e))).collect();
-        Series { name: shown.name.clone(), look: shown.look, points, start: None }
+        let points = evaluations.filter_map(|e| ChartPoint::of(e.iteration as f64, of(e))).collect();
+        Series { name: shown.name.clone(), style: shown.look, points, start: None }
     };
     panels.iter().map(|(title, shown)| (*title, shown.iter().map(series).collect())).collect()
 }
@@ -89,14 +89,14 @@ fn drawn(panels: &[Titled<Shown>], curves: &Curves, of: impl Fn(&Evaluation) -> 
 fn window(run: &Run, arm: &str) -> f64 {
     let own = run.rounds.iter().filter(|row| row.arm == arm || row.arm == DENSE);
     let stops: Vec<f64> = own.filter_map(|row| row.early_stop_iteration).map(|iteration| iteration as f64).collect();
-    Point::of(0.0, &stops).map_or(f64::INFINITY, |stops| 2.0 * stops.mean.max(1.0))
+    ChartPoint::of(0.0, &stops).map_or(f64::INFINITY, |stops| 2.0 * stops.mean.max(1.0))
 }
 
 fn panel(title: &str, series: Vec<Series>, y: Axis, end: f64) -> Panel {
     let x = Axis {
         title: "training iteration".to_owned(),
         column: "iteration",
-        unit: Unit::Count,
+        unit: AxisUnit::Count,
         window: Some((0.0, end)),
         ..Axis::default()
     };
@@ -107,11 +107,11 @@ fn accuracy(arm: &str, suffix: &str, panels: &[Titled<Series>], end: f64) -> Fig
     // From where the worst of the series ends to the best, and as much below: the rise is seen, the start is not.
     let last = |series: &Series| series.points.iter().rfind(|point| point.x <= end).map(|point| point.mean);
     let ends: Vec<f64> = panels.iter().flat_map(|(_, series)| series).filter_map(last).collect();
-    let low = Point::of(0.0, &ends).map_or(0.0, |ends| ends.low - (ends.high - ends.low).max(0.015));
+    let low = ChartPoint::of(0.0, &ends).map_or(0.0, |ends| ends.low - (ends.high - ends.low).max(0.015));
     let y = Axis {
         title: "test accuracy (%)".to_owned(),
         column: "test_accuracy",
-        unit: Unit::Percent,
+        unit: AxisUnit::Percent,
         is_test: true,
         window: Some((low, f64::INFINITY)),
         ..Axis::default()
@@ -136,7 +136,7 @@ fn loss(arm: &str, suffix: &str, panels: &[Titled<Series>], end: f64) -> Figure 
     let y = Axis {
         title: "validation loss (nats)".to_owned(),
         column: "validation_loss",
-        unit: Unit::Plain,
+        unit: AxisUnit::Plain,
         window: Some((0.0, high.unwrap_or(f64::INFINITY))),
         ..Axis::default()
     };

@@ -12,18 +12,18 @@ mod together;
 mod weights;
 
 pub(crate) use chart::Figure;
-use chart::{Axis, Look, Marks, Scale, Unit};
+use chart::{Axis, AxisScale, AxisUnit, MarkerPolicy, SeriesStyle};
 pub(crate) use svg::{STYLE, escaped, panel, sample, whole};
-pub(crate) use together::together;
+pub(crate) use together::comparison_figures;
 
 use anyhow::Result;
 
-use super::arms::{self, Part};
+use super::arms::{self, ArmRole};
 use super::checkpoints::Checkpoints;
 use super::run::Run;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::{Group, StabilityRow};
+use crate::record::{RoundGroup, StabilityRow};
 
 /// The figures of a run, in the order of the page.
 ///
@@ -35,29 +35,34 @@ pub(crate) fn all(
     checkpoints: &Checkpoints,
     stability: &[StabilityRow],
 ) -> Result<Vec<Figure>> {
-    let arms = arms::parts(run, experiment);
+    let arms = arms::arm_roles(run, experiment);
     let mut figures = sizes::figures(run, &arms, checkpoints).to_vec();
     figures.extend(learning::figures(run, &arms)?);
     figures.extend(stability::figures(run, &arms, stability));
     figures.push(density::figure(run)?);
     figures.extend(weights::figures(run)?);
     let note = run.test_note().unwrap_or_default();
-    Ok(figures.into_iter().filter_map(Figure::shown).map(|figure| figure.noted(&note)).collect())
+    Ok(figures.into_iter().filter_map(Figure::non_empty).map(|figure| figure.with_note(&note)).collect())
 }
 
 /// How an arm looks: tickets solid, controls dashed, each with its own colour and mark.
-fn look(place: usize, part: &Part) -> Look {
+fn look(place: usize, part: &ArmRole) -> SeriesStyle {
     let is_solid = part.is_ticket || part.arm == DENSE;
     // Colours come again after eight arms, with other marks and dashes then.
     let again = place + place / 8;
-    Look { colour: place, dash: if is_solid { 0 } else { 1 + (again + 1) % 4 }, mark: again, marks: Marks::Every }
+    SeriesStyle {
+        colour: place,
+        dash: if is_solid { 0 } else { 1 + (again + 1) % 4 },
+        mark: again,
+        marks: MarkerPolicy::Every,
+    }
 }
 
 /// The share of weights that remains at a round of an arm; `None` where there is no such round, or what was written
 /// there is no share.
 fn remaining(run: &Run, arm: &str, round: u32) -> Option<f64> {
     let rows = run.rounds.iter().filter(|row| row.arm == arm && row.round == round);
-    Group::all(rows).first().map(Group::weights_remaining).filter(|share| share.is_finite() && *share > 0.0)
+    RoundGroup::all(rows).first().map(RoundGroup::weights_remaining).filter(|share| share.is_finite() && *share > 0.0)
 }
 
 /// The rounds of an arm, in order.
@@ -86,8 +91,8 @@ fn sizes_axis(ticks: Vec<f64>) -> Axis {
     Axis {
         title: "weights remaining (%)".to_owned(),
         column: "weights_remaining",
-        unit: Unit::Percent,
-        scale: Scale::LogReversed,
+        unit: AxisUnit::Percent,
+        scale: AxisScale::LogReversed,
         ticks,
         ..Axis::default()
     }

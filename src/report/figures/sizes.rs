@@ -1,10 +1,10 @@
 //! Everything against the share of weights that remains (the paper's Figures 1, 4, 5, 7, 8, 12 and 14).
 
-use super::chart::{Axis, Figure, Panel, Point, Series, Unit};
+use super::chart::{Axis, AxisUnit, ChartPoint, Figure, Panel, Series};
 use super::{look, sizes_axis};
 use crate::lottery::DENSE;
-use crate::record::{Group, RoundRow, last_iteration, start_note};
-use crate::report::arms::Part;
+use crate::record::{RoundGroup, RoundRow, last_iteration, start_note};
+use crate::report::arms::ArmRole;
 use crate::report::checkpoints::Checkpoints;
 use crate::report::run::Run;
 
@@ -12,15 +12,15 @@ use crate::report::run::Run;
 type Value<'a> = dyn Fn(&RoundRow) -> Option<f64> + 'a;
 
 /// What a panel measures of a training.
-pub(super) struct Measure<'a> {
+pub(super) struct FigureMetric<'a> {
     pub(super) title: String,
-    unit: Unit,
+    unit: AxisUnit,
     is_test: bool,
     pub(super) of: Box<Value<'a>>,
 }
 
-impl<'a> Measure<'a> {
-    fn new(title: &str, unit: Unit, is_test: bool, of: impl Fn(&RoundRow) -> Option<f64> + 'a) -> Self {
+impl<'a> FigureMetric<'a> {
+    fn new(title: &str, unit: AxisUnit, is_test: bool, of: impl Fn(&RoundRow) -> Option<f64> + 'a) -> Self {
         Self { title: title.to_owned(), unit, is_test, of: Box::new(of) }
     }
 
@@ -33,7 +33,7 @@ impl<'a> Measure<'a> {
     /// Test accuracy after an iteration that the configuration names.
     pub(super) fn checkpoint(checkpoints: &'a Checkpoints, iteration: u64) -> Self {
         let of = move |row: &RoundRow| checkpoints.accuracy(row, iteration);
-        Self::new(&Checkpoints::title(iteration), Unit::Percent, true, of)
+        Self::new(&Checkpoints::title(iteration), AxisUnit::Percent, true, of)
     }
 }
 
@@ -41,27 +41,27 @@ impl<'a> Measure<'a> {
 ///
 /// `by_iterations_trained`: early stops are named after the iterations trained, because not all training runs of the figure
 /// start at iteration 0. Where they do, that is the same number, and the paper's name is used.
-pub(super) fn measures(rows: &[RoundRow], by_iterations_trained: bool) -> [Measure<'static>; 5] {
+pub(super) fn measures(rows: &[RoundRow], by_iterations_trained: bool) -> [FigureMetric<'static>; 5] {
     let last = last_iteration(rows);
     let early = move |row: &RoundRow| row.iterations_to_early_stop(last).map(|iterations| iterations as f64);
     let title = if by_iterations_trained { "iterations trained until early stop" } else { "early-stop iteration" };
-    let percent = Unit::Percent;
+    let percent = AxisUnit::Percent;
     [
-        Measure::new(title, Unit::Count, false, early),
-        Measure::new("test accuracy at early stop (%)", percent, true, |row| row.early_stop_test_accuracy),
-        Measure::new("train accuracy at early stop (%)", percent, false, |row| row.early_stop_train_accuracy),
-        Measure::new("test accuracy at the end (%)", percent, true, |row| row.final_test_accuracy),
-        Measure::new("train accuracy at the end (%)", percent, false, |row| row.final_train_accuracy),
+        FigureMetric::new(title, AxisUnit::Count, false, early),
+        FigureMetric::new("test accuracy at early stop (%)", percent, true, |row| row.early_stop_test_accuracy),
+        FigureMetric::new("train accuracy at early stop (%)", percent, false, |row| row.early_stop_train_accuracy),
+        FigureMetric::new("test accuracy at the end (%)", percent, true, |row| row.final_test_accuracy),
+        FigureMetric::new("train accuracy at the end (%)", percent, false, |row| row.final_train_accuracy),
     ]
 }
 
 /// An accuracy axis shows what lies so many times the best gain below the dense network, and at least so much.
-const GAINS: f64 = 6.0;
-const LEAST: f64 = 0.03;
+const WINDOW_GAINS: f64 = 6.0;
+const MIN_WINDOW: f64 = 0.03;
 
 /// Early stop and accuracies; and where the configuration names iterations, the accuracy there.
-pub(super) fn figures(run: &Run, arms: &[Part], checkpoints: &Checkpoints) -> [Figure; 2] {
-    let named = checkpoints.iterations().iter().map(|&iteration| Measure::checkpoint(checkpoints, iteration));
+pub(super) fn figures(run: &Run, arms: &[ArmRole], checkpoints: &Checkpoints) -> [Figure; 2] {
+    let named = checkpoints.iterations().iter().map(|&iteration| FigureMetric::checkpoint(checkpoints, iteration));
     let early = Words {
         name: "weights_remaining",
         title: "Early stop and accuracy against weights remaining",
@@ -86,13 +86,13 @@ struct Words {
     source: &'static str,
 }
 
-fn figure(run: &Run, arms: &[Part], measures: &[Measure<'_>], words: &Words) -> Figure {
-    let groups = Group::all(&run.rounds);
+fn figure(run: &Run, arms: &[ArmRole], measures: &[FigureMetric<'_>], words: &Words) -> Figure {
+    let groups = RoundGroup::all(&run.rounds);
     let ticks = ticks(&groups);
-    let panel = |measure: &Measure<'_>| {
+    let panel = |measure: &FigureMetric<'_>| {
         let series: Vec<Series> =
             arms.iter().enumerate().map(|(i, arm)| series(&groups, i, arm, &measure.of)).collect();
-        let window = if measure.unit == Unit::Percent { window(&series) } else { None };
+        let window = if measure.unit == AxisUnit::Percent { window(&series) } else { None };
         let level = dense(&series).map(|point| point.mean);
         Panel { x: sizes_axis(ticks.clone()), y: measure.axis(window), series, level, ..Panel::default() }
     };
@@ -113,25 +113,25 @@ fn figure(run: &Run, arms: &[Part], measures: &[Measure<'_>], words: &Words) -> 
 }
 
 /// An arm by size. The lines of tickets begin at the dense network, whose first pruning they are.
-fn series(groups: &[Group<'_>], place: usize, part: &Part, of: impl Fn(&RoundRow) -> Option<f64>) -> Series {
+fn series(groups: &[RoundGroup<'_>], place: usize, part: &ArmRole, of: impl Fn(&RoundRow) -> Option<f64>) -> Series {
     let start = points(groups, DENSE, &of).first().copied().filter(|_| part.is_ticket);
-    Series { name: part.arm.clone(), look: look(place, part), points: points(groups, &part.arm, of), start }
+    Series { name: part.arm.clone(), style: look(place, part), points: points(groups, &part.arm, of), start }
 }
 
 /// An arm's points, from large to small.
-pub(super) fn points(groups: &[Group<'_>], arm: &str, of: impl Fn(&RoundRow) -> Option<f64>) -> Vec<Point> {
+pub(super) fn points(groups: &[RoundGroup<'_>], arm: &str, of: impl Fn(&RoundRow) -> Option<f64>) -> Vec<ChartPoint> {
     let own = groups.iter().filter(|group| group.arm == arm);
-    let points = own.filter_map(|group| Point::of(group.weights_remaining(), &group.values(&of)));
-    let mut points: Vec<Point> = points.filter(|point| point.x > 0.0).collect();
+    let points = own.filter_map(|group| ChartPoint::of(group.weights_remaining(), &group.values(&of)));
+    let mut points: Vec<ChartPoint> = points.filter(|point| point.x > 0.0).collect();
     points.sort_by(|a, b| b.x.total_cmp(&a.x));
     points
 }
 
 /// The sizes of the arm with most rounds, from the dense network on.
-fn ticks(groups: &[Group<'_>]) -> Vec<f64> {
+fn ticks(groups: &[RoundGroup<'_>]) -> Vec<f64> {
     let sizes = |arm: &str| {
         let own = groups.iter().filter(|group| group.arm == arm || group.arm == DENSE);
-        let mut sizes: Vec<f64> = own.map(Group::weights_remaining).filter(|size| *size > 0.0).collect();
+        let mut sizes: Vec<f64> = own.map(RoundGroup::weights_remaining).filter(|size| *size > 0.0).collect();
         sizes.sort_by(|a, b| b.total_cmp(a));
         sizes.dedup();
         sizes
@@ -140,7 +140,7 @@ fn ticks(groups: &[Group<'_>]) -> Vec<f64> {
     all.reduce(|most, other| if other.len() > most.len() { other } else { most }).unwrap_or_default()
 }
 
-fn dense(series: &[Series]) -> Option<&Point> {
+fn dense(series: &[Series]) -> Option<&ChartPoint> {
     series.iter().find(|series| series.name == DENSE)?.points.first()
 }
 
@@ -150,6 +150,6 @@ fn window(series: &[Series]) -> Option<(f64, f64)> {
     let points = || series.iter().flat_map(|series| &series.points);
     let best = points().map(|point| point.mean).fold(dense, f64::max);
     let least = points().map(|point| point.low).fold(dense, f64::min);
-    let low = dense - (GAINS * (best - dense)).max(LEAST);
+    let low = dense - (WINDOW_GAINS * (best - dense)).max(MIN_WINDOW);
     (least < low).then_some((low, f64::INFINITY))
 }

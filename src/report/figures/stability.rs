@@ -1,12 +1,12 @@
 //! What lies between two copies of a training: the error on the line, and the instability by size (arXiv 1912.05671).
 
 use super::axis::share;
-use super::chart::{Axis, Figure, Look, Marks, Panel, Point, Series, Unit};
+use super::chart::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use super::{look, remaining, sizes_axis};
 use crate::record::StabilityRow;
-use crate::report::arms::Part;
+use crate::report::arms::ArmRole;
 use crate::report::run::Run;
-use crate::report::stability::{Between, STABLE, by_place};
+use crate::report::stability::{InterpolationPath, STABLE, by_place};
 
 /// The shares of weights whose lines are shown.
 const SHARES: [f64; 4] = [0.513, 0.211, 0.07, 0.019];
@@ -18,11 +18,11 @@ type Error = (&'static str, bool, fn(&StabilityRow) -> f64);
 const ERRORS: [Error; 2] = [("test", true, |row| row.test_error), ("train", false, |row| row.train_error)];
 
 /// The instability by size, and the lines of each arm.
-pub(super) fn figures(run: &Run, arms: &[Part], rows: &[StabilityRow]) -> Vec<Figure> {
-    let all = Between::all(rows);
-    let is_measured = |part: &&Part| all.iter().any(|it| it.place().0 == part.arm && it.place().1 > 0);
-    let pruned: Vec<&Part> = arms.iter().filter(is_measured).collect();
-    let suffix = |part: &Part| if pruned.len() > 1 { format!("_{}", part.arm) } else { String::new() };
+pub(super) fn figures(run: &Run, arms: &[ArmRole], rows: &[StabilityRow]) -> Vec<Figure> {
+    let all = InterpolationPath::all(rows);
+    let is_measured = |part: &&ArmRole| all.iter().any(|it| it.place().0 == part.arm && it.place().1 > 0);
+    let pruned: Vec<&ArmRole> = arms.iter().filter(is_measured).collect();
+    let suffix = |part: &ArmRole| if pruned.len() > 1 { format!("_{}", part.arm) } else { String::new() };
     let mut figures = vec![by_size(arms, &all)];
     if pruned.is_empty() {
         figures.push(lines(run, &all, &[], ""));
@@ -31,23 +31,23 @@ pub(super) fn figures(run: &Run, arms: &[Part], rows: &[StabilityRow]) -> Vec<Fi
     figures
 }
 
-fn by_size(arms: &[Part], all: &[Between<'_>]) -> Figure {
+fn by_size(arms: &[ArmRole], all: &[InterpolationPath<'_>]) -> Figure {
     let places = by_place(all);
     let panel = |(name, is_test, error): Error| {
-        let series = |(place, part): (usize, &Part)| {
+        let series = |(place, part): (usize, &ArmRole)| {
             let own = places.iter().filter(|((arm, _), _)| *arm == part.arm);
             let points = own.filter_map(|(_, trainings)| {
                 let values: Vec<f64> = trainings.iter().map(|it| it.instability(error)).collect();
-                Point::of(trainings[0].weights_remaining(), &values)
+                ChartPoint::of(trainings[0].weights_remaining(), &values)
             });
-            Series { name: part.arm.clone(), look: look(place, part), points: points.collect(), start: None }
+            Series { name: part.arm.clone(), style: look(place, part), points: points.collect(), start: None }
         };
         let series: Vec<Series> = arms.iter().enumerate().map(series).collect();
         let mut ticks: Vec<f64> = series.iter().flat_map(|series| &series.points).map(|point| point.x).collect();
         ticks.sort_by(|a, b| b.total_cmp(a));
         ticks.dedup();
         let title = format!("instability, {name} (points)");
-        let y = Axis { title, column: "mean", unit: Unit::Percent, is_test, ..Axis::default() };
+        let y = Axis { title, column: "mean", unit: AxisUnit::Percent, is_test, ..Axis::default() };
         Panel { x: sizes_axis(ticks), y, series, level: Some(STABLE), ..Panel::default() }
     };
     Figure {
@@ -62,7 +62,7 @@ fn by_size(arms: &[Part], all: &[Between<'_>]) -> Figure {
 }
 
 /// The errors along the lines of the dense network and of some rounds of an arm.
-fn lines(run: &Run, all: &[Between<'_>], arms: &[&str], suffix: &str) -> Figure {
+fn lines(run: &Run, all: &[InterpolationPath<'_>], arms: &[&str], suffix: &str) -> Figure {
     let places = by_place(all);
     let mut shown: Vec<(&str, u32)> =
         places.iter().map(|(place, _)| *place).filter(|(_, round)| *round == 0).take(1).collect();
@@ -77,20 +77,25 @@ fn lines(run: &Run, all: &[Between<'_>], arms: &[&str], suffix: &str) -> Figure 
     let panel = |(name, is_test, error): Error| {
         let series = |(place, (arm, round)): (usize, &(&str, u32))| {
             let lines = places.iter().find(|(known, _)| known == &(*arm, *round)).map(|(_, lines)| lines.as_slice());
-            let look = Look { colour: place, dash: 0, mark: place, marks: Marks::Few };
+            let look = SeriesStyle { colour: place, dash: 0, mark: place, marks: MarkerPolicy::Few };
             let left = remaining(run, arm, *round).map_or(String::new(), |left| format!(" {} %", share(left)));
-            Series { name: format!("{arm}{left}"), look, points: along(lines.unwrap_or_default(), error), start: None }
+            Series {
+                name: format!("{arm}{left}"),
+                style: look,
+                points: along(lines.unwrap_or_default(), error),
+                start: None,
+            }
         };
         let x = Axis {
             title: "share of the training itself, α".to_owned(),
             column: "alpha",
-            unit: Unit::Plain,
+            unit: AxisUnit::Plain,
             ..Axis::default()
         };
         let y = Axis {
             title: format!("{name} error (%)"),
             column: "mean",
-            unit: Unit::Percent,
+            unit: AxisUnit::Percent,
             is_test,
             ..Axis::default()
         };
@@ -108,13 +113,13 @@ fn lines(run: &Run, all: &[Between<'_>], arms: &[&str], suffix: &str) -> Figure 
 }
 
 /// The errors of several lines point by point.
-fn along(lines: &[&Between<'_>], error: impl Fn(&StabilityRow) -> f64) -> Vec<Point> {
+fn along(lines: &[&InterpolationPath<'_>], error: impl Fn(&StabilityRow) -> f64) -> Vec<ChartPoint> {
     let Some(first) = lines.first() else { return Vec::new() };
     // Lines that were measured at other points are not averaged with these.
     let same: Vec<_> = lines.iter().filter(|line| line.rows.len() == first.rows.len()).collect();
     let point = |at: usize| {
         let values: Vec<f64> = same.iter().map(|line| error(line.rows[at])).collect();
-        Point::of(first.rows[at].alpha, &values)
+        ChartPoint::of(first.rows[at].alpha, &values)
     };
     (0..first.rows.len()).filter_map(point).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::axis::{self, Placed, SIZE};
-use super::chart::{Figure, Look, Panel};
+use super::axis::{self, SIZE, ScaledAxis};
+use super::chart::{Figure, Panel, SeriesStyle};
 use super::curve;
 
 /// The colours, light and dark: those of Okabe and Ito with one exchanged, some darker or lighter for the paper beneath.
@@ -68,7 +68,7 @@ pub(crate) fn panel(panel: &Panel) -> String {
 }
 
 /// How a series looks, for a legend in a page.
-pub(crate) fn sample(look: Look) -> String {
+pub(crate) fn sample(look: SeriesStyle) -> String {
     let (wide, high) = (SAMPLE - 8.0, 12.0);
     let drawn = curve::sample(look, wide, high / 2.0);
     format!("<svg viewBox=\"0 0 {wide} {high}\" width=\"{wide}\" height=\"{high}\" class=\"figure\">{drawn}</svg>")
@@ -115,11 +115,11 @@ fn legend(figure: &Figure, wide: f64, top: f64) -> (String, usize) {
 /// Titles, frame, labels and series.
 fn inside(panel: &Panel) -> String {
     let high = HEIGHT - TOP - BOTTOM;
-    let up = Placed::y(panel, high);
+    let up = ScaledAxis::y(panel, high);
     let labels = up.ticks();
     let left = labels.iter().map(|(_, label)| axis::width(label, SIZE)).fold(0.0, f64::max) + 12.0;
     let wide = WIDTH - left - RIGHT;
-    let across = Placed::x(panel, wide);
+    let across = ScaledAxis::x(panel, wide);
     let mut text = String::new();
     // What is up stands above, where it can be read without turning the head.
     let parts = [panel.title.as_str(), &panel.y.title].into_iter().filter(|part| !part.is_empty());
@@ -157,7 +157,7 @@ fn inside(panel: &Panel) -> String {
     }
     let (mut bars, mut lines) = (String::new(), String::new());
     for (i, series) in panel.series.iter().enumerate() {
-        let drawn = curve::drawn(series, (i, panel.series.len()), &across, &up, wide);
+        let drawn = curve::render_series(series, (i, panel.series.len()), &across, &up, wide);
         bars += &drawn.bars;
         lines += &drawn.line;
     }

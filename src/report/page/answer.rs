@@ -1,9 +1,9 @@
 //! The answer: which rounds are winning tickets, and which of the paper's claims held.
 
-use super::{Block, test_note};
-use crate::base::words::{count, percent, several};
+use super::{PageElement, test_note};
+use crate::base::words::{percent, pluralize, with_thousands};
 use crate::report::claims::{ClaimRow, ClaimStatus};
-use crate::report::make::Finding;
+use crate::report::make::RunAnalysis;
 use crate::report::statistics::Interval;
 use crate::report::verdict::{method, sentences};
 
@@ -11,15 +11,15 @@ const STATUSES: [ClaimStatus; 4] =
     [ClaimStatus::Held, ClaimStatus::NotHeld, ClaimStatus::Undecided, ClaimStatus::NotTested];
 
 /// The verdicts: in a sentence for each arm, then one by one.
-pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>) {
+pub(super) fn verdicts(finding: &RunAnalysis, level: usize, blocks: &mut Vec<PageElement>) {
     let verdicts = &finding.verdicts;
     if verdicts.is_empty() {
         let text = "No verdict: that needs a dense network and a ticket that have both been trained to their end.";
-        blocks.push(Block::Answer(text.to_owned()));
+        blocks.push(PageElement::Answer(text.to_owned()));
         return;
     }
-    blocks.extend(sentences(verdicts).into_iter().map(Block::Answer));
-    blocks.push(Block::Heading(level, "Verdicts".to_owned()));
+    blocks.extend(sentences(verdicts).into_iter().map(PageElement::Answer));
+    blocks.push(PageElement::Heading(level, "Verdicts".to_owned()));
     // What a small screen shows first is what matters most.
     let mut table = vec![
         [
@@ -39,7 +39,7 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
     table.extend(verdicts.iter().map(|verdict| {
         vec![
             verdict.arm.clone(),
-            verdict.decision.word().to_owned(),
+            verdict.decision.as_str().to_owned(),
             percent(verdict.weights_remaining),
             verdict.round.to_string(),
             verdict.n.to_string(),
@@ -49,33 +49,33 @@ pub(super) fn verdicts(finding: &Finding, level: usize, blocks: &mut Vec<Block>)
             verdict.reason.clone(),
         ]
     }));
-    blocks.push(Block::Table(table));
+    blocks.push(PageElement::Table(table));
     if let Some(experiment) = &finding.experiment {
         let method = method(verdicts, experiment);
-        blocks.push(Block::Text(format!("Cells are means with their bounds. {method}{}", test_note(finding))));
+        blocks.push(PageElement::Text(format!("Cells are means with their bounds. {method}{}", test_note(finding))));
     }
 }
 
 /// The claims: how many held, then one by one.
-pub(super) fn claims(finding: &Finding, level: usize, blocks: &mut Vec<Block>) {
+pub(super) fn claims(finding: &RunAnalysis, level: usize, blocks: &mut Vec<PageElement>) {
     let claims: &[ClaimRow] = &finding.claims;
     if claims.is_empty() {
         return;
     }
-    blocks.push(Block::Heading(level, "The paper's claims".to_owned()));
+    blocks.push(PageElement::Heading(level, "The paper's claims".to_owned()));
     let counts = STATUSES.iter().filter_map(|status| {
         let n = claims.iter().filter(|claim| claim.status == *status).count();
         (n > 0).then(|| format!("{n} {}", status.word()))
     });
     let counts = counts.collect::<Vec<_>>().join(", ");
-    let all = several(claims.len() as u64, "claim");
-    blocks.push(Block::Text(format!("Of {all}: {counts}.{}", test_note(finding))));
+    let all = pluralize(claims.len() as u64, "claim");
+    blocks.push(PageElement::Text(format!("Of {all}: {counts}.{}", test_note(finding))));
     let header = ["claim", "status", "here", "paper", "why", "source"].map(str::to_owned).to_vec();
     let rows = claims.iter().map(|row| {
         let status = row.status.word().to_owned();
         vec![row.claim.clone(), status, row.here.clone(), row.paper.clone(), row.reason.clone(), row.source.clone()]
     });
-    blocks.push(Block::Table(std::iter::once(header).chain(rows).collect()));
+    blocks.push(PageElement::Table(std::iter::once(header).chain(rows).collect()));
 }
 
 fn interval(interval: Option<Interval>, show: fn(f64) -> String) -> String {
@@ -95,5 +95,5 @@ fn iterations(difference: f64) -> String {
         less if less < 0.0 => "\u{2212}",
         _ => "+",
     };
-    format!("{sign}{}", count(difference.abs().round() as u64))
+    format!("{sign}{}", with_thousands(difference.abs().round() as u64))
 }

@@ -1,26 +1,27 @@
 //! What the page says, and in which order: the answer first.
 
-use super::{Block, Page, answer, provenance, tables};
-use crate::base::words::several;
-use crate::report::compare::{Difference, compare};
+use super::{Page, PageElement, answer, provenance, tables};
+use crate::base::words::pluralize;
+use crate::report::compare::{ConfigDifference, compare};
 use crate::report::figures::{self, Figure};
-use crate::report::make::Finding;
+use crate::report::make::RunAnalysis;
 use crate::report::run::Run;
 
 /// The page of one run, or of several one after another.
-pub(crate) fn page(findings: &[Finding]) -> Page {
+pub(crate) fn page(findings: &[RunAnalysis]) -> Page {
     if let [one] = findings {
         let mut page = Page { title: name(&one.run), blocks: Vec::new() };
         section(one, 2, one.figures.clone(), &mut page.blocks);
         return page;
     }
     let names = names(findings);
-    let mut page = Page { title: several(findings.len() as u64, "run"), blocks: vec![Block::List(names.clone())] };
+    let mut page =
+        Page { title: pluralize(findings.len() as u64, "run"), blocks: vec![PageElement::List(names.clone())] };
     page.blocks.extend(differences(findings, &names));
-    let runs: Vec<(&str, &Finding)> = names.iter().map(String::as_str).zip(findings).collect();
-    page.blocks.extend(figures::together(&runs).into_iter().map(|figure| Block::Figure(3, figure)));
+    let runs: Vec<(&str, &RunAnalysis)> = names.iter().map(String::as_str).zip(findings).collect();
+    page.blocks.extend(figures::comparison_figures(&runs).into_iter().map(|figure| PageElement::Figure(3, figure)));
     for (finding, name) in findings.iter().zip(&names) {
-        page.blocks.push(Block::Heading(2, name.clone()));
+        page.blocks.push(PageElement::Heading(2, name.clone()));
         let own = |figure: Figure| Figure { name: format!("{name}_{}", figure.name), ..figure };
         let figures = finding.figures.iter().cloned().map(own).collect();
         section(finding, 3, figures, &mut page.blocks);
@@ -29,7 +30,7 @@ pub(crate) fn page(findings: &[Finding]) -> Page {
 }
 
 /// What the runs are called: their folders' names, with a number where one came before.
-fn names(findings: &[Finding]) -> Vec<String> {
+fn names(findings: &[RunAnalysis]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for finding in findings {
         let name = finding.run.name();
@@ -40,17 +41,17 @@ fn names(findings: &[Finding]) -> Vec<String> {
 }
 
 /// The values of the configurations that are not the same in all runs.
-fn differences(findings: &[Finding], names: &[String]) -> Vec<Block> {
+fn differences(findings: &[RunAnalysis], names: &[String]) -> Vec<PageElement> {
     let runs: Vec<Run> = findings.iter().map(|finding| finding.run.clone()).collect();
     let differences = compare(&runs, |_| false).config;
     if differences.is_empty() {
         return Vec::new();
     }
     let header = std::iter::once("value").chain(names.iter().map(String::as_str)).map(str::to_owned).collect();
-    let row = |it: Difference| std::iter::once(it.key.clone()).chain(it.words()).collect();
+    let row = |it: ConfigDifference| std::iter::once(it.key.clone()).chain(it.words()).collect();
     let rows = differences.into_iter().map(row);
-    let table = Block::Table(std::iter::once(header).chain(rows).collect());
-    vec![Block::Heading(2, "What the runs do differently".to_owned()), table]
+    let table = PageElement::Table(std::iter::once(header).chain(rows).collect());
+    vec![PageElement::Heading(2, "What the runs do differently".to_owned()), table]
 }
 
 /// The name of a run's experiment.
@@ -59,18 +60,18 @@ fn name(run: &Run) -> String {
     told.or_else(|| run.rounds.first().map(|row| row.experiment.clone())).unwrap_or_else(|| run.name())
 }
 
-fn section(finding: &Finding, level: usize, figures: Vec<Figure>, blocks: &mut Vec<Block>) {
-    blocks.push(Block::Text(provenance::summary(finding)));
-    blocks.push(Block::Heading(level, "Answer".to_owned()));
+fn section(finding: &RunAnalysis, level: usize, figures: Vec<Figure>, blocks: &mut Vec<PageElement>) {
+    blocks.push(PageElement::Text(provenance::summary(finding)));
+    blocks.push(PageElement::Heading(level, "Answer".to_owned()));
     answer::verdicts(finding, level + 1, blocks);
     answer::claims(finding, level + 1, blocks);
     if !figures.is_empty() {
-        blocks.push(Block::Heading(level, "Figures".to_owned()));
-        blocks.extend(figures.into_iter().map(|figure| Block::Figure(level + 1, figure)));
+        blocks.push(PageElement::Heading(level, "Figures".to_owned()));
+        blocks.extend(figures.into_iter().map(|figure| PageElement::Figure(level + 1, figure)));
     }
-    blocks.push(Block::Heading(level, "Results by arm and round".to_owned()));
+    blocks.push(PageElement::Heading(level, "Results by arm and round".to_owned()));
     blocks.extend(tables::results(finding));
     blocks.extend(tables::stability(finding, level));
-    blocks.push(Block::Heading(level, "Where these numbers come from".to_owned()));
+    blocks.push(PageElement::Heading(level, "Where these numbers come from".to_owned()));
     blocks.extend(provenance::blocks(finding));
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Block, Page};
-use crate::base::paths::Report;
+use super::{Page, PageElement};
+use crate::base::paths::ReportDir;
 use crate::report::figures::{self, Figure, escaped};
 
 const STYLE: &str = include_str!("page.css");
@@ -24,26 +24,26 @@ pub(crate) fn html(page: &Page) -> String {
     text + "</main>\n</body>\n</html>\n"
 }
 
-fn write(block: &Block, text: &mut String) {
+fn write(block: &PageElement, text: &mut String) {
     let _ = match block {
-        Block::Heading(level, title) => writeln!(text, "<h{level}>{}</h{level}>", escaped(title)),
-        Block::Text(words) => writeln!(text, "<p>{}</p>", escaped(words)),
-        Block::Answer(words) => writeln!(text, "<p class=\"answer\">{}</p>", escaped(words)),
-        Block::List(items) => {
+        PageElement::Heading(level, title) => writeln!(text, "<h{level}>{}</h{level}>", escaped(title)),
+        PageElement::Text(words) => writeln!(text, "<p>{}</p>", escaped(words)),
+        PageElement::Answer(words) => writeln!(text, "<p class=\"answer\">{}</p>", escaped(words)),
+        PageElement::List(items) => {
             let items: Vec<String> = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
             writeln!(text, "<ul>\n{}</ul>", items.concat())
         }
-        Block::Code(summary, code) => writeln!(
+        PageElement::Code(summary, code) => writeln!(
             text,
             "<details>\n<summary>{}</summary>\n<pre>{}</pre>\n</details>",
             escaped(summary),
             escaped(code)
         ),
-        Block::Table(rows) => {
+        PageElement::Table(rows) => {
             table(rows, text);
             Ok(())
         }
-        Block::Figure(level, figure) => {
+        PageElement::Figure(level, figure) => {
             draw(*level, figure, text);
             Ok(())
         }
@@ -81,7 +81,7 @@ fn class(cell: &str) -> &'static str {
 }
 
 fn draw(level: usize, figure: &Figure, text: &mut String) {
-    let file = |extension| Report::figure(&figure.name, extension);
+    let file = |extension| ReportDir::figure(&figure.name, extension);
     let panels: String = figure.panels.iter().map(figures::panel).collect();
     let legend: Vec<String> = figure
         .legend()

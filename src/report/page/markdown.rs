@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Block, Page};
-use crate::base::paths::Report;
+use super::{Page, PageElement};
+use crate::base::paths::ReportDir;
 
 /// The page in Markdown.
 pub(crate) fn markdown(page: &Page) -> String {
@@ -11,20 +11,22 @@ pub(crate) fn markdown(page: &Page) -> String {
     for block in &page.blocks {
         text.push('\n');
         let _ = match block {
-            Block::Heading(level, title) => writeln!(text, "{} {}", "#".repeat(*level), plain(title)),
-            Block::Text(words) => writeln!(text, "{}", plain(words)),
-            Block::Answer(words) => writeln!(text, "**{}**", plain(words)),
-            Block::List(items) => {
+            PageElement::Heading(level, title) => writeln!(text, "{} {}", "#".repeat(*level), plain(title)),
+            PageElement::Text(words) => writeln!(text, "{}", plain(words)),
+            PageElement::Answer(words) => writeln!(text, "**{}**", plain(words)),
+            PageElement::List(items) => {
                 text.extend(items.iter().map(|item| format!("- {}\n", plain(item))));
                 Ok(())
             }
-            Block::Code(summary, code) => writeln!(text, "{}:\n\n```toml\n{}\n```", plain(summary), code.trim_end()),
-            Block::Table(rows) => {
+            PageElement::Code(summary, code) => {
+                writeln!(text, "{}:\n\n```toml\n{}\n```", plain(summary), code.trim_end())
+            }
+            PageElement::Table(rows) => {
                 table(rows, &mut text);
                 Ok(())
             }
-            Block::Figure(level, figure) => {
-                let [svg, csv] = ["svg", "csv"].map(|extension| Report::figure(&figure.name, extension));
+            PageElement::Figure(level, figure) => {
+                let [svg, csv] = ["svg", "csv"].map(|extension| ReportDir::figure(&figure.name, extension));
                 let (title, caption) = (plain(&figure.title), plain(&figure.caption));
                 writeln!(text, "{} {title}\n\n![{title}]({svg})\n\n{caption} [Numbers]({csv})", "#".repeat(*level))
             }
@@ -62,8 +64,9 @@ mod tests {
 
     #[test]
     fn names_are_no_markup_and_tables_have_their_header() {
-        let table =
-            Block::Table([["arm", "a|b"], ["winning_ticket", "1"]].map(|row| row.map(str::to_owned).to_vec()).to_vec());
+        let table = PageElement::Table(
+            [["arm", "a|b"], ["winning_ticket", "1"]].map(|row| row.map(str::to_owned).to_vec()).to_vec(),
+        );
         let text = markdown(&Page { title: "my_run".to_owned(), blocks: vec![table] });
         assert_eq!(text, "# my\\_run\n\n| arm | a\\|b |\n|---|---|\n| winning\\_ticket | 1 |\n");
     }

@@ -8,16 +8,16 @@ mod provenance;
 mod tables;
 
 use super::figures::Figure;
-use super::make::Finding;
-use crate::base::words::sentence;
+use super::make::RunAnalysis;
+use crate::base::words::capitalize;
 
 pub(crate) use content::page;
 pub(crate) use html::html;
 pub(crate) use markdown::markdown;
 
 /// What a table of test accuracies must say of the images, as a sentence that follows others; else empty.
-fn test_note(finding: &Finding) -> String {
-    finding.run.test_note().map_or_else(String::new, |note| format!(" {}.", sentence(&note)))
+fn test_note(finding: &RunAnalysis) -> String {
+    finding.run.test_note().map_or_else(String::new, |note| format!(" {}.", capitalize(&note)))
 }
 
 /// A page: headings, paragraphs, tables and figures in their order.
@@ -26,12 +26,12 @@ pub(crate) struct Page {
     /// What stands above all.
     pub(crate) title: String,
     /// Its parts.
-    pub(crate) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<PageElement>,
 }
 
 /// A part of a page. Texts are plain: whoever writes them out takes care of markup.
 #[derive(Clone, Debug)]
-pub(crate) enum Block {
+pub(crate) enum PageElement {
     /// A heading; 2 is the first level below the title.
     Heading(usize, String),
     /// A paragraph.

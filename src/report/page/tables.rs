@@ -1,10 +1,10 @@
 //! The results as a table: a row for each arm at each round.
 
-use super::{Block, test_note};
-use crate::base::words::{accuracy, count, percent, range};
-use crate::record::{Group, start_note};
+use super::{PageElement, test_note};
+use crate::base::words::{accuracy, mean_and_range, percent, with_thousands};
+use crate::record::{RoundGroup, start_note};
 use crate::report::checkpoints::Checkpoints;
-use crate::report::make::Finding;
+use crate::report::make::RunAnalysis;
 use crate::report::stability::stability_table;
 
 /// What stands over the columns.
@@ -22,7 +22,7 @@ const HEADER: [&str; 10] = [
 ];
 
 /// How stable the trainings are to the order of their data, where that was measured.
-pub(super) fn stability(finding: &Finding, level: usize) -> Vec<Block> {
+pub(super) fn stability(finding: &RunAnalysis, level: usize) -> Vec<PageElement> {
     if finding.stability.is_empty() {
         return Vec::new();
     }
@@ -33,15 +33,15 @@ pub(super) fn stability(finding: &Finding, level: usize) -> Vec<Block> {
          images that train errors are measured on.{}",
         test_note(finding)
     );
-    let heading = Block::Heading(level, "Stability to the order of the data".to_owned());
-    vec![heading, Block::Text(how), Block::Table(stability_table(&finding.stability))]
+    let heading = PageElement::Heading(level, "Stability to the order of the data".to_owned());
+    vec![heading, PageElement::Text(how), PageElement::Table(stability_table(&finding.stability))]
 }
 
 /// The table, and how to read it.
-pub(super) fn results(finding: &Finding) -> Vec<Block> {
-    let groups = Group::all(&finding.run.rounds);
+pub(super) fn results(finding: &RunAnalysis) -> Vec<PageElement> {
+    let groups = RoundGroup::all(&finding.run.rounds);
     if groups.is_empty() {
-        return vec![Block::Text("No training has come to its end yet.".to_owned())];
+        return vec![PageElement::Text("No training has come to its end yet.".to_owned())];
     }
     let checkpoints = &finding.checkpoints;
     let mut header = HEADER.map(str::to_owned).to_vec();
@@ -57,10 +57,10 @@ pub(super) fn results(finding: &Finding) -> Vec<Block> {
         start_note(&finding.run.rounds).map_or_else(String::new, |note| format!(" {note}")),
         test_note(finding)
     );
-    vec![Block::Text(how), Block::Table(table)]
+    vec![PageElement::Text(how), PageElement::Table(table)]
 }
 
-fn row(group: &Group<'_>, checkpoints: &Checkpoints) -> Vec<String> {
+fn row(group: &RoundGroup<'_>, checkpoints: &Checkpoints) -> Vec<String> {
     let n = group.done().count();
     let missing = group.rows.len() - n;
     let n = if missing > 0 { format!("{n} (+{missing} without a result)") } else { n.to_string() };
@@ -70,14 +70,14 @@ fn row(group: &Group<'_>, checkpoints: &Checkpoints) -> Vec<String> {
         group.round.to_string(),
         Some(group.weights_remaining()).filter(|share| share.is_finite()).map_or("–".to_owned(), percent),
         n,
-        range(&stops, |x| count(x.round() as u64)),
-        range(&group.values(|row| row.early_stop_test_accuracy), accuracy),
-        range(&group.values(|row| row.early_stop_validation_accuracy), accuracy),
-        range(&group.values(|row| row.early_stop_train_accuracy), accuracy),
-        range(&group.values(|row| row.final_test_accuracy), accuracy),
-        range(&group.values(|row| row.final_train_accuracy), accuracy),
+        mean_and_range(&stops, |x| with_thousands(x.round() as u64)),
+        mean_and_range(&group.values(|row| row.early_stop_test_accuracy), accuracy),
+        mean_and_range(&group.values(|row| row.early_stop_validation_accuracy), accuracy),
+        mean_and_range(&group.values(|row| row.early_stop_train_accuracy), accuracy),
+        mean_and_range(&group.values(|row| row.final_test_accuracy), accuracy),
+        mean_and_range(&group.values(|row| row.final_train_accuracy), accuracy),
     ];
-    let at = |&iteration: &u64| range(&group.values(|row| checkpoints.accuracy(row, iteration)), accuracy);
+    let at = |&iteration: &u64| mean_and_range(&group.values(|row| checkpoints.accuracy(row, iteration)), accuracy);
     cells.extend(checkpoints.iterations().iter().map(at));
     cells
 }

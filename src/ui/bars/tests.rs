@@ -1,28 +1,28 @@
 use std::path::Path;
 
 use super::*;
-use crate::base::curve::{Point, Score};
+use crate::base::curve::{Evaluation, Score};
 use crate::base::outcome::Outcome;
-use crate::record::{Label, Result};
+use crate::record::{TrainingId, TrainingResult};
 use crate::ui::screen::tests::Fake;
 
 const EACH: u64 = 100;
 
-fn label(n: usize) -> Label {
-    Label { arm: "winning_ticket".into(), replicate: n as u32 + 1, repeat: 1, round: 2, others: 0 }
+fn label(n: usize) -> TrainingId {
+    TrainingId { arm: "winning_ticket".into(), replicate: n as u32 + 1, repeat: 1, round: 2, other_lanes: 0 }
 }
 
-fn result(outcome: Outcome) -> Result {
+fn result(outcome: Outcome) -> TrainingResult {
     let test = Score { loss: 0.1, accuracy: 0.9435 };
-    let point = Point { iteration: EACH, train: Score::default(), validation: Score::default(), test };
-    Result { outcome, weights_remaining: 0.217, last: Some(point), seconds: Some(3.2) }
+    let point = Evaluation { iteration: EACH, train: Score::default(), validation: Score::default(), test };
+    TrainingResult { outcome, weights_remaining: 0.217, last: Some(point), seconds: Some(3.2) }
 }
 
 /// Bars for 57 trainings, and what they are drawn on.
 fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
     let fake = Fake::new(width, height);
     let bars = Bars::new(Box::new(fake.clone()));
-    bars.tell(&Event::Begun {
+    bars.on_event(&Event::RunStarted {
         experiment: "quickstart",
         trainings: 57,
         stored: 0,
@@ -39,13 +39,13 @@ fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
 }
 
 fn start(bars: &Bars, worker: usize) {
-    bars.tell(&Event::Started { worker, label: &label(worker), iterations: EACH, cost: EACH as f64 });
-    bars.tell(&Event::Stepped { worker, iteration: EACH / 2 });
+    bars.on_event(&Event::Started { worker, label: &label(worker), iterations: EACH, cost: EACH as f64 });
+    bars.on_event(&Event::Stepped { worker, iteration: EACH / 2 });
 }
 
 fn end(bars: &Bars, worker: usize, ended: usize) {
     let result = result(Outcome::Done);
-    bars.tell(&Event::Ended {
+    bars.on_event(&Event::Ended {
         worker: Some(worker),
         label: &label(worker),
         result: &result,
@@ -73,9 +73,11 @@ fn a_window_of_forty_columns() {
     let (bars, fake) = begun(2, 40, 24);
     end(&bars, 0, 1);
     start(&bars, 0);
-    bars.tell(&Event::Note("winning_ticket round 2 replicate 3: what is stored is damaged, and is trained again"));
+    bars.on_event(&Event::Message(
+        "winning_ticket round 2 replicate 3: what is stored is damaged, and is trained again",
+    ));
     let failed = result(Outcome::Failed { cause: "could not write `runs/store/0123456789abcdef/done.json`".into() });
-    bars.tell(&Event::Ended {
+    bars.on_event(&Event::Ended {
         worker: Some(1),
         label: &label(1),
         result: &failed,
@@ -123,7 +125,7 @@ fn after(windows: &[(usize, usize)]) -> Vec<String> {
         end(&bars, n % 4, 30 + n);
         start(&bars, n % 4);
     }
-    bars.tell(&Event::Over);
+    bars.on_event(&Event::RunFinished);
     fake.resize(200, 50);
     let rows = fake.rows();
     for n in 0..windows.len() {
@@ -152,7 +154,7 @@ fn no_line_is_lost_however_the_window_changes() {
 fn waiting_for_another_process() {
     let (bars, fake) = begun(1, 40, 24);
     end(&bars, 0, 1);
-    bars.tell(&Event::Waiting { holder: "process 4711 on a-machine-with-a-long-name" });
+    bars.on_event(&Event::Waiting { holder: "process 4711 on a-machine-with-a-long-name" });
     draw(&bars);
     let rows = fake.rows();
     assert_eq!(rows[rows.len() - 2], "  waiting for process 4711 on a-machin…");
@@ -169,7 +171,7 @@ fn nothing_is_left_where_a_run_breaks_off() {
     drop(bars);
     assert_eq!(fake.rows().len(), 2, "only the header stays");
     let bars = Bars::new(Box::new(fake.clone()));
-    bars.tell(&Event::Over);
-    bars.tell(&Event::Note("a line after the end"));
+    bars.on_event(&Event::RunFinished);
+    bars.on_event(&Event::Message("a line after the end"));
     assert_eq!(fake.rows()[2..], ["a line after the end"]);
 }

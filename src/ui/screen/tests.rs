@@ -157,14 +157,14 @@ impl<I: Iterator<Item = char>> TakeWhileInclusive for I {
     }
 }
 
-fn line(text: &str) -> Line {
-    Line { text: format!("\x1b[36m{text}\x1b[0m"), width: text.chars().count() }
+fn line(text: &str) -> PaintedLine {
+    PaintedLine { text: format!("\x1b[36m{text}\x1b[0m"), width: text.chars().count() }
 }
 
 #[test]
 fn the_block_is_below_what_stays() {
     let fake = Fake::new(20, 10);
-    let mut screen = Screen::new(Box::new(fake.clone()));
+    let mut screen = Painter::new(Box::new(fake.clone()));
     screen.print("one", vec![line("a"), line("b")]);
     screen.draw(vec![line("a!"), line("b")]);
     assert_eq!(fake.rows(), ["one", "a!", "b"]);
@@ -177,7 +177,7 @@ fn the_block_is_below_what_stays() {
 #[test]
 fn a_block_that_has_been_wrapped_is_cleared_whole() {
     let fake = Fake::new(40, 12);
-    let mut screen = Screen::new(Box::new(fake.clone()));
+    let mut screen = Painter::new(Box::new(fake.clone()));
     let block = |width: usize| vec![line(&"a".repeat(width)), line(&"b".repeat(width))];
     screen.print("one", block(39));
     fake.resize(20, 12);
@@ -193,7 +193,7 @@ fn a_block_that_has_been_wrapped_is_cleared_whole() {
 #[test]
 fn a_block_never_fills_the_window() {
     let fake = Fake::new(20, 3);
-    let mut screen = Screen::new(Box::new(fake.clone()));
+    let mut screen = Painter::new(Box::new(fake.clone()));
     let block = || ["a", "b", "c", "d"].map(line).to_vec();
     for n in ["1", "2", "3", "4"] {
         screen.print(n, block());

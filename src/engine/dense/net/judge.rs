@@ -4,11 +4,11 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use crate::base::curve::Score;
-use crate::engine::dense::memory::{self, Typed};
-use crate::engine::loss::{NOTHING, Sums, Targets, scores};
+use crate::engine::dense::memory::{self, TorchElement};
+use crate::engine::loss::{GRADIENT_CUTOFF, ScoreSums, Targets, scores};
 
 /// The gradient by the logits [lanes, images, classes] of each lane's mean cross-entropy.
-pub(super) fn delta(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
+pub(super) fn logit_gradient(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let (_, images, classes) = logits.size3()?;
     let share = logits.f_softmax(-1, Kind::Double)?;
     let class = Tensor::f_arange(classes, (Kind::Int64, logits.device()))?;
@@ -18,39 +18,39 @@ pub(super) fn delta(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> R
         target = target.f_mul_scalar(label - other)?.f_add_scalar(other)?;
     }
     let delta = share.f_sub(&target)?.f_div_scalar(images as f64)?;
-    let small = delta.f_abs()?.f_lt(NOTHING)?;
+    let small = delta.f_abs()?.f_lt(GRADIENT_CUTOFF)?;
     Ok(delta.f_masked_fill(&small, 0.0)?.f_to_kind(logits.f_kind()?)?)
 }
 
 /// Sums over images by lane, where they are made.
-pub(super) enum Judged {
-    Here(Vec<Sums>),
+pub(super) enum ScoreAccumulator {
+    Host(Vec<ScoreSums>),
     /// [loss and correct, lanes].
-    There(Tensor),
+    Device(Tensor),
 }
 
-impl Judged {
+impl ScoreAccumulator {
     /// Nothing yet; `there` where sums stay on the device until they are asked for.
-    pub(super) fn nothing(lanes: usize, there: bool, device: Device) -> Result<Self> {
+    pub(super) fn zero(lanes: usize, there: bool, device: Device) -> Result<Self> {
         Ok(if there {
-            Self::There(Tensor::f_zeros([2, lanes as i64], (Kind::Double, device))?)
+            Self::Device(Tensor::f_zeros([2, lanes as i64], (Kind::Double, device))?)
         } else {
-            Self::Here(vec![Sums::default(); lanes])
+            Self::Host(vec![ScoreSums::default(); lanes])
         })
     }
 
     /// Adds each lane's loss and correct images, of which all lanes have the same.
-    pub(super) fn add<T: Typed>(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {
+    pub(super) fn add<T: TorchElement>(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {
         let (lanes, images, classes) = logits.size3()?;
         match self {
-            Self::Here(sums) => {
+            Self::Host(sums) => {
                 let logits = logits.f_contiguous()?;
                 let (logits, labels) = (memory::values::<T>(&logits)?, Vec::<i64>::try_from(labels)?);
                 for (sums, logits) in sums.iter_mut().zip(logits.chunks_exact((images * classes) as usize)) {
                     scores(logits, labels.iter().map(|&label| label as u8), classes as usize, sums);
                 }
             }
-            Self::There(sums) => {
+            Self::Device(sums) => {
                 let of_label = labels.f_view([1, images, 1])?.f_expand([lanes, images, 1], false)?;
                 let losses = logits.f_log_softmax(-1, Kind::Double)?.f_gather(2, &of_label, false)?.f_neg()?;
                 let correct = logits.f_argmax(-1, true)?.f_eq_tensor(&of_label)?.f_to_kind(Kind::Double)?;
@@ -70,8 +70,8 @@ impl Judged {
         let n = images as f64;
         let score = |loss: f64, correct: f64| Score { loss: loss / n, accuracy: correct / n };
         Ok(match self {
-            Self::Here(sums) => sums.iter().map(|sums| score(sums.loss, sums.correct as f64)).collect(),
-            Self::There(sums) => {
+            Self::Host(sums) => sums.iter().map(|sums| score(sums.loss, sums.correct as f64)).collect(),
+            Self::Device(sums) => {
                 let sums = Vec::<f64>::try_from(sums.f_view([-1])?)?;
                 let (losses, correct) = sums.split_at(sums.len() / 2);
                 losses.iter().zip(correct).map(|(&loss, &correct)| score(loss, correct)).collect()

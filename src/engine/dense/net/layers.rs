@@ -7,8 +7,8 @@
 use anyhow::{Result, anyhow, bail};
 use tch::{Kind, Tensor};
 
-use super::noise::Drops;
-use crate::config::Products;
+use super::noise::DropoutMasks;
+use crate::config::MatmulPrecision;
 use crate::network::Layer;
 
 /// What is added to a variance before its root is taken (`PyTorch`'s default).
@@ -16,98 +16,100 @@ const EPS: f64 = 1e-5;
 
 /// What goes from layer to layer.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum Activation {
     /// [images, lanes · channels, height, width].
     Image(Tensor),
     /// [lanes, images, features].
-    Row(Tensor),
+    Features(Tensor),
 }
 
 /// What a batch norm goes by.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Norms {
+pub(super) enum BatchNormMode {
     /// The running statistics.
-    Running,
+    Eval,
     /// Those of the batch, which move the running ones by this share.
-    Batch { share: f64 },
+    Train { share: f64 },
 }
 
 /// One pass through a network. Takes parameters, buffers and dropout layers as they come: in the order of the layers, of a
 /// residual block those of the body first, as `Network` names them.
-pub(super) struct Pass<'a> {
+pub(super) struct Forward<'a> {
     pub(super) lanes: i64,
     pub(super) parameters: std::slice::Iter<'a, Tensor>,
     pub(super) buffers: std::slice::Iter<'a, Tensor>,
-    pub(super) norms: Norms,
-    pub(super) drops: Drops<'a>,
-    pub(super) products: Products,
+    pub(super) norms: BatchNormMode,
+    pub(super) drops: DropoutMasks<'a>,
+    pub(super) products: MatmulPrecision,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> Forward<'a> {
     /// The logits of all lanes, [lanes, images, classes].
-    pub(super) fn logits(mut self, layers: &[Layer], input: Value) -> Result<Tensor> {
+    pub(super) fn logits(mut self, layers: &[Layer], input: Activation) -> Result<Tensor> {
         match self.all(layers, input)? {
-            Value::Row(logits) => Ok(logits),
-            Value::Image(_) => bail!("a network that ends with an image"),
+            Activation::Features(logits) => Ok(logits),
+            Activation::Image(_) => bail!("a network that ends with an image"),
         }
     }
 
-    fn all(&mut self, layers: &[Layer], mut x: Value) -> Result<Value> {
+    fn all(&mut self, layers: &[Layer], mut x: Activation) -> Result<Activation> {
         for layer in layers {
             x = self.layer(layer, x)?;
         }
         Ok(x)
     }
 
-    fn layer(&mut self, layer: &Layer, x: Value) -> Result<Value> {
+    fn layer(&mut self, layer: &Layer, x: Activation) -> Result<Activation> {
         Ok(match (layer, x) {
-            (Layer::Flatten, x) => Value::Row(self.row(x)?),
+            (Layer::Flatten, x) => Activation::Features(self.row(x)?),
             (Layer::Linear { .. }, x) => {
                 let x = self.row(x)?;
-                Value::Row(self.linear(&x)?)
+                Activation::Features(self.linear(&x)?)
             }
-            (&Layer::Conv { stride, padding, bias, .. }, Value::Image(x)) => {
-                Value::Image(self.conv(&x, stride, padding, bias)?)
+            (&Layer::Conv { stride, padding, bias, .. }, Activation::Image(x)) => {
+                Activation::Image(self.conv(&x, stride, padding, bias)?)
             }
-            (Layer::BatchNorm { .. }, Value::Image(x)) => Value::Image(self.batch_norm(&x)?),
-            (Layer::BatchNorm { .. }, Value::Row(x)) => {
+            (Layer::BatchNorm { .. }, Activation::Image(x)) => Activation::Image(self.batch_norm(&x)?),
+            (Layer::BatchNorm { .. }, Activation::Features(x)) => {
                 let (lanes, images, features) = x.size3()?;
                 let channels = x.f_transpose(0, 1)?.f_reshape([images, lanes * features])?;
                 let normed = self.batch_norm(&channels)?;
-                Value::Row(normed.f_reshape([images, lanes, features])?.f_transpose(0, 1)?)
+                Activation::Features(normed.f_reshape([images, lanes, features])?.f_transpose(0, 1)?)
             }
-            (Layer::Relu, Value::Image(x)) => Value::Image(x.f_relu()?),
-            (Layer::Relu, Value::Row(x)) => Value::Row(x.f_relu()?),
-            (&Layer::MaxPool { size, stride }, Value::Image(x)) => {
+            (Layer::Relu, Activation::Image(x)) => Activation::Image(x.f_relu()?),
+            (Layer::Relu, Activation::Features(x)) => Activation::Features(x.f_relu()?),
+            (&Layer::MaxPool { size, stride }, Activation::Image(x)) => {
                 let [size, stride] = [size, stride].map(|n| [n as i64, n as i64]);
-                Value::Image(x.f_max_pool2d(size, stride, [0, 0], [1, 1], false)?)
+                Activation::Image(x.f_max_pool2d(size, stride, [0, 0], [1, 1], false)?)
             }
-            (&Layer::AvgPool { size, stride }, Value::Image(x)) => {
+            (&Layer::AvgPool { size, stride }, Activation::Image(x)) => {
                 let [size, stride] = [size, stride].map(|n| [n as i64, n as i64]);
-                Value::Image(x.f_avg_pool2d(size, stride, [0, 0], false, true, None)?)
+                Activation::Image(x.f_avg_pool2d(size, stride, [0, 0], false, true, None)?)
             }
-            (Layer::GlobalAvgPool, Value::Image(x)) => {
+            (Layer::GlobalAvgPool, Activation::Image(x)) => {
                 let means = x.f_mean_dim([2, 3].as_slice(), false, None)?;
-                Value::Row(self.row_of(&means)?)
+                Activation::Features(self.row_of(&means)?)
             }
-            (Layer::Dropout { .. }, Value::Image(x)) => Value::Image(self.drops.image(&x, self.lanes)?),
-            (Layer::Dropout { .. }, Value::Row(x)) => Value::Row(self.drops.row(&x)?),
-            (Layer::Residual { body, shortcut }, Value::Image(x)) => {
-                let inner = self.all(body, Value::Image(x.shallow_clone()))?;
-                let outer = self.all(shortcut, Value::Image(x))?;
-                let (Value::Image(inner), Value::Image(outer)) = (inner, outer) else {
+            (Layer::Dropout { .. }, Activation::Image(x)) => {
+                Activation::Image(self.drops.for_channels(&x, self.lanes)?)
+            }
+            (Layer::Dropout { .. }, Activation::Features(x)) => Activation::Features(self.drops.for_features(&x)?),
+            (Layer::Residual { body, shortcut }, Activation::Image(x)) => {
+                let inner = self.all(body, Activation::Image(x.shallow_clone()))?;
+                let outer = self.all(shortcut, Activation::Image(x))?;
+                let (Activation::Image(inner), Activation::Image(outer)) = (inner, outer) else {
                     bail!("a block without an image")
                 };
-                Value::Image((inner).f_add(&outer)?)
+                Activation::Image((inner).f_add(&outer)?)
             }
-            (layer, Value::Row(_)) => bail!("{layer:?} needs an image and gets a row"),
+            (layer, Activation::Features(_)) => bail!("{layer:?} needs an image and gets a row"),
         })
     }
 
-    fn row(&self, x: Value) -> Result<Tensor> {
+    fn row(&self, x: Activation) -> Result<Tensor> {
         match x {
-            Value::Row(x) => Ok(x),
-            Value::Image(x) => self.row_of(&x),
+            Activation::Features(x) => Ok(x),
+            Activation::Image(x) => self.row_of(&x),
         }
     }
 
@@ -139,7 +141,7 @@ impl<'a> Pass<'a> {
 
     /// A product in the type that products are to be made in; what goes in and comes out stays as it is.
     fn in_type(&self, inputs: &[&Tensor], product: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
-        if self.products != Products::Bf16 {
+        if self.products != MatmulPrecision::Bf16 {
             return product(&inputs.iter().map(|t| t.shallow_clone()).collect::<Vec<_>>());
         }
         let cast: Result<Vec<Tensor>, _> = inputs.iter().map(|t| t.f_to_kind(Kind::BFloat16)).collect();
@@ -152,8 +154,8 @@ impl<'a> Pass<'a> {
         let mut buffer = || self.buffers.next().ok_or_else(|| anyhow!("a batch norm without statistics"));
         let (mean, variance) = (buffer()?, buffer()?);
         let (training, share) = match self.norms {
-            Norms::Running => (false, 0.0),
-            Norms::Batch { share } => (true, share),
+            BatchNormMode::Eval => (false, 0.0),
+            BatchNormMode::Train { share } => (true, share),
         };
         // The last argument allows cuDNN.
         Ok(x.f_batch_norm(Some(&scale), Some(&shift), Some(mean), Some(variance), training, share, EPS, true)?)

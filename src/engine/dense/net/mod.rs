@@ -21,22 +21,22 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, ensure};
 use tch::{Device, Tensor};
 
-use self::judge::{Judged, delta};
-use self::layers::{Norms, Pass};
-use self::noise::Drops;
-use self::pixels::Pixels;
-use self::places::{Placed, find, flattened, lane_of, named, shape};
-use self::update::Flat;
+use self::judge::{ScoreAccumulator, logit_gradient};
+use self::layers::{BatchNormMode, Forward};
+use self::noise::DropoutMasks;
+use self::pixels::DeviceImages;
+use self::places::{ParamSlot, flatten_gradients, lane_index, lookup, read_tensor, shape};
+use self::update::FlatParams;
 use self::upload::upload;
-use super::memory::{self, ALIGN, Typed};
+use super::memory::{self, ALIGN, TorchElement};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::state::{Snapshot, State};
+use crate::base::state::{Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
-use crate::engine::optimizer::{Parameters, in_slots, update};
-use crate::engine::trainer::{Batch, Recipe, Trainer};
-use crate::network::{Layer, Network, Parameter};
+use crate::engine::optimizer::{ParameterSlices, moment_slots, update};
+use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
+use crate::network::{Layer, Network, TensorSpec};
 
 /// How much of a batch's statistics goes into the running ones (`PyTorch`'s default).
 const SHARE: f64 = 0.1;
@@ -49,14 +49,14 @@ struct Age {
 }
 
 /// Networks of one architecture, side by side.
-pub(super) struct Net<T> {
-    recipe: Recipe,
+pub(super) struct AutogradTrainer<T> {
+    recipe: TrainerSpec,
     dataset: Arc<Dataset>,
     device: Device,
     /// Whether the device's memory is out of reach for plain loops.
     there: bool,
     ages: Vec<Age>,
-    parameters: Vec<Placed>,
+    parameters: Vec<ParamSlot>,
     dropouts: Vec<Dropout>,
     weights: Tensor,
     /// The parameters, as autograd and the layers want them, on the memory of `weights`.
@@ -69,18 +69,18 @@ pub(super) struct Net<T> {
     /// The same on a device, or where gradients are clipped; and the lane of every value, on a device.
     kept_there: Option<Tensor>,
     lane_of: Option<Tensor>,
-    pixels: Pixels,
+    pixels: DeviceImages,
     element: std::marker::PhantomData<T>,
 }
 
-impl<T: Typed> Net<T> {
+impl<T: TorchElement> AutogradTrainer<T> {
     /// Takes the memory that stays, and brings the data to the device.
-    pub(super) fn new(recipe: &Recipe, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
+    pub(super) fn new(recipe: &TrainerSpec, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
         Self::placed(recipe, dataset, device, lanes, device != Device::Cpu)
     }
 
     /// The same; `there` where everything is done as for a device whose memory plain loops do not reach.
-    fn placed(recipe: &Recipe, dataset: &Arc<Dataset>, device: Device, lanes: usize, there: bool) -> Result<Self> {
+    fn placed(recipe: &TrainerSpec, dataset: &Arc<Dataset>, device: Device, lanes: usize, there: bool) -> Result<Self> {
         let network = &recipe.network;
         ensure!(lanes > 0, "a trainer without a lane");
         ensure!(dataset.shape == network.input, "images of another shape than the network's");
@@ -89,20 +89,20 @@ impl<T: Typed> Net<T> {
         for parameter in network.parameters() {
             let start = length;
             length = (start + lanes * parameter.len()).next_multiple_of(ALIGN);
-            parameters.push(Placed { parameter, start });
+            parameters.push(ParamSlot { parameter, start });
         }
         let flat = || Tensor::f_zeros([length as i64], (T::KIND, device));
         let weights = flat()?;
-        let leaf = |placed: &Placed| {
+        let leaf = |placed: &ParamSlot| {
             let n = (lanes * placed.parameter.len()) as i64;
             let view =
                 weights.f_narrow(0, placed.start as i64, n)?.f_view(shape(&placed.parameter, lanes).as_slice())?;
             view.f_detach()?.f_set_requires_grad(true)
         };
         let leaves = parameters.iter().map(leaf).collect::<Result<_, _>>()?;
-        let moments = (0..recipe.update.moments()).map(|_| flat()).collect::<Result<_, _>>()?;
-        let buffer = |buffer: Parameter| Tensor::f_zeros([(lanes * buffer.len()) as i64], (T::KIND, device));
-        let lane_of = there.then(|| lane_of(&parameters, lanes, length, device)).transpose()?;
+        let moments = (0..recipe.optimizer.moment_count()).map(|_| flat()).collect::<Result<_, _>>()?;
+        let buffer = |buffer: TensorSpec| Tensor::f_zeros([(lanes * buffer.len()) as i64], (T::KIND, device));
+        let lane_of = there.then(|| lane_index(&parameters, lanes, length, device)).transpose()?;
         Ok(Self {
             recipe: recipe.clone(),
             dataset: Arc::clone(dataset),
@@ -117,7 +117,7 @@ impl<T: Typed> Net<T> {
             kept: None,
             kept_there: None,
             lane_of,
-            pixels: Pixels::new(dataset, device, there, T::KIND)?,
+            pixels: DeviceImages::new(dataset, device, there, T::KIND)?,
             parameters,
             element: std::marker::PhantomData,
         })
@@ -127,13 +127,13 @@ impl<T: Typed> Net<T> {
         self.ages.len() as i64
     }
 
-    fn pass<'a>(&'a self, norms: Norms, keys: Option<&'a Tensor>) -> Pass<'a> {
-        Pass {
+    fn pass<'a>(&'a self, norms: BatchNormMode, keys: Option<&'a Tensor>) -> Forward<'a> {
+        Forward {
             lanes: self.lane_count(),
             parameters: self.leaves.iter(),
             buffers: self.buffers.iter(),
             norms,
-            drops: Drops::new(&self.dropouts, keys),
+            drops: DropoutMasks::new(&self.dropouts, keys),
             products: self.recipe.products,
         }
     }
@@ -144,7 +144,7 @@ impl<T: Typed> Net<T> {
             return Ok(None);
         }
         let of_layer = |dropout: &Dropout| {
-            let place = dropout.place;
+            let place = dropout.site;
             batches.iter().map(move |batch| batch.elementwise.key(batch.iteration, place) as i64)
         };
         let keys: Vec<i64> = self.dropouts.iter().flat_map(of_layer).collect();
@@ -158,10 +158,10 @@ impl<T: Typed> Net<T> {
         let gradients = clipped.as_deref().unwrap_or(gradients);
         if let Some(lane_of) = &self.lane_of {
             let steps: Vec<u64> = self.ages.iter().map(|age| age.optimizer_steps).collect();
-            let gradients = flattened(&self.parameters, gradients, self.weights.numel())?;
+            let gradients = flatten_gradients(&self.parameters, gradients, self.weights.numel())?;
             let (weights, moments) = (&mut self.weights, self.moments.as_mut_slice());
-            let flat = Flat { weights, gradients, moments, kept: self.kept_there.as_ref(), lane_of };
-            return update::update(&self.recipe.update, lr, &steps, flat);
+            let flat = FlatParams { weights, gradients, moments, kept: self.kept_there.as_ref(), lane_of };
+            return update::update(&self.recipe.optimizer, lr, &steps, flat);
         }
         for (placed, gradient) in self.parameters.iter().zip(gradients) {
             let gradient = gradient.f_contiguous()?;
@@ -172,13 +172,13 @@ impl<T: Typed> Net<T> {
                 for moment in &mut self.moments {
                     moments.push(&mut memory::values_mut::<T>(moment)?[here.clone()]);
                 }
-                let parameters = Parameters {
+                let parameters = ParameterSlices {
                     weights: &mut memory::values_mut::<T>(&mut self.weights)?[here.clone()],
                     gradients: &memory::values::<T>(&gradient)?[lane * n..(lane + 1) * n],
-                    moments: in_slots(moments.into_iter()),
+                    moments: moment_slots(moments.into_iter()),
                     kept: self.kept.as_ref().map(|kept| &kept[here]),
                 };
-                update(&self.recipe.update, lr, age.optimizer_steps, parameters);
+                update(&self.recipe.optimizer, lr, age.optimizer_steps, parameters);
             }
         }
         Ok(())
@@ -193,9 +193,9 @@ impl<T: Typed> Net<T> {
     }
 
     /// Writes the tensors of a state into one lane of a flat tensor; what the state lacks is an error.
-    fn fill(&self, lane: usize, state: &State, flat: &Tensor) -> Result<()> {
-        for Placed { parameter, start } in &self.parameters {
-            let tensor = find(state, parameter)?;
+    fn fill(&self, lane: usize, state: &TensorMap, flat: &Tensor) -> Result<()> {
+        for ParamSlot { parameter, start } in &self.parameters {
+            let tensor = lookup(state, parameter)?;
             let n = parameter.len();
             let mut place = flat.f_narrow(0, (start + lane * n) as i64, n as i64)?;
             place.f_copy_(&Tensor::from_slice(&tensor.values))?;
@@ -204,9 +204,11 @@ impl<T: Typed> Net<T> {
     }
 
     /// One lane of a flat tensor, brought to the host.
-    fn state(&self, lane: usize, flat: &Tensor) -> Result<State> {
-        let tensor = |Placed { parameter, start }: &Placed| named::<T>(parameter, flat, start + lane * parameter.len());
-        Ok(State(self.parameters.iter().map(tensor).collect::<Result<_>>()?))
+    fn state(&self, lane: usize, flat: &Tensor) -> Result<TensorMap> {
+        let tensor = |ParamSlot { parameter, start }: &ParamSlot| {
+            read_tensor::<T>(parameter, flat, start + lane * parameter.len())
+        };
+        Ok(TensorMap(self.parameters.iter().map(tensor).collect::<Result<_>>()?))
     }
 
     fn load_mask(&mut self, lane: usize, mask: &Mask) -> Result<()> {
@@ -259,7 +261,7 @@ fn dropouts(layers: &[Layer]) -> Vec<Dropout> {
     all
 }
 
-impl<T: Typed> Trainer for Net<T> {
+impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     fn lanes(&self) -> usize {
         self.ages.len()
     }
@@ -276,7 +278,7 @@ impl<T: Typed> Trainer for Net<T> {
             match from.moments.get(at) {
                 Some(state) => self.fill(lane, state, moment)?,
                 None => {
-                    for Placed { parameter, start } in &self.parameters {
+                    for ParamSlot { parameter, start } in &self.parameters {
                         let n = parameter.len();
                         let _ = moment.f_narrow(0, (start + lane * n) as i64, n as i64)?.f_zero_()?;
                     }
@@ -290,7 +292,7 @@ impl<T: Typed> Trainer for Net<T> {
             if from.buffers.0.is_empty() {
                 let _ = place.f_fill_(f64::from(buffer.initial().unwrap_or_default()))?;
             } else {
-                place.f_copy_(&Tensor::from_slice(&find(&from.buffers, &buffer)?.values))?;
+                place.f_copy_(&Tensor::from_slice(&lookup(&from.buffers, &buffer)?.values))?;
             }
         }
         self.load_mask(lane, mask)?;
@@ -312,11 +314,12 @@ impl<T: Typed> Trainer for Net<T> {
             self.pixels.batch(batches, self.recipe.augment, Self::wants_row(&self.recipe.network))?
         };
         let keys = self.keys(batches)?;
-        let logits =
-            self.pass(Norms::Batch { share: SHARE }, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
+        let logits = self
+            .pass(BatchNormMode::Train { share: SHARE }, keys.as_ref())
+            .logits(&self.recipe.network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
-            delta(&logits.f_detach()?, &labels, self.recipe.label_smoothing)?
+            logit_gradient(&logits.f_detach()?, &labels, self.recipe.label_smoothing)?
         };
         // Its gradient by the logits is delta.
         let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
@@ -331,14 +334,15 @@ impl<T: Typed> Trainer for Net<T> {
 
     fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
         let _guard = tch::no_grad_guard();
-        let images = self.dataset.part(split);
+        let images = self.dataset.indices(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
         let lanes = self.ages.len();
-        let mut judged = Judged::nothing(lanes, self.there, self.device)?;
+        let mut judged = ScoreAccumulator::zero(lanes, self.there, self.device)?;
         let block = if self.there { (BLOCK_THERE / lanes).max(BLOCK_HERE) } else { BLOCK_HERE };
         for images in images.chunks(block) {
-            let (input, labels) = self.pixels.same(images, lanes as i64, Self::wants_row(&self.recipe.network))?;
-            let logits = self.pass(Norms::Running, None).logits(&self.recipe.network.layers, input)?;
+            let (input, labels) =
+                self.pixels.plain_batch(images, lanes as i64, Self::wants_row(&self.recipe.network))?;
+            let logits = self.pass(BatchNormMode::Eval, None).logits(&self.recipe.network.layers, input)?;
             judged.add::<T>(&logits, &labels)?;
         }
         judged.scores(images.len())
@@ -351,9 +355,10 @@ impl<T: Typed> Trainer for Net<T> {
         let _guard = tch::no_grad_guard();
         let is_whole = |block: &&[u32]| block.len() == images.len().min(self.recipe.batch_size);
         for (behind, block) in images.chunks(self.recipe.batch_size).filter(is_whole).enumerate() {
-            let (input, _) = self.pixels.same(block, self.lane_count(), Self::wants_row(&self.recipe.network))?;
+            let (input, _) =
+                self.pixels.plain_batch(block, self.lane_count(), Self::wants_row(&self.recipe.network))?;
             // The first batch replaces what was there; the i-th has the i-th part of the mean.
-            let norms = Norms::Batch { share: 1.0 / (behind as f64 + 1.0) };
+            let norms = BatchNormMode::Train { share: 1.0 / (behind as f64 + 1.0) };
             let _ = self.pass(norms, None).logits(&self.recipe.network.layers, input)?;
         }
         Ok(())
@@ -364,12 +369,12 @@ impl<T: Typed> Trainer for Net<T> {
         let Age { iteration, optimizer_steps } = self.ages[lane];
         // Before the first step moments are fresh: the same as none.
         let moments = if optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
-        let buffer = |(buffer, all): (Parameter, &Tensor)| named::<T>(&buffer, all, lane * buffer.len());
+        let buffer = |(buffer, all): (TensorSpec, &Tensor)| read_tensor::<T>(&buffer, all, lane * buffer.len());
         let buffers = self.recipe.network.buffers().into_iter().zip(&self.buffers).map(buffer);
         Ok(Snapshot {
             weights: self.state(lane, &self.weights)?,
             moments: moments.iter().map(|moment| self.state(lane, moment)).collect::<Result<_>>()?,
-            buffers: State(buffers.collect::<Result<_>>()?),
+            buffers: TensorMap(buffers.collect::<Result<_>>()?),
             iteration,
             optimizer_steps,
         })

@@ -6,27 +6,27 @@ use tch::{Kind, Tensor};
 use crate::engine::dropout::Dropout;
 
 /// What the dropout layers of one pass draw, each in its turn.
-pub(super) struct Drops<'a> {
+pub(super) struct DropoutMasks<'a> {
     layers: std::slice::Iter<'a, Dropout>,
     /// By layer the key of each lane, [layers, lanes]; `None` where nothing is dropped.
     keys: Option<&'a Tensor>,
 }
 
-impl<'a> Drops<'a> {
+impl<'a> DropoutMasks<'a> {
     /// The dropout `layers` of a network in their order.
     pub(super) fn new(layers: &'a [Dropout], keys: Option<&'a Tensor>) -> Self {
         Self { layers: layers.iter(), keys }
     }
 
     /// [lanes, images, features]; the values of a lane are counted image after image.
-    pub(super) fn row(&mut self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn for_features(&mut self, x: &Tensor) -> Result<Tensor> {
         let (lanes, images, features) = x.size3()?;
         let elements = counters(images * features, x)?.f_view([1, images, features])?;
         self.apply(x, &elements, &[lanes, 1, 1], &[lanes, images, features])
     }
 
     /// [images, lanes · channels, height, width].
-    pub(super) fn image(&mut self, x: &Tensor, lanes: i64) -> Result<Tensor> {
+    pub(super) fn for_channels(&mut self, x: &Tensor, lanes: i64) -> Result<Tensor> {
         let shape = x.size();
         let images = shape[0];
         let elements = counters(x.numel() as i64 / lanes, x)?.f_view([images, 1, -1])?;
@@ -36,7 +36,7 @@ impl<'a> Drops<'a> {
     fn apply(&mut self, x: &Tensor, elements: &Tensor, lanes: &[i64], shape: &[i64]) -> Result<Tensor> {
         let dropout = self.layers.next().ok_or_else(|| anyhow!("a dropout layer that was not counted"))?;
         let Some(keys) = self.keys else { return Ok(x.shallow_clone()) };
-        let numbers = mix(&keys.f_get(dropout.place as i64)?.f_view(lanes)?, elements)?;
+        let numbers = mix(&keys.f_get(dropout.site as i64)?.f_view(lanes)?, elements)?;
         let dropped = upper_half(&numbers)?.f_lt(dropout.threshold as i64)?.f_view(shape)?;
         Ok(x.f_mul_scalar(dropout.scale)?.f_masked_fill(&dropped, 0.0)?)
     }
@@ -91,9 +91,9 @@ mod tests {
         let layers = [layer];
         let keys = Tensor::from_slice(&[7_i64, -9]).view([1, 2]);
         let x = Tensor::ones([3, 2 * 5, 2, 2], (Kind::Float, tch::Device::Cpu));
-        let image = Drops::new(&layers, Some(&keys)).image(&x, 2).unwrap();
+        let image = DropoutMasks::new(&layers, Some(&keys)).for_channels(&x, 2).unwrap();
         let dropped = Vec::<f32>::try_from(image.view([3, 2, 20]).transpose(0, 1).reshape([-1])).unwrap();
-        let row = Drops::new(&layers, Some(&keys)).row(&x.view([3, 2, 20]).transpose(0, 1)).unwrap();
+        let row = DropoutMasks::new(&layers, Some(&keys)).for_features(&x.view([3, 2, 20]).transpose(0, 1)).unwrap();
         assert_eq!(Vec::<f32>::try_from(row.reshape([-1])).unwrap(), dropped);
         for (lane, key) in [7_u64, (-9_i64) as u64].into_iter().enumerate() {
             let expected = (0..60).map(|e| if layer.keeps(key, e) { layer.scale as f32 } else { 0.0 });

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::layers::Value;
+use super::layers::Activation;
 use super::upload::upload;
-use crate::base::random::{Elementwise, mix};
+use crate::base::random::{CounterRng, mix};
 use crate::config::Augment;
-use crate::data::{Dataset, Inputs};
-use crate::engine::input::collect;
+use crate::data::{Dataset, Normalization};
+use crate::engine::input::copy_pixels;
 use crate::engine::trainer::Batch;
 
 /// The place of augmentation in the elementwise stream: behind those of all dropout layers.
-const PLACE: u64 = 1 << 32;
+const AUGMENTATION_SITE: u64 = 1 << 32;
 
 /// The images of a data set, where a device can reach them.
-pub(super) struct Pixels {
+pub(super) struct DeviceImages {
     dataset: Arc<Dataset>,
     device: Device,
     kind: Kind,
@@ -30,13 +30,13 @@ pub(super) struct Pixels {
 
 /// What is drawn for an image: whether it is mirrored, and where it is moved to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct Augmentation {
     pub(super) flip: bool,
     /// Down and to the right, from 0 to twice the padding; the padding itself leaves it where it is.
     pub(super) moved: [u64; 2],
 }
 
-impl Change {
+impl Augmentation {
     /// What the image at `place` of a batch gets; `key` is that of the iteration.
     fn draw(augment: Augment, key: u64, place: u64) -> Self {
         let number = mix(key, place);
@@ -47,14 +47,14 @@ impl Change {
     }
 }
 
-impl Change {
+impl Augmentation {
     /// As one number: the mirror in the lowest bit, then 20 bits for each direction.
     fn packed(&self) -> i64 {
         i64::from(self.flip) | (self.moved[0] as i64) << 1 | (self.moved[1] as i64) << 21
     }
 }
 
-impl Pixels {
+impl DeviceImages {
     /// Brings `dataset` to the device, once for all trainings of this trainer; `there` where images are to be fetched from
     /// the device's own memory.
     pub(super) fn new(dataset: &Arc<Dataset>, device: Device, there: bool, kind: Kind) -> Result<Self> {
@@ -70,13 +70,14 @@ impl Pixels {
             Tensor::from_slice(&values).f_view(shape)?.f_to_device(device)?.f_to_kind(kind)
         };
         let (pairs, shape): (Vec<(f64, f64)>, _) = match &dataset.inputs {
-            Inputs::PerImage(_) => {
+            Normalization::PerImage(_) => {
                 let all = 0..dataset.labels.len() as u32;
-                (all.map(|image| dataset.inputs.of(image, 0)).collect(), [-1, 1, 1, 1])
+                (all.map(|image| dataset.inputs.scale_and_offset(image, 0)).collect(), [-1, 1, 1, 1])
             }
-            Inputs::Affine { .. } | Inputs::PerChannel(_) => {
-                ((0..channels as usize).map(|channel| dataset.inputs.of(0, channel)).collect(), [1, -1, 1, 1])
-            }
+            Normalization::Affine { .. } | Normalization::PerChannel(_) => (
+                (0..channels as usize).map(|channel| dataset.inputs.scale_and_offset(0, channel)).collect(),
+                [1, -1, 1, 1],
+            ),
         };
         let (scales, offsets) = pairs.into_iter().unzip();
         Ok(Self {
@@ -90,31 +91,31 @@ impl Pixels {
     }
 
     /// The inputs of one batch for each lane, and the labels [lanes, images].
-    pub(super) fn batch(&self, batches: &[Batch], augment: Augment, as_row: bool) -> Result<(Value, Tensor)> {
+    pub(super) fn batch(&self, batches: &[Batch], augment: Augment, as_row: bool) -> Result<(Activation, Tensor)> {
         let (lanes, images) = (batches.len() as i64, batches[0].images.len() as i64);
         let numbers: Vec<u32> = batches.iter().flat_map(|batch| batch.images.iter().copied()).collect();
         let index = self.index(&numbers)?;
         let mut bytes = self.bytes(&numbers, &index)?;
         if augment != Augment::default() {
-            bytes = self.changed(&bytes, augment, &changes(batches, augment))?;
+            bytes = self.augment(&bytes, augment, &changes(batches, augment))?;
         }
         let x = self.inputs(&bytes, &index, lanes == 1 && !as_row)?;
         let labels = self.labels(&numbers, &index)?.f_view([lanes, images])?;
-        Ok((arranged(&x, lanes, images, as_row)?, labels))
+        Ok((to_layout(&x, lanes, images, as_row)?, labels))
     }
 
     /// The inputs of the same images for every lane, and their labels [images].
-    pub(super) fn same(&self, images: &[u32], lanes: i64, as_row: bool) -> Result<(Value, Tensor)> {
+    pub(super) fn plain_batch(&self, images: &[u32], lanes: i64, as_row: bool) -> Result<(Activation, Tensor)> {
         let index = self.index(images)?;
         let x = self.inputs(&self.bytes(images, &index)?, &index, lanes == 1 && !as_row)?;
         let n = images.len() as i64;
         let labels = self.labels(images, &index)?;
         let value = if as_row {
-            Value::Row(x.f_reshape([1, n, -1])?.f_expand([lanes, n, -1], false)?)
+            Activation::Features(x.f_reshape([1, n, -1])?.f_expand([lanes, n, -1], false)?)
         } else if lanes == 1 {
-            arranged(&x, 1, n, false)?
+            to_layout(&x, 1, n, false)?
         } else {
-            Value::Image(x.f_repeat([1, lanes, 1, 1])?)
+            Activation::Image(x.f_repeat([1, lanes, 1, 1])?)
         };
         Ok((value, labels))
     }
@@ -129,7 +130,7 @@ impl Pixels {
             return Ok(resident.f_index_select(0, index)?);
         }
         let mut bytes = vec![0; images.len() * self.dataset.pixels()];
-        collect(&self.dataset, images, &mut bytes);
+        copy_pixels(&self.dataset, images, &mut bytes);
         let [channels, height, width] = self.dataset.shape.map(|n| n as i64);
         Ok(Tensor::from_slice(&bytes).f_view([-1, channels, height, width])?)
     }
@@ -145,8 +146,8 @@ impl Pixels {
     /// byte · scale + offset, rounded twice, as on the host.
     fn inputs(&self, bytes: &Tensor, index: &Tensor, is_image: bool) -> Result<Tensor> {
         let of = |constants: &Tensor| match &self.dataset.inputs {
-            Inputs::PerImage(_) => constants.f_index_select(0, index),
-            Inputs::Affine { .. } | Inputs::PerChannel(_) => Ok(constants.shallow_clone()),
+            Normalization::PerImage(_) => constants.f_index_select(0, index),
+            Normalization::Affine { .. } | Normalization::PerChannel(_) => Ok(constants.shallow_clone()),
         };
         // On the CPU channels lie innermost, which its convolutions are faster with.
         let bytes = if is_image && self.resident.is_none() {
@@ -158,11 +159,11 @@ impl Pixels {
     }
 
     /// Each image padded with black, cropped where it is moved to, then mirrored or not.
-    fn changed(&self, bytes: &Tensor, augment: Augment, changes: &[Change]) -> Result<Tensor> {
+    fn augment(&self, bytes: &Tensor, augment: Augment, changes: &[Augmentation]) -> Result<Tensor> {
         let (images, channels, height, width) = bytes.size4()?;
         let padding = i64::from(augment.crop);
         // In one number each, so that few bytes are on their way.
-        let packed: Vec<i64> = changes.iter().map(Change::packed).collect();
+        let packed: Vec<i64> = changes.iter().map(Augmentation::packed).collect();
         let packed = upload(&packed, self.device)?.f_view([images, 1])?;
         let part =
             |shift: i64, bits: i64| packed.f_bitwise_right_shift_tensor_scalar(shift)?.f_bitwise_and((1 << bits) - 1);
@@ -186,35 +187,35 @@ impl Pixels {
 }
 
 /// What each image of all lanes gets, lane after lane.
-fn changes(batches: &[Batch], augment: Augment) -> Vec<Change> {
+fn changes(batches: &[Batch], augment: Augment) -> Vec<Augmentation> {
     let of_lane = |batch: &Batch| {
         let Batch { elementwise, iteration, ref images } = *batch;
-        let key = Elementwise::key(elementwise, iteration, PLACE);
-        (0..images.len() as u64).map(move |place| Change::draw(augment, key, place))
+        let key = CounterRng::key(elementwise, iteration, AUGMENTATION_SITE);
+        (0..images.len() as u64).map(move |place| Augmentation::draw(augment, key, place))
     };
     batches.iter().flat_map(of_lane).collect()
 }
 
 /// [lanes · images, channels, height, width] as layers want it.
-fn arranged(x: &Tensor, lanes: i64, images: i64, as_row: bool) -> Result<Value> {
+fn to_layout(x: &Tensor, lanes: i64, images: i64, as_row: bool) -> Result<Activation> {
     if as_row {
-        return Ok(Value::Row(x.f_reshape([lanes, images, -1])?));
+        return Ok(Activation::Features(x.f_reshape([lanes, images, -1])?));
     }
     if lanes == 1 {
-        return Ok(Value::Image(x.shallow_clone()));
+        return Ok(Activation::Image(x.shallow_clone()));
     }
     let (_, channels, height, width) = x.size4()?;
     let by_image = x.f_reshape([lanes, images, channels, height, width])?.f_transpose(0, 1)?;
-    Ok(Value::Image(by_image.f_reshape([images, lanes * channels, height, width])?))
+    Ok(Activation::Image(by_image.f_reshape([images, lanes * channels, height, width])?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::random::{Purpose, Stream};
-    use crate::engine::input::gather;
+    use crate::engine::input::normalized_batch;
 
-    fn dataset(inputs: Inputs) -> Arc<Dataset> {
+    fn dataset(inputs: Normalization) -> Arc<Dataset> {
         Arc::new(Dataset {
             shape: [2, 5, 6],
             classes: 3,
@@ -228,7 +229,7 @@ mod tests {
     }
 
     fn batch(lane: u32) -> Batch {
-        let elementwise = Stream::of_replicate(1, lane + 1, Purpose::Elementwise).elementwise();
+        let elementwise = Stream::of_replicate(1, lane + 1, Purpose::Elementwise).counter_rng();
         Batch { images: vec![6, lane, 2], iteration: 5, elementwise }
     }
 
@@ -239,22 +240,22 @@ mod tests {
     #[test]
     fn inputs_are_those_of_the_host_to_the_bit() {
         for inputs in [
-            Inputs::Affine { scale: 1.0 / 255.0, offset: -0.3 },
-            Inputs::PerChannel(vec![(0.1, 0.7), (0.3, -0.2)]),
-            Inputs::PerImage((0..7).map(|i| 0.01 * f64::from(i + 1)).collect()),
+            Normalization::Affine { scale: 1.0 / 255.0, offset: -0.3 },
+            Normalization::PerChannel(vec![(0.1, 0.7), (0.3, -0.2)]),
+            Normalization::PerImage((0..7).map(|i| 0.01 * f64::from(i + 1)).collect()),
         ] {
             let dataset = dataset(inputs);
-            let pixels = Pixels::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
+            let pixels = DeviceImages::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
             let batches = [batch(0), batch(1)];
             let mut expected = vec![0.0_f32; 6 * 60];
             let all: Vec<u32> = batches.iter().flat_map(|batch| batch.images.clone()).collect();
-            gather(&dataset, &all, &mut vec![0; 6 * 60], &mut expected);
+            normalized_batch(&dataset, &all, &mut vec![0; 6 * 60], &mut expected);
             let (row, labels) = pixels.batch(&batches, Augment::default(), true).unwrap();
-            let Value::Row(row) = row else { panic!("an image") };
+            let Activation::Features(row) = row else { panic!("an image") };
             assert_eq!((row.size(), values(&row)), (vec![2, 3, 60], expected.clone()));
             assert_eq!(Vec::<i64>::try_from(labels.reshape([-1])).unwrap(), [0, 0, 2, 0, 1, 2]);
             // As images: those of all lanes beside each other, each lane's channels together.
-            let Value::Image(image) = pixels.batch(&batches, Augment::default(), false).unwrap().0 else {
+            let Activation::Image(image) = pixels.batch(&batches, Augment::default(), false).unwrap().0 else {
                 panic!("a row")
             };
             assert_eq!(image.size(), [3, 4, 5, 6]);
@@ -264,11 +265,13 @@ mod tests {
 
     #[test]
     fn images_are_moved_in_black_and_mirrored_as_loops_would() {
-        let dataset = dataset(Inputs::Affine { scale: 1.0, offset: 0.0 });
-        let pixels = Pixels::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
+        let dataset = dataset(Normalization::Affine { scale: 1.0, offset: 0.0 });
+        let pixels = DeviceImages::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
         let augment = Augment { flip: true, crop: 2 };
         let all = changes(&[batch(0), batch(1)], augment);
-        let Value::Row(row) = pixels.batch(&[batch(0), batch(1)], augment, true).unwrap().0 else { panic!("an image") };
+        let Activation::Features(row) = pixels.batch(&[batch(0), batch(1)], augment, true).unwrap().0 else {
+            panic!("an image")
+        };
         let mut expected = Vec::new();
         for (&image, change) in [6, 0, 2, 6, 1, 2].iter().zip(&all) {
             let bytes = dataset.image(image);
@@ -284,10 +287,10 @@ mod tests {
 
     #[test]
     fn changes_are_even_and_every_step_has_others() {
-        let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+        let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
         let batch = |iteration| [Batch { images: vec![0; 9_000], iteration, elementwise: stream }];
         let drawn = changes(&batch(0), Augment { flip: true, crop: 4 });
-        let count = |is: &dyn Fn(&Change) -> bool| drawn.iter().filter(|change| is(change)).count();
+        let count = |is: &dyn Fn(&Augmentation) -> bool| drawn.iter().filter(|change| is(change)).count();
         assert!((4_300..4_700).contains(&count(&|change| change.flip)));
         for moved in 0..9 {
             assert!((880..1_120).contains(&count(&|change| change.moved[0] == moved)), "{moved}");
@@ -295,6 +298,6 @@ mod tests {
         }
         assert_ne!(drawn, changes(&batch(1), Augment { flip: true, crop: 4 }));
         let still = changes(&batch(0), Augment { flip: false, crop: 0 });
-        assert!(still.iter().all(|change| *change == Change::default()));
+        assert!(still.iter().all(|change| *change == Augmentation::default()));
     }
 }

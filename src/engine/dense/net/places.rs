@@ -3,18 +3,18 @@
 use anyhow::{Result, anyhow, ensure};
 use tch::{Device, Tensor};
 
-use crate::base::state::{NamedTensor, State};
-use crate::engine::dense::memory::{self, Typed};
-use crate::network::Parameter;
+use crate::base::state::{NamedTensor, TensorMap};
+use crate::engine::dense::memory::{self, TorchElement};
+use crate::network::TensorSpec;
 
 /// A parameter, and where its first lane lies in the flat tensors; the other lanes follow.
-pub(super) struct Placed {
-    pub(super) parameter: Parameter,
+pub(super) struct ParamSlot {
+    pub(super) parameter: TensorSpec,
     pub(super) start: usize,
 }
 
 /// The sizes of all lanes of a parameter as layers want them: convolutions lie behind each other, as groups.
-pub(super) fn shape(parameter: &Parameter, lanes: usize) -> Vec<i64> {
+pub(super) fn shape(parameter: &TensorSpec, lanes: usize) -> Vec<i64> {
     let sizes = parameter.shape.iter().map(|&n| n as i64);
     match parameter.shape.len() {
         4 => std::iter::once(lanes as i64 * parameter.shape[0] as i64).chain(sizes.skip(1)).collect(),
@@ -23,9 +23,9 @@ pub(super) fn shape(parameter: &Parameter, lanes: usize) -> Vec<i64> {
 }
 
 /// Of each value of the flat tensors the lane it belongs to.
-pub(super) fn lane_of(parameters: &[Placed], lanes: usize, length: usize, device: Device) -> Result<Tensor> {
+pub(super) fn lane_index(parameters: &[ParamSlot], lanes: usize, length: usize, device: Device) -> Result<Tensor> {
     let mut of = vec![0_i32; length];
-    for Placed { parameter, start } in parameters {
+    for ParamSlot { parameter, start } in parameters {
         for lane in 0..lanes {
             of[start + lane * parameter.len()..][..parameter.len()].fill(lane as i32);
         }
@@ -34,7 +34,7 @@ pub(super) fn lane_of(parameters: &[Placed], lanes: usize, length: usize, device
 }
 
 /// The gradients of the leaves as one flat tensor, with zeros where the flat tensors have gaps.
-pub(super) fn flattened(parameters: &[Placed], gradients: &[Tensor], length: usize) -> Result<Tensor> {
+pub(super) fn flatten_gradients(parameters: &[ParamSlot], gradients: &[Tensor], length: usize) -> Result<Tensor> {
     let mut parts = Vec::new();
     let ends = parameters.iter().skip(1).map(|placed| placed.start).chain([length]);
     for ((gradient, placed), end) in gradients.iter().zip(parameters).zip(ends) {
@@ -48,14 +48,14 @@ pub(super) fn flattened(parameters: &[Placed], gradients: &[Tensor], length: usi
 }
 
 /// The tensor of a state that is for this parameter.
-pub(super) fn find<'a>(state: &'a State, parameter: &Parameter) -> Result<&'a NamedTensor> {
+pub(super) fn lookup<'a>(state: &'a TensorMap, parameter: &TensorSpec) -> Result<&'a NamedTensor> {
     let tensor = state.get(&parameter.name).ok_or_else(|| anyhow!("a state without `{}`", parameter.name))?;
     ensure!(tensor.shape == parameter.shape, "`{}` has shape {:?}", parameter.name, tensor.shape);
     Ok(tensor)
 }
 
 /// The values of a parameter, which lie behind each other from `start` on, brought to the host.
-pub(super) fn named<T: Typed>(parameter: &Parameter, flat: &Tensor, start: usize) -> Result<NamedTensor> {
+pub(super) fn read_tensor<T: TorchElement>(parameter: &TensorSpec, flat: &Tensor, start: usize) -> Result<NamedTensor> {
     let here = flat.f_narrow(0, start as i64, parameter.len() as i64)?.f_to_device(Device::Cpu)?;
     let values = memory::values::<T>(&here)?.iter().map(|value| value.to_f32()).collect();
     Ok(NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values })

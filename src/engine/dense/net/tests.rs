@@ -3,10 +3,10 @@
 use super::*;
 use crate::base::mask::LayerMask;
 use crate::base::random::{Purpose, Stream, mix};
-use crate::config::{Augment, Dtype, Products};
-use crate::data::Inputs;
-use crate::engine::Update;
-use crate::network::draw;
+use crate::config::{Augment, Dtype, MatmulPrecision};
+use crate::data::Normalization;
+use crate::engine::Optimizer;
+use crate::network::init_weights;
 
 const SHAPE: [usize; 3] = [2, 8, 8];
 const BATCH: usize = 6;
@@ -46,19 +46,19 @@ fn dataset() -> Arc<Dataset> {
         train: (0..40).collect(),
         validation: (0..13).collect(),
         test: (0..40).collect(),
-        inputs: Inputs::PerChannel(vec![(0.01, -1.0), (0.02, -2.0)]),
+        inputs: Normalization::PerChannel(vec![(0.01, -1.0), (0.02, -2.0)]),
     })
 }
 
 fn start(network: &Network, lane: u32) -> (Snapshot, Mask) {
     let mut generator = Stream::of_replicate(1, lane + 1, Purpose::Init).generator(0);
-    let weights = draw(network, crate::config::Init::KaimingNormal, 0.1, &mut generator);
-    let masked = |weight: crate::network::Weight| LayerMask {
+    let weights = init_weights(network, crate::config::WeightInit::KaimingNormal, 0.1, &mut generator);
+    let masked = |weight: crate::network::PrunableTensor| LayerMask {
         kept: (0..weight.parameter.len() as u64).map(|i| lane == 0 || !mix(4, i).is_multiple_of(3)).collect(),
         name: weight.parameter.name,
         shape: weight.parameter.shape,
     };
-    (Snapshot::fresh(weights), Mask(network.weights().into_iter().map(masked).collect()))
+    (Snapshot::initial(weights), Mask(network.weights().into_iter().map(masked).collect()))
 }
 
 /// Every value of a network and what is needed to go on.
@@ -67,24 +67,24 @@ fn values(snapshot: &Snapshot) -> Vec<f32> {
     states.flat_map(|state| state.0.iter().flat_map(|tensor| tensor.values.clone())).collect()
 }
 
-fn recipe(update: Update, clip_norm: Option<f64>) -> Recipe {
-    Recipe {
+fn recipe(update: Optimizer, clip_norm: Option<f64>) -> TrainerSpec {
+    TrainerSpec {
         dtype: Dtype::Float64,
         augment: Augment { flip: true, crop: 2 },
         label_smoothing: 0.1,
         clip_norm,
-        ..Recipe::plain(network(), update, BATCH)
+        ..TrainerSpec::plain(network(), update, BATCH)
     }
 }
 
 #[test]
 fn the_way_of_a_device_gives_what_loops_give() {
     let dataset = dataset();
-    let adam = Update::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
-    let sgd = Update::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 };
+    let adam = Optimizer::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
+    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 };
     for (recipe, lanes) in [(recipe(adam, None), 3), (recipe(sgd, Some(0.5)), 2), (recipe(adam, None), 1)] {
         let run = |there: bool| {
-            let mut net = Net::<f64>::placed(&recipe, &dataset, Device::Cpu, lanes, there).unwrap();
+            let mut net = AutogradTrainer::<f64>::placed(&recipe, &dataset, Device::Cpu, lanes, there).unwrap();
             for lane in 0..lanes {
                 let (start, mask) = start(&recipe.network, lane as u32);
                 net.load(lane, &start, &mask).unwrap();
@@ -93,7 +93,7 @@ fn the_way_of_a_device_gives_what_loops_give() {
                 let batch = |lane: usize| Batch {
                     images: (0..BATCH as u64).map(|i| (mix(lane as u64, 100 * iteration + i) % 40) as u32).collect(),
                     iteration,
-                    elementwise: Stream::of_replicate(1, lane as u32 + 1, Purpose::Elementwise).elementwise(),
+                    elementwise: Stream::of_replicate(1, lane as u32 + 1, Purpose::Elementwise).counter_rng(),
                 };
                 let batches: Vec<Batch> = (0..lanes).map(batch).collect();
                 let lr: Vec<f64> = (0..lanes).map(|lane| 0.01 * (1 + lane) as f64).collect();
@@ -103,7 +103,7 @@ fn the_way_of_a_device_gives_what_loops_give() {
             for (lane, snapshot) in snapshots.iter().enumerate() {
                 let mask = start(&recipe.network, lane as u32).1;
                 let states = std::iter::once(&snapshot.weights).chain(&snapshot.moments);
-                assert!(states.into_iter().all(|state| mask.holds_in(state)), "lane {lane}, there: {there}");
+                assert!(states.into_iter().all(|state| mask.is_respected_by(state)), "lane {lane}, there: {there}");
             }
             (snapshots, net.evaluate(Split::Test).unwrap())
         };
@@ -112,7 +112,7 @@ fn the_way_of_a_device_gives_what_loops_give() {
             assert_eq!((a.iteration, a.optimizer_steps), (b.iteration, b.optimizer_steps));
             let far =
                 values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs() / a.abs().max(1e-3)).fold(0.0, f32::max);
-            assert!(far < 1e-5, "{:?}: off by {far:e}", recipe.update);
+            assert!(far < 1e-5, "{:?}: off by {far:e}", recipe.optimizer);
         }
         for (a, b) in scores.iter().zip(&scores_there) {
             assert!((a.loss - b.loss).abs() < 1e-9 && a.accuracy == b.accuracy, "{scores:?} {scores_there:?}");
@@ -123,11 +123,11 @@ fn the_way_of_a_device_gives_what_loops_give() {
 #[test]
 fn rounded_products_are_near_and_not_the_same() {
     let dataset = dataset();
-    let sgd = Update::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let exact = Recipe { dtype: Dtype::Float32, ..recipe(sgd, None) };
-    let rounded = Recipe { products: Products::Bf16, ..exact.clone() };
-    let loss = |recipe: &Recipe| {
-        let mut net = Net::<f32>::placed(recipe, &dataset, Device::Cpu, 1, false).unwrap();
+    let sgd = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let exact = TrainerSpec { dtype: Dtype::Float32, ..recipe(sgd, None) };
+    let rounded = TrainerSpec { products: MatmulPrecision::Bf16, ..exact.clone() };
+    let loss = |recipe: &TrainerSpec| {
+        let mut net = AutogradTrainer::<f32>::placed(recipe, &dataset, Device::Cpu, 1, false).unwrap();
         let (start, mask) = start(&recipe.network, 0);
         net.load(0, &start, &mask).unwrap();
         let batch = Batch { images: (0..BATCH as u32).collect(), ..Batch::default() };
@@ -141,11 +141,11 @@ fn rounded_products_are_near_and_not_the_same() {
 #[test]
 fn recomputed_statistics_are_the_means_over_whole_batches() {
     let dataset = dataset();
-    let sgd = Update::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let mut net = Net::<f64>::placed(&recipe(sgd, None), &dataset, Device::Cpu, 1, false).unwrap();
+    let sgd = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let mut net = AutogradTrainer::<f64>::placed(&recipe(sgd, None), &dataset, Device::Cpu, 1, false).unwrap();
     let (start, mask) = start(&net.recipe.network.clone(), 0);
     net.load(0, &start, &mask).unwrap();
-    let statistics = |net: &mut Net<f64>, images: std::ops::Range<u32>| {
+    let statistics = |net: &mut AutogradTrainer<f64>, images: std::ops::Range<u32>| {
         net.recompute_statistics(&images.collect::<Vec<_>>()).unwrap();
         net.snapshot(0).unwrap().buffers
     };

@@ -4,10 +4,10 @@
 use anyhow::Result;
 use tch::Tensor;
 
-use crate::engine::optimizer::{TINY, Update};
+use crate::engine::optimizer::{MOMENT_CUTOFF, Optimizer};
 
 /// All parameters of all lanes, flat.
-pub(super) struct Flat<'a> {
+pub(super) struct FlatParams<'a> {
     pub(super) weights: &'a mut Tensor,
     pub(super) gradients: Tensor,
     pub(super) moments: &'a mut [Tensor],
@@ -18,10 +18,10 @@ pub(super) struct Flat<'a> {
 }
 
 /// Takes a step in every lane: `lr` and `steps` (from 1, since the moments were fresh) have one entry per lane.
-pub(super) fn update(rule: &Update, lr: &[f64], steps: &[u64], flat: Flat<'_>) -> Result<()> {
-    let Flat { weights, mut gradients, moments, kept, lane_of } = flat;
+pub(super) fn update(rule: &Optimizer, lr: &[f64], steps: &[u64], flat: FlatParams<'_>) -> Result<()> {
+    let FlatParams { weights, mut gradients, moments, kept, lane_of } = flat;
     let per_lane =
-        |of: &dyn Fn(usize) -> f64| Factor::new(&(0..lr.len()).map(of).collect::<Vec<_>>(), lane_of, weights);
+        |of: &dyn Fn(usize) -> f64| LrFactor::new(&(0..lr.len()).map(of).collect::<Vec<_>>(), lane_of, weights);
     let zero = kept.map(|_| weights.f_zeros_like()).transpose()?;
     let selected = |values: Tensor| match (kept, &zero) {
         (Some(kept), Some(zero)) => values.f_where_self(kept, zero),
@@ -33,10 +33,10 @@ pub(super) fn update(rule: &Update, lr: &[f64], steps: &[u64], flat: Flat<'_>) -
     }
     let gradients = selected(gradients)?;
     let stepped = match *rule {
-        Update::Adam { betas, eps, .. } | Update::AdamW { betas, eps, .. } => {
+        Optimizer::Adam { betas, eps, .. } | Optimizer::AdamW { betas, eps, .. } => {
             let correction = |beta: f64, lane: usize| 1.0 - libm::pow(beta, steps[lane] as f64);
-            let first = moved(&moments[0], betas[0], &gradients)?;
-            let second = moved(&moments[1], betas[1], &gradients.f_square()?)?;
+            let first = updated(&moments[0], betas[0], &gradients)?;
+            let second = updated(&moments[1], betas[1], &gradients.f_square()?)?;
             let size = per_lane(&|lane| lr[lane] / correction(betas[0], lane))?;
             let root = per_lane(&|lane| 1.0 / correction(betas[1], lane).sqrt())?;
             let below = root.times(&second.f_sqrt()?)?.f_add_scalar(eps)?;
@@ -49,7 +49,7 @@ pub(super) fn update(rule: &Update, lr: &[f64], steps: &[u64], flat: Flat<'_>) -
             moments[1].f_copy_(&second)?;
             stepped
         }
-        Update::Sgd { momentum, nesterov, .. } => {
+        Optimizer::Sgd { momentum, nesterov, .. } => {
             let direction = if momentum > 0.0 {
                 let velocity = flush(&moments[0].f_mul_scalar(momentum)?.f_add(&gradients)?)?;
                 moments[0].f_copy_(&velocity)?;
@@ -65,22 +65,22 @@ pub(super) fn update(rule: &Update, lr: &[f64], steps: &[u64], flat: Flat<'_>) -
 }
 
 /// β · moment + (1 − β) · value, and 0 where that is too small to matter.
-fn moved(moment: &Tensor, beta: f64, value: &Tensor) -> Result<Tensor> {
+fn updated(moment: &Tensor, beta: f64, value: &Tensor) -> Result<Tensor> {
     flush(&moment.f_mul_scalar(beta)?.f_add(&value.f_mul_scalar(1.0 - beta)?)?)
 }
 
 fn flush(moment: &Tensor) -> Result<Tensor> {
     // Written so that NaN passes.
-    Ok(moment.f_masked_fill(&moment.f_abs()?.f_lt(TINY)?, 0.0)?)
+    Ok(moment.f_masked_fill(&moment.f_abs()?.f_lt(MOMENT_CUTOFF)?, 0.0)?)
 }
 
 /// A factor of every value: one for all, or one per lane.
-enum Factor {
+enum LrFactor {
     One(f64),
     PerValue(Tensor),
 }
 
-impl Factor {
+impl LrFactor {
     fn new(lanes: &[f64], lane_of: &Tensor, like: &Tensor) -> Result<Self> {
         if lanes.iter().all(|&factor| factor == lanes[0]) {
             return Ok(Self::One(lanes[0]));
@@ -104,24 +104,24 @@ mod tests {
     use super::*;
     use crate::base::random::{Purpose, Stream};
     use crate::engine::dense::memory;
-    use crate::engine::optimizer::{self, Parameters, in_slots};
+    use crate::engine::optimizer::{self, ParameterSlices, moment_slots};
 
     #[test]
     fn the_rule_is_that_of_the_loops() {
         const N: usize = 64;
         let mut generator = Stream::of_replicate(1, 1, Purpose::Noise).generator(0);
         let mut draw = || (0..2 * N).map(|_| generator.normal()).collect::<Vec<f64>>();
-        let adam = |weight_decay| Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
-        let sgd = |momentum, nesterov| Update::Sgd { momentum, nesterov, weight_decay: 0.1 };
+        let adam = |weight_decay| Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
+        let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.1 };
         let kept: Vec<bool> = (0..2 * N).map(|i| i % 3 != 0).collect();
         let lane_of = Tensor::from_slice(&(0..2 * N).map(|i| (i / N) as i64).collect::<Vec<_>>());
-        let adamw = Update::AdamW { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1 };
+        let adamw = Optimizer::AdamW { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1 };
         for rule in [adam(0.0), adam(0.1), adamw, sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)] {
             for (lr, masked) in [([0.1, 0.1], false), ([0.1, 0.3], true)] {
                 let start: Vec<f64> =
                     draw().iter().zip(&kept).map(|(w, &k)| if k || !masked { *w } else { 0.0 }).collect();
                 let (mut weights, mut there) = (start.clone(), Tensor::from_slice(&start));
-                let mut moments = vec![vec![0.0; 2 * N]; rule.moments()];
+                let mut moments = vec![vec![0.0; 2 * N]; rule.moment_count()];
                 let mut moments_there: Vec<Tensor> =
                     moments.iter().map(|_| Tensor::zeros([2 * N as i64], (Kind::Double, Device::Cpu))).collect();
                 let mask = Tensor::from_slice(&kept);
@@ -129,15 +129,15 @@ mod tests {
                     let gradients = draw();
                     for (lane, &lr) in lr.iter().enumerate() {
                         let here = lane * N..(lane + 1) * N;
-                        let parameters = Parameters {
+                        let parameters = ParameterSlices {
                             weights: &mut weights[here.clone()],
                             gradients: &gradients[here.clone()],
-                            moments: in_slots(moments.iter_mut().map(|moment| &mut moment[here.clone()])),
+                            moments: moment_slots(moments.iter_mut().map(|moment| &mut moment[here.clone()])),
                             kept: masked.then_some(&kept[here.clone()]),
                         };
                         optimizer::update(&rule, lr, step + lane as u64, parameters);
                     }
-                    let flat = Flat {
+                    let flat = FlatParams {
                         weights: &mut there,
                         gradients: Tensor::from_slice(&gradients),
                         moments: &mut moments_there,

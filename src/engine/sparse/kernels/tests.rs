@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::random::mix;
-use crate::engine::sparse::simd::Path;
+use crate::engine::sparse::simd::SimdLevel;
 use crate::engine::sparse::team::parts;
 
 /// 3 tiles of columns where it is dense enough.
@@ -41,7 +41,7 @@ fn products_are_those_of_plain_loops() {
     // Enough weights for tiles, and so few that all columns are one tile.
     for places in [all.clone(), all.into_iter().filter(|place| place.1 % 20 == 0).collect()] {
         let rows = LENGTHS.len();
-        let (pattern, order) = Pattern::new(rows, COLUMNS as usize, &places);
+        let (pattern, order) = TiledCsr::new(rows, COLUMNS as usize, &places);
         let (stored, start) = (features(1, 1), [2.0; LENGTHS.len()]);
         let weights: Vec<f32> = (0..places.len()).map(|k| number(2, k)).collect();
         let ordered: Vec<f32> = order.iter().map(|&k| weights[k as usize]).collect();
@@ -57,21 +57,22 @@ fn products_are_those_of_plain_loops() {
             2 if gate[row].images()[j] <= 0.0 => 0.0,
             _ => y,
         };
-        for path in Path::all() {
+        for path in SimdLevel::all() {
             for members in 1..=3 {
-                for (n, how) in [After::Nothing, After::Relu, After::Gate(&gate)].into_iter().enumerate() {
+                for (n, how) in [Epilogue::Nothing, Epilogue::Relu, Epilogue::Gate(&gate)].into_iter().enumerate() {
                     let mut y = vec![stored[0]; rows];
-                    for (rows, y) in parts(&mut y, &pattern.cut_rows(members)) {
-                        let how = if let After::Gate(gate) = how { After::Gate(&gate[rows.clone()]) } else { how };
+                    for (rows, y) in parts(&mut y, &pattern.split_rows(members)) {
+                        let how =
+                            if let Epilogue::Gate(gate) = how { Epilogue::Gate(&gate[rows.clone()]) } else { how };
                         let start = &start[rows.clone()];
                         let (pattern, x) = (&pattern, x.as_slice());
                         // The weights by way of their place elsewhere, and as they are.
                         if n == 0 {
-                            let weights = Elsewhere(&weights, &order);
-                            path.run(Product { pattern, rows, weights, start, x, y, after: how });
+                            let weights = IndirectWeights(&weights, &order);
+                            path.run(Spmm { pattern, rows, weights, start, x, y, after: how });
                         } else {
                             let weights = ordered.as_slice();
-                            path.run(Product { pattern, rows, weights, start, x, y, after: how });
+                            path.run(Spmm { pattern, rows, weights, start, x, y, after: how });
                         }
                     }
                     for (row, (y, expected)) in y.iter().zip(&expected).enumerate() {
@@ -88,7 +89,7 @@ fn products_are_those_of_plain_loops() {
 #[test]
 fn gradients_are_those_of_plain_loops() {
     let places = places();
-    let (pattern, order) = Pattern::new(LENGTHS.len(), COLUMNS as usize, &places);
+    let (pattern, order) = TiledCsr::new(LENGTHS.len(), COLUMNS as usize, &places);
     let (x, delta) = (features(5, COLUMNS as usize), features(6, LENGTHS.len()));
     let sum = |k: &u32| -> f32 {
         let (row, column) = places[*k as usize];
@@ -97,9 +98,9 @@ fn gradients_are_those_of_plain_loops() {
     };
     let expected: Vec<f32> = order.iter().map(sum).collect();
     let biases: Vec<f32> = delta.iter().map(|delta| delta.images().iter().sum()).collect();
-    for path in Path::all() {
+    for path in SimdLevel::all() {
         for members in 1..=3 {
-            let segments = pattern.cut_segments(members);
+            let segments = pattern.split_segments(members);
             let ranges: Vec<_> = segments.iter().map(|s| pattern.start(s.start)..pattern.start(s.end)).collect();
             let mut gradient = vec![99.0; pattern.len()];
             for add in [false, true] {

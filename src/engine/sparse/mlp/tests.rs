@@ -3,15 +3,15 @@
 use super::*;
 use crate::base::mask::LayerMask;
 use crate::base::random::{Purpose, Stream, mix};
-use crate::data::Inputs;
-use crate::engine::Update;
+use crate::data::Normalization;
+use crate::engine::Optimizer;
 use crate::engine::dense;
 use crate::network::{Layer, Network};
 
 /// 12 × 12 images in batches of 90: a block and a half.
 const BATCH: usize = 90;
 
-fn recipe() -> Recipe {
+fn recipe() -> TrainerSpec {
     let layers = vec![
         Layer::Flatten,
         Layer::Dropout { rate: 0.1 },
@@ -22,14 +22,14 @@ fn recipe() -> Recipe {
         Layer::Relu,
         Layer::Linear { inputs: 21, outputs: 10 },
     ];
-    let update = Update::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
+    let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
     let network = Network { input: [1, 12, 12], classes: 10, layers };
-    Recipe::plain(network, update, BATCH)
+    TrainerSpec::plain(network, update, BATCH)
 }
 
 /// The same without and with smoothed labels and clipped gradients.
-fn recipes() -> [Recipe; 2] {
-    [recipe(), Recipe { label_smoothing: 0.1, clip_norm: Some(0.3), ..recipe() }]
+fn recipes() -> [TrainerSpec; 2] {
+    [recipe(), TrainerSpec { label_smoothing: 0.1, clip_norm: Some(0.3), ..recipe() }]
 }
 
 fn dataset() -> Arc<Dataset> {
@@ -42,12 +42,12 @@ fn dataset() -> Arc<Dataset> {
         train: all.clone(),
         validation: all[..70].to_vec(),
         test: all,
-        inputs: Inputs::Affine { scale: 0.01, offset: -1.0 },
+        inputs: Normalization::Affine { scale: 0.01, offset: -1.0 },
     })
 }
 
 /// A network of which `percent` percent survive.
-fn start(recipe: &Recipe, percent: u64) -> (Snapshot, Mask) {
+fn start(recipe: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
     let (mut state, mut mask) = (Vec::new(), Vec::new());
     for (at, parameter) in recipe.network.parameters().into_iter().enumerate() {
         let number = |i: usize| mix(at as u64 + 10, i as u64);
@@ -59,13 +59,13 @@ fn start(recipe: &Recipe, percent: u64) -> (Snapshot, Mask) {
         }
         state.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
     }
-    (Snapshot::fresh(State(state)), Mask(mask))
+    (Snapshot::initial(TensorMap(state)), Mask(mask))
 }
 
 /// A few steps with a smaller batch among them, and evaluations.
 fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapshot, Vec<Score>) {
     trainer.load(0, start, mask).unwrap();
-    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).elementwise();
+    let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
     let mut scores = Vec::new();
     for iteration in 0..6 {
         let n = if iteration == 3 { 11 } else { BATCH };
@@ -84,9 +84,9 @@ fn every_path_and_any_number_of_threads_give_the_same_bits() {
     for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
         let mut results = Vec::new();
-        for path in Path::all() {
+        for path in SimdLevel::all() {
             for threads in [1, 2, 3] {
-                let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), path).unwrap();
+                let mut trainer = SparseMlpTrainer::new(&recipe, Arc::clone(&dataset), path).unwrap();
                 trainer.weights_per_thread = 1;
                 trainer.set_threads(threads);
                 results.push((format!("{path:?} {threads}"), train(&mut trainer, &network)));
@@ -104,7 +104,7 @@ fn threads_may_change_in_the_middle() {
     let (recipe, dataset) = (recipe(), dataset());
     let (start, mask) = start(&recipe, 40);
     let run = |change: bool| {
-        let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), Path::best()).unwrap();
+        let mut trainer = SparseMlpTrainer::new(&recipe, Arc::clone(&dataset), SimdLevel::best()).unwrap();
         trainer.weights_per_thread = 1;
         trainer.load(0, &start, &mask).unwrap();
         for iteration in 0..8_u64 {
@@ -137,14 +137,14 @@ fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
     }
 }
 
-fn sparse_trainer(recipe: &Recipe, dataset: &Arc<Dataset>) -> Box<dyn Trainer> {
-    Box::new(SparseMlp::new(recipe, Arc::clone(dataset), Path::best()).unwrap())
+fn sparse_trainer(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Box<dyn Trainer> {
+    Box::new(SparseMlpTrainer::new(recipe, Arc::clone(dataset), SimdLevel::best()).unwrap())
 }
 
 #[test]
 fn weights_that_lead_nowhere_decay_as_the_dense_trainers_do() {
-    let update = Update::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 };
-    let recipe = Recipe { update, ..recipe() };
+    let update = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 };
+    let recipe = TrainerSpec { optimizer: update, ..recipe() };
     let dataset = dataset();
     let (start, mask) = start(&recipe, 3);
     let run = |trainer: &mut dyn Trainer| {
@@ -155,7 +155,7 @@ fn weights_that_lead_nowhere_decay_as_the_dense_trainers_do() {
         }
         trainer.snapshot(0).unwrap()
     };
-    let mut trainer = SparseMlp::new(&recipe, Arc::clone(&dataset), Path::best()).unwrap();
+    let mut trainer = SparseMlpTrainer::new(&recipe, Arc::clone(&dataset), SimdLevel::best()).unwrap();
     let sparse = run(&mut trainer);
     let idle = trainer.survivors.layers.iter().map(|layer| layer.weights.len() - layer.forward.len()).sum::<usize>();
     assert!(idle > 20, "{idle} weights lead nowhere");

@@ -5,15 +5,15 @@ use std::arch::x86_64::{__m256, __m512, __m512i};
 use pulp::Simd;
 use pulp::x86::{V3, V4};
 
-use super::{WIDTH, Wide};
+use super::{SimdExt, WIDTH};
 
-impl Wide for V3 {
-    const HELD: usize = 2;
+impl SimdExt for V3 {
+    const REGISTER_VECTORS: usize = 2;
     arithmetic!(V3, 2);
-    folded_at_once!();
+    reduced_at_once!();
 
     #[inline(always)]
-    fn fold(self, of: [Self::V; 4]) -> [f32; 4] {
+    fn reduce(self, of: [Self::V; 4]) -> [f32; 4] {
         let avx = self.avx;
         let [a, b, c, d] = of.map(|x| {
             let [lower, upper]: [__m256; 2] = pulp::cast(x);
@@ -33,8 +33,8 @@ impl Wide for V3 {
     }
 }
 
-impl Wide for V4 {
-    const HELD: usize = 4;
+impl SimdExt for V4 {
+    const REGISTER_VECTORS: usize = 4;
     arithmetic!(V4, 1);
 
     #[inline(always)]
@@ -66,7 +66,7 @@ impl Wide for V4 {
     type Quad = __m512;
 
     #[inline(always)]
-    fn fold(self, of: [Self::V; 4]) -> __m512 {
+    fn reduce(self, of: [Self::V; 4]) -> __m512 {
         let avx = self.avx512f;
         let [x0, x1, x2, x3]: [__m512; 4] = pulp::cast(of);
         let halves = |a: __m512, b: __m512| {
