@@ -15,4 +15,4 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{lib}");
 }
 
-const CONTEXT: &str = "src/engine/dense/context.cpp";
+const CONTEXT: &str = "src/engine/torch/context.cpp";

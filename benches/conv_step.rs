@@ -12,11 +12,11 @@
 use std::sync::Arc;
 
 use clock::microseconds;
-use lth::base::random::{Purpose, Stream, mix};
-use lth::base::state::Snapshot;
+use lth::base::rng::{Purpose, Stream, mix};
+use lth::base::tensors::Snapshot;
 use lth::config::{Architecture, DataConfig, WeightInit};
 use lth::data::{Dataset, Normalization, load};
-use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
 use lth::lottery::all_ones;
 use lth::network::{build, init_weights};
 use lth::train::BatchSampler;
@@ -66,7 +66,7 @@ impl Step {
     fn new(case: &Case, dataset: &Arc<Dataset>) -> Self {
         let network = build(&case.architecture.clone().into(), dataset.shape, 10).expect("a network");
         let mut trainer =
-            dense::build(&TrainerSpec::plain(network.clone(), case.update, case.batch), dataset, 1).expect("a trainer");
+            torch::build(&TrainerSpec::plain(network.clone(), case.update, case.batch), dataset, 1).expect("a trainer");
         let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
         let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
         trainer.load(0, &start, &all_ones(&network)).expect("weights");

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::process::Command;
 
 use clock::microseconds;
-use lth::base::files;
 use lth::config::DataConfig;
 use lth::data::{Dataset, load};
+use lth::system::files;
 use spread::Spread;
 
 #[path = "parts/clock.rs"]

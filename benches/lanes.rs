@@ -11,11 +11,11 @@
 use std::sync::Arc;
 
 use clock::microseconds;
-use lth::base::random::{Purpose, Stream, mix};
-use lth::base::state::Snapshot;
+use lth::base::rng::{Purpose, Stream, mix};
+use lth::base::tensors::Snapshot;
 use lth::config::{Architecture, WeightInit};
 use lth::data::{Dataset, Normalization, Split};
-use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
 use lth::lottery::all_ones;
 use lth::network::{build, init_weights};
 use spread::Spread;
@@ -66,7 +66,7 @@ fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize
     let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
     let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
     let recipe = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), update, case.batch) };
-    let mut trainer = dense::build(&recipe, dataset, lanes)?;
+    let mut trainer = torch::build(&recipe, dataset, lanes)?;
     for lane in 0..lanes {
         let mut generator = Stream::of_replicate(1, 1 + lane as u32, Purpose::Init).generator(0);
         let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
@@ -87,7 +87,7 @@ fn main() {
     let (numbers, names): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.parse::<usize>().is_ok());
     let lanes: Vec<usize> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
     let lanes = if lanes.is_empty() { vec![1, 4, 16, 64] } else { lanes };
-    let gpu = dense::cuda_devices().is_ok().then_some(0);
+    let gpu = torch::cuda_devices().is_ok().then_some(0);
     println!(
         "network-iterations a second on {}: median (minimum–maximum) of {TURNS} turns",
         gpu.map_or("the CPU", |_| "GPU 0")

@@ -10,8 +10,8 @@
 mod made_up;
 
 use criterion::Criterion;
-use lth::base::paths::RunDir;
 use lth::report::{Run, RunAnalysis, files};
+use lth::system::paths::RunDir;
 
 const FIGURE_4: made_up::MadeUp = made_up::MadeUp {
     arms: &[("ticket", 1, 0.0005), ("reinit", 3, 0.003), ("one_shot", 3, 0.001), ("one_shot_reinit", 3, 0.004)],

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use lenet::{BATCH, recipe};
 use lth::base::mask::{LayerMask, Mask};
-use lth::base::random::mix;
+use lth::base::rng::mix;
 use lth::engine::sparse::{KernelTiming, time_kernels};
 use spread::Spread;
 

@@ -21,9 +21,9 @@ impl Opponent {
         let (images, labels) = (folder.path().join("images"), folder.path().join("labels"));
         let train = &dataset.train;
         let bytes: Vec<u8> = train.iter().flat_map(|&i| dataset.image(i)).copied().collect();
-        lth::base::files::write(&images, &bytes).expect("images");
+        lth::system::files::write(&images, &bytes).expect("images");
         let bytes: Vec<u8> = train.iter().map(|&i| dataset.labels[i as usize]).collect();
-        lth::base::files::write(&labels, &bytes).expect("labels");
+        lth::system::files::write(&labels, &bytes).expect("labels");
         let mut process = Command::new(python)
             .arg(format!("{}/benches/{script}", env!("CARGO_MANIFEST_DIR")))
             .args([&images, &labels])

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lth::base::mask::Mask;
-use lth::base::random::{Purpose, Stream};
-use lth::base::state::Snapshot;
+use lth::base::rng::{Purpose, Stream};
+use lth::base::tensors::Snapshot;
 use lth::data::Dataset;
 use lth::engine::{Batch, Trainer, TrainerSpec};
 use lth::train::BatchSampler;

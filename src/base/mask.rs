@@ -1,6 +1,6 @@
 //! Which weights are kept. A mask is data of its own, never inferred from zeros (a kept weight may be 0).
 
-use super::state::TensorMap;
+use super::tensors::TensorMap;
 
 /// The mask of one weight tensor, row-major like the tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Mask {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::NamedTensor;
+    use super::super::tensors::NamedTensor;
     use super::*;
 
     fn mask(kept: &[bool]) -> Mask {

@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use super::CheckArgs;
-use super::open::LoadedExperiment;
-use crate::base::exit::Exit;
+use super::load::LoadedExperiment;
 use crate::config::{to_json, to_toml};
 use crate::network::even_kernels;
+use crate::system::exit::Exit;
 use crate::ui;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {

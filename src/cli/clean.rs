@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::open::RunsArgs;
-use crate::base::exit::Exit;
-use crate::base::words::{bytes, pluralize};
+use super::load::RunsArgs;
+use crate::base::format::{bytes, pluralize};
 use crate::config::UsageError;
-use crate::lab::{self, Cleaning, GcReason, Needless};
 use crate::report;
+use crate::runner;
+use crate::runner::{Cleaning, GcReason, Needless};
+use crate::system::exit::Exit;
 use crate::ui;
 
 /// Names of files that are not this program's, in one note.
@@ -35,7 +36,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!views.is_empty()).then_some(views.as_slice());
-    let Cleaning { needless, foreign } = lab::cleaning(&runs, only)?;
+    let Cleaning { needless, foreign } = runner::cleaning(&runs, only)?;
     if let Some(note) = passed_over(&foreign) {
         ui::eprint_line(&note);
     }
@@ -63,7 +64,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
             return Err(UsageError::from_text(&said).into());
         }
     }
-    let freed = lab::free(&runs, only, &needless)?;
+    let freed = runner::free(&runs, only, &needless)?;
     ui::print_result(&format!("freed {}, {}\n", pluralize(freed.files as u64, "file"), bytes(freed.bytes)))?;
     if freed.kept > 0 {
         ui::eprint_line(&format!(

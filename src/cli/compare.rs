@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use super::choice::RowFilter;
+use super::filter::RowFilter;
 use super::folders;
-use super::open::RunsArgs;
-use crate::base::exit::Exit;
-use crate::record::to_csv;
+use super::load::RunsArgs;
+use crate::artifacts::to_csv;
 use crate::report::{self, ResultRow, Run};
+use crate::system::exit::Exit;
 use crate::ui;
 
 #[derive(Debug, Args)]

@@ -9,12 +9,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::folders;
-use super::open::{self, ExperimentArgs};
-use crate::base::exit::Exit;
-use crate::base::files;
-use crate::base::given;
+use super::load;
+use super::load::ExperimentArgs;
 use crate::config::{self, DataConfig};
 use crate::data::{self, Availability, DatasetInfo, DatasetSummary};
+use crate::system::exit::Exit;
+use crate::system::files;
+use crate::system::user_path;
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -117,7 +118,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn fetch(args: &FetchArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
-    given::check_symlinks(&folder).map_err(|error| folders::refused(&error))?;
+    user_path::check_symlinks(&folder).map_err(|error| folders::refused(&error))?;
     let fetch = data::FetchOptions {
         folder,
         mirrors: args.mirror.clone(),
@@ -203,14 +204,14 @@ fn built_in(name: &str) -> Option<DataConfig> {
 
 /// The data of an experiment, and its name.
 fn of_experiment(args: &ShowArgs) -> Result<(String, DatasetSummary, data::Dataset)> {
-    if !args.what.exists() && args.what.extension().is_none() && !given::is_stdin(&args.what) {
+    if !args.what.exists() && args.what.extension().is_none() && !user_path::is_stdin(&args.what) {
         let text = format!("error: `{}` is neither a data set nor a file", args.what.display());
         let hint =
             format!("hint: one of strokes, {}, or a configuration such as `experiment.toml`", data::names().join(", "));
         return Err(config::UsageError::from_text(&format!("{text}\n\n{hint}")).into());
     }
     let args = ExperimentArgs { config: args.what.clone(), set: args.set.clone(), data_dir: args.data_dir.clone() };
-    let (document, experiment) = open::read(&args)?;
+    let (document, experiment) = load::read(&args)?;
     let problem = |problem| config::UsageError::new(&[problem], &document);
     let source = DatasetInfo::new(&experiment.data).map_err(problem)?;
     source.sizes(&experiment.data).map_err(problem)?;

@@ -7,13 +7,13 @@ use anyhow::Result;
 use clap::Args;
 
 use super::folders;
-use super::open::RunsArgs;
-use crate::base::env;
-use crate::base::exit::Exit;
-use crate::base::files::Lock;
+use super::load::RunsArgs;
 use crate::data;
-use crate::engine::dense;
-use crate::lab::StoreReport;
+use crate::engine::torch;
+use crate::runner::StoreReport;
+use crate::system::env;
+use crate::system::exit::Exit;
+use crate::system::files::Lock;
 use crate::ui::{self, CudaDiagnosis, Diagnosis};
 
 #[derive(Debug, Args)]
@@ -53,11 +53,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
     let libraries = env::libraries().into_iter().filter(|path| is_of_libtorch(path)).collect::<Vec<_>>();
     let diagnosis = Diagnosis {
         lth: env!("CARGO_PKG_VERSION").to_owned(),
-        tch: dense::TCH.to_owned(),
+        tch: torch::TCH.to_owned(),
         libtorch: libtorch_version(&libraries),
-        libtorch_wanted: dense::LIBTORCH.to_owned(),
+        libtorch_wanted: torch::LIBTORCH.to_owned(),
         libraries,
-        cuda: match dense::cuda_devices() {
+        cuda: match torch::cuda_devices() {
             Ok(devices) => CudaDiagnosis { devices, gpus: env::gpus(), missing: None },
             Err(reason) => CudaDiagnosis { devices: 0, gpus: env::gpus(), missing: Some(reason) },
         },

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use crate::base::paths::RunsDir;
-use crate::base::{env, given};
 use crate::config::UsageError;
+use crate::system::paths::RunsDir;
+use crate::system::{env, user_path};
 
 /// The parser of every argument that is a path: expands a leading `~/`, and refuses what only a shell would expand.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| given::expand(&path))
+    PathBufValueParser::new().try_map(|path| user_path::expand(&path))
 }
 
 /// The folder of all runs: `given` by `--runs`, else `LTH_RUNS_DIR`, else `runs`.
@@ -20,7 +20,7 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
 /// A value of the variable that cannot be expanded, and a symbolic link to a place that does not exist.
 pub(super) fn runs(given: Option<&PathBuf>) -> Result<RunsDir> {
     let folder = or_variable(given, env::RUNS, "runs")?;
-    given::check_symlinks(&folder).map_err(|error| refused(&error))?;
+    user_path::check_symlinks(&folder).map_err(|error| refused(&error))?;
     Ok(RunsDir(folder))
 }
 
@@ -35,13 +35,13 @@ pub(super) fn data(given: Option<&PathBuf>) -> Result<PathBuf> {
 fn or_variable(given: Option<&PathBuf>, variable: &str, usual: &str) -> Result<PathBuf> {
     match given {
         Some(folder) => Ok(folder.clone()),
-        None => {
-            Ok(given::env_folder(variable).map_err(|error| refused(&error))?.unwrap_or_else(|| PathBuf::from(usual)))
-        }
+        None => Ok(user_path::env_folder(variable)
+            .map_err(|error| refused(&error))?
+            .unwrap_or_else(|| PathBuf::from(usual))),
     }
 }
 
 /// A refused path as a mistake of the command line.
-pub(super) fn refused(refused: &given::RejectedPath) -> anyhow::Error {
+pub(super) fn refused(refused: &user_path::RejectedPath) -> anyhow::Error {
     UsageError::from_text(&format!("error: {refused}")).into()
 }

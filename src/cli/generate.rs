@@ -7,10 +7,10 @@ use clap::{Args, CommandFactory, Subcommand};
 use clap_complete::Shell;
 
 use super::{Cli, folders};
-use crate::base::exit::Exit;
-use crate::base::files;
-use crate::base::given;
 use crate::config;
+use crate::system::exit::Exit;
+use crate::system::files;
+use crate::system::user_path;
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
         }
         GenerateTarget::Man { out: None } => ui::print_result(&String::from_utf8_lossy(&page(Cli::command())?))?,
         GenerateTarget::Man { out: Some(folder) } => {
-            given::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
+            user_path::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
             all_pages(folder)?;
         }
         GenerateTarget::Schema => ui::print_result(&schema_text())?,

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::folders;
 use super::generate::schema_text;
-use crate::base::exit::Exit;
-use crate::base::{env, files, given};
 use crate::config::UsageError;
+use crate::system::exit::Exit;
+use crate::system::{env, files, user_path};
 use crate::ui;
 
 /// The experiment that is written: it runs as it is, and its comments say what else it could be.
@@ -27,7 +27,7 @@ pub(super) struct InitArgs {
 
 pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
-    if given::is_stdin(file) {
+    if user_path::is_stdin(file) {
         let without_schema = TEMPLATE.split_once('\n').map_or(TEMPLATE, |(_, rest)| rest);
         ui::print_result(&without_schema.replace("NAME", "my_experiment"))?;
         return Ok(Exit::Success);

@@ -1,7 +1,7 @@
 //! Words in, exit code out; one file per command.
 
 mod check;
-mod choice;
+mod filter;
 mod clean;
 mod compare;
 mod data;
@@ -9,7 +9,7 @@ mod doctor;
 mod folders;
 mod generate;
 mod init;
-mod open;
+mod load;
 mod plan;
 mod report;
 mod run;
@@ -21,11 +21,12 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::open::{ExperimentArgs, RunsArgs};
-use crate::base::env;
-use crate::base::exit::{self, Exit};
-use crate::base::files::{LocksUnsupported, WriteError};
+use crate::system::env;
+use crate::system::exit;
+use crate::system::exit::Exit;
+use crate::system::files::{LocksUnsupported, WriteError};
 use crate::ui;
+use load::{ExperimentArgs, RunsArgs};
 
 /// Runs experiments on the Lottery Ticket Hypothesis.
 #[derive(Debug, Parser)]

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::PlanArgs;
-use super::open::LoadedExperiment;
-use crate::base::exit::Exit;
-use crate::lab::{Estimate, Store};
+use super::load::LoadedExperiment;
+use crate::runner::{Estimate, Store};
+use crate::system::exit::Exit;
 use crate::ui;
 
 pub(super) fn run(args: &PlanArgs) -> Result<Exit> {

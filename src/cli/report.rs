@@ -6,14 +6,14 @@ use anyhow::Result;
 use clap::Args;
 
 use super::folders;
-use super::open::RunsArgs;
-use crate::base::exit::Exit;
-use crate::base::files::Lock;
-use crate::base::given;
-use crate::base::owned::WrittenFiles;
-use crate::base::paths::ReportDir;
+use super::load::RunsArgs;
 use crate::config;
 use crate::report::{self, Run, RunAnalysis};
+use crate::system::exit::Exit;
+use crate::system::files::Lock;
+use crate::system::paths::ReportDir;
+use crate::system::user_path;
+use crate::system::written_files::WrittenFiles;
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let mut found: Vec<RunAnalysis> = Vec::new();
     let runs = args.runs.folder()?;
     if let Some(folder) = &args.out {
-        given::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
+        user_path::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
     }
     for word in &args.run {
         match report::find(&runs, word).and_then(Run::open).and_then(RunAnalysis::of) {

@@ -5,21 +5,25 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::RunArgs;
-use super::open::LoadedExperiment;
+use super::load::LoadedExperiment;
 use super::report::write_own;
 use super::show::summary_text;
-use crate::base::exit::Exit;
-use crate::base::files::{self, Lock};
-use crate::base::paths::{self, RunsDir};
-use crate::base::stop::CancelToken;
-use crate::base::{clock, env};
+use crate::artifacts::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions, last_iteration};
 use crate::config::{Experiment, to_toml};
 use crate::data;
-use crate::engine::{self, TrainerSpec, dense};
-use crate::lab::{self, RunFiles, Runner, Store};
+use crate::engine;
+use crate::engine::{TrainerSpec, torch};
 use crate::lottery::{Plan, ResolvedExperiment};
-use crate::record::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions, last_iteration};
 use crate::report::{Run, RunAnalysis};
+use crate::runner;
+use crate::runner::{RunFiles, Runner, Store};
+use crate::system::cancel::CancelToken;
+use crate::system::exit::Exit;
+use crate::system::files;
+use crate::system::files::Lock;
+use crate::system::paths;
+use crate::system::paths::RunsDir;
+use crate::system::{clock, env};
 use crate::ui;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
@@ -32,7 +36,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let load = || setting.dataset.load(&experiment.data, experiment.seed);
     let loaded = Mutex::new(if args.fresh { Some(load()?) } else { None });
     if args.fresh
-        && let Some(n) = lab::archive_plan(&plan, &runs, &files)?
+        && let Some(n) = runner::archive_plan(&plan, &runs, &files)?
         && !args.quiet
     {
         ui::eprint_line(&format!(
@@ -55,13 +59,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let given = paths::RunDir::CONFIG[usize::from(document.is_json())];
     // Standard input cannot be read again: its text is in the run's folder.
     let command = if args.experiment.is_stdin() { env::command_with(&files.file(given)) } else { env::command() };
-    let page = |report: &lab::RunOutcome| {
+    let page = |report: &runner::RunOutcome| {
         serde_json::to_vec_pretty(&manifest(&experiment, &setting, &plan, workers, &runs, &command, report))
     };
     view.write_files(&[
         (given, document.text.clone().into_bytes()),
         (paths::RunDir::RESOLVED_CONFIG, resolved.into_bytes()),
-        (paths::RunDir::MANIFEST, page(&lab::RunOutcome::default())?),
+        (paths::RunDir::MANIFEST, page(&runner::RunOutcome::default())?),
     ])?;
 
     let store = Store { runs: runs.clone() };
@@ -104,7 +108,7 @@ fn manifest(
     workers: usize,
     runs: &RunsDir,
     command: &str,
-    report: &lab::RunOutcome,
+    report: &runner::RunOutcome,
 ) -> RunManifest {
     RunManifest {
         experiment: experiment.name.clone(),
@@ -113,16 +117,16 @@ fn manifest(
         trainings: plan.trainings.len(),
         versions: Versions {
             lth: env!("CARGO_PKG_VERSION").to_owned(),
-            tch: dense::TCH.to_owned(),
-            libtorch: dense::LIBTORCH.to_owned(),
+            tch: torch::TCH.to_owned(),
+            libtorch: torch::LIBTORCH.to_owned(),
         },
         device: setting.device.to_owned(),
         cuda: setting.gpu.map(|gpu| CudaProvenance {
             gpus: env::gpus(),
             gpu,
             products: experiment.train.products,
-            deterministic: dense::DETERMINISTIC.to_owned(),
-            not_deterministic: dense::NOT_DETERMINISTIC.to_owned(),
+            deterministic: torch::DETERMINISTIC.to_owned(),
+            not_deterministic: torch::NOT_DETERMINISTIC.to_owned(),
         }),
         engine: plan.engines(),
         processor: env::processor(),
@@ -147,7 +151,7 @@ fn manifest(
 /// The table, the verdicts, where the files are, and what is to be said about trainings that did not end well.
 fn print_outcome(
     plan: &Plan,
-    report: &lab::RunOutcome,
+    report: &runner::RunOutcome,
     stop: &CancelToken,
     args: &RunArgs,
     command: &str,

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::open::RunsArgs;
-use crate::base::exit::Exit;
+use super::load::RunsArgs;
 use crate::report::{self, Run, RunOverview};
+use crate::system::exit::Exit;
 use crate::ui;
 
 #[derive(Debug, Args)]

@@ -7,12 +7,12 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::choice::RowFilter;
-use super::open::RunsArgs;
-use crate::base::exit::Exit;
-use crate::base::paths::ReportDir;
-use crate::record::{RoundRow, last_iteration, to_csv};
+use super::filter::RowFilter;
+use super::load::RunsArgs;
+use crate::artifacts::{RoundRow, last_iteration, to_csv};
 use crate::report::{self, Run, RunState, Verdict};
+use crate::system::exit::Exit;
+use crate::system::paths::ReportDir;
 use crate::ui;
 
 #[derive(Debug, Args)]

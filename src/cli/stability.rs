@@ -7,23 +7,23 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::choice::RowFilter;
+use super::filter::RowFilter;
 use super::folders;
-use super::open::{RunsArgs, workers};
+use super::load::{RunsArgs, workers};
 use super::report::write_own;
 use super::run::register_run;
-use crate::base::env;
-use crate::base::exit::Exit;
+use crate::artifacts::to_csv;
+use crate::base::format::pluralize;
 use crate::base::outcome::Outcome;
-use crate::base::paths::RunDir as Files;
-use crate::base::stop::CancelToken;
-use crate::base::words::pluralize;
 use crate::config::{DatasetSpec, DeviceChoice, Experiment, KeepWeights, MaskSource, UsageError};
 use crate::engine::{self, TrainerSpec};
-use crate::lab::{CopyPair, InstabilityAnalysis, RunFiles, Runner, Store};
 use crate::lottery::{DENSE, Plan, ResolvedExperiment};
-use crate::record::to_csv;
 use crate::report::{self, Run, RunAnalysis};
+use crate::runner::{CopyPair, InstabilityAnalysis, RunFiles, Runner, Store};
+use crate::system::cancel::CancelToken;
+use crate::system::env;
+use crate::system::exit::Exit;
+use crate::system::paths::RunDir as Files;
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -182,7 +182,7 @@ impl MeasureContext<'_> {
         // Lines have two ends: whatever is run now is run for its final weights.
         experiment.run.keep = KeepWeights::All;
         let recipe = TrainerSpec::new(setting.network.clone(), &experiment, setting.gpu);
-        let build: &crate::lab::TrainerFactory<'_> =
+        let build: &crate::runner::TrainerFactory<'_> =
             &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset);
         let load = || setting.dataset.load(&experiment.data, experiment.seed);
         let plan = self.stability.to_run(unknown);

@@ -1,7 +1,7 @@
 //! Whether an evaluation takes place at every iteration that `report.checkpoints` names.
 
+use super::diagnostic::Diagnostic;
 use super::experiment::Experiment;
-use super::problem::Diagnostic;
 
 /// Finds those at which nothing is evaluated, and those that are named twice.
 pub(super) fn check(experiment: &Experiment, problems: &mut Vec<Diagnostic>) {

@@ -10,13 +10,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
+use super::diagnostic::snippet;
 use super::encoding::{self, STDIN};
-use super::mend::{self, Grammar, SyntaxFix, find_fix};
 use super::names::NameTables;
-use super::problem::snippet;
 use super::read::is_accepted;
 use super::repair::Syntax;
 use super::syntax;
+use super::syntax_fix;
+use super::syntax_fix::{Grammar, SyntaxFix, find_fix};
 
 /// Where a value stands in the text, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +133,7 @@ impl ConfigDocument {
             document.path_at(at).map(|path| is_accepted(&document.root, path))
         };
         let SyntaxFix { token, repair, .. } = find_fix(&self.text, at, &grammar, &accepts)?;
-        let (message, hint) = mend::describe(&self.text[token.clone()], &repair, grammar.syntax);
+        let (message, hint) = syntax_fix::describe(&self.text[token.clone()], &repair, grammar.syntax);
         Some(self.advise((message, Some(hint)), token))
     }
 

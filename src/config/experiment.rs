@@ -10,10 +10,10 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::count::CountOrAuto;
+use super::count_or_auto::CountOrAuto;
 use super::device::DeviceChoice;
 use super::network::NetworkConfig;
-use super::step::TrainingTime;
+use super::training_time::TrainingTime;
 
 /// One experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,7 @@ pub struct Experiment {
 /// What is learned from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Data")]
 pub struct DataConfig {
     /// The data set.
     pub dataset: DatasetSpec,
@@ -88,6 +89,7 @@ pub struct DataConfig {
 /// A data set: a built-in one by name, or own data and where they lie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(rename = "Dataset")]
 pub enum DatasetSpec {
     /// Procedural digits, 28×28 grey; no files needed.
     Strokes,
@@ -163,6 +165,7 @@ pub struct Augment {
 /// How one network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Train")]
 pub struct TrainConfig {
     /// Optimizer steps of each training.
     pub iterations: u64,
@@ -232,6 +235,7 @@ pub struct TrainConfig {
 /// An optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Optimizer")]
 pub enum OptimizerConfig {
     /// Adam (Kingma & Ba, arXiv 1412.6980).
     Adam,
@@ -246,6 +250,7 @@ pub enum OptimizerConfig {
 /// How the learning rate changes over a training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Schedule")]
 pub enum ScheduleConfig {
     /// Not at all.
     #[default]
@@ -272,6 +277,7 @@ pub enum Dtype {
 /// The type that products are made in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Products")]
 pub enum MatmulPrecision {
     /// That of all else.
     #[default]
@@ -285,6 +291,7 @@ pub enum MatmulPrecision {
 /// What each round cuts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Prune")]
 pub struct PruneConfig {
     /// What makes a weight worth keeping.
     #[serde(default)]
@@ -357,6 +364,7 @@ pub enum Scope {
 /// Fractions of the remaining weights that a round cuts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Rate")]
 pub struct RateConfig {
     /// With scope `global`: of all included weights together (0.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -417,6 +425,7 @@ pub struct Arm {
 /// Where an arm's mask comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "MaskFrom")]
 pub enum MaskSource {
     /// All ones; such an arm has round 0 only.
     Dense,
@@ -435,6 +444,7 @@ pub enum MaskSource {
 /// How much a mask keeps that is not pruned round by round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Size")]
 pub enum TargetSize {
     /// As much as the named arm at the same round.
     Like(String),
@@ -446,6 +456,7 @@ pub enum TargetSize {
 /// Where an arm's weights come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "WeightsFrom")]
 pub enum WeightSource {
     /// The replicate's initial values θ₀, or those of the dense network at `rewind_to`.
     Rewind,
@@ -464,6 +475,7 @@ pub enum WeightSource {
 /// What becomes of the optimizer's moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Moments")]
 pub enum RewindOptimizerState {
     /// As they were.
     #[default]
@@ -475,6 +487,7 @@ pub enum RewindOptimizerState {
 /// What the report says of the results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Reporting")]
 pub struct ReportConfig {
     /// The least loss of test accuracy that matters, in percentage points: a ticket loses less than that.
     #[serde(default = "tenth")]
@@ -488,6 +501,7 @@ pub struct ReportConfig {
 /// How the work is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Run")]
 pub struct RunConfig {
     /// The device: `cpu`, `cuda`, `cuda:1`, or `auto` for CUDA where it can be had. CUDA is never replaced by the processor in
     /// silence.
@@ -512,6 +526,7 @@ pub struct RunConfig {
 /// Which final weights are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Keep")]
 pub enum KeepWeights {
     /// Those of the dense networks and of the last round of every chain; those in between until their children are
     /// done.
@@ -526,6 +541,7 @@ pub enum KeepWeights {
 /// A trainer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Engine")]
 pub enum EngineChoice {
     /// For each training the trainer whose step is estimated to cost less, from the network's shapes, the weights that
     /// are left and the batch size: the same on every machine.

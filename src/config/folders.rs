@@ -1,8 +1,8 @@
 //! The folders that an experiment names, with a leading `~/` expanded: no shell has seen them.
 
+use super::diagnostic::Diagnostic;
 use super::experiment::{DataConfig, DatasetSpec};
-use super::problem::Diagnostic;
-use crate::base::given;
+use crate::system::user_path;
 
 impl DataConfig {
     /// Whether its files are looked for in the folder of the built-in data sets.
@@ -21,7 +21,7 @@ impl DataConfig {
             _ => None,
         };
         for (key, dir) in own.into_iter().chain(self.dir.as_mut().map(|dir| ("data.dir", dir))) {
-            match given::expand(dir) {
+            match user_path::expand(dir) {
                 Ok(path) => *dir = path,
                 Err(refused) => problems.push(Diagnostic::new(key, refused.message).hint(refused.hint)),
             }

@@ -1,7 +1,7 @@
 //! Names of experiments and arms that other programs do not read as names: they stand in every CSV file and in shells.
 
+use super::diagnostic::Diagnostic;
 use super::experiment::Experiment;
-use super::problem::Diagnostic;
 
 /// The texts that pandas reads as missing values by default, those that consist of characters allowed in names only:
 /// `groupby` drops such rows.

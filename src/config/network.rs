@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::problem::Diagnostic;
+use super::diagnostic::Diagnostic;
 
 /// Bounds that no experiment comes near; beyond them memory would end before the work does.
 const MAX_UNITS: u32 = 1_000_000;
@@ -14,6 +14,7 @@ const MAX_PIXELS: u32 = 1000;
 /// What learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Network")]
 pub struct NetworkConfig {
     /// The architecture by name; `layers` may stand in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,6 +143,7 @@ pub enum LayerSpec {
 /// How initial weights are drawn. Fans are those of the layer's weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Init")]
 pub enum WeightInit {
     /// Normal, variance 2 / (`fan_in` + `fan_out`), untruncated.
     #[default]

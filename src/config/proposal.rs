@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::problem::Diagnostic;
+use super::diagnostic::Diagnostic;
 use super::read::is_accepted;
 use super::repair::{Syntax, proposals};
 use super::set::set_value;

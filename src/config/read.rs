@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::diagnostic::{Diagnostic, UsageError};
 use super::document::ConfigDocument;
 use super::experiment::Experiment;
-use super::explain::{MISSING, leaf, parent, to_diagnostic};
-use super::problem::{Diagnostic, UsageError};
 use super::proposal::propose;
+use super::serde_errors::{MISSING, leaf, parent, to_diagnostic};
 use super::walk::{self, ValueSlot};
 
 /// Reads the experiment, fills in what depends on other values, and checks what one value says about another.

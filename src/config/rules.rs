@@ -1,13 +1,13 @@
 //! What one value of an experiment says about another: defaults that depend on it, and what contradicts it.
 
 use super::checkpoints;
-use super::count::CountOrAuto;
+use super::count_or_auto::CountOrAuto;
+use super::diagnostic::Diagnostic;
 use super::experiment::{
     Arm, Augment, Criterion, DataConfig, DatasetSpec, Experiment, MaskSource, MatmulPrecision, OptimizerConfig,
     RateConfig, ScheduleConfig, Scope, TargetSize, TrainConfig, WeightSource,
 };
 use super::network::WeightInit;
-use super::problem::Diagnostic;
 
 /// Arm name that stands for the dense trainings themselves.
 const RESERVED_ARM: &str = "dense";

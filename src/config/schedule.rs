@@ -1,8 +1,8 @@
 //! What the values of a learning-rate schedule say about each other. How long an epoch is, is not known here.
 
+use super::diagnostic::Diagnostic;
 use super::experiment::{ScheduleConfig, TrainConfig};
-use super::problem::Diagnostic;
-use super::step::TrainingTime;
+use super::training_time::TrainingTime;
 
 /// The defaults of parameters that stand beside a schedule; the only place that knows them.
 impl TrainConfig {

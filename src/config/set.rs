@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use super::document::{ConfigDocument, Origin, join};
-use super::mend::{Grammar, find_fix};
 use super::names::{NameTables, parts};
 use super::read::is_accepted;
 use super::repair::{Syntax, inside_quotes};
 use super::syntax::toml_mistake;
-use crate::base::env;
+use super::syntax_fix::{Grammar, find_fix};
+use crate::system::env;
 
 /// The hint for values in braces or brackets, whose quotes a shell removes.
 const SHELL: &str =

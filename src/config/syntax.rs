@@ -2,7 +2,7 @@
 
 use toml::de::DeTable;
 
-use crate::base::env;
+use crate::system::env;
 
 /// The byte of the first mistake of syntax in `text`, read as TOML; `None` where there is none.
 pub(super) fn toml_mistake(text: &str) -> Option<usize> {

@@ -10,8 +10,8 @@ use ureq::http::{Response, StatusCode};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Timeout};
 
-use crate::base::files::WriteError;
-use crate::base::given;
+use crate::system::files::WriteError;
+use crate::system::user_path;
 
 /// Longer than this no name is looked up and no connection waited for.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -106,7 +106,7 @@ fn agent(url: &str, stall: Duration) -> Agent {
 /// What this machine trusts, which may be more than the world does: many networks read what passes. Where nothing is
 /// found, what came with this program.
 fn trusted() -> RootCerts {
-    let text = given::certificates().and_then(|path| fs::read(path).ok()).unwrap_or_default();
+    let text = user_path::certificates().and_then(|path| fs::read(path).ok()).unwrap_or_default();
     let certificate = |item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None };
     let found: Vec<_> = parse_pem(&text).filter_map(certificate).collect();
     if found.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&found) }

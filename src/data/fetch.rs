@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::builtin;
+use super::builtin::{Archive, BuiltinDataset, PinnedFile};
+use super::container::{decompress, unpack};
+use super::dataset_dir::DatasetDir;
 use super::download::download;
-use super::official::{self, Archive, BuiltinDataset, PinnedFile};
-use super::packed::{decompress, unpack};
-use super::shelf::DatasetDir;
-use super::survey::{Availability, DatasetStatus, FileStatus, status_at, status_of};
-use crate::base::files::{self, Lock, WriteError};
+use super::status::{Availability, DatasetStatus, FileStatus, status_at, status_of};
 use crate::base::key::{sha256, sha256_of_file};
+use crate::system::files;
+use crate::system::files::{Lock, WriteError};
 
 /// What a person may choose.
 #[derive(Clone, Debug)]
@@ -103,7 +105,7 @@ enum Download {
 /// # Errors
 /// Where no mirror gives a file, or the folder cannot be written.
 pub fn fetch(name: &str, fetch: &FetchOptions, tell: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
-    let set = official::ALL.into_iter().find(|set| set.name == name);
+    let set = builtin::ALL.into_iter().find(|set| set.name == name);
     let set = set.with_context(|| format!("`{name}` is no data set that can be fetched"))?;
     fetch_set(set, fetch, tell)
 }

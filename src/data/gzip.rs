@@ -115,8 +115,8 @@ impl<R: BufRead> Read for PushbackReader<R> {
 mod tests {
     use std::io::BufReader;
 
+    use super::super::container::tests::gzip;
     use super::*;
-    use crate::data::packed::tests::gzip;
 
     /// What is read with a buffer of one byte, which splits whatever can be split.
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::shelf::DataFile;
+use super::dataset_dir::DataFile;
 use crate::base::key::sha256;
 
 /// The four files: training images, training labels, test images, test labels.

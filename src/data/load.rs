@@ -6,13 +6,13 @@ use std::sync::PoisonError;
 
 use anyhow::{Context, Result, ensure};
 
+use super::builtin::{BuiltinDataset, FileFormat};
 use super::dataset::{Dataset, Normalization};
-use super::official::{BuiltinDataset, FileFormat};
-use super::shelf::{DataFile, DatasetDir};
-use super::source::{DatasetInfo, ImageSource, RawImages};
-use super::{cifar, idx, own, split, strokes};
-use crate::base::{env, given};
+use super::dataset_dir::{DataFile, DatasetDir};
+use super::info::{DatasetInfo, ImageSource, RawImages};
+use super::{cifar, custom, idx, split, strokes};
 use crate::config::DataConfig;
+use crate::system::{env, user_path};
 
 /// Pixels of an image of `strokes`.
 const PIXELS: usize = 28 * 28;
@@ -42,7 +42,7 @@ pub fn folder(data: &DataConfig) -> PathBuf {
 
 /// The same where no experiment says.
 pub fn default_folder() -> PathBuf {
-    given::env_folder_or_literal(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
+    user_path::env_folder_or_literal(env::DATA).unwrap_or_else(|| PathBuf::from("data"))
 }
 
 /// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` beats `data.dir`.
@@ -86,7 +86,7 @@ impl DatasetInfo {
             ImageSource::Custom { dataset, read } => {
                 let first = read.lock().unwrap_or_else(PoisonError::into_inner).take();
                 first
-                    .map_or_else(|| own::reload_verified(dataset, self.sum.as_deref()), Ok)
+                    .map_or_else(|| custom::reload_verified(dataset, self.sum.as_deref()), Ok)
                     .with_context(|| format!("could not read the data in `{}`", self.name))
             }
         }

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::junk::is_junk;
-use crate::base::files;
+use crate::system::files;
 
 /// What lies under a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ fn letters(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::files;
+    use crate::system::files;
 
     #[test]
     fn idx_names_by_hand() {

@@ -1,6 +1,6 @@
 //! Who is in which part of a data set: a pure function of labels, sizes and seed.
 
-use crate::base::random::{Purpose, Stream};
+use crate::base::rng::{Purpose, Stream};
 
 /// The parts by image index.
 pub(super) struct SplitIndices {

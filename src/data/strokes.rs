@@ -1,7 +1,7 @@
 //! The procedural data set `strokes`: handwritten-looking digits, drawn from stroke skeletons.
 //! It must not know who trains on the images, how they are split or stored, nor what a tensor is.
 
-use crate::base::random::{SplitMix, mix};
+use crate::base::rng::{SplitMix, mix};
 
 /// The mean of pixel / 255 over the images 0 to 59,999 of seed 1.
 pub(crate) const MEAN: f64 = 0.1142;

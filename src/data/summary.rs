@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::own::mean_std;
-use super::source::{DatasetInfo, RawImages};
+use super::custom::mean_std;
+use super::info::{DatasetInfo, RawImages};
 use super::{Dataset, Split};
 
 /// A data set in numbers.

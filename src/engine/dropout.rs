@@ -1,6 +1,6 @@
 //! Dropout (Srivastava et al. 2014), the same values dropped by every engine.
 
-use crate::base::random::{CounterRng, mix};
+use crate::base::rng::{CounterRng, mix};
 
 /// One dropout layer.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ impl DropoutContext {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::random::{Purpose, Stream};
+    use crate::base::rng::{Purpose, Stream};
 
     #[test]
     fn the_rate_is_met_and_every_step_and_layer_drops_others() {

@@ -1,18 +1,17 @@
 //! Engines: what takes optimizer steps. Knows no criterion, no file, no terminal.
 
-mod choice;
-mod aligned;
+mod selection;
 mod clip;
-pub mod dense;
+pub mod torch;
 mod dropout;
 mod element;
 mod input;
-mod linears;
+mod linear_stack;
 mod loss;
 mod optimizer;
 pub mod sparse;
 mod trainer;
 
-pub use choice::{EngineKind, EngineSelector, build};
 pub use optimizer::Optimizer;
+pub use selection::{EngineKind, EngineSelector, build};
 pub use trainer::{Batch, Trainer, TrainerSpec};

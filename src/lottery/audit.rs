@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::prepare::PrepareContext;
 use super::training::{MaskRule, RewindPoint, StartRule, TrainingSpec};
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, TensorMap};
+use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::config::RewindOptimizerState;
 
 /// A promise about masks and weights that was broken.

@@ -1,25 +1,25 @@
 //! The algorithm: an experiment becomes a plan, and each training of the plan a mask with weights to start from.
 //! Plain values; knows no file and no thread, and of engines which one a training takes.
 
-mod arms;
+mod arm_graph;
 mod audit;
-mod check;
-mod groups;
+mod validate_arms;
+mod lockstep;
 mod plan;
 mod prepare;
-mod profile;
-mod setting;
-mod sketch;
+mod weight_stats;
+mod resolved;
+mod plan_builder;
 #[cfg(test)]
 mod tests;
 mod training;
-mod weights;
+mod reinit;
 
 pub use audit::{AuditError, audit_end, audit_start};
-pub use check::validate_arms;
-pub use groups::{LockstepGroup, lockstep_groups};
+pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
 pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare};
-pub use profile::weight_stats;
-pub use setting::ResolvedExperiment;
+pub use resolved::ResolvedExperiment;
 pub use training::{Dependency, MaskRule, RewindPoint, StartRule, TrainingSpec};
+pub use validate_arms::validate_arms;
+pub use weight_stats::{LayerWeightStats, RANKS, WeightStats, weight_stats};

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::check::validate_arms;
-use super::setting::ResolvedExperiment;
-use super::sketch::{PlanBuilder, TrainingCoords};
+use super::plan_builder::{PlanBuilder, TrainingCoords};
+use super::resolved::ResolvedExperiment;
 use super::training::{MaskRule, StartRule, TrainingSpec};
+use super::validate_arms::validate_arms;
 use crate::base::key::ContentHash;
 use crate::config::{Diagnostic, Experiment};
 use crate::engine::EngineKind;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 
-use super::setting::ResolvedExperiment;
+use super::reinit::{add_noise, constant_sign, shuffle};
+use super::resolved::ResolvedExperiment;
 use super::training::{MaskRule, ReferencePoint, RewindPoint, StartRule, TrainingSpec};
-use super::weights::{add_noise, constant_sign, shuffle};
 use crate::base::key::ContentHash;
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::random::{Generator, Purpose, Stream};
-use crate::base::state::{Snapshot, TensorMap};
+use crate::base::rng::{Generator, Purpose, Stream};
+use crate::base::tensors::{Snapshot, TensorMap};
 use crate::config::{Criterion, Experiment, RewindOptimizerState};
 use crate::network::{Network, init_buffers, init_stds, init_weights};
 use crate::prune::{ScoreInputs, random_mask};

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::*;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, TensorMap};
+use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::config::{ConfigDocument, Experiment, read};
 
 /// What a training left.

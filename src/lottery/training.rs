@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::base::key::ContentHash;
-use crate::base::random::{Purpose, Stream};
+use crate::base::rng::{Purpose, Stream};
 use crate::config::RewindOptimizerState;
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;

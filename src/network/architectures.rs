@@ -1,6 +1,6 @@
 //! The architectures that have names, each as the layers a person would write.
 
-use super::build::NetworkBuilder;
+use super::builder::NetworkBuilder;
 use super::layer::Network;
 use crate::config::{self, Architecture, Diagnostic, LayerSpec};
 

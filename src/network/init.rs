@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::layer::{Network, PrunableTensor, TensorSpec};
-use crate::base::random::Generator;
-use crate::base::state::{NamedTensor, TensorMap};
+use crate::base::rng::Generator;
+use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::config::WeightInit;
 
 /// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is for
@@ -68,7 +68,7 @@ fn distribution(init: WeightInit, std: f64, fan_in: f64, fan_out: f64) -> (f64, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::random::{Purpose, Stream};
+    use crate::base::rng::{Purpose, Stream};
     use crate::network::Layer;
 
     #[test]

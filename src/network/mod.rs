@@ -1,7 +1,7 @@
 //! Architectures as data: a list of layers, from which names, shapes, kinds and counts derive. Knows no engine.
 
 mod architectures;
-mod build;
+mod builder;
 mod init;
 mod layer;
 mod sizes;

@@ -1,6 +1,6 @@
 //! Pruning criteria: each scores a weight by one expression, and the lowest scores are pruned first.
 
-use crate::base::random::Generator;
+use crate::base::rng::Generator;
 use crate::config::Criterion;
 
 /// Two values of one weight: at the end of training, and at the earlier iteration that some criteria compare it with.
@@ -37,7 +37,7 @@ pub(super) fn score(criterion: Criterion, weight: WeightPair, generator: &mut Ge
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::random::{Purpose, Stream};
+    use crate::base::rng::{Purpose, Stream};
 
     fn scores(criterion: Criterion) -> Vec<f32> {
         let weights = [(1.0, -3.0), (-2.0, -2.5), (0.5, 0.25), (-4.0, 4.0)];

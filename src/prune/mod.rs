@@ -2,8 +2,8 @@
 
 mod criterion;
 mod random;
-mod rule;
+mod schedule;
 mod select;
 
 pub use random::random_mask;
-pub use rule::{PruningSchedule, RemainingCounts, ScoreInputs};
+pub use schedule::{PruningSchedule, RemainingCounts, ScoreInputs};

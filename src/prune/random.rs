@@ -1,7 +1,7 @@
 //! Masks without a reason: the control for what a criterion finds.
 
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::random::Generator;
+use crate::base::rng::Generator;
 
 /// A uniformly random mask with as many weights in every layer as `like` keeps there.
 pub fn random_mask(like: &Mask, generator: &mut Generator) -> Mask {
@@ -17,7 +17,7 @@ pub fn random_mask(like: &Mask, generator: &mut Generator) -> Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::random::{Purpose, Stream};
+    use crate::base::rng::{Purpose, Stream};
 
     #[test]
     fn every_layer_keeps_its_count() {

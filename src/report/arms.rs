@@ -2,9 +2,9 @@
 
 use super::roles;
 use super::run::Run;
+use crate::artifacts::arms;
 use crate::config::{Experiment, MaskSource};
 use crate::lottery::DENSE;
-use crate::record::arms;
 
 /// An arm's part in the experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]

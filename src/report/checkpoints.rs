@@ -7,9 +7,9 @@ use anyhow::Result;
 
 use super::curves;
 use super::run::Run;
-use crate::base::words::with_thousands;
+use crate::artifacts::RoundRow;
+use crate::base::format::with_thousands;
 use crate::config::Experiment;
-use crate::record::RoundRow;
 
 /// The test accuracy of each training after chosen iterations.
 #[derive(Clone, Debug, Default)]

@@ -3,19 +3,19 @@
 mod entry;
 #[cfg(test)]
 mod tests;
-mod words;
+mod text;
 
 use serde::Serialize;
 
 use self::entry::{Claim, ClaimFile, ClaimSetting, Quantifier};
+use super::paired::{ArmRoundRef, PairedResults};
 use super::roles::arm_with_role;
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
-use super::trainings::{ArmRoundRef, PairedResults};
-use crate::base::words::percent;
+use crate::artifacts::{RoundGroup, RoundRow};
+use crate::base::format::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::{RoundGroup, RoundRow};
 
 /// A claim of the paper and what a run says of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,7 +121,7 @@ fn judge(
         claim: claim.text.clone(),
         source: claim.source.clone(),
         paper: claim.paper.clone(),
-        here: words::here(claim, &looks),
+        here: text::here(claim, &looks),
         status,
         reason: reasons.into_iter().filter(|reason| !reason.is_empty()).collect::<Vec<_>>().join("; "),
     }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::run::Run;
-use crate::base::paths::RunDir;
-use crate::base::spread::SummaryStats;
+use crate::artifacts::{RoundGroup, RoundRow, SummaryRow, last_iteration, summary};
+use crate::base::stats::SummaryStats;
 use crate::config::{ConfigDocument, flatten};
-use crate::record::{RoundGroup, RoundRow, SummaryRow, last_iteration, summary};
+use crate::system::paths::RunDir;
 
 /// Runs beside each other.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -144,9 +144,9 @@ fn differences(configs: &[Option<Vec<(String, Value)>>]) -> Vec<ConfigDifference
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::rows;
+    use super::super::test_fixtures::rows;
     use super::*;
-    use crate::base::files;
+    use crate::system::files;
 
     fn run(folder: &std::path::Path, name: &str, resolved: Option<&str>) -> Run {
         let view = RunDir(folder.join(name));

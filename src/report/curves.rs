@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 
 use super::run::{Run, damaged};
-use crate::base::paths::RunDir;
+use crate::system::paths::RunDir;
 
 /// What is measured on the way.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::run::{Run, RunState};
-use crate::base::files;
-use crate::base::paths::RunsDir;
-use crate::base::spread::SummaryStats;
-use crate::record::RoundGroup;
+use crate::artifacts::RoundGroup;
+use crate::base::stats::SummaryStats;
+use crate::system::files;
+use crate::system::paths::RunsDir;
 
 /// A run in one line. Its JSON is a member of the list that `lth runs --json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -85,8 +85,8 @@ impl BestRound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::paths::RunDir;
-    use crate::record::RoundRow;
+    use crate::artifacts::RoundRow;
+    use crate::system::paths::RunDir;
 
     #[test]
     fn the_best_round_is_best_on_average_and_the_smallest_of_equals() {

@@ -65,7 +65,7 @@ fn find(experiment: &Experiment, is_it: impl Fn(&Arm) -> bool) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::experiment;
+    use super::super::test_fixtures::experiment;
     use super::*;
 
     #[test]

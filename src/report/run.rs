@@ -6,11 +6,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
-use crate::base::files::{self, Lock};
+use crate::artifacts::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, from_csv};
 use crate::base::outcome::Outcome;
-use crate::base::paths::RunDir;
 use crate::config::{self, ConfigDocument, Experiment};
-use crate::record::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, from_csv};
+use crate::system::files;
+use crate::system::files::Lock;
+use crate::system::paths::RunDir;
 
 /// A run: one experiment's files.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Instability: by how much the worst network between two copies of a training is worse than these are.
 
-use crate::base::words::{accuracy, mean_and_range, percent};
-use crate::record::StabilityRow;
+use crate::artifacts::StabilityRow;
+use crate::base::format::{accuracy, mean_and_range, percent};
 
 /// A training is stable below this instability (arXiv 1912.05671).
 pub(crate) const STABLE: f64 = 0.02;

@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_PI_2, PI};
 
 use serde::Serialize;
 
-use crate::base::spread::SummaryStats;
+use crate::base::stats::SummaryStats;
 
 /// How sure a bound is: of 100 such bounds, 5 are on the wrong side of the truth.
 pub(super) const LEVEL: f64 = 0.95;

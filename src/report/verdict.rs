@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 
+use super::paired::{ArmRoundRef, Metric, PairedResults};
 use super::roles::{is_ticket, reinit_of};
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
-use super::trainings::{ArmRoundRef, Metric, PairedResults};
-use crate::base::words::percent;
+use crate::artifacts::{RoundGroup, RoundRow};
+use crate::base::format::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::{RoundGroup, RoundRow};
 
 /// What the numbers of an arm at a round say. Accuracies are test accuracies at early stop, shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,9 +1,9 @@
 //! One training, or several in lockstep: which images when, when to evaluate, and what was measured. Knows no arm and no file.
 
-mod order;
-mod schedule;
-mod session;
+mod sampler;
+mod lr_schedule;
+mod training_loop;
 
-pub use order::BatchSampler;
-pub use schedule::{LrSchedule, validate_lr_schedule};
-pub use session::{LaneInput, TrainedLane, TrainingEnd, TrainingLoop};
+pub use lr_schedule::{LrSchedule, validate_lr_schedule};
+pub use sampler::BatchSampler;
+pub use training_loop::{LaneInput, TrainedLane, TrainingEnd, TrainingLoop};

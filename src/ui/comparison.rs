@@ -1,7 +1,7 @@
 //! `lth compare` as a person reads it.
 
 use super::table::align;
-use crate::base::words::{accuracy, percent, with_thousands};
+use crate::base::format::{accuracy, percent, with_thousands};
 use crate::report::{ResultRow, RunComparison};
 
 const HEADER: [&str; 8] = ["run", "arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::{align, printable};
-use crate::base::words::{bytes, with_thousands};
+use crate::base::format::{bytes, with_thousands};
 use crate::data::{Availability, DatasetStatus, DatasetSummary, FileStatus};
 
 /// What is there of the data sets, file by file.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::table::printable;
-use crate::base::words::{bytes, with_thousands};
+use crate::base::format::{bytes, with_thousands};
 use crate::data::{Availability, DatasetStatus};
-use crate::lab::StoreReport;
+use crate::runner::StoreReport;
 
 /// What to do where CUDA is missing.
 pub const CUDA_HINT: &str =

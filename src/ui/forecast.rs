@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::table::align;
-use crate::base::words::{bytes, duration, percent, with_thousands};
-use crate::lab::{Estimate, RoundEstimate};
+use crate::base::format::{bytes, duration, percent, with_thousands};
+use crate::runner::{Estimate, RoundEstimate};
 
 /// The forecast as text: rounds by layer, arms, and what it all comes to.
 pub fn forecast(forecast: &Estimate) -> String {

@@ -1,45 +1,26 @@
 //! What a person sees. Talk goes to stderr, results to stdout.
 
-mod bars;
-mod block;
 mod comparison;
 mod data;
 mod doctor;
-mod fetching;
+mod download_progress;
 mod forecast;
-mod lines;
 mod overview;
-mod screen;
+mod progress;
 mod stability;
 mod table;
-mod tally;
-mod words;
 
 use std::io::Write as _;
-
-use crate::base::env;
-use crate::record::EventSink;
 
 pub use comparison::comparison;
 pub use data::{summary, survey};
 pub use doctor::{CUDA_HINT, CudaDiagnosis, Diagnosis, diagnosis};
-pub use fetching::fetching;
+pub use download_progress::fetching;
 pub use forecast::forecast;
 pub use overview::overviews;
+pub use progress::sink;
 pub use stability::stability;
 pub use table::{printable, table};
-
-/// The sink that fits: none with `quiet`, bars on a terminal, else plain lines.
-pub fn sink(quiet: bool) -> Box<dyn EventSink> {
-    use std::io::IsTerminal;
-    if quiet {
-        Box::new(lines::SilentSink)
-    } else if std::io::stderr().is_terminal() && !env::is_dumb() {
-        Box::new(bars::Bars::new(Box::new(screen::Stderr)))
-    } else {
-        Box::new(lines::LineSink::default())
-    }
-}
 
 /// Says something on stderr; whether anybody listens is not our concern (`lth run … 2>&1 | head`).
 pub fn eprint_line(text: &str) {

@@ -1,7 +1,7 @@
 //! `lth runs` as a person reads it.
 
 use super::table::align;
-use crate::base::words::{accuracy, bytes, percent, with_thousands};
+use crate::base::format::{accuracy, bytes, percent, with_thousands};
 use crate::report::{BestRound, RunOverview};
 
 /// One line per run.

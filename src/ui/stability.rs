@@ -1,7 +1,7 @@
 //! `lth stability` as a person reads it.
 
 use super::table::align;
-use crate::record::StabilityRow;
+use crate::artifacts::StabilityRow;
 use crate::report::stability_table;
 
 /// A line for each arm and round, and how to read it.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::base::spread::SummaryStats;
-use crate::base::words::{accuracy, mean_and_range, percent, with_thousands};
-use crate::record::{RoundGroup, RoundRow, late_starts};
+use crate::artifacts::{RoundGroup, RoundRow, late_starts};
+use crate::base::format::{accuracy, mean_and_range, percent, with_thousands};
+use crate::base::stats::SummaryStats;
 
 /// How much a table tells, by the room it has.
 #[derive(Clone, Copy, PartialEq)]

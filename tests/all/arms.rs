@@ -172,7 +172,7 @@ fn killed_among_late_arms_it_ends_with_the_same_bytes() {
     // And what it had for others is taken away as well.
     for entry in fs::read_dir(folder.path().join("store")).unwrap() {
         for state in ["at-30.safetensors", "at-40.safetensors"] {
-            lth::base::files::remove(&entry.as_ref().unwrap().path().join(state)).unwrap();
+            lth::system::files::remove(&entry.as_ref().unwrap().path().join(state)).unwrap();
         }
     }
     run_well(SMOKE, folder.path(), &sets);

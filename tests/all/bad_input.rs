@@ -66,12 +66,12 @@ fn files_that_are_no_configuration() {
     assert_eq!(missing.status.code(), Some(2));
     assert!(stderr(&missing).contains("could not read `nowhere.toml`"), "{}", stderr(&missing));
     let binary = folder.path().join("binary.toml");
-    lth::base::files::write(&binary, &[0xFF, 0xFE, 0]).unwrap();
+    lth::system::files::write(&binary, &[0xFF, 0xFE, 0]).unwrap();
     let output = run(binary.to_str().unwrap(), &runs, &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("is not text in UTF-8"), "{}", stderr(&output));
     let json = folder.path().join("broken.json");
-    lth::base::files::write(&json, b"{\"name\": \"a\",\n  \"rounds\" 3}").unwrap();
+    lth::system::files::write(&json, b"{\"name\": \"a\",\n  \"rounds\" 3}").unwrap();
     let output = run(json.to_str().unwrap(), &runs, &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("broken.json:2:"), "{}", stderr(&output));
@@ -102,8 +102,8 @@ fn data_files_that_are_not_what_they_should_be() {
     let runs = folder.path().join("runs");
     let said = |file: &str, bytes: Option<&[u8]>| {
         match bytes {
-            Some(bytes) => lth::base::files::write(&data.join(file), bytes).unwrap(),
-            None => lth::base::files::remove(&data.join(file)).unwrap(),
+            Some(bytes) => lth::system::files::write(&data.join(file), bytes).unwrap(),
+            None => lth::system::files::remove(&data.join(file)).unwrap(),
         }
         let output = run_command(MNIST, &runs, &[]).arg("--data-dir").arg(folder.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -127,7 +127,7 @@ fn data_files_that_are_not_what_they_should_be() {
     assert!(said(images, Some(gzip)).contains("cut short or damaged"));
     assert!(said(images, Some(&good)).contains("SHA-256"), "the right form, the wrong pixels");
     // Labels are looked at after images, so theirs need the real images; the room's own reader is asked instead.
-    if let Some(real) = lth::base::given::env_folder_or_literal(lth::base::env::DATA) {
+    if let Some(real) = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA) {
         copy_real(&real.join("mnist"), &data, images);
         assert!(said(labels, Some(&idx(0x801, &[60_000], 60_000, 11))).contains("label 11 of image 0 is not below 10"));
         assert!(said(labels, Some(&idx(0x801, &[60_000], 60_000, 3))).contains("SHA-256"));

@@ -77,7 +77,7 @@ fn what_is_no_run_is_named_and_passed_over() {
 
     let copy = folder.path().join("copy");
     fs::create_dir(&copy).unwrap();
-    lth::base::files::write(&copy.join("rounds.csv"), b"experiment,arm\na,b,c\n").unwrap();
+    lth::system::files::write(&copy.join("rounds.csv"), b"experiment,arm\na,b,c\n").unwrap();
     let damaged = compare(folder.path(), &[one, "copy", other]);
     assert_eq!(damaged.status.code(), Some(1));
     assert!(stderr(&damaged).contains("copy/rounds.csv` is damaged"), "{}", stderr(&damaged));
@@ -88,7 +88,7 @@ fn what_is_no_run_is_named_and_passed_over() {
     assert_eq!(compare(folder.path(), &[one, "nothing"]).status.code(), Some(2), "a name that means nothing");
 
     let unknown = Path::new(other).join("resolved.toml");
-    lth::base::files::write(&unknown, b"a = = 1").unwrap();
+    lth::system::files::write(&unknown, b"a = = 1").unwrap();
     let unread = compare(folder.path(), &[one, other]);
     assert!(unread.status.success() && stderr(&unread).contains("its configuration is not compared"));
 }

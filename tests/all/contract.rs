@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lth::base::mask::{LayerMask, Mask};
-use lth::base::random::{Purpose, Stream, mix};
-use lth::base::state::{NamedTensor, Snapshot, TensorMap};
+use lth::base::rng::{Purpose, Stream, mix};
+use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{self, Architecture, Dtype, LayerSpec};
 use lth::data::{Dataset, Normalization, Split};
-use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense, sparse};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, sparse, torch};
 use lth::network::{Network, build};
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>
 const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense_build), ("sparse", sparse::build)];
 
 fn dense_build(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
-    dense::build(recipe, dataset, 1)
+    torch::build(recipe, dataset, 1)
 }
 
 fn dataset() -> Arc<Dataset> {
@@ -233,11 +233,11 @@ fn two_lanes_with_rates_and_batches_of_their_own_are_trained_as_two_networks() {
         let (start, mask) = start(case);
         let lr = [case.lr(), 0.7 * case.lr()];
         let recipe = case.recipe(Dtype::Float64);
-        let mut both = dense::build(&recipe, &dataset, 2).unwrap();
+        let mut both = torch::build(&recipe, &dataset, 2).unwrap();
         (0..2).for_each(|lane| both.load(lane, &start, &mask).unwrap());
         (0..4).for_each(|step| both.step(&[of_lane(0, step), of_lane(1, step)], &lr).unwrap());
         for (lane, lr) in lr.into_iter().enumerate() {
-            let mut one = dense::build(&recipe, &dataset, 1).unwrap();
+            let mut one = torch::build(&recipe, &dataset, 1).unwrap();
             one.load(0, &start, &mask).unwrap();
             (0..4).for_each(|step| one.step(&[of_lane(lane as u64, step)], &[lr]).unwrap());
             let (got, want) = (both.snapshot(lane).unwrap(), one.snapshot(0).unwrap());

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lth::base::mask::{LayerMask, Mask};
-use lth::base::random::{Purpose, Stream, mix};
-use lth::base::state::{NamedTensor, Snapshot, TensorMap};
+use lth::base::rng::{Purpose, Stream, mix};
+use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{self, Architecture, Augment, Dtype, LayerSpec};
 use lth::data::{Dataset, Normalization, Split};
-use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, dense};
+use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
 use lth::network::{Network, TensorRole, TensorSpec, build};
 use serde_json::Value;
 
@@ -148,7 +148,7 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<
     let names: Vec<String> = case.network().parameters().into_iter().map(|p| p.name).collect();
     assert_eq!(serde_json::to_value(names).unwrap(), oracle["parameters"], "{case:?}");
     let (start, mask) = start(case);
-    let mut trainer = dense::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float64) }, dataset, 1).unwrap();
+    let mut trainer = torch::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float64) }, dataset, 1).unwrap();
     trainer.load(0, &start, &mask).unwrap();
     let mut states = vec![trainer.snapshot(0).unwrap()];
     for step in 0..oracle["projections"].as_array().unwrap().len() as u64 {
@@ -175,8 +175,8 @@ const TRIES: u64 = 5;
 /// has so many `ReLU`s that one of them flips in most.
 fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
-    let mut trainer = dense::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();
-    let mut exact = dense::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
+    let mut trainer = torch::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();
+    let mut exact = torch::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
     let one_step = |trainer: &mut dyn Trainer, step: u64, batch: Batch| {
         trainer.load(0, &states[step as usize], &mask).unwrap();
         trainer.step(&[batch], &[case.lr()]).unwrap();
@@ -203,7 +203,7 @@ fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: O
 fn go_on(case: Case, dataset: &Arc<Dataset>) {
     let (start, mask) = start(case);
     let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
-        let mut trainer = dense::build(&case.recipe(Dtype::Float32), dataset, 1).unwrap();
+        let mut trainer = torch::build(&case.recipe(Dtype::Float32), dataset, 1).unwrap();
         trainer.load(0, from, &mask).unwrap();
         for step in steps {
             trainer.step(&[batch(step)], &[case.lr()]).unwrap();
@@ -231,7 +231,7 @@ fn the_trainer_for_any_network_keeps_the_contract() {
 
 #[test]
 fn a_gpu_keeps_the_contract() {
-    if let Err(reason) = dense::cuda_devices() {
+    if let Err(reason) = torch::cuda_devices() {
         println!("skipped: the contract on a GPU ({reason})");
         return;
     }
@@ -265,7 +265,7 @@ fn lanes_are_networks_of_their_own() {
             ..batch(2 * step + lane)
         };
         let lr = |lane: u64| 1e-3 * (1 + lane) as f64;
-        let mut together = dense::build(&recipe, &dataset, 3).unwrap();
+        let mut together = torch::build(&recipe, &dataset, 3).unwrap();
         for lane in 0..3 {
             together.load(lane as usize, &own(lane).0, &own(lane).1).unwrap();
         }
@@ -274,7 +274,7 @@ fn lanes_are_networks_of_their_own() {
         }
         let scores = together.evaluate(Split::Test).unwrap();
         for lane in 0..3_u64 {
-            let mut alone = dense::build(&recipe, &dataset, 1).unwrap();
+            let mut alone = torch::build(&recipe, &dataset, 1).unwrap();
             alone.load(0, &own(lane).0, &own(lane).1).unwrap();
             (0..4).for_each(|step| alone.step(&[batch(lane, step)], &[lr(lane)]).unwrap());
             let (one, of_many) = (alone.snapshot(0).unwrap(), together.snapshot(lane as usize).unwrap());
@@ -295,7 +295,7 @@ fn misuse_is_an_error() {
     let dataset = dataset();
     let case = CASES[3];
     let (start, mask) = start(case);
-    let mut trainer = dense::build(&case.recipe(Dtype::Float32), &dataset, 2).unwrap();
+    let mut trainer = torch::build(&case.recipe(Dtype::Float32), &dataset, 2).unwrap();
     assert_eq!(trainer.lanes(), 2);
     assert!(trainer.load(2, &start, &mask).is_err(), "a lane that is not there");
     assert!(trainer.load(0, &Snapshot::default(), &mask).is_err(), "a state without weights");

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use lth::base::state::{Snapshot, TensorMap};
-use lth::record::{snapshot_from_bytes, state_from_bytes};
+use lth::artifacts::{snapshot_from_bytes, state_from_bytes};
+use lth::base::tensors::{Snapshot, TensorMap};
 
 use crate::support::*;
 

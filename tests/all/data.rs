@@ -28,7 +28,7 @@ weights = "rewind"
 }
 
 fn put(path: &Path, bytes: &[u8]) {
-    lth::base::files::write(path, bytes).unwrap();
+    lth::system::files::write(path, bytes).unwrap();
 }
 
 fn idx(sizes: &[u32], body: &[u8]) -> Vec<u8> {
@@ -148,7 +148,7 @@ fn own_images_are_trained_on() {
 
 #[test]
 fn a_fully_connected_network_learns_from_cifar10_and_the_run_says_what_its_test_set_is() {
-    let Some(real) = lth::base::given::env_folder_or_literal(lth::base::env::DATA) else {
+    let Some(real) = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };

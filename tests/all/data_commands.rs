@@ -15,13 +15,13 @@ fn data(folder: &Path, args: &[&str]) -> Output {
 }
 
 fn put(folder: &Path, name: &str, bytes: &[u8]) {
-    lth::base::files::write(&folder.join(name), bytes).unwrap();
+    lth::system::files::write(&folder.join(name), bytes).unwrap();
 }
 
 /// The real files, or nothing but word of it.
 fn real() -> Option<PathBuf> {
-    let real =
-        lth::base::given::env_folder_or_literal(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
+    let real = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA)
+        .map(|folder| folder.canonicalize().unwrap());
     if real.is_none() {
         println!("skipped: LTH_DATA_DIR is not set");
     }

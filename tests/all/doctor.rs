@@ -45,7 +45,7 @@ fn what_is_required_and_missing_ends_it_with_1() {
     for wrong in ["gpu", "data=minst", "data"] {
         assert_eq!(doctor(folder.path(), &["--require", wrong]).status.code(), Some(2), "{wrong}");
     }
-    if let Some(real) = lth::base::given::env_folder_or_literal(lth::base::env::DATA) {
+    if let Some(real) = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA) {
         let output = lth().args(["doctor", "--require", "data=mnist", "--data-dir"]).arg(real).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     } else {
@@ -62,7 +62,7 @@ fn the_health_of_the_store() {
     let store = folder.path().join("store");
     let mut entries: Vec<_> = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
-    lth::base::files::write(&entries[0].join("curve.json"), b"[]").unwrap();
+    lth::system::files::write(&entries[0].join("curve.json"), b"[]").unwrap();
     fs::remove_file(entries[1].join("done.json")).unwrap();
     fs::rename(&entries[2], store.join("f".repeat(64))).unwrap();
     let sick = json(folder.path())["store"].clone();

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Result, bail};
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
-use lth::base::paths::RunsDir;
-use lth::base::state::Snapshot;
-use lth::base::stop::CancelToken;
+use lth::base::tensors::Snapshot;
 use lth::config::{self, ConfigDocument};
 use lth::data::{Dataset, Normalization, Split};
 use lth::engine::{Batch, EngineKind, Trainer};
-use lth::lab::{RunFiles, RunOutcome, Runner, Store};
 use lth::lottery::{Plan, ResolvedExperiment};
-use lth::record::{Event, EventSink};
+use lth::runner::{Event, EventSink};
+use lth::runner::{RunFiles, RunOutcome, Runner, Store};
+use lth::system::cancel::CancelToken;
+use lth::system::paths::RunsDir;
 
 pub(crate) const CONFIG: &str = r#"
 name = "fake"

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lth::base::files;
+use lth::system::files;
 
 use crate::support::*;
 

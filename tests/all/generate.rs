@@ -73,7 +73,7 @@ fn every_configuration_names_the_schema_and_fits_it() {
     let schema: serde_json::Value = serde_json::from_str(&prints(&["generate", "schema"])).unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let own = fs::canonicalize(folder.join("schema.json")).unwrap();
-    let configs = [&folder, &folder.join("paper")].map(|folder| lth::base::files::list(folder).unwrap()).concat();
+    let configs = [&folder, &folder.join("paper")].map(|folder| lth::system::files::list(folder).unwrap()).concat();
     let configs: Vec<_> = configs.iter().filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
     assert!(configs.len() >= 16);
     for path in configs {

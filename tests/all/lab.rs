@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lth::config::ConfigDocument;
 use lth::engine::EngineKind;
-use lth::lab::RunOutcome;
+use lth::runner::RunOutcome;
 
 use crate::fake::{CONFIG, Mishap, run_experiment};
 use crate::support::{ALL_ARMS, SMOKE};
@@ -120,7 +120,7 @@ fn a_state_on_the_way_is_made_when_it_is_asked_for_and_made_again_when_it_is_mis
     let begun = |arms: &[&str]| run_arms(folder.path(), &[&format!("arms={{{}}}", arms.join(","))]).1;
     let named = |name: &str, iterations: u64| (format!("{name} replicate 1"), iterations);
     assert_eq!(begun(&[TICKET]).len(), 3);
-    let entries = lth::base::files::list(&folder.path().join("store")).unwrap();
+    let entries = lth::system::files::list(&folder.path().join("store")).unwrap();
     let dense = entries.iter().find(|entry| entry.join("start.safetensors").exists()).unwrap();
     let state = dense.join("at-30.safetensors");
     assert!(!state.exists(), "nobody has asked for it");

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use lth::base::files::Lock;
+use lth::artifacts::RoundRow;
 use lth::base::outcome::Outcome;
-use lth::base::paths::RunsDir;
 use lth::config::ConfigDocument;
 use lth::engine::EngineKind;
-use lth::lab::RunOutcome;
-use lth::record::RoundRow;
+use lth::runner::RunOutcome;
+use lth::system::files::Lock;
+use lth::system::paths::RunsDir;
 
 use crate::fake::{CONFIG, Mishap, Told, run_experiment};
 use crate::support::{SMOKE, SMOKE_TRAININGS, assert_same, plan_of, promised, run_command, run_well, stderr, view};

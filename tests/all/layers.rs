@@ -1,11 +1,25 @@
-//! Each room imports only from the rooms below it.
+//! Each layer imports only the layers before it in `lib.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the ground up.
-const ROOMS: [&str; 13] = [
-    "base", "config", "record", "data", "network", "prune", "engine", "train", "lottery", "lab", "report", "ui", "cli",
+/// The layers in the order of `lib.rs`: each may import only the layers before it.
+const LAYERS: [&str; 15] = [
+    "base",
+    "system",
+    "config",
+    "data",
+    "network",
+    "prune",
+    "compute",
+    "engine",
+    "train",
+    "lottery",
+    "artifacts",
+    "runner",
+    "report",
+    "ui",
+    "cli",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -19,31 +33,31 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn height(room: &str) -> usize {
-    ROOMS.iter().position(|known| *known == room).unwrap_or_else(|| panic!("`{room}` is no room"))
+fn position(layer: &str) -> usize {
+    LAYERS.iter().position(|name| *name == layer).unwrap_or_else(|| panic!("`{layer}` is not a layer of lib.rs"))
 }
 
-/// The room names behind `crate::` in a source text.
+/// The layers named behind `crate::` in a source text.
 fn imports(text: &str) -> Vec<String> {
-    assert!(!text.contains("crate::{"), "one `use` for each room, so that this test sees it");
+    assert!(!text.contains("crate::{"), "one `use` for each layer, so that this test sees it");
     let word = |part: &str| part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    text.split("crate::").skip(1).map(word).filter(|room: &String| !room.is_empty()).collect()
+    text.split("crate::").skip(1).map(word).filter(|layer: &String| !layer.is_empty()).collect()
 }
 
 #[test]
-fn no_room_imports_from_above() {
+fn layers_import_only_layers_before_them() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&src, &mut files);
     let mut seen = 0;
     for file in files {
         let inner = file.strip_prefix(&src).unwrap();
-        let room = inner.iter().next().unwrap().to_str().unwrap();
+        let layer = inner.iter().next().unwrap().to_str().unwrap();
         if inner.components().count() == 1 {
             continue;
         }
         for import in imports(&fs::read_to_string(&file).unwrap()) {
-            assert!(height(&import) <= height(room), "{} imports from `{import}`, which is above it", inner.display());
+            assert!(position(&import) <= position(layer), "{} imports `{import}`, a later layer", inner.display());
             seen += 1;
         }
     }
@@ -51,7 +65,7 @@ fn no_room_imports_from_above() {
 }
 
 #[test]
-fn only_the_dense_engine_knows_libtorch() {
+fn libtorch_is_known_to_the_torch_engine_only() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&src, &mut files);
@@ -63,12 +77,12 @@ fn only_the_dense_engine_knows_libtorch() {
         })
         .map(|file| file.strip_prefix(&src).unwrap().to_owned())
         .collect();
-    assert!(!knows.is_empty() && knows.iter().all(|file| file.starts_with("engine/dense")), "{knows:?}");
+    assert!(!knows.is_empty() && knows.iter().all(|file| file.starts_with("engine/torch")), "{knows:?}");
 }
 
 #[test]
-fn the_rooms_are_declared_in_this_order() {
+fn layers_are_declared_in_this_order() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let declared: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    assert_eq!(declared, ROOMS);
+    assert_eq!(declared, LAYERS);
 }

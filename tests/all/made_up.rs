@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use lth::base::files;
-use lth::record::{CurveRow, LayerRow, RoundRow, to_csv};
+use lth::artifacts::{CurveRow, LayerRow, RoundRow, to_csv};
+use lth::system::files;
 
 /// What is made up.
 pub(crate) struct MadeUp {

@@ -15,7 +15,7 @@ fn smoke() -> String {
 /// What the binary says of the file `name` with this text, which it must refuse before anything is begun.
 fn refused(name: &str, text: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    lth::base::files::write(&folder.path().join(name), text).unwrap();
+    lth::system::files::write(&folder.path().join(name), text).unwrap();
     let output = lth().current_dir(folder.path()).args(["run", name]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(stdout(&output).is_empty() && !folder.path().join("runs").exists(), "{}", stderr(&output));
@@ -215,7 +215,7 @@ fn answer(folder: &Path, args: &[&str]) -> String {
 
 fn with_smoke() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    lth::base::files::write(&folder.path().join("configs/smoke.toml"), smoke().as_bytes()).unwrap();
+    lth::system::files::write(&folder.path().join("configs/smoke.toml"), smoke().as_bytes()).unwrap();
     folder
 }
 

@@ -17,7 +17,7 @@ fn resnet(rates: &str) -> String {
 /// `prune.rate.layers` of the resolved experiment.
 fn resolved(text: &str, name: &str, sets: &[&str]) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
-    lth::base::files::write(&folder.path().join(name), text.as_bytes()).unwrap();
+    lth::system::files::write(&folder.path().join(name), text.as_bytes()).unwrap();
     let mut command = lth();
     command.current_dir(folder.path()).args(["check", name]);
     for set in sets {
@@ -116,7 +116,7 @@ fn names_of_older_runs_are_shown_as_before() {
     let table = |run: &std::path::Path| stdout(&lth().arg("show").arg(run).output().unwrap());
     let before = table(&run);
     let resolved = fs::read_to_string(run.join("resolved.toml")).unwrap();
-    lth::base::files::write(&run.join("resolved.toml"), resolved.replace("\"smoke\"", "\"12\"").as_bytes()).unwrap();
+    lth::system::files::write(&run.join("resolved.toml"), resolved.replace("\"smoke\"", "\"12\"").as_bytes()).unwrap();
     assert_eq!(table(&run), before, "with its verdict");
 }
 

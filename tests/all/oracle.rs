@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
-use lth::base::random::mix;
-use lth::base::state::TensorMap;
+use lth::base::rng::mix;
+use lth::base::tensors::TensorMap;
 use serde_json::Value;
 
 pub(crate) fn unit(h: u64) -> f64 {

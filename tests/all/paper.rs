@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lth::base::words::with_thousands;
+use lth::base::format::with_thousands;
 use lth::config::{self, ConfigDocument};
 use lth::lottery::{Plan, ResolvedExperiment};
 
@@ -13,7 +13,7 @@ use crate::support::*;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn configs() -> Vec<PathBuf> {
-    let mut all = lth::base::files::list(&Path::new(ROOT).join("configs/paper")).unwrap();
+    let mut all = lth::system::files::list(&Path::new(ROOT).join("configs/paper")).unwrap();
     all.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     assert!(all.len() >= 33, "{all:?}");
     all

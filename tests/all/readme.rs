@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use lth::base::exit::Exit;
+use lth::system::exit::Exit;
 
 use crate::support::*;
 
@@ -42,7 +42,7 @@ fn way(command: &str, real: Option<&Path>) -> Way {
         ["scripts/setup", ..] => Way::Skip("it installs libtorch"),
         ["scripts/lth", "data", "fetch", ..] => Way::Offline(" --only-mirrors --data-dir fetched --mirror ".to_owned()),
         ["scripts/lth", "run", ref rest @ ..] if rest.contains(&"run.device=cuda") => {
-            if lth::engine::dense::cuda_unavailable_reason().is_some() {
+            if lth::engine::torch::cuda_unavailable_reason().is_some() {
                 Way::Refused
             } else {
                 Way::Skip("it would take a GPU days")
@@ -85,8 +85,8 @@ fn shell(folder: &Path, line: &str, more: &str) -> Output {
 
 #[test]
 fn every_command_does_what_it_says() {
-    let real: Option<PathBuf> =
-        lth::base::given::env_folder_or_literal(lth::base::env::DATA).map(|folder| folder.canonicalize().unwrap());
+    let real: Option<PathBuf> = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA)
+        .map(|folder| folder.canonicalize().unwrap());
     let folder = checkout();
     // A port that nobody listens on any more.
     let nowhere = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());

@@ -1,8 +1,8 @@
 //! What needs the real files; skipped, and said so, where `LTH_DATA_DIR` is not set.
 
-use lth::base::{env, given};
 use lth::config::DataConfig;
 use lth::data::{DatasetInfo, Split, load};
+use lth::system::{env, user_path};
 
 use crate::support::*;
 
@@ -12,7 +12,7 @@ fn data(value: serde_json::Value) -> DataConfig {
 
 #[test]
 fn mnist_is_verified_split_and_learned() {
-    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
+    let Some(folder) = user_path::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
@@ -31,7 +31,7 @@ fn mnist_is_verified_split_and_learned() {
 
 #[test]
 fn cifar10_is_verified_and_its_short_test_file_is_said_and_keyed() {
-    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
+    let Some(folder) = user_path::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
@@ -73,7 +73,7 @@ fn pickled(records: &[u8]) -> Vec<u8> {
 
 #[test]
 fn cifar10_for_python_is_the_same_data() {
-    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
+    let Some(folder) = user_path::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };
@@ -89,7 +89,7 @@ fn cifar10_for_python_is_the_same_data() {
     }
     let python = tempfile::tempdir().unwrap();
     for (name, records) in &files {
-        lth::base::files::write(&python.path().join("cifar-10-batches-py").join(name), &pickled(records)).unwrap();
+        lth::system::files::write(&python.path().join("cifar-10-batches-py").join(name), &pickled(records)).unwrap();
     }
     let [binary, python] = [folder.as_path(), python.path()].map(|dir| {
         let data = data(serde_json::json!({ "dataset": "cifar10", "dir": dir, "train_limit": 1000 }));
@@ -114,7 +114,7 @@ fn watch_memory(child: &mut std::process::Child) -> f64 {
 
 #[test]
 fn the_papers_lenet_finds_tickets_on_mnist() {
-    let Some(folder) = given::env_folder_or_literal(env::DATA) else {
+    let Some(folder) = user_path::env_folder_or_literal(env::DATA) else {
         println!("skipped: LTH_DATA_DIR is not set");
         return;
     };

@@ -77,7 +77,7 @@ fn runs_that_cannot_be_read_are_skipped_and_named() {
     SMALL.write(&spoilt);
     fs::create_dir(&empty).unwrap();
     let rounds = fs::read_to_string(spoilt.join("rounds.csv")).unwrap();
-    let write = |name: &str, text: &str| lth::base::files::write(&spoilt.join(name), text.as_bytes()).unwrap();
+    let write = |name: &str, text: &str| lth::system::files::write(&spoilt.join(name), text.as_bytes()).unwrap();
     write("rounds.csv", &rounds.replacen(",dense,", ",", 1));
     let none = report(&[&empty, &spoilt]);
     assert_eq!(none.status.code(), Some(1));
@@ -102,7 +102,7 @@ fn edited(edit: impl Fn(Vec<&str>) -> Vec<String>) -> String {
     SMALL.write(folder.path());
     let path = folder.path().join("rounds.csv");
     let text = fs::read_to_string(&path).unwrap();
-    lth::base::files::write(&path, (edit(text.lines().collect()).join("\n") + "\n").as_bytes()).unwrap();
+    lth::system::files::write(&path, (edit(text.lines().collect()).join("\n") + "\n").as_bytes()).unwrap();
     let output = report(&[folder.path()]);
     assert!(output.status.success(), "{}", stderr(&output));
     for (name, text) in made(folder.path()) {
@@ -151,7 +151,7 @@ fn several_runs_stand_side_by_side() {
     MadeUp { rounds: 2, ..SMALL }.write(&b);
     SMALL.write(&c);
     let resolved = fs::read_to_string(c.join("resolved.toml")).unwrap().replace("lr = 0.0012", "lr = 0.01");
-    lth::base::files::write(&c.join("resolved.toml"), resolved.as_bytes()).unwrap();
+    lth::system::files::write(&c.join("resolved.toml"), resolved.as_bytes()).unwrap();
     let output = lth().current_dir(folder.path()).args(["report", "a", "b", "c/b"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "report/index.html\n");

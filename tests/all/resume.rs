@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
-use lth::base::random::{Purpose, Stream};
+use lth::base::rng::{Purpose, Stream};
 
 use crate::support::*;
 
@@ -141,7 +141,7 @@ fn weights_that_do_not_come_back_the_same_are_refused() {
     let done = of_round("1").join("done.json");
     let mut page: serde_json::Value = serde_json::from_slice(&fs::read(&done).unwrap()).unwrap();
     page["files"]["final.safetensors"]["sha256"] = "0".repeat(64).into();
-    lth::base::files::write(&done, page.to_string().as_bytes()).unwrap();
+    lth::system::files::write(&done, page.to_string().as_bytes()).unwrap();
     let output = run(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("not what they were"), "{}", stderr(&output));
@@ -156,7 +156,7 @@ fn a_damaged_entry_is_trained_again() {
     for file in ["curve.json", "mask.safetensors", "done.json", "start.safetensors"] {
         let has_it = |entry: &std::path::PathBuf| entry.join(file).exists();
         let mut entries = fs::read_dir(alone.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
-        lth::base::files::write(&entries.find(has_it).unwrap().join(file), b"{").unwrap();
+        lth::system::files::write(&entries.find(has_it).unwrap().join(file), b"{").unwrap();
         let again = run_well(SMOKE, alone.path(), &[LENGTH]);
         assert_eq!(trained(&again), 1, "{file}: {}", stderr(&again));
         assert_same(&promised(&view(alone.path())), &before);
@@ -169,7 +169,7 @@ fn damaged_final_weights_are_made_again_when_they_are_needed() {
     for entry in fs::read_dir(alone.path().join("store")).unwrap() {
         let last = entry.unwrap().path().join("final.safetensors");
         if last.exists() {
-            lth::base::files::write(&last, b"{").unwrap();
+            lth::system::files::write(&last, b"{").unwrap();
         }
     }
     // The third round prunes the second's final weights, which prune the first's, and so on back to the dense network.
@@ -191,7 +191,7 @@ fn an_entry_of_a_newer_version_is_not_touched() {
     page["format"] = 99.into();
     page["kept"] = page["weights_kept"].take();
     page.as_object_mut().unwrap().remove("weights_kept");
-    lth::base::files::write(&entry.join("done.json"), page.to_string().as_bytes()).unwrap();
+    lth::system::files::write(&entry.join("done.json"), page.to_string().as_bytes()).unwrap();
     let output = run(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("newer version"), "{}", stderr(&output));

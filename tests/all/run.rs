@@ -127,7 +127,7 @@ fn json_is_the_same_experiment() {
     run_well(SMOKE, folder.path(), &["replicates=1"]);
     let value: toml::Table = toml::from_str(&fs::read_to_string(SMOKE).unwrap()).unwrap();
     let path = folder.path().join("smoke.json");
-    lth::base::files::write(&path, serde_json::to_string_pretty(&value).unwrap().as_bytes()).unwrap();
+    lth::system::files::write(&path, serde_json::to_string_pretty(&value).unwrap().as_bytes()).unwrap();
     let again = run_well(path.to_str().unwrap(), folder.path(), &["replicates=1"]);
     assert_eq!(trained(&again), 0, "the same keys, whatever the syntax");
 }
@@ -334,7 +334,7 @@ fn fresh_is_refused_while_a_training_is_held() {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &["replicates=1"]);
     let entry = fs::read_dir(folder.path().join("store")).unwrap().next().unwrap().unwrap().path();
-    let held = lth::base::files::Lock::try_exclusive(&entry.join("lock")).unwrap().unwrap();
+    let held = lth::system::files::Lock::try_exclusive(&entry.join("lock")).unwrap().unwrap();
     let refused = run_command(SMOKE, folder.path(), &["replicates=1"]).arg("--fresh").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains(&format!("process {}", std::process::id())), "{}", stderr(&refused));

@@ -75,7 +75,8 @@ fn a_damaged_run_is_named_and_the_others_are_listed() {
     assert!(list[1]["bytes"].as_u64().unwrap() > 100_000 && list[1]["best"]["validation_accuracy"].is_f64());
 
     let rounds = view_named(folder.path(), "other").join("rounds.csv");
-    lth::base::files::write(&rounds, fs::read_to_string(&rounds).unwrap().replace("done", "d,one").as_bytes()).unwrap();
+    lth::system::files::write(&rounds, fs::read_to_string(&rounds).unwrap().replace("done", "d,one").as_bytes())
+        .unwrap();
     let output = lth_in(folder.path(), &["runs"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("smoke-") && !stdout(&output).contains("other-"), "{}", stdout(&output));

@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Result;
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
-use lth::base::random::{CounterRng, Purpose, Stream};
-use lth::base::state::{NamedTensor, Snapshot, TensorMap};
-use lth::base::stop::CancelToken;
+use lth::base::rng::{CounterRng, Purpose, Stream};
+use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{ConfigDocument, TrainConfig, read};
 use lth::data::Split;
 use lth::engine::{Batch, Trainer};
+use lth::system::cancel::CancelToken;
 use lth::train::{BatchSampler, LaneInput, LrSchedule, TrainingEnd, TrainingLoop};
 use serde_json::Value;
 

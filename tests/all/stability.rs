@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Output;
 
 use lth::base::mask::Mask;
-use lth::base::state::{Snapshot, TensorMap};
+use lth::base::tensors::{Snapshot, TensorMap};
 use lth::config::{ConfigDocument, read};
 use lth::data::Split;
 use lth::engine::{EngineKind, TrainerSpec, build};
@@ -100,7 +100,7 @@ fn ends_are_the_two_runs_and_nothing_is_done_twice() {
     let of = |line: &[BTreeMap<String, String>]| runs.join("store").join(&line[0]["copy_key"]).join("stability.json");
     let files: Vec<_> = lines.values().map(|line| of(line)).collect();
     fs::remove_file(&files[0]).unwrap();
-    lth::base::files::write(&files[3], b"{}").unwrap();
+    lth::system::files::write(&files[3], b"{}").unwrap();
     let repaired = well(runs, &["smoke", "--quiet"]);
     assert!(stderr(&repaired).is_empty(), "{}", stderr(&repaired));
     assert_eq!(promised(&view)["stability.csv"], table);
@@ -199,7 +199,7 @@ fn mistakes_are_told() {
     assert!(none.contains("of what is asked for nothing has come to its end") && none.contains("hint: "), "{none}");
     let resolved = view(runs).join("resolved.toml");
     let text = fs::read_to_string(&resolved).unwrap();
-    lth::base::files::write(&resolved, text.replace("seed = 1", "seed = 2").as_bytes()).unwrap();
+    lth::system::files::write(&resolved, text.replace("seed = 1", "seed = 2").as_bytes()).unwrap();
     assert!(complaint(&["smoke"]).contains("has trainings that its experiment does not give here"));
     fs::remove_file(&resolved).unwrap();
     assert!(complaint(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
@@ -211,7 +211,7 @@ fn normed(layers: &str, batch_size: usize) -> (ResolvedExperiment, TensorMap, Ma
     let document = ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).unwrap();
     let experiment = read(&document).unwrap();
     let setting = ResolvedExperiment::new(&experiment).unwrap();
-    let stream = lth::base::random::Stream::of_replicate(1, 1, lth::base::random::Purpose::Init);
+    let stream = lth::base::rng::Stream::of_replicate(1, 1, lth::base::rng::Purpose::Init);
     let init = experiment.network.init;
     let weights = init_weights(&setting.network, init, 0.1, &mut stream.generator(0));
     let dataset = setting.dataset.load(&experiment.data, 1).unwrap();

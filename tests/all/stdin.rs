@@ -102,7 +102,7 @@ fn init_prints_an_experiment_that_plan_understands() {
 /// The plan of a file with these bytes must be that of [`SMOKE`].
 fn is_read(name: &str, bytes: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
-    lth::base::files::write(&folder.path().join(name), bytes).unwrap();
+    lth::system::files::write(&folder.path().join(name), bytes).unwrap();
     let plan = lth_in(folder.path(), &["plan", name]).output().unwrap();
     assert!(plan.status.success(), "{}", stderr(&plan));
     assert_eq!(stdout(&plan), stdout(&lth_in(folder.path(), &["plan", SMOKE]).output().unwrap()));
@@ -112,7 +112,7 @@ fn is_read(name: &str, bytes: &[u8]) {
 
 fn is_refused(name: &str, bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    lth::base::files::write(&folder.path().join(name), bytes).unwrap();
+    lth::system::files::write(&folder.path().join(name), bytes).unwrap();
     let output = lth_in(folder.path(), &["run", name]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let piped = fed(&mut lth_in(folder.path(), &["run", "-"]), bytes);
@@ -167,10 +167,10 @@ fn encoding_of_files_that_a_user_has_edited_in_a_run() {
         let text = fs::read_to_string(run.join(file)).unwrap();
         let crlf = text.replace('\n', "\r\n");
         for edited in [format!("\u{feff}{text}"), crlf.clone(), format!("\u{feff}{crlf}\u{1a}")] {
-            lth::base::files::write(&run.join(file), edited.as_bytes()).unwrap();
+            lth::system::files::write(&run.join(file), edited.as_bytes()).unwrap();
             let again = show();
             assert_eq!(stdout(&again), stdout(&first), "{file}: {}", stderr(&again));
         }
-        lth::base::files::write(&run.join(file), text.as_bytes()).unwrap();
+        lth::system::files::write(&run.join(file), text.as_bytes()).unwrap();
     }
 }

@@ -166,7 +166,7 @@ pub(crate) fn rows(view: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
 /// A configuration file with this text in `folder`.
 pub(crate) fn config(folder: &Path, text: &str) -> String {
     let path = folder.join("config.toml");
-    lth::base::files::write(&path, text.as_bytes()).unwrap();
+    lth::system::files::write(&path, text.as_bytes()).unwrap();
     path.display().to_string()
 }
 

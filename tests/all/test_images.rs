@@ -65,7 +65,7 @@ fn every_table_and_figure_of_test_images_says_how_many_they_are() {
 fn a_short_test_file_is_known_with_what_it_should_hold() {
     let folder = tempfile::tempdir().unwrap();
     let record = [&[3][..], &[128; 3072]].concat();
-    lth::base::files::write(&folder.path().join("cifar10/test_batch.bin"), &record.repeat(7)).unwrap();
+    lth::system::files::write(&folder.path().join("cifar10/test_batch.bin"), &record.repeat(7)).unwrap();
     let value = serde_json::json!({ "dataset": "cifar10", "dir": folder.path() });
     let source = DatasetInfo::new(&serde_json::from_value::<DataConfig>(value).unwrap()).unwrap();
     assert_eq!((source.test, source.whole_test), (7, 10_000));

@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::super::official::{FileFormat, MNIST};
+use super::super::builtin::{FileFormat, MNIST};
+use super::super::container::tests::gzip;
 use super::*;
-use crate::data::packed::tests::gzip;
 
 /// How a server answers a request.
 #[derive(Clone, Copy)]
@@ -93,7 +93,7 @@ fn tiny() -> (&'static BuiltinDataset, BTreeMap<String, Vec<u8>>) {
         bytes.extend(body);
         bytes
     };
-    let noise: Vec<u8> = (0..60_000).map(|at| crate::base::random::mix(1, at) as u8).collect();
+    let noise: Vec<u8> = (0..60_000).map(|at| crate::base::rng::mix(1, at) as u8).collect();
     let all = [idx(&[2, 100, 300], &noise), idx(&[2], &[0, 1]), idx(&[1, 100, 300], &noise[..30_000]), idx(&[1], &[1])];
     let pinned = |(file, bytes): (&PinnedFile, &Vec<u8>)| PinnedFile { name: file.name, sha256: sha256(bytes).leak() };
     let files: Vec<PinnedFile> = MNIST.files.iter().zip(&all).map(pinned).collect();

@@ -2,7 +2,7 @@
 //! weight looks at become inputs.
 
 use super::kernels::{Feature, IMAGES};
-use super::simd::{Kernel, SimdExt, SimdLevel, WIDTH};
+use crate::compute::simd::{Kernel, SimdExt, SimdLevel, WIDTH};
 use crate::data::Dataset;
 use crate::engine::input::copy_pixels;
 

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::pattern::TiledCsr;
-use super::simd::{Kernel, SimdExt, WIDTH};
+use super::tiled_csr::TiledCsr;
+use crate::compute::simd::{Kernel, SimdExt, WIDTH};
 
 /// Images of a block.
 pub(super) const IMAGES: usize = 64;

@@ -1,7 +1,7 @@
 //! Cross-entropy over a block whose images lie innermost; the same sums as image by image (`engine/loss.rs`).
 
 use super::kernels::{Feature, IMAGES};
-use super::simd::{Kernel, SimdExt};
+use crate::compute::simd::{Kernel, SimdExt};
 use crate::engine::loss::{ScoreSums, Targets, cross_entropy, exp, flush_to_zero};
 
 /// Of each image the largest logit, its first class, and Σ exp(logit − largest).
@@ -85,8 +85,8 @@ impl Kernel for BlockScore<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::SimdLevel;
     use super::*;
+    use crate::compute::simd::SimdLevel;
     use crate::engine::loss;
 
     #[test]

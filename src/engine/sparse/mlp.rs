@@ -1,6 +1,6 @@
 //! The trainer of fully connected networks: what it stores, and the order of a step.
 
-mod profile;
+mod kernel_timing;
 #[cfg(test)]
 mod tests;
 
@@ -9,26 +9,26 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::block::{BlockState, PassContext};
+use super::super::linear_stack::LinearStack;
+use super::batch_block::{BlockState, PassContext};
+use super::compact::CompactNetwork;
 use super::gather::{TransposedBytes, transpose_all};
 use super::kernels::IMAGES;
-use super::layer::CompactNetwork;
-use super::simd::SimdLevel;
-use super::team::{SpinPool, parts};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::state::{NamedTensor, Snapshot, TensorMap};
+use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
+use crate::compute::aligned::{AlignedBuffer, NUMBERS};
+use crate::compute::simd::SimdLevel;
+use crate::compute::spin_pool::{SpinPool, parts};
 use crate::data::{Dataset, Split};
-use crate::engine::aligned::{AlignedBuffer, NUMBERS};
 use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::DropoutContext;
-use crate::engine::linears::LinearStack;
 use crate::engine::loss::{ScoreSums, Targets};
 use crate::engine::optimizer::{ParameterSlices, update};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::TensorSpec;
 
-pub use profile::{KernelTiming, time_kernels};
+pub use kernel_timing::{KernelTiming, time_kernels};
 
 /// Surviving weights that a thread must have to do: with fewer, waiting for each other costs more than it saves. Measured on
 /// LeNet-300-100: two threads are faster by a third at 21 % of the weights, by nothing at 8 %, and slower below.
@@ -151,7 +151,10 @@ impl SparseMlpTrainer {
     /// Sees that the team has as many members as the work is worth, of the threads that may be used; tells whether it is
     /// another team now.
     fn adjust_team(&mut self) -> bool {
-        let members = self.threads.min(self.survivors.len / self.weights_per_thread).clamp(1, super::team::MAX_THREADS);
+        let members = self
+            .threads
+            .min(self.survivors.len / self.weights_per_thread)
+            .clamp(1, crate::compute::spin_pool::MAX_THREADS);
         let is_other = members != self.team.members();
         if is_other {
             self.team = SpinPool::new(members);
@@ -163,7 +166,7 @@ impl SparseMlpTrainer {
     fn update(&mut self, lr: f64) {
         let (len, members) = (self.survivors.len, self.team.members());
         let rule = &self.recipe.optimizer;
-        let mut ranges = [const { 0..0 }; super::team::MAX_THREADS];
+        let mut ranges = [const { 0..0 }; crate::compute::spin_pool::MAX_THREADS];
         for (member, range) in ranges[..members].iter_mut().enumerate() {
             // Whole lines.
             let cut = |member: usize| (member * len / members).next_multiple_of(NUMBERS).min(len);

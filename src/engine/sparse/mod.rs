@@ -5,15 +5,13 @@
 //! of a network (`layer`), the way of a block of images through it (`block`), and the trainer (`mlp`). Knows nothing of
 //! libtorch.
 
-mod block;
+mod batch_block;
 mod gather;
 mod kernels;
-mod layer;
+mod compact;
 mod logits;
 mod mlp;
-mod pattern;
-mod simd;
-mod team;
+mod tiled_csr;
 
 use std::sync::Arc;
 
@@ -31,5 +29,5 @@ pub const NAME: &str = "sparse";
 /// Builds a trainer with one lane, for fully connected networks in float32.
 pub fn build(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
     ensure!(recipe.dtype == Dtype::Float32, "the sparse trainer computes in float32 only");
-    Ok(Box::new(mlp::SparseMlpTrainer::new(recipe, Arc::clone(dataset), simd::SimdLevel::best())?))
+    Ok(Box::new(mlp::SparseMlpTrainer::new(recipe, Arc::clone(dataset), crate::compute::simd::SimdLevel::best())?))
 }

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::base::words::with_thousands;
+use super::super::paired::Metric;
+use crate::base::format::with_thousands;
 use crate::config::{
     Architecture, DatasetSpec, Experiment, OptimizerConfig, PruneConfig, Scope, TrainingTime, WeightInit,
 };
 use crate::network::build;
 use crate::report::roles::PaperRole;
 use crate::report::statistics::Interval;
-use crate::report::trainings::Metric;
 
 /// The file.
 #[derive(Deserialize)]

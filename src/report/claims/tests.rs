@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::testing::{experiment, rows};
+use super::super::test_fixtures::{experiment, rows};
 use super::*;
 
 const LENET: [&str; 6] = [

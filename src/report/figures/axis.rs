@@ -1,7 +1,7 @@
 //! From values to places on the paper, and the values that are labelled there.
 
 use super::chart::{Axis, AxisScale, AxisUnit, ChartPoint, Panel};
-use crate::base::words;
+use crate::base::format;
 
 /// Size of an axis' labels in pixels, and the width of their letters: that of a wide font, so that labels keep apart
 /// whatever the reader's font is.
@@ -143,7 +143,7 @@ fn label(unit: AxisUnit, value: f64, digits: Option<usize>) -> String {
     let text = match (unit, digits) {
         (AxisUnit::Percent, Some(digits)) => format!("{:.digits$}", 100.0 * value),
         (AxisUnit::Percent, None) => share(value),
-        (AxisUnit::Count, _) if value >= 0.0 => words::with_thousands(value.round() as u64),
+        (AxisUnit::Count, _) if value >= 0.0 => format::with_thousands(value.round() as u64),
         (_, digits) => format!("{value:.*}", digits.unwrap_or(2)),
     };
     text.replace('-', "\u{2212}")

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::base::spread::SummaryStats;
-use crate::base::words::capitalize;
-use crate::record::to_csv;
+use crate::artifacts::to_csv;
+use crate::base::format::capitalize;
+use crate::base::stats::SummaryStats;
 
 /// A figure: panels with one legend.
 #[derive(Clone, Debug, Default)]

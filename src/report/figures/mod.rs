@@ -2,28 +2,28 @@
 
 mod axis;
 mod chart;
-mod curve;
-mod density;
-mod learning;
-mod sizes;
+mod series;
+mod layer_density;
+mod training_curves;
+mod by_sparsity;
 mod stability;
 mod svg;
-mod together;
+mod comparison;
 mod weights;
 
 pub(crate) use chart::Figure;
 use chart::{Axis, AxisScale, AxisUnit, MarkerPolicy, SeriesStyle};
+pub(crate) use comparison::comparison_figures;
 pub(crate) use svg::{STYLE, escaped, panel, sample, whole};
-pub(crate) use together::comparison_figures;
 
 use anyhow::Result;
 
 use super::arms::{self, ArmRole};
 use super::checkpoints::Checkpoints;
 use super::run::Run;
+use crate::artifacts::{RoundGroup, StabilityRow};
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::record::{RoundGroup, StabilityRow};
 
 /// The figures of a run, in the order of the page.
 ///
@@ -36,10 +36,10 @@ pub(crate) fn all(
     stability: &[StabilityRow],
 ) -> Result<Vec<Figure>> {
     let arms = arms::arm_roles(run, experiment);
-    let mut figures = sizes::figures(run, &arms, checkpoints).to_vec();
-    figures.extend(learning::figures(run, &arms)?);
+    let mut figures = by_sparsity::figures(run, &arms, checkpoints).to_vec();
+    figures.extend(training_curves::figures(run, &arms)?);
     figures.extend(stability::figures(run, &arms, stability));
-    figures.push(density::figure(run)?);
+    figures.push(layer_density::figure(run)?);
     figures.extend(weights::figures(run)?);
     let note = run.test_note().unwrap_or_default();
     Ok(figures.into_iter().filter_map(Figure::non_empty).map(|figure| figure.with_note(&note)).collect())

@@ -3,7 +3,7 @@
 use super::axis::share;
 use super::chart::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use super::{look, remaining, sizes_axis};
-use crate::record::StabilityRow;
+use crate::artifacts::StabilityRow;
 use crate::report::arms::ArmRole;
 use crate::report::run::Run;
 use crate::report::stability::{InterpolationPath, STABLE, by_place};

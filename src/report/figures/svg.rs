@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::axis::{self, SIZE, ScaledAxis};
 use super::chart::{Figure, Panel, SeriesStyle};
-use super::curve;
+use super::series;
 
 /// The colours, light and dark: those of Okabe and Ito with one exchanged, some darker or lighter for the paper beneath.
 /// Seen with any of the three kinds of colour blindness they stay at least 13 apart (CIE 1976). Classes, so that one
@@ -70,7 +70,7 @@ pub(crate) fn panel(panel: &Panel) -> String {
 /// How a series looks, for a legend in a page.
 pub(crate) fn sample(look: SeriesStyle) -> String {
     let (wide, high) = (SAMPLE - 8.0, 12.0);
-    let drawn = curve::sample(look, wide, high / 2.0);
+    let drawn = series::sample(look, wide, high / 2.0);
     format!("<svg viewBox=\"0 0 {wide} {high}\" width=\"{wide}\" height=\"{high}\" class=\"figure\">{drawn}</svg>")
 }
 
@@ -99,7 +99,7 @@ fn legend(figure: &Figure, wide: f64, top: f64) -> (String, usize) {
             (x, line) = (GAP, line + 1);
         }
         let middle = top + (f64::from(line) + 0.5) * LINE;
-        let drawn = curve::sample(look, SAMPLE - 8.0, 0.0);
+        let drawn = series::sample(look, SAMPLE - 8.0, 0.0);
         let _ = writeln!(
             text,
             "<g transform=\"translate({} {})\">{drawn}<text x=\"{SAMPLE}\" y=\"4\">{}</text></g>",
@@ -157,7 +157,7 @@ fn inside(panel: &Panel) -> String {
     }
     let (mut bars, mut lines) = (String::new(), String::new());
     for (i, series) in panel.series.iter().enumerate() {
-        let drawn = curve::render_series(series, (i, panel.series.len()), &across, &up, wide);
+        let drawn = series::render_series(series, (i, panel.series.len()), &across, &up, wide);
         bars += &drawn.bars;
         lines += &drawn.line;
     }

@@ -5,8 +5,8 @@ use anyhow::Result;
 use super::axis::share;
 use super::chart::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use super::{nearest, remaining};
+use crate::artifacts::WeightRow;
 use crate::lottery::DENSE;
-use crate::record::WeightRow;
 use crate::report::run::Run;
 
 /// Shares of weights whose rounds are shown beside the dense network, and the one whose ticket is looked into.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::testing::{experiment, row, rows};
+use super::super::test_fixtures::{experiment, row, rows};
 use super::*;
 
 const DENSE_VALUES: [(u64, f64); 3] = [(100, 0.970), (120, 0.972), (100, 0.971)];

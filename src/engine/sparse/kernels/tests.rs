@@ -1,9 +1,9 @@
 //! The products against plain loops, in small whole numbers: exact in any order.
 
 use super::*;
-use crate::base::random::mix;
-use crate::engine::sparse::simd::SimdLevel;
-use crate::engine::sparse::team::parts;
+use crate::base::rng::mix;
+use crate::compute::simd::SimdLevel;
+use crate::compute::spin_pool::parts;
 
 /// 3 tiles of columns where it is dense enough.
 const COLUMNS: u32 = 300;

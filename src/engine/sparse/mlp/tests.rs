@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::base::mask::LayerMask;
-use crate::base::random::{Purpose, Stream, mix};
+use crate::base::rng::{Purpose, Stream, mix};
 use crate::data::Normalization;
 use crate::engine::Optimizer;
-use crate::engine::dense;
+use crate::engine::torch;
 use crate::network::{Layer, Network};
 
 /// 12 × 12 images in batches of 90: a block and a half.
@@ -125,7 +125,7 @@ fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
     for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
         let (sparse, scores) = train(sparse_trainer(&recipe, &dataset).as_mut(), &network);
-        let (dense, expected) = train(dense::build(&recipe, &dataset, 1).unwrap().as_mut(), &network);
+        let (dense, expected) = train(torch::build(&recipe, &dataset, 1).unwrap().as_mut(), &network);
         for (a, b) in sparse.weights.0.iter().zip(&dense.weights.0) {
             let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             // Adam's first steps are as long whatever a gradient's size; a gradient near 0 may have either sign.
@@ -159,7 +159,7 @@ fn weights_that_lead_nowhere_decay_as_the_dense_trainers_do() {
     let sparse = run(&mut trainer);
     let idle = trainer.survivors.layers.iter().map(|layer| layer.weights.len() - layer.forward.len()).sum::<usize>();
     assert!(idle > 20, "{idle} weights lead nowhere");
-    let dense = run(dense::build(&recipe, &dataset, 1).unwrap().as_mut());
+    let dense = run(torch::build(&recipe, &dataset, 1).unwrap().as_mut());
     let states = [(&sparse.weights, &dense.weights), (&sparse.moments[0], &dense.moments[0])];
     for (sparse, dense) in states {
         for (a, b) in sparse.0.iter().zip(&dense.0) {

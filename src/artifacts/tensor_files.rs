@@ -1,0 +1,195 @@
+//! Weights and masks as safetensors, with the same bytes every time. Anything that reads safetensors reads them.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, ensure};
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use crate::base::mask::{LayerMask, Mask};
+use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
+
+/// The one entry of a file's metadata, as JSON: safetensors sorts tensors its own way, and a mask's bits have lost
+/// their shape. One entry, because their order in the file is not fixed.
+const METADATA: &str = "lth";
+
+#[derive(Serialize, Deserialize)]
+struct FileMetadata {
+    /// Names in order, with their shapes.
+    tensors: Vec<(String, Vec<usize>)>,
+    /// Of a snapshot: what its moments are called before the parameter's name, and what it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snapshot: Option<SnapshotCounters>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SnapshotCounters {
+    iteration: u64,
+    optimizer_steps: u64,
+    moments: usize,
+    /// Buffers, behind all else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    buffers: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+struct TensorBytes {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+impl View for &TensorBytes {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.data)
+    }
+    fn data_len(&self) -> usize {
+        self.data.len()
+    }
+}
+
+fn serialize(tensors: &[(String, TensorBytes)], metadata: &FileMetadata) -> Result<Vec<u8>> {
+    let metadata = [(METADATA.to_owned(), serde_json::to_string(metadata)?)];
+    let views = tensors.iter().map(|(name, bytes)| (name, bytes));
+    safetensors::serialize(views, Some(metadata.into())).context("could not serialize tensors")
+}
+
+fn metadata(bytes: &[u8]) -> Result<FileMetadata> {
+    let (_, header) = SafeTensors::read_metadata(bytes).context("no safetensors file")?;
+    let text = header.metadata().as_ref().and_then(|map| map.get(METADATA)).context("no file of this program")?;
+    serde_json::from_str(text).context("its metadata are damaged")
+}
+
+/// Weights as a safetensors file in float32.
+pub fn state_to_bytes(state: &TensorMap) -> Result<Vec<u8>> {
+    floats_to_bytes(&state.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<Vec<_>>(), None)
+}
+
+fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<SnapshotCounters>) -> Result<Vec<u8>> {
+    let tensors = named.iter().map(|(name, tensor)| {
+        let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        (name.clone(), TensorBytes { dtype: Dtype::F32, shape: tensor.shape.clone(), data })
+    });
+    let tensors: Vec<_> = tensors.collect();
+    let names = named.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
+    serialize(&tensors, &FileMetadata { tensors: names.collect(), snapshot })
+}
+
+/// The name of a parameter's moment, counted from 1: `moment1.linear1.weight`.
+fn moment_name(number: usize, parameter: &str) -> String {
+    format!("moment{number}.{parameter}")
+}
+
+/// A network at an iteration as a safetensors file: weights under their names, moments as `moment1.NAME`, buffers.
+pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
+    let Snapshot { weights, moments, buffers, iteration, optimizer_steps } = snapshot;
+    let mut named: Vec<(String, &NamedTensor)> = weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    for (number, moment) in (1..).zip(moments) {
+        named.extend(moment.0.iter().map(|tensor| (moment_name(number, &tensor.name), tensor)));
+    }
+    named.extend(buffers.0.iter().map(|tensor| (tensor.name.clone(), tensor)));
+    let (moments, buffers) = (moments.len(), buffers.0.len());
+    let counted = SnapshotCounters { iteration: *iteration, optimizer_steps: *optimizer_steps, moments, buffers };
+    floats_to_bytes(&named, Some(counted))
+}
+
+/// A network at an iteration from a safetensors file.
+pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
+    let counted = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
+    let mut all = state_from_bytes(bytes)?.0;
+    ensure!(all.len() >= counted.buffers, "its buffers are not whole");
+    let buffers = TensorMap(all.split_off(all.len() - counted.buffers));
+    ensure!(all.len().is_multiple_of(counted.moments + 1), "its moments are not whole");
+    let each = all.len() / (counted.moments + 1);
+    let mut rest = all.split_off(each);
+    let mut moments = Vec::new();
+    for number in 1..=counted.moments {
+        let tail = rest.split_off(each);
+        for (tensor, weight) in rest.iter_mut().zip(&all) {
+            ensure!(tensor.name == moment_name(number, &weight.name), "`{}` is out of place", tensor.name);
+            tensor.name.clone_from(&weight.name);
+        }
+        moments.push(TensorMap(std::mem::replace(&mut rest, tail)));
+    }
+    let SnapshotCounters { iteration, optimizer_steps, .. } = counted;
+    Ok(Snapshot { weights: TensorMap(all), moments, iteration, optimizer_steps, buffers })
+}
+
+/// Weights from a safetensors file.
+pub fn state_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
+    let metadata = metadata(bytes)?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let tensor = file.tensor(&name)?;
+        ensure!(tensor.dtype() == Dtype::F32 && tensor.shape() == shape, "`{name}` is not what its metadata say");
+        let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Ok(NamedTensor { name, shape, values })
+    };
+    Ok(TensorMap(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
+}
+
+/// A mask as a safetensors file: eight weights a byte, the first in the lowest bit.
+pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
+    let pack = |bits: &[bool]| bits.iter().enumerate().fold(0_u8, |byte, (i, &kept)| byte | u8::from(kept) << i);
+    let tensors = mask.0.iter().map(|layer| {
+        let data: Vec<u8> = layer.kept.chunks(8).map(pack).collect();
+        (layer.name.clone(), TensorBytes { dtype: Dtype::U8, shape: vec![data.len()], data })
+    });
+    let names = mask.0.iter().map(|layer| (layer.name.clone(), layer.shape.clone()));
+    serialize(&tensors.collect::<Vec<_>>(), &FileMetadata { tensors: names.collect(), snapshot: None })
+}
+
+/// A mask from a safetensors file.
+pub fn mask_from_bytes(bytes: &[u8]) -> Result<Mask> {
+    let metadata = metadata(bytes)?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let tensor = file.tensor(&name)?;
+        let count: usize = shape.iter().product();
+        let fits = tensor.dtype() == Dtype::U8 && tensor.data().len() == count.div_ceil(8);
+        ensure!(fits, "`{name}` is not what its metadata say");
+        let kept = (0..count).map(|i| tensor.data()[i / 8] >> (i % 8) & 1 == 1).collect();
+        Ok(LayerMask { name, shape, kept })
+    };
+    Ok(Mask(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back_in_the_same_order_and_the_same_bytes() {
+        let tensor = |name: &str, values: &[f32]| NamedTensor {
+            name: name.into(),
+            shape: vec![1, values.len()],
+            values: values.to_vec(),
+        };
+        let state = TensorMap(vec![tensor("z.weight", &[1.5, -0.0, f32::MIN_POSITIVE]), tensor("a.bias", &[])]);
+        let bytes = state_to_bytes(&state).unwrap();
+        assert_eq!(bytes, state_to_bytes(&state).unwrap());
+        assert_eq!(state_from_bytes(&bytes).unwrap(), state);
+        let moments = vec![state.clone(), TensorMap(vec![tensor("z.weight", &[0.0, 2.0, 4.0]), tensor("a.bias", &[])])];
+        let mut snapshot =
+            Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };
+        assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
+        snapshot.buffers = TensorMap(vec![tensor("bn1.running_mean", &[0.5]), tensor("bn1.running_var", &[2.0])]);
+        assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
+        assert!(snapshot_from_bytes(&bytes).is_err(), "weights alone are no network at an iteration");
+        let kept = (0..19).map(|i| i % 3 == 0).collect();
+        let mask = Mask(vec![LayerMask { name: "z.weight".into(), shape: vec![19], kept }]);
+        let bytes = mask_to_bytes(&mask).unwrap();
+        assert_eq!(mask_from_bytes(&bytes).unwrap(), mask);
+        assert!(mask_from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! Numbers as a person reads them.
+
+use super::stats::SummaryStats;
+
+/// 0.2107 as `21.1%`; more digits where there is less.
+pub fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    let digits = if percent >= 10.0 || percent == 0.0 { 1 } else { 2 };
+    format!("{percent:.digits$}%")
+}
+
+/// 0.97654 as `97.65`.
+pub fn accuracy(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
+}
+
+/// 50000 as `50,000`.
+pub fn with_thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    groups.join(",")
+}
+
+/// 1234567 as `1.2 MB`.
+pub fn bytes(n: u64) -> String {
+    let mut size = n as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if size < 1000.0 {
+            let digits = usize::from(size < 10.0 && unit != "B");
+            return format!("{size:.digits$} {unit}");
+        }
+        size /= 1000.0;
+    }
+    format!("{size:.1} TB")
+}
+
+/// 4000 seconds as `1 h 7 min`.
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min", s.div_ceil(60)),
+        3600..172_800 => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} days", s.div_ceil(86_400)),
+    }
+}
+
+/// One thing or several: `1 training`, `2 trainings`.
+pub fn pluralize(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", with_thousands(n), if n == 1 { "" } else { "s" })
+}
+
+/// `some words` as they begin a sentence: `Some words`.
+pub fn capitalize(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Mean (minimum–maximum) of some values; a single one as it is, and a dash where there is none.
+pub fn mean_and_range(values: &[f64], show: impl Fn(f64) -> String) -> String {
+    match SummaryStats::of(values) {
+        None => "–".to_owned(),
+        Some(SummaryStats { n: 1, mean, .. }) => show(mean),
+        Some(SummaryStats { mean, min: minimum, max: maximum, .. }) => {
+            format!("{} ({}–{})", show(mean), show(minimum), show(maximum))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(
+            [percent(1.0), percent(0.2107), percent(0.0358), percent(0.0)],
+            ["100.0%", "21.1%", "3.58%", "0.0%"]
+        );
+        assert_eq!([bytes(12), bytes(1_234), bytes(1_234_567)], ["12 B", "1.2 kB", "1.2 MB"]);
+        assert_eq!([duration(59.0), duration(61.0), duration(4000.0)], ["59 s", "2 min", "1 h 6 min"]);
+        assert_eq!(
+            [with_thousands(0), with_thousands(999), with_thousands(1000), with_thousands(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!([pluralize(1, "training"), pluralize(1200, "training")], ["1 training", "1,200 trainings"]);
+    }
+}

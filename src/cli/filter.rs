@@ -1,0 +1,52 @@
+//! Which trainings of a run are meant: some arms, some rounds, or all.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::artifacts::{RoundRow, arms};
+use crate::config::UsageError;
+
+#[derive(Debug, Args)]
+pub(super) struct RowFilter {
+    /// Only this arm; may be given again.
+    #[arg(long, value_name = "NAME")]
+    arm: Vec<String>,
+    /// Only this round; may be given again.
+    #[arg(long, value_name = "N")]
+    round: Vec<u32>,
+}
+
+impl RowFilter {
+    /// Whether arms are named.
+    pub(super) fn names_arms(&self) -> bool {
+        !self.arm.is_empty()
+    }
+
+    /// Whether a training is meant.
+    pub(super) fn matches(&self, row: &RoundRow) -> bool {
+        (self.arm.is_empty() || self.arm.contains(&row.arm))
+            && (self.round.is_empty() || self.round.contains(&row.round))
+    }
+
+    /// That what is asked for is among the rows: a name that is not there is a mistake and no empty table.
+    ///
+    /// # Errors
+    /// The arm or round that is not there, and those that are; `place` says where.
+    pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, place: &str) -> Result<()> {
+        let arms = arms(rows.clone());
+        let mistake = |what: String, known: String| {
+            UsageError::from_text(&format!("error: {what} in {place}\n\nhint: one of: {known}"))
+        };
+        if let Some(arm) = self.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {
+            return Err(mistake(format!("there is no arm `{arm}`"), arms.join(", ")).into());
+        }
+        let mut rounds: Vec<u32> = rows.map(|row| row.round).collect();
+        rounds.sort_unstable();
+        rounds.dedup();
+        if let Some(round) = self.round.iter().find(|round| !rounds.contains(round)) {
+            let known: Vec<String> = rounds.iter().map(ToString::to_string).collect();
+            return Err(mistake(format!("there is no round {round}"), known.join(", ")).into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Own IDX files made by hand.
+
+use super::super::idx::tests::file;
+use super::*;
+use crate::system::files;
+
+const PLAIN: IdxOptions<'_> = IdxOptions { classes: 2, first_label: 0, transpose: false, prefix: None };
+
+fn put(folder: &Path, name: &str, bytes: &[u8]) {
+    files::write(&folder.join(name), bytes).unwrap();
+}
+
+/// Two training images of 1×3 pixels of class 1 and 0, and a test image of class 1.
+fn whole(folder: &Path, names: [&str; 4]) {
+    put(folder, names[0], &file(&[2, 1, 3], &[1, 2, 3, 4, 5, 6]));
+    put(folder, names[1], &file(&[2], &[1, 0]));
+    put(folder, names[2], &file(&[1, 1, 3], &[7, 8, 9]));
+    put(folder, names[3], &file(&[1], &[1]));
+}
+
+fn integers(sizes: &[u32], values: &[i32]) -> Vec<u8> {
+    let body: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+    let mut bytes = file(sizes, &body);
+    bytes[2] = INTEGERS;
+    bytes
+}
+
+fn message(folder: &Path, options: IdxOptions<'_>) -> String {
+    format!("{:#}", read(folder, options).unwrap_err())
+}
+
+fn hint(folder: &Path, options: IdxOptions<'_>) -> String {
+    read(folder, options).unwrap_err().downcast_ref::<LabelOutside>().unwrap().hint()
+}
+
+#[test]
+fn own_files_have_their_own_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    whole(at, NAMES);
+    let four = read(at, PLAIN).unwrap();
+    assert_eq!((four.height, four.width, four.train, four.test), (1, 3, 2, 1));
+    assert_eq!((four.images, four.labels), ((1..10).collect(), vec![1, 0, 1]));
+    let says = |end: &str| assert!(message(at, PLAIN).ends_with(end), "{}", message(at, PLAIN));
+    put(at, NAMES[3], &file(&[1], &[2]));
+    says("is not usable: label 2 of image 0 is not below 2");
+    put(at, NAMES[3], &file(&[2], &[1, 1]));
+    says("1 images");
+    put(at, NAMES[2], &file(&[1, 3, 1], &[7, 8, 9]));
+    says("has images of 3×1 pixels, those for training have 1×3");
+    put(at, NAMES[0], &file(&[0, 1, 3], &[]));
+    says("its header says 0 images of 1×3 pixels; all three must be above 0");
+}
+
+#[test]
+fn labels_of_32_bits_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    whole(at, NAMES);
+    put(at, NAMES[1], &integers(&[2], &[1, 0]));
+    let row = |class: i32| [class, 7, 7, 7, 7, 7, 7, 7];
+    std::fs::remove_file(at.join(NAMES[3])).unwrap();
+    put(at, "t10k-labels-idx2-int", &integers(&[1, 8], &row(1)));
+    assert_eq!(read(at, PLAIN).unwrap().labels, [1, 0, 1]);
+    let says = |end: &str| assert!(message(at, PLAIN).ends_with(end), "{}", message(at, PLAIN));
+    put(at, NAMES[1], &integers(&[2], &[1, 256]));
+    says("label 256 of image 1 is not below 2");
+    put(at, NAMES[1], &integers(&[2], &[-1, 1]));
+    says("label -1 of image 0 is not from 0 to 1");
+    put(at, NAMES[1], &integers(&[2, 2], &[1, 1, 0, 0]));
+    says("it has 2 columns of labels; 1 and QMNIST's 8 are read");
+    put(at, NAMES[1], &integers(&[3], &[1, 0]));
+    says("it holds 8 bytes after the header instead of 12");
+    let mut floats = integers(&[2], &[0, 0]);
+    floats[2] = 0x0D;
+    put(at, NAMES[1], &floats);
+    says("it holds 32-bit floats in 1 dimension");
+}
+
+#[test]
+fn labels_count_from_the_first_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    whole(at, NAMES);
+    let letters = IdxOptions { first_label: 1, ..PLAIN };
+    put(at, NAMES[1], &file(&[2], &[2, 1]));
+    assert_eq!(message(at, PLAIN).rsplit(": ").next().unwrap(), "label 2 of image 0 is not below 2");
+    assert_eq!(hint(at, PLAIN), "the labels of this file are from 1 to 2: set `first_label = 1`");
+    assert_eq!(read(at, letters).unwrap().labels, [1, 0, 0]);
+    put(at, NAMES[1], &file(&[2], &[2, 0]));
+    assert!(message(at, letters).ends_with("label 0 of image 1 is not from 1 to 2"));
+    assert_eq!(hint(at, PLAIN), "labels count from 0; set `classes` to 3 or more, if they are right");
+    put(at, NAMES[1], &integers(&[2], &[0, i32::MIN]));
+    assert_eq!(hint(at, PLAIN), "labels are whole numbers from 0");
+    put(at, NAMES[1], &integers(&[2], &[0, i32::MAX]));
+    assert!(hint(at, PLAIN).ends_with("from 0 to 2147483647, more than `classes` allows"));
+}
+
+#[test]
+fn transposed_images_change_rows_and_columns() {
+    assert_eq!(
+        transposed(&[1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16], 2, 3),
+        [1, 4, 2, 5, 3, 6, 11, 14, 12, 15, 13, 16]
+    );
+    let folder = tempfile::tempdir().unwrap();
+    whole(folder.path(), NAMES);
+    let plain = read(folder.path(), PLAIN).unwrap();
+    let turned = read(folder.path(), IdxOptions { transpose: true, ..PLAIN }).unwrap();
+    assert_eq!((turned.height, turned.width, turned.sum), (3, 1, plain.sum), "the sum is of the files as they are");
+}
+
+#[test]
+fn prefix_is_found_where_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let emnist = |set: &str| NAMES.map(|name| format!("emnist-{set}-{}", name.replace("t10k", "test")));
+    let letters = emnist("letters");
+    whole(at, letters.each_ref().map(String::as_str));
+    assert_eq!(read(at, PLAIN).unwrap().labels, [1, 0, 1]);
+    let digits = emnist("digits");
+    whole(at, digits.each_ref().map(String::as_str));
+    let many = message(at, PLAIN);
+    assert!(many.ends_with("have several prefixes: `emnist-digits`, `emnist-letters`"), "{many}");
+    assert_eq!(read(at, IdxOptions { prefix: Some("emnist-letters"), ..PLAIN }).unwrap().train, 2);
+    let missing = message(at, IdxOptions { prefix: Some("emnist"), ..PLAIN });
+    assert!(missing.starts_with("neither `emnist-train-images-idx3-ubyte` nor"), "{missing}");
+    whole(at, NAMES);
+    assert_eq!(read(at, PLAIN).unwrap().train, 2, "names without a prefix come first");
+}

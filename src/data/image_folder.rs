@@ -1,0 +1,268 @@
+//! Own images: PNG files in a folder for each class. Knows no split and no network.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+
+use super::junk::is_junk;
+use super::png_image;
+use super::png_image::PngHeader;
+use crate::base::key::sha256_of;
+use crate::system::{env, files};
+
+/// A label is a byte.
+const MAX_CLASSES: usize = 256;
+
+/// More than this is a slip, such as photographs nobody has made small; it would end the memory before the work.
+const MAX_BYTES: usize = 1 << 33;
+
+/// The images of a folder.
+#[derive(Debug)]
+pub(super) struct ImageFolder {
+    /// Channels, height, width.
+    pub(super) shape: [usize; 3],
+    /// The classes by name; a label is a place in this list.
+    pub(super) classes: Vec<String>,
+    pub(super) train: u32,
+    pub(super) test: u32,
+    /// Training images first; within a part class by class, by the names of the files.
+    pub(super) images: Vec<u8>,
+    pub(super) labels: Vec<u8>,
+    /// SHA-256 of shape, classes and sizes as JSON, of the labels, and of the images.
+    pub(super) sum: String,
+}
+
+/// A file that cannot be taken as it is; its cause says why, and what would do.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is not usable", .0.display())]
+pub(super) struct UnusableImage(PathBuf);
+
+/// Channels, height, width.
+type Shape = [usize; 3];
+
+/// Reads `dir/train/<class>/*.png` and `dir/test/<class>/*.png`.
+pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
+    let SplitFolder { classes, files: train } = part(&dir.join("train"))?;
+    ensure!(classes.len() > 1, "`{}` has only one class, `{}`", dir.join("train").display(), classes[0]);
+    ensure!(
+        classes.len() <= MAX_CLASSES,
+        "`{}` has {} classes; {MAX_CLASSES} are the most",
+        dir.join("train").display(),
+        classes.len()
+    );
+    let SplitFolder { classes: tested, files: test } = part(&dir.join("test"))?;
+    if let Some(class) = tested.iter().find(|class| !classes.contains(class)) {
+        bail!(
+            "class `{class}` is only in `{}`: there is no `{}` to learn it from",
+            dir.join("test").display(),
+            dir.join("train").join(class).display()
+        );
+    }
+    let label = |class: &String| classes.iter().position(|other| other == class).unwrap_or_default() as u8;
+    let own = |classes: &[String], files: &[(usize, PathBuf)]| -> Vec<u8> {
+        files.iter().map(|(class, _)| label(&classes[*class])).collect()
+    };
+    let labels = [own(&classes, &train), own(&tested, &test)].concat();
+    let (train_count, test_count) = (train.len() as u32, test.len() as u32);
+    let paths: Vec<PathBuf> = train.into_iter().chain(test).map(|(_, path)| path).collect();
+    let (shape, images) = decode_all(&paths)?;
+    let head = json!({ "shape": shape, "classes": classes, "train": train_count, "test": test_count }).to_string();
+    let sum = sha256_of(&[head.as_bytes(), &labels, &images]);
+    Ok(ImageFolder { shape, classes, train: train_count, test: test_count, images, labels, sum })
+}
+
+/// A part: its classes, and its files with their class; both sorted by name, so that the order is the same everywhere.
+struct SplitFolder {
+    classes: Vec<String>,
+    files: Vec<(usize, PathBuf)>,
+}
+
+fn part(folder: &Path) -> Result<SplitFolder> {
+    ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
+    let (mut classes, mut files) = (Vec::new(), Vec::new());
+    for path in entries(folder)? {
+        ensure!(path.is_dir(), "`{}` is in no class: a class is a folder of PNG files", path.display());
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("the name of the folder `{}` is not text in UTF-8", path.display()))?;
+        let inside = entries(&path)?;
+        ensure!(!inside.is_empty(), "the folder `{}` has no images", path.display());
+        for file in inside {
+            let is_png = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+            ensure!(is_png && !file.is_dir(), "`{}` is no PNG file", file.display());
+            files.push((classes.len(), file));
+        }
+        classes.push(name.to_owned());
+    }
+    ensure!(!classes.is_empty(), "the folder `{}` has no classes", folder.display());
+    Ok(SplitFolder { classes, files })
+}
+
+/// What is in a folder, sorted by name, without [junk](is_junk).
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = || {
+        let all: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+        all
+    };
+    let mut all = list().with_context(|| format!("could not list `{}`", folder.display()))?;
+    all.retain(|path| !is_junk(path));
+    all.sort();
+    Ok(all)
+}
+
+/// Decodes all files on all cores. The set is in colour where any file is; grey files are then read as colour, with three
+/// equal channels, which loses nothing.
+fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
+    let headers = headers(paths)?;
+    let (first, channels) = (headers[0], if headers.iter().any(PngHeader::is_coloured) { 3 } else { 1 });
+    for (path, header) in paths.iter().zip(&headers) {
+        ensure!(
+            header.size == first.size,
+            "`{}` is {header}, `{}` is {first}: all images must have one size",
+            path.display(),
+            paths[0].display()
+        );
+    }
+    let shape = [channels, first.size[0], first.size[1]];
+    let size = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n)).unwrap_or(usize::MAX);
+    let whole = size.saturating_mul(paths.len());
+    ensure!(
+        whole <= MAX_BYTES,
+        "{} images like `{}`, {first}, take {:.1} GB; {:.1} are the most",
+        paths.len(),
+        paths[0].display(),
+        whole as f64 / 1e9,
+        MAX_BYTES as f64 / 1e9
+    );
+    let mut images = vec![0; whole];
+    let chunk = chunk(paths);
+    let chunks = paths.chunks(chunk).zip(images.chunks_mut(chunk * size));
+    on_all_cores(chunks.map(|(own, images)| {
+        move || {
+            own.iter().zip(images.chunks_exact_mut(size)).try_for_each(|(path, image)| decode_into(image, path, shape))
+        }
+    }))?;
+    Ok((shape, images))
+}
+
+/// The headers of all files, in their order.
+fn headers(paths: &[PathBuf]) -> Result<Vec<PngHeader>> {
+    let header = |path: &PathBuf| PngHeader::read(path).with_context(|| UnusableImage(path.clone()));
+    let chunks = paths.chunks(chunk(paths));
+    let parts = on_all_cores(chunks.map(|own| move || own.iter().map(header).collect::<Result<Vec<PngHeader>>>()))?;
+    Ok(parts.concat())
+}
+
+/// How many files each core has.
+fn chunk(paths: &[PathBuf]) -> usize {
+    paths.len().div_ceil(env::cores()).max(1)
+}
+
+/// What the jobs give, in their order; the first mistake in that order, whichever job met its own first.
+fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<Item = F>) -> Result<Vec<T>> {
+    let results: Vec<Result<T>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = jobs.map(|job| scope.spawn(job)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a defect in decoding"))).collect()
+    });
+    results.into_iter().collect()
+}
+
+/// Decodes a file, which has the `shape` of the set but for grey files of a set in colour.
+fn decode_into(image: &mut [u8], path: &Path, shape: Shape) -> Result<()> {
+    let bytes = files::read(path)?;
+    let decoded = png_image::decode(bytes, shape).with_context(|| UnusableImage(path.to_owned()))?;
+    image.copy_from_slice(&decoded);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use png::{BitDepth, ColorType};
+
+    use super::png_image::tests::{encode, palette};
+    use super::*;
+
+    #[test]
+    fn folders_are_read_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |path: &str, pixel: u8| {
+            let bytes = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[pixel, 0]);
+            files::write(&folder.path().join(path), &bytes).unwrap();
+        };
+        put("train/b/1.png", 1);
+        put("train/a/2.PNG", 2);
+        put("train/a/10.png", 3);
+        put("test/b/1.png", 4);
+        for junk in ["a/.hidden", "a/Thumbs.db", "a/@eaDir/1.png", "desktop.ini", "__MACOSX/._a", "lost+found/2.png"] {
+            put(&format!("train/{junk}"), 0);
+        }
+        let images = read(folder.path()).unwrap();
+        assert_eq!((images.classes, images.train, images.test), (vec!["a".to_owned(), "b".to_owned()], 3, 1));
+        assert_eq!((images.images, images.labels), (vec![3, 0, 2, 0, 1, 0, 4, 0], vec![0, 0, 1, 1]));
+        let again = read(folder.path()).unwrap().sum;
+        assert_eq!(again, images.sum);
+        // The name of a file is not in the sum but by the order; that of a class is.
+        std::fs::rename(folder.path().join("train/b/1.png"), folder.path().join("train/b/3.png")).unwrap();
+        assert_eq!(read(folder.path()).unwrap().sum, again);
+        put("test/b/1.png", 5);
+        assert_ne!(read(folder.path()).unwrap().sum, again);
+    }
+
+    /// A set of two training images of 1×2 pixels and a test image.
+    fn set(first: &[u8], second: &[u8], test: &[u8]) -> Result<ImageFolder> {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, bytes) in [("train/a/1.png", first), ("train/b/1.png", second), ("test/a/1.png", test)] {
+            files::write(&folder.path().join(path), bytes).unwrap();
+        }
+        read(folder.path())
+    }
+
+    #[test]
+    fn a_set_is_in_colour_where_any_image_is() {
+        let eight = |colour, pixels: &[u8]| encode([1, 2], colour, BitDepth::Eight, None, pixels);
+        let grey = eight(ColorType::Grayscale, &[1, 2]);
+        let rgb = eight(ColorType::Rgb, &[1, 1, 1, 4, 4, 4]);
+        let greys = palette(&[9, 9, 9, 7, 7, 7], &[1, 0]);
+        let colours = palette(&[9, 8, 7, 7, 7, 7], &[1, 1]);
+        let images = |first: &[u8], second: &[u8], test: &[u8]| {
+            let set = set(first, second, test).unwrap();
+            (set.shape[0], set.images)
+        };
+        assert_eq!(images(&grey, &greys, &grey), (1, vec![1, 2, 7, 9, 1, 2]));
+        assert_eq!(images(&greys, &greys, &grey), (1, vec![7, 9, 7, 9, 1, 2]));
+        assert_eq!(images(&greys, &greys, &greys), (1, vec![7, 9, 7, 9, 7, 9]));
+        let colour = [1, 2, 1, 2, 1, 2, 7, 9, 7, 9, 7, 9];
+        assert_eq!(images(&grey, &greys, &rgb), (3, [&colour[..], &[1, 4, 1, 4, 1, 4]].concat()));
+        assert_eq!(
+            images(&grey, &greys, &colours),
+            (3, [&colour[..], &[7; 6]].concat()),
+            "by its type, not its pixels"
+        );
+    }
+
+    #[test]
+    fn the_sum_of_a_set_of_one_kind_is_what_it_was() {
+        let eight = |colour, pixels: &[u8]| encode([1, 2], colour, BitDepth::Eight, None, pixels);
+        let grey = eight(ColorType::Grayscale, &[1, 2]);
+        assert_eq!(
+            set(&grey, &grey, &grey).unwrap().sum,
+            "57445218b5ecb232c07b73e795cff73e372a4135c0ca4ae8b9f849f5371567fe"
+        );
+        let rgb = eight(ColorType::Rgb, &[1, 2, 3, 4, 5, 6]);
+        assert_eq!(
+            set(&rgb, &rgb, &rgb).unwrap().sum,
+            "023c67201f14c10eca9b4addafc4711657f73bd175f97797b0939967ee0ab0a8"
+        );
+    }
+
+    #[test]
+    fn another_size_is_named_with_its_palette() {
+        let grey = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
+        let other = encode([2, 1], ColorType::Indexed, BitDepth::Eight, Some(&[9, 8, 7]), &[0, 0]);
+        let said = set(&grey, &other, &grey).unwrap_err().to_string();
+        assert!(said.contains("b/1.png` is 2×1 in colour (a palette), `"), "{said}");
+        assert!(said.ends_with("a/1.png` is 1×2 grey: all images must have one size"), "{said}");
+    }
+}

@@ -1,0 +1,175 @@
+//! PNG files as bytes. Knows no folder and no class.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use png::{BitDepth, ColorType, Transformations};
+
+const NO_PNG: &str = "it is no PNG file, cut short, or damaged";
+
+/// What a file says of its image before the pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PngHeader {
+    /// Height and width.
+    pub(super) size: [usize; 2],
+    colour: ColourType,
+}
+
+/// How a file tells the colour of a pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ColourType {
+    Grey,
+    /// By a palette of greys only.
+    GreyPalette,
+    /// By three channels, whatever is in them.
+    Channels,
+    /// By a palette that has a colour.
+    Palette,
+}
+
+impl PngHeader {
+    /// Reads the header of a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no PNG file, or would lose something with 8 bits a channel.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        Ok(open(BufReader::new(File::open(path).context("it could not be read")?))?.1)
+    }
+
+    /// Whether three channels are needed.
+    pub(super) fn is_coloured(&self) -> bool {
+        matches!(self.colour, ColourType::Channels | ColourType::Palette)
+    }
+}
+
+impl fmt::Display for PngHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colour = match self.colour {
+            ColourType::Grey => "grey",
+            ColourType::GreyPalette => "grey (a palette)",
+            ColourType::Channels => "in colour",
+            ColourType::Palette => "in colour (a palette)",
+        };
+        write!(f, "{}×{} {colour}", self.size[0], self.size[1])
+    }
+}
+
+/// The decoder of a file, and its header.
+fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
+    let mut decoder = png::Decoder::new(file);
+    decoder.set_transformations(Transformations::EXPAND);
+    let reader = decoder.read_info().context(NO_PNG)?;
+    let info = reader.info();
+    ensure!(info.bit_depth != BitDepth::Sixteen, "it has 16 bits a channel, of which 8 would be lost: save it with 8");
+    ensure!(info.animation_control.is_none(), "it is an animation: save its frames as files");
+    let colour = match info.color_type {
+        ColorType::Grayscale | ColorType::GrayscaleAlpha => ColourType::Grey,
+        ColorType::Rgb | ColorType::Rgba => ColourType::Channels,
+        ColorType::Indexed => {
+            let palette = info.palette.as_deref().unwrap_or_default();
+            let is_grey = palette.chunks_exact(3).all(|colour| colour[0] == colour[1] && colour[1] == colour[2]);
+            if is_grey { ColourType::GreyPalette } else { ColourType::Palette }
+        }
+    };
+    let header = PngHeader { size: [info.height as usize, info.width as usize], colour };
+    Ok((reader, header))
+}
+
+/// Decodes a file to 8 bits a channel, channel by channel. What loses nothing is converted (palettes, fewer bits, an alpha
+/// channel that is opaque everywhere, a grey image to three equal channels); what would lose something is refused.
+///
+/// # Errors
+/// A file that cannot be decoded, has transparent pixels, or is not of `shape` (channels, height, width).
+pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
+    let (mut reader, header) = open(Cursor::new(bytes))?;
+    let [channels, height, width] = shape;
+    let fits = header.size == [height, width] && (channels == 3 || !header.is_coloured());
+    ensure!(fits, "the file changed while it was read");
+    let size = reader.output_buffer_size().context("it is too large")?;
+    let mut pixels = vec![0; size];
+    let frame = reader.next_frame(&mut pixels).context(NO_PNG)?;
+    pixels.truncate(frame.buffer_size());
+    let samples = frame.color_type.samples();
+    let is_opaque = matches!(samples, 1 | 3) || pixels.chunks_exact(samples).all(|pixel| pixel[samples - 1] == u8::MAX);
+    let by =
+        if matches!(header.colour, ColourType::GreyPalette | ColourType::Palette) { " in its palette" } else { "" };
+    ensure!(is_opaque, "it has transparent pixels{by}, and nothing says what is behind them: save it without alpha");
+    // Of a grey image every channel is the first one; a palette has been expanded to three.
+    let source = |channel: usize| if samples < 3 { 0 } else { channel };
+    let plane = |channel: usize| pixels.iter().skip(source(channel)).step_by(samples).copied();
+    Ok((0..channels).flat_map(plane).collect())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn encode(
+        size: [u32; 2],
+        colour: ColorType,
+        depth: BitDepth,
+        palette: Option<&[u8]>,
+        pixels: &[u8],
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, size[1], size[0]);
+        encoder.set_color(colour);
+        encoder.set_depth(depth);
+        if let Some(palette) = palette {
+            encoder.set_palette(palette.to_vec());
+        }
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(pixels).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    /// An image of 1×2 pixels with a palette.
+    pub(crate) fn palette(colours: &[u8], pixels: &[u8]) -> Vec<u8> {
+        encode([1, 2], ColorType::Indexed, BitDepth::Eight, Some(colours), pixels)
+    }
+
+    fn decoded(colour: ColorType, depth: BitDepth, pixels: &[u8]) -> Result<Vec<u8>> {
+        let bytes = encode([1, 2], colour, depth, None, pixels);
+        let channels = if open(Cursor::new(&bytes))?.1.is_coloured() { 3 } else { 1 };
+        decode(bytes, [channels, 1, 2])
+    }
+
+    #[test]
+    fn what_loses_nothing_is_converted() {
+        use ColorType::{Grayscale, GrayscaleAlpha, Rgb, Rgba};
+        let eight = |colour, pixels: &[u8]| decoded(colour, BitDepth::Eight, pixels).unwrap();
+        assert_eq!(eight(Grayscale, &[1, 2]), [1, 2]);
+        assert_eq!(eight(GrayscaleAlpha, &[1, 255, 2, 255]), [1, 2]);
+        assert_eq!(eight(Rgb, &[1, 2, 3, 4, 5, 6]), [1, 4, 2, 5, 3, 6]);
+        assert_eq!(eight(Rgba, &[1, 2, 3, 255, 4, 5, 6, 255]), [1, 4, 2, 5, 3, 6]);
+        assert_eq!(decode(palette(&[9, 8, 7, 6, 5, 4], &[1, 0]), [3, 1, 2]).unwrap(), [6, 9, 5, 8, 4, 7]);
+        assert_eq!(decoded(Grayscale, BitDepth::One, &[0b0100_0000]).unwrap(), [0, 255]);
+        let grey = || encode([1, 2], GrayscaleAlpha, BitDepth::Eight, None, &[1, 255, 2, 255]);
+        assert_eq!(decode(grey(), [3, 1, 2]).unwrap(), [1, 2, 1, 2, 1, 2]);
+        assert_eq!(decode(palette(&[9, 9, 9, 6, 6, 6], &[1, 0]), [1, 1, 2]).unwrap(), [6, 9]);
+        assert!(decode(grey(), [1, 2, 1]).is_err(), "another size");
+    }
+
+    #[test]
+    fn what_would_lose_something_is_refused() {
+        let message = |picture: Result<Vec<u8>>| picture.unwrap_err().to_string();
+        let sixteen = decoded(ColorType::Grayscale, BitDepth::Sixteen, &[0, 1, 0, 2]);
+        assert!(message(sixteen).contains("16 bits a channel"));
+        let alpha = decoded(ColorType::GrayscaleAlpha, BitDepth::Eight, &[1, 255, 2, 254]);
+        assert!(message(alpha).contains("transparent pixels, and"));
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_palette(vec![9, 9, 9, 6, 6, 6]);
+        encoder.set_trns(vec![255, 0]);
+        encoder.write_header().unwrap().write_image_data(&[0, 1]).unwrap();
+        assert!(message(decode(bytes, [1, 1, 2])).contains("transparent pixels in its palette"));
+        assert!(decode(b"no image".to_vec(), [1, 1, 2]).is_err());
+        let whole = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
+        assert!(decode(whole[..whole.len() - 20].to_vec(), [1, 1, 2]).is_err());
+    }
+}

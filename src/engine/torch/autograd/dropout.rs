@@ -1,0 +1,103 @@
+//! Dropout on tensors: the numbers of the elementwise stream by integer operations, the same as on the host.
+
+use anyhow::{Result, anyhow};
+use tch::{Kind, Tensor};
+
+use crate::engine::dropout::Dropout;
+
+/// What the dropout layers of one pass draw, each in its turn.
+pub(super) struct DropoutMasks<'a> {
+    layers: std::slice::Iter<'a, Dropout>,
+    /// By layer the key of each lane, [layers, lanes]; `None` where nothing is dropped.
+    keys: Option<&'a Tensor>,
+}
+
+impl<'a> DropoutMasks<'a> {
+    /// The dropout `layers` of a network in their order.
+    pub(super) fn new(layers: &'a [Dropout], keys: Option<&'a Tensor>) -> Self {
+        Self { layers: layers.iter(), keys }
+    }
+
+    /// [lanes, images, features]; the values of a lane are counted image after image.
+    pub(super) fn for_features(&mut self, x: &Tensor) -> Result<Tensor> {
+        let (lanes, images, features) = x.size3()?;
+        let elements = counters(images * features, x)?.f_view([1, images, features])?;
+        self.apply(x, &elements, &[lanes, 1, 1], &[lanes, images, features])
+    }
+
+    /// [images, lanes · channels, height, width].
+    pub(super) fn for_channels(&mut self, x: &Tensor, lanes: i64) -> Result<Tensor> {
+        let shape = x.size();
+        let images = shape[0];
+        let elements = counters(x.numel() as i64 / lanes, x)?.f_view([images, 1, -1])?;
+        self.apply(x, &elements, &[1, lanes, 1], &shape)
+    }
+
+    fn apply(&mut self, x: &Tensor, elements: &Tensor, lanes: &[i64], shape: &[i64]) -> Result<Tensor> {
+        let dropout = self.layers.next().ok_or_else(|| anyhow!("a dropout layer that was not counted"))?;
+        let Some(keys) = self.keys else { return Ok(x.shallow_clone()) };
+        let numbers = mix(&keys.f_get(dropout.site as i64)?.f_view(lanes)?, elements)?;
+        let dropped = upper_half(&numbers)?.f_lt(dropout.threshold as i64)?.f_view(shape)?;
+        Ok(x.f_mul_scalar(dropout.scale)?.f_masked_fill(&dropped, 0.0)?)
+    }
+}
+
+/// 0, 1, 2, … where `x` lies.
+fn counters(n: i64, x: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_arange(n, (Kind::Int64, x.device()))?)
+}
+
+/// [`crate::base::rng::mix`] of each pair of words; they are unsigned there and signed here, with the same bits.
+pub(super) fn mix(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    const SPREAD: u64 = 0xD6E8_FEB8_6659_FD93;
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+    let stir = |z: &Tensor, shift: i64, factor: u64| -> Result<Tensor> {
+        Ok(z.f_bitwise_xor_tensor(&shifted(z, shift)?)?.f_mul_scalar(factor as i64)?)
+    };
+    let z = b.f_mul_scalar(SPREAD as i64)?.f_bitwise_xor_tensor(a)?.f_add_scalar(STEP as i64)?;
+    let z = stir(&z, 30, 0xBF58_476D_1CE4_E5B9)?;
+    let z = stir(&z, 27, 0x94D0_49BB_1331_11EB)?;
+    Ok(z.f_bitwise_xor_tensor(&shifted(&z, 31)?)?)
+}
+
+/// The upper 32 bits.
+fn upper_half(z: &Tensor) -> Result<Tensor> {
+    shifted(z, 32)
+}
+
+/// Shifted to the right, zeros coming in: libtorch's shift brings in the sign.
+fn shifted(z: &Tensor, by: i64) -> Result<Tensor> {
+    Ok(z.f_bitwise_right_shift_tensor_scalar(by)?.f_bitwise_and((1_i64 << (64 - by)) - 1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng;
+
+    #[test]
+    fn the_numbers_are_those_of_the_host() {
+        let a = [3_u64, u64::MAX, 0x8000_0000_0000_0001];
+        let keys = Tensor::from_slice(&a.map(|a| a as i64)).view([3, 1]);
+        let elements = counters(1000, &keys).unwrap().view([1, 1000]);
+        let mixed = Vec::<i64>::try_from(mix(&keys, &elements).unwrap().view([-1])).unwrap();
+        let expected: Vec<u64> = a.iter().flat_map(|&a| (0..1000).map(move |b| rng::mix(a, b))).collect();
+        assert_eq!(mixed.iter().map(|&z| z as u64).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_dropped_is_what_the_host_drops() {
+        let layer = Dropout::new(0, 0.4);
+        let layers = [layer];
+        let keys = Tensor::from_slice(&[7_i64, -9]).view([1, 2]);
+        let x = Tensor::ones([3, 2 * 5, 2, 2], (Kind::Float, tch::Device::Cpu));
+        let image = DropoutMasks::new(&layers, Some(&keys)).for_channels(&x, 2).unwrap();
+        let dropped = Vec::<f32>::try_from(image.view([3, 2, 20]).transpose(0, 1).reshape([-1])).unwrap();
+        let row = DropoutMasks::new(&layers, Some(&keys)).for_features(&x.view([3, 2, 20]).transpose(0, 1)).unwrap();
+        assert_eq!(Vec::<f32>::try_from(row.reshape([-1])).unwrap(), dropped);
+        for (lane, key) in [7_u64, (-9_i64) as u64].into_iter().enumerate() {
+            let expected = (0..60).map(|e| if layer.keeps(key, e) { layer.scale as f32 } else { 0.0 });
+            assert!(dropped[lane * 60..][..60].iter().copied().eq(expected), "lane {lane}");
+        }
+    }
+}

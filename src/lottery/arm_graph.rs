@@ -1,0 +1,149 @@
+//! Which arm refers to which: the order to draw them in, and the rounds of each.
+
+use crate::config::{Arm, Arms, Diagnostic, Experiment, MaskSource, TargetSize};
+
+/// The arm that `arm` takes its mask from, or the size of its mask, and the key that says so.
+pub(super) fn reference(arm: &Arm) -> Option<(&str, &'static str)> {
+    match &arm.mask {
+        MaskSource::Of(name) => Some((name, "of")),
+        MaskSource::Random(name) => Some((name, "random")),
+        MaskSource::OneShot(TargetSize::Like(name)) => Some((name, "one_shot.like")),
+        MaskSource::MagnitudeAtInit(TargetSize::Like(name)) => Some((name, "magnitude_at_init.like")),
+        MaskSource::Dense
+        | MaskSource::Iterative
+        | MaskSource::OneShot(TargetSize::Cut(_))
+        | MaskSource::MagnitudeAtInit(TargetSize::Cut(_)) => None,
+    }
+}
+
+/// The arm that `arm` refers to.
+pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
+    let (name, _) = reference(arm)?;
+    arms.0.iter().find(|(known, _)| known == name).map(|(_, arm)| arm)
+}
+
+/// Whether an arm's mask is dense, its own or by the arms it refers to; these must lead somewhere.
+pub(super) fn is_dense(arm: &Arm, arms: &Arms) -> bool {
+    referenced_arm(arm, arms).map_or(arm.mask == MaskSource::Dense, |source| is_dense(source, arms))
+}
+
+/// The arms so that each stands behind the one it refers to, else in the order of the file.
+///
+/// # Errors
+/// References that lead nowhere or in a circle.
+pub(super) fn topological_order(arms: &Arms) -> Result<Vec<&(String, Arm)>, Vec<Diagnostic>> {
+    let problems: Vec<Diagnostic> = arms.0.iter().filter_map(|(name, arm)| dangling(name, arm, arms)).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut ordered: Vec<&(String, Arm)> = Vec::new();
+    let mut waiting: Vec<&(String, Arm)> = arms.0.iter().collect();
+    while !waiting.is_empty() {
+        let drawn = |name: &str| ordered.iter().any(|(other, _)| other == name);
+        match waiting.iter().position(|(_, arm)| reference(arm).is_none_or(|(name, _)| drawn(name))) {
+            Some(next) => ordered.push(waiting.remove(next)),
+            None => return Err(vec![cycle(&waiting, arms)]),
+        }
+    }
+    Ok(ordered)
+}
+
+fn dangling(name: &str, arm: &Arm, arms: &Arms) -> Option<Diagnostic> {
+    let (other, word) = reference(arm)?;
+    if referenced_arm(arm, arms).is_some() {
+        return None;
+    }
+    let known: Vec<&str> = arms.0.iter().map(|(known, _)| known.as_str()).filter(|known| *known != name).collect();
+    let hint = if known.is_empty() { "there is no other arm".into() } else { format!("one of: {}", known.join(", ")) };
+    Some(Diagnostic::new(format!("arms.{name}.mask.{word}"), format!("there is no arm `{other}`")).hint(hint))
+}
+
+fn cycle(waiting: &[&(String, Arm)], arms: &Arms) -> Diagnostic {
+    let comes_back = |start: &&str| {
+        let mut here = *start;
+        for _ in &arms.0 {
+            match arms.0.iter().find(|(name, _)| name == here).and_then(|(_, arm)| reference(arm)) {
+                Some((next, _)) if next == *start => return true,
+                Some((next, _)) => here = next,
+                None => return false,
+            }
+        }
+        false
+    };
+    let circle: Vec<&str> = waiting.iter().map(|(name, _)| name.as_str()).filter(comes_back).collect();
+    let message = format!("arms refer to each other in a circle: {}", circle.join(", "));
+    let hint = "let one of them have `mask = \"iterative\"` or `mask = \"dense\"`";
+    Diagnostic::new(format!("arms.{}.mask", circle[0]), message).hint(hint)
+}
+
+/// The rounds of an arm. A dense mask has round 0 only, since there is nothing to prune, and so has an arm that takes
+/// its mask from such a one; a grid has one round per entry. Arms may choose among the rounds they could have.
+pub(super) fn rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
+    let mut rounds = possible_rounds(arm, experiment);
+    rounds.retain(|round| {
+        arm.at.as_ref().is_none_or(|at| at.contains(round))
+            && arm.every.is_none_or(|every| round.is_multiple_of(every.max(1)))
+    });
+    rounds
+}
+
+/// The rounds that an arm could have.
+pub(super) fn possible_rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
+    match &arm.mask {
+        MaskSource::Dense => vec![0],
+        MaskSource::Iterative => (1..=experiment.rounds).collect(),
+        MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
+            (1..=grid.len() as u32).collect()
+        }
+        MaskSource::Of(_) | MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_) => {
+            referenced_arm(arm, &experiment.arms).map_or(Vec::new(), |source| rounds(source, experiment))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate_arms::tests::{arm, experiment};
+    use super::*;
+
+    #[test]
+    fn an_arm_stands_behind_the_one_it_refers_to() {
+        let experiment = experiment(&[("b", "mask={of='a'},weights='reinit'"), ("a", arm::TICKET)]);
+        let names: Vec<&str> =
+            topological_order(&experiment.arms).unwrap().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn references_that_lead_nowhere() {
+        let keys = |arms: &[(&str, &str)]| -> Vec<String> {
+            topological_order(&experiment(arms).arms).unwrap_err().into_iter().map(|problem| problem.key).collect()
+        };
+        let of_b = ("a", "mask={of='b'},weights='reinit'");
+        assert_eq!(keys(&[of_b]), ["arms.a.mask.of"]);
+        assert_eq!(keys(&[of_b, ("b", "mask={random='a'},weights='reinit'")]), ["arms.a.mask"]);
+        assert_eq!(keys(&[of_b, ("b", "mask={one_shot={like='a'}},weights='rewind'")]), ["arms.a.mask"]);
+        assert_eq!(keys(&[("a", "mask={of='a'},weights='reinit'")]), ["arms.a.mask"]);
+        assert_eq!(keys(&[("a", "mask={one_shot={like='b'}},weights='rewind'")]), ["arms.a.mask.one_shot.like"]);
+    }
+
+    #[test]
+    fn rounds_of_every_kind_of_arm() {
+        let all = experiment(&[
+            ("ticket", arm::TICKET),
+            ("fresh", "mask='dense',weights='reinit'"),
+            ("grid", "mask={one_shot={cut=[0.1,0.5,0.9]}},weights='rewind'"),
+            ("of_grid", "mask={of='grid'},weights='reinit',at=[3,1]"),
+            ("every", "mask={random='ticket'},weights='reinit',every=2"),
+            ("of_every", "mask={of='every'},weights='rewind'"),
+            ("of_fresh", "mask={of='fresh'},weights='reinit'"),
+        ]);
+        let of = |name: &str| {
+            let (_, arm) = all.arms.0.iter().find(|(known, _)| known == name).unwrap();
+            rounds(arm, &all)
+        };
+        assert_eq!((of("ticket"), of("fresh"), of("grid")), (vec![1, 2, 3, 4], vec![0], vec![1, 2, 3]));
+        assert_eq!((of("of_grid"), of("every"), of("of_every")), (vec![1, 3], vec![2, 4], vec![2, 4]));
+        assert_eq!(of("of_fresh"), [0]);
+    }
+}

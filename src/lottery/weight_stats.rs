@@ -1,0 +1,131 @@
+//! What a mask has left of a network: taken when its training ends, for the figures of the paper's Appendix F.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::prepare::PrepareContext;
+use super::training::{MaskRule, StartRule, TrainingSpec};
+use crate::base::histogram::Histogram;
+use crate::base::mask::{LayerMask, Mask};
+
+/// Width of a bin, and where bins begin and end, in standard deviations of the layer's initial weights.
+const BIN: f64 = 0.2;
+const INITIAL: (f64, f64) = (-4.0, 4.0);
+const MOVED: (f64, f64) = (0.0, 12.0);
+const GROWN: (f64, f64) = (-4.0, 12.0);
+
+/// One weight tensor under a mask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerWeightStats {
+    /// The layer's name.
+    pub layer: String,
+    /// Histograms by measure: `initial`, and beside a trained dense network `moved_kept`, `moved_pruned`, `grown_kept`, `grown_pruned`.
+    pub histograms: BTreeMap<String, Histogram>,
+    /// Of each unit, most connected first, the share of its incoming connections that is kept; at [`RANKS`] ranks.
+    pub incoming: Vec<f64>,
+    /// The same of the inputs' outgoing connections.
+    pub outgoing: Vec<f64>,
+}
+
+/// Ranks at which connections are told, from the most connected unit to the least.
+pub const RANKS: usize = 51;
+
+/// A network under a mask: `weights.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WeightStats(pub Vec<LayerWeightStats>);
+
+/// The profile of a dense network, or of a ticket: a mask that was cut from trained weights, back at its rewind point.
+/// Other networks have none: their masks are those of tickets, or show nothing.
+///
+/// # Errors
+/// Where what the dense training left cannot be read.
+pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<Option<WeightStats>> {
+    let last = match (&training.mask, &training.start) {
+        (MaskRule::Dense, StartRule::Initial) => None,
+        (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) => {
+            Some(context.artifacts.final_weights(&point.dense)?)
+        }
+        _ => return Ok(None),
+    };
+    let (initial, deviations) = (context.initial(training.replicate), context.init_stds());
+    let layer = |layer: &LayerMask| {
+        let values = |state: &crate::base::tensors::TensorMap| -> Vec<f64> {
+            let tensor = state.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
+            tensor.iter().map(|&value| f64::from(value)).collect()
+        };
+        let (before, deviation) = (values(&initial), deviations.get(&layer.name).copied().unwrap_or(1.0));
+        let chosen = |kept: bool| (0..layer.kept.len()).filter(move |&i| layer.kept[i] == kept);
+        let bins = |values: &mut dyn Iterator<Item = f64>, (low, high): (f64, f64)| {
+            let bins = ((high - low) / BIN).round() as usize;
+            Histogram::of(values, low * deviation, BIN * deviation, bins)
+        };
+        let mut histograms = BTreeMap::new();
+        histograms.insert("initial".to_owned(), bins(&mut chosen(true).map(|i| before[i]), INITIAL));
+        if let Some(after) = last.as_ref().map(values) {
+            for (kept, word) in [(true, "kept"), (false, "pruned")] {
+                let moved = bins(&mut chosen(kept).map(|i| (after[i] - before[i]).abs()), MOVED);
+                let grown = bins(&mut chosen(kept).map(|i| after[i].abs() - before[i].abs()), GROWN);
+                histograms.insert(format!("moved_{word}"), moved);
+                histograms.insert(format!("grown_{word}"), grown);
+            }
+        }
+        let (incoming, outgoing) = connections(layer);
+        let name = layer.name.trim_end_matches(".weight").to_owned();
+        LayerWeightStats { layer: name, histograms, incoming, outgoing }
+    };
+    Ok(Some(WeightStats(mask.0.iter().map(layer).collect())))
+}
+
+/// The share of kept connections into each unit and out of each input, the most connected first, at [`RANKS`] ranks.
+fn connections(layer: &LayerMask) -> (Vec<f64>, Vec<f64>) {
+    let [units, inputs] = layer.shape[..] else { return (Vec::new(), Vec::new()) };
+    let (mut into, mut out) = (vec![0_u32; units], vec![0_u32; inputs]);
+    for (i, _) in layer.kept.iter().enumerate().filter(|(_, kept)| **kept) {
+        into[i / inputs] += 1;
+        out[i % inputs] += 1;
+    }
+    (by_rank(into, inputs), by_rank(out, units))
+}
+
+fn by_rank(mut counts: Vec<u32>, of: usize) -> Vec<f64> {
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    let ranks = counts.len().min(RANKS);
+    let at = |rank: usize| rank * (counts.len() - 1) / (ranks.max(2) - 1);
+    (0..ranks).map(|rank| f64::from(counts[at(rank)]) / of as f64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_by_the_connections_they_keep() {
+        // Three units with two inputs each: the second keeps both, the third one.
+        let kept = vec![false, false, true, true, false, true];
+        let (into, out) = connections(&LayerMask { name: "a".into(), shape: vec![3, 2], kept });
+        assert_eq!((into, out), (vec![1.0, 0.5, 0.0], vec![2.0 / 3.0, 1.0 / 3.0]));
+        let many = by_rank((0..1000).collect(), 1000);
+        assert_eq!((many.len(), many[0], many[RANKS - 1]), (RANKS, 0.999, 0.0));
+    }
+
+    #[test]
+    fn a_ticket_is_told_apart_from_what_was_pruned() {
+        let house = crate::lottery::tests::PreparedReplicate::new(&[]);
+        let of = |arm, round| {
+            let training = house.training(arm, round);
+            let mask = crate::lottery::ArtifactSource::mask(&house.memory, &training.key).unwrap();
+            weight_stats(training, house.context(), &mask).unwrap()
+        };
+        let ticket = of("winning_ticket", 2).unwrap();
+        let total = |measure: &str| ticket.0.iter().map(|layer| layer.histograms[measure].total).collect::<Vec<_>>();
+        let kept = house.training("winning_ticket", 2).counts.layers.clone().unwrap();
+        assert_eq!((total("initial"), total("moved_kept")), (kept.clone(), kept.clone()));
+        assert_eq!(total("grown_pruned"), [25_088 - kept[0], 512 - kept[1], 160 - kept[2]]);
+        let dense = of("dense", 0).unwrap();
+        assert_eq!(dense.0[0].histograms.keys().collect::<Vec<_>>(), ["initial"]);
+        assert!(dense.0[0].incoming.iter().all(|&share| share == 1.0));
+        assert_eq!(of("random_reinit", 1), None);
+    }
+}

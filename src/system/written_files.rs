@@ -1,0 +1,147 @@
+//! The files that this program wrote into a folder that may hold a person's files too, by a list with their SHA-256 in that
+//! folder. A file that is not on the list, or has been changed since, is a person's.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::files;
+use crate::base::key::{sha256, sha256_of_file};
+
+/// The list, in the format of `sha256sum`: a line of SHA-256, two spaces and the name of the file in the folder.
+const LIST_FILE: &str = ".written-by-lth";
+
+/// The files that this program wrote into a folder.
+pub struct WrittenFiles {
+    folder: PathBuf,
+    /// Whether the folder has a list; one that was written before there were lists has none.
+    has_list: bool,
+    /// Name and SHA-256.
+    listed: BTreeSet<(String, String)>,
+}
+
+impl WrittenFiles {
+    /// Reads the list of `folder`; empty where there is none.
+    pub fn read(folder: &Path) -> Self {
+        let text = std::fs::read_to_string(folder.join(LIST_FILE));
+        let (has_list, text) = (text.is_ok(), text.unwrap_or_default());
+        let listed = text.lines().filter_map(|line| line.split_once("  "));
+        let listed = listed.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect();
+        Self { folder: folder.to_owned(), has_list, listed }
+    }
+
+    /// The files among `names` that exist and that this program did not write as they are.
+    pub fn foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
+        let paths = names.into_iter().map(|name| (name, self.folder.join(name)));
+        let foreign = paths.filter(|(name, path)| path.symlink_metadata().is_ok() && !self.has(name, path));
+        foreign.map(|(_, path)| path).collect()
+    }
+
+    /// Renames the files among `names` that a person wrote or changed to `NAME.old-<n>`, and gives their new paths. In a
+    /// folder without a list every file is taken for this program's.
+    ///
+    /// # Errors
+    /// A file that cannot be renamed.
+    pub fn archive_foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
+        let foreign = if self.has_list { self.foreign(names) } else { Vec::new() };
+        let mut renamed = Vec::new();
+        for path in foreign {
+            let old = |n: u32| {
+                let mut name = path.clone().into_os_string();
+                name.push(format!(".old-{n}"));
+                PathBuf::from(name)
+            };
+            let to = old(files::next_free_number(|n| old(n).symlink_metadata().is_ok()));
+            files::rename(&path, &to)?;
+            renamed.push(to);
+        }
+        Ok(renamed)
+    }
+
+    /// Writes `files` by name, and removes those that it wrote before and does not write now.
+    ///
+    /// # Errors
+    /// A file that cannot be written or removed.
+    pub fn replace(self, files: &[(String, Vec<u8>)]) -> Result<()> {
+        let new: BTreeSet<(String, String)> = files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
+        // Old and new sums first, so that a process that is killed meanwhile leaves no file that is not listed.
+        self.write_list(&self.listed.union(&new).cloned().collect())?;
+        for (name, bytes) in files {
+            files::write(&self.folder.join(name), bytes)?;
+        }
+        for (name, _) in self.listed.iter().filter(|(name, _)| !files.iter().any(|(kept, _)| kept == name)) {
+            let path = self.folder.join(name);
+            if self.has(name, &path) {
+                files::remove(&path)?;
+            }
+        }
+        self.write_list(&new)
+    }
+
+    /// Whether the file at `path` has the bytes that this program wrote under that name.
+    fn has(&self, name: &str, path: &Path) -> bool {
+        let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        is_file && sha256_of_file(path).is_ok_and(|sum| self.listed.contains(&(name.to_owned(), sum)))
+    }
+
+    fn write_list(&self, listed: &BTreeSet<(String, String)>) -> Result<()> {
+        let lines: Vec<String> = listed.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+        Ok(files::write(&self.folder.join(LIST_FILE), lines.concat().as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let paths = files::list(folder).unwrap();
+        paths.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn owned_files_are_replaced_and_removed_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+        WrittenFiles::read(folder).replace(&[file("a", "1"), file("b", "1"), file("c", "1")]).unwrap();
+        files::write(&folder.join("mine"), b"a person's").unwrap();
+        files::write(&folder.join("c"), b"ours, changed by a person").unwrap();
+        assert_eq!(
+            WrittenFiles::read(folder).foreign(["a", "c", "mine", "new"]),
+            [folder.join("c"), folder.join("mine")]
+        );
+        WrittenFiles::read(folder).replace(&[file("a", "2")]).unwrap();
+        assert_eq!(names(folder), [LIST_FILE, "a", "c", "mine"], "b was ours and is not written any more");
+        assert_eq!(files::read(&folder.join("a")).unwrap(), b"2");
+        assert!(WrittenFiles::read(folder).foreign(["a"]).is_empty());
+    }
+
+    #[test]
+    fn owned_files_that_a_person_changed_are_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        files::write(&folder.join("a"), b"of a version without lists").unwrap();
+        assert!(WrittenFiles::read(folder).archive_foreign(["a"]).unwrap().is_empty());
+        WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+        for (text, old) in [(b"mine", "a.old-1"), (b"also", "a.old-2")] {
+            files::write(&folder.join("a"), text).unwrap();
+            assert_eq!(WrittenFiles::read(folder).archive_foreign(["a", "b"]).unwrap(), [folder.join(old)]);
+            assert_eq!(files::read(&folder.join(old)).unwrap(), text);
+            WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+        }
+    }
+
+    #[test]
+    fn owned_files_are_known_after_a_process_was_killed_between_two_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())]).unwrap();
+        let owned = WrittenFiles::read(folder);
+        let new = ["a", "b"].map(|name| (name.to_owned(), sha256(b"2"))).into();
+        owned.write_list(&owned.listed.union(&new).cloned().collect()).unwrap();
+        files::write(&folder.join("a"), b"2").unwrap();
+        assert!(WrittenFiles::read(folder).foreign(["a", "b"]).is_empty());
+    }
+}

@@ -1,0 +1,177 @@
+use std::path::Path;
+
+use super::super::painter::tests::Fake;
+use super::*;
+use crate::base::curve::{Evaluation, Score};
+use crate::base::outcome::Outcome;
+use crate::runner::{TrainingId, TrainingResult};
+
+const EACH: u64 = 100;
+
+fn label(n: usize) -> TrainingId {
+    TrainingId { arm: "winning_ticket".into(), replicate: n as u32 + 1, repeat: 1, round: 2, other_lanes: 0 }
+}
+
+fn result(outcome: Outcome) -> TrainingResult {
+    let test = Score { loss: 0.1, accuracy: 0.9435 };
+    let point = Evaluation { iteration: EACH, train: Score::default(), validation: Score::default(), test };
+    TrainingResult { outcome, weights_remaining: 0.217, last: Some(point), seconds: Some(3.2) }
+}
+
+/// Bars for 57 trainings, and what they are drawn on.
+fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
+    let fake = Fake::new(width, height);
+    let bars = Bars::new(Box::new(fake.clone()));
+    bars.on_event(&Event::RunStarted {
+        experiment: "quickstart",
+        trainings: 57,
+        stored: 0,
+        iterations: 57 * EACH,
+        cost: (57 * EACH) as f64,
+        workers,
+        engine: "dense on cpu",
+        view: Path::new("runs/quickstart-baf434dd"),
+    });
+    for worker in 0..workers {
+        start(&bars, worker);
+    }
+    (bars, fake)
+}
+
+fn start(bars: &Bars, worker: usize) {
+    bars.on_event(&Event::Started { worker, label: &label(worker), iterations: EACH, cost: EACH as f64 });
+    bars.on_event(&Event::Stepped { worker, iteration: EACH / 2 });
+}
+
+fn end(bars: &Bars, worker: usize, ended: usize) {
+    let result = result(Outcome::Done);
+    bars.on_event(&Event::Ended {
+        worker: Some(worker),
+        label: &label(worker),
+        result: &result,
+        cost: EACH as f64,
+        ended,
+        trainings: 57,
+    });
+}
+
+fn draw(bars: &Bars) {
+    bars.shared.lock().draw();
+}
+
+#[test]
+fn a_window_of_eighty_columns() {
+    let (bars, fake) = begun(2, 80, 24);
+    end(&bars, 0, 1);
+    start(&bars, 0);
+    draw(&bars);
+    insta::assert_snapshot!(fake.rows().join("\n"));
+}
+
+#[test]
+fn a_window_of_forty_columns() {
+    let (bars, fake) = begun(2, 40, 24);
+    end(&bars, 0, 1);
+    start(&bars, 0);
+    bars.on_event(&Event::Message(
+        "winning_ticket round 2 replicate 3: what is stored is damaged, and is trained again",
+    ));
+    let failed = result(Outcome::Failed { cause: "could not write `runs/store/0123456789abcdef/done.json`".into() });
+    bars.on_event(&Event::Ended {
+        worker: Some(1),
+        label: &label(1),
+        result: &failed,
+        cost: EACH as f64,
+        ended: 2,
+        trainings: 57,
+    });
+    draw(&bars);
+    insta::assert_snapshot!(fake.rows().join("\n"));
+}
+
+#[test]
+fn a_window_of_twenty_columns() {
+    let (bars, fake) = begun(2, 20, 24);
+    end(&bars, 0, 1);
+    draw(&bars);
+    insta::assert_snapshot!(fake.rows().join("\n"));
+}
+
+#[test]
+fn sixteen_workers_in_a_low_window() {
+    let (bars, fake) = begun(16, 80, 10);
+    draw(&bars);
+    let seen = fake.seen();
+    let bars_of_workers = seen.iter().filter(|row| row.contains("round 2 replicate")).count();
+    assert_eq!((bars_of_workers, seen.len()), (2, 6), "half of the window is for the lines that stay: {seen:#?}");
+    assert_eq!(seen[4], "  and 14 more at work");
+    assert!(seen[5].starts_with("  all ") && seen[5].ends_with(" 14%"), "{seen:#?}");
+    for height in [9, 4, 3, 2] {
+        fake.resize(80, height);
+        draw(&bars);
+        assert!(fake.seen().last().is_some_and(|row| row.starts_with("  all ")), "{height}: {:#?}", fake.seen());
+    }
+}
+
+/// What is on a terminal after a run in these windows, one after the other.
+fn after(windows: &[(usize, usize)]) -> Vec<String> {
+    let (bars, fake) = begun(4, 80, 24);
+    for (n, (width, height)) in windows.iter().enumerate() {
+        end(&bars, n % 4, n + 1);
+        draw(&bars);
+        fake.resize(*width, *height);
+        draw(&bars);
+        start(&bars, n % 4);
+        end(&bars, n % 4, 30 + n);
+        start(&bars, n % 4);
+    }
+    bars.on_event(&Event::RunFinished);
+    fake.resize(200, 50);
+    let rows = fake.rows();
+    for n in 0..windows.len() {
+        for count in [n + 1, 30 + n] {
+            let lines = rows.iter().filter(|row| row.starts_with(&format!("[{count:>2}/57]"))).count();
+            assert_eq!(lines, 1, "each line is there once: [{count:>2}/57] in {rows:#?}");
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_line_stays_and_no_bar_does_while_the_window_changes() {
+    let windows =
+        [(80, 24), (40, 24), (100, 24), (50, 24), (50, 12), (25, 12), (120, 12), (120, 6), (60, 6), (200, 50)];
+    let rows = after(&windows);
+    assert!(rows.iter().all(|row| !row.contains(['━', '─']) && !row.ends_with("at work")), "no ghosts: {rows:#?}");
+}
+
+#[test]
+fn no_line_is_lost_however_the_window_changes() {
+    after(&[(60, 10), (20, 6), (200, 50), (8, 3), (30, 2), (100, 24), (3, 2), (1, 1), (80, 24), (10, 24), (80, 3)]);
+}
+
+#[test]
+fn waiting_for_another_process() {
+    let (bars, fake) = begun(1, 40, 24);
+    end(&bars, 0, 1);
+    bars.on_event(&Event::Waiting { holder: "process 4711 on a-machine-with-a-long-name" });
+    draw(&bars);
+    let rows = fake.rows();
+    assert_eq!(rows[rows.len() - 2], "  waiting for process 4711 on a-machin…");
+    start(&bars, 0);
+    draw(&bars);
+    assert!(!fake.rows().join("\n").contains("waiting"), "{:#?}", fake.rows());
+}
+
+#[test]
+fn nothing_is_left_where_a_run_breaks_off() {
+    let (bars, fake) = begun(3, 80, 24);
+    draw(&bars);
+    assert_eq!(fake.rows().len(), 2 + 3 + 1);
+    drop(bars);
+    assert_eq!(fake.rows().len(), 2, "only the header stays");
+    let bars = Bars::new(Box::new(fake.clone()));
+    bars.on_event(&Event::RunFinished);
+    bars.on_event(&Event::Message("a line after the end"));
+    assert_eq!(fake.rows()[2..], ["a line after the end"]);
+}

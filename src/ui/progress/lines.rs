@@ -1,0 +1,119 @@
+//! Off a terminal: one plain line per finished training, without escapes.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::super::eprint_line;
+use super::eta::Eta;
+use super::text;
+use crate::base::format::duration;
+use crate::runner::{Event, EventSink};
+
+/// Twenty estimates of the time left are enough for a log, however long the run.
+const SHARE_BETWEEN_ESTIMATES: f64 = 0.05;
+
+/// Says nothing.
+pub(super) struct SilentSink;
+
+impl EventSink for SilentSink {
+    fn on_event(&self, _: &Event<'_>) {}
+}
+
+/// One line per event that matters.
+#[derive(Default)]
+pub(super) struct LineSink(Mutex<LineState>);
+
+#[derive(Default)]
+struct LineState {
+    tally: Eta,
+    /// The share of the work that was done when the time left was last told.
+    told: f64,
+    /// Whether it has been said that another process is waited for.
+    waits: bool,
+}
+
+impl EventSink for LineSink {
+    fn on_event(&self, event: &Event<'_>) {
+        // Said with the state in hand, so that lines come in the order of what they tell.
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = state.line(event) {
+            eprint_line(&line);
+        }
+    }
+}
+
+impl LineState {
+    /// What is to be said, if anything.
+    fn line(&mut self, event: &Event<'_>) -> Option<String> {
+        self.tally.tell(event);
+        match event {
+            Event::RunStarted { .. } => text::header(event),
+            Event::Ended { label, result, ended, trainings, .. } => {
+                self.waits = false;
+                let left = self.tally.seconds_left();
+                Some(text::ended(label, result, *ended, *trainings) + &self.estimate(left))
+            }
+            Event::Waiting { holder } => {
+                let is_new = !std::mem::replace(&mut self.waits, true);
+                is_new.then(|| format!("waiting for {holder}, which trains what is left"))
+            }
+            Event::Message(text) => Some((*text).to_owned()),
+            Event::Started { .. } | Event::Stepped { .. } | Event::RunFinished => None,
+        }
+    }
+
+    /// `; about 2 min left` now and then, else nothing.
+    fn estimate(&mut self, seconds_left: Option<f64>) -> String {
+        match seconds_left {
+            Some(seconds) if self.told == 0.0 || self.tally.share() >= self.told + SHARE_BETWEEN_ESTIMATES => {
+                self.told = self.tally.share();
+                format!("; about {} left", duration(seconds))
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::outcome::Outcome;
+    use crate::runner::{TrainingId, TrainingResult};
+
+    #[test]
+    fn an_estimate_now_and_then() {
+        let mut state = LineState::default();
+        let begun = Event::RunStarted {
+            experiment: "e",
+            trainings: 100,
+            stored: 0,
+            iterations: 1000,
+            cost: 1000.0,
+            workers: 1,
+            engine: "dense on cpu",
+            view: std::path::Path::new("runs/e"),
+        };
+        assert!(state.line(&begun).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
+        let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
+        let result = TrainingResult { outcome: Outcome::Done, weights_remaining: 1.0, last: None, seconds: None };
+        let estimates: Vec<String> = (1..=100)
+            .map(|ended| {
+                let event =
+                    Event::Ended { worker: Some(0), label: &label, result: &result, cost: 10.0, ended, trainings: 100 };
+                assert!(state.line(&event).unwrap().starts_with('['));
+                // Not known before the third training; a second for each then.
+                state.estimate((3..100).contains(&ended).then(|| (100 - ended) as f64))
+            })
+            .filter(|estimate| !estimate.is_empty())
+            .collect();
+        assert_eq!(estimates[..2], ["; about 2 min left"; 2], "at 3 % and at 8 %");
+        assert!((15..=20).contains(&estimates.len()), "{estimates:?}");
+    }
+
+    #[test]
+    fn waiting_is_said_once() {
+        let mut state = LineState::default();
+        let waiting = Event::Waiting { holder: "process 7" };
+        assert_eq!(state.line(&waiting).unwrap(), "waiting for process 7, which trains what is left");
+        assert_eq!(state.line(&waiting), None);
+    }
+}
