@@ -10,15 +10,15 @@ use crate::system::exit::Exit;
 use crate::ui;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
-    let opened = LoadedExperiment::new(&args.experiment)?;
-    let LoadedExperiment { document, experiment, setting, .. } = &opened;
+    let LoadedExperiment { document, study } = LoadedExperiment::new(&args.experiment)?;
+    let (experiment, resolved) = (&study.experiment, &study.resolved);
     if args.json {
-        let value = to_json(experiment, setting.device, setting.lanes, document);
+        let value = to_json(experiment, resolved.device, resolved.lanes, &document);
         ui::print_result(&format!("{value:#}\n"))?;
     } else {
-        ui::print_result(&to_toml(experiment, setting.device, setting.lanes, document))?;
+        ui::print_result(&to_toml(experiment, resolved.device, resolved.lanes, &document))?;
     }
-    for warning in even_kernels(&experiment.network, &setting.network) {
+    for warning in even_kernels(&experiment.network, &resolved.network) {
         ui::eprint_line(&format!("warning: {warning}"));
     }
     Ok(Exit::Success)

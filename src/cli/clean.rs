@@ -10,7 +10,7 @@ use crate::base::format::{bytes, pluralize};
 use crate::config::UsageError;
 use crate::report;
 use crate::runner;
-use crate::runner::{Cleaning, GcReason, Needless};
+use crate::runner::{Candidate, Garbage, GcReason};
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -36,16 +36,16 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!views.is_empty()).then_some(views.as_slice());
-    let Cleaning { needless, foreign } = runner::cleaning(&runs, only)?;
+    let Garbage { candidates, foreign } = runner::find_garbage(&runs, only)?;
     if let Some(note) = passed_over(&foreign) {
         ui::eprint_line(&note);
     }
-    if needless.is_empty() {
+    if candidates.is_empty() {
         ui::print_result(&format!("nothing to free in {}\n", runs.store().display()))?;
         return Ok(Exit::Success);
     }
-    ui::print_result(&listing(&needless, args.dry_run))?;
-    let total = bytes(needless.iter().map(|file| file.bytes).sum());
+    ui::print_result(&listing(&candidates, args.dry_run))?;
+    let total = bytes(candidates.iter().map(|file| file.bytes).sum());
     if args.dry_run {
         ui::print_result(&format!("{total} could be freed\n"))?;
         return Ok(Exit::Success);
@@ -64,7 +64,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
             return Err(UsageError::from_text(&said).into());
         }
     }
-    let freed = runner::free(&runs, only, &needless)?;
+    let freed = runner::free(&runs, only, &candidates)?;
     ui::print_result(&format!("freed {}, {}\n", pluralize(freed.files as u64, "file"), bytes(freed.bytes)))?;
     if freed.kept > 0 {
         ui::eprint_line(&format!(
@@ -89,7 +89,7 @@ fn passed_over(foreign: &[PathBuf]) -> Option<String> {
 }
 
 /// A line for each reason: how many files, and how much. With `names`, followed by the files.
-fn listing(needless: &[Needless], names: bool) -> String {
+fn listing(candidates: &[Candidate], names: bool) -> String {
     let reasons = [
         (GcReason::Between, "final weights that no run needs by its `run.keep`"),
         (
@@ -100,9 +100,9 @@ fn listing(needless: &[Needless], names: bool) -> String {
         (GcReason::Unfinished, "files of trainings that were killed while they were written"),
     ];
     let line = |(reason, what): (GcReason, &str)| {
-        let files: Vec<&Needless> = needless.iter().filter(|file| file.reason == reason).collect();
+        let files: Vec<&Candidate> = candidates.iter().filter(|file| file.reason == reason).collect();
         let size = files.iter().map(|file| file.bytes).sum();
-        let name = |file: &&Needless| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
+        let name = |file: &&Candidate| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
         let list: String = if names { files.iter().map(name).collect() } else { String::new() };
         let n = pluralize(files.len() as u64, "file");
         (!files.is_empty()).then(|| format!("{:>9}  {what} ({n})\n{list}", bytes(size)))

@@ -1,4 +1,4 @@
-//! From words to a plan: what every command about an experiment begins with.
+//! Loads an experiment, from the command line to its plan.
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,9 @@ use clap::Args;
 
 use super::folders;
 use crate::config::{self, ConfigDocument, Experiment};
-use crate::lottery::{self, Plan, ResolvedExperiment};
+use crate::data::DatasetInfo;
+use crate::engine::torch;
+use crate::lottery::{Study, Surroundings};
 use crate::system::paths::RunsDir;
 use crate::system::{env, files, user_path};
 use crate::ui;
@@ -50,51 +52,42 @@ impl RunsArgs {
     }
 }
 
-/// An experiment that makes sense: read, resolved, and drawn.
+/// An experiment that has been read, resolved and planned.
 pub(super) struct LoadedExperiment {
+    /// The text it was read from.
     pub(super) document: ConfigDocument,
-    pub(super) experiment: Experiment,
-    pub(super) setting: ResolvedExperiment,
-    pub(super) plan: Plan,
+    pub(super) study: Study,
 }
 
 impl LoadedExperiment {
-    /// Reads the file and draws the plan.
+    /// Reads the file, looks up data and devices, and builds the plan.
     ///
     /// # Errors
     /// Every mistake found in the configuration.
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
-        let (document, mut experiment) = read(args)?;
-        let problems = |problems: Vec<config::Diagnostic>| config::UsageError::new(&problems, &document);
-        let mut found = config::check_names(&experiment);
-        found.extend(lottery::validate_arms(&experiment));
-        let setting = match ResolvedExperiment::new(&experiment) {
-            Ok(setting) if found.is_empty() => setting,
-            Ok(_) => return Err(problems(found).into()),
-            Err(more) => {
-                found.extend(more);
-                return Err(problems(found).into());
-            }
+        let (document, experiment) = read(args)?;
+        let mut mistakes = config::check_names(&experiment);
+        let surroundings = look_up(&experiment);
+        let study = Study::resolve(experiment, surroundings).map_err(|found| mistakes.extend(found)).ok();
+        let Some(study) = study.filter(|_| mistakes.is_empty()) else {
+            return Err(config::UsageError::new(&mistakes, &document).into());
         };
-        if let Some(sum) = &setting.dataset.sum {
-            experiment.data.set_checksum(sum);
-        }
-        let plan = Plan::build(&experiment, &setting).map_err(problems)?;
-        if let Some(note) = &setting.dataset.note {
+        if let Some(note) = &study.resolved.dataset.note {
             ui::eprint_line(&format!("note: {note}"));
         }
-        Ok(Self { document, experiment, setting, plan })
-    }
-
-    /// Trainings, or groups of them, at a time.
-    pub(super) fn workers(&self) -> usize {
-        workers(&self.experiment, &self.setting)
+        Ok(Self { document, study })
     }
 }
 
-/// Trainings, or groups of them, at a time: by themselves one per core, and on a GPU one.
-pub(super) fn workers(experiment: &Experiment, setting: &ResolvedExperiment) -> usize {
-    experiment.run.workers.unwrap_or(if setting.gpu.is_some() { 1 } else { env::cores() })
+/// Looks up the data set and the GPU that an experiment is resolved against.
+pub(super) fn look_up(experiment: &Experiment) -> Surroundings {
+    Surroundings { dataset: DatasetInfo::new(&experiment.data), cuda_unavailable: torch::cuda_unavailable_reason() }
+}
+
+/// Returns the number of lockstep groups at a time: by default one per core, and on a GPU one.
+pub(super) fn workers(study: &Study) -> usize {
+    let default = if study.resolved.gpu.is_some() { 1 } else { env::cores() };
+    study.experiment.run.workers.unwrap_or(default)
 }
 
 /// Reads the file, with what the command line says on top.

@@ -10,12 +10,14 @@ mod folders;
 mod generate;
 mod init;
 mod load;
+mod manifest;
 mod plan;
 mod report;
 mod run;
 mod runs;
 mod show;
 mod stability;
+mod trainers;
 
 use std::ffi::OsString;
 

@@ -27,20 +27,21 @@ pub(super) fn is_dense(arm: &Arm, arms: &Arms) -> bool {
     referenced_arm(arm, arms).map_or(arm.mask == MaskSource::Dense, |source| is_dense(source, arms))
 }
 
-/// The arms so that each stands behind the one it refers to, else in the order of the file.
+/// Returns the numbers of the arms, each after the one it refers to, else in the order of the file.
 ///
 /// # Errors
-/// References that lead nowhere or in a circle.
-pub(super) fn topological_order(arms: &Arms) -> Result<Vec<&(String, Arm)>, Vec<Diagnostic>> {
+/// References to arms that do not exist, or in a circle.
+pub(super) fn topological_order(arms: &Arms) -> Result<Vec<usize>, Vec<Diagnostic>> {
     let problems: Vec<Diagnostic> = arms.0.iter().filter_map(|(name, arm)| dangling(name, arm, arms)).collect();
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut ordered: Vec<&(String, Arm)> = Vec::new();
-    let mut waiting: Vec<&(String, Arm)> = arms.0.iter().collect();
+    let mut ordered: Vec<usize> = Vec::new();
+    let mut waiting: Vec<usize> = (0..arms.0.len()).collect();
     while !waiting.is_empty() {
-        let drawn = |name: &str| ordered.iter().any(|(other, _)| other == name);
-        match waiting.iter().position(|(_, arm)| reference(arm).is_none_or(|(name, _)| drawn(name))) {
+        let is_ordered = |name: &str| ordered.iter().any(|&number| arms.0[number].0 == name);
+        let refers_back = |number: &usize| reference(&arms.0[*number].1).is_none_or(|(name, _)| is_ordered(name));
+        match waiting.iter().position(refers_back) {
             Some(next) => ordered.push(waiting.remove(next)),
             None => return Err(vec![cycle(&waiting, arms)]),
         }
@@ -58,22 +59,26 @@ fn dangling(name: &str, arm: &Arm, arms: &Arms) -> Option<Diagnostic> {
     Some(Diagnostic::new(format!("arms.{name}.mask.{word}"), format!("there is no arm `{other}`")).hint(hint))
 }
 
-fn cycle(waiting: &[&(String, Arm)], arms: &Arms) -> Diagnostic {
-    let comes_back = |start: &&str| {
-        let mut here = *start;
-        for _ in &arms.0 {
-            match arms.0.iter().find(|(name, _)| name == here).and_then(|(_, arm)| reference(arm)) {
-                Some((next, _)) if next == *start => return true,
-                Some((next, _)) => here = next,
-                None => return false,
-            }
-        }
-        false
-    };
-    let circle: Vec<&str> = waiting.iter().map(|(name, _)| name.as_str()).filter(comes_back).collect();
+/// Reports the arms among `waiting` that refer to themselves by way of others.
+fn cycle(waiting: &[usize], arms: &Arms) -> Diagnostic {
+    let names = waiting.iter().map(|&number| arms.0[number].0.as_str());
+    let circle: Vec<&str> = names.filter(|name| refers_to_itself(name, arms)).collect();
     let message = format!("arms refer to each other in a circle: {}", circle.join(", "));
     let hint = "let one of them have `mask = \"iterative\"` or `mask = \"dense\"`";
     Diagnostic::new(format!("arms.{}.mask", circle[0]), message).hint(hint)
+}
+
+/// Whether the references that begin with the arm `start` lead back to it.
+fn refers_to_itself(start: &str, arms: &Arms) -> bool {
+    let mut name = start;
+    for _ in &arms.0 {
+        match arms.0.iter().find(|(known, _)| known == name).and_then(|(_, arm)| reference(arm)) {
+            Some((next, _)) if next == start => return true,
+            Some((next, _)) => name = next,
+            None => return false,
+        }
+    }
+    false
 }
 
 /// The rounds of an arm. A dense mask has round 0 only, since there is nothing to prune, and so has an arm that takes
@@ -109,9 +114,7 @@ mod tests {
     #[test]
     fn an_arm_stands_behind_the_one_it_refers_to() {
         let experiment = experiment(&[("b", "mask={of='a'},weights='reinit'"), ("a", arm::TICKET)]);
-        let names: Vec<&str> =
-            topological_order(&experiment.arms).unwrap().iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["a", "b"]);
+        assert_eq!(topological_order(&experiment.arms).unwrap(), [1, 0]);
     }
 
     #[test]

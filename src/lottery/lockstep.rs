@@ -49,14 +49,10 @@ pub fn lockstep_groups(plan: &Plan, lanes: usize) -> Vec<LockstepGroup<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigDocument, read};
-    use crate::lottery::ResolvedExperiment;
+    use crate::lottery::test_support::study;
 
     fn plan(sets: &[&str]) -> Plan {
-        let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-        let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
-        Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap()
+        study(sets).plan
     }
 
     /// Each group's depth and its trainings as `arm round/replicate.repeat`.

@@ -1,25 +1,32 @@
-//! The algorithm: an experiment becomes a plan, and each training of the plan a mask with weights to start from.
-//! Plain values; knows no file and no thread, and of engines which one a training takes.
+//! The algorithm: an experiment becomes a plan, and each training run of the plan gets a mask and weights to start from. Plain
+//! values: knows no file and no thread.
+//!
+//! The entry point is [`Study::resolve`].
 
 mod arm_graph;
 mod audit;
-mod validate_arms;
+mod lineage;
 mod lockstep;
 mod plan;
-mod prepare;
-mod weight_stats;
-mod resolved;
 mod plan_builder;
+mod prepare;
+mod reinit;
+mod resolved;
+mod study;
+#[cfg(test)]
+pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 mod training;
-mod reinit;
+mod validate_arms;
+mod weight_stats;
 
 pub use audit::{AuditError, audit_end, audit_start};
+pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
 pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare};
 pub use resolved::ResolvedExperiment;
+pub use study::{Study, Surroundings};
 pub use training::{Dependency, MaskRule, RewindPoint, StartRule, TrainingSpec};
-pub use validate_arms::validate_arms;
 pub use weight_stats::{LayerWeightStats, RANKS, WeightStats, weight_stats};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::plan_builder::{PlanBuilder, TrainingCoords};
 use super::resolved::ResolvedExperiment;
 use super::training::{MaskRule, StartRule, TrainingSpec};
-use super::validate_arms::validate_arms;
+use super::validate_arms::ValidArms;
 use crate::base::key::ContentHash;
 use crate::config::{Diagnostic, Experiment};
 use crate::engine::EngineKind;
@@ -21,31 +21,28 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Draws the plan: per replicate the dense network, then every arm round by round.
-    ///
-    /// # Errors
-    /// Arms that do not fit together, rounds that would prune nothing, and moments that training never comes to.
-    pub fn build(experiment: &Experiment, setting: &ResolvedExperiment) -> Result<Self, Vec<Diagnostic>> {
-        let problems = validate_arms(experiment);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let mut sketch = PlanBuilder::new(experiment, setting)?;
+    /// Builds the plan: per replicate the dense network, then every arm round by round.
+    pub(super) fn build(
+        experiment: &Experiment,
+        arms: &ValidArms,
+        resolved: &ResolvedExperiment,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut builder = PlanBuilder::new(experiment, arms, resolved)?;
         for replicate in 1..=experiment.replicates {
-            let dense = sketch.add(DENSE, TrainingCoords::dense(replicate), MaskRule::Dense, StartRule::Initial);
-            for at in 0..sketch.arms.len() {
-                for repeat in 1..=sketch.arms[at].arm.repeats {
+            let dense = builder.add(DENSE, TrainingCoords::dense(replicate), MaskRule::Dense, StartRule::Initial);
+            for arm in 0..builder.arms.len() {
+                for repeat in 1..=builder.arms[arm].arm.repeats {
                     let mut previous = dense;
-                    for round in sketch.arms[at].rounds.clone() {
-                        let place = TrainingCoords { arm: Some(at), replicate, repeat, round };
-                        let mask = sketch.mask(place, previous, dense);
-                        let start = sketch.start(place, &mask, dense);
-                        previous = sketch.add(sketch.arms[at].name, place, mask, start);
+                    for round in builder.arms[arm].rounds.clone() {
+                        let coords = TrainingCoords { arm: Some(arm), replicate, repeat, round };
+                        let mask = builder.mask(coords, previous, dense);
+                        let start = builder.start(coords, &mask, dense);
+                        previous = builder.add(builder.arms[arm].name, coords, mask, start);
                     }
                 }
             }
         }
-        Ok(Self { trainings: sketch.trainings })
+        Ok(Self { trainings: builder.trainings })
     }
 
     /// The hash of the plan: what is trained, and under which names.
@@ -69,16 +66,11 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_support::{resolve, study};
     use super::*;
-    use crate::config::{ConfigDocument, read};
-
-    const TEXT: &str = include_str!("../../configs/smoke.toml");
 
     fn plan(sets: &[&str]) -> Plan {
-        let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-        let experiment = read(&ConfigDocument::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
-        let setting = ResolvedExperiment::new(&experiment).unwrap();
-        Plan::build(&experiment, &setting).unwrap()
+        study(sets).plan
     }
 
     fn keys(plan: &Plan) -> Vec<String> {
@@ -144,12 +136,7 @@ mod tests {
 
     #[test]
     fn rounds_that_would_prune_nothing_are_refused() {
-        let refused = |sets: &[&str]| {
-            let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-            let experiment = read(&ConfigDocument::parse("smoke.toml", TEXT, &sets).unwrap()).unwrap();
-            let setting = ResolvedExperiment::new(&experiment).unwrap();
-            Plan::build(&experiment, &setting).err().map(|problems| problems[0].key.clone())
-        };
+        let refused = |sets: &[&str]| resolve(sets).err().map(|mistakes| mistakes[0].key.clone());
         assert_eq!(refused(&["rounds=40"]).as_deref(), Some("rounds"));
         assert_eq!(refused(&["prune.exclude=[\"linear\",\"output\"]"]).as_deref(), Some("prune"));
         assert_eq!(refused(&["rounds=40", "arms={a={mask=\"dense\",weights=\"reinit\"}}"]), None);

@@ -1,15 +1,14 @@
-//! A plan being drawn: what each arm means at a replicate, a repeat and a round.
+//! Builds the plan: what each arm means at a replicate, a repeat and a round, and the key of the training run there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::arm_graph;
-use super::arm_graph::reference;
+use super::arm_graph::{self, reference};
 use super::resolved::ResolvedExperiment;
 use super::training::{KeyContent, MaskRule, ReferencePoint, RewindPoint, SharedKeyContent, StartRule, TrainingSpec};
-use super::validate_arms::grid;
+use super::validate_arms::{ValidArms, grid};
 use crate::base::key::ContentHash;
 use crate::config::{
     Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize, TrainingTime,
@@ -18,24 +17,25 @@ use crate::config::{
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;
 
-/// Changes when the meaning of a key's content changes: old results are then not mistaken for new ones.
+/// Version of the meaning of a key's content. Raising it changes every key, so that results of an older meaning are never taken
+/// for results of the new one.
 const FORMAT: u32 = 2;
 
-/// What determines the numbers of every training of an experiment that takes this engine.
-fn shared(experiment: &Experiment, setting: &ResolvedExperiment, engine: EngineKind) -> Value {
+/// Returns the part of a key that all training runs of an experiment on this engine share.
+fn shared(experiment: &Experiment, resolved: &ResolvedExperiment, engine: EngineKind) -> Value {
     let Experiment { seed, network, train, data, .. } = experiment;
     let mut content = json!({
         "format": FORMAT,
         "data": {
-            "source": setting.dataset.identity, "validation": data.validation, "normalize": data.normalize,
+            "source": resolved.dataset.identity, "validation": data.validation, "normalize": data.normalize,
             "train_limit": data.train_limit, "test_limit": data.test_limit,
         },
-        "network": setting.network,
+        "network": resolved.network,
         "init": [network.init, network.init_std],
         // An epoch and its iterations give the same numbers.
-        "train": train.in_iterations(setting.iterations_per_epoch),
+        "train": train.in_iterations(resolved.iterations_per_epoch),
         "engine": engine.as_str(),
-        "device": setting.device,
+        "device": resolved.device,
         "seed": seed,
     });
     if !data.augment.is_none() {
@@ -44,7 +44,7 @@ fn shared(experiment: &Experiment, setting: &ResolvedExperiment, engine: EngineK
     content
 }
 
-/// The part of `[prune]` in the key of a mask. `reference_weights` is left out: it is in the key of each training run that
+/// Returns the part of `[prune]` in the key of a mask. `reference_weights` is left out: it is in the key of each training run that
 /// does not start from θ₀. `equal_scores` marks masks whose ties are broken at random: keys of this format without it are
 /// older, and had ties broken by index.
 fn pruning(prune: &PruneConfig, has_equal_scores: bool) -> Value {
@@ -56,10 +56,10 @@ fn pruning(prune: &PruneConfig, has_equal_scores: bool) -> Value {
     content
 }
 
-/// Where a training stands in the plan.
+/// The coordinates of a training run in the plan.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TrainingCoords {
-    /// The arm by its number; `None` for the dense trainings.
+    /// Number of the arm; `None` for the dense training runs.
     pub(super) arm: Option<usize>,
     pub(super) replicate: u32,
     pub(super) repeat: u32,
@@ -67,7 +67,7 @@ pub(super) struct TrainingCoords {
 }
 
 impl TrainingCoords {
-    /// The dense training of a replicate.
+    /// Returns those of the dense training run of a replicate.
     pub(super) fn dense(replicate: u32) -> Self {
         Self { arm: None, replicate, repeat: 1, round: 0 }
     }
@@ -88,52 +88,56 @@ pub(super) struct ResolvedArm<'a> {
     starts_at: u64,
 }
 
-/// A plan being drawn.
+/// A plan under construction.
 pub(super) struct PlanBuilder<'a> {
     pub(super) arms: Vec<ResolvedArm<'a>>,
     pub(super) trainings: Vec<TrainingSpec>,
-    setting: &'a ResolvedExperiment,
-    /// By engine, in the order of [`Kind::ALL`].
+    resolved: &'a ResolvedExperiment,
+    /// The shared part of keys by engine, in the order of [`EngineKind::ALL`].
     shared: [Arc<SharedKeyContent>; 2],
     /// The part of `[prune]` in the keys of masks: as it is, and with the mark of equal scores.
     pruning: [Value; 2],
     criterion: Criterion,
     /// The earlier weights that the criterion looks at; `None` where it looks at none.
     reference_weights: Option<ReferenceWeights>,
-    /// What the dense network keeps.
+    /// The counts of the dense network.
     whole: RemainingCounts,
-    by_place: BTreeMap<TrainingCoords, usize>,
+    by_coords: BTreeMap<TrainingCoords, usize>,
 }
 
 impl<'a> PlanBuilder<'a> {
-    /// Resolves the arms, which must make sense.
-    pub(super) fn new(experiment: &'a Experiment, setting: &'a ResolvedExperiment) -> Result<Self, Vec<Diagnostic>> {
-        let all = setting.network.sizes();
-        let whole = RemainingCounts { kept: all.iter().sum(), layers: Some(all.clone()) };
-        let mut counts = vec![whole.clone()];
+    /// Resolves the arms.
+    pub(super) fn new(
+        experiment: &'a Experiment,
+        arms: &ValidArms,
+        resolved: &'a ResolvedExperiment,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let sizes = resolved.network.sizes();
+        let whole = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.clone()) };
+        let mut schedule = vec![whole.clone()];
         for round in 0..experiment.rounds as usize {
-            counts.push(setting.pruning.after_round(&counts[round], &all));
+            schedule.push(resolved.pruning.after_round(&schedule[round], &sizes));
         }
-        let schedule = Arc::new(counts);
-        let mut sketch = Self {
+        let schedule = Arc::new(schedule);
+        let mut builder = Self {
             arms: Vec::new(),
             trainings: Vec::new(),
-            setting,
-            shared: EngineKind::ALL.map(|engine| Arc::new(SharedKeyContent::new(shared(experiment, setting, engine)))),
+            resolved,
+            shared: EngineKind::ALL.map(|engine| Arc::new(SharedKeyContent::new(shared(experiment, resolved, engine)))),
             pruning: [false, true].map(|has_equal_scores| pruning(&experiment.prune, has_equal_scores)),
             criterion: experiment.prune.criterion,
             reference_weights: experiment.prune.reference_weights,
             whole,
-            by_place: BTreeMap::new(),
+            by_coords: BTreeMap::new(),
         };
-        for (name, arm) in arm_graph::topological_order(&experiment.arms)? {
-            let resolved = sketch.resolve(name, arm, experiment, &schedule).map_err(|problem| vec![problem])?;
-            sketch.arms.push(resolved);
+        for (name, arm) in arms.iter(&experiment.arms) {
+            let arm = builder.resolve(name, arm, experiment, &schedule).map_err(|mistake| vec![mistake])?;
+            builder.arms.push(arm);
         }
-        let chains = |resolved: &ResolvedArm<'_>| resolved.arm.mask == MaskSource::Iterative;
-        match rounds_without_effect(&schedule).filter(|_| sketch.arms.iter().any(chains)) {
-            Some(problem) => Err(vec![problem]),
-            None => Ok(sketch),
+        let has_chain = builder.arms.iter().any(|arm| arm.arm.mask == MaskSource::Iterative);
+        match rounds_without_effect(&schedule).filter(|_| has_chain) {
+            Some(mistake) => Err(vec![mistake]),
+            None => Ok(builder),
         }
     }
 
@@ -144,25 +148,27 @@ impl<'a> PlanBuilder<'a> {
         experiment: &Experiment,
         schedule: &Arc<Vec<RemainingCounts>>,
     ) -> Result<ResolvedArm<'a>, Diagnostic> {
-        let setting = self.setting;
+        let resolved = self.resolved;
         let source = reference(arm).and_then(|(other, _)| self.arms.iter().position(|known| known.name == other));
         let counts = match (grid(arm), source) {
             (Some(grid), _) => {
-                let all = setting.network.sizes();
-                let counts = grid.iter().map(|&fraction| setting.pruning.one_shot(fraction, &all));
+                let all = resolved.network.sizes();
+                let counts = grid.iter().map(|&fraction| resolved.pruning.one_shot(fraction, &all));
                 Arc::new(std::iter::once(schedule[0].clone()).chain(counts).collect())
             }
             (None, Some(source)) => Arc::clone(&self.arms[source].counts),
             (None, None) => Arc::clone(schedule),
         };
         let step = |key: &str, step: Option<TrainingTime>| {
-            let iteration = step.map_or(0, |step| step.iterations(setting.iterations_per_epoch));
+            let iteration = step.map_or(0, |step| step.iterations(resolved.iterations_per_epoch));
             if iteration < experiment.train.iterations {
                 return Ok(iteration);
             }
             let message = format!("iteration {iteration} is not before the last one, {}", experiment.train.iterations);
-            Err(Diagnostic::new(format!("arms.{name}.{key}"), message)
-                .hint(format!("an epoch has {} iterations; or raise `train.iterations`", setting.iterations_per_epoch)))
+            Err(Diagnostic::new(format!("arms.{name}.{key}"), message).hint(format!(
+                "an epoch has {} iterations; or raise `train.iterations`",
+                resolved.iterations_per_epoch
+            )))
         };
         // An arm that only takes the size of another's mask has its own initial values.
         let of = source.filter(|_| matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_)));
@@ -181,30 +187,30 @@ impl<'a> PlanBuilder<'a> {
     }
 
     /// Where the mask of a training comes from.
-    pub(super) fn mask(&self, place: TrainingCoords, previous: ContentHash, dense: ContentHash) -> MaskRule {
-        let Some(at) = place.arm else { return MaskRule::Dense };
+    pub(super) fn mask(&self, coords: TrainingCoords, previous: ContentHash, dense: ContentHash) -> MaskRule {
+        let Some(at) = coords.arm else { return MaskRule::Dense };
         let ResolvedArm { arm, source, .. } = &self.arms[at];
         match &arm.mask {
             MaskSource::Dense => MaskRule::Dense,
-            MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference(place) },
+            MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference(coords) },
             // The first round of a chain prunes the dense network as well: the same training then.
-            MaskSource::OneShot(TargetSize::Like(_)) if place.round == 1 && self.is_chain(*source) => {
+            MaskSource::OneShot(TargetSize::Like(_)) if coords.round == 1 && self.is_chain(*source) => {
                 MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial }
             }
             MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense },
             MaskSource::MagnitudeAtInit(_) => MaskRule::MagnitudeAtInit,
-            MaskSource::Of(_) => MaskRule::Of { parent: self.trainings[self.referred(place, *source)].key },
-            MaskSource::Random(_) => MaskRule::Random { like: self.trainings[self.referred(place, *source)].key },
+            MaskSource::Of(_) => MaskRule::Of { parent: self.trainings[self.referred(coords, *source)].key },
+            MaskSource::Random(_) => MaskRule::Random { like: self.trainings[self.referred(coords, *source)].key },
         }
     }
 
     /// The part of `[prune]` in the key of this mask. Many scores are equal with some criteria, and with most in a chain that
     /// starts each round from constants.
-    fn pruning_of(&self, place: TrainingCoords, mask: &MaskRule) -> &Value {
+    fn pruning_of(&self, coords: TrainingCoords, mask: &MaskRule) -> &Value {
         let is_pruned = matches!(mask, MaskRule::Prune { .. } | MaskRule::OneShot { .. });
-        let starts_from_constants = place.round > 1
+        let starts_from_constants = coords.round > 1
             && matches!(mask, MaskRule::Prune { .. })
-            && place.arm.is_some_and(|at| self.arms[at].arm.weights == WeightSource::ConstantSign);
+            && coords.arm.is_some_and(|at| self.arms[at].arm.weights == WeightSource::ConstantSign);
         let is_random = self.criterion == Criterion::Random;
         let has_equal_scores = self.criterion.gives_equal_scores() || starts_from_constants && !is_random;
         &self.pruning[usize::from(is_pruned && has_equal_scores)]
@@ -212,9 +218,9 @@ impl<'a> PlanBuilder<'a> {
 
     /// The weights that a criterion compares those of the chain's previous training with: where it started, unless the
     /// configuration asks for θ₀. The first round prunes the dense training, which starts from θ₀.
-    fn reference(&self, place: TrainingCoords) -> ReferencePoint {
-        let previous = TrainingCoords { round: place.round.saturating_sub(1), ..place };
-        match self.by_place.get(&previous).map(|&number| &self.trainings[number]) {
+    fn reference(&self, coords: TrainingCoords) -> ReferencePoint {
+        let previous = TrainingCoords { round: coords.round.saturating_sub(1), ..coords };
+        match self.by_coords.get(&previous).map(|&number| &self.trainings[number]) {
             Some(training) if self.reference_weights == Some(ReferenceWeights::TrainingStart) => {
                 if training.start.is_initial() {
                     return ReferencePoint::Initial;
@@ -226,8 +232,8 @@ impl<'a> PlanBuilder<'a> {
     }
 
     /// Where the weights of a training come from.
-    pub(super) fn start(&self, place: TrainingCoords, mask: &MaskRule, dense: ContentHash) -> StartRule {
-        let Some(at) = place.arm else { return StartRule::Initial };
+    pub(super) fn start(&self, coords: TrainingCoords, mask: &MaskRule, dense: ContentHash) -> StartRule {
+        let Some(at) = coords.arm else { return StartRule::Initial };
         let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[at];
         let point = RewindPoint { dense, iteration: rewind_to };
         match arm.weights {
@@ -236,7 +242,7 @@ impl<'a> PlanBuilder<'a> {
             WeightSource::Shuffle => StartRule::Shuffle { point },
             WeightSource::ConstantSign => StartRule::ConstantSign { point },
             WeightSource::Noise => StartRule::Noise { point, factor: arm.noise.unwrap_or_default() },
-            WeightSource::Final => StartRule::Final { parent: self.cut_from(place, mask), iteration: starts_at },
+            WeightSource::Final => StartRule::Final { parent: self.cut_from(coords, mask), iteration: starts_at },
         }
     }
 
@@ -247,29 +253,29 @@ impl<'a> PlanBuilder<'a> {
 
     /// The training of the arm referred to, at the same replicate and round. An arm without repeats serves every repeat
     /// of those that refer to it.
-    fn referred(&self, place: TrainingCoords, source: Option<usize>) -> usize {
-        let at = |repeat| self.by_place.get(&TrainingCoords { arm: source, repeat, ..place });
-        *at(place.repeat).or_else(|| at(1)).expect("arms are drawn behind those they refer to, whose rounds they have")
+    fn referred(&self, coords: TrainingCoords, source: Option<usize>) -> usize {
+        let at = |repeat| self.by_coords.get(&TrainingCoords { arm: source, repeat, ..coords });
+        *at(coords.repeat).or_else(|| at(1)).expect("arms are drawn behind those they refer to, whose rounds they have")
     }
 
     /// The training whose final weights a mask was cut from, by way of the masks it was taken from.
-    fn cut_from(&self, place: TrainingCoords, mask: &MaskRule) -> ContentHash {
+    fn cut_from(&self, coords: TrainingCoords, mask: &MaskRule) -> ContentHash {
         match mask {
             MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => *parent,
             _ => {
-                let at = place.arm.expect("only arms go on from trained weights");
+                let at = coords.arm.expect("only arms go on from trained weights");
                 let source = self.arms[at].source;
-                let referred = &self.trainings[self.referred(place, source)];
-                let there = TrainingCoords { arm: source, repeat: referred.repeat, ..place };
+                let referred = &self.trainings[self.referred(coords, source)];
+                let there = TrainingCoords { arm: source, repeat: referred.repeat, ..coords };
                 self.cut_from(there, &referred.mask)
             }
         }
     }
 
     /// Adds a training; gives its key.
-    pub(super) fn add(&mut self, arm: &str, place: TrainingCoords, mask: MaskRule, start: StartRule) -> ContentHash {
-        let TrainingCoords { replicate, repeat, round, .. } = place;
-        let counts = match place.arm {
+    pub(super) fn add(&mut self, arm: &str, coords: TrainingCoords, mask: MaskRule, start: StartRule) -> ContentHash {
+        let TrainingCoords { replicate, repeat, round, .. } = coords;
+        let counts = match coords.arm {
             Some(at) => self.arms[at].counts[round as usize].clone(),
             None => self.whole.clone(),
         };
@@ -277,13 +283,13 @@ impl<'a> PlanBuilder<'a> {
             "replicate": replicate,
             "repeat": repeat,
             "round": round,
-            "mask": mask.content(self.pruning_of(place, &mask), &counts),
+            "mask": mask.content(self.pruning_of(coords, &mask), &counts),
             "start": start.content(),
         });
-        let engine = self.setting.engines.select(&self.setting.expected_per_layer(&counts));
+        let engine = self.resolved.engines.select(&self.resolved.expected_per_layer(&counts));
         let content = KeyContent { shared: Arc::clone(&self.shared[engine as usize]), own };
         let key = content.key();
-        self.by_place.insert(place, self.trainings.len());
+        self.by_coords.insert(coords, self.trainings.len());
         let arm = arm.to_owned();
         let training =
             TrainingSpec { key, content, arm, replicate, repeat, round, mask, start, counts, engine, data_order: 1 };

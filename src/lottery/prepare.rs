@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 
 use super::reinit::{add_noise, constant_sign, shuffle};
-use super::resolved::ResolvedExperiment;
+use super::study::Study;
 use super::training::{MaskRule, ReferencePoint, RewindPoint, StartRule, TrainingSpec};
 use crate::base::key::ContentHash;
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::{Generator, Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};
-use crate::config::{Criterion, Experiment, RewindOptimizerState};
+use crate::config::{Criterion, RewindOptimizerState};
 use crate::network::{Network, init_buffers, init_stds, init_weights};
 use crate::prune::{ScoreInputs, random_mask};
 
@@ -30,10 +30,8 @@ pub trait ArtifactSource {
 /// What every training of an experiment is prepared with.
 #[derive(Clone, Copy)]
 pub struct PrepareContext<'a> {
-    /// The experiment.
-    pub experiment: &'a Experiment,
-    /// Its names, resolved.
-    pub setting: &'a ResolvedExperiment,
+    /// The experiment, resolved and planned.
+    pub study: &'a Study,
     /// What finished trainings left.
     pub artifacts: &'a dyn ArtifactSource,
 }
@@ -42,7 +40,7 @@ impl PrepareContext<'_> {
     /// What the training draws for a purpose.
     fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
         let TrainingSpec { replicate, repeat, round, .. } = *training;
-        Stream { seed: self.experiment.seed, replicate, purpose, repeat, round }
+        Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
     }
 
     /// θ₀ or θₖ.
@@ -55,30 +53,30 @@ impl PrepareContext<'_> {
 
     /// θ₀ of a replicate, drawn anew.
     pub(super) fn initial(&self, replicate: u32) -> TensorMap {
-        self.drawn(Stream::of_replicate(self.experiment.seed, replicate, Purpose::Init))
+        self.drawn(Stream::of_replicate(self.study.experiment.seed, replicate, Purpose::Init))
     }
 
     fn drawn(&self, stream: Stream) -> TensorMap {
-        let network = &self.experiment.network;
-        init_weights(&self.setting.network, network.init, network.init_std(), &mut stream.generator(0))
+        let network = &self.study.experiment.network;
+        init_weights(&self.study.resolved.network, network.init, network.init_std(), &mut stream.generator(0))
     }
 
     /// The buffers of a network that has seen nothing.
     pub(super) fn fresh_buffers(&self) -> TensorMap {
-        init_buffers(&self.setting.network)
+        init_buffers(&self.study.resolved.network)
     }
 
     /// A network as it is kept, in its parts: what is trained, and the buffers behind it.
     pub(super) fn split_buffers(&self, network: TensorMap) -> (TensorMap, TensorMap) {
         let mut weights = network.0;
-        let buffers = weights.split_off(weights.len().saturating_sub(self.setting.network.buffers().len()));
+        let buffers = weights.split_off(weights.len().saturating_sub(self.study.resolved.network.buffers().len()));
         (TensorMap(weights), TensorMap(buffers))
     }
 
     /// The standard deviation of each layer's initial weights.
     pub(super) fn init_stds(&self) -> BTreeMap<String, f64> {
-        let network = &self.experiment.network;
-        init_stds(&self.setting.network, network.init, network.init_std())
+        let network = &self.study.experiment.network;
+        init_stds(&self.study.resolved.network, network.init, network.init_std())
     }
 }
 
@@ -92,37 +90,38 @@ pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(
 }
 
 fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
-    let PrepareContext { experiment, setting, artifacts: parents } = context;
-    let criterion = experiment.prune.criterion;
+    let PrepareContext { study, artifacts } = context;
+    let criterion = study.experiment.prune.criterion;
     let cut = |from: &Mask, criterion: Criterion, reference: &TensorMap, last: &TensorMap| {
         let weights =
             ScoreInputs { criterion, reference, trained: last, stream: context.stream(training, Purpose::Criterion) };
-        setting
+        study
+            .resolved
             .pruning
             .prune_to(&training.counts, from, &weights)
             .map_err(|lack| anyhow!("a state that prunes has {lack}"))
     };
     match &training.mask {
-        MaskRule::Dense => Ok(all_ones(&setting.network)),
+        MaskRule::Dense => Ok(all_ones(&study.resolved.network)),
         MaskRule::Prune { parent, reference: ReferencePoint::TrainingStart { round, start: rule } } => {
-            let mask = parents.mask(parent)?;
+            let mask = artifacts.mask(parent)?;
             let draws = Stream { round: *round, ..context.stream(training, Purpose::Reinit) };
             let reference = start(rule, draws, &mask, context)?.weights;
-            cut(&mask, criterion, &reference, &parents.final_weights(parent)?)
+            cut(&mask, criterion, &reference, &artifacts.final_weights(parent)?)
         }
         MaskRule::Prune { parent, reference: ReferencePoint::Initial } | MaskRule::OneShot { parent } => cut(
-            &parents.mask(parent)?,
+            &artifacts.mask(parent)?,
             criterion,
             &context.initial(training.replicate),
-            &parents.final_weights(parent)?,
+            &artifacts.final_weights(parent)?,
         ),
         MaskRule::MagnitudeAtInit => {
             let initial = context.initial(training.replicate);
-            cut(&all_ones(&setting.network), Criterion::LargeInit, &initial, &initial)
+            cut(&all_ones(&study.resolved.network), Criterion::LargeInit, &initial, &initial)
         }
-        MaskRule::Of { parent } => parents.mask(parent),
+        MaskRule::Of { parent } => artifacts.mask(parent),
         MaskRule::Random { like } => {
-            Ok(random_mask(&parents.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
+            Ok(random_mask(&artifacts.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What an experiment means before anything is trained: its names resolved against each other.
 
+use super::study::Surroundings;
 use crate::config::{DeviceChoice, Diagnostic, Experiment};
 use crate::data::DatasetInfo;
-use crate::engine::{EngineSelector, TrainerSpec, torch};
+use crate::engine::{EngineSelector, TrainerSpec};
 use crate::network::{Network, build};
 use crate::prune::{PruningSchedule, RemainingCounts};
 use crate::train::validate_lr_schedule;
@@ -38,15 +39,12 @@ pub struct ResolvedExperiment {
 
 impl ResolvedExperiment {
     /// Resolves network, pruning, data, device and engines.
-    ///
-    /// # Errors
-    /// Own data that cannot be used, parts of the data that are too small, names that fit no layer, and an engine that
-    /// cannot do what is asked.
-    pub fn new(experiment: &Experiment) -> Result<Self, Vec<Diagnostic>> {
-        // Without data there is no shape for a network: what else is wrong with it is told when they are there.
-        let source = DatasetInfo::new(&experiment.data).map_err(|problem| vec![problem])?;
+    pub(super) fn new(experiment: &Experiment, surroundings: Surroundings) -> Result<Self, Vec<Diagnostic>> {
+        // Without data there is no image size for the network, whose mistakes are found once the data are there.
+        let source = surroundings.dataset.map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
-        let gpu = gpu(experiment.run.device).unwrap_or_else(|problem| {
+        let cuda_unavailable = surroundings.cuda_unavailable.as_deref();
+        let gpu = gpu(experiment.run.device, cuda_unavailable).unwrap_or_else(|problem| {
             problems.push(problem);
             None
         });
@@ -106,10 +104,9 @@ impl ResolvedExperiment {
     }
 }
 
-/// The GPU to train on. A wish for CUDA is never met by the CPU in silence; `auto` is one rule that asks no library.
-fn gpu(device: DeviceChoice) -> Result<Option<usize>, Diagnostic> {
-    let missing = torch::cuda_unavailable_reason();
-    match (device, missing) {
+/// Returns the GPU to train on; `None` for the CPU. An experiment that asks for CUDA is never trained on the CPU instead.
+fn gpu(device: DeviceChoice, cuda_unavailable: Option<&str>) -> Result<Option<usize>, Diagnostic> {
+    match (device, cuda_unavailable) {
         (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Some(_)) => Ok(None),
         (DeviceChoice::Auto, None) => Ok(Some(0)),
         (DeviceChoice::Cuda(n), None) => Ok(Some(n as usize)),
@@ -160,14 +157,10 @@ fn one_value_a_channel(experiment: &Experiment, recipe: &TrainerSpec, rest: u32)
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::{ConfigDocument, read};
+    use super::super::test_support::resolve;
 
     fn problems(sets: &[&str]) -> Vec<(String, String)> {
-        let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-        let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
-        let problems = ResolvedExperiment::new(&experiment).err().unwrap_or_default();
+        let problems = resolve(sets).err().unwrap_or_default();
         problems.into_iter().map(|problem| (problem.key, problem.message)).collect()
     }
 

@@ -8,7 +8,6 @@ use super::*;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
-use crate::config::{ConfigDocument, Experiment, read};
 
 /// What a training left.
 struct StoredTensors {
@@ -56,22 +55,15 @@ fn trained(state: &TensorMap, by: f32) -> TensorMap {
 
 /// One replicate of the smoke experiment, prepared training by training.
 pub(super) struct PreparedReplicate {
-    pub(super) experiment: Experiment,
-    pub(super) setting: ResolvedExperiment,
-    pub(super) plan: Plan,
+    pub(super) study: Study,
     pub(super) memory: InMemoryStore,
 }
 
 impl PreparedReplicate {
     pub(super) fn new(sets: &[&str]) -> Self {
-        let mut all = vec!["replicates=1".to_owned()];
-        all.extend(sets.iter().map(|&set| set.to_owned()));
-        let document = ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &all).unwrap();
-        let experiment = read(&document).unwrap();
-        let setting = ResolvedExperiment::new(&experiment).unwrap();
-        let plan = Plan::build(&experiment, &setting).unwrap();
-        let mut house = Self { experiment, setting, plan, memory: InMemoryStore::default() };
-        for training in house.plan.trainings.clone() {
+        let study = test_support::study(&[&["replicates=1"], sets].concat());
+        let mut house = Self { study, memory: InMemoryStore::default() };
+        for training in house.study.plan.trainings.clone() {
             let (mask, start) = prepare(&training, house.context()).unwrap();
             audit_start(&training, house.context(), &mask, &start).unwrap();
             audit_end(&mask, &start).unwrap();
@@ -83,7 +75,7 @@ impl PreparedReplicate {
     }
 
     pub(super) fn context(&self) -> PrepareContext<'_> {
-        PrepareContext { experiment: &self.experiment, setting: &self.setting, artifacts: &self.memory }
+        PrepareContext { study: &self.study, artifacts: &self.memory }
     }
 
     pub(super) fn training(&self, arm: &str, round: u32) -> &TrainingSpec {
@@ -92,7 +84,7 @@ impl PreparedReplicate {
 
     fn repeat(&self, arm: &str, round: u32, repeat: u32) -> &TrainingSpec {
         let is_it = |t: &&TrainingSpec| t.arm == arm && t.round == round && t.repeat == repeat;
-        self.plan.trainings.iter().find(is_it).unwrap()
+        self.study.plan.trainings.iter().find(is_it).unwrap()
     }
 
     fn left(&self, arm: &str, round: u32) -> &StoredTensors {

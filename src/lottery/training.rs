@@ -268,6 +268,16 @@ impl TrainingSpec {
     }
 }
 
+impl Dependency {
+    /// Returns the iteration of the snapshot that is needed, if one is.
+    pub fn snapshot_iteration(self) -> Option<u64> {
+        match self {
+            Self::Snapshot(iteration) => Some(iteration),
+            Self::Done | Self::FinalWeights => None,
+        }
+    }
+}
+
 impl StartRule {
     /// The training that the weights come from, and what is needed of it.
     fn dependency(&self) -> Option<(&ContentHash, Dependency)> {

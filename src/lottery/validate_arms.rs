@@ -1,24 +1,46 @@
-//! What about arms makes no sense: that they would train the same again, or have nothing to start from.
+//! Validates arms: each must train something new, and have something to start from.
 
 use super::arm_graph::{is_dense, possible_rounds, reference, referenced_arm, topological_order};
 use crate::config::{
     Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, ReferenceWeights, TargetSize, WeightSource,
 };
 
-/// Everything about the arms of an experiment that makes no sense.
-pub fn validate_arms(experiment: &Experiment) -> Vec<Diagnostic> {
-    let mut problems = topological_order(&experiment.arms).err().unwrap_or_default();
-    let leads_somewhere = problems.is_empty();
+/// The arms of an experiment that have been validated, each after the one it refers to, else in the order of the file: numbers
+/// of [`Arms`]. Only [`validate_arms`] makes one, so that no plan is built of arms that were not validated.
+#[derive(Clone, Debug)]
+pub(super) struct ValidArms {
+    order: Vec<usize>,
+}
+
+impl ValidArms {
+    /// Returns name and definition of each arm, in this order.
+    pub(super) fn iter<'a>(&self, arms: &'a Arms) -> impl Iterator<Item = &'a (String, Arm)> {
+        self.order.iter().map(|&number| &arms.0[number])
+    }
+}
+
+/// Validates the arms of an experiment.
+///
+/// # Errors
+/// Every mistake in them.
+pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Diagnostic>> {
+    let (order, mut problems) = match topological_order(&experiment.arms) {
+        Ok(order) => (Some(order), Vec::new()),
+        Err(problems) => (None, problems),
+    };
     for (name, arm) in &experiment.arms.0 {
         problems.extend(repeats(name, arm, experiment));
-        if leads_somewhere {
+        if order.is_some() {
             problems.extend(dense_again(name, arm, experiment));
             problems.extend(nothing_to_start_from(name, arm, experiment));
             problems.extend(no_initial_values(name, arm, experiment));
             problems.extend(rounds_that_are_not_there(name, arm, experiment));
         }
     }
-    problems
+    match order {
+        Some(order) if problems.is_empty() => Ok(ValidArms { order }),
+        _ => Err(problems),
+    }
 }
 
 /// Repeats need something to draw, and a partner each where the arm they refer to has repeats too.
@@ -129,8 +151,8 @@ pub(super) fn grid(arm: &Arm) -> Option<&[f64]> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::test_support;
     use super::*;
-    use crate::config::{ConfigDocument, read};
 
     /// Arms that several tests use, as inline tables.
     pub(in crate::lottery) mod arm {
@@ -144,14 +166,13 @@ pub(super) mod tests {
 
     pub(in crate::lottery) fn with(arms: &[(&str, &str)], more: &[&str]) -> Experiment {
         let all: Vec<String> = arms.iter().map(|(name, arm)| format!("{name}={{{arm}}}")).collect();
-        let mut sets = vec![format!("arms={{{}}}", all.join(",")), "rounds=4".to_owned()];
-        sets.extend(more.iter().map(|&set| set.to_owned()));
-        let text = include_str!("../../configs/smoke.toml");
-        read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap()
+        let arms = format!("arms={{{}}}", all.join(","));
+        test_support::experiment(&[&[arms.as_str(), "rounds=4"], more].concat())
     }
 
     fn keys(arms: &[(&str, &str)], more: &[&str]) -> Vec<String> {
-        validate_arms(&with(arms, more)).into_iter().map(|problem| problem.key).collect()
+        let mistakes = validate_arms(&with(arms, more)).err().unwrap_or_default();
+        mistakes.into_iter().map(|mistake| mistake.key).collect()
     }
 
     #[test]

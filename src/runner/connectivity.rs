@@ -1,122 +1,85 @@
-//! Instability analysis (Frankle et al., "Linear Mode Connectivity and the Lottery Ticket Hypothesis", arXiv 1912.05671):
-//! what lies between a training and its copy that saw the images in another order.
+//! Instability analysis (Frankle et al., "Linear Mode Connectivity and the Lottery Ticket Hypothesis", arXiv 1912.05671): the
+//! errors of the networks on the straight line between a training run and its copy that saw the images in another order.
 
+mod copies;
 mod interpolation;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, anyhow};
-use serde::{Deserialize, Serialize};
+use anyhow::{Error, Result, anyhow};
 
-use super::run::{TrainerFactory, lock};
-use super::store::Store;
+use self::copies::{InterpolationPoint, MeasuredLine};
+use self::interpolation::Interpolator;
+use super::context::RunContext;
+use super::events::Event;
+use super::jobs::StoreIndex;
 use crate::artifacts::StabilityRow;
 use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
 use crate::data::Dataset;
-use crate::lottery::{Dependency, Plan, ResolvedExperiment, TrainingSpec};
-use crate::system::cancel::CancelToken;
+use crate::lottery::{Dependency, Plan, TrainingSpec};
 use crate::system::files;
 use crate::system::paths::TrainingDir;
-use interpolation::Interpolator;
 
-/// Version of [`Known`]'s file.
-const FORMAT: u32 = 1;
-
-/// A training and its copy.
-#[derive(Clone, Debug)]
-pub struct CopyPair {
-    /// The training itself.
-    pub training: TrainingSpec,
-    /// Its copy.
-    pub copy: TrainingSpec,
-}
+pub use self::copies::CopyPair;
 
 /// The instability analysis of a run.
 #[derive(Clone, Copy)]
 pub struct InstabilityAnalysis<'a> {
-    /// The run's network and data.
-    pub setting: &'a ResolvedExperiment,
-    /// Its plan.
-    pub plan: &'a Plan,
-    /// Where its trainings are.
-    pub store: &'a Store,
-    /// Networks on a line, both ends among them.
+    /// The run's study and store.
+    pub context: RunContext<'a>,
+    /// Networks on a line, both ends included.
     pub points: usize,
 }
 
-/// `stability.json`: what was measured, and of what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Measured {
-    format: u32,
-    /// SHA-256 of the final weights of the training and of its copy.
-    between: [String; 2],
-    points: Vec<InterpolationPoint>,
-}
-
-/// A network on the line.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct InterpolationPoint {
-    alpha: f64,
-    train_error: f64,
-    test_error: f64,
-}
-
 impl InstabilityAnalysis<'_> {
-    /// The trainings with these keys, each once, with their copies.
+    /// Returns the training runs with these keys, each once, with their copies.
     pub fn pairs(&self, keys: &BTreeSet<ContentHash>) -> Vec<CopyPair> {
-        let mut left = keys.clone();
-        let wanted = self.plan.trainings.iter().filter(|training| left.remove(&training.key));
-        wanted.map(|training| CopyPair { training: training.clone(), copy: training.with_other_data_order() }).collect()
+        let mut missing = keys.clone();
+        let trainings = self.context.study.plan.trainings.iter();
+        trainings.filter(|spec| missing.remove(&spec.key)).map(CopyPair::of).collect()
     }
 
-    /// Whether the line between a pair is known with as many points as are wanted.
-    pub fn is_known(&self, pair: &CopyPair) -> bool {
-        self.known(pair).is_some_and(|known| known.points.len() == self.points)
+    /// Whether the line of a pair has been measured with as many points as are asked for.
+    pub fn is_measured(&self, pair: &CopyPair) -> bool {
+        self.measured_line(pair).is_some_and(|line| line.points.len() == self.points)
     }
 
-    fn known(&self, pair: &CopyPair) -> Option<Measured> {
-        let path = self.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
-        let known: Measured = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-        (known.format == FORMAT && Some(&known.between) == self.ends(pair).as_ref()).then_some(known)
+    /// Returns the line of a pair, if it was measured between the weights that both have now.
+    fn measured_line(&self, pair: &CopyPair) -> Option<MeasuredLine> {
+        let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
+        let line: MeasuredLine = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        let is_current = line.format == MeasuredLine::FORMAT && Some(&line.between) == self.checksums(pair).as_ref();
+        is_current.then_some(line)
     }
 
-    /// The sums of the final weights of both; `None` where one has not come to its end.
-    fn ends(&self, pair: &CopyPair) -> Option<[String; 2]> {
-        let sum = |training: &TrainingSpec| self.store.final_weights_checksum(&training.key);
-        Some([sum(&pair.training)?, sum(&pair.copy)?])
+    /// Returns the checksums of the final weights of both; `None` where one has none.
+    fn checksums(&self, pair: &CopyPair) -> Option<[String; 2]> {
+        let checksum = |spec: &TrainingSpec| self.context.store.final_weights_checksum(&spec.key);
+        Some([checksum(&pair.training)?, checksum(&pair.copy)?])
     }
 
-    /// What is to be run so that the final weights of both of each pair are there: copies that are not trained, and
-    /// trainings whose weights were not kept, with those that these need.
-    pub fn to_run(&self, pairs: &[CopyPair]) -> Plan {
-        let mut needs: BTreeMap<ContentHash, Vec<Dependency>> = BTreeMap::new();
-        let need = |needs: &mut BTreeMap<ContentHash, Vec<Dependency>>, training: &TrainingSpec| {
-            for (key, need) in training.dependencies() {
-                needs.entry(*key).or_default().push(need);
-            }
-        };
-        let has = |training: &TrainingSpec, need: Dependency| {
-            self.store.is_done(training) && self.store.has(&training.key, need)
-        };
+    /// Returns the plan that gives both of each pair their final weights: copies that are not trained, training runs whose
+    /// weights were not kept, and those that these depend on.
+    pub fn plan(&self, pairs: &[CopyPair]) -> Plan {
+        let mut needed = NeededOutputs::default();
         let mut copies = Vec::new();
         for pair in pairs {
-            needs.entry(pair.training.key).or_default().push(Dependency::FinalWeights);
-            if !has(&pair.copy, Dependency::FinalWeights) {
-                need(&mut needs, &pair.copy);
+            needed.add(pair.training.key, Dependency::FinalWeights);
+            if !self.has(&pair.copy, Dependency::FinalWeights) {
+                needed.add_dependencies_of(&pair.copy);
                 copies.push(pair.copy.clone());
             }
         }
         let mut trainings = Vec::new();
-        // Who needs others stands behind them.
-        for training in self.plan.trainings.iter().rev() {
-            let wanted = needs.remove(&training.key).unwrap_or_default();
-            if wanted.into_iter().any(|need| !has(training, need)) {
-                need(&mut needs, training);
-                trainings.push(training.clone());
+        // From the end: a training run comes after those it depends on.
+        for spec in self.context.study.plan.trainings.iter().rev() {
+            let outputs = needed.0.remove(&spec.key).unwrap_or_default();
+            if outputs.into_iter().any(|output| !self.has(spec, output)) {
+                needed.add_dependencies_of(spec);
+                trainings.push(spec.clone());
             }
         }
         trainings.reverse();
@@ -124,92 +87,124 @@ impl InstabilityAnalysis<'_> {
         Plan { trainings }
     }
 
-    /// Measures the lines of `pairs`, whose final weights are there, and tells of each when it is known. A wish to stop
-    /// ends it early; what was measured stays.
-    ///
-    /// # Errors
-    /// Weights that cannot be read, a trainer that breaks, and a file that cannot be written.
-    pub fn measure(
-        &self,
-        pairs: &[CopyPair],
-        dataset: &Arc<Dataset>,
-        build: &TrainerFactory<'_>,
-        workers: usize,
-        stop: &CancelToken,
-        tell: &(dyn Fn(usize, &CopyPair) + Sync),
-    ) -> Result<()> {
-        let (next, ended, broken) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
-        let work = || {
-            let mut line = Interpolator::new(self.setting, self.store, dataset, build, stop);
-            while let Some(pair) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let measured = self.measure_one(pair, &mut line);
-                match measured {
-                    Ok(true) => tell(ended.fetch_add(1, Ordering::Relaxed) + 1, pair),
-                    Ok(false) => return,
-                    Err(error) => {
-                        next.store(pairs.len(), Ordering::Relaxed);
-                        *lock(&broken) = Some(error);
-                        return;
-                    }
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..workers.min(pairs.len()) {
-                scope.spawn(work);
-            }
-        });
-        let broken = lock(&broken).take();
-        broken.map_or(Ok(()), Err)
+    fn has(&self, spec: &TrainingSpec, dependency: Dependency) -> bool {
+        let store = self.context.store;
+        store.is_done(spec) && store.has(&spec.key, dependency)
     }
 
-    /// Measures a line; `false` where it was stopped.
-    fn measure_one(&self, pair: &CopyPair, line: &mut Interpolator<'_>) -> Result<bool> {
-        let between = self.ends(pair).ok_or_else(|| anyhow!("`{}` has not come to its end", pair.copy.key.short()))?;
+    /// Measures the lines of `pairs`, whose final weights are stored, in `workers` threads, and reports each as an event.
+    /// Cancelling the run ends it early; lines that were measured are stored.
+    ///
+    /// # Errors
+    /// Weights that cannot be read, a trainer that fails, and a file that cannot be written.
+    pub fn measure(&self, pairs: &[CopyPair], dataset: &Arc<Dataset>, workers: usize) -> Result<()> {
+        let queue =
+            MeasureQueue { pairs, next: AtomicUsize::new(0), measured: AtomicUsize::new(0), error: Mutex::default() };
+        std::thread::scope(|scope| {
+            for _ in 0..workers.min(pairs.len()) {
+                scope.spawn(|| self.measure_queue(&queue, dataset));
+            }
+        });
+        let error = queue.error.into_inner().unwrap_or_else(PoisonError::into_inner);
+        error.map_or(Ok(()), Err)
+    }
+
+    /// One worker: measures pairs of the queue until none is left, one fails, or the run is cancelled.
+    fn measure_queue(&self, queue: &MeasureQueue<'_>, dataset: &Arc<Dataset>) {
+        let mut interpolator = Interpolator::new(&self.context, dataset);
+        while let Some(pair) = queue.pairs.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
+            match self.measure_pair(pair, &mut interpolator) {
+                Ok(true) => {
+                    let measured = queue.measured.fetch_add(1, Ordering::Relaxed) + 1;
+                    let TrainingSpec { arm, round, replicate, .. } = &pair.training;
+                    let total = queue.pairs.len();
+                    let text = format!("measured {measured} of {total}: {arm} round {round} replicate {replicate}");
+                    self.context.sink.on_event(&Event::Message(&text));
+                }
+                Ok(false) => return,
+                Err(error) => {
+                    queue.next.store(queue.pairs.len(), Ordering::Relaxed);
+                    *queue.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Measures and stores the line of a pair; returns `false` if the run was cancelled.
+    fn measure_pair(&self, pair: &CopyPair, interpolator: &mut Interpolator<'_>) -> Result<bool> {
+        let checksums = self.checksums(pair);
+        let between = checksums.ok_or_else(|| anyhow!("`{}` has not come to its end", pair.copy.key.short()))?;
         let last = self.points.max(2) - 1;
         let alphas = (0..=last).map(|point| point as f64 / last as f64);
-        let Some(points) = line.measure(pair, alphas)? else { return Ok(false) };
-        let known = Measured { format: FORMAT, between, points };
-        let path = self.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
-        files::write(&path, &serde_json::to_vec_pretty(&known)?)?;
+        let Some(points) = interpolator.measure(pair, alphas)? else { return Ok(false) };
+        let line = MeasuredLine { format: MeasuredLine::FORMAT, between, points };
+        let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
+        files::write(&path, &serde_json::to_vec_pretty(&line)?)?;
         Ok(true)
     }
 
-    /// Whether the final weights of both are there.
+    /// Whether the final weights of both of a pair are stored.
     pub fn is_ready(&self, pair: &CopyPair) -> bool {
+        [&pair.training, &pair.copy].into_iter().all(|spec| self.has(spec, Dependency::FinalWeights))
+    }
+
+    /// Whether one of a pair diverged.
+    pub fn has_diverged(&self, pair: &CopyPair) -> bool {
+        let outcome = |spec: &TrainingSpec| self.context.store.load(spec).ok().flatten().map(|stored| stored.outcome);
         [&pair.training, &pair.copy]
             .into_iter()
-            .all(|it| self.store.is_done(it) && self.store.has(&it.key, Dependency::FinalWeights))
+            .any(|spec| outcome(spec).is_some_and(|outcome| outcome != Outcome::Done))
     }
 
-    /// Whether one of both has diverged.
-    pub fn has_diverged(&self, pair: &CopyPair) -> bool {
-        let outcome =
-            |training: &TrainingSpec| self.store.load(training).ok().flatten().map(|finished| finished.outcome);
-        [&pair.training, &pair.copy].into_iter().any(|it| outcome(it).is_some_and(|outcome| outcome != Outcome::Done))
+    /// Returns the rows of `stability.csv`: of every training run of the plan whose line has been measured.
+    pub fn rows(&self) -> Vec<StabilityRow> {
+        self.context.study.plan.trainings.iter().flat_map(|spec| self.rows_of(&CopyPair::of(spec))).collect()
     }
 
-    /// The rows of `stability.csv`: of every training of the plan whose line is known.
-    pub fn rows(&self, experiment: &str) -> Vec<StabilityRow> {
-        let total = self.setting.network.weights_total() as f64;
-        let of_training = |training: &TrainingSpec| {
-            let pair = CopyPair { training: training.clone(), copy: training.with_other_data_order() };
-            let points = self.known(&pair).map_or_else(Vec::new, |known| known.points);
-            let row = move |point: InterpolationPoint| StabilityRow {
-                experiment: experiment.to_owned(),
-                arm: pair.training.arm.clone(),
-                replicate: pair.training.replicate,
-                repeat: pair.training.repeat,
-                round: pair.training.round,
-                weights_remaining: pair.training.counts.kept as f64 / total,
-                alpha: point.alpha,
-                train_error: point.train_error,
-                test_error: point.test_error,
-                key: pair.training.key.to_string(),
-                copy_key: pair.copy.key.to_string(),
-            };
-            points.into_iter().map(row)
+    fn rows_of(&self, pair: &CopyPair) -> Vec<StabilityRow> {
+        let study = self.context.study;
+        let points = self.measured_line(pair).map_or_else(Vec::new, |line| line.points);
+        let row = |point: InterpolationPoint| StabilityRow {
+            experiment: study.experiment.name.clone(),
+            arm: pair.training.arm.clone(),
+            replicate: pair.training.replicate,
+            repeat: pair.training.repeat,
+            round: pair.training.round,
+            weights_remaining: pair.training.counts.kept as f64 / study.resolved.network.weights_total() as f64,
+            alpha: point.alpha,
+            train_error: point.train_error,
+            test_error: point.test_error,
+            key: pair.training.key.to_string(),
+            copy_key: pair.copy.key.to_string(),
         };
-        self.plan.trainings.iter().flat_map(of_training).collect()
+        points.into_iter().map(row).collect()
+    }
+}
+
+/// The pairs that workers measure.
+struct MeasureQueue<'a> {
+    pairs: &'a [CopyPair],
+    /// The next pair to be measured.
+    next: AtomicUsize,
+    /// Pairs that have been measured.
+    measured: AtomicUsize,
+    /// The error that ended the measuring.
+    error: Mutex<Option<Error>>,
+}
+
+/// The outputs of training runs that others depend on, by key.
+#[derive(Default)]
+struct NeededOutputs(BTreeMap<ContentHash, Vec<Dependency>>);
+
+impl NeededOutputs {
+    fn add(&mut self, key: ContentHash, dependency: Dependency) {
+        self.0.entry(key).or_default().push(dependency);
+    }
+
+    fn add_dependencies_of(&mut self, spec: &TrainingSpec) {
+        for (key, dependency) in spec.dependencies() {
+            self.add(*key, dependency);
+        }
     }
 }

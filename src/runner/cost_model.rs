@@ -1,38 +1,39 @@
-//! What trainings are estimated to cost, so that those of one engine can be set against those of another. How fast a machine
-//! is, only recorded times tell.
+//! Estimated cost of training runs, so that those of one engine can be compared with those of another. How fast a machine is, only
+//! recorded timings say.
 
-use crate::config::Experiment;
 use crate::engine::EngineKind;
-use crate::lottery::{ResolvedExperiment, TrainingSpec};
+use crate::lottery::{Study, TrainingSpec};
 
-/// What the iterations of a training are estimated to cost, their share of the evaluations included.
+/// Estimates the cost of iterations of a training run, their share of the evaluations included, in nanoseconds.
 #[derive(Clone, Copy)]
 pub(super) struct CostModel<'a> {
-    setting: &'a ResolvedExperiment,
-    images_per_step: f64,
+    study: &'a Study,
+    images_evaluated_per_step: f64,
 }
 
 impl<'a> CostModel<'a> {
-    pub(super) fn new(experiment: &Experiment, setting: &'a ResolvedExperiment) -> Self {
-        Self { setting, images_per_step: setting.images_evaluated as f64 / experiment.train.evaluate_every as f64 }
+    pub(super) fn new(study: &'a Study) -> Self {
+        let evaluate_every = study.experiment.train.evaluate_every as f64;
+        Self { study, images_evaluated_per_step: study.resolved.images_evaluated as f64 / evaluate_every }
     }
 
-    /// The weights that a training multiplies, by layer: a mask makes them fewer for the sparse trainer alone.
-    pub(super) fn effective_counts(self, training: &TrainingSpec) -> Vec<u64> {
-        match training.engine {
-            EngineKind::Dense => self.setting.network.sizes(),
-            EngineKind::Sparse => self.setting.expected_per_layer(&training.counts),
+    /// Returns the weights of each layer that a training run multiplies: a mask reduces them for the sparse trainer only.
+    pub(super) fn effective_counts(self, spec: &TrainingSpec) -> Vec<u64> {
+        match spec.engine {
+            EngineKind::Dense => self.study.resolved.network.sizes(),
+            EngineKind::Sparse => self.study.resolved.expected_per_layer(&spec.counts),
         }
     }
 
-    /// Estimated nanoseconds of so many iterations.
-    pub(super) fn nanoseconds(self, training: &TrainingSpec, iterations: u64) -> f64 {
-        let (choice, kept) = (&self.setting.engines, self.effective_counts(training));
-        let evaluated = self.images_per_step * choice.evaluation_cost(training.engine, &kept);
-        iterations as f64 * (choice.step_cost(training.engine, &kept) + evaluated)
+    /// Returns the estimated nanoseconds of `iterations` iterations.
+    pub(super) fn nanoseconds(self, spec: &TrainingSpec, iterations: u64) -> f64 {
+        let (engines, kept) = (&self.study.resolved.engines, self.effective_counts(spec));
+        let evaluation = self.images_evaluated_per_step * engines.evaluation_cost(spec.engine, &kept);
+        iterations as f64 * (engines.step_cost(spec.engine, &kept) + evaluation)
     }
-    /// The same of trainings in lockstep.
-    pub(super) fn group_cost(self, trainings: &[&TrainingSpec], iterations: u64) -> f64 {
-        trainings.iter().map(|training| self.nanoseconds(training, iterations)).sum()
+
+    /// Like [`CostModel::nanoseconds`], of all lanes of a lockstep group.
+    pub(super) fn group_cost(self, lanes: &[&TrainingSpec], iterations: u64) -> f64 {
+        lanes.iter().map(|spec| self.nanoseconds(spec, iterations)).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! What a plan will cost, before anything is trained: counts, work, disk and, where timings are known, time.
+//! The estimated cost of a plan, before anything is trained: counts, work, disk and, where timings are known, time.
 
 use std::collections::BTreeMap;
 
@@ -6,55 +6,56 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::cost_model::CostModel;
-use super::scheduler::{GroupWork, Scheduler};
-use super::store::Store;
+use super::jobs::{JobPlan, plan_jobs};
+use super::store::{Store, StoredTraining};
+use super::training_graph::TrainingGraph;
 use crate::artifacts::Timing;
-use crate::config::Experiment;
 use crate::engine::{EngineKind, Optimizer};
-use crate::lottery::{MaskRule, Plan, ResolvedExperiment, StartRule, TrainingSpec};
+use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
 use crate::network::even_kernels;
 use crate::system::env;
 
-/// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
+/// The estimated cost of a plan. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Estimate {
     /// The experiment's name.
     pub experiment: String,
     /// Hash of the plan.
     pub id: String,
-    /// Trainings of the plan; those that share a key count once.
+    /// Training runs of the plan; those that share a key count once.
     pub trainings: usize,
-    /// Of these, in the store.
+    /// Training runs that are in the store.
     pub stored: usize,
     /// Optimizer steps to be taken.
     pub iterations_to_go: u64,
     /// Multiply-adds of these steps and their evaluations, forward three times for an image trained on, once for one
     /// evaluated; of the weights that are left where the sparse trainer takes them, else of all.
     pub macs_to_go: u64,
-    /// What the whole plan leaves in the store, by `run.keep`; curves are estimated at 400 bytes an evaluation.
+    /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes an
+    /// evaluation.
     pub disk_bytes: u64,
     /// Networks that a trainer trains in lockstep.
     pub lanes: usize,
-    /// How long it takes on this machine, where that can be told.
+    /// Duration on this machine; `None` where no timings are recorded.
     pub time: Option<TimeEstimate>,
-    /// The trainings by arm and round, in the plan's order.
+    /// The training runs by arm and round, in the plan's order.
     pub rounds: Vec<RoundEstimate>,
-    /// What one may want to change.
+    /// Settings that may not do what is expected of them.
     pub warnings: Vec<String>,
 }
 
-/// How long a plan takes.
+/// The estimated duration of a plan.
 #[derive(Clone, Debug, Serialize)]
 pub struct TimeEstimate {
     /// Seconds, with this many workers.
     pub seconds: f64,
-    /// Trainings at a time, or groups in lockstep.
+    /// Lockstep groups at a time.
     pub workers: usize,
-    /// Recorded trainings of this recipe on this machine that it is told from.
+    /// Recorded timings of training runs on this machine that the estimate is made from.
     pub timings: usize,
 }
 
-/// The trainings of one arm at one round.
+/// The training runs of one arm at one round.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RoundEstimate {
     /// Number of prunings.
@@ -67,7 +68,7 @@ pub struct RoundEstimate {
     pub weights_kept: u64,
     /// All weights.
     pub weights_total: u64,
-    /// What trains it: `dense` or `sparse`.
+    /// The engine: `dense` or `sparse`.
     pub engine: String,
     /// Weights kept by layer, where that is known before training (scope `layerwise`).
     pub layers: Option<BTreeMap<String, u64>>,
@@ -75,86 +76,82 @@ pub struct RoundEstimate {
     pub macs_remaining: Option<u64>,
     /// Replicates times repeats.
     pub trainings: usize,
-    /// Of these, in the store.
+    /// Training runs that are in the store.
     pub stored: usize,
 }
 
 impl Estimate {
-    /// Looks at `plan` and at what of it is in `store`.
+    /// Estimates the cost of a study's plan with `workers` workers, less what is in `store`.
     ///
     /// # Errors
     /// A store that cannot be read.
-    pub fn new(
-        experiment: &Experiment,
-        setting: &ResolvedExperiment,
-        plan: &Plan,
-        store: &Store,
-        workers: usize,
-    ) -> Result<Self> {
-        // Nothing is given out from this board: its order does not matter.
-        let board = Scheduler::new(
-            plan,
-            setting.lanes,
-            experiment.run.keep,
-            |_| 1.0,
-            |training| store.load(training),
-            |key, need| store.has(key, need),
-        )?;
-        let train = &experiment.train;
-        let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
-        let costs = CostModel::new(experiment, setting);
-        let host = env::host();
-        let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
-        // Bit-packed masks, curves, and about 4 kB for the pages that tell what an entry is.
-        let always = setting.network.weights_total() / 8 + 400 * evaluations + 4096;
-        let (mut trainings, mut stored, mut disk_bytes, mut timings) = (0, 0, 0, Vec::new());
-        let with_moments = 1 + Optimizer::new(train).moment_count() as u64;
-        for (training, finished, keeping) in board.each() {
-            let states = keeping.snapshots_at.len() as u64 * with_moments;
-            let copies = states + u64::from(keeping.final_weights) + u64::from(training.start == StartRule::Initial);
-            trainings += 1;
-            disk_bytes += always + 4 * parameters * copies;
-            stored += usize::from(finished.is_some());
-            let timing = finished.as_ref().and_then(|finished| finished.timing.as_ref());
-            let timing = timing.filter(|timing| timing.host == host);
-            let ratio = |timing: &Timing| 1e9 / timing.iterations_per_second / costs.nanoseconds(training, 1);
-            timings.extend(timing.map(|timing| TimingSample {
-                engine: training.engine,
-                lanes: timing.lanes,
-                ratio: ratio(timing),
-            }));
-        }
-        let (mut iterations_to_go, mut macs_to_go) = (0, 0_u64);
-        for (training, steps) in board.to_run(train.iterations) {
-            let forward = setting.network.macs(&costs.effective_counts(training));
-            let evaluated = (steps.div_ceil(train.evaluate_every) + 1).saturating_mul(setting.images_evaluated);
-            let trained = steps.saturating_mul(u64::from(train.batch_size));
-            iterations_to_go += steps;
-            macs_to_go = macs_to_go.saturating_add(macs_of_training(forward, trained, evaluated));
-        }
+    pub fn new(study: &Study, store: &Store, workers: usize) -> Result<Self> {
+        let keep = study.experiment.run.keep;
+        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes, keep);
+        let results: Vec<Option<StoredTraining>> =
+            graph.nodes.iter().map(|node| store.load(node.spec)).collect::<Result<_>>()?;
+        let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
+        let jobs = plan_jobs(graph, stored, store, study.iterations());
+        let costs = CostModel::new(study);
+        let timings = timing_samples(&jobs, &results, costs);
+        let (iterations_to_go, macs_to_go) = work_to_go(study, &jobs, costs);
         Ok(Self {
-            experiment: experiment.name.clone(),
-            id: plan.id().to_string(),
-            trainings,
-            stored,
+            experiment: study.experiment.name.clone(),
+            id: study.plan.id().to_string(),
+            trainings: jobs.graph.nodes.len(),
+            stored: results.iter().flatten().count(),
             iterations_to_go,
             macs_to_go,
-            disk_bytes,
-            lanes: setting.lanes,
-            time: time(&timings, costs, &board, train.iterations, workers),
-            rounds: rounds(setting, plan, &board),
-            warnings: [even_kernels(&experiment.network, &setting.network), warnings(setting, plan)].concat(),
+            disk_bytes: disk_bytes(study, &jobs),
+            lanes: study.resolved.lanes,
+            time: time(&timings, costs, &jobs, workers),
+            rounds: rounds(study, &jobs),
+            warnings: [even_kernels(&study.experiment.network, &study.resolved.network), warnings(study)].concat(),
         })
     }
 }
 
-/// Multiply-adds of a training: each image trained on costs the forward pass three times (forward, gradient of the
-/// inputs, gradient of the weights), each evaluated once.
+/// Returns the bytes that the plan takes in the store when every training run has ended.
+fn disk_bytes(study: &Study, jobs: &JobPlan<'_>) -> u64 {
+    let train = &study.experiment.train;
+    let network = &study.resolved.network;
+    let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
+    // Bit-packed masks, curves, and about 4 kB of files that describe the entry.
+    let always = network.weights_total() / 8 + 400 * evaluations + 4096;
+    let parameters: u64 = network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
+    let copies_of_snapshot = 1 + Optimizer::new(train).moment_count() as u64;
+    let bytes = |node: &super::training_graph::Node<'_>| {
+        let copies = node.retention.snapshots_at.len() as u64 * copies_of_snapshot
+            + u64::from(node.retention.keeps_final_weights())
+            + u64::from(node.spec.start == StartRule::Initial);
+        always + 4 * parameters * copies
+    };
+    jobs.graph.nodes.iter().map(bytes).sum()
+}
+
+/// Returns the optimizer steps of all jobs, and the multiply-adds of these steps and their evaluations.
+fn work_to_go(study: &Study, jobs: &JobPlan<'_>, costs: CostModel<'_>) -> (u64, u64) {
+    let train = &study.experiment.train;
+    let mut iterations = 0;
+    let mut macs: u64 = 0;
+    for (spec, steps) in jobs.to_run() {
+        let forward = study.resolved.network.macs(&costs.effective_counts(spec));
+        let evaluations = steps.div_ceil(train.evaluate_every) + 1;
+        let evaluated = evaluations.saturating_mul(study.resolved.images_evaluated);
+        let trained = steps.saturating_mul(u64::from(train.batch_size));
+        iterations += steps;
+        macs = macs.saturating_add(macs_of_training(forward, trained, evaluated));
+    }
+    (iterations, macs)
+}
+
+/// Returns the multiply-adds of a training run: each image trained on costs the forward pass three times (forward, gradient of
+/// the inputs, gradient of the weights), each evaluated once.
 fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
 }
 
-/// How a recorded training did against the estimate of its cost.
+/// The measured time of a recorded training run, divided by its estimated cost.
 #[derive(Clone, Copy)]
 struct TimingSample {
     engine: EngineKind,
@@ -162,35 +159,40 @@ struct TimingSample {
     ratio: f64,
 }
 
-/// From how the recorded trainings did against the estimate of their cost, if any are recorded: the median for each
-/// engine with as many lanes; where there is none, of the engine, else of all. A chain cannot be shared among workers. A
-/// group takes its time whatever of it is done already.
-fn time(
-    timings: &[TimingSample],
-    costs: CostModel<'_>,
-    board: &Scheduler<'_>,
-    last: u64,
-    workers: usize,
-) -> Option<TimeEstimate> {
-    let of = |is_like: &dyn Fn(&TimingSample) -> bool| {
-        median(timings.iter().filter(|past| is_like(past)).map(|past| past.ratio))
+/// Returns a sample for each stored training run that was timed on this machine.
+fn timing_samples(jobs: &JobPlan<'_>, results: &[Option<StoredTraining>], costs: CostModel<'_>) -> Vec<TimingSample> {
+    let host = env::host();
+    let sample = |(node, result): (&super::training_graph::Node<'_>, &Option<StoredTraining>)| {
+        let timing: &Timing = result.as_ref()?.timing.as_ref().filter(|timing| timing.host == host)?;
+        let ratio = 1e9 / timing.iterations_per_second / costs.nanoseconds(node.spec, 1);
+        Some(TimingSample { engine: node.spec.engine, lanes: timing.lanes, ratio })
     };
-    let all = of(&|_| true)?;
-    let ratio = |engine, lanes| {
-        let same = of(&|past| past.engine == engine && past.lanes == lanes);
-        same.or_else(|| of(&|past| past.engine == engine)).unwrap_or(all)
+    jobs.graph.nodes.iter().zip(results).filter_map(sample).collect()
+}
+
+/// Estimates the duration of the jobs from recorded timings: the median ratio of measured to estimated cost for each engine with
+/// as many lanes; without one, that of the engine, else of all samples. A chain of training runs cannot be shared among
+/// workers, and a group takes its time whatever of it is stored already.
+fn time(samples: &[TimingSample], costs: CostModel<'_>, jobs: &JobPlan<'_>, workers: usize) -> Option<TimeEstimate> {
+    let median_of = |is_like: &dyn Fn(&TimingSample) -> bool| {
+        median(samples.iter().filter(|sample| is_like(sample)).map(|sample| sample.ratio))
     };
-    let mut ratios = BTreeMap::new();
-    for work in board.work(last) {
-        let kind = (work.lanes[0].engine, work.lanes.len());
-        ratios.entry(kind).or_insert_with(|| ratio(kind.0, kind.1));
+    let overall = median_of(&|_| true)?;
+    let mut ratios: BTreeMap<(EngineKind, usize), f64> = BTreeMap::new();
+    let mut seconds = vec![0.0; jobs.graph.groups.len()];
+    for (group, steps) in jobs.groups_to_run() {
+        let lanes = jobs.graph.lanes(group);
+        let (engine, width) = (lanes[0].engine, lanes.len());
+        let ratio = *ratios.entry((engine, width)).or_insert_with(|| {
+            median_of(&|sample| sample.engine == engine && sample.lanes == width)
+                .or_else(|| median_of(&|sample| sample.engine == engine))
+                .unwrap_or(overall)
+        });
+        seconds[group] = costs.group_cost(&lanes, steps) * ratio / 1e9;
     }
-    let takes = |work: &GroupWork<'_>| {
-        costs.group_cost(&work.lanes, work.steps) * ratios[&(work.lanes[0].engine, work.lanes.len())] / 1e9
-    };
-    let total: f64 = board.work(last).map(|work| takes(&work)).sum();
-    let seconds = (total / workers as f64).max(board.longest_chain(last, takes));
-    Some(TimeEstimate { seconds, workers, timings: timings.len() })
+    let total: f64 = seconds.iter().sum();
+    let seconds = (total / workers as f64).max(jobs.graph.longest_chain(|group| seconds[group]));
+    Some(TimeEstimate { seconds, workers, timings: samples.len() })
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -199,51 +201,57 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-fn rounds(setting: &ResolvedExperiment, plan: &Plan, board: &Scheduler<'_>) -> Vec<RoundEstimate> {
-    let total = setting.network.weights_total();
-    let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
-    let mut places = BTreeMap::new();
+/// Returns the training runs by arm and round, in the plan's order.
+fn rounds(study: &Study, jobs: &JobPlan<'_>) -> Vec<RoundEstimate> {
+    let network = &study.resolved.network;
+    let total = network.weights_total();
+    let names = layer_names(study);
+    let mut positions = BTreeMap::new();
     let mut rounds: Vec<RoundEstimate> = Vec::new();
-    for (training, is_stored) in plan.trainings.iter().zip(board.are_stored()) {
-        let place = *places.entry((&training.arm, training.round)).or_insert(rounds.len());
-        if place == rounds.len() {
-            let layers = training.counts.layers.as_ref();
+    for (spec, &node) in study.plan.trainings.iter().zip(&jobs.graph.of_row) {
+        let position = *positions.entry((&spec.arm, spec.round)).or_insert(rounds.len());
+        if position == rounds.len() {
+            let layers = spec.counts.layers.as_ref();
             rounds.push(RoundEstimate {
-                round: training.round,
-                arm: training.arm.clone(),
-                weights_remaining: training.counts.kept as f64 / total as f64,
-                weights_kept: training.counts.kept,
+                round: spec.round,
+                arm: spec.arm.clone(),
+                weights_remaining: spec.counts.kept as f64 / total as f64,
+                weights_kept: spec.counts.kept,
                 weights_total: total,
-                engine: training.engine.as_str().to_owned(),
+                engine: spec.engine.as_str().to_owned(),
                 layers: layers.map(|counts| names.iter().cloned().zip(counts.iter().copied()).collect()),
-                macs_remaining: layers.map(|counts| setting.network.macs(counts)),
+                macs_remaining: layers.map(|counts| network.macs(counts)),
                 ..RoundEstimate::default()
             });
         }
-        rounds[place].trainings += 1;
-        rounds[place].stored += usize::from(is_stored);
+        rounds[position].trainings += 1;
+        rounds[position].stored += usize::from(jobs.stored[node].is_some());
     }
     rounds
 }
 
-/// Layers that a round does not shrink any more, though they are pruned.
-fn warnings(setting: &ResolvedExperiment, plan: &Plan) -> Vec<String> {
-    let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
+fn layer_names(study: &Study) -> Vec<String> {
+    study.resolved.network.weights().into_iter().map(|weight| weight.layer).collect()
+}
+
+/// Returns a warning for each layer that a round of a chain no longer shrinks although it is pruned.
+fn warnings(study: &Study) -> Vec<String> {
     let mut by_round: BTreeMap<u32, &Vec<u64>> = BTreeMap::new();
-    // Of chains: a grid goes by its own entries, in whatever order.
-    let is_link = |training: &&TrainingSpec| training.mask == MaskRule::Dense || training.mask.is_chain();
-    for training in plan.trainings.iter().filter(is_link) {
-        by_round.extend(training.counts.layers.as_ref().map(|layers| (training.round, layers)));
+    // Of chains only: a grid has its own sizes, in whatever order.
+    let is_link = |spec: &&TrainingSpec| spec.mask == MaskRule::Dense || spec.mask.is_chain();
+    for spec in study.plan.trainings.iter().filter(is_link) {
+        by_round.extend(spec.counts.layers.as_ref().map(|layers| (spec.round, layers)));
     }
     let rounds: Vec<(&u32, &&Vec<u64>)> = by_round.iter().collect();
     let mut warnings = Vec::new();
-    for (layer, name) in names.iter().enumerate() {
-        let stands = |pair: &[(&u32, &&Vec<u64>)]| pair[0].1[layer] == pair[1].1[layer];
-        let is_pruned = rounds.windows(2).next().is_some_and(|pair| !stands(pair));
-        if let Some(pair) = rounds.windows(2).find(|pair| is_pruned && stands(pair)) {
-            let (round, left) = (pair[1].0, pair[1].1[layer]);
-            warnings
-                .push(format!("layer `{name}` does not shrink any more from round {round} on: {left} weights left"));
+    for (layer, name) in layer_names(study).iter().enumerate() {
+        let is_unchanged = |pair: &[(&u32, &&Vec<u64>)]| pair[0].1[layer] == pair[1].1[layer];
+        let is_pruned = rounds.windows(2).next().is_some_and(|pair| !is_unchanged(pair));
+        if let Some(pair) = rounds.windows(2).find(|pair| is_pruned && is_unchanged(pair)) {
+            let (round, remaining) = (pair[1].0, pair[1].1[layer]);
+            warnings.push(format!(
+                "layer `{name}` does not shrink any more from round {round} on: {remaining} weights left"
+            ));
         }
     }
     warnings
@@ -252,7 +260,9 @@ fn warnings(setting: &ResolvedExperiment, plan: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigDocument, KeepWeights, read};
+    use crate::config::KeepWeights;
+    use crate::lottery::test_support::study;
+    use crate::system::paths::RunsDir;
 
     /// Seconds of a large network and nine tenths fewer weights twice, by timings against the estimate.
     fn seconds(engine: &str, timings: &[TimingSample], workers: usize) -> Option<f64> {
@@ -264,14 +274,11 @@ mod tests {
             "arms={ticket={mask=\"iterative\",weights=\"rewind\"}}",
             &format!("run.engine={engine}"),
         ];
-        let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
-        let setting = ResolvedExperiment::new(&experiment).unwrap();
-        let plan = Plan::build(&experiment, &setting).unwrap();
-        let board =
-            Scheduler::new(&plan, setting.lanes, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-        let costs = CostModel::new(&experiment, &setting);
-        time(timings, costs, &board, experiment.train.iterations, workers).map(|time| time.seconds)
+        let study = study(&sets);
+        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes, KeepWeights::Needed);
+        let stored = vec![None; graph.nodes.len()];
+        let jobs = plan_jobs(graph, stored, &Store { runs: RunsDir("nowhere".into()) }, study.iterations());
+        time(timings, CostModel::new(&study), &jobs, workers).map(|time| time.seconds)
     }
 
     #[test]

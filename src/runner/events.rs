@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::base::curve::Evaluation;
 use crate::base::outcome::Outcome;
+use crate::lottery::TrainingSpec;
 
 /// Which training is spoken of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +105,14 @@ pub enum Event<'a> {
 pub trait EventSink: Sync {
     /// Takes note of an event; must not fail and must not take long.
     fn on_event(&self, event: &Event<'_>);
+}
+
+impl TrainingId {
+    /// Returns the id of a training run of a plan.
+    pub(super) fn of(spec: &TrainingSpec) -> Self {
+        let TrainingSpec { replicate, repeat, round, .. } = *spec;
+        Self { arm: spec.arm.clone(), replicate, repeat, round, other_lanes: 0 }
+    }
 }
 
 impl fmt::Display for TrainingId {

@@ -1,4 +1,4 @@
-//! Weights that no run needs: which they are, and freeing them. Curves, masks and CSV files stay.
+//! Garbage collection of weights: which files of the store no run needs, and freeing them. Curves, masks and CSV files stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,117 +9,122 @@ use anyhow::{Context, Result};
 use super::store_listing::{Listing, name, names_another_key, own_files};
 use crate::artifacts::{EntryManifest, RoundRow, RunManifest, from_csv};
 use crate::config::KeepWeights;
-use crate::system::files;
-use crate::system::files::Lock;
+use crate::lottery::Lineage;
+use crate::system::files::{self, Lock};
 use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 
-/// Why nobody needs weights any more.
+/// The reason why a file is not needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GcReason {
-    /// No run that is here asks for them by its `run.keep`: those of rounds in between, or of arms that nothing prunes.
+    /// No run keeps it by its `run.keep`: weights of intermediate rounds, or of arms that nothing prunes.
     Between,
-    /// They belong to a training of no run that is here: its folder was deleted, or it is a copy for an instability
-    /// analysis, which keeps what it measured.
+    /// Its training run belongs to no run: the folder of the run was deleted, or it is a copy for an instability analysis,
+    /// whose measurements are kept.
     NoRun,
-    /// `--fresh` has set their training aside.
+    /// `--fresh` has archived its training run.
     SetAside,
-    /// A process was killed while it wrote them.
+    /// A process was killed while it wrote it.
     Unfinished,
 }
 
 /// A file that can be freed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Needless {
-    /// Why.
+pub struct Candidate {
+    /// Why it is not needed.
     pub reason: GcReason,
-    /// Which.
+    /// Its path.
     pub path: PathBuf,
-    /// How large it is.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// What came of freeing files.
+/// The result of freeing files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freed {
-    /// Files that are gone.
+    /// Files that were removed.
     pub files: usize,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// Files that somebody has come to need, or works with, since they were listed.
+    /// Files that have come to be needed, or in use, since they were listed.
     pub kept: usize,
 }
 
-/// The files of a store that a cleaning frees, and those that it leaves alone.
+/// The files of a store that can be freed, and those that this program did not write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cleaning {
-    /// The weights that no run needs, in a stable order.
-    pub needless: Vec<Needless>,
+pub struct Garbage {
+    /// The files that can be freed, sorted.
+    pub candidates: Vec<Candidate>,
     /// Files and folders that this program did not write, sorted.
     pub foreign: Vec<PathBuf>,
 }
 
-/// Looks through the store of `runs` for weights that no run needs; where runs are named by `only`, for those of their
-/// trainings.
+/// Finds the weights in the store of `runs` that no run needs; with `only`, those of the training runs of these runs.
 ///
 /// # Errors
 /// A folder that cannot be listed.
-pub fn cleaning(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Cleaning> {
+pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> {
     let Listing { entries, set_aside, mut foreign } = Listing::of(runs)?;
-    let (links, copies) = links(&entries);
-    let users = users(runs, &links)?;
-    let named = only.map(|views| views.iter().flat_map(keys).collect::<BTreeSet<String>>());
+    let (lineages, copies) = read_lineages(&entries);
+    let users = read_users(runs, &lineages)?;
+    let named = only.map(|runs| runs.iter().flat_map(plan_keys).collect::<BTreeSet<String>>());
     let is_named = |key: &String| named.as_ref().is_none_or(|named| named.contains(key));
-    let mut found = Vec::new();
+    let mut candidates = Vec::new();
     for entry in entries {
         let key = name(&entry.0);
         if copies.contains(&key) {
-            // An entry under the name of another training run is a copy that a person made.
+            // A folder under the name of another training run was copied there by a user.
             foreign.push(entry.0);
-            continue;
-        }
-        if !is_named(&key) {
-            continue;
-        }
-        if entry.manifest_file().exists() {
-            let mut users = users.iter().filter(|user| user.keys.contains(&key)).peekable();
-            if users.peek().is_none() {
-                let all = own_files(&entry)?.into_iter();
-                add(&mut found, GcReason::NoRun, all.filter(|path| TrainingDir::can_be_freed(&name(path))));
-            } else if !users.any(|user| user.needs(&key, &links)) {
-                add(&mut found, GcReason::Between, [entry.file(TrainingDir::FINAL_WEIGHTS)]);
-            }
-        } else {
-            let lock = entry.lock_file();
-            let marks = [entry.lock_file(), entry.pin_marker()];
-            let left = own_files(&entry)?.into_iter().filter(|path| !marks.contains(path));
-            add(&mut found, GcReason::Unfinished, left.filter(|_| !Lock::is_held(&lock)));
+        } else if is_named(&key) {
+            add_candidates(&mut candidates, &entry, &key, &users, &lineages)?;
         }
     }
-    // Where runs are named, only theirs: what was set aside belongs to none.
+    // Archived training runs belong to no run: not where runs are named.
     for entry in set_aside.iter().filter(|_| named.is_none()) {
-        add(
-            &mut found,
-            GcReason::SetAside,
-            [entry.file(TrainingDir::FINAL_WEIGHTS), entry.file(TrainingDir::INITIAL_WEIGHTS)],
-        );
+        let weights = [entry.file(TrainingDir::FINAL_WEIGHTS), entry.file(TrainingDir::INITIAL_WEIGHTS)];
+        add(&mut candidates, GcReason::SetAside, weights);
     }
-    found.sort();
+    candidates.sort();
     foreign.sort();
-    Ok(Cleaning { needless: found, foreign })
+    Ok(Garbage { candidates, foreign })
 }
 
-/// Frees what of `listed` is still needless: nobody may begin a run meanwhile.
+/// Adds the files of the entry of one training run that can be freed.
+fn add_candidates(
+    candidates: &mut Vec<Candidate>,
+    entry: &TrainingDir,
+    key: &str,
+    users: &[RunUser],
+    lineages: &Lineages,
+) -> Result<()> {
+    if entry.manifest_file().exists() {
+        let mut users = users.iter().filter(|user| user.keys.contains(key)).peekable();
+        if users.peek().is_none() {
+            let files = own_files(entry)?.into_iter();
+            add(candidates, GcReason::NoRun, files.filter(|path| TrainingDir::can_be_freed(&name(path))));
+        } else if !users.any(|user| user.needs(key, lineages)) {
+            add(candidates, GcReason::Between, [entry.file(TrainingDir::FINAL_WEIGHTS)]);
+        }
+        return Ok(());
+    }
+    let marks = [entry.lock_file(), entry.pin_marker()];
+    let unfinished = own_files(entry)?.into_iter().filter(|path| !marks.contains(path));
+    add(candidates, GcReason::Unfinished, unfinished.filter(|_| !Lock::is_held(&entry.lock_file())));
+    Ok(())
+}
+
+/// Frees those of `listed` that are still not needed. No run can start meanwhile.
 ///
 /// # Errors
 /// A file that cannot be removed.
-pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[Needless]) -> Result<Freed> {
-    let _gate = Lock::exclusive_unless(&runs.admission_lock(), || false)?;
-    let still = cleaning(runs, only)?.needless;
+pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[Candidate]) -> Result<Freed> {
+    let _admission = Lock::exclusive_unless(&runs.admission_lock(), || false)?;
+    let current = find_garbage(runs, only)?.candidates;
     let mut freed = Freed::default();
     for file in listed {
         let folder = file.path.parent().unwrap_or(Path::new("."));
         let entry = TrainingDir(folder.to_owned());
-        let lock = if still.binary_search(file).is_ok() { Lock::try_exclusive(&entry.lock_file())? } else { None };
+        let is_garbage = current.binary_search(file).is_ok();
+        let lock = if is_garbage { Lock::try_exclusive(&entry.lock_file())? } else { None };
         if lock.is_none() {
             freed.kept += 1;
             continue;
@@ -132,106 +137,133 @@ pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[Needless]) -> Res
     Ok(freed)
 }
 
-fn add(found: &mut Vec<Needless>, reason: GcReason, paths: impl IntoIterator<Item = PathBuf>) {
+fn add(candidates: &mut Vec<Candidate>, reason: GcReason, paths: impl IntoIterator<Item = PathBuf>) {
     // A link is not this program's: it never makes one.
     let size = |path: &PathBuf| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len());
-    let there = paths.into_iter().filter_map(|path| Some((size(&path)?, path)));
-    found.extend(there.map(|(bytes, path)| Needless { reason, path, bytes }));
+    let existing = paths.into_iter().filter_map(|path| Some((size(&path)?, path)));
+    candidates.extend(existing.map(|(bytes, path)| Candidate { reason, path, bytes }));
 }
 
-/// A run, as far as it needs weights.
-struct User {
+/// A run, and which weights it needs.
+struct RunUser {
+    /// The keys of its training runs.
     keys: BTreeSet<String>,
-    /// Those whose chains go on with another of its trainings.
+    /// Those that another of its training runs prunes further.
     pruned: BTreeSet<String>,
     /// Those whose final weights the next round of one of its chains would compare with.
-    references: BTreeSet<String>,
-    /// What it keeps; `None` where it may need anything: it is running, not finished, or does not say.
+    compared: BTreeSet<String>,
+    /// Its `run.keep`; `None` where it may need any weights: it is running, not finished, or its manifest is damaged.
     keep: Option<KeepWeights>,
 }
 
-impl User {
-    /// Whether the run needs the final weights of its training `key`.
-    fn needs(&self, key: &str, links: &AllLinks) -> bool {
+impl RunUser {
+    /// Whether the run needs the final weights of its training run `key`.
+    fn needs(&self, key: &str, lineages: &Lineages) -> bool {
         let Some(keep) = self.keep else { return true };
-        // Of a training that is not known, nothing is known to be needless.
-        let Some(Some(links)) = links.get(key) else { return true };
-        match keep {
-            KeepWeights::All => true,
-            KeepWeights::Tickets => links.is_dense || links.parent.is_some(),
-            KeepWeights::Needed => {
-                let is_last = links.parent.is_some() && !self.pruned.contains(key);
-                links.is_dense || is_last || self.references.contains(key)
-            }
-        }
+        // Without a lineage nothing can be said to be garbage.
+        let Some(Some(lineage)) = lineages.get(key) else { return true };
+        is_kept(keep, lineage, self.pruned.contains(key), self.compared.contains(key))
     }
 }
 
-/// How a training hangs together with others.
-struct Links {
-    /// Whether its network is dense.
-    is_dense: bool,
-    /// The previous training of its chain.
-    parent: Option<String>,
-    /// The training whose final weights the next round of its chain compares with.
-    reference: Option<String>,
+/// Whether a finished run with this `run.keep` keeps the final weights of one of its training runs. `is_pruned`: another training
+/// run of the run prunes it further; `is_compared`: the next round of one of the run's chains would compare with it.
+fn is_kept(keep: KeepWeights, lineage: &Lineage, is_pruned: bool, is_compared: bool) -> bool {
+    let is_chain = lineage.pruned_from.is_some();
+    match keep {
+        KeepWeights::All => true,
+        KeepWeights::Tickets => lineage.is_dense || is_chain,
+        KeepWeights::Needed => lineage.is_dense || is_chain && !is_pruned || is_compared,
+    }
 }
 
-/// The links of every finished training of the store by key; `None` where its page is damaged.
-type AllLinks = BTreeMap<String, Option<Links>>;
+/// The lineage of every finished training run of the store by key; `None` where its `done.json` is damaged.
+type Lineages = BTreeMap<String, Option<Lineage>>;
 
-/// The links of every finished training, from what its key is the hash of; and the names of entries that are copies of
-/// others.
-fn links(entries: &[TrainingDir]) -> (AllLinks, BTreeSet<String>) {
-    let (mut all, mut copies) = (AllLinks::new(), BTreeSet::new());
+/// Reads the lineages of `entries`, and the names of entries that are copies of others.
+fn read_lineages(entries: &[TrainingDir]) -> (Lineages, BTreeSet<String>) {
+    let mut lineages = Lineages::new();
+    let mut copies = BTreeSet::new();
     for entry in entries {
         let Ok(bytes) = fs::read(entry.manifest_file()) else { continue };
         if names_another_key(entry, &bytes) {
             copies.insert(name(&entry.0));
         }
-        let done = serde_json::from_slice::<EntryManifest>(&bytes).ok();
-        let links = done.map(|done| Links {
-            is_dense: done.content["mask"] == "dense",
-            // What was cut straight to a size is no link of a chain.
-            parent: done.content["mask"]["prune"]
-                .as_str()
-                .filter(|_| done.content["mask"]["to"].is_null())
-                .map(str::to_owned),
-            reference: done.content["start"]["final"]
-                .as_str()
-                .filter(|_| !done.content["mask"]["reference_weights"].is_null())
-                .map(str::to_owned),
-        });
-        all.insert(name(&entry.0), links);
+        let manifest = serde_json::from_slice::<EntryManifest>(&bytes).ok();
+        lineages.insert(name(&entry.0), manifest.map(|manifest| Lineage::of_key_content(&manifest.content)));
     }
-    (all, copies)
+    (lineages, copies)
 }
 
-/// The runs that are here; those set aside by `--fresh` have no entries but those set aside.
-fn users(runs: &RunsDir, links: &AllLinks) -> Result<Vec<User>> {
+/// Reads the runs of a folder: those with files, and those that are running and have none yet. Archived runs need nothing.
+fn read_users(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunUser>> {
     let folders = files::list(&runs.0)?.into_iter().map(RunDir);
-    let known = runs.registered_runs().into_iter().filter(|view| !view.0.exists() && Lock::is_held(&view.run_lock()));
+    let running = runs.registered_runs().into_iter().filter(|run| !run.0.exists() && Lock::is_held(&run.run_lock()));
     let mut users = Vec::new();
-    for view in folders.chain(known).filter(|view| !view.is_archived()) {
-        let keys = keys(&view);
-        let manifest = fs::read(view.file(RunDir::MANIFEST)).ok();
+    for run in folders.chain(running).filter(|run| !run.is_archived()) {
+        let keys = plan_keys(&run);
+        let lineage_of = |key: &String| lineages.get(key)?.as_ref();
+        let pruned: BTreeSet<String> =
+            keys.iter().filter_map(|key| Some(lineage_of(key)?.pruned_from?.to_string())).collect();
+        let chain_ends = keys.iter().filter(|key| !pruned.contains(*key));
+        let compared = chain_ends.filter_map(|key| Some(lineage_of(key)?.compares_with?.to_string())).collect();
+        let manifest = fs::read(run.file(RunDir::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice::<RunManifest>(&bytes).ok());
-        let is_whole = keys.iter().all(|key| links.contains_key(key));
-        let pruned: BTreeSet<String> = keys.iter().filter_map(|key| links.get(key)?.as_ref()?.parent.clone()).collect();
-        let ends = keys.iter().filter(|key| !pruned.contains(*key));
-        let references = ends.filter_map(|key| links.get(key)?.as_ref()?.reference.clone()).collect();
-        let is_running = Lock::is_held(&view.run_lock());
-        let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_whole && !is_running);
-        users.push(User { keys, pruned, references, keep });
+        let is_finished = keys.iter().all(|key| lineages.contains_key(key));
+        let is_running = Lock::is_held(&run.run_lock());
+        let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_finished && !is_running);
+        users.push(RunUser { keys, pruned, compared, keep });
     }
     Ok(users)
 }
 
-/// The keys of a run's plan; of a run without the list of them, those of its rows.
-fn keys(view: &RunDir) -> BTreeSet<String> {
-    if let Ok(text) = fs::read_to_string(view.plan_keys()) {
+/// Returns the keys of a run's plan; of a run without the list of them, those of its rows.
+fn plan_keys(run: &RunDir) -> BTreeSet<String> {
+    if let Ok(text) = fs::read_to_string(run.plan_keys()) {
         return text.lines().map(str::to_owned).collect();
     }
-    let rows = fs::read(view.file(RunDir::ROUNDS)).context("no rows").and_then(|bytes| from_csv::<RoundRow>(&bytes));
+    let rows = fs::read(run.file(RunDir::ROUNDS)).context("no rows").and_then(|bytes| from_csv::<RoundRow>(&bytes));
     rows.unwrap_or_default().into_iter().map(|row| row.key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lottery::test_support::study;
+    use crate::lottery::{MaskRule, TrainingSpec};
+
+    /// Whether the final weights of a training run may be freed when the run has ended, by `run.keep`: all, tickets, needed.
+    fn may_be_freed(spec: &TrainingSpec, is_pruned: bool, is_compared: bool) -> [bool; 3] {
+        let lineage = Lineage::of_key_content(&spec.content.value());
+        [KeepWeights::All, KeepWeights::Tickets, KeepWeights::Needed]
+            .map(|keep| !is_kept(keep, &lineage, is_pruned, is_compared))
+    }
+
+    #[test]
+    fn garbage_by_mask_rule() {
+        let arms = "arms={ticket={mask='iterative',weights='rewind'},of={mask={of='ticket'},weights='reinit'},\
+                    random={mask={random='ticket'},weights='reinit'},shot={mask={one_shot={cut=[0.5]}},weights='rewind'},\
+                    init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}}";
+        let plan = study(&["rounds=2", "replicates=1", arms]).plan;
+        let mut rules = BTreeSet::new();
+        for spec in &plan.trainings {
+            let (rule, [unpruned, pruned]) = match &spec.mask {
+                MaskRule::Dense => ("dense", [[false, false, false]; 2]),
+                // The last round of a chain is kept, those before it are intermediate.
+                MaskRule::Prune { .. } => ("prune", [[false, false, false], [false, false, true]]),
+                MaskRule::OneShot { .. } => ("one_shot", [[false, true, true]; 2]),
+                MaskRule::MagnitudeAtInit => ("magnitude_at_init", [[false, true, true]; 2]),
+                MaskRule::Of { .. } => ("of", [[false, true, true]; 2]),
+                MaskRule::Random { .. } => ("random", [[false, true, true]; 2]),
+            };
+            assert_eq!(
+                [may_be_freed(spec, false, false), may_be_freed(spec, true, false)],
+                [unpruned, pruned],
+                "{rule}"
+            );
+            assert!(!may_be_freed(spec, true, true)[2], "{rule}: the next round of a chain would compare with it");
+            rules.insert(rule);
+        }
+        assert_eq!(rules.len(), 6, "every mask rule: {rules:?}");
+    }
 }

@@ -1,28 +1,38 @@
-//! Runs a plan: ready trainings on workers, longest chain first; the store; resume; stop; failures. Knows no method by
+//! Runs a plan: training runs ready first on the longest chain, the store, resume, cancellation, failures. Knows no method by
 //! name.
+//!
+//! From the plan to the files: [`training_graph`] (who depends on whom), [`jobs`] (what is missing), [`scheduler`] (what runs
+//! next), [`worker`] (runs it), [`run`] (the loop around them).
 
-mod events;
-mod scheduler;
-mod gc;
+mod archive;
+mod connectivity;
+mod context;
 mod cost_model;
 mod estimate;
-mod archive;
+mod events;
+mod gc;
+mod jobs;
+mod prepared;
+mod retention;
+mod row_builder;
+mod run;
+mod run_files;
+mod scheduler;
+mod shared;
+mod store;
 mod store_check;
 mod store_listing;
-mod job;
-mod run;
-mod connectivity;
-mod store;
-mod turn;
-mod run_files;
+mod training_graph;
 mod worker;
 
 pub use archive::archive_plan;
 pub use connectivity::{CopyPair, InstabilityAnalysis};
+pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate, TimeEstimate};
 pub use events::{Event, EventSink, TrainingId, TrainingResult};
-pub use gc::{Cleaning, Freed, GcReason, Needless, cleaning, free};
-pub use run::{RunOutcome, Runner, TrainerFactory};
+pub use gc::{Candidate, Freed, Garbage, GcReason, find_garbage, free};
+pub use row_builder::RowBuilder;
+pub use run::{RunOutcome, Runner};
 pub use run_files::RunFiles;
 pub use scheduler::RunProgress;
 pub use store::{Store, StoredTraining};

@@ -1,296 +1,324 @@
-//! Runs what of a plan is not in the store, and tells what happens.
+//! Runs the jobs of a plan and reports what happens.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
-use super::cost_model::CostModel;
-use super::events::{Event, EventSink, TrainingId};
+use super::context::RunContext;
+use super::events::{Event, TrainingId, TrainingResult};
+use super::jobs::{JobPlan, plan_jobs};
 use super::run_files::{RowState, RunFiles};
-use super::scheduler::{NextWork, RunProgress, Scheduler};
-use super::store::Store;
-use super::worker::Worker;
+use super::scheduler::{GroupAssignment, NextWork, RunProgress, Scheduler};
+use super::shared::{POLL_INTERVAL, RunState, SharedState};
+use super::store::StoredTraining;
+use super::training_graph::TrainingGraph;
+use super::worker::{TaskOutcome, Worker};
 use crate::artifacts::RoundRow;
-use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
-use crate::config::Experiment;
+use crate::config::KeepWeights;
 use crate::data::Dataset;
-use crate::engine::{EngineKind, Trainer};
-use crate::lottery::{Plan, ResolvedExperiment, TrainingSpec};
-use crate::system::cancel::CancelToken;
+use crate::lottery::{Plan, TrainingSpec};
 use crate::system::clock::Stopwatch;
-use crate::system::files::Lock;
+use crate::system::env;
+use crate::system::files::{self, Lock};
 use crate::system::paths::TrainingDir;
 
-/// How often a training that another process has is looked at.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// The files of a run are rewritten when this many times as long has passed as writing them took.
+const WRITE_PAUSE_FACTOR: f64 = 20.0;
 
-/// The view is written again at most once in so many times as long as writing it took.
-const VIEW_SHARE: f64 = 20.0;
-
-/// Makes a trainer of a kind, with so many lanes, for a data set.
-pub type TrainerFactory<'a> = dyn Fn(EngineKind, usize, &Arc<Dataset>) -> Result<Box<dyn Trainer>> + Sync + 'a;
-
-/// Everything a run needs.
+/// Runs a plan.
 pub struct Runner<'a> {
-    /// The experiment.
-    pub experiment: &'a Experiment,
-    /// Its names, resolved.
-    pub setting: &'a ResolvedExperiment,
-    /// What is to be trained.
+    /// The study, the store, and how events leave the run.
+    pub context: RunContext<'a>,
+    /// The plan: that of the study, or the part of it, with copies, that an instability analysis needs.
     pub plan: &'a Plan,
+    /// Which final weights are kept.
+    pub keep: KeepWeights,
     /// The files of the run.
-    pub view: &'a RunFiles<'a>,
-    /// Trainings at a time, or groups of them, and threads at work: while there are fewer, sparse ones use those that are
-    /// free, as long as there is a core for each.
+    pub files: &'a RunFiles<'a>,
+    /// Lockstep groups at a time. Sparse trainers share the threads of workers that have no work.
     pub workers: usize,
-    /// A wish to stop.
-    pub cancel: &'a CancelToken,
-    /// Who is told.
-    pub sink: &'a dyn EventSink,
-    /// Loads the data; called once, and only where something is to be trained.
-    pub dataset: &'a (dyn Fn() -> Result<Dataset> + Sync),
-    /// Builds a trainer in the calling thread.
-    pub trainer: &'a TrainerFactory<'a>,
 }
 
-/// What a run came to.
-#[derive(Default)]
+/// The outcome of a run.
+#[derive(Debug, Default)]
 pub struct RunOutcome {
-    /// How many trainings ended how.
-    pub summary: RunProgress,
+    /// Rows of the plan by state.
+    pub progress: RunProgress,
     /// The rows of `rounds.csv`.
     pub rounds: Vec<RoundRow>,
-    /// What failed, with its cause.
+    /// Training runs that failed, each with its cause.
     pub failures: Vec<String>,
-    /// What broke a promise, and which; the audit found it.
+    /// Training runs that the audit failed, each with the invariant that does not hold.
     pub broken: Vec<String>,
-    /// What could not begin, with the training it needs.
+    /// Training runs that could not begin, each with the one it needs.
     pub blocked: Vec<String>,
 }
 
-/// What the workers share.
-pub(super) struct SharedState<'a> {
-    pub(super) board: Mutex<Scheduler<'a>>,
-    pub(super) changed: Condvar,
-    view: Mutex<WriteThrottle>,
-    /// Trainings at work, by engine.
-    busy: BTreeMap<EngineKind, AtomicUsize>,
-}
-
-impl SharedState<'_> {
-    /// How many threads a sparse training may use now, with so many for all.
-    pub(super) fn threads(&self, hands: usize) -> usize {
-        let [dense, sparse] =
-            [EngineKind::Dense, EngineKind::Sparse].map(|kind| self.busy[&kind].load(Ordering::Relaxed));
-        threads(hands, dense, sparse)
-    }
-}
-
-/// How many threads a sparse training may use where so many are at work: what the dense ones, which use one each, leave of
-/// `hands`, in equal parts.
-fn threads(hands: usize, dense: usize, sparse: usize) -> usize {
-    (hands.saturating_sub(dense) / sparse.max(1)).max(1)
-}
-
-/// When the view was last written, and how long that took.
+/// When the files of the run were last written.
+#[derive(Default)]
 struct WriteThrottle {
+    /// Time since the last write, and the seconds that it took.
     last: Option<(Stopwatch, f64)>,
-    broken: Option<String>,
+    /// Why the last write failed.
+    error: Option<String>,
 }
 
-impl Runner<'_> {
-    /// Trains what is not in the store and writes the view.
+/// Whether files of the run must be written now, or may wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Now,
+    IfDue,
+}
+
+impl<'a> Runner<'a> {
+    /// Trains what is missing in the store, and writes the files of the run.
     ///
     /// # Errors
-    /// Where the store or the view cannot be written. What goes wrong with a single training is in the report.
-    pub fn run(&self, store: &Store) -> Result<RunOutcome> {
-        let load = |training: &TrainingSpec| {
-            let finished = store.load(training)?;
-            if finished.is_none() && store.runs.training_dir(&training.key).manifest_file().exists() {
-                let name = training_id(training);
-                self.sink
-                    .on_event(&Event::Message(&format!("{name}: what is stored is damaged, and is trained again")));
-            }
-            Ok(finished)
-        };
-        let costs = self.costs();
-        let whole = |training: &TrainingSpec| costs.nanoseconds(training, self.experiment.train.iterations);
-        let keep = self.experiment.run.keep;
-        let mut board =
-            Scheduler::new(self.plan, self.setting.lanes, keep, whole, load, |key, need| store.has(key, need))?;
-        let summary = board.summary();
-        let last = self.experiment.train.iterations;
-        let iterations = board.to_run(last).map(|(_, steps)| steps).sum();
-        let (mut groups, mut cost) = (0, 0.0);
-        for work in board.work(last) {
-            groups += 1;
-            cost += costs.group_cost(&work.lanes, work.steps);
+    /// A store or files of the run that cannot be read or written. Failures of single training runs are in the outcome.
+    pub fn run(&'a self) -> Result<RunOutcome> {
+        let (jobs, results) = self.plan_jobs()?;
+        let steps_by_group: Vec<(usize, u64)> = jobs.groups_to_run().collect();
+        let iterations = jobs.to_run().map(|(_, steps)| steps).sum();
+        let costs = self.context.cost_model();
+        let group_cost = |&(group, steps): &(usize, u64)| costs.group_cost(&jobs.graph.lanes(group), steps);
+        let cost = steps_by_group.iter().map(group_cost).sum();
+        let workers = self.workers.min(steps_by_group.len());
+        let whole = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.iterations());
+        let scheduler = Scheduler::new(jobs, whole, self.keep == KeepWeights::Needed);
+        self.announce(scheduler.progress(), iterations, cost, workers);
+        let shared = SharedState::new(RunState { scheduler, results }, self.workers.min(env::cores()));
+        self.pin(&shared)?;
+        // Weights that an earlier process did not free before it was killed.
+        self.free(&shared);
+        let throttle = Mutex::new(WriteThrottle::default());
+        self.write_files(&shared, &throttle, Write::IfDue);
+        if workers > 0 {
+            let finished = |_: &_| self.context.sink.on_event(&Event::RunFinished);
+            let dataset = Arc::new(self.context.trainers.dataset().inspect_err(finished)?);
+            std::thread::scope(|scope| {
+                for number in 0..workers {
+                    let (shared, throttle, dataset) = (&shared, &throttle, Arc::clone(&dataset));
+                    scope.spawn(move || self.work(number, dataset, shared, throttle));
+                }
+            });
         }
-        let workers = self.workers.min(groups);
-        let lanes = if self.setting.lanes > 1 { format!(" with {} lanes", self.setting.lanes) } else { String::new() };
-        self.sink.on_event(&Event::RunStarted {
-            experiment: &self.experiment.name,
+        self.context.sink.on_event(&Event::RunFinished);
+        self.write_files(&shared, &throttle, Write::Now);
+        match throttle.into_inner().unwrap_or_else(PoisonError::into_inner).error {
+            Some(error) => Err(anyhow!(error)).context("could not write the files of the run"),
+            None => Ok(self.outcome(&shared.lock())),
+        }
+    }
+
+    /// Plans the jobs, with the stored result of each node of the graph.
+    fn plan_jobs(&self) -> Result<(JobPlan<'a>, Vec<Option<Arc<StoredTraining>>>)> {
+        let graph = TrainingGraph::new(self.plan, self.context.study.resolved.lanes, self.keep);
+        let results: Vec<Option<StoredTraining>> =
+            graph.nodes.iter().map(|node| self.load(node.spec)).collect::<Result<_>>()?;
+        let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
+        let jobs = plan_jobs(graph, stored, self.context.store, self.context.study.iterations());
+        Ok((jobs, results.into_iter().map(|result| result.map(Arc::new)).collect()))
+    }
+
+    fn load(&self, spec: &TrainingSpec) -> Result<Option<StoredTraining>> {
+        let store = self.context.store;
+        let stored = store.load(spec)?;
+        if stored.is_none() && store.runs.training_dir(&spec.key).manifest_file().exists() {
+            let id = TrainingId::of(spec);
+            let message = format!("{id}: what is stored is damaged, and is trained again");
+            self.context.sink.on_event(&Event::Message(&message));
+        }
+        Ok(stored)
+    }
+
+    fn announce(&self, progress: RunProgress, iterations: u64, cost: f64, workers: usize) {
+        let study = self.context.study;
+        let lanes = study.resolved.lanes;
+        let lanes = if lanes > 1 { format!(" with {lanes} lanes") } else { String::new() };
+        self.context.sink.on_event(&Event::RunStarted {
+            experiment: &study.experiment.name,
             trainings: self.plan.trainings.len(),
-            stored: summary.done + summary.diverged,
+            stored: progress.done + progress.diverged,
             iterations,
             cost,
             workers,
-            engine: &format!("{}{lanes} on {}", self.plan.engines(), self.setting.device),
-            view: &self.view.files.0,
+            engine: &format!("{}{lanes} on {}", self.plan.engines(), study.resolved.device),
+            view: &self.files.dir.0,
         });
-        let pace = Mutex::new(WriteThrottle { last: None, broken: None });
-        for training in self.plan.trainings.iter().filter(|training| board.keeps(&training.key).pinned) {
-            if board.finished(&training.key).is_some() {
-                store.pin(&training.key)?;
-            }
-        }
-        // What a process that was killed had not yet freed.
-        self.free(&board.take_freeable(), store);
-        let busy = EngineKind::ALL.into_iter().map(|kind| (kind, AtomicUsize::new(0))).collect();
-        let shared = SharedState { board: Mutex::new(board), changed: Condvar::new(), view: pace, busy };
-        self.write_view(&shared, store, false);
-        if workers > 0 {
-            let dataset = (self.dataset)().inspect_err(|_| self.sink.on_event(&Event::RunFinished))?;
-            let dataset = Arc::new(dataset);
-            std::thread::scope(|scope| {
-                for n in 0..workers {
-                    let (shared, dataset) = (&shared, Arc::clone(&dataset));
-                    scope.spawn(move || self.work(n, shared, store, dataset));
-                }
-            });
-        }
-        self.sink.on_event(&Event::RunFinished);
-        self.write_view(&shared, store, true);
-        let broken = lock(&shared.view).broken.take();
-        if let Some(broken) = broken {
-            return Err(anyhow::anyhow!(broken)).context("could not write the files of the run");
-        }
-        Ok(self.report(&lock(&shared.board)))
     }
 
-    /// One worker: takes what is ready until nothing is left.
-    fn work<'p>(&'p self, n: usize, shared: &SharedState<'p>, store: &'p Store, dataset: Arc<Dataset>) {
-        let mut worker = Worker::new(self, store, dataset);
-        while !self.cancel.is_cancelled() {
-            let mut board = lock(&shared.board);
-            let work = match board.next() {
+    /// Pins the stored weights that this run keeps, against garbage collection by other runs.
+    fn pin(&self, shared: &SharedState<'_>) -> Result<()> {
+        let state = shared.lock();
+        for (node, result) in state.scheduler.graph().nodes.iter().zip(&state.results) {
+            if node.retention.is_pinned && result.is_some() {
+                self.context.store.pin(&node.spec.key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The loop of one worker: runs groups until none is left or the run is cancelled.
+    fn work(&self, number: usize, dataset: Arc<Dataset>, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>) {
+        // Trainers stay in the thread that builds them.
+        let mut worker = Worker::new(number, &self.context, shared, dataset);
+        while !self.context.cancel.is_cancelled() {
+            let group = match shared.next_or_wait() {
                 NextWork::Finished => break,
-                NextWork::Wait => {
-                    // With the board in hand from the question to the wait, so that no change is missed. The limit is
-                    // for the wish to stop.
-                    drop(shared.changed.wait_timeout(board, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner));
-                    continue;
-                }
-                NextWork::Poll(work) => {
-                    drop(board);
-                    let locks = work.tasks.iter().map(|task| store.runs.training_dir(&task.training.key).lock_file());
-                    let held = locks.into_iter().find(|path| Lock::is_held(path));
-                    self.sink.on_event(&Event::Waiting { holder: &Lock::holder(&held.unwrap_or_default()) });
-                    std::thread::sleep(POLL_INTERVAL);
-                    work
-                }
-                NextWork::Train(work) => {
-                    drop(board);
-                    work
+                NextWork::Wait => continue,
+                NextWork::Train(group) => group,
+                NextWork::Poll(group) => {
+                    self.wait_for_other_process(&group);
+                    group
                 }
             };
-            let busy = &shared.busy[&work.lanes[0].engine];
-            busy.fetch_add(1, Ordering::Relaxed);
-            self.run_group(n, &work, &mut worker, shared, store);
-            busy.fetch_sub(1, Ordering::Relaxed);
-            shared.changed.notify_all();
+            let busy = shared.count_busy(&group);
+            let outcomes = worker.run_group(&group);
+            if self.record(number, &group, outcomes, shared) {
+                self.free(shared);
+                self.write_files(shared, throttle, Write::IfDue);
+            }
+            drop(busy);
+            shared.notify();
         }
-        shared.changed.notify_all();
+        shared.notify();
     }
 
-    /// What trainings are estimated to cost.
-    pub(super) fn costs(&self) -> CostModel<'_> {
-        CostModel::new(self.experiment, self.setting)
+    /// Reports which process holds a group, and lets some time pass.
+    fn wait_for_other_process(&self, group: &GroupAssignment<'_>) {
+        let store = self.context.store;
+        let mut locks = group.tasks.iter().map(|task| store.runs.training_dir(&task.spec.key).lock_file());
+        let held = locks.find(|path| Lock::is_held(path)).unwrap_or_default();
+        self.context.sink.on_event(&Event::Waiting { holder: &Lock::holder(&held) });
+        std::thread::sleep(POLL_INTERVAL);
     }
 
-    /// Frees final weights that nobody needs any more, unless somebody is at work on their training or wants them kept.
-    pub(super) fn free(&self, keys: &[ContentHash], store: &Store) {
-        // Of a run that is taken up again most are freed already: these cost a look, and no lock.
-        for key in keys {
-            let entry = store.runs.training_dir(key);
-            if !entry.file(TrainingDir::FINAL_WEIGHTS).exists() || entry.pin_marker().exists() {
+    /// Records the outcomes of a group and reports those that are final; returns whether any is.
+    fn record(
+        &self,
+        worker: usize,
+        group: &GroupAssignment<'_>,
+        outcomes: Vec<TaskOutcome>,
+        shared: &SharedState<'_>,
+    ) -> bool {
+        let cost = self.context.cost_model().group_cost(&group.lanes, group.steps) / group.tasks.len() as f64;
+        // One lock for the whole group, so that the counts of the events come in order.
+        let mut state = shared.lock();
+        let mut has_ended = false;
+        for (task, outcome) in group.tasks.iter().zip(outcomes) {
+            let trained_by = if matches!(outcome, TaskOutcome::Found(_)) { None } else { Some(worker) };
+            match outcome {
+                TaskOutcome::Found(stored) | TaskOutcome::Trained(stored) => state.finish(task.node, stored),
+                TaskOutcome::Failed(failure) => state.fail(task.node, failure),
+                TaskOutcome::Cancelled => {
+                    state.scheduler.requeue(task.node);
+                    continue;
+                }
+                TaskOutcome::HeldElsewhere => {
+                    state.scheduler.mark_elsewhere(task.node);
+                    continue;
+                }
+            }
+            has_ended = true;
+            self.report_end(trained_by, task.node, task.spec, cost, &state);
+        }
+        has_ended
+    }
+
+    /// Reports the end of a training run.
+    fn report_end(&self, worker: Option<usize>, node: usize, spec: &TrainingSpec, cost: f64, state: &RunState<'_>) {
+        let result = state.results[node].as_ref();
+        let outcome = match (state.scheduler.failure(node), result) {
+            (Some(failure), _) => Outcome::Failed { cause: failure.cause.clone() },
+            (None, Some(result)) => result.outcome.clone(),
+            (None, None) => return,
+        };
+        let done = result.filter(|result| result.outcome == Outcome::Done);
+        let timing = result.and_then(|result| result.timing.as_ref()).filter(|_| worker.is_some());
+        let result = TrainingResult {
+            weights_remaining: spec.counts.kept as f64 / self.context.study.resolved.network.weights_total() as f64,
+            last: done.and_then(|result| result.curve.last().copied()),
+            seconds: timing.map(|timing| timing.seconds),
+            outcome,
+        };
+        let progress = state.scheduler.progress();
+        self.context.sink.on_event(&Event::Ended {
+            worker,
+            label: &TrainingId::of(spec),
+            result: &result,
+            cost,
+            ended: progress.done + progress.diverged + progress.failed,
+            trainings: self.plan.trainings.len(),
+        });
+    }
+
+    /// Frees final weights that are no longer needed, unless another process works on them or they are pinned.
+    fn free(&self, shared: &SharedState<'_>) {
+        let freeable: Vec<TrainingDir> = {
+            let mut state = shared.lock();
+            let numbers = state.scheduler.take_freeable();
+            let nodes = &state.scheduler.graph().nodes;
+            numbers.into_iter().map(|number| self.context.store.runs.training_dir(&nodes[number].spec.key)).collect()
+        };
+        for dir in freeable {
+            // In a run that goes on most are freed already: these cost no lock.
+            if !dir.file(TrainingDir::FINAL_WEIGHTS).exists() || dir.pin_marker().exists() {
                 continue;
             }
-            let freed = Lock::try_exclusive(&entry.lock_file()).and_then(|lock| match lock {
-                Some(_held) => store.free_final_weights(key),
+            let freed = Lock::try_exclusive(&dir.lock_file()).and_then(|lock| match lock {
+                Some(_held) => files::remove(&dir.file(TrainingDir::FINAL_WEIGHTS)),
                 None => Ok(()),
             });
             if let Err(cause) = freed {
-                self.sink.on_event(&Event::Message(&format!("{cause:#}")));
+                self.context.sink.on_event(&Event::Message(&format!("{cause:#}")));
             }
         }
     }
 
-    /// Writes the view, unless that was done a moment ago. What other processes have finished is in it too.
-    pub(super) fn write_view(&self, shared: &SharedState<'_>, store: &Store, now: bool) {
-        let mut pace = lock(&shared.view);
-        if !now && pace.last.is_some_and(|(since, took)| since.seconds() < took * VIEW_SHARE) {
+    /// Writes the files of the run, unless that may wait. They include what other processes have finished.
+    fn write_files(&self, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>, when: Write) {
+        let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = |(since, took): (Stopwatch, f64)| since.seconds() >= took * WRITE_PAUSE_FACTOR;
+        if when == Write::IfDue && !throttle.last.is_none_or(is_due) {
             return;
         }
         let watch = Stopwatch::start();
-        let known = |training: &TrainingSpec| {
-            let board = lock(&shared.board);
-            let finished = board.finished(&training.key);
-            let failed = board.failure(&training.key).is_some();
-            drop(board);
-            // What cannot be read is left out of the view; the board says why where it matters.
-            let finished = finished.or_else(|| store.load(training).ok().flatten().map(Arc::new));
-            finished.map(RowState::Finished).or(failed.then_some(RowState::Failed))
-        };
-        let written = if now { self.view.write(known) } else { self.view.try_write(known) };
-        pace.broken = written.err().map(|cause| format!("{cause:#}"));
-        pace.last = Some((Stopwatch::start(), watch.seconds()));
+        let row_state = |spec: &TrainingSpec| self.row_state(spec, shared);
+        let written = if when == Write::Now { self.files.write(row_state) } else { self.files.try_write(row_state) };
+        throttle.error = written.err().map(|cause| format!("{cause:#}"));
+        throttle.last = Some((Stopwatch::start(), watch.seconds()));
     }
 
-    fn report(&self, board: &Scheduler<'_>) -> RunOutcome {
-        let row = |training: &TrainingSpec| {
-            let finished = board.finished(&training.key);
-            let has_row = finished.is_some() || board.failure(&training.key).is_some();
-            has_row.then(|| self.view.round_row(training, finished.as_deref()))
+    fn row_state(&self, spec: &TrainingSpec, shared: &SharedState<'_>) -> Option<RowState> {
+        let (result, has_failed) = {
+            let state = shared.lock();
+            let node = state.scheduler.graph().number(&spec.key)?;
+            (state.results[node].clone(), state.scheduler.failure(node).is_some())
         };
-        let rounds = self.plan.trainings.iter().filter_map(row).collect();
-        let mut report = RunOutcome { summary: board.summary(), rounds, ..RunOutcome::default() };
-        for training in &self.plan.trainings {
-            if let Some(failure) = board.failure(&training.key) {
-                let all = if failure.by_audit { &mut report.broken } else { &mut report.failures };
-                all.push(format!("{}: {}", training_id(training), failure.cause));
+        // An entry that cannot be read is left out; the scheduler reports the cause where it matters.
+        let result = result.or_else(|| self.context.store.load(spec).ok().flatten().map(Arc::new));
+        result.map(RowState::Stored).or(has_failed.then_some(RowState::Failed))
+    }
+
+    fn outcome(&self, state: &RunState<'_>) -> RunOutcome {
+        let scheduler = &state.scheduler;
+        let mut outcome = RunOutcome { progress: scheduler.progress(), ..RunOutcome::default() };
+        for (spec, &node) in self.plan.trainings.iter().zip(&scheduler.graph().of_row) {
+            let failure = scheduler.failure(node);
+            let result = state.results[node].as_deref();
+            if result.is_some() || failure.is_some() {
+                outcome.rounds.push(self.files.rows.round_row(spec, result));
             }
-            if let Some(Outcome::Blocked { by }) = board.outcome(&training.key) {
-                let by =
-                    self.plan.get(&by).map_or_else(|| by.to_string(), |training| training_id(training).to_string());
-                report.blocked.push(format!("{} needs {by}", training_id(training)));
+            if let Some(failure) = failure {
+                let list = if failure.by_audit { &mut outcome.broken } else { &mut outcome.failures };
+                list.push(format!("{}: {}", TrainingId::of(spec), failure.cause));
+            }
+            if let Some(by) = scheduler.blocked_by(node) {
+                let by = TrainingId::of(scheduler.graph().nodes[by].spec);
+                outcome.blocked.push(format!("{} needs {by}", TrainingId::of(spec)));
             }
         }
-        report
-    }
-}
-
-/// A lock that a panicking thread left is as good as any: what it guards is set in one piece.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn training_id(training: &TrainingSpec) -> TrainingId {
-    let TrainingSpec { replicate, repeat, round, .. } = *training;
-    TrainingId { arm: training.arm.clone(), replicate, repeat, round, other_lanes: 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn free_hands_help_sparse_trainings() {
-        assert_eq!([threads(2, 0, 1), threads(2, 0, 2), threads(2, 1, 1), threads(1, 0, 1)], [2, 1, 1, 1]);
-        assert_eq!([threads(8, 0, 3), threads(8, 2, 3), threads(8, 8, 1), threads(8, 1, 0)], [2, 2, 1, 7]);
+        outcome
     }
 }

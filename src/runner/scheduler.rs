@@ -1,319 +1,421 @@
-//! Who does what: the state of every training, and which one is next. Knows no file and no thread.
+//! The scheduler: the state of every job, and which lockstep group a worker takes next. Every transition costs time in the
+//! number of dependencies of the training run concerned, so that 10⁵ training runs are no more work each than ten. Knows no file
+//! and no thread.
 
-mod retention;
-mod groups;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use anyhow::{Error, Result};
+use anyhow::Error;
 
-use super::store::StoredTraining;
-use crate::base::key::ContentHash;
+use super::jobs::{Job, JobPlan, steps};
+use super::training_graph::TrainingGraph;
 use crate::base::outcome::Outcome;
-use crate::config::KeepWeights;
-use crate::lottery::{AuditError, Dependency, Plan, TrainingSpec, lockstep_groups};
-use groups::GroupState;
-pub(super) use groups::{GroupAssignment, GroupWork, Task};
-pub(super) use retention::Retention;
+use crate::lottery::{AuditError, Dependency, TrainingSpec};
 
-/// What broke a training.
+/// Why a training run failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TrainingFailure {
-    /// With its causes.
+    /// The error with its causes.
     pub(super) cause: String,
-    /// Whether it is the audit that found it.
+    /// Whether the audit found it.
     pub(super) by_audit: bool,
 }
 
 impl TrainingFailure {
+    /// Records an error that ended a training run.
     pub(super) fn new(error: &Error) -> Self {
         Self { cause: format!("{error:#}"), by_audit: error.is::<AuditError>() }
     }
 }
 
-/// The state of a training.
-#[derive(Clone, Debug)]
+/// The state of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum NodeState {
-    /// Not begun.
+    /// Its job has not begun.
     Ready,
-    /// Done, but its final weights are needed and are not there: to be run again for them.
-    Rerun(Arc<StoredTraining>),
-    /// A worker of this process has it; with what is known of it, where it is run again.
-    Running(Option<Arc<StoredTraining>>),
-    /// Another process had it when last looked at.
-    HeldElsewhere(Option<Arc<StoredTraining>>),
-    /// In the store.
-    Finished(Arc<StoredTraining>),
-    /// Broken; if it was run again for its final weights, what is known of it still stands.
-    Failed(TrainingFailure, Option<Arc<StoredTraining>>),
-    /// In the store, but for final weights that cannot be made again because of another training.
-    Unrecoverable(Arc<StoredTraining>),
-    /// Needs a training that did not end well.
-    Blocked(ContentHash),
+    /// A worker of this process runs its job.
+    Running,
+    /// Another process held its lock when last tried.
+    HeldElsewhere,
+    /// It is in the store with everything that is needed of it.
+    Finished,
+    /// Its job failed.
+    Failed(TrainingFailure),
+    /// Its job cannot run, because this node did not end well.
+    Blocked(usize),
 }
 
-impl NodeState {
-    /// What is known of the training, if it is in the store.
-    fn finished(&self) -> Option<Arc<StoredTraining>> {
-        match self {
-            Self::Rerun(finished) | Self::Finished(finished) | Self::Unrecoverable(finished) => {
-                Some(Arc::clone(finished))
-            }
-            Self::Running(known) | Self::HeldElsewhere(known) | Self::Failed(_, known) => known.clone(),
-            Self::Ready | Self::Blocked(_) => None,
-        }
-    }
-}
-
-/// How a plan stands: trainings that share a key are one. Inside, trainings go by number, in the plan's order, and so do
-/// the groups that train in lockstep.
-pub(super) struct Scheduler<'a> {
-    nodes: Vec<Node<'a>>,
-    by_key: BTreeMap<&'a ContentHash, usize>,
-    /// Of each training of the plan, its number.
-    of_plan: Vec<usize>,
-    groups: Vec<GroupState>,
-    /// The numbers of the groups by how much work hangs on them, longest chain first, then in the plan's order.
-    order: Vec<usize>,
-    /// The group that a worker asks another process about, and how many were asked about before.
-    asking: Option<usize>,
-    asked: usize,
-    keep: KeepWeights,
-}
-
-struct Node<'a> {
-    training: &'a TrainingSpec,
-    /// The group it trains in.
-    group: usize,
+/// A node's state and what follows from it.
+struct NodeStatus {
     state: NodeState,
-    /// The trainings that must be done before this one, and what it needs of each.
-    parents: Vec<(usize, Dependency)>,
-    /// The trainings that need something of this one, and what.
-    children: Vec<(usize, Dependency)>,
-    /// Whether its final weights have been freed.
-    freed: bool,
-    /// Where it is run again: the iteration after which all that is wanted of it is there, if that is not the last.
-    until: Option<u64>,
+    /// Its outcome, if it is in the store: a failed rerun leaves it.
+    stored: Option<Outcome>,
+    /// Dependencies that are not met yet.
+    unmet: usize,
 }
 
-impl Node<'_> {
-    fn is_to_run(&self) -> bool {
-        matches!(self.state, NodeState::Ready | NodeState::Rerun(_))
-    }
-
-    /// The steps that work on it takes; `last` is the last iteration of a whole training.
-    fn steps(&self, last: u64) -> u64 {
-        self.until.unwrap_or(last).saturating_sub(self.training.start.iteration())
-    }
+/// Counts of a lockstep group, kept with every transition.
+#[derive(Clone, Copy, Default)]
+struct GroupStatus {
+    /// Members that are ready.
+    ready: usize,
+    /// Their unmet dependencies.
+    unmet: usize,
+    /// Members that another process holds.
+    elsewhere: usize,
 }
 
-/// How many trainings ended how.
+/// Rows of a plan by the state of their training runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunProgress {
-    /// In the store, trained to the end.
+    /// Stored, trained to the end.
     pub done: usize,
-    /// In the store, diverged.
+    /// Stored, diverged.
     pub diverged: usize,
-    /// Broken.
+    /// Failed.
     pub failed: usize,
-    /// Need one that did not end well.
+    /// Blocked by a training run that did not end well.
     pub blocked: usize,
     /// Not ended.
     pub open: usize,
-    /// Of the done: could not be run again for their final weights.
+    /// Of those stored: weights that are needed could not be made again.
     pub lost: usize,
 }
 
-/// What a worker may do.
+/// A lockstep group that a worker runs.
+#[derive(Clone, Debug)]
+pub(super) struct GroupAssignment<'a> {
+    /// The training run of each lane. Those that are stored or cannot run are included: a group keeps its lanes.
+    pub(super) lanes: Vec<&'a TrainingSpec>,
+    /// The jobs of the group.
+    pub(super) tasks: Vec<Task<'a>>,
+    /// Optimizer steps of its longest job.
+    pub(super) steps: u64,
+}
+
+/// A job of a group.
+#[derive(Clone, Debug)]
+pub(super) struct Task<'a> {
+    /// The number of its node.
+    pub(super) node: usize,
+    /// Its lane in the group.
+    pub(super) lane: usize,
+    pub(super) spec: &'a TrainingSpec,
+    pub(super) job: Job,
+}
+
+/// The scheduler's answer to an idle worker.
 #[derive(Debug)]
 pub(super) enum NextWork<'a> {
-    /// These trainings, in lockstep.
+    /// Run this group.
     Train(GroupAssignment<'a>),
-    /// Nothing just now: others are at work that this waits for.
+    /// Wait for a transition: other workers are running what is left.
     Wait,
-    /// Nothing but to look whether another process is done with these.
+    /// Try this group, which another process held when last tried.
     Poll(GroupAssignment<'a>),
-    /// Nothing any more.
+    /// No work is left.
     Finished,
 }
 
+/// The state of every job of a run.
+pub(super) struct Scheduler<'a> {
+    graph: TrainingGraph<'a>,
+    jobs: Vec<Option<Job>>,
+    nodes: Vec<NodeStatus>,
+    groups: Vec<GroupStatus>,
+    /// The position of each group in the critical-path order.
+    rank: Vec<usize>,
+    /// The groups that can run now, by rank.
+    ready: BTreeSet<(usize, usize)>,
+    /// The groups with a member that another process holds, by rank.
+    elsewhere: BTreeSet<(usize, usize)>,
+    running: usize,
+    /// The group that a worker polls, and the number of polls so far.
+    polling: Option<usize>,
+    polled: usize,
+    progress: RunProgress,
+    /// Nodes whose final weights are no longer needed.
+    freeable: Vec<usize>,
+    frees: bool,
+}
+
 impl<'a> Scheduler<'a> {
-    /// The board of `plan`, given how many lanes a group has at most, which final weights are to be kept, what each training
-    /// costs, what is in the store, and whether what somebody needs of a training that is done is there.
-    pub(super) fn new(
-        plan: &'a Plan,
-        lanes: usize,
-        keep: KeepWeights,
-        cost: impl Fn(&TrainingSpec) -> f64,
-        mut stored: impl FnMut(&TrainingSpec) -> Result<Option<StoredTraining>>,
-        has: impl Fn(&ContentHash, Dependency) -> bool,
-    ) -> Result<Self> {
-        let mut by_key: BTreeMap<&ContentHash, usize> = BTreeMap::new();
-        let mut nodes: Vec<Node<'_>> = Vec::new();
-        let mut of_plan = Vec::with_capacity(plan.trainings.len());
-        for training in &plan.trainings {
-            let number = *by_key.entry(&training.key).or_insert(nodes.len());
-            of_plan.push(number);
-            if number < nodes.len() {
-                continue;
-            }
-            let state = stored(training)?.map_or(NodeState::Ready, |finished| NodeState::Finished(Arc::new(finished)));
-            let parent = |(key, need)| Some((*by_key.get(key)?, need));
-            let parents: Vec<(usize, Dependency)> = training.dependencies().into_iter().filter_map(parent).collect();
-            for &(parent, need) in &parents {
-                nodes[parent].children.push((number, need));
-            }
-            nodes.push(Node { training, group: 0, state, parents, children: Vec::new(), freed: false, until: None });
+    /// Starts on the jobs of `plan`, the most expensive chains first by the `cost` of whole training runs. With `frees`
+    /// intermediate final weights are freed when the training runs that depend on them have ended.
+    pub(super) fn new(plan: JobPlan<'a>, cost: impl Fn(&TrainingSpec) -> f64, frees: bool) -> Self {
+        let JobPlan { graph, jobs, stored } = plan;
+        let mut rank = vec![0; graph.groups.len()];
+        for (position, group) in graph.critical_path_order(cost).into_iter().enumerate() {
+            rank[group] = position;
         }
-        let groups: Vec<GroupState> =
-            lockstep_groups(plan, lanes).iter().map(|group| GroupState::new(group, &by_key)).collect();
-        for (number, group) in groups.iter().enumerate() {
-            group.members.iter().for_each(|&member| nodes[member].group = number);
-        }
-        let mut board = Self { nodes, by_key, of_plan, groups, order: Vec::new(), asking: None, asked: 0, keep };
-        board.order = board.order_by_critical_path(cost);
-        board.schedule_reruns(has);
-        board.block();
-        Ok(board)
-    }
-
-    /// Records that work on a training has begun: whoever asked about it asks no more.
-    pub(super) fn mark_running(&mut self, key: &ContentHash) {
-        let group = self.number(key).map(|number| self.nodes[number].group);
-        if self.asking.is_some() && self.asking == group {
-            self.asking = None;
-        }
-    }
-
-    /// Records that a training has ended, here or elsewhere.
-    pub(super) fn finish(&mut self, key: &ContentHash, finished: StoredTraining) {
-        self.set(key, NodeState::Finished(Arc::new(finished)));
-    }
-
-    /// Records that a training broke; what was known of it before stands.
-    pub(super) fn fail(&mut self, key: &ContentHash, failure: TrainingFailure) {
-        let known = self.finished(key);
-        self.set(key, NodeState::Failed(failure, known));
-    }
-
-    /// Records that another process has a training.
-    pub(super) fn mark_elsewhere(&mut self, key: &ContentHash) {
-        let known = self.finished(key);
-        self.set(key, NodeState::HeldElsewhere(known));
-    }
-
-    /// Records that a training was not done after all.
-    pub(super) fn requeue(&mut self, key: &ContentHash) {
-        let state = self.finished(key).map_or(NodeState::Ready, NodeState::Rerun);
-        self.set(key, state);
-    }
-
-    fn set(&mut self, key: &ContentHash, state: NodeState) {
-        self.mark_running(key);
-        let ended_badly = match &state {
-            NodeState::Finished(finished) => finished.outcome != Outcome::Done,
-            other => matches!(other, NodeState::Failed(..)),
+        let nodes = jobs.iter().zip(stored).map(|(job, stored)| {
+            let state = if job.is_some() { NodeState::Ready } else { NodeState::Finished };
+            NodeStatus { state, stored, unmet: 0 }
+        });
+        let mut scheduler = Self {
+            nodes: nodes.collect(),
+            groups: vec![GroupStatus::default(); graph.groups.len()],
+            graph,
+            jobs,
+            rank,
+            ready: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
+            running: 0,
+            polling: None,
+            polled: 0,
+            progress: RunProgress::default(),
+            freeable: Vec::new(),
+            frees,
         };
-        if let Some(number) = self.number(key) {
-            self.nodes[number].state = state;
+        for number in 0..scheduler.nodes.len() {
+            scheduler.nodes[number].unmet = scheduler.count_unmet(number);
+            scheduler.count(number, true);
         }
-        if ended_badly {
-            self.block();
+        for number in 0..scheduler.nodes.len() {
+            scheduler.block_if_hopeless(number);
+            scheduler.free_if_needless(number);
+        }
+        scheduler
+    }
+
+    /// Returns the graph of the plan.
+    pub(super) fn graph(&self) -> &TrainingGraph<'a> {
+        &self.graph
+    }
+
+    /// Returns the next work for an idle worker, and marks it as running.
+    pub(super) fn next(&mut self) -> NextWork<'a> {
+        if let Some(&(_, group)) = self.ready.first() {
+            return NextWork::Train(self.assign(group, &NodeState::Ready));
+        }
+        if self.polling.is_none() && !self.elsewhere.is_empty() {
+            // Each group in turn.
+            let turn = self.polled % self.elsewhere.len();
+            let group = self.elsewhere.iter().nth(turn).map_or(0, |&(_, group)| group);
+            self.polled += 1;
+            let assignment = self.assign(group, &NodeState::HeldElsewhere);
+            self.polling = Some(group);
+            return NextWork::Poll(assignment);
+        }
+        if self.running > 0 { NextWork::Wait } else { NextWork::Finished }
+    }
+
+    /// Assigns the members of a group that are in this state.
+    fn assign(&mut self, group: usize, state: &NodeState) -> GroupAssignment<'a> {
+        let mut tasks = Vec::new();
+        for lane in 0..self.graph.groups[group].members.len() {
+            let node = self.graph.groups[group].members[lane];
+            if let (true, Some(job)) = (self.nodes[node].state == *state, self.jobs[node].clone()) {
+                self.transition(node, NodeState::Running);
+                tasks.push(Task { node, lane, spec: self.graph.nodes[node].spec, job });
+            }
+        }
+        let steps = tasks.iter().map(|task| steps(task.spec, &task.job)).max().unwrap_or(0);
+        GroupAssignment { lanes: self.graph.lanes(group), tasks, steps }
+    }
+
+    /// Records that work on a node has begun, so that a poll of its group has ended.
+    pub(super) fn mark_running(&mut self, node: usize) {
+        if self.polling == Some(self.graph.nodes[node].group) {
+            self.polling = None;
         }
     }
 
-    /// Blocks what needs a training that did not end well, or weights that cannot be had.
-    fn block(&mut self) {
-        // Parents stand before children in the plan's order.
-        for number in 0..self.nodes.len() {
-            let node = &self.nodes[number];
-            if !node.is_to_run() {
+    /// Records that a node is in the store, trained here or by another process.
+    pub(super) fn finish(&mut self, node: usize, outcome: Outcome) {
+        let is_good = outcome == Outcome::Done;
+        self.set(node, NodeState::Finished, Some(outcome));
+        if !is_good {
+            self.block_dependents(node);
+        }
+    }
+
+    /// Records that a job failed. What is stored of the node stays.
+    pub(super) fn fail(&mut self, node: usize, failure: TrainingFailure) {
+        let stored = self.nodes[node].stored.clone();
+        self.set(node, NodeState::Failed(failure), stored);
+        self.block_dependents(node);
+    }
+
+    /// Records that another process holds a node.
+    pub(super) fn mark_elsewhere(&mut self, node: usize) {
+        let stored = self.nodes[node].stored.clone();
+        self.set(node, NodeState::HeldElsewhere, stored);
+    }
+
+    /// Records that a job was cancelled before it ended.
+    pub(super) fn requeue(&mut self, node: usize) {
+        let stored = self.nodes[node].stored.clone();
+        self.set(node, NodeState::Ready, stored);
+        self.block_if_hopeless(node);
+    }
+
+    fn set(&mut self, node: usize, state: NodeState, stored: Option<Outcome>) {
+        self.mark_running(node);
+        self.count(node, false);
+        let met_before = self.meets(node);
+        self.nodes[node].stored = stored;
+        self.nodes[node].state = state;
+        self.count(node, true);
+        self.update_dependents(node, met_before);
+        self.free_if_needless(node);
+        for parent in 0..self.graph.nodes[node].parents.len() {
+            self.free_if_needless(self.graph.nodes[node].parents[parent].0);
+        }
+    }
+
+    /// Changes a state that no dependent sees.
+    fn transition(&mut self, node: usize, state: NodeState) {
+        let met_before = self.meets(node);
+        self.count(node, false);
+        self.nodes[node].state = state;
+        self.count(node, true);
+        self.update_dependents(node, met_before);
+    }
+
+    /// Whether a node meets dependencies on its entry, and those on its weights. Weights that a job is to make again are not
+    /// there until it has ended.
+    fn meets(&self, node: usize) -> (bool, bool) {
+        let NodeStatus { state, stored, .. } = &self.nodes[node];
+        let is_done = *stored == Some(Outcome::Done);
+        (is_done, is_done && *state == NodeState::Finished)
+    }
+
+    fn is_met(&self, (parent, dependency): (usize, Dependency)) -> bool {
+        let (entry, weights) = self.meets(parent);
+        if dependency == Dependency::Done { entry } else { weights }
+    }
+
+    fn count_unmet(&self, node: usize) -> usize {
+        self.graph.nodes[node].parents.iter().filter(|&&parent| !self.is_met(parent)).count()
+    }
+
+    /// Counts the dependencies on a node anew where they are met or no longer met.
+    fn update_dependents(&mut self, node: usize, (entry_before, weights_before): (bool, bool)) {
+        let (entry, weights) = self.meets(node);
+        if (entry, weights) == (entry_before, weights_before) {
+            return;
+        }
+        for child in 0..self.graph.nodes[node].children.len() {
+            let (child, dependency) = self.graph.nodes[node].children[child];
+            let (before, after) =
+                if dependency == Dependency::Done { (entry_before, entry) } else { (weights_before, weights) };
+            if before == after {
                 continue;
             }
-            let is_culprit = |&&(parent, need): &&(usize, Dependency)| {
-                let ended_badly = outcome(&self.nodes[parent].state).is_some_and(|outcome| outcome != Outcome::Done);
-                let is_lost = matches!(self.nodes[parent].state, NodeState::Failed(..) | NodeState::Unrecoverable(_));
-                ended_badly || need != Dependency::Done && is_lost
-            };
-            if let Some(&(culprit, _)) = node.parents.iter().find(is_culprit) {
-                let culprit = self.nodes[culprit].training.key;
-                let known = node.state.finished();
-                self.nodes[number].state = known.map_or(NodeState::Blocked(culprit), NodeState::Unrecoverable);
+            self.count(child, false);
+            let unmet = self.nodes[child].unmet;
+            self.nodes[child].unmet = if after { unmet - 1 } else { unmet + 1 };
+            self.count(child, true);
+        }
+    }
+
+    /// Adds a node to the counts of its group and of the run, or takes it out.
+    fn count(&mut self, node: usize, adds: bool) {
+        let NodeStatus { state, stored, unmet } = &self.nodes[node];
+        let add = |count: &mut usize, n: usize| *count = if adds { *count + n } else { *count - n };
+        let number = self.graph.nodes[node].group;
+        let (group, place) = (&mut self.groups[number], (self.rank[number], number));
+        match state {
+            NodeState::Ready => {
+                add(&mut group.ready, 1);
+                add(&mut group.unmet, *unmet);
+            }
+            NodeState::HeldElsewhere => add(&mut group.elsewhere, 1),
+            NodeState::Running => add(&mut self.running, 1),
+            NodeState::Finished | NodeState::Failed(_) | NodeState::Blocked(_) => {}
+        }
+        let rows = self.graph.nodes[node].rows;
+        let is_lost = stored.is_some() && matches!(state, NodeState::Failed(_) | NodeState::Blocked(_));
+        add(&mut self.progress.lost, if is_lost { rows } else { 0 });
+        let total = match (stored, state) {
+            (Some(Outcome::Done), _) => &mut self.progress.done,
+            (Some(_), _) => &mut self.progress.diverged,
+            (None, NodeState::Failed(_)) => &mut self.progress.failed,
+            (None, NodeState::Blocked(_)) => &mut self.progress.blocked,
+            (None, _) => &mut self.progress.open,
+        };
+        add(total, rows);
+        if group.ready > 0 && group.unmet == 0 {
+            self.ready.insert(place)
+        } else {
+            self.ready.remove(&place)
+        };
+        if group.elsewhere > 0 {
+            self.elsewhere.insert(place)
+        } else {
+            self.elsewhere.remove(&place)
+        };
+    }
+
+    /// Blocks every job that depends on a node that did not end well, or on weights that cannot be made again.
+    fn block_dependents(&mut self, node: usize) {
+        // Ascending: parents come before children.
+        let mut waiting: BTreeSet<usize> = self.graph.nodes[node].children.iter().map(|(child, _)| *child).collect();
+        while let Some(child) = waiting.pop_first() {
+            if self.block_if_hopeless(child) {
+                waiting.extend(self.graph.nodes[child].children.iter().map(|(child, _)| *child));
             }
         }
     }
 
-    fn number(&self, key: &ContentHash) -> Option<usize> {
-        self.by_key.get(key).copied()
+    /// Blocks a job that depends on a node that cannot meet the dependency any more; returns whether it was blocked.
+    fn block_if_hopeless(&mut self, node: usize) -> bool {
+        if self.nodes[node].state != NodeState::Ready {
+            return false;
+        }
+        let parents = &self.graph.nodes[node].parents;
+        let culprit = parents.iter().find(|&&(parent, dependency)| {
+            let NodeStatus { state, stored, .. } = &self.nodes[parent];
+            let has_failed = matches!(state, NodeState::Failed(_) | NodeState::Blocked(_));
+            match stored {
+                Some(outcome) => *outcome != Outcome::Done || dependency != Dependency::Done && has_failed,
+                None => has_failed,
+            }
+        });
+        let Some(&(culprit, _)) = culprit else { return false };
+        self.transition(node, NodeState::Blocked(culprit));
+        true
     }
 
-    fn state(&self, key: &ContentHash) -> Option<&NodeState> {
-        Some(&self.nodes[self.number(key)?].state)
+    /// Notes a node whose final weights no other training run needs any more.
+    fn free_if_needless(&mut self, number: usize) {
+        let is_finished = |number: usize| self.nodes[number].state == NodeState::Finished;
+        let node = &self.graph.nodes[number];
+        let dependents_ended = || {
+            let mut dependents = node.children.iter().filter(|(_, dependency)| *dependency == Dependency::FinalWeights);
+            dependents.all(|&(child, _)| is_finished(child))
+        };
+        if self.frees && node.retention.is_intermediate && is_finished(number) && dependents_ended() {
+            self.freeable.push(number);
+        }
     }
 
-    /// Whether each training of the plan is in the store, in its order.
-    pub(super) fn are_stored(&self) -> impl Iterator<Item = bool> {
-        self.of_plan.iter().map(|&number| self.nodes[number].state.finished().is_some())
+    /// Returns the nodes whose final weights have become needless since the last call.
+    pub(super) fn take_freeable(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.freeable)
     }
 
-    /// Every training once, with what is known of it where it is in the store, and what stays of it when all is done.
-    pub(super) fn each(&self) -> impl Iterator<Item = (&'a TrainingSpec, Option<Arc<StoredTraining>>, Retention)> {
-        let stays = |node| Retention { final_weights: self.keeps_to_the_end(node), ..self.keeping(node) };
-        self.nodes.iter().map(move |node| (node.training, node.state.finished(), stays(node)))
-    }
-
-    /// What is known of a training, if it is in the store.
-    pub(super) fn finished(&self, key: &ContentHash) -> Option<Arc<StoredTraining>> {
-        self.state(key)?.finished()
-    }
-
-    /// How a training ended; `None` where it has not.
-    pub(super) fn outcome(&self, key: &ContentHash) -> Option<Outcome> {
-        outcome(self.state(key)?)
-    }
-
-    /// What broke a training, running it again included.
-    pub(super) fn failure(&self, key: &ContentHash) -> Option<&TrainingFailure> {
-        match self.state(key)? {
-            NodeState::Failed(failure, _) => Some(failure),
+    /// Returns why the job of a node failed, a rerun included.
+    pub(super) fn failure(&self, node: usize) -> Option<&TrainingFailure> {
+        match &self.nodes[node].state {
+            NodeState::Failed(failure) => Some(failure),
             _ => None,
         }
     }
 
-    /// Each training that is to be run and its steps, those included that are run again for what was not kept; `last` is
-    /// the last iteration of a whole training.
-    pub(super) fn to_run(&self, last: u64) -> impl Iterator<Item = (&'a TrainingSpec, u64)> {
-        self.nodes.iter().filter(|node| node.is_to_run()).map(move |node| (node.training, node.steps(last)))
-    }
-
-    /// How many of the plan's trainings ended how.
-    pub(super) fn summary(&self) -> RunProgress {
-        let mut summary = RunProgress::default();
-        for &number in &self.of_plan {
-            let state = &self.nodes[number].state;
-            summary.lost += usize::from(matches!(state, NodeState::Failed(_, Some(_)) | NodeState::Unrecoverable(_)));
-            let count = match outcome(state) {
-                Some(Outcome::Done) => &mut summary.done,
-                Some(Outcome::Diverged { .. }) => &mut summary.diverged,
-                Some(Outcome::Failed { .. }) => &mut summary.failed,
-                Some(Outcome::Blocked { .. }) => &mut summary.blocked,
-                None => &mut summary.open,
-            };
-            *count += 1;
+    /// Returns the node that blocks the job of this one, where the node itself is not stored.
+    pub(super) fn blocked_by(&self, node: usize) -> Option<usize> {
+        match (&self.nodes[node].state, &self.nodes[node].stored) {
+            (NodeState::Blocked(by), None) => Some(*by),
+            _ => None,
         }
-        summary
     }
-}
 
-/// How a training in this state ended. One that is in the store has ended as it did, whatever became of running it
-/// again.
-fn outcome(state: &NodeState) -> Option<Outcome> {
-    match state {
-        NodeState::Failed(failure, None) => Some(Outcome::Failed { cause: failure.cause.clone() }),
-        NodeState::Blocked(by) => Some(Outcome::Blocked { by: *by }),
-        state => state.finished().map(|finished| finished.outcome.clone()),
+    /// Returns the rows of the plan by state.
+    pub(super) fn progress(&self) -> RunProgress {
+        self.progress
     }
 }

@@ -1,4 +1,4 @@
-//! Where trainings live, by key. An entry is whole once its `done.json` is there; before that it does not count.
+//! The store of training runs, by key. An entry exists once its `done.json` does: that file is written last.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use super::jobs::StoreIndex;
 use crate::artifacts::{
     EntryManifest, FileChecksum, Timing, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes,
     state_from_bytes, state_to_bytes,
@@ -24,41 +25,41 @@ use crate::system::paths::{RunsDir, TrainingDir};
 /// The version of an entry's files that this program reads and writes.
 const FORMAT: u32 = EntryManifest::FORMAT;
 
-/// What every version's `done.json` has.
+/// The part of `done.json` that every version has.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
 }
 
-/// What is known of a finished training.
+/// The stored result of a training run.
 #[derive(Clone, Debug)]
 pub struct StoredTraining {
     /// `Done` or `Diverged`.
     pub outcome: Outcome,
-    /// Its evaluations.
+    /// Its evaluations, by iteration.
     pub curve: Curve,
-    /// Weights kept in each layer.
+    /// Weights kept in each layer, in network order.
     pub weights_kept: Vec<u64>,
-    /// What figures need of its weights, where they need any.
+    /// Statistics of its weights, of dense training runs and tickets.
     pub profile: Option<WeightStats>,
-    /// How long it took, if that is still known.
+    /// Its duration, if that is stored.
     pub timing: Option<Timing>,
 }
 
-/// What a training leaves for the store.
+/// The outputs of a training run, for the store.
 pub(super) struct TrainingOutputs<'a> {
     pub(super) outcome: Outcome,
     pub(super) mask: &'a Mask,
     pub(super) curve: &'a Curve,
-    /// θ₀, for dense trainings.
+    /// θ₀, of dense training runs.
     pub(super) start: Option<&'a TensorMap>,
     /// The final weights and buffers; `None` where it diverged.
     pub(super) final_state: Option<&'a TensorMap>,
-    /// States on the way that others begin from.
+    /// Snapshots that other training runs start from.
     pub(super) snapshots: &'a [Snapshot],
-    /// What figures need of the weights.
+    /// Statistics of its weights.
     pub(super) profile: Option<&'a WeightStats>,
-    /// Whether anybody may need the final weights.
+    /// Whether the final weights are written, and not only their checksum.
     pub(super) keep_last: bool,
     pub(super) timing: Timing,
 }
@@ -71,8 +72,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// What is stored of `training`; `None` where it is not done. An entry that is damaged does not count as done: it
-    /// is trained again.
+    /// Returns the stored result of `training`; `None` where it has none. A damaged entry counts as none, so that it is trained
+    /// again.
     ///
     /// # Errors
     /// An entry that cannot be read, or that a newer version of this program wrote.
@@ -100,37 +101,23 @@ impl Store {
         Ok(Some(StoredTraining { outcome: done.outcome, curve, weights_kept: done.weights_kept, profile, timing }))
     }
 
-    /// Whether what somebody needs of a training that is done is there, and whole.
-    pub(super) fn has(&self, key: &ContentHash, need: Dependency) -> bool {
-        match need {
-            Dependency::Done => true,
-            Dependency::FinalWeights => self.verified_file(key, TrainingDir::FINAL_WEIGHTS).is_ok(),
-            Dependency::Snapshot(iteration) => self.verified_file(key, &TrainingDir::snapshot_file(iteration)).is_ok(),
-        }
-    }
-
-    /// Whether a training came to its end and is whole.
+    /// Whether a training run is stored, undamaged, and did not diverge.
     pub(super) fn is_done(&self, training: &TrainingSpec) -> bool {
         self.load(training).ok().flatten().is_some_and(|finished| finished.outcome == Outcome::Done)
     }
 
-    /// The sum of the final weights of a training, whether they are still there or not; `None` where it has none.
+    /// Returns the SHA-256 of the final weights of a training run, freed ones included; `None` where it has none.
     pub(super) fn final_weights_checksum(&self, key: &ContentHash) -> Option<String> {
         Some(self.done(key).ok()?.files.get(TrainingDir::FINAL_WEIGHTS)?.sha256.clone())
     }
 
-    /// Frees the final weights of a training; `done.json` still knows their sum.
-    pub(super) fn free_final_weights(&self, key: &ContentHash) -> Result<()> {
-        files::remove(&self.runs.training_dir(key).file(TrainingDir::FINAL_WEIGHTS))
-    }
-
-    /// Marks the final weights of a training as kept, for every run that shares it.
+    /// Pins the final weights of a training run against garbage collection by any run.
     pub(super) fn pin(&self, key: &ContentHash) -> Result<()> {
         let mark = self.runs.training_dir(key).pin_marker();
         if mark.exists() { Ok(()) } else { Ok(files::write(&mark, b"")?) }
     }
 
-    /// Writes an entry, `done.json` last.
+    /// Saves a training run, `done.json` last.
     pub(super) fn save(&self, training: &TrainingSpec, product: &TrainingOutputs<'_>) -> Result<()> {
         let entry = self.runs.training_dir(&training.key);
         let mut sums = BTreeMap::new();
@@ -164,7 +151,7 @@ impl Store {
         Ok(files::write(&entry.manifest_file(), &serde_json::to_vec_pretty(&done)?)?)
     }
 
-    /// Puts back final weights that were freed, after the training has been run again.
+    /// Writes final weights that were freed, after the training run has been run again.
     ///
     /// # Errors
     /// Where they are to be `exact`, and are not the bytes they were.
@@ -172,7 +159,7 @@ impl Store {
         self.restore(key, TrainingDir::FINAL_WEIGHTS, &state_to_bytes(last)?, exact)
     }
 
-    /// Puts back, or beside what there is, a state on the way that others begin from.
+    /// Writes a snapshot that is missing, after the training run has been run again.
     ///
     /// # Errors
     /// Where it was there once, is to be `exact`, and is not the bytes it was.
@@ -180,7 +167,7 @@ impl Store {
         self.restore(key, &TrainingDir::snapshot_file(snapshot.iteration), &snapshot_to_bytes(snapshot)?, exact)
     }
 
-    /// Where it need not be `exact`, what comes now takes the place of what was.
+    /// Writes a file that is missing. Where it need not be `exact`, it may differ from what it was, and its checksum is replaced.
     fn restore(&self, key: &ContentHash, name: &str, bytes: &[u8], exact: bool) -> Result<()> {
         let mut done = self.done(key)?;
         let sum = FileChecksum::of(bytes);
@@ -210,12 +197,22 @@ impl Store {
     }
 }
 
-/// The bytes of a file of an entry, if they are those its `done.json` tells.
+/// Returns the bytes of a file of an entry, if they have the checksum that its `done.json` records.
 pub(super) fn verified(entry: &TrainingDir, done: &EntryManifest, name: &str) -> Result<Vec<u8>> {
     let path = entry.file(name);
     let bytes = files::read(&path)?;
     ensure!(done.files.get(name) == Some(&FileChecksum::of(&bytes)), "`{}` is damaged", path.display());
     Ok(bytes)
+}
+
+impl StoreIndex for Store {
+    fn has(&self, key: &ContentHash, dependency: Dependency) -> bool {
+        match dependency {
+            Dependency::Done => true,
+            Dependency::FinalWeights => self.verified_file(key, TrainingDir::FINAL_WEIGHTS).is_ok(),
+            Dependency::Snapshot(iteration) => self.verified_file(key, &TrainingDir::snapshot_file(iteration)).is_ok(),
+        }
+    }
 }
 
 impl ArtifactSource for Store {

@@ -1,4 +1,6 @@
-//! A worker: takes a group's locks, trains what is wanted of it in lockstep, and tells what became of each training.
+//! A worker: a thread that runs lockstep groups, with the trainers it builds for them.
+//!
+//! For each training run of a group: lock, look up in the store, prepare, train, audit, save.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -7,154 +9,185 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
-use super::job::{MissingOutputs, StoreLookup, TrainingJob};
-use super::run::Runner;
+use super::context::RunContext;
+use super::events::{Event, TrainingId};
+use super::prepared::{Lookup, MissingOutputs, PreparedTraining};
 use super::scheduler::{GroupAssignment, Task, TrainingFailure};
-use super::store::{Store, StoredTraining};
+use super::shared::SharedState;
+use super::store::StoredTraining;
 use crate::base::tensors::Snapshot;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Trainer};
-use crate::lottery::TrainingSpec;
 use crate::system::clock::Stopwatch;
 use crate::system::files::Lock;
 use crate::train::{TrainingEnd, TrainingLoop};
 
-/// What became of a training that a worker took up.
-#[derive(Clone)]
-pub(super) enum JobOutcome {
-    /// It was in the store.
+/// Steps between two progress events: more often than a display changes, rarely enough to cost nothing.
+const PROGRESS_EVERY: u64 = 16;
+
+/// The outcome of one task of a group.
+#[derive(Clone, Debug)]
+pub(super) enum TaskOutcome {
+    /// It was in the store already.
     Found(StoredTraining),
-    /// It is in the store now.
-    Ended(StoredTraining),
-    /// It broke.
+    /// It has been trained and saved.
+    Trained(StoredTraining),
+    /// It failed.
     Failed(TrainingFailure),
-    /// Another process has it, or one that was to train in lockstep with it.
+    /// Another process holds its lock, or that of another training run of the group.
     HeldElsewhere,
-    /// There was a wish to stop.
+    /// It was cancelled before it ended.
     Cancelled,
 }
 
-/// What a worker needs beside the trainings.
-pub(super) struct WorkerCallbacks<'t> {
-    /// Called when work begins, with the first of the trainings and how many there are.
-    pub(super) began: &'t mut dyn FnMut(&TrainingSpec, usize),
-    /// Called with the iterations that are behind it.
-    pub(super) progress: &'t mut dyn FnMut(u64),
-    /// How many threads it may use now.
-    pub(super) threads: &'t dyn Fn() -> usize,
-}
-
-/// A worker: a thread, and the trainers it builds there, each when the first group comes that wants one of its kind and with
-/// its lanes.
-pub(super) struct Worker<'a> {
-    lab: &'a Runner<'a>,
-    store: &'a Store,
+/// A worker of a run. It builds a trainer when the first group of its engine and its number of lanes comes.
+pub(super) struct Worker<'a, 'p> {
+    /// From 0.
+    number: usize,
+    context: &'a RunContext<'a>,
+    shared: &'a SharedState<'p>,
     dataset: Arc<Dataset>,
     trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>>,
 }
 
-impl<'a> Worker<'a> {
-    pub(super) fn new(lab: &'a Runner<'a>, store: &'a Store, dataset: Arc<Dataset>) -> Self {
-        Self { lab, store, dataset, trainers: BTreeMap::new() }
+impl<'a, 'p> Worker<'a, 'p> {
+    pub(super) fn new(
+        number: usize,
+        context: &'a RunContext<'a>,
+        shared: &'a SharedState<'p>,
+        dataset: Arc<Dataset>,
+    ) -> Self {
+        Self { number, context, shared, dataset, trainers: BTreeMap::new() }
     }
 
-    /// Does each task of `work`, unless it is done or another process is at one of them. What breaks on the way, a panic
-    /// included, breaks what has not ended: one group never takes the others down.
-    pub(super) fn run_group(&mut self, work: &GroupAssignment<'_>, help: &mut WorkerCallbacks<'_>) -> Vec<JobOutcome> {
-        let mut ends: Vec<Option<JobOutcome>> = vec![None; work.tasks.len()];
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_run_group(work, help, &mut ends)));
-        let rest = outcome.unwrap_or_else(|panic| {
+    /// Runs a group; returns the outcome of each of its tasks, in their order. An error or a panic fails the tasks that had
+    /// no outcome yet: one group never ends the run.
+    pub(super) fn run_group(&mut self, group: &GroupAssignment<'_>) -> Vec<TaskOutcome> {
+        let mut outcomes: Vec<Option<TaskOutcome>> = vec![None; group.tasks.len()];
+        let caught = catch_unwind(AssertUnwindSafe(|| self.try_run_group(group, &mut outcomes)));
+        let result = caught.unwrap_or_else(|panic| {
             // Whatever state the trainer is in, it is not used again.
-            self.trainers.remove(&kind(work));
+            self.trainers.remove(&trainer_key(group));
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
             Err(anyhow!("a defect of this program: {text}"))
         });
-        let rest = rest.unwrap_or_else(|error| JobOutcome::Failed(TrainingFailure::new(&error)));
-        ends.into_iter().map(|end| end.unwrap_or_else(|| rest.clone())).collect()
+        let rest = match result {
+            Ok(()) => TaskOutcome::Cancelled,
+            Err(error) => TaskOutcome::Failed(TrainingFailure::new(&error)),
+        };
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect()
     }
 
-    /// Tells what became of each task, by its number, as soon as that is known, and what became of all others.
-    fn try_run_group(
-        &mut self,
-        work: &GroupAssignment<'_>,
-        help: &mut WorkerCallbacks<'_>,
-        ends: &mut [Option<JobOutcome>],
-    ) -> Result<JobOutcome> {
-        let Some(_locks) = self.lock(&work.tasks)? else { return Ok(JobOutcome::HeldElsewhere) };
-        let mut wishes = Vec::new();
-        for (task, end) in work.tasks.iter().zip(&mut *ends) {
-            match MissingOutputs::look(task, self.store) {
-                Ok(StoreLookup::Wanted(wish)) => wishes.push((wish, end)),
-                Ok(StoreLookup::Found(finished)) => *end = Some(JobOutcome::Found(finished)),
-                Err(error) => *end = Some(JobOutcome::Failed(TrainingFailure::new(&error))),
+    /// Runs a group and fills in the outcome of each task as soon as it is known. Tasks without one were cancelled.
+    fn try_run_group(&mut self, group: &GroupAssignment<'_>, outcomes: &mut [Option<TaskOutcome>]) -> Result<()> {
+        let Some(_locks) = self.lock(&group.tasks)? else {
+            outcomes.fill(Some(TaskOutcome::HeldElsewhere));
+            return Ok(());
+        };
+        let mut missing = Vec::new();
+        for (position, task) in group.tasks.iter().enumerate() {
+            match MissingOutputs::look_up(task, self.shared.retention(task.node), self.context.store) {
+                Ok(Lookup::Found(stored)) => outcomes[position] = Some(TaskOutcome::Found(stored)),
+                Ok(Lookup::Missing(outputs)) => missing.push((position, outputs)),
+                Err(error) => outcomes[position] = Some(TaskOutcome::Failed(TrainingFailure::new(&error))),
             }
         }
-        let Some((first, _)) = wishes.first() else { return Ok(JobOutcome::Cancelled) };
-        (help.began)(first.task.training, wishes.len());
-        let mut lanes = Vec::new();
-        for (wish, end) in wishes {
-            match TrainingJob::prepare(wish, self.lab, self.store) {
-                Ok(lane) => lanes.push((lane, end)),
-                Err(error) => *end = Some(JobOutcome::Failed(TrainingFailure::new(&error))),
+        let Some((_, first)) = missing.first() else { return Ok(()) };
+        self.announce(group, first.task, missing.len());
+        let mut prepared = Vec::new();
+        for (position, outputs) in missing {
+            match PreparedTraining::new(outputs, self.context) {
+                Ok(training) => prepared.push((position, training)),
+                Err(error) => outcomes[position] = Some(TaskOutcome::Failed(TrainingFailure::new(&error))),
             }
         }
-        if lanes.is_empty() { Ok(JobOutcome::Cancelled) } else { self.train(work, lanes, help) }
+        if prepared.is_empty() { Ok(()) } else { self.train(group, &prepared, outcomes) }
     }
 
-    /// The locks of all of them, or none. In the order of their keys, so that of two processes that want the same one gets
-    /// them.
+    /// Takes the locks of all tasks, or of none. In the order of their keys: of two processes that need the same ones, one gets
+    /// them all.
     fn lock(&self, tasks: &[Task<'_>]) -> Result<Option<Vec<Lock>>> {
-        let mut keys: Vec<_> = tasks.iter().map(|task| &task.training.key).collect();
+        let mut keys: Vec<_> = tasks.iter().map(|task| &task.spec.key).collect();
         keys.sort_unstable();
-        keys.into_iter().map(|key| Lock::try_exclusive(&self.store.runs.training_dir(key).lock_file())).collect()
+        keys.into_iter()
+            .map(|key| Lock::try_exclusive(&self.context.store.runs.training_dir(key).lock_file()))
+            .collect()
     }
 
-    /// Trains `lanes` in lockstep as far as is wanted of any. A group keeps the lanes that the plan gives it, since their
-    /// number may change the last digits: where there is nothing to train, another network trains along for nothing.
+    /// Reports that `count` tasks of a group begin, the first of them `task`.
+    fn announce(&self, group: &GroupAssignment<'_>, task: &Task<'_>, count: usize) {
+        self.shared.mark_running(task.node);
+        let label = TrainingId { other_lanes: count - 1, ..TrainingId::of(task.spec) };
+        let cost = self.context.cost_model().group_cost(&group.lanes, group.steps);
+        self.context.sink.on_event(&Event::Started {
+            worker: self.number,
+            label: &label,
+            iterations: group.steps,
+            cost,
+        });
+    }
+
+    /// Trains the prepared training runs in lockstep, up to the last iteration that any of them needs. The group keeps the
+    /// lanes that the plan gives it, because their number may change the last digits: a lane without a training run of
+    /// its own repeats another's.
     fn train(
         &mut self,
-        work: &GroupAssignment<'_>,
-        lanes: Vec<(TrainingJob<'_>, &mut Option<JobOutcome>)>,
-        help: &mut WorkerCallbacks<'_>,
-    ) -> Result<JobOutcome> {
-        let (lanes, ends): (Vec<TrainingJob<'_>>, Vec<&mut Option<JobOutcome>>) = lanes.into_iter().unzip();
-        let (lab, width) = (self.lab, work.lanes.len());
-        if lab.setting.gpu.is_some() {
-            // Its memory is for one trainer at a time.
-            self.trainers.retain(|known, _| *known == kind(work));
+        group: &GroupAssignment<'_>,
+        prepared: &[(usize, PreparedTraining<'_>)],
+        outcomes: &mut [Option<TaskOutcome>],
+    ) -> Result<()> {
+        let Self { number, context, shared, dataset, trainers } = self;
+        let width = group.lanes.len();
+        if context.study.resolved.gpu.is_some() {
+            // A GPU's memory holds one trainer at a time.
+            trainers.retain(|key, _| *key == trainer_key(group));
         }
-        let trainer = match self.trainers.entry(kind(work)) {
+        let trainer = match trainers.entry(trainer_key(group)) {
             Entry::Occupied(trainer) => trainer.into_mut(),
-            Entry::Vacant(place) => place.insert((lab.trainer)(kind(work).0, width, &self.dataset)?),
+            Entry::Vacant(vacant) => vacant.insert(context.trainers.build(trainer_key(group).0, width, dataset)?),
         };
-        let in_lane = |n: usize| lanes.iter().find(|lane| lane.place() == n).unwrap_or(&lanes[0]);
+        let in_lane = |lane: usize| {
+            let own = prepared.iter().find(|(_, training)| training.lane() == lane);
+            &own.unwrap_or(&prepared[0]).1
+        };
         let watch = Stopwatch::start();
-        let mut loaded = |n: usize, loaded: &Snapshot| in_lane(n).audit_start(loaded);
-        let session = TrainingLoop {
-            train: &lab.experiment.train,
-            lanes: (0..width).map(|n| in_lane(n).lane_input(n, &self.dataset)).collect(),
-            end: lanes.iter().map(TrainingJob::end).max().unwrap_or(0),
-            cancel: lab.cancel,
-            threads: help.threads,
+        let training_loop = TrainingLoop {
+            train: &context.study.experiment.train,
+            lanes: (0..width).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect(),
+            end: prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or(0),
+            cancel: context.cancel,
+            threads: &|| shared.sparse_threads(),
         };
-        let Some(all) = session.run(trainer.as_mut(), &mut loaded, help.progress)? else {
-            return Ok(JobOutcome::Cancelled);
+        let first_iteration = group.lanes[0].start.iteration();
+        let mut report_progress = |iteration: u64| {
+            let steps = iteration - first_iteration;
+            if steps.is_multiple_of(PROGRESS_EVERY) || steps == group.steps {
+                context.sink.on_event(&Event::Stepped { worker: *number, iteration: steps });
+            }
         };
+        let ends = training_loop.run(
+            trainer.as_mut(),
+            &mut |lane: usize, loaded: &Snapshot| in_lane(lane).audit_start(loaded),
+            &mut report_progress,
+        )?;
+        let Some(ends) = ends else { return Ok(()) };
         let seconds = watch.seconds();
-        let mut all: Vec<Option<TrainingEnd>> = all.into_iter().map(Some).collect();
-        for (lane, became) in lanes.iter().zip(ends) {
-            if let Some(end) = all[lane.place()].take() {
-                let done = lane.finish(end, seconds, width);
-                *became =
-                    Some(done.map_or_else(|error| JobOutcome::Failed(TrainingFailure::new(&error)), JobOutcome::Ended));
+        let mut ends: Vec<Option<TrainingEnd>> = ends.into_iter().map(Some).collect();
+        for (position, training) in prepared {
+            if let Some(end) = ends[training.lane()].take() {
+                let saved = training.finish(end, seconds, width);
+                outcomes[*position] = Some(match saved {
+                    Ok(stored) => TaskOutcome::Trained(stored),
+                    Err(error) => TaskOutcome::Failed(TrainingFailure::new(&error)),
+                });
             }
         }
-        Ok(JobOutcome::Cancelled)
+        Ok(())
     }
 }
 
-/// What trains a group: the engine, and how many lanes it has.
-fn kind(work: &GroupAssignment<'_>) -> (EngineKind, usize) {
-    (work.lanes[0].engine, work.lanes.len())
+/// The trainer that a group needs: its engine, and its number of lanes.
+fn trainer_key(group: &GroupAssignment<'_>) -> (EngineKind, usize) {
+    (group.lanes[0].engine, group.lanes.len())
 }

@@ -7,14 +7,15 @@ use anyhow::{Result, bail};
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
 use lth::base::tensors::Snapshot;
-use lth::config::{self, ConfigDocument};
+use lth::config::ConfigDocument;
 use lth::data::{Dataset, Normalization, Split};
 use lth::engine::{Batch, EngineKind, Trainer};
-use lth::lottery::{Plan, ResolvedExperiment};
-use lth::runner::{Event, EventSink};
-use lth::runner::{RunFiles, RunOutcome, Runner, Store};
+use lth::lottery::Study;
+use lth::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store, TrainerFactory};
 use lth::system::cancel::CancelToken;
 use lth::system::paths::RunsDir;
+
+use crate::support::study;
 
 pub(crate) const CONFIG: &str = r#"
 name = "fake"
@@ -181,40 +182,40 @@ fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
     }
 }
 
+/// Builds fakes, and black images.
+struct FakeFactory<'a> {
+    study: &'a Study,
+    told: &'a Told,
+    mishap: Mishap,
+    at: u64,
+}
+
+impl TrainerFactory for FakeFactory<'_> {
+    fn dataset(&self) -> Result<Dataset> {
+        let (train, validation, test) = self.study.resolved.dataset.sizes(&self.study.experiment.data).unwrap();
+        Ok(dataset(train, validation, test))
+    }
+
+    fn build(&self, engine: EngineKind, lanes: usize, _: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+        self.told.builds.lock().unwrap().push((engine, lanes));
+        let threads = Arc::clone(&self.told.threads);
+        Ok(Box::new(Fake { lanes: vec![Network::default(); lanes], mishap: self.mishap, at: self.at, threads }))
+    }
+}
+
 /// A run of an experiment with the fake.
 pub(crate) fn run_experiment(folder: &Path, document: &ConfigDocument, mishap: Mishap, at: u64) -> (RunOutcome, Told) {
-    let experiment = config::read(document).unwrap();
-    let setting = ResolvedExperiment::new(&experiment).unwrap();
-    let plan = Plan::build(&experiment, &setting).unwrap();
+    let study = study(document);
     let runs = RunsDir(folder.to_owned());
-    let files = runs.run_dir(&experiment.name, &plan.id());
-    let (sink, stop, iterations) = (Told::default(), CancelToken::default(), experiment.train.iterations);
-    let view = RunFiles {
-        experiment: &experiment.name,
-        iterations,
-        setting: &setting,
-        plan: &plan,
-        files: &files,
-        writes: true,
-        cancel: &stop,
-    };
-    let build = |kind: EngineKind, lanes: usize, _: &Arc<Dataset>| -> Result<Box<dyn Trainer>> {
-        sink.builds.lock().unwrap().push((kind, lanes));
-        let threads = Arc::clone(&sink.threads);
-        Ok(Box::new(Fake { lanes: vec![Network::default(); lanes], mishap, at, threads }))
-    };
-    let (train, validation, test) = setting.dataset.sizes(&experiment.data).unwrap();
-    let lab = Runner {
-        experiment: &experiment,
-        setting: &setting,
-        plan: &plan,
-        view: &view,
-        workers: 2,
-        cancel: &stop,
-        sink: &sink,
-        dataset: &|| Ok(dataset(train, validation, test)),
-        trainer: &build,
-    };
-    let report = lab.run(&Store { runs: runs.clone() }).unwrap();
-    (report, sink)
+    let dir = runs.run_dir(&study.experiment.name, &study.plan.id());
+    let (told, cancel) = (Told::default(), CancelToken::default());
+    let rows = RowBuilder { study: &study };
+    let files = RunFiles { rows, plan: &study.plan, dir: &dir, writes_rows: true, cancel: &cancel };
+    let trainers = FakeFactory { study: &study, told: &told, mishap, at };
+    let store = Store { runs: runs.clone() };
+    let context = RunContext { study: &study, store: &store, sink: &told, cancel: &cancel, trainers: &trainers };
+    let keep = study.experiment.run.keep;
+    let runner = Runner { context, plan: &study.plan, keep, files: &files, workers: 2 };
+    let outcome = runner.run().unwrap();
+    (outcome, told)
 }

@@ -40,14 +40,14 @@ fn one_failure_stops_only_what_needs_it_and_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     for mishap in [Mishap::Error, Mishap::Panic] {
         let (report, ends) = run(folder.path(), mishap, ROUND_1);
-        let summary = report.summary;
+        let summary = report.progress;
         assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (2, 1, 3, 0));
         assert!(ends.contains(&"ticket round 1 replicate 1: failed".to_owned()), "{ends:?}");
         assert!(report.failures[0].contains("the fake"), "{:?}", report.failures);
         assert!(report.blocked.contains(&"reinit round 1 replicate 1 needs ticket round 1 replicate 1".to_owned()));
     }
     let (report, ends) = run(folder.path(), Mishap::None, 0);
-    assert_eq!((report.summary.done, ends.len()), (6, 4), "the two that were done are not trained again");
+    assert_eq!((report.progress.done, ends.len()), (6, 4), "the two that were done are not trained again");
 }
 
 #[test]
@@ -72,16 +72,16 @@ fn a_training_that_is_alone_may_use_every_core_of_its_workers() {
 fn a_divergence_is_a_result() {
     let folder = tempfile::tempdir().unwrap();
     let (report, _) = run(folder.path(), Mishap::Diverge, ROUND_1);
-    assert_eq!((report.summary.done, report.summary.diverged, report.summary.blocked), (2, 1, 3));
+    assert_eq!((report.progress.done, report.progress.diverged, report.progress.blocked), (2, 1, 3));
     let (report, ends) = run(folder.path(), Mishap::None, 0);
-    assert_eq!((report.summary.diverged, ends.len()), (1, 0), "it is not tried again");
+    assert_eq!((report.progress.diverged, ends.len()), (1, 0), "it is not tried again");
 }
 
 #[test]
 fn the_audit_catches_a_trainer_that_revives_weights() {
     let folder = tempfile::tempdir().unwrap();
     let (report, _) = run(folder.path(), Mishap::Revive, DENSE);
-    assert_eq!((report.summary.failed, report.summary.done), (1, 2), "the dense networks have nothing to revive");
+    assert_eq!((report.progress.failed, report.progress.done), (1, 2), "the dense networks have nothing to revive");
     assert!(report.broken[0].contains("audit: a pruned weight is not 0 at the end"), "{:?}", report.broken);
 }
 
@@ -89,7 +89,7 @@ fn the_audit_catches_a_trainer_that_revives_weights() {
 fn every_arm_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let (report, starts) = run_arms(folder.path(), &[ALL_ARMS]);
-    assert_eq!(report.summary.done, report.rounds.len());
+    assert_eq!(report.progress.done, report.rounds.len());
     // Arms of two rounds but for those with a grid or a choice, those with repeats, and those on a dense mask.
     let of_arm = |arm: &str| report.rounds.iter().filter(|row| row.arm == arm).count();
     assert_eq!(["dense", "fresh", "random_reinit", "continued_ticket", "grid_reinit"].map(of_arm), [1, 1, 2, 1, 2]);
@@ -151,7 +151,7 @@ fn every_training_has_a_trainer_of_its_engine_and_takes_states_of_the_other() {
         let sets: Vec<String> = [&sets[..], more].concat().into_iter().map(str::to_owned).collect();
         let document = ConfigDocument::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &sets).unwrap();
         let (report, told) = run_experiment(folder.path(), &document, Mishap::None, 0);
-        assert_eq!((&report.broken, &report.failures, report.summary.done), (&vec![], &vec![], 5));
+        assert_eq!((&report.broken, &report.failures, report.progress.done), (&vec![], &vec![], 5));
         let builds = told.builds.into_inner().unwrap();
         let mut builds: Vec<EngineKind> = builds.into_iter().map(|(kind, _)| kind).collect();
         builds.sort();

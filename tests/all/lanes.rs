@@ -53,7 +53,7 @@ fn a_group_gives_each_lane_what_it_would_have_alone() {
     for (lanes, groups, widths) in [(1, 15, vec![1]), (2, 9, vec![1, 2]), (4, 5, vec![2, 3, 4]), (64, 4, vec![3, 6])] {
         let folder = tempfile::tempdir().unwrap();
         let (report, told) = run(folder.path(), lanes, Mishap::None, 0);
-        assert_eq!((report.summary.done, &report.failures, &report.broken), (15, &vec![], &vec![]));
+        assert_eq!((report.progress.done, &report.failures, &report.broken), (15, &vec![], &vec![]));
         assert!(report.rounds == alone, "with {lanes} lanes: {:#?}", report.rounds);
         assert_eq!(begun(told), (groups, widths), "with {lanes} lanes");
         assert_eq!(begun(run(folder.path(), lanes, Mishap::None, 0).1).0, 0, "all of it is in the store");
@@ -88,12 +88,12 @@ fn a_lane_that_diverges_ends_there_and_the_others_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let (report, _) = run(folder.path(), 64, Mishap::Diverge, ROUND_2);
     assert!(report.rounds == alone);
-    let summary = report.summary;
+    let summary = report.progress;
     assert_eq!((summary.done, summary.diverged, summary.blocked, summary.open), (9, 3, 3, 0));
     for row in &report.rounds {
         assert_eq!(row.outcome == "diverged", row.arm == "ticket" && row.round == 2, "{row:?}");
     }
-    assert_eq!(run(folder.path(), 64, Mishap::None, 0).0.summary, summary, "it is a result");
+    assert_eq!(run(folder.path(), 64, Mishap::None, 0).0.progress, summary, "it is a result");
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn a_trainer_that_breaks_breaks_its_group_and_what_needs_it() {
     for mishap in [Mishap::Error, Mishap::Panic] {
         let folder = tempfile::tempdir().unwrap();
         let (report, _) = run(folder.path(), 64, mishap, ROUND_2);
-        let summary = report.summary;
+        let summary = report.progress;
         // The dense networks and the first rounds are done; the reinits of the first round broke beside the second.
         assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (6, 6, 3, 0), "{mishap:?}");
         assert!(report.failures.iter().all(|failure| failure.contains("the fake")), "{:?}", report.failures);
         let (report, told) = run(folder.path(), 64, Mishap::None, 0);
-        assert_eq!((report.summary.done, begun(told)), (15, (2, vec![3, 6])));
+        assert_eq!((report.progress.done, begun(told)), (15, (2, vec![3, 6])));
         assert!(report.rounds == rows_alone(Mishap::None, 0));
     }
 }
@@ -116,13 +116,13 @@ fn a_lane_that_the_audit_refuses_is_alone_in_that() {
     let folder = tempfile::tempdir().unwrap();
     // Before the first step, and so for the second rounds alone, which train beside reinits.
     let (report, _) = run(folder.path(), 64, Mishap::Mislay, ROUND_2);
-    let summary = report.summary;
+    let summary = report.progress;
     assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (9, 3, 3, 0));
     assert_eq!((report.broken.len(), report.failures.len()), (3, 0), "{:?}", report.broken);
     assert!(report.broken.iter().all(|broken| broken.starts_with("ticket round 2 ")), "{:?}", report.broken);
     // Not even its trainer ran on where there is nobody else.
     let (report, _) = run(tempfile::tempdir().unwrap().path(), 64, Mishap::Mislay, ROUND_1);
-    assert_eq!((report.summary.done, report.summary.failed, report.summary.blocked), (3, 3, 9));
+    assert_eq!((report.progress.done, report.progress.failed, report.progress.blocked), (3, 3, 9));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn two_processes_share_the_groups() {
         runs.map(|run| run.join().unwrap())
     });
     for report in reports {
-        assert_eq!((report.summary.done, &report.failures), (15, &vec![]));
+        assert_eq!((report.progress.done, &report.failures), (15, &vec![]));
         assert!(report.rounds == rows_alone(Mishap::None, 0));
     }
 }
@@ -199,7 +199,7 @@ fn a_group_is_left_whole_where_another_process_has_one_of_its_trainings() {
         }
         drop(held);
         let report = run.join().unwrap();
-        assert!(report.rounds == alone && report.summary.done == 15);
+        assert!(report.rounds == alone && report.progress.done == 15);
     });
 }
 
@@ -208,7 +208,7 @@ fn groups_have_one_engine() {
     let folder = tempfile::tempdir().unwrap();
     let sets = ["network.architecture=lenet_300_100", "prune.rate={linear=0.9}", "run.engine=auto"];
     let (report, told) = run_experiment(folder.path(), &document(4, &sets), Mishap::None, 0);
-    assert_eq!(report.summary.done, 15);
+    assert_eq!(report.progress.done, 15);
     assert!(
         told.builds.lock().unwrap().iter().all(|(kind, _)| *kind == EngineKind::Dense),
         "the sparse one has one lane"

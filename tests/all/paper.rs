@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lth::base::format::with_thousands;
-use lth::config::{self, ConfigDocument};
-use lth::lottery::{Plan, ResolvedExperiment};
+use lth::config::ConfigDocument;
 
 use crate::support::*;
 
@@ -134,9 +133,8 @@ fn the_readme_tells_what_they_cost_and_what_they_share() {
         if is_sweep(&path) {
             continue;
         }
-        let experiment =
-            config::read(&ConfigDocument::parse(name, &fs::read_to_string(&path).unwrap(), &[]).unwrap()).unwrap();
-        let plan = Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap();
+        let document = ConfigDocument::parse(name, &fs::read_to_string(&path).unwrap(), &[]).unwrap();
+        let plan = crate::support::study(&document).plan;
         let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap();
         assert!(row.contains(&format!("| {} |", with_thousands(plan.trainings.len() as u64))), "{row}");
         together.extend(plan.trainings.iter().map(|training| training.key));

@@ -7,10 +7,10 @@ use std::process::Output;
 
 use lth::base::mask::Mask;
 use lth::base::tensors::{Snapshot, TensorMap};
-use lth::config::{ConfigDocument, read};
+use lth::config::ConfigDocument;
 use lth::data::Split;
 use lth::engine::{EngineKind, TrainerSpec, build};
-use lth::lottery::{ResolvedExperiment, all_ones};
+use lth::lottery::{Study, all_ones};
 use lth::network::init_weights;
 
 use crate::support::*;
@@ -206,17 +206,17 @@ fn mistakes_are_told() {
 }
 
 /// The start of `configs/smoke.toml` with other layers, and the trainer that has it.
-fn normed(layers: &str, batch_size: usize) -> (ResolvedExperiment, TensorMap, Mask, lth::data::Dataset, TrainerSpec) {
+fn normed(layers: &str, batch_size: usize) -> (Study, TensorMap, Mask, lth::data::Dataset, TrainerSpec) {
     let sets = [format!("network={{layers={layers}}}"), format!("train.batch_size={batch_size}")];
     let document = ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).unwrap();
-    let experiment = read(&document).unwrap();
-    let setting = ResolvedExperiment::new(&experiment).unwrap();
+    let study = crate::support::study(&document);
+    let Study { experiment, resolved, .. } = &study;
     let stream = lth::base::rng::Stream::of_replicate(1, 1, lth::base::rng::Purpose::Init);
     let init = experiment.network.init;
-    let weights = init_weights(&setting.network, init, 0.1, &mut stream.generator(0));
-    let dataset = setting.dataset.load(&experiment.data, 1).unwrap();
-    let (mask, recipe) = (all_ones(&setting.network), TrainerSpec::new(setting.network.clone(), &experiment, None));
-    (setting, weights, mask, dataset, recipe)
+    let weights = init_weights(&resolved.network, init, 0.1, &mut stream.generator(0));
+    let dataset = resolved.dataset.load(&experiment.data, 1).unwrap();
+    let (mask, recipe) = (all_ones(&resolved.network), TrainerSpec::new(resolved.network.clone(), experiment, None));
+    (study, weights, mask, dataset, recipe)
 }
 
 #[test]

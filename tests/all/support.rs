@@ -177,3 +177,13 @@ pub(crate) fn view_named(runs: &Path, name: &str) -> PathBuf {
     assert_eq!(views.len(), 1, "{views:?}");
     views[0].clone()
 }
+
+/// The study of an experiment on this machine, without a GPU.
+pub(crate) fn study(document: &lth::config::ConfigDocument) -> lth::lottery::Study {
+    let experiment = lth::config::read(document).unwrap();
+    let surroundings = lth::lottery::Surroundings {
+        dataset: lth::data::DatasetInfo::new(&experiment.data),
+        cuda_unavailable: Some("no GPU in these tests".to_owned()),
+    };
+    lth::lottery::Study::resolve(experiment, surroundings).unwrap()
+}

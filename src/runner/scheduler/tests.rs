@@ -1,245 +1,310 @@
-//! The board, checked by hand on the smoke experiment.
+//! The scheduler, checked by hand on the smoke experiment.
 
+use std::collections::BTreeSet;
+
+use super::super::jobs::{StoreIndex, plan_jobs};
+use super::super::training_graph::TrainingGraph;
 use super::*;
-use crate::base::curve::Curve;
-use crate::config::{ConfigDocument, read};
-use crate::lottery::ResolvedExperiment;
+use crate::base::key::ContentHash;
+use crate::config::KeepWeights;
+use crate::lottery::Plan;
+use crate::lottery::test_support::study;
+
+/// Iterations of the smoke experiment.
+const LAST: u64 = 120;
 
 fn plan() -> Plan {
-    let text = include_str!("../../../configs/smoke.toml");
-    let document =
-        ConfigDocument::parse("smoke.toml", text, &["rounds=3".to_owned(), "replicates=1".to_owned()]).unwrap();
-    let experiment = read(&document).unwrap();
-    Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap()
+    study(&["rounds=3", "replicates=1"]).plan
 }
 
-fn done() -> StoredTraining {
-    StoredTraining {
-        outcome: Outcome::Done,
-        curve: Curve::default(),
-        weights_kept: vec![],
-        profile: None,
-        timing: None,
+/// One replicate each of three, of a dense network and two rounds.
+fn replicates() -> Plan {
+    study(&["replicates=3", "rounds=2", "arms={ticket={mask='iterative',weights='rewind'}}"]).plan
+}
+
+/// A store with the training runs of `stored`, and the weights of `weights`.
+struct Index {
+    stored: BTreeSet<ContentHash>,
+    weights: BTreeSet<ContentHash>,
+}
+
+impl StoreIndex for Index {
+    fn has(&self, key: &ContentHash, _: Dependency) -> bool {
+        self.weights.contains(key)
     }
 }
 
-/// The next training by arm and round; it ends at once.
-fn take(board: &mut Scheduler<'_>) -> String {
-    match board.next() {
-        NextWork::Train(work) => {
-            let told = |task: &Task<'_>| {
-                let Task { training, restore, .. } = task;
-                board.finish(&training.key, done());
-                format!("{} {}{}", training.arm, training.round, if *restore { " again" } else { "" })
+fn keys<'a>(specs: impl IntoIterator<Item = &'a TrainingSpec>) -> BTreeSet<ContentHash> {
+    specs.into_iter().map(|spec| spec.key).collect()
+}
+
+fn jobs<'a>(plan: &'a Plan, lanes: usize, keep: KeepWeights, index: &Index) -> JobPlan<'a> {
+    let graph = TrainingGraph::new(plan, lanes, keep);
+    let stored = graph.nodes.iter().map(|node| index.stored.contains(&node.spec.key).then_some(Outcome::Done));
+    let stored = stored.collect();
+    plan_jobs(graph, stored, index, LAST)
+}
+
+fn scheduler<'a>(plan: &'a Plan, lanes: usize, keep: KeepWeights, index: &Index) -> Scheduler<'a> {
+    Scheduler::new(jobs(plan, lanes, keep, index), |_| 1.0, keep == KeepWeights::Needed)
+}
+
+/// A scheduler of a plan of which nothing is stored.
+fn fresh(plan: &Plan, lanes: usize) -> Scheduler<'_> {
+    scheduler(plan, lanes, KeepWeights::Needed, &Index { stored: BTreeSet::new(), weights: BTreeSet::new() })
+}
+
+fn find<'a>(plan: &'a Plan, arm: &str, round: u32) -> &'a TrainingSpec {
+    plan.trainings.iter().find(|spec| spec.arm == arm && spec.round == round).unwrap()
+}
+
+fn failure() -> TrainingFailure {
+    TrainingFailure { cause: "a cause".into(), by_audit: false }
+}
+
+/// The next work by arm and round; it ends at once.
+fn take(scheduler: &mut Scheduler<'_>) -> String {
+    match scheduler.next() {
+        NextWork::Train(group) => {
+            let finish = |task: &Task<'_>| {
+                scheduler.finish(task.node, Outcome::Done);
+                let again = if task.job.is_rerun { " again" } else { "" };
+                format!("{} {}{again}", task.spec.arm, task.spec.round)
             };
-            work.tasks.iter().map(told).collect::<Vec<_>>().join(", ")
+            group.tasks.iter().map(finish).collect::<Vec<_>>().join(", ")
         }
         other => format!("{other:?}"),
     }
 }
 
 #[test]
-fn the_longest_chain_goes_first() {
+fn longest_chain_runs_first() {
     let plan = plan();
-    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let order: Vec<String> = (0..4).map(|_| take(&mut board)).collect();
+    let mut scheduler = fresh(&plan, 1);
+    let order: Vec<String> = (0..4).map(|_| take(&mut scheduler)).collect();
     assert_eq!(order, ["dense 0", "winning_ticket 1", "winning_ticket 2", "winning_ticket 3"]);
-    (0..9).for_each(|_| assert!(take(&mut board).starts_with("random_")));
-    assert_eq!(take(&mut board), "Over");
-    assert_eq!(board.summary().done, plan.trainings.len());
+    (0..9).for_each(|_| assert!(take(&mut scheduler).starts_with("random_")));
+    assert_eq!(take(&mut scheduler), "Finished");
+    assert_eq!(scheduler.progress().done, plan.trainings.len());
 }
 
 #[test]
-fn a_training_is_given_out_once_and_waits_for_its_parents() {
+fn job_is_assigned_once_and_waits_for_its_parents() {
     let plan = plan();
-    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    assert!(matches!(board.next(), NextWork::Train(work) if work.tasks[0].training.arm == "dense"));
-    assert!(matches!(board.next(), NextWork::Wait));
+    let mut scheduler = fresh(&plan, 1);
+    assert!(matches!(scheduler.next(), NextWork::Train(group) if group.tasks[0].spec.arm == "dense"));
+    assert!(matches!(scheduler.next(), NextWork::Wait));
 }
 
 #[test]
-fn a_chain_is_run_again_only_as_far_back_as_weights_are_missing() {
+fn chain_reruns_only_as_far_back_as_weights_are_missing() {
     let plan = plan();
-    let ticket = |round| plan.trainings.iter().find(|t| t.arm == "winning_ticket" && t.round == round).unwrap();
-    let stored = |training: &TrainingSpec| Ok((training.key != ticket(3).key).then(done));
-    // The final weights of round 1 are there, those of round 2 are not.
-    let mut board =
-        Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, stored, |key, _| *key != ticket(2).key).unwrap();
-    let order: Vec<String> = (0..2).map(|_| take(&mut board)).collect();
+    let last = find(&plan, "winning_ticket", 3).key;
+    // The final weights of round 1 are stored, those of round 2 are not.
+    let stored = keys(plan.trainings.iter().filter(|spec| spec.key != last));
+    let weights = keys(plan.trainings.iter().filter(|spec| spec.key != find(&plan, "winning_ticket", 2).key));
+    let mut scheduler = scheduler(&plan, 1, KeepWeights::Needed, &Index { stored, weights });
+    let order: Vec<String> = (0..2).map(|_| take(&mut scheduler)).collect();
     assert_eq!(order, ["winning_ticket 2 again", "winning_ticket 3"]);
 }
 
 #[test]
-fn weights_in_between_are_freed_when_their_child_is_done() {
-    let plan = plan();
-    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let freed = |board: &mut Scheduler<'_>| -> Vec<u32> {
-        board.take_freeable().iter().map(|key| plan.get(key).unwrap().round).collect()
-    };
-    (0..2).for_each(|_| drop(take(&mut board)));
-    assert!(freed(&mut board).is_empty(), "round 1 has a child to come");
-    take(&mut board);
-    assert_eq!(freed(&mut board), [1]);
-    take(&mut board);
-    assert_eq!(freed(&mut board), [2], "each once; the last round of the chain stays, and the dense network");
+fn rerun_for_a_snapshot_stops_at_its_iteration() {
+    let arms = "arms={late={mask='iterative',weights='rewind',rewind_to='30it'}}";
+    let plan = study(&["rounds=1", "replicates=1", arms]).plan;
+    let stored = keys([find(&plan, "dense", 0)]);
+    let jobs = jobs(&plan, 1, KeepWeights::Needed, &Index { weights: BTreeSet::new(), stored });
+    // The final weights are missing too, and the first round prunes by them.
+    assert_eq!(jobs.to_run().map(|(_, steps)| steps).collect::<Vec<_>>(), [120, 90]);
+    struct OnlyFinalWeights;
+    impl StoreIndex for OnlyFinalWeights {
+        fn has(&self, _: &ContentHash, dependency: Dependency) -> bool {
+            dependency == Dependency::FinalWeights
+        }
+    }
+    let graph = TrainingGraph::new(&plan, 1, KeepWeights::Needed);
+    let jobs = plan_jobs(graph, vec![Some(Outcome::Done), None], &OnlyFinalWeights, LAST);
+    assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, until: 30 }));
 }
 
 #[test]
-fn weights_that_are_to_be_kept_are_not_freed_and_are_made_again_where_they_were() {
+fn intermediate_weights_are_freed_when_their_child_has_ended() {
     let plan = plan();
-    let rerun = |keep: KeepWeights| {
-        let mut board =
-            Scheduler::new(&plan, 1, keep, |_| 1.0, |_| Ok(Some(done())), |key, _| plan.get(key).unwrap().round == 3)
-                .unwrap();
-        let mut again: Vec<String> = (0..plan.trainings.len()).map(|_| take(&mut board)).collect();
-        again.retain(|what| what != "Over");
-        assert!(keep == KeepWeights::Needed || board.take_freeable().is_empty());
+    let mut scheduler = fresh(&plan, 1);
+    let freed = |scheduler: &mut Scheduler<'_>| -> Vec<u32> {
+        let numbers = scheduler.take_freeable();
+        numbers.into_iter().map(|number| scheduler.graph().nodes[number].spec.round).collect()
+    };
+    (0..2).for_each(|_| drop(take(&mut scheduler)));
+    assert!(freed(&mut scheduler).is_empty(), "round 1 has a child to come");
+    take(&mut scheduler);
+    assert_eq!(freed(&mut scheduler), [1]);
+    take(&mut scheduler);
+    assert_eq!(freed(&mut scheduler), [2], "each once; the last round of the chain stays, and the dense network");
+}
+
+#[test]
+fn kept_weights_are_not_freed_and_are_made_again_where_they_are_missing() {
+    let plan = plan();
+    let reruns = |keep: KeepWeights| {
+        let weights = keys(plan.trainings.iter().filter(|spec| spec.round == 3));
+        let mut scheduler = scheduler(&plan, 1, keep, &Index { stored: keys(&plan.trainings), weights });
+        let mut again: Vec<String> = (0..plan.trainings.len()).map(|_| take(&mut scheduler)).collect();
+        again.retain(|work| work != "Finished");
+        assert!(keep == KeepWeights::Needed || scheduler.take_freeable().is_empty());
         again
     };
-    assert!(rerun(KeepWeights::Needed).is_empty());
-    assert_eq!(rerun(KeepWeights::Tickets), ["dense 0 again", "winning_ticket 1 again", "winning_ticket 2 again"]);
-    let all = rerun(KeepWeights::All);
-    assert_eq!(all.len(), 1 + 2 * 4, "every round but the last, whose weights are there: {all:?}");
+    assert!(reruns(KeepWeights::Needed).is_empty());
+    assert_eq!(reruns(KeepWeights::Tickets), ["dense 0 again", "winning_ticket 1 again", "winning_ticket 2 again"]);
+    let all = reruns(KeepWeights::All);
+    assert_eq!(all.len(), 1 + 2 * 4, "every round but the last, whose weights are stored: {all:?}");
 }
 
 #[test]
-fn what_needs_a_failure_is_blocked_and_the_rest_is_not() {
+fn failure_blocks_what_depends_on_it_and_nothing_else() {
     let plan = plan();
-    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    take(&mut board);
-    let NextWork::Train(work) = board.next() else { panic!("round 1 is ready") };
-    let training = work.tasks[0].training;
-    board.fail(&training.key, TrainingFailure { cause: "a cause".into(), by_audit: false });
-    assert!(matches!(board.next(), NextWork::Finished));
-    let summary = board.summary();
-    assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (1, 1, 11, 0));
+    let mut scheduler = fresh(&plan, 1);
+    take(&mut scheduler);
+    let NextWork::Train(group) = scheduler.next() else { panic!("round 1 is ready") };
+    scheduler.fail(group.tasks[0].node, failure());
+    assert!(matches!(scheduler.next(), NextWork::Finished));
+    let progress = scheduler.progress();
+    assert_eq!((progress.done, progress.failed, progress.blocked, progress.open), (1, 1, 11, 0));
 }
 
 #[test]
-fn every_training_that_others_have_is_asked_about_in_turn() {
+fn job_that_is_requeued_after_its_parent_failed_is_blocked() {
+    let plan = replicates();
+    let mut scheduler = fresh(&plan, 1);
+    let dense = scheduler.graph().number(&find(&plan, "dense", 0).key).unwrap();
+    take(&mut scheduler);
+    let NextWork::Train(round_1) = scheduler.next() else { panic!("round 1 is ready") };
+    scheduler.fail(dense, failure());
+    scheduler.requeue(round_1.tasks[0].node);
+    assert_eq!(scheduler.blocked_by(round_1.tasks[0].node), Some(dense), "it needs weights that cannot be made again");
+}
+
+#[test]
+fn poll_asks_other_processes_in_turn() {
     let plan = plan();
-    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    take(&mut board);
-    (0..3).for_each(|_| drop(take(&mut board)));
-    let (mut left, mut asked) = (Vec::new(), Vec::new());
-    while asked.is_empty() || asked.len() < left.len() {
-        match board.next() {
-            NextWork::Train(work) => {
-                board.mark_elsewhere(&work.tasks[0].training.key);
-                left.push(work.tasks[0].training.key);
+    let mut scheduler = fresh(&plan, 1);
+    (0..4).for_each(|_| drop(take(&mut scheduler)));
+    let mut held = Vec::new();
+    let mut polled = Vec::new();
+    while polled.is_empty() || polled.len() < held.len() {
+        match scheduler.next() {
+            NextWork::Train(group) => {
+                scheduler.mark_elsewhere(group.tasks[0].node);
+                held.push(group.tasks[0].node);
             }
-            NextWork::Poll(work) => {
-                let training = work.tasks[0].training;
-                assert!(matches!(board.next(), NextWork::Wait), "one asks, the others wait");
-                board.mark_elsewhere(&training.key);
-                asked.push(training.key);
+            NextWork::Poll(group) => {
+                let node = group.tasks[0].node;
+                assert!(matches!(scheduler.next(), NextWork::Wait), "one polls, the others wait");
+                scheduler.mark_elsewhere(node);
+                polled.push(node);
             }
             other => panic!("{other:?}"),
         }
     }
-    asked.sort();
-    left.sort();
-    assert_eq!(asked, left);
+    polled.sort_unstable();
+    held.sort_unstable();
+    assert_eq!(polled, held);
 }
 
 #[test]
-fn who_gets_what_it_asked_for_lets_others_ask() {
+fn poll_that_gets_its_group_lets_others_poll() {
     let plan = plan();
-    let mut board = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    (0..4).for_each(|_| drop(take(&mut board)));
-    while let NextWork::Train(work) = board.next() {
-        board.mark_elsewhere(&work.tasks[0].training.key);
-    }
-    // The loop ended with an `Ask` that is still open: nobody else may ask until it is answered.
-    assert!(matches!(board.next(), NextWork::Wait));
-    let asked = board.nodes[board.groups[board.asking.unwrap()].members[0]].training.key;
-    board.mark_running(&asked);
-    assert!(matches!(board.next(), NextWork::Poll(work) if work.tasks[0].training.key != asked));
+    let mut scheduler = fresh(&plan, 1);
+    (0..4).for_each(|_| drop(take(&mut scheduler)));
+    let polled = loop {
+        match scheduler.next() {
+            NextWork::Train(group) => scheduler.mark_elsewhere(group.tasks[0].node),
+            NextWork::Poll(group) => break group.tasks[0].node,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(matches!(scheduler.next(), NextWork::Wait));
+    scheduler.mark_running(polled);
+    assert!(matches!(scheduler.next(), NextWork::Poll(group) if group.tasks[0].node != polled));
 }
 
 #[test]
-fn a_restore_that_fails_costs_the_weights_and_nothing_else() {
+fn rerun_that_fails_loses_the_weights_and_nothing_else() {
     let plan = plan();
-    let find = |arm: &str, round| plan.trainings.iter().find(|t| t.arm == arm && t.round == round).unwrap();
-    let open = [find("winning_ticket", 3).key, find("random_mask", 1).key];
-    let stored = |training: &TrainingSpec| Ok((!open.contains(&training.key)).then(done));
-    let mut board =
-        Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, stored, |key, _| plan.get(key).unwrap().round == 0)
-            .unwrap();
-    let NextWork::Train(work) = board.next() else { panic!("round 1 is run again") };
-    assert!(work.tasks[0].restore && work.tasks[0].training.key == find("winning_ticket", 1).key);
-    board.fail(&work.tasks[0].training.key, TrainingFailure { cause: "other bytes".into(), by_audit: false });
-    assert_eq!(take(&mut board), "random_mask 1", "its mask is in the store all the same");
-    assert_eq!(take(&mut board), "Over");
-    let by = find("winning_ticket", 2).key;
-    assert_eq!(board.outcome(&open[0]), Some(Outcome::Blocked { by }), "not a second failure");
-    let summary = board.summary();
-    assert_eq!((summary.blocked, summary.failed, summary.lost, summary.open), (1, 0, 2, 0));
-}
-
-/// One replicate each of three, in groups of four.
-fn replicates() -> Plan {
-    let text = include_str!("../../../configs/smoke.toml");
-    let sets = ["replicates=3", "rounds=2", "arms={ticket={mask=\"iterative\",weights=\"rewind\"}}"];
-    let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets.map(str::to_owned)).unwrap()).unwrap();
-    Plan::build(&experiment, &ResolvedExperiment::new(&experiment).unwrap()).unwrap()
+    let open = [find(&plan, "winning_ticket", 3).key, find(&plan, "random_mask", 1).key];
+    let stored = keys(plan.trainings.iter().filter(|spec| !open.contains(&spec.key)));
+    let weights = keys(plan.trainings.iter().filter(|spec| spec.round == 0));
+    let mut scheduler = scheduler(&plan, 1, KeepWeights::Needed, &Index { stored, weights });
+    let NextWork::Train(group) = scheduler.next() else { panic!("round 1 is run again") };
+    assert!(group.tasks[0].job.is_rerun && group.tasks[0].spec.key == find(&plan, "winning_ticket", 1).key);
+    scheduler.fail(group.tasks[0].node, failure());
+    assert_eq!(take(&mut scheduler), "random_mask 1", "its mask is stored all the same");
+    assert_eq!(take(&mut scheduler), "Finished");
+    let number = |key: &ContentHash| scheduler.graph().number(key).unwrap();
+    let round_2 = number(&find(&plan, "winning_ticket", 2).key);
+    assert_eq!(scheduler.blocked_by(number(&open[0])), Some(round_2), "not a second failure");
+    let progress = scheduler.progress();
+    assert_eq!((progress.blocked, progress.failed, progress.lost, progress.open), (1, 0, 2, 0));
 }
 
 #[test]
-fn a_group_is_given_out_whole_and_its_children_wait_for_all_of_it() {
+fn lockstep_group_is_assigned_whole_and_its_children_wait_for_all_of_it() {
     let plan = replicates();
-    let mut board = Scheduler::new(&plan, 4, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let NextWork::Train(work) = board.next() else { panic!("the dense networks are ready") };
-    assert_eq!(
-        work.tasks.iter().map(|task| (task.lane, task.training.replicate)).collect::<Vec<_>>(),
-        [(0, 1), (1, 2), (2, 3)]
-    );
-    board.finish(&work.tasks[0].training.key, done());
-    board.finish(&work.tasks[1].training.key, done());
-    assert!(matches!(board.next(), NextWork::Wait));
-    // Stopped: it is given out again, in its own lane.
-    board.requeue(&work.tasks[2].training.key);
-    let NextWork::Train(again) = board.next() else { panic!("one of them is to be run") };
+    let mut scheduler = fresh(&plan, 4);
+    let NextWork::Train(group) = scheduler.next() else { panic!("the dense networks are ready") };
+    let lanes: Vec<(usize, u32)> = group.tasks.iter().map(|task| (task.lane, task.spec.replicate)).collect();
+    assert_eq!(lanes, [(0, 1), (1, 2), (2, 3)]);
+    scheduler.finish(group.tasks[0].node, Outcome::Done);
+    scheduler.finish(group.tasks[1].node, Outcome::Done);
+    assert!(matches!(scheduler.next(), NextWork::Wait));
+    // Cancelled: it is assigned again, in its own lane.
+    scheduler.requeue(group.tasks[2].node);
+    let NextWork::Train(again) = scheduler.next() else { panic!("one of them is to be run") };
     assert_eq!((again.tasks.len(), again.tasks[0].lane, again.lanes.len()), (1, 2, 3));
-    board.finish(&again.tasks[0].training.key, done());
-    assert_eq!(take(&mut board), "ticket 1, ticket 1, ticket 1");
+    scheduler.finish(again.tasks[0].node, Outcome::Done);
+    assert_eq!(take(&mut scheduler), "ticket 1, ticket 1, ticket 1");
 }
 
 #[test]
-fn what_cannot_be_run_holds_up_nobody_else_of_its_group() {
+fn lockstep_group_runs_without_its_blocked_members() {
     let plan = replicates();
-    let mut board = Scheduler::new(&plan, 4, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let NextWork::Train(work) = board.next() else { panic!("the dense networks are ready") };
-    board.fail(&work.tasks[1].training.key, TrainingFailure { cause: "a cause".into(), by_audit: false });
-    board.finish(&work.tasks[0].training.key, done());
-    board.finish(&work.tasks[2].training.key, done());
-    let NextWork::Train(work) = board.next() else { panic!("two of the first rounds are ready") };
-    assert_eq!((work.lanes.len(), work.tasks.iter().map(|task| task.lane).collect::<Vec<_>>()), (3, vec![0, 2]));
+    let mut scheduler = fresh(&plan, 4);
+    let NextWork::Train(group) = scheduler.next() else { panic!("the dense networks are ready") };
+    scheduler.fail(group.tasks[1].node, failure());
+    scheduler.finish(group.tasks[0].node, Outcome::Done);
+    scheduler.finish(group.tasks[2].node, Outcome::Done);
+    let NextWork::Train(group) = scheduler.next() else { panic!("two of the first rounds are ready") };
+    assert_eq!((group.lanes.len(), group.tasks.iter().map(|task| task.lane).collect::<Vec<_>>()), (3, vec![0, 2]));
 }
 
 #[test]
-fn a_group_that_another_process_has_is_asked_about_as_one() {
+fn lockstep_group_of_another_process_is_polled_as_one() {
     let plan = replicates();
-    let mut board = Scheduler::new(&plan, 4, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let NextWork::Train(work) = board.next() else { panic!("the dense networks are ready") };
-    work.tasks.iter().for_each(|task| board.mark_elsewhere(&task.training.key));
-    let NextWork::Poll(asked) = board.next() else { panic!("nothing else is left") };
-    assert_eq!(asked.tasks.len(), 3);
-    assert!(matches!(board.next(), NextWork::Wait), "one asks, the others wait");
-    asked.tasks.iter().for_each(|task| board.finish(&task.training.key, done()));
-    assert_eq!(take(&mut board), "ticket 1, ticket 1, ticket 1");
+    let mut scheduler = fresh(&plan, 4);
+    let NextWork::Train(group) = scheduler.next() else { panic!("the dense networks are ready") };
+    group.tasks.iter().for_each(|task| scheduler.mark_elsewhere(task.node));
+    let NextWork::Poll(polled) = scheduler.next() else { panic!("nothing else is left") };
+    assert_eq!(polled.tasks.len(), 3);
+    assert!(matches!(scheduler.next(), NextWork::Wait), "one polls, the others wait");
+    polled.tasks.iter().for_each(|task| scheduler.finish(task.node, Outcome::Done));
+    assert_eq!(take(&mut scheduler), "ticket 1, ticket 1, ticket 1");
 }
 
 #[test]
-fn work_and_the_longest_chain_are_those_of_groups() {
+fn lockstep_groups_have_the_steps_of_their_longest_job() {
     let plan = replicates();
-    let alone = Scheduler::new(&plan, 1, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let pairs = Scheduler::new(&plan, 2, KeepWeights::Needed, |_| 1.0, |_| Ok(None), |_, _| true).unwrap();
-    let takes = |work: &GroupWork<'_>| work.steps as f64 * work.lanes.len() as f64;
-    assert_eq!((alone.work(120).count(), alone.longest_chain(120, takes)), (9, 3.0 * 120.0));
-    assert_eq!((pairs.work(120).count(), pairs.longest_chain(120, takes)), (6, 3.0 * 2.0 * 120.0));
-    // A group takes its time whatever of it is done.
-    let stored = |training: &TrainingSpec| Ok((training.replicate == 1).then(done));
-    let half = Scheduler::new(&plan, 2, KeepWeights::Needed, |_| 1.0, stored, |_, _| true).unwrap();
-    assert_eq!((half.to_run(120).count(), half.work(120).map(|work| takes(&work)).sum::<f64>()), (6, 9.0 * 120.0));
+    let nothing = || Index { stored: BTreeSet::new(), weights: keys(&plan.trainings) };
+    let alone = jobs(&plan, 1, KeepWeights::Needed, &nothing());
+    let pairs = jobs(&plan, 2, KeepWeights::Needed, &nothing());
+    let longest = |jobs: &JobPlan<'_>| {
+        jobs.graph
+            .longest_chain(|group| jobs.group_steps(group).unwrap_or(0) as f64 * jobs.graph.lanes(group).len() as f64)
+    };
+    assert_eq!((alone.groups_to_run().count(), longest(&alone)), (9, 3.0 * 120.0));
+    assert_eq!((pairs.groups_to_run().count(), longest(&pairs)), (6, 3.0 * 2.0 * 120.0));
+    // A group takes its time whatever of it is stored.
+    let stored = keys(plan.trainings.iter().filter(|spec| spec.replicate == 1));
+    let half = jobs(&plan, 2, KeepWeights::Needed, &Index { stored, ..nothing() });
+    let lane_steps: u64 = half.groups_to_run().map(|(group, steps)| steps * half.graph.lanes(group).len() as u64).sum();
+    assert_eq!((half.to_run().count(), lane_steps), (6, 9 * 120));
 }

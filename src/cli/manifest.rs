@@ -1,0 +1,62 @@
+//! The manifest of a run: where its numbers come from.
+
+use crate::artifacts::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions};
+use crate::data;
+use crate::engine::torch;
+use crate::lottery::Study;
+use crate::runner::RunOutcome;
+use crate::system::paths::RunsDir;
+use crate::system::{clock, env};
+
+/// Returns the manifest of a run that `command` started, with its outcome so far.
+pub(super) fn run_manifest(
+    study: &Study,
+    workers: usize,
+    runs: &RunsDir,
+    command: &str,
+    outcome: &RunOutcome,
+) -> RunManifest {
+    let experiment = &study.experiment;
+    RunManifest {
+        experiment: experiment.name.clone(),
+        id: study.plan.id().to_string(),
+        command: command.to_owned(),
+        trainings: study.plan.trainings.len(),
+        versions: Versions {
+            lth: env!("CARGO_PKG_VERSION").to_owned(),
+            tch: torch::TCH.to_owned(),
+            libtorch: torch::LIBTORCH.to_owned(),
+        },
+        device: study.resolved.device.to_owned(),
+        cuda: cuda_provenance(study),
+        engine: study.plan.engines(),
+        processor: env::processor(),
+        host: env::host(),
+        workers,
+        run: experiment.run.clone(),
+        runs: runs.0.display().to_string(),
+        data_dir: data::folder(&experiment.data).display().to_string(),
+        written: clock::unix_seconds(),
+        notes: study.resolved.dataset.note.iter().cloned().collect(),
+        test: test_images(study),
+        audit: AuditSummary { passed: outcome.progress.done, broken: outcome.broken.clone() },
+        failures: outcome.failures.clone(),
+        blocked: outcome.blocked.clone(),
+    }
+}
+
+fn cuda_provenance(study: &Study) -> Option<CudaProvenance> {
+    Some(CudaProvenance {
+        gpu: study.resolved.gpu?,
+        gpus: env::gpus(),
+        products: study.experiment.train.products,
+        deterministic: torch::DETERMINISTIC.to_owned(),
+        not_deterministic: torch::NOT_DETERMINISTIC.to_owned(),
+    })
+}
+
+fn test_images(study: &Study) -> Option<TestImages> {
+    let dataset = &study.resolved.dataset;
+    let (_, _, used) = dataset.sizes(&study.experiment.data).ok()?;
+    Some(TestImages { used, whole: dataset.whole_test })
+}

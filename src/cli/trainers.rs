@@ -1,0 +1,51 @@
+//! The data and the engines that the command line trains with.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+
+use crate::data::Dataset;
+use crate::engine::{self, EngineKind, Trainer, TrainerSpec};
+use crate::lottery::Study;
+use crate::runner::TrainerFactory;
+
+/// Builds the trainers of a study, and loads its data once.
+pub(super) struct EngineFactory<'a> {
+    study: &'a Study,
+    spec: TrainerSpec,
+    /// Data that were loaded before they were needed.
+    loaded: Mutex<Option<Dataset>>,
+}
+
+impl<'a> EngineFactory<'a> {
+    pub(super) fn new(study: &'a Study) -> Self {
+        let spec = TrainerSpec::new(study.resolved.network.clone(), &study.experiment, study.resolved.gpu);
+        Self { study, spec, loaded: Mutex::new(None) }
+    }
+
+    /// Loads the data now, for the next call of [`TrainerFactory::dataset`].
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub(super) fn load_dataset(&self) -> Result<()> {
+        let dataset = self.read_dataset()?;
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(dataset);
+        Ok(())
+    }
+
+    fn read_dataset(&self) -> Result<Dataset> {
+        let experiment = &self.study.experiment;
+        self.study.resolved.dataset.load(&experiment.data, experiment.seed)
+    }
+}
+
+impl TrainerFactory for EngineFactory<'_> {
+    fn dataset(&self) -> Result<Dataset> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        loaded.map_or_else(|| self.read_dataset(), Ok)
+    }
+
+    fn build(&self, engine: EngineKind, lanes: usize, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+        engine::build(engine, lanes, &self.spec, dataset)
+    }
+}

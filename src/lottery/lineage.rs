@@ -1,0 +1,98 @@
+//! Lineage: how a stored training run is related to others, as garbage collection needs to know it.
+
+use std::str::FromStr as _;
+
+use serde_json::Value;
+
+use super::training::{MaskRule, TrainingSpec};
+use crate::base::key::ContentHash;
+
+/// The relations of a training run that decide when its final weights, and those of others, may be freed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Whether its network is dense.
+    pub is_dense: bool,
+    /// The previous training run of its chain: the one whose mask it prunes further, round by round.
+    pub pruned_from: Option<ContentHash>,
+    /// The training run whose final weights the next round of its chain compares with, beside its own.
+    pub compares_with: Option<ContentHash>,
+}
+
+impl TrainingSpec {
+    /// Returns the lineage of the training run.
+    pub fn lineage(&self) -> Lineage {
+        let pruned_from = match &self.mask {
+            MaskRule::Prune { parent, .. } => Some(*parent),
+            // Cut straight to a size, or taken from another: no link of a chain.
+            MaskRule::Dense
+            | MaskRule::OneShot { .. }
+            | MaskRule::MagnitudeAtInit
+            | MaskRule::Of { .. }
+            | MaskRule::Random { .. } => None,
+        };
+        Lineage {
+            is_dense: self.mask == MaskRule::Dense,
+            pruned_from,
+            compares_with: self.reference_of_next_round().copied(),
+        }
+    }
+}
+
+impl Lineage {
+    /// Returns the lineage of the training run whose key is the hash of `content` (see [`TrainingSpec::content`]): what is
+    /// in the store is read without the experiment that made it. This is the inverse of what the rules of the training run write there.
+    pub fn of_key_content(content: &Value) -> Self {
+        let key = |value: &Value| value.as_str().and_then(|text| ContentHash::from_str(text).ok());
+        let mask = &content["mask"];
+        Self {
+            is_dense: *mask == "dense",
+            // A mask that was cut straight to a size has that size under `to`.
+            pruned_from: key(&mask["prune"]).filter(|_| mask["to"].is_null()),
+            compares_with: key(&content["start"]["final"]).filter(|_| !mask["reference_weights"].is_null()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::study;
+    use super::*;
+
+    /// An arm of each mask rule, and chains whose criterion looks back.
+    const ARMS: &str = "arms={ticket={mask='iterative',weights='rewind'},tuned={mask='iterative',weights='final'},\
+                        of={mask={of='ticket'},weights='reinit'},random={mask={random='ticket'},weights='reinit'},\
+                        shot={mask={one_shot={cut=[0.3,0.6]}},weights='rewind'},\
+                        init={mask={magnitude_at_init={like='ticket'}},weights='rewind'},\
+                        fresh={mask='dense',weights='reinit'}}";
+
+    #[test]
+    fn lineage_read_from_key_content_is_that_of_every_mask_rule() {
+        for criterion in ["magnitude", "movement"] {
+            let plan = study(&["rounds=3", &format!("prune.criterion={criterion}"), ARMS]).plan;
+            for spec in &plan.trainings {
+                assert_eq!(Lineage::of_key_content(&spec.content.value()), spec.lineage(), "{spec:?}");
+            }
+            let lineage = |arm: &str, round: u32| {
+                plan.trainings.iter().find(|spec| spec.arm == arm && spec.round == round).unwrap().lineage()
+            };
+            let key = |arm: &str, round: u32| {
+                plan.trainings.iter().find(|spec| spec.arm == arm && spec.round == round).unwrap().key
+            };
+            let none = Lineage::default();
+            assert_eq!(lineage("dense", 0), Lineage { is_dense: true, ..none });
+            assert_eq!(lineage("fresh", 0), Lineage { is_dense: true, ..none });
+            assert_eq!(lineage("ticket", 1).pruned_from, Some(key("dense", 0)));
+            assert_eq!(lineage("ticket", 3).pruned_from, Some(key("ticket", 2)));
+            for (arm, round) in [("of", 2), ("random", 2), ("shot", 2), ("init", 2)] {
+                assert_eq!(lineage(arm, round), none, "{arm}");
+            }
+            let compares = (criterion == "movement").then(|| key("tuned", 1));
+            assert_eq!(lineage("tuned", 2).compares_with, compares, "{criterion}");
+        }
+    }
+
+    #[test]
+    fn lineage_of_damaged_content_is_none() {
+        assert_eq!(Lineage::of_key_content(&Value::Null), Lineage::default());
+    }
+}

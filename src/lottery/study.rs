@@ -1,0 +1,52 @@
+//! A study: an experiment resolved and planned, as one value.
+
+use super::plan::Plan;
+use super::resolved::ResolvedExperiment;
+use super::validate_arms::validate_arms;
+use crate::config::{Diagnostic, Experiment};
+use crate::data::DatasetInfo;
+
+/// The facts outside of an experiment that it is resolved against. They are looked up beforehand, so that making a
+/// [`Study`] reads no disk, no environment and no GPU.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The data set that the experiment names, or why it cannot be used.
+    pub dataset: Result<DatasetInfo, Diagnostic>,
+    /// The reason why CUDA cannot be used; `None` where it can.
+    pub cuda_unavailable: Option<String>,
+}
+
+/// An experiment, resolved and planned: pure data, made once and checked once.
+#[derive(Clone, Debug)]
+pub struct Study {
+    /// The experiment, with the checksum of custom data filled in.
+    pub experiment: Experiment,
+    /// Its names, resolved.
+    pub resolved: ResolvedExperiment,
+    /// Its training runs.
+    pub plan: Plan,
+}
+
+impl Study {
+    /// Resolves the names of an experiment, validates its arms and builds its plan.
+    ///
+    /// # Errors
+    /// Every mistake found, by its key: data that cannot be used, names that do not exist, arms that do not fit together, rounds
+    /// that would prune nothing, and an engine or a device that cannot do what is asked.
+    pub fn resolve(mut experiment: Experiment, surroundings: Surroundings) -> Result<Self, Vec<Diagnostic>> {
+        let mut mistakes = Vec::new();
+        let arms = validate_arms(&experiment).map_err(|found| mistakes.extend(found)).ok();
+        let resolved = ResolvedExperiment::new(&experiment, surroundings).map_err(|found| mistakes.extend(found)).ok();
+        let (Some(arms), Some(resolved)) = (arms, resolved) else { return Err(mistakes) };
+        if let Some(checksum) = &resolved.dataset.sum {
+            experiment.data.set_checksum(checksum);
+        }
+        let plan = Plan::build(&experiment, &arms, &resolved)?;
+        Ok(Self { experiment, resolved, plan })
+    }
+
+    /// Returns the last iteration of every training run, counted from iteration 0 of the replicate.
+    pub fn iterations(&self) -> u64 {
+        self.experiment.train.iterations
+    }
+}

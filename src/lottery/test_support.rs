@@ -1,0 +1,29 @@
+//! The small experiment that unit tests of several layers resolve.
+
+use super::{Study, Surroundings};
+use crate::config::{ConfigDocument, Diagnostic, Experiment, read};
+use crate::data::DatasetInfo;
+
+/// `configs/smoke.toml` with overrides such as `rounds=3`.
+pub(crate) fn experiment(sets: &[&str]) -> Experiment {
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    let text = include_str!("../../configs/smoke.toml");
+    read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap()
+}
+
+/// The surroundings of `experiment` on a machine without a GPU.
+pub(crate) fn surroundings(experiment: &Experiment) -> Surroundings {
+    Surroundings { dataset: DatasetInfo::new(&experiment.data), cuda_unavailable: Some("no GPU in unit tests".into()) }
+}
+
+/// Resolves `configs/smoke.toml` with overrides.
+pub(crate) fn resolve(sets: &[&str]) -> Result<Study, Vec<Diagnostic>> {
+    let experiment = experiment(sets);
+    let surroundings = surroundings(&experiment);
+    Study::resolve(experiment, surroundings)
+}
+
+/// Like [`resolve`], for overrides that make sense.
+pub(crate) fn study(sets: &[&str]) -> Study {
+    resolve(sets).unwrap()
+}

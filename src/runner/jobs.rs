@@ -1,0 +1,99 @@
+//! Which work a run consists of: a pure function of the plan, of what is stored, and of what is to be kept.
+
+use super::training_graph::{Node, TrainingGraph};
+use crate::base::key::ContentHash;
+use crate::base::outcome::Outcome;
+use crate::lottery::{Dependency, TrainingSpec};
+
+/// One unit of work: a training run, and which of its outputs are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Job {
+    /// Whether the training run is stored and runs again only for weights that are missing.
+    pub(super) is_rerun: bool,
+    /// The iteration to stop at: the last one, or before it where only earlier snapshots are missing.
+    pub(super) until: u64,
+}
+
+/// The part of a store that [`plan_jobs`] looks at.
+pub(super) trait StoreIndex {
+    /// Returns whether the weights that `dependency` names are stored and undamaged.
+    fn has(&self, key: &ContentHash, dependency: Dependency) -> bool;
+}
+
+/// The jobs of a run on the graph of its plan.
+pub(super) struct JobPlan<'a> {
+    pub(super) graph: TrainingGraph<'a>,
+    /// The job of each node; `None` where nothing is missing.
+    pub(super) jobs: Vec<Option<Job>>,
+    /// The outcome of each node that is in the store.
+    pub(super) stored: Vec<Option<Outcome>>,
+}
+
+/// Plans the jobs of a run: a job for every node that is not stored, and a rerun for every node whose weights are missing
+/// although a job depends on them or they are pinned; and so on up the chain.
+///
+/// `stored` has the outcome of each node that is in the store; `iterations` are those of a whole training run.
+pub(super) fn plan_jobs<'a>(
+    graph: TrainingGraph<'a>,
+    stored: Vec<Option<Outcome>>,
+    index: &dyn StoreIndex,
+    iterations: u64,
+) -> JobPlan<'a> {
+    let new = Job { is_rerun: false, until: iterations };
+    let mut jobs: Vec<Option<Job>> =
+        stored.iter().map(|outcome| if outcome.is_none() { Some(new.clone()) } else { None }).collect();
+    // Children come after their parents, so one pass from the end finds every rerun.
+    for number in (0..graph.nodes.len()).rev() {
+        if stored[number] == Some(Outcome::Done) {
+            jobs[number] = rerun(&graph.nodes[number], &jobs, index, iterations);
+        }
+    }
+    JobPlan { graph, jobs, stored }
+}
+
+/// Returns the job that makes missing weights of a stored training run again; `None` where none are needed.
+fn rerun(node: &Node<'_>, jobs: &[Option<Job>], index: &dyn StoreIndex, iterations: u64) -> Option<Job> {
+    let retention = &node.retention;
+    let mut needed: Vec<Dependency> =
+        node.children.iter().filter(|(child, _)| jobs[*child].is_some()).map(|(_, dependency)| *dependency).collect();
+    needed.extend(retention.is_pinned.then_some(Dependency::FinalWeights));
+    needed.sort_unstable();
+    needed.dedup();
+    // Looking a file up means hashing it: once for each, however many training runs depend on it.
+    let is_missing = |dependency: Dependency| dependency != Dependency::Done && !index.has(&node.spec.key, dependency);
+    if !needed.into_iter().any(is_missing) {
+        return None;
+    }
+    let until = if retention.final_weights && is_missing(Dependency::FinalWeights) {
+        iterations
+    } else {
+        let missing =
+            retention.snapshots_at.iter().rev().find(|&&iteration| is_missing(Dependency::Snapshot(iteration)));
+        missing.copied().unwrap_or(iterations)
+    };
+    Some(Job { is_rerun: true, until })
+}
+
+impl<'a> JobPlan<'a> {
+    /// Returns each training run with a job, and the optimizer steps it takes.
+    pub(super) fn to_run(&self) -> impl Iterator<Item = (&'a TrainingSpec, u64)> {
+        let nodes = self.graph.nodes.iter().zip(&self.jobs);
+        nodes.filter_map(|(node, job)| Some((node.spec, steps(node.spec, job.as_ref()?))))
+    }
+
+    /// Returns the optimizer steps that work on a group takes: those of its longest job; `None` where it has none.
+    pub(super) fn group_steps(&self, group: usize) -> Option<u64> {
+        let members = self.graph.groups[group].members.iter();
+        members.filter_map(|&number| Some(steps(self.graph.nodes[number].spec, self.jobs[number].as_ref()?))).max()
+    }
+
+    /// Returns the number of each group with a job, and the optimizer steps that work on it takes.
+    pub(super) fn groups_to_run(&self) -> impl Iterator<Item = (usize, u64)> {
+        (0..self.graph.groups.len()).filter_map(|group| Some((group, self.group_steps(group)?)))
+    }
+}
+
+/// Returns the optimizer steps of a job.
+pub(super) fn steps(spec: &TrainingSpec, job: &Job) -> u64 {
+    job.until.saturating_sub(spec.start.iteration())
+}

@@ -1,0 +1,132 @@
+//! Makes the rows of a run's CSV files from the results of its training runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::store::StoredTraining;
+use crate::artifacts::{CurveRow, LayerRow, RoundRow, TimingRow, WeightRow, weight_rows};
+use crate::base::curve::Evaluation;
+use crate::base::outcome::Outcome;
+use crate::lottery::{Study, TrainingSpec, WeightStats};
+use crate::network::PrunableTensor;
+
+/// Makes rows of training runs of a study.
+#[derive(Clone, Copy)]
+pub struct RowBuilder<'a> {
+    /// The study whose network, device and iterations the rows contain.
+    pub study: &'a Study,
+}
+
+impl RowBuilder<'_> {
+    /// Returns the row of a training run; without a `result` that of one that failed.
+    pub(super) fn round_row(&self, spec: &TrainingSpec, result: Option<&StoredTraining>) -> RoundRow {
+        let network = &self.study.resolved.network;
+        let total = network.weights_total();
+        let kept = result.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
+        let remaining = kept as f64 / total as f64;
+        let done = result.filter(|result| result.outcome == Outcome::Done);
+        let early = done.and_then(|result| result.curve.early_stop(spec.start.is_trained()));
+        let last = done.and_then(|result| result.curve.last());
+        RoundRow {
+            experiment: self.study.experiment.name.clone(),
+            arm: spec.arm.clone(),
+            replicate: spec.replicate,
+            repeat: spec.repeat,
+            round: spec.round,
+            weights_remaining: remaining,
+            weights_kept: kept,
+            weights_total: total,
+            sparsity: 1.0 - remaining,
+            compression: (kept > 0).then(|| total as f64 / kept as f64),
+            early_stop_iteration: early.map(|evaluation| evaluation.iteration),
+            early_stop_train_accuracy: early.map(|evaluation| evaluation.train.accuracy),
+            early_stop_validation_accuracy: early.map(|evaluation| evaluation.validation.accuracy),
+            early_stop_test_accuracy: early.map(|evaluation| evaluation.test.accuracy),
+            early_stop_validation_loss: early.map(|evaluation| evaluation.validation.loss),
+            final_train_accuracy: last.map(|evaluation| evaluation.train.accuracy),
+            final_validation_accuracy: last.map(|evaluation| evaluation.validation.accuracy),
+            final_test_accuracy: last.map(|evaluation| evaluation.test.accuracy),
+            final_validation_loss: last.map(|evaluation| evaluation.validation.loss),
+            macs: network.macs(&network.sizes()),
+            macs_remaining: result
+                .map(|result| result.weights_kept.as_slice())
+                .or(spec.counts.layers.as_deref())
+                .map(|kept| network.macs(kept)),
+            engine: spec.engine.as_str().to_owned(),
+            device: self.study.resolved.device.to_owned(),
+            iterations: self.study.iterations() - spec.start.iteration(),
+            outcome: result.map_or("failed", |result| result.outcome.as_str()).to_owned(),
+            key: spec.key.to_string(),
+        }
+    }
+
+    /// Returns a row for each evaluation of a training run.
+    pub(super) fn curve_rows(&self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<CurveRow> {
+        let row = |evaluation: &Evaluation| CurveRow {
+            experiment: self.study.experiment.name.clone(),
+            arm: spec.arm.clone(),
+            replicate: spec.replicate,
+            repeat: spec.repeat,
+            round: spec.round,
+            iteration: evaluation.iteration,
+            train_accuracy: evaluation.train.accuracy,
+            train_loss: evaluation.train.loss,
+            validation_accuracy: evaluation.validation.accuracy,
+            validation_loss: evaluation.validation.loss,
+            test_accuracy: evaluation.test.accuracy,
+            test_loss: evaluation.test.loss,
+            key: spec.key.to_string(),
+        };
+        result.curve.0.iter().map(row).collect()
+    }
+
+    /// Returns a row for each layer of a training run, in network order.
+    pub(super) fn layer_rows(&self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<LayerRow> {
+        let row = |(weight, &kept): (PrunableTensor, &u64)| LayerRow {
+            experiment: self.study.experiment.name.clone(),
+            arm: spec.arm.clone(),
+            replicate: spec.replicate,
+            repeat: spec.repeat,
+            round: spec.round,
+            layer: weight.layer.clone(),
+            kind: weight.kind.as_str().to_owned(),
+            weights_kept: kept,
+            weights_total: weight.parameter.len() as u64,
+            weights_remaining: kept as f64 / weight.parameter.len() as f64,
+            key: spec.key.to_string(),
+        };
+        self.study.resolved.network.weights().into_iter().zip(&result.weights_kept).map(row).collect()
+    }
+
+    /// Returns the weight statistics of each arm at each round, pooled, in the order of their first training runs.
+    pub(super) fn weight_rows(&self, stats: &[(&TrainingSpec, Arc<StoredTraining>)]) -> Vec<WeightRow> {
+        let mut groups: Vec<((&str, u32), Vec<&WeightStats>)> = Vec::new();
+        let mut positions = BTreeMap::new();
+        for (spec, result) in stats {
+            let arm_round = (spec.arm.as_str(), spec.round);
+            let position = *positions.entry(arm_round).or_insert(groups.len());
+            if position == groups.len() {
+                groups.push((arm_round, Vec::new()));
+            }
+            groups[position].1.extend(result.profile.as_ref());
+        }
+        let experiment = &self.study.experiment.name;
+        groups.iter().flat_map(|((arm, round), stats)| weight_rows(experiment, arm, *round, stats)).collect()
+    }
+
+    /// Returns the timing of a training run; `None` where none is stored.
+    pub(super) fn timing_row(&self, spec: &TrainingSpec, result: &StoredTraining) -> Option<TimingRow> {
+        let timing = result.timing.clone()?;
+        Some(TimingRow {
+            experiment: self.study.experiment.name.clone(),
+            arm: spec.arm.clone(),
+            replicate: spec.replicate,
+            repeat: spec.repeat,
+            round: spec.round,
+            seconds: timing.seconds,
+            iterations_per_second: timing.iterations_per_second,
+            host: timing.host,
+            key: spec.key.to_string(),
+        })
+    }
+}

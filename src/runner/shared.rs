@@ -1,0 +1,125 @@
+//! The state that the workers of a run share and change: the scheduler, the results, and how many threads are at work.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::retention::Retention;
+use super::scheduler::{GroupAssignment, NextWork, Scheduler, TrainingFailure};
+use super::store::StoredTraining;
+use crate::engine::EngineKind;
+
+/// Time between two looks at a training run that another process holds, and at the cancellation of the run.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The scheduler and what is known of each training run that is in the store.
+pub(super) struct RunState<'a> {
+    pub(super) scheduler: Scheduler<'a>,
+    /// The stored result of each node of the scheduler's graph.
+    pub(super) results: Vec<Option<Arc<StoredTraining>>>,
+}
+
+impl RunState<'_> {
+    /// Records that a node is in the store.
+    pub(super) fn finish(&mut self, node: usize, stored: StoredTraining) {
+        self.scheduler.finish(node, stored.outcome.clone());
+        self.results[node] = Some(Arc::new(stored));
+    }
+
+    /// Records that a job failed.
+    pub(super) fn fail(&mut self, node: usize, failure: TrainingFailure) {
+        self.scheduler.fail(node, failure);
+    }
+}
+
+/// The state that the workers of a run share.
+pub(super) struct SharedState<'a> {
+    state: Mutex<RunState<'a>>,
+    /// Signalled after every transition.
+    changed: Condvar,
+    retentions: Vec<Retention>,
+    /// Groups at work, by engine.
+    busy: BTreeMap<EngineKind, AtomicUsize>,
+    /// Threads that all workers may use together.
+    threads: usize,
+}
+
+impl<'a> SharedState<'a> {
+    pub(super) fn new(state: RunState<'a>, threads: usize) -> Self {
+        let retentions = state.scheduler.graph().nodes.iter().map(|node| node.retention.clone()).collect();
+        let busy = EngineKind::ALL.into_iter().map(|engine| (engine, AtomicUsize::new(0))).collect();
+        Self { state: Mutex::new(state), changed: Condvar::new(), retentions, busy, threads }
+    }
+
+    /// Locks the state. A lock that a panicking thread left is as good as any: every transition is made in one piece.
+    pub(super) fn lock(&self) -> MutexGuard<'_, RunState<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes workers that wait for a transition.
+    pub(super) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Returns the next work; where there is none just now, waits for a transition, at most [`POLL_INTERVAL`]. The lock is held
+    /// from the question to the wait, so that no transition is missed.
+    pub(super) fn next_or_wait(&self) -> NextWork<'a> {
+        let mut state = self.lock();
+        let next = state.scheduler.next();
+        if let NextWork::Wait = next {
+            drop(self.changed.wait_timeout(state, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner));
+        }
+        next
+    }
+
+    /// Records that work on a node has begun.
+    pub(super) fn mark_running(&self, node: usize) {
+        self.lock().scheduler.mark_running(node);
+        self.notify();
+    }
+
+    pub(super) fn retention(&self, node: usize) -> &Retention {
+        &self.retentions[node]
+    }
+
+    /// Counts a group as at work until the guard is dropped.
+    pub(super) fn count_busy(&self, group: &GroupAssignment<'_>) -> BusyGuard<'_> {
+        let count = &self.busy[&group.lanes[0].engine];
+        count.fetch_add(1, Ordering::Relaxed);
+        BusyGuard(count)
+    }
+
+    /// Returns the number of threads that a sparse trainer may use now.
+    pub(super) fn sparse_threads(&self) -> usize {
+        let busy = |engine| self.busy[&engine].load(Ordering::Relaxed);
+        sparse_threads(self.threads, busy(EngineKind::Dense), busy(EngineKind::Sparse))
+    }
+}
+
+/// A group that counts as at work.
+pub(super) struct BusyGuard<'a>(&'a AtomicUsize);
+
+impl Drop for BusyGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Returns the number of threads for each sparse trainer: dense trainers use one thread each, and the sparse ones share the
+/// rest of `threads` equally.
+fn sparse_threads(threads: usize, dense: usize, sparse: usize) -> usize {
+    (threads.saturating_sub(dense) / sparse.max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparse_trainers_share_the_threads_that_dense_ones_leave() {
+        let threads = sparse_threads;
+        assert_eq!([threads(2, 0, 1), threads(2, 0, 2), threads(2, 1, 1), threads(1, 0, 1)], [2, 1, 1, 1]);
+        assert_eq!([threads(8, 0, 3), threads(8, 2, 3), threads(8, 8, 1), threads(8, 1, 0)], [2, 2, 1, 7]);
+    }
+}
