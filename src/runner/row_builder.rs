@@ -19,7 +19,7 @@ pub struct RowBuilder<'a> {
 
 impl RowBuilder<'_> {
     /// Returns the row of a training run; without a `result` that of one that failed.
-    pub(super) fn round_row(&self, spec: &TrainingSpec, result: Option<&StoredTraining>) -> RoundRow {
+    pub(super) fn round_row(self, spec: &TrainingSpec, result: Option<&StoredTraining>) -> RoundRow {
         let network = &self.study.resolved.network;
         let total = network.weights_total();
         let kept = result.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
@@ -61,7 +61,7 @@ impl RowBuilder<'_> {
     }
 
     /// Returns a row for each evaluation of a training run.
-    pub(super) fn curve_rows(&self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<CurveRow> {
+    pub(super) fn curve_rows(self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<CurveRow> {
         let row = |evaluation: &Evaluation| CurveRow {
             experiment: self.study.experiment.name.clone(),
             arm: spec.arm.clone(),
@@ -81,7 +81,7 @@ impl RowBuilder<'_> {
     }
 
     /// Returns a row for each layer of a training run, in network order.
-    pub(super) fn layer_rows(&self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<LayerRow> {
+    pub(super) fn layer_rows(self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<LayerRow> {
         let row = |(weight, &kept): (PrunableTensor, &u64)| LayerRow {
             experiment: self.study.experiment.name.clone(),
             arm: spec.arm.clone(),
@@ -99,7 +99,7 @@ impl RowBuilder<'_> {
     }
 
     /// Returns the weight statistics of each arm at each round, pooled, in the order of their first training runs.
-    pub(super) fn weight_rows(&self, stats: &[(&TrainingSpec, Arc<StoredTraining>)]) -> Vec<WeightRow> {
+    pub(super) fn weight_rows(self, stats: &[(&TrainingSpec, Arc<StoredTraining>)]) -> Vec<WeightRow> {
         let mut groups: Vec<((&str, u32), Vec<&WeightStats>)> = Vec::new();
         let mut positions = BTreeMap::new();
         for (spec, result) in stats {
@@ -115,7 +115,7 @@ impl RowBuilder<'_> {
     }
 
     /// Returns the timing of a training run; `None` where none is stored.
-    pub(super) fn timing_row(&self, spec: &TrainingSpec, result: &StoredTraining) -> Option<TimingRow> {
+    pub(super) fn timing_row(self, spec: &TrainingSpec, result: &StoredTraining) -> Option<TimingRow> {
         let timing = result.timing.clone()?;
         Some(TimingRow {
             experiment: self.study.experiment.name.clone(),

@@ -34,6 +34,15 @@ impl StoreIndex for Index {
     }
 }
 
+/// A store with all final weights and no snapshots.
+struct OnlyFinalWeights;
+
+impl StoreIndex for OnlyFinalWeights {
+    fn has(&self, _: &ContentHash, dependency: Dependency) -> bool {
+        dependency == Dependency::FinalWeights
+    }
+}
+
 fn keys<'a>(specs: impl IntoIterator<Item = &'a TrainingSpec>) -> BTreeSet<ContentHash> {
     specs.into_iter().map(|spec| spec.key).collect()
 }
@@ -116,12 +125,6 @@ fn rerun_for_a_snapshot_stops_at_its_iteration() {
     let jobs = jobs(&plan, 1, KeepWeights::Needed, &Index { weights: BTreeSet::new(), stored });
     // The final weights are missing too, and the first round prunes by them.
     assert_eq!(jobs.to_run().map(|(_, steps)| steps).collect::<Vec<_>>(), [120, 90]);
-    struct OnlyFinalWeights;
-    impl StoreIndex for OnlyFinalWeights {
-        fn has(&self, _: &ContentHash, dependency: Dependency) -> bool {
-            dependency == Dependency::FinalWeights
-        }
-    }
     let graph = TrainingGraph::new(&plan, 1, KeepWeights::Needed);
     let jobs = plan_jobs(graph, vec![Some(Outcome::Done), None], &OnlyFinalWeights, LAST);
     assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, until: 30 }));
