@@ -112,14 +112,12 @@ fn resnet(sketch: &mut NetworkBuilder, blocks: u32, classes: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigDocument, read};
+    use crate::config::test_support::experiment;
     use crate::network::{Layer, WeightKind};
 
     fn of(network: &str, input: [usize; 3]) -> Result<Network, Vec<Diagnostic>> {
-        let sets = [format!("network={network}")];
-        let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
-        build(&experiment.network, input, 10)
+        let network = format!("network={network}");
+        build(&experiment(&[&network]).network, input, 10)
     }
 
     fn built(network: &str) -> Result<Network, Vec<Diagnostic>> {
@@ -204,6 +202,41 @@ mod tests {
             (0..with.layers.len()).filter(|&i| with.layers[i] == Layer::Dropout { rate: 0.5 }).collect();
         assert_eq!(dropouts.len(), 2);
         assert!(dropouts.iter().all(|&i| with.layers[i - 1] == Layer::Relu));
+    }
+
+    #[test]
+    fn architecture_facts_agree_with_the_layers() {
+        let all = [
+            Architecture::Lenet300100,
+            Architecture::Lenet5,
+            Architecture::Conv2,
+            Architecture::Conv4,
+            Architecture::Conv6,
+            Architecture::Resnet20,
+            Architecture::Resnet18Lth,
+            Architecture::Resnet32,
+            Architecture::Resnet56,
+            Architecture::Resnet110,
+            Architecture::Vgg11,
+            Architecture::Vgg13,
+            Architecture::Vgg16,
+            Architecture::Vgg19,
+            Architecture::Mlp { hidden: vec![8] },
+        ];
+        let schema = config::schema();
+        let variants = schema["$defs"]["Architecture"]["oneOf"].as_array().unwrap();
+        assert_eq!(all.len(), variants.len(), "every architecture is in the list");
+        for architecture in all {
+            let spec = config::NetworkConfig::from(architecture.clone());
+            let built = |spec: &config::NetworkConfig| build(spec, [3, 32, 32], 10).unwrap();
+            let network = built(&spec);
+            let has_kind = |kind| total_of(&network, kind) > 0;
+            assert_eq!(architecture.has_convolutions(), has_kind(WeightKind::Conv), "{architecture:?}");
+            assert_eq!(architecture.has_shortcuts(), has_kind(WeightKind::Shortcut), "{architecture:?}");
+            assert_eq!(architecture.has_hidden_linear(), has_kind(WeightKind::Linear), "{architecture:?}");
+            let without = built(&config::NetworkConfig { batch_norm: Some(false), ..spec });
+            assert_eq!(architecture.has_optional_batch_norm(), without != network, "{architecture:?}");
+        }
     }
 
     #[test]
