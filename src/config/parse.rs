@@ -137,11 +137,12 @@ mod tests {
     use super::*;
     use crate::config::document::Origin;
 
-    fn at(document: &ConfigDocument, path: &str) -> String {
+    /// Returns the place and the text of the value at `path`, or the `--set` that it came from.
+    fn origin_of(document: &ConfigDocument, path: &str) -> String {
         match document.exact_origin(path) {
-            Some(Origin::File(place)) => {
-                let (line, column) = document.position(place.value.start);
-                format!("{line}:{column} {}", &document.text[place.value.clone()])
+            Some(Origin::File(span)) => {
+                let (line, column) = document.position(span.value.start);
+                format!("{line}:{column} {}", &document.text[span.value.clone()])
             }
             Some(Origin::Set(text)) => text.clone(),
             None => "default".into(),
@@ -153,23 +154,26 @@ mod tests {
         let toml = ConfigDocument::parse("a.toml", "n = 1\n[t]\nx = [0.5, \"y\"]\n", &[]).unwrap();
         let json = ConfigDocument::parse("a.json", "{\"n\": 1,\n \"t\": {\"x\": [0.5, \"y\"]}}", &[]).unwrap();
         assert_eq!(toml.root, json.root);
-        assert_eq!((at(&toml, "t.x[1]"), at(&json, "t.x[1]")), ("3:11 \"y\"".into(), "2:19 \"y\"".into()));
+        assert_eq!(
+            (origin_of(&toml, "t.x[1]"), origin_of(&json, "t.x[1]")),
+            ("3:11 \"y\"".into(), "2:19 \"y\"".into())
+        );
     }
 
     #[test]
-    fn a_set_replaces_a_value_and_becomes_its_origin() {
+    fn set_replaces_a_value_and_becomes_its_origin() {
         let sets = ["train.lr=0.1".to_owned(), "name=b c".to_owned(), "new.deep.key={a=[1]}".to_owned()];
         let document = ConfigDocument::parse("a.toml", "name = \"a\"\n[train]\nlr = 1", &sets).unwrap();
         assert_eq!(document.root["train"]["lr"], 0.1);
         assert_eq!(document.root["name"], "b c");
         assert_eq!(document.root["new"]["deep"]["key"]["a"][0], 1);
-        assert_eq!(at(&document, "train.lr"), "train.lr=0.1");
-        assert_eq!(at(&document, "new.deep.key.a[0]"), sets[2]);
+        assert_eq!(origin_of(&document, "train.lr"), "train.lr=0.1");
+        assert_eq!(origin_of(&document, "new.deep.key.a[0]"), sets[2]);
         assert!(ConfigDocument::parse("a.toml", "a = 1", &["a.b=1".to_owned()]).unwrap_err().contains("--set a.b=1"));
     }
 
     #[test]
-    fn mistakes_of_syntax_have_a_place() {
+    fn syntax_mistakes_have_a_place() {
         assert!(ConfigDocument::parse("a.toml", "a = 1\nb = = 2", &[]).unwrap_err().contains("--> a.toml:2:"));
         assert!(ConfigDocument::parse("a.json", "{\"a\": 1,\n \"b\" 2}", &[]).unwrap_err().contains("--> a.json:2:"));
         assert!(

@@ -81,13 +81,13 @@ mask = { of = "ticket" }
 weights = "reinit"
 "#;
 
-    fn complaint(text: &str) -> String {
+    fn usage_error(text: &str) -> String {
         let document = ConfigDocument::parse("a.toml", text, &[]).unwrap();
         read(&document).expect_err("this must not be accepted").to_string()
     }
 
     #[test]
-    fn a_good_one_is_read_with_its_defaults() {
+    fn experiment_is_read_with_its_defaults() {
         let experiment = read(&ConfigDocument::parse("a.toml", GOOD, &[]).unwrap()).unwrap();
         assert_eq!((experiment.seed, experiment.replicates, experiment.train.evaluate_every), (1, 1, 100));
         let adam = OptimizerConfig::Adam { betas: [0.9, 0.999], eps: 1e-8 };
@@ -98,12 +98,12 @@ weights = "reinit"
     }
 
     #[test]
-    fn all_mistakes_are_found_at_once() {
+    fn mistakes_are_all_found_at_once() {
         let text = GOOD
             .replace("batch_size = 4", "batchsize = 4")
             .replace("lr = 1e-3", "lr = \"fast\"")
             .replace("\"strokes\"", "\"mnits\"");
-        insta::assert_snapshot!(complaint(&text));
+        insta::assert_snapshot!(usage_error(&text));
     }
 
     #[test]
@@ -113,17 +113,17 @@ weights = "reinit"
             .replace("{ of = \"ticket\" }", "{ off = \"ticket\" }")
             .replace("iterations = 10", "iterations = 1.5")
             .replace("[arms.ticket]", "[run]\nworkers = 0\n[arms.ticket]");
-        insta::assert_snapshot!(complaint(&text));
+        insta::assert_snapshot!(usage_error(&text));
     }
 
     #[test]
-    fn a_key_that_is_missing() {
-        insta::assert_snapshot!(complaint(&GOOD.replace("batch_size = 4\n", "")));
+    fn missing_key() {
+        insta::assert_snapshot!(usage_error(&GOOD.replace("batch_size = 4\n", "")));
     }
 
     #[test]
-    fn everything_that_is_missing_is_told_at_once() {
-        let said = complaint("seed = 1\n[arms.a]\nrepeats = 2");
+    fn missing_keys_are_all_reported_at_once() {
+        let error = usage_error("seed = 1\n[arms.a]\nrepeats = 2");
         for key in [
             "name",
             "rounds",
@@ -137,22 +137,22 @@ weights = "reinit"
             "arms.a.mask",
             "arms.a.weights",
         ] {
-            assert!(said.contains(&format!("`{key}` is missing")), "{key}: {said}");
+            assert!(error.contains(&format!("`{key}` is missing")), "{key}: {error}");
         }
     }
 
     #[test]
-    fn the_users_words_are_left_as_they_are() {
-        let lr = complaint(&GOOD.replace("lr = 1e-3", "lr = \"bitmap, expected\""));
+    fn messages_quote_the_users_words() {
+        let lr = usage_error(&GOOD.replace("lr = 1e-3", "lr = \"bitmap, expected\""));
         assert!(lr.contains("expected a number, got the text \"bitmap, expected\""), "{lr}");
-        let optimizer = complaint(&GOOD.replace("\"adam\"", "\"a`b\""));
+        let optimizer = usage_error(&GOOD.replace("\"adam\"", "\"a`b\""));
         assert!(optimizer.contains("unknown value `a`b` for `train.optimizer`"), "{optimizer}");
         assert!(optimizer.contains("one of: adam, adamw, sgd"), "{optimizer}");
-        let architecture = complaint(&GOOD.replace("{ mlp = { hidden = [8] } }", "\"mlp\""));
+        let architecture = usage_error(&GOOD.replace("{ mlp = { hidden = [8] } }", "\"mlp\""));
         assert!(architecture.contains("expected a table with its parameters"), "{architecture}");
-        let hidden = complaint(&GOOD.replace("hidden = [8]", "hidden = [-1, 8, -2]"));
+        let hidden = usage_error(&GOOD.replace("hidden = [8]", "hidden = [-1, 8, -2]"));
         assert!(hidden.contains("mlp.hidden[0]`") && hidden.contains("mlp.hidden[2]`"), "{hidden}");
-        let hidden = complaint(&GOOD.replace("hidden = [8]", ""));
+        let hidden = usage_error(&GOOD.replace("hidden = [8]", ""));
         assert_eq!(hidden.matches("error:").count(), 1, "{hidden}");
         let document = ConfigDocument::parse("a.json", "7", &[]).unwrap();
         let list = read(&document).unwrap_err().to_string();
@@ -160,12 +160,12 @@ weights = "reinit"
     }
 
     #[test]
-    fn mistakes_of_meaning() {
+    fn broken_rules_are_reported() {
         let text = GOOD
             .replace("lr = 1e-3", "lr = -1\nmomentum = 0.9")
             .replace("\"reinit\"", "\"reinit\"\nrepeats = 0")
             .replace("rounds = 2", "rounds = 2\nreplicates = 0")
             .replace("[arms.ticket]", "[prune]\nrate = { linear = 1.5 }\n[arms.dense]");
-        insta::assert_snapshot!(complaint(&text));
+        insta::assert_snapshot!(usage_error(&text));
     }
 }

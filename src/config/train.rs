@@ -1,4 +1,4 @@
-//! `[train]`: the training of one network.
+//! `[train]`: the training of one network, with the optimizer and the learning-rate schedule of their own files.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
