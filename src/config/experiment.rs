@@ -7,7 +7,7 @@ use super::arms::{ArmKeys, Arms};
 use super::checker::Checker;
 use super::data::DataConfig;
 use super::diagnostic::Diagnostic;
-use super::network::NetworkConfig;
+use super::network::{NetworkConfig, NetworkKeys};
 use super::prune::PruneConfig;
 use super::report::ReportConfig;
 use super::run::RunConfig;
@@ -66,7 +66,7 @@ pub(super) struct ExperimentKeys {
     /// The data set, its splits and its preprocessing.
     pub(super) data: DataConfig,
     /// The network and its initialization.
-    network: NetworkConfig,
+    network: NetworkKeys,
     /// The training of one network: length, batches, optimizer, learning rate, arithmetic.
     train: TrainKeys,
     /// Pruning criterion, scope and rate.
@@ -126,9 +126,9 @@ impl ExperimentKeys {
     /// # Errors
     /// A key that is required by the value of another is missing.
     pub(super) fn resolve(self) -> Result<Experiment, Diagnostic> {
-        let Self { mut data, mut network, mut prune, .. } = self;
+        let Self { mut data, mut prune, .. } = self;
+        let network = self.network.resolve()?;
         data.resolve();
-        network.resolve();
         prune.resolve(&network);
         Ok(Experiment {
             name: self.name,
