@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Architecture {
-    /// LeNet-300-100: 784–300–100–10 with `ReLU` (`LeCun` et al. 1998; Frankle & Carbin 2019, Figure 2).
+    /// `LeNet-300-100`: 784–300–100–10 with `ReLU` (`LeCun` et al. 1998; Frankle & Carbin 2019, Figure 2).
     #[serde(rename = "lenet_300_100")]
     Lenet300100,
     /// `LeNet-5` as it is trained today: 5×5 convolutions of 6 (padded by 2) and 16 channels, each with `ReLU` and 2×2

@@ -19,7 +19,8 @@ const RESERVED_ARM: &str = "dense";
 /// Largest number of entries of a grid of target sizes.
 const MAX_GRID: usize = 1000;
 
-/// The arms by name, in the order of the file. `A` is [`ArmKeys`] as an arm is written, [`Arm`] after it was checked.
+/// The arms by name, in the order of the file. `A` is the type of an arm: [`Arm`] after the keys of the file were
+/// checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arms<A = Arm>(pub Vec<(String, A)>);
 

@@ -80,7 +80,7 @@ pub enum LrScheduleKind {
 
 impl LrScheduleKind {
     /// Returns whether the learning rate stays constant.
-    pub(super) fn is_constant(&self) -> bool {
+    pub fn is_constant(&self) -> bool {
         *self == Self::Constant
     }
 }
