@@ -1,24 +1,25 @@
 //! A number that may be left to the program: `"auto"` or a whole number from 1.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How many of something.
+use super::scalar::{self, FromScalar};
+
+/// A number from 1, or the choice of the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CountOrAuto {
-    /// As many as fit where the program runs.
+    /// The number that suits the machine on which the program runs.
     #[default]
     Auto,
-    /// So many.
+    /// A fixed number, at least 1.
     Number(u32),
 }
 
 impl CountOrAuto {
-    /// The number, where it is left to the program `auto`.
+    /// Returns the number; `auto` where it is left to the program.
     pub fn unwrap_or(self, auto: usize) -> usize {
         match self {
             Self::Auto => auto,
@@ -36,27 +37,22 @@ impl Serialize for CountOrAuto {
     }
 }
 
+impl FromScalar for CountOrAuto {
+    const EXPECTED: &'static str = "`auto` or a whole number from 1";
+
+    fn from_number<E: Error>(number: u64) -> Result<Self, E> {
+        let count = u32::try_from(number).ok().filter(|&count| count > 0);
+        count.map(Self::Number).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &Self::EXPECTED))
+    }
+
+    fn from_text<E: Error>(text: &str) -> Result<Self, E> {
+        if text == "auto" { Ok(Self::Auto) } else { Err(E::invalid_value(Unexpected::Str(text), &Self::EXPECTED)) }
+    }
+}
+
 impl<'de> Deserialize<'de> for CountOrAuto {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl Visitor<'_> for Words {
-            type Value = CountOrAuto;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`auto` or a whole number from 1")
-            }
-
-            fn visit_u64<E: Error>(self, n: u64) -> Result<CountOrAuto, E> {
-                let wrong = || E::invalid_value(Unexpected::Unsigned(n), &self);
-                u32::try_from(n).ok().filter(|&n| n > 0).map(CountOrAuto::Number).ok_or_else(wrong)
-            }
-
-            fn visit_str<E: Error>(self, word: &str) -> Result<CountOrAuto, E> {
-                let wrong = || E::invalid_value(Unexpected::Str(word), &self);
-                (word == "auto").then_some(CountOrAuto::Auto).ok_or_else(wrong)
-            }
-        }
-        deserializer.deserialize_any(Words)
+        scalar::deserialize(deserializer)
     }
 }
 

@@ -1,20 +1,22 @@
-//! A device, by the name that everybody knows from `PyTorch`.
+//! A device, by its name in `PyTorch`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Unexpected, Visitor};
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A device.
+use super::scalar::{self, FromScalar};
+
+/// A device, or the choice of the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// An NVIDIA GPU where CUDA can be had, else the processor.
+    /// An NVIDIA GPU where CUDA is available, else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// The NVIDIA GPU of this number, from 0.
     Cuda(u32),
@@ -54,26 +56,29 @@ impl Serialize for DeviceChoice {
     }
 }
 
+/// The names without a number.
+const NAMES: [&str; 3] = ["auto", "cpu", "cuda"];
+
+impl FromScalar for DeviceChoice {
+    const EXPECTED: &'static str = "\"auto\", \"cpu\", \"cuda\", or a GPU by its number such as \"cuda:1\"";
+
+    fn from_text<E: Error>(text: &str) -> Result<Self, E> {
+        // A single word may be the name of a device in another program: serde's message for unknown names gets a proposal.
+        let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_unknown_name = is_word && !NAMES.contains(&text);
+        text.parse().map_err(|()| {
+            if is_unknown_name {
+                E::unknown_variant(text, &NAMES)
+            } else {
+                E::invalid_value(Unexpected::Str(text), &Self::EXPECTED)
+            }
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for DeviceChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl Visitor<'_> for Words {
-            type Value = DeviceChoice;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"auto\", \"cpu\", \"cuda\", or a GPU by its number such as \"cuda:1\"")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<DeviceChoice, E> {
-                let known = ["auto", "cpu", "cuda"];
-                // What other programs say is asked about as for any other name.
-                let unknown = || E::unknown_variant(text, &["auto", "cpu", "cuda"]);
-                let wrong = || E::invalid_value(Unexpected::Str(text), &self);
-                let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic());
-                text.parse().map_err(|()| if is_word && !known.contains(&text) { unknown() } else { wrong() })
-            }
-        }
-        deserializer.deserialize_any(Words)
+        scalar::deserialize(deserializer)
     }
 }
 
@@ -96,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_by_name() {
+    fn device_names_are_read_and_written() {
         for (text, device) in [
             ("auto", DeviceChoice::Auto),
             ("cpu", DeviceChoice::Cpu),

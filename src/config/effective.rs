@@ -1,5 +1,4 @@
-//! The experiment written out: every value that can change a number or the report, and where it came
-//! from.
+//! The effective configuration: every value that can change a number or the report, and where it came from.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,15 +9,15 @@ use super::document::{ConfigDocument, Origin, join};
 use super::experiment::Experiment;
 use super::repair::quoted;
 
-/// The resolved experiment as TOML, the origin of each value behind it. Paths and workers are left out: they change
-/// no number, and the text must not depend on the machine.
+/// Returns the resolved experiment as TOML, with the origin of each value in a comment. Paths and workers are left out: they
+/// change no number, and the text must not depend on the machine. `device` and `lanes` are the resolved ones.
 pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> String {
     let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
-    table(&values(experiment, device, lanes), ["", ""], document, &mut text);
+    write_table(&values(experiment, device, lanes), "", "", document, &mut text);
     text
 }
 
-/// The same as JSON: `{ "train.lr": { "value": 0.1, "origin": "default" }, … }`.
+/// Like [`to_toml`], but as JSON: `{ "train.lr": { "value": 0.1, "origin": "default" }, … }`.
 pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> Value {
     let mut flat = serde_json::Map::new();
     flatten(&values(experiment, device, lanes), "", &mut |path, value| {
@@ -28,9 +27,10 @@ pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &C
     Value::Object(flat)
 }
 
-/// The values that can change a number or the report. Where the built-in data lie is not among them; own data have nothing but their
-/// folder to be found by, and their sum beside it. The engine is as it was wished for: `auto` means one for each
-/// training, the same wherever it is read again. Device and lanes are as they were resolved.
+/// Returns the values that can change a number or the report. The folder of the built-in data is left out; the folder of
+/// custom data is kept, with their checksum beside it, because nothing else identifies them. The engine is the requested one:
+/// `auto` gives the same engine for each training run wherever the text is read again. Device and lanes are the resolved
+/// ones.
 fn values(experiment: &Experiment, device: &str, lanes: usize) -> Value {
     let mut value = serde_json::to_value(experiment).unwrap_or_default();
     if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {
@@ -40,7 +40,8 @@ fn values(experiment: &Experiment, device: &str, lanes: usize) -> Value {
     value
 }
 
-/// Every value that is no table, with its place (`train.lr`), in order.
+/// Calls `leaf` with the path (`train.lr`) and the value of every value in `value` that is no table, in order. `path`: the
+/// path of `value`, empty for the root.
 pub fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
     match value {
         Value::Object(map) => {
@@ -53,33 +54,31 @@ pub fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
     }
 }
 
-/// Values first, then tables, as TOML wants it. `paths` is the table's place twice: as it is in `document`, and as TOML
-/// writes it.
-fn table(value: &Value, [path, header]: [&str; 2], document: &ConfigDocument, text: &mut String) {
+/// Writes a table: first its values, then its tables, as TOML requires. `path` is the table's path in `document`, and
+/// `header` the same path as TOML writes it.
+fn write_table(value: &Value, path: &str, header: &str, document: &ConfigDocument, text: &mut String) {
     let Value::Object(map) = value else { return };
-    for (key, value) in map.iter().filter(|(_, value)| !is_section(value)) {
+    for (key, value) in map.iter().filter(|(_, value)| !value.is_object()) {
         let path = join(path, key);
         let _ = writeln!(text, "{} = {}  # {}", bare_or_quoted(key), inline(value), origin(&path, document));
     }
-    for (key, value) in map.iter().filter(|(_, value)| is_section(value)) {
-        let (path, header) = (join(path, key), join(header, &bare_or_quoted(key)));
-        if value.as_object().is_some_and(|map| map.values().any(|value| !is_section(value))) {
+    for (key, value) in map.iter().filter(|(_, value)| value.is_object()) {
+        let path = join(path, key);
+        let header = join(header, &bare_or_quoted(key));
+        if value.as_object().is_some_and(|map| map.values().any(|value| !value.is_object())) {
             let _ = writeln!(text, "\n[{header}]");
         }
-        table(value, [&path, &header], document, text);
+        write_table(value, &path, &header, document, text);
     }
 }
 
-/// A key as TOML writes it: in quotes where it has other characters than letters, digits, `-` and `_`.
+/// Returns a key as TOML writes it: in quotes where it has other characters than letters, digits, `-` and `_`.
 fn bare_or_quoted(key: &str) -> String {
     let is_bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if is_bare { key.to_owned() } else { quoted(key) }
 }
 
-fn is_section(value: &Value) -> bool {
-    value.is_object()
-}
-
+/// Returns a value as TOML writes it on one line.
 fn inline(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
@@ -92,6 +91,7 @@ fn inline(value: &Value) -> String {
     }
 }
 
+/// Returns the origin of the value at `path`: `file:line`, the `--set` option, or `default`.
 fn origin(path: &str, document: &ConfigDocument) -> String {
     let file = Path::new(&document.name).file_name().unwrap_or_default().to_string_lossy();
     match document.exact_origin(path) {
@@ -105,13 +105,13 @@ fn origin(path: &str, document: &ConfigDocument) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::test_support;
 
     #[test]
-    fn what_is_written_reads_back_as_the_same_experiment() {
-        let text = include_str!("../../configs/smoke.toml");
+    fn effective_configuration_reads_back_as_the_same_experiment() {
         let layers = "network={layers=[{dropout={rate=0.1}},{linear={out=9}},\"relu\",{linear={out=10}}]}";
-        let sets = ["train.lr=0.5", "prune.rate={linear=0.3,layers={linear2=0.4}}", layers].map(str::to_owned);
-        let document = ConfigDocument::parse("configs/smoke.toml", text, &sets).unwrap();
+        let document =
+            test_support::document(&["train.lr=0.5", "prune.rate={linear=0.3,layers={linear2=0.4}}", layers]);
         let experiment = crate::config::read(&document).unwrap();
         let written = to_toml(&experiment, "cpu", 1, &document);
         assert!(written.contains("lr = 0.5  # --set train.lr=0.5\n"), "{written}");

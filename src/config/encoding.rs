@@ -1,4 +1,4 @@
-//! From the bytes of a configuration to its text: what editors put around it, and encodings that are not UTF-8.
+//! From the bytes of a configuration to its text: marks that editors add, and encodings other than UTF-8.
 
 /// The name of standard input in messages.
 pub const STDIN: &str = "<stdin>";
@@ -6,10 +6,11 @@ pub const STDIN: &str = "<stdin>";
 /// The byte order mark.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Decodes UTF-8.
+/// Decodes the UTF-8 text of the file `name`.
 ///
 /// # Errors
-/// Another encoding: a message with what to do, such as "is not text in UTF-8, but in UTF-16".
+/// The text has another encoding, or zero bytes in it: a message with a proposal, such as "is not text in UTF-8, but in
+/// UTF-16".
 pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
     if let Some(encoding) = other_unicode(&bytes) {
         let hint = format!(
@@ -19,14 +20,14 @@ pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
         return Err(format!("error: `{name}` is not text in UTF-8, but in {encoding}\n\nhint: {hint}"));
     }
     let bytes = match String::from_utf8(bytes) {
-        Ok(text) => return zeros(name, &text).map_or(Ok(text), Err),
+        Ok(text) => return zero_bytes(name, &text).map_or(Ok(text), Err),
         Err(error) => error,
     };
-    let at = bytes.utf8_error().valid_up_to();
+    let valid = bytes.utf8_error().valid_up_to();
     let bytes = bytes.into_bytes();
-    let before = String::from_utf8_lossy(&bytes[..at]).into_owned();
-    let (line, column) = position(&before, at);
-    let byte = bytes[at];
+    let before = String::from_utf8_lossy(&bytes[..valid]).into_owned();
+    let (line, column) = position(&before, valid);
+    let byte = bytes[valid];
     let letter = if byte >= 0xA0 { format!(", `{}` in Latin-1", char::from(byte)) } else { String::new() };
     let hint = "save the file as UTF-8: in the editor, or by `iconv -f LATIN1 -t UTF-8` where it is Latin-1";
     Err(format!(
@@ -34,19 +35,19 @@ pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
     ))
 }
 
-/// Returns `text` without a byte order mark before it and without the Ctrl-Z (0x1A) that DOS editors put behind it.
+/// Returns `text` without a byte order mark at its start and without the Ctrl-Z (0x1A) that DOS editors add at its end.
 pub(super) fn strip(text: &str) -> &str {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let end = text.trim_end();
     end.strip_suffix('\u{1a}').unwrap_or(text)
 }
 
-/// The lines of `text`, ended by LF, CRLF or, as on old Macs, CR alone.
+/// Returns the lines of `text`, ended by LF, CRLF or, as on old Macs, CR alone.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-/// Line and column of a byte of `text`, both from 1; columns count characters.
+/// Returns the line and column of a byte of `text`, both from 1; columns count characters.
 pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     // The CR before the byte may be the first half of a CRLF.
@@ -56,7 +57,8 @@ pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
     if is_ended { (line + 2, 1) } else { (line + 1, column + 1) }
 }
 
-/// Line `number` of `text`, from 1, as a terminal can show it: no control characters, none that are not seen.
+/// Returns line `number` of `text`, from 1, as a terminal can show it: control characters and invisible characters are
+/// replaced.
 pub(super) fn line(text: &str, number: usize) -> String {
     let shown = |c: char| {
         let is_hidden = c.is_control() && c != '\t' || super::repair::is_invisible(c);
@@ -65,12 +67,12 @@ pub(super) fn line(text: &str, number: usize) -> String {
     lines(text).nth(number - 1).unwrap_or_default().chars().map(shown).collect()
 }
 
-/// The first CR that is no part of a CRLF.
+/// Returns the byte of the first CR that is no part of a CRLF.
 pub(super) fn lone_carriage_return(text: &str) -> Option<usize> {
-    text.match_indices('\r').map(|(at, _)| at).find(|at| !text[at + 1..].starts_with('\n'))
+    text.match_indices('\r').map(|(byte, _)| byte).find(|byte| !text[byte + 1..].starts_with('\n'))
 }
 
-/// The encoding, where it is UTF-16 or UTF-32, with or without a byte order mark.
+/// Returns the name of the encoding, where it is UTF-16 or UTF-32, with or without a byte order mark.
 fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(&[0xFF, 0xFE, 0, 0]) || bytes.starts_with(&[0, 0, 0xFE, 0xFF]) {
         return Some("UTF-32");
@@ -78,7 +80,7 @@ fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
         return Some("UTF-16");
     }
-    // ASCII in UTF-16 has a zero in every second byte. Both halves are counted over the first bytes only.
+    // ASCII in UTF-16 has a zero in every second byte. Both halves are counted, in the first bytes only.
     let head = &bytes[..bytes.len().min(512)];
     let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|&&byte| byte == 0).count();
     let half = head.len() / 2;
@@ -92,10 +94,10 @@ fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Zero bytes are what a crash or a full disk leaves: part of the text may be lost.
-fn zeros(name: &str, text: &str) -> Option<String> {
-    let at = text.find('\0')?;
-    let (line, column) = position(text, at);
+/// Returns the mistake of zero bytes in a text. A crash or a full disk leaves them: part of the text may be lost.
+fn zero_bytes(name: &str, text: &str) -> Option<String> {
+    let first = text.find('\0')?;
+    let (line, column) = position(text, first);
     let count = text.matches('\0').count();
     let bytes = if count == 1 { "a zero byte".to_owned() } else { format!("{count} zero bytes") };
     let hint = "a crash or a full disk leaves these: see whether the end of the file is missing, and remove them";
@@ -114,13 +116,13 @@ mod tests {
     #[test]
     fn utf_16_and_utf_32_are_named_with_and_without_a_mark() {
         let text = "name = \"größe\"\nrounds = 3\n";
-        let said = |bytes: Vec<u8>| decode("a.toml", bytes).unwrap_err();
+        let message = |bytes: Vec<u8>| decode("a.toml", bytes).unwrap_err();
         for is_little in [true, false] {
             let encoding = if is_little { "but in UTF-16LE" } else { "but in UTF-16BE" };
-            assert!(said(utf16(text, is_little)).contains(encoding));
-            assert!(said(utf16(&format!("\u{feff}{text}"), is_little)).contains("but in UTF-16\n"));
+            assert!(message(utf16(text, is_little)).contains(encoding));
+            assert!(message(utf16(&format!("\u{feff}{text}"), is_little)).contains("but in UTF-16\n"));
         }
-        assert!(said(vec![0xFF, 0xFE, 0, 0, b'a', 0, 0, 0]).contains("UTF-32"));
+        assert!(message(vec![0xFF, 0xFE, 0, 0, b'a', 0, 0, 0]).contains("UTF-32"));
         assert_eq!(decode("a.toml", text.into()).unwrap(), text);
     }
 
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_order_mark_and_ctrl_z_are_no_part_of_the_text() {
+    fn byte_order_mark_and_ctrl_z_are_stripped() {
         assert_eq!(strip("\u{feff}a = 1\n"), "a = 1\n");
         assert_eq!(strip("a = 1\n\u{1a}\n"), "a = 1\n");
         assert_eq!(strip("a = 1\n\n"), "a = 1\n\n");

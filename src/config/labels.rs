@@ -1,36 +1,37 @@
-//! Names of experiments and arms that other programs do not read as names: they stand in every CSV file and in shells.
+//! Names of experiments and arms that other programs misread: they are written to every CSV file and used in shells.
 
 use super::diagnostic::Diagnostic;
 use super::experiment::Experiment;
 
-/// The texts that pandas reads as missing values by default, those that consist of characters allowed in names only:
+/// Texts that pandas reads as missing values by default, among those that consist of characters allowed in names:
 /// `groupby` drops such rows.
 const MISSING: [&str; 3] = ["nan", "null", "-nan"];
 
-/// What pandas and R read as a truth value.
+/// Texts that pandas and R read as a truth value.
 const TRUTH: [&str; 2] = ["true", "false"];
 
-/// What pandas, R and others read as a number, besides digits.
+/// Texts that pandas, R and others read as a number, besides digits.
 const INFINITE: [&str; 2] = ["inf", "infinity"];
 
-/// The names of an experiment and its arms that other programs misread. Files of older runs may have such names, so this
-/// is no part of reading a configuration.
+/// Returns the mistakes of names that other programs misread, of the experiment and its arms. Files of older runs may have
+/// such names: therefore this is no part of reading a configuration.
 pub fn check_names(experiment: &Experiment) -> Vec<Diagnostic> {
-    let of_experiment = problem("name", "the experiment's name", &experiment.name, "run").into_iter();
-    let of_arm = |name: &String| {
-        let problem = problem(&format!("arms.{name}"), "the arm name", name, "arm")?;
-        Some(problem.on_key())
-    };
-    of_experiment.chain(experiment.arms.0.iter().filter_map(|(name, _)| of_arm(name))).collect()
+    let experiment_name = check_name("name", "the experiment's name", &experiment.name, "run");
+    let arm_names = experiment.arms.0.iter().filter_map(|(name, _)| {
+        let diagnostic = check_name(&format!("arms.{name}"), "the arm name", name, "arm")?;
+        Some(diagnostic.on_key())
+    });
+    experiment_name.into_iter().chain(arm_names).collect()
 }
 
-fn problem(key: &str, what: &str, name: &str, prefix: &str) -> Option<Diagnostic> {
+/// Returns the mistake of a name that other programs misread. `subject`: the noun for the name; `prefix`: of the proposal.
+fn check_name(key: &str, subject: &str, name: &str, prefix: &str) -> Option<Diagnostic> {
     let reason = misread(name)?;
-    let instead = instead_of(name, prefix);
-    Some(Diagnostic::new(key, format!("{what} `{name}` {reason}")).hint(format!("such as `{instead}`")))
+    let proposal = alternative(name, prefix);
+    Some(Diagnostic::new(key, format!("{subject} `{name}` {reason}")).hint(format!("such as `{proposal}`")))
 }
 
-/// How other programs misread a name; `None` where they do not.
+/// Returns how other programs misread a name; `None` where they do not.
 fn misread(name: &str) -> Option<&'static str> {
     if MISSING.contains(&name) {
         Some("is a missing value to pandas, which leaves its rows out")
@@ -45,7 +46,8 @@ fn misread(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a name of small letters, digits, `_` and `-` is a number: digits with an exponent or without, or hexadecimal.
+/// Returns whether a name of lower-case letters, digits, `_` and `-` is a number: digits with or without an exponent, or
+/// hexadecimal.
 fn is_number(name: &str) -> bool {
     let all = |digits: &str, fits: fn(&u8) -> bool| !digits.is_empty() && digits.bytes().all(|byte| fits(&byte));
     let is_decimal = |digits: &str| all(digits, u8::is_ascii_digit);
@@ -58,8 +60,8 @@ fn is_number(name: &str) -> bool {
     }
 }
 
-/// A name like `name` that no program misreads.
-fn instead_of(name: &str, prefix: &str) -> String {
+/// Returns a name like `name` that no program misreads.
+fn alternative(name: &str, prefix: &str) -> String {
     // Arms have no hyphens.
     let bare = name.trim_start_matches('-').replace('-', "_");
     if !bare.is_empty() && misread(&bare).is_none() { bare } else { format!("{prefix}_{bare}") }
@@ -75,11 +77,11 @@ mod tests {
             ["nan", "null", "-nan", "-x", "-", "true", "false", "inf", "-inf", "12", "007", "1e5", "1e-5", "0x1f"];
         for name in refused {
             assert!(misread(name).is_some(), "{name}");
-            let instead = instead_of(name, "arm");
-            assert_eq!(misread(&instead), None, "{name}: {instead}");
+            let proposal = alternative(name, "arm");
+            assert_eq!(misread(&proposal), None, "{name}: {proposal}");
             assert!(
-                !instead.is_empty()
-                    && instead.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                !proposal.is_empty()
+                    && proposal.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             );
         }
         let fine =
@@ -87,6 +89,6 @@ mod tests {
         for name in fine {
             assert_eq!(misread(name), None, "{name}");
         }
-        assert_eq!((instead_of("-x", "run"), instead_of("12", "run")), ("x".into(), "run_12".into()));
+        assert_eq!((alternative("-x", "run"), alternative("12", "run")), ("x".into(), "run_12".into()));
     }
 }

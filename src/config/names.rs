@@ -1,4 +1,4 @@
-//! Keys of tables whose keys are names, such as the layers of `prune.rate.layers`: a name may have points in it.
+//! Tables whose keys are names, such as the layers of `prune.rate.layers`: a name may have points in it.
 
 use std::sync::OnceLock;
 
@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 
 use super::schema::schema;
 
-/// The tables whose keys are names and whose values are no tables, each by its path. They come from the schema.
+/// The paths of the tables whose keys are names and whose values are no tables, from the schema.
 #[derive(Clone, Debug)]
 pub(super) struct NameTables(Vec<Vec<String>>);
 
 impl NameTables {
-    /// The tables of an experiment. The schema is walked once in a process: a report reads many configurations.
+    /// Returns the tables of an experiment. The schema is walked once in a process: a report reads many configurations.
     pub(super) fn of_experiment() -> &'static Self {
         static TABLES: OnceLock<NameTables> = OnceLock::new();
         TABLES.get_or_init(|| {
@@ -22,7 +22,7 @@ impl NameTables {
         })
     }
 
-    /// Joins the parts of a path behind such a table: `block1`, `conv1` is the name `block1.conv1`.
+    /// Joins the parts of a path after such a table: `block1`, `conv1` becomes the name `block1.conv1`.
     pub(super) fn join(&self, mut parts: Vec<String>) -> Vec<String> {
         let is_inside = |table: &&Vec<String>| parts.len() > table.len() && parts.starts_with(table);
         if let Some(table) = self.0.iter().find(is_inside) {
@@ -32,7 +32,7 @@ impl NameTables {
         parts
     }
 
-    /// Gives tables inside such a table their names: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" = 0.3`.
+    /// Joins the keys of tables inside such a table to names: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" = 0.3`.
     pub(super) fn flatten(&self, root: &mut Value) {
         for table in &self.0 {
             let inner = table.iter().try_fold(&mut *root, |value, key| value.get_mut(key));
@@ -45,6 +45,7 @@ impl NameTables {
     }
 }
 
+/// Inserts `value` as `name`; the values of a table as `name.key`.
 fn flatten_into(map: &mut Map<String, Value>, name: String, value: Value) {
     match value {
         Value::Object(inner) if !inner.is_empty() => {
@@ -56,14 +57,14 @@ fn flatten_into(map: &mut Map<String, Value>, name: String, value: Value) {
     }
 }
 
-/// Adds the name tables of `object` and of the tables inside of it.
+/// Adds the paths of the name tables of `object` and of the tables inside it. `path`: the path of `object`.
 fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut Vec<Vec<String>>) {
     for (key, property) in object["properties"].as_object().into_iter().flatten() {
         let target = property["$ref"].as_str().and_then(|name| schema.pointer(name.trim_start_matches('#')));
         let target = target.unwrap_or(property);
         path.push(key.clone());
-        let holds = |kind: &str| target["additionalProperties"]["type"] == kind;
-        if holds("number") || holds("integer") || holds("string") {
+        let has_values = |kind: &str| target["additionalProperties"]["type"] == kind;
+        if has_values("number") || has_values("integer") || has_values("string") {
             tables.push(path.clone());
         }
         collect(schema, target, path, tables);
@@ -71,8 +72,8 @@ fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut 
     }
 }
 
-/// The parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes is taken as it is. `None` where it is
-/// no path.
+/// Returns the parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes is kept as it is. `None` where
+/// the text is no path.
 pub(super) fn parts(path: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = path.trim();
@@ -103,12 +104,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn rates_by_layer_are_the_only_table_of_names() {
+    fn name_tables_are_the_rates_by_layer_only() {
         assert_eq!(NameTables::of_experiment().0, [["prune", "rate", "layers"]]);
     }
 
     #[test]
-    fn names_with_points_are_one_part() {
+    fn parts_join_names_with_points() {
         let parts = |path: &str| parts(path).map(|parts| NameTables::of_experiment().join(parts).join("|"));
         assert_eq!(parts("train.lr").unwrap(), "train|lr");
         assert_eq!(parts(" train . \"lr\" ").unwrap(), "train|lr");
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_inside_become_names() {
+    fn flatten_joins_tables_to_names() {
         let mut root = json!({ "prune": { "rate": { "layers": { "block1": { "conv1": 0.3 }, "output": 0.1 } } } });
         NameTables::of_experiment().flatten(&mut root);
         assert_eq!(root["prune"]["rate"]["layers"], json!({ "block1.conv1": 0.3, "output": 0.1 }));

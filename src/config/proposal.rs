@@ -1,33 +1,33 @@
-//! What to write in place of a value of the wrong type: only what was tried and is understood there.
+//! The proposal for a value of the wrong type: only a value that was tried and is accepted in its place.
 
 use serde_json::Value;
 
-use super::diagnostic::Diagnostic;
-use super::read::is_accepted;
+use super::deserialize::is_accepted;
+use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::repair::{Syntax, proposals};
 use super::set::set_value;
 use super::walk;
 
-/// Adds to `problem` the value that would be accepted in place of the one in `root`, if there is one.
-pub(super) fn propose(problem: &mut Diagnostic, root: &Value) {
-    let is_of_type = problem.message.contains(": expected ") && !problem.at_key;
-    if !is_of_type {
+/// Sets the hint of a diagnostic about a wrong type to the value that would be accepted in place of the one in `root`, if
+/// there is such a value.
+pub(super) fn propose(diagnostic: &mut Diagnostic, root: &Value) {
+    if diagnostic.kind != DiagnosticKind::WrongType {
         return;
     }
     let mut root = root.clone();
-    let Some(value) = walk::get_mut(&mut root, &problem.key).map(|value| value.clone()) else { return };
-    for (value, hint) in candidates(&value) {
-        if let Some(slot) = walk::get_mut(&mut root, &problem.key) {
-            *slot = value;
+    let Some(value) = walk::get_mut(&mut root, &diagnostic.key).map(|value| value.clone()) else { return };
+    for (candidate, hint) in candidates(&value) {
+        if let Some(slot) = walk::get_mut(&mut root, &diagnostic.key) {
+            *slot = candidate;
         }
-        if is_accepted(&root, &problem.key) {
-            problem.hint = Some(hint);
+        if is_accepted(&root, &diagnostic.key) {
+            diagnostic.hint = Some(hint);
             return;
         }
     }
 }
 
-/// What may be meant by a value, the likeliest first, each with the words that propose it.
+/// Returns the values that may be meant by a value, the likeliest first, each with the hint that proposes it.
 fn candidates(value: &Value) -> Vec<(Value, String)> {
     let write = |text: String| Some((set_value(&text).ok()?, format!("write `{text}`")));
     match value {

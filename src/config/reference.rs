@@ -1,4 +1,4 @@
-//! What a configuration may say, as a page for people: made from the schema, so that it cannot lie.
+//! The reference of all keys as a page of Markdown, made from the schema, so that both agree.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::schema::schema;
 
-/// The reference of all keys as Markdown.
+/// Returns the reference of all keys as Markdown.
 pub fn reference() -> String {
     let schema = schema();
     let mut page = ReferenceWriter { schema: &schema, text: String::new(), waiting: Vec::new() };
@@ -28,12 +28,12 @@ pub fn reference() -> String {
 struct ReferenceWriter<'a> {
     schema: &'a Value,
     text: String,
-    /// Tables inside those written so far, each with its path.
+    /// Tables inside those written so far, each with its path, in the order in which they are written next.
     waiting: Vec<(String, &'a Value)>,
 }
 
 impl<'a> ReferenceWriter<'a> {
-    /// A table's keys: what each may be, its default, and what it means; then the words that stand for variants.
+    /// Writes the keys of a table: value, default and meaning of each; then the variants of those that have some.
     fn section(&mut self, path: &str, object: &'a Value) {
         let heading = if path.is_empty() { "Top level".to_owned() } else { format!("`[{path}]`") };
         let about = text(object, "description");
@@ -64,6 +64,7 @@ impl<'a> ReferenceWriter<'a> {
         }
     }
 
+    /// Returns the cells for the value and the default of the property `key` of `object`.
     fn value_and_default(&self, object: &Value, key: &str, property: &Value) -> (String, String) {
         let required = object["required"].as_array().is_some_and(|all| all.iter().any(|name| name == key));
         let default = match property.get("default") {
@@ -74,7 +75,7 @@ impl<'a> ReferenceWriter<'a> {
         (cell(&self.kind(property)), default)
     }
 
-    /// One value of an enumeration: a word, or a table with parameters.
+    /// Writes one value of an enumeration: a name, or a table with parameters.
     fn variant(&mut self, variant: &Value) {
         let about = cell(text(variant, "description"));
         if let Some(word) = variant.get("const") {
@@ -101,7 +102,7 @@ impl<'a> ReferenceWriter<'a> {
         }
     }
 
-    /// What kind of value a property takes, in words.
+    /// Returns the type of a property in plain words.
     fn kind(&self, property: &Value) -> String {
         let target = resolve(self.schema, property);
         if let Some(all) = target.get("anyOf").and_then(Value::as_array) {
@@ -128,7 +129,7 @@ impl<'a> ReferenceWriter<'a> {
     }
 }
 
-/// Follows a reference; of "this or null" takes this.
+/// Returns the schema that a property refers to; for "this or null", the schema of this.
 fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
     if let Some(name) = property["$ref"].as_str() {
         return schema.pointer(name.trim_start_matches('#')).unwrap_or(property);
@@ -139,11 +140,12 @@ fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
     }
 }
 
+/// Returns the text of `value` at `key`, empty where there is none.
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// Text that may stand in a cell of a table.
+/// Returns a text that is escaped for a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_and_every_word_is_there() {
+    fn reference_has_every_key_and_every_variant() {
         let (schema, page) = (schema(), reference());
         let mut count = 0;
         let mut check = |value: &Value| {

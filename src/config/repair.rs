@@ -1,17 +1,17 @@
-//! Values as other programs and languages write them, in the form that a configuration takes. Knows no key: whether a
-//! proposal is accepted where it would stand is for the caller to find out.
+//! Values in the notation of other programs and languages, rewritten in the form of a configuration. Knows no key: whether a
+//! proposal is accepted at its place is checked by the caller.
 
-/// The syntax that a proposal is for.
+/// The syntax of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// TOML, of a file or of a `--set`.
+    /// TOML, in a file or in a `--set`.
     Toml,
     /// JSON.
     Json,
 }
 
 impl Syntax {
-    /// The name of the syntax in messages.
+    /// Returns the name of the syntax in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Toml => "TOML",
@@ -20,29 +20,29 @@ impl Syntax {
     }
 }
 
-/// What is wrong with a token.
+/// The fault of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenFault {
-    /// It has typographic quotes.
+    /// Typographic quotes.
     Quotes,
-    /// It has this dash for a minus sign.
+    /// This dash in place of a minus sign.
     Dash(char),
-    /// It has this space, or this invisible character.
+    /// This space, which is none in the syntax, or this invisible character.
     Space(char),
-    /// It is a number in another notation.
+    /// A number in another notation.
     Number,
-    /// It is another word for `true` or `false`.
+    /// Another word for `true` or `false`.
     Word,
-    /// It is a text without quotes, or with those of another language.
+    /// A text without quotes, or with those of another language.
     Text,
 }
 
-/// A token as it would be accepted.
+/// The replacement of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Repair {
-    /// What is wrong with it.
+    /// The fault of the token.
     pub(super) fault: TokenFault,
-    /// What to write in its place.
+    /// The text that is written in its place.
     pub(super) text: String,
 }
 
@@ -59,23 +59,23 @@ const INVISIBLE: [char; 6] = ['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\
 /// Quotes of typography and of other languages.
 const QUOTES: [char; 13] = ['“', '”', '„', '‟', '‘', '’', '‚', '‛', '«', '»', '‹', '›', '＂'];
 
-/// Whether a character is invisible.
+/// Returns whether a character is invisible.
 pub(super) fn is_invisible(c: char) -> bool {
     INVISIBLE.contains(&c)
 }
 
-/// What may be meant by `token`, the likeliest first.
+/// Returns the replacements of `token`, the likeliest first.
 pub(super) fn proposals(token: &str, syntax: Syntax) -> Vec<Repair> {
-    let mut all: Vec<Repair> = Vec::new();
+    let mut repairs: Vec<Repair> = Vec::new();
     let mut add = |fault: TokenFault, text: String| {
-        if text != token && !all.iter().any(|other| other.text == text) {
-            all.push(Repair { fault, text });
+        if text != token && !repairs.iter().any(|other| other.text == text) {
+            repairs.push(Repair { fault, text });
         }
     };
     let odd = |known: &[char]| token.chars().find(|c| known.contains(c));
     if let Some(inner) = inside_quotes(token) {
         add(TokenFault::Quotes, quoted(inner));
-        return all;
+        return repairs;
     }
     let plain: String = token.chars().map(|c| if DASHES.contains(&c) { '-' } else { c }).collect();
     for number in numbers(&plain, syntax) {
@@ -92,10 +92,10 @@ pub(super) fn proposals(token: &str, syntax: Syntax) -> Vec<Repair> {
     if !straight.is_empty() && !straight.contains(['\'', '"', '\n', '\\']) {
         add(TokenFault::Text, quoted(straight));
     }
-    all
+    repairs
 }
 
-/// What stands inside of quotes of which one at least is typographic.
+/// Returns the text inside quotes, at least one of which is typographic.
 pub(super) fn inside_quotes(token: &str) -> Option<&str> {
     let is_quote = |c: char| QUOTES.contains(&c) || c == '"' || c == '\'';
     let (first, last) = (token.chars().next()?, token.chars().next_back()?);
@@ -103,12 +103,12 @@ pub(super) fn inside_quotes(token: &str) -> Option<&str> {
     (fits && token.chars().count() > 1).then(|| token.trim_matches(is_quote).trim_matches(['\u{a0}', '\u{202f}']))
 }
 
-/// A text as TOML and JSON both write it.
+/// Returns a text in quotes as TOML and JSON both write it.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What other languages write for `true` and `false`.
+/// Returns the truth value that a word of another language stands for.
 fn truth(token: &str) -> Option<bool> {
     match token.trim_matches(['\'', '"']).to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "y" | "t" | "1" => Some(true),
@@ -117,8 +117,8 @@ fn truth(token: &str) -> Option<bool> {
     }
 }
 
-/// The numbers that a token may mean: digits in groups, a decimal comma, a missing digit beside the point, zeros in
-/// front, per cent, and suffixes of programming languages.
+/// Returns the numbers that a token may mean, the likeliest first: digits in groups, a decimal comma, a missing digit beside
+/// the point, leading zeros, per cent, and suffixes of programming languages.
 fn numbers(token: &str, syntax: Syntax) -> Vec<String> {
     let token = token.trim();
     if let Some(number) = hexadecimal(token).filter(|_| syntax == Syntax::Json) {
@@ -134,6 +134,7 @@ fn numbers(token: &str, syntax: Syntax) -> Vec<String> {
     numbers_of(if bare.ends_with(|c: char| c.is_ascii_digit() || c == '.') { bare } else { token })
 }
 
+/// Returns an integer in hexadecimal, octal or binary notation as a decimal one.
 fn hexadecimal(token: &str) -> Option<String> {
     let (digits, radix) = match token.get(..2)? {
         "0x" | "0X" => (&token[2..], 16),
@@ -144,6 +145,7 @@ fn hexadecimal(token: &str) -> Option<String> {
     u64::from_str_radix(&digits.replace('_', ""), radix).ok().map(|number| number.to_string())
 }
 
+/// Returns the readings of a number without suffix: separators are removed, and commas are read as points or separators.
 fn numbers_of(text: &str) -> Vec<String> {
     let is_separator = |c: char| matches!(c, '\'' | '’' | '_' | ' ') || SPACES.contains(&c);
     if text.starts_with(is_separator) || text.ends_with(is_separator) {
@@ -168,7 +170,8 @@ fn numbers_of(text: &str) -> Vec<String> {
     readings.iter().flat_map(|reading| canonical(reading)).collect()
 }
 
-/// A decimal number with digits on both sides of its point and no zeros in front; of `1.` also the whole number.
+/// Returns a decimal number with digits on both sides of its point and without leading zeros; for `1.` also the whole number.
+/// Empty where the text is no number.
 fn canonical(text: &str) -> Vec<String> {
     let (sign, text) = match text.strip_prefix('-') {
         Some(rest) => ("-", rest),
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_other_notations() {
+    fn proposals_for_numbers_of_other_notations() {
         for (token, number) in [
             (".1", "0.1"),
             ("-.5e3", "-0.5e3"),
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_words_of_other_languages() {
+    fn proposals_for_quotes_and_words_of_other_languages() {
         for token in ["“a b”", "‘a b’", "«a b»", "«\u{a0}a b\u{a0}»", "„a b“", "“a b\"", "'a b'", "`a b`"]
         {
             assert_eq!(first(token).as_deref(), Some("\"a b\""), "{token}");

@@ -1,12 +1,12 @@
-//! What a configuration may say, as a JSON Schema: descriptions are the doc comments of the types.
+//! The keys and values of a configuration as a JSON Schema; the descriptions are the doc comments of the types.
 
 use serde_json::Value;
 
-use super::experiment::Experiment;
+use super::experiment::ExperimentKeys;
 
-/// The schema (JSON Schema 2020-12). TOML and JSON configurations have the same one.
+/// Returns the schema (JSON Schema 2020-12), which holds for TOML and JSON configurations.
 pub fn schema() -> Value {
-    let mut schema = schemars::schema_for!(Experiment).to_value();
+    let mut schema = schemars::schema_for!(ExperimentKeys).to_value();
     schema["title"] = "An experiment of lth".into();
     schema
 }

@@ -1,99 +1,135 @@
-//! serde's sentences in our words, with what to write instead. Reads nothing: what is wrong has been found already.
+//! serde's error messages as diagnostics: the only place where serde's English is read. The forms of its sentences are
+//! pinned by tests.
 
 use serde_json::Value;
 
-use super::diagnostic::{Diagnostic, closest_match};
+use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::schema::schema;
+use super::suggest::closest_match;
 
-/// How a message about a missing key ends.
-pub(super) const MISSING: &str = "is missing";
-
-/// serde's sentence about the value at `path` in our words; `keys` are those of the table there, if it is one. The forms
-/// are serde's own and pinned by tests.
+/// Converts a serde error message for the value at `path` into a diagnostic. `keys`: the keys of the table at `path`, empty
+/// if it is not a table.
 pub(super) fn to_diagnostic(path: &str, message: &str, keys: &[String]) -> Diagnostic {
-    let whole = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
     // The user's own words stand before the last "expected", whatever they are.
     let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
-    let word = |prefix: &str| got.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('`')?.strip_suffix('`'));
+    let quoted = |prefix: &str| got.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('`')?.strip_suffix('`'));
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    if let Some(word) = word("unknown field ") {
-        let inside = if parent(path).is_empty() { String::new() } else { format!(" in `{}`", parent(path)) };
-        let hint = section_of(word, path).unwrap_or_else(|| suggest(word, &known, &known));
-        return Diagnostic::new(path, format!("unknown key `{word}`{inside}")).hint(hint).on_key();
+    if let Some(key) = quoted("unknown field ") {
+        return unknown_key(path, key, &known);
     }
-    if let Some(word) = word("unknown variant ") {
-        let forms: Vec<&str> = known.iter().map(|name| example_value(name, path).unwrap_or(name)).collect();
-        return Diagnostic::new(path, format!("unknown value `{word}` for {whole}"))
-            .hint(suggest(word, &known, &forms));
+    if let Some(name) = quoted("unknown variant ") {
+        return unknown_value(path, name, &known);
     }
-    if let Some(field) = word("missing field ") {
+    if let Some(field) = quoted("missing field ") {
         let key = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
-        let missing = Diagnostic::new(key.clone(), format!("`{key}` {MISSING}")).on_key();
-        return match example_for_key(&key) {
-            Some(hint) => missing.hint(hint),
-            None => missing,
-        };
+        let hint = example_for_key(&key);
+        return Diagnostic { hint, ..Diagnostic::missing_key(key) };
     }
-    let problem = |what: &str| Diagnostic::new(path, format!("invalid value for {whole}: {what}"));
     if expected == "map with a single key" {
-        let found = if keys.is_empty() { "none".to_owned() } else { format!("`{}`", keys.join("` and `")) };
-        let problem = problem(&format!("expected a table with one key, got {found}"));
-        return if keys.len() > 1 { problem.hint("keep one of them") } else { problem };
+        return not_one_key(path, keys);
     }
     if expected.is_empty() {
-        return problem(message);
+        return invalid_value(path, message).kind(DiagnosticKind::Rule);
     }
-    let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-    let example = example_value(leaf(path), parent(path))
-        .filter(|_| describe_expected(expected).starts_with("a name") || expected.ends_with("variant"));
-    let example = example.map(|form| format!(", such as `{form}`")).unwrap_or_default();
-    // Of a list in place of a table serde counts the keys it did not find.
-    let is_list = expected.starts_with("struct ") && got.starts_with("invalid length ");
-    let got = if is_list { "sequence" } else { got };
-    let problem = problem(&format!("expected {}{example}, got {}", describe_expected(expected), describe_found(got)));
-    match fix_hint(path, expected, got) {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
+    wrong_type(path, got, expected)
 }
 
-/// The table around a key.
+/// Returns the mistake that the value at `path` is invalid.
+fn invalid_value(path: &str, reason: &str) -> Diagnostic {
+    Diagnostic::new(path, format!("invalid value for {}: {reason}", describe_path(path)))
+}
+
+/// Returns `path` in backticks, or the words for the file as a whole.
+fn describe_path(path: &str) -> String {
+    if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") }
+}
+
+/// Returns the mistake that the name of the key at `path` is not among `known`.
+fn unknown_key(path: &str, key: &str, known: &[&str]) -> Diagnostic {
+    let table = parent(path);
+    let inside = if table.is_empty() { String::new() } else { format!(" in `{table}`") };
+    let (suggestion, hint) = match section_of(key, path) {
+        Some(hint) => (None, hint),
+        None => (closest_match(key, known).map(str::to_owned), suggest(key, known, known)),
+    };
+    Diagnostic::new(path, format!("unknown key `{key}`{inside}"))
+        .kind(DiagnosticKind::UnknownKey { suggestion })
+        .hint(hint)
+        .on_key()
+}
+
+/// Returns the mistake that the value at `path` is not among the names `known`.
+fn unknown_value(path: &str, name: &str, known: &[&str]) -> Diagnostic {
+    let forms: Vec<&str> = known.iter().map(|known| example_value(known, path).unwrap_or(known)).collect();
+    Diagnostic::new(path, format!("unknown value `{name}` for {}", describe_path(path)))
+        .kind(DiagnosticKind::UnknownValue)
+        .hint(suggest(name, known, &forms))
+}
+
+/// Returns the mistake that the table at `path` does not have exactly one key.
+fn not_one_key(path: &str, keys: &[String]) -> Diagnostic {
+    if keys.is_empty() {
+        return invalid_value(path, "expected a table with one key, got none").kind(DiagnosticKind::EmptyTable);
+    }
+    let diagnostic = invalid_value(path, &format!("expected a table with one key, got `{}`", keys.join("` and `")));
+    let diagnostic = diagnostic.kind(DiagnosticKind::SeveralKeys);
+    if keys.len() > 1 { diagnostic.hint("keep one of them") } else { diagnostic }
+}
+
+/// Returns the mistake that the value at `path` has the wrong type; `got` and `expected` are serde's descriptions.
+fn wrong_type(path: &str, got: &str, expected: &str) -> Diagnostic {
+    let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+    // For a list in place of a table serde counts the keys it did not find.
+    let is_list = expected.starts_with("struct ") && got.starts_with("invalid length ");
+    let got = if is_list { "sequence" } else { got };
+    let type_name = describe_expected(expected);
+    let takes_name = type_name.starts_with("a name") || expected.ends_with("variant");
+    let example = example_value(leaf(path), parent(path)).filter(|_| takes_name);
+    let example = example.map(|form| format!(", such as `{form}`")).unwrap_or_default();
+    let reason = format!("expected {type_name}{example}, got {}", describe_found(got));
+    let hint = fix_hint(path, expected, got);
+    Diagnostic { hint, ..invalid_value(path, &reason).kind(DiagnosticKind::WrongType) }
+}
+
+/// Returns the path of the table around a key.
 pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('.').map_or("", |(parent, _)| parent)
 }
 
-/// A key without the tables around it.
+/// Returns a key without the tables around it.
 pub(super) fn leaf(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, leaf)| leaf)
 }
 
-/// What is known, each as it is written, the nearest first; `forms` stand for the names of `known`.
+/// Returns the hint that lists the known names, with the one that `word` probably means first. `forms`: how each of `known`
+/// is written.
 fn suggest(word: &str, known: &[&str], forms: &[&str]) -> String {
-    let all = format!("one of: {}", forms.join(", "));
-    let near = closest_match(word, known).and_then(|near| known.iter().position(|name| *name == near));
-    near.map_or_else(|| all.clone(), |at| format!("did you mean `{}`? ({all})", forms[at]))
+    let list = format!("one of: {}", forms.join(", "));
+    let nearest = closest_match(word, known).and_then(|nearest| known.iter().position(|name| *name == nearest));
+    nearest.map_or_else(|| list.clone(), |index| format!("did you mean `{}`? ({list})", forms[index]))
 }
 
-/// Where a key that is unknown here would be known: TOML's sections end where the next one begins, and no sooner.
-fn section_of(word: &str, path: &str) -> Option<String> {
+/// Returns the hint for a key that is unknown at `path`, but known in another section: in TOML a section ends where the next
+/// one begins.
+fn section_of(key: &str, path: &str) -> Option<String> {
     let schema = schema();
-    let has = |table: &Value| table["properties"].get(word).is_some();
-    if has(&schema) && path != word {
-        let property = &schema["properties"][word];
+    let has_key = |table: &Value| table["properties"].get(key).is_some();
+    if has_key(&schema) && path != key {
+        let property = &schema["properties"][key];
         let is_section = property.get("$ref").is_some() || property["type"] == "object";
         return Some(if is_section {
-            format!("begin a section of its own with a line `[{word}]`")
+            format!("begin a section of its own with a line `[{key}]`")
         } else {
-            format!("`{word}` stands above the first `[section]`")
+            format!("`{key}` stands above the first `[section]`")
         });
     }
     let table_of = |property: &Value| schema.pointer(property["$ref"].as_str()?.strip_prefix('#')?);
     let mut sections = schema["properties"].as_object()?.iter();
-    let (section, _) = sections.find(|(_, property)| table_of(property).is_some_and(has))?;
-    Some(format!("`{word}` belongs in `[{section}]`"))
+    let (section, _) = sections.find(|(_, property)| table_of(property).is_some_and(has_key))?;
+    Some(format!("`{key}` belongs in `[{section}]`"))
 }
 
-/// How a variant with parameters is written as the value of `path`.
+/// Returns how a variant with parameters is written as the value of `path`; `None` for variants without parameters.
 fn example_value(variant: &str, path: &str) -> Option<&'static str> {
     Some(match variant {
         "mlp" => "{ mlp = { hidden = [300] } }",
@@ -114,7 +150,7 @@ fn example_value(variant: &str, path: &str) -> Option<&'static str> {
     })
 }
 
-/// What may stand at a key.
+/// Returns the hint with an example of a key and its value.
 fn example_for_key(key: &str) -> Option<String> {
     let value = match leaf(key) {
         "name" => "\"my_lenet\"",
@@ -146,7 +182,7 @@ fn example_for_key(key: &str) -> Option<String> {
     Some(format!("such as `{} = {value}`", leaf(key)))
 }
 
-/// What may be written in place of a value of the wrong type, whatever it is.
+/// Returns the hint for a value of the wrong type that does not depend on the value.
 fn fix_hint(key: &str, expected: &str, got: &str) -> Option<String> {
     let inside = |before: &str, after: char| got.strip_prefix(before)?.strip_suffix(after);
     match expected {
@@ -162,7 +198,7 @@ fn fix_hint(key: &str, expected: &str, got: &str) -> Option<String> {
     }
 }
 
-/// Rust's names for types, in words.
+/// Returns serde's name of an expected type in plain words.
 fn describe_expected(expected: &str) -> String {
     let words = match expected {
         "u32" | "u64" => "a whole number from 0",
@@ -183,7 +219,7 @@ fn describe_expected(expected: &str) -> String {
     words.to_owned()
 }
 
-/// serde's names for what it found, in words; the user's own words behind them stay as they are.
+/// Returns serde's name of the value it found in plain words; the user's own words after it stay as they are.
 fn describe_found(got: &str) -> String {
     let kinds = [
         ("floating point ", "the number "),

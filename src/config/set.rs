@@ -3,23 +3,39 @@
 use serde_json::{Map, Value};
 use toml::de::DeTable;
 
-use super::document::{ConfigDocument, Origin, join};
+use super::deserialize::is_accepted;
+use super::document::{ConfigDocument, Origin, Origins, join};
 use super::names::{NameTables, parts};
-use super::read::is_accepted;
 use super::repair::{Syntax, inside_quotes};
 use super::syntax::toml_mistake;
 use super::syntax_fix::{Grammar, find_fix};
+use super::toml_values::toml_values;
+use super::walk::is_within;
 use crate::system::env;
 
 /// The hint for values in braces or brackets, whose quotes a shell removes.
 const SHELL: &str =
     "a shell takes quotes away: put all of it in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
 
-/// A value that cannot be read: the message, and the value that would be accepted.
-type UnreadableValue = (String, Option<String>);
+/// A value of a `--set` that cannot be read.
+struct UnreadableValue {
+    message: String,
+    /// The text of the value that would be accepted in its place.
+    proposal: Option<String>,
+}
+
+/// A text that is meant as TOML, but is none.
+pub(super) struct InvalidToml {
+    message: String,
+    /// The byte of the mistake after [`PREFIX`]; `None` for a mistake of the value, which has no repair.
+    start: Option<usize>,
+}
 
 impl ConfigDocument {
     /// Applies one `key.path=value`. The value is read as TOML, and as plain text where it is none.
+    ///
+    /// # Errors
+    /// The text is no override, its value cannot be read, or its path leads through a value that is no table.
     pub(super) fn set(&mut self, set: &str, names: &NameTables) -> Result<(), String> {
         let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
         let Some((key, text)) = split(set) else {
@@ -33,73 +49,78 @@ impl ConfigDocument {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         };
         let path = parts.join(".");
-        let value = self.read_value(&parts, text).map_err(|(what, proposal)| {
+        let value = self.read_value(&parts, text).map_err(|unreadable| {
             let written = |value: String| format!("write `--set {}`", env::quoted(&format!("{key}={value}")));
             let shell = text.contains(['{', '[']).then(|| SHELL.to_owned());
-            let hint = proposal.map(written).or(shell).map(|hint| format!("\n\nhint: {hint}"));
-            wrong(&what) + &hint.unwrap_or_default()
+            let hint = unreadable.proposal.map(written).or(shell).map(|hint| format!("\n\nhint: {hint}"));
+            wrong(&unreadable.message) + &hint.unwrap_or_default()
         })?;
-        let inside =
-            |key: &str| key == path || key.starts_with(&format!("{path}.")) || key.starts_with(&format!("{path}["));
-        self.origins.retain(|key, _| !inside(key));
+        self.origins.retain(|key, _| !is_within(key, &path));
         self.mark(&path, &value, set);
         self.insert(&parts, value, set).map_err(|what| wrong(&what))
     }
 
-    /// Puts `value` where `parts` lead; tables on the way are made.
+    /// Inserts `value` at the path `parts`; missing tables on the way are created.
     fn insert(&mut self, parts: &[String], value: Value, set: &str) -> Result<(), String> {
         let Some((last, tables)) = parts.split_last() else { return Ok(()) };
         let no_table = |walked: &str, part: &str| format!("`{walked}` is no table: there is no `{part}` in it");
-        let mut here = &mut self.root;
+        let mut table = &mut self.root;
         let mut walked = String::new();
         for part in tables {
-            let Value::Object(map) = here else {
+            let Value::Object(map) = table else {
                 return Err(no_table(&walked, part));
             };
             walked = join(&walked, part);
             if !map.contains_key(part) {
                 self.origins.insert(walked.clone(), Origin::Set(set.to_owned()));
             }
-            here = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
+            table = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
         }
-        let Value::Object(map) = here else {
+        let Value::Object(map) = table else {
             return Err(no_table(&walked, last));
         };
         map.insert(last.clone(), value);
         Ok(())
     }
 
-    /// The value of a `--set`; where it cannot be read, the value that would be accepted where `parts` lead.
+    /// Returns the value of a `--set` for the path `parts`.
+    ///
+    /// # Errors
+    /// The value cannot be read.
     fn read_value(&self, parts: &[String], text: &str) -> Result<Value, UnreadableValue> {
         let text = text.trim();
         if let Some(inner) = inside_quotes(text) {
             let value = set_value(inner).ok().filter(|value| self.would_accept(parts, value));
-            return Err(("these are typographic quotes".to_owned(), value.map(|_| inner.to_owned())));
+            let message = "these are typographic quotes".to_owned();
+            return Err(UnreadableValue { message, proposal: value.map(|_| inner.to_owned()) });
         }
-        set_value(text).map_err(|(message, at)| {
-            let Some(at) = at else { return (message, None) };
+        set_value(text).map_err(|InvalidToml { message, start }| {
+            let Some(start) = start else { return UnreadableValue { message, proposal: None } };
             let grammar = Grammar { syntax: Syntax::Toml, mistake: &toml_mistake };
             let accepts = |whole: &str, _: usize| {
                 let value = whole.strip_prefix(PREFIX).and_then(|text| set_value(text).ok());
                 Some(value.is_some_and(|value| self.would_accept(parts, &value)))
             };
-            let mended = find_fix(&format!("{PREFIX}{text}"), at, &grammar, &accepts).and_then(|mended| mended.whole);
-            (message, mended.and_then(|whole| Some(whole.strip_prefix(PREFIX)?.to_owned())))
+            let fix = find_fix(&format!("{PREFIX}{text}"), start, &grammar, &accepts);
+            let repaired = fix.and_then(|fix| fix.whole);
+            let proposal = repaired.and_then(|whole| Some(whole.strip_prefix(PREFIX)?.to_owned()));
+            UnreadableValue { message, proposal }
         })
     }
 
-    /// Whether `value` would be understood where `parts` lead.
+    /// Returns whether `value` would be accepted at the path `parts`.
     fn would_accept(&self, parts: &[String], value: &Value) -> bool {
         let mut root = self.root.clone();
-        let mut here = &mut root;
+        let mut slot = &mut root;
         for part in parts {
-            let Value::Object(map) = here else { return false };
-            here = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
+            let Value::Object(map) = slot else { return false };
+            slot = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
         }
-        *here = value.clone();
+        *slot = value.clone();
         is_accepted(&root, &parts.join("."))
     }
 
+    /// Makes `set` the origin of `value` at `path` and of every value in it.
     fn mark(&mut self, path: &str, value: &Value, set: &str) {
         self.origins.insert(path.to_owned(), Origin::Set(set.to_owned()));
         match value {
@@ -115,12 +136,12 @@ impl ConfigDocument {
 /// The prefix that makes a value a line of TOML.
 const PREFIX: &str = "value = ";
 
-/// The key and the value of a `--set`; an `=` inside of quotes is part of the key.
+/// Returns the key and the value of a `--set`; an `=` inside quotes is part of the key.
 fn split(set: &str) -> Option<(&str, &str)> {
     let mut quote = None;
-    for (at, c) in set.char_indices() {
+    for (index, c) in set.char_indices() {
         match (quote, c) {
-            (None, '=') => return Some((set[..at].trim(), &set[at + 1..])),
+            (None, '=') => return Some((set[..index].trim(), &set[index + 1..])),
             (None, '"' | '\'') => quote = Some(c),
             (Some(open), _) if open == c => quote = None,
             _ => {}
@@ -129,17 +150,20 @@ fn split(set: &str) -> Option<(&str, &str)> {
     set.split_once('=').map(|(key, value)| (key.trim(), value))
 }
 
-/// The value of a `--set`: TOML, read like that of a file, or plain text where it is none. Where it is meant as TOML and
-/// is none, the message and the byte of the mistake behind [`PREFIX`].
-pub(super) fn set_value(text: &str) -> Result<Value, (String, Option<usize>)> {
+/// Returns the value of a `--set`: TOML, read like that of a file, or plain text where it is none.
+///
+/// # Errors
+/// The text begins like a table or a list but is no TOML, or a number in it cannot be represented.
+pub(super) fn set_value(text: &str) -> Result<Value, InvalidToml> {
     let line = format!("{PREFIX}{}", text.trim());
     match DeTable::parse(&line) {
-        Ok(table) if table.get_ref().len() == 1 => {
-            let first_line = |message: String| message.lines().next().unwrap_or_default().replace("error: ", "");
-            ConfigDocument::value_of(&line, table.get_ref()).map_err(|message| (first_line(message), None))
-        }
+        Ok(table) if table.get_ref().len() == 1 => match toml_values(table.get_ref(), &mut Origins::new()) {
+            Ok(mut values) => Ok(values["value"].take()),
+            Err(mistake) => Err(InvalidToml { message: mistake.message, start: None }),
+        },
         Err(error) if text.trim_start().starts_with(['{', '[']) => {
-            Err((error.message().trim().to_owned(), Some(error.span().map_or(0, |span| span.start))))
+            let start = Some(error.span().map_or(0, |span| span.start));
+            Err(InvalidToml { message: error.message().trim().to_owned(), start })
         }
         _ => Ok(Value::String(text.trim().to_owned())),
     }

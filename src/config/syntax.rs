@@ -1,24 +1,67 @@
-//! Mistakes of syntax: the parsers' words made plain, and what to do. The words are the parsers' own and pinned by tests.
+//! Mistakes of syntax: the messages of the TOML and JSON parsers in plain words, each with a proposal. The parsers' messages
+//! are pinned by tests.
 
+use std::ops::Range;
+
+use serde_json::value::RawValue;
 use toml::de::DeTable;
 
 use crate::system::env;
 
-/// The byte of the first mistake of syntax in `text`, read as TOML; `None` where there is none.
+/// A text that cannot be read as TOML or JSON.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    /// The description of the mistake.
+    pub(super) message: String,
+    /// A proposal for the correction.
+    pub(super) hint: Option<String>,
+    /// The byte range of the mistake.
+    pub(super) span: Range<usize>,
+}
+
+impl SyntaxError {
+    /// Returns a mistake without a proposal.
+    pub(super) fn new(message: impl Into<String>, span: Range<usize>) -> Self {
+        Self { message: message.into(), hint: None, span }
+    }
+
+    /// Sets the proposal for the correction.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Returns the byte of the first mistake of syntax in `text`, read as TOML; `None` where there is none.
 pub(super) fn toml_mistake(text: &str) -> Option<usize> {
     DeTable::parse(text).err().map(|error| error.span().map_or(0, |span| span.start))
 }
 
-/// What a TOML parser's `message` means, and what to do about it; `marked` is what it points at.
-pub(super) fn explain_toml(message: &str, marked: &str, text: &str) -> (String, Option<String>) {
-    let starts = |start: &str| message.starts_with(start);
-    let (said, hint) = if starts("string values must be quoted") {
-        let message = format!("`{marked}` is not a value in TOML");
-        return (message, Some("a text stands in quotes, such as `\"strokes\"`".to_owned()));
-    } else if starts("duplicate key") {
-        return (format!("`{marked}` is there twice"), Some("keep one of them".to_owned()));
-    } else if text.trim_start().starts_with('{') {
-        (message, "JSON is read from a file whose name ends in `.json`")
+/// Returns the byte of the first mistake of syntax in `text`, read as JSON; `None` where there is none.
+pub(super) fn json_mistake(text: &str) -> Option<usize> {
+    serde_json::from_str::<&RawValue>(text).err().map(|error| json_offset(text, &error))
+}
+
+/// Returns the byte of `text` at which a JSON parser stopped.
+pub(super) fn json_offset(text: &str, error: &serde_json::Error) -> usize {
+    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    (line_start + error.column().saturating_sub(1)).min(text.len())
+}
+
+/// Returns the mistake that a TOML parser found in `text` in plain words, with a proposal.
+pub(super) fn explain_toml(mistake: SyntaxError, text: &str) -> SyntaxError {
+    let SyntaxError { message: original, span, .. } = mistake;
+    let marked = text.get(span.clone()).unwrap_or_default();
+    let starts = |start: &str| original.starts_with(start);
+    if starts("string values must be quoted") {
+        return SyntaxError::new(format!("`{marked}` is not a value in TOML"), span)
+            .hint("a text stands in quotes, such as `\"strokes\"`");
+    }
+    if starts("duplicate key") {
+        return SyntaxError::new(format!("`{marked}` is there twice"), span).hint("keep one of them");
+    }
+    let (message, hint) = if text.trim_start().starts_with('{') {
+        (original.as_str(), "JSON is read from a file whose name ends in `.json`")
     } else if starts("invalid basic string") || starts("invalid literal string") {
         ("a text is not closed, or has something in it that cannot be", "quotes stand on both sides: `\"strokes\"`")
     } else if starts("unclosed table") {
@@ -36,24 +79,27 @@ pub(super) fn explain_toml(message: &str, marked: &str, text: &str) -> (String, 
     } else if starts("invalid boolean") {
         ("this is no value", "`true` and `false` are written in small letters, and a text in quotes")
     } else {
-        return (message.to_owned(), None);
+        return SyntaxError::new(original, span);
     };
-    (said.to_owned(), Some(hint.to_owned()))
+    SyntaxError::new(message, span).hint(hint)
 }
 
-/// What is said of a text with a CR that is no part of a CRLF.
-pub(super) fn carriage_return(name: &str, text: &str) -> (String, Option<String>) {
+/// Returns the mistake of a CR at byte `start` of `text` that is no part of a CRLF. `name`: the file.
+pub(super) fn carriage_return(name: &str, text: &str, start: usize) -> SyntaxError {
     if text.contains('\n') {
-        return ("a carriage return (CR) stands here alone".to_owned(), Some("lines end with LF or CRLF".to_owned()));
+        return SyntaxError::new("a carriage return (CR) stands here alone", start..start)
+            .hint("lines end with LF or CRLF");
     }
-    let hint = format!("save it with LF or CRLF, or convert it: `tr '\\r' '\\n' < {} > unix.toml`", env::quoted(name));
-    ("the lines end with CR alone, as on old Macs".to_owned(), Some(hint))
+    let quoted = env::quoted(name);
+    SyntaxError::new("the lines end with CR alone, as on old Macs", start..start)
+        .hint(format!("save it with LF or CRLF, or convert it: `tr '\\r' '\\n' < {quoted} > unix.toml`"))
 }
 
-/// The same of a JSON parser.
-pub(super) fn explain_json(message: &str, text: &str) -> (String, Option<String>) {
-    let starts = |start: &str| message.starts_with(start);
-    let (said, hint) = if text.trim().is_empty() {
+/// Like [`explain_toml`], but for a JSON parser.
+pub(super) fn explain_json(mistake: SyntaxError, text: &str) -> SyntaxError {
+    let SyntaxError { message: original, span, .. } = mistake;
+    let starts = |start: &str| original.starts_with(start);
+    let (message, hint) = if text.trim().is_empty() {
         ("the file is empty", "`lth init my_experiment.toml` writes an experiment to begin with")
     } else if !text.trim_start().starts_with(['{', '[']) {
         ("this is no JSON", "a file whose name ends in `.json` is read as JSON; TOML wants `.toml`")
@@ -68,7 +114,7 @@ pub(super) fn explain_json(message: &str, text: &str) -> (String, Option<String>
             "a number, `true`, `false`, a text in double quotes, or a list or an object of these",
         )
     } else {
-        return (message.to_owned(), None);
+        return SyntaxError::new(original, span);
     };
-    (said.to_owned(), Some(hint.to_owned()))
+    SyntaxError::new(message, span).hint(hint)
 }

@@ -1,42 +1,42 @@
-//! A mistake of syntax, with the value that would be accepted in its place. Nothing is proposed that was not tried.
+//! The repair of a mistake of syntax: a value that was tried and is accepted in its place.
 
 use std::ops::Range;
 
 use super::repair::{Repair, Syntax, TokenFault, proposals};
 
-/// Repairs that are tried in one text, one mistake after another.
+/// Largest number of mistakes that are repaired in one text.
 const MAX_REPAIRS: usize = 100;
 
-/// A token of a text and what to write in its place.
+/// A token of a text and its replacement.
 #[derive(Clone, Debug)]
 pub(super) struct SyntaxFix {
-    /// Where the token stands, in bytes.
+    /// The byte range of the token.
     pub(super) token: Range<usize>,
-    /// What to write.
+    /// The replacement.
     pub(super) repair: Repair,
-    /// The text with this mistake and all behind it repaired; `None` where that does not succeed.
+    /// The text with this mistake and all later ones repaired; `None` where that does not succeed.
     pub(super) whole: Option<String>,
 }
 
-/// How a text is parsed.
+/// The parser of a text.
 pub(super) struct Grammar<'a> {
-    /// Its syntax.
+    /// The syntax of the text.
     pub(super) syntax: Syntax,
-    /// Where the first mistake of a text begins; `None` where there is none.
+    /// Returns the byte at which the first mistake of a text begins; `None` where there is none.
     pub(super) mistake: &'a dyn Fn(&str) -> Option<usize>,
 }
 
-/// The repair of the mistake at byte `at` of `text`. `accepts` says whether a text without mistakes is understood at the
-/// byte where the repaired token begins; `None` where no value stands there.
+/// Returns the repair of the mistake at byte `position` of `text`. `accepts` returns whether a text without mistakes is
+/// accepted at the byte where the repaired token begins; `None` where no value begins there.
 pub(super) fn find_fix(
     text: &str,
-    at: usize,
+    position: usize,
     grammar: &Grammar<'_>,
     accepts: &dyn Fn(&str, usize) -> Option<bool>,
 ) -> Option<SyntaxFix> {
-    for (token, repair, repaired) in repairs(text, at, grammar) {
-        let whole = rest(repaired, grammar);
-        // What is a word or a text depends on the key; without a value in a whole text the key is not known.
+    for (token, repair, repaired) in repairs(text, position, grammar) {
+        let whole = repair_rest(repaired, grammar);
+        // Whether a token is a word or a text depends on its key, which is not known while the text has mistakes.
         let is_sure = !matches!(repair.fault, TokenFault::Word | TokenFault::Text);
         if whole.as_deref().and_then(|whole| accepts(whole, token.start)).unwrap_or(is_sure) {
             return Some(SyntaxFix { token, repair, whole });
@@ -45,35 +45,36 @@ pub(super) fn find_fix(
     None
 }
 
-/// Repairs every other mistake; `None` where that does not succeed.
-fn rest(mut text: String, grammar: &Grammar<'_>) -> Option<String> {
+/// Returns the text with every mistake repaired; `None` where that does not succeed.
+fn repair_rest(mut text: String, grammar: &Grammar<'_>) -> Option<String> {
     for _ in 0..MAX_REPAIRS {
-        let Some(at) = (grammar.mistake)(&text) else { return Some(text) };
-        (_, _, text) = repairs(&text, at, grammar).into_iter().next()?;
+        let Some(position) = (grammar.mistake)(&text) else { return Some(text) };
+        (_, _, text) = repairs(&text, position, grammar).into_iter().next()?;
     }
     None
 }
 
-/// The repairs of the mistake at `at` behind which the next mistake comes later, each with the repaired text.
-fn repairs(text: &str, at: usize, grammar: &Grammar<'_>) -> Vec<(Range<usize>, Repair, String)> {
-    let mut all = Vec::new();
-    for token in tokens(text, at) {
+/// Returns the repairs of the mistake at byte `position` after which the next mistake comes later, each with its token and the
+/// repaired text.
+fn repairs(text: &str, position: usize, grammar: &Grammar<'_>) -> Vec<(Range<usize>, Repair, String)> {
+    let mut repairs = Vec::new();
+    for token in tokens(text, position) {
         for repair in proposals(&text[token.clone()], grammar.syntax) {
             let repaired = format!("{}{}{}", &text[..token.start], repair.text, &text[token.end..]);
             let end = token.start + repair.text.len();
-            // What stood at `at` stands here now.
-            let shifted = (at + repair.text.len()).saturating_sub(token.len());
+            // The position of the old mistake in the repaired text.
+            let shifted = (position + repair.text.len()).saturating_sub(token.len());
             if (grammar.mistake)(&repaired).is_none_or(|next| next >= end && next > shifted) {
-                all.push((token.clone(), repair, repaired));
+                repairs.push((token.clone(), repair, repaired));
             }
         }
     }
-    all
+    repairs
 }
 
-/// The tokens around byte `at`: up to a delimiter; with commas inside; with spaces inside. A parser may stop at the
-/// delimiter behind a token, so the byte before is looked at as well.
-fn tokens(text: &str, at: usize) -> Vec<Range<usize>> {
+/// Returns the byte ranges of the tokens around byte `position`: up to a delimiter; with commas inside; with spaces inside. A
+/// parser may stop at the delimiter after a token, so the two bytes before are tried as well.
+fn tokens(text: &str, position: usize) -> Vec<Range<usize>> {
     let is_bracket = |c: char| matches!(c, '[' | ']' | '{' | '}' | '=' | ':' | '#' | '\n' | '\r');
     let is_space = |c: char| matches!(c, ' ' | '\t');
     let kinds: [&dyn Fn(char) -> bool; 4] = [
@@ -82,12 +83,12 @@ fn tokens(text: &str, at: usize) -> Vec<Range<usize>> {
         &|c| is_bracket(c) || c == ',',
         &is_bracket,
     ];
-    let mut all: Vec<Range<usize>> = Vec::new();
+    let mut tokens: Vec<Range<usize>> = Vec::new();
     for is_end in kinds {
-        for at in [at, at.saturating_sub(1), at.saturating_sub(2)] {
-            let Some((before, behind)) = text.split_at_checked(at.min(text.len())) else { continue };
-            let start = before.rfind(is_end).map_or(0, |found| found + 1);
-            let end = at + behind.find(is_end).unwrap_or(behind.len());
+        for byte in [position, position.saturating_sub(1), position.saturating_sub(2)] {
+            let Some((before, after)) = text.split_at_checked(byte.min(text.len())) else { continue };
+            let start = before.rfind(is_end).map_or(0, |delimiter| delimiter + 1);
+            let end = byte + after.find(is_end).unwrap_or(after.len());
             if end <= start {
                 continue;
             }
@@ -95,15 +96,15 @@ fn tokens(text: &str, at: usize) -> Vec<Range<usize>> {
             let trimmed = part.trim_matches([' ', '\t', ',']);
             let start = start + (part.len() - part.trim_start_matches([' ', '\t', ',']).len());
             let token = start..start + trimmed.len();
-            if !token.is_empty() && !all.contains(&token) {
-                all.push(token);
+            if !token.is_empty() && !tokens.contains(&token) {
+                tokens.push(token);
             }
         }
     }
-    all
+    tokens
 }
 
-/// What is wrong with `token` and what to do, for a person.
+/// Returns the message about the fault of `token`, and the hint with its replacement.
 pub(super) fn describe(token: &str, repair: &Repair, syntax: Syntax) -> (String, String) {
     let code = |c: char| format!("U+{:04X}", u32::from(c));
     let write = format!("write `{}`", repair.text);

@@ -1,14 +1,16 @@
-//! A moment of training, in iterations or epochs.
+//! A time in training, in iterations or epochs.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Unexpected, Visitor};
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// So many epochs and iterations from the start: `500it`, `2ep`, `2ep50it`.
+use super::scalar::{self, FromScalar};
+
+/// A time in training, counted from its start in epochs and iterations: `500it`, `2ep`, `2ep50it`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrainingTime {
     epochs: u64,
@@ -16,20 +18,27 @@ pub struct TrainingTime {
 }
 
 impl TrainingTime {
-    /// So many iterations.
+    /// Returns a time in iterations only.
     pub fn of_iterations(iterations: u64) -> Self {
         Self { epochs: 0, iterations }
     }
 
-    /// The same in iterations, given how many an epoch has.
+    /// Returns the time as a number of iterations. `per_epoch`: iterations in an epoch.
     pub fn iterations(self, per_epoch: u64) -> u64 {
         self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations)
+    }
+
+    /// Returns the same time in iterations only. `per_epoch`: iterations in an epoch.
+    #[must_use]
+    pub fn in_iterations(self, per_epoch: u64) -> Self {
+        Self::of_iterations(self.iterations(per_epoch))
     }
 }
 
 impl FromStr for TrainingTime {
     type Err = ();
 
+    /// Reads `<n>ep`, `<n>it` or `<n>ep<n>it`.
     fn from_str(text: &str) -> Result<Self, ()> {
         let number = |digits: &str| {
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -58,21 +67,17 @@ impl Serialize for TrainingTime {
     }
 }
 
+impl FromScalar for TrainingTime {
+    const EXPECTED: &'static str = "iterations such as \"500it\", or epochs such as \"2ep\"";
+
+    fn from_text<E: Error>(text: &str) -> Result<Self, E> {
+        text.parse().map_err(|()| E::invalid_value(Unexpected::Str(text), &Self::EXPECTED))
+    }
+}
+
 impl<'de> Deserialize<'de> for TrainingTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl Visitor<'_> for Words {
-            type Value = TrainingTime;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("iterations such as \"500it\", or epochs such as \"2ep\"")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TrainingTime, E> {
-                text.parse().map_err(|()| E::invalid_value(Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Words)
+        scalar::deserialize(deserializer)
     }
 }
 
@@ -95,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn iterations_and_epochs() {
+    fn training_time_is_read_in_iterations_and_epochs() {
         let iterations = |text: &str| text.parse::<TrainingTime>().map(|step| step.iterations(100));
         assert_eq!([iterations("500it"), iterations("2ep"), iterations("2ep50it")], [Ok(500), Ok(200), Ok(250)]);
         for wrong in ["", "it", "ep", "500", "-5it", "1.5ep", "2ep50", "50it2ep", "+1it", "99999999999999999999it"] {

@@ -1,18 +1,23 @@
-//! Values by their path, such as `a.b[0].c`. A key may have points in it (`prune.rate.layers.block1.conv1`): of keys that
-//! a path may mean the longest is taken.
+//! Values by their path, such as `a.b[0].c`. A key may have points in it (`prune.rate.layers.block1.conv1`): among the keys
+//! that a path may mean, the longest is taken.
 
 use serde_json::{Map, Value};
 
-/// Where a value stands.
+/// The place of a value in the table or list around it.
 pub(super) enum ValueSlot<'a> {
-    /// In a table, under this key.
+    /// A table, and the key of the value.
     Key(&'a mut Map<String, Value>, String),
-    /// In a list, at this place from 0.
+    /// A list, and the index of the value.
     Item(&'a mut Vec<Value>, usize),
 }
 
-/// The keys of `map` that `path` may begin with, the longest first, each with the rest of the path.
-fn candidates<'p>(map: &Map<String, Value>, path: &'p str) -> Option<(String, &'p str)> {
+/// Returns whether the path `key` is `table` or a path inside it.
+pub(super) fn is_within(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Returns the longest key of `map` that `path` begins with, and the rest of the path.
+fn longest_key<'p>(map: &Map<String, Value>, path: &'p str) -> Option<(String, &'p str)> {
     let rest = |key: &String| {
         let rest = path.strip_prefix(key.as_str())?;
         let fits = rest.is_empty() || rest.starts_with(['.', '[']);
@@ -21,31 +26,32 @@ fn candidates<'p>(map: &Map<String, Value>, path: &'p str) -> Option<(String, &'
     map.keys().filter_map(rest).max_by_key(|(key, _)| key.len())
 }
 
-/// The slot of the value at `path`; `None` where there is none.
+/// Returns the slot of the value at `path`; `None` where there is none.
 pub(super) fn slot<'a>(value: &'a mut Value, path: &str) -> Option<ValueSlot<'a>> {
     match value {
         Value::Object(map) => {
-            let (key, rest) = candidates(map, path)?;
+            let (key, rest) = longest_key(map, path)?;
             if rest.is_empty() { Some(ValueSlot::Key(map, key)) } else { slot(map.get_mut(&key)?, rest) }
         }
         Value::Array(list) => {
             let (number, rest) = path.strip_prefix('[')?.split_once(']')?;
-            let (at, rest) = (number.parse::<usize>().ok()?, rest.strip_prefix('.').unwrap_or(rest));
-            list.get(at)?;
-            if rest.is_empty() { Some(ValueSlot::Item(list, at)) } else { slot(list.get_mut(at)?, rest) }
+            let index = number.parse::<usize>().ok()?;
+            let rest = rest.strip_prefix('.').unwrap_or(rest);
+            list.get(index)?;
+            if rest.is_empty() { Some(ValueSlot::Item(list, index)) } else { slot(list.get_mut(index)?, rest) }
         }
         _ => None,
     }
 }
 
-/// The value at `path`; the whole for the empty path.
+/// Returns the value at `path`; the root for the empty path.
 pub(super) fn get_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
     if path.is_empty() {
         return Some(value);
     }
     match slot(value, path)? {
         ValueSlot::Key(map, key) => map.get_mut(&key),
-        ValueSlot::Item(list, at) => list.get_mut(at),
+        ValueSlot::Item(list, index) => list.get_mut(index),
     }
 }
 

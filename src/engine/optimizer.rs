@@ -47,9 +47,9 @@ impl Optimizer {
     pub fn new(train: &TrainConfig) -> Self {
         let weight_decay = train.weight_decay;
         match train.optimizer {
-            OptimizerConfig::Adam => Self::Adam { betas: train.betas(), eps: train.eps(), weight_decay },
-            OptimizerConfig::AdamW => Self::AdamW { betas: train.betas(), eps: train.eps(), weight_decay },
-            OptimizerConfig::Sgd => Self::Sgd { momentum: train.momentum(), nesterov: train.nesterov(), weight_decay },
+            OptimizerConfig::Adam { betas, eps } => Self::Adam { betas, eps, weight_decay },
+            OptimizerConfig::AdamW { betas, eps } => Self::AdamW { betas, eps, weight_decay },
+            OptimizerConfig::Sgd { momentum, nesterov } => Self::Sgd { momentum, nesterov, weight_decay },
         }
     }
 

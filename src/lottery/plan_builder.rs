@@ -174,12 +174,12 @@ impl<'a> PlanBuilder<'a> {
         let of = source.filter(|_| matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_)));
         let of = of.map(|source| &self.arms[source]);
         let (rewind_to, starts_at) = match arm.weights {
-            WeightSource::Rewind => {
-                let iteration = step("rewind_to", arm.rewind_to)?;
+            WeightSource::Rewind { to } => {
+                let iteration = step("rewind_to", to.map(|target| target.time))?;
                 (iteration, iteration)
             }
-            WeightSource::Final => (0, step("lr_from", arm.lr_from)?),
-            WeightSource::Reinit | WeightSource::Shuffle | WeightSource::ConstantSign | WeightSource::Noise => {
+            WeightSource::Final { lr_from } => (0, step("lr_from", lr_from)?),
+            WeightSource::Reinit | WeightSource::Shuffle | WeightSource::ConstantSign | WeightSource::Noise { .. } => {
                 of.map_or((0, 0), |of| (of.rewind_to, of.starts_at))
             }
         };
@@ -237,12 +237,15 @@ impl<'a> PlanBuilder<'a> {
         let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[at];
         let point = RewindPoint { dense, iteration: rewind_to };
         match arm.weights {
-            WeightSource::Rewind => StartRule::Rewind { point, moments: arm.rewind_moments.unwrap_or_default() },
+            WeightSource::Rewind { to } => {
+                let moments = to.and_then(|target| target.optimizer_state).unwrap_or_default();
+                StartRule::Rewind { point, moments }
+            }
             WeightSource::Reinit => StartRule::Reinit { iteration: starts_at },
             WeightSource::Shuffle => StartRule::Shuffle { point },
             WeightSource::ConstantSign => StartRule::ConstantSign { point },
-            WeightSource::Noise => StartRule::Noise { point, factor: arm.noise.unwrap_or_default() },
-            WeightSource::Final => StartRule::Final { parent: self.cut_from(coords, mask), iteration: starts_at },
+            WeightSource::Noise { factor } => StartRule::Noise { point, factor },
+            WeightSource::Final { .. } => StartRule::Final { parent: self.cut_from(coords, mask), iteration: starts_at },
         }
     }
 

@@ -66,7 +66,7 @@ fn takes_mask(arm: &Arm) -> bool {
 
 /// Whether an arm draws anything at random itself, so that repeats of it differ.
 fn draws(arm: &Arm, criterion: Criterion) -> bool {
-    let by_weights = matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise);
+    let by_weights = matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise { .. });
     by_weights
         || match arm.mask {
             MaskSource::Random(_) => true,
@@ -86,13 +86,13 @@ fn dense_again(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnos
     }
     let message = format!("`{name}` would train the dense networks once more: a dense mask and initial weights");
     let hint = "the dense networks are trained for every experiment; `reinit` would give others";
-    let again = arm.weights == WeightSource::Rewind;
+    let again = matches!(arm.weights, WeightSource::Rewind { .. });
     again.then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
 }
 
 /// `final` goes on from the trained weights that the mask was cut from.
 fn nothing_to_start_from(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    if arm.weights != WeightSource::Final || is_cut_from_trained(arm, &experiment.arms) {
+    if !matches!(arm.weights, WeightSource::Final { .. }) || is_cut_from_trained(arm, &experiment.arms) {
         return None;
     }
     let message = format!("`{name}` has no trained weights to go on from: its mask was not cut from any");
@@ -114,7 +114,7 @@ fn is_cut_from_trained(arm: &Arm, arms: &Arms) -> bool {
 /// A criterion that compares trained weights with those of iteration 0 needs a chain that starts from them.
 fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let looks_at_initial = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
-    let keeps_initial = matches!(arm.weights, WeightSource::Rewind | WeightSource::Final);
+    let keeps_initial = matches!(arm.weights, WeightSource::Rewind { .. } | WeightSource::Final { .. });
     if arm.mask != MaskSource::Iterative || keeps_initial || !looks_at_initial {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use super::builder::NetworkBuilder;
 use super::layer::Network;
-use crate::config::{self, Architecture, Diagnostic, LayerSpec};
+use crate::config::{self, Architecture, Diagnostic, LayerSpec, NamedNetwork, NetworkStructure};
 
 /// Channels of the convolutions of a VGG for CIFAR by depth; 0 is max-pooling.
 const VGG_11: &[u32] = &[64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512];
@@ -16,19 +16,19 @@ const VGG_19: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512
 /// Layers that do not fit together, or not to the images or the classes.
 pub fn build(network: &config::NetworkConfig, input: [usize; 3], classes: usize) -> Result<Network, Vec<Diagnostic>> {
     let mut sketch = NetworkBuilder::new(input);
-    match (&network.architecture, &network.layers) {
-        (_, Some(layers)) => sketch.add_all(layers),
-        (Some(architecture), None) => by_name(&mut sketch, architecture, network, classes as u32),
-        // The experiment has been refused before.
-        (None, None) => {}
+    match &network.structure {
+        NetworkStructure::Layers(layers) => sketch.add_all(layers),
+        NetworkStructure::Named(named) => add_named(&mut sketch, named, classes as u32),
     }
     sketch.finish(classes)
 }
 
-fn by_name(sketch: &mut NetworkBuilder, architecture: &Architecture, network: &config::NetworkConfig, classes: u32) {
-    // What is wrong is then wrong with the architecture as a whole, not with an entry of a list.
+/// Adds the layers of an architecture by name.
+fn add_named(sketch: &mut NetworkBuilder, named: &NamedNetwork, classes: u32) {
+    // A mistake then belongs to the architecture as a whole, not to an entry of a list.
     sketch.named();
-    let dropout = network.dropout();
+    let dropout = named.dropout();
+    let batch_norm = named.batch_norm();
     let mut plain = |convolutions: &[LayerSpec], hidden: &[u32]| {
         let behind = if dropout > 0.0 { Some(LayerSpec::Dropout { rate: dropout }) } else { None };
         let unit = |&out: &u32| [Some(LayerSpec::Linear { out }), Some(LayerSpec::Relu), behind.clone()];
@@ -37,7 +37,7 @@ fn by_name(sketch: &mut NetworkBuilder, architecture: &Architecture, network: &c
         let layers: Vec<LayerSpec> = convolutions.iter().cloned().chain(hidden).chain([output]).collect();
         sketch.add_all(&layers);
     };
-    match architecture {
+    match &named.architecture {
         Architecture::Lenet300100 => plain(&[], &[300, 100]),
         Architecture::Mlp { hidden } => plain(&[], hidden),
         Architecture::Lenet5 => {
@@ -52,10 +52,10 @@ fn by_name(sketch: &mut NetworkBuilder, architecture: &Architecture, network: &c
         Architecture::Resnet32 => resnet(sketch, 5, classes),
         Architecture::Resnet56 => resnet(sketch, 9, classes),
         Architecture::Resnet110 => resnet(sketch, 18, classes),
-        Architecture::Vgg11 => plain(&vgg(VGG_11, network.batch_norm()), &[]),
-        Architecture::Vgg13 => plain(&vgg(VGG_13, network.batch_norm()), &[]),
-        Architecture::Vgg16 => plain(&vgg(VGG_16, network.batch_norm()), &[]),
-        Architecture::Vgg19 => plain(&vgg(VGG_19, network.batch_norm()), &[]),
+        Architecture::Vgg11 => plain(&vgg(VGG_11, batch_norm), &[]),
+        Architecture::Vgg13 => plain(&vgg(VGG_13, batch_norm), &[]),
+        Architecture::Vgg16 => plain(&vgg(VGG_16, batch_norm), &[]),
+        Architecture::Vgg19 => plain(&vgg(VGG_19, batch_norm), &[]),
     }
 }
 
@@ -112,14 +112,12 @@ fn resnet(sketch: &mut NetworkBuilder, blocks: u32, classes: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigDocument, read};
+    use crate::config::test_support::experiment;
     use crate::network::{Layer, WeightKind};
 
     fn of(network: &str, input: [usize; 3]) -> Result<Network, Vec<Diagnostic>> {
-        let sets = [format!("network={network}")];
-        let text = include_str!("../../configs/smoke.toml");
-        let experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
-        build(&experiment.network, input, 10)
+        let network = format!("network={network}");
+        build(&experiment(&[&network]).network, input, 10)
     }
 
     fn built(network: &str) -> Result<Network, Vec<Diagnostic>> {
@@ -204,6 +202,42 @@ mod tests {
             (0..with.layers.len()).filter(|&i| with.layers[i] == Layer::Dropout { rate: 0.5 }).collect();
         assert_eq!(dropouts.len(), 2);
         assert!(dropouts.iter().all(|&i| with.layers[i - 1] == Layer::Relu));
+    }
+
+    #[test]
+    fn architecture_facts_agree_with_the_layers() {
+        let all = [
+            Architecture::Lenet300100,
+            Architecture::Lenet5,
+            Architecture::Conv2,
+            Architecture::Conv4,
+            Architecture::Conv6,
+            Architecture::Resnet20,
+            Architecture::Resnet18Lth,
+            Architecture::Resnet32,
+            Architecture::Resnet56,
+            Architecture::Resnet110,
+            Architecture::Vgg11,
+            Architecture::Vgg13,
+            Architecture::Vgg16,
+            Architecture::Vgg19,
+            Architecture::Mlp { hidden: vec![8] },
+        ];
+        let schema = config::schema();
+        let variants = schema["$defs"]["Architecture"]["oneOf"].as_array().unwrap();
+        assert_eq!(all.len(), variants.len(), "every architecture is in the list");
+        for architecture in all {
+            let spec = config::NetworkConfig::from(architecture.clone());
+            let built = |spec: &config::NetworkConfig| build(spec, [3, 32, 32], 10).unwrap();
+            let network = built(&spec);
+            let has_kind = |kind| total_of(&network, kind) > 0;
+            assert_eq!(architecture.has_convolutions(), has_kind(WeightKind::Conv), "{architecture:?}");
+            assert_eq!(architecture.has_shortcuts(), has_kind(WeightKind::Shortcut), "{architecture:?}");
+            assert_eq!(architecture.has_hidden_linear(), has_kind(WeightKind::Linear), "{architecture:?}");
+            let without = NamedNetwork { architecture: architecture.clone(), batch_norm: Some(false), dropout: None };
+            let without = built(&NetworkStructure::Named(without).into());
+            assert_eq!(architecture.has_optional_batch_norm(), without != network, "{architecture:?}");
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn even_kernels(spec: &config::NetworkConfig, network: &Network) -> Vec<Stri
         }
     });
     // Architectures by name have odd kernels only.
-    let specs = spec.layers.iter().flatten().filter(|layer| matches!(layer, LayerSpec::Conv { .. }));
+    let specs = spec.layers().iter().filter(|layer| matches!(layer, LayerSpec::Conv { .. }));
     let by_default = specs.map(|layer| matches!(layer, LayerSpec::Conv { padding: None, .. }));
     let mut sentences = Vec::new();
     for (at, ((kernel, stride, padding, before, after), is_default)) in

@@ -26,14 +26,16 @@ pub(super) enum PaperRole {
 pub(super) fn is_ticket(arm: &Arm, experiment: &Experiment) -> bool {
     let is_chain_of = |name: &String| {
         let chain = experiment.arms.0.iter().find(|(known, _)| known == name);
-        chain.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative && arm.weights == WeightSource::Final)
+        chain.is_some_and(|(_, arm)| {
+            arm.mask == MaskSource::Iterative && matches!(arm.weights, WeightSource::Final { .. })
+        })
     };
     let is_pruned = match &arm.mask {
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
         MaskSource::Of(name) => is_chain_of(name),
         MaskSource::Dense | MaskSource::Random(_) | MaskSource::MagnitudeAtInit(_) => false,
     };
-    is_pruned && arm.weights == WeightSource::Rewind
+    is_pruned && matches!(arm.weights, WeightSource::Rewind { .. })
 }
 
 /// The arm with the mask of `ticket` and fresh weights.
@@ -45,7 +47,7 @@ pub(super) fn reinit_of<'a>(ticket: &str, experiment: &'a Experiment) -> Option<
 /// The arm that plays a part: the first ticket of its kind, or that one's control.
 pub(super) fn arm_with_role(role: PaperRole, experiment: &Experiment) -> Option<&str> {
     // The paper's tickets go back to the initial weights.
-    let is_papers = |arm: &Arm| is_ticket(arm, experiment) && arm.rewind_to.is_none();
+    let is_papers = |arm: &Arm| is_ticket(arm, experiment) && arm.weights == WeightSource::Rewind { to: None };
     let ticket = || find(experiment, |arm| is_papers(arm) && arm.mask == MaskSource::Iterative);
     match role {
         PaperRole::Dense => Some(DENSE),

@@ -1,6 +1,6 @@
 //! The learning rate as a function of the iteration, so that any iteration can be started from. Knows no step before it.
 
-use crate::config::{self, Diagnostic, TrainConfig};
+use crate::config::{Diagnostic, LrScheduleConfig, TrainConfig};
 
 /// The learning rate of each iteration, counted from 0 absolutely.
 ///
@@ -26,18 +26,16 @@ enum LrShape {
 impl LrSchedule {
     /// The schedule of a training whose epochs have so many iterations.
     pub fn new(train: &TrainConfig, per_epoch: u64) -> Self {
-        let gamma = train.gamma();
-        let shape = match train.schedule {
-            config::ScheduleConfig::Constant => LrShape::Constant,
-            config::ScheduleConfig::Step => {
-                let every = train.step_every.map_or(train.iterations, |step| step.iterations(per_epoch));
-                LrShape::Step { every: every.max(1), gamma }
+        let shape = match &train.lr_schedule {
+            LrScheduleConfig::Constant => LrShape::Constant,
+            LrScheduleConfig::Step { every, gamma } => {
+                LrShape::Step { every: every.iterations(per_epoch).max(1), gamma: *gamma }
             }
-            config::ScheduleConfig::MultiStep => {
-                let milestones = train.milestones.iter().flatten().map(|step| step.iterations(per_epoch)).collect();
-                LrShape::MultiStep { milestones, gamma }
+            LrScheduleConfig::MultiStep { milestones, gamma } => {
+                let milestones = milestones.iter().map(|time| time.iterations(per_epoch)).collect();
+                LrShape::MultiStep { milestones, gamma: *gamma }
             }
-            config::ScheduleConfig::Cosine => LrShape::Cosine { min: train.lr_min(), iterations: train.iterations },
+            LrScheduleConfig::Cosine { lr_min } => LrShape::Cosine { min: *lr_min, iterations: train.iterations },
         };
         Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.iterations(per_epoch)), shape }
     }
@@ -68,13 +66,19 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
     let mut refuse = |key: &str, message: String, hint: &str| problems.push(Diagnostic::new(key, message).hint(hint));
     let last = train.iterations;
     let too_late = |iteration: u64| format!("iteration {iteration} is not before the last one, {last}");
-    match train.step_every.map(|step| step.iterations(per_epoch)) {
-        Some(0) => refuse("train.step_every", "`train.step_every` must be at least 1 iteration".to_owned(), &epoch),
-        Some(every) if every >= last => refuse("train.step_every", too_late(every), &longer),
-        _ => {}
+    if let LrScheduleConfig::Step { every, .. } = train.lr_schedule {
+        match every.iterations(per_epoch) {
+            0 => refuse("train.step_every", "`train.step_every` must be at least 1 iteration".to_owned(), &epoch),
+            every if every >= last => refuse("train.step_every", too_late(every), &longer),
+            _ => {}
+        }
     }
+    let milestones = match &train.lr_schedule {
+        LrScheduleConfig::MultiStep { milestones, .. } => milestones.as_slice(),
+        _ => &[],
+    };
     let mut before = 0;
-    for (at, milestone) in train.milestones.iter().flatten().enumerate() {
+    for (at, milestone) in milestones.iter().enumerate() {
         let (key, milestone) = (format!("train.milestones[{at}]"), milestone.iterations(per_epoch));
         if milestone == 0 {
             refuse(&key, "a milestone at iteration 0 changes nothing".to_owned(), "leave it out, and set `train.lr`");
@@ -96,13 +100,12 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigDocument, read};
+    use crate::config::test_support::experiment;
 
     /// A training of 120 iterations at a rate of 1, with epochs of 10.
     fn train(sets: &[&str]) -> TrainConfig {
         let sets: Vec<String> = sets.iter().chain(&["lr=1"]).map(|set| format!("train.{set}")).collect();
-        let text = include_str!("../../configs/smoke.toml");
-        read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap().train
+        experiment(&sets.iter().map(String::as_str).collect::<Vec<_>>()).train
     }
 
     fn rates<const N: usize>(sets: &[&str], iterations: [u64; N]) -> [f64; N] {

@@ -72,8 +72,8 @@ impl Case {
         let mut network = config::NetworkConfig::from(Architecture::Lenet300100);
         if self.optimizer == "adam_dropout" {
             let first = [dropout(0.2), linear(300), LayerSpec::Relu, dropout(0.5)];
-            let layers = first.into_iter().chain([linear(100), dropout(0.25), linear(10)]).collect();
-            network = config::NetworkConfig { architecture: None, layers: Some(layers), ..network };
+            let layers: Vec<LayerSpec> = first.into_iter().chain([linear(100), dropout(0.25), linear(10)]).collect();
+            network = config::NetworkConfig::from(layers);
         }
         build(&network, [1, 28, 28], 10).unwrap()
     }

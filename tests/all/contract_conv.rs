@@ -39,7 +39,7 @@ impl Case {
         let network = match self.network {
             "conv2" => config::NetworkConfig::from(Architecture::Conv2),
             "resnet20" => config::NetworkConfig::from(Architecture::Resnet20),
-            "vgg" => config::NetworkConfig { architecture: None, layers: Some(vgg()), ..Architecture::Conv2.into() },
+            "vgg" => config::NetworkConfig::from(vgg()),
             other => panic!("no network `{other}`"),
         };
         build(&network, SHAPE, 10).unwrap()
@@ -249,7 +249,7 @@ fn lanes_are_networks_of_their_own() {
     let (conv2, resnet, vgg) = (CASES[0], CASES[2], CASES[4]);
     let mlp = {
         let layers = vec![LayerSpec::Linear { out: 30 }, LayerSpec::Relu, LayerSpec::Linear { out: 10 }];
-        let network = config::NetworkConfig { architecture: None, layers: Some(layers), ..Architecture::Conv2.into() };
+        let network = config::NetworkConfig::from(layers);
         TrainerSpec { network: build(&network, SHAPE, 10).unwrap(), ..vgg.recipe(Dtype::Float64) }
     };
     let recipes = [conv2, resnet, vgg].map(|case| case.recipe(Dtype::Float64)).into_iter();

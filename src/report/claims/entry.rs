@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::super::paired::Metric;
 use crate::base::format::with_thousands;
 use crate::config::{
-    Architecture, DatasetSpec, Experiment, OptimizerConfig, PruneConfig, Scope, TrainingTime, WeightInit,
+    Architecture, DatasetSpec, Experiment, OptimizerKind, PruneConfig, Scope, TrainingTime, WeightInit,
 };
 use crate::network::build;
 use crate::report::roles::PaperRole;
@@ -32,7 +32,7 @@ pub(super) struct ClaimSetting {
     pub(super) dataset: DatasetSpec,
     pub(super) iterations: u64,
     pub(super) batch_size: u32,
-    pub(super) optimizer: OptimizerConfig,
+    pub(super) optimizer: OptimizerKind,
     pub(super) lr: f64,
     #[serde(default)]
     pub(super) scope: Scope,
@@ -125,8 +125,8 @@ impl ClaimSetting {
         let iterations = |n: u64| format!("{} iterations", with_thousands(n));
         differ(iterations(train.iterations), iterations(self.iterations));
         differ(format!("batches of {}", train.batch_size), format!("batches of {}", self.batch_size));
-        let optimizer = |optimizer: OptimizerConfig, lr: f64| format!("{} with lr {lr}", word(&optimizer));
-        differ(optimizer(train.optimizer, train.lr), optimizer(self.optimizer, self.lr));
+        let optimizer = |optimizer: OptimizerKind, lr: f64| format!("{} with lr {lr}", word(&optimizer));
+        differ(optimizer(train.optimizer.kind(), train.lr), optimizer(self.optimizer, self.lr));
         for (key, value) in &self.train {
             let words = |value: Option<Value>| {
                 value.map_or(format!("no `{key}`"), |value| format!("{key} {}", self.plain(&value)))
@@ -136,7 +136,7 @@ impl ClaimSetting {
         // What a setting does not name was not used there.
         let is_unnamed = |key: &str| !self.train.contains_key(key);
         if is_unnamed("schedule") {
-            differ(format!("schedule `{}`", word(&train.schedule)), "schedule `constant`".to_owned());
+            differ(format!("schedule `{}`", word(&train.lr_schedule.kind())), "schedule `constant`".to_owned());
         }
         let decay = Some(train.weight_decay).filter(|decay| *decay > 0.0);
         let smoothing = Some(train.label_smoothing).filter(|share| *share > 0.0);

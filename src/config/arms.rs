@@ -1,0 +1,451 @@
+//! `[arms]`: the compared arms. Each is the combination of a source of masks and a source of initial weights.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::checker::{Checker, is_positive};
+use super::diagnostic::Diagnostic;
+use super::training_time::TrainingTime;
+
+/// Arm name that stands for the dense training runs themselves.
+const RESERVED_ARM: &str = "dense";
+/// Largest number of entries of a grid of target sizes.
+const MAX_GRID: usize = 1000;
+
+/// The arms by name, in the order of the file. `A` is the type of an arm: [`Arm`] after the keys of the file were
+/// checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arms<A = Arm>(pub Vec<(String, A)>);
+
+/// One arm: the source of its masks and of its initial weights. Written as the flat keys of `[arms.NAME]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(into = "ArmKeys")]
+pub struct Arm {
+    /// The source of the masks.
+    pub mask: MaskSource,
+    /// The source of the initial weights.
+    pub weights: WeightSource,
+    /// Repetitions of this arm within a replicate, at least 1.
+    pub repeats: u32,
+    /// The only rounds of the arm; `None` for all.
+    pub at: Option<Vec<u32>>,
+    /// The rounds of the arm are multiples of this, at least 1; `None` for all rounds.
+    pub every: Option<u32>,
+}
+
+/// One arm: the source of its masks and of its initial weights.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Arm")]
+pub(super) struct ArmKeys {
+    /// The source of the masks.
+    mask: MaskSource,
+    /// The source of the initial weights.
+    weights: WeightSourceKind,
+    /// With `rewind`: the time of the dense training run to rewind to, in iterations (`500it`) or epochs (`2ep`); without
+    /// it, the initial values. Learning rate and data continue from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rewind_to: Option<TrainingTime>,
+    /// With `rewind_to`: state of the optimizer's moments after the rewind (`restore`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rewind_moments: Option<RewindOptimizerState>,
+    /// With `final`: the time from which learning rate and data continue (`0it`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lr_from: Option<TrainingTime>,
+    /// With `noise`: standard deviation of the noise, in standard deviations of the layer's initial weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noise: Option<f64>,
+    /// Repetitions of this arm within a replicate, each with its own random draws.
+    #[serde(default = "default_repeats")]
+    repeats: u32,
+    /// The only rounds of the arm; not for an arm that prunes its own previous round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Vec<u32>>,
+    /// The rounds of the arm are multiples of this number; not for an arm that prunes its own previous round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every: Option<u32>,
+}
+
+/// The source of an arm's masks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "MaskFrom")]
+pub enum MaskSource {
+    /// All ones; such an arm has round 0 only.
+    Dense,
+    /// The arm's own previous round, pruned; round 1 prunes the dense network.
+    Iterative,
+    /// The mask of the named arm, same replicate and round.
+    Of(String),
+    /// Uniformly random, with the named arm's count in every layer.
+    Random(String),
+    /// The trained dense network, pruned in one step to a target size.
+    OneShot(TargetSize),
+    /// The untrained network, pruned by the magnitude of its initial weights.
+    MagnitudeAtInit(TargetSize),
+}
+
+/// The size of a mask that is pruned in one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Size")]
+pub enum TargetSize {
+    /// The size of the named arm's mask at the same round.
+    Like(String),
+    /// A grid of fractions, one round per entry: the fraction pruned from the layers with the largest rate; the other
+    /// layers are pruned in proportion to their rates.
+    Cut(Vec<f64>),
+}
+
+/// The source of an arm's initial weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WeightSource {
+    /// The weights of the dense training run of the replicate at an earlier time.
+    Rewind {
+        /// The time; `None` for the initial values θ₀.
+        to: Option<RewindTarget>,
+    },
+    /// A new draw from the distribution of θ₀.
+    Reinit,
+    /// The kept initial values, permuted within each layer.
+    Shuffle,
+    /// The standard deviation of the layer's initial weights, with the sign of each initial value.
+    ConstantSign,
+    /// The trained weights that the mask was pruned from: training continues (fine-tuning).
+    Final {
+        /// The time from which learning rate and data continue; `None` for iteration 0.
+        lr_from: Option<TrainingTime>,
+    },
+    /// The initial values plus normal noise.
+    Noise {
+        /// Standard deviation of the noise, in standard deviations of the layer's initial weights; above 0.
+        factor: f64,
+    },
+}
+
+/// The time to which an arm is rewound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RewindTarget {
+    /// Time since the start of the dense training run.
+    pub time: TrainingTime,
+    /// State of the optimizer's moments after the rewind; `None` for the default.
+    pub optimizer_state: Option<RewindOptimizerState>,
+}
+
+/// A source of initial weights by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "WeightsFrom")]
+pub(super) enum WeightSourceKind {
+    /// The replicate's initial values θ₀, or the weights of the dense network at `rewind_to`.
+    Rewind,
+    /// A new draw from the distribution of θ₀.
+    Reinit,
+    /// The kept initial values, permuted within each layer.
+    Shuffle,
+    /// The standard deviation of the layer's initial weights, with the sign of each initial value.
+    ConstantSign,
+    /// The trained weights that the mask was pruned from: training continues (fine-tuning).
+    Final,
+    /// The initial values plus normal noise.
+    Noise,
+}
+
+/// State of the optimizer's moments after a rewind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Moments")]
+pub enum RewindOptimizerState {
+    /// The moments of the dense training run at that time.
+    #[default]
+    Restore,
+    /// Zero, as at the start of a training run.
+    Reset,
+}
+
+impl<A> Default for Arms<A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Arms<ArmKeys> {
+    /// Checks every arm by itself. References between arms are checked where the plan is made.
+    pub(super) fn check(&self, checker: &mut Checker) {
+        for (name, arm) in &self.0 {
+            let key = format!("arms.{name}");
+            check_name(&key, name, checker);
+            arm.check_combinations(&key, checker);
+            arm.check_values(&key, checker);
+        }
+    }
+
+    /// Returns the largest number of training runs of one replicate, the dense one included. `rounds`: rounds of pruning.
+    pub(super) fn max_trainings(&self, rounds: u32) -> u64 {
+        let trainings = self.0.iter().map(|(_, arm)| u64::from(arm.repeats).saturating_mul(arm.max_rounds(rounds)));
+        trainings.fold(1, u64::saturating_add)
+    }
+
+    /// Returns the arms with their options as enums.
+    ///
+    /// # Errors
+    /// A key that a source of weights requires is missing.
+    pub(super) fn resolve(self) -> Result<Arms, Diagnostic> {
+        let resolved = |(name, arm): (String, ArmKeys)| {
+            let arm = arm.resolve(&format!("arms.{name}"))?;
+            Ok((name, arm))
+        };
+        Ok(Arms(self.0.into_iter().map(resolved).collect::<Result<_, _>>()?))
+    }
+}
+
+/// Checks an arm's name; `key` is the path of its table.
+fn check_name(key: &str, name: &str, checker: &mut Checker) {
+    if name == RESERVED_ARM {
+        let message = "the arm name `dense` is reserved for the dense networks themselves";
+        checker.push(Diagnostic::new(key, message).hint("name it otherwise").on_key());
+    }
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        let message = format!("the arm name `{name}` must be made of small letters, digits and `_`");
+        checker.push(Diagnostic::new(key, message).on_key());
+    }
+}
+
+impl ArmKeys {
+    /// Returns the largest number of rounds that the arm may have. `rounds`: rounds of pruning of the experiment.
+    fn max_rounds(&self, rounds: u32) -> u64 {
+        match &self.mask {
+            MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
+                grid.len() as u64
+            }
+            _ => u64::from(rounds),
+        }
+    }
+
+    /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `arm` is the
+    /// path of the arm's table, such as `arms.winning_ticket`.
+    fn check_combinations(&self, arm: &str, checker: &mut Checker) {
+        let is_source = |kind: WeightSourceKind| self.weights == kind;
+        let keys = [
+            ("rewind_to", self.rewind_to.is_some(), is_source(WeightSourceKind::Rewind), "`weights = \"rewind\"`"),
+            ("rewind_moments", self.rewind_moments.is_some(), self.rewind_to.is_some(), "`rewind_to`"),
+            ("lr_from", self.lr_from.is_some(), is_source(WeightSourceKind::Final), "`weights = \"final\"`"),
+            ("noise", self.noise.is_some(), is_source(WeightSourceKind::Noise), "`weights = \"noise\"`"),
+        ];
+        for (name, is_given, is_chosen, owner) in keys {
+            checker.only_beside(&format!("{arm}.{name}"), is_given, is_chosen, owner);
+        }
+        let can_choose_rounds = !matches!(self.mask, MaskSource::Iterative | MaskSource::Dense);
+        let owner = "arms that choose among rounds: one that prunes its own previous round takes every round, and a dense \
+                     mask has one";
+        checker.only_beside(&format!("{arm}.at"), self.at.is_some(), can_choose_rounds, owner);
+        checker.only_beside(&format!("{arm}.every"), self.every.is_some(), can_choose_rounds, owner);
+        checker.push_error(self.weight_source(arm));
+    }
+
+    /// Checks the range of every value.
+    fn check_values(&self, arm: &str, checker: &mut Checker) {
+        let key = |name: &str| format!("{arm}.{name}");
+        checker.require(&key("noise"), self.noise.is_none_or(is_positive), "must be above 0");
+        let is_single_choice = self.at.is_none() || self.every.is_none();
+        checker.require(&key("every"), is_single_choice, "and `at` both choose rounds: leave one of them out");
+        checker.require(&key("every"), self.every != Some(0), "must be at least 1");
+        let rounds = self.at.as_deref().unwrap_or(&[0]);
+        checker.require(&key("at"), !rounds.is_empty(), "names no round: leave it out for all of them");
+        let are_distinct = (1..rounds.len()).all(|i| !rounds[..i].contains(&rounds[i]));
+        checker.require(&key("at"), are_distinct, "names a round twice");
+        match &self.mask {
+            MaskSource::OneShot(TargetSize::Cut(grid)) => check_grid(&key("mask.one_shot.cut"), grid, checker),
+            MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
+                check_grid(&key("mask.magnitude_at_init.cut"), grid, checker);
+            }
+            _ => {}
+        }
+        checker.require(&key("repeats"), self.repeats > 0, "must be at least 1");
+    }
+
+    /// Returns the source of the weights with the keys that belong to it.
+    ///
+    /// # Errors
+    /// A key that the source requires is missing.
+    fn weight_source(&self, arm: &str) -> Result<WeightSource, Diagnostic> {
+        Ok(match self.weights {
+            WeightSourceKind::Rewind => {
+                let target = |time| RewindTarget { time, optimizer_state: self.rewind_moments };
+                WeightSource::Rewind { to: self.rewind_to.map(target) }
+            }
+            WeightSourceKind::Reinit => WeightSource::Reinit,
+            WeightSourceKind::Shuffle => WeightSource::Shuffle,
+            WeightSourceKind::ConstantSign => WeightSource::ConstantSign,
+            WeightSourceKind::Final => WeightSource::Final { lr_from: self.lr_from },
+            WeightSourceKind::Noise => {
+                let hint = "how strong the noise is, in standard deviations of the layer: such as `noise = 0.5`";
+                let missing = || Diagnostic::missing_key(format!("{arm}.noise")).hint(hint);
+                WeightSource::Noise { factor: self.noise.ok_or_else(missing)? }
+            }
+        })
+    }
+
+    /// Returns the arm with its options as enums.
+    ///
+    /// # Errors
+    /// A key that the source of the weights requires is missing.
+    fn resolve(self, arm: &str) -> Result<Arm, Diagnostic> {
+        let weights = self.weight_source(arm)?;
+        Ok(Arm { weights, mask: self.mask, repeats: self.repeats, at: self.at, every: self.every })
+    }
+}
+
+/// Checks a grid of target sizes, each the fraction of weights that is pruned.
+fn check_grid(key: &str, grid: &[f64], checker: &mut Checker) {
+    let is_length = (1..=MAX_GRID).contains(&grid.len());
+    checker.require(key, is_length, "must have from 1 to 1000 entries");
+    if let Some(entry) = grid.iter().position(|cut| !(*cut > 0.0 && *cut < 1.0)) {
+        checker.require(&format!("{key}[{entry}]"), false, "is the fraction that is cut: above 0 and below 1");
+    }
+}
+
+impl From<Arm> for ArmKeys {
+    fn from(arm: Arm) -> Self {
+        let Arm { mask, weights, repeats, at, every } = arm;
+        let with = |weights: WeightSourceKind| Self {
+            mask,
+            weights,
+            rewind_to: None,
+            rewind_moments: None,
+            lr_from: None,
+            noise: None,
+            repeats,
+            at,
+            every,
+        };
+        match weights {
+            WeightSource::Rewind { to } => Self {
+                rewind_to: to.map(|target| target.time),
+                rewind_moments: to.and_then(|target| target.optimizer_state),
+                ..with(WeightSourceKind::Rewind)
+            },
+            WeightSource::Reinit => with(WeightSourceKind::Reinit),
+            WeightSource::Shuffle => with(WeightSourceKind::Shuffle),
+            WeightSource::ConstantSign => with(WeightSourceKind::ConstantSign),
+            WeightSource::Final { lr_from } => Self { lr_from, ..with(WeightSourceKind::Final) },
+            WeightSource::Noise { factor } => Self { noise: Some(factor), ..with(WeightSourceKind::Noise) },
+        }
+    }
+}
+
+fn default_repeats() -> u32 {
+    1
+}
+
+impl<A: JsonSchema> JsonSchema for Arms<A> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Arms".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <BTreeMap<String, A>>::json_schema(generator)
+    }
+}
+
+impl<A: Serialize> Serialize for Arms<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, arm) in &self.0 {
+            map.serialize_entry(name, arm)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de, A: Deserialize<'de>> Deserialize<'de> for Arms<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ArmsVisitor(PhantomData))
+    }
+}
+
+/// Reads a table in the order of its entries, which a `BTreeMap` would lose.
+struct ArmsVisitor<A>(PhantomData<A>);
+
+impl<'de, A: Deserialize<'de>> Visitor<'de> for ArmsVisitor<A> {
+    type Value = Arms<A>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of arms")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Arms<A>, M::Error> {
+        let mut arms = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            arms.push(entry);
+        }
+        Ok(Arms(arms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::test_support::{experiment, usage_error};
+
+    fn arm(keys: &str) -> Arm {
+        let set = format!("arms={{a={{{keys}}}}}");
+        experiment(&[&set]).arms.0.remove(0).1
+    }
+
+    #[test]
+    fn arm_is_written_as_it_was_given() {
+        for keys in [
+            r#""mask":"iterative","weights":"rewind","repeats":1"#,
+            r#""mask":"iterative","weights":"rewind","rewind_to":"0it","rewind_moments":"restore","repeats":1"#,
+            r#""mask":{"of":"b"},"weights":"rewind","rewind_to":"2ep","repeats":1,"at":[1,2]"#,
+            r#""mask":{"one_shot":{"cut":[0.5]}},"weights":"final","lr_from":"1ep","repeats":1"#,
+            r#""mask":{"random":"b"},"weights":"noise","noise":0.5,"repeats":3,"every":2"#,
+            r#""mask":{"of":"b"},"weights":"constant_sign","repeats":1"#,
+        ] {
+            let written = serde_json::to_string(&arm(&keys.replace("\":", "\"="))).unwrap();
+            assert_eq!(written, format!("{{{keys}}}"));
+        }
+    }
+
+    #[test]
+    fn weight_source_has_its_parameters() {
+        let weights = |keys: &str| arm(&format!("mask='iterative',weights={keys}")).weights;
+        assert_eq!(weights("'rewind'"), WeightSource::Rewind { to: None });
+        let target = RewindTarget { time: "2ep".parse().unwrap(), optimizer_state: Some(RewindOptimizerState::Reset) };
+        let rewind = weights("'rewind',rewind_to='2ep',rewind_moments='reset'");
+        assert_eq!(rewind, WeightSource::Rewind { to: Some(target) });
+        assert_eq!(weights("'noise',noise=0.5"), WeightSource::Noise { factor: 0.5 });
+        assert_eq!(weights("'final'"), WeightSource::Final { lr_from: None });
+    }
+
+    #[test]
+    fn arm_keys_of_other_weights_are_all_reported() {
+        let error = usage_error(&["arms={a={mask='iterative',weights='noise',rewind_to='5it',lr_from='1ep'}}"]);
+        for message in [
+            "`arms.a.rewind_to` belongs to `weights = \"rewind\"`",
+            "`arms.a.lr_from` belongs to `weights = \"final\"`",
+            "`arms.a.noise` is missing",
+        ] {
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn arms_are_in_the_order_of_the_file() {
+        let arms = experiment(&[]).arms;
+        let names: Vec<&str> = arms.0.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["winning_ticket", "random_reinit", "random_mask"]);
+    }
+}

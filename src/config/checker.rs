@@ -1,0 +1,70 @@
+//! The list of mistakes that the checks of the sections add to. Knows no key by name.
+
+use super::diagnostic::Diagnostic;
+
+/// The mistakes found so far, in the order of the checks.
+#[derive(Default)]
+pub(super) struct Checker {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Checker {
+    /// Adds the mistake "`key` `message`" where `is_valid` is false.
+    pub(super) fn require(&mut self, key: &str, is_valid: bool, message: &str) {
+        if !is_valid {
+            self.push(Diagnostic::new(key, format!("`{key}` {message}")));
+        }
+    }
+
+    /// Adds a mistake where `key` is given, but `is_chosen` is false. `choice` is the value of another key that `key`
+    /// belongs to, as it is written in a file: the hint proposes it.
+    pub(super) fn only_with_choice(&mut self, key: &str, is_given: bool, is_chosen: bool, choice: &str) {
+        if is_given && !is_chosen {
+            self.push(foreign_key(key, choice).hint(format!("leave it out, or choose {choice}")));
+        }
+    }
+
+    /// Like [`Checker::only_with_choice`], but `owner` describes several choices, and the hint proposes none.
+    pub(super) fn only_with(&mut self, key: &str, is_given: bool, is_chosen: bool, owner: &str) {
+        if is_given && !is_chosen {
+            self.push(foreign_key(key, owner).hint("leave it out"));
+        }
+    }
+
+    /// Like [`Checker::only_with`], but without a hint.
+    pub(super) fn only_beside(&mut self, key: &str, is_given: bool, is_chosen: bool, owner: &str) {
+        if is_given && !is_chosen {
+            self.push(foreign_key(key, owner));
+        }
+    }
+
+    /// Adds a mistake.
+    pub(super) fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Adds the mistake of a conversion that failed.
+    pub(super) fn push_error<T>(&mut self, result: Result<T, Diagnostic>) {
+        self.diagnostics.extend(result.err());
+    }
+
+    /// Returns all mistakes in the order in which they were added.
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+}
+
+/// A parameter of another variant than the one chosen is a mistake, and is not ignored.
+fn foreign_key(key: &str, owner: &str) -> Diagnostic {
+    Diagnostic::new(key, format!("`{key}` belongs to {owner}")).on_key()
+}
+
+/// Returns whether `number` is finite and above 0.
+pub(super) fn is_positive(number: f64) -> bool {
+    number.is_finite() && number > 0.0
+}
+
+/// Returns whether `number` is at least 0 and below 1.
+pub(super) fn is_fraction(number: f64) -> bool {
+    (0.0..1.0).contains(&number)
+}

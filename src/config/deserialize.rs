@@ -1,0 +1,138 @@
+//! From values to the keys of an experiment, with every mistake that serde finds and not only the first.
+
+use serde_json::{Value, json};
+
+use super::diagnostic::{Diagnostic, DiagnosticKind};
+use super::experiment::ExperimentKeys;
+use super::serde_errors::{leaf, parent, to_diagnostic};
+use super::walk::{self, ValueSlot, is_within};
+
+/// The result of reading on after mistakes.
+pub(super) struct Recovered {
+    /// The keys, with stand-ins for wrong and missing values; `None` where reading had to stop.
+    pub(super) keys: Option<ExperimentKeys>,
+    /// The mistakes in the order in which they were found.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// The paths of values that were replaced, inserted or removed.
+    pub(super) edited: Vec<String>,
+}
+
+/// Reads the keys of an experiment. serde stops at the first mistake: the wrong value is then removed or replaced, a missing
+/// one inserted, and the rest is read again until nothing is wrong.
+pub(super) fn deserialize(mut root: Value) -> Recovered {
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    let mut edited: Vec<String> = Vec::new();
+    let mut removed: Vec<String> = Vec::new();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, ExperimentKeys>(&root) {
+            Ok(keys) => return Recovered { keys: Some(keys), diagnostics, edited },
+            Err(error) => error,
+        };
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        let diagnostic = to_diagnostic(&path, &error.into_inner().to_string(), &table_keys(&mut root, &path));
+        let key = diagnostic.key.clone();
+        let is_consequence = is_consequence(&diagnostic, &edited, &removed);
+        // A key may be removed and then inserted. One that comes back again, such as `"hidden[0]"` beside `hidden`, is not
+        // at the place that its path names, and would come back forever.
+        let is_stuck = edited.iter().filter(|path| **path == key).count() > 1;
+        let is_recovered = !is_stuck
+            && if diagnostic.kind == DiagnosticKind::MissingKey {
+                dummy_value(&key).is_some_and(|value| insert_at(&mut root, &key, value))
+            } else {
+                removed.push(key.clone());
+                remove_at(&mut root, &key)
+            };
+        if !is_consequence && !is_misspelt(&key, &diagnostics) {
+            diagnostics.push(diagnostic);
+        }
+        if !is_recovered {
+            return Recovered { keys: None, diagnostics, edited };
+        }
+        edited.push(key);
+    }
+}
+
+/// Returns whether the value at `path` of `root` is accepted; mistakes elsewhere do not count.
+pub(super) fn is_accepted(root: &Value, path: &str) -> bool {
+    let Recovered { keys, diagnostics, edited } = deserialize(root.clone());
+    let rules = keys.map_or_else(Vec::new, |keys| keys.validate());
+    let mut wrong = diagnostics.iter().chain(&rules).map(|diagnostic| &diagnostic.key).chain(&edited);
+    !wrong.any(|key| is_within(key, path))
+}
+
+/// Returns whether a mistake follows from an edit: a key is missing in a table that was removed, or a table is empty because
+/// its key was removed. A table that was never there has its own missing keys.
+fn is_consequence(diagnostic: &Diagnostic, edited: &[String], removed: &[String]) -> bool {
+    let key = &diagnostic.key;
+    let is_emptied = diagnostic.kind == DiagnosticKind::EmptyTable && removed.iter().any(|path| is_within(path, key));
+    edited.contains(key) || is_emptied || removed.iter().any(|table| is_within(key, table))
+}
+
+/// Returns whether a key, or a table around it, is missing because it is given under a name that one of the diagnostics
+/// takes for a misspelling of it.
+pub(super) fn is_misspelt(key: &str, diagnostics: &[Diagnostic]) -> bool {
+    let is_meant = |diagnostic: &Diagnostic| match &diagnostic.kind {
+        DiagnosticKind::UnknownKey { suggestion } => {
+            parent(&diagnostic.key) == parent(key) && suggestion.as_deref() == Some(leaf(key))
+        }
+        _ => false,
+    };
+    diagnostics.iter().any(is_meant) || !parent(key).is_empty() && is_misspelt(parent(key), diagnostics)
+}
+
+/// Returns a value to read on with in place of a required key that is missing.
+fn dummy_value(key: &str) -> Option<Value> {
+    Some(match leaf(key) {
+        "name" => json!("placeholder"),
+        "rounds" | "iterations" | "batch_size" | "lr" | "out" | "size" | "rate" => json!(1),
+        "data" | "network" | "train" => json!({}),
+        "dataset" => json!("strokes"),
+        "hidden" => json!([1]),
+        "dir" => json!("."),
+        "classes" => json!(10),
+        "optimizer" => json!("adam"),
+        "mask" => json!("iterative"),
+        "weights" => json!("rewind"),
+        _ => return None,
+    })
+}
+
+/// Returns a value to read on with in place of a wrong member of the list `name`: its neighbours keep their numbers.
+fn dummy_item(name: &str) -> Option<Value> {
+    Some(match name {
+        "layers" => json!("relu"),
+        "exclude" | "include" => json!(""),
+        "hidden" => json!(1),
+        "betas" => json!(0),
+        "milestones" => json!("0it"),
+        _ => return None,
+    })
+}
+
+/// Inserts a value at `path`. Returns false where the table around it does not exist.
+fn insert_at(root: &mut Value, path: &str, value: Value) -> bool {
+    match walk::get_mut(root, parent(path)) {
+        Some(Value::Object(map)) => map.insert(leaf(path).to_owned(), value).is_none(),
+        _ => false,
+    }
+}
+
+/// Removes the value at `path` (`a.b[0].c`), or replaces it if it is a member of a list. Returns false where there is none.
+fn remove_at(root: &mut Value, path: &str) -> bool {
+    let list_name = leaf(path).split('[').next().unwrap_or_default();
+    match (walk::slot(root, path), dummy_item(list_name)) {
+        (Some(ValueSlot::Key(map, key)), _) => map.shift_remove(&key).is_some(),
+        (Some(ValueSlot::Item(list, index)), Some(dummy)) => {
+            list[index] = dummy;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Returns the keys of the table at `path`; none where there is no table.
+fn table_keys(root: &mut Value, path: &str) -> Vec<String> {
+    let table = walk::get_mut(root, path);
+    table.and_then(|table| table.as_object()).map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}

@@ -1,0 +1,113 @@
+//! From the text of JSON to values and their origins, in the order of the text.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::document::{Origin, Origins, Span, join};
+use super::syntax::SyntaxError;
+
+/// Returns the value of `root`, which is a slice of `text`, and adds the origins of the values in it to `origins`.
+///
+/// # Errors
+/// A key is given twice, a value is `null`, or a number cannot be represented.
+pub(super) fn json_values(root: &RawValue, text: &str, origins: &mut Origins) -> Result<Value, SyntaxError> {
+    JsonReader { text, origins }.value(root.get(), "")
+}
+
+struct JsonReader<'a> {
+    text: &'a str,
+    origins: &'a mut Origins,
+}
+
+impl JsonReader<'_> {
+    /// Returns the byte range of `slice`, a slice of the text, from its address.
+    fn range(&self, slice: &str) -> Range<usize> {
+        let start = slice.as_ptr() as usize - self.text.as_ptr() as usize;
+        start..start + slice.len()
+    }
+
+    fn value(&mut self, source: &str, path: &str) -> Result<Value, SyntaxError> {
+        match source.as_bytes().first() {
+            Some(b'{') => self.object(source, path),
+            Some(b'[') => self.array(source, path),
+            _ => match serde_json::from_str(source) {
+                Ok(Value::Null) => Err(SyntaxError::new("`null` is no value: leave the key out", self.range(source))),
+                other => other.map_err(|error| self.unreadable(source, &error)),
+            },
+        }
+    }
+
+    fn object(&mut self, source: &str, path: &str) -> Result<Value, SyntaxError> {
+        let entries: OrderedEntries = serde_json::from_str(source).map_err(|error| self.unreadable(source, &error))?;
+        let mut map = Map::new();
+        for (key, value) in entries.0 {
+            let key_path = join(path, &key);
+            let value_range = self.range(value.get());
+            // A key with escapes in it is no slice of the text: its value is marked instead.
+            let key_range = match &key {
+                Cow::Borrowed(key) => {
+                    let range = self.range(key);
+                    range.start - 1..range.end + 1
+                }
+                Cow::Owned(_) => value_range.clone(),
+            };
+            let span = Span { key: key_range.clone(), value: value_range };
+            if self.origins.insert(key_path.clone(), Origin::File(span)).is_some() {
+                return Err(SyntaxError::new(format!("duplicate key `{key}`"), key_range));
+            }
+            map.insert(key.into_owned(), self.value(value.get(), &key_path)?);
+        }
+        Ok(Value::Object(map))
+    }
+
+    fn array(&mut self, source: &str, path: &str) -> Result<Value, SyntaxError> {
+        let items: Vec<&RawValue> = serde_json::from_str(source).map_err(|error| self.unreadable(source, &error))?;
+        let mut list = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let item_path = format!("{path}[{index}]");
+            let range = self.range(item.get());
+            self.origins.insert(item_path.clone(), Origin::File(Span { key: range.clone(), value: range }));
+            list.push(self.value(item.get(), &item_path)?);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn unreadable(&self, source: &str, error: &serde_json::Error) -> SyntaxError {
+        SyntaxError::new(error.to_string(), self.range(source))
+    }
+}
+
+/// The members of a JSON object in their order; the values are slices of the text, and so are keys without escapes.
+struct OrderedEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for OrderedEntries<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+/// A key that borrows from the text where it can; a plain `Cow` would always copy.
+#[derive(Deserialize)]
+struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct EntriesVisitor;
+
+impl<'de> serde::de::Visitor<'de> for EntriesVisitor {
+    type Value = OrderedEntries<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut entries = Vec::new();
+        while let Some((BorrowedKey(key), value)) = map.next_entry()? {
+            entries.push((key, value));
+        }
+        Ok(OrderedEntries(entries))
+    }
+}

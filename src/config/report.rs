@@ -1,0 +1,102 @@
+//! `[report]`: the report on the results. Changes no training run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::checker::Checker;
+use super::diagnostic::Diagnostic;
+
+/// Settings of the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Reporting")]
+pub struct ReportConfig {
+    /// The smallest loss of test accuracy that matters, in percentage points: a winning ticket loses less.
+    #[serde(default = "default_margin")]
+    pub margin: f64,
+    /// Iterations whose test accuracy has a figure and a column of its own, such as `[10_000, 20_000, 30_000]`: deep
+    /// networks are compared there and not at the early stop. Each is a multiple of `train.evaluate_every`, or the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<u64>,
+}
+
+impl Default for ReportConfig {
+    fn default() -> Self {
+        Self { margin: default_margin(), checkpoints: Vec::new() }
+    }
+}
+
+fn default_margin() -> f64 {
+    0.1
+}
+
+impl ReportConfig {
+    /// Checks the range of the margin.
+    pub(super) fn check_margin(&self, checker: &mut Checker) {
+        let is_percentage = (0.0..=100.0).contains(&self.margin);
+        checker.require("report.margin", is_percentage, "must be from 0 to 100 percentage points");
+    }
+
+    /// Checks that the networks are evaluated at every checkpoint, and that no checkpoint is repeated. `evaluate_every` and
+    /// `last` are `train.evaluate_every` and `train.iterations`.
+    pub(super) fn check_checkpoints(&self, evaluate_every: u64, last: u64, checker: &mut Checker) {
+        // An interval of 0 has its own mistake.
+        let every = evaluate_every.max(1);
+        for (index, &iteration) in self.checkpoints.iter().enumerate() {
+            let is_repeated = self.checkpoints[..index].contains(&iteration);
+            let is_evaluated = (1..=last).contains(&iteration) && (iteration % every == 0 || iteration == last);
+            let (message, hint) = if is_repeated {
+                (format!("`report.checkpoints` names iteration {iteration} twice"), "leave one of them out".to_owned())
+            } else if is_evaluated {
+                continue;
+            } else if (1..last).contains(&iteration) {
+                let message =
+                    format!("nothing is evaluated at iteration {iteration}: `train.evaluate_every` is {every}");
+                (message, nearest_evaluation(iteration, every, last))
+            } else {
+                let message = format!("there is no iteration {iteration} to be evaluated at: the last is {last}");
+                (message, nearest_evaluation(iteration, every, last))
+            };
+            checker.push(Diagnostic::new(format!("report.checkpoints[{index}]"), message).hint(hint));
+        }
+    }
+}
+
+/// Returns the hint that names the evaluation nearest to `iteration`, without the evaluation of the untrained network.
+fn nearest_evaluation(iteration: u64, every: u64, last: u64) -> String {
+    let below = iteration.min(last) / every * every;
+    let candidates = [below, below.saturating_add(every), last];
+    let evaluations = candidates.into_iter().filter(|candidate| (1..=last).contains(candidate));
+    evaluations
+        .min_by_key(|candidate| candidate.abs_diff(iteration))
+        .map_or_else(String::new, |nearest| format!("the nearest evaluation is at iteration {nearest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::test_support::try_experiment;
+
+    /// Returns the messages about checkpoints in a training of 250 iterations that is evaluated every 100.
+    fn messages(checkpoints: &str) -> String {
+        let checkpoints = format!("report.checkpoints={checkpoints}");
+        let sets = ["train.iterations=250", "train.evaluate_every=100", &checkpoints];
+        try_experiment(&sets).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn checkpoint_is_an_evaluation() {
+        assert_eq!(messages("[100, 250, 200]"), "", "the last iteration is evaluated wherever it is");
+        assert_eq!(messages("[]"), "");
+        for (checkpoints, message, hint) in [
+            ("[130]", "nothing is evaluated at iteration 130: `train.evaluate_every` is 100", "at iteration 100"),
+            ("[40]", "nothing is evaluated at iteration 40", "at iteration 100"),
+            ("[240]", "nothing is evaluated at iteration 240", "at iteration 250"),
+            ("[0]", "there is no iteration 0 to be evaluated at: the last is 250", "at iteration 100"),
+            ("[100, 300]", "there is no iteration 300", "at iteration 250"),
+            ("[100, 100]", "names iteration 100 twice", "leave one of them out"),
+        ] {
+            let messages = messages(checkpoints);
+            assert!(messages.contains(message) && messages.contains(hint), "{checkpoints}: {messages}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `[run]`: how the training runs are executed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::checker::Checker;
+use super::count_or_auto::CountOrAuto;
+use super::device::DeviceChoice;
+
+/// Upper bound of `lanes`; no experiment comes near it.
+const MAX_LANES: u32 = 1024;
+
+/// Device, parallelism, engine and stored weights.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Run")]
+pub struct RunConfig {
+    /// The device: `cpu`, `cuda`, `cuda:1`, or `auto` for CUDA where it is available. There is no silent fallback from CUDA
+    /// to the CPU.
+    #[serde(default)]
+    pub device: DeviceChoice,
+    /// Training runs, or groups of them, at a time: a number, or `auto` for one per core, and on a GPU one. While fewer can
+    /// run, those of the sparse trainer use the free cores.
+    #[serde(default)]
+    pub workers: CountOrAuto,
+    /// Networks that a trainer trains in lockstep: a number up to 1024, or `auto` for 1 on the CPU and 16 on a GPU.
+    /// With more than 1 the dense trainer takes every training run.
+    #[serde(default)]
+    pub lanes: CountOrAuto,
+    /// The trainer of the networks. The trainer of each training run is recorded in the plan, in its key and in every row.
+    #[serde(default)]
+    pub engine: EngineChoice,
+    /// The final weights that are stored.
+    #[serde(default)]
+    pub keep: KeepWeights,
+}
+
+/// The final weights that are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Keep")]
+pub enum KeepWeights {
+    /// Those of the dense networks and of the last round of every chain of rounds; those in between until the training runs
+    /// that depend on them are done.
+    #[default]
+    Needed,
+    /// Those of the dense networks and of every round of every chain of rounds.
+    Tickets,
+    /// Those of every training run.
+    All,
+}
+
+/// The trainer of the networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Engine")]
+pub enum EngineChoice {
+    /// For each training run the trainer with the lower estimated cost per step, from the network's shapes, the remaining
+    /// weights and the batch size: the same on every machine.
+    #[default]
+    Auto,
+    /// `LibTorch`: all weights are stored and multiplied, and the mask is applied.
+    Dense,
+    /// Only the remaining weights are stored, multiplied and updated; on the CPU, with `dtype = "float32"`.
+    Sparse,
+}
+
+impl RunConfig {
+    /// Checks the range of every number.
+    pub(super) fn check_values(&self, checker: &mut Checker) {
+        let is_valid = !matches!(self.lanes, CountOrAuto::Number(lanes) if lanes > MAX_LANES);
+        checker.require("run.lanes", is_valid, "must be at most 1024");
+    }
+}

@@ -1,0 +1,39 @@
+//! Experiments for tests, made from `configs/smoke.toml`.
+
+use super::document::ConfigDocument;
+use super::experiment::Experiment;
+use super::read::read;
+use super::render::UsageError;
+
+/// Returns `configs/smoke.toml` with overrides (`key.path=value`).
+///
+/// # Panics
+/// An override is no `key.path=value`.
+pub fn document(sets: &[&str]) -> ConfigDocument {
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).expect("valid syntax")
+}
+
+/// Returns the experiment of `configs/smoke.toml` with overrides (`key.path=value`).
+///
+/// # Panics
+/// The overrides make the experiment invalid.
+pub fn experiment(sets: &[&str]) -> Experiment {
+    try_experiment(sets).expect("a valid experiment")
+}
+
+/// Like [`experiment`], but returns the mistakes of an invalid experiment.
+///
+/// # Errors
+/// The overrides make the experiment invalid.
+pub fn try_experiment(sets: &[&str]) -> Result<Experiment, UsageError> {
+    read(&document(sets))
+}
+
+/// Returns the text of the mistakes of an invalid experiment.
+///
+/// # Panics
+/// The experiment is valid.
+pub fn usage_error(sets: &[&str]) -> String {
+    try_experiment(sets).expect_err("an invalid experiment").to_string()
+}
