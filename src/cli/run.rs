@@ -11,7 +11,6 @@ use super::show::summary_text;
 use crate::artifacts::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions, last_iteration};
 use crate::config::{Experiment, to_toml};
 use crate::data;
-use crate::engine;
 use crate::engine::{TrainerSpec, torch};
 use crate::lottery::{Plan, ResolvedExperiment};
 use crate::report::{Run, RunAnalysis};
@@ -79,7 +78,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         cancel: &stop,
         sink: &*ui::sink(args.quiet),
         dataset: &|| loaded.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(load, Ok),
-        trainer: &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset),
+        trainer: &|kind, lanes, dataset| kind.engine().build(&recipe, dataset, lanes),
     };
     let report = lab.run(&store)?;
     view.write_files(&[(paths::RunDir::MANIFEST, page(&report)?)])?;

@@ -16,7 +16,7 @@ use crate::artifacts::to_csv;
 use crate::base::format::pluralize;
 use crate::base::outcome::Outcome;
 use crate::config::{DatasetSpec, DeviceChoice, Experiment, KeepWeights, MaskSource, UsageError};
-use crate::engine::{self, TrainerSpec};
+use crate::engine::TrainerSpec;
 use crate::lottery::{DENSE, Plan, ResolvedExperiment};
 use crate::report::{self, Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RunFiles, Runner, Store};
@@ -183,7 +183,7 @@ impl MeasureContext<'_> {
         experiment.run.keep = KeepWeights::All;
         let recipe = TrainerSpec::new(setting.network.clone(), &experiment, setting.gpu);
         let build: &crate::runner::TrainerFactory<'_> =
-            &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset);
+            &|kind, lanes, dataset| kind.engine().build(&recipe, dataset, lanes);
         let load = || setting.dataset.load(&experiment.data, experiment.seed);
         let plan = self.stability.to_run(unknown);
         let mut failed = Vec::new();

@@ -11,6 +11,7 @@ use super::resolved::ResolvedExperiment;
 use super::training::{KeyContent, MaskRule, ReferencePoint, RewindPoint, SharedKeyContent, StartRule, TrainingSpec};
 use super::validate_arms::grid;
 use crate::base::key::ContentHash;
+use crate::base::units::Fraction;
 use crate::config::{
     Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize, TrainingTime,
     WeightSource,
@@ -149,7 +150,8 @@ impl<'a> PlanBuilder<'a> {
         let counts = match (grid(arm), source) {
             (Some(grid), _) => {
                 let all = setting.network.sizes();
-                let counts = grid.iter().map(|&fraction| setting.pruning.one_shot(fraction, &all));
+                let counts =
+                    grid.iter().map(|&fraction| setting.pruning.one_shot(Fraction::saturating(fraction), &all));
                 Arc::new(std::iter::once(schedule[0].clone()).chain(counts).collect())
             }
             (None, Some(source)) => Arc::clone(&self.arms[source].counts),
@@ -205,7 +207,7 @@ impl<'a> PlanBuilder<'a> {
         let starts_from_constants = place.round > 1
             && matches!(mask, MaskRule::Prune { .. })
             && place.arm.is_some_and(|at| self.arms[at].arm.weights == WeightSource::ConstantSign);
-        let is_random = self.criterion == Criterion::Random;
+        let is_random = self.criterion.is_random();
         let has_equal_scores = self.criterion.gives_equal_scores() || starts_from_constants && !is_random;
         &self.pruning[usize::from(is_pruned && has_equal_scores)]
     }

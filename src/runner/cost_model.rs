@@ -29,7 +29,8 @@ impl<'a> CostModel<'a> {
     pub(super) fn nanoseconds(self, training: &TrainingSpec, iterations: u64) -> f64 {
         let (choice, kept) = (&self.setting.engines, self.effective_counts(training));
         let evaluated = self.images_per_step * choice.evaluation_cost(training.engine, &kept);
-        iterations as f64 * (choice.step_cost(training.engine, &kept) + evaluated)
+        let per_iteration = choice.step_cost(training.engine, &kept) + evaluated;
+        (iterations as f64 * per_iteration).0
     }
     /// The same of trainings in lockstep.
     pub(super) fn group_cost(self, trainings: &[&TrainingSpec], iterations: u64) -> f64 {

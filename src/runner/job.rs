@@ -10,6 +10,7 @@ use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::rng::Purpose;
 use crate::base::tensors::Snapshot;
+use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
@@ -32,7 +33,7 @@ pub(super) struct MissingOutputs<'t> {
     /// Its final weights.
     last: bool,
     /// Its states after so many iterations.
-    at: Vec<u64>,
+    at: Vec<Iteration>,
     /// What is known of it: it is made again then, not judged.
     known: Option<StoredTraining>,
 }
@@ -46,10 +47,11 @@ impl<'t> MissingOutputs<'t> {
             store.pin(key)?;
         }
         let known = store.load(task.training)?;
-        let mut wish = Self { task, last: true, at: task.keeping.snapshots_at.clone(), known: None };
+        let at = task.keeping.snapshots_at.iter().copied().map(Iteration).collect();
+        let mut wish = Self { task, last: true, at, known: None };
         if known.is_some() {
             wish.last = task.restore && task.keeping.final_weights && !store.has(key, Dependency::FinalWeights);
-            wish.at.retain(|&iteration| !store.has(key, Dependency::Snapshot(iteration)));
+            wish.at.retain(|&Iteration(iteration)| !store.has(key, Dependency::Snapshot(iteration)));
         }
         match known {
             Some(finished) if !wish.last && wish.at.is_empty() => Ok(StoreLookup::Found(finished)),
@@ -83,9 +85,9 @@ impl<'a> TrainingJob<'a> {
     }
 
     /// The iteration to end at: only as far as the last state that is wanted.
-    pub(super) fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> Iteration {
         let last_state = if self.wish.last { None } else { self.wish.at.last().copied() };
-        last_state.unwrap_or(self.lab.experiment.train.iterations)
+        last_state.unwrap_or(Iteration(self.lab.experiment.train.iterations))
     }
 
     /// What a session is to know of it in lane `n`: in another than its own it only trains along.
@@ -111,7 +113,7 @@ impl<'a> TrainingJob<'a> {
     pub(super) fn finish(&self, end: TrainingEnd, seconds: f64, width: usize) -> Result<StoredTraining> {
         let (outcome, trained) = match end {
             TrainingEnd::AuditFailed(error) => return Err(error),
-            TrainingEnd::Diverged(curve, iteration) => {
+            TrainingEnd::Diverged(curve, Iteration(iteration)) => {
                 let nothing = TrainedLane { curve, snapshots: Vec::new(), final_state: Snapshot::default() };
                 (Outcome::Diverged { iteration }, nothing)
             }
@@ -122,7 +124,7 @@ impl<'a> TrainingJob<'a> {
         };
         match &self.wish.known {
             Some(known) => self.restore(known, &outcome, &trained, width),
-            None => self.save(outcome, trained, timing(seconds, width, self.end() - self.start.iteration)),
+            None => self.save(outcome, trained, timing(seconds, width, self.end().0 - self.start.iteration)),
         }
     }
 

@@ -6,6 +6,7 @@ use super::scheduler::{GroupAssignment, Scheduler};
 use super::store::Store;
 use super::worker::{JobOutcome, Worker, WorkerCallbacks};
 use crate::base::outcome::Outcome;
+use crate::base::units::Iteration;
 use crate::lottery::TrainingSpec;
 use crate::system::env;
 
@@ -32,7 +33,7 @@ impl Runner<'_> {
             let label = TrainingId { other_lanes: trainings - 1, ..training_id(training) };
             self.sink.on_event(&Event::Started { worker: n, label: &label, iterations: steps, cost });
         };
-        let mut progress = |iteration: u64| {
+        let mut progress = |Iteration(iteration): Iteration| {
             let behind = iteration - first;
             if behind.is_multiple_of(PROGRESS_EVERY) || behind == steps {
                 self.sink.on_event(&Event::Stepped { worker: n, iteration: behind });

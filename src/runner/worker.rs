@@ -12,6 +12,7 @@ use super::run::Runner;
 use super::scheduler::{GroupAssignment, Task, TrainingFailure};
 use super::store::{Store, StoredTraining};
 use crate::base::tensors::Snapshot;
+use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Trainer};
 use crate::lottery::TrainingSpec;
@@ -39,7 +40,7 @@ pub(super) struct WorkerCallbacks<'t> {
     /// Called when work begins, with the first of the trainings and how many there are.
     pub(super) began: &'t mut dyn FnMut(&TrainingSpec, usize),
     /// Called with the iterations that are behind it.
-    pub(super) progress: &'t mut dyn FnMut(u64),
+    pub(super) progress: &'t mut dyn FnMut(Iteration),
     /// How many threads it may use now.
     pub(super) threads: &'t dyn Fn() -> usize,
 }
@@ -134,7 +135,7 @@ impl<'a> Worker<'a> {
         let session = TrainingLoop {
             train: &lab.experiment.train,
             lanes: (0..width).map(|n| in_lane(n).lane_input(n, &self.dataset)).collect(),
-            end: lanes.iter().map(TrainingJob::end).max().unwrap_or(0),
+            end: lanes.iter().map(TrainingJob::end).max().unwrap_or_default(),
             cancel: lab.cancel,
             threads: help.threads,
         };

@@ -24,7 +24,7 @@ use crate::data::{Dataset, Split};
 use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::DropoutContext;
 use crate::engine::loss::{ScoreSums, Targets};
-use crate::engine::optimizer::{ParameterSlices, update};
+use crate::engine::optim::{ParameterSlices, update};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::TensorSpec;
 

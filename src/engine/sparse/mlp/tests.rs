@@ -4,7 +4,7 @@ use super::*;
 use crate::base::mask::LayerMask;
 use crate::base::rng::{Purpose, Stream, mix};
 use crate::data::Normalization;
-use crate::engine::Optimizer;
+use crate::engine::optim::{Adam, Optimizer, Sgd};
 use crate::engine::torch;
 use crate::network::{Layer, Network};
 
@@ -22,7 +22,7 @@ fn recipe() -> TrainerSpec {
         Layer::Relu,
         Layer::Linear { inputs: 21, outputs: 10 },
     ];
-    let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
+    let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 });
     let network = Network { input: [1, 12, 12], classes: 10, layers };
     TrainerSpec::plain(network, update, BATCH)
 }
@@ -143,7 +143,7 @@ fn sparse_trainer(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Box<dyn Train
 
 #[test]
 fn weights_that_lead_nowhere_decay_as_the_dense_trainers_do() {
-    let update = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 };
+    let update = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 });
     let recipe = TrainerSpec { optimizer: update, ..recipe() };
     let dataset = dataset();
     let (start, mask) = start(&recipe, 3);
