@@ -14,8 +14,10 @@ use std::sync::Arc;
 use clock::microseconds;
 use lth::base::rng::{Purpose, Stream, mix};
 use lth::base::tensors::Snapshot;
+use lth::base::units::Iteration;
 use lth::config::{Architecture, DataConfig, WeightInit};
 use lth::data::{Dataset, Normalization, load};
+use lth::engine::optim::{Adam, Sgd};
 use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
 use lth::lottery::all_ones;
 use lth::network::{build, init_weights};
@@ -44,8 +46,8 @@ struct Case {
 }
 
 fn cases() -> [Case; 4] {
-    let adam = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
-    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
+    let adam = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
+    let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
     [
         Case { name: "conv2", architecture: Architecture::Conv2, batch: 60, update: adam, lr: 2e-4 },
         Case { name: "conv4", architecture: Architecture::Conv4, batch: 60, update: adam, lr: 3e-4 },
@@ -77,7 +79,7 @@ impl Step {
 
     fn step(&mut self) {
         let iteration = self.batch[0].iteration;
-        self.order.fill_batch(iteration, &mut self.batch[0].images);
+        self.order.fill_batch(Iteration(iteration), &mut self.batch[0].images);
         self.trainer.step(&self.batch, &[self.lr]).expect("a step");
         self.batch[0].iteration += 1;
     }

@@ -15,6 +15,7 @@ use lth::base::rng::{Purpose, Stream, mix};
 use lth::base::tensors::Snapshot;
 use lth::config::{Architecture, WeightInit};
 use lth::data::{Dataset, Normalization, Split};
+use lth::engine::optim::Adam;
 use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
 use lth::lottery::all_ones;
 use lth::network::{build, init_weights};
@@ -64,7 +65,7 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
 /// A trainer with a network in every lane.
 fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize) -> anyhow::Result<Box<dyn Trainer>> {
     let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
-    let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+    let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
     let recipe = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), update, case.batch) };
     let mut trainer = torch::build(&recipe, dataset, lanes)?;
     for lane in 0..lanes {

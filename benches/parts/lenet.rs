@@ -7,6 +7,7 @@ use lth::base::rng::{Purpose, Stream};
 use lth::base::tensors::Snapshot;
 use lth::config::{self, Architecture, DataConfig, PruneConfig, WeightInit};
 use lth::data::{Dataset, load};
+use lth::engine::optim::Adam;
 use lth::engine::{Optimizer, TrainerSpec};
 use lth::lottery::all_ones;
 use lth::network::{Network, build, init_weights};
@@ -52,6 +53,6 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
 
 /// How it is trained.
 pub(crate) fn recipe() -> TrainerSpec {
-    let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+    let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
     TrainerSpec::plain(network(), update, BATCH)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lth::base::mask::Mask;
 use lth::base::rng::{Purpose, Stream};
 use lth::base::tensors::Snapshot;
+use lth::base::units::Iteration;
 use lth::data::Dataset;
 use lth::engine::{Batch, Trainer, TrainerSpec};
 use lth::train::BatchSampler;
@@ -32,7 +33,7 @@ impl Step {
 
     pub(crate) fn step(&mut self) {
         let iteration = self.batch[0].iteration;
-        self.order.fill_batch(iteration, &mut self.batch[0].images);
+        self.order.fill_batch(Iteration(iteration), &mut self.batch[0].images);
         self.trainer.step(&self.batch, &[1.2e-3]).expect("a step");
         self.batch[0].iteration += 1;
     }

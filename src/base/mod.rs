@@ -9,4 +9,5 @@ pub mod outcome;
 pub mod rng;
 pub mod stats;
 pub mod tensors;
+pub mod units;
 pub mod format;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 
 use crate::data::Dataset;
-use crate::engine::{self, EngineKind, Trainer, TrainerSpec};
+use crate::engine::{EngineKind, Trainer, TrainerSpec};
 use crate::lottery::Study;
 use crate::runner::TrainerFactory;
 
@@ -46,6 +46,6 @@ impl TrainerFactory for EngineFactory<'_> {
     }
 
     fn build(&self, engine: EngineKind, lanes: usize, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
-        engine::build(engine, lanes, &self.spec, dataset)
+        engine.engine().build(&self.spec, dataset, lanes)
     }
 }

@@ -1,29 +1,31 @@
-//! Flat values that begin at a cache line: vectors that cross two lines cost half as much again.
+//! Buffers of numbers that begin at a cache line: a load of a vector that crosses two lines takes half as long again.
 
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+const LINE_BYTES: usize = 64;
 
-/// Numbers of a cache line.
-pub(crate) const NUMBERS: usize = LINE / size_of::<f32>();
+/// Numbers in a cache line.
+pub(crate) const LINE_LEN: usize = LINE_BYTES / size_of::<f32>();
 
-/// Numbers, the first of them at a cache line.
+/// A buffer of `f32` whose first number is at the beginning of a cache line.
 #[derive(Debug, Default)]
 pub(crate) struct AlignedBuffer {
-    /// With some before and behind that are not used.
-    all: Vec<f32>,
+    /// The numbers, with unused ones before and behind them.
+    storage: Vec<f32>,
+    /// The index of the first number in `storage`.
     first: usize,
+    /// The number of numbers.
     len: usize,
 }
 
 impl AlignedBuffer {
-    /// `len` zeros.
+    /// Returns a buffer of `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
-        let all = vec![0.0; len + NUMBERS];
-        // The vector is never grown or copied, so they stay where they are.
-        let first = all.as_ptr().align_offset(LINE).min(NUMBERS);
-        Self { all, first, len }
+        let storage = vec![0.0; len + LINE_LEN];
+        // The vector never grows and is never copied, so its numbers keep their addresses.
+        let first = storage.as_ptr().align_offset(LINE_BYTES).min(LINE_LEN);
+        Self { storage, first, len }
     }
 }
 
@@ -31,13 +33,13 @@ impl Deref for AlignedBuffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.all[self.first..][..self.len]
+        &self.storage[self.first..][..self.len]
     }
 }
 
 impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.all[self.first..][..self.len]
+        &mut self.storage[self.first..][..self.len]
     }
 }
 
@@ -46,13 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_a_line_and_as_long_as_asked() {
+    fn aligned_buffer_begins_at_a_line_and_has_its_length() {
         for len in [0, 1, 15, 16, 17, 1000] {
             let mut values = AlignedBuffer::zeros(len);
-            assert_eq!((values.len(), values.as_ptr().align_offset(LINE)), (len, 0));
+            assert_eq!((values.len(), values.as_ptr().align_offset(LINE_BYTES)), (len, 0));
             values.fill(1.0);
             let moved = values;
-            assert_eq!(moved.as_ptr().align_offset(LINE), 0);
+            assert_eq!(moved.as_ptr().align_offset(LINE_BYTES), 0);
         }
     }
 }

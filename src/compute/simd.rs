@@ -1,53 +1,58 @@
-//! Vectors of 16 numbers on every kind of processor, and the choice between the kinds at run time.
+//! Vectors of 16 numbers for each instruction set, and the choice of the instruction set at run time.
 //!
-//! Every operation is one that IEEE 754 rounds in one way only, and the order of every sum is fixed here or in the
-//! kernels, so all kinds give the same bits. `pulp` hands out a kind only where the processor has it, which is what keeps
-//! this file free of unsafe code.
+//! IEEE 754 defines the rounding of every operation used here, and the order of every sum is fixed here or in the
+//! kernels, so all instruction sets give the same bits. `pulp` returns the token of an instruction set only if the processor
+//! has it, which keeps this file free of unsafe code.
 
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::{V3, V4};
 use pulp::{Scalar, Simd};
 
-/// Numbers of one vector.
+/// Numbers in a vector.
 pub(crate) const WIDTH: usize = 16;
 
-/// Arithmetic on 16 numbers at a time.
+/// Arithmetic on vectors of 16 numbers.
 pub(crate) trait SimdExt: Copy {
-    /// 16 numbers, in as many registers as they need.
+    /// A vector of 16 numbers, in one or more registers.
     type V: Copy;
-    /// Four vectors folded into one that has four partial sums of each.
+    /// Four vectors reduced to four partial sums each.
     type Quad: Copy;
-    /// Vectors of a running sum that fit into the registers twice, with room for what is multiplied.
+    /// The number of vectors for which two accumulators each fit into the registers, with room for the factors.
     const REGISTER_VECTORS: usize;
 
+    /// Returns a vector whose numbers are all `x`.
     fn splat(self, x: f32) -> Self::V;
+    /// Returns the vector of `x`.
     fn load(self, x: &[f32; WIDTH]) -> Self::V;
+    /// Writes the numbers of `x` to `to`.
     fn store(self, x: Self::V, to: &mut [f32; WIDTH]);
+    /// Returns a + b.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Returns a·b.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
-    /// a·b + c, rounded once.
+    /// Returns a·b + c, rounded once.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
-    /// x, or 0 where x < 0; NaN passes: a network that diverges must be seen to.
+    /// Returns x, with 0 in place of negative numbers. NaN stays, so that divergence is detected.
     fn relu(self, x: Self::V) -> Self::V;
-    /// x, or 0 where `by` is not positive.
+    /// Returns x, with 0 where `by` is not positive.
     fn gate(self, x: Self::V, by: Self::V) -> Self::V;
-    /// Swaps rows and columns.
+    /// Returns the transpose of an 8 × 8 matrix.
     #[inline(always)]
     fn transpose(self, rows: &[[u64; 8]; 8]) -> [[u64; 8]; 8] {
         std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
     }
 
-    /// The first half of four sums over 16 numbers, the same for every kind: the upper half is added to the lower, then
-    /// again; `sums` and `four_sums` go on so until one number is left.
-    fn reduce(self, of: [Self::V; 4]) -> Self::Quad;
-    /// The second half, of 16 sums; `quads[i]` is of the vectors i, i + 4, i + 8 and i + 12.
+    /// Begins the sums over the 16 numbers of four vectors, in the same order for every instruction set: the upper half is
+    /// added to the lower, twice. `sums` and `four_sums` continue until one number per vector remains.
+    fn reduce(self, vectors: [Self::V; 4]) -> Self::Quad;
+    /// Finishes 16 sums; `quads[i]` is the result of [`SimdExt::reduce`] for the vectors i, i + 4, i + 8 and i + 12.
     fn sums(self, quads: [Self::Quad; 4]) -> Self::V;
-    /// The second half, of four sums.
+    /// Finishes four sums, in the order of the vectors.
     fn four_sums(self, quad: Self::Quad) -> [f32; 4];
 }
 
-/// What `pulp` has for all kinds; a vector takes so many registers.
+/// The operations that `pulp` has for every instruction set; a vector takes `$registers` registers.
 macro_rules! arithmetic {
     ($simd:ty, $registers:literal) => {
         type V = [<$simd as Simd>::f32s; $registers];
@@ -88,7 +93,7 @@ macro_rules! arithmetic {
     };
 }
 
-/// For kinds whose `reduce` goes to the end at once.
+/// The second half of sums for instruction sets whose `reduce` computes the whole sum.
 macro_rules! reduced_at_once {
     () => {
         type Quad = [f32; 4];
@@ -107,8 +112,8 @@ macro_rules! reduced_at_once {
 macro_rules! plain_reduce {
     () => {
         #[inline(always)]
-        fn reduce(self, of: [Self::V; 4]) -> [f32; 4] {
-            of.map(|x| {
+        fn reduce(self, vectors: [Self::V; 4]) -> [f32; 4] {
+            vectors.map(|x| {
                 let x: [f32; WIDTH] = pulp::cast(x);
                 let eight: [f32; 8] = std::array::from_fn(|i| x[i] + x[i + 8]);
                 let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
@@ -136,7 +141,7 @@ impl SimdExt for pulp::aarch64::Neon {
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// A kind of processor.
+/// An instruction set of the processor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SimdLevel {
     /// x86-64 with AVX-512 (level v4).
@@ -148,16 +153,17 @@ pub(crate) enum SimdLevel {
     /// 64-bit ARM.
     #[cfg(target_arch = "aarch64")]
     Neon(pulp::aarch64::Neon),
-    /// Any.
+    /// No vector instructions: any processor.
     Scalar,
 }
 
-/// Work that is compiled once for each kind of processor.
+/// A computation that is compiled once for each instruction set.
 pub(crate) trait Kernel {
-    /// Does it; must be inlined, as all it calls.
+    /// Runs the computation. Must be inlined, as must every function that it calls.
     fn run<S: SimdExt>(self, simd: S);
 }
 
+/// A kernel with the token of an instruction set.
 struct BoundKernel<K, S>(K, S);
 
 impl<K: Kernel, S: SimdExt> pulp::NullaryFnOnce for BoundKernel<K, S> {
@@ -170,23 +176,23 @@ impl<K: Kernel, S: SimdExt> pulp::NullaryFnOnce for BoundKernel<K, S> {
 }
 
 impl SimdLevel {
-    /// What the processor at hand can do, the fastest first.
+    /// Returns the instruction sets of this processor, fastest first.
     pub(crate) fn all() -> Vec<Self> {
-        let mut all = Vec::new();
+        let mut levels = Vec::new();
         #[cfg(target_arch = "x86_64")]
-        all.extend(V4::try_new().map(Self::Avx512).into_iter().chain(V3::try_new().map(Self::Avx2)));
+        levels.extend(V4::try_new().map(Self::Avx512).into_iter().chain(V3::try_new().map(Self::Avx2)));
         #[cfg(target_arch = "aarch64")]
-        all.extend(pulp::aarch64::Neon::try_new().map(Self::Neon));
-        all.push(Self::Scalar);
-        all
+        levels.extend(pulp::aarch64::Neon::try_new().map(Self::Neon));
+        levels.push(Self::Scalar);
+        levels
     }
 
-    /// The fastest.
+    /// Returns the fastest instruction set of this processor.
     pub(crate) fn best() -> Self {
         Self::all().into_iter().next().unwrap_or(Self::Scalar)
     }
 
-    /// Does `kernel` on this kind of processor.
+    /// Runs `kernel` with this instruction set.
     #[inline]
     pub(crate) fn run(self, kernel: impl Kernel) {
         match self {
@@ -223,19 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_in_their_places_and_equal_to_the_bit_on_every_path() {
+    fn simd_sums_are_in_order_and_bit_equal_on_every_instruction_set() {
         // Small whole numbers: exact in any order.
         let x: [[f32; WIDTH]; WIDTH] = std::array::from_fn(|k| std::array::from_fn(|i| ((k * 31 + i * i) % 97) as f32));
         let exact: [f32; WIDTH] = x.map(|x| x.iter().sum());
-        // And numbers whose sum depends on the order.
+        // Numbers whose sum depends on the order.
         let y = x.map(|x| x.map(|v| (v + 0.1).sqrt() / 3.0));
         let mut bits = Vec::new();
-        for path in SimdLevel::all() {
+        for level in SimdLevel::all() {
             let (mut sixteen, mut four) = ([0.0; WIDTH], [0.0; WIDTH]);
-            path.run(Sums(&x, &mut sixteen, &mut four));
-            assert_eq!((sixteen, four), (exact, exact), "{path:?}");
-            path.run(Sums(&y, &mut sixteen, &mut four));
-            assert_eq!(sixteen, four, "{path:?}");
+            level.run(Sums(&x, &mut sixteen, &mut four));
+            assert_eq!((sixteen, four), (exact, exact), "{level:?}");
+            level.run(Sums(&y, &mut sixteen, &mut four));
+            assert_eq!(sixteen, four, "{level:?}");
             bits.push(sixteen.map(f32::to_bits));
         }
         assert!(bits.iter().all(|these| these == &bits[0]));

@@ -1,8 +1,8 @@
-//! The arithmetic types: just what the engines need of them.
+//! The floating-point types of the arithmetic: the operations that the engines use.
 
 use std::ops::{Add, Div, Mul, Sub};
 
-/// float32 or float64.
+/// A floating-point type: float32 or float64.
 pub(super) trait Element:
     Copy
     + Default
@@ -15,19 +15,19 @@ pub(super) trait Element:
     + Sync
     + 'static
 {
-    /// Rounds to the nearest.
+    /// Converts, rounding to the nearest.
     fn from_f64(x: f64) -> Self;
-    /// Rounds to the nearest.
+    /// Converts, rounding to the nearest.
     fn from_f32(x: f32) -> Self;
-    /// Exact.
+    /// Converts exactly.
     fn from_u8(x: u8) -> Self;
-    /// Exact.
+    /// Converts exactly.
     fn to_f64(self) -> f64;
-    /// Rounds to the nearest.
+    /// Converts, rounding to the nearest.
     fn to_f32(self) -> f32;
-    /// The square root, correctly rounded.
+    /// Returns the square root, correctly rounded.
     fn sqrt(self) -> Self;
-    /// The magnitude.
+    /// Returns the magnitude.
     fn abs(self) -> Self;
 }
 

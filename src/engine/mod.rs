@@ -1,17 +1,25 @@
-//! Engines: what takes optimizer steps. Knows no criterion, no file, no terminal.
+//! Engines: the arithmetic of training. Do not depend on criteria, files or the terminal.
+//!
+//! The interface is a [`Trainer`], which takes optimizer steps, and an [`Engine`], which builds trainers and estimates what
+//! their steps cost. [`EngineSelector`] chooses the engine of each training run. Shared by the engines: the optimizers
+//! (`optim`), loss, dropout, gradient clipping, inputs, and the stack of linear layers of fully connected networks.
 
-mod selection;
 mod clip;
-pub mod torch;
 mod dropout;
 mod element;
 mod input;
 mod linear_stack;
 mod loss;
-mod optimizer;
+pub mod optim;
+mod registry;
+mod selection;
 pub mod sparse;
+pub mod torch;
 mod trainer;
+mod workload;
 
-pub use optimizer::Optimizer;
-pub use selection::{EngineKind, EngineSelector, build};
+pub use optim::Optimizer;
+pub use registry::{Conflict, Engine, EngineKind, Unsupported};
+pub use selection::EngineSelector;
 pub use trainer::{Batch, Trainer, TrainerSpec};
+pub use workload::{LayerWork, Workload};

@@ -1,205 +1,74 @@
-//! Which engine takes a training: the one whose step is estimated to cost less. The estimate is a function of shapes,
-//! counts and recipe alone and never of a timing, so that an experiment has the same engines on every machine.
+//! The choice of the engine for each training: of the engines that support it, the one with the lowest estimated step cost.
 
-use std::sync::Arc;
+use super::registry::{EngineKind, Unsupported};
+use super::trainer::TrainerSpec;
+use super::workload::Workload;
+use crate::base::units::Nanoseconds;
+use crate::config::EngineChoice;
 
-use anyhow::{Result, ensure};
-
-use super::trainer::{Trainer, TrainerSpec};
-use super::{sparse, torch};
-use crate::config::{Diagnostic, Dtype, EngineChoice};
-use crate::data::Dataset;
-use crate::network::Layer;
-
-/// Nanoseconds of the estimate, as `benches/dense_step.rs` and `benches/roofline.rs` gave them for LeNet-300-100 at batch 60
-/// on one core of an Intel Xeon with AVX-512 (libtorch 2.11.0). Only their ratios decide. They are part of what keys mean:
-/// where one changes, some trainings change their engine, and with it their key.
-mod nanoseconds {
-    /// Dense: a multiply-add of a matrix product.
-    pub(super) const DENSE_PRODUCT: f64 = 13e-3;
-    /// Dense: a weight in what is not a product, most of it the update by Adam, which waits for memory.
-    pub(super) const DENSE_UPDATE: f64 = 0.55;
-    /// Sparse: a surviving weight in the forward pass of a block of images.
-    pub(super) const SPARSE_FORWARD: f64 = 1.15;
-    /// Sparse: its gradient by a block.
-    pub(super) const SPARSE_WEIGHT_GRADIENT: f64 = 1.35;
-    /// Sparse: its part in the gradient of a layer's inputs by a block.
-    pub(super) const SPARSE_INPUT_GRADIENT: f64 = 1.3;
-    /// Sparse: its update by Adam.
-    pub(super) const SPARSE_UPDATE: f64 = 0.4;
-    /// Sparse: an input feature of a block, fetched from all over the memory, transposed and converted.
-    pub(super) const SPARSE_GATHER: f64 = 20.0;
-    /// Sparse: an input feature of a block for evaluation, which was transposed before.
-    pub(super) const SPARSE_SPREAD: f64 = 5.0;
-}
-
-/// Images that the sparse trainer takes at a time.
-const BLOCK: u64 = 64;
-
-/// An engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EngineKind {
-    /// Stores and multiplies every weight.
-    Dense,
-    /// Stores and multiplies the surviving weights.
-    Sparse,
-}
-
-impl EngineKind {
-    /// Every engine.
-    pub const ALL: [Self; 2] = [Self::Dense, Self::Sparse];
-
-    /// Its name in keys and CSVs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dense => torch::NAME,
-            Self::Sparse => sparse::NAME,
-        }
-    }
-}
-
-/// Builds a trainer of this kind with so many lanes, in the thread that will use it.
-pub fn build(kind: EngineKind, lanes: usize, recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
-    match kind {
-        EngineKind::Dense => torch::build(recipe, dataset, lanes),
-        EngineKind::Sparse => {
-            ensure!(lanes == 1, "the sparse trainer trains one network at a time, not {lanes}");
-            sparse::build(recipe, dataset)
-        }
-    }
-}
-
-/// How the trainings of an experiment get their engine. What they keep is told by layer, in the network's order.
+/// Selects the engine of each training of an experiment. `kept`: remaining weights of each layer, in the network's order.
 #[derive(Clone, Debug)]
 pub struct EngineSelector {
-    wish: EngineChoice,
-    sparse_can: bool,
-    /// Features of an image.
-    inputs: u64,
-    /// Weights of each layer.
-    sizes: Vec<u64>,
-    /// Multiply-adds that each weight of a layer takes part in, per image.
-    uses: Vec<u64>,
-    batch_size: u64,
+    /// The requested engine, or every engine that supports the experiment.
+    candidates: Vec<EngineKind>,
+    workload: Workload,
 }
 
 impl EngineSelector {
-    /// The choice for an experiment that wishes for `wish` and trains so many networks in lockstep.
+    /// Returns the selector of an experiment that trains `lanes` networks in lockstep.
     ///
     /// # Errors
-    /// A wish for an engine that cannot do what the recipe asks.
-    pub fn new(wish: EngineChoice, recipe: &TrainerSpec, device: &str, lanes: usize) -> Result<Self, Diagnostic> {
-        let mut cannot = sparse_unsupported_reason(recipe, device).map(|(reason, hint)| ("run.engine", reason, hint));
-        if cannot.is_none() && lanes > 1 {
-            let reason = format!("it trains one network at a time, and `run.lanes` is {lanes}");
-            cannot = Some(("run.lanes", reason, "set `run.lanes` to 1, or `run.engine` to `dense` or `auto`"));
-        }
-        let sparse_can = cannot.is_none();
-        if let Some((key, reason, hint)) = cannot.filter(|_| wish == EngineChoice::Sparse) {
-            return Err(Diagnostic::new(key, format!("the sparse trainer cannot be used: {reason}")).hint(hint));
-        }
-        Ok(Self {
-            wish,
-            sparse_can,
-            inputs: recipe.network.input.iter().product::<usize>() as u64,
-            sizes: recipe.network.sizes(),
-            uses: recipe.network.weights().iter().map(|weight| weight.macs_per_weight).collect(),
-            batch_size: recipe.batch_size as u64,
-        })
-    }
-
-    /// The engine of a training that keeps so many weights: by its steps alone, since evaluations break even where they do.
-    pub fn select(&self, kept: &[u64]) -> EngineKind {
-        let is_sparse = match self.wish {
-            EngineChoice::Dense => false,
-            EngineChoice::Sparse => true,
-            EngineChoice::Auto => {
-                self.sparse_can && self.step_cost(EngineKind::Sparse, kept) < self.step_cost(EngineKind::Dense, kept)
+    /// If the requested engine does not support the experiment.
+    pub fn new(choice: EngineChoice, spec: &TrainerSpec, lanes: usize) -> Result<Self, Unsupported> {
+        let supports = |kind: &EngineKind| kind.engine().supports(spec, lanes);
+        let candidates = match requested(choice) {
+            Some(kind) => {
+                supports(&kind)?;
+                vec![kind]
             }
+            None => EngineKind::ALL.into_iter().filter(|kind| supports(kind).is_ok()).collect(),
         };
-        if is_sparse { EngineKind::Sparse } else { EngineKind::Dense }
+        Ok(Self { candidates, workload: Workload::new(spec) })
     }
 
-    /// Estimated nanoseconds of an optimizer step.
-    pub fn step_cost(&self, kind: EngineKind, kept: &[u64]) -> f64 {
-        use nanoseconds as each;
-        // Nobody asks for the gradient of the images.
-        let is_inner = |layer: usize| f64::from(u8::from(layer > 0));
-        match kind {
-            EngineKind::Dense => {
-                let products = |layer| (2.0 + is_inner(layer)) * self.batch_size as f64 * each::DENSE_PRODUCT;
-                let layer = |(layer, &size): (usize, &u64)| {
-                    size as f64 * (self.uses[layer] as f64 * products(layer) + each::DENSE_UPDATE)
-                };
-                self.sizes.iter().enumerate().map(layer).sum()
-            }
-            EngineKind::Sparse => {
-                let blocks = self.batch_size.div_ceil(BLOCK) as f64;
-                let passes = |layer| {
-                    let inner = is_inner(layer) * each::SPARSE_INPUT_GRADIENT;
-                    blocks * (each::SPARSE_FORWARD + each::SPARSE_WEIGHT_GRADIENT + inner)
-                };
-                let layer = |(layer, &kept): (usize, &u64)| kept as f64 * (passes(layer) + each::SPARSE_UPDATE);
-                let gather = blocks * self.inputs as f64 * each::SPARSE_GATHER;
-                kept.iter().enumerate().map(layer).sum::<f64>() + gather
-            }
-        }
+    /// Returns the engine of a training that keeps `kept` weights: by the cost of steps alone, since evaluations break even
+    /// at the same number of weights.
+    pub fn select(&self, kept: &[u64]) -> EngineKind {
+        let cost = |kind: &EngineKind| self.step_cost(*kind, kept).0;
+        let cheapest = self.candidates.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        // The dense engine supports every training, so there is always a candidate.
+        cheapest.unwrap_or(EngineKind::Dense)
     }
 
-    /// Estimated nanoseconds of evaluating an image, among many.
-    pub fn evaluation_cost(&self, kind: EngineKind, kept: &[u64]) -> f64 {
-        let sum = |of: &[u64]| of.iter().sum::<u64>() as f64;
-        match kind {
-            EngineKind::Dense => {
-                let macs: u64 = self.sizes.iter().zip(&self.uses).map(|(size, uses)| size * uses).sum();
-                macs as f64 * nanoseconds::DENSE_PRODUCT
-            }
-            EngineKind::Sparse => {
-                let gather = self.inputs as f64 * nanoseconds::SPARSE_SPREAD;
-                (sum(kept) * nanoseconds::SPARSE_FORWARD + gather) / BLOCK as f64
-            }
-        }
+    /// Returns the estimated time of one optimizer step.
+    pub fn step_cost(&self, kind: EngineKind, kept: &[u64]) -> Nanoseconds {
+        kind.engine().step_cost(&self.workload, kept)
+    }
+
+    /// Returns the estimated time of evaluating one image, among many.
+    pub fn evaluation_cost(&self, kind: EngineKind, kept: &[u64]) -> Nanoseconds {
+        kind.engine().evaluation_cost(&self.workload, kept)
     }
 }
 
-/// Why the sparse trainer cannot do what a recipe asks, and what to do about it.
-fn sparse_unsupported_reason(recipe: &TrainerSpec, device: &str) -> Option<(String, &'static str)> {
-    if device != "cpu" {
-        return Some((format!("it runs on the CPU, and the device is `{device}`"), "set `run.device` to `cpu`"));
-    }
-    if recipe.dtype == Dtype::Float64 {
-        let reason = "it computes in float32, and `train.dtype` is `float64`".to_owned();
-        return Some((reason, "set `train.dtype` to `float32`, or `run.engine` to `dense` or `auto`"));
-    }
-    if !recipe.augment.is_none() {
-        let reason = "it shows images as they are, and `data.augment` changes them".to_owned();
-        return Some((reason, "set `run.engine` to `dense` or `auto`"));
-    }
-    let lacks = recipe.network.layers.iter().find_map(unsupported_layer)?;
-    let reason = format!("it knows linear layers only, and the network has {lacks}");
-    Some((reason, "set `run.engine` to `dense` or `auto`"))
-}
-
-/// What the sparse trainer does not know a layer of; `None` of a layer that it knows. Every kind is named, so that the
-/// compiler asks about a new one.
-fn unsupported_layer(layer: &Layer) -> Option<&'static str> {
-    match layer {
-        Layer::Flatten | Layer::Linear { .. } | Layer::Relu | Layer::Dropout { .. } => None,
-        Layer::Conv { .. } => Some("convolutions"),
-        Layer::BatchNorm { .. } => Some("batch norm"),
-        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => Some("pooling"),
-        Layer::Residual { .. } => Some("residual blocks"),
+/// Returns the engine that a configuration requests; `None` if the cheapest is to be selected.
+fn requested(choice: EngineChoice) -> Option<EngineKind> {
+    match choice {
+        EngineChoice::Auto => None,
+        EngineChoice::Dense => Some(EngineKind::Dense),
+        EngineChoice::Sparse => Some(EngineKind::Sparse),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigDocument, read};
+    use crate::config::{ConfigDocument, Dtype, read};
+    use crate::engine::registry::Conflict;
     use crate::network::build;
 
     /// `LeNet-300-100` in batches of 60.
-    fn recipe(dtype: Dtype) -> TrainerSpec {
+    fn spec(dtype: Dtype) -> TrainerSpec {
         let sets = ["network.architecture=lenet_300_100", "train.batch_size=60"].map(str::to_owned);
         let text = include_str!("../../configs/smoke.toml");
         let mut experiment = read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap();
@@ -207,18 +76,18 @@ mod tests {
         TrainerSpec::new(build(&experiment.network, [1, 28, 28], 10).unwrap(), &experiment, None)
     }
 
-    fn choice(wish: EngineChoice, dtype: Dtype) -> EngineSelector {
-        EngineSelector::new(wish, &recipe(dtype), "cpu", 1).unwrap()
+    fn selector(choice: EngineChoice, dtype: Dtype) -> EngineSelector {
+        EngineSelector::new(choice, &spec(dtype), 1).unwrap()
     }
 
-    /// What is kept where every layer keeps so many percent.
+    /// Remaining weights per layer if every layer keeps `percent` %.
     fn kept(percent: u64) -> [u64; 3] {
         [235_200, 30_000, 1_000].map(|size| size * percent / 100)
     }
 
     #[test]
-    fn the_dense_network_is_for_the_dense_trainer_and_a_sparse_one_for_the_sparse() {
-        let auto = choice(EngineChoice::Auto, Dtype::Float32);
+    fn auto_selects_dense_for_dense_networks_and_sparse_for_sparse_ones() {
+        let auto = selector(EngineChoice::Auto, Dtype::Float32);
         assert_eq!(
             [100, 20, 3].map(|percent| auto.select(&kept(percent))),
             [EngineKind::Dense, EngineKind::Sparse, EngineKind::Sparse]
@@ -230,33 +99,49 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_is_met_whatever_it_costs() {
-        assert_eq!(choice(EngineChoice::Dense, Dtype::Float32).select(&kept(1)), EngineKind::Dense);
-        assert_eq!(choice(EngineChoice::Sparse, Dtype::Float32).select(&kept(100)), EngineKind::Sparse);
+    fn requested_engine_is_selected_at_any_cost() {
+        assert_eq!(selector(EngineChoice::Dense, Dtype::Float32).select(&kept(1)), EngineKind::Dense);
+        assert_eq!(selector(EngineChoice::Sparse, Dtype::Float32).select(&kept(100)), EngineKind::Sparse);
     }
 
     #[test]
-    fn what_the_sparse_trainer_cannot_do_is_for_the_dense_one() {
-        assert_eq!(choice(EngineChoice::Auto, Dtype::Float64).select(&kept(1)), EngineKind::Dense);
-        let elsewhere = EngineSelector::new(EngineChoice::Auto, &recipe(Dtype::Float32), "cuda", 1).unwrap();
-        assert_eq!(elsewhere.select(&kept(1)), EngineKind::Dense);
-        let lanes = EngineSelector::new(EngineChoice::Auto, &recipe(Dtype::Float32), "cpu", 2).unwrap();
+    fn unsupported_engine_is_not_selected_and_refused_if_requested() {
+        assert_eq!(selector(EngineChoice::Auto, Dtype::Float64).select(&kept(1)), EngineKind::Dense);
+        let on_gpu = TrainerSpec { gpu: Some(0), ..spec(Dtype::Float32) };
+        assert_eq!(EngineSelector::new(EngineChoice::Auto, &on_gpu, 1).unwrap().select(&kept(1)), EngineKind::Dense);
+        let lanes = EngineSelector::new(EngineChoice::Auto, &spec(Dtype::Float32), 2).unwrap();
         assert_eq!(lanes.select(&kept(1)), EngineKind::Dense);
-        let problem = |dtype, device| EngineSelector::new(EngineChoice::Sparse, &recipe(dtype), device, 1).unwrap_err();
-        let refused = problem(Dtype::Float64, "cpu");
-        assert_eq!((refused.key.as_str(), refused.message.contains("float64")), ("run.engine", true));
-        assert!(problem(Dtype::Float32, "cuda").message.contains("`cuda`"));
+        let conflict = |spec: &TrainerSpec, lanes| {
+            EngineSelector::new(EngineChoice::Sparse, spec, lanes)
+                .map_err(|unsupported| unsupported.conflict)
+                .unwrap_err()
+        };
+        assert_eq!(conflict(&spec(Dtype::Float64), 2), Conflict::Dtype { supported: Dtype::Float32 });
+        assert_eq!(conflict(&on_gpu, 1), Conflict::Device { supported: "cpu" });
+        assert_eq!(conflict(&spec(Dtype::Float32), 2), Conflict::Lanes { supported: 1 });
     }
 
     #[test]
-    fn a_cost_is_the_sum_of_its_parts() {
-        let auto = choice(EngineChoice::Auto, Dtype::Float32);
+    fn cost_is_the_sum_of_its_parts() {
+        let auto = selector(EngineChoice::Auto, Dtype::Float32);
         let (first, inner) = (235_200.0, 31_000.0);
         let dense = 60.0 * 13e-3 * (2.0 * first + 3.0 * inner) + 0.55 * (first + inner);
-        assert!((auto.step_cost(EngineKind::Dense, &kept(10)) / dense - 1.0).abs() < 1e-12);
+        assert!((auto.step_cost(EngineKind::Dense, &kept(10)).0 / dense - 1.0).abs() < 1e-12);
         let sparse = 0.1 * (2.9 * first + 4.2 * inner) + 20.0 * 784.0;
-        assert!((auto.step_cost(EngineKind::Sparse, &kept(10)) / sparse - 1.0).abs() < 1e-12);
+        assert!((auto.step_cost(EngineKind::Sparse, &kept(10)).0 / sparse - 1.0).abs() < 1e-12);
         let image = (0.1 * 1.15 * (first + inner) + 5.0 * 784.0) / 64.0;
-        assert!((auto.evaluation_cost(EngineKind::Sparse, &kept(10)) / image - 1.0).abs() < 1e-12);
+        assert!((auto.evaluation_cost(EngineKind::Sparse, &kept(10)).0 / image - 1.0).abs() < 1e-12);
+    }
+
+    // regression: the sparse cost ignored how often a weight is used, which is 1 in linear layers only
+    #[test]
+    fn cost_counts_every_multiply_add_of_a_weight() {
+        let linear = Workload::new(&spec(Dtype::Float32));
+        let mut conv = linear.clone();
+        conv.layers.iter_mut().for_each(|layer| layer.macs_per_weight = 100);
+        for kind in EngineKind::ALL {
+            let ratio = kind.engine().step_cost(&conv, &kept(50)).0 / kind.engine().step_cost(&linear, &kept(50)).0;
+            assert!(ratio > 50.0 && ratio < 100.0, "{kind:?}: {ratio}");
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! The seam between what decides about training and what does the arithmetic.
+//! The interface of training: [`Trainer`] takes steps, and its callers decide which, when to evaluate, and from where.
 
 use anyhow::{Result, ensure};
 
-use super::optimizer::Optimizer;
+use super::optim::Optimizer;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::rng::CounterRng;
@@ -11,31 +11,31 @@ use crate::config::{Augment, Dtype, Experiment, MatmulPrecision};
 use crate::data::Split;
 use crate::network::Network;
 
-/// What a trainer is built for; a worker builds another when this changes.
+/// Everything that a trainer is specialised for. Training runs with equal specifications can share a trainer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerSpec {
     /// The network.
     pub network: Network,
-    /// How a gradient becomes a step.
+    /// The rule by which gradients change weights.
     pub optimizer: Optimizer,
-    /// Type of the arithmetic.
+    /// The type of the arithmetic.
     pub dtype: Dtype,
-    /// Type that conv and linear products are made in.
+    /// The precision of matrix products and convolutions.
     pub products: MatmulPrecision,
-    /// How training images are changed.
+    /// The augmentation of training images.
     pub augment: Augment,
-    /// The number of the GPU it runs on; `None` for the CPU.
+    /// The number of the GPU, from 0; `None` for the CPU.
     pub gpu: Option<usize>,
-    /// The largest batch.
+    /// Images of the largest batch.
     pub batch_size: usize,
-    /// The share of the target that is spread over all classes in training.
+    /// The share of the target that training spreads evenly over all classes, in 0..1.
     pub label_smoothing: f64,
-    /// The largest Euclidean norm of a gradient; `None` where none is scaled down.
+    /// The largest Euclidean norm of a gradient, to which larger ones are scaled; `None` for no limit.
     pub clip_norm: Option<f64>,
 }
 
 impl TrainerSpec {
-    /// The recipe of an experiment on the CPU, or on this GPU.
+    /// Returns the specification of an experiment on GPU number `gpu`, or on the CPU.
     pub fn new(network: Network, experiment: &Experiment, gpu: Option<usize>) -> Self {
         let Experiment { train, data, .. } = experiment;
         Self {
@@ -49,7 +49,7 @@ impl TrainerSpec {
         }
     }
 
-    /// A recipe on the CPU in float32 with nothing but what must be said.
+    /// Returns a specification for the CPU in float32, without augmentation, label smoothing and clipping.
     pub fn plain(network: Network, optimizer: Optimizer, batch_size: usize) -> Self {
         Self {
             network,
@@ -64,8 +64,10 @@ impl TrainerSpec {
         }
     }
 
+    /// Checks that the moments of `from` are fresh or those of this optimizer.
+    ///
     /// # Errors
-    /// Where the moments of a state are not fresh, and not those of this optimizer either.
+    /// If they are not.
     pub(super) fn check_moments(&self, from: &Snapshot) -> Result<()> {
         let moments = from.moments.len();
         ensure!(moments == 0 || moments == self.optimizer.moment_count(), "moments of another optimizer");
@@ -74,33 +76,45 @@ impl TrainerSpec {
     }
 }
 
-/// The images of one step; the caller uses it again for the next.
+/// The images of one step of one lane. Callers reuse it for the next step.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Indices into the data set.
+    /// Indices into the data set's images.
     pub images: Vec<u32>,
-    /// Steps before this one, counted absolutely.
+    /// The number of steps before this one since the initial weights.
     pub iteration: u64,
-    /// What dropout and augmentation draw from.
+    /// The generator of dropout and augmentation.
     pub elementwise: CounterRng,
 }
 
-/// Trains one or more lanes in lockstep.
+/// Trains one or more networks in lockstep, each in a lane of its own. Lanes are numbered from 0.
 pub trait Trainer {
-    /// The number of networks trained at a time.
+    /// Returns the number of networks trained in lockstep.
     fn lanes(&self) -> usize;
 
-    /// Puts a network into a lane: weights, moments and buffers of `from`, pruned by `mask`.
+    /// Loads a network into a lane: weights, moments and buffers of `from`, pruned by `mask`.
+    ///
+    /// # Errors
+    /// If there is no such lane, if tensors or masks do not fit the network, or if the device fails.
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()>;
 
-    /// Takes one optimizer step in every lane; one batch and one learning rate per lane. Nothing waits for a device.
+    /// Takes one optimizer step in every lane. `batches` and `lr` have one entry per lane, in the order of lanes. Does not
+    /// wait for the device.
+    ///
+    /// # Errors
+    /// If the number of entries is not the number of lanes, a batch is empty, or the device fails.
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()>;
 
-    /// Loss and accuracy of every lane on a part of the data. The caller says when: this is where a device is waited
-    /// for.
+    /// Returns loss and accuracy of every lane on a split of the data, in the order of lanes. Waits for the device.
+    ///
+    /// # Errors
+    /// If the split is empty or the device fails.
     fn evaluate(&mut self, split: Split) -> Result<Vec<Score>>;
 
-    /// All that is needed to go on from here in another lane or trainer.
+    /// Returns the state of a lane, from which another lane or trainer can continue.
+    ///
+    /// # Errors
+    /// If there is no such lane or the device fails.
     fn snapshot(&self, lane: usize) -> Result<Snapshot>;
 
     /// Puts the statistics that batch norms have of training images in the place of their running ones: the mean over

@@ -8,6 +8,7 @@ use super::prepare::PrepareContext;
 use super::training::{MaskRule, RewindPoint, StartRule, TrainingSpec};
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
+use crate::base::units::Iteration;
 use crate::config::RewindOptimizerState;
 
 /// A promise about masks and weights that was broken.
@@ -34,8 +35,12 @@ pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &
         loaded.moments.iter().all(|moment| mask.is_respected_by(moment)),
         "a moment of a pruned weight is not 0"
     );
-    invariant!(loaded.iteration == training.start.iteration(), "it starts at iteration {}", loaded.iteration);
-    let restored = matches!(&training.start, StartRule::Rewind { moments: RewindOptimizerState::Restore, point } if point.iteration > 0);
+    invariant!(
+        Iteration(loaded.iteration) == training.start.iteration(),
+        "it starts at iteration {}",
+        loaded.iteration
+    );
+    let restored = matches!(&training.start, StartRule::Rewind { moments: RewindOptimizerState::Restore, point } if point.iteration > Iteration(0));
     let fresh = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
     invariant!(fresh || restored, "moments that are not fresh");
     audit_weights(training, context, mask, loaded)?;
@@ -86,7 +91,7 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
     };
     // θ₀ as it was drawn; θₖ as the store has it, whose bytes are verified.
     let rewound = |point: &RewindPoint| {
-        if point.iteration == 0 {
+        if point.iteration == Iteration(0) {
             return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.initial(training.replicate))));
         }
         let there = context.rewound(point)?;

@@ -73,10 +73,10 @@ mod tests {
                 assert_eq!(Lineage::of_key_content(&spec.content.value()), spec.lineage(), "{spec:?}");
             }
             let lineage = |arm: &str, round: u32| {
-                plan.trainings.iter().find(|spec| spec.arm == arm && spec.round == round).unwrap().lineage()
+                plan.trainings.iter().find(|spec| spec.arm == arm && spec.round.0 == round).unwrap().lineage()
             };
             let key = |arm: &str, round: u32| {
-                plan.trainings.iter().find(|spec| spec.arm == arm && spec.round == round).unwrap().key
+                plan.trainings.iter().find(|spec| spec.arm == arm && spec.round.0 == round).unwrap().key
             };
             let none = Lineage::default();
             assert_eq!(lineage("dense", 0), Lineage { is_dense: true, ..none });

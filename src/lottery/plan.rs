@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn each_training_has_its_engine_in_its_key() {
-        let engines = |plan: &Plan| plan.trainings.iter().map(|t| (t.round > 0, t.engine)).collect::<Vec<_>>();
+        let engines = |plan: &Plan| plan.trainings.iter().map(|t| (t.round.0 > 0, t.engine)).collect::<Vec<_>>();
         let auto = large(&[]);
         assert!(engines(&auto).iter().all(|&(pruned, engine)| pruned == (engine == EngineKind::Sparse)));
         assert_eq!(auto.engines(), "dense and sparse");
@@ -196,7 +196,7 @@ mod tests {
             "arms={fresh={mask=\"dense\",weights=\"reinit\"},again={mask={of=\"fresh\"},weights=\"reinit\"}}",
             "replicates=1",
         ]);
-        let rows: Vec<_> = plan.trainings.iter().map(|t| (t.arm.as_str(), t.round)).collect();
+        let rows: Vec<_> = plan.trainings.iter().map(|t| (t.arm.as_str(), t.round.0)).collect();
         assert_eq!(rows, [("dense", 0), ("fresh", 0), ("again", 0)]);
     }
 }

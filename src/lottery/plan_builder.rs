@@ -10,6 +10,7 @@ use super::resolved::ResolvedExperiment;
 use super::training::{KeyContent, MaskRule, ReferencePoint, RewindPoint, SharedKeyContent, StartRule, TrainingSpec};
 use super::validate_arms::{ValidArms, grid};
 use crate::base::key::ContentHash;
+use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
     Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize, TrainingTime,
     WeightSource,
@@ -63,13 +64,13 @@ pub(super) struct TrainingCoords {
     pub(super) arm: Option<usize>,
     pub(super) replicate: u32,
     pub(super) repeat: u32,
-    pub(super) round: u32,
+    pub(super) round: Round,
 }
 
 impl TrainingCoords {
     /// Returns those of the dense training run of a replicate.
     pub(super) fn dense(replicate: u32) -> Self {
-        Self { arm: None, replicate, repeat: 1, round: 0 }
+        Self { arm: None, replicate, repeat: 1, round: Round(0) }
     }
 }
 
@@ -77,15 +78,15 @@ impl TrainingCoords {
 pub(super) struct ResolvedArm<'a> {
     pub(super) name: &'a str,
     pub(super) arm: &'a Arm,
-    pub(super) rounds: Vec<u32>,
+    pub(super) rounds: Vec<Round>,
     /// The number of the arm it refers to.
     source: Option<usize>,
     /// Weights kept after each round, from 0.
     counts: Arc<Vec<RemainingCounts>>,
     /// The iteration of its rewind point: that of its own weights, or of the arm its mask refers to.
-    rewind_to: u64,
+    rewind_to: Iteration,
     /// The iteration its trainings start at.
-    starts_at: u64,
+    starts_at: Iteration,
 }
 
 /// A plan under construction.
@@ -152,17 +153,18 @@ impl<'a> PlanBuilder<'a> {
         let source = reference(arm).and_then(|(other, _)| self.arms.iter().position(|known| known.name == other));
         let counts = match (grid(arm), source) {
             (Some(grid), _) => {
-                let all = resolved.network.sizes();
-                let counts = grid.iter().map(|&fraction| resolved.pruning.one_shot(fraction, &all));
+                let sizes = resolved.network.sizes();
+                let one_shot = |&fraction: &f64| resolved.pruning.one_shot(Fraction::saturating(fraction), &sizes);
+                let counts = grid.iter().map(one_shot);
                 Arc::new(std::iter::once(schedule[0].clone()).chain(counts).collect())
             }
             (None, Some(source)) => Arc::clone(&self.arms[source].counts),
             (None, None) => Arc::clone(schedule),
         };
         let step = |key: &str, step: Option<TrainingTime>| {
-            let iteration = step.map_or(0, |step| step.iterations(resolved.iterations_per_epoch));
+            let iteration = step.map_or(0, |time| time.iterations(resolved.iterations_per_epoch));
             if iteration < experiment.train.iterations {
-                return Ok(iteration);
+                return Ok(Iteration(iteration));
             }
             let message = format!("iteration {iteration} is not before the last one, {}", experiment.train.iterations);
             Err(Diagnostic::new(format!("arms.{name}.{key}"), message).hint(format!(
@@ -178,12 +180,13 @@ impl<'a> PlanBuilder<'a> {
                 let iteration = step("rewind_to", to.map(|target| target.time))?;
                 (iteration, iteration)
             }
-            WeightSource::Final { lr_from } => (0, step("lr_from", lr_from)?),
+            WeightSource::Final { lr_from } => (Iteration(0), step("lr_from", lr_from)?),
             WeightSource::Reinit | WeightSource::Shuffle | WeightSource::ConstantSign | WeightSource::Noise { .. } => {
-                of.map_or((0, 0), |of| (of.rewind_to, of.starts_at))
+                of.map_or((Iteration(0), Iteration(0)), |of| (of.rewind_to, of.starts_at))
             }
         };
-        Ok(ResolvedArm { name, arm, rounds: arm_graph::rounds(arm, experiment), source, counts, rewind_to, starts_at })
+        let rounds = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
+        Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
     }
 
     /// Where the mask of a training comes from.
@@ -194,7 +197,7 @@ impl<'a> PlanBuilder<'a> {
             MaskSource::Dense => MaskRule::Dense,
             MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference(coords) },
             // The first round of a chain prunes the dense network as well: the same training then.
-            MaskSource::OneShot(TargetSize::Like(_)) if coords.round == 1 && self.is_chain(*source) => {
+            MaskSource::OneShot(TargetSize::Like(_)) if coords.round == Round(1) && self.is_chain(*source) => {
                 MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial }
             }
             MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense },
@@ -208,10 +211,10 @@ impl<'a> PlanBuilder<'a> {
     /// starts each round from constants.
     fn pruning_of(&self, coords: TrainingCoords, mask: &MaskRule) -> &Value {
         let is_pruned = matches!(mask, MaskRule::Prune { .. } | MaskRule::OneShot { .. });
-        let starts_from_constants = coords.round > 1
+        let starts_from_constants = coords.round > Round(1)
             && matches!(mask, MaskRule::Prune { .. })
-            && coords.arm.is_some_and(|at| self.arms[at].arm.weights == WeightSource::ConstantSign);
-        let is_random = self.criterion == Criterion::Random;
+            && coords.arm.is_some_and(|arm| self.arms[arm].arm.weights == WeightSource::ConstantSign);
+        let is_random = self.criterion.is_random();
         let has_equal_scores = self.criterion.gives_equal_scores() || starts_from_constants && !is_random;
         &self.pruning[usize::from(is_pruned && has_equal_scores)]
     }
@@ -219,7 +222,7 @@ impl<'a> PlanBuilder<'a> {
     /// The weights that a criterion compares those of the chain's previous training with: where it started, unless the
     /// configuration asks for θ₀. The first round prunes the dense training, which starts from θ₀.
     fn reference(&self, coords: TrainingCoords) -> ReferencePoint {
-        let previous = TrainingCoords { round: coords.round.saturating_sub(1), ..coords };
+        let previous = TrainingCoords { round: Round(coords.round.0.saturating_sub(1)), ..coords };
         match self.by_coords.get(&previous).map(|&number| &self.trainings[number]) {
             Some(training) if self.reference_weights == Some(ReferenceWeights::TrainingStart) => {
                 if training.start.is_initial() {
@@ -245,7 +248,9 @@ impl<'a> PlanBuilder<'a> {
             WeightSource::Shuffle => StartRule::Shuffle { point },
             WeightSource::ConstantSign => StartRule::ConstantSign { point },
             WeightSource::Noise { factor } => StartRule::Noise { point, factor },
-            WeightSource::Final { .. } => StartRule::Final { parent: self.cut_from(coords, mask), iteration: starts_at },
+            WeightSource::Final { .. } => {
+                StartRule::Final { parent: self.cut_from(coords, mask), iteration: starts_at }
+            }
         }
     }
 
@@ -279,7 +284,7 @@ impl<'a> PlanBuilder<'a> {
     pub(super) fn add(&mut self, arm: &str, coords: TrainingCoords, mask: MaskRule, start: StartRule) -> ContentHash {
         let TrainingCoords { replicate, repeat, round, .. } = coords;
         let counts = match coords.arm {
-            Some(at) => self.arms[at].counts[round as usize].clone(),
+            Some(at) => self.arms[at].counts[round.0 as usize].clone(),
             None => self.whole.clone(),
         };
         let own = json!({

@@ -11,6 +11,7 @@ use crate::base::key::ContentHash;
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::{Generator, Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};
+use crate::base::units::{Iteration, Round};
 use crate::config::{Criterion, RewindOptimizerState};
 use crate::network::{Network, init_buffers, init_stds, init_weights};
 use crate::prune::{ScoreInputs, random_mask};
@@ -24,7 +25,7 @@ pub trait ArtifactSource {
     /// θ₀ of a dense training.
     fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap>;
     /// θₖ of a dense training, with its moments.
-    fn snapshot(&self, key: &ContentHash, iteration: u64) -> Result<Snapshot>;
+    fn snapshot(&self, key: &ContentHash, iteration: Iteration) -> Result<Snapshot>;
 }
 
 /// What every training of an experiment is prepared with.
@@ -39,13 +40,13 @@ pub struct PrepareContext<'a> {
 impl PrepareContext<'_> {
     /// What the training draws for a purpose.
     fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
-        let TrainingSpec { replicate, repeat, round, .. } = *training;
+        let TrainingSpec { replicate, repeat, round: Round(round), .. } = *training;
         Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
     }
 
     /// θ₀ or θₖ.
     pub(super) fn rewound(&self, point: &RewindPoint) -> Result<Snapshot> {
-        if point.iteration == 0 {
+        if point.iteration == Iteration(0) {
             return Ok(Snapshot::initial(self.artifacts.initial_weights(&point.dense)?));
         }
         self.artifacts.snapshot(&point.dense, point.iteration)
@@ -105,7 +106,7 @@ fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
         MaskRule::Dense => Ok(all_ones(&study.resolved.network)),
         MaskRule::Prune { parent, reference: ReferencePoint::TrainingStart { round, start: rule } } => {
             let mask = artifacts.mask(parent)?;
-            let draws = Stream { round: *round, ..context.stream(training, Purpose::Reinit) };
+            let draws = Stream { round: round.0, ..context.stream(training, Purpose::Reinit) };
             let reference = start(rule, draws, &mask, context)?.weights;
             cut(&mask, criterion, &reference, &artifacts.final_weights(parent)?)
         }
@@ -134,7 +135,7 @@ fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'
     let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut TensorMap, &mut Generator)| {
         let Snapshot { mut weights, buffers, .. } = context.rewound(point)?;
         make(&mut weights, &mut generator(purpose));
-        Ok(Snapshot { iteration: point.iteration, buffers, ..Snapshot::initial(weights) })
+        Ok(Snapshot { iteration: point.iteration.0, buffers, ..Snapshot::initial(weights) })
     };
     match rule {
         StartRule::Initial => Ok(Snapshot::initial(context.initial(draws.replicate))),
@@ -147,7 +148,7 @@ fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'
         }
         StartRule::Reinit { iteration } => {
             let weights = context.drawn(Stream { purpose: Purpose::Reinit, ..draws });
-            Ok(Snapshot { iteration: *iteration, ..Snapshot::initial(weights) })
+            Ok(Snapshot { iteration: iteration.0, ..Snapshot::initial(weights) })
         }
         StartRule::Shuffle { point } => {
             remade(point, Purpose::Shuffle, &|weights, generator| shuffle(weights, mask, generator))
@@ -160,7 +161,7 @@ fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'
         }),
         StartRule::Final { parent, iteration } => {
             let (weights, buffers) = context.split_buffers(context.artifacts.final_weights(parent)?);
-            Ok(Snapshot { iteration: *iteration, buffers, ..Snapshot::initial(weights) })
+            Ok(Snapshot { iteration: iteration.0, buffers, ..Snapshot::initial(weights) })
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What an experiment means before anything is trained: its names resolved against each other.
 
 use super::study::Surroundings;
-use crate::config::{DeviceChoice, Diagnostic, Experiment};
+use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
 use crate::data::DatasetInfo;
-use crate::engine::{EngineSelector, TrainerSpec};
+use crate::engine::{Conflict, EngineSelector, TrainerSpec, Unsupported};
 use crate::network::{Network, build};
 use crate::prune::{PruningSchedule, RemainingCounts};
-use crate::train::validate_lr_schedule;
+use crate::train::{iterations_per_epoch, validate_lr_schedule};
 
 /// 2²⁸: four copies of so many (weights, gradients, moments) take 4 GiB.
 const MAX_WEIGHTS: u64 = 1 << 28;
@@ -48,7 +48,7 @@ impl ResolvedExperiment {
             problems.push(problem);
             None
         });
-        let (mut iterations_per_epoch, mut images_evaluated, mut rest) = (1, 0, 0);
+        let (mut per_epoch, mut images_evaluated, mut rest) = (1, 0, 0);
         match source.sizes(&experiment.data) {
             Err(problem) => problems.push(problem),
             Ok((train, ..)) if experiment.train.batch_size > train => {
@@ -58,9 +58,9 @@ impl ResolvedExperiment {
             Ok((train, validation, test)) => {
                 rest = train % experiment.train.batch_size;
                 images_evaluated = 2 * u64::from(validation) + u64::from(test);
-                let (train, batch) = (u64::from(train), u64::from(experiment.train.batch_size));
-                iterations_per_epoch = if experiment.train.drop_last { train / batch } else { train.div_ceil(batch) };
-                problems.extend(validate_lr_schedule(&experiment.train, iterations_per_epoch));
+                let batch_size = u64::from(experiment.train.batch_size);
+                per_epoch = iterations_per_epoch(u64::from(train), batch_size, experiment.train.drop_last);
+                problems.extend(validate_lr_schedule(&experiment.train, per_epoch));
             }
         }
         let network = match build(&experiment.network, source.shape, source.classes) {
@@ -79,8 +79,8 @@ impl ResolvedExperiment {
         let recipe = TrainerSpec::new(network.clone(), experiment, gpu);
         problems.extend(misfits(experiment, &recipe, rest));
         let lanes = experiment.run.lanes.unwrap_or(if gpu.is_some() { LANES_ON_CUDA } else { 1 });
-        let choice = EngineSelector::new(experiment.run.engine, &recipe, device, lanes)
-            .map_err(|problem| problems.push(problem));
+        let choice = EngineSelector::new(experiment.run.engine, &recipe, lanes)
+            .map_err(|unsupported| problems.push(unsupported_engine(&unsupported, &recipe, device, lanes)));
         let pruning = PruningSchedule::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
         match (choice, pruning) {
             (Ok(choice), Ok(pruning)) if problems.is_empty() => Ok(Self {
@@ -92,7 +92,7 @@ impl ResolvedExperiment {
                 gpu,
                 lanes,
                 images_evaluated,
-                iterations_per_epoch,
+                iterations_per_epoch: per_epoch,
             }),
             _ => Err(problems),
         }
@@ -115,6 +115,39 @@ fn gpu(device: DeviceChoice, cuda_unavailable: Option<&str>) -> Result<Option<us
                         is there";
             Err(Diagnostic::new("run.device", format!("CUDA cannot be used: {reason}")).hint(hint))
         }
+    }
+}
+
+/// Returns the message about a requested engine that does not support the experiment: the key to change and the value to
+/// set it to.
+fn unsupported_engine(unsupported: &Unsupported, spec: &TrainerSpec, device: &str, lanes: usize) -> Diagnostic {
+    let other_engine = "`run.engine` to `dense` or `auto`";
+    let (key, found, hint) = match unsupported.conflict {
+        Conflict::Device { supported } => {
+            ("run.engine", format!("the device is `{device}`"), format!("set `run.device` to `{supported}`"))
+        }
+        Conflict::Dtype { supported } => {
+            let found = format!("`train.dtype` is `{}`", dtype_name(spec.dtype));
+            ("run.engine", found, format!("set `train.dtype` to `{}`, or {other_engine}", dtype_name(supported)))
+        }
+        Conflict::Augmentation => {
+            ("run.engine", "`data.augment` changes them".to_owned(), format!("set {other_engine}"))
+        }
+        Conflict::Layer { layers } => {
+            ("run.engine", format!("the network has {layers}"), format!("set {other_engine}"))
+        }
+        Conflict::Lanes { supported } => {
+            let hint = format!("set `run.lanes` to {supported}, or {other_engine}");
+            ("run.lanes", format!("`run.lanes` is {lanes}"), hint)
+        }
+    };
+    Diagnostic::new(key, format!("{unsupported}, and {found}")).hint(hint)
+}
+
+fn dtype_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::Float32 => "float32",
+        Dtype::Float64 => "float64",
     }
 }
 

@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use super::resolved::ResolvedExperiment;
 use super::validate_arms::validate_arms;
+use crate::base::units::Iteration;
 use crate::config::{Diagnostic, Experiment};
 use crate::data::DatasetInfo;
 
@@ -45,8 +46,8 @@ impl Study {
         Ok(Self { experiment, resolved, plan })
     }
 
-    /// Returns the last iteration of every training run, counted from iteration 0 of the replicate.
-    pub fn iterations(&self) -> u64 {
-        self.experiment.train.iterations
+    /// Returns the last iteration of every training run.
+    pub fn last_iteration(&self) -> Iteration {
+        Iteration(self.experiment.train.iterations)
     }
 }

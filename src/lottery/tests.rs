@@ -8,6 +8,7 @@ use super::*;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
+use crate::base::units::Iteration;
 
 /// What a training left.
 struct StoredTensors {
@@ -30,7 +31,7 @@ impl ArtifactSource for InMemoryStore {
     fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap> {
         Ok(self.0.get(key).context("not there")?.start.weights.clone())
     }
-    fn snapshot(&self, key: &ContentHash, iteration: u64) -> Result<Snapshot> {
+    fn snapshot(&self, key: &ContentHash, Iteration(iteration): Iteration) -> Result<Snapshot> {
         let start = self.initial_weights(key)?;
         let moments = vec![trained(&start, 2.0)];
         Ok(Snapshot {
@@ -67,7 +68,7 @@ impl PreparedReplicate {
             let (mask, start) = prepare(&training, house.context()).unwrap();
             audit_start(&training, house.context(), &mask, &start).unwrap();
             audit_end(&mask, &start).unwrap();
-            let mut last = trained(&start.weights, 1.0 / (1.0 + training.round as f32));
+            let mut last = trained(&start.weights, 1.0 / (1.0 + training.round.0 as f32));
             mask.apply(&mut last);
             house.memory.0.insert(training.key, StoredTensors { mask, start, last });
         }
@@ -83,7 +84,7 @@ impl PreparedReplicate {
     }
 
     fn repeat(&self, arm: &str, round: u32, repeat: u32) -> &TrainingSpec {
-        let is_it = |t: &&TrainingSpec| t.arm == arm && t.round == round && t.repeat == repeat;
+        let is_it = |t: &&TrainingSpec| t.arm == arm && t.round.0 == round && t.repeat == repeat;
         self.study.plan.trainings.iter().find(is_it).unwrap()
     }
 
@@ -186,7 +187,7 @@ fn final_goes_on_from_the_weights_that_the_mask_was_cut_from() {
     );
     // Fine-tuning: round 2's mask was cut from what round 1 of the ticket ended with.
     assert_eq!(house.kept("tuned", 2), house.values(&house.left("ticket", 1).last, "tuned", 2));
-    assert_eq!((house.left("tuned", 2).start.iteration, house.training("tuned", 2).start.iteration()), (60, 60));
+    assert_eq!((house.left("tuned", 2).start.iteration, house.training("tuned", 2).start.iteration().0), (60, 60));
     assert!(house.left("tuned", 2).start.moments.is_empty());
     // Continued training (the paper, Appendix B): one network trained on, its mask tried from the start.
     assert_eq!(house.kept("chain", 3), house.values(&house.left("chain", 2).last, "chain", 3));
@@ -204,7 +205,7 @@ fn late_rewinding_takes_weights_moments_and_iteration_of_the_dense_run() {
          re={mask={of='late'},weights='reinit'},shuffled={mask={of='late'},weights='shuffle'}",
     );
     let dense = house.training("dense", 0).key;
-    let there = house.memory.snapshot(&dense, 40).unwrap();
+    let there = house.memory.snapshot(&dense, Iteration(40)).unwrap();
     let start = &house.left("late", 2).start;
     assert_eq!((start.iteration, start.optimizer_steps), (40, 40));
     assert_eq!(house.kept("late", 2), house.values(&there.weights, "late", 2));

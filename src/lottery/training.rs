@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::key::ContentHash;
 use crate::base::rng::{Purpose, Stream};
+use crate::base::units::{Iteration, Round};
 use crate::config::RewindOptimizerState;
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;
@@ -18,7 +19,7 @@ pub enum ReferencePoint {
     /// The weights that the pruned training started from, which are not θ₀.
     TrainingStart {
         /// Its round.
-        round: u32,
+        round: Round,
         /// Where its weights came from.
         start: Box<StartRule>,
     },
@@ -61,7 +62,7 @@ pub struct RewindPoint {
     /// The dense training.
     pub dense: ContentHash,
     /// k.
-    pub iteration: u64,
+    pub iteration: Iteration,
 }
 
 /// Where a training's weights come from. Learning rate and data go on from the iteration of the rule.
@@ -79,7 +80,7 @@ pub enum StartRule {
     /// A fresh draw from the distribution of θ₀.
     Reinit {
         /// The iteration it starts at.
-        iteration: u64,
+        iteration: Iteration,
     },
     /// The rewind point's kept values, permuted within each layer.
     Shuffle {
@@ -103,7 +104,7 @@ pub enum StartRule {
         /// The training they are of.
         parent: ContentHash,
         /// The iteration it goes on from.
-        iteration: u64,
+        iteration: Iteration,
     },
 }
 
@@ -113,7 +114,7 @@ pub enum Dependency {
     /// Its entry: that it is done, its mask, its initial weights.
     Done,
     /// Its state after so many iterations.
-    Snapshot(u64),
+    Snapshot(Iteration),
     /// Its final weights.
     FinalWeights,
 }
@@ -171,7 +172,7 @@ pub struct TrainingSpec {
     /// From 1.
     pub repeat: u32,
     /// Number of prunings.
-    pub round: u32,
+    pub round: Round,
     /// Where its mask comes from.
     pub mask: MaskRule,
     /// Where its weights come from.
@@ -196,7 +197,7 @@ impl TrainingSpec {
         // The mask of the training itself, so that no pruning is done twice, and its initial weights where it has drawn
         // them; all else that is drawn before a training begins depends on its place in the plan, which is the same.
         let mask = if self.mask == MaskRule::Dense { MaskRule::Dense } else { MaskRule::Of { parent: self.key } };
-        let initial = RewindPoint { dense: self.key, iteration: 0 };
+        let initial = RewindPoint { dense: self.key, iteration: Iteration(0) };
         let start = match &self.start {
             StartRule::Initial => StartRule::Rewind { point: initial, moments: RewindOptimizerState::default() },
             other => other.clone(),
@@ -270,7 +271,7 @@ impl TrainingSpec {
 
 impl Dependency {
     /// Returns the iteration of the snapshot that is needed, if one is.
-    pub fn snapshot_iteration(self) -> Option<u64> {
+    pub fn snapshot_iteration(self) -> Option<Iteration> {
         match self {
             Self::Snapshot(iteration) => Some(iteration),
             Self::Done | Self::FinalWeights => None,
@@ -287,7 +288,11 @@ impl StartRule {
             | Self::Shuffle { point }
             | Self::ConstantSign { point }
             | Self::Noise { point, .. } => {
-                let need = if point.iteration == 0 { Dependency::Done } else { Dependency::Snapshot(point.iteration) };
+                let need = if point.iteration == Iteration(0) {
+                    Dependency::Done
+                } else {
+                    Dependency::Snapshot(point.iteration)
+                };
                 Some((&point.dense, need))
             }
             Self::Final { parent, .. } => Some((parent, Dependency::FinalWeights)),
@@ -296,7 +301,7 @@ impl StartRule {
 
     /// Whether the weights are those of iteration 0 of the replicate.
     pub(super) fn is_initial(&self) -> bool {
-        matches!(self, Self::Initial) || matches!(self, Self::Rewind { point, .. } if point.iteration == 0)
+        matches!(self, Self::Initial) || matches!(self, Self::Rewind { point, .. } if point.iteration == Iteration(0))
     }
 
     /// Whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh and
@@ -305,16 +310,16 @@ impl StartRule {
         match self {
             Self::Initial | Self::Reinit { .. } | Self::Shuffle { .. } => false,
             Self::Rewind { point, .. } | Self::ConstantSign { point } | Self::Noise { point, .. } => {
-                point.iteration > 0
+                point.iteration > Iteration(0)
             }
             Self::Final { .. } => true,
         }
     }
 
     /// The iteration that learning rate and data go on from.
-    pub fn iteration(&self) -> u64 {
+    pub fn iteration(&self) -> Iteration {
         match self {
-            Self::Initial => 0,
+            Self::Initial => Iteration(0),
             Self::Rewind { point, .. }
             | Self::Shuffle { point }
             | Self::ConstantSign { point }
@@ -365,9 +370,9 @@ impl StartRule {
         let at = |point: &RewindPoint| json!({ "dense": point.dense, "iteration": point.iteration });
         match self {
             Self::Initial => json!("initial"),
-            Self::Rewind { point, .. } if point.iteration == 0 => json!({ "rewind": point.dense }),
+            Self::Rewind { point, .. } if point.iteration == Iteration(0) => json!({ "rewind": point.dense }),
             Self::Rewind { point, moments } => json!({ "rewind": at(point), "moments": moments }),
-            Self::Reinit { iteration: 0 } => json!("reinit"),
+            Self::Reinit { iteration: Iteration(0) } => json!("reinit"),
             Self::Reinit { iteration } => json!({ "reinit": iteration }),
             Self::Shuffle { point } => json!({ "shuffle": at(point) }),
             Self::ConstantSign { point } => json!({ "constant_sign": at(point) }),

@@ -70,7 +70,7 @@ fn draws(arm: &Arm, criterion: Criterion) -> bool {
     by_weights
         || match arm.mask {
             MaskSource::Random(_) => true,
-            MaskSource::Iterative | MaskSource::OneShot(_) => criterion == Criterion::Random,
+            MaskSource::Iterative | MaskSource::OneShot(_) => criterion.is_random(),
             MaskSource::Dense | MaskSource::Of(_) | MaskSource::MagnitudeAtInit(_) => false,
         }
 }

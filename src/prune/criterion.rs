@@ -1,35 +1,69 @@
-//! Pruning criteria: each scores a weight by one expression, and the lowest scores are pruned first.
+//! Pruning criteria: each scores every weight of a layer, and the lowest scores are pruned first.
 
 use crate::base::rng::Generator;
 use crate::config::Criterion;
 
-/// Two values of one weight: at the end of training, and at the earlier iteration that some criteria compare it with.
-#[derive(Clone, Copy)]
-pub(super) struct WeightPair {
-    pub(super) reference: f32,
-    pub(super) trained: f32,
+/// The values of one layer's weights: slices of equal length, in the order of the tensor (row-major).
+#[derive(Clone, Copy, Debug)]
+pub struct LayerWeights<'a> {
+    /// The weights at the earlier iteration that some criteria compare with.
+    pub reference: &'a [f32],
+    /// The weights at the end of training.
+    pub trained: &'a [f32],
+    /// Whether each weight is kept by the mask that is to be pruned. Pruned weights are scored too, but do not compete.
+    pub kept: &'a [bool],
 }
 
-/// Returns the score of a weight. [`Criterion::Random`] draws one number from `generator` for each weight of the network,
-/// in the network's order.
+/// Writes the score of each weight of a layer to `out`, which is as long as the layer. [`Criterion::Random`] draws one number
+/// from `generator` for each weight, so the layers of a network must be scored in the network's order.
 ///
-/// Magnitude is the paper's (section 1: the smallest-magnitude weights at the end of training); the others are those of
-/// Zhou et al. 2019 (arXiv 1905.01067, section 3).
-pub(super) fn score(criterion: Criterion, weight: WeightPair, generator: &mut Generator) -> f32 {
-    let WeightPair { reference, trained: last } = weight;
+/// Magnitude is that of Frankle & Carbin 2019 (section 1: the smallest-magnitude weights at the end of training); the others
+/// are those of Zhou et al. 2019 (arXiv 1905.01067, section 3).
+pub fn scores(criterion: Criterion, weights: &LayerWeights<'_>, generator: &mut Generator, out: &mut [f32]) {
     match criterion {
-        Criterion::Magnitude => last.abs(),
-        Criterion::MagnitudeIncrease => last.abs() - reference.abs(),
-        Criterion::Movement => (last - reference).abs(),
-        Criterion::Random => generator.unit() as f32,
-        Criterion::LargeInit => reference.abs(),
-        Criterion::SmallFinal => -last.abs(),
-        Criterion::LargeFinalSameSign => {
-            if last.is_sign_negative() == reference.is_sign_negative() {
-                last.abs()
-            } else {
-                0.0
-            }
+        Criterion::Magnitude => score_each(weights, out, |_, trained| trained.abs()),
+        Criterion::MagnitudeIncrease => score_each(weights, out, |reference, trained| trained.abs() - reference.abs()),
+        Criterion::Movement => score_each(weights, out, |reference, trained| (trained - reference).abs()),
+        Criterion::Random => score_each(weights, out, |_, _| generator.unit() as f32),
+        Criterion::LargeInit => score_each(weights, out, |reference, _| reference.abs()),
+        Criterion::SmallFinal => score_each(weights, out, |_, trained| -trained.abs()),
+        Criterion::LargeFinalSameSign => score_each(weights, out, |reference, trained| {
+            if trained.is_sign_negative() == reference.is_sign_negative() { trained.abs() } else { 0.0 }
+        }),
+    }
+}
+
+/// Writes `score(reference, trained)` of each weight to `out`.
+fn score_each(weights: &LayerWeights<'_>, out: &mut [f32], mut score: impl FnMut(f32, f32) -> f32) {
+    let pairs = weights.reference.iter().zip(weights.trained);
+    for (out, (&reference, &trained)) in out.iter_mut().zip(pairs) {
+        *out = score(reference, trained);
+    }
+}
+
+impl Criterion {
+    /// Returns whether scores are drawn at random, so that repeats of an arm differ.
+    pub fn is_random(self) -> bool {
+        match self {
+            Self::Random => true,
+            Self::Magnitude
+            | Self::MagnitudeIncrease
+            | Self::Movement
+            | Self::LargeInit
+            | Self::SmallFinal
+            | Self::LargeFinalSameSign => false,
+        }
+    }
+
+    /// Returns whether the score depends on trained weights.
+    pub fn needs_training(self) -> bool {
+        match self {
+            Self::Random | Self::LargeInit => false,
+            Self::Magnitude
+            | Self::MagnitudeIncrease
+            | Self::Movement
+            | Self::SmallFinal
+            | Self::LargeFinalSameSign => true,
         }
     }
 }
@@ -39,17 +73,20 @@ mod tests {
     use super::*;
     use crate::base::rng::{Purpose, Stream};
 
-    fn scores(criterion: Criterion) -> Vec<f32> {
-        let weights = [(1.0, -3.0), (-2.0, -2.5), (0.5, 0.25), (-4.0, 4.0)];
+    fn scores_of(criterion: Criterion, reference: &[f32], trained: &[f32]) -> Vec<f32> {
         let mut generator = Stream::of_replicate(1, 1, Purpose::Criterion).generator(0);
-        weights
-            .iter()
-            .map(|&(reference, last)| score(criterion, WeightPair { reference, trained: last }, &mut generator))
-            .collect()
+        let mut out = vec![f32::NAN; trained.len()];
+        let kept = vec![true; trained.len()];
+        scores(criterion, &LayerWeights { reference, trained, kept: &kept }, &mut generator, &mut out);
+        out
     }
 
+    const REFERENCE: [f32; 4] = [1.0, -2.0, 0.5, -4.0];
+    const TRAINED: [f32; 4] = [-3.0, -2.5, 0.25, 4.0];
+
     #[test]
-    fn each_criterion_checked_in_the_head() {
+    fn criterion_scores_by_hand() {
+        let scores = |criterion| scores_of(criterion, &REFERENCE, &TRAINED);
         assert_eq!(scores(Criterion::Magnitude), [3.0, 2.5, 0.25, 4.0]);
         assert_eq!(scores(Criterion::MagnitudeIncrease), [2.0, 0.5, -0.25, 0.0]);
         assert_eq!(scores(Criterion::Movement), [4.0, 0.5, 0.25, 8.0]);
@@ -59,9 +96,29 @@ mod tests {
     }
 
     #[test]
-    fn a_random_score_knows_nothing_of_the_weight() {
-        let drawn = scores(Criterion::Random);
+    fn random_criterion_draws_from_its_stream_alone() {
+        let drawn = scores_of(Criterion::Random, &REFERENCE, &TRAINED);
         assert!(drawn.iter().all(|score| (0.0..1.0).contains(score)) && drawn[0] != drawn[1], "{drawn:?}");
-        assert_eq!(drawn, scores(Criterion::Random), "the stream's own numbers");
+        assert_eq!(drawn, scores_of(Criterion::Random, &[0.0; 4], &[0.0; 4]), "independent of the weights");
+    }
+
+    #[test]
+    fn criterion_properties_agree_with_its_scores() {
+        for criterion in [
+            Criterion::Magnitude,
+            Criterion::MagnitudeIncrease,
+            Criterion::Movement,
+            Criterion::Random,
+            Criterion::LargeInit,
+            Criterion::SmallFinal,
+            Criterion::LargeFinalSameSign,
+        ] {
+            let scores = scores_of(criterion, &REFERENCE, &TRAINED);
+            let changes = |reference: &[f32], trained: &[f32]| scores != scores_of(criterion, reference, trained);
+            assert_eq!(changes(&REFERENCE, &[-1.0, 9.0, -9.0, 1.0]), criterion.needs_training(), "{criterion:?}");
+            let of_reference = changes(&[-1.0, 9.0, -9.0, 1.0], &TRAINED);
+            assert_eq!(of_reference, criterion.needs_reference_weights(), "{criterion:?}");
+            assert_eq!(criterion.is_random(), criterion == Criterion::Random);
+        }
     }
 }

@@ -1,9 +1,13 @@
-//! What is cut: criterion, scope, rate and exact selection, as pure functions of host values. Knows no experiment.
+//! Pruning: criterion, scope, rate and exact selection, as pure functions of host values. Independent of experiments.
+//!
+//! A round of pruning computes how many weights remain ([`PruningSchedule::after_round`], before anything is trained), scores
+//! the weights ([`scores`]), and prunes those with the lowest scores ([`PruningSchedule::prune_to`]).
 
 mod criterion;
 mod random;
 mod schedule;
 mod select;
 
+pub use criterion::{LayerWeights, scores};
 pub use random::random_mask;
 pub use schedule::{PruningSchedule, RemainingCounts, ScoreInputs};

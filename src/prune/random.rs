@@ -1,9 +1,9 @@
-//! Masks without a reason: the control for what a criterion finds.
+//! Random masks: the control for the masks that a criterion finds.
 
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::Generator;
 
-/// A uniformly random mask with as many weights in every layer as `like` keeps there.
+/// Returns a uniformly random mask that keeps as many weights in every layer as `like` does.
 pub fn random_mask(like: &Mask, generator: &mut Generator) -> Mask {
     let layers = like.0.iter().map(|layer| {
         let mut kept = vec![false; layer.kept.len()];
@@ -20,7 +20,7 @@ mod tests {
     use crate::base::rng::{Purpose, Stream};
 
     #[test]
-    fn every_layer_keeps_its_count() {
+    fn random_mask_keeps_the_count_of_every_layer() {
         let layer =
             |n, kept| LayerMask { name: format!("l{n}"), shape: vec![n], kept: (0..n).map(|i| i < kept).collect() };
         let like = Mask(vec![layer(100, 30), layer(10, 0), layer(10, 10)]);

@@ -1,150 +1,171 @@
-//! One round of pruning: which layers compete, and how many weights go. Knows no training.
+//! The pruning schedule: the rate of each layer, the number of weights that remain after each round, and the pruning of a
+//! mask to that number.
 
 use wildmatch::WildMatch;
 
-use super::criterion::{WeightPair, score};
+use super::criterion::{LayerWeights, scores};
 use super::select::{prune_count, prune_lowest};
-use crate::base::mask::Mask;
+use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::{CounterRng, Stream, mix};
 use crate::base::tensors::TensorMap;
+use crate::base::units::Fraction;
 use crate::config::{self, Criterion, Diagnostic, RateConfig, Scope};
 use crate::network::{Network, PrunableTensor, WeightKind};
 
-/// How every round of an experiment prunes, resolved against the network.
+/// The rates by which every round of an experiment prunes, resolved against its network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PruningSchedule {
     rates: PruningRates,
 }
 
+/// The fractions of the remaining weights that a round prunes.
 #[derive(Clone, Debug, PartialEq)]
 enum PruningRates {
-    /// One rate per weight tensor; 0 where it is not pruned.
-    Layerwise(Vec<f64>),
-    /// One rate over all tensors for which the flag stands.
-    Global { rate: f64, included: Vec<bool> },
+    /// One rate per layer, in the network's order; 0 for layers that are not pruned.
+    Layerwise(Vec<Fraction>),
+    /// One rate over all layers whose flag is set; flags are in the network's order.
+    Global { rate: Fraction, included: Vec<bool> },
 }
 
-/// How many weights a round leaves, as far as that is known before anything is trained.
+/// The numbers of weights that remain after a round, as far as they are known before anything is trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemainingCounts {
     /// Over the whole network.
     pub kept: u64,
-    /// Per layer, where layers do not compete.
+    /// Per layer, in the network's order. `None` if layers compete: trained weights decide then.
     pub layers: Option<Vec<u64>>,
 }
 
 impl PruningSchedule {
-    /// Finds every layer's rate.
+    /// Resolves the rate of every layer.
     ///
     /// # Errors
-    /// Names that fit no layer or kind.
+    /// Names that match no layer and no kind of layer.
     pub fn new(prune: &config::PruneConfig, network: &Network) -> Result<Self, Vec<Diagnostic>> {
         let weights = network.weights();
         let problems = unknown_names(prune, &weights);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let is_of = |names: &[String], weight: &PrunableTensor| names.iter().any(|name| matches_name(name, weight));
-        let takes_part = |weight: &PrunableTensor| {
-            (prune.include.is_empty() || is_of(&prune.include, weight)) && !is_of(&prune.exclude, weight)
-        };
-        let included: Vec<bool> = weights.iter().map(takes_part).collect();
+        let included: Vec<bool> = weights.iter().map(|weight| is_included(prune, weight)).collect();
         let rates = match prune.scope {
             Scope::Layerwise => {
-                let rate = |(weight, &included): (&PrunableTensor, &bool)| {
-                    if included { rate(&prune.rate, weight) } else { 0.0 }
-                };
-                PruningRates::Layerwise(weights.iter().zip(&included).map(rate).collect())
+                let layers = weights.iter().zip(&included);
+                let rates = layers.map(|(weight, &included)| if included { rate(&prune.rate, weight) } else { 0.0 });
+                PruningRates::Layerwise(rates.map(Fraction::saturating).collect())
             }
-            Scope::Global => PruningRates::Global { rate: prune.rate.all(), included },
+            Scope::Global => PruningRates::Global { rate: Fraction::saturating(prune.rate.all()), included },
         };
         Ok(Self { rates })
     }
 
-    /// What a round leaves of `before`; `all` has the size of every layer.
-    pub fn after_round(&self, before: &RemainingCounts, all: &[u64]) -> RemainingCounts {
-        self.reduce_by(before, all, |rate| rate)
+    /// Returns the weights that remain after a round of pruning `before`. `sizes`: the weights of every layer, in the
+    /// network's order.
+    pub fn after_round(&self, before: &RemainingCounts, sizes: &[u64]) -> RemainingCounts {
+        self.reduce_by(before, sizes, |rate| rate)
     }
 
-    /// What is left where the layers with the largest rate lose `fraction` of their weights at once, and the others in
-    /// proportion to their rates (the paper's one-shot pruning: the output layer at half the rate).
-    pub fn one_shot(&self, fraction: f64, all: &[u64]) -> RemainingCounts {
+    /// Returns the weights that remain if the layers with the largest rate lose `fraction` of their weights at once, and the
+    /// others in proportion to their rates (one-shot pruning of Frankle & Carbin 2019: the output layer at half the rate).
+    /// `sizes` as in [`PruningSchedule::after_round`].
+    pub fn one_shot(&self, fraction: Fraction, sizes: &[u64]) -> RemainingCounts {
         let largest = match &self.rates {
-            PruningRates::Layerwise(rates) => rates.iter().copied().fold(0.0, f64::max),
-            PruningRates::Global { rate, .. } => *rate,
+            PruningRates::Layerwise(rates) => rates.iter().map(|rate| rate.get()).fold(0.0, f64::max),
+            PruningRates::Global { rate, .. } => rate.get(),
         };
-        let whole = RemainingCounts { kept: all.iter().sum(), layers: Some(all.to_vec()) };
-        self.reduce_by(&whole, all, |rate| if rate > 0.0 { fraction * (rate / largest) } else { 0.0 })
+        let whole = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
+        self.reduce_by(&whole, sizes, |rate| {
+            if rate > Fraction::ZERO {
+                Fraction::saturating(fraction.get() * (rate.get() / largest))
+            } else {
+                Fraction::ZERO
+            }
+        })
     }
 
-    /// What each layer keeps. Where layers compete, which is decided by trained weights, those that take part are taken to
-    /// keep the same share each.
-    pub fn expected_per_layer(&self, counts: &RemainingCounts, all: &[u64]) -> Vec<u64> {
+    /// Returns the weights that each layer keeps. If layers compete, which trained weights decide, the included ones are
+    /// expected to keep the same share each. `sizes` as in [`PruningSchedule::after_round`].
+    pub fn expected_per_layer(&self, counts: &RemainingCounts, sizes: &[u64]) -> Vec<u64> {
         let PruningRates::Global { included, .. } = &self.rates else {
-            return counts.layers.clone().unwrap_or_else(|| all.to_vec());
+            return counts.layers.clone().unwrap_or_else(|| sizes.to_vec());
         };
-        let competing: u64 = all.iter().zip(included).filter(|(_, included)| **included).map(|(n, _)| n).sum();
-        let cut = all.iter().sum::<u64>() - counts.kept;
-        let share = 1.0 - cut as f64 / competing.max(1) as f64;
-        let left = |(&n, &included): (&u64, &bool)| if included { (n as f64 * share).round() as u64 } else { n };
-        all.iter().zip(included).map(left).collect()
+        let excluded = excluded_weights(sizes, included);
+        let total = sizes.iter().sum::<u64>();
+        let pruned = total - counts.kept;
+        let share = 1.0 - pruned as f64 / (total - excluded).max(1) as f64;
+        let expected = |size: u64| (size as f64 * share).round() as u64;
+        sizes.iter().zip(included).map(|(&size, &included)| if included { expected(size) } else { size }).collect()
     }
 
-    fn reduce_by(&self, before: &RemainingCounts, all: &[u64], fraction: impl Fn(f64) -> f64) -> RemainingCounts {
+    /// Returns the weights that remain of `before` if each rate is replaced by `fraction(rate)`.
+    fn reduce_by(
+        &self,
+        before: &RemainingCounts,
+        sizes: &[u64],
+        fraction: impl Fn(Fraction) -> Fraction,
+    ) -> RemainingCounts {
         match &self.rates {
             PruningRates::Layerwise(rates) => {
-                let counts = before.layers.as_deref().unwrap_or(all);
-                let left = |(&n, &rate): (&u64, &f64)| n - prune_count(fraction(rate), n);
-                let layers: Vec<u64> = counts.iter().zip(rates).map(left).collect();
+                let counts = before.layers.as_deref().unwrap_or(sizes).iter().zip(rates);
+                let layers: Vec<u64> = counts.map(|(&n, &rate)| n - prune_count(fraction(rate), n)).collect();
                 RemainingCounts { kept: layers.iter().sum(), layers: Some(layers) }
             }
             PruningRates::Global { rate, included } => {
-                let fixed: u64 = all.iter().zip(included).filter(|(_, included)| !**included).map(|(n, _)| n).sum();
-                RemainingCounts { kept: before.kept - prune_count(fraction(*rate), before.kept - fixed), layers: None }
+                let competing = before.kept - excluded_weights(sizes, included);
+                RemainingCounts { kept: before.kept - prune_count(fraction(*rate), competing), layers: None }
             }
         }
     }
 
-    /// Prunes the weights of `mask` with the lowest scores, until `counts` are left. Ties are broken at random,
-    /// by the stream of `weights`.
+    /// Prunes the weights of `mask` with the lowest scores until `counts` remain. Ties are broken at random, by the stream of
+    /// `inputs`.
     ///
     /// # Errors
-    /// Names the weight that a state lacks.
-    pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, weights: &ScoreInputs<'_>) -> Result<Mask, String> {
-        let mut next = mask.clone();
-        let all_scores = weights.scores(mask)?;
-        let tie_break = TieBreak::new(weights.stream);
+    /// If a tensor of `inputs` is missing or does not have the size of its mask; the message names it.
+    pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, inputs: &ScoreInputs<'_>) -> Result<Mask, String> {
+        let scores = inputs.scores(mask)?;
+        let tie_break = TieBreak::new(inputs.stream);
+        let mut pruned = mask.clone();
         match (&self.rates, &counts.layers) {
-            (PruningRates::Layerwise(_), Some(layers)) => {
-                for (number, ((layer, scores), &left)) in next.0.iter_mut().zip(&all_scores).zip(layers).enumerate() {
-                    let count = layer.count().saturating_sub(left);
-                    prune_lowest(scores, &mut layer.kept, count, |i| tie_break.of(number, i));
+            (PruningRates::Layerwise(_), Some(remaining)) => {
+                let layers = pruned.0.iter_mut().zip(&scores).zip(remaining);
+                for (number, ((layer, scores), &remaining)) in layers.enumerate() {
+                    let count = layer.count().saturating_sub(remaining);
+                    prune_lowest(scores, &mut layer.kept, count, |index| tie_break.number(number, index));
                 }
             }
             (PruningRates::Layerwise(_), None) => return Err("no count for each layer".to_owned()),
             (PruningRates::Global { included, .. }, _) => {
-                let numbers: Vec<usize> = (0..next.0.len()).filter(|&number| included[number]).collect();
-                let mut kept: Vec<bool> = numbers.iter().flat_map(|&number| next.0[number].kept.clone()).collect();
-                let scores: Vec<f32> = numbers.iter().flat_map(|&number| all_scores[number].clone()).collect();
-                // The layer of each weight of the concatenation, and its index there.
-                let starts: Vec<usize> = numbers
-                    .iter()
-                    .scan(0, |start, &number| Some(std::mem::replace(start, *start + next.0[number].kept.len())))
-                    .collect();
-                let tie_break = |i: usize| {
-                    let at = starts.partition_point(|&start| start <= i) - 1;
-                    tie_break.of(numbers[at], i - starts[at])
-                };
-                prune_lowest(&scores, &mut kept, mask.kept().saturating_sub(counts.kept), tie_break);
-                let mut rest = kept.as_slice();
-                for number in numbers {
-                    let (head, tail) = rest.split_at(next.0[number].kept.len());
-                    next.0[number].kept.copy_from_slice(head);
-                    rest = tail;
-                }
+                let count = mask.kept().saturating_sub(counts.kept);
+                prune_across_layers(&mut pruned, included, &scores, count, &tie_break);
             }
         }
-        Ok(next)
+        Ok(pruned)
+    }
+}
+
+/// Returns the number of weights in layers that do not compete.
+fn excluded_weights(sizes: &[u64], included: &[bool]) -> u64 {
+    sizes.iter().zip(included).filter(|(_, included)| !**included).map(|(size, _)| size).sum()
+}
+
+/// Prunes the `count` weights with the lowest scores among all included layers. `scores`: of every weight, by layer.
+fn prune_across_layers(mask: &mut Mask, included: &[bool], scores: &[Vec<f32>], count: u64, tie_break: &TieBreak) {
+    let numbers: Vec<usize> = (0..mask.0.len()).filter(|&number| included[number]).collect();
+    let mut kept: Vec<bool> = numbers.iter().flat_map(|&number| mask.0[number].kept.iter().copied()).collect();
+    let competing: Vec<f32> = numbers.iter().flat_map(|&number| scores[number].iter().copied()).collect();
+    // The index in the concatenation at which each layer begins.
+    let starts: Vec<usize> =
+        numbers.iter().scan(0, |end, &number| Some(std::mem::replace(end, *end + mask.0[number].kept.len()))).collect();
+    let tie_break_at = |index: usize| {
+        let layer = starts.partition_point(|&start| start <= index) - 1;
+        tie_break.number(numbers[layer], index - starts[layer])
+    };
+    prune_lowest(&competing, &mut kept, count, tie_break_at);
+    for (&number, &start) in numbers.iter().zip(&starts) {
+        let layer = &mut mask.0[number].kept;
+        let end = start + layer.len();
+        layer.copy_from_slice(&kept[start..end]);
     }
 }
 
@@ -159,17 +180,17 @@ impl TieBreak {
         Self(stream.counter_rng())
     }
 
-    /// The number of weight `index` of layer `layer`; of equal scores the lowest number is pruned first.
-    fn of(&self, layer: usize, index: usize) -> u64 {
+    /// Returns the number of weight `index` of layer `layer`; of equal scores the lowest number is pruned first.
+    fn number(&self, layer: usize, index: usize) -> u64 {
         mix(self.0.key(0, layer as u64), index as u64)
     }
 }
 
-/// The values that weights are scored by.
+/// The values by which weights are scored.
 pub struct ScoreInputs<'a> {
     /// The criterion.
     pub criterion: Criterion,
-    /// The earlier weights that some criteria look at (see [`Criterion::needs_reference_weights`]).
+    /// The earlier weights that some criteria compare with (see [`Criterion::needs_reference_weights`]).
     pub reference: &'a TensorMap,
     /// The trained weights.
     pub trained: &'a TensorMap,
@@ -178,23 +199,35 @@ pub struct ScoreInputs<'a> {
 }
 
 impl ScoreInputs<'_> {
-    /// The score of every weight, by layer.
+    /// Returns the scores of every weight, by layer in the mask's order.
     fn scores(&self, mask: &Mask) -> Result<Vec<Vec<f32>>, String> {
         let mut generator = self.stream.generator(0);
-        let mut all = Vec::new();
+        let mut layers = Vec::new();
         for layer in &mask.0 {
-            let find = |state: &'_ TensorMap| state.get(&layer.name).map(|tensor| tensor.values.clone());
-            let lacks = || format!("no weight `{}`", layer.name);
-            let (reference, last) = (find(self.reference).ok_or_else(lacks)?, find(self.trained).ok_or_else(lacks)?);
-            let values =
-                reference.into_iter().zip(last).map(|(reference, last)| WeightPair { reference, trained: last });
-            all.push(values.map(|weight| score(self.criterion, weight, &mut generator)).collect());
+            let reference = values(self.reference, layer)?;
+            let trained = values(self.trained, layer)?;
+            let mut out = vec![0.0; layer.kept.len()];
+            let weights = LayerWeights { reference, trained, kept: &layer.kept };
+            scores(self.criterion, &weights, &mut generator, &mut out);
+            layers.push(out);
         }
-        Ok(all)
+        Ok(layers)
     }
 }
 
-/// A layer's own rate beats that of its kind.
+/// Returns the values of a layer's weights.
+fn values<'a>(tensors: &'a TensorMap, layer: &LayerMask) -> Result<&'a [f32], String> {
+    let tensor = tensors.get(&layer.name).filter(|tensor| tensor.values.len() == layer.kept.len());
+    tensor.map(|tensor| tensor.values.as_slice()).ok_or_else(|| format!("no weight `{}`", layer.name))
+}
+
+/// Returns whether the weights of a layer are pruned.
+fn is_included(prune: &config::PruneConfig, weight: &PrunableTensor) -> bool {
+    let matches_any = |names: &[String]| names.iter().any(|name| matches_name(name, weight));
+    (prune.include.is_empty() || matches_any(&prune.include)) && !matches_any(&prune.exclude)
+}
+
+/// Returns the rate of a layer: its own if it has one, else that of its kind.
 fn rate(rate: &RateConfig, weight: &PrunableTensor) -> f64 {
     rate.layers.get(&weight.layer).copied().unwrap_or_else(|| match weight.kind {
         WeightKind::Conv => rate.conv(),
@@ -204,12 +237,13 @@ fn rate(rate: &RateConfig, weight: &PrunableTensor) -> f64 {
     })
 }
 
-/// Whether a name means a weight: its layer, its kind, or a pattern of layer names.
+/// Returns whether a name denotes a weight: the name of its layer or kind, or a pattern of layer names.
 fn matches_name(name: &str, weight: &PrunableTensor) -> bool {
     name == weight.kind.as_str() || WildMatch::new(name).matches(&weight.layer)
 }
 
-/// Names that mean nothing here. Kinds may be named that only other networks have: one file may serve several.
+/// Returns a message for each name that matches no layer. Kinds of layers that only other networks have are accepted, so that
+/// one file can serve several networks.
 fn unknown_names(prune: &config::PruneConfig, weights: &[PrunableTensor]) -> Vec<Diagnostic> {
     let layers: Vec<&str> = weights.iter().map(|weight| weight.layer.as_str()).collect();
     let mut names: Vec<&str> = layers.iter().copied().chain(WeightKind::ALL.map(WeightKind::as_str)).collect();

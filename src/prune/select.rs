@@ -1,26 +1,29 @@
-//! Exact selection: so many go, no more and no fewer. Knows no layer.
+//! Exact selection of the weights to prune, within one set of competing weights.
 
-/// How many of `remaining` weights a `rate` cuts: rounded to the nearest, halves away from zero.
-pub(super) fn prune_count(rate: f64, remaining: u64) -> u64 {
-    (rate * remaining as f64).round() as u64
+use crate::base::units::Fraction;
+
+/// Returns the number of weights that a round prunes from `remaining` ones at this rate: rounded to the nearest, halves away
+/// from zero.
+pub(super) fn prune_count(rate: Fraction, remaining: u64) -> u64 {
+    (rate.get() * remaining as f64).round() as u64
 }
 
-/// Prunes the `count` kept weights with the lowest scores. Weights with equal scores go in the order of `tie_break`, a
-/// number for each index: drawn at random, it favors no place in the layer, where an order by index would empty the first
-/// units.
+/// Prunes the `count` kept weights with the lowest scores, or all if fewer are kept. Of weights with equal scores, those with
+/// the lowest `tie_break` (a number for each index) are pruned first. A random `tie_break` prunes evenly all over the layer,
+/// where an order by index would empty the first units.
 pub(super) fn prune_lowest(scores: &[f32], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
-    let mut survivors: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
-    let count = (count as usize).min(survivors.len());
+    let mut candidates: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
+    let count = (count as usize).min(candidates.len());
     if count == 0 {
         return;
     }
     let order = |&a: &u32, &b: &u32| {
         let (first, second) = (a as usize, b as usize);
-        let tied = || tie_break(first).cmp(&tie_break(second));
-        scores[first].total_cmp(&scores[second]).then_with(tied).then(a.cmp(&b))
+        let by_tie_break = || tie_break(first).cmp(&tie_break(second));
+        scores[first].total_cmp(&scores[second]).then_with(by_tie_break).then(a.cmp(&b))
     };
-    survivors.select_nth_unstable_by(count - 1, order);
-    survivors[..count].iter().for_each(|&i| kept[i as usize] = false);
+    candidates.select_nth_unstable_by(count - 1, order);
+    candidates[..count].iter().for_each(|&i| kept[i as usize] = false);
 }
 
 #[cfg(test)]
@@ -30,21 +33,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_round_half_away_from_zero() {
-        assert_eq!(
-            (
-                prune_count(0.2, 235_200),
-                prune_count(0.1, 1_000),
-                prune_count(0.1, 5),
-                prune_count(0.1, 4),
-                prune_count(0.0, 9)
-            ),
-            (47_040, 100, 1, 0, 0)
-        );
+    fn prune_count_rounds_half_away_from_zero() {
+        let counts = [(0.2, 235_200), (0.1, 1_000), (0.1, 5), (0.1, 4), (0.0, 9)]
+            .map(|(rate, remaining)| prune_count(Fraction::saturating(rate), remaining));
+        assert_eq!(counts, [47_040, 100, 1, 0, 0]);
     }
 
     #[test]
-    fn equal_scores_go_in_the_order_of_the_tie_break_and_pruned_weights_do_not_compete() {
+    fn prune_lowest_breaks_ties_in_order_and_ignores_pruned_weights() {
         let mut kept = [true, false, true, true, true];
         let tie_break = [7, 0, 9, 8, 0];
         prune_lowest(&[1.0, 0.0, 1.0, 1.0, 2.0], &mut kept, 2, |i| tie_break[i]);
@@ -53,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn exactly_so_many_go_and_none_greater_than_one_that_stays(
+        fn prune_lowest_prunes_the_exact_count_and_no_score_above_a_kept_one(
             weights in prop::collection::vec((0_u8..6, any::<bool>(), 0_u64..4), 1..80), count in 0_u64..80,
         ) {
             let scores: Vec<f32> = weights.iter().map(|w| f32::from(w.0)).collect();

@@ -170,7 +170,7 @@ impl InstabilityAnalysis<'_> {
             arm: pair.training.arm.clone(),
             replicate: pair.training.replicate,
             repeat: pair.training.repeat,
-            round: pair.training.round,
+            round: pair.training.round.0,
             weights_remaining: pair.training.counts.kept as f64 / study.resolved.network.weights_total() as f64,
             alpha: point.alpha,
             train_error: point.train_error,

@@ -29,7 +29,7 @@ impl<'a> CostModel<'a> {
     pub(super) fn nanoseconds(self, spec: &TrainingSpec, iterations: u64) -> f64 {
         let (engines, kept) = (&self.study.resolved.engines, self.effective_counts(spec));
         let evaluation = self.images_evaluated_per_step * engines.evaluation_cost(spec.engine, &kept);
-        iterations as f64 * (engines.step_cost(spec.engine, &kept) + evaluation)
+        (iterations as f64 * (engines.step_cost(spec.engine, &kept) + evaluation)).0
     }
 
     /// Like [`CostModel::nanoseconds`], of all lanes of a lockstep group.

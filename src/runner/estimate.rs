@@ -10,6 +10,7 @@ use super::jobs::{JobPlan, plan_jobs};
 use super::store::{Store, StoredTraining};
 use super::training_graph::TrainingGraph;
 use crate::artifacts::Timing;
+use crate::base::units::Round;
 use crate::engine::{EngineKind, Optimizer};
 use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
 use crate::network::even_kernels;
@@ -91,7 +92,7 @@ impl Estimate {
         let results: Vec<Option<StoredTraining>> =
             graph.nodes.iter().map(|node| store.load(node.spec)).collect::<Result<_>>()?;
         let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
-        let jobs = plan_jobs(graph, stored, store, study.iterations());
+        let jobs = plan_jobs(graph, stored, store, study.last_iteration());
         let costs = CostModel::new(study);
         let timings = timing_samples(&jobs, &results, costs);
         let (iterations_to_go, macs_to_go) = work_to_go(study, &jobs, costs);
@@ -213,7 +214,7 @@ fn rounds(study: &Study, jobs: &JobPlan<'_>) -> Vec<RoundEstimate> {
         if position == rounds.len() {
             let layers = spec.counts.layers.as_ref();
             rounds.push(RoundEstimate {
-                round: spec.round,
+                round: spec.round.0,
                 arm: spec.arm.clone(),
                 weights_remaining: spec.counts.kept as f64 / total as f64,
                 weights_kept: spec.counts.kept,
@@ -236,16 +237,16 @@ fn layer_names(study: &Study) -> Vec<String> {
 
 /// Returns a warning for each layer that a round of a chain no longer shrinks although it is pruned.
 fn warnings(study: &Study) -> Vec<String> {
-    let mut by_round: BTreeMap<u32, &Vec<u64>> = BTreeMap::new();
+    let mut by_round: BTreeMap<Round, &Vec<u64>> = BTreeMap::new();
     // Of chains only: a grid has its own sizes, in whatever order.
     let is_link = |spec: &&TrainingSpec| spec.mask == MaskRule::Dense || spec.mask.is_chain();
     for spec in study.plan.trainings.iter().filter(is_link) {
         by_round.extend(spec.counts.layers.as_ref().map(|layers| (spec.round, layers)));
     }
-    let rounds: Vec<(&u32, &&Vec<u64>)> = by_round.iter().collect();
+    let rounds: Vec<(&Round, &&Vec<u64>)> = by_round.iter().collect();
     let mut warnings = Vec::new();
     for (layer, name) in layer_names(study).iter().enumerate() {
-        let is_unchanged = |pair: &[(&u32, &&Vec<u64>)]| pair[0].1[layer] == pair[1].1[layer];
+        let is_unchanged = |pair: &[(&Round, &&Vec<u64>)]| pair[0].1[layer] == pair[1].1[layer];
         let is_pruned = rounds.windows(2).next().is_some_and(|pair| !is_unchanged(pair));
         if let Some(pair) = rounds.windows(2).find(|pair| is_pruned && is_unchanged(pair)) {
             let (round, remaining) = (pair[1].0, pair[1].1[layer]);
@@ -277,7 +278,7 @@ mod tests {
         let study = study(&sets);
         let graph = TrainingGraph::new(&study.plan, study.resolved.lanes, KeepWeights::Needed);
         let stored = vec![None; graph.nodes.len()];
-        let jobs = plan_jobs(graph, stored, &Store { runs: RunsDir("nowhere".into()) }, study.iterations());
+        let jobs = plan_jobs(graph, stored, &Store { runs: RunsDir("nowhere".into()) }, study.last_iteration());
         time(timings, CostModel::new(&study), &jobs, workers).map(|time| time.seconds)
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::base::curve::Evaluation;
 use crate::base::outcome::Outcome;
+use crate::base::units::Round;
 use crate::lottery::TrainingSpec;
 
 /// Which training is spoken of.
@@ -110,7 +111,7 @@ pub trait EventSink: Sync {
 impl TrainingId {
     /// Returns the id of a training run of a plan.
     pub(super) fn of(spec: &TrainingSpec) -> Self {
-        let TrainingSpec { replicate, repeat, round, .. } = *spec;
+        let TrainingSpec { replicate, repeat, round: Round(round), .. } = *spec;
         Self { arm: spec.arm.clone(), replicate, repeat, round, other_lanes: 0 }
     }
 }

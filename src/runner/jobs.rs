@@ -3,6 +3,7 @@
 use super::training_graph::{Node, TrainingGraph};
 use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
+use crate::base::units::Iteration;
 use crate::lottery::{Dependency, TrainingSpec};
 
 /// One unit of work: a training run, and which of its outputs are missing.
@@ -11,7 +12,7 @@ pub(super) struct Job {
     /// Whether the training run is stored and runs again only for weights that are missing.
     pub(super) is_rerun: bool,
     /// The iteration to stop at: the last one, or before it where only earlier snapshots are missing.
-    pub(super) until: u64,
+    pub(super) until: Iteration,
 }
 
 /// The part of a store that [`plan_jobs`] looks at.
@@ -32,27 +33,27 @@ pub(super) struct JobPlan<'a> {
 /// Plans the jobs of a run: a job for every node that is not stored, and a rerun for every node whose weights are missing
 /// although a job depends on them or they are pinned; and so on up the chain.
 ///
-/// `stored` has the outcome of each node that is in the store; `iterations` are those of a whole training run.
+/// `stored` has the outcome of each node that is in the store; `last` is the last iteration of a whole training run.
 pub(super) fn plan_jobs<'a>(
     graph: TrainingGraph<'a>,
     stored: Vec<Option<Outcome>>,
     index: &dyn StoreIndex,
-    iterations: u64,
+    last: Iteration,
 ) -> JobPlan<'a> {
-    let new = Job { is_rerun: false, until: iterations };
+    let new = Job { is_rerun: false, until: last };
     let mut jobs: Vec<Option<Job>> =
         stored.iter().map(|outcome| if outcome.is_none() { Some(new.clone()) } else { None }).collect();
     // Children come after their parents, so one pass from the end finds every rerun.
     for number in (0..graph.nodes.len()).rev() {
         if stored[number] == Some(Outcome::Done) {
-            jobs[number] = rerun(&graph.nodes[number], &jobs, index, iterations);
+            jobs[number] = rerun(&graph.nodes[number], &jobs, index, last);
         }
     }
     JobPlan { graph, jobs, stored }
 }
 
 /// Returns the job that makes missing weights of a stored training run again; `None` where none are needed.
-fn rerun(node: &Node<'_>, jobs: &[Option<Job>], index: &dyn StoreIndex, iterations: u64) -> Option<Job> {
+fn rerun(node: &Node<'_>, jobs: &[Option<Job>], index: &dyn StoreIndex, last: Iteration) -> Option<Job> {
     let retention = &node.retention;
     let mut needed: Vec<Dependency> =
         node.children.iter().filter(|(child, _)| jobs[*child].is_some()).map(|(_, dependency)| *dependency).collect();
@@ -65,11 +66,11 @@ fn rerun(node: &Node<'_>, jobs: &[Option<Job>], index: &dyn StoreIndex, iteratio
         return None;
     }
     let until = if retention.final_weights && is_missing(Dependency::FinalWeights) {
-        iterations
+        last
     } else {
         let missing =
             retention.snapshots_at.iter().rev().find(|&&iteration| is_missing(Dependency::Snapshot(iteration)));
-        missing.copied().unwrap_or(iterations)
+        missing.copied().unwrap_or(last)
     };
     Some(Job { is_rerun: true, until })
 }
@@ -95,5 +96,5 @@ impl<'a> JobPlan<'a> {
 
 /// Returns the optimizer steps of a job.
 pub(super) fn steps(spec: &TrainingSpec, job: &Job) -> u64 {
-    job.until.saturating_sub(spec.start.iteration())
+    job.until.0.saturating_sub(spec.start.iteration().0)
 }

@@ -12,6 +12,7 @@ use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::rng::Purpose;
 use crate::base::tensors::Snapshot;
+use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
@@ -35,7 +36,7 @@ pub(super) struct MissingOutputs<'t> {
     /// Whether the training run must go to its last iteration.
     final_weights: bool,
     /// The iterations whose snapshots are missing, ascending.
-    snapshots_at: Vec<u64>,
+    snapshots_at: Vec<Iteration>,
     /// The stored result of a training run that runs again for missing weights.
     stored: Option<StoredTraining>,
 }
@@ -93,9 +94,9 @@ impl<'a> PreparedTraining<'a> {
     }
 
     /// Returns the iteration to end at: the last one, or that of the last missing snapshot.
-    pub(super) fn last_iteration(&self) -> u64 {
+    pub(super) fn last_iteration(&self) -> Iteration {
         let last_snapshot = if self.outputs.final_weights { None } else { self.outputs.snapshots_at.last().copied() };
-        last_snapshot.unwrap_or(self.context.study.iterations())
+        last_snapshot.unwrap_or(self.context.study.last_iteration())
     }
 
     /// Returns the input of lane `lane`. In another lane than its own no snapshots are taken.
@@ -121,7 +122,7 @@ impl<'a> PreparedTraining<'a> {
     pub(super) fn finish(&self, end: TrainingEnd, seconds: f64, width: usize) -> Result<StoredTraining> {
         let (outcome, trained) = match end {
             TrainingEnd::AuditFailed(error) => return Err(error),
-            TrainingEnd::Diverged(curve, iteration) => {
+            TrainingEnd::Diverged(curve, Iteration(iteration)) => {
                 let trained = TrainedLane { curve, snapshots: Vec::new(), final_state: Snapshot::default() };
                 (Outcome::Diverged { iteration }, trained)
             }
@@ -132,7 +133,7 @@ impl<'a> PreparedTraining<'a> {
         };
         match &self.outputs.stored {
             Some(stored) => self.restore(stored, &outcome, &trained, width),
-            None => self.save(outcome, trained, timing(seconds, width, self.last_iteration() - self.start.iteration)),
+            None => self.save(outcome, trained, timing(seconds, width, self.last_iteration().0 - self.start.iteration)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Retention: which weights of a training run are kept in the store, and which are freed once nothing depends on them.
 
 use super::training_graph::Node;
+use crate::base::units::Iteration;
 use crate::config::KeepWeights;
 use crate::lottery::{Dependency, MaskRule};
 
@@ -14,7 +15,7 @@ pub(super) struct Retention {
     /// Whether the final weights are needed only until the training runs that depend on them have ended.
     pub(super) is_intermediate: bool,
     /// The iterations whose state is kept, ascending: other training runs start from there.
-    pub(super) snapshots_at: Vec<u64>,
+    pub(super) snapshots_at: Vec<Iteration>,
 }
 
 impl Retention {
@@ -27,7 +28,7 @@ impl Retention {
     pub(super) fn of(nodes: &[Node<'_>], number: usize, keep: KeepWeights) -> Self {
         let node = &nodes[number];
         let is_chain = node.spec.mask == MaskRule::Dense || node.spec.mask.is_chain();
-        let mut snapshots_at: Vec<u64> =
+        let mut snapshots_at: Vec<Iteration> =
             node.children.iter().filter_map(|(_, dependency)| dependency.snapshot_iteration()).collect();
         snapshots_at.sort_unstable();
         snapshots_at.dedup();

@@ -32,7 +32,7 @@ impl RowBuilder<'_> {
             arm: spec.arm.clone(),
             replicate: spec.replicate,
             repeat: spec.repeat,
-            round: spec.round,
+            round: spec.round.0,
             weights_remaining: remaining,
             weights_kept: kept,
             weights_total: total,
@@ -54,7 +54,7 @@ impl RowBuilder<'_> {
                 .map(|kept| network.macs(kept)),
             engine: spec.engine.as_str().to_owned(),
             device: self.study.resolved.device.to_owned(),
-            iterations: self.study.iterations() - spec.start.iteration(),
+            iterations: self.study.last_iteration().0 - spec.start.iteration().0,
             outcome: result.map_or("failed", |result| result.outcome.as_str()).to_owned(),
             key: spec.key.to_string(),
         }
@@ -67,7 +67,7 @@ impl RowBuilder<'_> {
             arm: spec.arm.clone(),
             replicate: spec.replicate,
             repeat: spec.repeat,
-            round: spec.round,
+            round: spec.round.0,
             iteration: evaluation.iteration,
             train_accuracy: evaluation.train.accuracy,
             train_loss: evaluation.train.loss,
@@ -87,7 +87,7 @@ impl RowBuilder<'_> {
             arm: spec.arm.clone(),
             replicate: spec.replicate,
             repeat: spec.repeat,
-            round: spec.round,
+            round: spec.round.0,
             layer: weight.layer.clone(),
             kind: weight.kind.as_str().to_owned(),
             weights_kept: kept,
@@ -103,7 +103,7 @@ impl RowBuilder<'_> {
         let mut groups: Vec<((&str, u32), Vec<&WeightStats>)> = Vec::new();
         let mut positions = BTreeMap::new();
         for (spec, result) in stats {
-            let arm_round = (spec.arm.as_str(), spec.round);
+            let arm_round = (spec.arm.as_str(), spec.round.0);
             let position = *positions.entry(arm_round).or_insert(groups.len());
             if position == groups.len() {
                 groups.push((arm_round, Vec::new()));
@@ -122,7 +122,7 @@ impl RowBuilder<'_> {
             arm: spec.arm.clone(),
             replicate: spec.replicate,
             repeat: spec.repeat,
-            round: spec.round,
+            round: spec.round.0,
             seconds: timing.seconds,
             iterations_per_second: timing.iterations_per_second,
             host: timing.host,

@@ -84,7 +84,7 @@ impl<'a> Runner<'a> {
         let group_cost = |&(group, steps): &(usize, u64)| costs.group_cost(&jobs.graph.lanes(group), steps);
         let cost = steps_by_group.iter().map(group_cost).sum();
         let workers = self.workers.min(steps_by_group.len());
-        let whole = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.iterations());
+        let whole = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
         let scheduler = Scheduler::new(jobs, whole, self.keep == KeepWeights::Needed);
         self.announce(scheduler.progress(), iterations, cost, workers);
         let shared = SharedState::new(RunState { scheduler, results }, self.workers.min(env::cores()));
@@ -117,7 +117,7 @@ impl<'a> Runner<'a> {
         let results: Vec<Option<StoredTraining>> =
             graph.nodes.iter().map(|node| self.load(node.spec)).collect::<Result<_>>()?;
         let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
-        let jobs = plan_jobs(graph, stored, self.context.store, self.context.study.iterations());
+        let jobs = plan_jobs(graph, stored, self.context.store, self.context.study.last_iteration());
         Ok((jobs, results.into_iter().map(|result| result.map(Arc::new)).collect()))
     }
 

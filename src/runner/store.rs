@@ -17,6 +17,7 @@ use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::tensors::{Snapshot, TensorMap};
+use crate::base::units::Iteration;
 use crate::lottery::WeightStats;
 use crate::lottery::{ArtifactSource, Dependency, TrainingSpec};
 use crate::system::files;
@@ -210,7 +211,9 @@ impl StoreIndex for Store {
         match dependency {
             Dependency::Done => true,
             Dependency::FinalWeights => self.verified_file(key, TrainingDir::FINAL_WEIGHTS).is_ok(),
-            Dependency::Snapshot(iteration) => self.verified_file(key, &TrainingDir::snapshot_file(iteration)).is_ok(),
+            Dependency::Snapshot(Iteration(iteration)) => {
+                self.verified_file(key, &TrainingDir::snapshot_file(iteration)).is_ok()
+            }
         }
     }
 }
@@ -228,7 +231,7 @@ impl ArtifactSource for Store {
         state_from_bytes(&self.verified_file(key, TrainingDir::INITIAL_WEIGHTS)?)
     }
 
-    fn snapshot(&self, key: &ContentHash, iteration: u64) -> Result<Snapshot> {
+    fn snapshot(&self, key: &ContentHash, Iteration(iteration): Iteration) -> Result<Snapshot> {
         snapshot_from_bytes(&self.verified_file(key, &TrainingDir::snapshot_file(iteration))?)
     }
 }

@@ -16,6 +16,7 @@ use super::scheduler::{GroupAssignment, Task, TrainingFailure};
 use super::shared::SharedState;
 use super::store::StoredTraining;
 use crate::base::tensors::Snapshot;
+use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Trainer};
 use crate::system::clock::Stopwatch;
@@ -155,12 +156,12 @@ impl<'a, 'p> Worker<'a, 'p> {
         let training_loop = TrainingLoop {
             train: &context.study.experiment.train,
             lanes: (0..width).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect(),
-            end: prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or(0),
+            end: prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default(),
             cancel: context.cancel,
             threads: &|| shared.sparse_threads(),
         };
-        let first_iteration = group.lanes[0].start.iteration();
-        let mut report_progress = |iteration: u64| {
+        let Iteration(first_iteration) = group.lanes[0].start.iteration();
+        let mut report_progress = |Iteration(iteration): Iteration| {
             let steps = iteration - first_iteration;
             if steps.is_multiple_of(PROGRESS_EVERY) || steps == group.steps {
                 context.sink.on_event(&Event::Stepped { worker: *number, iteration: steps });

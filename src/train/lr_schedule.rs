@@ -1,30 +1,36 @@
-//! The learning rate as a function of the iteration, so that any iteration can be started from. Knows no step before it.
+//! The learning rate as a function of the iteration alone, so that training can start at any iteration.
 
+use crate::base::units::Iteration;
 use crate::config::{Diagnostic, LrScheduleConfig, TrainConfig};
 
-/// The learning rate of each iteration, counted from 0 absolutely.
+/// The learning rate of each iteration.
 ///
-/// The warm-up is a factor on the schedule and moves nothing of it: one over 20,000 iterations ends as a milestone at
-/// 20,000 comes (the paper's Resnet-18).
+/// The warm-up is a factor on the schedule and shifts no part of it: a warm-up of 20,000 iterations ends when a milestone at
+/// iteration 20,000 is reached (Frankle & Carbin 2019, section 4, Resnet-18).
 #[derive(Clone, Debug, PartialEq)]
 pub struct LrSchedule {
+    /// The learning rate before any change by `shape`.
     lr: f64,
-    /// Iterations of the warm-up.
+    /// Iterations over which the factor of the warm-up rises from 0 to 1; 0 for none.
     warmup: u64,
     shape: LrShape,
 }
 
-/// What becomes of the learning rate, its steps in iterations.
+/// The change of the learning rate over a training run.
 #[derive(Clone, Debug, PartialEq)]
 enum LrShape {
+    /// No change.
     Constant,
+    /// A factor of `gamma` every `every` iterations.
     Step { every: u64, gamma: f64 },
+    /// A factor of `gamma` at each of the iterations `milestones`.
     MultiStep { milestones: Vec<u64>, gamma: f64 },
+    /// Half a cosine, down to `min` after `iterations` iterations.
     Cosine { min: f64, iterations: u64 },
 }
 
 impl LrSchedule {
-    /// The schedule of a training whose epochs have so many iterations.
+    /// Returns the schedule of a training run whose epochs have `per_epoch` iterations.
     pub fn new(train: &TrainConfig, per_epoch: u64) -> Self {
         let shape = match &train.lr_schedule {
             LrScheduleConfig::Constant => LrShape::Constant,
@@ -40,8 +46,9 @@ impl LrSchedule {
         Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.iterations(per_epoch)), shape }
     }
 
-    /// The learning rate of the step that has `iteration` steps before it. The same bits on every machine.
-    pub fn at(&self, iteration: u64) -> f64 {
+    /// Returns the learning rate of the step that has `iteration` steps before it, with the same bits on every machine.
+    pub fn at(&self, iteration: Iteration) -> f64 {
+        let Iteration(iteration) = iteration;
         let after = |steps: u64, gamma: f64| self.lr * libm::pow(gamma, steps as f64);
         let lr = match &self.shape {
             LrShape::Constant => self.lr,
@@ -50,15 +57,16 @@ impl LrSchedule {
                 after(milestones.iter().filter(|&&milestone| milestone <= iteration).count() as u64, *gamma)
             }
             LrShape::Cosine { min, iterations } => {
-                let way = std::f64::consts::PI * iteration as f64 / *iterations as f64;
-                min + (self.lr - min) * (1.0 + libm::cos(way)) / 2.0
+                let angle = std::f64::consts::PI * iteration as f64 / *iterations as f64;
+                min + (self.lr - min) * (1.0 + libm::cos(angle)) / 2.0
             }
         };
         if iteration < self.warmup { lr * (iteration as f64 / self.warmup as f64) } else { lr }
     }
 }
 
-/// What of a schedule cannot come to pass, in a training whose epochs have so many iterations.
+/// Returns a message for each part of a schedule that would have no effect or lies after the end of a training run whose
+/// epochs have `per_epoch` iterations.
 pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let epoch = format!("an epoch has {per_epoch} iterations");
@@ -78,8 +86,9 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
         _ => &[],
     };
     let mut before = 0;
-    for (at, milestone) in milestones.iter().enumerate() {
-        let (key, milestone) = (format!("train.milestones[{at}]"), milestone.iterations(per_epoch));
+    for (index, milestone) in milestones.iter().enumerate() {
+        let key = format!("train.milestones[{index}]");
+        let milestone = milestone.iterations(per_epoch);
         if milestone == 0 {
             refuse(&key, "a milestone at iteration 0 changes nothing".to_owned(), "leave it out, and set `train.lr`");
         } else if milestone <= before {
@@ -90,7 +99,7 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
         before = milestone;
     }
     if let Some(warmup) = train.warmup.map(|warmup| warmup.iterations(per_epoch)).filter(|&warmup| warmup > last) {
-        // It would be another experiment than the one meant: `lr` is never reached.
+        // `lr` would never be reached, which is not the experiment that was intended.
         let message = format!("a warm-up of {warmup} iterations does not end within the training's {last}");
         refuse("train.warmup", message, &longer);
     }
@@ -102,7 +111,7 @@ mod tests {
     use super::*;
     use crate::config::test_support::experiment;
 
-    /// A training of 120 iterations at a rate of 1, with epochs of 10.
+    /// A training run of 120 iterations at a rate of 1, with epochs of 10 iterations.
     fn train(sets: &[&str]) -> TrainConfig {
         let sets: Vec<String> = sets.iter().chain(&["lr=1"]).map(|set| format!("train.{set}")).collect();
         experiment(&sets.iter().map(String::as_str).collect::<Vec<_>>()).train
@@ -110,11 +119,11 @@ mod tests {
 
     fn rates<const N: usize>(sets: &[&str], iterations: [u64; N]) -> [f64; N] {
         let schedule = LrSchedule::new(&train(sets), 10);
-        iterations.map(|iteration| schedule.at(iteration))
+        iterations.map(|iteration| schedule.at(Iteration(iteration)))
     }
 
     #[test]
-    fn by_hand() {
+    fn lr_schedules_by_hand() {
         assert_eq!(rates(&[], [0, 1, 119]), [1.0; 3]);
         let step = ["schedule=step", "step_every=2ep", "gamma=0.5"];
         assert_eq!(rates(&step, [0, 19, 20, 39, 40, 119]), [1.0, 1.0, 0.5, 0.5, 0.25, 0.03125]);
@@ -126,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_is_a_factor_on_any_schedule() {
+    fn warm_up_is_a_factor_on_any_schedule() {
         assert_eq!(rates(&["warmup=4it"], [0, 1, 2, 3, 4, 5]), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]);
         // The first milestone comes when the warm-up ends, as with the paper's Resnet-18 (Frankle & Carbin 2019, Section 4):
         // the full rate is never reached.
@@ -138,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_come_to_pass_is_told() {
+    fn lr_schedule_without_effect_is_refused() {
         let keys = |sets: &[&str]| -> Vec<String> {
             validate_lr_schedule(&train(sets), 10).into_iter().map(|problem| problem.key).collect()
         };

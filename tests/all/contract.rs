@@ -11,6 +11,7 @@ use lth::base::rng::{Purpose, Stream, mix};
 use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{self, Architecture, Dtype, LayerSpec};
 use lth::data::{Dataset, Normalization, Split};
+use lth::engine::optim::{Adam, Sgd};
 use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, sparse, torch};
 use lth::network::{Network, build};
 use serde_json::Value;
@@ -44,12 +45,12 @@ const CASES: [Case; 12] = [
 
 impl Case {
     fn update(self) -> Optimizer {
-        let adam = |weight_decay| Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
-        let sgd = |nesterov| Optimizer::Sgd { momentum: 0.9, nesterov, weight_decay: 1e-3 };
+        let adam = |weight_decay| Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay });
+        let sgd = |nesterov| Optimizer::Sgd(Sgd { momentum: 0.9, nesterov, weight_decay: 1e-3 });
         match self.optimizer {
             "adam" | "adam_dropout" | "adam_smoothed" => adam(0.0),
             "adam_decay" => adam(1e-2),
-            "adamw" => Optimizer::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+            "adamw" => Optimizer::AdamW(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 }),
             "sgd" | "sgd_clipped" => sgd(false),
             "nesterov" => sgd(true),
             other => panic!("no optimizer `{other}`"),

@@ -9,6 +9,7 @@ use lth::base::rng::{Purpose, Stream, mix};
 use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{self, Architecture, Augment, Dtype, LayerSpec};
 use lth::data::{Dataset, Normalization, Split};
+use lth::engine::optim::{Adam, Sgd};
 use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
 use lth::network::{Network, TensorRole, TensorSpec, build};
 use serde_json::Value;
@@ -51,8 +52,8 @@ impl Case {
 
     fn recipe(self, dtype: Dtype) -> TrainerSpec {
         let update = match self.network {
-            "conv2" => Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
-            other => Optimizer::Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 },
+            "conv2" => Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }),
+            other => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 }),
         };
         let augment = Augment { flip: self.network == "vgg", crop: if self.network == "vgg" { 2 } else { 0 } };
         TrainerSpec { dtype, augment, ..TrainerSpec::plain(self.network(), update, BATCH) }

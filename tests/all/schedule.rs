@@ -8,6 +8,7 @@ use lth::base::curve::Score;
 use lth::base::mask::Mask;
 use lth::base::rng::{CounterRng, Purpose, Stream};
 use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
+use lth::base::units::Iteration;
 use lth::config::{ConfigDocument, TrainConfig, read};
 use lth::data::Split;
 use lth::engine::{Batch, Trainer};
@@ -33,7 +34,7 @@ fn schedules_are_pytorchs() {
         let expected = entry["lr"].as_array().unwrap();
         assert_eq!(expected.len(), 120);
         for (iteration, expected) in expected.iter().enumerate() {
-            let (ours, theirs) = (schedule.at(iteration as u64), expected.as_f64().unwrap());
+            let (ours, theirs) = (schedule.at(Iteration(iteration as u64)), expected.as_f64().unwrap());
             assert!((ours - theirs).abs() < 1e-13, "{sets:?} at {iteration}: {ours}, PyTorch {theirs}");
         }
     }
@@ -86,7 +87,7 @@ fn heard(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
     let session = TrainingLoop {
         train,
         lanes: vec![lane],
-        end: train.iterations,
+        end: Iteration(train.iterations),
         cancel: &CancelToken::default(),
         threads: &|| 1,
     };

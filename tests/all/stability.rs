@@ -9,7 +9,7 @@ use lth::base::mask::Mask;
 use lth::base::tensors::{Snapshot, TensorMap};
 use lth::config::ConfigDocument;
 use lth::data::Split;
-use lth::engine::{EngineKind, TrainerSpec, build};
+use lth::engine::{EngineKind, TrainerSpec};
 use lth::lottery::{Study, all_ones};
 use lth::network::init_weights;
 
@@ -226,7 +226,7 @@ fn statistics_are_those_of_the_images_whatever_they_were_before() {
     let dataset = std::sync::Arc::new(dataset);
     let images = dataset.indices(Split::Train);
     assert_eq!(images.len(), 300);
-    let mut trainer = build(EngineKind::Dense, 1, &recipe, &dataset).unwrap();
+    let mut trainer = EngineKind::Dense.engine().build(&recipe, &dataset, 1).unwrap();
     trainer.load(0, &Snapshot::initial(weights.clone()), &mask).unwrap();
     let fresh = trainer.snapshot(0).unwrap().buffers;
     trainer.recompute_statistics(images).unwrap();

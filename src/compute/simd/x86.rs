@@ -13,9 +13,9 @@ impl SimdExt for V3 {
     reduced_at_once!();
 
     #[inline(always)]
-    fn reduce(self, of: [Self::V; 4]) -> [f32; 4] {
+    fn reduce(self, vectors: [Self::V; 4]) -> [f32; 4] {
         let avx = self.avx;
-        let [a, b, c, d] = of.map(|x| {
+        let [a, b, c, d] = vectors.map(|x| {
             let [lower, upper]: [__m256; 2] = pulp::cast(x);
             avx._mm256_add_ps(lower, upper)
         });
@@ -39,14 +39,14 @@ impl SimdExt for V4 {
 
     #[inline(always)]
     fn transpose(self, rows: &[[u64; 8]; 8]) -> [[u64; 8]; 8] {
-        // Halves of 4, 2 and 1 columns change places with rows 4, 2 and 1 further on.
+        // Halves of 4, 2 and 1 columns are exchanged with rows 4, 2 and 1 further on.
         let mut rows: [__m512i; 8] = pulp::cast(*rows);
         for distance in [4, 2, 1] {
-            let stays = |column: u64| column & distance == 0;
+            let is_kept = |column: u64| column & distance == 0;
             let upper: [u64; 8] =
-                std::array::from_fn(|c| if stays(c as u64) { c as u64 } else { 8 + c as u64 - distance });
+                std::array::from_fn(|c| if is_kept(c as u64) { c as u64 } else { 8 + c as u64 - distance });
             let lower: [u64; 8] =
-                std::array::from_fn(|c| if stays(c as u64) { c as u64 + distance } else { 8 + c as u64 });
+                std::array::from_fn(|c| if is_kept(c as u64) { c as u64 + distance } else { 8 + c as u64 });
             let (upper, lower): (__m512i, __m512i) = (pulp::cast(upper), pulp::cast(lower));
             let before = rows;
             rows = std::array::from_fn(|row| {
@@ -66,9 +66,9 @@ impl SimdExt for V4 {
     type Quad = __m512;
 
     #[inline(always)]
-    fn reduce(self, of: [Self::V; 4]) -> __m512 {
+    fn reduce(self, vectors: [Self::V; 4]) -> __m512 {
         let avx = self.avx512f;
-        let [x0, x1, x2, x3]: [__m512; 4] = pulp::cast(of);
+        let [x0, x1, x2, x3]: [__m512; 4] = pulp::cast(vectors);
         let halves = |a: __m512, b: __m512| {
             let other = avx._mm512_shuffle_f32x4::<0b01_00_11_10>(a, b);
             avx._mm512_add_ps(avx._mm512_mask_blend_ps(0xff00, a, b), other)

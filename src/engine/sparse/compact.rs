@@ -1,4 +1,4 @@
-//! What a mask leaves of a network: the weights that are stored, and those that a step has to look at.
+//! The network that a mask leaves: the weights that are stored, and those that a step computes with.
 
 use std::ops::Range;
 
@@ -9,55 +9,62 @@ use super::tiled_csr::TiledCsr;
 use crate::base::mask::Mask;
 use crate::network::TensorSpec;
 
-/// A linear layer of which some weights survive.
+/// The remaining weights of a linear layer.
 ///
-/// A unit from which no surviving weights lead to the logits is not looked at, nor are the weights that lead to it. They
-/// are stored all the same, at the end, for the optimizer: their gradient is 0, but weight decay moves them.
+/// A unit is used if remaining weights lead from it to the logits, and a weight is used if the unit that it leads to is. A
+/// step computes with used units and weights only. The other remaining weights are stored too, behind the used ones, for
+/// the optimizer: their gradient is 0, but weight decay changes them.
 #[derive(Clone, Debug)]
 pub(super) struct CompactLayer {
     /// The whole layer.
     pub(super) shape: LinearLayout,
-    /// Of the outputs that are looked at, in order, the index among all.
+    /// Indices of the used outputs among all, ascending.
     pub(super) units: Vec<u32>,
-    /// Places of the weights that are looked at: a row for each of `units`, a column for each unit of the layer before.
+    /// Positions of the used weights: a row for each of `units`, a column for each used unit of the layer before.
     pub(super) forward: TiledCsr,
-    /// The same from the other side, and where each weight is in `forward`. Empty in the first layer.
+    /// The transpose of `forward`, for the gradient of the inputs. Empty in the first layer.
     pub(super) backward: TiledCsr,
+    /// For each weight of `backward`, its index in `forward`.
     pub(super) positions: Vec<u32>,
-    /// Of all weights that are stored, the index in the tensor; first those of `forward`.
+    /// Index in the weight tensor of each stored weight: first the used ones, in the order of `forward`.
     pub(super) weight_places: Vec<u32>,
-    /// Of all biases, the index in the tensor; first those of `units`.
+    /// Index in the bias tensor of each bias: first those of `units`.
     pub(super) bias_places: Vec<u32>,
-    /// Where they are in the flat buffers.
+    /// The stored weights in the flat buffers.
     pub(super) weights: Range<usize>,
+    /// The biases in the flat buffers.
     pub(super) biases: Range<usize>,
 }
 
 impl CompactLayer {
-    /// The weights that are looked at, in the flat buffers.
+    /// Returns the used weights in the flat buffers.
     pub(super) fn trainable(&self) -> Range<usize> {
         self.weights.start..self.weights.start + self.forward.len()
     }
 
-    /// The biases that are looked at, in the flat buffers.
+    /// Returns the biases of used units in the flat buffers.
     pub(super) fn trainable_biases(&self) -> Range<usize> {
         self.biases.start..self.biases.start + self.units.len()
     }
 }
 
-/// A network of which some weights survive.
+/// The remaining weights of a network. The flat buffers of weights, gradients and moments hold, layer by layer, the stored
+/// weights and then the biases.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CompactNetwork {
-    /// In order.
+    /// The layers, from the inputs to the logits.
     pub(super) layers: Vec<CompactLayer>,
-    /// The inputs that are looked at, in order.
+    /// Indices of the used inputs among all, ascending.
     pub(super) inputs: Vec<u32>,
-    /// Values of the flat buffers.
+    /// The length of a flat buffer.
     pub(super) len: usize,
 }
 
 impl CompactNetwork {
-    /// What `mask` leaves of a network. `parameters` are weight and bias of each layer in turn.
+    /// Returns the network that `mask` leaves. `parameters`: weight and bias of each layer in turn.
+    ///
+    /// # Errors
+    /// If the mask lacks a layer, has a layer of another size, or one that the network does not have.
     pub(super) fn new(linears: &LinearStack, parameters: &[TensorSpec], mask: &Mask) -> Result<Self> {
         let mut kept = Vec::new();
         for (linear, parameter) in linears.layers.iter().zip(parameters.iter().step_by(2)) {
@@ -67,7 +74,7 @@ impl CompactNetwork {
             kept.push(layer.kept.as_slice());
         }
         ensure!(kept.len() == mask.0.len(), "a mask for layers that there are not");
-        // From the logits back: the outputs of each layer that are looked at.
+        // From the logits back: whether each output of a layer is used.
         let mut used = vec![vec![true; linears.layers.last().map_or(0, |last| last.outputs)]];
         for (linear, kept) in linears.layers.iter().zip(&kept).rev() {
             let mut inputs = vec![false; linear.inputs];
@@ -79,52 +86,61 @@ impl CompactNetwork {
         used.reverse();
         let indices = |used: &[bool]| (0..used.len() as u32).filter(|&i| used[i as usize]).collect::<Vec<u32>>();
         let mut survivors = Self { inputs: indices(&used[0]), ..Self::default() };
-        for (at, (linear, kept)) in linears.layers.iter().zip(&kept).enumerate() {
-            let first = at == 0;
-            let layer = sparse_layer(*linear, kept, [&used[at], &used[at + 1]], first, &mut survivors.len);
-            survivors.layers.push(layer);
+        for (number, (linear, kept)) in linears.layers.iter().zip(&kept).enumerate() {
+            let is_first = number == 0;
+            let used = [used[number].as_slice(), used[number + 1].as_slice()];
+            survivors.layers.push(compact_layer(*linear, kept, used, is_first, &mut survivors.len));
         }
         Ok(survivors)
     }
 }
 
-fn sparse_layer(
+/// Returns the remaining weights of a layer and adds their number and that of its biases to `len`, the length of the flat
+/// buffers. `kept`: the mask [outputs, inputs]; `inputs` and `outputs`: whether each unit is used.
+fn compact_layer(
     shape: LinearLayout,
     kept: &[bool],
     [inputs, outputs]: [&[bool]; 2],
-    first: bool,
+    is_first: bool,
     len: &mut usize,
 ) -> CompactLayer {
-    let rank = |used: &[bool]| -> Vec<u32> {
-        used.iter().scan(0, |n, &used| Some(std::mem::replace(n, *n + u32::from(used)))).collect()
-    };
-    let (columns, rows) = (rank(inputs), rank(outputs));
-    let (mut active, mut idle, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    for at in (0..kept.len()).filter(|&at| kept[at]) {
-        let (output, input) = (at / shape.inputs, at % shape.inputs);
+    let columns = ranks(inputs);
+    let rows = ranks(outputs);
+    // Row and column of each used weight, its index in the tensor, and the indices of the other remaining weights.
+    let mut used = Vec::new();
+    let mut used_places = Vec::new();
+    let mut unused_places = Vec::new();
+    for index in (0..kept.len()).filter(|&index| kept[index]) {
+        let output = index / shape.inputs;
+        let input = index % shape.inputs;
         if outputs[output] {
-            active.push((rows[output], columns[input]));
-            places.push(at as u32);
+            used.push((rows[output], columns[input]));
+            used_places.push(index as u32);
         } else {
-            idle.push(at as u32);
+            unused_places.push(index as u32);
         }
     }
-    let split = |used: bool| (0..outputs.len() as u32).filter(move |&i| outputs[i as usize] == used);
-    let units: Vec<u32> = split(true).collect();
-    let looked_at = inputs.iter().filter(|&&used| used).count();
-    let (forward, order) = TiledCsr::new(units.len(), looked_at, &active);
-    let (mut backward, mut positions) = (TiledCsr::default(), Vec::new());
-    if !first {
-        let ordered: Vec<(u32, u32)> =
-            order.iter().map(|&k| active[k as usize]).map(|(row, column)| (column, row)).collect();
-        (backward, positions) = TiledCsr::new(looked_at, units.len(), &ordered);
-    }
-    let weight_places: Vec<u32> = order.iter().map(|&k| places[k as usize]).chain(idle).collect();
-    let bias_places: Vec<u32> = split(true).chain(split(false)).collect();
+    let outputs_if = |is_used: bool| (0..outputs.len() as u32).filter(move |&i| outputs[i as usize] == is_used);
+    let units: Vec<u32> = outputs_if(true).collect();
+    let used_inputs = inputs.iter().filter(|&&used| used).count();
+    let (forward, order) = TiledCsr::new(units.len(), used_inputs, &used);
+    let (backward, positions) = if is_first {
+        (TiledCsr::default(), Vec::new())
+    } else {
+        let transposed = order.iter().map(|&k| used[k as usize]).map(|(row, column)| (column, row));
+        TiledCsr::new(used_inputs, units.len(), &transposed.collect::<Vec<(u32, u32)>>())
+    };
+    let weight_places: Vec<u32> = order.iter().map(|&k| used_places[k as usize]).chain(unused_places).collect();
+    let bias_places: Vec<u32> = outputs_if(true).chain(outputs_if(false)).collect();
     let weights = *len..*len + weight_places.len();
     let biases = weights.end..weights.end + bias_places.len();
     *len = biases.end;
     CompactLayer { shape, units, forward, backward, positions, weight_places, bias_places, weights, biases }
+}
+
+/// Returns for each unit the number of used units before it.
+fn ranks(used: &[bool]) -> Vec<u32> {
+    used.iter().scan(0, |rank, &used| Some(std::mem::replace(rank, *rank + u32::from(used)))).collect()
 }
 
 #[cfg(test)]
@@ -134,7 +150,7 @@ mod tests {
     use crate::network::TensorRole;
 
     #[test]
-    fn what_leads_nowhere_is_stored_but_not_looked_at() {
+    fn compact_network_stores_unused_weights_behind_used_ones() {
         let linear = |inputs, outputs| LinearLayout { inputs, outputs, relu: false, dropout: None };
         let linears = LinearStack { dropout: None, layers: vec![linear(3, 2), linear(2, 2)] };
         let parameter = |name: &str, shape: &[usize]| TensorSpec {

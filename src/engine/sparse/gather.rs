@@ -1,40 +1,44 @@
-//! Bytes to features: the images of a block are transposed so that they lie innermost, and the pixels that a surviving
-//! weight looks at become inputs.
+//! Pixels to input features: the images of a block are transposed, from [images, pixels] to [pixels, images], and the pixels
+//! that used weights read are normalized.
 
 use super::kernels::{Feature, IMAGES};
 use crate::compute::simd::{Kernel, SimdExt, SimdLevel, WIDTH};
 use crate::data::Dataset;
 use crate::engine::input::copy_pixels;
 
-/// Rows and columns of what is transposed at a time: the bytes of a word.
+/// Rows and columns of the matrix of bytes that is transposed at a time: the bytes of a word.
 const WORD: usize = 8;
 
-/// One pixel in all images of a block, eight by eight.
+/// One pixel in all images of a block, in sets of eight images.
 pub(super) type TransposedBytes = [[u8; WORD]; SETS];
 
 /// Sets of eight images.
 const SETS: usize = IMAGES / WORD;
 
-/// Words of the pixels that are taken from an image at a time: a cache line.
+/// Words of pixels that are read from an image at a time: a cache line.
 const WORDS: usize = 8;
+
+/// A cache line of pixels.
 type CacheLine = [u64; WORDS];
 
-/// Scale and offset of each image of a block, channel by channel; 0 behind the last image.
+/// Scale and offset of each image of a block, channel by channel: `[scale, offset]`. 0 behind the last image.
 #[derive(Clone, Debug)]
 pub(super) struct NormalizeTable(Vec<[Feature; 2]>);
 
 impl NormalizeTable {
+    /// Returns a table of zeros.
     pub(super) fn new(dataset: &Dataset) -> Self {
         Self(vec![[Feature::ZERO; 2]; dataset.shape[0]])
     }
 
-    /// For these images.
+    /// Sets the scales and offsets of these images, at most 64.
     pub(super) fn fill(&mut self, dataset: &Dataset, images: &[u32]) {
         for (channel, [scales, offsets]) in self.0.iter_mut().enumerate() {
             let (scales, offsets) = (scales.images_mut(), offsets.images_mut());
             for (&image, (scale, offset)) in images.iter().zip(scales.iter_mut().zip(offsets.iter_mut())) {
-                let of = dataset.inputs.scale_and_offset(image, channel);
-                (*scale, *offset) = (of.0 as f32, of.1 as f32);
+                let (image_scale, image_offset) = dataset.inputs.scale_and_offset(image, channel);
+                *scale = image_scale as f32;
+                *offset = image_offset as f32;
             }
             scales[images.len()..].fill(0.0);
             offsets[images.len()..].fill(0.0);
@@ -42,22 +46,24 @@ impl NormalizeTable {
     }
 }
 
-/// A pixel that is looked at.
+/// A used input: a pixel in one channel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InputColumn {
+    /// The index among the pixels of all channels.
     pub(super) pixel: u32,
+    /// The channel.
     pub(super) channel: u32,
 }
 
 impl InputColumn {
-    /// All of them.
+    /// Returns the inputs with these indices among the pixels of all channels.
     pub(super) fn of(pixels: &[u32], dataset: &Dataset) -> Vec<Self> {
         let plane = (dataset.shape[1] * dataset.shape[2]) as u32;
         pixels.iter().map(|&pixel| Self { pixel, channel: pixel / plane }).collect()
     }
 }
 
-/// The lines of pixels in which any of `inputs` lies.
+/// Returns for each cache line of an image's pixels whether it contains any of `inputs`.
 pub(super) fn lines(inputs: &[InputColumn], pixels: usize) -> Vec<bool> {
     let mut lines = vec![false; pixels.div_ceil(WORD * WORDS)];
     for input in inputs {
@@ -66,13 +72,13 @@ pub(super) fn lines(inputs: &[InputColumn], pixels: usize) -> Vec<bool> {
     lines
 }
 
-/// Transposes the bytes of at most a block of images. Bytes behind the last image mean nothing.
+/// Transposes the pixels of at most a block of images. Bytes behind the last image are arbitrary.
 pub(super) struct Transpose<'a> {
-    /// Image after image.
+    /// The pixels: [images, pixels].
     pub(super) rows: &'a [u8],
-    /// Whether a line of pixels is wanted; the others are left as they are.
+    /// For each cache line of an image's pixels whether it is transposed; others are left as they are.
     pub(super) lines: &'a [bool],
-    /// Per pixel.
+    /// The transposed pixels: [pixels, images].
     pub(super) bytes: &'a mut [TransposedBytes],
 }
 
@@ -82,14 +88,14 @@ impl Kernel for Transpose<'_> {
         let pixels = self.bytes.len();
         let mut rows: [&[u8]; IMAGES] = [&[]; IMAGES];
         rows.iter_mut().zip(self.rows.chunks_exact(pixels)).for_each(|(to, row)| *to = row);
-        // A line of all images, then the next: what is written lies close together then.
-        for (at, bytes) in self.bytes.chunks_mut(WORD * WORDS).enumerate() {
-            if !self.lines[at] {
+        // A line of all images, then the next, so that writes are close together.
+        for (number, bytes) in self.bytes.chunks_mut(WORD * WORDS).enumerate() {
+            if !self.lines[number] {
                 continue;
             }
             let mut words = [[CacheLine::default(); SETS]; WORD];
             for (set, rows) in rows.as_chunks::<WORD>().0.iter().enumerate() {
-                let lines = swap(std::array::from_fn(|k| line(rows[k], at)));
+                let lines = swap(std::array::from_fn(|k| line(rows[k], number)));
                 for p in 0..WORD {
                     words[p][set] = lines[p];
                 }
@@ -104,10 +110,10 @@ impl Kernel for Transpose<'_> {
     }
 }
 
-/// The `at`th line of a row; 0 behind its end.
+/// Returns line `number` of a row; 0 behind the end of the row.
 #[inline(always)]
-fn line(row: &[u8], at: usize) -> CacheLine {
-    let rest = row.get(at * WORD * WORDS..).unwrap_or_default();
+fn line(row: &[u8], number: usize) -> CacheLine {
+    let rest = row.get(number * WORD * WORDS..).unwrap_or_default();
     let bytes = rest.first_chunk().copied().unwrap_or_else(|| {
         let mut bytes = [0; WORD * WORDS];
         bytes.iter_mut().zip(rest).for_each(|(to, &byte)| *to = byte);
@@ -147,7 +153,7 @@ fn swap_parts<const BITS: u32>(a: &mut CacheLine, b: &mut CacheLine) {
     }
 }
 
-/// The images of a part of the data, transposed block by block.
+/// Returns the pixels of `images`, transposed block by block: [blocks, pixels].
 pub(super) fn transpose_all(path: SimdLevel, dataset: &Dataset, images: &[u32]) -> Vec<TransposedBytes> {
     let pixels = dataset.pixels();
     let mut bytes = vec![TransposedBytes::default(); images.len().div_ceil(IMAGES) * pixels];
@@ -161,13 +167,15 @@ pub(super) fn transpose_all(path: SimdLevel, dataset: &Dataset, images: &[u32]) 
     bytes
 }
 
-/// Makes inputs of transposed bytes: `byte · scale + offset`, rounded twice, as every engine does.
+/// Computes input features from transposed pixels: `byte · scale + offset`, rounded twice, as in every engine.
 pub(super) struct UnpackKernel<'a> {
+    /// Scale and offset of each image.
     pub(super) scales: &'a NormalizeTable,
+    /// The inputs to compute.
     pub(super) inputs: &'a [InputColumn],
-    /// Of every pixel of the data set.
+    /// The pixels of all channels: [pixels, images].
     pub(super) bytes: &'a [TransposedBytes],
-    /// Per input.
+    /// The features, one per input.
     pub(super) out: &'a mut [Feature],
 }
 
@@ -192,7 +200,7 @@ mod tests {
     use crate::engine::input;
 
     #[test]
-    fn the_same_inputs_as_image_by_image_on_every_path() {
+    fn gathered_inputs_equal_those_of_normalized_batch() {
         // 2 channels of 5 × 7: 70 pixels, so the second line is not full.
         let dataset = Dataset {
             shape: [2, 5, 7],

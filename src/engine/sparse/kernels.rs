@@ -1,8 +1,9 @@
-//! The four products of a step over surviving weights only, for a block of 64 images.
+//! The four products of a step over remaining weights only, for a block of 64 images: outputs, and the gradients of inputs,
+//! weights and biases.
 //!
-//! Images lie innermost, so a surviving weight is one number against four vectors, whatever its neighbours are; a sum over
-//! inputs or outputs runs in the order of the pattern, in two chains that are added at the end of each segment; a sum over
-//! images runs over the four vectors, then by halves. Both orders are the same for every kind of processor.
+//! Activations are [features, images], so a weight is one number multiplied with four vectors, independent of its
+//! neighbours. A sum over inputs or outputs runs in the order of the pattern, in two chains that are added at the end of each
+//! segment; a sum over images runs over the four vectors, then by halves. Both orders are the same for every instruction set.
 
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ use crate::compute::simd::{Kernel, SimdExt, WIDTH};
 /// Images of a block.
 pub(super) const IMAGES: usize = 64;
 
-/// Vectors that hold them.
+/// Vectors of a block's images.
 const VECTORS: usize = IMAGES / WIDTH;
 
 /// One feature of all images of a block, at a cache line: loads that cross two lines take half as long again.
@@ -24,40 +25,40 @@ impl Feature {
     /// 0 in every image.
     pub(super) const ZERO: Self = Self([[0.0; WIDTH]; VECTORS]);
 
-    /// The `v`th vector of images.
+    /// Returns vector `v` of images.
     #[inline(always)]
     pub(super) fn vector(&self, v: usize) -> &[f32; WIDTH] {
         &self.0[v]
     }
 
-    /// The `v`th vector of images, to be written.
+    /// Returns vector `v` of images, to be written.
     #[inline(always)]
     pub(super) fn vector_mut(&mut self, v: usize) -> &mut [f32; WIDTH] {
         &mut self.0[v]
     }
 
-    /// Image by image.
+    /// Returns the feature of each image.
     #[inline(always)]
     pub(super) fn images(&self) -> &[f32] {
         self.0.as_flattened()
     }
 
-    /// Image by image, to be written.
+    /// Returns the feature of each image, to be written.
     #[inline(always)]
     pub(super) fn images_mut(&mut self) -> &mut [f32] {
         self.0.as_flattened_mut()
     }
 }
 
-/// The weights of a pattern, in its order.
+/// Access to weights in the order of a pattern.
 pub(super) trait WeightAccess: Copy {
-    /// How to reach those in `range`.
+    /// Returns access to the weights in `range`.
     fn part(&self, range: Range<usize>) -> Self;
-    /// The weight at `k`.
+    /// Returns weight `k`.
     fn at(&self, k: usize) -> f32;
 }
 
-/// Stored in the order of the pattern.
+/// Weights stored in the order of the pattern.
 impl WeightAccess for &[f32] {
     #[inline(always)]
     fn part(&self, range: Range<usize>) -> Self {
@@ -69,7 +70,7 @@ impl WeightAccess for &[f32] {
     }
 }
 
-/// Stored in the order of another pattern: all weights, and where each of this one's is among them.
+/// Weights stored in the order of another pattern: all weights, and the index of each weight of this pattern among them.
 #[derive(Clone, Copy)]
 pub(super) struct IndirectWeights<'a>(pub(super) &'a [f32], pub(super) &'a [u32]);
 
@@ -84,29 +85,33 @@ impl WeightAccess for IndirectWeights<'_> {
     }
 }
 
-/// What is done to a row of a product when it is complete.
+/// The operation on a row of a product when its sums are complete.
 #[derive(Clone, Copy)]
 pub(super) enum Epilogue<'a> {
     /// Nothing.
     Nothing,
     /// `ReLU`.
     Relu,
-    /// Its derivative: 0 where these outputs are not positive.
+    /// The derivative of `ReLU`: 0 where these outputs are not positive.
     Gate(&'a [Feature]),
 }
 
-/// y\[r\] ← start\[r\] + Σ w·x\[column\] for the rows r in `rows`: outputs from inputs, or gradients of inputs from those of
-/// outputs.
+/// Sparse matrix times dense matrix: y\[r\] ← start\[r\] + Σ w·x\[column\] for the rows r in `rows`. Computes outputs from inputs,
+/// or gradients of inputs from those of outputs.
 pub(super) struct Spmm<'a, W> {
+    /// The positions of the weights.
     pub(super) pattern: &'a TiledCsr,
+    /// The rows to compute.
     pub(super) rows: Range<usize>,
+    /// All weights of the pattern.
     pub(super) weights: W,
-    /// Per row of `rows`; none where sums start at 0.
+    /// The start of the sum of each row of `rows`; empty to start at 0.
     pub(super) start: &'a [f32],
+    /// The factor of each column.
     pub(super) x: &'a [Feature],
-    /// Per row of `rows`.
+    /// The result of each row of `rows`.
     pub(super) y: &'a mut [Feature],
-    /// What it refers to is per row of `rows`.
+    /// The operation on each complete row; outputs it holds are those of `rows`.
     pub(super) after: Epilogue<'a>,
 }
 
@@ -117,11 +122,11 @@ impl<W: WeightAccess> Kernel for Spmm<'_, W> {
         let tiles = pattern.ends.len() / pattern.rows.max(1);
         for tile in 0..tiles {
             let first = tile * pattern.rows + self.rows.start;
-            let mut at = pattern.start(first);
+            let mut start = pattern.start(first);
             let ends = &pattern.ends[first..first + self.rows.len()];
             for (row, (&end, y)) in ends.iter().zip(self.y.iter_mut()).enumerate() {
-                let segment = at..end as usize;
-                at = segment.end;
+                let segment = start..end as usize;
+                start = segment.end;
                 let (w, columns) = (self.weights.part(segment.clone()), pattern.columns(segment));
                 let sum = Sum {
                     start: if tile > 0 { None } else { Some(self.start.get(row).copied().unwrap_or(0.0)) },
@@ -143,17 +148,22 @@ impl<W: WeightAccess> Kernel for Spmm<'_, W> {
 
 /// One segment of one row of a product.
 struct Sum<'a, W> {
-    /// What the row begins with, in the first tile.
+    /// The start of the row's sum, in the first tile; in later tiles the sum continues from `y`.
     start: Option<f32>,
+    /// The weights of the segment.
     w: W,
+    /// Their columns.
     columns: &'a [u32],
+    /// The factor of each column of the matrix.
     x: &'a [Feature],
+    /// The operation on the complete row.
     after: Epilogue<'a>,
+    /// The row, counted from the first that is computed.
     row: usize,
 }
 
 impl<W: WeightAccess> Sum<'_, W> {
-    /// Adds it to the vectors `from..from + N` of `y`.
+    /// Adds the segment to the vectors `from..from + N` of `y`.
     #[inline(always)]
     fn add<S: SimdExt, const N: usize>(&self, simd: S, y: &mut Feature, from: usize) {
         let Self { w, x, .. } = self;
@@ -194,15 +204,20 @@ impl<W: WeightAccess> Sum<'_, W> {
     }
 }
 
-/// g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the weights k of the segments in `segments` (or adds it, for
-/// further blocks of a batch): the gradient of a layer's weights where they survive.
+/// Computes the gradient of a layer's remaining weights: g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the weights k of
+/// the segments in `segments`.
 pub(super) struct WeightGradient<'a> {
+    /// The positions of the weights.
     pub(super) pattern: &'a TiledCsr,
+    /// The segments to compute.
     pub(super) segments: Range<usize>,
+    /// The gradient with respect to the layer's outputs, one per row.
     pub(super) delta: &'a [Feature],
+    /// The layer's inputs, one per column.
     pub(super) x: &'a [Feature],
-    /// Per weight of the segments.
+    /// The gradient of each weight of the segments.
     pub(super) gradient: &'a mut [f32],
+    /// Whether to add to `gradient`, for all blocks of a batch but the first.
     pub(super) add: bool,
 }
 
@@ -211,16 +226,16 @@ impl Kernel for WeightGradient<'_> {
     fn run<S: SimdExt>(self, simd: S) {
         let Self { pattern, segments, delta, x, gradient, add } = self;
         let first = pattern.start(segments.start);
-        let mut at = first;
+        let mut next = first;
         let mut row = segments.start % pattern.rows.max(1);
         for &end in &pattern.ends[segments] {
             let end = end as usize;
-            if at < end {
+            if next < end {
                 let d = delta[row].0.each_ref().map(|d| simd.load(d));
-                let (sixteens, _) = pattern.columns(at..end).as_chunks::<WIDTH>();
-                let (gradients, _) = gradient[at - first..end - first].as_chunks_mut::<WIDTH>();
+                let (sixteens, _) = pattern.columns(next..end).as_chunks::<WIDTH>();
+                let (gradients, _) = gradient[next - first..end - first].as_chunks_mut::<WIDTH>();
                 for (c, g) in sixteens.iter().zip(gradients) {
-                    // Every fourth, so that the sums come out in order.
+                    // Every fourth column, so that the sums are in order.
                     let sums = simd.sums([
                         products(simd, &d, x, [c[0], c[4], c[8], c[12]]),
                         products(simd, &d, x, [c[1], c[5], c[9], c[13]]),
@@ -229,29 +244,29 @@ impl Kernel for WeightGradient<'_> {
                     ]);
                     simd.store(if add { simd.add(simd.load(g), sums) } else { sums }, g);
                 }
-                at += sixteens.len() * WIDTH;
-                while at < end {
-                    let sums = simd.four_sums(products(simd, &d, x, pattern.index_quad(at)));
-                    match gradient[at - first..].first_chunk_mut::<4>() {
-                        // What is too much belongs to the next segment, which writes it again.
+                next += sixteens.len() * WIDTH;
+                while next < end {
+                    let sums = simd.four_sums(products(simd, &d, x, pattern.index_quad(next)));
+                    match gradient[next - first..].first_chunk_mut::<4>() {
+                        // Sums behind the end belong to the next segment, which overwrites them.
                         Some(gradient) if !add => *gradient = sums,
                         _ => {
-                            for (g, sum) in gradient[at - first..end - first].iter_mut().zip(sums) {
+                            for (g, sum) in gradient[next - first..end - first].iter_mut().zip(sums) {
                                 *g = if add { *g + sum } else { sum };
                             }
                         }
                     }
-                    at += 4;
+                    next += 4;
                 }
-                at = end;
+                next = end;
             }
             row = if row + 1 == pattern.rows { 0 } else { row + 1 };
         }
     }
 }
 
-/// Four sums over images of d·x, half done. Written out: a closure here is not always inlined, and a function of its own
-/// knows nothing of the processor's vectors and takes forty times as long.
+/// Begins four sums over images of d·x. Written out: a closure is not always inlined, and a function that is not inlined is
+/// compiled without the processor's vector instructions and takes forty times as long.
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "four columns")]
 fn products<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u32; 4]) -> S::Quad {
@@ -259,6 +274,7 @@ fn products<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u
     simd.reduce([product(simd, d, x, a), product(simd, d, x, b), product(simd, d, x, c), product(simd, d, x, e)])
 }
 
+/// Returns the products d·x of one column, summed over the block's vectors.
 #[inline(always)]
 fn product<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32) -> S::V {
     let x = &x[column as usize].0;
@@ -269,10 +285,13 @@ fn product<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32)
     sum
 }
 
-/// The sum of each row of `delta` over images (or adds it): the gradient of a layer's biases.
+/// Computes the gradient of a layer's biases: the sum of each row of `delta` over images.
 pub(super) struct BiasGradient<'a> {
+    /// The gradient with respect to the layer's outputs, one per unit.
     pub(super) delta: &'a [Feature],
+    /// The gradient of each bias.
     pub(super) gradient: &'a mut [f32],
+    /// Whether to add to `gradient`, for all blocks of a batch but the first.
     pub(super) add: bool,
 }
 

@@ -1,46 +1,55 @@
-//! Cross-entropy over a block whose images lie innermost; the same sums as image by image (`engine/loss.rs`).
+//! Cross-entropy of a block, whose logits are [classes, images]. Gives the same bits as `engine/loss.rs`, which has
+//! [images, classes].
 
 use super::kernels::{Feature, IMAGES};
 use crate::compute::simd::{Kernel, SimdExt};
 use crate::engine::loss::{ScoreSums, Targets, cross_entropy, exp, flush_to_zero};
 
-/// Of each image the largest logit, its first class, and Σ exp(logit − largest).
+/// The softmax of each image, in parts.
 struct Softmax {
+    /// The largest logit.
     largest: [f32; IMAGES],
+    /// The first class that has it.
     class: [u32; IMAGES],
+    /// Σ exp(logit − largest) over classes.
     sum: [f64; IMAGES],
 }
 
 impl Softmax {
+    /// Computes the softmax of logits [classes, images].
     #[inline(always)]
     fn new(logits: &[Feature]) -> Self {
-        let mut all = Self { largest: [f32::NEG_INFINITY; IMAGES], class: [0; IMAGES], sum: [0.0; IMAGES] };
+        let mut softmax = Self { largest: [f32::NEG_INFINITY; IMAGES], class: [0; IMAGES], sum: [0.0; IMAGES] };
         if let Some(first) = logits.first() {
-            all.largest.copy_from_slice(first.images());
+            softmax.largest.copy_from_slice(first.images());
         }
         for (class, logits) in logits.iter().enumerate() {
-            let best = all.largest.iter_mut().zip(&mut all.class);
+            let best = softmax.largest.iter_mut().zip(&mut softmax.class);
             for (&logit, (largest, top)) in logits.images().iter().zip(best) {
                 (*largest, *top) = if logit > *largest { (logit, class as u32) } else { (*largest, *top) };
             }
         }
         for logits in logits {
-            for ((sum, &logit), &largest) in all.sum.iter_mut().zip(logits.images()).zip(&all.largest) {
+            for ((sum, &logit), &largest) in softmax.sum.iter_mut().zip(logits.images()).zip(&softmax.largest) {
                 *sum += exp(f64::from(logit) - f64::from(largest));
             }
         }
-        all
+        softmax
     }
 }
 
-/// The gradient of the mean cross-entropy over `batch` images by the logits: (softmax − target) / batch; 0 behind the last
-/// image.
+/// Computes the gradient of the mean cross-entropy over a batch with respect to the logits: (softmax − target) / batch; 0
+/// behind the last image.
 pub(super) struct LogitGradient<'a> {
+    /// The logits of the block: [classes, images].
     pub(super) logits: &'a [Feature],
-    /// Of the images of the block.
+    /// The labels of the block's images.
     pub(super) labels: &'a [u8],
+    /// The number of images of the batch.
     pub(super) batch: usize,
+    /// The targets of the loss.
     pub(super) targets: Targets,
+    /// The gradient: [classes, images].
     pub(super) delta: &'a mut [Feature],
 }
 
@@ -63,11 +72,13 @@ impl Kernel for LogitGradient<'_> {
     }
 }
 
-/// Adds the cross-entropy of each image and whether it is classified correctly, image after image.
+/// Adds the cross-entropy and the number of correct predictions of a block, image after image.
 pub(super) struct BlockScore<'a> {
+    /// The logits of the block: [classes, images].
     pub(super) logits: &'a [Feature],
-    /// Of the images of the block.
+    /// The labels of the block's images.
     pub(super) labels: &'a [u8],
+    /// The sums to add to.
     pub(super) sums: &'a mut ScoreSums,
 }
 
@@ -76,8 +87,8 @@ impl Kernel for BlockScore<'_> {
     fn run<S: SimdExt>(self, _: S) {
         let softmax = Softmax::new(self.logits);
         for (j, &label) in self.labels.iter().enumerate() {
-            let of_label = f64::from(self.logits[usize::from(label)].images()[j]);
-            self.sums.loss += cross_entropy(of_label, f64::from(softmax.largest[j]), softmax.sum[j]);
+            let label_logit = f64::from(self.logits[usize::from(label)].images()[j]);
+            self.sums.loss += cross_entropy(label_logit, f64::from(softmax.largest[j]), softmax.sum[j]);
             self.sums.correct += u64::from(softmax.class[j] == u32::from(label));
         }
     }
@@ -90,7 +101,7 @@ mod tests {
     use crate::engine::loss;
 
     #[test]
-    fn the_same_bits_as_image_by_image_on_every_path() {
+    fn block_cross_entropy_is_bit_equal_to_that_of_single_images() {
         let logit = |class: usize, j: usize| ((class * 37 + j * j) % 101) as f32 / 7.0 - 6.5;
         let mut logits = [Feature::ZERO; 10];
         for (class, feature) in logits.iter_mut().enumerate() {

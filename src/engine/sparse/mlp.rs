@@ -17,14 +17,14 @@ use super::kernels::IMAGES;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
-use crate::compute::aligned::{AlignedBuffer, NUMBERS};
+use crate::compute::aligned::{AlignedBuffer, LINE_LEN};
 use crate::compute::simd::SimdLevel;
 use crate::compute::spin_pool::{SpinPool, parts};
 use crate::data::{Dataset, Split};
 use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::DropoutContext;
 use crate::engine::loss::{ScoreSums, Targets};
-use crate::engine::optimizer::{ParameterSlices, update};
+use crate::engine::optim::{ParameterSlices, update};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::TensorSpec;
 
@@ -169,7 +169,7 @@ impl SparseMlpTrainer {
         let mut ranges = [const { 0..0 }; crate::compute::spin_pool::MAX_THREADS];
         for (member, range) in ranges[..members].iter_mut().enumerate() {
             // Whole lines.
-            let cut = |member: usize| (member * len / members).next_multiple_of(NUMBERS).min(len);
+            let cut = |member: usize| (member * len / members).next_multiple_of(LINE_LEN).min(len);
             *range = cut(member)..cut(member + 1);
         }
         let ranges = &ranges[..members];

@@ -1,14 +1,16 @@
-//! The sparse trainer: only surviving weights are stored, multiplied and updated, so that a step costs what survives.
+//! The sparse engine: only the remaining weights are stored, multiplied and updated, so that the cost of a step is
+//! proportional to them.
 //!
-//! From the ground up: vectors on every kind of processor (`simd`), where the weights are (`pattern`), the products over
-//! them (`kernels`), cross-entropy (`logits`) and inputs (`gather`), threads that share one step (`team`), what a mask leaves
-//! of a network (`layer`), the way of a block of images through it (`block`), and the trainer (`mlp`). Knows nothing of
-//! libtorch.
+//! From the ground up: the positions of the remaining weights of a layer (`tiled_csr`), the matrix products over them
+//! (`kernels`), cross-entropy (`logits`) and inputs (`gather`) of a block of 64 images, the network that a mask leaves
+//! (`compact`), the passes of a block through it (`batch_block`), the trainer (`mlp`), and its cost and limits (`engine`). The
+//! vectors and the threads are those of [`compute`](crate::compute). Does not use libtorch.
 
 mod batch_block;
+mod compact;
+mod engine;
 mod gather;
 mod kernels;
-mod compact;
 mod logits;
 mod mlp;
 mod tiled_csr;
@@ -18,16 +20,19 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use super::trainer::{Trainer, TrainerSpec};
+use crate::compute::simd::SimdLevel;
 use crate::config::Dtype;
 use crate::data::Dataset;
 
+pub(super) use engine::SparseEngine;
 pub use mlp::{KernelTiming, time_kernels};
 
-/// The name of this engine in keys and CSVs.
-pub const NAME: &str = "sparse";
-
 /// Builds a trainer with one lane, for fully connected networks in float32.
+///
+/// # Errors
+/// If the network has other than linear layers, the type is not float32, or the images have another size than the network's
+/// input.
 pub fn build(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
     ensure!(recipe.dtype == Dtype::Float32, "the sparse trainer computes in float32 only");
-    Ok(Box::new(mlp::SparseMlpTrainer::new(recipe, Arc::clone(dataset), crate::compute::simd::SimdLevel::best())?))
+    Ok(Box::new(mlp::SparseMlpTrainer::new(recipe, Arc::clone(dataset), SimdLevel::best())?))
 }

@@ -1,101 +1,106 @@
-//! Where the surviving weights of a layer are: compressed rows, tile by tile.
+//! The positions of the remaining weights of a layer: compressed sparse rows, tile by tile.
 
 use std::ops::Range;
 
-/// Features of a tile: those of 64 images take 32 KiB, which stay in the first-level cache while all rows pass.
+/// Columns of a tile: the features of 64 images in 128 columns take 32 KiB, which stay in the first-level cache while all rows
+/// are computed.
 const TILE: usize = 128;
 
-/// Weights that a row must have in such a tile on average; with fewer, starting a row costs more than the cache gives, and
-/// all features are one tile. Measured on the layer 784 → 300: 10 % of the weights are faster in tiles, 4 % in one.
-const SEGMENT: usize = 10;
+/// The smallest mean number of weights in a row of a tile. With fewer, starting a row costs more than the cache saves, and all
+/// columns are one tile. Measured on the layer 784 → 300: 10 % of the weights are faster in tiles, 4 % in one.
+const MIN_SEGMENT: usize = 10;
 
-/// Column indices behind the last one, so that four can always be read.
-const BEHIND: usize = 3;
+/// Column indices stored behind the last one, so that four can always be read.
+const PADDING: usize = 3;
 
-/// The places of weights in a matrix of `rows` rows, ordered by tile of columns, then row, then column. The weights in one
+/// The positions of weights in a matrix of `rows` rows, ordered by tile of columns, then row, then column. The weights in one
 /// row of one tile are a segment.
 #[derive(Clone, Debug)]
 pub(super) struct TiledCsr {
     /// Rows of the matrix.
     pub(super) rows: usize,
-    /// The end of each segment: of all rows in the first tile, then of all rows in the second.
+    /// The end of each segment among the weights: of all rows in the first tile, then of all rows in the second, and so on.
     pub(super) ends: Vec<u32>,
-    /// The column of each weight, and a few more that mean nothing.
+    /// The column of each weight, and [`PADDING`] unused ones.
     columns: Vec<u32>,
 }
 
 impl Default for TiledCsr {
-    /// That of a matrix without rows.
+    /// Returns the pattern of a matrix without rows.
     fn default() -> Self {
-        Self { rows: 0, ends: Vec::new(), columns: vec![0; BEHIND] }
+        Self { rows: 0, ends: Vec::new(), columns: vec![0; PADDING] }
     }
 }
 
 impl TiledCsr {
-    /// The pattern of the pairs (row, column) in `places`, in any order; with it the order that it puts them into: for each
-    /// weight of the pattern its index in `places`.
-    pub(super) fn new(rows: usize, columns: usize, places: &[(u32, u32)]) -> (Self, Vec<u32>) {
-        let tile = if places.len() * TILE >= SEGMENT * rows * columns { TILE } else { columns.max(1) };
+    /// Returns the pattern of the pairs (row, column) in `positions`, which may have any order, and for each weight of the
+    /// pattern its index in `positions`.
+    pub(super) fn new(rows: usize, columns: usize, positions: &[(u32, u32)]) -> (Self, Vec<u32>) {
+        let tile = if positions.len() * TILE >= MIN_SEGMENT * rows * columns { TILE } else { columns.max(1) };
         let tiles = columns.div_ceil(tile).max(1);
         let segment = |&(row, column): &(u32, u32)| column as usize / tile * rows + row as usize;
-        let mut order: Vec<u32> = (0..places.len() as u32).collect();
-        order.sort_by_key(|&k| (segment(&places[k as usize]), places[k as usize].1));
+        let mut order: Vec<u32> = (0..positions.len() as u32).collect();
+        order.sort_by_key(|&k| (segment(&positions[k as usize]), positions[k as usize].1));
         let mut ends = vec![0; tiles * rows];
-        for place in places {
-            ends[segment(place)] += 1;
+        for position in positions {
+            ends[segment(position)] += 1;
         }
         let mut sum = 0;
         for end in &mut ends {
             sum += *end;
             *end = sum;
         }
-        let columns = order.iter().map(|&k| places[k as usize].1).chain([0; BEHIND]).collect();
+        let columns = order.iter().map(|&k| positions[k as usize].1).chain([0; PADDING]).collect();
         (Self { rows, ends, columns }, order)
     }
 
-    /// The number of weights.
+    /// Returns the number of weights.
     pub(super) fn len(&self) -> usize {
-        self.columns.len() - BEHIND
+        self.columns.len() - PADDING
     }
 
-    /// Where a segment begins.
+    /// Returns the index of a segment's first weight.
     #[inline(always)]
     pub(super) fn start(&self, segment: usize) -> usize {
         if segment == 0 { 0 } else { self.ends[segment - 1] as usize }
     }
 
-    /// The columns of the weights in `range`.
+    /// Returns the columns of the weights in `range`.
     #[inline(always)]
     pub(super) fn columns(&self, range: Range<usize>) -> &[u32] {
         &self.columns[range]
     }
 
-    /// The columns of four weights from `at` on; those behind the last weight mean nothing.
+    /// Returns the columns of four weights from index `first` on; those behind the last weight are arbitrary but valid.
     #[inline(always)]
-    pub(super) fn index_quad(&self, at: usize) -> [u32; 4] {
-        self.columns[at..].first_chunk().copied().unwrap_or_default()
+    pub(super) fn index_quad(&self, first: usize) -> [u32; 4] {
+        self.columns[first..].first_chunk().copied().unwrap_or_default()
     }
 
-    /// `parts` ranges of rows with about as many weights each.
+    /// Returns `parts` ranges of rows with about equal numbers of weights.
     pub(super) fn split_rows(&self, parts: usize) -> Vec<Range<usize>> {
-        let in_row = |row: usize| (row..self.ends.len()).step_by(self.rows).map(|s| self.length(s)).sum::<usize>();
-        cut((0..self.rows).map(in_row), parts)
+        let weights_of = |row: usize| (row..self.ends.len()).step_by(self.rows).map(|s| self.length(s)).sum::<usize>();
+        split_evenly((0..self.rows).map(weights_of), parts)
     }
 
-    /// `parts` ranges of segments with about as many weights each.
+    /// Returns `parts` ranges of segments with about equal numbers of weights.
     pub(super) fn split_segments(&self, parts: usize) -> Vec<Range<usize>> {
-        cut((0..self.ends.len()).map(|segment| self.length(segment)), parts)
+        split_evenly((0..self.ends.len()).map(|segment| self.length(segment)), parts)
     }
 
+    /// Returns the number of weights of a segment.
     fn length(&self, segment: usize) -> usize {
         self.ends[segment] as usize - self.start(segment)
     }
 }
 
-/// `parts` ranges of items, each with about the same sum of sizes; an item counts for one more than its size.
-fn cut(sizes: impl Iterator<Item = usize> + Clone, parts: usize) -> Vec<Range<usize>> {
+/// Returns `parts` ranges of items with about equal sums of sizes; each item costs 1 beside its size.
+fn split_evenly(sizes: impl Iterator<Item = usize> + Clone, parts: usize) -> Vec<Range<usize>> {
     let total: usize = sizes.clone().map(|size| size + 1).sum();
-    let (mut ranges, mut start, mut items, mut sum) = (Vec::new(), 0, 0, 0);
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    let mut items = 0;
+    let mut sum = 0;
     for size in sizes {
         items += 1;
         sum += size + 1;
@@ -114,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tile_by_tile_then_row_by_row() {
+    fn tiled_csr_orders_by_tile_then_row() {
         // 2 × 300: dense enough for tiles of 128.
         let places: Vec<(u32, u32)> = (0..2).flat_map(|row| (0..300).map(move |column| (row, column))).collect();
         let (pattern, order) = TiledCsr::new(2, 300, &places);
@@ -130,20 +135,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_survives() {
+    fn tiled_csr_may_be_empty() {
         let (pattern, order) = TiledCsr::new(3, 0, &[]);
         assert_eq!((pattern.len(), order.len(), &pattern.ends[..]), (0, 0, &[0, 0, 0][..]));
         assert_eq!((TiledCsr::default().len(), TiledCsr::default().split_rows(2)), (0, vec![0..0, 0..0]));
     }
 
     #[test]
-    fn parts_cover_everything_once_and_are_even() {
+    fn split_evenly_covers_every_item_once() {
         for parts in 1..6 {
-            let ranges = cut([5, 0, 0, 9, 1, 1, 30, 2].into_iter(), parts);
+            let ranges = split_evenly([5, 0, 0, 9, 1, 1, 30, 2].into_iter(), parts);
             assert_eq!(ranges.len(), parts);
             assert_eq!(ranges.iter().cloned().flatten().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
         }
-        assert_eq!(cut(std::iter::repeat_n(3, 10), 2), [0..5, 5..10]);
-        assert_eq!(cut(std::iter::empty(), 2), [0..0, 0..0]);
+        assert_eq!(split_evenly(std::iter::repeat_n(3, 10), 2), [0..5, 5..10]);
+        assert_eq!(split_evenly(std::iter::empty(), 2), [0..0, 0..0]);
     }
 }

@@ -24,7 +24,7 @@ use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::{Dropout, DropoutContext};
 use crate::engine::input::normalized_batch;
 use crate::engine::loss::{ScoreSums, Targets, gradient, scores};
-use crate::engine::optimizer::{ParameterSlices, moment_slots, update};
+use crate::engine::optim::{ParameterSlices, moment_slots, update};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::TensorSpec;
 

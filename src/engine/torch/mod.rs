@@ -1,6 +1,7 @@
 //! The dense trainer: every weight is stored and multiplied, the mask applied. The only room that knows libtorch.
 
 mod cuda;
+mod engine;
 mod host_buffer;
 mod mlp;
 mod autograd;
@@ -20,9 +21,7 @@ use error::{Place, Told};
 use host_buffer::TorchElement;
 
 pub use cuda::{cuda_devices, cuda_unavailable_reason};
-
-/// The name of this engine in keys and CSVs.
-pub const NAME: &str = "dense";
+pub(super) use engine::TorchEngine;
 
 /// Version of the libtorch this program was made for.
 pub const LIBTORCH: &str = "2.11.0";

@@ -1,11 +1,18 @@
-//! Rates, counts and ties, checked in the head.
+//! Rates, counts and ties on small cases computed by hand.
 
 use super::*;
-use crate::base::mask::LayerMask;
 use crate::base::rng::Purpose;
 use crate::base::tensors::NamedTensor;
 use crate::config::Architecture;
 use crate::network::build;
+
+fn fraction(value: f64) -> Fraction {
+    Fraction::try_from(value).unwrap()
+}
+
+fn layerwise(rates: &[f64]) -> PruningRates {
+    PruningRates::Layerwise(rates.iter().map(|&rate| fraction(rate)).collect())
+}
 
 fn lenet() -> Network {
     build(&Architecture::Lenet300100.into(), [1, 28, 28], 10).unwrap()
@@ -17,7 +24,7 @@ fn paper() -> config::PruneConfig {
 }
 
 #[test]
-fn the_papers_schedule_for_lenet() {
+fn layerwise_schedule_of_lenet_is_the_papers() {
     // Percent of all weights remaining after each round, layer-wise, 20 % and 10 %: the labels of Frankle & Carbin 2019,
     // Figures 3 and 4.
     let paper_percent =
@@ -46,7 +53,7 @@ fn tiny() -> (Mask, TensorMap) {
 }
 
 #[test]
-fn layers_prune_apart_or_together() {
+fn scope_decides_whether_layers_compete() {
     let (mask, state) = tiny();
     let (all, whole) = ([4, 2, 1], RemainingCounts { kept: 7, layers: Some(vec![4, 2, 1]) });
     let weights = |last| ScoreInputs {
@@ -55,11 +62,11 @@ fn layers_prune_apart_or_together() {
         trained: last,
         stream: Stream::of_replicate(1, 1, Purpose::Criterion),
     };
-    let apart = PruningSchedule { rates: PruningRates::Layerwise(vec![0.5, 0.5, 0.0]) };
+    let apart = PruningSchedule { rates: layerwise(&[0.5, 0.5, 0.0]) };
     let counts = apart.after_round(&whole, &all);
     assert_eq!(apart.prune_to(&counts, &mask, &weights(&state)).unwrap().counts(), [2, 1, 1]);
     let included = vec![true, true, false];
-    let together = PruningSchedule { rates: PruningRates::Global { rate: 0.5, included } };
+    let together = PruningSchedule { rates: PruningRates::Global { rate: fraction(0.5), included } };
     let pruned = together.prune_to(&together.after_round(&whole, &all), &mask, &weights(&state)).unwrap();
     assert_eq!(pruned.0[0].kept, [false, false, true, true]);
     assert_eq!((pruned.0[1].kept.clone(), pruned.0[2].kept.clone()), (vec![false, true], vec![true]));
@@ -99,28 +106,23 @@ fn mean_place(indices: &[usize], n: usize) -> (f64, f64) {
 }
 
 #[test]
-fn equal_scores_are_pruned_all_over_the_layer() {
+fn equal_scores_are_pruned_evenly_within_a_layer() {
     let (sizes, left) = ([10_000, 4_000], vec![9_000, 3_800]);
     let counts = RemainingCounts { kept: 12_800, layers: Some(left) };
-    let rounds =
-        [1, 2].map(|round| pruned_among_equals(&sizes, PruningRates::Layerwise(vec![0.1, 0.05]), &counts, round));
+    let rounds = [1, 2].map(|round| pruned_among_equals(&sizes, layerwise(&[0.1, 0.05]), &counts, round));
     for (layer, n) in [(0, 10_000), (1, 4_000)] {
         let (mean, bound) = mean_place(&rounds[0][layer], n * 9 / 10);
         assert!((mean - 0.5).abs() < bound, "layer {layer}: mean place {mean}, bound {bound}");
     }
     assert_eq!(rounds[0].iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 200], "exact counts");
     assert_ne!(rounds[0], rounds[1], "each round draws its own order");
-    assert_eq!(
-        rounds[0],
-        pruned_among_equals(&sizes, PruningRates::Layerwise(vec![0.1, 0.05]), &counts, 1),
-        "the same draw again"
-    );
+    assert_eq!(rounds[0], pruned_among_equals(&sizes, layerwise(&[0.1, 0.05]), &counts, 1), "the same draw again");
 }
 
 #[test]
-fn equal_scores_are_pruned_from_every_layer_with_scope_global() {
+fn global_scope_prunes_equal_scores_from_every_layer() {
     let sizes = [10_000, 40_000, 2_000];
-    let rates = PruningRates::Global { rate: 0.1, included: vec![true, true, false] };
+    let rates = PruningRates::Global { rate: fraction(0.1), included: vec![true, true, false] };
     let gone = pruned_among_equals(&sizes, rates, &RemainingCounts { kept: 47_000, layers: None }, 1);
     assert_eq!((gone[0].len() + gone[1].len(), gone[2].len()), (5_000, 0));
     // A fifth of the equal scores lies in the first layer: 1,000 of 5,000, give or take four deviations of 28.
@@ -132,25 +134,25 @@ fn equal_scores_are_pruned_from_every_layer_with_scope_global() {
 }
 
 #[test]
-fn equal_scores_fall_on_other_weights_in_layers_of_the_same_size() {
+fn equal_scores_are_drawn_per_layer() {
     let counts = RemainingCounts { kept: 1_800, layers: Some(vec![900, 900]) };
-    let gone = pruned_among_equals(&[1_000, 1_000], PruningRates::Layerwise(vec![0.1, 0.1]), &counts, 1);
+    let gone = pruned_among_equals(&[1_000, 1_000], layerwise(&[0.1, 0.1]), &counts, 1);
     assert_ne!(gone[0], gone[1]);
 }
 
 #[test]
-fn at_once_layers_lose_in_proportion_to_their_rates() {
+fn one_shot_prunes_layers_in_proportion_to_their_rates() {
     let pruning = PruningSchedule::new(&paper(), &lenet()).unwrap();
     let all = [235_200, 30_000, 1_000];
     // One-shot pruning on a grid in steps of 2.5 %, the output layer at half the rate.
-    let left = |fraction| pruning.one_shot(fraction, &all);
+    let left = |share| pruning.one_shot(fraction(share), &all);
     assert_eq!(left(0.95).layers, Some(vec![11_760, 1_500, 525]));
-    let percent = |fraction| format!("{:.2}", left(fraction).kept as f64 / 2662.0);
+    let percent = |share| format!("{:.2}", left(share).kept as f64 / 2662.0);
     assert_eq!([percent(0.05), percent(0.325), percent(0.825), percent(0.95)], ["95.01", "67.56", "17.65", "5.18"]);
     let global =
         config::PruneConfig { scope: Scope::Global, exclude: vec!["output".into()], ..config::PruneConfig::default() };
     let global = PruningSchedule::new(&global, &lenet()).unwrap();
-    let counts = global.one_shot(0.9, &all);
+    let counts = global.one_shot(fraction(0.9), &all);
     assert_eq!(counts, RemainingCounts { kept: 26_520 + 1_000, layers: None });
     assert_eq!(
         global.expected_per_layer(&counts, &all),
@@ -161,12 +163,12 @@ fn at_once_layers_lose_in_proportion_to_their_rates() {
 }
 
 #[test]
-fn a_layers_rate_beats_its_kind_and_excluded_layers_stay() {
+fn rate_of_a_layer_beats_its_kind_and_excluded_layers_stay() {
     let mut prune = paper();
     prune.rate.layers.insert("linear2".into(), 0.5);
     prune.exclude = vec!["output".into()];
     let pruning = PruningSchedule::new(&prune, &lenet()).unwrap();
-    assert_eq!(pruning.rates, PruningRates::Layerwise(vec![0.2, 0.5, 0.0]));
+    assert_eq!(pruning.rates, layerwise(&[0.2, 0.5, 0.0]));
     prune.exclude = vec!["linear9".into(), "shortcut".into(), "conv?".into(), "out*".into()];
     prune.include = vec!["linear*".into(), "block*".into()];
     prune.rate.layers.insert("linear3".into(), 0.5);
@@ -175,13 +177,13 @@ fn a_layers_rate_beats_its_kind_and_excluded_layers_stay() {
 }
 
 #[test]
-fn what_is_included_is_pruned_but_for_what_is_excluded() {
+fn exclude_beats_include() {
     let rates = |include: &[&str], exclude: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let prune = config::PruneConfig { include: names(include), exclude: names(exclude), ..paper() };
         PruningSchedule::new(&prune, &lenet()).unwrap().rates
     };
-    assert_eq!(rates(&["linear"], &[]), PruningRates::Layerwise(vec![0.2, 0.2, 0.0]));
-    assert_eq!(rates(&["*1", "output"], &[]), PruningRates::Layerwise(vec![0.2, 0.0, 0.1]));
-    assert_eq!(rates(&["linear?"], &["linear2"]), PruningRates::Layerwise(vec![0.2, 0.0, 0.0]));
+    assert_eq!(rates(&["linear"], &[]), layerwise(&[0.2, 0.2, 0.0]));
+    assert_eq!(rates(&["*1", "output"], &[]), layerwise(&[0.2, 0.0, 0.1]));
+    assert_eq!(rates(&["linear?"], &["linear2"]), layerwise(&[0.2, 0.0, 0.0]));
 }

@@ -6,12 +6,13 @@ use super::super::jobs::{StoreIndex, plan_jobs};
 use super::super::training_graph::TrainingGraph;
 use super::*;
 use crate::base::key::ContentHash;
+use crate::base::units::Iteration;
 use crate::config::KeepWeights;
 use crate::lottery::Plan;
 use crate::lottery::test_support::study;
 
 /// Iterations of the smoke experiment.
-const LAST: u64 = 120;
+const LAST: Iteration = Iteration(120);
 
 fn plan() -> Plan {
     study(&["rounds=3", "replicates=1"]).plan
@@ -64,7 +65,7 @@ fn fresh(plan: &Plan, lanes: usize) -> Scheduler<'_> {
 }
 
 fn find<'a>(plan: &'a Plan, arm: &str, round: u32) -> &'a TrainingSpec {
-    plan.trainings.iter().find(|spec| spec.arm == arm && spec.round == round).unwrap()
+    plan.trainings.iter().find(|spec| spec.arm == arm && spec.round.0 == round).unwrap()
 }
 
 fn failure() -> TrainingFailure {
@@ -127,7 +128,7 @@ fn rerun_for_a_snapshot_stops_at_its_iteration() {
     assert_eq!(jobs.to_run().map(|(_, steps)| steps).collect::<Vec<_>>(), [120, 90]);
     let graph = TrainingGraph::new(&plan, 1, KeepWeights::Needed);
     let jobs = plan_jobs(graph, vec![Some(Outcome::Done), None], &OnlyFinalWeights, LAST);
-    assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, until: 30 }));
+    assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, until: Iteration(30) }));
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn intermediate_weights_are_freed_when_their_child_has_ended() {
     let mut scheduler = fresh(&plan, 1);
     let freed = |scheduler: &mut Scheduler<'_>| -> Vec<u32> {
         let numbers = scheduler.take_freeable();
-        numbers.into_iter().map(|number| scheduler.graph().nodes[number].spec.round).collect()
+        numbers.into_iter().map(|number| scheduler.graph().nodes[number].spec.round.0).collect()
     };
     (0..2).for_each(|_| drop(take(&mut scheduler)));
     assert!(freed(&mut scheduler).is_empty(), "round 1 has a child to come");
@@ -150,7 +151,7 @@ fn intermediate_weights_are_freed_when_their_child_has_ended() {
 fn kept_weights_are_not_freed_and_are_made_again_where_they_are_missing() {
     let plan = plan();
     let reruns = |keep: KeepWeights| {
-        let weights = keys(plan.trainings.iter().filter(|spec| spec.round == 3));
+        let weights = keys(plan.trainings.iter().filter(|spec| spec.round.0 == 3));
         let mut scheduler = scheduler(&plan, 1, keep, &Index { stored: keys(&plan.trainings), weights });
         let mut again: Vec<String> = (0..plan.trainings.len()).map(|_| take(&mut scheduler)).collect();
         again.retain(|work| work != "Finished");
@@ -236,7 +237,7 @@ fn rerun_that_fails_loses_the_weights_and_nothing_else() {
     let plan = plan();
     let open = [find(&plan, "winning_ticket", 3).key, find(&plan, "random_mask", 1).key];
     let stored = keys(plan.trainings.iter().filter(|spec| !open.contains(&spec.key)));
-    let weights = keys(plan.trainings.iter().filter(|spec| spec.round == 0));
+    let weights = keys(plan.trainings.iter().filter(|spec| spec.round.0 == 0));
     let mut scheduler = scheduler(&plan, 1, KeepWeights::Needed, &Index { stored, weights });
     let NextWork::Train(group) = scheduler.next() else { panic!("round 1 is run again") };
     assert!(group.tasks[0].job.is_rerun && group.tasks[0].spec.key == find(&plan, "winning_ticket", 1).key);

@@ -1,4 +1,4 @@
-//! The products against plain loops, in small whole numbers: exact in any order.
+//! The products compared with plain loops, on small whole numbers, whose sums are exact in any order.
 
 use super::*;
 use crate::base::rng::mix;
@@ -8,7 +8,7 @@ use crate::compute::spin_pool::parts;
 /// 3 tiles of columns where it is dense enough.
 const COLUMNS: u32 = 300;
 
-/// Weights of each row: all the lengths at which a loop begins or ends.
+/// Weights of each row: every length at which a loop begins or ends.
 const LENGTHS: [u64; 10] = [0, 1, 3, 4, 15, 16, 17, 129, 300, 20];
 
 fn number(key: u64, i: usize) -> f32 {
@@ -24,7 +24,7 @@ fn features(key: u64, n: usize) -> Vec<Feature> {
     (0..n).map(feature).collect()
 }
 
-/// Rows with `LENGTHS` weights each, somewhere.
+/// Returns the positions of weights in rows of [`LENGTHS`] weights, at arbitrary columns.
 fn places() -> Vec<(u32, u32)> {
     let row = |(row, &length): (usize, &u64)| {
         let mut columns: Vec<u32> = (0..COLUMNS).collect();
@@ -36,10 +36,10 @@ fn places() -> Vec<(u32, u32)> {
 }
 
 #[test]
-fn products_are_those_of_plain_loops() {
-    let all = places();
+fn spmm_equals_plain_loops() {
+    let all_places = places();
     // Enough weights for tiles, and so few that all columns are one tile.
-    for places in [all.clone(), all.into_iter().filter(|place| place.1 % 20 == 0).collect()] {
+    for places in [all_places.clone(), all_places.into_iter().filter(|place| place.1 % 20 == 0).collect()] {
         let rows = LENGTHS.len();
         let (pattern, order) = TiledCsr::new(rows, COLUMNS as usize, &places);
         let (stored, start) = (features(1, 1), [2.0; LENGTHS.len()]);
@@ -66,7 +66,7 @@ fn products_are_those_of_plain_loops() {
                             if let Epilogue::Gate(gate) = how { Epilogue::Gate(&gate[rows.clone()]) } else { how };
                         let start = &start[rows.clone()];
                         let (pattern, x) = (&pattern, x.as_slice());
-                        // The weights by way of their place elsewhere, and as they are.
+                        // Weights through an index, and in the pattern's order.
                         if n == 0 {
                             let weights = IndirectWeights(&weights, &order);
                             path.run(Spmm { pattern, rows, weights, start, x, y, after: how });
@@ -87,7 +87,7 @@ fn products_are_those_of_plain_loops() {
 }
 
 #[test]
-fn gradients_are_those_of_plain_loops() {
+fn gradients_equal_plain_loops() {
     let places = places();
     let (pattern, order) = TiledCsr::new(LENGTHS.len(), COLUMNS as usize, &places);
     let (x, delta) = (features(5, COLUMNS as usize), features(6, LENGTHS.len()));

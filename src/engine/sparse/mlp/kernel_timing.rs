@@ -1,4 +1,4 @@
-//! Where the time of a step goes, kernel by kernel: what `benches/roofline.rs` sets beside the limits of the processor.
+//! The time of a step, kernel by kernel, which `benches/roofline.rs` compares with the limits of the processor.
 
 use std::sync::Arc;
 
@@ -14,21 +14,22 @@ use crate::engine::sparse::kernels::IMAGES;
 use crate::engine::trainer::{Trainer, TrainerSpec};
 use crate::system::clock::Stopwatch;
 
-/// One kernel.
+/// The time of one kernel.
 #[derive(Clone, Debug)]
 pub struct KernelTiming {
-    /// Such as `forward`.
+    /// The name of the kernel, such as `forward`.
     pub name: &'static str,
-    /// Its layer, from 1; none where it is for the whole network.
+    /// The number of its layer, from 1; `None` for kernels of the whole network.
     pub layer: Option<usize>,
-    /// What it goes over: the layer's surviving weights that a step looks at; for `gather` inputs, for `cross-entropy`
-    /// classes, for `optimizer` all that is stored.
+    /// The number of items it processes: the layer's used weights; inputs for `gather`, classes for `cross-entropy`, stored
+    /// values for `optimizer`.
     pub items: usize,
-    /// Of one call.
+    /// The mean time of one call, in nanoseconds.
     pub nanoseconds: f64,
 }
 
 impl KernelTiming {
+    /// Times `times` calls of `work`, after one call that is not timed.
     pub(super) fn time(
         name: &'static str,
         layer: Option<usize>,
@@ -43,7 +44,10 @@ impl KernelTiming {
     }
 }
 
-/// Times each kernel of a step of a network that `mask` prunes, on one block of `images` and one thread, `times` calls each.
+/// Times each kernel of a step of a network pruned by `mask`, on one block of `images` and one thread, `times` calls each.
+///
+/// # Errors
+/// If the sparse engine does not support the network, or state and mask do not fit it.
 pub fn time_kernels(
     recipe: &TrainerSpec,
     dataset: &Arc<Dataset>,
@@ -56,13 +60,13 @@ pub fn time_kernels(
     let images = &images[..images.len().min(IMAGES)];
     let mut parts = trainer.profile_block(images, times);
     trainer.optimizer_steps += 1;
-    // A learning rate of 0: the same work, and nothing moves.
+    // A learning rate of 0: the same work, and no weight changes.
     parts.push(KernelTiming::time("optimizer", None, trainer.survivors.len, times, || trainer.update(0.0)));
     Ok(parts)
 }
 
 impl SparseMlpTrainer {
-    /// Times the kernels that a block of images meets.
+    /// Times the kernels of the forward and backward pass of a block of images.
     fn profile_block(&mut self, images: &[u32], times: u32) -> Vec<KernelTiming> {
         let (dataset, survivors) = (Arc::clone(&self.dataset), self.survivors.clone());
         let labels = labels(&dataset, images);

@@ -1,10 +1,10 @@
-//! What the contract suite does not see: every path, threads, batches of more than a block, and what leads nowhere.
+//! Properties beyond those of every trainer: instruction sets, threads, batches of more than a block, and unused weights.
 
 use super::*;
 use crate::base::mask::LayerMask;
 use crate::base::rng::{Purpose, Stream, mix};
 use crate::data::Normalization;
-use crate::engine::Optimizer;
+use crate::engine::optim::{Adam, Optimizer, Sgd};
 use crate::engine::torch;
 use crate::network::{Layer, Network};
 
@@ -22,12 +22,12 @@ fn recipe() -> TrainerSpec {
         Layer::Relu,
         Layer::Linear { inputs: 21, outputs: 10 },
     ];
-    let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
+    let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 });
     let network = Network { input: [1, 12, 12], classes: 10, layers };
     TrainerSpec::plain(network, update, BATCH)
 }
 
-/// The same without and with smoothed labels and clipped gradients.
+/// Specifications without and with label smoothing and gradient clipping.
 fn recipes() -> [TrainerSpec; 2] {
     [recipe(), TrainerSpec { label_smoothing: 0.1, clip_norm: Some(0.3), ..recipe() }]
 }
@@ -46,7 +46,7 @@ fn dataset() -> Arc<Dataset> {
     })
 }
 
-/// A network of which `percent` percent survive.
+/// Returns a network and a mask that keeps `percent` % of the weights.
 fn start(recipe: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
     let (mut state, mut mask) = (Vec::new(), Vec::new());
     for (at, parameter) in recipe.network.parameters().into_iter().enumerate() {
@@ -62,7 +62,7 @@ fn start(recipe: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
     (Snapshot::initial(TensorMap(state)), Mask(mask))
 }
 
-/// A few steps with a smaller batch among them, and evaluations.
+/// Takes six steps, one of them with a smaller batch, with evaluations after each.
 fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapshot, Vec<Score>) {
     trainer.load(0, start, mask).unwrap();
     let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
@@ -79,7 +79,7 @@ fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapsh
 }
 
 #[test]
-fn every_path_and_any_number_of_threads_give_the_same_bits() {
+fn sparse_trainer_is_bit_equal_on_every_instruction_set_and_thread_count() {
     let dataset = dataset();
     for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
@@ -100,7 +100,7 @@ fn every_path_and_any_number_of_threads_give_the_same_bits() {
 }
 
 #[test]
-fn threads_may_change_in_the_middle() {
+fn thread_count_may_change_during_training() {
     let (recipe, dataset) = (recipe(), dataset());
     let (start, mask) = start(&recipe, 40);
     let run = |change: bool| {
@@ -120,7 +120,7 @@ fn threads_may_change_in_the_middle() {
 }
 
 #[test]
-fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
+fn sparse_trainer_agrees_with_dense_on_batches_of_several_blocks() {
     let dataset = dataset();
     for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
@@ -142,8 +142,8 @@ fn sparse_trainer(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Box<dyn Train
 }
 
 #[test]
-fn weights_that_lead_nowhere_decay_as_the_dense_trainers_do() {
-    let update = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 };
+fn unused_weights_decay_as_in_the_dense_trainer() {
+    let update = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 });
     let recipe = TrainerSpec { optimizer: update, ..recipe() };
     let dataset = dataset();
     let (start, mask) = start(&recipe, 3);

@@ -28,7 +28,7 @@ use crate::base::mask::Mask;
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
-use crate::engine::optimizer::{ParameterSlices, moment_slots, update};
+use crate::engine::optim::{ParameterSlices, moment_slots, update};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::{Layer, Network, TensorSpec};
 use device_images::DeviceImages;

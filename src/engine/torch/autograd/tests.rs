@@ -5,7 +5,7 @@ use crate::base::mask::LayerMask;
 use crate::base::rng::{Purpose, Stream, mix};
 use crate::config::{Augment, Dtype, MatmulPrecision};
 use crate::data::Normalization;
-use crate::engine::Optimizer;
+use crate::engine::optim::{Adam, Optimizer, Sgd};
 use crate::network::init_weights;
 
 const SHAPE: [usize; 3] = [2, 8, 8];
@@ -80,8 +80,8 @@ fn recipe(update: Optimizer, clip_norm: Option<f64>) -> TrainerSpec {
 #[test]
 fn the_way_of_a_device_gives_what_loops_give() {
     let dataset = dataset();
-    let adam = Optimizer::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
-    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 };
+    let adam = Optimizer::AdamW(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 });
+    let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 });
     for (recipe, lanes) in [(recipe(adam, None), 3), (recipe(sgd, Some(0.5)), 2), (recipe(adam, None), 1)] {
         let run = |there: bool| {
             let mut net = AutogradTrainer::<f64>::placed(&recipe, &dataset, Device::Cpu, lanes, there).unwrap();
@@ -123,7 +123,7 @@ fn the_way_of_a_device_gives_what_loops_give() {
 #[test]
 fn rounded_products_are_near_and_not_the_same() {
     let dataset = dataset();
-    let sgd = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     let exact = TrainerSpec { dtype: Dtype::Float32, ..recipe(sgd, None) };
     let rounded = TrainerSpec { products: MatmulPrecision::Bf16, ..exact.clone() };
     let loss = |recipe: &TrainerSpec| {
@@ -141,7 +141,7 @@ fn rounded_products_are_near_and_not_the_same() {
 #[test]
 fn recomputed_statistics_are_the_means_over_whole_batches() {
     let dataset = dataset();
-    let sgd = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     let mut net = AutogradTrainer::<f64>::placed(&recipe(sgd, None), &dataset, Device::Cpu, 1, false).unwrap();
     let (start, mask) = start(&net.recipe.network.clone(), 0);
     net.load(0, &start, &mask).unwrap();

@@ -1,10 +1,10 @@
 //! The optimizers as tensor operations, for devices whose memory plain loops do not reach; the rule is that of
-//! `engine/optimizer.rs`, value by value.
+//! `engine/optim`, value by value.
 
 use anyhow::Result;
 use tch::Tensor;
 
-use crate::engine::optimizer::{MOMENT_CUTOFF, Optimizer};
+use crate::engine::optim::{Adam, MOMENT_CUTOFF, Optimizer, Sgd};
 
 /// All parameters of all lanes, flat.
 pub(super) struct FlatParams<'a> {
@@ -33,7 +33,7 @@ pub(super) fn update(rule: &Optimizer, lr: &[f64], steps: &[u64], flat: FlatPara
     }
     let gradients = selected(gradients)?;
     let stepped = match *rule {
-        Optimizer::Adam { betas, eps, .. } | Optimizer::AdamW { betas, eps, .. } => {
+        Optimizer::Adam(Adam { betas, eps, .. }) | Optimizer::AdamW(Adam { betas, eps, .. }) => {
             let correction = |beta: f64, lane: usize| 1.0 - libm::pow(beta, steps[lane] as f64);
             let first = updated(&moments[0], betas[0], &gradients)?;
             let second = updated(&moments[1], betas[1], &gradients.f_square()?)?;
@@ -49,7 +49,7 @@ pub(super) fn update(rule: &Optimizer, lr: &[f64], steps: &[u64], flat: FlatPara
             moments[1].f_copy_(&second)?;
             stepped
         }
-        Optimizer::Sgd { momentum, nesterov, .. } => {
+        Optimizer::Sgd(Sgd { momentum, nesterov, .. }) => {
             let direction = if momentum > 0.0 {
                 let velocity = flush(&moments[0].f_mul_scalar(momentum)?.f_add(&gradients)?)?;
                 moments[0].f_copy_(&velocity)?;
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::base::rng::{Purpose, Stream};
-    use crate::engine::optimizer::{self, ParameterSlices, moment_slots};
+    use crate::engine::optim::{self, ParameterSlices, moment_slots};
     use crate::engine::torch::host_buffer;
 
     #[test]
@@ -111,11 +111,11 @@ mod tests {
         const N: usize = 64;
         let mut generator = Stream::of_replicate(1, 1, Purpose::Noise).generator(0);
         let mut draw = || (0..2 * N).map(|_| generator.normal()).collect::<Vec<f64>>();
-        let adam = |weight_decay| Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay };
-        let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.1 };
+        let adam = |weight_decay| Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay });
+        let sgd = |momentum, nesterov| Optimizer::Sgd(Sgd { momentum, nesterov, weight_decay: 0.1 });
         let kept: Vec<bool> = (0..2 * N).map(|i| i % 3 != 0).collect();
         let lane_of = Tensor::from_slice(&(0..2 * N).map(|i| (i / N) as i64).collect::<Vec<_>>());
-        let adamw = Optimizer::AdamW { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1 };
+        let adamw = Optimizer::AdamW(Adam { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1 });
         for rule in [adam(0.0), adam(0.1), adamw, sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)] {
             for (lr, masked) in [([0.1, 0.1], false), ([0.1, 0.3], true)] {
                 let start: Vec<f64> =
@@ -135,7 +135,7 @@ mod tests {
                             moments: moment_slots(moments.iter_mut().map(|moment| &mut moment[here.clone()])),
                             kept: masked.then_some(&kept[here.clone()]),
                         };
-                        optimizer::update(&rule, lr, step + lane as u64, parameters);
+                        optim::update(&rule, lr, step + lane as u64, parameters);
                     }
                     let flat = FlatParams {
                         weights: &mut there,
