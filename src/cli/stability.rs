@@ -12,13 +12,13 @@ use super::folders;
 use super::load::{RunsArgs, workers};
 use super::report::write_own;
 use super::run::register_run;
-use crate::artifacts::to_csv;
+use crate::artifacts::{find_run, to_csv};
 use crate::base::format::pluralize;
-use crate::base::outcome::Outcome;
+use crate::base::outcome::OutcomeKind;
 use crate::config::{DatasetSpec, DeviceChoice, Experiment, KeepWeights, MaskSource, UsageError};
 use crate::engine::{self, TrainerSpec};
 use crate::lottery::{DENSE, Plan, ResolvedExperiment};
-use crate::report::{self, Run, RunAnalysis};
+use crate::report::{Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RunFiles, Runner, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
@@ -52,7 +52,7 @@ pub(super) struct StabilityArgs {
 
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let run = Run::open(report::find(&runs, &args.run)?)?;
+    let run = Run::open(find_run(&runs, &args.run)?)?;
     let (experiment, setting, plan) = opened(&run, args)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let stop = CancelToken::on_signals().context("could not listen for signals")?;
@@ -128,7 +128,7 @@ fn keys(
         name == DENSE || arm.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative)
     };
     let meant = run.rounds.iter().filter(|row| choice.matches(row) && (choice.names_arms() || is_chain(&row.arm)));
-    let (done, other): (Vec<_>, Vec<_>) = meant.partition(|row| row.outcome == Outcome::Done.as_str());
+    let (done, other): (Vec<_>, Vec<_>) = meant.partition(|row| row.outcome.is(OutcomeKind::Done));
     if !other.is_empty() {
         ui::eprint_line(&format!(
             "note: {} without a result {} left out",

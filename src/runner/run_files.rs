@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::store::StoredTraining;
-use crate::artifacts::{CurveRow, LayerRow, RoundRow, TimingRow, WeightRow, summary, to_csv, weight_rows};
-use crate::base::outcome::Outcome;
+use crate::artifacts::{CurveRow, LayerRow, RoundRow, TimingRow, WeightRow, summary_to_csv, to_csv, weight_rows};
+use crate::base::category::Category;
+use crate::base::outcome::{Outcome, OutcomeKind};
 use crate::lottery::WeightStats;
 use crate::lottery::{Plan, ResolvedExperiment, TrainingSpec};
 use crate::system::cancel::CancelToken;
@@ -92,7 +93,7 @@ impl RunFiles<'_> {
         files::write(&self.files.file(paths::RunDir::CURVES), &to_csv(&curves)?)?;
         files::write(&self.files.file(paths::RunDir::LAYERS), &to_csv(&layers)?)?;
         files::write(&self.files.file(paths::RunDir::WEIGHTS), &to_csv(&weights)?)?;
-        files::write(&self.files.file(paths::RunDir::SUMMARY), &to_csv(&summary(&rounds))?)?;
+        files::write(&self.files.file(paths::RunDir::SUMMARY), &summary_to_csv(&rounds)?)?;
         files::write(&self.files.file(paths::RunDir::TIMINGS), &to_csv(&timings)?)?;
         Ok(())
     }
@@ -139,10 +140,10 @@ impl RunFiles<'_> {
                 .map(|finished| finished.weights_kept.as_slice())
                 .or(training.counts.layers.as_deref())
                 .map(|kept| network.macs(kept)),
-            engine: training.engine.as_str().to_owned(),
-            device: self.setting.device.to_owned(),
+            engine: training.engine.into(),
+            device: Category::from_word(self.setting.device),
             iterations: self.iterations - training.start.iteration(),
-            outcome: finished.map_or("failed", |finished| finished.outcome.as_str()).to_owned(),
+            outcome: finished.map_or(OutcomeKind::Failed, |finished| finished.outcome.kind()).into(),
             key: training.key.to_string(),
         }
     }
@@ -174,7 +175,7 @@ impl RunFiles<'_> {
             repeat: training.repeat,
             round: training.round,
             layer: weight.layer.clone(),
-            kind: weight.kind.as_str().to_owned(),
+            kind: weight.kind.into(),
             weights_kept: kept,
             weights_total: weight.parameter.len() as u64,
             weights_remaining: kept as f64 / weight.parameter.len() as f64,

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use lth::artifacts::{CurveRow, LayerRow, RoundRow, to_csv};
+use lth::artifacts::{CurveRow, DeviceKind, LayerRow, RoundRow, to_csv};
+use lth::base::outcome::OutcomeKind;
+use lth::engine::EngineKind;
+use lth::network::WeightKind;
 use lth::system::files;
 
 /// What is made up.
@@ -53,8 +56,11 @@ const MANIFEST: &str = r#"{
 }"#;
 
 /// Layers of the network: name, kind, weights, and what a round leaves of them.
-const LAYERS: [(&str, &str, u64, f64); 3] =
-    [("linear1", "linear", 235_200, 0.8), ("linear2", "linear", 30_000, 0.8), ("output", "output", 1_000, 0.9)];
+const LAYERS: [(&str, WeightKind, u64, f64); 3] = [
+    ("linear1", WeightKind::Linear, 235_200, 0.8),
+    ("linear2", WeightKind::Linear, 30_000, 0.8),
+    ("output", WeightKind::Output, 1_000, 0.9),
+];
 
 /// A number in -1..1 that looks like chance.
 fn chance(parts: [u64; 4]) -> f64 {
@@ -116,10 +122,10 @@ impl MadeUp {
             early_stop_test_accuracy: Some(accuracy),
             final_train_accuracy: Some((accuracy + 0.02).min(1.0)),
             final_test_accuracy: Some(accuracy - 0.001),
-            engine: "dense".into(),
-            device: "cpu".into(),
+            engine: EngineKind::Dense.into(),
+            device: DeviceKind::Cpu.into(),
             iterations: last * 100,
-            outcome: "done".into(),
+            outcome: OutcomeKind::Done.into(),
             key: format!("{a:016x}{replicate:016x}{repeat:016x}{round:016x}"),
             ..RoundRow::default()
         }
@@ -186,14 +192,14 @@ fn kept(round: u32) -> [u64; 3] {
 }
 
 fn layers_of(row: &RoundRow) -> Vec<LayerRow> {
-    let layer = |((layer, kind, total, _), kept): ((&str, &str, u64, f64), u64)| LayerRow {
+    let layer = |((layer, kind, total, _), kept): ((&str, WeightKind, u64, f64), u64)| LayerRow {
         experiment: row.experiment.clone(),
         arm: row.arm.clone(),
         replicate: row.replicate,
         repeat: row.repeat,
         round: row.round,
         layer: layer.to_owned(),
-        kind: kind.to_owned(),
+        kind: kind.into(),
         weights_kept: kept,
         weights_total: total,
         weights_remaining: kept as f64 / total as f64,
