@@ -15,8 +15,8 @@ pub struct Metric {
     pub unit: MetricUnit,
     /// Whether it is measured on test images.
     pub is_test: bool,
-    /// Whether it is measured after the last iteration of the training.
-    pub is_final: bool,
+    /// When it is measured.
+    pub time: MetricTime,
     /// Whether `summary.csv` has columns for it.
     pub in_summary: bool,
     /// Whether `lth compare` compares its means.
@@ -25,6 +25,15 @@ pub struct Metric {
     /// nor printed.
     pub shown: Option<(u8, &'static str)>,
     value: fn(&RoundRow, u64) -> Option<f64>,
+}
+
+/// The iteration of a training that a metric is measured at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricTime {
+    /// The iteration of minimum validation loss.
+    EarlyStop,
+    /// The last iteration.
+    End,
 }
 
 /// The unit of a metric.
@@ -152,7 +161,7 @@ impl Metric {
             title,
             unit,
             is_test: false,
-            is_final: false,
+            time: MetricTime::EarlyStop,
             in_summary: true,
             is_compared: false,
             shown: None,
@@ -165,7 +174,7 @@ impl Metric {
     }
 
     const fn at_the_end(self) -> Self {
-        Self { is_final: true, ..self }
+        Self { time: MetricTime::End, ..self }
     }
 
     const fn compared(self) -> Self {

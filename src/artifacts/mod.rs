@@ -1,5 +1,5 @@
-//! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no policy:
-//! when a file is written and what is trained is decided in [`crate::runner`].
+//! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no policy,
+//! such as when a file is written or what is trained.
 
 mod entry_manifest;
 mod first_seen;
@@ -18,7 +18,7 @@ pub use entry_manifest::{EntryManifest, FileChecksum, Timing};
 pub use first_seen::first_seen;
 pub use metrics::{
     EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
-    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricUnit,
+    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricTime, MetricUnit,
 };
 pub use round_group::{RoundGroup, arms};
 pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};

@@ -12,7 +12,7 @@ use super::paired::PairedResults;
 use super::roles::arm_with_role;
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
-use crate::artifacts::{RoundGroup, RoundRow};
+use crate::artifacts::{MetricTime, RoundGroup, RoundRow};
 use crate::base::format::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
@@ -128,7 +128,7 @@ fn claim_row(
     let evidence = rounds.as_ref().map_or_else(|_| Vec::new(), |rounds| evidence(claim, results, arms, rounds));
     let (status, reason) = match rounds {
         Err(reason) => (ClaimStatus::NotTested, reason),
-        Ok(_) if claim.metric.is_final && experiment.train.iterations != setting.iterations => {
+        Ok(_) if claim.metric.time == MetricTime::End && experiment.train.iterations != setting.iterations => {
             (ClaimStatus::NotTested, "training ends elsewhere".to_owned())
         }
         Ok(_) if evidence.iter().all(|round| round.values.is_empty()) => {

@@ -62,7 +62,7 @@ impl Decision {
 /// Every decision, in the order of a [`sentence`].
 const DECISIONS: [Decision; 3] = [Decision::Ticket, Decision::NoTicket, Decision::Undecided];
 
-/// What confidence bounds say about a condition.
+/// The answer of confidence bounds to a condition.
 #[derive(Clone, Copy, PartialEq)]
 enum Tristate {
     Holds,

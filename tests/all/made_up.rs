@@ -1,4 +1,4 @@
-//! Files of a run that nobody trained: numbers of a formula, for reports whose look and speed are to be known.
+//! Files of a made-up run: numbers from formulas, for tests and benchmarks of reports.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,14 +9,17 @@ use lth::engine::EngineKind;
 use lth::network::WeightKind;
 use lth::system::files;
 
-/// What is made up.
+/// The size of a made-up run.
 pub(crate) struct MadeUp {
     /// Arms after the dense one: name, repeats, and how far each pruning takes it from the dense accuracy.
     pub(crate) arms: &'static [(&'static str, u32, f64)],
+    /// Replicates, from 1.
     pub(crate) replicates: u32,
+    /// Rounds after the dense network.
     pub(crate) rounds: u32,
     /// Evaluations of a training, a hundred iterations apart.
     pub(crate) evaluations: u64,
+    /// Whether there is a `weights.csv`.
     pub(crate) with_weights: bool,
 }
 
@@ -55,14 +58,14 @@ const MANIFEST: &str = r#"{
   "audit": { "passed": 30, "broken": [] }, "failures": [], "blocked": []
 }"#;
 
-/// Layers of the network: name, kind, weights, and what a round leaves of them.
+/// Layers of the network: name, kind, number of weights, and the share that each round keeps.
 const LAYERS: [(&str, WeightKind, u64, f64); 3] = [
     ("linear1", WeightKind::Linear, 235_200, 0.8),
     ("linear2", WeightKind::Linear, 30_000, 0.8),
     ("output", WeightKind::Output, 1_000, 0.9),
 ];
 
-/// A number in -1..1 that looks like chance.
+/// Returns a pseudo-random number in -1..1.
 fn chance(parts: [u64; 4]) -> f64 {
     let mix = parts.iter().fold(7u64, |mix, part| (mix ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23));
     (mix >> 40) as f64 / f64::from(1 << 23) - 1.0
@@ -84,7 +87,9 @@ impl MadeUp {
     }
 
     fn rows(&self) -> (Vec<RoundRow>, Vec<CurveRow>, Vec<LayerRow>) {
-        let (mut rounds, mut curves, mut layers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rounds = Vec::new();
+        let mut curves = Vec::new();
+        let mut layers = Vec::new();
         for (a, &(arm, repeats, loss)) in [("dense", 1, 0.0)].iter().chain(self.arms).enumerate() {
             for replicate in 1..=self.replicates {
                 for repeat in 1..=repeats {
@@ -186,7 +191,7 @@ impl MadeUp {
     }
 }
 
-/// Weights that a round keeps in each layer.
+/// Returns the number of weights that a round keeps in each layer.
 fn kept(round: u32) -> [u64; 3] {
     LAYERS.map(|(_, _, total, rate)| (total as f64 * rate.powi(round as i32)).round() as u64)
 }
