@@ -49,11 +49,11 @@ pub fn weight_rows(experiment: &str, arm: &str, round: u32, networks: &[&WeightS
     rows
 }
 
-/// The measures of a layer with their points (x, y). `layers`: the layer in each network; `first` is the first of them.
-fn layer_points(
-    first: &LayerWeightStats,
-    layers: &[&LayerWeightStats],
-) -> Vec<(Category<WeightMeasure>, Vec<(f64, f64)>)> {
+/// A measure with its points (x, y).
+type MeasurePoints = (Category<WeightMeasure>, Vec<(f64, f64)>);
+
+/// The measures of a layer. `layers`: the layer in each network; `first` is the first of them.
+fn layer_points(first: &LayerWeightStats, layers: &[&LayerWeightStats]) -> Vec<MeasurePoints> {
     let mut measures = Vec::new();
     for (measure, histogram) in &first.histograms {
         let mut sum: Histogram = histogram.clone();

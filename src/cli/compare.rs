@@ -90,6 +90,10 @@ fn column_parser() -> impl TypedValueParser<Value = Column> {
         .try_map(|name| Column::named(&name).ok_or_else(|| format!("there is no column `{name}`")))
 }
 
+/// Runs `lth compare`.
+///
+/// # Errors
+/// Fails where fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     let (runs, is_damaged) = open(args)?;
     ensure!(runs.len() > 1, "a comparison needs at least two runs, and {} could be read", runs.len());

@@ -29,6 +29,10 @@ pub(super) struct ReportArgs {
     out: Option<PathBuf>,
 }
 
+/// Runs `lth report`.
+///
+/// # Errors
+/// Fails where a file of the report cannot be written, or standard output cannot.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let mut analyses: Vec<RunAnalysis> = Vec::new();
     let runs = args.runs.folder()?;

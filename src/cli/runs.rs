@@ -18,6 +18,10 @@ pub(super) struct ListArgs {
     json: bool,
 }
 
+/// Runs `lth runs`.
+///
+/// # Errors
+/// Fails where the folder of runs cannot be listed, or standard output cannot be written.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let mut overviews = Vec::new();

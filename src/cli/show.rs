@@ -32,6 +32,10 @@ pub(super) struct ShowArgs {
     json: bool,
 }
 
+/// Runs `lth show`.
+///
+/// # Errors
+/// Fails where the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(find_run(&args.runs.folder()?, &args.run)?)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;

@@ -152,13 +152,14 @@ fn panel_elements(panel: &Panel) -> String {
 fn heading(panel: &Panel) -> String {
     let parts = [panel.title.as_str(), &panel.y.title].into_iter().filter(|part| !part.is_empty());
     let classes = if panel.title.is_empty() { ["title", "soft"] } else { ["title", ""] };
-    let spans: String = parts
+    let spans: Vec<String> = parts
         .enumerate()
         .map(|(index, part)| {
             let gap = if index == 0 { "" } else { " dx=\"8\"" };
             format!("<tspan class=\"{}\"{gap}>{}</tspan>", classes[index], escaped(part))
         })
         .collect();
+    let spans = spans.concat();
     if panel.note.is_empty() {
         return format!("<text x=\"0\" y=\"22\">{spans}</text>\n");
     }

@@ -42,6 +42,7 @@ impl Cell {
     }
 
     /// Returns a cell of a number.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and formatted numbers are given alike")]
     pub fn number(number: impl ToString) -> Self {
         Self::Number(number.to_string())
     }

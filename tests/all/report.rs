@@ -39,7 +39,11 @@ fn page_text(page: &Page) -> String {
             PageElement::Heading(level, title) => writeln!(text, "heading {level}: {title}").unwrap(),
             PageElement::Text(paragraph) => writeln!(text, "text: {paragraph}").unwrap(),
             PageElement::Answer(paragraph) => writeln!(text, "answer: {paragraph}").unwrap(),
-            PageElement::List(items) => items.iter().for_each(|item| writeln!(text, "- {item}").unwrap()),
+            PageElement::List(items) => {
+                for item in items {
+                    writeln!(text, "- {item}").unwrap();
+                }
+            }
             PageElement::Table(table) => text += &table_text(table),
             PageElement::Figure(level, figure) => text += &figure_text(*level, figure),
             PageElement::Code(summary, code) => {
@@ -74,7 +78,9 @@ fn figure_text(level: usize, figure: &Figure) -> String {
             let ticks = if axis.ticks.is_empty() { String::new() } else { format!(", {} ticks", axis.ticks.len()) };
             writeln!(text, "    {name}: {} ({:?}, {:?}{window}{ticks})", axis.title, axis.unit, axis.scale).unwrap();
         }
-        level.iter().for_each(|level| writeln!(text, "    level: {level:.4}").unwrap());
+        if let Some(level) = level {
+            writeln!(text, "    level: {level:.4}").unwrap();
+        }
         for Series { name, style, points, start } in series {
             let start = if start.is_some() { " and a start" } else { "" };
             let n = points.iter().map(|point| point.n).min().unwrap_or_default();

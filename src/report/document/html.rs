@@ -36,8 +36,8 @@ fn element_html(element: &PageElement) -> String {
         PageElement::Text(text) => format!("<p>{}</p>\n", escaped(text)),
         PageElement::Answer(text) => format!("<p class=\"answer\">{}</p>\n", escaped(text)),
         PageElement::List(items) => {
-            let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
-            format!("<ul>\n{items}</ul>\n")
+            let items: Vec<String> = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+            format!("<ul>\n{}</ul>\n", items.concat())
         }
         PageElement::Code(summary, code) => {
             format!("<details>\n<summary>{}</summary>\n<pre>{}</pre>\n</details>\n", escaped(summary), escaped(code))
@@ -48,8 +48,11 @@ fn element_html(element: &PageElement) -> String {
 }
 
 fn table_html(table: &Table) -> String {
-    let header: String = table.header.iter().map(|title| format!("<th>{}</th>", escaped(title))).collect();
-    let mut text = format!("<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>{header}</tr></thead>\n");
+    let mut text = "<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>".to_owned();
+    for title in &table.header {
+        let _ = write!(text, "<th>{}</th>", escaped(title));
+    }
+    text += "</tr></thead>\n";
     for (index, row) in table.rows.iter().enumerate() {
         let start = if index == 0 { "<tbody>" } else { "" };
         let cells: String = row.iter().map(cell_html).collect();
@@ -73,9 +76,8 @@ fn class(cell: &Cell) -> Option<&'static str> {
         Cell::Decision(Decision::Ticket) | Cell::Status(ClaimStatus::Held) => Some("good"),
         Cell::Decision(Decision::NoTicket) | Cell::Status(ClaimStatus::NotHeld) => Some("bad"),
         Cell::Decision(Decision::Undecided) | Cell::Status(ClaimStatus::Undecided) => Some("open"),
-        Cell::Status(ClaimStatus::NotTested) => None,
         Cell::Text(text) | Cell::Number(text) if text.chars().count() > MAX_UNWRAPPED => Some("long"),
-        Cell::Text(_) => None,
+        Cell::Status(ClaimStatus::NotTested) | Cell::Text(_) => None,
         Cell::Number(_) | Cell::Missing => Some("number"),
     }
 }
@@ -83,8 +85,9 @@ fn class(cell: &Cell) -> Option<&'static str> {
 fn figure_html(level: usize, figure: &Figure) -> String {
     let panels: String = figure.panels.iter().map(plot::panel).collect();
     let entries = figure.legend().into_iter().filter(|(name, _)| !name.is_empty());
-    let legend: String =
+    let legend: Vec<String> =
         entries.map(|(name, style)| format!("<li>{}{}</li>\n", plot::legend_sample(style), escaped(name))).collect();
+    let legend = legend.concat();
     format!(
         "<figure id=\"{name}\">\n<h{level}>{}</h{level}>\n<ul class=\"legend\">\n{legend}</ul>\n<div class=\"panels\">\n{panels}</div>\n\
          <figcaption>{} <a href=\"{}\">SVG</a>, <a href=\"{}\">numbers</a></figcaption>\n</figure>\n",

@@ -20,7 +20,9 @@ fn element_markdown(element: &PageElement) -> String {
         PageElement::Heading(level, title) => format!("{} {}\n", "#".repeat(*level), escaped(title)),
         PageElement::Text(text) => format!("{}\n", escaped(text)),
         PageElement::Answer(text) => format!("**{}**\n", escaped(text)),
-        PageElement::List(items) => items.iter().map(|item| format!("- {}\n", escaped(item))).collect(),
+        PageElement::List(items) => {
+            items.iter().map(|item| format!("- {}\n", escaped(item))).collect::<Vec<_>>().concat()
+        }
         PageElement::Code(summary, code) => {
             format!("{}:\n\n```toml\n{}\n```\n", escaped(summary), code.trim_end())
         }

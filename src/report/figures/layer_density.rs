@@ -15,6 +15,9 @@ use crate::system::paths::RunDir;
 type LayerShares<'a> = BTreeMap<(&'a str, &'a str, u32), Vec<f64>>;
 
 /// Returns a figure with a panel for each arm whose counts no earlier arm has.
+///
+/// # Errors
+/// Fails where `layers.csv` is damaged.
 pub(super) fn figure(run: &Run) -> Result<Figure> {
     let rows = if run.view.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
     let arms = first_seen(rows.iter().map(|row| row.arm.as_str()));

@@ -32,6 +32,9 @@ struct ShownRound {
 type Titled<T> = (&'static str, Vec<T>);
 
 /// Returns two figures for every ticket: test accuracy and validation loss.
+///
+/// # Errors
+/// Fails where `curves.csv` is damaged.
 pub(super) fn figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let tickets: Vec<&ArmRole> = data.arms.iter().filter(|role| role.is_ticket).collect();
     let panels: Vec<Vec<Titled<ShownRound>>> = tickets.iter().map(|ticket| ticket_panels(data, ticket)).collect();
