@@ -15,6 +15,7 @@ pub mod train;
 pub mod lottery;
 pub mod artifacts;
 pub mod runner;
+pub mod plot;
 pub mod report;
 pub mod ui;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The page that says an entry of the store is whole: written last.
+//! `done.json`, the manifest of a store entry: written last, so that an entry that has one is complete.
 
 use std::collections::BTreeMap;
 
@@ -8,59 +8,59 @@ use serde_json::Value;
 use crate::base::key::{ContentHash, sha256};
 use crate::base::outcome::Outcome;
 
-/// Length and sum of a file.
+/// The length and checksum of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChecksum {
-    /// Length.
+    /// Length in bytes.
     pub bytes: u64,
     /// SHA-256, 64 hexadecimal digits.
     pub sha256: String,
 }
 
 impl FileChecksum {
-    /// Length and sum of `bytes`.
+    /// Returns the length and checksum of a file's contents.
     pub fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.len() as u64, sha256: sha256(bytes) }
     }
 }
 
-/// `done.json`.
+/// The contents of `done.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntryManifest {
-    /// Version of the files of an entry.
+    /// Version of the files of an entry: [`FORMAT`](Self::FORMAT) where this program wrote it.
     pub format: u32,
-    /// The whole key.
+    /// The training's key.
     pub key: ContentHash,
-    /// What the key is the hash of.
+    /// The JSON value that the key is the hash of.
     pub content: Value,
     /// `done` or `diverged`.
     pub outcome: Outcome,
     /// Weights kept in each layer, in the network's order.
     pub weights_kept: Vec<u64>,
-    /// Every file of the entry by name, those freed since included.
+    /// Every file of the entry by name, including those freed since.
     pub files: BTreeMap<String, FileChecksum>,
 }
 
 impl EntryManifest {
-    /// The version written by this program.
+    /// The version that this program writes.
     pub const FORMAT: u32 = 1;
 }
 
-/// `timing.json`: what may differ between two runs of the same training.
+/// The contents of `timing.json`: the part of an entry that may differ between two runs of the same training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Seconds from the first step to the last evaluation; of a group in lockstep, divided by its lanes.
     pub seconds: f64,
-    /// Steps per second, evaluations included; of a group in lockstep, those of all its lanes.
+    /// Steps per second, evaluations included; of a group in lockstep, the sum over its lanes.
     pub iterations_per_second: f64,
-    /// The machine.
+    /// Host name of the machine.
     pub host: String,
-    /// Lanes of the group it was trained in.
+    /// Lanes of the group that the training ran in.
     #[serde(default = "default_lanes")]
     pub lanes: usize,
 }
 
-/// What was written before there were lanes had one.
+/// Files written before lanes were introduced are of trainings with one lane.
 fn default_lanes() -> usize {
     1
 }

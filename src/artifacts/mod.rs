@@ -1,22 +1,32 @@
-//! What is told and what is written: events, rows, and the files of an entry. Decides nothing.
+//! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no policy,
+//! such as when a file is written or what is trained.
 
 mod entry_manifest;
+mod first_seen;
+mod metrics;
 mod round_group;
-mod run_manifest;
-mod weight_rows;
 mod rows;
+mod run_lookup;
+mod run_manifest;
 mod stability;
 mod starts;
 mod summary;
 mod tensor_files;
+mod weight_rows;
 
 pub use entry_manifest::{EntryManifest, FileChecksum, Timing};
+pub use first_seen::first_seen;
+pub use metrics::{
+    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
+    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricTime, MetricUnit,
+};
 pub use round_group::{RoundGroup, arms};
-pub use rows::{CurveRow, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
+pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
+pub use run_lookup::{NoSuchRun, find_run, list_runs};
 pub use run_manifest::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions};
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};
-pub use summary::{SummaryRow, summary};
+pub use summary::{SummaryRow, summary, summary_to_csv};
 pub use tensor_files::{
     mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, state_from_bytes, state_to_bytes,
 };

@@ -1,20 +1,16 @@
-//! Rows that belong together: the trainings of one arm at one round.
+//! Groups of rows: the trainings of one arm at one round.
 
 use std::collections::BTreeMap;
 
+use super::first_seen::first_seen;
+use super::metrics::Metric;
 use super::rows::RoundRow;
-use crate::base::outcome::Outcome;
+use crate::base::outcome::OutcomeKind;
 use crate::base::stats::SummaryStats;
 
-/// The arms that have rows, in the order of their first ones.
+/// Returns the arms of `rows`, in the order of their first rows.
 pub fn arms<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<&'a str> {
-    let mut arms: Vec<&str> = Vec::new();
-    for row in rows {
-        if !arms.contains(&row.arm.as_str()) {
-            arms.push(&row.arm);
-        }
-    }
-    arms
+    first_seen(rows.into_iter().map(|row| row.arm.as_str()))
 }
 
 /// The rows of one arm at one round.
@@ -24,38 +20,44 @@ pub struct RoundGroup<'a> {
     pub arm: &'a str,
     /// Number of prunings.
     pub round: u32,
-    /// Its rows, in the order they came.
+    /// Its rows, in the order of the file; never empty.
     pub rows: Vec<&'a RoundRow>,
 }
 
 impl<'a> RoundGroup<'a> {
-    /// The rows by arm and round, in the order of their first rows.
-    pub fn all(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<Self> {
-        let mut places = BTreeMap::new();
+    /// Groups rows by arm and round. Groups are in the order of their first rows.
+    pub fn by_arm_and_round(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<Self> {
+        let mut indices = BTreeMap::new();
         let mut groups: Vec<Self> = Vec::new();
         for row in rows {
-            let place = *places.entry((row.arm.as_str(), row.round)).or_insert(groups.len());
-            if place == groups.len() {
+            let index = *indices.entry((row.arm.as_str(), row.round)).or_insert(groups.len());
+            if index == groups.len() {
                 groups.push(Self { arm: &row.arm, round: row.round, rows: Vec::new() });
             }
-            groups[place].rows.push(row);
+            groups[index].rows.push(row);
         }
         groups
     }
 
-    /// Kept / all weights, on average: with scope `global` networks may differ by a weight.
+    /// Returns kept / all weights, 0..=1: the mean over the trainings, because with scope `global` their counts may differ by
+    /// a weight.
     pub fn weights_remaining(&self) -> f64 {
         let shares: Vec<f64> = self.rows.iter().map(|row| row.weights_remaining).collect();
-        SummaryStats::of(&shares).map_or(f64::NAN, |spread| spread.mean)
+        SummaryStats::of(&shares).map_or(f64::NAN, |stats| stats.mean)
     }
 
-    /// The rows of trainings that came to their end.
+    /// Returns the rows of trainings that reached their last iteration.
     pub fn done(&self) -> impl Iterator<Item = &'a RoundRow> {
-        self.rows.iter().copied().filter(|row| row.outcome == Outcome::Done.as_str())
+        self.rows.iter().copied().filter(|row| row.outcome.is(OutcomeKind::Done))
     }
 
-    /// A value of each training that came to its end, where it has one.
-    pub fn values(&self, of: impl Fn(&RoundRow) -> Option<f64>) -> Vec<f64> {
-        self.done().filter_map(of).collect()
+    /// Returns `value` of each training that reached its last iteration and has one.
+    pub fn values(&self, value: impl Fn(&RoundRow) -> Option<f64>) -> Vec<f64> {
+        self.done().filter_map(value).collect()
+    }
+
+    /// Like [`values`](Self::values), of a metric; `last` is the last iteration of the trainings of the run.
+    pub fn metric(&self, metric: &Metric, last: u64) -> Vec<f64> {
+        self.values(|row| metric.value(row, last))
     }
 }

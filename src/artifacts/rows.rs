@@ -1,10 +1,52 @@
-//! The rows of the CSV files. The order of fields is the order of columns, and both are pinned.
+//! Rows of the CSV files. The order of fields is the order of columns; a test pins both. Words of categorical columns that
+//! only another version knows are kept as they are: see [`Category`].
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A row of `rounds.csv`.
+use crate::base::category::{Categorical, Category};
+use crate::base::outcome::OutcomeKind;
+use crate::engine::EngineKind;
+use crate::network::WeightKind;
+
+/// The kind of device that a training ran on: the column `device` of `rounds.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+impl Categorical for DeviceKind {
+    const ALL: &'static [Self] = &[Self::Cpu, Self::Cuda];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+impl Categorical for EngineKind {
+    const ALL: &'static [Self] = &EngineKind::ALL;
+
+    fn as_str(self) -> &'static str {
+        EngineKind::as_str(self)
+    }
+}
+
+impl Categorical for WeightKind {
+    const ALL: &'static [Self] = &WeightKind::ALL;
+
+    fn as_str(self) -> &'static str {
+        WeightKind::as_str(self)
+    }
+}
+
+/// A row of `rounds.csv`: one training.
 #[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundRow {
@@ -29,15 +71,15 @@ pub struct RoundRow {
     pub final_validation_loss: Option<f64>,
     pub macs: u64,
     pub macs_remaining: Option<u64>,
-    pub engine: String,
-    pub device: String,
+    pub engine: Category<EngineKind>,
+    pub device: Category<DeviceKind>,
     pub iterations: u64,
-    pub outcome: String,
+    pub outcome: Category<OutcomeKind>,
     pub key: String,
 }
 
-/// A row of `curves.csv`.
-#[expect(missing_docs, reason = "as above")]
+/// A row of `curves.csv`: one evaluation of a training.
+#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurveRow {
     pub experiment: String,
@@ -55,8 +97,8 @@ pub struct CurveRow {
     pub key: String,
 }
 
-/// A row of `layers.csv`.
-#[expect(missing_docs, reason = "as above")]
+/// A row of `layers.csv`: one weight tensor of a training.
+#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerRow {
     pub experiment: String,
@@ -65,15 +107,15 @@ pub struct LayerRow {
     pub repeat: u32,
     pub round: u32,
     pub layer: String,
-    pub kind: String,
+    pub kind: Category<WeightKind>,
     pub weights_kept: u64,
     pub weights_total: u64,
     pub weights_remaining: f64,
     pub key: String,
 }
 
-/// A row of `timings.csv`: everything that may differ between two runs.
-#[expect(missing_docs, reason = "as above")]
+/// A row of `timings.csv`: the speed of one training, which may differ between two runs of the same experiment.
+#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimingRow {
     pub experiment: String,
@@ -87,7 +129,10 @@ pub struct TimingRow {
     pub key: String,
 }
 
-/// A CSV file of `rows`; with its header even where there are none.
+/// Returns `rows` as a CSV file, with its header even where there are no rows.
+///
+/// # Errors
+/// Fails where a row has a value that CSV cannot hold.
 pub fn to_csv<R: Serialize + Default>(rows: &[R]) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().has_headers(true).from_writer(Vec::new());
     for row in rows {
@@ -97,31 +142,30 @@ pub fn to_csv<R: Serialize + Default>(rows: &[R]) -> Result<Vec<u8>> {
     if !rows.is_empty() {
         return Ok(bytes);
     }
-    let one = to_csv(&[R::default()])?;
-    Ok(one.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default().to_vec())
+    let with_default_row = to_csv(&[R::default()])?;
+    Ok(with_default_row.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default().to_vec())
 }
 
-/// The rows of a CSV file; columns that are not known are passed over.
+/// Reads the rows of a CSV file; columns that `R` does not have are ignored.
 ///
 /// # Errors
-/// The line that is no row, and why.
+/// Fails on a line that is no row; the error names the line and the cause.
 pub fn from_csv<R: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<R>> {
-    let row = |row: std::result::Result<R, csv::Error>| {
-        row.map_err(|error| {
-            let line = error.position().map_or(1, csv::Position::line);
-            let cause = match error.kind() {
-                csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
-                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                    format!("it has {len} fields, and the header {expected_len}")
-                }
-                _ => error.to_string(),
-            };
-            anyhow::anyhow!("line {line} is no row: {cause}")
-        })
-    };
     // DOS editors end a file with Ctrl-Z.
-    let end = bytes.trim_ascii_end();
-    csv::Reader::from_reader(end.strip_suffix(b"\x1a").unwrap_or(bytes)).into_deserialize().map(row).collect()
+    let text = bytes.trim_ascii_end().strip_suffix(b"\x1a").unwrap_or(bytes);
+    csv::Reader::from_reader(text).into_deserialize().map(|row| row.map_err(|error| row_error(&error))).collect()
+}
+
+fn row_error(error: &csv::Error) -> anyhow::Error {
+    let line = error.position().map_or(1, csv::Position::line);
+    let cause = match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("it has {len} fields, and the header {expected_len}")
+        }
+        _ => error.to_string(),
+    };
+    anyhow::anyhow!("line {line} is no row: {cause}")
 }
 
 #[cfg(test)]
@@ -135,19 +179,19 @@ mod tests {
 
     #[test]
     fn columns_are_pinned() {
-        let all = [
+        let headers = [
             header(&to_csv::<RoundRow>(&[]).unwrap()),
             header(&to_csv::<CurveRow>(&[]).unwrap()),
             header(&to_csv::<LayerRow>(&[]).unwrap()),
             header(&to_csv::<TimingRow>(&[]).unwrap()),
             header(&to_csv::<WeightRow>(&[]).unwrap()),
-            header(&to_csv::<crate::artifacts::SummaryRow>(&[]).unwrap()),
+            header(&crate::artifacts::summary_to_csv(&[]).unwrap()),
         ];
-        insta::assert_snapshot!(all.join("\n").replace(',', ", "));
+        insta::assert_snapshot!(headers.join("\n").replace(',', ", "));
     }
 
     #[test]
-    fn floats_are_the_shortest_that_read_back_and_missing_values_are_empty() {
+    fn rows_have_the_shortest_floats_and_empty_cells_for_missing_values() {
         let row = RoundRow { weights_remaining: 0.1 + 0.2, sparsity: 1.0, ..RoundRow::default() };
         let csv = String::from_utf8(to_csv(&[row]).unwrap()).unwrap();
         let line = csv.lines().nth(1).unwrap();
@@ -155,16 +199,39 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back_and_what_was_spoilt_is_told_by_its_line() {
+    fn rows_read_back_what_was_written() {
         let row = RoundRow { arm: "a".into(), weights_remaining: 0.1 + 0.2, ..RoundRow::default() };
         let csv = to_csv(&[row.clone(), RoundRow { final_test_accuracy: Some(0.5), ..row.clone() }]).unwrap();
-        let back = from_csv::<RoundRow>(&csv).unwrap();
-        assert_eq!((back[0].clone(), back[1].final_test_accuracy), (row, Some(0.5)));
+        let rows = from_csv::<RoundRow>(&csv).unwrap();
+        assert_eq!((rows[0].clone(), rows[1].final_test_accuracy), (row, Some(0.5)));
         assert_eq!(from_csv::<RoundRow>(&to_csv::<RoundRow>(&[]).unwrap()).unwrap(), []);
+    }
+
+    #[test]
+    fn damaged_rows_are_named_by_their_line() {
+        let row = RoundRow { arm: "a".into(), ..RoundRow::default() };
+        let csv = to_csv(&[row.clone(), RoundRow { final_test_accuracy: Some(0.5), ..row }]).unwrap();
         let text = String::from_utf8(csv).unwrap();
-        let spoilt = |text: String| from_csv::<RoundRow>(text.as_bytes()).unwrap_err().to_string();
-        assert!(spoilt(text.replacen("0.5", "half", 1)).starts_with("line 3 is no row: "), "{}", spoilt(text.clone()));
-        assert!(spoilt(text.clone() + "a,b\n").contains("line 4 is no row: it has 2 fields"));
-        assert!(spoilt(text.replacen("arm,", "leg,", 1)).contains("missing field `arm`"));
+        let error = |text: String| from_csv::<RoundRow>(text.as_bytes()).unwrap_err().to_string();
+        assert!(error(text.replacen("0.5", "half", 1)).starts_with("line 3 is no row: "));
+        assert!(error(text.clone() + "a,b\n").contains("line 4 is no row: it has 2 fields"));
+        assert!(error(text.replacen("arm,", "leg,", 1)).contains("missing field `arm`"));
+    }
+
+    #[test]
+    fn unknown_words_of_categorical_columns_are_kept() {
+        let row = RoundRow {
+            engine: EngineKind::Sparse.into(),
+            device: DeviceKind::Cpu.into(),
+            outcome: OutcomeKind::Done.into(),
+            ..RoundRow::default()
+        };
+        let text = String::from_utf8(to_csv(&[row]).unwrap()).unwrap();
+        assert!(text.contains(",sparse,cpu,0,done,"), "{text}");
+        let foreign = text.replace(",sparse,cpu,0,done,", ",photonic,7,0,paused,");
+        let rows = from_csv::<RoundRow>(foreign.as_bytes()).unwrap();
+        assert_eq!((rows[0].engine.as_str(), rows[0].device.as_str()), ("photonic", "7"));
+        assert!(!rows[0].outcome.is(OutcomeKind::Done));
+        assert_eq!(to_csv(&rows).unwrap(), foreign.as_bytes());
     }
 }

@@ -1,109 +1,108 @@
-//! `run.json`: where a run's numbers come from. May differ between two runs of the same experiment. Written when work
-//! begins, and again, with what the audit found, when it ends.
+//! `run.json`, the manifest of a run: versions, machine, command and audit. It may differ between two runs of the same
+//! experiment. It is written when a run begins, and again, with the result of the audit, when the run ends.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::format::with_thousands;
 use crate::config::{MatmulPrecision, RunConfig};
 
-/// `run.json`.
+/// The contents of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunManifest {
     /// The experiment's name.
     pub experiment: String,
     /// Hash of the plan.
     pub id: String,
-    /// The command, as a shell understands it.
+    /// The command line, quoted for a shell.
     pub command: String,
-    /// Trainings of the plan.
+    /// Number of trainings in the plan.
     pub trainings: usize,
-    /// What computed.
+    /// Versions of the software that computed the numbers.
     pub versions: Versions,
     /// `cpu` or `cuda`.
     pub device: String,
-    /// What is to be known of numbers that a GPU computed.
+    /// Provenance of numbers that a GPU computed; `None` on the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuda: Option<CudaProvenance>,
     /// `dense`, `sparse`, or `dense and sparse`; each row has its own.
     pub engine: String,
-    /// The processor's name.
+    /// Name of the processor.
     pub processor: String,
-    /// The machine's name.
+    /// Host name of the machine.
     pub host: String,
-    /// Trainings at a time.
+    /// Number of trainings that run at a time.
     pub workers: usize,
-    /// `[run]` as given.
+    /// The section `[run]` of the configuration.
     pub run: RunConfig,
     /// The folder of all runs.
     pub runs: String,
-    /// The folder that the files of a built-in data set are looked for in.
+    /// The folder of the built-in data sets.
     pub data_dir: String,
     /// Seconds since 1970.
     pub written: u64,
-    /// What whoever reads the results must know of the data.
+    /// Notes on the data that readers of the results need.
     pub notes: Vec<String>,
-    /// What test accuracies are measured on; `None` where an older version wrote the run.
+    /// The test images of the run; `None` where an older version wrote the file.
     #[serde(default)]
     pub test: Option<TestImages>,
-    /// What the audit found.
+    /// Result of the audit.
     pub audit: AuditSummary,
-    /// Trainings that failed, with the cause.
+    /// Trainings that failed, each with its cause.
     pub failures: Vec<String>,
-    /// Trainings that could not begin, with the one that each needs.
+    /// Trainings that could not begin, each with the training that it depends on.
     pub blocked: Vec<String>,
 }
 
-/// The test images that accuracies are measured on.
+/// Counts of the test images that accuracies are measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestImages {
-    /// Those that are used: fewer where the test file holds fewer than the official records, or `data.test_limit` is set.
+    /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit` is set.
     pub used: u32,
-    /// Those of the whole data set.
+    /// Test images of the whole data set.
     pub whole: u32,
 }
 
 impl TestImages {
-    /// What must be said wherever a test accuracy is shown; `None` where all images are used.
+    /// Returns the note that belongs to every test accuracy shown; `None` where all images are used.
     pub fn note(&self) -> Option<String> {
         let Self { used, whole } = *self;
-        let is_part = used < whole;
-        is_part.then(|| {
+        (used < whole).then(|| {
             format!("test accuracy on {} of {} test images", with_thousands(used.into()), with_thousands(whole.into()))
         })
     }
 }
 
-/// Versions.
+/// Versions of the program and its libraries.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Versions {
-    /// This program.
+    /// Version of this program.
     pub lth: String,
-    /// The bindings.
+    /// Version of the Rust bindings of libtorch.
     pub tch: String,
-    /// libtorch.
+    /// Version of libtorch.
     pub libtorch: String,
 }
 
-/// What is to be known of numbers that a GPU computed.
+/// Provenance of numbers that a GPU computed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CudaProvenance {
-    /// The GPUs that the driver tells of, by name, and the number of the one that was used.
+    /// Names of the GPUs that the driver lists.
     pub gpus: Vec<String>,
-    /// Counted from 0.
+    /// Index of the GPU that was used, in `gpus`, from 0.
     pub gpu: usize,
-    /// The type that conv and linear products were made in.
+    /// Precision of the products of convolutions and linear layers.
     pub products: MatmulPrecision,
-    /// What comes out the same again.
+    /// Description of the numbers that are the same in every run.
     pub deterministic: String,
-    /// What need not.
+    /// Description of the numbers that may differ between runs.
     pub not_deterministic: String,
 }
 
-/// What the audit found.
+/// Result of the audit of every training.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AuditSummary {
-    /// Trainings that kept every promise.
+    /// Number of trainings that kept every invariant.
     pub passed: usize,
-    /// Trainings that broke one, and which.
+    /// Trainings that broke an invariant, each with that invariant.
     pub broken: Vec<String>,
 }

@@ -1,8 +1,9 @@
-//! `stability.csv`: the errors of the networks between two copies of a training.
+//! `stability.csv`: errors of the networks on the line between two copies of a training.
 
 use serde::{Deserialize, Serialize};
 
-/// A row of `stability.csv`: a network on the straight line from the copy (`alpha` 0) to the training itself (1).
+/// A row of `stability.csv`: one network on the straight line from the copy's final weights (`alpha` 0) to those of the
+/// training itself (`alpha` 1). Errors are shares of images, 0..=1.
 #[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StabilityRow {

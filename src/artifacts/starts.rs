@@ -1,50 +1,45 @@
-//! Where training runs start: at iteration 0, or at the iteration they were rewound to. Early stops of arms with different
-//! starts are compared by the iterations trained until then.
+//! The start of trainings: iteration 0, or the iteration that they were rewound to. Early stops of arms with different starts
+//! are compared by the iterations trained until then.
 
+use super::first_seen::first_seen;
 use super::rows::RoundRow;
 
-/// The last iteration of the training runs of an experiment, counted from iteration 0.
+/// Returns the last iteration of the trainings of a run, counted from iteration 0.
 ///
-/// `rounds.csv` has for each training run how many iterations it trained; the dense runs of an experiment train all.
+/// `rounds.csv` has the number of iterations that each training ran; the dense trainings run all of them.
 pub fn last_iteration<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> u64 {
     rows.into_iter().map(|row| row.iterations).max().unwrap_or_default()
 }
 
 impl RoundRow {
-    /// The iteration that the training run started at, where `last` is its last one.
+    /// Returns the iteration that the training started at; `last` is its last one.
     pub fn start_iteration(&self, last: u64) -> u64 {
         last.saturating_sub(self.iterations)
     }
 
-    /// The iterations trained until the early stop, where `last` is the last iteration of the training run.
+    /// Returns the iterations trained until the early stop; `last` is the last iteration of the training.
     pub fn iterations_to_early_stop(&self, last: u64) -> Option<u64> {
         Some(self.early_stop_iteration?.saturating_sub(self.start_iteration(last)))
     }
 }
 
-/// Returns the arms that start later than iteration 0 and where they start, each once, in the order of their rows; `last`
-/// is the last iteration of their training runs.
+/// Returns the arms that start later than iteration 0, each with its start, in the order of their rows; `last` is the last
+/// iteration of their trainings.
 pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, last: u64) -> Vec<(&'a str, u64)> {
-    let mut starts: Vec<(&str, u64)> = Vec::new();
-    for row in rows {
-        let start = (row.arm.as_str(), row.start_iteration(last));
-        if start.1 > 0 && !starts.contains(&start) {
-            starts.push(start);
-        }
-    }
-    starts
+    let starts = rows.into_iter().map(|row| (row.arm.as_str(), row.start_iteration(last)));
+    first_seen(starts.filter(|(_, iteration)| *iteration > 0))
 }
 
-/// Returns a sentence on how early-stop iterations count, where some arms of a run start later than iteration 0; `rows` are
-/// all rows of the run.
+/// Returns a sentence on how early-stop iterations are counted, if arms of the run start later than iteration 0; `rows` are all
+/// rows of the run.
 pub fn start_note(rows: &[RoundRow]) -> Option<String> {
     let starts = late_starts(rows, last_iteration(rows));
-    let list: Vec<String> = starts.iter().map(|(arm, start)| format!("{arm} starts at iteration {start}")).collect();
-    (!list.is_empty()).then(|| {
+    let clauses: Vec<String> = starts.iter().map(|(arm, start)| format!("{arm} starts at iteration {start}")).collect();
+    (!clauses.is_empty()).then(|| {
         format!(
             "Early-stop iterations are counted from iteration 0; {}. Early stops are compared by iterations trained, from \
              where each arm starts.",
-            list.join(", ")
+            clauses.join(", ")
         )
     })
 }
@@ -58,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn iterations_to_early_stop_are_counted_from_the_start_of_each_training_run() {
+    fn iterations_to_early_stop_count_from_the_start_of_each_training() {
         let rows = [row("dense", 200, 80), row("late", 40, 160), row("late", 40, 180), row("tuned", 150, 50)];
         let last = last_iteration(&rows);
         let trained: Vec<_> = rows.iter().filter_map(|row| row.iterations_to_early_stop(last)).collect();

@@ -1,123 +1,98 @@
-//! `summary.csv`: the trainings of each arm at each round in a few numbers.
+//! `summary.csv`: the metrics of each arm at each round, over its trainings.
 
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result};
 
+use super::metrics::{METRICS, Metric};
 use super::round_group::RoundGroup;
 use super::rows::RoundRow;
 use crate::base::stats::SummaryStats;
 
-/// A row of `summary.csv`: `n` trainings that came to their end, over all replicates and repeats, and how many did not.
-#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Columns before those of the metrics.
+const COLUMNS: [&str; 6] = ["experiment", "arm", "round", "weights_remaining", "n", "without_result"];
+
+/// Columns of a metric, behind its name.
+const STATISTICS: [&str; 4] = ["mean", "minimum", "maximum", "std"];
+
+/// The trainings of one arm at one round, over all replicates and repeats.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SummaryRow {
+    /// The experiment's name.
     pub experiment: String,
+    /// The arm.
     pub arm: String,
+    /// Number of prunings.
     pub round: u32,
+    /// Kept / all weights, mean over the trainings, 0..=1.
     pub weights_remaining: f64,
+    /// Trainings that reached their last iteration.
     pub n: usize,
+    /// Trainings that diverged or failed.
     pub without_result: usize,
-    pub early_stop_iteration_mean: Option<f64>,
-    pub early_stop_iteration_minimum: Option<f64>,
-    pub early_stop_iteration_maximum: Option<f64>,
-    pub early_stop_iteration_std: Option<f64>,
-    pub early_stop_train_accuracy_mean: Option<f64>,
-    pub early_stop_train_accuracy_minimum: Option<f64>,
-    pub early_stop_train_accuracy_maximum: Option<f64>,
-    pub early_stop_train_accuracy_std: Option<f64>,
-    pub early_stop_validation_accuracy_mean: Option<f64>,
-    pub early_stop_validation_accuracy_minimum: Option<f64>,
-    pub early_stop_validation_accuracy_maximum: Option<f64>,
-    pub early_stop_validation_accuracy_std: Option<f64>,
-    pub early_stop_test_accuracy_mean: Option<f64>,
-    pub early_stop_test_accuracy_minimum: Option<f64>,
-    pub early_stop_test_accuracy_maximum: Option<f64>,
-    pub early_stop_test_accuracy_std: Option<f64>,
-    pub early_stop_validation_loss_mean: Option<f64>,
-    pub early_stop_validation_loss_minimum: Option<f64>,
-    pub early_stop_validation_loss_maximum: Option<f64>,
-    pub early_stop_validation_loss_std: Option<f64>,
-    pub final_train_accuracy_mean: Option<f64>,
-    pub final_train_accuracy_minimum: Option<f64>,
-    pub final_train_accuracy_maximum: Option<f64>,
-    pub final_train_accuracy_std: Option<f64>,
-    pub final_validation_accuracy_mean: Option<f64>,
-    pub final_validation_accuracy_minimum: Option<f64>,
-    pub final_validation_accuracy_maximum: Option<f64>,
-    pub final_validation_accuracy_std: Option<f64>,
-    pub final_test_accuracy_mean: Option<f64>,
-    pub final_test_accuracy_minimum: Option<f64>,
-    pub final_test_accuracy_maximum: Option<f64>,
-    pub final_test_accuracy_std: Option<f64>,
-    pub final_validation_loss_mean: Option<f64>,
-    pub final_validation_loss_minimum: Option<f64>,
-    pub final_validation_loss_maximum: Option<f64>,
-    pub final_validation_loss_std: Option<f64>,
+    /// Statistics over the `n` trainings, in the order of [`METRICS`]; `None` where no training has a value.
+    stats: Vec<Option<SummaryStats>>,
 }
 
-/// Puts the spread of a value of the group's trainings into four columns of the row.
-macro_rules! spread {
-    ($row:ident, $group:ident: $value:expr => $mean:ident $minimum:ident $maximum:ident $std:ident) => {
-        if let Some(spread) = SummaryStats::of(&$group.values($value)) {
-            $row.$mean = Some(spread.mean);
-            $row.$minimum = Some(spread.min);
-            $row.$maximum = Some(spread.max);
-            $row.$std = spread.std;
-        }
-    };
+impl SummaryRow {
+    /// Returns the statistics of a metric over the trainings; `None` where no training has a value.
+    pub fn stats(&self, metric: &Metric) -> Option<SummaryStats> {
+        let index = METRICS.iter().position(|known| known == metric)?;
+        self.stats[index]
+    }
 }
 
-/// A row for each arm and round, in the order of their first rows.
-pub fn summary(rows: &[RoundRow]) -> Vec<SummaryRow> {
-    RoundGroup::all(rows).iter().map(of_group).collect()
+/// Returns a row for each arm and round, in the order of their first rows.
+///
+/// `last`: the last iteration of the trainings of the run (see [`last_iteration`](super::last_iteration)).
+pub fn summary(rows: &[RoundRow], last: u64) -> Vec<SummaryRow> {
+    RoundGroup::by_arm_and_round(rows).iter().map(|group| summary_row(group, last)).collect()
 }
 
-#[rustfmt::skip]
-fn of_group(group: &RoundGroup<'_>) -> SummaryRow {
+fn summary_row(group: &RoundGroup<'_>, last: u64) -> SummaryRow {
     let n = group.done().count();
-    let mut row = SummaryRow {
+    SummaryRow {
         experiment: group.rows.first().map(|row| row.experiment.clone()).unwrap_or_default(),
         arm: group.arm.to_owned(),
         round: group.round,
         weights_remaining: group.weights_remaining(),
         n,
         without_result: group.rows.len() - n,
-        ..SummaryRow::default()
-    };
-    spread!(row, group: |row| row.early_stop_iteration.map(|iteration| iteration as f64) =>
-        early_stop_iteration_mean early_stop_iteration_minimum early_stop_iteration_maximum early_stop_iteration_std);
-    spread!(row, group: |row| row.early_stop_train_accuracy =>
-        early_stop_train_accuracy_mean early_stop_train_accuracy_minimum
-        early_stop_train_accuracy_maximum early_stop_train_accuracy_std);
-    spread!(row, group: |row| row.early_stop_validation_accuracy =>
-        early_stop_validation_accuracy_mean early_stop_validation_accuracy_minimum
-        early_stop_validation_accuracy_maximum early_stop_validation_accuracy_std);
-    spread!(row, group: |row| row.early_stop_test_accuracy =>
-        early_stop_test_accuracy_mean early_stop_test_accuracy_minimum
-        early_stop_test_accuracy_maximum early_stop_test_accuracy_std);
-    spread!(row, group: |row| row.early_stop_validation_loss =>
-        early_stop_validation_loss_mean early_stop_validation_loss_minimum
-        early_stop_validation_loss_maximum early_stop_validation_loss_std);
-    spread!(row, group: |row| row.final_train_accuracy =>
-        final_train_accuracy_mean final_train_accuracy_minimum final_train_accuracy_maximum final_train_accuracy_std);
-    spread!(row, group: |row| row.final_validation_accuracy =>
-        final_validation_accuracy_mean final_validation_accuracy_minimum
-        final_validation_accuracy_maximum final_validation_accuracy_std);
-    spread!(row, group: |row| row.final_test_accuracy =>
-        final_test_accuracy_mean final_test_accuracy_minimum final_test_accuracy_maximum final_test_accuracy_std);
-    spread!(row, group: |row| row.final_validation_loss =>
-        final_validation_loss_mean final_validation_loss_minimum
-        final_validation_loss_maximum final_validation_loss_std);
-    row
+        stats: METRICS.iter().map(|metric| SummaryStats::of(&group.metric(metric, last))).collect(),
+    }
+}
+
+/// Returns `summary.csv`: a line for each arm and round of `rows`, in the order of their first rows. The columns of the
+/// metrics are `NAME_mean`, `NAME_minimum`, `NAME_maximum` and `NAME_std` (sample deviation), empty where there is no value.
+///
+/// # Errors
+/// Fails where a row cannot be written as CSV.
+pub fn summary_to_csv(rows: &[RoundRow]) -> Result<Vec<u8>> {
+    let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.in_summary).collect();
+    let names = metrics.iter().flat_map(|metric| STATISTICS.map(|statistic| format!("{}_{statistic}", metric.name)));
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(COLUMNS.map(str::to_owned).into_iter().chain(names))?;
+    // Every metric of `summary.csv` counts from iteration 0, and needs no last iteration.
+    for row in summary(rows, 0) {
+        let values: Vec<Option<f64>> = metrics.iter().flat_map(|metric| statistics(row.stats(metric))).collect();
+        let SummaryRow { experiment, arm, round, weights_remaining, n, without_result, .. } = row;
+        writer.serialize((experiment, arm, round, weights_remaining, n, without_result, values))?;
+    }
+    writer.into_inner().context("could not finish a CSV file")
+}
+
+/// Returns the values under [`STATISTICS`].
+fn statistics(stats: Option<SummaryStats>) -> [Option<f64>; 4] {
+    stats.map_or([None; 4], |stats| [Some(stats.mean), Some(stats.min), Some(stats.max), stats.std])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::to_csv;
+    use super::super::metrics::{EARLY_STOP_ITERATION, FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY};
     use super::*;
+    use crate::base::outcome::OutcomeKind;
 
     #[test]
-    fn a_row_for_each_arm_and_round() {
-        let row = |arm: &str, round, outcome: &str| RoundRow {
+    fn summary_has_a_row_for_each_arm_and_round() {
+        let row = |arm: &str, round, outcome: OutcomeKind| RoundRow {
             experiment: "e".into(),
             arm: arm.into(),
             round,
@@ -128,20 +103,43 @@ mod tests {
         let done = |arm, early, last| RoundRow {
             early_stop_iteration: Some(early),
             final_test_accuracy: Some(last),
-            ..row(arm, 1, "done")
+            ..row(arm, 1, OutcomeKind::Done)
         };
-        let rows = [done("b", 100, 0.25), row("a", 2, "diverged"), done("b", 300, 0.75), row("b", 1, "failed")];
-        let all = summary(&rows);
-        assert_eq!(all.len(), 2);
-        let b = &all[0];
+        let rows = [
+            done("b", 100, 0.25),
+            row("a", 2, OutcomeKind::Diverged),
+            done("b", 300, 0.75),
+            row("b", 1, OutcomeKind::Failed),
+        ];
+        let summary_rows = summary(&rows, 0);
+        assert_eq!(summary_rows.len(), 2);
+        let b = &summary_rows[0];
         assert_eq!((b.arm.as_str(), b.round, b.n, b.without_result), ("b", 1, 2, 1));
-        assert_eq!((b.early_stop_iteration_mean, b.early_stop_iteration_minimum), (Some(200.0), Some(100.0)));
-        assert_eq!((b.final_test_accuracy_mean, b.final_test_accuracy_maximum), (Some(0.5), Some(0.75)));
-        assert_eq!(b.final_test_accuracy_std, Some(0.125f64.sqrt()));
-        assert_eq!(b.final_train_accuracy_mean, None, "nobody has a value there");
-        let a = String::from_utf8(to_csv(&all[1..]).unwrap()).unwrap();
-        assert_eq!(a.lines().nth(1).unwrap().trim_end_matches(','), "e,a,2,0.5,0,1", "nothing but the count");
-        let one = &summary(&rows[..1])[0];
-        assert_eq!((one.n, one.final_test_accuracy_mean, one.final_test_accuracy_std), (1, Some(0.25), None));
+        let early_stop = b.stats(&EARLY_STOP_ITERATION).unwrap();
+        assert_eq!((early_stop.mean, early_stop.min), (200.0, 100.0));
+        let accuracy = b.stats(&FINAL_TEST_ACCURACY).unwrap();
+        assert_eq!((accuracy.mean, accuracy.max, accuracy.std), (0.5, 0.75, Some(0.125f64.sqrt())));
+        assert_eq!(b.stats(&FINAL_TRAIN_ACCURACY), None, "no training has a value");
+        let single = summary(&rows[..1], 0)[0].stats(&FINAL_TEST_ACCURACY).unwrap();
+        assert_eq!((single.n, single.mean, single.std), (1, 0.25, None));
+    }
+
+    #[test]
+    fn summary_csv_has_empty_cells_where_there_is_no_value() {
+        let row = RoundRow { experiment: "e".into(), arm: "a,b".into(), weights_remaining: 1.0, ..RoundRow::default() };
+        let done = RoundRow {
+            outcome: OutcomeKind::Done.into(),
+            early_stop_iteration: Some(300),
+            early_stop_train_accuracy: Some(0.1 + 0.2),
+            ..row.clone()
+        };
+        let text = String::from_utf8(summary_to_csv(&[RoundRow { round: 2, ..row }, done]).unwrap()).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches(',')).collect();
+        assert_eq!(lines[1], "e,\"a,b\",2,1.0,0,1", "only the counts");
+        let mean = "0.30000000000000004";
+        assert_eq!(lines[2], format!("e,\"a,b\",0,1.0,1,0,300.0,300.0,300.0,,{mean},{mean},{mean}"));
+        let commas = text.lines().map(|line| line.replace("a,b", "").matches(',').count());
+        assert!(commas.into_iter().all(|commas| commas == 41), "{text}");
+        assert_eq!(summary_to_csv(&[]).unwrap(), text.split_inclusive('\n').next().unwrap().as_bytes());
     }
 }

@@ -1,4 +1,5 @@
-//! Weights and masks as safetensors, with the same bytes every time. Anything that reads safetensors reads them.
+//! Weights, snapshots and masks as safetensors files. Equal values give equal bytes. Other programs that read safetensors can
+//! read them.
 
 use std::borrow::Cow;
 
@@ -9,34 +10,39 @@ use serde::{Deserialize, Serialize};
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 
-/// The one entry of a file's metadata, as JSON: safetensors sorts tensors its own way, and a mask's bits have lost
-/// their shape. One entry, because their order in the file is not fixed.
+/// The key of the only metadata entry of a file, which is JSON. It has the order and shapes of the tensors, because safetensors
+/// sorts tensors in its own way, and the packed bits of a mask have lost their shape. There is only one entry, because the order
+/// of entries in the file is not fixed.
 const METADATA: &str = "lth";
 
+/// The metadata of a file.
 #[derive(Serialize, Deserialize)]
 struct FileMetadata {
-    /// Names in order, with their shapes.
+    /// Names and shapes of the tensors, in order.
     tensors: Vec<(String, Vec<usize>)>,
-    /// Of a snapshot: what its moments are called before the parameter's name, and what it counts.
+    /// Counters of a snapshot; `None` in other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     snapshot: Option<SnapshotCounters>,
 }
 
+/// Counters of a [`Snapshot`]. Its tensors are in the order weights, first moments, second moments, buffers.
 #[derive(Serialize, Deserialize)]
 struct SnapshotCounters {
     iteration: u64,
     optimizer_steps: u64,
+    /// Moments per parameter: 0, 1 or 2.
     moments: usize,
-    /// Buffers, behind all else.
+    /// Number of buffers.
     #[serde(default, skip_serializing_if = "is_zero")]
     buffers: usize,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`skip_serializing_if` passes a reference")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
+/// A tensor as safetensors stores it: little endian, row-major.
 struct TensorBytes {
     dtype: Dtype,
     shape: Vec<usize>,
@@ -70,7 +76,10 @@ fn metadata(bytes: &[u8]) -> Result<FileMetadata> {
     serde_json::from_str(text).context("its metadata are damaged")
 }
 
-/// Weights as a safetensors file in float32.
+/// Returns weights as a safetensors file in float32.
+///
+/// # Errors
+/// Fails where the tensors cannot be serialized.
 pub fn state_to_bytes(state: &TensorMap) -> Result<Vec<u8>> {
     floats_to_bytes(&state.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<Vec<_>>(), None)
 }
@@ -85,12 +94,15 @@ fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<SnapshotCo
     serialize(&tensors, &FileMetadata { tensors: names.collect(), snapshot })
 }
 
-/// The name of a parameter's moment, counted from 1: `moment1.linear1.weight`.
+/// Returns the name of a parameter's moment, such as `moment1.linear1.weight`; `number` counts from 1.
 fn moment_name(number: usize, parameter: &str) -> String {
     format!("moment{number}.{parameter}")
 }
 
-/// A network at an iteration as a safetensors file: weights under their names, moments as `moment1.NAME`, buffers.
+/// Returns a snapshot as a safetensors file: weights under their names, moments as `moment1.NAME`, then buffers.
+///
+/// # Errors
+/// Fails where the tensors cannot be serialized.
 pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
     let Snapshot { weights, moments, buffers, iteration, optimizer_steps } = snapshot;
     let mut named: Vec<(String, &NamedTensor)> = weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
@@ -98,34 +110,44 @@ pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
         named.extend(moment.0.iter().map(|tensor| (moment_name(number, &tensor.name), tensor)));
     }
     named.extend(buffers.0.iter().map(|tensor| (tensor.name.clone(), tensor)));
-    let (moments, buffers) = (moments.len(), buffers.0.len());
-    let counted = SnapshotCounters { iteration: *iteration, optimizer_steps: *optimizer_steps, moments, buffers };
-    floats_to_bytes(&named, Some(counted))
+    let counters = SnapshotCounters {
+        iteration: *iteration,
+        optimizer_steps: *optimizer_steps,
+        moments: moments.len(),
+        buffers: buffers.0.len(),
+    };
+    floats_to_bytes(&named, Some(counters))
 }
 
-/// A network at an iteration from a safetensors file.
+/// Reads a snapshot from a safetensors file.
+///
+/// # Errors
+/// Fails where the file is damaged or is no snapshot.
 pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
-    let counted = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
-    let mut all = state_from_bytes(bytes)?.0;
-    ensure!(all.len() >= counted.buffers, "its buffers are not whole");
-    let buffers = TensorMap(all.split_off(all.len() - counted.buffers));
-    ensure!(all.len().is_multiple_of(counted.moments + 1), "its moments are not whole");
-    let each = all.len() / (counted.moments + 1);
-    let mut rest = all.split_off(each);
+    let counters = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
+    let mut weights = state_from_bytes(bytes)?.0;
+    ensure!(weights.len() >= counters.buffers, "its buffers are not whole");
+    let buffers = TensorMap(weights.split_off(weights.len() - counters.buffers));
+    ensure!(weights.len().is_multiple_of(counters.moments + 1), "its moments are not whole");
+    let parameters = weights.len() / (counters.moments + 1);
+    let mut rest = weights.split_off(parameters);
     let mut moments = Vec::new();
-    for number in 1..=counted.moments {
-        let tail = rest.split_off(each);
-        for (tensor, weight) in rest.iter_mut().zip(&all) {
+    for number in 1..=counters.moments {
+        let tail = rest.split_off(parameters);
+        for (tensor, weight) in rest.iter_mut().zip(&weights) {
             ensure!(tensor.name == moment_name(number, &weight.name), "`{}` is out of place", tensor.name);
             tensor.name.clone_from(&weight.name);
         }
         moments.push(TensorMap(std::mem::replace(&mut rest, tail)));
     }
-    let SnapshotCounters { iteration, optimizer_steps, .. } = counted;
-    Ok(Snapshot { weights: TensorMap(all), moments, iteration, optimizer_steps, buffers })
+    let SnapshotCounters { iteration, optimizer_steps, .. } = counters;
+    Ok(Snapshot { weights: TensorMap(weights), moments, iteration, optimizer_steps, buffers })
 }
 
-/// Weights from a safetensors file.
+/// Reads weights from a safetensors file.
+///
+/// # Errors
+/// Fails where the file is damaged, or its tensors are not those of its metadata.
 pub fn state_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
     let metadata = metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes)?;
@@ -138,7 +160,10 @@ pub fn state_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
     Ok(TensorMap(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
 }
 
-/// A mask as a safetensors file: eight weights a byte, the first in the lowest bit.
+/// Returns a mask as a safetensors file: eight weights per byte, the first in the lowest bit.
+///
+/// # Errors
+/// Fails where the tensors cannot be serialized.
 pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
     let pack = |bits: &[bool]| bits.iter().enumerate().fold(0_u8, |byte, (i, &kept)| byte | u8::from(kept) << i);
     let tensors = mask.0.iter().map(|layer| {
@@ -149,7 +174,10 @@ pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
     serialize(&tensors.collect::<Vec<_>>(), &FileMetadata { tensors: names.collect(), snapshot: None })
 }
 
-/// A mask from a safetensors file.
+/// Reads a mask from a safetensors file.
+///
+/// # Errors
+/// Fails where the file is damaged, or its tensors are not those of its metadata.
 pub fn mask_from_bytes(bytes: &[u8]) -> Result<Mask> {
     let metadata = metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes)?;
@@ -169,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_and_back_in_the_same_order_and_the_same_bytes() {
+    fn tensor_files_read_back_in_the_same_order_and_with_the_same_bytes() {
         let tensor = |name: &str, values: &[f32]| NamedTensor {
             name: name.into(),
             shape: vec![1, values.len()],

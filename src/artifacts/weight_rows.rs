@@ -1,10 +1,12 @@
-//! `weights.csv`: the weight statistics of the networks of an arm at a round, pooled (the paper, Appendix F).
+//! `weights.csv`: weight statistics of an arm at a round, pooled over its networks (the paper, Appendix F).
 
 use serde::{Deserialize, Serialize};
 
-use crate::lottery::{LayerWeightStats, WeightStats};
+use crate::base::category::Category;
+use crate::base::histogram::Histogram;
+use crate::lottery::{LayerWeightStats, WeightMeasure, WeightStats};
 
-/// A row of `weights.csv`: the networks of an arm at a round, pooled.
+/// A row of `weights.csv`: one point of one measure of one layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WeightRow {
     /// The experiment's name.
@@ -15,71 +17,84 @@ pub struct WeightRow {
     pub round: u32,
     /// The layer.
     pub layer: String,
-    /// `initial`: initial values of the weights that are kept. `moved_kept`, `moved_pruned`: how far the weights that this
-    /// mask keeps, or not, moved in the dense training. `grown_kept`, `grown_pruned`: by how much their magnitude grew
-    /// there. `incoming`, `outgoing`: connections kept.
-    pub measure: String,
-    /// The middle of a bin; with connections the rank of the unit, 0 (most connected) to 1.
+    /// The measure.
+    pub measure: Category<WeightMeasure>,
+    /// Of a histogram, the middle of a bin. Of connections, the rank of the unit, from 0 (most connected) to 1.
     pub x: f64,
-    /// Density; with connections the share that is kept, 0..=1.
+    /// Of a histogram, the density. Of connections, the share that is kept, 0..=1.
     pub y: f64,
     /// Networks pooled.
     pub n: usize,
 }
 
-/// The rows of networks that belong together: histograms added up, connections averaged by rank.
-pub fn weight_rows(experiment: &str, arm: &str, round: u32, profiles: &[&WeightStats]) -> Vec<WeightRow> {
+/// Returns the rows of the networks of an arm at a round: histograms are added up, connections averaged rank by rank.
+pub fn weight_rows(experiment: &str, arm: &str, round: u32, networks: &[&WeightStats]) -> Vec<WeightRow> {
     let mut rows = Vec::new();
-    let Some(first) = profiles.first() else { return rows };
-    for (at, layer) in first.0.iter().enumerate() {
-        let all: Vec<&LayerWeightStats> = profiles.iter().filter_map(|profile| profile.0.get(at)).collect();
-        let mut add = |measure: &str, points: Vec<(f64, f64)>| {
+    let Some(first) = networks.first() else { return rows };
+    for (index, layer) in first.0.iter().enumerate() {
+        let layers: Vec<&LayerWeightStats> = networks.iter().filter_map(|network| network.0.get(index)).collect();
+        for (measure, points) in layer_points(layer, &layers) {
             rows.extend(points.into_iter().map(|(x, y)| WeightRow {
                 experiment: experiment.to_owned(),
                 arm: arm.to_owned(),
                 round,
                 layer: layer.layer.clone(),
-                measure: measure.to_owned(),
+                measure: measure.clone(),
                 x,
                 y,
-                n: all.len(),
+                n: layers.len(),
             }));
-        };
-        for (measure, histogram) in &layer.histograms {
-            let mut sum = histogram.clone();
-            all[1..].iter().filter_map(|other| other.histograms.get(measure)).for_each(|other| sum.add(other));
-            add(measure, sum.density());
         }
-        let mean = |of: fn(&LayerWeightStats) -> &Vec<f64>| -> Vec<(f64, f64)> {
-            let ranks = of(layer).len();
-            let at = |rank: usize| all.iter().filter_map(|layer| of(layer).get(rank)).sum::<f64>() / all.len() as f64;
-            (0..ranks).map(|rank| (rank as f64 / (ranks.max(2) - 1) as f64, at(rank))).collect()
-        };
-        add("incoming", mean(|layer| &layer.incoming));
-        add("outgoing", mean(|layer| &layer.outgoing));
     }
     rows
+}
+
+/// A measure with its points (x, y).
+type MeasurePoints = (Category<WeightMeasure>, Vec<(f64, f64)>);
+
+/// The measures of a layer. `layers`: the layer in each network; `first` is the first of them.
+fn layer_points(first: &LayerWeightStats, layers: &[&LayerWeightStats]) -> Vec<MeasurePoints> {
+    let mut measures = Vec::new();
+    for (measure, histogram) in &first.histograms {
+        let mut sum: Histogram = histogram.clone();
+        for other in layers[1..].iter().filter_map(|other| other.histograms.get(measure)) {
+            sum.add(other);
+        }
+        measures.push((measure.clone(), sum.density()));
+    }
+    let incoming: Vec<&[f64]> = layers.iter().map(|layer| layer.incoming.as_slice()).collect();
+    let outgoing: Vec<&[f64]> = layers.iter().map(|layer| layer.outgoing.as_slice()).collect();
+    measures.push((WeightMeasure::Incoming.into(), mean_by_rank(&incoming)));
+    measures.push((WeightMeasure::Outgoing.into(), mean_by_rank(&outgoing)));
+    measures
+}
+
+/// The mean share at each rank, with ranks scaled to 0..=1. `networks`: the shares of each network by rank, of one length.
+fn mean_by_rank(networks: &[&[f64]]) -> Vec<(f64, f64)> {
+    let ranks = networks.first().map_or(0, |shares| shares.len());
+    let mean = |rank: usize| networks.iter().filter_map(|shares| shares.get(rank)).sum::<f64>() / networks.len() as f64;
+    (0..ranks).map(|rank| (rank as f64 / (ranks.max(2) - 1) as f64, mean(rank))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::histogram::Histogram;
     use std::collections::BTreeMap;
 
     #[test]
     fn connections_are_averaged_by_rank() {
-        let profile = |shares: &[f64]| {
-            let histograms = BTreeMap::from([("initial".into(), Histogram::of([0.1].into_iter(), 0.0, 1.0, 1))]);
+        let network = |shares: &[f64]| {
+            let histogram = Histogram::of([0.1].into_iter(), 0.0, 1.0, 1);
+            let histograms = BTreeMap::from([(WeightMeasure::Initial.into(), histogram)]);
             let incoming = shares.to_vec();
             WeightStats(vec![LayerWeightStats { layer: "a".into(), histograms, incoming, outgoing: vec![] }])
         };
-        let (a, b) = (profile(&[1.0, 0.5, 0.0]), profile(&[0.5, 0.5, 0.5]));
-        let rows = weight_rows("e", "arm", 3, &[&a, &b]);
-        let incoming: Vec<(f64, f64, usize)> =
-            rows.iter().filter(|row| row.measure == "incoming").map(|row| (row.x, row.y, row.n)).collect();
-        assert_eq!(incoming, [(0.0, 0.75, 2), (0.5, 0.5, 2), (1.0, 0.25, 2)]);
-        assert_eq!(rows[0].measure, "initial");
+        let networks = [network(&[1.0, 0.5, 0.0]), network(&[0.5, 0.5, 0.5])];
+        let rows = weight_rows("e", "arm", 3, &[&networks[0], &networks[1]]);
+        let incoming = rows.iter().filter(|row| row.measure.is(WeightMeasure::Incoming));
+        let points: Vec<(f64, f64, usize)> = incoming.map(|row| (row.x, row.y, row.n)).collect();
+        assert_eq!(points, [(0.0, 0.75, 2), (0.5, 0.5, 2), (1.0, 0.25, 2)]);
+        assert!(rows[0].measure.is(WeightMeasure::Initial));
         assert!(weight_rows("e", "arm", 3, &[]).is_empty());
     }
 }

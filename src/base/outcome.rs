@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::category::Categorical;
 use super::key::ContentHash;
 
 /// How a training ended. One that did not end well never stops the others.
@@ -28,13 +29,44 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The word for CSVs.
+    /// Returns the kind of the outcome, without its particulars.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Done => OutcomeKind::Done,
+            Self::Diverged { .. } => OutcomeKind::Diverged,
+            Self::Failed { .. } => OutcomeKind::Failed,
+            Self::Blocked { .. } => OutcomeKind::Blocked,
+        }
+    }
+
+    /// Returns the word of the outcome in CSV files.
     pub fn as_str(&self) -> &'static str {
+        self.kind().as_str()
+    }
+}
+
+/// The kind of an [`Outcome`]: the column `outcome` of `rounds.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// See [`Outcome::Done`].
+    Done,
+    /// See [`Outcome::Diverged`].
+    Diverged,
+    /// See [`Outcome::Failed`].
+    Failed,
+    /// See [`Outcome::Blocked`].
+    Blocked,
+}
+
+impl Categorical for OutcomeKind {
+    const ALL: &'static [Self] = &[Self::Done, Self::Diverged, Self::Failed, Self::Blocked];
+
+    fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Diverged { .. } => "diverged",
-            Self::Failed { .. } => "failed",
-            Self::Blocked { .. } => "blocked",
+            Self::Diverged => "diverged",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
         }
     }
 }

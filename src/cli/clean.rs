@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::load::RunsArgs;
+use crate::artifacts::find_run;
 use crate::base::format::{bytes, pluralize};
 use crate::config::UsageError;
-use crate::report;
 use crate::runner;
 use crate::runner::{Candidate, Garbage, GcReason};
 use crate::system::exit::Exit;
@@ -34,7 +34,7 @@ pub(super) struct CleanArgs {
 
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
+    let views = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!views.is_empty()).then_some(views.as_slice());
     let Garbage { candidates, foreign } = runner::find_garbage(&runs, only)?;
     if let Some(note) = passed_over(&foreign) {

@@ -1,15 +1,16 @@
-//! `lth compare`: what differs between runs, in their configurations and in their results.
+//! `lth compare`: differences between runs, in their configurations and in their results.
 
 use std::cmp::Ordering;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::filter::RowFilter;
 use super::folders;
 use super::load::RunsArgs;
-use crate::artifacts::to_csv;
+use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, find_run};
 use crate::report::{self, ResultRow, Run};
 use crate::system::exit::Exit;
 use crate::ui;
@@ -24,7 +25,7 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     choice: RowFilter,
     /// Sorts the results by this column; else run by run.
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", value_parser = column_parser())]
     sort: Option<Column>,
     /// With `--sort`: the greatest first.
     #[arg(long, requires = "sort")]
@@ -37,49 +38,72 @@ pub(super) struct CompareArgs {
     json: bool,
 }
 
-/// A column of the results.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "snake_case")]
+/// A column that results can be sorted by.
+#[derive(Clone, Copy, Debug)]
 enum Column {
     Arm,
     Round,
     WeightsRemaining,
     N,
-    EarlyStopIteration,
-    EarlyStopTestAccuracy,
-    FinalTestAccuracy,
+    Metric(&'static Metric),
 }
 
 impl Column {
-    /// The order of two rows; one without a value stands last either way.
-    fn order(self, descending: bool, one: &ResultRow, other: &ResultRow) -> Ordering {
-        let turn = |order: Ordering| if descending { order.reverse() } else { order };
-        let optional = |one: Option<f64>, other: Option<f64>| match (one, other) {
-            (Some(one), Some(other)) => turn(one.total_cmp(&other)),
-            (one, other) => one.is_none().cmp(&other.is_none()),
-        };
+    /// Returns the names of the columns, in the order of the help.
+    fn names() -> Vec<&'static str> {
+        // Early stops are sorted by the iterations trained, under the name of the early stop.
+        let metrics = METRICS.iter().filter(|metric| metric.is_compared && **metric != ITERATIONS_TO_EARLY_STOP);
+        let metric_names = metrics.map(|metric| metric.name);
+        ["arm", "round", "weights_remaining", "n"].into_iter().chain(metric_names).collect()
+    }
+
+    /// Returns the column with one of [`names`](Self::names).
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "arm" => Some(Self::Arm),
+            "round" => Some(Self::Round),
+            "weights_remaining" => Some(Self::WeightsRemaining),
+            "n" => Some(Self::N),
+            name if name == EARLY_STOP_ITERATION.name => Some(Self::Metric(&ITERATIONS_TO_EARLY_STOP)),
+            name => Metric::named(name).map(Self::Metric),
+        }
+    }
+
+    /// Returns the order of two rows; a row without a value is last, ascending and descending.
+    fn order(self, descending: bool, left: &ResultRow, right: &ResultRow) -> Ordering {
+        let directed = |order: Ordering| if descending { order.reverse() } else { order };
         match self {
-            Self::Arm => turn(one.arm.cmp(&other.arm)),
-            Self::Round => turn(one.round.cmp(&other.round)),
-            Self::WeightsRemaining => turn(one.weights_remaining.total_cmp(&other.weights_remaining)),
-            Self::N => turn(one.n.cmp(&other.n)),
-            Self::EarlyStopIteration => optional(one.iterations_to_early_stop, other.iterations_to_early_stop),
-            Self::EarlyStopTestAccuracy => optional(one.early_stop_test_accuracy, other.early_stop_test_accuracy),
-            Self::FinalTestAccuracy => optional(one.final_test_accuracy, other.final_test_accuracy),
+            Self::Arm => directed(left.arm.cmp(&right.arm)),
+            Self::Round => directed(left.round.cmp(&right.round)),
+            Self::WeightsRemaining => directed(left.weights_remaining.total_cmp(&right.weights_remaining)),
+            Self::N => directed(left.n.cmp(&right.n)),
+            Self::Metric(metric) => match (left.mean(metric), right.mean(metric)) {
+                (Some(left), Some(right)) => directed(left.total_cmp(&right)),
+                (left, right) => left.is_none().cmp(&right.is_none()),
+            },
         }
     }
 }
 
+fn column_parser() -> impl TypedValueParser<Value = Column> {
+    PossibleValuesParser::new(Column::names())
+        .try_map(|name| Column::named(&name).ok_or_else(|| format!("there is no column `{name}`")))
+}
+
+/// Runs `lth compare`.
+///
+/// # Errors
+/// Fails where fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
-    let (runs, damaged) = open(args)?;
+    let (runs, is_damaged) = open(args)?;
     ensure!(runs.len() > 1, "a comparison needs at least two runs, and {} could be read", runs.len());
     args.choice.check(runs.iter().flat_map(|run| &run.rounds), "these runs")?;
     let mut comparison = report::compare(&runs, |row| args.choice.matches(row));
     if let Some(column) = args.sort {
-        comparison.results.sort_by(|one, other| column.order(args.descending, one, other));
+        comparison.results.sort_by(|left, right| column.order(args.descending, left, right));
     }
     if args.csv {
-        ui::print_result(&String::from_utf8_lossy(&to_csv(&comparison.results)?))?;
+        ui::print_result(&String::from_utf8_lossy(&report::results_to_csv(&comparison.results)?))?;
     } else if args.json {
         ui::print_result(&(serde_json::to_string_pretty(&comparison)? + "\n"))?;
     } else {
@@ -90,16 +114,17 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
             "note: `{run}` has no resolved.toml that can be read; its configuration is not compared"
         ));
     }
-    Ok(if damaged { Exit::Failure } else { Exit::Success })
+    Ok(if is_damaged { Exit::Failure } else { Exit::Success })
 }
 
-/// The runs that can be read, each once, and whether one is damaged. `runs/*` names the store too: a folder that is no
-/// run is passed over, and said to be.
+/// Returns the runs that can be read, each once, and whether one is damaged. A folder that is no run is skipped with a message,
+/// because a shell expands `runs/*` to the store too.
 fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
-    let (mut runs, mut damaged): (Vec<Run>, bool) = (Vec::new(), false);
+    let mut runs: Vec<Run> = Vec::new();
+    let mut is_damaged = false;
     let folder = args.runs.folder()?;
     for name in &args.names {
-        let view = match report::find(&folder, name) {
+        let view = match find_run(&folder, name) {
             Err(_) if name.is_dir() => {
                 ui::eprint_line(&format!("skipped: `{}` has no files of a run", name.display()));
                 continue;
@@ -113,14 +138,14 @@ fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
             Ok(run) => runs.push(run),
             Err(error) => {
                 ui::eprint_line(&format!("skipped: {error:#}"));
-                damaged = true;
+                is_damaged = true;
             }
         }
     }
-    Ok((runs, damaged))
+    Ok((runs, is_damaged))
 }
 
-fn is_same(one: &Run, other: &Run) -> bool {
-    let place = |run: &Run| run.view.0.canonicalize().unwrap_or_else(|_| run.view.0.clone());
-    place(one) == place(other)
+fn is_same(left: &Run, right: &Run) -> bool {
+    let path = |run: &Run| run.view.0.canonicalize().unwrap_or_else(|_| run.view.0.clone());
+    path(left) == path(right)
 }

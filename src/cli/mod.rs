@@ -149,7 +149,7 @@ fn explain(error: &anyhow::Error, place: &str) -> Exit {
         ui::eprint_line(&report.to_string());
         return Exit::Usage;
     }
-    if let Some(none) = error.downcast_ref::<crate::report::NoSuchRun>() {
+    if let Some(none) = error.downcast_ref::<crate::artifacts::NoSuchRun>() {
         ui::eprint_line(&format!("error: {none}"));
         return Exit::Usage;
     }

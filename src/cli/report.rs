@@ -1,4 +1,4 @@
-//! `lth report`: a page with figures on one or several runs.
+//! `lth report`: writes a page with figures on one or several runs.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::folders;
 use super::load::RunsArgs;
+use crate::artifacts::find_run;
 use crate::config;
 use crate::report::{self, Run, RunAnalysis};
 use crate::system::exit::Exit;
@@ -28,42 +29,46 @@ pub(super) struct ReportArgs {
     out: Option<PathBuf>,
 }
 
+/// Runs `lth report`.
+///
+/// # Errors
+/// Fails where a file of the report cannot be written, or standard output cannot.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
-    let mut found: Vec<RunAnalysis> = Vec::new();
+    let mut analyses: Vec<RunAnalysis> = Vec::new();
     let runs = args.runs.folder()?;
     if let Some(folder) = &args.out {
         user_path::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
     }
-    for word in &args.run {
-        match report::find(&runs, word).and_then(Run::open).and_then(RunAnalysis::of) {
-            Ok(finding) => found.push(finding),
+    for name in &args.run {
+        match find_run(&runs, name).and_then(Run::open).and_then(RunAnalysis::of) {
+            Ok(analysis) => analyses.push(analysis),
             Err(error) => ui::eprint_line(&format!("skipped: {error:#}")),
         }
     }
-    let Some(first) = found.first() else {
+    let Some(first) = analyses.first() else {
         ui::eprint_line("error: there is nothing to report on");
         ui::eprint_line("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
         return Ok(Exit::Failure);
     };
     let page = match &args.out {
-        Some(folder) => write(&ReportDir(folder.clone()), &found)?,
+        Some(folder) => write(&ReportDir(folder.clone()), &analyses)?,
         None if args.run.len() == 1 => write_own(first)?,
-        None => write(&ReportDir("report".into()), &found)?,
+        None => write(&ReportDir("report".into()), &analyses)?,
     };
     ui::print_result(&format!("{}\n", page.display()))?;
     Ok(Exit::Success)
 }
 
-/// Writes the report on one run into its own folder, and gives the path of the page. Files of an older report that are not
-/// written any more are removed; a person's files beside them stay, and one in the place of a report's file is renamed.
+/// Writes the report on one run into the run's own folder, and returns the path of the page. Files of an older report that the
+/// new one does not have are removed. Files that `lth` did not write stay, and are renamed where the report needs their names.
 ///
 /// # Errors
-/// A file that cannot be written.
-pub(super) fn write_own(finding: &RunAnalysis) -> Result<PathBuf> {
-    let (view, folder) = (&finding.run.view, finding.run.view.report_dir());
-    let files = report::files(std::slice::from_ref(finding))?;
-    // One process at a time, so that the list is that of the files.
-    let _lock = Lock::exclusive_unless(&view.write_lock(), || false)?;
+/// Fails where a file cannot be written.
+pub(super) fn write_own(analysis: &RunAnalysis) -> Result<PathBuf> {
+    let folder = analysis.run.view.report_dir();
+    let files = report::files(std::slice::from_ref(analysis))?;
+    // One process writes at a time, so that the list of written files agrees with the files.
+    let _lock = Lock::exclusive_unless(&analysis.run.view.write_lock(), || false)?;
     let owned = WrittenFiles::read(&folder.0);
     for path in owned.archive_foreign(files.iter().map(|(name, _)| name.as_str()))? {
         ui::eprint_line(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));
@@ -72,12 +77,13 @@ pub(super) fn write_own(finding: &RunAnalysis) -> Result<PathBuf> {
     Ok(folder.file(ReportDir::INDEX))
 }
 
-/// Writes a report into a folder that may hold other files, and gives the path of the page.
+/// Writes a report into a folder that may hold other files, and returns the path of the page.
 ///
 /// # Errors
-/// A file in its place that this program did not write; nothing is written then.
-fn write(folder: &ReportDir, findings: &[RunAnalysis]) -> Result<PathBuf> {
-    let (owned, files) = (WrittenFiles::read(&folder.0), report::files(findings)?);
+/// Fails, and writes nothing, where a file that `lth` did not write has the name of a file of the report.
+fn write(folder: &ReportDir, analyses: &[RunAnalysis]) -> Result<PathBuf> {
+    let files = report::files(analyses)?;
+    let owned = WrittenFiles::read(&folder.0);
     if let Some(path) = owned.foreign(files.iter().map(|(name, _)| name.as_str())).first() {
         let message = format!(
             "error: `{}` exists, and is not on the list of files that `lth report` wrote there\n\nhint: move it away, or name \

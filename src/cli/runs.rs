@@ -1,10 +1,11 @@
-//! `lth runs`: what runs there are.
+//! `lth runs`: lists the runs of a folder.
 
 use anyhow::Result;
 use clap::Args;
 
 use super::load::RunsArgs;
-use crate::report::{self, Run, RunOverview};
+use crate::artifacts::list_runs;
+use crate::report::{Run, RunOverview};
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -17,10 +18,15 @@ pub(super) struct ListArgs {
     json: bool,
 }
 
+/// Runs `lth runs`.
+///
+/// # Errors
+/// Fails where the folder of runs cannot be listed, or standard output cannot be written.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let (mut overviews, mut damaged) = (Vec::new(), Vec::new());
-    for view in report::all(&runs)? {
+    let mut overviews = Vec::new();
+    let mut damaged = Vec::new();
+    for view in list_runs(&runs)? {
         match Run::open(view) {
             Ok(run) => overviews.push(RunOverview::of(&run, &runs)),
             Err(error) => damaged.push(format!("{error:#}")),

@@ -1,4 +1,4 @@
-//! `lth show`: a run's table again, from its files.
+//! `lth show`: prints the results of a run, from its files.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::filter::RowFilter;
 use super::load::RunsArgs;
-use crate::artifacts::{RoundRow, last_iteration, to_csv};
+use crate::artifacts::{RoundRow, find_run, last_iteration, to_csv};
 use crate::report::{self, Run, RunState, Verdict};
 use crate::system::exit::Exit;
 use crate::system::paths::ReportDir;
@@ -32,8 +32,12 @@ pub(super) struct ShowArgs {
     json: bool,
 }
 
+/// Runs `lth show`.
+///
+/// # Errors
+/// Fails where the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
-    let run = Run::open(report::find(&args.runs.folder()?, &args.run)?)?;
+    let run = Run::open(find_run(&args.runs.folder()?, &args.run)?)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.matches(row)).cloned().collect();
     if args.csv {
@@ -46,16 +50,17 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         ui::print_result(&format!("{value:#}\n"))?;
     } else {
         ui::print_result(&ui::table(&rows, last_iteration(&run.rounds)))?;
-        // Of some rows only there is no verdict to tell.
+        // Verdicts need all rows of the run.
         let experiment = run.experiment().filter(|_| rows.len() == run.rounds.len());
         let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(&run, &experiment));
         ui::print_result(&summary_text(&run, &verdicts))?;
-        tell_state(&run);
+        print_state(&run);
     }
     Ok(Exit::Success)
 }
 
-/// What stands below a run's table: what its test images are, where that must be said, the verdicts, and where its files are.
+/// Returns the text below the table of results: the note on the test images, if there is one, the verdicts, and the paths of the
+/// run's files and report.
 pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
     let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
     for sentence in report::sentences(verdicts) {
@@ -69,8 +74,8 @@ pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
     text
 }
 
-/// What is to be said of a run that is not finished.
-fn tell_state(run: &Run) {
+/// Prints failures, and the state of a run that is not finished, on standard error.
+fn print_state(run: &Run) {
     let manifest = run.manifest.as_ref();
     for failure in manifest.iter().flat_map(|manifest| manifest.audit.broken.iter().chain(&manifest.failures)) {
         ui::eprint_line(&format!("error: {failure}"));
@@ -79,8 +84,8 @@ fn tell_state(run: &Run) {
     if state == RunState::Finished {
         return;
     }
-    let of = run.trainings().map_or_else(String::new, |trainings| format!(" of {trainings}"));
-    ui::eprint_line(&format!("{}: {}{of} trainings are done", state.as_str(), run.done()));
+    let planned = run.trainings().map_or_else(String::new, |trainings| format!(" of {trainings}"));
+    ui::eprint_line(&format!("{}: {}{planned} trainings are done", state.as_str(), run.done()));
     if let (RunState::Interrupted, Some(manifest)) = (state, manifest) {
         ui::eprint_line(&format!("it was begun, and goes on, with\n  {}", manifest.command));
     }

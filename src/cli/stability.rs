@@ -13,13 +13,13 @@ use super::load::{RunsArgs, look_up, workers};
 use super::report::write_own;
 use super::run::register_run;
 use super::trainers::EngineFactory;
-use crate::artifacts::to_csv;
+use crate::artifacts::{find_run, to_csv};
 use crate::base::format::pluralize;
 use crate::base::key::ContentHash;
-use crate::base::outcome::Outcome;
+use crate::base::outcome::OutcomeKind;
 use crate::config::{DatasetSpec, DeviceChoice, Diagnostic, KeepWeights, MaskSource, UsageError};
 use crate::lottery::{DENSE, Plan, Study};
-use crate::report::{self, Run, RunAnalysis};
+use crate::report::{Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
@@ -53,7 +53,7 @@ pub(super) struct StabilityArgs {
 
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let run = Run::open(report::find(&runs, &args.run)?)?;
+    let run = Run::open(find_run(&runs, &args.run)?)?;
     let study = study_of_run(&run, args)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
@@ -125,7 +125,7 @@ fn asked_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSet<C
         name == DENSE || arm.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative)
     };
     let asked = run.rounds.iter().filter(|row| filter.matches(row) && (filter.names_arms() || is_chain(&row.arm)));
-    let (done, others): (Vec<_>, Vec<_>) = asked.partition(|row| row.outcome == Outcome::Done.as_str());
+    let (done, others): (Vec<_>, Vec<_>) = asked.partition(|row| row.outcome.is(OutcomeKind::Done));
     if !others.is_empty() {
         ui::eprint_line(&format!(
             "note: {} without a result {} left out",

@@ -19,6 +19,7 @@ pub(crate) mod test_support;
 mod tests;
 mod training;
 mod validate_arms;
+mod weight_measure;
 mod weight_stats;
 
 pub use audit::{AuditError, audit_end, audit_start};
@@ -29,4 +30,5 @@ pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare};
 pub use resolved::ResolvedExperiment;
 pub use study::{Study, Surroundings};
 pub use training::{Dependency, MaskRule, RewindPoint, StartRule, TrainingSpec};
+pub use weight_measure::WeightMeasure;
 pub use weight_stats::{LayerWeightStats, RANKS, WeightStats, weight_stats};

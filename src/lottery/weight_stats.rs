@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::prepare::PrepareContext;
 use super::training::{MaskRule, StartRule, TrainingSpec};
+use super::weight_measure::WeightMeasure;
+use crate::base::category::Category;
 use crate::base::histogram::Histogram;
 use crate::base::mask::{LayerMask, Mask};
 
@@ -21,8 +23,9 @@ const GROWN: (f64, f64) = (-4.0, 12.0);
 pub struct LayerWeightStats {
     /// The layer's name.
     pub layer: String,
-    /// Histograms by measure: `initial`, and beside a trained dense network `moved_kept`, `moved_pruned`, `grown_kept`, `grown_pruned`.
-    pub histograms: BTreeMap<String, Histogram>,
+    /// Histograms by measure: the initial values, and those of a ticket also the distances moved and the growth in the dense
+    /// training.
+    pub histograms: BTreeMap<Category<WeightMeasure>, Histogram>,
     /// Of each unit, most connected first, the share of its incoming connections that is kept; at [`RANKS`] ranks.
     pub incoming: Vec<f64>,
     /// The same of the inputs' outgoing connections.
@@ -62,13 +65,17 @@ pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: 
             Histogram::of(values, low * deviation, BIN * deviation, bins)
         };
         let mut histograms = BTreeMap::new();
-        histograms.insert("initial".to_owned(), bins(&mut chosen(true).map(|i| before[i]), INITIAL));
+        histograms.insert(WeightMeasure::Initial.into(), bins(&mut chosen(true).map(|i| before[i]), INITIAL));
         if let Some(after) = last.as_ref().map(values) {
-            for (kept, word) in [(true, "kept"), (false, "pruned")] {
+            let measures = [
+                (true, WeightMeasure::MovedKept, WeightMeasure::GrownKept),
+                (false, WeightMeasure::MovedPruned, WeightMeasure::GrownPruned),
+            ];
+            for (kept, movement, growth) in measures {
                 let moved = bins(&mut chosen(kept).map(|i| (after[i] - before[i]).abs()), MOVED);
                 let grown = bins(&mut chosen(kept).map(|i| after[i].abs() - before[i].abs()), GROWN);
-                histograms.insert(format!("moved_{word}"), moved);
-                histograms.insert(format!("grown_{word}"), grown);
+                histograms.insert(movement.into(), moved);
+                histograms.insert(growth.into(), grown);
             }
         }
         let (incoming, outgoing) = connections(layer);
@@ -119,12 +126,14 @@ mod tests {
             weight_stats(training, house.context(), &mask).unwrap()
         };
         let ticket = of("winning_ticket", 2).unwrap();
-        let total = |measure: &str| ticket.0.iter().map(|layer| layer.histograms[measure].total).collect::<Vec<_>>();
+        let total = |measure: WeightMeasure| {
+            ticket.0.iter().map(|layer| layer.histograms[&Category::Known(measure)].total).collect::<Vec<_>>()
+        };
         let kept = house.training("winning_ticket", 2).counts.layers.clone().unwrap();
-        assert_eq!((total("initial"), total("moved_kept")), (kept.clone(), kept.clone()));
-        assert_eq!(total("grown_pruned"), [25_088 - kept[0], 512 - kept[1], 160 - kept[2]]);
+        assert_eq!((total(WeightMeasure::Initial), total(WeightMeasure::MovedKept)), (kept.clone(), kept.clone()));
+        assert_eq!(total(WeightMeasure::GrownPruned), [25_088 - kept[0], 512 - kept[1], 160 - kept[2]]);
         let dense = of("dense", 0).unwrap();
-        assert_eq!(dense.0[0].histograms.keys().collect::<Vec<_>>(), ["initial"]);
+        assert_eq!(dense.0[0].histograms.keys().collect::<Vec<_>>(), [&Category::Known(WeightMeasure::Initial)]);
         assert!(dense.0[0].incoming.iter().all(|&share| share == 1.0));
         assert_eq!(of("random_reinit", 1), None);
     }

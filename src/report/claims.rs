@@ -1,4 +1,4 @@
-//! The paper's claims beside a run's numbers. What is claimed stands in `claims/claims.toml`; here is how it is judged.
+//! The paper's claims beside the numbers of a run. The claims are data, in `claims/claims.toml`; this module evaluates them.
 
 mod entry;
 #[cfg(test)]
@@ -8,51 +8,58 @@ mod text;
 use serde::Serialize;
 
 use self::entry::{Claim, ClaimFile, ClaimSetting, Quantifier};
-use super::paired::{ArmRoundRef, PairedResults};
+use super::paired::PairedResults;
 use super::roles::arm_with_role;
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
-use crate::artifacts::{RoundGroup, RoundRow};
+use crate::artifacts::{MetricTime, RoundGroup, RoundRow};
 use crate::base::format::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
 
-/// A claim of the paper and what a run says of it.
+/// Relative difference between shares of weights that count as the same round: with scope `global`, or with other layers, the
+/// same round has a slightly other share.
+const SHARE_TOLERANCE: f64 = 0.05;
+/// Factor by which the smallest share of a run may exceed that of a claim over many rounds: one more round, at any usual rate,
+/// would be outside the claim's range.
+const MAX_SHARE_RATIO: f64 = 1.7;
+
+/// A claim of the paper and its result in a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClaimRow {
-    /// Its short name.
+    /// Unique short name.
     pub id: String,
-    /// What is claimed.
+    /// The claim, as a sentence.
     pub claim: String,
-    /// Where.
+    /// Section or figure of the paper.
     pub source: String,
     /// The paper's number.
     pub paper: String,
-    /// This run's, with its bounds and n.
+    /// The run's number, with its bounds and n.
     pub here: String,
-    /// What follows.
+    /// The result.
     pub status: ClaimStatus,
-    /// Why, and how the run differs from what the paper did.
+    /// The reason of the status, and the differences between the run and the paper's experiment.
     pub reason: String,
 }
 
-/// What a run says of a claim.
+/// The result of a claim in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimStatus {
-    /// The bounds lie where the claim has them.
+    /// The bounds confirm the claim.
     Held,
-    /// The bounds exclude it.
+    /// The bounds exclude the claim.
     NotHeld,
-    /// Neither, and always at n = 1.
+    /// Neither; always so with one replicate.
     Undecided,
-    /// The run has not what the claim speaks of.
+    /// The run lacks the rounds or the results that the claim is about.
     NotTested,
 }
 
 impl ClaimStatus {
-    /// The words for people.
-    pub fn word(self) -> &'static str {
+    /// Returns the status in words.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held",
             Self::NotHeld => "not held",
@@ -62,149 +69,165 @@ impl ClaimStatus {
     }
 }
 
-/// The numbers of a claim at one round.
+/// The arms of a claim.
+#[derive(Clone, Copy)]
+struct ClaimArms<'a> {
+    /// The arm that the claim is about.
+    of: &'a str,
+    /// The arm it is compared with, if it is.
+    against: Option<&'a str>,
+}
+
+/// Evidence for a claim at one round.
 struct RoundEvidence {
-    /// One per replicate.
+    /// One value per replicate: the metric, or the difference of both arms.
     values: Vec<f64>,
-    /// Both sides in each replicate, where there are two.
+    /// Values of both arms per replicate; empty where the claim compares nothing.
     pairs: Vec<(f64, f64)>,
+    /// The mean with bounds at [`LEVEL`].
     plain: Option<Interval>,
-    /// With bounds so much surer that all looks together are wrong in 5 % of the cases (Bonferroni).
+    /// The mean with wider bounds, so that of the bounds of all rounds together, one is wrong in 5 % of the cases (Bonferroni).
     strict: Option<Interval>,
 }
 
-/// The claims that an experiment can speak to: with its network, data set and arms.
+/// Returns the claims about an experiment's network, data set and arms, each with its result.
 pub fn claims(run: &Run, experiment: &Experiment) -> Vec<ClaimRow> {
-    of_rows(&run.rounds, experiment)
+    claims_of_rows(&run.rounds, experiment)
 }
 
-/// The same, from the rows.
-pub(super) fn of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRow> {
-    let trainings = PairedResults::new(rows, experiment);
-    let entries = ClaimFile::all();
-    let row = |claim: &Claim| {
-        let setting = entries.setting(claim).filter(|setting| setting.matches(experiment))?;
-        let of = arm_with_role(claim.of, experiment)?;
-        let against = match claim.against {
-            Some(role) => Some(arm_with_role(role, experiment)?),
-            None => None,
-        };
-        Some(judge(claim, setting, experiment, &trainings, (of, against)))
+/// Like [`claims`], from the rows of `rounds.csv`.
+fn claims_of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRow> {
+    let results = PairedResults::new(rows, experiment);
+    let file = ClaimFile::load();
+    let evaluated = file.claims.iter().map(|claim| {
+        let setting = file.setting(claim).filter(|setting| setting.matches(experiment))?;
+        let arms = claim_arms(claim, experiment)?;
+        Some(claim_row(claim, setting, experiment, &results, arms))
+    });
+    evaluated.flatten().collect()
+}
+
+/// The arms with the roles of a claim; `None` where the experiment lacks one.
+fn claim_arms<'a>(claim: &Claim, experiment: &'a Experiment) -> Option<ClaimArms<'a>> {
+    let of = arm_with_role(claim.of, experiment)?;
+    let against = match claim.against {
+        Some(role) => Some(arm_with_role(role, experiment)?),
+        None => None,
     };
-    entries.claims.iter().filter_map(row).collect()
+    Some(ClaimArms { of, against })
 }
 
-fn judge(
+fn claim_row(
     claim: &Claim,
     setting: &ClaimSetting,
     experiment: &Experiment,
-    trainings: &PairedResults<'_>,
-    (of, against): (&str, Option<&str>),
+    results: &PairedResults<'_>,
+    arms: ClaimArms<'_>,
 ) -> ClaimRow {
-    let (looks, (status, reason)) = match rounds(claim, trainings, of) {
-        Err(reason) => (Vec::new(), (ClaimStatus::NotTested, reason)),
-        Ok(rounds) => {
-            let looks = look(claim, trainings, of, against, &rounds);
-            let judged = if claim.measure.is_final() && experiment.train.iterations != setting.iterations {
-                (ClaimStatus::NotTested, "training ends elsewhere".to_owned())
-            } else if looks.iter().all(|look| look.values.is_empty()) {
-                (ClaimStatus::NotTested, "no replicate came to its end on every side".to_owned())
-            } else {
-                decide(claim, &looks, reaches(claim, trainings, of))
-            };
-            (looks, judged)
+    let rounds = claimed_rounds(claim, results, arms.of);
+    let evidence = rounds.as_ref().map_or_else(|_| Vec::new(), |rounds| evidence(claim, results, arms, rounds));
+    let (status, reason) = match rounds {
+        Err(reason) => (ClaimStatus::NotTested, reason),
+        Ok(_) if claim.metric.time == MetricTime::End && experiment.train.iterations != setting.iterations => {
+            (ClaimStatus::NotTested, "training ends elsewhere".to_owned())
         }
+        Ok(_) if evidence.iter().all(|round| round.values.is_empty()) => {
+            (ClaimStatus::NotTested, "no replicate came to its end on every side".to_owned())
+        }
+        Ok(_) => decide(claim, &evidence, missing_range(claim, results, arms.of)),
     };
-    let reasons: Vec<String> = [reason].into_iter().chain(setting.deviations(experiment)).collect();
+    let reasons = std::iter::once(reason).chain(setting.deviations(experiment));
     ClaimRow {
         id: claim.id.clone(),
         claim: claim.text.clone(),
         source: claim.source.clone(),
         paper: claim.paper.clone(),
-        here: text::here(claim, &looks),
+        here: text::evidence_text(claim, &evidence),
         status,
-        reason: reasons.into_iter().filter(|reason| !reason.is_empty()).collect::<Vec<_>>().join("; "),
+        reason: reasons.filter(|reason| !reason.is_empty()).collect::<Vec<_>>().join("; "),
     }
 }
 
-/// The rounds that a claim speaks of.
-fn rounds(claim: &Claim, trainings: &PairedResults<'_>, of: &str) -> Result<Vec<u32>, String> {
-    let share = |round: u32| trainings.at((of, round)).map_or(0.0, RoundGroup::weights_remaining);
-    let all = trainings.rounds(of);
-    let missing = |what: String| {
-        let known = all.iter().map(|&round| percent(share(round))).collect::<Vec<_>>().join(", ");
-        if known.is_empty() { format!("`{of}` has no results") } else { format!("`{of}` has {what}, but {known}") }
+/// Returns the rounds that a claim is about, or why the run has none.
+fn claimed_rounds(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Result<Vec<u32>, String> {
+    let share = |round: u32| results.group((arm, round)).map_or(0.0, RoundGroup::weights_remaining);
+    let rounds = results.rounds(arm);
+    if rounds.is_empty() {
+        return Err(format!("`{arm}` has no results"));
+    }
+    let missing = |range: String| {
+        let shares = rounds.iter().map(|&round| percent(share(round))).collect::<Vec<_>>().join(", ");
+        format!("`{arm}` has no round with {range} of the weights, but {shares}")
     };
     match (claim.at, claim.between) {
         (Some(at), _) => {
-            // With scope `global` or other layers the same round has a slightly other share.
-            let is_near = |round: &&u32| (share(**round) / at - 1.0).abs() < 0.05;
-            let gap = |round: &&u32| (share(**round) - at).abs();
-            let nearest = all.iter().filter(is_near).min_by(|a, b| gap(a).total_cmp(&gap(b)));
-            nearest
-                .map(|round| vec![*round])
-                .ok_or_else(|| missing(format!("no round with {} of the weights", percent(at))))
+            let distance = |round: u32| (share(round) - at).abs();
+            let near = rounds.iter().copied().filter(|&round| (share(round) / at - 1.0).abs() < SHARE_TOLERANCE);
+            let nearest = near.min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+            nearest.map(|round| vec![round]).ok_or_else(|| missing(percent(at)))
         }
         (None, Some([from, to])) => {
-            let inside: Vec<u32> = all.iter().copied().filter(|&round| (from..=to).contains(&share(round))).collect();
-            let none = || missing(format!("no round with {} to {} of the weights", percent(from), percent(to)));
-            if inside.is_empty() { Err(none()) } else { Ok(inside) }
+            let between = rounds.iter().copied().filter(|&round| (from..=to).contains(&share(round)));
+            let between: Vec<u32> = between.collect();
+            let range = || format!("{} to {}", percent(from), percent(to));
+            if between.is_empty() { Err(missing(range())) } else { Ok(between) }
         }
-        (None, None) if all.is_empty() => Err(missing(String::new())),
         (None, None) => Ok(vec![0]),
     }
 }
 
-/// Whether the rounds go down to about the least share that a claim over many rounds speaks of; else the lowest share.
-fn reaches(claim: &Claim, trainings: &PairedResults<'_>, of: &str) -> Result<(), f64> {
-    let shares = trainings.rounds(of).into_iter().filter_map(|round| trainings.at((of, round)));
-    let least = shares.map(RoundGroup::weights_remaining).fold(1.0, f64::min);
-    // One more round of any usual rate would be outside.
-    if claim.between.is_none_or(|[from, _]| least <= 1.7 * from) { Ok(()) } else { Err(least) }
+/// Returns the smallest share of weights that the run has, if it is too large for a claim over many rounds.
+fn missing_range(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Option<f64> {
+    let groups = results.rounds(arm).into_iter().filter_map(|round| results.group((arm, round)));
+    let smallest = groups.map(RoundGroup::weights_remaining).fold(1.0, f64::min);
+    let [from, _] = claim.between?;
+    (smallest > MAX_SHARE_RATIO * from).then_some(smallest)
 }
 
-fn look(
-    claim: &Claim,
-    trainings: &PairedResults<'_>,
-    of: &str,
-    against: Option<&str>,
-    rounds: &[u32],
-) -> Vec<RoundEvidence> {
-    let least = trainings.least_deviation(claim.measure);
-    let level = 1.0 - (1.0 - LEVEL) / rounds.len() as f64;
-    let one = |&round: &u32| {
-        let here: ArmRoundRef<'_> = (of, round);
-        let there = against.map(|arm| (arm, if arm == DENSE { 0 } else { round }));
-        let pairs = there.map_or_else(Vec::new, |there| trainings.pairs(here, there, claim.measure));
-        let values: Vec<f64> = match there {
-            Some(_) => pairs.iter().map(|(one, other)| one - other).collect(),
-            None => trainings.values(here, claim.measure).into_values().collect(),
+/// Returns the evidence at each of `rounds`.
+fn evidence(claim: &Claim, results: &PairedResults<'_>, arms: ClaimArms<'_>, rounds: &[u32]) -> Vec<RoundEvidence> {
+    let least_deviation = results.least_deviation(claim.metric);
+    let strict_level = 1.0 - (1.0 - LEVEL) / rounds.len() as f64;
+    let at_round = |&round: &u32| {
+        let left = (arms.of, round);
+        let right = arms.against.map(|arm| (arm, if arm == DENSE { 0 } else { round }));
+        let pairs = right.map_or_else(Vec::new, |right| results.pairs(left, right, claim.metric));
+        let values: Vec<f64> = match right {
+            Some(_) => pairs.iter().map(|(left, right)| left - right).collect(),
+            None => results.values(left, claim.metric).into_values().collect(),
         };
-        let (plain, strict) = (interval(&values, least, LEVEL), interval(&values, least, level));
+        let plain = interval(&values, least_deviation, LEVEL);
+        let strict = interval(&values, least_deviation, strict_level);
         RoundEvidence { values, pairs, plain, strict }
     };
-    rounds.iter().map(one).collect()
+    rounds.iter().map(at_round).collect()
 }
 
-/// `every` holds where each round does, and needs surer bounds to be excluded by one of many; `some` is its mirror.
-fn decide(claim: &Claim, looks: &[RoundEvidence], reaches: Result<(), f64>) -> (ClaimStatus, String) {
-    let holds = |it: &Option<Interval>| it.is_some_and(|it| claim.holds(&it));
-    let excluded = |it: &Option<Interval>| it.is_some_and(|it| claim.excluded(&it));
-    let (held, not_held) = match claim.rounds {
-        Quantifier::Every => (looks.iter().all(|it| holds(&it.plain)), looks.iter().any(|it| excluded(&it.strict))),
-        Quantifier::Some => (looks.iter().any(|it| holds(&it.strict)), looks.iter().all(|it| excluded(&it.plain))),
+/// Decides a claim. A claim about `every` round holds if each round holds, and is excluded by one round only with the strict
+/// bounds; a claim about `some` round is the mirror image. `smallest_share`: the smallest share of weights of the run, where the
+/// rounds of the claim go on below it.
+fn decide(claim: &Claim, evidence: &[RoundEvidence], smallest_share: Option<f64>) -> (ClaimStatus, String) {
+    let holds = |bounds: &Option<Interval>| bounds.is_some_and(|interval| claim.holds(&interval));
+    let excludes = |bounds: &Option<Interval>| bounds.is_some_and(|interval| claim.is_excluded_by(&interval));
+    let is_held = match claim.rounds {
+        Quantifier::Every => evidence.iter().all(|round| holds(&round.plain)),
+        Quantifier::Some => evidence.iter().any(|round| holds(&round.strict)),
     };
-    // What is said of all rounds needs all of them.
-    let of_all = if claim.rounds == Quantifier::Every { held } else { not_held };
-    let single = looks.iter().map(|look| look.values.len()).max().unwrap_or(0) < 2;
-    match reaches {
-        Err(least) if of_all => {
-            (ClaimStatus::Undecided, format!("the rounds end at {} of the weights", percent(least)))
+    let is_excluded = match claim.rounds {
+        Quantifier::Every => evidence.iter().any(|round| excludes(&round.strict)),
+        Quantifier::Some => evidence.iter().all(|round| excludes(&round.plain)),
+    };
+    // A statement about all rounds needs all of them.
+    let is_about_all_rounds = if claim.rounds == Quantifier::Every { is_held } else { is_excluded };
+    let has_one_replicate = evidence.iter().map(|round| round.values.len()).max().unwrap_or(0) < 2;
+    match smallest_share {
+        Some(share) if is_about_all_rounds => {
+            (ClaimStatus::Undecided, format!("the rounds end at {} of the weights", percent(share)))
         }
-        _ if held => (ClaimStatus::Held, String::new()),
-        _ if not_held => (ClaimStatus::NotHeld, String::new()),
-        _ if single => (ClaimStatus::Undecided, "one replicate says nothing about its spread".to_owned()),
-        _ if looks.iter().all(|look| look.plain.is_none()) => {
+        _ if is_held => (ClaimStatus::Held, String::new()),
+        _ if is_excluded => (ClaimStatus::NotHeld, String::new()),
+        _ if has_one_replicate => (ClaimStatus::Undecided, "one replicate says nothing about its spread".to_owned()),
+        _ if evidence.iter().all(|round| round.plain.is_none()) => {
             (ClaimStatus::Undecided, "all values are equal, which says nothing about their spread".to_owned())
         }
         _ => (ClaimStatus::Undecided, "the bounds allow it, and its contrary".to_owned()),

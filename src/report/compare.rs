@@ -1,95 +1,84 @@
-//! Runs beside each other: the values of their configurations that differ, and their results.
+//! Comparison of runs: the values of their configurations that differ, and their results.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::run::Run;
-use crate::artifacts::{RoundGroup, RoundRow, SummaryRow, last_iteration, summary};
-use crate::base::stats::SummaryStats;
+use super::table::Cell;
+use crate::artifacts::{METRICS, Metric, RoundRow, SummaryRow, last_iteration, summary};
 use crate::config::{ConfigDocument, flatten};
 use crate::system::paths::RunDir;
 
-/// Runs beside each other.
+/// A comparison of runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunComparison {
-    /// What each run is called: its folder's name, or the whole folder where two have the same name.
+    /// Names of the runs: of their folders, or whole paths where two folders have the same name.
     pub runs: Vec<String>,
-    /// The values that are not the same in all runs, in the order of the configuration.
+    /// Configuration values that differ between the runs, in the order of the configuration.
     pub config: Vec<ConfigDifference>,
-    /// Runs whose configuration is not known: their `resolved.toml` is missing or damaged.
+    /// Names of the runs whose configuration is not known, because their `resolved.toml` is missing or damaged.
     pub unknown: Vec<String>,
-    /// Runs whose test accuracies are not those of the whole test set, and what they are.
+    /// Names of the runs whose test accuracies are not measured on the whole test set, each with the note that says so.
     pub test_notes: Vec<(String, String)>,
-    /// Their results, run by run.
+    /// Results, run by run.
     pub results: Vec<ResultRow>,
 }
 
-/// A value that differs.
+/// A configuration value that differs between runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConfigDifference {
-    /// Its place, such as `train.lr`.
+    /// Its key, such as `train.lr`.
     pub key: String,
-    /// Its value in each run, in their order; `None` where a run has none.
+    /// Its value in each run, in the order of the runs; `None` where a run has none.
     pub values: Vec<Option<Value>>,
 }
 
 impl ConfigDifference {
-    /// Its value in each run as a person reads it.
-    pub fn words(&self) -> impl Iterator<Item = String> {
+    /// Returns its value in each run as a cell of a table.
+    pub fn cells(&self) -> impl Iterator<Item = Cell> {
         self.values.iter().map(|value| match value {
-            None => "–".to_owned(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
+            None => Cell::Missing,
+            Some(Value::String(text)) => Cell::text(text),
+            Some(other) => Cell::number(other),
         })
     }
 }
 
-/// The results of an arm at a round of a run: means over its `n` trainings that came to their end.
-#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The results of an arm at a round of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResultRow {
+    /// Name of the run.
     pub run: String,
+    /// The arm.
     pub arm: String,
+    /// Number of prunings.
     pub round: u32,
+    /// Kept / all weights, 0..=1.
     pub weights_remaining: f64,
+    /// Trainings that reached their last iteration.
     pub n: usize,
+    /// Trainings that diverged or failed.
     pub without_result: usize,
-    pub early_stop_iteration: Option<f64>,
-    pub early_stop_test_accuracy: Option<f64>,
-    pub final_test_accuracy: Option<f64>,
-    pub iterations_to_early_stop: Option<f64>,
+    /// Means over the `n` trainings, in the order of [`compared_metrics`]; `None` where no training has a value.
+    pub(crate) means: Vec<Option<f64>>,
 }
 
-/// Puts runs beside each other, with the trainings that `takes` chooses.
-pub fn compare(runs: &[Run], takes: impl Fn(&RoundRow) -> bool) -> RunComparison {
-    let labels = labels(runs);
-    let configs: Vec<_> = runs.iter().map(config).collect();
-    let unknown = labels.iter().zip(&configs).filter(|(_, config)| config.is_none()).map(|(label, _)| label.clone());
-    let noted = |(run, label): (&Run, &String)| Some((label.clone(), run.test_note()?));
-    let test_notes = runs.iter().zip(&labels).filter_map(noted).collect();
-    let results = runs.iter().zip(&labels).flat_map(|(run, label)| {
-        let chosen: Vec<RoundRow> = run.rounds.iter().filter(|row| takes(row)).cloned().collect();
-        let last = last_iteration(&run.rounds);
-        let groups = RoundGroup::all(&chosen)
-            .into_iter()
-            .map(|group| group.values(|row| row.iterations_to_early_stop(last).map(|iterations| iterations as f64)));
-        let stops: Vec<Option<f64>> = groups.map(|stops| SummaryStats::of(&stops).map(|spread| spread.mean)).collect();
-        summary(&chosen).into_iter().zip(stops).map(|(row, stop)| ResultRow::new(label, row, stop)).collect::<Vec<_>>()
-    });
-    RunComparison {
-        unknown: unknown.collect(),
-        test_notes,
-        results: results.collect(),
-        config: differences(&configs),
-        runs: labels,
-    }
+/// Columns before those of the metrics.
+const COLUMNS: [&str; 6] = ["run", "arm", "round", "weights_remaining", "n", "without_result"];
+
+/// Returns the metrics whose means are compared, in the order of their columns.
+fn compared_metrics() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().filter(|metric| metric.is_compared)
 }
 
 impl ResultRow {
-    fn new(run: &str, row: SummaryRow, iterations_to_early_stop: Option<f64>) -> Self {
+    fn new(run: &str, row: SummaryRow) -> Self {
+        let means = compared_metrics().map(|metric| row.stats(metric).map(|stats| stats.mean)).collect();
         Self {
             run: run.to_owned(),
             arm: row.arm,
@@ -97,36 +86,104 @@ impl ResultRow {
             weights_remaining: row.weights_remaining,
             n: row.n,
             without_result: row.without_result,
-            early_stop_iteration: row.early_stop_iteration_mean,
-            early_stop_test_accuracy: row.early_stop_test_accuracy_mean,
-            final_test_accuracy: row.final_test_accuracy_mean,
-            iterations_to_early_stop,
+            means,
         }
+    }
+
+    /// Returns the mean of a metric; `None` where no training has a value.
+    pub fn mean(&self, metric: &Metric) -> Option<f64> {
+        let index = compared_metrics().position(|compared| compared == metric)?;
+        self.means.get(index).copied().flatten()
+    }
+
+    /// Returns the row with the mean of a metric, for tests.
+    #[cfg(test)]
+    pub(crate) fn with_mean(mut self, metric: &Metric, mean: Option<f64>) -> Self {
+        self.means.resize(compared_metrics().count(), None);
+        if let Some(index) = compared_metrics().position(|compared| compared == metric) {
+            self.means[index] = mean;
+        }
+        self
     }
 }
 
-fn labels(runs: &[Run]) -> Vec<String> {
-    let label = |run: &Run| {
+/// As a JSON object: the fixed columns, then a member for each metric.
+impl Serialize for ResultRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("run", &self.run)?;
+        map.serialize_entry("arm", &self.arm)?;
+        map.serialize_entry("round", &self.round)?;
+        map.serialize_entry("weights_remaining", &self.weights_remaining)?;
+        map.serialize_entry("n", &self.n)?;
+        map.serialize_entry("without_result", &self.without_result)?;
+        for metric in compared_metrics() {
+            map.serialize_entry(metric.name, &self.mean(metric))?;
+        }
+        map.end()
+    }
+}
+
+/// Returns results as CSV, with a column for each compared metric; accuracies are shares of 1.
+///
+/// # Errors
+/// Fails where a row cannot be written as CSV.
+pub fn results_to_csv(rows: &[ResultRow]) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(COLUMNS.into_iter().chain(compared_metrics().map(|metric| metric.name)))?;
+    for row in rows {
+        let means: Vec<Option<f64>> = compared_metrics().map(|metric| row.mean(metric)).collect();
+        writer.serialize((&row.run, &row.arm, row.round, row.weights_remaining, row.n, row.without_result, means))?;
+    }
+    writer.into_inner().context("could not finish a CSV file")
+}
+
+/// Compares runs, with the trainings that `filter` accepts.
+pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunComparison {
+    let names = names(runs);
+    let configs: Vec<Option<Vec<(String, Value)>>> = runs.iter().map(config).collect();
+    let mut comparison = RunComparison {
+        config: differences(&configs),
+        unknown: Vec::new(),
+        test_notes: Vec::new(),
+        results: Vec::new(),
+        runs: names.clone(),
+    };
+    for ((run, name), config) in runs.iter().zip(names).zip(&configs) {
+        if config.is_none() {
+            comparison.unknown.push(name.clone());
+        }
+        comparison.test_notes.extend(run.test_note().map(|note| (name.clone(), note)));
+        let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| filter(row)).cloned().collect();
+        // The last iteration is that of the whole run, whose dense trainings `filter` may leave out.
+        let summary = summary(&rows, last_iteration(&run.rounds));
+        comparison.results.extend(summary.into_iter().map(|row| ResultRow::new(&name, row)));
+    }
+    comparison
+}
+
+fn names(runs: &[Run]) -> Vec<String> {
+    let name = |run: &Run| {
         let namesakes = runs.iter().filter(|other| other.name() == run.name()).count();
         if namesakes > 1 { run.view.0.display().to_string() } else { run.name() }
     };
-    runs.iter().map(label).collect()
+    runs.iter().map(name).collect()
 }
 
-/// The values of a run's configuration by their places, in order. Read as they stand there, so that a run of another
-/// version can be compared too.
+/// The values of a run's configuration with their keys, in order; `None` where `resolved.toml` cannot be read. Values are not
+/// interpreted, so that runs of other versions can be compared too.
 fn config(run: &Run) -> Option<Vec<(String, Value)>> {
     let text = String::from_utf8(fs::read(run.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
     let document = ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?;
-    let mut all = Vec::new();
-    flatten(&document.root, "", &mut |key, value| all.push((key.to_owned(), value.clone())));
-    Some(all)
+    let mut values = Vec::new();
+    flatten(&document.root, "", &mut |key, value| values.push((key.to_owned(), value.clone())));
+    Some(values)
 }
 
 fn differences(configs: &[Option<Vec<(String, Value)>>]) -> Vec<ConfigDifference> {
-    let known = configs.iter().flatten();
     let mut seen = BTreeSet::new();
-    let keys: Vec<&String> = known.flatten().map(|(key, _)| key).filter(|key| seen.insert(*key)).collect();
+    let keys = configs.iter().flatten().flatten().map(|(key, _)| key);
+    let keys: Vec<&String> = keys.filter(|key| seen.insert(*key)).collect();
     let value = |config: &Option<Vec<(String, Value)>>, key: &String| {
         config.as_ref()?.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone())
     };
@@ -134,18 +191,21 @@ fn differences(configs: &[Option<Vec<(String, Value)>>]) -> Vec<ConfigDifference
         key: key.clone(),
         values: configs.iter().map(|config| value(config, key)).collect(),
     };
-    // A run whose configuration is not known differs in nothing that is known.
-    let differs = |difference: &ConfigDifference| {
-        let mut known = difference.values.iter().zip(configs).filter(|(_, config)| config.is_some()).map(|(v, _)| v);
-        known.next().is_some_and(|first| known.any(|other| other != first))
-    };
-    keys.into_iter().map(difference).filter(differs).collect()
+    keys.into_iter().map(difference).filter(|difference| differs(difference, configs)).collect()
+}
+
+/// Whether a value differs between the runs whose configuration is known.
+fn differs(difference: &ConfigDifference, configs: &[Option<Vec<(String, Value)>>]) -> bool {
+    let values = difference.values.iter().zip(configs);
+    let mut values_of_known = values.filter(|(_, config)| config.is_some()).map(|(value, _)| value);
+    values_of_known.next().is_some_and(|first| values_of_known.any(|other| other != first))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::test_fixtures::rows;
     use super::*;
+    use crate::artifacts::{EARLY_STOP_ITERATION, FINAL_TEST_ACCURACY};
     use crate::system::files;
 
     fn run(folder: &std::path::Path, name: &str, resolved: Option<&str>) -> Run {
@@ -158,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_shown() {
+    fn comparison_has_only_values_that_differ() {
         let folder = tempfile::tempdir().unwrap();
         let text = "seed = 1\n[train]\nlr = 0.1\nbetas = [0.9, 0.99]\n[arms.t]\nmask = \"iterative\"\n";
         let runs = [
@@ -166,23 +226,40 @@ mod tests {
             run(folder.path(), "b", Some(&text.replace("lr = 0.1", "lr = 0.2").replace("[arms.t]", "[arms.u]"))),
             run(folder.path(), "c", None),
         ];
-        let all = compare(&runs, |row| row.arm == "dense");
-        let keys: Vec<&str> = all.config.iter().map(|difference| difference.key.as_str()).collect();
+        let comparison = compare(&runs, |row| row.arm == "dense");
+        let keys: Vec<&str> = comparison.config.iter().map(|difference| difference.key.as_str()).collect();
         assert_eq!(keys, ["train.lr", "arms.t.mask", "arms.u.mask"]);
-        assert_eq!(all.config[0].values, [Some(0.1.into()), Some(0.2.into()), None]);
-        assert_eq!(all.config[1].values, [Some("iterative".into()), None, None]);
-        assert_eq!((all.unknown, all.runs), (vec!["c".to_owned()], vec!["a".into(), "b".into(), "c".to_owned()]));
-        assert_eq!(all.results.len(), 3, "the dense networks of each run");
-        let dense = &all.results[0];
-        assert_eq!((dense.n, dense.early_stop_iteration, dense.final_test_accuracy), (2, Some(150.0), Some(0.625)));
+        assert_eq!(comparison.config[0].values, [Some(0.1.into()), Some(0.2.into()), None]);
+        assert_eq!(comparison.config[1].values, [Some("iterative".into()), None, None]);
+        assert_eq!(
+            (comparison.unknown, comparison.runs),
+            (vec!["c".to_owned()], ["a", "b", "c"].map(str::to_owned).to_vec())
+        );
+        assert_eq!(comparison.results.len(), 3, "the dense networks of each run");
+        let dense = &comparison.results[0];
+        assert_eq!(dense.n, 2);
+        assert_eq!(dense.mean(&EARLY_STOP_ITERATION), Some(150.0));
+        assert_eq!(dense.mean(&FINAL_TEST_ACCURACY), Some(0.625));
         assert_eq!(compare(&runs[..1], |_| true).config, [], "one run does not differ from itself");
     }
 
     #[test]
-    fn namesakes_are_told_apart_by_their_folders() {
+    fn comparison_names_namesakes_by_their_paths() {
         let folder = tempfile::tempdir().unwrap();
         let runs = [run(&folder.path().join("x"), "a", None), run(&folder.path().join("y"), "a", None)];
         let labels = compare(&runs, |_| true).runs;
         assert!(labels[0].ends_with("x/a") && labels[1].ends_with("y/a"), "{labels:?}");
+    }
+
+    #[test]
+    fn results_csv_and_json_have_the_same_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = compare(&[run(folder.path(), "a", None)], |row| row.arm == "t").results;
+        let csv = String::from_utf8(results_to_csv(&results).unwrap()).unwrap();
+        let columns = "run,arm,round,weights_remaining,n,without_result,early_stop_iteration,early_stop_test_accuracy,\
+                       final_test_accuracy,iterations_to_early_stop";
+        assert_eq!(csv, format!("{columns}\na,t,1,0.5,1,0,100.0,0.5,0.5,100.0\n"));
+        let json = serde_json::to_value(&results[0]).unwrap();
+        assert!(json.as_object().unwrap().keys().eq(columns.split(',')), "{json}");
     }
 }

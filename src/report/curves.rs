@@ -1,5 +1,5 @@
-//! The evaluations of a run, read row by row, since a large run has a million of them; those of chosen rounds brought
-//! together.
+//! Evaluations of a run. `curves.csv` is read record by record, because a large run has a million of them; only the evaluations
+//! of chosen arms and rounds are kept.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,14 +10,14 @@ use anyhow::{Context, Result, anyhow};
 use super::run::{Run, damaged};
 use crate::system::paths::RunDir;
 
-/// What is measured on the way.
+/// The evaluations of an arm at a round at one iteration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CurvePoint {
-    /// Optimizer steps taken.
+    /// The iteration.
     pub(crate) iteration: u64,
-    /// Test accuracy of each training.
+    /// Test accuracy of each training, 0..=1.
     pub(crate) test_accuracy: Vec<f64>,
-    /// Validation loss of each training.
+    /// Validation loss of each training, in nats.
     pub(crate) validation_loss: Vec<f64>,
 }
 
@@ -28,45 +28,46 @@ pub(crate) type ArmRound = (String, u32);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Curves(BTreeMap<ArmRound, BTreeMap<u64, CurvePoint>>);
 
-/// A row of `curves.csv`: the fields of the columns that were asked for.
+/// A record of `curves.csv`, restricted to `N` columns.
 pub(crate) struct CsvRecord<'a, const N: usize> {
-    row: &'a csv::ByteRecord,
+    record: &'a csv::ByteRecord,
+    /// Indices of the columns in the file.
     columns: [usize; N],
 }
 
 impl<const N: usize> CsvRecord<'_, N> {
-    fn bytes(&self, field: usize) -> &[u8] {
-        &self.row[self.columns[field]]
+    fn bytes(&self, column: usize) -> &[u8] {
+        &self.record[self.columns[column]]
     }
 
-    /// A field as it is.
-    pub(crate) fn text(&self, field: usize) -> String {
-        String::from_utf8_lossy(self.bytes(field)).into_owned()
+    /// Returns the field of one of the `N` columns as text.
+    pub(crate) fn text(&self, column: usize) -> String {
+        String::from_utf8_lossy(self.bytes(column)).into_owned()
     }
 
-    /// A field that is a number.
+    /// Returns the field of one of the `N` columns as a number.
     ///
     /// # Errors
-    /// One that is none: in what line, and what stands there.
-    pub(crate) fn number<T: std::str::FromStr>(&self, field: usize) -> Result<T> {
-        let text = String::from_utf8_lossy(self.bytes(field));
-        let line = self.row.position().map_or(1, csv::Position::line);
+    /// Fails where the field is no number; the error names the line and the field.
+    pub(crate) fn number<T: std::str::FromStr>(&self, column: usize) -> Result<T> {
+        let text = String::from_utf8_lossy(self.bytes(column));
+        let line = self.record.position().map_or(1, csv::Position::line);
         text.parse().map_err(|_| anyhow!("line {line} is no row: `{text}` is no number"))
     }
 }
 
-/// Gives `take` each row of a run's `curves.csv`; a run that has no curves has none to show.
+/// Calls `visit` with each record of a run's `curves.csv`, restricted to `columns`. A run without the file has no records.
 ///
 /// # Errors
-/// A file that is damaged: which, in what line, and how.
+/// Fails where `visit` does, or the file is damaged; the error names the file, the line and the cause.
 pub(crate) fn for_each_record<const N: usize>(
     run: &Run,
     columns: [&str; N],
-    take: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
+    visit: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
 ) -> Result<()> {
     let path = run.view.file(RunDir::CURVES);
     let Some(reader) = open(&path)? else { return Ok(()) };
-    for_each_record_of(reader, columns, take).with_context(|| damaged(&path))
+    for_each_record_of(reader, columns, visit).with_context(|| damaged(&path))
 }
 
 fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
@@ -80,17 +81,17 @@ fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
 fn for_each_record_of<const N: usize>(
     mut reader: csv::Reader<impl std::io::Read>,
     names: [&str; N],
-    mut take: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
+    mut visit: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
 ) -> Result<()> {
     let header = reader.byte_headers()?.clone();
     let mut columns = [0; N];
     for (column, name) in columns.iter_mut().zip(names) {
-        let found = header.iter().position(|column| column == name.as_bytes());
-        *column = found.ok_or_else(|| anyhow!("it has no column `{name}`"))?;
+        let index = header.iter().position(|field| field == name.as_bytes());
+        *column = index.ok_or_else(|| anyhow!("it has no column `{name}`"))?;
     }
-    let mut row = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut row)? {
-        take(&CsvRecord { row: &row, columns })?;
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record)? {
+        visit(&CsvRecord { record: &record, columns })?;
     }
     Ok(())
 }
@@ -99,42 +100,45 @@ fn for_each_record_of<const N: usize>(
 const COLUMNS: [&str; 5] = ["arm", "round", "iteration", "test_accuracy", "validation_loss"];
 
 impl Curves {
-    /// Reads those of `wanted`.
+    /// Reads the evaluations of `wanted` from a run's `curves.csv`.
     ///
     /// # Errors
-    /// A file that is damaged: which, in what line, and how.
+    /// Fails where the file is damaged; the error names the file, the line and the cause.
     pub(crate) fn read(run: &Run, wanted: &[ArmRound]) -> Result<Self> {
         let path = run.view.file(RunDir::CURVES);
         match open(&path)? {
-            Some(reader) if !wanted.is_empty() => Self::of(reader, wanted).with_context(|| damaged(&path)),
+            Some(reader) if !wanted.is_empty() => Self::read_from(reader, wanted).with_context(|| damaged(&path)),
             _ => Ok(Self::default()),
         }
     }
 
-    fn of(reader: csv::Reader<impl std::io::Read>, wanted: &[ArmRound]) -> Result<Self> {
-        let mut places: BTreeMap<(&[u8], &[u8]), &ArmRound> = BTreeMap::new();
-        let rounds: Vec<String> = wanted.iter().map(|(_, round)| round.to_string()).collect();
-        for (place, round) in wanted.iter().zip(&rounds) {
-            places.insert((place.0.as_bytes(), round.as_bytes()), place);
-        }
+    fn read_from(reader: csv::Reader<impl std::io::Read>, wanted: &[ArmRound]) -> Result<Self> {
+        // Fields are compared as bytes: most records are of other arms and rounds, and need no parsing.
+        let round_texts: Vec<String> = wanted.iter().map(|(_, round)| round.to_string()).collect();
+        let by_fields: BTreeMap<(&[u8], &[u8]), &ArmRound> = wanted
+            .iter()
+            .zip(&round_texts)
+            .map(|(arm_round, round)| ((arm_round.0.as_bytes(), round.as_bytes()), arm_round))
+            .collect();
         let mut curves: BTreeMap<ArmRound, BTreeMap<u64, CurvePoint>> = BTreeMap::new();
-        for_each_record_of(reader, COLUMNS, |row| {
-            let Some(&place) = places.get(&(row.bytes(0), row.bytes(1))) else { return Ok(()) };
-            let at: u64 = row.number(2)?;
-            let curve = match curves.get_mut(place) {
+        for_each_record_of(reader, COLUMNS, |record| {
+            let Some(&arm_round) = by_fields.get(&(record.bytes(0), record.bytes(1))) else { return Ok(()) };
+            let iteration: u64 = record.number(2)?;
+            // Clones the name of the arm once per curve, and not once per record.
+            let curve = match curves.get_mut(arm_round) {
                 Some(curve) => curve,
-                None => curves.entry(place.clone()).or_default(),
+                None => curves.entry(arm_round.clone()).or_default(),
             };
-            let evaluation = curve.entry(at).or_insert_with(|| CurvePoint { iteration: at, ..CurvePoint::default() });
-            evaluation.test_accuracy.push(row.number(3)?);
-            evaluation.validation_loss.push(row.number(4)?);
+            let point = curve.entry(iteration).or_insert_with(|| CurvePoint { iteration, ..CurvePoint::default() });
+            point.test_accuracy.push(record.number(3)?);
+            point.validation_loss.push(record.number(4)?);
             Ok(())
         })?;
         Ok(Self(curves))
     }
 
-    /// The evaluations of an arm at a round, by iteration.
-    pub(crate) fn at(&self, arm: &str, round: u32) -> impl Iterator<Item = &CurvePoint> {
+    /// Returns the evaluations of an arm at a round, by iteration.
+    pub(crate) fn points(&self, arm: &str, round: u32) -> impl Iterator<Item = &CurvePoint> {
         self.0.get(&(arm.to_owned(), round)).into_iter().flat_map(BTreeMap::values)
     }
 }
@@ -147,22 +151,22 @@ mod tests {
                         dense,0,0,0.1,9,2.5\ndense,0,100,0.9,9,0.5\ndense,0,0,0.2,9,inf\nother,0,0,x,x,x\n";
 
     fn read(text: &str) -> Result<Curves> {
-        Curves::of(csv::Reader::from_reader(text.as_bytes()), &[("dense".into(), 0)])
+        Curves::read_from(csv::Reader::from_reader(text.as_bytes()), &[("dense".into(), 0)])
     }
 
     #[test]
-    fn trainings_of_a_round_come_together_by_iteration() {
+    fn curves_group_trainings_by_iteration() {
         let curves = read(TEXT).unwrap();
-        let found: Vec<_> = curves.at("dense", 0).map(|e| (e.iteration, e.test_accuracy.clone())).collect();
+        let found: Vec<_> = curves.points("dense", 0).map(|p| (p.iteration, p.test_accuracy.clone())).collect();
         assert_eq!(found, [(0, vec![0.1, 0.2]), (100, vec![0.9])]);
-        assert_eq!(curves.at("dense", 1).count() + curves.at("other", 0).count(), 0);
+        assert_eq!(curves.points("dense", 1).count() + curves.points("other", 0).count(), 0);
     }
 
     #[test]
-    fn what_was_spoilt_is_told_by_its_line() {
-        let said = |text: String| read(&text).unwrap_err().to_string();
-        assert_eq!(said(TEXT.replace("0.9", "much")), "line 3 is no row: `much` is no number");
-        assert_eq!(said(TEXT.replacen("arm", "leg", 1)), "it has no column `arm`");
-        assert!(said(format!("{TEXT}dense,0\n")).contains("line: 6"), "{}", said(format!("{TEXT}dense,0\n")));
+    fn damaged_records_are_named_by_their_line() {
+        let error = |text: String| read(&text).unwrap_err().to_string();
+        assert_eq!(error(TEXT.replace("0.9", "much")), "line 3 is no row: `much` is no number");
+        assert_eq!(error(TEXT.replacen("arm", "leg", 1)), "it has no column `arm`");
+        assert!(error(format!("{TEXT}dense,0\n")).contains("line: 6"), "{}", error(format!("{TEXT}dense,0\n")));
     }
 }

@@ -1,30 +1,34 @@
-//! What runs came to, from their files alone: no engine, no data, no store. Knows no terminal.
+//! Analysis of runs and reports on them, from the files of the runs alone: no engine, no data set, no store, no terminal.
+//!
+//! [`Run`] reads the files, [`RunAnalysis`] adds verdicts, claims and figures, and [`files`] writes the report.
 
-mod arms;
+mod analysis;
 mod checkpoints;
 mod claims;
 mod compare;
 mod curves;
-mod figures;
-mod run_lookup;
-mod analysis;
-mod overview;
 mod document;
+mod figures;
+mod overview;
+mod paired;
+mod render;
 mod roles;
 mod run;
 mod stability;
 mod statistics;
+mod table;
 #[cfg(test)]
 mod test_fixtures;
-mod paired;
 mod verdict;
 
-pub use analysis::{RunAnalysis, files};
+pub use analysis::RunAnalysis;
 pub use claims::{ClaimRow, ClaimStatus, claims};
-pub use compare::{ConfigDifference, ResultRow, RunComparison, compare};
+pub use compare::{ConfigDifference, ResultRow, RunComparison, compare, results_to_csv};
+pub use document::{Page, PageElement, page};
 pub use overview::{BestRound, RunOverview};
+pub use render::files;
 pub use run::{Run, RunState};
-pub use run_lookup::{NoSuchRun, all, find};
 pub use stability::stability_table;
 pub use statistics::Interval;
+pub use table::{Cell, Table};
 pub use verdict::{Decision, Verdict, method, sentences, verdicts};

@@ -1,4 +1,4 @@
-//! A run in one line: how it stands, its best round, and the room it takes.
+//! Overview of a run: its state, its best round, and its size on disk.
 
 use std::collections::BTreeSet;
 
@@ -10,43 +10,43 @@ use crate::base::stats::SummaryStats;
 use crate::system::files;
 use crate::system::paths::RunsDir;
 
-/// A run in one line. Its JSON is a member of the list that `lth runs --json` prints.
+/// Overview of a run: an element of the list that `lth runs --json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunOverview {
-    /// The folder's name.
+    /// Name of the run's folder.
     pub name: String,
-    /// How it stands.
+    /// State of the run.
     pub state: RunState,
-    /// Trainings that came to their end.
+    /// Trainings that reached their last iteration.
     pub done: usize,
-    /// Trainings of its plan, where that is known.
+    /// Trainings of its plan; `None` where there is no manifest.
     pub trainings: Option<usize>,
     /// The arm and round with the best validation accuracy.
     pub best: Option<BestRound>,
-    /// Bytes of its files and of its trainings in the store, which other runs may share.
+    /// Bytes of its files and of its store entries, which other runs may share.
     pub bytes: u64,
-    /// Seconds since 1970 when it was last begun or ended.
+    /// Time of the last begin or end of the run, in seconds since 1970.
     pub written: Option<u64>,
 }
 
-/// The arm and round with the best validation accuracy at early stop, on average over its trainings; of equals, the one
-/// with fewer weights. Test accuracy chooses nothing.
+/// The arm and round with the best validation accuracy at early stop, mean over its trainings; among equals, the one with the
+/// fewest weights. Test accuracy plays no part.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BestRound {
     /// The arm.
     pub arm: String,
     /// Number of prunings.
     pub round: u32,
-    /// Kept / all weights.
+    /// Kept / all weights, 0..=1.
     pub weights_remaining: f64,
     /// Mean validation accuracy at early stop, 0..=1.
     pub validation_accuracy: f64,
-    /// Trainings it is the mean of.
+    /// Number of trainings in the mean.
     pub n: usize,
 }
 
 impl RunOverview {
-    /// The run in one line; `runs` is the folder whose store it was made from.
+    /// Returns the overview of a run; `runs` is the folder with the store of its trainings.
     pub fn of(run: &Run, runs: &RunsDir) -> Self {
         let keys: BTreeSet<&str> = run.rounds.iter().map(|row| row.key.as_str()).collect();
         let stored: u64 = keys.into_iter().map(|key| files::size(&runs.store().join(key))).sum();
@@ -64,21 +64,21 @@ impl RunOverview {
 
 impl BestRound {
     fn of(run: &Run) -> Option<Self> {
-        let best = |group: &RoundGroup<'_>| {
-            let spread = SummaryStats::of(&group.values(|row| row.early_stop_validation_accuracy))?;
+        let candidate = |group: &RoundGroup<'_>| {
+            let stats = SummaryStats::of(&group.values(|row| row.early_stop_validation_accuracy))?;
             Some(Self {
                 arm: group.arm.to_owned(),
                 round: group.round,
                 weights_remaining: group.weights_remaining(),
-                validation_accuracy: spread.mean,
-                n: spread.n,
+                validation_accuracy: stats.mean,
+                n: stats.n,
             })
         };
-        let better = |a: &Self, b: &Self| {
+        let compare = |a: &Self, b: &Self| {
             let by_accuracy = a.validation_accuracy.total_cmp(&b.validation_accuracy);
             by_accuracy.then(b.weights_remaining.total_cmp(&a.weights_remaining))
         };
-        RoundGroup::all(&run.rounds).iter().filter_map(best).max_by(better)
+        RoundGroup::by_arm_and_round(&run.rounds).iter().filter_map(candidate).max_by(compare)
     }
 }
 
@@ -86,16 +86,17 @@ impl BestRound {
 mod tests {
     use super::*;
     use crate::artifacts::RoundRow;
+    use crate::base::outcome::OutcomeKind;
     use crate::system::paths::RunDir;
 
     #[test]
-    fn the_best_round_is_best_on_average_and_the_smallest_of_equals() {
+    fn best_round_has_the_best_mean_and_the_fewest_weights_among_equals() {
         let row = |arm: &str, round, weights_remaining, accuracy| RoundRow {
             arm: arm.into(),
             round,
             weights_remaining,
             early_stop_validation_accuracy: Some(accuracy),
-            outcome: "done".into(),
+            outcome: OutcomeKind::Done.into(),
             ..RoundRow::default()
         };
         let rounds = vec![
@@ -103,7 +104,7 @@ mod tests {
             row("a", 1, 0.5, 1.0),
             row("a", 1, 0.5, 0.25),
             row("a", 2, 0.25, 0.75),
-            RoundRow { outcome: "diverged".into(), ..row("b", 3, 0.1, 1.0) },
+            RoundRow { outcome: OutcomeKind::Diverged.into(), ..row("b", 3, 0.1, 1.0) },
         ];
         let run = Run { view: RunDir("x".into()), rounds, manifest: None };
         let best = BestRound::of(&run).unwrap();

@@ -1,11 +1,51 @@
-//! Which arm is what to the paper: its ticket, and the controls of a ticket.
+//! Roles of arms: ticket, or control of which ticket.
 
 use serde::Deserialize;
 
+use super::run::Run;
+use crate::artifacts::arms;
 use crate::config::{Arm, Experiment, MaskSource, WeightSource};
 use crate::lottery::DENSE;
 
-/// A part that an arm plays in the paper.
+/// The role of an arm in its experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArmRole {
+    /// The arm's name.
+    pub(crate) arm: String,
+    /// Whether it may be a winning ticket. All other arms but the dense network are controls.
+    pub(crate) is_ticket: bool,
+    /// The arm whose mask (or mask size) it copies, where it has no mask of its own.
+    pub(crate) mask_of: Option<String>,
+}
+
+/// Returns the roles of a run's arms: the dense network first, then in the order of the run's rows. Where the configuration of
+/// the run cannot be read, the first arm counts as the ticket and the others as its controls.
+pub(crate) fn arm_roles(run: &Run, experiment: Option<&Experiment>) -> Vec<ArmRole> {
+    let mut names = arms(&run.rounds);
+    names.sort_by_key(|name| *name != DENSE);
+    let first = names.iter().copied().find(|name| *name != DENSE);
+    names.iter().map(|name| known_role(name, experiment).unwrap_or_else(|| assumed_role(name, first))).collect()
+}
+
+/// The role that the experiment gives an arm.
+fn known_role(name: &str, experiment: Option<&Experiment>) -> Option<ArmRole> {
+    let experiment = experiment?;
+    let (_, arm) = experiment.arms.0.iter().find(|(known, _)| known == name)?;
+    let mask_of = match &arm.mask {
+        MaskSource::Of(other) | MaskSource::Random(other) => Some(other.clone()),
+        MaskSource::Dense | MaskSource::Iterative | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_) => None,
+    };
+    Some(ArmRole { arm: name.to_owned(), is_ticket: is_ticket(arm, experiment), mask_of })
+}
+
+/// The role of an arm that no experiment describes; `first` is the first arm but the dense network.
+fn assumed_role(name: &str, first: Option<&str>) -> ArmRole {
+    let is_first = first == Some(name);
+    let mask_of = first.filter(|_| !is_first && name != DENSE).map(str::to_owned);
+    ArmRole { arm: name.to_owned(), is_ticket: is_first, mask_of }
+}
+
+/// A role in the paper's experiments, as `claims.toml` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PaperRole {
@@ -13,7 +53,7 @@ pub(super) enum PaperRole {
     Dense,
     /// Iteratively pruned, back at its initial weights: the winning ticket.
     Ticket,
-    /// Pruned straight to a size, back at its initial weights.
+    /// Pruned in one step, back at its initial weights.
     OneShot,
     /// The ticket's mask with fresh weights.
     Reinit,
@@ -21,32 +61,33 @@ pub(super) enum PaperRole {
     RandomMask,
 }
 
-/// Whether an arm is a candidate for a winning ticket: pruned by what training found, back at its initial weights. So is
-/// the mask of a chain that was trained on, tried from the start (the paper, Appendix B).
+/// Whether an arm is a candidate for a winning ticket: pruned by trained weights, and back at its initial weights. A mask that
+/// was found by pruning and training on, without rewinding, and is then trained from the start, is one too (the paper,
+/// Appendix B).
 pub(super) fn is_ticket(arm: &Arm, experiment: &Experiment) -> bool {
-    let is_chain_of = |name: &String| {
-        let chain = experiment.arms.0.iter().find(|(known, _)| known == name);
-        chain.is_some_and(|(_, arm)| {
-            arm.mask == MaskSource::Iterative && matches!(arm.weights, WeightSource::Final { .. })
-        })
-    };
     let is_pruned = match &arm.mask {
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
-        MaskSource::Of(name) => is_chain_of(name),
+        MaskSource::Of(name) => is_trained_on(name, experiment),
         MaskSource::Dense | MaskSource::Random(_) | MaskSource::MagnitudeAtInit(_) => false,
     };
     is_pruned && matches!(arm.weights, WeightSource::Rewind { .. })
 }
 
-/// The arm with the mask of `ticket` and fresh weights.
+/// Whether an arm is pruned iteratively and keeps its final weights from round to round.
+fn is_trained_on(name: &str, experiment: &Experiment) -> bool {
+    let found = experiment.arms.0.iter().find(|(known, _)| known == name);
+    found.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative && matches!(arm.weights, WeightSource::Final { .. }))
+}
+
+/// Returns the arm with the mask of `ticket` and fresh weights.
 pub(super) fn reinit_of<'a>(ticket: &str, experiment: &'a Experiment) -> Option<&'a str> {
     let mask = MaskSource::Of(ticket.to_owned());
     find(experiment, |arm| arm.mask == mask && arm.weights == WeightSource::Reinit)
 }
 
-/// The arm that plays a part: the first ticket of its kind, or that one's control.
+/// Returns the arm with a role: the first ticket of its kind, or the control of that ticket.
 pub(super) fn arm_with_role(role: PaperRole, experiment: &Experiment) -> Option<&str> {
-    // The paper's tickets go back to the initial weights.
+    // The paper's tickets go back to the initial weights, not to a later iteration.
     let is_papers = |arm: &Arm| is_ticket(arm, experiment) && arm.weights == WeightSource::Rewind { to: None };
     let ticket = || find(experiment, |arm| is_papers(arm) && arm.mask == MaskSource::Iterative);
     match role {
@@ -61,32 +102,45 @@ pub(super) fn arm_with_role(role: PaperRole, experiment: &Experiment) -> Option<
     }
 }
 
-fn find(experiment: &Experiment, is_it: impl Fn(&Arm) -> bool) -> Option<&str> {
-    experiment.arms.0.iter().find(|(_, arm)| is_it(arm)).map(|(name, _)| name.as_str())
+/// Returns the first arm that matches.
+fn find(experiment: &Experiment, matches: impl Fn(&Arm) -> bool) -> Option<&str> {
+    experiment.arms.0.iter().find(|(_, arm)| matches(arm)).map(|(name, _)| name.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_fixtures::experiment;
+    use super::super::test_fixtures::{experiment, row};
     use super::*;
+    use crate::system::paths::RunDir;
 
     #[test]
-    fn arms_play_the_parts_that_their_cells_give_them() {
+    fn roles_follow_from_masks_and_weights() {
         let arms = "arms={x={mask={of=\"t\"},weights=\"rewind\"},r={mask={of=\"t\"},weights=\"reinit\"},\
                     t={mask=\"iterative\",weights=\"rewind\"},fresh={mask=\"iterative\",weights=\"reinit\"}}";
-        let some = experiment(&[arms]);
-        let all = [PaperRole::Ticket, PaperRole::Reinit, PaperRole::RandomMask].map(|role| arm_with_role(role, &some));
-        assert_eq!(all, [Some("t"), Some("r"), None]);
-        assert_eq!(reinit_of("fresh", &some), None);
+        let one_ticket = experiment(&[arms]);
+        let roles = [PaperRole::Ticket, PaperRole::Reinit, PaperRole::RandomMask];
+        assert_eq!(roles.map(|role| arm_with_role(role, &one_ticket)), [Some("t"), Some("r"), None]);
+        assert_eq!(reinit_of("fresh", &one_ticket), None);
         let arms = "arms={late={mask=\"iterative\",weights=\"rewind\",rewind_to=\"9it\"},\
                     chain={mask=\"iterative\",weights=\"final\"},tried={mask={of=\"chain\"},weights=\"rewind\"},\
                     shot={mask={one_shot={like=\"late\"}},weights=\"rewind\"},of={mask={of=\"shot\"},weights=\"rewind\"}}";
-        let more = experiment(&[arms]);
-        let tickets = more.arms.0.iter().filter(|(_, arm)| is_ticket(arm, &more)).map(|(name, _)| name.as_str());
+        let several = experiment(&[arms]);
+        let tickets = several.arms.0.iter().filter(|(_, arm)| is_ticket(arm, &several)).map(|(name, _)| name.as_str());
         assert_eq!(tickets.collect::<Vec<_>>(), ["late", "tried", "shot"]);
-        assert_eq!(
-            (arm_with_role(PaperRole::Ticket, &more), arm_with_role(PaperRole::OneShot, &more)),
-            (None, Some("shot"))
-        );
+        assert_eq!(arm_with_role(PaperRole::Ticket, &several), None);
+        assert_eq!(arm_with_role(PaperRole::OneShot, &several), Some("shot"));
+    }
+
+    #[test]
+    fn roles_of_arms_without_a_configuration_follow_their_order() {
+        let rounds = ["a", "b", "dense"].map(|arm| row(arm, 0, 1, (100, 0.5))).to_vec();
+        let run = Run { view: RunDir("x".into()), rounds, manifest: None };
+        let role = |arm: &str, is_ticket, mask_of: Option<&str>| ArmRole {
+            arm: arm.to_owned(),
+            is_ticket,
+            mask_of: mask_of.map(str::to_owned),
+        };
+        let roles = [role("dense", false, None), role("a", true, None), role("b", false, Some("a"))];
+        assert_eq!(arm_roles(&run, None), roles);
     }
 }

@@ -1,4 +1,4 @@
-//! A run as its files tell it, finished or not.
+//! A run, finished or not, as its files describe it.
 
 use std::fs;
 use std::path::Path;
@@ -7,39 +7,39 @@ use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
 use crate::artifacts::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, from_csv};
-use crate::base::outcome::Outcome;
+use crate::base::outcome::OutcomeKind;
 use crate::config::{self, ConfigDocument, Experiment};
 use crate::system::files;
 use crate::system::files::Lock;
 use crate::system::paths::RunDir;
 
-/// A run: one experiment's files.
+/// A run: the files of one experiment.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Where they are.
+    /// The folder of the files.
     pub view: RunDir,
     /// The rows of `rounds.csv`: trainings that have ended.
     pub rounds: Vec<RoundRow>,
-    /// `run.json`; `None` where an older version wrote the run, or it is damaged.
+    /// The contents of `run.json`; `None` where the file is missing, damaged, or of a version with other fields.
     pub manifest: Option<RunManifest>,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// A process is at work on it.
+    /// A process is running it.
     Running,
-    /// Every training has come to its end.
+    /// Every training reached its last iteration.
     Finished,
-    /// Nothing is left to be trained, but something failed or diverged.
+    /// No training is left, but some failed, diverged, or could not begin.
     Incomplete,
-    /// Trainings are left; the same command goes on.
+    /// Trainings are left; the same command continues the run.
     Interrupted,
 }
 
 impl RunState {
-    /// The word for people.
+    /// Returns the state as a word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -51,82 +51,84 @@ impl RunState {
 }
 
 impl Run {
-    /// Reads the files of a run.
+    /// Reads `rounds.csv` and `run.json` of a run.
     ///
     /// # Errors
-    /// A folder that is none, or a file that is damaged.
+    /// Fails where the folder is not that of a run, or `rounds.csv` is damaged.
     pub fn open(view: RunDir) -> Result<Self> {
-        let is_begun = view.file(RunDir::MANIFEST).exists();
+        let has_manifest = view.file(RunDir::MANIFEST).exists();
         let has_rows = view.file(RunDir::ROUNDS).exists();
-        ensure!(has_rows || is_begun, "`{}` is no folder of a run: it has no {}", view.0.display(), RunDir::ROUNDS);
-        // A run that was killed as it began has no rows yet.
+        ensure!(has_rows || has_manifest, "`{}` is no folder of a run: it has no {}", view.0.display(), RunDir::ROUNDS);
+        // A run that was killed at its beginning has no rows yet.
         let rounds = if has_rows { rows(&view, RunDir::ROUNDS)? } else { Vec::new() };
         let manifest = fs::read(view.file(RunDir::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Self { view, rounds, manifest })
     }
 
-    /// The rows of `layers.csv`.
+    /// Returns the rows of `layers.csv`.
     ///
     /// # Errors
-    /// A file that is missing or damaged.
+    /// Fails where the file is missing or damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
         rows(&self.view, RunDir::LAYERS)
     }
 
-    /// The experiment, from `resolved.toml`; `None` where that is missing, damaged, or of a version that knew other keys.
+    /// Returns the experiment, from `resolved.toml`; `None` where that is missing, damaged, or of a version with other keys.
     pub fn experiment(&self) -> Option<Experiment> {
         let text = String::from_utf8(fs::read(self.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
         config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok()
     }
 
-    /// The rows of `weights.csv`; none where an older version wrote the run.
+    /// Returns the rows of `weights.csv`; none where an older version wrote the run.
     ///
     /// # Errors
-    /// A file that is damaged.
+    /// Fails where the file is damaged.
     pub fn weights(&self) -> Result<Vec<WeightRow>> {
-        if self.view.file(RunDir::WEIGHTS).exists() { rows(&self.view, RunDir::WEIGHTS) } else { Ok(Vec::new()) }
+        self.optional_rows(RunDir::WEIGHTS)
     }
 
-    /// The rows of `stability.csv`; none where nobody asked for them.
+    /// Returns the rows of `stability.csv`; none where `lth stability` has not run.
     ///
     /// # Errors
-    /// A file that is damaged.
+    /// Fails where the file is damaged.
     pub fn stability(&self) -> Result<Vec<StabilityRow>> {
-        if self.view.file(RunDir::STABILITY).exists() { rows(&self.view, RunDir::STABILITY) } else { Ok(Vec::new()) }
+        self.optional_rows(RunDir::STABILITY)
     }
 
-    /// The folder's name: that of the experiment and eight digits.
+    fn optional_rows<R: DeserializeOwned>(&self, name: &str) -> Result<Vec<R>> {
+        if self.view.file(name).exists() { rows(&self.view, name) } else { Ok(Vec::new()) }
+    }
+
+    /// Returns the name of the run's folder: the experiment's name, `-`, and the eight digits of its id.
     pub fn name(&self) -> String {
         self.view.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Trainings that came to their end.
+    /// Returns the number of trainings that reached their last iteration.
     pub fn done(&self) -> usize {
-        self.rounds.iter().filter(|row| row.outcome == Outcome::Done.as_str()).count()
+        self.rounds.iter().filter(|row| row.outcome.is(OutcomeKind::Done)).count()
     }
 
-    /// Trainings of its plan, where that is known.
+    /// Returns the number of trainings in the run's plan; `None` where there is no manifest.
     pub fn trainings(&self) -> Option<usize> {
         self.manifest.as_ref().map(|manifest| manifest.trainings)
     }
 
-    /// What must be said wherever its test accuracies are shown, where they are not those of the whole test set.
+    /// Returns the note that belongs to every test accuracy shown, where they are not measured on the whole test set.
     pub fn test_note(&self) -> Option<String> {
         self.manifest.as_ref()?.test?.note()
     }
 
-    /// How it stands.
+    /// Returns the state of the run.
     pub fn state(&self) -> RunState {
-        let ended = |manifest: &RunManifest| self.rounds.len() + manifest.blocked.len() >= manifest.trainings;
         if Lock::is_held(&self.view.run_lock()) {
-            RunState::Running
-        } else if self.manifest.as_ref().is_some_and(|manifest| self.done() == manifest.trainings) {
-            RunState::Finished
-        } else if self.manifest.as_ref().is_some_and(ended) {
-            RunState::Incomplete
-        } else {
-            RunState::Interrupted
+            return RunState::Running;
+        }
+        match &self.manifest {
+            Some(manifest) if self.done() == manifest.trainings => RunState::Finished,
+            Some(manifest) if self.rounds.len() + manifest.blocked.len() >= manifest.trainings => RunState::Incomplete,
+            _ => RunState::Interrupted,
         }
     }
 }
@@ -136,7 +138,7 @@ fn rows<R: DeserializeOwned>(view: &RunDir, name: &str) -> Result<Vec<R>> {
     from_csv(&files::read(&path)?).with_context(|| damaged(&path))
 }
 
-/// What is said of a file that is not as it was written.
+/// Returns the message about a damaged file of a run.
 pub(super) fn damaged(path: &Path) -> String {
     format!("`{}` is damaged; the command that made the run makes it again", path.display())
 }

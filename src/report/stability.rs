@@ -1,62 +1,78 @@
-//! Instability: by how much the worst network between two copies of a training is worse than these are.
+//! Instability to the order of the data: how much worse the worst network on the line between two copies of a training is than
+//! the copies (Frankle et al. 2020, arXiv 1912.05671).
 
-use crate::artifacts::StabilityRow;
+use super::table::{Cell, Table};
+use crate::artifacts::{StabilityRow, first_seen};
 use crate::base::format::{accuracy, mean_and_range, percent};
 
-/// A training is stable below this instability (arXiv 1912.05671).
+/// A training is stable below this instability, a difference of error shares (arXiv 1912.05671).
 pub(crate) const STABLE: f64 = 0.02;
 
-/// The networks between the copies of one training.
+/// The networks on the line between two copies of one training.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InterpolationPath<'a> {
-    /// From one copy to the other; never empty.
+    /// Rows from one copy to the other; never empty.
     pub(crate) rows: Vec<&'a StabilityRow>,
 }
 
+/// The paths of the trainings of an arm at a round.
+pub(crate) struct PathGroup<'a> {
+    /// The arm.
+    pub(crate) arm: &'a str,
+    /// Number of prunings.
+    pub(crate) round: u32,
+    /// One path per training; never empty.
+    pub(crate) paths: Vec<InterpolationPath<'a>>,
+}
+
 impl<'a> InterpolationPath<'a> {
-    /// The rows by training, in the order of their first rows.
-    pub(crate) fn all(rows: &'a [StabilityRow]) -> Vec<Self> {
-        let same = |a: &StabilityRow, b: &StabilityRow| {
+    /// Groups rows by training, in the order of the file.
+    pub(crate) fn by_training(rows: &'a [StabilityRow]) -> Vec<Self> {
+        let is_same_training = |a: &StabilityRow, b: &StabilityRow| {
             (&a.arm, a.replicate, a.repeat, a.round) == (&b.arm, b.replicate, b.repeat, b.round)
         };
-        rows.chunk_by(same).map(|chunk| Self { rows: chunk.iter().collect() }).collect()
+        rows.chunk_by(is_same_training).map(|path| Self { rows: path.iter().collect() }).collect()
     }
 
-    /// The arm and the round of the training.
-    pub(crate) fn place(&self) -> (&'a str, u32) {
+    /// Returns the arm and the round of the training.
+    fn arm_round(&self) -> (&'a str, u32) {
         (&self.rows[0].arm, self.rows[0].round)
     }
 
-    /// Kept / all weights.
+    /// Returns kept / all weights of the training, 0..=1.
     pub(crate) fn weights_remaining(&self) -> f64 {
         self.rows[0].weights_remaining
     }
 
-    /// The greatest error on the line, less the mean of those at its ends.
+    /// Returns the instability: the greatest error on the path minus the mean of the errors at its ends.
     pub(crate) fn instability(&self, error: impl Fn(&StabilityRow) -> f64) -> f64 {
-        let errors = || self.rows.iter().map(|row| error(row));
-        let ends = [self.rows[0], self.rows[self.rows.len() - 1]].map(&error);
-        errors().fold(f64::NEG_INFINITY, f64::max) - f64::midpoint(ends[0], ends[1])
+        let greatest = self.rows.iter().map(|row| error(row)).fold(f64::NEG_INFINITY, f64::max);
+        let first = error(self.rows[0]);
+        let last = error(self.rows[self.rows.len() - 1]);
+        greatest - f64::midpoint(first, last)
     }
 }
 
-/// The trainings of an arm at a round.
-pub(crate) fn by_place<'a, 'r>(
-    all: &'a [InterpolationPath<'r>],
-) -> Vec<((&'r str, u32), Vec<&'a InterpolationPath<'r>>)> {
-    let mut places: Vec<((&str, u32), Vec<&InterpolationPath<'_>>)> = Vec::new();
-    for between in all {
-        match places.iter_mut().find(|(place, _)| *place == between.place()) {
-            Some((_, others)) => others.push(between),
-            None => places.push((between.place(), vec![between])),
-        }
+impl<'a> PathGroup<'a> {
+    /// Groups rows by arm and round, in the order of their first rows.
+    pub(crate) fn by_arm_and_round(rows: &'a [StabilityRow]) -> Vec<Self> {
+        let paths = InterpolationPath::by_training(rows);
+        let group = |(arm, round)| {
+            let paths = paths.iter().filter(|path| path.arm_round() == (arm, round)).cloned().collect();
+            Self { arm, round, paths }
+        };
+        first_seen(paths.iter().map(InterpolationPath::arm_round)).into_iter().map(group).collect()
     }
-    places
+
+    /// Returns the instability of each training.
+    pub(crate) fn instabilities(&self, error: impl Fn(&StabilityRow) -> f64) -> Vec<f64> {
+        self.paths.iter().map(|path| path.instability(&error)).collect()
+    }
 }
 
-/// The instabilities as cells under their header: a row for each arm at each round.
-pub fn stability_table(rows: &[StabilityRow]) -> Vec<Vec<String>> {
-    let header = [
+/// Returns a table of instabilities: a row for each arm and round.
+pub fn stability_table(rows: &[StabilityRow]) -> Table {
+    let mut table = Table::new([
         "arm",
         "round",
         "weights remaining",
@@ -64,42 +80,41 @@ pub fn stability_table(rows: &[StabilityRow]) -> Vec<Vec<String>> {
         "instability, train (points)",
         "stable",
         "n",
-    ];
-    let all = InterpolationPath::all(rows);
-    let row = |((arm, round), trainings): ((&str, u32), Vec<&InterpolationPath<'_>>)| {
-        let [test, train] = [|row: &StabilityRow| row.test_error, |row: &StabilityRow| row.train_error]
-            .map(|error| trainings.iter().map(|it| it.instability(error)).collect::<Vec<f64>>());
-        let mean = test.iter().sum::<f64>() / test.len() as f64;
-        let share = trainings.iter().map(|it| it.weights_remaining()).sum::<f64>() / trainings.len() as f64;
-        let stable = if mean < STABLE { "yes" } else { "no" };
-        let n = trainings.len().to_string();
-        let cells = [
-            arm,
-            &round.to_string(),
-            &percent(share),
-            &mean_and_range(&test, accuracy),
-            &mean_and_range(&train, accuracy),
-            stable,
-            &n,
-        ];
-        cells.map(str::to_owned).to_vec()
-    };
-    std::iter::once(header.map(str::to_owned).to_vec()).chain(by_place(&all).into_iter().map(row)).collect()
+    ]);
+    table.rows = PathGroup::by_arm_and_round(rows).iter().map(table_row).collect();
+    table
+}
+
+fn table_row(group: &PathGroup<'_>) -> Vec<Cell> {
+    let n = group.paths.len();
+    let test = group.instabilities(|row| row.test_error);
+    let train = group.instabilities(|row| row.train_error);
+    let mean = test.iter().sum::<f64>() / n as f64;
+    let weights_remaining = group.paths.iter().map(InterpolationPath::weights_remaining).sum::<f64>() / n as f64;
+    vec![
+        Cell::text(group.arm),
+        Cell::number(group.round),
+        Cell::number(percent(weights_remaining)),
+        Cell::number(mean_and_range(&test, accuracy)),
+        Cell::number(mean_and_range(&train, accuracy)),
+        Cell::text(if mean < STABLE { "yes" } else { "no" }),
+        Cell::number(n),
+    ]
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    /// The line of a replicate, with these test errors at even distances, and none on training images.
-    pub(crate) fn line(arm: &str, round: u32, replicate: u32, errors: &[f64]) -> Vec<StabilityRow> {
-        let row = |(at, &test_error): (usize, &f64)| StabilityRow {
+    /// Returns the rows of a replicate: these test errors at even distances, and train errors of 0.
+    fn path(arm: &str, round: u32, replicate: u32, errors: &[f64]) -> Vec<StabilityRow> {
+        let row = |(index, &test_error): (usize, &f64)| StabilityRow {
             arm: arm.into(),
             round,
             replicate,
             repeat: 1,
             weights_remaining: 0.5f64.powi(round as i32),
-            alpha: at as f64 / (errors.len() - 1) as f64,
+            alpha: index as f64 / (errors.len() - 1) as f64,
             test_error,
             ..StabilityRow::default()
         };
@@ -107,20 +122,22 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn instability_is_the_worst_less_the_mean_of_the_ends() {
-        let rows = [line("dense", 0, 1, &[0.25, 0.5, 0.125, 0.75]), line("dense", 0, 2, &[0.5, 0.25, 0.5])].concat();
-        let all = InterpolationPath::all(&rows);
-        assert_eq!(all.len(), 2);
-        assert_eq!(all[0].instability(|row| row.test_error), 0.25, "0.75 is at an end: 0.75 - 0.5");
-        assert_eq!(all[1].instability(|row| row.test_error), 0.0, "better between them");
-        assert_eq!(all[0].instability(|row| row.train_error), 0.0);
+    fn instability_is_the_greatest_error_minus_the_mean_of_the_ends() {
+        let rows = [path("dense", 0, 1, &[0.25, 0.5, 0.125, 0.75]), path("dense", 0, 2, &[0.5, 0.25, 0.5])].concat();
+        let paths = InterpolationPath::by_training(&rows);
+        assert_eq!(paths.len(), 2);
+        assert_eq!(paths[0].instability(|row| row.test_error), 0.25, "0.75 is at an end: 0.75 - 0.5");
+        assert_eq!(paths[1].instability(|row| row.test_error), 0.0, "better between them");
+        assert_eq!(paths[0].instability(|row| row.train_error), 0.0);
     }
 
     #[test]
-    fn stable_is_below_two_points_on_average() {
-        let of = |middle: f64| [line("t", 1, 1, &[0.1, middle, 0.1]), line("t", 1, 2, &[0.1, 0.1, 0.1])].concat();
-        let cells = |rows: &[StabilityRow]| stability_table(rows)[1].join(" | ");
-        assert_eq!(cells(&of(0.13)), "t | 1 | 50.0% | 1.50 (0.00–3.00) | 0.00 (0.00–0.00) | yes | 2");
-        assert_eq!(cells(&of(0.15)), "t | 1 | 50.0% | 2.50 (0.00–5.00) | 0.00 (0.00–0.00) | no | 2");
+    fn stability_table_calls_stable_below_two_points_on_average() {
+        let rows = |middle: f64| [path("t", 1, 1, &[0.1, middle, 0.1]), path("t", 1, 2, &[0.1, 0.1, 0.1])].concat();
+        let cells = |rows: &[StabilityRow]| {
+            stability_table(rows).rows[0].iter().map(Cell::as_str).collect::<Vec<_>>().join(" | ")
+        };
+        assert_eq!(cells(&rows(0.13)), "t | 1 | 50.0% | 1.50 (0.00–3.00) | 0.00 (0.00–0.00) | yes | 2");
+        assert_eq!(cells(&rows(0.15)), "t | 1 | 50.0% | 2.50 (0.00–5.00) | 0.00 (0.00–0.00) | no | 2");
     }
 }

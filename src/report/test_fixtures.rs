@@ -1,17 +1,19 @@
-//! Runs made up for tests.
+//! Experiments and rows for unit tests.
 
 use crate::artifacts::RoundRow;
+use crate::base::outcome::OutcomeKind;
 use crate::config::{ConfigDocument, Experiment, read};
 
-/// `configs/smoke.toml`, with the arms `winning_ticket`, `random_reinit` and `random_mask`; evaluated every 20.
+/// Returns `configs/smoke.toml` with overrides: arms `winning_ticket`, `random_reinit` and `random_mask`, evaluated every 20
+/// iterations.
 pub(super) fn experiment(sets: &[&str]) -> Experiment {
     let text = include_str!("../../configs/smoke.toml");
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap()
 }
 
-/// A training that came to its end: early stop, and test accuracy there and at the end.
-pub(super) fn row(arm: &str, round: u32, replicate: u32, (early, accuracy): (u64, f64)) -> RoundRow {
+/// Returns the row of a training of 120 iterations with its early stop, and one test accuracy there and at the end.
+pub(super) fn row(arm: &str, round: u32, replicate: u32, (early_stop, accuracy): (u64, f64)) -> RoundRow {
     RoundRow {
         experiment: "smoke".into(),
         arm: arm.into(),
@@ -19,17 +21,17 @@ pub(super) fn row(arm: &str, round: u32, replicate: u32, (early, accuracy): (u64
         repeat: 1,
         round,
         weights_remaining: 0.5f64.powi(round as i32),
-        early_stop_iteration: Some(early),
+        early_stop_iteration: Some(early_stop),
         early_stop_test_accuracy: Some(accuracy),
         final_train_accuracy: Some(1.0),
         final_test_accuracy: Some(accuracy),
         iterations: 120,
-        outcome: "done".into(),
+        outcome: OutcomeKind::Done.into(),
         ..RoundRow::default()
     }
 }
 
-/// A training in each of the replicates 1, 2, ….
+/// Returns a [`row`] for each of the replicates 1, 2, …
 pub(super) fn rows(arm: &str, round: u32, values: &[(u64, f64)]) -> Vec<RoundRow> {
     (1..).zip(values).map(|(replicate, &value)| row(arm, round, replicate, value)).collect()
 }

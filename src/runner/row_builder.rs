@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::store::StoredTraining;
 use crate::artifacts::{CurveRow, LayerRow, RoundRow, TimingRow, WeightRow, weight_rows};
+use crate::base::category::Category;
 use crate::base::curve::Evaluation;
-use crate::base::outcome::Outcome;
+use crate::base::outcome::{Outcome, OutcomeKind};
 use crate::lottery::{Study, TrainingSpec, WeightStats};
 use crate::network::PrunableTensor;
 
@@ -52,10 +53,10 @@ impl RowBuilder<'_> {
                 .map(|result| result.weights_kept.as_slice())
                 .or(spec.counts.layers.as_deref())
                 .map(|kept| network.macs(kept)),
-            engine: spec.engine.as_str().to_owned(),
-            device: self.study.resolved.device.to_owned(),
+            engine: spec.engine.into(),
+            device: Category::from_word(self.study.resolved.device),
             iterations: self.study.last_iteration().0 - spec.start.iteration().0,
-            outcome: result.map_or("failed", |result| result.outcome.as_str()).to_owned(),
+            outcome: result.map_or(OutcomeKind::Failed, |result| result.outcome.kind()).into(),
             key: spec.key.to_string(),
         }
     }
@@ -89,7 +90,7 @@ impl RowBuilder<'_> {
             repeat: spec.repeat,
             round: spec.round.0,
             layer: weight.layer.clone(),
-            kind: weight.kind.as_str().to_owned(),
+            kind: weight.kind.into(),
             weights_kept: kept,
             weights_total: weight.parameter.len() as u64,
             weights_remaining: kept as f64 / weight.parameter.len() as f64,

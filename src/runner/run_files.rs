@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::row_builder::RowBuilder;
 use super::store::StoredTraining;
-use crate::artifacts::{summary, to_csv};
+use crate::artifacts::{summary_to_csv, to_csv};
 use crate::lottery::{Plan, TrainingSpec};
 use crate::system::cancel::CancelToken;
 use crate::system::clock::Stopwatch;
@@ -90,7 +90,7 @@ impl RunFiles<'_> {
         files::write(&self.dir.file(RunDir::CURVES), &to_csv(&curves)?)?;
         files::write(&self.dir.file(RunDir::LAYERS), &to_csv(&layers)?)?;
         files::write(&self.dir.file(RunDir::WEIGHTS), &to_csv(&weights)?)?;
-        files::write(&self.dir.file(RunDir::SUMMARY), &to_csv(&summary(&rounds))?)?;
+        files::write(&self.dir.file(RunDir::SUMMARY), &summary_to_csv(&rounds)?)?;
         files::write(&self.dir.file(RunDir::TIMINGS), &to_csv(&timings)?)?;
         Ok(())
     }

@@ -1,46 +1,57 @@
-//! `lth compare` as a person reads it.
+//! The text of `lth compare`.
 
 use super::table::align;
-use crate::base::format::{accuracy, percent, with_thousands};
-use crate::report::{ResultRow, RunComparison};
+use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric};
+use crate::base::format::percent;
+use crate::report::{Cell, ResultRow, RunComparison, Table};
 
-const HEADER: [&str; 8] = ["run", "arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"];
-
-/// The values that differ, a column for each run, and the results, a line for each arm and round of each run.
+/// Returns the configuration values that differ, with a column for each run, and the results, with a line for each arm and round
+/// of each run.
 pub fn comparison(comparison: &RunComparison) -> String {
     let mut text = if comparison.config.is_empty() {
         "no value of the configurations differs\n".to_owned()
     } else {
-        let header = std::iter::once("differs".to_owned()).chain(comparison.runs.iter().cloned()).collect();
-        let lines = comparison.config.iter().map(|it| std::iter::once(it.key.clone()).chain(it.words()).collect());
-        align(&std::iter::once(header).chain(lines).collect::<Vec<Vec<String>>>())
+        align(&config_table(comparison))
     };
-    let header = HEADER.map(str::to_owned).to_vec();
-    let lines = std::iter::once(header).chain(comparison.results.iter().map(result));
     text.push('\n');
-    text.push_str(&align(&lines.collect::<Vec<_>>()));
+    text.push_str(&align(&result_table(comparison)));
     text.push_str("means over n trainings\n");
-    if comparison.results.iter().any(|row| row.early_stop_iteration != row.iterations_to_early_stop) {
+    let starts_late = |row: &ResultRow| row.mean(&EARLY_STOP_ITERATION) != row.mean(&ITERATIONS_TO_EARLY_STOP);
+    if comparison.results.iter().any(starts_late) {
         text.push_str("early stops are iterations trained, from where each arm starts\n");
     }
     text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));
     text
 }
 
-fn result(row: &ResultRow) -> Vec<String> {
-    let show = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(|| "–".to_owned(), show);
+fn config_table(comparison: &RunComparison) -> Table {
+    let mut table = Table::new(std::iter::once("differs").chain(comparison.runs.iter().map(String::as_str)));
+    for difference in &comparison.config {
+        table.rows.push(std::iter::once(Cell::text(&difference.key)).chain(difference.cells()).collect());
+    }
+    table
+}
+
+fn result_table(comparison: &RunComparison) -> Table {
+    let metrics: Vec<&Metric> = Metric::all_shown().into_iter().filter(|metric| metric.is_compared).collect();
+    let titles = metrics.iter().filter_map(|metric| metric.shown.map(|(_, title)| title));
+    let mut table = Table::new(["run", "arm", "round", "weights left"].into_iter().chain(titles).chain(["n"]));
+    table.rows = comparison.results.iter().map(|row| result_row(row, &metrics)).collect();
+    table
+}
+
+fn result_row(row: &ResultRow, metrics: &[&Metric]) -> Vec<Cell> {
     let missing =
         if row.without_result > 0 { format!(" (+{} without result)", row.without_result) } else { String::new() };
-    vec![
-        row.run.clone(),
-        row.arm.clone(),
-        row.round.to_string(),
-        percent(row.weights_remaining),
-        show(row.iterations_to_early_stop, |iterations| with_thousands(iterations.round() as u64)),
-        show(row.early_stop_test_accuracy, accuracy),
-        show(row.final_test_accuracy, accuracy),
-        format!("{}{missing}", row.n),
-    ]
+    let mut cells = vec![
+        Cell::text(&row.run),
+        Cell::text(&row.arm),
+        Cell::number(row.round),
+        Cell::number(percent(row.weights_remaining)),
+    ];
+    cells.extend(metrics.iter().map(|metric| Cell::optional(row.mean(metric).map(|mean| metric.format(mean)))));
+    cells.push(Cell::number(format!("{}{missing}", row.n)));
+    cells
 }
 
 #[cfg(test)]
@@ -48,23 +59,26 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::artifacts::EARLY_STOP_TEST_ACCURACY;
     use crate::report::ConfigDifference;
 
     #[test]
-    fn two_runs_beside_each_other() {
+    fn comparison_of_two_runs() {
         let difference =
             |key: &str, values: [Option<Value>; 2]| ConfigDifference { key: key.into(), values: values.into() };
-        let row = |run: &str, arm: &str, accuracy, n| ResultRow {
-            run: run.into(),
-            arm: arm.into(),
-            round: 1,
-            weights_remaining: 0.8,
-            n,
-            without_result: 3 - n,
-            early_stop_iteration: Some(1234.5),
-            iterations_to_early_stop: Some(1234.5),
-            early_stop_test_accuracy: accuracy,
-            ..ResultRow::default()
+        let row = |run: &str, arm: &str, accuracy, n| {
+            let row = ResultRow {
+                run: run.into(),
+                arm: arm.into(),
+                round: 1,
+                weights_remaining: 0.8,
+                n,
+                without_result: 3 - n,
+                ..ResultRow::default()
+            };
+            row.with_mean(&EARLY_STOP_ITERATION, Some(1234.5))
+                .with_mean(&ITERATIONS_TO_EARLY_STOP, Some(1234.5))
+                .with_mean(&EARLY_STOP_TEST_ACCURACY, accuracy)
         };
         let both = RunComparison {
             runs: vec!["a-12345678".into(), "b-12345678".into()],

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::table::{align, printable};
 use crate::base::format::{bytes, with_thousands};
 use crate::data::{Availability, DatasetStatus, DatasetSummary, FileStatus};
+use crate::report::{Cell, Table};
 
 /// What is there of the data sets, file by file.
 pub fn survey(surveys: &[DatasetStatus]) -> String {
@@ -51,15 +52,7 @@ pub fn summary(summary: &DatasetSummary, sheet: &str) -> String {
         printable(&summary.name),
         summary.classes.len()
     );
-    let mut rows = vec![vec!["class".to_owned()]];
-    rows[0].extend(summary.parts.iter().map(|part| part.name.to_owned()));
-    for (class, name) in summary.classes.iter().enumerate() {
-        let counts = summary.parts.iter().map(|part| with_thousands(part.by_class[class] as u64));
-        rows.push(std::iter::once(name.clone()).chain(counts).collect());
-    }
-    let all = summary.parts.iter().map(|part| with_thousands(part.images as u64));
-    rows.push(std::iter::once("all".to_owned()).chain(all).collect());
-    text.push_str(&align(&rows));
+    text.push_str(&align(&class_table(summary)));
     let list = |values: &[f64]| values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" ");
     let channels = if channels == 1 { "" } else { "red, green, blue; " };
     let _ = writeln!(
@@ -76,4 +69,18 @@ pub fn summary(summary: &DatasetSummary, sheet: &str) -> String {
         let _ = writeln!(text, "note    {note}");
     }
     text
+}
+
+/// Images by class and part, and their sums. Classes that are named by their numbers are aligned like numbers.
+fn class_table(summary: &DatasetSummary) -> Table {
+    let is_numbered = summary.classes.iter().enumerate().all(|(class, name)| *name == class.to_string());
+    let name_cell = |name: &str| if is_numbered { Cell::number(name) } else { Cell::text(name) };
+    let mut table = Table::new(std::iter::once("class").chain(summary.parts.iter().map(|part| part.name)));
+    for (class, name) in summary.classes.iter().enumerate() {
+        let counts = summary.parts.iter().map(|part| Cell::number(with_thousands(part.by_class[class] as u64)));
+        table.rows.push(std::iter::once(name_cell(name)).chain(counts).collect());
+    }
+    let sums = summary.parts.iter().map(|part| Cell::number(with_thousands(part.images as u64)));
+    table.rows.push(std::iter::once(name_cell("all")).chain(sums).collect());
+    table
 }

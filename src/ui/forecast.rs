@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::table::align;
+use crate::artifacts::first_seen;
 use crate::base::format::{bytes, duration, percent, with_thousands};
+use crate::report::{Cell, Table};
 use crate::runner::{Estimate, RoundEstimate};
 
 /// The forecast as text: rounds by layer, arms, and what it all comes to.
@@ -34,7 +36,7 @@ pub fn forecast(forecast: &Estimate) -> String {
 
 /// One row per round and size: most arms have the same counts at a round. Where one has others, such as a grid of its own,
 /// a column tells the first arm with each.
-fn by_round(forecast: &Estimate) -> Vec<Vec<String>> {
+fn by_round(forecast: &Estimate) -> Table {
     let layers: Vec<&String> =
         forecast.rounds.iter().find_map(|round| round.layers.as_ref()).map(|l| l.keys().collect()).unwrap_or_default();
     let mut sizes: Vec<&RoundEstimate> = Vec::new();
@@ -47,35 +49,32 @@ fn by_round(forecast: &Estimate) -> Vec<Vec<String>> {
         }
     }
     let has_grid = sizes.iter().enumerate().any(|(i, size)| sizes[..i].iter().any(|other| other.round == size.round));
-    let mut header = if has_grid { vec!["arm".to_owned()] } else { Vec::new() };
-    header.extend(["round", "weights left", "kept", "engine"].map(str::to_owned));
-    header.extend(layers.iter().map(|&layer| layer.clone()));
-    let mut rows = vec![header];
+    let arm_title = has_grid.then_some("arm");
+    let titles = arm_title.into_iter().chain(["round", "weights left", "kept", "engine"]);
+    let mut table = Table::new(titles.chain(layers.iter().map(|layer| layer.as_str())));
     for size in sizes {
-        let mut row = if has_grid { vec![size.arm.clone()] } else { Vec::new() };
-        row.extend([size.round.to_string(), percent(size.weights_remaining), with_thousands(size.weights_kept)]);
-        row.push(size.engine.clone());
-        let kept = |layer: &&String| size.layers.as_ref().and_then(|all| all.get(*layer).copied());
-        row.extend(layers.iter().map(|layer| kept(layer).map_or_else(|| "?".to_owned(), with_thousands)));
-        rows.push(row);
+        let mut row = if has_grid { vec![Cell::text(&size.arm)] } else { Vec::new() };
+        row.push(Cell::number(size.round));
+        row.push(Cell::number(percent(size.weights_remaining)));
+        row.push(Cell::number(with_thousands(size.weights_kept)));
+        row.push(Cell::text(&size.engine));
+        let kept = |layer: &&String| size.layers.as_ref().and_then(|layers| layers.get(*layer).copied());
+        row.extend(layers.iter().map(|layer| Cell::number(kept(layer).map_or_else(|| "?".to_owned(), with_thousands))));
+        table.rows.push(row);
     }
-    rows
+    table
 }
 
-fn by_arm(forecast: &Estimate) -> Vec<Vec<String>> {
-    let mut rows = vec![["arm", "rounds", "trainings", "in the store"].map(str::to_owned).to_vec()];
-    let mut arms: Vec<&str> = Vec::new();
-    for round in &forecast.rounds {
-        if !arms.contains(&round.arm.as_str()) {
-            arms.push(&round.arm);
-        }
-    }
-    for arm in arms {
-        let own: Vec<_> = forecast.rounds.iter().filter(|round| round.arm == arm).collect();
-        let (first, last) = (own[0].round, own[own.len() - 1].round);
+fn by_arm(forecast: &Estimate) -> Table {
+    let mut table = Table::new(["arm", "rounds", "trainings", "in the store"]);
+    for arm in first_seen(forecast.rounds.iter().map(|round| round.arm.as_str())) {
+        let of_arm: Vec<&RoundEstimate> = forecast.rounds.iter().filter(|round| round.arm == arm).collect();
+        let first = of_arm[0].round;
+        let last = of_arm[of_arm.len() - 1].round;
         let rounds = if first == last { first.to_string() } else { format!("{first}–{last}") };
-        let sum = |of: fn(&RoundEstimate) -> usize| own.iter().map(|round| of(round)).sum::<usize>().to_string();
-        rows.push(vec![arm.to_owned(), rounds, sum(|round| round.trainings), sum(|round| round.stored)]);
+        let trainings: usize = of_arm.iter().map(|round| round.trainings).sum();
+        let stored: usize = of_arm.iter().map(|round| round.stored).sum();
+        table.rows.push(vec![Cell::text(arm), Cell::number(rounds), Cell::number(trainings), Cell::number(stored)]);
     }
-    rows
+    table
 }

@@ -1,25 +1,27 @@
-//! `lth runs` as a person reads it.
+//! The text of `lth runs`.
 
 use super::table::align;
 use crate::base::format::{accuracy, bytes, percent, with_thousands};
-use crate::report::{BestRound, RunOverview};
+use crate::report::{BestRound, Cell, RunOverview, Table};
 
-/// One line per run.
+/// Returns a table with a line for each run.
 pub fn overviews(runs: &[RunOverview]) -> String {
-    let header = ["run", "state", "trainings", "best round by validation", "size"].map(str::to_owned).to_vec();
-    let line = |run: &RunOverview| {
-        let of =
+    let mut table = Table::new(["run", "state", "trainings", "best round by validation", "size"]);
+    for run in runs {
+        let planned =
             run.trainings.map_or_else(String::new, |trainings| format!(" of {}", with_thousands(trainings as u64)));
-        let done = format!("{}{of}", with_thousands(run.done as u64));
-        let best = run.best.as_ref().map_or_else(|| "–".to_owned(), best);
-        vec![run.name.clone(), run.state.as_str().to_owned(), done, best, bytes(run.bytes)]
-    };
-    let mut cells = vec![header];
-    cells.extend(runs.iter().map(line));
-    align(&cells) + "size: the run's files and its trainings in the store, which other runs may share\n"
+        table.rows.push(vec![
+            Cell::text(&run.name),
+            Cell::text(run.state.as_str()),
+            Cell::number(format!("{}{planned}", with_thousands(run.done as u64))),
+            run.best.as_ref().map_or(Cell::Missing, |best| Cell::text(best_text(best))),
+            Cell::number(bytes(run.bytes)),
+        ]);
+    }
+    align(&table) + "size: the run's files and its trainings in the store, which other runs may share\n"
 }
 
-fn best(best: &BestRound) -> String {
+fn best_text(best: &BestRound) -> String {
     let left = percent(best.weights_remaining);
     format!("{} {} ({left} left): {} %, n = {}", best.arm, best.round, accuracy(best.validation_accuracy), best.n)
 }

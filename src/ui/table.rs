@@ -1,19 +1,22 @@
-//! The table at the end: one row per arm and round, mean and range over its trainings.
+//! Tables in the terminal: aligned columns, and the table of results with a row for each arm and round.
 
 use std::fmt::Write as _;
 
-use crate::artifacts::{RoundGroup, RoundRow, late_starts};
-use crate::base::format::{accuracy, mean_and_range, percent, with_thousands};
+use crate::artifacts::{
+    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, Metric, RoundGroup, RoundRow, late_starts,
+};
+use crate::base::format::{mean_and_range, percent};
 use crate::base::stats::SummaryStats;
+use crate::report::{Cell, Table};
 
-/// How much a table tells, by the room it has.
+/// The amount of detail in the table of results, by the width of the terminal.
 #[derive(Clone, Copy, PartialEq)]
 enum TableDetail {
     /// Early stop and accuracies, with their ranges.
     Ranges,
-    /// The same without ranges.
+    /// Like [`Ranges`](Self::Ranges), but without ranges.
     Means,
-    /// What matters most.
+    /// Only the mean test accuracy at the end.
     Least,
 }
 
@@ -26,6 +29,13 @@ impl TableDetail {
         }
     }
 
+    fn metrics(self) -> &'static [Metric] {
+        match self {
+            Self::Ranges | Self::Means => &[EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY],
+            Self::Least => &[FINAL_TEST_ACCURACY],
+        }
+    }
+
     fn caption(self) -> &'static str {
         match self {
             Self::Ranges => "mean (minimum–maximum) over n trainings\n",
@@ -34,84 +44,89 @@ impl TableDetail {
         }
     }
 
-    fn row(self, group: &RoundGroup<'_>) -> Vec<String> {
+    /// The table with this detail. `last`: the last iteration of the trainings of the run.
+    fn table(self, groups: &[RoundGroup<'_>], last: u64) -> Table {
+        let mut table = Table::new(self.header().iter().copied());
+        table.rows = groups.iter().map(|group| self.row(group, last)).collect();
+        table
+    }
+
+    fn row(self, group: &RoundGroup<'_>, last: u64) -> Vec<Cell> {
         let n = group.done().count();
         let missing = match (group.rows.len() - n, self) {
             (0, _) => String::new(),
             (missing, Self::Ranges) => format!(" (+{missing} without result)"),
             _ => format!(" of {}", group.rows.len()),
         };
-        let show = |values: Vec<f64>, number: fn(f64) -> String| match self {
-            Self::Ranges => mean_and_range(&values, number),
-            Self::Means | Self::Least => {
-                SummaryStats::of(&values).map_or("–".to_owned(), |spread| number(spread.mean))
-            }
-        };
-        let mut row = vec![group.arm.to_owned(), group.round.to_string(), percent(group.weights_remaining())];
-        if self != Self::Least {
-            let early = group.values(|row| row.early_stop_iteration.map(|i| i as f64));
-            row.push(show(early, |x| with_thousands(x.round() as u64)));
-            row.push(show(group.values(|row| row.early_stop_test_accuracy), accuracy));
-        }
-        row.push(show(group.values(|row| row.final_test_accuracy), accuracy));
-        row.push(format!("{n}{missing}"));
+        let mut row =
+            vec![Cell::text(group.arm), Cell::number(group.round), Cell::number(percent(group.weights_remaining()))];
+        row.extend(self.metrics().iter().map(|metric| self.metric_cell(metric, &group.metric(metric, last))));
+        row.push(Cell::number(format!("{n}{missing}")));
         row
+    }
+
+    fn metric_cell(self, metric: &Metric, values: &[f64]) -> Cell {
+        let stats = SummaryStats::of(values);
+        Cell::optional(stats.map(|stats| match self {
+            Self::Ranges => mean_and_range(values, |value| metric.format(value)),
+            Self::Means | Self::Least => metric.format(stats.mean),
+        }))
     }
 }
 
-/// The rows of `rounds.csv` as a table, columns aligned: one line per arm and round, and no wider than the terminal
-/// that it is printed on, if it is printed on one. `last` is the last iteration of the run's training runs.
+/// Returns the table of results: a row for each arm and round of the rows of `rounds.csv`. If standard output is a terminal, the
+/// table is no wider than that. `last`: the last iteration of the trainings of the run.
 pub fn table(rows: &[RoundRow], last: u64) -> String {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     table_within(rows, last, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
 }
 
+/// Like [`table`], for a terminal of `width` characters.
 fn table_within(rows: &[RoundRow], last: u64, width: usize) -> String {
-    let starts = late_starts(rows, last);
-    let groups = RoundGroup::all(rows);
-    let text = |detail: TableDetail| {
-        let header = detail.header().iter().map(|&name| name.to_owned()).collect();
-        let cells: Vec<Vec<String>> = std::iter::once(header).chain(groups.iter().map(|g| detail.row(g))).collect();
-        align(&cells) + detail.caption()
-    };
+    let groups = RoundGroup::by_arm_and_round(rows);
+    let text = |detail: TableDetail| align(&detail.table(&groups, last)) + detail.caption();
     let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
-    let wide = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(fits);
-    let mut text = wide.unwrap_or_else(|| text(TableDetail::Least));
-    for (arm, start) in starts {
+    let widest = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(fits);
+    let mut text = widest.unwrap_or_else(|| text(TableDetail::Least));
+    for (arm, start) in late_starts(rows, last) {
         let _ = writeln!(text, "{arm} starts at iteration {start}");
     }
     text
 }
 
-/// `text` with control characters, which would break a line or steer the terminal, escaped.
+/// Returns `text` with its control characters, which would break a line or control the terminal, escaped.
 pub fn printable(text: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
 
-/// Rows of cells as text: names (columns whose cells begin with letters) to the left, numbers to the right. Control
-/// characters are escaped.
-pub(super) fn align(cells: &[Vec<String>]) -> String {
-    let cells: Vec<Vec<String>> = cells.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
-    let columns = cells.first().map_or(0, Vec::len);
-    // Words may follow the numbers of the last column, which must not push them to the right.
-    let number = |cell: &str| cell.split(' ').next().unwrap_or_default().chars().count();
-    let length = |column: usize, cell: &str| if column + 1 == columns { number(cell) } else { cell.chars().count() };
-    let width = |column: usize| cells.iter().map(|row| length(column, &row[column])).max().unwrap_or(0);
-    let is_name = |column: usize| {
-        let mut below =
-            cells.iter().skip(1).filter_map(|row| row[column].chars().next()).filter(|c| *c != '–').peekable();
-        below.peek().is_some() && below.all(char::is_alphabetic)
-    };
-    let form: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), is_name(column))).collect();
+/// The layout of a column.
+struct Column {
+    /// Width in characters.
+    width: usize,
+    is_left_aligned: bool,
+}
+
+/// Returns a table as text. A column of texts or decisions is aligned to the left, every other column to the right; dashes for
+/// missing values are in both. Control characters are escaped.
+pub(super) fn align(table: &Table) -> String {
+    let mut lines: Vec<Vec<String>> = vec![table.header.iter().map(|title| printable(title)).collect()];
+    lines.extend(table.rows.iter().map(|row| row.iter().map(|cell| printable(cell.as_str())).collect()));
+    let count = table.header.len();
+    let columns: Vec<Column> = (0..count)
+        .map(|column| Column {
+            width: lines.iter().map(|line| aligned_length(&line[column], column + 1 == count)).max().unwrap_or(0),
+            is_left_aligned: is_left_aligned(table, column),
+        })
+        .collect();
     let mut text = String::new();
-    for row in &cells {
-        for (column, (cell, &(width, is_name))) in row.iter().zip(&form).enumerate() {
-            text.push_str(if column == 0 { "" } else { "  " });
-            let blanks = " ".repeat(width.saturating_sub(length(column, cell)));
-            let (left, right) = if is_name { (cell, &blanks) } else { (&blanks, cell) };
-            text.push_str(left);
-            text.push_str(right);
+    for line in &lines {
+        for (index, (cell, column)) in line.iter().zip(&columns).enumerate() {
+            let blanks = " ".repeat(column.width.saturating_sub(aligned_length(cell, index + 1 == count)));
+            text.push_str(if index == 0 { "" } else { "  " });
+            let (first, second) = if column.is_left_aligned { (cell, &blanks) } else { (&blanks, cell) };
+            text.push_str(first);
+            text.push_str(second);
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
@@ -119,32 +134,62 @@ pub(super) fn align(cells: &[Vec<String>]) -> String {
     text
 }
 
+/// The characters of a cell that count for the width of its column. In the last column that is the first word: remarks behind the
+/// numbers must not push these to the right.
+fn aligned_length(cell: &str, is_last_column: bool) -> usize {
+    let counted = if is_last_column { cell.split(' ').next().unwrap_or_default() } else { cell };
+    counted.chars().count()
+}
+
+fn is_left_aligned(table: &Table, column: usize) -> bool {
+    let mut present = table.rows.iter().map(|row| &row[column]).filter(|cell| **cell != Cell::Missing).peekable();
+    let is_text = |cell: &Cell| match cell {
+        Cell::Text(_) | Cell::Decision(_) | Cell::Status(_) => true,
+        Cell::Number(_) | Cell::Missing => false,
+    };
+    present.peek().is_some() && present.all(is_text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::outcome::OutcomeKind;
 
     #[test]
     fn align_escapes_control_characters() {
-        let rows = [["class", "n"], ["a\nb", "1"], ["x\u{1b}[2Jü", "20"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(align(&rows), "class         n\na\\nb          1\nx\\u{1b}[2Jü  20\n");
+        let mut table = Table::new(["class", "n"]);
+        table.rows =
+            [("a\nb", 1), ("x\u{1b}[2Jü", 20)].map(|(name, n)| vec![Cell::text(name), Cell::number(n)]).to_vec();
+        assert_eq!(align(&table), "class         n\na\\nb          1\nx\\u{1b}[2Jü  20\n");
     }
 
     #[test]
-    fn a_table() {
+    fn align_follows_the_types_of_cells() {
+        let mut table = Table::new(["arm", "n", "why"]);
+        // regression: columns were aligned by the first characters of their cells.
+        table.rows = vec![
+            vec![Cell::text("9"), Cell::number("nan"), Cell::text("b")],
+            vec![Cell::text("undecided"), Cell::number("1,000"), Cell::Missing],
+        ];
+        assert_eq!(align(&table), "arm            n  why\n9            nan  b\nundecided  1,000  –\n");
+    }
+
+    #[test]
+    fn table_has_ranges_where_they_fit() {
         let row = |arm: &str, round, weights_remaining| RoundRow {
             arm: arm.into(),
             round,
             weights_remaining,
-            outcome: "done".into(),
+            outcome: OutcomeKind::Done.into(),
             ..RoundRow::default()
         };
-        let done = |row: RoundRow, early, there, last| RoundRow {
-            early_stop_iteration: Some(early),
-            early_stop_test_accuracy: Some(there),
+        let done = |row: RoundRow, early_stop, accuracy, last| RoundRow {
+            early_stop_iteration: Some(early_stop),
+            early_stop_test_accuracy: Some(accuracy),
             final_test_accuracy: Some(last),
             ..row
         };
-        let diverged = |row: RoundRow| RoundRow { outcome: "diverged".into(), ..row };
+        let diverged = |row: RoundRow| RoundRow { outcome: OutcomeKind::Diverged.into(), ..row };
         let rows = [
             done(row("dense", 0, 1.0), 1000, 0.97, 0.97),
             done(row("winning_ticket", 12, 0.0695), 900, 0.5, 0.6),

@@ -12,7 +12,7 @@ fn compare(runs: &Path, args: &[&str]) -> Output {
     lth().current_dir(runs).arg("compare").args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
 }
 
-/// Two runs that differ in the learning rate and in the name, one replicate each.
+/// Returns a folder with two runs of one replicate that differ in the learning rate and in the name.
 fn two() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &["replicates=1"]);
@@ -21,7 +21,7 @@ fn two() -> tempfile::TempDir {
 }
 
 #[test]
-fn what_differs_is_shown_and_nothing_else() {
+fn compare_shows_only_values_that_differ() {
     let folder = two();
     let output = compare(folder.path(), &["smoke", "fast"]);
     assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
@@ -38,7 +38,7 @@ fn what_differs_is_shown_and_nothing_else() {
 }
 
 #[test]
-fn results_are_chosen_and_sorted() {
+fn compare_filters_and_sorts_results() {
     let folder = two();
     let csv = |args: &[&str]| -> Vec<(String, f64)> {
         let output = compare(folder.path(), &[&["smoke", "fast", "--csv"], args].concat());
@@ -65,7 +65,7 @@ fn results_are_chosen_and_sorted() {
 }
 
 #[test]
-fn what_is_no_run_is_named_and_passed_over() {
+fn compare_skips_and_names_folders_without_a_run() {
     let folder = two();
     let names: Vec<String> = views(folder.path()).iter().map(|view| view.display().to_string()).collect();
     let [one, other] = &names[..] else { panic!("{names:?}") };

@@ -155,7 +155,7 @@ fn every_training_has_a_trainer_of_its_engine_and_takes_states_of_the_other() {
         let builds = told.builds.into_inner().unwrap();
         let mut builds: Vec<EngineKind> = builds.into_iter().map(|(kind, _)| kind).collect();
         builds.sort();
-        let engines: Vec<String> = report.rounds.into_iter().map(|row| row.engine).collect();
+        let engines: Vec<String> = report.rounds.iter().map(|row| row.engine.as_str().to_owned()).collect();
         (builds, engines)
     };
     let (builds, engines) = run(&[]);

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use lth::artifacts::RoundRow;
-use lth::base::outcome::Outcome;
+use lth::base::outcome::OutcomeKind;
 use lth::config::ConfigDocument;
 use lth::engine::EngineKind;
 use lth::runner::RunOutcome;
@@ -91,7 +91,7 @@ fn a_lane_that_diverges_ends_there_and_the_others_go_on() {
     let summary = report.progress;
     assert_eq!((summary.done, summary.diverged, summary.blocked, summary.open), (9, 3, 3, 0));
     for row in &report.rounds {
-        assert_eq!(row.outcome == "diverged", row.arm == "ticket" && row.round == 2, "{row:?}");
+        assert_eq!(row.outcome.is(OutcomeKind::Diverged), row.arm == "ticket" && row.round == 2, "{row:?}");
     }
     assert_eq!(run(folder.path(), 64, Mishap::None, 0).0.progress, summary, "it is a result");
 }
@@ -213,7 +213,7 @@ fn groups_have_one_engine() {
         told.builds.lock().unwrap().iter().all(|(kind, _)| *kind == EngineKind::Dense),
         "the sparse one has one lane"
     );
-    assert!(report.rounds.iter().all(|row| row.engine == "dense" && row.outcome == Outcome::Done.as_str()));
+    assert!(report.rounds.iter().all(|row| row.engine.is(EngineKind::Dense) && row.outcome.is(OutcomeKind::Done)));
 }
 
 /// The trainings of the smoke experiment in groups of two and three.

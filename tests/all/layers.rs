@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers in the order of `lib.rs`: each may import only the layers before it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "base",
     "system",
     "config",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 15] = [
     "lottery",
     "artifacts",
     "runner",
+    "plot",
     "report",
     "ui",
     "cli",
@@ -62,6 +63,16 @@ fn layers_import_only_layers_before_them() {
         }
     }
     assert!(seen > 50, "the test must see the imports: {seen}");
+}
+
+#[test]
+fn plot_imports_no_other_layer() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plot"), &mut files);
+    assert!(!files.is_empty());
+    for file in files {
+        assert_eq!(imports(&fs::read_to_string(&file).unwrap()), [""; 0], "{}", file.display());
+    }
 }
 
 #[test]

@@ -1,19 +1,25 @@
-//! Files of a run that nobody trained: numbers of a formula, for reports whose look and speed are to be known.
+//! Files of a made-up run: numbers from formulas, for tests and benchmarks of reports.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use lth::artifacts::{CurveRow, LayerRow, RoundRow, to_csv};
+use lth::artifacts::{CurveRow, DeviceKind, LayerRow, RoundRow, to_csv};
+use lth::base::outcome::OutcomeKind;
+use lth::engine::EngineKind;
+use lth::network::WeightKind;
 use lth::system::files;
 
-/// What is made up.
+/// The size of a made-up run.
 pub(crate) struct MadeUp {
     /// Arms after the dense one: name, repeats, and how far each pruning takes it from the dense accuracy.
     pub(crate) arms: &'static [(&'static str, u32, f64)],
+    /// Replicates, from 1.
     pub(crate) replicates: u32,
+    /// Rounds after the dense network.
     pub(crate) rounds: u32,
     /// Evaluations of a training, a hundred iterations apart.
     pub(crate) evaluations: u64,
+    /// Whether there is a `weights.csv`.
     pub(crate) with_weights: bool,
 }
 
@@ -52,11 +58,14 @@ const MANIFEST: &str = r#"{
   "audit": { "passed": 30, "broken": [] }, "failures": [], "blocked": []
 }"#;
 
-/// Layers of the network: name, kind, weights, and what a round leaves of them.
-const LAYERS: [(&str, &str, u64, f64); 3] =
-    [("linear1", "linear", 235_200, 0.8), ("linear2", "linear", 30_000, 0.8), ("output", "output", 1_000, 0.9)];
+/// Layers of the network: name, kind, number of weights, and the share that each round keeps.
+const LAYERS: [(&str, WeightKind, u64, f64); 3] = [
+    ("linear1", WeightKind::Linear, 235_200, 0.8),
+    ("linear2", WeightKind::Linear, 30_000, 0.8),
+    ("output", WeightKind::Output, 1_000, 0.9),
+];
 
-/// A number in -1..1 that looks like chance.
+/// Returns a pseudo-random number in -1..1.
 fn chance(parts: [u64; 4]) -> f64 {
     let mix = parts.iter().fold(7u64, |mix, part| (mix ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23));
     (mix >> 40) as f64 / f64::from(1 << 23) - 1.0
@@ -78,7 +87,9 @@ impl MadeUp {
     }
 
     fn rows(&self) -> (Vec<RoundRow>, Vec<CurveRow>, Vec<LayerRow>) {
-        let (mut rounds, mut curves, mut layers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rounds = Vec::new();
+        let mut curves = Vec::new();
+        let mut layers = Vec::new();
         for (a, &(arm, repeats, loss)) in [("dense", 1, 0.0)].iter().chain(self.arms).enumerate() {
             for replicate in 1..=self.replicates {
                 for repeat in 1..=repeats {
@@ -116,10 +127,10 @@ impl MadeUp {
             early_stop_test_accuracy: Some(accuracy),
             final_train_accuracy: Some((accuracy + 0.02).min(1.0)),
             final_test_accuracy: Some(accuracy - 0.001),
-            engine: "dense".into(),
-            device: "cpu".into(),
+            engine: EngineKind::Dense.into(),
+            device: DeviceKind::Cpu.into(),
             iterations: last * 100,
-            outcome: "done".into(),
+            outcome: OutcomeKind::Done.into(),
             key: format!("{a:016x}{replicate:016x}{repeat:016x}{round:016x}"),
             ..RoundRow::default()
         }
@@ -180,20 +191,20 @@ impl MadeUp {
     }
 }
 
-/// Weights that a round keeps in each layer.
+/// Returns the number of weights that a round keeps in each layer.
 fn kept(round: u32) -> [u64; 3] {
     LAYERS.map(|(_, _, total, rate)| (total as f64 * rate.powi(round as i32)).round() as u64)
 }
 
 fn layers_of(row: &RoundRow) -> Vec<LayerRow> {
-    let layer = |((layer, kind, total, _), kept): ((&str, &str, u64, f64), u64)| LayerRow {
+    let layer = |((layer, kind, total, _), kept): ((&str, WeightKind, u64, f64), u64)| LayerRow {
         experiment: row.experiment.clone(),
         arm: row.arm.clone(),
         replicate: row.replicate,
         repeat: row.repeat,
         round: row.round,
         layer: layer.to_owned(),
-        kind: kind.to_owned(),
+        kind: kind.into(),
         weights_kept: kept,
         weights_total: total,
         weights_remaining: kept as f64 / total as f64,

@@ -1,9 +1,9 @@
-//! The entries of `claims.toml`, and which experiment they speak of.
+//! The entries of `claims.toml`, and the experiments that they apply to.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
-use super::super::paired::Metric;
+use crate::artifacts::Metric;
 use crate::base::format::with_thousands;
 use crate::config::{
     Architecture, DatasetSpec, Experiment, OptimizerKind, PruneConfig, Scope, TrainingTime, WeightInit,
@@ -12,31 +12,43 @@ use crate::network::build;
 use crate::report::roles::PaperRole;
 use crate::report::statistics::Interval;
 
+/// Training images of CIFAR-10 in the paper's experiments, of which 5,000 are held out for validation.
+const CIFAR10_TRAINING_IMAGES: u32 = 45_000;
+
 /// The file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClaimFile {
+    /// The paper's experiments.
     #[serde(rename = "setting")]
     pub(super) settings: Vec<ClaimSetting>,
+    /// The claims, in the order of the report.
     #[serde(rename = "claim")]
     pub(super) claims: Vec<Claim>,
 }
 
-/// What the paper trained.
+/// An experiment of the paper.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClaimSetting {
+    /// Name that claims refer to.
     pub(super) name: String,
-    /// By its name in a configuration; this version need not know it.
+    /// Name of the network in a configuration; this version of the program need not have it.
     pub(super) architecture: String,
+    /// Data set.
     pub(super) dataset: DatasetSpec,
+    /// Iterations of each training.
     pub(super) iterations: u64,
+    /// Images per iteration.
     pub(super) batch_size: u32,
+    /// Optimizer.
     pub(super) optimizer: OptimizerKind,
+    /// Learning rate.
     pub(super) lr: f64,
+    /// Scope of pruning.
     #[serde(default)]
     pub(super) scope: Scope,
-    /// Whether its claims are about this learning rate with this warm-up, and no other.
+    /// Whether its claims are about this learning rate with this warm-up only.
     #[serde(default)]
     pub(super) of_this_lr: bool,
     /// Other values of `[train]`, by their keys.
@@ -44,146 +56,206 @@ pub(super) struct ClaimSetting {
     pub(super) train: Map<String, Value>,
 }
 
-/// What the paper claims.
+/// A claim of the paper.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Claim {
+    /// Unique short name.
     pub(super) id: String,
+    /// Name of the [`ClaimSetting`].
     pub(super) setting: String,
+    /// The claim, as a sentence.
     pub(super) text: String,
+    /// Section or figure of the paper.
     pub(super) source: String,
+    /// The paper's number.
     pub(super) paper: String,
+    /// Role of the arm that the claim is about.
     pub(super) of: PaperRole,
+    /// Role of the arm that it is compared with.
     pub(super) against: Option<PaperRole>,
-    pub(super) measure: Metric,
-    /// A share of weights remaining; without it and `between`, round 0.
+    /// The metric, by its name.
+    #[serde(rename = "measure", deserialize_with = "metric_by_name")]
+    pub(super) metric: &'static Metric,
+    /// A share of weights remaining, 0..=1; without it and `between`, the claim is about round 0.
     pub(super) at: Option<f64>,
-    /// All shares from the first to the second.
+    /// The range of shares of weights remaining, both ends included.
     pub(super) between: Option<[f64; 2]>,
-    /// With `between`.
+    /// Which rounds of `between` the claim is about.
     #[serde(default)]
     pub(super) rounds: Quantifier,
+    /// The claim holds from this value on.
     pub(super) at_least: Option<f64>,
+    /// The claim holds up to this value.
     pub(super) at_most: Option<f64>,
 }
 
-/// How many of several rounds a claim speaks of.
+fn metric_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Metric, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Metric::named(&name).ok_or_else(|| de::Error::custom(format!("no metric is called `{name}`")))
+}
+
+/// How many of several rounds a claim is about.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Quantifier {
+    /// Each of them.
     #[default]
     Every,
+    /// At least one of them.
     Some,
 }
 
 impl ClaimFile {
-    /// All of them.
-    pub(super) fn all() -> Self {
+    /// Reads the file, which is part of the program.
+    pub(super) fn load() -> Self {
         toml::from_str(include_str!("claims.toml")).expect("a file of the program, which its tests read")
     }
 
-    /// The setting that a claim speaks of.
+    /// Returns the setting of a claim.
     pub(super) fn setting(&self, claim: &Claim) -> Option<&ClaimSetting> {
         self.settings.iter().find(|setting| setting.name == claim.setting)
     }
 }
 
 impl Claim {
-    /// Whether the bounds lie where the claim has them.
-    pub(super) fn holds(&self, it: &Interval) -> bool {
-        self.at_least.is_none_or(|least| it.low >= least) && self.at_most.is_none_or(|most| it.high <= most)
+    /// Whether the bounds confirm the claim.
+    pub(super) fn holds(&self, interval: &Interval) -> bool {
+        self.at_least.is_none_or(|least| interval.low >= least) && self.at_most.is_none_or(|most| interval.high <= most)
     }
 
-    /// Whether the bounds exclude it.
-    pub(super) fn excluded(&self, it: &Interval) -> bool {
-        self.at_least.is_some_and(|least| it.high < least) || self.at_most.is_some_and(|most| it.low > most)
+    /// Whether the bounds exclude the claim.
+    pub(super) fn is_excluded_by(&self, interval: &Interval) -> bool {
+        self.at_least.is_some_and(|least| interval.high < least) || self.at_most.is_some_and(|most| interval.low > most)
+    }
+}
+
+/// A property of an experiment in words: of the run, and of the paper's experiment.
+struct Property {
+    here: String,
+    paper: String,
+}
+
+impl Property {
+    fn new(here: String, paper: String) -> Self {
+        Self { here, paper }
+    }
+
+    /// Like [`new`](Self::new), from a function that describes a value in words.
+    fn described<T>(describe: impl Fn(T) -> String, here: T, paper: T) -> Self {
+        Self { here: describe(here), paper: describe(paper) }
     }
 }
 
 impl ClaimSetting {
-    /// Whether an experiment trains this network, under whatever name, on this data set.
+    /// Whether an experiment trains this network, under any name, on this data set.
     pub(super) fn matches(&self, experiment: &Experiment) -> bool {
-        // Only 28×28 grey and 32×32 coloured sets with 10 classes appear in the paper.
+        // Data sets of the paper have 10 classes, and grey images of 28×28 or colour images of 32×32 pixels.
         let input = if self.dataset == DatasetSpec::Cifar10 { [3, 32, 32] } else { [1, 28, 28] };
-        let named = serde_json::from_value::<Architecture>(self.architecture.clone().into());
-        let own = build(&experiment.network, input, 10);
-        let is_rate = experiment.train.lr == self.lr && told(experiment, "warmup") == self.train.get("warmup").cloned();
-        experiment.data.dataset == self.dataset
-            && (is_rate || !self.of_this_lr)
-            && named.is_ok_and(|named| own.is_ok_and(|own| build(&named.into(), input, 10) == Ok(own)))
+        let papers = serde_json::from_value::<Architecture>(self.architecture.clone().into());
+        let networks =
+            papers.ok().map(|papers| (build(&papers.into(), input, 10), build(&experiment.network, input, 10)));
+        let is_same_network = networks.is_some_and(|(papers, network)| network.is_ok() && papers == network);
+        let is_same_lr =
+            experiment.train.lr == self.lr && train_value(experiment, "warmup") == self.train.get("warmup").cloned();
+        experiment.data.dataset == self.dataset && (is_same_lr || !self.of_this_lr) && is_same_network
     }
 
-    /// What an experiment does otherwise than the paper.
+    /// Returns the properties of an experiment that differ from the paper's, in words.
     pub(super) fn deviations(&self, experiment: &Experiment) -> Vec<String> {
+        let mut properties = self.training_properties(experiment);
+        properties.extend(self.unnamed_training_properties(experiment));
+        properties.extend(self.other_properties(experiment));
+        let deviations = properties.into_iter().filter(|property| property.here != property.paper);
+        deviations.map(|Property { here, paper }| format!("{here} here, {paper} in the paper")).collect()
+    }
+
+    /// The properties of training that the setting names.
+    fn training_properties(&self, experiment: &Experiment) -> Vec<Property> {
         let train = &experiment.train;
-        let mut all = Vec::new();
-        let mut differ = |here: String, paper: String| {
-            if here != paper {
-                all.push(format!("{here} here, {paper} in the paper"));
-            }
-        };
-        let iterations = |n: u64| format!("{} iterations", with_thousands(n));
-        differ(iterations(train.iterations), iterations(self.iterations));
-        differ(format!("batches of {}", train.batch_size), format!("batches of {}", self.batch_size));
-        let optimizer = |optimizer: OptimizerKind, lr: f64| format!("{} with lr {lr}", word(&optimizer));
-        differ(optimizer(train.optimizer.kind(), train.lr), optimizer(self.optimizer, self.lr));
-        for (key, value) in &self.train {
-            let words = |value: Option<Value>| {
-                value.map_or(format!("no `{key}`"), |value| format!("{key} {}", self.plain(&value)))
+        let optimizer = |optimizer: OptimizerKind, lr: f64| format!("{} with lr {lr}", config_word(&optimizer));
+        let mut properties = vec![
+            Property::described(
+                |iterations| format!("{} iterations", with_thousands(iterations)),
+                train.iterations,
+                self.iterations,
+            ),
+            Property::described(|images| format!("batches of {images}"), train.batch_size, self.batch_size),
+            Property::new(optimizer(train.optimizer.kind(), train.lr), optimizer(self.optimizer, self.lr)),
+        ];
+        properties.extend(self.train.iter().map(|(key, value)| {
+            let describe = |value: Option<Value>| {
+                value.map_or(format!("no `{key}`"), |value| format!("{key} {}", self.value_text(&value)))
             };
-            differ(words(told(experiment, key)), words(Some(value.clone())));
-        }
-        // What a setting does not name was not used there.
+            Property::described(describe, train_value(experiment, key), Some(value.clone()))
+        }));
+        properties
+    }
+
+    /// The properties of training that the setting does not name, because the paper does not use them.
+    fn unnamed_training_properties(&self, experiment: &Experiment) -> Vec<Property> {
+        let train = &experiment.train;
         let is_unnamed = |key: &str| !self.train.contains_key(key);
+        let mut properties = Vec::new();
         if is_unnamed("schedule") {
-            differ(format!("schedule `{}`", word(&train.lr_schedule.kind())), "schedule `constant`".to_owned());
+            let schedule = format!("schedule `{}`", config_word(&train.lr_schedule.kind()));
+            properties.push(Property::new(schedule, "schedule `constant`".to_owned()));
         }
         let decay = Some(train.weight_decay).filter(|decay| *decay > 0.0);
         let smoothing = Some(train.label_smoothing).filter(|share| *share > 0.0);
-        let more = [
+        let used = [
             ("warmup", train.warmup.map(|warmup| format!("a warm-up over {warmup}"))),
             ("weight_decay", decay.map(|decay| format!("weight decay {decay}"))),
             ("clip_norm", train.clip_norm.map(|norm| format!("gradients clipped at {norm}"))),
             ("label_smoothing", smoothing.map(|share| format!("label smoothing {share}"))),
         ];
-        let unnamed = more.into_iter().filter(|(key, _)| is_unnamed(key));
-        unnamed.filter_map(|(_, here)| here).for_each(|here| differ(here, "none".to_owned()));
-        let ways = |init: WeightInit, prune: &PruneConfig| {
-            [
-                format!("initial weights `{}`", word(&init)),
-                format!("criterion `{}`", word(&prune.criterion)),
-                format!("scope `{}`", word(&prune.scope)),
-            ]
-        };
-        // What has a default is the paper's by default, for every network it speaks of here.
-        let paper = PruneConfig { scope: self.scope, ..PruneConfig::default() };
-        let here = ways(experiment.network.init, &experiment.prune);
-        here.into_iter().zip(ways(WeightInit::default(), &paper)).for_each(|(here, paper)| differ(here, paper));
-        if let Some(limit) = experiment.data.train_limit {
-            differ(format!("{} training images", with_thousands(limit.into())), "all of them".to_owned());
-        }
-        all
+        let unnamed = used.into_iter().filter(|(key, _)| is_unnamed(key)).filter_map(|(_, text)| text);
+        properties.extend(unnamed.map(|text| Property::new(text, "none".to_owned())));
+        properties
     }
 
-    /// A value as a person reads it, moments of training in iterations: of CIFAR-10 the paper trains on 45,000 images.
-    fn plain(&self, value: &Value) -> String {
-        let per_epoch = u64::from(45_000 / self.batch_size.max(1));
+    /// The properties of initialisation, pruning and data. Their defaults are the paper's for every network of the claims.
+    fn other_properties(&self, experiment: &Experiment) -> Vec<Property> {
+        let papers = PruneConfig { scope: self.scope, ..PruneConfig::default() };
+        let prune = &experiment.prune;
+        let init = |init: WeightInit| format!("initial weights `{}`", config_word(&init));
+        let mut properties = vec![
+            Property::described(init, experiment.network.init, WeightInit::default()),
+            Property::new(
+                format!("criterion `{}`", config_word(&prune.criterion)),
+                format!("criterion `{}`", config_word(&papers.criterion)),
+            ),
+            Property::new(
+                format!("scope `{}`", config_word(&prune.scope)),
+                format!("scope `{}`", config_word(&papers.scope)),
+            ),
+        ];
+        if let Some(limit) = experiment.data.train_limit {
+            let images = format!("{} training images", with_thousands(limit.into()));
+            properties.push(Property::new(images, "all of them".to_owned()));
+        }
+        properties
+    }
+
+    /// A value of `[train]` in words; times of training are converted to iterations of the paper's experiment.
+    fn value_text(&self, value: &Value) -> String {
+        let per_epoch = u64::from(CIFAR10_TRAINING_IMAGES / self.batch_size.max(1));
         match value {
             Value::String(text) => text
                 .parse::<TrainingTime>()
-                .map_or_else(|()| text.clone(), |step| with_thousands(step.iterations(per_epoch))),
-            Value::Array(all) => all.iter().map(|value| self.plain(value)).collect::<Vec<_>>().join(" and "),
+                .map_or_else(|()| text.clone(), |time| with_thousands(time.iterations(per_epoch))),
+            Value::Array(values) => values.iter().map(|value| self.value_text(value)).collect::<Vec<_>>().join(" and "),
             other => other.to_string(),
         }
     }
 }
 
-/// A value of `[train]` by its key, where it is given; this version need not know the key.
-fn told(experiment: &Experiment, key: &str) -> Option<Value> {
+/// Returns a value of `[train]` by its key, where it is given; this version of the program need not have the key.
+fn train_value(experiment: &Experiment, key: &str) -> Option<Value> {
     serde_json::to_value(&experiment.train).ok()?.get(key).cloned()
 }
 
-/// How a value is called in a configuration.
-fn word(value: &impl Serialize) -> String {
+/// Returns the word of an enum's value in a configuration.
+fn config_word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }

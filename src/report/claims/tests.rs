@@ -1,9 +1,10 @@
-//! Claims judged on runs that were made up.
+//! Claims evaluated on made-up rows.
 
 use std::collections::BTreeSet;
 
 use super::super::test_fixtures::{experiment, rows};
 use super::*;
+use crate::base::outcome::OutcomeKind;
 
 const LENET: [&str; 6] = [
     "data={dataset=\"mnist\"}",
@@ -18,7 +19,7 @@ fn lenet(sets: &[&str]) -> Experiment {
     experiment(&[&LENET, sets].concat())
 }
 
-/// Round `round` of an arm with a share of the weights, its replicates' early stops and accuracies.
+/// Returns round `round` of an arm with a share of the weights; `values` are early stops and accuracies by replicate.
 fn arm(name: &str, round: u32, share: f64, values: &[(u64, f64)]) -> Vec<RoundRow> {
     let with = |row: RoundRow| RoundRow { weights_remaining: share, ..row };
     rows(name, round, values).into_iter().map(with).collect()
@@ -38,14 +39,14 @@ fn run() -> Vec<RoundRow> {
 }
 
 fn claim(rows: &[RoundRow], experiment: &Experiment, id: &str) -> ClaimRow {
-    of_rows(rows, experiment).into_iter().find(|row| row.id == id).unwrap()
+    claims_of_rows(rows, experiment).into_iter().find(|row| row.id == id).unwrap()
 }
 
 #[test]
-fn every_entry_makes_sense() {
-    let entries = ClaimFile::all();
+fn claim_file_is_consistent() {
+    let entries = ClaimFile::load();
     let ids: BTreeSet<&str> = entries.claims.iter().map(|claim| claim.id.as_str()).collect();
-    assert_eq!(ids.len(), entries.claims.len(), "ids are there once");
+    assert_eq!(ids.len(), entries.claims.len(), "ids are unique");
     for setting in &entries.settings {
         let known = serde_json::from_value::<crate::config::Architecture>(setting.architecture.clone().into());
         assert!(known.is_ok(), "{}: no network is called `{}`", setting.name, setting.architecture);
@@ -61,7 +62,7 @@ fn every_entry_makes_sense() {
 }
 
 #[test]
-fn what_the_bounds_say() {
+fn claims_follow_from_the_bounds() {
     let (rows, lenet) = (run(), lenet(&[]));
     let speed = claim(&rows, &lenet, "lenet_21_speed");
     assert_eq!((speed.status, speed.reason.as_str()), (ClaimStatus::Held, ""));
@@ -81,10 +82,10 @@ fn what_the_bounds_say() {
 }
 
 #[test]
-fn one_replicate_is_always_undecided() {
+fn claims_are_undecided_with_one_replicate() {
     let one = |row: &RoundRow| row.replicate == 1;
     let rows: Vec<RoundRow> = run().into_iter().filter(one).collect();
-    let all = of_rows(&rows, &lenet(&[]));
+    let all = claims_of_rows(&rows, &lenet(&[]));
     assert!(all.iter().all(|row| matches!(row.status, ClaimStatus::Undecided | ClaimStatus::NotTested)), "{all:?}");
     let speed = claim(&rows, &lenet(&[]), "lenet_21_speed");
     assert_eq!(speed.here, "−3,000 iterations, 1.60 times as fast, n = 1");
@@ -92,14 +93,14 @@ fn one_replicate_is_always_undecided() {
 }
 
 #[test]
-fn what_is_not_there_is_not_tested() {
+fn claims_without_results_are_not_tested() {
     let (rows, full) = (run(), lenet(&[]));
     let missing = claim(&rows, &full, "lenet_13_accuracy");
     assert_eq!((missing.status, missing.here.as_str()), (ClaimStatus::NotTested, "–"));
     assert_eq!(missing.reason, "`winning_ticket` has no round with 13.5% of the weights, but 21.1%");
     assert_eq!(claim(&[], &full, "lenet_dense").reason, "`dense` has no results");
     let diverged: Vec<RoundRow> =
-        rows.iter().map(|row| RoundRow { outcome: "diverged".into(), ..row.clone() }).collect();
+        rows.iter().map(|row| RoundRow { outcome: OutcomeKind::Diverged.into(), ..row.clone() }).collect();
     assert_eq!(claim(&diverged, &full, "lenet_21_speed").status, ClaimStatus::NotTested);
     let short = lenet(&["train.iterations=5000", "train.lr=0.1"]);
     let end = claim(&rows, &short, "lenet_dense");
@@ -116,7 +117,7 @@ fn what_is_not_there_is_not_tested() {
 }
 
 #[test]
-fn what_is_done_otherwise_than_in_the_paper_is_said() {
+fn claim_reasons_name_deviations_from_the_paper() {
     let sets = ["prune={scope=\"global\"}", "network.init=kaiming_normal", "data.train_limit=1000"];
     let said = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
     let expected = "initial weights `kaiming_normal` here, initial weights `glorot_normal` in the paper; \
@@ -132,8 +133,8 @@ fn what_is_done_otherwise_than_in_the_paper_is_said() {
 }
 
 #[test]
-fn only_claims_about_this_network_data_set_and_arms_are_shown() {
-    let count = |sets: &[&str]| of_rows(&run(), &lenet(sets)).len();
+fn claims_are_those_about_the_network_data_set_and_arms() {
+    let count = |sets: &[&str]| claims_of_rows(&run(), &lenet(sets)).len();
     let all = count(&[]);
     assert_eq!(count(&["network={architecture={mlp={hidden=[300,100]}}}"]), all, "the same network by another name");
     assert_eq!(count(&["network={architecture={mlp={hidden=[300]}}}"]), 0);
@@ -190,7 +191,8 @@ fn claims_about_a_learning_rate_are_those_of_this_rate() {
     let at = |share, accuracies: [f64; 3]| arm("winning_ticket", 8, share, &accuracies.map(|it| (30_000, it)));
     let dense = arm("dense", 0, 1.0, &[0.904, 0.905, 0.906].map(|it| (30_000, it)));
     let rows = [dense, at(0.1776, [0.876, 0.877, 0.878])].concat();
-    let ids = |experiment: &Experiment| of_rows(&rows, experiment).into_iter().map(|row| row.id).collect::<Vec<_>>();
+    let ids =
+        |experiment: &Experiment| claims_of_rows(&rows, experiment).into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(ids(&deep(&[])), ["resnet_20_high_reinit", "resnet_20_high_below_dense"]);
     assert_eq!(ids(&deep(&["train.lr=0.01"])), ["resnet_20_low_accuracy"]);
     assert_eq!(ids(&deep(&["train.lr=0.03"])), [""; 0], "the paper warms up to this rate");

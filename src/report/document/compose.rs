@@ -1,77 +1,84 @@
-//! What the page says, and in which order: the answer first.
+//! Composition of the page: its sections in their order, the answer first.
 
 use super::super::analysis::RunAnalysis;
 use super::{Page, PageElement, provenance, tables, verdicts};
 use crate::base::format::pluralize;
-use crate::report::compare::{ConfigDifference, compare};
-use crate::report::figures::{self, Figure};
+use crate::plot::Figure;
+use crate::report::compare::compare;
+use crate::report::figures::{ComparedRun, comparison_figures};
 use crate::report::run::Run;
+use crate::report::table::{Cell, Table};
 
-/// The page of one run, or of several one after another.
-pub(crate) fn page(findings: &[RunAnalysis]) -> Page {
-    if let [one] = findings {
-        let mut page = Page { title: name(&one.run), blocks: Vec::new() };
-        section(one, 2, one.figures.clone(), &mut page.blocks);
-        return page;
+/// Returns the page on one run, or on several runs in sequence, with what they have in common first.
+pub fn page(analyses: &[RunAnalysis]) -> Page {
+    if let [analysis] = analyses {
+        let elements = run_section(analysis, 2, analysis.figures.clone());
+        return Page { title: experiment_name(&analysis.run), elements };
     }
-    let names = names(findings);
-    let mut page =
-        Page { title: pluralize(findings.len() as u64, "run"), blocks: vec![PageElement::List(names.clone())] };
-    page.blocks.extend(differences(findings, &names));
-    let runs: Vec<(&str, &RunAnalysis)> = names.iter().map(String::as_str).zip(findings).collect();
-    page.blocks.extend(figures::comparison_figures(&runs).into_iter().map(|figure| PageElement::Figure(3, figure)));
-    for (finding, name) in findings.iter().zip(&names) {
-        page.blocks.push(PageElement::Heading(2, name.clone()));
-        let own = |figure: Figure| Figure { name: format!("{name}_{}", figure.name), ..figure };
-        let figures = finding.figures.iter().cloned().map(own).collect();
-        section(finding, 3, figures, &mut page.blocks);
+    let names = run_names(analyses);
+    let mut elements = vec![PageElement::List(names.clone())];
+    elements.extend(differences(analyses, &names));
+    let compared: Vec<ComparedRun<'_>> = names
+        .iter()
+        .zip(analyses)
+        .map(|(name, analysis)| ComparedRun { name, run: &analysis.run, checkpoints: &analysis.checkpoints })
+        .collect();
+    elements.extend(comparison_figures(&compared).into_iter().map(|figure| PageElement::Figure(3, figure)));
+    for (analysis, name) in analyses.iter().zip(&names) {
+        elements.push(PageElement::Heading(2, name.clone()));
+        let figures = analysis.figures.iter().cloned();
+        let named = figures.map(|figure| Figure { name: format!("{name}_{}", figure.name), ..figure });
+        elements.extend(run_section(analysis, 3, named.collect()));
     }
-    page
+    Page { title: pluralize(analyses.len() as u64, "run"), elements }
 }
 
-/// What the runs are called: their folders' names, with a number where one came before.
-fn names(findings: &[RunAnalysis]) -> Vec<String> {
+/// The names of the runs: those of their folders, with a number where an earlier run has the same name.
+fn run_names(analyses: &[RunAnalysis]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for finding in findings {
-        let name = finding.run.name();
-        let mut all = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}.{n}")));
-        names.extend(all.find(|name| !names.contains(name)));
+    for analysis in analyses {
+        let name = analysis.run.name();
+        let mut candidates = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}.{n}")));
+        names.extend(candidates.find(|candidate| !names.contains(candidate)));
     }
     names
 }
 
-/// The values of the configurations that are not the same in all runs.
-fn differences(findings: &[RunAnalysis], names: &[String]) -> Vec<PageElement> {
-    let runs: Vec<Run> = findings.iter().map(|finding| finding.run.clone()).collect();
+/// A table of the configuration values that differ between the runs.
+fn differences(analyses: &[RunAnalysis], names: &[String]) -> Vec<PageElement> {
+    let runs: Vec<Run> = analyses.iter().map(|analysis| analysis.run.clone()).collect();
     let differences = compare(&runs, |_| false).config;
     if differences.is_empty() {
         return Vec::new();
     }
-    let header = std::iter::once("value").chain(names.iter().map(String::as_str)).map(str::to_owned).collect();
-    let row = |it: ConfigDifference| std::iter::once(it.key.clone()).chain(it.words()).collect();
-    let rows = differences.into_iter().map(row);
-    let table = PageElement::Table(std::iter::once(header).chain(rows).collect());
-    vec![PageElement::Heading(2, "What the runs do differently".to_owned()), table]
+    let mut table = Table::new(std::iter::once("value").chain(names.iter().map(String::as_str)));
+    for difference in differences {
+        table.rows.push(std::iter::once(Cell::text(&difference.key)).chain(difference.cells()).collect());
+    }
+    vec![PageElement::Heading(2, "What the runs do differently".to_owned()), PageElement::Table(table)]
 }
 
 /// The name of a run's experiment.
-fn name(run: &Run) -> String {
-    let told = run.manifest.as_ref().map(|manifest| manifest.experiment.clone());
-    told.or_else(|| run.rounds.first().map(|row| row.experiment.clone())).unwrap_or_else(|| run.name())
+fn experiment_name(run: &Run) -> String {
+    let in_manifest = run.manifest.as_ref().map(|manifest| manifest.experiment.clone());
+    let in_rows = || run.rounds.first().map(|row| row.experiment.clone());
+    in_manifest.or_else(in_rows).unwrap_or_else(|| run.name())
 }
 
-fn section(finding: &RunAnalysis, level: usize, figures: Vec<Figure>, blocks: &mut Vec<PageElement>) {
-    blocks.push(PageElement::Text(provenance::summary(finding)));
-    blocks.push(PageElement::Heading(level, "Answer".to_owned()));
-    verdicts::verdicts(finding, level + 1, blocks);
-    verdicts::claims(finding, level + 1, blocks);
+/// The section on one run; `level` is that of its first headings.
+fn run_section(analysis: &RunAnalysis, level: usize, figures: Vec<Figure>) -> Vec<PageElement> {
+    let mut elements =
+        vec![PageElement::Text(provenance::summary(analysis)), PageElement::Heading(level, "Answer".to_owned())];
+    elements.extend(verdicts::verdicts(analysis, level + 1));
+    elements.extend(verdicts::claims(analysis, level + 1));
     if !figures.is_empty() {
-        blocks.push(PageElement::Heading(level, "Figures".to_owned()));
-        blocks.extend(figures.into_iter().map(|figure| PageElement::Figure(level + 1, figure)));
+        elements.push(PageElement::Heading(level, "Figures".to_owned()));
+        elements.extend(figures.into_iter().map(|figure| PageElement::Figure(level + 1, figure)));
     }
-    blocks.push(PageElement::Heading(level, "Results by arm and round".to_owned()));
-    blocks.extend(tables::results(finding));
-    blocks.extend(tables::stability(finding, level));
-    blocks.push(PageElement::Heading(level, "Where these numbers come from".to_owned()));
-    blocks.extend(provenance::blocks(finding));
+    elements.push(PageElement::Heading(level, "Results by arm and round".to_owned()));
+    elements.extend(tables::results(analysis));
+    elements.extend(tables::stability(analysis, level));
+    elements.push(PageElement::Heading(level, "Where these numbers come from".to_owned()));
+    elements.extend(provenance::elements(analysis));
+    elements
 }

@@ -1,103 +1,154 @@
-//! The page as one HTML file: nothing is fetched, nothing runs.
+//! The page as one HTML file that loads nothing and runs no script.
 
 use std::fmt::Write as _;
 
 use super::{Page, PageElement};
-use crate::report::figures::{self, Figure, escaped};
+use crate::plot::{self, Figure, escaped};
+use crate::report::claims::ClaimStatus;
+use crate::report::table::{Cell, Table};
+use crate::report::verdict::Decision;
 use crate::system::paths::ReportDir;
 
 const STYLE: &str = include_str!("page.css");
 
-/// The page in HTML.
+/// Cells with more characters than this may wrap.
+const MAX_UNWRAPPED: usize = 30;
+
+/// Returns the page as HTML.
 pub(crate) fn html(page: &Page) -> String {
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}{}</style>\n\
          </head>\n<body>\n<main>\n<h1>{title}</h1>\n",
-        figures::STYLE,
+        plot::STYLE,
         title = escaped(&page.title),
     );
-    for block in &page.blocks {
-        write(block, &mut text);
+    for element in &page.elements {
+        text += &element_html(element);
     }
     text + "</main>\n</body>\n</html>\n"
 }
 
-fn write(block: &PageElement, text: &mut String) {
-    let _ = match block {
-        PageElement::Heading(level, title) => writeln!(text, "<h{level}>{}</h{level}>", escaped(title)),
-        PageElement::Text(words) => writeln!(text, "<p>{}</p>", escaped(words)),
-        PageElement::Answer(words) => writeln!(text, "<p class=\"answer\">{}</p>", escaped(words)),
+fn element_html(element: &PageElement) -> String {
+    match element {
+        PageElement::Heading(level, title) => format!("<h{level}>{}</h{level}>\n", escaped(title)),
+        PageElement::Text(text) => format!("<p>{}</p>\n", escaped(text)),
+        PageElement::Answer(text) => format!("<p class=\"answer\">{}</p>\n", escaped(text)),
         PageElement::List(items) => {
             let items: Vec<String> = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
-            writeln!(text, "<ul>\n{}</ul>", items.concat())
+            format!("<ul>\n{}</ul>\n", items.concat())
         }
-        PageElement::Code(summary, code) => writeln!(
-            text,
-            "<details>\n<summary>{}</summary>\n<pre>{}</pre>\n</details>",
-            escaped(summary),
-            escaped(code)
-        ),
-        PageElement::Table(rows) => {
-            table(rows, text);
-            Ok(())
+        PageElement::Code(summary, code) => {
+            format!("<details>\n<summary>{}</summary>\n<pre>{}</pre>\n</details>\n", escaped(summary), escaped(code))
         }
-        PageElement::Figure(level, figure) => {
-            draw(*level, figure, text);
-            Ok(())
-        }
-    };
-}
-
-fn table(rows: &[Vec<String>], text: &mut String) {
-    text.push_str("<div class=\"wide\" tabindex=\"0\">\n<table>\n");
-    for (i, row) in rows.iter().enumerate() {
-        let tag = if i == 0 { "th" } else { "td" };
-        let cells = row.iter().map(|cell| {
-            let class = class(cell);
-            let class = if class.is_empty() || i == 0 { String::new() } else { format!(" class=\"{class}\"") };
-            format!("<{tag}{class}>{}</{tag}>", escaped(cell))
-        });
-        let cells = cells.collect::<String>();
-        let open = ["<thead>", "", "<tbody>"][usize::from(i == 1) * 2 + usize::from(i > 1)];
-        let close = if i == 0 { "</thead>" } else { "" };
-        let _ = writeln!(text, "{open}<tr>{cells}</tr>{close}");
+        PageElement::Table(table) => table_html(table),
+        PageElement::Figure(level, figure) => figure_html(*level, figure),
     }
-    let end = if rows.len() > 1 { "</tbody>\n" } else { "" };
-    let _ = writeln!(text, "{end}</table>\n</div>");
 }
 
-/// Numbers stand to the right, decisions stand out, long texts may wrap.
-fn class(cell: &str) -> &'static str {
+fn table_html(table: &Table) -> String {
+    let mut text = "<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>".to_owned();
+    for title in &table.header {
+        let _ = write!(text, "<th>{}</th>", escaped(title));
+    }
+    text += "</tr></thead>\n";
+    for (index, row) in table.rows.iter().enumerate() {
+        let start = if index == 0 { "<tbody>" } else { "" };
+        let cells: String = row.iter().map(cell_html).collect();
+        let _ = writeln!(text, "{start}<tr>{cells}</tr>");
+    }
+    let end = if table.rows.is_empty() { "" } else { "</tbody>\n" };
+    text + end + "</table>\n</div>\n"
+}
+
+fn cell_html(cell: &Cell) -> String {
+    let text = escaped(cell.as_str());
+    match class(cell) {
+        Some(class) => format!("<td class=\"{class}\">{text}</td>"),
+        None => format!("<td>{text}</td>"),
+    }
+}
+
+/// The CSS class of a cell: decisions stand out, long texts may wrap.
+fn class(cell: &Cell) -> Option<&'static str> {
     match cell {
-        "ticket" | "held" => "good",
-        "no ticket" | "not held" => "bad",
-        "undecided" => "open",
-        _ if cell.chars().count() > 30 => "long",
-        _ if cell.starts_with(|c: char| c.is_ascii_digit() || "+−–".contains(c)) => "number",
-        _ => "",
+        Cell::Decision(Decision::Ticket) | Cell::Status(ClaimStatus::Held) => Some("good"),
+        Cell::Decision(Decision::NoTicket) | Cell::Status(ClaimStatus::NotHeld) => Some("bad"),
+        Cell::Decision(Decision::Undecided) | Cell::Status(ClaimStatus::Undecided) => Some("open"),
+        Cell::Text(text) | Cell::Number(text) if text.chars().count() > MAX_UNWRAPPED => Some("long"),
+        Cell::Status(ClaimStatus::NotTested) | Cell::Text(_) => None,
+        Cell::Number(_) | Cell::Missing => Some("number"),
     }
 }
 
-fn draw(level: usize, figure: &Figure, text: &mut String) {
-    let file = |extension| ReportDir::figure(&figure.name, extension);
-    let panels: String = figure.panels.iter().map(figures::panel).collect();
-    let legend: Vec<String> = figure
-        .legend()
-        .into_iter()
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(name, look)| format!("<li>{}{}</li>\n", figures::sample(look), escaped(name)))
-        .collect();
-    let _ = writeln!(
-        text,
-        "<figure id=\"{name}\">\n<h{level}>{}</h{level}>\n<ul class=\"legend\">\n{}</ul>\n<div class=\"panels\">\n{panels}</div>\n\
-         <figcaption>{} <a href=\"{}\">SVG</a>, <a href=\"{}\">numbers</a></figcaption>\n</figure>",
+fn figure_html(level: usize, figure: &Figure) -> String {
+    let panels: String = figure.panels.iter().map(plot::panel).collect();
+    let entries = figure.legend().into_iter().filter(|(name, _)| !name.is_empty());
+    let legend: Vec<String> =
+        entries.map(|(name, style)| format!("<li>{}{}</li>\n", plot::legend_sample(style), escaped(name))).collect();
+    let legend = legend.concat();
+    format!(
+        "<figure id=\"{name}\">\n<h{level}>{}</h{level}>\n<ul class=\"legend\">\n{legend}</ul>\n<div class=\"panels\">\n{panels}</div>\n\
+         <figcaption>{} <a href=\"{}\">SVG</a>, <a href=\"{}\">numbers</a></figcaption>\n</figure>\n",
         escaped(&figure.title),
-        legend.concat(),
         escaped(&figure.caption),
-        escaped(&file("svg")),
-        escaped(&file("csv")),
+        escaped(&ReportDir::figure(&figure.name, "svg")),
+        escaped(&ReportDir::figure(&figure.name, "csv")),
         name = escaped(&figure.name),
-    );
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{ChartPoint, Panel, Series};
+
+    #[test]
+    fn html_of_a_small_page() {
+        let mut table = Table::new(["arm", "decision", "status", "n", "why"]);
+        // regression: an arm with the name of a decision was printed as that decision.
+        table.rows = vec![
+            vec![
+                Cell::text("ticket"),
+                Cell::Decision(Decision::Ticket),
+                Cell::Status(ClaimStatus::NotTested),
+                Cell::number(3),
+                Cell::text("a reason of more than thirty characters"),
+            ],
+            vec![
+                Cell::text("undecided"),
+                Cell::Decision(Decision::NoTicket),
+                Cell::Status(ClaimStatus::Undecided),
+                Cell::Missing,
+                Cell::text("a < b"),
+            ],
+        ];
+        let points = vec![ChartPoint::exact(1.0, 0.5, 1), ChartPoint::exact(2.0, 0.75, 1)];
+        let series = vec![Series { name: "a & b".to_owned(), points, ..Series::default() }];
+        let figure = Figure {
+            name: "small".to_owned(),
+            title: "A figure".to_owned(),
+            caption: "A caption.".to_owned(),
+            panels: vec![Panel { series, ..Panel::default() }],
+        };
+        let elements = vec![
+            PageElement::Answer("The answer.".to_owned()),
+            PageElement::Heading(2, "A heading".to_owned()),
+            PageElement::List(vec!["an item".to_owned()]),
+            PageElement::Text("A paragraph.".to_owned()),
+            PageElement::Table(table),
+            PageElement::Figure(3, figure),
+            PageElement::Code("A file".to_owned(), "a = \"b\"\n".to_owned()),
+        ];
+        let text = html(&Page { title: "A small page".to_owned(), elements });
+        insta::assert_snapshot!(text.replace(STYLE, "(page.css)\n").replace(plot::STYLE, "(plot.css)\n"));
+    }
+
+    #[test]
+    fn arms_with_names_of_decisions_look_like_other_arms() {
+        for name in ["ticket", "no ticket", "no_ticket", "held", "not held", "undecided", "winning_ticket", "9"] {
+            assert_eq!(cell_html(&Cell::text(name)), format!("<td>{name}</td>"));
+        }
+    }
 }

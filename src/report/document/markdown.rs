@@ -1,73 +1,76 @@
-//! The page in Markdown, its figures beside it.
-
-use std::fmt::Write as _;
+//! The page in Markdown, with its figures as separate files.
 
 use super::{Page, PageElement};
+use crate::plot::Figure;
+use crate::report::table::Table;
 use crate::system::paths::ReportDir;
 
-/// The page in Markdown.
+/// Returns the page in Markdown.
 pub(crate) fn markdown(page: &Page) -> String {
-    let mut text = format!("# {}\n", plain(&page.title));
-    for block in &page.blocks {
+    let mut text = format!("# {}\n", escaped(&page.title));
+    for element in &page.elements {
         text.push('\n');
-        let _ = match block {
-            PageElement::Heading(level, title) => writeln!(text, "{} {}", "#".repeat(*level), plain(title)),
-            PageElement::Text(words) => writeln!(text, "{}", plain(words)),
-            PageElement::Answer(words) => writeln!(text, "**{}**", plain(words)),
-            PageElement::List(items) => {
-                text.extend(items.iter().map(|item| format!("- {}\n", plain(item))));
-                Ok(())
-            }
-            PageElement::Code(summary, code) => {
-                writeln!(text, "{}:\n\n```toml\n{}\n```", plain(summary), code.trim_end())
-            }
-            PageElement::Table(rows) => {
-                table(rows, &mut text);
-                Ok(())
-            }
-            PageElement::Figure(level, figure) => {
-                let [svg, csv] = ["svg", "csv"].map(|extension| ReportDir::figure(&figure.name, extension));
-                let (title, caption) = (plain(&figure.title), plain(&figure.caption));
-                writeln!(text, "{} {title}\n\n![{title}]({svg})\n\n{caption} [Numbers]({csv})", "#".repeat(*level))
-            }
-        };
+        text += &element_markdown(element);
     }
     text
 }
 
-fn table(rows: &[Vec<String>], text: &mut String) {
-    for (i, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = row.iter().map(|cell| plain(cell)).collect();
-        let _ = writeln!(text, "| {} |", cells.join(" | "));
-        if i == 0 {
-            let _ = writeln!(text, "|{}", "---|".repeat(row.len()));
+fn element_markdown(element: &PageElement) -> String {
+    match element {
+        PageElement::Heading(level, title) => format!("{} {}\n", "#".repeat(*level), escaped(title)),
+        PageElement::Text(text) => format!("{}\n", escaped(text)),
+        PageElement::Answer(text) => format!("**{}**\n", escaped(text)),
+        PageElement::List(items) => {
+            items.iter().map(|item| format!("- {}\n", escaped(item))).collect::<Vec<_>>().concat()
         }
+        PageElement::Code(summary, code) => {
+            format!("{}:\n\n```toml\n{}\n```\n", escaped(summary), code.trim_end())
+        }
+        PageElement::Table(table) => table_markdown(table),
+        PageElement::Figure(level, figure) => figure_markdown(*level, figure),
     }
 }
 
-/// Text that is no markup.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
+fn table_markdown(table: &Table) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let header = line(table.header.iter().map(|title| escaped(title)).collect());
+    let rule = format!("|{}\n", "---|".repeat(table.header.len()));
+    let rows = table.rows.iter().map(|row| line(row.iter().map(|cell| escaped(cell.as_str())).collect()));
+    header + &rule + &rows.collect::<String>()
+}
+
+fn figure_markdown(level: usize, figure: &Figure) -> String {
+    let svg = ReportDir::figure(&figure.name, "svg");
+    let csv = ReportDir::figure(&figure.name, "csv");
+    let title = escaped(&figure.title);
+    let caption = escaped(&figure.caption);
+    format!("{} {title}\n\n![{title}]({svg})\n\n{caption} [Numbers]({csv})\n", "#".repeat(level))
+}
+
+/// Escapes what is markup in Markdown, and joins lines.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
     for c in text.chars() {
         match c {
-            '\n' | '\r' => plain.push(' '),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' => plain.extend(['\\', c]),
-            _ => plain.push(c),
+            '\n' | '\r' => escaped.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' => escaped.extend(['\\', c]),
+            _ => escaped.push(c),
         }
     }
-    plain
+    escaped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::table::Cell;
 
     #[test]
-    fn names_are_no_markup_and_tables_have_their_header() {
-        let table = PageElement::Table(
-            [["arm", "a|b"], ["winning_ticket", "1"]].map(|row| row.map(str::to_owned).to_vec()).to_vec(),
-        );
-        let text = markdown(&Page { title: "my_run".to_owned(), blocks: vec![table] });
+    fn markdown_escapes_names_and_gives_tables_a_header() {
+        let mut table = Table::new(["arm", "a|b"]);
+        table.rows.push(vec![Cell::text("winning_ticket"), Cell::number(1)]);
+        let elements = vec![PageElement::Table(table)];
+        let text = markdown(&Page { title: "my_run".to_owned(), elements });
         assert_eq!(text, "# my\\_run\n\n| arm | a\\|b |\n|---|---|\n| winning\\_ticket | 1 |\n");
     }
 }

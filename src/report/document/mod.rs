@@ -1,49 +1,50 @@
-//! The report as a page: what it says, once, and two ways of writing it.
+//! The page of a report: a model of its contents, and its two writers, HTML and Markdown.
 
-mod verdicts;
 mod compose;
 mod html;
 mod markdown;
 mod provenance;
 mod tables;
+mod verdicts;
 
 use super::analysis::RunAnalysis;
-use super::figures::Figure;
+use super::table::Table;
 use crate::base::format::capitalize;
+use crate::plot::Figure;
 
-pub(crate) use compose::page;
+pub use compose::page;
 pub(crate) use html::html;
 pub(crate) use markdown::markdown;
 
-/// What a table of test accuracies must say of the images, as a sentence that follows others; else empty.
-fn test_note(finding: &RunAnalysis) -> String {
-    finding.run.test_note().map_or_else(String::new, |note| format!(" {}.", capitalize(&note)))
+/// The note on the test images of a run, as a sentence behind others; empty where all test images are used.
+fn test_note(analysis: &RunAnalysis) -> String {
+    analysis.run.test_note().map_or_else(String::new, |note| format!(" {}.", capitalize(&note)))
 }
 
-/// A page: headings, paragraphs, tables and figures in their order.
+/// A page: a title, then headings, paragraphs, tables and figures.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Page {
-    /// What stands above all.
-    pub(crate) title: String,
-    /// Its parts.
-    pub(crate) blocks: Vec<PageElement>,
+pub struct Page {
+    /// Title.
+    pub title: String,
+    /// Elements, in reading order.
+    pub elements: Vec<PageElement>,
 }
 
-/// A part of a page. Texts are plain: whoever writes them out takes care of markup.
+/// An element of a [`Page`]. Texts are plain: the writers escape what is markup in their format.
 #[derive(Clone, Debug)]
-pub(crate) enum PageElement {
-    /// A heading; 2 is the first level below the title.
+pub enum PageElement {
+    /// A heading and its level; 2 is the first level below the title.
     Heading(usize, String),
     /// A paragraph.
     Text(String),
-    /// The sentence that a reader came for.
+    /// A paragraph with the main result, set off from the others.
     Answer(String),
-    /// A list.
+    /// A bullet list.
     List(Vec<String>),
-    /// A table: its first row is the header.
-    Table(Vec<Vec<String>>),
-    /// A figure, under a heading of this level.
+    /// A table.
+    Table(Table),
+    /// A figure, under a heading of the given level.
     Figure(usize, Figure),
-    /// Text as it is, folded under a summary.
+    /// A summary, and preformatted text that is folded beneath it.
     Code(String, String),
 }

@@ -1,85 +1,100 @@
-//! Several runs in one figure for each arm that they share: sweeps of a learning rate, a pruning rate, a width.
+//! Several runs in one figure, for each arm that they share: sweeps of a learning rate, a pruning rate, a width.
 
-use super::super::analysis::RunAnalysis;
-use super::by_sparsity::{FigureMetric, measures, points};
-use super::chart::{ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
-use super::sizes_axis;
-use crate::artifacts::{RoundGroup, start_note};
+use super::by_sparsity::{FigureMetric, arm_points};
+use super::{finished, weights_remaining_axis};
+use crate::artifacts::{Metric, RoundGroup, arms, start_note};
 use crate::lottery::DENSE;
+use crate::plot::{ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
+use crate::report::checkpoints::Checkpoints;
+use crate::report::run::Run;
 
-/// The measures shown, by their places.
-const SHOWN: [usize; 3] = [0, 1, 3];
-/// Runs in one figure: colours and marks tell no more apart.
+/// Most runs in one figure: there are no more colours and markers.
 const MAX_RUNS: usize = 8;
 
-/// A figure for each arm of more than one run, these by their names; of many runs, several.
-pub(crate) fn comparison_figures(runs: &[(&str, &RunAnalysis)]) -> Vec<Figure> {
-    let mut arms: Vec<&str> = Vec::new();
-    for row in runs.iter().flat_map(|(_, finding)| &finding.run.rounds).filter(|row| row.arm != DENSE) {
-        if !arms.contains(&row.arm.as_str()) {
-            arms.push(&row.arm);
-        }
-    }
-    let has = |finding: &RunAnalysis, arm: &str| finding.run.rounds.iter().any(|row| row.arm == arm);
+/// A run in a comparison.
+#[derive(Clone, Copy)]
+pub(crate) struct ComparedRun<'a> {
+    /// Name in the legend.
+    pub(crate) name: &'a str,
+    /// The run.
+    pub(crate) run: &'a Run,
+    /// Its accuracies at the iterations of `report.checkpoints`.
+    pub(crate) checkpoints: &'a Checkpoints,
+}
+
+/// Returns a figure for each arm that several runs have under the same name; several figures where these are more than
+/// [`MAX_RUNS`].
+pub(crate) fn comparison_figures(runs: &[ComparedRun<'_>]) -> Vec<Figure> {
     let mut figures = Vec::new();
-    for arm in arms {
-        let own: Vec<(&str, &RunAnalysis)> = runs.iter().copied().filter(|(_, finding)| has(finding, arm)).collect();
-        for (i, some) in own.chunks(MAX_RUNS).enumerate().filter(|_| own.len() > 1) {
-            let suffix = if own.len() > MAX_RUNS { format!("_{}", i + 1) } else { String::new() };
-            figures.extend(figure(some, arm, &suffix).non_empty().map(|figure| figure.with_note(&note(some))));
+    for arm in arms(runs.iter().flat_map(|compared| &compared.run.rounds)).into_iter().filter(|arm| *arm != DENSE) {
+        let has_arm = |compared: &&ComparedRun<'_>| compared.run.rounds.iter().any(|row| row.arm == arm);
+        let runs_with_arm: Vec<ComparedRun<'_>> = runs.iter().filter(has_arm).copied().collect();
+        if runs_with_arm.len() < 2 {
+            continue;
+        }
+        for (index, chunk) in runs_with_arm.chunks(MAX_RUNS).enumerate() {
+            let suffix = if runs_with_arm.len() > MAX_RUNS { format!("_{}", index + 1) } else { String::new() };
+            figures.extend(finished(figure(chunk, arm, &suffix)));
         }
     }
     figures
 }
 
-/// What must be said of the test images of the runs: once where it is the same of all, else run by run.
-fn note(runs: &[(&str, &RunAnalysis)]) -> String {
-    let notes: Vec<Option<String>> = runs.iter().map(|(_, finding)| finding.run.test_note()).collect();
+/// The note on the test images of the runs: once where it is the same for all, else run by run.
+fn test_note(runs: &[ComparedRun<'_>]) -> String {
+    let notes: Vec<Option<String>> = runs.iter().map(|compared| compared.run.test_note()).collect();
     if notes.windows(2).all(|pair| pair[0] == pair[1]) {
         return notes.into_iter().next().flatten().unwrap_or_default();
     }
-    let said = runs.iter().zip(notes).filter_map(|((name, _), note)| Some(format!("{name}: {}", note?)));
-    said.collect::<Vec<_>>().join("; ")
+    let named = runs.iter().zip(notes).filter_map(|(compared, note)| Some(format!("{}: {}", compared.name, note?)));
+    named.collect::<Vec<_>>().join("; ")
 }
 
-fn figure(runs: &[(&str, &RunAnalysis)], arm: &str, suffix: &str) -> Figure {
+fn figure(runs: &[ComparedRun<'_>], arm: &str, suffix: &str) -> Figure {
     let mut iterations: Vec<u64> =
-        runs.iter().flat_map(|(_, finding)| finding.checkpoints.iterations()).copied().collect();
+        runs.iter().flat_map(|compared| compared.checkpoints.iterations()).copied().collect();
     iterations.sort_unstable();
     iterations.dedup();
-    let is_late = runs.iter().any(|(_, finding)| start_note(&finding.run.rounds).is_some());
-    let usual =
-        SHOWN.map(|place| panel(runs, arm, |finding| measures(&finding.run.rounds, is_late).into_iter().nth(place)));
-    let fixed =
-        iterations.into_iter().map(|at| panel(runs, arm, |it| Some(FigureMetric::checkpoint(&it.checkpoints, at))));
+    let by_iterations_trained = runs.iter().any(|compared| start_note(&compared.run.rounds).is_some());
+    let compared_metrics = Metric::all_shown().into_iter().filter(|metric| metric.is_compared);
+    let mut panels: Vec<Panel> = compared_metrics
+        .map(|metric| {
+            panel(runs, arm, |compared| FigureMetric::row(metric, &compared.run.rounds, by_iterations_trained))
+        })
+        .collect();
+    panels.extend(iterations.into_iter().map(|iteration| {
+        panel(runs, arm, |compared| FigureMetric::Checkpoint { checkpoints: compared.checkpoints, iteration })
+    }));
     Figure {
         name: format!("runs_{arm}{suffix}"),
         title: format!("The runs side by side: {arm}"),
         caption: "Lines are means over trainings, bars run from the minimum to the maximum; the runs' marks are set a \
                   little apart. Each begins at its dense network."
             .to_owned(),
-        panels: usual.into_iter().chain(fixed).collect(),
+        panels,
     }
 }
 
-/// A panel of what `measure` is in each run.
-fn panel<'a>(
-    runs: &[(&str, &'a RunAnalysis)],
-    arm: &str,
-    measure: impl Fn(&'a RunAnalysis) -> Option<FigureMetric<'a>>,
-) -> Panel {
-    let all: Vec<(&str, &RunAnalysis, FigureMetric<'_>)> =
-        runs.iter().filter_map(|&(name, finding)| Some((name, finding, measure(finding)?))).collect();
-    let series: Vec<Series> = all.iter().enumerate().map(|(i, run)| series(run, i, arm)).collect();
+/// A panel of the metric that `metric` returns for each run.
+fn panel<'a>(runs: &[ComparedRun<'a>], arm: &str, metric: impl Fn(&ComparedRun<'a>) -> FigureMetric<'a>) -> Panel {
+    let series: Vec<Series> =
+        runs.iter().enumerate().map(|(index, compared)| run_series(compared, index, arm, &metric(compared))).collect();
     let longest = series.iter().max_by_key(|series| series.points.len());
     let ticks = longest.map_or_else(Vec::new, |series| series.points.iter().map(|point| point.x).collect());
-    let y = all.first().map(|(_, _, measure)| measure.axis(None)).unwrap_or_default();
-    Panel { x: sizes_axis(ticks), y, series, ..Panel::default() }
+    let first = runs.first().map(metric);
+    let is_test = first.is_some_and(|metric| metric.is_test());
+    Panel {
+        x: weights_remaining_axis(ticks),
+        y: first.map(|metric| metric.axis(None)).unwrap_or_default(),
+        series,
+        note: if is_test { test_note(runs) } else { String::new() },
+        ..Panel::default()
+    }
 }
 
-fn series((name, finding, measure): &(&str, &RunAnalysis, FigureMetric<'_>), place: usize, arm: &str) -> Series {
-    let groups = RoundGroup::all(&finding.run.rounds);
-    let all: Vec<ChartPoint> = [DENSE, arm].iter().flat_map(|arm| points(&groups, arm, &measure.of)).collect();
-    let look = SeriesStyle { colour: place, dash: place, mark: place, marks: MarkerPolicy::Every };
-    Series { name: (*name).to_owned(), style: look, points: all, start: None }
+fn run_series(compared: &ComparedRun<'_>, index: usize, arm: &str, metric: &FigureMetric<'_>) -> Series {
+    let groups = RoundGroup::by_arm_and_round(&compared.run.rounds);
+    let points: Vec<ChartPoint> = [DENSE, arm].iter().flat_map(|arm| arm_points(&groups, arm, metric)).collect();
+    let style = SeriesStyle { colour: index, dash: index, mark: index, marks: MarkerPolicy::Every };
+    Series { name: compared.name.to_owned(), style, points, start: None }
 }

@@ -1,57 +1,33 @@
-//! What each round leaves of each layer.
+//! The share of weights that each round keeps in each layer.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::chart::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
+use super::point;
+use crate::artifacts::{LayerRow, first_seen};
 use crate::lottery::DENSE;
+use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use crate::report::run::Run;
 use crate::system::paths::RunDir;
 
-/// A panel for each arm whose counts no arm before it has.
+/// Shares of weights of the trainings of an arm, by arm, layer and round.
+type LayerShares<'a> = BTreeMap<(&'a str, &'a str, u32), Vec<f64>>;
+
+/// Returns a figure with a panel for each arm whose counts no earlier arm has.
+///
+/// # Errors
+/// Fails where `layers.csv` is damaged.
 pub(super) fn figure(run: &Run) -> Result<Figure> {
     let rows = if run.view.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
-    let (mut arms, mut layers): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
-    let mut shares: BTreeMap<(&str, &str, u32), Vec<f64>> = BTreeMap::new();
-    for row in &rows {
-        for (name, known) in [(row.arm.as_str(), &mut arms), (row.layer.as_str(), &mut layers)] {
-            if !known.contains(&name) {
-                known.push(name);
-            }
-        }
-        shares.entry((&row.arm, &row.layer, row.round)).or_default().push(row.weights_remaining);
-    }
-    let series = |arm: &str| -> Vec<Series> {
-        let points = |layer: &str| {
-            let own = shares.iter().filter(|((of, name, _), _)| (*of == arm || *of == DENSE) && *name == layer);
-            let points = own.filter_map(|((_, _, round), shares)| ChartPoint::of(f64::from(*round), shares));
-            let mut points: Vec<ChartPoint> = points.filter(|point| point.low > 0.0).collect();
-            points.sort_by(|a, b| a.x.total_cmp(&b.x));
-            points
-        };
-        let look = |i: usize| SeriesStyle { colour: i + 1, dash: 0, mark: i, marks: MarkerPolicy::Every };
-        let layers = layers.iter().enumerate();
-        layers
-            .map(|(i, layer)| Series { name: (*layer).to_owned(), style: look(i), points: points(layer), start: None })
-            .collect()
-    };
+    let arms = first_seen(rows.iter().map(|row| row.arm.as_str()));
+    let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
+    let shares = layer_shares(&rows);
     let mut panels: Vec<Panel> = Vec::new();
     for arm in arms.into_iter().filter(|arm| *arm != DENSE) {
-        let series = series(arm);
-        let means = |series: &[Series]| -> Vec<(f64, f64)> {
-            series.iter().flat_map(|series| &series.points).map(|point| (point.x, point.mean)).collect()
-        };
+        let series = arm_series(&shares, arm, &layers);
         if panels.iter().all(|panel| means(&panel.series) != means(&series)) {
-            let x = Axis { title: "round".to_owned(), column: "round", unit: AxisUnit::Count, ..Axis::default() };
-            let y = Axis {
-                title: "weights remaining in the layer (%)".to_owned(),
-                column: "weights_remaining",
-                unit: AxisUnit::Percent,
-                scale: AxisScale::Log,
-                ..Axis::default()
-            };
-            panels.push(Panel { title: arm.to_owned(), x, y, series, ..Panel::default() });
+            panels.push(panel(arm, series));
         }
     }
     Ok(Figure {
@@ -62,4 +38,48 @@ pub(super) fn figure(run: &Run) -> Result<Figure> {
             .to_owned(),
         panels,
     })
+}
+
+fn layer_shares(rows: &[LayerRow]) -> LayerShares<'_> {
+    let mut shares = LayerShares::new();
+    for row in rows {
+        shares.entry((&row.arm, &row.layer, row.round)).or_default().push(row.weights_remaining);
+    }
+    shares
+}
+
+/// A series for each layer of an arm, from the dense network on.
+fn arm_series(shares: &LayerShares<'_>, arm: &str, layers: &[&str]) -> Vec<Series> {
+    let series = |(index, layer): (usize, &&str)| Series {
+        name: (*layer).to_owned(),
+        style: SeriesStyle { colour: index + 1, dash: 0, mark: index, marks: MarkerPolicy::Every },
+        points: layer_points(shares, arm, layer),
+        start: None,
+    };
+    layers.iter().enumerate().map(series).collect()
+}
+
+/// The points of a layer by round.
+fn layer_points(shares: &LayerShares<'_>, arm: &str, layer: &str) -> Vec<ChartPoint> {
+    let of_layer = shares.iter().filter(|((other, name, _), _)| (*other == arm || *other == DENSE) && *name == layer);
+    let points = of_layer.filter_map(|((_, _, round), shares)| point(f64::from(*round), shares));
+    let mut points: Vec<ChartPoint> = points.filter(|point| point.low > 0.0).collect();
+    points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    points
+}
+
+fn means(series: &[Series]) -> Vec<(f64, f64)> {
+    series.iter().flat_map(|series| &series.points).map(|point| (point.x, point.mean)).collect()
+}
+
+fn panel(arm: &str, series: Vec<Series>) -> Panel {
+    let x = Axis { title: "round".to_owned(), column: "round", unit: AxisUnit::Count, ..Axis::default() };
+    let y = Axis {
+        title: "weights remaining in the layer (%)".to_owned(),
+        column: "weights_remaining",
+        unit: AxisUnit::Percent,
+        scale: AxisScale::Log,
+        ..Axis::default()
+    };
+    Panel { title: arm.to_owned(), x, y, series, ..Panel::default() }
 }

@@ -1,93 +1,130 @@
-//! The figures of a run, as the paper draws them. Only what the run has is drawn.
+//! The figures of a run, as the paper draws them. A figure without data is left out.
 
-mod axis;
-mod chart;
-mod series;
-mod layer_density;
-mod training_curves;
 mod by_sparsity;
-mod stability;
-mod svg;
 mod comparison;
+mod layer_density;
+mod stability;
+mod training_curves;
 mod weights;
-
-pub(crate) use chart::Figure;
-use chart::{Axis, AxisScale, AxisUnit, MarkerPolicy, SeriesStyle};
-pub(crate) use comparison::comparison_figures;
-pub(crate) use svg::{STYLE, escaped, panel, sample, whole};
 
 use anyhow::Result;
 
-use super::arms::{self, ArmRole};
+pub(crate) use self::comparison::{ComparedRun, comparison_figures};
 use super::checkpoints::Checkpoints;
+use super::roles::{ArmRole, arm_roles};
 use super::run::Run;
 use crate::artifacts::{RoundGroup, StabilityRow};
+use crate::base::format::capitalize;
+use crate::base::stats::SummaryStats;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
+use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, SeriesStyle};
 
-/// The figures of a run, in the order of the page.
-///
-/// # Errors
-/// A file of the run that is damaged.
-pub(crate) fn all(
-    run: &Run,
-    experiment: Option<&Experiment>,
-    checkpoints: &Checkpoints,
-    stability: &[StabilityRow],
-) -> Result<Vec<Figure>> {
-    let arms = arms::arm_roles(run, experiment);
-    let mut figures = by_sparsity::figures(run, &arms, checkpoints).to_vec();
-    figures.extend(training_curves::figures(run, &arms)?);
-    figures.extend(stability::figures(run, &arms, stability));
-    figures.push(layer_density::figure(run)?);
-    figures.extend(weights::figures(run)?);
-    let note = run.test_note().unwrap_or_default();
-    Ok(figures.into_iter().filter_map(Figure::non_empty).map(|figure| figure.with_note(&note)).collect())
+/// Number of colours after which [`arm_style`] changes markers and dashes.
+const COLOURS: usize = 8;
+
+/// The data of a run that its figures are made from.
+pub(crate) struct FigureData<'a> {
+    run: &'a Run,
+    /// Roles of the arms, the dense network first.
+    arms: Vec<ArmRole>,
+    checkpoints: &'a Checkpoints,
+    stability: &'a [StabilityRow],
+    /// The note of every panel of test accuracies or errors; empty where all test images are used.
+    test_note: String,
 }
 
-/// How an arm looks: tickets solid, controls dashed, each with its own colour and mark.
-fn look(place: usize, part: &ArmRole) -> SeriesStyle {
-    let is_solid = part.is_ticket || part.arm == DENSE;
-    // Colours come again after eight arms, with other marks and dashes then.
-    let again = place + place / 8;
+impl<'a> FigureData<'a> {
+    /// Collects the data of a run.
+    pub(crate) fn new(
+        run: &'a Run,
+        experiment: Option<&Experiment>,
+        checkpoints: &'a Checkpoints,
+        stability: &'a [StabilityRow],
+    ) -> Self {
+        let arms = arm_roles(run, experiment);
+        Self { run, arms, checkpoints, stability, test_note: run.test_note().unwrap_or_default() }
+    }
+
+    /// The note of a panel.
+    fn note(&self, is_test: bool) -> String {
+        if is_test { self.test_note.clone() } else { String::new() }
+    }
+}
+
+/// Returns the figures of a run, in the order of the page.
+///
+/// # Errors
+/// Fails where a file of the run is damaged.
+pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
+    let mut figures = by_sparsity::figures(data);
+    figures.extend(training_curves::figures(data)?);
+    figures.extend(stability::figures(data));
+    figures.push(layer_density::figure(data.run)?);
+    figures.extend(weights::figures(data.run)?);
+    Ok(figures.into_iter().filter_map(finished).collect())
+}
+
+/// The figure without empty panels, with the notes of its panels in the caption; `None` if it is empty.
+fn finished(figure: Figure) -> Option<Figure> {
+    let mut figure = figure.non_empty()?;
+    if let Some(panel) = figure.panels.iter().find(|panel| !panel.note.is_empty()) {
+        figure.caption = format!("{} {}.", figure.caption, capitalize(&panel.note));
+    }
+    Some(figure)
+}
+
+/// The point of some values at `x`; values that are not finite count as missing.
+fn point(x: f64, values: &[f64]) -> Option<ChartPoint> {
+    let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    let stats = SummaryStats::of(&finite).filter(|_| x.is_finite())?;
+    Some(ChartPoint { x, mean: stats.mean, low: stats.min, high: stats.max, n: stats.n })
+}
+
+/// The style of the arm with an index: tickets are solid, controls dashed, each with its own colour and marker.
+fn arm_style(index: usize, role: &ArmRole) -> SeriesStyle {
+    let is_solid = role.is_ticket || role.arm == DENSE;
+    // Colours repeat after eight arms, with other markers and dashes then.
+    let shifted = index + index / COLOURS;
     SeriesStyle {
-        colour: place,
-        dash: if is_solid { 0 } else { 1 + (again + 1) % 4 },
-        mark: again,
+        colour: index,
+        dash: if is_solid { 0 } else { 1 + (shifted + 1) % 4 },
+        mark: shifted,
         marks: MarkerPolicy::Every,
     }
 }
 
-/// The share of weights that remains at a round of an arm; `None` where there is no such round, or what was written
-/// there is no share.
-fn remaining(run: &Run, arm: &str, round: u32) -> Option<f64> {
-    let rows = run.rounds.iter().filter(|row| row.arm == arm && row.round == round);
-    RoundGroup::all(rows).first().map(RoundGroup::weights_remaining).filter(|share| share.is_finite() && *share > 0.0)
+/// The suffix of the names of an arm's figures, where `arms` arms have such figures.
+fn name_suffix(arm: &str, arms: usize) -> String {
+    if arms > 1 { format!("_{arm}") } else { String::new() }
 }
 
-/// The rounds of an arm, in order.
-fn rounds(run: &Run, arm: &str) -> Vec<u32> {
+/// The share of weights that remains at a round of an arm; `None` where there is no such round, or no share > 0.
+fn weights_remaining(run: &Run, arm: &str, round: u32) -> Option<f64> {
+    let rows = run.rounds.iter().filter(|row| row.arm == arm && row.round == round);
+    let groups = RoundGroup::by_arm_and_round(rows);
+    groups.first().map(RoundGroup::weights_remaining).filter(|share| share.is_finite() && *share > 0.0)
+}
+
+/// The rounds of an arm that are nearest to shares of the weights (by their ratio), with their shares. In the order of `shares`,
+/// each round once.
+fn nearest_rounds(run: &Run, arm: &str, shares: &[f64]) -> Vec<(u32, f64)> {
     let mut rounds: Vec<u32> = run.rounds.iter().filter(|row| row.arm == arm).map(|row| row.round).collect();
     rounds.sort_unstable();
     rounds.dedup();
-    rounds
-}
-
-/// The rounds of an arm that come nearest to shares of the weights, in the order of these, each once.
-fn nearest(run: &Run, arm: &str, shares: &[f64]) -> Vec<(u32, f64)> {
-    let known: Vec<(u32, f64)> =
-        rounds(run, arm).into_iter().filter_map(|round| Some((round, remaining(run, arm, round)?))).collect();
-    let mut found: Vec<(u32, f64)> = Vec::new();
+    let candidates: Vec<(u32, f64)> =
+        rounds.into_iter().filter_map(|round| Some((round, weights_remaining(run, arm, round)?))).collect();
+    let mut nearest: Vec<(u32, f64)> = Vec::new();
     for share in shares {
-        let distance = |candidate: &&(u32, f64)| libm::log(candidate.1 / share).abs();
-        let best = known.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        found.extend(best.filter(|best| !found.contains(best)));
+        let distance = |candidate: &(u32, f64)| libm::log(candidate.1 / share).abs();
+        let best = candidates.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        nearest.extend(best.filter(|best| !nearest.contains(best)));
     }
-    found
+    nearest
 }
 
-/// An axis of weights remaining, large to small.
-fn sizes_axis(ticks: Vec<f64>) -> Axis {
+/// An axis of weights remaining, from large to small.
+fn weights_remaining_axis(ticks: Vec<f64>) -> Axis {
     Axis {
         title: "weights remaining (%)".to_owned(),
         column: "weights_remaining",
@@ -95,5 +132,18 @@ fn sizes_axis(ticks: Vec<f64>) -> Axis {
         scale: AxisScale::LogReversed,
         ticks,
         ..Axis::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn point_leaves_out_values_that_are_not_finite() {
+        let found = point(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
+        assert_eq!(found, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
+        assert_eq!((point(0.5, &[]), point(0.5, &[f64::INFINITY])), (None, None));
+        assert_eq!(point(f64::NAN, &[1.0]), None);
     }
 }

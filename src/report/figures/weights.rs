@@ -1,36 +1,51 @@
-//! The weights themselves: where survivors began, how far weights moved, what units keep (the paper's Figures 15–24).
+//! Weights: initial values of the survivors, distances moved, and connections that units keep (the paper's Figures 15–24).
 
 use anyhow::Result;
 
-use super::axis::share;
-use super::chart::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
-use super::{nearest, remaining};
-use crate::artifacts::WeightRow;
-use crate::lottery::DENSE;
+use super::{name_suffix, nearest_rounds, weights_remaining};
+use crate::artifacts::{WeightRow, first_seen};
+use crate::lottery::{DENSE, WeightMeasure};
+use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
 use crate::report::run::Run;
 
-/// Shares of weights whose rounds are shown beside the dense network, and the one whose ticket is looked into.
+/// Shares of weights whose rounds are shown beside the dense network in figures of one measure.
 const SHARES: [f64; 3] = [0.411, 0.169, 0.07];
+/// Share of weights of the one round that is shown in figures of two measures.
 const TICKET: f64 = 0.211;
 
-/// A kind of figure: what it shows and how.
+/// A kind of figure.
 struct WeightFigure {
     name: &'static str,
     title: &'static str,
     caption: &'static str,
-    /// The measures drawn together; two are told apart by their names, one by rounds.
-    measures: &'static [(&'static str, &'static str)],
+    /// Measures drawn together, with their names in the legend. A single measure is drawn for several rounds, and the legend
+    /// names these.
+    measures: &'static [(WeightMeasure, &'static str)],
     x: (&'static str, AxisUnit),
     y: (&'static str, AxisUnit),
 }
 
-const KINDS: [WeightFigure; 5] = [
+impl WeightFigure {
+    fn has_one_measure(&self) -> bool {
+        self.measures.len() == 1
+    }
+}
+
+/// An arm at a round, and its share of weights.
+struct ShownRound<'a> {
+    arm: &'a str,
+    round: u32,
+    share: f64,
+}
+
+/// The figures of each ticket.
+const FIGURES: [WeightFigure; 5] = [
     WeightFigure {
         name: "initial_weights",
         title: "Initial values of the weights that survive",
         caption: "Density of the initial values; percentages are weights remaining, 100 % is the whole initialisation. \
                   (The paper's Figures 15 and 16.)",
-        measures: &[("initial", "")],
+        measures: &[(WeightMeasure::Initial, "")],
         x: ("initial weight", AxisUnit::Plain),
         y: ("density (per unit)", AxisUnit::Plain),
     },
@@ -39,7 +54,7 @@ const KINDS: [WeightFigure; 5] = [
         title: "How far weights move in the dense network",
         caption: "Density of |θT − θ0| in the dense training, of the weights in the ticket and of the others. (The \
                   paper's Figure 19.)",
-        measures: &[("moved_kept", "in the ticket"), ("moved_pruned", "not in the ticket")],
+        measures: &[(WeightMeasure::MovedKept, "in the ticket"), (WeightMeasure::MovedPruned, "not in the ticket")],
         x: ("distance |θT − θ0|", AxisUnit::Plain),
         y: ("density (per unit)", AxisUnit::Plain),
     },
@@ -48,7 +63,7 @@ const KINDS: [WeightFigure; 5] = [
         title: "How much weights grow in the dense network",
         caption: "Density of |θT| − |θ0| in the dense training, of the weights in the ticket and of the others. (The \
                   paper's Figure 20.)",
-        measures: &[("grown_kept", "in the ticket"), ("grown_pruned", "not in the ticket")],
+        measures: &[(WeightMeasure::GrownKept, "in the ticket"), (WeightMeasure::GrownPruned, "not in the ticket")],
         x: ("growth |θT| − |θ0|", AxisUnit::Plain),
         y: ("density (per unit)", AxisUnit::Plain),
     },
@@ -57,7 +72,7 @@ const KINDS: [WeightFigure; 5] = [
         title: "Incoming connections that each unit keeps",
         caption: "Units of a layer from the one that keeps most to the one that keeps least. (The paper's Figures 21 \
                   and 22.)",
-        measures: &[("incoming", "")],
+        measures: &[(WeightMeasure::Incoming, "")],
         x: ("rank of the unit (% of units)", AxisUnit::Percent),
         y: ("incoming connections kept (%)", AxisUnit::Percent),
     },
@@ -66,63 +81,70 @@ const KINDS: [WeightFigure; 5] = [
         title: "Outgoing connections that each unit keeps",
         caption: "Inputs of a layer from the one that keeps most to the one that keeps least. (The paper's Figures 23 \
                   and 24.)",
-        measures: &[("outgoing", "")],
+        measures: &[(WeightMeasure::Outgoing, "")],
         x: ("rank of the unit (% of units)", AxisUnit::Percent),
         y: ("outgoing connections kept (%)", AxisUnit::Percent),
     },
 ];
 
-/// The figures of each arm that has a mask of its own.
+/// Returns the figures of each arm that has a mask of its own.
+///
+/// # Errors
+/// Fails where `weights.csv` is damaged.
 pub(super) fn figures(run: &Run) -> Result<Vec<Figure>> {
     let rows = run.weights()?;
-    let mut arms: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(|row| row.arm != DENSE) {
-        if !arms.contains(&row.arm.as_str()) {
-            arms.push(&row.arm);
-        }
+    let arms = first_seen(rows.iter().map(|row| row.arm.as_str()).filter(|arm| *arm != DENSE));
+    let mut figures = Vec::new();
+    for arm in &arms {
+        let suffix = name_suffix(arm, arms.len());
+        figures.extend(FIGURES.iter().map(|kind| figure(run, &rows, arm, &suffix, kind)));
     }
-    let suffix = |arm: &str| if arms.len() > 1 { format!("_{arm}") } else { String::new() };
-    Ok(arms.iter().flat_map(|arm| KINDS.iter().map(|kind| figure(run, &rows, arm, &suffix(arm), kind))).collect())
+    Ok(figures)
 }
 
 fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &WeightFigure) -> Figure {
-    let rounds = if kind.measures.len() > 1 { nearest(run, arm, &[TICKET]) } else { nearest(run, arm, &SHARES) };
-    let mut layers: Vec<&str> = Vec::new();
-    for row in rows {
-        if !layers.contains(&row.layer.as_str()) {
-            layers.push(&row.layer);
-        }
-    }
-    let panel = |layer: &&str| {
-        let points = |arm: &str, round: u32, measure: &str| -> Vec<ChartPoint> {
-            let own = rows.iter().filter(|row| row.layer == *layer && row.arm == arm && row.round == round);
-            own.filter(|row| row.measure == measure).map(|row| ChartPoint::exact(row.x, row.y, row.n)).collect()
-        };
-        let look = |colour: usize, dash: usize| SeriesStyle { colour, dash, mark: 0, marks: MarkerPolicy::None };
-        let dense = (DENSE, 0, remaining(run, DENSE, 0).unwrap_or(1.0));
-        let shown = rounds.iter().map(|(round, size)| (arm, *round, *size));
-        let shown: Vec<(&str, u32, f64)> = match kind.measures {
-            [_] => std::iter::once(dense).chain(shown).collect(),
-            _ => shown.collect(),
-        };
-        let mut series = Vec::new();
-        for (i, (of, round, size)) in shown.into_iter().enumerate() {
-            for (j, (measure, name)) in kind.measures.iter().enumerate() {
-                let name = if name.is_empty() { format!("{} % remaining", share(size)) } else { (*name).to_owned() };
-                let look = if kind.measures.len() > 1 { look(j + 1, j) } else { look(i, i) };
-                series.push(Series { name, style: look, points: points(of, round, measure), start: None });
-            }
-        }
-        let axis =
-            |(title, unit): (&str, AxisUnit), column| Axis { title: title.to_owned(), column, unit, ..Axis::default() };
-        Panel { title: (*layer).to_owned(), x: axis(kind.x, "x"), y: axis(kind.y, "y"), series, ..Panel::default() }
-    };
-    let size = rounds.first().map_or(String::new(), |(_, size)| format!(", {} % of the weights", share(*size)));
-    let which = if kind.measures.len() > 1 { size } else { String::new() };
+    let shown = shown_rounds(run, arm, kind);
+    let ticket = shown.first().filter(|_| !kind.has_one_measure());
+    let share = ticket.map_or(String::new(), |ticket| format!(", {} % of the weights", percent(ticket.share)));
+    let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
     Figure {
         name: format!("{}{suffix}", kind.name),
-        title: format!("{}: {arm}{which}", kind.title),
+        title: format!("{}: {arm}{share}", kind.title),
         caption: kind.caption.to_owned(),
-        panels: layers.iter().map(panel).collect(),
+        panels: layers.into_iter().map(|layer| layer_panel(rows, layer, &shown, kind)).collect(),
     }
+}
+
+fn shown_rounds<'a>(run: &Run, arm: &'a str, kind: &WeightFigure) -> Vec<ShownRound<'a>> {
+    let mut shown = Vec::new();
+    if kind.has_one_measure() {
+        shown.push(ShownRound { arm: DENSE, round: 0, share: weights_remaining(run, DENSE, 0).unwrap_or(1.0) });
+    }
+    let shares: &[f64] = if kind.has_one_measure() { &SHARES } else { &[TICKET] };
+    let rounds = nearest_rounds(run, arm, shares).into_iter();
+    shown.extend(rounds.map(|(round, share)| ShownRound { arm, round, share }));
+    shown
+}
+
+fn layer_panel(rows: &[WeightRow], layer: &str, shown: &[ShownRound<'_>], kind: &WeightFigure) -> Panel {
+    let mut series = Vec::new();
+    for (round_index, shown) in shown.iter().enumerate() {
+        for (measure_index, (measure, name)) in kind.measures.iter().enumerate() {
+            let (colour, dash, name) = if kind.has_one_measure() {
+                (round_index, round_index, format!("{} % remaining", percent(shown.share)))
+            } else {
+                (measure_index + 1, measure_index, (*name).to_owned())
+            };
+            let style = SeriesStyle { colour, dash, mark: 0, marks: MarkerPolicy::None };
+            series.push(Series { name, style, points: points(rows, layer, shown, *measure), start: None });
+        }
+    }
+    let axis =
+        |(title, unit): (&str, AxisUnit), column| Axis { title: title.to_owned(), column, unit, ..Axis::default() };
+    Panel { title: layer.to_owned(), x: axis(kind.x, "x"), y: axis(kind.y, "y"), series, ..Panel::default() }
+}
+
+fn points(rows: &[WeightRow], layer: &str, shown: &ShownRound<'_>, measure: WeightMeasure) -> Vec<ChartPoint> {
+    let of_round = rows.iter().filter(|row| row.layer == layer && row.arm == shown.arm && row.round == shown.round);
+    of_round.filter(|row| row.measure.is(measure)).map(|row| ChartPoint::exact(row.x, row.y, row.n)).collect()
 }

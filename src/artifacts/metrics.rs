@@ -1,0 +1,266 @@
+//! The metrics of a training: one table, from which `summary.csv`, `lth compare`, the report's table of results and the
+//! figures are made. A new metric is one more constant, listed in [`METRICS`].
+
+use super::rows::RoundRow;
+use crate::base::format;
+
+/// A number that is measured once per training.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Unique name: the column in CSV files, and `measure` in `claims.toml`.
+    pub name: &'static str,
+    /// Title of figure axes and table columns, with its unit.
+    pub title: &'static str,
+    /// Unit, which decides how values are printed.
+    pub unit: MetricUnit,
+    /// Whether it is measured on test images.
+    pub is_test: bool,
+    /// When it is measured.
+    pub time: MetricTime,
+    /// Whether `summary.csv` has columns for it.
+    pub in_summary: bool,
+    /// Whether `lth compare` compares its means.
+    pub is_compared: bool,
+    /// Column title in the terminal, and rank among the panels of a figure (0 comes first); `None` where it is neither drawn
+    /// nor printed.
+    pub shown: Option<(u8, &'static str)>,
+    value: fn(&RoundRow, u64) -> Option<f64>,
+}
+
+/// The iteration of a training that a metric is measured at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricTime {
+    /// The iteration of minimum validation loss.
+    EarlyStop,
+    /// The last iteration.
+    End,
+}
+
+/// The unit of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricUnit {
+    /// Iterations: optimizer steps.
+    Iterations,
+    /// Share of images that are classified correctly, 0..=1.
+    Accuracy,
+    /// Mean cross-entropy per image, in nats.
+    Loss,
+}
+
+/// The iteration of minimum validation loss, counted from iteration 0 of the dense training.
+pub const EARLY_STOP_ITERATION: Metric =
+    Metric::new("early_stop_iteration", "early-stop iteration", MetricUnit::Iterations, |row, _| {
+        row.early_stop_iteration.map(|iteration| iteration as f64)
+    })
+    .compared();
+
+/// Training accuracy at the early stop.
+pub const EARLY_STOP_TRAIN_ACCURACY: Metric =
+    Metric::new("early_stop_train_accuracy", "train accuracy at early stop (%)", MetricUnit::Accuracy, |row, _| {
+        row.early_stop_train_accuracy
+    })
+    .shown(2, "train there %");
+
+/// Validation accuracy at the early stop.
+pub const EARLY_STOP_VALIDATION_ACCURACY: Metric = Metric::new(
+    "early_stop_validation_accuracy",
+    "validation accuracy at early stop (%)",
+    MetricUnit::Accuracy,
+    |row, _| row.early_stop_validation_accuracy,
+);
+
+/// Test accuracy at the early stop.
+pub const EARLY_STOP_TEST_ACCURACY: Metric =
+    Metric::new("early_stop_test_accuracy", "test accuracy at early stop (%)", MetricUnit::Accuracy, |row, _| {
+        row.early_stop_test_accuracy
+    })
+    .on_test_images()
+    .compared()
+    .shown(1, "test there %");
+
+/// Validation loss at the early stop.
+const EARLY_STOP_VALIDATION_LOSS: Metric =
+    Metric::new("early_stop_validation_loss", "validation loss at early stop (nats)", MetricUnit::Loss, |row, _| {
+        row.early_stop_validation_loss
+    });
+
+/// Training accuracy after the last iteration.
+pub const FINAL_TRAIN_ACCURACY: Metric =
+    Metric::new("final_train_accuracy", "train accuracy at the end (%)", MetricUnit::Accuracy, |row, _| {
+        row.final_train_accuracy
+    })
+    .at_the_end()
+    .shown(4, "train at end %");
+
+/// Validation accuracy after the last iteration.
+const FINAL_VALIDATION_ACCURACY: Metric =
+    Metric::new("final_validation_accuracy", "validation accuracy at the end (%)", MetricUnit::Accuracy, |row, _| {
+        row.final_validation_accuracy
+    })
+    .at_the_end();
+
+/// Test accuracy after the last iteration.
+pub const FINAL_TEST_ACCURACY: Metric =
+    Metric::new("final_test_accuracy", "test accuracy at the end (%)", MetricUnit::Accuracy, |row, _| {
+        row.final_test_accuracy
+    })
+    .on_test_images()
+    .at_the_end()
+    .compared()
+    .shown(3, "test at end %");
+
+/// Validation loss after the last iteration.
+const FINAL_VALIDATION_LOSS: Metric =
+    Metric::new("final_validation_loss", "validation loss at the end (nats)", MetricUnit::Loss, |row, _| {
+        row.final_validation_loss
+    })
+    .at_the_end();
+
+/// Like [`EARLY_STOP_ITERATION`], but counted from the iteration that the training starts at, so that arms with different
+/// starts can be compared.
+pub const ITERATIONS_TO_EARLY_STOP: Metric = Metric::new(
+    "iterations_to_early_stop",
+    "iterations trained until early stop",
+    MetricUnit::Iterations,
+    |row, last| row.iterations_to_early_stop(last).map(|iterations| iterations as f64),
+)
+.compared()
+.shown(0, "early stop")
+.not_in_summary();
+
+/// Every metric, in the order of the columns of `summary.csv` and of `lth compare --csv`.
+pub static METRICS: [Metric; 10] = [
+    EARLY_STOP_ITERATION,
+    EARLY_STOP_TRAIN_ACCURACY,
+    EARLY_STOP_VALIDATION_ACCURACY,
+    EARLY_STOP_TEST_ACCURACY,
+    EARLY_STOP_VALIDATION_LOSS,
+    FINAL_TRAIN_ACCURACY,
+    FINAL_VALIDATION_ACCURACY,
+    FINAL_TEST_ACCURACY,
+    FINAL_VALIDATION_LOSS,
+    ITERATIONS_TO_EARLY_STOP,
+];
+
+/// Metrics are equal if their names are.
+impl PartialEq for Metric {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Metric {
+    const fn new(
+        name: &'static str,
+        title: &'static str,
+        unit: MetricUnit,
+        value: fn(&RoundRow, u64) -> Option<f64>,
+    ) -> Self {
+        Self {
+            name,
+            title,
+            unit,
+            is_test: false,
+            time: MetricTime::EarlyStop,
+            in_summary: true,
+            is_compared: false,
+            shown: None,
+            value,
+        }
+    }
+
+    const fn on_test_images(self) -> Self {
+        Self { is_test: true, ..self }
+    }
+
+    const fn at_the_end(self) -> Self {
+        Self { time: MetricTime::End, ..self }
+    }
+
+    const fn compared(self) -> Self {
+        Self { is_compared: true, ..self }
+    }
+
+    const fn shown(self, rank: u8, terminal_title: &'static str) -> Self {
+        Self { shown: Some((rank, terminal_title)), ..self }
+    }
+
+    const fn not_in_summary(self) -> Self {
+        Self { in_summary: false, ..self }
+    }
+
+    /// Returns the metric with a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        METRICS.iter().find(|metric| metric.name == name)
+    }
+
+    /// Returns the metrics that figures and terminal tables show, by rank.
+    pub fn all_shown() -> Vec<&'static Self> {
+        let mut metrics: Vec<&Self> = METRICS.iter().filter(|metric| metric.shown.is_some()).collect();
+        metrics.sort_by_key(|metric| metric.shown.map(|(rank, _)| rank));
+        metrics
+    }
+
+    /// Returns the metric's value of one training, if it has one.
+    ///
+    /// `last`: the last iteration of the trainings of the run, counted from iteration 0 (see
+    /// [`last_iteration`](super::last_iteration)).
+    pub fn value(&self, row: &RoundRow, last: u64) -> Option<f64> {
+        (self.value)(row, last)
+    }
+
+    /// Formats a value, without its unit.
+    pub fn format(&self, value: f64) -> String {
+        match self.unit {
+            MetricUnit::Iterations => format::with_thousands(value.round() as u64),
+            MetricUnit::Accuracy => format::accuracy(value),
+            MetricUnit::Loss => format!("{value:.3}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_have_unique_names_and_ranks() {
+        for (index, metric) in METRICS.iter().enumerate() {
+            assert_eq!(METRICS.iter().position(|other| other == metric), Some(index), "{}", metric.name);
+            assert_eq!(Metric::named(metric.name), Some(metric));
+        }
+        let ranks: Vec<u8> = Metric::all_shown().iter().filter_map(|metric| Some(metric.shown?.0)).collect();
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
+    }
+
+    #[test]
+    fn metrics_read_their_own_column() {
+        let columns = [
+            "early_stop_iteration",
+            "early_stop_train_accuracy",
+            "early_stop_validation_accuracy",
+            "early_stop_test_accuracy",
+            "early_stop_validation_loss",
+            "final_train_accuracy",
+            "final_validation_accuracy",
+            "final_test_accuracy",
+            "final_validation_loss",
+        ];
+        for column in columns {
+            let mut json = serde_json::to_value(RoundRow { iterations: 200, ..RoundRow::default() }).unwrap();
+            json[column] = 7.into();
+            let row: RoundRow = serde_json::from_value(json).unwrap();
+            let measured = METRICS.iter().filter(|metric| metric.value(&row, 200).is_some());
+            let names: Vec<&str> = measured.map(|metric| metric.name).collect();
+            assert_eq!(names[0], column);
+            assert_eq!(Metric::named(column).unwrap().value(&row, 200), Some(7.0));
+        }
+    }
+
+    #[test]
+    fn metric_formats_by_unit() {
+        assert_eq!(EARLY_STOP_ITERATION.format(1234.5), "1,235");
+        assert_eq!(FINAL_TEST_ACCURACY.format(0.9766), "97.66");
+        assert_eq!(FINAL_VALIDATION_LOSS.format(0.0625), "0.062");
+    }
+}

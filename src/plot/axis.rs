@@ -1,0 +1,101 @@
+//! Axes: from values to positions in pixels.
+
+use super::chart::{Axis, AxisScale, ChartPoint, Panel};
+
+/// Pixels between the frame and the outermost values: enough for the markers of six series side by side.
+const PADDING: f64 = 13.0;
+/// Intervals of values smaller than this count as a single value.
+const SINGLE_VALUE: f64 = 1e-12;
+
+/// An axis with its interval of values and its length in pixels.
+pub(super) struct ScaledAxis<'a> {
+    pub(super) axis: &'a Axis,
+    /// Least value shown, as [`scaled`](Self::scaled) gives it.
+    pub(super) low: f64,
+    /// Greatest value shown, as [`scaled`](Self::scaled) gives it.
+    pub(super) high: f64,
+    length: f64,
+    pub(super) is_vertical: bool,
+}
+
+impl<'a> ScaledAxis<'a> {
+    /// Returns the x axis of a panel, `length` pixels long.
+    pub(super) fn horizontal(panel: &'a Panel, length: f64) -> Self {
+        Self::new(&panel.x, points(panel).map(|point| (point.x, point.x)), length, false)
+    }
+
+    /// Returns the y axis of a panel, `length` pixels long. Its interval is that of the points in the window of the x axis.
+    pub(super) fn vertical(panel: &'a Panel, length: f64) -> Self {
+        let is_in_window = |x: f64| panel.x.window.is_none_or(|(low, high)| (low..=high).contains(&x));
+        let visible = points(panel).filter(|point| is_in_window(point.x));
+        Self::new(&panel.y, visible.map(|point| (point.low, point.high)), length, true)
+    }
+
+    /// `ranges`: minimum and maximum of each point.
+    fn new(axis: &'a Axis, ranges: impl Iterator<Item = (f64, f64)>, length: f64, is_vertical: bool) -> Self {
+        let (low, high) = value_interval(axis, ranges);
+        let mut scaled = Self { axis, low: 0.0, high: 0.0, length, is_vertical };
+        scaled.low = scaled.scaled(low);
+        scaled.high = scaled.scaled(high);
+        // A single value is drawn in the middle.
+        if scaled.high - scaled.low < SINGLE_VALUE {
+            let margin = if axis.scale == AxisScale::Linear { (0.05 * scaled.high.abs()).max(1e-3) } else { 0.3 };
+            scaled.low -= margin;
+            scaled.high += margin;
+        }
+        scaled
+    }
+
+    /// A value on the scale that positions are linear in: itself, or its decimal logarithm.
+    fn scaled(&self, value: f64) -> f64 {
+        if self.axis.scale == AxisScale::Linear { value } else { libm::log10(value) }
+    }
+
+    /// Returns the position of a value, in pixels from the left or from the top; `None` where the scale has no position for it.
+    pub(super) fn position(&self, value: f64) -> Option<f64> {
+        let share = (self.scaled(value) - self.low) / (self.high - self.low);
+        let is_reversed = self.is_vertical ^ (self.axis.scale == AxisScale::LogReversed);
+        let share = if is_reversed { 1.0 - share } else { share };
+        share.is_finite().then_some(PADDING + share * (self.length - 2.0 * PADDING))
+    }
+}
+
+/// The interval of the values that the scale can place, cut to the axis' window; (1, 1) where there is no such value.
+fn value_interval(axis: &Axis, ranges: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    let has_position = |value: f64| value.is_finite() && (axis.scale == AxisScale::Linear || value > 0.0);
+    let mut low = f64::INFINITY;
+    let mut high = f64::NEG_INFINITY;
+    for (minimum, maximum) in ranges {
+        if has_position(minimum) {
+            low = low.min(minimum);
+        }
+        if has_position(maximum) {
+            high = high.max(maximum);
+        }
+    }
+    if let Some((first, last)) = axis.window {
+        low = low.max(first);
+        high = high.min(last);
+    }
+    if low > high { (1.0, 1.0) } else { (low, high) }
+}
+
+fn points(panel: &Panel) -> impl Iterator<Item = &ChartPoint> {
+    panel.series.iter().flat_map(|series| &series.points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chart::Series;
+    use super::*;
+
+    #[test]
+    fn reversed_axis_runs_from_large_to_small() {
+        let axis = Axis { scale: AxisScale::LogReversed, ..Axis::default() };
+        let points = [1.0, 0.1, 0.01].map(|x| ChartPoint::exact(x, x, 1)).to_vec();
+        let panel = Panel { x: axis, series: vec![Series { points, ..Series::default() }], ..Panel::default() };
+        let scaled = ScaledAxis::horizontal(&panel, 218.0);
+        assert_eq!([1.0, 0.1, 0.01].map(|x| scaled.position(x).unwrap().round()), [13.0, 109.0, 205.0]);
+        assert_eq!((scaled.position(0.0), scaled.position(-1.0)), (None, None));
+    }
+}

@@ -1,0 +1,202 @@
+//! The model of a figure: panels, axes and series of numbers, apart from how they are drawn.
+
+use anyhow::{Context, Result};
+
+/// A figure: panels with a common legend.
+#[derive(Clone, Debug, Default)]
+pub struct Figure {
+    /// Stem of the names of its files.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Caption: how to read the figure.
+    pub caption: String,
+    /// Panels, in reading order.
+    pub panels: Vec<Panel>,
+}
+
+/// One pair of axes.
+#[derive(Clone, Debug, Default)]
+pub struct Panel {
+    /// Title; empty where the title of the y axis is enough.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// Series, in drawing order: later ones cover earlier ones.
+    pub series: Vec<Series>,
+    /// A value of the y axis at which a dotted reference line is drawn.
+    pub level: Option<f64>,
+    /// A note between the title and the frame; empty where there is none.
+    pub note: String,
+}
+
+/// An axis. Its values are those of the CSV file; a share (0..=1) may be labelled in percent.
+#[derive(Clone, Debug, Default)]
+pub struct Axis {
+    /// Title, with the unit.
+    pub title: String,
+    /// Name of its column in the figure's CSV file.
+    pub column: &'static str,
+    /// How values are labelled.
+    pub unit: AxisUnit,
+    /// How values are placed.
+    pub scale: AxisScale,
+    /// The interval that is drawn, where it is smaller than that of the values; an end may be infinite.
+    pub window: Option<(f64, f64)>,
+    /// Values to label; where it is empty, the axis chooses.
+    pub ticks: Vec<f64>,
+}
+
+/// How the values of an axis are labelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AxisUnit {
+    /// As a decimal number.
+    #[default]
+    Plain,
+    /// As a whole number with commas between thousands.
+    Count,
+    /// A share of 1, in percent.
+    Percent,
+}
+
+/// How the values of an axis are placed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AxisScale {
+    /// Linearly.
+    #[default]
+    Linear,
+    /// By their logarithm; values ≤ 0 have no position.
+    Log,
+    /// Like [`Log`](Self::Log), but from large to small.
+    LogReversed,
+}
+
+/// A series of points with a name.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    /// Name in the legend.
+    pub name: String,
+    /// Colour, dashes and markers.
+    pub style: SeriesStyle,
+    /// Points, in the order of the line.
+    pub points: Vec<ChartPoint>,
+    /// First point of the line, where that is a point of another series.
+    pub start: Option<ChartPoint>,
+}
+
+/// The style of a series: colour, dashes and markers each distinguish it from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeriesStyle {
+    /// Index in the palette of 8 colours, modulo 8; 0 is the colour of the text.
+    pub colour: usize,
+    /// Index of the dash pattern; 0 is a solid line with filled markers.
+    pub dash: usize,
+    /// Index of the marker shape.
+    pub mark: usize,
+    /// Which points have markers and bars.
+    pub marks: MarkerPolicy,
+}
+
+/// Which points of a series have markers, and bars from their minimum to their maximum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MarkerPolicy {
+    /// All points, set a little beside those of the other series.
+    #[default]
+    Every,
+    /// A few points, at other positions than those of the other series.
+    Few,
+    /// No point.
+    None,
+}
+
+/// A point of a series: the mean, minimum and maximum of n values at one x.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ChartPoint {
+    /// Value of the x axis.
+    pub x: f64,
+    /// Mean.
+    pub mean: f64,
+    /// Minimum.
+    pub low: f64,
+    /// Maximum.
+    pub high: f64,
+    /// Number of values.
+    pub n: usize,
+}
+
+impl ChartPoint {
+    /// Returns a point without a range; `n` values were pooled into `value`.
+    pub fn exact(x: f64, value: f64, n: usize) -> Self {
+        Self { x, mean: value, low: value, high: value, n }
+    }
+}
+
+impl Figure {
+    /// Returns the figure without the panels and series that have no points, or `None` if there are no others.
+    pub fn non_empty(mut self) -> Option<Self> {
+        for panel in &mut self.panels {
+            panel.series.retain(|series| !series.points.is_empty());
+        }
+        self.panels.retain(|panel| !panel.series.is_empty());
+        (!self.panels.is_empty()).then_some(self)
+    }
+
+    /// Returns every number of the figure as CSV, including those outside the windows of its axes: one line per point.
+    ///
+    /// # Errors
+    /// Fails where a line cannot be written as CSV.
+    pub fn to_csv(&self) -> Result<Vec<u8>> {
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        let x_column = self.panels.first().map_or("x", |panel| panel.x.column);
+        writer.write_record(["panel", "series", x_column, "mean", "minimum", "maximum", "n"])?;
+        for panel in &self.panels {
+            let title = if panel.title.is_empty() { &panel.y.title } else { &panel.title };
+            for series in &panel.series {
+                for point in &series.points {
+                    let ChartPoint { x, mean, low, high, n } = *point;
+                    writer.serialize((title, &series.name, x, mean, low, high, n))?;
+                }
+            }
+        }
+        writer.into_inner().context("could not finish a CSV file")
+    }
+
+    /// Returns the entries of the legend, each once, in the order of the panels.
+    pub fn legend(&self) -> Vec<(&str, SeriesStyle)> {
+        let mut entries: Vec<(&str, SeriesStyle)> = Vec::new();
+        for series in self.panels.iter().flat_map(|panel| &panel.series) {
+            if !entries.contains(&(&series.name, series.style)) {
+                entries.push((&series.name, series.style));
+            }
+        }
+        entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figure_without_points_is_none() {
+        let panel = |points| Panel { series: vec![Series { points, ..Series::default() }], ..Panel::default() };
+        assert!(Figure { panels: vec![panel(Vec::new())], ..Figure::default() }.non_empty().is_none());
+        let panels = vec![panel(Vec::new()), panel(vec![ChartPoint::default()])];
+        assert_eq!(Figure { panels, ..Figure::default() }.non_empty().unwrap().panels.len(), 1);
+    }
+
+    #[test]
+    fn figure_csv_names_the_column_of_the_x_axis() {
+        let points = vec![ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 }];
+        let series = vec![Series { name: "a".to_owned(), points, ..Series::default() }];
+        let x = Axis { column: "share", ..Axis::default() };
+        let panels = vec![Panel { title: "b".to_owned(), x, series, ..Panel::default() }];
+        let csv = Figure { panels, ..Figure::default() }.to_csv().unwrap();
+        assert_eq!(
+            String::from_utf8(csv).unwrap(),
+            "panel,series,share,mean,minimum,maximum,n\nb,a,0.5,2.0,1.0,3.0,2\n"
+        );
+    }
+}

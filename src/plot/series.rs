@@ -1,0 +1,216 @@
+//! Drawing of one series: its line, its bars from minimum to maximum, and its markers.
+
+use std::fmt::Write as _;
+
+use super::axis::ScaledAxis;
+use super::chart::{ChartPoint, MarkerPolicy, Series, SeriesStyle};
+use super::number::length;
+
+/// Most points of a line: more cannot be seen, and only cost bytes. The CSV file has all.
+const MAX_POINTS: usize = 200;
+/// Markers of a series with [`MarkerPolicy::Few`].
+const FEW_MARKERS: usize = 7;
+/// Pixels between the markers of two series at the same x.
+const MARKER_OFFSET: f64 = 2.2;
+/// A panel with more bars than this draws them thinner, because many bars hide the lines.
+const CROWDED_BARS: usize = 45;
+/// Bars shorter than this, in pixels, are not drawn.
+const MIN_BAR: f64 = 0.05;
+
+/// Dash patterns; the first is solid.
+const DASHES: [&str; 5] = ["", "6 3", "2 2.5", "9 3 2 3", "4 2 1.5 2 1.5 2"];
+/// Paths of the markers, about 7 pixels wide: circle, square, triangle, diamond, triangle downwards, and the first three again.
+const SHAPES: [&str; 8] = [
+    "m-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0",
+    "m-3.1-3.1h6.2v6.2h-6.2z",
+    "m0-4l3.8 6.6h-7.6z",
+    "m0-4.4l4.4 4.4l-4.4 4.4l-4.4-4.4z",
+    "m0 4l3.8-6.6h-7.6z",
+    "m-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0",
+    "m-3.1-3.1h6.2v6.2h-6.2z",
+    "m0-4l3.8 6.6h-7.6z",
+];
+
+/// The SVG elements of a series, in two parts, so that the bars of all series can be drawn behind their lines.
+pub(super) struct RenderedSeries {
+    pub(super) bars: String,
+    /// The line and its markers.
+    pub(super) line: String,
+}
+
+/// The position of a series among the series of its panel.
+#[derive(Clone, Copy)]
+pub(super) struct SeriesIndex {
+    /// Index, from 0.
+    pub(super) index: usize,
+    /// Number of series in the panel.
+    pub(super) count: usize,
+}
+
+impl SeriesIndex {
+    /// Offset of the series' markers from their x, in pixels.
+    fn offset(self, marks: MarkerPolicy) -> f64 {
+        match marks {
+            MarkerPolicy::Every => (self.index as f64 - (self.count as f64 - 1.0) / 2.0) * MARKER_OFFSET,
+            MarkerPolicy::Few | MarkerPolicy::None => 0.0,
+        }
+    }
+}
+
+/// A point with its position in the frame, in pixels.
+#[derive(Clone, Copy)]
+struct PlacedPoint<'a> {
+    point: &'a ChartPoint,
+    x: f64,
+    y: f64,
+}
+
+/// Draws a series in a frame that is `width` pixels wide.
+pub(super) fn render_series(
+    series: &Series,
+    index: SeriesIndex,
+    x_axis: &ScaledAxis<'_>,
+    y_axis: &ScaledAxis<'_>,
+    width: f64,
+) -> RenderedSeries {
+    let style = series.style;
+    let offset = index.offset(style.marks);
+    let points = series.points.iter().filter_map(|point| {
+        Some(PlacedPoint { point, x: x_axis.position(point.x)? + offset, y: y_axis.position(point.mean)? })
+    });
+    let points = visible(points.collect(), width);
+    let start = series.start.as_ref().and_then(|point| Some((x_axis.position(point.x)?, y_axis.position(point.mean)?)));
+    let line = line_path(&thinned(start.into_iter().chain(points.iter().map(|placed| (placed.x, placed.y))).collect()));
+    let marked = marked(&points, style.marks, index, width);
+    let bars = bars_path(&marked, y_axis);
+    let markers: String = marked.iter().map(|placed| marker(style, placed.x, placed.y)).collect();
+    let is_crowded = marked.len() * index.count > CROWDED_BARS;
+    let bars = path_element(if is_crowded { "bars crowd" } else { "bars" }, "", &bars);
+    let line = path_element("line", &dash_attribute(style), &line) + &path_element(marker_class(style), "", &markers);
+    RenderedSeries { bars: coloured(style, &bars), line: coloured(style, &line) }
+}
+
+/// Draws a sample of a style for a legend: `width` pixels from x = 0 at height `y`.
+pub(super) fn render_sample(style: SeriesStyle, width: f64, y: f64) -> String {
+    let marker = match style.marks {
+        MarkerPolicy::None => String::new(),
+        MarkerPolicy::Every | MarkerPolicy::Few => {
+            format!("<path class=\"{}\" d=\"{}\"/>", marker_class(style), marker(style, width / 2.0, y))
+        }
+    };
+    format!(
+        "<g class=\"c{}\"><path class=\"line\"{} d=\"M0 {}h{}\"/>{marker}</g>",
+        style.colour % 8,
+        dash_attribute(style),
+        length(y),
+        length(width)
+    )
+}
+
+fn marker(style: SeriesStyle, x: f64, y: f64) -> String {
+    format!("M{} {}{}", length(x), length(y), SHAPES[style.mark % SHAPES.len()])
+}
+
+/// Markers of solid lines are filled, those of dashed lines hollow.
+fn marker_class(style: SeriesStyle) -> &'static str {
+    if style.dash == 0 { "full" } else { "open" }
+}
+
+fn dash_attribute(style: SeriesStyle) -> String {
+    match DASHES[style.dash % DASHES.len()] {
+        "" => String::new(),
+        dash => format!(" stroke-dasharray=\"{dash}\""),
+    }
+}
+
+fn path_element(class: &str, attributes: &str, path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("<path class=\"{class}\"{attributes} d=\"{path}\"/>") }
+}
+
+fn coloured(style: SeriesStyle, elements: &str) -> String {
+    if elements.is_empty() {
+        return String::new();
+    }
+    format!("<g class=\"c{}\">{elements}</g>\n", style.colour % 8)
+}
+
+fn bars_path(points: &[PlacedPoint<'_>], y_axis: &ScaledAxis<'_>) -> String {
+    let mut path = String::new();
+    for placed in points {
+        if let (Some(low), Some(high)) = (y_axis.position(placed.point.low), y_axis.position(placed.point.high))
+            && low - high > MIN_BAR
+        {
+            let left = length(placed.x - 3.0);
+            let _ = write!(path, "M{left} {}h6m-3 0V{}m-3 0h6", length(low), length(high));
+        }
+    }
+    path
+}
+
+/// The points that have markers and bars. [`MarkerPolicy::Few`] takes those nearest to evenly spaced positions, which differ
+/// between the series of a panel.
+fn marked<'a>(points: &[PlacedPoint<'a>], marks: MarkerPolicy, index: SeriesIndex, width: f64) -> Vec<PlacedPoint<'a>> {
+    match marks {
+        MarkerPolicy::Every => points.to_vec(),
+        MarkerPolicy::None => Vec::new(),
+        MarkerPolicy::Few => {
+            let shift = (index.index as f64 + 0.5) / index.count as f64;
+            let positions = (0..FEW_MARKERS).map(|marker| (marker as f64 + shift) / FEW_MARKERS as f64 * width);
+            let mut nearest: Vec<PlacedPoint<'_>> = positions.filter_map(|x| nearest_point(points, x)).collect();
+            nearest.dedup_by(|a, b| (a.x, a.y) == (b.x, b.y));
+            nearest
+        }
+    }
+}
+
+fn nearest_point<'a>(points: &[PlacedPoint<'a>], x: f64) -> Option<PlacedPoint<'a>> {
+    let distance = |placed: &PlacedPoint<'_>| (placed.x - x).abs();
+    points.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
+}
+
+/// The points within the frame, and their neighbours, whose lines enter it.
+fn visible(points: Vec<PlacedPoint<'_>>, width: f64) -> Vec<PlacedPoint<'_>> {
+    let is_inside: Vec<bool> = points.iter().map(|placed| (0.0..=width).contains(&placed.x)).collect();
+    let is_near = |index: usize| (index.saturating_sub(1)..=index + 1).any(|near| is_inside.get(near) == Some(&true));
+    points.into_iter().enumerate().filter(|(index, _)| is_near(*index)).map(|(_, placed)| placed).collect()
+}
+
+/// At most [`MAX_POINTS`] of a line's points, evenly chosen, and the last one.
+fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let stride = points.len().div_ceil(MAX_POINTS).max(1);
+    let last = points.len().saturating_sub(1);
+    let is_kept = |index: usize| index.is_multiple_of(stride) || index == last;
+    points.into_iter().enumerate().filter(|(index, _)| is_kept(*index)).map(|(_, point)| point).collect()
+}
+
+/// The path through points; empty for a single point, which only its marker shows.
+fn line_path(points: &[(f64, f64)]) -> String {
+    if points.len() < 2 {
+        return String::new();
+    }
+    let mut path = String::new();
+    for (index, (x, y)) in points.iter().enumerate() {
+        let command = if index == 0 { "M" } else { "L" };
+        let _ = write!(path, "{command}{} {}", length(*x), length(*y));
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinned_line_keeps_its_ends_and_few_points() {
+        let thin = thinned((0..501).map(|index| (f64::from(index), 0.0)).collect());
+        assert!(thin.len() <= MAX_POINTS + 1, "{}", thin.len());
+        assert_eq!((thin[0].0, thin[thin.len() - 1].0), (0.0, 500.0));
+        assert_eq!(thinned(vec![(1.0, 2.0)]), [(1.0, 2.0)]);
+    }
+
+    #[test]
+    fn line_path_needs_two_points() {
+        assert_eq!(line_path(&[(1.0, 2.0)]), "");
+        assert_eq!(line_path(&[(1.0, 2.0), (-0.01, 3.25)]), "M1 2L0 3.2");
+    }
+}

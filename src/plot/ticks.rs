@@ -1,0 +1,145 @@
+//! Ticks: the values of an axis that are labelled.
+
+use super::axis::ScaledAxis;
+use super::chart::{AxisScale, AxisUnit};
+use super::number;
+
+/// Font size of labels, in pixels.
+pub(super) const FONT_SIZE: f64 = 12.0;
+/// Width of a letter / font size: that of a wide font, so that labels keep apart in every font.
+const LETTER_WIDTH: f64 = 0.62;
+/// Least distance between two labels, in pixels.
+const MIN_DISTANCE: f64 = 9.0;
+/// Most intervals between ticks of a linear axis.
+const MAX_INTERVALS_VERTICAL: usize = 8;
+const MAX_INTERVALS_HORIZONTAL: usize = 7;
+
+/// A labelled value.
+#[derive(Clone, Debug)]
+pub(super) struct Tick {
+    pub(super) value: f64,
+    pub(super) label: String,
+}
+
+/// Returns the estimated width of a text, in pixels.
+pub(super) fn text_width(text: &str, font_size: f64) -> f64 {
+    text.chars().count() as f64 * font_size * LETTER_WIDTH
+}
+
+/// Returns the ticks of an axis: as many as fit without overlapping labels.
+pub(super) fn ticks(axis: &ScaledAxis<'_>) -> Vec<Tick> {
+    let candidates: Vec<Vec<Tick>> = if !axis.axis.ticks.is_empty() {
+        every_nth(axis)
+    } else if axis.axis.scale == AxisScale::Linear {
+        let most = if axis.is_vertical { MAX_INTERVALS_VERTICAL } else { MAX_INTERVALS_HORIZONTAL };
+        (2..=most).rev().map(|intervals| even(axis, intervals)).collect()
+    } else {
+        let multiples = [&[1.0, 2.0, 5.0][..], &[1.0, 3.0], &[1.0]];
+        multiples.into_iter().map(|multiples| decades(axis, multiples)).collect()
+    };
+    candidates.into_iter().find(|ticks| keep_apart(axis, ticks)).unwrap_or_default()
+}
+
+/// The given ticks: all of them, every second, every third, …, so that their steps stay even.
+fn every_nth(axis: &ScaledAxis<'_>) -> Vec<Vec<Tick>> {
+    let unit = axis.axis.unit;
+    let given: Vec<Tick> =
+        axis.axis.ticks.iter().map(|&value| Tick { value, label: label(unit, value, None) }).collect();
+    (1..=given.len()).map(|stride| given.iter().step_by(stride).cloned().collect()).collect()
+}
+
+fn keep_apart(axis: &ScaledAxis<'_>, ticks: &[Tick]) -> bool {
+    let extent = |text: &str| if axis.is_vertical { FONT_SIZE } else { text_width(text, FONT_SIZE) };
+    // Positions of the labels' middles, and half their extents.
+    let mut labels: Vec<(f64, f64)> = ticks
+        .iter()
+        .filter_map(|tick| axis.position(tick.value).map(|position| (position, extent(&tick.label) / 2.0)))
+        .collect();
+    labels.sort_by(|a, b| a.0.total_cmp(&b.0));
+    labels.windows(2).all(|pair| pair[1].0 - pair[0].0 >= pair[0].1 + pair[1].1 + MIN_DISTANCE)
+}
+
+/// Evenly spaced round values, about `intervals` apart over the axis, with the digits that they need.
+fn even(axis: &ScaledAxis<'_>, intervals: usize) -> Vec<Tick> {
+    let unit = axis.axis.unit;
+    let factor = if unit == AxisUnit::Percent { 100.0 } else { 1.0 };
+    let low = axis.low * factor;
+    let high = axis.high * factor;
+    let step = round_step((high - low) / intervals as f64);
+    let step = if unit == AxisUnit::Count { step.max(1.0) } else { step };
+    let digits = (-libm::floor(libm::log10(step) + 1e-9)).max(0.0) as usize;
+    let first = libm::ceil(low / step - 1e-9) as i64;
+    let last = libm::floor(high / step + 1e-9) as i64;
+    let values = (first..=last).map(|index| index as f64 * step / factor);
+    values.map(|value| Tick { value, label: label(unit, value, Some(digits)) }).collect()
+}
+
+/// The least of 1, 2, 5 or 10 times a power of ten that is no smaller than `rough`.
+fn round_step(rough: f64) -> f64 {
+    let power = libm::exp10(libm::floor(libm::log10(rough)));
+    let steps = [1.0, 2.0, 5.0, 10.0].into_iter().map(|multiple| multiple * power);
+    steps.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * power)
+}
+
+/// The multiples `multiples` of the powers of ten that are in the interval of a logarithmic axis.
+fn decades(axis: &ScaledAxis<'_>, multiples: &[f64]) -> Vec<Tick> {
+    let unit = axis.axis.unit;
+    let powers = libm::floor(axis.low) as i32 - 1..=libm::ceil(axis.high) as i32;
+    let margin = 0.02 * (axis.high - axis.low);
+    let interval = axis.low - margin..=axis.high + margin;
+    let percent_digits = if unit == AxisUnit::Percent { 2 } else { 0 };
+    let mut ticks = Vec::new();
+    for power in powers {
+        let digits = (-(power + percent_digits)).max(0) as usize;
+        for multiple in multiples {
+            let value = multiple * libm::exp10(f64::from(power));
+            if interval.contains(&libm::log10(value)) {
+                ticks.push(Tick { value, label: label(unit, value, Some(digits)) });
+            }
+        }
+    }
+    ticks
+}
+
+/// A value as its axis writes it.
+fn label(unit: AxisUnit, value: f64, digits: Option<usize>) -> String {
+    let text = match (unit, digits) {
+        (AxisUnit::Percent, Some(digits)) => format!("{:.digits$}", 100.0 * value),
+        (AxisUnit::Percent, None) => number::percent(value),
+        (AxisUnit::Count, _) if value >= 0.0 => number::count(value),
+        (_, digits) => format!("{value:.*}", digits.unwrap_or(2)),
+    };
+    text.replace('-', "\u{2212}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chart::{Axis, ChartPoint, Panel, Series};
+    use super::*;
+
+    fn labels(axis: &Axis, values: &[f64]) -> String {
+        let points = values.iter().map(|&x| ChartPoint::exact(x, x, 1)).collect();
+        let panel = Panel { x: axis.clone(), series: vec![Series { points, ..Series::default() }], ..Panel::default() };
+        let ticks = ticks(&ScaledAxis::horizontal(&panel, 340.0));
+        ticks.into_iter().map(|tick| tick.label).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn given_ticks_never_overlap() {
+        let rounds: Vec<f64> = (0..25).map(|round| 0.8_f64.powi(round)).collect();
+        let axis =
+            Axis { unit: AxisUnit::Percent, scale: AxisScale::LogReversed, ticks: rounds.clone(), ..Axis::default() };
+        assert_eq!(labels(&axis, &rounds), "100 51.2 26.2 13.4 6.9 3.5 1.8 0.92 0.47");
+        assert_eq!(labels(&Axis { ticks: vec![1.0], ..axis }, &[1.0]), "100");
+    }
+
+    #[test]
+    fn even_ticks_are_round_numbers_with_the_digits_they_need() {
+        let axis = |unit| Axis { unit, ..Axis::default() };
+        assert_eq!(labels(&axis(AxisUnit::Count), &[0.0, 50_000.0]), "0 10,000 20,000 30,000 40,000 50,000");
+        assert_eq!(labels(&axis(AxisUnit::Percent), &[0.974, 0.983]), "97.4 97.6 97.8 98.0 98.2");
+        assert_eq!(labels(&axis(AxisUnit::Plain), &[-0.2, 0.2]), "−0.2 −0.1 0.0 0.1 0.2");
+        assert_eq!(labels(&axis(AxisUnit::Count), &[0.0, 2.0]), "0 1 2");
+        assert_eq!(labels(&axis(AxisUnit::Plain), &[]), "0.96 0.98 1.00 1.02 1.04", "an axis without values");
+    }
+}

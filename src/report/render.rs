@@ -1,0 +1,28 @@
+//! The files of a report.
+
+use anyhow::Result;
+
+use super::analysis::RunAnalysis;
+use super::document::{self, PageElement};
+use crate::plot;
+use crate::system::paths::ReportDir;
+
+/// Returns the files of a report on one or several runs, by their names in its folder: the page as HTML and as Markdown, and each
+/// figure as SVG and as CSV. Equal runs give equal bytes.
+///
+/// # Errors
+/// Fails where the numbers of a figure cannot be written as CSV.
+pub fn files(analyses: &[RunAnalysis]) -> Result<Vec<(String, Vec<u8>)>> {
+    let page = document::page(analyses);
+    let mut files = vec![
+        (ReportDir::INDEX.to_owned(), document::html(&page).into_bytes()),
+        (ReportDir::MARKDOWN.to_owned(), document::markdown(&page).into_bytes()),
+    ];
+    for element in &page.elements {
+        if let PageElement::Figure(_, figure) = element {
+            files.push((ReportDir::figure(&figure.name, "svg"), plot::figure(figure).into_bytes()));
+            files.push((ReportDir::figure(&figure.name, "csv"), figure.to_csv()?));
+        }
+    }
+    Ok(files)
+}

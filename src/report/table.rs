@@ -1,0 +1,64 @@
+//! Tables with typed cells. How a cell looks, in a page or in the terminal, follows from its type and never from its text: an
+//! arm may have the name of a decision.
+
+use super::claims::ClaimStatus;
+use super::verdict::Decision;
+
+/// A table: a header, and rows with as many cells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Titles of the columns.
+    pub header: Vec<String>,
+    /// Cells of the rows, in the order of `header`.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// Returns a table without rows.
+    pub fn new<T: Into<String>>(header: impl IntoIterator<Item = T>) -> Self {
+        Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
+    }
+}
+
+/// A cell of a [`Table`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// A name or a text.
+    Text(String),
+    /// A number, with its unit, its range or a remark behind it.
+    Number(String),
+    /// The decision of a verdict.
+    Decision(Decision),
+    /// The status of a claim.
+    Status(ClaimStatus),
+    /// No value, written as a dash.
+    Missing,
+}
+
+impl Cell {
+    /// Returns a cell of text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// Returns a cell of a number.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and formatted numbers are given alike")]
+    pub fn number(number: impl ToString) -> Self {
+        Self::Number(number.to_string())
+    }
+
+    /// Returns a cell of a number, or [`Missing`](Self::Missing).
+    pub fn optional<T: ToString>(number: Option<T>) -> Self {
+        number.map_or(Self::Missing, Self::number)
+    }
+
+    /// Returns the text of the cell.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Number(text) => text,
+            Self::Decision(decision) => decision.as_str(),
+            Self::Status(status) => status.as_str(),
+            Self::Missing => "–",
+        }
+    }
+}
