@@ -1,4 +1,4 @@
-//! `lth check`: the resolved experiment, and where each of its values came from.
+//! `lth check`: prints the resolved experiment with the origin of each value.
 
 use anyhow::Result;
 
@@ -10,8 +10,8 @@ use crate::system::exit::Exit;
 use crate::ui;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
-    let opened = LoadedExperiment::new(&args.experiment)?;
-    let LoadedExperiment { document, experiment, setting, .. } = &opened;
+    let loaded = LoadedExperiment::new(&args.experiment)?;
+    let LoadedExperiment { document, experiment, setting, .. } = &loaded;
     if args.json {
         let value = to_json(experiment, setting.device, setting.lanes, document);
         ui::print_result(&format!("{value:#}\n"))?;

@@ -14,7 +14,7 @@ use crate::runner::{Cleaning, GcReason, Needless};
 use crate::system::exit::Exit;
 use crate::ui;
 
-/// Names of files that are not this program's, in one note.
+/// Largest number of foreign files that one note names.
 const MAX_NAMES: usize = 20;
 
 #[derive(Debug, Args)]
@@ -34,10 +34,10 @@ pub(super) struct CleanArgs {
 
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let views = args.only.iter().map(|word| report::find(&runs, word)).collect::<Result<Vec<_>>>()?;
-    let only = (!views.is_empty()).then_some(views.as_slice());
+    let selected = args.only.iter().map(|name| report::find(&runs, name)).collect::<Result<Vec<_>>>()?;
+    let only = (!selected.is_empty()).then_some(selected.as_slice());
     let Cleaning { needless, foreign } = runner::cleaning(&runs, only)?;
-    if let Some(note) = passed_over(&foreign) {
+    if let Some(note) = foreign_note(&foreign) {
         ui::eprint_line(&note);
     }
     if needless.is_empty() {
@@ -58,10 +58,10 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
             return Ok(Exit::Success);
         }
         None => {
-            let said = format!(
+            let message = format!(
                 "error: {total} could be freed, and there is no terminal to ask on\n\nhint: `--yes` frees them"
             );
-            return Err(UsageError::from_text(&said).into());
+            return Err(UsageError::from_text(&message).into());
         }
     }
     let freed = runner::free(&runs, only, &needless)?;
@@ -75,8 +75,8 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Names the files and folders of the store that this program did not write; a file manager or a person did.
-fn passed_over(foreign: &[PathBuf]) -> Option<String> {
+/// Returns the note on files and folders in the store that this program did not write; `None` if there are none.
+fn foreign_note(foreign: &[PathBuf]) -> Option<String> {
     let names: Vec<String> = foreign
         .iter()
         .take(MAX_NAMES)
@@ -88,7 +88,7 @@ fn passed_over(foreign: &[PathBuf]) -> Option<String> {
     (!foreign.is_empty()).then(|| text.trim_end().to_owned())
 }
 
-/// A line for each reason: how many files, and how much. With `names`, followed by the files.
+/// Returns a line per reason with the number of files and their size, with `names` followed by the files.
 fn listing(needless: &[Needless], names: bool) -> String {
     let reasons = [
         (GcReason::Between, "final weights that no run needs by its `run.keep`"),
@@ -99,13 +99,13 @@ fn listing(needless: &[Needless], names: bool) -> String {
         (GcReason::SetAside, "weights of trainings that --fresh has set aside"),
         (GcReason::Unfinished, "files of trainings that were killed while they were written"),
     ];
-    let line = |(reason, what): (GcReason, &str)| {
+    let line = |(reason, description): (GcReason, &str)| {
         let files: Vec<&Needless> = needless.iter().filter(|file| file.reason == reason).collect();
         let size = files.iter().map(|file| file.bytes).sum();
         let name = |file: &&Needless| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
         let list: String = if names { files.iter().map(name).collect() } else { String::new() };
-        let n = pluralize(files.len() as u64, "file");
-        (!files.is_empty()).then(|| format!("{:>9}  {what} ({n})\n{list}", bytes(size)))
+        let count = pluralize(files.len() as u64, "file");
+        (!files.is_empty()).then(|| format!("{:>9}  {description} ({count})\n{list}", bytes(size)))
     };
     reasons.into_iter().filter_map(line).collect()
 }

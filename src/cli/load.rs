@@ -2,15 +2,17 @@
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::folders;
 use crate::config::{self, ConfigDocument, Experiment};
+use crate::data::{self, Dataset, DatasetInfo, RawImages};
 use crate::lottery::{self, Plan, ResolvedExperiment};
 use crate::system::paths::RunsDir;
-use crate::system::{env, files, user_path};
+use crate::system::{files, machine, user_path};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -56,6 +58,31 @@ pub(super) struct LoadedExperiment {
     pub(super) experiment: Experiment,
     pub(super) setting: ResolvedExperiment,
     pub(super) plan: Plan,
+    pub(super) images: InspectedImages,
+}
+
+/// The images of custom data, which are read to resolve the experiment: the first load takes them, so that large data are
+/// not read twice.
+pub(super) struct InspectedImages(Mutex<Option<RawImages>>);
+
+impl InspectedImages {
+    /// Wraps the images that [`data::inspect`] returned.
+    pub(super) fn new(images: Option<RawImages>) -> Self {
+        Self(Mutex::new(images))
+    }
+
+    /// Loads and splits the data set of `experiment`: from the images read already if no load took them before, else from
+    /// the files.
+    ///
+    /// # Errors
+    /// Fails for files that are missing, not usable or changed.
+    pub(super) fn load(&self, info: &DatasetInfo, experiment: &Experiment) -> Result<Dataset> {
+        let images = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match images {
+            Some(images) => info.split(images, &experiment.data, experiment.seed),
+            None => info.load(&experiment.data, experiment.seed),
+        }
+    }
 }
 
 impl LoadedExperiment {
@@ -68,8 +95,11 @@ impl LoadedExperiment {
         let problems = |problems: Vec<config::Diagnostic>| config::UsageError::new(&problems, &document);
         let mut found = config::check_names(&experiment);
         found.extend(lottery::validate_arms(&experiment));
-        let setting = match ResolvedExperiment::new(&experiment) {
-            Ok(setting) if found.is_empty() => setting,
+        let resolved = data::inspect(&experiment.data).map_err(|problem| vec![problem]).and_then(|(info, images)| {
+            Ok((ResolvedExperiment::with_dataset(&experiment, info)?, InspectedImages::new(images)))
+        });
+        let (setting, images) = match resolved {
+            Ok(resolved) if found.is_empty() => resolved,
             Ok(_) => return Err(problems(found).into()),
             Err(more) => {
                 found.extend(more);
@@ -83,7 +113,7 @@ impl LoadedExperiment {
         if let Some(note) = &setting.dataset.note {
             ui::eprint_line(&format!("note: {note}"));
         }
-        Ok(Self { document, experiment, setting, plan })
+        Ok(Self { document, experiment, setting, plan, images })
     }
 
     /// Trainings, or groups of them, at a time.
@@ -94,7 +124,7 @@ impl LoadedExperiment {
 
 /// Trainings, or groups of them, at a time: by themselves one per core, and on a GPU one.
 pub(super) fn workers(experiment: &Experiment, setting: &ResolvedExperiment) -> usize {
-    experiment.run.workers.unwrap_or(if setting.gpu.is_some() { 1 } else { env::cores() })
+    experiment.run.workers.unwrap_or(if setting.gpu.is_some() { 1 } else { machine::cores() })
 }
 
 /// Reads the file, with what the command line says on top.

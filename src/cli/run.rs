@@ -23,17 +23,17 @@ use crate::system::files;
 use crate::system::files::Lock;
 use crate::system::paths;
 use crate::system::paths::RunsDir;
-use crate::system::{clock, env};
+use crate::system::{clock, env, machine};
 use crate::ui;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let opened = LoadedExperiment::new(&args.experiment)?;
-    let (workers, LoadedExperiment { document, experiment, setting, plan }) = (opened.workers(), opened);
+    let (workers, LoadedExperiment { document, experiment, setting, plan, images }) = (opened.workers(), opened);
     let runs = args.runs.folder()?;
     let files = runs.run_dir(&experiment.name, &plan.id());
     let stop = CancelToken::on_signals().context("could not listen for signals")?;
     // Before anything is set aside, the data must be there to make it anew.
-    let load = || setting.dataset.load(&experiment.data, experiment.seed);
+    let load = || images.load(&setting.dataset, &experiment);
     let loaded = Mutex::new(if args.fresh { Some(load()?) } else { None });
     if args.fresh
         && let Some(n) = runner::archive_plan(&plan, &runs, &files)?
@@ -122,15 +122,15 @@ fn manifest(
         },
         device: setting.device.to_owned(),
         cuda: setting.gpu.map(|gpu| CudaProvenance {
-            gpus: env::gpus(),
+            gpus: machine::gpus(),
             gpu,
             products: experiment.train.products,
             deterministic: torch::DETERMINISTIC.to_owned(),
             not_deterministic: torch::NOT_DETERMINISTIC.to_owned(),
         }),
         engine: plan.engines(),
-        processor: env::processor(),
-        host: env::host(),
+        processor: machine::processor(),
+        host: machine::host(),
         workers,
         run: experiment.run.clone(),
         runs: runs.0.display().to_string(),

@@ -9,13 +9,14 @@ use clap::Args;
 
 use super::filter::RowFilter;
 use super::folders;
-use super::load::{RunsArgs, workers};
+use super::load::{InspectedImages, RunsArgs, workers};
 use super::report::write_own;
 use super::run::register_run;
 use crate::artifacts::to_csv;
 use crate::base::format::pluralize;
 use crate::base::outcome::Outcome;
 use crate::config::{DatasetSpec, DeviceChoice, Experiment, KeepWeights, MaskSource, UsageError};
+use crate::data;
 use crate::engine::{self, TrainerSpec};
 use crate::lottery::{DENSE, Plan, ResolvedExperiment};
 use crate::report::{self, Run, RunAnalysis};
@@ -53,7 +54,7 @@ pub(super) struct StabilityArgs {
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let run = Run::open(report::find(&runs, &args.run)?)?;
-    let (experiment, setting, plan) = opened(&run, args)?;
+    let (experiment, setting, plan, images) = opened(&run, args)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let stop = CancelToken::on_signals().context("could not listen for signals")?;
     let _running = register_run(&plan, &runs, &run.view)?;
@@ -61,7 +62,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let stability = InstabilityAnalysis { setting: &setting, plan: &plan, store: &store, points: args.points.into() };
     let wanted = stability.pairs(&keys(&run, &experiment, &plan, &args.choice)?);
     let unknown: Vec<CopyPair> = wanted.iter().filter(|pair| !stability.is_known(pair)).cloned().collect();
-    let work = MeasureContext { args, run: &run, experiment: &experiment, stability, stop: &stop };
+    let work = MeasureContext { args, run: &run, experiment: &experiment, images: &images, stability, stop: &stop };
     let failed = if unknown.is_empty() { Vec::new() } else { work.measure(&unknown)? };
 
     let rows = stability.rows(&experiment.name);
@@ -85,7 +86,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
 }
 
 /// The experiment of a run, whose trainings must be those it gives now.
-fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, ResolvedExperiment, Plan)> {
+fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, ResolvedExperiment, Plan, InspectedImages)> {
     let refuse = |said: String| anyhow::Error::from(UsageError::from_text(&format!("error: {said}")));
     let resolved = run.view.file(Files::RESOLVED_CONFIG);
     let Some(mut experiment) = run.experiment() else {
@@ -104,7 +105,8 @@ fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, ResolvedExperi
         let all: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         refuse(format!("`{}` cannot be used: {}", resolved.display(), all.join("; ")))
     };
-    let setting = ResolvedExperiment::new(&experiment).map_err(told)?;
+    let (dataset, images) = data::inspect(&experiment.data).map_err(|problem| told(vec![problem]))?;
+    let setting = ResolvedExperiment::with_dataset(&experiment, dataset).map_err(told)?;
     let plan = Plan::build(&experiment, &setting).map_err(told)?;
     let keys: BTreeSet<String> = plan.trainings.iter().map(|training| training.key.to_string()).collect();
     if let Some(row) = run.rounds.iter().find(|row| !keys.contains(&row.key)) {
@@ -113,7 +115,7 @@ fn opened(run: &Run, args: &StabilityArgs) -> Result<(Experiment, ResolvedExperi
         let hint = "another version of lth made it, or its data are not those in `--data-dir`";
         return Err(refuse(format!("{said}\n\nhint: {hint}")));
     }
-    Ok((experiment, setting, plan))
+    Ok((experiment, setting, plan, InspectedImages::new(images)))
 }
 
 /// The keys of the trainings that are asked for and have come to their end.
@@ -156,6 +158,7 @@ struct MeasureContext<'a> {
     args: &'a StabilityArgs,
     run: &'a Run,
     experiment: &'a Experiment,
+    images: &'a InspectedImages,
     stability: InstabilityAnalysis<'a>,
     stop: &'a CancelToken,
 }
@@ -184,7 +187,7 @@ impl MeasureContext<'_> {
         let recipe = TrainerSpec::new(setting.network.clone(), &experiment, setting.gpu);
         let build: &crate::runner::TrainerFactory<'_> =
             &|kind, lanes, dataset| engine::build(kind, lanes, &recipe, dataset);
-        let load = || setting.dataset.load(&experiment.data, experiment.seed);
+        let load = || self.images.load(&setting.dataset, &experiment);
         let plan = self.stability.to_run(unknown);
         let mut failed = Vec::new();
         if !plan.trainings.is_empty() {

@@ -13,9 +13,9 @@ use super::container::{decompress, unpack};
 use super::dataset_dir::DatasetDir;
 use super::download::download;
 use super::status::{Availability, DatasetStatus, FileStatus, status_at, status_of};
-use crate::base::key::{sha256, sha256_of_file};
+use crate::base::key::sha256;
 use crate::system::files;
-use crate::system::files::{Lock, WriteError};
+use crate::system::files::{Lock, WriteError, sha256_of_file};
 
 /// What a person may choose.
 #[derive(Clone, Debug)]

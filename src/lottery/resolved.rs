@@ -1,7 +1,7 @@
 //! What an experiment means before anything is trained: its names resolved against each other.
 
 use crate::config::{DeviceChoice, Diagnostic, Experiment};
-use crate::data::DatasetInfo;
+use crate::data::{self, DatasetInfo};
 use crate::engine::{EngineSelector, TrainerSpec, torch};
 use crate::network::{Network, build};
 use crate::prune::{PruningSchedule, RemainingCounts};
@@ -37,14 +37,22 @@ pub struct ResolvedExperiment {
 }
 
 impl ResolvedExperiment {
-    /// Resolves network, pruning, data, device and engines.
+    /// Like [`with_dataset`](Self::with_dataset), but looks the data set up first.
     ///
     /// # Errors
-    /// Own data that cannot be used, parts of the data that are too small, names that fit no layer, and an engine that
-    /// cannot do what is asked.
+    /// Fails like [`with_dataset`](Self::with_dataset), and for custom data that cannot be used.
     pub fn new(experiment: &Experiment) -> Result<Self, Vec<Diagnostic>> {
-        // Without data there is no shape for a network: what else is wrong with it is told when they are there.
-        let source = DatasetInfo::new(&experiment.data).map_err(|problem| vec![problem])?;
+        // Without data there is no shape for a network: what else is wrong with it is reported once the data can be used.
+        let (dataset, _) = data::inspect(&experiment.data).map_err(|problem| vec![problem])?;
+        Self::with_dataset(experiment, dataset)
+    }
+
+    /// Resolves network, pruning, device and engines for the data set that [`data::inspect`] found.
+    ///
+    /// # Errors
+    /// Returns a diagnostic for each split that is too small, name that fits no layer, device that is missing, and engine
+    /// that does not support the experiment.
+    pub fn with_dataset(experiment: &Experiment, source: DatasetInfo) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
         let gpu = gpu(experiment.run.device).unwrap_or_else(|problem| {
             problems.push(problem);

@@ -13,7 +13,7 @@ use crate::config::Experiment;
 use crate::engine::{EngineKind, Optimizer};
 use crate::lottery::{MaskRule, Plan, ResolvedExperiment, StartRule, TrainingSpec};
 use crate::network::even_kernels;
-use crate::system::env;
+use crate::system::machine;
 
 /// What a plan will cost. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -103,7 +103,7 @@ impl Estimate {
         let train = &experiment.train;
         let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
         let costs = CostModel::new(experiment, setting);
-        let host = env::host();
+        let host = machine::host();
         let parameters: u64 = setting.network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
         // Bit-packed masks, curves, and about 4 kB for the pages that tell what an entry is.
         let always = setting.network.weights_total() / 8 + 400 * evaluations + 4096;

@@ -210,7 +210,8 @@ fn links(entries: &[TrainingDir]) -> (AllLinks, BTreeSet<String>) {
 /// The runs that are here; those set aside by `--fresh` have no entries but those set aside.
 fn users(runs: &RunsDir, links: &AllLinks) -> Result<Vec<User>> {
     let folders = files::list(&runs.0)?.into_iter().map(RunDir);
-    let known = runs.registered_runs().into_iter().filter(|view| !view.0.exists() && Lock::is_held(&view.run_lock()));
+    let known =
+        files::registered_runs(runs).into_iter().filter(|view| !view.0.exists() && Lock::is_held(&view.run_lock()));
     let mut users = Vec::new();
     for view in folders.chain(known).filter(|view| !view.is_archived()) {
         let keys = keys(&view);

@@ -14,8 +14,8 @@ use crate::data::Dataset;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
 };
-use crate::system::env;
 use crate::system::files;
+use crate::system::machine;
 use crate::train::{self, BatchSampler, TrainedLane, TrainingEnd};
 
 /// What a look at the store told of a task.
@@ -185,5 +185,10 @@ impl<'a> TrainingJob<'a> {
 /// The share of one lane: seconds by the width of the group, and steps by it too.
 fn timing(seconds: f64, width: usize, iterations: u64) -> Timing {
     let seconds = seconds / width as f64;
-    Timing { seconds, iterations_per_second: iterations as f64 / seconds.max(1e-9), host: env::host(), lanes: width }
+    Timing {
+        seconds,
+        iterations_per_second: iterations as f64 / seconds.max(1e-9),
+        host: machine::host(),
+        lanes: width,
+    }
 }

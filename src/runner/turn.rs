@@ -7,7 +7,7 @@ use super::store::Store;
 use super::worker::{JobOutcome, Worker, WorkerCallbacks};
 use crate::base::outcome::Outcome;
 use crate::lottery::TrainingSpec;
-use crate::system::env;
+use crate::system::machine;
 
 /// Progress is told every so many steps: oftener than the eye sees, seldom enough to cost nothing.
 const PROGRESS_EVERY: u64 = 16;
@@ -38,7 +38,7 @@ impl Runner<'_> {
                 self.sink.on_event(&Event::Stepped { worker: n, iteration: behind });
             }
         };
-        let hands = self.workers.min(env::cores());
+        let hands = self.workers.min(machine::cores());
         let threads = &|| shared.threads(hands);
         let all = worker.run_group(work, &mut WorkerCallbacks { began: &mut began, progress: &mut progress, threads });
         let (mut board, mut has_ended) = (lock(&shared.board), false);

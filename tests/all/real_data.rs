@@ -1,7 +1,7 @@
 //! What needs the real files; skipped, and said so, where `LTH_DATA_DIR` is not set.
 
 use lth::config::DataConfig;
-use lth::data::{DatasetInfo, Split, load};
+use lth::data::{Split, inspect, load};
 use lth::system::{env, user_path};
 
 use crate::support::*;
@@ -36,8 +36,8 @@ fn cifar10_is_verified_and_its_short_test_file_is_said_and_keyed() {
         return;
     };
     let cifar = data(serde_json::json!({ "dataset": "cifar10", "dir": folder }));
-    let source = DatasetInfo::new(&cifar).unwrap();
-    let whole = DatasetInfo::new(&data(serde_json::json!({ "dataset": "cifar10", "dir": "nowhere" }))).unwrap();
+    let (source, _) = inspect(&cifar).unwrap();
+    let (whole, _) = inspect(&data(serde_json::json!({ "dataset": "cifar10", "dir": "nowhere" }))).unwrap();
     assert_eq!((whole.test, whole.note), (10_000, None), "a plan needs no files");
     if source.test < 10_000 {
         assert!(source.note.as_ref().unwrap().contains("of the 10000 test images of `cifar10`"), "{:?}", source.note);
@@ -93,7 +93,7 @@ fn cifar10_for_python_is_the_same_data() {
     }
     let [binary, python] = [folder.as_path(), python.path()].map(|dir| {
         let data = data(serde_json::json!({ "dataset": "cifar10", "dir": dir, "train_limit": 1000 }));
-        let source = DatasetInfo::new(&data).unwrap();
+        let (source, _) = inspect(&data).unwrap();
         let set = source.load(&data, 1).unwrap();
         (source.identity, set.images, set.labels, set.train)
     });

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use lth::config::DataConfig;
-use lth::data::DatasetInfo;
+use lth::data::inspect;
 
 use crate::support::*;
 
@@ -67,7 +67,7 @@ fn a_short_test_file_is_known_with_what_it_should_hold() {
     let record = [&[3][..], &[128; 3072]].concat();
     lth::system::files::write(&folder.path().join("cifar10/test_batch.bin"), &record.repeat(7)).unwrap();
     let value = serde_json::json!({ "dataset": "cifar10", "dir": folder.path() });
-    let source = DatasetInfo::new(&serde_json::from_value::<DataConfig>(value).unwrap()).unwrap();
+    let (source, _) = inspect(&serde_json::from_value::<DataConfig>(value).unwrap()).unwrap();
     assert_eq!((source.test, source.whole_test), (7, 10_000));
     assert!(source.note.unwrap().contains("holds 7 of the 10000 test images of `cifar10`"));
 }

@@ -77,7 +77,7 @@ fn an_archive_that_is_a_folder_is_looked_into() {
 #[test]
 fn idx_files_are_found_by_their_other_names_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || DatasetDir::own(folder.path(), None).open(IMAGES).unwrap().bytes;
+    let open = || DatasetDir::custom(folder.path(), None).open(IMAGES).unwrap().bytes;
     let last = folder.path().join("train-images.idx3-ubyte.gz");
     for (name, bytes) in [
         ("train-images.idx3-ubyte.gz", gzip(b"4")),
@@ -95,7 +95,7 @@ fn idx_files_are_found_by_their_other_names_in_order() {
 #[test]
 fn an_empty_file_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || DatasetDir::own(folder.path(), None).open(IMAGES);
+    let open = || DatasetDir::custom(folder.path(), None).open(IMAGES);
     put(&folder.path().join(IMAGES), b"");
     assert!(open().err().unwrap().to_string().ends_with("train-images-idx3-ubyte` is empty"));
     put(&folder.path().join("train-images-idx3-ubyte.gz"), &gzip(b"whole"));
