@@ -143,7 +143,7 @@ fn check(args: &CheckArgs) -> Result<Exit> {
     if args.json {
         ui::print_result(&(serde_json::to_string_pretty(&statuses)? + "\n"))?;
     } else {
-        ui::print_result(&ui::survey(&statuses))?;
+        ui::print_result(&ui::dataset_statuses(&statuses))?;
     }
     // A missing data set is a failure only if it is named: no experiment needs all of them.
     let is_failure = |status: &DatasetStatus| match status.state {
@@ -180,7 +180,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
         value["sheet"] = json!(sheet);
         ui::print_result(&format!("{value:#}\n"))?;
     } else {
-        ui::print_result(&ui::summary(&summary, &sheet))?;
+        ui::print_result(&ui::dataset_summary(&summary, &sheet))?;
     }
     Ok(Exit::Success)
 }

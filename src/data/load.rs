@@ -39,7 +39,7 @@ impl fmt::Display for Unreadable {
 
 /// Looks up the data set that `data` names and returns the facts about it.
 ///
-/// Reads files where only their bytes tell the facts. Custom data are read whole; their images are returned too, for
+/// Reads files if the facts depend on their bytes. Custom data are read whole; their images are returned too, for
 /// [`DatasetInfo::split`], so that they need not be read twice. Of CIFAR only the test file is read, which may be partial.
 /// MNIST, Fashion-MNIST and `strokes` are known without reading.
 ///

@@ -58,7 +58,7 @@ pub struct FileReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStatus {
-    /// Its SHA-256 is the pinned one.
+    /// The SHA-256 is the pinned one.
     Verified,
     /// It holds this number of images, fewer than the official file.
     Short(u32),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns the name of this machine, `this machine` if the system does not tell it.
+/// Returns the name of this machine, `this machine` if it is unknown.
 pub fn host() -> String {
     let text = |path| fs::read_to_string(path).ok();
     let name = text("/proc/sys/kernel/hostname").or_else(|| text("/etc/hostname")).unwrap_or_default();
@@ -38,7 +38,7 @@ pub fn vector_instructions() -> Vec<&'static str> {
     sets.into_iter().filter_map(|(name, is_supported)| is_supported.then_some(name)).collect()
 }
 
-/// Returns the paths of the libraries that this process has loaded; none if the system does not tell.
+/// Returns the paths of the libraries that this process has loaded; none if the system has no `/proc`.
 pub fn libraries() -> BTreeSet<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));

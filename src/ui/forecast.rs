@@ -1,4 +1,4 @@
-//! `lth plan` as a person reads it.
+//! Output of `lth plan`.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::table::align;
 use crate::base::format::{bytes, duration, percent, with_thousands};
 use crate::runner::{Estimate, RoundEstimate};
 
-/// The forecast as text: rounds by layer, arms, and what it all comes to.
+/// Returns the estimate as text: the rounds with the weights kept per layer, the arms, and the totals.
 pub fn forecast(forecast: &Estimate) -> String {
     let mut text = align(&by_round(forecast));
     text.push('\n');
@@ -19,9 +19,10 @@ pub fn forecast(forecast: &Estimate) -> String {
     let time = match &forecast.time {
         _ if forecast.iterations_to_go == 0 => "nothing to train".to_owned(),
         Some(time) => {
-            let (each, n) = (duration(time.seconds), time.timings);
+            let total = duration(time.seconds);
+            let n = time.timings;
             let lanes = if forecast.lanes > 1 { format!(" with {} lanes", forecast.lanes) } else { String::new() };
-            format!("about {each}, {} at a time{lanes}, going by {n} of its trainings on this machine", time.workers)
+            format!("about {total}, {} at a time{lanes}, going by {n} of its trainings on this machine", time.workers)
         }
         None => "unknown: none of its trainings has run on this machine".to_owned(),
     };
@@ -32,8 +33,8 @@ pub fn forecast(forecast: &Estimate) -> String {
     text
 }
 
-/// One row per round and size: most arms have the same counts at a round. Where one has others, such as a grid of its own,
-/// a column tells the first arm with each.
+/// Returns one row per round and number of weights kept: most arms keep the same numbers at a round. If an arm keeps others,
+/// such as an arm with a grid of its own, a column names the first arm of each row.
 fn by_round(forecast: &Estimate) -> Vec<Vec<String>> {
     let layers: Vec<&String> =
         forecast.rounds.iter().find_map(|round| round.layers.as_ref()).map(|l| l.keys().collect()).unwrap_or_default();
@@ -55,13 +56,14 @@ fn by_round(forecast: &Estimate) -> Vec<Vec<String>> {
         let mut row = if has_grid { vec![size.arm.clone()] } else { Vec::new() };
         row.extend([size.round.to_string(), percent(size.weights_remaining), with_thousands(size.weights_kept)]);
         row.push(size.engine.clone());
-        let kept = |layer: &&String| size.layers.as_ref().and_then(|all| all.get(*layer).copied());
+        let kept = |layer: &&String| size.layers.as_ref().and_then(|kept| kept.get(*layer).copied());
         row.extend(layers.iter().map(|layer| kept(layer).map_or_else(|| "?".to_owned(), with_thousands)));
         rows.push(row);
     }
     rows
 }
 
+/// Returns one row per arm with its rounds and trainings.
 fn by_arm(forecast: &Estimate) -> Vec<Vec<String>> {
     let mut rows = vec![["arm", "rounds", "trainings", "in the store"].map(str::to_owned).to_vec()];
     let mut arms: Vec<&str> = Vec::new();
@@ -71,10 +73,12 @@ fn by_arm(forecast: &Estimate) -> Vec<Vec<String>> {
         }
     }
     for arm in arms {
-        let own: Vec<_> = forecast.rounds.iter().filter(|round| round.arm == arm).collect();
-        let (first, last) = (own[0].round, own[own.len() - 1].round);
+        let of_arm: Vec<_> = forecast.rounds.iter().filter(|round| round.arm == arm).collect();
+        let first = of_arm[0].round;
+        let last = of_arm[of_arm.len() - 1].round;
         let rounds = if first == last { first.to_string() } else { format!("{first}–{last}") };
-        let sum = |of: fn(&RoundEstimate) -> usize| own.iter().map(|round| of(round)).sum::<usize>().to_string();
+        let sum =
+            |count: fn(&RoundEstimate) -> usize| of_arm.iter().map(|round| count(round)).sum::<usize>().to_string();
         rows.push(vec![arm.to_owned(), rounds, sum(|round| round.trainings), sum(|round| round.stored)]);
     }
     rows
