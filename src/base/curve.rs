@@ -29,9 +29,9 @@ pub struct Evaluation {
 pub struct Curve(pub Vec<Evaluation>);
 
 impl Curve {
-    /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The evaluation
-    /// at the start counts only if training started from trained weights (`is_trained`): an untrained network is not a
-    /// result of training. Evaluations whose loss is not finite are passed over.
+    /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The
+    /// evaluation at the start counts only if training started from trained weights (`is_trained`): an untrained
+    /// network is not a result of training. Evaluations whose loss is not finite are passed over.
     pub fn early_stop(&self, is_trained: bool) -> Option<&Evaluation> {
         self.0
             .iter()

@@ -56,7 +56,8 @@ pub fn capitalize(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Formats values as `mean (minimum–maximum)`: one value alone as itself, and no value as a dash. `show` formats a number.
+/// Formats values as `mean (minimum–maximum)`: one value alone as itself, and no value as a dash. `show` formats a
+/// number.
 pub fn mean_and_range(values: &[f64], show: impl Fn(f64) -> String) -> String {
     match SummaryStats::of(values) {
         None => "–".to_owned(),

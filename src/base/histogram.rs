@@ -35,8 +35,8 @@ impl Histogram {
         self.counts.iter_mut().zip(&other.counts).for_each(|(sum, n)| *sum += n);
     }
 
-    /// Returns `(middle, density)` of each bin, without the empty bins at either end. Densities integrate to the share of
-    /// the values that lie in bins.
+    /// Returns `(middle, density)` of each bin, without the empty bins at either end. Densities integrate to the share
+    /// of the values that lie in bins.
     pub fn density(&self) -> Vec<(f64, f64)> {
         let first = self.counts.iter().position(|&n| n > 0).unwrap_or(0);
         let last = self.counts.iter().rposition(|&n| n > 0).map_or(first, |last| last + 1);

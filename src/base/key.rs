@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// Returns the key of `content`: the hash of its compact JSON, with the keys of objects in the order they were written.
+    /// Returns the key of `content`: the hash of its compact JSON, with the keys of objects in the order they were
+    /// written.
     pub fn of_json(content: &serde_json::Value) -> Self {
         Self::of_json_text(&content.to_string())
     }

@@ -1,8 +1,8 @@
 //! Random streams that are the same on every machine and in every version. Knows no tensor and no libtorch generator.
 //!
-//! A [`Stream`] is named by seed, replicate, purpose, repeat and round; two draws with the same name are equal on purpose,
-//! which is how controls are paired with the tickets they control for. Sampling is implemented here because a library may
-//! change its sampling between minor versions.
+//! A [`Stream`] is named by seed, replicate, purpose, repeat and round; two draws with the same name are equal on
+//! purpose, which is how controls are paired with the tickets they control for. Sampling is implemented here because a
+//! library may change its sampling between minor versions.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -86,8 +86,8 @@ impl Stream {
     }
 }
 
-/// Counter-based generator: hashes (key, element index), so that any element can be drawn in any order. A device draws all
-/// elements at once, and every engine draws the same numbers.
+/// Counter-based generator: hashes (key, element index), so that any element can be drawn in any order. A device draws
+/// all elements at once, and every engine draws the same numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CounterRng(u64);
 
@@ -124,8 +124,8 @@ impl Generator {
         }
     }
 
-    /// Draws a standard normal number by the polar form of Box & Muller after Marsaglia; with `libm`, so that all machines
-    /// give the same bits.
+    /// Draws a standard normal number by the polar form of Box & Muller after Marsaglia; with `libm`, so that all
+    /// machines give the same bits.
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;

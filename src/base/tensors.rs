@@ -32,7 +32,8 @@ impl TensorMap {
 pub struct Snapshot {
     /// Trained parameters: weights, biases, and scales and shifts of batch norms.
     pub weights: TensorMap,
-    /// One map per moment of the optimizer, in its order, each with one tensor per parameter; empty if the moments are 0.
+    /// One map per moment of the optimizer, in its order, each with one tensor per parameter; empty if the moments are
+    /// 0.
     pub moments: Vec<TensorMap>,
     /// State of the network that is not trained: running means and variances of batch norms.
     pub buffers: TensorMap,

@@ -185,7 +185,8 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Fails if `out` is a file that `lth data show` did not write. A folder fails later, when the contact sheet is written.
+/// Fails if `out` is a file that `lth data show` did not write. A folder fails later, when the contact sheet is
+/// written.
 fn refuse_to_replace(out: &Path) -> Result<()> {
     // A dangling symbolic link is not free either.
     let is_free = out.symlink_metadata().is_err() || out.is_dir();

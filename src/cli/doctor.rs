@@ -109,7 +109,8 @@ fn is_of_libtorch(path: &std::path::Path) -> bool {
     ["libtorch", "libc10", "libgomp", "libcu", "libnv"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Returns the version of the loaded libtorch by the file `build-version` in its folder; `None` if there is no such file.
+/// Returns the version of the loaded libtorch by the file `build-version` in its folder; `None` if there is no such
+/// file.
 fn libtorch_version(libraries: &[PathBuf]) -> Option<String> {
     let library = libraries.iter().find(|path| path.ends_with("libtorch_cpu.so"))?;
     let text = fs::read_to_string(library.parent()?.parent()?.join("build-version")).ok()?;

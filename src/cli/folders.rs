@@ -9,8 +9,8 @@ use crate::config::UsageError;
 use crate::system::paths::RunsDir;
 use crate::system::{env, user_path};
 
-/// Returns the parser of every argument that is a path: it expands a leading `~/`, and refuses paths that only a shell would
-/// expand.
+/// Returns the parser of every argument that is a path: it expands a leading `~/`, and refuses paths that only a shell
+/// would expand.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| user_path::expand(&path))
 }

@@ -61,8 +61,8 @@ pub(super) struct LoadedExperiment {
     pub(super) images: InspectedImages,
 }
 
-/// The images of custom data, which are read to resolve the experiment: the first load takes them, so that large data are
-/// not read twice.
+/// The images of custom data, which are read to resolve the experiment: the first load takes them, so that large data
+/// are not read twice.
 pub(super) struct InspectedImages(Mutex<Option<RawImages>>);
 
 impl InspectedImages {
@@ -71,8 +71,8 @@ impl InspectedImages {
         Self(Mutex::new(images))
     }
 
-    /// Loads and splits the data set of `experiment`: from the images read already if no load took them before, else from
-    /// the files.
+    /// Loads and splits the data set of `experiment`: from the images read already if no load took them before, else
+    /// from the files.
     ///
     /// # Errors
     /// Fails for files that are missing, not usable or changed.

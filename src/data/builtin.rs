@@ -35,8 +35,8 @@ pub(super) struct PythonForm {
 pub(super) enum FileFormat {
     /// Four IDX files: training images, training labels, test images, test labels.
     Idx,
-    /// Binary files of CIFAR with `records` records each; the last file has the test images. A record begins with `labels`
-    /// label bytes, of which the last is used.
+    /// Binary files of CIFAR with `records` records each; the last file has the test images. A record begins with
+    /// `labels` label bytes, of which the last is used.
     Cifar { labels: usize, records: u32 },
 }
 

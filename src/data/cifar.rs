@@ -1,4 +1,5 @@
-//! The binary version of CIFAR: records of one or two label bytes and 3,072 pixels, [channels (red, green, blue), 32, 32].
+//! The binary version of CIFAR: records of one or two label bytes and 3,072 pixels, [channels (red, green, blue), 32,
+//! 32].
 
 use anyhow::{Result, ensure};
 
@@ -14,7 +15,8 @@ pub(super) struct CifarRecords {
     pub(super) labels: Vec<u8>,
 }
 
-/// Reads records with `label_bytes` label bytes each, of which the last is used: CIFAR-100 has a coarse and a fine label.
+/// Reads records with `label_bytes` label bytes each, of which the last is used: CIFAR-100 has a coarse and a fine
+/// label.
 ///
 /// # Errors
 /// Fails for a record that is cut short and for a label that is not below `classes`, with the byte.

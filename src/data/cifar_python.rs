@@ -1,5 +1,5 @@
-//! The Python version of CIFAR: a batch is a pickled dictionary with an array of pixels and lists of labels. It is converted
-//! to the records of the binary version, which the pinned checksums are of.
+//! The Python version of CIFAR: a batch is a pickled dictionary with an array of pixels and lists of labels. It is
+//! converted to the records of the binary version, which the pinned checksums are of.
 
 use anyhow::{Result, ensure};
 
@@ -8,8 +8,8 @@ use super::pickle::Pickle;
 /// Pixels of an image, three channels of 32×32.
 const PIXELS: usize = 3 * 32 * 32;
 
-/// Returns the records of a pickled batch in the binary version: for each image its labels, `label_bytes` bytes of which the
-/// last is the fine one, and 3,072 pixels.
+/// Returns the records of a pickled batch in the binary version: for each image its labels, `label_bytes` bytes of
+/// which the last is the fine one, and 3,072 pixels.
 ///
 /// # Errors
 /// Fails for a pickle that cannot be read, and for one that is not a batch of CIFAR.

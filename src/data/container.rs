@@ -59,8 +59,8 @@ fn trailing(error: &io::Error) -> Option<&Trailing> {
 /// Returns the bytes of a file, decompressed if its content is gzip, whatever its name.
 ///
 /// # Errors
-/// Fails for a file that cannot be read or is empty; returns [`BadContainer`] for an incomplete gzip file and for another
-/// packed format.
+/// Fails for a file that cannot be read or is empty; returns [`BadContainer`] for an incomplete gzip file and for
+/// another packed format.
 pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     let bytes = files::read(path)?;
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());

@@ -80,8 +80,8 @@ pub(super) fn inspect(data: &DataConfig) -> Result<(DatasetInfo, RawImages), Dia
     Ok((info, scanned.raw))
 }
 
-/// Returns the content that determines images and labels; the number after the format is the version of its checksum. The
-/// folder is not part of it, nor is an option at its default.
+/// Returns the content that determines images and labels; the number after the format is the version of its checksum.
+/// The folder is not part of it, nor is an option at its default.
 fn identity(scanned: &Scanned, dataset: &DatasetSpec) -> Value {
     let format = if scanned.class_names.is_empty() { "idx" } else { "images" };
     let mut identity = json!({ format: 1, "sha256": scanned.sum, "classes": scanned.classes });
@@ -181,15 +181,15 @@ fn idx_problem(dir: &Path, error: &anyhow::Error, prefix: Option<&str>) -> Diagn
     }
 }
 
-const CONTAINER_HINT: &str = "the fault is in the compressed file, not in its content: copy it once more, or unpack it and leave it there without \
-     `.gz`";
+const CONTAINER_HINT: &str = "the fault is in the compressed file, not in its content: copy it once more, or unpack it \
+                              and leave it there without `.gz`";
 
-const IDX_NAMES_HINT: &str = "the folder needs train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
-     t10k-labels-idx1-ubyte, plain or with `.gz`";
+const IDX_NAMES_HINT: &str = "the folder needs train-images-idx3-ubyte, train-labels-idx1-ubyte, \
+                              t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or with `.gz`";
 
-const IDX_FORMAT_HINT: &str = "an IDX file begins with the bytes 0 0 8 3 for images, 0 0 8 1 for labels; then come number (height, width) as 4 bytes \
-     each, the highest first; then a byte for each pixel or label. Labels may also be 32-bit integers: 0 0 12 1, or \
-     QMNIST's 0 0 12 2";
+const IDX_FORMAT_HINT: &str = "an IDX file begins with the bytes 0 0 8 3 for images, 0 0 8 1 for labels; then come \
+                               number (height, width) as 4 bytes each, the highest first; then a byte for each pixel \
+                               or label. Labels may also be 32-bit integers: 0 0 12 1, or QMNIST's 0 0 12 2";
 
-const IMAGES_HINT: &str =
-    "the folder needs PNG files `train/<class>/*.png` and `test/<class>/*.png`, all of one size, grey or in colour";
+const IMAGES_HINT: &str = "the folder needs PNG files `train/<class>/*.png` and `test/<class>/*.png`, all of one size, \
+                           grey or in colour";

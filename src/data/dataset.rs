@@ -25,8 +25,8 @@ pub struct Dataset {
     pub shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// Pixels, [images, channels, height, width], one byte each: first the images of the training files, then those of the
-    /// test files.
+    /// Pixels, [images, channels, height, width], one byte each: first the images of the training files, then those of
+    /// the test files.
     pub images: Vec<u8>,
     /// Class of each image, from 0.
     pub labels: Vec<u8>,

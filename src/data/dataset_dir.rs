@@ -1,5 +1,5 @@
-//! The folder of a data set and the location of its files: under their official or alternative names, plain or compressed, in
-//! the folder, a subfolder or an archive, in the binary version of CIFAR or the Python version.
+//! The folder of a data set and the location of its files: under their official or alternative names, plain or
+//! compressed, in the folder, a subfolder or an archive, in the binary version of CIFAR or the Python version.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -126,8 +126,8 @@ impl DatasetDir {
         }
     }
 
-    /// Returns the locations that the file `name` may have, in order of precedence: as a file in the folder or in the folder
-    /// of the unpacked archive, then in the archive; first in the binary version, then in the Python version.
+    /// Returns the locations that the file `name` may have, in order of precedence: as a file in the folder or in the
+    /// folder of the unpacked archive, then in the archive; first in the binary version, then in the Python version.
     fn locations(&self, name: &str) -> Vec<FileLocation> {
         let archives = self.archives();
         if archives.is_empty() {

@@ -1,4 +1,5 @@
-//! Download of one file from one URL into a partial file that a later download continues. Knows no data set and no checksum.
+//! Download of one file from one URL into a partial file that a later download continues. Knows no data set and no
+//! checksum.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -19,12 +20,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Callback of progress: bytes received, and bytes in total if the server reports it.
 pub(super) type ProgressCallback<'a> = &'a dyn Fn(u64, Option<u64>);
 
-/// Downloads `url` to the file `part`. If the file has bytes already, the download continues after them, provided that the
-/// server supports ranges. A server that sends nothing for `stall` is given up; the bytes received are kept.
+/// Downloads `url` to the file `part`. If the file has bytes already, the download continues after them, provided that
+/// the server supports ranges. A server that sends nothing for `stall` is given up; the bytes received are kept.
 ///
 /// # Errors
-/// Fails if the server cannot be reached, answers with an error, stalls or breaks off; returns [`WriteError`] if the file
-/// cannot be written.
+/// Fails if the server cannot be reached, answers with an error, stalls or breaks off; returns [`WriteError`] if the
+/// file cannot be written.
 pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: ProgressCallback<'_>) -> Result<()> {
     let agent = agent(url, stall);
     let received = fs::metadata(part).map_or(0, |metadata| metadata.len());

@@ -1,5 +1,5 @@
-//! Fetches a built-in data set from its mirrors. Each file is verified before it gets its name. The only part of the program
-//! that uses the network, together with the download of one file.
+//! Fetches a built-in data set from its mirrors. Each file is verified before it gets its name. The only part of the
+//! program that uses the network, together with the download of one file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,8 @@ enum Download {
 /// Downloads the files of the data set `name` that are missing or damaged.
 ///
 /// # Errors
-/// Fails if no mirror delivers a file ([`NoMirror`]), if the folder cannot be written, and if another process fetches into it.
+/// Fails if no mirror delivers a file ([`NoMirror`]), if the folder cannot be written, and if another process fetches
+/// into it.
 pub fn fetch(name: &str, options: &FetchOptions, on_progress: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
     let set = builtin::ALL.into_iter().find(|set| set.name == name);
     let set = set.with_context(|| format!("`{name}` is no data set that can be fetched"))?;
@@ -140,8 +141,8 @@ fn fetch_set(
     Ok(Fetched { folder, files })
 }
 
-/// Returns the state of the data set in the folder to complete. If files directly in the folder of all data sets have the
-/// right names but no right content, they belong to another data set: they are left alone, and a subfolder is used.
+/// Returns the state of the data set in the folder to complete. If files directly in the folder of all data sets have
+/// the right names but no right content, they belong to another data set: they are left alone, and a subfolder is used.
 fn status_before(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
     let status = status_of(set, folder);
     let is_of_another_set = status.state == Availability::Damaged
@@ -254,8 +255,8 @@ fn download_part(
     Err(NoMirror { file: name, causes, folder: folder.to_owned() }.into())
 }
 
-/// Downloads a file from one mirror and verifies it. A partial file may come from a mirror with other bytes (the same content,
-/// compressed by another program): if the completed file is wrong, the whole file is requested again.
+/// Downloads a file from one mirror and verifies it. A partial file may come from a mirror with other bytes (the same
+/// content, compressed by another program): if the completed file is wrong, the whole file is requested again.
 fn try_mirror(
     file: &Download,
     url: &str,
@@ -276,7 +277,8 @@ fn try_mirror(
     }
 }
 
-/// Renames the damaged file `name` to `NAME.damaged` if it would take precedence over the file that `download` installs.
+/// Renames the damaged file `name` to `NAME.damaged` if it would take precedence over the file that `download`
+/// installs.
 fn rename_damaged(folder: &Path, name: &str, download: &Download) -> Result<()> {
     let plain = folder.join(name);
     let zipped = folder.join(format!("{name}.gz"));
@@ -306,7 +308,8 @@ fn install(
     match download {
         Download::Single(_) => files::rename(part, &folder.join(&name))?,
         Download::Packed(archive) => {
-            // The archive is complete and verified, so it may get its name before it is unpacked: readers find all files in it.
+            // The archive is complete and verified, so it may get its name before it is unpacked: readers find all
+            // files in it.
             let path = folder.join(archive.name);
             if path.is_dir() {
                 // Some systems unpack an archive into a folder of its own name, which a file cannot replace.

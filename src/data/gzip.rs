@@ -21,8 +21,8 @@ pub(super) struct Trailing {
     pub(super) offset: u64,
 }
 
-/// A reader of the content of all members, one after another. Zeros after a member are padding and are skipped, as `gzip`
-/// and the `gzip` module of Python do; any other bytes end it with an error whose cause is [`Trailing`].
+/// A reader of the content of all members, one after another. Zeros after a member are padding and are skipped, as
+/// `gzip` and the `gzip` module of Python do; any other bytes end it with an error whose cause is [`Trailing`].
 pub(super) struct MemberReader<R: BufRead> {
     /// The decoder of the current member; `None` after the last.
     decoder: Option<GzDecoder<PushbackReader<R>>>,

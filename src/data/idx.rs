@@ -9,7 +9,8 @@ use crate::base::key::sha256;
 pub(super) const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// Returns the images in `file`, [count, channels, height, width] with `shape` of an image, after checking its checksum.
+/// Returns the images in `file`, [count, channels, height, width] with `shape` of an image, after checking its
+/// checksum.
 ///
 /// # Errors
 /// Fails for a file with another header, length or checksum.

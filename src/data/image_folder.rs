@@ -16,8 +16,8 @@ use crate::system::{files, machine};
 /// Largest number of classes: a label is a byte.
 const MAX_CLASSES: usize = 256;
 
-/// Largest size of all pixels in bytes (8 GiB). More is probably a mistake, such as photographs that have not been scaled
-/// down, and would exhaust the memory.
+/// Largest size of all pixels in bytes (8 GiB). More is probably a mistake, such as photographs that have not been
+/// scaled down, and would exhaust the memory.
 const MAX_BYTES: usize = 1 << 33;
 
 /// The images of a folder.
@@ -31,8 +31,8 @@ pub(super) struct ImageFolder {
     pub(super) train: u32,
     /// Number of test images.
     pub(super) test: u32,
-    /// Pixels, [images, channels, height, width], one byte each. Training images come first; each split is sorted by class
-    /// and file name.
+    /// Pixels, [images, channels, height, width], one byte each. Training images come first; each split is sorted by
+    /// class and file name.
     pub(super) images: Vec<u8>,
     /// Class of each image.
     pub(super) labels: Vec<u8>,
@@ -122,8 +122,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Decodes all files on all cores. If any file is in colour, all images get three channels; a grey file then gets three equal
-/// channels, which loses nothing.
+/// Decodes all files on all cores. If any file is in colour, all images get three channels; a grey file then gets three
+/// equal channels, which loses nothing.
 fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     let headers = headers(paths)?;
     let first = headers[0];
@@ -175,8 +175,8 @@ fn chunk(paths: &[PathBuf]) -> usize {
     paths.len().div_ceil(machine::cores()).max(1)
 }
 
-/// Runs each job in a thread and returns the results in the order of the jobs, or the first error in this order, so that the
-/// same files always give the same error.
+/// Runs each job in a thread and returns the results in the order of the jobs, or the first error in this order, so
+/// that the same files always give the same error.
 fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<Item = F>) -> Result<Vec<T>> {
     let results: Vec<Result<T>> = std::thread::scope(|scope| {
         let workers: Vec<_> = jobs.map(|job| scope.spawn(job)).collect();

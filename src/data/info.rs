@@ -29,8 +29,8 @@ pub struct DatasetInfo {
     pub whole_test: u32,
     /// Mean and standard deviation of the training pixels in [0, 1], per channel.
     pub mean_std: Vec<(f64, f64)>,
-    /// Content that determines the bytes: pinned checksums, the seed of procedural images, or the checksum of custom data.
-    /// Part of every key.
+    /// Content that determines the bytes: pinned checksums, the seed of procedural images, or the checksum of custom
+    /// data. Part of every key.
     pub identity: Value,
     /// SHA-256 of custom data; `None` for other data sets.
     pub sum: Option<String>,
@@ -109,7 +109,8 @@ impl DatasetInfo {
         }
     }
 
-    /// Returns the sizes of the splits after `validation`, `train_limit` and `test_limit`: (training, validation, test).
+    /// Returns the sizes of the splits after `validation`, `train_limit` and `test_limit`: (training, validation,
+    /// test).
     ///
     /// # Errors
     /// Returns a diagnostic if a split would be empty or larger than the images for it.

@@ -40,8 +40,8 @@ impl fmt::Display for Unreadable {
 /// Looks up the data set that `data` names and returns the facts about it.
 ///
 /// Reads files if the facts depend on their bytes. Custom data are read whole; their images are returned too, for
-/// [`DatasetInfo::split`], so that they need not be read twice. Of CIFAR only the test file is read, which may be partial.
-/// MNIST, Fashion-MNIST and `strokes` are known without reading.
+/// [`DatasetInfo::split`], so that they need not be read twice. Of CIFAR only the test file is read, which may be
+/// partial. MNIST, Fashion-MNIST and `strokes` are known without reading.
 ///
 /// # Errors
 /// Returns a diagnostic for custom data that are missing or not usable.
@@ -80,8 +80,8 @@ impl DatasetInfo {
     /// Reads the images, verifies every file, and splits the images with `seed` as `data` says.
     ///
     /// # Errors
-    /// Fails for a file that is missing, not usable or changed since [`inspect`], and for splits that are larger than the
-    /// data set.
+    /// Fails for a file that is missing, not usable or changed since [`inspect`], and for splits that are larger than
+    /// the data set.
     pub fn load(&self, data: &DataConfig, seed: u64) -> Result<Dataset> {
         self.split(self.read()?, data, seed)
     }
@@ -134,8 +134,8 @@ fn read_builtin(set: &'static BuiltinDataset, folder: &Path, test: u32) -> Resul
     Ok(raw)
 }
 
-/// Returns the images, the labels or both of file `index` of a built-in data set with `test` test images, after verifying
-/// its checksum.
+/// Returns the images, the labels or both of file `index` of a built-in data set with `test` test images, after
+/// verifying its checksum.
 ///
 /// # Errors
 /// Fails for a file that is not the official one; a partial test file is accepted if it has `test` records.

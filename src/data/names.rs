@@ -30,8 +30,8 @@ pub(super) fn content(path: &Path) -> PathContent {
 }
 
 /// Returns the names that an IDX file may have, in order of precedence. The first is the official one, such as
-/// `t10k-labels-idx1-ubyte`; others have a dot for the hyphen before `idx` (Kaggle). Custom data may also have `test` for
-/// `t10k` (EMNIST), `idx2-int` for labels (QMNIST), and a prefix of all names.
+/// `t10k-labels-idx1-ubyte`; others have a dot for the hyphen before `idx` (Kaggle). Custom data may also have `test`
+/// for `t10k` (EMNIST), `idx2-int` for labels (QMNIST), and a prefix of all names.
 pub(super) fn idx(official: &str, is_custom: bool, prefix: Option<&str>) -> Vec<String> {
     let Some((stem, form)) = official.split_once("-idx") else { return vec![official.to_owned()] };
     let mut names = Vec::new();
@@ -51,8 +51,8 @@ pub(super) fn plain_or_zipped(name: &str) -> [String; 2] {
     [name.to_owned(), format!("{name}.gz")]
 }
 
-/// Returns the paths in `folder` that a file with one of `names` may have, in the order of the names. A path that is a folder
-/// is replaced by the paths in it.
+/// Returns the paths in `folder` that a file with one of `names` may have, in the order of the names. A path that is a
+/// folder is replaced by the paths in it.
 pub(super) fn paths(folder: &Path, names: &[String]) -> Vec<PathBuf> {
     let file_names = || names.iter().flat_map(|name| plain_or_zipped(name));
     let expand = |path: PathBuf| {

@@ -1,6 +1,6 @@
-//! Pickles of Python with a dictionary of numbers, texts and `NumPy` arrays of bytes. Nothing in them is executed: the opcodes
-//! and functions that such pickles need are interpreted here, and anything else is an error. No length in a pickle leads to
-//! an allocation larger than its bytes. Knows no data set.
+//! Pickles of Python with a dictionary of numbers, texts and `NumPy` arrays of bytes. Nothing in them is executed: the
+//! opcodes and functions that such pickles need are interpreted here, and anything else is an error. No length in a
+//! pickle leads to an allocation larger than its bytes. Knows no data set.
 
 use std::borrow::Cow;
 
@@ -73,8 +73,8 @@ impl<'a> Pickle<'a> {
     /// Reads a pickle of protocol 0 to 5.
     ///
     /// # Errors
-    /// Fails for an opcode, function or argument that is not supported, with its name and byte; for a pickle that is cut short,
-    /// and for one that is not a dictionary.
+    /// Fails for an opcode, function or argument that is not supported, with its name and byte; for a pickle that is
+    /// cut short, and for one that is not a dictionary.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         let (nodes, root) = machine::run(bytes)?;
         let Node::Dict(entries) = nodes[root as usize].clone() else { bail!("it holds no dictionary") };

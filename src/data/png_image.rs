@@ -79,8 +79,8 @@ fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
     Ok((reader, header))
 }
 
-/// Decodes a file to [channels, height, width] with 8 bits per channel. Conversions without loss are made (palettes, fewer
-/// bits, an alpha channel that is opaque everywhere, a grey image to three equal channels); others are refused.
+/// Decodes a file to [channels, height, width] with 8 bits per channel. Conversions without loss are made (palettes,
+/// fewer bits, an alpha channel that is opaque everywhere, a grey image to three equal channels); others are refused.
 ///
 /// # Errors
 /// Fails for a file that cannot be decoded, has transparent pixels, or does not have `shape`.

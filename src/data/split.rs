@@ -10,8 +10,8 @@ pub(super) struct SplitIndices {
 }
 
 /// Splits images `0..train_files` into validation and training by the random stream [`Purpose::Split`] (one split per
-/// experiment), then reduces the splits to `sizes` (training, validation, test), balanced over the classes. The images from
-/// `train_files` on are the test set.
+/// experiment), then reduces the splits to `sizes` (training, validation, test), balanced over the classes. The images
+/// from `train_files` on are the test set.
 pub(super) fn split(
     labels: &[u8],
     train_files: u32,
@@ -30,7 +30,8 @@ pub(super) fn split(
     }
 }
 
-/// Returns `limit` images of `part` in its order: the first of each class, as evenly over the classes as their sizes allow.
+/// Returns `limit` images of `part` in its order: the first of each class, as evenly over the classes as their sizes
+/// allow.
 fn balanced(part: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32> {
     let limit = limit as usize;
     if limit >= part.len() {

@@ -1,5 +1,5 @@
-//! The procedural data set `strokes`: digits that look handwritten, drawn from stroke skeletons. Knows no split, no file and no
-//! tensor.
+//! The procedural data set `strokes`: digits that look handwritten, drawn from stroke skeletons. Knows no split, no
+//! file and no tensor.
 
 use crate::base::rng::{SplitMix, mix};
 

@@ -13,9 +13,10 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// Returns a flag raised by INT, and by the signals by which clusters and closed terminals end a process: TERM, HUP, USR1 and
-    /// USR2. A second INT ends the process at once. HUP, USR1 or USR2 stay ignored where the process was started to ignore
-    /// them, as `nohup` does with HUP; INT does not, because shells start every background command to ignore it.
+    /// Returns a flag raised by INT, and by the signals by which clusters and closed terminals end a process: TERM,
+    /// HUP, USR1 and USR2. A second INT ends the process at once. HUP, USR1 or USR2 stay ignored where the process was
+    /// started to ignore them, as `nohup` does with HUP; INT does not, because shells start every background command to
+    /// ignore it.
     ///
     /// # Errors
     /// Fails for a signal that the system does not let the process handle.

@@ -1,5 +1,5 @@
-//! Every environment variable that this program reads, and its command line. `lth data fetch` also heeds the variables of
-//! every web client, which its library reads itself: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+//! Every environment variable that this program reads, and its command line. `lth data fetch` also heeds the variables
+//! of every web client, which its library reads itself: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Every exit code of the program.
 
-/// The exit code of a process that a signal stopped and that may be started again: `EX_TEMPFAIL` of `sysexits.h`, which batch
-/// systems read as "try again".
+/// The exit code of a process that a signal stopped and that may be started again: `EX_TEMPFAIL` of `sysexits.h`, which
+/// batch systems read as "try again".
 const EX_TEMPFAIL: u8 = 75;
 
 /// The way in which the program ended.

@@ -153,8 +153,8 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Error code of Linux for a file system without locks: "No locks available". [`ENOSYS`] ("Function not implemented", Lustre
-/// without `-o flock`) and [`EOPNOTSUPP`] ("Operation not supported") mean the same.
+/// Error code of Linux for a file system without locks: "No locks available". [`ENOSYS`] ("Function not implemented",
+/// Lustre without `-o flock`) and [`EOPNOTSUPP`] ("Operation not supported") mean the same.
 const ENOLCK: i32 = 37;
 const ENOSYS: i32 = 38;
 const EOPNOTSUPP: i32 = 95;
@@ -166,7 +166,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the exclusive lock at `path` and writes the holder into the file; returns `None` if another process holds it.
+    /// Takes the exclusive lock at `path` and writes the holder into the file; returns `None` if another process holds
+    /// it.
     ///
     /// # Errors
     /// Returns [`LocksUnsupported`] if the file system has no locks, and [`WriteError`] if the file cannot be written.
@@ -183,8 +184,8 @@ impl Lock {
         }
     }
 
-    /// Takes the exclusive lock at `path`, polling every 20 ms until it is free: for locks that are held for moments. Gives
-    /// up when `give_up` returns true.
+    /// Takes the exclusive lock at `path`, polling every 20 ms until it is free: for locks that are held for moments.
+    /// Gives up when `give_up` returns true.
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive), and after giving up; the message then names the holder.

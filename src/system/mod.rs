@@ -1,5 +1,5 @@
-//! The operating system: files and their names, paths that users give, environment, machine, cancellation, time and exit
-//! codes. Knows nothing of experiments.
+//! The operating system: files and their names, paths that users give, environment, machine, cancellation, time and
+//! exit codes. Knows nothing of experiments.
 
 pub mod cancel;
 pub mod clock;

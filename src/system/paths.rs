@@ -11,8 +11,8 @@ const RUNNING: &str = "run";
 /// Between the name of a run that `--fresh` has archived and a number.
 const ARCHIVED: &str = ".old-";
 
-/// Beginning of the name of a file that is being written; [`TEMPORARY_RANDOM`] random letters and digits follow. A file of
-/// such a name that no process is writing was left by a killed process.
+/// Beginning of the name of a file that is being written; [`TEMPORARY_RANDOM`] random letters and digits follow. A file
+/// of such a name that no process is writing was left by a killed process.
 pub(super) const TEMPORARY_PREFIX: &str = ".tmp-lth-";
 /// Number of random letters and digits in the name of a temporary file.
 pub(super) const TEMPORARY_RANDOM: usize = 6;
@@ -86,7 +86,8 @@ impl TrainingDir {
     pub const FINAL_WEIGHTS: &str = "final.safetensors";
     /// The evaluations of the training.
     pub const CURVE: &str = "curve.json";
-    /// In the folder of a copy: the errors on the line between it and its original. Measured again if missing or damaged.
+    /// In the folder of a copy: the errors on the line between it and its original. Measured again if missing or
+    /// damaged.
     pub const STABILITY: &str = "stability.json";
     /// Histograms of the weights for figures: of dense trainings and tickets only.
     pub const WEIGHT_STATS: &str = "weights.json";
@@ -102,8 +103,8 @@ impl TrainingDir {
     const KEEP: &str = "keep";
     const LOCK: &str = "lock";
 
-    /// Returns whether this program writes files called `name` into the folder of a training: one of the files of this type,
-    /// or a temporary file that is renamed to one.
+    /// Returns whether this program writes files called `name` into the folder of a training: one of the files of this
+    /// type, or a temporary file that is renamed to one.
     pub fn is_known_file(name: &str) -> bool {
         let iteration = name.strip_prefix("at-").and_then(|rest| rest.strip_suffix(".safetensors"));
         let fixed = [

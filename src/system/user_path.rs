@@ -32,8 +32,8 @@ pub fn is_stdin(path: &Path) -> bool {
 /// Returns `path` with a leading `~` or `~/` replaced by the home folder; other paths unchanged.
 ///
 /// # Errors
-/// Returns [`RejectedPath`] for `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end at its
-/// end.
+/// Returns [`RejectedPath`] for `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end at
+/// its end.
 pub fn expand(path: &Path) -> Result<PathBuf, RejectedPath> {
     expand_with(path, env::home())
 }
@@ -83,8 +83,8 @@ fn variable(text: &str) -> Option<String> {
     is_name.then(|| if braced.is_some() { format!("${{{name}}}") } else { format!("${name}") })
 }
 
-/// Refuses a folder that is, or is inside of, a symbolic link whose target does not exist: no folder can be created there,
-/// and the operating system only says "File exists".
+/// Refuses a folder that is, or is inside of, a symbolic link whose target does not exist: no folder can be created
+/// there, and the operating system only says "File exists".
 ///
 /// # Errors
 /// Returns [`RejectedPath`] with the link and its target.
@@ -111,8 +111,8 @@ pub fn env_folder(name: &str) -> Result<Option<PathBuf>, RejectedPath> {
     expand(Path::new::<OsStr>(&value)).map(Some).map_err(with_name)
 }
 
-/// Like [`env_folder`], but returns a value that cannot be expanded unchanged: for code that runs after such a value has
-/// been refused.
+/// Like [`env_folder`], but returns a value that cannot be expanded unchanged: for code that runs after such a value
+/// has been refused.
 pub fn env_folder_or_literal(name: &str) -> Option<PathBuf> {
     let value = PathBuf::from(env::value(name)?);
     Some(expand(&value).unwrap_or(value))

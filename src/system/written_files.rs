@@ -1,5 +1,5 @@
-//! The files that this program wrote into a folder that may hold files of the user too, by a list with their SHA-256 in that
-//! folder. A file that is not on the list, or has been changed since, belongs to the user ("foreign").
+//! The files that this program wrote into a folder that may hold files of the user too, by a list with their SHA-256 in
+//! that folder. A file that is not on the list, or has been changed since, belongs to the user ("foreign").
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use super::files;
 use super::files::sha256_of_file;
 use crate::base::key::sha256;
 
-/// The list, in the format of `sha256sum`: per file a line of SHA-256, two spaces and the name of the file in the folder.
+/// The list, in the format of `sha256sum`: per file a line of SHA-256, two spaces and the name of the file in the
+/// folder.
 const LIST_FILE: &str = ".written-by-lth";
 
 /// The files that this program wrote into a folder.
@@ -40,8 +41,8 @@ impl WrittenFiles {
         foreign.map(|(_, path)| path).collect()
     }
 
-    /// Renames the foreign files among `names` to `NAME.old-<n>` and returns their new paths. In a folder without a list
-    /// every file is taken for one of this program.
+    /// Renames the foreign files among `names` to `NAME.old-<n>` and returns their new paths. In a folder without a
+    /// list every file is taken for one of this program.
     ///
     /// # Errors
     /// Fails for a file that cannot be renamed.
@@ -67,7 +68,8 @@ impl WrittenFiles {
     /// Fails for a file that cannot be written or removed.
     pub fn replace(self, files: &[(String, Vec<u8>)]) -> Result<()> {
         let new: BTreeSet<(String, String)> = files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
-        // The list of old and new checksums is written first, so that a process killed meanwhile leaves no unlisted file.
+        // The list of old and new checksums is written first, so that a process killed meanwhile leaves no unlisted
+        // file.
         self.write_list(&self.listed.union(&new).cloned().collect())?;
         for (name, bytes) in files {
             files::write(&self.folder.join(name), bytes)?;

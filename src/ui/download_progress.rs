@@ -1,7 +1,7 @@
 //! The progress of a download: a bar on a terminal, else a line per event.
 //!
-//! The bar is drawn by indicatif, which measures the rate and estimates the time left. It draws a single bar with no line above
-//! it that must survive; the bars of a run, which have both, are drawn by [`progress`](super::progress).
+//! The bar is drawn by indicatif, which measures the rate and estimates the time left. It draws a single bar with no
+//! line above it that must survive; the bars of a run, which have both, are drawn by [`progress`](super::progress).
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};

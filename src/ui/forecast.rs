@@ -33,8 +33,8 @@ pub fn forecast(forecast: &Estimate) -> String {
     text
 }
 
-/// Returns one row per round and number of weights kept: most arms keep the same numbers at a round. If an arm keeps others,
-/// such as an arm with a grid of its own, a column names the first arm of each row.
+/// Returns one row per round and number of weights kept: most arms keep the same numbers at a round. If an arm keeps
+/// others, such as an arm with a grid of its own, a column names the first arm of each row.
 fn by_round(forecast: &Estimate) -> Vec<Vec<String>> {
     let layers: Vec<&String> =
         forecast.rounds.iter().find_map(|round| round.layers.as_ref()).map(|l| l.keys().collect()).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! The terminal: messages and progress go to standard error, results to standard output.
 //!
-//! Progress is drawn by two modules that do different things. [`progress`] draws the run: many bars below lines that stay, which
-//! must survive every resize of the window. [`download_progress`] draws a single bar with a rate, by indicatif.
+//! Progress is drawn by two modules that do different things. [`progress`] draws the run: many bars below lines that
+//! stay, which must survive every resize of the window. [`download_progress`] draws a single bar with a rate, by
+//! indicatif.
 
 mod comparison;
 mod data;
@@ -25,7 +26,8 @@ pub use progress::sink;
 pub use stability::stability;
 pub use table::{printable, table};
 
-/// Prints a line on standard error. Errors are ignored: a closed pipe (`lth run … 2>&1 | head`) must not stop the program.
+/// Prints a line on standard error. Errors are ignored: a closed pipe (`lth run … 2>&1 | head`) must not stop the
+/// program.
 pub fn eprint_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -35,7 +37,8 @@ pub fn eprint_line(text: &str) {
 #[error("could not write to standard output")]
 pub struct PrintError(#[from] std::io::Error);
 
-/// Prints a result on standard output. A reader that has closed its end of a pipe (`lth show … | head`) is not an error.
+/// Prints a result on standard output. A reader that has closed its end of a pipe (`lth show … | head`) is not an
+/// error.
 ///
 /// # Errors
 /// Fails for text that could not be written.
@@ -43,8 +46,8 @@ pub fn print_result(text: &str) -> Result<(), PrintError> {
     quiet_on_closed_pipe(write_out(text.as_bytes()))
 }
 
-/// Writes to the file descriptor itself: the handle of the standard library treats a descriptor that cannot be written to as
-/// one that discards everything.
+/// Writes to the file descriptor itself: the handle of the standard library treats a descriptor that cannot be written
+/// to as one that discards everything.
 #[cfg(unix)]
 fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     use std::os::fd::AsFd;
@@ -74,8 +77,8 @@ fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), PrintError> 
     }
 }
 
-/// Asks a yes-or-no question on the terminal; an empty answer means no. Returns `None` if standard input or standard error is
-/// not a terminal.
+/// Asks a yes-or-no question on the terminal; an empty answer means no. Returns `None` if standard input or standard
+/// error is not a terminal.
 pub fn confirm(question: &str) -> Option<bool> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {

@@ -13,7 +13,8 @@ pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smo
 /// Number of trainings of [`SMOKE`].
 pub(crate) const SMOKE_TRAININGS: usize = 18;
 
-/// Every mask with every kind of weights that makes sense with it, for [`SMOKE`]; an epoch has 40 of its 120 iterations.
+/// Every mask with every kind of weights that makes sense with it, for [`SMOKE`]; an epoch has 40 of its 120
+/// iterations.
 pub(crate) const ALL_ARMS: &str = "arms={\
     winning_ticket={mask='iterative',weights='rewind'},\
     late={mask='iterative',weights='rewind',rewind_to='30it'},\

@@ -1,5 +1,5 @@
-//! Share of a run that is done, and an estimate of the time left by the rate of this process so far. Work is measured in the
-//! estimated cost of iterations, which is smaller for sparse networks.
+//! Share of a run that is done, and an estimate of the time left by the rate of this process so far. Work is measured
+//! in the estimated cost of iterations, which is smaller for sparse networks.
 
 use crate::base::outcome::Outcome;
 use crate::runner::Event;
@@ -74,8 +74,8 @@ impl Eta {
         if self.total > 0.0 { ((self.settled + self.running()) / self.total).min(1.0) } else { 1.0 }
     }
 
-    /// Returns the estimated seconds left at the rate so far; `None` in the first seconds, before any work is done, and at
-    /// the end.
+    /// Returns the estimated seconds left at the rate so far; `None` in the first seconds, before any work is done, and
+    /// at the end.
     pub(super) fn seconds_left(&self) -> Option<f64> {
         self.seconds_left_after(self.watch?.seconds())
     }

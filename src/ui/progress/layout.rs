@@ -75,11 +75,12 @@ impl ProgressView {
         }
     }
 
-    /// Returns the lines for a window of (columns, rows). The bar of the whole run is the last line and always shown; bars
-    /// of trainings are shown as far as they fit.
+    /// Returns the lines for a window of (columns, rows). The bar of the whole run is the last line and always shown;
+    /// bars of trainings are shown as far as they fit.
     pub(super) fn lines(&self, (width, height): (usize, usize)) -> Vec<PaintedLine> {
-        // Half of the window is for the lines that stay. It is also needed when the width of the window is halved and each line
-        // takes two rows: rows that have scrolled off the top cannot be cleared. The row below the bars is for the cursor.
+        // Half of the window is for the lines that stay. It is also needed when the width of the window is halved and
+        // each line takes two rows: rows that have scrolled off the top cannot be cleared. The row below the bars is
+        // for the cursor.
         let usable = height.saturating_sub(1);
         let rows = (usable / 2).max(1).min(usable).min(MAX_BARS + 1);
         if !self.is_shown || rows == 0 {

@@ -1,8 +1,8 @@
 //! Paints a block of lines at the bottom of a terminal, repeatedly, below lines that stay. Knows nothing of their text.
 //!
-//! Terminals reflow lines when their width changes, so that a line of the block may take several rows. The painter therefore
-//! keeps the width of each painted line and counts its rows at the present width of the terminal. No line is padded with
-//! blanks, and none touches the last column, which would make it two rows in a window one column narrower.
+//! Terminals reflow lines when their width changes, so that a line of the block may take several rows. The painter
+//! therefore keeps the width of each painted line and counts its rows at the present width of the terminal. No line is
+//! padded with blanks, and none touches the last column, which would make it two rows in a window one column narrower.
 
 /// A terminal to paint on.
 pub(super) trait Terminal: Send {

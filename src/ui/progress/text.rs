@@ -38,8 +38,8 @@ pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, t
     format!("{} {label}: {} left, {outcome}", number(ended, trainings), percent(result.weights_remaining))
 }
 
-/// Like [`ended`], for a window of `width` columns: one line of as much as fits. Failures are wrapped to several lines and never
-/// shortened, and so is the shortest form if it does not fit.
+/// Like [`ended`], for a window of `width` columns: one line of as much as fits. Failures are wrapped to several lines
+/// and never shortened, and so is the shortest form if it does not fit.
 pub(super) fn ended_within(
     width: usize,
     label: &TrainingId,
@@ -80,13 +80,14 @@ fn test(result: &TrainingResult) -> Option<String> {
     Some(format!("{} %", accuracy(last.test.accuracy)))
 }
 
-/// Returns the short form of a label: `winning_ticket r2 rep3`, with `rep3.2` for the second repeat and `+3` for three other
-/// lanes.
+/// Returns the short form of a label: `winning_ticket r2 rep3`, with `rep3.2` for the second repeat and `+3` for three
+/// other lanes.
 pub(super) fn short(label: &TrainingId) -> String {
     format!("{} {}", label.arm, numbers(label))
 }
 
-/// Returns a label in `width` columns. The name of the arm is cut first, since the numbers distinguish the trainings of an arm.
+/// Returns a label in `width` columns. The name of the arm is cut first, since the numbers distinguish the trainings of
+/// an arm.
 pub(super) fn cut_label(label: &TrainingId, width: usize) -> String {
     let numbers = numbers(label);
     match width.checked_sub(columns(&numbers) + 1) {

@@ -1,5 +1,5 @@
-//! Mistakes of new users, class by class, on the real binary, with the messages in golden files. Other messages have their
-//! golden files beside the unit tests of their module.
+//! Mistakes of new users, class by class, on the real binary, with the messages in golden files. Other messages have
+//! their golden files beside the unit tests of their module.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +12,8 @@ fn smoke() -> String {
     fs::read_to_string(SMOKE).unwrap()
 }
 
-/// Returns the message of the binary about the file `name` with this text, which it must refuse before it starts anything.
+/// Returns the message of the binary about the file `name` with this text, which it must refuse before it starts
+/// anything.
 fn refused(name: &str, text: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     lth::system::files::write(&folder.path().join(name), text).unwrap();

@@ -1,4 +1,5 @@
-//! Names on the real binary: layers with dots in them, names that other programs misread, and messages with sizes of layers.
+//! Names on the real binary: layers with dots in them, names that other programs misread, and messages with sizes of
+//! layers.
 
 use std::fs;
 

@@ -156,8 +156,8 @@ fn data_command_errors() {
     assert!(!folder.path().join("data").exists(), "a fetch that fails leaves no folder");
 }
 
-/// Starts a server of the files of a folder, which sends a limited number of bytes of each and then nothing; returns its
-/// address and the requested ranges.
+/// Starts a server of the files of a folder, which sends a limited number of bytes of each and then nothing; returns
+/// its address and the requested ranges.
 fn serve(folder: PathBuf, most: usize) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

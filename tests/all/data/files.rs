@@ -330,7 +330,8 @@ fn images_grey_among_coloured_are_read_as_colour() {
     assert_eq!(grey_one, sum_of(ANIMALS, |at| put(&at.join("animals/train/ant/05.png"), &colour)));
 }
 
-/// Returns the message of `lth check` about custom data that `spoil` has damaged; the exit code is that of a usage error.
+/// Returns the message of `lth check` about custom data that `spoil` has damaged; the exit code is that of a usage
+/// error.
 fn complaint(data: &str, spoil: impl Fn(&Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
     own_idx(&folder.path().join("digits"));

@@ -19,7 +19,8 @@ fn configs() -> Vec<PathBuf> {
     all
 }
 
-/// Returns whether a figure compares the values of one setting: its file has one of them, and its header the loop over all.
+/// Returns whether a figure compares the values of one setting: its file has one of them, and its header the loop over
+/// all.
 fn is_sweep(path: &Path) -> bool {
     let name = path.file_stem().unwrap().to_str().unwrap();
     ["appendix_g_", "appendix_h_", "appendix_i_"].iter().any(|start| name.starts_with(start))
@@ -111,8 +112,8 @@ fn figure_4_sizes_are_those_of_paper() {
         let row = rounds.iter().find(|row| row["arm"] == arm && row["round"] == round).unwrap();
         format!("{:.3}", 100.0 * row["weights_remaining"].as_f64().unwrap())
     };
-    // Where the paper has one-shot tickets begin and end to be faster, and more accurate, than the dense network; it cuts
-    // its digits off.
+    // Where the paper has one-shot tickets begin and end to be faster, and more accurate, than the dense network; it
+    // cuts its digits off.
     for (round, label) in [(2, "95.0"), (13, "67.5"), (33, "17.6"), (38, "5.17")] {
         for arm in ["one_shot", "one_shot_reinit"] {
             assert!(percent(arm, round).starts_with(label), "{arm} {round}: {}", percent(arm, round));

@@ -1,5 +1,5 @@
-//! Learning-rate schedules, against those of `PyTorch` (tests/oracle/schedules.py makes the numbers), and the rates that reach
-//! a trainer.
+//! Learning-rate schedules, against those of `PyTorch` (tests/oracle/schedules.py makes the numbers), and the rates
+//! that reach a trainer.
 
 use std::path::Path;
 

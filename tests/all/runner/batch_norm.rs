@@ -1,5 +1,5 @@
-//! Convolutional networks with batch norm, residual blocks and augmentation, on the real binary: every arm, rewinding to k with
-//! running statistics, lanes, and the instability analysis.
+//! Convolutional networks with batch norm, residual blocks and augmentation, on the real binary: every arm, rewinding
+//! to k with running statistics, lanes, and the instability analysis.
 
 use std::fs;
 use std::path::Path;

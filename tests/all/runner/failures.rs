@@ -17,8 +17,8 @@ fn run(folder: &Path, mishap: Mishap, at: u64) -> (RunOutcome, Vec<String>) {
     (report, ends)
 }
 
-/// Runs one replicate of the smoke experiment with these overrides; returns the trainings it started, sorted by name, with
-/// the number of iterations of each.
+/// Runs one replicate of the smoke experiment with these overrides; returns the trainings it started, sorted by name,
+/// with the number of iterations of each.
 fn run_arms(folder: &Path, sets: &[&str]) -> (RunOutcome, Vec<(String, u64)>) {
     let document = smoke_document(&[&["replicates=1"], sets].concat());
     let (report, told) = run_experiment(folder, &document, Mishap::None, 0);

@@ -1,4 +1,5 @@
-//! Trainings in lockstep groups, most of them with a trainer that trains nothing: each gives the numbers of a single training.
+//! Trainings in lockstep groups, most of them with a trainer that trains nothing: each gives the numbers of a single
+//! training.
 
 use std::fs;
 use std::path::Path;

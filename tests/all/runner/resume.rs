@@ -33,8 +33,8 @@ fn resume_after_twenty_kills_gives_same_bytes() {
         run_well(SMOKE, runs, &LONG);
         watch.elapsed().as_millis() as u64
     };
-    // The whole run, and how long one takes to find that all is done: the work lies between. Twenty kills together leave
-    // most of it undone, however much slower the machine was when that was measured.
+    // The whole run, and how long one takes to find that all is done: the work lies between. Twenty kills together
+    // leave most of it undone, however much slower the machine was when that was measured.
     let (whole, nothing) = (seconds(alone.path()), seconds(alone.path()));
     let folder = tempfile::tempdir().unwrap();
     let mut moments = Stream::of_replicate(1, 1, Purpose::Order).generator(0);
