@@ -9,6 +9,10 @@ use crate::network::even_kernels;
 use crate::system::exit::Exit;
 use crate::ui;
 
+/// Runs `lth check` and returns its exit code.
+///
+/// # Errors
+/// Fails for a configuration with mistakes.
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
     let loaded = LoadedExperiment::new(&args.experiment)?;
     let LoadedExperiment { document, experiment, setting, .. } = &loaded;

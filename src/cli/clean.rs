@@ -32,6 +32,10 @@ pub(super) struct CleanArgs {
     yes: bool,
 }
 
+/// Runs `lth clean` and returns its exit code.
+///
+/// # Errors
+/// Fails for a run that is not found, files that cannot be read or removed, and a missing terminal for the question.
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let selected = args.only.iter().map(|name| report::find(&runs, name)).collect::<Result<Vec<_>>>()?;

@@ -97,6 +97,10 @@ impl DataArgs {
     }
 }
 
+/// Runs `lth data` and returns its exit code.
+///
+/// # Errors
+/// Fails for a data set that cannot be fetched or read, and a contact sheet that cannot be written.
 pub(super) fn run(args: &DataArgs) -> Result<Exit> {
     match &args.command {
         Command::Fetch(args) => fetch(args),

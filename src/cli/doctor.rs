@@ -49,6 +49,10 @@ fn requirement(text: &str) -> Result<Requirement, String> {
     }
 }
 
+/// Runs `lth doctor` and returns its exit code.
+///
+/// # Errors
+/// Fails for folders that cannot be read.
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
     let runs = args.runs.folder()?;

@@ -42,6 +42,10 @@ enum GenerateTarget {
     ConfigReference,
 }
 
+/// Runs `lth generate` and returns its exit code.
+///
+/// # Errors
+/// Fails for files that cannot be written.
 pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
     match &args.what {
         GenerateTarget::Completions { shell } => {

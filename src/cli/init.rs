@@ -25,6 +25,10 @@ pub(super) struct InitArgs {
     file: PathBuf,
 }
 
+/// Runs `lth init` and returns its exit code.
+///
+/// # Errors
+/// Fails for a file that exists or cannot be written.
 pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
     if user_path::is_stdin(file) {

@@ -116,6 +116,9 @@ impl<'a> Machine<'a> {
     }
 
     /// Pops the topmost value above the last mark.
+    ///
+    /// # Errors
+    /// Fails if there is none.
     pub(super) fn pop(&mut self) -> Result<Id> {
         let is_covered = self.marks.last().is_some_and(|&mark| mark >= self.stack.len());
         self.stack.pop().filter(|_| !is_covered).context("nothing is on the stack")
@@ -129,6 +132,9 @@ impl<'a> Machine<'a> {
     }
 
     /// Returns the topmost value without popping it.
+    ///
+    /// # Errors
+    /// Fails for an empty stack.
     pub(super) fn top(&mut self) -> Result<&mut Node<'a>> {
         let id = *self.stack.last().context("nothing is on the stack")?;
         Ok(&mut self.nodes[id as usize])
