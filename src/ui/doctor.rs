@@ -68,10 +68,10 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     match &diagnosis.libtorch {
         Some(version) if version.starts_with(&diagnosis.libtorch_wanted) => line("libtorch", version),
         Some(version) => {
-            line("libtorch", &format!("{version}; this program is made for {}", diagnosis.libtorch_wanted))
+            line("libtorch", &format!("{version}; this program is made for {}", diagnosis.libtorch_wanted));
         }
         None => {
-            line("libtorch", &format!("of unknown version; this program is made for {}", diagnosis.libtorch_wanted))
+            line("libtorch", &format!("of unknown version; this program is made for {}", diagnosis.libtorch_wanted));
         }
     }
     diagnosis.libraries.iter().for_each(|library| line("", &library.display().to_string()));
