@@ -1,37 +1,37 @@
-//! What a training measured on its way. Knows no file.
+//! The scores that a training measures at its evaluations. Knows no file.
 
 use serde::{Deserialize, Serialize};
 
 /// Loss and accuracy on one set of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Mean cross-entropy, in nats.
+    /// Mean cross-entropy per image, in nats.
     pub loss: f64,
-    /// Share of images whose largest logit is the label's, 0..=1.
+    /// Share of images whose largest logit is that of the label, 0..=1.
     pub accuracy: f64,
 }
 
-/// The scores of one network after so many iterations.
+/// The scores of one network at one iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Optimizer steps taken, counted absolutely.
+    /// Optimizer steps taken; a training that starts at iteration k counts on from k.
     pub iteration: u64,
-    /// On the first images of the training set, as many as the validation set has, without augmentation.
+    /// Score on the first images of the training set, as many as the validation set has, without augmentation.
     pub train: Score,
-    /// On the validation set.
+    /// Score on the validation set.
     pub validation: Score,
-    /// On the test set: reported, never used for a decision.
+    /// Score on the test set: reported, never used for a decision.
     pub test: Score,
 }
 
-/// The evaluations of one training, by iteration.
+/// The evaluations of one training, in the order of their iterations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve(pub Vec<Evaluation>);
 
 impl Curve {
-    /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The evaluation
-    /// at the start counts only where training started from trained weights (`is_trained`): an untrained network is no
-    /// result of training.
+    /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The
+    /// evaluation at the start counts only if training started from trained weights (`is_trained`): an untrained
+    /// network is not a result of training. Evaluations whose loss is not finite are passed over.
     pub fn early_stop(&self, is_trained: bool) -> Option<&Evaluation> {
         self.0
             .iter()
@@ -40,7 +40,7 @@ impl Curve {
             .reduce(|best, point| if point.validation.loss < best.validation.loss { point } else { best })
     }
 
-    /// The evaluation after the last iteration.
+    /// Returns the evaluation after the last iteration.
     pub fn last(&self) -> Option<&Evaluation> {
         self.0.last()
     }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn early_stop_is_the_first_minimum_and_the_start_counts_where_it_is_trained() {
+    fn early_stop_is_first_minimum_and_counts_start_only_if_trained() {
         let stop = |losses: &[f64], is_trained| curve(losses).early_stop(is_trained).map(|point| point.iteration);
         assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], false), Some(200));
         assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], true), Some(0));

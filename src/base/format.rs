@@ -1,27 +1,27 @@
-//! Numbers as a person reads them.
+//! Numbers as text for tables, messages and reports.
 
 use super::stats::SummaryStats;
 
-/// 0.2107 as `21.1%`; more digits where there is less.
+/// Formats a share in percent: 0.2107 as `21.1%`, with two decimals below 10 %.
 pub fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     let digits = if percent >= 10.0 || percent == 0.0 { 1 } else { 2 };
     format!("{percent:.digits$}%")
 }
 
-/// 0.97654 as `97.65`.
+/// Formats a share in percent with two decimals and without a sign: 0.97654 as `97.65`.
 pub fn accuracy(share: f64) -> String {
     format!("{:.2}", 100.0 * share)
 }
 
-/// 50000 as `50,000`.
+/// Formats a count with separators of thousands: 50000 as `50,000`.
 pub fn with_thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
     groups.join(",")
 }
 
-/// 1234567 as `1.2 MB`.
+/// Formats a number of bytes with a decimal unit: 1234567 as `1.2 MB`.
 pub fn bytes(n: u64) -> String {
     let mut size = n as f64;
     for unit in ["B", "kB", "MB", "GB"] {
@@ -34,7 +34,7 @@ pub fn bytes(n: u64) -> String {
     format!("{size:.1} TB")
 }
 
-/// 4000 seconds as `1 h 7 min`.
+/// Formats seconds: 4000 as `1 h 6 min`. Minutes below an hour and days are rounded up.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.round() as u64;
     match s {
@@ -45,25 +45,24 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// One thing or several: `1 training`, `2 trainings`.
+/// Formats a count with its noun: `1 training`, `2 trainings`.
 pub fn pluralize(n: u64, thing: &str) -> String {
     format!("{} {thing}{}", with_thousands(n), if n == 1 { "" } else { "s" })
 }
 
-/// `some words` as they begin a sentence: `Some words`.
-pub fn capitalize(words: &str) -> String {
-    let mut letters = words.chars();
+/// Returns `text` with a capital first letter: `some words` becomes `Some words`.
+pub fn capitalize(text: &str) -> String {
+    let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Mean (minimum–maximum) of some values; a single one as it is, and a dash where there is none.
+/// Formats values as `mean (minimum–maximum)`: one value alone as itself, and no value as a dash. `show` formats a
+/// number.
 pub fn mean_and_range(values: &[f64], show: impl Fn(f64) -> String) -> String {
     match SummaryStats::of(values) {
         None => "–".to_owned(),
         Some(SummaryStats { n: 1, mean, .. }) => show(mean),
-        Some(SummaryStats { mean, min: minimum, max: maximum, .. }) => {
-            format!("{} ({}–{})", show(mean), show(minimum), show(maximum))
-        }
+        Some(SummaryStats { mean, min, max, .. }) => format!("{} ({}–{})", show(mean), show(min), show(max)),
     }
 }
 
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers() {
+    fn format_of_numbers_by_hand() {
         assert_eq!(
             [percent(1.0), percent(0.2107), percent(0.0358), percent(0.0)],
             ["100.0%", "21.1%", "3.58%", "0.0%"]

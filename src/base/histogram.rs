@@ -9,14 +9,14 @@ pub struct Histogram {
     pub low: f64,
     /// Width of a bin.
     pub width: f64,
-    /// Values in each bin.
+    /// Number of values in each bin, lowest bin first.
     pub counts: Vec<u64>,
-    /// Values in all, those outside of the bins included.
+    /// Number of all values, those outside of the bins included.
     pub total: u64,
 }
 
 impl Histogram {
-    /// Returns the histogram of `values` in `bins` bins from `low` on.
+    /// Returns the histogram of `values` in `bins` bins of `width`, of which the first begins at `low`.
     pub fn of(values: impl Iterator<Item = f64>, low: f64, width: f64, bins: usize) -> Self {
         let mut histogram = Self { low, width, counts: vec![0; bins], total: 0 };
         for value in values {
@@ -29,14 +29,14 @@ impl Histogram {
         histogram
     }
 
-    /// Adds the counts of another histogram with the same bins.
+    /// Adds the counts of `other`, which must have the same bins.
     pub fn add(&mut self, other: &Self) {
         self.total += other.total;
         self.counts.iter_mut().zip(&other.counts).for_each(|(sum, n)| *sum += n);
     }
 
-    /// Returns middle and density of each bin, without the empty bins at either end. Densities integrate to the share of the
-    /// values that lie in bins.
+    /// Returns `(middle, density)` of each bin, without the empty bins at either end. Densities integrate to the share
+    /// of the values that lie in bins.
     pub fn density(&self) -> Vec<(f64, f64)> {
         let first = self.counts.iter().position(|&n| n > 0).unwrap_or(0);
         let last = self.counts.iter().rposition(|&n| n > 0).map_or(first, |last| last + 1);
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn histograms_count_and_pool() {
+    fn histogram_counts_and_adds() {
         let mut one = Histogram::of([-2.0, -0.5, 0.0, 0.4, 9.0].into_iter(), -1.0, 0.5, 4);
         assert_eq!((one.counts.clone(), one.total), (vec![0, 1, 2, 0], 5), "bins begin at -1, -0.5, 0 and 0.5");
         one.add(&Histogram::of([0.1].into_iter(), -1.0, 0.5, 4));

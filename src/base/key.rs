@@ -1,4 +1,4 @@
-//! Names made from content. The same key means the same numbers.
+//! Keys made from content (SHA-256): equal keys mean equal numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,22 +6,28 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of all that determines a training's numbers; written as 64 hexadecimal digits.
+/// SHA-256 of all that determines the numbers of a training; written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The key of `content`: the hash of its compact JSON, object keys in the order they were written.
+    /// Returns the key of `content`: the hash of its compact JSON, with the keys of objects in the order they were
+    /// written.
     pub fn of_json(content: &serde_json::Value) -> Self {
         Self::of_json_text(&content.to_string())
     }
 
-    /// The key of content that is compact JSON already.
+    /// Returns the key of `content`, which is compact JSON already.
     pub fn of_json_text(content: &str) -> Self {
         Self(Sha256::digest(content.as_bytes()).into())
     }
 
-    /// The first 8 digits, for the eye.
+    /// Returns the key that has the bytes of a SHA-256 `digest`.
+    pub fn from_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// Returns the first 8 of the 64 digits, for messages and names of folders.
     pub fn short(&self) -> String {
         self.to_string()[..8].to_owned()
     }
@@ -45,7 +51,7 @@ impl Serialize for ContentHash {
     }
 }
 
-/// A text is not a key: a key is 64 hexadecimal digits in small letters.
+/// The error for a text that is not a key: a key is 64 lower-case hexadecimal digits.
 #[derive(Debug, thiserror::Error)]
 #[error("expected 64 hexadecimal digits")]
 pub struct InvalidHash;
@@ -72,12 +78,12 @@ impl<'de> Deserialize<'de> for ContentHash {
     }
 }
 
-/// SHA-256 of `bytes`, as 64 hexadecimal digits.
+/// Returns the SHA-256 of `bytes` as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     ContentHash(Sha256::digest(bytes).into()).to_string()
 }
 
-/// SHA-256 of `parts` one after another.
+/// Returns the SHA-256 of `parts` one after another, as 64 hexadecimal digits.
 pub fn sha256_of(parts: &[&[u8]]) -> String {
     let mut sum = Sha256::new();
     for part in parts {
@@ -86,35 +92,18 @@ pub fn sha256_of(parts: &[&[u8]]) -> String {
     ContentHash(sum.finalize().into()).to_string()
 }
 
-/// SHA-256 of the file at `path`, however large it is.
-pub fn sha256_of_file(path: &std::path::Path) -> anyhow::Result<String> {
-    use anyhow::Context;
-    let read = || {
-        let (mut file, mut sum) = (std::fs::File::open(path)?, Sha256::new());
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match std::io::Read::read(&mut file, &mut buffer)? {
-                0 => return Ok::<_, std::io::Error>(sum),
-                read => sum.update(&buffer[..read]),
-            }
-        }
-    };
-    let sum = read().with_context(|| format!("could not read `{}`", path.display()))?;
-    Ok(ContentHash(sum.finalize().into()).to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_sha_256() {
+    fn hash_is_sha_256() {
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(ContentHash::of_json_text("abc").short(), "ba7816bf");
     }
 
     #[test]
-    fn a_key_is_written_as_its_digits_and_read_back() {
+    fn key_is_written_as_digits_and_read_back() {
         let key = ContentHash::of_json_text("abc");
         let text = serde_json::to_string(&key).unwrap();
         assert_eq!(text, format!("\"{key}\""));

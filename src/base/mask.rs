@@ -1,54 +1,56 @@
-//! Which weights are kept. A mask is data of its own, never inferred from zeros (a kept weight may be 0).
+//! Pruning masks. A mask is stored as data, never inferred from zeros (a kept weight may be 0).
 
 use super::tensors::TensorMap;
 
-/// The mask of one weight tensor, row-major like the tensor.
+/// The mask of one weight tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerMask {
-    /// The parameter's name, such as `linear1.weight`.
+    /// Name of the weight tensor, such as `linear1.weight`.
     pub name: String,
-    /// Sizes of the parameter.
+    /// Sizes of the weight tensor, outermost first.
     pub shape: Vec<usize>,
-    /// True where the weight is kept.
+    /// True where the weight is kept; one value per weight, row-major like the tensor.
     pub kept: Vec<bool>,
 }
 
 impl LayerMask {
-    /// The number of weights kept.
+    /// Returns the number of weights kept.
     pub fn count(&self) -> u64 {
         self.kept.iter().filter(|&&kept| kept).count() as u64
     }
 }
 
-/// A mask over all conv and linear weights, in the network's order.
+/// A mask over all convolutional and linear weight tensors, in the order of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask(pub Vec<LayerMask>);
 
 impl Mask {
-    /// The number of weights kept in each layer.
+    /// Returns the number of weights kept in each layer, in the order of the network.
     pub fn counts(&self) -> Vec<u64> {
         self.0.iter().map(LayerMask::count).collect()
     }
 
-    /// The number of weights kept.
+    /// Returns the number of weights kept in all layers.
     pub fn kept(&self) -> u64 {
         self.counts().iter().sum()
     }
 
-    /// The number of weights the mask speaks of.
+    /// Returns the number of weights in all layers, kept or pruned.
     pub fn total(&self) -> u64 {
         self.0.iter().map(|layer| layer.kept.len() as u64).sum()
     }
 
-    /// Whether every weight kept here is kept in `outer` too.
+    /// Returns whether both masks have the same layers and every weight kept here is also kept in `outer`.
     pub fn is_subset_of(&self, outer: &Mask) -> bool {
         self.0.len() == outer.0.len()
-            && self.0.iter().zip(&outer.0).all(|(a, b)| {
-                a.name == b.name && a.kept.len() == b.kept.len() && a.kept.iter().zip(&b.kept).all(|(&a, &b)| b || !a)
+            && self.0.iter().zip(&outer.0).all(|(inner, outer)| {
+                inner.name == outer.name
+                    && inner.kept.len() == outer.kept.len()
+                    && inner.kept.iter().zip(&outer.kept).all(|(&inner, &outer)| outer || !inner)
             })
     }
 
-    /// Sets the pruned weights of `state` to 0 by selection: a product would keep −0.0 and NaN.
+    /// Sets the pruned weights of `state` to +0.0 by selection: a product with the mask would keep −0.0 and NaN.
     pub fn apply(&self, state: &mut TensorMap) {
         for tensor in &mut state.0 {
             if let Some(layer) = self.0.iter().find(|layer| layer.name == tensor.name) {
@@ -61,7 +63,7 @@ impl Mask {
         }
     }
 
-    /// Whether every pruned weight of `state` is exactly +0.0.
+    /// Returns whether every pruned weight of `state` is exactly +0.0; false if a masked tensor is missing.
     pub fn is_respected_by(&self, state: &TensorMap) -> bool {
         self.0.iter().all(|layer| {
             state.get(&layer.name).is_some_and(|tensor| {
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn selection_clears_negative_zero_and_nan() {
+    fn mask_apply_clears_negative_zero_and_nan() {
         let values = vec![-0.0, f32::NAN, 3.0];
         let mut state = TensorMap(vec![NamedTensor { name: "a.weight".into(), shape: vec![3], values }]);
         let mask = mask(&[false, false, true]);
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting() {
+    fn mask_is_subset_of_larger_mask() {
         assert!(mask(&[true, false]).is_subset_of(&mask(&[true, true])));
         assert!(!mask(&[true, true]).is_subset_of(&mask(&[true, false])));
     }

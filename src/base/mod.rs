@@ -1,5 +1,5 @@
-//! The values everybody passes, and the few things every room may touch: streams, files, time, paths, exit codes.
-//! Knows nothing of experiments.
+//! Values that every other module passes around: tensors, masks, curves, hashes, random streams, statistics and text
+//! formats. Does no input or output, and knows nothing of experiments.
 
 pub mod category;
 pub mod curve;

@@ -1,29 +1,29 @@
-//! How a training ended.
+//! The outcome of a training.
 
 use serde::{Deserialize, Serialize};
 
 use super::category::Categorical;
 use super::key::ContentHash;
 
-/// How a training ended. One that did not end well never stops the others.
+/// The outcome of a training. A training that fails or diverges never stops the others, but those that depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Trained to its last iteration.
     Done,
-    /// The loss or a weight stopped being a finite number. A result: stored, and not tried again.
+    /// The loss or a weight is not finite any more. This is a result: stored, and not tried again.
     Diverged {
-        /// The evaluation that found it.
+        /// Iteration of the evaluation that found it.
         iteration: u64,
     },
-    /// Something broke. Never stored: the same command tries again.
+    /// An error or a panic ended it. Never stored: the same command tries again.
     Failed {
-        /// What broke, with its causes.
+        /// The error with its causes.
         cause: String,
     },
-    /// Needs the result of a training that diverged, failed or is blocked itself.
+    /// It depends on a training that diverged, failed or is blocked itself.
     Blocked {
-        /// That training.
+        /// Key of that training.
         by: ContentHash,
     },
 }

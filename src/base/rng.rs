@@ -1,33 +1,33 @@
 //! Random streams that are the same on every machine and in every version. Knows no tensor and no libtorch generator.
 //!
-//! A [`Stream`] names what a number is for (seed, replicate, purpose, repeat, round); two draws with the same name are
-//! equal on purpose, which is how controls are paired with the tickets they control for. Algorithms are our own because
-//! a library may change its sampling between minor versions.
+//! A [`Stream`] is named by seed, replicate, purpose, repeat and round; two draws with the same name are equal on
+//! purpose, which is how controls are paired with the tickets they control for. Sampling is implemented here because a
+//! library may change its sampling between minor versions.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
-/// What a stream of random numbers is for.
+/// The purpose of a stream of random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Which images are held out for validation; the same for every replicate.
+    /// The choice of the images held out for validation; the same for every replicate.
     Split,
     /// The initial weights θ₀ of a replicate.
     Init,
     /// The order of the training images in one epoch.
     Order,
-    /// A fresh draw of the initial weights for a control arm.
+    /// New initial weights for a control arm.
     Reinit,
-    /// A mask drawn at random.
+    /// A random mask.
     Mask,
-    /// What a criterion draws.
+    /// The random scores of a pruning criterion.
     Criterion,
-    /// The order that initial values are permuted to.
+    /// The permutation of initial weights within a layer.
     Shuffle,
-    /// What is added to initial values.
+    /// The noise added to initial weights.
     Noise,
-    /// What is drawn for single values at each step: dropout.
+    /// Draws for single values at each iteration, reached by counters: dropout.
     Elementwise,
 }
 
@@ -50,25 +50,25 @@ impl Purpose {
 /// The name of a stream of random numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
-    /// Seed of the experiment.
+    /// The seed of the experiment.
     pub seed: u64,
-    /// Replicate, from 1; 0 where all replicates share the stream.
+    /// Replicate, from 1; 0 if all replicates share the stream.
     pub replicate: u32,
-    /// What the numbers are for.
+    /// The purpose of the numbers.
     pub purpose: Purpose,
-    /// Repeat, from 1; 0 where the stream does not depend on it.
+    /// Repeat, from 1; 0 if the stream does not depend on it.
     pub repeat: u32,
-    /// Round; 0 where the stream does not depend on it.
+    /// Round, from 1; 0 if the stream does not depend on it.
     pub round: u32,
 }
 
 impl Stream {
-    /// A stream that belongs to a replicate as a whole.
+    /// Returns a stream that depends on the replicate, but on no repeat and no round.
     pub fn of_replicate(seed: u64, replicate: u32, purpose: Purpose) -> Self {
         Self { seed, replicate, purpose, repeat: 0, round: 0 }
     }
 
-    /// The generator at position `part` of this stream (an epoch, say), reached without drawing what lies before it.
+    /// Returns the generator at position `part` of this stream (such as an epoch), without drawing the parts before it.
     pub fn generator(&self, part: u64) -> Generator {
         let mut hash = Sha256::new();
         hash.update(b"lth stream 1\0");
@@ -80,37 +80,39 @@ impl Stream {
         Generator { chacha: ChaCha8Rng::from_seed(hash.finalize().into()), spare: None }
     }
 
-    /// The numbers of this stream by counter.
+    /// Returns the counter-based generator of this stream.
     pub fn counter_rng(&self) -> CounterRng {
         CounterRng(self.generator(0).chacha.next_u64())
     }
 }
 
-/// Numbers reached by counters instead of one after the other, so that a device can make them all at once, and any
-/// engine makes the same.
+/// Counter-based generator: hashes (key, element index), so that any element can be drawn in any order. A device draws
+/// all elements at once, and every engine draws the same numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CounterRng(u64);
 
 impl CounterRng {
-    /// The key of one `place` in the network at one iteration; its number for an element is `mix(key, element)`.
-    pub fn key(self, iteration: u64, place: u64) -> u64 {
-        mix(mix(self.0, iteration), place)
+    /// Returns the key of one `site` in the network (a dropout layer) at one iteration; the number of an element is
+    /// [`mix`]`(key, element)`.
+    pub fn key(self, iteration: u64, site: u64) -> u64 {
+        mix(mix(self.0, iteration), site)
     }
 }
 
-/// A `ChaCha8` generator with the few distributions this program draws from.
+/// A `ChaCha8` generator with the distributions that this program draws from.
 pub struct Generator {
     chacha: ChaCha8Rng,
+    /// The second number of the last pair that [`normal`](Self::normal) drew.
     spare: Option<f64>,
 }
 
 impl Generator {
-    /// A uniform number in [0, 1), a multiple of 2⁻⁵³.
+    /// Draws a uniform number in [0, 1), a multiple of 2⁻⁵³.
     pub fn unit(&mut self) -> f64 {
         (self.chacha.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// A uniform integer in `0..bound`, without bias (Lemire, arXiv 1805.10941).
+    /// Draws a uniform integer in `0..bound`, without bias (Lemire, arXiv 1805.10941).
     pub fn below(&mut self, bound: u64) -> u64 {
         debug_assert!(bound > 0);
         let threshold = bound.wrapping_neg() % bound;
@@ -122,13 +124,15 @@ impl Generator {
         }
     }
 
-    /// A standard normal number (Box & Muller's polar form after Marsaglia; `libm`, so the same bits everywhere).
+    /// Draws a standard normal number by the polar form of Box & Muller after Marsaglia; with `libm`, so that all
+    /// machines give the same bits.
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
         loop {
-            let (x, y) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
+            let x = 2.0 * self.unit() - 1.0;
+            let y = 2.0 * self.unit() - 1.0;
             let s = x * x + y * y;
             if s > 0.0 && s < 1.0 {
                 let factor = (-2.0 * libm::log(s) / s).sqrt();
@@ -138,14 +142,14 @@ impl Generator {
         }
     }
 
-    /// Shuffles in place (Fisher & Yates).
+    /// Shuffles `items` in place (Fisher & Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
         }
     }
 
-    /// The numbers `0..n` in random order.
+    /// Returns the numbers `0..n` in random order.
     pub fn permutation(&mut self, n: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n).collect();
         self.shuffle(&mut order);
@@ -153,17 +157,17 @@ impl Generator {
     }
 }
 
-/// `SplitMix64` (Steele et al. 2014): cheap numbers for things drawn by the million, such as pixels.
+/// `SplitMix64` (Steele et al. 2014): a cheap generator for numbers that are drawn by the million, such as pixels.
 pub struct SplitMix(u64);
 
 impl SplitMix {
-    /// The generator that starts at `key`.
+    /// Returns the generator that starts at `key`.
     #[inline(always)]
     pub fn new(key: u64) -> Self {
         Self(key)
     }
 
-    /// The next 64 bits.
+    /// Draws the next 64 bits.
     #[inline(always)]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -173,18 +177,18 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    /// A uniform number in [0, 1).
+    /// Draws a uniform number in [0, 1).
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// A uniform number in [`low`, `high`).
+    /// Draws a uniform number in [`low`, `high`).
     pub fn range(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 }
 
-/// Mixes two words into one: an elementwise stream's value at a counter.
+/// Mixes two 64-bit words into one: the value of a [`CounterRng`] key at an element.
 #[inline(always)]
 pub fn mix(a: u64, b: u64) -> u64 {
     SplitMix::new(a ^ b.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next_u64()
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_told_apart_by_every_part_of_their_name() {
+    fn stream_depends_on_every_part_of_its_name() {
         let base = Stream { seed: 7, replicate: 1, purpose: Purpose::Reinit, repeat: 1, round: 1 };
         let first = |s: Stream, part| s.generator(part).below(u64::MAX);
         let others = [
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_pinned() {
+    fn stream_numbers_are_pinned() {
         // Changing a stream changes every result ever made: these must never move.
         let mut g = stream(Purpose::Init).generator(0);
         let drawn = (g.below(1000), g.unit(), g.normal(), g.permutation(5));
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_numbers_have_mean_0_and_variance_1() {
+    fn normal_has_mean_0_and_variance_1() {
         let mut g = stream(Purpose::Init).generator(0);
         let n = 100_000;
         let drawn: Vec<f64> = (0..n).map(|_| g.normal()).collect();
@@ -240,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permutation_holds_every_number_once() {
+    fn permutation_holds_every_number_once() {
         let mut order = stream(Purpose::Order).generator(3).permutation(1000);
         order.sort_unstable();
         assert!(order.iter().enumerate().all(|(i, &x)| i == x as usize));

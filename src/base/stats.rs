@@ -1,25 +1,26 @@
-//! Several numbers in a few: their mean, range and deviation.
+//! Summary statistics of a few numbers: mean, range and standard deviation.
 
-/// What several numbers have in common, and how far they lie apart.
+/// Mean, range and standard deviation of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SummaryStats {
-    /// How many there are.
+    /// Number of values, at least 1.
     pub n: usize,
-    /// Their mean.
+    /// Arithmetic mean.
     pub mean: f64,
-    /// The least.
+    /// Smallest value.
     pub min: f64,
-    /// The greatest.
+    /// Largest value.
     pub max: f64,
-    /// The sample standard deviation (over n − 1); one number has none.
+    /// Sample standard deviation (division by n − 1); `None` for a single value.
     pub std: Option<f64>,
 }
 
 impl SummaryStats {
-    /// That of `values`; `None` where there are none.
+    /// Returns the statistics of `values`; `None` if there are no values.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let (&first, n) = (values.first()?, values.len());
-        // From the first value on, so that equal values have exactly that mean and no deviation.
+        let &first = values.first()?;
+        let n = values.len();
+        // Relative to the first value, so that equal values have exactly that mean and no deviation.
         let mean = first + values.iter().map(|value| value - first).sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
         Some(Self {
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_one_knows() {
+    fn summary_stats_by_hand() {
         assert_eq!(SummaryStats::of(&[]), None);
         let one = SummaryStats::of(&[0.3]).unwrap();
         assert_eq!((one.n, one.mean, one.min, one.max, one.std), (1, 0.3, 0.3, 0.3, None));

@@ -1,13 +1,13 @@
-//! Weights, moments and buffers on the host. Knows no device.
+//! Weights, optimizer moments and buffers in host memory. Knows no device.
 
-/// A tensor by name, in float32, row-major.
+/// A named float32 tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
-    /// Such as `linear1.weight`.
+    /// Name of the tensor, such as `linear1.weight`.
     pub name: String,
-    /// Sizes, outermost first; a linear weight is [out, in].
+    /// Sizes, outermost first; a linear weight is [out, in], a convolutional one [out, in, height, width].
     pub shape: Vec<usize>,
-    /// As many as the product of `shape`.
+    /// Elements in row-major order; their number is the product of `shape`.
     pub values: Vec<f32>,
 }
 
@@ -16,39 +16,40 @@ pub struct NamedTensor {
 pub struct TensorMap(pub Vec<NamedTensor>);
 
 impl TensorMap {
-    /// The tensor called `name`.
+    /// Returns the tensor called `name`.
     pub fn get(&self, name: &str) -> Option<&NamedTensor> {
         self.0.iter().find(|tensor| tensor.name == name)
     }
 
-    /// Whether every value is a finite number.
+    /// Returns whether every value is finite.
     pub fn is_finite(&self) -> bool {
         self.0.iter().all(|tensor| tensor.values.iter().all(|v| v.is_finite()))
     }
 }
 
-/// One network at one iteration: all that is needed to go on from there.
+/// The state of one training at one iteration: all that is needed to go on from this iteration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// Weights and biases.
+    /// Trained parameters: weights, biases, and scales and shifts of batch norms.
     pub weights: TensorMap,
-    /// Per moment of the optimizer, in its order, one tensor per parameter; empty where moments are fresh.
+    /// One map per moment of the optimizer, in its order, each with one tensor per parameter; empty if the moments are
+    /// 0.
     pub moments: Vec<TensorMap>,
-    /// What is not trained but belongs to the network, such as running statistics.
+    /// State of the network that is not trained: running means and variances of batch norms.
     pub buffers: TensorMap,
-    /// Iterations behind this state, counted absolutely.
+    /// Iterations that led to this state; a training that starts at iteration k counts on from k.
     pub iteration: u64,
-    /// Steps that made the moments: 0 whenever they are fresh (Adam's bias correction counts from here).
+    /// Optimizer steps that led to the moments: 0 if the moments are 0 (the bias correction of Adam counts from here).
     pub optimizer_steps: u64,
 }
 
 impl Snapshot {
-    /// The network as it is, without what is needed to go on training it: weights, then buffers.
+    /// Returns the tensors that an evaluation needs: weights, then buffers.
     pub fn weights_and_buffers(&self) -> TensorMap {
         TensorMap(self.weights.0.iter().chain(&self.buffers.0).cloned().collect())
     }
 
-    /// A state with fresh moments at iteration 0.
+    /// Returns the state at iteration 0 with these weights, without moments and buffers.
     pub fn initial(weights: TensorMap) -> Self {
         Self { weights, ..Self::default() }
     }

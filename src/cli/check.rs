@@ -10,7 +10,7 @@ use crate::system::exit::Exit;
 use crate::ui;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
-    let LoadedExperiment { document, study } = LoadedExperiment::new(&args.experiment)?;
+    let LoadedExperiment { document, study, .. } = LoadedExperiment::new(&args.experiment)?;
     let (experiment, resolved) = (&study.experiment, &study.resolved);
     if args.json {
         let value = to_json(experiment, resolved.device, resolved.lanes, &document);

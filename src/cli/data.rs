@@ -1,4 +1,4 @@
-//! `lth data`: what data there are, what they look like, and bringing them here.
+//! `lth data`: fetches, verifies and shows data sets.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::folders;
 use super::load;
 use super::load::ExperimentArgs;
 use crate::config::{self, DataConfig};
-use crate::data::{self, Availability, DatasetInfo, DatasetSummary};
+use crate::data::{self, Availability, Dataset, DatasetStatus, DatasetSummary};
 use crate::system::exit::Exit;
 use crate::system::files;
 use crate::system::user_path;
@@ -91,12 +91,16 @@ struct ShowArgs {
 }
 
 impl DataArgs {
-    /// How to tell this command where to write.
+    /// Returns the words ` with OPTION` for the option that says where this command writes.
     pub(super) fn place(&self) -> &'static str {
         if matches!(self.command, Command::Show(_)) { " with `--out`" } else { " with `--data-dir`" }
     }
 }
 
+/// Runs `lth data` and returns its exit code.
+///
+/// # Errors
+/// Fails for a data set that cannot be fetched or read, and a contact sheet that cannot be written.
 pub(super) fn run(args: &DataArgs) -> Result<Exit> {
     match &args.command {
         Command::Fetch(args) => fetch(args),
@@ -125,9 +129,9 @@ fn fetch(args: &FetchArgs) -> Result<Exit> {
         use_default_mirrors: !args.only_mirrors,
         stall: args.stall_seconds,
     };
-    let tell = ui::fetching(args.quiet);
+    let on_progress = ui::fetching(args.quiet);
     let fetched =
-        data::fetch(&args.name, &fetch, &*tell).with_context(|| format!("could not fetch `{}`", args.name))?;
+        data::fetch(&args.name, &fetch, &*on_progress).with_context(|| format!("could not fetch `{}`", args.name))?;
     if !args.quiet {
         let how = if fetched.files == 0 { "is there already, complete and verified" } else { "is complete" };
         ui::print_result(&format!("{} {how} in {}\n", args.name, fetched.folder.display()))?;
@@ -137,26 +141,26 @@ fn fetch(args: &FetchArgs) -> Result<Exit> {
 
 fn check(args: &CheckArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
-    let all = data::names();
-    let names = all.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
-    let surveys: Vec<data::DatasetStatus> = names.filter_map(|name| data::status(name, &folder)).collect();
+    let known_names = data::names();
+    let names = known_names.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
+    let statuses: Vec<DatasetStatus> = names.filter_map(|name| data::status(name, &folder)).collect();
     if args.json {
-        ui::print_result(&(serde_json::to_string_pretty(&surveys)? + "\n"))?;
+        ui::print_result(&(serde_json::to_string_pretty(&statuses)? + "\n"))?;
     } else {
-        ui::print_result(&ui::survey(&surveys))?;
+        ui::print_result(&ui::dataset_statuses(&statuses))?;
     }
-    // Nobody needs all data sets; one that is asked for, or whose files are there, is another matter.
-    let is_wrong = |survey: &data::DatasetStatus| match survey.state {
+    // A missing data set is a failure only if it is named: no experiment needs all of them.
+    let is_failure = |status: &DatasetStatus| match status.state {
         Availability::Complete | Availability::ShortTest => false,
         Availability::Missing | Availability::Incomplete => args.name.is_some(),
         Availability::Damaged => true,
     };
-    Ok(if surveys.iter().any(is_wrong) { Exit::Failure } else { Exit::Success })
+    Ok(if statuses.iter().any(is_failure) { Exit::Failure } else { Exit::Success })
 }
 
 fn show(args: &ShowArgs) -> Result<Exit> {
     let name = args.what.to_string_lossy();
-    let (stem, summary, dataset) = match built_in(&name) {
+    let (stem, summary, dataset) = match builtin_config(&name) {
         Some(mut data) => {
             if let Some(set) = args.set.first() {
                 let text = "error: `--set` changes a value of an experiment, and a data set by its name has none";
@@ -165,11 +169,11 @@ fn show(args: &ShowArgs) -> Result<Exit> {
             if data.is_official() {
                 data.dir = Some(folders::data(args.data_dir.as_ref())?);
             }
-            let source = DatasetInfo::new(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;
-            let (summary, dataset) = DatasetSummary::of_files(&source)?;
+            let (info, _) = data::inspect(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;
+            let (summary, dataset) = DatasetSummary::of_files(&info)?;
             (name.into_owned(), summary, dataset)
         }
-        None => of_experiment(args)?,
+        None => experiment_data(args)?,
     };
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}-sheet.png")));
     refuse_to_replace(&out)?;
@@ -180,14 +184,15 @@ fn show(args: &ShowArgs) -> Result<Exit> {
         value["sheet"] = json!(sheet);
         ui::print_result(&format!("{value:#}\n"))?;
     } else {
-        ui::print_result(&ui::summary(&summary, &sheet))?;
+        ui::print_result(&ui::dataset_summary(&summary, &sheet))?;
     }
     Ok(Exit::Success)
 }
 
-/// Fails if `out` is a file that `lth data show` did not write. A folder fails later, when the picture is written.
+/// Fails if `out` is a file that `lth data show` did not write. A folder fails later, when the contact sheet is
+/// written.
 fn refuse_to_replace(out: &Path) -> Result<()> {
-    // A link that leads nowhere is something as well.
+    // A dangling symbolic link is not free either.
     let is_free = out.symlink_metadata().is_err() || out.is_dir();
     if is_free || data::is_contact_sheet(out) {
         return Ok(());
@@ -197,13 +202,13 @@ fn refuse_to_replace(out: &Path) -> Result<()> {
     Err(config::UsageError::from_text(&format!("{text}\n\n{hint}")).into())
 }
 
-/// The built-in data set of this name.
-fn built_in(name: &str) -> Option<DataConfig> {
+/// Returns the configuration of the built-in data set `name`; `None` if no data set has this name.
+fn builtin_config(name: &str) -> Option<DataConfig> {
     serde_json::from_value(json!({ "dataset": name })).ok()
 }
 
-/// The data of an experiment, and its name.
-fn of_experiment(args: &ShowArgs) -> Result<(String, DatasetSummary, data::Dataset)> {
+/// Returns the name of an experiment, the summary of its data as it splits them, and the data.
+fn experiment_data(args: &ShowArgs) -> Result<(String, DatasetSummary, Dataset)> {
     if !args.what.exists() && args.what.extension().is_none() && !user_path::is_stdin(&args.what) {
         let text = format!("error: `{}` is neither a data set nor a file", args.what.display());
         let hint =
@@ -212,9 +217,12 @@ fn of_experiment(args: &ShowArgs) -> Result<(String, DatasetSummary, data::Datas
     }
     let args = ExperimentArgs { config: args.what.clone(), set: args.set.clone(), data_dir: args.data_dir.clone() };
     let (document, experiment) = load::read(&args)?;
-    let problem = |problem| config::UsageError::new(&[problem], &document);
-    let source = DatasetInfo::new(&experiment.data).map_err(problem)?;
-    source.sizes(&experiment.data).map_err(problem)?;
-    let dataset = source.load(&experiment.data, experiment.seed)?;
-    Ok((experiment.name, DatasetSummary::of_split(&source, &dataset), dataset))
+    let usage_error = |problem| config::UsageError::new(&[problem], &document);
+    let (info, images) = data::inspect(&experiment.data).map_err(usage_error)?;
+    info.sizes(&experiment.data).map_err(usage_error)?;
+    let dataset = match images {
+        Some(images) => info.split(images, &experiment.data, experiment.seed)?,
+        None => info.load(&experiment.data, experiment.seed)?,
+    };
+    Ok((experiment.name, DatasetSummary::of_split(&info, &dataset), dataset))
 }

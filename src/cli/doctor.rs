@@ -1,4 +1,4 @@
-//! `lth doctor`: what this machine has for the program to work with.
+//! `lth doctor`: reports the versions, devices, data sets and stored trainings that this machine has.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use super::load::RunsArgs;
 use crate::data;
 use crate::engine::torch;
 use crate::runner::StoreReport;
-use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::files::Lock;
+use crate::system::machine;
 use crate::ui::{self, CudaDiagnosis, Diagnosis};
 
 #[derive(Debug, Args)]
@@ -31,10 +31,12 @@ pub(super) struct DoctorArgs {
     json: bool,
 }
 
-/// What must be there.
+/// A requirement of `--require`.
 #[derive(Clone, Debug)]
 enum Requirement {
+    /// A GPU that libtorch can use.
     Cuda,
+    /// The complete data set of this name.
     Data(String),
 }
 
@@ -47,10 +49,14 @@ fn requirement(text: &str) -> Result<Requirement, String> {
     }
 }
 
+/// Runs `lth doctor` and returns its exit code.
+///
+/// # Errors
+/// Fails for folders that cannot be read.
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
     let runs = args.runs.folder()?;
-    let libraries = env::libraries().into_iter().filter(|path| is_of_libtorch(path)).collect::<Vec<_>>();
+    let libraries = machine::libraries().into_iter().filter(|path| is_of_libtorch(path)).collect::<Vec<_>>();
     let diagnosis = Diagnosis {
         lth: env!("CARGO_PKG_VERSION").to_owned(),
         tch: torch::TCH.to_owned(),
@@ -58,12 +64,12 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
         libtorch_wanted: torch::LIBTORCH.to_owned(),
         libraries,
         cuda: match torch::cuda_devices() {
-            Ok(devices) => CudaDiagnosis { devices, gpus: env::gpus(), missing: None },
-            Err(reason) => CudaDiagnosis { devices: 0, gpus: env::gpus(), missing: Some(reason) },
+            Ok(devices) => CudaDiagnosis { devices, gpus: machine::gpus(), missing: None },
+            Err(reason) => CudaDiagnosis { devices: 0, gpus: machine::gpus(), missing: Some(reason) },
         },
-        processor: env::processor(),
-        cores: env::cores(),
-        vector_instructions: env::vector_instructions(),
+        processor: machine::processor(),
+        cores: machine::cores(),
+        vector_instructions: machine::vector_instructions(),
         data_dir: folder.clone(),
         data: data::names().iter().filter_map(|name| data::status(name, &folder)).collect(),
         runs: runs.0.clone(),
@@ -82,7 +88,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
     Ok(if missing.is_empty() { Exit::Success } else { Exit::Failure })
 }
 
-/// Returns what is missing for a requirement; `None` where it is met.
+/// Returns the error message of a requirement that is not met; `None` for one that is.
 fn unmet(requirement: &Requirement, diagnosis: &Diagnosis) -> Option<String> {
     match requirement {
         Requirement::Cuda => {
@@ -90,24 +96,25 @@ fn unmet(requirement: &Requirement, diagnosis: &Diagnosis) -> Option<String> {
             Some(format!("CUDA is required, and cannot be used: {reason}\n\nhint: {}", ui::CUDA_HINT))
         }
         Requirement::Data(name) => {
-            let survey = diagnosis.data.iter().find(|survey| survey.name == name)?;
-            let is_usable = matches!(survey.state, data::Availability::Complete | data::Availability::ShortTest);
+            let status = diagnosis.data.iter().find(|status| status.name == name)?;
+            let is_usable = matches!(status.state, data::Availability::Complete | data::Availability::ShortTest);
             let hint =
                 format!("`lth data fetch {name}` brings it; `lth data check {name}` tells what is wrong with it");
-            let folder = survey.folder.display();
+            let folder = status.folder.display();
             (!is_usable)
                 .then(|| format!("the data set `{name}` is required, and is not whole in {folder}\n\nhint: {hint}"))
         }
     }
 }
 
-/// libtorch, and what it needs to compute.
+/// Returns whether a library is part of libtorch, or one that it computes with.
 fn is_of_libtorch(path: &std::path::Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    ["libtorch", "libc10", "libgomp", "libcu", "libnv"].iter().any(|start| name.starts_with(start))
+    ["libtorch", "libc10", "libgomp", "libcu", "libnv"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The version of the libtorch that is loaded, where its folder tells.
+/// Returns the version of the loaded libtorch by the file `build-version` in its folder; `None` if there is no such
+/// file.
 fn libtorch_version(libraries: &[PathBuf]) -> Option<String> {
     let library = libraries.iter().find(|path| path.ends_with("libtorch_cpu.so"))?;
     let text = fs::read_to_string(library.parent()?.parent()?.join("build-version")).ok()?;

@@ -1,4 +1,4 @@
-//! Which trainings of a run are meant: some arms, some rounds, or all.
+//! Selection of trainings of a run by arm and round.
 
 use anyhow::Result;
 use clap::Args;
@@ -17,25 +17,25 @@ pub(super) struct RowFilter {
 }
 
 impl RowFilter {
-    /// Whether arms are named.
+    /// Returns whether the filter names arms.
     pub(super) fn names_arms(&self) -> bool {
         !self.arm.is_empty()
     }
 
-    /// Whether a training is meant.
+    /// Returns whether the training of a row is selected.
     pub(super) fn matches(&self, row: &RoundRow) -> bool {
         (self.arm.is_empty() || self.arm.contains(&row.arm))
             && (self.round.is_empty() || self.round.contains(&row.round))
     }
 
-    /// That what is asked for is among the rows: a name that is not there is a mistake and no empty table.
+    /// Checks that each named arm and round occurs in `rows`: an unknown name is a mistake, not an empty table.
     ///
     /// # Errors
-    /// The arm or round that is not there, and those that are; `place` says where.
+    /// Returns a [`UsageError`] with the unknown arm or round and the known ones; `place` names the run.
     pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, place: &str) -> Result<()> {
         let arms = arms(rows.clone());
-        let mistake = |what: String, known: String| {
-            UsageError::from_text(&format!("error: {what} in {place}\n\nhint: one of: {known}"))
+        let mistake = |message: String, known: String| {
+            UsageError::from_text(&format!("error: {message} in {place}\n\nhint: one of: {known}"))
         };
         if let Some(arm) = self.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {
             return Err(mistake(format!("there is no arm `{arm}`"), arms.join(", ")).into());

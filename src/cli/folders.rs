@@ -1,4 +1,4 @@
-//! Paths of the command line and the folders that variables name, expanded; see [`given`].
+//! Paths of the command line and folders named by environment variables, expanded; see [`user_path`].
 
 use std::path::PathBuf;
 
@@ -9,39 +9,40 @@ use crate::config::UsageError;
 use crate::system::paths::RunsDir;
 use crate::system::{env, user_path};
 
-/// The parser of every argument that is a path: expands a leading `~/`, and refuses what only a shell would expand.
+/// Returns the parser of every argument that is a path: it expands a leading `~/`, and refuses paths that only a shell
+/// would expand.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| user_path::expand(&path))
 }
 
-/// The folder of all runs: `given` by `--runs`, else `LTH_RUNS_DIR`, else `runs`.
+/// Returns the folder of all runs: `given` by `--runs`, else `LTH_RUNS_DIR`, else `runs`.
 ///
 /// # Errors
-/// A value of the variable that cannot be expanded, and a symbolic link to a place that does not exist.
+/// Fails for a value of the variable that cannot be expanded, and for a symbolic link whose target does not exist.
 pub(super) fn runs(given: Option<&PathBuf>) -> Result<RunsDir> {
     let folder = or_variable(given, env::RUNS, "runs")?;
     user_path::check_symlinks(&folder).map_err(|error| refused(&error))?;
     Ok(RunsDir(folder))
 }
 
-/// The folder of the built-in data sets: `given` by `--data-dir`, else `LTH_DATA_DIR`, else `data`.
+/// Returns the folder of the built-in data sets: `given` by `--data-dir`, else `LTH_DATA_DIR`, else `data`.
 ///
 /// # Errors
-/// A value of the variable that cannot be expanded.
+/// Fails for a value of the variable that cannot be expanded.
 pub(super) fn data(given: Option<&PathBuf>) -> Result<PathBuf> {
     or_variable(given, env::DATA, "data")
 }
 
-fn or_variable(given: Option<&PathBuf>, variable: &str, usual: &str) -> Result<PathBuf> {
+fn or_variable(given: Option<&PathBuf>, variable: &str, default: &str) -> Result<PathBuf> {
     match given {
         Some(folder) => Ok(folder.clone()),
         None => Ok(user_path::env_folder(variable)
             .map_err(|error| refused(&error))?
-            .unwrap_or_else(|| PathBuf::from(usual))),
+            .unwrap_or_else(|| PathBuf::from(default))),
     }
 }
 
-/// A refused path as a mistake of the command line.
-pub(super) fn refused(refused: &user_path::RejectedPath) -> anyhow::Error {
-    UsageError::from_text(&format!("error: {refused}")).into()
+/// Converts a refused path into a usage error.
+pub(super) fn refused(rejected: &user_path::RejectedPath) -> anyhow::Error {
+    UsageError::from_text(&format!("error: {rejected}")).into()
 }

@@ -1,4 +1,4 @@
-//! `lth generate`: what other programs want to know of this one.
+//! `lth generate`: prints files about `lth` for shells, `man`, editors and readers.
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,10 @@ enum GenerateTarget {
     ConfigReference,
 }
 
+/// Runs `lth generate` and returns its exit code.
+///
+/// # Errors
+/// Fails for files that cannot be written.
 pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
     match &args.what {
         GenerateTarget::Completions { shell } => {
@@ -49,10 +53,10 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
             clap_complete::generate(*shell, &mut Cli::command(), "lth", &mut script);
             ui::print_result(&String::from_utf8_lossy(&script))?;
         }
-        GenerateTarget::Man { out: None } => ui::print_result(&String::from_utf8_lossy(&page(Cli::command())?))?,
+        GenerateTarget::Man { out: None } => ui::print_result(&String::from_utf8_lossy(&manual_page(Cli::command())?))?,
         GenerateTarget::Man { out: Some(folder) } => {
             user_path::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
-            all_pages(folder)?;
+            write_manual_pages(folder)?;
         }
         GenerateTarget::Schema => ui::print_result(&schema_text())?,
         GenerateTarget::ConfigReference => ui::print_result(&config::reference())?,
@@ -60,29 +64,30 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The schema as a file.
+/// Returns the text of the schema file.
 pub(super) fn schema_text() -> String {
     format!("{:#}\n", config::schema())
 }
 
-fn page(command: clap::Command) -> Result<Vec<u8>> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page).context("could not write a manual page")?;
-    Ok(page)
+/// Returns the manual page of a command.
+fn manual_page(command: clap::Command) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    clap_mangen::Man::new(command).render(&mut bytes).context("could not write a manual page")?;
+    Ok(bytes)
 }
 
-/// A page for `lth`, and one for each command, named as git names its own: `lth-data-fetch.1`.
-fn all_pages(folder: &Path) -> Result<()> {
+/// Writes the manual page of `lth` and one of each command, named as git names its pages: `lth-data-fetch.1`.
+fn write_manual_pages(folder: &Path) -> Result<()> {
     let mut root = Cli::command();
     root.build();
-    let mut waiting = vec![("lth".to_owned(), root)];
-    while let Some((name, command)) = waiting.pop() {
-        let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
-        waiting.extend(inner.map(|inner| (format!("{name}-{}", inner.get_name()), inner.clone())));
+    let mut pending = vec![("lth".to_owned(), root)];
+    while let Some((name, command)) = pending.pop() {
+        let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
+        pending.extend(subcommands.map(|command| (format!("{name}-{}", command.get_name()), command.clone())));
         let file = folder.join(format!("{name}.1"));
-        // A page must live as long as the program: clap wants such names.
+        // clap takes names of static lifetime only.
         let title: &'static str = Box::leak(name.into_boxed_str());
-        files::write(&file, &page(command.name(title))?)?;
+        files::write(&file, &manual_page(command.name(title))?)?;
         ui::print_result(&format!("{}\n", file.display()))?;
     }
     Ok(())

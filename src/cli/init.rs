@@ -1,4 +1,4 @@
-//! `lth init`: an experiment to begin with.
+//! `lth init`: writes an experiment to start from.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use crate::system::exit::Exit;
 use crate::system::{env, files, user_path};
 use crate::ui;
 
-/// The experiment that is written: it runs as it is, and its comments say what else it could be.
+/// The experiment that is written. It runs unchanged, and its comments describe the alternatives.
 const TEMPLATE: &str = include_str!("template.toml");
 
-/// The schema, beside the experiment, which names it in its first line.
+/// File name of the schema. It is written beside the experiment, which names it in its first line.
 const SCHEMA: &str = "lth.schema.json";
 
 #[derive(Debug, Args)]
@@ -25,6 +25,10 @@ pub(super) struct InitArgs {
     file: PathBuf,
 }
 
+/// Runs `lth init` and returns its exit code.
+///
+/// # Errors
+/// Fails for a file that exists or cannot be written.
 pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
     if user_path::is_stdin(file) {
@@ -40,9 +44,9 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
         );
     }
     if file.exists() {
-        let said =
+        let message =
             format!("error: `{}` is there already, and stays as it is\n\nhint: name another file", file.display());
-        return Err(UsageError::from_text(&said).into());
+        return Err(UsageError::from_text(&message).into());
     }
     let schema = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
     files::write(&schema, schema_text().as_bytes())?;
@@ -53,9 +57,9 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The experiment's name from that of its file.
+/// Returns the name of the experiment in `file`: the name of the file in allowed characters, at most 60.
 fn name(file: &Path) -> String {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-    let fine = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c) { c } else { '_' };
-    stem.chars().map(fine).take(60).collect()
+    let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c) { c } else { '_' };
+    stem.chars().map(allowed).take(60).collect()
 }

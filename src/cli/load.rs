@@ -8,11 +8,11 @@ use clap::Args;
 
 use super::folders;
 use crate::config::{self, ConfigDocument, Experiment};
-use crate::data::DatasetInfo;
+use crate::data::{self, RawImages};
 use crate::engine::torch;
 use crate::lottery::{Study, Surroundings};
 use crate::system::paths::RunsDir;
-use crate::system::{env, files, user_path};
+use crate::system::{files, machine, user_path};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -57,6 +57,8 @@ pub(super) struct LoadedExperiment {
     /// The text it was read from.
     pub(super) document: ConfigDocument,
     pub(super) study: Study,
+    /// The images of custom data, which were read to resolve the experiment.
+    pub(super) images: Option<RawImages>,
 }
 
 impl LoadedExperiment {
@@ -67,7 +69,7 @@ impl LoadedExperiment {
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
         let (document, experiment) = read(args)?;
         let mut mistakes = config::check_names(&experiment);
-        let surroundings = look_up(&experiment);
+        let (surroundings, images) = look_up(&experiment);
         let study = Study::resolve(experiment, surroundings).map_err(|found| mistakes.extend(found)).ok();
         let Some(study) = study.filter(|_| mistakes.is_empty()) else {
             return Err(config::UsageError::new(&mistakes, &document).into());
@@ -75,18 +77,23 @@ impl LoadedExperiment {
         if let Some(note) = &study.resolved.dataset.note {
             ui::eprint_line(&format!("note: {note}"));
         }
-        Ok(Self { document, study })
+        Ok(Self { document, study, images })
     }
 }
 
-/// Looks up the data set and the GPU that an experiment is resolved against.
-pub(super) fn look_up(experiment: &Experiment) -> Surroundings {
-    Surroundings { dataset: DatasetInfo::new(&experiment.data), cuda_unavailable: torch::cuda_unavailable_reason() }
+/// Looks up the data set and the GPU that an experiment is resolved against. Custom data are read for that; their images are
+/// returned too, so that they need not be read twice.
+pub(super) fn look_up(experiment: &Experiment) -> (Surroundings, Option<RawImages>) {
+    let (dataset, images) = match data::inspect(&experiment.data) {
+        Ok((info, images)) => (Ok(info), images),
+        Err(mistake) => (Err(mistake), None),
+    };
+    (Surroundings { dataset, cuda_unavailable: torch::cuda_unavailable_reason() }, images)
 }
 
 /// Returns the number of lockstep groups at a time: by default one per core, and on a GPU one.
 pub(super) fn workers(study: &Study) -> usize {
-    let default = if study.resolved.gpu.is_some() { 1 } else { env::cores() };
+    let default = if study.resolved.gpu.is_some() { 1 } else { machine::cores() };
     study.experiment.run.workers.unwrap_or(default)
 }
 

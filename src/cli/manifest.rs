@@ -6,7 +6,7 @@ use crate::engine::torch;
 use crate::lottery::Study;
 use crate::runner::RunOutcome;
 use crate::system::paths::RunsDir;
-use crate::system::{clock, env};
+use crate::system::{clock, machine};
 
 /// Returns the manifest of a run that `command` started, with its outcome so far.
 pub(super) fn run_manifest(
@@ -30,8 +30,8 @@ pub(super) fn run_manifest(
         device: study.resolved.device.to_owned(),
         cuda: cuda_provenance(study),
         engine: study.plan.engines(),
-        processor: env::processor(),
-        host: env::host(),
+        processor: machine::processor(),
+        host: machine::host(),
         workers,
         run: experiment.run.clone(),
         runs: runs.0.display().to_string(),
@@ -48,7 +48,7 @@ pub(super) fn run_manifest(
 fn cuda_provenance(study: &Study) -> Option<CudaProvenance> {
     Some(CudaProvenance {
         gpu: study.resolved.gpu?,
-        gpus: env::gpus(),
+        gpus: machine::gpus(),
         products: study.experiment.train.products,
         deterministic: torch::DETERMINISTIC.to_owned(),
         not_deterministic: torch::NOT_DETERMINISTIC.to_owned(),

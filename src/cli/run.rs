@@ -21,11 +21,11 @@ use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
-    let LoadedExperiment { document, study } = LoadedExperiment::new(&args.experiment)?;
+    let LoadedExperiment { document, study, images } = LoadedExperiment::new(&args.experiment)?;
     let runs = args.runs.folder()?;
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
-    let trainers = EngineFactory::new(&study);
+    let trainers = EngineFactory::new(&study, images);
     if args.fresh {
         // The data must be there to make again what is archived.
         trainers.load_dataset()?;

@@ -18,6 +18,7 @@ use crate::base::format::pluralize;
 use crate::base::key::ContentHash;
 use crate::base::outcome::OutcomeKind;
 use crate::config::{DatasetSpec, DeviceChoice, Diagnostic, KeepWeights, MaskSource, UsageError};
+use crate::data::RawImages;
 use crate::lottery::{DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Store};
@@ -54,12 +55,12 @@ pub(super) struct StabilityArgs {
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let run = Run::open(find_run(&runs, &args.run)?)?;
-    let study = study_of_run(&run, args)?;
+    let (study, images) = study_of_run(&run, args)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let _running = register_run(&study.plan, &runs, &run.view)?;
     let store = Store { runs };
-    let trainers = EngineFactory::new(&study);
+    let trainers = EngineFactory::new(&study, images);
     let sink = ui::sink(args.quiet);
     let context = RunContext { study: &study, store: &store, sink: &*sink, cancel: &cancel, trainers: &trainers };
     let analysis = InstabilityAnalysis { context, points: args.points.into() };
@@ -86,8 +87,8 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     Ok(if failures.is_empty() { Exit::Success } else { Exit::Failure })
 }
 
-/// Returns the study of a run. Its plan must contain the training runs that the run has.
-fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<Study> {
+/// Returns the study of a run, and the images of custom data. The plan must contain the training runs that the run has.
+fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawImages>)> {
     let refuse = |text: String| anyhow::Error::from(UsageError::from_text(&format!("error: {text}")));
     let config = run.view.file(RunDir::RESOLVED_CONFIG);
     let Some(mut experiment) = run.experiment() else {
@@ -106,7 +107,7 @@ fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<Study> {
         let messages: Vec<String> = mistakes.into_iter().map(|mistake| mistake.message).collect();
         refuse(format!("`{}` cannot be used: {}", config.display(), messages.join("; ")))
     };
-    let surroundings = look_up(&experiment);
+    let (surroundings, images) = look_up(&experiment);
     let study = Study::resolve(experiment, surroundings).map_err(unusable)?;
     let keys: BTreeSet<String> = study.plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
     if let Some(row) = run.rounds.iter().find(|row| !keys.contains(&row.key)) {
@@ -115,7 +116,7 @@ fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<Study> {
         let hint = "another version of lth made it, or its data are not those in `--data-dir`";
         return Err(refuse(format!("{text}\n\nhint: {hint}")));
     }
-    Ok(study)
+    Ok((study, images))
 }
 
 /// Returns the keys of the training runs that are asked for and have trained to the end.

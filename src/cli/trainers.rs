@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, RawImages};
 use crate::engine::{EngineKind, Trainer, TrainerSpec};
 use crate::lottery::Study;
 use crate::runner::TrainerFactory;
@@ -13,14 +13,16 @@ use crate::runner::TrainerFactory;
 pub(super) struct EngineFactory<'a> {
     study: &'a Study,
     spec: TrainerSpec,
+    /// The images of custom data, which were read before: the first load takes them.
+    images: Mutex<Option<RawImages>>,
     /// Data that were loaded before they were needed.
     loaded: Mutex<Option<Dataset>>,
 }
 
 impl<'a> EngineFactory<'a> {
-    pub(super) fn new(study: &'a Study) -> Self {
+    pub(super) fn new(study: &'a Study, images: Option<RawImages>) -> Self {
         let spec = TrainerSpec::new(study.resolved.network.clone(), &study.experiment, study.resolved.gpu);
-        Self { study, spec, loaded: Mutex::new(None) }
+        Self { study, spec, images: Mutex::new(images), loaded: Mutex::new(None) }
     }
 
     /// Loads the data now, for the next call of [`TrainerFactory::dataset`].
@@ -35,17 +37,24 @@ impl<'a> EngineFactory<'a> {
 
     fn read_dataset(&self) -> Result<Dataset> {
         let experiment = &self.study.experiment;
-        self.study.resolved.dataset.load(&experiment.data, experiment.seed)
+        let info = &self.study.resolved.dataset;
+        match take(&self.images) {
+            Some(images) => info.split(images, &experiment.data, experiment.seed),
+            None => info.load(&experiment.data, experiment.seed),
+        }
     }
 }
 
 impl TrainerFactory for EngineFactory<'_> {
     fn dataset(&self) -> Result<Dataset> {
-        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
-        loaded.map_or_else(|| self.read_dataset(), Ok)
+        take(&self.loaded).map_or_else(|| self.read_dataset(), Ok)
     }
 
     fn build(&self, engine: EngineKind, lanes: usize, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
         engine.engine().build(&self.spec, dataset, lanes)
     }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -1,64 +1,74 @@
-//! The built-in data sets that come in files: what is known of each before a byte is read, and where it can be had.
+//! The built-in data sets that consist of files: facts, pinned checksums and mirrors.
 
-/// A file of a data set and the SHA-256 of its decompressed bytes.
+/// A file of a data set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PinnedFile {
+    /// Official name, without `.gz`.
     pub(super) name: &'static str,
+    /// SHA-256 of the decompressed bytes.
     pub(super) sha256: &'static str,
 }
 
-/// An archive that holds all files of a data set in one folder.
+/// An archive of all files of a data set, which are in one folder of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Archive {
+    /// File name of the archive.
     pub(super) name: &'static str,
+    /// Folder of the files in the archive.
     pub(super) folder: &'static str,
+    /// SHA-256 of the archive as it is downloaded.
     pub(super) sha256: &'static str,
 }
 
-/// CIFAR as its authors also hand it out, for Python: each file is a pickle, and has the name of the binary file without
-/// its ending.
+/// The Python version of CIFAR, which its authors also publish: each file is a pickle, with the name of the binary file
+/// without its extension.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PythonForm {
-    /// The archive of all files.
+    /// File name of the archive of all files.
     pub(super) archive: &'static str,
-    /// The folder in the archive that they lie in.
+    /// Folder of the files in the archive.
     pub(super) folder: &'static str,
 }
 
-/// How the files of a data set are to be read.
+/// The format of the files of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileFormat {
-    /// Training images, training labels, test images, test labels.
+    /// Four IDX files: training images, training labels, test images, test labels.
     Idx,
-    /// Files of so many records each, the last of test images. A record has so many labels, of which the last counts.
+    /// Binary files of CIFAR with `records` records each; the last file has the test images. A record begins with
+    /// `labels` label bytes, of which the last is used.
     Cifar { labels: usize, records: u32 },
 }
 
-/// A built-in data set that comes in files.
+/// A built-in data set that consists of files.
 #[derive(Debug)]
 pub(super) struct BuiltinDataset {
-    /// The name as in the configuration, and of its folder.
+    /// Name in the configuration, and of its folder.
     pub(super) name: &'static str,
     pub(super) form: FileFormat,
+    /// Shape of an image: [channels, height, width].
     pub(super) shape: [usize; 3],
+    /// Number of classes.
     pub(super) classes: usize,
-    /// Images for training and validation together.
+    /// Number of images for training and validation together.
     pub(super) train: u32,
-    /// Test images.
+    /// Number of test images.
     pub(super) test: u32,
-    /// Mean and standard deviation of the training pixels in [0, 1], channel by channel.
+    /// Mean and standard deviation of the training pixels in [0, 1], per channel.
     pub(super) mean_std: &'static [(f64, f64)],
+    /// The files, in the order of the images.
     pub(super) files: &'static [PinnedFile],
+    /// The archive to download; `None` if the files are downloaded one by one.
     pub(super) archive: Option<Archive>,
-    /// Python's form of the same records, which is read but not fetched.
+    /// The Python version of the same records, which is read but not downloaded.
     pub(super) python: Option<PythonForm>,
-    /// Where the files, each with `.gz` behind its name, or the archive can be had; tried in this order.
+    /// Base URLs of the archive, or of the files with `.gz` appended to each name; tried in this order.
     pub(super) mirrors: &'static [&'static str],
-    /// The classes by name, where they are few enough to be looked at.
+    /// Names of the classes by label; empty for digits and for the 100 classes of CIFAR-100.
     pub(super) class_names: &'static [&'static str],
 }
 
-/// All of them, in the order they are told.
+/// All built-in data sets that consist of files, in the order of messages.
 pub(super) const ALL: [&BuiltinDataset; 4] = [&MNIST, &FASHION_MNIST, &CIFAR10, &CIFAR100];
 
 pub(super) static MNIST: BuiltinDataset = BuiltinDataset {
@@ -97,7 +107,7 @@ pub(super) static FASHION_MNIST: BuiltinDataset = BuiltinDataset {
     ],
     archive: None,
     python: None,
-    // The first has no HTTPS; the sums above make that safe.
+    // The first has no HTTPS; the checksums above make that safe.
     mirrors: &[
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -168,13 +178,13 @@ const fn pinned(name: &'static str, sha256: &'static str) -> PinnedFile {
     PinnedFile { name, sha256 }
 }
 
-/// The name of a file of CIFAR in Python's form, such as `data_batch_1` for `data_batch_1.bin`.
+/// Returns the name of a file in the Python version of CIFAR, such as `data_batch_1` for `data_batch_1.bin`.
 pub(super) fn python_name(binary: &str) -> &str {
     binary.strip_suffix(".bin").unwrap_or(binary)
 }
 
 impl BuiltinDataset {
-    /// The last file, which holds the test images (and with [`Form::Idx`] just their labels).
+    /// Returns the last file, which has the test images (with [`FileFormat::Idx`] only their labels).
     pub(super) fn last_file(&self) -> PinnedFile {
         self.files[self.files.len() - 1]
     }

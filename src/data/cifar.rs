@@ -1,4 +1,5 @@
-//! The binary form of CIFAR: records of one label byte or two and 3,072 pixels, red, green and blue one after another.
+//! The binary version of CIFAR: records of one or two label bytes and 3,072 pixels, [channels (red, green, blue), 32,
+//! 32].
 
 use anyhow::{Result, ensure};
 
@@ -8,14 +9,21 @@ const PIXELS: usize = 3 * 32 * 32;
 /// The records of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CifarRecords {
+    /// Pixels, [records, 3, 32, 32], one byte each.
     pub(super) images: Vec<u8>,
+    /// Label of each record.
     pub(super) labels: Vec<u8>,
 }
 
-/// Reads records with so many label bytes each, of which the last counts: CIFAR-100 has a coarse and a fine label.
+/// Reads records with `label_bytes` label bytes each, of which the last is used: CIFAR-100 has a coarse and a fine
+/// label.
+///
+/// # Errors
+/// Fails for a record that is cut short and for a label that is not below `classes`, with the byte.
 pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<CifarRecords> {
     let length = label_bytes + PIXELS;
-    let (count, rest) = (bytes.len() / length, bytes.len() % length);
+    let count = bytes.len() / length;
+    let rest = bytes.len() % length;
     ensure!(
         rest == 0,
         "record {count} is cut: it has {rest} of its {length} bytes, from byte {} to the end at {}",
@@ -23,11 +31,14 @@ pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<C
         bytes.len()
     );
     let mut records = CifarRecords { images: Vec::with_capacity(count * PIXELS), labels: Vec::with_capacity(count) };
-    for (at, record) in bytes.chunks_exact(length).enumerate() {
+    for (index, record) in bytes.chunks_exact(length).enumerate() {
         let (labels, image) = record.split_at(label_bytes);
         let label = labels[label_bytes - 1];
-        let byte = at * length + label_bytes - 1;
-        ensure!(usize::from(label) < classes, "label {label} of record {at}, at byte {byte}, is not below {classes}");
+        let byte = index * length + label_bytes - 1;
+        ensure!(
+            usize::from(label) < classes,
+            "label {label} of record {index}, at byte {byte}, is not below {classes}"
+        );
         records.labels.push(label);
         records.images.extend_from_slice(image);
     }
@@ -39,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_taken_apart() {
+    fn cifar_records_are_read() {
         let mut bytes = vec![7; 2 * (1 + PIXELS)];
         (bytes[0], bytes[1], bytes[1 + PIXELS]) = (3, 1, 9);
         let records = read(&bytes, 1, 10).unwrap();
@@ -51,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_record_and_a_wrong_label_are_named_with_their_bytes() {
+    fn cifar_errors_name_cut_record_and_wrong_label_with_byte() {
         let message = |bytes: &[u8], labels, classes| read(bytes, labels, classes).unwrap_err().to_string();
         let cut = message(&[0; 3073 + 5], 1, 10);
         assert_eq!(cut, "record 1 is cut: it has 5 of its 3073 bytes, from byte 3073 to the end at 3078");

@@ -1,5 +1,5 @@
-//! CIFAR's form for Python: a batch is a pickled dictionary of an array of pixels and lists of labels. It is turned into
-//! the records of the binary form, which the pinned sums are of.
+//! The Python version of CIFAR: a batch is a pickled dictionary with an array of pixels and lists of labels. It is
+//! converted to the records of the binary version, which the pinned checksums are of.
 
 use anyhow::{Result, ensure};
 
@@ -8,11 +8,11 @@ use super::pickle::Pickle;
 /// Pixels of an image, three channels of 32×32.
 const PIXELS: usize = 3 * 32 * 32;
 
-/// The records of a pickled batch in the binary form: for each image its labels, `label_bytes` bytes of which the last is
-/// the fine one, and 3,072 pixels.
+/// Returns the records of a pickled batch in the binary version: for each image its labels, `label_bytes` bytes of
+/// which the last is the fine one, and 3,072 pixels.
 ///
 /// # Errors
-/// A pickle that cannot be read, or that holds no batch.
+/// Fails for a pickle that cannot be read, and for one that is not a batch of CIFAR.
 pub(super) fn records(bytes: &[u8], label_bytes: usize) -> Result<Vec<u8>> {
     let pickle = Pickle::read(bytes)?;
     let keys: &[&str] = if label_bytes == 1 { &["labels"] } else { &["coarse_labels", "fine_labels"] };
@@ -62,7 +62,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn records_are_those_of_the_binary_form() {
+    fn cifar_python_records_equal_binary_records() {
         let pixels: Vec<u8> = (0..2 * PIXELS).map(|at| (at % 251) as u8).collect();
         let (first, second) = pixels.split_at(PIXELS);
         let one = records(&batch(&pixels, &[("labels", &[6, 9])]), 1).unwrap();
@@ -73,7 +73,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn records_of_no_batch_are_refused() {
+    fn cifar_python_refuses_other_pickles() {
         let message = |pickle: &[u8], labels| records(pickle, labels).unwrap_err().to_string();
         let pixels = [7; 2 * PIXELS];
         let ten = batch(&pixels, &[("labels", &[6, 9])]);

@@ -1,4 +1,4 @@
-//! A contact sheet: a picture with a row of examples for each class, for the eye.
+//! A contact sheet: a PNG with a row of example images for each class.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,54 +8,54 @@ use anyhow::Result;
 
 use super::Dataset;
 
-/// The text of a sheet that says which program made it; a sheet that has it may be replaced.
+/// Keyword and text of the PNG text chunk that marks a contact sheet of this program: a marked file may be replaced.
 const MARK: (&str, &str) = ("Software", "lth");
 
-/// Examples of each class.
+/// Number of examples of each class.
 const COLUMNS: usize = 16;
-/// Pixels between two images.
+/// Number of pixels between two images.
 const GAP: usize = 2;
-/// Around the images: light enough beside black, dark enough beside white.
+/// Grey value around the images, visible beside black and beside white.
 const BACKGROUND: u8 = 96;
-/// Small images are shown at least so large, by whole factors.
+/// Smallest side of a shown image in pixels: smaller images are enlarged by an integer factor.
 const MIN_SIDE: usize = 48;
-/// Large ones at most so large.
+/// Largest side of a shown image in pixels: larger images are reduced by an integer factor.
 const MAX_SIDE: usize = 128;
 
-/// How an image is shown: pixels are repeated `up` times, or averaged over squares of `down`.
+/// The scaling of an image: pixels are repeated `up` times, or averaged over squares of `down` × `down`.
 struct Scaling {
     up: usize,
     down: usize,
 }
 
-/// The first images for training of each class as PNG, a row a class.
+/// Returns the PNG with the first training images of each class, one row per class.
 ///
 /// # Errors
-/// Never but by a defect of the encoder.
+/// Fails only by a defect of the encoder.
 pub fn contact_sheet(dataset: &Dataset) -> Result<Vec<u8>> {
     let [channels, height, width] = dataset.shape;
     let scale = Scaling { up: MIN_SIDE.div_ceil(height.max(width)), down: height.max(width).div_ceil(MAX_SIDE) };
-    let [tall, wide] = [height, width].map(|size| size.div_ceil(scale.down) * scale.up);
-    let whole = [dataset.classes * (tall + GAP) + GAP, COLUMNS * (wide + GAP) + GAP];
-    let mut pixels = vec![BACKGROUND; whole[0] * whole[1] * channels];
+    let [shown_height, shown_width] = [height, width].map(|size| size.div_ceil(scale.down) * scale.up);
+    let sheet = [dataset.classes * (shown_height + GAP) + GAP, COLUMNS * (shown_width + GAP) + GAP];
+    let mut pixels = vec![BACKGROUND; sheet[0] * sheet[1] * channels];
     for (row, images) in examples(dataset).into_iter().enumerate() {
         for (column, image) in images.into_iter().enumerate() {
-            let corner = [row * (tall + GAP) + GAP, column * (wide + GAP) + GAP];
-            for y in 0..tall {
-                for x in 0..wide {
-                    let to = ((corner[0] + y) * whole[1] + corner[1] + x) * channels;
-                    for (channel, pixel) in pixels[to..to + channels].iter_mut().enumerate() {
+            let corner = [row * (shown_height + GAP) + GAP, column * (shown_width + GAP) + GAP];
+            for y in 0..shown_height {
+                for x in 0..shown_width {
+                    let first = ((corner[0] + y) * sheet[1] + corner[1] + x) * channels;
+                    for (channel, pixel) in pixels[first..first + channels].iter_mut().enumerate() {
                         let plane = &dataset.image(image)[channel * height * width..][..height * width];
-                        *pixel = scale.at(plane, [height, width], [y, x]);
+                        *pixel = scale.pixel(plane, [height, width], [y, x]);
                     }
                 }
             }
         }
     }
-    encode(whole, channels, &pixels)
+    encode(sheet, channels, &pixels)
 }
 
-/// Whether the file at `path` is a sheet of this program: a PNG file that says so.
+/// Returns whether the file at `path` is a contact sheet of this program: a PNG with its mark.
 pub fn is_contact_sheet(path: &Path) -> bool {
     let header = |file| png::Decoder::new(BufReader::new(file)).read_info().ok();
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
@@ -64,7 +64,7 @@ pub fn is_contact_sheet(path: &Path) -> bool {
     reader.is_some_and(|reader| reader.info().uncompressed_latin1_text.iter().any(is_mark))
 }
 
-/// The images shown of each class.
+/// Returns the indices of the images shown of each class.
 fn examples(dataset: &Dataset) -> Vec<Vec<u32>> {
     let mut rows = vec![Vec::new(); dataset.classes];
     for &image in &dataset.train {
@@ -77,10 +77,11 @@ fn examples(dataset: &Dataset) -> Vec<Vec<u32>> {
 }
 
 impl Scaling {
-    /// What is shown at a place of the scaled image.
-    fn at(&self, plane: &[u8], [height, width]: [usize; 2], [y, x]: [usize; 2]) -> u8 {
-        let [top, left] = [y, x].map(|at| at / self.up * self.down);
-        let (bottom, right) = ((top + self.down).min(height), (left + self.down).min(width));
+    /// Returns the pixel at [y, x] of the scaled image; `plane` is [height, width].
+    fn pixel(&self, plane: &[u8], [height, width]: [usize; 2], [y, x]: [usize; 2]) -> u8 {
+        let [top, left] = [y, x].map(|position| position / self.up * self.down);
+        let bottom = (top + self.down).min(height);
+        let right = (left + self.down).min(width);
         let sum: usize = (top..bottom)
             .map(|y| plane[y * width + left..y * width + right].iter().map(|&b| usize::from(b)).sum::<usize>())
             .sum();
@@ -110,7 +111,7 @@ mod tests {
         Dataset { shape, classes: 2, images, labels, train, validation: vec![], test: vec![], inputs }
     }
 
-    /// Size and pixels of a sheet.
+    /// Returns [height, width] and pixels of a sheet.
     fn decoded(dataset: &Dataset) -> ([usize; 2], Vec<u8>) {
         let bytes = contact_sheet(dataset).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn every_class_has_its_row_and_small_images_are_enlarged() {
+    fn contact_sheet_has_row_per_class_and_enlarges_small_images() {
         let (size, pixels) = decoded(&dataset([3, 1, 2], vec![1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16], vec![1, 0]));
         assert_eq!(size, [2 * (24 + GAP) + GAP, COLUMNS * (48 + GAP) + GAP]);
         let at = |y: usize, x: usize| &pixels[(y * size[1] + x) * 3..][..3];
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_is_known_again() {
+    fn contact_sheet_is_recognised_by_mark() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sheet.png");
         let is_sheet_with = |bytes: &[u8]| {
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn large_images_are_averaged() {
+    fn contact_sheet_averages_large_images() {
         let images: Vec<u8> = (0..2 * 200 * 300).map(|at| if at % 3 == 0 { 90 } else { 30 }).collect();
         let (size, pixels) = decoded(&dataset([1, 200, 300], images, vec![0, 1]));
         assert_eq!(size, [2 * (67 + GAP) + GAP, COLUMNS * (100 + GAP) + GAP]);

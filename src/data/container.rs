@@ -1,4 +1,4 @@
-//! The bytes of files as they may lie there: plain, gzip'd, or inside an archive.
+//! The bytes of files that are plain, compressed with gzip, or in a tar archive.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::gzip::{MAGIC, MemberReader, Trailing};
 use crate::system::files;
 
-/// A gzip or tar container that cannot be taken apart. Nothing is known of what it holds.
+/// The error for a gzip or tar file that cannot be unpacked, whatever its content.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` could not be {action}: {fault}", path.display())]
 pub(super) struct BadContainer {
@@ -21,7 +21,7 @@ pub(super) struct BadContainer {
 }
 
 impl BadContainer {
-    /// The error for what `error` says of the container at `path`.
+    /// Returns the error for the container at `path`, whose reader failed with `error`.
     fn of(path: &Path, action: &'static str, error: io::Error) -> anyhow::Error {
         let (path, trailing) = (path.to_owned(), trailing(&error).map(ToString::to_string));
         match trailing {
@@ -31,7 +31,7 @@ impl BadContainer {
     }
 }
 
-/// The beginnings of files that other programs pack, and what they are called.
+/// First bytes of files in other packed formats, with the fault to report.
 const FOREIGN: [(&[u8], &str); 7] = [
     (&MAGIC, "it is compressed twice with gzip"),
     (b"PK\x03\x04", "it is a zip archive"),
@@ -42,24 +42,25 @@ const FOREIGN: [(&[u8], &str); 7] = [
     (b"Rar!\x1A\x07", "it is a RAR archive"),
 ];
 
-/// The bytes behind the end of compressed data, where these are the cause of `error` or of an error inside it.
+/// Returns the bytes after the end of compressed data if these are the cause of `error` or of an error inside it.
 fn trailing(error: &io::Error) -> Option<&Trailing> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // An error of `io` does not give its own content as its source.
+        // An `io::Error` does not return its own content as its source.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = inner.map(|inner| inner as _).or_else(|| error.source());
     }
     None
 }
 
-/// The bytes of a file, decompressed if it is gzip'd, whatever its name.
+/// Returns the bytes of a file, decompressed if its content is gzip, whatever its name.
 ///
 /// # Errors
-/// A file that cannot be read, is empty, is no whole gzip file, or is packed otherwise ([`BadContainer`]).
+/// Fails for a file that cannot be read or is empty; returns [`BadContainer`] for an incomplete gzip file and for
+/// another packed format.
 pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     let bytes = files::read(path)?;
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());
@@ -78,10 +79,10 @@ pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     Ok(plain)
 }
 
-/// Those of the files `names` that a tar archive has in `folder`, by name; the archive may be gzip'd.
+/// Returns the files among `names` that a tar archive, plain or compressed with gzip, has in `folder`; by name.
 ///
 /// # Errors
-/// An archive that cannot be read, is empty, or is no whole archive ([`BadContainer`]).
+/// Fails for an archive that cannot be read or is empty; returns [`BadContainer`] for an incomplete archive.
 pub(super) fn unpack(path: &Path, folder: &str, names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>> {
     let file = File::open(path).with_context(|| format!("could not read `{}`", path.display()))?;
     let mut file = BufReader::new(file);
@@ -104,7 +105,7 @@ fn entries(reader: impl Read, folder: &str, names: &[&str]) -> io::Result<BTreeM
         let path = path.strip_prefix(".").unwrap_or(&path);
         let name = path.strip_prefix(folder).ok().and_then(Path::to_str).filter(|name| names.contains(name));
         if let Some(name) = name.map(str::to_owned) {
-            // No size is taken from the header in advance: it may be anything in a damaged file.
+            // Nothing is allocated by the size in the header: it may be anything in a damaged file.
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes)?;
             unpacked.insert(name, bytes);
@@ -142,7 +143,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_file_is_decompressed_by_its_content() {
+    fn decompress_goes_by_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file.gz");
         let put = |bytes: &[u8]| files::write(&path, bytes).unwrap();
@@ -166,7 +167,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_archive_is_unpacked_to_its_end() {
+    fn unpack_reads_archive_to_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("all.tar.gz");
         let unpack = |bytes: &[u8]| {

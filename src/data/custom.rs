@@ -1,7 +1,6 @@
-//! Own data: what the configuration says of them, and what is found.
+//! Custom data: the files in the folder that the configuration names, as a data set.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -12,62 +11,80 @@ use super::custom_idx::{LabelOutside, ManyPrefixes};
 use super::image_folder;
 use super::info::{DatasetInfo, ImageSource, RawImages};
 use super::not_found::NotFound;
+use super::pixel_stats::mean_std;
 use crate::config::{DataConfig, DatasetSpec, Diagnostic, Normalize};
 
-/// Own data as found in their folder.
+/// Custom data as read from their folder.
 struct Scanned {
+    /// Shape of an image: [channels, height, width].
     shape: [usize; 3],
     classes: usize,
+    /// Names of the classes by label; empty for IDX files.
     class_names: Vec<String>,
+    /// Number of images in the training files.
     train: u32,
+    /// Number of images in the test files.
     test: u32,
     raw: RawImages,
+    /// SHA-256 of the data.
     sum: String,
 }
 
-/// Reads the data that `data` points to.
+/// The configuration of custom data.
+struct CustomSpec<'a> {
+    /// Folder of the data.
+    dir: &'a Path,
+    /// SHA-256 that the data must have, if the configuration pins it.
+    sha256: Option<&'a String>,
+    /// Key of the table with both.
+    key: &'static str,
+}
+
+/// Reads the custom data that `data` names and returns the facts about them together with the images.
 ///
 /// # Errors
-/// What is wrong with which file, by the key that names the folder.
-pub(super) fn source(data: &DataConfig) -> Result<DatasetInfo, Diagnostic> {
-    let found = scan(&data.dataset)?;
-    let (dir, pinned, key) = described(&data.dataset);
-    if let Some(pinned) = pinned.filter(|pinned| !pinned.eq_ignore_ascii_case(&found.sum)) {
-        let message = format!("`{}` holds other data than this: their SHA-256 is {}", dir.display(), found.sum);
+/// Returns a diagnostic, by the key that names the folder, for a file that is missing or not usable, and for data with
+/// another checksum than the pinned one.
+pub(super) fn inspect(data: &DataConfig) -> Result<(DatasetInfo, RawImages), Diagnostic> {
+    let scanned = scan(&data.dataset)?;
+    let CustomSpec { dir, sha256, key } = custom_spec(&data.dataset);
+    if let Some(pinned) = sha256.filter(|pinned| !pinned.eq_ignore_ascii_case(&scanned.sum)) {
+        let message = format!("`{}` holds other data than this: their SHA-256 is {}", dir.display(), scanned.sum);
         let hint = format!("point `{key}.dir` at the data with {pinned}, or leave `sha256` out to take what is there");
         return Err(Diagnostic::new(format!("{key}.sha256"), message).hint(hint));
     }
-    let [channels, height, width] = found.shape;
-    let trained = &found.raw.images[..found.train as usize * channels * height * width];
-    let mean_std = mean_std(trained, channels, height * width);
+    let [channels, height, width] = scanned.shape;
+    let train_pixels = &scanned.raw.images[..scanned.train as usize * channels * height * width];
+    let mean_std = mean_std(train_pixels, channels, height * width);
     if data.normalize == Normalize::MeanStd && mean_std.iter().any(|(_, std)| *std == 0.0) {
         let message = "`mean_std` cannot be computed: in some channel all training pixels are equal";
         return Err(
             Diagnostic::new("data.normalize", message).hint("use `normalize = \"none\"`, or look at the images")
         );
     }
-    let kind = if found.class_names.is_empty() { "idx" } else { "images" };
-    let identity = identity(kind, &found, &data.dataset);
-    Ok(DatasetInfo {
+    let identity = identity(&scanned, &data.dataset);
+    let info = DatasetInfo {
         name: dir.display().to_string(),
-        shape: found.shape,
-        classes: found.classes,
-        class_names: found.class_names,
-        train: found.train,
-        test: found.test,
-        whole_test: found.test,
+        shape: scanned.shape,
+        classes: scanned.classes,
+        class_names: scanned.class_names,
+        train: scanned.train,
+        test: scanned.test,
+        whole_test: scanned.test,
         mean_std,
         identity,
-        sum: Some(found.sum),
+        sum: Some(scanned.sum),
         note: None,
-        bytes: ImageSource::Custom { dataset: data.dataset.clone(), read: Arc::new(Mutex::new(Some(found.raw))) },
-    })
+        source: ImageSource::Custom { dataset: data.dataset.clone() },
+    };
+    Ok((info, scanned.raw))
 }
 
-/// What determines the images and labels. The first number is the form of the sum. Where the files lie is no part of what
-/// they are; an option that changes nothing is none either.
-fn identity(kind: &str, found: &Scanned, dataset: &DatasetSpec) -> Value {
-    let mut identity = json!({ kind: 1, "sha256": found.sum, "classes": found.classes });
+/// Returns the content that determines images and labels; the number after the format is the version of its checksum.
+/// The folder is not part of it, nor is an option at its default.
+fn identity(scanned: &Scanned, dataset: &DatasetSpec) -> Value {
+    let format = if scanned.class_names.is_empty() { "idx" } else { "images" };
+    let mut identity = json!({ format: 1, "sha256": scanned.sum, "classes": scanned.classes });
     if let DatasetSpec::Idx { first_label, transpose, .. } = *dataset {
         if first_label > 0 {
             identity["first_label"] = json!(first_label);
@@ -79,116 +96,100 @@ fn identity(kind: &str, found: &Scanned, dataset: &DatasetSpec) -> Value {
     identity
 }
 
-/// Reads own data once more, for whoever comes after the first.
+/// Reads custom data again after [`inspect`]; `sum` is the checksum of then.
 ///
 /// # Errors
-/// Where they cannot be read, or are not what they were.
+/// Fails for data that cannot be read any more, or that have another checksum.
 pub(super) fn reload_verified(dataset: &DatasetSpec, sum: Option<&str>) -> Result<RawImages> {
-    let found = scan(dataset).map_err(|problem| anyhow::anyhow!(problem.message))?;
-    anyhow::ensure!(Some(found.sum.as_str()) == sum, "the files have changed since they were first read");
-    Ok(found.raw)
+    let scanned = scan(dataset).map_err(|problem| anyhow::anyhow!(problem.message))?;
+    anyhow::ensure!(Some(scanned.sum.as_str()) == sum, "the files have changed since they were first read");
+    Ok(scanned.raw)
 }
 
-/// The folder, the sum that was asked for, and the key of the table with both.
-fn described(dataset: &DatasetSpec) -> (&Path, Option<&String>, &'static str) {
+fn custom_spec(dataset: &DatasetSpec) -> CustomSpec<'_> {
     match dataset {
-        DatasetSpec::Idx { dir, sha256, .. } => (dir, sha256.as_ref(), "data.dataset.idx"),
-        DatasetSpec::Images { dir, sha256 } => (dir, sha256.as_ref(), "data.dataset.images"),
-        _ => (Path::new(""), None, "data.dataset"),
+        DatasetSpec::Idx { dir, sha256, .. } => CustomSpec { dir, sha256: sha256.as_ref(), key: "data.dataset.idx" },
+        DatasetSpec::Images { dir, sha256 } => CustomSpec { dir, sha256: sha256.as_ref(), key: "data.dataset.images" },
+        _ => CustomSpec { dir: Path::new(""), sha256: None, key: "data.dataset" },
     }
 }
 
+/// Reads and decodes the files of custom data.
 fn scan(dataset: &DatasetSpec) -> Result<Scanned, Diagnostic> {
-    let (dir, _, key) = described(dataset);
-    let at_dir = |message: String| Diagnostic::new(format!("{key}.dir"), message);
+    let CustomSpec { dir, key, .. } = custom_spec(dataset);
+    let problem_of_dir = |message: String| Diagnostic::new(format!("{key}.dir"), message);
     if !dir.is_dir() {
         let hint = "a relative folder is looked for where the command is run, not beside the configuration";
-        return Err(at_dir(format!("there is no folder `{}`", dir.display())).hint(hint));
+        return Err(problem_of_dir(format!("there is no folder `{}`", dir.display())).hint(hint));
     }
     if let DatasetSpec::Idx { classes, first_label, transpose, prefix, .. } = dataset {
-        let (classes, first_label, transpose) = (*classes, *first_label, *transpose);
-        let options = custom_idx::IdxOptions { classes, first_label, transpose, prefix: prefix.as_deref() };
-        let four = custom_idx::read(dir, options).map_err(|error| idx_problem(dir, &error, prefix.as_deref()))?;
-        let raw = RawImages { images: four.images, labels: four.labels };
-        let (shape, classes) = ([1, four.height, four.width], classes as usize);
-        let (train, test, sum) = (four.train, four.test, four.sum);
-        return Ok(Scanned { shape, classes, class_names: Vec::new(), train, test, raw, sum });
+        let options = custom_idx::IdxOptions {
+            classes: *classes,
+            first_label: *first_label,
+            transpose: *transpose,
+            prefix: prefix.as_deref(),
+        };
+        let files = custom_idx::read(dir, options).map_err(|error| idx_problem(dir, &error, prefix.as_deref()))?;
+        return Ok(Scanned {
+            shape: [1, files.height, files.width],
+            classes: *classes as usize,
+            class_names: Vec::new(),
+            train: files.train,
+            test: files.test,
+            raw: RawImages { images: files.images, labels: files.labels },
+            sum: files.sum,
+        });
     }
-    let read = image_folder::read(dir).map_err(|error| {
-        let problem = at_dir(format!("{error:#}"));
+    let folder = image_folder::read(dir).map_err(|error| {
+        let problem = problem_of_dir(format!("{error:#}"));
         if error.is::<image_folder::UnusableImage>() { problem } else { problem.hint(IMAGES_HINT) }
     })?;
-    let raw = RawImages { images: read.images, labels: read.labels };
-    let (train, test, sum) = (read.train, read.test, read.sum);
-    Ok(Scanned { shape: read.shape, classes: read.classes.len(), class_names: read.classes, train, test, raw, sum })
+    Ok(Scanned {
+        shape: folder.shape,
+        classes: folder.classes.len(),
+        class_names: folder.classes,
+        train: folder.train,
+        test: folder.test,
+        raw: RawImages { images: folder.images, labels: folder.labels },
+        sum: folder.sum,
+    })
 }
 
-/// What is wrong with IDX files in `dir`, by its key and with what to do.
+/// Converts an error about IDX files in `dir` into a diagnostic with the key to correct and a hint.
 fn idx_problem(dir: &Path, error: &anyhow::Error, prefix: Option<&str>) -> Diagnostic {
-    let at = |key: &str| Diagnostic::new(format!("data.dataset.idx.{key}"), format!("{error:#}"));
+    let problem_of = |key: &str| Diagnostic::new(format!("data.dataset.idx.{key}"), format!("{error:#}"));
     if let Some(wrong) = error.downcast_ref::<LabelOutside>() {
-        return at("classes").hint(wrong.hint());
+        return problem_of("classes").hint(wrong.hint());
     }
     if let Some(many) = error.downcast_ref::<ManyPrefixes>() {
-        return at("dir").hint(format!("choose one, such as `prefix = \"{}\"`", many.prefixes[0]));
+        return problem_of("dir").hint(format!("choose one, such as `prefix = \"{}\"`", many.prefixes[0]));
     }
     if error.is::<BadContainer>() {
-        return at("dir").hint(CONTAINER);
+        return problem_of("dir").hint(CONTAINER_HINT);
     }
     if !error.is::<NotFound>() {
-        return at("dir").hint(IDX_FORM);
+        return problem_of("dir").hint(IDX_FORMAT_HINT);
     }
     let prefixes = custom_idx::prefixes(dir);
     match (prefix, prefixes.as_slice()) {
-        (Some(_), []) => at("prefix").hint("leave it out where the names have none"),
-        (Some(_), [one]) => at("prefix").hint(format!("the files there have the prefix `{one}`")),
+        (Some(_), []) => problem_of("prefix").hint("leave it out where the names have none"),
+        (Some(_), [one]) => problem_of("prefix").hint(format!("the files there have the prefix `{one}`")),
         (Some(_), several) => {
-            at("prefix").hint(format!("the files there have one of the prefixes `{}`", several.join("`, `")))
+            problem_of("prefix").hint(format!("the files there have one of the prefixes `{}`", several.join("`, `")))
         }
-        (None, _) => at("dir").hint(IDX_NAMES),
+        (None, _) => problem_of("dir").hint(IDX_NAMES_HINT),
     }
 }
 
-const CONTAINER: &str = "the fault is in the compressed file, not in its content: copy it once more, or unpack it and leave it \
-                        there without `.gz`";
+const CONTAINER_HINT: &str = "the fault is in the compressed file, not in its content: copy it once more, or unpack it \
+                              and leave it there without `.gz`";
 
-const IDX_NAMES: &str = "the folder needs train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
-                        t10k-labels-idx1-ubyte, plain or with `.gz`";
+const IDX_NAMES_HINT: &str = "the folder needs train-images-idx3-ubyte, train-labels-idx1-ubyte, \
+                              t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or with `.gz`";
 
-const IDX_FORM: &str = "an IDX file begins with the bytes 0 0 8 3 for images, 0 0 8 1 for labels; then come number (height, \
-                        width) as 4 bytes each, the highest first; then a byte for each pixel or label. Labels may also \
-                        be 32-bit integers: 0 0 12 1, or QMNIST's 0 0 12 2";
+const IDX_FORMAT_HINT: &str = "an IDX file begins with the bytes 0 0 8 3 for images, 0 0 8 1 for labels; then come \
+                               number (height, width) as 4 bytes each, the highest first; then a byte for each pixel \
+                               or label. Labels may also be 32-bit integers: 0 0 12 1, or QMNIST's 0 0 12 2";
 
 const IMAGES_HINT: &str = "the folder needs PNG files `train/<class>/*.png` and `test/<class>/*.png`, all of one size, \
                            grey or in colour";
-
-/// Mean and standard deviation of the bytes / 255, channel by channel. The sums are whole numbers, so that the result
-/// is the same on every machine.
-pub(super) fn mean_std(images: &[u8], channels: usize, plane: usize) -> Vec<(f64, f64)> {
-    let mut sums = vec![(0_u128, 0_u128); channels];
-    for (at, plane) in images.chunks_exact(plane).enumerate() {
-        // A plane has less than 2³² pixels, whose squares are below 2¹⁶.
-        let sum: u64 = plane.iter().map(|&byte| u64::from(byte)).sum();
-        let squares: u64 = plane.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum();
-        let (all, all_squares) = &mut sums[at % channels];
-        (*all, *all_squares) = (*all + u128::from(sum), *all_squares + u128::from(squares));
-    }
-    let count = (images.len() / channels) as u128;
-    let of = |&(sum, squares): &(u128, u128)| {
-        let variance = (count * squares - sum * sum) as f64 / (count * count) as f64;
-        (sum as f64 / count as f64 / 255.0, variance.sqrt() / 255.0)
-    };
-    sums.iter().map(of).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mean_and_deviation_by_hand() {
-        // Two images of two channels with two pixels each.
-        let images = [0, 255, 51, 51, 255, 0, 51, 51];
-        assert_eq!(mean_std(&images, 2, 2), [(0.5, 0.5), (0.2, 0.0)]);
-    }
-}

@@ -1,4 +1,4 @@
-//! Own data in four IDX files, whose sizes are their own. Knows the options of `data.dataset.idx`, but no configuration.
+//! Custom data in four IDX files of any size. Knows the options of `data.dataset.idx`, but no configuration.
 
 use std::path::Path;
 
@@ -10,45 +10,51 @@ use super::idx::{BYTES, INTEGERS, NAMES, unusable};
 use super::names;
 use crate::base::key::sha256_of;
 
-/// Columns of QMNIST's labels, of which the first is the class.
-const COLUMNS: u32 = 8;
+/// Columns of the labels of QMNIST, of which the first is the class.
+const QMNIST_COLUMNS: u32 = 8;
 
-/// How the files are to be read.
+/// Options for reading the files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdxOptions<'a> {
     /// Number of classes.
     pub(super) classes: u32,
     /// The label of the first class.
     pub(super) first_label: u32,
-    /// Whether rows and columns of the images change places.
+    /// Whether to exchange rows and columns of the images.
     pub(super) transpose: bool,
-    /// What stands in front of the names.
+    /// Prefix of the names of the files.
     pub(super) prefix: Option<&'a str>,
 }
 
-/// The images and labels of the four files.
+/// Images and labels of the four files.
 #[derive(Debug)]
 pub(super) struct IdxFiles {
+    /// Height of an image, in pixels.
     pub(super) height: usize,
+    /// Width of an image, in pixels.
     pub(super) width: usize,
+    /// Number of training images.
     pub(super) train: u32,
+    /// Number of test images.
     pub(super) test: u32,
-    /// One byte a pixel, row by row; training images first.
+    /// Pixels, [images, height, width], one byte each; training images first.
     pub(super) images: Vec<u8>,
     /// The class of each image, from 0.
     pub(super) labels: Vec<u8>,
-    /// SHA-256 of the four files one after another, as they are.
+    /// SHA-256 of the four decompressed files one after another.
     pub(super) sum: String,
 }
 
-/// A label of no class.
+/// The error for a label outside of the classes.
 #[derive(Debug, thiserror::Error)]
 pub(super) struct LabelOutside {
     label: i64,
+    /// Index of the image in its file.
     image: usize,
+    /// Label of the first class.
     first: u32,
     classes: u32,
-    /// The least and the greatest label of the file.
+    /// Smallest and largest label of the file.
     range: (i64, i64),
 }
 
@@ -63,24 +69,26 @@ impl std::fmt::Display for LabelOutside {
 }
 
 impl LabelOutside {
-    /// What to set where the labels are right.
+    /// Returns the hint: the option to set if the labels are right.
     pub(super) fn hint(&self) -> String {
-        let ((least, greatest), classes) = (self.range, i64::from(self.classes));
-        if least < 0 {
+        let (min, max) = self.range;
+        let classes = i64::from(self.classes);
+        let first = i64::from(self.first);
+        if min < 0 {
             return "labels are whole numbers from 0".to_owned();
         }
-        if greatest - least + 1 == classes {
-            return format!("the labels of this file are from {least} to {greatest}: set `first_label = {least}`");
+        if max - min + 1 == classes {
+            return format!("the labels of this file are from {min} to {max}: set `first_label = {min}`");
         }
-        let (first, most) = (i64::from(self.first), greatest + 1 - i64::from(self.first));
-        if least >= first && most <= 256 {
-            return format!("labels count from {first}; set `classes` to {most} or more, if they are right");
+        let needed = max + 1 - first;
+        if min >= first && needed <= 256 {
+            return format!("labels count from {first}; set `classes` to {needed} or more, if they are right");
         }
-        format!("the labels of this file are from {least} to {greatest}, more than `classes` allows")
+        format!("the labels of this file are from {min} to {max}, more than `classes` allows")
     }
 }
 
-/// Several prefixes stand in front of the names of files, and none was chosen.
+/// The error for files with several prefixes if the configuration chooses none.
 #[derive(Debug, thiserror::Error)]
 #[error("the files in `{folder}` have several prefixes: {}", list(.prefixes))]
 pub(super) struct ManyPrefixes {
@@ -92,7 +100,7 @@ fn list(prefixes: &[String]) -> String {
     prefixes.iter().map(|prefix| format!("`{prefix}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The prefixes of training images in `folder`, sorted.
+/// Returns the prefixes of the files of training images in `folder`, sorted.
 pub(super) fn prefixes(folder: &Path) -> Vec<String> {
     names::prefixes(folder, &names::idx(NAMES[0], true, None))
 }
@@ -100,40 +108,43 @@ pub(super) fn prefixes(folder: &Path) -> Vec<String> {
 /// Reads the four files in `folder`.
 ///
 /// # Errors
-/// A file that is missing, cut, of another kind or at odds with another; [`LabelOutside`], [`ManyPrefixes`].
+/// Fails for a file that is missing, cut short, of another format or inconsistent with another file; returns
+/// [`LabelOutside`] and [`ManyPrefixes`].
 pub(super) fn read(folder: &Path, options: IdxOptions<'_>) -> Result<IdxFiles> {
-    let only = if options.prefix.is_none() { only_prefix(folder)? } else { None };
-    let mut shelf = DatasetDir::own(folder, options.prefix.or(only.as_deref()));
-    let mut whole = Vec::new();
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    let (mut sizes, mut counts) = (Vec::new(), Vec::new());
-    for part in NAMES.chunks_exact(2) {
-        let pictures = shelf.open(part[0])?;
-        let [count, height, width] = image_sizes(&pictures)?;
+    let only_prefix = if options.prefix.is_none() { only_prefix(folder)? } else { None };
+    let mut dir = DatasetDir::custom(folder, options.prefix.or(only_prefix.as_deref()));
+    let mut files = Vec::new();
+    let mut images = Vec::new();
+    let mut labels = Vec::new();
+    let mut sizes = Vec::new();
+    let mut counts = Vec::new();
+    for names in NAMES.chunks_exact(2) {
+        let image_file = dir.open(names[0])?;
+        let [count, height, width] = image_sizes(&image_file)?;
         counts.push(count);
         sizes.push([height, width]);
         ensure!(
             sizes[0] == [height, width],
             "`{}` has images of {height}×{width} pixels, those for training have {}×{}",
-            pictures.name,
+            image_file.name,
             sizes[0][0],
             sizes[0][1]
         );
-        let names = shelf.open(part[1])?;
-        let found = label_values(&names.bytes).with_context(|| unusable(&names))?;
+        let label_file = dir.open(names[1])?;
+        let values = label_values(&label_file.bytes).with_context(|| unusable(&label_file))?;
         ensure!(
-            found.len() == count as usize,
+            values.len() == count as usize,
             "`{}` has {} labels, `{}` {count} images",
-            names.name,
-            found.len(),
-            pictures.name
+            label_file.name,
+            values.len(),
+            image_file.name
         );
-        labels.extend(classes(&found, options).with_context(|| unusable(&names))?);
-        images.extend_from_slice(&pictures.bytes[16..]);
-        whole.extend([pictures.bytes, names.bytes]);
+        labels.extend(classes(&values, options).with_context(|| unusable(&label_file))?);
+        images.extend_from_slice(&image_file.bytes[16..]);
+        files.extend([image_file.bytes, label_file.bytes]);
     }
-    let whole: Vec<&[u8]> = whole.iter().map(Vec::as_slice).collect();
-    let sum = sha256_of(&whole);
+    let contents: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let sum = sha256_of(&contents);
     let [mut height, mut width] = sizes[0].map(|size| size as usize);
     if options.transpose {
         images = transposed(&images, height, width);
@@ -142,9 +153,12 @@ pub(super) fn read(folder: &Path, options: IdxOptions<'_>) -> Result<IdxFiles> {
     Ok(IdxFiles { height, width, train: counts[0], test: counts[1], images, labels, sum })
 }
 
-/// The only prefix in `folder`, where training images have none without.
+/// Returns the prefix in `folder` if all files of training images have the same one; `None` if a file has none.
+///
+/// # Errors
+/// Returns [`ManyPrefixes`].
 fn only_prefix(folder: &Path) -> Result<Option<String>> {
-    if DatasetDir::own(folder, None).find(NAMES[0]).is_some() {
+    if DatasetDir::custom(folder, None).find(NAMES[0]).is_some() {
         return Ok(None);
     }
     let mut prefixes = prefixes(folder);
@@ -152,7 +166,7 @@ fn only_prefix(folder: &Path) -> Result<Option<String>> {
     Ok(prefixes.pop())
 }
 
-/// Number, height and width of the images in a file, which holds as many bytes as these say.
+/// Returns [number, height, width] of the images in a file, after checking that it has as many bytes.
 fn image_sizes(file: &DataFile) -> Result<[u32; 3]> {
     let check = || -> Result<[u32; 3]> {
         let sizes: [u32; 3] = idx::header(&file.bytes)?;
@@ -169,7 +183,7 @@ fn image_sizes(file: &DataFile) -> Result<[u32; 3]> {
     check().with_context(|| unusable(file))
 }
 
-/// The labels in a file: unsigned bytes, 32-bit integers, or QMNIST's eight columns of these.
+/// Returns the labels in a file of unsigned bytes, of 32-bit integers, or of the eight columns of these in QMNIST.
 fn label_values(bytes: &[u8]) -> Result<Vec<i64>> {
     let integer = |chunk: &[u8]| chunk.first_chunk().map_or(0, |&chunk| i64::from(i32::from_be_bytes(chunk)));
     match idx::kind(bytes) {
@@ -180,7 +194,10 @@ fn label_values(bytes: &[u8]) -> Result<Vec<i64>> {
         }
         Some((INTEGERS, 2)) => {
             let [count, columns] = idx::header_of(bytes, INTEGERS)?;
-            ensure!(columns == COLUMNS, "it has {columns} columns of labels; 1 and QMNIST's {COLUMNS} are read");
+            ensure!(
+                columns == QMNIST_COLUMNS,
+                "it has {columns} columns of labels; 1 and QMNIST's {QMNIST_COLUMNS} are read"
+            );
             let start = idx::check_body(bytes, &[count, columns], 4)?;
             Ok(bytes[start..].chunks_exact(4 * columns as usize).map(integer).collect())
         }
@@ -192,7 +209,7 @@ fn label_values(bytes: &[u8]) -> Result<Vec<i64>> {
     }
 }
 
-/// The class of each label, from 0.
+/// Returns the class of each label, from 0.
 fn classes(labels: &[i64], options: IdxOptions<'_>) -> Result<Vec<u8>, LabelOutside> {
     let IdxOptions { classes, first_label: first, .. } = options;
     let class = |(image, &label): (usize, &i64)| {
@@ -200,19 +217,19 @@ fn classes(labels: &[i64], options: IdxOptions<'_>) -> Result<Vec<u8>, LabelOuts
         if (0..i64::from(classes)).contains(&class) {
             return Ok(class as u8);
         }
-        let range = labels.iter().fold((label, label), |(least, most), &label| (least.min(label), most.max(label)));
+        let range = labels.iter().fold((label, label), |(min, max), &label| (min.min(label), max.max(label)));
         Err(LabelOutside { label, image, first, classes, range })
     };
     labels.iter().enumerate().map(class).collect()
 }
 
-/// The images with rows and columns exchanged; each is `height`×`width` before.
+/// Returns `images`, [images, height, width], with rows and columns exchanged: [images, width, height].
 fn transposed(images: &[u8], height: usize, width: usize) -> Vec<u8> {
-    let mut turned = Vec::with_capacity(images.len());
+    let mut transposed = Vec::with_capacity(images.len());
     for image in images.chunks_exact(height * width) {
-        turned.extend((0..width).flat_map(|x| image.iter().skip(x).step_by(width)));
+        transposed.extend((0..width).flat_map(|x| image.iter().skip(x).step_by(width)));
     }
-    turned
+    transposed
 }
 
 #[cfg(test)]

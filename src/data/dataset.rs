@@ -1,78 +1,78 @@
-//! A data set in memory, shared by all workers. Knows no file.
+//! A loaded data set, shared by all workers. Knows no file.
 
 use crate::config::Normalize;
 
-/// A part of a data set that networks are evaluated on.
+/// A split of a data set that networks are evaluated on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// The first images of the training set, as many as the validation set has.
     Train,
-    /// Held out of the training set; the early stop is found on it.
+    /// The validation set: held out of the training set; the early stop is found on it.
     Validation,
     /// The test set.
     Test,
 }
 
 impl Split {
-    /// All of them, in the order they are reported.
+    /// All splits, in the order of reports.
     pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 }
 
-/// Images and labels, and who is in which part.
+/// Images, labels and splits.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// Channels, height, width.
+    /// Shape of an image: [channels, height, width].
     pub shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// One byte a pixel and channel, image after image, each channel by channel: first the images of the training files,
-    /// then those of the test files.
+    /// Pixels, [images, channels, height, width], one byte each: first the images of the training files, then those of
+    /// the test files.
     pub images: Vec<u8>,
-    /// The class of each image.
+    /// Class of each image, from 0.
     pub labels: Vec<u8>,
-    /// The training images by index, in the order of the split.
+    /// Indices of the training images, in the order of the split.
     pub train: Vec<u32>,
-    /// The validation images.
+    /// Indices of the validation images.
     pub validation: Vec<u32>,
-    /// The test images.
+    /// Indices of the test images.
     pub test: Vec<u32>,
-    /// How a byte becomes an input.
+    /// The map from a byte to an input of the network.
     pub inputs: Normalization,
 }
 
-/// How a byte becomes an input: `byte · scale + offset`.
+/// The map from a byte to an input of the network: `byte · scale + offset`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Normalization {
-    /// The same for every pixel.
+    /// One scale and offset for all pixels.
     Affine {
-        /// Factor.
+        /// Scale.
         scale: f64,
-        /// Summand.
+        /// Offset.
         offset: f64,
     },
-    /// Factor and summand of each channel.
+    /// Scale and offset of each channel.
     PerChannel(Vec<(f64, f64)>),
-    /// A factor for each image.
+    /// A scale for each image; the offset is 0.
     PerImage(Vec<f64>),
 }
 
 impl Normalization {
-    /// The inputs that `normalize` asks for; `mean_std` are mean and standard deviation of the pixels in [0, 1], channel
-    /// by channel.
+    /// Returns the map for `normalize`. `mean_std`: mean and standard deviation of the pixels in [0, 1], per channel;
+    /// `images`: [images, `pixels`].
     pub fn new(normalize: Normalize, mean_std: &[(f64, f64)], images: &[u8], pixels: usize) -> Self {
         let affine = |&(mean, std): &(f64, f64)| (1.0 / (255.0 * std), -mean / std);
         match (normalize, mean_std) {
             (Normalize::None, _) => Self::Affine { scale: 1.0 / 255.0, offset: 0.0 },
-            (Normalize::MeanStd, [one]) => {
-                let (scale, offset) = affine(one);
+            (Normalize::MeanStd, [channel]) => {
+                let (scale, offset) = affine(channel);
                 Self::Affine { scale, offset }
             }
             (Normalize::MeanStd, channels) => Self::PerChannel(channels.iter().map(affine).collect()),
-            (Normalize::L2, _) => Self::PerImage(images.chunks_exact(pixels).map(inverse_length).collect()),
+            (Normalize::L2, _) => Self::PerImage(images.chunks_exact(pixels).map(inverse_norm).collect()),
         }
     }
 
-    /// Scale and offset of one channel of one image.
+    /// Returns scale and offset of one channel of one image.
     pub fn scale_and_offset(&self, image: u32, channel: usize) -> (f64, f64) {
         match self {
             Self::Affine { scale, offset } => (*scale, *offset),
@@ -82,25 +82,25 @@ impl Normalization {
     }
 }
 
-/// 1 / the Euclidean length of the bytes; 0 for a black image, which stays black.
-fn inverse_length(image: &[u8]) -> f64 {
+/// Returns 1 / the Euclidean norm of the bytes; 0 for a black image, which stays black.
+fn inverse_norm(image: &[u8]) -> f64 {
     let square: u64 = image.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum();
     if square == 0 { 0.0 } else { 1.0 / (square as f64).sqrt() }
 }
 
 impl Dataset {
-    /// Bytes of one image.
+    /// Returns the number of bytes of one image.
     pub fn pixels(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// The bytes of one image.
+    /// Returns the bytes of one image, [channels, height, width].
     pub fn image(&self, index: u32) -> &[u8] {
         let pixels = self.pixels();
         &self.images[index as usize * pixels..][..pixels]
     }
 
-    /// The images of a part.
+    /// Returns the indices of the images of a split.
     pub fn indices(&self, split: Split) -> &[u32] {
         match split {
             Split::Train => &self.train[..self.train.len().min(self.validation.len())],
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_by_hand() {
+    fn normalization_by_hand() {
         let images = [3, 4, 0, 0, 0, 0];
         let l2 = Normalization::new(Normalize::L2, &[(0.5, 0.25)], &images, 3);
         assert_eq!((l2.scale_and_offset(0, 0), l2.scale_and_offset(1, 0)), ((0.2, 0.0), (0.0, 0.0)));

@@ -1,5 +1,5 @@
-//! The folder of a data set, and where in it a file lies: by its name or another one it goes by, in a folder or an
-//! archive of the set, in its binary form or that of Python.
+//! The folder of a data set and the location of its files: under their official or alternative names, plain or
+//! compressed, in the folder, a subfolder or an archive, in the binary version of CIFAR or the Python version.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,196 +16,212 @@ use super::not_found::NotFound;
 /// The folder of a data set.
 pub(super) struct DatasetDir {
     folder: PathBuf,
-    /// The built-in data set that lies there, if it is one.
+    /// The built-in data set in the folder; `None` for custom data.
     set: Option<&'static BuiltinDataset>,
-    /// What stands in front of the names of own files.
+    /// Prefix of the names of custom files.
     prefix: Option<String>,
-    /// The folders that were looked into before `folder` was chosen.
-    looked_into: Vec<PathBuf>,
-    /// The files of the archive that was unpacked last, by name; one that was asked for is gone.
+    /// The folders that were searched before `folder` was chosen, for messages.
+    searched: Vec<PathBuf>,
+    /// The archive that was unpacked last, and its files by name; a file is removed when it is opened.
     unpacked: Option<(PathBuf, BTreeMap<String, Vec<u8>>)>,
 }
 
-/// How the records of CIFAR are written down.
+/// The version of the files of CIFAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordEncoding {
-    /// As the pinned sums have them.
+    /// Binary records, which the pinned checksums are of.
     Binary,
-    /// As a pickle of Python.
+    /// Pickles of Python.
     Python,
 }
 
-/// An archive of all files of a data set, and the folder in it that they lie in.
+/// An archive of all files of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ArchiveLocation {
     name: &'static str,
+    /// Folder of the files in the archive.
     folder: &'static str,
-    coding: RecordEncoding,
+    encoding: RecordEncoding,
 }
 
-/// Where a file lies.
+/// The location of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileLocation {
-    /// The file, or the archive that has it.
+    /// Path of the file, or of the archive that contains it.
     pub(super) path: PathBuf,
-    pub(super) coding: RecordEncoding,
-    /// The archive, where it is inside one.
-    bundle: Option<ArchiveLocation>,
+    pub(super) encoding: RecordEncoding,
+    /// The archive; `None` for a file of its own.
+    archive: Option<ArchiveLocation>,
 }
 
-/// The decompressed bytes of a file in its binary form, and what to call it.
+/// The decompressed bytes of a file. A pickle of CIFAR is converted to binary records.
 pub(super) struct DataFile {
+    /// Name of the file in messages: its path, inside the archive if it is in one.
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
 }
 
 impl FileLocation {
-    fn plain_file(path: PathBuf, coding: RecordEncoding) -> Self {
-        Self { path, coding, bundle: None }
+    fn plain_file(path: PathBuf, encoding: RecordEncoding) -> Self {
+        Self { path, encoding, archive: None }
     }
 
-    /// Whether it is a file of its own.
+    /// Returns whether the file is not in an archive.
     pub(super) fn is_plain_file(&self) -> bool {
-        self.bundle.is_none()
+        self.archive.is_none()
     }
 }
 
 impl DatasetDir {
-    /// The folder that a person keeps own files in.
-    pub(super) fn own(folder: &Path, prefix: Option<&str>) -> Self {
-        let (folder, prefix) = (folder.to_owned(), prefix.map(str::to_owned));
-        Self { looked_into: vec![folder.clone()], folder, set: None, prefix, unpacked: None }
+    /// Returns the folder of custom files whose names begin with `prefix`.
+    pub(super) fn custom(folder: &Path, prefix: Option<&str>) -> Self {
+        let prefix = prefix.map(str::to_owned);
+        Self { searched: vec![folder.to_owned()], folder: folder.to_owned(), set: None, prefix, unpacked: None }
     }
 
-    /// The folder of a built-in data set, `folder/<name>` or `folder`: the first that has all files, else the first
-    /// that has any with content, else the first that has an empty one, else `folder/<name>`.
+    /// Returns the folder of a built-in data set, `folder/<name>` or `folder`: the first with all files, else the first
+    /// with a file that has content, else the first with an empty file, else `folder/<name>`.
     pub(super) fn of(set: &'static BuiltinDataset, folder: &Path) -> Self {
-        let looked_into = vec![folder.join(set.name), folder.to_owned()];
-        let shelves = || looked_into.iter().map(|folder| Self::at(set, folder.clone()));
-        let contents =
-            |shelf: &Self| set.files.iter().map(|file| shelf.content(file.name)).collect::<Vec<PathContent>>();
-        let chosen = shelves()
-            .find(|shelf| contents(shelf).iter().all(|&content| content == PathContent::File))
-            .or_else(|| shelves().find(|shelf| contents(shelf).contains(&PathContent::File)))
-            .or_else(|| shelves().find(|shelf| contents(shelf).contains(&PathContent::Empty)));
-        chosen.unwrap_or_else(|| Self { looked_into: looked_into.clone(), ..Self::at(set, looked_into[0].clone()) })
+        let searched = vec![folder.join(set.name), folder.to_owned()];
+        let candidates = || searched.iter().map(|folder| Self::at(set, folder.clone()));
+        let contents = |dir: &Self| set.files.iter().map(|file| dir.content(file.name)).collect::<Vec<PathContent>>();
+        let chosen = candidates()
+            .find(|dir| contents(dir).iter().all(|&content| content == PathContent::File))
+            .or_else(|| candidates().find(|dir| contents(dir).contains(&PathContent::File)))
+            .or_else(|| candidates().find(|dir| contents(dir).contains(&PathContent::Empty)));
+        chosen.unwrap_or_else(|| Self { searched: searched.clone(), ..Self::at(set, searched[0].clone()) })
     }
 
-    /// The folder of a built-in data set, whatever is in it.
+    /// Returns `folder` as the folder of a built-in data set, whatever it contains.
     pub(super) fn at(set: &'static BuiltinDataset, folder: PathBuf) -> Self {
-        Self { looked_into: vec![folder.clone()], folder, set: Some(set), prefix: None, unpacked: None }
+        Self { searched: vec![folder.clone()], folder, set: Some(set), prefix: None, unpacked: None }
     }
 
-    /// Where files are looked for.
+    /// Returns the path of the folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The archives that may have the files: that of the binary form, then that of Python's.
-    fn bundles(&self) -> Vec<ArchiveLocation> {
+    /// Returns the archives that may contain the files: that of the binary version, then that of the Python version.
+    fn archives(&self) -> Vec<ArchiveLocation> {
         let Some(set) = self.set else { return Vec::new() };
-        let binary =
-            set.archive.map(|it| ArchiveLocation { name: it.name, folder: it.folder, coding: RecordEncoding::Binary });
-        let python = set.python.map(|it| ArchiveLocation {
-            name: it.archive,
-            folder: it.folder,
-            coding: RecordEncoding::Python,
+        let binary = set.archive.map(|archive| ArchiveLocation {
+            name: archive.name,
+            folder: archive.folder,
+            encoding: RecordEncoding::Binary,
+        });
+        let python = set.python.map(|python| ArchiveLocation {
+            name: python.archive,
+            folder: python.folder,
+            encoding: RecordEncoding::Python,
         });
         binary.into_iter().chain(python).collect()
     }
 
-    /// The names that the file goes by in a form.
-    fn names(&self, name: &str, coding: RecordEncoding) -> Vec<String> {
-        match coding {
+    /// Returns the names that the file `name` may have in a version.
+    fn names(&self, name: &str, encoding: RecordEncoding) -> Vec<String> {
+        match encoding {
             RecordEncoding::Binary => names::idx(name, self.set.is_none(), self.prefix.as_deref()),
             RecordEncoding::Python => vec![python_name(name).to_owned()],
         }
     }
 
-    /// The places where the file `name` may lie, in the order in which they count: as a file in the folder or in that of
-    /// the unpacked archive, then in the archive; first in the binary form, then in Python's.
-    fn places(&self, name: &str) -> Vec<FileLocation> {
-        let bundles = self.bundles();
-        if bundles.is_empty() {
+    /// Returns the locations that the file `name` may have, in order of precedence: as a file in the folder or in the
+    /// folder of the unpacked archive, then in the archive; first in the binary version, then in the Python version.
+    fn locations(&self, name: &str) -> Vec<FileLocation> {
+        let archives = self.archives();
+        if archives.is_empty() {
             let paths = names::paths(&self.folder, &self.names(name, RecordEncoding::Binary));
             return paths.into_iter().map(|path| FileLocation::plain_file(path, RecordEncoding::Binary)).collect();
         }
-        let of_bundle = |bundle: ArchiveLocation| {
-            let (names, whole) = (self.names(name, bundle.coding), self.folder.join(bundle.name));
-            // Some systems unpack an archive into a folder of its own name.
-            let unpacked = [self.folder.join(bundle.folder), whole.join(bundle.folder), whole.clone()];
-            // `train` and `test`, as CIFAR-100 calls its files for Python, may be anything in a folder of several data sets.
-            let is_plain_word =
-                bundle.coding == RecordEncoding::Python && ["train", "test"].contains(&python_name(name));
-            let own = [self.set.map_or("", |set| set.name), bundle.folder].map(|own| self.folder.ends_with(own));
-            let direct = (!is_plain_word || own.contains(&true)).then(|| self.folder.clone());
-            let folders = direct.into_iter().chain(unpacked);
-            let loose = folders.flat_map(|folder| names::paths(&folder, &names)).collect::<Vec<PathBuf>>();
-            let loose = loose.into_iter().map(move |path| FileLocation::plain_file(path, bundle.coding));
-            loose.chain([FileLocation { path: whole, coding: bundle.coding, bundle: Some(bundle) }])
-        };
-        bundles.into_iter().flat_map(of_bundle).collect()
+        archives.into_iter().flat_map(|archive| self.locations_by_archive(name, archive)).collect()
     }
 
-    /// What lies there of the file `name`.
+    /// Returns the locations of the file `name` in the version of `archive`, in order of precedence.
+    fn locations_by_archive(&self, name: &str, archive: ArchiveLocation) -> Vec<FileLocation> {
+        let names = self.names(name, archive.encoding);
+        let archive_path = self.folder.join(archive.name);
+        // Some systems unpack an archive into a folder of its own name.
+        let unpacked = [self.folder.join(archive.folder), archive_path.join(archive.folder), archive_path.clone()];
+        // `train` and `test`, the files of CIFAR-100 for Python, may be anything in a folder of several data sets.
+        let is_ambiguous = archive.encoding == RecordEncoding::Python && ["train", "test"].contains(&python_name(name));
+        let folders_of_set = [self.set.map_or("", |set| set.name), archive.folder];
+        let is_of_set = folders_of_set.into_iter().any(|folder| self.folder.ends_with(folder));
+        let direct = (!is_ambiguous || is_of_set).then(|| self.folder.clone());
+        let paths = direct.into_iter().chain(unpacked).flat_map(|folder| names::paths(&folder, &names));
+        let mut locations: Vec<FileLocation> =
+            paths.map(|path| FileLocation::plain_file(path, archive.encoding)).collect();
+        locations.push(FileLocation { path: archive_path, encoding: archive.encoding, archive: Some(archive) });
+        locations
+    }
+
+    /// Returns the content at the location of the file `name`.
     fn content(&self, name: &str) -> PathContent {
-        self.find(name).map_or(PathContent::Nothing, |place| content(&place.path))
+        self.find(name).map_or(PathContent::Nothing, |location| content(&location.path))
     }
 
-    /// Where the file `name` lies: the first place that has content, else the first with an empty file.
+    /// Returns the location of the file `name`: the first with content, else the first with an empty file.
     pub(super) fn find(&self, name: &str) -> Option<FileLocation> {
         let mut empty = None;
-        for place in self.places(name) {
-            match content(&place.path) {
-                PathContent::File => return Some(place),
-                PathContent::Empty => empty = empty.or(Some(place)),
+        for location in self.locations(name) {
+            match content(&location.path) {
+                PathContent::File => return Some(location),
+                PathContent::Empty => empty = empty.or(Some(location)),
                 PathContent::Nothing => {}
             }
         }
         empty
     }
 
-    /// The decompressed bytes of the file `name`; what lies there as a pickle is given in the binary form.
+    /// Returns the decompressed bytes of the file `name`; a pickle of CIFAR is converted to binary records.
     ///
     /// # Errors
-    /// [`NotFound`], [`super::container::BadContainer`], or what is wrong with a pickle.
+    /// Returns [`NotFound`], [`super::container::BadContainer`], or the fault of a pickle.
     pub(super) fn open(&mut self, name: &str) -> Result<DataFile> {
-        let Some(place) = self.find(name) else { return Err(self.not_found(name).into()) };
-        let opened = match place.bundle {
-            None => DataFile { name: place.path.display().to_string(), bytes: decompress(&place.path)? },
-            Some(bundle) => self.open_packed(name, &place.path, bundle)?,
+        let Some(location) = self.find(name) else { return Err(self.not_found(name).into()) };
+        let file = match location.archive {
+            None => DataFile { name: location.path.display().to_string(), bytes: decompress(&location.path)? },
+            Some(archive) => self.open_archived(name, &location.path, archive)?,
         };
-        match (place.coding, self.set.map(|set| set.form)) {
+        match (location.encoding, self.set.map(|set| set.form)) {
             (RecordEncoding::Python, Some(FileFormat::Cifar { labels, .. })) => {
-                let records = cifar_python::records(&opened.bytes, labels);
-                let bytes = records.with_context(|| format!("`{}` is not usable", opened.name))?;
-                Ok(DataFile { bytes, ..opened })
+                let records = cifar_python::records(&file.bytes, labels);
+                let bytes = records.with_context(|| format!("`{}` is not usable", file.name))?;
+                Ok(DataFile { bytes, ..file })
             }
-            _ => Ok(opened),
+            _ => Ok(file),
         }
     }
 
-    fn open_packed(&mut self, name: &str, archive: &Path, bundle: ArchiveLocation) -> Result<DataFile> {
-        let in_form = |name| if bundle.coding == RecordEncoding::Python { python_name(name) } else { name };
-        let name = in_form(name);
-        let inside = format!("{}/{}/{name}", archive.display(), bundle.folder);
-        let is_unpacked = self.unpacked.as_ref().is_some_and(|(path, _)| path == archive);
+    /// Returns the file `name` of the archive at `path`, which is unpacked once for all files.
+    fn open_archived(&mut self, name: &str, path: &Path, archive: ArchiveLocation) -> Result<DataFile> {
+        let name = archive.file_name(name);
+        let shown_name = format!("{}/{}/{name}", path.display(), archive.folder);
+        let is_unpacked = self.unpacked.as_ref().is_some_and(|(unpacked, _)| unpacked == path);
         if !is_unpacked {
             let files = self.set.map_or(&[][..], |set| set.files);
-            let names: Vec<&str> = files.iter().map(|file| in_form(file.name)).collect();
-            self.unpacked = Some((archive.to_owned(), unpack(archive, bundle.folder, &names)?));
+            let names: Vec<&str> = files.iter().map(|file| archive.file_name(file.name)).collect();
+            self.unpacked = Some((path.to_owned(), unpack(path, archive.folder, &names)?));
         }
         let bytes = self.unpacked.as_mut().and_then(|(_, files)| files.remove(name));
-        Ok(DataFile { bytes: bytes.with_context(|| format!("`{inside}` is not in the archive"))?, name: inside })
+        let bytes = bytes.with_context(|| format!("`{shown_name}` is not in the archive"))?;
+        Ok(DataFile { name: shown_name, bytes })
     }
 
+    /// Returns the error for the file `name` with all names that were tried.
     fn not_found(&self, name: &str) -> NotFound {
         let mut tried = self.names(name, RecordEncoding::Binary);
-        for bundle in self.bundles() {
-            let name = if bundle.coding == RecordEncoding::Python { python_name(name) } else { name };
-            tried.extend([format!("{}/{name}", bundle.folder), bundle.name.to_owned()]);
+        for archive in self.archives() {
+            tried.extend([format!("{}/{}", archive.folder, archive.file_name(name)), archive.name.to_owned()]);
         }
-        NotFound::new(self.looked_into.clone(), tried, self.set.map(|set| set.name))
+        NotFound::new(self.searched.clone(), tried, self.set.map(|set| set.name))
+    }
+}
+
+impl ArchiveLocation {
+    /// Returns the name in this archive of the file that the binary version calls `name`.
+    fn file_name(self, name: &str) -> &str {
+        if self.encoding == RecordEncoding::Python { python_name(name) } else { name }
     }
 }
 

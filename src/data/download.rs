@@ -1,4 +1,5 @@
-//! One file from one place, into a partial file that a later try goes on with. Knows no data set and no sum.
+//! Download of one file from one URL into a partial file that a later download continues. Knows no data set and no
+//! checksum.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -13,31 +14,35 @@ use ureq::{Agent, Body, Timeout};
 use crate::system::files::WriteError;
 use crate::system::user_path;
 
-/// Longer than this no name is looked up and no connection waited for.
-const CONNECT: Duration = Duration::from_secs(15);
+/// Time limit for looking up a host name, and for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Whom progress is told: bytes here, and bytes in all where that is known.
+/// Callback of progress: bytes received, and bytes in total if the server reports it.
 pub(super) type ProgressCallback<'a> = &'a dyn Fn(u64, Option<u64>);
 
-/// Brings `url` to `part`. What is there already is not asked for again, where the server can begin later. A server that
-/// is silent for `stall` is given up; what came is kept.
-pub(super) fn download(url: &str, part: &Path, stall: Duration, tell: ProgressCallback<'_>) -> Result<()> {
+/// Downloads `url` to the file `part`. If the file has bytes already, the download continues after them, provided that
+/// the server supports ranges. A server that sends nothing for `stall` is given up; the bytes received are kept.
+///
+/// # Errors
+/// Fails if the server cannot be reached, answers with an error, stalls or breaks off; returns [`WriteError`] if the
+/// file cannot be written.
+pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: ProgressCallback<'_>) -> Result<()> {
     let agent = agent(url, stall);
-    let here = fs::metadata(part).map_or(0, |metadata| metadata.len());
-    let mut response = ask(&agent, url, here, stall)?;
-    if here > 0 && response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
-        if range_total(&response) == Some(here) {
+    let received = fs::metadata(part).map_or(0, |metadata| metadata.len());
+    let mut response = request(&agent, url, received, stall)?;
+    if received > 0 && response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        if range_total(&response) == Some(received) {
             return Ok(());
         }
-        // What is here is longer than what there is: it is not of this file.
-        response = ask(&agent, url, 0, stall)?;
+        // The partial file is longer than the file of the server: it is of another file.
+        response = request(&agent, url, 0, stall)?;
     }
     let from = match response.status() {
-        StatusCode::PARTIAL_CONTENT if here > 0 => {
-            ensure!(range_start(&response) == Some(here), "it answered with another part than was asked for");
-            here
+        StatusCode::PARTIAL_CONTENT if received > 0 => {
+            ensure!(range_start(&response) == Some(received), "it answered with another part than was asked for");
+            received
         }
-        // The whole file, whether or not a part of it was asked for.
+        // The whole file, whether or not a range was requested.
         StatusCode::OK => 0,
         status => bail!("it answered {status}"),
     };
@@ -45,57 +50,58 @@ pub(super) fn download(url: &str, part: &Path, stall: Duration, tell: ProgressCa
         0 => number(&response, "content-length"),
         _ => range_total(&response),
     };
-    let broken = |source| WriteError { path: part.to_owned(), source };
-    let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(part).map_err(broken)?;
-    file.set_len(from).and_then(|()| std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))).map_err(broken)?;
-    let all = receive(response.into_body(), &mut file, part, from, stall, &|here| tell(here, total));
-    file.sync_all().map_err(broken)?;
-    let here = all?;
-    if let Some(total) = total.filter(|&total| total != here) {
-        bail!("it broke off after {here} of {total} bytes");
+    let write_error = |source| WriteError { path: part.to_owned(), source };
+    let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(part).map_err(write_error)?;
+    file.set_len(from).and_then(|()| std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))).map_err(write_error)?;
+    let result = receive(response.into_body(), &mut file, part, from, stall, &|received| on_progress(received, total));
+    file.sync_all().map_err(write_error)?;
+    let received = result?;
+    if let Some(total) = total.filter(|&total| total != received) {
+        bail!("it broke off after {received} of {total} bytes");
     }
     Ok(())
 }
 
-/// Writes what comes behind the first `here` bytes; how many there are then.
+/// Appends the body to `file`, which has `received` bytes, and returns the number of bytes then.
 fn receive(
     body: Body,
     file: &mut File,
     part: &Path,
-    mut here: u64,
+    mut received: u64,
     stall: Duration,
-    tell: &dyn Fn(u64),
+    on_progress: &dyn Fn(u64),
 ) -> Result<u64> {
     let mut reader = body.into_reader();
     let mut buffer = vec![0; 1 << 16];
-    tell(here);
+    on_progress(received);
     loop {
-        let read = match reader.read(&mut buffer) {
-            Ok(0) => return Ok(here),
-            Ok(read) => read,
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(received),
+            Ok(count) => count,
             Err(error) => {
                 let error = ureq::Error::from(error);
-                return Err(explain(&error, stall)).with_context(|| format!("it broke off after {here} bytes"));
+                return Err(explain(&error, stall)).with_context(|| format!("it broke off after {received} bytes"));
             }
         };
-        // Straight to the file: whatever ends this process, what came is there.
-        file.write_all(&buffer[..read]).map_err(|source| WriteError { path: part.to_owned(), source })?;
-        here += read as u64;
-        tell(here);
+        // Without a buffer: the bytes received are kept whatever ends this process.
+        file.write_all(&buffer[..count]).map_err(|source| WriteError { path: part.to_owned(), source })?;
+        received += count as u64;
+        on_progress(received);
     }
 }
 
+/// Returns an HTTP client with the time limits of this module.
 fn agent(url: &str, stall: Duration) -> Agent {
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("lth/", env!("CARGO_PKG_VERSION")))
-        .tls_config(TlsConfig::builder().root_certs(trusted()).build())
-        .timeout_resolve(Some(CONNECT))
-        .timeout_connect(Some(CONNECT))
+        .tls_config(TlsConfig::builder().root_certs(root_certificates()).build())
+        .timeout_resolve(Some(CONNECT_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_per_write(Some(stall))
         .timeout_recv_response(Some(stall))
         .timeout_per_read(Some(stall));
-    // What is on this machine is behind no proxy.
+    // Servers on this machine are reached without a proxy.
     let host = url.split_once("://").map_or("", |(_, rest)| rest);
     if ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local)) {
         config = config.proxy(None);
@@ -103,18 +109,18 @@ fn agent(url: &str, stall: Duration) -> Agent {
     config.build().new_agent()
 }
 
-/// What this machine trusts, which may be more than the world does: many networks read what passes. Where nothing is
-/// found, what came with this program.
-fn trusted() -> RootCerts {
+/// Returns the certificates that this machine trusts, which may include those of a proxy that inspects traffic; those
+/// compiled into this program if the machine has none.
+fn root_certificates() -> RootCerts {
     let text = user_path::certificates().and_then(|path| fs::read(path).ok()).unwrap_or_default();
     let certificate = |item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None };
     let found: Vec<_> = parse_pem(&text).filter_map(certificate).collect();
     if found.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&found) }
 }
 
-/// Asks for everything from byte `from`.
-fn ask(agent: &Agent, url: &str, from: u64, stall: Duration) -> Result<Response<Body>> {
-    // As it is: with an encoding, byte numbers would be those of something else.
+/// Requests the bytes from `from` on.
+fn request(agent: &Agent, url: &str, from: u64, stall: Duration) -> Result<Response<Body>> {
+    // Without an encoding, which byte ranges would refer to.
     let mut request = agent.get(url).header("accept-encoding", "identity");
     if from > 0 {
         request = request.header("range", format!("bytes={from}-"));
@@ -122,33 +128,35 @@ fn ask(agent: &Agent, url: &str, from: u64, stall: Duration) -> Result<Response<
     request.call().map_err(|error| explain(&error, stall))
 }
 
-/// What went wrong, in our words where these are plainer.
+/// Converts an error of the HTTP client into a plain message.
 fn explain(error: &ureq::Error, stall: Duration) -> anyhow::Error {
     match error {
         ureq::Error::Timeout(Timeout::PerRead | Timeout::RecvResponse) => {
             anyhow::anyhow!("no bytes for {} s", stall.as_secs_f64())
         }
-        ureq::Error::Timeout(_) => anyhow::anyhow!("no connection within {} s", CONNECT.as_secs()),
+        ureq::Error::Timeout(_) => anyhow::anyhow!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
         ureq::Error::HostNotFound => anyhow::anyhow!("its host is not known"),
         ureq::Error::Io(error) => anyhow::anyhow!("{error}"),
         other => anyhow::anyhow!("{other}"),
     }
 }
 
+/// Returns the header `name` as text.
 fn text<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
+/// Returns the header `name` as a number.
 fn number(response: &Response<Body>, name: &str) -> Option<u64> {
     text(response, name)?.trim().parse().ok()
 }
 
-/// Where the part begins that the server sends: `content-range: bytes 5-9/10`.
+/// Returns the first byte of the range that the server sends: 5 for `content-range: bytes 5-9/10`.
 fn range_start(response: &Response<Body>) -> Option<u64> {
     text(response, "content-range")?.trim().strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
-/// How long the whole is of which the server sends a part.
+/// Returns the length of the whole file: 10 for `content-range: bytes 5-9/10`.
 fn range_total(response: &Response<Body>) -> Option<u64> {
     text(response, "content-range")?.rsplit('/').next()?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! Brings a built-in data set here: mirror after mirror, each file verified before it takes its place. The only part of
-//! the program that uses the network.
+//! Fetches a built-in data set from its mirrors. Each file is verified before it gets its name. The only part of the
+//! program that uses the network, together with the download of one file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,74 +13,74 @@ use super::container::{decompress, unpack};
 use super::dataset_dir::DatasetDir;
 use super::download::download;
 use super::status::{Availability, DatasetStatus, FileStatus, status_at, status_of};
-use crate::base::key::{sha256, sha256_of_file};
+use crate::base::key::sha256;
 use crate::system::files;
-use crate::system::files::{Lock, WriteError};
+use crate::system::files::{Lock, WriteError, sha256_of_file};
 
-/// What a person may choose.
+/// Options of [`fetch`].
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
-    /// The folder of all data sets.
+    /// Folder of all data sets.
     pub folder: PathBuf,
-    /// Places that are tried before the usual ones: a file is looked for behind each.
+    /// Base URLs that are tried before the default mirrors; the name of a file is appended to each.
     pub mirrors: Vec<String>,
-    /// Whether the usual places are tried at all.
+    /// Whether to try the default mirrors.
     pub use_default_mirrors: bool,
-    /// A server that sends nothing for so long is given up.
+    /// Time without bytes after which a server is given up.
     pub stall: Duration,
 }
 
-/// What happens meanwhile.
+/// A progress event of [`fetch`].
 #[derive(Clone, Copy, Debug)]
 pub enum FetchProgress<'a> {
-    /// A file is asked for.
-    Asked {
-        /// The file.
+    /// A file is requested from a mirror.
+    Requested {
+        /// Name of the file.
         file: &'a str,
-        /// Where.
+        /// Base URL of the mirror.
         mirror: &'a str,
-        /// Bytes that are here already.
-        here: u64,
+        /// Bytes received earlier, after which the download continues.
+        received: u64,
     },
-    /// Bytes have come.
-    Came {
-        /// Bytes here.
-        here: u64,
-        /// Bytes in all, where that is known.
+    /// Bytes were received.
+    Received {
+        /// Bytes received so far.
+        received: u64,
+        /// Bytes in total; `None` if the server does not report it.
         total: Option<u64>,
     },
-    /// A mirror did not give a file.
+    /// A mirror did not deliver a file.
     Failed {
-        /// Where.
+        /// Base URL of the mirror.
         mirror: &'a str,
-        /// Why.
+        /// The reason.
         cause: &'a str,
     },
-    /// A file is verified and in its place.
+    /// A file is verified and has its name.
     Installed {
-        /// The file.
+        /// Name of the file.
         file: &'a str,
-        /// Its bytes.
+        /// Bytes of the file as it was downloaded.
         bytes: u64,
     },
 }
 
-/// What fetching came to.
+/// The result of [`fetch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// Where the data set is.
+    /// Folder of the data set.
     pub folder: PathBuf,
-    /// Files that were brought; none where all were there already.
+    /// Number of files that were downloaded; 0 if all were complete already.
     pub files: usize,
 }
 
-/// No mirror gave a file.
+/// The error for a file that no mirror delivered.
 #[derive(Debug, thiserror::Error)]
 pub struct NoMirror {
     file: String,
-    /// Each mirror with what was wrong there.
+    /// Each mirror with the reason of its failure.
     causes: Vec<(String, String)>,
-    /// Where files may be put by hand.
+    /// Folder that the user may copy the files to.
     pub folder: PathBuf,
 }
 
@@ -91,43 +91,48 @@ impl fmt::Display for NoMirror {
     }
 }
 
-/// A file to be brought.
+/// A file to download.
 #[derive(Clone, Copy)]
 enum Download {
-    /// One file, gzip'd.
+    /// One file, compressed with gzip.
     Single(PinnedFile),
-    /// All files in one.
+    /// An archive of all files.
     Packed(Archive),
 }
 
-/// Brings what of the data set `name` is not here.
+/// Downloads the files of the data set `name` that are missing or damaged.
 ///
 /// # Errors
-/// Where no mirror gives a file, or the folder cannot be written.
-pub fn fetch(name: &str, fetch: &FetchOptions, tell: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
+/// Fails if no mirror delivers a file ([`NoMirror`]), if the folder cannot be written, and if another process fetches
+/// into it.
+pub fn fetch(name: &str, options: &FetchOptions, on_progress: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
     let set = builtin::ALL.into_iter().find(|set| set.name == name);
     let set = set.with_context(|| format!("`{name}` is no data set that can be fetched"))?;
-    fetch_set(set, fetch, tell)
+    fetch_set(set, options, on_progress)
 }
 
-fn fetch_set(set: &'static BuiltinDataset, fetch: &FetchOptions, tell: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
-    let before = survey_before(set, &fetch.folder);
+fn fetch_set(
+    set: &'static BuiltinDataset,
+    options: &FetchOptions,
+    on_progress: &dyn Fn(FetchProgress<'_>),
+) -> Result<Fetched> {
+    let before = status_before(set, &options.folder);
     let folder = before.folder.clone();
     if before.state == Availability::Complete {
         return Ok(Fetched { folder, files: 0 });
     }
-    let usual: &[&str] = if fetch.use_default_mirrors { set.mirrors } else { &[] };
-    let mirrors: Vec<String> =
-        fetch.mirrors.iter().map(String::as_str).chain(usual.iter().copied()).map(slash).collect();
+    let default_mirrors: &[&str] = if options.use_default_mirrors { set.mirrors } else { &[] };
+    let given_mirrors = options.mirrors.iter().map(String::as_str);
+    let mirrors: Vec<String> = given_mirrors.chain(default_mirrors.iter().copied()).map(with_slash).collect();
     ensure!(!mirrors.is_empty(), "there is no place to fetch `{}` from", set.name);
     let new_folders: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    let files = fetch_missing(set, &before, &mirrors, fetch.stall, tell);
+    let files = fetch_missing(set, &before, &mirrors, options.stall, on_progress);
     if files.is_err() {
-        // Only folders that are empty are removed: a part that has come is kept for the next time.
+        // Only empty folders are removed: a partial file is kept for the next time.
         new_folders.iter().take_while(|folder| std::fs::remove_dir(folder).is_ok()).count();
     }
     let files = files?;
-    let after = status_of(set, &fetch.folder);
+    let after = status_of(set, &options.folder);
     ensure!(
         after.state == Availability::Complete,
         "what was fetched into `{}` is not there any more",
@@ -136,57 +141,57 @@ fn fetch_set(set: &'static BuiltinDataset, fetch: &FetchOptions, tell: &dyn Fn(F
     Ok(Fetched { folder, files })
 }
 
-/// What is there of the set in the folder that is to be completed. Files in the folder of all data sets of which none is
-/// right are of another data set, and stay as they are.
-fn survey_before(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
-    let found = status_of(set, folder);
-    let is_of_another = found.state == Availability::Damaged
-        && found.folder == folder
-        && found.files.iter().all(|file| matches!(file.condition, FileStatus::Damaged(_) | FileStatus::Missing));
-    if is_of_another { status_at(set, DatasetDir::at(set, folder.join(set.name))) } else { found }
+/// Returns the state of the data set in the folder to complete. If files directly in the folder of all data sets have
+/// the right names but no right content, they belong to another data set: they are left alone, and a subfolder is used.
+fn status_before(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
+    let status = status_of(set, folder);
+    let is_of_another_set = status.state == Availability::Damaged
+        && status.folder == folder
+        && status.files.iter().all(|file| matches!(file.condition, FileStatus::Damaged(_) | FileStatus::Missing));
+    if is_of_another_set { status_at(set, DatasetDir::at(set, folder.join(set.name))) } else { status }
 }
 
-/// Brings what is missing or damaged into the folder of the survey `before`; the number of files that came. The lock is
-/// gone when it ends.
+/// Downloads the missing and damaged files into the folder of `before` and returns their number. The folder is locked
+/// meanwhile; the lock file is removed at the end.
 fn fetch_missing(
     set: &BuiltinDataset,
     before: &DatasetStatus,
     mirrors: &[String],
     stall: Duration,
-    tell: &dyn Fn(FetchProgress<'_>),
+    on_progress: &dyn Fn(FetchProgress<'_>),
 ) -> Result<usize> {
     let folder = &before.folder;
     let lock = folder.join(".fetching");
     let Some(_lock) = Lock::try_exclusive(&lock)? else {
         bail!("`{}` is being fetched by {}", folder.display(), Lock::holder(&lock));
     };
-    let wanted = before.files.iter().zip(set.files).filter(|(file, _)| file.condition != FileStatus::Verified);
-    let items: Vec<Download> = match set.archive {
+    let needed = before.files.iter().zip(set.files).filter(|(file, _)| file.condition != FileStatus::Verified);
+    let downloads: Vec<Download> = match set.archive {
         Some(archive) => vec![Download::Packed(archive)],
-        None => wanted.map(|(_, pinned)| Download::Single(*pinned)).collect(),
+        None => needed.map(|(_, pinned)| Download::Single(*pinned)).collect(),
     };
-    let bring_all = || -> Result<()> {
-        for item in &items {
-            let part = bring(item, folder, mirrors, stall, tell)?;
-            // What is damaged would be found before what has come.
+    let download_all = || -> Result<()> {
+        for download in &downloads {
+            let part = download_part(download, folder, mirrors, stall, on_progress)?;
+            // A damaged file would take precedence over the new one.
             for damaged in before.files.iter().filter(|file| matches!(file.condition, FileStatus::Damaged(_))) {
-                set_aside(folder, damaged.name, item)?;
+                rename_damaged(folder, damaged.name, download)?;
             }
-            install(set, item, folder, &part, tell)?;
+            install(set, download, folder, &part, on_progress)?;
         }
         Ok(())
     };
-    let brought = bring_all();
+    let result = download_all();
     files::remove(&lock)?;
-    brought.map(|()| items.len())
+    result.map(|()| downloads.len())
 }
 
-fn slash(mirror: &str) -> String {
+fn with_slash(mirror: &str) -> String {
     format!("{}/", mirror.trim_end_matches('/'))
 }
 
 impl Download {
-    /// Its name at a mirror.
+    /// Returns the name of the file at a mirror.
     fn name(&self) -> String {
         match self {
             Self::Single(file) => format!("{}.gz", file.name),
@@ -194,126 +199,132 @@ impl Download {
         }
     }
 
-    /// Checks that `part` is the file.
+    /// Checks that `part` has the pinned checksum.
+    ///
+    /// # Errors
+    /// Fails for a file that is cut short, damaged or another one.
     fn verify(&self, part: &Path) -> Result<()> {
-        let (found, pinned) = match self {
+        let (hash, pinned) = match self {
             Self::Single(file) => (decompress(part).map(|bytes| sha256(&bytes)), file.sha256),
             Self::Packed(archive) => (sha256_of_file(part), archive.sha256),
         };
-        let found = found.ok().context("what came is cut short or damaged")?;
+        let found = hash.ok().context("what came is cut short or damaged")?;
         ensure!(found == pinned, "what came is another file: its SHA-256 is {found} instead of {pinned}");
         Ok(())
     }
 }
 
-/// A pass over the mirrors is followed by another as long as bytes come, so that one poor line gives a file in the end;
-/// but not for ever.
+/// Largest number of passes over all mirrors. Another pass follows as long as bytes are received, so that an unstable
+/// connection delivers a file in the end.
 const MAX_PASSES: usize = 10;
 
-/// Brings a file into a partial one beside its place, and verifies it.
-fn bring(
-    item: &Download,
+/// Downloads a file as `<name>.part` into `folder`, verifies it, and returns its path.
+fn download_part(
+    file: &Download,
     folder: &Path,
     mirrors: &[String],
     stall: Duration,
-    tell: &dyn Fn(FetchProgress<'_>),
+    on_progress: &dyn Fn(FetchProgress<'_>),
 ) -> Result<PathBuf> {
-    let name = item.name();
+    let name = file.name();
     let part = folder.join(format!("{name}.part"));
-    let here = || part.metadata().map_or(0, |metadata| metadata.len());
+    let received = || part.metadata().map_or(0, |metadata| metadata.len());
     let mut causes = Vec::new();
     for _ in 0..MAX_PASSES {
         causes.clear();
-        let before = here();
+        let before = received();
         for mirror in mirrors {
-            match try_mirror(item, &format!("{mirror}{name}"), &part, stall, tell, mirror) {
+            match try_mirror(file, &format!("{mirror}{name}"), &part, stall, on_progress, mirror) {
                 Ok(()) => return Ok(part),
-                // No mirror can help against a full disk.
+                // Another mirror does not help against a full disk.
                 Err(error) if error.is::<WriteError>() => return Err(error),
                 Err(error) => {
                     let cause = format!("{error:#}");
-                    tell(FetchProgress::Failed { mirror, cause: &cause });
+                    on_progress(FetchProgress::Failed { mirror, cause: &cause });
                     causes.push((mirror.clone(), cause));
                 }
             }
         }
-        if here() <= before {
+        if received() <= before {
             break;
         }
     }
-    if here() == 0 {
+    if received() == 0 {
         files::remove(&part)?;
     }
     Err(NoMirror { file: name, causes, folder: folder.to_owned() }.into())
 }
 
-/// One mirror. A partial file may be of other bytes than this mirror's (the same content, packed by another program): if
-/// what comes of it is wrong, the mirror is asked for the whole.
+/// Downloads a file from one mirror and verifies it. A partial file may come from a mirror with other bytes (the same
+/// content, compressed by another program): if the completed file is wrong, the whole file is requested again.
 fn try_mirror(
-    item: &Download,
+    file: &Download,
     url: &str,
     part: &Path,
     stall: Duration,
-    tell: &dyn Fn(FetchProgress<'_>),
+    on_progress: &dyn Fn(FetchProgress<'_>),
     mirror: &str,
 ) -> Result<()> {
     loop {
-        let here = part.metadata().map_or(0, |metadata| metadata.len());
-        tell(FetchProgress::Asked { file: &item.name(), mirror, here });
-        download(url, part, stall, &|here, total| tell(FetchProgress::Came { here, total }))?;
-        let Err(wrong) = item.verify(part) else { return Ok(()) };
+        let before = part.metadata().map_or(0, |metadata| metadata.len());
+        on_progress(FetchProgress::Requested { file: &file.name(), mirror, received: before });
+        download(url, part, stall, &|received, total| on_progress(FetchProgress::Received { received, total }))?;
+        let Err(wrong) = file.verify(part) else { return Ok(()) };
         files::remove(part)?;
-        if here == 0 {
+        if before == 0 {
             return Err(wrong);
         }
     }
 }
 
-/// Renames a damaged file that would stand before what `item` brings.
-fn set_aside(folder: &Path, name: &str, item: &Download) -> Result<()> {
-    let (plain, zipped) = (folder.join(name), folder.join(format!("{name}.gz")));
-    let is_meant = match item {
+/// Renames the damaged file `name` to `NAME.damaged` if it would take precedence over the file that `download`
+/// installs.
+fn rename_damaged(folder: &Path, name: &str, download: &Download) -> Result<()> {
+    let plain = folder.join(name);
+    let zipped = folder.join(format!("{name}.gz"));
+    let takes_precedence = match download {
         Download::Single(file) => file.name == name,
-        // The files of an archive are written plain, and replace what is there.
+        // The files of an archive are written plain, and replace those of the same name.
         Download::Packed(_) => false,
     };
-    if is_meant && plain.exists() {
+    if takes_precedence && plain.exists() {
         files::rename(&plain, &folder.join(format!("{name}.damaged")))?;
-    } else if is_meant && zipped.exists() {
+    } else if takes_precedence && zipped.exists() {
         files::rename(&zipped, &folder.join(format!("{name}.gz.damaged")))?;
     }
     Ok(())
 }
 
-/// Puts what came in its place.
+/// Gives the verified file `part` its name, or unpacks it if it is an archive.
 fn install(
     set: &BuiltinDataset,
-    item: &Download,
+    download: &Download,
     folder: &Path,
     part: &Path,
-    tell: &dyn Fn(FetchProgress<'_>),
+    on_progress: &dyn Fn(FetchProgress<'_>),
 ) -> Result<()> {
     let bytes = part.metadata().map_or(0, |metadata| metadata.len());
-    let name = item.name();
-    match item {
+    let name = download.name();
+    match download {
         Download::Single(_) => files::rename(part, &folder.join(&name))?,
         Download::Packed(archive) => {
-            // Whole and verified, it may already stand under its name: who reads now finds everything.
-            let whole = folder.join(archive.name);
-            if whole.is_dir() {
-                // Some systems unpack an archive into a folder of its own name; a file cannot take its place.
-                let aside = |n: u32| folder.join(format!("{}.damaged-{n}", archive.name));
-                files::rename(&whole, &aside(files::next_free_number(|n| aside(n).exists())))?;
+            // The archive is complete and verified, so it may get its name before it is unpacked: readers find all
+            // files in it.
+            let path = folder.join(archive.name);
+            if path.is_dir() {
+                // Some systems unpack an archive into a folder of its own name, which a file cannot replace.
+                let renamed = |n: u32| folder.join(format!("{}.damaged-{n}", archive.name));
+                files::rename(&path, &renamed(files::next_free_number(|n| renamed(n).exists())))?;
             }
-            files::rename(part, &whole)?;
+            files::rename(part, &path)?;
             let names: Vec<&str> = set.files.iter().map(|file| file.name).collect();
-            for (name, bytes) in unpack(&whole, archive.folder, &names)? {
+            for (name, bytes) in unpack(&path, archive.folder, &names)? {
                 files::write(&folder.join(name), &bytes)?;
             }
-            files::remove(&whole)?;
+            files::remove(&path)?;
         }
     }
-    tell(FetchProgress::Installed { file: &name, bytes });
+    on_progress(FetchProgress::Installed { file: &name, bytes });
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The content of gzip data of any number of members. Knows no path and no data set.
+//! A reader of gzip data with any number of members. Knows no path and no data set.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -7,7 +7,7 @@ use flate2::bufread::GzDecoder;
 /// The first bytes of every member.
 pub(super) const MAGIC: [u8; 2] = [0x1F, 0x8B];
 
-/// Bytes behind the last member that are neither another member nor padding.
+/// The error for bytes after the last member that are neither another member nor padding.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{count} {} no gzip data {} the end of the compressed data, from byte {offset}",
@@ -15,21 +15,22 @@ pub(super) const MAGIC: [u8; 2] = [0x1F, 0x8B];
     if *.count == 1 { "follows" } else { "follow" }
 )]
 pub(super) struct Trailing {
+    /// Number of these bytes.
     pub(super) count: u64,
-    /// Where they begin in the compressed data.
+    /// Offset of these bytes in the compressed data.
     pub(super) offset: u64,
 }
 
-/// A reader of what the members hold, one after another. Zeros behind a member are padding and are passed over, as
-/// `gzip` and Python's `gzip` module do; any other bytes end it with [`Trailing`] as the cause of the error.
+/// A reader of the content of all members, one after another. Zeros after a member are padding and are skipped, as
+/// `gzip` and the `gzip` module of Python do; any other bytes end it with an error whose cause is [`Trailing`].
 pub(super) struct MemberReader<R: BufRead> {
-    /// The member that is being read; none behind the last.
+    /// The decoder of the current member; `None` after the last.
     decoder: Option<GzDecoder<PushbackReader<R>>>,
 }
 
 impl<R: BufRead> MemberReader<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { decoder: Some(GzDecoder::new(PushbackReader { inner, ahead: Vec::new(), at: 0 })) }
+        Self { decoder: Some(GzDecoder::new(PushbackReader { inner, ahead: Vec::new(), position: 0 })) }
     }
 }
 
@@ -47,7 +48,7 @@ impl<R: BufRead> Read for MemberReader<R> {
     }
 }
 
-/// The source at the beginning of its next member; none where nothing but zeros is left.
+/// Returns `source` at the beginning of its next member; `None` if only zeros follow.
 fn next_member<R: BufRead>(mut source: PushbackReader<R>) -> io::Result<Option<PushbackReader<R>>> {
     loop {
         let buffer = source.fill_buf()?;
@@ -61,7 +62,7 @@ fn next_member<R: BufRead>(mut source: PushbackReader<R>) -> io::Result<Option<P
             break;
         }
     }
-    let offset = source.at;
+    let offset = source.position;
     let mut head = Vec::new();
     source.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
     if head == MAGIC {
@@ -72,18 +73,18 @@ fn next_member<R: BufRead>(mut source: PushbackReader<R>) -> io::Result<Option<P
     Err(io::Error::new(ErrorKind::InvalidData, Trailing { count, offset }))
 }
 
-/// A reader that counts its bytes and takes some back.
+/// A reader that counts its bytes and can take some back.
 struct PushbackReader<R> {
     inner: R,
-    /// Bytes that were taken back; they come first.
+    /// Bytes that were taken back; they are read first.
     ahead: Vec<u8>,
-    /// Bytes that were read.
-    at: u64,
+    /// Number of bytes read.
+    position: u64,
 }
 
 impl<R> PushbackReader<R> {
     fn push_back(&mut self, bytes: Vec<u8>) {
-        self.at -= bytes.len() as u64;
+        self.position -= bytes.len() as u64;
         self.ahead = bytes;
     }
 }
@@ -94,7 +95,7 @@ impl<R: BufRead> BufRead for PushbackReader<R> {
     }
 
     fn consume(&mut self, amount: usize) {
-        self.at += amount as u64;
+        self.position += amount as u64;
         if self.ahead.is_empty() {
             self.inner.consume(amount);
         } else {
@@ -118,7 +119,7 @@ mod tests {
     use super::super::container::tests::gzip;
     use super::*;
 
-    /// What is read with a buffer of one byte, which splits whatever can be split.
+    /// Reads with a buffer of one byte, which splits every sequence, and checks that a large buffer gives the same.
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         MemberReader::new(BufReader::with_capacity(1, bytes)).read_to_end(&mut content)?;
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_joined_and_zeros_behind_them_ignored() {
+    fn gzip_members_are_joined_and_padding_skipped() {
         let zeros = vec![0; 100_000];
         assert_eq!(read(&gzip(b"one")).unwrap(), b"one");
         assert_eq!(read(&[gzip(b"one"), gzip(b"two")].concat()).unwrap(), b"onetwo");
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_behind_the_last_member_are_counted_and_located() {
+    fn gzip_trailing_bytes_are_counted_and_located() {
         let whole = gzip(b"one");
         let trailing = |rest: &[u8]| {
             let error = read(&[&whole, rest].concat()).unwrap_err();
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_member_is_no_trailing_byte() {
+    fn gzip_cut_member_is_not_trailing() {
         let whole = gzip(&[7; 1000]);
         for cut in [&whole[..whole.len() - 1], &[&whole[..], &whole[..5]].concat(), &whole[..3]] {
             let error = read(cut).unwrap_err();

@@ -1,4 +1,4 @@
-//! The IDX format of the MNIST family. Every check says which file and which byte.
+//! The IDX format of the MNIST family. Every error names the file, and the values found and expected.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -9,7 +9,11 @@ use crate::base::key::sha256;
 pub(super) const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// The images in `file`: `count` of `shape`, which the sum of the file vouches for.
+/// Returns the images in `file`, [count, channels, height, width] with `shape` of an image, after checking its
+/// checksum.
+///
+/// # Errors
+/// Fails for a file with another header, length or checksum.
 pub(super) fn images(file: &DataFile, count: u32, shape: [usize; 3], sum: &str) -> Result<Vec<u8>> {
     let sizes = [count, shape[1] as u32, shape[2] as u32];
     let check = || -> Result<Vec<u8>> {
@@ -20,34 +24,38 @@ pub(super) fn images(file: &DataFile, count: u32, shape: [usize; 3], sum: &str) 
     check().with_context(|| unusable(file))
 }
 
-/// The labels in `file`: `count` below `classes`, which the sum of the file vouches for.
+/// Returns the `count` labels in `file`, all below `classes`, after checking its checksum.
+///
+/// # Errors
+/// Fails for a file with another header, length or checksum, and for a label that is not below `classes`.
 pub(super) fn labels(file: &DataFile, count: u32, classes: usize, sum: &str) -> Result<Vec<u8>> {
     let check = || -> Result<Vec<u8>> {
         let body = check(&file.bytes, &[count])?;
-        below(&file.bytes[body..], classes)?;
+        check_labels(&file.bytes[body..], classes)?;
         verify(&file.bytes, sum)?;
         Ok(file.bytes[body..].to_vec())
     };
     check().with_context(|| unusable(file))
 }
 
+/// Returns the context of every error about the content of `file`.
 pub(super) fn unusable(file: &DataFile) -> String {
     format!("`{}` is not usable", file.name)
 }
 
-fn below(labels: &[u8], classes: usize) -> Result<()> {
+fn check_labels(labels: &[u8], classes: usize) -> Result<()> {
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         Some(image) => bail!("label {} of image {image} is not below {classes}", labels[image]),
         None => Ok(()),
     }
 }
 
-/// The element type of unsigned bytes in a header.
+/// Element type of unsigned bytes in a header.
 pub(super) const BYTES: u8 = 0x08;
-/// The element type of signed 32-bit integers, big-endian.
+/// Element type of signed 32-bit big-endian integers in a header.
 pub(super) const INTEGERS: u8 = 0x0C;
 
-/// The element type and the number of dimensions that a header begins with; none where it is no header.
+/// Returns element type and number of dimensions of a header; `None` if `bytes` do not begin with a header.
 pub(super) fn kind(bytes: &[u8]) -> Option<(u8, u8)> {
     let [0, 0, element, dimensions] = *bytes.first_chunk()? else { return None };
     element_name(element).map(|_| (element, dimensions))
@@ -65,25 +73,33 @@ fn element_name(element: u8) -> Option<&'static str> {
     })
 }
 
-/// The sizes in the header of a file of unsigned bytes with `N` dimensions.
+/// Returns the sizes in the header of a file of unsigned bytes with `N` dimensions.
+///
+/// # Errors
+/// Fails for a header of another element type or number of dimensions, and for a file shorter than its header.
 pub(super) fn header<const N: usize>(bytes: &[u8]) -> Result<[u32; N]> {
     header_of(bytes, BYTES)
 }
 
-/// The sizes in the header of a file of `element`s with `N` dimensions.
+/// Like [`header`], but for a file of elements of type `element`.
+///
+/// # Errors
+/// Fails like [`header`].
 pub(super) fn header_of<const N: usize>(bytes: &[u8], element: u8) -> Result<[u32; N]> {
     let length = 4 + 4 * N;
     ensure!(bytes.len() >= length, "it has {} bytes; the header alone has {length}", bytes.len());
-    let number = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    // The third byte stands for the type of the elements, the fourth counts the dimensions.
-    let (magic, right) = (number(0), u32::from(element) << 8 | N as u32);
-    if magic != right {
-        bail!("its magic number is {magic:#010x} instead of {right:#010x}: {}", meaning(magic));
+    let number =
+        |start: usize| u32::from_be_bytes([bytes[start], bytes[start + 1], bytes[start + 2], bytes[start + 3]]);
+    // The third byte is the type of the elements, the fourth the number of dimensions.
+    let magic = number(0);
+    let expected = u32::from(element) << 8 | N as u32;
+    if magic != expected {
+        bail!("its magic number is {magic:#010x} instead of {expected:#010x}: {}", meaning(magic));
     }
     Ok(std::array::from_fn(|i| number(4 + 4 * i)))
 }
 
-/// What a magic number says of a file.
+/// Describes the file that a magic number belongs to.
 fn meaning(magic: u32) -> String {
     let named = |magic: u32| kind(&magic.to_be_bytes()).and_then(|(element, n)| Some((element_name(element)?, n)));
     match (named(magic), named(magic.swap_bytes())) {
@@ -94,7 +110,10 @@ fn meaning(magic: u32) -> String {
     }
 }
 
-/// Checks magic number and sizes of a file of unsigned bytes against `expected`; gives the offset of the body.
+/// Checks the header of a file of unsigned bytes against the sizes `expected` and returns the offset of the body.
+///
+/// # Errors
+/// Fails for another header and for a body of another length.
 pub(super) fn check<const N: usize>(bytes: &[u8], expected: &[u32; N]) -> Result<usize> {
     let found = header::<N>(bytes)?;
     for (i, (found, size)) in found.into_iter().zip(expected).enumerate() {
@@ -103,17 +122,23 @@ pub(super) fn check<const N: usize>(bytes: &[u8], expected: &[u32; N]) -> Result
     check_body(bytes, expected, 1)
 }
 
-/// Checks that the body holds as many elements of `width` bytes as `sizes` say; gives its offset.
+/// Checks that the body has as many elements of `width` bytes as `sizes` say and returns its offset.
+///
+/// # Errors
+/// Fails for a body of another length.
 pub(super) fn check_body<const N: usize>(bytes: &[u8], sizes: &[u32; N], width: u8) -> Result<usize> {
     let start = 4 + 4 * N;
-    // In 128 bits, which three sizes of 32 bits and a width cannot overflow.
+    // In 128 bits, which the product of three 32-bit sizes and a width cannot overflow.
     let body: u128 = sizes.iter().map(|&size| u128::from(size)).product::<u128>() * u128::from(width);
     let found = bytes.len() - start;
     ensure!(found as u128 == body, "it holds {found} bytes after the header instead of {body}");
     Ok(start)
 }
 
-/// Checks the SHA-256 of `bytes`.
+/// Checks that the SHA-256 of `bytes` is `sum`.
+///
+/// # Errors
+/// Fails for another checksum.
 pub(super) fn verify(bytes: &[u8], sum: &str) -> Result<()> {
     let found = sha256(bytes);
     ensure!(found == sum, "its SHA-256 is {found} instead of {sum}: these are not the official bytes");
@@ -134,7 +159,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn headers_are_checked() {
+    fn idx_headers_are_checked() {
         assert_eq!(check(&file(&[3], &[1, 2, 3]), &[3]).unwrap(), 8);
         let message = |bytes: &[u8]| check(bytes, &[3]).unwrap_err().to_string();
         assert!(message(&file(&[3], &[1, 2])).contains("2 bytes after the header instead of 3"));
@@ -146,7 +171,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn headers_of_other_types_are_named() {
+    fn idx_headers_of_other_types_are_named() {
         let message = |magic: [u8; 4]| header::<3>(&[&magic[..], &[0; 12]].concat()).unwrap_err().to_string();
         assert!(
             message([0, 0, 0x0D, 3])

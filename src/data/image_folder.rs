@@ -1,4 +1,4 @@
-//! Own images: PNG files in a folder for each class. Knows no split and no network.
+//! Custom data in PNG files, with a folder for each class. Knows no split and no network.
 
 use std::fs;
 use std::io;
@@ -11,41 +11,50 @@ use super::junk::is_junk;
 use super::png_image;
 use super::png_image::PngHeader;
 use crate::base::key::sha256_of;
-use crate::system::{env, files};
+use crate::system::{files, machine};
 
-/// A label is a byte.
+/// Largest number of classes: a label is a byte.
 const MAX_CLASSES: usize = 256;
 
-/// More than this is a slip, such as photographs nobody has made small; it would end the memory before the work.
+/// Largest size of all pixels in bytes (8 GiB). More is probably a mistake, such as photographs that have not been
+/// scaled down, and would exhaust the memory.
 const MAX_BYTES: usize = 1 << 33;
 
 /// The images of a folder.
 #[derive(Debug)]
 pub(super) struct ImageFolder {
-    /// Channels, height, width.
+    /// Shape of an image: [channels, height, width].
     pub(super) shape: [usize; 3],
-    /// The classes by name; a label is a place in this list.
+    /// Names of the classes, sorted; a label is an index of this list.
     pub(super) classes: Vec<String>,
+    /// Number of training images.
     pub(super) train: u32,
+    /// Number of test images.
     pub(super) test: u32,
-    /// Training images first; within a part class by class, by the names of the files.
+    /// Pixels, [images, channels, height, width], one byte each. Training images come first; each split is sorted by
+    /// class and file name.
     pub(super) images: Vec<u8>,
+    /// Class of each image.
     pub(super) labels: Vec<u8>,
     /// SHA-256 of shape, classes and sizes as JSON, of the labels, and of the images.
     pub(super) sum: String,
 }
 
-/// A file that cannot be taken as it is; its cause says why, and what would do.
+/// The error for an image that cannot be used; its cause says why and how to change the image.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not usable", .0.display())]
 pub(super) struct UnusableImage(PathBuf);
 
-/// Channels, height, width.
+/// Shape of an image: [channels, height, width].
 type Shape = [usize; 3];
 
 /// Reads `dir/train/<class>/*.png` and `dir/test/<class>/*.png`.
+///
+/// # Errors
+/// Fails for missing or empty folders, files that are not PNG, images of different sizes, and images that would lose
+/// information ([`UnusableImage`]).
 pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
-    let SplitFolder { classes, files: train } = part(&dir.join("train"))?;
+    let SplitFolder { classes, files: train } = split_folder(&dir.join("train"))?;
     ensure!(classes.len() > 1, "`{}` has only one class, `{}`", dir.join("train").display(), classes[0]);
     ensure!(
         classes.len() <= MAX_CLASSES,
@@ -53,8 +62,8 @@ pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
         dir.join("train").display(),
         classes.len()
     );
-    let SplitFolder { classes: tested, files: test } = part(&dir.join("test"))?;
-    if let Some(class) = tested.iter().find(|class| !classes.contains(class)) {
+    let SplitFolder { classes: test_classes, files: test } = split_folder(&dir.join("test"))?;
+    if let Some(class) = test_classes.iter().find(|class| !classes.contains(class)) {
         bail!(
             "class `{class}` is only in `{}`: there is no `{}` to learn it from",
             dir.join("test").display(),
@@ -62,11 +71,12 @@ pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
         );
     }
     let label = |class: &String| classes.iter().position(|other| other == class).unwrap_or_default() as u8;
-    let own = |classes: &[String], files: &[(usize, PathBuf)]| -> Vec<u8> {
+    let labels_of = |classes: &[String], files: &[(usize, PathBuf)]| -> Vec<u8> {
         files.iter().map(|(class, _)| label(&classes[*class])).collect()
     };
-    let labels = [own(&classes, &train), own(&tested, &test)].concat();
-    let (train_count, test_count) = (train.len() as u32, test.len() as u32);
+    let labels = [labels_of(&classes, &train), labels_of(&test_classes, &test)].concat();
+    let train_count = train.len() as u32;
+    let test_count = test.len() as u32;
     let paths: Vec<PathBuf> = train.into_iter().chain(test).map(|(_, path)| path).collect();
     let (shape, images) = decode_all(&paths)?;
     let head = json!({ "shape": shape, "classes": classes, "train": train_count, "test": test_count }).to_string();
@@ -74,15 +84,18 @@ pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
     Ok(ImageFolder { shape, classes, train: train_count, test: test_count, images, labels, sum })
 }
 
-/// A part: its classes, and its files with their class; both sorted by name, so that the order is the same everywhere.
+/// The folder of a split. Classes and files are sorted by name, so that the order is the same on all machines.
 struct SplitFolder {
     classes: Vec<String>,
+    /// Index of the class and path of each file.
     files: Vec<(usize, PathBuf)>,
 }
 
-fn part(folder: &Path) -> Result<SplitFolder> {
+/// Lists the classes and files of the folder of a split.
+fn split_folder(folder: &Path) -> Result<SplitFolder> {
     ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
-    let (mut classes, mut files) = (Vec::new(), Vec::new());
+    let mut classes = Vec::new();
+    let mut files = Vec::new();
     for path in entries(folder)? {
         ensure!(path.is_dir(), "`{}` is in no class: a class is a folder of PNG files", path.display());
         let name = path.file_name().and_then(|name| name.to_str());
@@ -100,23 +113,21 @@ fn part(folder: &Path) -> Result<SplitFolder> {
     Ok(SplitFolder { classes, files })
 }
 
-/// What is in a folder, sorted by name, without [junk](is_junk).
+/// Returns the paths in a folder, sorted by name, without [junk](is_junk).
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let list = || {
-        let all: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
-        all
-    };
-    let mut all = list().with_context(|| format!("could not list `{}`", folder.display()))?;
-    all.retain(|path| !is_junk(path));
-    all.sort();
-    Ok(all)
+    let list = || -> io::Result<Vec<PathBuf>> { fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect() };
+    let mut paths = list().with_context(|| format!("could not list `{}`", folder.display()))?;
+    paths.retain(|path| !is_junk(path));
+    paths.sort();
+    Ok(paths)
 }
 
-/// Decodes all files on all cores. The set is in colour where any file is; grey files are then read as colour, with three
+/// Decodes all files on all cores. If any file is in colour, all images get three channels; a grey file then gets three
 /// equal channels, which loses nothing.
 fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     let headers = headers(paths)?;
-    let (first, channels) = (headers[0], if headers.iter().any(PngHeader::is_coloured) { 3 } else { 1 });
+    let first = headers[0];
+    let channels = if headers.iter().any(PngHeader::is_coloured) { 3 } else { 1 };
     for (path, header) in paths.iter().zip(&headers) {
         ensure!(
             header.size == first.size,
@@ -127,40 +138,45 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     }
     let shape = [channels, first.size[0], first.size[1]];
     let size = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n)).unwrap_or(usize::MAX);
-    let whole = size.saturating_mul(paths.len());
+    let total = size.saturating_mul(paths.len());
     ensure!(
-        whole <= MAX_BYTES,
+        total <= MAX_BYTES,
         "{} images like `{}`, {first}, take {:.1} GB; {:.1} are the most",
         paths.len(),
         paths[0].display(),
-        whole as f64 / 1e9,
+        total as f64 / 1e9,
         MAX_BYTES as f64 / 1e9
     );
-    let mut images = vec![0; whole];
+    let mut images = vec![0; total];
     let chunk = chunk(paths);
     let chunks = paths.chunks(chunk).zip(images.chunks_mut(chunk * size));
-    on_all_cores(chunks.map(|(own, images)| {
+    on_all_cores(chunks.map(|(paths, images)| {
         move || {
-            own.iter().zip(images.chunks_exact_mut(size)).try_for_each(|(path, image)| decode_into(image, path, shape))
+            paths
+                .iter()
+                .zip(images.chunks_exact_mut(size))
+                .try_for_each(|(path, image)| decode_into(image, path, shape))
         }
     }))?;
     Ok((shape, images))
 }
 
-/// The headers of all files, in their order.
+/// Reads the headers of all files on all cores; in the order of the files.
 fn headers(paths: &[PathBuf]) -> Result<Vec<PngHeader>> {
     let header = |path: &PathBuf| PngHeader::read(path).with_context(|| UnusableImage(path.clone()));
     let chunks = paths.chunks(chunk(paths));
-    let parts = on_all_cores(chunks.map(|own| move || own.iter().map(header).collect::<Result<Vec<PngHeader>>>()))?;
-    Ok(parts.concat())
+    let headers =
+        on_all_cores(chunks.map(|paths| move || paths.iter().map(header).collect::<Result<Vec<PngHeader>>>()))?;
+    Ok(headers.concat())
 }
 
-/// How many files each core has.
+/// Returns the number of files per core, at least 1.
 fn chunk(paths: &[PathBuf]) -> usize {
-    paths.len().div_ceil(env::cores()).max(1)
+    paths.len().div_ceil(machine::cores()).max(1)
 }
 
-/// What the jobs give, in their order; the first mistake in that order, whichever job met its own first.
+/// Runs each job in a thread and returns the results in the order of the jobs, or the first error in this order, so
+/// that the same files always give the same error.
 fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<Item = F>) -> Result<Vec<T>> {
     let results: Vec<Result<T>> = std::thread::scope(|scope| {
         let workers: Vec<_> = jobs.map(|job| scope.spawn(job)).collect();
@@ -169,7 +185,7 @@ fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<It
     results.into_iter().collect()
 }
 
-/// Decodes a file, which has the `shape` of the set but for grey files of a set in colour.
+/// Decodes a file into `image`, which has the bytes of `shape`; a grey file fills all channels.
 fn decode_into(image: &mut [u8], path: &Path, shape: Shape) -> Result<()> {
     let bytes = files::read(path)?;
     let decoded = png_image::decode(bytes, shape).with_context(|| UnusableImage(path.to_owned()))?;
@@ -185,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_read_in_the_order_of_their_names() {
+    fn image_folder_is_read_in_order_of_names() {
         let folder = tempfile::tempdir().unwrap();
         let put = |path: &str, pixel: u8| {
             let bytes = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[pixel, 0]);
@@ -220,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_in_colour_where_any_image_is() {
+    fn image_folder_is_in_colour_if_any_image_is() {
         let eight = |colour, pixels: &[u8]| encode([1, 2], colour, BitDepth::Eight, None, pixels);
         let grey = eight(ColorType::Grayscale, &[1, 2]);
         let rgb = eight(ColorType::Rgb, &[1, 1, 1, 4, 4, 4]);
@@ -243,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_a_set_of_one_kind_is_what_it_was() {
+    fn image_folder_checksums_are_pinned() {
         let eight = |colour, pixels: &[u8]| encode([1, 2], colour, BitDepth::Eight, None, pixels);
         let grey = eight(ColorType::Grayscale, &[1, 2]);
         assert_eq!(
@@ -258,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn another_size_is_named_with_its_palette() {
+    fn image_folder_error_names_other_size_with_palette() {
         let grey = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
         let other = encode([2, 1], ColorType::Indexed, BitDepth::Eight, Some(&[9, 8, 7]), &[0, 0]);
         let said = set(&grey, &other, &grey).unwrap_err().to_string();

@@ -1,85 +1,70 @@
-//! What an experiment learns from, before it is learned from: enough to draw a plan. Built-in sets are known without
-//! their files; own data are read, because only their bytes say what they are.
+//! Facts about the data set of an experiment that a plan needs: shape, classes, sizes and identity. Pure data:
+//! [`inspect`](super::inspect) makes it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::builtin;
-use super::builtin::{BuiltinDataset, FileFormat};
-use super::dataset_dir::{DatasetDir, FileLocation};
-use super::load::folder;
-use super::{cifar, custom, strokes};
-use crate::base::key::sha256;
+use super::builtin::BuiltinDataset;
+use super::partial_test::PartialTest;
+use super::strokes;
 use crate::config::{DataConfig, DatasetSpec, Diagnostic};
 
-/// What is known of the data set an experiment names.
+/// Facts about a data set, without its images.
 #[derive(Clone, Debug)]
 pub struct DatasetInfo {
-    /// The name as in the configuration; the folder of own data.
+    /// Name as in the configuration; the folder of custom data.
     pub name: String,
-    /// Channels, height, width.
+    /// Shape of an image: [channels, height, width].
     pub shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// The classes by name, where they have names.
+    /// Names of the classes by label; empty if they have none.
     pub class_names: Vec<String>,
-    /// Images for training and validation together.
+    /// Number of images for training and validation together.
     pub train: u32,
-    /// Test images.
+    /// Number of test images.
     pub test: u32,
-    /// Test images of the whole set: more than `test` where the test file holds fewer than the official records.
+    /// Number of test images in the official data set: more than `test` if the test file is partial.
     pub whole_test: u32,
-    /// Mean and standard deviation of the training pixels in [0, 1], channel by channel.
+    /// Mean and standard deviation of the training pixels in [0, 1], per channel.
     pub mean_std: Vec<(f64, f64)>,
-    /// What determines the bytes: pinned sums, the seed they are drawn with, or the sum of own data. Part of every key.
+    /// Content that determines the bytes: pinned checksums, the seed of procedural images, or the checksum of custom
+    /// data. Part of every key.
     pub identity: Value,
-    /// SHA-256 of own data.
+    /// SHA-256 of custom data; `None` for other data sets.
     pub sum: Option<String>,
-    /// What whoever reads the results must know of the data.
+    /// A note that every reader of the results needs; `None` if there is nothing to note.
     pub note: Option<String>,
-    pub(super) bytes: ImageSource,
+    pub(super) source: ImageSource,
 }
 
-/// Where the images come from.
+/// The source of the images.
 #[derive(Clone, Debug)]
 pub(super) enum ImageSource {
-    /// Drawn from this seed.
+    /// Images drawn from this seed.
     Procedural { seed: u64 },
-    /// The files of a built-in set, looked for in this folder.
+    /// The files of a built-in data set, in this folder of data sets.
     Builtin { set: &'static BuiltinDataset, folder: PathBuf },
-    /// Own data. They are read already, and wait here for whoever loads them first.
-    Custom { dataset: DatasetSpec, read: Arc<Mutex<Option<RawImages>>> },
+    /// Custom data, by their configuration.
+    Custom { dataset: DatasetSpec },
 }
 
-/// Images and labels, those of the training files first.
+/// Decoded images and labels; those of the training files first, then those of the test files.
 #[derive(Debug)]
-pub(super) struct RawImages {
+pub struct RawImages {
+    /// Pixels, [images, channels, height, width], one byte each.
     pub(super) images: Vec<u8>,
+    /// Class of each image, from 0.
     pub(super) labels: Vec<u8>,
 }
 
 impl DatasetInfo {
-    /// The data set that `data` names.
-    ///
-    /// # Errors
-    /// Own data that cannot be used.
-    pub fn new(data: &DataConfig) -> Result<Self, Diagnostic> {
-        let official = |set| Ok(Self::builtin(set, &folder(data)));
-        match &data.dataset {
-            DatasetSpec::Strokes => Ok(Self::strokes(data)),
-            DatasetSpec::Mnist => official(&builtin::MNIST),
-            DatasetSpec::FashionMnist => official(&builtin::FASHION_MNIST),
-            DatasetSpec::Cifar10 => official(&builtin::CIFAR10),
-            DatasetSpec::Cifar100 => official(&builtin::CIFAR100),
-            DatasetSpec::Idx { .. } | DatasetSpec::Images { .. } => custom::source(data),
-        }
-    }
-
-    fn strokes(data: &DataConfig) -> Self {
-        let (train, test, seed) = (data.train_images(), data.test_images(), data.draw_seed());
+    /// Returns the facts about `strokes`, as many images as `data` asks for.
+    pub(super) fn strokes(data: &DataConfig) -> Self {
+        let train = data.train_images();
+        let test = data.test_images();
+        let seed = data.draw_seed();
         Self {
             name: "strokes".to_owned(),
             shape: [1, 28, 28],
@@ -92,42 +77,43 @@ impl DatasetInfo {
             identity: json!({ "strokes": 1, "seed": seed, "train": train, "test": test }),
             sum: None,
             note: None,
-            bytes: ImageSource::Procedural { seed },
+            source: ImageSource::Procedural { seed },
         }
     }
 
-    fn builtin(set: &'static BuiltinDataset, folder: &Path) -> Self {
-        let sums: Vec<&str> = set.files.iter().map(|file| file.sha256).collect();
-        let mut source = Self {
+    /// Returns the facts about a built-in data set in `folder`, whose test file may be partial.
+    pub(super) fn builtin(set: &'static BuiltinDataset, folder: &Path, partial_test: Option<&PartialTest>) -> Self {
+        let mut sums: Vec<&str> = set.files.iter().map(|file| file.sha256).collect();
+        let identity = match partial_test {
+            None => json!({ "sha256": sums }),
+            // A test on fewer images is another test: its results must never be found under the key of the whole one.
+            Some(partial) => {
+                sums.pop();
+                sums.push(&partial.sha256);
+                json!({ "sha256": sums, "test": partial.records })
+            }
+        };
+        Self {
             name: set.name.to_owned(),
             shape: set.shape,
             classes: set.classes,
             class_names: set.class_names.iter().map(|&name| name.to_owned()).collect(),
             train: set.train,
-            test: set.test,
+            test: partial_test.map_or(set.test, |partial| partial.records),
             whole_test: set.test,
             mean_std: set.mean_std.to_vec(),
-            identity: json!({ "sha256": sums }),
+            identity,
             sum: None,
-            note: None,
-            bytes: ImageSource::Builtin { set, folder: folder.to_owned() },
-        };
-        if let Some(part) = PartialTest::find(set, &mut DatasetDir::of(set, folder)) {
-            source.note = Some(part.note(set));
-            source.test = part.records;
-            // A test on fewer images is another test: its results must never be found under the key of the whole one.
-            let mut sums: Vec<&str> = sums;
-            sums.pop();
-            sums.push(&part.sha256);
-            source.identity = json!({ "sha256": sums, "test": part.records });
+            note: partial_test.map(|partial| partial.note(set)),
+            source: ImageSource::Builtin { set, folder: folder.to_owned() },
         }
-        source
     }
 
-    /// The sizes of the parts after `validation`, `train_limit` and `test_limit`: training, validation, test.
+    /// Returns the sizes of the splits after `validation`, `train_limit` and `test_limit`: (training, validation,
+    /// test).
     ///
     /// # Errors
-    /// Where a part would be empty or larger than what there is.
+    /// Returns a diagnostic if a split would be empty or larger than the images for it.
     pub fn sizes(&self, data: &DataConfig) -> Result<(u32, u32, u32), Diagnostic> {
         let Some(whole) = self.train.checked_sub(data.validation).filter(|&n| n > 0) else {
             let message = format!(
@@ -150,36 +136,8 @@ impl DatasetInfo {
             let hint = format!("at most {whole}, or leave it out to train on all");
             return Err(Diagnostic::new("data.train_limit", message).hint(hint));
         }
-        // In proportion, and never nothing: the early stop is found on it.
+        // In proportion, and at least one image: the early stop is found on the validation set.
         let share = f64::from(data.validation) * f64::from(limit) / f64::from(whole);
         Ok((limit, (share.round() as u32).max(1), test))
-    }
-}
-
-/// A test file with fewer than the official records.
-pub(super) struct PartialTest {
-    pub(super) records: u32,
-    file: String,
-    sha256: String,
-}
-
-impl PartialTest {
-    /// Looks whether there is one. A damaged file is not found out here but when it is loaded.
-    pub(super) fn find(set: &BuiltinDataset, shelf: &mut DatasetDir) -> Option<Self> {
-        let FileFormat::Cifar { labels, .. } = set.form else { return None };
-        shelf.find(set.last_file().name).filter(FileLocation::is_plain_file)?;
-        let file = shelf.open(set.last_file().name).ok()?;
-        let records = cifar::read(&file.bytes, labels, set.classes).ok()?.labels.len() as u32;
-        let is_part = (1..set.test).contains(&records);
-        is_part.then(|| Self { records, sha256: sha256(&file.bytes), file: file.name })
-    }
-
-    /// What to say of results on it.
-    pub(super) fn note(&self, set: &BuiltinDataset) -> String {
-        format!(
-            "`{}` holds {} of the {} test images of `{}`: results on them are not comparable with those on the whole \
-             test set",
-            self.file, self.records, set.test, set.name
-        )
     }
 }

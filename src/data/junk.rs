@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Names that are passed over, in any case. Names that begin with a point (`.DS_Store`, `._*`, `.directory`,
-/// `.ipynb_checkpoints`) need no entry.
+/// Names that are ignored, in upper or lower case. Names that begin with a dot (`.DS_Store`, `._*`, `.directory`,
+/// `.ipynb_checkpoints`) are ignored too and need no entry.
 const NAMES: [&str; 10] = [
     // Windows Explorer.
     "thumbs.db",
@@ -21,10 +21,10 @@ const NAMES: [&str; 10] = [
     "lost+found",
 ];
 
-/// Whether an entry of a data folder is no data by its name.
+/// Returns whether an entry of a data folder is not data, by its name.
 pub(super) fn is_junk(path: &Path) -> bool {
     let Some(name) = path.file_name() else { return false };
-    // Finder's icon of a folder has a name that ends in a carriage return.
+    // The folder icon of the macOS Finder has a name that ends with a carriage return.
     name.as_encoded_bytes().starts_with(b".")
         || name == "Icon\r"
         || NAMES.iter().any(|junk| name.eq_ignore_ascii_case(junk))
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn junk_is_known_by_its_name() {
+    fn junk_is_recognised_by_name() {
         for name in [".DS_Store", "._1.png", "Thumbs.db", "THUMBS.DB", "desktop.ini", "__MACOSX", "@eaDir", "Icon\r"] {
             assert!(is_junk(&Path::new("a/class").join(name)), "{name}");
         }

@@ -1,8 +1,9 @@
-//! What is learned from: images as bytes, split and verified. Knows no tensor and no terminal.
+//! Data sets: images as bytes, verified and split. Knows no tensor and no terminal.
 
 mod cifar;
 mod cifar_python;
 mod dataset;
+mod dirs;
 mod download;
 mod fetch;
 mod gzip;
@@ -16,7 +17,9 @@ mod builtin;
 mod custom;
 mod custom_idx;
 mod container;
+mod partial_test;
 mod pickle;
+mod pixel_stats;
 mod png_image;
 mod info;
 mod contact_sheet;
@@ -28,9 +31,10 @@ mod status;
 
 pub use contact_sheet::{contact_sheet, is_contact_sheet};
 pub use dataset::{Dataset, Normalization, Split};
+pub use dirs::{default_folder, folder};
 pub use fetch::{FetchOptions, FetchProgress, Fetched, NoMirror, fetch};
-pub use info::DatasetInfo;
-pub use load::{Unreadable, default_folder, folder, load};
+pub use info::{DatasetInfo, RawImages};
+pub use load::{Unreadable, inspect, load};
 pub use not_found::NotFound;
 pub use status::{Availability, DatasetStatus, FileReport, FileStatus, names, status};
 pub use summary::{DatasetSummary, SplitSummary};

@@ -1,4 +1,4 @@
-//! The names that a file of a data set goes by, and the entries of a folder that look like it. Knows no format.
+//! The names that a file of a data set may have, and the entries of a folder with similar names. Knows no format.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use super::junk::is_junk;
 use crate::system::files;
 
-/// What lies under a path.
+/// The content of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathContent {
-    /// No file.
+    /// No file, or a folder.
     Nothing,
     /// A file of 0 bytes.
     Empty,
-    /// A file with content, or one whose size cannot be read.
+    /// A file with content, or a file whose size cannot be read.
     File,
 }
 
-/// What lies under `path`.
+/// Returns the content of `path`.
 pub(super) fn content(path: &Path) -> PathContent {
     match fs::metadata(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => PathContent::Nothing,
@@ -29,69 +29,69 @@ pub(super) fn content(path: &Path) -> PathContent {
     }
 }
 
-/// The names that an IDX file is looked for under, in this order, beginning with the official one, such as
-/// `t10k-labels-idx1-ubyte`: with a point for the hyphen before `idx` (Kaggle); of `own` data also EMNIST's `test` for
-/// `t10k`, QMNIST's `idx2-int` for labels, and a prefix in front of all.
-pub(super) fn idx(official: &str, own: bool, prefix: Option<&str>) -> Vec<String> {
+/// Returns the names that an IDX file may have, in order of precedence. The first is the official one, such as
+/// `t10k-labels-idx1-ubyte`; others have a dot for the hyphen before `idx` (Kaggle). Custom data may also have `test`
+/// for `t10k` (EMNIST), `idx2-int` for labels (QMNIST), and a prefix of all names.
+pub(super) fn idx(official: &str, is_custom: bool, prefix: Option<&str>) -> Vec<String> {
     let Some((stem, form)) = official.split_once("-idx") else { return vec![official.to_owned()] };
     let mut names = Vec::new();
-    let test = stem.strip_prefix("t10k-").filter(|_| own).map(|kind| format!("test-{kind}"));
+    let test = stem.strip_prefix("t10k-").filter(|_| is_custom).map(|kind| format!("test-{kind}"));
     for stem in std::iter::once(stem.to_owned()).chain(test) {
         let stem = prefix.map_or_else(|| stem.clone(), |prefix| format!("{prefix}-{stem}"));
         names.extend([format!("{stem}-idx{form}"), format!("{stem}.idx{form}")]);
-        if own && form == "1-ubyte" {
+        if is_custom && form == "1-ubyte" {
             names.push(format!("{stem}-idx2-int"));
         }
     }
     names
 }
 
-/// `name` as it may lie there: plain or with `.gz`.
+/// Returns `name` plain and with `.gz`.
 pub(super) fn plain_or_zipped(name: &str) -> [String; 2] {
     [name.to_owned(), format!("{name}.gz")]
 }
 
-/// The paths in `folder` that a file with one of `names` may have, in the order of the names; where one is a folder,
-/// the paths inside it.
+/// Returns the paths in `folder` that a file with one of `names` may have, in the order of the names. A path that is a
+/// folder is replaced by the paths in it.
 pub(super) fn paths(folder: &Path, names: &[String]) -> Vec<PathBuf> {
-    let all = || names.iter().flat_map(|name| plain_or_zipped(name));
-    let inside = |path: PathBuf| {
-        if path.is_dir() { all().map(|name| path.join(name)).collect() } else { vec![path] }
+    let file_names = || names.iter().flat_map(|name| plain_or_zipped(name));
+    let expand = |path: PathBuf| {
+        if path.is_dir() { file_names().map(|name| path.join(name)).collect() } else { vec![path] }
     };
-    all().flat_map(|name| inside(folder.join(name))).collect()
+    file_names().flat_map(|name| expand(folder.join(name))).collect()
 }
 
-/// The prefixes `p` with which `folder` has a file `p-<name>` for one of `names`, sorted.
+/// Returns the prefixes `p` for which `folder` has a file `p-<name>` with one of `names`, sorted.
 pub(super) fn prefixes(folder: &Path, names: &[String]) -> Vec<String> {
     let prefix = |entry: &String| {
         let plain = entry.strip_suffix(".gz").unwrap_or(entry);
         let prefix = names.iter().find_map(|name| plain.strip_suffix(name.as_str())?.strip_suffix('-'))?;
         Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty())
     };
-    let found: BTreeSet<String> = entries(folder).iter().filter_map(prefix).collect();
-    found.into_iter().collect()
+    let prefixes: BTreeSet<String> = entries(folder).iter().filter_map(prefix).collect();
+    prefixes.into_iter().collect()
 }
 
-/// The names in a folder that are text and no junk, sorted; none where it cannot be listed.
+/// Returns the names in a folder that are UTF-8 and not [junk](is_junk), sorted; none if the folder cannot be listed.
 fn entries(folder: &Path) -> Vec<String> {
-    let list = files::list(folder).unwrap_or_default().into_iter();
-    let named = |path: PathBuf| Some(path.file_name()?.to_str()?.to_owned());
-    list.filter(|path| !is_junk(path)).filter_map(named).collect()
+    let paths = files::list(folder).unwrap_or_default().into_iter();
+    let name = |path: PathBuf| Some(path.file_name()?.to_str()?.to_owned());
+    paths.filter(|path| !is_junk(path)).filter_map(name).collect()
 }
 
-/// Endings of files that have to be unpacked.
+/// Extensions of files that must be unpacked.
 const PACKED: [&str; 7] = [".zip", ".7z", ".rar", ".xz", ".bz2", ".tar", ".tgz"];
 
-/// Endings that say nothing of what a file is.
+/// Extensions that do not tell the format of a file.
 const ENDINGS: [&str; 5] = [".gz", ".bin", ".txt", ".dat", ".idx"];
 
-/// Advice on the entries of `folder` that look like one of `names`, at most three.
+/// Returns advice on the entries of `folder` whose names are similar to one of `names`, at most three.
 pub(super) fn near_misses(folder: &Path, names: &[String]) -> Vec<String> {
     let advice = |entry: &String| {
         let path = folder.join(entry);
         let ends = |ending: &&str| entry.to_lowercase().ends_with(*ending);
         let is_remnant = [".part", ".damaged"].iter().any(ends);
-        let name = names.iter().find(|name| !is_remnant && looks_like(entry, name))?;
+        let name = names.iter().find(|name| !is_remnant && is_similar(entry, name))?;
         let shown = path.display();
         if !path.exists()
             && let Ok(target) = fs::read_link(&path)
@@ -109,16 +109,17 @@ pub(super) fn near_misses(folder: &Path, names: &[String]) -> Vec<String> {
     entries(folder).iter().filter_map(advice).take(3).collect()
 }
 
-/// Whether two names differ in nothing but case, punctuation, endings, the form of IDX, and what marks a copy.
-fn looks_like(entry: &str, name: &str) -> bool {
-    let (entry, name) = (letters(entry), letters(name));
+/// Returns whether two names differ only in case, punctuation, extensions, the kind of IDX, and the mark of a copy.
+fn is_similar(entry: &str, name: &str) -> bool {
+    let entry = alphanumeric_stem(entry);
+    let name = alphanumeric_stem(name);
     let stem = name.split("idx").next().unwrap_or(&name);
     let plain = |rest: &str| rest.replace("idx", "").replace("ubyte", "").replace("copy", "");
     entry.strip_prefix(stem).is_some_and(|rest| plain(rest).chars().all(|c| c.is_ascii_digit()))
 }
 
-/// The letters and digits of a name in lower case, without its endings.
-fn letters(name: &str) -> String {
+/// Returns the letters and digits of a name in lower case, without its extensions.
+fn alphanumeric_stem(name: &str) -> String {
     let mut name = name.to_lowercase();
     while let Some(stem) = PACKED.iter().chain(&ENDINGS).find_map(|ending| name.strip_suffix(ending)) {
         name.truncate(stem.len());
@@ -133,7 +134,7 @@ mod tests {
     use crate::system::files;
 
     #[test]
-    fn idx_names_by_hand() {
+    fn names_of_idx_files_by_hand() {
         assert_eq!(idx("train-images-idx3-ubyte", false, None), ["train-images-idx3-ubyte", "train-images.idx3-ubyte"]);
         assert_eq!(
             idx("t10k-labels-idx1-ubyte", true, Some("emnist-letters")),
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_are_those_of_the_named_file() {
+    fn names_have_prefixes_of_the_given_file() {
         let folder = tempfile::tempdir().unwrap();
         let names = idx("train-images-idx3-ubyte", true, None);
         for name in ["b-train-images-idx3-ubyte.gz", "a-train-images.idx3-ubyte", "c-train-labels-idx1-ubyte"] {
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn near_misses_say_what_to_do() {
+    fn near_misses_give_advice() {
         let folder = tempfile::tempdir().unwrap();
         let said = |entry: &str, name: &str| {
             let folder = tempfile::tempdir_in(&folder).unwrap();
@@ -183,7 +184,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn near_misses_name_links_that_lead_nowhere() {
+    fn near_misses_name_dangling_links() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("train.bin");
         std::os::unix::fs::symlink("/nowhere/train.bin", &link).unwrap();

@@ -1,25 +1,25 @@
-//! The error for a file that is not there: where it was looked for, under which names, and what looks like it.
+//! The error for a missing file: the folders and names that were tried, and entries with similar names.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::names::near_misses;
 
-/// A file of a data set is not there.
+/// The error for a missing file of a data set.
 #[derive(Debug, thiserror::Error)]
 pub struct NotFound {
-    /// The folders that it was looked for in.
+    /// The folders that were searched.
     folders: Vec<PathBuf>,
-    /// The names that it was looked for under, relative to a folder.
+    /// The names that were tried, relative to a folder.
     names: Vec<String>,
-    /// What to do about entries whose names are like these.
+    /// Advice on entries with similar names.
     advice: Vec<String>,
-    /// The built-in data set it belongs to.
+    /// The built-in data set of the file; `None` for custom data.
     pub set: Option<&'static str>,
 }
 
 impl NotFound {
-    /// Looks into `folders` for entries that may be the file under another name.
+    /// Returns the error, with advice on entries of `folders` that may be the file under another name.
     pub(super) fn new(folders: Vec<PathBuf>, names: Vec<String>, set: Option<&'static str>) -> Self {
         let advice = folders.iter().flat_map(|folder| near_misses(folder, &names)).collect();
         Self { folders, names, advice, set }

@@ -1,6 +1,6 @@
-//! Pickles of Python that hold a dictionary of numbers, texts and `NumPy` arrays of bytes. Nothing in them is executed:
-//! the few opcodes and the few functions that such pickles name are known here, and anything else is an error. No length
-//! in a pickle leads to an allocation that its bytes do not justify. Knows no data set.
+//! Pickles of Python with a dictionary of numbers, texts and `NumPy` arrays of bytes. Nothing in them is executed: the
+//! opcodes and functions that such pickles need are interpreted here, and anything else is an error. No length in a
+//! pickle leads to an allocation larger than its bytes. Knows no data set.
 
 use std::borrow::Cow;
 
@@ -9,62 +9,63 @@ use anyhow::{Context, Result, bail, ensure};
 mod call;
 mod machine;
 
-/// The place of a value in [`Pickle::nodes`].
+/// Index of a value in [`Pickle::nodes`].
 type Id = u32;
 
-/// A value. Texts and bytes are decoded only where they are asked for, so that a text used many times is kept once.
+/// A value. Texts and bytes are decoded only when they are read, so that a text used many times is stored once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node<'a> {
     None,
     Bool(bool),
     Int(i64),
     Bytes(&'a [u8]),
-    /// What stands between the quotes of a string literal of Python 2.
+    /// The text between the quotes of a string literal of Python 2.
     Literal(&'a [u8]),
     Utf8(&'a [u8]),
-    /// Text in Latin-1 with `\uXXXX` for the rest, as in protocol 0.
+    /// Text in Latin-1 with `\uXXXX` for other characters, as in protocol 0.
     RawUnicode(&'a [u8]),
-    /// The bytes that a text is in Latin-1.
+    /// The Latin-1 bytes of a text.
     Latin1(Id),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Global(GlobalName),
-    /// A type of array elements by the value that names it.
+    /// A type of array elements, by the value with its name.
     Dtype(Id),
-    /// An array; none before its state is known.
+    /// An array; `None` before its state is set.
     Array(Option<ArrayParts>),
 }
 
-/// A function or class that a pickle may name.
+/// A function or class that a pickle may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GlobalName {
-    /// `numpy.core.multiarray._reconstruct`: an array without a state.
+    /// `numpy.core.multiarray._reconstruct`: returns an array without a state.
     Reconstruct,
-    /// `numpy.core.numeric._frombuffer`: an array of protocol 5.
+    /// `numpy.core.numeric._frombuffer`: returns an array of protocol 5.
     FromBuffer,
     /// `numpy.ndarray`, an argument of `_reconstruct`.
     Ndarray,
     /// `numpy.dtype`.
     Dtype,
-    /// `_codecs.encode`: bytes as Python 3 writes them for Python 2.
+    /// `_codecs.encode`: returns bytes, as Python 3 writes them for Python 2.
     Encode,
 }
 
-/// The parts of an array.
+/// The state of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ArrayParts {
     shape: Id,
     dtype: Id,
-    /// Whether the first index runs fastest.
+    /// Whether the order is that of Fortran: the first index varies fastest.
     is_fortran: bool,
     bytes: Id,
 }
 
-/// A dictionary that was pickled.
+/// A pickled dictionary.
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
     nodes: Vec<Node<'a>>,
+    /// Key and value of each entry.
     entries: Vec<(Id, Id)>,
 }
 
@@ -72,17 +73,18 @@ impl<'a> Pickle<'a> {
     /// Reads a pickle of protocol 0 to 5.
     ///
     /// # Errors
-    /// An opcode, function or argument that is not known, by its name and byte; a pickle that is cut or no dictionary.
+    /// Fails for an opcode, function or argument that is not supported, with its name and byte; for a pickle that is
+    /// cut short, and for one that is not a dictionary.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         let (nodes, root) = machine::run(bytes)?;
         let Node::Dict(entries) = nodes[root as usize].clone() else { bail!("it holds no dictionary") };
         Ok(Self { nodes, entries })
     }
 
-    /// The unsigned bytes of the array `key` in C order, with its shape.
+    /// Returns the shape of the array `key` and its unsigned bytes in C order.
     ///
     /// # Errors
-    /// Where there is no such array, or one of another type or order.
+    /// Fails if there is no such array, and for an array of another type or order.
     pub(super) fn array(&self, key: &str) -> Result<(Vec<i64>, Cow<'a, [u8]>)> {
         let Node::Array(Some(array)) = self.get(key)? else { bail!("its `{key}` is no array") };
         let Node::Dtype(dtype) = self.node(array.dtype) else { bail!("the array `{key}` has no type") };
@@ -99,17 +101,18 @@ impl<'a> Pickle<'a> {
         Ok((shape, bytes))
     }
 
-    /// The whole numbers of the list `key`.
+    /// Returns the integers of the list `key`.
     ///
     /// # Errors
-    /// Where there is no such list.
+    /// Fails if there is no list of integers `key`.
     pub(super) fn numbers(&self, key: &str) -> Result<Vec<i64>> {
         let Node::List(list) = self.get(key)? else { bail!("its `{key}` is no list") };
         self.ints(list).with_context(|| format!("its `{key}` is no list of whole numbers"))
     }
 
+    /// Returns the value of `key`.
     fn get(&self, key: &str) -> Result<&Node<'a>> {
-        // The last one counts, as in Python.
+        // The last entry of a key counts, as in Python.
         let found = self.entries.iter().rev().find(|(name, _)| self.bytes(*name).as_deref() == Some(key.as_bytes()));
         if let Some((_, value)) = found {
             return Ok(self.node(*value));
@@ -118,7 +121,7 @@ impl<'a> Pickle<'a> {
         bail!("it has no `{key}`, but {}", if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") })
     }
 
-    /// A key as a message names it.
+    /// Returns a key for a message, at most 40 characters of it.
     fn shown(&self, id: Id) -> Option<String> {
         let name = self.bytes(id)?;
         let name: String = String::from_utf8_lossy(&name).chars().take(40).collect();
@@ -129,24 +132,25 @@ impl<'a> Pickle<'a> {
         &self.nodes[id as usize]
     }
 
-    /// The whole numbers of a tuple or list.
+    /// Returns the integers of a tuple or list.
     fn list(&self, id: Id) -> Option<Vec<i64>> {
         let (Node::Tuple(list) | Node::List(list)) = self.node(id) else { return None };
         self.ints(list)
     }
 
+    /// Returns the values of `list` as integers; `None` if one is not.
     fn ints(&self, list: &[Id]) -> Option<Vec<i64>> {
         let int = |&id: &Id| if let Node::Int(value) = self.node(id) { Some(*value) } else { None };
         list.iter().map(int).collect()
     }
 
-    /// The bytes of a text or of bytes.
+    /// Returns the bytes of a text or of bytes.
     fn bytes(&self, id: Id) -> Option<Cow<'a, [u8]>> {
         text(&self.nodes, id)
     }
 }
 
-/// The bytes of a text or of bytes; none of anything else, or of a text that its form does not allow.
+/// Returns the bytes of a text or of bytes; `None` for another value and for a text with invalid escapes.
 fn text<'a>(nodes: &[Node<'a>], id: Id) -> Option<Cow<'a, [u8]>> {
     match &nodes[id as usize] {
         Node::Bytes(bytes) | Node::Utf8(bytes) => Some(Cow::Borrowed(bytes)),
@@ -168,7 +172,7 @@ fn text<'a>(nodes: &[Node<'a>], id: Id) -> Option<Cow<'a, [u8]>> {
     }
 }
 
-/// The bytes of a string literal of Python 2, whose quotes are gone.
+/// Returns the bytes of a string literal of Python 2 without its quotes; `None` for an invalid escape.
 fn unescape(literal: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut rest = literal.iter().copied();
@@ -187,7 +191,7 @@ fn unescape(literal: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The letters of a text of protocol 0; none for one that is no letter.
+/// Returns the characters of a text of protocol 0; `None` for an escape that is not a character.
 fn raw_unicode(raw: &[u8]) -> impl Iterator<Item = Option<char>> {
     let mut rest = raw;
     std::iter::from_fn(move || {
@@ -207,6 +211,7 @@ fn raw_unicode(raw: &[u8]) -> impl Iterator<Item = Option<char>> {
     })
 }
 
+/// Returns the value of a hexadecimal digit.
 fn digit(letter: u8) -> Option<u32> {
     char::from(letter).to_digit(16)
 }

@@ -1,4 +1,4 @@
-//! PNG files as bytes. Knows no folder and no class.
+//! Decoding of PNG files to 8 bits per channel. Knows no folder and no class.
 
 use std::fmt;
 use std::fs::File;
@@ -10,23 +10,24 @@ use png::{BitDepth, ColorType, Transformations};
 
 const NO_PNG: &str = "it is no PNG file, cut short, or damaged";
 
-/// What a file says of its image before the pixels.
+/// The header of a PNG file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PngHeader {
-    /// Height and width.
+    /// [height, width] in pixels.
     pub(super) size: [usize; 2],
     colour: ColourType,
 }
 
-/// How a file tells the colour of a pixel.
+/// The colour type of a PNG file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ColourType {
+    /// One channel.
     Grey,
-    /// By a palette of greys only.
+    /// A palette with greys only.
     GreyPalette,
-    /// By three channels, whatever is in them.
+    /// Three channels, even if they are equal.
     Channels,
-    /// By a palette that has a colour.
+    /// A palette with a colour.
     Palette,
 }
 
@@ -34,12 +35,12 @@ impl PngHeader {
     /// Reads the header of a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is no PNG file, or would lose something with 8 bits a channel.
+    /// Fails for a file that cannot be read, that is not PNG, or that would lose information with 8 bits per channel.
     pub(super) fn read(path: &Path) -> Result<Self> {
         Ok(open(BufReader::new(File::open(path).context("it could not be read")?))?.1)
     }
 
-    /// Whether three channels are needed.
+    /// Returns whether the image needs three channels.
     pub(super) fn is_coloured(&self) -> bool {
         matches!(self.colour, ColourType::Channels | ColourType::Palette)
     }
@@ -57,7 +58,7 @@ impl fmt::Display for PngHeader {
     }
 }
 
-/// The decoder of a file, and its header.
+/// Returns the decoder and the header of a file.
 fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
     let mut decoder = png::Decoder::new(file);
     decoder.set_transformations(Transformations::EXPAND);
@@ -78,11 +79,11 @@ fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
     Ok((reader, header))
 }
 
-/// Decodes a file to 8 bits a channel, channel by channel. What loses nothing is converted (palettes, fewer bits, an alpha
-/// channel that is opaque everywhere, a grey image to three equal channels); what would lose something is refused.
+/// Decodes a file to [channels, height, width] with 8 bits per channel. Conversions without loss are made (palettes,
+/// fewer bits, an alpha channel that is opaque everywhere, a grey image to three equal channels); others are refused.
 ///
 /// # Errors
-/// A file that cannot be decoded, has transparent pixels, or is not of `shape` (channels, height, width).
+/// Fails for a file that cannot be decoded, has transparent pixels, or does not have `shape`.
 pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
     let (mut reader, header) = open(Cursor::new(bytes))?;
     let [channels, height, width] = shape;
@@ -97,7 +98,7 @@ pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
     let by =
         if matches!(header.colour, ColourType::GreyPalette | ColourType::Palette) { " in its palette" } else { "" };
     ensure!(is_opaque, "it has transparent pixels{by}, and nothing says what is behind them: save it without alpha");
-    // Of a grey image every channel is the first one; a palette has been expanded to three.
+    // A grey image has one channel for all; a palette has been expanded to three channels.
     let source = |channel: usize| if samples < 3 { 0 } else { channel };
     let plane = |channel: usize| pixels.iter().skip(source(channel)).step_by(samples).copied();
     Ok((0..channels).flat_map(plane).collect())
@@ -139,7 +140,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_loses_nothing_is_converted() {
+    fn png_conversions_without_loss_are_made() {
         use ColorType::{Grayscale, GrayscaleAlpha, Rgb, Rgba};
         let eight = |colour, pixels: &[u8]| decoded(colour, BitDepth::Eight, pixels).unwrap();
         assert_eq!(eight(Grayscale, &[1, 2]), [1, 2]);
@@ -155,7 +156,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_would_lose_something_is_refused() {
+    fn png_conversions_with_loss_are_refused() {
         let message = |picture: Result<Vec<u8>>| picture.unwrap_err().to_string();
         let sixteen = decoded(ColorType::Grayscale, BitDepth::Sixteen, &[0, 1, 0, 2]);
         assert!(message(sixteen).contains("16 bits a channel"));

@@ -1,16 +1,17 @@
-//! Who is in which part of a data set: a pure function of labels, sizes and seed.
+//! The splits of a data set: a pure function of labels, sizes and seed.
 
 use crate::base::rng::{Purpose, Stream};
 
-/// The parts by image index.
+/// Indices of the images of each split.
 pub(super) struct SplitIndices {
     pub(super) train: Vec<u32>,
     pub(super) validation: Vec<u32>,
     pub(super) test: Vec<u32>,
 }
 
-/// Splits images `0..train_files` into validation and training by the stream `split` (one split per experiment), then
-/// cuts the parts down to `sizes` (training, validation, test), balanced over the classes.
+/// Splits images `0..train_files` into validation and training by the random stream [`Purpose::Split`] (one split per
+/// experiment), then reduces the splits to `sizes` (training, validation, test), balanced over the classes. The images
+/// from `train_files` on are the test set.
 pub(super) fn split(
     labels: &[u8],
     train_files: u32,
@@ -29,7 +30,8 @@ pub(super) fn split(
     }
 }
 
-/// The first `limit` images of `part` in its order, taking from each class as evenly as its numbers allow.
+/// Returns `limit` images of `part` in its order: the first of each class, as evenly over the classes as their sizes
+/// allow.
 fn balanced(part: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32> {
     let limit = limit as usize;
     if limit >= part.len() {
@@ -40,13 +42,13 @@ fn balanced(part: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32>
         available[usize::from(labels[image as usize])] += 1;
     }
     let mut quota = vec![0_usize; classes];
-    let mut left = limit;
-    while left > 0 {
-        // One each in turn: a class that has run out leaves its share to the others.
+    let mut missing = limit;
+    while missing > 0 {
+        // One image per class and pass: a class without further images leaves its share to the others.
         for class in 0..classes {
-            if left > 0 && quota[class] < available[class] {
+            if missing > 0 && quota[class] < available[class] {
                 quota[class] += 1;
-                left -= 1;
+                missing -= 1;
             }
         }
     }
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_do_not_overlap_and_keep_their_sizes() {
+    fn splits_are_disjoint_and_have_their_sizes() {
         let labels: Vec<u8> = (0..120).map(|i| (i % 10) as u8).collect();
         let parts = split(&labels, 100, 10, 30, (70, 30, 20), 1);
         let mut all = [parts.train.clone(), parts.validation.clone(), parts.test.clone()].concat();
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_takes_evenly_from_the_classes_and_keeps_the_order() {
+    fn split_limit_is_balanced_and_keeps_order() {
         let labels = [0, 0, 0, 0, 1, 1, 2];
         assert_eq!(balanced(&[6, 5, 4, 3, 2, 1, 0], &labels, 3, 5), [6, 5, 4, 3, 2]);
         assert_eq!(balanced(&[0, 1, 2, 3], &labels, 3, 2), [0, 1], "classes without images leave their share");

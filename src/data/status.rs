@@ -1,4 +1,4 @@
-//! Which files of the built-in data sets are there, and whether they are what they should be.
+//! The files of the built-in data sets on this machine, and whether they are the official ones.
 
 use std::path::{Path, PathBuf};
 
@@ -7,88 +7,90 @@ use serde::Serialize;
 use super::builtin;
 use super::builtin::{BuiltinDataset, python_name};
 use super::dataset_dir::{DatasetDir, RecordEncoding};
-use super::info::PartialTest;
 use super::load::read_file;
+use super::partial_test::PartialTest;
 
-/// What is there of a data set.
+/// The state of a built-in data set on this machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct DatasetStatus {
-    /// The data set.
+    /// Name of the data set.
     pub name: &'static str,
-    /// Where its files are looked for.
+    /// Folder of its files.
     pub folder: PathBuf,
-    /// What that comes to.
+    /// The state of all files together.
     pub state: Availability,
-    /// File by file.
+    /// The state of each file, in the order of the data set.
     pub files: Vec<FileReport>,
-    /// What whoever uses it must know.
+    /// A note on the results with it; `None` if there is nothing to note.
     pub note: Option<String>,
 }
 
-/// What the files of a data set come to.
+/// The state of the files of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
     /// Every file is verified.
     Complete,
-    /// Every file is usable, but the test set is not the whole official one.
+    /// Every file is usable, but the test file has fewer images than the official one.
     ShortTest,
-    /// Some files are not there.
+    /// Some files are missing.
     Incomplete,
-    /// No file is there.
+    /// All files are missing.
     Missing,
-    /// Some file is not what it should be.
+    /// A file is damaged, or is not the official one.
     Damaged,
 }
 
-/// What is there of a file.
+/// The state of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileReport {
-    /// The official name, that of CIFAR's form for Python where this one is there.
+    /// The official name; the name in the Python version of CIFAR if this version was found.
     pub name: &'static str,
-    /// Where it was found, perhaps inside an archive.
+    /// Path of the file, or of the archive and the file in it; `None` if it is missing.
     pub found: Option<String>,
-    /// Bytes on disk; decompressed where it is inside an archive.
+    /// Bytes on disk; bytes after decompression for a file in an archive.
     pub bytes: Option<u64>,
-    /// Whether it is what it should be.
+    /// The result of its verification.
     pub condition: FileStatus,
 }
 
-/// Whether a file is what it should be.
+/// The result of the verification of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStatus {
-    /// Its SHA-256 is the pinned one.
+    /// The SHA-256 is the pinned one.
     Verified,
-    /// It holds so many images, fewer than the official file.
+    /// It holds this number of images, fewer than the official file.
     Short(u32),
-    /// It is not there.
+    /// It is missing.
     Missing,
-    /// It is not usable; why.
+    /// It is not usable, for this reason.
     Damaged(String),
 }
 
-/// The names of the data sets that come in files.
+/// Returns the names of the data sets that consist of files.
 pub fn names() -> [&'static str; 4] {
     builtin::ALL.map(|set| set.name)
 }
 
-/// Looks for the data set `name` in `folder`; `None` where there is no set of this name that comes in files.
+/// Returns the state of the data set `name` in `folder`; `None` if no data set of this name consists of files.
 pub fn status(name: &str, folder: &Path) -> Option<DatasetStatus> {
     builtin::ALL.into_iter().find(|set| set.name == name).map(|set| status_of(set, folder))
 }
 
+/// Returns the state of a data set in `folder`, the folder of all data sets.
 pub(super) fn status_of(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
     status_at(set, DatasetDir::of(set, folder))
 }
 
-/// Surveys the files of a data set in one folder.
-pub(super) fn status_at(set: &'static BuiltinDataset, mut shelf: DatasetDir) -> DatasetStatus {
-    let part = PartialTest::find(set, &mut shelf);
-    let note = part.as_ref().map(|part| part.note(set));
-    let test = part.map_or(set.test, |part| part.records);
-    let mut files: Vec<FileReport> = (0..set.files.len()).map(|at| file_report(set, at, &mut shelf, test)).collect();
-    // Where only Python's form is there, a file of it is what is missing.
+/// Returns the state of a data set in the folder `dir`.
+pub(super) fn status_at(set: &'static BuiltinDataset, mut dir: DatasetDir) -> DatasetStatus {
+    let partial_test = PartialTest::find(set, &mut dir);
+    let note = partial_test.as_ref().map(|partial| partial.note(set));
+    let test = partial_test.map_or(set.test, |partial| partial.records);
+    let indices = 0..set.files.len();
+    let mut files: Vec<FileReport> = indices.map(|index| file_report(set, index, &mut dir, test)).collect();
+    // If all files that were found are of the Python version, the missing ones are named as in this version too.
     let is_python = |file: &FileReport| file.name == python_name(file.name);
     let found: Vec<bool> = files.iter().filter(|file| file.found.is_some()).map(is_python).collect();
     if set.python.is_some() && !found.is_empty() && found.iter().all(|&is_python| is_python) {
@@ -96,34 +98,36 @@ pub(super) fn status_at(set: &'static BuiltinDataset, mut shelf: DatasetDir) -> 
             file.name = python_name(file.name);
         }
     }
-    DatasetStatus { name: set.name, folder: shelf.folder().to_owned(), state: state(&files), files, note }
+    DatasetStatus { name: set.name, folder: dir.folder().to_owned(), state: availability(&files), files, note }
 }
 
-fn file_report(set: &BuiltinDataset, at: usize, shelf: &mut DatasetDir, test: u32) -> FileReport {
-    let binary = set.files[at].name;
-    let Some(place) = shelf.find(binary) else {
+/// Returns the state of file `index` of a data set with `test` test images.
+fn file_report(set: &BuiltinDataset, index: usize, dir: &mut DatasetDir, test: u32) -> FileReport {
+    let binary = set.files[index].name;
+    let Some(location) = dir.find(binary) else {
         return FileReport { name: binary, found: None, bytes: None, condition: FileStatus::Missing };
     };
-    let name = if place.coding == RecordEncoding::Python { python_name(binary) } else { binary };
-    let opened = match shelf.open(binary) {
+    let name = if location.encoding == RecordEncoding::Python { python_name(binary) } else { binary };
+    let opened = match dir.open(binary) {
         Ok(opened) => opened,
         Err(error) => {
             let condition = FileStatus::Damaged(format!("{error:#}"));
-            return FileReport { name, found: Some(place.path.display().to_string()), bytes: None, condition };
+            return FileReport { name, found: Some(location.path.display().to_string()), bytes: None, condition };
         }
     };
-    let on_disk = Some(&place).filter(|place| place.is_plain_file()).and_then(|place| place.path.metadata().ok());
+    let plain_file = Some(&location).filter(|location| location.is_plain_file());
+    let on_disk = plain_file.and_then(|location| location.path.metadata().ok());
     let bytes = on_disk.map_or(opened.bytes.len() as u64, |metadata| metadata.len());
-    let condition = match read_file(set, at, &opened, test) {
-        Ok(_) if at + 1 == set.files.len() && test < set.test => FileStatus::Short(test),
+    let condition = match read_file(set, index, &opened, test) {
+        Ok(_) if index + 1 == set.files.len() && test < set.test => FileStatus::Short(test),
         Ok(_) => FileStatus::Verified,
-        // Without the outermost sentence, which names the file.
+        // The outermost sentence only names the file.
         Err(error) => FileStatus::Damaged(error.root_cause().to_string()),
     };
     FileReport { name, found: Some(opened.name), bytes: Some(bytes), condition }
 }
 
-fn state(files: &[FileReport]) -> Availability {
+fn availability(files: &[FileReport]) -> Availability {
     let missing = files.iter().filter(|file| file.condition == FileStatus::Missing).count();
     if files.iter().any(|file| matches!(file.condition, FileStatus::Damaged(_))) {
         Availability::Damaged

@@ -1,5 +1,5 @@
-//! The procedural data set `strokes`: handwritten-looking digits, drawn from stroke skeletons.
-//! It must not know who trains on the images, how they are split or stored, nor what a tensor is.
+//! The procedural data set `strokes`: digits that look handwritten, drawn from stroke skeletons. Knows no split, no
+//! file and no tensor.
 
 use crate::base::rng::{SplitMix, mix};
 
@@ -20,7 +20,7 @@ type Stroke = &'static [Knot];
 /// One way of writing a digit.
 type Glyph = &'static [Stroke];
 
-/// A place or an offset in the image, in pixels: x rightwards and y downwards.
+/// A position or an offset in the image, in pixels: x rightwards and y downwards.
 type Point2 = [f32; 2];
 
 /// Every way of writing each digit, by label.
@@ -101,9 +101,9 @@ const DIGITS: [&[Glyph]; 10] = [
 ];
 
 /// Draws image `index` of the data set `seed`, 28 rows of 28 grey bytes, 0 for paper and 255 for
-/// full ink, and returns its digit, 0 to 9. Nothing else enters, so that any image can be drawn
-/// alone, in any order and to the same bytes on any machine: this is why the arithmetic keeps to
-/// what IEEE 754 rounds exactly, and why sine and cosine come from `libm`.
+/// full ink, and returns its digit, 0 to 9. The result depends on nothing else, so that any image can
+/// be drawn alone, in any order and to the same bytes on any machine: for this reason the arithmetic
+/// uses only operations that IEEE 754 rounds exactly, and sine and cosine come from `libm`.
 pub(super) fn draw(seed: u64, index: u64, image: &mut [u8; PIXELS]) -> u8 {
     let mut random = SplitMix::new(mix(seed, index));
     let label = pick(&mut random, DIGITS.len());
@@ -118,11 +118,12 @@ pub(super) fn draw(seed: u64, index: u64, image: &mut [u8; PIXELS]) -> u8 {
     label as u8
 }
 
-/// One of 0 .. `count`, all equally likely.
+/// Draws one of 0 .. `count`, all equally likely.
 fn pick(random: &mut SplitMix, count: usize) -> usize {
     (random.unit() * count as f64) as usize
 }
 
+/// Draws a uniform number in [`low`, `high`).
 fn between(random: &mut SplitMix, low: f32, high: f32) -> f32 {
     low + (high - low) * random.unit() as f32
 }
@@ -130,16 +131,18 @@ fn between(random: &mut SplitMix, low: f32, high: f32) -> f32 {
 /// Nodes of the warp's grid along each axis.
 const GRID: usize = 4;
 
-/// How an image's writer places the skeleton: an elastic warp, then an affine map into pixels.
+/// The map from the skeleton of a digit into pixels: an elastic warp, then an affine map.
 struct Transform {
     /// Displacements, by row and column, where 1 is half the digit's height.
     warp: [[Point2; GRID]; GRID],
-    /// Where one unit along x, and one along y, lead.
+    /// Images of the unit vectors along x and along y, in pixels.
     axes: [Point2; 2],
+    /// Centre of the digit, in pixels.
     centre: Point2,
 }
 
 impl Transform {
+    /// Draws a random transform.
     fn draw(random: &mut SplitMix) -> Self {
         let mut warp = [[[0.0; 2]; GRID]; GRID];
         for offset in warp.as_flattened_mut().as_flattened_mut() {
@@ -160,7 +163,7 @@ impl Transform {
         }
     }
 
-    /// Where a knot of the skeleton lies in the image.
+    /// Returns the position of a knot in the image, in pixels.
     fn place(&self, knot: Knot) -> Point2 {
         let flat = [f32::from(knot.0) * 0.01, f32::from(knot.1) * 0.01];
         let (column, right) = cell(flat[0]);
@@ -175,8 +178,8 @@ impl Transform {
     }
 }
 
-/// The grid cell that holds a coordinate of -1 to 1, and how far into the cell it lies, 0 to 1,
-/// smoothed because a plain fraction would leave kinks at the cell's border.
+/// Returns the grid cell of a coordinate in -1..=1, and the position in the cell in 0..=1, smoothed
+/// because a linear fraction would leave kinks at the borders of cells.
 fn cell(coordinate: f32) -> (usize, f32) {
     let position = (coordinate * 0.5 + 0.5) * (GRID - 1) as f32;
     let cell = (position.max(0.0) as usize).min(GRID - 2);
@@ -184,12 +187,12 @@ fn cell(coordinate: f32) -> (usize, f32) {
     (cell, fraction * fraction * (3.0 - 2.0 * fraction))
 }
 
-/// Straight pieces that a curve is cut into between two knots.
+/// Number of straight pieces of a curve between two knots.
 const PIECES: usize = 4;
-/// The most knots that a stroke may have.
+/// Largest number of knots of a stroke.
 const KNOTS: usize = 12;
 
-/// How much ink lies on each pixel, 0 to 1.
+/// The ink on each pixel, 0 to 1.
 struct Canvas {
     ink: [f32; PIXELS],
 }
@@ -217,7 +220,7 @@ impl Canvas {
         }
     }
 
-    /// Inks all pixels nearer than `radius` to the segment, fading over one pixel at the edge.
+    /// Inks all pixels nearer than `radius` to the segment, with an edge that fades over one pixel.
     fn line(&mut self, from: Point2, to: Point2, radius: f32) {
         let reach = radius + 0.5;
         let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
@@ -239,7 +242,7 @@ impl Canvas {
         }
     }
 
-    /// Turns ink into bytes, with this image's blackness and noise.
+    /// Converts ink to bytes with a blackness and noise drawn for this image.
     fn develop(&self, random: &mut SplitMix, image: &mut [u8; PIXELS]) {
         let black = between(random, 170.0, 255.0);
         let grain = between(random, 0.0, 0.1);
@@ -254,13 +257,14 @@ impl Canvas {
     }
 }
 
-/// The pixels, first and one past the last, whose middles lie from `low` to `high` in the image.
+/// Returns the range of pixels (first, one past the last) whose centres are between `low` and `high`.
 fn pixels(low: f32, high: f32) -> (usize, usize) {
     // A cast of a negative number to an unsigned one saturates at 0, which is the image's edge.
     ((low + 0.5) as usize, ((high + 0.5) as usize).min(SIDE))
 }
 
-/// The Catmull-Rom spline from the second point (`time` = 0) to the third (`time` = 1).
+/// Returns the point of the Catmull-Rom spline from the second point (`time` = 0) to the third
+/// (`time` = 1).
 fn spline(points: [Point2; 4], time: f32) -> Point2 {
     std::array::from_fn(|axis| {
         let [before, from, to, after] = points.map(|point| point[axis]);
@@ -280,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_depends_on_seed_and_index_alone() {
+    fn strokes_depend_on_seed_and_index_only() {
         let first = image(1, 7);
         // What the buffer held before must not show through.
         let mut again = [255; PIXELS];
@@ -291,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_the_same_on_every_machine() {
+    fn strokes_bytes_are_pinned() {
         let mut hash = 0xCBF2_9CE4_8422_2325_u64;
         for index in (0..200).chain(1 << 32..(1 << 32) + 200).chain([u64::MAX]) {
             let (label, pixels) = image(1, index);
@@ -303,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_balanced_and_corners_dark() {
+    fn strokes_labels_are_balanced_and_corners_dark() {
         let (mut counts, mut corners) = ([0; 10], 0);
         for index in 0..5_000 {
             let (label, pixels) = image(3, index);
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn mean_and_deviation_are_those_of_the_images() {
+    fn strokes_mean_and_std_are_those_of_images() {
         let (mut sum, mut squares) = (0.0, 0.0);
         for index in 0..10_000 {
             for byte in image(1, index).1 {
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn every_stroke_fits_the_pen() {
+    fn strokes_have_allowed_number_of_knots() {
         for stroke in DIGITS.iter().copied().flatten().copied().flatten() {
             assert!((2..=KNOTS).contains(&stroke.len()), "{stroke:?}");
         }

@@ -1,97 +1,98 @@
-//! What a data set looks like in numbers.
+//! Summary of a data set: sizes, classes, and statistics of its pixels.
 
 use anyhow::Result;
 use serde::Serialize;
 
-use super::custom::mean_std;
 use super::info::{DatasetInfo, RawImages};
+use super::pixel_stats::mean_std;
 use super::{Dataset, Split};
 
-/// A data set in numbers.
+/// Summary of a data set.
 #[derive(Clone, Debug, Serialize)]
 pub struct DatasetSummary {
-    /// Its name; the folder of own data.
+    /// Name of the data set; the folder of custom data.
     pub name: String,
-    /// Channels, height, width.
+    /// Shape of an image: [channels, height, width].
     pub shape: [usize; 3],
-    /// The classes, by name or else by number.
+    /// Names of the classes, or their numbers if they have no names; by label.
     pub classes: Vec<String>,
-    /// The parts, those for training first.
+    /// The splits, those for training first.
     pub parts: Vec<SplitSummary>,
-    /// Mean of the pixels of all training files, from 0 to 1, by channel.
+    /// Mean of the pixels of all training files in [0, 1], per channel.
     pub mean: Vec<f64>,
-    /// Their standard deviation.
+    /// Standard deviation of the same pixels, per channel.
     pub std: Vec<f64>,
-    /// SHA-256 of own data.
+    /// SHA-256 of custom data; `None` for other data sets.
     pub sha256: Option<String>,
-    /// What whoever uses it must know.
+    /// A note on results with it; `None` if there is nothing to note.
     pub note: Option<String>,
 }
 
-/// A part of a data set.
+/// Summary of a split of a data set.
 #[derive(Clone, Debug, Serialize)]
 pub struct SplitSummary {
-    /// What it is for.
+    /// Name of the split, such as `training`.
     pub name: &'static str,
-    /// Its images.
+    /// Number of images.
     pub images: usize,
-    /// Of each class.
+    /// Number of images of each class, by label.
     pub by_class: Vec<usize>,
 }
 
 impl DatasetSummary {
-    /// All images of `source`, those of its training files and those of its test files, and the numbers of both.
+    /// Reads all files of a data set and returns their summary and their images: the split into training files and test
+    /// files.
     ///
     /// # Errors
-    /// Files that cannot be read.
-    pub fn of_files(source: &DatasetInfo) -> Result<(Self, Dataset)> {
-        let RawImages { images, labels } = source.read()?;
+    /// Fails for a file that is missing or not usable.
+    pub fn of_files(info: &DatasetInfo) -> Result<(Self, Dataset)> {
+        let RawImages { images, labels } = info.read()?;
         let dataset = Dataset {
-            shape: source.shape,
-            classes: source.classes,
+            shape: info.shape,
+            classes: info.classes,
             images,
             labels,
-            train: (0..source.train).collect(),
+            train: (0..info.train).collect(),
             validation: Vec::new(),
-            test: (source.train..source.train + source.test).collect(),
+            test: (info.train..info.train + info.test).collect(),
             inputs: super::Normalization::Affine { scale: 1.0, offset: 0.0 },
         };
-        let parts = [("training", dataset.train.as_slice()), ("test", &dataset.test)];
-        Ok((Self::new(source, &dataset, &parts), dataset))
+        let splits = [("training", dataset.train.as_slice()), ("test", &dataset.test)];
+        Ok((Self::new(info, &dataset, &splits), dataset))
     }
 
-    /// The numbers of a data set that has been split.
-    pub fn of_split(source: &DatasetInfo, dataset: &Dataset) -> Self {
-        let parts = [
+    /// Returns the summary of a data set as an experiment splits it.
+    pub fn of_split(info: &DatasetInfo, dataset: &Dataset) -> Self {
+        let splits = [
             ("train", dataset.train.as_slice()),
             ("validation", dataset.indices(Split::Validation)),
             ("test", dataset.indices(Split::Test)),
         ];
-        Self::new(source, dataset, &parts)
+        Self::new(info, dataset, &splits)
     }
 
-    fn new(source: &DatasetInfo, dataset: &Dataset, parts: &[(&'static str, &[u32])]) -> Self {
-        let [channels, height, width] = source.shape;
-        let trained = &dataset.images[..source.train as usize * dataset.pixels()];
-        let (mean, std) = mean_std(trained, channels, height * width).into_iter().unzip();
-        let named = source.class_names.clone();
-        let numbered = || (0..source.classes).map(|class| class.to_string()).collect();
-        let part = |&(name, images): &(&'static str, &[u32])| {
-            let mut by_class = vec![0; source.classes];
+    fn new(info: &DatasetInfo, dataset: &Dataset, splits: &[(&'static str, &[u32])]) -> Self {
+        let [channels, height, width] = info.shape;
+        let train_pixels = &dataset.images[..info.train as usize * dataset.pixels()];
+        let (mean, std) = mean_std(train_pixels, channels, height * width).into_iter().unzip();
+        let names = info.class_names.clone();
+        let numbers = || (0..info.classes).map(|class| class.to_string()).collect();
+        let summary = |&(name, images): &(&'static str, &[u32])| {
+            let mut by_class = vec![0; info.classes];
             for &image in images {
                 by_class[usize::from(dataset.labels[image as usize])] += 1;
             }
             SplitSummary { name, images: images.len(), by_class }
         };
         Self {
-            name: source.name.clone(),
-            shape: source.shape,
-            classes: if named.is_empty() { numbered() } else { named },
-            parts: parts.iter().map(part).collect(),
+            name: info.name.clone(),
+            shape: info.shape,
+            classes: if names.is_empty() { numbers() } else { names },
+            parts: splits.iter().map(summary).collect(),
             mean,
             std,
-            sha256: source.sum.clone(),
-            note: source.note.clone(),
+            sha256: info.sum.clone(),
+            note: info.note.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Study, Surroundings};
 use crate::config::{ConfigDocument, Diagnostic, Experiment, read};
-use crate::data::DatasetInfo;
+use crate::data::inspect;
 
 /// `configs/smoke.toml` with overrides such as `rounds=3`.
 pub(crate) fn experiment(sets: &[&str]) -> Experiment {
@@ -13,7 +13,8 @@ pub(crate) fn experiment(sets: &[&str]) -> Experiment {
 
 /// The surroundings of `experiment` on a machine without a GPU.
 pub(crate) fn surroundings(experiment: &Experiment) -> Surroundings {
-    Surroundings { dataset: DatasetInfo::new(&experiment.data), cuda_unavailable: Some("no GPU in unit tests".into()) }
+    let dataset = inspect(&experiment.data).map(|(info, _)| info);
+    Surroundings { dataset, cuda_unavailable: Some("no GPU in unit tests".into()) }
 }
 
 /// Resolves `configs/smoke.toml` with overrides.

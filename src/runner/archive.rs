@@ -22,7 +22,7 @@ pub fn archive_plan(plan: &Plan, runs: &RunsDir, view: &RunDir) -> Result<Option
     let Some(_alone) = Lock::try_exclusive(&view.run_lock())? else {
         bail!("--fresh: another process is running this experiment");
     };
-    for other in runs.registered_runs().iter().filter(|other| other.0 != view.0) {
+    for other in files::registered_runs(runs).iter().filter(|other| other.0 != view.0) {
         let theirs = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
         let shares = |theirs: &BTreeSet<String>| keys.iter().any(|key| theirs.contains(&key.to_string()));
         let works_with_ours = fs::read_to_string(other.plan_keys()).is_ok_and(|text| shares(&theirs(&text)));

@@ -14,7 +14,7 @@ use crate::base::units::Round;
 use crate::engine::{EngineKind, Optimizer};
 use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
 use crate::network::even_kernels;
-use crate::system::env;
+use crate::system::machine;
 
 /// The estimated cost of a plan. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -162,7 +162,7 @@ struct TimingSample {
 
 /// Returns a sample for each stored training run that was timed on this machine.
 fn timing_samples(jobs: &JobPlan<'_>, results: &[Option<StoredTraining>], costs: CostModel<'_>) -> Vec<TimingSample> {
-    let host = env::host();
+    let host = machine::host();
     let sample = |(node, result): (&super::training_graph::Node<'_>, &Option<StoredTraining>)| {
         let timing: &Timing = result.as_ref()?.timing.as_ref().filter(|timing| timing.host == host)?;
         let ratio = 1e9 / timing.iterations_per_second / costs.nanoseconds(node.spec, 1);

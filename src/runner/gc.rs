@@ -198,7 +198,8 @@ fn read_lineages(entries: &[TrainingDir]) -> (Lineages, BTreeSet<String>) {
 /// Reads the runs of a folder: those with files, and those that are running and have none yet. Archived runs need nothing.
 fn read_users(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunUser>> {
     let folders = files::list(&runs.0)?.into_iter().map(RunDir);
-    let running = runs.registered_runs().into_iter().filter(|run| !run.0.exists() && Lock::is_held(&run.run_lock()));
+    let running =
+        files::registered_runs(runs).into_iter().filter(|run| !run.0.exists() && Lock::is_held(&run.run_lock()));
     let mut users = Vec::new();
     for run in folders.chain(running).filter(|run| !run.is_archived()) {
         let keys = plan_keys(&run);

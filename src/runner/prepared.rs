@@ -17,7 +17,7 @@ use crate::data::Dataset;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
 };
-use crate::system::{env, files};
+use crate::system::{files, machine};
 use crate::train::{BatchSampler, LaneInput, TrainedLane, TrainingEnd};
 
 /// What the store has of a task.
@@ -197,5 +197,10 @@ impl<'a> PreparedTraining<'a> {
 /// second.
 fn timing(seconds: f64, width: usize, iterations: u64) -> Timing {
     let seconds = seconds / width as f64;
-    Timing { seconds, iterations_per_second: iterations as f64 / seconds.max(1e-9), host: env::host(), lanes: width }
+    Timing {
+        seconds,
+        iterations_per_second: iterations as f64 / seconds.max(1e-9),
+        host: machine::host(),
+        lanes: width,
+    }
 }

@@ -19,8 +19,8 @@ use crate::config::KeepWeights;
 use crate::data::Dataset;
 use crate::lottery::{Plan, TrainingSpec};
 use crate::system::clock::Stopwatch;
-use crate::system::env;
 use crate::system::files::{self, Lock};
+use crate::system::machine;
 use crate::system::paths::TrainingDir;
 
 /// The files of a run are rewritten when this many times as long has passed as writing them took.
@@ -87,7 +87,7 @@ impl<'a> Runner<'a> {
         let whole = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
         let scheduler = Scheduler::new(jobs, whole, self.keep == KeepWeights::Needed);
         self.announce(scheduler.progress(), iterations, cost, workers);
-        let shared = SharedState::new(RunState { scheduler, results }, self.workers.min(env::cores()));
+        let shared = SharedState::new(RunState { scheduler, results }, self.workers.min(machine::cores()));
         self.pin(&shared)?;
         // Weights that an earlier process did not free before it was killed.
         self.free(&shared);

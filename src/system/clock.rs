@@ -1,24 +1,24 @@
-//! The only place that asks what time it is. No result may depend on it.
+//! The only module that reads the clock. No result may depend on it.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Seconds since 1970, UTC.
-#[expect(clippy::disallowed_methods, reason = "this is the place the ban points to")]
+/// Returns the seconds since 1970-01-01 00:00 UTC.
+#[expect(clippy::disallowed_methods, reason = "the ban on this function points to this module")]
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Measures how long something takes.
+/// A running measurement of elapsed time.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts to measure.
+    /// Starts the measurement.
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Seconds since the start.
+    /// Returns the seconds since the start.
     pub fn seconds(&self) -> f64 {
         self.0.elapsed().as_secs_f64()
     }

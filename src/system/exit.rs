@@ -1,13 +1,17 @@
 //! Every exit code of the program.
 
-/// How the program ended.
+/// The exit code of a process that a signal stopped and that may be started again: `EX_TEMPFAIL` of `sysexits.h`, which
+/// batch systems read as "try again".
+const EX_TEMPFAIL: u8 = 75;
+
+/// The way in which the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All that was asked for is there.
+    /// Everything that was asked for has been done.
     Success,
-    /// Something failed, or a training diverged; what succeeded is kept.
+    /// Something failed, or a training diverged; the results of the rest are kept.
     Failure,
-    /// The command line or the configuration is not understood; nothing was begun.
+    /// The command line or the configuration is not valid; nothing was started.
     Usage,
     /// Stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: the same command goes on where this one stopped.
     Terminated,
@@ -16,19 +20,19 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The number the shell sees.
+    /// Returns the exit code that the shell receives.
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Usage => 2,
-            Self::Terminated => 75,
+            Self::Terminated => EX_TEMPFAIL,
             Self::Interrupted => 130,
         }
     }
 }
 
-/// The exit codes as `--help` tells them.
+/// The table of exit codes in `--help`.
 pub const HELP: &str = "\
 Exit codes:
     0  all that was asked for is there
@@ -42,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_names_every_code() {
+    fn exit_codes_are_all_in_the_help() {
         for exit in [Exit::Success, Exit::Failure, Exit::Usage, Exit::Terminated, Exit::Interrupted] {
             assert!(HELP.lines().any(|line| line.trim_start().starts_with(&format!("{} ", exit.code()))), "{exit:?}");
         }

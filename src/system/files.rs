@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all: written aside, synced, renamed.
+//! Files and file locks. A file appears whole or not at all: it is written under a temporary name, synced and renamed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -6,60 +6,61 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 
-/// The name of a file being written is this and so many random letters and digits; one found later was left by a process
-/// that was killed.
-const TEMPORARY: (&str, usize) = (".tmp-lth-", 6);
+use super::machine;
+use super::paths::{RunDir, RunsDir, TEMPORARY_PREFIX, TEMPORARY_RANDOM, is_temporary};
+use crate::base::key::ContentHash;
 
-/// Whether a name is that of a file being written by this program.
-pub fn is_temporary(name: &str) -> bool {
-    let random = name.strip_prefix(TEMPORARY.0).unwrap_or_default();
-    random.len() == TEMPORARY.1 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// A file or folder could not be written.
+/// The error for a file or folder that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write `{}`", path.display())]
 pub struct WriteError {
-    /// Which.
+    /// The file or folder.
     pub path: PathBuf,
-    /// Why.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
-/// The file system of a folder has no file locks, which keep two processes from training the same network.
+/// The error for a file system without file locks, which keep two processes from training the same network.
 #[derive(Debug, thiserror::Error)]
 #[error("the file system of `{}` has no file locks", path.display())]
 pub struct LocksUnsupported {
-    /// The file, or the folder, that was to be locked.
+    /// The file or folder that was to be locked.
     pub path: PathBuf,
-    /// The system's reason.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
-/// Writes `bytes` to `path` by way of a temporary file in the same folder, which it makes if need be.
+/// Writes `bytes` to `path` through a temporary file in the same folder. The folder is created if it does not exist.
+///
+/// # Errors
+/// Returns [`WriteError`] if the folder cannot be created or the file cannot be written, synced or renamed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     try_write(path, bytes).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
 fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The parent of a bare name is the empty path, which nothing can be opened at.
+    // The parent of a bare name is the empty path, which cannot be opened.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY.0).rand_bytes(TEMPORARY.1);
-    // Temporary files are private to their owner; results are for everybody, as far as the umask lets them.
+    builder.prefix(TEMPORARY_PREFIX).rand_bytes(TEMPORARY_RANDOM);
+    // Temporary files are private to their owner by default; results get the permissions that the umask allows.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
-    // The rename itself must survive a power cut, so the folder is synced as well.
+    // The rename must survive a power cut too, so the folder is synced as well.
     File::open(folder)?.sync_all()
 }
 
-/// Gives a whole file its name, replacing what had it; both are in the same folder.
+/// Renames `from` to `to` in the same folder, replacing a file of that name, and syncs the folder.
+///
+/// # Errors
+/// Returns [`WriteError`] if the file cannot be renamed or the folder cannot be synced.
 pub fn rename(from: &Path, to: &Path) -> Result<(), WriteError> {
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::rename(from, to)
@@ -67,12 +68,38 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), WriteError> {
         .map_err(|source| WriteError { path: to.to_owned(), source })
 }
 
-/// The bytes of a file, or what is wrong with it and where it is.
+/// Returns the bytes of a file.
+///
+/// # Errors
+/// Fails for a file that cannot be read; the message names it.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("could not read `{}`", path.display()))
 }
 
-/// Removes what killed processes left half-written in `folder`. Call it with the folder's lock held.
+/// Returns the SHA-256 of the file at `path` as 64 hexadecimal digits, reading 64 KiB at a time.
+///
+/// # Errors
+/// Fails for a file that cannot be read; the message names it.
+pub fn sha256_of_file(path: &Path) -> Result<String> {
+    let hash = || -> io::Result<ContentHash> {
+        let mut file = File::open(path)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(ContentHash::from_digest(hasher.finalize().into())),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    };
+    let hash = hash().with_context(|| format!("could not read `{}`", path.display()))?;
+    Ok(hash.to_string())
+}
+
+/// Removes the temporary files that killed processes left in `folder`. The caller must hold the lock of the folder.
+///
+/// # Errors
+/// Fails if the folder cannot be listed or a file cannot be removed.
 pub fn remove_stale_temporaries(folder: &Path) -> Result<()> {
     for path in list(folder)? {
         if is_temporary(&path.file_name().unwrap_or_default().to_string_lossy()) && path.is_file() {
@@ -82,7 +109,10 @@ pub fn remove_stale_temporaries(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is in a folder, by name; nothing where there is no such folder.
+/// Returns the paths in a folder, sorted by name; none if the folder does not exist.
+///
+/// # Errors
+/// Fails for a folder that cannot be listed.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -94,7 +124,14 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Bytes of a file, or of all files in a folder; what cannot be looked at counts nothing.
+/// Returns the runs in `runs` that a process has ever registered, by their lock files; none if these cannot be listed.
+pub fn registered_runs(runs: &RunsDir) -> Vec<RunDir> {
+    let entries = fs::read_dir(runs.locks()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| runs.run_of_lock(&name)).collect()
+}
+
+/// Returns the bytes of a file, or of all files in a folder and its subfolders; entries that cannot be read count 0.
 pub fn size(path: &Path) -> u64 {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => list(path).unwrap_or_default().iter().map(|path| size(path)).sum(),
@@ -103,7 +140,10 @@ pub fn size(path: &Path) -> u64 {
     }
 }
 
-/// Removes a file; one that is gone already is no error.
+/// Removes a file. A file that does not exist is not an error.
+///
+/// # Errors
+/// Fails for a file that cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -113,20 +153,24 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Linux's codes for a file system without locks: "No locks available", "Function not implemented" (Lustre without `-o
-/// flock`), "Operation not supported".
+/// Error code of Linux for a file system without locks: "No locks available". [`ENOSYS`] ("Function not implemented",
+/// Lustre without `-o flock`) and [`EOPNOTSUPP`] ("Operation not supported") mean the same.
 const ENOLCK: i32 = 37;
 const ENOSYS: i32 = 38;
 const EOPNOTSUPP: i32 = 95;
 
-/// A lock of the operating system on a file; it ends with the process, however that ends.
+/// A file lock of the operating system. It is released when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock at `path`, or gives `None` where another holds it. The file names its holder.
+    /// Takes the exclusive lock at `path` and writes the holder into the file; returns `None` if another process holds
+    /// it.
+    ///
+    /// # Errors
+    /// Returns [`LocksUnsupported`] if the file system has no locks, and [`WriteError`] if the file cannot be written.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
         loop {
             let file = Self::open(path)?;
@@ -140,8 +184,11 @@ impl Lock {
         }
     }
 
-    /// Takes the lock at `path`, waiting for its holder: for locks that are held for moments. Ends without it when
-    /// `give_up` says so.
+    /// Takes the exclusive lock at `path`, polling every 20 ms until it is free: for locks that are held for moments.
+    /// Gives up when `give_up` returns true.
+    ///
+    /// # Errors
+    /// Fails like [`try_exclusive`](Self::try_exclusive), and after giving up; the message then names the holder.
     pub fn exclusive_unless(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
         loop {
             if let Some(lock) = Self::try_exclusive(path)? {
@@ -152,7 +199,10 @@ impl Lock {
         }
     }
 
-    /// Takes the lock at `path` together with all others who share it; none can have it alone meanwhile.
+    /// Takes the lock at `path` shared with other processes, which keeps every process from taking it exclusively.
+    ///
+    /// # Errors
+    /// Fails like [`try_exclusive`](Self::try_exclusive).
     pub fn shared(path: &Path) -> Result<Self> {
         let file = Self::open(path)?;
         loop {
@@ -164,12 +214,12 @@ impl Lock {
         }
     }
 
-    /// Whether anybody holds the lock at `path`, alone or shared; leaves no trace.
+    /// Returns whether a process holds the lock at `path`, exclusive or shared. Changes no file.
     pub fn is_held(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
-    /// Who holds the lock at `path`, by its own words.
+    /// Returns the holder of the lock at `path` as written in the file, `another process` if the file is empty.
     pub fn holder(path: &Path) -> String {
         let mut text = String::new();
         let read = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
@@ -177,49 +227,50 @@ impl Lock {
     }
 
     fn open(path: &Path) -> Result<File> {
-        let make = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let created = path.parent().map_or(Ok(()), fs::create_dir_all);
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        make.and_then(|()| open()).map_err(|source| Self::broken(path, source))
+        created.and_then(|()| open()).map_err(|source| write_error(path, source))
     }
 
-    /// Tries whether files can be locked in `folder`, or in the nearest folder above it that exists; leaves nothing there.
+    /// Tests whether files can be locked in `folder`, or in its nearest ancestor that exists. Leaves no file.
     ///
     /// # Errors
-    /// [`NoLocks`], or that nothing can be written there.
+    /// Fails like [`try_exclusive`](Self::try_exclusive).
     pub fn probe(folder: &Path) -> Result<()> {
         let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new().prefix(TEMPORARY.0).rand_bytes(TEMPORARY.1).tempfile_in(existing);
-        let file = file.map_err(|source| Self::broken(existing, source))?;
+        let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).rand_bytes(TEMPORARY_RANDOM).tempfile_in(existing);
+        let file = file.map_err(|source| write_error(existing, source))?;
         match file.as_file().try_lock() {
             Err(TryLockError::Error(source)) => Err(Self::refused(existing, source)),
             _ => Ok(()),
         }
     }
 
-    /// The system refuses to lock: with one of these codes, because the file system has no locks.
+    /// Converts the error of a refused lock; some codes mean that the file system has no locks.
     fn refused(path: &Path, source: io::Error) -> anyhow::Error {
         let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
         if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {
             return LocksUnsupported { path: path.to_owned(), source }.into();
         }
-        Self::broken(path, source)
+        write_error(path, source)
     }
 
-    fn broken(path: &Path, source: io::Error) -> anyhow::Error {
-        WriteError { path: path.to_owned(), source }.into()
-    }
-
+    /// Writes this process into the lock file.
     fn sign(mut file: File, path: &Path) -> Result<Self> {
-        let holder = format!("process {} on {}\n", std::process::id(), super::env::host());
+        let holder = format!("process {} on {}\n", std::process::id(), machine::host());
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
-            .map_err(|source| Self::broken(path, source))?;
+            .map_err(|source| write_error(path, source))?;
         Ok(Self { _file: file })
     }
 }
 
-/// Whether `file` is still what lies at `path`: its folder may have been renamed before the lock was had.
+fn write_error(path: &Path, source: io::Error) -> anyhow::Error {
+    WriteError { path: path.to_owned(), source }.into()
+}
+
+/// Returns whether `file` is still the file at `path`: its folder may have been renamed before the lock was taken.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -232,9 +283,9 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// The first number from 1 that is not taken.
-pub fn next_free_number(taken: impl Fn(u32) -> bool) -> u32 {
-    (1..u32::MAX).find(|&n| !taken(n)).unwrap_or(u32::MAX)
+/// Returns the smallest number from 1 on for which `is_taken` returns false.
+pub fn next_free_number(is_taken: impl Fn(u32) -> bool) -> u32 {
+    (1..u32::MAX).find(|&n| !is_taken(n)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -242,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
+    fn write_replaces_whole_file_and_leaves_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/file");
         write(&path, b"one").unwrap();
@@ -252,19 +303,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_swept() {
+    fn stale_temporaries_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         for name in [".tmp-lth-aB3xyZ", ".tmp-backup", "whole"] {
             write(&folder.path().join(name), b"text").unwrap();
         }
         remove_stale_temporaries(folder.path()).unwrap();
-        let left: Vec<_> =
+        let remaining: Vec<_> =
             list(folder.path()).unwrap().into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
-        assert_eq!(left, [".tmp-backup", "whole"]);
+        assert_eq!(remaining, [".tmp-backup", "whole"]);
     }
 
     #[test]
-    fn a_lock_keeps_others_out_and_names_its_holder() {
+    fn lock_excludes_others_and_names_holder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = Lock::try_exclusive(&path).unwrap().unwrap();
@@ -278,7 +329,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_file_system_without_locks_is_named() {
+    fn lock_error_names_file_system_without_locks() {
         for code in [ENOLCK, ENOSYS, EOPNOTSUPP] {
             let error = Lock::refused(Path::new("runs/.locks/gate"), io::Error::from_raw_os_error(code));
             assert_eq!(error.to_string(), "the file system of `runs/.locks/gate` has no file locks", "{code}");
@@ -289,36 +340,37 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_probed_without_a_trace() {
+    fn lock_probe_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         Lock::probe(&folder.path().join("not/there")).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn who_shares_a_lock_keeps_others_from_having_it_alone() {
+    fn lock_shared_excludes_exclusive() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let held = (Lock::shared(&path).unwrap(), Lock::shared(&path).unwrap());
+        let held = [(); 2].map(|()| Lock::shared(&path).unwrap());
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());
     }
 
     #[test]
-    fn a_lock_is_not_taken_on_a_file_that_was_moved_away() {
+    fn lock_is_not_taken_on_moved_file() {
         let folder = tempfile::tempdir().unwrap();
-        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
-        let held = Lock::try_exclusive(&here.join("lock")).unwrap();
+        let original = folder.path().join("original");
+        let moved = folder.path().join("moved");
+        let held = Lock::try_exclusive(&original.join("lock")).unwrap();
         let waiting = {
-            let path = here.join("lock");
+            let path = original.join("lock");
             std::thread::spawn(move || Lock::exclusive_unless(&path, || false).unwrap())
         };
         std::thread::sleep(std::time::Duration::from_millis(50));
-        fs::rename(&here, &there).unwrap();
+        fs::rename(&original, &moved).unwrap();
         drop(held);
         let _taken = waiting.join().unwrap();
-        assert!(here.join("lock").exists(), "the lock was taken anew at its place");
-        assert!(Lock::try_exclusive(&here.join("lock")).unwrap().is_none());
+        assert!(original.join("lock").exists(), "the lock was taken on a new file");
+        assert!(Lock::try_exclusive(&original.join("lock")).unwrap().is_none());
     }
 }

@@ -1,11 +1,12 @@
-//! The operating system: files and their names, paths that users give, environment, machine, cancellation, time and exit
-//! codes. Knows nothing of experiments.
+//! The operating system: files and their names, paths that users give, environment, machine, cancellation, time and
+//! exit codes. Knows nothing of experiments.
 
 pub mod cancel;
 pub mod clock;
 pub mod env;
 pub mod exit;
 pub mod files;
+pub mod machine;
 pub mod paths;
 pub mod user_path;
 pub mod written_files;

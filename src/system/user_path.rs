@@ -1,4 +1,4 @@
-//! Paths as a user gives them where no shell expands them: `--runs=~/x`, variables of the environment, configurations.
+//! Paths given by users where no shell expands them: `--runs=~/x`, environment variables, configurations.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use super::env;
 
-/// A path that only a shell would expand, or that has quotes around it or a line end behind it.
+/// The error for a path that only a shell would expand, that has quotes around it, or that ends with a line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedPath {
-    /// What is wrong.
+    /// The error message.
     pub message: String,
-    /// What to write instead.
+    /// The path to write instead.
     pub hint: String,
 }
 
@@ -24,20 +24,21 @@ impl fmt::Display for RejectedPath {
 
 impl std::error::Error for RejectedPath {}
 
-/// Whether a path stands for standard input, as a command's argument.
+/// Returns whether an argument stands for standard input (`-`).
 pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Returns `path` with a leading `~` or `~/` replaced by the home folder; every other path as it is.
+/// Returns `path` with a leading `~` or `~/` replaced by the home folder; other paths unchanged.
 ///
 /// # Errors
-/// `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end behind it.
+/// Returns [`RejectedPath`] for `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end at
+/// its end.
 pub fn expand(path: &Path) -> Result<PathBuf, RejectedPath> {
     expand_with(path, env::home())
 }
 
-/// Like [`expand`], with this home folder.
+/// Like [`expand`], with `home` as the home folder.
 fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, RejectedPath> {
     let text = path.to_string_lossy();
     let refuse = |message: String, hint: String| Err(RejectedPath { message, hint });
@@ -68,24 +69,25 @@ fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, RejectedPa
     Ok(if inside.as_os_str().is_empty() { home } else { home.join(inside) })
 }
 
-/// The variable that a path begins with, as it stands there: `$HOME` or `${HOME}`.
+/// Returns the variable that a path begins with, as written: `$HOME` or `${HOME}`.
 fn variable(text: &str) -> Option<String> {
     let rest = text.strip_prefix('$')?;
-    let (name, braces) = match rest.strip_prefix('{') {
-        Some(rest) => (rest.split_once('}')?.0, true),
-        None => (rest, false),
+    let braced = rest.strip_prefix('{');
+    let name = match braced {
+        Some(rest) => rest.split_once('}')?.0,
+        None => rest,
     };
     let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
     let name: String = name.chars().take_while(is_part).collect();
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    is_name.then(|| if braces { format!("${{{name}}}") } else { format!("${name}") })
+    is_name.then(|| if braced.is_some() { format!("${{{name}}}") } else { format!("${name}") })
 }
 
-/// Refuses a folder that is a symbolic link to a place that does not exist, or is inside of one: nothing can be made
-/// there, and the system only says "File exists".
+/// Refuses a folder that is, or is inside of, a symbolic link whose target does not exist: no folder can be created
+/// there, and the operating system only says "File exists".
 ///
 /// # Errors
-/// The link, and where it points.
+/// Returns [`RejectedPath`] with the link and its target.
 pub fn check_symlinks(folder: &Path) -> Result<(), RejectedPath> {
     let is_dangling = |path: &&Path| {
         let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
@@ -99,31 +101,33 @@ pub fn check_symlinks(folder: &Path) -> Result<(), RejectedPath> {
     })
 }
 
-/// The folder that the variable `name` of the environment points to, expanded; `None` where it is not set or empty.
+/// Returns the folder that the environment variable `name` names, expanded; `None` if the variable is not set or empty.
 ///
 /// # Errors
-/// A value that [`expand`] refuses; the message names the variable.
+/// Returns [`RejectedPath`] for a value that [`expand`] refuses; the message names the variable.
 pub fn env_folder(name: &str) -> Result<Option<PathBuf>, RejectedPath> {
     let Some(value) = env::value(name) else { return Ok(None) };
-    let named = |refused: RejectedPath| RejectedPath { message: format!("{name}: {}", refused.message), ..refused };
-    expand(Path::new::<OsStr>(&value)).map(Some).map_err(named)
+    let with_name = |refused: RejectedPath| RejectedPath { message: format!("{name}: {}", refused.message), ..refused };
+    expand(Path::new::<OsStr>(&value)).map(Some).map_err(with_name)
 }
 
-/// Like [`folder`], but a value that cannot be expanded stays as it is: for code that runs after it was refused.
+/// Like [`env_folder`], but returns a value that cannot be expanded unchanged: for code that runs after such a value
+/// has been refused.
 pub fn env_folder_or_literal(name: &str) -> Option<PathBuf> {
     let value = PathBuf::from(env::value(name)?);
     Some(expand(&value).unwrap_or(value))
 }
 
-/// The file of the certificates that this machine trusts: `SSL_CERT_FILE`, else where the systems have it.
+/// Returns the file of the certificates that this machine trusts: `SSL_CERT_FILE`, else the first of the usual files of
+/// Linux distributions and macOS that exists.
 pub fn certificates() -> Option<PathBuf> {
-    let known = [
+    let usual = [
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
         "/etc/ssl/ca-bundle.pem",
         "/etc/ssl/cert.pem",
     ];
-    env_folder_or_literal(env::CERTIFICATES).or_else(|| known.into_iter().map(PathBuf::from).find(|path| path.exists()))
+    env_folder_or_literal(env::CERTIFICATES).or_else(|| usual.into_iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
 #[cfg(test)]
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn tilde_alone_and_before_a_slash_is_the_home_folder() {
+    fn tilde_alone_and_before_slash_is_home_folder() {
         assert_eq!(expanded("~").unwrap(), "/home/ada");
         assert_eq!(expanded("~/").unwrap(), "/home/ada");
         assert_eq!(expanded("~/runs/a").unwrap(), "/home/ada/runs/a");
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_without_tilde_stay_as_they_are() {
+    fn paths_without_tilde_are_unchanged() {
         for path in ["runs", "/a/b/", "./~/x", "a/~", "a~b", "", "$", "$1", "ü b", "a$HOME", "it's", "x.toml"] {
             assert_eq!(expanded(path).unwrap(), path);
         }
@@ -170,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_nothing_are_named_with_their_target() {
+    fn symlinks_to_nothing_are_named_with_target() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("runs");
         std::os::unix::fs::symlink("gone", &link).unwrap();

@@ -1,5 +1,5 @@
-//! The files that this program wrote into a folder that may hold a person's files too, by a list with their SHA-256 in that
-//! folder. A file that is not on the list, or has been changed since, is a person's.
+//! The files that this program wrote into a folder that may hold files of the user too, by a list with their SHA-256 in
+//! that folder. A file that is not on the list, or has been changed since, belongs to the user ("foreign").
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,65 +7,69 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::files;
-use crate::base::key::{sha256, sha256_of_file};
+use super::files::sha256_of_file;
+use crate::base::key::sha256;
 
-/// The list, in the format of `sha256sum`: a line of SHA-256, two spaces and the name of the file in the folder.
+/// The list, in the format of `sha256sum`: per file a line of SHA-256, two spaces and the name of the file in the
+/// folder.
 const LIST_FILE: &str = ".written-by-lth";
 
 /// The files that this program wrote into a folder.
 pub struct WrittenFiles {
     folder: PathBuf,
-    /// Whether the folder has a list; one that was written before there were lists has none.
+    /// Whether the folder has a list; folders written by older versions have none.
     has_list: bool,
-    /// Name and SHA-256.
+    /// Name and SHA-256 of each listed file.
     listed: BTreeSet<(String, String)>,
 }
 
 impl WrittenFiles {
-    /// Reads the list of `folder`; empty where there is none.
+    /// Reads the list of `folder`; an empty list if the folder has none.
     pub fn read(folder: &Path) -> Self {
         let text = std::fs::read_to_string(folder.join(LIST_FILE));
-        let (has_list, text) = (text.is_ok(), text.unwrap_or_default());
+        let has_list = text.is_ok();
+        let text = text.unwrap_or_default();
         let listed = text.lines().filter_map(|line| line.split_once("  "));
         let listed = listed.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect();
         Self { folder: folder.to_owned(), has_list, listed }
     }
 
-    /// The files among `names` that exist and that this program did not write as they are.
+    /// Returns the paths of the files among `names` that exist with other contents than this program wrote.
     pub fn foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
         let paths = names.into_iter().map(|name| (name, self.folder.join(name)));
         let foreign = paths.filter(|(name, path)| path.symlink_metadata().is_ok() && !self.has(name, path));
         foreign.map(|(_, path)| path).collect()
     }
 
-    /// Renames the files among `names` that a person wrote or changed to `NAME.old-<n>`, and gives their new paths. In a
-    /// folder without a list every file is taken for this program's.
+    /// Renames the foreign files among `names` to `NAME.old-<n>` and returns their new paths. In a folder without a
+    /// list every file is taken for one of this program.
     ///
     /// # Errors
-    /// A file that cannot be renamed.
+    /// Fails for a file that cannot be renamed.
     pub fn archive_foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
         let foreign = if self.has_list { self.foreign(names) } else { Vec::new() };
         let mut renamed = Vec::new();
         for path in foreign {
-            let old = |n: u32| {
+            let archived = |n: u32| {
                 let mut name = path.clone().into_os_string();
                 name.push(format!(".old-{n}"));
                 PathBuf::from(name)
             };
-            let to = old(files::next_free_number(|n| old(n).symlink_metadata().is_ok()));
+            let to = archived(files::next_free_number(|n| archived(n).symlink_metadata().is_ok()));
             files::rename(&path, &to)?;
             renamed.push(to);
         }
         Ok(renamed)
     }
 
-    /// Writes `files` by name, and removes those that it wrote before and does not write now.
+    /// Writes `files` (name, bytes), and removes the files that this program wrote before and does not write now.
     ///
     /// # Errors
-    /// A file that cannot be written or removed.
+    /// Fails for a file that cannot be written or removed.
     pub fn replace(self, files: &[(String, Vec<u8>)]) -> Result<()> {
         let new: BTreeSet<(String, String)> = files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
-        // Old and new sums first, so that a process that is killed meanwhile leaves no file that is not listed.
+        // The list of old and new checksums is written first, so that a process killed meanwhile leaves no unlisted
+        // file.
         self.write_list(&self.listed.union(&new).cloned().collect())?;
         for (name, bytes) in files {
             files::write(&self.folder.join(name), bytes)?;
@@ -79,7 +83,7 @@ impl WrittenFiles {
         self.write_list(&new)
     }
 
-    /// Whether the file at `path` has the bytes that this program wrote under that name.
+    /// Returns whether the file at `path` has the bytes that this program wrote under `name`.
     fn has(&self, name: &str, path: &Path) -> bool {
         let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
         is_file && sha256_of_file(path).is_ok_and(|sum| self.listed.contains(&(name.to_owned(), sum)))
@@ -101,25 +105,25 @@ mod tests {
     }
 
     #[test]
-    fn owned_files_are_replaced_and_removed_and_others_stay() {
+    fn written_files_are_replaced_and_removed_and_foreign_stay() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
         WrittenFiles::read(folder).replace(&[file("a", "1"), file("b", "1"), file("c", "1")]).unwrap();
-        files::write(&folder.join("mine"), b"a person's").unwrap();
-        files::write(&folder.join("c"), b"ours, changed by a person").unwrap();
+        files::write(&folder.join("mine"), b"of the user").unwrap();
+        files::write(&folder.join("c"), b"listed, changed by the user").unwrap();
         assert_eq!(
             WrittenFiles::read(folder).foreign(["a", "c", "mine", "new"]),
             [folder.join("c"), folder.join("mine")]
         );
         WrittenFiles::read(folder).replace(&[file("a", "2")]).unwrap();
-        assert_eq!(names(folder), [LIST_FILE, "a", "c", "mine"], "b was ours and is not written any more");
+        assert_eq!(names(folder), [LIST_FILE, "a", "c", "mine"], "b was listed and is not written any more");
         assert_eq!(files::read(&folder.join("a")).unwrap(), b"2");
         assert!(WrittenFiles::read(folder).foreign(["a"]).is_empty());
     }
 
     #[test]
-    fn owned_files_that_a_person_changed_are_set_aside() {
+    fn written_files_changed_by_user_are_archived() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         files::write(&folder.join("a"), b"of a version without lists").unwrap();
@@ -134,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn owned_files_are_known_after_a_process_was_killed_between_two_of_them() {
+    fn written_files_are_listed_after_kill_between_two() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())]).unwrap();

@@ -1,4 +1,4 @@
-//! Data sets as a person reads of them.
+//! Text about data sets.
 
 use std::fmt::Write as _;
 
@@ -7,24 +7,24 @@ use crate::base::format::{bytes, with_thousands};
 use crate::data::{Availability, DatasetStatus, DatasetSummary, FileStatus};
 use crate::report::{Cell, Table};
 
-/// What is there of the data sets, file by file.
-pub fn survey(surveys: &[DatasetStatus]) -> String {
+/// Returns the state of each data set and its files as text.
+pub fn dataset_statuses(statuses: &[DatasetStatus]) -> String {
     let mut text = String::new();
-    for survey in surveys {
-        let fetch = format!("`lth data fetch {}` brings it", survey.name);
-        let what = match survey.state {
-            Availability::Complete => format!("complete in {}", survey.folder.display()),
-            Availability::ShortTest => format!("usable, with a short test set, in {}", survey.folder.display()),
-            Availability::Incomplete => format!("incomplete in {}; {fetch}", survey.folder.display()),
-            Availability::Missing => format!("not found in {}; {fetch}", survey.folder.display()),
-            Availability::Damaged => format!("damaged in {}; {fetch}", survey.folder.display()),
+    for status in statuses {
+        let fetch = format!("`lth data fetch {}` brings it", status.name);
+        let state = match status.state {
+            Availability::Complete => format!("complete in {}", status.folder.display()),
+            Availability::ShortTest => format!("usable, with a short test set, in {}", status.folder.display()),
+            Availability::Incomplete => format!("incomplete in {}; {fetch}", status.folder.display()),
+            Availability::Missing => format!("not found in {}; {fetch}", status.folder.display()),
+            Availability::Damaged => format!("damaged in {}; {fetch}", status.folder.display()),
         };
-        let _ = writeln!(text, "{}: {what}", survey.name);
-        if survey.state == Availability::Missing {
+        let _ = writeln!(text, "{}: {state}", status.name);
+        if status.state == Availability::Missing {
             continue;
         }
-        let width = survey.files.iter().map(|file| file.name.len()).max().unwrap_or(0);
-        for file in &survey.files {
+        let width = status.files.iter().map(|file| file.name.len()).max().unwrap_or(0);
+        for file in &status.files {
             let size = file.bytes.map_or_else(String::new, bytes);
             let condition = match &file.condition {
                 FileStatus::Verified => "verified".to_owned(),
@@ -36,15 +36,15 @@ pub fn survey(surveys: &[DatasetStatus]) -> String {
             };
             let _ = writeln!(text, "  {:<width$}  {size:>7}  {condition}", file.name);
         }
-        if let Some(note) = &survey.note {
+        if let Some(note) = &status.note {
             let _ = writeln!(text, "  note: {note}");
         }
     }
     text
 }
 
-/// A data set in numbers, and where its contact sheet is.
-pub fn summary(summary: &DatasetSummary, sheet: &str) -> String {
+/// Returns the summary of a data set as text. `sheet`: path of its contact sheet.
+pub fn dataset_summary(summary: &DatasetSummary, sheet: &str) -> String {
     let [channels, height, width] = summary.shape;
     let colour = if channels == 1 { "grey" } else { "in colour" };
     let mut text = format!(
@@ -71,7 +71,7 @@ pub fn summary(summary: &DatasetSummary, sheet: &str) -> String {
     text
 }
 
-/// Images by class and part, and their sums. Classes that are named by their numbers are aligned like numbers.
+/// Returns the images of each split by class, with their sums.
 fn class_table(summary: &DatasetSummary) -> Table {
     let is_numbered = summary.classes.iter().enumerate().all(|(class, name)| *name == class.to_string());
     let name_cell = |name: &str| if is_numbered { Cell::number(name) } else { Cell::text(name) };

@@ -1,4 +1,4 @@
-//! What this machine has, as a person reads it.
+//! Output of `lth doctor`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,117 +10,127 @@ use crate::base::format::{bytes, with_thousands};
 use crate::data::{Availability, DatasetStatus};
 use crate::runner::StoreReport;
 
-/// What to do where CUDA is missing.
+/// The hint for missing CUDA.
 pub const CUDA_HINT: &str =
     "`scripts/setup --cuda` installs libtorch with CUDA (3 GB to fetch); the driver comes with the system";
 
-/// What this machine has for the program to work with. Its JSON is the output of `lth doctor --json`.
+/// Versions, devices, data sets and stored trainings of this machine. Its JSON is the output of `lth doctor --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnosis {
     /// Version of this program.
     pub lth: String,
     /// Version of the bindings.
     pub tch: String,
-    /// Version of the libtorch that is loaded, where its folder tells.
+    /// Version of the loaded libtorch; `None` if its folder has no file `build-version`.
     pub libtorch: Option<String>,
     /// Version of libtorch that this program is made for.
     pub libtorch_wanted: String,
-    /// The files of libtorch that are loaded.
+    /// Paths of the loaded files of libtorch.
     pub libraries: Vec<PathBuf>,
-    /// What there is of CUDA.
+    /// CUDA devices.
     pub cuda: CudaDiagnosis,
-    /// The processor's name.
+    /// Name of the processor.
     pub processor: String,
-    /// The processors this program may use.
+    /// Number of processors that this program may use.
     pub cores: usize,
-    /// Vector instructions that trainers can use.
+    /// Vector instruction sets that trainers can use.
     pub vector_instructions: Vec<&'static str>,
-    /// Where the built-in data sets are looked for.
+    /// Folder of the built-in data sets.
     pub data_dir: PathBuf,
-    /// What is there of each.
+    /// State of each built-in data set.
     pub data: Vec<DatasetStatus>,
-    /// The folder of all runs.
+    /// Folder of all runs.
     pub runs: PathBuf,
-    /// Why files cannot be locked there; `None` where they can.
+    /// Reason why files cannot be locked in this folder; `None` if they can.
     pub no_locks: Option<String>,
-    /// What its store holds.
+    /// State of its store.
     pub store: StoreReport,
 }
 
-/// What there is of CUDA.
+/// CUDA devices of this machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct CudaDiagnosis {
-    /// GPUs that libtorch can use.
+    /// Number of GPUs that libtorch can use.
     pub devices: usize,
-    /// The GPUs that the driver tells of.
+    /// Names of the GPUs that the driver lists.
     pub gpus: Vec<String>,
-    /// Why none can be used.
+    /// Reason why no GPU can be used; `None` if one can.
     pub missing: Option<String>,
 }
 
-/// The diagnosis as text.
+/// Returns the diagnosis as text.
 pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     let mut text = String::new();
-    let d = diagnosis;
-    let mut line = |name: &str, what: &str| {
-        let _ = writeln!(text, "{name:<10}  {what}");
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10}  {value}");
     };
-    line("lth", &format!("{}, on tch {}", d.lth, d.tch));
-    match &d.libtorch {
-        Some(version) if version.starts_with(&d.libtorch_wanted) => line("libtorch", version),
-        Some(version) => line("libtorch", &format!("{version}; this program is made for {}", d.libtorch_wanted)),
-        None => line("libtorch", &format!("of unknown version; this program is made for {}", d.libtorch_wanted)),
+    line("lth", &format!("{}, on tch {}", diagnosis.lth, diagnosis.tch));
+    match &diagnosis.libtorch {
+        Some(version) if version.starts_with(&diagnosis.libtorch_wanted) => line("libtorch", version),
+        Some(version) => {
+            line("libtorch", &format!("{version}; this program is made for {}", diagnosis.libtorch_wanted));
+        }
+        None => {
+            line("libtorch", &format!("of unknown version; this program is made for {}", diagnosis.libtorch_wanted));
+        }
     }
-    d.libraries.iter().for_each(|library| line("", &library.display().to_string()));
-    match &d.cuda.missing {
-        None => line("CUDA", &format!("{} GPU{}", d.cuda.devices, if d.cuda.devices == 1 { "" } else { "s" })),
+    diagnosis.libraries.iter().for_each(|library| line("", &library.display().to_string()));
+    match &diagnosis.cuda.missing {
+        None => line(
+            "CUDA",
+            &format!("{} GPU{}", diagnosis.cuda.devices, if diagnosis.cuda.devices == 1 { "" } else { "s" }),
+        ),
         Some(reason) => {
             line("CUDA", &format!("no: {reason}"));
             line("", CUDA_HINT);
         }
     }
-    d.cuda.gpus.iter().for_each(|gpu| line("", gpu));
-    let vectors =
-        if d.vector_instructions.is_empty() { "none known".to_owned() } else { d.vector_instructions.join(", ") };
-    line("processor", &format!("{}, {} cores, vector instructions: {vectors}", d.processor, d.cores));
-    line("data", &d.data_dir.display().to_string());
-    for survey in &d.data {
-        let what = match survey.state {
+    diagnosis.cuda.gpus.iter().for_each(|gpu| line("", gpu));
+    let vectors = if diagnosis.vector_instructions.is_empty() {
+        "none known".to_owned()
+    } else {
+        diagnosis.vector_instructions.join(", ")
+    };
+    line("processor", &format!("{}, {} cores, vector instructions: {vectors}", diagnosis.processor, diagnosis.cores));
+    line("data", &diagnosis.data_dir.display().to_string());
+    for status in &diagnosis.data {
+        let state = match status.state {
             Availability::Complete => "complete and verified".to_owned(),
             Availability::ShortTest => "usable, with a short test set".to_owned(),
-            Availability::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", survey.name),
-            Availability::Missing => format!("not there: `lth data fetch {}` brings it", survey.name),
-            Availability::Damaged => format!("damaged: `lth data check {}` tells how", survey.name),
+            Availability::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", status.name),
+            Availability::Missing => format!("not there: `lth data fetch {}` brings it", status.name),
+            Availability::Damaged => format!("damaged: `lth data check {}` tells how", status.name),
         };
-        line("", &format!("{}: {what}", survey.name));
+        line("", &format!("{}: {state}", status.name));
     }
-    line("runs", &d.runs.display().to_string());
-    if let Some(reason) = &d.no_locks {
+    line("runs", &diagnosis.runs.display().to_string());
+    if let Some(reason) = &diagnosis.no_locks {
         line("", &format!("no run can write there: {reason}"));
     }
-    line("", &store(&d.store));
-    d.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
-    d.store
+    line("", &store(&diagnosis.store));
+    diagnosis.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
+    diagnosis
+        .store
         .foreign
         .iter()
         .for_each(|path| line("", &format!("not written by lth: {}", printable(&path.display().to_string()))));
     text
 }
 
-/// What the store holds, in a line.
-fn store(health: &StoreReport) -> String {
-    if *health == (StoreReport { foreign: health.foreign.clone(), ..StoreReport::default() }) {
+/// Returns the state of the store as one line.
+fn store(report: &StoreReport) -> String {
+    if *report == (StoreReport { foreign: report.foreign.clone(), ..StoreReport::default() }) {
         return "no trainings are stored there".to_owned();
     }
-    let mut parts = vec![format!("{} trainings, whole", with_thousands(health.trainings as u64))];
-    for (n, what) in [
-        (health.damaged.len(), "damaged: a run that needs one trains it again"),
-        (health.unfinished, "begun and not done"),
-        (health.set_aside, "set aside by --fresh"),
+    let mut parts = vec![format!("{} trainings, whole", with_thousands(report.trainings as u64))];
+    for (n, description) in [
+        (report.damaged.len(), "damaged: a run that needs one trains it again"),
+        (report.unfinished, "begun and not done"),
+        (report.set_aside, "set aside by --fresh"),
     ] {
         if n > 0 {
-            parts.push(format!("{} {what}", with_thousands(n as u64)));
+            parts.push(format!("{} {description}", with_thousands(n as u64)));
         }
     }
-    format!("{}; {}", parts.join(", "), bytes(health.bytes))
+    format!("{}; {}", parts.join(", "), bytes(report.bytes))
 }

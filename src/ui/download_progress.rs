@@ -1,4 +1,7 @@
-//! A download as a person sees it: a bar on a terminal, else a line for each thing that happens.
+//! The progress of a download: a bar on a terminal, else a line per event.
+//!
+//! The bar is drawn by indicatif, which measures the rate and estimates the time left. It draws a single bar with no
+//! line above it that must survive; the bars of a run, which have both, are drawn by [`progress`](super::progress).
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -10,40 +13,44 @@ use crate::base::format::bytes;
 use crate::data::FetchProgress;
 use crate::system::env;
 
-/// Who is told of a download.
+/// Returns the callback that shows the progress of a download on standard error; with `quiet`, one that shows nothing.
 pub fn fetching(quiet: bool) -> Box<dyn Fn(FetchProgress<'_>)> {
     if quiet {
         return Box::new(|_| {});
     }
     if !std::io::stderr().is_terminal() {
-        return Box::new(|progress| tell_line(&progress));
+        return Box::new(|progress| print_event(&progress));
     }
     let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
     Box::new(move |progress| {
         let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
         match progress {
-            FetchProgress::Asked { .. } | FetchProgress::Failed { .. } | FetchProgress::Installed { .. } => {
+            FetchProgress::Requested { .. } | FetchProgress::Failed { .. } | FetchProgress::Installed { .. } => {
                 bar.take().iter().for_each(ProgressBar::finish_and_clear);
-                tell_line(&progress);
+                print_event(&progress);
             }
-            FetchProgress::Came { here, total } => {
+            FetchProgress::Received { received, total } => {
                 let bar = bar.get_or_insert_with(|| new_bar(total));
-                bar.set_position(here);
+                bar.set_position(received);
             }
         }
     })
 }
 
-fn tell_line(progress: &FetchProgress<'_>) {
+/// Prints a line for every event but received bytes.
+fn print_event(progress: &FetchProgress<'_>) {
     eprint_line(&match progress {
-        FetchProgress::Asked { file, mirror, here: 0 } => format!("{file} from {mirror}"),
-        FetchProgress::Asked { file, mirror, here } => format!("{file} from {mirror}, going on after {}", bytes(*here)),
+        FetchProgress::Requested { file, mirror, received: 0 } => format!("{file} from {mirror}"),
+        FetchProgress::Requested { file, mirror, received } => {
+            format!("{file} from {mirror}, going on after {}", bytes(*received))
+        }
         FetchProgress::Failed { cause, .. } => format!("  {cause}"),
         FetchProgress::Installed { bytes: size, .. } => format!("  {}, verified", bytes(*size)),
-        FetchProgress::Came { .. } => return,
+        FetchProgress::Received { .. } => return,
     });
 }
 
+/// Returns a bar for a download of `total` bytes; without a total it shows only bytes and rate.
 fn new_bar(total: Option<u64>) -> ProgressBar {
     let bar = if env::no_color() { "{bar:30}" } else { "{bar:30.cyan/dim}" };
     let template = match total {
@@ -52,7 +59,7 @@ fn new_bar(total: Option<u64>) -> ProgressBar {
         }
         None => "  {decimal_bytes}, {decimal_bytes_per_sec}".to_owned(),
     };
-    // Cannot fail but by a slip in the templates above; a plain bar is no disaster then.
+    // Fails only for a mistake in the templates above; the default bar is shown then.
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let target = ProgressDrawTarget::stderr_with_hz(10);
     ProgressBar::with_draw_target(total, target).with_style(style.progress_chars("━╸─"))

@@ -1,4 +1,8 @@
-//! What a person sees. Talk goes to stderr, results to stdout.
+//! The terminal: messages and progress go to standard error, results to standard output.
+//!
+//! Progress is drawn by two modules that do different things. [`progress`] draws the run: many bars below lines that
+//! stay, which must survive every resize of the window. [`download_progress`] draws a single bar with a rate, by
+//! indicatif.
 
 mod comparison;
 mod data;
@@ -13,7 +17,7 @@ mod table;
 use std::io::Write as _;
 
 pub use comparison::comparison;
-pub use data::{summary, survey};
+pub use data::{dataset_statuses, dataset_summary};
 pub use doctor::{CUDA_HINT, CudaDiagnosis, Diagnosis, diagnosis};
 pub use download_progress::fetching;
 pub use forecast::forecast;
@@ -22,26 +26,28 @@ pub use progress::sink;
 pub use stability::stability;
 pub use table::{printable, table};
 
-/// Says something on stderr; whether anybody listens is not our concern (`lth run … 2>&1 | head`).
+/// Prints a line on standard error. Errors are ignored: a closed pipe (`lth run … 2>&1 | head`) must not stop the
+/// program.
 pub fn eprint_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Standard output could not be written to: a full disk, say.
+/// The error for standard output that could not be written to, such as a full disk.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write to standard output")]
 pub struct PrintError(#[from] std::io::Error);
 
-/// Prints a result on standard output. A reader that has closed its end of a pipe (`lth show … | head`) is no error.
+/// Prints a result on standard output. A reader that has closed its end of a pipe (`lth show … | head`) is not an
+/// error.
 ///
 /// # Errors
-/// Text that could not be written.
+/// Fails for text that could not be written.
 pub fn print_result(text: &str) -> Result<(), PrintError> {
     quiet_on_closed_pipe(write_out(text.as_bytes()))
 }
 
-/// Writes to the file descriptor itself: the standard library's handle takes one that cannot be written to for one that
-/// discards everything.
+/// Writes to the file descriptor itself: the handle of the standard library treats a descriptor that cannot be written
+/// to as one that discards everything.
 #[cfg(unix)]
 fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     use std::os::fd::AsFd;
@@ -54,15 +60,16 @@ fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     out.write_all(bytes).and_then(|()| out.flush())
 }
 
-/// Prints what clap has to say: help and version on standard output, mistakes in the command line on standard error.
+/// Prints a message of clap: help and version on standard output, mistakes in the command line on standard error.
 ///
 /// # Errors
-/// Text that could not be written to standard output.
+/// Fails for text that could not be written to standard output.
 pub fn print_usage(message: &clap::Error) -> Result<(), PrintError> {
     let printed = message.print().and_then(|()| std::io::stdout().flush());
     if message.use_stderr() { Ok(()) } else { quiet_on_closed_pipe(printed) }
 }
 
+/// Converts the error of a closed pipe into success.
 fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), PrintError> {
     match written {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -70,7 +77,8 @@ fn quiet_on_closed_pipe(written: std::io::Result<()>) -> Result<(), PrintError> 
     }
 }
 
-/// Asks a question that is answered with yes or no, and takes silence for no; `None` where nobody can be asked.
+/// Asks a yes-or-no question on the terminal; an empty answer means no. Returns `None` if standard input or standard
+/// error is not a terminal.
 pub fn confirm(question: &str) -> Option<bool> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {

@@ -1,4 +1,4 @@
-//! A lab whose trainer trains nothing: any number of lanes, in microseconds, and whatever may go wrong.
+//! A runner whose trainer trains nothing: any number of lanes, in microseconds, with every kind of failure.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ mask = "dense"
 weights = "reinit"
 "#;
 
-/// What the fake does with a network of so many weights.
+/// The failure of the mock trainer at a network with a given number of weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mishap {
     None,
@@ -53,16 +53,16 @@ pub(crate) enum Mishap {
     Panic,
     Diverge,
     Revive,
-    /// Does not have what it was given.
+    /// Does not return the weights that it was given.
     Mislay,
-    /// Its numbers depend on how many lanes it has.
+    /// Its numbers depend on its number of lanes.
     Width,
 }
 
 struct Fake {
     lanes: Vec<Network>,
     mishap: Mishap,
-    /// The mishap befalls networks that keep so many weights.
+    /// Number of kept weights of the networks that the mishap affects.
     at: u64,
     threads: Arc<Mutex<Vec<usize>>>,
 }
@@ -137,15 +137,15 @@ impl Trainer for Fake {
     }
 }
 
-/// What was told of a run.
+/// The recorded events of a run.
 #[derive(Default)]
 pub(crate) struct Told {
     pub(crate) ends: Mutex<Vec<String>>,
-    /// The engines whose trainers were built, and with how many lanes.
+    /// Engine and number of lanes of each trainer that was built.
     pub(crate) builds: Mutex<Vec<(EngineKind, usize)>>,
-    /// How many threads trainers were allowed, again and again.
+    /// Number of threads that trainers were allowed, at each step.
     pub(crate) threads: Arc<Mutex<Vec<usize>>>,
-    /// The trainings that were begun, by which worker, and how many iterations were told of.
+    /// Label, worker and iterations of each training that was started.
     pub(crate) starts: Mutex<Vec<(String, usize, u64)>>,
 }
 
@@ -167,7 +167,7 @@ impl EventSink for Told {
     }
 }
 
-/// As many images as an experiment has, all black.
+/// Returns as many images as the experiment has, all black.
 fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
     let all = train + validation + test;
     Dataset {

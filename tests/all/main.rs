@@ -1,41 +1,16 @@
 //! One binary for all integration tests.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and say what they skip")]
 
-mod arms;
-mod bad_input;
-mod checkpoints;
+mod cli_errors;
+mod commands;
 mod compare;
-mod contract;
-mod conv;
-mod contract_conv;
 mod data;
-mod data_commands;
-mod doctor;
-mod early_stop;
+mod docs;
 mod fake;
-mod foreign_files;
-mod given_paths;
-mod grid;
-mod lab;
-mod lanes;
-mod generate;
-mod hints;
-mod layers;
-mod mistakes;
 mod made_up;
-mod names;
-mod oracle;
-mod output;
 mod paper;
-mod plan;
-mod readme;
-mod real_data;
 mod report;
-mod resume;
-mod run;
-mod runs;
-mod schedule;
-mod stability;
-mod stdin;
+mod results;
+mod runner;
 mod support;
-mod test_images;
+mod trainer_contract;

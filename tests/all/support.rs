@@ -1,17 +1,20 @@
-//! What the tests of the command line share.
+//! Fixtures that the tests share: the smoke experiment, the binary, and the files of a run.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The experiment of most tests: half a second.
+use lth::config::ConfigDocument;
+
+/// Path of the experiment of most tests, which runs for half a second.
 pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smoke.toml");
 
-/// Trainings of [`SMOKE`].
+/// Number of trainings of [`SMOKE`].
 pub(crate) const SMOKE_TRAININGS: usize = 18;
 
-/// Every mask with every kind of weights that makes sense with it, for [`SMOKE`]; an epoch has 40 of its 120 iterations.
+/// Every mask with every kind of weights that makes sense with it, for [`SMOKE`]; an epoch has 40 of its 120
+/// iterations.
 pub(crate) const ALL_ARMS: &str = "arms={\
     winning_ticket={mask='iterative',weights='rewind'},\
     late={mask='iterative',weights='rewind',rewind_to='30it'},\
@@ -43,7 +46,21 @@ pub(crate) const ALL_ARMS: &str = "arms={\
     fresh_shuffled={mask='dense',weights='shuffle'},\
     fresh_noisy={mask='dense',weights='noise',noise=0.1}}";
 
-/// The binary with no variable of the environment that would change what it does.
+/// Compares a text with the golden file of the test. Golden files have no line `expression:`.
+macro_rules! assert_golden {
+    ($text:expr) => {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($text) })
+    };
+}
+pub(crate) use assert_golden;
+
+/// Returns the configuration [`SMOKE`] with overrides of values.
+pub(crate) fn smoke_document(sets: &[&str]) -> ConfigDocument {
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    ConfigDocument::parse("smoke.toml", &fs::read_to_string(SMOKE).unwrap(), &sets).unwrap()
+}
+
+/// Returns the command of the binary without the environment variables that change what it does.
 pub(crate) fn lth() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lth"));
     for name in ["LTH_RUNS_DIR", "LTH_DATA_DIR", "NO_COLOR"] {
@@ -52,19 +69,19 @@ pub(crate) fn lth() -> Command {
     command
 }
 
-/// The binary with these arguments, its runs in `runs`.
+/// Runs the binary with these arguments and `runs` as folder of all runs.
 pub(crate) fn lth_in(runs: &Path, args: &[&str]) -> Output {
     lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
 }
 
-/// Like [`lth_in`], which must end well: what it prints.
+/// Like [`lth_in`], but requires success and returns standard output.
 pub(crate) fn prints(runs: &Path, args: &[&str]) -> String {
     let output = lth_in(runs, args);
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output)
 }
 
-/// `lth run CONFIG --runs RUNS --set …`.
+/// Returns the command `lth run CONFIG --runs RUNS --set …`.
 pub(crate) fn run_command(config: &str, runs: &Path, sets: &[&str]) -> Command {
     let mut command = lth();
     command.args(["run", config, "--runs"]).arg(runs);
@@ -74,12 +91,12 @@ pub(crate) fn run_command(config: &str, runs: &Path, sets: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs `lth run CONFIG --runs RUNS --set …` to its end.
 pub(crate) fn run(config: &str, runs: &Path, sets: &[&str]) -> Output {
     run_command(config, runs, sets).output().unwrap()
 }
 
-/// Runs it to its end, which must be a good one.
+/// Like [`run`], but requires success.
 pub(crate) fn run_well(config: &str, runs: &Path, sets: &[&str]) -> Output {
     let output = run(config, runs, sets);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -94,12 +111,12 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// How many trainings a run began itself, by the lines it wrote.
+/// Returns the number of trainings that a run ended itself, by the lines it printed.
 pub(crate) fn trained(output: &Output) -> usize {
     stderr(output).lines().filter(|line| line.starts_with('[')).count()
 }
 
-/// What `lth plan --json` says.
+/// Returns the output of `lth plan --json`.
 pub(crate) fn plan_of(config: &str, runs: &Path, sets: &[&str]) -> serde_json::Value {
     let mut command = lth();
     command.args(["plan", config, "--json", "--runs"]).arg(runs);
@@ -111,7 +128,7 @@ pub(crate) fn plan_of(config: &str, runs: &Path, sets: &[&str]) -> serde_json::V
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The views in a folder of runs.
+/// Returns the folders of the runs in `runs`, sorted.
 pub(crate) fn views(runs: &Path) -> Vec<PathBuf> {
     let mut views: Vec<PathBuf> = fs::read_dir(runs)
         .unwrap()
@@ -122,14 +139,14 @@ pub(crate) fn views(runs: &Path) -> Vec<PathBuf> {
     views
 }
 
-/// The only view there is.
+/// Returns the folder of the only run in `runs`.
 pub(crate) fn view(runs: &Path) -> PathBuf {
     let views = views(runs);
     assert_eq!(views.len(), 1, "{views:?}");
     views[0].clone()
 }
 
-/// The files of a view that must be the same whatever happened on the way.
+/// Returns the files of a run whose bytes must not depend on workers, interruptions and reruns; by name.
 pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![view.to_owned()];
@@ -146,7 +163,7 @@ pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
     files
 }
 
-/// Compares what two views promise, and says where they differ first.
+/// Asserts that the [`promised`] files of two runs are equal; the message has the first line that differs.
 pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) {
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
     for (name, text) in a {
@@ -157,20 +174,20 @@ pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, Str
     }
 }
 
-/// The rows of a CSV file of a view, each by its columns' names.
+/// Returns the rows of a CSV file of a run, each by the names of the columns.
 pub(crate) fn rows(view: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(view.join(file)).unwrap();
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
 
-/// A configuration file with this text in `folder`.
+/// Writes a configuration file with this text to `folder` and returns its path.
 pub(crate) fn config(folder: &Path, text: &str) -> String {
     let path = folder.join("config.toml");
     lth::system::files::write(&path, text.as_bytes()).unwrap();
     path.display().to_string()
 }
 
-/// The only view of the experiment `name`.
+/// Returns the folder of the only run of the experiment `name`.
 pub(crate) fn view_named(runs: &Path, name: &str) -> PathBuf {
     let mut views = views(runs);
     views.retain(|view| view.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")));
@@ -182,7 +199,7 @@ pub(crate) fn view_named(runs: &Path, name: &str) -> PathBuf {
 pub(crate) fn study(document: &lth::config::ConfigDocument) -> lth::lottery::Study {
     let experiment = lth::config::read(document).unwrap();
     let surroundings = lth::lottery::Surroundings {
-        dataset: lth::data::DatasetInfo::new(&experiment.data),
+        dataset: lth::data::inspect(&experiment.data).map(|(info, _)| info),
         cuda_unavailable: Some("no GPU in these tests".to_owned()),
     };
     lth::lottery::Study::resolve(experiment, surroundings).unwrap()

@@ -2,7 +2,7 @@
 
     python3 tests/oracle/conv.py > tests/oracle/conv.json      (torch 2.11.0, numpy; CPU; about a minute)
 
-Images, labels, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/contract_conv.rs.
+Images, labels, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/trainer_contract/conv.rs.
 `conv2`: the paper's, on images of 3 x 12 x 12, with Adam. `resnet20`: batch norm, residual blocks, convolutions on shortcuts,
 with SGD, momentum and weight decay. `vgg`: a small one with batch norm, both poolings, dropout, Nesterov momentum, and images
 that are moved and mirrored. After every step one projection of all weights, of each moment and of the running statistics on random signs; after

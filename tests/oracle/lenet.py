@@ -2,7 +2,7 @@
 
     python3 tests/oracle/lenet.py > tests/oracle/lenet.json      (torch 2.11.0, numpy; CPU; about a minute)
 
-Data, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/contract.rs. For
+Data, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/trainer_contract/mlp.rs. For
 Adam and for SGD with momentum and weight decay, dense and with a tenth of the weights, and for a few steps of their
 variants, with dropout (and no ReLU behind linear2), with smoothed labels
 and with clipped gradients: after every step one projection of all weights and of each moment on random signs; after some steps also norms and single values by tensor.

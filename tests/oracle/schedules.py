@@ -2,7 +2,7 @@
 
     python3 tests/oracle/schedules.py > tests/oracle/schedules.json      (torch 2.11.0)
 
-Each entry: how the schedule is called in an experiment (tests/all/schedule.rs reads it), and the rate of every iteration.
+Each entry: how the schedule is called in an experiment (tests/all/paper/schedules.rs reads it), and the rate of every iteration.
 """
 import json
 import sys

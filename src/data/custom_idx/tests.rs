@@ -34,7 +34,7 @@ fn hint(folder: &Path, options: IdxOptions<'_>) -> String {
 }
 
 #[test]
-fn own_files_have_their_own_sizes() {
+fn custom_idx_files_have_any_size() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     whole(at, NAMES);
@@ -53,7 +53,7 @@ fn own_files_have_their_own_sizes() {
 }
 
 #[test]
-fn labels_of_32_bits_are_read() {
+fn custom_idx_reads_labels_of_32_bits() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     whole(at, NAMES);
@@ -78,7 +78,7 @@ fn labels_of_32_bits_are_read() {
 }
 
 #[test]
-fn labels_count_from_the_first_one() {
+fn custom_idx_labels_count_from_first_label() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     whole(at, NAMES);
@@ -97,7 +97,7 @@ fn labels_count_from_the_first_one() {
 }
 
 #[test]
-fn transposed_images_change_rows_and_columns() {
+fn custom_idx_transpose_exchanges_rows_and_columns() {
     assert_eq!(
         transposed(&[1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16], 2, 3),
         [1, 4, 2, 5, 3, 6, 11, 14, 12, 15, 13, 16]
@@ -110,7 +110,7 @@ fn transposed_images_change_rows_and_columns() {
 }
 
 #[test]
-fn prefix_is_found_where_there_is_one() {
+fn custom_idx_finds_the_only_prefix() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let emnist = |set: &str| NAMES.map(|name| format!("emnist-{set}-{}", name.replace("t10k", "test")));

@@ -12,7 +12,7 @@ fn put(path: &Path, bytes: &[u8]) {
 }
 
 #[test]
-fn a_file_is_found_plain_gzipped_and_in_the_archive() {
+fn file_is_found_plain_gzipped_and_in_archive() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("cifar100");
     let open = |name: &str| DatasetDir::of(&CIFAR100, folder.path()).open(name);
@@ -40,7 +40,7 @@ fn a_file_is_found_plain_gzipped_and_in_the_archive() {
 }
 
 #[test]
-fn python_form_is_opened_as_binary_records() {
+fn python_version_is_opened_as_binary_records() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("cifar10");
     let image = vec![7; 3072];
@@ -65,7 +65,7 @@ fn python_form_is_opened_as_binary_records() {
 }
 
 #[test]
-fn an_archive_that_is_a_folder_is_looked_into() {
+fn archive_unpacked_to_folder_of_its_name_is_searched() {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("cifar100/cifar-100-binary.tar.gz");
     put(&archive.join("cifar-100-binary/train.bin"), b"inner");
@@ -75,9 +75,9 @@ fn an_archive_that_is_a_folder_is_looked_into() {
 }
 
 #[test]
-fn idx_files_are_found_by_their_other_names_in_order() {
+fn idx_files_are_found_by_alternative_names_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || DatasetDir::own(folder.path(), None).open(IMAGES).unwrap().bytes;
+    let open = || DatasetDir::custom(folder.path(), None).open(IMAGES).unwrap().bytes;
     let last = folder.path().join("train-images.idx3-ubyte.gz");
     for (name, bytes) in [
         ("train-images.idx3-ubyte.gz", gzip(b"4")),
@@ -93,9 +93,9 @@ fn idx_files_are_found_by_their_other_names_in_order() {
 }
 
 #[test]
-fn an_empty_file_hides_no_other() {
+fn empty_file_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || DatasetDir::own(folder.path(), None).open(IMAGES);
+    let open = || DatasetDir::custom(folder.path(), None).open(IMAGES);
     put(&folder.path().join(IMAGES), b"");
     assert!(open().err().unwrap().to_string().ends_with("train-images-idx3-ubyte` is empty"));
     put(&folder.path().join("train-images-idx3-ubyte.gz"), &gzip(b"whole"));
@@ -103,7 +103,7 @@ fn an_empty_file_hides_no_other() {
 }
 
 #[test]
-fn the_folder_that_has_the_files_is_chosen() {
+fn folder_with_files_is_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let (outer, inner) = (folder.path().to_owned(), folder.path().join("mnist"));
     let chosen = || DatasetDir::of(&MNIST, &outer).folder().to_owned();

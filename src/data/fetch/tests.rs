@@ -1,4 +1,4 @@
-//! Downloads from servers on this machine that behave in every way that servers do.
+//! Downloads from servers on this machine with every kind of answer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,23 +16,23 @@ enum Manner {
     Good,
     /// Always sends the whole file.
     NoRanges,
-    /// Ends the connection after so many bytes.
+    /// Ends the connection after this number of bytes.
     Cut(usize),
-    /// Sends so many bytes and then nothing.
+    /// Sends this number of bytes and then nothing.
     Stall(usize),
     Status(u16),
     /// Sends other bytes of the same length.
     Wrong,
 }
 
-/// A server with the ranges it was asked for, file by file in the order of the requests.
+/// A server, and the file and first byte of each request in order.
 struct Server {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    /// Answers one request after another by `manners`, and those behind them like the last.
+    /// Starts a server that answers the requests by `manners` in order, and further requests like the last.
     fn new(files: &BTreeMap<String, Vec<u8>>, manners: &[Manner]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -85,7 +85,7 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, manner: Mann
     }
 }
 
-/// A data set of four tiny files, and what a mirror has of it.
+/// Returns a data set of four tiny files, and the files of a mirror.
 fn tiny() -> (&'static BuiltinDataset, BTreeMap<String, Vec<u8>>) {
     let idx = |sizes: &[u32], body: &[u8]| {
         let mut bytes = vec![0, 0, 8, sizes.len() as u8];
@@ -118,117 +118,118 @@ fn tiny() -> (&'static BuiltinDataset, BTreeMap<String, Vec<u8>>) {
 const IMAGES: &str = "train-images-idx3-ubyte.gz";
 
 /// Fetches from `mirrors` into `folder`.
-fn bring_all(set: &'static BuiltinDataset, folder: &Path, mirrors: &[&str]) -> Result<Fetched> {
+fn fetch_all(set: &'static BuiltinDataset, folder: &Path, mirrors: &[&str]) -> Result<Fetched> {
     let mirrors = mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
     let fetch =
         FetchOptions { folder: folder.to_owned(), mirrors, use_default_mirrors: true, stall: Duration::from_secs(1) };
     fetch_set(set, &fetch, &|_| {})
 }
 
-/// The causes in the order of the mirrors.
+/// Returns the causes of [`NoMirror`], in the order of the mirrors.
 fn causes(result: Result<Fetched>) -> Vec<String> {
     let error = result.unwrap_err();
     error.downcast_ref::<NoMirror>().unwrap().causes.iter().map(|(_, cause)| cause.clone()).collect()
 }
 
-/// An address where nobody listens.
-fn nobody() -> String {
+/// Returns the URL of a port without a server.
+fn closed_port() -> String {
     format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
 }
 
 #[test]
-fn all_files_are_brought_once() {
+fn fetch_downloads_each_file_once() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let server = Server::new(&files, &[Manner::Good]);
-    let fetched = bring_all(set, folder.path(), &[&server.url]).unwrap();
+    let fetched = fetch_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(fetched, Fetched { folder: folder.path().join("tiny"), files: 4 });
     let mut names: Vec<_> = fs::read_dir(&fetched.folder).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, files.keys().map(std::ffi::OsString::from).collect::<Vec<_>>(), "and nothing else is left");
-    assert_eq!(bring_all(set, folder.path(), &[&server.url]).unwrap().files, 0);
+    assert_eq!(fetch_all(set, folder.path(), &[&server.url]).unwrap().files, 0);
     assert_eq!(server.asked().len(), 4, "what is there and verified is not asked for");
     fs::remove_file(fetched.folder.join(IMAGES)).unwrap();
-    assert_eq!(bring_all(set, folder.path(), &[&server.url]).unwrap().files, 1, "only what is missing");
+    assert_eq!(fetch_all(set, folder.path(), &[&server.url]).unwrap().files, 1, "only what is missing");
 }
 
 #[test]
-fn mirrors_are_tried_in_order() {
+fn fetch_tries_mirrors_in_order() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
-    let (nobody, empty) = (nobody(), Server::new(&BTreeMap::new(), &[Manner::Good]));
+    let closed = closed_port();
+    let empty = Server::new(&BTreeMap::new(), &[Manner::Good]);
     let broken = Server::new(&files, &[Manner::Status(500)]);
     let wrong = Server::new(&files, &[Manner::Wrong]);
-    let bad = [&nobody, &empty.url, &broken.url, &wrong.url].map(String::as_str);
-    let causes = causes(bring_all(set, folder.path(), &bad));
+    let bad = [&closed, &empty.url, &broken.url, &wrong.url].map(String::as_str);
+    let causes = causes(fetch_all(set, folder.path(), &bad));
     assert!(causes[0].to_lowercase().contains("connection refused"), "{causes:?}");
     assert_eq!(causes[1..3], ["it answered 404 Not Found", "it answered 500 Internal Server Error"]);
     assert!(causes[3].starts_with("what came is another file: its SHA-256 is"), "{causes:?}");
     assert!(!folder.path().join("tiny").exists(), "a fetch that fails leaves no folder that it made");
     let good = Server::new(&files, &[Manner::Good]);
-    assert_eq!(bring_all(set, folder.path(), &[&bad[..], &[&good.url]].concat()).unwrap().files, 4);
+    assert_eq!(fetch_all(set, folder.path(), &[&bad[..], &[&good.url]].concat()).unwrap().files, 4);
 }
 
 #[test]
-fn another_file_under_the_right_name_is_refused() {
+fn fetch_refuses_other_file_under_right_name() {
     let ((set, mut files), folder) = (tiny(), tempfile::tempdir().unwrap());
     files.insert(IMAGES.to_owned(), gzip(b"another file"));
     let server = Server::new(&files, &[Manner::Good]);
-    let cause = &causes(bring_all(set, folder.path(), &[&server.url]))[0];
+    let cause = &causes(fetch_all(set, folder.path(), &[&server.url]))[0];
     assert!(cause.contains("another file: its SHA-256 is") && cause.contains(set.files[0].sha256), "{cause}");
     // A copy that was cut when it was put there: the server's length is right, the file is not.
     let cut = files[IMAGES][..15].to_vec();
     let server = Server::new(&BTreeMap::from([(IMAGES.to_owned(), cut)]), &[Manner::Good]);
-    assert_eq!(causes(bring_all(set, folder.path(), &[&server.url]))[0], "what came is cut short or damaged");
+    assert_eq!(causes(fetch_all(set, folder.path(), &[&server.url]))[0], "what came is cut short or damaged");
 }
 
 #[test]
-fn a_connection_that_breaks_off_is_gone_on_with() {
+fn fetch_resumes_broken_connection() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let server = Server::new(&files, &[Manner::Cut(20_000), Manner::Cut(9_000), Manner::Good]);
-    bring_all(set, folder.path(), &[&server.url]).unwrap();
+    fetch_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(server.asked()[..3], [format!("{IMAGES} 0"), format!("{IMAGES} 20000"), format!("{IMAGES} 29000")]);
 }
 
 #[test]
-fn what_came_is_kept_for_the_next_time() {
+fn fetch_keeps_partial_file_for_next_time() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let first = Server::new(&files, &[Manner::Cut(20_000), Manner::Status(503)]);
-    let causes = causes(bring_all(set, folder.path(), &[&first.url]));
+    let causes = causes(fetch_all(set, folder.path(), &[&first.url]));
     assert_eq!(causes, ["it answered 503 Service Unavailable"]);
     let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
     assert_eq!(part.metadata().unwrap().len(), 20_000);
     assert_eq!(status_of(set, folder.path()).state, Availability::Missing, "a part is never taken for the whole");
     let second = Server::new(&files, &[Manner::Good]);
-    bring_all(set, folder.path(), &[&second.url]).unwrap();
+    fetch_all(set, folder.path(), &[&second.url]).unwrap();
     assert_eq!(second.asked()[0], format!("{IMAGES} 20000"));
 }
 
 #[test]
-fn a_server_that_stalls_is_given_up_and_another_goes_on() {
+fn fetch_gives_up_stalled_server_and_resumes_at_another() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let (slow, good) = (Server::new(&files, &[Manner::Stall(5_000)]), Server::new(&files, &[Manner::Good]));
-    bring_all(set, folder.path(), &[&slow.url, &good.url]).unwrap();
+    fetch_all(set, folder.path(), &[&slow.url, &good.url]).unwrap();
     assert_eq!(
         (slow.asked()[0].as_str(), good.asked()[0].as_str()),
         (&*format!("{IMAGES} 0"), &*format!("{IMAGES} 5000"))
     );
     let folder = tempfile::tempdir().unwrap();
     let silent = Server::new(&files, &[Manner::Stall(0)]);
-    let causes = causes(bring_all(set, folder.path(), &[&silent.url]));
+    let causes = causes(fetch_all(set, folder.path(), &[&silent.url]));
     assert!(causes[0].contains("no bytes for 1 s"), "{causes:?}");
 }
 
 #[test]
-fn a_server_without_ranges_sends_the_whole_again() {
+fn fetch_restarts_at_server_without_ranges() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
     files::write(&part, &files[IMAGES][..10_000]).unwrap();
     let server = Server::new(&files, &[Manner::NoRanges]);
-    bring_all(set, folder.path(), &[&server.url]).unwrap();
+    fetch_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(server.asked()[0], format!("{IMAGES} 10000"));
 }
 
 #[test]
-fn a_part_of_other_bytes_is_thrown_away() {
+fn fetch_discards_partial_file_of_other_bytes() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
     // Of another packing of the same file, then longer than the file, then the whole file just not yet in its place.
@@ -236,7 +237,7 @@ fn a_part_of_other_bytes_is_thrown_away() {
     for (bytes, asked) in [(vec![7; 500], 2), (vec![7; good.len() + 1], 2), (vec![7; good.len()], 2), (good, 1)] {
         files::write(&part, &bytes).unwrap();
         let server = Server::new(&files, &[Manner::Good]);
-        bring_all(set, folder.path(), &[&server.url]).unwrap();
+        fetch_all(set, folder.path(), &[&server.url]).unwrap();
         assert_eq!(server.asked().iter().filter(|asked| asked.starts_with(IMAGES)).count(), asked);
         assert!(!part.exists());
         fs::remove_file(folder.path().join("tiny").join(IMAGES)).unwrap();
@@ -244,58 +245,58 @@ fn a_part_of_other_bytes_is_thrown_away() {
 }
 
 #[test]
-fn a_damaged_file_is_replaced_and_kept_aside() {
+fn fetch_replaces_and_renames_damaged_file() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let damaged = folder.path().join("tiny/train-images-idx3-ubyte");
     files::write(&damaged, b"damaged").unwrap();
     assert_eq!(status_of(set, folder.path()).state, Availability::Damaged);
     let server = Server::new(&files, &[Manner::Good]);
-    bring_all(set, folder.path(), &[&server.url]).unwrap();
+    fetch_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(fs::read(damaged.with_extension("damaged")).unwrap(), b"damaged");
 }
 
 #[test]
-fn a_fetch_that_fails_leaves_nothing_that_it_made() {
+fn fetch_failure_removes_new_folders() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let names = |folder: &Path| -> Vec<String> {
         let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect()
     };
     let deep = folder.path().join("new/data");
-    assert_eq!(causes(bring_all(set, &deep, &[&nobody()])).len(), 1);
+    assert_eq!(causes(fetch_all(set, &deep, &[&closed_port()])).len(), 1);
     assert!(names(folder.path()).is_empty(), "the folder of all data sets was new as well");
     fs::create_dir_all(deep.join("tiny")).unwrap();
     // A connection that breaks off before a byte has come leaves no part.
     let silent = Server::new(&files, &[Manner::Cut(0)]);
-    assert_eq!(causes(bring_all(set, &deep, &[&silent.url])).len(), 1);
+    assert_eq!(causes(fetch_all(set, &deep, &[&silent.url])).len(), 1);
     assert_eq!((names(&deep), names(&deep.join("tiny")).len()), (vec!["tiny".to_owned()], 0), "which was there before");
     let cut = Server::new(&files, &[Manner::Cut(9), Manner::Status(500)]);
-    bring_all(set, &deep, &[&cut.url]).unwrap_err();
+    fetch_all(set, &deep, &[&cut.url]).unwrap_err();
     assert_eq!(names(&deep.join("tiny")), [format!("{IMAGES}.part")], "what has come is kept");
 }
 
 #[test]
-fn a_fetch_leaves_files_of_another_data_set_alone() {
+fn fetch_leaves_files_of_another_data_set_alone() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let others = folder.path().join("train-images-idx3-ubyte");
     files::write(&others, b"of another data set").unwrap();
     let server = Server::new(&files, &[Manner::Good]);
-    assert_eq!(bring_all(set, folder.path(), &[&server.url]).unwrap().folder, folder.path().join("tiny"));
+    assert_eq!(fetch_all(set, folder.path(), &[&server.url]).unwrap().folder, folder.path().join("tiny"));
     assert_eq!(fs::read(others).unwrap(), b"of another data set");
     assert_eq!(status_of(set, folder.path()).state, Availability::Complete);
 }
 
 #[test]
-fn two_do_not_fetch_the_same() {
+fn fetch_excludes_second_process() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let _held = Lock::try_exclusive(&folder.path().join("tiny/.fetching")).unwrap();
     let server = Server::new(&files, &[Manner::Good]);
-    let error = bring_all(set, folder.path(), &[&server.url]).unwrap_err().to_string();
+    let error = fetch_all(set, folder.path(), &[&server.url]).unwrap_err().to_string();
     assert!(error.contains("is being fetched by process"), "{error}");
 }
 
 #[test]
-fn an_archive_is_verified_and_unpacked() {
+fn fetch_verifies_and_unpacks_archive() {
     let record = |label: u8| [&[label][..], &[label; 3072]].concat();
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in [("train.bin", record(1)), ("readme.html", b"hello".to_vec()), ("test.bin", record(0))] {
@@ -321,7 +322,7 @@ fn an_archive_is_verified_and_unpacked() {
     }));
     let folder = tempfile::tempdir().unwrap();
     let server = Server::new(&BTreeMap::from([("all.tar.gz".to_owned(), packed)]), &[Manner::Cut(60), Manner::Good]);
-    let fetched = bring_all(set, folder.path(), &[&server.url]).unwrap();
+    let fetched = fetch_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(server.asked(), ["all.tar.gz 0", "all.tar.gz 60"]);
     let mut names: Vec<_> = fs::read_dir(fetched.folder).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();

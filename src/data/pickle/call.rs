@@ -1,4 +1,4 @@
-//! The functions that a pickle may call, of which none runs anything: each only writes down what it is called with.
+//! The functions that a pickle may call. None is executed: each call only records its arguments.
 
 use anyhow::{Result, bail, ensure};
 
@@ -7,6 +7,9 @@ use super::{ArrayParts, GlobalName, Node, text};
 
 impl Machine<'_> {
     /// Pushes the function or class `name` of `module`.
+    ///
+    /// # Errors
+    /// Fails for a name that batches of CIFAR do not use.
     pub(super) fn global(&mut self, module: &[u8], name: &[u8]) -> Result<()> {
         let global = match (module, name) {
             (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => GlobalName::Reconstruct,
@@ -28,16 +31,19 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// What a known function gives for its arguments.
+    /// Pops a function and its arguments and pushes the result.
+    ///
+    /// # Errors
+    /// Fails for arguments that the function does not take.
     pub(super) fn reduce(&mut self) -> Result<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Node::Tuple(arguments) = &self.nodes[arguments as usize] else { bail!("its arguments are no tuple") };
         let Node::Global(function) = &self.nodes[function as usize] else { bail!("it calls what is no function") };
         let node = match (function, arguments.as_slice()) {
-            (GlobalName::Encode, &[letters, coding]) => {
-                let coding = text(&self.nodes, coding).unwrap_or_default();
-                ensure!([&b"latin1"[..], b"latin-1"].contains(&&*coding), "it encodes as anything but `latin1`");
-                Node::Latin1(letters)
+            (GlobalName::Encode, &[characters, encoding]) => {
+                let encoding = text(&self.nodes, encoding).unwrap_or_default();
+                ensure!([&b"latin1"[..], b"latin-1"].contains(&&*encoding), "it encodes as anything but `latin1`");
+                Node::Latin1(characters)
             }
             (GlobalName::Reconstruct, &[class, ..]) => {
                 let is_array = self.nodes[class as usize] == Node::Global(GlobalName::Ndarray);
@@ -55,13 +61,16 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Gives an array or a type its state.
+    /// Pops the state of the array or type on top of the stack and sets it.
+    ///
+    /// # Errors
+    /// Fails for a state of another shape and for other values on top.
     pub(super) fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
         let Node::Tuple(state) = self.nodes[state as usize].clone() else { bail!("its state is no tuple") };
         let fortran = state.get(3).map(|&id| self.nodes[id as usize].clone());
         match (self.top()?, state.as_slice()) {
-            // Byte order and fields, of which a type of single bytes has none.
+            // The state is byte order and fields, which a type of single bytes does not have.
             (Node::Dtype(_), _) => {}
             (Node::Array(array), &[_, shape, dtype, _, bytes]) => {
                 let is_fortran = !matches!(fortran, Some(Node::Bool(false) | Node::Int(0)));

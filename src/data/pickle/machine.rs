@@ -1,4 +1,4 @@
-//! The machine that a pickle is a program for: a stack, a memo, and the opcodes that write values down.
+//! The stack machine that interprets a pickle: stack, memo, and the opcodes that make values.
 
 use std::collections::BTreeMap;
 
@@ -6,49 +6,53 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{Id, Node, text};
 
-/// A batch of CIFAR-100 has some 400,000; the bound keeps what a pickle takes in proportion to its size.
+/// Largest number of opcodes: it bounds the memory of a pickle. A batch of CIFAR-100 has about 400,000.
 const MAX_OPCODES: usize = 4_000_000;
 
-/// The machine between two opcodes.
+/// The state of the machine between two opcodes.
 pub(super) struct Machine<'a> {
     bytes: &'a [u8],
-    /// The byte that is read next.
-    at: usize,
+    /// Offset of the next byte.
+    position: usize,
+    /// All values made so far.
     pub(super) nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
-    /// Heights of the stack that the program has marked.
+    /// Marked heights of the stack.
     marks: Vec<usize>,
+    /// Values by their number in the memo.
     memo: BTreeMap<u64, Id>,
 }
 
-/// Runs the program: all values, and the one that it ends with.
+/// Interprets a pickle and returns all values and the one that it ends with.
 ///
 /// # Errors
-/// What is not known or does not fit, with its byte.
+/// Fails for an opcode that is not supported or has no matching operands, with its byte.
 pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, Id)> {
-    let (nodes, stack, marks) = (Vec::new(), Vec::new(), Vec::new());
-    let mut machine = Machine { bytes, at: 0, nodes, stack, marks, memo: BTreeMap::new() };
+    let mut machine =
+        Machine { bytes, position: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new() };
     for _ in 0..MAX_OPCODES {
-        let at = machine.at;
+        let position = machine.position;
         let opcode = machine.byte()?;
         if opcode == b'.' {
-            let root = machine.pop().with_context(|| place(opcode, at))?;
+            let root = machine.pop().with_context(|| describe(opcode, position))?;
             return Ok((machine.nodes, root));
         }
-        machine.step(opcode).with_context(|| place(opcode, at))?;
+        machine.step(opcode).with_context(|| describe(opcode, position))?;
     }
     bail!("it has more than {MAX_OPCODES} opcodes")
 }
 
-fn place(opcode: u8, at: usize) -> String {
+/// Describes an opcode for a message.
+fn describe(opcode: u8, position: usize) -> String {
     let letter = if opcode.is_ascii_graphic() { format!(" (`{}`)", char::from(opcode)) } else { String::new() };
-    format!("opcode {opcode:#04x}{letter} at byte {at}")
+    format!("opcode {opcode:#04x}{letter} at byte {position}")
 }
 
 impl<'a> Machine<'a> {
+    /// Executes one opcode.
     fn step(&mut self, opcode: u8) -> Result<()> {
         match opcode {
-            // PROTO and FRAME say nothing of the values.
+            // PROTO and FRAME make no value.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
@@ -76,56 +80,67 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Reads the next `count` bytes.
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let bytes: &'a [u8] = self.bytes;
-        let taken = bytes[self.at..].get(..count);
-        let taken = taken.with_context(|| format!("{count} bytes from byte {} go beyond the end", self.at))?;
-        self.at += count;
+        let taken = bytes[self.position..].get(..count);
+        let taken = taken.with_context(|| format!("{count} bytes from byte {} go beyond the end", self.position))?;
+        self.position += count;
         Ok(taken)
     }
 
+    /// Reads the next byte.
     fn byte(&mut self) -> Result<u8> {
         let end = self.bytes.len();
         Ok(self.take(1).with_context(|| format!("it is cut short: it has no end at byte {end}"))?[0])
     }
 
-    /// A number of `count` bytes, at most eight, the lowest first.
+    /// Reads a little-endian number of `count` bytes, at most eight.
     fn unsigned(&mut self, count: usize) -> Result<u64> {
         Ok(self.take(count)?.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
     }
 
-    /// The bytes to the end of the line, which is passed.
+    /// Reads to the end of the line and returns the bytes before it.
     fn line(&mut self) -> Result<&'a [u8]> {
-        let length = self.bytes[self.at..].iter().position(|&byte| byte == b'\n').context("its line has no end")?;
+        let length =
+            self.bytes[self.position..].iter().position(|&byte| byte == b'\n').context("its line has no end")?;
         let line = self.take(length)?;
-        self.at += 1;
+        self.position += 1;
         Ok(line)
     }
 
+    /// Pushes a new value.
     pub(super) fn push(&mut self, node: Node<'a>) {
         self.nodes.push(node);
         self.stack.push(self.nodes.len() as Id - 1);
     }
 
-    /// Takes the topmost value that no mark covers.
+    /// Pops the topmost value above the last mark.
+    ///
+    /// # Errors
+    /// Fails if there is none.
     pub(super) fn pop(&mut self) -> Result<Id> {
         let is_covered = self.marks.last().is_some_and(|&mark| mark >= self.stack.len());
         self.stack.pop().filter(|_| !is_covered).context("nothing is on the stack")
     }
 
-    /// Takes the values above the last mark.
+    /// Pops the last mark and all values above it.
     fn pop_to_mark(&mut self) -> Result<Vec<Id>> {
         let mark = self.marks.pop().context("no mark is on the stack")?;
         ensure!(mark <= self.stack.len(), "its mark is gone");
         Ok(self.stack.split_off(mark))
     }
 
-    /// The value on top, which stays.
+    /// Returns the topmost value without popping it.
+    ///
+    /// # Errors
+    /// Fails for an empty stack.
     pub(super) fn top(&mut self) -> Result<&mut Node<'a>> {
         let id = *self.stack.last().context("nothing is on the stack")?;
         Ok(&mut self.nodes[id as usize])
     }
 
+    /// Executes an opcode that pushes a number.
     fn number(&mut self, opcode: u8) -> Result<()> {
         let node = match opcode {
             b'K' => Node::Int(self.unsigned(1)? as i64),
@@ -151,6 +166,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Executes an opcode that pushes a text or bytes.
     fn text(&mut self, opcode: u8) -> Result<()> {
         if opcode == b'V' {
             let line = self.line()?;
@@ -176,6 +192,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Executes an opcode that pushes a tuple.
     fn tuple(&mut self, opcode: u8) -> Result<()> {
         let values = match opcode {
             b')' => Vec::new(),
@@ -190,6 +207,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Executes an opcode that pushes or extends a list.
     fn list(&mut self, opcode: u8) -> Result<()> {
         let values = match opcode {
             b']' => Vec::new(),
@@ -205,6 +223,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Executes an opcode that pushes or extends a dictionary.
     fn dict(&mut self, opcode: u8) -> Result<()> {
         let values = match opcode {
             b'}' => Vec::new(),
@@ -225,6 +244,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Executes an opcode that stores a value in the memo or pushes one from it.
     fn memo(&mut self, opcode: u8) -> Result<()> {
         let index = match opcode {
             b'q' | b'h' => self.unsigned(1)?,

@@ -33,7 +33,7 @@ fn message(pickle: &[u8]) -> String {
 }
 
 #[test]
-fn python_2_protocol_2_is_read() {
+fn pickle_of_python_2_protocol_2_is_read() {
     let raw = b"T\x06\x00\x00\x00\x01\x02\x03\xfd\xfe\xff";
     let labels = [&short("labels")[..], b"]q\x03(K\x09M\x2c\x01J\xff\xff\xff\xff\x8a\x01\xffe"].concat();
     let pickle = dictionary(&[&short("data"), &array(raw), &labels]);
@@ -46,7 +46,7 @@ fn python_2_protocol_2_is_read() {
 }
 
 #[test]
-fn bytes_are_read_as_each_protocol_writes_them() {
+fn pickle_bytes_of_each_protocol_are_read() {
     let six = vec![0, b'\n', b'\\', b'\'', 0xE9, b'a'];
     let raws: [&[u8]; 8] = [
         b"S'\\x00\\n\\\\\\'\\xe9a'\n",
@@ -65,7 +65,7 @@ fn bytes_are_read_as_each_protocol_writes_them() {
 }
 
 #[test]
-fn protocol_0_and_protocol_5_are_read() {
+fn pickle_protocols_0_and_5_are_read() {
     let zero = b"(dp1\nS'labels'\np2\n(lp3\nI7\naL8L\nas.";
     assert_eq!(Pickle::read(zero).unwrap().numbers("labels").unwrap(), [7, 8]);
     let five = [
@@ -78,7 +78,7 @@ fn protocol_0_and_protocol_5_are_read() {
 }
 
 #[test]
-fn nothing_is_executed() {
+fn pickle_is_never_executed() {
     let system = b"cos\nsystem\n(S'echo'\ntR.";
     let said = message(system);
     assert!(said.starts_with("opcode 0x63 (`c`) at byte 0: it names `os system`"), "{said}");
@@ -97,7 +97,7 @@ fn nothing_is_executed() {
 }
 
 #[test]
-fn lengths_are_those_of_the_bytes_that_are_there() {
+fn pickle_lengths_allocate_no_more_than_its_bytes() {
     let huge: [&[u8]; 4] = [b"T\xff\xff\xff\x7f", b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff", b"U\x09", b"X\x09\0\0\0abc"];
     for raw in huge {
         assert!(message(raw).contains("go beyond the end"), "{}", message(raw));
@@ -113,7 +113,7 @@ fn lengths_are_those_of_the_bytes_that_are_there() {
 }
 
 #[test]
-fn pickles_that_are_cut_or_make_no_sense_are_refused() {
+fn pickle_that_is_cut_or_invalid_is_refused() {
     let whole = dictionary(&[&short("data"), &array(b"U\x06abcdef")]);
     assert!(pixels(&whole).is_ok());
     for end in 0..whole.len() {
@@ -133,7 +133,7 @@ fn pickles_that_are_cut_or_make_no_sense_are_refused() {
 }
 
 #[test]
-fn arrays_of_other_types_are_named() {
+fn pickle_error_names_type_of_other_arrays() {
     let swap = |pickle: &[u8], from: &[u8], to: &[u8]| {
         let at = pickle.windows(from.len()).position(|window| window == from).unwrap();
         [&pickle[..at], to, &pickle[at + from.len()..]].concat()

@@ -8,16 +8,16 @@ use tch::Device;
 
 use crate::config::MatmulPrecision;
 use crate::engine::trainer::TrainerSpec;
-use crate::system::env;
+use crate::system::{env, machine};
 
 /// Beside `libtorch_cpu` where libtorch was installed with CUDA.
 const LIBRARY: &str = "libtorch_cuda.so";
 
 /// Why CUDA cannot be used here; `None` where it should be there.
 pub fn cuda_unavailable_reason() -> Option<String> {
-    let libraries = env::libraries();
+    let libraries = machine::libraries();
     let cpu = libraries.iter().find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"));
-    reason(cpu.and_then(|path| path.parent()), env::has_nvidia_driver(), env::hides_gpus())
+    reason(cpu.and_then(|path| path.parent()), machine::has_nvidia_driver(), env::hides_gpus())
 }
 
 fn reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String> {

@@ -1,4 +1,5 @@
-//! On a terminal: a bar for each training at work, one for all, and a permanent line per finished training above them.
+//! The event sink for a terminal: a bar for each running training, one for the whole run, and a permanent line per
+//! finished training above them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -9,66 +10,70 @@ use super::painter::{Painter, Terminal};
 use super::text;
 use crate::runner::{Event, EventSink};
 
-/// How long a change, of the work or of the window, may go unseen.
-const DRAW_EVERY: Duration = Duration::from_millis(100);
+/// Time between two frames.
+const FRAME_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Bars on a terminal, from the moment that work begins until it is over.
+/// Bars on a terminal from the start of the run to its end.
 pub(super) struct Bars {
     shared: Arc<SharedBars>,
-    drawing: Mutex<Option<JoinHandle<()>>>,
+    /// The thread that draws the frames.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// State shared with the drawing thread.
 struct SharedBars {
     state: Mutex<BarsState>,
-    over: Condvar,
+    /// Notified at the end of the run.
+    finished: Condvar,
 }
 
 struct BarsState {
-    block: ProgressView,
-    screen: Painter,
-    is_over: bool,
+    view: ProgressView,
+    painter: Painter,
+    is_finished: bool,
 }
 
 impl Bars {
-    /// Bars that are not shown before work begins.
+    /// Returns bars that are shown from [`Event::RunStarted`] on.
     pub(super) fn new(terminal: Box<dyn Terminal>) -> Self {
-        let state = BarsState { block: ProgressView::default(), screen: Painter::new(terminal), is_over: false };
-        let shared = SharedBars { state: Mutex::new(state), over: Condvar::new() };
-        Self { shared: Arc::new(shared), drawing: Mutex::new(None) }
+        let state = BarsState { view: ProgressView::default(), painter: Painter::new(terminal), is_finished: false };
+        let shared = SharedBars { state: Mutex::new(state), finished: Condvar::new() };
+        Self { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
-    /// Draws now and then, in a thread of its own: the workers only say how far they are.
-    fn begin(&self) {
+    /// Starts the thread that draws the frames: workers only report their progress.
+    fn start(&self) {
         let shared = Arc::clone(&self.shared);
         let draw = move || {
             let mut state = shared.lock();
-            while !state.is_over {
+            while !state.is_finished {
                 state.draw();
-                state = shared.over.wait_timeout(state, DRAW_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+                state = shared.finished.wait_timeout(state, FRAME_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
             }
         };
-        // Without the thread there are no bars, but still the lines.
+        // If the thread cannot be started, there are no bars, but the lines are still printed.
         let thread = std::thread::Builder::new().name("bars".to_owned()).spawn(draw).ok();
-        *self.drawing.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = thread;
     }
 
-    fn end(&self) {
+    /// Clears the bars and ends the thread.
+    fn finish(&self) {
         let mut state = self.shared.lock();
-        state.is_over = true;
-        state.screen.clear();
+        state.is_finished = true;
+        state.painter.clear();
         drop(state);
-        self.shared.over.notify_all();
-        if let Some(thread) = self.drawing.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // It cannot have panicked but by a slip of ours, which has been told then.
+        self.shared.finished.notify_all();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic of the thread has been printed already.
             let _ = thread.join();
         }
     }
 }
 
 impl Drop for Bars {
-    /// What stops a run halfway must not leave bars behind.
+    /// Clears the bars of a run that ends without [`Event::RunFinished`].
     fn drop(&mut self) {
-        self.end();
+        self.finish();
     }
 }
 
@@ -80,26 +85,27 @@ impl SharedBars {
 
 impl BarsState {
     fn draw(&mut self) {
-        self.screen.draw(self.block.lines(self.screen.size()));
+        self.painter.draw(self.view.lines(self.painter.size()));
     }
 
+    /// Prints a line that stays.
     fn print(&mut self, text: &str) {
-        let block = if self.is_over { Vec::new() } else { self.block.lines(self.screen.size()) };
-        self.screen.print(text, block);
+        let block = if self.is_finished { Vec::new() } else { self.view.lines(self.painter.size()) };
+        self.painter.print(text, block);
     }
 }
 
 impl EventSink for Bars {
     fn on_event(&self, event: &Event<'_>) {
         let mut state = self.shared.lock();
-        state.block.tell(event);
-        let (width, _) = state.screen.size();
+        state.view.update(event);
+        let (width, _) = state.painter.size();
         match event {
             Event::RunStarted { iterations, .. } => {
                 state.print(&text::wrapped(&text::header(event).unwrap_or_default(), width));
                 drop(state);
                 if *iterations > 0 {
-                    self.begin();
+                    self.start();
                 }
             }
             Event::Ended { label, result, ended, trainings, .. } => {
@@ -108,7 +114,7 @@ impl EventSink for Bars {
             Event::Message(text) => state.print(&text::wrapped(text, width)),
             Event::RunFinished => {
                 drop(state);
-                self.end();
+                self.finish();
             }
             Event::Started { .. } | Event::Stepped { .. } | Event::Waiting { .. } => {}
         }

@@ -1,46 +1,46 @@
-//! How far a run is, and how long the rest may take: the work of this process over the time it took. Work is counted by
-//! what iterations are estimated to cost, which is less where few weights are left.
+//! Share of a run that is done, and an estimate of the time left by the rate of this process so far. Work is measured
+//! in the estimated cost of iterations, which is smaller for sparse networks.
 
 use crate::base::outcome::Outcome;
 use crate::runner::Event;
 use crate::system::clock::Stopwatch;
 
-/// An estimate from less than this would be one of how long it takes to begin.
+/// Time before the first estimate: an earlier one would measure the start of the trainings.
 const MIN_SECONDS: f64 = 3.0;
 
-/// Counts the work of a run as it is told of it.
+/// The work of a run that is done, by its events. Costs are in the unit of [`Event::RunStarted`].
 #[derive(Default)]
 pub(super) struct Eta {
-    /// Since the first training began: the data is there then.
+    /// Time since the first training started: loading the data is not counted.
     watch: Option<Stopwatch>,
-    /// The cost of all that is to be trained.
+    /// Cost of all trainings to run.
     total: f64,
-    /// The cost that need not be waited for any more: of trainings that have ended, however they did.
+    /// Cost of the trainings that have ended, with whatever outcome.
     settled: f64,
-    /// Of this, what was done since this run began. A training that fails early saves the rest of its time.
+    /// Cost of the iterations that these trainings ran: less than `settled` for those that failed early.
     done: f64,
-    /// What each worker is at.
+    /// The training of each worker.
     running: Vec<Running>,
 }
 
-/// A training at work.
+/// A running training.
 #[derive(Clone, Copy, Default)]
 struct Running {
-    /// The cost of an iteration.
-    each: f64,
-    /// Iterations behind it.
-    behind: u64,
+    /// Cost of an iteration.
+    iteration_cost: f64,
+    /// Iterations done.
+    iterations: u64,
 }
 
 impl Running {
     fn cost(self) -> f64 {
-        self.each * self.behind as f64
+        self.iteration_cost * self.iterations as f64
     }
 }
 
 impl Eta {
-    /// Counts what happened.
-    pub(super) fn tell(&mut self, event: &Event<'_>) {
+    /// Updates the work by an event.
+    pub(super) fn update(&mut self, event: &Event<'_>) {
         match event {
             Event::RunStarted { cost, workers, .. } => {
                 *self = Self { total: *cost, running: vec![Running::default(); *workers], ..Self::default() };
@@ -48,12 +48,12 @@ impl Eta {
             Event::Started { worker, iterations, cost, .. } => {
                 self.watch.get_or_insert_with(Stopwatch::start);
                 if let Some(running) = self.running.get_mut(*worker) {
-                    *running = Running { each: cost / (*iterations).max(1) as f64, behind: 0 };
+                    *running = Running { iteration_cost: cost / (*iterations).max(1) as f64, iterations: 0 };
                 }
             }
             Event::Stepped { worker, iteration } => {
                 if let Some(running) = self.running.get_mut(*worker) {
-                    running.behind = *iteration;
+                    running.iterations = *iteration;
                 }
             }
             Event::Ended { worker, result, cost, .. } => {
@@ -61,7 +61,7 @@ impl Eta {
                 self.settled += cost;
                 self.done += match (&result.outcome, running) {
                     (Outcome::Done, _) => *cost,
-                    // Of a group the first that ends has all that is known of its running.
+                    // In a group of lanes the first training that ends takes the iterations of the worker.
                     (_, running) => running.unwrap_or_default().cost().min(*cost),
                 };
             }
@@ -69,24 +69,27 @@ impl Eta {
         }
     }
 
-    /// The share of the work that is done: 0..=1.
+    /// Returns the share of the work that is done, 0..=1.
     pub(super) fn share(&self) -> f64 {
         if self.total > 0.0 { ((self.settled + self.running()) / self.total).min(1.0) } else { 1.0 }
     }
 
-    /// The seconds that the rest takes at the pace so far; `None` while there is little to go by, and at the end.
+    /// Returns the estimated seconds left at the rate so far; `None` in the first seconds, before any work is done, and
+    /// at the end.
     pub(super) fn seconds_left(&self) -> Option<f64> {
-        self.left_after(self.watch?.seconds())
+        self.seconds_left_after(self.watch?.seconds())
     }
 
-    fn left_after(&self, seconds: f64) -> Option<f64> {
-        let left = self.total - (self.settled + self.running());
+    /// Like [`seconds_left`](Self::seconds_left), after `seconds` of work.
+    fn seconds_left_after(&self, seconds: f64) -> Option<f64> {
+        let remaining = self.total - (self.settled + self.running());
         let done = self.done + self.running();
-        // Sums of many estimates are not exact to the last digit.
-        let is_open = left > 1e-9 * self.total;
-        (seconds >= MIN_SECONDS && done > 0.0 && is_open).then(|| seconds / done * left)
+        // The tolerance is for rounding in sums of many costs.
+        let is_open = remaining > 1e-9 * self.total;
+        (seconds >= MIN_SECONDS && done > 0.0 && is_open).then(|| seconds / done * remaining)
     }
 
+    /// Returns the cost of the iterations done by running trainings.
     fn running(&self) -> f64 {
         self.running.iter().map(|running| running.cost()).sum()
     }
@@ -99,8 +102,8 @@ mod tests {
 
     /// Four trainings of 100 iterations on two workers.
     fn begun() -> Eta {
-        let mut tally = Eta::default();
-        tally.tell(&Event::RunStarted {
+        let mut eta = Eta::default();
+        eta.update(&Event::RunStarted {
             experiment: "e",
             trainings: 4,
             stored: 0,
@@ -110,53 +113,53 @@ mod tests {
             engine: "dense on cpu",
             view: std::path::Path::new("runs/e"),
         });
-        (0..2).for_each(|worker| started(&mut tally, worker, 100.0));
-        tally
+        (0..2).for_each(|worker| started(&mut eta, worker, 100.0));
+        eta
     }
 
-    fn started(tally: &mut Eta, worker: usize, cost: f64) {
+    fn started(eta: &mut Eta, worker: usize, cost: f64) {
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
-        tally.tell(&Event::Started { worker, label: &label, iterations: 100, cost });
+        eta.update(&Event::Started { worker, label: &label, iterations: 100, cost });
     }
 
-    fn ended(tally: &mut Eta, worker: Option<usize>, outcome: Outcome) {
+    fn ended(eta: &mut Eta, worker: Option<usize>, outcome: Outcome) {
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
         let result = TrainingResult { outcome, weights_remaining: 1.0, last: None, seconds: None };
-        tally.tell(&Event::Ended { worker, label: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
+        eta.update(&Event::Ended { worker, label: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
     }
 
     #[test]
-    fn the_rest_takes_as_long_as_what_is_done() {
-        let mut tally = begun();
-        assert_eq!((tally.share(), tally.left_after(60.0)), (0.0, None), "nothing is done");
-        tally.tell(&Event::Stepped { worker: 0, iteration: 50 });
-        tally.tell(&Event::Stepped { worker: 1, iteration: 30 });
-        assert_eq!((tally.share(), tally.left_after(2.9)), (0.2, None), "too little to go by");
-        assert_eq!(tally.left_after(10.0), Some(40.0), "80 iterations in 10 s, 320 to go");
-        ended(&mut tally, Some(0), Outcome::Done);
-        ended(&mut tally, None, Outcome::Done);
-        assert_eq!(tally.left_after(23.0), Some(17.0), "230 iterations in 23 s, 170 to go");
-        ended(&mut tally, Some(1), Outcome::Done);
-        ended(&mut tally, Some(0), Outcome::Done);
-        assert_eq!((tally.share(), tally.left_after(40.0)), (1.0, None), "nothing is left");
+    fn eta_extrapolates_rate_so_far() {
+        let mut eta = begun();
+        assert_eq!((eta.share(), eta.seconds_left_after(60.0)), (0.0, None), "nothing is done");
+        eta.update(&Event::Stepped { worker: 0, iteration: 50 });
+        eta.update(&Event::Stepped { worker: 1, iteration: 30 });
+        assert_eq!((eta.share(), eta.seconds_left_after(2.9)), (0.2, None), "too little to go by");
+        assert_eq!(eta.seconds_left_after(10.0), Some(40.0), "80 iterations in 10 s, 320 to go");
+        ended(&mut eta, Some(0), Outcome::Done);
+        ended(&mut eta, None, Outcome::Done);
+        assert_eq!(eta.seconds_left_after(23.0), Some(17.0), "230 iterations in 23 s, 170 to go");
+        ended(&mut eta, Some(1), Outcome::Done);
+        ended(&mut eta, Some(0), Outcome::Done);
+        assert_eq!((eta.share(), eta.seconds_left_after(40.0)), (1.0, None), "nothing is left");
     }
 
     #[test]
-    fn what_costs_less_takes_less_time() {
-        let mut tally = begun();
-        ended(&mut tally, Some(0), Outcome::Done);
-        ended(&mut tally, Some(1), Outcome::Done);
-        started(&mut tally, 0, 150.0);
-        tally.tell(&Event::Stepped { worker: 0, iteration: 100 });
-        assert_eq!((tally.share(), tally.left_after(35.0)), (0.875, Some(5.0)), "350 of 400 in 35 s");
+    fn eta_goes_by_cost() {
+        let mut eta = begun();
+        ended(&mut eta, Some(0), Outcome::Done);
+        ended(&mut eta, Some(1), Outcome::Done);
+        started(&mut eta, 0, 150.0);
+        eta.update(&Event::Stepped { worker: 0, iteration: 100 });
+        assert_eq!((eta.share(), eta.seconds_left_after(35.0)), (0.875, Some(5.0)), "350 of 400 in 35 s");
     }
 
     #[test]
-    fn a_training_that_fails_was_not_fast() {
-        let mut tally = begun();
-        tally.tell(&Event::Stepped { worker: 0, iteration: 20 });
-        ended(&mut tally, Some(0), Outcome::Failed { cause: "a reason".into() });
-        assert_eq!(tally.left_after(10.0), Some(150.0), "20 iterations in 10 s, 300 to go");
-        assert_eq!(tally.share(), 0.25);
+    fn eta_does_not_count_failed_training_as_fast() {
+        let mut eta = begun();
+        eta.update(&Event::Stepped { worker: 0, iteration: 20 });
+        ended(&mut eta, Some(0), Outcome::Failed { cause: "a reason".into() });
+        assert_eq!(eta.seconds_left_after(10.0), Some(150.0), "20 iterations in 10 s, 300 to go");
+        assert_eq!(eta.share(), 0.25);
     }
 }

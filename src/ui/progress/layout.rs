@@ -1,4 +1,4 @@
-//! The bars as lines of text: what is said of the work in a window of some size.
+//! The layout of the bars: lines of text for a window of a given size.
 
 use super::eta::Eta;
 use super::painter::PaintedLine;
@@ -7,154 +7,162 @@ use crate::base::format::duration;
 use crate::runner::{Event, TrainingId};
 use crate::system::env;
 
-/// A longer bar tells no more.
+/// Largest width of a bar, in columns.
 const BAR_WIDTH: usize = 20;
-/// A shorter one tells less than the words that could stand there.
+/// Smallest width of a bar, in columns; in narrower windows there is only text.
 const MIN_BAR_WIDTH: usize = 5;
-/// Room for the names: what the bar of all says must fit.
-const MIN_NAME_WIDTH: usize = 18;
-/// More bars than this nobody reads, however high the window.
+/// Smallest width of the labels, in columns: the label of the whole run must fit.
+const MIN_LABEL_WIDTH: usize = 18;
+/// Largest number of bars of trainings, however high the window.
 const MAX_BARS: usize = 20;
 
-/// What the bars show.
+/// The state that the bars show.
 #[derive(Default)]
 pub(super) struct ProgressView {
-    tally: Eta,
-    /// What each worker is at, and how far it is: 0..=1.
-    at_work: Vec<Option<(TrainingId, f64)>>,
-    /// Iterations of the training that each worker is at.
-    lengths: Vec<u64>,
-    /// Whether there is anything to show: work has begun and is not over.
+    eta: Eta,
+    /// Training of each worker and the share of its iterations that are done, 0..=1; `None` for an idle worker.
+    running: Vec<Option<(TrainingId, f64)>>,
+    /// Number of iterations of the training of each worker.
+    iterations: Vec<u64>,
+    /// Whether to show bars: the run has started, has something to train, and is not finished.
     is_shown: bool,
-    /// Who is waited for.
-    waiting: Option<String>,
-    /// The widest label so far, in full and short: the bars begin at the same column however they come and go.
-    names: (usize, usize),
+    /// The process that holds the remaining trainings, while this one waits for it.
+    awaited: Option<String>,
+    /// Largest width of a full and of a short label so far: all bars begin at the same column, whatever is running.
+    label_widths: (usize, usize),
 }
 
-/// Columns of the names and of the bars; no bar in a narrow window.
+/// Widths of labels and bars, in columns; `bar` is 0 in a narrow window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Columns {
-    names: usize,
+    label: usize,
     bar: usize,
 }
 
 impl ProgressView {
-    /// Takes in what happened.
-    pub(super) fn tell(&mut self, event: &Event<'_>) {
-        self.tally.tell(event);
+    /// Updates the state by an event.
+    pub(super) fn update(&mut self, event: &Event<'_>) {
+        self.eta.update(event);
         match event {
             Event::RunStarted { iterations, workers, .. } => {
                 self.is_shown = *iterations > 0;
-                self.at_work = vec![None; *workers];
-                self.lengths = vec![0; *workers];
+                self.running = vec![None; *workers];
+                self.iterations = vec![0; *workers];
             }
             Event::Started { worker, label, iterations, .. } => {
-                self.waiting = None;
-                self.names.0 = self.names.0.max(text::columns(&label.to_string()));
-                self.names.1 = self.names.1.max(text::columns(&text::short(label)));
-                if let Some(at_work) = self.at_work.get_mut(*worker) {
-                    *at_work = Some(((*label).clone(), 0.0));
-                    self.lengths[*worker] = *iterations;
+                self.awaited = None;
+                self.label_widths.0 = self.label_widths.0.max(text::columns(&label.to_string()));
+                self.label_widths.1 = self.label_widths.1.max(text::columns(&text::short(label)));
+                if let Some(running) = self.running.get_mut(*worker) {
+                    *running = Some(((*label).clone(), 0.0));
+                    self.iterations[*worker] = *iterations;
                 }
             }
             Event::Stepped { worker, iteration } => {
-                if let Some(Some((_, share))) = self.at_work.get_mut(*worker) {
-                    *share = (*iteration as f64 / self.lengths[*worker].max(1) as f64).min(1.0);
+                if let Some(Some((_, share))) = self.running.get_mut(*worker) {
+                    *share = (*iteration as f64 / self.iterations[*worker].max(1) as f64).min(1.0);
                 }
             }
             Event::Ended { worker, .. } => {
-                self.waiting = None;
-                if let Some(at_work) = worker.and_then(|worker| self.at_work.get_mut(worker)) {
-                    *at_work = None;
+                self.awaited = None;
+                if let Some(running) = worker.and_then(|worker| self.running.get_mut(worker)) {
+                    *running = None;
                 }
             }
-            Event::Waiting { holder } => self.waiting = Some((*holder).to_owned()),
+            Event::Waiting { holder } => self.awaited = Some((*holder).to_owned()),
             Event::RunFinished => self.is_shown = false,
             Event::Message(_) => {}
         }
     }
 
-    /// The lines for a window of this many columns and rows: the bar of all is the last and always there, the others
-    /// as far as there is room.
+    /// Returns the lines for a window of (columns, rows). The bar of the whole run is the last line and always shown;
+    /// bars of trainings are shown as far as they fit.
     pub(super) fn lines(&self, (width, height): (usize, usize)) -> Vec<PaintedLine> {
-        // Half of the window is for the lines that stay, and it is room to wrap into where the window is halved: what has
-        // gone off the top cannot be cleared. Below the bars the cursor has a row of its own.
-        let room = height.saturating_sub(1);
-        let rows = (room / 2).max(1).min(room).min(MAX_BARS + 1);
+        // Half of the window is for the lines that stay. It is also needed when the width of the window is halved and
+        // each line takes two rows: rows that have scrolled off the top cannot be cleared. The row below the bars is
+        // for the cursor.
+        let usable = height.saturating_sub(1);
+        let rows = (usable / 2).max(1).min(usable).min(MAX_BARS + 1);
         if !self.is_shown || rows == 0 {
             return Vec::new();
         }
         let columns = self.columns(width);
-        let at_work: Vec<&(TrainingId, f64)> = self.at_work.iter().flatten().collect();
+        let running: Vec<&(TrainingId, f64)> = self.running.iter().flatten().collect();
         let mut lines = Vec::new();
-        // Where they do not all fit, one row says how many more there are.
-        let room = rows - 1;
-        let bars = if at_work.len() <= room { at_work.len() } else { room.saturating_sub(1) };
-        for (label, share) in &at_work[..bars] {
-            lines.push(columns.line(&columns.name(label), *share));
+        // If not all bars fit, one row has the number of the others.
+        let free = rows - 1;
+        let bars = if running.len() <= free { running.len() } else { free.saturating_sub(1) };
+        for (label, share) in &running[..bars] {
+            lines.push(columns.line(&columns.label(label), *share));
         }
-        let more = at_work.len() - bars;
-        if more > 0 && room > 0 {
+        let more = running.len() - bars;
+        if more > 0 && free > 0 {
             let text = if bars > 0 { format!("and {more} more at work") } else { format!("{more} at work") };
             lines.push(plain(&text, width));
-        } else if let (Some(holder), true) = (&self.waiting, at_work.is_empty() && room > 0) {
+        } else if let (Some(holder), true) = (&self.awaited, running.is_empty() && free > 0) {
             lines.push(plain(&format!("waiting for {holder}"), width));
         }
-        lines.push(columns.line(&self.all(columns.names, self.tally.seconds_left()), self.tally.share()));
+        let run_label = self.run_label(columns.label, self.eta.seconds_left());
+        lines.push(columns.line(&run_label, self.eta.share()));
         lines.retain(|line| line.width < width);
         lines
     }
 
+    /// Returns the widths of labels and bars in a window of `width` columns.
     fn columns(&self, width: usize) -> Columns {
-        // Two blanks before the names, one before the bar and one before the percents; the last column stays free.
-        let room = width.saturating_sub("  ".len() + " ".len() + " 100%".len() + 1);
-        let (full, short) = (self.names.0.max(MIN_NAME_WIDTH), self.names.1.max(MIN_NAME_WIDTH));
-        for (names, least) in [(full, BAR_WIDTH / 2), (short, MIN_BAR_WIDTH)] {
-            if names + least <= room {
-                return Columns { names, bar: BAR_WIDTH.min(room - names) };
+        // Two blanks before the label, one before the bar and one before the percentage; the last column stays free.
+        let usable = width.saturating_sub("  ".len() + " ".len() + " 100%".len() + 1);
+        let full = self.label_widths.0.max(MIN_LABEL_WIDTH);
+        let short = self.label_widths.1.max(MIN_LABEL_WIDTH);
+        for (label, min_bar) in [(full, BAR_WIDTH / 2), (short, MIN_BAR_WIDTH)] {
+            if label + min_bar <= usable {
+                return Columns { label, bar: BAR_WIDTH.min(usable - label) };
             }
         }
-        Columns { names: (room + 1).min(short), bar: 0 }
+        Columns { label: (usable + 1).min(short), bar: 0 }
     }
 
-    /// What the bar of all says: how long the rest may take, where that is known.
-    fn all(&self, room: usize, seconds_left: Option<f64>) -> String {
-        let is_waiting = self.waiting.is_some() && self.at_work.iter().all(Option::is_none);
-        let Some(left) = seconds_left.filter(|_| !is_waiting).map(duration) else {
-            return text::cut("all", room);
+    /// Returns the label of the whole run in `width` columns, with the time left if it is known.
+    fn run_label(&self, width: usize, seconds_left: Option<f64>) -> String {
+        let is_waiting = self.awaited.is_some() && self.running.iter().all(Option::is_none);
+        let Some(time) = seconds_left.filter(|_| !is_waiting).map(duration) else {
+            return text::cut("all", width);
         };
-        let forms = [format!("all, {left} left"), format!("{left} left"), left];
-        let fits = forms.iter().find(|form| text::columns(form) <= room);
-        fits.cloned().unwrap_or_else(|| text::cut(&forms[2], room))
+        let forms = [format!("all, {time} left"), format!("{time} left"), time];
+        let fitting = forms.iter().find(|form| text::columns(form) <= width);
+        fitting.cloned().unwrap_or_else(|| text::cut(&forms[2], width))
     }
 }
 
 impl Columns {
-    fn name(self, label: &TrainingId) -> String {
-        let (full, short) = (label.to_string(), text::short(label));
-        let fits = [full, short].into_iter().find(|name| text::columns(name) <= self.names);
-        fits.unwrap_or_else(|| text::cut_label(label, self.names))
+    /// Returns the longest form of a label that fits.
+    fn label(self, label: &TrainingId) -> String {
+        let forms = [label.to_string(), text::short(label)];
+        let fitting = forms.into_iter().find(|form| text::columns(form) <= self.label);
+        fitting.unwrap_or_else(|| text::cut_label(label, self.label))
     }
 
-    fn line(self, name: &str, share: f64) -> PaintedLine {
-        let Self { names, bar } = self;
+    /// Returns the line with a label, a bar of `share` (0..=1), and the percentage.
+    fn line(self, text: &str, share: f64) -> PaintedLine {
+        let Self { label, bar } = self;
         let percents = format!("{:>3}%", (100.0 * share).floor());
-        let width = "  ".len() + names + 1 + if bar > 0 { bar + 1 } else { 0 } + percents.len();
+        let width = "  ".len() + label + 1 + if bar > 0 { bar + 1 } else { 0 } + percents.len();
         let bar = if bar > 0 { drawn_bar(bar, share) + " " } else { String::new() };
-        PaintedLine { text: format!("  {name:<names$} {bar}{percents}"), width }
+        PaintedLine { text: format!("  {text:<label$} {bar}{percents}"), width }
     }
 }
 
+/// Returns a line with indented text, cut to the window.
 fn plain(text: &str, width: usize) -> PaintedLine {
     let text = format!("  {}", text::cut(text, width.saturating_sub(3)));
     PaintedLine { width: text::columns(&text), text }
 }
 
-/// `━━━━╸─────`, in colour unless that is unwanted.
+/// Returns a bar such as `━━━━╸─────`, in colour unless `NO_COLOR` is set.
 fn drawn_bar(columns: usize, share: f64) -> String {
     let halves = (share * 2.0 * columns as f64).floor() as usize;
-    let (done, half) = ("━".repeat(halves / 2), if halves % 2 == 1 { "╸" } else { "" });
+    let done = "━".repeat(halves / 2);
+    let half = if halves % 2 == 1 { "╸" } else { "" };
     let rest = "─".repeat(columns - halves.div_ceil(2));
     if env::no_color() { format!("{done}{half}{rest}") } else { format!("\x1b[36m{done}{half}\x1b[0;2m{rest}\x1b[0m") }
 }
@@ -164,18 +172,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_left_in_what_room_there_is() {
-        let block = ProgressView::default();
-        let all = |room| block.all(room, Some(46_740.0));
-        assert_eq!([all(22), all(21), all(16)], ["all, 12 h 59 min left", "all, 12 h 59 min left", "12 h 59 min left"]);
-        assert_eq!([all(15), all(11), all(8)], ["12 h 59 min", "12 h 59 min", "12 h 59…"]);
-        assert_eq!(block.all(22, None), "all", "nothing to go by yet");
-        let waiting = ProgressView { waiting: Some("process 7".to_owned()), ..block };
-        assert_eq!(waiting.all(22, Some(60.0)), "all", "how long another process takes is not known");
+    fn run_label_has_time_left_in_given_width() {
+        let view = ProgressView::default();
+        let label = |width| view.run_label(width, Some(46_740.0));
+        assert_eq!(
+            [label(22), label(21), label(16)],
+            ["all, 12 h 59 min left", "all, 12 h 59 min left", "12 h 59 min left"]
+        );
+        assert_eq!([label(15), label(11), label(8)], ["12 h 59 min", "12 h 59 min", "12 h 59…"]);
+        assert_eq!(view.run_label(22, None), "all", "no estimate yet");
+        let waiting = ProgressView { awaited: Some("process 7".to_owned()), ..view };
+        assert_eq!(waiting.run_label(22, Some(60.0)), "all", "how long another process takes is not known");
     }
 
     #[test]
-    fn bars_of_every_length() {
+    fn bar_is_drawn_in_halves_of_columns() {
         let blank =
             |share| drawn_bar(10, share).replace("\x1b[36m", "").replace("\x1b[0;2m", "").replace("\x1b[0m", "");
         assert_eq!([blank(0.0), blank(0.26), blank(1.0)], ["──────────", "━━╸───────", "━━━━━━━━━━"]);

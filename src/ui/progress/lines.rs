@@ -1,4 +1,4 @@
-//! Off a terminal: one plain line per finished training, without escapes.
+//! Event sinks without a terminal: one plain line per finished training, without escape sequences; or nothing.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,32 +8,32 @@ use super::text;
 use crate::base::format::duration;
 use crate::runner::{Event, EventSink};
 
-/// Twenty estimates of the time left are enough for a log, however long the run.
+/// Share of the work between two estimates of the time left: at most twenty estimates per log, however long the run.
 const SHARE_BETWEEN_ESTIMATES: f64 = 0.05;
 
-/// Says nothing.
+/// A sink that prints nothing.
 pub(super) struct SilentSink;
 
 impl EventSink for SilentSink {
     fn on_event(&self, _: &Event<'_>) {}
 }
 
-/// One line per event that matters.
+/// A sink that prints lines.
 #[derive(Default)]
 pub(super) struct LineSink(Mutex<LineState>);
 
 #[derive(Default)]
 struct LineState {
-    tally: Eta,
-    /// The share of the work that was done when the time left was last told.
-    told: f64,
-    /// Whether it has been said that another process is waited for.
-    waits: bool,
+    eta: Eta,
+    /// Share of the work, 0..=1, at the last printed estimate; 0 before the first.
+    last_estimate: f64,
+    /// Whether the line about waiting for another process has been printed since the last training ended.
+    is_waiting: bool,
 }
 
 impl EventSink for LineSink {
     fn on_event(&self, event: &Event<'_>) {
-        // Said with the state in hand, so that lines come in the order of what they tell.
+        // Printed while the state is locked, so that lines are in the order of events.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = state.line(event) {
             eprint_line(&line);
@@ -42,18 +42,18 @@ impl EventSink for LineSink {
 }
 
 impl LineState {
-    /// What is to be said, if anything.
+    /// Returns the line for an event; `None` for an event without a line.
     fn line(&mut self, event: &Event<'_>) -> Option<String> {
-        self.tally.tell(event);
+        self.eta.update(event);
         match event {
             Event::RunStarted { .. } => text::header(event),
             Event::Ended { label, result, ended, trainings, .. } => {
-                self.waits = false;
-                let left = self.tally.seconds_left();
-                Some(text::ended(label, result, *ended, *trainings) + &self.estimate(left))
+                self.is_waiting = false;
+                let seconds_left = self.eta.seconds_left();
+                Some(text::ended(label, result, *ended, *trainings) + &self.estimate(seconds_left))
             }
             Event::Waiting { holder } => {
-                let is_new = !std::mem::replace(&mut self.waits, true);
+                let is_new = !std::mem::replace(&mut self.is_waiting, true);
                 is_new.then(|| format!("waiting for {holder}, which trains what is left"))
             }
             Event::Message(text) => Some((*text).to_owned()),
@@ -61,11 +61,13 @@ impl LineState {
         }
     }
 
-    /// `; about 2 min left` now and then, else nothing.
+    /// Returns text such as `; about 2 min left` if it is time for an estimate, else an empty text.
     fn estimate(&mut self, seconds_left: Option<f64>) -> String {
         match seconds_left {
-            Some(seconds) if self.told == 0.0 || self.tally.share() >= self.told + SHARE_BETWEEN_ESTIMATES => {
-                self.told = self.tally.share();
+            Some(seconds)
+                if self.last_estimate == 0.0 || self.eta.share() >= self.last_estimate + SHARE_BETWEEN_ESTIMATES =>
+            {
+                self.last_estimate = self.eta.share();
                 format!("; about {} left", duration(seconds))
             }
             _ => String::new(),
@@ -80,7 +82,7 @@ mod tests {
     use crate::runner::{TrainingId, TrainingResult};
 
     #[test]
-    fn an_estimate_now_and_then() {
+    fn estimates_are_printed_at_intervals() {
         let mut state = LineState::default();
         let begun = Event::RunStarted {
             experiment: "e",
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_said_once() {
+    fn waiting_is_printed_once() {
         let mut state = LineState::default();
         let waiting = Event::Waiting { holder: "process 7" };
         assert_eq!(state.line(&waiting).unwrap(), "waiting for process 7, which trains what is left");

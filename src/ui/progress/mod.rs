@@ -1,4 +1,7 @@
 //! The progress of a run: bars on a terminal, plain lines elsewhere.
+//!
+//! The bars are drawn by a painter of this module, because those of indicatif's `MultiProgress` left ghosts of old bars
+//! on the screen when the window was resized (issues 474 and 729 of indicatif), and lines that must stay were lost.
 
 mod bars;
 mod eta;
@@ -12,7 +15,7 @@ use std::io::IsTerminal as _;
 use crate::runner::EventSink;
 use crate::system::env;
 
-/// Returns the sink for this process: none with `quiet`, bars on a terminal, else plain lines.
+/// Returns the event sink for this process: a silent one with `quiet`, bars on a terminal, else plain lines.
 pub fn sink(quiet: bool) -> Box<dyn EventSink> {
     if quiet {
         Box::new(lines::SilentSink)

@@ -1,33 +1,32 @@
-//! A block of lines at the bottom of a terminal that is drawn again and again, below lines that stay. Knows nothing of
-//! what they say.
+//! Paints a block of lines at the bottom of a terminal, repeatedly, below lines that stay. Knows nothing of their text.
 //!
-//! Terminals lay lines out anew when their width changes, so that a line of the block may have become several. What was
-//! drawn is therefore remembered by its width, and its rows are counted at the width the terminal has now. No line is
-//! filled up with blanks and none touches the last column, which would make it two where the window shrinks by one.
+//! Terminals reflow lines when their width changes, so that a line of the block may take several rows. The painter
+//! therefore keeps the width of each painted line and counts its rows at the present width of the terminal. No line is
+//! padded with blanks, and none touches the last column, which would make it two rows in a window one column narrower.
 
-/// What is drawn on.
+/// A terminal to paint on.
 pub(super) trait Terminal: Send {
-    /// Columns and rows.
+    /// Returns the size of the window: (columns, rows).
     fn size(&self) -> (usize, usize);
 
-    /// Sends text and escapes.
+    /// Writes text and escape sequences.
     fn write(&mut self, text: &str);
 }
 
-/// The terminal behind stderr.
+/// The terminal of standard error.
 pub(super) struct Stderr;
 
 impl Terminal for Stderr {
     fn size(&self) -> (usize, usize) {
-        // What a terminal has that does not tell (under `script`, or on a serial line).
-        const USUAL: (usize, usize) = (80, 24);
-        let told = terminal_size::terminal_size_of(std::io::stderr());
-        told.map_or(USUAL, |(width, height)| (usize::from(width.0), usize::from(height.0)))
+        // Size of a terminal that does not tell it (under `script`, or on a serial line).
+        const DEFAULT: (usize, usize) = (80, 24);
+        let size = terminal_size::terminal_size_of(std::io::stderr());
+        size.map_or(DEFAULT, |(width, height)| (usize::from(width.0), usize::from(height.0)))
     }
 
     fn write(&mut self, text: &str) {
         use std::io::Write;
-        // Whether anybody listens is not our concern.
+        // Errors are ignored: a closed terminal must not stop the run.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }
@@ -35,39 +34,39 @@ impl Terminal for Stderr {
 /// One line of the block, narrower than the window.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct PaintedLine {
-    /// Its text, with escapes for colour.
+    /// Text with escape sequences for colours.
     pub(super) text: String,
-    /// The columns it takes.
+    /// Number of columns.
     pub(super) width: usize,
 }
 
-/// A terminal and what of the block is on it.
+/// A terminal and the block painted on it.
 pub(super) struct Painter {
     terminal: Box<dyn Terminal>,
-    drawn: Vec<PaintedLine>,
-    /// The size it was drawn for.
+    painted: Vec<PaintedLine>,
+    /// Size of the window that the block was painted for: (columns, rows).
     size: (usize, usize),
 }
 
 impl Painter {
-    /// Nothing is drawn yet.
+    /// Returns a painter with an empty block.
     pub(super) fn new(terminal: Box<dyn Terminal>) -> Self {
-        Self { terminal, drawn: Vec::new(), size: (0, 0) }
+        Self { terminal, painted: Vec::new(), size: (0, 0) }
     }
 
-    /// Columns and rows.
+    /// Returns the size of the window: (columns, rows).
     pub(super) fn size(&self) -> (usize, usize) {
         self.terminal.size()
     }
 
-    /// Draws the block in place of what is there of it, if that is another.
+    /// Replaces the painted block by `block` if the two or the size of the window differ.
     pub(super) fn draw(&mut self, block: Vec<PaintedLine>) {
-        if self.drawn != block || self.size != self.size() {
+        if self.painted != block || self.size != self.size() {
             self.replace("", block);
         }
     }
 
-    /// Writes lines that stay, above the block.
+    /// Writes lines that stay, and `block` below them.
     pub(super) fn print(&mut self, text: &str, block: Vec<PaintedLine>) {
         self.replace(&format!("{text}\n"), block);
     }
@@ -77,27 +76,28 @@ impl Painter {
         self.draw(Vec::new());
     }
 
-    /// All in one write, so that no half of it is seen.
+    /// Clears the painted block and writes `text` and `block`, all in one write, so that no partial frame is visible.
     fn replace(&mut self, text: &str, mut block: Vec<PaintedLine>) {
         let (width, height) = self.size();
         let mut frame = String::new();
-        if !self.drawn.is_empty() {
-            // The cursor stands in the row below the block: what a key press or a dying process writes there tears
-            // nothing. Above the first row of the window nothing can be cleared.
-            let rows: usize = self.drawn.iter().map(|line| line.width.div_ceil(width.max(1)).max(1)).sum();
-            // Row by row: tmux keeps what is cleared from the first row to the end in its history.
+        if !self.painted.is_empty() {
+            // The cursor is in the row below the block, so that the echo of a key press or the last words of a killed
+            // process damage no line of it. Rows above the window cannot be cleared.
+            let rows: usize = self.painted.iter().map(|line| line.width.div_ceil(width.max(1)).max(1)).sum();
+            // Row by row: tmux copies rows that are cleared by one escape sequence to its history.
             frame.push_str("\r\x1b[2K");
             frame.push_str(&"\x1b[A\x1b[2K".repeat(rows.min(height.saturating_sub(1))));
         }
         frame.push_str(text);
-        // What no longer fits is left out from the top: the last line matters most.
+        // If the block does not fit, its first lines are left out: the last line is the most important.
         block.drain(..block.len().saturating_sub(height.saturating_sub(1)));
         for line in &block {
             frame.push_str(&line.text);
             frame.push('\n');
         }
         self.terminal.write(&frame);
-        (self.drawn, self.size) = (block, (width, height));
+        self.painted = block;
+        self.size = (width, height);
     }
 }
 

@@ -1,13 +1,13 @@
-//! What happens, in words; in fewer of them where the window is narrow.
+//! Events as text, shortened for narrow windows.
 
 use crate::base::format::{accuracy, percent, with_thousands};
 use crate::base::outcome::Outcome;
 use crate::runner::{Event, TrainingId, TrainingResult};
 
-/// A label that is cut to less than this tells nothing.
+/// Smallest width of a cut label, in columns: a shorter one could not be recognised.
 const MIN_LABEL_WIDTH: usize = 14;
 
-/// The header of a run.
+/// Returns the header of a run; `None` for events other than [`Event::RunStarted`].
 pub(super) fn header(event: &Event<'_>) -> Option<String> {
     let Event::RunStarted { experiment, trainings, stored, iterations, workers, engine, view, .. } = event else {
         return None;
@@ -21,9 +21,9 @@ pub(super) fn header(event: &Event<'_>) -> Option<String> {
     Some(format!("{experiment}: {trainings} trainings{stored}; {to_do}\n  into {}", view.display()))
 }
 
-/// One line about a training that has ended.
+/// Returns the line about a training that has ended.
 pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, trainings: usize) -> String {
-    let what = match &result.outcome {
+    let outcome = match &result.outcome {
         Outcome::Done => {
             let test = test(result).map_or_else(String::new, |test| format!("test {test}"));
             let seconds = result.seconds.map_or_else(String::new, |s| format!(" ({s:.1} s)"));
@@ -35,11 +35,11 @@ pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, t
         Outcome::Failed { cause } => format!("failed: {cause}"),
         Outcome::Blocked { by } => format!("blocked by {}", by.short()),
     };
-    format!("{} {label}: {} left, {what}", number(ended, trainings), percent(result.weights_remaining))
+    format!("{} {label}: {} left, {outcome}", number(ended, trainings), percent(result.weights_remaining))
 }
 
-/// The same for a window of `width` columns: one line with what fits of it. Several where something went wrong, which is
-/// told whole, or where not even the essential fits.
+/// Like [`ended`], for a window of `width` columns: one line of as much as fits. Failures are wrapped to several lines
+/// and never shortened, and so is the shortest form if it does not fit.
 pub(super) fn ended_within(
     width: usize,
     label: &TrainingId,
@@ -47,87 +47,92 @@ pub(super) fn ended_within(
     ended: usize,
     trainings: usize,
 ) -> String {
-    let full = crate::ui::progress::text::ended(label, result, ended, trainings);
+    let full = self::ended(label, result, ended, trainings);
     let Some(test) = test(result) else { return wrapped(&full, width) };
-    let (number, short) = (number(ended, trainings), short(label));
-    let left = percent(result.weights_remaining);
-    let room = width.saturating_sub(columns(&number) + columns(&test) + 3);
+    let number = number(ended, trainings);
+    let short = short(label);
+    let remaining = percent(result.weights_remaining);
+    let label_width = width.saturating_sub(columns(&number) + columns(&test) + 3);
     let shortest = format!("{number} {short}: {test}");
     let forms = [
         full,
-        format!("{number} {label}: {left} left, test {test}"),
-        format!("{number} {short}: {left} left, test {test}"),
+        format!("{number} {label}: {remaining} left, test {test}"),
+        format!("{number} {short}: {remaining} left, test {test}"),
         format!("{number} {short}: test {test}"),
         shortest.clone(),
     ];
-    let fits = forms.into_iter().find(|form| columns(form) <= width);
-    fits.unwrap_or_else(|| match room {
+    let fitting = forms.into_iter().find(|form| columns(form) <= width);
+    fitting.unwrap_or_else(|| match label_width {
         0..MIN_LABEL_WIDTH => wrapped(&shortest, width.max(columns(&number))),
-        _ => format!("{number} {}: {test}", cut_label(label, room)),
+        _ => format!("{number} {}: {test}", cut_label(label, label_width)),
     })
 }
 
+/// Returns the number of a training that has ended, such as `[ 7/57]`.
 fn number(ended: usize, trainings: usize) -> String {
     let width = trainings.to_string().len();
     format!("[{ended:>width$}/{trainings}]")
 }
 
-/// The test accuracy after the last iteration.
+/// Returns the test accuracy after the last iteration; `None` unless the training is done.
 fn test(result: &TrainingResult) -> Option<String> {
     let last = result.last.filter(|_| result.outcome == Outcome::Done)?;
     Some(format!("{} %", accuracy(last.test.accuracy)))
 }
 
-/// A label in a narrow window: `winning_ticket r2 rep3`, `rep3.2` for the second repeat, and `+3` for three others with it.
+/// Returns the short form of a label: `winning_ticket r2 rep3`, with `rep3.2` for the second repeat and `+3` for three
+/// other lanes.
 pub(super) fn short(label: &TrainingId) -> String {
     format!("{} {}", label.arm, numbers(label))
 }
 
-/// A label in `room` columns: the arm's name is cut first, since the numbers tell the trainings of an arm apart.
-pub(super) fn cut_label(label: &TrainingId, room: usize) -> String {
+/// Returns a label in `width` columns. The name of the arm is cut first, since the numbers distinguish the trainings of
+/// an arm.
+pub(super) fn cut_label(label: &TrainingId, width: usize) -> String {
     let numbers = numbers(label);
-    match room.checked_sub(columns(&numbers) + 1) {
-        Some(left) if left >= 2 => format!("{} {numbers}", cut(&label.arm, left)),
-        _ => cut(&numbers, room),
+    match width.checked_sub(columns(&numbers) + 1) {
+        Some(arm_width) if arm_width >= 2 => format!("{} {numbers}", cut(&label.arm, arm_width)),
+        _ => cut(&numbers, width),
     }
 }
 
+/// Returns round, replicate, repeat and other lanes of a label in short form.
 fn numbers(label: &TrainingId) -> String {
     let repeat = if label.repeat > 1 { format!(".{}", label.repeat) } else { String::new() };
     let others = if label.other_lanes > 0 { format!(" +{}", label.other_lanes) } else { String::new() };
     format!("r{} rep{}{repeat}{others}", label.round, label.replicate)
 }
 
-/// The first line of a text, in no more than `room` columns.
-pub(super) fn cut(text: &str, room: usize) -> String {
+/// Returns the first line of a text, cut to `width` columns with an ellipsis.
+pub(super) fn cut(text: &str, width: usize) -> String {
     let text = text.lines().next().unwrap_or_default();
-    if columns(text) <= room {
+    if columns(text) <= width {
         return text.to_owned();
     }
-    text.chars().take(room.saturating_sub(1)).chain((room > 0).then_some('…')).collect()
+    text.chars().take(width.saturating_sub(1)).chain((width > 0).then_some('…')).collect()
 }
 
-/// The columns of a text: names and numbers here have one for each character.
+/// Returns the number of columns of a text: one per character, as for all names and numbers here.
 pub(super) fn columns(text: &str) -> usize {
     text.chars().count()
 }
 
-/// A text in lines of at most `width` columns, broken between words; a longer word is left to the terminal.
+/// Returns a text in lines of at most `width` columns, broken between words. A longer word is left to the terminal.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
-        let mut now = indent.to_owned();
+        let mut current = indent.to_owned();
         for word in line.trim().split(' ') {
-            if now.len() == indent.len() {
-                now.push_str(word);
-            } else if columns(&now) + 1 + columns(word) <= width {
-                now = format!("{now} {word}");
+            if current.len() == indent.len() {
+                current.push_str(word);
+            } else if columns(&current) + 1 + columns(word) <= width {
+                current = format!("{current} {word}");
             } else {
-                lines.push(std::mem::replace(&mut now, format!("{indent}  {word}")));
+                lines.push(std::mem::replace(&mut current, format!("{indent}  {word}")));
             }
         }
-        lines.push(now);
+        lines.push(current);
     }
     lines.join("\n")
 }
@@ -138,7 +143,7 @@ mod tests {
     use crate::base::curve::{Evaluation, Score};
 
     #[test]
-    fn a_line_for_every_width() {
+    fn ended_line_fits_every_width() {
         let label = TrainingId { arm: "random_reinit".into(), replicate: 3, repeat: 2, round: 12, other_lanes: 0 };
         let test = Score { loss: 0.1, accuracy: 0.9435 };
         let last = Some(Evaluation { iteration: 1, train: Score::default(), validation: Score::default(), test });
@@ -167,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_wrapped() {
+    fn text_is_wrapped_between_words() {
         assert_eq!(wrapped("a bb ccc\n  into dd/ee ff", 8), "a bb ccc\n  into\n    dd/ee\n    ff");
         assert_eq!(wrapped("", 8), "");
         assert_eq!([cut("abcdef", 4), cut("abcd", 4), cut("abc", 0)], ["abc…", "abcd", ""]);

@@ -6,6 +6,14 @@ use crate::base::curve::{Evaluation, Score};
 use crate::base::outcome::Outcome;
 use crate::runner::{TrainingId, TrainingResult};
 
+/// Compares a text with the golden file of the test. Golden files have no line `expression:`.
+macro_rules! assert_golden {
+    ($text:expr) => {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($text) })
+    };
+}
+
+/// Iterations of each training.
 const EACH: u64 = 100;
 
 fn label(n: usize) -> TrainingId {
@@ -18,7 +26,7 @@ fn result(outcome: Outcome) -> TrainingResult {
     TrainingResult { outcome, weights_remaining: 0.217, last: Some(point), seconds: Some(3.2) }
 }
 
-/// Bars for 57 trainings, and what they are drawn on.
+/// Returns the bars of a run of 57 trainings and the terminal that they are drawn on.
 fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
     let fake = Fake::new(width, height);
     let bars = Bars::new(Box::new(fake.clone()));
@@ -60,16 +68,16 @@ fn draw(bars: &Bars) {
 }
 
 #[test]
-fn a_window_of_eighty_columns() {
+fn bars_in_window_of_80_columns() {
     let (bars, fake) = begun(2, 80, 24);
     end(&bars, 0, 1);
     start(&bars, 0);
     draw(&bars);
-    insta::assert_snapshot!(fake.rows().join("\n"));
+    assert_golden!(fake.rows().join("\n"));
 }
 
 #[test]
-fn a_window_of_forty_columns() {
+fn bars_in_window_of_40_columns() {
     let (bars, fake) = begun(2, 40, 24);
     end(&bars, 0, 1);
     start(&bars, 0);
@@ -86,19 +94,19 @@ fn a_window_of_forty_columns() {
         trainings: 57,
     });
     draw(&bars);
-    insta::assert_snapshot!(fake.rows().join("\n"));
+    assert_golden!(fake.rows().join("\n"));
 }
 
 #[test]
-fn a_window_of_twenty_columns() {
+fn bars_in_window_of_20_columns() {
     let (bars, fake) = begun(2, 20, 24);
     end(&bars, 0, 1);
     draw(&bars);
-    insta::assert_snapshot!(fake.rows().join("\n"));
+    assert_golden!(fake.rows().join("\n"));
 }
 
 #[test]
-fn sixteen_workers_in_a_low_window() {
+fn bars_of_sixteen_workers_in_low_window() {
     let (bars, fake) = begun(16, 80, 10);
     draw(&bars);
     let seen = fake.seen();
@@ -113,7 +121,7 @@ fn sixteen_workers_in_a_low_window() {
     }
 }
 
-/// What is on a terminal after a run in these windows, one after the other.
+/// Returns the rows on a terminal after a run whose window is resized to each of these sizes.
 fn after(windows: &[(usize, usize)]) -> Vec<String> {
     let (bars, fake) = begun(4, 80, 24);
     for (n, (width, height)) in windows.iter().enumerate() {
@@ -137,21 +145,23 @@ fn after(windows: &[(usize, usize)]) -> Vec<String> {
     rows
 }
 
+// regression: bars of MultiProgress left ghosts of themselves when the window was resized
 #[test]
-fn every_line_stays_and_no_bar_does_while_the_window_changes() {
+fn bars_leave_no_ghosts_when_window_is_resized() {
     let windows =
         [(80, 24), (40, 24), (100, 24), (50, 24), (50, 12), (25, 12), (120, 12), (120, 6), (60, 6), (200, 50)];
     let rows = after(&windows);
     assert!(rows.iter().all(|row| !row.contains(['━', '─']) && !row.ends_with("at work")), "no ghosts: {rows:#?}");
 }
 
+// regression: bars of MultiProgress overwrote lines that stay when the window was resized
 #[test]
-fn no_line_is_lost_however_the_window_changes() {
+fn bars_lose_no_line_when_window_is_resized() {
     after(&[(60, 10), (20, 6), (200, 50), (8, 3), (30, 2), (100, 24), (3, 2), (1, 1), (80, 24), (10, 24), (80, 3)]);
 }
 
 #[test]
-fn waiting_for_another_process() {
+fn bars_show_awaited_process() {
     let (bars, fake) = begun(1, 40, 24);
     end(&bars, 0, 1);
     bars.on_event(&Event::Waiting { holder: "process 4711 on a-machine-with-a-long-name" });
@@ -164,7 +174,7 @@ fn waiting_for_another_process() {
 }
 
 #[test]
-fn nothing_is_left_where_a_run_breaks_off() {
+fn bars_are_cleared_when_run_breaks_off() {
     let (bars, fake) = begun(3, 80, 24);
     draw(&bars);
     assert_eq!(fake.rows().len(), 2 + 3 + 1);

@@ -2,16 +2,16 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// A terminal in memory that lays its lines out anew when it is resized, as tmux and most others do.
+/// A terminal in memory that reflows its lines when it is resized, as tmux and most others do.
 #[derive(Clone)]
 pub(in crate::ui) struct Fake(Arc<Mutex<Grid>>);
 
 struct Grid {
     width: usize,
     height: usize,
-    /// All rows, those that have gone off the top too.
+    /// All rows, those scrolled off the top included.
     rows: Vec<Row>,
-    /// Where the cursor is, in all rows.
+    /// Row of the cursor, counted in all rows.
     row: usize,
     column: usize,
 }
@@ -19,8 +19,8 @@ struct Grid {
 #[derive(Clone, Default)]
 struct Row {
     text: Vec<char>,
-    /// Whether the next row is the rest of this line.
-    goes_on: bool,
+    /// Whether the line continues in the next row.
+    continues: bool,
 }
 
 impl Fake {
@@ -32,7 +32,7 @@ impl Fake {
         self.0.lock().unwrap().resize(width, height);
     }
 
-    /// All rows, those that have gone off the top too.
+    /// All rows, those scrolled off the top included.
     pub(in crate::ui) fn rows(&self) -> Vec<String> {
         let grid = self.0.lock().unwrap();
         let mut rows: Vec<String> = grid.rows.iter().map(|row| row.text.iter().collect()).collect();
@@ -42,7 +42,7 @@ impl Fake {
         rows
     }
 
-    /// The rows one can see.
+    /// The visible rows.
     pub(in crate::ui) fn seen(&self) -> Vec<String> {
         let top = self.0.lock().unwrap().top();
         self.rows().split_off(top.min(self.rows().len()))
@@ -96,12 +96,12 @@ impl Grid {
     fn clear_row(&mut self) {
         self.rows[self.row] = Row::default();
         if let Some(above) = self.row.checked_sub(1) {
-            self.rows[above].goes_on = false;
+            self.rows[above].continues = false;
         }
     }
 
-    fn down(&mut self, goes_on: bool) {
-        self.rows[self.row].goes_on = goes_on;
+    fn down(&mut self, continues: bool) {
+        self.rows[self.row].continues = continues;
         self.row += 1;
         self.column = 0;
         if self.row == self.rows.len() {
@@ -109,7 +109,7 @@ impl Grid {
         }
     }
 
-    /// Joins the rows of each line and breaks them anew. The cursor stays at the beginning of its line.
+    /// Joins the rows of each line and breaks them at the new width. The cursor stays at the beginning of its line.
     fn resize(&mut self, width: usize, height: usize) {
         assert_eq!(self.column, 0, "between two frames the cursor stands at the beginning of a row");
         let mut lines: Vec<(Vec<char>, bool)> = Vec::new();
@@ -121,7 +121,7 @@ impl Grid {
             let line = lines.last_mut().unwrap();
             line.0.extend(&row.text);
             line.1 |= n == self.row;
-            is_new = !row.goes_on;
+            is_new = !row.continues;
         }
         self.rows.clear();
         for (text, has_cursor) in lines {
@@ -131,7 +131,7 @@ impl Grid {
             let count = text.len().div_ceil(width).max(1);
             let row = |n: usize| Row {
                 text: text[n * width..text.len().min((n + 1) * width)].to_vec(),
-                goes_on: n + 1 < count,
+                continues: n + 1 < count,
             };
             self.rows.extend((0..count).map(row));
         }
@@ -162,44 +162,45 @@ fn line(text: &str) -> PaintedLine {
 }
 
 #[test]
-fn the_block_is_below_what_stays() {
+fn painter_keeps_block_below_printed_lines() {
     let fake = Fake::new(20, 10);
-    let mut screen = Painter::new(Box::new(fake.clone()));
-    screen.print("one", vec![line("a"), line("b")]);
-    screen.draw(vec![line("a!"), line("b")]);
+    let mut painter = Painter::new(Box::new(fake.clone()));
+    painter.print("one", vec![line("a"), line("b")]);
+    painter.draw(vec![line("a!"), line("b")]);
     assert_eq!(fake.rows(), ["one", "a!", "b"]);
-    screen.print("a line that is longer than the window", vec![line("c")]);
+    painter.print("a line that is longer than the window", vec![line("c")]);
     assert_eq!(fake.rows(), ["one", "a line that is longe", "r than the window", "c"]);
-    screen.clear();
+    painter.clear();
     assert_eq!(fake.rows(), ["one", "a line that is longe", "r than the window"]);
 }
 
+// regression: a line of the block that the terminal had wrapped left its first rows on the screen
 #[test]
-fn a_block_that_has_been_wrapped_is_cleared_whole() {
+fn painter_clears_wrapped_block_whole() {
     let fake = Fake::new(40, 12);
-    let mut screen = Painter::new(Box::new(fake.clone()));
+    let mut painter = Painter::new(Box::new(fake.clone()));
     let block = |width: usize| vec![line(&"a".repeat(width)), line(&"b".repeat(width))];
-    screen.print("one", block(39));
+    painter.print("one", block(39));
     fake.resize(20, 12);
     assert_eq!(fake.rows().len(), 5, "the terminal has made two rows of each line");
-    screen.print("two", block(19));
+    painter.print("two", block(19));
     assert_eq!(fake.rows(), ["one", "two", &"a".repeat(19), &"b".repeat(19)]);
     fake.resize(100, 12);
-    screen.print("three", block(99));
-    screen.clear();
+    painter.print("three", block(99));
+    painter.clear();
     assert_eq!(fake.rows(), ["one", "two", "three"]);
 }
 
 #[test]
-fn a_block_never_fills_the_window() {
+fn painter_block_never_fills_window() {
     let fake = Fake::new(20, 3);
-    let mut screen = Painter::new(Box::new(fake.clone()));
+    let mut painter = Painter::new(Box::new(fake.clone()));
     let block = || ["a", "b", "c", "d"].map(line).to_vec();
     for n in ["1", "2", "3", "4"] {
-        screen.print(n, block());
+        painter.print(n, block());
     }
     assert_eq!(fake.rows(), ["1", "2", "3", "4", "c", "d"], "the last lines matter most");
     assert_eq!(fake.seen(), ["c", "d"]);
-    screen.clear();
+    painter.clear();
     assert_eq!(fake.rows(), ["1", "2", "3", "4"]);
 }

@@ -1,0 +1,38 @@
+//! Test files of CIFAR with fewer records than the official file.
+
+use super::builtin::{BuiltinDataset, FileFormat};
+use super::cifar;
+use super::dataset_dir::{DatasetDir, FileLocation};
+use crate::base::key::sha256;
+
+/// A test file with fewer records than the official one.
+pub(super) struct PartialTest {
+    /// Number of records in the file, at least 1.
+    pub(super) records: u32,
+    /// SHA-256 of the decompressed file.
+    pub(super) sha256: String,
+    /// Name of the file in messages.
+    file: String,
+}
+
+impl PartialTest {
+    /// Reads the test file of `set` in `dir` and returns it if it is partial. `None` for a complete, missing or damaged
+    /// file: damage is reported when the data set is loaded.
+    pub(super) fn find(set: &BuiltinDataset, dir: &mut DatasetDir) -> Option<Self> {
+        let FileFormat::Cifar { labels, .. } = set.form else { return None };
+        dir.find(set.last_file().name).filter(FileLocation::is_plain_file)?;
+        let file = dir.open(set.last_file().name).ok()?;
+        let records = cifar::read(&file.bytes, labels, set.classes).ok()?.labels.len() as u32;
+        let is_partial = (1..set.test).contains(&records);
+        is_partial.then(|| Self { records, sha256: sha256(&file.bytes), file: file.name })
+    }
+
+    /// Returns the note that results on this test set need.
+    pub(super) fn note(&self, set: &BuiltinDataset) -> String {
+        format!(
+            "`{}` holds {} of the {} test images of `{}`: results on them are not comparable with those on the whole \
+             test set",
+            self.file, self.records, set.test, set.name
+        )
+    }
+}

@@ -1,0 +1,59 @@
+//! The machine that the process runs on: host, processor, GPUs, driver and loaded libraries.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Returns the name of this machine, `this machine` if it is unknown.
+pub fn host() -> String {
+    let text = |path| fs::read_to_string(path).ok();
+    let name = text("/proc/sys/kernel/hostname").or_else(|| text("/etc/hostname")).unwrap_or_default();
+    if name.trim().is_empty() { "this machine".to_owned() } else { name.trim().to_owned() }
+}
+
+/// Returns the name of the processor with its architecture.
+pub fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    let name = line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim());
+    format!("{} ({})", name.unwrap_or("unknown"), std::env::consts::ARCH)
+}
+
+/// Returns the number of processors that this process may use, at least 1.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Returns the vector instruction sets of the processor that trainers can use.
+pub fn vector_instructions() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    let sets = [
+        ("AVX2", std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")),
+        ("AVX-512", std::arch::is_x86_feature_detected!("avx512f")),
+    ];
+    #[cfg(target_arch = "aarch64")]
+    let sets = [("NEON", true)];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let sets: [(&str, bool); 0] = [];
+    sets.into_iter().filter_map(|(name, is_supported)| is_supported.then_some(name)).collect()
+}
+
+/// Returns the paths of the libraries that this process has loaded; none if the system has no `/proc`.
+pub fn libraries() -> BTreeSet<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
+    paths.filter(|path| path.contains(".so")).map(PathBuf::from).collect()
+}
+
+/// Returns whether the driver of NVIDIA GPUs is installed (`dxg` in the Linux subsystem of Windows).
+pub fn has_nvidia_driver() -> bool {
+    ["/dev/nvidiactl", "/dev/dxg"].into_iter().any(|path| Path::new(path).exists())
+}
+
+/// Returns the names of the GPUs that the NVIDIA driver lists.
+pub fn gpus() -> Vec<String> {
+    let folders = fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
+    let texts = folders.filter_map(|gpu| fs::read_to_string(gpu.path().join("information")).ok());
+    let model = |text: String| text.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_owned()));
+    texts.filter_map(model).collect()
+}

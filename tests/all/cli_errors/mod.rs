@@ -1,0 +1,8 @@
+//! Errors of the command line and of configurations: messages, places, hints, exit codes.
+
+mod bad_input;
+mod given_paths;
+mod hints;
+mod mistakes;
+mod names;
+mod stdin;

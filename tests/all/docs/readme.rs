@@ -1,0 +1,140 @@
+//! The README: every command of it is run, or the test says why not.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use lth::system::exit::Exit;
+
+use crate::support::*;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap()
+}
+
+/// The commands of every block that is marked `sh`, those over several lines as one.
+fn commands(text: &str) -> Vec<String> {
+    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines = blocks.flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>());
+    lines.filter(|line| !line.trim().is_empty()).collect()
+}
+
+/// The treatment of a command of the README.
+enum Way {
+    /// Run with this text appended; it must succeed.
+    Run(String),
+    /// Run with this text appended; it must be valid, and fail because there is no network connection.
+    Offline(String),
+    /// Run unchanged; it must be refused because there is no GPU.
+    Refused,
+    /// Not run, for this reason.
+    Skip(&'static str),
+}
+
+/// Shorter trainings, so that the whole README runs in seconds: the commands are tested, not the results.
+fn way(command: &str, real: Option<&Path>) -> Way {
+    let words: Vec<&str> = command.split('#').next().unwrap_or_default().split_whitespace().collect();
+    match words[..] {
+        ["scripts/test", ..] => Way::Skip("it would run this test"),
+        ["scripts/setup", ..] => Way::Skip("it installs libtorch"),
+        ["scripts/lth", "data", "fetch", ..] => Way::Offline(" --only-mirrors --data-dir fetched --mirror ".to_owned()),
+        ["scripts/lth", "run", ref rest @ ..] if rest.contains(&"run.device=cuda") => {
+            if lth::engine::torch::cuda_unavailable_reason().is_some() {
+                Way::Refused
+            } else {
+                Way::Skip("it would take a GPU days")
+            }
+        }
+        ["scripts/lth", "run", ref rest @ ..] => {
+            let short = " --quiet --set replicates=1 --set rounds=2 --set train.iterations=40";
+            match (rest.contains(&"--data-dir"), real) {
+                (false, _) => Way::Run(format!(
+                    "{short} --set data.train_images=600 --set data.validation=100 --set data.train_limit=300"
+                )),
+                (true, Some(_)) => Way::Run(format!("{short} --set data.train_limit=600 --set data.test_limit=300")),
+                (true, None) => Way::Skip("LTH_DATA_DIR is not set"),
+            }
+        }
+        ["scripts/lth", ..] => Way::Run(String::new()),
+        _ => panic!("the README has a command that this test does not know: {command}"),
+    }
+}
+
+/// A folder like a checkout, where `scripts/lth` is the binary under test.
+fn checkout() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("scripts")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_lth"), folder.path().join("scripts/lth")).unwrap();
+    std::os::unix::fs::symlink(Path::new(ROOT).join("configs"), folder.path().join("configs")).unwrap();
+    folder
+}
+
+/// Runs a line in a shell, with `more` before its comment.
+fn shell(folder: &Path, line: &str, more: &str) -> Output {
+    let (command, _) = line.split_once(" #").unwrap_or((line, ""));
+    let mut shell = Command::new("sh");
+    shell.current_dir(folder).arg("-c").arg(format!("{}{more}", command.trim_end()));
+    for name in ["LTH_RUNS_DIR", "LTH_DATA_DIR", "NO_COLOR"] {
+        shell.env_remove(name);
+    }
+    shell.output().unwrap()
+}
+
+#[test]
+fn readme_commands_do_what_they_say() {
+    let real: Option<PathBuf> = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA)
+        .map(|folder| folder.canonicalize().unwrap());
+    let folder = checkout();
+    // A port that nobody listens on any more.
+    let nowhere = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let (mut ran, mut skipped) = (0, 0);
+    for command in commands(&readme()) {
+        let real = real.as_deref();
+        let line = real.map_or_else(|| command.clone(), |real| command.replace("DIR", &real.display().to_string()));
+        match way(&command, real) {
+            Way::Skip(reason) => {
+                println!("skipped: {command} ({reason})");
+                let script = command.split_whitespace().next().unwrap();
+                assert!(Path::new(ROOT).join(script).exists(), "{command}");
+                skipped += 1;
+            }
+            Way::Run(more) => {
+                let output = shell(folder.path(), &line, &more);
+                assert_eq!(output.status.code(), Some(0), "{line}{more}\n{}", stderr(&output));
+                assert!(!output.stdout.is_empty(), "{line}");
+                ran += 1;
+            }
+            Way::Refused => {
+                let output = shell(folder.path(), &line, "");
+                assert_eq!(output.status.code(), Some(2), "{line}\n{}", stderr(&output));
+                assert!(stderr(&output).contains("CUDA cannot be used"), "{line}\n{}", stderr(&output));
+                ran += 1;
+            }
+            Way::Offline(more) => {
+                let output = shell(folder.path(), &line, &format!("{more}{nowhere}"));
+                assert_eq!(output.status.code(), Some(1), "{line}\n{}", stderr(&output));
+                assert!(stderr(&output).contains("Connection refused"), "{line}\n{}", stderr(&output));
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran >= 14 && skipped <= 4, "{ran} ran, {skipped} skipped");
+}
+
+#[test]
+fn readme_has_every_exit_code_and_no_dead_link() {
+    let text = readme();
+    for exit in [Exit::Success, Exit::Failure, Exit::Usage, Exit::Terminated, Exit::Interrupted] {
+        assert!(text.contains(&format!("\n| {} | ", exit.code())), "{exit:?}");
+    }
+    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let heading = |anchor: &str| format!("## {}", anchor.replace('-', " "));
+        match link.strip_prefix('#') {
+            Some(anchor) => assert!(text.to_lowercase().contains(&heading(anchor)), "{link}"),
+            None => assert!(link.starts_with("https://") || Path::new(ROOT).join(link).exists(), "{link}"),
+        }
+    }
+}

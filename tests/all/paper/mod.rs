@@ -1,0 +1,5 @@
+//! Agreement with the paper (Frankle & Carbin 2019): sizes, schedules, and the headers of the configurations.
+
+mod claims;
+mod schedules;
+mod sizes;

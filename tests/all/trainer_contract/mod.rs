@@ -1,0 +1,5 @@
+//! The contract that every trainer keeps, against numbers of `PyTorch`.
+
+mod conv;
+mod mlp;
+mod oracle;
