@@ -13,6 +13,7 @@ mod prepare;
 mod reinit;
 mod resolved;
 mod study;
+mod surroundings;
 #[cfg(test)]
 pub(crate) mod test_support;
 #[cfg(test)]
@@ -28,7 +29,8 @@ pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
 pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare};
 pub use resolved::ResolvedExperiment;
-pub use study::{Study, Surroundings};
+pub use study::Study;
+pub use surroundings::Surroundings;
 pub use training::{Dependency, MaskRule, RewindPoint, StartRule, TrainingSpec};
 pub use weight_measure::WeightMeasure;
 pub use weight_stats::{LayerWeightStats, RANKS, WeightStats, weight_stats};

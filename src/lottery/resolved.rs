@@ -1,6 +1,6 @@
 //! What an experiment means before anything is trained: its names resolved against each other.
 
-use super::study::Surroundings;
+use super::surroundings::Surroundings;
 use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
 use crate::data::DatasetInfo;
 use crate::engine::{Conflict, EngineSelector, TrainerSpec, Unsupported};

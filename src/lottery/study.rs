@@ -2,20 +2,10 @@
 
 use super::plan::Plan;
 use super::resolved::ResolvedExperiment;
+use super::surroundings::Surroundings;
 use super::validate_arms::validate_arms;
 use crate::base::units::Iteration;
 use crate::config::{Diagnostic, Experiment};
-use crate::data::DatasetInfo;
-
-/// The facts outside of an experiment that it is resolved against. They are looked up beforehand, so that making a
-/// [`Study`] reads no disk, no environment and no GPU.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// The data set that the experiment names, or why it cannot be used.
-    pub dataset: Result<DatasetInfo, Diagnostic>,
-    /// The reason why CUDA cannot be used; `None` where it can.
-    pub cuda_unavailable: Option<String>,
-}
 
 /// An experiment, resolved and planned: pure data, made once and checked once.
 #[derive(Clone, Debug)]

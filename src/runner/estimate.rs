@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::cost_model::CostModel;
 use super::jobs::{JobPlan, plan_jobs};
+use super::retention::Retention;
 use super::store::{Store, StoredTraining};
-use super::training_graph::TrainingGraph;
+use super::training_graph::{Node, TrainingGraph};
 use crate::artifacts::Timing;
 use crate::base::units::Round;
 use crate::engine::{EngineKind, Optimizer};
@@ -88,11 +89,11 @@ impl Estimate {
     /// A store that cannot be read.
     pub fn new(study: &Study, store: &Store, workers: usize) -> Result<Self> {
         let keep = study.experiment.run.keep;
-        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes, keep);
+        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
         let results: Vec<Option<StoredTraining>> =
             graph.nodes.iter().map(|node| store.load(node.spec)).collect::<Result<_>>()?;
         let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
-        let jobs = plan_jobs(graph, stored, store, study.last_iteration());
+        let jobs = plan_jobs(graph, keep, stored, store, study.last_iteration());
         let costs = CostModel::new(study);
         let timings = timing_samples(&jobs, &results, costs);
         let (iterations_to_go, macs_to_go) = work_to_go(study, &jobs, costs);
@@ -121,13 +122,13 @@ fn disk_bytes(study: &Study, jobs: &JobPlan<'_>) -> u64 {
     let always = network.weights_total() / 8 + 400 * evaluations + 4096;
     let parameters: u64 = network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
     let copies_of_snapshot = 1 + Optimizer::new(train).moment_count() as u64;
-    let bytes = |node: &super::training_graph::Node<'_>| {
-        let copies = node.retention.snapshots_at.len() as u64 * copies_of_snapshot
-            + u64::from(node.retention.keeps_final_weights())
+    let bytes = |(node, retention): (&Node<'_>, &Retention)| {
+        let copies = retention.snapshots_at.len() as u64 * copies_of_snapshot
+            + u64::from(retention.keeps_final_weights())
             + u64::from(node.spec.start == StartRule::Initial);
         always + 4 * parameters * copies
     };
-    jobs.graph.nodes.iter().map(bytes).sum()
+    jobs.graph.nodes.iter().zip(&jobs.retentions).map(bytes).sum()
 }
 
 /// Returns the optimizer steps of all jobs, and the multiply-adds of these steps and their evaluations.
@@ -163,7 +164,7 @@ struct TimingSample {
 /// Returns a sample for each stored training run that was timed on this machine.
 fn timing_samples(jobs: &JobPlan<'_>, results: &[Option<StoredTraining>], costs: CostModel<'_>) -> Vec<TimingSample> {
     let host = machine::host();
-    let sample = |(node, result): (&super::training_graph::Node<'_>, &Option<StoredTraining>)| {
+    let sample = |(node, result): (&Node<'_>, &Option<StoredTraining>)| {
         let timing: &Timing = result.as_ref()?.timing.as_ref().filter(|timing| timing.host == host)?;
         let ratio = 1e9 / timing.iterations_per_second / costs.nanoseconds(node.spec, 1);
         Some(TimingSample { engine: node.spec.engine, lanes: timing.lanes, ratio })
@@ -276,9 +277,15 @@ mod tests {
             &format!("run.engine={engine}"),
         ];
         let study = study(&sets);
-        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes, KeepWeights::Needed);
+        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
         let stored = vec![None; graph.nodes.len()];
-        let jobs = plan_jobs(graph, stored, &Store { runs: RunsDir("nowhere".into()) }, study.last_iteration());
+        let jobs = plan_jobs(
+            graph,
+            KeepWeights::Needed,
+            stored,
+            &Store { runs: RunsDir("nowhere".into()) },
+            study.last_iteration(),
+        );
         time(timings, CostModel::new(&study), &jobs, workers).map(|time| time.seconds)
     }
 

@@ -1,9 +1,11 @@
 //! Which work a run consists of: a pure function of the plan, of what is stored, and of what is to be kept.
 
+use super::retention::Retention;
 use super::training_graph::{Node, TrainingGraph};
 use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
 use crate::base::units::Iteration;
+use crate::config::KeepWeights;
 use crate::lottery::{Dependency, TrainingSpec};
 
 /// One unit of work: a training run, and which of its outputs are missing.
@@ -24,6 +26,8 @@ pub(super) trait StoreIndex {
 /// The jobs of a run on the graph of its plan.
 pub(super) struct JobPlan<'a> {
     pub(super) graph: TrainingGraph<'a>,
+    /// The retention of each node.
+    pub(super) retentions: Vec<Retention>,
     /// The job of each node; `None` where nothing is missing.
     pub(super) jobs: Vec<Option<Job>>,
     /// The outcome of each node that is in the store.
@@ -33,28 +37,35 @@ pub(super) struct JobPlan<'a> {
 /// Plans the jobs of a run: a job for every node that is not stored, and a rerun for every node whose weights are missing
 /// although a job depends on them or they are pinned; and so on up the chain.
 ///
-/// `stored` has the outcome of each node that is in the store; `last` is the last iteration of a whole training run.
+/// `keep` says which weights are kept, and `stored` has the outcome of each node that is in the store; `last` is the last iteration of a whole training run.
 pub(super) fn plan_jobs<'a>(
     graph: TrainingGraph<'a>,
+    keep: KeepWeights,
     stored: Vec<Option<Outcome>>,
     index: &dyn StoreIndex,
     last: Iteration,
 ) -> JobPlan<'a> {
+    let retentions = Retention::of_graph(&graph, keep);
     let new = Job { is_rerun: false, until: last };
     let mut jobs: Vec<Option<Job>> =
         stored.iter().map(|outcome| if outcome.is_none() { Some(new.clone()) } else { None }).collect();
     // Children come after their parents, so one pass from the end finds every rerun.
     for number in (0..graph.nodes.len()).rev() {
         if stored[number] == Some(Outcome::Done) {
-            jobs[number] = rerun(&graph.nodes[number], &jobs, index, last);
+            jobs[number] = rerun(&graph.nodes[number], &retentions[number], &jobs, index, last);
         }
     }
-    JobPlan { graph, jobs, stored }
+    JobPlan { graph, retentions, jobs, stored }
 }
 
 /// Returns the job that makes missing weights of a stored training run again; `None` where none are needed.
-fn rerun(node: &Node<'_>, jobs: &[Option<Job>], index: &dyn StoreIndex, last: Iteration) -> Option<Job> {
-    let retention = &node.retention;
+fn rerun(
+    node: &Node<'_>,
+    retention: &Retention,
+    jobs: &[Option<Job>],
+    index: &dyn StoreIndex,
+    last: Iteration,
+) -> Option<Job> {
     let mut needed: Vec<Dependency> =
         node.children.iter().filter(|(child, _)| jobs[*child].is_some()).map(|(_, dependency)| *dependency).collect();
     needed.extend(retention.is_pinned.then_some(Dependency::FinalWeights));

@@ -1,6 +1,6 @@
 //! Retention: which weights of a training run are kept in the store, and which are freed once nothing depends on them.
 
-use super::training_graph::Node;
+use super::training_graph::{Node, TrainingGraph};
 use crate::base::units::Iteration;
 use crate::config::KeepWeights;
 use crate::lottery::{Dependency, MaskRule};
@@ -19,14 +19,17 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    /// Returns the retention of node `number`.
+    /// Returns the retention of each node of a graph.
     ///
     /// Final weights are written of dense training runs, of every round of a chain, and of whatever another one depends on;
     /// with [`KeepWeights::All`] of every training run. With [`KeepWeights::Needed`] intermediate ones are freed when the
     /// training runs that depend on them have ended; the last round of a chain is intermediate where another experiment
     /// goes on from it.
-    pub(super) fn of(nodes: &[Node<'_>], number: usize, keep: KeepWeights) -> Self {
-        let node = &nodes[number];
+    pub(super) fn of_graph(graph: &TrainingGraph<'_>, keep: KeepWeights) -> Vec<Self> {
+        graph.nodes.iter().map(|node| Self::of(&graph.nodes, node, keep)).collect()
+    }
+
+    fn of(nodes: &[Node<'_>], node: &Node<'_>, keep: KeepWeights) -> Self {
         let is_chain = node.spec.mask == MaskRule::Dense || node.spec.mask.is_chain();
         let mut snapshots_at: Vec<Iteration> =
             node.children.iter().filter_map(|(_, dependency)| dependency.snapshot_iteration()).collect();

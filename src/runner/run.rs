@@ -9,7 +9,7 @@ use super::events::{Event, TrainingId, TrainingResult};
 use super::jobs::{JobPlan, plan_jobs};
 use super::run_files::{RowState, RunFiles};
 use super::scheduler::{GroupAssignment, NextWork, RunProgress, Scheduler};
-use super::shared::{POLL_INTERVAL, RunState, SharedState};
+use super::shared::{POLL_INTERVAL, SchedulerState, SharedState};
 use super::store::StoredTraining;
 use super::training_graph::TrainingGraph;
 use super::worker::{TaskOutcome, Worker};
@@ -87,7 +87,7 @@ impl<'a> Runner<'a> {
         let whole = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
         let scheduler = Scheduler::new(jobs, whole, self.keep == KeepWeights::Needed);
         self.announce(scheduler.progress(), iterations, cost, workers);
-        let shared = SharedState::new(RunState { scheduler, results }, self.workers.min(machine::cores()));
+        let shared = SharedState::new(SchedulerState { scheduler, results }, self.workers.min(machine::cores()));
         self.pin(&shared)?;
         // Weights that an earlier process did not free before it was killed.
         self.free(&shared);
@@ -113,11 +113,11 @@ impl<'a> Runner<'a> {
 
     /// Plans the jobs, with the stored result of each node of the graph.
     fn plan_jobs(&self) -> Result<(JobPlan<'a>, Vec<Option<Arc<StoredTraining>>>)> {
-        let graph = TrainingGraph::new(self.plan, self.context.study.resolved.lanes, self.keep);
+        let graph = TrainingGraph::new(self.plan, self.context.study.resolved.lanes);
         let results: Vec<Option<StoredTraining>> =
             graph.nodes.iter().map(|node| self.load(node.spec)).collect::<Result<_>>()?;
         let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
-        let jobs = plan_jobs(graph, stored, self.context.store, self.context.study.last_iteration());
+        let jobs = plan_jobs(graph, self.keep, stored, self.context.store, self.context.study.last_iteration());
         Ok((jobs, results.into_iter().map(|result| result.map(Arc::new)).collect()))
     }
 
@@ -151,8 +151,10 @@ impl<'a> Runner<'a> {
     /// Pins the stored weights that this run keeps, against garbage collection by other runs.
     fn pin(&self, shared: &SharedState<'_>) -> Result<()> {
         let state = shared.lock();
-        for (node, result) in state.scheduler.graph().nodes.iter().zip(&state.results) {
-            if node.retention.is_pinned && result.is_some() {
+        let scheduler = &state.scheduler;
+        let nodes = scheduler.graph().nodes.iter().zip(scheduler.retentions());
+        for ((node, retention), result) in nodes.zip(&state.results) {
+            if retention.is_pinned && result.is_some() {
                 self.context.store.pin(&node.spec.key)?;
             }
         }
@@ -227,7 +229,14 @@ impl<'a> Runner<'a> {
     }
 
     /// Reports the end of a training run.
-    fn report_end(&self, worker: Option<usize>, node: usize, spec: &TrainingSpec, cost: f64, state: &RunState<'_>) {
+    fn report_end(
+        &self,
+        worker: Option<usize>,
+        node: usize,
+        spec: &TrainingSpec,
+        cost: f64,
+        state: &SchedulerState<'_>,
+    ) {
         let result = state.results[node].as_ref();
         let outcome = match (state.scheduler.failure(node), result) {
             (Some(failure), _) => Outcome::Failed { cause: failure.cause.clone() },
@@ -301,7 +310,7 @@ impl<'a> Runner<'a> {
         result.map(RowState::Stored).or(has_failed.then_some(RowState::Failed))
     }
 
-    fn outcome(&self, state: &RunState<'_>) -> RunOutcome {
+    fn outcome(&self, state: &SchedulerState<'_>) -> RunOutcome {
         let scheduler = &state.scheduler;
         let mut outcome = RunOutcome { progress: scheduler.progress(), ..RunOutcome::default() };
         for (spec, &node) in self.plan.trainings.iter().zip(&scheduler.graph().of_row) {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use anyhow::Error;
 
 use super::jobs::{Job, JobPlan, steps};
+use super::retention::Retention;
 use super::training_graph::TrainingGraph;
 use crate::base::outcome::Outcome;
 use crate::lottery::{AuditError, Dependency, TrainingSpec};
@@ -122,6 +123,7 @@ pub(super) enum NextWork<'a> {
 /// The state of every job of a run.
 pub(super) struct Scheduler<'a> {
     graph: TrainingGraph<'a>,
+    retentions: Vec<Retention>,
     jobs: Vec<Option<Job>>,
     nodes: Vec<NodeStatus>,
     groups: Vec<GroupStatus>,
@@ -145,7 +147,7 @@ impl<'a> Scheduler<'a> {
     /// Starts on the jobs of `plan`, the most expensive chains first by the `cost` of whole training runs. With `frees`
     /// intermediate final weights are freed when the training runs that depend on them have ended.
     pub(super) fn new(plan: JobPlan<'a>, cost: impl Fn(&TrainingSpec) -> f64, frees: bool) -> Self {
-        let JobPlan { graph, jobs, stored } = plan;
+        let JobPlan { graph, retentions, jobs, stored } = plan;
         let mut rank = vec![0; graph.groups.len()];
         for (position, group) in graph.critical_path_order(cost).into_iter().enumerate() {
             rank[group] = position;
@@ -158,6 +160,7 @@ impl<'a> Scheduler<'a> {
             nodes: nodes.collect(),
             groups: vec![GroupStatus::default(); graph.groups.len()],
             graph,
+            retentions,
             jobs,
             rank,
             ready: BTreeSet::new(),
@@ -183,6 +186,11 @@ impl<'a> Scheduler<'a> {
     /// Returns the graph of the plan.
     pub(super) fn graph(&self) -> &TrainingGraph<'a> {
         &self.graph
+    }
+
+    /// Returns the retention of each node.
+    pub(super) fn retentions(&self) -> &[Retention] {
+        &self.retentions
     }
 
     /// Returns the next work for an idle worker, and marks it as running.
@@ -388,7 +396,7 @@ impl<'a> Scheduler<'a> {
             let mut dependents = node.children.iter().filter(|(_, dependency)| *dependency == Dependency::FinalWeights);
             dependents.all(|&(child, _)| is_finished(child))
         };
-        if self.frees && node.retention.is_intermediate && is_finished(number) && dependents_ended() {
+        if self.frees && self.retentions[number].is_intermediate && is_finished(number) && dependents_ended() {
             self.freeable.push(number);
         }
     }

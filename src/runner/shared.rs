@@ -14,13 +14,13 @@ use crate::engine::EngineKind;
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The scheduler and what is known of each training run that is in the store.
-pub(super) struct RunState<'a> {
+pub(super) struct SchedulerState<'a> {
     pub(super) scheduler: Scheduler<'a>,
     /// The stored result of each node of the scheduler's graph.
     pub(super) results: Vec<Option<Arc<StoredTraining>>>,
 }
 
-impl RunState<'_> {
+impl SchedulerState<'_> {
     /// Records that a node is in the store.
     pub(super) fn finish(&mut self, node: usize, stored: StoredTraining) {
         self.scheduler.finish(node, stored.outcome.clone());
@@ -35,7 +35,7 @@ impl RunState<'_> {
 
 /// The state that the workers of a run share.
 pub(super) struct SharedState<'a> {
-    state: Mutex<RunState<'a>>,
+    state: Mutex<SchedulerState<'a>>,
     /// Signalled after every transition.
     changed: Condvar,
     retentions: Vec<Retention>,
@@ -46,14 +46,14 @@ pub(super) struct SharedState<'a> {
 }
 
 impl<'a> SharedState<'a> {
-    pub(super) fn new(state: RunState<'a>, threads: usize) -> Self {
-        let retentions = state.scheduler.graph().nodes.iter().map(|node| node.retention.clone()).collect();
+    pub(super) fn new(state: SchedulerState<'a>, threads: usize) -> Self {
+        let retentions = state.scheduler.retentions().to_vec();
         let busy = EngineKind::ALL.into_iter().map(|engine| (engine, AtomicUsize::new(0))).collect();
         Self { state: Mutex::new(state), changed: Condvar::new(), retentions, busy, threads }
     }
 
     /// Locks the state. A lock that a panicking thread left is as good as any: every transition is made in one piece.
-    pub(super) fn lock(&self) -> MutexGuard<'_, RunState<'a>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SchedulerState<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,11 +1,9 @@
-//! The plan as a graph: every training run once, which others it depends on, and which of its weights are kept. Computed
-//! once per run from the plan alone; knows no store.
+//! The plan as a graph: every training run once, which others it depends on, and which train in lockstep. Computed once per run
+//! from the plan alone; knows no store.
 
 use std::collections::BTreeMap;
 
-use super::retention::Retention;
 use crate::base::key::ContentHash;
-use crate::config::KeepWeights;
 use crate::lottery::{Dependency, LockstepGroup, Plan, TrainingSpec, lockstep_groups};
 
 /// A training run of the plan. Rows of the plan that share a key are one node.
@@ -19,7 +17,6 @@ pub(super) struct Node<'a> {
     pub(super) children: Vec<(usize, Dependency)>,
     /// Rows of the plan that share its key.
     pub(super) rows: usize,
-    pub(super) retention: Retention,
 }
 
 /// The members of a lockstep group: fixed by the plan, whatever of it is stored already.
@@ -40,8 +37,8 @@ pub(super) struct TrainingGraph<'a> {
 }
 
 impl<'a> TrainingGraph<'a> {
-    /// Builds the graph of `plan` for trainers with `lanes` lanes. Weights are retained as `keep` says.
-    pub(super) fn new(plan: &'a Plan, lanes: usize, keep: KeepWeights) -> Self {
+    /// Builds the graph of `plan` for trainers with `lanes` lanes.
+    pub(super) fn new(plan: &'a Plan, lanes: usize) -> Self {
         let mut by_key: BTreeMap<&ContentHash, usize> = BTreeMap::new();
         let mut nodes: Vec<Node<'a>> = Vec::new();
         let mut of_row = Vec::with_capacity(plan.trainings.len());
@@ -60,18 +57,13 @@ impl<'a> TrainingGraph<'a> {
             for &(parent, dependency) in &parents {
                 nodes[parent].children.push((number, dependency));
             }
-            let retention = Retention::default();
-            nodes.push(Node { spec, group: 0, parents, children: Vec::new(), rows: 1, retention });
+            nodes.push(Node { spec, group: 0, parents, children: Vec::new(), rows: 1 });
         }
         let groups: Vec<Group> = lockstep_groups(plan, lanes).iter().map(|group| Group::new(group, &by_key)).collect();
         for (number, group) in groups.iter().enumerate() {
             for &member in &group.members {
                 nodes[member].group = number;
             }
-        }
-        let retentions: Vec<Retention> = (0..nodes.len()).map(|number| Retention::of(&nodes, number, keep)).collect();
-        for (node, retention) in nodes.iter_mut().zip(retentions) {
-            node.retention = retention;
         }
         Self { nodes, groups, of_row, by_key }
     }

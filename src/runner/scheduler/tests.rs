@@ -49,10 +49,10 @@ fn keys<'a>(specs: impl IntoIterator<Item = &'a TrainingSpec>) -> BTreeSet<Conte
 }
 
 fn jobs<'a>(plan: &'a Plan, lanes: usize, keep: KeepWeights, index: &Index) -> JobPlan<'a> {
-    let graph = TrainingGraph::new(plan, lanes, keep);
+    let graph = TrainingGraph::new(plan, lanes);
     let stored = graph.nodes.iter().map(|node| index.stored.contains(&node.spec.key).then_some(Outcome::Done));
     let stored = stored.collect();
-    plan_jobs(graph, stored, index, LAST)
+    plan_jobs(graph, keep, stored, index, LAST)
 }
 
 fn scheduler<'a>(plan: &'a Plan, lanes: usize, keep: KeepWeights, index: &Index) -> Scheduler<'a> {
@@ -126,8 +126,8 @@ fn rerun_for_a_snapshot_stops_at_its_iteration() {
     let jobs = jobs(&plan, 1, KeepWeights::Needed, &Index { weights: BTreeSet::new(), stored });
     // The final weights are missing too, and the first round prunes by them.
     assert_eq!(jobs.to_run().map(|(_, steps)| steps).collect::<Vec<_>>(), [120, 90]);
-    let graph = TrainingGraph::new(&plan, 1, KeepWeights::Needed);
-    let jobs = plan_jobs(graph, vec![Some(Outcome::Done), None], &OnlyFinalWeights, LAST);
+    let graph = TrainingGraph::new(&plan, 1);
+    let jobs = plan_jobs(graph, KeepWeights::Needed, vec![Some(Outcome::Done), None], &OnlyFinalWeights, LAST);
     assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, until: Iteration(30) }));
 }
 
