@@ -178,7 +178,7 @@ fn failure_blocks_what_depends_on_it_and_nothing_else() {
 
 #[test]
 fn job_that_is_requeued_after_its_parent_failed_is_blocked() {
-    let plan = replicates();
+    let plan = plan();
     let mut scheduler = fresh(&plan, 1);
     let dense = scheduler.graph().number(&find(&plan, "dense", 0).key).unwrap();
     take(&mut scheduler);
