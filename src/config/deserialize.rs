@@ -136,3 +136,38 @@ fn table_keys(root: &mut Value, path: &str) -> Vec<String> {
     let table = walk::get_mut(root, path);
     table.and_then(|table| table.as_object()).map(|map| map.keys().cloned().collect()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::test_support::document;
+
+    #[test]
+    fn diagnostic_kind_is_read_from_serdes_message() {
+        let unknown_key = |suggestion: Option<&str>| {
+            let suggestion = suggestion.map(str::to_owned);
+            DiagnosticKind::UnknownKey { suggestion }
+        };
+        for (set, kind) in [
+            ("train.lr=fast", DiagnosticKind::WrongType),
+            ("train.learning_rate=1", unknown_key(Some("lr"))),
+            ("network.lr=1", unknown_key(None)),
+            ("train.optimizer=adamx", DiagnosticKind::UnknownValue),
+            ("arms.a.weights=rewind", DiagnosticKind::MissingKey),
+            ("arms.a={mask={},weights='rewind'}", DiagnosticKind::EmptyTable),
+            ("arms.a={mask={of='b',random='c'},weights='rewind'}", DiagnosticKind::SeveralKeys),
+        ] {
+            let Recovered { diagnostics, .. } = deserialize(document(&[set]).root);
+            let kinds: Vec<&DiagnosticKind> = diagnostics.iter().map(|diagnostic| &diagnostic.kind).collect();
+            assert_eq!(kinds, [&kind], "{set}: {diagnostics:?}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_found_in_one_reading() {
+        let sets = ["train.lr=fast", "train.batchsize=4", "data.dataset=mnits"];
+        let Recovered { diagnostics, .. } = deserialize(document(&sets).root);
+        let keys: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.key.as_str()).collect();
+        assert_eq!(keys, ["data.dataset", "train.lr", "train.batchsize"]);
+    }
+}
