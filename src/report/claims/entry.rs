@@ -12,7 +12,7 @@ use crate::network::build;
 use crate::report::roles::PaperRole;
 use crate::report::statistics::Interval;
 
-/// Training images of CIFAR-10 in the paper's experiments, of which 5,000 are held out for validation.
+/// Training images of CIFAR-10 in the paper: 50,000, minus 5,000 for validation.
 const CIFAR10_TRAINING_IMAGES: u32 = 45_000;
 
 /// The file.
