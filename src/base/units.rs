@@ -58,6 +58,11 @@ impl fmt::Display for Round {
 #[serde(transparent)]
 pub struct Iteration(pub u64);
 
+impl Iteration {
+    /// Before the first step.
+    pub const ZERO: Self = Self(0);
+}
+
 impl fmt::Display for Iteration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -30,7 +30,7 @@ type Job<'a> = dyn Fn(usize) + Sync + 'a;
 /// The state shared by the threads of a pool.
 #[derive(Default)]
 struct PoolState {
-    /// The number of jobs started until now; a change tells waiting threads that there is a new one.
+    /// The number of jobs started until now; waiting threads check it for changes.
     job_number: AtomicU64,
     /// The current job.
     job: Mutex<Option<&'static Job<'static>>>,

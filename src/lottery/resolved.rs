@@ -198,6 +198,13 @@ mod tests {
     }
 
     #[test]
+    fn unsupported_engine_names_the_key_and_the_conflict() {
+        let augmented = problems(&["run.engine=sparse", "data.augment={crop=2}"]);
+        let message = "the sparse trainer cannot be used: it shows images as they are, and `data.augment` changes them";
+        assert_eq!(augmented, [("run.engine".to_owned(), message.to_owned())]);
+    }
+
+    #[test]
     fn batch_norm_needs_more_than_one_value_a_channel() {
         let norm = "network={layers=[{linear={out=4}},\"batch_norm\",\"relu\",{linear={out=10}}]}";
         let one = problems(&[norm, "train.batch_size=1"]);

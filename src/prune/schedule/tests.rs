@@ -75,7 +75,8 @@ fn scope_decides_whether_layers_compete() {
     assert!(apart.prune_to(&counts, &mask, &weights(&TensorMap::default())).unwrap_err().contains("`a`"));
 }
 
-/// One tensor of a network whose weights, but for the last `distinct`, have changed sign and so score 0.
+/// Returns a tensor's mask and its values before and after training: all weights but the last `distinct` have changed sign,
+/// so that their scores are 0.
 fn changed_signs(name: &str, n: usize, distinct: usize) -> (LayerMask, NamedTensor, NamedTensor) {
     let tensor = |value: f32| NamedTensor {
         name: name.into(),
@@ -85,7 +86,7 @@ fn changed_signs(name: &str, n: usize, distinct: usize) -> (LayerMask, NamedTens
     (LayerMask { name: name.into(), shape: vec![n], kept: vec![true; n] }, tensor(0.5), tensor(-0.5))
 }
 
-/// Prunes `counts` from layers of so many weights with equal scores; gives the pruned indices of each layer.
+/// Prunes layers of `sizes` weights, most of them with equal scores, to `counts`; returns the pruned indices of each layer.
 fn pruned_among_equals(sizes: &[usize], rates: PruningRates, counts: &RemainingCounts, round: u32) -> Vec<Vec<usize>> {
     let layers = sizes.iter().enumerate().map(|(i, &n)| changed_signs(&format!("l{i}"), n, n / 10));
     let (masks, (reference, last)): (Vec<_>, (Vec<_>, Vec<_>)) = layers.map(|(m, a, b)| (m, (a, b))).unzip();
@@ -97,8 +98,8 @@ fn pruned_among_equals(sizes: &[usize], rates: PruningRates, counts: &RemainingC
     pruned.0.iter().map(gone).collect()
 }
 
-/// Where the indices lie in `0..n` on average, from 0 to 1; and the bound on its distance from 0.5, four standard
-/// deviations of the mean of so many uniform numbers.
+/// Returns the mean of the indices divided by `n`, in 0..1, and the bound on its distance from 0.5: four standard deviations
+/// of the mean of as many uniform numbers.
 fn mean_place(indices: &[usize], n: usize) -> (f64, f64) {
     let count = indices.len() as f64;
     let mean = indices.iter().map(|&i| (i as f64 + 0.5) / n as f64).sum::<f64>() / count;
@@ -157,7 +158,7 @@ fn one_shot_prunes_layers_in_proportion_to_their_rates() {
     assert_eq!(
         global.expected_per_layer(&counts, &all),
         [23_520, 3_000, 1_000],
-        "the same share, as long as nobody knows"
+        "the same share of every included layer"
     );
     assert_eq!(pruning.expected_per_layer(&left(0.95), &all), [11_760, 1_500, 525]);
 }
