@@ -21,6 +21,6 @@ pub fn overviews(runs: &[RunOverview]) -> String {
 
 /// Formats the round with the best validation accuracy.
 fn best(best: &BestRound) -> String {
-    let left = percent(best.weights_remaining);
-    format!("{} {} ({left} left): {} %, n = {}", best.arm, best.round, accuracy(best.validation_accuracy), best.n)
+    let remaining = percent(best.weights_remaining);
+    format!("{} {} ({remaining} left): {} %, n = {}", best.arm, best.round, accuracy(best.validation_accuracy), best.n)
 }
