@@ -63,7 +63,7 @@ pub(super) mod tests {
 
     #[test]
     fn cifar_python_records_equal_binary_records() {
-        let pixels: Vec<u8> = (0..2 * PIXELS).map(|at| (at % 251) as u8).collect();
+        let pixels: Vec<u8> = (0..2 * PIXELS).map(|index| (index % 251) as u8).collect();
         let (first, second) = pixels.split_at(PIXELS);
         let one = records(&batch(&pixels, &[("labels", &[6, 9])]), 1).unwrap();
         assert_eq!(one, [&[6], first, &[9], second].concat());

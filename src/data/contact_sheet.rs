@@ -124,13 +124,13 @@ mod tests {
     fn contact_sheet_has_row_per_class_and_enlarges_small_images() {
         let (size, pixels) = decoded(&dataset([3, 1, 2], vec![1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16], vec![1, 0]));
         assert_eq!(size, [2 * (24 + GAP) + GAP, COLUMNS * (48 + GAP) + GAP]);
-        let at = |y: usize, x: usize| &pixels[(y * size[1] + x) * 3..][..3];
+        let pixel = |y: usize, x: usize| &pixels[(y * size[1] + x) * 3..][..3];
         assert_eq!(
-            (at(0, 0), at(GAP, GAP), at(GAP, GAP + 24)),
+            (pixel(0, 0), pixel(GAP, GAP), pixel(GAP, GAP + 24)),
             (&[BACKGROUND; 3][..], &[11, 13, 15][..], &[12, 14, 16][..])
         );
-        assert_eq!(at(GAP + 24 + GAP, GAP), [1, 3, 5]);
-        assert_eq!(at(GAP, GAP + 48 + GAP), [BACKGROUND; 3], "there is no second image of this class");
+        assert_eq!(pixel(GAP + 24 + GAP, GAP), [1, 3, 5]);
+        assert_eq!(pixel(GAP, GAP + 48 + GAP), [BACKGROUND; 3], "there is no second image of this class");
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn contact_sheet_averages_large_images() {
-        let images: Vec<u8> = (0..2 * 200 * 300).map(|at| if at % 3 == 0 { 90 } else { 30 }).collect();
+        let images: Vec<u8> = (0..2 * 200 * 300).map(|index| if index % 3 == 0 { 90 } else { 30 }).collect();
         let (size, pixels) = decoded(&dataset([1, 200, 300], images, vec![0, 1]));
         assert_eq!(size, [2 * (67 + GAP) + GAP, COLUMNS * (100 + GAP) + GAP]);
         assert_eq!(pixels[GAP * size[1] + GAP], 50, "3×3 pixels, of which one column is bright");

@@ -277,8 +277,8 @@ mod tests {
     fn image_folder_error_names_other_size_with_palette() {
         let grey = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
         let other = encode([2, 1], ColorType::Indexed, BitDepth::Eight, Some(&[9, 8, 7]), &[0, 0]);
-        let said = set(&grey, &other, &grey).unwrap_err().to_string();
-        assert!(said.contains("b/1.png` is 2×1 in colour (a palette), `"), "{said}");
-        assert!(said.ends_with("a/1.png` is 1×2 grey: all images must have one size"), "{said}");
+        let text = set(&grey, &other, &grey).unwrap_err().to_string();
+        assert!(text.contains("b/1.png` is 2×1 in colour (a palette), `"), "{text}");
+        assert!(text.ends_with("a/1.png` is 1×2 grey: all images must have one size"), "{text}");
     }
 }

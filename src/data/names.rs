@@ -164,22 +164,22 @@ mod tests {
     #[test]
     fn near_misses_give_advice() {
         let folder = tempfile::tempdir().unwrap();
-        let said = |entry: &str, name: &str| {
+        let text = |entry: &str, name: &str| {
             let folder = tempfile::tempdir_in(&folder).unwrap();
             files::write(&folder.path().join(entry), b"1").unwrap();
-            let all = near_misses(folder.path(), &idx(name, true, None)).join("; ");
-            all.replace(&format!("{}/", folder.path().display()), "")
+            let advice = near_misses(folder.path(), &idx(name, true, None)).join("; ");
+            advice.replace(&format!("{}/", folder.path().display()), "")
         };
         let images = "train-images-idx3-ubyte";
-        assert_eq!(said("Train_Images.idx", images), format!("there is `Train_Images.idx`: rename it to `{images}`"));
-        assert_eq!(said("train-images-idx3-ubyte.zip", images), "there is `train-images-idx3-ubyte.zip`: unpack it");
-        assert!(said("train-images-idx3-ubyte (1).gz", images).ends_with("rename it to `train-images-idx3-ubyte`"));
+        assert_eq!(text("Train_Images.idx", images), format!("there is `Train_Images.idx`: rename it to `{images}`"));
+        assert_eq!(text("train-images-idx3-ubyte.zip", images), "there is `train-images-idx3-ubyte.zip`: unpack it");
+        assert!(text("train-images-idx3-ubyte (1).gz", images).ends_with("rename it to `train-images-idx3-ubyte`"));
         for other in ["train-labels-idx1-ubyte", "train-images-idx3-ubyte.gz.part", "._train-images-idx3-ubyte"] {
-            assert_eq!(said(other, images), "");
+            assert_eq!(text(other, images), "");
         }
-        assert_eq!(said("training.bin", "train.bin"), "");
-        assert_eq!(said("data_batch_1.mat", "data_batch_1.bin"), "", "another format");
-        assert_eq!(said("Train.bin", "train.bin"), "there is `Train.bin`: rename it to `train.bin`");
+        assert_eq!(text("training.bin", "train.bin"), "");
+        assert_eq!(text("data_batch_1.mat", "data_batch_1.bin"), "", "another format");
+        assert_eq!(text("Train.bin", "train.bin"), "there is `Train.bin`: rename it to `train.bin`");
     }
 
     #[cfg(unix)]
@@ -189,7 +189,7 @@ mod tests {
         let link = folder.path().join("train.bin");
         std::os::unix::fs::symlink("/nowhere/train.bin", &link).unwrap();
         assert_eq!(content(&link), PathContent::Nothing);
-        let said = near_misses(folder.path(), &["train.bin".to_owned()]);
-        assert_eq!(said, [format!("`{}` is a link to `/nowhere/train.bin`, which is not there", link.display())]);
+        let text = near_misses(folder.path(), &["train.bin".to_owned()]);
+        assert_eq!(text, [format!("`{}` is a link to `/nowhere/train.bin`, which is not there", link.display())]);
     }
 }

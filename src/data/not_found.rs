@@ -49,14 +49,14 @@ mod tests {
 
     #[test]
     fn not_found_lists_names_and_folders() {
-        let said = |names: &[&str]| {
+        let message = |names: &[&str]| {
             let names = names.iter().map(|&name| name.to_owned()).collect();
             NotFound::new(vec!["data/set".into(), "data".into()], names, None).to_string()
         };
-        assert_eq!(said(&["a"]), "`a` not found in `data/set` or `data`, plain or with `.gz`");
-        assert_eq!(said(&["a", "b"]), "neither `a` nor `b` found in `data/set` or `data`, plain or with `.gz`");
+        assert_eq!(message(&["a"]), "`a` not found in `data/set` or `data`, plain or with `.gz`");
+        assert_eq!(message(&["a", "b"]), "neither `a` nor `b` found in `data/set` or `data`, plain or with `.gz`");
         assert_eq!(
-            said(&["a", "b", "c"]),
+            message(&["a", "b", "c"]),
             "none of `a`, `b` and `c` found in `data/set` or `data`, plain or with `.gz`"
         );
     }

@@ -70,12 +70,12 @@ mod tests {
     #[test]
     fn splits_are_disjoint_and_have_their_sizes() {
         let labels: Vec<u8> = (0..120).map(|i| (i % 10) as u8).collect();
-        let parts = split(&labels, 100, 10, 30, (70, 30, 20), 1);
-        let mut all = [parts.train.clone(), parts.validation.clone(), parts.test.clone()].concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..120).collect::<Vec<u32>>());
-        assert!(parts.test.iter().all(|&i| i >= 100));
-        assert_ne!(split(&labels, 100, 10, 30, (70, 30, 20), 2).validation, parts.validation);
+        let splits = split(&labels, 100, 10, 30, (70, 30, 20), 1);
+        let mut indices = [splits.train.clone(), splits.validation.clone(), splits.test.clone()].concat();
+        indices.sort_unstable();
+        assert_eq!(indices, (0..120).collect::<Vec<u32>>());
+        assert!(splits.test.iter().all(|&i| i >= 100));
+        assert_ne!(split(&labels, 100, 10, 30, (70, 30, 20), 2).validation, splits.validation);
     }
 
     #[test]

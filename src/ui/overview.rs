@@ -21,7 +21,8 @@ pub fn overviews(runs: &[RunOverview]) -> String {
     align(&table) + "size: the run's files and its trainings in the store, which other runs may share\n"
 }
 
+/// Formats the round with the best validation accuracy.
 fn best_text(best: &BestRound) -> String {
-    let left = percent(best.weights_remaining);
-    format!("{} {} ({left} left): {} %, n = {}", best.arm, best.round, accuracy(best.validation_accuracy), best.n)
+    let remaining = percent(best.weights_remaining);
+    format!("{} {} ({remaining} left): {} %, n = {}", best.arm, best.round, accuracy(best.validation_accuracy), best.n)
 }

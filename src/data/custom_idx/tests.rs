@@ -36,64 +36,64 @@ fn hint(folder: &Path, options: IdxOptions<'_>) -> String {
 #[test]
 fn custom_idx_files_have_any_size() {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
-    whole(at, NAMES);
-    let four = read(at, PLAIN).unwrap();
+    let dir = folder.path();
+    whole(dir, NAMES);
+    let four = read(dir, PLAIN).unwrap();
     assert_eq!((four.height, four.width, four.train, four.test), (1, 3, 2, 1));
     assert_eq!((four.images, four.labels), ((1..10).collect(), vec![1, 0, 1]));
-    let says = |end: &str| assert!(message(at, PLAIN).ends_with(end), "{}", message(at, PLAIN));
-    put(at, NAMES[3], &file(&[1], &[2]));
+    let says = |end: &str| assert!(message(dir, PLAIN).ends_with(end), "{}", message(dir, PLAIN));
+    put(dir, NAMES[3], &file(&[1], &[2]));
     says("is not usable: label 2 of image 0 is not below 2");
-    put(at, NAMES[3], &file(&[2], &[1, 1]));
+    put(dir, NAMES[3], &file(&[2], &[1, 1]));
     says("1 images");
-    put(at, NAMES[2], &file(&[1, 3, 1], &[7, 8, 9]));
+    put(dir, NAMES[2], &file(&[1, 3, 1], &[7, 8, 9]));
     says("has images of 3×1 pixels, those for training have 1×3");
-    put(at, NAMES[0], &file(&[0, 1, 3], &[]));
+    put(dir, NAMES[0], &file(&[0, 1, 3], &[]));
     says("its header says 0 images of 1×3 pixels; all three must be above 0");
 }
 
 #[test]
 fn custom_idx_reads_labels_of_32_bits() {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
-    whole(at, NAMES);
-    put(at, NAMES[1], &integers(&[2], &[1, 0]));
+    let dir = folder.path();
+    whole(dir, NAMES);
+    put(dir, NAMES[1], &integers(&[2], &[1, 0]));
     let row = |class: i32| [class, 7, 7, 7, 7, 7, 7, 7];
-    std::fs::remove_file(at.join(NAMES[3])).unwrap();
-    put(at, "t10k-labels-idx2-int", &integers(&[1, 8], &row(1)));
-    assert_eq!(read(at, PLAIN).unwrap().labels, [1, 0, 1]);
-    let says = |end: &str| assert!(message(at, PLAIN).ends_with(end), "{}", message(at, PLAIN));
-    put(at, NAMES[1], &integers(&[2], &[1, 256]));
+    std::fs::remove_file(dir.join(NAMES[3])).unwrap();
+    put(dir, "t10k-labels-idx2-int", &integers(&[1, 8], &row(1)));
+    assert_eq!(read(dir, PLAIN).unwrap().labels, [1, 0, 1]);
+    let says = |end: &str| assert!(message(dir, PLAIN).ends_with(end), "{}", message(dir, PLAIN));
+    put(dir, NAMES[1], &integers(&[2], &[1, 256]));
     says("label 256 of image 1 is not below 2");
-    put(at, NAMES[1], &integers(&[2], &[-1, 1]));
+    put(dir, NAMES[1], &integers(&[2], &[-1, 1]));
     says("label -1 of image 0 is not from 0 to 1");
-    put(at, NAMES[1], &integers(&[2, 2], &[1, 1, 0, 0]));
+    put(dir, NAMES[1], &integers(&[2, 2], &[1, 1, 0, 0]));
     says("it has 2 columns of labels; 1 and QMNIST's 8 are read");
-    put(at, NAMES[1], &integers(&[3], &[1, 0]));
+    put(dir, NAMES[1], &integers(&[3], &[1, 0]));
     says("it holds 8 bytes after the header instead of 12");
     let mut floats = integers(&[2], &[0, 0]);
     floats[2] = 0x0D;
-    put(at, NAMES[1], &floats);
+    put(dir, NAMES[1], &floats);
     says("it holds 32-bit floats in 1 dimension");
 }
 
 #[test]
 fn custom_idx_labels_count_from_first_label() {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
-    whole(at, NAMES);
+    let dir = folder.path();
+    whole(dir, NAMES);
     let letters = IdxOptions { first_label: 1, ..PLAIN };
-    put(at, NAMES[1], &file(&[2], &[2, 1]));
-    assert_eq!(message(at, PLAIN).rsplit(": ").next().unwrap(), "label 2 of image 0 is not below 2");
-    assert_eq!(hint(at, PLAIN), "the labels of this file are from 1 to 2: set `first_label = 1`");
-    assert_eq!(read(at, letters).unwrap().labels, [1, 0, 0]);
-    put(at, NAMES[1], &file(&[2], &[2, 0]));
-    assert!(message(at, letters).ends_with("label 0 of image 1 is not from 1 to 2"));
-    assert_eq!(hint(at, PLAIN), "labels count from 0; set `classes` to 3 or more, if they are right");
-    put(at, NAMES[1], &integers(&[2], &[0, i32::MIN]));
-    assert_eq!(hint(at, PLAIN), "labels are whole numbers from 0");
-    put(at, NAMES[1], &integers(&[2], &[0, i32::MAX]));
-    assert!(hint(at, PLAIN).ends_with("from 0 to 2147483647, more than `classes` allows"));
+    put(dir, NAMES[1], &file(&[2], &[2, 1]));
+    assert_eq!(message(dir, PLAIN).rsplit(": ").next().unwrap(), "label 2 of image 0 is not below 2");
+    assert_eq!(hint(dir, PLAIN), "the labels of this file are from 1 to 2: set `first_label = 1`");
+    assert_eq!(read(dir, letters).unwrap().labels, [1, 0, 0]);
+    put(dir, NAMES[1], &file(&[2], &[2, 0]));
+    assert!(message(dir, letters).ends_with("label 0 of image 1 is not from 1 to 2"));
+    assert_eq!(hint(dir, PLAIN), "labels count from 0; set `classes` to 3 or more, if they are right");
+    put(dir, NAMES[1], &integers(&[2], &[0, i32::MIN]));
+    assert_eq!(hint(dir, PLAIN), "labels are whole numbers from 0");
+    put(dir, NAMES[1], &integers(&[2], &[0, i32::MAX]));
+    assert!(hint(dir, PLAIN).ends_with("from 0 to 2147483647, more than `classes` allows"));
 }
 
 #[test]
@@ -112,18 +112,18 @@ fn custom_idx_transpose_exchanges_rows_and_columns() {
 #[test]
 fn custom_idx_finds_the_only_prefix() {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
+    let dir = folder.path();
     let emnist = |set: &str| NAMES.map(|name| format!("emnist-{set}-{}", name.replace("t10k", "test")));
     let letters = emnist("letters");
-    whole(at, letters.each_ref().map(String::as_str));
-    assert_eq!(read(at, PLAIN).unwrap().labels, [1, 0, 1]);
+    whole(dir, letters.each_ref().map(String::as_str));
+    assert_eq!(read(dir, PLAIN).unwrap().labels, [1, 0, 1]);
     let digits = emnist("digits");
-    whole(at, digits.each_ref().map(String::as_str));
-    let many = message(at, PLAIN);
+    whole(dir, digits.each_ref().map(String::as_str));
+    let many = message(dir, PLAIN);
     assert!(many.ends_with("have several prefixes: `emnist-digits`, `emnist-letters`"), "{many}");
-    assert_eq!(read(at, IdxOptions { prefix: Some("emnist-letters"), ..PLAIN }).unwrap().train, 2);
-    let missing = message(at, IdxOptions { prefix: Some("emnist"), ..PLAIN });
+    assert_eq!(read(dir, IdxOptions { prefix: Some("emnist-letters"), ..PLAIN }).unwrap().train, 2);
+    let missing = message(dir, IdxOptions { prefix: Some("emnist"), ..PLAIN });
     assert!(missing.starts_with("neither `emnist-train-images-idx3-ubyte` nor"), "{missing}");
-    whole(at, NAMES);
-    assert_eq!(read(at, PLAIN).unwrap().train, 2, "names without a prefix come first");
+    whole(dir, NAMES);
+    assert_eq!(read(dir, PLAIN).unwrap().train, 2, "names without a prefix come first");
 }

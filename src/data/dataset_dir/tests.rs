@@ -17,9 +17,9 @@ fn file_is_found_plain_gzipped_and_in_archive() {
     let inner = folder.path().join("cifar100");
     let open = |name: &str| DatasetDir::of(&CIFAR100, folder.path()).open(name);
     let missing = open("train.bin").err().unwrap();
-    let said = missing.to_string();
+    let text = missing.to_string();
     for name in ["none of `train.bin`", "`cifar-100-binary.tar.gz`", "`cifar-100-python/train`"] {
-        assert!(said.contains(name), "{said}");
+        assert!(text.contains(name), "{text}");
     }
     assert_eq!(missing.downcast_ref::<NotFound>().unwrap().set, Some("cifar100"));
 

@@ -93,10 +93,11 @@ fn tiny() -> (&'static BuiltinDataset, BTreeMap<String, Vec<u8>>) {
         bytes.extend(body);
         bytes
     };
-    let noise: Vec<u8> = (0..60_000).map(|at| crate::base::rng::mix(1, at) as u8).collect();
-    let all = [idx(&[2, 100, 300], &noise), idx(&[2], &[0, 1]), idx(&[1, 100, 300], &noise[..30_000]), idx(&[1], &[1])];
+    let noise: Vec<u8> = (0..60_000).map(|index| crate::base::rng::mix(1, index) as u8).collect();
+    let contents =
+        [idx(&[2, 100, 300], &noise), idx(&[2], &[0, 1]), idx(&[1, 100, 300], &noise[..30_000]), idx(&[1], &[1])];
     let pinned = |(file, bytes): (&PinnedFile, &Vec<u8>)| PinnedFile { name: file.name, sha256: sha256(bytes).leak() };
-    let files: Vec<PinnedFile> = MNIST.files.iter().zip(&all).map(pinned).collect();
+    let files: Vec<PinnedFile> = MNIST.files.iter().zip(&contents).map(pinned).collect();
     let set = BuiltinDataset {
         name: "tiny",
         form: FileFormat::Idx,
@@ -111,7 +112,8 @@ fn tiny() -> (&'static BuiltinDataset, BTreeMap<String, Vec<u8>>) {
         mirrors: &[],
         class_names: &[],
     };
-    let packed = MNIST.files.iter().zip(&all).map(|(file, bytes)| (format!("{}.gz", file.name), gzip(bytes))).collect();
+    let packed =
+        MNIST.files.iter().zip(&contents).map(|(file, bytes)| (format!("{}.gz", file.name), gzip(bytes))).collect();
     (Box::leak(Box::new(set)), packed)
 }
 

@@ -80,15 +80,15 @@ fn pickle_protocols_0_and_5_are_read() {
 #[test]
 fn pickle_is_never_executed() {
     let system = b"cos\nsystem\n(S'echo'\ntR.";
-    let said = message(system);
-    assert!(said.starts_with("opcode 0x63 (`c`) at byte 0: it names `os system`"), "{said}");
+    let text = message(system);
+    assert!(text.starts_with("opcode 0x63 (`c`) at byte 0: it names `os system`"), "{text}");
     let stacked = b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.";
     assert!(message(stacked).starts_with("opcode 0x93 at byte 18: it names `builtins eval`"), "{}", message(stacked));
     // INST, OBJ, NEWOBJ, EXT1, PERSID, NEXT_BUFFER.
     for opcode in [b'i', b'o', 0x81, 0x82, b'P', 0x97] {
-        let said = message(&[b'}', opcode]);
-        assert!(said.starts_with(&format!("opcode {opcode:#04x}")), "{said}");
-        assert!(said.ends_with("at byte 1: this opcode does not occur in the batches of CIFAR"), "{said}");
+        let text = message(&[b'}', opcode]);
+        assert!(text.starts_with(&format!("opcode {opcode:#04x}")), "{text}");
+        assert!(text.ends_with("at byte 1: this opcode does not occur in the batches of CIFAR"), "{text}");
     }
     let other = b"cnumpy\ndtype\ncnumpy\ndtype\n\x85Rcnumpy\nndarray\n)R.";
     assert!(message(other).ends_with("it calls Ndarray with 0 arguments"), "{}", message(other));
