@@ -218,7 +218,9 @@ impl MeasureContext<'_> {
                 ui::eprint_line(&format!("measured {n} of {}: {arm} round {round} replicate {replicate}", ready.len()));
             }
         };
-        self.stability.measure(&ready, &dataset, build, workers, self.stop, &tell)?;
+        self.stability
+            .measure(&ready, &dataset, build, workers, self.stop, &tell)
+            .map_err(|error| engine::torch::friendly_torch_error(error, &recipe, 1))?;
         Ok(failed)
     }
 }

@@ -102,7 +102,7 @@ impl EngineSelector {
             wish,
             sparse_can,
             inputs: recipe.network.input.iter().product::<usize>() as u64,
-            sizes: recipe.network.sizes(),
+            sizes: recipe.network.sizes().to_vec(),
             uses: recipe.network.weights().iter().map(|weight| weight.macs_per_weight).collect(),
             batch_size: recipe.batch_size as u64,
         })

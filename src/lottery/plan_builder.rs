@@ -109,10 +109,10 @@ impl<'a> PlanBuilder<'a> {
     /// Resolves the arms, which must make sense.
     pub(super) fn new(experiment: &'a Experiment, setting: &'a ResolvedExperiment) -> Result<Self, Vec<Diagnostic>> {
         let all = setting.network.sizes();
-        let whole = RemainingCounts { kept: all.iter().sum(), layers: Some(all.clone()) };
+        let whole = RemainingCounts { kept: all.iter().sum(), layers: Some(all.to_vec()) };
         let mut counts = vec![whole.clone()];
         for round in 0..experiment.rounds as usize {
-            counts.push(setting.pruning.after_round(&counts[round], &all));
+            counts.push(setting.pruning.after_round(&counts[round], all));
         }
         let schedule = Arc::new(counts);
         let mut sketch = Self {
@@ -149,7 +149,7 @@ impl<'a> PlanBuilder<'a> {
         let counts = match (grid(arm), source) {
             (Some(grid), _) => {
                 let all = setting.network.sizes();
-                let counts = grid.iter().map(|&fraction| setting.pruning.one_shot(fraction, &all));
+                let counts = grid.iter().map(|&fraction| setting.pruning.one_shot(fraction, all));
                 Arc::new(std::iter::once(schedule[0].clone()).chain(counts).collect())
             }
             (None, Some(source)) => Arc::clone(&self.arms[source].counts),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::*;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::config::{ConfigDocument, Experiment, read};
+use crate::engine::{GradientMap, Probe, ProbeOptions};
 
 /// What a training left.
 struct StoredTensors {
@@ -41,6 +42,25 @@ impl ArtifactSource for InMemoryStore {
             optimizer_steps: iteration,
             ..Snapshot::default()
         })
+    }
+}
+
+/// A probe for arms that need no gradients.
+struct NoProbe;
+
+impl Probe for NoProbe {
+    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
+        bail!("no gradients here")
+    }
+
+    fn hessian_gradient_product(
+        &self,
+        _: &Snapshot,
+        _: &Mask,
+        _: &[Vec<u32>],
+        _: &ProbeOptions,
+    ) -> Result<GradientMap> {
+        bail!("no gradients here")
     }
 }
 
@@ -83,7 +103,12 @@ impl PreparedReplicate {
     }
 
     pub(super) fn context(&self) -> PrepareContext<'_> {
-        PrepareContext { experiment: &self.experiment, setting: &self.setting, artifacts: &self.memory }
+        PrepareContext {
+            experiment: &self.experiment,
+            setting: &self.setting,
+            artifacts: &self.memory,
+            probe: &NoProbe,
+        }
     }
 
     pub(super) fn training(&self, arm: &str, round: u32) -> &TrainingSpec {

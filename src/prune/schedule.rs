@@ -40,7 +40,7 @@ impl PruningSchedule {
     /// Names that fit no layer or kind.
     pub fn new(prune: &config::PruneConfig, network: &Network) -> Result<Self, Vec<Diagnostic>> {
         let weights = network.weights();
-        let problems = unknown_names(prune, &weights);
+        let problems = unknown_names(prune, weights);
         if !problems.is_empty() {
             return Err(problems);
         }

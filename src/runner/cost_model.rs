@@ -20,7 +20,7 @@ impl<'a> CostModel<'a> {
     /// The weights that a training multiplies, by layer: a mask makes them fewer for the sparse trainer alone.
     pub(super) fn effective_counts(self, training: &TrainingSpec) -> Vec<u64> {
         match training.engine {
-            EngineKind::Dense => self.setting.network.sizes(),
+            EngineKind::Dense => self.setting.network.sizes().to_vec(),
             EngineKind::Sparse => self.setting.expected_per_layer(&training.counts),
         }
     }

@@ -201,7 +201,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 fn rounds(setting: &ResolvedExperiment, plan: &Plan, board: &Scheduler<'_>) -> Vec<RoundEstimate> {
     let total = setting.network.weights_total();
-    let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
+    let names: Vec<String> = setting.network.weights().iter().map(|weight| weight.layer.clone()).collect();
     let mut places = BTreeMap::new();
     let mut rounds: Vec<RoundEstimate> = Vec::new();
     for (training, is_stored) in plan.trainings.iter().zip(board.are_stored()) {
@@ -228,7 +228,7 @@ fn rounds(setting: &ResolvedExperiment, plan: &Plan, board: &Scheduler<'_>) -> V
 
 /// Layers that a round does not shrink any more, though they are pruned.
 fn warnings(setting: &ResolvedExperiment, plan: &Plan) -> Vec<String> {
-    let names: Vec<String> = setting.network.weights().into_iter().map(|weight| weight.layer).collect();
+    let names: Vec<String> = setting.network.weights().iter().map(|weight| weight.layer.clone()).collect();
     let mut by_round: BTreeMap<u32, &Vec<u64>> = BTreeMap::new();
     // Of chains: a grid goes by its own entries, in whatever order.
     let is_link = |training: &&TrainingSpec| training.mask == MaskRule::Dense || training.mask.is_chain();

@@ -1,5 +1,7 @@
 //! One training from the store to the store: what is wanted of it, prepare, audit, save.
 
+use std::rc::Rc;
+
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::run::Runner;
@@ -11,6 +13,7 @@ use crate::base::outcome::Outcome;
 use crate::base::rng::Purpose;
 use crate::base::tensors::Snapshot;
 use crate::data::Dataset;
+use crate::engine::torch::TorchProbe;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
 };
@@ -68,13 +71,20 @@ pub(super) struct TrainingJob<'a> {
     store: &'a Store,
     mask: Mask,
     start: Snapshot,
+    probe: Rc<TorchProbe>,
 }
 
 impl<'a> TrainingJob<'a> {
-    pub(super) fn prepare(wish: MissingOutputs<'a>, lab: &'a Runner<'a>, store: &'a Store) -> Result<Self> {
-        let context = PrepareContext { experiment: lab.experiment, setting: lab.setting, artifacts: store };
+    pub(super) fn prepare(
+        wish: MissingOutputs<'a>,
+        lab: &'a Runner<'a>,
+        store: &'a Store,
+        probe: &Rc<TorchProbe>,
+    ) -> Result<Self> {
+        let context =
+            PrepareContext { experiment: lab.experiment, setting: lab.setting, artifacts: store, probe: &**probe };
         let (mask, start) = prepare(wish.task.training, context).context("could not prepare the training")?;
-        Ok(Self { wish, lab, store, mask, start })
+        Ok(Self { wish, lab, store, mask, start, probe: Rc::clone(probe) })
     }
 
     /// Its place in its group.
@@ -178,7 +188,12 @@ impl<'a> TrainingJob<'a> {
     }
 
     fn context(&self) -> PrepareContext<'_> {
-        PrepareContext { experiment: self.lab.experiment, setting: self.lab.setting, artifacts: self.store }
+        PrepareContext {
+            experiment: self.lab.experiment,
+            setting: self.lab.setting,
+            artifacts: self.store,
+            probe: &*self.probe,
+        }
     }
 }
 

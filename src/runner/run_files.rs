@@ -134,7 +134,7 @@ impl RunFiles<'_> {
             final_validation_accuracy: last.map(|point| point.validation.accuracy),
             final_test_accuracy: last.map(|point| point.test.accuracy),
             final_validation_loss: last.map(|point| point.validation.loss),
-            macs: network.macs(&network.sizes()),
+            macs: network.macs(network.sizes()),
             macs_remaining: finished
                 .map(|finished| finished.weights_kept.as_slice())
                 .or(training.counts.layers.as_deref())
@@ -167,7 +167,7 @@ impl RunFiles<'_> {
     }
 
     fn layer_rows(&self, training: &TrainingSpec, finished: &StoredTraining) -> Vec<LayerRow> {
-        let row = |(weight, &kept): (crate::network::PrunableTensor, &u64)| LayerRow {
+        let row = |(weight, &kept): (&crate::network::PrunableTensor, &u64)| LayerRow {
             experiment: self.experiment.to_owned(),
             arm: training.arm.clone(),
             replicate: training.replicate,
@@ -180,7 +180,7 @@ impl RunFiles<'_> {
             weights_remaining: kept as f64 / weight.parameter.len() as f64,
             key: training.key.to_string(),
         };
-        self.setting.network.weights().into_iter().zip(&finished.weights_kept).map(row).collect()
+        self.setting.network.weights().iter().zip(&finished.weights_kept).map(row).collect()
     }
 
     /// The profiles of each arm at each round, pooled, in the order of their first trainings.

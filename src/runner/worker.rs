@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 
 use super::job::{MissingOutputs, StoreLookup, TrainingJob};
 use super::run::Runner;
@@ -13,7 +14,8 @@ use super::scheduler::{GroupAssignment, Task, TrainingFailure};
 use super::store::{Store, StoredTraining};
 use crate::base::tensors::Snapshot;
 use crate::data::Dataset;
-use crate::engine::{EngineKind, Trainer};
+use crate::engine::torch::{TorchProbe, friendly_torch_error};
+use crate::engine::{EngineKind, Trainer, TrainerSpec};
 use crate::lottery::TrainingSpec;
 use crate::system::clock::Stopwatch;
 use crate::system::files::Lock;
@@ -51,11 +53,21 @@ pub(super) struct Worker<'a> {
     store: &'a Store,
     dataset: Arc<Dataset>,
     trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>>,
+    spec: TrainerSpec,
+    /// Computes gradients while jobs are prepared.
+    probe: Rc<TorchProbe>,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(lab: &'a Runner<'a>, store: &'a Store, dataset: Arc<Dataset>) -> Self {
-        Self { lab, store, dataset, trainers: BTreeMap::new() }
+        let spec = TrainerSpec::new(lab.setting.network.clone(), lab.experiment, lab.setting.gpu);
+        let probe = Rc::new(TorchProbe::new(spec.clone(), Arc::clone(&dataset)));
+        Self { lab, store, dataset, trainers: BTreeMap::new(), spec, probe }
+    }
+
+    /// Returns the outcome of a job that broke in an engine with `lanes` lanes.
+    fn failed(&self, error: Error, lanes: usize) -> JobOutcome {
+        JobOutcome::Failed(TrainingFailure::new(&friendly_torch_error(error, &self.spec, lanes)))
     }
 
     /// Does each task of `work`, unless it is done or another process is at one of them. What breaks on the way, a panic
@@ -70,7 +82,7 @@ impl<'a> Worker<'a> {
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
             Err(anyhow!("a defect of this program: {text}"))
         });
-        let rest = rest.unwrap_or_else(|error| JobOutcome::Failed(TrainingFailure::new(&error)));
+        let rest = rest.unwrap_or_else(|error| self.failed(error, work.lanes.len()));
         ends.into_iter().map(|end| end.unwrap_or_else(|| rest.clone())).collect()
     }
 
@@ -94,9 +106,9 @@ impl<'a> Worker<'a> {
         (help.began)(first.task.training, wishes.len());
         let mut lanes = Vec::new();
         for (wish, end) in wishes {
-            match TrainingJob::prepare(wish, self.lab, self.store) {
+            match TrainingJob::prepare(wish, self.lab, self.store, &self.probe) {
                 Ok(lane) => lanes.push((lane, end)),
-                Err(error) => *end = Some(JobOutcome::Failed(TrainingFailure::new(&error))),
+                Err(error) => *end = Some(self.failed(error, 1)),
             }
         }
         if lanes.is_empty() { Ok(JobOutcome::Cancelled) } else { self.train(work, lanes, help) }

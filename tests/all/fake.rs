@@ -131,6 +131,10 @@ impl Trainer for Fake {
         Ok(state)
     }
 
+    fn recompute_batch_norm(&mut self, _: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
     fn set_threads(&mut self, threads: usize) {
         self.threads.lock().unwrap().push(threads);
     }

@@ -8,6 +8,7 @@ mod compare;
 mod contract;
 mod conv;
 mod contract_conv;
+mod contract_probe;
 mod data;
 mod data_commands;
 mod doctor;

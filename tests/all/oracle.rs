@@ -1,4 +1,4 @@
-//! What the contract suites compare with: the numbers that `PyTorch` left in tests/oracle/*.json.
+//! Comparison with the numbers of `PyTorch` in tests/oracle/*.json, for the contract suites.
 
 use std::fmt::Debug;
 
@@ -8,6 +8,7 @@ use lth::base::rng::mix;
 use lth::base::tensors::TensorMap;
 use serde_json::Value;
 
+/// Returns the upper 53 bits of a hash as a number in [0, 1).
 pub(crate) fn unit(h: u64) -> f64 {
     (h >> 11) as f64 * 2_f64.powi(-53)
 }
@@ -25,13 +26,13 @@ fn projection(state: &TensorMap) -> f64 {
     values(state).enumerate().map(|(i, v)| v * sign(i)).sum()
 }
 
-/// How far `got` is from `want`, relative to the norm of `want`.
+/// Returns the distance between `got` and `want`, relative to the norm of `want`.
 pub(crate) fn distance(got: &TensorMap, want: &TensorMap) -> f64 {
     norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want))
 }
 
-/// Compares states, each of another kind, with what the oracle recorded after `step` steps. `tolerance` is relative to a
-/// tensor's norm, or to `least` where that is larger.
+/// Compares weights, moments and running statistics (`kinds`) with those of the oracle after `step` steps. `tolerance` is relative
+/// to a tensor's norm, or to `least` if that is larger.
 pub(crate) fn compare(case: &dyn Debug, oracle: &Value, step: u64, kinds: &[&TensorMap], tolerance: f64, least: f64) {
     let projections = oracle["projections"][step as usize - 1].as_array().unwrap();
     assert_eq!(projections.len(), kinds.len(), "{case:?} step {step}");
@@ -53,12 +54,12 @@ pub(crate) fn compare(case: &dyn Debug, oracle: &Value, step: u64, kinds: &[&Ten
     }
 }
 
-/// Whether the oracle evaluated after `step` steps.
+/// Whether the oracle has an evaluation after `step` steps.
 pub(crate) fn evaluates(oracle: &Value, step: u64) -> bool {
     oracle["detailed"][step.to_string()]["loss"].is_number()
 }
 
-/// Compares an evaluation with the oracle's; `tolerance` is that of the loss, relative.
+/// Compares an evaluation with the oracle's; `tolerance` is relative to the loss.
 pub(crate) fn compare_score(case: &dyn Debug, oracle: &Value, step: u64, score: Score, tolerance: f64) {
     let expected = |what: &str| oracle["detailed"][step.to_string()][what].as_f64().unwrap();
     let loss = expected("loss");
@@ -66,6 +67,7 @@ pub(crate) fn compare_score(case: &dyn Debug, oracle: &Value, step: u64, score: 
     assert!((score.accuracy - expected("accuracy")).abs() < 1e-12, "{case:?} step {step}: {}", score.accuracy);
 }
 
+/// Checks that every pruned weight and its moments are +0.0.
 pub(crate) fn check_zeros<'a>(
     case: &dyn Debug,
     step: u64,

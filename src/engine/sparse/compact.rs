@@ -1,140 +1,175 @@
-//! What a mask leaves of a network: the weights that are stored, and those that a step has to look at.
+//! The part of a network that a mask keeps: the stored values, and those that a step computes with.
 
 use std::ops::Range;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
 
 use super::super::linear_stack::{LinearLayout, LinearStack};
 use super::tiled_csr::TiledCsr;
 use crate::base::mask::Mask;
+use crate::engine::param_layout::{ParamLayout, match_mask};
 use crate::network::TensorSpec;
 
-/// A linear layer of which some weights survive.
+/// The surviving part of a linear layer.
 ///
-/// A unit from which no surviving weights lead to the logits is not looked at, nor are the weights that lead to it. They
-/// are stored all the same, at the end, for the optimizer: their gradient is 0, but weight decay moves them.
+/// A unit is active if surviving weights lead from it to the logits. Steps compute with active units and the weights between
+/// them only. The other surviving weights are stored too, at the end: their gradient is 0, but weight decay moves them.
 #[derive(Clone, Debug)]
 pub(super) struct CompactLayer {
-    /// The whole layer.
+    /// The complete layer.
     pub(super) shape: LinearLayout,
-    /// Of the outputs that are looked at, in order, the index among all.
+    /// Indices of the active outputs, ascending.
     pub(super) units: Vec<u32>,
-    /// Places of the weights that are looked at: a row for each of `units`, a column for each unit of the layer before.
+    /// The weights between active units: a row for each of `units`, a column for each active unit of the previous layer.
     pub(super) forward: TiledCsr,
-    /// The same from the other side, and where each weight is in `forward`. Empty in the first layer.
+    /// Like `forward`, but transposed. Empty in the first layer, whose inputs need no gradient.
     pub(super) backward: TiledCsr,
+    /// For each weight of `backward` its position in `forward`.
     pub(super) positions: Vec<u32>,
-    /// Of all weights that are stored, the index in the tensor; first those of `forward`.
-    pub(super) weight_places: Vec<u32>,
-    /// Of all biases, the index in the tensor; first those of `units`.
-    pub(super) bias_places: Vec<u32>,
-    /// Where they are in the flat buffers.
+    /// Positions of all surviving weights in the flat buffers; first those of `forward`.
     pub(super) weights: Range<usize>,
+    /// Positions of all biases in the flat buffers; first those of `units`.
     pub(super) biases: Range<usize>,
 }
 
 impl CompactLayer {
-    /// The weights that are looked at, in the flat buffers.
+    /// Positions of the weights between active units in the flat buffers.
     pub(super) fn trainable(&self) -> Range<usize> {
         self.weights.start..self.weights.start + self.forward.len()
     }
 
-    /// The biases that are looked at, in the flat buffers.
+    /// Positions of the biases of active units in the flat buffers.
     pub(super) fn trainable_biases(&self) -> Range<usize> {
         self.biases.start..self.biases.start + self.units.len()
     }
 }
 
-/// A network of which some weights survive.
+/// The surviving part of a fully connected network.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CompactNetwork {
-    /// In order.
+    /// The layers in the order they are applied.
     pub(super) layers: Vec<CompactLayer>,
-    /// The inputs that are looked at, in order.
+    /// Indices of the active inputs, ascending.
     pub(super) inputs: Vec<u32>,
-    /// Values of the flat buffers.
-    pub(super) len: usize,
+    /// The places of the surviving weights and of all biases in the flat buffers.
+    pub(super) layout: ParamLayout,
 }
 
 impl CompactNetwork {
-    /// What `mask` leaves of a network. `parameters` are weight and bias of each layer in turn.
+    /// Returns the part of a network that `mask` keeps. `parameters` are weight and bias of each layer of `linears` in turn.
+    ///
+    /// # Errors
+    /// If the mask does not cover exactly the weights of the network.
     pub(super) fn new(linears: &LinearStack, parameters: &[TensorSpec], mask: &Mask) -> Result<Self> {
         let mut kept = Vec::new();
-        for (linear, parameter) in linears.layers.iter().zip(parameters.iter().step_by(2)) {
-            let layer = mask.0.iter().find(|layer| layer.name == parameter.name);
-            let layer = layer.ok_or_else(|| anyhow!("a mask without `{}`", parameter.name))?;
-            ensure!(layer.kept.len() == linear.inputs * linear.outputs, "a mask of another size: `{}`", layer.name);
-            kept.push(layer.kept.as_slice());
+        let weights = parameters.iter().step_by(2);
+        for (weight, flags) in weights.clone().zip(match_mask(weights, mask)?) {
+            kept.push(flags.ok_or_else(|| anyhow!("a mask without `{}`", weight.name))?);
         }
-        ensure!(kept.len() == mask.0.len(), "a mask for layers that there are not");
-        // From the logits back: the outputs of each layer that are looked at.
-        let mut used = vec![vec![true; linears.layers.last().map_or(0, |last| last.outputs)]];
-        for (linear, kept) in linears.layers.iter().zip(&kept).rev() {
-            let mut inputs = vec![false; linear.inputs];
-            for (row, _) in kept.chunks_exact(linear.inputs).zip(&used[used.len() - 1]).filter(|(_, used)| **used) {
-                inputs.iter_mut().zip(row).for_each(|(input, &kept)| *input |= kept);
-            }
-            used.push(inputs);
+        let active = active_units(linears, &kept);
+        let mut network = Self { inputs: indices(&active[0], true).collect(), ..Self::default() };
+        for (number, (linear, kept)) in linears.layers.iter().zip(&kept).enumerate() {
+            let is_first = number == 0;
+            let tensors = [&parameters[2 * number], &parameters[2 * number + 1]];
+            let layer = CompactLayer::new(
+                *linear,
+                kept,
+                [&active[number], &active[number + 1]],
+                is_first,
+                tensors,
+                &mut network.layout,
+            );
+            network.layers.push(layer);
         }
-        used.reverse();
-        let indices = |used: &[bool]| (0..used.len() as u32).filter(|&i| used[i as usize]).collect::<Vec<u32>>();
-        let mut survivors = Self { inputs: indices(&used[0]), ..Self::default() };
-        for (at, (linear, kept)) in linears.layers.iter().zip(&kept).enumerate() {
-            let first = at == 0;
-            let layer = sparse_layer(*linear, kept, [&used[at], &used[at + 1]], first, &mut survivors.len);
-            survivors.layers.push(layer);
-        }
-        Ok(survivors)
+        Ok(network)
+    }
+
+    /// Values of each flat buffer.
+    pub(super) fn len(&self) -> usize {
+        self.layout.len()
     }
 }
 
-fn sparse_layer(
-    shape: LinearLayout,
-    kept: &[bool],
-    [inputs, outputs]: [&[bool]; 2],
-    first: bool,
-    len: &mut usize,
-) -> CompactLayer {
-    let rank = |used: &[bool]| -> Vec<u32> {
-        used.iter().scan(0, |n, &used| Some(std::mem::replace(n, *n + u32::from(used)))).collect()
-    };
-    let (columns, rows) = (rank(inputs), rank(outputs));
-    let (mut active, mut idle, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    for at in (0..kept.len()).filter(|&at| kept[at]) {
-        let (output, input) = (at / shape.inputs, at % shape.inputs);
-        if outputs[output] {
-            active.push((rows[output], columns[input]));
-            places.push(at as u32);
-        } else {
-            idle.push(at as u32);
+/// Returns which inputs of the network, then which outputs of each layer are active: surviving weights lead from them to the
+/// logits. `kept` has the flags of each layer's weight [outputs, inputs].
+fn active_units(linears: &LinearStack, kept: &[&[bool]]) -> Vec<Vec<bool>> {
+    let mut outputs = vec![true; linears.layers.last().map_or(0, |last| last.outputs)];
+    let mut active = Vec::new();
+    for (linear, kept) in linears.layers.iter().zip(kept).rev() {
+        let mut inputs = vec![false; linear.inputs];
+        for (row, _) in kept.chunks_exact(linear.inputs).zip(&outputs).filter(|(_, is_active)| **is_active) {
+            inputs.iter_mut().zip(row).for_each(|(input, &kept)| *input |= kept);
         }
+        active.push(std::mem::replace(&mut outputs, inputs));
     }
-    let split = |used: bool| (0..outputs.len() as u32).filter(move |&i| outputs[i as usize] == used);
-    let units: Vec<u32> = split(true).collect();
-    let looked_at = inputs.iter().filter(|&&used| used).count();
-    let (forward, order) = TiledCsr::new(units.len(), looked_at, &active);
-    let (mut backward, mut positions) = (TiledCsr::default(), Vec::new());
-    if !first {
-        let ordered: Vec<(u32, u32)> =
-            order.iter().map(|&k| active[k as usize]).map(|(row, column)| (column, row)).collect();
-        (backward, positions) = TiledCsr::new(looked_at, units.len(), &ordered);
+    active.push(outputs);
+    active.reverse();
+    active
+}
+
+/// Returns the indices of the flags that are `value`, ascending.
+fn indices(flags: &[bool], value: bool) -> impl Iterator<Item = u32> {
+    (0..flags.len() as u32).filter(move |&i| flags[i as usize] == value)
+}
+
+/// Returns for each unit the number of active units before it.
+fn rank(active: &[bool]) -> Vec<u32> {
+    let count = |n: &mut u32, &is_active: &bool| Some(std::mem::replace(n, *n + u32::from(is_active)));
+    active.iter().scan(0, count).collect()
+}
+
+impl CompactLayer {
+    /// Returns the surviving part of a layer and appends its values to `layout`. `kept` has a flag for each weight [outputs,
+    /// inputs]; `inputs` and `outputs` have a flag for each unit, true if it is active.
+    fn new(
+        shape: LinearLayout,
+        kept: &[bool],
+        [inputs, outputs]: [&[bool]; 2],
+        is_first: bool,
+        [weight, bias]: [&TensorSpec; 2],
+        layout: &mut ParamLayout,
+    ) -> Self {
+        let columns = rank(inputs);
+        let rows = rank(outputs);
+        // Weights between active units as (row, column), their positions in the tensor, and those of all others.
+        let mut active = Vec::new();
+        let mut active_positions = Vec::new();
+        let mut idle_positions = Vec::new();
+        for position in (0..kept.len()).filter(|&position| kept[position]) {
+            let (output, input) = (position / shape.inputs, position % shape.inputs);
+            if outputs[output] {
+                active.push((rows[output], columns[input]));
+                active_positions.push(position as u32);
+            } else {
+                idle_positions.push(position as u32);
+            }
+        }
+        let units: Vec<u32> = indices(outputs, true).collect();
+        let active_inputs = inputs.iter().filter(|&&is_active| is_active).count();
+        let (forward, order) = TiledCsr::new(units.len(), active_inputs, &active);
+        let (mut backward, mut positions) = (TiledCsr::default(), Vec::new());
+        if !is_first {
+            let transposed: Vec<(u32, u32)> =
+                order.iter().map(|&k| active[k as usize]).map(|(row, column)| (column, row)).collect();
+            (backward, positions) = TiledCsr::new(active_inputs, units.len(), &transposed);
+        }
+        let weight_index = order.iter().map(|&k| active_positions[k as usize]).chain(idle_positions).collect();
+        let bias_index = indices(outputs, true).chain(indices(outputs, false)).collect();
+        let weights = layout.push_indexed(weight, weight_index);
+        let biases = layout.push_indexed(bias, bias_index);
+        Self { shape, units, forward, backward, positions, weights, biases }
     }
-    let weight_places: Vec<u32> = order.iter().map(|&k| places[k as usize]).chain(idle).collect();
-    let bias_places: Vec<u32> = split(true).chain(split(false)).collect();
-    let weights = *len..*len + weight_places.len();
-    let biases = weights.end..weights.end + bias_places.len();
-    *len = biases.end;
-    CompactLayer { shape, units, forward, backward, positions, weight_places, bias_places, weights, biases }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::mask::LayerMask;
+    use crate::base::tensors::{NamedTensor, TensorMap};
     use crate::network::TensorRole;
 
     #[test]
-    fn what_leads_nowhere_is_stored_but_not_looked_at() {
+    fn weights_that_lead_nowhere_are_stored_but_not_computed_with() {
         let linear = |inputs, outputs| LinearLayout { inputs, outputs, relu: false, dropout: None };
         let linears = LinearStack { dropout: None, layers: vec![linear(3, 2), linear(2, 2)] };
         let parameter = |name: &str, shape: &[usize]| TensorSpec {
@@ -151,14 +186,22 @@ mod tests {
         let survivors = CompactNetwork::new(&linears, &parameters, &mask).unwrap();
         assert_eq!(survivors.inputs, [2]);
         let [a, b] = &survivors.layers[..] else { panic!("two layers") };
-        assert_eq!((&a.units[..], &a.weight_places[..], &a.bias_places[..]), (&[1][..], &[5, 0, 2][..], &[1, 0][..]));
-        assert_eq!(
-            (a.trainable(), a.weights.clone(), a.trainable_biases(), a.biases.clone()),
-            (0..1, 0..3, 3..4, 3..5)
-        );
-        assert_eq!((&b.units[..], &b.weight_places[..]), (&[0, 1][..], &[1][..]));
+        assert_eq!(a.units, [1]);
+        let (a_weights, a_biases) = (a.weights.clone(), a.biases.clone());
+        assert_eq!((a.trainable(), a_weights, a.trainable_biases(), a_biases), (0..1, 0..3, 3..4, 3..5));
+        assert_eq!(b.units, [0, 1]);
         assert_eq!((b.forward.rows, b.backward.rows, &b.positions[..]), (2, 1, &[0][..]));
-        assert_eq!(survivors.len, 8);
+        assert_eq!(survivors.len(), 8);
+        // Positions in the tensors, stored value by stored value.
+        let positions = |n| (0..n).map(|i| i as f32).collect::<Vec<f32>>();
+        let tensor = |spec: &TensorSpec| NamedTensor {
+            name: spec.name.clone(),
+            shape: spec.shape.clone(),
+            values: positions(spec.len()),
+        };
+        let mut flat = vec![0.0_f32; 8];
+        survivors.layout.write(&TensorMap(parameters.iter().map(tensor).collect()), &mut flat).unwrap();
+        assert_eq!(flat, [5.0, 0.0, 2.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
         assert!(CompactNetwork::new(&linears, &parameters, &Mask(mask.0[..1].to_vec())).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Where the time of a step goes, kernel by kernel: what `benches/roofline.rs` sets beside the limits of the processor.
+//! The time of a step, kernel by kernel; `benches/roofline.rs` compares it with the limits of the processor.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use crate::engine::sparse::kernels::IMAGES;
 use crate::engine::trainer::{Trainer, TrainerSpec};
 use crate::system::clock::Stopwatch;
 
-/// One kernel.
+/// The measured time of one kernel.
 #[derive(Clone, Debug)]
 pub struct KernelTiming {
     /// Such as `forward`.
     pub name: &'static str,
-    /// Its layer, from 1; none where it is for the whole network.
+    /// The number of its layer, from 1; `None` for a kernel of the complete network.
     pub layer: Option<usize>,
-    /// What it goes over: the layer's surviving weights that a step looks at; for `gather` inputs, for `cross-entropy`
-    /// classes, for `optimizer` all that is stored.
+    /// Number of items that one call processes: weights between active units of the layer; inputs for `gather`, classes for
+    /// `cross-entropy`, stored values for `optimizer`.
     pub items: usize,
-    /// Of one call.
+    /// Mean time of one call.
     pub nanoseconds: f64,
 }
 
@@ -43,7 +43,10 @@ impl KernelTiming {
     }
 }
 
-/// Times each kernel of a step of a network that `mask` prunes, on one block of `images` and one thread, `times` calls each.
+/// Times each kernel of a step of a network pruned by `mask`, on one block of `images` and one thread, with `times` calls each.
+///
+/// # Errors
+/// If the network is not fully connected, or does not fit the data, the snapshot or the mask.
 pub fn time_kernels(
     recipe: &TrainerSpec,
     dataset: &Arc<Dataset>,
@@ -56,13 +59,13 @@ pub fn time_kernels(
     let images = &images[..images.len().min(IMAGES)];
     let mut parts = trainer.profile_block(images, times);
     trainer.optimizer_steps += 1;
-    // A learning rate of 0: the same work, and nothing moves.
-    parts.push(KernelTiming::time("optimizer", None, trainer.survivors.len, times, || trainer.update(0.0)));
+    // With a learning rate of 0 the work is the same and no weight changes.
+    parts.push(KernelTiming::time("optimizer", None, trainer.survivors.len(), times, || trainer.update(0.0)));
     Ok(parts)
 }
 
 impl SparseMlpTrainer {
-    /// Times the kernels that a block of images meets.
+    /// Times the kernels of forward and backward pass on a block of images.
     fn profile_block(&mut self, images: &[u32], times: u32) -> Vec<KernelTiming> {
         let (dataset, survivors) = (Arc::clone(&self.dataset), self.survivors.clone());
         let labels = labels(&dataset, images);
@@ -71,20 +74,20 @@ impl SparseMlpTrainer {
             block.load(&mut pass, &dataset, images);
         })];
         let layers = survivors.layers.iter().enumerate();
-        for (at, layer) in layers.clone() {
-            let time = || block.forward_layer(&mut pass, at);
-            parts.push(KernelTiming::time("forward", Some(at + 1), layer.forward.len(), times, time));
+        for (number, layer) in layers.clone() {
+            let time = || block.forward_layer(&mut pass, number);
+            parts.push(KernelTiming::time("forward", Some(number + 1), layer.forward.len(), times, time));
         }
         let classes = survivors.layers.last().map_or(0, |last| last.units.len());
         let time = || block.logit_gradient(&pass, &labels[..images.len()], images.len());
         parts.push(KernelTiming::time("cross-entropy", None, classes, times, time));
-        for (at, layer) in layers.rev() {
-            if at > 0 {
-                let time = || block.input_gradient(&mut pass, at);
-                parts.push(KernelTiming::time("input gradient", Some(at + 1), layer.forward.len(), times, time));
+        for (number, layer) in layers.rev() {
+            if number > 0 {
+                let time = || block.input_gradient(&mut pass, number);
+                parts.push(KernelTiming::time("input gradient", Some(number + 1), layer.forward.len(), times, time));
             }
-            let time = || block.weight_gradient(&mut pass, at, gradients);
-            parts.push(KernelTiming::time("weight gradient", Some(at + 1), layer.forward.len(), times, time));
+            let time = || block.weight_gradient(&mut pass, number, gradients);
+            parts.push(KernelTiming::time("weight gradient", Some(number + 1), layer.forward.len(), times, time));
         }
         parts
     }

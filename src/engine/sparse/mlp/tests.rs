@@ -1,8 +1,9 @@
-//! What the contract suite does not see: every path, threads, batches of more than a block, and what leads nowhere.
+//! Beyond the contract suite: every instruction set, threads, batches of more than a block, and weights that lead nowhere.
 
 use super::*;
 use crate::base::mask::LayerMask;
 use crate::base::rng::{Purpose, Stream, mix};
+use crate::base::tensors::NamedTensor;
 use crate::data::Normalization;
 use crate::engine::Optimizer;
 use crate::engine::torch;
@@ -23,46 +24,46 @@ fn recipe() -> TrainerSpec {
         Layer::Linear { inputs: 21, outputs: 10 },
     ];
     let update = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 };
-    let network = Network { input: [1, 12, 12], classes: 10, layers };
+    let network = Network::new([1, 12, 12], 10, layers);
     TrainerSpec::plain(network, update, BATCH)
 }
 
-/// The same without and with smoothed labels and clipped gradients.
+/// [`recipe`] as it is, and with smoothed labels and clipped gradients.
 fn recipes() -> [TrainerSpec; 2] {
     [recipe(), TrainerSpec { label_smoothing: 0.1, clip_norm: Some(0.3), ..recipe() }]
 }
 
 fn dataset() -> Arc<Dataset> {
-    let all: Vec<u32> = (0..200).collect();
+    let images: Vec<u32> = (0..200).collect();
     Arc::new(Dataset {
         shape: [1, 12, 12],
         classes: 10,
         images: (0..200 * 144).map(|i| (mix(1, i) & 255) as u8).collect(),
         labels: (0..200).map(|i| (mix(2, i) % 10) as u8).collect(),
-        train: all.clone(),
-        validation: all[..70].to_vec(),
-        test: all,
+        train: images.clone(),
+        validation: images[..70].to_vec(),
+        test: images,
         inputs: Normalization::Affine { scale: 0.01, offset: -1.0 },
     })
 }
 
-/// A network of which `percent` percent survive.
+/// Returns weights, and a mask that keeps about `percent` percent of them.
 fn start(recipe: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
     let (mut state, mut mask) = (Vec::new(), Vec::new());
-    for (at, parameter) in recipe.network.parameters().into_iter().enumerate() {
-        let number = |i: usize| mix(at as u64 + 10, i as u64);
+    for (index, parameter) in recipe.network.parameters().iter().enumerate() {
+        let number = |i: usize| mix(index as u64 + 10, i as u64);
         let values = (0..parameter.len()).map(|i| (number(i) >> 40) as f32 / 8_388_608.0 - 1.0).map(|v| v * 0.2);
         let values = values.collect();
-        if at % 2 == 0 {
+        if index % 2 == 0 {
             let kept = (0..parameter.len()).map(|i| number(i) % 100 < percent).collect();
             mask.push(LayerMask { name: parameter.name.clone(), shape: parameter.shape.clone(), kept });
         }
-        state.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
+        state.push(NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values });
     }
     (Snapshot::initial(TensorMap(state)), Mask(mask))
 }
 
-/// A few steps with a smaller batch among them, and evaluations.
+/// Takes a few steps, one of them on a smaller batch, and evaluates after each.
 fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapshot, Vec<Score>) {
     trainer.load(0, start, mask).unwrap();
     let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
@@ -79,7 +80,7 @@ fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapsh
 }
 
 #[test]
-fn every_path_and_any_number_of_threads_give_the_same_bits() {
+fn instruction_sets_and_threads_give_equal_bits() {
     let dataset = dataset();
     for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
@@ -100,7 +101,7 @@ fn every_path_and_any_number_of_threads_give_the_same_bits() {
 }
 
 #[test]
-fn threads_may_change_in_the_middle() {
+fn threads_may_change_between_steps() {
     let (recipe, dataset) = (recipe(), dataset());
     let (start, mask) = start(&recipe, 40);
     let run = |change: bool| {
@@ -120,7 +121,7 @@ fn threads_may_change_in_the_middle() {
 }
 
 #[test]
-fn batches_of_more_than_a_block_agree_with_the_dense_trainer() {
+fn sparse_trainer_agrees_with_the_dense_one() {
     let dataset = dataset();
     for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
         let network = start(&recipe, percent);
