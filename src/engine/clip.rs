@@ -1,5 +1,5 @@
-//! Gradient clipping by the norm of the complete gradient, as in `PyTorch`'s `clip_grad_norm_`. The gradients of pruned weights
-//! count as 0.
+//! Gradient clipping by the norm of the complete gradient, as in `PyTorch`'s `clip_grad_norm_`. The gradients of pruned
+//! weights count as 0.
 
 use super::element::Element;
 

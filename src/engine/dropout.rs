@@ -5,7 +5,8 @@ use crate::base::rng::{CounterRng, mix};
 /// A dropout layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropout {
-    /// The number of the layer among the network's dropout layers, from 0: the site of its draws in the elementwise stream.
+    /// The number of the layer among the network's dropout layers, from 0: the site of its draws in the elementwise
+    /// stream.
     pub(super) site: u64,
     /// A value is kept if the upper half of its random number is at least this: `rate`·2³², rounded.
     pub(super) threshold: u64,
@@ -19,8 +20,8 @@ impl Dropout {
         Self { site, threshold: (rate * (1_u64 << 32) as f64).round() as u64, scale: 1.0 / (1.0 - rate) }
     }
 
-    /// Whether a value is kept. `key` is that of the iteration and this layer; `element` is the row-major position of the value
-    /// in the batch [images, features].
+    /// Whether a value is kept. `key` is that of the iteration and this layer; `element` is the row-major position of
+    /// the value in the batch [images, features].
     #[inline(always)]
     pub(super) fn keeps(&self, key: u64, element: u64) -> bool {
         mix(key, element) >> 32 >= self.threshold

@@ -3,8 +3,8 @@
 use super::element::Element;
 use crate::data::Dataset;
 
-/// Copies the bytes of `images` to `bytes` [images, pixels]. Images are scattered over memory, and a loop that does nothing
-/// else keeps more loads in flight.
+/// Copies the bytes of `images` to `bytes` [images, pixels]. Images are scattered over memory, and a loop that does
+/// nothing else keeps more loads in flight.
 pub(super) fn copy_pixels(dataset: &Dataset, images: &[u32], bytes: &mut [u8]) {
     for (&image, row) in images.iter().zip(bytes.chunks_exact_mut(dataset.pixels())) {
         row.copy_from_slice(dataset.image(image));

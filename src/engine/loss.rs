@@ -1,5 +1,5 @@
-//! Cross-entropy, its gradient and the accuracy. In float64 for every engine: these are few numbers, and equal bits in all engines
-//! are worth more than the time.
+//! Cross-entropy, its gradient and the accuracy. In float64 for every engine: these are few numbers, and equal bits in
+//! all engines are worth more than the time.
 
 use super::element::Element;
 
@@ -43,8 +43,8 @@ pub(super) fn cross_entropy(label_logit: f64, largest: f64, sum: f64) -> f64 {
     largest + libm::log(sum) - label_logit
 }
 
-/// Target probabilities of training. With label smoothing ε (Szegedy et al., arXiv 1512.00567) in `PyTorch`'s form, a share ε is
-/// spread evenly over all classes; without it they are exactly one-hot.
+/// Target probabilities of training. With label smoothing ε (Szegedy et al., arXiv 1512.00567) in `PyTorch`'s form, a
+/// share ε is spread evenly over all classes; without it they are exactly one-hot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Targets {
     /// Target of the label's class.
@@ -61,7 +61,8 @@ impl Targets {
     }
 }
 
-/// Replaces the logits [images, classes] of a batch by the gradient of its mean cross-entropy: (softmax − target) / images.
+/// Replaces the logits [images, classes] of a batch by the gradient of its mean cross-entropy: (softmax − target) /
+/// images.
 pub(super) fn gradient<T: Element>(
     logits: &mut [T],
     labels: impl Iterator<Item = u8>,
@@ -98,9 +99,9 @@ impl<T: Element, L: Iterator<Item = u8>> pulp::NullaryFnOnce for Gradient<'_, T,
 /// Gradients with respect to logits below this magnitude are taken as 0: they change no weight.
 pub(super) const GRADIENT_CUTOFF: f64 = 1e-20;
 
-/// Returns `gradient`, or 0 if it is below [`GRADIENT_CUTOFF`]. In a network that has fitted its images most gradients are; the
-/// layers before would turn them into denormal numbers, which slowed a ticket's step at 26 % of LeNet-300-100 from 0.29 ms to more
-/// than 1 ms in the second half of 50,000 iterations.
+/// Returns `gradient`, or 0 if it is below [`GRADIENT_CUTOFF`]. In a network that has fitted its images most gradients
+/// are; the layers before would turn them into denormal numbers, which slowed a ticket's step at 26 % of LeNet-300-100
+/// from 0.29 ms to more than 1 ms in the second half of 50,000 iterations.
 #[inline(always)]
 pub(super) fn flush_to_zero(gradient: f64) -> f64 {
     if gradient.abs() < GRADIENT_CUTOFF { 0.0 } else { gradient }
@@ -125,8 +126,8 @@ fn softmax<T: Element>(logits: &[T]) -> (usize, f64, f64) {
 
 /// Returns eˣ for x ≤ 0 with a relative error below 6e-16; e⁻⁷⁰⁰ for x < −700, which changes no sum. NaN passes.
 ///
-/// A loop over it compiles to vector instructions, unlike one over `libm`'s: 600 calls of that took 7 µs, a fifth of a sparse
-/// step. x = k·ln 2 + r, and eʳ by its Taylor series up to r¹²/12!.
+/// A loop over it compiles to vector instructions, unlike one over `libm`'s: 600 calls of that took 7 µs, a fifth of a
+/// sparse step. x = k·ln 2 + r, and eʳ by its Taylor series up to r¹²/12!.
 #[inline(always)]
 pub(super) fn exp(x: f64) -> f64 {
     /// 1.5·2⁵²: adding it rounds to an integer, which is then in the lowest bits.

@@ -1,7 +1,7 @@
 //! Where the tensors of a network lie in a flat buffer, and the way from named tensors to the buffer and back.
 //!
-//! Every trainer keeps parameters, gradients and moments in flat buffers of one layout, so that an optimizer step is one pass
-//! over slices. The inner loops use ranges; this file is for loading, snapshots and masks.
+//! Every trainer keeps parameters, gradients and moments in flat buffers of one layout, so that an optimizer step is
+//! one pass over slices. The inner loops use ranges; this file is for loading, snapshots and masks.
 
 use std::ops::Range;
 
@@ -46,8 +46,8 @@ pub(super) struct ParamLayout {
 }
 
 impl ParamLayout {
-    /// Lays out all values of `specs` for `lanes` networks; every slot starts at a multiple of `align` values, and so does the
-    /// end.
+    /// Lays out all values of `specs` for `lanes` networks; every slot starts at a multiple of `align` values, and so
+    /// does the end.
     pub(super) fn new(specs: &[TensorSpec], lanes: usize, align: usize) -> Self {
         let mut layout = Self::default();
         for spec in specs {
@@ -58,8 +58,8 @@ impl ParamLayout {
         layout
     }
 
-    /// Appends a slot for one lane that stores the values at the row-major positions `index` of a tensor, in that order.
-    /// Returns its range.
+    /// Appends a slot for one lane that stores the values at the row-major positions `index` of a tensor, in that
+    /// order. Returns its range.
     pub(super) fn push_indexed(&mut self, spec: &TensorSpec, index: Vec<u32>) -> Range<usize> {
         let (start, stored) = (self.len, index.len());
         self.slots.push(ParamSlot { spec: spec.clone(), start, stored, index: Some(index) });
@@ -121,8 +121,8 @@ impl ParamLayout {
         TensorMap(self.slots.iter().map(tensor).collect())
     }
 
-    /// Writes to `kept`, in one lane, which values `mask` keeps; values of tensors that it does not cover stay as they are.
-    /// Every value of a covered tensor must be stored.
+    /// Writes to `kept`, in one lane, which values `mask` keeps; values of tensors that it does not cover stay as they
+    /// are. Every value of a covered tensor must be stored.
     ///
     /// # Errors
     /// Like [`match_mask`].
@@ -137,7 +137,8 @@ impl ParamLayout {
     }
 }
 
-/// Returns for each tensor the flags of its values in `mask` (true: kept), row-major; `None` if the mask does not cover it.
+/// Returns for each tensor the flags of its values in `mask` (true: kept), row-major; `None` if the mask does not cover
+/// it.
 ///
 /// # Errors
 /// If the mask covers a tensor that is not in `specs`, or has another number of flags than the tensor has values.
@@ -212,7 +213,7 @@ mod tests {
         let mut kept = vec![true; layout.len()];
         layout.expand_mask(&mask("a", &[false, true, true, false]), 1, &mut kept).unwrap();
         assert_eq!(kept.iter().enumerate().filter(|(_, kept)| !**kept).map(|(i, _)| i).collect::<Vec<_>>(), [4, 7]);
-        let message = |mask: &Mask| layout.expand_mask(mask, 0, &mut vec![true; 12]).unwrap_err().to_string();
+        let message = |mask: &Mask| layout.expand_mask(mask, 0, &mut [true; 12]).unwrap_err().to_string();
         assert_eq!(message(&mask("c", &[])), "a mask for `c`, which there is not");
         assert_eq!(message(&mask("b", &[true])), "a mask of another size for `b`");
     }

@@ -103,15 +103,15 @@ pub trait Trainer {
     /// All that is needed to go on from here in another lane or trainer.
     fn snapshot(&self, lane: usize) -> Result<Snapshot>;
 
-    /// Replaces the running statistics of all batch norms by the mean of the statistics of batches of `images`, which are not
-    /// augmented. Weights that no training run led to, such as those between two networks, have no running statistics of
-    /// their own. Does nothing for a network without batch norm.
+    /// Replaces the running statistics of all batch norms by the mean of the statistics of batches of `images`, which
+    /// are not augmented. Weights that no training run led to, such as those between two networks, have no running
+    /// statistics of their own. Does nothing for a network without batch norm.
     ///
     /// # Errors
     /// If the device fails.
     fn recompute_batch_norm(&mut self, images: &[u32]) -> Result<()>;
 
-    /// Sets the number of threads that a step may use from now on. No result depends on it; a trainer that uses one thread
-    /// only ignores it.
+    /// Sets the number of threads that a step may use from now on. No result depends on it; a trainer that uses one
+    /// thread only ignores it.
     fn set_threads(&mut self, threads: usize);
 }

@@ -84,9 +84,9 @@ fn vgg(widths: &[u32], batch_norm: bool) -> Vec<LayerSpec> {
     widths.iter().flat_map(part).chain([LayerSpec::GlobalAvgPool]).collect()
 }
 
-/// Adds a ResNet for CIFAR (He et al., arXiv 1512.03385, section 4.2): a convolution of 16 channels; `blocks` residual blocks each
-/// of 16, 32 and 64 channels, of which the first of 32 and of 64 halve the image and have a 1×1 convolution on their shortcut;
-/// global average pooling; one linear layer.
+/// Adds a `ResNet` for CIFAR (He et al., arXiv 1512.03385, section 4.2): a convolution of 16 channels; `blocks`
+/// residual blocks each of 16, 32 and 64 channels, of which the first of 32 and of 64 halve the image and have a 1×1
+/// convolution on their shortcut; global average pooling; one linear layer.
 fn resnet(builder: &mut NetworkBuilder, blocks: u32, classes: u32) {
     let body = |out, stride, is_last: bool| {
         let conv = LayerSpec::Conv { out, kernel: None, stride: Some(stride), padding: None, bias: Some(false) };
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn conv_networks_have_the_papers_counts() {
-        // The sizes of Frankle & Carbin 2019, Figure 2, layer by layer (Conv-6: 2.26 million weights, where it prints 1.7).
+        // The sizes of Frankle & Carbin 2019, Figure 2, layer by layer (Conv-6: 2.26 million weights, where it prints
+        // 1.7).
         let conv2 = named("conv2");
         assert_eq!(counts(&conv2), [1_728, 36_864, 4_194_304, 65_536, 2_560]);
         let totals = ["conv2", "conv4", "conv6"].map(|name| named(name).weights_total());

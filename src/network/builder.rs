@@ -59,7 +59,8 @@ impl NetworkBuilder {
         }
     }
 
-    /// Declares that the layers added from here on belong to a named architecture, which diagnostics then name as a whole.
+    /// Declares that the layers added from here on belong to a named architecture, which diagnostics then name as a
+    /// whole.
     pub(super) fn named(&mut self) {
         self.is_named = true;
     }

@@ -8,8 +8,8 @@ use crate::base::rng::Generator;
 use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::config::WeightInit;
 
-/// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is the standard
-/// deviation for [`WeightInit::Normal`].
+/// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is the
+/// standard deviation for [`WeightInit::Normal`].
 pub fn init_weights(network: &Network, init: WeightInit, std: f64, generator: &mut Generator) -> TensorMap {
     let tensors = network.parameters().iter().map(|parameter| {
         let mut drawn = |[fan_in, fan_out]: [f64; 2]| {
@@ -46,13 +46,15 @@ fn named(spec: &TensorSpec, values: Vec<f32>) -> NamedTensor {
     NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values }
 }
 
-/// Returns fan-in and fan-out of a weight; a convolution counts every position of its kernel, as `PyTorch` and Keras do.
+/// Returns fan-in and fan-out of a weight; a convolution counts every position of its kernel, as `PyTorch` and Keras
+/// do.
 fn fans(weight: &TensorSpec) -> [f64; 2] {
     let kernel: usize = weight.shape.iter().skip(2).product();
     [weight.shape[1], weight.shape[0]].map(|channels| (channels * kernel) as f64)
 }
 
-/// Returns the standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
+/// Returns the standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv
+/// 1502.01852).
 fn distribution(init: WeightInit, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
     let glorot = (2.0 / (fan_in + fan_out)).sqrt();
     let kaiming = (2.0 / fan_in).sqrt();

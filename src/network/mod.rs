@@ -1,4 +1,5 @@
-//! Architectures as data: a list of layers, from which names, shapes, kinds and counts of tensors derive. Knows no engine.
+//! Architectures as data: a list of layers, from which names, shapes, kinds and counts of tensors derive. Knows no
+//! engine.
 
 mod architectures;
 mod builder;

@@ -52,7 +52,8 @@ pub enum TensorRole {
 pub struct TensorSpec {
     /// Such as `linear1.weight`; unique within the network.
     pub name: String,
-    /// Sizes, outermost first: a linear weight is [out, in], a convolution's [out, in, height, width], a vector [length].
+    /// Sizes, outermost first: a linear weight is [out, in], a convolution's [out, in, height, width], a vector
+    /// [length].
     pub shape: Vec<usize>,
     /// What the network uses it for.
     pub role: TensorRole,
@@ -181,8 +182,8 @@ struct NamedLayer {
     tensors: Vec<LayerTensor>,
 }
 
-/// Appends the layers that have tensors to `named`. A layer is named by its word and its number among the layers with the
-/// same word in the same list; `prefix` stands before it.
+/// Appends the layers that have tensors to `named`. A layer is named by its word and its number among the layers with
+/// the same word in the same list; `prefix` stands before it.
 fn collect_named(layers: &[Layer], prefix: &str, named: &mut Vec<NamedLayer>) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut number = |word: &'static str| {

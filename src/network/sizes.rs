@@ -1,4 +1,5 @@
-//! What depends on the order and the input sizes of layers: batch norms with their positions, dropout rates, even kernels.
+//! What depends on the order and the input sizes of layers: batch norms with their positions, dropout rates, even
+//! kernels.
 
 use super::layer::{Layer, Network};
 use crate::config::{self, LayerSpec};

@@ -1,5 +1,6 @@
-//! The contract of the trainer for any network, against `PyTorch`'s numbers (tests/oracle/conv.py makes them): convolutions,
-//! batch norm, residual blocks, pooling, dropout, augmentation; and several lanes against each network alone.
+//! The contract of the trainer for any network, against `PyTorch`'s numbers (tests/oracle/conv.py makes them):
+//! convolutions, batch norm, residual blocks, pooling, dropout, augmentation; and several lanes against each network
+//! alone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -173,8 +174,8 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<
 /// Number of batches of which a float32 trainer takes one step each from a state.
 const TRIES: u64 = 5;
 
-/// Checks that one float32 step from a state that float64 reached ends where the float64 step ends. See contract.rs; here most
-/// batches have a `ReLU` that flips.
+/// Checks that one float32 step from a state that float64 reached ends where the float64 step ends. See contract.rs;
+/// here most batches have a `ReLU` that flips.
 fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
     let mut trainer = torch::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();

@@ -169,8 +169,8 @@ fn pruned_weights_have_gradients() {
     assert!(pruned.filter(|(_, gradient)| **gradient != 0.0).count() > 1000);
 }
 
-/// Synaptic flow is conserved: |θ|·∂R/∂|θ| summed over a layer is R for every layer of a network without biases and shortcuts
-/// (Tanaka et al., arXiv 2006.05467, theorem 2).
+/// Synaptic flow is conserved: |θ|·∂R/∂|θ| summed over a layer is R for every layer of a network without biases and
+/// shortcuts (Tanaka et al., arXiv 2006.05467, theorem 2).
 #[test]
 fn synaptic_flow_is_conserved() {
     let network = network("lenet");

@@ -31,8 +31,8 @@ pub(crate) fn distance(got: &TensorMap, want: &TensorMap) -> f64 {
     norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want))
 }
 
-/// Compares weights, moments and running statistics (`kinds`) with those of the oracle after `step` steps. `tolerance` is relative
-/// to a tensor's norm, or to `least` if that is larger.
+/// Compares weights, moments and running statistics (`kinds`) with those of the oracle after `step` steps. `tolerance`
+/// is relative to a tensor's norm, or to `least` if that is larger.
 pub(crate) fn compare(case: &dyn Debug, oracle: &Value, step: u64, kinds: &[&TensorMap], tolerance: f64, least: f64) {
     let projections = oracle["projections"][step as usize - 1].as_array().unwrap();
     assert_eq!(projections.len(), kinds.len(), "{case:?} step {step}");

@@ -12,15 +12,17 @@ use crate::network::TensorSpec;
 
 /// The surviving part of a linear layer.
 ///
-/// A unit is active if surviving weights lead from it to the logits. Steps compute with active units and the weights between
-/// them only. The other surviving weights are stored too, at the end: their gradient is 0, but weight decay moves them.
+/// A unit is active if surviving weights lead from it to the logits. Steps compute with active units and the weights
+/// between them only. The other surviving weights are stored too, at the end: their gradient is 0, but weight decay
+/// moves them.
 #[derive(Clone, Debug)]
 pub(super) struct CompactLayer {
     /// The complete layer.
     pub(super) shape: LinearLayout,
     /// Indices of the active outputs, ascending.
     pub(super) units: Vec<u32>,
-    /// The weights between active units: a row for each of `units`, a column for each active unit of the previous layer.
+    /// The weights between active units: a row for each of `units`, a column for each active unit of the previous
+    /// layer.
     pub(super) forward: TiledCsr,
     /// Like `forward`, but transposed. Empty in the first layer, whose inputs need no gradient.
     pub(super) backward: TiledCsr,
@@ -56,7 +58,8 @@ pub(super) struct CompactNetwork {
 }
 
 impl CompactNetwork {
-    /// Returns the part of a network that `mask` keeps. `parameters` are weight and bias of each layer of `linears` in turn.
+    /// Returns the part of a network that `mask` keeps. `parameters` are weight and bias of each layer of `linears` in
+    /// turn.
     ///
     /// # Errors
     /// If the mask does not cover exactly the weights of the network.
@@ -90,8 +93,8 @@ impl CompactNetwork {
     }
 }
 
-/// Returns which inputs of the network, then which outputs of each layer are active: surviving weights lead from them to the
-/// logits. `kept` has the flags of each layer's weight [outputs, inputs].
+/// Returns which inputs of the network, then which outputs of each layer are active: surviving weights lead from them
+/// to the logits. `kept` has the flags of each layer's weight [outputs, inputs].
 fn active_units(linears: &LinearStack, kept: &[&[bool]]) -> Vec<Vec<bool>> {
     let mut outputs = vec![true; linears.layers.last().map_or(0, |last| last.outputs)];
     let mut active = Vec::new();
@@ -119,8 +122,8 @@ fn rank(active: &[bool]) -> Vec<u32> {
 }
 
 impl CompactLayer {
-    /// Returns the surviving part of a layer and appends its values to `layout`. `kept` has a flag for each weight [outputs,
-    /// inputs]; `inputs` and `outputs` have a flag for each unit, true if it is active.
+    /// Returns the surviving part of a layer and appends its values to `layout`. `kept` has a flag for each weight
+    /// [outputs, inputs]; `inputs` and `outputs` have a flag for each unit, true if it is active.
     fn new(
         shape: LinearLayout,
         kept: &[bool],

@@ -32,8 +32,8 @@ pub use kernel_timing::{KernelTiming, time_kernels};
 /// LeNet-300-100: two threads are faster by a third at 21 % of the weights, by nothing at 8 %, and slower below.
 const WEIGHTS_PER_THREAD: usize = 12_000;
 
-/// Trainer of a fully connected network that stores the surviving weights only. Weights, gradients and moments are flat buffers
-/// of one layout, that of `survivors`.
+/// Trainer of a fully connected network that stores the surviving weights only. Weights, gradients and moments are flat
+/// buffers of one layout, that of `survivors`.
 pub(super) struct SparseMlpTrainer {
     recipe: TrainerSpec,
     dataset: Arc<Dataset>,

@@ -1,4 +1,5 @@
-//! CUDA: whether it is available, decided without opening a library, and the devices that libtorch's CUDA library finds.
+//! CUDA: whether it is available, decided without opening a library, and the devices that libtorch's CUDA library
+//! finds.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -69,8 +70,9 @@ fn set_up(tf32: bool) {
     unsafe { lth_set_up_cuda(tf32) }
 }
 
-/// Opens libtorch's CUDA library if CUDA is available, whatever device is used: libtorch looks for it once, at the first
-/// convolution or backward pass on any device, and remembers the result. Errors are ignored here; [`device`] reports them.
+/// Opens libtorch's CUDA library if CUDA is available, whatever device is used: libtorch looks for it once, at the
+/// first convolution or backward pass on any device, and remembers the result. Errors are ignored here; [`device`]
+/// reports them.
 pub(super) fn register_cuda_backend() {
     if cuda_unavailable_reason().is_none() {
         let _ = open();

@@ -1,5 +1,5 @@
-//! Elementwise kernels between the matrix products: bias, `ReLU`, dropout, row sums. Each is one pass, compiled once for each
-//! instruction set.
+//! Elementwise kernels between the matrix products: bias, `ReLU`, dropout, row sums. Each is one pass, compiled once
+//! for each instruction set.
 
 use super::host_buffer::TorchElement;
 use crate::engine::dropout::Dropout;
@@ -53,8 +53,8 @@ impl<T: TorchElement> pulp::NullaryFnOnce for ReluBackward<'_, T> {
     }
 }
 
-/// Applies a dropout layer to outputs in the forward pass, or to their gradients in the backward pass: dropped values become 0,
-/// the others are scaled. `key` is that of the iteration and the layer.
+/// Applies a dropout layer to outputs in the forward pass, or to their gradients in the backward pass: dropped values
+/// become 0, the others are scaled. `key` is that of the iteration and the layer.
 pub(super) fn drop_out<T: TorchElement>(dropout: Dropout, key: u64, values: &mut [T]) {
     pulp::Arch::new().dispatch(DropOut { dropout, key, values });
 }

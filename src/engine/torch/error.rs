@@ -8,8 +8,9 @@ use crate::engine::trainer::TrainerSpec;
 /// Parts of libtorch's messages that say that memory was too small.
 const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "ALLOC_FAILED"];
 
-/// Returns the message of an error of libtorch in one line, without the trace; if memory was too small, the message says what to
-/// change. `lanes` is the number of networks that a trainer for `spec` had. Other errors are returned as they are.
+/// Returns the message of an error of libtorch in one line, without the trace; if memory was too small, the message
+/// says what to change. `lanes` is the number of networks that a trainer for `spec` had. Other errors are returned as
+/// they are.
 pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> Error {
     let Some(TchError::Torch(text)) = error.downcast_ref::<TchError>() else { return error };
     if !OUT_OF_MEMORY.iter().any(|sign| text.contains(sign)) {

@@ -46,8 +46,8 @@ impl<T: TorchElement> HostBuffer<T> {
 
     /// Returns a view of the values from `start` on as a matrix [rows, columns], not a copy.
     ///
-    /// Views are for calls into libtorch only. They must not be used while a slice of this buffer is alive; they live in the
-    /// same struct as the buffer, whose methods do one or the other.
+    /// Views are for calls into libtorch only. They must not be used while a slice of this buffer is alive; they live
+    /// in the same struct as the buffer, whose methods do one or the other.
     ///
     /// # Errors
     /// If the matrix does not fit into the buffer.
@@ -79,8 +79,9 @@ impl<T: TorchElement> HostBuffer<T> {
 /// If the tensor is not contiguous, not of type `T`, not on the CPU, or empty.
 pub(super) fn values<T: TorchElement>(tensor: &Tensor) -> Result<&[T]> {
     check::<T>(tensor)?;
-    // SAFETY: contiguous, on the CPU and of type T, as was just checked, and neither resized nor freed during the borrow of
-    // the tensor. libtorch works only inside calls, on this thread (tensors are not Sync), so nothing writes meanwhile.
+    // SAFETY: contiguous, on the CPU and of type T, as was just checked, and neither resized nor freed during the
+    // borrow of the tensor. libtorch works only inside calls, on this thread (tensors are not Sync), so nothing writes
+    // meanwhile.
     Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<T>(), tensor.numel()) })
 }
 

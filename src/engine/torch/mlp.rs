@@ -1,10 +1,10 @@
 //! The dense trainer of fully connected networks on the CPU: libtorch computes matrix products, plain loops the rest.
 //!
-//! The backward pass is written out, so there is no autograd graph; all memory is allocated once. A step is eight products
-//! for LeNet-300-100, and one pass each over the batch, the activations and the parameters. The optimizer follows the
-//! gradient piece by piece: weights and moments do not fit into the second-level cache, a piece of the gradient does, and
-//! the pass over all of them waits for memory, not for arithmetic. With gradient clipping nothing can be updated before
-//! the last piece is computed, so then the complete gradient is kept.
+//! The backward pass is written out, so there is no autograd graph; all memory is allocated once. A step is eight
+//! products for LeNet-300-100, and one pass each over the batch, the activations and the parameters. The optimizer
+//! follows the gradient piece by piece: weights and moments do not fit into the second-level cache, a piece of the
+//! gradient does, and the pass over all of them waits for memory, not for arithmetic. With gradient clipping nothing
+//! can be updated before the last piece is computed, so then the complete gradient is kept.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -57,8 +57,8 @@ struct WeightRows {
     g: Tensor,
 }
 
-/// Activations of up to `rows` images and, for a backward pass, their gradients. Each buffer stands beside its views for
-/// libtorch.
+/// Activations of up to `rows` images and, for a backward pass, their gradients. Each buffer stands beside its views
+/// for libtorch.
 struct Activations<T> {
     rows: usize,
     /// The pixels of the batch as bytes [rows, pixels].
@@ -72,7 +72,8 @@ struct Activations<T> {
     deltas_m: Vec<(Tensor, Vec<Tensor>)>,
 }
 
-/// Trainer of a fully connected network: one lane. Weights, moments and the complete gradient are flat buffers of one layout.
+/// Trainer of a fully connected network: one lane. Weights, moments and the complete gradient are flat buffers of one
+/// layout.
 pub(super) struct MlpTrainer<T> {
     recipe: TrainerSpec,
     dataset: Arc<Dataset>,
@@ -128,8 +129,8 @@ impl<T: TorchElement> MlpTrainer<T> {
         })
     }
 
-    /// Computes the gradient of the mean cross-entropy over the batch that `forward` was run on, with the same `noise`, and
-    /// applies the optimizer to each piece of it, or to all of it at the end with gradient clipping.
+    /// Computes the gradient of the mean cross-entropy over the batch that `forward` was run on, with the same `noise`,
+    /// and applies the optimizer to each piece of it, or to all of it at the end with gradient clipping.
     fn backward(&mut self, images: &[u32], noise: DropoutContext, lr: f64) -> Result<()> {
         let last = self.layers.len() - 1;
         let is_clipped = self.recipe.clip_norm.is_some();
@@ -201,8 +202,8 @@ impl<T: TorchElement> MlpTrainer<T> {
     }
 }
 
-/// Returns the linear layers with views of their parameters. `gradients` holds one piece, or with `keeps_gradient` the complete
-/// gradient.
+/// Returns the linear layers with views of their parameters. `gradients` holds one piece, or with `keeps_gradient` the
+/// complete gradient.
 fn with_views<T: TorchElement>(
     linears: &LinearStack,
     layout: &ParamLayout,

@@ -31,7 +31,8 @@ pub const LIBTORCH: &str = "2.11.0";
 /// The version of the Rust bindings of libtorch.
 pub const TCH: &str = "0.24.0";
 
-/// The deterministic part of a training run on a GPU: equal on every run, on the same kind of GPU with the same number of lanes.
+/// The deterministic part of a training run on a GPU: equal on every run, on the same kind of GPU with the same number
+/// of lanes.
 pub const DETERMINISTIC: &str = "initial weights, masks, order of images, augmentation, dropout and pruning are the CPU's to \
     the bit; cuDNN is held to its deterministic kernels and none is chosen by timing";
 

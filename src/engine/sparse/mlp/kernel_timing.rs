@@ -21,8 +21,8 @@ pub struct KernelTiming {
     pub name: &'static str,
     /// The number of its layer, from 1; `None` for a kernel of the complete network.
     pub layer: Option<usize>,
-    /// Number of items that one call processes: weights between active units of the layer; inputs for `gather`, classes for
-    /// `cross-entropy`, stored values for `optimizer`.
+    /// Number of items that one call processes: weights between active units of the layer; inputs for `gather`, classes
+    /// for `cross-entropy`, stored values for `optimizer`.
     pub items: usize,
     /// Mean time of one call.
     pub nanoseconds: f64,
@@ -43,7 +43,8 @@ impl KernelTiming {
     }
 }
 
-/// Times each kernel of a step of a network pruned by `mask`, on one block of `images` and one thread, with `times` calls each.
+/// Times each kernel of a step of a network pruned by `mask`, on one block of `images` and one thread, with `times`
+/// calls each.
 ///
 /// # Errors
 /// If the network is not fully connected, or does not fit the data, the snapshot or the mask.

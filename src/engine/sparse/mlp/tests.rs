@@ -1,4 +1,5 @@
-//! Beyond the contract suite: every instruction set, threads, batches of more than a block, and weights that lead nowhere.
+//! Beyond the contract suite: every instruction set, threads, batches of more than a block, and weights that lead
+//! nowhere.
 
 use super::*;
 use crate::base::mask::LayerMask;

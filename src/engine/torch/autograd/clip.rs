@@ -1,11 +1,11 @@
-//! Gradient clipping as tensor operations, each lane by its own norm, with the rule of [`crate::engine::clip`]. Nothing waits
-//! for the device, and every sum has one order.
+//! Gradient clipping as tensor operations, each lane by its own norm, with the rule of [`crate::engine::clip`]. Nothing
+//! waits for the device, and every sum has one order.
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
-/// Returns the gradients, scaled down in each lane whose norm is above `max_norm`. `gradients` has one tensor of all lanes per
-/// parameter; `kept` returns for the number of a parameter which of its values count, `None` for all.
+/// Returns the gradients, scaled down in each lane whose norm is above `max_norm`. `gradients` has one tensor of all
+/// lanes per parameter; `kept` returns for the number of a parameter which of its values count, `None` for all.
 ///
 /// # Errors
 /// If libtorch fails.

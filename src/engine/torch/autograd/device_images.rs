@@ -22,8 +22,8 @@ pub(super) struct DeviceImages {
     device: Device,
     /// Type of the inputs.
     kind: Kind,
-    /// For [`Memory::Device`] all images as bytes [images, channels, height, width] and all labels [images]; on the host the data
-    /// set itself is read.
+    /// For [`Memory::Device`] all images as bytes [images, channels, height, width] and all labels [images]; on the
+    /// host the data set itself is read.
     resident: Option<(Tensor, Tensor)>,
     /// Factor of each channel [1, channels, 1, 1], or of each image [images, 1, 1, 1].
     scale: Tensor,
@@ -35,8 +35,8 @@ pub(super) struct DeviceImages {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Augmentation {
     pub(super) flip: bool,
-    /// Offset of the crop from the padded image's corner, down and to the right, each in 0..=2·padding; the padding itself leaves
-    /// the image in place.
+    /// Offset of the crop from the padded image's corner, down and to the right, each in 0..=2·padding; the padding
+    /// itself leaves the image in place.
     pub(super) moved: [u64; 2],
 }
 
@@ -57,8 +57,8 @@ impl Augmentation {
 }
 
 impl DeviceImages {
-    /// Prepares `dataset` for inputs of type `kind` on `device`; with [`Memory::Device`] copies it there, once for all training
-    /// runs of a trainer.
+    /// Prepares `dataset` for inputs of type `kind` on `device`; with [`Memory::Device`] copies it there, once for all
+    /// training runs of a trainer.
     ///
     /// # Errors
     /// If the device has too little memory.
@@ -113,8 +113,8 @@ impl DeviceImages {
         Ok((to_layout(&x, lanes, images, as_features)?, labels))
     }
 
-    /// Returns the inputs of `images`, unchanged and the same for every lane, and their labels [images]. Inputs are features if
-    /// `as_features`.
+    /// Returns the inputs of `images`, unchanged and the same for every lane, and their labels [images]. Inputs are
+    /// features if `as_features`.
     ///
     /// # Errors
     /// If libtorch fails.
@@ -171,8 +171,8 @@ impl DeviceImages {
         Ok(bytes.f_to_kind(self.kind)?.f_mul(&constants(&self.scale)?)?.f_add(&constants(&self.offset)?)?)
     }
 
-    /// Pads each image with black, crops it where it is moved to, then mirrors it or not. `bytes` are [images, channels, height,
-    /// width], with one change per image.
+    /// Pads each image with black, crops it where it is moved to, then mirrors it or not. `bytes` are [images,
+    /// channels, height, width], with one change per image.
     fn augment(&self, bytes: &Tensor, augment: Augment, changes: &[Augmentation]) -> Result<Tensor> {
         let (images, channels, height, width) = bytes.size4()?;
         let padding = i64::from(augment.crop);
@@ -187,7 +187,8 @@ impl DeviceImages {
         let sign = flip.f_mul_scalar(-2)?.f_add_scalar(1)?;
         let first_column = flip.f_mul_scalar(width - 1)?;
         let count = |n: i64| Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n]);
-        // The source row and column of each pixel, [images, height] and [images, width]; outside the image they are black.
+        // The source row and column of each pixel, [images, height] and [images, width]; outside the image they are
+        // black.
         let rows = count(height)?.f_add(&down)?;
         let columns = count(width)?.f_mul(&sign)?.f_add(&first_column)?.f_add(&right)?;
         let is_inside = |position: &Tensor, n: i64| position.f_ge(0)?.f_logical_and(&position.f_lt(n)?);
@@ -212,9 +213,9 @@ fn augmentations(batches: &[Batch], augment: Augment) -> Vec<Augmentation> {
     batches.iter().flat_map(lane_changes).collect()
 }
 
-/// Copies `values` to the device without waiting for it. The copy is queued behind earlier work of the device: up to 64 KiB
-/// (8,192 numbers) CUDA reads ordinary memory into a buffer of its own before the call returns, and waits for nothing; with more
-/// than that it may wait.
+/// Copies `values` to the device without waiting for it. The copy is queued behind earlier work of the device: up to 64
+/// KiB (8,192 numbers) CUDA reads ordinary memory into a buffer of its own before the call returns, and waits for
+/// nothing; with more than that it may wait.
 ///
 /// # Errors
 /// If libtorch fails.

@@ -1,4 +1,5 @@
-//! Dropout as tensor operations: the numbers of the elementwise stream by integer arithmetic, equal to those on the host.
+//! Dropout as tensor operations: the numbers of the elementwise stream by integer arithmetic, equal to those on the
+//! host.
 
 use anyhow::{Result, anyhow};
 use tch::{Kind, Tensor};
@@ -18,15 +19,16 @@ impl<'a> DropoutMasks<'a> {
         Self { layers: layers.iter(), keys }
     }
 
-    /// Applies the next dropout layer to [lanes, images, features]. The counter of a value is its row-major position in its lane.
+    /// Applies the next dropout layer to [lanes, images, features]. The counter of a value is its row-major position in
+    /// its lane.
     pub(super) fn for_features(&mut self, x: &Tensor) -> Result<Tensor> {
         let (lanes, images, features) = x.size3()?;
         let elements = counters(images * features, x)?.f_view([1, images, features])?;
         self.apply(x, &elements, &[lanes, 1, 1], &[lanes, images, features])
     }
 
-    /// Applies the next dropout layer to [images, lanes · channels, height, width]. The counter of a value is its row-major
-    /// position among the values [images, channels, height, width] of its lane.
+    /// Applies the next dropout layer to [images, lanes · channels, height, width]. The counter of a value is its
+    /// row-major position among the values [images, channels, height, width] of its lane.
     pub(super) fn for_channels(&mut self, x: &Tensor, lanes: i64) -> Result<Tensor> {
         let shape = x.size();
         let images = shape[0];

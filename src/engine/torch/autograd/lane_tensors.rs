@@ -11,8 +11,8 @@ use crate::base::tensors::TensorMap;
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::network::TensorSpec;
 
-/// Returns the shape of a parameter of `lanes` networks as layers use it: a convolution [lanes · out, in, height, width], whose
-/// lanes are groups; others with the lanes in front.
+/// Returns the shape of a parameter of `lanes` networks as layers use it: a convolution [lanes · out, in, height,
+/// width], whose lanes are groups; others with the lanes in front.
 pub(super) fn lane_shape(spec: &TensorSpec, lanes: usize) -> Vec<i64> {
     let sizes = spec.shape.iter().map(|&n| n as i64);
     match spec.shape.len() {

@@ -1,8 +1,8 @@
 //! Layers as tensor operations with autograd, for several networks (lanes) of one architecture at once.
 //!
-//! Images of all lanes are [images, lanes · channels, height, width], so that the convolutions of all lanes are one with groups
-//! and their batch norms are one over more channels. Features are [lanes, images, features], so that the linear layers of all
-//! lanes are one batched product.
+//! Images of all lanes are [images, lanes · channels, height, width], so that the convolutions of all lanes are one
+//! with groups and their batch norms are one over more channels. Features are [lanes, images, features], so that the
+//! linear layers of all lanes are one batched product.
 
 use anyhow::{Result, anyhow, bail};
 use tch::{Kind, Tensor};
@@ -32,8 +32,8 @@ pub(super) enum BatchNormMode {
     Train { momentum: f64 },
 }
 
-/// One forward pass. Layers consume parameters, buffers and dropout masks in their order; of a residual block those of the body
-/// first, as [`crate::network::Network`] lists them.
+/// One forward pass. Layers consume parameters, buffers and dropout masks in their order; of a residual block those of
+/// the body first, as [`crate::network::Network`] lists them.
 pub(super) struct Forward<'a> {
     /// The number of networks.
     pub(super) lanes: i64,

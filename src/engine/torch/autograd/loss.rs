@@ -9,8 +9,8 @@ use super::memory::Memory;
 use crate::base::curve::Score;
 use crate::engine::loss::{GRADIENT_CUTOFF, ScoreSums, Targets, scores};
 
-/// Returns the gradient [lanes, images, classes] of each lane's mean cross-entropy with respect to its `logits`; `labels` are
-/// [lanes, images].
+/// Returns the gradient [lanes, images, classes] of each lane's mean cross-entropy with respect to its `logits`;
+/// `labels` are [lanes, images].
 pub(super) fn logit_gradient(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let (_, images, classes) = logits.size3()?;
     let softmax = logits.f_softmax(-1, Kind::Double)?;
@@ -45,7 +45,8 @@ impl ScoreAccumulator {
         })
     }
 
-    /// Adds loss and correct predictions of `logits` [lanes, images, classes]; all lanes have the same `labels` [images].
+    /// Adds loss and correct predictions of `logits` [lanes, images, classes]; all lanes have the same `labels`
+    /// [images].
     ///
     /// # Errors
     /// If libtorch fails.

@@ -1,9 +1,9 @@
 //! The dense trainer of any network, on any device, in any number of lanes: libtorch's layers and its autograd.
 //!
-//! All lanes are one batched network (see [`layers`]): the kernels of K small networks cost a GPU hardly more than those of
-//! one. Parameters, gradients and moments are flat: first all lanes of the first parameter, then all of the second. On the
-//! CPU the optimizer is the same loop as that of the other engines; on a GPU it is tensor operations on the flat tensors.
-//! Nothing in a step waits for a device.
+//! All lanes are one batched network (see [`layers`]): the kernels of K small networks cost a GPU hardly more than
+//! those of one. Parameters, gradients and moments are flat: first all lanes of the first parameter, then all of the
+//! second. On the CPU the optimizer is the same loop as that of the other engines; on a GPU it is tensor operations on
+//! the flat tensors. Nothing in a step waits for a device.
 
 mod clip;
 mod loss;
@@ -68,8 +68,8 @@ pub(super) struct AutogradTrainer<T> {
     /// The places of all parameters in `weights` and in each of `moments`.
     layout: ParamLayout,
     weights: Tensor,
-    /// The parameters as layers and autograd use them, in the order of the slots: views of `weights`, [lanes, …] or, for
-    /// convolutions, [lanes · out, in, height, width].
+    /// The parameters as layers and autograd use them, in the order of the slots: views of `weights`, [lanes, …] or,
+    /// for convolutions, [lanes · out, in, height, width].
     leaves: Vec<Tensor>,
     moments: Vec<Tensor>,
     /// Names and shapes of the running statistics.
@@ -146,7 +146,8 @@ impl<T: TorchElement> AutogradTrainer<T> {
         self.progress.len() as i64
     }
 
-    /// Returns a pass through the networks; `keys` as from [`AutogradTrainer::dropout_keys`], or `None` without dropout.
+    /// Returns a pass through the networks; `keys` as from [`AutogradTrainer::dropout_keys`], or `None` without
+    /// dropout.
     fn forward<'a>(&'a self, batch_norm: BatchNormMode, keys: Option<&'a Tensor>) -> Forward<'a> {
         Forward {
             lanes: self.lane_count(),

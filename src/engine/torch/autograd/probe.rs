@@ -22,8 +22,8 @@ use crate::engine::probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, Pr
 use crate::engine::trainer::TrainerSpec;
 use crate::network::{Network, TensorRole, init_buffers};
 
-/// The [`Probe`] of the torch engine. It holds no memory between calls, and opens the device at the first one. Products are exact
-/// whatever the precision of training: a mask is decided once.
+/// The [`Probe`] of the torch engine. It holds no memory between calls, and opens the device at the first one. Products
+/// are exact whatever the precision of training: a mask is decided once.
 pub struct TorchProbe {
     spec: TrainerSpec,
     dataset: Arc<Dataset>,
@@ -151,8 +151,8 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Returns the terms of the objective as scalars with autograd graphs, one after the other: one per batch, each with the share
-    /// of its images.
+    /// Returns the terms of the objective as scalars with autograd graphs, one after the other: one per batch, each
+    /// with the share of its images.
     fn terms(&self) -> Result<Box<dyn Iterator<Item = Result<Tensor>> + '_>> {
         match self.options.objective {
             ProbeObjective::SynapticFlow => Ok(Box::new(std::iter::once_with(|| self.synaptic_flow()))),
@@ -218,8 +218,8 @@ impl<'a> Evaluation<'a> {
         Ok(sums)
     }
 
-    /// Returns the Hessian of the objective times `vector`, by differentiating the product of gradient and vector; both have one
-    /// tensor per weight.
+    /// Returns the Hessian of the objective times `vector`, by differentiating the product of gradient and vector; both
+    /// have one tensor per weight.
     fn hessian_product(&self, vector: &[Tensor]) -> Result<Vec<Tensor>> {
         let mut sums = self.zeros()?;
         for term in self.terms()? {
@@ -255,7 +255,8 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Adds `terms` to `sums`, tensor by tensor. An undefined term is a gradient of 0: the function does not depend on that weight.
+/// Adds `terms` to `sums`, tensor by tensor. An undefined term is a gradient of 0: the function does not depend on that
+/// weight.
 fn add(sums: &mut [Tensor], terms: &[Tensor]) -> Result<()> {
     let _guard = tch::no_grad_guard();
     for (sum, term) in sums.iter_mut().zip(terms).filter(|(_, term)| term.defined()) {
