@@ -28,12 +28,12 @@ const LAYERS: [&str; 3] = ["784x300", "300x100", "100x10"];
 
 /// The same share of each layer, at random.
 fn mask(sparsity: f64) -> Mask {
-    let layer = |weight: lth::network::PrunableTensor| {
+    let layer = |weight: &lth::network::PrunableTensor| {
         let number = |i: usize| (mix(7, i as u64) >> 11) as f64 / (1_u64 << 53) as f64;
         let kept = (0..weight.parameter.len()).map(|i| number(i) >= sparsity).collect();
-        LayerMask { name: weight.parameter.name, shape: weight.parameter.shape, kept }
+        LayerMask { name: weight.parameter.name.clone(), shape: weight.parameter.shape.clone(), kept }
     };
-    Mask(lenet::network().weights().into_iter().map(layer).collect())
+    Mask(lenet::network().weights().iter().map(layer).collect())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variable")]

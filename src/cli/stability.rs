@@ -174,7 +174,8 @@ fn measure(
         .extend(diverged.map(|pair| format!("{} round {}: the copy diverged", pair.training.arm, pair.training.round)));
     if !ready.is_empty() && !context.cancel.is_cancelled() {
         let dataset = Arc::new(context.trainers.dataset()?);
-        analysis.measure(&ready, &dataset, workers)?;
+        let measured = analysis.measure(&ready, &dataset, workers);
+        measured.map_err(|error| context.trainers.explain(error, 1))?;
     }
     Ok(failures)
 }

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use crate::data::{Dataset, RawImages};
-use crate::engine::{EngineKind, Trainer, TrainerSpec};
+use crate::engine::torch::{TorchProbe, friendly_torch_error};
+use crate::engine::{EngineKind, Probe, Trainer, TrainerSpec};
 use crate::lottery::Study;
 use crate::runner::TrainerFactory;
 
@@ -52,6 +53,14 @@ impl TrainerFactory for EngineFactory<'_> {
 
     fn build(&self, engine: EngineKind, lanes: usize, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
         engine.engine().build(&self.spec, dataset, lanes)
+    }
+
+    fn probe(&self, dataset: &Arc<Dataset>) -> Box<dyn Probe> {
+        Box::new(TorchProbe::new(self.spec.clone(), Arc::clone(dataset)))
+    }
+
+    fn explain(&self, error: Error, lanes: usize) -> Error {
+        friendly_torch_error(error, &self.spec, lanes)
     }
 }
 

@@ -1,26 +1,26 @@
-//! Gradient clipping by the norm of the whole gradient, as `PyTorch`'s `clip_grad_norm_` does it. The gradients of pruned
+//! Gradient clipping by the norm of the complete gradient, as in `PyTorch`'s `clip_grad_norm_`. The gradients of pruned
 //! weights count as 0.
 
 use super::element::Element;
 
-/// Sums that are kept apart, so that they can be vectors; their number is part of the result.
+/// Number of partial sums, so that they fill vector registers. It is part of the result.
 const SUMS: usize = 16;
 
-/// The Euclidean norm of gradients that are told part by part. In float64, and in one order on every processor.
+/// The Euclidean norm of a gradient that is added part by part: in float64, and in one order on every processor.
 #[derive(Default)]
 pub(super) struct GradNorm([f64; SUMS]);
 
 impl GradNorm {
-    /// Adds some gradients; `kept` tells per value whether it counts, `None` that all do.
+    /// Adds a part of the gradient. `kept` has a flag per value, false if it counts as 0; `None` if all count.
     pub(super) fn add<T: Element>(&mut self, gradients: &[T], kept: Option<&[bool]>) {
         pulp::Arch::new().dispatch(SumOfSquares { sums: &mut self.0, gradients, kept });
     }
 
-    /// What gradients are to be multiplied by, so that their norm is at most `most`.
-    pub(super) fn clip_factor(&self, most: f64) -> f64 {
+    /// Returns the factor, at most 1, that scales the gradient to a norm of at most `max_norm`.
+    pub(super) fn clip_factor(&self, max_norm: f64) -> f64 {
         let norm = self.0.iter().sum::<f64>().sqrt();
-        let factor = most / (norm + 1e-6);
-        // Written so that NaN passes: a network that diverges must be seen to.
+        let factor = max_norm / (norm + 1e-6);
+        // Written so that NaN passes: divergence must not be hidden.
         if factor > 1.0 { 1.0 } else { factor }
     }
 }
@@ -54,7 +54,7 @@ impl<T: Element> pulp::NullaryFnOnce for SumOfSquares<'_, T> {
     }
 }
 
-/// Multiplies gradients by what [`Norm::factor`] said.
+/// Multiplies gradients by `factor`, from [`GradNorm::clip_factor`].
 pub(super) fn scale<T: Element>(factor: f64, gradients: &mut [T]) {
     pulp::Arch::new().dispatch(ScaleGradients { factor: T::from_f64(factor), gradients });
 }
@@ -80,13 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_hand() {
-        let clipped = |most: f64| {
+    fn clipping_by_hand() {
+        let clipped = |max_norm: f64| {
             let mut gradients = [3.0_f32, f32::NAN, -4.0];
             let mut norm = GradNorm::default();
             norm.add(&gradients[..2], Some(&[true, false]));
             norm.add(&gradients[2..], None);
-            scale(norm.clip_factor(most), &mut gradients);
+            scale(norm.clip_factor(max_norm), &mut gradients);
             [gradients[0], gradients[2]]
         };
         assert_eq!(clipped(7.0), [3.0, -4.0], "a norm of 5 is small enough: no bit changes");
@@ -94,22 +94,22 @@ mod tests {
     }
 
     #[test]
-    fn every_value_counts_once() {
+    fn norm_counts_every_value_once() {
         let gradients: Vec<f64> = (0..37).map(f64::from).collect();
         let kept: Vec<bool> = (0..37).map(|i| i % 3 > 0).collect();
-        let most = |kept: Option<&[bool]>| {
+        let measured = |kept: Option<&[bool]>| {
             let mut norm = GradNorm::default();
             norm.add(&gradients, kept);
             1.0 / norm.clip_factor(1.0) - 1e-6
         };
         let expected =
             |counts: &dyn Fn(usize) -> bool| (0..37).filter(|&i| counts(i)).map(|i| (i * i) as f64).sum::<f64>().sqrt();
-        assert!((most(None) - expected(&|_| true)).abs() < 1e-9);
-        assert!((most(Some(&kept)) - expected(&|i| i % 3 > 0)).abs() < 1e-9);
+        assert!((measured(None) - expected(&|_| true)).abs() < 1e-9);
+        assert!((measured(Some(&kept)) - expected(&|i| i % 3 > 0)).abs() < 1e-9);
     }
 
     #[test]
-    fn what_is_no_number_is_not_hidden() {
+    fn nan_is_not_hidden() {
         let factor = |gradient: f64| {
             let mut norm = GradNorm::default();
             norm.add(&[gradient], None);

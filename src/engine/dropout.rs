@@ -1,37 +1,39 @@
-//! Dropout (Srivastava et al. 2014), the same values dropped by every engine.
+//! Dropout (Srivastava et al. 2014). All engines drop the same values.
 
 use crate::base::rng::{CounterRng, mix};
 
-/// One dropout layer.
+/// A dropout layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropout {
-    /// Its number among the network's dropout layers, from 0: the place of its numbers in the elementwise stream.
+    /// The number of the layer among the network's dropout layers, from 0: the site of its draws in the elementwise
+    /// stream.
     pub(super) site: u64,
-    /// What the upper half of a value's number must reach for the value to be kept: `rate`·2³², rounded.
+    /// A value is kept if the upper half of its random number is at least this: `rate`·2³², rounded.
     pub(super) threshold: u64,
-    /// 1 / (1 − rate).
+    /// Factor of kept values: 1 / (1 − rate).
     pub(super) scale: f64,
 }
 
 impl Dropout {
+    /// Returns the dropout layer number `site` with this rate, in [0, 1).
     pub(super) fn new(site: u64, rate: f64) -> Self {
         Self { site, threshold: (rate * (1_u64 << 32) as f64).round() as u64, scale: 1.0 / (1.0 - rate) }
     }
 
-    /// Whether a value is kept; `key` is that of the iteration and this layer, `element` counts the values of the
-    /// batch, image after image.
+    /// Whether a value is kept. `key` is that of the iteration and this layer; `element` is the row-major position of
+    /// the value in the batch [images, features].
     #[inline(always)]
     pub(super) fn keeps(&self, key: u64, element: u64) -> bool {
         mix(key, element) >> 32 >= self.threshold
     }
 }
 
-/// What dropout draws from in one step, and the step's iteration; nothing in evaluation.
+/// The random stream of dropout in one step and the step's iteration; `None` in evaluation, where nothing is dropped.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DropoutContext(pub(super) Option<(CounterRng, u64)>);
 
 impl DropoutContext {
-    /// A dropout layer with its key, where there is one and it is to drop.
+    /// Returns the dropout layer with its key in this step; `None` without a layer, or in evaluation.
     pub(super) fn key(self, dropout: Option<Dropout>) -> Option<(Dropout, u64)> {
         let ((elementwise, iteration), dropout) = (self.0?, dropout?);
         Some((dropout, elementwise.key(iteration, dropout.site)))
@@ -44,7 +46,7 @@ mod tests {
     use crate::base::rng::{Purpose, Stream};
 
     #[test]
-    fn the_rate_is_met_and_every_step_and_layer_drops_others() {
+    fn dropout_meets_its_rate_and_differs_by_step_and_layer() {
         let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
         let dropped = |key: u64| -> Vec<bool> { (0..10_000).map(|e| !Dropout::new(0, 0.3).keeps(key, e)).collect() };
         let first = dropped(stream.key(0, 0));

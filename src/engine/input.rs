@@ -1,24 +1,24 @@
-//! Bytes to inputs, batch by batch.
+//! From the bytes of images to the inputs of networks, batch by batch.
 
 use super::element::Element;
 use crate::data::Dataset;
 
-/// Brings the bytes of `images` together, one image after the other. They lie all over the memory, and only a loop that
-/// does nothing else has enough of them on their way at a time.
+/// Copies the bytes of `images` to `bytes` [images, pixels]. Images are scattered over memory, and a loop that does
+/// nothing else keeps more loads in flight.
 pub(super) fn copy_pixels(dataset: &Dataset, images: &[u32], bytes: &mut [u8]) {
     for (&image, row) in images.iter().zip(bytes.chunks_exact_mut(dataset.pixels())) {
         row.copy_from_slice(dataset.image(image));
     }
 }
 
-/// Writes the inputs of `images` to `out`, image after image, by way of their `bytes`. Each is `byte · scale + offset`,
-/// rounded twice.
+/// Writes the inputs of `images` to `out` [images, pixels] and their bytes to `bytes` [images, pixels]. An input is
+/// `byte · scale + offset`, rounded twice.
 pub(super) fn normalized_batch<T: Element>(dataset: &Dataset, images: &[u32], bytes: &mut [u8], out: &mut [T]) {
     copy_pixels(dataset, images, bytes);
     pulp::Arch::new().dispatch(Convert { dataset, images, bytes, out });
 }
 
-/// The pass, compiled once for each kind of processor.
+/// The conversion of bytes to inputs, compiled once for each instruction set.
 struct Convert<'a, T> {
     dataset: &'a Dataset,
     images: &'a [u32],
@@ -53,7 +53,7 @@ mod tests {
     use crate::data::Normalization;
 
     #[test]
-    fn each_channel_has_its_own_scale_and_offset() {
+    fn normalized_batch_scales_each_channel() {
         let dataset = Dataset {
             shape: [2, 1, 2],
             classes: 2,

@@ -1,18 +1,18 @@
-//! Cross-entropy, its gradient and the accuracy. In float64 for every engine: these are few numbers, and the same bits
-//! everywhere are worth more than the time.
+//! Cross-entropy, its gradient and the accuracy. In float64 for every engine: these are few numbers, and equal bits in
+//! all engines are worth more than the time.
 
 use super::element::Element;
 
-/// Sums over images.
+/// Loss and correct predictions, summed over images.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct ScoreSums {
     /// Cross-entropy, in nats.
     pub(super) loss: f64,
-    /// Images whose largest logit is the label's (the first of equal ones counts).
+    /// Number of images whose largest logit is the label's; of equal logits the first one counts.
     pub(super) correct: u64,
 }
 
-/// Adds the cross-entropy of images and how many are classified correctly; `logits` are image after image.
+/// Adds cross-entropy and correct predictions of images to `sums`; `logits` are [images, classes].
 pub(super) fn scores<T: Element>(logits: &[T], labels: impl Iterator<Item = u8>, classes: usize, sums: &mut ScoreSums) {
     pulp::Arch::new().dispatch(Scores { logits, labels, classes, sums });
 }
@@ -37,32 +37,32 @@ impl<T: Element, L: Iterator<Item = u8>> pulp::NullaryFnOnce for Scores<'_, T, L
     }
 }
 
-/// ln Σ exp(logit) − the label's logit, from the largest logit and Σ exp(logit − largest).
+/// Returns ln Σ exp(logit) − `label_logit`, from the largest logit and `sum` = Σ exp(logit − largest).
 #[inline(always)]
-pub(super) fn cross_entropy(of_label: f64, largest: f64, sum: f64) -> f64 {
-    largest + libm::log(sum) - of_label
+pub(super) fn cross_entropy(label_logit: f64, largest: f64, sum: f64) -> f64 {
+    largest + libm::log(sum) - label_logit
 }
 
-/// What training wants the softmax to be. With label smoothing ε (Szegedy et al., arXiv 1512.00567) in `PyTorch`'s form, a
-/// part ε is spread evenly over all classes; without it this is exactly one-hot.
+/// Target probabilities of training. With label smoothing ε (Szegedy et al., arXiv 1512.00567) in `PyTorch`'s form, a
+/// share ε is spread evenly over all classes; without it they are exactly one-hot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Targets {
-    /// Of the label.
+    /// Target of the label's class.
     pub(super) label: f64,
-    /// Of each other class.
+    /// Target of each other class.
     pub(super) other: f64,
 }
 
 impl Targets {
-    /// Those of so many classes.
+    /// Returns the targets for `classes` classes.
     pub(super) fn new(label_smoothing: f64, classes: usize) -> Self {
         let other = label_smoothing / classes as f64;
         Self { label: 1.0 - label_smoothing + other, other }
     }
 }
 
-/// Replaces the logits of a batch, image after image, by the gradient of its mean cross-entropy:
-/// (softmax − target) / images.
+/// Replaces the logits [images, classes] of a batch by the gradient of its mean cross-entropy: (softmax − target) /
+/// images.
 pub(super) fn gradient<T: Element>(
     logits: &mut [T],
     labels: impl Iterator<Item = u8>,
@@ -96,18 +96,18 @@ impl<T: Element, L: Iterator<Item = u8>> pulp::NullaryFnOnce for Gradient<'_, T,
     }
 }
 
-/// Gradients by logits below this move nothing.
+/// Gradients with respect to logits below this magnitude are taken as 0: they change no weight.
 pub(super) const GRADIENT_CUTOFF: f64 = 1e-20;
 
-/// A gradient by a logit, or 0 where it moves nothing. In a network that has fitted its images most are;
-/// the layers before would make denormal numbers of them, which took a ticket's step at 26 % of LeNet-300-100 from 0.29 ms
-/// to above 1 ms in the second half of 50,000 iterations.
+/// Returns `gradient`, or 0 if it is below [`GRADIENT_CUTOFF`]. In a network that has fitted its images most gradients
+/// are; the layers before would turn them into denormal numbers, which slowed a ticket's step at 26 % of LeNet-300-100
+/// from 0.29 ms to more than 1 ms in the second half of 50,000 iterations.
 #[inline(always)]
 pub(super) fn flush_to_zero(gradient: f64) -> f64 {
     if gradient.abs() < GRADIENT_CUTOFF { 0.0 } else { gradient }
 }
 
-/// The first class of the largest logit, that logit, and Σ exp(logit − largest).
+/// Returns the first class with the largest logit, that logit, and Σ exp(logit − largest).
 #[inline(always)]
 fn softmax<T: Element>(logits: &[T]) -> (usize, f64, f64) {
     let mut top = 0;
@@ -124,15 +124,15 @@ fn softmax<T: Element>(logits: &[T]) -> (usize, f64, f64) {
     (top, largest, sum)
 }
 
-/// eˣ for x ≤ 0, to a relative 6e-16; below −700, where no sum notices, e⁻⁷⁰⁰. NaN passes.
+/// Returns eˣ for x ≤ 0 with a relative error below 6e-16; e⁻⁷⁰⁰ for x < −700, which changes no sum. NaN passes.
 ///
-/// Ours, because a loop over it compiles to vectors, as one over `libm`'s does not: 600 of those took 7 µs, a fifth of a
-/// whole sparse step. x = k·ln 2 + r, and eʳ by its Taylor series up to r¹²/12!.
+/// A loop over it compiles to vector instructions, unlike one over `libm`'s: 600 calls of that took 7 µs, a fifth of a
+/// sparse step. x = k·ln 2 + r, and eʳ by its Taylor series up to r¹²/12!.
 #[inline(always)]
 pub(super) fn exp(x: f64) -> f64 {
-    /// Adding it rounds to a whole number, which then stands in the lowest bits: 1.5·2⁵².
+    /// 1.5·2⁵²: adding it rounds to an integer, which is then in the lowest bits.
     const ROUND: f64 = 6_755_399_441_055_744.0;
-    /// ln 2 in two parts; k times the first is exact.
+    /// ln 2 as a sum of two numbers; k times the first is exact.
     const LN_2: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
     let x = if x < -700.0 { -700.0 } else { x };
     let rounded = x.mul_add(std::f64::consts::LOG2_E, ROUND);
@@ -155,7 +155,7 @@ pub(super) fn exp(x: f64) -> f64 {
     ] {
         series = series.mul_add(r, inverse);
     }
-    // 2ᵏ by its exponent: k is in the low bits of `rounded`.
+    // 2ᵏ from its exponent: k is in the low bits of `rounded`.
     series * f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52)
 }
 
@@ -166,7 +166,7 @@ mod tests {
     const ONE_HOT: Targets = Targets { label: 1.0, other: 0.0 };
 
     #[test]
-    fn by_hand() {
+    fn scores_and_gradient_by_hand() {
         let mut sums = ScoreSums::default();
         scores(&[0.0_f64, 0.0], [1].into_iter(), 2, &mut sums);
         assert!((sums.loss - 2_f64.ln()).abs() < 1e-15 && sums.correct == 0, "of equal logits the first wins");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn smoothed_labels_by_hand() {
+    fn smoothed_targets_by_hand() {
         assert_eq!((Targets::new(0.0, 10).label, Targets::new(0.0, 10).other), (1.0, 0.0));
         let targets = Targets::new(0.5, 2);
         assert_eq!((targets.label, targets.other), (0.75, 0.25), "together 1");
@@ -189,17 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn a_gradient_too_small_to_move_anything_is_0() {
+    fn tiny_gradients_become_0() {
         let mut logits = [100.0_f32, 40.0, -9.0];
         gradient(&mut logits, [0].into_iter(), 3, ONE_HOT);
-        assert_eq!(logits[1..], [0.0, 0.0], "e⁻⁶⁰ is not seen");
+        assert_eq!(logits[1..], [0.0, 0.0], "e⁻⁶⁰ is below the cutoff");
         let mut logits = [40.0_f32, 0.0];
         gradient(&mut logits, [0].into_iter(), 2, ONE_HOT);
-        assert!((logits[1] / 4.248_354e-18 - 1.0).abs() < 1e-6, "e⁻⁴⁰ is");
+        assert!((logits[1] / 4.248_354e-18 - 1.0).abs() < 1e-6, "e⁻⁴⁰ is not");
     }
 
     #[test]
-    fn our_exponential_is_libms() {
+    fn exp_equals_libms() {
         for i in 0..200_000 {
             let x = -f64::from(i) * 0.0035 - 1e-4 * libm::sin(f64::from(i));
             let (ours, theirs) = (exp(x), libm::exp(x));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn large_logits_do_not_overflow_and_nan_is_not_hidden() {
+    fn scores_do_not_overflow_and_keep_nan() {
         let mut sums = ScoreSums::default();
         scores(&[1e4_f32, -1e4], [0].into_iter(), 2, &mut sums);
         assert_eq!(sums, ScoreSums { loss: 0.0, correct: 1 });

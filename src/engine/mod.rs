@@ -11,6 +11,8 @@ mod input;
 mod linear_stack;
 mod loss;
 pub mod optim;
+mod param_layout;
+mod probe;
 mod registry;
 mod selection;
 pub mod sparse;
@@ -19,6 +21,7 @@ mod trainer;
 mod workload;
 
 pub use optim::Optimizer;
+pub use probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions};
 pub use registry::{Conflict, Engine, EngineKind, Unsupported};
 pub use selection::EngineSelector;
 pub use trainer::{Batch, Trainer, TrainerSpec};

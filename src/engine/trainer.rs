@@ -117,13 +117,15 @@ pub trait Trainer {
     /// If there is no such lane or the device fails.
     fn snapshot(&self, lane: usize) -> Result<Snapshot>;
 
-    /// Puts the statistics that batch norms have of training images in the place of their running ones: the mean over
-    /// batches of `images`, as they are. Weights that no training led to, such as those between two networks, have no
-    /// running statistics of their own. A network without batch norms has nothing to do.
-    fn recompute_statistics(&mut self, _images: &[u32]) -> Result<()> {
-        Ok(())
-    }
+    /// Replaces the running statistics of all batch norms by the mean of the statistics of batches of `images`, which
+    /// are not augmented. Weights that no training run led to, such as those between two networks, have no running
+    /// statistics of their own. Does nothing for a network without batch norm.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn recompute_batch_norm(&mut self, images: &[u32]) -> Result<()>;
 
-    /// How many threads may work from now on. No number depends on it; a trainer that can use only one ignores it.
-    fn set_threads(&mut self, _threads: usize) {}
+    /// Sets the number of threads that a step may use from now on. No result depends on it; a trainer that uses one
+    /// thread only ignores it.
+    fn set_threads(&mut self, threads: usize);
 }

@@ -114,10 +114,10 @@ impl<'a> PlanBuilder<'a> {
         resolved: &'a ResolvedExperiment,
     ) -> Result<Self, Vec<Diagnostic>> {
         let sizes = resolved.network.sizes();
-        let whole = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.clone()) };
+        let whole = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
         let mut schedule = vec![whole.clone()];
         for round in 0..experiment.rounds as usize {
-            schedule.push(resolved.pruning.after_round(&schedule[round], &sizes));
+            schedule.push(resolved.pruning.after_round(&schedule[round], sizes));
         }
         let schedule = Arc::new(schedule);
         let mut builder = Self {
@@ -154,7 +154,7 @@ impl<'a> PlanBuilder<'a> {
         let counts = match (grid(arm), source) {
             (Some(grid), _) => {
                 let sizes = resolved.network.sizes();
-                let one_shot = |&fraction: &f64| resolved.pruning.one_shot(Fraction::saturating(fraction), &sizes);
+                let one_shot = |&fraction: &f64| resolved.pruning.one_shot(Fraction::saturating(fraction), sizes);
                 let counts = grid.iter().map(one_shot);
                 Arc::new(std::iter::once(schedule[0].clone()).chain(counts).collect())
             }

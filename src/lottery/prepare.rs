@@ -13,7 +13,8 @@ use crate::base::rng::{Generator, Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::base::units::{Iteration, Round};
 use crate::config::{Criterion, RewindOptimizerState};
-use crate::network::{Network, init_buffers, init_stds, init_weights};
+use crate::engine::Probe;
+use crate::network::{Network, TensorSpec, init_buffers, init_stds, init_weights};
 use crate::prune::{ScoreInputs, random_mask};
 
 /// What finished trainings left for others.
@@ -35,6 +36,8 @@ pub struct PrepareContext<'a> {
     pub study: &'a Study,
     /// What finished trainings left.
     pub artifacts: &'a dyn ArtifactSource,
+    /// Gradients on the training images, for criteria that score with them.
+    pub probe: &'a dyn Probe,
 }
 
 impl PrepareContext<'_> {
@@ -91,7 +94,7 @@ pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(
 }
 
 fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
-    let PrepareContext { study, artifacts } = context;
+    let PrepareContext { study, artifacts, .. } = context;
     let criterion = study.experiment.prune.criterion;
     let cut = |from: &Mask, criterion: Criterion, reference: &TensorMap, last: &TensorMap| {
         let weights =
@@ -168,10 +171,10 @@ fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'
 
 /// The mask of the dense network.
 pub fn all_ones(network: &Network) -> Mask {
-    let layer = |parameter: crate::network::TensorSpec| LayerMask {
+    let layer = |parameter: &TensorSpec| LayerMask {
         kept: vec![true; parameter.len()],
-        name: parameter.name,
-        shape: parameter.shape,
+        name: parameter.name.clone(),
+        shape: parameter.shape.clone(),
     };
-    Mask(network.weights().into_iter().map(|weight| layer(weight.parameter)).collect())
+    Mask(network.weights().iter().map(|weight| layer(&weight.parameter)).collect())
 }

@@ -100,7 +100,7 @@ impl ResolvedExperiment {
 
     /// What each layer keeps, as far as that is known before training; else what it is expected to keep.
     pub fn expected_per_layer(&self, counts: &RemainingCounts) -> Vec<u64> {
-        self.pruning.expected_per_layer(counts, &self.network.sizes())
+        self.pruning.expected_per_layer(counts, self.network.sizes())
     }
 }
 

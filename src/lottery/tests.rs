@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::*;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::base::units::Iteration;
+use crate::engine::{GradientMap, Probe, ProbeOptions};
 
 /// What a training left.
 struct StoredTensors {
@@ -44,6 +45,25 @@ impl ArtifactSource for InMemoryStore {
     }
 }
 
+/// A probe for arms that need no gradients.
+struct NoProbe;
+
+impl Probe for NoProbe {
+    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
+        bail!("no gradients here")
+    }
+
+    fn hessian_gradient_product(
+        &self,
+        _: &Snapshot,
+        _: &Mask,
+        _: &[Vec<u32>],
+        _: &ProbeOptions,
+    ) -> Result<GradientMap> {
+        bail!("no gradients here")
+    }
+}
+
 /// What training makes of weights here: each w becomes w·(1 + by·h), h in [−1, 1] by its place.
 fn trained(state: &TensorMap, by: f32) -> TensorMap {
     let h = |i: usize| ((i * 7919 % 1000) as f32 / 500.0) - 1.0;
@@ -76,7 +96,7 @@ impl PreparedReplicate {
     }
 
     pub(super) fn context(&self) -> PrepareContext<'_> {
-        PrepareContext { study: &self.study, artifacts: &self.memory }
+        PrepareContext { study: &self.study, artifacts: &self.memory, probe: &NoProbe }
     }
 
     pub(super) fn training(&self, arm: &str, round: u32) -> &TrainingSpec {

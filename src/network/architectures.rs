@@ -1,4 +1,4 @@
-//! The architectures that have names, each as the layers a person would write.
+//! The named architectures, each as the list of layers that a configuration could have.
 
 use super::builder::NetworkBuilder;
 use super::layer::Network;
@@ -13,29 +13,29 @@ const VGG_19: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512
 /// Builds the network for images of shape `input` (channels, height, width).
 ///
 /// # Errors
-/// Layers that do not fit together, or not to the images or the classes.
+/// Layers that do not fit each other, the images or the classes.
 pub fn build(network: &config::NetworkConfig, input: [usize; 3], classes: usize) -> Result<Network, Vec<Diagnostic>> {
-    let mut sketch = NetworkBuilder::new(input);
+    let mut builder = NetworkBuilder::new(input);
     match &network.structure {
-        NetworkStructure::Layers(layers) => sketch.add_all(layers),
-        NetworkStructure::Named(named) => add_named(&mut sketch, named, classes as u32),
+        NetworkStructure::Layers(layers) => builder.add_all(layers),
+        NetworkStructure::Named(named) => add_named(&mut builder, named, classes as u32),
     }
-    sketch.finish(classes)
+    builder.finish(classes)
 }
 
-/// Adds the layers of an architecture by name.
-fn add_named(sketch: &mut NetworkBuilder, named: &NamedNetwork, classes: u32) {
-    // A mistake then belongs to the architecture as a whole, not to an entry of a list.
-    sketch.named();
+/// Adds the layers of a named architecture.
+fn add_named(builder: &mut NetworkBuilder, named: &NamedNetwork, classes: u32) {
+    // Diagnostics are about the architecture as a whole, not about an entry of a list.
+    builder.named();
     let dropout = named.dropout();
     let batch_norm = named.batch_norm();
     let mut plain = |convolutions: &[LayerSpec], hidden: &[u32]| {
-        let behind = if dropout > 0.0 { Some(LayerSpec::Dropout { rate: dropout }) } else { None };
-        let unit = |&out: &u32| [Some(LayerSpec::Linear { out }), Some(LayerSpec::Relu), behind.clone()];
+        let dropout = if dropout > 0.0 { Some(LayerSpec::Dropout { rate: dropout }) } else { None };
+        let unit = |&out: &u32| [Some(LayerSpec::Linear { out }), Some(LayerSpec::Relu), dropout.clone()];
         let hidden = hidden.iter().flat_map(unit).flatten();
         let output = LayerSpec::Linear { out: classes };
         let layers: Vec<LayerSpec> = convolutions.iter().cloned().chain(hidden).chain([output]).collect();
-        sketch.add_all(&layers);
+        builder.add_all(&layers);
     };
     match &named.architecture {
         Architecture::Lenet300100 => plain(&[], &[300, 100]),
@@ -48,10 +48,10 @@ fn add_named(sketch: &mut NetworkBuilder, named: &NamedNetwork, classes: u32) {
         Architecture::Conv2 => plain(&pairs(&[64]), &[256, 256]),
         Architecture::Conv4 => plain(&pairs(&[64, 128]), &[256, 256]),
         Architecture::Conv6 => plain(&pairs(&[64, 128, 256]), &[256, 256]),
-        Architecture::Resnet20 | Architecture::Resnet18Lth => resnet(sketch, 3, classes),
-        Architecture::Resnet32 => resnet(sketch, 5, classes),
-        Architecture::Resnet56 => resnet(sketch, 9, classes),
-        Architecture::Resnet110 => resnet(sketch, 18, classes),
+        Architecture::Resnet20 | Architecture::Resnet18Lth => resnet(builder, 3, classes),
+        Architecture::Resnet32 => resnet(builder, 5, classes),
+        Architecture::Resnet56 => resnet(builder, 9, classes),
+        Architecture::Resnet110 => resnet(builder, 18, classes),
         Architecture::Vgg11 => plain(&vgg(VGG_11, batch_norm), &[]),
         Architecture::Vgg13 => plain(&vgg(VGG_13, batch_norm), &[]),
         Architecture::Vgg16 => plain(&vgg(VGG_16, batch_norm), &[]),
@@ -67,14 +67,14 @@ fn max_pool() -> LayerSpec {
     LayerSpec::MaxPool { size: 2, stride: None }
 }
 
-/// Pairs of 3×3 convolutions with 2×2 max-pooling behind each pair (the paper, Figure 2).
+/// Returns pairs of 3×3 convolutions with 2×2 max-pooling after each pair (Frankle & Carbin 2019, Figure 2).
 fn pairs(widths: &[u32]) -> Vec<LayerSpec> {
     let pair =
         |&width: &u32| [conv(width, 3, 1, true), LayerSpec::Relu, conv(width, 3, 1, true), LayerSpec::Relu, max_pool()];
     widths.iter().flat_map(pair).collect()
 }
 
-/// Without a bias where a batch norm follows, which has its own.
+/// Returns the convolutions of a VGG; they have no bias if a batch norm follows, which has its own.
 fn vgg(widths: &[u32], batch_norm: bool) -> Vec<LayerSpec> {
     let part = |&width: &u32| match width {
         0 => vec![max_pool()],
@@ -84,15 +84,16 @@ fn vgg(widths: &[u32], batch_norm: bool) -> Vec<LayerSpec> {
     widths.iter().flat_map(part).chain([LayerSpec::GlobalAvgPool]).collect()
 }
 
-/// A convolution of 16 channels; three times `blocks` residual blocks of 16, 32 and 64 channels, of which the first of 32
-/// and of 64 halve the image and have a 1×1 convolution on their shortcut; the mean of each channel; one linear layer.
-fn resnet(sketch: &mut NetworkBuilder, blocks: u32, classes: u32) {
+/// Adds a `ResNet` for CIFAR (He et al., arXiv 1512.03385, section 4.2): a convolution of 16 channels; `blocks`
+/// residual blocks each of 16, 32 and 64 channels, of which the first of 32 and of 64 halve the image and have a 1×1
+/// convolution on their shortcut; global average pooling; one linear layer.
+fn resnet(builder: &mut NetworkBuilder, blocks: u32, classes: u32) {
     let body = |out, stride, is_last: bool| {
         let conv = LayerSpec::Conv { out, kernel: None, stride: Some(stride), padding: None, bias: Some(false) };
         let relu = if is_last { None } else { Some(LayerSpec::Relu) };
         [Some(conv), Some(LayerSpec::BatchNorm), relu].into_iter().flatten()
     };
-    sketch.add_all(&body(16, 1, false).collect::<Vec<_>>());
+    builder.add_all(&body(16, 1, false).collect::<Vec<_>>());
     for (stage, width) in [16, 32, 64].into_iter().enumerate() {
         for block in 0..blocks {
             let changes = stage > 0 && block == 0;
@@ -102,11 +103,11 @@ fn resnet(sketch: &mut NetworkBuilder, blocks: u32, classes: u32) {
                 LayerSpec::Conv { out: width, kernel: Some(1), stride: Some(2), padding: Some(0), bias: Some(false) },
                 LayerSpec::BatchNorm,
             ];
-            sketch.residual(&inner, if changes { &shortcut } else { &[] });
-            sketch.add_all(&[LayerSpec::Relu]);
+            builder.residual(&inner, if changes { &shortcut } else { &[] });
+            builder.add_all(&[LayerSpec::Relu]);
         }
     }
-    sketch.add_all(&[LayerSpec::GlobalAvgPool, LayerSpec::Linear { out: classes }]);
+    builder.add_all(&[LayerSpec::GlobalAvgPool, LayerSpec::Linear { out: classes }]);
 }
 
 #[cfg(test)]
@@ -115,17 +116,17 @@ mod tests {
     use crate::config::test_support::experiment;
     use crate::network::{Layer, WeightKind};
 
-    fn of(network: &str, input: [usize; 3]) -> Result<Network, Vec<Diagnostic>> {
+    fn configured(network: &str, input: [usize; 3]) -> Result<Network, Vec<Diagnostic>> {
         let network = format!("network={network}");
         build(&experiment(&[&network]).network, input, 10)
     }
 
     fn built(network: &str) -> Result<Network, Vec<Diagnostic>> {
-        of(network, [1, 28, 28])
+        configured(network, [1, 28, 28])
     }
 
     fn named(name: &str) -> Network {
-        of(&format!("{{architecture=\"{name}\"}}"), [3, 32, 32]).unwrap()
+        configured(&format!("{{architecture=\"{name}\"}}"), [3, 32, 32]).unwrap()
     }
 
     fn counts(network: &Network) -> Vec<usize> {
@@ -141,7 +142,7 @@ mod tests {
         let lenet = built("{architecture=\"lenet_300_100\"}").unwrap();
         assert_eq!(counts(&lenet), [235_200, 30_000, 1_000]);
         assert_eq!((lenet.weights_total(), lenet.macs(&[235_200, 30_000, 1_000])), (266_200, 266_200));
-        let names: Vec<_> = lenet.parameters().into_iter().map(|p| p.name).collect();
+        let names: Vec<_> = lenet.parameters().iter().map(|p| p.name.as_str()).collect();
         assert_eq!(
             names,
             ["linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias", "output.weight", "output.bias"]
@@ -152,8 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_convolutional_networks_have_its_counts() {
-        // The sizes of Frankle & Carbin 2019, Figure 2, layer by layer (Conv-6: 2.26 million weights, where it prints 1.7).
+    fn conv_networks_have_the_papers_counts() {
+        // The sizes of Frankle & Carbin 2019, Figure 2, layer by layer (Conv-6: 2.26 million weights, where it prints
+        // 1.7).
         let conv2 = named("conv2");
         assert_eq!(counts(&conv2), [1_728, 36_864, 4_194_304, 65_536, 2_560]);
         let totals = ["conv2", "conv4", "conv6"].map(|name| named(name).weights_total());
@@ -161,24 +163,23 @@ mod tests {
         let convs = ["conv2", "conv4", "conv6"].map(|name| total_of(&named(name), WeightKind::Conv));
         assert_eq!(convs, [38_592, 259_776, 1_144_512]);
         // 3×3 kernels at 32×32 positions, and every linear weight once.
-        let all: Vec<u64> = conv2.sizes();
-        assert_eq!(conv2.macs(&all), (1_728 + 36_864) * 1_024 + 4_194_304 + 65_536 + 2_560);
+        assert_eq!(conv2.macs(conv2.sizes()), (1_728 + 36_864) * 1_024 + 4_194_304 + 65_536 + 2_560);
         let lenet_5 = built("{architecture=\"lenet_5\"}").unwrap();
         assert_eq!(counts(&lenet_5), [150, 2_400, 48_000, 10_080, 840]);
         assert_eq!(lenet_5.weights()[0].macs_per_weight, 28 * 28);
     }
 
     #[test]
-    fn the_papers_deep_networks_have_its_counts() {
+    fn deep_networks_have_the_papers_counts() {
         let resnet = named("resnet20");
         assert_eq!(resnet, named("resnet18_lth"));
         assert_eq!((resnet.weights_total(), total_of(&resnet, WeightKind::Shortcut)), (270_896, 2_560));
         assert_eq!((total_of(&resnet, WeightKind::Conv), total_of(&resnet, WeightKind::Output)), (267_696, 640));
-        let layers: Vec<String> = resnet.weights().into_iter().map(|w| w.layer).collect();
+        let layers: Vec<&str> = resnet.weights().iter().map(|w| w.layer.as_str()).collect();
         assert_eq!(layers.len(), 20 + 2);
         assert_eq!(layers[..4], ["conv1", "block1.conv1", "block1.conv2", "block2.conv1"]);
         assert_eq!(layers[7..10], ["block4.conv1", "block4.conv2", "block4.shortcut"]);
-        assert_eq!(layers.last().unwrap(), "output");
+        assert_eq!(*layers.last().unwrap(), "output");
         let norms = resnet.buffers();
         assert_eq!((norms.len(), norms[0].name.as_str()), (2 * 21, "bn1.running_mean"));
         let last = &resnet.weights()[layers.len() - 2];
@@ -190,18 +191,77 @@ mod tests {
         assert_eq!((vgg.weights_total(), total_of(&vgg, WeightKind::Output)), (20_024_000, 5_120));
         let depths = ["vgg11", "vgg13", "vgg16", "vgg19"].map(|name| named(name).weights().len());
         assert_eq!(depths, [9, 11, 14, 17], "two linear layers fewer than on ImageNet");
-        let plain = of("{architecture=\"vgg11\",batch_norm=false}", [3, 32, 32]).unwrap();
+        let plain = configured("{architecture=\"vgg11\",batch_norm=false}", [3, 32, 32]).unwrap();
         assert_eq!((plain.buffers().len(), plain.weights_total()), (0, named("vgg11").weights_total()));
-        assert!(plain.parameters().iter().any(|p| p.name == "conv1.bias"), "which batch norm would make needless");
+        assert!(plain.parameters().iter().any(|p| p.name == "conv1.bias"), "which batch norm would make redundant");
     }
 
     #[test]
-    fn dropout_stands_behind_hidden_linear_layers() {
-        let with = of("{architecture=\"conv2\",dropout=0.5}", [3, 32, 32]).unwrap();
+    fn dropout_follows_hidden_linear_layers() {
+        let with = configured("{architecture=\"conv2\",dropout=0.5}", [3, 32, 32]).unwrap();
         let dropouts: Vec<usize> =
             (0..with.layers.len()).filter(|&i| with.layers[i] == Layer::Dropout { rate: 0.5 }).collect();
         assert_eq!(dropouts.len(), 2);
         assert!(dropouts.iter().all(|&i| with.layers[i - 1] == Layer::Relu));
+    }
+
+    #[test]
+    fn layers_keep_their_order() {
+        let network =
+            built("{layers=[{dropout={rate=0.2}},{linear={out=5}},{dropout={rate=0.5}},\"relu\",{linear={out=10}}]}");
+        let expected = [
+            Layer::Dropout { rate: 0.2 },
+            Layer::Flatten,
+            Layer::Linear { inputs: 784, outputs: 5 },
+            Layer::Dropout { rate: 0.5 },
+            Layer::Relu,
+            Layer::Linear { inputs: 5, outputs: 10 },
+        ];
+        assert_eq!(network.unwrap().layers, expected);
+    }
+
+    #[test]
+    fn shapes_follow_from_kernels_strides_and_padding() {
+        let layers = "[{conv={out=4,kernel=5,stride=2}},\"batch_norm\",\"relu\",{max_pool={size=3,stride=2}},{avg_pool={size=2}},\"global_avg_pool\",{linear={out=10}}]";
+        let network = built(&format!("{{layers={layers}}}")).unwrap();
+        // 28 + 2·2 − 5 = 27 steps of 2: 14; pooled to 6, then to 3.
+        assert_eq!(network.weights()[0].macs_per_weight, 14 * 14);
+        assert_eq!(network.layers.last(), Some(&Layer::Linear { inputs: 4, outputs: 10 }));
+        let flat = built("{layers=[{conv={out=4,kernel=5,padding=0}},{max_pool={size=2}},{linear={out=10}}]}").unwrap();
+        assert_eq!(flat.layers.last(), Some(&Layer::Linear { inputs: 4 * 12 * 12, outputs: 10 }));
+    }
+
+    #[test]
+    fn layers_that_do_not_fit_are_rejected() {
+        let keys = |layers: &str| -> Vec<String> {
+            let problems = built(&format!("{{layers={layers}}}")).unwrap_err();
+            problems.into_iter().map(|problem| problem.key).collect()
+        };
+        assert_eq!(keys("[]"), ["network.layers"]);
+        assert_eq!(keys("[{linear={out=9}}]"), ["network.layers[0].linear.out"]);
+        assert_eq!(keys("[{linear={out=10}},\"relu\"]"), ["network.layers[1]"]);
+        assert_eq!(
+            keys("[\"relu\",\"flatten\",\"flatten\",{linear={out=10}}]"),
+            [0, 2].map(|i| format!("network.layers[{i}]"))
+        );
+        let twice = "[{linear={out=3}},\"relu\",{dropout={rate=0.1}},\"relu\",{dropout={rate=0.1}},{linear={out=10}}]";
+        assert_eq!(keys(twice), [3, 4].map(|i| format!("network.layers[{i}]")));
+        let late = "[{linear={out=3}},{conv={out=3}},{max_pool={size=2}},\"global_avg_pool\",{linear={out=10}}]";
+        assert_eq!(keys(late), [1, 2, 3].map(|i| format!("network.layers[{i}]")));
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_fit_is_rejected_with_its_shapes() {
+        let large = built("{layers=[{max_pool={size=4}},{conv={out=3,kernel=9,padding=0}},{linear={out=10}}]}");
+        let problems = large.unwrap_err();
+        assert_eq!(problems[0].key, "network.layers[1]");
+        assert!(
+            problems[0].message.contains("9 × 9") && problems[0].message.contains("an image of 1 × 7 × 7"),
+            "{problems:?}"
+        );
+        let small = configured("{architecture=\"conv6\"}", [3, 4, 4]).unwrap_err();
+        assert_eq!((small.len(), small[0].key.as_str()), (1, "network.architecture"));
+        assert!(small[0].message.contains("images of 3 × 4 × 4 do not fit"), "{small:?}");
     }
 
     #[test]
@@ -238,64 +298,5 @@ mod tests {
             let without = built(&NetworkStructure::Named(without).into());
             assert_eq!(architecture.has_optional_batch_norm(), without != network, "{architecture:?}");
         }
-    }
-
-    #[test]
-    fn layers_in_their_order() {
-        let network =
-            built("{layers=[{dropout={rate=0.2}},{linear={out=5}},{dropout={rate=0.5}},\"relu\",{linear={out=10}}]}");
-        let expected = [
-            Layer::Dropout { rate: 0.2 },
-            Layer::Flatten,
-            Layer::Linear { inputs: 784, outputs: 5 },
-            Layer::Dropout { rate: 0.5 },
-            Layer::Relu,
-            Layer::Linear { inputs: 5, outputs: 10 },
-        ];
-        assert_eq!(network.unwrap().layers, expected);
-    }
-
-    #[test]
-    fn shapes_follow_from_kernels_strides_and_padding() {
-        let layers = "[{conv={out=4,kernel=5,stride=2}},\"batch_norm\",\"relu\",{max_pool={size=3,stride=2}},{avg_pool={size=2}},\"global_avg_pool\",{linear={out=10}}]";
-        let network = built(&format!("{{layers={layers}}}")).unwrap();
-        // 28 + 2·2 − 5 = 27 steps of 2: 14; pooled to 6, then to 3.
-        assert_eq!(network.weights()[0].macs_per_weight, 14 * 14);
-        assert_eq!(network.layers.last(), Some(&Layer::Linear { inputs: 4, outputs: 10 }));
-        let flat = built("{layers=[{conv={out=4,kernel=5,padding=0}},{max_pool={size=2}},{linear={out=10}}]}").unwrap();
-        assert_eq!(flat.layers.last(), Some(&Layer::Linear { inputs: 4 * 12 * 12, outputs: 10 }));
-    }
-
-    #[test]
-    fn layers_that_do_not_fit() {
-        let keys = |layers: &str| -> Vec<String> {
-            let problems = built(&format!("{{layers={layers}}}")).unwrap_err();
-            problems.into_iter().map(|problem| problem.key).collect()
-        };
-        assert_eq!(keys("[]"), ["network.layers"]);
-        assert_eq!(keys("[{linear={out=9}}]"), ["network.layers[0].linear.out"]);
-        assert_eq!(keys("[{linear={out=10}},\"relu\"]"), ["network.layers[1]"]);
-        assert_eq!(
-            keys("[\"relu\",\"flatten\",\"flatten\",{linear={out=10}}]"),
-            [0, 2].map(|i| format!("network.layers[{i}]"))
-        );
-        let twice = "[{linear={out=3}},\"relu\",{dropout={rate=0.1}},\"relu\",{dropout={rate=0.1}},{linear={out=10}}]";
-        assert_eq!(keys(twice), [3, 4].map(|i| format!("network.layers[{i}]")));
-        let late = "[{linear={out=3}},{conv={out=3}},{max_pool={size=2}},\"global_avg_pool\",{linear={out=10}}]";
-        assert_eq!(keys(late), [1, 2, 3].map(|i| format!("network.layers[{i}]")));
-    }
-
-    #[test]
-    fn a_square_that_does_not_fit_is_told_with_its_shapes() {
-        let large = built("{layers=[{max_pool={size=4}},{conv={out=3,kernel=9,padding=0}},{linear={out=10}}]}");
-        let problems = large.unwrap_err();
-        assert_eq!(problems[0].key, "network.layers[1]");
-        assert!(
-            problems[0].message.contains("9 × 9") && problems[0].message.contains("an image of 1 × 7 × 7"),
-            "{problems:?}"
-        );
-        let small = of("{architecture=\"conv6\"}", [3, 4, 4]).unwrap_err();
-        assert_eq!((small.len(), small[0].key.as_str()), (1, "network.architecture"));
-        assert!(small[0].message.contains("images of 3 × 4 × 4 do not fit"), "{small:?}");
     }
 }

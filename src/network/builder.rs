@@ -1,51 +1,52 @@
-//! From layers as a person writes them to a network whose shapes fit.
+//! Builds a network from configured layers and checks that their shapes fit.
 
 use super::layer::{Layer, Network};
 use crate::config::{Diagnostic, LayerSpec};
 
-/// Height and width that no image comes near; beyond them counters would end before the work does.
+/// Largest height and width of padded images: far beyond any data set, and small enough that counts do not overflow.
 const MAX_PIXELS: usize = 10_000;
 
-/// What stands before the next layer.
+/// The shape of the activations before the next layer, without the batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ActivationShape {
     /// Channels, height, width.
     Image([usize; 3]),
-    /// Features.
+    /// Number of features.
     Features(usize),
 }
 
-/// What has been done since the last layer that computes something new.
+/// Whether `ReLU` and dropout already follow the last layer that computes new values, to reject redundant ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct AfterLayer {
-    /// There is no such layer yet: these are the pixels.
+    /// No layer has computed anything yet: the activations are pixels.
     is_input: bool,
     relu: bool,
     dropout: bool,
 }
 
 impl AfterLayer {
-    /// Nothing yet.
+    /// Directly after a layer that computes new values.
     const COMPUTED: Self = Self { is_input: false, relu: false, dropout: false };
 }
 
-/// A network being put together.
+/// A network under construction. Problems are collected, so that all of them can be reported at once.
 pub(super) struct NetworkBuilder {
     input: [usize; 3],
     shape: ActivationShape,
     since: AfterLayer,
     layers: Vec<Layer>,
-    /// Entries of the list so far.
+    /// Number of configured layers added so far.
     entries: usize,
+    /// Whether the layers belong to a named architecture.
     is_named: bool,
     problems: Vec<Diagnostic>,
 }
 
-/// What is wrong with a layer, and what to do instead.
+/// The problem with a layer, and a hint.
 type LayerError = (String, String);
 
 impl NetworkBuilder {
-    /// A network for images of shape `input` without a layer.
+    /// Returns a network without layers for images of shape `input` (channels, height, width).
     pub(super) fn new(input: [usize; 3]) -> Self {
         Self {
             input,
@@ -58,12 +59,13 @@ impl NetworkBuilder {
         }
     }
 
-    /// From here on layers are those of an architecture, which has a name in the configuration.
+    /// Declares that the layers added from here on belong to a named architecture, which diagnostics then name as a
+    /// whole.
     pub(super) fn named(&mut self) {
         self.is_named = true;
     }
 
-    /// Adds layers, as many as fit.
+    /// Adds layers; those that do not fit are left out and become diagnostics.
     pub(super) fn add_all(&mut self, layers: &[LayerSpec]) {
         for layer in layers {
             if let Err((message, hint)) = self.add(layer) {
@@ -73,24 +75,25 @@ impl NetworkBuilder {
         }
     }
 
-    /// Adds body(x) + shortcut(x), or body(x) + x where `shortcut` is empty.
+    /// Adds a block that computes body(x) + shortcut(x), or body(x) + x if `shortcut` is empty.
     pub(super) fn residual(&mut self, body: &[LayerSpec], shortcut: &[LayerSpec]) {
-        let (before, outside) = ((self.shape, self.since), std::mem::take(&mut self.layers));
+        let input = (self.shape, self.since);
+        let outer_layers = std::mem::take(&mut self.layers);
         self.add_all(body);
-        let (after, body) = (self.shape, std::mem::take(&mut self.layers));
-        (self.shape, self.since) = before;
+        let output = self.shape;
+        let body = std::mem::take(&mut self.layers);
+        (self.shape, self.since) = input;
         self.add_all(shortcut);
-        let shortcut = std::mem::replace(&mut self.layers, outside);
-        if self.shape != after {
-            let message = format!("a residual block adds {} to {}", describe_shape(self.shape), describe_shape(after));
+        let shortcut = std::mem::replace(&mut self.layers, outer_layers);
+        if self.shape != output {
+            let message = format!("a residual block adds {} to {}", describe_shape(self.shape), describe_shape(output));
             self.refuse(&message, "");
         }
-        (self.shape, self.since) = (after, AfterLayer::COMPUTED);
-        self.layers.push(Layer::Residual { body, shortcut });
+        self.compute(Layer::Residual { body, shortcut }, output);
     }
 
     fn refuse(&mut self, message: &str, hint: &str) {
-        // One of many that follow from each other.
+        // Later problems of an architecture follow from the first one.
         if self.is_named && !self.problems.is_empty() {
             return;
         }
@@ -173,25 +176,25 @@ impl NetworkBuilder {
         Ok(())
     }
 
-    /// A layer whose outputs are new numbers.
+    /// Appends a layer that computes new values of shape `shape`.
     fn compute(&mut self, layer: Layer, shape: ActivationShape) {
         self.layers.push(layer);
         (self.shape, self.since) = (shape, AfterLayer::COMPUTED);
     }
 
-    /// The size of a pooling and its stride.
+    /// Updates the shape for a pooling layer and returns its size and stride.
     fn pool(&mut self, size: u32, stride: Option<u32>) -> Result<(usize, usize), LayerError> {
         let (stride, size) = (stride.unwrap_or(size) as usize, size as usize);
         if let ActivationShape::Image(image) = self.shape {
             let [height, width] = conv_output_size(image, size, stride, 0)?;
-            // What is dropped behind it are other values.
+            // A dropout after the pooling drops other values than one before it.
             self.since.dropout = false;
             self.shape = ActivationShape::Image([image[0], height, width]);
         }
         Ok((size, stride))
     }
 
-    /// The features that a linear layer gets here.
+    /// Flattens an image and returns the number of features that a linear layer gets.
     fn flatten_if_image(&mut self) -> usize {
         match self.shape {
             ActivationShape::Features(features) => features,
@@ -209,7 +212,10 @@ impl NetworkBuilder {
         }
     }
 
-    /// The network, if its last layer gives one number per class, and nothing is done to it.
+    /// Returns the network.
+    ///
+    /// # Errors
+    /// The problems of all layers, and that of the last layer if it is not linear with one output per class.
     pub(super) fn finish(mut self, classes: usize) -> Result<Network, Vec<Diagnostic>> {
         let key = format!("network.layers[{}]", self.entries.saturating_sub(1));
         let hint = format!("end with `{{ linear = {{ out = {classes} }} }}`");
@@ -229,7 +235,7 @@ impl NetworkBuilder {
             }
         }
         let Self { input, layers, problems, .. } = self;
-        if problems.is_empty() { Ok(Network { input, classes, layers }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Network::new(input, classes, layers)) } else { Err(problems) }
     }
 }
 
@@ -242,7 +248,7 @@ fn no_image<T>(word: &str, features: usize) -> Result<T, LayerError> {
     fault(&message, "put it before the first `flatten`, `global_avg_pool` or `linear`")
 }
 
-/// Positions of a square of `size` on an image, down and across.
+/// Returns the number of positions of a square of `size` on an image, down and across.
 fn conv_output_size(image: [usize; 3], size: usize, stride: usize, padding: usize) -> Result<[usize; 2], LayerError> {
     let [_, height, width] = image.map(|length| length + 2 * padding);
     if height.max(width) > MAX_PIXELS {

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::layer::{Network, PrunableTensor, TensorSpec};
+use super::layer::Network;
+use super::params::{PrunableTensor, TensorSpec};
 use crate::base::rng::Generator;
 use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::config::WeightInit;
 
-/// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is for
-/// [`Init::Normal`].
+/// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is the
+/// standard deviation for [`WeightInit::Normal`].
 pub fn init_weights(network: &Network, init: WeightInit, std: f64, generator: &mut Generator) -> TensorMap {
-    let tensors = network.parameters().into_iter().map(|parameter| {
+    let tensors = network.parameters().iter().map(|parameter| {
         let mut drawn = |[fan_in, fan_out]: [f64; 2]| {
             let (deviation, uniform) = distribution(init, std, fan_in, fan_out);
             // A uniform number on ±a has standard deviation a/√3.
@@ -20,39 +21,40 @@ pub fn init_weights(network: &Network, init: WeightInit, std: f64, generator: &m
             };
             (0..parameter.len()).map(|_| one() as f32).collect()
         };
-        let values = parameter.initial().map_or_else(|| drawn(fans(&parameter)), |value| vec![value; parameter.len()]);
-        NamedTensor { name: parameter.name, shape: parameter.shape, values }
+        let values = parameter.initial().map_or_else(|| drawn(fans(parameter)), |value| vec![value; parameter.len()]);
+        named(parameter, values)
     });
     TensorMap(tensors.collect())
 }
 
-/// What belongs to a network beside its parameters, as it is before training.
+/// Returns the buffers of a network before training: running means 0, running variances 1.
 pub fn init_buffers(network: &Network) -> TensorMap {
-    let tensor = |parameter: TensorSpec| NamedTensor {
-        values: vec![parameter.initial().unwrap_or_default(); parameter.len()],
-        name: parameter.name,
-        shape: parameter.shape,
-    };
-    TensorMap(network.buffers().into_iter().map(tensor).collect())
+    let tensor = |buffer: &TensorSpec| named(buffer, vec![buffer.initial().unwrap_or_default(); buffer.len()]);
+    TensorMap(network.buffers().iter().map(tensor).collect())
 }
 
-/// The standard deviation of each weight's initial values, by the parameter's name.
+/// Returns the standard deviation of each weight tensor's initial values, by the tensor's name.
 pub fn init_stds(network: &Network, init: WeightInit, std: f64) -> BTreeMap<String, f64> {
-    let of = |PrunableTensor { parameter, .. }: PrunableTensor| {
-        let [fan_in, fan_out] = fans(&parameter);
-        (parameter.name, distribution(init, std, fan_in, fan_out).0)
+    let deviation = |PrunableTensor { parameter, .. }: &PrunableTensor| {
+        let [fan_in, fan_out] = fans(parameter);
+        (parameter.name.clone(), distribution(init, std, fan_in, fan_out).0)
     };
-    network.weights().into_iter().map(of).collect()
+    network.weights().iter().map(deviation).collect()
 }
 
-/// Inputs of each output of a weight, and outputs of each input; a convolution counts every position of its kernel, as
-/// `PyTorch` and Keras do.
+fn named(spec: &TensorSpec, values: Vec<f32>) -> NamedTensor {
+    NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values }
+}
+
+/// Returns fan-in and fan-out of a weight; a convolution counts every position of its kernel, as `PyTorch` and Keras
+/// do.
 fn fans(weight: &TensorSpec) -> [f64; 2] {
     let kernel: usize = weight.shape.iter().skip(2).product();
     [weight.shape[1], weight.shape[0]].map(|channels| (channels * kernel) as f64)
 }
 
-/// Standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
+/// Returns the standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv
+/// 1502.01852).
 fn distribution(init: WeightInit, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
     let glorot = (2.0 / (fan_in + fan_out)).sqrt();
     let kaiming = (2.0 / fan_in).sqrt();
@@ -72,10 +74,10 @@ mod tests {
     use crate::network::Layer;
 
     #[test]
-    fn convolutions_count_their_kernel_and_batch_norm_starts_as_nothing() {
+    fn fans_of_convolutions_count_the_kernel_and_batch_norm_starts_as_identity() {
         let conv = Layer::Conv { inputs: 4, outputs: 64, kernel: 3, stride: 1, padding: 1, bias: false, size: [8, 8] };
         let layers = vec![conv, Layer::BatchNorm { channels: 64 }];
-        let network = Network { input: [4, 8, 8], classes: 64, layers };
+        let network = Network::new([4, 8, 8], 64, layers);
         let variance = init_stds(&network, WeightInit::KaimingNormal, 0.1)["conv1.weight"].powi(2);
         assert!((variance - 2.0 / 36.0).abs() < 1e-12);
         let glorot = init_stds(&network, WeightInit::GlorotNormal, 0.1)["conv1.weight"].powi(2);
@@ -99,7 +101,7 @@ mod tests {
     fn each_init_has_its_spread() {
         let linear = |inputs, outputs| Layer::Linear { inputs, outputs };
         let layers = vec![Layer::Flatten, linear(100, 400), Layer::Relu, linear(400, 10)];
-        let network = Network { input: [1, 10, 10], classes: 10, layers };
+        let network = Network::new([1, 10, 10], 10, layers);
         let cases = [
             (WeightInit::GlorotNormal, 2.0 / 500.0, None),
             (WeightInit::GlorotUniform, 2.0 / 500.0, Some((6.0_f64 / 500.0).sqrt())),

@@ -1,37 +1,49 @@
-//! Sizes of images on their way through a network.
+//! What depends on the order and the input sizes of layers: batch norms with their positions, dropout rates, even
+//! kernels.
 
 use super::layer::{Layer, Network};
 use crate::config::{self, LayerSpec};
 
-/// A batch norm of a network.
+/// A batch norm of a network and the size of its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchNormSize {
-    /// Its name, such as `bn1` or `block1.bn2`.
+    /// The layer's name, such as `bn1` or `block1.bn2`.
     pub name: String,
-    /// Height and width of what it gets; 1 × 1 behind a linear layer.
+    /// Height and width of its input; 1 × 1 after a linear layer.
     pub positions: [usize; 2],
 }
 
 impl Network {
-    /// Every batch norm, in the order of the layers.
+    /// Returns every batch norm, in the order of the layers.
     pub fn batch_norms(&self) -> Vec<BatchNormSize> {
         let mut sizes = Vec::new();
-        walk(&self.layers, [self.input[1], self.input[2]], &mut |layer, before| {
+        walk(&self.layers, [self.input[1], self.input[2]], &mut |layer, input_size| {
             if matches!(layer, Layer::BatchNorm { .. }) {
-                sizes.push(before);
+                sizes.push(input_size);
             }
         });
         // Buffers come in pairs: the running mean and the running variance of each batch norm, in the same order.
-        let names = self.buffers().into_iter().step_by(2);
-        let name = |name: &str| name.rsplit_once('.').map_or(name, |(layer, _)| layer).to_owned();
-        names.zip(sizes).map(|(buffer, positions)| BatchNormSize { name: name(&buffer.name), positions }).collect()
+        let means = self.buffers().iter().step_by(2);
+        let layer_name = |tensor: &str| tensor.rsplit_once('.').map_or(tensor, |(layer, _)| layer).to_owned();
+        means.zip(sizes).map(|(mean, positions)| BatchNormSize { name: layer_name(&mean.name), positions }).collect()
+    }
+
+    /// Returns the rate of every dropout layer, in the order of the layers; of a residual block the body comes first.
+    pub fn dropout_rates(&self) -> Vec<f64> {
+        let mut rates = Vec::new();
+        walk(&self.layers, [self.input[1], self.input[2]], &mut |layer, _| {
+            if let Layer::Dropout { rate } = layer {
+                rates.push(*rate);
+            }
+        });
+        rates
     }
 }
 
-/// Calls `tell` with each layer and the height and width of its input; returns those of the last layer's output.
-fn walk(layers: &[Layer], mut size: [usize; 2], tell: &mut dyn FnMut(&Layer, [usize; 2])) -> [usize; 2] {
+/// Calls `visit` with each layer and the height and width of its input; returns those of the last layer's output.
+fn walk(layers: &[Layer], mut size: [usize; 2], visit: &mut dyn FnMut(&Layer, [usize; 2])) -> [usize; 2] {
     for layer in layers {
-        tell(layer, size);
+        visit(layer, size);
         size = match layer {
             Layer::Conv { size, .. } => *size,
             Layer::MaxPool { size: square, stride } | Layer::AvgPool { size: square, stride } => {
@@ -39,9 +51,9 @@ fn walk(layers: &[Layer], mut size: [usize; 2], tell: &mut dyn FnMut(&Layer, [us
             }
             Layer::Flatten | Layer::Linear { .. } | Layer::GlobalAvgPool => [1, 1],
             Layer::Residual { body, shortcut } => {
-                let after = walk(body, size, tell);
-                walk(shortcut, size, tell);
-                after
+                let output_size = walk(body, size, visit);
+                walk(shortcut, size, visit);
+                output_size
             }
             Layer::BatchNorm { .. } | Layer::Relu | Layer::Dropout { .. } => size,
         };
@@ -49,35 +61,36 @@ fn walk(layers: &[Layer], mut size: [usize; 2], tell: &mut dyn FnMut(&Layer, [us
     size
 }
 
-/// A sentence for each convolution with an even kernel whose default padding makes the image larger than a kernel of odd
-/// size would. `spec` is what `network` was built from.
+/// Returns a warning for each convolution with an even kernel whose default padding makes the image larger than an odd
+/// kernel would. `spec` is the configuration that `network` was built from.
 pub fn even_kernels(spec: &config::NetworkConfig, network: &Network) -> Vec<String> {
     let mut convolutions = Vec::new();
-    walk(&network.layers, [network.input[1], network.input[2]], &mut |layer, before| {
+    walk(&network.layers, [network.input[1], network.input[2]], &mut |layer, input_size| {
         if let Layer::Conv { kernel, stride, padding, size, .. } = *layer {
-            convolutions.push((kernel, stride, padding, before, size));
+            convolutions.push((kernel, stride, padding, input_size, size));
         }
     });
-    // Architectures by name have odd kernels only.
+    // Named architectures have odd kernels only.
     let specs = spec.layers().iter().filter(|layer| matches!(layer, LayerSpec::Conv { .. }));
-    let by_default = specs.map(|layer| matches!(layer, LayerSpec::Conv { padding: None, .. }));
-    let mut sentences = Vec::new();
-    for (at, ((kernel, stride, padding, before, after), is_default)) in
-        convolutions.into_iter().zip(by_default).enumerate()
+    let has_default_padding = specs.map(|layer| matches!(layer, LayerSpec::Conv { padding: None, .. }));
+    let mut warnings = Vec::new();
+    for (index, ((kernel, stride, padding, input_size, output_size), is_default)) in
+        convolutions.into_iter().zip(has_default_padding).enumerate()
     {
-        let usual = before.map(|length| length.div_ceil(stride));
-        if is_default && kernel % 2 == 0 && after != usual {
-            let less = before.map(|length| (length + 2 * (padding - 1)).saturating_sub(kernel) / stride + 1);
-            let [[h, w], [h2, w2], [h3, w3]] = [before, after, less];
-            sentences.push(format!(
+        let odd_kernel_size = input_size.map(|length| length.div_ceil(stride));
+        if is_default && kernel % 2 == 0 && output_size != odd_kernel_size {
+            let less_padding =
+                input_size.map(|length| (length + 2 * (padding - 1)).saturating_sub(kernel) / stride + 1);
+            let [[h, w], [h2, w2], [h3, w3]] = [input_size, output_size, less_padding];
+            warnings.push(format!(
                 "layer `conv{}` makes {h2} × {w2} of {h} × {w}: its kernel is even, and the default padding is {padding} on \
                  each side; set `padding` (`padding = {}` gives {h3} × {w3}) or take an odd kernel",
-                at + 1,
+                index + 1,
                 padding - 1
             ));
         }
     }
-    sentences
+    warnings
 }
 
 #[cfg(test)]
@@ -95,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn norms_have_the_positions_of_their_images() {
+    fn batch_norms_have_the_positions_of_their_images() {
         let layers = "[{conv={out=4,stride=2}},\"batch_norm\",{max_pool={size=2}},\"batch_norm\",{linear={out=8}},\
                       \"batch_norm\",\"relu\",{linear={out=10}}]";
         let norms: Vec<_> =
@@ -103,25 +116,23 @@ mod tests {
         assert_eq!(norms, [("bn1".into(), [14, 14]), ("bn2".into(), [7, 7]), ("bn3".into(), [1, 1])]);
         let resnet =
             build(&config::NetworkConfig::from(config::Architecture::Resnet20), [3, 32, 32], 10).unwrap().batch_norms();
-        let of = |name: &str| resnet.iter().find(|norm| norm.name == name).unwrap().positions;
-        assert_eq!(
-            (of("bn1"), of("block4.bn1"), of("block4.shortcut_bn"), of("block9.bn2")),
-            ([32; 2], [16; 2], [16; 2], [8; 2])
-        );
+        let positions = |name: &str| resnet.iter().find(|norm| norm.name == name).unwrap().positions;
+        let names = ["bn1", "block4.bn1", "block4.shortcut_bn", "block9.bn2"];
+        assert_eq!(names.map(positions), [[32; 2], [16; 2], [16; 2], [8; 2]]);
     }
 
     #[test]
-    fn even_kernels_with_default_padding_are_told_with_their_sizes() {
-        let told = |layers: &str| {
+    fn even_kernels_with_default_padding_get_a_warning_with_their_sizes() {
+        let warnings = |layers: &str| {
             let (spec, network) = network(layers);
             even_kernels(&spec, &network)
         };
-        let two = told("[{conv={out=4,kernel=2}},{conv={out=4}},{conv={out=4,kernel=4}},{linear={out=10}}]");
+        let two = warnings("[{conv={out=4,kernel=2}},{conv={out=4}},{conv={out=4,kernel=4}},{linear={out=10}}]");
         assert_eq!(two.len(), 2);
         assert!(two[0].starts_with("layer `conv1` makes 29 × 29 of 28 × 28"), "{two:?}");
         assert!(two[1].contains("`conv3` makes 30 × 30 of 29 × 29") && two[1].contains("`padding = 1` gives 28 × 28"));
-        let stride = told("[{conv={out=4,kernel=4,stride=2}},{linear={out=10}}]");
+        let stride = warnings("[{conv={out=4,kernel=4,stride=2}},{linear={out=10}}]");
         assert!(stride[0].contains("makes 15 × 15 of 28 × 28") && stride[0].contains("`padding = 1` gives 14 × 14"));
-        assert_eq!(told("[{conv={out=4,kernel=2,padding=1}},{conv={out=4,kernel=5}},{linear={out=10}}]"), [""; 0]);
+        assert_eq!(warnings("[{conv={out=4,kernel=2,padding=1}},{conv={out=4,kernel=5}},{linear={out=10}}]"), [""; 0]);
     }
 }

@@ -43,7 +43,7 @@ impl PruningSchedule {
     /// Names that match no layer and no kind of layer.
     pub fn new(prune: &config::PruneConfig, network: &Network) -> Result<Self, Vec<Diagnostic>> {
         let weights = network.weights();
-        let problems = unknown_names(prune, &weights);
+        let problems = unknown_names(prune, weights);
         if !problems.is_empty() {
             return Err(problems);
         }

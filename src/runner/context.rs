@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::cost_model::CostModel;
 use super::events::EventSink;
 use super::store::Store;
 use crate::data::Dataset;
-use crate::engine::{EngineKind, Trainer};
+use crate::engine::{EngineKind, Probe, Trainer};
 use crate::lottery::Study;
 use crate::system::cancel::CancelToken;
 
@@ -26,6 +26,12 @@ pub trait TrainerFactory: Sync {
     /// # Errors
     /// A trainer that does not fit into memory, or a device that cannot be used.
     fn build(&self, engine: EngineKind, lanes: usize, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>>;
+
+    /// Builds a probe, in the thread that will use it. It takes no memory before it is used.
+    fn probe(&self, dataset: &Arc<Dataset>) -> Box<dyn Probe>;
+
+    /// Returns an error of a trainer with `lanes` lanes, or of the probe, in terms of the configuration.
+    fn explain(&self, error: Error, lanes: usize) -> Error;
 }
 
 /// The parts of a run that its workers share and only read.

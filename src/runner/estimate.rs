@@ -233,7 +233,7 @@ fn rounds(study: &Study, jobs: &JobPlan<'_>) -> Vec<RoundEstimate> {
 }
 
 fn layer_names(study: &Study) -> Vec<String> {
-    study.resolved.network.weights().into_iter().map(|weight| weight.layer).collect()
+    study.resolved.network.weights().iter().map(|weight| weight.layer.clone()).collect()
 }
 
 /// Returns a warning for each layer that a round of a chain no longer shrinks although it is pruned.

@@ -1,5 +1,7 @@
 //! One training run from the store to the store: which outputs are missing, prepare, audit, save.
 
+use std::rc::Rc;
+
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::context::RunContext;
@@ -14,6 +16,7 @@ use crate::base::rng::Purpose;
 use crate::base::tensors::Snapshot;
 use crate::base::units::Iteration;
 use crate::data::Dataset;
+use crate::engine::Probe;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
 };
@@ -76,16 +79,17 @@ impl<'t> MissingOutputs<'t> {
 pub(super) struct PreparedTraining<'a> {
     outputs: MissingOutputs<'a>,
     context: &'a RunContext<'a>,
+    probe: Rc<dyn Probe>,
     mask: Mask,
     start: Snapshot,
 }
 
 impl<'a> PreparedTraining<'a> {
     /// Makes the mask and the starting state.
-    pub(super) fn new(outputs: MissingOutputs<'a>, context: &'a RunContext<'a>) -> Result<Self> {
-        let prepare_context = PrepareContext { study: context.study, artifacts: context.store };
+    pub(super) fn new(outputs: MissingOutputs<'a>, context: &'a RunContext<'a>, probe: &Rc<dyn Probe>) -> Result<Self> {
+        let prepare_context = PrepareContext { study: context.study, artifacts: context.store, probe: &**probe };
         let (mask, start) = prepare(outputs.task.spec, prepare_context).context("could not prepare the training")?;
-        Ok(Self { outputs, context, mask, start })
+        Ok(Self { outputs, context, probe: Rc::clone(probe), mask, start })
     }
 
     /// Returns its lane in its group.
@@ -189,7 +193,7 @@ impl<'a> PreparedTraining<'a> {
     }
 
     fn prepare_context(&self) -> PrepareContext<'_> {
-        PrepareContext { study: self.context.study, artifacts: self.context.store }
+        PrepareContext { study: self.context.study, artifacts: self.context.store, probe: &*self.probe }
     }
 }
 

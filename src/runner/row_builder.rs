@@ -48,7 +48,7 @@ impl RowBuilder<'_> {
             final_validation_accuracy: last.map(|evaluation| evaluation.validation.accuracy),
             final_test_accuracy: last.map(|evaluation| evaluation.test.accuracy),
             final_validation_loss: last.map(|evaluation| evaluation.validation.loss),
-            macs: network.macs(&network.sizes()),
+            macs: network.macs(network.sizes()),
             macs_remaining: result
                 .map(|result| result.weights_kept.as_slice())
                 .or(spec.counts.layers.as_deref())
@@ -83,7 +83,7 @@ impl RowBuilder<'_> {
 
     /// Returns a row for each layer of a training run, in network order.
     pub(super) fn layer_rows(self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<LayerRow> {
-        let row = |(weight, &kept): (PrunableTensor, &u64)| LayerRow {
+        let row = |(weight, &kept): (&PrunableTensor, &u64)| LayerRow {
             experiment: self.study.experiment.name.clone(),
             arm: spec.arm.clone(),
             replicate: spec.replicate,
@@ -96,7 +96,7 @@ impl RowBuilder<'_> {
             weights_remaining: kept as f64 / weight.parameter.len() as f64,
             key: spec.key.to_string(),
         };
-        self.study.resolved.network.weights().into_iter().zip(&result.weights_kept).map(row).collect()
+        self.study.resolved.network.weights().iter().zip(&result.weights_kept).map(row).collect()
     }
 
     /// Returns the weight statistics of each arm at each round, pooled, in the order of their first training runs.

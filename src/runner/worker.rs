@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 
 use super::context::RunContext;
 use super::events::{Event, TrainingId};
@@ -18,7 +19,7 @@ use super::store::StoredTraining;
 use crate::base::tensors::Snapshot;
 use crate::base::units::Iteration;
 use crate::data::Dataset;
-use crate::engine::{EngineKind, Trainer};
+use crate::engine::{EngineKind, Probe, Trainer};
 use crate::system::clock::Stopwatch;
 use crate::system::files::Lock;
 use crate::train::{TrainingEnd, TrainingLoop};
@@ -49,6 +50,8 @@ pub(super) struct Worker<'a, 'p> {
     shared: &'a SharedState<'p>,
     dataset: Arc<Dataset>,
     trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>>,
+    /// Computes gradients while training runs are prepared.
+    probe: Rc<dyn Probe>,
 }
 
 impl<'a, 'p> Worker<'a, 'p> {
@@ -58,7 +61,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         shared: &'a SharedState<'p>,
         dataset: Arc<Dataset>,
     ) -> Self {
-        Self { number, context, shared, dataset, trainers: BTreeMap::new() }
+        let probe = Rc::from(context.trainers.probe(&dataset));
+        Self { number, context, shared, dataset, trainers: BTreeMap::new(), probe }
     }
 
     /// Runs a group; returns the outcome of each of its tasks, in their order. An error or a panic fails the tasks that had
@@ -75,7 +79,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         });
         let rest = match result {
             Ok(()) => TaskOutcome::Cancelled,
-            Err(error) => TaskOutcome::Failed(TrainingFailure::new(&error)),
+            Err(error) => self.failed(error, group.lanes.len()),
         };
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect()
     }
@@ -98,12 +102,17 @@ impl<'a, 'p> Worker<'a, 'p> {
         self.announce(group, first.task, missing.len());
         let mut prepared = Vec::new();
         for (position, outputs) in missing {
-            match PreparedTraining::new(outputs, self.context) {
+            match PreparedTraining::new(outputs, self.context, &self.probe) {
                 Ok(training) => prepared.push((position, training)),
-                Err(error) => outcomes[position] = Some(TaskOutcome::Failed(TrainingFailure::new(&error))),
+                Err(error) => outcomes[position] = Some(self.failed(error, 1)),
             }
         }
         if prepared.is_empty() { Ok(()) } else { self.train(group, &prepared, outcomes) }
+    }
+
+    /// Returns the outcome of a task that failed in an engine with `lanes` lanes.
+    fn failed(&self, error: Error, lanes: usize) -> TaskOutcome {
+        TaskOutcome::Failed(TrainingFailure::new(&self.context.trainers.explain(error, lanes)))
     }
 
     /// Takes the locks of all tasks, or of none. In the order of their keys: of two processes that need the same ones, one gets
@@ -138,7 +147,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         prepared: &[(usize, PreparedTraining<'_>)],
         outcomes: &mut [Option<TaskOutcome>],
     ) -> Result<()> {
-        let Self { number, context, shared, dataset, trainers } = self;
+        let Self { number, context, shared, dataset, trainers, .. } = self;
         let width = group.lanes.len();
         if context.study.resolved.gpu.is_some() {
             // A GPU's memory holds one trainer at a time.

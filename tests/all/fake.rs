@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
 use lth::base::tensors::Snapshot;
 use lth::config::ConfigDocument;
 use lth::data::{Dataset, Normalization, Split};
-use lth::engine::{Batch, EngineKind, Trainer};
+use lth::engine::{Batch, EngineKind, GradientMap, Probe, ProbeOptions, Trainer};
 use lth::lottery::Study;
 use lth::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store, TrainerFactory};
 use lth::system::cancel::CancelToken;
@@ -132,6 +132,10 @@ impl Trainer for Fake {
         Ok(state)
     }
 
+    fn recompute_batch_norm(&mut self, _: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
     fn set_threads(&mut self, threads: usize) {
         self.threads.lock().unwrap().push(threads);
     }
@@ -182,6 +186,25 @@ fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
     }
 }
 
+/// The probe of fakes, which no arm uses.
+struct NoProbe;
+
+impl Probe for NoProbe {
+    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
+        bail!("the fake has no gradients")
+    }
+
+    fn hessian_gradient_product(
+        &self,
+        _: &Snapshot,
+        _: &Mask,
+        _: &[Vec<u32>],
+        _: &ProbeOptions,
+    ) -> Result<GradientMap> {
+        bail!("the fake has no gradients")
+    }
+}
+
 /// Builds fakes, and black images.
 struct FakeFactory<'a> {
     study: &'a Study,
@@ -200,6 +223,14 @@ impl TrainerFactory for FakeFactory<'_> {
         self.told.builds.lock().unwrap().push((engine, lanes));
         let threads = Arc::clone(&self.told.threads);
         Ok(Box::new(Fake { lanes: vec![Network::default(); lanes], mishap: self.mishap, at: self.at, threads }))
+    }
+
+    fn probe(&self, _: &Arc<Dataset>) -> Box<dyn Probe> {
+        Box::new(NoProbe)
+    }
+
+    fn explain(&self, error: Error, _: usize) -> Error {
+        error
     }
 }
 

@@ -1,156 +1,178 @@
-//! The network that a mask leaves: the weights that are stored, and those that a step computes with.
+//! The part of a network that a mask keeps: the stored values, and those that a step computes with.
 
 use std::ops::Range;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
 
 use super::super::linear_stack::{LinearLayout, LinearStack};
 use super::tiled_csr::TiledCsr;
 use crate::base::mask::Mask;
+use crate::engine::param_layout::{ParamLayout, match_mask};
 use crate::network::TensorSpec;
 
-/// The remaining weights of a linear layer.
+/// The surviving part of a linear layer.
 ///
-/// A unit is used if remaining weights lead from it to the logits, and a weight is used if the unit that it leads to is. A
-/// step computes with used units and weights only. The other remaining weights are stored too, behind the used ones, for
-/// the optimizer: their gradient is 0, but weight decay changes them.
+/// A unit is active if surviving weights lead from it to the logits. Steps compute with active units and the weights
+/// between them only. The other surviving weights are stored too, at the end: their gradient is 0, but weight decay
+/// moves them.
 #[derive(Clone, Debug)]
 pub(super) struct CompactLayer {
-    /// The whole layer.
+    /// The complete layer.
     pub(super) shape: LinearLayout,
-    /// Indices of the used outputs among all, ascending.
+    /// Indices of the active outputs, ascending.
     pub(super) units: Vec<u32>,
-    /// Positions of the used weights: a row for each of `units`, a column for each used unit of the layer before.
+    /// The weights between active units: a row for each of `units`, a column for each active unit of the previous
+    /// layer.
     pub(super) forward: TiledCsr,
-    /// The transpose of `forward`, for the gradient of the inputs. Empty in the first layer.
+    /// Like `forward`, but transposed. Empty in the first layer, whose inputs need no gradient.
     pub(super) backward: TiledCsr,
-    /// For each weight of `backward`, its index in `forward`.
+    /// For each weight of `backward` its position in `forward`.
     pub(super) positions: Vec<u32>,
-    /// Index in the weight tensor of each stored weight: first the used ones, in the order of `forward`.
-    pub(super) weight_places: Vec<u32>,
-    /// Index in the bias tensor of each bias: first those of `units`.
-    pub(super) bias_places: Vec<u32>,
-    /// The stored weights in the flat buffers.
+    /// Positions of all surviving weights in the flat buffers; first those of `forward`.
     pub(super) weights: Range<usize>,
-    /// The biases in the flat buffers.
+    /// Positions of all biases in the flat buffers; first those of `units`.
     pub(super) biases: Range<usize>,
 }
 
 impl CompactLayer {
-    /// Returns the used weights in the flat buffers.
+    /// Positions of the weights between active units in the flat buffers.
     pub(super) fn trainable(&self) -> Range<usize> {
         self.weights.start..self.weights.start + self.forward.len()
     }
 
-    /// Returns the biases of used units in the flat buffers.
+    /// Positions of the biases of active units in the flat buffers.
     pub(super) fn trainable_biases(&self) -> Range<usize> {
         self.biases.start..self.biases.start + self.units.len()
     }
 }
 
-/// The remaining weights of a network. The flat buffers of weights, gradients and moments hold, layer by layer, the stored
-/// weights and then the biases.
+/// The surviving part of a fully connected network.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CompactNetwork {
-    /// The layers, from the inputs to the logits.
+    /// The layers in the order they are applied.
     pub(super) layers: Vec<CompactLayer>,
-    /// Indices of the used inputs among all, ascending.
+    /// Indices of the active inputs, ascending.
     pub(super) inputs: Vec<u32>,
-    /// The length of a flat buffer.
-    pub(super) len: usize,
+    /// The places of the surviving weights and of all biases in the flat buffers.
+    pub(super) layout: ParamLayout,
 }
 
 impl CompactNetwork {
-    /// Returns the network that `mask` leaves. `parameters`: weight and bias of each layer in turn.
+    /// Returns the part of a network that `mask` keeps. `parameters` are weight and bias of each layer of `linears` in
+    /// turn.
     ///
     /// # Errors
-    /// If the mask lacks a layer, has a layer of another size, or one that the network does not have.
+    /// If the mask does not cover exactly the weights of the network.
     pub(super) fn new(linears: &LinearStack, parameters: &[TensorSpec], mask: &Mask) -> Result<Self> {
         let mut kept = Vec::new();
-        for (linear, parameter) in linears.layers.iter().zip(parameters.iter().step_by(2)) {
-            let layer = mask.0.iter().find(|layer| layer.name == parameter.name);
-            let layer = layer.ok_or_else(|| anyhow!("a mask without `{}`", parameter.name))?;
-            ensure!(layer.kept.len() == linear.inputs * linear.outputs, "a mask of another size: `{}`", layer.name);
-            kept.push(layer.kept.as_slice());
+        let weights = parameters.iter().step_by(2);
+        for (weight, flags) in weights.clone().zip(match_mask(weights, mask)?) {
+            kept.push(flags.ok_or_else(|| anyhow!("a mask without `{}`", weight.name))?);
         }
-        ensure!(kept.len() == mask.0.len(), "a mask for layers that there are not");
-        // From the logits back: whether each output of a layer is used.
-        let mut used = vec![vec![true; linears.layers.last().map_or(0, |last| last.outputs)]];
-        for (linear, kept) in linears.layers.iter().zip(&kept).rev() {
-            let mut inputs = vec![false; linear.inputs];
-            for (row, _) in kept.chunks_exact(linear.inputs).zip(&used[used.len() - 1]).filter(|(_, used)| **used) {
-                inputs.iter_mut().zip(row).for_each(|(input, &kept)| *input |= kept);
-            }
-            used.push(inputs);
-        }
-        used.reverse();
-        let indices = |used: &[bool]| (0..used.len() as u32).filter(|&i| used[i as usize]).collect::<Vec<u32>>();
-        let mut survivors = Self { inputs: indices(&used[0]), ..Self::default() };
+        let active = active_units(linears, &kept);
+        let mut network = Self { inputs: indices(&active[0], true).collect(), ..Self::default() };
         for (number, (linear, kept)) in linears.layers.iter().zip(&kept).enumerate() {
             let is_first = number == 0;
-            let used = [used[number].as_slice(), used[number + 1].as_slice()];
-            survivors.layers.push(compact_layer(*linear, kept, used, is_first, &mut survivors.len));
+            let tensors = [&parameters[2 * number], &parameters[2 * number + 1]];
+            let layer = CompactLayer::new(
+                *linear,
+                kept,
+                [&active[number], &active[number + 1]],
+                is_first,
+                tensors,
+                &mut network.layout,
+            );
+            network.layers.push(layer);
         }
-        Ok(survivors)
+        Ok(network)
+    }
+
+    /// Values of each flat buffer.
+    pub(super) fn len(&self) -> usize {
+        self.layout.len()
     }
 }
 
-/// Returns the remaining weights of a layer and adds their number and that of its biases to `len`, the length of the flat
-/// buffers. `kept`: the mask [outputs, inputs]; `inputs` and `outputs`: whether each unit is used.
-fn compact_layer(
-    shape: LinearLayout,
-    kept: &[bool],
-    [inputs, outputs]: [&[bool]; 2],
-    is_first: bool,
-    len: &mut usize,
-) -> CompactLayer {
-    let columns = ranks(inputs);
-    let rows = ranks(outputs);
-    // Row and column of each used weight, its index in the tensor, and the indices of the other remaining weights.
-    let mut used = Vec::new();
-    let mut used_places = Vec::new();
-    let mut unused_places = Vec::new();
-    for index in (0..kept.len()).filter(|&index| kept[index]) {
-        let output = index / shape.inputs;
-        let input = index % shape.inputs;
-        if outputs[output] {
-            used.push((rows[output], columns[input]));
-            used_places.push(index as u32);
-        } else {
-            unused_places.push(index as u32);
+/// Returns which inputs of the network, then which outputs of each layer are active: surviving weights lead from them
+/// to the logits. `kept` has the flags of each layer's weight [outputs, inputs].
+fn active_units(linears: &LinearStack, kept: &[&[bool]]) -> Vec<Vec<bool>> {
+    let mut outputs = vec![true; linears.layers.last().map_or(0, |last| last.outputs)];
+    let mut active = Vec::new();
+    for (linear, kept) in linears.layers.iter().zip(kept).rev() {
+        let mut inputs = vec![false; linear.inputs];
+        for (row, _) in kept.chunks_exact(linear.inputs).zip(&outputs).filter(|(_, is_active)| **is_active) {
+            inputs.iter_mut().zip(row).for_each(|(input, &kept)| *input |= kept);
         }
+        active.push(std::mem::replace(&mut outputs, inputs));
     }
-    let outputs_if = |is_used: bool| (0..outputs.len() as u32).filter(move |&i| outputs[i as usize] == is_used);
-    let units: Vec<u32> = outputs_if(true).collect();
-    let used_inputs = inputs.iter().filter(|&&used| used).count();
-    let (forward, order) = TiledCsr::new(units.len(), used_inputs, &used);
-    let (backward, positions) = if is_first {
-        (TiledCsr::default(), Vec::new())
-    } else {
-        let transposed = order.iter().map(|&k| used[k as usize]).map(|(row, column)| (column, row));
-        TiledCsr::new(used_inputs, units.len(), &transposed.collect::<Vec<(u32, u32)>>())
-    };
-    let weight_places: Vec<u32> = order.iter().map(|&k| used_places[k as usize]).chain(unused_places).collect();
-    let bias_places: Vec<u32> = outputs_if(true).chain(outputs_if(false)).collect();
-    let weights = *len..*len + weight_places.len();
-    let biases = weights.end..weights.end + bias_places.len();
-    *len = biases.end;
-    CompactLayer { shape, units, forward, backward, positions, weight_places, bias_places, weights, biases }
+    active.push(outputs);
+    active.reverse();
+    active
 }
 
-/// Returns for each unit the number of used units before it.
-fn ranks(used: &[bool]) -> Vec<u32> {
-    used.iter().scan(0, |rank, &used| Some(std::mem::replace(rank, *rank + u32::from(used)))).collect()
+/// Returns the indices of the flags that are `value`, ascending.
+fn indices(flags: &[bool], value: bool) -> impl Iterator<Item = u32> {
+    (0..flags.len() as u32).filter(move |&i| flags[i as usize] == value)
+}
+
+/// Returns for each unit the number of active units before it.
+fn rank(active: &[bool]) -> Vec<u32> {
+    let count = |n: &mut u32, &is_active: &bool| Some(std::mem::replace(n, *n + u32::from(is_active)));
+    active.iter().scan(0, count).collect()
+}
+
+impl CompactLayer {
+    /// Returns the surviving part of a layer and appends its values to `layout`. `kept` has a flag for each weight
+    /// [outputs, inputs]; `inputs` and `outputs` have a flag for each unit, true if it is active.
+    fn new(
+        shape: LinearLayout,
+        kept: &[bool],
+        [inputs, outputs]: [&[bool]; 2],
+        is_first: bool,
+        [weight, bias]: [&TensorSpec; 2],
+        layout: &mut ParamLayout,
+    ) -> Self {
+        let columns = rank(inputs);
+        let rows = rank(outputs);
+        // Weights between active units as (row, column), their positions in the tensor, and those of all others.
+        let mut active = Vec::new();
+        let mut active_positions = Vec::new();
+        let mut idle_positions = Vec::new();
+        for position in (0..kept.len()).filter(|&position| kept[position]) {
+            let (output, input) = (position / shape.inputs, position % shape.inputs);
+            if outputs[output] {
+                active.push((rows[output], columns[input]));
+                active_positions.push(position as u32);
+            } else {
+                idle_positions.push(position as u32);
+            }
+        }
+        let units: Vec<u32> = indices(outputs, true).collect();
+        let active_inputs = inputs.iter().filter(|&&is_active| is_active).count();
+        let (forward, order) = TiledCsr::new(units.len(), active_inputs, &active);
+        let (mut backward, mut positions) = (TiledCsr::default(), Vec::new());
+        if !is_first {
+            let transposed: Vec<(u32, u32)> =
+                order.iter().map(|&k| active[k as usize]).map(|(row, column)| (column, row)).collect();
+            (backward, positions) = TiledCsr::new(active_inputs, units.len(), &transposed);
+        }
+        let weight_index = order.iter().map(|&k| active_positions[k as usize]).chain(idle_positions).collect();
+        let bias_index = indices(outputs, true).chain(indices(outputs, false)).collect();
+        let weights = layout.push_indexed(weight, weight_index);
+        let biases = layout.push_indexed(bias, bias_index);
+        Self { shape, units, forward, backward, positions, weights, biases }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::mask::LayerMask;
+    use crate::base::tensors::{NamedTensor, TensorMap};
     use crate::network::TensorRole;
 
     #[test]
-    fn compact_network_stores_unused_weights_behind_used_ones() {
+    fn weights_that_lead_nowhere_are_stored_but_not_computed_with() {
         let linear = |inputs, outputs| LinearLayout { inputs, outputs, relu: false, dropout: None };
         let linears = LinearStack { dropout: None, layers: vec![linear(3, 2), linear(2, 2)] };
         let parameter = |name: &str, shape: &[usize]| TensorSpec {
@@ -167,14 +189,22 @@ mod tests {
         let survivors = CompactNetwork::new(&linears, &parameters, &mask).unwrap();
         assert_eq!(survivors.inputs, [2]);
         let [a, b] = &survivors.layers[..] else { panic!("two layers") };
-        assert_eq!((&a.units[..], &a.weight_places[..], &a.bias_places[..]), (&[1][..], &[5, 0, 2][..], &[1, 0][..]));
-        assert_eq!(
-            (a.trainable(), a.weights.clone(), a.trainable_biases(), a.biases.clone()),
-            (0..1, 0..3, 3..4, 3..5)
-        );
-        assert_eq!((&b.units[..], &b.weight_places[..]), (&[0, 1][..], &[1][..]));
+        assert_eq!(a.units, [1]);
+        let (a_weights, a_biases) = (a.weights.clone(), a.biases.clone());
+        assert_eq!((a.trainable(), a_weights, a.trainable_biases(), a_biases), (0..1, 0..3, 3..4, 3..5));
+        assert_eq!(b.units, [0, 1]);
         assert_eq!((b.forward.rows, b.backward.rows, &b.positions[..]), (2, 1, &[0][..]));
-        assert_eq!(survivors.len, 8);
+        assert_eq!(survivors.len(), 8);
+        // Positions in the tensors, stored value by stored value.
+        let positions = |n| (0..n).map(|i| i as f32).collect::<Vec<f32>>();
+        let tensor = |spec: &TensorSpec| NamedTensor {
+            name: spec.name.clone(),
+            shape: spec.shape.clone(),
+            values: positions(spec.len()),
+        };
+        let mut flat = vec![0.0_f32; 8];
+        survivors.layout.write(&TensorMap(parameters.iter().map(tensor).collect()), &mut flat).unwrap();
+        assert_eq!(flat, [5.0, 0.0, 2.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
         assert!(CompactNetwork::new(&linears, &parameters, &Mask(mask.0[..1].to_vec())).is_err());
     }
 }

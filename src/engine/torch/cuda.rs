@@ -1,4 +1,5 @@
-//! CUDA: whether it can be had, by one rule that asks no library, and what libtorch finds once its part is opened.
+//! CUDA: whether it is available, decided without opening a library, and the devices that libtorch's CUDA library
+//! finds.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,21 +11,21 @@ use crate::config::MatmulPrecision;
 use crate::engine::trainer::TrainerSpec;
 use crate::system::{env, machine};
 
-/// Beside `libtorch_cpu` where libtorch was installed with CUDA.
+/// The file next to `libtorch_cpu.so` if libtorch was installed with CUDA.
 const LIBRARY: &str = "libtorch_cuda.so";
 
-/// Why CUDA cannot be used here; `None` where it should be there.
+/// Returns why CUDA cannot be used on this machine; `None` if it should be usable.
 pub fn cuda_unavailable_reason() -> Option<String> {
     let libraries = machine::libraries();
-    let cpu = libraries.iter().find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"));
-    reason(cpu.and_then(|path| path.parent()), machine::has_nvidia_driver(), env::hides_gpus())
+    let cpu_library = libraries.iter().find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"));
+    reason(cpu_library.and_then(|path| path.parent()), machine::has_nvidia_driver(), env::hides_gpus())
 }
 
 fn reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String> {
     let library = libtorch.map(|folder| folder.join(LIBRARY));
     if !library.as_ref().is_some_and(|library| library.exists()) {
-        let place = libtorch.map_or_else(String::new, |folder| format!(" in `{}`", folder.display()));
-        return Some(format!("libtorch is installed without it (no {LIBRARY}{place})"));
+        let folder = libtorch.map_or_else(String::new, |folder| format!(" in `{}`", folder.display()));
+        return Some(format!("libtorch is installed without it (no {LIBRARY}{folder})"));
     }
     if !driver {
         return Some("there is no NVIDIA driver (no /dev/nvidiactl)".to_owned());
@@ -32,7 +33,10 @@ fn reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String>
     hidden.then(|| "CUDA_VISIBLE_DEVICES hides every GPU".to_owned())
 }
 
-/// The number of GPUs that libtorch can use, or why it finds none.
+/// Returns the number of GPUs that libtorch can use.
+///
+/// # Errors
+/// The reason why there is none.
 pub fn cuda_devices() -> Result<usize, String> {
     if let Some(reason) = cuda_unavailable_reason() {
         return Err(reason);
@@ -44,7 +48,10 @@ pub fn cuda_devices() -> Result<usize, String> {
     }
 }
 
-/// The GPU of this number, ready to be used as `recipe` asks.
+/// Returns GPU number `gpu`, set up for the precision of `recipe`.
+///
+/// # Errors
+/// If CUDA cannot be used or the GPU does not exist.
 pub(super) fn device(gpu: usize, recipe: &TrainerSpec) -> Result<Device> {
     let devices = cuda_devices().map_err(|reason| anyhow!("CUDA cannot be used: {reason}"))?;
     ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
@@ -52,26 +59,27 @@ pub(super) fn device(gpu: usize, recipe: &TrainerSpec) -> Result<Device> {
     Ok(Device::Cuda(gpu))
 }
 
-/// Products in TF32 or not, and sums in a fixed order where libtorch can.
+/// Sets libtorch's global flags: products in TF32 or not, and deterministic kernels where there are any.
 #[expect(unsafe_code, reason = "libtorch's bindings have no function for it")]
 fn set_up(tf32: bool) {
     unsafe extern "C" {
-        /// In `context.cpp`.
+        /// Defined in `context.cpp`.
         fn lth_set_up_cuda(tf32: bool);
     }
     // SAFETY: it sets flags of libtorch's global context, by libtorch's own functions.
     unsafe { lth_set_up_cuda(tf32) }
 }
 
-/// Opens libtorch's CUDA part where it can be had, whatever device is wanted: libtorch asks for it once, at the first
-/// convolution or backward pass on any device, and remembers the answer. What is wrong with it is told by who wants a GPU.
+/// Opens libtorch's CUDA library if CUDA is available, whatever device is used: libtorch looks for it once, at the
+/// first convolution or backward pass on any device, and remembers the result. Errors are ignored here; [`device`]
+/// reports them.
 pub(super) fn register_cuda_backend() {
     if cuda_unavailable_reason().is_none() {
         let _ = open();
     }
 }
 
-/// Opens libtorch's CUDA part, which makes itself known to the rest; once.
+/// Opens libtorch's CUDA library, which registers its kernels; only the first call does so.
 #[expect(unsafe_code, reason = "opening a library runs its initialisers")]
 fn open() -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -92,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_is_told_apart() {
+    fn reason_names_the_missing_part() {
         let folder = tempfile::tempdir().unwrap();
         assert!(reason(None, true, false).unwrap().ends_with("(no libtorch_cuda.so)"));
         assert!(reason(Some(folder.path()), true, false).unwrap().contains("no libtorch_cuda.so in `"));
@@ -103,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn without_cuda_there_are_no_devices_and_a_reason() {
+    fn cuda_devices_give_the_reason_without_cuda() {
         match (cuda_unavailable_reason(), cuda_devices()) {
             (Some(reason), devices) => assert_eq!(devices, Err(reason)),
             (None, devices) => println!("skipped: CUDA may be there: {devices:?}"),

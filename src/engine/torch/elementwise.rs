@@ -1,9 +1,10 @@
-//! What lies between the matrix products: one pass each, compiled once for each kind of processor.
+//! Elementwise kernels between the matrix products: bias, `ReLU`, dropout, row sums. Each is one pass, compiled once
+//! for each instruction set.
 
 use super::host_buffer::TorchElement;
 use crate::engine::dropout::Dropout;
 
-/// Adds the bias to every row, and takes max(x, 0) where a `ReLU` follows.
+/// Adds `bias` [outputs] to every row of `rows` [rows, outputs], then takes max(x, 0) if `relu`.
 pub(super) fn add_bias<T: TorchElement>(bias: &[T], relu: bool, rows: &mut [T]) {
     pulp::Arch::new().dispatch(AddBias { bias, relu, rows });
 }
@@ -23,14 +24,14 @@ impl<T: TorchElement> pulp::NullaryFnOnce for AddBias<'_, T> {
         for row in self.rows.chunks_exact_mut(self.bias.len()) {
             for (x, &b) in row.iter_mut().zip(self.bias) {
                 let sum = *x + b;
-                // Written so that NaN passes: a network that diverges must be seen to.
+                // Written so that NaN passes: divergence must not be hidden.
                 *x = if self.relu && sum < zero { zero } else { sum };
             }
         }
     }
 }
 
-/// Clears the gradient where the `ReLU` was not active.
+/// Sets `deltas` to 0 where the `ReLU` was not active, that is where `outputs` are 0 or less.
 pub(super) fn relu_backward<T: TorchElement>(outputs: &[T], deltas: &mut [T]) {
     pulp::Arch::new().dispatch(ReluBackward { outputs, deltas });
 }
@@ -52,8 +53,8 @@ impl<T: TorchElement> pulp::NullaryFnOnce for ReluBackward<'_, T> {
     }
 }
 
-/// Sets what the dropout layer drops to 0 and scales the rest: of outputs on the way forward, of their gradients on the
-/// way back. `key` is that of the iteration and the layer.
+/// Applies a dropout layer to outputs in the forward pass, or to their gradients in the backward pass: dropped values
+/// become 0, the others are scaled. `key` is that of the iteration and the layer.
 pub(super) fn drop_out<T: TorchElement>(dropout: Dropout, key: u64, values: &mut [T]) {
     pulp::Arch::new().dispatch(DropOut { dropout, key, values });
 }
@@ -76,7 +77,7 @@ impl<T: TorchElement> pulp::NullaryFnOnce for DropOut<'_, T> {
     }
 }
 
-/// The sum of all rows, in their order.
+/// Writes the sum of `rows` [rows, outputs] over the rows, in their order, to `sum` [outputs].
 pub(super) fn sum_rows<T: TorchElement>(rows: &[T], sum: &mut [T]) {
     pulp::Arch::new().dispatch(SumRows { rows, sum });
 }

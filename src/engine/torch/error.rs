@@ -1,87 +1,31 @@
-//! libtorch's errors in a sentence: it tells them with a trace through its own C++.
+//! One-line messages for libtorch's errors, whose own text ends with a trace through its C++ code.
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, anyhow};
 use tch::TchError;
 
-use crate::base::curve::Score;
-use crate::base::mask::Mask;
-use crate::base::tensors::Snapshot;
-use crate::data::Split;
-use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
+use crate::engine::trainer::TrainerSpec;
 
-/// A trainer whose errors are told so that a person knows what to do.
-pub(super) struct Told<T> {
-    trainer: T,
-    place: Place,
-}
+/// Parts of libtorch's messages that say that memory was too small.
+const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "ALLOC_FAILED"];
 
-/// Where it trains what, for the sentence.
-pub(super) struct Place {
-    gpu: Option<usize>,
-    lanes: usize,
-    batch_size: usize,
-}
-
-impl Place {
-    pub(super) fn new(recipe: &TrainerSpec, lanes: usize) -> Self {
-        Self { gpu: recipe.gpu, lanes, batch_size: recipe.batch_size }
+/// Returns the message of an error of libtorch in one line, without the trace; if memory was too small, the message
+/// says what to change. `lanes` is the number of networks that a trainer for `spec` had. Other errors are returned as
+/// they are.
+pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> Error {
+    let Some(TchError::Torch(text)) = error.downcast_ref::<TchError>() else { return error };
+    if !OUT_OF_MEMORY.iter().any(|sign| text.contains(sign)) {
+        return anyhow!("libtorch: {}", first_line(text));
     }
-
-    /// The error, without what only libtorch's authors can read.
-    pub(super) fn tell(&self, error: Error) -> Error {
-        let Some(TchError::Torch(text)) = error.downcast_ref::<TchError>() else { return error };
-        let is_memory =
-            ["out of memory", "can't allocate memory", "ALLOC_FAILED"].iter().any(|sign| text.contains(sign));
-        if !is_memory {
-            return anyhow!("libtorch: {}", first_line(text));
-        }
-        let Self { lanes, batch_size, .. } = self;
-        let networks = if *lanes == 1 { "one network".to_owned() } else { format!("{lanes} networks at a time") };
-        let who = self.gpu.map_or_else(|| "this machine".to_owned(), |gpu| format!("GPU {gpu}"));
-        let first = if *lanes > 1 { "`run.lanes`, " } else { "" };
-        let what = format!("{first}`run.workers` or `train.batch_size`");
-        anyhow!("{who} has too little memory for {networks} in batches of {batch_size}: make {what} smaller")
-    }
+    let networks = if lanes == 1 { "one network".to_owned() } else { format!("{lanes} networks at a time") };
+    let device = spec.gpu.map_or_else(|| "this machine".to_owned(), |gpu| format!("GPU {gpu}"));
+    let lanes_option = if lanes > 1 { "`run.lanes`, " } else { "" };
+    let options = format!("{lanes_option}`run.workers` or `train.batch_size`");
+    let batch_size = spec.batch_size;
+    anyhow!("{device} has too little memory for {networks} in batches of {batch_size}: make {options} smaller")
 }
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default().trim_start_matches("Internal torch error: ")
-}
-
-impl<T> Told<T> {
-    pub(super) fn new(trainer: T, place: Place) -> Self {
-        Self { trainer, place }
-    }
-}
-
-impl<T: Trainer> Trainer for Told<T> {
-    fn lanes(&self) -> usize {
-        self.trainer.lanes()
-    }
-
-    fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        self.trainer.load(lane, from, mask).map_err(|error| self.place.tell(error))
-    }
-
-    fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
-        self.trainer.step(batches, lr).map_err(|error| self.place.tell(error))
-    }
-
-    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
-        self.trainer.evaluate(split).map_err(|error| self.place.tell(error))
-    }
-
-    fn recompute_statistics(&mut self, images: &[u32]) -> Result<()> {
-        self.trainer.recompute_statistics(images).map_err(|error| self.place.tell(error))
-    }
-
-    fn set_threads(&mut self, threads: usize) {
-        self.trainer.set_threads(threads);
-    }
-
-    fn snapshot(&self, lane: usize) -> Result<Snapshot> {
-        self.trainer.snapshot(lane).map_err(|error| self.place.tell(error))
-    }
 }
 
 #[cfg(test)]
@@ -89,29 +33,33 @@ mod tests {
     use tch::{Device, Kind, Tensor};
 
     use super::*;
+    use crate::engine::optim::{Optimizer, Sgd};
+    use crate::network::Network;
 
-    fn place(gpu: Option<usize>) -> Place {
-        Place { gpu, lanes: 16, batch_size: 60 }
+    fn message(error: Error, gpu: Option<usize>) -> String {
+        let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
+        let spec = TrainerSpec { gpu, ..TrainerSpec::plain(Network::new([1, 1, 1], 1, vec![]), optimizer, 60) };
+        friendly_torch_error(error, &spec, 16).to_string()
     }
 
     #[test]
-    fn what_does_not_fit_is_a_sentence_and_a_suggestion() {
+    fn out_of_memory_is_a_sentence_and_a_suggestion() {
         // More bytes than any machine has.
-        let real = Tensor::f_zeros([1 << 45], (Kind::Float, Device::Cpu)).unwrap_err();
-        let told = place(None).tell(real.into()).to_string();
-        assert!(told.starts_with("this machine has too little memory for 16 networks at a time"), "{told}");
-        let text =
+        let error = Tensor::f_zeros([1 << 45], (Kind::Float, Device::Cpu)).unwrap_err();
+        let text = message(error.into(), None);
+        assert!(text.starts_with("this machine has too little memory for 16 networks at a time"), "{text}");
+        let cuda =
             "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has …\nException raised from malloc\nframe #0: …";
-        let told = place(Some(0)).tell(TchError::Torch(text.to_owned()).into()).to_string();
-        assert!(told.starts_with("GPU 0 has too little memory") && told.contains("`run.lanes`"), "{told}");
+        let text = message(TchError::Torch(cuda.to_owned()).into(), Some(0));
+        assert!(text.starts_with("GPU 0 has too little memory") && text.contains("`run.lanes`"), "{text}");
     }
 
     #[test]
-    fn no_trace_through_c_is_told() {
-        let real = Tensor::f_zeros([2], (Kind::Float, Device::Cpu)).unwrap().f_view([3]).unwrap_err();
-        let told = place(None).tell(real.into()).to_string();
-        assert!(told.starts_with("libtorch: shape '[3]' is invalid"), "{told}");
-        assert!(!told.contains("frame #") && told.lines().count() == 1, "{told}");
-        assert_eq!(place(None).tell(anyhow!("an empty batch")).to_string(), "an empty batch");
+    fn traces_through_c_are_cut() {
+        let error = Tensor::f_zeros([2], (Kind::Float, Device::Cpu)).unwrap().f_view([3]).unwrap_err();
+        let text = message(error.into(), None);
+        assert!(text.starts_with("libtorch: shape '[3]' is invalid"), "{text}");
+        assert!(!text.contains("frame #") && text.lines().count() == 1, "{text}");
+        assert_eq!(message(anyhow!("an empty batch"), None), "an empty batch");
     }
 }

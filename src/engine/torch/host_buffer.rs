@@ -1,4 +1,4 @@
-//! Memory that both libtorch and plain loops work on: the one place where tensor memory is seen as slices.
+//! Memory shared by libtorch and plain loops: the only place where tensor memory is read and written as slices.
 #![expect(unsafe_code, reason = "libtorch hands out its memory as a raw pointer only")]
 
 use std::marker::PhantomData;
@@ -8,12 +8,12 @@ use tch::{Device, Kind, Tensor};
 
 use crate::engine::element::Element;
 
-/// Values per cache line of 64 bytes, for the smaller type: what every matrix starts at.
+/// Values per cache line of 64 bytes, for the smaller type: every matrix starts at a multiple of it.
 pub(super) const ALIGN: usize = 16;
 
-/// The libtorch name of an arithmetic type.
+/// An arithmetic type that libtorch has too.
 pub(super) trait TorchElement: Element {
-    /// That name.
+    /// Its name in libtorch.
     const KIND: Kind;
 }
 
@@ -25,7 +25,7 @@ impl TorchElement for f64 {
     const KIND: Kind = Kind::Double;
 }
 
-/// A flat, zeroed piece of CPU memory owned by libtorch.
+/// A flat buffer in CPU memory, owned by libtorch.
 pub(super) struct HostBuffer<T> {
     tensor: Tensor,
     len: usize,
@@ -33,49 +33,62 @@ pub(super) struct HostBuffer<T> {
 }
 
 impl<T: TorchElement> HostBuffer<T> {
-    /// `len` zeros.
+    /// Returns a buffer of `len` zeros.
+    ///
+    /// # Errors
+    /// If there is too little memory.
     pub(super) fn zeros(len: usize) -> Result<Self> {
-        // One value at least: an empty tensor has no address.
+        // At least one value: an empty tensor has no address.
         let tensor = Tensor::f_zeros([len.max(1) as i64], (T::KIND, Device::Cpu))?;
         ensure!(tensor.is_contiguous() && tensor.f_kind()? == T::KIND, "libtorch gave memory of another kind");
         Ok(Self { tensor, len, element: PhantomData })
     }
 
-    /// A `rows` × `columns` matrix on this memory, from value `start` on: an alias, not a copy.
+    /// Returns a view of the values from `start` on as a matrix [rows, columns], not a copy.
     ///
-    /// Aliases are for calls into libtorch only. They must not be used while a slice of this buffer is alive; they
-    /// live in the same struct as the buffer, whose methods do one or the other.
+    /// Views are for calls into libtorch only. They must not be used while a slice of this buffer is alive; they live
+    /// in the same struct as the buffer, whose methods do one or the other.
+    ///
+    /// # Errors
+    /// If the matrix does not fit into the buffer.
     pub(super) fn matrix(&self, start: usize, rows: usize, columns: usize) -> Result<Tensor> {
         ensure!(start + rows * columns <= self.len, "a matrix beyond the end of its memory");
         Ok(self.tensor.f_narrow(0, start as i64, (rows * columns) as i64)?.f_view([rows as i64, columns as i64])?)
     }
 
-    /// All values.
+    /// All values of the buffer.
     pub(super) fn slice(&self) -> &[T] {
         // SAFETY: the tensor is contiguous, on the CPU, of type T and at least `len` long (checked in `zeros`), and is
         // neither resized nor freed while `self` lives. Nothing writes to it during the borrow: libtorch works only
-        // inside calls that `Mlp` makes between its borrows, on this thread (tensors are not Sync).
+        // inside calls that `MlpTrainer` makes between its borrows, on this thread (tensors are not Sync).
         unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<T>(), self.len) }
     }
 
-    /// All values, to be written.
+    /// All values of the buffer, writable.
     pub(super) fn slice_mut(&mut self) -> &mut [T] {
         // SAFETY: as in `slice`; the borrow is unique because `self` is.
         unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast::<T>(), self.len) }
     }
 }
 
-/// The values of a tensor on the CPU.
+/// Returns the values of a tensor on the CPU, row-major.
 ///
 /// Other tensors on the same memory are for calls into libtorch only, and none is made while the slice is alive.
+///
+/// # Errors
+/// If the tensor is not contiguous, not of type `T`, not on the CPU, or empty.
 pub(super) fn values<T: TorchElement>(tensor: &Tensor) -> Result<&[T]> {
     check::<T>(tensor)?;
-    // SAFETY: contiguous, on the CPU and of type T, as was just checked, and neither resized nor freed during the borrow of
-    // the tensor. libtorch works only inside calls, on this thread (tensors are not Sync), so nothing writes meanwhile.
+    // SAFETY: contiguous, on the CPU and of type T, as was just checked, and neither resized nor freed during the
+    // borrow of the tensor. libtorch works only inside calls, on this thread (tensors are not Sync), so nothing writes
+    // meanwhile.
     Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<T>(), tensor.numel()) })
 }
 
-/// The values of a tensor on the CPU, to be written.
+/// Like [`values`], but writable.
+///
+/// # Errors
+/// Like [`values`].
 pub(super) fn values_mut<T: TorchElement>(tensor: &mut Tensor) -> Result<&mut [T]> {
     check::<T>(tensor)?;
     // SAFETY: as in `values`; the borrow is unique because that of the tensor is, and its other names are not used.
@@ -93,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libtorch_and_slices_see_the_same_memory() {
+    fn matrix_and_slices_share_memory() {
         let mut buffer = HostBuffer::<f32>::zeros(6).unwrap();
         buffer.slice_mut().copy_from_slice(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let matrix = buffer.matrix(2, 2, 2).unwrap();

@@ -1,11 +1,11 @@
-//! The dense trainer: every weight is stored and multiplied, the mask applied. The only room that knows libtorch.
+//! The dense engine: every weight is stored and multiplied, the mask applied. The only module that uses libtorch.
 
 mod cuda;
-mod engine;
 mod host_buffer;
 mod mlp;
 mod autograd;
 mod elementwise;
+mod engine;
 mod error;
 
 use std::sync::Arc;
@@ -17,39 +17,45 @@ use super::linear_stack::LinearStack;
 use super::trainer::{Trainer, TrainerSpec};
 use crate::config::Dtype;
 use crate::data::Dataset;
-use error::{Place, Told};
 use host_buffer::TorchElement;
 
+pub use autograd::TorchProbe;
 pub use cuda::{cuda_devices, cuda_unavailable_reason};
 pub(super) use engine::TorchEngine;
+pub use error::friendly_torch_error;
 
-/// Version of the libtorch this program was made for.
+/// The version of libtorch that this program is made for.
 pub const LIBTORCH: &str = "2.11.0";
 
-/// Version of the bindings.
+/// The version of the Rust bindings of libtorch.
 pub const TCH: &str = "0.24.0";
 
-/// What of a training on a GPU comes out the same again, on the same kind of GPU with the same number of lanes.
+/// The deterministic part of a training run on a GPU: equal on every run, on the same kind of GPU with the same number
+/// of lanes.
 pub const DETERMINISTIC: &str = "initial weights, masks, order of images, augmentation, dropout and pruning are the CPU's to \
     the bit; cuDNN is held to its deterministic kernels and none is chosen by timing";
 
-/// What need not.
+/// The part of a training run on a GPU that is not deterministic.
 pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only within a stream and a version, and pooling \
     with squares that overlap adds gradients in no order: last digits may differ from run to run, and do on another kind of \
     GPU or with another number of lanes";
 
-/// Builds a trainer in this thread, which it must not leave; on the CPU libtorch gets one thread here.
+/// Builds a trainer for use in this thread only; on the CPU libtorch gets one thread here.
 ///
 /// # Errors
-/// A GPU that is not there, or has too little memory.
+/// If the GPU does not exist, or there is too little memory.
 pub fn build(recipe: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
     match recipe.dtype {
-        Dtype::Float32 => of_type::<f32>(recipe, dataset, lanes),
-        Dtype::Float64 => of_type::<f64>(recipe, dataset, lanes),
+        Dtype::Float32 => build_typed::<f32>(recipe, dataset, lanes),
+        Dtype::Float64 => build_typed::<f64>(recipe, dataset, lanes),
     }
 }
 
-fn of_type<T: TorchElement>(recipe: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
+fn build_typed<T: TorchElement>(
+    recipe: &TrainerSpec,
+    dataset: &Arc<Dataset>,
+    lanes: usize,
+) -> Result<Box<dyn Trainer>> {
     cuda::register_cuda_backend();
     let device = match recipe.gpu {
         None => Device::Cpu,
@@ -57,12 +63,8 @@ fn of_type<T: TorchElement>(recipe: &TrainerSpec, dataset: &Arc<Dataset>, lanes:
     };
     tch::set_num_threads(1);
     let is_plain = recipe.augment.is_none() && recipe.products.is_exact();
-    let by_hand = device == Device::Cpu && lanes == 1 && is_plain && LinearStack::new(&recipe.network).is_ok();
-    let place = Place::new(recipe, lanes);
-    if by_hand {
-        let mlp = mlp::MlpTrainer::<T>::new(recipe, Arc::clone(dataset)).map_err(|error| place.tell(error))?;
-        return Ok(Box::new(Told::new(mlp, place)));
+    if device == Device::Cpu && lanes == 1 && is_plain && LinearStack::new(&recipe.network).is_ok() {
+        return Ok(Box::new(mlp::MlpTrainer::<T>::new(recipe, Arc::clone(dataset))?));
     }
-    let net = autograd::AutogradTrainer::<T>::new(recipe, dataset, device, lanes).map_err(|error| place.tell(error))?;
-    Ok(Box::new(Told::new(net, place)))
+    Ok(Box::new(autograd::AutogradTrainer::<T>::new(recipe, dataset, device, lanes)?))
 }

@@ -51,9 +51,7 @@ impl<'a> Interpolator<'a> {
             }
             let weights = interpolate(network, &weights, &copy_weights, alpha)?;
             trainer.load(0, &Snapshot { buffers: fresh.clone(), ..Snapshot::initial(weights) }, &mask)?;
-            trainer.recompute_statistics(images)?;
-            let is_new = fresh.0.is_empty() || trainer.snapshot(0)?.buffers != fresh;
-            ensure!(is_new, "the trainer cannot recompute the statistics of batch norms");
+            trainer.recompute_batch_norm(images)?;
             let mut error = |split| Ok::<_, anyhow::Error>(1.0 - trainer.evaluate(split)?[0].accuracy);
             points.push(InterpolationPoint {
                 alpha,

@@ -228,7 +228,7 @@ fn batch_norm_statistics_are_recomputed_from_images() {
     let mut trainer = EngineKind::Dense.engine().build(&recipe, &dataset, 1).unwrap();
     trainer.load(0, &Snapshot::initial(weights.clone()), &mask).unwrap();
     let fresh = trainer.snapshot(0).unwrap().buffers;
-    trainer.recompute_statistics(images).unwrap();
+    trainer.recompute_batch_norm(images).unwrap();
     let there = trainer.snapshot(0).unwrap().buffers;
     assert!(fresh.0.iter().zip(&there.0).all(|(before, after)| before.values != after.values), "{there:?}");
     // The first batch norm sees the pixels, of which the mean is known.
@@ -240,7 +240,7 @@ fn batch_norm_statistics_are_recomputed_from_images() {
     let mut other = fresh;
     other.0.iter_mut().for_each(|tensor| tensor.values.fill(7.5));
     trainer.load(0, &Snapshot { buffers: other, ..Snapshot::initial(weights) }, &mask).unwrap();
-    trainer.recompute_statistics(images).unwrap();
+    trainer.recompute_batch_norm(images).unwrap();
     assert_eq!(trainer.snapshot(0).unwrap().buffers, there, "to the bit");
 }
 

@@ -72,6 +72,12 @@ impl Trainer for Ear {
     fn snapshot(&self, _: usize) -> Result<Snapshot> {
         Ok(self.state.clone())
     }
+
+    fn recompute_batch_norm(&mut self, _: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_threads(&mut self, _: usize) {}
 }
 
 /// The rates of a training that starts at this iteration, in epochs of 7.

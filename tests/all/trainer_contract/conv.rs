@@ -1,5 +1,6 @@
-//! The contract of the trainer for any network, against `PyTorch`'s numbers (tests/oracle/conv.py makes them): convolutions,
-//! batch norm, residual blocks, pooling, dropout, augmentation; and several lanes against each network alone.
+//! The contract of the trainer for any network, against `PyTorch`'s numbers (tests/oracle/conv.py makes them):
+//! convolutions, batch norm, residual blocks, pooling, dropout, augmentation; and several lanes against each network
+//! alone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ use crate::trainer_contract::oracle::{assert_error, check_zeros, compare, compar
 
 const IMAGES: u32 = 120;
 const BATCH: usize = 16;
-const SHAPE: [usize; 3] = [3, 12, 12];
+pub(crate) const SHAPE: [usize; 3] = [3, 12, 12];
 
-/// One row of the suite: a network by its name in the oracle, and how much of it is there.
+/// One row of the suite: a network by its name in the oracle, and the density of the mask.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     network: &'static str,
@@ -85,31 +86,33 @@ fn vgg() -> Vec<LayerSpec> {
     ]
 }
 
-fn dataset() -> Arc<Dataset> {
+pub(crate) fn dataset() -> Arc<Dataset> {
     let pixels = SHAPE.iter().product::<usize>() as u64;
-    let all: Vec<u32> = (0..IMAGES).collect();
+    let images: Vec<u32> = (0..IMAGES).collect();
     Arc::new(Dataset {
         shape: SHAPE,
         classes: 10,
         images: (0..u64::from(IMAGES) * pixels).map(|i| (mix(1, i) & 255) as u8).collect(),
         labels: (0..u64::from(IMAGES)).map(|i| (mix(2, i) % 10) as u8).collect(),
-        train: all.clone(),
-        validation: all.clone(),
-        test: all,
+        train: images.clone(),
+        validation: images.clone(),
+        test: images,
         inputs: Normalization::Affine { scale: 1.0 / (255.0 * 0.25), offset: -0.5 / 0.25 },
     })
 }
 
-/// Weights and masks by a hash that counts from `first`.
-fn start_from(network: &Network, density: &str, first: u64) -> (Snapshot, Mask) {
-    let (mut tensors, mut layers, mut at) = (Vec::new(), Vec::new(), first);
+/// Returns weights and a mask by a hash that counts from `first`.
+pub(crate) fn start_from(network: &Network, density: &str, first: u64) -> (Snapshot, Mask) {
+    let mut tensors = Vec::new();
+    let mut layers = Vec::new();
+    let mut counter = first;
     for parameter in network.parameters() {
-        let TensorSpec { name, shape, role } = &parameter;
+        let TensorSpec { name, shape, role } = parameter;
         let values = if *role == TensorRole::Weight {
             let kernel: usize = shape[2..].iter().product();
             let bound = (6.0 / ((shape[0] + shape[1]) * kernel) as f64).sqrt();
-            let counters = at..at + parameter.len() as u64;
-            at = counters.end;
+            let counters = counter..counter + parameter.len() as u64;
+            counter = counters.end;
             let kept = counters.clone().map(|i| density == "dense" || mix(4, i).is_multiple_of(3)).collect();
             layers.push(LayerMask { name: name.clone(), shape: shape.clone(), kept });
             counters.map(|i| ((2.0 * unit(mix(3, i)) - 1.0) * bound) as f32).collect()
@@ -132,21 +135,21 @@ fn batch(step: u64) -> Batch {
     Batch { images, iteration: step, elementwise }
 }
 
-/// Weights, each moment, and running statistics where there are any.
+/// Returns the weights, each moment, and the running statistics if there are any.
 fn kinds(snapshot: &Snapshot) -> Vec<&TensorMap> {
     let buffers = (!snapshot.buffers.0.is_empty()).then_some(&snapshot.buffers);
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).chain(buffers).collect()
 }
 
-/// What a mask speaks of: weights and their moments.
+/// Returns the tensors that a mask applies to: weights and their moments.
 fn pruned(snapshot: &Snapshot) -> impl Iterator<Item = &TensorMap> {
     std::iter::once(&snapshot.weights).chain(&snapshot.moments)
 }
 
-/// The float64 run on the CPU or a GPU, and its states.
+/// Follows the oracle in float64, on the CPU or a GPU, and returns the state before the first and after every step.
 fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<Snapshot> {
     let oracle = case.oracle();
-    let names: Vec<String> = case.network().parameters().into_iter().map(|p| p.name).collect();
+    let names: Vec<String> = case.network().parameters().iter().map(|p| p.name.clone()).collect();
     assert_eq!(serde_json::to_value(names).unwrap(), oracle["parameters"], "{case:?}");
     let (start, mask) = start(case);
     let mut trainer = torch::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float64) }, dataset, 1).unwrap();
@@ -169,11 +172,11 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<
     states
 }
 
-/// Batches that a float32 trainer takes one step with from each state.
+/// Number of batches of which a float32 trainer takes one step each from a state.
 const TRIES: u64 = 5;
 
-/// One float32 step from a state that float64 reached must end where the float64 step ends. See contract.rs; here each batch
-/// has so many `ReLU`s that one of them flips in most.
+/// Checks that one float32 step from a state that float64 reached ends where the float64 step ends. See contract.rs;
+/// here most batches have a `ReLU` that flips.
 fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
     let mut trainer = torch::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();
@@ -200,8 +203,8 @@ fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: O
     }
 }
 
-/// Stopping and going on from a snapshot is the same as not stopping, bit for bit, and so is doing it again.
-fn go_on(case: Case, dataset: &Arc<Dataset>) {
+/// Checks that continuing from a snapshot gives the bits of an uninterrupted run, and that a run repeats to the bit.
+fn check_continuation(case: Case, dataset: &Arc<Dataset>) {
     let (start, mask) = start(case);
     let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
         let mut trainer = torch::build(&case.recipe(Dtype::Float32), dataset, 1).unwrap();
@@ -221,18 +224,18 @@ fn go_on(case: Case, dataset: &Arc<Dataset>) {
 }
 
 #[test]
-fn the_trainer_for_any_network_keeps_the_contract() {
+fn autograd_trainer_keeps_the_contract() {
     let dataset = dataset();
     for case in CASES {
         let states = follow_oracle(case, &dataset, None);
         teacher_force(case, &dataset, &states, None);
-        go_on(case, &dataset);
+        check_continuation(case, &dataset);
     }
 }
 
 #[test]
 #[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA (build.rs looks for both)")]
-fn a_gpu_keeps_the_contract() {
+fn autograd_trainer_keeps_the_contract_on_a_gpu() {
     torch::cuda_devices().unwrap();
     let dataset = dataset();
     for case in CASES {
@@ -241,9 +244,9 @@ fn a_gpu_keeps_the_contract() {
     }
 }
 
-/// Every lane has its own weights, mask, batches, dropout, learning rate, running statistics and age.
+/// Every lane has its own weights, mask, batches, dropout, learning rate, running statistics and progress.
 #[test]
-fn lanes_are_networks_of_their_own() {
+fn lanes_are_independent_networks() {
     let dataset = dataset();
     let (conv2, resnet, vgg) = (CASES[0], CASES[2], CASES[4]);
     let mlp = {
@@ -253,7 +256,7 @@ fn lanes_are_networks_of_their_own() {
     };
     let recipes = [conv2, resnet, vgg].map(|case| case.recipe(Dtype::Float64)).into_iter();
     for recipe in recipes.chain([TrainerSpec { augment: Augment::default(), ..mlp }]) {
-        let own = |lane: u64| {
+        let lane_start = |lane: u64| {
             let (start, mask) = start_from(&recipe.network, if lane == 1 { "dense" } else { "third" }, lane << 32);
             // One lane is ahead of the others, with fresh moments.
             (Snapshot { iteration: 3 * (lane % 2), ..start }, mask)
@@ -266,7 +269,7 @@ fn lanes_are_networks_of_their_own() {
         let lr = |lane: u64| 1e-3 * (1 + lane) as f64;
         let mut together = torch::build(&recipe, &dataset, 3).unwrap();
         for lane in 0..3 {
-            together.load(lane as usize, &own(lane).0, &own(lane).1).unwrap();
+            together.load(lane as usize, &lane_start(lane).0, &lane_start(lane).1).unwrap();
         }
         for step in 0..4 {
             together.step(&[0, 1, 2].map(|lane| batch(lane, step)), &[0, 1, 2].map(lr)).unwrap();
@@ -274,7 +277,7 @@ fn lanes_are_networks_of_their_own() {
         let scores = together.evaluate(Split::Test).unwrap();
         for lane in 0..3_u64 {
             let mut alone = torch::build(&recipe, &dataset, 1).unwrap();
-            alone.load(0, &own(lane).0, &own(lane).1).unwrap();
+            alone.load(0, &lane_start(lane).0, &lane_start(lane).1).unwrap();
             (0..4).for_each(|step| alone.step(&[batch(lane, step)], &[lr(lane)]).unwrap());
             let (one, of_many) = (alone.snapshot(0).unwrap(), together.snapshot(lane as usize).unwrap());
             assert_eq!((one.iteration, one.optimizer_steps), (of_many.iteration, of_many.optimizer_steps));
@@ -282,7 +285,7 @@ fn lanes_are_networks_of_their_own() {
                 let error = distance(b, a);
                 assert!(error < 1e-7, "lane {lane}: off by {error:.1e}");
             }
-            assert!(own(lane).1.is_respected_by(&of_many.weights));
+            assert!(lane_start(lane).1.is_respected_by(&of_many.weights));
             let score = alone.evaluate(Split::Test).unwrap()[0];
             assert!((score.loss - scores[lane as usize].loss).abs() < 1e-9, "{score:?} {scores:?}");
         }
@@ -290,7 +293,7 @@ fn lanes_are_networks_of_their_own() {
 }
 
 #[test]
-fn misuse_is_an_error() {
+fn autograd_trainer_rejects_misuse() {
     let dataset = dataset();
     let case = CASES[3];
     let (start, mask) = start(case);

@@ -21,7 +21,7 @@ use crate::trainer_contract::oracle::{assert_error, check_zeros, compare, compar
 const IMAGES: u32 = 600;
 const BATCH: usize = 60;
 
-/// One row of the suite: an optimizer by its name in the oracle, and how much of the network is there.
+/// One row of the suite: an optimizer by its name in the oracle, and the density of the mask.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     optimizer: &'static str,
@@ -86,7 +86,7 @@ impl Case {
     }
 }
 
-/// Every float32 trainer: a new engine adds a line here.
+/// Every float32 trainer, by name: a new engine adds a line here.
 type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
 const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense_build), ("sparse", sparse::build)];
 
@@ -99,33 +99,35 @@ fn dataset() -> Arc<Dataset> {
         let h = mix(1, i);
         if (h >> 8).is_multiple_of(4) { (h & 255) as u8 } else { 0 }
     };
-    let all: Vec<u32> = (0..IMAGES).collect();
+    let images: Vec<u32> = (0..IMAGES).collect();
     Arc::new(Dataset {
         shape: [1, 28, 28],
         classes: 10,
         images: (0..u64::from(IMAGES) * 784).map(byte).collect(),
         labels: (0..u64::from(IMAGES)).map(|i| (mix(2, i) % 10) as u8).collect(),
-        train: all.clone(),
-        validation: all.clone(),
-        test: all,
+        train: images.clone(),
+        validation: images.clone(),
+        test: images,
         inputs: Normalization::Affine { scale: 1.0 / (255.0 * 0.3081), offset: -0.1307 / 0.3081 },
     })
 }
 
 fn start(case: Case) -> (Snapshot, Mask) {
-    let (mut tensors, mut layers, mut at) = (Vec::new(), Vec::new(), 0_u64);
+    let mut tensors = Vec::new();
+    let mut layers = Vec::new();
+    let mut counter = 0_u64;
     for parameter in case.network().parameters() {
         let values = if let [outputs, inputs] = parameter.shape[..] {
             let bound = (6.0 / (inputs + outputs) as f64).sqrt();
-            let counters = at..at + parameter.len() as u64;
-            at = counters.end;
+            let counters = counter..counter + parameter.len() as u64;
+            counter = counters.end;
             let kept = counters.clone().map(|i| case.density == "dense" || mix(4, i).is_multiple_of(10)).collect();
             layers.push(LayerMask { name: parameter.name.clone(), shape: parameter.shape.clone(), kept });
             counters.map(|i| ((2.0 * unit(mix(3, i)) - 1.0) * bound) as f32).collect()
         } else {
             vec![0.0; parameter.len()]
         };
-        tensors.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
+        tensors.push(NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values });
     }
     (Snapshot::initial(TensorMap(tensors)), Mask(layers))
 }
@@ -137,12 +139,12 @@ fn batch(step: u64) -> Batch {
     Batch { images, iteration: step, elementwise }
 }
 
-/// Weights, then each moment.
+/// Returns the weights, then each moment.
 fn kinds(snapshot: &Snapshot) -> Vec<&TensorMap> {
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).collect()
 }
 
-/// The float64 run, and its states at the steps where float32 trainers are put in.
+/// Follows the oracle in float64 and returns the state before the first and after every step.
 fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
     let oracle = case.oracle();
     let (start, mask) = start(case);
@@ -165,10 +167,10 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
     states
 }
 
-/// Batches that a float32 trainer takes one step with from each state.
+/// Number of batches of which a float32 trainer takes one step each from a state.
 const TRIES: u64 = 5;
 
-/// One float32 step from a state that float64 reached must end where the float64 step ends.
+/// Checks that one float32 step from a state that float64 reached ends where the float64 step ends.
 ///
 /// A pre-activation within float32's rounding of zero passes a `ReLU` in one precision and not in the other, and then
 /// the gradient jumps; where that happens depends on the order of the processor's sums. So from each state one step is
@@ -199,8 +201,8 @@ fn teacher_force(name: &str, build: Build, case: Case, dataset: &Arc<Dataset>, s
     }
 }
 
-/// Stopping and going on from a snapshot is the same as not stopping, bit for bit.
-fn go_on(name: &str, build: Build, case: Case, dtype: Dtype, dataset: &Arc<Dataset>) {
+/// Checks that continuing from a snapshot gives the bits of an uninterrupted run.
+fn check_continuation(name: &str, build: Build, case: Case, dtype: Dtype, dataset: &Arc<Dataset>) {
     let (start, mask) = start(case);
     let recipe = case.recipe(dtype);
     let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
@@ -215,32 +217,32 @@ fn go_on(name: &str, build: Build, case: Case, dtype: Dtype, dataset: &Arc<Datas
 }
 
 #[test]
-fn every_trainer_keeps_the_contract() {
+fn trainers_keep_the_contract() {
     let dataset = dataset();
     for case in CASES {
         let states = follow_oracle(case, &dataset);
         for (name, build) in FLOAT32_TRAINERS {
             teacher_force(name, build, case, &dataset, &states);
-            go_on(name, build, case, Dtype::Float32, &dataset);
+            check_continuation(name, build, case, Dtype::Float32, &dataset);
         }
     }
 }
 
 #[test]
-fn two_lanes_with_rates_and_batches_of_their_own_are_trained_as_two_networks() {
+fn lanes_are_independent_networks() {
     let dataset = dataset();
-    let of_lane = |lane: u64, step: u64| Batch { iteration: step, ..batch(step + 3 * lane) };
+    let lane_batch = |lane: u64, step: u64| Batch { iteration: step, ..batch(step + 3 * lane) };
     for case in CASES {
         let (start, mask) = start(case);
         let lr = [case.lr(), 0.7 * case.lr()];
         let recipe = case.recipe(Dtype::Float64);
         let mut both = torch::build(&recipe, &dataset, 2).unwrap();
         (0..2).for_each(|lane| both.load(lane, &start, &mask).unwrap());
-        (0..4).for_each(|step| both.step(&[of_lane(0, step), of_lane(1, step)], &lr).unwrap());
+        (0..4).for_each(|step| both.step(&[lane_batch(0, step), lane_batch(1, step)], &lr).unwrap());
         for (lane, lr) in lr.into_iter().enumerate() {
             let mut one = torch::build(&recipe, &dataset, 1).unwrap();
             one.load(0, &start, &mask).unwrap();
-            (0..4).for_each(|step| one.step(&[of_lane(lane as u64, step)], &[lr]).unwrap());
+            (0..4).for_each(|step| one.step(&[lane_batch(lane as u64, step)], &[lr]).unwrap());
             let (got, want) = (both.snapshot(lane).unwrap(), one.snapshot(0).unwrap());
             for (got, want) in kinds(&got).into_iter().zip(kinds(&want)) {
                 let error = distance(got, want);
@@ -252,7 +254,7 @@ fn two_lanes_with_rates_and_batches_of_their_own_are_trained_as_two_networks() {
 }
 
 #[test]
-fn a_trainer_used_again_forgets_the_last_network() {
+fn load_resets_the_trainer() {
     let dataset = dataset();
     let (dense, tenth) = (CASES[0], CASES[1]);
     let run = |trainer: &mut dyn Trainer, case: Case| {
@@ -271,7 +273,7 @@ fn a_trainer_used_again_forgets_the_last_network() {
 }
 
 #[test]
-fn batches_of_other_sizes_and_evaluations_change_nothing_else() {
+fn evaluations_and_smaller_batches_change_nothing_else() {
     let dataset = dataset();
     let case = CASES[1];
     let (start, mask) = start(case);
@@ -296,7 +298,7 @@ fn batches_of_other_sizes_and_evaluations_change_nothing_else() {
 }
 
 #[test]
-fn a_sparse_step_allocates_nothing() {
+fn sparse_step_allocates_nothing() {
     let dataset = dataset();
     for (case, threads) in CASES.into_iter().flat_map(|case| [(case, 1), (case, 2)]) {
         let (start, mask) = start(case);
@@ -320,7 +322,7 @@ fn a_sparse_step_allocates_nothing() {
 }
 
 #[test]
-fn misuse_is_an_error() {
+fn trainers_reject_misuse() {
     let dataset = dataset();
     let case = CASES[0];
     let (start, mask) = start(case);

@@ -3,3 +3,4 @@
 mod conv;
 mod mlp;
 mod oracle;
+mod probe;

@@ -8,6 +8,7 @@ use lth::base::rng::mix;
 use lth::base::tensors::TensorMap;
 use serde_json::Value;
 
+/// Returns the upper 53 bits of a hash as a number in [0, 1).
 pub(crate) fn unit(h: u64) -> f64 {
     (h >> 11) as f64 * 2_f64.powi(-53)
 }
@@ -66,6 +67,7 @@ pub(crate) fn compare_score(case: &dyn Debug, oracle: &Value, step: u64, score: 
     assert!((score.accuracy - expected("accuracy")).abs() < 1e-12, "{case:?} step {step}: {}", score.accuracy);
 }
 
+/// Checks that every pruned weight and its moments are +0.0.
 pub(crate) fn check_zeros<'a>(
     case: &dyn Debug,
     step: u64,

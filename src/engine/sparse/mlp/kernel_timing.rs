@@ -61,7 +61,7 @@ pub fn time_kernels(
     let mut parts = trainer.profile_block(images, times);
     trainer.optimizer_steps += 1;
     // A learning rate of 0: the same work, and no weight changes.
-    parts.push(KernelTiming::time("optimizer", None, trainer.survivors.len, times, || trainer.update(0.0)));
+    parts.push(KernelTiming::time("optimizer", None, trainer.survivors.len(), times, || trainer.update(0.0)));
     Ok(parts)
 }
 
@@ -75,20 +75,20 @@ impl SparseMlpTrainer {
             block.load(&mut pass, &dataset, images);
         })];
         let layers = survivors.layers.iter().enumerate();
-        for (at, layer) in layers.clone() {
-            let time = || block.forward_layer(&mut pass, at);
-            parts.push(KernelTiming::time("forward", Some(at + 1), layer.forward.len(), times, time));
+        for (number, layer) in layers.clone() {
+            let time = || block.forward_layer(&mut pass, number);
+            parts.push(KernelTiming::time("forward", Some(number + 1), layer.forward.len(), times, time));
         }
         let classes = survivors.layers.last().map_or(0, |last| last.units.len());
         let time = || block.logit_gradient(&pass, &labels[..images.len()], images.len());
         parts.push(KernelTiming::time("cross-entropy", None, classes, times, time));
-        for (at, layer) in layers.rev() {
-            if at > 0 {
-                let time = || block.input_gradient(&mut pass, at);
-                parts.push(KernelTiming::time("input gradient", Some(at + 1), layer.forward.len(), times, time));
+        for (number, layer) in layers.rev() {
+            if number > 0 {
+                let time = || block.input_gradient(&mut pass, number);
+                parts.push(KernelTiming::time("input gradient", Some(number + 1), layer.forward.len(), times, time));
             }
-            let time = || block.weight_gradient(&mut pass, at, gradients);
-            parts.push(KernelTiming::time("weight gradient", Some(at + 1), layer.forward.len(), times, time));
+            let time = || block.weight_gradient(&mut pass, number, gradients);
+            parts.push(KernelTiming::time("weight gradient", Some(number + 1), layer.forward.len(), times, time));
         }
         parts
     }

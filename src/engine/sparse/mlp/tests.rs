@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::mask::LayerMask;
 use crate::base::rng::{Purpose, Stream, mix};
+use crate::base::tensors::NamedTensor;
 use crate::data::Normalization;
 use crate::engine::optim::{Adam, Optimizer, Sgd};
 use crate::engine::torch;
@@ -23,7 +24,7 @@ fn recipe() -> TrainerSpec {
         Layer::Linear { inputs: 21, outputs: 10 },
     ];
     let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 });
-    let network = Network { input: [1, 12, 12], classes: 10, layers };
+    let network = Network::new([1, 12, 12], 10, layers);
     TrainerSpec::plain(network, update, BATCH)
 }
 
@@ -33,15 +34,15 @@ fn recipes() -> [TrainerSpec; 2] {
 }
 
 fn dataset() -> Arc<Dataset> {
-    let all: Vec<u32> = (0..200).collect();
+    let images: Vec<u32> = (0..200).collect();
     Arc::new(Dataset {
         shape: [1, 12, 12],
         classes: 10,
         images: (0..200 * 144).map(|i| (mix(1, i) & 255) as u8).collect(),
         labels: (0..200).map(|i| (mix(2, i) % 10) as u8).collect(),
-        train: all.clone(),
-        validation: all[..70].to_vec(),
-        test: all,
+        train: images.clone(),
+        validation: images[..70].to_vec(),
+        test: images,
         inputs: Normalization::Affine { scale: 0.01, offset: -1.0 },
     })
 }
@@ -49,15 +50,15 @@ fn dataset() -> Arc<Dataset> {
 /// Returns a network and a mask that keeps `percent` % of the weights.
 fn start(recipe: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
     let (mut state, mut mask) = (Vec::new(), Vec::new());
-    for (at, parameter) in recipe.network.parameters().into_iter().enumerate() {
-        let number = |i: usize| mix(at as u64 + 10, i as u64);
+    for (index, parameter) in recipe.network.parameters().iter().enumerate() {
+        let number = |i: usize| mix(index as u64 + 10, i as u64);
         let values = (0..parameter.len()).map(|i| (number(i) >> 40) as f32 / 8_388_608.0 - 1.0).map(|v| v * 0.2);
         let values = values.collect();
-        if at % 2 == 0 {
+        if index % 2 == 0 {
             let kept = (0..parameter.len()).map(|i| number(i) % 100 < percent).collect();
             mask.push(LayerMask { name: parameter.name.clone(), shape: parameter.shape.clone(), kept });
         }
-        state.push(NamedTensor { name: parameter.name, shape: parameter.shape, values });
+        state.push(NamedTensor { name: parameter.name.clone(), shape: parameter.shape.clone(), values });
     }
     (Snapshot::initial(TensorMap(state)), Mask(mask))
 }

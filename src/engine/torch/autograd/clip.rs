@@ -1,21 +1,24 @@
-//! Gradient clipping as tensor operations, each lane by its own norm; the rule is that of `engine/clip.rs`. Nothing waits for
-//! the device, and every sum has one order.
+//! Gradient clipping as tensor operations, each lane by its own norm, with the rule of [`crate::engine::clip`]. Nothing
+//! waits for the device, and every sum has one order.
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
-/// Gradients of all lanes, parameter after parameter, scaled down in each lane whose norm is above `most`. `kept` tells of a
-/// parameter, by its number, which of its values count: all where it tells nothing.
+/// Returns the gradients, scaled down in each lane whose norm is above `max_norm`. `gradients` has one tensor of all
+/// lanes per parameter; `kept` returns for the number of a parameter which of its values count, `None` for all.
+///
+/// # Errors
+/// If libtorch fails.
 pub(super) fn clipped(
     gradients: &[Tensor],
-    most: f64,
+    max_norm: f64,
     lanes: i64,
     kept: impl Fn(usize) -> Result<Option<Tensor>>,
 ) -> Result<Vec<Tensor>> {
     let mut sum: Option<Tensor> = None;
-    for (at, gradient) in gradients.iter().enumerate() {
+    for (number, gradient) in gradients.iter().enumerate() {
         let mut rows = gradient.f_reshape([lanes, -1])?.f_to_kind(Kind::Double)?;
-        if let Some(kept) = kept(at)? {
+        if let Some(kept) = kept(number)? {
             rows = rows.f_where_self(&kept.f_reshape([lanes, -1])?, &rows.f_zeros_like()?)?;
         }
         let squares = rows.f_square()?.f_sum_dim_intlist([1].as_slice(), true, Kind::Double)?;
@@ -25,8 +28,8 @@ pub(super) fn clipped(
         });
     }
     let Some(sum) = sum else { return Ok(Vec::new()) };
-    // A norm that is no number stays none: a network that diverges must be seen to.
-    let factors = sum.f_sqrt()?.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(most)?.f_clamp_max(1.0)?;
+    // A norm that is NaN makes the factor NaN: divergence must not be hidden.
+    let factors = sum.f_sqrt()?.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(max_norm)?.f_clamp_max(1.0)?;
     let scaled = |gradient: &Tensor| {
         let rows = gradient.f_reshape([lanes, -1])?.f_mul(&factors.f_to_kind(gradient.f_kind()?)?)?;
         Ok(rows.f_reshape(gradient.size())?)
@@ -44,19 +47,18 @@ mod tests {
         let weight = Tensor::from_slice(&[3.0, 9.0, 0.0, 0.0]).reshape([2, 2, 1]);
         let bias = Tensor::from_slice(&[4.0, 1.0]).reshape([2, 1]);
         let mask = Tensor::from_slice(&[true, false, true, true]);
-        let kept = |at: usize| Ok((at == 0).then(|| mask.shallow_clone()));
+        let kept = |number: usize| Ok((number == 0).then(|| mask.shallow_clone()));
         let [weight, bias] = &clipped(&[weight, bias], 2.5, 2, kept).unwrap()[..] else { panic!("two parameters") };
         assert_eq!((weight.size(), bias.size()), (vec![2, 2, 1], vec![2, 1]));
-        let near =
-            |tensor: &Tensor, at: i64, value: f64| (tensor.reshape([-1]).double_value(&[at]) - value).abs() < 1e-5;
+        let near = |tensor: &Tensor, i: i64, value: f64| (tensor.reshape([-1]).double_value(&[i]) - value).abs() < 1e-5;
         assert!(near(weight, 0, 1.5) && near(bias, 0, 2.0), "5 is twice too much");
         assert_eq!((weight.double_value(&[1, 0, 0]), bias.double_value(&[1, 0])), (0.0, 1.0), "1 is not too much");
     }
 
     #[test]
-    fn what_is_no_number_is_not_hidden() {
+    fn nan_is_not_hidden() {
         let gradient = Tensor::from_slice(&[f64::NAN, 1.0]).reshape([1, 2]);
-        let all = clipped(&[gradient], 1.0, 1, |_| Ok(None)).unwrap();
-        assert!(all[0].double_value(&[0, 1]).is_nan());
+        let scaled = clipped(&[gradient], 1.0, 1, |_| Ok(None)).unwrap();
+        assert!(scaled[0].double_value(&[0, 1]).is_nan());
     }
 }

@@ -1,4 +1,4 @@
-//! Images on their way into a network: fetched by number, moved and mirrored, and made inputs; all on the device.
+//! The data set on the device: images fetched by number, augmented and normalised there.
 
 use std::sync::Arc;
 
@@ -6,73 +6,79 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::layers::Activation;
-use super::upload::upload;
+use super::memory::Memory;
 use crate::base::rng::{CounterRng, mix};
 use crate::config::Augment;
 use crate::data::{Dataset, Normalization};
 use crate::engine::input::copy_pixels;
 use crate::engine::trainer::Batch;
 
-/// The place of augmentation in the elementwise stream: behind those of all dropout layers.
+/// The site of augmentation in the elementwise stream, after those of all dropout layers.
 const AUGMENTATION_SITE: u64 = 1 << 32;
 
-/// The images of a data set, where a device can reach them.
+/// The images of a data set, as inputs on a device.
 pub(super) struct DeviceImages {
     dataset: Arc<Dataset>,
     device: Device,
+    /// Type of the inputs.
     kind: Kind,
-    /// All of them, [images, channels, height, width], and their labels; on the CPU the data set itself serves.
+    /// For [`Memory::Device`] all images as bytes [images, channels, height, width] and all labels [images]; on the
+    /// host the data set itself is read.
     resident: Option<(Tensor, Tensor)>,
-    /// Of each channel, [1, channels, 1, 1], or of each image, [images, 1, 1, 1].
+    /// Factor of each channel [1, channels, 1, 1], or of each image [images, 1, 1, 1].
     scale: Tensor,
+    /// Offset, in the shape of `scale`.
     offset: Tensor,
 }
 
-/// What is drawn for an image: whether it is mirrored, and where it is moved to.
+/// The random change of one image: whether it is mirrored, and where it is moved to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Augmentation {
     pub(super) flip: bool,
-    /// Down and to the right, from 0 to twice the padding; the padding itself leaves it where it is.
+    /// Offset of the crop from the padded image's corner, down and to the right, each in 0..=2·padding; the padding
+    /// itself leaves the image in place.
     pub(super) moved: [u64; 2],
 }
 
 impl Augmentation {
-    /// What the image at `place` of a batch gets; `key` is that of the iteration.
-    fn draw(augment: Augment, key: u64, place: u64) -> Self {
-        let number = mix(key, place);
+    /// Draws the change of image number `index` of a batch; `key` is that of the iteration.
+    fn draw(augment: Augment, key: u64, index: u64) -> Self {
+        let number = mix(key, index);
         let positions = 2 * u64::from(augment.crop) + 1;
-        // 31 bits for each direction, one for the mirror.
+        // 31 bits for each direction, one for mirroring.
         let moved = [number & 0x7FFF_FFFF, (number >> 31) & 0x7FFF_FFFF].map(|bits| (bits * positions) >> 31);
         Self { flip: augment.flip && number >> 63 == 1, moved }
     }
-}
 
-impl Augmentation {
-    /// As one number: the mirror in the lowest bit, then 20 bits for each direction.
+    /// Returns the change as one number: mirroring in the lowest bit, then 20 bits for each direction.
     fn packed(&self) -> i64 {
         i64::from(self.flip) | (self.moved[0] as i64) << 1 | (self.moved[1] as i64) << 21
     }
 }
 
 impl DeviceImages {
-    /// Brings `dataset` to the device, once for all trainings of this trainer; `there` where images are to be fetched from
-    /// the device's own memory.
-    pub(super) fn new(dataset: &Arc<Dataset>, device: Device, there: bool, kind: Kind) -> Result<Self> {
+    /// Prepares `dataset` for inputs of type `kind` on `device`; with [`Memory::Device`] copies it there, once for all
+    /// training runs of a trainer.
+    ///
+    /// # Errors
+    /// If the device has too little memory.
+    pub(super) fn new(dataset: &Arc<Dataset>, device: Device, memory: Memory, kind: Kind) -> Result<Self> {
         let [channels, height, width] = dataset.shape.map(|n| n as i64);
-        let resident = if there {
-            let images = Tensor::from_slice(&dataset.images).f_view([-1, channels, height, width])?;
-            let labels = Tensor::from_slice(&dataset.labels);
-            Some((images.f_to_device(device)?, labels.f_to_device(device)?.f_to_kind(Kind::Int64)?))
-        } else {
-            None
+        let resident = match memory {
+            Memory::Host => None,
+            Memory::Device => {
+                let images = Tensor::from_slice(&dataset.images).f_view([-1, channels, height, width])?;
+                let labels = Tensor::from_slice(&dataset.labels);
+                Some((images.f_to_device(device)?, labels.f_to_device(device)?.f_to_kind(Kind::Int64)?))
+            }
         };
         let tensor = |values: Vec<f64>, shape: [i64; 4]| {
             Tensor::from_slice(&values).f_view(shape)?.f_to_device(device)?.f_to_kind(kind)
         };
         let (pairs, shape): (Vec<(f64, f64)>, _) = match &dataset.inputs {
             Normalization::PerImage(_) => {
-                let all = 0..dataset.labels.len() as u32;
-                (all.map(|image| dataset.inputs.scale_and_offset(image, 0)).collect(), [-1, 1, 1, 1])
+                let images = 0..dataset.labels.len() as u32;
+                (images.map(|image| dataset.inputs.scale_and_offset(image, 0)).collect(), [-1, 1, 1, 1])
             }
             Normalization::Affine { .. } | Normalization::PerChannel(_) => (
                 (0..channels as usize).map(|channel| dataset.inputs.scale_and_offset(0, channel)).collect(),
@@ -90,27 +96,34 @@ impl DeviceImages {
         })
     }
 
-    /// The inputs of one batch for each lane, and the labels [lanes, images].
-    pub(super) fn batch(&self, batches: &[Batch], augment: Augment, as_row: bool) -> Result<(Activation, Tensor)> {
+    /// Returns the inputs of one batch per lane, and the labels [lanes, images]. Inputs are features if `as_features`.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub(super) fn batch(&self, batches: &[Batch], augment: Augment, as_features: bool) -> Result<(Activation, Tensor)> {
         let (lanes, images) = (batches.len() as i64, batches[0].images.len() as i64);
         let numbers: Vec<u32> = batches.iter().flat_map(|batch| batch.images.iter().copied()).collect();
         let index = self.index(&numbers)?;
         let mut bytes = self.bytes(&numbers, &index)?;
         if augment != Augment::default() {
-            bytes = self.augment(&bytes, augment, &changes(batches, augment))?;
+            bytes = self.augment(&bytes, augment, &augmentations(batches, augment))?;
         }
-        let x = self.inputs(&bytes, &index, lanes == 1 && !as_row)?;
+        let x = self.inputs(&bytes, &index, lanes == 1 && !as_features)?;
         let labels = self.labels(&numbers, &index)?.f_view([lanes, images])?;
-        Ok((to_layout(&x, lanes, images, as_row)?, labels))
+        Ok((to_layout(&x, lanes, images, as_features)?, labels))
     }
 
-    /// The inputs of the same images for every lane, and their labels [images].
-    pub(super) fn plain_batch(&self, images: &[u32], lanes: i64, as_row: bool) -> Result<(Activation, Tensor)> {
+    /// Returns the inputs of `images`, unchanged and the same for every lane, and their labels [images]. Inputs are
+    /// features if `as_features`.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub(super) fn plain_batch(&self, images: &[u32], lanes: i64, as_features: bool) -> Result<(Activation, Tensor)> {
         let index = self.index(images)?;
-        let x = self.inputs(&self.bytes(images, &index)?, &index, lanes == 1 && !as_row)?;
+        let x = self.inputs(&self.bytes(images, &index)?, &index, lanes == 1 && !as_features)?;
         let n = images.len() as i64;
         let labels = self.labels(images, &index)?;
-        let value = if as_row {
+        let value = if as_features {
             Activation::Features(x.f_reshape([1, n, -1])?.f_expand([lanes, n, -1], false)?)
         } else if lanes == 1 {
             to_layout(&x, 1, n, false)?
@@ -124,7 +137,7 @@ impl DeviceImages {
         upload(&images.iter().map(|&image| i64::from(image)).collect::<Vec<_>>(), self.device)
     }
 
-    /// [images, channels, height, width], as bytes.
+    /// Returns the pixels of `images` as bytes [images, channels, height, width].
     fn bytes(&self, images: &[u32], index: &Tensor) -> Result<Tensor> {
         if let Some((resident, _)) = &self.resident {
             return Ok(resident.f_index_select(0, index)?);
@@ -143,26 +156,27 @@ impl DeviceImages {
         Ok(Tensor::from_slice(&labels))
     }
 
-    /// byte · scale + offset, rounded twice, as on the host.
+    /// Returns byte · scale + offset, rounded twice, as on the host.
     fn inputs(&self, bytes: &Tensor, index: &Tensor, is_image: bool) -> Result<Tensor> {
-        let of = |constants: &Tensor| match &self.dataset.inputs {
+        let constants = |constants: &Tensor| match &self.dataset.inputs {
             Normalization::PerImage(_) => constants.f_index_select(0, index),
             Normalization::Affine { .. } | Normalization::PerChannel(_) => Ok(constants.shallow_clone()),
         };
-        // On the CPU channels lie innermost, which its convolutions are faster with.
+        // Convolutions on the CPU are faster with channels innermost.
         let bytes = if is_image && self.resident.is_none() {
             bytes.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?
         } else {
             bytes.shallow_clone()
         };
-        Ok(bytes.f_to_kind(self.kind)?.f_mul(&of(&self.scale)?)?.f_add(&of(&self.offset)?)?)
+        Ok(bytes.f_to_kind(self.kind)?.f_mul(&constants(&self.scale)?)?.f_add(&constants(&self.offset)?)?)
     }
 
-    /// Each image padded with black, cropped where it is moved to, then mirrored or not.
+    /// Pads each image with black, crops it where it is moved to, then mirrors it or not. `bytes` are [images,
+    /// channels, height, width], with one change per image.
     fn augment(&self, bytes: &Tensor, augment: Augment, changes: &[Augmentation]) -> Result<Tensor> {
         let (images, channels, height, width) = bytes.size4()?;
         let padding = i64::from(augment.crop);
-        // In one number each, so that few bytes are on their way.
+        // One number per image, so that few bytes are copied to the device.
         let packed: Vec<i64> = changes.iter().map(Augmentation::packed).collect();
         let packed = upload(&packed, self.device)?.f_view([images, 1])?;
         let part =
@@ -170,35 +184,52 @@ impl DeviceImages {
         let (down, right) = (part(1, 20)?.f_sub_scalar(padding)?, part(21, 20)?.f_sub_scalar(padding)?);
         // x or width − 1 − x: the distance from one end or the other.
         let flip = part(0, 1)?;
-        let (sign, first) = (flip.f_mul_scalar(-2)?.f_add_scalar(1)?, flip.f_mul_scalar(width - 1)?);
+        let sign = flip.f_mul_scalar(-2)?.f_add_scalar(1)?;
+        let first_column = flip.f_mul_scalar(width - 1)?;
         let count = |n: i64| Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n]);
+        // The source row and column of each pixel, [images, height] and [images, width]; outside the image they are
+        // black.
         let rows = count(height)?.f_add(&down)?;
-        let from = count(width)?.f_mul(&sign)?.f_add(&first)?.f_add(&right)?;
-        let is_inside = |at: &Tensor, n: i64| at.f_ge(0)?.f_logical_and(&at.f_lt(n)?);
+        let columns = count(width)?.f_mul(&sign)?.f_add(&first_column)?.f_add(&right)?;
+        let is_inside = |position: &Tensor, n: i64| position.f_ge(0)?.f_logical_and(&position.f_lt(n)?);
         let inside =
-            is_inside(&rows, height)?.f_unsqueeze(2)?.f_logical_and(&is_inside(&from, width)?.f_unsqueeze(1)?)?;
-        let at = rows.f_clamp(0, height - 1)?.f_unsqueeze(2)?.f_mul_scalar(width)?;
-        let at = at.f_add(&from.f_clamp(0, width - 1)?.f_unsqueeze(1)?)?;
-        let at = at.f_view([images, 1, height * width])?.f_expand([images, channels, height * width], false)?;
-        let picked = bytes.f_view([images, channels, -1])?.f_gather(2, &at, false)?;
+            is_inside(&rows, height)?.f_unsqueeze(2)?.f_logical_and(&is_inside(&columns, width)?.f_unsqueeze(1)?)?;
+        let row_starts = rows.f_clamp(0, height - 1)?.f_unsqueeze(2)?.f_mul_scalar(width)?;
+        let source = row_starts.f_add(&columns.f_clamp(0, width - 1)?.f_unsqueeze(1)?)?;
+        let source = source.f_view([images, 1, height * width])?.f_expand([images, channels, height * width], false)?;
+        let picked = bytes.f_view([images, channels, -1])?.f_gather(2, &source, false)?;
         let picked = picked.f_view([images, channels, height, width])?;
         Ok(picked.f_where_self(&inside.f_unsqueeze(1)?, &picked.f_zeros_like()?)?)
     }
 }
 
-/// What each image of all lanes gets, lane after lane.
-fn changes(batches: &[Batch], augment: Augment) -> Vec<Augmentation> {
-    let of_lane = |batch: &Batch| {
+/// Draws the change of each image of all lanes, lane after lane.
+fn augmentations(batches: &[Batch], augment: Augment) -> Vec<Augmentation> {
+    let lane_changes = |batch: &Batch| {
         let Batch { elementwise, iteration, ref images } = *batch;
         let key = CounterRng::key(elementwise, iteration, AUGMENTATION_SITE);
-        (0..images.len() as u64).map(move |place| Augmentation::draw(augment, key, place))
+        (0..images.len() as u64).map(move |index| Augmentation::draw(augment, key, index))
     };
-    batches.iter().flat_map(of_lane).collect()
+    batches.iter().flat_map(lane_changes).collect()
 }
 
-/// [lanes · images, channels, height, width] as layers want it.
-fn to_layout(x: &Tensor, lanes: i64, images: i64, as_row: bool) -> Result<Activation> {
-    if as_row {
+/// Copies `values` to the device without waiting for it. The copy is queued behind earlier work of the device: up to 64
+/// KiB (8,192 numbers) CUDA reads ordinary memory into a buffer of its own before the call returns, and waits for
+/// nothing; with more than that it may wait.
+///
+/// # Errors
+/// If libtorch fails.
+pub(super) fn upload(values: &[i64], device: Device) -> Result<Tensor> {
+    let host = Tensor::from_slice(values);
+    if device == Device::Cpu {
+        return Ok(host);
+    }
+    Ok(host.f_to_device_(device, Kind::Int64, true, false)?)
+}
+
+/// Arranges images [lanes · images, channels, height, width] as activations of all lanes.
+fn to_layout(x: &Tensor, lanes: i64, images: i64, as_features: bool) -> Result<Activation> {
+    if as_features {
         return Ok(Activation::Features(x.f_reshape([lanes, images, -1])?));
     }
     if lanes == 1 {
@@ -238,23 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn inputs_are_those_of_the_host_to_the_bit() {
+    fn inputs_equal_the_hosts_to_the_bit() {
         for inputs in [
             Normalization::Affine { scale: 1.0 / 255.0, offset: -0.3 },
             Normalization::PerChannel(vec![(0.1, 0.7), (0.3, -0.2)]),
             Normalization::PerImage((0..7).map(|i| 0.01 * f64::from(i + 1)).collect()),
         ] {
             let dataset = dataset(inputs);
-            let pixels = DeviceImages::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
+            let pixels = DeviceImages::new(&dataset, Device::Cpu, Memory::Host, Kind::Float).unwrap();
             let batches = [batch(0), batch(1)];
             let mut expected = vec![0.0_f32; 6 * 60];
-            let all: Vec<u32> = batches.iter().flat_map(|batch| batch.images.clone()).collect();
-            normalized_batch(&dataset, &all, &mut vec![0; 6 * 60], &mut expected);
+            let images: Vec<u32> = batches.iter().flat_map(|batch| batch.images.clone()).collect();
+            normalized_batch(&dataset, &images, &mut vec![0; 6 * 60], &mut expected);
             let (row, labels) = pixels.batch(&batches, Augment::default(), true).unwrap();
             let Activation::Features(row) = row else { panic!("an image") };
             assert_eq!((row.size(), values(&row)), (vec![2, 3, 60], expected.clone()));
             assert_eq!(Vec::<i64>::try_from(labels.reshape([-1])).unwrap(), [0, 0, 2, 0, 1, 2]);
-            // As images: those of all lanes beside each other, each lane's channels together.
+            // As images: the channels of each lane together.
             let Activation::Image(image) = pixels.batch(&batches, Augment::default(), false).unwrap().0 else {
                 panic!("a row")
             };
@@ -264,16 +295,16 @@ mod tests {
     }
 
     #[test]
-    fn images_are_moved_in_black_and_mirrored_as_loops_would() {
+    fn augment_moves_and_mirrors_as_loops_would() {
         let dataset = dataset(Normalization::Affine { scale: 1.0, offset: 0.0 });
-        let pixels = DeviceImages::new(&dataset, Device::Cpu, false, Kind::Float).unwrap();
+        let pixels = DeviceImages::new(&dataset, Device::Cpu, Memory::Host, Kind::Float).unwrap();
         let augment = Augment { flip: true, crop: 2 };
-        let all = changes(&[batch(0), batch(1)], augment);
+        let drawn = augmentations(&[batch(0), batch(1)], augment);
         let Activation::Features(row) = pixels.batch(&[batch(0), batch(1)], augment, true).unwrap().0 else {
             panic!("an image")
         };
         let mut expected = Vec::new();
-        for (&image, change) in [6, 0, 2, 6, 1, 2].iter().zip(&all) {
+        for (&image, change) in [6, 0, 2, 6, 1, 2].iter().zip(&drawn) {
             let bytes = dataset.image(image);
             for (channel, y, x) in (0..2).flat_map(|c| (0..5).flat_map(move |y| (0..6).map(move |x| (c, y, x)))) {
                 let x = if change.flip { 5 - x } else { x };
@@ -286,18 +317,18 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_even_and_every_step_has_others() {
+    fn augmentations_are_uniform_and_differ_by_step() {
         let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
         let batch = |iteration| [Batch { images: vec![0; 9_000], iteration, elementwise: stream }];
-        let drawn = changes(&batch(0), Augment { flip: true, crop: 4 });
+        let drawn = augmentations(&batch(0), Augment { flip: true, crop: 4 });
         let count = |is: &dyn Fn(&Augmentation) -> bool| drawn.iter().filter(|change| is(change)).count();
         assert!((4_300..4_700).contains(&count(&|change| change.flip)));
         for moved in 0..9 {
             assert!((880..1_120).contains(&count(&|change| change.moved[0] == moved)), "{moved}");
             assert!((880..1_120).contains(&count(&|change| change.moved[1] == moved)), "{moved}");
         }
-        assert_ne!(drawn, changes(&batch(1), Augment { flip: true, crop: 4 }));
-        let still = changes(&batch(0), Augment { flip: false, crop: 0 });
+        assert_ne!(drawn, augmentations(&batch(1), Augment { flip: true, crop: 4 }));
+        let still = augmentations(&batch(0), Augment { flip: false, crop: 0 });
         assert!(still.iter().all(|change| *change == Augmentation::default()));
     }
 }

@@ -1,31 +1,34 @@
-//! Dropout on tensors: the numbers of the elementwise stream by integer operations, the same as on the host.
+//! Dropout as tensor operations: the numbers of the elementwise stream by integer arithmetic, equal to those on the
+//! host.
 
 use anyhow::{Result, anyhow};
 use tch::{Kind, Tensor};
 
 use crate::engine::dropout::Dropout;
 
-/// What the dropout layers of one pass draw, each in its turn.
+/// The masks of the dropout layers of one forward pass, drawn layer after layer.
 pub(super) struct DropoutMasks<'a> {
     layers: std::slice::Iter<'a, Dropout>,
-    /// By layer the key of each lane, [layers, lanes]; `None` where nothing is dropped.
+    /// The keys [layers, lanes]; `None` if nothing is dropped, as in evaluation.
     keys: Option<&'a Tensor>,
 }
 
 impl<'a> DropoutMasks<'a> {
-    /// The dropout `layers` of a network in their order.
+    /// Returns the masks of the dropout `layers` of a network, given in their order; `keys` are [layers, lanes].
     pub(super) fn new(layers: &'a [Dropout], keys: Option<&'a Tensor>) -> Self {
         Self { layers: layers.iter(), keys }
     }
 
-    /// [lanes, images, features]; the values of a lane are counted image after image.
+    /// Applies the next dropout layer to [lanes, images, features]. The counter of a value is its row-major position in
+    /// its lane.
     pub(super) fn for_features(&mut self, x: &Tensor) -> Result<Tensor> {
         let (lanes, images, features) = x.size3()?;
         let elements = counters(images * features, x)?.f_view([1, images, features])?;
         self.apply(x, &elements, &[lanes, 1, 1], &[lanes, images, features])
     }
 
-    /// [images, lanes · channels, height, width].
+    /// Applies the next dropout layer to [images, lanes · channels, height, width]. The counter of a value is its
+    /// row-major position among the values [images, channels, height, width] of its lane.
     pub(super) fn for_channels(&mut self, x: &Tensor, lanes: i64) -> Result<Tensor> {
         let shape = x.size();
         let images = shape[0];
@@ -42,12 +45,12 @@ impl<'a> DropoutMasks<'a> {
     }
 }
 
-/// 0, 1, 2, … where `x` lies.
+/// Returns 0, 1, …, n − 1 on the device of `x`.
 fn counters(n: i64, x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::f_arange(n, (Kind::Int64, x.device()))?)
 }
 
-/// [`crate::base::rng::mix`] of each pair of words; they are unsigned there and signed here, with the same bits.
+/// Returns [`crate::base::rng::mix`] of each pair of words. There they are unsigned, here signed with the same bits.
 pub(super) fn mix(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     const SPREAD: u64 = 0xD6E8_FEB8_6659_FD93;
     const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -60,12 +63,12 @@ pub(super) fn mix(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(z.f_bitwise_xor_tensor(&shifted(&z, 31)?)?)
 }
 
-/// The upper 32 bits.
+/// Returns the upper 32 bits of each word.
 fn upper_half(z: &Tensor) -> Result<Tensor> {
     shifted(z, 32)
 }
 
-/// Shifted to the right, zeros coming in: libtorch's shift brings in the sign.
+/// Shifts to the right with zeros coming in, whereas libtorch's shift repeats the sign.
 fn shifted(z: &Tensor, by: i64) -> Result<Tensor> {
     Ok(z.f_bitwise_right_shift_tensor_scalar(by)?.f_bitwise_and((1_i64 << (64 - by)) - 1)?)
 }
@@ -76,7 +79,7 @@ mod tests {
     use crate::base::rng;
 
     #[test]
-    fn the_numbers_are_those_of_the_host() {
+    fn mix_equals_the_hosts() {
         let a = [3_u64, u64::MAX, 0x8000_0000_0000_0001];
         let keys = Tensor::from_slice(&a.map(|a| a as i64)).view([3, 1]);
         let elements = counters(1000, &keys).unwrap().view([1, 1000]);
@@ -86,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_what_the_host_drops() {
+    fn masks_equal_the_hosts() {
         let layer = Dropout::new(0, 0.4);
         let layers = [layer];
         let keys = Tensor::from_slice(&[7_i64, -9]).view([1, 2]);

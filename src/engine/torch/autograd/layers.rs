@@ -1,8 +1,8 @@
-//! Layers on tensors, with autograd; several networks of one architecture side by side.
+//! Layers as tensor operations with autograd, for several networks (lanes) of one architecture at once.
 //!
-//! An image of all lanes is [images, lanes · channels, height, width], so that a convolution of all lanes is one with groups
-//! and a batch norm of all lanes is one over more channels. A row is [lanes, images, features], so that a linear layer of
-//! all lanes is one batched product.
+//! Images of all lanes are [images, lanes · channels, height, width], so that the convolutions of all lanes are one
+//! with groups and their batch norms are one over more channels. Features are [lanes, images, features], so that the
+//! linear layers of all lanes are one batched product.
 
 use anyhow::{Result, anyhow, bail};
 use tch::{Kind, Tensor};
@@ -11,10 +11,10 @@ use super::dropout::DropoutMasks;
 use crate::config::MatmulPrecision;
 use crate::network::Layer;
 
-/// What is added to a variance before its root is taken (`PyTorch`'s default).
+/// Added to a variance before its root is taken (`PyTorch`'s default).
 const EPS: f64 = 1e-5;
 
-/// What goes from layer to layer.
+/// The activations between two layers.
 #[derive(Debug)]
 pub(super) enum Activation {
     /// [images, lanes · channels, height, width].
@@ -23,36 +23,45 @@ pub(super) enum Activation {
     Features(Tensor),
 }
 
-/// What a batch norm goes by.
-#[derive(Clone, Copy, PartialEq)]
+/// The statistics that batch norms normalise with.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum BatchNormMode {
-    /// The running statistics.
+    /// The running statistics, which stay as they are.
     Eval,
-    /// Those of the batch, which move the running ones by this share.
-    Train { share: f64 },
+    /// The statistics of the batch; the running ones become (1 − momentum) · running + momentum · batch.
+    Train { momentum: f64 },
 }
 
-/// One pass through a network. Takes parameters, buffers and dropout layers as they come: in the order of the layers, of a
-/// residual block those of the body first, as `Network` names them.
+/// One forward pass. Layers consume parameters, buffers and dropout masks in their order; of a residual block those of
+/// the body first, as [`crate::network::Network`] lists them.
 pub(super) struct Forward<'a> {
+    /// The number of networks.
     pub(super) lanes: i64,
+    /// Weights [lanes, out, in] or [lanes · out, in, height, width], vectors [lanes, length].
     pub(super) parameters: std::slice::Iter<'a, Tensor>,
+    /// Running statistics [lanes · channels].
     pub(super) buffers: std::slice::Iter<'a, Tensor>,
-    pub(super) norms: BatchNormMode,
-    pub(super) drops: DropoutMasks<'a>,
+    /// The statistics to normalise with.
+    pub(super) batch_norm: BatchNormMode,
+    /// The masks of the dropout layers.
+    pub(super) dropout: DropoutMasks<'a>,
+    /// Precision of matrix products and convolutions.
     pub(super) products: MatmulPrecision,
 }
 
 impl<'a> Forward<'a> {
-    /// The logits of all lanes, [lanes, images, classes].
+    /// Returns the logits [lanes, images, classes].
+    ///
+    /// # Errors
+    /// If the layers do not fit the input or the parameters, or libtorch fails.
     pub(super) fn logits(mut self, layers: &[Layer], input: Activation) -> Result<Tensor> {
-        match self.all(layers, input)? {
+        match self.sequence(layers, input)? {
             Activation::Features(logits) => Ok(logits),
             Activation::Image(_) => bail!("a network that ends with an image"),
         }
     }
 
-    fn all(&mut self, layers: &[Layer], mut x: Activation) -> Result<Activation> {
+    fn sequence(&mut self, layers: &[Layer], mut x: Activation) -> Result<Activation> {
         for layer in layers {
             x = self.layer(layer, x)?;
         }
@@ -61,19 +70,19 @@ impl<'a> Forward<'a> {
 
     fn layer(&mut self, layer: &Layer, x: Activation) -> Result<Activation> {
         Ok(match (layer, x) {
-            (Layer::Flatten, x) => Activation::Features(self.row(x)?),
+            (Layer::Flatten, x) => Activation::Features(self.features(x)?),
             (Layer::Linear { .. }, x) => {
-                let x = self.row(x)?;
+                let x = self.features(x)?;
                 Activation::Features(self.linear(&x)?)
             }
             (&Layer::Conv { stride, padding, bias, .. }, Activation::Image(x)) => {
                 Activation::Image(self.conv(&x, stride, padding, bias)?)
             }
-            (Layer::BatchNorm { .. }, Activation::Image(x)) => Activation::Image(self.batch_norm(&x)?),
+            (Layer::BatchNorm { .. }, Activation::Image(x)) => Activation::Image(self.normalize(&x)?),
             (Layer::BatchNorm { .. }, Activation::Features(x)) => {
                 let (lanes, images, features) = x.size3()?;
                 let channels = x.f_transpose(0, 1)?.f_reshape([images, lanes * features])?;
-                let normed = self.batch_norm(&channels)?;
+                let normed = self.normalize(&channels)?;
                 Activation::Features(normed.f_reshape([images, lanes, features])?.f_transpose(0, 1)?)
             }
             (Layer::Relu, Activation::Image(x)) => Activation::Image(x.f_relu()?),
@@ -88,33 +97,33 @@ impl<'a> Forward<'a> {
             }
             (Layer::GlobalAvgPool, Activation::Image(x)) => {
                 let means = x.f_mean_dim([2, 3].as_slice(), false, None)?;
-                Activation::Features(self.row_of(&means)?)
+                Activation::Features(self.flatten(&means)?)
             }
             (Layer::Dropout { .. }, Activation::Image(x)) => {
-                Activation::Image(self.drops.for_channels(&x, self.lanes)?)
+                Activation::Image(self.dropout.for_channels(&x, self.lanes)?)
             }
-            (Layer::Dropout { .. }, Activation::Features(x)) => Activation::Features(self.drops.for_features(&x)?),
+            (Layer::Dropout { .. }, Activation::Features(x)) => Activation::Features(self.dropout.for_features(&x)?),
             (Layer::Residual { body, shortcut }, Activation::Image(x)) => {
-                let inner = self.all(body, Activation::Image(x.shallow_clone()))?;
-                let outer = self.all(shortcut, Activation::Image(x))?;
+                let inner = self.sequence(body, Activation::Image(x.shallow_clone()))?;
+                let outer = self.sequence(shortcut, Activation::Image(x))?;
                 let (Activation::Image(inner), Activation::Image(outer)) = (inner, outer) else {
                     bail!("a block without an image")
                 };
-                Activation::Image((inner).f_add(&outer)?)
+                Activation::Image(inner.f_add(&outer)?)
             }
             (layer, Activation::Features(_)) => bail!("{layer:?} needs an image and gets a row"),
         })
     }
 
-    fn row(&self, x: Activation) -> Result<Tensor> {
+    fn features(&self, x: Activation) -> Result<Tensor> {
         match x {
             Activation::Features(x) => Ok(x),
-            Activation::Image(x) => self.row_of(&x),
+            Activation::Image(x) => self.flatten(&x),
         }
     }
 
-    /// [images, lanes · channels, …] as a row.
-    fn row_of(&self, x: &Tensor) -> Result<Tensor> {
+    /// Rearranges [images, lanes · channels, …] to [lanes, images, features].
+    fn flatten(&self, x: &Tensor) -> Result<Tensor> {
         let images = x.size()[0];
         Ok(x.f_reshape([images, self.lanes, -1])?.f_transpose(0, 1)?)
     }
@@ -124,11 +133,11 @@ impl<'a> Forward<'a> {
         if self.lanes == 1 {
             let (x, weight) = (x.f_squeeze_dim(0)?, weight.f_squeeze_dim(0)?);
             let product =
-                self.in_type(&[&x, &weight, &bias.f_view([-1])?], |t| Ok(t[0].f_linear(&t[1], Some(&t[2]))?))?;
+                self.in_precision(&[&x, &weight, &bias.f_view([-1])?], |t| Ok(t[0].f_linear(&t[1], Some(&t[2]))?))?;
             return Ok(product.f_unsqueeze(0)?);
         }
         let (bias, weight) = (bias.f_unsqueeze(1)?, weight.f_transpose(1, 2)?);
-        self.in_type(&[x, &weight, &bias], |t| Ok(t[2].f_baddbmm(&t[0], &t[1], 1.0, 1.0)?))
+        self.in_precision(&[x, &weight, &bias], |t| Ok(t[2].f_baddbmm(&t[0], &t[1], 1.0, 1.0)?))
     }
 
     fn conv(&mut self, x: &Tensor, stride: usize, padding: usize, bias: bool) -> Result<Tensor> {
@@ -136,11 +145,11 @@ impl<'a> Forward<'a> {
         let bias = if bias { Some(self.parameter()?.f_view([-1])?) } else { None };
         let [stride, padding] = [stride, padding].map(|n| [n as i64, n as i64]);
         let inputs: Vec<&Tensor> = [x, weight].into_iter().chain(&bias).collect();
-        self.in_type(&inputs, |t| Ok(t[0].f_conv2d(&t[1], t.get(2), stride, padding, [1, 1], self.lanes)?))
+        self.in_precision(&inputs, |t| Ok(t[0].f_conv2d(&t[1], t.get(2), stride, padding, [1, 1], self.lanes)?))
     }
 
-    /// A product in the type that products are to be made in; what goes in and comes out stays as it is.
-    fn in_type(&self, inputs: &[&Tensor], product: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
+    /// Computes `product` with its inputs rounded as `products` says; inputs and output keep their type.
+    fn in_precision(&self, inputs: &[&Tensor], product: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
         if self.products != MatmulPrecision::Bf16 {
             return product(&inputs.iter().map(|t| t.shallow_clone()).collect::<Vec<_>>());
         }
@@ -148,17 +157,17 @@ impl<'a> Forward<'a> {
         Ok(product(&cast?)?.f_to_kind(inputs[0].f_kind()?)?)
     }
 
-    /// [images, channels] or [images, channels, height, width].
-    fn batch_norm(&mut self, x: &Tensor) -> Result<Tensor> {
+    /// Applies a batch norm to [images, channels] or [images, channels, height, width].
+    fn normalize(&mut self, x: &Tensor) -> Result<Tensor> {
         let [scale, shift] = [self.parameter()?.f_view([-1])?, self.parameter()?.f_view([-1])?];
         let mut buffer = || self.buffers.next().ok_or_else(|| anyhow!("a batch norm without statistics"));
         let (mean, variance) = (buffer()?, buffer()?);
-        let (training, share) = match self.norms {
+        let (training, momentum) = match self.batch_norm {
             BatchNormMode::Eval => (false, 0.0),
-            BatchNormMode::Train { share } => (true, share),
+            BatchNormMode::Train { momentum } => (true, momentum),
         };
         // The last argument allows cuDNN.
-        Ok(x.f_batch_norm(Some(&scale), Some(&shift), Some(mean), Some(variance), training, share, EPS, true)?)
+        Ok(x.f_batch_norm(Some(&scale), Some(&shift), Some(mean), Some(variance), training, momentum, EPS, true)?)
     }
 
     fn parameter(&mut self) -> Result<&'a Tensor> {

@@ -1,24 +1,25 @@
-//! Any network, on any device, in any number of lanes: libtorch's layers and its autograd.
+//! The dense trainer of any network, on any device, in any number of lanes: libtorch's layers and its autograd.
 //!
-//! All lanes are one batched network (see `layers`): the kernels of K small networks cost a GPU hardly more than those of
-//! one. Parameters, gradients and moments are flat: first all lanes of the first parameter, then all of the second. On the
-//! CPU the optimizer is the same loop as that of the other engines; elsewhere it is tensor operations on the whole.
-//! Nothing in a step waits for a device.
+//! All lanes are one batched network (see [`layers`]): the kernels of K small networks cost a GPU hardly more than
+//! those of one. Parameters, gradients and moments are flat: first all lanes of the first parameter, then all of the
+//! second. On the CPU the optimizer is the same loop as that of the other engines; on a GPU it is tensor operations on
+//! the flat tensors. Nothing in a step waits for a device.
 
 mod clip;
 mod loss;
 mod layers;
 mod dropout;
 mod device_images;
-mod param_slots;
+mod lane_tensors;
+mod memory;
+mod probe;
 #[cfg(test)]
 mod tests;
 mod update;
-mod upload;
 
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use tch::{Device, Tensor};
 
 use super::host_buffer;
@@ -29,187 +30,192 @@ use crate::base::tensors::{Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
 use crate::engine::optim::{ParameterSlices, moment_slots, update};
+use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
-use crate::network::{Layer, Network, TensorSpec};
-use device_images::DeviceImages;
+use crate::network::{Layer, Network, TensorSpec, init_buffers};
+use device_images::{DeviceImages, upload};
 use dropout::DropoutMasks;
+use lane_tensors::{
+    flatten_gradients, lane_index, lane_shape, read_lane, read_values, write_lane, write_values, zero_lane,
+};
 use layers::{BatchNormMode, Forward};
 use loss::{ScoreAccumulator, logit_gradient};
-use param_slots::{ParamSlot, flatten_gradients, lane_index, lookup, read_tensor, shape};
+use memory::Memory;
 use update::FlatParams;
-use upload::upload;
 
-/// How much of a batch's statistics goes into the running ones (`PyTorch`'s default).
-const SHARE: f64 = 0.1;
+pub use probe::TorchProbe;
 
-/// What a lane has behind it.
+/// Weight of a batch's statistics in the running ones (`PyTorch`'s default momentum).
+const BATCH_NORM_MOMENTUM: f64 = 0.1;
+
+/// Progress of a lane.
 #[derive(Clone, Copy, Default)]
-struct Age {
+struct LaneProgress {
+    /// Iterations completed, counted from the beginning of the training run that the snapshot came from.
     iteration: u64,
+    /// Optimizer steps since the moments were fresh.
     optimizer_steps: u64,
 }
 
-/// Networks of one architecture, side by side.
+/// Trainer of networks of one architecture, one per lane.
 pub(super) struct AutogradTrainer<T> {
     recipe: TrainerSpec,
     dataset: Arc<Dataset>,
     device: Device,
-    /// Whether the device's memory is out of reach for plain loops.
-    there: bool,
-    ages: Vec<Age>,
-    parameters: Vec<ParamSlot>,
-    dropouts: Vec<Dropout>,
+    memory: Memory,
+    /// One entry per lane.
+    progress: Vec<LaneProgress>,
+    /// The places of all parameters in `weights` and in each of `moments`.
+    layout: ParamLayout,
     weights: Tensor,
-    /// The parameters, as autograd and the layers want them, on the memory of `weights`.
+    /// The parameters as layers and autograd use them, in the order of the slots: views of `weights`, [lanes, …] or,
+    /// for convolutions, [lanes · out, in, height, width].
     leaves: Vec<Tensor>,
     moments: Vec<Tensor>,
-    /// Running statistics, [lanes · channels] each.
+    /// Names and shapes of the running statistics.
+    buffer_layout: ParamLayout,
+    /// Running statistics [lanes · channels], one tensor per slot of `buffer_layout`.
     buffers: Vec<Tensor>,
-    /// Per value of `weights` whether it is kept; `None` where all are, which then costs nothing.
+    dropouts: Vec<Dropout>,
+    /// For each value of `weights` whether it is kept; `None` if all are, so that masks cost a dense network nothing.
     kept: Option<Vec<bool>>,
-    /// The same on a device, or where gradients are clipped; and the lane of every value, on a device.
-    kept_there: Option<Tensor>,
-    lane_of: Option<Tensor>,
-    pixels: DeviceImages,
+    /// `kept` as a tensor on the device: for [`Memory::Device`], or with gradient clipping.
+    device_mask: Option<Tensor>,
+    /// The lane of each value of `weights`, for [`Memory::Device`].
+    lane_index: Option<Tensor>,
+    images: DeviceImages,
     element: std::marker::PhantomData<T>,
 }
 
 impl<T: TorchElement> AutogradTrainer<T> {
-    /// Takes the memory that stays, and brings the data to the device.
+    /// Allocates all memory that lasts longer than a step, and brings the data to the device.
+    ///
+    /// # Errors
+    /// If the images do not fit the network, or there is too little memory.
     pub(super) fn new(recipe: &TrainerSpec, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
-        Self::placed(recipe, dataset, device, lanes, device != Device::Cpu)
+        Self::with_memory(recipe, dataset, device, lanes, Memory::of(device))
     }
 
-    /// The same; `there` where everything is done as for a device whose memory plain loops do not reach.
-    fn placed(recipe: &TrainerSpec, dataset: &Arc<Dataset>, device: Device, lanes: usize, there: bool) -> Result<Self> {
+    /// Like [`AutogradTrainer::new`], but on the CPU also with the operations for [`Memory::Device`].
+    fn with_memory(
+        recipe: &TrainerSpec,
+        dataset: &Arc<Dataset>,
+        device: Device,
+        lanes: usize,
+        memory: Memory,
+    ) -> Result<Self> {
         let network = &recipe.network;
         ensure!(lanes > 0, "a trainer without a lane");
         ensure!(dataset.shape == network.input, "images of another shape than the network's");
-        let mut length = 0;
-        let mut parameters = Vec::new();
-        for parameter in network.parameters() {
-            let start = length;
-            length = (start + lanes * parameter.len()).next_multiple_of(ALIGN);
-            parameters.push(ParamSlot { parameter, start });
-        }
-        let flat = || Tensor::f_zeros([length as i64], (T::KIND, device));
+        let layout = ParamLayout::new(network.parameters(), lanes, ALIGN);
+        let flat = || Tensor::f_zeros([layout.len() as i64], (T::KIND, device));
         let weights = flat()?;
-        let leaf = |placed: &ParamSlot| {
-            let n = (lanes * placed.parameter.len()) as i64;
-            let view =
-                weights.f_narrow(0, placed.start as i64, n)?.f_view(shape(&placed.parameter, lanes).as_slice())?;
-            view.f_detach()?.f_set_requires_grad(true)
+        let leaf = |slot: &ParamSlot| {
+            let values = weights.f_narrow(0, slot.start as i64, (lanes * slot.spec.len()) as i64)?;
+            values.f_view(lane_shape(&slot.spec, lanes).as_slice())?.f_detach()?.f_set_requires_grad(true)
         };
-        let leaves = parameters.iter().map(leaf).collect::<Result<_, _>>()?;
+        let leaves = layout.slots().iter().map(leaf).collect::<Result<_, _>>()?;
         let moments = (0..recipe.optimizer.moment_count()).map(|_| flat()).collect::<Result<_, _>>()?;
-        let buffer = |buffer: TensorSpec| Tensor::f_zeros([(lanes * buffer.len()) as i64], (T::KIND, device));
-        let lane_of = there.then(|| lane_index(&parameters, lanes, length, device)).transpose()?;
+        let buffer = |buffer: &TensorSpec| Tensor::f_zeros([(lanes * buffer.len()) as i64], (T::KIND, device));
+        let lane_index = match memory {
+            Memory::Host => None,
+            Memory::Device => Some(lane_index(&layout, lanes, device)?),
+        };
         Ok(Self {
             recipe: recipe.clone(),
             dataset: Arc::clone(dataset),
             device,
-            there,
-            ages: vec![Age::default(); lanes],
-            dropouts: dropouts(&network.layers),
+            memory,
+            progress: vec![LaneProgress::default(); lanes],
             weights,
             leaves,
             moments,
-            buffers: network.buffers().into_iter().map(buffer).collect::<Result<_, _>>()?,
+            buffer_layout: ParamLayout::new(network.buffers(), lanes, 1),
+            buffers: network.buffers().iter().map(buffer).collect::<Result<_, _>>()?,
+            dropouts: dropouts(network),
             kept: None,
-            kept_there: None,
-            lane_of,
-            pixels: DeviceImages::new(dataset, device, there, T::KIND)?,
-            parameters,
+            device_mask: None,
+            lane_index,
+            images: DeviceImages::new(dataset, device, memory, T::KIND)?,
+            layout,
             element: std::marker::PhantomData,
         })
     }
 
     fn lane_count(&self) -> i64 {
-        self.ages.len() as i64
+        self.progress.len() as i64
     }
 
-    fn pass<'a>(&'a self, norms: BatchNormMode, keys: Option<&'a Tensor>) -> Forward<'a> {
+    /// Returns a pass through the networks; `keys` as from [`AutogradTrainer::dropout_keys`], or `None` without
+    /// dropout.
+    fn forward<'a>(&'a self, batch_norm: BatchNormMode, keys: Option<&'a Tensor>) -> Forward<'a> {
         Forward {
             lanes: self.lane_count(),
             parameters: self.leaves.iter(),
             buffers: self.buffers.iter(),
-            norms,
-            drops: DropoutMasks::new(&self.dropouts, keys),
+            batch_norm,
+            dropout: DropoutMasks::new(&self.dropouts, keys),
             products: self.recipe.products,
         }
     }
 
-    /// The keys of the dropout layers, [layers, lanes].
-    fn keys(&self, batches: &[Batch]) -> Result<Option<Tensor>> {
+    /// Returns the keys of the dropout layers [layers, lanes]; `None` for a network without dropout.
+    fn dropout_keys(&self, batches: &[Batch]) -> Result<Option<Tensor>> {
         if self.dropouts.is_empty() {
             return Ok(None);
         }
-        let of_layer = |dropout: &Dropout| {
-            let place = dropout.site;
-            batches.iter().map(move |batch| batch.elementwise.key(batch.iteration, place) as i64)
+        let layer_keys = |dropout: &Dropout| {
+            let site = dropout.site;
+            batches.iter().map(move |batch| batch.elementwise.key(batch.iteration, site) as i64)
         };
-        let keys: Vec<i64> = self.dropouts.iter().flat_map(of_layer).collect();
+        let keys: Vec<i64> = self.dropouts.iter().flat_map(layer_keys).collect();
         Ok(Some(upload(&keys, self.device)?.f_view([-1, self.lane_count()])?))
     }
 
-    /// Takes the optimizer's step with these gradients of the leaves.
+    /// Applies the optimizer with these gradients of the leaves and one learning rate per lane.
     fn update(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let clipped = self.recipe.clip_norm.map(|most| self.clipped(gradients, most)).transpose()?;
+        let clipped = self.recipe.clip_norm.map(|max_norm| self.clipped(gradients, max_norm)).transpose()?;
         let gradients = clipped.as_deref().unwrap_or(gradients);
-        if let Some(lane_of) = &self.lane_of {
-            let steps: Vec<u64> = self.ages.iter().map(|age| age.optimizer_steps).collect();
-            let gradients = flatten_gradients(&self.parameters, gradients, self.weights.numel())?;
-            let (weights, moments) = (&mut self.weights, self.moments.as_mut_slice());
-            let flat = FlatParams { weights, gradients, moments, kept: self.kept_there.as_ref(), lane_of };
+        if let Some(lane_index) = &self.lane_index {
+            let steps: Vec<u64> = self.progress.iter().map(|progress| progress.optimizer_steps).collect();
+            let flat = FlatParams {
+                weights: &mut self.weights,
+                gradients: flatten_gradients(&self.layout, gradients)?,
+                moments: &mut self.moments,
+                kept: self.device_mask.as_ref(),
+                lane_index,
+            };
             return update::update(&self.recipe.optimizer, lr, &steps, flat);
         }
-        for (placed, gradient) in self.parameters.iter().zip(gradients) {
+        for (slot, gradient) in self.layout.slots().iter().zip(gradients) {
             let gradient = gradient.f_contiguous()?;
-            for (lane, (&lr, age)) in lr.iter().zip(&self.ages).enumerate() {
-                let n = placed.parameter.len();
-                let here = placed.start + lane * n..placed.start + (lane + 1) * n;
+            let gradient = host_buffer::values::<T>(&gradient)?.chunks_exact(slot.spec.len());
+            for (lane, ((gradients, &lr), progress)) in gradient.zip(lr).zip(&self.progress).enumerate() {
+                let range = slot.range(lane);
                 let mut moments = Vec::with_capacity(2);
                 for moment in &mut self.moments {
-                    moments.push(&mut host_buffer::values_mut::<T>(moment)?[here.clone()]);
+                    moments.push(&mut host_buffer::values_mut::<T>(moment)?[range.clone()]);
                 }
                 let parameters = ParameterSlices {
-                    weights: &mut host_buffer::values_mut::<T>(&mut self.weights)?[here.clone()],
-                    gradients: &host_buffer::values::<T>(&gradient)?[lane * n..(lane + 1) * n],
+                    weights: &mut host_buffer::values_mut::<T>(&mut self.weights)?[range.clone()],
+                    gradients,
                     moments: moment_slots(moments.into_iter()),
-                    kept: self.kept.as_ref().map(|kept| &kept[here]),
+                    kept: self.kept.as_ref().map(|kept| &kept[range]),
                 };
-                update(&self.recipe.optimizer, lr, age.optimizer_steps, parameters);
+                update(&self.recipe.optimizer, lr, progress.optimizer_steps, parameters);
             }
         }
         Ok(())
     }
 
-    /// The gradients of the leaves, scaled down in each lane to a norm of at most `most`.
-    fn clipped(&self, gradients: &[Tensor], most: f64) -> Result<Vec<Tensor>> {
-        clip::clipped(gradients, most, self.lane_count(), |at| {
-            let (start, n) = (self.parameters[at].start as i64, gradients[at].numel() as i64);
-            Ok(self.kept_there.as_ref().map(|kept| kept.f_narrow(0, start, n)).transpose()?)
+    /// Returns the gradients of the leaves, scaled down in each lane to a norm of at most `max_norm`.
+    fn clipped(&self, gradients: &[Tensor], max_norm: f64) -> Result<Vec<Tensor>> {
+        clip::clipped(gradients, max_norm, self.lane_count(), |number| {
+            let start = self.layout.slots()[number].start as i64;
+            let n = gradients[number].numel() as i64;
+            Ok(self.device_mask.as_ref().map(|mask| mask.f_narrow(0, start, n)).transpose()?)
         })
-    }
-
-    /// Writes the tensors of a state into one lane of a flat tensor; what the state lacks is an error.
-    fn fill(&self, lane: usize, state: &TensorMap, flat: &Tensor) -> Result<()> {
-        for ParamSlot { parameter, start } in &self.parameters {
-            let tensor = lookup(state, parameter)?;
-            let n = parameter.len();
-            let mut place = flat.f_narrow(0, (start + lane * n) as i64, n as i64)?;
-            place.f_copy_(&Tensor::from_slice(&tensor.values))?;
-        }
-        Ok(())
-    }
-
-    /// One lane of a flat tensor, brought to the host.
-    fn state(&self, lane: usize, flat: &Tensor) -> Result<TensorMap> {
-        let tensor = |ParamSlot { parameter, start }: &ParamSlot| {
-            read_tensor::<T>(parameter, flat, start + lane * parameter.len())
-        };
-        Ok(TensorMap(self.parameters.iter().map(tensor).collect::<Result<_>>()?))
     }
 
     fn load_mask(&mut self, lane: usize, mask: &Mask) -> Result<()> {
@@ -217,92 +223,71 @@ impl<T: TorchElement> AutogradTrainer<T> {
         if is_dense && self.kept.is_none() {
             return Ok(());
         }
-        let length = self.weights.numel();
-        let kept = self.kept.get_or_insert_with(|| vec![true; length]);
-        for layer in &mask.0 {
-            let place = self.parameters.iter().find(|placed| placed.parameter.name == layer.name);
-            let placed = place.ok_or_else(|| anyhow!("a mask for `{}`, which there is not", layer.name))?;
-            let n = placed.parameter.len();
-            ensure!(layer.kept.len() == n, "a mask of another size for `{}`", layer.name);
-            kept[placed.start + lane * n..][..n].copy_from_slice(&layer.kept);
-        }
-        if kept.iter().all(|&kept| kept) {
-            self.kept = None;
-        }
-        if self.there || self.recipe.clip_norm.is_some() {
-            let there = |kept: &Vec<bool>| Tensor::from_slice(kept).f_to_device(self.device);
-            self.kept_there = self.kept.as_ref().map(there).transpose()?;
+        let mut kept = self.kept.take().unwrap_or_else(|| vec![true; self.layout.len()]);
+        self.layout.expand_mask(mask, lane, &mut kept)?;
+        self.kept = kept.contains(&false).then_some(kept);
+        if self.memory == Memory::Device || self.recipe.clip_norm.is_some() {
+            let to_device = |kept: &Vec<bool>| Tensor::from_slice(kept).f_to_device(self.device);
+            self.device_mask = self.kept.as_ref().map(to_device).transpose()?;
         }
         Ok(())
     }
 
-    /// What a pass gets first, as a row where no layer wants an image.
-    fn wants_row(network: &Network) -> bool {
-        let mut layers = network.layers.iter().filter(|layer| !matches!(layer, Layer::Dropout { .. }));
-        matches!(layers.next(), Some(Layer::Flatten | Layer::Linear { .. }))
+    /// Loads the running statistics of one lane: those of `state`, or those of an untrained network if it has none.
+    fn load_buffers(&mut self, lane: usize, state: &TensorMap) -> Result<()> {
+        let initial = init_buffers(&self.recipe.network);
+        let state = if state.0.is_empty() { &initial } else { state };
+        for ((slot, tensor), buffer) in self.buffer_layout.tensors(state)?.into_iter().zip(&self.buffers) {
+            write_values(buffer, buffer_range(slot, lane), &tensor.values)?;
+        }
+        Ok(())
     }
 }
 
-/// The dropout layers of a list in their order.
-fn dropouts(layers: &[Layer]) -> Vec<Dropout> {
-    fn collect(layers: &[Layer], all: &mut Vec<Dropout>) {
-        for layer in layers {
-            match layer {
-                Layer::Dropout { rate } => all.push(Dropout::new(all.len() as u64, *rate)),
-                Layer::Residual { body, shortcut } => {
-                    collect(body, all);
-                    collect(shortcut, all);
-                }
-                _ => {}
-            }
-        }
-    }
-    let mut all = Vec::new();
-    collect(layers, &mut all);
-    all
+/// Returns the positions of one lane in the tensor that holds all lanes of a running statistic.
+fn buffer_range(slot: &ParamSlot, lane: usize) -> std::ops::Range<usize> {
+    let channels = slot.spec.len();
+    lane * channels..(lane + 1) * channels
+}
+
+/// Whether the first layer takes features, so that images are given to it as rows.
+fn takes_features(network: &Network) -> bool {
+    let mut layers = network.layers.iter().filter(|layer| !matches!(layer, Layer::Dropout { .. }));
+    matches!(layers.next(), Some(Layer::Flatten | Layer::Linear { .. }))
+}
+
+/// Returns the dropout layers of a network in their order.
+fn dropouts(network: &Network) -> Vec<Dropout> {
+    network.dropout_rates().into_iter().enumerate().map(|(site, rate)| Dropout::new(site as u64, rate)).collect()
 }
 
 impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     fn lanes(&self) -> usize {
-        self.ages.len()
+        self.progress.len()
     }
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        ensure!(lane < self.ages.len(), "a lane that is not there");
+        ensure!(lane < self.progress.len(), "a lane that is not there");
         self.recipe.check_moments(from)?;
         let _guard = tch::no_grad_guard();
         let mut from = from.clone();
         mask.apply(&mut from.weights);
         from.moments.iter_mut().for_each(|moment| mask.apply(moment));
-        self.fill(lane, &from.weights, &self.weights)?;
-        for (at, moment) in self.moments.iter().enumerate() {
-            match from.moments.get(at) {
-                Some(state) => self.fill(lane, state, moment)?,
-                None => {
-                    for ParamSlot { parameter, start } in &self.parameters {
-                        let n = parameter.len();
-                        let _ = moment.f_narrow(0, (start + lane * n) as i64, n as i64)?.f_zero_()?;
-                    }
-                }
+        write_lane(&self.layout, lane, &from.weights, &self.weights)?;
+        for (number, moment) in self.moments.iter().enumerate() {
+            match from.moments.get(number) {
+                Some(state) => write_lane(&self.layout, lane, state, moment)?,
+                None => zero_lane(&self.layout, lane, moment)?,
             }
         }
-        for (buffer, place) in self.recipe.network.buffers().into_iter().zip(&self.buffers) {
-            let n = buffer.len();
-            let mut place = place.f_narrow(0, (lane * n) as i64, n as i64)?;
-            // Without buffers it starts as a network that has seen nothing.
-            if from.buffers.0.is_empty() {
-                let _ = place.f_fill_(f64::from(buffer.initial().unwrap_or_default()))?;
-            } else {
-                place.f_copy_(&Tensor::from_slice(&lookup(&from.buffers, &buffer)?.values))?;
-            }
-        }
+        self.load_buffers(lane, &from.buffers)?;
         self.load_mask(lane, mask)?;
-        self.ages[lane] = Age { iteration: from.iteration, optimizer_steps: from.optimizer_steps };
+        self.progress[lane] = LaneProgress { iteration: from.iteration, optimizer_steps: from.optimizer_steps };
         Ok(())
     }
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
-        let lanes = self.ages.len();
+        let lanes = self.progress.len();
         ensure!(
             batches.len() == lanes && lr.len() == lanes,
             "a trainer takes one batch and one learning rate per lane"
@@ -312,23 +297,22 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         ensure!(batches.iter().all(|batch| batch.images.len() == images), "batches of different sizes in the lanes");
         let (input, labels) = {
             let _guard = tch::no_grad_guard();
-            self.pixels.batch(batches, self.recipe.augment, Self::wants_row(&self.recipe.network))?
+            self.images.batch(batches, self.recipe.augment, takes_features(&self.recipe.network))?
         };
-        let keys = self.keys(batches)?;
-        let logits = self
-            .pass(BatchNormMode::Train { share: SHARE }, keys.as_ref())
-            .logits(&self.recipe.network.layers, input)?;
+        let keys = self.dropout_keys(batches)?;
+        let batch_norm = BatchNormMode::Train { momentum: BATCH_NORM_MOMENTUM };
+        let logits = self.forward(batch_norm, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
             logit_gradient(&logits.f_detach()?, &labels, self.recipe.label_smoothing)?
         };
-        // Its gradient by the logits is delta.
+        // The gradient of this sum with respect to the logits is `delta`.
         let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
         let gradients = Tensor::f_run_backward(&[objective], &self.leaves, false, false)?;
-        self.ages.iter_mut().for_each(|age| age.optimizer_steps += 1);
+        self.progress.iter_mut().for_each(|progress| progress.optimizer_steps += 1);
         self.update(&gradients, lr)?;
-        for (age, batch) in self.ages.iter_mut().zip(batches) {
-            age.iteration = batch.iteration + 1;
+        for (progress, batch) in self.progress.iter_mut().zip(batches) {
+            progress.iteration = batch.iteration + 1;
         }
         Ok(())
     }
@@ -337,52 +321,51 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         let _guard = tch::no_grad_guard();
         let images = self.dataset.indices(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
-        let lanes = self.ages.len();
-        let mut judged = ScoreAccumulator::zero(lanes, self.there, self.device)?;
-        let block = if self.there { (BLOCK_THERE / lanes).max(BLOCK_HERE) } else { BLOCK_HERE };
-        for images in images.chunks(block) {
-            let (input, labels) =
-                self.pixels.plain_batch(images, lanes as i64, Self::wants_row(&self.recipe.network))?;
-            let logits = self.pass(BatchNormMode::Eval, None).logits(&self.recipe.network.layers, input)?;
-            judged.add::<T>(&logits, &labels)?;
+        let network = &self.recipe.network;
+        let lanes = self.progress.len();
+        let mut sums = ScoreAccumulator::zero(lanes, self.memory, self.device)?;
+        for block in images.chunks(self.memory.evaluation_block(lanes)) {
+            let (input, labels) = self.images.plain_batch(block, lanes as i64, takes_features(network))?;
+            let logits = self.forward(BatchNormMode::Eval, None).logits(&network.layers, input)?;
+            sums.add::<T>(&logits, &labels)?;
         }
-        judged.scores(images.len())
-    }
-
-    fn recompute_statistics(&mut self, images: &[u32]) -> Result<()> {
-        if self.buffers.is_empty() {
-            return Ok(());
-        }
-        let _guard = tch::no_grad_guard();
-        let is_whole = |block: &&[u32]| block.len() == images.len().min(self.recipe.batch_size);
-        for (behind, block) in images.chunks(self.recipe.batch_size).filter(is_whole).enumerate() {
-            let (input, _) =
-                self.pixels.plain_batch(block, self.lane_count(), Self::wants_row(&self.recipe.network))?;
-            // The first batch replaces what was there; the i-th has the i-th part of the mean.
-            let norms = BatchNormMode::Train { share: 1.0 / (behind as f64 + 1.0) };
-            let _ = self.pass(norms, None).logits(&self.recipe.network.layers, input)?;
-        }
-        Ok(())
+        sums.scores(images.len())
     }
 
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
-        ensure!(lane < self.ages.len(), "a lane that is not there");
-        let Age { iteration, optimizer_steps } = self.ages[lane];
-        // Before the first step moments are fresh: the same as none.
+        ensure!(lane < self.progress.len(), "a lane that is not there");
+        let LaneProgress { iteration, optimizer_steps } = self.progress[lane];
+        // Before the first step moments are fresh, which a snapshot says by having none.
         let moments = if optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
-        let buffer = |(buffer, all): (TensorSpec, &Tensor)| read_tensor::<T>(&buffer, all, lane * buffer.len());
-        let buffers = self.recipe.network.buffers().into_iter().zip(&self.buffers).map(buffer);
+        let mut buffers = Vec::new();
+        for (slot, buffer) in self.buffer_layout.slots().iter().zip(&self.buffers) {
+            buffers.push(slot.named(read_values::<T>(buffer, buffer_range(slot, lane))?));
+        }
         Ok(Snapshot {
-            weights: self.state(lane, &self.weights)?,
-            moments: moments.iter().map(|moment| self.state(lane, moment)).collect::<Result<_>>()?,
-            buffers: TensorMap(buffers.collect::<Result<_>>()?),
+            weights: read_lane::<T>(&self.layout, lane, &self.weights)?,
+            moments: moments.iter().map(|moment| read_lane::<T>(&self.layout, lane, moment)).collect::<Result<_>>()?,
+            buffers: TensorMap(buffers),
             iteration,
             optimizer_steps,
         })
     }
-}
 
-/// Images per block of an evaluation: on the CPU few enough that activations stay in the cache, on a GPU, in all lanes
-/// together, enough to fill it.
-const BLOCK_HERE: usize = 50;
-const BLOCK_THERE: usize = 2000;
+    fn recompute_batch_norm(&mut self, images: &[u32]) -> Result<()> {
+        if self.buffers.is_empty() {
+            return Ok(());
+        }
+        let _guard = tch::no_grad_guard();
+        let network = &self.recipe.network;
+        let batch_size = images.len().min(self.recipe.batch_size);
+        for (number, batch) in images.chunks_exact(batch_size.max(1)).enumerate() {
+            let (input, _) = self.images.plain_batch(batch, self.lane_count(), takes_features(network))?;
+            // The first batch replaces the running statistics; batch i (from 1) contributes 1/i of the mean.
+            let batch_norm = BatchNormMode::Train { momentum: 1.0 / (number as f64 + 1.0) };
+            let _ = self.forward(batch_norm, None).logits(&network.layers, input)?;
+        }
+        Ok(())
+    }
+
+    /// Does nothing: libtorch computes with the one thread of the worker.
+    fn set_threads(&mut self, _threads: usize) {}
+}

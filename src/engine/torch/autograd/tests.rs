@@ -1,4 +1,4 @@
-//! The way of a device whose memory plain loops do not reach, taken on the CPU, against the way that loops take.
+//! The operations for device memory, run on the CPU, against those for host memory.
 
 use super::*;
 use crate::base::mask::LayerMask;
@@ -33,7 +33,7 @@ fn network() -> Network {
         Layer::Dropout { rate: 0.3 },
         Layer::Linear { inputs: 64, outputs: 5 },
     ];
-    Network { input: SHAPE, classes: 5, layers }
+    Network::new(SHAPE, 5, layers)
 }
 
 fn dataset() -> Arc<Dataset> {
@@ -53,15 +53,15 @@ fn dataset() -> Arc<Dataset> {
 fn start(network: &Network, lane: u32) -> (Snapshot, Mask) {
     let mut generator = Stream::of_replicate(1, lane + 1, Purpose::Init).generator(0);
     let weights = init_weights(network, crate::config::WeightInit::KaimingNormal, 0.1, &mut generator);
-    let masked = |weight: crate::network::PrunableTensor| LayerMask {
+    let masked = |weight: &crate::network::PrunableTensor| LayerMask {
         kept: (0..weight.parameter.len() as u64).map(|i| lane == 0 || !mix(4, i).is_multiple_of(3)).collect(),
-        name: weight.parameter.name,
-        shape: weight.parameter.shape,
+        name: weight.parameter.name.clone(),
+        shape: weight.parameter.shape.clone(),
     };
-    (Snapshot::initial(weights), Mask(network.weights().into_iter().map(masked).collect()))
+    (Snapshot::initial(weights), Mask(network.weights().iter().map(masked).collect()))
 }
 
-/// Every value of a network and what is needed to go on.
+/// Returns every value of a snapshot: weights, moments, buffers.
 fn values(snapshot: &Snapshot) -> Vec<f32> {
     let states = std::iter::once(&snapshot.weights).chain(&snapshot.moments).chain([&snapshot.buffers]);
     states.flat_map(|state| state.0.iter().flat_map(|tensor| tensor.values.clone())).collect()
@@ -78,13 +78,13 @@ fn recipe(update: Optimizer, clip_norm: Option<f64>) -> TrainerSpec {
 }
 
 #[test]
-fn the_way_of_a_device_gives_what_loops_give() {
+fn device_memory_gives_the_results_of_host_memory() {
     let dataset = dataset();
     let adam = Optimizer::AdamW(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 });
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 });
     for (recipe, lanes) in [(recipe(adam, None), 3), (recipe(sgd, Some(0.5)), 2), (recipe(adam, None), 1)] {
-        let run = |there: bool| {
-            let mut net = AutogradTrainer::<f64>::placed(&recipe, &dataset, Device::Cpu, lanes, there).unwrap();
+        let run = |memory: Memory| {
+            let mut net = AutogradTrainer::<f64>::with_memory(&recipe, &dataset, Device::Cpu, lanes, memory).unwrap();
             for lane in 0..lanes {
                 let (start, mask) = start(&recipe.network, lane as u32);
                 net.load(lane, &start, &mask).unwrap();
@@ -103,31 +103,32 @@ fn the_way_of_a_device_gives_what_loops_give() {
             for (lane, snapshot) in snapshots.iter().enumerate() {
                 let mask = start(&recipe.network, lane as u32).1;
                 let states = std::iter::once(&snapshot.weights).chain(&snapshot.moments);
-                assert!(states.into_iter().all(|state| mask.is_respected_by(state)), "lane {lane}, there: {there}");
+                assert!(states.into_iter().all(|state| mask.is_respected_by(state)), "lane {lane}, {memory:?}");
             }
             (snapshots, net.evaluate(Split::Test).unwrap())
         };
-        let ((here, scores), (there, scores_there)) = (run(false), run(true));
-        for (a, b) in here.iter().zip(&there) {
+        let (host, host_scores) = run(Memory::Host);
+        let (device, device_scores) = run(Memory::Device);
+        for (a, b) in host.iter().zip(&device) {
             assert_eq!((a.iteration, a.optimizer_steps), (b.iteration, b.optimizer_steps));
             let far =
                 values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs() / a.abs().max(1e-3)).fold(0.0, f32::max);
             assert!(far < 1e-5, "{:?}: off by {far:e}", recipe.optimizer);
         }
-        for (a, b) in scores.iter().zip(&scores_there) {
-            assert!((a.loss - b.loss).abs() < 1e-9 && a.accuracy == b.accuracy, "{scores:?} {scores_there:?}");
+        for (a, b) in host_scores.iter().zip(&device_scores) {
+            assert!((a.loss - b.loss).abs() < 1e-9 && a.accuracy == b.accuracy, "{a:?} {b:?}");
         }
     }
 }
 
 #[test]
-fn rounded_products_are_near_and_not_the_same() {
+fn bf16_products_are_near_exact_ones() {
     let dataset = dataset();
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     let exact = TrainerSpec { dtype: Dtype::Float32, ..recipe(sgd, None) };
     let rounded = TrainerSpec { products: MatmulPrecision::Bf16, ..exact.clone() };
     let loss = |recipe: &TrainerSpec| {
-        let mut net = AutogradTrainer::<f32>::placed(recipe, &dataset, Device::Cpu, 1, false).unwrap();
+        let mut net = AutogradTrainer::<f32>::new(recipe, &dataset, Device::Cpu, 1).unwrap();
         let (start, mask) = start(&recipe.network, 0);
         net.load(0, &start, &mask).unwrap();
         let batch = Batch { images: (0..BATCH as u32).collect(), ..Batch::default() };
@@ -139,18 +140,19 @@ fn rounded_products_are_near_and_not_the_same() {
 }
 
 #[test]
-fn recomputed_statistics_are_the_means_over_whole_batches() {
+fn recompute_batch_norm_takes_means_over_whole_batches() {
     let dataset = dataset();
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
-    let mut net = AutogradTrainer::<f64>::placed(&recipe(sgd, None), &dataset, Device::Cpu, 1, false).unwrap();
+    let mut net = AutogradTrainer::<f64>::new(&recipe(sgd, None), &dataset, Device::Cpu, 1).unwrap();
     let (start, mask) = start(&net.recipe.network.clone(), 0);
     net.load(0, &start, &mask).unwrap();
     let statistics = |net: &mut AutogradTrainer<f64>, images: std::ops::Range<u32>| {
-        net.recompute_statistics(&images.collect::<Vec<_>>()).unwrap();
+        net.recompute_batch_norm(&images.collect::<Vec<_>>()).unwrap();
         net.snapshot(0).unwrap().buffers
     };
-    // Six images a batch: two batches, and one image that is left over.
-    let (first, second) = (statistics(&mut net, 0..6), statistics(&mut net, 6..12));
+    // Six images a batch: two batches, and one image left over.
+    let first = statistics(&mut net, 0..6);
+    let second = statistics(&mut net, 6..12);
     let both = statistics(&mut net, 0..13);
     for ((a, b), mean) in first.0.iter().zip(&second.0).zip(&both.0) {
         for ((a, b), mean) in a.values.iter().zip(&b.values).zip(&mean.values) {

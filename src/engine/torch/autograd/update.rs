@@ -1,27 +1,32 @@
-//! The optimizers as tensor operations, for devices whose memory plain loops do not reach; the rule is that of
-//! `engine/optim`, value by value.
+//! The optimizers as tensor operations, for memory that plain loops do not reach: value by value the rules of
+//! [`crate::engine::optimizer`].
 
 use anyhow::Result;
 use tch::Tensor;
 
 use crate::engine::optim::{Adam, MOMENT_CUTOFF, Optimizer, Sgd};
 
-/// All parameters of all lanes, flat.
+/// All parameters of all lanes as flat tensors of one length.
 pub(super) struct FlatParams<'a> {
     pub(super) weights: &'a mut Tensor,
     pub(super) gradients: Tensor,
+    /// As many as the optimizer has.
     pub(super) moments: &'a mut [Tensor],
-    /// Where weights are kept; `None` where all are.
+    /// Which values are kept; `None` if all are.
     pub(super) kept: Option<&'a Tensor>,
-    /// Of each value the lane it belongs to.
-    pub(super) lane_of: &'a Tensor,
+    /// The lane of each value.
+    pub(super) lane_index: &'a Tensor,
 }
 
-/// Takes a step in every lane: `lr` and `steps` (from 1, since the moments were fresh) have one entry per lane.
+/// Takes a step in every lane: `lr` and `steps` (from 1, counted since the moments were fresh) have one entry per lane.
+///
+/// # Errors
+/// If libtorch fails.
 pub(super) fn update(rule: &Optimizer, lr: &[f64], steps: &[u64], flat: FlatParams<'_>) -> Result<()> {
-    let FlatParams { weights, mut gradients, moments, kept, lane_of } = flat;
-    let per_lane =
-        |of: &dyn Fn(usize) -> f64| LrFactor::new(&(0..lr.len()).map(of).collect::<Vec<_>>(), lane_of, weights);
+    let FlatParams { weights, mut gradients, moments, kept, lane_index } = flat;
+    let per_lane = |factor: &dyn Fn(usize) -> f64| {
+        LrFactor::new(&(0..lr.len()).map(factor).collect::<Vec<_>>(), lane_index, weights)
+    };
     let zero = kept.map(|_| weights.f_zeros_like()).transpose()?;
     let selected = |values: Tensor| match (kept, &zero) {
         (Some(kept), Some(zero)) => values.f_where_self(kept, zero),
@@ -64,34 +69,36 @@ pub(super) fn update(rule: &Optimizer, lr: &[f64], steps: &[u64], flat: FlatPara
     Ok(())
 }
 
-/// β · moment + (1 − β) · value, and 0 where that is too small to matter.
+/// Returns β · moment + (1 − β) · value, with 0 for results below [`MOMENT_CUTOFF`].
 fn updated(moment: &Tensor, beta: f64, value: &Tensor) -> Result<Tensor> {
     flush(&moment.f_mul_scalar(beta)?.f_add(&value.f_mul_scalar(1.0 - beta)?)?)
 }
 
 fn flush(moment: &Tensor) -> Result<Tensor> {
-    // Written so that NaN passes.
+    // NaN is not below the cutoff, and stays.
     Ok(moment.f_masked_fill(&moment.f_abs()?.f_lt(MOMENT_CUTOFF)?, 0.0)?)
 }
 
-/// A factor of every value: one for all, or one per lane.
+/// A factor of every value: the same for all lanes, or one per lane.
 enum LrFactor {
-    One(f64),
+    /// The same for all lanes.
+    Shared(f64),
+    /// The factor of each value's lane.
     PerValue(Tensor),
 }
 
 impl LrFactor {
-    fn new(lanes: &[f64], lane_of: &Tensor, like: &Tensor) -> Result<Self> {
+    fn new(lanes: &[f64], lane_index: &Tensor, like: &Tensor) -> Result<Self> {
         if lanes.iter().all(|&factor| factor == lanes[0]) {
-            return Ok(Self::One(lanes[0]));
+            return Ok(Self::Shared(lanes[0]));
         }
         let factors = Tensor::from_slice(lanes).f_to_device_(like.device(), like.f_kind()?, true, false)?;
-        Ok(Self::PerValue(factors.f_index_select(0, lane_of)?))
+        Ok(Self::PerValue(factors.f_index_select(0, lane_index)?))
     }
 
     fn times(&self, values: &Tensor) -> Result<Tensor> {
         Ok(match self {
-            Self::One(factor) => values.f_mul_scalar(*factor)?,
+            Self::Shared(factor) => values.f_mul_scalar(*factor)?,
             Self::PerValue(factors) => values.f_mul(factors)?,
         })
     }
@@ -107,57 +114,58 @@ mod tests {
     use crate::engine::torch::host_buffer;
 
     #[test]
-    fn the_rule_is_that_of_the_loops() {
+    fn update_equals_the_loops() {
         const N: usize = 64;
         let mut generator = Stream::of_replicate(1, 1, Purpose::Noise).generator(0);
         let mut draw = || (0..2 * N).map(|_| generator.normal()).collect::<Vec<f64>>();
         let adam = |weight_decay| Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay });
         let sgd = |momentum, nesterov| Optimizer::Sgd(Sgd { momentum, nesterov, weight_decay: 0.1 });
         let kept: Vec<bool> = (0..2 * N).map(|i| i % 3 != 0).collect();
-        let lane_of = Tensor::from_slice(&(0..2 * N).map(|i| (i / N) as i64).collect::<Vec<_>>());
+        let lane_index = Tensor::from_slice(&(0..2 * N).map(|i| (i / N) as i64).collect::<Vec<_>>());
         let adamw = Optimizer::AdamW(Adam { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1 });
         for rule in [adam(0.0), adam(0.1), adamw, sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)] {
             for (lr, masked) in [([0.1, 0.1], false), ([0.1, 0.3], true)] {
                 let start: Vec<f64> =
                     draw().iter().zip(&kept).map(|(w, &k)| if k || !masked { *w } else { 0.0 }).collect();
-                let (mut weights, mut there) = (start.clone(), Tensor::from_slice(&start));
+                let mut weights = start.clone();
+                let mut device_weights = Tensor::from_slice(&start);
                 let mut moments = vec![vec![0.0; 2 * N]; rule.moment_count()];
-                let mut moments_there: Vec<Tensor> =
+                let mut device_moments: Vec<Tensor> =
                     moments.iter().map(|_| Tensor::zeros([2 * N as i64], (Kind::Double, Device::Cpu))).collect();
                 let mask = Tensor::from_slice(&kept);
                 for step in 1..5 {
                     let gradients = draw();
                     for (lane, &lr) in lr.iter().enumerate() {
-                        let here = lane * N..(lane + 1) * N;
+                        let range = lane * N..(lane + 1) * N;
                         let parameters = ParameterSlices {
-                            weights: &mut weights[here.clone()],
-                            gradients: &gradients[here.clone()],
-                            moments: moment_slots(moments.iter_mut().map(|moment| &mut moment[here.clone()])),
-                            kept: masked.then_some(&kept[here.clone()]),
+                            weights: &mut weights[range.clone()],
+                            gradients: &gradients[range.clone()],
+                            moments: moment_slots(moments.iter_mut().map(|moment| &mut moment[range.clone()])),
+                            kept: masked.then_some(&kept[range.clone()]),
                         };
                         optim::update(&rule, lr, step + lane as u64, parameters);
                     }
                     let flat = FlatParams {
-                        weights: &mut there,
+                        weights: &mut device_weights,
                         gradients: Tensor::from_slice(&gradients),
-                        moments: &mut moments_there,
+                        moments: &mut device_moments,
                         kept: masked.then_some(&mask),
-                        lane_of: &lane_of,
+                        lane_index: &lane_index,
                     };
                     update(&rule, &lr, &[step, step + 1], flat).unwrap();
                 }
-                let same = |here: &[f64], there: &Tensor| {
-                    let there = host_buffer::values::<f64>(there).unwrap();
-                    here.iter().zip(there).all(|(a, b)| (a - b).abs() < 1e-12 && (*a != 0.0 || b.to_bits() == 0))
+                let equal = |host: &[f64], device: &Tensor| {
+                    let device = host_buffer::values::<f64>(device).unwrap();
+                    host.iter().zip(device).all(|(a, b)| (a - b).abs() < 1e-12 && (*a != 0.0 || b.to_bits() == 0))
                 };
-                assert!(same(&weights, &there), "{rule:?}, masked: {masked}");
-                assert!(moments.iter().zip(&moments_there).all(|(a, b)| same(a, b)), "{rule:?}, masked: {masked}");
+                assert!(equal(&weights, &device_weights), "{rule:?}, masked: {masked}");
+                assert!(moments.iter().zip(&device_moments).all(|(a, b)| equal(a, b)), "{rule:?}, masked: {masked}");
             }
         }
     }
 
     #[test]
-    fn moments_too_small_to_matter_become_0_and_nan_does_not() {
+    fn flush_clears_tiny_moments_and_keeps_nan() {
         let moment = flush(&Tensor::from_slice(&[1e-31, -1e-31, 1e-29, f64::NAN])).unwrap();
         let values = Vec::<f64>::try_from(moment).unwrap();
         assert_eq!(values[..3], [0.0, 0.0, 1e-29]);

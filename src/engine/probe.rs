@@ -1,0 +1,122 @@
+//! Gradients on data before or between training runs, for pruning criteria that look at more than weights.
+//!
+//! A criterion asks for gradients at a snapshot under a mask and multiplies them with weights itself: SNIP (Lee et al.,
+//! arXiv 1810.02340) scores |θ·g|, `GraSP` (Wang et al., arXiv 2002.07376) −θ·Hg with the gradient of cross-entropy at
+//! temperature 200, `SynFlow` (Tanaka et al., arXiv 2006.05467) |θ|·∂R/∂|θ|, FORCE (de Jorge et al., arXiv 2006.09081)
+//! |θ·g| with the dense θ and the gradient of the pruned network.
+
+use anyhow::Result;
+
+use crate::base::mask::Mask;
+use crate::base::tensors::Snapshot;
+use crate::config::Dtype;
+
+/// A gradient tensor by name, in float64, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedGradient {
+    /// The name of the weight, such as `linear1.weight`.
+    pub name: String,
+    /// Sizes, as those of the weight.
+    pub shape: Vec<usize>,
+    /// One value per weight.
+    pub values: Vec<f64>,
+}
+
+/// A gradient for every conv and linear weight, in the network's order. In float64 because `SynFlow`'s gradients are
+/// products over all layers, which float32 does not hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GradientMap(pub Vec<NamedGradient>);
+
+impl GradientMap {
+    /// Returns the gradient of the weight called `name`.
+    pub fn get(&self, name: &str) -> Option<&NamedGradient> {
+        self.0.iter().find(|gradient| gradient.name == name)
+    }
+}
+
+/// The scalar function of the weights that a [`Probe`] differentiates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ProbeObjective {
+    /// The cross-entropy of softmax(logits / temperature), in nats: mean over all images of all batches, without label
+    /// smoothing.
+    CrossEntropy {
+        /// Positive; 1 for the ordinary loss, 200 for `GraSP`.
+        temperature: f64,
+    },
+    /// The sum of all logits for one image of ones, in the network whose parameters and running statistics are replaced
+    /// by their absolute values (`SynFlow`, arXiv 2006.05467, algorithm 1). Gradients are with respect to |θ|; batches
+    /// are not used.
+    SynapticFlow,
+}
+
+/// The statistics that batch norms use in a [`Probe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeBatchNorm {
+    /// Those of each batch, differentiated through, as in training.
+    Batch,
+    /// The snapshot's running statistics, as in evaluation.
+    Running,
+}
+
+/// Options of a [`Probe`]'s gradients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProbeOptions {
+    /// The function to differentiate.
+    pub objective: ProbeObjective,
+    /// The statistics of batch norms. Running statistics never change.
+    pub batch_norm: ProbeBatchNorm,
+    /// The type of the arithmetic.
+    pub dtype: Dtype,
+}
+
+impl ProbeOptions {
+    /// Returns options for cross-entropy at `temperature`, in float32 with the statistics of each batch: running
+    /// statistics of an untrained network are 0 and 1 whatever its activations, and `GraSP`'s authors compute gradients
+    /// in training mode too.
+    pub fn cross_entropy(temperature: f64) -> Self {
+        Self {
+            objective: ProbeObjective::CrossEntropy { temperature },
+            batch_norm: ProbeBatchNorm::Batch,
+            dtype: Dtype::Float32,
+        }
+    }
+
+    /// Returns options for [`ProbeObjective::SynapticFlow`], in float64 with running statistics: products over all
+    /// layers overflow float32 in deep or wide networks, and `SynFlow`'s authors compute in evaluation mode.
+    pub fn synaptic_flow() -> Self {
+        Self { objective: ProbeObjective::SynapticFlow, batch_norm: ProbeBatchNorm::Running, dtype: Dtype::Float64 }
+    }
+}
+
+/// Computes gradients at a snapshot. Nothing is trained: snapshots, running statistics and random streams stay as they
+/// are.
+///
+/// The network is pruned by `mask`: a pruned weight is 0 in the forward pass. Its gradient is computed all the same, at
+/// 0. Batches are indices into the data set; images are not augmented, and dropout is off.
+pub trait Probe {
+    /// Returns the gradient g of the objective with respect to every conv and linear weight.
+    ///
+    /// # Errors
+    /// If snapshot or mask do not fit the network, a batch is empty, there is none for cross-entropy, or the device
+    /// fails.
+    fn gradients(
+        &self,
+        at: &Snapshot,
+        mask: &Mask,
+        batches: &[Vec<u32>],
+        options: &ProbeOptions,
+    ) -> Result<GradientMap>;
+
+    /// Returns Hg: the Hessian of the objective with respect to all conv and linear weights, times their gradient g.
+    /// `GraSP`'s authors sum over batches where this takes the mean, which changes no order of scores.
+    ///
+    /// # Errors
+    /// Like [`Probe::gradients`].
+    fn hessian_gradient_product(
+        &self,
+        at: &Snapshot,
+        mask: &Mask,
+        batches: &[Vec<u32>],
+        options: &ProbeOptions,
+    ) -> Result<GradientMap>;
+}

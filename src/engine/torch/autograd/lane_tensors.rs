@@ -1,0 +1,88 @@
+//! Flat tensors that hold one tensor per parameter and lane, and the way of their values from and to the host.
+
+use std::ops::Range;
+
+use anyhow::Result;
+use tch::{Device, Tensor};
+
+use super::super::host_buffer;
+use super::super::host_buffer::TorchElement;
+use crate::base::tensors::TensorMap;
+use crate::engine::param_layout::{ParamLayout, ParamSlot};
+use crate::network::TensorSpec;
+
+/// Returns the shape of a parameter of `lanes` networks as layers use it: a convolution [lanes · out, in, height,
+/// width], whose lanes are groups; others with the lanes in front.
+pub(super) fn lane_shape(spec: &TensorSpec, lanes: usize) -> Vec<i64> {
+    let sizes = spec.shape.iter().map(|&n| n as i64);
+    match spec.shape.len() {
+        4 => std::iter::once(lanes as i64 * spec.shape[0] as i64).chain(sizes.skip(1)).collect(),
+        _ => std::iter::once(lanes as i64).chain(sizes).collect(),
+    }
+}
+
+/// Returns the lane of each value of a flat tensor, as int32 on `device`; 0 in gaps.
+pub(super) fn lane_index(layout: &ParamLayout, lanes: usize, device: Device) -> Result<Tensor> {
+    let mut index = vec![0_i32; layout.len()];
+    for slot in layout.slots() {
+        for lane in 0..lanes {
+            index[slot.range(lane)].fill(lane as i32);
+        }
+    }
+    Ok(Tensor::from_slice(&index).f_to_device(device)?)
+}
+
+/// Joins the gradients of all parameters to a flat tensor of this layout, with zeros in gaps.
+pub(super) fn flatten_gradients(layout: &ParamLayout, gradients: &[Tensor]) -> Result<Tensor> {
+    let mut parts = Vec::new();
+    let ends = layout.slots().iter().skip(1).map(|slot| slot.start).chain([layout.len()]);
+    for ((gradient, slot), end) in gradients.iter().zip(layout.slots()).zip(ends) {
+        parts.push(gradient.f_reshape([-1])?);
+        let gap = end - slot.start - gradient.numel();
+        if gap > 0 {
+            parts.push(gradient.f_new_zeros([gap as i64], (gradient.f_kind()?, gradient.device()))?);
+        }
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
+}
+
+/// Writes the tensors of `state` to one lane of `flat`.
+///
+/// # Errors
+/// If `state` does not have the tensors of the layout.
+pub(super) fn write_lane(layout: &ParamLayout, lane: usize, state: &TensorMap, flat: &Tensor) -> Result<()> {
+    for (slot, tensor) in layout.tensors(state)? {
+        write_values(flat, slot.range(lane), &tensor.values)?;
+    }
+    Ok(())
+}
+
+/// Sets one lane of `flat` to 0.
+pub(super) fn zero_lane(layout: &ParamLayout, lane: usize, flat: &Tensor) -> Result<()> {
+    for slot in layout.slots() {
+        let _ = part(flat, slot.range(lane))?.f_zero_()?;
+    }
+    Ok(())
+}
+
+/// Copies one lane of `flat` to the host.
+pub(super) fn read_lane<T: TorchElement>(layout: &ParamLayout, lane: usize, flat: &Tensor) -> Result<TensorMap> {
+    let tensor = |slot: &ParamSlot| Ok(slot.named(read_values::<T>(flat, slot.range(lane))?));
+    Ok(TensorMap(layout.slots().iter().map(tensor).collect::<Result<_>>()?))
+}
+
+/// Copies `values` to the values of `flat` at `range`.
+pub(super) fn write_values(flat: &Tensor, range: Range<usize>, values: &[f32]) -> Result<()> {
+    part(flat, range)?.f_copy_(&Tensor::from_slice(values))?;
+    Ok(())
+}
+
+/// Copies the values of `flat` at `range` to the host.
+pub(super) fn read_values<T: TorchElement>(flat: &Tensor, range: Range<usize>) -> Result<Vec<f32>> {
+    let values = part(flat, range)?.f_to_device(Device::Cpu)?;
+    Ok(host_buffer::values::<T>(&values)?.iter().map(|value| value.to_f32()).collect())
+}
+
+fn part(flat: &Tensor, range: Range<usize>) -> Result<Tensor> {
+    Ok(flat.f_narrow(0, range.start as i64, range.len() as i64)?)
+}

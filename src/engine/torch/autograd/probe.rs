@@ -1,0 +1,266 @@
+//! Gradients on data by libtorch's autograd, for any network, on the CPU or a GPU.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use tch::{Device, Kind, Tensor};
+
+use super::super::cuda;
+use super::device_images::DeviceImages;
+use super::dropout::DropoutMasks;
+use super::lane_tensors::lane_shape;
+use super::layers::{Activation, BatchNormMode, Forward};
+use super::memory::Memory;
+use super::{dropouts, takes_features};
+use crate::base::mask::Mask;
+use crate::base::tensors::{NamedTensor, Snapshot};
+use crate::config::{Dtype, MatmulPrecision};
+use crate::data::Dataset;
+use crate::engine::dropout::Dropout;
+use crate::engine::param_layout::{ParamLayout, ParamSlot, match_mask};
+use crate::engine::probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions};
+use crate::engine::trainer::TrainerSpec;
+use crate::network::{Network, TensorRole, init_buffers};
+
+/// The [`Probe`] of the torch engine. It holds no memory between calls, and opens the device at the first one. Products
+/// are exact whatever the precision of training: a mask is decided once.
+pub struct TorchProbe {
+    spec: TrainerSpec,
+    dataset: Arc<Dataset>,
+}
+
+impl TorchProbe {
+    /// Returns a probe for the network and the device of `spec`, with the images of `dataset`.
+    pub fn new(spec: TrainerSpec, dataset: Arc<Dataset>) -> Self {
+        Self { spec, dataset }
+    }
+
+    fn evaluation<'a>(
+        &'a self,
+        at: &Snapshot,
+        mask: &Mask,
+        batches: &'a [Vec<u32>],
+        options: &ProbeOptions,
+    ) -> Result<Evaluation<'a>> {
+        cuda::register_cuda_backend();
+        let device = match self.spec.gpu {
+            None => Device::Cpu,
+            Some(gpu) => cuda::device(gpu, &self.spec)?,
+        };
+        tch::set_num_threads(1);
+        Evaluation::new(&self.spec.network, &self.dataset, device, (at, mask), batches, *options)
+    }
+}
+
+impl Probe for TorchProbe {
+    fn gradients(
+        &self,
+        at: &Snapshot,
+        mask: &Mask,
+        batches: &[Vec<u32>],
+        options: &ProbeOptions,
+    ) -> Result<GradientMap> {
+        let evaluation = self.evaluation(at, mask, batches, options)?;
+        evaluation.named(&evaluation.gradients()?)
+    }
+
+    fn hessian_gradient_product(
+        &self,
+        at: &Snapshot,
+        mask: &Mask,
+        batches: &[Vec<u32>],
+        options: &ProbeOptions,
+    ) -> Result<GradientMap> {
+        let evaluation = self.evaluation(at, mask, batches, options)?;
+        let gradients = evaluation.gradients()?;
+        evaluation.named(&evaluation.hessian_product(&gradients)?)
+    }
+}
+
+/// A network on the device, and the batches that its objective is the mean of.
+struct Evaluation<'a> {
+    network: &'a Network,
+    images: DeviceImages,
+    batches: &'a [Vec<u32>],
+    options: ProbeOptions,
+    device: Device,
+    kind: Kind,
+    /// The parameters in the network's order, with one lane.
+    parameters: Vec<Tensor>,
+    /// Running statistics [channels] each.
+    buffers: Vec<Tensor>,
+    /// The conv and linear weights among `parameters`, in the network's order: the variables to differentiate by.
+    weights: Vec<Tensor>,
+    dropouts: Vec<Dropout>,
+}
+
+impl<'a> Evaluation<'a> {
+    fn new(
+        network: &'a Network,
+        dataset: &Arc<Dataset>,
+        device: Device,
+        (at, mask): (&Snapshot, &Mask),
+        batches: &'a [Vec<u32>],
+        options: ProbeOptions,
+    ) -> Result<Self> {
+        ensure!(dataset.shape == network.input, "images of another shape than the network's");
+        ensure!(batches.iter().all(|batch| !batch.is_empty()), "an empty batch");
+        let kind = match options.dtype {
+            Dtype::Float32 => Kind::Float,
+            Dtype::Float64 => Kind::Double,
+        };
+        match_mask(network.parameters().iter(), mask)?;
+        let mut state = at.weights.clone();
+        mask.apply(&mut state);
+        let _guard = tch::no_grad_guard();
+        let tensor = |(slot, tensor): (&ParamSlot, &NamedTensor)| {
+            let values = Tensor::from_slice(&tensor.values).f_view(lane_shape(&slot.spec, 1).as_slice())?;
+            let values = values.f_to_device(device)?.f_to_kind(kind)?;
+            match options.objective {
+                ProbeObjective::CrossEntropy { .. } => Ok(values),
+                ProbeObjective::SynapticFlow => values.f_abs(),
+            }
+        };
+        let mut parameters = Vec::new();
+        let mut weights = Vec::new();
+        for (slot, named) in ParamLayout::new(network.parameters(), 1, 1).tensors(&state)? {
+            let mut parameter = tensor((slot, named))?;
+            if slot.spec.role == TensorRole::Weight {
+                parameter = parameter.f_set_requires_grad(true)?;
+                weights.push(parameter.shallow_clone());
+            }
+            parameters.push(parameter);
+        }
+        let initial = init_buffers(network);
+        let buffers = if at.buffers.0.is_empty() { &initial } else { &at.buffers };
+        let buffer_layout = ParamLayout::new(network.buffers(), 1, 1);
+        let buffers = buffer_layout.tensors(buffers)?.into_iter();
+        let buffers = buffers.map(|pair| tensor(pair)?.f_view([-1])).collect::<Result<_, _>>()?;
+        Ok(Self {
+            network,
+            // Batches are few and small: they are gathered on the host, so that the data set need not be on the device.
+            images: DeviceImages::new(dataset, Device::Cpu, Memory::Host, kind)?,
+            batches,
+            options,
+            device,
+            kind,
+            parameters,
+            buffers,
+            weights,
+            dropouts: dropouts(network),
+        })
+    }
+
+    /// Returns the terms of the objective as scalars with autograd graphs, one after the other: one per batch, each
+    /// with the share of its images.
+    fn terms(&self) -> Result<Box<dyn Iterator<Item = Result<Tensor>> + '_>> {
+        match self.options.objective {
+            ProbeObjective::SynapticFlow => Ok(Box::new(std::iter::once_with(|| self.synaptic_flow()))),
+            ProbeObjective::CrossEntropy { temperature } => {
+                let images: usize = self.batches.iter().map(Vec::len).sum();
+                ensure!(images > 0, "no batch to take the gradient on");
+                ensure!(temperature > 0.0, "a temperature that is not positive");
+                Ok(Box::new(self.batches.iter().map(move |batch| {
+                    let share = batch.len() as f64 / images as f64;
+                    Ok(self.cross_entropy(batch, temperature)?.f_mul_scalar(share)?)
+                })))
+            }
+        }
+    }
+
+    /// Returns the sum of all logits for one image of ones.
+    fn synaptic_flow(&self) -> Result<Tensor> {
+        let [channels, height, width] = self.network.input.map(|n| n as i64);
+        let options = (self.kind, self.device);
+        let ones = if takes_features(self.network) {
+            Activation::Features(Tensor::f_ones([1, 1, channels * height * width], options)?)
+        } else {
+            Activation::Image(Tensor::f_ones([1, channels, height, width], options)?)
+        };
+        Ok(self.logits(ones)?.f_sum(self.kind)?)
+    }
+
+    /// Returns the mean cross-entropy of a batch.
+    fn cross_entropy(&self, batch: &[u32], temperature: f64) -> Result<Tensor> {
+        let (input, labels) = self.images.plain_batch(batch, 1, takes_features(self.network))?;
+        let input = match input {
+            Activation::Image(x) => Activation::Image(x.f_to_device(self.device)?),
+            Activation::Features(x) => Activation::Features(x.f_to_device(self.device)?),
+        };
+        let labels = labels.f_to_device(self.device)?.f_unsqueeze(1)?;
+        let logits = self.logits(input)?.f_squeeze_dim(0)?.f_div_scalar(temperature)?;
+        Ok(logits.f_log_softmax(-1, self.kind)?.f_gather(1, &labels, false)?.f_neg()?.f_mean(self.kind)?)
+    }
+
+    /// Returns the logits [1, images, classes].
+    fn logits(&self, input: Activation) -> Result<Tensor> {
+        let forward = Forward {
+            lanes: 1,
+            parameters: self.parameters.iter(),
+            buffers: self.buffers.iter(),
+            batch_norm: match self.options.batch_norm {
+                // Without momentum, running statistics stay as they are.
+                ProbeBatchNorm::Batch => BatchNormMode::Train { momentum: 0.0 },
+                ProbeBatchNorm::Running => BatchNormMode::Eval,
+            },
+            dropout: DropoutMasks::new(&self.dropouts, None),
+            products: MatmulPrecision::Exact,
+        };
+        forward.logits(&self.network.layers, input)
+    }
+
+    /// Returns the gradient of the objective with respect to each of `weights`, in its shape.
+    fn gradients(&self) -> Result<Vec<Tensor>> {
+        let mut sums = self.zeros()?;
+        for term in self.terms()? {
+            add(&mut sums, &Tensor::f_run_backward(&[term?], &self.weights, false, false)?)?;
+        }
+        Ok(sums)
+    }
+
+    /// Returns the Hessian of the objective times `vector`, by differentiating the product of gradient and vector; both
+    /// have one tensor per weight.
+    fn hessian_product(&self, vector: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut sums = self.zeros()?;
+        for term in self.terms()? {
+            let gradients = Tensor::f_run_backward(&[term?], &self.weights, true, true)?;
+            let mut product = Tensor::f_zeros([1], (self.kind, self.device))?;
+            for (gradient, vector) in gradients.iter().zip(vector).filter(|(gradient, _)| gradient.defined()) {
+                product = product.f_add(&gradient.f_mul(vector)?.f_sum(self.kind)?)?;
+            }
+            // The gradient of a linear function depends on no weight.
+            if product.requires_grad() {
+                add(&mut sums, &Tensor::f_run_backward(&[product], &self.weights, false, false)?)?;
+            }
+        }
+        Ok(sums)
+    }
+
+    fn zeros(&self) -> Result<Vec<Tensor>> {
+        let _guard = tch::no_grad_guard();
+        Ok(self.weights.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?)
+    }
+
+    /// Copies one tensor per weight to the host.
+    fn named(&self, gradients: &[Tensor]) -> Result<GradientMap> {
+        let named = |(weight, gradient): (&crate::network::PrunableTensor, &Tensor)| {
+            let host = gradient.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_reshape([-1])?;
+            Ok(NamedGradient {
+                name: weight.parameter.name.clone(),
+                shape: weight.parameter.shape.clone(),
+                values: Vec::<f64>::try_from(host)?,
+            })
+        };
+        Ok(GradientMap(self.network.weights().iter().zip(gradients).map(named).collect::<Result<_>>()?))
+    }
+}
+
+/// Adds `terms` to `sums`, tensor by tensor. An undefined term is a gradient of 0: the function does not depend on that
+/// weight.
+fn add(sums: &mut [Tensor], terms: &[Tensor]) -> Result<()> {
+    let _guard = tch::no_grad_guard();
+    for (sum, term) in sums.iter_mut().zip(terms).filter(|(_, term)| term.defined()) {
+        *sum = sum.f_add(term)?;
+    }
+    Ok(())
+}
