@@ -1,7 +1,7 @@
 //! The named architectures, each as the list of layers that a configuration could have.
 
 use super::builder::NetworkBuilder;
-use super::layer::Network;
+use super::model::Network;
 use crate::config::{self, Architecture, Diagnostic, LayerSpec, NamedNetwork, NetworkStructure};
 
 /// Channels of the convolutions of a VGG for CIFAR by depth; 0 is max-pooling.

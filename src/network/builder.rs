@@ -1,6 +1,7 @@
 //! Builds a network from configured layers and checks that their shapes fit.
 
-use super::layer::{Layer, Network};
+use super::layer::Layer;
+use super::model::Network;
 use crate::config::{Diagnostic, LayerSpec};
 
 /// Largest height and width of padded images: far beyond any data set, and small enough that counts do not overflow.

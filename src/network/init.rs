@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::layer::Network;
-use super::params::{PrunableTensor, TensorSpec};
+use super::model::Network;
+use super::tensor_spec::{PrunableTensor, TensorSpec};
 use crate::base::rng::Generator;
 use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::config::WeightInit;

@@ -1,8 +1,8 @@
-//! Layers and networks. The tensors of a network are listed in [`super::params`].
+//! Layers, and the tensors of each.
 
 use serde::Serialize;
 
-use super::params::{LayerContents, LayerTensor, ParamTable, PrunableTensor, TensorRole, TensorSpec, WeightKind};
+use super::tensor_spec::{LayerTensor, TensorRole, WeightKind};
 
 /// A layer. Activations are images \[batch, channels, height, width\] or features \[batch, features\].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -114,54 +114,24 @@ impl Layer {
     }
 }
 
-/// A network: its layers and the tensors they have.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Network {
-    /// Shape of an image: channels, height, width.
-    pub input: [usize; 3],
-    /// Number of logits.
-    pub classes: usize,
-    /// The layers in the order they are applied.
-    pub layers: Vec<Layer>,
-    /// Derived from `layers`; keys of training runs hash the serialised network, which is without it.
-    #[serde(skip)]
-    params: ParamTable,
-}
-
-impl Network {
-    /// Returns the network of `layers` for images of shape `input` (channels, height, width) and lists its tensors.
-    pub fn new(input: [usize; 3], classes: usize, layers: Vec<Layer>) -> Self {
-        let params = ParamTable::new(&layers);
-        Self { input, classes, layers, params }
-    }
-
-    /// Every conv and linear weight, in the order of the layers; of a residual block the body comes first.
-    pub fn weights(&self) -> &[PrunableTensor] {
-        &self.params.weights
-    }
-
-    /// Every trained tensor, in the order of the layers: of each layer the weight (or scale), then the bias.
-    pub fn parameters(&self) -> &[TensorSpec] {
-        &self.params.parameters
-    }
-
-    /// Every tensor that is not trained: of each batch norm the running mean, then the running variance.
-    pub fn buffers(&self) -> &[TensorSpec] {
-        &self.params.buffers
-    }
-
-    /// The number of weights of each conv and linear layer, in the order of [`Network::weights`].
-    pub fn sizes(&self) -> &[u64] {
-        &self.params.sizes
-    }
-
-    /// The number of conv and linear weights.
-    pub fn weights_total(&self) -> u64 {
-        self.sizes().iter().copied().fold(0, u64::saturating_add)
-    }
-
-    /// Multiply-adds for one image if layer i keeps `kept[i]` weights; biases are not counted.
-    pub fn macs(&self, kept: &[u64]) -> u64 {
-        self.weights().iter().zip(kept).map(|(weight, kept)| weight.macs_per_weight * kept).sum()
-    }
+/// The state of a layer, from [`Layer::contents`].
+pub(super) enum LayerContents<'a> {
+    /// No tensors.
+    Stateless,
+    /// The tensors of one layer.
+    Tensors {
+        /// The name of the layer without its number, such as `conv`.
+        word: &'static str,
+        /// The kind of its weight outside shortcuts; unused without a weight.
+        kind: WeightKind,
+        /// In the order in which they are stored.
+        tensors: Vec<LayerTensor>,
+    },
+    /// A residual block, whose layers have tensors of their own.
+    Block {
+        /// The layers of the main branch.
+        body: &'a [Layer],
+        /// The layers of the shortcut: at most a convolution and the batch norm after it.
+        shortcut: &'a [Layer],
+    },
 }

@@ -5,11 +5,13 @@ mod architectures;
 mod builder;
 mod init;
 mod layer;
-mod params;
+mod model;
 mod sizes;
+mod tensor_spec;
 
 pub use architectures::build;
 pub use init::{init_buffers, init_stds, init_weights};
-pub use layer::{Layer, Network};
-pub use params::{PrunableTensor, TensorRole, TensorSpec, WeightKind};
+pub use layer::Layer;
+pub use model::Network;
 pub use sizes::{BatchNormSize, even_kernels};
+pub use tensor_spec::{PrunableTensor, TensorRole, TensorSpec, WeightKind};

@@ -1,7 +1,8 @@
 //! What depends on the order and the input sizes of layers: batch norms with their positions, dropout rates, even
 //! kernels.
 
-use super::layer::{Layer, Network};
+use super::layer::Layer;
+use super::model::Network;
 use crate::config::{self, LayerSpec};
 
 /// A batch norm of a network and the size of its input.

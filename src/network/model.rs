@@ -1,0 +1,149 @@
+//! A network: its layers, and all of their tensors, listed once when it is built.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::layer::{Layer, LayerContents};
+use super::tensor_spec::{LayerTensor, PrunableTensor, TensorRole, TensorSpec, WeightKind};
+
+/// A network: its layers and the tensors they have.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Network {
+    /// Shape of an image: channels, height, width.
+    pub input: [usize; 3],
+    /// Number of logits.
+    pub classes: usize,
+    /// The layers in the order they are applied.
+    pub layers: Vec<Layer>,
+    /// Derived from `layers`; keys of training runs hash the serialised network, which is without it.
+    #[serde(skip)]
+    params: ParamTable,
+}
+
+impl Network {
+    /// Returns the network of `layers` for images of shape `input` (channels, height, width) and lists its tensors.
+    pub fn new(input: [usize; 3], classes: usize, layers: Vec<Layer>) -> Self {
+        let params = ParamTable::new(&layers);
+        Self { input, classes, layers, params }
+    }
+
+    /// Every conv and linear weight, in the order of the layers; of a residual block the body comes first.
+    pub fn weights(&self) -> &[PrunableTensor] {
+        &self.params.weights
+    }
+
+    /// Every trained tensor, in the order of the layers: of each layer the weight (or scale), then the bias.
+    pub fn parameters(&self) -> &[TensorSpec] {
+        &self.params.parameters
+    }
+
+    /// Every tensor that is not trained: of each batch norm the running mean, then the running variance.
+    pub fn buffers(&self) -> &[TensorSpec] {
+        &self.params.buffers
+    }
+
+    /// The number of weights of each conv and linear layer, in the order of [`Network::weights`].
+    pub fn sizes(&self) -> &[u64] {
+        &self.params.sizes
+    }
+
+    /// The number of conv and linear weights.
+    pub fn weights_total(&self) -> u64 {
+        self.sizes().iter().copied().fold(0, u64::saturating_add)
+    }
+
+    /// Multiply-adds for one image if layer i keeps `kept[i]` weights; biases are not counted.
+    pub fn macs(&self, kept: &[u64]) -> u64 {
+        self.weights().iter().zip(kept).map(|(weight, kept)| weight.macs_per_weight * kept).sum()
+    }
+}
+
+/// All tensors of a network, in the order of the layers; of a residual block the body comes first.
+#[derive(Clone, Debug, PartialEq)]
+struct ParamTable {
+    /// Every conv and linear weight.
+    weights: Vec<PrunableTensor>,
+    /// Every trained tensor.
+    parameters: Vec<TensorSpec>,
+    /// Every running statistic.
+    buffers: Vec<TensorSpec>,
+    /// The number of values of each entry of `weights`.
+    sizes: Vec<u64>,
+}
+
+impl ParamTable {
+    /// Lists the tensors of `layers`.
+    fn new(layers: &[Layer]) -> Self {
+        let mut named = Vec::new();
+        collect_named(layers, "", &mut named);
+        // The last linear layer computes the logits.
+        if let Some(last) = named.iter_mut().rev().find(|layer| layer.kind == WeightKind::Linear) {
+            "output".clone_into(&mut last.name);
+            last.kind = WeightKind::Output;
+        }
+        let mut table = Self { weights: vec![], parameters: vec![], buffers: vec![], sizes: vec![] };
+        for NamedLayer { name, kind, tensors } in named {
+            for LayerTensor { suffix, shape, role, macs_per_weight } in tensors {
+                let spec = TensorSpec { name: format!("{name}.{suffix}"), shape, role };
+                match role {
+                    TensorRole::Weight => {
+                        table.sizes.push(spec.len() as u64);
+                        table.parameters.push(spec.clone());
+                        table.weights.push(PrunableTensor {
+                            layer: name.clone(),
+                            kind,
+                            parameter: spec,
+                            macs_per_weight,
+                        });
+                    }
+                    TensorRole::Bias | TensorRole::Scale => table.parameters.push(spec),
+                    TensorRole::Mean | TensorRole::Variance => table.buffers.push(spec),
+                }
+            }
+        }
+        table
+    }
+}
+
+/// A layer with tensors, and its name in the network.
+struct NamedLayer {
+    /// Such as `conv1` or `block2.shortcut`.
+    name: String,
+    kind: WeightKind,
+    tensors: Vec<LayerTensor>,
+}
+
+/// Appends the layers that have tensors to `named`. A layer is named by its word and its number among the layers with
+/// the same word in the same list; `prefix` stands before it.
+fn collect_named(layers: &[Layer], prefix: &str, named: &mut Vec<NamedLayer>) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut number = |word: &'static str| {
+        let count = counts.entry(word).or_default();
+        *count += 1;
+        *count
+    };
+    for layer in layers {
+        match layer.contents() {
+            LayerContents::Stateless => {}
+            LayerContents::Tensors { word, kind, tensors } => {
+                named.push(NamedLayer { name: format!("{prefix}{word}{}", number(word)), kind, tensors });
+            }
+            LayerContents::Block { body, shortcut } => {
+                let block = format!("{prefix}block{}.", number("block"));
+                collect_named(body, &block, named);
+                collect_shortcut(shortcut, &block, named);
+            }
+        }
+    }
+}
+
+/// Appends the layers of the shortcut of a block: the convolution is named `shortcut`, its batch norm `shortcut_bn`.
+fn collect_shortcut(layers: &[Layer], block: &str, named: &mut Vec<NamedLayer>) {
+    for layer in layers {
+        if let LayerContents::Tensors { word, tensors, .. } = layer.contents() {
+            let word = if word == "conv" { String::new() } else { format!("_{word}") };
+            named.push(NamedLayer { name: format!("{block}shortcut{word}"), kind: WeightKind::Shortcut, tensors });
+        }
+    }
+}
