@@ -16,7 +16,6 @@ use super::prepared::{Lookup, MissingOutputs, PreparedTraining};
 use super::scheduler::{GroupAssignment, Task, TrainingFailure};
 use super::shared::SharedState;
 use super::store::StoredTraining;
-use crate::base::tensors::Snapshot;
 use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Probe, Trainer};
@@ -162,26 +161,28 @@ impl<'a, 'p> Worker<'a, 'p> {
             &own.unwrap_or(&prepared[0]).1
         };
         let watch = Stopwatch::start();
-        let training_loop = TrainingLoop {
-            train: &context.study.experiment.train,
-            lanes: (0..width).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect(),
-            end: prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default(),
-            cancel: context.cancel,
-            threads: &|| shared.sparse_threads(),
-        };
+        let inputs = (0..width).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
+        let end = prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default();
+        let mut training = TrainingLoop::start(trainer.as_mut(), &context.study.experiment.train, inputs, end)?;
+        for lane in 0..width {
+            let audit = in_lane(lane).audit_start(&training.loaded(lane)?);
+            audit.unwrap_or_else(|error| training.refuse(lane, error));
+        }
         let Iteration(first_iteration) = group.lanes[0].start.iteration();
-        let mut report_progress = |Iteration(iteration): Iteration| {
-            let steps = iteration - first_iteration;
+        loop {
+            training.set_threads(shared.sparse_threads());
+            if !training.observe()? {
+                break;
+            }
+            if context.cancel.is_cancelled() {
+                return Ok(());
+            }
+            let steps = training.step()?.0 - first_iteration;
             if steps.is_multiple_of(PROGRESS_EVERY) || steps == group.steps {
                 context.sink.on_event(&Event::Stepped { worker: *number, iteration: steps });
             }
-        };
-        let ends = training_loop.run(
-            trainer.as_mut(),
-            &mut |lane: usize, loaded: &Snapshot| in_lane(lane).audit_start(loaded),
-            &mut report_progress,
-        )?;
-        let Some(ends) = ends else { return Ok(()) };
+        }
+        let ends = training.finish();
         let seconds = watch.seconds();
         let mut ends: Vec<Option<TrainingEnd>> = ends.into_iter().map(Some).collect();
         for (position, training) in prepared {

@@ -12,7 +12,6 @@ use crate::base::units::Iteration;
 use crate::config::TrainConfig;
 use crate::data::Split;
 use crate::engine::{Batch, Trainer};
-use crate::system::cancel::CancelToken;
 
 /// The input of one lane: a network, its mask and its data.
 pub struct LaneInput<'a> {
@@ -28,21 +27,6 @@ pub struct LaneInput<'a> {
     pub snapshots_at: &'a [Iteration],
 }
 
-/// Training runs in lockstep, one for each lane of a trainer.
-pub struct TrainingLoop<'a> {
-    /// Iterations, learning rate and the interval of evaluations.
-    pub train: &'a TrainConfig,
-    /// One input per lane, in the order of lanes.
-    pub lanes: Vec<LaneInput<'a>>,
-    /// The iteration to stop at: the last one, or an earlier one if only earlier snapshots are needed.
-    pub end: Iteration,
-    /// Cancels training before the next step.
-    pub cancel: &'a CancelToken,
-    /// Returns the number of threads that the trainer may use. Called before every step, because the number changes when
-    /// other workers start or finish.
-    pub threads: &'a dyn Fn() -> usize,
-}
-
 /// The result of one training run.
 pub struct TrainedLane {
     /// The evaluations.
@@ -55,7 +39,7 @@ pub struct TrainedLane {
 
 /// The way a training run ended.
 pub enum TrainingEnd {
-    /// It reached [`TrainingLoop::end`].
+    /// It reached the iteration that it was to end at.
     Trained(TrainedLane),
     /// The evaluation at this iteration found a loss or a weight that is not finite. The curve ends before it.
     Diverged(Curve, Iteration),
@@ -74,91 +58,154 @@ struct LaneState {
     end: Option<TrainingEnd>,
 }
 
-impl TrainingLoop<'_> {
-    /// Trains every lane from its start, under its mask, to the end. Returns one [`TrainingEnd`] per lane in the order of
-    /// lanes, or `None` if training was cancelled.
+/// Training runs in lockstep, one in each lane of a trainer. The caller drives the loop, so that it decides about threads,
+/// cancellation and progress between two steps:
+///
+/// ```text
+/// let mut training = TrainingLoop::start(…)?;   // and audit each lane by its loaded state
+/// while training.observe()? {                   // evaluations and snapshots that are due
+///     training.step()?;
+/// }
+/// training.finish()                             // one end per lane
+/// ```
+pub struct TrainingLoop<'a> {
+    trainer: &'a mut dyn Trainer,
+    train: &'a TrainConfig,
+    inputs: Vec<LaneInput<'a>>,
+    lanes: Vec<LaneState>,
+    /// The batch of each lane; its memory is used again for every step.
+    batches: Vec<Batch>,
+    /// The learning rate of each lane.
+    rates: Vec<f64>,
+    schedule: LrSchedule,
+    iteration: Iteration,
+    end: Iteration,
+}
+
+impl<'a> TrainingLoop<'a> {
+    /// Loads every network into its lane. `end` is the iteration to stop at: the last one, or an earlier one if only earlier
+    /// snapshots are needed.
     ///
-    /// Calls `loaded` once for each lane with its number and the state that the trainer holds before the first step; an error
-    /// of `loaded` ends the lane with [`TrainingEnd::AuditFailed`]. Calls `progress` after every step with the number of
-    /// iterations since the initial weights.
+    /// # Errors
+    /// If the trainer fails or has another number of lanes, or if the lanes start at different iterations.
+    pub fn start(
+        trainer: &'a mut dyn Trainer,
+        train: &'a TrainConfig,
+        inputs: Vec<LaneInput<'a>>,
+        end: Iteration,
+    ) -> Result<Self> {
+        let (count, lanes) = (inputs.len(), trainer.lanes());
+        ensure!(count == lanes, "{count} trainings for a trainer of {lanes} lanes");
+        let iteration = Iteration(inputs[0].start.iteration);
+        let is_lockstep = inputs.iter().all(|input| Iteration(input.start.iteration) == iteration);
+        ensure!(is_lockstep, "trainings in lockstep that start at different iterations");
+        for (lane, input) in inputs.iter().enumerate() {
+            trainer.load(lane, input.start, input.mask)?;
+        }
+        let batch = |input: &LaneInput<'_>| Batch { elementwise: input.elementwise, ..Batch::default() };
+        Ok(Self {
+            // All lanes have the same data and the same training configuration.
+            schedule: LrSchedule::new(train, inputs[0].order.batches_per_epoch()),
+            lanes: inputs.iter().map(|_| LaneState::default()).collect(),
+            batches: inputs.iter().map(batch).collect(),
+            rates: vec![0.0; count],
+            trainer,
+            train,
+            inputs,
+            iteration,
+            end,
+        })
+    }
+
+    /// Returns the state that the trainer holds in a lane.
+    ///
+    /// # Errors
+    /// If the trainer fails.
+    pub fn loaded(&self, lane: usize) -> Result<Snapshot> {
+        self.trainer.snapshot(lane)
+    }
+
+    /// Ends a lane before its first step, because its loaded state failed the audit.
+    pub fn refuse(&mut self, lane: usize, error: Error) {
+        self.lanes[lane].end = Some(TrainingEnd::AuditFailed(error));
+    }
+
+    /// Sets the number of threads that the trainer may use from now on.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.trainer.set_threads(threads);
+    }
+
+    /// Evaluates the networks and takes snapshots where these are due at this iteration, and ends the lanes that are at their
+    /// last. Returns whether any lane goes on.
     ///
     /// The networks are evaluated at their start, every `evaluate_every` iterations, and after the last.
     ///
     /// # Errors
-    /// If the trainer fails, has another number of lanes, or if the lanes start at different iterations.
-    pub fn run(
-        mut self,
-        trainer: &mut dyn Trainer,
-        loaded: &mut dyn FnMut(usize, &Snapshot) -> Result<()>,
-        progress: &mut dyn FnMut(Iteration),
-    ) -> Result<Option<Vec<TrainingEnd>>> {
-        let (mut lanes, mut batches) = self.load(trainer, loaded)?;
-        let mut rates = vec![0.0; lanes.len()];
-        // All lanes have the same data and the same training configuration, and are at the same iteration.
-        let schedule = LrSchedule::new(self.train, self.lanes[0].order.batches_per_epoch());
-        let mut iteration = Iteration(self.lanes[0].start.iteration);
-        while lanes.iter().any(LaneState::is_running) {
-            trainer.set_threads((self.threads)());
-            if self.is_evaluated(iteration) {
-                evaluate(trainer, iteration, &mut lanes)?;
-            }
-            self.take_snapshots(trainer, iteration, &mut lanes)?;
-            if !lanes.iter().any(LaneState::is_running) {
-                break;
-            }
-            if self.cancel.is_cancelled() {
-                return Ok(None);
-            }
-            for (lane, batch) in self.lanes.iter_mut().zip(&mut batches) {
-                batch.iteration = iteration.0;
-                lane.order.fill_batch(iteration, &mut batch.images);
-            }
-            rates.fill(schedule.at(iteration));
-            trainer.step(&batches, &rates)?;
-            iteration.0 += 1;
-            progress(iteration);
+    /// If the trainer fails.
+    pub fn observe(&mut self) -> Result<bool> {
+        if self.is_running() && self.is_evaluation_due() {
+            self.evaluate()?;
         }
-        Ok(Some(lanes.into_iter().filter_map(|lane| lane.end).collect()))
+        self.take_snapshots()?;
+        Ok(self.is_running())
     }
 
-    /// Loads every network into its lane, and returns the initial progress and an empty batch of each lane.
-    fn load(
-        &self,
-        trainer: &mut dyn Trainer,
-        loaded: &mut dyn FnMut(usize, &Snapshot) -> Result<()>,
-    ) -> Result<(Vec<LaneState>, Vec<Batch>)> {
-        let count = self.lanes.len();
-        let lanes = trainer.lanes();
-        ensure!(count == lanes, "{count} trainings for a trainer of {lanes} lanes");
-        let first = self.lanes[0].start.iteration;
-        let is_lockstep = self.lanes.iter().all(|lane| lane.start.iteration == first);
-        ensure!(is_lockstep, "trainings in lockstep that start at different iterations");
-        let mut states = Vec::new();
-        let mut batches = Vec::new();
-        for (number, lane) in self.lanes.iter().enumerate() {
-            trainer.load(number, lane.start, lane.mask)?;
-            let refusal = loaded(number, &trainer.snapshot(number)?).err();
-            states.push(LaneState { end: refusal.map(TrainingEnd::AuditFailed), ..LaneState::default() });
-            batches.push(Batch { elementwise: lane.elementwise, ..Batch::default() });
+    /// Takes one optimizer step in every lane; returns the iteration after it. Lanes that have ended are stepped too, without
+    /// effect.
+    ///
+    /// # Errors
+    /// If the trainer fails.
+    pub fn step(&mut self) -> Result<Iteration> {
+        for (input, batch) in self.inputs.iter_mut().zip(&mut self.batches) {
+            batch.iteration = self.iteration.0;
+            input.order.fill_batch(self.iteration, &mut batch.images);
         }
-        Ok((states, batches))
+        self.rates.fill(self.schedule.at(self.iteration));
+        self.trainer.step(&self.batches, &self.rates)?;
+        self.iteration.0 += 1;
+        Ok(self.iteration)
     }
 
-    /// Returns whether the networks are evaluated at this iteration.
-    fn is_evaluated(&self, iteration: Iteration) -> bool {
-        let is_first = iteration.0 == self.lanes[0].start.iteration;
-        let is_last = iteration.0 == self.train.iterations;
-        is_first || is_last || iteration.0.is_multiple_of(self.train.evaluate_every)
+    /// Returns how each lane ended, in the order of lanes. Lanes that have not ended are left out.
+    pub fn finish(self) -> Vec<TrainingEnd> {
+        self.lanes.into_iter().filter_map(|lane| lane.end).collect()
     }
 
-    /// Takes the snapshots of the running lanes at this iteration, and ends the lanes at [`TrainingLoop::end`].
-    fn take_snapshots(&self, trainer: &dyn Trainer, iteration: Iteration, lanes: &mut [LaneState]) -> Result<()> {
-        for (number, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
-            if self.lanes[number].snapshots_at.contains(&iteration) {
-                lane.snapshots.push(trainer.snapshot(number)?);
+    fn is_running(&self) -> bool {
+        self.lanes.iter().any(LaneState::is_running)
+    }
+
+    fn is_evaluation_due(&self) -> bool {
+        let Iteration(iteration) = self.iteration;
+        let is_first = iteration == self.inputs[0].start.iteration;
+        let is_last = iteration == self.train.iterations;
+        is_first || is_last || iteration.is_multiple_of(self.train.evaluate_every)
+    }
+
+    /// Evaluates all lanes on every split; those that have ended are evaluated too, without effect.
+    fn evaluate(&mut self) -> Result<()> {
+        let train = self.trainer.evaluate(Split::Train)?;
+        let validation = self.trainer.evaluate(Split::Validation)?;
+        let test = self.trainer.evaluate(Split::Test)?;
+        for (number, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
+            lane.add_evaluation(Evaluation {
+                iteration: self.iteration.0,
+                train: train[number],
+                validation: validation[number],
+                test: test[number],
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes the snapshots of the running lanes at this iteration, and ends the lanes if it is the last.
+    fn take_snapshots(&mut self) -> Result<()> {
+        for (number, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
+            if self.inputs[number].snapshots_at.contains(&self.iteration) {
+                lane.snapshots.push(self.trainer.snapshot(number)?);
             }
-            if iteration >= self.end {
-                lane.finish(trainer.snapshot(number)?, iteration);
+            if self.iteration >= self.end {
+                lane.finish(self.trainer.snapshot(number)?, self.iteration);
             }
         }
         Ok(())
@@ -192,20 +239,4 @@ impl LaneState {
             TrainingEnd::Diverged(curve, iteration)
         });
     }
-}
-
-/// Evaluates all lanes on every split; those that have ended are evaluated too, without effect.
-fn evaluate(trainer: &mut dyn Trainer, iteration: Iteration, lanes: &mut [LaneState]) -> Result<()> {
-    let train = trainer.evaluate(Split::Train)?;
-    let validation = trainer.evaluate(Split::Validation)?;
-    let test = trainer.evaluate(Split::Test)?;
-    for (number, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
-        lane.add_evaluation(Evaluation {
-            iteration: iteration.0,
-            train: train[number],
-            validation: validation[number],
-            test: test[number],
-        });
-    }
-    Ok(())
 }

@@ -12,7 +12,6 @@ use lth::base::units::Iteration;
 use lth::config::{TrainConfig, read};
 use lth::data::Split;
 use lth::engine::{Batch, Trainer};
-use lth::system::cancel::CancelToken;
 use lth::train::{BatchSampler, LaneInput, LrSchedule, TrainingEnd, TrainingLoop};
 use serde_json::Value;
 
@@ -92,16 +91,12 @@ fn heard(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
         mask: &Mask(Vec::new()),
         snapshots_at: &[],
     };
-    let session = TrainingLoop {
-        train,
-        lanes: vec![lane],
-        end: Iteration(train.iterations),
-        cancel: &CancelToken::default(),
-        threads: &|| 1,
-    };
     let mut ear = Ear::default();
-    let ends = session.run(&mut ear, &mut |_, _| Ok(()), &mut |_| ()).unwrap();
-    assert!(matches!(ends.unwrap()[..], [TrainingEnd::Trained(_)]));
+    let mut training = TrainingLoop::start(&mut ear, train, vec![lane], Iteration(train.iterations)).unwrap();
+    while training.observe().unwrap() {
+        training.step().unwrap();
+    }
+    assert!(matches!(training.finish()[..], [TrainingEnd::Trained(_)]));
     ear.heard
 }
 
