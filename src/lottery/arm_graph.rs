@@ -1,8 +1,8 @@
-//! Which arm refers to which: the order to draw them in, and the rounds of each.
+//! References between arms: the order in which the plan is built, and the rounds of each arm.
 
 use crate::config::{Arm, Arms, Diagnostic, Experiment, MaskSource, TargetSize};
 
-/// The arm that `arm` takes its mask from, or the size of its mask, and the key that says so.
+/// Returns the name of the arm whose mask, or whose mask size, `arm` takes, and the config key of the reference, for messages.
 pub(super) fn reference(arm: &Arm) -> Option<(&str, &'static str)> {
     match &arm.mask {
         MaskSource::Of(name) => Some((name, "of")),
@@ -16,13 +16,13 @@ pub(super) fn reference(arm: &Arm) -> Option<(&str, &'static str)> {
     }
 }
 
-/// The arm that `arm` refers to.
+/// Returns the arm that `arm` refers to.
 pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
     let (name, _) = reference(arm)?;
     arms.0.iter().find(|(known, _)| known == name).map(|(_, arm)| arm)
 }
 
-/// Whether an arm's mask is dense, its own or by the arms it refers to; these must lead somewhere.
+/// Whether the mask of an arm is dense, directly or through the arms it refers to. The references must be valid.
 pub(super) fn is_dense(arm: &Arm, arms: &Arms) -> bool {
     referenced_arm(arm, arms).map_or(arm.mask == MaskSource::Dense, |source| is_dense(source, arms))
 }
@@ -49,6 +49,7 @@ pub(super) fn topological_order(arms: &Arms) -> Result<Vec<usize>, Vec<Diagnosti
     Ok(ordered)
 }
 
+/// Reports a reference to an arm that does not exist.
 fn dangling(name: &str, arm: &Arm, arms: &Arms) -> Option<Diagnostic> {
     let (other, word) = reference(arm)?;
     if referenced_arm(arm, arms).is_some() {
@@ -81,8 +82,7 @@ fn refers_to_itself(start: &str, arms: &Arms) -> bool {
     false
 }
 
-/// The rounds of an arm. A dense mask has round 0 only, since there is nothing to prune, and so has an arm that takes
-/// its mask from such a one; a grid has one round per entry. Arms may choose among the rounds they could have.
+/// Returns the rounds of an arm: those that it could have, restricted by its `at` and `every`.
 pub(super) fn rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     let mut rounds = possible_rounds(arm, experiment);
     rounds.retain(|round| {
@@ -92,7 +92,8 @@ pub(super) fn rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     rounds
 }
 
-/// The rounds that an arm could have.
+/// Returns the rounds that an arm could have. A dense mask has round 0 only, and so have arms that take such a mask; a grid has a
+/// round per entry.
 pub(super) fn possible_rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     match &arm.mask {
         MaskSource::Dense => vec![0],
@@ -112,13 +113,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arm_stands_behind_the_one_it_refers_to() {
+    fn arms_are_ordered_after_those_they_refer_to() {
         let experiment = experiment(&[("b", "mask={of='a'},weights='reinit'"), ("a", arm::TICKET)]);
         assert_eq!(topological_order(&experiment.arms).unwrap(), [1, 0]);
     }
 
     #[test]
-    fn references_that_lead_nowhere() {
+    fn arm_references_to_nothing_or_in_a_circle_are_refused() {
         let keys = |arms: &[(&str, &str)]| -> Vec<String> {
             topological_order(&experiment(arms).arms).unwrap_err().into_iter().map(|problem| problem.key).collect()
         };
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_of_every_kind_of_arm() {
+    fn rounds_of_arms_of_every_mask_source() {
         let all = experiment(&[
             ("ticket", arm::TICKET),
             ("fresh", "mask='dense',weights='reinit'"),

@@ -1,4 +1,4 @@
-//! The audit: after every training, each promise about masks and weights is looked at, not trusted.
+//! The audit: checks every invariant of masks and weights before and after each training run.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +11,24 @@ use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::base::units::Iteration;
 use crate::config::RewindOptimizerState;
 
-/// A promise about masks and weights that was broken.
+/// An invariant of masks and weights that does not hold.
 #[derive(Debug, thiserror::Error)]
 #[error("audit: {0}")]
 pub struct AuditError(String);
 
-/// Fails with an [`AuditError`] where the promise does not hold.
+/// Returns an [`AuditError`] if an invariant does not hold.
 macro_rules! invariant {
     ($holds:expr, $($what:tt)+) => {
         ensure!($holds, AuditError(format!($($what)+)))
     };
 }
 
-/// Checks a training against its rules before its first step: counts, zeros, and where its mask and the weights that
-/// the trainer has `loaded` come from. θ₀ is drawn anew for it, rather than read from where `prepare` read it.
+/// Checks a training run against its rules before its first step: the counts of its mask, the zeros of pruned weights, and whether
+/// mask and `loaded` state (as the trainer holds it) are what the rules say. θ₀ is drawn anew for that, not read from where
+/// [`prepare`](super::prepare()) read it.
 ///
 /// # Errors
-/// The promise that was broken.
+/// The invariant that does not hold, or an output of another training run that cannot be read.
 pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
     audit_mask(training, context, mask)?;
     invariant!(mask.is_respected_by(&loaded.weights), "a pruned weight is not 0 at the start");
@@ -47,9 +48,9 @@ pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &
     audit_buffers(training, context, &loaded.buffers)
 }
 
-/// Running statistics come from where the weights come from.
+/// Checks that the running statistics are those of the state that the weights come from.
 fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
-    let there = match &training.start {
+    let expected = match &training.start {
         StartRule::Initial | StartRule::Reinit { .. } => TensorMap::default(),
         StartRule::Rewind { point, .. }
         | StartRule::Shuffle { point }
@@ -57,13 +58,13 @@ fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &
         | StartRule::Noise { point, .. } => context.rewound(point)?.buffers,
         StartRule::Final { parent, .. } => context.split_buffers(context.artifacts.final_weights(parent)?).1,
     };
-    let there = if there.0.is_empty() { context.fresh_buffers() } else { there };
-    invariant!(same_bits(&there, loaded), "running statistics other than where it starts");
+    let expected = if expected.0.is_empty() { context.fresh_buffers() } else { expected };
+    invariant!(same_bits(&expected, loaded), "running statistics other than where it starts");
     Ok(())
 }
 
 fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
-    let parents = context.artifacts;
+    let artifacts = context.artifacts;
     invariant!(mask.kept() == training.counts.kept, "{} weights kept, {} planned", mask.kept(), training.counts.kept);
     if let Some(layers) = &training.counts.layers {
         invariant!(mask.counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.counts());
@@ -71,14 +72,14 @@ fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask)
     match &training.mask {
         MaskRule::Dense => invariant!(mask.kept() == mask.total(), "a dense mask that prunes"),
         MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => {
-            invariant!(mask.is_subset_of(&parents.mask(parent)?), "a mask that is not within its parent's");
+            invariant!(mask.is_subset_of(&artifacts.mask(parent)?), "a mask that is not within its parent's");
         }
         MaskRule::MagnitudeAtInit => {
             invariant!(keeps_the_largest(mask, &context.initial(training.replicate)), "a larger weight was cut");
         }
-        MaskRule::Of { parent } => invariant!(*mask == parents.mask(parent)?, "a mask other than the one named"),
+        MaskRule::Of { parent } => invariant!(*mask == artifacts.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
-            invariant!(mask.counts() == parents.mask(like)?.counts(), "a random mask with other counts in a layer");
+            invariant!(mask.counts() == artifacts.mask(like)?.counts(), "a random mask with other counts in a layer");
         }
     }
     Ok(())
@@ -89,14 +90,14 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
         mask.apply(&mut state);
         state
     };
-    // θ₀ as it was drawn; θₖ as the store has it, whose bytes are verified.
+    // θ₀ is drawn anew; θₖ is read from the store, which verifies its bytes.
     let rewound = |point: &RewindPoint| {
         if point.iteration == Iteration(0) {
             return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.initial(training.replicate))));
         }
-        let there = context.rewound(point)?;
-        let moments = there.moments.into_iter().map(masked).collect();
-        Ok(Snapshot { weights: masked(there.weights), moments, ..there })
+        let stored = context.rewound(point)?;
+        let moments = stored.moments.into_iter().map(masked).collect();
+        Ok(Snapshot { weights: masked(stored.weights), moments, ..stored })
     };
     let weights = &loaded.weights;
     match &training.start {
@@ -105,12 +106,12 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
             invariant!(same_bits(&theta, weights), "a weight is not at its initial value");
         }
         StartRule::Rewind { point, moments } => {
-            let there = rewound(point)?;
-            invariant!(same_bits(&there.weights, weights), "a survivor is not at its rewind point");
+            let expected = rewound(point)?;
+            invariant!(same_bits(&expected.weights, weights), "a survivor is not at its rewind point");
             if *moments == RewindOptimizerState::Restore {
-                let pairs = || there.moments.iter().zip(&loaded.moments);
-                let same = there.moments.len() == loaded.moments.len() && pairs().all(|(a, b)| same_bits(a, b));
-                invariant!(same && there.optimizer_steps == loaded.optimizer_steps, "moments other than restored");
+                let pairs = || expected.moments.iter().zip(&loaded.moments);
+                let same = expected.moments.len() == loaded.moments.len() && pairs().all(|(a, b)| same_bits(a, b));
+                invariant!(same && expected.optimizer_steps == loaded.optimizer_steps, "moments other than restored");
             }
         }
         StartRule::Reinit { .. } => {
@@ -118,16 +119,19 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
             invariant!(is_fresh(weights, &theta, mask), "a fresh draw with weights of the first one");
         }
         StartRule::Shuffle { point } => {
-            let there = rewound(point)?.weights;
-            invariant!(same_values(weights, &there), "a layer with other values than those it shuffles");
+            let source = rewound(point)?.weights;
+            invariant!(same_values(weights, &source), "a layer with other values than those it shuffles");
         }
         StartRule::ConstantSign { point } => {
-            let there = rewound(point)?.weights;
-            invariant!(is_constant(weights, &there, mask, &context.init_stds()), "a weight that is not ± the constant");
+            let source = rewound(point)?.weights;
+            invariant!(
+                is_constant(weights, &source, mask, &context.init_stds()),
+                "a weight that is not ± the constant"
+            );
         }
         StartRule::Noise { point, factor } => {
-            let there = rewound(point)?.weights;
-            invariant!(is_noisy(weights, &there, mask, *factor, &context.init_stds()), "noise of another strength");
+            let source = rewound(point)?.weights;
+            invariant!(is_noisy(weights, &source, mask, *factor, &context.init_stds()), "noise of another strength");
         }
         StartRule::Final { parent, .. } => {
             let last = masked(context.split_buffers(context.artifacts.final_weights(parent)?).0);
@@ -137,17 +141,17 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
     Ok(())
 }
 
-/// Checks a training after its last step: pruned weights and their moments are exactly 0.
+/// Checks a training run after its last step: pruned weights and their moments are exactly 0.
 ///
 /// # Errors
-/// The promise that was broken.
+/// The invariant that does not hold.
 pub fn audit_end(mask: &Mask, last: &Snapshot) -> Result<()> {
     invariant!(mask.is_respected_by(&last.weights), "a pruned weight is not 0 at the end");
     invariant!(last.moments.iter().all(|moment| mask.is_respected_by(moment)), "a moment of a pruned weight is not 0");
     Ok(())
 }
 
-/// The values that a mask keeps in each of two states, by layer.
+/// Returns the values that a mask keeps in each of two states, by layer.
 fn kept<'a>(mask: &'a Mask, a: &'a TensorMap, b: &'a TensorMap) -> impl Iterator<Item = (&'a str, Vec<(f32, f32)>)> {
     mask.0.iter().map(move |layer| {
         let values =
@@ -157,14 +161,14 @@ fn kept<'a>(mask: &'a Mask, a: &'a TensorMap, b: &'a TensorMap) -> impl Iterator
     })
 }
 
-/// Whether hardly any survivor has the value it has in `theta`; a few may by chance.
+/// Whether at most 1 % of the kept weights, plus one, have the value that they have in `theta`: a few may by chance.
 fn is_fresh(weights: &TensorMap, theta: &TensorMap, mask: &Mask) -> bool {
     let equal = |(_, pairs): (&str, Vec<(f32, f32)>)| pairs.iter().filter(|(a, b)| a.to_bits() == b.to_bits()).count();
     let equal: usize = kept(mask, weights, theta).map(equal).sum();
     equal as u64 <= 1 + mask.kept() / 100
 }
 
-/// Whether every tensor has the same values, in whatever order.
+/// Whether every tensor has the same values in both states, in any order.
 fn same_values(a: &TensorMap, b: &TensorMap) -> bool {
     let sorted = |state: &TensorMap| -> Vec<Vec<u32>> {
         let sorted_bits = |tensor: &NamedTensor| {
@@ -177,7 +181,7 @@ fn same_values(a: &TensorMap, b: &TensorMap) -> bool {
     sorted(a) == sorted(b)
 }
 
-/// Whether every survivor is ± its layer's deviation, with the sign it has in `theta`.
+/// Whether every kept weight is ± the standard deviation of its layer's initial weights, with the sign that it has in `theta`.
 fn is_constant(weights: &TensorMap, theta: &TensorMap, mask: &Mask, deviations: &BTreeMap<String, f64>) -> bool {
     kept(mask, weights, theta).all(|(name, pairs)| {
         let constant = deviations.get(name).map_or(f32::NAN, |&deviation| deviation as f32);
@@ -185,7 +189,8 @@ fn is_constant(weights: &TensorMap, theta: &TensorMap, mask: &Mask, deviations: 
     })
 }
 
-/// Whether survivors are off `theta` by as much as the noise is strong; of few there is no telling.
+/// Whether the differences of kept weights from `theta` have the standard deviation of the noise. Layers that keep fewer than 1,000
+/// weights are not checked.
 fn is_noisy(
     weights: &TensorMap,
     theta: &TensorMap,
@@ -203,16 +208,19 @@ fn is_noisy(
     })
 }
 
-/// Whether no weight of a layer was cut that is larger than one that was kept there.
+/// Whether no pruned weight of a layer is larger in magnitude than a kept one.
 fn keeps_the_largest(mask: &Mask, theta: &TensorMap) -> bool {
     mask.0.iter().all(|layer| {
         let values = theta.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
-        let of = |kept: bool| values.iter().zip(&layer.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
-        let (least_kept, most_cut) = (of(true).fold(f32::INFINITY, f32::min), of(false).fold(0.0, f32::max));
-        most_cut <= least_kept
+        let magnitudes =
+            |kept: bool| values.iter().zip(&layer.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+        let smallest_kept = magnitudes(true).fold(f32::INFINITY, f32::min);
+        let largest_pruned = magnitudes(false).fold(0.0, f32::max);
+        largest_pruned <= smallest_kept
     })
 }
 
+/// Whether two states have the same tensors with the same bits.
 fn same_bits(a: &TensorMap, b: &TensorMap) -> bool {
     let bits = |state: &TensorMap| -> Vec<u32> {
         state.0.iter().flat_map(|tensor| tensor.values.iter().map(|value| value.to_bits())).collect()

@@ -1,4 +1,4 @@
-//! The paper as a graph of trainings. Everything the program does is a function of this value.
+//! The plan: the experiment as a graph of training runs. Everything that a run trains is a function of this value.
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ use crate::base::key::ContentHash;
 use crate::config::{Diagnostic, Experiment};
 use crate::engine::EngineKind;
 
-/// The arm that the dense trainings belong to.
+/// The name of the arm of the dense networks.
 pub const DENSE: &str = "dense";
 
-/// Every training of an experiment, each behind those it needs.
+/// Every training run of an experiment, each after those it depends on.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// In the order of all files made from them.
+    /// The training runs in the order of the rows of all CSV files.
     pub trainings: Vec<TrainingSpec>,
 }
 
@@ -45,20 +45,20 @@ impl Plan {
         Ok(Self { trainings: builder.trainings })
     }
 
-    /// The hash of the plan: what is trained, and under which names.
+    /// Returns the hash of the plan: the keys of its training runs and the names of their arms. It identifies a run.
     pub fn id(&self) -> ContentHash {
         let row = |t: &TrainingSpec| json!([t.arm, t.replicate, t.repeat, t.round, t.key]);
         ContentHash::of_json(&Value::Array(self.trainings.iter().map(row).collect()))
     }
 
-    /// The engines of its trainings, in words.
+    /// Returns the engines of its training runs, such as `dense and sparse`.
     pub fn engines(&self) -> String {
-        let is_there = |kind: &EngineKind| self.trainings.iter().any(|training| training.engine == *kind);
-        let names: Vec<&str> = EngineKind::ALL.into_iter().filter(is_there).map(EngineKind::as_str).collect();
+        let is_used = |kind: &EngineKind| self.trainings.iter().any(|training| training.engine == *kind);
+        let names: Vec<&str> = EngineKind::ALL.into_iter().filter(is_used).map(EngineKind::as_str).collect();
         names.join(" and ")
     }
 
-    /// The first training with this key.
+    /// Returns the first training run with this key.
     pub fn get(&self, key: &ContentHash) -> Option<&TrainingSpec> {
         self.trainings.iter().find(|training| training.key == *key)
     }
@@ -77,13 +77,13 @@ mod tests {
         plan.trainings.iter().map(|training| training.key.to_string()).collect()
     }
 
-    /// How many trainings of `b` are in `a` already.
+    /// Returns the number of training runs of `b` that are in `a`.
     fn shared(a: &Plan, b: &Plan) -> usize {
         b.trainings.iter().filter(|training| a.get(&training.key).is_some()).count()
     }
 
     #[test]
-    fn every_training_stands_behind_those_it_needs() {
+    fn plan_has_training_runs_after_those_they_depend_on() {
         let plan = plan(&[]);
         assert_eq!(plan.trainings.len(), 2 * (1 + 2 + 2 * 2 + 2));
         for (at, training) in plan.trainings.iter().enumerate() {
@@ -96,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_no_number_changes_no_key() {
+    fn keys_stay_where_numbers_do() {
         let all = keys(&plan(&[]));
-        assert_eq!(keys(&plan(&["run.engine=dense"])), all, "a wish for what is chosen anyway");
+        assert_eq!(keys(&plan(&["run.engine=dense"])), all, "an engine that is chosen anyway");
         assert_eq!(keys(&plan(&["name=other", "run.workers=7", "data.dir=elsewhere", "report.margin=2.5"])), all);
         // Arms are told apart by what they do, not by their names.
         let renamed = plan(&["arms={t={mask=\"iterative\",weights=\"rewind\"}}"]);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_a_number_changes_every_key_it_touches() {
+    fn keys_change_where_numbers_do() {
         let base = plan(&[]);
         for set in [
             "seed=2",
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_would_prune_nothing_are_refused() {
+    fn rounds_that_prune_nothing_are_refused() {
         let refused = |sets: &[&str]| resolve(sets).err().map(|mistakes| mistakes[0].key.clone());
         assert_eq!(refused(&["rounds=40"]).as_deref(), Some("rounds"));
         assert_eq!(refused(&["prune.exclude=[\"linear\",\"output\"]"]).as_deref(), Some("prune"));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn each_training_has_its_engine_in_its_key() {
+    fn keys_contain_the_engine() {
         let engines = |plan: &Plan| plan.trainings.iter().map(|t| (t.round.0 > 0, t.engine)).collect::<Vec<_>>();
         let auto = large(&[]);
         assert!(engines(&auto).iter().all(|&(pruned, engine)| pruned == (engine == EngineKind::Sparse)));
@@ -177,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn replicates_rounds_and_arms_are_added_to_what_is_there() {
+    fn keys_stay_where_replicates_and_rounds_are_added() {
         let base = plan(&["replicates=1", "rounds=1"]);
         assert_eq!(shared(&base, &plan(&[])), base.trainings.len());
     }
 
     #[test]
-    fn the_same_architecture_under_two_names_is_one() {
+    fn keys_are_equal_for_two_names_of_an_architecture() {
         let named = plan(&["network.architecture=lenet_300_100"]);
         assert_eq!(keys(&named), keys(&plan(&["network.architecture={mlp={hidden=[300,100]}}"])));
         let layers = "[{linear={out=300}},\"relu\",{linear={out=100}},\"relu\",{linear={out=10}}]";
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_on_a_dense_mask_has_one_round() {
+    fn dense_masks_have_one_round() {
         let plan = plan(&[
             "arms={fresh={mask=\"dense\",weights=\"reinit\"},again={mask={of=\"fresh\"},weights=\"reinit\"}}",
             "replicates=1",

@@ -161,8 +161,8 @@ impl<'a> PlanBuilder<'a> {
             (None, Some(source)) => Arc::clone(&self.arms[source].counts),
             (None, None) => Arc::clone(schedule),
         };
-        let step = |key: &str, step: Option<TrainingTime>| {
-            let iteration = step.map_or(0, |time| time.iterations(resolved.iterations_per_epoch));
+        let iteration = |key: &str, time: Option<TrainingTime>| {
+            let iteration = time.map_or(0, |time| time.iterations(resolved.iterations_per_epoch));
             if iteration < experiment.train.iterations {
                 return Ok(Iteration(iteration));
             }
@@ -172,31 +172,32 @@ impl<'a> PlanBuilder<'a> {
                 resolved.iterations_per_epoch
             )))
         };
-        // An arm that only takes the size of another's mask has its own initial values.
-        let of = source.filter(|_| matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_)));
-        let of = of.map(|source| &self.arms[source]);
+        // An arm that takes only the size of another's mask has its own initial values.
+        let mask_source = source.filter(|_| matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_)));
+        let mask_source = mask_source.map(|source| &self.arms[source]);
         let (rewind_to, starts_at) = match arm.weights {
             WeightSource::Rewind { to } => {
-                let iteration = step("rewind_to", to.map(|target| target.time))?;
+                let iteration = iteration("rewind_to", to.map(|target| target.time))?;
                 (iteration, iteration)
             }
-            WeightSource::Final { lr_from } => (Iteration(0), step("lr_from", lr_from)?),
+            WeightSource::Final { lr_from } => (Iteration(0), iteration("lr_from", lr_from)?),
             WeightSource::Reinit | WeightSource::Shuffle | WeightSource::ConstantSign | WeightSource::Noise { .. } => {
-                of.map_or((Iteration(0), Iteration(0)), |of| (of.rewind_to, of.starts_at))
+                mask_source.map_or((Iteration(0), Iteration(0)), |arm| (arm.rewind_to, arm.starts_at))
             }
         };
         let rounds = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
         Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
     }
 
-    /// Where the mask of a training comes from.
+    /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm, `dense`: that of
+    /// the dense network.
     pub(super) fn mask(&self, coords: TrainingCoords, previous: ContentHash, dense: ContentHash) -> MaskRule {
-        let Some(at) = coords.arm else { return MaskRule::Dense };
-        let ResolvedArm { arm, source, .. } = &self.arms[at];
+        let Some(number) = coords.arm else { return MaskRule::Dense };
+        let ResolvedArm { arm, source, .. } = &self.arms[number];
         match &arm.mask {
             MaskSource::Dense => MaskRule::Dense,
             MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference(coords) },
-            // The first round of a chain prunes the dense network as well: the same training then.
+            // The first round of a chain prunes the dense network too: that is the same training run.
             MaskSource::OneShot(TargetSize::Like(_)) if coords.round == Round(1) && self.is_chain(*source) => {
                 MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial }
             }
@@ -207,8 +208,8 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// The part of `[prune]` in the key of this mask. Many scores are equal with some criteria, and with most in a chain that
-    /// starts each round from constants.
+    /// Returns the part of `[prune]` in the key of this mask. With some criteria many scores are equal, and with most criteria in a chain
+    /// that starts each round from constants.
     fn pruning_of(&self, coords: TrainingCoords, mask: &MaskRule) -> &Value {
         let is_pruned = matches!(mask, MaskRule::Prune { .. } | MaskRule::OneShot { .. });
         let starts_from_constants = coords.round > Round(1)
@@ -219,8 +220,8 @@ impl<'a> PlanBuilder<'a> {
         &self.pruning[usize::from(is_pruned && has_equal_scores)]
     }
 
-    /// The weights that a criterion compares those of the chain's previous training with: where it started, unless the
-    /// configuration asks for θ₀. The first round prunes the dense training, which starts from θ₀.
+    /// Returns the weights that a criterion compares the trained ones of the chain's previous training run with: those it started
+    /// from, unless the configuration asks for θ₀. The first round prunes the dense network, which starts from θ₀.
     fn reference(&self, coords: TrainingCoords) -> ReferencePoint {
         let previous = TrainingCoords { round: Round(coords.round.0.saturating_sub(1)), ..coords };
         match self.by_coords.get(&previous).map(|&number| &self.trainings[number]) {
@@ -234,10 +235,10 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Where the weights of a training come from.
+    /// Returns the rule for the weights that the training run at `coords` starts from.
     pub(super) fn start(&self, coords: TrainingCoords, mask: &MaskRule, dense: ContentHash) -> StartRule {
-        let Some(at) = coords.arm else { return StartRule::Initial };
-        let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[at];
+        let Some(number) = coords.arm else { return StartRule::Initial };
+        let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[number];
         let point = RewindPoint { dense, iteration: rewind_to };
         match arm.weights {
             WeightSource::Rewind { to } => {
@@ -249,42 +250,43 @@ impl<'a> PlanBuilder<'a> {
             WeightSource::ConstantSign => StartRule::ConstantSign { point },
             WeightSource::Noise { factor } => StartRule::Noise { point, factor },
             WeightSource::Final { .. } => {
-                StartRule::Final { parent: self.cut_from(coords, mask), iteration: starts_at }
+                StartRule::Final { parent: self.pruned_by(coords, mask), iteration: starts_at }
             }
         }
     }
 
     /// Whether an arm prunes its own previous rounds.
     fn is_chain(&self, arm: Option<usize>) -> bool {
-        arm.is_some_and(|at| self.arms[at].arm.mask == MaskSource::Iterative)
+        arm.is_some_and(|number| self.arms[number].arm.mask == MaskSource::Iterative)
     }
 
-    /// The training of the arm referred to, at the same replicate and round. An arm without repeats serves every repeat
-    /// of those that refer to it.
+    /// Returns the number of the training run of arm `source` at the same replicate and round. An arm without repeats serves every repeat
+    /// of the arms that refer to it.
     fn referred(&self, coords: TrainingCoords, source: Option<usize>) -> usize {
-        let at = |repeat| self.by_coords.get(&TrainingCoords { arm: source, repeat, ..coords });
-        *at(coords.repeat).or_else(|| at(1)).expect("arms are drawn behind those they refer to, whose rounds they have")
+        let number = |repeat| self.by_coords.get(&TrainingCoords { arm: source, repeat, ..coords });
+        let number = number(coords.repeat).or_else(|| number(1));
+        *number.expect("arms come after those they refer to, whose rounds they have")
     }
 
-    /// The training whose final weights a mask was cut from, by way of the masks it was taken from.
-    fn cut_from(&self, coords: TrainingCoords, mask: &MaskRule) -> ContentHash {
+    /// Returns the training run by whose final weights a mask was pruned, following the masks it was taken from.
+    fn pruned_by(&self, coords: TrainingCoords, mask: &MaskRule) -> ContentHash {
         match mask {
             MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => *parent,
             _ => {
-                let at = coords.arm.expect("only arms go on from trained weights");
-                let source = self.arms[at].source;
+                let number = coords.arm.expect("only arms continue from trained weights");
+                let source = self.arms[number].source;
                 let referred = &self.trainings[self.referred(coords, source)];
-                let there = TrainingCoords { arm: source, repeat: referred.repeat, ..coords };
-                self.cut_from(there, &referred.mask)
+                let referred_coords = TrainingCoords { arm: source, repeat: referred.repeat, ..coords };
+                self.pruned_by(referred_coords, &referred.mask)
             }
         }
     }
 
-    /// Adds a training; gives its key.
+    /// Adds a training run and returns its key.
     pub(super) fn add(&mut self, arm: &str, coords: TrainingCoords, mask: MaskRule, start: StartRule) -> ContentHash {
         let TrainingCoords { replicate, repeat, round, .. } = coords;
         let counts = match coords.arm {
-            Some(at) => self.arms[at].counts[round.0 as usize].clone(),
+            Some(number) => self.arms[number].counts[round.0 as usize].clone(),
             None => self.whole.clone(),
         };
         let own = json!({
@@ -306,7 +308,7 @@ impl<'a> PlanBuilder<'a> {
     }
 }
 
-/// A round that would prune nothing.
+/// Reports the first round that would prune nothing.
 fn rounds_without_effect(counts: &[RemainingCounts]) -> Option<Diagnostic> {
     let round = (1..counts.len()).find(|&round| counts[round].kept == counts[round - 1].kept)?;
     let message = format!("round {round} would prune nothing: {} weights are left", counts[round].kept);

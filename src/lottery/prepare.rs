@@ -1,4 +1,4 @@
-//! What a training starts from: its mask and its weights, as the rules of the plan say.
+//! Prepares a training run: makes its mask and its starting weights by the rules of the plan.
 
 use std::collections::BTreeMap;
 
@@ -17,37 +17,49 @@ use crate::engine::Probe;
 use crate::network::{Network, TensorSpec, init_buffers, init_stds, init_weights};
 use crate::prune::{ScoreInputs, random_mask};
 
-/// What finished trainings left for others.
+/// The outputs of finished training runs that others depend on.
 pub trait ArtifactSource {
-    /// The mask of a training.
+    /// Returns the mask of a training run.
+    ///
+    /// # Errors
+    /// If it is not stored, or damaged.
     fn mask(&self, key: &ContentHash) -> Result<Mask>;
-    /// The weights a training ended with.
+    /// Returns the final weights and buffers of a training run.
+    ///
+    /// # Errors
+    /// If they are not stored, or damaged.
     fn final_weights(&self, key: &ContentHash) -> Result<TensorMap>;
-    /// θ₀ of a dense training.
+    /// Returns θ₀ of a dense training run.
+    ///
+    /// # Errors
+    /// If it is not stored, or damaged.
     fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap>;
-    /// θₖ of a dense training, with its moments.
+    /// Returns θₖ of a dense training run, with its optimizer state.
+    ///
+    /// # Errors
+    /// If it is not stored, or damaged.
     fn snapshot(&self, key: &ContentHash, iteration: Iteration) -> Result<Snapshot>;
 }
 
-/// What every training of an experiment is prepared with.
+/// The inputs of preparing training runs of a study.
 #[derive(Clone, Copy)]
 pub struct PrepareContext<'a> {
     /// The experiment, resolved and planned.
     pub study: &'a Study,
-    /// What finished trainings left.
+    /// The outputs of finished training runs.
     pub artifacts: &'a dyn ArtifactSource,
     /// Gradients on the training images, for criteria that score with them.
     pub probe: &'a dyn Probe,
 }
 
 impl PrepareContext<'_> {
-    /// What the training draws for a purpose.
+    /// Returns the random stream of a purpose before training.
     fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
         let TrainingSpec { replicate, repeat, round: Round(round), .. } = *training;
         Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
     }
 
-    /// θ₀ or θₖ.
+    /// Returns the state at a rewind point.
     pub(super) fn rewound(&self, point: &RewindPoint) -> Result<Snapshot> {
         if point.iteration == Iteration(0) {
             return Ok(Snapshot::initial(self.artifacts.initial_weights(&point.dense)?));
@@ -55,7 +67,7 @@ impl PrepareContext<'_> {
         self.artifacts.snapshot(&point.dense, point.iteration)
     }
 
-    /// θ₀ of a replicate, drawn anew.
+    /// Returns θ₀ of a replicate, drawn anew from its random stream.
     pub(super) fn initial(&self, replicate: u32) -> TensorMap {
         self.drawn(Stream::of_replicate(self.study.experiment.seed, replicate, Purpose::Init))
     }
@@ -65,26 +77,29 @@ impl PrepareContext<'_> {
         init_weights(&self.study.resolved.network, network.init, network.init_std(), &mut stream.generator(0))
     }
 
-    /// The buffers of a network that has seen nothing.
+    /// Returns the buffers of a network before training.
     pub(super) fn fresh_buffers(&self) -> TensorMap {
         init_buffers(&self.study.resolved.network)
     }
 
-    /// A network as it is kept, in its parts: what is trained, and the buffers behind it.
+    /// Splits stored weights and buffers.
     pub(super) fn split_buffers(&self, network: TensorMap) -> (TensorMap, TensorMap) {
         let mut weights = network.0;
         let buffers = weights.split_off(weights.len().saturating_sub(self.study.resolved.network.buffers().len()));
         (TensorMap(weights), TensorMap(buffers))
     }
 
-    /// The standard deviation of each layer's initial weights.
+    /// Returns the standard deviation of the initial weights of each layer, by the name of the tensor.
     pub(super) fn init_stds(&self) -> BTreeMap<String, f64> {
         let network = &self.study.experiment.network;
         init_stds(&self.study.resolved.network, network.init, network.init_std())
     }
 }
 
-/// Makes the mask of `training` and the state it starts from, pruned weights and their moments at 0.
+/// Makes the mask of a training run and the state it starts from, with pruned weights and their moments at 0.
+///
+/// # Errors
+/// If an output of another training run cannot be read, or does not fit the network.
 pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(Mask, Snapshot)> {
     let mask = mask(training, context)?;
     let mut start = start(&training.start, context.stream(training, Purpose::Reinit), &mask, context)?;
@@ -96,7 +111,7 @@ pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(
 fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
     let PrepareContext { study, artifacts, .. } = context;
     let criterion = study.experiment.prune.criterion;
-    let cut = |from: &Mask, criterion: Criterion, reference: &TensorMap, last: &TensorMap| {
+    let prune = |from: &Mask, criterion: Criterion, reference: &TensorMap, last: &TensorMap| {
         let weights =
             ScoreInputs { criterion, reference, trained: last, stream: context.stream(training, Purpose::Criterion) };
         study
@@ -111,9 +126,9 @@ fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
             let mask = artifacts.mask(parent)?;
             let draws = Stream { round: round.0, ..context.stream(training, Purpose::Reinit) };
             let reference = start(rule, draws, &mask, context)?.weights;
-            cut(&mask, criterion, &reference, &artifacts.final_weights(parent)?)
+            prune(&mask, criterion, &reference, &artifacts.final_weights(parent)?)
         }
-        MaskRule::Prune { parent, reference: ReferencePoint::Initial } | MaskRule::OneShot { parent } => cut(
+        MaskRule::Prune { parent, reference: ReferencePoint::Initial } | MaskRule::OneShot { parent } => prune(
             &artifacts.mask(parent)?,
             criterion,
             &context.initial(training.replicate),
@@ -121,7 +136,7 @@ fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
         ),
         MaskRule::MagnitudeAtInit => {
             let initial = context.initial(training.replicate);
-            cut(&all_ones(&study.resolved.network), Criterion::LargeInit, &initial, &initial)
+            prune(&all_ones(&study.resolved.network), Criterion::LargeInit, &initial, &initial)
         }
         MaskRule::Of { parent } => artifacts.mask(parent),
         MaskRule::Random { like } => {
@@ -130,11 +145,11 @@ fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
     }
 }
 
-/// The state that `rule` gives a training run with this mask. `draws` names the replicate, repeat and round that random
-/// numbers are drawn for; its purpose is replaced by that of each draw.
+/// Returns the state that `rule` gives a training run with this mask. `draws` names the replicate, repeat and round that random numbers
+/// are drawn for; its purpose is replaced by that of each draw.
 fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
     let generator = |purpose| Stream { purpose, ..draws }.generator(0);
-    // Weights made from those of the rewind point, with fresh moments.
+    // Weights made from those of the rewind point, without optimizer state.
     let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut TensorMap, &mut Generator)| {
         let Snapshot { mut weights, buffers, .. } = context.rewound(point)?;
         make(&mut weights, &mut generator(purpose));
@@ -143,10 +158,10 @@ fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'
     match rule {
         StartRule::Initial => Ok(Snapshot::initial(context.initial(draws.replicate))),
         StartRule::Rewind { point, moments } => {
-            let there = context.rewound(point)?;
+            let rewound = context.rewound(point)?;
             Ok(match moments {
-                RewindOptimizerState::Restore => there,
-                RewindOptimizerState::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..there },
+                RewindOptimizerState::Restore => rewound,
+                RewindOptimizerState::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..rewound },
             })
         }
         StartRule::Reinit { iteration } => {
@@ -169,7 +184,7 @@ fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'
     }
 }
 
-/// The mask of the dense network.
+/// Returns the mask of the dense network: every weight is kept.
 pub fn all_ones(network: &Network) -> Mask {
     let layer = |parameter: &TensorSpec| LayerMask {
         kept: vec![true; parameter.len()],

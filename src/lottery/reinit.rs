@@ -1,4 +1,4 @@
-//! Weights made from those of a rewind point: the controls that ask what of the initial values matters.
+//! Weights made from those of a rewind point: controls that show which property of the initial weights matters.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use crate::base::mask::Mask;
 use crate::base::rng::Generator;
 use crate::base::tensors::TensorMap;
 
-/// Permutes the kept values within each layer.
+/// Permutes the values that the mask keeps within each layer.
 pub(super) fn shuffle(weights: &mut TensorMap, mask: &Mask, generator: &mut Generator) {
     for layer in &mask.0 {
         let Some(tensor) = weights.0.iter_mut().find(|tensor| tensor.name == layer.name) else { continue };
-        let places: Vec<usize> = (0..layer.kept.len()).filter(|&i| layer.kept[i]).collect();
-        let mut values: Vec<f32> = places.iter().map(|&i| tensor.values[i]).collect();
+        let positions: Vec<usize> = (0..layer.kept.len()).filter(|&i| layer.kept[i]).collect();
+        let mut values: Vec<f32> = positions.iter().map(|&i| tensor.values[i]).collect();
         generator.shuffle(&mut values);
-        places.into_iter().zip(values).for_each(|(i, value)| tensor.values[i] = value);
+        positions.into_iter().zip(values).for_each(|(i, value)| tensor.values[i] = value);
     }
 }
 
-/// Sets every weight to ± its layer's deviation, with the sign it has.
+/// Sets every weight to ± the standard deviation of its layer's initial weights, with its own sign. Biases stay.
 pub(super) fn constant_sign(weights: &mut TensorMap, deviations: &BTreeMap<String, f64>) {
     for tensor in &mut weights.0 {
         if let Some(&deviation) = deviations.get(&tensor.name) {
@@ -26,7 +26,7 @@ pub(super) fn constant_sign(weights: &mut TensorMap, deviations: &BTreeMap<Strin
     }
 }
 
-/// Adds normal noise of `factor` times its layer's deviation to every weight; biases stay.
+/// Adds normal noise to every weight, of `factor` times the standard deviation of its layer's initial weights. Biases stay.
 pub(super) fn add_noise(
     weights: &mut TensorMap,
     factor: f64,

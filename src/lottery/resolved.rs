@@ -1,4 +1,4 @@
-//! What an experiment means before anything is trained: its names resolved against each other.
+//! Resolves the names of an experiment: its network, its pruning, its data, its device and its engines.
 
 use super::surroundings::Surroundings;
 use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
@@ -8,100 +8,116 @@ use crate::network::{Network, build};
 use crate::prune::{PruningSchedule, RemainingCounts};
 use crate::train::{iterations_per_epoch, validate_lr_schedule};
 
-/// 2²⁸: four copies of so many (weights, gradients, moments) take 4 GiB.
+/// 2²⁸: four copies of as many values (weights, gradients, two moments) take 4 GiB.
 const MAX_WEIGHTS: u64 = 1 << 28;
 
-/// Lanes of a trainer on a GPU, where nothing else is asked for: small networks leave most of it idle.
+/// Lanes of a trainer on a GPU by default: a small network leaves most of a GPU idle.
 const LANES_ON_CUDA: usize = 16;
 
-/// An experiment's names, resolved.
+/// An experiment with its names resolved.
 #[derive(Clone, Debug)]
 pub struct ResolvedExperiment {
     /// The network.
     pub network: Network,
-    /// What each round cuts.
+    /// How many weights each round prunes, in which layers.
     pub pruning: PruningSchedule,
-    /// What is known of the data.
+    /// The data set.
     pub dataset: DatasetInfo,
-    /// Which engine a training takes.
+    /// Selects the engine of each training run.
     pub engines: EngineSelector,
     /// The kind of device: `cpu` or `cuda`.
     pub device: &'static str,
-    /// The number of the GPU, where there is one.
+    /// The number of the GPU; `None` on the CPU.
     pub gpu: Option<usize>,
     /// Networks that a trainer trains in lockstep.
     pub lanes: usize,
-    /// Images that an evaluation looks at: the validation images, as many training images, and the test set.
+    /// Images of one evaluation: the validation images, as many training images, and the test images.
     pub images_evaluated: u64,
-    /// Steps that an epoch takes.
+    /// Optimizer steps of one epoch.
     pub iterations_per_epoch: u64,
+}
+
+/// The sizes that follow from those of the splits.
+#[derive(Default)]
+struct EpochSizes {
+    iterations: u64,
+    /// Images of one evaluation.
+    images_evaluated: u64,
+    /// Training images that the full batches of an epoch leave over.
+    left_over: u32,
 }
 
 impl ResolvedExperiment {
     /// Resolves network, pruning, data, device and engines.
     pub(super) fn new(experiment: &Experiment, surroundings: Surroundings) -> Result<Self, Vec<Diagnostic>> {
         // Without data there is no image size for the network, whose mistakes are found once the data are there.
-        let source = surroundings.dataset.map_err(|problem| vec![problem])?;
-        let mut problems = Vec::new();
-        let cuda_unavailable = surroundings.cuda_unavailable.as_deref();
-        let gpu = gpu(experiment.run.device, cuda_unavailable).unwrap_or_else(|problem| {
-            problems.push(problem);
-            None
-        });
-        let (mut per_epoch, mut images_evaluated, mut rest) = (1, 0, 0);
-        match source.sizes(&experiment.data) {
-            Err(problem) => problems.push(problem),
-            Ok((train, ..)) if experiment.train.batch_size > train => {
-                let message = format!("a batch of {} from {train} training images", experiment.train.batch_size);
-                problems.push(Diagnostic::new("train.batch_size", message).hint(format!("at most {train}")));
-            }
-            Ok((train, validation, test)) => {
-                rest = train % experiment.train.batch_size;
-                images_evaluated = 2 * u64::from(validation) + u64::from(test);
-                let batch_size = u64::from(experiment.train.batch_size);
-                per_epoch = iterations_per_epoch(u64::from(train), batch_size, experiment.train.drop_last);
-                problems.extend(validate_lr_schedule(&experiment.train, per_epoch));
-            }
-        }
-        let network = match build(&experiment.network, source.shape, source.classes) {
-            Ok(network) => network,
-            Err(more) => {
-                problems.extend(more);
-                return Err(problems);
-            }
-        };
-        if network.weights_total() > MAX_WEIGHTS {
-            let message = "the network has more than 268 million weights, which this program does not hold";
-            problems.push(Diagnostic::new("network.architecture", message));
-            return Err(problems);
-        }
+        let dataset = surroundings.dataset.map_err(|mistake| vec![mistake])?;
+        let mut mistakes = Vec::new();
+        let gpu = gpu(experiment.run.device, surroundings.cuda_unavailable.as_deref());
+        let gpu = gpu.map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
+        let sizes = epoch_sizes(experiment, &dataset, &mut mistakes);
+        let network = build_network(experiment, &dataset, &mut mistakes);
+        let Some(network) = network else { return Err(mistakes) };
         let device = if gpu.is_some() { "cuda" } else { "cpu" };
-        let recipe = TrainerSpec::new(network.clone(), experiment, gpu);
-        problems.extend(misfits(experiment, &recipe, rest));
+        let spec = TrainerSpec::new(network.clone(), experiment, gpu);
+        mistakes.extend(misfits(experiment, &spec, sizes.left_over));
         let lanes = experiment.run.lanes.unwrap_or(if gpu.is_some() { LANES_ON_CUDA } else { 1 });
-        let choice = EngineSelector::new(experiment.run.engine, &recipe, lanes)
-            .map_err(|unsupported| problems.push(unsupported_engine(&unsupported, &recipe, device, lanes)));
-        let pruning = PruningSchedule::new(&experiment.prune, &network).map_err(|more| problems.extend(more));
-        match (choice, pruning) {
-            (Ok(choice), Ok(pruning)) if problems.is_empty() => Ok(Self {
-                network,
-                pruning,
-                dataset: source,
-                engines: choice,
-                device,
-                gpu,
-                lanes,
-                images_evaluated,
-                iterations_per_epoch: per_epoch,
-            }),
-            _ => Err(problems),
-        }
+        let engines = EngineSelector::new(experiment.run.engine, &spec, lanes)
+            .map_err(|unsupported| mistakes.push(unsupported_engine(&unsupported, &spec, device, lanes)));
+        let pruning = PruningSchedule::new(&experiment.prune, &network).map_err(|found| mistakes.extend(found));
+        let (Ok(engines), Ok(pruning), true) = (engines, pruning, mistakes.is_empty()) else { return Err(mistakes) };
+        Ok(Self {
+            network,
+            pruning,
+            dataset,
+            engines,
+            device,
+            gpu,
+            lanes,
+            images_evaluated: sizes.images_evaluated,
+            iterations_per_epoch: sizes.iterations,
+        })
     }
 
-    /// What each layer keeps, as far as that is known before training; else what it is expected to keep.
+    /// Returns the weights that each layer keeps; where that depends on trained weights, the expected numbers.
     pub fn expected_per_layer(&self, counts: &RemainingCounts) -> Vec<u64> {
         self.pruning.expected_per_layer(counts, self.network.sizes())
     }
+}
+
+/// Returns the sizes of an epoch and an evaluation, and reports splits, batches and schedules that do not fit the data.
+fn epoch_sizes(experiment: &Experiment, dataset: &DatasetInfo, mistakes: &mut Vec<Diagnostic>) -> EpochSizes {
+    let none = EpochSizes { iterations: 1, ..EpochSizes::default() };
+    let batch_size = experiment.train.batch_size;
+    match dataset.sizes(&experiment.data) {
+        Err(mistake) => {
+            mistakes.push(mistake);
+            none
+        }
+        Ok((train, ..)) if batch_size > train => {
+            let message = format!("a batch of {batch_size} from {train} training images");
+            mistakes.push(Diagnostic::new("train.batch_size", message).hint(format!("at most {train}")));
+            none
+        }
+        Ok((train, validation, test)) => {
+            let iterations = iterations_per_epoch(u64::from(train), u64::from(batch_size), experiment.train.drop_last);
+            mistakes.extend(validate_lr_schedule(&experiment.train, iterations));
+            let images_evaluated = 2 * u64::from(validation) + u64::from(test);
+            EpochSizes { iterations, images_evaluated, left_over: train % batch_size }
+        }
+    }
+}
+
+/// Builds the network, and reports layers that do not fit and networks that are too large.
+fn build_network(experiment: &Experiment, dataset: &DatasetInfo, mistakes: &mut Vec<Diagnostic>) -> Option<Network> {
+    let network = build(&experiment.network, dataset.shape, dataset.classes);
+    let network = network.map_err(|found| mistakes.extend(found)).ok()?;
+    if network.weights_total() > MAX_WEIGHTS {
+        let message = "the network has more than 268 million weights, which this program does not hold";
+        mistakes.push(Diagnostic::new("network.architecture", message));
+        return None;
+    }
+    Some(network)
 }
 
 /// Returns the GPU to train on; `None` for the CPU. An experiment that asks for CUDA is never trained on the CPU instead.
@@ -151,17 +167,16 @@ fn dtype_name(dtype: Dtype) -> &'static str {
     }
 }
 
-/// What of the recipe does not go with the network, the images or the device.
-/// `rest` images are left over by the full batches of an epoch.
-fn misfits(experiment: &Experiment, recipe: &TrainerSpec, rest: u32) -> Vec<Diagnostic> {
-    let mut problems = Vec::from_iter(one_value_a_channel(experiment, recipe, rest));
-    let [_, height, width] = recipe.network.input;
-    if recipe.augment.crop as usize >= height.min(width) {
-        let message =
-            format!("images of {height} × {width} pixels moved by {} would be all black", recipe.augment.crop);
+/// Reports training options that do not fit the network, the images or the device. `left_over`: training images that the full batches
+/// of an epoch leave over.
+fn misfits(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Vec<Diagnostic> {
+    let mut problems = Vec::from_iter(one_value_per_channel(experiment, spec, left_over));
+    let [_, height, width] = spec.network.input;
+    if spec.augment.crop as usize >= height.min(width) {
+        let message = format!("images of {height} × {width} pixels moved by {} would be all black", spec.augment.crop);
         problems.push(Diagnostic::new("data.augment.crop", message).hint("such as `crop = 4`"));
     }
-    if recipe.gpu.is_none() && !recipe.products.is_exact() {
+    if spec.gpu.is_none() && !spec.products.is_exact() {
         let message = "products are rounded on a GPU only, and the device is the processor";
         let hint = "leave it out, or train on CUDA: `run.device = \"cuda\"`";
         problems.push(Diagnostic::new("train.products", message).hint(hint).on_key());
@@ -169,14 +184,14 @@ fn misfits(experiment: &Experiment, recipe: &TrainerSpec, rest: u32) -> Vec<Diag
     problems
 }
 
-/// A batch norm that gets one value a channel in some batch: it has no variance. Of a convolution the values are those of
-/// all images and positions, so that one image is enough where it has several positions.
-fn one_value_a_channel(experiment: &Experiment, recipe: &TrainerSpec, rest: u32) -> Option<Diagnostic> {
-    let is_single = recipe.batch_size == 1;
-    if !is_single && (rest != 1 || experiment.train.drop_last) {
+/// Reports a batch norm that gets a single value per channel in some batch, which has no variance. After a convolution the values are
+/// those of all images and positions, so that one image with several positions is enough.
+fn one_value_per_channel(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Option<Diagnostic> {
+    let is_single = spec.batch_size == 1;
+    if !is_single && (left_over != 1 || experiment.train.drop_last) {
         return None;
     }
-    let norm = recipe.network.batch_norms().into_iter().find(|norm| norm.positions == [1, 1])?;
+    let norm = spec.network.batch_norms().into_iter().find(|norm| norm.positions == [1, 1])?;
     let batch = if is_single { "a batch of 1 image" } else { "the last batch of each epoch, 1 image," };
     let message =
         format!("batch norm `{}` needs at least 2 values per channel and has 1: {batch} of 1 × 1 pixels", norm.name);

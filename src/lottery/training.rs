@@ -1,4 +1,4 @@
-//! A node of the plan: one network trained once.
+//! A training run of the plan: one network trained once, with the rules for its mask and its starting weights, and its key.
 
 use std::sync::Arc;
 
@@ -16,118 +16,118 @@ use crate::prune::RemainingCounts;
 pub enum ReferencePoint {
     /// θ₀ of the replicate.
     Initial,
-    /// The weights that the pruned training started from, which are not θ₀.
+    /// The weights that the pruned training run started from, where these are not θ₀.
     TrainingStart {
-        /// Its round.
+        /// The round of the pruned training run.
         round: Round,
-        /// Where its weights came from.
+        /// The rule of the weights it started from.
         start: Box<StartRule>,
     },
 }
 
-/// Where a training's mask comes from.
+/// The rule for the mask of a training run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MaskRule {
     /// All ones.
     Dense,
-    /// The parent's mask, less the weights a round of pruning cuts by the parent's trained weights.
+    /// The mask of `parent`, pruned by one round according to the trained weights of `parent`.
     Prune {
-        /// The previous training of the chain.
+        /// The previous training run of the chain.
         parent: ContentHash,
-        /// The earlier weights that the criterion looks at, where it looks at any.
+        /// The earlier weights that some criteria compare the trained ones with.
         reference: ReferencePoint,
     },
-    /// The dense network, pruned straight to this training's counts by its trained weights.
+    /// The dense network, pruned in one step to the counts of this training run by its trained weights.
     OneShot {
-        /// The dense training.
+        /// The dense training run.
         parent: ContentHash,
     },
-    /// The dense network, pruned straight to this training's counts by the magnitude of its initial weights.
+    /// The dense network, pruned in one step to the counts of this training run by the magnitude of its initial weights.
     MagnitudeAtInit,
-    /// The mask of another training.
+    /// The mask of another training run.
     Of {
-        /// That training.
+        /// That training run.
         parent: ContentHash,
     },
-    /// Uniformly random, with another training's count in every layer.
+    /// A uniformly random mask with as many weights in every layer as another training run keeps there.
     Random {
-        /// That training.
+        /// That training run.
         like: ContentHash,
     },
 }
 
-/// Where a replicate's dense training was after so many iterations: θ₀ or θₖ.
+/// The state of a replicate's dense training run after k iterations: θ₀ or θₖ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RewindPoint {
-    /// The dense training.
+    /// The dense training run.
     pub dense: ContentHash,
     /// k.
     pub iteration: Iteration,
 }
 
-/// Where a training's weights come from. Learning rate and data go on from the iteration of the rule.
+/// The rule for the weights that a training run starts from. Learning rate and data order continue from the iteration of the rule.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StartRule {
     /// θ₀, drawn for this replicate.
     Initial,
-    /// The weights of the rewind point, and its moments where they are to be restored.
+    /// The weights of the rewind point, and its optimizer state if that is restored.
     Rewind {
-        /// Where to.
+        /// The rewind point.
         point: RewindPoint,
-        /// What becomes of the moments.
+        /// Whether the optimizer state of the rewind point is restored.
         moments: RewindOptimizerState,
     },
     /// A fresh draw from the distribution of θ₀.
     Reinit {
-        /// The iteration it starts at.
+        /// The iteration that the training run starts at.
         iteration: Iteration,
     },
-    /// The rewind point's kept values, permuted within each layer.
+    /// The values of the rewind point that the mask keeps, permuted within each layer.
     Shuffle {
         /// The rewind point.
         point: RewindPoint,
     },
-    /// ± the standard deviation of the layer's initial weights, signs as at the rewind point.
+    /// ± the standard deviation of the layer's initial weights, with the signs of the rewind point.
     ConstantSign {
         /// The rewind point.
         point: RewindPoint,
     },
-    /// The rewind point's values and normal noise.
+    /// The values of the rewind point with normal noise added.
     Noise {
         /// The rewind point.
         point: RewindPoint,
-        /// In standard deviations of the layer's initial weights.
+        /// Standard deviation of the noise, in standard deviations of the layer's initial weights.
         factor: f64,
     },
-    /// Trained weights: those the mask was cut from.
+    /// The trained weights that the mask was pruned by.
     Final {
-        /// The training they are of.
+        /// The training run that trained them.
         parent: ContentHash,
-        /// The iteration it goes on from.
+        /// The iteration that the training run continues from.
         iteration: Iteration,
     },
 }
 
-/// What a training must find of another.
+/// An output of a training run that another one depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dependency {
-    /// Its entry: that it is done, its mask, its initial weights.
+    /// Its entry in the store: that it has trained to the end, its mask and its initial weights.
     Done,
-    /// Its state after so many iterations.
+    /// Its snapshot after this iteration.
     Snapshot(Iteration),
     /// Its final weights.
     FinalWeights,
 }
 
-/// All that determines a training's numbers, as JSON: what it has in common with the whole experiment, which is kept
-/// once, and what is its own.
+/// Everything that determines the numbers of a training run, as JSON: the part that the whole experiment shares, which is stored
+/// once, and the part of this training run.
 #[derive(Clone, Debug)]
 pub struct KeyContent {
     pub(super) shared: Arc<SharedKeyContent>,
     pub(super) own: Value,
 }
 
-/// What all trainings of an experiment have in common, and its text.
+/// The part of [`KeyContent`] that all training runs of an experiment on one engine share, with its text.
 #[derive(Debug)]
 pub(super) struct SharedKeyContent {
     value: Value,
@@ -141,7 +141,7 @@ impl SharedKeyContent {
 }
 
 impl KeyContent {
-    /// The whole: the fields in common, then its own.
+    /// Returns the shared fields, followed by those of the training run.
     pub fn value(&self) -> Value {
         let mut whole = self.shared.value.clone();
         if let (Some(whole), Some(own)) = (whole.as_object_mut(), self.own.as_object()) {
@@ -150,7 +150,8 @@ impl KeyContent {
         whole
     }
 
-    /// Its key: the hash of the whole's text, put together from the parts' texts, since most of it never changes.
+    /// Returns the hash of [`KeyContent::value`]. Its text is put together from those of the parts, because most of it is the same for
+    /// every training run.
     pub(super) fn key(&self) -> ContentHash {
         let shared = self.shared.text.strip_suffix('}').unwrap_or_default();
         let own = self.own.to_string();
@@ -158,44 +159,44 @@ impl KeyContent {
     }
 }
 
-/// One network trained once.
+/// A training run: one network trained once.
 #[derive(Clone, Debug)]
 pub struct TrainingSpec {
-    /// The hash of [`Training::content`].
+    /// The hash of [`TrainingSpec::content`].
     pub key: ContentHash,
-    /// All that determines the numbers.
+    /// Everything that determines its numbers.
     pub content: KeyContent,
-    /// The arm it is for; `dense` for round 0.
+    /// The arm that it belongs to; `dense` for the dense networks.
     pub arm: String,
-    /// From 1.
+    /// The replicate, from 1.
     pub replicate: u32,
-    /// From 1.
+    /// The repeat within the replicate, from 1.
     pub repeat: u32,
     /// Number of prunings.
     pub round: Round,
-    /// Where its mask comes from.
+    /// The rule for its mask.
     pub mask: MaskRule,
-    /// Where its weights come from.
+    /// The rule for the weights it starts from.
     pub start: StartRule,
-    /// How many weights its mask keeps.
+    /// The number of weights that its mask keeps, as far as it is known before training.
     pub counts: RemainingCounts,
-    /// What trains it.
+    /// The engine that trains it.
     pub engine: EngineKind,
-    /// Which order of the data it sees, from 1; a copy that differs in nothing else has another.
+    /// The number of the data order, from 1. A copy for an instability analysis differs in nothing else.
     pub data_order: u32,
 }
 
 impl TrainingSpec {
-    /// The stream of what a training draws while it goes on: the order of its images, and what is drawn for single values.
+    /// Returns the random stream of a purpose during training: the order of the images, or dropout and augmentation.
     pub fn stream(&self, seed: u64, purpose: Purpose) -> Stream {
         Stream { repeat: self.data_order - 1, ..Stream::of_replicate(seed, self.replicate, purpose) }
     }
 
-    /// The same network from the same state with the same mask, trained with another order of the data.
+    /// Returns a copy: the same network from the same state with the same mask, trained with another order of the data.
     #[must_use]
     pub fn with_other_data_order(&self) -> Self {
-        // The mask of the training itself, so that no pruning is done twice, and its initial weights where it has drawn
-        // them; all else that is drawn before a training begins depends on its place in the plan, which is the same.
+        // The copy takes the mask of the training run itself, so that nothing is pruned twice, and its initial weights if it
+        // has drawn them. Everything else that is drawn before training depends on the coordinates in the plan, which are equal.
         let mask = if self.mask == MaskRule::Dense { MaskRule::Dense } else { MaskRule::Of { parent: self.key } };
         let initial = RewindPoint { dense: self.key, iteration: Iteration(0) };
         let start = match &self.start {
@@ -207,7 +208,7 @@ impl TrainingSpec {
             "replicate": self.replicate,
             "repeat": self.repeat,
             "round": self.round,
-            // Of a dense mask nothing else would tell what it is a copy of.
+            // Of a dense mask nothing else says what it is a copy of.
             "copy_of": self.key,
             "mask": mask.content(&Value::Null, &self.counts),
             "start": start.content(),
@@ -225,8 +226,8 @@ impl TrainingSpec {
         }
     }
 
-    /// The training whose final weights the next round of this chain compares with, beside pruning this one's: where this
-    /// one went on from trained weights and the criterion looks back to its start.
+    /// Returns the training run whose final weights the next round of this chain compares those of this one with: the one that
+    /// this one continued from, if the criterion looks back to where the pruned training run started.
     pub fn reference_of_next_round(&self) -> Option<&ContentHash> {
         match (&self.mask, &self.start) {
             (
@@ -237,7 +238,7 @@ impl TrainingSpec {
         }
     }
 
-    /// The trainings that must be done before this one, each once, and what it needs of them.
+    /// Returns the training runs that must have ended before this one begins, each output once, sorted by key.
     pub fn dependencies(&self) -> Vec<(&ContentHash, Dependency)> {
         let mut needs = Vec::new();
         match &self.mask {
@@ -252,13 +253,13 @@ impl TrainingSpec {
             MaskRule::Of { parent: key } | MaskRule::Random { like: key } => needs.push((key, Dependency::Done)),
         }
         needs.extend(self.start.dependency());
-        // What a ticket has left of the dense network is told against what training made of that.
+        // The weight statistics of a ticket compare with the trained dense network.
         if let (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) =
             (&self.mask, &self.start)
         {
             needs.push((&point.dense, Dependency::FinalWeights));
         }
-        // Who needs weights needs the entry: that is said once.
+        // A dependency on weights implies one on the entry.
         let more = needs.clone();
         needs.retain(|(key, need)| {
             *need != Dependency::Done || !more.iter().any(|(k, n)| k == key && *n != Dependency::Done)
@@ -280,7 +281,7 @@ impl Dependency {
 }
 
 impl StartRule {
-    /// The training that the weights come from, and what is needed of it.
+    /// Returns the training run that the weights come from, and the output that is needed of it.
     fn dependency(&self) -> Option<(&ContentHash, Dependency)> {
         match self {
             Self::Initial | Self::Reinit { .. } => None,
@@ -304,8 +305,8 @@ impl StartRule {
         matches!(self, Self::Initial) || matches!(self, Self::Rewind { point, .. } if point.iteration == Iteration(0))
     }
 
-    /// Whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh and
-    /// permuted weights have not, and what is made of θ₀ has not either.
+    /// Whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh and permuted
+    /// weights are not trained, and neither are weights made from θ₀.
     pub fn is_trained(&self) -> bool {
         match self {
             Self::Initial | Self::Reinit { .. } | Self::Shuffle { .. } => false,
@@ -316,7 +317,7 @@ impl StartRule {
         }
     }
 
-    /// The iteration that learning rate and data go on from.
+    /// Returns the iteration that learning rate and data order continue from.
     pub fn iteration(&self) -> Iteration {
         match self {
             Self::Initial => Iteration(0),
@@ -330,14 +331,15 @@ impl StartRule {
 }
 
 impl MaskRule {
-    /// Whether the mask goes on from a previous round's.
+    /// Whether the mask prunes that of the previous round.
     pub fn is_chain(&self) -> bool {
         matches!(self, Self::Prune { .. })
     }
 
-    /// What of the rule determines the mask; `counts` are what it keeps.
+    /// Returns the part of the key content that determines the mask. `pruning`: the part about criterion, scope and rates;
+    /// `counts`: the weights that the mask keeps.
     pub(super) fn content(&self, pruning: &Value, counts: &RemainingCounts) -> Value {
-        // Straight to a size: the rates do not matter then, and the size does.
+        // In one step to a size, the size determines the mask instead of the rates.
         let to_size = |mut rule: Value| {
             let by: Map<String, Value> =
                 pruning.as_object().into_iter().flatten().filter(|(key, _)| *key != "rate").map(owned).collect();
@@ -348,7 +350,7 @@ impl MaskRule {
         match self {
             Self::Dense => json!("dense"),
             Self::Prune { parent, reference: ReferencePoint::Initial } => json!({ "prune": parent, "by": pruning }),
-            // The parent's key says where it started.
+            // The key of the parent determines where it started.
             Self::Prune { parent, reference: ReferencePoint::TrainingStart { .. } } => {
                 json!({ "prune": parent, "by": pruning, "reference_weights": "training_start" })
             }
@@ -365,7 +367,7 @@ fn owned((key, value): (&String, &Value)) -> (String, Value) {
 }
 
 impl StartRule {
-    /// What of the rule determines the weights. At iteration 0 it says nothing of iterations.
+    /// Returns the part of the key content that determines the weights. At iteration 0 it contains no iteration.
     pub(super) fn content(&self) -> Value {
         let at = |point: &RewindPoint| json!({ "dense": point.dense, "iteration": point.iteration });
         match self {
@@ -387,7 +389,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_the_hash_of_the_whole() {
+    fn key_is_the_hash_of_shared_and_own_content() {
         let shared = Arc::new(SharedKeyContent::new(json!({ "b": 1, "a": [0.1] })));
         let content = KeyContent { shared, own: json!({ "round": 2 }) };
         assert_eq!(content.value().to_string(), r#"{"b":1,"a":[0.1],"round":2}"#);

@@ -43,7 +43,7 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
     }
 }
 
-/// Repeats need something to draw, and a partner each where the arm they refer to has repeats too.
+/// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it refers to.
 fn repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let partners = referenced_arm(arm, &experiment.arms).filter(|_| takes_mask(arm)).map_or(1, |source| source.repeats);
     let key = format!("arms.{name}.repeats");
@@ -59,12 +59,12 @@ fn repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic>
     }
 }
 
-/// Whether an arm takes the masks of the arm it refers to, and not just their sizes.
+/// Whether an arm takes the masks of the arm it refers to, and not only their sizes.
 fn takes_mask(arm: &Arm) -> bool {
     matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_))
 }
 
-/// Whether an arm draws anything at random itself, so that repeats of it differ.
+/// Whether an arm draws anything at random itself, so that its repeats differ.
 fn draws(arm: &Arm, criterion: Criterion) -> bool {
     let by_weights = matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise { .. });
     by_weights
@@ -75,7 +75,7 @@ fn draws(arm: &Arm, criterion: Criterion) -> bool {
         }
 }
 
-/// The dense networks are trained for every experiment, and not again as an arm.
+/// Reports an arm that would train the dense networks, which are trained for every experiment.
 fn dense_again(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     if !is_dense(arm, &experiment.arms) {
         return None;
@@ -90,9 +90,9 @@ fn dense_again(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnos
     again.then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
 }
 
-/// `final` goes on from the trained weights that the mask was cut from.
+/// Reports an arm that continues from trained weights although its mask was pruned by none.
 fn nothing_to_start_from(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    if !matches!(arm.weights, WeightSource::Final { .. }) || is_cut_from_trained(arm, &experiment.arms) {
+    if !matches!(arm.weights, WeightSource::Final { .. }) || is_pruned_by_training(arm, &experiment.arms) {
         return None;
     }
     let message = format!("`{name}` has no trained weights to go on from: its mask was not cut from any");
@@ -100,18 +100,18 @@ fn nothing_to_start_from(name: &str, arm: &Arm, experiment: &Experiment) -> Opti
     Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint(hint))
 }
 
-/// Whether an arm's mask was cut from trained weights, its own or that of the arm it takes it from.
-fn is_cut_from_trained(arm: &Arm, arms: &Arms) -> bool {
+/// Whether an arm's mask was pruned by trained weights, directly or through the arm it takes it from.
+fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
     match arm.mask {
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
         MaskSource::Dense | MaskSource::MagnitudeAtInit(_) => false,
         MaskSource::Of(_) | MaskSource::Random(_) => {
-            referenced_arm(arm, arms).is_some_and(|arm| is_cut_from_trained(arm, arms))
+            referenced_arm(arm, arms).is_some_and(|arm| is_pruned_by_training(arm, arms))
         }
     }
 }
 
-/// A criterion that compares trained weights with those of iteration 0 needs a chain that starts from them.
+/// Reports a chain that starts each round from other weights than those of iteration 0, if the criterion compares with these.
 fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let looks_at_initial = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
     let keeps_initial = matches!(arm.weights, WeightSource::Rewind { .. } | WeightSource::Final { .. });
@@ -126,7 +126,7 @@ fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<D
     Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint(hint))
 }
 
-/// `at` names rounds that the arm could have, and `every` leaves one at least.
+/// Reports rounds in `at` that the arm cannot have, and an `every` that leaves no round.
 fn rounds_that_are_not_there(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let possible = possible_rounds(arm, experiment);
     let list = || possible.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -141,7 +141,7 @@ fn rounds_that_are_not_there(name: &str, arm: &Arm, experiment: &Experiment) -> 
     Some(Diagnostic::new(format!("arms.{name}.every"), message).hint(hint()))
 }
 
-/// The entries of a grid, where an arm has one.
+/// Returns the grid of an arm: the fraction to prune in each of its rounds, if it has one.
 pub(super) fn grid(arm: &Arm) -> Option<&[f64]> {
     match &arm.mask {
         MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => Some(grid),
@@ -176,7 +176,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn repeats_without_a_draw_or_a_partner() {
+    fn arm_repeats_need_a_draw_or_a_partner() {
         let twice = [("a", "mask='iterative',weights='rewind',repeats=2")];
         assert_eq!(keys(&twice, &[]), ["arms.a.repeats"]);
         assert_eq!(keys(&twice, &["prune.criterion=random"]), [""; 0], "a random criterion draws");
@@ -189,7 +189,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn arms_that_would_train_the_dense_networks_again() {
+    fn arms_that_train_the_dense_networks_are_refused() {
         assert_eq!(keys(&[("a", "mask='dense',weights='rewind'")], &[]), ["arms.a"]);
         let fresh = ("f", "mask='dense',weights='reinit'");
         assert_eq!(keys(&[fresh, ("a", "mask={of='f'},weights='rewind'")], &[]), ["arms.a"]);
@@ -198,7 +198,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn going_on_from_weights_that_there_are_not() {
+    fn final_weights_need_a_mask_pruned_by_training() {
         let finals = |mask: &str| keys(&[("t", arm::TICKET), ("a", &format!("mask={mask},weights='final'"))], &[]);
         for mask in ["'iterative'", "{of='t'}", "{random='t'}", "{one_shot={like='t'}}", "{one_shot={cut=[0.5]}}"] {
             assert_eq!(finals(mask), [""; 0], "{mask}");
@@ -225,7 +225,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rounds_that_an_arm_does_not_have() {
+    fn arm_rounds_outside_of_its_range_are_refused() {
         let control =
             |more: &str| keys(&[("t", arm::TICKET), ("a", &format!("mask={{of='t'}},weights='reinit',{more}"))], &[]);
         assert_eq!(control("at=[1,5]"), ["arms.a.at[1]"]);

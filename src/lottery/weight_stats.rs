@@ -1,4 +1,4 @@
-//! What a mask has left of a network: taken when its training ends, for the figures of the paper's Appendix F.
+//! Weight statistics of a network under a mask, taken when its training ends, for the figures of Frankle & Carbin 2019, Appendix F.
 
 use std::collections::BTreeMap;
 
@@ -26,26 +26,26 @@ pub struct LayerWeightStats {
     /// Histograms by measure: the initial values, and those of a ticket also the distances moved and the growth in the dense
     /// training.
     pub histograms: BTreeMap<Category<WeightMeasure>, Histogram>,
-    /// Of each unit, most connected first, the share of its incoming connections that is kept; at [`RANKS`] ranks.
+    /// The share of its incoming connections that each unit keeps, the most connected unit first, at [`RANKS`] ranks.
     pub incoming: Vec<f64>,
-    /// The same of the inputs' outgoing connections.
+    /// Like `incoming`, for the outgoing connections of each input.
     pub outgoing: Vec<f64>,
 }
 
-/// Ranks at which connections are told, from the most connected unit to the least.
+/// Number of ranks at which connections are sampled, from the most connected unit to the least.
 pub const RANKS: usize = 51;
 
-/// A network under a mask: `weights.json`.
+/// The weight statistics of a network, by layer: `weights.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WeightStats(pub Vec<LayerWeightStats>);
 
-/// The profile of a dense network, or of a ticket: a mask that was cut from trained weights, back at its rewind point.
-/// Other networks have none: their masks are those of tickets, or show nothing.
+/// Returns the weight statistics of a dense network or of a ticket: a mask that was pruned by trained weights, with weights of its
+/// rewind point. Other networks have none: those of controls with a ticket's mask would repeat the ticket's.
 ///
 /// # Errors
-/// Where what the dense training left cannot be read.
+/// If the final weights of the dense training run cannot be read.
 pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<Option<WeightStats>> {
-    let last = match (&training.mask, &training.start) {
+    let trained = match (&training.mask, &training.start) {
         (MaskRule::Dense, StartRule::Initial) => None,
         (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) => {
             Some(context.artifacts.final_weights(&point.dense)?)
@@ -66,7 +66,7 @@ pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: 
         };
         let mut histograms = BTreeMap::new();
         histograms.insert(WeightMeasure::Initial.into(), bins(&mut chosen(true).map(|i| before[i]), INITIAL));
-        if let Some(after) = last.as_ref().map(values) {
+        if let Some(after) = trained.as_ref().map(values) {
             let measures = [
                 (true, WeightMeasure::MovedKept, WeightMeasure::GrownKept),
                 (false, WeightMeasure::MovedPruned, WeightMeasure::GrownPruned),
@@ -85,7 +85,7 @@ pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: 
     Ok(Some(WeightStats(mask.0.iter().map(layer).collect())))
 }
 
-/// The share of kept connections into each unit and out of each input, the most connected first, at [`RANKS`] ranks.
+/// Returns the share of kept connections into each unit and out of each input, the most connected first, at [`RANKS`] ranks.
 fn connections(layer: &LayerMask) -> (Vec<f64>, Vec<f64>) {
     let [units, inputs] = layer.shape[..] else { return (Vec::new(), Vec::new()) };
     let (mut into, mut out) = (vec![0_u32; units], vec![0_u32; inputs]);
@@ -96,11 +96,12 @@ fn connections(layer: &LayerMask) -> (Vec<f64>, Vec<f64>) {
     (by_rank(into, inputs), by_rank(out, units))
 }
 
-fn by_rank(mut counts: Vec<u32>, of: usize) -> Vec<f64> {
+/// Returns `counts` divided by `total`, in descending order, at [`RANKS`] ranks.
+fn by_rank(mut counts: Vec<u32>, total: usize) -> Vec<f64> {
     counts.sort_unstable_by(|a, b| b.cmp(a));
     let ranks = counts.len().min(RANKS);
-    let at = |rank: usize| rank * (counts.len() - 1) / (ranks.max(2) - 1);
-    (0..ranks).map(|rank| f64::from(counts[at(rank)]) / of as f64).collect()
+    let index = |rank: usize| rank * (counts.len() - 1) / (ranks.max(2) - 1);
+    (0..ranks).map(|rank| f64::from(counts[index(rank)]) / total as f64).collect()
 }
 
 #[cfg(test)]
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_by_the_connections_they_keep() {
+    fn connections_are_ranked_by_unit() {
         // Three units with two inputs each: the second keeps both, the third one.
         let kept = vec![false, false, true, true, false, true];
         let (into, out) = connections(&LayerMask { name: "a".into(), shape: vec![3, 2], kept });
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_told_apart_from_what_was_pruned() {
+    fn weight_stats_of_a_ticket_separate_kept_from_pruned() {
         let house = crate::lottery::tests::PreparedReplicate::new(&[]);
         let of = |arm, round| {
             let training = house.training(arm, round);
