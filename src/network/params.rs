@@ -53,7 +53,7 @@ pub struct TensorSpec {
     /// Such as `linear1.weight`; unique within the network.
     pub name: String,
     /// Sizes, outermost first: a linear weight is [out, in], a convolution's [out, in, height, width], a vector
-    /// [length].
+    /// \[length\].
     pub shape: Vec<usize>,
     /// What the network uses it for.
     pub role: TensorRole,
