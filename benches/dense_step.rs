@@ -82,7 +82,7 @@ fn main() {
     tch::set_num_threads(1);
     let dataset = lenet::dataset();
     let trainer =
-        |rounds| Step::new(&dataset, |recipe, dataset| torch::build(recipe, dataset, 1), &lenet::pruned(rounds, 0.2));
+        |rounds| Step::new(&dataset, |spec, dataset| torch::build(spec, dataset, 1), &lenet::pruned(rounds, 0.2));
     let (mut step, mut masked) = (trainer(0), trainer(15));
     let (products, forward) = (Products::of_step(), Products::forward(BLOCK));
     let images = dataset.test.len() as u64;

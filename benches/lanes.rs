@@ -66,8 +66,8 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
 fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize) -> anyhow::Result<Box<dyn Trainer>> {
     let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
     let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
-    let recipe = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), update, case.batch) };
-    let mut trainer = torch::build(&recipe, dataset, lanes)?;
+    let spec = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), update, case.batch) };
+    let mut trainer = torch::build(&spec, dataset, lanes)?;
     for lane in 0..lanes {
         let mut generator = Stream::of_replicate(1, 1 + lane as u32, Purpose::Init).generator(0);
         let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));

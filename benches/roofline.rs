@@ -14,7 +14,7 @@
 use std::hint::black_box;
 
 use clock::microseconds;
-use lenet::{BATCH, pruned, recipe};
+use lenet::{BATCH, pruned, spec};
 use lth::engine::sparse;
 use pulp::Simd;
 use spread::Spread;
@@ -117,7 +117,7 @@ fn main() {
         let runs: Vec<Vec<sparse::KernelTiming>> = (0..TURNS)
             .map(|turn| {
                 let images = &dataset.train[turn * BATCH..][..BATCH];
-                sparse::time_kernels(&recipe(), &dataset, (&start, &mask), images, 300).expect("a profile")
+                sparse::time_kernels(&spec(), &dataset, (&start, &mask), images, 300).expect("a profile")
             })
             .collect();
         let mut total = 0.0;

@@ -48,7 +48,7 @@ fn main() {
         let left = 100.0 * network.1.kept() as f64 / network.1.total() as f64;
         let build = |build| Step::new(&dataset, build, &network);
         let mut steps =
-            [build(|recipe, dataset| torch::build(recipe, dataset, 1)), build(sparse::build), build(sparse::build)];
+            [build(|spec, dataset| torch::build(spec, dataset, 1)), build(sparse::build), build(sparse::build)];
         steps[2].trainer.set_threads(2);
         let (mut times, mut evaluations): ([Vec<f64>; 3], [Vec<f64>; 3]) = Default::default();
         for turn in 0..=TURNS {

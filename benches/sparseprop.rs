@@ -10,7 +10,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use lenet::{BATCH, recipe};
+use lenet::{BATCH, spec};
 use lth::base::mask::{LayerMask, Mask};
 use lth::base::rng::mix;
 use lth::engine::sparse::{KernelTiming, time_kernels};
@@ -63,7 +63,7 @@ fn main() {
         for (sparsity, sums) in SPARSITIES.iter().zip(&mut sums) {
             let mask = mask(sparsity.parse().expect("a number"));
             let images = &dataset.train[..BATCH];
-            let parts = time_kernels(&recipe(), &dataset, (&start, &mask), images, 500).expect("a profile");
+            let parts = time_kernels(&spec(), &dataset, (&start, &mask), images, 500).expect("a profile");
             let ours: f64 = parts
                 .iter()
                 .filter(|part| part.layer.is_some())

@@ -1,8 +1,6 @@
-//! `lth` runs experiments on the Lottery Ticket Hypothesis (Frankle & Carbin, arXiv 1803.03635).
-//!
-//! The modules are layers, listed from the ground up: each may import only the layers before it in this list. The algorithm
-//! is [`lottery`]; start there.
+#![doc = include_str!("ARCHITECTURE.md")]
 
+// Each layer may import only the layers before it in this list; tests/all/docs/layers.rs enforces it.
 pub mod base;
 pub mod system;
 pub mod config;

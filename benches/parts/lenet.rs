@@ -52,7 +52,7 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
 }
 
 /// How it is trained.
-pub(crate) fn recipe() -> TrainerSpec {
+pub(crate) fn spec() -> TrainerSpec {
     let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
     TrainerSpec::plain(network(), update, BATCH)
 }

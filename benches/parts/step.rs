@@ -10,7 +10,7 @@ use lth::data::Dataset;
 use lth::engine::{Batch, Trainer, TrainerSpec};
 use lth::train::BatchSampler;
 
-use crate::lenet::{BATCH, recipe};
+use crate::lenet::{BATCH, spec};
 
 /// Makes a trainer.
 pub(crate) type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
@@ -24,7 +24,7 @@ pub(crate) struct Step {
 
 impl Step {
     pub(crate) fn new(dataset: &Arc<Dataset>, build: Build, (start, mask): &(Snapshot, Mask)) -> Self {
-        let mut trainer = build(&recipe(), dataset).expect("a trainer");
+        let mut trainer = build(&spec(), dataset).expect("a trainer");
         trainer.load(0, start, mask).expect("a network");
         let images: &'static [u32] = dataset.train.clone().leak();
         let order = BatchSampler::new(Stream::of_replicate(1, 1, Purpose::Order), images, BATCH, true);

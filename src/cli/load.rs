@@ -1,4 +1,4 @@
-//! Loads an experiment, from the command line to its plan.
+//! Loads an experiment: from the command line to the [`Study`] with its plan.
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -43,10 +43,10 @@ pub(super) struct RunsArgs {
 }
 
 impl RunsArgs {
-    /// That folder.
+    /// Returns the folder of all runs.
     ///
     /// # Errors
-    /// A path that is refused; see [`folders::runs`].
+    /// Fails on a path that is refused; see [`folders::runs`].
     pub(super) fn folder(&self) -> Result<RunsDir> {
         folders::runs(self.runs.as_ref())
     }
@@ -54,10 +54,10 @@ impl RunsArgs {
 
 /// An experiment that has been read, resolved and planned.
 pub(super) struct LoadedExperiment {
-    /// The text it was read from.
+    /// The text it was read from, with the overrides of the command line.
     pub(super) document: ConfigDocument,
     pub(super) study: Study,
-    /// The images of custom data, which were read to resolve the experiment.
+    /// The images of custom data, which are read to resolve the experiment; `None` for built-in data sets.
     pub(super) images: Option<RawImages>,
 }
 
@@ -65,7 +65,7 @@ impl LoadedExperiment {
     /// Reads the file, looks up data and devices, and builds the plan.
     ///
     /// # Errors
-    /// Every mistake found in the configuration.
+    /// Returns a [`config::UsageError`] with every mistake found in the configuration.
     pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
         let (document, experiment) = read(args)?;
         let mut mistakes = config::check_names(&experiment);
@@ -97,10 +97,10 @@ pub(super) fn workers(study: &Study) -> usize {
     study.experiment.run.workers.unwrap_or(default)
 }
 
-/// Reads the file, with what the command line says on top.
+/// Reads the configuration and applies the overrides of the command line.
 ///
 /// # Errors
-/// Every mistake in the file.
+/// Returns a [`config::UsageError`] if the file cannot be read, and with every mistake in it.
 pub(super) fn read(args: &ExperimentArgs) -> Result<(ConfigDocument, Experiment)> {
     let document = document(args)?;
     let mut experiment = config::read(&document)?;
@@ -128,7 +128,7 @@ fn document(args: &ExperimentArgs) -> Result<ConfigDocument> {
     Ok(ConfigDocument::parse(&name, &text, &args.set).map_err(plain)?)
 }
 
-/// All of standard input.
+/// Reads standard input to its end.
 fn read_stdin() -> Result<Vec<u8>> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
@@ -139,7 +139,8 @@ fn read_stdin() -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What may be meant by a configuration that cannot be read: the nearest file beside it, or one of the folder it is.
+/// Returns a hint for a configuration that cannot be read: the file beside it with the most similar name, or, if it is a folder, a
+/// file in it.
 fn suggest_config(path: &Path) -> String {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     // The parent of a bare name is the empty path, which nothing can be listed at.
@@ -147,9 +148,9 @@ fn suggest_config(path: &Path) -> String {
     let names: Vec<String> =
         files::list(listed).unwrap_or_default().iter().filter_map(|path| config_name(path)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let told = path.file_name().unwrap_or_default().to_string_lossy();
-    let with_suffix = format!("{told}.toml");
-    let near = [&*told, &with_suffix].into_iter().find_map(|name| config::closest_match(name, &names));
+    let given = path.file_name().unwrap_or_default().to_string_lossy();
+    let with_suffix = format!("{given}.toml");
+    let near = [&*given, &with_suffix].into_iter().find_map(|name| config::closest_match(name, &names));
     let near = if path.is_dir() { names.first().copied() } else { near };
     match near {
         Some(near) if path.is_dir() => format!("name a file in it, such as `{}`", folder.join(near).display()),
@@ -158,7 +159,7 @@ fn suggest_config(path: &Path) -> String {
     }
 }
 
-/// The name of a file that may be a configuration.
+/// Returns the file name if its ending is that of a configuration.
 fn config_name(path: &Path) -> Option<String> {
     let is_config = path.extension().is_some_and(|extension| extension == "toml" || extension == "json");
     is_config.then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned())

@@ -1,4 +1,4 @@
-//! Words in, exit code out; one file per command.
+//! The command line: one file per command. Each command has a `run` that takes its arguments and returns the exit code.
 
 mod check;
 mod filter;
@@ -105,7 +105,7 @@ struct CheckArgs {
     json: bool,
 }
 
-/// Does what the command line asks for.
+/// Runs the command that `arguments` ask for, the program's name first, prints an error if there is one, and returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => dispatch(&cli),
@@ -142,8 +142,9 @@ fn dispatch(cli: &Cli) -> Exit {
     done.unwrap_or_else(|error| explain(&error, place))
 }
 
-/// What stops a command: a mistake in what was asked for, or something that went wrong. `place` says how to tell the
-/// command where to write.
+/// Prints an error with its causes and a hint on standard error, and returns the exit code: [`Exit::Usage`] for a mistake in the
+/// arguments or the configuration, else [`Exit::Failure`]. `place` is the part of the hint that says how to choose another
+/// folder, such as " with `--runs`".
 fn explain(error: &anyhow::Error, place: &str) -> Exit {
     if let Some(report) = error.downcast_ref::<crate::config::UsageError>() {
         ui::eprint_line(&report.to_string());
@@ -162,7 +163,7 @@ fn explain(error: &anyhow::Error, place: &str) -> Exit {
     Exit::Failure
 }
 
-/// What to do about the errors of the system that people meet most.
+/// Returns advice for the most frequent system errors: missing data, downloads, file locks, folders that cannot be written.
 fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
     if let Some(crate::data::Unreadable { set, folder }) = error.downcast_ref() {
         let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);

@@ -6,7 +6,7 @@
 pub(super) enum Syntax {
     /// TOML, in a file or in a `--set`.
     Toml,
-    /// JSON.
+    /// JavaScript Object Notation.
     Json,
 }
 

@@ -45,9 +45,9 @@ pub struct Dataset {
 pub enum Normalization {
     /// One scale and offset for all pixels.
     Affine {
-        /// Scale.
+        /// The factor of a byte, in units of the network's input.
         scale: f64,
-        /// Offset.
+        /// The value of byte 0, in units of the network's input.
         offset: f64,
     },
     /// Scale and offset of each channel.

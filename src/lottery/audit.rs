@@ -236,19 +236,19 @@ mod tests {
     use crate::lottery::tests::PreparedReplicate;
     use crate::lottery::{ArtifactSource as _, prepare};
 
-    fn house() -> PreparedReplicate {
+    fn replicate() -> PreparedReplicate {
         PreparedReplicate::new(&[])
     }
 
     #[test]
     fn tickets_are_nested_and_rewound_and_controls_have_their_counts() {
-        let house = house();
-        let of = |arm, round| house.memory.mask(&house.training(arm, round).key).unwrap();
+        let replicate = replicate();
+        let of = |arm, round| replicate.memory.mask(&replicate.training(arm, round).key).unwrap();
         assert!(of("winning_ticket", 2).is_subset_of(&of("winning_ticket", 1)));
         assert_eq!(of("random_reinit", 2), of("winning_ticket", 2));
         assert_eq!(of("random_mask", 2).counts(), of("winning_ticket", 2).counts());
         assert_ne!(of("random_mask", 2), of("winning_ticket", 2));
-        let start = |arm, round| house.memory.initial_weights(&house.training(arm, round).key).unwrap();
+        let start = |arm, round| replicate.memory.initial_weights(&replicate.training(arm, round).key).unwrap();
         let mut theta = start("dense", 0);
         of("winning_ticket", 2).apply(&mut theta);
         assert_eq!(theta, start("winning_ticket", 2));
@@ -257,12 +257,12 @@ mod tests {
 
     /// Prepares a training, breaks something, and gives what the audit says.
     fn broken(arm: &str, round: u32, damage: impl FnOnce(&mut Mask, &mut Snapshot, &mut Snapshot)) -> String {
-        let house = house();
-        let training = house.training(arm, round);
-        let (mut mask, mut start) = prepare(training, house.context()).unwrap();
+        let replicate = replicate();
+        let training = replicate.training(arm, round);
+        let (mut mask, mut start) = prepare(training, replicate.context()).unwrap();
         let mut last = start.clone();
         damage(&mut mask, &mut start, &mut last);
-        let verdict = audit_start(training, house.context(), &mask, &start).and_then(|()| audit_end(&mask, &last));
+        let verdict = audit_start(training, replicate.context(), &mask, &start).and_then(|()| audit_end(&mask, &last));
         verdict.map_err(|e| anyhow!("{e}")).unwrap_err().to_string()
     }
 
@@ -306,8 +306,8 @@ mod tests {
         });
         assert!(swapped.starts_with("audit: "), "{swapped}");
         let stale = broken("random_reinit", 1, |mask, start, _| {
-            let house = house();
-            let mut theta = house.memory.initial_weights(&house.training("dense", 0).key).unwrap();
+            let replicate = replicate();
+            let mut theta = replicate.memory.initial_weights(&replicate.training("dense", 0).key).unwrap();
             mask.apply(&mut theta);
             start.weights = theta;
         });

@@ -11,14 +11,14 @@ use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::base::units::Iteration;
 use crate::engine::{GradientMap, Probe, ProbeOptions};
 
-/// What a training left.
+/// The stored tensors of a training run.
 struct StoredTensors {
     mask: Mask,
     start: Snapshot,
     last: TensorMap,
 }
 
-/// What finished trainings left, in memory. Training moves every weight by a known amount: see [`trained`].
+/// A store in memory. Training changes every weight by a known amount: see [`trained`].
 #[derive(Default)]
 pub(super) struct InMemoryStore(BTreeMap<ContentHash, StoredTensors>);
 
@@ -64,7 +64,7 @@ impl Probe for NoProbe {
     }
 }
 
-/// What training makes of weights here: each w becomes w·(1 + by·h), h in [−1, 1] by its place.
+/// Stands in for training: the weight `w[i]` becomes `w[i]·(1 + by·h(i))`, with fixed h in [−1, 1].
 fn trained(state: &TensorMap, by: f32) -> TensorMap {
     let h = |i: usize| ((i * 7919 % 1000) as f32 / 500.0) - 1.0;
     let tensor = |tensor: &NamedTensor| NamedTensor {
@@ -83,16 +83,16 @@ pub(super) struct PreparedReplicate {
 impl PreparedReplicate {
     pub(super) fn new(sets: &[&str]) -> Self {
         let study = test_support::study(&[&["replicates=1"], sets].concat());
-        let mut house = Self { study, memory: InMemoryStore::default() };
-        for training in house.study.plan.trainings.clone() {
-            let (mask, start) = prepare(&training, house.context()).unwrap();
-            audit_start(&training, house.context(), &mask, &start).unwrap();
+        let mut replicate = Self { study, memory: InMemoryStore::default() };
+        for training in replicate.study.plan.trainings.clone() {
+            let (mask, start) = prepare(&training, replicate.context()).unwrap();
+            audit_start(&training, replicate.context(), &mask, &start).unwrap();
             audit_end(&mask, &start).unwrap();
             let mut last = trained(&start.weights, 1.0 / (1.0 + training.round.0 as f32));
             mask.apply(&mut last);
-            house.memory.0.insert(training.key, StoredTensors { mask, start, last });
+            replicate.memory.0.insert(training.key, StoredTensors { mask, start, last });
         }
-        house
+        replicate
     }
 
     pub(super) fn context(&self) -> PrepareContext<'_> {
@@ -108,156 +108,166 @@ impl PreparedReplicate {
         self.study.plan.trainings.iter().find(is_it).unwrap()
     }
 
-    fn left(&self, arm: &str, round: u32) -> &StoredTensors {
+    fn stored(&self, arm: &str, round: u32) -> &StoredTensors {
         &self.memory.0[&self.training(arm, round).key]
     }
 
-    /// The mask of a training, and the values it starts from of the first layer that are kept.
+    /// The initial values of the kept weights of the first layer.
     fn kept(&self, arm: &str, round: u32) -> Vec<f32> {
-        self.values(&self.left(arm, round).start.weights, arm, round)
+        self.values(&self.stored(arm, round).start.weights, arm, round)
     }
 
-    /// The values of a state that the mask of a training keeps in the first layer.
+    /// The values of `state` at the weights of the first layer that the mask of a training run keeps.
     fn values(&self, state: &TensorMap, arm: &str, round: u32) -> Vec<f32> {
-        let mask = &self.left(arm, round).mask.0[0];
+        let mask = &self.stored(arm, round).mask.0[0];
         state.0[0].values.iter().zip(&mask.kept).filter(|(_, kept)| **kept).map(|(w, _)| *w).collect()
     }
 
-    fn theta(&self) -> &TensorMap {
-        &self.left("dense", 0).start.weights
+    fn theta_0(&self) -> &TensorMap {
+        &self.stored("dense", 0).start.weights
     }
 }
 
 const TICKET: &str = "ticket={mask='iterative',weights='rewind'}";
 
-fn house(arms: &str) -> PreparedReplicate {
+fn with_arms(arms: &str) -> PreparedReplicate {
     PreparedReplicate::new(&[&format!("arms={{{TICKET},{arms}}}"), "rounds=3"])
 }
 
 #[test]
 fn one_shot_masks_have_the_tickets_counts_and_come_from_the_dense_network() {
-    let house = house("shot={mask={one_shot={like='ticket'}},weights='rewind'},re={mask={of='shot'},weights='reinit'}");
+    let replicate =
+        with_arms("shot={mask={one_shot={like='ticket'}},weights='rewind'},re={mask={of='shot'},weights='reinit'}");
     for round in 1..=3 {
-        assert_eq!(house.left("shot", round).mask.counts(), house.left("ticket", round).mask.counts());
+        assert_eq!(replicate.stored("shot", round).mask.counts(), replicate.stored("ticket", round).mask.counts());
     }
-    assert_eq!(house.training("shot", 1).key, house.training("ticket", 1).key, "the first round is the same training");
-    assert!(house.left("shot", 3).mask != house.left("ticket", 3).mask);
+    assert_eq!(
+        replicate.training("shot", 1).key,
+        replicate.training("ticket", 1).key,
+        "the first round is the same training"
+    );
+    assert!(replicate.stored("shot", 3).mask != replicate.stored("ticket", 3).mask);
     // The largest of the dense network's trained weights, and no smaller one.
-    let (mask, last) = (&house.left("shot", 3).mask.0[0], &house.left("dense", 0).last.0[0]);
-    let of = |kept| last.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
-    assert!(of(true).fold(f32::MAX, f32::min) >= of(false).fold(0.0, f32::max));
-    assert_eq!(house.kept("shot", 3), house.values(house.theta(), "shot", 3));
-    assert_eq!(house.left("re", 3).mask, house.left("shot", 3).mask);
+    let (mask, last) = (&replicate.stored("shot", 3).mask.0[0], &replicate.stored("dense", 0).last.0[0]);
+    let magnitudes = |kept| last.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+    assert!(magnitudes(true).fold(f32::MAX, f32::min) >= magnitudes(false).fold(0.0, f32::max));
+    assert_eq!(replicate.kept("shot", 3), replicate.values(replicate.theta_0(), "shot", 3));
+    assert_eq!(replicate.stored("re", 3).mask, replicate.stored("shot", 3).mask);
 }
 
 #[test]
-fn a_grid_cuts_layers_in_proportion_to_their_rates() {
-    let house = house("shot={mask={one_shot={cut=[0.5,0.9]}},weights='rewind'}");
+fn one_shot_rates_prune_layers_in_proportion_to_the_rates_of_their_kinds() {
+    let replicate = with_arms("shot={mask={one_shot={cut=[0.5,0.9]}},weights='rewind'}");
     // 784·32, 32·16 and 16·10 weights; the output layer has half the rate: 25 % and 45 % go.
-    assert_eq!(house.left("shot", 1).mask.counts(), [12_544, 256, 120]);
-    assert_eq!(house.left("shot", 2).mask.counts(), [25_088 - 22_579, 512 - 461, 160 - 72]);
+    assert_eq!(replicate.stored("shot", 1).mask.counts(), [12_544, 256, 120]);
+    assert_eq!(replicate.stored("shot", 2).mask.counts(), [25_088 - 22_579, 512 - 461, 160 - 72]);
 }
 
 #[test]
-fn magnitude_at_init_looks_at_no_trained_weight() {
-    let house = house("init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}");
-    let mask = &house.left("init", 2).mask;
-    assert_eq!(mask.counts(), house.left("ticket", 2).mask.counts());
-    let (mask, theta) = (&mask.0[0], &house.theta().0[0]);
-    let of = |kept| theta.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
-    assert!(of(true).fold(f32::MAX, f32::min) >= of(false).fold(0.0, f32::max));
-    assert_eq!(house.kept("init", 2), house.values(house.theta(), "init", 2));
+fn magnitude_at_init_prunes_the_smallest_initial_weights() {
+    let replicate = with_arms("init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}");
+    let mask = &replicate.stored("init", 2).mask;
+    assert_eq!(mask.counts(), replicate.stored("ticket", 2).mask.counts());
+    let (mask, theta_0) = (&mask.0[0], &replicate.theta_0().0[0]);
+    let magnitudes =
+        |kept| theta_0.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+    assert!(magnitudes(true).fold(f32::MAX, f32::min) >= magnitudes(false).fold(0.0, f32::max));
+    assert_eq!(replicate.kept("init", 2), replicate.values(replicate.theta_0(), "init", 2));
 }
 
 #[test]
-fn a_shuffle_permutes_the_kept_initial_values() {
-    let house = house("shuffled={mask={of='ticket'},weights='shuffle',repeats=2}");
-    let (mut there, mut here) = (house.kept("ticket", 2), house.kept("shuffled", 2));
-    assert_ne!(there, here);
-    there.sort_by(f32::total_cmp);
-    here.sort_by(f32::total_cmp);
-    assert_eq!(there, here);
-    let second = &house.memory.0[&house.repeat("shuffled", 2, 2).key].start;
-    assert_ne!(second, &house.left("shuffled", 2).start, "each repeat draws its own");
+fn shuffle_permutes_the_kept_initial_values() {
+    let replicate = with_arms("shuffled={mask={of='ticket'},weights='shuffle',repeats=2}");
+    let (mut expected, mut actual) = (replicate.kept("ticket", 2), replicate.kept("shuffled", 2));
+    assert_ne!(actual, expected);
+    expected.sort_by(f32::total_cmp);
+    actual.sort_by(f32::total_cmp);
+    assert_eq!(actual, expected);
+    let second = &replicate.memory.0[&replicate.repeat("shuffled", 2, 2).key].start;
+    assert_ne!(second, &replicate.stored("shuffled", 2).start, "each repeat draws its own");
 }
 
 #[test]
-fn a_constant_keeps_the_sign_alone() {
-    let house = house("signs={mask={of='ticket'},weights='constant_sign'}");
+fn constant_sign_keeps_the_signs_and_one_magnitude() {
+    let replicate = with_arms("signs={mask={of='ticket'},weights='constant_sign'}");
     let deviation = (2.0_f64 / (784.0 + 32.0)).sqrt() as f32;
-    let expected: Vec<f32> = house.kept("ticket", 1).iter().map(|w| deviation.copysign(*w)).collect();
-    assert_eq!(house.kept("signs", 1), expected);
+    let expected: Vec<f32> = replicate.kept("ticket", 1).iter().map(|w| deviation.copysign(*w)).collect();
+    assert_eq!(replicate.kept("signs", 1), expected);
 }
 
 #[test]
 fn noise_is_added_to_the_initial_values() {
-    let house = house("noisy={mask={of='ticket'},weights='noise',noise=0.5}");
+    let replicate = with_arms("noisy={mask={of='ticket'},weights='noise',noise=0.5}");
     let deviation = (2.0_f64 / (784.0 + 32.0)).sqrt();
-    let pairs = house.kept("noisy", 1).into_iter().zip(house.kept("ticket", 1));
+    let pairs = replicate.kept("noisy", 1).into_iter().zip(replicate.kept("ticket", 1));
     let squares: Vec<f64> = pairs.map(|(noisy, w)| (f64::from(noisy - w) / deviation).powi(2)).collect();
     let strength = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
     assert!((strength - 0.5).abs() < 0.02, "{strength}");
 }
 
 #[test]
-fn final_goes_on_from_the_weights_that_the_mask_was_cut_from() {
-    let house = house(
+fn final_weights_are_those_that_the_mask_was_made_from() {
+    let replicate = with_arms(
         "tuned={mask={of='ticket'},weights='final',lr_from='60it'},chain={mask='iterative',weights='final'},\
          of_chain={mask={of='chain'},weights='rewind'},shot={mask={one_shot={like='ticket'}},weights='final'}",
     );
-    // Fine-tuning: round 2's mask was cut from what round 1 of the ticket ended with.
-    assert_eq!(house.kept("tuned", 2), house.values(&house.left("ticket", 1).last, "tuned", 2));
-    assert_eq!((house.left("tuned", 2).start.iteration, house.training("tuned", 2).start.iteration().0), (60, 60));
-    assert!(house.left("tuned", 2).start.moments.is_empty());
+    // Fine-tuning: round 2's mask was made from the final weights of round 1 of the ticket.
+    assert_eq!(replicate.kept("tuned", 2), replicate.values(&replicate.stored("ticket", 1).last, "tuned", 2));
+    assert_eq!(
+        (replicate.stored("tuned", 2).start.iteration, replicate.training("tuned", 2).start.iteration().0),
+        (60, 60)
+    );
+    assert!(replicate.stored("tuned", 2).start.moments.is_empty());
     // Continued training (the paper, Appendix B): one network trained on, its mask tried from the start.
-    assert_eq!(house.kept("chain", 3), house.values(&house.left("chain", 2).last, "chain", 3));
-    assert_eq!(house.kept("chain", 1), house.values(&house.left("dense", 0).last, "chain", 1));
-    assert_eq!(house.left("of_chain", 3).mask, house.left("chain", 3).mask);
-    assert_eq!(house.kept("of_chain", 3), house.values(house.theta(), "of_chain", 3));
-    assert_eq!(house.kept("shot", 2), house.values(&house.left("dense", 0).last, "shot", 2));
+    assert_eq!(replicate.kept("chain", 3), replicate.values(&replicate.stored("chain", 2).last, "chain", 3));
+    assert_eq!(replicate.kept("chain", 1), replicate.values(&replicate.stored("dense", 0).last, "chain", 1));
+    assert_eq!(replicate.stored("of_chain", 3).mask, replicate.stored("chain", 3).mask);
+    assert_eq!(replicate.kept("of_chain", 3), replicate.values(replicate.theta_0(), "of_chain", 3));
+    assert_eq!(replicate.kept("shot", 2), replicate.values(&replicate.stored("dense", 0).last, "shot", 2));
 }
 
 #[test]
-fn late_rewinding_takes_weights_moments_and_iteration_of_the_dense_run() {
-    let house = house(
+fn rewind_late_takes_weights_moments_and_iteration_of_the_dense_run() {
+    let replicate = with_arms(
         "late={mask='iterative',weights='rewind',rewind_to='40it'},\
          reset={mask='iterative',weights='rewind',rewind_to='1ep',rewind_moments='reset'},\
          re={mask={of='late'},weights='reinit'},shuffled={mask={of='late'},weights='shuffle'}",
     );
-    let dense = house.training("dense", 0).key;
-    let there = house.memory.snapshot(&dense, Iteration(40)).unwrap();
-    let start = &house.left("late", 2).start;
+    let dense = replicate.training("dense", 0).key;
+    let dense_40 = replicate.memory.snapshot(&dense, Iteration(40)).unwrap();
+    let start = &replicate.stored("late", 2).start;
     assert_eq!((start.iteration, start.optimizer_steps), (40, 40));
-    assert_eq!(house.kept("late", 2), house.values(&there.weights, "late", 2));
-    assert!(house.left("late", 2).mask.is_respected_by(&start.moments[0]));
-    assert_eq!(house.values(&start.moments[0], "late", 2), house.values(&there.moments[0], "late", 2));
+    assert_eq!(replicate.kept("late", 2), replicate.values(&dense_40.weights, "late", 2));
+    assert!(replicate.stored("late", 2).mask.is_respected_by(&start.moments[0]));
+    assert_eq!(replicate.values(&start.moments[0], "late", 2), replicate.values(&dense_40.moments[0], "late", 2));
     // 1,200 training images in batches of 30.
-    let reset = &house.left("reset", 1).start;
+    let reset = &replicate.stored("reset", 1).start;
     assert_eq!((reset.iteration, reset.optimizer_steps, reset.moments.len()), (40, 0, 0));
     // Controls of a late ticket start where it does, with fresh moments.
-    assert_eq!((house.left("re", 1).start.iteration, house.left("re", 1).start.moments.len()), (40, 0));
-    let (mut theirs, mut ours) = (house.kept("late", 2), house.kept("shuffled", 2));
-    theirs.sort_by(f32::total_cmp);
-    ours.sort_by(f32::total_cmp);
-    assert_eq!(theirs, ours, "its values are permuted, not the initial ones");
+    assert_eq!((replicate.stored("re", 1).start.iteration, replicate.stored("re", 1).start.moments.len()), (40, 0));
+    let (mut expected, mut actual) = (replicate.kept("late", 2), replicate.kept("shuffled", 2));
+    expected.sort_by(f32::total_cmp);
+    actual.sort_by(f32::total_cmp);
+    assert_eq!(actual, expected, "its values are permuted, not the initial ones");
     assert_eq!(
-        house.training("late", 1).dependencies().len(),
+        replicate.training("late", 1).dependencies().len(),
         2,
         "final weights to prune by, and the state to begin from"
     );
 }
 
 #[test]
-fn a_criterion_of_initial_values_sees_them() {
-    let house = PreparedReplicate::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=large_init"]);
-    let (mask, theta) = (&house.left("ticket", 2).mask.0[0], &house.theta().0[0]);
-    let of = |kept| theta.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
-    assert!(of(true).fold(f32::MAX, f32::min) >= of(false).fold(0.0, f32::max));
+fn criterion_large_init_prunes_the_smallest_initial_weights() {
+    let replicate = PreparedReplicate::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=large_init"]);
+    let (mask, theta_0) = (&replicate.stored("ticket", 2).mask.0[0], &replicate.theta_0().0[0]);
+    let magnitudes =
+        |kept| theta_0.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
+    assert!(magnitudes(true).fold(f32::MAX, f32::min) >= magnitudes(false).fold(0.0, f32::max));
     let random = PreparedReplicate::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=random"]);
-    assert!(random.left("ticket", 2).mask != house.left("ticket", 2).mask);
+    assert!(random.stored("ticket", 2).mask != replicate.stored("ticket", 2).mask);
 }
 
-/// The score by which a criterion that looks back keeps a weight, written out once more.
+/// The score of a weight by a criterion with reference weights, computed independently of `prune`. The highest are kept.
 fn score(criterion: &str, reference: f32, last: f32) -> f32 {
     match criterion {
         "large_init" => reference.abs(),
@@ -277,12 +287,12 @@ fn score(criterion: &str, reference: f32, last: f32) -> f32 {
 /// Whether round `round` of an arm has pruned the weights of its previous round with the lowest scores, these compared
 /// with `reference`.
 fn prunes_the_lowest(
-    house: &PreparedReplicate,
+    replicate: &PreparedReplicate,
     criterion: &str,
     (arm, round): (&str, u32),
     reference: &TensorMap,
 ) -> bool {
-    let (before, after) = (house.left(arm, round - 1), house.left(arm, round));
+    let (before, after) = (replicate.stored(arm, round - 1), replicate.stored(arm, round));
     before.mask.0.iter().zip(&after.mask.0).all(|(before_layer, after_layer)| {
         let values = |state: &TensorMap| state.get(&before_layer.name).unwrap().values.clone();
         let (reference, last) = (values(reference), values(&before.last));
@@ -298,17 +308,21 @@ fn prunes_the_lowest(
     })
 }
 
-const CRITERIA_THAT_LOOK_BACK: [&str; 4] = ["large_init", "movement", "magnitude_increase", "large_final_same_sign"];
+const CRITERIA_WITH_REFERENCE_WEIGHTS: [&str; 4] =
+    ["large_init", "movement", "magnitude_increase", "large_final_same_sign"];
 
 #[test]
-fn reference_weights_are_where_the_pruned_training_started_for_every_source_of_weights() {
+fn reference_weights_are_the_start_of_the_pruned_training_for_every_source_of_weights() {
     for weights in ["'rewind',rewind_to='40it'", "'rewind'", "'final'", "'reinit'", "'shuffle'", "'noise',noise=0.5"] {
-        for criterion in CRITERIA_THAT_LOOK_BACK {
+        for criterion in CRITERIA_WITH_REFERENCE_WEIGHTS {
             let arms = format!("arms={{chain={{mask='iterative',weights={weights}}}}}");
-            let house = PreparedReplicate::new(&[&arms, "rounds=3", &format!("prune.criterion={criterion}")]);
+            let replicate = PreparedReplicate::new(&[&arms, "rounds=3", &format!("prune.criterion={criterion}")]);
             for round in 2..=3 {
-                let start = &house.left("chain", round - 1).start.weights;
-                assert!(prunes_the_lowest(&house, criterion, ("chain", round), start), "{criterion} {weights} {round}");
+                let start = &replicate.stored("chain", round - 1).start.weights;
+                assert!(
+                    prunes_the_lowest(&replicate, criterion, ("chain", round), start),
+                    "{criterion} {weights} {round}"
+                );
             }
         }
     }
@@ -317,14 +331,14 @@ fn reference_weights_are_where_the_pruned_training_started_for_every_source_of_w
 #[test]
 fn reference_weights_of_iteration_0_are_those_of_the_replicate_wherever_a_training_started() {
     let late = "arms={late={mask='iterative',weights='rewind',rewind_to='40it'}}";
-    for criterion in CRITERIA_THAT_LOOK_BACK {
+    for criterion in CRITERIA_WITH_REFERENCE_WEIGHTS {
         let sets = |more: &str| {
             PreparedReplicate::new(&[late, "rounds=2", &format!("prune={{criterion=\"{criterion}\"{more}}}")])
         };
         let (initial, start) = (sets(",reference_weights=\"initial\""), sets(""));
-        assert!(prunes_the_lowest(&initial, criterion, ("late", 2), initial.theta()), "{criterion}");
+        assert!(prunes_the_lowest(&initial, criterion, ("late", 2), initial.theta_0()), "{criterion}");
         // The smoke network keeps its signs until iteration 40, so that criterion gives the same mask either way.
-        let differ = initial.left("late", 2).mask != start.left("late", 2).mask;
+        let differ = initial.stored("late", 2).mask != start.stored("late", 2).mask;
         assert_eq!(differ, criterion != "large_final_same_sign", "{criterion}");
         assert_eq!(initial.training("late", 1).key, start.training("late", 1).key, "{criterion}: round 1 prunes dense");
         assert_ne!(initial.training("late", 2).key, start.training("late", 2).key, "{criterion}");
@@ -332,24 +346,24 @@ fn reference_weights_of_iteration_0_are_those_of_the_replicate_wherever_a_traini
 }
 
 #[test]
-fn reference_weights_are_needed_of_other_trainings() {
+fn reference_weights_are_a_dependency() {
     let arms = "arms={chain={mask='iterative',weights='final'}}";
-    let house = PreparedReplicate::new(&[arms, "rounds=3", "prune.criterion=movement"]);
-    let key = |arm, round| house.training(arm, round).key;
+    let replicate = PreparedReplicate::new(&[arms, "rounds=3", "prune.criterion=movement"]);
+    let key = |arm, round| replicate.training(arm, round).key;
     // Round 3 prunes round 2, which started from the final weights of round 1.
     let mut needs = vec![(key("chain", 2), Dependency::FinalWeights), (key("chain", 1), Dependency::FinalWeights)];
     needs.sort();
-    let of_round_3 = house.training("chain", 3).dependencies();
+    let of_round_3 = replicate.training("chain", 3).dependencies();
     assert_eq!(of_round_3.into_iter().map(|(key, need)| (*key, need)).collect::<Vec<_>>(), needs);
     let plain = PreparedReplicate::new(&[arms, "rounds=3"]);
-    assert_eq!(plain.training("chain", 3).dependencies().len(), 1, "magnitude looks at nothing earlier");
+    assert_eq!(plain.training("chain", 3).dependencies().len(), 1, "magnitude has no reference weights");
 }
 
 #[test]
 fn equal_scores_are_in_the_keys_of_masks_that_have_many() {
     let marked = |sets: &[&str], arm: &str, round: u32| {
-        let house = PreparedReplicate::new(&[&["rounds=2"], sets].concat());
-        !house.training(arm, round).content.value()["mask"]["by"]["equal_scores"].is_null()
+        let replicate = PreparedReplicate::new(&[&["rounds=2"], sets].concat());
+        !replicate.training(arm, round).content.value()["mask"]["by"]["equal_scores"].is_null()
     };
     let ticket = format!("arms={{{TICKET}}}");
     for (criterion, expected) in [("magnitude", false), ("random", false), ("large_init", false), ("movement", true)] {

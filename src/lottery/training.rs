@@ -61,7 +61,7 @@ pub enum MaskRule {
 pub struct RewindPoint {
     /// The dense training run.
     pub dense: ContentHash,
-    /// k.
+    /// The iteration k after which the weights are taken.
     pub iteration: Iteration,
 }
 

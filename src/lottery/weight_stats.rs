@@ -120,17 +120,17 @@ mod tests {
 
     #[test]
     fn weight_stats_of_a_ticket_separate_kept_from_pruned() {
-        let house = crate::lottery::tests::PreparedReplicate::new(&[]);
+        let replicate = crate::lottery::tests::PreparedReplicate::new(&[]);
         let of = |arm, round| {
-            let training = house.training(arm, round);
-            let mask = crate::lottery::ArtifactSource::mask(&house.memory, &training.key).unwrap();
-            weight_stats(training, house.context(), &mask).unwrap()
+            let training = replicate.training(arm, round);
+            let mask = crate::lottery::ArtifactSource::mask(&replicate.memory, &training.key).unwrap();
+            weight_stats(training, replicate.context(), &mask).unwrap()
         };
         let ticket = of("winning_ticket", 2).unwrap();
         let total = |measure: WeightMeasure| {
             ticket.0.iter().map(|layer| layer.histograms[&Category::Known(measure)].total).collect::<Vec<_>>()
         };
-        let kept = house.training("winning_ticket", 2).counts.layers.clone().unwrap();
+        let kept = replicate.training("winning_ticket", 2).counts.layers.clone().unwrap();
         assert_eq!((total(WeightMeasure::Initial), total(WeightMeasure::MovedKept)), (kept.clone(), kept.clone()));
         assert_eq!(total(WeightMeasure::GrownPruned), [25_088 - kept[0], 512 - kept[1], 160 - kept[2]]);
         let dense = of("dense", 0).unwrap();

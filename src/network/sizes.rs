@@ -1,5 +1,4 @@
-//! What depends on the order and the input sizes of layers: batch norms with their positions, dropout rates, even
-//! kernels.
+//! Facts that depend on the order and the input sizes of layers: input sizes of batch norms, dropout rates, even kernels.
 
 use super::layer::Layer;
 use super::model::Network;

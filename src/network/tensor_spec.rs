@@ -49,9 +49,9 @@ pub struct TensorSpec {
     /// Such as `linear1.weight`; unique within the network.
     pub name: String,
     /// Sizes, outermost first: a linear weight is [out, in], a convolution's [out, in, height, width], a vector
-    /// [length].
+    /// \[length\].
     pub shape: Vec<usize>,
-    /// What the network uses it for.
+    /// Its use in the network.
     pub role: TensorRole,
 }
 
@@ -95,7 +95,7 @@ pub(super) struct LayerTensor {
     pub(super) suffix: &'static str,
     /// Sizes, as in [`TensorSpec::shape`].
     pub(super) shape: Vec<usize>,
-    /// What the layer uses it for.
+    /// Its use in the layer.
     pub(super) role: TensorRole,
     /// As [`PrunableTensor::macs_per_weight`]; 0 for other roles.
     pub(super) macs_per_weight: u64,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 pub struct Figure {
     /// Stem of the names of its files.
     pub name: String,
-    /// Title.
+    /// The title, above the axes.
     pub title: String,
     /// Caption: how to read the figure.
     pub caption: String,
@@ -64,7 +64,7 @@ pub enum AxisUnit {
 /// How the values of an axis are placed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AxisScale {
-    /// Linearly.
+    /// Positions are proportional to values.
     #[default]
     Linear,
     /// By their logarithm; values ≤ 0 have no position.
@@ -116,11 +116,11 @@ pub enum MarkerPolicy {
 pub struct ChartPoint {
     /// Value of the x axis.
     pub x: f64,
-    /// Mean.
+    /// The mean of the values.
     pub mean: f64,
-    /// Minimum.
+    /// The least of the values.
     pub low: f64,
-    /// Maximum.
+    /// The greatest of the values.
     pub high: f64,
     /// Number of values.
     pub n: usize,

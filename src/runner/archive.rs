@@ -1,4 +1,4 @@
-//! `--fresh`: sets a plan's entries and its view aside. Nothing is deleted.
+//! `--fresh`: sets aside the store entries of a plan and the folder of its run. Nothing is deleted.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,23 +10,27 @@ use crate::system::files;
 use crate::system::files::Lock;
 use crate::system::paths::{RunDir, RunsDir};
 
-/// Renames the plan's entries to `store/old-<n>/<key>` and its view to `<view>.old-<n>`, with the first free n.
+/// Renames the plan's entries to `store/old-<n>/<key>` and its run folder to `<folder>.old-<n>`, with the first free n. Returns n, or
+/// `None` if there is neither an entry nor a folder.
 ///
 /// # Errors
-/// Where another process holds one of them; nothing has been renamed then.
+/// Fails, and renames nothing, if another process runs this experiment, runs one that shares training runs with it, or trains
+/// one of them. Fails if a folder cannot be renamed.
 pub fn archive_plan(plan: &Plan, runs: &RunsDir, view: &RunDir) -> Result<Option<u32>> {
     let mut keys: Vec<_> = plan.trainings.iter().map(|training| &training.key).collect();
     keys.sort_unstable();
     keys.dedup();
     let entries: Vec<_> = keys.iter().map(|key| (*key, runs.training_dir(key))).filter(|(_, e)| e.0.exists()).collect();
-    let Some(_alone) = Lock::try_exclusive(&view.run_lock())? else {
+    let Some(_run_lock) = Lock::try_exclusive(&view.run_lock())? else {
         bail!("--fresh: another process is running this experiment");
     };
     for other in files::registered_runs(runs).iter().filter(|other| other.0 != view.0) {
-        let theirs = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
-        let shares = |theirs: &BTreeSet<String>| keys.iter().any(|key| theirs.contains(&key.to_string()));
-        let works_with_ours = fs::read_to_string(other.plan_keys()).is_ok_and(|text| shares(&theirs(&text)));
-        if works_with_ours && Lock::try_exclusive(&other.run_lock())?.is_none() {
+        let shares_keys = |text: &str| {
+            let other_keys: BTreeSet<&str> = text.lines().collect();
+            keys.iter().any(|key| other_keys.contains(key.to_string().as_str()))
+        };
+        let shares = fs::read_to_string(other.plan_keys()).is_ok_and(|text| shares_keys(&text));
+        if shares && Lock::try_exclusive(&other.run_lock())?.is_none() {
             bail!("--fresh: `{}` is running and shares trainings with this experiment", other.0.display());
         }
     }

@@ -1,4 +1,4 @@
-//! What happens, as it happens. Whoever works emits; sinks show or ignore it.
+//! Events of a run in progress. The runner and its workers emit them; an [`EventSink`] shows them.
 
 use std::fmt;
 use std::path::Path;
@@ -8,10 +8,10 @@ use crate::base::outcome::Outcome;
 use crate::base::units::Round;
 use crate::lottery::TrainingSpec;
 
-/// Which training is spoken of.
+/// The training runs that an event is about: one by its place in the experiment, and the number of those in lockstep with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainingId {
-    /// Its arm.
+    /// The name of the arm.
     pub arm: String,
     /// From 1.
     pub replicate: u32,
@@ -19,92 +19,92 @@ pub struct TrainingId {
     pub repeat: u32,
     /// Number of prunings.
     pub round: u32,
-    /// How many others are spoken of with it, which train in lockstep with it.
+    /// The number of other training runs of the event, which train in lockstep with this one.
     pub other_lanes: usize,
 }
 
-/// What came of a training.
+/// The result of a training run.
 #[derive(Clone, Debug)]
 pub struct TrainingResult {
     /// How it ended.
     pub outcome: Outcome,
-    /// Kept / all weights.
+    /// Kept weights divided by all weights, 0 to 1.
     pub weights_remaining: f64,
-    /// After the last iteration.
+    /// The evaluation after the last iteration.
     pub last: Option<Evaluation>,
-    /// How long it took, where it was trained now.
+    /// Duration in seconds; `None` if the result was in the store.
     pub seconds: Option<f64>,
 }
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// Work begins.
+    /// The run starts.
     RunStarted {
         /// The experiment's name.
         experiment: &'a str,
-        /// Trainings of the plan.
+        /// The number of training runs of the plan.
         trainings: usize,
-        /// Of these, in the store already.
+        /// The number of these that are in the store already.
         stored: usize,
-        /// Iterations that are to be taken.
+        /// The number of iterations still to do.
         iterations: u64,
-        /// What these are estimated to cost, in the unit of [`Event::Started`].
+        /// The estimated cost of these iterations, in an arbitrary unit that is the same for all events of the run.
         cost: f64,
-        /// Trainings at a time, or groups in lockstep.
+        /// The number of worker threads, each with one training run or lockstep group at a time.
         workers: usize,
-        /// Engines, lanes where there is more than one, and device.
+        /// Text for display: the engines, the number of lanes if there are several, and the device.
         engine: &'a str,
-        /// Where the files are.
+        /// The folder of the run.
         view: &'a Path,
     },
-    /// A worker takes up a training, or several in lockstep.
+    /// A worker starts a training run, or a lockstep group.
     Started {
-        /// From 0.
+        /// The number of the worker, from 0.
         worker: usize,
-        /// Which.
+        /// The training run.
         label: &'a TrainingId,
-        /// Iterations each takes.
+        /// The number of iterations of each.
         iterations: u64,
-        /// What these are estimated to cost; a unit means the same for every training of the run.
+        /// The estimated cost, in the unit of [`Event::RunStarted`].
         cost: f64,
     },
-    /// A worker is so far.
+    /// Progress of a worker.
     Stepped {
-        /// From 0.
+        /// The number of the worker, from 0.
         worker: usize,
-        /// Iterations behind it.
+        /// The number of iterations done.
         iteration: u64,
     },
-    /// A training has ended, here or in another process.
+    /// A training run has ended, in this or in another process.
     Ended {
         /// The worker that trained it; `None` where another process did.
         worker: Option<usize>,
-        /// Which.
+        /// The training run.
         label: &'a TrainingId,
-        /// What came of it.
+        /// Its result.
         result: &'a TrainingResult,
-        /// What work on it was estimated to cost.
+        /// The cost that was estimated for it, in the unit of [`Event::RunStarted`].
         cost: f64,
-        /// Trainings ended so far.
+        /// The number of training runs that have ended.
         ended: usize,
-        /// Trainings of the plan.
+        /// The number of training runs of the plan.
         trainings: usize,
     },
-    /// All that is left is being trained by another process.
+    /// Every training run that is left is locked by another process.
     Waiting {
-        /// Who that is.
+        /// That process, as text for display: its number and machine.
         holder: &'a str,
     },
-    /// A thing to know.
+    /// A note or warning for display.
     Message(&'a str),
-    /// Work is over.
+    /// The run has ended.
     RunFinished,
 }
 
-/// Somebody who is told.
+/// A receiver of events.
 pub trait EventSink: Sync {
-    /// Takes note of an event; must not fail and must not take long.
+    /// Receives an event, on the thread that emitted it. Must not panic and must return quickly, because training waits for it.
     fn on_event(&self, event: &Event<'_>);
 }
 

@@ -1,8 +1,7 @@
-//! Runs a plan: training runs ready first on the longest chain, the store, resume, cancellation, failures. Knows no method by
-//! name.
+//! Runs a plan: scheduling, the store, resume, cancellation, failures. Independent of pruning criteria and arms.
 //!
-//! From the plan to the files: [`training_graph`] (who depends on whom), [`jobs`] (what is missing), [`scheduler`] (what runs
-//! next), [`worker`] (runs it), [`run`] (the loop around them).
+//! From the plan to the files: `training_graph` (dependencies between training runs), `jobs` (which of them are missing in the
+//! store), `scheduler` (which runs next: the longest chain first), `worker` (runs it), `run` (starts the workers and ends the run).
 
 mod archive;
 mod connectivity;

@@ -23,11 +23,11 @@ use crate::lottery::{
 use crate::system::{files, machine};
 use crate::train::{BatchSampler, LaneInput, TrainedLane, TrainingEnd};
 
-/// What the store has of a task.
+/// Which outputs of a task are in the store.
 pub(super) enum Lookup<'t> {
-    /// Everything that the task is to make.
+    /// All that the task asks for.
     Found(StoredTraining),
-    /// Not everything.
+    /// Not all; these are missing.
     Missing(MissingOutputs<'t>),
 }
 

@@ -75,7 +75,7 @@ pub struct RunProgress {
     pub done: usize,
     /// Stored, diverged.
     pub diverged: usize,
-    /// Failed.
+    /// The number of training runs that failed.
     pub failed: usize,
     /// Blocked by a training run that did not end well.
     pub blocked: usize,

@@ -1,4 +1,4 @@
-//! Whether what is stored is what was stored.
+//! Checks the files of the store against the checksums written with them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,49 +13,52 @@ use crate::base::key::ContentHash;
 use crate::system::files;
 use crate::system::paths::{RunsDir, TrainingDir};
 
-/// What a store holds, and what is wrong with it.
+/// The contents of a store and the damage found in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StoreReport {
-    /// Trainings that are whole.
+    /// Finished training runs whose files agree with their checksums.
     pub trainings: usize,
-    /// Trainings that were begun and are not done.
+    /// Training runs that were started and have not finished.
     pub unfinished: usize,
-    /// Trainings that `--fresh` has set aside.
+    /// Training runs that `--fresh` has set aside.
     pub set_aside: usize,
     /// Bytes on disk, those set aside included.
     pub bytes: u64,
-    /// What is damaged, and how: a run that needs it trains it again.
+    /// One line per damaged training run, `<first 8 digits of the key>: <damage>`. A run that needs one of them trains it again.
     pub damaged: Vec<String>,
     /// Files and folders in the store that this program did not write.
     pub foreign: Vec<PathBuf>,
 }
 
 impl StoreReport {
-    /// Reads every file of the store of `runs` and compares it with its sum.
+    /// Reads every file of the store of `runs` and compares it with its checksum.
     ///
     /// # Errors
-    /// A folder that cannot be listed.
+    /// Fails if a folder cannot be listed. Damage is no error: see [`damaged`](Self::damaged).
     pub fn of(runs: &RunsDir) -> Result<Self> {
-        let mut health = Self::default();
+        let mut report = Self::default();
         let listing = Listing::of(runs)?;
-        health.set_aside = listing.set_aside.len();
-        health.bytes = listing.entries.iter().chain(&listing.set_aside).map(|entry| files::size(&entry.0)).sum();
+        report.set_aside = listing.set_aside.len();
+        report.bytes = listing.entries.iter().chain(&listing.set_aside).map(|entry| files::size(&entry.0)).sum();
         for entry in &listing.entries {
             let name = name(&entry.0);
             if !entry.manifest_file().exists() {
-                health.unfinished += 1;
+                report.unfinished += 1;
             } else if let Err(error) = check(entry, &name) {
-                health.damaged.push(format!("{}: {error:#}", name.get(..8).unwrap_or(&name)));
+                report.damaged.push(format!("{}: {error:#}", name.get(..8).unwrap_or(&name)));
             } else {
-                health.trainings += 1;
+                report.trainings += 1;
             }
         }
-        health.foreign = listing.foreign;
-        Ok(health)
+        report.foreign = listing.foreign;
+        Ok(report)
     }
 }
 
-/// Compares the files of an entry with what its last page tells of them.
+/// Compares the files of an entry with the checksums in its `done.json`.
+///
+/// # Errors
+/// Fails at the first file that differs, or is missing and cannot have been freed.
 fn check(entry: &TrainingDir, name: &str) -> Result<()> {
     let done: EntryManifest = serde_json::from_slice(&fs::read(entry.manifest_file())?)?;
     anyhow::ensure!(

@@ -1,5 +1,5 @@
-//! What lies in the folder of the store: training runs, those set aside by `--fresh`, and what this program did not write.
-//! Whatever frees, counts or checks files of the store goes by this listing, and so never touches files of others.
+//! Lists the folder of the store: training runs, those set aside by `--fresh`, and files that this program did not write. All
+//! code that frees, counts or checks files of the store uses this listing, and so never touches foreign files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Listing {
     /// Lists the store of `runs`; empty where there is none.
     ///
     /// # Errors
-    /// A folder of this program that cannot be listed.
+    /// Fails if a folder of this program cannot be listed.
     pub(super) fn of(runs: &RunsDir) -> Result<Self> {
         let mut listing = Self::default();
         for path in files::list(&runs.store())? {
@@ -46,7 +46,7 @@ impl Listing {
     /// The entry at `path`, if this program wrote it; else `path` is foreign.
     fn owned(&mut self, path: PathBuf) -> Result<Option<TrainingDir>> {
         let entry = TrainingDir(path);
-        // A link is a person's: what it leads to may belong to another store.
+        // This program makes no symbolic links here, and the target of one may belong to another store.
         let is_folder = fs::symlink_metadata(&entry.0).is_ok_and(|metadata| metadata.is_dir());
         if !is_named_by_key(&entry.0) || !is_folder {
             self.foreign.push(entry.0);
@@ -66,7 +66,7 @@ impl Listing {
 /// The files of an entry that this program wrote.
 ///
 /// # Errors
-/// A folder that cannot be listed.
+/// Fails if a folder cannot be listed.
 pub(super) fn own_files(entry: &TrainingDir) -> Result<Vec<PathBuf>> {
     Ok(files::list(&entry.0)?.into_iter().filter(|path| is_file(path)).collect())
 }
@@ -80,9 +80,8 @@ fn is_named_by_key(path: &Path) -> bool {
     name(path).parse::<ContentHash>().is_ok()
 }
 
-/// Whether an entry is a copy under the name of another training run: its `done.json` says which one it is.
-///
-/// `done` are the bytes of that file.
+/// Whether an entry is a copy of another training run: the key in its `done.json`, whose bytes are `done`, is not the name of the
+/// folder.
 pub(super) fn names_another_key(entry: &TrainingDir, done: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Named {

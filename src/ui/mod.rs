@@ -1,7 +1,7 @@
 //! The terminal: messages and progress go to standard error, results to standard output.
 //!
-//! Progress is drawn by two modules that do different things. [`progress`] draws the run: many bars below lines that
-//! stay, which must survive every resize of the window. [`download_progress`] draws a single bar with a rate, by
+//! Progress is drawn by two modules that do different things. `progress` draws the run: many bars below lines that
+//! stay, which must survive every resize of the window. `download_progress` draws a single bar with a rate, by
 //! indicatif.
 
 mod comparison;

@@ -6,7 +6,7 @@
 //!
 //! The same updates as tensor operations, for memory of a GPU, are in `engine/torch/autograd/update.rs`.
 //!
-//! A new optimizer is a file like [`sgd`](self::sgd), a variant of [`Optimizer`], and the matches that the compiler asks for.
+//! A new optimizer is a file like `sgd`, a variant of [`Optimizer`], and the matches that the compiler asks for.
 
 mod adam;
 mod sgd;
@@ -63,7 +63,7 @@ impl Optimizer {
         }
     }
 
-    /// Returns the number of moments per weight, at most [`MAX_MOMENTS`].
+    /// Returns the number of moments per weight, at most 2.
     pub fn moment_count(&self) -> usize {
         match self {
             Self::Adam(_) | Self::AdamW(_) => Adam::MOMENTS,

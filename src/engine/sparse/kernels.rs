@@ -88,9 +88,9 @@ impl WeightAccess for IndirectWeights<'_> {
 /// The operation on a row of a product when its sums are complete.
 #[derive(Clone, Copy)]
 pub(super) enum Epilogue<'a> {
-    /// Nothing.
+    /// No activation: the output layer.
     Nothing,
-    /// `ReLU`.
+    /// max(x, 0).
     Relu,
     /// The derivative of `ReLU`: 0 where these outputs are not positive.
     Gate(&'a [Feature]),

@@ -35,7 +35,7 @@ const WEIGHTS_PER_THREAD: usize = 12_000;
 /// Trainer of a fully connected network that stores the surviving weights only. Weights, gradients and moments are flat
 /// buffers of one layout, that of `survivors`.
 pub(super) struct SparseMlpTrainer {
-    recipe: TrainerSpec,
+    spec: TrainerSpec,
     dataset: Arc<Dataset>,
     linears: LinearStack,
     survivors: CompactNetwork,
@@ -77,12 +77,12 @@ impl SparseMlpTrainer {
     ///
     /// # Errors
     /// If the images do not fit the network, or the network is not fully connected.
-    pub(super) fn new(recipe: &TrainerSpec, dataset: Arc<Dataset>, path: SimdLevel) -> Result<Self> {
-        ensure!(dataset.pixels() == recipe.network.input.iter().product::<usize>(), "images of another size");
+    pub(super) fn new(spec: &TrainerSpec, dataset: Arc<Dataset>, path: SimdLevel) -> Result<Self> {
+        ensure!(dataset.pixels() == spec.network.input.iter().product::<usize>(), "images of another size");
         let survivors = CompactNetwork::default();
         Ok(Self {
-            linears: LinearStack::new(&recipe.network)?,
-            recipe: recipe.clone(),
+            linears: LinearStack::new(&spec.network)?,
+            spec: spec.clone(),
             weights: AlignedBuffer::default(),
             gradients: AlignedBuffer::default(),
             moments: Default::default(),
@@ -115,7 +115,7 @@ impl SparseMlpTrainer {
             survivors: &self.survivors,
             weights: &self.weights,
             noise,
-            targets: Targets::new(self.recipe.label_smoothing, self.recipe.network.classes),
+            targets: Targets::new(self.spec.label_smoothing, self.spec.network.classes),
             before: 0,
         };
         StepContext { pass, block: &mut self.block, gradients: &mut self.gradients, transposed: &mut self.transposed }
@@ -136,7 +136,7 @@ impl SparseMlpTrainer {
     fn update(&mut self, lr: f64) {
         let len = self.survivors.len();
         let members = self.team.members();
-        let rule = &self.recipe.optimizer;
+        let rule = &self.spec.optimizer;
         let mut ranges = [const { 0..0 }; MAX_THREADS];
         for (member, range) in ranges[..members].iter_mut().enumerate() {
             // Whole cache lines.
@@ -164,11 +164,11 @@ impl Trainer for SparseMlpTrainer {
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane == 0, "the sparse trainer has one lane");
-        self.recipe.check_moments(from)?;
-        self.survivors = CompactNetwork::new(&self.linears, self.recipe.network.parameters(), mask)?;
+        self.spec.check_moments(from)?;
+        self.survivors = CompactNetwork::new(&self.linears, self.spec.network.parameters(), mask)?;
         self.weights = self.flatten(&from.weights)?;
         self.gradients = AlignedBuffer::zeros(self.survivors.len());
-        for number in 0..self.recipe.optimizer.moment_count() {
+        for number in 0..self.spec.optimizer.moment_count() {
             self.moments[number] = match from.moments.get(number) {
                 Some(state) => self.flatten(state)?,
                 None => AlignedBuffer::zeros(self.survivors.len()),
@@ -193,7 +193,7 @@ impl Trainer for SparseMlpTrainer {
             block.backward(&mut pass, &labels(&dataset, chunk)[..chunk.len()], images.len(), gradients);
             pass.before += chunk.len();
         }
-        if let Some(max_norm) = self.recipe.clip_norm {
+        if let Some(max_norm) = self.spec.clip_norm {
             // By one thread, in the order of the buffer: the result does not depend on the number of threads.
             let mut norm = GradNorm::default();
             norm.add(&self.gradients, None);
@@ -225,7 +225,7 @@ impl Trainer for SparseMlpTrainer {
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
         ensure!(lane == 0, "the sparse trainer has one lane");
         // Before the first step moments are fresh, which a snapshot says by having none.
-        let moments = if self.optimizer_steps == 0 { 0 } else { self.recipe.optimizer.moment_count() };
+        let moments = if self.optimizer_steps == 0 { 0 } else { self.spec.optimizer.moment_count() };
         let layout = &self.survivors.layout;
         Ok(Snapshot {
             weights: layout.read(&self.weights),

@@ -30,9 +30,9 @@ pub use mlp::{KernelTiming, time_kernels};
 /// Builds a trainer with one lane, for fully connected networks in float32.
 ///
 /// # Errors
-/// If the network has other than linear layers, the type is not float32, or the images have another size than the network's
-/// input.
-pub fn build(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
-    ensure!(recipe.dtype == Dtype::Float32, "the sparse trainer computes in float32 only");
-    Ok(Box::new(mlp::SparseMlpTrainer::new(recipe, Arc::clone(dataset), SimdLevel::best())?))
+/// Fails if the network has other than linear layers, the type is not float32, or the size of the images is not that of the
+/// network's input.
+pub fn build(spec: &TrainerSpec, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
+    ensure!(spec.dtype == Dtype::Float32, "the sparse trainer computes in float32 only");
+    Ok(Box::new(mlp::SparseMlpTrainer::new(spec, Arc::clone(dataset), SimdLevel::best())?))
 }

@@ -48,14 +48,14 @@ pub fn cuda_devices() -> Result<usize, String> {
     }
 }
 
-/// Returns GPU number `gpu`, set up for the precision of `recipe`.
+/// Returns GPU number `gpu`, set up for the precision of `spec`.
 ///
 /// # Errors
 /// If CUDA cannot be used or the GPU does not exist.
-pub(super) fn device(gpu: usize, recipe: &TrainerSpec) -> Result<Device> {
+pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
     let devices = cuda_devices().map_err(|reason| anyhow!("CUDA cannot be used: {reason}"))?;
     ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
-    set_up(recipe.products == MatmulPrecision::Tf32);
+    set_up(spec.products == MatmulPrecision::Tf32);
     Ok(Device::Cuda(gpu))
 }
 

@@ -75,7 +75,7 @@ struct Activations<T> {
 /// Trainer of a fully connected network: one lane. Weights, moments and the complete gradient are flat buffers of one
 /// layout.
 pub(super) struct MlpTrainer<T> {
-    recipe: TrainerSpec,
+    spec: TrainerSpec,
     dataset: Arc<Dataset>,
     layout: ParamLayout,
     layers: Vec<MlpLayer>,
@@ -99,21 +99,21 @@ impl<T: TorchElement> MlpTrainer<T> {
     ///
     /// # Errors
     /// If the images do not fit the network, the network is not fully connected, or there is too little memory.
-    pub(super) fn new(recipe: &TrainerSpec, dataset: Arc<Dataset>) -> Result<Self> {
-        ensure!(dataset.pixels() == recipe.network.input.iter().product::<usize>(), "images of another size");
+    pub(super) fn new(spec: &TrainerSpec, dataset: Arc<Dataset>) -> Result<Self> {
+        ensure!(dataset.pixels() == spec.network.input.iter().product::<usize>(), "images of another size");
         // Products are faster if every tensor starts at a cache line.
-        let layout = ParamLayout::new(recipe.network.parameters(), 1, ALIGN);
-        let linears = LinearStack::new(&recipe.network)?;
+        let layout = ParamLayout::new(spec.network.parameters(), 1, ALIGN);
+        let linears = LinearStack::new(&spec.network)?;
         let largest_piece = linears.layers.iter().map(|layer| PIECE_VALUES.max(layer.inputs).max(layer.outputs)).max();
-        let keeps_gradient = recipe.clip_norm.is_some();
+        let keeps_gradient = spec.clip_norm.is_some();
         let gradients = HostBuffer::zeros(if keeps_gradient { layout.len() } else { largest_piece.unwrap_or(0) })?;
         let weights = HostBuffer::zeros(layout.len())?;
         let layers = with_views(&linears, &layout, &weights, &gradients, keeps_gradient)?;
-        let batch = Activations::new(recipe.batch_size, &layers, true)?;
+        let batch = Activations::new(spec.batch_size, &layers, true)?;
         let moment = |_| HostBuffer::zeros(layout.len());
-        let moments = (0..recipe.optimizer.moment_count()).map(moment).collect::<Result<_>>()?;
+        let moments = (0..spec.optimizer.moment_count()).map(moment).collect::<Result<_>>()?;
         Ok(Self {
-            recipe: recipe.clone(),
+            spec: spec.clone(),
             dataset,
             layout,
             layers,
@@ -133,12 +133,12 @@ impl<T: TorchElement> MlpTrainer<T> {
     /// and applies the optimizer to each piece of it, or to all of it at the end with gradient clipping.
     fn backward(&mut self, images: &[u32], noise: DropoutContext, lr: f64) -> Result<()> {
         let last = self.layers.len() - 1;
-        let is_clipped = self.recipe.clip_norm.is_some();
+        let is_clipped = self.spec.clip_norm.is_some();
         let classes = self.layers[last].shape.outputs;
         let logits = self.batch.values[last + 1].slice();
         let delta = self.batch.deltas[last].slice_mut();
         delta.copy_from_slice(logits);
-        let targets = Targets::new(self.recipe.label_smoothing, classes);
+        let targets = Targets::new(self.spec.label_smoothing, classes);
         gradient(delta, images.iter().map(|&image| self.dataset.labels[image as usize]), classes, targets);
         for index in (0..=last).rev() {
             if index > 0 {
@@ -164,7 +164,7 @@ impl<T: TorchElement> MlpTrainer<T> {
                 self.update(biases, lr);
             }
         }
-        if let Some(max_norm) = self.recipe.clip_norm {
+        if let Some(max_norm) = self.spec.clip_norm {
             self.clip_and_update(max_norm, lr);
         }
         Ok(())
@@ -186,7 +186,7 @@ impl<T: TorchElement> MlpTrainer<T> {
 
     /// Returns the positions in `gradients` of the gradient of the values at `range`.
     fn gradient_range(&self, range: Range<usize>) -> Range<usize> {
-        if self.recipe.clip_norm.is_some() { range } else { 0..range.len() }
+        if self.spec.clip_norm.is_some() { range } else { 0..range.len() }
     }
 
     /// Applies the optimizer to the values at `range`, whose gradient has been computed.
@@ -198,7 +198,7 @@ impl<T: TorchElement> MlpTrainer<T> {
             moments: moment_slots(self.moments.iter_mut().map(|moment| &mut moment.slice_mut()[range.clone()])),
             kept: self.kept.as_ref().map(|kept| &kept[range.clone()]),
         };
-        update(&self.recipe.optimizer, lr, self.optimizer_steps, parameters);
+        update(&self.spec.optimizer, lr, self.optimizer_steps, parameters);
     }
 }
 
@@ -289,7 +289,7 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane == 0, "the dense trainer has one lane");
-        self.recipe.check_moments(from)?;
+        self.spec.check_moments(from)?;
         let mut from = from.clone();
         mask.apply(&mut from.weights);
         from.moments.iter_mut().for_each(|moment| mask.apply(moment));
@@ -338,7 +338,7 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
         };
         let images = self.dataset.indices(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
-        let classes = self.recipe.network.classes;
+        let classes = self.spec.network.classes;
         let mut sums = ScoreSums::default();
         for images in images.chunks(EVALUATION_BLOCK) {
             // Behind a smaller last block lie inputs of the block before, whose logits are ignored.

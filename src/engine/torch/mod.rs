@@ -44,27 +44,23 @@ pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only 
 ///
 /// # Errors
 /// If the GPU does not exist, or there is too little memory.
-pub fn build(recipe: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
-    match recipe.dtype {
-        Dtype::Float32 => build_typed::<f32>(recipe, dataset, lanes),
-        Dtype::Float64 => build_typed::<f64>(recipe, dataset, lanes),
+pub fn build(spec: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
+    match spec.dtype {
+        Dtype::Float32 => build_typed::<f32>(spec, dataset, lanes),
+        Dtype::Float64 => build_typed::<f64>(spec, dataset, lanes),
     }
 }
 
-fn build_typed<T: TorchElement>(
-    recipe: &TrainerSpec,
-    dataset: &Arc<Dataset>,
-    lanes: usize,
-) -> Result<Box<dyn Trainer>> {
+fn build_typed<T: TorchElement>(spec: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
     cuda::register_cuda_backend();
-    let device = match recipe.gpu {
+    let device = match spec.gpu {
         None => Device::Cpu,
-        Some(gpu) => cuda::device(gpu, recipe)?,
+        Some(gpu) => cuda::device(gpu, spec)?,
     };
     tch::set_num_threads(1);
-    let is_plain = recipe.augment.is_none() && recipe.products.is_exact();
-    if device == Device::Cpu && lanes == 1 && is_plain && LinearStack::new(&recipe.network).is_ok() {
-        return Ok(Box::new(mlp::MlpTrainer::<T>::new(recipe, Arc::clone(dataset))?));
+    let is_plain = spec.augment.is_none() && spec.products.is_exact();
+    if device == Device::Cpu && lanes == 1 && is_plain && LinearStack::new(&spec.network).is_ok() {
+        return Ok(Box::new(mlp::MlpTrainer::<T>::new(spec, Arc::clone(dataset))?));
     }
-    Ok(Box::new(autograd::AutogradTrainer::<T>::new(recipe, dataset, device, lanes)?))
+    Ok(Box::new(autograd::AutogradTrainer::<T>::new(spec, dataset, device, lanes)?))
 }

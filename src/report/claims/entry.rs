@@ -41,7 +41,7 @@ pub(super) struct ClaimSetting {
     pub(super) iterations: u64,
     /// Images per iteration.
     pub(super) batch_size: u32,
-    /// Optimizer.
+    /// The optimizer of the experiment.
     pub(super) optimizer: OptimizerKind,
     /// Learning rate.
     pub(super) lr: f64,

@@ -24,7 +24,7 @@ fn test_note(analysis: &RunAnalysis) -> String {
 /// A page: a title, then headings, paragraphs, tables and figures.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// Title.
+    /// The heading of the page.
     pub title: String,
     /// Elements, in reading order.
     pub elements: Vec<PageElement>,

@@ -214,18 +214,18 @@ fn normed(layers: &str, batch_size: usize) -> (Study, TensorMap, Mask, lth::data
     let init = experiment.network.init;
     let weights = init_weights(&resolved.network, init, 0.1, &mut stream.generator(0));
     let dataset = resolved.dataset.load(&experiment.data, 1).unwrap();
-    let (mask, recipe) = (all_ones(&resolved.network), TrainerSpec::new(resolved.network.clone(), experiment, None));
-    (study, weights, mask, dataset, recipe)
+    let (mask, spec) = (all_ones(&resolved.network), TrainerSpec::new(resolved.network.clone(), experiment, None));
+    (study, weights, mask, dataset, spec)
 }
 
 #[test]
 fn batch_norm_statistics_are_recomputed_from_images() {
-    let (_, weights, mask, dataset, recipe) =
+    let (_, weights, mask, dataset, spec) =
         normed("[\"batch_norm\",{conv={out=4}},\"batch_norm\",\"relu\",\"global_avg_pool\",{linear={out=10}}]", 100);
     let dataset = std::sync::Arc::new(dataset);
     let images = dataset.indices(Split::Train);
     assert_eq!(images.len(), 300);
-    let mut trainer = EngineKind::Dense.engine().build(&recipe, &dataset, 1).unwrap();
+    let mut trainer = EngineKind::Dense.engine().build(&spec, &dataset, 1).unwrap();
     trainer.load(0, &Snapshot::initial(weights.clone()), &mask).unwrap();
     let fresh = trainer.snapshot(0).unwrap().buffers;
     trainer.recompute_batch_norm(images).unwrap();

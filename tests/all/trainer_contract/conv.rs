@@ -51,7 +51,7 @@ impl Case {
         if self.network == "conv2" { 1e-3 } else { 0.05 }
     }
 
-    fn recipe(self, dtype: Dtype) -> TrainerSpec {
+    fn spec(self, dtype: Dtype) -> TrainerSpec {
         let update = match self.network {
             "conv2" => Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }),
             other => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 }),
@@ -152,7 +152,7 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<
     let names: Vec<String> = case.network().parameters().iter().map(|p| p.name.clone()).collect();
     assert_eq!(serde_json::to_value(names).unwrap(), oracle["parameters"], "{case:?}");
     let (start, mask) = start(case);
-    let mut trainer = torch::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float64) }, dataset, 1).unwrap();
+    let mut trainer = torch::build(&TrainerSpec { gpu, ..case.spec(Dtype::Float64) }, dataset, 1).unwrap();
     trainer.load(0, &start, &mask).unwrap();
     let mut states = vec![trainer.snapshot(0).unwrap()];
     for step in 0..oracle["projections"].as_array().unwrap().len() as u64 {
@@ -179,8 +179,8 @@ const TRIES: u64 = 5;
 /// here most batches have a `ReLU` that flips.
 fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
-    let mut trainer = torch::build(&TrainerSpec { gpu, ..case.recipe(Dtype::Float32) }, dataset, 1).unwrap();
-    let mut exact = torch::build(&case.recipe(Dtype::Float64), dataset, 1).unwrap();
+    let mut trainer = torch::build(&TrainerSpec { gpu, ..case.spec(Dtype::Float32) }, dataset, 1).unwrap();
+    let mut exact = torch::build(&case.spec(Dtype::Float64), dataset, 1).unwrap();
     let one_step = |trainer: &mut dyn Trainer, step: u64, batch: Batch| {
         trainer.load(0, &states[step as usize], &mask).unwrap();
         trainer.step(&[batch], &[case.lr()]).unwrap();
@@ -207,7 +207,7 @@ fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: O
 fn check_continuation(case: Case, dataset: &Arc<Dataset>) {
     let (start, mask) = start(case);
     let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
-        let mut trainer = torch::build(&case.recipe(Dtype::Float32), dataset, 1).unwrap();
+        let mut trainer = torch::build(&case.spec(Dtype::Float32), dataset, 1).unwrap();
         trainer.load(0, from, &mask).unwrap();
         for step in steps {
             trainer.step(&[batch(step)], &[case.lr()]).unwrap();
@@ -252,12 +252,12 @@ fn lanes_are_independent_networks() {
     let mlp = {
         let layers = vec![LayerSpec::Linear { out: 30 }, LayerSpec::Relu, LayerSpec::Linear { out: 10 }];
         let network = config::NetworkConfig::from(layers);
-        TrainerSpec { network: build(&network, SHAPE, 10).unwrap(), ..vgg.recipe(Dtype::Float64) }
+        TrainerSpec { network: build(&network, SHAPE, 10).unwrap(), ..vgg.spec(Dtype::Float64) }
     };
-    let recipes = [conv2, resnet, vgg].map(|case| case.recipe(Dtype::Float64)).into_iter();
-    for recipe in recipes.chain([TrainerSpec { augment: Augment::default(), ..mlp }]) {
+    let specs = [conv2, resnet, vgg].map(|case| case.spec(Dtype::Float64)).into_iter();
+    for spec in specs.chain([TrainerSpec { augment: Augment::default(), ..mlp }]) {
         let lane_start = |lane: u64| {
-            let (start, mask) = start_from(&recipe.network, if lane == 1 { "dense" } else { "third" }, lane << 32);
+            let (start, mask) = start_from(&spec.network, if lane == 1 { "dense" } else { "third" }, lane << 32);
             // One lane is ahead of the others, with fresh moments.
             (Snapshot { iteration: 3 * (lane % 2), ..start }, mask)
         };
@@ -267,7 +267,7 @@ fn lanes_are_independent_networks() {
             ..batch(2 * step + lane)
         };
         let lr = |lane: u64| 1e-3 * (1 + lane) as f64;
-        let mut together = torch::build(&recipe, &dataset, 3).unwrap();
+        let mut together = torch::build(&spec, &dataset, 3).unwrap();
         for lane in 0..3 {
             together.load(lane as usize, &lane_start(lane).0, &lane_start(lane).1).unwrap();
         }
@@ -276,7 +276,7 @@ fn lanes_are_independent_networks() {
         }
         let scores = together.evaluate(Split::Test).unwrap();
         for lane in 0..3_u64 {
-            let mut alone = torch::build(&recipe, &dataset, 1).unwrap();
+            let mut alone = torch::build(&spec, &dataset, 1).unwrap();
             alone.load(0, &lane_start(lane).0, &lane_start(lane).1).unwrap();
             (0..4).for_each(|step| alone.step(&[batch(lane, step)], &[lr(lane)]).unwrap());
             let (one, of_many) = (alone.snapshot(0).unwrap(), together.snapshot(lane as usize).unwrap());
@@ -297,7 +297,7 @@ fn autograd_trainer_rejects_misuse() {
     let dataset = dataset();
     let case = CASES[3];
     let (start, mask) = start(case);
-    let mut trainer = torch::build(&case.recipe(Dtype::Float32), &dataset, 2).unwrap();
+    let mut trainer = torch::build(&case.spec(Dtype::Float32), &dataset, 2).unwrap();
     assert_eq!(trainer.lanes(), 2);
     let name = "two lanes";
     assert_error(name, trainer.load(2, &start, &mask), "a lane that is not there");

@@ -61,7 +61,7 @@ impl Case {
         if self.optimizer.starts_with("adam") { 1.2e-3 } else { 0.05 }
     }
 
-    fn recipe(self, dtype: Dtype) -> TrainerSpec {
+    fn spec(self, dtype: Dtype) -> TrainerSpec {
         let label_smoothing = if self.optimizer == "adam_smoothed" { 0.1 } else { 0.0 };
         let clip_norm = (self.optimizer == "sgd_clipped").then_some(if self.density == "dense" { 1.0 } else { 0.15 });
         TrainerSpec { dtype, label_smoothing, clip_norm, ..TrainerSpec::plain(self.network(), self.update(), BATCH) }
@@ -90,8 +90,8 @@ impl Case {
 type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
 const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense_build), ("sparse", sparse::build)];
 
-fn dense_build(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
-    torch::build(recipe, dataset, 1)
+fn dense_build(spec: &TrainerSpec, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
+    torch::build(spec, dataset, 1)
 }
 
 fn dataset() -> Arc<Dataset> {
@@ -148,7 +148,7 @@ fn kinds(snapshot: &Snapshot) -> Vec<&TensorMap> {
 fn follow_oracle(case: Case, dataset: &Arc<Dataset>) -> Vec<Snapshot> {
     let oracle = case.oracle();
     let (start, mask) = start(case);
-    let mut trainer = dense_build(&case.recipe(Dtype::Float64), dataset).unwrap();
+    let mut trainer = dense_build(&case.spec(Dtype::Float64), dataset).unwrap();
     trainer.load(0, &start, &mask).unwrap();
     let mut states = vec![trainer.snapshot(0).unwrap()];
     for step in 0..oracle["projections"].as_array().unwrap().len() as u64 {
@@ -177,8 +177,8 @@ const TRIES: u64 = 5;
 /// taken with each of several batches: all must be near, and most of them tight.
 fn teacher_force(name: &str, build: Build, case: Case, dataset: &Arc<Dataset>, states: &[Snapshot]) {
     let mask = start(case).1;
-    let mut trainer = build(&case.recipe(Dtype::Float32), dataset).unwrap();
-    let mut exact = dense_build(&case.recipe(Dtype::Float64), dataset).unwrap();
+    let mut trainer = build(&case.spec(Dtype::Float32), dataset).unwrap();
+    let mut exact = dense_build(&case.spec(Dtype::Float64), dataset).unwrap();
     let one_step = |trainer: &mut dyn Trainer, step: u64, batch: Batch| {
         trainer.load(0, &states[step as usize], &mask).unwrap();
         trainer.step(&[batch], &[case.lr()]).unwrap();
@@ -204,9 +204,9 @@ fn teacher_force(name: &str, build: Build, case: Case, dataset: &Arc<Dataset>, s
 /// Checks that continuing from a snapshot gives the bits of an uninterrupted run.
 fn check_continuation(name: &str, build: Build, case: Case, dtype: Dtype, dataset: &Arc<Dataset>) {
     let (start, mask) = start(case);
-    let recipe = case.recipe(dtype);
+    let spec = case.spec(dtype);
     let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
-        let mut trainer = build(&recipe, dataset).unwrap();
+        let mut trainer = build(&spec, dataset).unwrap();
         trainer.load(0, from, &mask).unwrap();
         steps.for_each(|step| trainer.step(&[batch(step)], &[case.lr()]).unwrap());
         trainer.snapshot(0).unwrap()
@@ -235,12 +235,12 @@ fn lanes_are_independent_networks() {
     for case in CASES {
         let (start, mask) = start(case);
         let lr = [case.lr(), 0.7 * case.lr()];
-        let recipe = case.recipe(Dtype::Float64);
-        let mut both = torch::build(&recipe, &dataset, 2).unwrap();
+        let spec = case.spec(Dtype::Float64);
+        let mut both = torch::build(&spec, &dataset, 2).unwrap();
         (0..2).for_each(|lane| both.load(lane, &start, &mask).unwrap());
         (0..4).for_each(|step| both.step(&[lane_batch(0, step), lane_batch(1, step)], &lr).unwrap());
         for (lane, lr) in lr.into_iter().enumerate() {
-            let mut one = torch::build(&recipe, &dataset, 1).unwrap();
+            let mut one = torch::build(&spec, &dataset, 1).unwrap();
             one.load(0, &start, &mask).unwrap();
             (0..4).for_each(|step| one.step(&[lane_batch(lane as u64, step)], &[lr]).unwrap());
             let (got, want) = (both.snapshot(lane).unwrap(), one.snapshot(0).unwrap());
@@ -264,10 +264,10 @@ fn load_resets_the_trainer() {
         trainer.snapshot(0).unwrap()
     };
     for (name, build) in FLOAT32_TRAINERS {
-        let mut used = build(&dense.recipe(Dtype::Float32), &dataset).unwrap();
+        let mut used = build(&dense.spec(Dtype::Float32), &dataset).unwrap();
         run(used.as_mut(), tenth);
         let again = run(used.as_mut(), dense);
-        let mut new = build(&dense.recipe(Dtype::Float32), &dataset).unwrap();
+        let mut new = build(&dense.spec(Dtype::Float32), &dataset).unwrap();
         assert_eq!(again, run(new.as_mut(), dense), "{name}: moments, steps and masks are fresh");
     }
 }
@@ -279,7 +279,7 @@ fn evaluations_and_smaller_batches_change_nothing_else() {
     let (start, mask) = start(case);
     for (name, build) in FLOAT32_TRAINERS {
         let run = |evaluate: bool| {
-            let mut trainer = build(&case.recipe(Dtype::Float32), &dataset).unwrap();
+            let mut trainer = build(&case.spec(Dtype::Float32), &dataset).unwrap();
             trainer.load(0, &start, &mask).unwrap();
             for step in 0..6 {
                 let mut batch = batch(step);
@@ -302,7 +302,7 @@ fn sparse_step_allocates_nothing() {
     let dataset = dataset();
     for (case, threads) in CASES.into_iter().flat_map(|case| [(case, 1), (case, 2)]) {
         let (start, mask) = start(case);
-        let mut trainer = sparse::build(&case.recipe(Dtype::Float32), &dataset).unwrap();
+        let mut trainer = sparse::build(&case.spec(Dtype::Float32), &dataset).unwrap();
         trainer.set_threads(threads);
         trainer.load(0, &start, &mask).unwrap();
         let mut batches: Vec<[Batch; 1]> = (0..5).map(|step| [batch(step)]).collect();
@@ -327,7 +327,7 @@ fn trainers_reject_misuse() {
     let case = CASES[0];
     let (start, mask) = start(case);
     for (name, build) in FLOAT32_TRAINERS {
-        let mut trainer = build(&case.recipe(Dtype::Float32), &dataset).unwrap();
+        let mut trainer = build(&case.spec(Dtype::Float32), &dataset).unwrap();
         assert_error(name, trainer.load(1, &start, &mask), "lane");
         assert_error(name, trainer.load(0, &Snapshot::default(), &mask), "a state without `");
         let counted = Snapshot { optimizer_steps: 3, ..start.clone() };

@@ -49,13 +49,13 @@ impl KernelTiming {
 /// # Errors
 /// If the sparse engine does not support the network, or state and mask do not fit it.
 pub fn time_kernels(
-    recipe: &TrainerSpec,
+    spec: &TrainerSpec,
     dataset: &Arc<Dataset>,
     (from, mask): (&Snapshot, &Mask),
     images: &[u32],
     times: u32,
 ) -> Result<Vec<KernelTiming>> {
-    let mut trainer = SparseMlpTrainer::new(recipe, Arc::clone(dataset), SimdLevel::best())?;
+    let mut trainer = SparseMlpTrainer::new(spec, Arc::clone(dataset), SimdLevel::best())?;
     trainer.load(0, from, mask)?;
     let images = &images[..images.len().min(IMAGES)];
     let mut parts = trainer.profile_block(images, times);

@@ -12,7 +12,7 @@ use crate::network::{Layer, Network};
 /// 12 × 12 images in batches of 90: a block and a half.
 const BATCH: usize = 90;
 
-fn recipe() -> TrainerSpec {
+fn spec() -> TrainerSpec {
     let layers = vec![
         Layer::Flatten,
         Layer::Dropout { rate: 0.1 },
@@ -29,8 +29,8 @@ fn recipe() -> TrainerSpec {
 }
 
 /// Specifications without and with label smoothing and gradient clipping.
-fn recipes() -> [TrainerSpec; 2] {
-    [recipe(), TrainerSpec { label_smoothing: 0.1, clip_norm: Some(0.3), ..recipe() }]
+fn specs() -> [TrainerSpec; 2] {
+    [spec(), TrainerSpec { label_smoothing: 0.1, clip_norm: Some(0.3), ..spec() }]
 }
 
 fn dataset() -> Arc<Dataset> {
@@ -48,9 +48,9 @@ fn dataset() -> Arc<Dataset> {
 }
 
 /// Returns a network and a mask that keeps `percent` % of the weights.
-fn start(recipe: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
+fn start(spec: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
     let (mut state, mut mask) = (Vec::new(), Vec::new());
-    for (index, parameter) in recipe.network.parameters().iter().enumerate() {
+    for (index, parameter) in spec.network.parameters().iter().enumerate() {
         let number = |i: usize| mix(index as u64 + 10, i as u64);
         let values = (0..parameter.len()).map(|i| (number(i) >> 40) as f32 / 8_388_608.0 - 1.0).map(|v| v * 0.2);
         let values = values.collect();
@@ -82,12 +82,12 @@ fn train(trainer: &mut dyn Trainer, (start, mask): &(Snapshot, Mask)) -> (Snapsh
 #[test]
 fn sparse_trainer_is_bit_equal_on_every_instruction_set_and_thread_count() {
     let dataset = dataset();
-    for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
-        let network = start(&recipe, percent);
+    for (spec, percent) in specs().into_iter().flat_map(|spec| [100, 30, 3, 0].map(|n| (spec.clone(), n))) {
+        let network = start(&spec, percent);
         let mut results = Vec::new();
         for path in SimdLevel::all() {
             for threads in [1, 2, 3] {
-                let mut trainer = SparseMlpTrainer::new(&recipe, Arc::clone(&dataset), path).unwrap();
+                let mut trainer = SparseMlpTrainer::new(&spec, Arc::clone(&dataset), path).unwrap();
                 trainer.weights_per_thread = 1;
                 trainer.set_threads(threads);
                 results.push((format!("{path:?} {threads}"), train(&mut trainer, &network)));
@@ -102,10 +102,10 @@ fn sparse_trainer_is_bit_equal_on_every_instruction_set_and_thread_count() {
 
 #[test]
 fn thread_count_may_change_during_training() {
-    let (recipe, dataset) = (recipe(), dataset());
-    let (start, mask) = start(&recipe, 40);
+    let (spec, dataset) = (spec(), dataset());
+    let (start, mask) = start(&spec, 40);
     let run = |change: bool| {
-        let mut trainer = SparseMlpTrainer::new(&recipe, Arc::clone(&dataset), SimdLevel::best()).unwrap();
+        let mut trainer = SparseMlpTrainer::new(&spec, Arc::clone(&dataset), SimdLevel::best()).unwrap();
         trainer.weights_per_thread = 1;
         trainer.load(0, &start, &mask).unwrap();
         for iteration in 0..8_u64 {
@@ -123,10 +123,10 @@ fn thread_count_may_change_during_training() {
 #[test]
 fn sparse_trainer_agrees_with_dense_on_batches_of_several_blocks() {
     let dataset = dataset();
-    for (recipe, percent) in recipes().into_iter().flat_map(|recipe| [100, 30, 3, 0].map(|n| (recipe.clone(), n))) {
-        let network = start(&recipe, percent);
-        let (sparse, scores) = train(sparse_trainer(&recipe, &dataset).as_mut(), &network);
-        let (dense, expected) = train(torch::build(&recipe, &dataset, 1).unwrap().as_mut(), &network);
+    for (spec, percent) in specs().into_iter().flat_map(|spec| [100, 30, 3, 0].map(|n| (spec.clone(), n))) {
+        let network = start(&spec, percent);
+        let (sparse, scores) = train(sparse_trainer(&spec, &dataset).as_mut(), &network);
+        let (dense, expected) = train(torch::build(&spec, &dataset, 1).unwrap().as_mut(), &network);
         for (a, b) in sparse.weights.0.iter().zip(&dense.weights.0) {
             let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             // Adam's first steps are as long whatever a gradient's size; a gradient near 0 may have either sign.
@@ -138,16 +138,16 @@ fn sparse_trainer_agrees_with_dense_on_batches_of_several_blocks() {
     }
 }
 
-fn sparse_trainer(recipe: &TrainerSpec, dataset: &Arc<Dataset>) -> Box<dyn Trainer> {
-    Box::new(SparseMlpTrainer::new(recipe, Arc::clone(dataset), SimdLevel::best()).unwrap())
+fn sparse_trainer(spec: &TrainerSpec, dataset: &Arc<Dataset>) -> Box<dyn Trainer> {
+    Box::new(SparseMlpTrainer::new(spec, Arc::clone(dataset), SimdLevel::best()).unwrap())
 }
 
 #[test]
 fn unused_weights_decay_as_in_the_dense_trainer() {
     let update = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 });
-    let recipe = TrainerSpec { optimizer: update, ..recipe() };
+    let spec = TrainerSpec { optimizer: update, ..spec() };
     let dataset = dataset();
-    let (start, mask) = start(&recipe, 3);
+    let (start, mask) = start(&spec, 3);
     let run = |trainer: &mut dyn Trainer| {
         trainer.load(0, &start, &mask).unwrap();
         for iteration in 0..3_u64 {
@@ -156,11 +156,11 @@ fn unused_weights_decay_as_in_the_dense_trainer() {
         }
         trainer.snapshot(0).unwrap()
     };
-    let mut trainer = SparseMlpTrainer::new(&recipe, Arc::clone(&dataset), SimdLevel::best()).unwrap();
+    let mut trainer = SparseMlpTrainer::new(&spec, Arc::clone(&dataset), SimdLevel::best()).unwrap();
     let sparse = run(&mut trainer);
     let idle = trainer.survivors.layers.iter().map(|layer| layer.weights.len() - layer.forward.len()).sum::<usize>();
     assert!(idle > 20, "{idle} weights lead nowhere");
-    let dense = run(torch::build(&recipe, &dataset, 1).unwrap().as_mut());
+    let dense = run(torch::build(&spec, &dataset, 1).unwrap().as_mut());
     let states = [(&sparse.weights, &dense.weights), (&sparse.moments[0], &dense.moments[0])];
     for (sparse, dense) in states {
         for (a, b) in sparse.0.iter().zip(&dense.0) {

@@ -59,7 +59,7 @@ struct LaneProgress {
 
 /// Trainer of networks of one architecture, one per lane.
 pub(super) struct AutogradTrainer<T> {
-    recipe: TrainerSpec,
+    spec: TrainerSpec,
     dataset: Arc<Dataset>,
     device: Device,
     memory: Memory,
@@ -92,19 +92,19 @@ impl<T: TorchElement> AutogradTrainer<T> {
     ///
     /// # Errors
     /// If the images do not fit the network, or there is too little memory.
-    pub(super) fn new(recipe: &TrainerSpec, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
-        Self::with_memory(recipe, dataset, device, lanes, Memory::of(device))
+    pub(super) fn new(spec: &TrainerSpec, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
+        Self::with_memory(spec, dataset, device, lanes, Memory::of(device))
     }
 
     /// Like [`AutogradTrainer::new`], but on the CPU also with the operations for [`Memory::Device`].
     fn with_memory(
-        recipe: &TrainerSpec,
+        spec: &TrainerSpec,
         dataset: &Arc<Dataset>,
         device: Device,
         lanes: usize,
         memory: Memory,
     ) -> Result<Self> {
-        let network = &recipe.network;
+        let network = &spec.network;
         ensure!(lanes > 0, "a trainer without a lane");
         ensure!(dataset.shape == network.input, "images of another shape than the network's");
         let layout = ParamLayout::new(network.parameters(), lanes, ALIGN);
@@ -115,14 +115,14 @@ impl<T: TorchElement> AutogradTrainer<T> {
             values.f_view(lane_shape(&slot.spec, lanes).as_slice())?.f_detach()?.f_set_requires_grad(true)
         };
         let leaves = layout.slots().iter().map(leaf).collect::<Result<_, _>>()?;
-        let moments = (0..recipe.optimizer.moment_count()).map(|_| flat()).collect::<Result<_, _>>()?;
+        let moments = (0..spec.optimizer.moment_count()).map(|_| flat()).collect::<Result<_, _>>()?;
         let buffer = |buffer: &TensorSpec| Tensor::f_zeros([(lanes * buffer.len()) as i64], (T::KIND, device));
         let lane_index = match memory {
             Memory::Host => None,
             Memory::Device => Some(lane_index(&layout, lanes, device)?),
         };
         Ok(Self {
-            recipe: recipe.clone(),
+            spec: spec.clone(),
             dataset: Arc::clone(dataset),
             device,
             memory,
@@ -155,7 +155,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
             buffers: self.buffers.iter(),
             batch_norm,
             dropout: DropoutMasks::new(&self.dropouts, keys),
-            products: self.recipe.products,
+            products: self.spec.products,
         }
     }
 
@@ -175,7 +175,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
     /// Applies the optimizer with these gradients of the leaves and one learning rate per lane.
     fn update(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let clipped = self.recipe.clip_norm.map(|max_norm| self.clipped(gradients, max_norm)).transpose()?;
+        let clipped = self.spec.clip_norm.map(|max_norm| self.clipped(gradients, max_norm)).transpose()?;
         let gradients = clipped.as_deref().unwrap_or(gradients);
         if let Some(lane_index) = &self.lane_index {
             let steps: Vec<u64> = self.progress.iter().map(|progress| progress.optimizer_steps).collect();
@@ -186,7 +186,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
                 kept: self.device_mask.as_ref(),
                 lane_index,
             };
-            return update::update(&self.recipe.optimizer, lr, &steps, flat);
+            return update::update(&self.spec.optimizer, lr, &steps, flat);
         }
         for (slot, gradient) in self.layout.slots().iter().zip(gradients) {
             let gradient = gradient.f_contiguous()?;
@@ -203,7 +203,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
                     moments: moment_slots(moments.into_iter()),
                     kept: self.kept.as_ref().map(|kept| &kept[range]),
                 };
-                update(&self.recipe.optimizer, lr, progress.optimizer_steps, parameters);
+                update(&self.spec.optimizer, lr, progress.optimizer_steps, parameters);
             }
         }
         Ok(())
@@ -226,7 +226,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
         let mut kept = self.kept.take().unwrap_or_else(|| vec![true; self.layout.len()]);
         self.layout.expand_mask(mask, lane, &mut kept)?;
         self.kept = kept.contains(&false).then_some(kept);
-        if self.memory == Memory::Device || self.recipe.clip_norm.is_some() {
+        if self.memory == Memory::Device || self.spec.clip_norm.is_some() {
             let to_device = |kept: &Vec<bool>| Tensor::from_slice(kept).f_to_device(self.device);
             self.device_mask = self.kept.as_ref().map(to_device).transpose()?;
         }
@@ -235,7 +235,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
 
     /// Loads the running statistics of one lane: those of `state`, or those of an untrained network if it has none.
     fn load_buffers(&mut self, lane: usize, state: &TensorMap) -> Result<()> {
-        let initial = init_buffers(&self.recipe.network);
+        let initial = init_buffers(&self.spec.network);
         let state = if state.0.is_empty() { &initial } else { state };
         for ((slot, tensor), buffer) in self.buffer_layout.tensors(state)?.into_iter().zip(&self.buffers) {
             write_values(buffer, buffer_range(slot, lane), &tensor.values)?;
@@ -268,7 +268,7 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane < self.progress.len(), "a lane that is not there");
-        self.recipe.check_moments(from)?;
+        self.spec.check_moments(from)?;
         let _guard = tch::no_grad_guard();
         let mut from = from.clone();
         mask.apply(&mut from.weights);
@@ -297,14 +297,14 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         ensure!(batches.iter().all(|batch| batch.images.len() == images), "batches of different sizes in the lanes");
         let (input, labels) = {
             let _guard = tch::no_grad_guard();
-            self.images.batch(batches, self.recipe.augment, takes_features(&self.recipe.network))?
+            self.images.batch(batches, self.spec.augment, takes_features(&self.spec.network))?
         };
         let keys = self.dropout_keys(batches)?;
         let batch_norm = BatchNormMode::Train { momentum: BATCH_NORM_MOMENTUM };
-        let logits = self.forward(batch_norm, keys.as_ref()).logits(&self.recipe.network.layers, input)?;
+        let logits = self.forward(batch_norm, keys.as_ref()).logits(&self.spec.network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
-            logit_gradient(&logits.f_detach()?, &labels, self.recipe.label_smoothing)?
+            logit_gradient(&logits.f_detach()?, &labels, self.spec.label_smoothing)?
         };
         // The gradient of this sum with respect to the logits is `delta`.
         let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
@@ -321,7 +321,7 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         let _guard = tch::no_grad_guard();
         let images = self.dataset.indices(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
-        let network = &self.recipe.network;
+        let network = &self.spec.network;
         let lanes = self.progress.len();
         let mut sums = ScoreAccumulator::zero(lanes, self.memory, self.device)?;
         for block in images.chunks(self.memory.evaluation_block(lanes)) {
@@ -355,8 +355,8 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
             return Ok(());
         }
         let _guard = tch::no_grad_guard();
-        let network = &self.recipe.network;
-        let batch_size = images.len().min(self.recipe.batch_size);
+        let network = &self.spec.network;
+        let batch_size = images.len().min(self.spec.batch_size);
         for (number, batch) in images.chunks_exact(batch_size.max(1)).enumerate() {
             let (input, _) = self.images.plain_batch(batch, self.lane_count(), takes_features(network))?;
             // The first batch replaces the running statistics; batch i (from 1) contributes 1/i of the mean.

@@ -67,7 +67,7 @@ fn values(snapshot: &Snapshot) -> Vec<f32> {
     states.flat_map(|state| state.0.iter().flat_map(|tensor| tensor.values.clone())).collect()
 }
 
-fn recipe(update: Optimizer, clip_norm: Option<f64>) -> TrainerSpec {
+fn spec(update: Optimizer, clip_norm: Option<f64>) -> TrainerSpec {
     TrainerSpec {
         dtype: Dtype::Float64,
         augment: Augment { flip: true, crop: 2 },
@@ -82,11 +82,11 @@ fn device_memory_gives_the_results_of_host_memory() {
     let dataset = dataset();
     let adam = Optimizer::AdamW(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 });
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 });
-    for (recipe, lanes) in [(recipe(adam, None), 3), (recipe(sgd, Some(0.5)), 2), (recipe(adam, None), 1)] {
+    for (spec, lanes) in [(spec(adam, None), 3), (spec(sgd, Some(0.5)), 2), (spec(adam, None), 1)] {
         let run = |memory: Memory| {
-            let mut net = AutogradTrainer::<f64>::with_memory(&recipe, &dataset, Device::Cpu, lanes, memory).unwrap();
+            let mut net = AutogradTrainer::<f64>::with_memory(&spec, &dataset, Device::Cpu, lanes, memory).unwrap();
             for lane in 0..lanes {
-                let (start, mask) = start(&recipe.network, lane as u32);
+                let (start, mask) = start(&spec.network, lane as u32);
                 net.load(lane, &start, &mask).unwrap();
             }
             for iteration in 0..5_u64 {
@@ -101,7 +101,7 @@ fn device_memory_gives_the_results_of_host_memory() {
             }
             let snapshots: Vec<Snapshot> = (0..lanes).map(|lane| net.snapshot(lane).unwrap()).collect();
             for (lane, snapshot) in snapshots.iter().enumerate() {
-                let mask = start(&recipe.network, lane as u32).1;
+                let mask = start(&spec.network, lane as u32).1;
                 let states = std::iter::once(&snapshot.weights).chain(&snapshot.moments);
                 assert!(states.into_iter().all(|state| mask.is_respected_by(state)), "lane {lane}, {memory:?}");
             }
@@ -113,7 +113,7 @@ fn device_memory_gives_the_results_of_host_memory() {
             assert_eq!((a.iteration, a.optimizer_steps), (b.iteration, b.optimizer_steps));
             let far =
                 values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs() / a.abs().max(1e-3)).fold(0.0, f32::max);
-            assert!(far < 1e-5, "{:?}: off by {far:e}", recipe.optimizer);
+            assert!(far < 1e-5, "{:?}: off by {far:e}", spec.optimizer);
         }
         for (a, b) in host_scores.iter().zip(&device_scores) {
             assert!((a.loss - b.loss).abs() < 1e-9 && a.accuracy == b.accuracy, "{a:?} {b:?}");
@@ -125,11 +125,11 @@ fn device_memory_gives_the_results_of_host_memory() {
 fn bf16_products_are_near_exact_ones() {
     let dataset = dataset();
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
-    let exact = TrainerSpec { dtype: Dtype::Float32, ..recipe(sgd, None) };
+    let exact = TrainerSpec { dtype: Dtype::Float32, ..spec(sgd, None) };
     let rounded = TrainerSpec { products: MatmulPrecision::Bf16, ..exact.clone() };
-    let loss = |recipe: &TrainerSpec| {
-        let mut net = AutogradTrainer::<f32>::new(recipe, &dataset, Device::Cpu, 1).unwrap();
-        let (start, mask) = start(&recipe.network, 0);
+    let loss = |spec: &TrainerSpec| {
+        let mut net = AutogradTrainer::<f32>::new(spec, &dataset, Device::Cpu, 1).unwrap();
+        let (start, mask) = start(&spec.network, 0);
         net.load(0, &start, &mask).unwrap();
         let batch = Batch { images: (0..BATCH as u32).collect(), ..Batch::default() };
         net.step(&[batch], &[0.01]).unwrap();
@@ -143,8 +143,8 @@ fn bf16_products_are_near_exact_ones() {
 fn recompute_batch_norm_takes_means_over_whole_batches() {
     let dataset = dataset();
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
-    let mut net = AutogradTrainer::<f64>::new(&recipe(sgd, None), &dataset, Device::Cpu, 1).unwrap();
-    let (start, mask) = start(&net.recipe.network.clone(), 0);
+    let mut net = AutogradTrainer::<f64>::new(&spec(sgd, None), &dataset, Device::Cpu, 1).unwrap();
+    let (start, mask) = start(&net.spec.network.clone(), 0);
     net.load(0, &start, &mask).unwrap();
     let statistics = |net: &mut AutogradTrainer<f64>, images: std::ops::Range<u32>| {
         net.recompute_batch_norm(&images.collect::<Vec<_>>()).unwrap();
