@@ -40,7 +40,7 @@ BYTES = (mix(1, np.arange(IMAGES * CHANNELS * SIDE * SIDE)) & np.uint64(255)).as
 BYTES = BYTES.reshape(IMAGES, CHANNELS, SIDE, SIDE)
 Y = torch.from_numpy((mix(2, np.arange(IMAGES)) % np.uint64(CLASSES)).astype(np.int64))
 
-# The first number of ChaCha8 on the SHA-256 of the stream's name, as src/base/random.rs draws it for seed 1,
+# The first number of ChaCha8 on the SHA-256 of the stream's name, as src/base/rng.rs draws it for seed 1,
 # replicate 1, purpose `elementwise`; a unit test there pins it.
 ELEMENTWISE = 15168379077323005823
 

@@ -56,7 +56,7 @@ def network(masked):
     return parameters, masks
 
 
-# The first number of ChaCha8 on the SHA-256 of the stream's name, as src/base/random.rs draws it for seed 1,
+# The first number of ChaCha8 on the SHA-256 of the stream's name, as src/base/rng.rs draws it for seed 1,
 # replicate 1, purpose `elementwise`; a unit test there pins it.
 ELEMENTWISE = 15168379077323005823
 
