@@ -1,5 +1,5 @@
 //! Writes the folder of libtorch into the binary, so that it starts with no environment variable, compiles the few
-//! lines of C++ that set what the bindings cannot, and sets `cfg(lth_gpu)` for tests that need a GPU.
+//! lines of C++ that set flags of libtorch for which the crate `tch` has no function, and sets `cfg(lth_gpu)` for tests that need a GPU.
 
 use std::path::Path;
 
@@ -19,14 +19,15 @@ fn main() {
 
 const CONTEXT: &str = "src/engine/torch/context.cpp";
 
-/// Devices that exist if the driver of NVIDIA GPUs is installed (`dxg` in the Linux subsystem of Windows).
+/// Devices that exist if the driver of NVIDIA GPUs is installed (`dxg` in the Linux subsystem of Windows). The same list as in
+/// `system::machine`.
 const DRIVER_DEVICES: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
 
 /// Sets `cfg(lth_gpu)` if libtorch was installed with CUDA, the NVIDIA driver is installed, and `CUDA_VISIBLE_DEVICES`
 /// does not hide its GPUs. Without the flag, tests that need a GPU are reported as ignored.
 ///
 /// Only files that exist are watched: cargo takes a watched file that is missing for a changed one, and would compile
-/// everything anew on each build without a GPU. After a driver has been installed, touch this file.
+/// everything again on each build without a GPU. After a driver has been installed, touch `build.rs`.
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn set_gpu_cfg(libtorch: &Path) {
     println!("cargo:rerun-if-env-changed=CUDA_VISIBLE_DEVICES");

@@ -1,4 +1,4 @@
-//! The command line: parse, do, exit code.
+//! Runs the command line and returns its exit code.
 
 use std::process::ExitCode;
 
