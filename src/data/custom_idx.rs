@@ -8,7 +8,7 @@ use super::dataset_dir::{DataFile, DatasetDir};
 use super::idx;
 use super::idx::{BYTES, INTEGERS, NAMES, unusable};
 use super::names;
-use crate::base::key::sha256_of;
+use crate::base::key::sha256_of_parts;
 
 /// Columns of the labels of QMNIST, of which the first is the class.
 const QMNIST_COLUMNS: u32 = 8;
@@ -144,7 +144,7 @@ pub(super) fn read(folder: &Path, options: IdxOptions<'_>) -> Result<IdxFiles> {
         files.extend([image_file.bytes, label_file.bytes]);
     }
     let contents: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let sum = sha256_of(&contents);
+    let sum = sha256_of_parts(&contents);
     let [mut height, mut width] = sizes[0].map(|size| size as usize);
     if options.transpose {
         images = transposed(&images, height, width);

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::junk::is_junk;
 use super::png_image;
 use super::png_image::PngHeader;
-use crate::base::key::sha256_of;
+use crate::base::key::sha256_of_parts;
 use crate::system::{files, machine};
 
 /// Largest number of classes: a label is a byte.
@@ -80,7 +80,7 @@ pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
     let paths: Vec<PathBuf> = train.into_iter().chain(test).map(|(_, path)| path).collect();
     let (shape, images) = decode_all(&paths)?;
     let head = json!({ "shape": shape, "classes": classes, "train": train_count, "test": test_count }).to_string();
-    let sum = sha256_of(&[head.as_bytes(), &labels, &images]);
+    let sum = sha256_of_parts(&[head.as_bytes(), &labels, &images]);
     Ok(ImageFolder { shape, classes, train: train_count, test: test_count, images, labels, sum })
 }
 

@@ -85,7 +85,7 @@ impl Trainer for Fake {
     }
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        self.lanes[lane] = Network { state: from.clone(), kept: mask.kept() };
+        self.lanes[lane] = Network { state: from.clone(), kept: mask.kept_total() };
         Ok(())
     }
 

@@ -301,7 +301,7 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
             }
         }
         self.kept = None;
-        if mask.kept() < mask.total() {
+        if mask.kept_total() < mask.total() {
             let mut kept = vec![true; self.layout.len()];
             self.layout.expand_mask(mask, 0, &mut kept)?;
             self.kept = Some(kept);

@@ -64,7 +64,7 @@ fn scope_decides_whether_layers_compete() {
     };
     let apart = PruningSchedule { rates: layerwise(&[0.5, 0.5, 0.0]) };
     let counts = apart.after_round(&whole, &all);
-    assert_eq!(apart.prune_to(&counts, &mask, &weights(&state)).unwrap().counts(), [2, 1, 1]);
+    assert_eq!(apart.prune_to(&counts, &mask, &weights(&state)).unwrap().kept_counts(), [2, 1, 1]);
     let included = vec![true, true, false];
     let together = PruningSchedule { rates: PruningRates::Global { rate: fraction(0.5), included } };
     let pruned = together.prune_to(&together.after_round(&whole, &all), &mask, &weights(&state)).unwrap();
