@@ -166,7 +166,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
                 let text = "error: `--set` changes a value of an experiment, and a data set by its name has none";
                 return Err(config::UsageError::from_text(&format!("{text}\n  --> --set {set}")).into());
             }
-            if data.is_official() {
+            if data.has_builtin_files() {
                 data.dir = Some(folders::data(args.data_dir.as_ref())?);
             }
             let (info, _) = data::inspect(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;

@@ -65,7 +65,12 @@ fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &
 
 fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
     let artifacts = context.artifacts;
-    invariant!(mask.kept_total() == training.counts.kept, "{} weights kept, {} planned", mask.kept_total(), training.counts.kept);
+    invariant!(
+        mask.kept_total() == training.counts.kept,
+        "{} weights kept, {} planned",
+        mask.kept_total(),
+        training.counts.kept
+    );
     if let Some(layers) = &training.counts.layers {
         invariant!(mask.kept_counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.kept_counts());
     }
@@ -79,7 +84,10 @@ fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask)
         }
         MaskRule::Of { parent } => invariant!(*mask == artifacts.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
-            invariant!(mask.kept_counts() == artifacts.mask(like)?.kept_counts(), "a random mask with other counts in a layer");
+            invariant!(
+                mask.kept_counts() == artifacts.mask(like)?.kept_counts(),
+                "a random mask with other counts in a layer"
+            );
         }
     }
     Ok(())

@@ -139,7 +139,10 @@ fn one_shot_masks_have_the_tickets_counts_and_come_from_the_dense_network() {
     let replicate =
         with_arms("shot={mask={one_shot={like='ticket'}},weights='rewind'},re={mask={of='shot'},weights='reinit'}");
     for round in 1..=3 {
-        assert_eq!(replicate.stored("shot", round).mask.kept_counts(), replicate.stored("ticket", round).mask.kept_counts());
+        assert_eq!(
+            replicate.stored("shot", round).mask.kept_counts(),
+            replicate.stored("ticket", round).mask.kept_counts()
+        );
     }
     assert_eq!(
         replicate.training("shot", 1).key,

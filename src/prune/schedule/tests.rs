@@ -71,7 +71,7 @@ fn scope_decides_whether_layers_compete() {
     assert_eq!(pruned.0[0].kept, [false, false, true, true]);
     assert_eq!((pruned.0[1].kept.clone(), pruned.0[2].kept.clone()), (vec![false, true], vec![true]));
     let planned = together.after_round(&RemainingCounts { kept: 7, layers: None }, &[4, 2, 1]);
-    assert_eq!(planned.kept, pruned.kept());
+    assert_eq!(planned.kept, pruned.kept_total());
     assert!(apart.prune_to(&counts, &mask, &weights(&TensorMap::default())).unwrap_err().contains("`a`"));
 }
 

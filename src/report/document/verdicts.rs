@@ -2,7 +2,7 @@
 
 use super::super::analysis::RunAnalysis;
 use super::{PageElement, test_note};
-use crate::base::format::{percent, count_of, with_thousands};
+use crate::base::format::{count_of, percent, with_thousands};
 use crate::report::claims::{ClaimRow, ClaimStatus};
 use crate::report::statistics::Interval;
 use crate::report::table::{Cell, Table};

@@ -1,4 +1,4 @@
-//! Tables whose keys are names, such as the layers of `prune.rate.layers`: a name may have points in it.
+//! Tables whose keys the user chooses, such as the layers of `prune.rate.layers`: a key may have points in it.
 
 use std::sync::OnceLock;
 
@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 
 use super::schema::schema;
 
-/// The paths of the tables whose keys are names and whose values are no tables, from the schema.
+/// The paths of the tables with user-defined keys and scalar values, from the schema.
 #[derive(Clone, Debug)]
 pub(super) struct NameTables(Vec<Vec<String>>);
 
 impl NameTables {
-    /// Returns the tables of an experiment. The schema is walked once in a process: a report reads many configurations.
+    /// Returns the tables of an experiment. They are looked up in the schema once per process, because a report reads many
+    /// configurations.
     pub(super) fn of_experiment() -> &'static Self {
         static TABLES: OnceLock<NameTables> = OnceLock::new();
         TABLES.get_or_init(|| {
@@ -22,7 +23,7 @@ impl NameTables {
         })
     }
 
-    /// Joins the parts of a path after such a table: `block1`, `conv1` becomes the name `block1.conv1`.
+    /// Joins the parts of a path that follow the path of such a table: `block1`, `conv1` becomes the key `block1.conv1`.
     pub(super) fn join(&self, mut parts: Vec<String>) -> Vec<String> {
         let is_inside = |table: &&Vec<String>| parts.len() > table.len() && parts.starts_with(table);
         if let Some(table) = self.0.iter().find(is_inside) {
@@ -32,7 +33,7 @@ impl NameTables {
         parts
     }
 
-    /// Joins the keys of tables inside such a table to names: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" = 0.3`.
+    /// Replaces tables inside such a table by keys with points: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" = 0.3`.
     pub(super) fn flatten(&self, root: &mut Value) {
         for table in &self.0 {
             let inner = table.iter().try_fold(&mut *root, |value, key| value.get_mut(key));
@@ -57,7 +58,7 @@ fn flatten_into(map: &mut Map<String, Value>, name: String, value: Value) {
     }
 }
 
-/// Adds the paths of the name tables of `object` and of the tables inside it. `path`: the path of `object`.
+/// Adds the paths of such tables in `object` and in the tables inside it to `tables`. `path`: the path of `object`.
 fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut Vec<Vec<String>>) {
     for (key, property) in object["properties"].as_object().into_iter().flatten() {
         let target = property["$ref"].as_str().and_then(|name| schema.pointer(name.trim_start_matches('#')));
@@ -72,16 +73,16 @@ fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut 
     }
 }
 
-/// Returns the parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes is kept as it is. `None` where
-/// the text is no path.
+/// Returns the parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes may have points. `None` if
+/// the text is not a path.
 pub(super) fn parts(path: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = path.trim();
     loop {
         let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let (part, behind) = if let Some(quote) = quote {
-            let (part, behind) = rest[1..].split_once(quote)?;
-            (part, behind.trim_start())
+        let (part, after) = if let Some(quote) = quote {
+            let (part, after) = rest[1..].split_once(quote)?;
+            (part, after.trim_start())
         } else {
             let end = rest.find('.').unwrap_or(rest.len());
             (rest[..end].trim(), &rest[end..])
@@ -90,9 +91,9 @@ pub(super) fn parts(path: &str) -> Option<Vec<String>> {
             return None;
         }
         parts.push(part.to_owned());
-        match behind.strip_prefix('.') {
-            Some(behind) => rest = behind.trim_start(),
-            None if behind.is_empty() => return Some(parts),
+        match after.strip_prefix('.') {
+            Some(next) => rest = next.trim_start(),
+            None if after.is_empty() => return Some(parts),
             None => return None,
         }
     }
