@@ -182,7 +182,7 @@ fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
         train: (0..train).collect(),
         validation: (train..train + validation).collect(),
         test: (train + validation..all).collect(),
-        inputs: Normalization::Affine { scale: 1.0, offset: 0.0 },
+        normalization: Normalization::Affine { scale: 1.0, offset: 0.0 },
     }
 }
 
