@@ -13,8 +13,8 @@ pub trait Categorical: Copy + PartialEq + 'static {
     fn as_str(self) -> &'static str;
 }
 
-/// A value of a categorical column: one of the values of `T`, or a word that another version of the program has written.
-/// Such a word is stored as it is, so that a file of another version can be read and written unchanged.
+/// A value of a categorical column: one of the values of `T`, or a word that another version of the program has
+/// written. Such a word is stored as it is, so that a file of another version can be read and written unchanged.
 #[derive(Clone, Debug)]
 pub enum Category<T> {
     /// A value of this version.
@@ -50,7 +50,8 @@ impl<T: Categorical> From<T> for Category<T> {
     }
 }
 
-/// The empty word, which is that of no value: it exists only so that types of rows with a category can derive `Default`.
+/// The empty word, which is that of no value: it exists only so that types of rows with a category can derive
+/// `Default`.
 impl<T> Default for Category<T> {
     fn default() -> Self {
         Self::Unknown(String::new())

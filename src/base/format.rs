@@ -21,8 +21,8 @@ pub fn with_thousands(n: u64) -> String {
     groups.join(",")
 }
 
-/// Formats a number of bytes with a decimal unit: 1234567 as `1.2 MB`. There is one decimal below 10 units of kB, MB and
-/// GB, and for every number of TB; otherwise none.
+/// Formats a number of bytes with a decimal unit: 1234567 as `1.2 MB`. There is one decimal below 10 units of kB, MB
+/// and GB, and for every number of TB; otherwise none.
 pub fn bytes(n: u64) -> String {
     let mut size = n as f64;
     for unit in ["B", "kB", "MB", "GB"] {

@@ -11,7 +11,8 @@ use super::key::ContentHash;
 pub enum Outcome {
     /// Trained to its last iteration.
     Done,
-    /// The loss or a weight is not finite any more. This is a result: it is stored, and the training run is not repeated.
+    /// The loss or a weight is not finite any more. This is a result: it is stored, and the training run is not
+    /// repeated.
     Diverged {
         /// Number of iterations done at the evaluation that found the value; a plain number, as it is written to files.
         iteration: u64,

@@ -1,4 +1,5 @@
-//! Random streams that are the same on every machine and in every version. Independent of tensors and of the generators of libtorch.
+//! Random streams that are the same on every machine and in every version. Independent of tensors and of the generators
+//! of libtorch.
 //!
 //! A [`Stream`] is named by seed, replicate, purpose, repeat and round; two draws with the same name are equal on
 //! purpose, which is how controls are paired with the tickets they control for. Sampling is implemented here because a
@@ -32,6 +33,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// Returns the name of the purpose, which is part of the hash that seeds a stream.
     fn name(self) -> &'static str {
         match self {
             Self::Split => "split",
@@ -68,8 +70,8 @@ impl Stream {
         Self { seed, replicate, purpose, repeat: 0, round: 0 }
     }
 
-    /// Returns the generator `index` of this stream: a stream has independent generators, such as one per epoch, and none
-    /// requires drawing from those before it.
+    /// Returns the generator `index` of this stream: a stream has independent generators, such as one per epoch, and
+    /// none requires drawing from those before it.
     pub fn generator(&self, index: u64) -> Generator {
         let mut hash = Sha256::new();
         hash.update(b"lth stream 1\0");
@@ -87,14 +89,15 @@ impl Stream {
     }
 }
 
-/// Counter-based generator: the number of an element is a hash of a key and the index of the element, so that elements can
-/// be drawn in any order. So a device can draw all elements at once, and every engine draws the same numbers.
+/// Counter-based generator: the number of an element is a hash of a key and the index of the element, so that elements
+/// can be drawn in any order: a device can draw all elements at once, and every engine draws the same numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CounterRng(u64);
 
 impl CounterRng {
     /// Returns the key of one `site` at one iteration; the number of an element is [`mix`]`(key, element)`. A site is a
-    /// dropout layer or the augmentation of the images. Scores that break ties use iteration 0 and the layer as the site.
+    /// dropout layer or the augmentation of the images. Scores that break ties use iteration 0 and the layer as the
+    /// site.
     pub fn key(self, iteration: u64, site: u64) -> u64 {
         mix(mix(self.0, iteration), site)
     }

@@ -41,8 +41,8 @@ impl From<Fraction> for f64 {
     }
 }
 
-/// The index of a mask size, from 0 (the dense network): the number of prunings with iterative pruning, the number of the
-/// entry (from 1) with a grid of sizes.
+/// The index of a mask size, from 0 (the dense network): the number of prunings with iterative pruning, the number of
+/// the entry (from 1) with a grid of sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Round(pub u32);

@@ -228,8 +228,8 @@ impl ArmKeys {
         }
     }
 
-    /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `key` is the
-    /// path of the arm's table, such as `arms.winning_ticket`.
+    /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `key` is
+    /// the path of the arm's table, such as `arms.winning_ticket`.
     fn check_combinations(&self, key: &str, checker: &mut Checker) {
         let is_source = |kind: WeightSourceKind| self.weights == kind;
         let keys = [

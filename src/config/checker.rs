@@ -16,15 +16,16 @@ impl Checker {
         }
     }
 
-    /// Adds a mistake if `key` is given, but `is_chosen` is false. `choice` is the value of another key that `key` belongs to,
-    /// as it is written in a file. The hint is to leave `key` out or to choose `choice`.
+    /// Adds a mistake if `key` is given, but `is_chosen` is false. `choice` is the value of another key that `key`
+    /// belongs to, as it is written in a file. The hint is to leave `key` out or to choose `choice`.
     pub(super) fn only_with_choice(&mut self, key: &str, is_given: bool, is_chosen: bool, choice: &str) {
         if is_given && !is_chosen {
             self.push(misplaced_key(key, choice).hint(format!("leave it out, or choose {choice}")));
         }
     }
 
-    /// Like [`Checker::only_with_choice`], but `owner` describes several choices, and the hint is only to leave `key` out.
+    /// Like [`Checker::only_with_choice`], but `owner` describes several choices, and the hint is only to leave `key`
+    /// out.
     pub(super) fn only_with_owner(&mut self, key: &str, is_given: bool, is_chosen: bool, owner: &str) {
         if is_given && !is_chosen {
             self.push(misplaced_key(key, owner).hint("leave it out"));
@@ -54,8 +55,8 @@ impl Checker {
     }
 }
 
-/// Returns the mistake that `key` is given although it belongs to `owner`, which is not chosen. Such a key is not ignored,
-/// because it would have no effect.
+/// Returns the mistake that `key` is given although it belongs to `owner`, which is not chosen. Such a key is not
+/// ignored, because it would have no effect.
 fn misplaced_key(key: &str, owner: &str) -> Diagnostic {
     Diagnostic::new(key, format!("`{key}` belongs to {owner}")).on_key()
 }

@@ -143,7 +143,8 @@ impl DataConfig {
         self.draw_seed.unwrap_or(1)
     }
 
-    /// Sets the checksum of custom data, so that reading the resolved configuration again fails if the files have changed.
+    /// Sets the checksum of custom data, so that reading the resolved configuration again fails if the files have
+    /// changed.
     pub fn set_checksum(&mut self, checksum: &str) {
         if let DatasetSpec::Idx { sha256, .. } | DatasetSpec::Images { sha256, .. } = &mut self.dataset {
             *sha256 = Some(checksum.to_owned());
@@ -158,8 +159,8 @@ impl DataConfig {
         }
     }
 
-    /// Expands a leading `~/` of `dir` and of the `dir` of custom data, because a shell does not expand paths inside a file.
-    /// Paths that cannot be expanded are added to `diagnostics`.
+    /// Expands a leading `~/` of `dir` and of the `dir` of custom data, because a shell does not expand paths inside a
+    /// file. Paths that cannot be expanded are added to `diagnostics`.
     pub(super) fn expand_folders(&mut self, diagnostics: &mut Vec<Diagnostic>) {
         let custom = match &mut self.dataset {
             DatasetSpec::Idx { dir, .. } => Some(("data.dataset.idx.dir", dir)),

@@ -17,8 +17,8 @@ pub(super) struct Recovered {
     pub(super) edited: Vec<String>,
 }
 
-/// Reads the keys of an experiment. serde stops at the first mistake: a wrong value is then removed or replaced by a dummy
-/// value, a missing one inserted, and everything is read again, until serde finds no mistake.
+/// Reads the keys of an experiment. serde stops at the first mistake: a wrong value is then removed or replaced by a
+/// dummy value, a missing one inserted, and everything is read again, until serde finds no mistake.
 pub(super) fn deserialize(mut root: Value) -> Recovered {
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     let mut edited: Vec<String> = Vec::new();
@@ -33,8 +33,8 @@ pub(super) fn deserialize(mut root: Value) -> Recovered {
         let diagnostic = to_diagnostic(&path, &error.into_inner().to_string(), &table_keys(&mut root, &path));
         let key = diagnostic.key.clone();
         let follows_from_edit = is_consequence(&diagnostic, &edited, &removed);
-        // A key may fail twice: its value is removed, then a dummy value inserted. If the same key fails a third time, its
-        // path is ambiguous (a key `"hidden[0]"` beside a list `hidden`); stop to avoid an endless loop.
+        // A key may fail twice: its value is removed, then a dummy value inserted. If the same key fails a third time,
+        // its path is ambiguous (a key `"hidden[0]"` beside a list `hidden`); stop to avoid an endless loop.
         let is_stuck = edited.iter().filter(|path| **path == key).count() > 1;
         let is_recovered = !is_stuck
             && if diagnostic.kind == DiagnosticKind::MissingKey {
@@ -99,8 +99,8 @@ fn dummy_value(key: &str) -> Option<Value> {
     })
 }
 
-/// Returns the dummy value for a wrong item of the list `name`. The item is replaced, not removed, so that the indices of
-/// the other items do not change.
+/// Returns the dummy value for a wrong item of the list `name`. The item is replaced, not removed, so that the indices
+/// of the other items do not change.
 fn dummy_item(name: &str) -> Option<Value> {
     Some(match name {
         "layers" => json!("relu"),

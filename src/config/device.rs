@@ -63,8 +63,8 @@ impl FromScalar for DeviceChoice {
     const EXPECTED: &'static str = "\"auto\", \"cpu\", \"cuda\", or a GPU by its number such as \"cuda:1\"";
 
     fn from_text<E: Error>(text: &str) -> Result<Self, E> {
-        // A single word may be the name of a device in another program: for the message of serde about an unknown name there is
-        // a hint with the nearest known one.
+        // A single word may be the name of a device in another program: for the message of serde about an unknown name
+        // there is a hint with the nearest known one.
         let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic());
         let is_unknown_name = is_word && !NAMES.contains(&text);
         text.parse().map_err(|()| {

@@ -8,13 +8,13 @@ use super::schema::schema;
 
 /// The paths of the tables with user-defined keys and scalar values, from the schema.
 #[derive(Clone, Debug)]
-pub(super) struct NameTables(Vec<Vec<String>>);
+pub(super) struct UserKeyTables(Vec<Vec<String>>);
 
-impl NameTables {
-    /// Returns the tables of an experiment. They are looked up in the schema once per process, because a report reads many
-    /// configurations.
+impl UserKeyTables {
+    /// Returns the tables of an experiment. They are looked up in the schema once per process, because a report reads
+    /// many configurations.
     pub(super) fn of_experiment() -> &'static Self {
-        static TABLES: OnceLock<NameTables> = OnceLock::new();
+        static TABLES: OnceLock<UserKeyTables> = OnceLock::new();
         TABLES.get_or_init(|| {
             let schema = schema();
             let mut tables = Vec::new();
@@ -23,23 +23,25 @@ impl NameTables {
         })
     }
 
-    /// Joins the parts of a path that follow the path of such a table: `block1`, `conv1` becomes the key `block1.conv1`.
-    pub(super) fn join(&self, mut parts: Vec<String>) -> Vec<String> {
-        let is_inside = |table: &&Vec<String>| parts.len() > table.len() && parts.starts_with(table);
-        if let Some(table) = self.0.iter().find(is_inside) {
+    /// Joins the parts of a path that follow the path of such a table: `block1`, `conv1` becomes the key
+    /// `block1.conv1`.
+    pub(super) fn join_parts(&self, mut parts: Vec<String>) -> Vec<String> {
+        let begins_path = |table: &&Vec<String>| parts.len() > table.len() && parts.starts_with(table);
+        if let Some(table) = self.0.iter().find(begins_path) {
             let name = parts.split_off(table.len()).join(".");
             parts.push(name);
         }
         parts
     }
 
-    /// Replaces tables inside such a table by keys with points: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" = 0.3`.
-    pub(super) fn flatten(&self, root: &mut Value) {
+    /// Replaces tables inside such a table by keys with points: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" =
+    /// 0.3`.
+    pub(super) fn join_inner_keys(&self, root: &mut Value) {
         for table in &self.0 {
             let inner = table.iter().try_fold(&mut *root, |value, key| value.get_mut(key));
             if let Some(Value::Object(map)) = inner {
                 for (key, value) in std::mem::take(map) {
-                    flatten_into(map, key, value);
+                    insert_joined(map, key, value);
                 }
             }
         }
@@ -47,10 +49,10 @@ impl NameTables {
 }
 
 /// Inserts `value` as `name`; the values of a table as `name.key`.
-fn flatten_into(map: &mut Map<String, Value>, name: String, value: Value) {
+fn insert_joined(map: &mut Map<String, Value>, name: String, value: Value) {
     match value {
         Value::Object(inner) if !inner.is_empty() => {
-            inner.into_iter().for_each(|(key, value)| flatten_into(map, format!("{name}.{key}"), value));
+            inner.into_iter().for_each(|(key, value)| insert_joined(map, format!("{name}.{key}"), value));
         }
         value => {
             map.insert(name, value);
@@ -75,7 +77,7 @@ fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut 
 
 /// Returns the parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes may have points. `None` if
 /// the text is not a path.
-pub(super) fn parts(path: &str) -> Option<Vec<String>> {
+pub(super) fn split_path(path: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = path.trim();
     loop {
@@ -105,30 +107,33 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn name_tables_are_the_rates_by_layer_only() {
-        assert_eq!(NameTables::of_experiment().0, [["prune", "rate", "layers"]]);
+    fn user_key_tables_are_the_rates_by_layer_only() {
+        assert_eq!(UserKeyTables::of_experiment().0, [["prune", "rate", "layers"]]);
     }
 
     #[test]
-    fn parts_join_names_with_points() {
-        let parts = |path: &str| parts(path).map(|parts| NameTables::of_experiment().join(parts).join("|"));
-        assert_eq!(parts("train.lr").unwrap(), "train|lr");
-        assert_eq!(parts(" train . \"lr\" ").unwrap(), "train|lr");
+    fn split_path_and_join_parts_read_keys_with_points() {
+        let joined = |path: &str| {
+            let parts = split_path(path)?;
+            Some(UserKeyTables::of_experiment().join_parts(parts).join("|"))
+        };
+        assert_eq!(joined("train.lr").unwrap(), "train|lr");
+        assert_eq!(joined(" train . \"lr\" ").unwrap(), "train|lr");
         for path in
             ["prune.rate.layers.block1.conv1", "prune.rate.layers.\"block1.conv1\"", "prune.rate.layers.'block1.conv1'"]
         {
-            assert_eq!(parts(path).unwrap(), "prune|rate|layers|block1.conv1");
+            assert_eq!(joined(path).unwrap(), "prune|rate|layers|block1.conv1");
         }
-        assert_eq!(parts("arms.a.mask").unwrap(), "arms|a|mask");
+        assert_eq!(joined("arms.a.mask").unwrap(), "arms|a|mask");
         for wrong in ["", "a..b", "a.", ".a", "a.\"b", "a.\"b\"c", "a.\"\"", "a\"b\""] {
-            assert_eq!(parts(wrong), None, "{wrong}");
+            assert_eq!(joined(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn flatten_joins_tables_to_names() {
+    fn join_inner_keys_replaces_tables_by_keys_with_points() {
         let mut root = json!({ "prune": { "rate": { "layers": { "block1": { "conv1": 0.3 }, "output": 0.1 } } } });
-        NameTables::of_experiment().flatten(&mut root);
+        UserKeyTables::of_experiment().join_inner_keys(&mut root);
         assert_eq!(root["prune"]["rate"]["layers"], json!({ "block1.conv1": 0.3, "output": 0.1 }));
     }
 }

@@ -11,7 +11,8 @@ use super::mistakes::replacement::quoted;
 use super::value_path::{for_each_leaf, join};
 
 /// Returns the resolved experiment as TOML, with the origin of each value in a comment. Paths and workers are left out: they
-/// change no number, and the text must not depend on the machine. `device` and `lanes` are those that `auto` stands for.
+/// change no number, and the text must not depend on the machine. `device` and `lanes` are those that `auto` stands
+/// for.
 pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> String {
     let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
     write_table(&values(experiment, device, lanes), "", "", document, &mut text);
@@ -30,7 +31,8 @@ pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &C
 
 /// Returns the values that can change a number or the report. The folder of the built-in data is left out; the folder of
 /// custom data is kept, with their checksum beside it, because nothing else identifies them. The engine is the requested one:
-/// `auto` gives the same engine for each training run on every machine. Device and lanes are those that `auto` stands for.
+/// `auto` gives the same engine for each training run on every machine. Device and lanes are those that `auto` stands
+/// for.
 fn values(experiment: &Experiment, device: &str, lanes: usize) -> Value {
     let mut value = serde_json::to_value(experiment).unwrap_or_default();
     if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {

@@ -9,7 +9,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Decodes the UTF-8 text of the file `name`.
 ///
 /// # Errors
-/// Returns a message with a hint if the text has another encoding ("is not text in UTF-8, but in UTF-16") or zero bytes.
+/// Returns a message with a hint if the text has another encoding ("is not text in UTF-8, but in UTF-16") or zero
+/// bytes.
 pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
     if let Some(encoding) = other_unicode(&bytes) {
         let hint = format!(
@@ -79,8 +80,8 @@ fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
         return Some("UTF-16");
     }
-    // ASCII in UTF-16 has a zero in every second byte. Zeros are counted separately at even and odd positions, in the first
-    // 512 bytes.
+    // ASCII in UTF-16 has a zero in every second byte. Zeros are counted separately at even and odd positions, in the
+    // first 512 bytes.
     let head = &bytes[..bytes.len().min(512)];
     let zeros = |parity: usize| head.iter().skip(parity).step_by(2).filter(|&&byte| byte == 0).count();
     let half = head.len() / 2;
@@ -94,8 +95,8 @@ fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Returns the message about zero bytes in a text, if it has any. A crash or a full disk leaves zero bytes: part of the text
-/// may be lost.
+/// Returns the message about zero bytes in a text, if it has any. A crash or a full disk leaves zero bytes: part of the
+/// text may be lost.
 fn zero_bytes(name: &str, text: &str) -> Option<String> {
     let first = text.find('\0')?;
     let (line, column) = position(text, first);

@@ -79,11 +79,11 @@ mod tests {
             ["nan", "null", "-nan", "-x", "-", "true", "false", "inf", "-inf", "12", "007", "1e5", "1e-5", "0x1f"];
         for name in refused {
             assert!(misread(name).is_some(), "{name}");
-            let proposal = alternative(name, "arm");
-            assert_eq!(misread(&proposal), None, "{name}: {proposal}");
+            let example = alternative(name, "arm");
+            assert_eq!(misread(&example), None, "{name}: {example}");
             assert!(
-                !proposal.is_empty()
-                    && proposal.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                !example.is_empty()
+                    && example.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             );
         }
         let fine =

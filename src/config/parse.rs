@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
 use super::document::{ConfigDocument, Origins};
-use super::dotted_keys::NameTables;
+use super::dotted_keys::UserKeyTables;
 use super::encoding::{self, STDIN};
 use super::json_values::json_values;
 use super::mistakes::render::snippet;
@@ -37,11 +37,11 @@ impl ConfigDocument {
         let values = if document.is_json { parse_json(text, &mut origins) } else { parse_toml(text, &mut origins) };
         document.root = values.map_err(|mistake| explain(mistake, &document))?;
         document.origins = origins;
-        let names = NameTables::of_experiment();
-        names.flatten(&mut document.root);
+        let tables = UserKeyTables::of_experiment();
+        tables.join_inner_keys(&mut document.root);
         for set in sets {
-            document.set(set, names)?;
-            names.flatten(&mut document.root);
+            document.set(set, tables)?;
+            tables.join_inner_keys(&mut document.root);
         }
         Ok(document)
     }
@@ -93,8 +93,8 @@ fn explain(mistake: ParseError, document: &ConfigDocument) -> String {
     render(explained, document)
 }
 
-/// Returns an error that proposes a replacement for the token at byte `start`; `None` if no replacement gives an accepted
-/// value.
+/// Returns an error that proposes a replacement for the token at byte `start`; `None` if no replacement gives an
+/// accepted value.
 fn with_replacement(document: &ConfigDocument, start: usize) -> Option<SyntaxError> {
     let grammar = if document.is_json {
         Grammar { syntax: Syntax::Json, mistake: &syntax::json_mistake }
@@ -110,8 +110,8 @@ fn with_replacement(document: &ConfigDocument, start: usize) -> Option<SyntaxErr
     Some(SyntaxError::new(message, token).hint(hint))
 }
 
-/// Returns the text of a mistake with its place. A file with another suffix than `.toml` and `.json` may be something else
-/// than a configuration: the hint is then that it was read as TOML.
+/// Returns the text of a mistake with its place. A file with another suffix than `.toml` and `.json` may be something
+/// else than a configuration: the hint is then that it was read as TOML.
 fn render(mistake: SyntaxError, document: &ConfigDocument) -> String {
     let name = &document.name;
     let is_toml = Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn syntax_mistakes_have_a_place() {
+    fn syntax_mistakes_have_line_and_column() {
         assert!(ConfigDocument::parse("a.toml", "a = 1\nb = = 2", &[]).unwrap_err().contains("--> a.toml:2:"));
         assert!(ConfigDocument::parse("a.json", "{\"a\": 1,\n \"b\" 2}", &[]).unwrap_err().contains("--> a.json:2:"));
         assert!(

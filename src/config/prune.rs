@@ -155,8 +155,8 @@ impl RateConfig {
 
 impl PruneConfig {
     /// Fills in the defaults that depend on the criterion, the scope and the network. Rates of kinds of layers that the
-    /// network does not have are removed, so that one file serves several networks, and so that only values with an effect
-    /// are recorded.
+    /// network does not have are removed, so that one file serves several networks, and so that only values with an
+    /// effect are recorded.
     pub(super) fn resolve(&mut self, network: &NetworkConfig) {
         if self.criterion.needs_reference_weights() {
             self.reference_weights = Some(self.reference_weights.unwrap_or_default());
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_in_percent_is_proposed_as_a_fraction() {
+    fn rate_in_percent_has_hint_with_the_fraction() {
         let error = usage_error(&["prune.rate.linear=20"]);
         assert!(error.contains("hint: 20 % is written 0.2"), "{error}");
         let error = usage_error(&["prune.rate.linear=1"]);

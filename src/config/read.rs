@@ -43,8 +43,9 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
 
 /// Expands the folders of the keys, and returns the rules that their values break.
 ///
-/// Mistakes that follow from others are left out: at keys in `edited`, which hold dummy values, and at keys given under a
-/// misspelt name (one of the mistakes in `known`). A key that is missing in a table that was inserted is not left out.
+/// Mistakes that follow from others are left out: at keys in `edited`, which hold dummy values, and at keys given under
+/// a misspelt name (one of the mistakes in `known`). A key that is missing in a table that was inserted is not left
+/// out.
 fn broken_rules(keys: &mut ExperimentKeys, edited: &[String], known: &[Diagnostic]) -> Vec<Diagnostic> {
     let mut broken = Vec::new();
     keys.data.expand_folders(&mut broken);

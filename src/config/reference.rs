@@ -33,7 +33,8 @@ struct ReferenceWriter<'a> {
 }
 
 impl<'a> ReferenceWriter<'a> {
-    /// Writes the keys of a table: value, default and meaning of each; then the variants of those that are enumerations.
+    /// Writes the keys of a table: value, default and meaning of each; then the variants of those that are
+    /// enumerations.
     fn section(&mut self, path: &str, object: &'a Value) {
         let heading = if path.is_empty() { "Top level".to_owned() } else { format!("`[{path}]`") };
         let about = text(object, "description");

@@ -5,7 +5,7 @@ use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
 use super::document::{ConfigDocument, Origin, Origins};
-use super::dotted_keys::{NameTables, parts};
+use super::dotted_keys::{UserKeyTables, split_path};
 use super::mistakes::replacement::{Syntax, inside_quotes};
 use super::mistakes::syntax::toml_mistake;
 use super::mistakes::syntax_fix::{Grammar, find_fix};
@@ -24,7 +24,8 @@ struct UnreadableValue {
     replacement: Option<String>,
 }
 
-/// A value that begins like a TOML table or list but is not valid TOML, or that has a number that cannot be represented.
+/// A value that begins like a TOML table or list but is not valid TOML, or that has a number that cannot be
+/// represented.
 pub(super) struct InvalidToml {
     message: String,
     /// The byte of the mistake in the line [`PREFIX`] + value; `None` if the syntax is valid and the value is not.
@@ -35,9 +36,9 @@ impl ConfigDocument {
     /// Applies one `key.path=value`. The value is read as TOML, or as plain text if it is not TOML.
     ///
     /// # Errors
-    /// Fails if the text is not an override, if its value cannot be read, and if its path leads through a value that is not
-    /// a table.
-    pub(super) fn set(&mut self, set: &str, names: &NameTables) -> Result<(), String> {
+    /// Fails if the text is not an override, if its value cannot be read, and if its path leads through a value that is
+    /// not a table.
+    pub(super) fn set(&mut self, set: &str, tables: &UserKeyTables) -> Result<(), String> {
         let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
         let Some((key, text)) = split(set) else {
             return Err(wrong("expected `key.path=value`") + "\n\nhint: such as `--set train.lr=0.01`");
@@ -46,7 +47,7 @@ impl ConfigDocument {
             let hint = format!("give the whole list: `--set '{list}=[…]'`");
             return Err(wrong("a part of a list cannot be set by itself") + "\n\nhint: " + &hint);
         }
-        let Some(parts) = parts(key).map(|parts| names.join(parts)) else {
+        let Some(parts) = split_path(key).map(|parts| tables.join_parts(parts)) else {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         };
         let path = parts.join(".");

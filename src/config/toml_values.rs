@@ -28,8 +28,8 @@ fn table_values(table: &DeTable<'_>, path: &str, origins: &mut Origins) -> Resul
         let range = if value.span().is_empty() { key.span() } else { value.span() };
         let span = Span { key: key.span(), value: range };
         let is_duplicate = origins.insert(key_path.clone(), Origin::File(span)).is_some();
-        // The parser refuses equal keys, but not equal paths: `"a.b" = 1` beside `a = { b = 1 }`. The path of a key such as
-        // `"hidden[0]"` may be that of an item of a list; it is reported as unknown later.
+        // The parser refuses equal keys, but not equal paths: `"a.b" = 1` beside `a = { b = 1 }`. The path of a key
+        // such as `"hidden[0]"` may be that of an item of a list; it is reported as unknown later.
         if is_duplicate && !key.get_ref().contains('[') {
             return Err(SyntaxError::new(format!("`{key_path}` is there twice"), key.span()).hint("keep one of them"));
         }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::scalar::{self, FromScalar};
 
-/// A time in a training run, counted from its start: `500it` (iterations), `2ep` (epochs), or `2ep50it` (50 iterations after
-/// the end of epoch 2).
+/// A time in a training run, counted from its start: `500it` (iterations), `2ep` (epochs), or `2ep50it` (50 iterations
+/// after the end of epoch 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrainingTime {
     epochs: u64,

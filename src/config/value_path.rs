@@ -26,8 +26,8 @@ pub(super) fn last_key(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, key)| key)
 }
 
-/// Calls `visit` with the path (`train.lr`) and the value of every value in `value` that is not a table, in order. `path`:
-/// the path of `value`, empty for the root.
+/// Calls `visit` with the path (`train.lr`) and the value of every value in `value` that is not a table, in order.
+/// `path`: the path of `value`, empty for the root.
 pub fn for_each_leaf(value: &Value, path: &str, visit: &mut dyn FnMut(&str, &Value)) {
     match value {
         Value::Object(map) => map.iter().for_each(|(key, inner)| for_each_leaf(inner, &join(path, key), visit)),

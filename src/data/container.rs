@@ -33,8 +33,8 @@ impl BadContainer {
     }
 }
 
-/// First bytes of packed formats that a file must not have after decompression, with the fault to report. Gzip is one of
-/// them: its data have then been compressed twice.
+/// First bytes of packed formats that a file must not have after decompression, with the fault to report. Gzip is one
+/// of them: its data have then been compressed twice.
 const STILL_PACKED: [(&[u8], &str); 7] = [
     (&MAGIC, "it is compressed twice with gzip"),
     (b"PK\x03\x04", "it is a zip archive"),

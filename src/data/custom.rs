@@ -45,8 +45,8 @@ struct CustomSpec<'a> {
 /// Reads the custom data that `data` names and returns the facts about them together with the images.
 ///
 /// # Errors
-/// Returns a diagnostic if a file is missing or not usable, and if the data have another checksum than the pinned one. Its
-/// key is the one to correct, such as that of the folder.
+/// Returns a diagnostic if a file is missing or not usable, and if the data have another checksum than the pinned one.
+/// Its key is the one to correct, such as that of the folder.
 pub(super) fn inspect(data: &DataConfig) -> Result<(DatasetInfo, RawImages), Diagnostic> {
     let scanned = scan(&data.dataset)?;
     let CustomSpec { dir, sha256, key } = custom_spec(&data.dataset);
@@ -82,8 +82,8 @@ pub(super) fn inspect(data: &DataConfig) -> Result<(DatasetInfo, RawImages), Dia
     Ok((info, scanned.raw))
 }
 
-/// Returns the JSON that identifies the images and labels: the format with the version of its checksum, the checksum, the
-/// number of classes, and the options that are not at their defaults. The folder is not part of it.
+/// Returns the JSON that identifies the images and labels: the format with the version of its checksum, the checksum,
+/// the number of classes, and the options that are not at their defaults. The folder is not part of it.
 fn identity(scanned: &Scanned, dataset: &DatasetSpec) -> Value {
     let format = if scanned.class_names.is_empty() { "idx" } else { "images" };
     let mut identity = json!({ format: 1, "sha256": scanned.sha256, "classes": scanned.classes });

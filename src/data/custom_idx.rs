@@ -112,8 +112,8 @@ pub(super) fn prefixes(folder: &Path) -> Vec<String> {
 /// Reads the four files in `folder`.
 ///
 /// # Errors
-/// Fails if a file is missing, cut short, of another format or inconsistent with another file. Returns [`LabelOutside`] for
-/// a label outside of the classes, and [`ManyPrefixes`] if no prefix is chosen and the files have several.
+/// Fails if a file is missing, cut short, of another format or inconsistent with another file. Returns [`LabelOutside`]
+/// for a label outside of the classes, and [`ManyPrefixes`] if no prefix is chosen and the files have several.
 pub(super) fn read(folder: &Path, options: IdxOptions<'_>) -> Result<IdxFiles> {
     let only_prefix = if options.prefix.is_none() { only_prefix(folder)? } else { None };
     let mut dir = DatasetDir::custom(folder, options.prefix.or(only_prefix.as_deref()));

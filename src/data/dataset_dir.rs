@@ -84,9 +84,9 @@ impl DatasetDir {
         Self { searched: vec![folder.to_owned()], folder: folder.to_owned(), builtin: None, prefix, unpacked: None }
     }
 
-    /// Returns the folder of a built-in data set in `folder`, the folder of all data sets: of `folder/<name>` and `folder`
-    /// the first with all files, else the first with a file that has content, else the first with an empty file, else
-    /// `folder/<name>`.
+    /// Returns the folder of a built-in data set in `folder`, the folder of all data sets: of `folder/<name>` and
+    /// `folder` the first with all files, else the first with a file that has content, else the first with an empty
+    /// file, else `folder/<name>`.
     pub(super) fn find(builtin: &'static BuiltinDataset, folder: &Path) -> Self {
         let searched = vec![folder.join(builtin.name), folder.to_owned()];
         let candidates = || searched.iter().map(|folder| Self::at(builtin, folder.clone()));
@@ -149,8 +149,8 @@ impl DatasetDir {
         let archive_path = self.folder.join(archive.name);
         // Some systems unpack an archive into a folder of its own name.
         let unpacked = [self.folder.join(archive.folder), archive_path.join(archive.folder), archive_path.clone()];
-        // The files of CIFAR-100 for Python are called `train` and `test`: in a folder of several data sets, these may be
-        // files of another one.
+        // The files of CIFAR-100 for Python are called `train` and `test`: in a folder of several data sets, these may
+        // be files of another one.
         let is_ambiguous = archive.encoding == CifarEncoding::Python && ["train", "test"].contains(&python_name(name));
         let own_folders = [self.builtin.map_or("", |builtin| builtin.name), archive.folder];
         let is_own_folder = own_folders.into_iter().any(|folder| self.folder.ends_with(folder));

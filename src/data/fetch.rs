@@ -142,9 +142,9 @@ fn fetch_set(
     Ok(Fetched { folder, files })
 }
 
-/// Returns the state of the data set in the folder that the fetch completes. If files directly in the folder of all data
-/// sets have the right names, but none has the right content, they belong to another data set: they are not changed, and
-/// a subfolder is used.
+/// Returns the state of the data set in the folder that the fetch completes. If files directly in the folder of all
+/// data sets have the right names, but none has the right content, they belong to another data set: they are not
+/// changed, and a subfolder is used.
 fn status_of_target(builtin: &'static BuiltinDataset, folder: &Path) -> DatasetReport {
     let report = status_of(builtin, folder);
     let is_of_another_set = report.status == DatasetStatus::Damaged

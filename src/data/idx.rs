@@ -1,5 +1,5 @@
-//! The IDX format of the MNIST family. Every error has the values found and expected; those of [`images`] and [`labels`]
-//! also name the file.
+//! The IDX format of the MNIST family. Every error has the values found and expected; those of [`images`] and
+//! [`labels`] also name the file.
 
 use anyhow::{Context, Result, bail, ensure};
 

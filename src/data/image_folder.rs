@@ -138,8 +138,8 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
         );
     }
     let shape = [channels, first.size[0], first.size[1]];
-    let size = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n)).unwrap_or(usize::MAX);
-    let total = size.saturating_mul(paths.len());
+    let image_bytes = shape.iter().try_fold(1_usize, |bytes, &size| bytes.checked_mul(size)).unwrap_or(usize::MAX);
+    let total = image_bytes.saturating_mul(paths.len());
     ensure!(
         total <= MAX_BYTES,
         "{} images like `{}`, {first}, take {:.1} GB; {:.1} are the most",
@@ -150,12 +150,12 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     );
     let mut images = vec![0; total];
     let files_per_core = files_per_core(paths);
-    let chunks = paths.chunks(files_per_core).zip(images.chunks_mut(files_per_core * size));
+    let chunks = paths.chunks(files_per_core).zip(images.chunks_mut(files_per_core * image_bytes));
     on_all_cores(chunks.map(|(paths, images)| {
         move || {
             paths
                 .iter()
-                .zip(images.chunks_exact_mut(size))
+                .zip(images.chunks_exact_mut(image_bytes))
                 .try_for_each(|(path, image)| decode_into(image, path, shape))
         }
     }))?;
@@ -223,7 +223,8 @@ mod tests {
         assert_eq!((images.images, images.labels), (vec![3, 0, 2, 0, 1, 0, 4, 0], vec![0, 0, 1, 1]));
         let again = read(folder.path()).unwrap().sha256;
         assert_eq!(again, images.sha256);
-        // The checksum depends on the order of the file names, but not on the names; it depends on the names of the classes.
+        // The checksum depends on the order of the file names, but not on the names; it depends on the names of the
+        // classes.
         std::fs::rename(folder.path().join("train/b/1.png"), folder.path().join("train/b/3.png")).unwrap();
         assert_eq!(read(folder.path()).unwrap().sha256, again);
         put("test/b/1.png", 5);

@@ -29,8 +29,8 @@ pub struct DatasetInfo {
     pub whole_test_images: u32,
     /// Mean and standard deviation of the training pixels in [0, 1], per channel.
     pub mean_std: Vec<(f64, f64)>,
-    /// JSON that identifies the images and labels; part of the key of every training run. It has the pinned checksums, the
-    /// seed and sizes of procedural images, or the checksum of custom data.
+    /// JSON that identifies the images and labels; part of the key of every training run. It has the pinned checksums,
+    /// the seed and sizes of procedural images, or the checksum of custom data.
     pub identity: Value,
     /// SHA-256 of custom data; `None` for other data sets.
     pub sha256: Option<String>,

@@ -16,8 +16,8 @@ pub(super) struct PartialTest {
 }
 
 impl PartialTest {
-    /// Reads the test file of `builtin` in `dir` and returns it if it is partial. `None` for a complete, missing or damaged
-    /// file: damage is reported when the data set is loaded.
+    /// Reads the test file of `builtin` in `dir` and returns it if it is partial. `None` for a complete, missing or
+    /// damaged file: damage is reported when the data set is loaded.
     pub(super) fn find(builtin: &BuiltinDataset, dir: &mut DatasetDir) -> Option<Self> {
         let FileFormat::Cifar { label_bytes, .. } = builtin.format else { return None };
         dir.locate(builtin.last_file().name).filter(FileLocation::is_plain_file)?;

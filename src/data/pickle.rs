@@ -73,8 +73,8 @@ impl<'a> Pickle<'a> {
     /// Reads a pickle of protocol 0 to 5.
     ///
     /// # Errors
-    /// Fails if an opcode, function or argument is not supported (the error has its name and byte), and if the pickle is
-    /// cut short or is not a dictionary.
+    /// Fails if an opcode, function or argument is not supported (the error has its name and byte), and if the pickle
+    /// is cut short or is not a dictionary.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         let (nodes, root) = machine::run(bytes)?;
         let Node::Dict(entries) = nodes[root as usize].clone() else { bail!("it holds no dictionary") };

@@ -1,7 +1,8 @@
 //! Mean and standard deviation of pixels.
 
 /// Returns `(mean, standard deviation)` of the bytes / 255, per channel. `images` is [images, channels,
-/// `plane_size`], where `plane_size` is height · width. The sums are integers, so that the result is the same on every machine.
+/// `plane_size`], where `plane_size` is height · width. The sums are integers, so that the result is the same on every
+/// machine.
 pub(super) fn mean_std(images: &[u8], channels: usize, plane_size: usize) -> Vec<(f64, f64)> {
     let mut sums = vec![(0_u128, 0_u128); channels];
     for (index, plane) in images.chunks_exact(plane_size).enumerate() {

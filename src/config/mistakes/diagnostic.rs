@@ -1,7 +1,7 @@
 //! A mistake in a configuration, as data; `render.rs` makes its text.
 
-/// A mistake in a configuration, with the key that it belongs to. Later layers report mistakes as diagnostics too, so that
-/// all are shown with their place in the file.
+/// A mistake in a configuration, with the key that it belongs to. Later layers report mistakes as diagnostics too, so
+/// that all are shown with their place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The kind of mistake, by which the reading of a configuration decides how to continue.

@@ -1,5 +1,5 @@
-//! Replacements of tokens in the notation of other programs and languages by the notation of TOML and JSON. Independent of
-//! the key: the caller checks whether a replacement is accepted as its value.
+//! Replacements of tokens in the notation of other programs and languages by the notation of TOML and JSON. Independent
+//! of the key: the caller checks whether a replacement is accepted as its value.
 
 /// The syntax of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,9 +117,9 @@ fn boolean(token: &str) -> Option<bool> {
     }
 }
 
-/// Returns the numbers that a token may mean, the likeliest first. Read are digits in groups, a decimal comma, a missing
-/// digit beside the point, leading zeros, per cent, suffixes of programming languages, and, in JSON (TOML has its own),
-/// hexadecimal, octal and binary integers.
+/// Returns the numbers that a token may mean, the likeliest first. Read are digits in groups, a decimal comma, a
+/// missing digit beside the point, leading zeros, per cent, suffixes of programming languages, and, in JSON (TOML has
+/// its own), hexadecimal, octal and binary integers.
 fn number_readings(token: &str, syntax: Syntax) -> Vec<String> {
     let token = token.trim();
     if let Some(number) = radix_integer(token).filter(|_| syntax == Syntax::Json) {

@@ -1,5 +1,5 @@
-//! The error messages of serde as diagnostics: only this file interprets their English. The forms of the sentences are pinned
-//! by tests.
+//! The error messages of serde as diagnostics: only this file interprets their English. The forms of the sentences are
+//! pinned by tests.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::config::value_path::{join, last_key, parent};
 /// Converts a serde error message for the value at `path` into a diagnostic. `keys`: the keys of the table at `path`, empty
 /// if it is not a table.
 pub(in crate::config) fn to_diagnostic(path: &str, message: &str, keys: &[String]) -> Diagnostic {
-    // The words of the user, which may contain "expected" too, stand before the last one.
+    // The words of the user come before the last ", expected ", and may contain this text themselves.
     let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
     let quoted = |prefix: &str| got.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('`')?.strip_suffix('`'));
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();

@@ -84,7 +84,7 @@ pub(in crate::config) fn explain_toml(mistake: SyntaxError, text: &str) -> Synta
     SyntaxError::new(message, span).hint(hint)
 }
 
-/// Returns the mistake of a CR at byte `start` of `text` that is no part of a CRLF. `name`: the file.
+/// Returns the mistake of a CR at byte `start` of `text` that is not part of a CRLF. `name`: the file.
 pub(in crate::config) fn carriage_return(name: &str, text: &str, start: usize) -> SyntaxError {
     if text.contains('\n') {
         return SyntaxError::new("a carriage return (CR) stands here alone", start..start)

@@ -38,8 +38,8 @@ struct Candidate {
 
 /// Returns the first replacement that corrects the mistake at byte `position` of `text`; `None` if there is none.
 ///
-/// `accepts(text, byte)` returns whether the experiment accepts the value that begins at `byte` of a text without mistakes
-/// of syntax; `None` if no value begins there.
+/// `accepts(text, byte)` returns whether the experiment accepts the value that begins at `byte` of a text without
+/// mistakes of syntax; `None` if no value begins there.
 pub(in crate::config) fn find_fix(
     text: &str,
     position: usize,
@@ -83,9 +83,9 @@ fn candidates(text: &str, position: usize, grammar: &Grammar<'_>) -> Vec<Candida
     candidates
 }
 
-/// Returns the byte ranges of the tokens around byte `position`. Four definitions of a token are tried: without spaces and
-/// commas, with commas, with spaces, with both. A parser may stop at the delimiter after a token, so the two bytes before
-/// `position` are tried as well.
+/// Returns the byte ranges of the tokens around byte `position`. Four definitions of a token are tried: without spaces
+/// and commas, with commas, with spaces, with both. A parser may stop at the delimiter after a token, so the two bytes
+/// before `position` are tried as well.
 fn tokens(text: &str, position: usize) -> Vec<Range<usize>> {
     let is_delimiter = |c: char| matches!(c, '[' | ']' | '{' | '}' | '=' | ':' | '#' | '\n' | '\r');
     let is_space = |c: char| matches!(c, ' ' | '\t');

@@ -1,4 +1,4 @@
-//! The replacement of a value of the wrong type: only a value with which the configuration was read and accepts it.
+//! The replacement of a value of the wrong type: only a value that was tried, and that the configuration accepts.
 
 use serde_json::Value;
 
@@ -8,8 +8,8 @@ use crate::config::deserialize::is_accepted;
 use crate::config::set::set_value;
 use crate::config::value_path;
 
-/// Sets the hint of a diagnostic about a wrong type to a value that is accepted in place of the one in `root`, if there is
-/// such a value.
+/// Sets the hint of a diagnostic about a wrong type to a value that is accepted in place of the one in `root`, if there
+/// is such a value.
 pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, root: &Value) {
     if diagnostic.kind != DiagnosticKind::WrongType {
         return;

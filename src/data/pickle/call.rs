@@ -1,5 +1,5 @@
-//! The opcodes of a pickle that name, call and set up objects: GLOBAL, REDUCE and BUILD. No function is executed: a call
-//! only records its arguments.
+//! The opcodes of a pickle that name, call and set up objects: GLOBAL, REDUCE and BUILD. No function is executed: a
+//! call only records its arguments.
 
 use anyhow::{Result, bail, ensure};
 
