@@ -81,7 +81,7 @@ impl OptimizerKeys {
         checker.require("train.eps", self.eps.is_none_or(is_positive), "must be above 0");
     }
 
-    /// Checks the range of the numbers of SGD.
+    /// Like [`check_adam`](Self::check_adam), but for the numbers of SGD.
     pub(super) fn check_sgd(self, checker: &mut Checker) {
         let is_valid = self.momentum.is_none_or(is_below_one);
         checker.require("train.momentum", is_valid, "must be at least 0 and below 1");

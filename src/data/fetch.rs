@@ -12,7 +12,7 @@ use super::builtin::{Archive, BuiltinDataset, PinnedFile};
 use super::container::{decompress, unpack};
 use super::dataset_dir::DatasetDir;
 use super::download::download;
-use super::status::{DatasetReport, DatasetStatus, FileStatus, status_at, status_of};
+use super::status::{DatasetReport, DatasetStatus, FileStatus, report_at, report_of};
 use crate::base::key::sha256;
 use crate::system::files;
 use crate::system::files::{Lock, WriteError, sha256_of_file};
@@ -117,7 +117,7 @@ fn fetch_set(
     options: &FetchOptions,
     on_progress: &dyn Fn(FetchProgress<'_>),
 ) -> Result<Fetched> {
-    let before = status_of_target(builtin, &options.folder);
+    let before = report_of_target(builtin, &options.folder);
     let folder = before.folder.clone();
     if before.status == DatasetStatus::Complete {
         return Ok(Fetched { folder, files: 0 });
@@ -133,7 +133,7 @@ fn fetch_set(
         new_folders.iter().take_while(|folder| std::fs::remove_dir(folder).is_ok()).count();
     }
     let files = files?;
-    let after = status_of(builtin, &options.folder);
+    let after = report_of(builtin, &options.folder);
     ensure!(
         after.status == DatasetStatus::Complete,
         "what was fetched into `{}` is not there any more",
@@ -142,15 +142,15 @@ fn fetch_set(
     Ok(Fetched { folder, files })
 }
 
-/// Returns the state of the data set in the folder that the fetch completes. If files directly in the folder of all
+/// Returns the report on the data set in the folder that the fetch completes. If files directly in the folder of all
 /// data sets have the right names, but none has the right content, they belong to another data set: they are not
 /// changed, and a subfolder is used.
-fn status_of_target(builtin: &'static BuiltinDataset, folder: &Path) -> DatasetReport {
-    let report = status_of(builtin, folder);
+fn report_of_target(builtin: &'static BuiltinDataset, folder: &Path) -> DatasetReport {
+    let report = report_of(builtin, folder);
     let is_of_another_set = report.status == DatasetStatus::Damaged
         && report.folder == folder
         && report.files.iter().all(|file| matches!(file.status, FileStatus::Damaged(_) | FileStatus::Missing));
-    if is_of_another_set { status_at(builtin, DatasetDir::at(builtin, folder.join(builtin.name))) } else { report }
+    if is_of_another_set { report_at(builtin, DatasetDir::at(builtin, folder.join(builtin.name))) } else { report }
 }
 
 /// Downloads the missing and damaged files into the folder of `before` and returns their number. The folder is locked

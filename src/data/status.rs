@@ -79,16 +79,16 @@ pub fn names() -> [&'static str; 4] {
 
 /// Returns the report on the data set `name` in `folder`; `None` if no data set of this name consists of files.
 pub fn status(name: &str, folder: &Path) -> Option<DatasetReport> {
-    builtin::ALL.into_iter().find(|builtin| builtin.name == name).map(|builtin| status_of(builtin, folder))
+    builtin::ALL.into_iter().find(|builtin| builtin.name == name).map(|builtin| report_of(builtin, folder))
 }
 
 /// Returns the report on a data set in `folder`, the folder of all data sets.
-pub(super) fn status_of(builtin: &'static BuiltinDataset, folder: &Path) -> DatasetReport {
-    status_at(builtin, DatasetDir::find(builtin, folder))
+pub(super) fn report_of(builtin: &'static BuiltinDataset, folder: &Path) -> DatasetReport {
+    report_at(builtin, DatasetDir::find(builtin, folder))
 }
 
 /// Returns the report on a data set in the folder `dir`.
-pub(super) fn status_at(builtin: &'static BuiltinDataset, mut dir: DatasetDir) -> DatasetReport {
+pub(super) fn report_at(builtin: &'static BuiltinDataset, mut dir: DatasetDir) -> DatasetReport {
     let partial_test = PartialTest::find(builtin, &mut dir);
     let note = partial_test.as_ref().map(|partial| partial.note(builtin));
     let test = partial_test.map_or(builtin.test_images, |partial| partial.records);

@@ -201,7 +201,7 @@ fn fetch_keeps_partial_file_for_next_time() {
     assert_eq!(causes, ["it answered 503 Service Unavailable"]);
     let part = folder.path().join("tiny").join(format!("{IMAGES}.part"));
     assert_eq!(part.metadata().unwrap().len(), 20_000);
-    assert_eq!(status_of(set, folder.path()).status, DatasetStatus::Missing, "a part is never taken for the whole");
+    assert_eq!(report_of(set, folder.path()).status, DatasetStatus::Missing, "a part is never taken for the whole");
     let second = Server::new(&files, &[Response::Good]);
     fetch_all(set, folder.path(), &[&second.url]).unwrap();
     assert_eq!(second.requests()[0], format!("{IMAGES} 20000"));
@@ -253,7 +253,7 @@ fn fetch_replaces_and_renames_damaged_file() {
     let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
     let damaged = folder.path().join("tiny/train-images-idx3-ubyte");
     files::write(&damaged, b"damaged").unwrap();
-    assert_eq!(status_of(set, folder.path()).status, DatasetStatus::Damaged);
+    assert_eq!(report_of(set, folder.path()).status, DatasetStatus::Damaged);
     let server = Server::new(&files, &[Response::Good]);
     fetch_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(fs::read(damaged.with_extension("damaged")).unwrap(), b"damaged");
@@ -287,7 +287,7 @@ fn fetch_leaves_files_of_another_data_set_alone() {
     let server = Server::new(&files, &[Response::Good]);
     assert_eq!(fetch_all(set, folder.path(), &[&server.url]).unwrap().folder, folder.path().join("tiny"));
     assert_eq!(fs::read(others).unwrap(), b"of another data set");
-    assert_eq!(status_of(set, folder.path()).status, DatasetStatus::Complete);
+    assert_eq!(report_of(set, folder.path()).status, DatasetStatus::Complete);
 }
 
 #[test]
