@@ -101,7 +101,7 @@ fn dataset() -> Arc<Dataset> {
         train: (0..images).collect(),
         validation: (0..1).collect(),
         test: (0..1).collect(),
-        inputs: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
+        normalization: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
     })
 }
 

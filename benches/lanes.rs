@@ -58,7 +58,7 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
         train: (0..IMAGES).collect(),
         validation: (0..100).collect(),
         test: (0..100).collect(),
-        inputs: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
+        normalization: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
     })
 }
 

@@ -113,7 +113,7 @@ fn main() {
     println!("and from the first-level cache {cache:.2} ns, {:.1} cycles", cache / cycle);
     for (n, rate) in [(1, 0.15), (4, 0.2), (7, 0.2), (15, 0.2), (20, 0.2)] {
         let (start, mask) = pruned(n, rate);
-        println!("{:.2} % of the weights", 100.0 * mask.kept() as f64 / mask.total() as f64);
+        println!("{:.2} % of the weights", 100.0 * mask.kept_total() as f64 / mask.total() as f64);
         let runs: Vec<Vec<sparse::KernelTiming>> = (0..TURNS)
             .map(|turn| {
                 let images = &dataset.train[turn * BATCH..][..BATCH];

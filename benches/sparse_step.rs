@@ -45,7 +45,7 @@ fn main() {
         rounds(24),
     ] {
         let network = pruned(n, rate);
-        let left = 100.0 * network.1.kept() as f64 / network.1.total() as f64;
+        let left = 100.0 * network.1.kept_total() as f64 / network.1.total() as f64;
         let build = |build| Step::new(&dataset, build, &network);
         let mut steps =
             [build(|spec, dataset| torch::build(spec, dataset, 1)), build(sparse::build), build(sparse::build)];

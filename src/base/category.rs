@@ -1,10 +1,10 @@
-//! Values of categorical columns: a closed set of words that stays open to the words of other versions.
+//! Values of categorical CSV columns: an enum, plus a variant for words that other versions of the program wrote.
 
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A closed set of values, each with its word in CSV and JSON files.
+/// An enum of which each value has a word in CSV and JSON files.
 pub trait Categorical: Copy + PartialEq + 'static {
     /// Every value.
     const ALL: &'static [Self];
@@ -13,8 +13,8 @@ pub trait Categorical: Copy + PartialEq + 'static {
     fn as_str(self) -> &'static str;
 }
 
-/// A value of a categorical column: one of the values of `T`, or a word that only another version of the program knows.
-/// Such a word is kept as it is, so that a file of another version can be read and written unchanged.
+/// A value of a categorical column: one of the values of `T`, or a word that another version of the program has
+/// written. Such a word is stored as it is, so that a file of another version can be read and written unchanged.
 #[derive(Clone, Debug)]
 pub enum Category<T> {
     /// A value of this version.
@@ -38,7 +38,7 @@ impl<T: Categorical> Category<T> {
         }
     }
 
-    /// Whether the category is `value`.
+    /// Returns whether the category is `value`.
     pub fn is(&self, value: T) -> bool {
         matches!(self, Self::Known(known) if *known == value)
     }
@@ -50,7 +50,8 @@ impl<T: Categorical> From<T> for Category<T> {
     }
 }
 
-/// The empty word, which no value has.
+/// The empty word, which is that of no value: it exists only so that types of rows with a category can derive
+/// `Default`.
 impl<T> Default for Category<T> {
     fn default() -> Self {
         Self::Unknown(String::new())

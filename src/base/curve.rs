@@ -1,4 +1,4 @@
-//! The scores that a training measures at its evaluations. Knows no file.
+//! The scores that a training run measures at its evaluations. Independent of files.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,8 @@ pub struct Score {
 /// The scores of one network at one iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Optimizer steps taken; a training that starts at iteration k counts on from k.
+    /// Number of iterations done; a training run that starts at iteration k counts on from k. A plain number, as the
+    /// engines count and as it is written to the files of curves.
     pub iteration: u64,
     /// Score on the first images of the training set, as many as the validation set has, without augmentation.
     pub train: Score,
@@ -24,14 +25,14 @@ pub struct Evaluation {
     pub test: Score,
 }
 
-/// The evaluations of one training, in the order of their iterations.
+/// The evaluations of one training run, in the order of their iterations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve(pub Vec<Evaluation>);
 
 impl Curve {
     /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The
     /// evaluation at the start counts only if training started from trained weights (`is_trained`): an untrained
-    /// network is not a result of training. Evaluations whose loss is not finite are passed over.
+    /// network is not a result of training. Evaluations whose loss is not finite are skipped.
     pub fn early_stop(&self, is_trained: bool) -> Option<&Evaluation> {
         self.0
             .iter()

@@ -2,7 +2,7 @@
 
 use super::stats::SummaryStats;
 
-/// Formats a share in percent: 0.2107 as `21.1%`, with two decimals below 10 %.
+/// Formats a share in percent: 0.2107 as `21.1%`. It has one decimal, or two if it is below 10 % and not 0.
 pub fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     let digits = if percent >= 10.0 || percent == 0.0 { 1 } else { 2 };
@@ -21,7 +21,8 @@ pub fn with_thousands(n: u64) -> String {
     groups.join(",")
 }
 
-/// Formats a number of bytes with a decimal unit: 1234567 as `1.2 MB`.
+/// Formats a number of bytes with a decimal unit: 1234567 as `1.2 MB`. There is one decimal below 10 units of kB, MB
+/// and GB, and for every number of TB; otherwise none.
 pub fn bytes(n: u64) -> String {
     let mut size = n as f64;
     for unit in ["B", "kB", "MB", "GB"] {
@@ -34,7 +35,8 @@ pub fn bytes(n: u64) -> String {
     format!("{size:.1} TB")
 }
 
-/// Formats seconds: 4000 as `1 h 6 min`. Minutes below an hour and days are rounded up.
+/// Formats seconds: below an hour in minutes, rounded up (seconds below a minute); below two days in hours and minutes,
+/// rounded down (4000 as `1 h 6 min`); then in days, rounded up.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.round() as u64;
     match s {
@@ -46,8 +48,8 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// Formats a count with its noun: `1 training`, `2 trainings`.
-pub fn pluralize(n: u64, thing: &str) -> String {
-    format!("{} {thing}{}", with_thousands(n), if n == 1 { "" } else { "s" })
+pub fn count_of(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", with_thousands(n), if n == 1 { "" } else { "s" })
 }
 
 /// Returns `text` with a capital first letter: `some words` becomes `Some words`.
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_of_numbers_by_hand() {
+    fn numbers_are_formatted_for_tables() {
         assert_eq!(
             [percent(1.0), percent(0.2107), percent(0.0358), percent(0.0)],
             ["100.0%", "21.1%", "3.58%", "0.0%"]
@@ -82,6 +84,6 @@ mod tests {
             [with_thousands(0), with_thousands(999), with_thousands(1000), with_thousands(1_234_567)],
             ["0", "999", "1,000", "1,234,567"]
         );
-        assert_eq!([pluralize(1, "training"), pluralize(1200, "training")], ["1 training", "1,200 trainings"]);
+        assert_eq!([count_of(1, "training"), count_of(1200, "training")], ["1 training", "1,200 trainings"]);
     }
 }

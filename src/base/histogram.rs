@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Counts in bins of equal width. Values outside of the bins count in the total only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
-    /// The lower end of the first bin.
+    /// Lower end of the first bin, in the unit of the values.
     pub low: f64,
     /// Width of a bin.
     pub width: f64,
@@ -16,12 +16,12 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Returns the histogram of `values` in `bins` bins of `width`, of which the first begins at `low`.
-    pub fn of(values: impl Iterator<Item = f64>, low: f64, width: f64, bins: usize) -> Self {
-        let mut histogram = Self { low, width, counts: vec![0; bins], total: 0 };
+    /// Returns the histogram of `values` in `bin_count` bins of `width`, of which the first begins at `low`.
+    pub fn of(values: impl Iterator<Item = f64>, low: f64, width: f64, bin_count: usize) -> Self {
+        let mut histogram = Self { low, width, counts: vec![0; bin_count], total: 0 };
         for value in values {
             let bin = ((value - low) / width).floor();
-            if bin >= 0.0 && bin < bins as f64 {
+            if bin >= 0.0 && bin < bin_count as f64 {
                 histogram.counts[bin as usize] += 1;
             }
             histogram.total += 1;

@@ -1,4 +1,4 @@
-//! Keys made from content (SHA-256): equal keys mean equal numbers.
+//! SHA-256 digests of content: the keys of training runs and the ids of plans. Equal keys mean equal numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,23 +6,23 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of all that determines the numbers of a training; written as 64 lower-case hexadecimal digits.
+/// A SHA-256 digest: the key of a training run (of all that determines its numbers), or the id of a plan. Written as 64
+/// lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// Returns the key of `content`: the hash of its compact JSON, with the keys of objects in the order they were
-    /// written.
+    /// Returns the hash of `content`: of its compact JSON, with the keys of objects in the order they were written.
     pub fn of_json(content: &serde_json::Value) -> Self {
         Self::of_json_text(&content.to_string())
     }
 
-    /// Returns the key of `content`, which is compact JSON already.
+    /// Like [`of_json`](Self::of_json), but `content` is compact JSON already.
     pub fn of_json_text(content: &str) -> Self {
         Self(Sha256::digest(content.as_bytes()).into())
     }
 
-    /// Returns the key that has the bytes of a SHA-256 `digest`.
+    /// Returns the hash with the bytes of a SHA-256 `digest`.
     pub fn from_digest(digest: [u8; 32]) -> Self {
         Self(digest)
     }
@@ -41,7 +41,7 @@ impl fmt::Display for ContentHash {
 
 impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({})", self.short())
+        write!(f, "ContentHash({})", self.short())
     }
 }
 
@@ -51,7 +51,7 @@ impl Serialize for ContentHash {
     }
 }
 
-/// The error for a text that is not a key: a key is 64 lower-case hexadecimal digits.
+/// The error for a text that is not a [`ContentHash`]: not 64 lower-case hexadecimal digits.
 #[derive(Debug, thiserror::Error)]
 #[error("expected 64 hexadecimal digits")]
 pub struct InvalidHash;
@@ -84,12 +84,12 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Returns the SHA-256 of `parts` one after another, as 64 hexadecimal digits.
-pub fn sha256_of(parts: &[&[u8]]) -> String {
-    let mut sum = Sha256::new();
+pub fn sha256_of_parts(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
     for part in parts {
-        sum.update(part);
+        hasher.update(part);
     }
-    ContentHash(sum.finalize().into()).to_string()
+    ContentHash(hasher.finalize().into()).to_string()
 }
 
 #[cfg(test)]
@@ -97,13 +97,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hash_is_sha_256() {
+    fn content_hash_is_sha_256() {
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(ContentHash::of_json_text("abc").short(), "ba7816bf");
     }
 
     #[test]
-    fn key_is_written_as_digits_and_read_back() {
+    fn content_hash_is_written_as_digits_and_read_back() {
         let key = ContentHash::of_json_text("abc");
         let text = serde_json::to_string(&key).unwrap();
         assert_eq!(text, format!("\"{key}\""));

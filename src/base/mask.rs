@@ -14,8 +14,8 @@ pub struct LayerMask {
 }
 
 impl LayerMask {
-    /// Returns the number of weights kept.
-    pub fn count(&self) -> u64 {
+    /// Returns the number of kept weights.
+    pub fn kept_count(&self) -> u64 {
         self.kept.iter().filter(|&&kept| kept).count() as u64
     }
 }
@@ -25,14 +25,14 @@ impl LayerMask {
 pub struct Mask(pub Vec<LayerMask>);
 
 impl Mask {
-    /// Returns the number of weights kept in each layer, in the order of the network.
-    pub fn counts(&self) -> Vec<u64> {
-        self.0.iter().map(LayerMask::count).collect()
+    /// Returns the number of kept weights of each layer, in the order of the network.
+    pub fn kept_counts(&self) -> Vec<u64> {
+        self.0.iter().map(LayerMask::kept_count).collect()
     }
 
-    /// Returns the number of weights kept in all layers.
-    pub fn kept(&self) -> u64 {
-        self.counts().iter().sum()
+    /// Returns the number of kept weights of all layers together.
+    pub fn kept_total(&self) -> u64 {
+        self.kept_counts().iter().sum()
     }
 
     /// Returns the number of weights in all layers, kept or pruned.
@@ -40,7 +40,7 @@ impl Mask {
         self.0.iter().map(|layer| layer.kept.len() as u64).sum()
     }
 
-    /// Returns whether both masks have the same layers and every weight kept here is also kept in `outer`.
+    /// Returns whether both masks have the same layers and every weight that this mask keeps is also kept by `outer`.
     pub fn is_subset_of(&self, outer: &Mask) -> bool {
         self.0.len() == outer.0.len()
             && self.0.iter().zip(&outer.0).all(|(inner, outer)| {
@@ -50,9 +50,9 @@ impl Mask {
             })
     }
 
-    /// Sets the pruned weights of `state` to +0.0 by selection: a product with the mask would keep −0.0 and NaN.
-    pub fn apply(&self, state: &mut TensorMap) {
-        for tensor in &mut state.0 {
+    /// Sets the pruned weights of `tensors` to +0.0 by selection: a product with the mask would leave −0.0 and NaN.
+    pub fn apply(&self, tensors: &mut TensorMap) {
+        for tensor in &mut tensors.0 {
             if let Some(layer) = self.0.iter().find(|layer| layer.name == tensor.name) {
                 for (value, &kept) in tensor.values.iter_mut().zip(&layer.kept) {
                     if !kept {
@@ -63,10 +63,10 @@ impl Mask {
         }
     }
 
-    /// Returns whether every pruned weight of `state` is exactly +0.0; false if a masked tensor is missing.
-    pub fn is_respected_by(&self, state: &TensorMap) -> bool {
+    /// Returns whether every pruned weight of `tensors` is exactly +0.0; false if a masked tensor is missing.
+    pub fn is_respected_by(&self, tensors: &TensorMap) -> bool {
         self.0.iter().all(|layer| {
-            state.get(&layer.name).is_some_and(|tensor| {
+            tensors.get(&layer.name).is_some_and(|tensor| {
                 tensor.values.iter().zip(&layer.kept).all(|(value, &kept)| kept || value.to_bits() == 0)
             })
         })
@@ -85,12 +85,12 @@ mod tests {
     #[test]
     fn mask_apply_clears_negative_zero_and_nan() {
         let values = vec![-0.0, f32::NAN, 3.0];
-        let mut state = TensorMap(vec![NamedTensor { name: "a.weight".into(), shape: vec![3], values }]);
+        let mut tensors = TensorMap(vec![NamedTensor { name: "a.weight".into(), shape: vec![3], values }]);
         let mask = mask(&[false, false, true]);
-        assert!(!mask.is_respected_by(&state));
-        mask.apply(&mut state);
-        assert!(mask.is_respected_by(&state));
-        assert_eq!(state.0[0].values, [0.0, 0.0, 3.0]);
+        assert!(!mask.is_respected_by(&tensors));
+        mask.apply(&mut tensors);
+        assert!(mask.is_respected_by(&tensors));
+        assert_eq!(tensors.0[0].values, [0.0, 0.0, 3.0]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Values that every other module passes around: tensors, masks, curves, hashes, random streams, statistics and text
-//! formats. Does no input or output, and knows nothing of experiments.
+//! formats. Does no input or output, and is independent of experiments.
 
 pub mod category;
 pub mod curve;

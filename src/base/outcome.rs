@@ -1,29 +1,30 @@
-//! The outcome of a training.
+//! The outcome of a training run.
 
 use serde::{Deserialize, Serialize};
 
 use super::category::Categorical;
 use super::key::ContentHash;
 
-/// The outcome of a training. A training that fails or diverges never stops the others, but those that depend on it.
+/// The outcome of a training run. A training run that fails or diverges stops only the training runs that depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Trained to its last iteration.
     Done,
-    /// The loss or a weight is not finite any more. This is a result: stored, and not tried again.
+    /// The loss or a weight is not finite any more. This is a result: it is stored, and the training run is not
+    /// repeated.
     Diverged {
-        /// Iteration of the evaluation that found it.
+        /// Number of iterations done at the evaluation that found the value; a plain number, as it is written to files.
         iteration: u64,
     },
-    /// An error or a panic ended it. Never stored: the same command tries again.
+    /// The training run ended with an error or a panic. Not stored, so the same command runs it again.
     Failed {
         /// The error with its causes.
         cause: String,
     },
-    /// It depends on a training that diverged, failed or is blocked itself.
+    /// The training run depends on one that diverged, failed or is blocked itself.
     Blocked {
-        /// Key of that training.
+        /// Key of the training run that it depends on.
         by: ContentHash,
     },
 }

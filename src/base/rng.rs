@@ -1,4 +1,5 @@
-//! Random streams that are the same on every machine and in every version. Knows no tensor and no libtorch generator.
+//! Random streams that are the same on every machine and in every version. Independent of tensors and of the generators
+//! of libtorch.
 //!
 //! A [`Stream`] is named by seed, replicate, purpose, repeat and round; two draws with the same name are equal on
 //! purpose, which is how controls are paired with the tickets they control for. Sampling is implemented here because a
@@ -27,11 +28,12 @@ pub enum Purpose {
     Shuffle,
     /// The noise added to initial weights.
     Noise,
-    /// Draws for single values at each iteration, reached by counters: dropout.
+    /// One number per element and iteration from a counter-based generator: dropout and augmentation.
     Elementwise,
 }
 
 impl Purpose {
+    /// Returns the name of the purpose, which is part of the hash that seeds a stream.
     fn name(self) -> &'static str {
         match self {
             Self::Split => "split",
@@ -56,25 +58,26 @@ pub struct Stream {
     pub replicate: u32,
     /// The purpose of the numbers.
     pub purpose: Purpose,
-    /// Repeat, from 1; 0 if the stream does not depend on it.
+    /// Repeat, from 1; 0 if the stream is the same for all repeats.
     pub repeat: u32,
-    /// Round, from 1; 0 if the stream does not depend on it.
+    /// Round, from 1; 0 if the stream is the same for all rounds.
     pub round: u32,
 }
 
 impl Stream {
-    /// Returns a stream that depends on the replicate, but on no repeat and no round.
+    /// Returns a stream that depends on the replicate and is the same for all repeats and rounds.
     pub fn of_replicate(seed: u64, replicate: u32, purpose: Purpose) -> Self {
         Self { seed, replicate, purpose, repeat: 0, round: 0 }
     }
 
-    /// Returns the generator at position `part` of this stream (such as an epoch), without drawing the parts before it.
-    pub fn generator(&self, part: u64) -> Generator {
+    /// Returns the generator `index` of this stream: a stream has independent generators, such as one per epoch, and
+    /// none requires drawing from those before it.
+    pub fn generator(&self, index: u64) -> Generator {
         let mut hash = Sha256::new();
         hash.update(b"lth stream 1\0");
         hash.update(self.purpose.name());
         hash.update([0]);
-        for word in [self.seed, u64::from(self.replicate), u64::from(self.repeat), u64::from(self.round), part] {
+        for word in [self.seed, u64::from(self.replicate), u64::from(self.repeat), u64::from(self.round), index] {
             hash.update(word.to_le_bytes());
         }
         Generator { chacha: ChaCha8Rng::from_seed(hash.finalize().into()), spare: None }
@@ -86,14 +89,15 @@ impl Stream {
     }
 }
 
-/// Counter-based generator: hashes (key, element index), so that any element can be drawn in any order. A device draws
-/// all elements at once, and every engine draws the same numbers.
+/// Counter-based generator: the number of an element is a hash of a key and the index of the element, so that elements
+/// can be drawn in any order: a device can draw all elements at once, and every engine draws the same numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CounterRng(u64);
 
 impl CounterRng {
-    /// Returns the key of one `site` in the network (a dropout layer) at one iteration; the number of an element is
-    /// [`mix`]`(key, element)`.
+    /// Returns the key of one `site` at one iteration; the number of an element is [`mix`]`(key, element)`. A site is a
+    /// dropout layer or the augmentation of the images. Scores that break ties use iteration 0 and the layer as the
+    /// site.
     pub fn key(self, iteration: u64, site: u64) -> u64 {
         mix(mix(self.0, iteration), site)
     }
@@ -161,10 +165,10 @@ impl Generator {
 pub struct SplitMix(u64);
 
 impl SplitMix {
-    /// Returns the generator that starts at `key`.
+    /// Returns the generator that starts at `seed`.
     #[inline(always)]
-    pub fn new(key: u64) -> Self {
-        Self(key)
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
     }
 
     /// Draws the next 64 bits.
@@ -188,7 +192,8 @@ impl SplitMix {
     }
 }
 
-/// Mixes two 64-bit words into one: the value of a [`CounterRng`] key at an element.
+/// Hashes two 64-bit words into one. `mix(key, element)` is the random number of an element for a key of
+/// [`CounterRng::key`].
 #[inline(always)]
 pub fn mix(a: u64, b: u64) -> u64 {
     SplitMix::new(a ^ b.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next_u64()
@@ -205,7 +210,7 @@ mod tests {
     #[test]
     fn stream_depends_on_every_part_of_its_name() {
         let base = Stream { seed: 7, replicate: 1, purpose: Purpose::Reinit, repeat: 1, round: 1 };
-        let first = |s: Stream, part| s.generator(part).below(u64::MAX);
+        let first = |stream: Stream, index| stream.generator(index).below(u64::MAX);
         let others = [
             first(Stream { seed: 8, ..base }, 0),
             first(Stream { replicate: 2, ..base }, 0),

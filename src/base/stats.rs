@@ -20,7 +20,7 @@ impl SummaryStats {
     pub fn of(values: &[f64]) -> Option<Self> {
         let &first = values.first()?;
         let n = values.len();
-        // Relative to the first value, so that equal values have exactly that mean and no deviation.
+        // Relative to the first value, so that equal values have exactly this value as the mean, and no deviation.
         let mean = first + values.iter().map(|value| value - first).sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
         Some(Self {

@@ -1,4 +1,4 @@
-//! Weights, optimizer moments and buffers in host memory. Knows no device.
+//! Weights, optimizer moments and buffers in host memory. Independent of devices.
 
 /// A named float32 tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ impl TensorMap {
     }
 }
 
-/// The state of one training at one iteration: all that is needed to go on from this iteration.
+/// The state of one training run after an iteration: all that is needed to continue from there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Trained parameters: weights, biases, and scales and shifts of batch norms.
@@ -37,9 +37,10 @@ pub struct Snapshot {
     pub moments: Vec<TensorMap>,
     /// State of the network that is not trained: running means and variances of batch norms.
     pub buffers: TensorMap,
-    /// Iterations that led to this state; a training that starts at iteration k counts on from k.
+    /// Number of iterations that led to this state; a training run that starts at iteration k counts on from k. A plain
+    /// number, as in the interface of the engines and in the stored files.
     pub iteration: u64,
-    /// Optimizer steps that led to the moments: 0 if the moments are 0 (the bias correction of Adam counts from here).
+    /// Number of optimizer steps that led to the moments, by which Adam corrects their bias; 0 if the moments are 0.
     pub optimizer_steps: u64,
 }
 

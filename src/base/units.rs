@@ -1,4 +1,4 @@
-//! Numbers with a meaning: shares, rounds, iterations and estimated times. Distinct types, so that the compiler rejects an
+//! Numbers with a unit: shares, rounds, iterations and estimated times. Distinct types, so that the compiler rejects an
 //! iteration where a round belongs.
 
 use std::fmt;
@@ -41,7 +41,8 @@ impl From<Fraction> for f64 {
     }
 }
 
-/// A number of prunings: round 0 is the dense network, round n has been pruned n times.
+/// The index of a mask size, from 0 (the dense network): the number of prunings with iterative pruning, the number of
+/// the entry (from 1) with a grid of sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Round(pub u32);
@@ -53,7 +54,7 @@ impl fmt::Display for Round {
 }
 
 /// A number of optimizer steps, counted from the replicate's initial weights: iteration 0 is before the first step.
-/// A training run that starts at a rewind point starts at that point's iteration.
+/// A training run that starts at a rewind point starts at the iteration of that point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Iteration(pub u64);
@@ -69,7 +70,7 @@ impl fmt::Display for Iteration {
     }
 }
 
-/// An estimated time in nanoseconds. Only ratios of estimates are used: recorded times give the speed of a machine.
+/// An estimated time in nanoseconds. Only ratios of estimates are used; the absolute scale comes from recorded times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct Nanoseconds(pub f64);
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::load::RunsArgs;
 use crate::artifacts::find_run;
-use crate::base::format::{bytes, pluralize};
+use crate::base::format::{bytes, count_of};
 use crate::config::UsageError;
 use crate::runner;
 use crate::runner::{Candidate, Garbage, GcReason};
@@ -65,11 +65,11 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
         }
     }
     let freed = runner::free(&runs, only, &candidates)?;
-    ui::print_result(&format!("freed {}, {}\n", pluralize(freed.files as u64, "file"), bytes(freed.bytes)))?;
+    ui::print_result(&format!("freed {}, {}\n", count_of(freed.files as u64, "file"), bytes(freed.bytes)))?;
     if freed.kept > 0 {
         ui::eprint_line(&format!(
             "note: {} stay: a run has come to need or use them",
-            pluralize(freed.kept as u64, "file")
+            count_of(freed.kept as u64, "file")
         ));
     }
     Ok(Exit::Success)
@@ -104,7 +104,7 @@ fn listing(candidates: &[Candidate], names: bool) -> String {
         let size = files.iter().map(|file| file.bytes).sum();
         let name = |file: &&Candidate| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
         let list: String = if names { files.iter().map(name).collect() } else { String::new() };
-        let n = pluralize(files.len() as u64, "file");
+        let n = count_of(files.len() as u64, "file");
         (!files.is_empty()).then(|| format!("{:>9}  {what} ({n})\n{list}", bytes(size)))
     };
     reasons.into_iter().filter_map(line).collect()

@@ -12,7 +12,7 @@ use super::folders;
 use super::load;
 use super::load::ExperimentArgs;
 use crate::config::{self, DataConfig};
-use crate::data::{self, Availability, Dataset, DatasetStatus, DatasetSummary};
+use crate::data::{self, Dataset, DatasetReport, DatasetStatus, DatasetSummary};
 use crate::system::exit::Exit;
 use crate::system::files;
 use crate::system::user_path;
@@ -143,19 +143,19 @@ fn check(args: &CheckArgs) -> Result<Exit> {
     let folder = folders::data(args.data_dir.as_ref())?;
     let known_names = data::names();
     let names = known_names.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
-    let statuses: Vec<DatasetStatus> = names.filter_map(|name| data::status(name, &folder)).collect();
+    let reports: Vec<DatasetReport> = names.filter_map(|name| data::status(name, &folder)).collect();
     if args.json {
-        ui::print_result(&(serde_json::to_string_pretty(&statuses)? + "\n"))?;
+        ui::print_result(&(serde_json::to_string_pretty(&reports)? + "\n"))?;
     } else {
-        ui::print_result(&ui::dataset_statuses(&statuses))?;
+        ui::print_result(&ui::dataset_statuses(&reports))?;
     }
     // A missing data set is a failure only if it is named: no experiment needs all of them.
-    let is_failure = |status: &DatasetStatus| match status.state {
-        Availability::Complete | Availability::ShortTest => false,
-        Availability::Missing | Availability::Incomplete => args.name.is_some(),
-        Availability::Damaged => true,
+    let is_failure = |report: &DatasetReport| match report.status {
+        DatasetStatus::Complete | DatasetStatus::PartialTest => false,
+        DatasetStatus::Missing | DatasetStatus::Incomplete => args.name.is_some(),
+        DatasetStatus::Damaged => true,
     };
-    Ok(if statuses.iter().any(is_failure) { Exit::Failure } else { Exit::Success })
+    Ok(if reports.iter().any(is_failure) { Exit::Failure } else { Exit::Success })
 }
 
 fn show(args: &ShowArgs) -> Result<Exit> {
@@ -166,7 +166,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
                 let text = "error: `--set` changes a value of an experiment, and a data set by its name has none";
                 return Err(config::UsageError::from_text(&format!("{text}\n  --> --set {set}")).into());
             }
-            if data.is_official() {
+            if data.has_builtin_files() {
                 data.dir = Some(folders::data(args.data_dir.as_ref())?);
             }
             let (info, _) = data::inspect(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;

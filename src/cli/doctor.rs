@@ -96,11 +96,11 @@ fn unmet(requirement: &Requirement, diagnosis: &Diagnosis) -> Option<String> {
             Some(format!("CUDA is required, and cannot be used: {reason}\n\nhint: {}", ui::CUDA_HINT))
         }
         Requirement::Data(name) => {
-            let status = diagnosis.data.iter().find(|status| status.name == name)?;
-            let is_usable = matches!(status.state, data::Availability::Complete | data::Availability::ShortTest);
+            let report = diagnosis.data.iter().find(|report| report.name == name)?;
+            let is_usable = matches!(report.status, data::DatasetStatus::Complete | data::DatasetStatus::PartialTest);
             let hint =
                 format!("`lth data fetch {name}` brings it; `lth data check {name}` tells what is wrong with it");
-            let folder = status.folder.display();
+            let folder = report.folder.display();
             (!is_usable)
                 .then(|| format!("the data set `{name}` is required, and is not whole in {folder}\n\nhint: {hint}"))
         }

@@ -59,7 +59,7 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
             write_manual_pages(folder)?;
         }
         GenerateTarget::Schema => ui::print_result(&schema_text())?,
-        GenerateTarget::ConfigReference => ui::print_result(&config::reference())?,
+        GenerateTarget::ConfigReference => ui::print_result(&config::key_reference_markdown())?,
     }
     Ok(Exit::Success)
 }

@@ -106,7 +106,7 @@ pub(super) fn read(args: &ExperimentArgs) -> Result<(ConfigDocument, Experiment)
     let mut experiment = config::read(&document)?;
     if let Some(dir) = &args.data_dir {
         experiment.data.dir = Some(dir.clone());
-    } else if experiment.data.is_official() && experiment.data.dir.is_none() {
+    } else if experiment.data.has_builtin_files() && experiment.data.dir.is_none() {
         // Before anything is looked for in the folder that the variable names.
         folders::data(None)?;
     }

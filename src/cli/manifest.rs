@@ -58,5 +58,5 @@ fn cuda_provenance(study: &Study) -> Option<CudaProvenance> {
 fn test_images(study: &Study) -> Option<TestImages> {
     let dataset = &study.resolved.dataset;
     let (_, _, used) = dataset.sizes(&study.experiment.data).ok()?;
-    Some(TestImages { used, whole: dataset.whole_test })
+    Some(TestImages { used, whole: dataset.whole_test_images })
 }

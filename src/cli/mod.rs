@@ -165,7 +165,7 @@ fn explain(error: &anyhow::Error, place: &str) -> Exit {
 
 /// Returns advice for the most frequent system errors: missing data, downloads, file locks, folders that cannot be written.
 fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
-    if let Some(crate::data::Unreadable { set, folder }) = error.downcast_ref() {
+    if let Some(crate::data::Unreadable { builtin: set, folder }) = error.downcast_ref() {
         let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);
         let is_usual = *folder == crate::data::default_folder();
         let shown = env::quoted(&folder.display().to_string());

@@ -14,7 +14,7 @@ use super::report::write_own;
 use super::run::register_run;
 use super::trainers::EngineFactory;
 use crate::artifacts::{find_run, to_csv};
-use crate::base::format::pluralize;
+use crate::base::format::count_of;
 use crate::base::key::ContentHash;
 use crate::base::outcome::OutcomeKind;
 use crate::config::{DatasetSpec, DeviceChoice, Diagnostic, KeepWeights, MaskSource, UsageError};
@@ -130,7 +130,7 @@ fn asked_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSet<C
     if !others.is_empty() {
         ui::eprint_line(&format!(
             "note: {} without a result {} left out",
-            pluralize(others.len() as u64, "training"),
+            count_of(others.len() as u64, "training"),
             if others.len() == 1 { "is" } else { "are" }
         ));
     }

@@ -77,7 +77,7 @@ impl Architecture {
         }
     }
 
-    /// Returns whether there are convolutions on the way from the image to the logits.
+    /// Returns whether the main branch has convolutions. (Those on shortcuts do not count.)
     pub fn has_convolutions(&self) -> bool {
         match self.family() {
             ArchitectureFamily::FullyConnected => false,
@@ -85,7 +85,7 @@ impl Architecture {
         }
     }
 
-    /// Returns whether there are convolutions on shortcuts.
+    /// Returns whether shortcuts have convolutions.
     pub fn has_shortcuts(&self) -> bool {
         match self.family() {
             ArchitectureFamily::ResNet => true,

@@ -11,16 +11,15 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::checker::{Checker, is_positive};
-use super::diagnostic::Diagnostic;
+use super::mistakes::diagnostic::Diagnostic;
 use super::training_time::TrainingTime;
 
-/// Arm name that stands for the dense training runs themselves.
-const RESERVED_ARM: &str = "dense";
+/// The arm name that stands for the dense training run of a replicate; no arm of a configuration may have it.
+pub const DENSE_ARM: &str = "dense";
 /// Largest number of entries of a grid of target sizes.
 const MAX_GRID: usize = 1000;
 
-/// The arms by name, in the order of the file. `A` is the type of an arm: [`Arm`] after the keys of the file were
-/// checked.
+/// The arms by name, in the order of the file. `A`: `ArmKeys` as written in the file, [`Arm`] after checking.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arms<A = Arm>(pub Vec<(String, A)>);
 
@@ -193,22 +192,22 @@ impl Arms<ArmKeys> {
         trainings.fold(1, u64::saturating_add)
     }
 
-    /// Returns the arms with their options as enums.
+    /// Converts the keys of every arm to an [`Arm`].
     ///
     /// # Errors
-    /// A key that a source of weights requires is missing.
+    /// Fails if a key that a source of weights requires is missing.
     pub(super) fn resolve(self) -> Result<Arms, Diagnostic> {
-        let resolved = |(name, arm): (String, ArmKeys)| {
+        let resolve = |(name, arm): (String, ArmKeys)| {
             let arm = arm.resolve(&format!("arms.{name}"))?;
             Ok((name, arm))
         };
-        Ok(Arms(self.0.into_iter().map(resolved).collect::<Result<_, _>>()?))
+        Ok(Arms(self.0.into_iter().map(resolve).collect::<Result<_, _>>()?))
     }
 }
 
 /// Checks an arm's name; `key` is the path of its table.
 fn check_name(key: &str, name: &str, checker: &mut Checker) {
-    if name == RESERVED_ARM {
+    if name == DENSE_ARM {
         let message = "the arm name `dense` is reserved for the dense networks themselves";
         checker.push(Diagnostic::new(key, message).hint("name it otherwise").on_key());
     }
@@ -229,9 +228,9 @@ impl ArmKeys {
         }
     }
 
-    /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `arm` is the
-    /// path of the arm's table, such as `arms.winning_ticket`.
-    fn check_combinations(&self, arm: &str, checker: &mut Checker) {
+    /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `key` is
+    /// the path of the arm's table, such as `arms.winning_ticket`.
+    fn check_combinations(&self, key: &str, checker: &mut Checker) {
         let is_source = |kind: WeightSourceKind| self.weights == kind;
         let keys = [
             ("rewind_to", self.rewind_to.is_some(), is_source(WeightSourceKind::Rewind), "`weights = \"rewind\"`"),
@@ -240,27 +239,28 @@ impl ArmKeys {
             ("noise", self.noise.is_some(), is_source(WeightSourceKind::Noise), "`weights = \"noise\"`"),
         ];
         for (name, is_given, is_chosen, owner) in keys {
-            checker.only_beside(&format!("{arm}.{name}"), is_given, is_chosen, owner);
+            checker.only_with_owner_unhinted(&format!("{key}.{name}"), is_given, is_chosen, owner);
         }
         let can_choose_rounds = !matches!(self.mask, MaskSource::Iterative | MaskSource::Dense);
         let owner = "arms that choose among rounds: one that prunes its own previous round takes every round, and a dense \
                      mask has one";
-        checker.only_beside(&format!("{arm}.at"), self.at.is_some(), can_choose_rounds, owner);
-        checker.only_beside(&format!("{arm}.every"), self.every.is_some(), can_choose_rounds, owner);
-        checker.push_error(self.weight_source(arm));
+        checker.only_with_owner_unhinted(&format!("{key}.at"), self.at.is_some(), can_choose_rounds, owner);
+        checker.only_with_owner_unhinted(&format!("{key}.every"), self.every.is_some(), can_choose_rounds, owner);
+        checker.push_error(self.weight_source(key));
     }
 
-    /// Checks the range of every value.
-    fn check_values(&self, arm: &str, checker: &mut Checker) {
-        let key = |name: &str| format!("{arm}.{name}");
+    /// Checks the range of every value. `key` is the path of the arm's table.
+    fn check_values(&self, key: &str, checker: &mut Checker) {
+        let key = |name: &str| format!("{key}.{name}");
         checker.require(&key("noise"), self.noise.is_none_or(is_positive), "must be above 0");
         let is_single_choice = self.at.is_none() || self.every.is_none();
         checker.require(&key("every"), is_single_choice, "and `at` both choose rounds: leave one of them out");
         checker.require(&key("every"), self.every != Some(0), "must be at least 1");
-        let rounds = self.at.as_deref().unwrap_or(&[0]);
-        checker.require(&key("at"), !rounds.is_empty(), "names no round: leave it out for all of them");
-        let are_distinct = (1..rounds.len()).all(|i| !rounds[..i].contains(&rounds[i]));
-        checker.require(&key("at"), are_distinct, "names a round twice");
+        if let Some(rounds) = &self.at {
+            checker.require(&key("at"), !rounds.is_empty(), "names no round: leave it out for all of them");
+            let are_distinct = (1..rounds.len()).all(|i| !rounds[..i].contains(&rounds[i]));
+            checker.require(&key("at"), are_distinct, "names a round twice");
+        }
         match &self.mask {
             MaskSource::OneShot(TargetSize::Cut(grid)) => check_grid(&key("mask.one_shot.cut"), grid, checker),
             MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
@@ -271,11 +271,11 @@ impl ArmKeys {
         checker.require(&key("repeats"), self.repeats > 0, "must be at least 1");
     }
 
-    /// Returns the source of the weights with the keys that belong to it.
+    /// Returns the source of the weights with the keys that belong to it. `key` is the path of the arm's table.
     ///
     /// # Errors
-    /// A key that the source requires is missing.
-    fn weight_source(&self, arm: &str) -> Result<WeightSource, Diagnostic> {
+    /// Fails if a key that the source requires is missing.
+    fn weight_source(&self, key: &str) -> Result<WeightSource, Diagnostic> {
         Ok(match self.weights {
             WeightSourceKind::Rewind => {
                 let target = |time| RewindTarget { time, optimizer_state: self.rewind_moments };
@@ -287,27 +287,27 @@ impl ArmKeys {
             WeightSourceKind::Final => WeightSource::Final { lr_from: self.lr_from },
             WeightSourceKind::Noise => {
                 let hint = "how strong the noise is, in standard deviations of the layer: such as `noise = 0.5`";
-                let missing = || Diagnostic::missing_key(format!("{arm}.noise")).hint(hint);
+                let missing = || Diagnostic::missing_key(format!("{key}.noise")).hint(hint);
                 WeightSource::Noise { factor: self.noise.ok_or_else(missing)? }
             }
         })
     }
 
-    /// Returns the arm with its options as enums.
+    /// Converts the keys to an [`Arm`]. `key` is the path of the arm's table.
     ///
     /// # Errors
-    /// A key that the source of the weights requires is missing.
-    fn resolve(self, arm: &str) -> Result<Arm, Diagnostic> {
-        let weights = self.weight_source(arm)?;
+    /// Fails if a key that the source of the weights requires is missing.
+    fn resolve(self, key: &str) -> Result<Arm, Diagnostic> {
+        let weights = self.weight_source(key)?;
         Ok(Arm { weights, mask: self.mask, repeats: self.repeats, at: self.at, every: self.every })
     }
 }
 
-/// Checks a grid of target sizes, each the fraction of weights that is pruned.
+/// Checks a grid of pruned fractions; `key` is its path.
 fn check_grid(key: &str, grid: &[f64], checker: &mut Checker) {
     let is_length = (1..=MAX_GRID).contains(&grid.len());
     checker.require(key, is_length, "must have from 1 to 1000 entries");
-    if let Some(entry) = grid.iter().position(|cut| !(*cut > 0.0 && *cut < 1.0)) {
+    if let Some(entry) = grid.iter().position(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
         checker.require(&format!("{key}[{entry}]"), false, "is the fraction that is cut: above 0 and below 1");
     }
 }
@@ -375,7 +375,7 @@ impl<'de, A: Deserialize<'de>> Deserialize<'de> for Arms<A> {
     }
 }
 
-/// Reads a table in the order of its entries, which a `BTreeMap` would lose.
+/// Reads a table into a list, because a `BTreeMap` would lose the order of the entries.
 struct ArmsVisitor<A>(PhantomData<A>);
 
 impl<'de, A: Deserialize<'de>> Visitor<'de> for ArmsVisitor<A> {
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn arm_keys_of_other_weights_are_all_reported() {
+    fn arm_keys_of_another_weight_source_are_reported() {
         let error = usage_error(&["arms={a={mask='iterative',weights='noise',rewind_to='5it',lr_from='1ep'}}"]);
         for message in [
             "`arms.a.rewind_to` belongs to `weights = \"rewind\"`",

@@ -19,7 +19,7 @@ pub enum CountOrAuto {
 }
 
 impl CountOrAuto {
-    /// Returns the number; `auto` where it is left to the program.
+    /// Returns the number; `auto` if it is left to the program.
     pub fn unwrap_or(self, auto: usize) -> usize {
         match self {
             Self::Auto => auto,

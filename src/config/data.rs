@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checker::Checker;
-use super::diagnostic::Diagnostic;
+use super::mistakes::diagnostic::Diagnostic;
 use crate::system::user_path;
 
 /// Upper bound of `train_images` and `test_images`; with more images memory would be exhausted.
@@ -143,23 +143,24 @@ impl DataConfig {
         self.draw_seed.unwrap_or(1)
     }
 
-    /// Sets the checksum of custom data to `sha256`, so that a resolved experiment refuses other files.
+    /// Sets the checksum of custom data, so that reading the resolved configuration again fails if the files have
+    /// changed.
     pub fn set_checksum(&mut self, checksum: &str) {
         if let DatasetSpec::Idx { sha256, .. } | DatasetSpec::Images { sha256, .. } = &mut self.dataset {
             *sha256 = Some(checksum.to_owned());
         }
     }
 
-    /// Returns whether the files of the data set lie in the folder of the built-in data sets.
-    pub fn is_official(&self) -> bool {
+    /// Returns whether the data set is a built-in one that consists of files; `strokes` is drawn and needs none.
+    pub fn has_builtin_files(&self) -> bool {
         match self.dataset {
             DatasetSpec::Mnist | DatasetSpec::FashionMnist | DatasetSpec::Cifar10 | DatasetSpec::Cifar100 => true,
             DatasetSpec::Strokes | DatasetSpec::Idx { .. } | DatasetSpec::Images { .. } => false,
         }
     }
 
-    /// Expands a leading `~/` of `dir` and of the `dir` of custom data, which no shell has seen. Paths that cannot be
-    /// expanded are added to `diagnostics`.
+    /// Expands a leading `~/` of `dir` and of the `dir` of custom data, because a shell does not expand paths inside a
+    /// file. Paths that cannot be expanded are added to `diagnostics`.
     pub(super) fn expand_folders(&mut self, diagnostics: &mut Vec<Diagnostic>) {
         let custom = match &mut self.dataset {
             DatasetSpec::Idx { dir, .. } => Some(("data.dataset.idx.dir", dir)),
@@ -210,7 +211,7 @@ impl DataConfig {
     pub(super) fn check_combinations(&self, checker: &mut Checker) {
         let is_custom = matches!(self.dataset, DatasetSpec::Idx { .. } | DatasetSpec::Images { .. });
         let owner = "the built-in data sets; own data have a `dir` in `dataset`";
-        checker.only_with("data.dir", self.dir.is_some(), !is_custom, owner);
+        checker.only_with_owner("data.dir", self.dir.is_some(), !is_custom, owner);
         let is_strokes = self.dataset == DatasetSpec::Strokes;
         let choice = "`dataset = \"strokes\"`";
         checker.only_with_choice("data.train_images", self.train_images.is_some(), is_strokes, choice);

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::experiment::ExperimentKeys;
-use super::serde_errors::{leaf, parent, to_diagnostic};
-use super::walk::{self, ValueSlot, is_within};
+use super::mistakes::diagnostic::{Diagnostic, DiagnosticKind};
+use super::mistakes::serde_errors::to_diagnostic;
+use super::value_path::{self, ValueSlot, is_within, last_key, parent};
 
-/// The result of reading on after mistakes.
+/// The result of reading that continues after mistakes.
 pub(super) struct Recovered {
-    /// The keys, with stand-ins for wrong and missing values; `None` where reading had to stop.
+    /// The keys, with dummy values for wrong and missing ones; `None` if reading had to stop.
     pub(super) keys: Option<ExperimentKeys>,
     /// The mistakes in the order in which they were found.
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -17,8 +17,8 @@ pub(super) struct Recovered {
     pub(super) edited: Vec<String>,
 }
 
-/// Reads the keys of an experiment. serde stops at the first mistake: the wrong value is then removed or replaced, a missing
-/// one inserted, and the rest is read again until nothing is wrong.
+/// Reads the keys of an experiment. serde stops at the first mistake: a wrong value is then removed or replaced by a
+/// dummy value, a missing one inserted, and everything is read again, until serde finds no mistake.
 pub(super) fn deserialize(mut root: Value) -> Recovered {
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     let mut edited: Vec<String> = Vec::new();
@@ -32,9 +32,9 @@ pub(super) fn deserialize(mut root: Value) -> Recovered {
         let path = if path == "." { String::new() } else { path };
         let diagnostic = to_diagnostic(&path, &error.into_inner().to_string(), &table_keys(&mut root, &path));
         let key = diagnostic.key.clone();
-        let is_consequence = is_consequence(&diagnostic, &edited, &removed);
-        // A key may be removed and then inserted. One that comes back again, such as `"hidden[0]"` beside `hidden`, is not
-        // at the place that its path names, and would come back forever.
+        let follows_from_edit = is_consequence(&diagnostic, &edited, &removed);
+        // A key may fail twice: its value is removed, then a dummy value inserted. If the same key fails a third time,
+        // its path is ambiguous (a key `"hidden[0]"` beside a list `hidden`); stop to avoid an endless loop.
         let is_stuck = edited.iter().filter(|path| **path == key).count() > 1;
         let is_recovered = !is_stuck
             && if diagnostic.kind == DiagnosticKind::MissingKey {
@@ -43,7 +43,7 @@ pub(super) fn deserialize(mut root: Value) -> Recovered {
                 removed.push(key.clone());
                 remove_at(&mut root, &key)
             };
-        if !is_consequence && !is_misspelt(&key, &diagnostics) {
+        if !follows_from_edit && !is_misspelt(&key, &diagnostics) {
             diagnostics.push(diagnostic);
         }
         if !is_recovered {
@@ -74,16 +74,17 @@ fn is_consequence(diagnostic: &Diagnostic, edited: &[String], removed: &[String]
 pub(super) fn is_misspelt(key: &str, diagnostics: &[Diagnostic]) -> bool {
     let is_meant = |diagnostic: &Diagnostic| match &diagnostic.kind {
         DiagnosticKind::UnknownKey { suggestion } => {
-            parent(&diagnostic.key) == parent(key) && suggestion.as_deref() == Some(leaf(key))
+            parent(&diagnostic.key) == parent(key) && suggestion.as_deref() == Some(last_key(key))
         }
         _ => false,
     };
     diagnostics.iter().any(is_meant) || !parent(key).is_empty() && is_misspelt(parent(key), diagnostics)
 }
 
-/// Returns a value to read on with in place of a required key that is missing.
+/// Returns the dummy value for a required key that is missing. Every required key needs an entry here and in
+/// `example_for_key` of `mistakes/serde_errors.rs`.
 fn dummy_value(key: &str) -> Option<Value> {
-    Some(match leaf(key) {
+    Some(match last_key(key) {
         "name" => json!("placeholder"),
         "rounds" | "iterations" | "batch_size" | "lr" | "out" | "size" | "rate" => json!(1),
         "data" | "network" | "train" => json!({}),
@@ -98,7 +99,8 @@ fn dummy_value(key: &str) -> Option<Value> {
     })
 }
 
-/// Returns a value to read on with in place of a wrong member of the list `name`: its neighbours keep their numbers.
+/// Returns the dummy value for a wrong item of the list `name`. The item is replaced, not removed, so that the indices
+/// of the other items do not change.
 fn dummy_item(name: &str) -> Option<Value> {
     Some(match name {
         "layers" => json!("relu"),
@@ -110,18 +112,19 @@ fn dummy_item(name: &str) -> Option<Value> {
     })
 }
 
-/// Inserts a value at `path`. Returns false where the table around it does not exist.
+/// Inserts a value at `path`. Returns false if the table around it does not exist.
 fn insert_at(root: &mut Value, path: &str, value: Value) -> bool {
-    match walk::get_mut(root, parent(path)) {
-        Some(Value::Object(map)) => map.insert(leaf(path).to_owned(), value).is_none(),
+    match value_path::get_mut(root, parent(path)) {
+        Some(Value::Object(map)) => map.insert(last_key(path).to_owned(), value).is_none(),
         _ => false,
     }
 }
 
-/// Removes the value at `path` (`a.b[0].c`), or replaces it if it is a member of a list. Returns false where there is none.
+/// Removes the value at `path` (`a.b[0].c`), or replaces it by a dummy value if it is an item of a list. Returns false
+/// if there is no value at `path`, or no dummy value for it.
 fn remove_at(root: &mut Value, path: &str) -> bool {
-    let list_name = leaf(path).split('[').next().unwrap_or_default();
-    match (walk::slot(root, path), dummy_item(list_name)) {
+    let list_name = last_key(path).split('[').next().unwrap_or_default();
+    match (value_path::slot(root, path), dummy_item(list_name)) {
         (Some(ValueSlot::Key(map, key)), _) => map.shift_remove(&key).is_some(),
         (Some(ValueSlot::Item(list, index)), Some(dummy)) => {
             list[index] = dummy;
@@ -131,9 +134,9 @@ fn remove_at(root: &mut Value, path: &str) -> bool {
     }
 }
 
-/// Returns the keys of the table at `path`; none where there is no table.
+/// Returns the keys of the table at `path`; none if there is no table.
 fn table_keys(root: &mut Value, path: &str) -> Vec<String> {
-    let table = walk::get_mut(root, path);
+    let table = value_path::get_mut(root, path);
     table.and_then(|table| table.as_object()).map(|map| map.keys().cloned().collect()).unwrap_or_default()
 }
 

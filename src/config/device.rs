@@ -18,7 +18,7 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
-    /// The NVIDIA GPU of this number, from 0.
+    /// The NVIDIA GPU with this index, from 0.
     Cuda(u32),
 }
 
@@ -63,7 +63,8 @@ impl FromScalar for DeviceChoice {
     const EXPECTED: &'static str = "\"auto\", \"cpu\", \"cuda\", or a GPU by its number such as \"cuda:1\"";
 
     fn from_text<E: Error>(text: &str) -> Result<Self, E> {
-        // A single word may be the name of a device in another program: serde's message for unknown names gets a proposal.
+        // A single word may be the name of a device in another program: for the message of serde about an unknown name
+        // there is a hint with the nearest known one.
         let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic());
         let is_unknown_name = is_word && !NAMES.contains(&text);
         text.parse().map_err(|()| {

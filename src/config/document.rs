@@ -1,4 +1,4 @@
-//! A configuration as text and values, and where each value came from. Knows no key by name.
+//! A configuration as text and values, and where each value came from. Independent of the names of the keys.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -37,7 +37,9 @@ pub struct ConfigDocument {
     pub text: String,
     /// The values, with the overrides applied.
     pub root: Value,
+    /// The origins of the values, by path.
     pub(super) origins: Origins,
+    /// Whether the text is JSON.
     pub(super) is_json: bool,
 }
 
@@ -65,7 +67,7 @@ impl ConfigDocument {
         }
     }
 
-    /// Returns where exactly the value at `path` was given; `None` for a default.
+    /// Like [`origin`](Self::origin), but `None` for a value without an origin of its own, such as a default.
     pub fn exact_origin(&self, path: &str) -> Option<&Origin> {
         self.origins.get(path)
     }
@@ -74,9 +76,4 @@ impl ConfigDocument {
     pub fn position(&self, byte: usize) -> (usize, usize) {
         encoding::position(&self.text, byte)
     }
-}
-
-/// Returns the path of `key` in the table at `path`.
-pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

@@ -1,16 +1,18 @@
-//! The effective configuration: every value that can change a number or the report, and where it came from.
+//! The resolved configuration as text: every value that can change a number or the report, and where it came from.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::document::{ConfigDocument, Origin, join};
+use super::document::{ConfigDocument, Origin};
 use super::experiment::Experiment;
-use super::repair::quoted;
+use super::mistakes::replacement::quoted;
+use super::value_path::{for_each_leaf, join};
 
 /// Returns the resolved experiment as TOML, with the origin of each value in a comment. Paths and workers are left out: they
-/// change no number, and the text must not depend on the machine. `device` and `lanes` are the resolved ones.
+/// change no number, and the text must not depend on the machine. `device` and `lanes` are those that `auto` stands
+/// for.
 pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> String {
     let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
     write_table(&values(experiment, device, lanes), "", "", document, &mut text);
@@ -20,7 +22,7 @@ pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &C
 /// Like [`to_toml`], but as JSON: `{ "train.lr": { "value": 0.1, "origin": "default" }, … }`.
 pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> Value {
     let mut flat = serde_json::Map::new();
-    flatten(&values(experiment, device, lanes), "", &mut |path, value| {
+    for_each_leaf(&values(experiment, device, lanes), "", &mut |path, value| {
         let entry = serde_json::json!({ "value": value, "origin": origin(path, document) });
         flat.insert(path.to_owned(), entry);
     });
@@ -29,8 +31,8 @@ pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &C
 
 /// Returns the values that can change a number or the report. The folder of the built-in data is left out; the folder of
 /// custom data is kept, with their checksum beside it, because nothing else identifies them. The engine is the requested one:
-/// `auto` gives the same engine for each training run wherever the text is read again. Device and lanes are the resolved
-/// ones.
+/// `auto` gives the same engine for each training run on every machine. Device and lanes are those that `auto` stands
+/// for.
 fn values(experiment: &Experiment, device: &str, lanes: usize) -> Value {
     let mut value = serde_json::to_value(experiment).unwrap_or_default();
     if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {
@@ -38,20 +40,6 @@ fn values(experiment: &Experiment, device: &str, lanes: usize) -> Value {
     }
     value["run"] = serde_json::json!({ "device": device, "engine": experiment.run.engine, "lanes": lanes });
     value
-}
-
-/// Calls `leaf` with the path (`train.lr`) and the value of every value in `value` that is no table, in order. `path`: the
-/// path of `value`, empty for the root.
-pub fn flatten(value: &Value, path: &str, leaf: &mut dyn FnMut(&str, &Value)) {
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                flatten(inner, &path, leaf);
-            }
-        }
-        _ => leaf(path, value),
-    }
 }
 
 /// Writes a table: first its values, then its tables, as TOML requires. `path` is the table's path in `document`, and
@@ -86,7 +74,7 @@ fn inline(value: &Value) -> String {
             let entries = map.iter().map(|(key, value)| format!("{} = {}", bare_or_quoted(key), inline(value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
-        // JSON's strings and numbers are TOML's too.
+        // Strings, numbers and booleans are written the same in JSON and TOML.
         other => other.to_string(),
     }
 }
@@ -108,7 +96,7 @@ mod tests {
     use crate::config::test_support;
 
     #[test]
-    fn effective_configuration_reads_back_as_the_same_experiment() {
+    fn resolved_configuration_reads_back_as_the_same_experiment() {
         let layers = "network={layers=[{dropout={rate=0.1}},{linear={out=9}},\"relu\",{linear={out=10}}]}";
         let document =
             test_support::document(&["train.lr=0.5", "prune.rate={linear=0.3,layers={linear2=0.4}}", layers]);

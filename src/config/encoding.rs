@@ -9,8 +9,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Decodes the UTF-8 text of the file `name`.
 ///
 /// # Errors
-/// The text has another encoding, or zero bytes in it: a message with a proposal, such as "is not text in UTF-8, but in
-/// UTF-16".
+/// Returns a message with a hint if the text has another encoding ("is not text in UTF-8, but in UTF-16") or zero
+/// bytes.
 pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
     if let Some(encoding) = other_unicode(&bytes) {
         let hint = format!(
@@ -51,9 +51,9 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     // The CR before the byte may be the first half of a CRLF.
-    let is_half = before.ends_with('\r') && text[before.len()..].starts_with('\n');
+    let splits_crlf = before.ends_with('\r') && text[before.len()..].starts_with('\n');
     let (line, column) = lines(before).enumerate().last().map_or((0, 0), |(n, line)| (n, line.chars().count()));
-    let is_ended = before.ends_with('\r') && !is_half;
+    let is_ended = before.ends_with('\r') && !splits_crlf;
     if is_ended { (line + 2, 1) } else { (line + 1, column + 1) }
 }
 
@@ -61,18 +61,18 @@ pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
 /// replaced.
 pub(super) fn line(text: &str, number: usize) -> String {
     let shown = |c: char| {
-        let is_hidden = c.is_control() && c != '\t' || super::repair::is_invisible(c);
+        let is_hidden = c.is_control() && c != '\t' || super::mistakes::replacement::is_invisible(c);
         if is_hidden { char::REPLACEMENT_CHARACTER } else { c }
     };
     lines(text).nth(number - 1).unwrap_or_default().chars().map(shown).collect()
 }
 
-/// Returns the byte of the first CR that is no part of a CRLF.
+/// Returns the byte of the first CR that is not part of a CRLF.
 pub(super) fn lone_carriage_return(text: &str) -> Option<usize> {
     text.match_indices('\r').map(|(byte, _)| byte).find(|byte| !text[byte + 1..].starts_with('\n'))
 }
 
-/// Returns the name of the encoding, where it is UTF-16 or UTF-32, with or without a byte order mark.
+/// Returns the name of the encoding if it is UTF-16 or UTF-32, with or without a byte order mark.
 fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(&[0xFF, 0xFE, 0, 0]) || bytes.starts_with(&[0, 0, 0xFE, 0xFF]) {
         return Some("UTF-32");
@@ -80,21 +80,23 @@ fn other_unicode(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
         return Some("UTF-16");
     }
-    // ASCII in UTF-16 has a zero in every second byte. Both halves are counted, in the first bytes only.
+    // ASCII in UTF-16 has a zero in every second byte. Zeros are counted separately at even and odd positions, in the
+    // first 512 bytes.
     let head = &bytes[..bytes.len().min(512)];
-    let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|&&byte| byte == 0).count();
+    let zeros = |parity: usize| head.iter().skip(parity).step_by(2).filter(|&&byte| byte == 0).count();
     let half = head.len() / 2;
     if half < 2 {
         return None;
     }
     match (zeros(0), zeros(1)) {
-        (0, high) if 2 * high > half => Some("UTF-16LE"),
-        (high, 0) if 2 * high > half => Some("UTF-16BE"),
+        (0, odd) if 2 * odd > half => Some("UTF-16LE"),
+        (even, 0) if 2 * even > half => Some("UTF-16BE"),
         _ => None,
     }
 }
 
-/// Returns the mistake of zero bytes in a text. A crash or a full disk leaves them: part of the text may be lost.
+/// Returns the message about zero bytes in a text, if it has any. A crash or a full disk leaves zero bytes: part of the
+/// text may be lost.
 fn zero_bytes(name: &str, text: &str) -> Option<String> {
     let first = text.find('\0')?;
     let (line, column) = position(text, first);

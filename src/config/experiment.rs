@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::arms::{ArmKeys, Arms};
 use super::checker::Checker;
 use super::data::DataConfig;
-use super::diagnostic::Diagnostic;
+use super::mistakes::diagnostic::Diagnostic;
 use super::network::{NetworkConfig, NetworkKeys};
 use super::prune::PruneConfig;
 use super::report::ReportConfig;
@@ -15,10 +15,10 @@ use super::train::{TrainConfig, TrainKeys};
 
 /// Upper bound of the number of training runs; above it memory would be exhausted.
 const MAX_TRAININGS: u64 = 1_000_000;
-/// Upper bound of `rounds`; no experiment comes near it.
+/// Upper bound of `rounds`. Arbitrary, far above practical values.
 const MAX_ROUNDS: u32 = 1000;
-/// Largest length of a name in bytes: a file name may have 255 bytes, and the folder of a run has the name and nine more,
-/// `.old-<n>` included.
+/// Largest length of a name in bytes. A run has the folder `<name>-<8 digits>`, and `.old-<n>` is appended to it when
+/// it is archived; a file name may have 255 bytes, so that the limit leaves more space than these need.
 const MAX_NAME_LENGTH: usize = 100;
 
 /// One experiment: checked, with every default filled in. Written with the keys of a configuration.
@@ -124,7 +124,7 @@ impl ExperimentKeys {
     /// recorded is what was used. Keys must have been validated: a key that belongs to another choice is dropped.
     ///
     /// # Errors
-    /// A key that is required by the value of another is missing.
+    /// Fails if a key that the value of another key requires is missing.
     pub(super) fn resolve(self) -> Result<Experiment, Diagnostic> {
         let Self { mut data, mut prune, .. } = self;
         let network = self.network.resolve()?;

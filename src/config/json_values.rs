@@ -7,17 +7,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::document::{Origin, Origins, Span, join};
-use super::syntax::SyntaxError;
+use super::document::{Origin, Origins, Span};
+use super::mistakes::syntax::SyntaxError;
+use super::value_path::join;
 
 /// Returns the value of `root`, which is a slice of `text`, and adds the origins of the values in it to `origins`.
 ///
 /// # Errors
-/// A key is given twice, a value is `null`, or a number cannot be represented.
+/// Fails if a key is given twice, a value is `null`, or a number cannot be represented.
 pub(super) fn json_values(root: &RawValue, text: &str, origins: &mut Origins) -> Result<Value, SyntaxError> {
     JsonReader { text, origins }.value(root.get(), "")
 }
 
+/// The reader of the values; `text` is the whole text, of which all values are slices.
 struct JsonReader<'a> {
     text: &'a str,
     origins: &'a mut Origins,
@@ -47,7 +49,7 @@ impl JsonReader<'_> {
         for (key, value) in entries.0 {
             let key_path = join(path, &key);
             let value_range = self.range(value.get());
-            // A key with escapes in it is no slice of the text: its value is marked instead.
+            // A key with escapes is not a substring of the text, so the span of its value is used.
             let key_range = match &key {
                 Cow::Borrowed(key) => {
                     let range = self.range(key);
@@ -76,6 +78,7 @@ impl JsonReader<'_> {
         Ok(Value::Array(list))
     }
 
+    /// Returns the error of the parser for the value `source`, a slice of the text, such as a number out of range.
     fn unreadable(&self, source: &str, error: &serde_json::Error) -> SyntaxError {
         SyntaxError::new(error.to_string(), self.range(source))
     }
@@ -90,7 +93,7 @@ impl<'de> Deserialize<'de> for OrderedEntries<'de> {
     }
 }
 
-/// A key that borrows from the text where it can; a plain `Cow` would always copy.
+/// A key that borrows from the text if it has no escapes; serde copies a plain `Cow` always.
 #[derive(Deserialize)]
 struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
 

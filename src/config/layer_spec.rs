@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checker::{Checker, is_fraction};
+use super::checker::{Checker, is_below_one};
 
-/// Upper bound of the outputs of a layer; no experiment comes near it, and above it memory would be exhausted.
+/// Upper bound of the outputs of a layer. Arbitrary, far above practical values; above it memory would be exhausted.
 pub(super) const MAX_UNITS: u32 = 1_000_000;
 /// Upper bound of the number of layers.
 pub(super) const MAX_LAYERS: usize = 300;
@@ -85,7 +85,7 @@ fn check_layer(key: &str, layer: &LayerSpec, checker: &mut Checker) {
         LayerSpec::Linear { out } => check_units(&format!("{key}.linear.out"), *out, checker),
         LayerSpec::Dropout { rate } => {
             let message = "is the share set to 0: at least 0 and below 1";
-            checker.require(&format!("{key}.dropout.rate"), is_fraction(*rate), message);
+            checker.require(&format!("{key}.dropout.rate"), is_below_one(*rate), message);
         }
         LayerSpec::Conv { out, kernel, stride, padding, bias: _ } => {
             check_units(&format!("{key}.conv.out"), *out, checker);

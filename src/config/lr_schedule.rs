@@ -1,11 +1,11 @@
 //! The learning-rate schedule: keys of `[train]` on one level in a file, an enum with payload in memory. The number of
-//! iterations in an epoch is not known here.
+//! iterations in an epoch is not needed here.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checker::Checker;
-use super::diagnostic::Diagnostic;
+use super::mistakes::diagnostic::Diagnostic;
 use super::training_time::TrainingTime;
 
 /// Default factor of a step.
@@ -50,11 +50,11 @@ impl LrScheduleConfig {
 
     /// Returns the schedule with every time in iterations. `per_epoch`: iterations in an epoch.
     #[must_use]
-    pub(super) fn in_iterations(&self, per_epoch: u64) -> Self {
+    pub(super) fn without_epochs(&self, per_epoch: u64) -> Self {
         match self {
-            Self::Step { every, gamma } => Self::Step { every: every.in_iterations(per_epoch), gamma: *gamma },
+            Self::Step { every, gamma } => Self::Step { every: every.without_epochs(per_epoch), gamma: *gamma },
             Self::MultiStep { milestones, gamma } => Self::MultiStep {
-                milestones: milestones.iter().map(|time| time.in_iterations(per_epoch)).collect(),
+                milestones: milestones.iter().map(|time| time.without_epochs(per_epoch)).collect(),
                 gamma: *gamma,
             },
             Self::Constant | Self::Cosine { .. } => self.clone(),
@@ -124,7 +124,7 @@ impl LrScheduleKeys {
     /// Returns the schedule with its defaults filled in.
     ///
     /// # Errors
-    /// A key that the schedule requires is missing.
+    /// Fails if a key that the schedule requires is missing.
     pub(super) fn resolve(&self) -> Result<LrScheduleConfig, Diagnostic> {
         let gamma = self.gamma.unwrap_or(DEFAULT_GAMMA);
         Ok(match self.schedule {
@@ -191,10 +191,10 @@ mod tests {
     #[test]
     fn schedule_in_iterations_has_no_epochs() {
         let train = train(&["schedule=multi_step", "milestones=[\"2ep\",\"2ep50it\"]", "warmup=1ep"]);
-        let resolved = train.in_iterations(40);
+        let resolved = train.without_epochs(40);
         let milestones = [80, 130].map(TrainingTime::of_iterations).to_vec();
         assert_eq!(resolved.lr_schedule, LrScheduleConfig::MultiStep { milestones, gamma: 0.1 });
         assert_eq!(resolved.warmup, Some(TrainingTime::of_iterations(40)));
-        assert_eq!(resolved.in_iterations(7), resolved);
+        assert_eq!(resolved.without_epochs(7), resolved);
     }
 }

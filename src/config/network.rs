@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
-use super::checker::{Checker, is_fraction, is_positive};
-use super::diagnostic::Diagnostic;
+use super::checker::{Checker, is_below_one, is_positive};
 use super::layer_spec::{LayerSpec, MAX_LAYERS, MAX_UNITS, check_layers};
+use super::mistakes::diagnostic::Diagnostic;
 
 /// The network and its initialization. Written as the flat keys of `[network]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -131,7 +131,7 @@ impl NetworkConfig {
         }
     }
 
-    /// Returns whether the network has convolutions on shortcuts.
+    /// Returns whether shortcuts have convolutions.
     pub(super) fn has_shortcuts(&self) -> bool {
         match &self.structure {
             NetworkStructure::Named(named) => named.architecture.has_shortcuts(),
@@ -139,7 +139,7 @@ impl NetworkConfig {
         }
     }
 
-    /// Returns whether the network has convolutions on the way from the image to the logits.
+    /// Returns whether the main branch has convolutions. (Those on shortcuts do not count.)
     pub(super) fn has_convolutions(&self) -> bool {
         match &self.structure {
             NetworkStructure::Named(named) => named.architecture.has_convolutions(),
@@ -152,7 +152,7 @@ impl NetworkKeys {
     /// Checks the range of every number, and that the network is given either by name or layer by layer.
     pub(super) fn check_values(&self, checker: &mut Checker) {
         checker.require("network.init_std", self.init_std.is_none_or(is_positive), "must be above 0");
-        let is_rate = self.dropout.is_none_or(is_fraction);
+        let is_rate = self.dropout.is_none_or(is_below_one);
         checker.require("network.dropout", is_rate, "is the share set to 0: at least 0 and below 1");
         match self.structure() {
             Ok(NetworkStructure::Named(named)) => check_architecture(&named.architecture, checker),
@@ -168,16 +168,16 @@ impl NetworkKeys {
         let is_named = |has_choice: fn(&Architecture) -> bool| self.architecture.as_ref().is_some_and(has_choice);
         let is_vgg = is_named(Architecture::has_optional_batch_norm);
         let owner = "a VGG by name, such as `vgg19`";
-        checker.only_with("network.batch_norm", self.batch_norm.is_some(), is_vgg, owner);
+        checker.only_with_owner("network.batch_norm", self.batch_norm.is_some(), is_vgg, owner);
         let has_hidden_linear = is_named(Architecture::has_hidden_linear);
         let owner = "an architecture by name with hidden linear layers, such as `conv2`";
-        checker.only_with("network.dropout", self.dropout.is_some(), has_hidden_linear, owner);
+        checker.only_with_owner("network.dropout", self.dropout.is_some(), has_hidden_linear, owner);
     }
 
     /// Returns the layers of the network, with the default of `batch_norm` filled in where the architecture has this choice.
     ///
     /// # Errors
-    /// The network is not given, or given twice: by name and layer by layer.
+    /// Fails if the network is not given, or given twice: by name and layer by layer.
     fn structure(&self) -> Result<NetworkStructure, Diagnostic> {
         match (&self.architecture, &self.layers) {
             (Some(architecture), None) => {
@@ -204,7 +204,7 @@ impl NetworkKeys {
     /// Returns the configuration with its defaults filled in.
     ///
     /// # Errors
-    /// The network is not given, or given twice: by name and layer by layer.
+    /// Fails if the network is not given, or given twice: by name and layer by layer.
     pub(super) fn resolve(self) -> Result<NetworkConfig, Diagnostic> {
         let mut config = NetworkConfig { structure: self.structure()?, init: self.init, init_std: self.init_std };
         if config.init == WeightInit::Normal {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checker::{Checker, is_fraction, is_positive};
+use super::checker::{Checker, is_below_one, is_positive};
 
 /// Default β₁ and β₂ of Adam.
 const DEFAULT_BETAS: [f64; 2] = [0.9, 0.999];
@@ -76,14 +76,14 @@ pub(super) struct OptimizerKeys {
 impl OptimizerKeys {
     /// Checks the range of Adam's numbers.
     pub(super) fn check_adam(self, checker: &mut Checker) {
-        let are_fractions = self.betas.is_none_or(|betas| betas.into_iter().all(is_fraction));
+        let are_fractions = self.betas.is_none_or(|betas| betas.into_iter().all(is_below_one));
         checker.require("train.betas", are_fractions, "must be at least 0 and below 1");
         checker.require("train.eps", self.eps.is_none_or(is_positive), "must be above 0");
     }
 
-    /// Checks the range of the numbers of SGD.
+    /// Like [`check_adam`](Self::check_adam), but for the numbers of SGD.
     pub(super) fn check_sgd(self, checker: &mut Checker) {
-        let is_valid = self.momentum.is_none_or(is_fraction);
+        let is_valid = self.momentum.is_none_or(is_below_one);
         checker.require("train.momentum", is_valid, "must be at least 0 and below 1");
         let has_momentum = self.momentum.is_some_and(|momentum| momentum > 0.0);
         let is_nesterov = self.nesterov == Some(true);

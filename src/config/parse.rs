@@ -1,5 +1,5 @@
-//! From the text of a file and the `--set` options to a [`ConfigDocument`]; mistakes of syntax are reported with a repair
-//! where one was found.
+//! From the text of a file and the `--set` options to a [`ConfigDocument`]; mistakes of syntax are reported with a
+//! replacement if one was found.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
 use super::document::{ConfigDocument, Origins};
+use super::dotted_keys::UserKeyTables;
 use super::encoding::{self, STDIN};
 use super::json_values::json_values;
-use super::names::NameTables;
-use super::render::snippet;
-use super::repair::Syntax;
-use super::syntax::{self, SyntaxError};
-use super::syntax_fix::{self, Grammar, SyntaxFix, find_fix};
+use super::mistakes::render::snippet;
+use super::mistakes::replacement::Syntax;
+use super::mistakes::syntax::{self, SyntaxError};
+use super::mistakes::syntax_fix::{self, Grammar, SyntaxFix, find_fix};
 use super::toml_values::toml_values;
 
 impl ConfigDocument {
-    /// Parses TOML, or JSON where the name ends in `.json`, and applies `sets` (`key.path=value`) in order. Standard input
-    /// and other streams (`/dev/fd/63`) are JSON where the first character that is no space is `{`.
+    /// Parses TOML, or JSON if the name ends in `.json`, and applies `sets` (`key.path=value`) in order. Standard input
+    /// and other streams (`/dev/fd/63`) are JSON if the first character after spaces is `{`.
     ///
     /// # Errors
-    /// A mistake of syntax, as text with its place.
+    /// Returns the text of the first mistake of syntax, with its place.
     pub fn parse(name: &str, text: &str, sets: &[String]) -> Result<Self, String> {
         let text = encoding::strip(text);
         let mut document = Self {
@@ -37,11 +37,11 @@ impl ConfigDocument {
         let values = if document.is_json { parse_json(text, &mut origins) } else { parse_toml(text, &mut origins) };
         document.root = values.map_err(|mistake| explain(mistake, &document))?;
         document.origins = origins;
-        let names = NameTables::of_experiment();
-        names.flatten(&mut document.root);
+        let tables = UserKeyTables::of_experiment();
+        tables.join_inner_keys(&mut document.root);
         for set in sets {
-            document.set(set, names)?;
-            names.flatten(&mut document.root);
+            document.set(set, tables)?;
+            tables.join_inner_keys(&mut document.root);
         }
         Ok(document)
     }
@@ -51,7 +51,7 @@ impl ConfigDocument {
 enum ParseError {
     /// The parser's message and the place where it stopped.
     Parser(SyntaxError),
-    /// A mistake behind the parser, with its own message.
+    /// The text is valid syntax, but a value is not allowed (a duplicate key, `null`, a number out of range).
     Value(SyntaxError),
 }
 
@@ -73,7 +73,7 @@ fn parse_json(text: &str, origins: &mut Origins) -> Result<Value, ParseError> {
     json_values(root, text, origins).map_err(ParseError::Value)
 }
 
-/// Returns the text of a mistake in `document`, with a repair where one is found.
+/// Returns the text of a mistake in `document`, with a replacement if one is found.
 fn explain(mistake: ParseError, document: &ConfigDocument) -> String {
     let mistake = match mistake {
         ParseError::Value(mistake) => return render(mistake, document),
@@ -85,32 +85,33 @@ fn explain(mistake: ParseError, document: &ConfigDocument) -> String {
     {
         return render(syntax::carriage_return(&document.name, text, start), document);
     }
-    if let Some(repaired) = repaired(document, mistake.span.start) {
-        return render(repaired, document);
+    if let Some(mistake) = with_replacement(document, mistake.span.start) {
+        return render(mistake, document);
     }
     let explained =
         if document.is_json { syntax::explain_json(mistake, text) } else { syntax::explain_toml(mistake, text) };
     render(explained, document)
 }
 
-/// Returns the mistake at byte `start` of a document with the value that would be accepted in its place.
-fn repaired(document: &ConfigDocument, start: usize) -> Option<SyntaxError> {
+/// Returns an error that proposes a replacement for the token at byte `start`; `None` if no replacement gives an
+/// accepted value.
+fn with_replacement(document: &ConfigDocument, start: usize) -> Option<SyntaxError> {
     let grammar = if document.is_json {
         Grammar { syntax: Syntax::Json, mistake: &syntax::json_mistake }
     } else {
         Grammar { syntax: Syntax::Toml, mistake: &syntax::toml_mistake }
     };
     let accepts = |whole: &str, start: usize| {
-        let repaired = ConfigDocument::parse(&document.name, whole, &[]).ok()?;
-        repaired.path_at(start).map(|path| is_accepted(&repaired.root, path))
+        let replaced = ConfigDocument::parse(&document.name, whole, &[]).ok()?;
+        replaced.path_at(start).map(|path| is_accepted(&replaced.root, path))
     };
-    let SyntaxFix { token, repair, .. } = find_fix(&document.text, start, &grammar, &accepts)?;
-    let (message, hint) = syntax_fix::describe(&document.text[token.clone()], &repair, grammar.syntax);
+    let SyntaxFix { token, replacement, .. } = find_fix(&document.text, start, &grammar, &accepts)?;
+    let (message, hint) = syntax_fix::describe(&document.text[token.clone()], &replacement, grammar.syntax);
     Some(SyntaxError::new(message, token).hint(hint))
 }
 
-/// Returns the text of a mistake with its place. A file with another suffix may be no configuration at all: the hint says
-/// how it was read.
+/// Returns the text of a mistake with its place. A file with another suffix than `.toml` and `.json` may be something
+/// else than a configuration: the hint is then that it was read as TOML.
 fn render(mistake: SyntaxError, document: &ConfigDocument) -> String {
     let name = &document.name;
     let is_toml = Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn set_replaces_a_value_and_becomes_its_origin() {
+    fn set_option_replaces_value_and_becomes_its_origin() {
         let sets = ["train.lr=0.1".to_owned(), "name=b c".to_owned(), "new.deep.key={a=[1]}".to_owned()];
         let document = ConfigDocument::parse("a.toml", "name = \"a\"\n[train]\nlr = 1", &sets).unwrap();
         assert_eq!(document.root["train"]["lr"], 0.1);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn syntax_mistakes_have_a_place() {
+    fn syntax_mistakes_have_line_and_column() {
         assert!(ConfigDocument::parse("a.toml", "a = 1\nb = = 2", &[]).unwrap_err().contains("--> a.toml:2:"));
         assert!(ConfigDocument::parse("a.json", "{\"a\": 1,\n \"b\" 2}", &[]).unwrap_err().contains("--> a.json:2:"));
         assert!(
@@ -184,6 +185,6 @@ mod tests {
         let set = |text: &str| ConfigDocument::parse("a.toml", "a = 1", &[text.to_owned()]);
         assert!(set("a=nan").unwrap_err().contains("not a finite number\n  --> --set a=nan"));
         assert_eq!(set("a=18446744073709551615").unwrap().root["a"], u64::MAX);
-        assert_eq!(set("a=x\n[b]").unwrap().root["a"], "x\n[b]", "what is no value is text");
+        assert_eq!(set("a=x\n[b]").unwrap().root["a"], "x\n[b]", "a `--set` value that is not TOML is text");
     }
 }

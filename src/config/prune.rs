@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checker::{Checker, is_fraction};
-use super::diagnostic::Diagnostic;
+use super::checker::{Checker, is_below_one};
+use super::mistakes::diagnostic::Diagnostic;
 use super::network::NetworkConfig;
 
 /// Pruning criterion, scope and rate.
@@ -154,9 +154,9 @@ impl RateConfig {
 }
 
 impl PruneConfig {
-    /// Fills in the defaults that depend on the criterion, the scope and the network. Only rates of kinds that the network
-    /// has are filled in, and rates of other kinds are removed: one file may serve several networks, and a value without
-    /// effect is not recorded.
+    /// Fills in the defaults that depend on the criterion, the scope and the network. Rates of kinds of layers that the
+    /// network does not have are removed, so that one file serves several networks, and so that only values with an
+    /// effect are recorded.
     pub(super) fn resolve(&mut self, network: &NetworkConfig) {
         if self.criterion.needs_reference_weights() {
             self.reference_weights = Some(self.reference_weights.unwrap_or_default());
@@ -177,7 +177,12 @@ impl PruneConfig {
     pub(super) fn check_combinations(&self, checker: &mut Checker) {
         let owner = "the criteria `magnitude_increase`, `movement`, `large_init` and `large_final_same_sign`";
         let has_reference = self.reference_weights.is_some();
-        checker.only_with("prune.reference_weights", has_reference, self.criterion.needs_reference_weights(), owner);
+        checker.only_with_owner(
+            "prune.reference_weights",
+            has_reference,
+            self.criterion.needs_reference_weights(),
+            owner,
+        );
         let is_global = self.scope == Scope::Global;
         let rate = &self.rate;
         checker.only_with_choice("prune.rate.all", rate.all.is_some(), is_global, "`scope = \"global\"`");
@@ -206,14 +211,14 @@ impl PruneConfig {
         let kinds = kinds.into_iter().filter_map(|(name, rate)| Some((name.to_owned(), rate?)));
         let layers = rate.layers.iter().map(|(name, &rate)| (format!("layers.{name}"), rate));
         for (name, rate) in kinds.chain(layers) {
-            if !is_fraction(rate) {
+            if !is_below_one(rate) {
                 checker.push(invalid_rate(format!("prune.rate.{name}"), rate));
             }
         }
     }
 }
 
-/// Returns the mistake of a rate outside [0, 1). A number from 1 to 100 is taken for a percentage in the hint.
+/// Returns the mistake of a rate outside [0, 1). The hint takes a number between 1 and 100 for a percentage.
 fn invalid_rate(key: String, rate: f64) -> Diagnostic {
     let message = format!("`{key}` is the fraction cut per round: at least 0 and below 1, not {rate}");
     let diagnostic = Diagnostic::new(key, message);
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_in_percent_is_proposed_as_a_fraction() {
+    fn rate_in_percent_has_hint_with_the_fraction() {
         let error = usage_error(&["prune.rate.linear=20"]);
         assert!(error.contains("hint: 20 % is written 0.2"), "{error}");
         let error = usage_error(&["prune.rate.linear=1"]);

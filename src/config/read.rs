@@ -1,19 +1,19 @@
-//! From a document to an [`Experiment`], with every mistake on the way.
+//! From a document to an [`Experiment`], or to all mistakes in it.
 
 use serde_json::Value;
 
 use super::deserialize::{Recovered, deserialize, is_misspelt};
-use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::document::ConfigDocument;
 use super::experiment::{Experiment, ExperimentKeys};
-use super::proposal::propose;
-use super::render::UsageError;
-use super::walk::is_within;
+use super::mistakes::diagnostic::{Diagnostic, DiagnosticKind};
+use super::mistakes::render::UsageError;
+use super::mistakes::value_replacement::set_replacement_hint;
+use super::value_path::is_within;
 
 /// Reads the experiment, checks its values against each other, and fills in the defaults that depend on other values.
 ///
 /// # Errors
-/// Every mistake found, each with its place.
+/// Returns an error with every mistake found, each with its place.
 pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
     let error = |diagnostics: &[Diagnostic]| UsageError::new(diagnostics, document);
     match &document.root {
@@ -22,7 +22,7 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
             return Err(error(&[Diagnostic::new("", "the configuration says nothing").hint(hint)]));
         }
         Value::Object(_) => {}
-        // serde would take a list for the values of the keys in their order.
+        // serde would read a list as the values of the keys, in the order of the fields.
         _ => {
             let message = "invalid value for the configuration: expected a table of keys, `{ … }`";
             return Err(error(&[Diagnostic::new("", message)]));
@@ -30,7 +30,7 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
     }
     let Recovered { keys, mut diagnostics, edited } = deserialize(document.root.clone());
     for diagnostic in &mut diagnostics {
-        propose(diagnostic, &document.root);
+        set_replacement_hint(diagnostic, &document.root);
     }
     let Some(mut keys) = keys else { return Err(error(&diagnostics)) };
     let broken_rules = broken_rules(&mut keys, &edited, &diagnostics);
@@ -41,9 +41,11 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
     keys.resolve().map_err(|diagnostic| error(&[diagnostic]))
 }
 
-/// Expands the folders of the keys, and returns the rules that their values break. Left out are those that follow from the
-/// mistakes in `known`: of values that were inserted, replaced or removed while reading (`edited`), and of keys that are
-/// given under a misspelt name. A key that is missing in a table that was inserted is a mistake of its own.
+/// Expands the folders of the keys, and returns the rules that their values break.
+///
+/// Mistakes that follow from others are left out: at keys in `edited`, which hold dummy values, and at keys given under
+/// a misspelt name (one of the mistakes in `known`). A key that is missing in a table that was inserted is not left
+/// out.
 fn broken_rules(keys: &mut ExperimentKeys, edited: &[String], known: &[Diagnostic]) -> Vec<Diagnostic> {
     let mut broken = Vec::new();
     keys.data.expand_folders(&mut broken);
@@ -98,7 +100,7 @@ weights = "reinit"
     }
 
     #[test]
-    fn mistakes_are_all_found_at_once() {
+    fn all_mistakes_are_in_one_message() {
         let text = GOOD
             .replace("batch_size = 4", "batchsize = 4")
             .replace("lr = 1e-3", "lr = \"fast\"")
@@ -107,7 +109,7 @@ weights = "reinit"
     }
 
     #[test]
-    fn mistakes_inside_variants_and_lists() {
+    fn mistakes_inside_enums_and_lists_are_located() {
         let text = GOOD
             .replace("hidden = [8]", "hidden = [8, -1]")
             .replace("{ of = \"ticket\" }", "{ off = \"ticket\" }")

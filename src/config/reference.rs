@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::schema::schema;
 
 /// Returns the reference of all keys as Markdown.
-pub fn reference() -> String {
+pub fn key_reference_markdown() -> String {
     let schema = schema();
     let mut page = ReferenceWriter { schema: &schema, text: String::new(), waiting: Vec::new() };
     page.text.push_str(
@@ -33,7 +33,8 @@ struct ReferenceWriter<'a> {
 }
 
 impl<'a> ReferenceWriter<'a> {
-    /// Writes the keys of a table: value, default and meaning of each; then the variants of those that have some.
+    /// Writes the keys of a table: value, default and meaning of each; then the variants of those that are
+    /// enumerations.
     fn section(&mut self, path: &str, object: &'a Value) {
         let heading = if path.is_empty() { "Top level".to_owned() } else { format!("`[{path}]`") };
         let about = text(object, "description");
@@ -129,18 +130,18 @@ impl<'a> ReferenceWriter<'a> {
     }
 }
 
-/// Returns the schema that a property refers to; for "this or null", the schema of this.
+/// Returns the schema that a property refers to; for an optional property, the schema of its value.
 fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
     if let Some(name) = property["$ref"].as_str() {
         return schema.pointer(name.trim_start_matches('#')).unwrap_or(property);
     }
     match property["anyOf"].as_array().map(Vec::as_slice) {
-        Some([this, null]) if null["type"] == "null" => resolve(schema, this),
+        Some([value, null]) if null["type"] == "null" => resolve(schema, value),
         _ => property,
     }
 }
 
-/// Returns the text of `value` at `key`, empty where there is none.
+/// Returns the text of `value` at `key`; empty if there is none.
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn reference_has_every_key_and_every_variant() {
-        let (schema, page) = (schema(), reference());
+        let (schema, page) = (schema(), key_reference_markdown());
         let mut count = 0;
         let mut check = |value: &Value| {
             for (key, property) in value["properties"].as_object().into_iter().flatten() {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checker::Checker;
-use super::diagnostic::Diagnostic;
+use super::mistakes::diagnostic::Diagnostic;
 
 /// Settings of the report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,24 +38,25 @@ impl ReportConfig {
     }
 
     /// Checks that the networks are evaluated at every checkpoint, and that no checkpoint is repeated. `evaluate_every` and
-    /// `last` are `train.evaluate_every` and `train.iterations`.
-    pub(super) fn check_checkpoints(&self, evaluate_every: u64, last: u64, checker: &mut Checker) {
-        // An interval of 0 has its own mistake.
+    /// `iterations` are those of `[train]`.
+    pub(super) fn check_checkpoints(&self, evaluate_every: u64, iterations: u64, checker: &mut Checker) {
+        // An interval of 0 is reported as a mistake of its own.
         let every = evaluate_every.max(1);
         for (index, &iteration) in self.checkpoints.iter().enumerate() {
             let is_repeated = self.checkpoints[..index].contains(&iteration);
-            let is_evaluated = (1..=last).contains(&iteration) && (iteration % every == 0 || iteration == last);
+            let is_evaluated =
+                (1..=iterations).contains(&iteration) && (iteration % every == 0 || iteration == iterations);
             let (message, hint) = if is_repeated {
                 (format!("`report.checkpoints` names iteration {iteration} twice"), "leave one of them out".to_owned())
             } else if is_evaluated {
                 continue;
-            } else if (1..last).contains(&iteration) {
+            } else if (1..iterations).contains(&iteration) {
                 let message =
                     format!("nothing is evaluated at iteration {iteration}: `train.evaluate_every` is {every}");
-                (message, nearest_evaluation(iteration, every, last))
+                (message, nearest_evaluation(iteration, every, iterations))
             } else {
-                let message = format!("there is no iteration {iteration} to be evaluated at: the last is {last}");
-                (message, nearest_evaluation(iteration, every, last))
+                let message = format!("there is no iteration {iteration} to be evaluated at: the last is {iterations}");
+                (message, nearest_evaluation(iteration, every, iterations))
             };
             checker.push(Diagnostic::new(format!("report.checkpoints[{index}]"), message).hint(hint));
         }
@@ -63,10 +64,10 @@ impl ReportConfig {
 }
 
 /// Returns the hint that names the evaluation nearest to `iteration`, without the evaluation of the untrained network.
-fn nearest_evaluation(iteration: u64, every: u64, last: u64) -> String {
-    let below = iteration.min(last) / every * every;
-    let candidates = [below, below.saturating_add(every), last];
-    let evaluations = candidates.into_iter().filter(|candidate| (1..=last).contains(candidate));
+fn nearest_evaluation(iteration: u64, every: u64, iterations: u64) -> String {
+    let below = iteration.min(iterations) / every * every;
+    let candidates = [below, below.saturating_add(every), iterations];
+    let evaluations = candidates.into_iter().filter(|candidate| (1..=iterations).contains(candidate));
     evaluations
         .min_by_key(|candidate| candidate.abs_diff(iteration))
         .map_or_else(String::new, |nearest| format!("the nearest evaluation is at iteration {nearest}"))
@@ -76,7 +77,7 @@ fn nearest_evaluation(iteration: u64, every: u64, last: u64) -> String {
 mod tests {
     use crate::config::test_support::try_experiment;
 
-    /// Returns the messages about checkpoints in a training of 250 iterations that is evaluated every 100.
+    /// Returns the messages about checkpoints in a training run of 250 iterations that is evaluated every 100.
     fn messages(checkpoints: &str) -> String {
         let checkpoints = format!("report.checkpoints={checkpoints}");
         let sets = ["train.iterations=250", "train.evaluate_every=100", &checkpoints];

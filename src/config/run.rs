@@ -7,7 +7,7 @@ use super::checker::Checker;
 use super::count_or_auto::CountOrAuto;
 use super::device::DeviceChoice;
 
-/// Upper bound of `lanes`; no experiment comes near it.
+/// Upper bound of `lanes`. Arbitrary, far above practical values.
 const MAX_LANES: u32 = 1024;
 
 /// Device, parallelism, engine and stored weights.

@@ -14,7 +14,7 @@ pub(super) trait FromScalar: Sized {
     /// Returns the value that a number stands for.
     ///
     /// # Errors
-    /// The number stands for no value; by default, no number does.
+    /// Fails if the number stands for no value; by default, none does.
     fn from_number<E: Error>(number: u64) -> Result<Self, E> {
         Err(E::invalid_type(Unexpected::Unsigned(number), &Self::EXPECTED))
     }
@@ -22,14 +22,14 @@ pub(super) trait FromScalar: Sized {
     /// Returns the value that a text stands for.
     ///
     /// # Errors
-    /// The text stands for no value.
+    /// Fails if the text stands for no value.
     fn from_text<E: Error>(text: &str) -> Result<Self, E>;
 }
 
 /// Reads a value from a number or from a text.
 ///
 /// # Errors
-/// The value is neither, or stands for nothing.
+/// Fails if the value is neither a number nor a text, or if the type has no value for it.
 pub(super) fn deserialize<'de, T: FromScalar, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(ScalarVisitor(PhantomData))
 }

@@ -4,39 +4,41 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
-use super::document::{ConfigDocument, Origin, Origins, join};
-use super::names::{NameTables, parts};
-use super::repair::{Syntax, inside_quotes};
-use super::syntax::toml_mistake;
-use super::syntax_fix::{Grammar, find_fix};
+use super::document::{ConfigDocument, Origin, Origins};
+use super::dotted_keys::{UserKeyTables, split_path};
+use super::mistakes::replacement::{Syntax, inside_quotes};
+use super::mistakes::syntax::toml_mistake;
+use super::mistakes::syntax_fix::{Grammar, find_fix};
 use super::toml_values::toml_values;
-use super::walk::is_within;
+use super::value_path::{is_within, join};
 use crate::system::env;
 
-/// The hint for values in braces or brackets, whose quotes a shell removes.
+/// The hint for values in braces or brackets: a shell may have removed the quotes in them.
 const SHELL: &str =
     "a shell takes quotes away: put all of it in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
 
 /// A value of a `--set` that cannot be read.
 struct UnreadableValue {
     message: String,
-    /// The text of the value that would be accepted in its place.
-    proposal: Option<String>,
+    /// The text of a value that is accepted in its place, if there is one.
+    replacement: Option<String>,
 }
 
-/// A text that is meant as TOML, but is none.
+/// A value that begins like a TOML table or list but is not valid TOML, or that has a number that cannot be
+/// represented.
 pub(super) struct InvalidToml {
     message: String,
-    /// The byte of the mistake after [`PREFIX`]; `None` for a mistake of the value, which has no repair.
+    /// The byte of the mistake in the line [`PREFIX`] + value; `None` if the syntax is valid and the value is not.
     start: Option<usize>,
 }
 
 impl ConfigDocument {
-    /// Applies one `key.path=value`. The value is read as TOML, and as plain text where it is none.
+    /// Applies one `key.path=value`. The value is read as TOML, or as plain text if it is not TOML.
     ///
     /// # Errors
-    /// The text is no override, its value cannot be read, or its path leads through a value that is no table.
-    pub(super) fn set(&mut self, set: &str, names: &NameTables) -> Result<(), String> {
+    /// Fails if the text is not an override, if its value cannot be read, and if its path leads through a value that is
+    /// not a table.
+    pub(super) fn set(&mut self, set: &str, tables: &UserKeyTables) -> Result<(), String> {
         let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
         let Some((key, text)) = split(set) else {
             return Err(wrong("expected `key.path=value`") + "\n\nhint: such as `--set train.lr=0.01`");
@@ -45,14 +47,14 @@ impl ConfigDocument {
             let hint = format!("give the whole list: `--set '{list}=[…]'`");
             return Err(wrong("a part of a list cannot be set by itself") + "\n\nhint: " + &hint);
         }
-        let Some(parts) = parts(key).map(|parts| names.join(parts)) else {
+        let Some(parts) = split_path(key).map(|parts| tables.join_parts(parts)) else {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         };
         let path = parts.join(".");
         let value = self.read_value(&parts, text).map_err(|unreadable| {
             let written = |value: String| format!("write `--set {}`", env::quoted(&format!("{key}={value}")));
             let shell = text.contains(['{', '[']).then(|| SHELL.to_owned());
-            let hint = unreadable.proposal.map(written).or(shell).map(|hint| format!("\n\nhint: {hint}"));
+            let hint = unreadable.replacement.map(written).or(shell).map(|hint| format!("\n\nhint: {hint}"));
             wrong(&unreadable.message) + &hint.unwrap_or_default()
         })?;
         self.origins.retain(|key, _| !is_within(key, &path));
@@ -63,21 +65,21 @@ impl ConfigDocument {
     /// Inserts `value` at the path `parts`; missing tables on the way are created.
     fn insert(&mut self, parts: &[String], value: Value, set: &str) -> Result<(), String> {
         let Some((last, tables)) = parts.split_last() else { return Ok(()) };
-        let no_table = |walked: &str, part: &str| format!("`{walked}` is no table: there is no `{part}` in it");
+        let no_table = |path: &str, part: &str| format!("`{path}` is no table: there is no `{part}` in it");
         let mut table = &mut self.root;
-        let mut walked = String::new();
+        let mut path = String::new();
         for part in tables {
             let Value::Object(map) = table else {
-                return Err(no_table(&walked, part));
+                return Err(no_table(&path, part));
             };
-            walked = join(&walked, part);
+            path = join(&path, part);
             if !map.contains_key(part) {
-                self.origins.insert(walked.clone(), Origin::Set(set.to_owned()));
+                self.origins.insert(path.clone(), Origin::Set(set.to_owned()));
             }
             table = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
         }
         let Value::Object(map) = table else {
-            return Err(no_table(&walked, last));
+            return Err(no_table(&path, last));
         };
         map.insert(last.clone(), value);
         Ok(())
@@ -86,25 +88,25 @@ impl ConfigDocument {
     /// Returns the value of a `--set` for the path `parts`.
     ///
     /// # Errors
-    /// The value cannot be read.
+    /// Fails if the value cannot be read.
     fn read_value(&self, parts: &[String], text: &str) -> Result<Value, UnreadableValue> {
         let text = text.trim();
         if let Some(inner) = inside_quotes(text) {
             let value = set_value(inner).ok().filter(|value| self.would_accept(parts, value));
             let message = "these are typographic quotes".to_owned();
-            return Err(UnreadableValue { message, proposal: value.map(|_| inner.to_owned()) });
+            return Err(UnreadableValue { message, replacement: value.map(|_| inner.to_owned()) });
         }
         set_value(text).map_err(|InvalidToml { message, start }| {
-            let Some(start) = start else { return UnreadableValue { message, proposal: None } };
+            let Some(start) = start else { return UnreadableValue { message, replacement: None } };
             let grammar = Grammar { syntax: Syntax::Toml, mistake: &toml_mistake };
             let accepts = |whole: &str, _: usize| {
                 let value = whole.strip_prefix(PREFIX).and_then(|text| set_value(text).ok());
                 Some(value.is_some_and(|value| self.would_accept(parts, &value)))
             };
             let fix = find_fix(&format!("{PREFIX}{text}"), start, &grammar, &accepts);
-            let repaired = fix.and_then(|fix| fix.whole);
-            let proposal = repaired.and_then(|whole| Some(whole.strip_prefix(PREFIX)?.to_owned()));
-            UnreadableValue { message, proposal }
+            let fixed = fix.and_then(|fix| fix.whole);
+            let replacement = fixed.and_then(|whole| Some(whole.strip_prefix(PREFIX)?.to_owned()));
+            UnreadableValue { message, replacement }
         })
     }
 
@@ -147,13 +149,14 @@ fn split(set: &str) -> Option<(&str, &str)> {
             _ => {}
         }
     }
+    // A quote is not closed: split at the first `=`.
     set.split_once('=').map(|(key, value)| (key.trim(), value))
 }
 
-/// Returns the value of a `--set`: TOML, read like that of a file, or plain text where it is none.
+/// Returns the value of a `--set`: TOML, read like that of a file, or plain text if it is not TOML.
 ///
 /// # Errors
-/// The text begins like a table or a list but is no TOML, or a number in it cannot be represented.
+/// Fails if the text begins like a table or a list but is not TOML, and if a number in it cannot be represented.
 pub(super) fn set_value(text: &str) -> Result<Value, InvalidToml> {
     let line = format!("{PREFIX}{}", text.trim());
     match DeTable::parse(&line) {

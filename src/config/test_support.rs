@@ -2,13 +2,13 @@
 
 use super::document::ConfigDocument;
 use super::experiment::Experiment;
+use super::mistakes::render::UsageError;
 use super::read::read;
-use super::render::UsageError;
 
 /// Returns `configs/smoke.toml` with overrides (`key.path=value`).
 ///
 /// # Panics
-/// An override is no `key.path=value`.
+/// Panics if an override is not `key.path=value`.
 pub fn document(sets: &[&str]) -> ConfigDocument {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     ConfigDocument::parse("smoke.toml", include_str!("../../configs/smoke.toml"), &sets).expect("valid syntax")
@@ -17,7 +17,7 @@ pub fn document(sets: &[&str]) -> ConfigDocument {
 /// Returns the experiment of `configs/smoke.toml` with overrides (`key.path=value`).
 ///
 /// # Panics
-/// The overrides make the experiment invalid.
+/// Panics if the overrides make the experiment invalid.
 pub fn experiment(sets: &[&str]) -> Experiment {
     try_experiment(sets).expect("a valid experiment")
 }
@@ -25,7 +25,7 @@ pub fn experiment(sets: &[&str]) -> Experiment {
 /// Like [`experiment`], but returns the mistakes of an invalid experiment.
 ///
 /// # Errors
-/// The overrides make the experiment invalid.
+/// Fails if the overrides make the experiment invalid.
 pub fn try_experiment(sets: &[&str]) -> Result<Experiment, UsageError> {
     read(&document(sets))
 }
@@ -33,7 +33,7 @@ pub fn try_experiment(sets: &[&str]) -> Result<Experiment, UsageError> {
 /// Returns the text of the mistakes of an invalid experiment.
 ///
 /// # Panics
-/// The experiment is valid.
+/// Panics if the experiment is valid.
 pub fn usage_error(sets: &[&str]) -> String {
     try_experiment(sets).expect_err("an invalid experiment").to_string()
 }

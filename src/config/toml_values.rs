@@ -5,13 +5,14 @@ use std::ops::Range;
 use serde_json::{Map, Number, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::document::{Origin, Origins, Span, join};
-use super::syntax::SyntaxError;
+use super::document::{Origin, Origins, Span};
+use super::mistakes::syntax::SyntaxError;
+use super::value_path::join;
 
 /// Returns the values of a table, in the order of the text, and adds their origins to `origins`.
 ///
 /// # Errors
-/// A name is given twice, or a number cannot be represented.
+/// Fails if a key is given twice, or if a number cannot be represented.
 pub(super) fn toml_values(table: &DeTable<'_>, origins: &mut Origins) -> Result<Value, SyntaxError> {
     table_values(table, "", origins)
 }
@@ -23,11 +24,12 @@ fn table_values(table: &DeTable<'_>, path: &str, origins: &mut Origins) -> Resul
     let mut map = Map::new();
     for (key, value) in entries {
         let key_path = join(path, key.get_ref());
-        // An implicit table (the `arms` of `[arms.a]`) has no text of its own: its key stands for it.
+        // An implicit table (the `arms` of `[arms.a]`) has no text of its own, so the span of its key is used.
         let range = if value.span().is_empty() { key.span() } else { value.span() };
         let span = Span { key: key.span(), value: range };
         let is_duplicate = origins.insert(key_path.clone(), Origin::File(span)).is_some();
-        // The same name is given in quotes with points in it and as tables. A key such as `"hidden[0]"` is unknown anyway.
+        // The parser refuses equal keys, but not equal paths: `"a.b" = 1` beside `a = { b = 1 }`. The path of a key
+        // such as `"hidden[0]"` may be that of an item of a list; it is reported as unknown later.
         if is_duplicate && !key.get_ref().contains('[') {
             return Err(SyntaxError::new(format!("`{key_path}` is there twice"), key.span()).hint("keep one of them"));
         }
@@ -45,6 +47,7 @@ fn toml_value(
     Ok(match value {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Boolean(flag) => Value::Bool(*flag),
+        // No key takes a date, but an experiment may be named `2024-05-01`, which TOML reads as a date.
         DeValue::Datetime(time) => Value::String(time.to_string()),
         DeValue::Integer(integer) => match i128::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(n) if n >= 0 && u64::try_from(n).is_ok() => Value::from(n as u64),

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checker::{Checker, is_fraction, is_positive};
-use super::diagnostic::Diagnostic;
+use super::checker::{Checker, is_below_one, is_positive};
 use super::lr_schedule::{LrScheduleConfig, LrScheduleKeys, LrScheduleKind};
+use super::mistakes::diagnostic::Diagnostic;
 use super::optimizer::{OptimizerConfig, OptimizerKeys, OptimizerKind};
 use super::training_time::TrainingTime;
 
@@ -151,10 +151,10 @@ impl MatmulPrecision {
 impl TrainConfig {
     /// Returns the configuration with every time in iterations. `per_epoch`: iterations in an epoch.
     #[must_use]
-    pub fn in_iterations(&self, per_epoch: u64) -> Self {
+    pub fn without_epochs(&self, per_epoch: u64) -> Self {
         Self {
-            lr_schedule: self.lr_schedule.in_iterations(per_epoch),
-            warmup: self.warmup.map(|warmup| warmup.in_iterations(per_epoch)),
+            lr_schedule: self.lr_schedule.without_epochs(per_epoch),
+            warmup: self.warmup.map(|warmup| warmup.without_epochs(per_epoch)),
             ..self.clone()
         }
     }
@@ -194,7 +194,7 @@ impl TrainKeys {
         self.optimizer_keys().check_adam(checker);
         let is_norm = self.clip_norm.is_none_or(is_positive);
         checker.require("train.clip_norm", is_norm, "must be above 0; leave it out to clip nothing");
-        let is_share = is_fraction(self.label_smoothing);
+        let is_share = is_below_one(self.label_smoothing);
         checker.require("train.label_smoothing", is_share, "must be at least 0 and below 1");
         self.optimizer_keys().check_sgd(checker);
     }
@@ -213,7 +213,7 @@ impl TrainKeys {
     /// Returns the configuration with its defaults filled in. A warm-up of length 0 is dropped.
     ///
     /// # Errors
-    /// A key that the schedule requires is missing.
+    /// Fails if a key that the schedule requires is missing.
     pub(super) fn resolve(self) -> Result<TrainConfig, Diagnostic> {
         Ok(TrainConfig {
             optimizer: self.optimizer_keys().resolve(),
@@ -222,7 +222,7 @@ impl TrainKeys {
             batch_size: self.batch_size,
             evaluate_every: self.evaluate_every,
             lr: self.lr,
-            warmup: self.warmup.filter(|warmup| warmup.iterations(1) > 0),
+            warmup: self.warmup.filter(|warmup| warmup.to_iterations(1) > 0),
             weight_decay: self.weight_decay,
             clip_norm: self.clip_norm,
             label_smoothing: self.label_smoothing,

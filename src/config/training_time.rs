@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::scalar::{self, FromScalar};
 
-/// A time in training, counted from its start in epochs and iterations: `500it`, `2ep`, `2ep50it`.
+/// A time in a training run, counted from its start: `500it` (iterations), `2ep` (epochs), or `2ep50it` (50 iterations
+/// after the end of epoch 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrainingTime {
     epochs: u64,
@@ -23,15 +24,15 @@ impl TrainingTime {
         Self { epochs: 0, iterations }
     }
 
-    /// Returns the time as a number of iterations. `per_epoch`: iterations in an epoch.
-    pub fn iterations(self, per_epoch: u64) -> u64 {
+    /// Returns the number of iterations until this time. `per_epoch`: iterations in an epoch.
+    pub fn to_iterations(self, per_epoch: u64) -> u64 {
         self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations)
     }
 
-    /// Returns the same time in iterations only. `per_epoch`: iterations in an epoch.
+    /// Returns the same time, written in iterations only. `per_epoch`: iterations in an epoch.
     #[must_use]
-    pub fn in_iterations(self, per_epoch: u64) -> Self {
-        Self::of_iterations(self.iterations(per_epoch))
+    pub fn without_epochs(self, per_epoch: u64) -> Self {
+        Self::of_iterations(self.to_iterations(per_epoch))
     }
 }
 
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn training_time_is_read_in_iterations_and_epochs() {
-        let iterations = |text: &str| text.parse::<TrainingTime>().map(|step| step.iterations(100));
+        let iterations = |text: &str| text.parse::<TrainingTime>().map(|time| time.to_iterations(100));
         assert_eq!([iterations("500it"), iterations("2ep"), iterations("2ep50it")], [Ok(500), Ok(200), Ok(250)]);
         for wrong in ["", "it", "ep", "500", "-5it", "1.5ep", "2ep50", "50it2ep", "+1it", "99999999999999999999it"] {
             assert_eq!(iterations(wrong), Err(()), "{wrong}");

@@ -9,7 +9,7 @@ pub(super) struct PinnedFile {
     pub(super) sha256: &'static str,
 }
 
-/// An archive of all files of a data set, which are in one folder of it.
+/// A tar archive with all files of a data set in one folder.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Archive {
     /// File name of the archive.
@@ -23,7 +23,7 @@ pub(super) struct Archive {
 /// The Python version of CIFAR, which its authors also publish: each file is a pickle, with the name of the binary file
 /// without its extension.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PythonForm {
+pub(super) struct PythonFormat {
     /// File name of the archive of all files.
     pub(super) archive: &'static str,
     /// Folder of the files in the archive.
@@ -36,24 +36,25 @@ pub(super) enum FileFormat {
     /// Four IDX files: training images, training labels, test images, test labels.
     Idx,
     /// Binary files of CIFAR with `records` records each; the last file has the test images. A record begins with
-    /// `labels` label bytes, of which the last is used.
-    Cifar { labels: usize, records: u32 },
+    /// `label_bytes` labels of one byte each, of which the last is the class.
+    Cifar { label_bytes: usize, records: u32 },
 }
 
 /// A built-in data set that consists of files.
 #[derive(Debug)]
 pub(super) struct BuiltinDataset {
-    /// Name in the configuration, and of its folder.
+    /// Name in the configuration; also the name of its folder.
     pub(super) name: &'static str,
-    pub(super) form: FileFormat,
+    /// The format of its files.
+    pub(super) format: FileFormat,
     /// Shape of an image: [channels, height, width].
     pub(super) shape: [usize; 3],
     /// Number of classes.
     pub(super) classes: usize,
     /// Number of images for training and validation together.
-    pub(super) train: u32,
+    pub(super) train_images: u32,
     /// Number of test images.
-    pub(super) test: u32,
+    pub(super) test_images: u32,
     /// Mean and standard deviation of the training pixels in [0, 1], per channel.
     pub(super) mean_std: &'static [(f64, f64)],
     /// The files, in the order of the images.
@@ -61,23 +62,23 @@ pub(super) struct BuiltinDataset {
     /// The archive to download; `None` if the files are downloaded one by one.
     pub(super) archive: Option<Archive>,
     /// The Python version of the same records, which is read but not downloaded.
-    pub(super) python: Option<PythonForm>,
+    pub(super) python: Option<PythonFormat>,
     /// Base URLs of the archive, or of the files with `.gz` appended to each name; tried in this order.
     pub(super) mirrors: &'static [&'static str],
     /// Names of the classes by label; empty for digits and for the 100 classes of CIFAR-100.
     pub(super) class_names: &'static [&'static str],
 }
 
-/// All built-in data sets that consist of files, in the order of messages.
+/// All built-in data sets that consist of files, in the order in which messages list them.
 pub(super) const ALL: [&BuiltinDataset; 4] = [&MNIST, &FASHION_MNIST, &CIFAR10, &CIFAR100];
 
 pub(super) static MNIST: BuiltinDataset = BuiltinDataset {
     name: "mnist",
-    form: FileFormat::Idx,
+    format: FileFormat::Idx,
     shape: [1, 28, 28],
     classes: 10,
-    train: 60_000,
-    test: 10_000,
+    train_images: 60_000,
+    test_images: 10_000,
     mean_std: &[(0.1307, 0.3081)],
     files: &[
         pinned("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
@@ -93,11 +94,11 @@ pub(super) static MNIST: BuiltinDataset = BuiltinDataset {
 
 pub(super) static FASHION_MNIST: BuiltinDataset = BuiltinDataset {
     name: "fashion_mnist",
-    form: FileFormat::Idx,
+    format: FileFormat::Idx,
     shape: [1, 28, 28],
     classes: 10,
-    train: 60_000,
-    test: 10_000,
+    train_images: 60_000,
+    test_images: 10_000,
     mean_std: &[(0.2860, 0.3530)],
     files: &[
         pinned("train-images-idx3-ubyte", "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
@@ -107,7 +108,7 @@ pub(super) static FASHION_MNIST: BuiltinDataset = BuiltinDataset {
     ],
     archive: None,
     python: None,
-    // The first has no HTTPS; the checksums above make that safe.
+    // The first has no HTTPS. The pinned checksums detect bytes that were changed on the way.
     mirrors: &[
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -128,11 +129,11 @@ pub(super) static FASHION_MNIST: BuiltinDataset = BuiltinDataset {
 
 pub(super) static CIFAR10: BuiltinDataset = BuiltinDataset {
     name: "cifar10",
-    form: FileFormat::Cifar { labels: 1, records: 10_000 },
+    format: FileFormat::Cifar { label_bytes: 1, records: 10_000 },
     shape: [3, 32, 32],
     classes: 10,
-    train: 50_000,
-    test: 10_000,
+    train_images: 50_000,
+    test_images: 10_000,
     mean_std: &[(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)],
     files: &[
         pinned("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
@@ -147,18 +148,18 @@ pub(super) static CIFAR10: BuiltinDataset = BuiltinDataset {
         folder: "cifar-10-batches-bin",
         sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     }),
-    python: Some(PythonForm { archive: "cifar-10-python.tar.gz", folder: "cifar-10-batches-py" }),
+    python: Some(PythonFormat { archive: "cifar-10-python.tar.gz", folder: "cifar-10-batches-py" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
     class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
 };
 
 pub(super) static CIFAR100: BuiltinDataset = BuiltinDataset {
     name: "cifar100",
-    form: FileFormat::Cifar { labels: 2, records: 50_000 },
+    format: FileFormat::Cifar { label_bytes: 2, records: 50_000 },
     shape: [3, 32, 32],
     classes: 100,
-    train: 50_000,
-    test: 10_000,
+    train_images: 50_000,
+    test_images: 10_000,
     mean_std: &[(0.5071, 0.2673), (0.4865, 0.2564), (0.4409, 0.2762)],
     files: &[
         pinned("train.bin", "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"),
@@ -169,7 +170,7 @@ pub(super) static CIFAR100: BuiltinDataset = BuiltinDataset {
         folder: "cifar-100-binary",
         sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
     }),
-    python: Some(PythonForm { archive: "cifar-100-python.tar.gz", folder: "cifar-100-python" }),
+    python: Some(PythonFormat { archive: "cifar-100-python.tar.gz", folder: "cifar-100-python" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
     class_names: &[],
 };

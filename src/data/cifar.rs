@@ -3,8 +3,8 @@
 
 use anyhow::{Result, ensure};
 
-/// Pixels of an image, three channels of 32×32.
-const PIXELS: usize = 3 * 32 * 32;
+/// Bytes of an image: three channels of 32×32 pixels.
+pub(super) const CIFAR_IMAGE_BYTES: usize = 3 * 32 * 32;
 
 /// The records of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,13 +15,13 @@ pub(super) struct CifarRecords {
     pub(super) labels: Vec<u8>,
 }
 
-/// Reads records with `label_bytes` label bytes each, of which the last is used: CIFAR-100 has a coarse and a fine
-/// label.
+/// Reads records with `label_bytes` labels of one byte each, of which the last is the class: CIFAR-100 has a coarse and
+/// a fine label.
 ///
 /// # Errors
-/// Fails for a record that is cut short and for a label that is not below `classes`, with the byte.
+/// Fails if a record is cut short or a label is not below `classes`; the error has the byte.
 pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<CifarRecords> {
-    let length = label_bytes + PIXELS;
+    let length = label_bytes + CIFAR_IMAGE_BYTES;
     let count = bytes.len() / length;
     let rest = bytes.len() % length;
     ensure!(
@@ -30,7 +30,8 @@ pub(super) fn read(bytes: &[u8], label_bytes: usize, classes: usize) -> Result<C
         count * length,
         bytes.len()
     );
-    let mut records = CifarRecords { images: Vec::with_capacity(count * PIXELS), labels: Vec::with_capacity(count) };
+    let mut records =
+        CifarRecords { images: Vec::with_capacity(count * CIFAR_IMAGE_BYTES), labels: Vec::with_capacity(count) };
     for (index, record) in bytes.chunks_exact(length).enumerate() {
         let (labels, image) = record.split_at(label_bytes);
         let label = labels[label_bytes - 1];
@@ -51,12 +52,12 @@ mod tests {
 
     #[test]
     fn cifar_records_are_read() {
-        let mut bytes = vec![7; 2 * (1 + PIXELS)];
-        (bytes[0], bytes[1], bytes[1 + PIXELS]) = (3, 1, 9);
+        let mut bytes = vec![7; 2 * (1 + CIFAR_IMAGE_BYTES)];
+        (bytes[0], bytes[1], bytes[1 + CIFAR_IMAGE_BYTES]) = (3, 1, 9);
         let records = read(&bytes, 1, 10).unwrap();
-        assert_eq!((records.labels, records.images.len()), (vec![3, 9], 2 * PIXELS));
+        assert_eq!((records.labels, records.images.len()), (vec![3, 9], 2 * CIFAR_IMAGE_BYTES));
         assert_eq!(records.images[..2], [1, 7]);
-        let mut fine = vec![0; 2 + PIXELS];
+        let mut fine = vec![0; 2 + CIFAR_IMAGE_BYTES];
         (fine[0], fine[1]) = (19, 99);
         assert_eq!(read(&fine, 2, 100).unwrap().labels, [99]);
     }

@@ -1,25 +1,23 @@
 //! The Python version of CIFAR: a batch is a pickled dictionary with an array of pixels and lists of labels. It is
-//! converted to the records of the binary version, which the pinned checksums are of.
+//! converted to the records of the binary version: the pinned checksums are those of the binary files.
 
 use anyhow::{Result, ensure};
 
+use super::cifar::CIFAR_IMAGE_BYTES;
 use super::pickle::Pickle;
 
-/// Pixels of an image, three channels of 32×32.
-const PIXELS: usize = 3 * 32 * 32;
-
-/// Returns the records of a pickled batch in the binary version: for each image its labels, `label_bytes` bytes of
-/// which the last is the fine one, and 3,072 pixels.
+/// Returns the records of a pickled batch in the binary version: for each image `label_bytes` labels of one byte
+/// each, of which the last is the class, and 3,072 pixels.
 ///
 /// # Errors
-/// Fails for a pickle that cannot be read, and for one that is not a batch of CIFAR.
+/// Fails if the pickle cannot be read or is not a batch of CIFAR.
 pub(super) fn records(bytes: &[u8], label_bytes: usize) -> Result<Vec<u8>> {
     let pickle = Pickle::read(bytes)?;
     let keys: &[&str] = if label_bytes == 1 { &["labels"] } else { &["coarse_labels", "fine_labels"] };
     let (shape, pixels) = pickle.array("data")?;
     let is_batch = matches!(shape.as_slice(), [_, 3072] | [_, 3, 32, 32]);
     ensure!(is_batch, "its `data` has the shape {shape:?} instead of [images, 3072]");
-    let count = pixels.len() / PIXELS;
+    let count = pixels.len() / CIFAR_IMAGE_BYTES;
     let mut labels = Vec::new();
     for &key in keys {
         let numbers = pickle.numbers(key)?;
@@ -29,8 +27,8 @@ pub(super) fn records(bytes: &[u8], label_bytes: usize) -> Result<Vec<u8>> {
         }
         labels.push(numbers);
     }
-    let mut records = Vec::with_capacity(count * (label_bytes + PIXELS));
-    for (image, pixels) in pixels.chunks_exact(PIXELS).enumerate() {
+    let mut records = Vec::with_capacity(count * (label_bytes + CIFAR_IMAGE_BYTES));
+    for (image, pixels) in pixels.chunks_exact(CIFAR_IMAGE_BYTES).enumerate() {
         records.extend(labels.iter().map(|labels| labels[image] as u8));
         records.extend_from_slice(pixels);
     }
@@ -49,7 +47,7 @@ pub(super) mod tests {
             let list: Vec<u8> = labels.iter().flat_map(|&label| [b'K', label]).collect();
             bytes.extend([&short(key)[..], b"](", &list, b"e"].concat());
         }
-        let count = (pixels.len() / PIXELS) as u8;
+        let count = (pixels.len() / CIFAR_IMAGE_BYTES) as u8;
         bytes
             .extend([&short("data")[..], b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85"].concat());
         bytes.extend(
@@ -63,8 +61,8 @@ pub(super) mod tests {
 
     #[test]
     fn cifar_python_records_equal_binary_records() {
-        let pixels: Vec<u8> = (0..2 * PIXELS).map(|index| (index % 251) as u8).collect();
-        let (first, second) = pixels.split_at(PIXELS);
+        let pixels: Vec<u8> = (0..2 * CIFAR_IMAGE_BYTES).map(|index| (index % 251) as u8).collect();
+        let (first, second) = pixels.split_at(CIFAR_IMAGE_BYTES);
         let one = records(&batch(&pixels, &[("labels", &[6, 9])]), 1).unwrap();
         assert_eq!(one, [&[6], first, &[9], second].concat());
         let two = batch(&pixels, &[("fine_labels", &[66, 99]), ("coarse_labels", &[6, 9])]);
@@ -75,7 +73,7 @@ pub(super) mod tests {
     #[test]
     fn cifar_python_refuses_other_pickles() {
         let message = |pickle: &[u8], labels| records(pickle, labels).unwrap_err().to_string();
-        let pixels = [7; 2 * PIXELS];
+        let pixels = [7; 2 * CIFAR_IMAGE_BYTES];
         let ten = batch(&pixels, &[("labels", &[6, 9])]);
         assert_eq!(message(&ten, 2), "it has no `coarse_labels`, but `batch_label`, `labels`, `data`");
         assert_eq!(message(&batch(&pixels, &[("labels", &[6])]), 1), "its `labels` has 1 labels for 2 images");

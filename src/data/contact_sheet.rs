@@ -31,7 +31,7 @@ struct Scaling {
 /// Returns the PNG with the first training images of each class, one row per class.
 ///
 /// # Errors
-/// Fails only by a defect of the encoder.
+/// Fails if the PNG encoder fails.
 pub fn contact_sheet(dataset: &Dataset) -> Result<Vec<u8>> {
     let [channels, height, width] = dataset.shape;
     let scale = Scaling { up: MIN_SIDE.div_ceil(height.max(width)), down: height.max(width).div_ceil(MAX_SIDE) };
@@ -64,7 +64,7 @@ pub fn is_contact_sheet(path: &Path) -> bool {
     reader.is_some_and(|reader| reader.info().uncompressed_latin1_text.iter().any(is_mark))
 }
 
-/// Returns the indices of the images shown of each class.
+/// Returns the indices of the images to show, one list per class in the order of the labels.
 fn examples(dataset: &Dataset) -> Vec<Vec<u32>> {
     let mut rows = vec![Vec::new(); dataset.classes];
     for &image in &dataset.train {
@@ -107,8 +107,8 @@ mod tests {
 
     fn dataset(shape: [usize; 3], images: Vec<u8>, labels: Vec<u8>) -> Dataset {
         let train = (0..labels.len() as u32).collect();
-        let inputs = Normalization::Affine { scale: 1.0, offset: 0.0 };
-        Dataset { shape, classes: 2, images, labels, train, validation: vec![], test: vec![], inputs }
+        let normalization = Normalization::Affine { scale: 1.0, offset: 0.0 };
+        Dataset { shape, classes: 2, images, labels, train, validation: vec![], test: vec![], normalization }
     }
 
     /// Returns [height, width] and pixels of a sheet.

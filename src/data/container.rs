@@ -15,7 +15,9 @@ use crate::system::files;
 #[error("`{}` could not be {action}: {fault}", path.display())]
 pub(super) struct BadContainer {
     path: PathBuf,
+    /// The action that failed, for the message: `decompressed` or `unpacked`.
     action: &'static str,
+    /// The fault, for the message.
     fault: String,
     source: Option<io::Error>,
 }
@@ -31,8 +33,9 @@ impl BadContainer {
     }
 }
 
-/// First bytes of files in other packed formats, with the fault to report.
-const FOREIGN: [(&[u8], &str); 7] = [
+/// First bytes of packed formats that a file must not have after decompression, with the fault to report. Gzip is one
+/// of them: its data have then been compressed twice.
+const STILL_PACKED: [(&[u8], &str); 7] = [
     (&MAGIC, "it is compressed twice with gzip"),
     (b"PK\x03\x04", "it is a zip archive"),
     (b"BZh", "it is compressed with bzip2"),
@@ -49,7 +52,7 @@ fn trailing(error: &io::Error) -> Option<&Trailing> {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // An `io::Error` does not return its own content as its source.
+        // The source of an `io::Error` is that of the error in it, so the error in it is looked at first.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = inner.map(|inner| inner as _).or_else(|| error.source());
     }
@@ -59,8 +62,8 @@ fn trailing(error: &io::Error) -> Option<&Trailing> {
 /// Returns the bytes of a file, decompressed if its content is gzip, whatever its name.
 ///
 /// # Errors
-/// Fails for a file that cannot be read or is empty; returns [`BadContainer`] for an incomplete gzip file and for
-/// another packed format.
+/// Fails if the file cannot be read or is empty; returns [`BadContainer`] for an incomplete gzip file and for another
+/// packed format.
 pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     let bytes = files::read(path)?;
     ensure!(!bytes.is_empty(), "`{}` is empty", path.display());
@@ -72,7 +75,7 @@ pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
     } else {
         bytes
     };
-    if let Some((_, fault)) = FOREIGN.iter().find(|(magic, _)| plain.starts_with(magic)) {
+    if let Some((_, fault)) = STILL_PACKED.iter().find(|(magic, _)| plain.starts_with(magic)) {
         let (path, fault) = (path.to_owned(), (*fault).to_owned());
         return Err(BadContainer { path, action: "decompressed", fault, source: None }.into());
     }
@@ -82,7 +85,7 @@ pub(super) fn decompress(path: &Path) -> Result<Vec<u8>> {
 /// Returns the files among `names` that a tar archive, plain or compressed with gzip, has in `folder`; by name.
 ///
 /// # Errors
-/// Fails for an archive that cannot be read or is empty; returns [`BadContainer`] for an incomplete archive.
+/// Fails if the archive cannot be read or is empty; returns [`BadContainer`] for an incomplete archive.
 pub(super) fn unpack(path: &Path, folder: &str, names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>> {
     let file = File::open(path).with_context(|| format!("could not read `{}`", path.display()))?;
     let mut file = BufReader::new(file);
@@ -105,7 +108,7 @@ fn entries(reader: impl Read, folder: &str, names: &[&str]) -> io::Result<BTreeM
         let path = path.strip_prefix(".").unwrap_or(&path);
         let name = path.strip_prefix(folder).ok().and_then(Path::to_str).filter(|name| names.contains(name));
         if let Some(name) = name.map(str::to_owned) {
-            // Nothing is allocated by the size in the header: it may be anything in a damaged file.
+            // The size in the header allocates nothing: in a damaged file it may be any number.
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes)?;
             unpacked.insert(name, bytes);
@@ -143,7 +146,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn decompress_goes_by_content() {
+    fn decompress_depends_on_content_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file.gz");
         let put = |bytes: &[u8]| files::write(&path, bytes).unwrap();

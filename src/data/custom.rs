@@ -18,16 +18,18 @@ use crate::config::{DataConfig, DatasetSpec, Diagnostic, Normalize};
 struct Scanned {
     /// Shape of an image: [channels, height, width].
     shape: [usize; 3],
+    /// Number of classes.
     classes: usize,
     /// Names of the classes by label; empty for IDX files.
     class_names: Vec<String>,
     /// Number of images in the training files.
-    train: u32,
+    train_images: u32,
     /// Number of images in the test files.
-    test: u32,
+    test_images: u32,
+    /// Decoded images and labels.
     raw: RawImages,
     /// SHA-256 of the data.
-    sum: String,
+    sha256: String,
 }
 
 /// The configuration of custom data.
@@ -36,25 +38,25 @@ struct CustomSpec<'a> {
     dir: &'a Path,
     /// SHA-256 that the data must have, if the configuration pins it.
     sha256: Option<&'a String>,
-    /// Key of the table with both.
+    /// Path of the table in the configuration that has `dir` and `sha256`.
     key: &'static str,
 }
 
 /// Reads the custom data that `data` names and returns the facts about them together with the images.
 ///
 /// # Errors
-/// Returns a diagnostic, by the key that names the folder, for a file that is missing or not usable, and for data with
-/// another checksum than the pinned one.
+/// Returns a diagnostic if a file is missing or not usable, and if the data have another checksum than the pinned one.
+/// Its key is the one to correct, such as that of the folder.
 pub(super) fn inspect(data: &DataConfig) -> Result<(DatasetInfo, RawImages), Diagnostic> {
     let scanned = scan(&data.dataset)?;
     let CustomSpec { dir, sha256, key } = custom_spec(&data.dataset);
-    if let Some(pinned) = sha256.filter(|pinned| !pinned.eq_ignore_ascii_case(&scanned.sum)) {
-        let message = format!("`{}` holds other data than this: their SHA-256 is {}", dir.display(), scanned.sum);
+    if let Some(pinned) = sha256.filter(|pinned| !pinned.eq_ignore_ascii_case(&scanned.sha256)) {
+        let message = format!("`{}` holds other data than this: their SHA-256 is {}", dir.display(), scanned.sha256);
         let hint = format!("point `{key}.dir` at the data with {pinned}, or leave `sha256` out to take what is there");
         return Err(Diagnostic::new(format!("{key}.sha256"), message).hint(hint));
     }
     let [channels, height, width] = scanned.shape;
-    let train_pixels = &scanned.raw.images[..scanned.train as usize * channels * height * width];
+    let train_pixels = &scanned.raw.images[..scanned.train_images as usize * channels * height * width];
     let mean_std = mean_std(train_pixels, channels, height * width);
     if data.normalize == Normalize::MeanStd && mean_std.iter().any(|(_, std)| *std == 0.0) {
         let message = "`mean_std` cannot be computed: in some channel all training pixels are equal";
@@ -68,23 +70,23 @@ pub(super) fn inspect(data: &DataConfig) -> Result<(DatasetInfo, RawImages), Dia
         shape: scanned.shape,
         classes: scanned.classes,
         class_names: scanned.class_names,
-        train: scanned.train,
-        test: scanned.test,
-        whole_test: scanned.test,
+        train_images: scanned.train_images,
+        test_images: scanned.test_images,
+        whole_test_images: scanned.test_images,
         mean_std,
         identity,
-        sum: Some(scanned.sum),
+        sha256: Some(scanned.sha256),
         note: None,
         source: ImageSource::Custom { dataset: data.dataset.clone() },
     };
     Ok((info, scanned.raw))
 }
 
-/// Returns the content that determines images and labels; the number after the format is the version of its checksum.
-/// The folder is not part of it, nor is an option at its default.
+/// Returns the JSON that identifies the images and labels: the format with the version of its checksum, the checksum,
+/// the number of classes, and the options that are not at their defaults. The folder is not part of it.
 fn identity(scanned: &Scanned, dataset: &DatasetSpec) -> Value {
     let format = if scanned.class_names.is_empty() { "idx" } else { "images" };
-    let mut identity = json!({ format: 1, "sha256": scanned.sum, "classes": scanned.classes });
+    let mut identity = json!({ format: 1, "sha256": scanned.sha256, "classes": scanned.classes });
     if let DatasetSpec::Idx { first_label, transpose, .. } = *dataset {
         if first_label > 0 {
             identity["first_label"] = json!(first_label);
@@ -96,20 +98,22 @@ fn identity(scanned: &Scanned, dataset: &DatasetSpec) -> Value {
     identity
 }
 
-/// Reads custom data again after [`inspect`]; `sum` is the checksum of then.
+/// Reads custom data again after [`inspect`]; `sha256` is the checksum that the data had then.
 ///
 /// # Errors
-/// Fails for data that cannot be read any more, or that have another checksum.
-pub(super) fn reload_verified(dataset: &DatasetSpec, sum: Option<&str>) -> Result<RawImages> {
+/// Fails if the data cannot be read any more or have another checksum.
+pub(super) fn reload_verified(dataset: &DatasetSpec, sha256: Option<&str>) -> Result<RawImages> {
     let scanned = scan(dataset).map_err(|problem| anyhow::anyhow!(problem.message))?;
-    anyhow::ensure!(Some(scanned.sum.as_str()) == sum, "the files have changed since they were first read");
+    anyhow::ensure!(Some(scanned.sha256.as_str()) == sha256, "the files have changed since they were first read");
     Ok(scanned.raw)
 }
 
+/// Returns the configuration of custom data.
 fn custom_spec(dataset: &DatasetSpec) -> CustomSpec<'_> {
     match dataset {
         DatasetSpec::Idx { dir, sha256, .. } => CustomSpec { dir, sha256: sha256.as_ref(), key: "data.dataset.idx" },
         DatasetSpec::Images { dir, sha256 } => CustomSpec { dir, sha256: sha256.as_ref(), key: "data.dataset.images" },
+        // Not reached: callers pass custom data only.
         _ => CustomSpec { dir: Path::new(""), sha256: None, key: "data.dataset" },
     }
 }
@@ -134,10 +138,10 @@ fn scan(dataset: &DatasetSpec) -> Result<Scanned, Diagnostic> {
             shape: [1, files.height, files.width],
             classes: *classes as usize,
             class_names: Vec::new(),
-            train: files.train,
-            test: files.test,
+            train_images: files.train_images,
+            test_images: files.test_images,
             raw: RawImages { images: files.images, labels: files.labels },
-            sum: files.sum,
+            sha256: files.sha256,
         });
     }
     let folder = image_folder::read(dir).map_err(|error| {
@@ -148,10 +152,10 @@ fn scan(dataset: &DatasetSpec) -> Result<Scanned, Diagnostic> {
         shape: folder.shape,
         classes: folder.classes.len(),
         class_names: folder.classes,
-        train: folder.train,
-        test: folder.test,
+        train_images: folder.train_images,
+        test_images: folder.test_images,
         raw: RawImages { images: folder.images, labels: folder.labels },
-        sum: folder.sum,
+        sha256: folder.sha256,
     })
 }
 

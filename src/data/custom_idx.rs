@@ -1,4 +1,4 @@
-//! Custom data in four IDX files of any size. Knows the options of `data.dataset.idx`, but no configuration.
+//! Custom data in four IDX files of any size, read with the options of `data.dataset.idx`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::dataset_dir::{DataFile, DatasetDir};
 use super::idx;
 use super::idx::{BYTES, INTEGERS, NAMES, unusable};
 use super::names;
-use crate::base::key::sha256_of;
+use crate::base::key::sha256_of_parts;
 
 /// Columns of the labels of QMNIST, of which the first is the class.
 const QMNIST_COLUMNS: u32 = 8;
@@ -34,25 +34,27 @@ pub(super) struct IdxFiles {
     /// Width of an image, in pixels.
     pub(super) width: usize,
     /// Number of training images.
-    pub(super) train: u32,
+    pub(super) train_images: u32,
     /// Number of test images.
-    pub(super) test: u32,
+    pub(super) test_images: u32,
     /// Pixels, [images, height, width], one byte each; training images first.
     pub(super) images: Vec<u8>,
     /// The class of each image, from 0.
     pub(super) labels: Vec<u8>,
     /// SHA-256 of the four decompressed files one after another.
-    pub(super) sum: String,
+    pub(super) sha256: String,
 }
 
 /// The error for a label outside of the classes.
 #[derive(Debug, thiserror::Error)]
 pub(super) struct LabelOutside {
+    /// The label.
     label: i64,
     /// Index of the image in its file.
     image: usize,
     /// Label of the first class.
     first: u32,
+    /// Number of classes.
     classes: u32,
     /// Smallest and largest label of the file.
     range: (i64, i64),
@@ -88,15 +90,17 @@ impl LabelOutside {
     }
 }
 
-/// The error for files with several prefixes if the configuration chooses none.
+/// The error for a folder whose files have several prefixes, of which the configuration chooses none.
 #[derive(Debug, thiserror::Error)]
-#[error("the files in `{folder}` have several prefixes: {}", list(.prefixes))]
+#[error("the files in `{folder}` have several prefixes: {}", quoted_list(.prefixes))]
 pub(super) struct ManyPrefixes {
+    /// Path of the folder.
     folder: String,
+    /// The prefixes, sorted.
     pub(super) prefixes: Vec<String>,
 }
 
-fn list(prefixes: &[String]) -> String {
+fn quoted_list(prefixes: &[String]) -> String {
     prefixes.iter().map(|prefix| format!("`{prefix}`")).collect::<Vec<_>>().join(", ")
 }
 
@@ -108,8 +112,8 @@ pub(super) fn prefixes(folder: &Path) -> Vec<String> {
 /// Reads the four files in `folder`.
 ///
 /// # Errors
-/// Fails for a file that is missing, cut short, of another format or inconsistent with another file; returns
-/// [`LabelOutside`] and [`ManyPrefixes`].
+/// Fails if a file is missing, cut short, of another format or inconsistent with another file. Returns [`LabelOutside`]
+/// for a label outside of the classes, and [`ManyPrefixes`] if no prefix is chosen and the files have several.
 pub(super) fn read(folder: &Path, options: IdxOptions<'_>) -> Result<IdxFiles> {
     let only_prefix = if options.prefix.is_none() { only_prefix(folder)? } else { None };
     let mut dir = DatasetDir::custom(folder, options.prefix.or(only_prefix.as_deref()));
@@ -140,25 +144,25 @@ pub(super) fn read(folder: &Path, options: IdxOptions<'_>) -> Result<IdxFiles> {
             image_file.name
         );
         labels.extend(classes(&values, options).with_context(|| unusable(&label_file))?);
-        images.extend_from_slice(&image_file.bytes[16..]);
+        images.extend_from_slice(&image_file.bytes[idx::header_length(3)..]);
         files.extend([image_file.bytes, label_file.bytes]);
     }
     let contents: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let sum = sha256_of(&contents);
+    let sha256 = sha256_of_parts(&contents);
     let [mut height, mut width] = sizes[0].map(|size| size as usize);
     if options.transpose {
         images = transposed(&images, height, width);
         (height, width) = (width, height);
     }
-    Ok(IdxFiles { height, width, train: counts[0], test: counts[1], images, labels, sum })
+    Ok(IdxFiles { height, width, train_images: counts[0], test_images: counts[1], images, labels, sha256 })
 }
 
-/// Returns the prefix in `folder` if all files of training images have the same one; `None` if a file has none.
+/// Returns the prefix that all files of training images in `folder` share; `None` if a file without prefix exists.
 ///
 /// # Errors
-/// Returns [`ManyPrefixes`].
+/// Returns [`ManyPrefixes`] if there are several prefixes.
 fn only_prefix(folder: &Path) -> Result<Option<String>> {
-    if DatasetDir::custom(folder, None).find(NAMES[0]).is_some() {
+    if DatasetDir::custom(folder, None).locate(NAMES[0]).is_some() {
         return Ok(None);
     }
     let mut prefixes = prefixes(folder);
@@ -166,10 +170,10 @@ fn only_prefix(folder: &Path) -> Result<Option<String>> {
     Ok(prefixes.pop())
 }
 
-/// Returns [number, height, width] of the images in a file, after checking that it has as many bytes.
+/// Returns [images, height, width] of a file, after checking that it has the number of bytes that these give.
 fn image_sizes(file: &DataFile) -> Result<[u32; 3]> {
-    let check = || -> Result<[u32; 3]> {
-        let sizes: [u32; 3] = idx::header(&file.bytes)?;
+    let read = || -> Result<[u32; 3]> {
+        let sizes: [u32; 3] = idx::byte_header(&file.bytes)?;
         ensure!(
             sizes.iter().all(|&size| size > 0),
             "its header says {} images of {}×{} pixels; all three must be above 0",
@@ -180,7 +184,7 @@ fn image_sizes(file: &DataFile) -> Result<[u32; 3]> {
         idx::check_body(&file.bytes, &sizes, 1)?;
         Ok(sizes)
     };
-    check().with_context(|| unusable(file))
+    read().with_context(|| unusable(file))
 }
 
 /// Returns the labels in a file of unsigned bytes, of 32-bit integers, or of the eight columns of these in QMNIST.
@@ -188,12 +192,12 @@ fn label_values(bytes: &[u8]) -> Result<Vec<i64>> {
     let integer = |chunk: &[u8]| chunk.first_chunk().map_or(0, |&chunk| i64::from(i32::from_be_bytes(chunk)));
     match idx::kind(bytes) {
         Some((INTEGERS, 1)) => {
-            let [count] = idx::header_of(bytes, INTEGERS)?;
+            let [count] = idx::header(bytes, INTEGERS)?;
             let start = idx::check_body(bytes, &[count], 4)?;
             Ok(bytes[start..].chunks_exact(4).map(integer).collect())
         }
         Some((INTEGERS, 2)) => {
-            let [count, columns] = idx::header_of(bytes, INTEGERS)?;
+            let [count, columns] = idx::header(bytes, INTEGERS)?;
             ensure!(
                 columns == QMNIST_COLUMNS,
                 "it has {columns} columns of labels; 1 and QMNIST's {QMNIST_COLUMNS} are read"
@@ -202,7 +206,7 @@ fn label_values(bytes: &[u8]) -> Result<Vec<i64>> {
             Ok(bytes[start..].chunks_exact(4 * columns as usize).map(integer).collect())
         }
         _ => {
-            let [count] = idx::header_of(bytes, BYTES)?;
+            let [count] = idx::header(bytes, BYTES)?;
             let start = idx::check_body(bytes, &[count], 1)?;
             Ok(bytes[start..].iter().map(|&label| i64::from(label)).collect())
         }

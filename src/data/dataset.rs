@@ -1,4 +1,4 @@
-//! A loaded data set, shared by all workers. Knows no file.
+//! A loaded data set, shared by all workers. Independent of files.
 
 use crate::config::Normalize;
 
@@ -37,7 +37,7 @@ pub struct Dataset {
     /// Indices of the test images.
     pub test: Vec<u32>,
     /// The map from a byte to an input of the network.
-    pub inputs: Normalization,
+    pub normalization: Normalization,
 }
 
 /// The map from a byte to an input of the network: `byte · scale + offset`.
@@ -58,8 +58,8 @@ pub enum Normalization {
 
 impl Normalization {
     /// Returns the map for `normalize`. `mean_std`: mean and standard deviation of the pixels in [0, 1], per channel;
-    /// `images`: [images, `pixels`].
-    pub fn new(normalize: Normalize, mean_std: &[(f64, f64)], images: &[u8], pixels: usize) -> Self {
+    /// `images`: [images, `image_bytes`].
+    pub fn new(normalize: Normalize, mean_std: &[(f64, f64)], images: &[u8], image_bytes: usize) -> Self {
         let affine = |&(mean, std): &(f64, f64)| (1.0 / (255.0 * std), -mean / std);
         match (normalize, mean_std) {
             (Normalize::None, _) => Self::Affine { scale: 1.0 / 255.0, offset: 0.0 },
@@ -68,7 +68,7 @@ impl Normalization {
                 Self::Affine { scale, offset }
             }
             (Normalize::MeanStd, channels) => Self::PerChannel(channels.iter().map(affine).collect()),
-            (Normalize::L2, _) => Self::PerImage(images.chunks_exact(pixels).map(inverse_norm).collect()),
+            (Normalize::L2, _) => Self::PerImage(images.chunks_exact(image_bytes).map(inverse_norm).collect()),
         }
     }
 
@@ -89,15 +89,15 @@ fn inverse_norm(image: &[u8]) -> f64 {
 }
 
 impl Dataset {
-    /// Returns the number of bytes of one image.
-    pub fn pixels(&self) -> usize {
+    /// Returns the number of bytes of one image: channels · height · width.
+    pub fn image_bytes(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Returns the bytes of one image, [channels, height, width].
     pub fn image(&self, index: u32) -> &[u8] {
-        let pixels = self.pixels();
-        &self.images[index as usize * pixels..][..pixels]
+        let length = self.image_bytes();
+        &self.images[index as usize * length..][..length]
     }
 
     /// Returns the indices of the images of a split.

@@ -1,5 +1,5 @@
 //! The folder of a data set and the location of its files: under their official or alternative names, plain or
-//! compressed, in the folder, a subfolder or an archive, in the binary version of CIFAR or the Python version.
+//! compressed, in the folder, a subfolder or an archive; those of CIFAR in the binary version or the Python version.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,15 @@ use super::builtin::{BuiltinDataset, FileFormat, python_name};
 use super::cifar_python;
 use super::container::{decompress, unpack};
 use super::names;
-use super::names::{PathContent, content};
+use super::names::{PathState, path_state};
 use super::not_found::NotFound;
 
 /// The folder of a data set.
 pub(super) struct DatasetDir {
+    /// Path of the folder.
     folder: PathBuf,
     /// The built-in data set in the folder; `None` for custom data.
-    set: Option<&'static BuiltinDataset>,
+    builtin: Option<&'static BuiltinDataset>,
     /// Prefix of the names of custom files.
     prefix: Option<String>,
     /// The folders that were searched before `folder` was chosen, for messages.
@@ -28,20 +29,22 @@ pub(super) struct DatasetDir {
 
 /// The version of the files of CIFAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RecordEncoding {
-    /// Binary records, which the pinned checksums are of.
+pub(super) enum CifarEncoding {
+    /// Binary records; the pinned checksums are those of the binary files.
     Binary,
     /// Pickles of Python.
     Python,
 }
 
-/// An archive of all files of a data set.
+/// A tar archive with all files of a data set in one folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ArchiveLocation {
+    /// File name of the archive.
     name: &'static str,
     /// Folder of the files in the archive.
     folder: &'static str,
-    encoding: RecordEncoding,
+    /// The version of the files in it.
+    encoding: CifarEncoding,
 }
 
 /// The location of a file.
@@ -49,7 +52,8 @@ struct ArchiveLocation {
 pub(super) struct FileLocation {
     /// Path of the file, or of the archive that contains it.
     pub(super) path: PathBuf,
-    pub(super) encoding: RecordEncoding,
+    /// The version of the file.
+    pub(super) encoding: CifarEncoding,
     /// The archive; `None` for a file of its own.
     archive: Option<ArchiveLocation>,
 }
@@ -58,11 +62,12 @@ pub(super) struct FileLocation {
 pub(super) struct DataFile {
     /// Name of the file in messages: its path, inside the archive if it is in one.
     pub(super) name: String,
+    /// The content after decompression.
     pub(super) bytes: Vec<u8>,
 }
 
 impl FileLocation {
-    fn plain_file(path: PathBuf, encoding: RecordEncoding) -> Self {
+    fn plain_file(path: PathBuf, encoding: CifarEncoding) -> Self {
         Self { path, encoding, archive: None }
     }
 
@@ -76,25 +81,26 @@ impl DatasetDir {
     /// Returns the folder of custom files whose names begin with `prefix`.
     pub(super) fn custom(folder: &Path, prefix: Option<&str>) -> Self {
         let prefix = prefix.map(str::to_owned);
-        Self { searched: vec![folder.to_owned()], folder: folder.to_owned(), set: None, prefix, unpacked: None }
+        Self { searched: vec![folder.to_owned()], folder: folder.to_owned(), builtin: None, prefix, unpacked: None }
     }
 
-    /// Returns the folder of a built-in data set, `folder/<name>` or `folder`: the first with all files, else the first
-    /// with a file that has content, else the first with an empty file, else `folder/<name>`.
-    pub(super) fn of(set: &'static BuiltinDataset, folder: &Path) -> Self {
-        let searched = vec![folder.join(set.name), folder.to_owned()];
-        let candidates = || searched.iter().map(|folder| Self::at(set, folder.clone()));
-        let contents = |dir: &Self| set.files.iter().map(|file| dir.content(file.name)).collect::<Vec<PathContent>>();
+    /// Returns the folder of a built-in data set in `folder`, the folder of all data sets: of `folder/<name>` and
+    /// `folder` the first with all files, else the first with a file that has content, else the first with an empty
+    /// file, else `folder/<name>`.
+    pub(super) fn find(builtin: &'static BuiltinDataset, folder: &Path) -> Self {
+        let searched = vec![folder.join(builtin.name), folder.to_owned()];
+        let candidates = || searched.iter().map(|folder| Self::at(builtin, folder.clone()));
+        let states = |dir: &Self| builtin.files.iter().map(|file| dir.state(file.name)).collect::<Vec<PathState>>();
         let chosen = candidates()
-            .find(|dir| contents(dir).iter().all(|&content| content == PathContent::File))
-            .or_else(|| candidates().find(|dir| contents(dir).contains(&PathContent::File)))
-            .or_else(|| candidates().find(|dir| contents(dir).contains(&PathContent::Empty)));
-        chosen.unwrap_or_else(|| Self { searched: searched.clone(), ..Self::at(set, searched[0].clone()) })
+            .find(|dir| states(dir).iter().all(|&state| state == PathState::File))
+            .or_else(|| candidates().find(|dir| states(dir).contains(&PathState::File)))
+            .or_else(|| candidates().find(|dir| states(dir).contains(&PathState::Empty)));
+        chosen.unwrap_or_else(|| Self { searched: searched.clone(), ..Self::at(builtin, searched[0].clone()) })
     }
 
     /// Returns `folder` as the folder of a built-in data set, whatever it contains.
-    pub(super) fn at(set: &'static BuiltinDataset, folder: PathBuf) -> Self {
-        Self { searched: vec![folder.clone()], folder, set: Some(set), prefix: None, unpacked: None }
+    pub(super) fn at(builtin: &'static BuiltinDataset, folder: PathBuf) -> Self {
+        Self { searched: vec![folder.clone()], folder, builtin: Some(builtin), prefix: None, unpacked: None }
     }
 
     /// Returns the path of the folder.
@@ -104,25 +110,25 @@ impl DatasetDir {
 
     /// Returns the archives that may contain the files: that of the binary version, then that of the Python version.
     fn archives(&self) -> Vec<ArchiveLocation> {
-        let Some(set) = self.set else { return Vec::new() };
-        let binary = set.archive.map(|archive| ArchiveLocation {
+        let Some(builtin) = self.builtin else { return Vec::new() };
+        let binary = builtin.archive.map(|archive| ArchiveLocation {
             name: archive.name,
             folder: archive.folder,
-            encoding: RecordEncoding::Binary,
+            encoding: CifarEncoding::Binary,
         });
-        let python = set.python.map(|python| ArchiveLocation {
+        let python = builtin.python.map(|python| ArchiveLocation {
             name: python.archive,
             folder: python.folder,
-            encoding: RecordEncoding::Python,
+            encoding: CifarEncoding::Python,
         });
         binary.into_iter().chain(python).collect()
     }
 
     /// Returns the names that the file `name` may have in a version.
-    fn names(&self, name: &str, encoding: RecordEncoding) -> Vec<String> {
+    fn names(&self, name: &str, encoding: CifarEncoding) -> Vec<String> {
         match encoding {
-            RecordEncoding::Binary => names::idx(name, self.set.is_none(), self.prefix.as_deref()),
-            RecordEncoding::Python => vec![python_name(name).to_owned()],
+            CifarEncoding::Binary => names::idx(name, self.builtin.is_none(), self.prefix.as_deref()),
+            CifarEncoding::Python => vec![python_name(name).to_owned()],
         }
     }
 
@@ -131,8 +137,8 @@ impl DatasetDir {
     fn locations(&self, name: &str) -> Vec<FileLocation> {
         let archives = self.archives();
         if archives.is_empty() {
-            let paths = names::paths(&self.folder, &self.names(name, RecordEncoding::Binary));
-            return paths.into_iter().map(|path| FileLocation::plain_file(path, RecordEncoding::Binary)).collect();
+            let paths = names::paths(&self.folder, &self.names(name, CifarEncoding::Binary));
+            return paths.into_iter().map(|path| FileLocation::plain_file(path, CifarEncoding::Binary)).collect();
         }
         archives.into_iter().flat_map(|archive| self.locations_by_archive(name, archive)).collect()
     }
@@ -143,11 +149,12 @@ impl DatasetDir {
         let archive_path = self.folder.join(archive.name);
         // Some systems unpack an archive into a folder of its own name.
         let unpacked = [self.folder.join(archive.folder), archive_path.join(archive.folder), archive_path.clone()];
-        // `train` and `test`, the files of CIFAR-100 for Python, may be anything in a folder of several data sets.
-        let is_ambiguous = archive.encoding == RecordEncoding::Python && ["train", "test"].contains(&python_name(name));
-        let folders_of_set = [self.set.map_or("", |set| set.name), archive.folder];
-        let is_of_set = folders_of_set.into_iter().any(|folder| self.folder.ends_with(folder));
-        let direct = (!is_ambiguous || is_of_set).then(|| self.folder.clone());
+        // The files of CIFAR-100 for Python are called `train` and `test`: in a folder of several data sets, these may
+        // be files of another one.
+        let is_ambiguous = archive.encoding == CifarEncoding::Python && ["train", "test"].contains(&python_name(name));
+        let own_folders = [self.builtin.map_or("", |builtin| builtin.name), archive.folder];
+        let is_own_folder = own_folders.into_iter().any(|folder| self.folder.ends_with(folder));
+        let direct = (!is_ambiguous || is_own_folder).then(|| self.folder.clone());
         let paths = direct.into_iter().chain(unpacked).flat_map(|folder| names::paths(&folder, &names));
         let mut locations: Vec<FileLocation> =
             paths.map(|path| FileLocation::plain_file(path, archive.encoding)).collect();
@@ -155,19 +162,19 @@ impl DatasetDir {
         locations
     }
 
-    /// Returns the content at the location of the file `name`.
-    fn content(&self, name: &str) -> PathContent {
-        self.find(name).map_or(PathContent::Nothing, |location| content(&location.path))
+    /// Returns the state of the path of the file `name`.
+    fn state(&self, name: &str) -> PathState {
+        self.locate(name).map_or(PathState::Nothing, |location| path_state(&location.path))
     }
 
     /// Returns the location of the file `name`: the first with content, else the first with an empty file.
-    pub(super) fn find(&self, name: &str) -> Option<FileLocation> {
+    pub(super) fn locate(&self, name: &str) -> Option<FileLocation> {
         let mut empty = None;
         for location in self.locations(name) {
-            match content(&location.path) {
-                PathContent::File => return Some(location),
-                PathContent::Empty => empty = empty.or(Some(location)),
-                PathContent::Nothing => {}
+            match path_state(&location.path) {
+                PathState::File => return Some(location),
+                PathState::Empty => empty = empty.or(Some(location)),
+                PathState::Nothing => {}
             }
         }
         empty
@@ -176,16 +183,17 @@ impl DatasetDir {
     /// Returns the decompressed bytes of the file `name`; a pickle of CIFAR is converted to binary records.
     ///
     /// # Errors
-    /// Returns [`NotFound`], [`super::container::BadContainer`], or the fault of a pickle.
+    /// Returns [`NotFound`] if there is no such file, [`BadContainer`](super::container::BadContainer) if it cannot be
+    /// unpacked, and an error if a pickle of CIFAR cannot be converted.
     pub(super) fn open(&mut self, name: &str) -> Result<DataFile> {
-        let Some(location) = self.find(name) else { return Err(self.not_found(name).into()) };
+        let Some(location) = self.locate(name) else { return Err(self.not_found(name).into()) };
         let file = match location.archive {
             None => DataFile { name: location.path.display().to_string(), bytes: decompress(&location.path)? },
             Some(archive) => self.open_archived(name, &location.path, archive)?,
         };
-        match (location.encoding, self.set.map(|set| set.form)) {
-            (RecordEncoding::Python, Some(FileFormat::Cifar { labels, .. })) => {
-                let records = cifar_python::records(&file.bytes, labels);
+        match (location.encoding, self.builtin.map(|builtin| builtin.format)) {
+            (CifarEncoding::Python, Some(FileFormat::Cifar { label_bytes, .. })) => {
+                let records = cifar_python::records(&file.bytes, label_bytes);
                 let bytes = records.with_context(|| format!("`{}` is not usable", file.name))?;
                 Ok(DataFile { bytes, ..file })
             }
@@ -199,7 +207,7 @@ impl DatasetDir {
         let shown_name = format!("{}/{}/{name}", path.display(), archive.folder);
         let is_unpacked = self.unpacked.as_ref().is_some_and(|(unpacked, _)| unpacked == path);
         if !is_unpacked {
-            let files = self.set.map_or(&[][..], |set| set.files);
+            let files = self.builtin.map_or(&[][..], |builtin| builtin.files);
             let names: Vec<&str> = files.iter().map(|file| archive.file_name(file.name)).collect();
             self.unpacked = Some((path.to_owned(), unpack(path, archive.folder, &names)?));
         }
@@ -210,18 +218,18 @@ impl DatasetDir {
 
     /// Returns the error for the file `name` with all names that were tried.
     fn not_found(&self, name: &str) -> NotFound {
-        let mut tried = self.names(name, RecordEncoding::Binary);
+        let mut tried = self.names(name, CifarEncoding::Binary);
         for archive in self.archives() {
             tried.extend([format!("{}/{}", archive.folder, archive.file_name(name)), archive.name.to_owned()]);
         }
-        NotFound::new(self.searched.clone(), tried, self.set.map(|set| set.name))
+        NotFound::new(self.searched.clone(), tried, self.builtin.map(|builtin| builtin.name))
     }
 }
 
 impl ArchiveLocation {
     /// Returns the name in this archive of the file that the binary version calls `name`.
     fn file_name(self, name: &str) -> &str {
-        if self.encoding == RecordEncoding::Python { python_name(name) } else { name }
+        if self.encoding == CifarEncoding::Python { python_name(name) } else { name }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Download of one file from one URL into a partial file that a later download continues. Knows no data set and no
-//! checksum.
+//! Download of one file from one URL into a partial file that a later download continues. Independent of data sets and
+//! checksums.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) type ProgressCallback<'a> = &'a dyn Fn(u64, Option<u64>);
 
 /// Downloads `url` to the file `part`. If the file has bytes already, the download continues after them, provided that
-/// the server supports ranges. A server that sends nothing for `stall` is given up; the bytes received are kept.
+/// the server supports ranges. The download fails if the server sends nothing for `stall`; the bytes received are kept.
 ///
 /// # Errors
 /// Fails if the server cannot be reached, answers with an error, stalls or breaks off; returns [`WriteError`] if the
@@ -34,10 +34,10 @@ pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: Pro
         if range_total(&response) == Some(received) {
             return Ok(());
         }
-        // The partial file is longer than the file of the server: it is of another file.
+        // The partial file is longer than the file of the server: its bytes are those of another file.
         response = request(&agent, url, 0, stall)?;
     }
-    let from = match response.status() {
+    let offset = match response.status() {
         StatusCode::PARTIAL_CONTENT if received > 0 => {
             ensure!(range_start(&response) == Some(received), "it answered with another part than was asked for");
             received
@@ -46,14 +46,17 @@ pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: Pro
         StatusCode::OK => 0,
         status => bail!("it answered {status}"),
     };
-    let total = match from {
+    let total = match offset {
         0 => number(&response, "content-length"),
         _ => range_total(&response),
     };
     let write_error = |source| WriteError { path: part.to_owned(), source };
     let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(part).map_err(write_error)?;
-    file.set_len(from).and_then(|()| std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))).map_err(write_error)?;
-    let result = receive(response.into_body(), &mut file, part, from, stall, &|received| on_progress(received, total));
+    file.set_len(offset)
+        .and_then(|()| std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)))
+        .map_err(write_error)?;
+    let result =
+        receive(response.into_body(), &mut file, part, offset, stall, &|received| on_progress(received, total));
     file.sync_all().map_err(write_error)?;
     let received = result?;
     if let Some(total) = total.filter(|&total| total != received) {
@@ -62,7 +65,7 @@ pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: Pro
     Ok(())
 }
 
-/// Appends the body to `file`, which has `received` bytes, and returns the number of bytes then.
+/// Appends the body to `file`, which has `received` bytes, and returns the number of bytes that the file has then.
 fn receive(
     body: Body,
     file: &mut File,
@@ -83,7 +86,7 @@ fn receive(
                 return Err(explain(&error, stall)).with_context(|| format!("it broke off after {received} bytes"));
             }
         };
-        // Without a buffer: the bytes received are kept whatever ends this process.
+        // Unbuffered, so that received bytes survive if the process is killed.
         file.write_all(&buffer[..count]).map_err(|source| WriteError { path: part.to_owned(), source })?;
         received += count as u64;
         on_progress(received);
@@ -118,12 +121,12 @@ fn root_certificates() -> RootCerts {
     if found.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&found) }
 }
 
-/// Requests the bytes from `from` on.
-fn request(agent: &Agent, url: &str, from: u64, stall: Duration) -> Result<Response<Body>> {
-    // Without an encoding, which byte ranges would refer to.
+/// Requests the bytes from `offset` on.
+fn request(agent: &Agent, url: &str, offset: u64, stall: Duration) -> Result<Response<Body>> {
+    // No content encoding: byte ranges would count encoded bytes.
     let mut request = agent.get(url).header("accept-encoding", "identity");
-    if from > 0 {
-        request = request.header("range", format!("bytes={from}-"));
+    if offset > 0 {
+        request = request.header("range", format!("bytes={offset}-"));
     }
     request.call().map_err(|error| explain(&error, stall))
 }

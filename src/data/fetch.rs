@@ -1,5 +1,5 @@
-//! Fetches a built-in data set from its mirrors. Each file is verified before it gets its name. The only part of the
-//! program that uses the network, together with the download of one file.
+//! Fetches a built-in data set from its mirrors. Each file is verified before it gets its name. Only this
+//! module and `download.rs` use the network.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::builtin::{Archive, BuiltinDataset, PinnedFile};
 use super::container::{decompress, unpack};
 use super::dataset_dir::DatasetDir;
 use super::download::download;
-use super::status::{Availability, DatasetStatus, FileStatus, status_at, status_of};
+use super::status::{DatasetReport, DatasetStatus, FileStatus, report_at, report_of};
 use crate::base::key::sha256;
 use crate::system::files;
 use crate::system::files::{Lock, WriteError, sha256_of_file};
@@ -26,7 +26,7 @@ pub struct FetchOptions {
     pub mirrors: Vec<String>,
     /// Whether to try the default mirrors.
     pub use_default_mirrors: bool,
-    /// Time without bytes after which a server is given up.
+    /// Time without bytes after which a download from a server fails.
     pub stall: Duration,
 }
 
@@ -77,6 +77,7 @@ pub struct Fetched {
 /// The error for a file that no mirror delivered.
 #[derive(Debug, thiserror::Error)]
 pub struct NoMirror {
+    /// Name of the file.
     file: String,
     /// Each mirror with the reason of its failure.
     causes: Vec<(String, String)>,
@@ -106,56 +107,57 @@ enum Download {
 /// Fails if no mirror delivers a file ([`NoMirror`]), if the folder cannot be written, and if another process fetches
 /// into it.
 pub fn fetch(name: &str, options: &FetchOptions, on_progress: &dyn Fn(FetchProgress<'_>)) -> Result<Fetched> {
-    let set = builtin::ALL.into_iter().find(|set| set.name == name);
-    let set = set.with_context(|| format!("`{name}` is no data set that can be fetched"))?;
-    fetch_set(set, options, on_progress)
+    let builtin = builtin::ALL.into_iter().find(|builtin| builtin.name == name);
+    let builtin = builtin.with_context(|| format!("`{name}` is no data set that can be fetched"))?;
+    fetch_set(builtin, options, on_progress)
 }
 
 fn fetch_set(
-    set: &'static BuiltinDataset,
+    builtin: &'static BuiltinDataset,
     options: &FetchOptions,
     on_progress: &dyn Fn(FetchProgress<'_>),
 ) -> Result<Fetched> {
-    let before = status_before(set, &options.folder);
+    let before = report_of_target(builtin, &options.folder);
     let folder = before.folder.clone();
-    if before.state == Availability::Complete {
+    if before.status == DatasetStatus::Complete {
         return Ok(Fetched { folder, files: 0 });
     }
-    let default_mirrors: &[&str] = if options.use_default_mirrors { set.mirrors } else { &[] };
+    let default_mirrors: &[&str] = if options.use_default_mirrors { builtin.mirrors } else { &[] };
     let given_mirrors = options.mirrors.iter().map(String::as_str);
     let mirrors: Vec<String> = given_mirrors.chain(default_mirrors.iter().copied()).map(with_slash).collect();
-    ensure!(!mirrors.is_empty(), "there is no place to fetch `{}` from", set.name);
+    ensure!(!mirrors.is_empty(), "there is no place to fetch `{}` from", builtin.name);
     let new_folders: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    let files = fetch_missing(set, &before, &mirrors, options.stall, on_progress);
+    let files = fetch_missing(builtin, &before, &mirrors, options.stall, on_progress);
     if files.is_err() {
-        // Only empty folders are removed: a partial file is kept for the next time.
+        // Only empty folders are removed: a partial file is kept for the next fetch.
         new_folders.iter().take_while(|folder| std::fs::remove_dir(folder).is_ok()).count();
     }
     let files = files?;
-    let after = status_of(set, &options.folder);
+    let after = report_of(builtin, &options.folder);
     ensure!(
-        after.state == Availability::Complete,
+        after.status == DatasetStatus::Complete,
         "what was fetched into `{}` is not there any more",
         folder.display()
     );
     Ok(Fetched { folder, files })
 }
 
-/// Returns the state of the data set in the folder to complete. If files directly in the folder of all data sets have
-/// the right names but no right content, they belong to another data set: they are left alone, and a subfolder is used.
-fn status_before(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
-    let status = status_of(set, folder);
-    let is_of_another_set = status.state == Availability::Damaged
-        && status.folder == folder
-        && status.files.iter().all(|file| matches!(file.condition, FileStatus::Damaged(_) | FileStatus::Missing));
-    if is_of_another_set { status_at(set, DatasetDir::at(set, folder.join(set.name))) } else { status }
+/// Returns the report on the data set in the folder that the fetch completes. If files directly in the folder of all
+/// data sets have the right names, but none has the right content, they belong to another data set: they are not
+/// changed, and a subfolder is used.
+fn report_of_target(builtin: &'static BuiltinDataset, folder: &Path) -> DatasetReport {
+    let report = report_of(builtin, folder);
+    let is_of_another_set = report.status == DatasetStatus::Damaged
+        && report.folder == folder
+        && report.files.iter().all(|file| matches!(file.status, FileStatus::Damaged(_) | FileStatus::Missing));
+    if is_of_another_set { report_at(builtin, DatasetDir::at(builtin, folder.join(builtin.name))) } else { report }
 }
 
 /// Downloads the missing and damaged files into the folder of `before` and returns their number. The folder is locked
 /// meanwhile; the lock file is removed at the end.
 fn fetch_missing(
-    set: &BuiltinDataset,
-    before: &DatasetStatus,
+    builtin: &BuiltinDataset,
+    before: &DatasetReport,
     mirrors: &[String],
     stall: Duration,
     on_progress: &dyn Fn(FetchProgress<'_>),
@@ -165,19 +167,19 @@ fn fetch_missing(
     let Some(_lock) = Lock::try_exclusive(&lock)? else {
         bail!("`{}` is being fetched by {}", folder.display(), Lock::holder(&lock));
     };
-    let needed = before.files.iter().zip(set.files).filter(|(file, _)| file.condition != FileStatus::Verified);
-    let downloads: Vec<Download> = match set.archive {
+    let needed = before.files.iter().zip(builtin.files).filter(|(file, _)| file.status != FileStatus::Verified);
+    let downloads: Vec<Download> = match builtin.archive {
         Some(archive) => vec![Download::Packed(archive)],
         None => needed.map(|(_, pinned)| Download::Single(*pinned)).collect(),
     };
     let download_all = || -> Result<()> {
         for download in &downloads {
             let part = download_part(download, folder, mirrors, stall, on_progress)?;
-            // A damaged file would take precedence over the new one.
-            for damaged in before.files.iter().filter(|file| matches!(file.condition, FileStatus::Damaged(_))) {
+            // A damaged file that would be read instead of the new one is renamed.
+            for damaged in before.files.iter().filter(|file| matches!(file.status, FileStatus::Damaged(_))) {
                 rename_damaged(folder, damaged.name, download)?;
             }
-            install(set, download, folder, &part, on_progress)?;
+            install(builtin, download, folder, &part, on_progress)?;
         }
         Ok(())
     };
@@ -202,7 +204,7 @@ impl Download {
     /// Checks that `part` has the pinned checksum.
     ///
     /// # Errors
-    /// Fails for a file that is cut short, damaged or another one.
+    /// Fails if the file is cut short, damaged or another one.
     fn verify(&self, part: &Path) -> Result<()> {
         let (hash, pinned) = match self {
             Self::Single(file) => (decompress(part).map(|bytes| sha256(&bytes)), file.sha256),
@@ -277,19 +279,18 @@ fn try_mirror(
     }
 }
 
-/// Renames the damaged file `name` to `NAME.damaged` if it would take precedence over the file that `download`
-/// installs.
+/// Renames the damaged file `name` to `NAME.damaged` if it would be read instead of the file that `download` installs.
 fn rename_damaged(folder: &Path, name: &str, download: &Download) -> Result<()> {
     let plain = folder.join(name);
     let zipped = folder.join(format!("{name}.gz"));
-    let takes_precedence = match download {
+    let is_read_first = match download {
         Download::Single(file) => file.name == name,
         // The files of an archive are written plain, and replace those of the same name.
         Download::Packed(_) => false,
     };
-    if takes_precedence && plain.exists() {
+    if is_read_first && plain.exists() {
         files::rename(&plain, &folder.join(format!("{name}.damaged")))?;
-    } else if takes_precedence && zipped.exists() {
+    } else if is_read_first && zipped.exists() {
         files::rename(&zipped, &folder.join(format!("{name}.gz.damaged")))?;
     }
     Ok(())
@@ -297,7 +298,7 @@ fn rename_damaged(folder: &Path, name: &str, download: &Download) -> Result<()> 
 
 /// Gives the verified file `part` its name, or unpacks it if it is an archive.
 fn install(
-    set: &BuiltinDataset,
+    builtin: &BuiltinDataset,
     download: &Download,
     folder: &Path,
     part: &Path,
@@ -317,7 +318,7 @@ fn install(
                 files::rename(&path, &renamed(files::next_free_number(|n| renamed(n).exists())))?;
             }
             files::rename(part, &path)?;
-            let names: Vec<&str> = set.files.iter().map(|file| file.name).collect();
+            let names: Vec<&str> = builtin.files.iter().map(|file| file.name).collect();
             for (name, bytes) in unpack(&path, archive.folder, &names)? {
                 files::write(&folder.join(name), &bytes)?;
             }

@@ -1,4 +1,4 @@
-//! A reader of gzip data with any number of members. Knows no path and no data set.
+//! A reader of gzip data with any number of members. Independent of paths and data sets.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 

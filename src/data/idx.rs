@@ -1,4 +1,5 @@
-//! The IDX format of the MNIST family. Every error names the file, and the values found and expected.
+//! The IDX format of the MNIST family. Every error has the values found and expected; those of [`images`] and
+//! [`labels`] also name the file.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -9,33 +10,32 @@ use crate::base::key::sha256;
 pub(super) const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// Returns the images in `file`, [count, channels, height, width] with `shape` of an image, after checking its
-/// checksum.
+/// Returns the images in `file`, [count, height, width], after checking its SHA-256. `shape`: [1, height, width].
 ///
 /// # Errors
-/// Fails for a file with another header, length or checksum.
-pub(super) fn images(file: &DataFile, count: u32, shape: [usize; 3], sum: &str) -> Result<Vec<u8>> {
+/// Fails if the file has another header, length or checksum.
+pub(super) fn images(file: &DataFile, count: u32, shape: [usize; 3], checksum: &str) -> Result<Vec<u8>> {
     let sizes = [count, shape[1] as u32, shape[2] as u32];
-    let check = || -> Result<Vec<u8>> {
+    let read = || -> Result<Vec<u8>> {
         let body = check(&file.bytes, &sizes)?;
-        verify(&file.bytes, sum)?;
+        verify(&file.bytes, checksum)?;
         Ok(file.bytes[body..].to_vec())
     };
-    check().with_context(|| unusable(file))
+    read().with_context(|| unusable(file))
 }
 
-/// Returns the `count` labels in `file`, all below `classes`, after checking its checksum.
+/// Returns the `count` labels in `file`, all below `classes`, after checking its SHA-256.
 ///
 /// # Errors
-/// Fails for a file with another header, length or checksum, and for a label that is not below `classes`.
-pub(super) fn labels(file: &DataFile, count: u32, classes: usize, sum: &str) -> Result<Vec<u8>> {
-    let check = || -> Result<Vec<u8>> {
+/// Fails if the file has another header, length or checksum, or a label that is not below `classes`.
+pub(super) fn labels(file: &DataFile, count: u32, classes: usize, checksum: &str) -> Result<Vec<u8>> {
+    let read = || -> Result<Vec<u8>> {
         let body = check(&file.bytes, &[count])?;
         check_labels(&file.bytes[body..], classes)?;
-        verify(&file.bytes, sum)?;
+        verify(&file.bytes, checksum)?;
         Ok(file.bytes[body..].to_vec())
     };
-    check().with_context(|| unusable(file))
+    read().with_context(|| unusable(file))
 }
 
 /// Returns the context of every error about the content of `file`.
@@ -73,20 +73,25 @@ fn element_name(element: u8) -> Option<&'static str> {
     })
 }
 
+/// Returns the number of bytes of a header: 4 for the magic number, then 4 for each size.
+pub(super) const fn header_length(dimensions: usize) -> usize {
+    4 + 4 * dimensions
+}
+
 /// Returns the sizes in the header of a file of unsigned bytes with `N` dimensions.
 ///
 /// # Errors
-/// Fails for a header of another element type or number of dimensions, and for a file shorter than its header.
-pub(super) fn header<const N: usize>(bytes: &[u8]) -> Result<[u32; N]> {
-    header_of(bytes, BYTES)
+/// Fails if the header has another element type or number of dimensions, or if the file is shorter than its header.
+pub(super) fn byte_header<const N: usize>(bytes: &[u8]) -> Result<[u32; N]> {
+    header(bytes, BYTES)
 }
 
-/// Like [`header`], but for a file of elements of type `element`.
+/// Like [`byte_header`], but for a file of elements of type `element`.
 ///
 /// # Errors
-/// Fails like [`header`].
-pub(super) fn header_of<const N: usize>(bytes: &[u8], element: u8) -> Result<[u32; N]> {
-    let length = 4 + 4 * N;
+/// Fails like [`byte_header`].
+pub(super) fn header<const N: usize>(bytes: &[u8], element: u8) -> Result<[u32; N]> {
+    let length = header_length(N);
     ensure!(bytes.len() >= length, "it has {} bytes; the header alone has {length}", bytes.len());
     let number =
         |start: usize| u32::from_be_bytes([bytes[start], bytes[start + 1], bytes[start + 2], bytes[start + 3]]);
@@ -113,35 +118,35 @@ fn meaning(magic: u32) -> String {
 /// Checks the header of a file of unsigned bytes against the sizes `expected` and returns the offset of the body.
 ///
 /// # Errors
-/// Fails for another header and for a body of another length.
+/// Fails if the header or the length of the body is another.
 pub(super) fn check<const N: usize>(bytes: &[u8], expected: &[u32; N]) -> Result<usize> {
-    let found = header::<N>(bytes)?;
+    let found = byte_header::<N>(bytes)?;
     for (i, (found, size)) in found.into_iter().zip(expected).enumerate() {
         ensure!(found == *size, "dimension {} is {found} instead of {size}", i + 1);
     }
     check_body(bytes, expected, 1)
 }
 
-/// Checks that the body has as many elements of `width` bytes as `sizes` say and returns its offset.
+/// Checks that the body has as many elements of `element_bytes` bytes as `sizes` say and returns its offset.
 ///
 /// # Errors
-/// Fails for a body of another length.
-pub(super) fn check_body<const N: usize>(bytes: &[u8], sizes: &[u32; N], width: u8) -> Result<usize> {
-    let start = 4 + 4 * N;
-    // In 128 bits, which the product of three 32-bit sizes and a width cannot overflow.
-    let body: u128 = sizes.iter().map(|&size| u128::from(size)).product::<u128>() * u128::from(width);
+/// Fails if the body has another length.
+pub(super) fn check_body<const N: usize>(bytes: &[u8], sizes: &[u32; N], element_bytes: u8) -> Result<usize> {
+    let start = header_length(N);
+    // In 128 bits, which the product of three 32-bit sizes and a number of bytes cannot overflow.
+    let body: u128 = sizes.iter().map(|&size| u128::from(size)).product::<u128>() * u128::from(element_bytes);
     let found = bytes.len() - start;
     ensure!(found as u128 == body, "it holds {found} bytes after the header instead of {body}");
     Ok(start)
 }
 
-/// Checks that the SHA-256 of `bytes` is `sum`.
+/// Checks that the SHA-256 of `bytes` is `pinned`.
 ///
 /// # Errors
-/// Fails for another checksum.
-pub(super) fn verify(bytes: &[u8], sum: &str) -> Result<()> {
+/// Fails if the SHA-256 is another.
+pub(super) fn verify(bytes: &[u8], pinned: &str) -> Result<()> {
     let found = sha256(bytes);
-    ensure!(found == sum, "its SHA-256 is {found} instead of {sum}: these are not the official bytes");
+    ensure!(found == pinned, "its SHA-256 is {found} instead of {pinned}: these are not the official bytes");
     Ok(())
 }
 
@@ -172,7 +177,7 @@ pub(super) mod tests {
 
     #[test]
     fn idx_headers_of_other_types_are_named() {
-        let message = |magic: [u8; 4]| header::<3>(&[&magic[..], &[0; 12]].concat()).unwrap_err().to_string();
+        let message = |magic: [u8; 4]| byte_header::<3>(&[&magic[..], &[0; 12]].concat()).unwrap_err().to_string();
         assert!(
             message([0, 0, 0x0D, 3])
                 .ends_with("0x00000d03 instead of 0x00000803: it holds 32-bit floats in 3 dimensions")

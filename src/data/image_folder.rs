@@ -1,4 +1,4 @@
-//! Custom data in PNG files, with a folder for each class. Knows no split and no network.
+//! Custom data in PNG files, with a folder for each class. Independent of the validation split and of networks.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::junk::is_junk;
 use super::png_image;
 use super::png_image::PngHeader;
-use crate::base::key::sha256_of;
+use crate::base::key::sha256_of_parts;
 use crate::system::{files, machine};
 
 /// Largest number of classes: a label is a byte.
@@ -28,16 +28,16 @@ pub(super) struct ImageFolder {
     /// Names of the classes, sorted; a label is an index of this list.
     pub(super) classes: Vec<String>,
     /// Number of training images.
-    pub(super) train: u32,
+    pub(super) train_images: u32,
     /// Number of test images.
-    pub(super) test: u32,
+    pub(super) test_images: u32,
     /// Pixels, [images, channels, height, width], one byte each. Training images come first; each split is sorted by
     /// class and file name.
     pub(super) images: Vec<u8>,
     /// Class of each image.
     pub(super) labels: Vec<u8>,
-    /// SHA-256 of shape, classes and sizes as JSON, of the labels, and of the images.
-    pub(super) sum: String,
+    /// SHA-256 of three parts one after another: shape, classes and numbers of images as JSON; the labels; the images.
+    pub(super) sha256: String,
 }
 
 /// The error for an image that cannot be used; its cause says why and how to change the image.
@@ -51,8 +51,8 @@ type Shape = [usize; 3];
 /// Reads `dir/train/<class>/*.png` and `dir/test/<class>/*.png`.
 ///
 /// # Errors
-/// Fails for missing or empty folders, files that are not PNG, images of different sizes, and images that would lose
-/// information ([`UnusableImage`]).
+/// Fails if a folder is missing or empty, if a file is not PNG, and if the images have different sizes; returns
+/// [`UnusableImage`] for an image that would lose information.
 pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
     let SplitFolder { classes, files: train } = split_folder(&dir.join("train"))?;
     ensure!(classes.len() > 1, "`{}` has only one class, `{}`", dir.join("train").display(), classes[0]);
@@ -75,17 +75,18 @@ pub(super) fn read(dir: &Path) -> Result<ImageFolder> {
         files.iter().map(|(class, _)| label(&classes[*class])).collect()
     };
     let labels = [labels_of(&classes, &train), labels_of(&test_classes, &test)].concat();
-    let train_count = train.len() as u32;
-    let test_count = test.len() as u32;
+    let train_images = train.len() as u32;
+    let test_images = test.len() as u32;
     let paths: Vec<PathBuf> = train.into_iter().chain(test).map(|(_, path)| path).collect();
     let (shape, images) = decode_all(&paths)?;
-    let head = json!({ "shape": shape, "classes": classes, "train": train_count, "test": test_count }).to_string();
-    let sum = sha256_of(&[head.as_bytes(), &labels, &images]);
-    Ok(ImageFolder { shape, classes, train: train_count, test: test_count, images, labels, sum })
+    let head = json!({ "shape": shape, "classes": classes, "train": train_images, "test": test_images }).to_string();
+    let sha256 = sha256_of_parts(&[head.as_bytes(), &labels, &images]);
+    Ok(ImageFolder { shape, classes, train_images, test_images, images, labels, sha256 })
 }
 
 /// The folder of a split. Classes and files are sorted by name, so that the order is the same on all machines.
 struct SplitFolder {
+    /// Names of the classes.
     classes: Vec<String>,
     /// Index of the class and path of each file.
     files: Vec<(usize, PathBuf)>,
@@ -137,8 +138,8 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
         );
     }
     let shape = [channels, first.size[0], first.size[1]];
-    let size = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n)).unwrap_or(usize::MAX);
-    let total = size.saturating_mul(paths.len());
+    let image_bytes = shape.iter().try_fold(1_usize, |bytes, &size| bytes.checked_mul(size)).unwrap_or(usize::MAX);
+    let total = image_bytes.saturating_mul(paths.len());
     ensure!(
         total <= MAX_BYTES,
         "{} images like `{}`, {first}, take {:.1} GB; {:.1} are the most",
@@ -148,30 +149,30 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
         MAX_BYTES as f64 / 1e9
     );
     let mut images = vec![0; total];
-    let chunk = chunk(paths);
-    let chunks = paths.chunks(chunk).zip(images.chunks_mut(chunk * size));
+    let files_per_core = files_per_core(paths);
+    let chunks = paths.chunks(files_per_core).zip(images.chunks_mut(files_per_core * image_bytes));
     on_all_cores(chunks.map(|(paths, images)| {
         move || {
             paths
                 .iter()
-                .zip(images.chunks_exact_mut(size))
+                .zip(images.chunks_exact_mut(image_bytes))
                 .try_for_each(|(path, image)| decode_into(image, path, shape))
         }
     }))?;
     Ok((shape, images))
 }
 
-/// Reads the headers of all files on all cores; in the order of the files.
+/// Reads the headers of all files on all cores. Returns them in the order of the files.
 fn headers(paths: &[PathBuf]) -> Result<Vec<PngHeader>> {
     let header = |path: &PathBuf| PngHeader::read(path).with_context(|| UnusableImage(path.clone()));
-    let chunks = paths.chunks(chunk(paths));
+    let chunks = paths.chunks(files_per_core(paths));
     let headers =
         on_all_cores(chunks.map(|paths| move || paths.iter().map(header).collect::<Result<Vec<PngHeader>>>()))?;
     Ok(headers.concat())
 }
 
-/// Returns the number of files per core, at least 1.
-fn chunk(paths: &[PathBuf]) -> usize {
+/// Returns the number of files that each core decodes, at least 1.
+fn files_per_core(paths: &[PathBuf]) -> usize {
     paths.len().div_ceil(machine::cores()).max(1)
 }
 
@@ -215,19 +216,23 @@ mod tests {
             put(&format!("train/{junk}"), 0);
         }
         let images = read(folder.path()).unwrap();
-        assert_eq!((images.classes, images.train, images.test), (vec!["a".to_owned(), "b".to_owned()], 3, 1));
+        assert_eq!(
+            (images.classes, images.train_images, images.test_images),
+            (vec!["a".to_owned(), "b".to_owned()], 3, 1)
+        );
         assert_eq!((images.images, images.labels), (vec![3, 0, 2, 0, 1, 0, 4, 0], vec![0, 0, 1, 1]));
-        let again = read(folder.path()).unwrap().sum;
-        assert_eq!(again, images.sum);
-        // The name of a file is not in the sum but by the order; that of a class is.
+        let again = read(folder.path()).unwrap().sha256;
+        assert_eq!(again, images.sha256);
+        // The checksum depends on the order of the file names, but not on the names; it depends on the names of the
+        // classes.
         std::fs::rename(folder.path().join("train/b/1.png"), folder.path().join("train/b/3.png")).unwrap();
-        assert_eq!(read(folder.path()).unwrap().sum, again);
+        assert_eq!(read(folder.path()).unwrap().sha256, again);
         put("test/b/1.png", 5);
-        assert_ne!(read(folder.path()).unwrap().sum, again);
+        assert_ne!(read(folder.path()).unwrap().sha256, again);
     }
 
-    /// A set of two training images of 1×2 pixels and a test image.
-    fn set(first: &[u8], second: &[u8], test: &[u8]) -> Result<ImageFolder> {
+    /// Returns a data set of two training images of 1×2 pixels and a test image.
+    fn small_folder(first: &[u8], second: &[u8], test: &[u8]) -> Result<ImageFolder> {
         let folder = tempfile::tempdir().unwrap();
         for (path, bytes) in [("train/a/1.png", first), ("train/b/1.png", second), ("test/a/1.png", test)] {
             files::write(&folder.path().join(path), bytes).unwrap();
@@ -243,7 +248,7 @@ mod tests {
         let greys = palette(&[9, 9, 9, 7, 7, 7], &[1, 0]);
         let colours = palette(&[9, 8, 7, 7, 7, 7], &[1, 1]);
         let images = |first: &[u8], second: &[u8], test: &[u8]| {
-            let set = set(first, second, test).unwrap();
+            let set = small_folder(first, second, test).unwrap();
             (set.shape[0], set.images)
         };
         assert_eq!(images(&grey, &greys, &grey), (1, vec![1, 2, 7, 9, 1, 2]));
@@ -263,12 +268,12 @@ mod tests {
         let eight = |colour, pixels: &[u8]| encode([1, 2], colour, BitDepth::Eight, None, pixels);
         let grey = eight(ColorType::Grayscale, &[1, 2]);
         assert_eq!(
-            set(&grey, &grey, &grey).unwrap().sum,
+            small_folder(&grey, &grey, &grey).unwrap().sha256,
             "57445218b5ecb232c07b73e795cff73e372a4135c0ca4ae8b9f849f5371567fe"
         );
         let rgb = eight(ColorType::Rgb, &[1, 2, 3, 4, 5, 6]);
         assert_eq!(
-            set(&rgb, &rgb, &rgb).unwrap().sum,
+            small_folder(&rgb, &rgb, &rgb).unwrap().sha256,
             "023c67201f14c10eca9b4addafc4711657f73bd175f97797b0939967ee0ab0a8"
         );
     }
@@ -277,7 +282,7 @@ mod tests {
     fn image_folder_error_names_other_size_with_palette() {
         let grey = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
         let other = encode([2, 1], ColorType::Indexed, BitDepth::Eight, Some(&[9, 8, 7]), &[0, 0]);
-        let text = set(&grey, &other, &grey).unwrap_err().to_string();
+        let text = small_folder(&grey, &other, &grey).unwrap_err().to_string();
         assert!(text.contains("b/1.png` is 2×1 in colour (a palette), `"), "{text}");
         assert!(text.ends_with("a/1.png` is 1×2 grey: all images must have one size"), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Files that operating systems, file managers and editors leave in data folders. Knows no data set.
+//! Files that operating systems, file managers and editors leave in data folders.
 
 use std::path::Path;
 

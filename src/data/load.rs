@@ -16,37 +16,34 @@ use super::{cifar, custom, idx, split, strokes};
 use crate::config::{DataConfig, DatasetSpec, Diagnostic};
 use crate::system::machine;
 
-/// Pixels of an image of `strokes`, 28×28.
-const PIXELS: usize = 28 * 28;
-
 /// Index of the first test image of `strokes`: larger than the index of any training image.
 const TEST_OFFSET: u64 = 1 << 32;
 
-/// The error for a built-in data set that could not be read: a file of it is missing or not the official one.
+/// The error for a built-in data set that could not be read: a file is missing or is not the official one.
 #[derive(Debug)]
 pub struct Unreadable {
     /// Name of the data set.
-    pub set: &'static str,
+    pub builtin: &'static str,
     /// Folder of the data sets.
     pub folder: PathBuf,
 }
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "could not read the data set `{}` from `{}`", self.set, self.folder.display())
+        write!(f, "could not read the data set `{}` from `{}`", self.builtin, self.folder.display())
     }
 }
 
 /// Looks up the data set that `data` names and returns the facts about it.
 ///
-/// Reads files if the facts depend on their bytes. Custom data are read whole; their images are returned too, for
+/// Reads files only if the facts depend on their bytes. Custom data are read whole; their images are returned too, for
 /// [`DatasetInfo::split`], so that they need not be read twice. Of CIFAR only the test file is read, which may be
-/// partial. MNIST, Fashion-MNIST and `strokes` are known without reading.
+/// partial. For MNIST, Fashion-MNIST and `strokes` nothing is read.
 ///
 /// # Errors
-/// Returns a diagnostic for custom data that are missing or not usable.
+/// Returns a diagnostic if custom data are missing or not usable.
 pub fn inspect(data: &DataConfig) -> Result<(DatasetInfo, Option<RawImages>), Diagnostic> {
-    let set = match &data.dataset {
+    let builtin = match &data.dataset {
         DatasetSpec::Strokes => return Ok((DatasetInfo::strokes(data), None)),
         DatasetSpec::Idx { .. } | DatasetSpec::Images { .. } => {
             let (info, images) = custom::inspect(data)?;
@@ -58,14 +55,14 @@ pub fn inspect(data: &DataConfig) -> Result<(DatasetInfo, Option<RawImages>), Di
         DatasetSpec::Cifar100 => &builtin::CIFAR100,
     };
     let folder = dirs::folder(data);
-    let partial_test = PartialTest::find(set, &mut DatasetDir::of(set, &folder));
-    Ok((DatasetInfo::builtin(set, &folder, partial_test.as_ref()), None))
+    let partial_test = PartialTest::find(builtin, &mut DatasetDir::find(builtin, &folder));
+    Ok((DatasetInfo::builtin(builtin, &folder, partial_test.as_ref()), None))
 }
 
 /// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` overrides `data.dir`.
 ///
 /// # Errors
-/// Fails for a file that is missing or not usable, and for splits that are larger than the data set.
+/// Fails if a file is missing or not usable, and if the splits are larger than the data set.
 pub fn load(data: &DataConfig, folder: Option<&Path>, seed: u64) -> Result<Dataset> {
     let mut data = data.clone();
     data.dir = folder.map(Path::to_owned).or(data.dir);
@@ -80,8 +77,8 @@ impl DatasetInfo {
     /// Reads the images, verifies every file, and splits the images with `seed` as `data` says.
     ///
     /// # Errors
-    /// Fails for a file that is missing, not usable or changed since [`inspect`], and for splits that are larger than
-    /// the data set.
+    /// Fails if a file is missing, not usable or changed since [`inspect`], and if the splits are larger than the data
+    /// set.
     pub fn load(&self, data: &DataConfig, seed: u64) -> Result<Dataset> {
         self.split(self.read()?, data, seed)
     }
@@ -89,16 +86,16 @@ impl DatasetInfo {
     /// Like [`load`](Self::load), but takes the images that [`inspect`] returned.
     ///
     /// # Errors
-    /// Fails for splits that are larger than the data set.
+    /// Fails if the splits are larger than the data set.
     pub fn split(&self, images: RawImages, data: &DataConfig, seed: u64) -> Result<Dataset> {
         let RawImages { images, labels } = images;
         let sizes = self.sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
-        let splits = split::split(&labels, self.train, self.classes, data.validation, sizes, seed);
-        let pixels = self.shape.iter().product();
+        let splits = split::split(&labels, self.train_images, self.classes, data.validation, sizes, seed);
+        let image_bytes = self.shape.iter().product();
         Ok(Dataset {
             shape: self.shape,
             classes: self.classes,
-            inputs: Normalization::new(data.normalize, &self.mean_std, &images, pixels),
+            normalization: Normalization::new(data.normalize, &self.mean_std, &images, image_bytes),
             images,
             labels,
             train: splits.train,
@@ -110,24 +107,24 @@ impl DatasetInfo {
     /// Reads all images and labels.
     ///
     /// # Errors
-    /// Fails for a file that is missing, not usable or changed since [`inspect`].
+    /// Fails if a file is missing, not usable or changed since [`inspect`].
     pub fn read(&self) -> Result<RawImages> {
         match &self.source {
-            ImageSource::Procedural { seed } => Ok(draw(self.train, self.test, *seed)),
-            ImageSource::Builtin { set, folder } => read_builtin(set, folder, self.test)
-                .with_context(|| Unreadable { set: set.name, folder: folder.clone() }),
-            ImageSource::Custom { dataset } => custom::reload_verified(dataset, self.sum.as_deref())
+            ImageSource::Procedural { seed } => Ok(draw(self.train_images, self.test_images, *seed)),
+            ImageSource::Builtin { builtin, folder } => read_builtin(builtin, folder, self.test_images)
+                .with_context(|| Unreadable { builtin: builtin.name, folder: folder.clone() }),
+            ImageSource::Custom { dataset } => custom::reload_verified(dataset, self.sha256.as_deref())
                 .with_context(|| format!("could not read the data in `{}`", self.name)),
         }
     }
 }
 
 /// Reads and verifies the files of a built-in data set with `test` test images.
-fn read_builtin(set: &'static BuiltinDataset, folder: &Path, test: u32) -> Result<RawImages> {
-    let mut dir = DatasetDir::of(set, folder);
+fn read_builtin(builtin: &'static BuiltinDataset, folder: &Path, test: u32) -> Result<RawImages> {
+    let mut dir = DatasetDir::find(builtin, folder);
     let mut raw = RawImages { images: Vec::new(), labels: Vec::new() };
-    for (index, file) in set.files.iter().enumerate() {
-        let part = read_file(set, index, &dir.open(file.name)?, test)?;
+    for (index, file) in builtin.files.iter().enumerate() {
+        let part = read_file(builtin, index, &dir.open(file.name)?, test)?;
         raw.images.extend(part.images);
         raw.labels.extend(part.labels);
     }
@@ -138,26 +135,26 @@ fn read_builtin(set: &'static BuiltinDataset, folder: &Path, test: u32) -> Resul
 /// verifying its checksum.
 ///
 /// # Errors
-/// Fails for a file that is not the official one; a partial test file is accepted if it has `test` records.
-pub(super) fn read_file(set: &BuiltinDataset, index: usize, file: &DataFile, test: u32) -> Result<RawImages> {
-    let pinned = set.files[index];
-    let (images, labels) = match set.form {
+/// Fails if the file is not the official one; a partial test file is accepted if it has `test` records.
+pub(super) fn read_file(builtin: &BuiltinDataset, index: usize, file: &DataFile, test: u32) -> Result<RawImages> {
+    let pinned = builtin.files[index];
+    let (images, labels) = match builtin.format {
         FileFormat::Idx => {
-            let count = if index < 2 { set.train } else { set.test };
+            let count = if index < 2 { builtin.train_images } else { builtin.test_images };
             match index % 2 {
-                0 => (idx::images(file, count, set.shape, pinned.sha256)?, Vec::new()),
-                _ => (Vec::new(), idx::labels(file, count, set.classes, pinned.sha256)?),
+                0 => (idx::images(file, count, builtin.shape, pinned.sha256)?, Vec::new()),
+                _ => (Vec::new(), idx::labels(file, count, builtin.classes, pinned.sha256)?),
             }
         }
-        FileFormat::Cifar { labels, records } => {
-            let is_test = index + 1 == set.files.len();
+        FileFormat::Cifar { label_bytes, records } => {
+            let is_test = index + 1 == builtin.files.len();
             let read = || -> Result<cifar::CifarRecords> {
-                let content = cifar::read(&file.bytes, labels, set.classes)?;
+                let content = cifar::read(&file.bytes, label_bytes, builtin.classes)?;
                 let found = content.labels.len() as u32;
                 let expected = if is_test { test } else { records };
                 ensure!(found == expected, "it holds {found} records instead of {expected}");
-                // The checksum of a partial test file is in the keys of the trainings instead.
-                if !is_test || test == set.test {
+                // A partial test file has no pinned checksum: its checksum is part of the training keys instead.
+                if !is_test || test == builtin.test_images {
                     idx::verify(&file.bytes, pinned.sha256)?;
                 }
                 Ok(content)
@@ -169,19 +166,21 @@ pub(super) fn read_file(set: &BuiltinDataset, index: usize, file: &DataFile, tes
     Ok(RawImages { images, labels })
 }
 
-/// Draws the images of `strokes` on all cores. Each image is a function of seed and index, so that the number of cores
-/// changes no byte.
-fn draw(train: u32, test: u32, seed: u64) -> RawImages {
-    let count = train as usize + test as usize;
-    let mut images = vec![[0_u8; PIXELS]; count];
+/// Draws the images of `strokes` on all cores. Each image is a function of seed and index, so that the result does not
+/// depend on the number of cores.
+fn draw(train_images: u32, test_images: u32, seed: u64) -> RawImages {
+    let count = train_images as usize + test_images as usize;
+    let mut images = vec![[0_u8; strokes::PIXELS]; count];
     let mut labels = vec![0_u8; count];
-    let chunk = count.div_ceil(machine::cores()).max(1);
+    let images_per_core = count.div_ceil(machine::cores()).max(1);
     std::thread::scope(|scope| {
-        for (part, (images, labels)) in images.chunks_mut(chunk).zip(labels.chunks_mut(chunk)).enumerate() {
+        for (core, (images, labels)) in
+            images.chunks_mut(images_per_core).zip(labels.chunks_mut(images_per_core)).enumerate()
+        {
             scope.spawn(move || {
                 for (i, (image, label)) in images.iter_mut().zip(labels).enumerate() {
-                    let index = (part * chunk + i) as u64;
-                    let first_test = u64::from(train);
+                    let index = (core * images_per_core + i) as u64;
+                    let first_test = u64::from(train_images);
                     let drawn = if index < first_test { index } else { TEST_OFFSET + index - first_test };
                     *label = strokes::draw(seed, drawn, image);
                 }

@@ -1,33 +1,44 @@
-//! Data sets: images as bytes, verified and split. Knows no tensor and no terminal.
+//! Data sets: images as bytes, verified and split. Independent of tensors and of the terminal.
 
-mod cifar;
-mod cifar_python;
+// A data set: facts, images, splits.
 mod dataset;
-mod dirs;
-mod download;
-mod fetch;
-mod gzip;
-mod idx;
-mod image_folder;
-mod junk;
-mod load;
-mod names;
-mod not_found;
-mod builtin;
-mod custom;
-mod custom_idx;
-mod container;
-mod partial_test;
-mod pickle;
-mod pixel_stats;
-mod png_image;
 mod info;
-mod contact_sheet;
-mod dataset_dir;
+mod load;
+mod pixel_stats;
 mod split;
 mod strokes;
-mod summary;
+
+// The files of the built-in data sets.
+mod builtin;
+mod dataset_dir;
+mod dirs;
+mod junk;
+mod names;
+mod not_found;
+mod partial_test;
 mod status;
+
+// Custom data.
+mod custom;
+mod custom_idx;
+mod image_folder;
+
+// File formats.
+mod cifar;
+mod cifar_python;
+mod container;
+mod gzip;
+mod idx;
+mod pickle;
+mod png_image;
+
+// Downloads.
+mod download;
+mod fetch;
+
+// Summaries.
+mod contact_sheet;
+mod summary;
 
 pub use contact_sheet::{contact_sheet, is_contact_sheet};
 pub use dataset::{Dataset, Normalization, Split};
@@ -36,5 +47,5 @@ pub use fetch::{FetchOptions, FetchProgress, Fetched, NoMirror, fetch};
 pub use info::{DatasetInfo, RawImages};
 pub use load::{Unreadable, inspect, load};
 pub use not_found::NotFound;
-pub use status::{Availability, DatasetStatus, FileReport, FileStatus, names, status};
+pub use status::{DatasetReport, DatasetStatus, FileReport, FileStatus, names, status};
 pub use summary::{DatasetSummary, SplitSummary};

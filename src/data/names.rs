@@ -1,4 +1,4 @@
-//! The names that a file of a data set may have, and the entries of a folder with similar names. Knows no format.
+//! The names that a file of a data set may have, and the entries of a folder with similar names. Reads no file.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use super::junk::is_junk;
 use crate::system::files;
 
-/// The content of a path.
+/// The state of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PathContent {
+pub(super) enum PathState {
     /// No file, or a folder.
     Nothing,
     /// A file of 0 bytes.
@@ -19,13 +19,13 @@ pub(super) enum PathContent {
     File,
 }
 
-/// Returns the content of `path`.
-pub(super) fn content(path: &Path) -> PathContent {
+/// Returns the state of `path`.
+pub(super) fn path_state(path: &Path) -> PathState {
     match fs::metadata(path) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => PathContent::Nothing,
-        Ok(metadata) if metadata.is_dir() => PathContent::Nothing,
-        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => PathContent::Empty,
-        Ok(_) | Err(_) => PathContent::File,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => PathState::Nothing,
+        Ok(metadata) if metadata.is_dir() => PathState::Nothing,
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => PathState::Empty,
+        Ok(_) | Err(_) => PathState::File,
     }
 }
 
@@ -33,13 +33,13 @@ pub(super) fn content(path: &Path) -> PathContent {
 /// `t10k-labels-idx1-ubyte`; others have a dot for the hyphen before `idx` (Kaggle). Custom data may also have `test`
 /// for `t10k` (EMNIST), `idx2-int` for labels (QMNIST), and a prefix of all names.
 pub(super) fn idx(official: &str, is_custom: bool, prefix: Option<&str>) -> Vec<String> {
-    let Some((stem, form)) = official.split_once("-idx") else { return vec![official.to_owned()] };
+    let Some((stem, suffix)) = official.split_once("-idx") else { return vec![official.to_owned()] };
     let mut names = Vec::new();
     let test = stem.strip_prefix("t10k-").filter(|_| is_custom).map(|kind| format!("test-{kind}"));
     for stem in std::iter::once(stem.to_owned()).chain(test) {
         let stem = prefix.map_or_else(|| stem.clone(), |prefix| format!("{prefix}-{stem}"));
-        names.extend([format!("{stem}-idx{form}"), format!("{stem}.idx{form}")]);
-        if is_custom && form == "1-ubyte" {
+        names.extend([format!("{stem}-idx{suffix}"), format!("{stem}.idx{suffix}")]);
+        if is_custom && suffix == "1-ubyte" {
             names.push(format!("{stem}-idx2-int"));
         }
     }
@@ -82,7 +82,7 @@ fn entries(folder: &Path) -> Vec<String> {
 /// Extensions of files that must be unpacked.
 const PACKED: [&str; 7] = [".zip", ".7z", ".rar", ".xz", ".bz2", ".tar", ".tgz"];
 
-/// Extensions that do not tell the format of a file.
+/// Extensions that files of several formats have.
 const ENDINGS: [&str; 5] = [".gz", ".bin", ".txt", ".dat", ".idx"];
 
 /// Returns advice on the entries of `folder` whose names are similar to one of `names`, at most three.
@@ -92,30 +92,31 @@ pub(super) fn near_misses(folder: &Path, names: &[String]) -> Vec<String> {
         let ends = |ending: &&str| entry.to_lowercase().ends_with(*ending);
         let is_remnant = [".part", ".damaged"].iter().any(ends);
         let name = names.iter().find(|name| !is_remnant && is_similar(entry, name))?;
-        let shown = path.display();
+        let path_text = path.display();
         if !path.exists()
             && let Ok(target) = fs::read_link(&path)
         {
-            return Some(format!("`{shown}` is a link to `{}`, which is not there", target.display()));
+            return Some(format!("`{path_text}` is a link to `{}`, which is not there", target.display()));
         }
         Some(if path.is_dir() {
-            format!("the folder `{shown}` does not have it")
+            format!("the folder `{path_text}` does not have it")
         } else if PACKED.iter().any(ends) {
-            format!("there is `{shown}`: unpack it")
+            format!("there is `{path_text}`: unpack it")
         } else {
-            format!("there is `{shown}`: rename it to `{name}`")
+            format!("there is `{path_text}`: rename it to `{name}`")
         })
     };
     entries(folder).iter().filter_map(advice).take(3).collect()
 }
 
-/// Returns whether two names differ only in case, punctuation, extensions, the kind of IDX, and the mark of a copy.
+/// Returns whether a file `entry` is probably the file `name` under another name: its letters and digits are those of
+/// `name` apart from case, extensions, the kind of IDX (`idx3-ubyte`), and the word `copy` or a number at the end.
 fn is_similar(entry: &str, name: &str) -> bool {
     let entry = alphanumeric_stem(entry);
     let name = alphanumeric_stem(name);
     let stem = name.split("idx").next().unwrap_or(&name);
-    let plain = |rest: &str| rest.replace("idx", "").replace("ubyte", "").replace("copy", "");
-    entry.strip_prefix(stem).is_some_and(|rest| plain(rest).chars().all(|c| c.is_ascii_digit()))
+    let without_suffixes = |rest: &str| rest.replace("idx", "").replace("ubyte", "").replace("copy", "");
+    entry.strip_prefix(stem).is_some_and(|rest| without_suffixes(rest).chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Returns the letters and digits of a name in lower case, without its extensions.
@@ -188,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("train.bin");
         std::os::unix::fs::symlink("/nowhere/train.bin", &link).unwrap();
-        assert_eq!(content(&link), PathContent::Nothing);
+        assert_eq!(path_state(&link), PathState::Nothing);
         let text = near_misses(folder.path(), &["train.bin".to_owned()]);
         assert_eq!(text, [format!("`{}` is a link to `/nowhere/train.bin`, which is not there", link.display())]);
     }

@@ -15,14 +15,14 @@ pub struct NotFound {
     /// Advice on entries with similar names.
     advice: Vec<String>,
     /// The built-in data set of the file; `None` for custom data.
-    pub set: Option<&'static str>,
+    pub builtin: Option<&'static str>,
 }
 
 impl NotFound {
     /// Returns the error, with advice on entries of `folders` that may be the file under another name.
-    pub(super) fn new(folders: Vec<PathBuf>, names: Vec<String>, set: Option<&'static str>) -> Self {
+    pub(super) fn new(folders: Vec<PathBuf>, names: Vec<String>, builtin: Option<&'static str>) -> Self {
         let advice = folders.iter().flat_map(|folder| near_misses(folder, &names)).collect();
-        Self { folders, names, advice, set }
+        Self { folders, names, advice, builtin }
     }
 }
 

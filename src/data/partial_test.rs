@@ -16,23 +16,23 @@ pub(super) struct PartialTest {
 }
 
 impl PartialTest {
-    /// Reads the test file of `set` in `dir` and returns it if it is partial. `None` for a complete, missing or damaged
-    /// file: damage is reported when the data set is loaded.
-    pub(super) fn find(set: &BuiltinDataset, dir: &mut DatasetDir) -> Option<Self> {
-        let FileFormat::Cifar { labels, .. } = set.form else { return None };
-        dir.find(set.last_file().name).filter(FileLocation::is_plain_file)?;
-        let file = dir.open(set.last_file().name).ok()?;
-        let records = cifar::read(&file.bytes, labels, set.classes).ok()?.labels.len() as u32;
-        let is_partial = (1..set.test).contains(&records);
+    /// Reads the test file of `builtin` in `dir` and returns it if it is partial. `None` for a complete, missing or
+    /// damaged file: damage is reported when the data set is loaded.
+    pub(super) fn find(builtin: &BuiltinDataset, dir: &mut DatasetDir) -> Option<Self> {
+        let FileFormat::Cifar { label_bytes, .. } = builtin.format else { return None };
+        dir.locate(builtin.last_file().name).filter(FileLocation::is_plain_file)?;
+        let file = dir.open(builtin.last_file().name).ok()?;
+        let records = cifar::read(&file.bytes, label_bytes, builtin.classes).ok()?.labels.len() as u32;
+        let is_partial = (1..builtin.test_images).contains(&records);
         is_partial.then(|| Self { records, sha256: sha256(&file.bytes), file: file.name })
     }
 
-    /// Returns the note that results on this test set need.
-    pub(super) fn note(&self, set: &BuiltinDataset) -> String {
+    /// Returns the note that results on this test set must show.
+    pub(super) fn note(&self, builtin: &BuiltinDataset) -> String {
         format!(
             "`{}` holds {} of the {} test images of `{}`: results on them are not comparable with those on the whole \
-             test set",
-            self.file, self.records, set.test, set.name
+             test builtin",
+            self.file, self.records, builtin.test_images, builtin.name
         )
     }
 }

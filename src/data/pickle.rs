@@ -1,6 +1,6 @@
 //! Pickles of Python with a dictionary of numbers, texts and `NumPy` arrays of bytes. Nothing in them is executed: the
 //! opcodes and functions that such pickles need are interpreted here, and anything else is an error. No length in a
-//! pickle leads to an allocation larger than its bytes. Knows no data set.
+//! pickle leads to an allocation larger than its bytes. Independent of data sets.
 
 use std::borrow::Cow;
 
@@ -73,8 +73,8 @@ impl<'a> Pickle<'a> {
     /// Reads a pickle of protocol 0 to 5.
     ///
     /// # Errors
-    /// Fails for an opcode, function or argument that is not supported, with its name and byte; for a pickle that is
-    /// cut short, and for one that is not a dictionary.
+    /// Fails if an opcode, function or argument is not supported (the error has its name and byte), and if the pickle
+    /// is cut short or is not a dictionary.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         let (nodes, root) = machine::run(bytes)?;
         let Node::Dict(entries) = nodes[root as usize].clone() else { bail!("it holds no dictionary") };
@@ -84,7 +84,7 @@ impl<'a> Pickle<'a> {
     /// Returns the shape of the array `key` and its unsigned bytes in C order.
     ///
     /// # Errors
-    /// Fails if there is no such array, and for an array of another type or order.
+    /// Fails if there is no such array, or if it has another type or order.
     pub(super) fn array(&self, key: &str) -> Result<(Vec<i64>, Cow<'a, [u8]>)> {
         let Node::Array(Some(array)) = self.get(key)? else { bail!("its `{key}` is no array") };
         let Node::Dtype(dtype) = self.node(array.dtype) else { bail!("the array `{key}` has no type") };
@@ -112,7 +112,7 @@ impl<'a> Pickle<'a> {
 
     /// Returns the value of `key`.
     fn get(&self, key: &str) -> Result<&Node<'a>> {
-        // The last entry of a key counts, as in Python.
+        // If a key occurs several times, its last entry is used, as in Python.
         let found = self.entries.iter().rev().find(|(name, _)| self.bytes(*name).as_deref() == Some(key.as_bytes()));
         if let Some((_, value)) = found {
             return Ok(self.node(*value));
@@ -146,12 +146,12 @@ impl<'a> Pickle<'a> {
 
     /// Returns the bytes of a text or of bytes.
     fn bytes(&self, id: Id) -> Option<Cow<'a, [u8]>> {
-        text(&self.nodes, id)
+        text_bytes(&self.nodes, id)
     }
 }
 
 /// Returns the bytes of a text or of bytes; `None` for another value and for a text with invalid escapes.
-fn text<'a>(nodes: &[Node<'a>], id: Id) -> Option<Cow<'a, [u8]>> {
+fn text_bytes<'a>(nodes: &[Node<'a>], id: Id) -> Option<Cow<'a, [u8]>> {
     match &nodes[id as usize] {
         Node::Bytes(bytes) | Node::Utf8(bytes) => Some(Cow::Borrowed(bytes)),
         Node::Literal(literal) => unescape(literal).map(Cow::Owned),

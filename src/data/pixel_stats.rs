@@ -1,10 +1,11 @@
 //! Mean and standard deviation of pixels.
 
-/// Returns `(mean, standard deviation)` of the bytes / 255, per channel. `images` is [images, channels, plane], where
-/// `plane` is height · width. The sums are integers, so that the result is the same on every machine.
-pub(super) fn mean_std(images: &[u8], channels: usize, plane: usize) -> Vec<(f64, f64)> {
+/// Returns `(mean, standard deviation)` of the bytes / 255, per channel. `images` is [images, channels,
+/// `plane_size`], where `plane_size` is height · width. The sums are integers, so that the result is the same on every
+/// machine.
+pub(super) fn mean_std(images: &[u8], channels: usize, plane_size: usize) -> Vec<(f64, f64)> {
     let mut sums = vec![(0_u128, 0_u128); channels];
-    for (index, plane) in images.chunks_exact(plane).enumerate() {
+    for (index, plane) in images.chunks_exact(plane_size).enumerate() {
         // A plane has less than 2³² pixels, whose squares are below 2¹⁶.
         let plane_sum: u64 = plane.iter().map(|&byte| u64::from(byte)).sum();
         let plane_squares: u64 = plane.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum();

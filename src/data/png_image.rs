@@ -1,4 +1,4 @@
-//! Decoding of PNG files to 8 bits per channel. Knows no folder and no class.
+//! Decoding of PNG files to 8 bits per channel. Independent of folders and classes.
 
 use std::fmt;
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use png::{BitDepth, ColorType, Transformations};
 
+/// The fault of a file that cannot be decoded.
 const NO_PNG: &str = "it is no PNG file, cut short, or damaged";
 
 /// The header of a PNG file.
@@ -15,6 +16,7 @@ const NO_PNG: &str = "it is no PNG file, cut short, or damaged";
 pub(super) struct PngHeader {
     /// [height, width] in pixels.
     pub(super) size: [usize; 2],
+    /// The colour type.
     colour: ColourType,
 }
 
@@ -26,7 +28,7 @@ enum ColourType {
     /// A palette with greys only.
     GreyPalette,
     /// Three channels, even if they are equal.
-    Channels,
+    Rgb,
     /// A palette with a colour.
     Palette,
 }
@@ -35,14 +37,14 @@ impl PngHeader {
     /// Reads the header of a file.
     ///
     /// # Errors
-    /// Fails for a file that cannot be read, that is not PNG, or that would lose information with 8 bits per channel.
+    /// Fails if the file cannot be read, is not PNG, or would lose information with 8 bits per channel.
     pub(super) fn read(path: &Path) -> Result<Self> {
         Ok(open(BufReader::new(File::open(path).context("it could not be read")?))?.1)
     }
 
     /// Returns whether the image needs three channels.
     pub(super) fn is_coloured(&self) -> bool {
-        matches!(self.colour, ColourType::Channels | ColourType::Palette)
+        matches!(self.colour, ColourType::Rgb | ColourType::Palette)
     }
 }
 
@@ -51,7 +53,7 @@ impl fmt::Display for PngHeader {
         let colour = match self.colour {
             ColourType::Grey => "grey",
             ColourType::GreyPalette => "grey (a palette)",
-            ColourType::Channels => "in colour",
+            ColourType::Rgb => "in colour",
             ColourType::Palette => "in colour (a palette)",
         };
         write!(f, "{}×{} {colour}", self.size[0], self.size[1])
@@ -68,7 +70,7 @@ fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
     ensure!(info.animation_control.is_none(), "it is an animation: save its frames as files");
     let colour = match info.color_type {
         ColorType::Grayscale | ColorType::GrayscaleAlpha => ColourType::Grey,
-        ColorType::Rgb | ColorType::Rgba => ColourType::Channels,
+        ColorType::Rgb | ColorType::Rgba => ColourType::Rgb,
         ColorType::Indexed => {
             let palette = info.palette.as_deref().unwrap_or_default();
             let is_grey = palette.chunks_exact(3).all(|colour| colour[0] == colour[1] && colour[1] == colour[2]);
@@ -83,7 +85,7 @@ fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
 /// fewer bits, an alpha channel that is opaque everywhere, a grey image to three equal channels); others are refused.
 ///
 /// # Errors
-/// Fails for a file that cannot be decoded, has transparent pixels, or does not have `shape`.
+/// Fails if the file cannot be decoded, has transparent pixels, or does not have `shape`.
 pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
     let (mut reader, header) = open(Cursor::new(bytes))?;
     let [channels, height, width] = shape;
@@ -95,9 +97,12 @@ pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
     pixels.truncate(frame.buffer_size());
     let samples = frame.color_type.samples();
     let is_opaque = matches!(samples, 1 | 3) || pixels.chunks_exact(samples).all(|pixel| pixel[samples - 1] == u8::MAX);
-    let by =
+    let location =
         if matches!(header.colour, ColourType::GreyPalette | ColourType::Palette) { " in its palette" } else { "" };
-    ensure!(is_opaque, "it has transparent pixels{by}, and nothing says what is behind them: save it without alpha");
+    ensure!(
+        is_opaque,
+        "it has transparent pixels{location}, and nothing says what is behind them: save it without alpha"
+    );
     // A grey image has one channel for all; a palette has been expanded to three channels.
     let source = |channel: usize| if samples < 3 { 0 } else { channel };
     let plane = |channel: usize| pixels.iter().skip(source(channel)).step_by(samples).copied();

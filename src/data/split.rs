@@ -4,25 +4,31 @@ use crate::base::rng::{Purpose, Stream};
 
 /// Indices of the images of each split.
 pub(super) struct SplitIndices {
+    /// Training images, in the order of the split.
     pub(super) train: Vec<u32>,
+    /// Validation images, in the order of the split.
     pub(super) validation: Vec<u32>,
+    /// Test images, in ascending order.
     pub(super) test: Vec<u32>,
 }
 
-/// Splits images `0..train_files` into validation and training by the random stream [`Purpose::Split`] (one split per
-/// experiment), then reduces the splits to `sizes` (training, validation, test), balanced over the classes. The images
-/// from `train_files` on are the test set.
+/// Splits images `0..train_images` into validation and training by the random stream [`Purpose::Split`] (one split per
+/// experiment), then reduces the splits, balanced over the classes. The images from `train_images` on are the test set.
+///
+/// - `labels`: class of each image, those of the training files first.
+/// - `validation`: number of images held out, before the reduction.
+/// - `sizes`: numbers of images of (training, validation, test) after the reduction.
 pub(super) fn split(
     labels: &[u8],
-    train_files: u32,
+    train_images: u32,
     classes: usize,
     validation: u32,
     sizes: (u32, u32, u32),
     seed: u64,
 ) -> SplitIndices {
-    let order = Stream::of_replicate(seed, 0, Purpose::Split).generator(0).permutation(train_files);
+    let order = Stream::of_replicate(seed, 0, Purpose::Split).generator(0).permutation(train_images);
     let (validation, train) = order.split_at(validation as usize);
-    let test: Vec<u32> = (train_files..labels.len() as u32).collect();
+    let test: Vec<u32> = (train_images..labels.len() as u32).collect();
     SplitIndices {
         train: balanced(train, labels, classes, sizes.0),
         validation: balanced(validation, labels, classes, sizes.1),
@@ -30,15 +36,15 @@ pub(super) fn split(
     }
 }
 
-/// Returns `limit` images of `part` in its order: the first of each class, as evenly over the classes as their sizes
-/// allow.
-fn balanced(part: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32> {
+/// Returns `limit` of the image indices `images` in their order: the first of each class, as evenly over the classes as
+/// their sizes allow.
+fn balanced(images: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32> {
     let limit = limit as usize;
-    if limit >= part.len() {
-        return part.to_vec();
+    if limit >= images.len() {
+        return images.to_vec();
     }
     let mut available = vec![0_usize; classes];
-    for &image in part {
+    for &image in images {
         available[usize::from(labels[image as usize])] += 1;
     }
     let mut quota = vec![0_usize; classes];
@@ -53,7 +59,7 @@ fn balanced(part: &[u32], labels: &[u8], classes: usize, limit: u32) -> Vec<u32>
         }
     }
     let mut chosen = Vec::with_capacity(limit);
-    for &image in part {
+    for &image in images {
         let quota = &mut quota[usize::from(labels[image as usize])];
         if *quota > 0 {
             *quota -= 1;

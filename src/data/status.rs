@@ -6,20 +6,21 @@ use serde::Serialize;
 
 use super::builtin;
 use super::builtin::{BuiltinDataset, python_name};
-use super::dataset_dir::{DatasetDir, RecordEncoding};
+use super::dataset_dir::{CifarEncoding, DatasetDir};
 use super::load::read_file;
 use super::partial_test::PartialTest;
 
-/// The state of a built-in data set on this machine.
+/// A built-in data set on this machine, with its files.
 #[derive(Clone, Debug, Serialize)]
-pub struct DatasetStatus {
+pub struct DatasetReport {
     /// Name of the data set.
     pub name: &'static str,
     /// Folder of its files.
     pub folder: PathBuf,
     /// The state of all files together.
-    pub state: Availability,
-    /// The state of each file, in the order of the data set.
+    #[serde(rename = "state")]
+    pub status: DatasetStatus,
+    /// The files, in the order of the data set.
     pub files: Vec<FileReport>,
     /// A note on the results with it; `None` if there is nothing to note.
     pub note: Option<String>,
@@ -28,11 +29,12 @@ pub struct DatasetStatus {
 /// The state of the files of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Availability {
+pub enum DatasetStatus {
     /// Every file is verified.
     Complete,
     /// Every file is usable, but the test file has fewer images than the official one.
-    ShortTest,
+    #[serde(rename = "short_test")]
+    PartialTest,
     /// Some files are missing.
     Incomplete,
     /// All files are missing.
@@ -41,7 +43,7 @@ pub enum Availability {
     Damaged,
 }
 
-/// The state of a file.
+/// A file of a built-in data set on this machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileReport {
     /// The official name; the name in the Python version of CIFAR if this version was found.
@@ -50,94 +52,97 @@ pub struct FileReport {
     pub found: Option<String>,
     /// Bytes on disk; bytes after decompression for a file in an archive.
     pub bytes: Option<u64>,
-    /// The result of its verification.
-    pub condition: FileStatus,
+    /// The state of the file.
+    #[serde(rename = "condition")]
+    pub status: FileStatus,
 }
 
-/// The result of the verification of a file.
+/// The state of a file after its verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStatus {
     /// The SHA-256 is the pinned one.
     Verified,
-    /// It holds this number of images, fewer than the official file.
-    Short(u32),
-    /// It is missing.
+    /// A test file with this number of images, fewer than in the official file.
+    #[serde(rename = "short")]
+    Partial(u32),
+    /// The file is missing.
     Missing,
-    /// It is not usable, for this reason.
+    /// The file is not usable, for this reason.
     Damaged(String),
 }
 
 /// Returns the names of the data sets that consist of files.
 pub fn names() -> [&'static str; 4] {
-    builtin::ALL.map(|set| set.name)
+    builtin::ALL.map(|builtin| builtin.name)
 }
 
-/// Returns the state of the data set `name` in `folder`; `None` if no data set of this name consists of files.
-pub fn status(name: &str, folder: &Path) -> Option<DatasetStatus> {
-    builtin::ALL.into_iter().find(|set| set.name == name).map(|set| status_of(set, folder))
+/// Returns the report on the data set `name` in `folder`; `None` if no data set of this name consists of files.
+pub fn status(name: &str, folder: &Path) -> Option<DatasetReport> {
+    builtin::ALL.into_iter().find(|builtin| builtin.name == name).map(|builtin| report_of(builtin, folder))
 }
 
-/// Returns the state of a data set in `folder`, the folder of all data sets.
-pub(super) fn status_of(set: &'static BuiltinDataset, folder: &Path) -> DatasetStatus {
-    status_at(set, DatasetDir::of(set, folder))
+/// Returns the report on a data set in `folder`, the folder of all data sets.
+pub(super) fn report_of(builtin: &'static BuiltinDataset, folder: &Path) -> DatasetReport {
+    report_at(builtin, DatasetDir::find(builtin, folder))
 }
 
-/// Returns the state of a data set in the folder `dir`.
-pub(super) fn status_at(set: &'static BuiltinDataset, mut dir: DatasetDir) -> DatasetStatus {
-    let partial_test = PartialTest::find(set, &mut dir);
-    let note = partial_test.as_ref().map(|partial| partial.note(set));
-    let test = partial_test.map_or(set.test, |partial| partial.records);
-    let indices = 0..set.files.len();
-    let mut files: Vec<FileReport> = indices.map(|index| file_report(set, index, &mut dir, test)).collect();
-    // If all files that were found are of the Python version, the missing ones are named as in this version too.
+/// Returns the report on a data set in the folder `dir`.
+pub(super) fn report_at(builtin: &'static BuiltinDataset, mut dir: DatasetDir) -> DatasetReport {
+    let partial_test = PartialTest::find(builtin, &mut dir);
+    let note = partial_test.as_ref().map(|partial| partial.note(builtin));
+    let test = partial_test.map_or(builtin.test_images, |partial| partial.records);
+    let indices = 0..builtin.files.len();
+    let mut files: Vec<FileReport> = indices.map(|index| file_report(builtin, index, &mut dir, test)).collect();
+    // If all files that were found are of the Python version, the missing ones get their names in this version too.
     let is_python = |file: &FileReport| file.name == python_name(file.name);
     let found: Vec<bool> = files.iter().filter(|file| file.found.is_some()).map(is_python).collect();
-    if set.python.is_some() && !found.is_empty() && found.iter().all(|&is_python| is_python) {
+    if builtin.python.is_some() && !found.is_empty() && found.iter().all(|&is_python| is_python) {
         for file in &mut files {
             file.name = python_name(file.name);
         }
     }
-    DatasetStatus { name: set.name, folder: dir.folder().to_owned(), state: availability(&files), files, note }
+    DatasetReport { name: builtin.name, folder: dir.folder().to_owned(), status: dataset_status(&files), files, note }
 }
 
-/// Returns the state of file `index` of a data set with `test` test images.
-fn file_report(set: &BuiltinDataset, index: usize, dir: &mut DatasetDir, test: u32) -> FileReport {
-    let binary = set.files[index].name;
-    let Some(location) = dir.find(binary) else {
-        return FileReport { name: binary, found: None, bytes: None, condition: FileStatus::Missing };
+/// Returns the report on file `index` of a data set with `test` test images.
+fn file_report(builtin: &BuiltinDataset, index: usize, dir: &mut DatasetDir, test: u32) -> FileReport {
+    let binary = builtin.files[index].name;
+    let Some(location) = dir.locate(binary) else {
+        return FileReport { name: binary, found: None, bytes: None, status: FileStatus::Missing };
     };
-    let name = if location.encoding == RecordEncoding::Python { python_name(binary) } else { binary };
+    let name = if location.encoding == CifarEncoding::Python { python_name(binary) } else { binary };
     let opened = match dir.open(binary) {
         Ok(opened) => opened,
         Err(error) => {
-            let condition = FileStatus::Damaged(format!("{error:#}"));
-            return FileReport { name, found: Some(location.path.display().to_string()), bytes: None, condition };
+            let status = FileStatus::Damaged(format!("{error:#}"));
+            return FileReport { name, found: Some(location.path.display().to_string()), bytes: None, status };
         }
     };
     let plain_file = Some(&location).filter(|location| location.is_plain_file());
     let on_disk = plain_file.and_then(|location| location.path.metadata().ok());
     let bytes = on_disk.map_or(opened.bytes.len() as u64, |metadata| metadata.len());
-    let condition = match read_file(set, index, &opened, test) {
-        Ok(_) if index + 1 == set.files.len() && test < set.test => FileStatus::Short(test),
+    let status = match read_file(builtin, index, &opened, test) {
+        Ok(_) if index + 1 == builtin.files.len() && test < builtin.test_images => FileStatus::Partial(test),
         Ok(_) => FileStatus::Verified,
-        // The outermost sentence only names the file.
+        // The outer error only names the file, which the report has anyway: the root cause is enough.
         Err(error) => FileStatus::Damaged(error.root_cause().to_string()),
     };
-    FileReport { name, found: Some(opened.name), bytes: Some(bytes), condition }
+    FileReport { name, found: Some(opened.name), bytes: Some(bytes), status }
 }
 
-fn availability(files: &[FileReport]) -> Availability {
-    let missing = files.iter().filter(|file| file.condition == FileStatus::Missing).count();
-    if files.iter().any(|file| matches!(file.condition, FileStatus::Damaged(_))) {
-        Availability::Damaged
+/// Returns the state of all files together.
+fn dataset_status(files: &[FileReport]) -> DatasetStatus {
+    let missing = files.iter().filter(|file| file.status == FileStatus::Missing).count();
+    if files.iter().any(|file| matches!(file.status, FileStatus::Damaged(_))) {
+        DatasetStatus::Damaged
     } else if missing == files.len() {
-        Availability::Missing
+        DatasetStatus::Missing
     } else if missing > 0 {
-        Availability::Incomplete
-    } else if files.iter().any(|file| matches!(file.condition, FileStatus::Short(_))) {
-        Availability::ShortTest
+        DatasetStatus::Incomplete
+    } else if files.iter().any(|file| matches!(file.status, FileStatus::Partial(_))) {
+        DatasetStatus::PartialTest
     } else {
-        Availability::Complete
+        DatasetStatus::Complete
     }
 }

@@ -1,5 +1,5 @@
-//! The procedural data set `strokes`: digits that look handwritten, drawn from stroke skeletons. Knows no split, no
-//! file and no tensor.
+//! The procedural data set `strokes`: digits that look handwritten, drawn from stroke skeletons. Independent of
+//! splits, files and tensors.
 
 use crate::base::rng::{SplitMix, mix};
 
@@ -10,7 +10,8 @@ pub(crate) const STD: f64 = 0.2604;
 
 /// Pixels along each side of an image.
 const SIDE: usize = 28;
-const PIXELS: usize = SIDE * SIDE;
+/// Pixels of an image.
+pub(super) const PIXELS: usize = SIDE * SIDE;
 
 /// A point of a skeleton: x rightwards and y downwards, in hundredths of half the digit's height.
 type Knot = (i8, i8);
@@ -114,7 +115,7 @@ pub(super) fn draw(seed: u64, index: u64, image: &mut [u8; PIXELS]) -> u8 {
     for stroke in glyph {
         canvas.curve(stroke, &pose, radius);
     }
-    canvas.develop(&mut random, image);
+    canvas.to_bytes(&mut random, image);
     label as u8
 }
 
@@ -243,7 +244,7 @@ impl Canvas {
     }
 
     /// Converts ink to bytes with a blackness and noise drawn for this image.
-    fn develop(&self, random: &mut SplitMix, image: &mut [u8; PIXELS]) {
+    fn to_bytes(&self, random: &mut SplitMix, image: &mut [u8; PIXELS]) {
         let black = between(random, 170.0, 255.0);
         let grain = between(random, 0.0, 0.1);
         for (bytes, inks) in image.chunks_exact_mut(8).zip(self.ink.chunks_exact(8)) {

@@ -16,8 +16,9 @@ pub struct DatasetSummary {
     pub shape: [usize; 3],
     /// Names of the classes, or their numbers if they have no names; by label.
     pub classes: Vec<String>,
-    /// The splits, those for training first.
-    pub parts: Vec<SplitSummary>,
+    /// The splits, that of the training images first.
+    #[serde(rename = "parts")]
+    pub splits: Vec<SplitSummary>,
     /// Mean of the pixels of all training files in [0, 1], per channel.
     pub mean: Vec<f64>,
     /// Standard deviation of the same pixels, per channel.
@@ -40,11 +41,11 @@ pub struct SplitSummary {
 }
 
 impl DatasetSummary {
-    /// Reads all files of a data set and returns their summary and their images: the split into training files and test
-    /// files.
+    /// Reads all files of a data set and returns their summary and the data set. It has two splits: all images of the
+    /// training files, and all images of the test files.
     ///
     /// # Errors
-    /// Fails for a file that is missing or not usable.
+    /// Fails if a file is missing or not usable.
     pub fn of_files(info: &DatasetInfo) -> Result<(Self, Dataset)> {
         let RawImages { images, labels } = info.read()?;
         let dataset = Dataset {
@@ -52,10 +53,10 @@ impl DatasetSummary {
             classes: info.classes,
             images,
             labels,
-            train: (0..info.train).collect(),
+            train: (0..info.train_images).collect(),
             validation: Vec::new(),
-            test: (info.train..info.train + info.test).collect(),
-            inputs: super::Normalization::Affine { scale: 1.0, offset: 0.0 },
+            test: (info.train_images..info.train_images + info.test_images).collect(),
+            normalization: super::Normalization::Affine { scale: 1.0, offset: 0.0 },
         };
         let splits = [("training", dataset.train.as_slice()), ("test", &dataset.test)];
         Ok((Self::new(info, &dataset, &splits), dataset))
@@ -73,7 +74,7 @@ impl DatasetSummary {
 
     fn new(info: &DatasetInfo, dataset: &Dataset, splits: &[(&'static str, &[u32])]) -> Self {
         let [channels, height, width] = info.shape;
-        let train_pixels = &dataset.images[..info.train as usize * dataset.pixels()];
+        let train_pixels = &dataset.images[..info.train_images as usize * dataset.image_bytes()];
         let (mean, std) = mean_std(train_pixels, channels, height * width).into_iter().unzip();
         let names = info.class_names.clone();
         let numbers = || (0..info.classes).map(|class| class.to_string()).collect();
@@ -88,10 +89,10 @@ impl DatasetSummary {
             name: info.name.clone(),
             shape: info.shape,
             classes: if names.is_empty() { numbers() } else { names },
-            parts: splits.iter().map(summary).collect(),
+            splits: splits.iter().map(summary).collect(),
             mean,
             std,
-            sha256: info.sum.clone(),
+            sha256: info.sha256.clone(),
             note: info.note.clone(),
         }
     }

@@ -6,7 +6,7 @@ use crate::data::Dataset;
 /// Copies the bytes of `images` to `bytes` [images, pixels]. Images are scattered over memory, and a loop that does
 /// nothing else keeps more loads in flight.
 pub(super) fn copy_pixels(dataset: &Dataset, images: &[u32], bytes: &mut [u8]) {
-    for (&image, row) in images.iter().zip(bytes.chunks_exact_mut(dataset.pixels())) {
+    for (&image, row) in images.iter().zip(bytes.chunks_exact_mut(dataset.image_bytes())) {
         row.copy_from_slice(dataset.image(image));
     }
 }
@@ -32,12 +32,12 @@ impl<T: Element> pulp::NullaryFnOnce for Convert<'_, T> {
     #[inline(always)]
     fn call(self) {
         let Self { dataset, images, bytes, out } = self;
-        let (pixels, plane) = (dataset.pixels(), dataset.shape[1] * dataset.shape[2]);
+        let (pixels, plane) = (dataset.image_bytes(), dataset.shape[1] * dataset.shape[2]);
         let rows = out.chunks_exact_mut(pixels).zip(bytes.chunks_exact(pixels));
         for (&image, (row, bytes)) in images.iter().zip(rows) {
             let planes = row.chunks_exact_mut(plane).zip(bytes.chunks_exact(plane));
             for (channel, (row, bytes)) in planes.enumerate() {
-                let (scale, offset) = dataset.inputs.scale_and_offset(image, channel);
+                let (scale, offset) = dataset.normalization.scale_and_offset(image, channel);
                 let (scale, offset) = (T::from_f64(scale), T::from_f64(offset));
                 for (input, &byte) in row.iter_mut().zip(bytes) {
                     *input = T::from_u8(byte) * scale + offset;
@@ -62,7 +62,7 @@ mod tests {
             train: vec![0, 1],
             validation: vec![],
             test: vec![],
-            inputs: Normalization::PerChannel(vec![(2.0, 0.5), (10.0, -1.0)]),
+            normalization: Normalization::PerChannel(vec![(2.0, 0.5), (10.0, -1.0)]),
         };
         let mut out = [0.0_f32; 8];
         normalized_batch(&dataset, &[1, 0], &mut [0; 8], &mut out);

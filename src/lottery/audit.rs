@@ -65,12 +65,17 @@ fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &
 
 fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
     let artifacts = context.artifacts;
-    invariant!(mask.kept() == training.counts.kept, "{} weights kept, {} planned", mask.kept(), training.counts.kept);
+    invariant!(
+        mask.kept_total() == training.counts.kept,
+        "{} weights kept, {} planned",
+        mask.kept_total(),
+        training.counts.kept
+    );
     if let Some(layers) = &training.counts.layers {
-        invariant!(mask.counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.counts());
+        invariant!(mask.kept_counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.kept_counts());
     }
     match &training.mask {
-        MaskRule::Dense => invariant!(mask.kept() == mask.total(), "a dense mask that prunes"),
+        MaskRule::Dense => invariant!(mask.kept_total() == mask.total(), "a dense mask that prunes"),
         MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => {
             invariant!(mask.is_subset_of(&artifacts.mask(parent)?), "a mask that is not within its parent's");
         }
@@ -79,7 +84,10 @@ fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask)
         }
         MaskRule::Of { parent } => invariant!(*mask == artifacts.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
-            invariant!(mask.counts() == artifacts.mask(like)?.counts(), "a random mask with other counts in a layer");
+            invariant!(
+                mask.kept_counts() == artifacts.mask(like)?.kept_counts(),
+                "a random mask with other counts in a layer"
+            );
         }
     }
     Ok(())
@@ -165,7 +173,7 @@ fn kept<'a>(mask: &'a Mask, a: &'a TensorMap, b: &'a TensorMap) -> impl Iterator
 fn is_fresh(weights: &TensorMap, theta: &TensorMap, mask: &Mask) -> bool {
     let equal = |(_, pairs): (&str, Vec<(f32, f32)>)| pairs.iter().filter(|(a, b)| a.to_bits() == b.to_bits()).count();
     let equal: usize = kept(mask, weights, theta).map(equal).sum();
-    equal as u64 <= 1 + mask.kept() / 100
+    equal as u64 <= 1 + mask.kept_total() / 100
 }
 
 /// Whether every tensor has the same values in both states, in any order.
@@ -246,7 +254,7 @@ mod tests {
         let of = |arm, round| replicate.memory.mask(&replicate.training(arm, round).key).unwrap();
         assert!(of("winning_ticket", 2).is_subset_of(&of("winning_ticket", 1)));
         assert_eq!(of("random_reinit", 2), of("winning_ticket", 2));
-        assert_eq!(of("random_mask", 2).counts(), of("winning_ticket", 2).counts());
+        assert_eq!(of("random_mask", 2).kept_counts(), of("winning_ticket", 2).kept_counts());
         assert_ne!(of("random_mask", 2), of("winning_ticket", 2));
         let start = |arm, round| replicate.memory.initial_weights(&replicate.training(arm, round).key).unwrap();
         let mut theta = start("dense", 0);

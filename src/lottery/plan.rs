@@ -7,11 +7,11 @@ use super::resolved::ResolvedExperiment;
 use super::training::{MaskRule, StartRule, TrainingSpec};
 use super::validate_arms::ValidArms;
 use crate::base::key::ContentHash;
-use crate::config::{Diagnostic, Experiment};
+use crate::config::{DENSE_ARM, Diagnostic, Experiment};
 use crate::engine::EngineKind;
 
 /// The name of the arm of the dense networks.
-pub const DENSE: &str = "dense";
+pub const DENSE: &str = DENSE_ARM;
 
 /// Every training run of an experiment, each after those it depends on.
 #[derive(Clone, Debug)]

@@ -34,7 +34,7 @@ fn shared(experiment: &Experiment, resolved: &ResolvedExperiment, engine: Engine
         "network": resolved.network,
         "init": [network.init, network.init_std],
         // An epoch and its iterations give the same numbers.
-        "train": train.in_iterations(resolved.iterations_per_epoch),
+        "train": train.without_epochs(resolved.iterations_per_epoch),
         "engine": engine.as_str(),
         "device": resolved.device,
         "seed": seed,
@@ -162,7 +162,7 @@ impl<'a> PlanBuilder<'a> {
             (None, None) => Arc::clone(schedule),
         };
         let iteration = |key: &str, time: Option<TrainingTime>| {
-            let iteration = time.map_or(0, |time| time.iterations(resolved.iterations_per_epoch));
+            let iteration = time.map_or(0, |time| time.to_iterations(resolved.iterations_per_epoch));
             if iteration < experiment.train.iterations {
                 return Ok(Iteration(iteration));
             }

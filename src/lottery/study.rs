@@ -29,7 +29,7 @@ impl Study {
         let arms = validate_arms(&experiment).map_err(|found| mistakes.extend(found)).ok();
         let resolved = ResolvedExperiment::new(&experiment, surroundings).map_err(|found| mistakes.extend(found)).ok();
         let (Some(arms), Some(resolved)) = (arms, resolved) else { return Err(mistakes) };
-        if let Some(checksum) = &resolved.dataset.sum {
+        if let Some(checksum) = &resolved.dataset.sha256 {
             experiment.data.set_checksum(checksum);
         }
         let plan = Plan::build(&experiment, &arms, &resolved)?;

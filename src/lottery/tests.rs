@@ -139,7 +139,10 @@ fn one_shot_masks_have_the_tickets_counts_and_come_from_the_dense_network() {
     let replicate =
         with_arms("shot={mask={one_shot={like='ticket'}},weights='rewind'},re={mask={of='shot'},weights='reinit'}");
     for round in 1..=3 {
-        assert_eq!(replicate.stored("shot", round).mask.counts(), replicate.stored("ticket", round).mask.counts());
+        assert_eq!(
+            replicate.stored("shot", round).mask.kept_counts(),
+            replicate.stored("ticket", round).mask.kept_counts()
+        );
     }
     assert_eq!(
         replicate.training("shot", 1).key,
@@ -159,15 +162,15 @@ fn one_shot_masks_have_the_tickets_counts_and_come_from_the_dense_network() {
 fn one_shot_rates_prune_layers_in_proportion_to_the_rates_of_their_kinds() {
     let replicate = with_arms("shot={mask={one_shot={cut=[0.5,0.9]}},weights='rewind'}");
     // 784·32, 32·16 and 16·10 weights; the output layer has half the rate: 25 % and 45 % go.
-    assert_eq!(replicate.stored("shot", 1).mask.counts(), [12_544, 256, 120]);
-    assert_eq!(replicate.stored("shot", 2).mask.counts(), [25_088 - 22_579, 512 - 461, 160 - 72]);
+    assert_eq!(replicate.stored("shot", 1).mask.kept_counts(), [12_544, 256, 120]);
+    assert_eq!(replicate.stored("shot", 2).mask.kept_counts(), [25_088 - 22_579, 512 - 461, 160 - 72]);
 }
 
 #[test]
 fn magnitude_at_init_prunes_the_smallest_initial_weights() {
     let replicate = with_arms("init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}");
     let mask = &replicate.stored("init", 2).mask;
-    assert_eq!(mask.counts(), replicate.stored("ticket", 2).mask.counts());
+    assert_eq!(mask.kept_counts(), replicate.stored("ticket", 2).mask.kept_counts());
     let (mask, theta_0) = (&mask.0[0], &replicate.theta_0().0[0]);
     let magnitudes =
         |kept| theta_0.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());

@@ -8,7 +8,7 @@ pub fn random_mask(like: &Mask, generator: &mut Generator) -> Mask {
     let layers = like.0.iter().map(|layer| {
         let mut kept = vec![false; layer.kept.len()];
         let order = generator.permutation(kept.len() as u32);
-        order[..layer.count() as usize].iter().for_each(|&i| kept[i as usize] = true);
+        order[..layer.kept_count() as usize].iter().for_each(|&i| kept[i as usize] = true);
         LayerMask { kept, ..layer.clone() }
     });
     Mask(layers.collect())
@@ -25,7 +25,7 @@ mod tests {
             |n, kept| LayerMask { name: format!("l{n}"), shape: vec![n], kept: (0..n).map(|i| i < kept).collect() };
         let like = Mask(vec![layer(100, 30), layer(10, 0), layer(10, 10)]);
         let drawn = random_mask(&like, &mut Stream::of_replicate(1, 1, Purpose::Mask).generator(0));
-        assert_eq!(drawn.counts(), [30, 0, 10]);
+        assert_eq!(drawn.kept_counts(), [30, 0, 10]);
         assert_ne!(drawn, like);
     }
 }

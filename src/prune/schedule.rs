@@ -130,13 +130,13 @@ impl PruningSchedule {
             (PruningRates::Layerwise(_), Some(remaining)) => {
                 let layers = pruned.0.iter_mut().zip(&scores).zip(remaining);
                 for (number, ((layer, scores), &remaining)) in layers.enumerate() {
-                    let count = layer.count().saturating_sub(remaining);
+                    let count = layer.kept_count().saturating_sub(remaining);
                     prune_lowest(scores, &mut layer.kept, count, |index| tie_break.number(number, index));
                 }
             }
             (PruningRates::Layerwise(_), None) => return Err("no count for each layer".to_owned()),
             (PruningRates::Global { included, .. }, _) => {
-                let count = mask.kept().saturating_sub(counts.kept);
+                let count = mask.kept_total().saturating_sub(counts.kept);
                 prune_across_layers(&mut pruned, included, &scores, count, &tie_break);
             }
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::run::Run;
 use super::table::Cell;
 use crate::artifacts::{METRICS, Metric, RoundRow, SummaryRow, last_iteration, summary};
-use crate::config::{ConfigDocument, flatten};
+use crate::config::{ConfigDocument, for_each_leaf};
 use crate::system::paths::RunDir;
 
 /// A comparison of runs.
@@ -176,7 +176,7 @@ fn config(run: &Run) -> Option<Vec<(String, Value)>> {
     let text = String::from_utf8(fs::read(run.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
     let document = ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?;
     let mut values = Vec::new();
-    flatten(&document.root, "", &mut |key, value| values.push((key.to_owned(), value.clone())));
+    for_each_leaf(&document.root, "", &mut |key, value| values.push((key.to_owned(), value.clone())));
     Some(values)
 }
 

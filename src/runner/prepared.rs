@@ -157,7 +157,7 @@ impl<'a> PreparedTraining<'a> {
             timing: timing.clone(),
         };
         self.context.store.save(self.spec(), &outputs)?;
-        let weights_kept = self.mask.counts();
+        let weights_kept = self.mask.kept_counts();
         Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
     }
 

@@ -146,7 +146,7 @@ impl Store {
             key: training.key,
             content: training.content.value(),
             outcome: product.outcome.clone(),
-            weights_kept: product.mask.counts(),
+            weights_kept: product.mask.kept_counts(),
             files: sums,
         };
         Ok(files::write(&entry.manifest_file(), &serde_json::to_vec_pretty(&done)?)?)

@@ -35,15 +35,15 @@ impl LrSchedule {
         let shape = match &train.lr_schedule {
             LrScheduleConfig::Constant => LrShape::Constant,
             LrScheduleConfig::Step { every, gamma } => {
-                LrShape::Step { every: every.iterations(per_epoch).max(1), gamma: *gamma }
+                LrShape::Step { every: every.to_iterations(per_epoch).max(1), gamma: *gamma }
             }
             LrScheduleConfig::MultiStep { milestones, gamma } => {
-                let milestones = milestones.iter().map(|time| time.iterations(per_epoch)).collect();
+                let milestones = milestones.iter().map(|time| time.to_iterations(per_epoch)).collect();
                 LrShape::MultiStep { milestones, gamma: *gamma }
             }
             LrScheduleConfig::Cosine { lr_min } => LrShape::Cosine { min: *lr_min, iterations: train.iterations },
         };
-        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.iterations(per_epoch)), shape }
+        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.to_iterations(per_epoch)), shape }
     }
 
     /// Returns the learning rate of the step that has `iteration` steps before it, with the same bits on every machine.
@@ -75,7 +75,7 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
     let last = train.iterations;
     let too_late = |iteration: u64| format!("iteration {iteration} is not before the last one, {last}");
     if let LrScheduleConfig::Step { every, .. } = train.lr_schedule {
-        match every.iterations(per_epoch) {
+        match every.to_iterations(per_epoch) {
             0 => refuse("train.step_every", "`train.step_every` must be at least 1 iteration".to_owned(), &epoch),
             every if every >= last => refuse("train.step_every", too_late(every), &longer),
             _ => {}
@@ -88,7 +88,7 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
     let mut before = 0;
     for (index, milestone) in milestones.iter().enumerate() {
         let key = format!("train.milestones[{index}]");
-        let milestone = milestone.iterations(per_epoch);
+        let milestone = milestone.to_iterations(per_epoch);
         if milestone == 0 {
             refuse(&key, "a milestone at iteration 0 changes nothing".to_owned(), "leave it out, and set `train.lr`");
         } else if milestone <= before {
@@ -98,7 +98,7 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
         }
         before = milestone;
     }
-    if let Some(warmup) = train.warmup.map(|warmup| warmup.iterations(per_epoch)).filter(|&warmup| warmup > last) {
+    if let Some(warmup) = train.warmup.map(|warmup| warmup.to_iterations(per_epoch)).filter(|&warmup| warmup > last) {
         // `lr` would never be reached, which is not the experiment that was intended.
         let message = format!("a warm-up of {warmup} iterations does not end within the training's {last}");
         refuse("train.warmup", message, &longer);

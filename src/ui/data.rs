@@ -4,39 +4,39 @@ use std::fmt::Write as _;
 
 use super::table::{align, printable};
 use crate::base::format::{bytes, with_thousands};
-use crate::data::{Availability, DatasetStatus, DatasetSummary, FileStatus};
+use crate::data::{DatasetReport, DatasetStatus, DatasetSummary, FileStatus};
 use crate::report::{Cell, Table};
 
 /// Returns the state of each data set and its files as text.
-pub fn dataset_statuses(statuses: &[DatasetStatus]) -> String {
+pub fn dataset_statuses(reports: &[DatasetReport]) -> String {
     let mut text = String::new();
-    for status in statuses {
-        let fetch = format!("`lth data fetch {}` brings it", status.name);
-        let state = match status.state {
-            Availability::Complete => format!("complete in {}", status.folder.display()),
-            Availability::ShortTest => format!("usable, with a short test set, in {}", status.folder.display()),
-            Availability::Incomplete => format!("incomplete in {}; {fetch}", status.folder.display()),
-            Availability::Missing => format!("not found in {}; {fetch}", status.folder.display()),
-            Availability::Damaged => format!("damaged in {}; {fetch}", status.folder.display()),
+    for report in reports {
+        let fetch = format!("`lth data fetch {}` brings it", report.name);
+        let state = match report.status {
+            DatasetStatus::Complete => format!("complete in {}", report.folder.display()),
+            DatasetStatus::PartialTest => format!("usable, with a short test set, in {}", report.folder.display()),
+            DatasetStatus::Incomplete => format!("incomplete in {}; {fetch}", report.folder.display()),
+            DatasetStatus::Missing => format!("not found in {}; {fetch}", report.folder.display()),
+            DatasetStatus::Damaged => format!("damaged in {}; {fetch}", report.folder.display()),
         };
-        let _ = writeln!(text, "{}: {state}", status.name);
-        if status.state == Availability::Missing {
+        let _ = writeln!(text, "{}: {state}", report.name);
+        if report.status == DatasetStatus::Missing {
             continue;
         }
-        let width = status.files.iter().map(|file| file.name.len()).max().unwrap_or(0);
-        for file in &status.files {
+        let width = report.files.iter().map(|file| file.name.len()).max().unwrap_or(0);
+        for file in &report.files {
             let size = file.bytes.map_or_else(String::new, bytes);
-            let condition = match &file.condition {
+            let status = match &file.status {
                 FileStatus::Verified => "verified".to_owned(),
-                FileStatus::Short(records) => {
+                FileStatus::Partial(records) => {
                     format!("{} images, fewer than the official file", with_thousands((*records).into()))
                 }
                 FileStatus::Missing => "not found".to_owned(),
                 FileStatus::Damaged(cause) => format!("damaged: {cause}"),
             };
-            let _ = writeln!(text, "  {:<width$}  {size:>7}  {condition}", file.name);
+            let _ = writeln!(text, "  {:<width$}  {size:>7}  {status}", file.name);
         }
-        if let Some(note) = &status.note {
+        if let Some(note) = &report.note {
             let _ = writeln!(text, "  note: {note}");
         }
     }
@@ -75,12 +75,12 @@ pub fn dataset_summary(summary: &DatasetSummary, sheet: &str) -> String {
 fn class_table(summary: &DatasetSummary) -> Table {
     let is_numbered = summary.classes.iter().enumerate().all(|(class, name)| *name == class.to_string());
     let name_cell = |name: &str| if is_numbered { Cell::number(name) } else { Cell::text(name) };
-    let mut table = Table::new(std::iter::once("class").chain(summary.parts.iter().map(|part| part.name)));
+    let mut table = Table::new(std::iter::once("class").chain(summary.splits.iter().map(|part| part.name)));
     for (class, name) in summary.classes.iter().enumerate() {
-        let counts = summary.parts.iter().map(|part| Cell::number(with_thousands(part.by_class[class] as u64)));
+        let counts = summary.splits.iter().map(|part| Cell::number(with_thousands(part.by_class[class] as u64)));
         table.rows.push(std::iter::once(name_cell(name)).chain(counts).collect());
     }
-    let sums = summary.parts.iter().map(|part| Cell::number(with_thousands(part.images as u64)));
+    let sums = summary.splits.iter().map(|part| Cell::number(with_thousands(part.images as u64)));
     table.rows.push(std::iter::once(name_cell("all")).chain(sums).collect());
     table
 }

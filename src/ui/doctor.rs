@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::table::printable;
 use crate::base::format::{bytes, with_thousands};
-use crate::data::{Availability, DatasetStatus};
+use crate::data::{DatasetReport, DatasetStatus};
 use crate::runner::StoreReport;
 
 /// The hint for missing CUDA.
@@ -38,7 +38,7 @@ pub struct Diagnosis {
     /// Folder of the built-in data sets.
     pub data_dir: PathBuf,
     /// State of each built-in data set.
-    pub data: Vec<DatasetStatus>,
+    pub data: Vec<DatasetReport>,
     /// Folder of all runs.
     pub runs: PathBuf,
     /// Reason why files cannot be locked in this folder; `None` if they can.
@@ -93,15 +93,15 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     };
     line("processor", &format!("{}, {} cores, vector instructions: {vectors}", diagnosis.processor, diagnosis.cores));
     line("data", &diagnosis.data_dir.display().to_string());
-    for status in &diagnosis.data {
-        let state = match status.state {
-            Availability::Complete => "complete and verified".to_owned(),
-            Availability::ShortTest => "usable, with a short test set".to_owned(),
-            Availability::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", status.name),
-            Availability::Missing => format!("not there: `lth data fetch {}` brings it", status.name),
-            Availability::Damaged => format!("damaged: `lth data check {}` tells how", status.name),
+    for report in &diagnosis.data {
+        let state = match report.status {
+            DatasetStatus::Complete => "complete and verified".to_owned(),
+            DatasetStatus::PartialTest => "usable, with a short test set".to_owned(),
+            DatasetStatus::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", report.name),
+            DatasetStatus::Missing => format!("not there: `lth data fetch {}` brings it", report.name),
+            DatasetStatus::Damaged => format!("damaged: `lth data check {}` tells how", report.name),
         };
-        line("", &format!("{}: {state}", status.name));
+        line("", &format!("{}: {state}", report.name));
     }
     line("runs", &diagnosis.runs.display().to_string());
     if let Some(reason) = &diagnosis.no_locks {

@@ -85,7 +85,7 @@ impl Trainer for Fake {
     }
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        self.lanes[lane] = Network { state: from.clone(), kept: mask.kept() };
+        self.lanes[lane] = Network { state: from.clone(), kept: mask.kept_total() };
         Ok(())
     }
 
@@ -182,7 +182,7 @@ fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
         train: (0..train).collect(),
         validation: (train..train + validation).collect(),
         test: (train + validation..all).collect(),
-        inputs: Normalization::Affine { scale: 1.0, offset: 0.0 },
+        normalization: Normalization::Affine { scale: 1.0, offset: 0.0 },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Own IDX files made by hand.
+//! Custom IDX files written byte by byte.
 
 use super::super::idx::tests::file;
 use super::*;
@@ -39,8 +39,15 @@ fn custom_idx_files_have_any_size() {
     let dir = folder.path();
     whole(dir, NAMES);
     let four = read(dir, PLAIN).unwrap();
-    assert_eq!((four.height, four.width, four.train, four.test), (1, 3, 2, 1));
+    assert_eq!((four.height, four.width, four.train_images, four.test_images), (1, 3, 2, 1));
     assert_eq!((four.images, four.labels), ((1..10).collect(), vec![1, 0, 1]));
+}
+
+#[test]
+fn custom_idx_errors_name_wrong_label_count_and_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    whole(dir, NAMES);
     let says = |end: &str| assert!(message(dir, PLAIN).ends_with(end), "{}", message(dir, PLAIN));
     put(dir, NAMES[3], &file(&[1], &[2]));
     says("is not usable: label 2 of image 0 is not below 2");
@@ -106,7 +113,7 @@ fn custom_idx_transpose_exchanges_rows_and_columns() {
     whole(folder.path(), NAMES);
     let plain = read(folder.path(), PLAIN).unwrap();
     let turned = read(folder.path(), IdxOptions { transpose: true, ..PLAIN }).unwrap();
-    assert_eq!((turned.height, turned.width, turned.sum), (3, 1, plain.sum), "the sum is of the files as they are");
+    assert_eq!((turned.height, turned.width, turned.sha256), (3, 1, plain.sha256), "the checksum is that of the files");
 }
 
 #[test]
@@ -121,9 +128,9 @@ fn custom_idx_finds_the_only_prefix() {
     whole(dir, digits.each_ref().map(String::as_str));
     let many = message(dir, PLAIN);
     assert!(many.ends_with("have several prefixes: `emnist-digits`, `emnist-letters`"), "{many}");
-    assert_eq!(read(dir, IdxOptions { prefix: Some("emnist-letters"), ..PLAIN }).unwrap().train, 2);
+    assert_eq!(read(dir, IdxOptions { prefix: Some("emnist-letters"), ..PLAIN }).unwrap().train_images, 2);
     let missing = message(dir, IdxOptions { prefix: Some("emnist"), ..PLAIN });
     assert!(missing.starts_with("neither `emnist-train-images-idx3-ubyte` nor"), "{missing}");
     whole(dir, NAMES);
-    assert_eq!(read(dir, PLAIN).unwrap().train, 2, "names without a prefix come first");
+    assert_eq!(read(dir, PLAIN).unwrap().train_images, 2, "names without a prefix come first");
 }

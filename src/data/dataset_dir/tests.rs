@@ -1,4 +1,4 @@
-//! Folders with files in every place that they may lie in.
+//! Folders with files in every location and under every name that is searched.
 
 use super::super::builtin::{CIFAR10, CIFAR100, MNIST};
 use super::super::container::tests::{gzip, tar};
@@ -15,13 +15,13 @@ fn put(path: &Path, bytes: &[u8]) {
 fn file_is_found_plain_gzipped_and_in_archive() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("cifar100");
-    let open = |name: &str| DatasetDir::of(&CIFAR100, folder.path()).open(name);
+    let open = |name: &str| DatasetDir::find(&CIFAR100, folder.path()).open(name);
     let missing = open("train.bin").err().unwrap();
     let text = missing.to_string();
     for name in ["none of `train.bin`", "`cifar-100-binary.tar.gz`", "`cifar-100-python/train`"] {
         assert!(text.contains(name), "{text}");
     }
-    assert_eq!(missing.downcast_ref::<NotFound>().unwrap().set, Some("cifar100"));
+    assert_eq!(missing.downcast_ref::<NotFound>().unwrap().builtin, Some("cifar100"));
 
     let packed = gzip(&tar("cifar-100-binary/train.bin", b"tar"));
     put(&inner.join("cifar-100-binary.tar.gz"), &packed);
@@ -36,7 +36,7 @@ fn file_is_found_plain_gzipped_and_in_archive() {
     put(&inner.join("cifar-100-binary.tar.gz"), &packed[..packed.len() / 2]);
     assert!(open("test.bin").err().unwrap().to_string().contains("could not be unpacked"));
     // Files that lie in the folder of all data sets.
-    assert_eq!(DatasetDir::of(&CIFAR100, &inner).open("train.bin").unwrap().bytes, b"plain");
+    assert_eq!(DatasetDir::find(&CIFAR100, &inner).open("train.bin").unwrap().bytes, b"plain");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn python_version_is_opened_as_binary_records() {
     let image = vec![7; 3072];
     let batch = |label: u8| cifar_python::tests::batch(&image, &[("labels", &[label])]);
     let record = |label: u8| [&[label][..], &image].concat();
-    let open = |name: &str| DatasetDir::of(&CIFAR10, folder.path()).open(name).unwrap();
+    let open = |name: &str| DatasetDir::find(&CIFAR10, folder.path()).open(name).unwrap();
     let archive = gzip(&tar("cifar-10-batches-py/data_batch_1", &batch(1)));
     put(&inner.join("cifar-10-python.tar.gz"), &archive);
     assert_eq!(open("data_batch_1.bin").bytes, record(1));
@@ -56,9 +56,9 @@ fn python_version_is_opened_as_binary_records() {
     put(&inner.join("data_batch_1.gz"), &gzip(&batch(3)));
     assert_eq!(open("data_batch_1.bin").bytes, record(3));
     put(&inner.join("data_batch_1.bin"), &record(4));
-    assert_eq!(open("data_batch_1.bin").bytes, record(4), "the binary form comes first");
+    assert_eq!(open("data_batch_1.bin").bytes, record(4), "the binary version takes precedence");
     put(&inner.join("data_batch_2"), b"cos\nsystem\n(S'true'\ntR.");
-    let error = DatasetDir::of(&CIFAR10, folder.path()).open("data_batch_2.bin").err().unwrap();
+    let error = DatasetDir::find(&CIFAR10, folder.path()).open("data_batch_2.bin").err().unwrap();
     assert!(
         format!("{error:#}").contains("data_batch_2` is not usable: opcode 0x63 (`c`) at byte 0: it names `os system`")
     );
@@ -70,7 +70,7 @@ fn archive_unpacked_to_folder_of_its_name_is_searched() {
     let archive = folder.path().join("cifar100/cifar-100-binary.tar.gz");
     put(&archive.join("cifar-100-binary/train.bin"), b"inner");
     put(&archive.join("test.bin"), b"outer");
-    let open = |name: &str| DatasetDir::of(&CIFAR100, folder.path()).open(name).unwrap().bytes;
+    let open = |name: &str| DatasetDir::find(&CIFAR100, folder.path()).open(name).unwrap().bytes;
     assert_eq!((open("train.bin"), open("test.bin")), (b"inner".to_vec(), b"outer".to_vec()));
 }
 
@@ -93,7 +93,7 @@ fn idx_files_are_found_by_alternative_names_in_order() {
 }
 
 #[test]
-fn empty_file_hides_no_other() {
+fn empty_file_is_used_only_if_there_is_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let open = || DatasetDir::custom(folder.path(), None).open(IMAGES);
     put(&folder.path().join(IMAGES), b"");
@@ -106,7 +106,7 @@ fn empty_file_hides_no_other() {
 fn folder_with_files_is_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let (outer, inner) = (folder.path().to_owned(), folder.path().join("mnist"));
-    let chosen = || DatasetDir::of(&MNIST, &outer).folder().to_owned();
+    let chosen = || DatasetDir::find(&MNIST, &outer).folder().to_owned();
     assert_eq!(chosen(), inner, "where nothing is found");
     for file in MNIST.files {
         put(&outer.join(file.name), b"1");

@@ -1,32 +1,62 @@
-//! The stack machine that interprets a pickle: stack, memo, and the opcodes that make values.
+//! The stack machine that interprets a pickle: stack, memo, and the opcodes that make values. The opcodes are those of
+//! Python's module `pickletools`: bytes that are letters are written as letters, the others have a constant here.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Id, Node, text};
+use super::{Id, Node, text_bytes};
+
+/// Protocol number of the pickle.
+const PROTO: u8 = 0x80;
+/// A tuple of one value; [`TUPLE3`] is the last of three opcodes for one to three values.
+const TUPLE1: u8 = 0x85;
+/// A tuple of three values.
+const TUPLE3: u8 = 0x87;
+/// `True`.
+const NEWTRUE: u8 = 0x88;
+/// `False`.
+const NEWFALSE: u8 = 0x89;
+/// An integer with its number of bytes in one byte.
+const LONG1: u8 = 0x8A;
+/// UTF-8 text with its length in one byte.
+const SHORT_BINUNICODE: u8 = 0x8C;
+/// UTF-8 text with its length in eight bytes.
+const BINUNICODE8: u8 = 0x8D;
+/// Bytes with their length in eight bytes.
+const BINBYTES8: u8 = 0x8E;
+/// A function or class, by module and name on the stack.
+const STACK_GLOBAL: u8 = 0x93;
+/// Stores the value on top of the stack under the next free index of the memo.
+const MEMOIZE: u8 = 0x94;
+/// The length of the following opcodes.
+const FRAME: u8 = 0x95;
+/// Mutable bytes with their length in eight bytes.
+const BYTEARRAY8: u8 = 0x96;
 
 /// Largest number of opcodes: it bounds the memory of a pickle. A batch of CIFAR-100 has about 400,000.
 const MAX_OPCODES: usize = 4_000_000;
 
 /// The state of the machine between two opcodes.
 pub(super) struct Machine<'a> {
+    /// The pickle.
     bytes: &'a [u8],
     /// Offset of the next byte.
     position: usize,
     /// All values made so far.
     pub(super) nodes: Vec<Node<'a>>,
+    /// Values on the stack, the topmost last.
     stack: Vec<Id>,
-    /// Marked heights of the stack.
+    /// Heights of the stack at which the opcode MARK (`(`) was executed.
     marks: Vec<usize>,
-    /// Values by their number in the memo.
+    /// Values by their index in the memo.
     memo: BTreeMap<u64, Id>,
 }
 
 /// Interprets a pickle and returns all values and the one that it ends with.
 ///
 /// # Errors
-/// Fails for an opcode that is not supported or has no matching operands, with its byte.
+/// Fails if an opcode is not supported or has no matching operands; the error has its byte.
 pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, Id)> {
     let mut machine =
         Machine { bytes, position: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new() };
@@ -49,28 +79,31 @@ fn describe(opcode: u8, position: usize) -> String {
 }
 
 impl<'a> Machine<'a> {
-    /// Executes one opcode.
+    /// Executes one opcode other than STOP (`.`).
     fn step(&mut self, opcode: u8) -> Result<()> {
         match opcode {
-            // PROTO and FRAME make no value.
-            0x80 => drop(self.take(1)?),
-            0x95 => drop(self.take(8)?),
+            // These two make no value.
+            PROTO => drop(self.take(1)?),
+            FRAME => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
             b'N' => self.push(Node::None),
-            0x88 | 0x89 => self.push(Node::Bool(opcode == 0x88)),
-            b'I' | b'L' | b'J' | b'K' | b'M' | 0x8A => self.number(opcode)?,
-            b'S' | b'T' | b'U' | b'V' | b'X' | b'B' | b'C' | 0x8C..=0x8E | 0x96 => self.text(opcode)?,
-            b')' | b't' | 0x85..=0x87 => self.tuple(opcode)?,
+            NEWTRUE | NEWFALSE => self.push(Node::Bool(opcode == NEWTRUE)),
+            b'I' | b'L' | b'J' | b'K' | b'M' | LONG1 => self.number(opcode)?,
+            b'S' | b'T' | b'U' | b'V' | b'X' | b'B' | b'C' | SHORT_BINUNICODE | BINUNICODE8 | BINBYTES8
+            | BYTEARRAY8 => {
+                self.text(opcode)?;
+            }
+            b')' | b't' | TUPLE1..=TUPLE3 => self.tuple(opcode)?,
             b']' | b'l' | b'a' | b'e' => self.list(opcode)?,
             b'}' | b'd' | b's' | b'u' => self.dict(opcode)?,
-            b'p' | b'q' | b'r' | 0x94 | b'g' | b'h' | b'j' => self.memo(opcode)?,
+            b'p' | b'q' | b'r' | MEMOIZE | b'g' | b'h' | b'j' => self.memo(opcode)?,
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.global(module, name)?;
             }
-            0x93 => {
+            STACK_GLOBAL => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let (module, name) = (text(&self.nodes, module), text(&self.nodes, name));
+                let (module, name) = (text_bytes(&self.nodes, module), text_bytes(&self.nodes, name));
                 self.global(&module.context("its module is no text")?, &name.context("its name is no text")?)?;
             }
             b'R' => self.reduce()?,
@@ -118,7 +151,7 @@ impl<'a> Machine<'a> {
     /// Pops the topmost value above the last mark.
     ///
     /// # Errors
-    /// Fails if there is none.
+    /// Fails if there is no such value.
     pub(super) fn pop(&mut self) -> Result<Id> {
         let is_covered = self.marks.last().is_some_and(|&mark| mark >= self.stack.len());
         self.stack.pop().filter(|_| !is_covered).context("nothing is on the stack")
@@ -134,7 +167,7 @@ impl<'a> Machine<'a> {
     /// Returns the topmost value without popping it.
     ///
     /// # Errors
-    /// Fails for an empty stack.
+    /// Fails if the stack is empty.
     pub(super) fn top(&mut self) -> Result<&mut Node<'a>> {
         let id = *self.stack.last().context("nothing is on the stack")?;
         Ok(&mut self.nodes[id as usize])
@@ -146,7 +179,7 @@ impl<'a> Machine<'a> {
             b'K' => Node::Int(self.unsigned(1)? as i64),
             b'M' => Node::Int(self.unsigned(2)? as i64),
             b'J' => Node::Int(i64::from(self.unsigned(4)? as u32 as i32)),
-            0x8A => {
+            LONG1 => {
                 let count = self.unsigned(1)? as usize;
                 ensure!(count <= 8, "the number has {count} bytes");
                 let shift = 64 - 8 * count as u32;
@@ -181,13 +214,13 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let width = match opcode {
-            b'U' | b'C' | 0x8C => 1,
+            b'U' | b'C' | SHORT_BINUNICODE => 1,
             b'T' | b'X' | b'B' => 4,
             _ => 8,
         };
         let length = usize::try_from(self.unsigned(width)?).context("its length is no length")?;
         let content = self.take(length)?;
-        let is_text = matches!(opcode, b'X' | 0x8C | 0x8D);
+        let is_text = matches!(opcode, b'X' | SHORT_BINUNICODE | BINUNICODE8);
         self.push(if is_text { Node::Utf8(content) } else { Node::Bytes(content) });
         Ok(())
     }
@@ -198,7 +231,7 @@ impl<'a> Machine<'a> {
             b')' => Vec::new(),
             b't' => self.pop_to_mark()?,
             _ => {
-                let mut values = (0x85..=opcode).map(|_| self.pop()).collect::<Result<Vec<Id>>>()?;
+                let mut values = (TUPLE1..=opcode).map(|_| self.pop()).collect::<Result<Vec<Id>>>()?;
                 values.reverse();
                 values
             }
@@ -249,7 +282,7 @@ impl<'a> Machine<'a> {
         let index = match opcode {
             b'q' | b'h' => self.unsigned(1)?,
             b'r' | b'j' => self.unsigned(4)?,
-            0x94 => self.memo.len() as u64,
+            MEMOIZE => self.memo.len() as u64,
             _ => {
                 let line = std::str::from_utf8(self.line()?).unwrap_or_default();
                 line.parse().context("its place in the memo is no number")?

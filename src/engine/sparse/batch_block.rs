@@ -83,11 +83,11 @@ impl BlockState {
         Self {
             deltas: values[1..].to_vec(),
             values,
-            lines: lines(&inputs, dataset.pixels()),
+            lines: lines(&inputs, dataset.image_bytes()),
             inputs,
             scales: NormalizeTable::new(dataset),
-            rows: vec![0; IMAGES * dataset.pixels()],
-            bytes: vec![TransposedBytes::default(); dataset.pixels()],
+            rows: vec![0; IMAGES * dataset.image_bytes()],
+            bytes: vec![TransposedBytes::default(); dataset.image_bytes()],
             shares: WorkSplit::new(survivors, members),
         }
     }
@@ -99,7 +99,7 @@ impl BlockState {
 
     /// Loads the inputs of a block: `images` are at most 64 indices into the data set.
     pub(super) fn load(&mut self, pass: &mut PassContext<'_>, dataset: &Dataset, images: &[u32]) {
-        let rows = &mut self.rows[..images.len() * dataset.pixels()];
+        let rows = &mut self.rows[..images.len() * dataset.image_bytes()];
         copy_pixels(dataset, images, rows);
         pass.path.run(Transpose { rows, lines: &self.lines, bytes: &mut self.bytes });
         let bytes = std::mem::take(&mut self.bytes);

@@ -36,7 +36,7 @@ impl NormalizeTable {
         for (channel, [scales, offsets]) in self.0.iter_mut().enumerate() {
             let (scales, offsets) = (scales.images_mut(), offsets.images_mut());
             for (&image, (scale, offset)) in images.iter().zip(scales.iter_mut().zip(offsets.iter_mut())) {
-                let (image_scale, image_offset) = dataset.inputs.scale_and_offset(image, channel);
+                let (image_scale, image_offset) = dataset.normalization.scale_and_offset(image, channel);
                 *scale = image_scale as f32;
                 *offset = image_offset as f32;
             }
@@ -155,7 +155,7 @@ fn swap_parts<const BITS: u32>(a: &mut CacheLine, b: &mut CacheLine) {
 
 /// Returns the pixels of `images`, transposed block by block: [blocks, pixels].
 pub(super) fn transpose_all(path: SimdLevel, dataset: &Dataset, images: &[u32]) -> Vec<TransposedBytes> {
-    let pixels = dataset.pixels();
+    let pixels = dataset.image_bytes();
     let mut bytes = vec![TransposedBytes::default(); images.len().div_ceil(IMAGES) * pixels];
     let mut rows = vec![0; IMAGES * pixels];
     let lines = vec![true; pixels.div_ceil(WORD * WORDS)];
@@ -210,7 +210,7 @@ mod tests {
             train: vec![],
             validation: vec![],
             test: vec![],
-            inputs: Normalization::PerChannel(vec![(0.01, -0.3), (0.02, 0.7)]),
+            normalization: Normalization::PerChannel(vec![(0.01, -0.3), (0.02, 0.7)]),
         };
         let images: Vec<u32> = (0..61).map(|j| j * 17 % 70).collect();
         let mut expected = vec![0.0; 61 * 70];

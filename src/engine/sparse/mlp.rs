@@ -78,7 +78,7 @@ impl SparseMlpTrainer {
     /// # Errors
     /// If the images do not fit the network, or the network is not fully connected.
     pub(super) fn new(spec: &TrainerSpec, dataset: Arc<Dataset>, path: SimdLevel) -> Result<Self> {
-        ensure!(dataset.pixels() == spec.network.input.iter().product::<usize>(), "images of another size");
+        ensure!(dataset.image_bytes() == spec.network.input.iter().product::<usize>(), "images of another size");
         let survivors = CompactNetwork::default();
         Ok(Self {
             linears: LinearStack::new(&spec.network)?,
@@ -213,7 +213,7 @@ impl Trainer for SparseMlpTrainer {
         let StepContext { mut pass, block, transposed, .. } = self.step_context(DropoutContext(None));
         let bytes = transposed[split as usize].get_or_insert_with(|| transpose_all(path, &dataset, images));
         let mut sums = ScoreSums::default();
-        for (chunk, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact(dataset.pixels())) {
+        for (chunk, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact(dataset.image_bytes())) {
             block.load_transposed(&mut pass, &dataset, chunk, bytes);
             block.forward(&mut pass);
             block.score(path, &labels(&dataset, chunk)[..chunk.len()], &mut sums);

@@ -100,7 +100,7 @@ impl<T: TorchElement> MlpTrainer<T> {
     /// # Errors
     /// If the images do not fit the network, the network is not fully connected, or there is too little memory.
     pub(super) fn new(spec: &TrainerSpec, dataset: Arc<Dataset>) -> Result<Self> {
-        ensure!(dataset.pixels() == spec.network.input.iter().product::<usize>(), "images of another size");
+        ensure!(dataset.image_bytes() == spec.network.input.iter().product::<usize>(), "images of another size");
         // Products are faster if every tensor starts at a cache line.
         let layout = ParamLayout::new(spec.network.parameters(), 1, ALIGN);
         let linears = LinearStack::new(&spec.network)?;
@@ -301,7 +301,7 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
             }
         }
         self.kept = None;
-        if mask.kept() < mask.total() {
+        if mask.kept_total() < mask.total() {
             let mut kept = vec![true; self.layout.len()];
             self.layout.expand_mask(mask, 0, &mut kept)?;
             self.kept = Some(kept);

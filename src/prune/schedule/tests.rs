@@ -64,14 +64,14 @@ fn scope_decides_whether_layers_compete() {
     };
     let apart = PruningSchedule { rates: layerwise(&[0.5, 0.5, 0.0]) };
     let counts = apart.after_round(&whole, &all);
-    assert_eq!(apart.prune_to(&counts, &mask, &weights(&state)).unwrap().counts(), [2, 1, 1]);
+    assert_eq!(apart.prune_to(&counts, &mask, &weights(&state)).unwrap().kept_counts(), [2, 1, 1]);
     let included = vec![true, true, false];
     let together = PruningSchedule { rates: PruningRates::Global { rate: fraction(0.5), included } };
     let pruned = together.prune_to(&together.after_round(&whole, &all), &mask, &weights(&state)).unwrap();
     assert_eq!(pruned.0[0].kept, [false, false, true, true]);
     assert_eq!((pruned.0[1].kept.clone(), pruned.0[2].kept.clone()), (vec![false, true], vec![true]));
     let planned = together.after_round(&RemainingCounts { kept: 7, layers: None }, &[4, 2, 1]);
-    assert_eq!(planned.kept, pruned.kept());
+    assert_eq!(planned.kept, pruned.kept_total());
     assert!(apart.prune_to(&counts, &mask, &weights(&TensorMap::default())).unwrap_err().contains("`a`"));
 }
 

@@ -243,7 +243,7 @@ impl ClaimSetting {
         match value {
             Value::String(text) => text
                 .parse::<TrainingTime>()
-                .map_or_else(|()| text.clone(), |time| with_thousands(time.iterations(per_epoch))),
+                .map_or_else(|()| text.clone(), |time| with_thousands(time.to_iterations(per_epoch))),
             Value::Array(values) => values.iter().map(|value| self.value_text(value)).collect::<Vec<_>>().join(" and "),
             other => other.to_string(),
         }

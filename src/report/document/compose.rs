@@ -2,7 +2,7 @@
 
 use super::super::analysis::RunAnalysis;
 use super::{Page, PageElement, provenance, tables, verdicts};
-use crate::base::format::pluralize;
+use crate::base::format::count_of;
 use crate::plot::Figure;
 use crate::report::compare::compare;
 use crate::report::figures::{ComparedRun, comparison_figures};
@@ -30,7 +30,7 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
         let named = figures.map(|figure| Figure { name: format!("{name}_{}", figure.name), ..figure });
         elements.extend(run_section(analysis, 3, named.collect()));
     }
-    Page { title: pluralize(analyses.len() as u64, "run"), elements }
+    Page { title: count_of(analyses.len() as u64, "run"), elements }
 }
 
 /// The names of the runs: those of their folders, with a number where an earlier run has the same name.

@@ -7,7 +7,7 @@ use super::super::analysis::RunAnalysis;
 use super::PageElement;
 use crate::artifacts::{AuditSummary, RoundRow};
 use crate::base::category::Category;
-use crate::base::format::{pluralize, with_thousands};
+use crate::base::format::{count_of, with_thousands};
 use crate::base::outcome::OutcomeKind;
 use crate::config::Experiment;
 use crate::report::run::Run;
@@ -19,7 +19,7 @@ pub(super) fn summary(analysis: &RunAnalysis) -> String {
     let replicates: BTreeSet<u32> = run.rounds.iter().map(|row| row.replicate).collect();
     let n = replicates.len() as u64;
     let warning = if n == 1 { " only: no spread over seeds is known" } else { "" };
-    let mut parts = vec![format!("{}{warning}", pluralize(n, "replicate"))];
+    let mut parts = vec![format!("{}{warning}", count_of(n, "replicate"))];
     if let Some(experiment) = &analysis.experiment {
         parts.push(dataset_name(experiment));
         parts.push(format!("{} iterations a training", with_thousands(experiment.train.iterations)));
@@ -81,7 +81,7 @@ fn manifest_facts(run: &Run) -> Vec<String> {
 }
 
 fn audit(audit: &AuditSummary) -> String {
-    let kept = format!("{} kept every promise", pluralize(audit.passed as u64, "training"));
+    let kept = format!("{} kept every promise", count_of(audit.passed as u64, "training"));
     if audit.broken.is_empty() {
         return kept;
     }

@@ -2,7 +2,7 @@
 
 use super::super::analysis::RunAnalysis;
 use super::{PageElement, test_note};
-use crate::base::format::{percent, pluralize, with_thousands};
+use crate::base::format::{count_of, percent, with_thousands};
 use crate::report::claims::{ClaimRow, ClaimStatus};
 use crate::report::statistics::Interval;
 use crate::report::table::{Cell, Table};
@@ -72,7 +72,7 @@ pub(super) fn claims(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
             counts.push(format!("{n} {}", status.as_str()));
         }
     }
-    let total = pluralize(claims.len() as u64, "claim");
+    let total = count_of(claims.len() as u64, "claim");
     let mut table = Table::new(["claim", "status", "here", "paper", "why", "source"]);
     for claim in claims {
         table.rows.push(vec![

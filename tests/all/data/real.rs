@@ -38,13 +38,13 @@ fn cifar10_is_verified_and_partial_test_file_noted_and_keyed() {
     let cifar = data(serde_json::json!({ "dataset": "cifar10", "dir": folder }));
     let (source, _) = inspect(&cifar).unwrap();
     let (whole, _) = inspect(&data(serde_json::json!({ "dataset": "cifar10", "dir": "nowhere" }))).unwrap();
-    assert_eq!((whole.test, whole.note), (10_000, None), "a plan needs no files");
-    if source.test < 10_000 {
+    assert_eq!((whole.test_images, whole.note), (10_000, None), "a plan needs no files");
+    if source.test_images < 10_000 {
         assert!(source.note.as_ref().unwrap().contains("of the 10000 test images of `cifar10`"), "{:?}", source.note);
         assert_ne!(source.identity, whole.identity);
     }
     let set = source.load(&cifar, 1).unwrap();
-    assert_eq!((set.shape, set.train.len(), set.test.len()), ([3, 32, 32], 45_000, source.test as usize));
+    assert_eq!((set.shape, set.train.len(), set.test.len()), ([3, 32, 32], 45_000, source.test_images as usize));
     for (channel, &(mean, std)) in source.mean_std.iter().enumerate() {
         let bytes = || set.images[..50_000 * 3072].chunks_exact(1024).skip(channel).step_by(3).flatten();
         let count = 50_000.0 * 1024.0;

@@ -68,6 +68,6 @@ fn partial_test_file_is_recognised() {
     lth::system::files::write(&folder.path().join("cifar10/test_batch.bin"), &record.repeat(7)).unwrap();
     let value = serde_json::json!({ "dataset": "cifar10", "dir": folder.path() });
     let (source, _) = inspect(&serde_json::from_value::<DataConfig>(value).unwrap()).unwrap();
-    assert_eq!((source.test, source.whole_test), (7, 10_000));
+    assert_eq!((source.test_images, source.whole_test_images), (7, 10_000));
     assert!(source.note.unwrap().contains("holds 7 of the 10000 test images of `cifar10`"));
 }

@@ -97,7 +97,7 @@ pub(crate) fn dataset() -> Arc<Dataset> {
         train: images.clone(),
         validation: images.clone(),
         test: images,
-        inputs: Normalization::Affine { scale: 1.0 / (255.0 * 0.25), offset: -0.5 / 0.25 },
+        normalization: Normalization::Affine { scale: 1.0 / (255.0 * 0.25), offset: -0.5 / 0.25 },
     })
 }
 

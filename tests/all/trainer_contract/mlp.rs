@@ -108,7 +108,7 @@ fn dataset() -> Arc<Dataset> {
         train: images.clone(),
         validation: images.clone(),
         test: images,
-        inputs: Normalization::Affine { scale: 1.0 / (255.0 * 0.3081), offset: -0.1307 / 0.3081 },
+        normalization: Normalization::Affine { scale: 1.0 / (255.0 * 0.3081), offset: -0.1307 / 0.3081 },
     })
 }
 

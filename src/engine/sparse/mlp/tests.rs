@@ -43,7 +43,7 @@ fn dataset() -> Arc<Dataset> {
         train: images.clone(),
         validation: images[..70].to_vec(),
         test: images,
-        inputs: Normalization::Affine { scale: 0.01, offset: -1.0 },
+        normalization: Normalization::Affine { scale: 0.01, offset: -1.0 },
     })
 }
 

@@ -75,13 +75,13 @@ impl DeviceImages {
         let tensor = |values: Vec<f64>, shape: [i64; 4]| {
             Tensor::from_slice(&values).f_view(shape)?.f_to_device(device)?.f_to_kind(kind)
         };
-        let (pairs, shape): (Vec<(f64, f64)>, _) = match &dataset.inputs {
+        let (pairs, shape): (Vec<(f64, f64)>, _) = match &dataset.normalization {
             Normalization::PerImage(_) => {
                 let images = 0..dataset.labels.len() as u32;
-                (images.map(|image| dataset.inputs.scale_and_offset(image, 0)).collect(), [-1, 1, 1, 1])
+                (images.map(|image| dataset.normalization.scale_and_offset(image, 0)).collect(), [-1, 1, 1, 1])
             }
             Normalization::Affine { .. } | Normalization::PerChannel(_) => (
-                (0..channels as usize).map(|channel| dataset.inputs.scale_and_offset(0, channel)).collect(),
+                (0..channels as usize).map(|channel| dataset.normalization.scale_and_offset(0, channel)).collect(),
                 [1, -1, 1, 1],
             ),
         };
@@ -142,7 +142,7 @@ impl DeviceImages {
         if let Some((resident, _)) = &self.resident {
             return Ok(resident.f_index_select(0, index)?);
         }
-        let mut bytes = vec![0; images.len() * self.dataset.pixels()];
+        let mut bytes = vec![0; images.len() * self.dataset.image_bytes()];
         copy_pixels(&self.dataset, images, &mut bytes);
         let [channels, height, width] = self.dataset.shape.map(|n| n as i64);
         Ok(Tensor::from_slice(&bytes).f_view([-1, channels, height, width])?)
@@ -158,7 +158,7 @@ impl DeviceImages {
 
     /// Returns byte · scale + offset, rounded twice, as on the host.
     fn inputs(&self, bytes: &Tensor, index: &Tensor, is_image: bool) -> Result<Tensor> {
-        let constants = |constants: &Tensor| match &self.dataset.inputs {
+        let constants = |constants: &Tensor| match &self.dataset.normalization {
             Normalization::PerImage(_) => constants.f_index_select(0, index),
             Normalization::Affine { .. } | Normalization::PerChannel(_) => Ok(constants.shallow_clone()),
         };
@@ -246,7 +246,7 @@ mod tests {
     use crate::base::rng::{Purpose, Stream};
     use crate::engine::input::normalized_batch;
 
-    fn dataset(inputs: Normalization) -> Arc<Dataset> {
+    fn dataset(normalization: Normalization) -> Arc<Dataset> {
         Arc::new(Dataset {
             shape: [2, 5, 6],
             classes: 3,
@@ -255,7 +255,7 @@ mod tests {
             train: (0..7).collect(),
             validation: vec![],
             test: vec![],
-            inputs,
+            normalization,
         })
     }
 
@@ -270,12 +270,12 @@ mod tests {
 
     #[test]
     fn inputs_equal_the_hosts_to_the_bit() {
-        for inputs in [
+        for normalization in [
             Normalization::Affine { scale: 1.0 / 255.0, offset: -0.3 },
             Normalization::PerChannel(vec![(0.1, 0.7), (0.3, -0.2)]),
             Normalization::PerImage((0..7).map(|i| 0.01 * f64::from(i + 1)).collect()),
         ] {
-            let dataset = dataset(inputs);
+            let dataset = dataset(normalization);
             let pixels = DeviceImages::new(&dataset, Device::Cpu, Memory::Host, Kind::Float).unwrap();
             let batches = [batch(0), batch(1)];
             let mut expected = vec![0.0_f32; 6 * 60];

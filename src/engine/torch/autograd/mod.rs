@@ -219,7 +219,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
     }
 
     fn load_mask(&mut self, lane: usize, mask: &Mask) -> Result<()> {
-        let is_dense = mask.kept() == mask.total();
+        let is_dense = mask.kept_total() == mask.total();
         if is_dense && self.kept.is_none() {
             return Ok(());
         }

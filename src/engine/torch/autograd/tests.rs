@@ -46,7 +46,7 @@ fn dataset() -> Arc<Dataset> {
         train: (0..40).collect(),
         validation: (0..13).collect(),
         test: (0..40).collect(),
-        inputs: Normalization::PerChannel(vec![(0.01, -1.0), (0.02, -2.0)]),
+        normalization: Normalization::PerChannel(vec![(0.01, -1.0), (0.02, -2.0)]),
     })
 }
 

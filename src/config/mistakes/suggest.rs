@@ -1,6 +1,6 @@
-//! The known name that is probably meant by an unknown one.
+//! The known name for a misspelt one.
 
-/// Names in other programs, each with the name of the same thing here.
+/// Names in other programs, each with the name of the same key or value in this program.
 const ALIASES: [(&str, &str); 10] = [
     ("gpu", "cuda"),
     ("learning_rate", "lr"),
@@ -34,6 +34,7 @@ pub fn closest_match<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> 
 fn edit_distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
+    // `rows[i][j]` is the distance between the first i characters of `a` and the first j of `b`.
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for i in 1..=a.len() {
         let mut row = vec![i];

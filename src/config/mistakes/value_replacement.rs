@@ -1,23 +1,23 @@
-//! The proposal for a value of the wrong type: only a value that was tried and is accepted in its place.
+//! The replacement of a value of the wrong type: only a value that was tried, and that the configuration accepts.
 
 use serde_json::Value;
 
-use super::deserialize::is_accepted;
 use super::diagnostic::{Diagnostic, DiagnosticKind};
-use super::repair::{Syntax, proposals};
-use super::set::set_value;
-use super::walk;
+use super::replacement::{Syntax, replacements};
+use crate::config::deserialize::is_accepted;
+use crate::config::set::set_value;
+use crate::config::value_path;
 
-/// Sets the hint of a diagnostic about a wrong type to the value that would be accepted in place of the one in `root`, if
-/// there is such a value.
-pub(super) fn propose(diagnostic: &mut Diagnostic, root: &Value) {
+/// Sets the hint of a diagnostic about a wrong type to a value that is accepted in place of the one in `root`, if there
+/// is such a value.
+pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, root: &Value) {
     if diagnostic.kind != DiagnosticKind::WrongType {
         return;
     }
     let mut root = root.clone();
-    let Some(value) = walk::get_mut(&mut root, &diagnostic.key).map(|value| value.clone()) else { return };
+    let Some(value) = value_path::get_mut(&mut root, &diagnostic.key).map(|value| value.clone()) else { return };
     for (candidate, hint) in candidates(&value) {
-        if let Some(slot) = walk::get_mut(&mut root, &diagnostic.key) {
+        if let Some(slot) = value_path::get_mut(&mut root, &diagnostic.key) {
             *slot = candidate;
         }
         if is_accepted(&root, &diagnostic.key) {
@@ -27,14 +27,14 @@ pub(super) fn propose(diagnostic: &mut Diagnostic, root: &Value) {
     }
 }
 
-/// Returns the values that may be meant by a value, the likeliest first, each with the hint that proposes it.
+/// Returns the values that may be meant by a value, the likeliest first, each with its hint.
 fn candidates(value: &Value) -> Vec<(Value, String)> {
     let write = |text: String| Some((set_value(&text).ok()?, format!("write `{text}`")));
     match value {
         Value::String(text) => {
             let bare = set_value(text).ok().filter(|value| !value.is_string() && !value.is_object());
             let bare = bare.map(|value| (value, format!("without quotes: `{text}`")));
-            let others = proposals(text, Syntax::Toml).into_iter().filter_map(|repair| write(repair.text));
+            let others = replacements(text, Syntax::Toml).into_iter().filter_map(|other| write(other.text));
             bare.into_iter().chain(others).collect()
         }
         Value::Number(number) => {

@@ -1,5 +1,5 @@
-//! Mistakes of syntax: the messages of the TOML and JSON parsers in plain words, each with a proposal. The parsers' messages
-//! are pinned by tests.
+//! Mistakes of syntax: the messages of the TOML and JSON parsers in plain words, each with a hint. The messages of
+//! the parsers are pinned by tests.
 
 use std::ops::Range;
 
@@ -10,46 +10,46 @@ use crate::system::env;
 
 /// A text that cannot be read as TOML or JSON.
 #[derive(Debug)]
-pub(super) struct SyntaxError {
+pub(in crate::config) struct SyntaxError {
     /// The description of the mistake.
-    pub(super) message: String,
-    /// A proposal for the correction.
-    pub(super) hint: Option<String>,
+    pub(in crate::config) message: String,
+    /// How to correct the mistake; `None` if there is no hint.
+    pub(in crate::config) hint: Option<String>,
     /// The byte range of the mistake.
-    pub(super) span: Range<usize>,
+    pub(in crate::config) span: Range<usize>,
 }
 
 impl SyntaxError {
-    /// Returns a mistake without a proposal.
-    pub(super) fn new(message: impl Into<String>, span: Range<usize>) -> Self {
+    /// Returns a mistake without a hint.
+    pub(in crate::config) fn new(message: impl Into<String>, span: Range<usize>) -> Self {
         Self { message: message.into(), hint: None, span }
     }
 
-    /// Sets the proposal for the correction.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    /// Sets the hint on how to correct the mistake.
+    pub(in crate::config) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-/// Returns the byte of the first mistake of syntax in `text`, read as TOML; `None` where there is none.
-pub(super) fn toml_mistake(text: &str) -> Option<usize> {
+/// Returns the byte of the first mistake of syntax in `text`, read as TOML; `None` if there is none.
+pub(in crate::config) fn toml_mistake(text: &str) -> Option<usize> {
     DeTable::parse(text).err().map(|error| error.span().map_or(0, |span| span.start))
 }
 
-/// Returns the byte of the first mistake of syntax in `text`, read as JSON; `None` where there is none.
-pub(super) fn json_mistake(text: &str) -> Option<usize> {
+/// Returns the byte of the first mistake of syntax in `text`, read as JSON; `None` if there is none.
+pub(in crate::config) fn json_mistake(text: &str) -> Option<usize> {
     serde_json::from_str::<&RawValue>(text).err().map(|error| json_offset(text, &error))
 }
 
 /// Returns the byte of `text` at which a JSON parser stopped.
-pub(super) fn json_offset(text: &str, error: &serde_json::Error) -> usize {
+pub(in crate::config) fn json_offset(text: &str, error: &serde_json::Error) -> usize {
     let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
-/// Returns the mistake that a TOML parser found in `text` in plain words, with a proposal.
-pub(super) fn explain_toml(mistake: SyntaxError, text: &str) -> SyntaxError {
+/// Rewrites an error of the TOML parser in plain words, with a hint. `text`: the text that was parsed.
+pub(in crate::config) fn explain_toml(mistake: SyntaxError, text: &str) -> SyntaxError {
     let SyntaxError { message: original, span, .. } = mistake;
     let marked = text.get(span.clone()).unwrap_or_default();
     let starts = |start: &str| original.starts_with(start);
@@ -84,8 +84,8 @@ pub(super) fn explain_toml(mistake: SyntaxError, text: &str) -> SyntaxError {
     SyntaxError::new(message, span).hint(hint)
 }
 
-/// Returns the mistake of a CR at byte `start` of `text` that is no part of a CRLF. `name`: the file.
-pub(super) fn carriage_return(name: &str, text: &str, start: usize) -> SyntaxError {
+/// Returns the mistake of a CR at byte `start` of `text` that is not part of a CRLF. `name`: the file.
+pub(in crate::config) fn carriage_return(name: &str, text: &str, start: usize) -> SyntaxError {
     if text.contains('\n') {
         return SyntaxError::new("a carriage return (CR) stands here alone", start..start)
             .hint("lines end with LF or CRLF");
@@ -95,8 +95,8 @@ pub(super) fn carriage_return(name: &str, text: &str, start: usize) -> SyntaxErr
         .hint(format!("save it with LF or CRLF, or convert it: `tr '\\r' '\\n' < {quoted} > unix.toml`"))
 }
 
-/// Like [`explain_toml`], but for a JSON parser.
-pub(super) fn explain_json(mistake: SyntaxError, text: &str) -> SyntaxError {
+/// Like [`explain_toml`], but for an error of the JSON parser.
+pub(in crate::config) fn explain_json(mistake: SyntaxError, text: &str) -> SyntaxError {
     let SyntaxError { message: original, span, .. } = mistake;
     let starts = |start: &str| original.starts_with(start);
     let (message, hint) = if text.trim().is_empty() {

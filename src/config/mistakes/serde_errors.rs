@@ -1,16 +1,17 @@
-//! serde's error messages as diagnostics: the only place where serde's English is read. The forms of its sentences are
+//! The error messages of serde as diagnostics: only this file interprets their English. The forms of the sentences are
 //! pinned by tests.
 
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, DiagnosticKind};
-use super::schema::schema;
 use super::suggest::closest_match;
+use crate::config::schema::schema;
+use crate::config::value_path::{join, last_key, parent};
 
 /// Converts a serde error message for the value at `path` into a diagnostic. `keys`: the keys of the table at `path`, empty
 /// if it is not a table.
-pub(super) fn to_diagnostic(path: &str, message: &str, keys: &[String]) -> Diagnostic {
-    // The user's own words stand before the last "expected", whatever they are.
+pub(in crate::config) fn to_diagnostic(path: &str, message: &str, keys: &[String]) -> Diagnostic {
+    // The words of the user come before the last ", expected ", and may contain this text themselves.
     let (got, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
     let quoted = |prefix: &str| got.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('`')?.strip_suffix('`'));
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
@@ -21,7 +22,7 @@ pub(super) fn to_diagnostic(path: &str, message: &str, keys: &[String]) -> Diagn
         return unknown_value(path, name, &known);
     }
     if let Some(field) = quoted("missing field ") {
-        let key = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+        let key = join(path, field);
         let hint = example_for_key(&key);
         return Diagnostic { hint, ..Diagnostic::missing_key(key) };
     }
@@ -48,7 +49,7 @@ fn describe_path(path: &str) -> String {
 fn unknown_key(path: &str, key: &str, known: &[&str]) -> Diagnostic {
     let table = parent(path);
     let inside = if table.is_empty() { String::new() } else { format!(" in `{table}`") };
-    let (suggestion, hint) = match section_of(key, path) {
+    let (suggestion, hint) = match section_hint(key, path) {
         Some(hint) => (None, hint),
         None => (closest_match(key, known).map(str::to_owned), suggest(key, known, known)),
     };
@@ -79,26 +80,16 @@ fn not_one_key(path: &str, keys: &[String]) -> Diagnostic {
 /// Returns the mistake that the value at `path` has the wrong type; `got` and `expected` are serde's descriptions.
 fn wrong_type(path: &str, got: &str, expected: &str) -> Diagnostic {
     let got = got.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-    // For a list in place of a table serde counts the keys it did not find.
+    // If a list is given for a table, serde reports `invalid length`.
     let is_list = expected.starts_with("struct ") && got.starts_with("invalid length ");
     let got = if is_list { "sequence" } else { got };
     let type_name = describe_expected(expected);
     let takes_name = type_name.starts_with("a name") || expected.ends_with("variant");
-    let example = example_value(leaf(path), parent(path)).filter(|_| takes_name);
+    let example = example_value(last_key(path), parent(path)).filter(|_| takes_name);
     let example = example.map(|form| format!(", such as `{form}`")).unwrap_or_default();
     let reason = format!("expected {type_name}{example}, got {}", describe_found(got));
-    let hint = fix_hint(path, expected, got);
+    let hint = type_hint(path, expected, got);
     Diagnostic { hint, ..invalid_value(path, &reason).kind(DiagnosticKind::WrongType) }
-}
-
-/// Returns the path of the table around a key.
-pub(super) fn parent(path: &str) -> &str {
-    path.rsplit_once('.').map_or("", |(parent, _)| parent)
-}
-
-/// Returns a key without the tables around it.
-pub(super) fn leaf(path: &str) -> &str {
-    path.rsplit_once('.').map_or(path, |(_, leaf)| leaf)
 }
 
 /// Returns the hint that lists the known names, with the one that `word` probably means first. `forms`: how each of `known`
@@ -109,9 +100,9 @@ fn suggest(word: &str, known: &[&str], forms: &[&str]) -> String {
     nearest.map_or_else(|| list.clone(), |index| format!("did you mean `{}`? ({list})", forms[index]))
 }
 
-/// Returns the hint for a key that is unknown at `path`, but known in another section: in TOML a section ends where the next
-/// one begins.
-fn section_of(key: &str, path: &str) -> Option<String> {
+/// Returns the hint for a key that is unknown at `path` but known in another section. The cause is often that in TOML a
+/// section ends where the next one begins.
+fn section_hint(key: &str, path: &str) -> Option<String> {
     let schema = schema();
     let has_key = |table: &Value| table["properties"].get(key).is_some();
     if has_key(&schema) && path != key {
@@ -140,8 +131,8 @@ fn example_value(variant: &str, path: &str) -> Option<&'static str> {
         "avg_pool" => "{ avg_pool = { size = 2 } }",
         "idx" => "{ idx = { dir = \"…\", classes = 10 } }",
         "images" => "{ images = { dir = \"…\" } }",
-        "of" if leaf(path) == "mask" => "{ of = \"winning_ticket\" }",
-        "random" if leaf(path) == "mask" => "{ random = \"winning_ticket\" }",
+        "of" if last_key(path) == "mask" => "{ of = \"winning_ticket\" }",
+        "random" if last_key(path) == "mask" => "{ random = \"winning_ticket\" }",
         "one_shot" => "{ one_shot = { like = \"winning_ticket\" } }",
         "magnitude_at_init" => "{ magnitude_at_init = { like = \"winning_ticket\" } }",
         "like" => "{ like = \"winning_ticket\" }",
@@ -152,7 +143,7 @@ fn example_value(variant: &str, path: &str) -> Option<&'static str> {
 
 /// Returns the hint with an example of a key and its value.
 fn example_for_key(key: &str) -> Option<String> {
-    let value = match leaf(key) {
+    let value = match last_key(key) {
         "name" => "\"my_lenet\"",
         "data" | "network" | "train" => return Some(format!("begin the section with a line `[{key}]`")),
         "arms" => return Some("each arm is a section, such as `[arms.winning_ticket]`".to_owned()),
@@ -179,17 +170,17 @@ fn example_for_key(key: &str) -> Option<String> {
         "dir" => "\"my_digits\"",
         _ => return None,
     };
-    Some(format!("such as `{} = {value}`", leaf(key)))
+    Some(format!("such as `{} = {value}`", last_key(key)))
 }
 
-/// Returns the hint for a value of the wrong type that does not depend on the value.
-fn fix_hint(key: &str, expected: &str, got: &str) -> Option<String> {
-    let inside = |before: &str, after: char| got.strip_prefix(before)?.strip_suffix(after);
+/// Returns the hint for a value of the wrong type; `expected` and `got` are the descriptions of serde.
+fn type_hint(key: &str, expected: &str, got: &str) -> Option<String> {
+    let integer = got.strip_prefix("integer `").and_then(|rest| rest.strip_suffix('`'));
     match expected {
         "a boolean" => Some("`true` or `false`, without quotes".to_owned()),
         "f64" | "u32" | "u64" => {
             let is_large = |number: &str| number.parse::<u64>().is_ok_and(|number| number > u64::from(u32::MAX));
-            if expected == "u32" && inside("integer `", '`').is_some_and(is_large) {
+            if expected == "u32" && integer.is_some_and(is_large) {
                 return Some(format!("at most {}", u32::MAX));
             }
             None
@@ -219,7 +210,7 @@ fn describe_expected(expected: &str) -> String {
     words.to_owned()
 }
 
-/// Returns serde's name of the value it found in plain words; the user's own words after it stay as they are.
+/// Returns serde's name of the value it found in plain words; the words of the user after it are not changed.
 fn describe_found(got: &str) -> String {
     let kinds = [
         ("floating point ", "the number "),

@@ -1,20 +1,20 @@
 //! Names of experiments and arms that other programs misread: they are written to every CSV file and used in shells.
 
-use super::diagnostic::Diagnostic;
 use super::experiment::Experiment;
+use super::mistakes::diagnostic::Diagnostic;
 
 /// Texts that pandas reads as missing values by default, among those that consist of characters allowed in names:
 /// `groupby` drops such rows.
 const MISSING: [&str; 3] = ["nan", "null", "-nan"];
 
-/// Texts that pandas and R read as a truth value.
-const TRUTH: [&str; 2] = ["true", "false"];
+/// Texts that pandas and R read as a boolean.
+const BOOLEAN: [&str; 2] = ["true", "false"];
 
 /// Texts that pandas, R and others read as a number, besides digits.
 const INFINITE: [&str; 2] = ["inf", "infinity"];
 
-/// Returns the mistakes of names that other programs misread, of the experiment and its arms. Files of older runs may have
-/// such names: therefore this is no part of reading a configuration.
+/// Returns the mistakes of the names of the experiment and its arms that other programs misread. Not part of reading a
+/// configuration, because the files of older runs may have such names.
 pub fn check_names(experiment: &Experiment) -> Vec<Diagnostic> {
     let experiment_name = check_name("name", "the experiment's name", &experiment.name, "run");
     let arm_names = experiment.arms.0.iter().filter_map(|(name, _)| {
@@ -24,20 +24,21 @@ pub fn check_names(experiment: &Experiment) -> Vec<Diagnostic> {
     experiment_name.into_iter().chain(arm_names).collect()
 }
 
-/// Returns the mistake of a name that other programs misread. `subject`: the noun for the name; `prefix`: of the proposal.
+/// Returns the mistake of a name that other programs misread. `subject`: the noun for the name; `prefix`: the prefix
+/// of the name that the hint shows.
 fn check_name(key: &str, subject: &str, name: &str, prefix: &str) -> Option<Diagnostic> {
     let reason = misread(name)?;
-    let proposal = alternative(name, prefix);
-    Some(Diagnostic::new(key, format!("{subject} `{name}` {reason}")).hint(format!("such as `{proposal}`")))
+    let example = alternative(name, prefix);
+    Some(Diagnostic::new(key, format!("{subject} `{name}` {reason}")).hint(format!("such as `{example}`")))
 }
 
-/// Returns how other programs misread a name; `None` where they do not.
+/// Returns how other programs misread a name; `None` if they do not.
 fn misread(name: &str) -> Option<&'static str> {
     if MISSING.contains(&name) {
         Some("is a missing value to pandas, which leaves its rows out")
     } else if name.starts_with('-') {
         Some("begins with `-`, as options of a command line do")
-    } else if TRUTH.contains(&name) {
+    } else if BOOLEAN.contains(&name) {
         Some("would be read as true or false by pandas and R")
     } else if INFINITE.contains(&name) || is_number(name) {
         Some("is a number to pandas and R, and no text")
@@ -49,10 +50,11 @@ fn misread(name: &str) -> Option<&'static str> {
 /// Returns whether a name of lower-case letters, digits, `_` and `-` is a number: digits with or without an exponent, or
 /// hexadecimal.
 fn is_number(name: &str) -> bool {
-    let all = |digits: &str, fits: fn(&u8) -> bool| !digits.is_empty() && digits.bytes().all(|byte| fits(&byte));
-    let is_decimal = |digits: &str| all(digits, u8::is_ascii_digit);
+    let consists_of =
+        |digits: &str, is_digit: fn(&u8) -> bool| !digits.is_empty() && digits.bytes().all(|byte| is_digit(&byte));
+    let is_decimal = |digits: &str| consists_of(digits, u8::is_ascii_digit);
     match (name.strip_prefix("0x"), name.split_once('e')) {
-        (Some(digits), _) => all(digits, u8::is_ascii_hexdigit),
+        (Some(digits), _) => consists_of(digits, u8::is_ascii_hexdigit),
         (None, Some((mantissa, exponent))) => {
             is_decimal(mantissa) && is_decimal(exponent.strip_prefix('-').unwrap_or(exponent))
         }
@@ -72,16 +74,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_pandas_and_r_misread() {
+    fn check_names_refuses_names_that_pandas_and_r_misread() {
         let refused =
             ["nan", "null", "-nan", "-x", "-", "true", "false", "inf", "-inf", "12", "007", "1e5", "1e-5", "0x1f"];
         for name in refused {
             assert!(misread(name).is_some(), "{name}");
-            let proposal = alternative(name, "arm");
-            assert_eq!(misread(&proposal), None, "{name}: {proposal}");
+            let example = alternative(name, "arm");
+            assert_eq!(misread(&example), None, "{name}: {example}");
             assert!(
-                !proposal.is_empty()
-                    && proposal.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                !example.is_empty()
+                    && example.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             );
         }
         let fine =

@@ -1,4 +1,4 @@
-//! Tables whose keys are names, such as the layers of `prune.rate.layers`: a name may have points in it.
+//! Tables whose keys the user chooses, such as the layers of `prune.rate.layers`: a key may have points in it.
 
 use std::sync::OnceLock;
 
@@ -6,14 +6,15 @@ use serde_json::{Map, Value};
 
 use super::schema::schema;
 
-/// The paths of the tables whose keys are names and whose values are no tables, from the schema.
+/// The paths of the tables with user-defined keys and scalar values, from the schema.
 #[derive(Clone, Debug)]
-pub(super) struct NameTables(Vec<Vec<String>>);
+pub(super) struct UserKeyTables(Vec<Vec<String>>);
 
-impl NameTables {
-    /// Returns the tables of an experiment. The schema is walked once in a process: a report reads many configurations.
+impl UserKeyTables {
+    /// Returns the tables of an experiment. They are looked up in the schema once per process, because a report reads
+    /// many configurations.
     pub(super) fn of_experiment() -> &'static Self {
-        static TABLES: OnceLock<NameTables> = OnceLock::new();
+        static TABLES: OnceLock<UserKeyTables> = OnceLock::new();
         TABLES.get_or_init(|| {
             let schema = schema();
             let mut tables = Vec::new();
@@ -22,23 +23,25 @@ impl NameTables {
         })
     }
 
-    /// Joins the parts of a path after such a table: `block1`, `conv1` becomes the name `block1.conv1`.
-    pub(super) fn join(&self, mut parts: Vec<String>) -> Vec<String> {
-        let is_inside = |table: &&Vec<String>| parts.len() > table.len() && parts.starts_with(table);
-        if let Some(table) = self.0.iter().find(is_inside) {
+    /// Joins the parts of a path that follow the path of such a table: `block1`, `conv1` becomes the key
+    /// `block1.conv1`.
+    pub(super) fn join_parts(&self, mut parts: Vec<String>) -> Vec<String> {
+        let begins_path = |table: &&Vec<String>| parts.len() > table.len() && parts.starts_with(table);
+        if let Some(table) = self.0.iter().find(begins_path) {
             let name = parts.split_off(table.len()).join(".");
             parts.push(name);
         }
         parts
     }
 
-    /// Joins the keys of tables inside such a table to names: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" = 0.3`.
-    pub(super) fn flatten(&self, root: &mut Value) {
+    /// Replaces tables inside such a table by keys with points: `block1 = { conv1 = 0.3 }` becomes `"block1.conv1" =
+    /// 0.3`.
+    pub(super) fn join_inner_keys(&self, root: &mut Value) {
         for table in &self.0 {
             let inner = table.iter().try_fold(&mut *root, |value, key| value.get_mut(key));
             if let Some(Value::Object(map)) = inner {
                 for (key, value) in std::mem::take(map) {
-                    flatten_into(map, key, value);
+                    insert_joined(map, key, value);
                 }
             }
         }
@@ -46,10 +49,10 @@ impl NameTables {
 }
 
 /// Inserts `value` as `name`; the values of a table as `name.key`.
-fn flatten_into(map: &mut Map<String, Value>, name: String, value: Value) {
+fn insert_joined(map: &mut Map<String, Value>, name: String, value: Value) {
     match value {
         Value::Object(inner) if !inner.is_empty() => {
-            inner.into_iter().for_each(|(key, value)| flatten_into(map, format!("{name}.{key}"), value));
+            inner.into_iter().for_each(|(key, value)| insert_joined(map, format!("{name}.{key}"), value));
         }
         value => {
             map.insert(name, value);
@@ -57,7 +60,7 @@ fn flatten_into(map: &mut Map<String, Value>, name: String, value: Value) {
     }
 }
 
-/// Adds the paths of the name tables of `object` and of the tables inside it. `path`: the path of `object`.
+/// Adds the paths of such tables in `object` and in the tables inside it to `tables`. `path`: the path of `object`.
 fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut Vec<Vec<String>>) {
     for (key, property) in object["properties"].as_object().into_iter().flatten() {
         let target = property["$ref"].as_str().and_then(|name| schema.pointer(name.trim_start_matches('#')));
@@ -72,16 +75,16 @@ fn collect(schema: &Value, object: &Value, path: &mut Vec<String>, tables: &mut 
     }
 }
 
-/// Returns the parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes is kept as it is. `None` where
-/// the text is no path.
-pub(super) fn parts(path: &str) -> Option<Vec<String>> {
+/// Returns the parts of a path such as `prune.rate.layers."block1.conv1"`; a part in quotes may have points. `None` if
+/// the text is not a path.
+pub(super) fn split_path(path: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = path.trim();
     loop {
         let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let (part, behind) = if let Some(quote) = quote {
-            let (part, behind) = rest[1..].split_once(quote)?;
-            (part, behind.trim_start())
+        let (part, after) = if let Some(quote) = quote {
+            let (part, after) = rest[1..].split_once(quote)?;
+            (part, after.trim_start())
         } else {
             let end = rest.find('.').unwrap_or(rest.len());
             (rest[..end].trim(), &rest[end..])
@@ -90,9 +93,9 @@ pub(super) fn parts(path: &str) -> Option<Vec<String>> {
             return None;
         }
         parts.push(part.to_owned());
-        match behind.strip_prefix('.') {
-            Some(behind) => rest = behind.trim_start(),
-            None if behind.is_empty() => return Some(parts),
+        match after.strip_prefix('.') {
+            Some(next) => rest = next.trim_start(),
+            None if after.is_empty() => return Some(parts),
             None => return None,
         }
     }
@@ -104,30 +107,33 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn name_tables_are_the_rates_by_layer_only() {
-        assert_eq!(NameTables::of_experiment().0, [["prune", "rate", "layers"]]);
+    fn user_key_tables_are_the_rates_by_layer_only() {
+        assert_eq!(UserKeyTables::of_experiment().0, [["prune", "rate", "layers"]]);
     }
 
     #[test]
-    fn parts_join_names_with_points() {
-        let parts = |path: &str| parts(path).map(|parts| NameTables::of_experiment().join(parts).join("|"));
-        assert_eq!(parts("train.lr").unwrap(), "train|lr");
-        assert_eq!(parts(" train . \"lr\" ").unwrap(), "train|lr");
+    fn split_path_and_join_parts_read_keys_with_points() {
+        let joined = |path: &str| {
+            let parts = split_path(path)?;
+            Some(UserKeyTables::of_experiment().join_parts(parts).join("|"))
+        };
+        assert_eq!(joined("train.lr").unwrap(), "train|lr");
+        assert_eq!(joined(" train . \"lr\" ").unwrap(), "train|lr");
         for path in
             ["prune.rate.layers.block1.conv1", "prune.rate.layers.\"block1.conv1\"", "prune.rate.layers.'block1.conv1'"]
         {
-            assert_eq!(parts(path).unwrap(), "prune|rate|layers|block1.conv1");
+            assert_eq!(joined(path).unwrap(), "prune|rate|layers|block1.conv1");
         }
-        assert_eq!(parts("arms.a.mask").unwrap(), "arms|a|mask");
+        assert_eq!(joined("arms.a.mask").unwrap(), "arms|a|mask");
         for wrong in ["", "a..b", "a.", ".a", "a.\"b", "a.\"b\"c", "a.\"\"", "a\"b\""] {
-            assert_eq!(parts(wrong), None, "{wrong}");
+            assert_eq!(joined(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn flatten_joins_tables_to_names() {
+    fn join_inner_keys_replaces_tables_by_keys_with_points() {
         let mut root = json!({ "prune": { "rate": { "layers": { "block1": { "conv1": 0.3 }, "output": 0.1 } } } });
-        NameTables::of_experiment().flatten(&mut root);
+        UserKeyTables::of_experiment().join_inner_keys(&mut root);
         assert_eq!(root["prune"]["rate"]["layers"], json!({ "block1.conv1": 0.3, "output": 0.1 }));
     }
 }

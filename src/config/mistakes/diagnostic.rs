@@ -1,7 +1,7 @@
-//! A mistake in a configuration, as data. How it is shown is in `render.rs`.
+//! A mistake in a configuration, as data; `render.rs` makes its text.
 
-/// A mistake in a configuration, with the key that it belongs to. Later layers report theirs in the same way, so that all
-/// are shown with their place in the file.
+/// A mistake in a configuration, with the key that it belongs to. Later layers report mistakes as diagnostics too, so
+/// that all are shown with their place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The kind of mistake, by which the reading of a configuration decides how to continue.
@@ -10,7 +10,7 @@ pub struct Diagnostic {
     pub key: String,
     /// The description of the mistake: a fragment in lower case.
     pub message: String,
-    /// A proposal for the correction.
+    /// How to correct the mistake; `None` if there is no hint.
     pub hint: Option<String>,
     /// Whether the key itself is wrong, rather than its value.
     pub at_key: bool,
@@ -46,7 +46,7 @@ impl Diagnostic {
     }
 
     /// Returns the mistake that the required `key` is not given.
-    pub(super) fn missing_key(key: impl Into<String>) -> Self {
+    pub(in crate::config) fn missing_key(key: impl Into<String>) -> Self {
         let key = key.into();
         let message = format!("`{key}` is missing");
         Self::new(key, message).kind(DiagnosticKind::MissingKey).on_key()
@@ -54,12 +54,12 @@ impl Diagnostic {
 
     /// Sets the kind.
     #[must_use]
-    pub(super) fn kind(mut self, kind: DiagnosticKind) -> Self {
+    pub(in crate::config) fn kind(mut self, kind: DiagnosticKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Sets the proposal for the correction.
+    /// Sets the hint on how to correct the mistake.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::diagnostic::Diagnostic;
-use super::document::{ConfigDocument, Origin};
-use super::encoding;
+use crate::config::document::{ConfigDocument, Origin};
+use crate::config::encoding;
 
 /// A mistake in what a user has written, as text that is ready to be printed.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ fn render(diagnostic: &Diagnostic, document: &ConfigDocument) -> String {
 }
 
 /// Returns `file:line:column`, the line, and carets under `range` (in bytes), or under its first line if it has several.
-pub(super) fn snippet(document: &ConfigDocument, range: &Range<usize>) -> String {
+pub(in crate::config) fn snippet(document: &ConfigDocument, range: &Range<usize>) -> String {
     let (line, column) = document.position(range.start);
     let source = encoding::line(&document.text, line);
     let indent: String = source.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
