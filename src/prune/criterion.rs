@@ -6,11 +6,12 @@ use crate::config::Criterion;
 /// The values of one layer's weights: slices of equal length, in the order of the tensor (row-major).
 #[derive(Clone, Copy, Debug)]
 pub struct LayerWeights<'a> {
-    /// The weights at the earlier iteration that some criteria compare with.
+    /// The reference weights: the earlier weights that some criteria compare the trained ones with.
     pub reference: &'a [f32],
     /// The weights at the end of training.
     pub trained: &'a [f32],
-    /// Whether each weight is kept by the mask that is to be pruned. Pruned weights are scored too, but do not compete.
+    /// Whether each weight is kept by the mask that is to be pruned. For criteria that depend on the mask; none does yet. Pruned
+    /// weights are scored too, but are not ranked.
     pub kept: &'a [bool],
 }
 

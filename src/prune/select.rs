@@ -1,4 +1,4 @@
-//! Exact selection of the weights to prune, within one set of competing weights.
+//! Exact selection of the weights to prune, within one set of weights that are ranked by their scores.
 
 use crate::base::units::Fraction;
 
@@ -9,8 +9,8 @@ pub(super) fn prune_count(rate: Fraction, remaining: u64) -> u64 {
 }
 
 /// Prunes the `count` kept weights with the lowest scores, or all if fewer are kept. Of weights with equal scores, those with
-/// the lowest `tie_break` (a number for each index) are pruned first. A random `tie_break` prunes evenly all over the layer,
-/// where an order by index would empty the first units.
+/// the lowest `tie_break` (a rank for each index) are pruned first. A random `tie_break` prunes evenly all over the layer; an
+/// order by index would remove all weights of the first output units.
 pub(super) fn prune_lowest(scores: &[f32], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
     let mut candidates: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
     let count = (count as usize).min(candidates.len());
@@ -60,11 +60,11 @@ mod tests {
             prop_assert_eq!(alive(&after), alive(&before).saturating_sub(count));
             prop_assert!(before.iter().zip(&after).all(|(&b, &a)| b || !a), "a mask only shrinks");
             let rank = |i: usize| (scores[i], weights[i].2, i);
-            let gone = (0..scores.len()).filter(|&i| before[i] && !after[i]).map(rank);
-            let stays = (0..scores.len()).filter(|&i| after[i]).map(rank);
-            let most = gone.max_by(|a, b| a.partial_cmp(b).unwrap());
-            let least = stays.min_by(|a, b| a.partial_cmp(b).unwrap());
-            prop_assert!(most.zip(least).is_none_or(|(most, least)| most < least));
+            let pruned_ranks = (0..scores.len()).filter(|&i| before[i] && !after[i]).map(rank);
+            let kept_ranks = (0..scores.len()).filter(|&i| after[i]).map(rank);
+            let highest_pruned = pruned_ranks.max_by(|a, b| a.partial_cmp(b).unwrap());
+            let lowest_kept = kept_ranks.min_by(|a, b| a.partial_cmp(b).unwrap());
+            prop_assert!(highest_pruned.zip(lowest_kept).is_none_or(|(pruned, kept)| pruned < kept));
         }
     }
 }

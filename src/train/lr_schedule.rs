@@ -30,20 +30,20 @@ enum LrShape {
 }
 
 impl LrSchedule {
-    /// Returns the schedule of a training run whose epochs have `per_epoch` iterations.
-    pub fn new(train: &TrainConfig, per_epoch: u64) -> Self {
+    /// Returns the schedule that `train` configures; times in epochs are converted by `iterations_per_epoch`.
+    pub fn new(train: &TrainConfig, iterations_per_epoch: u64) -> Self {
         let shape = match &train.lr_schedule {
             LrScheduleConfig::Constant => LrShape::Constant,
             LrScheduleConfig::Step { every, gamma } => {
-                LrShape::Step { every: every.iterations(per_epoch).max(1), gamma: *gamma }
+                LrShape::Step { every: every.iterations(iterations_per_epoch).max(1), gamma: *gamma }
             }
             LrScheduleConfig::MultiStep { milestones, gamma } => {
-                let milestones = milestones.iter().map(|time| time.iterations(per_epoch)).collect();
+                let milestones = milestones.iter().map(|time| time.iterations(iterations_per_epoch)).collect();
                 LrShape::MultiStep { milestones, gamma: *gamma }
             }
             LrScheduleConfig::Cosine { lr_min } => LrShape::Cosine { min: *lr_min, iterations: train.iterations },
         };
-        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.iterations(per_epoch)), shape }
+        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.iterations(iterations_per_epoch)), shape }
     }
 
     /// Returns the learning rate of the step that has `iteration` steps before it, with the same bits on every machine.
@@ -65,17 +65,17 @@ impl LrSchedule {
     }
 }
 
-/// Returns a message for each part of a schedule that would have no effect or lies after the end of a training run whose
-/// epochs have `per_epoch` iterations.
-pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnostic> {
+/// Returns a mistake for each part of the learning-rate schedule that would have no effect, or that begins or ends after the last
+/// iteration of a training run.
+pub fn validate_lr_schedule(train: &TrainConfig, iterations_per_epoch: u64) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let epoch = format!("an epoch has {per_epoch} iterations");
+    let epoch = format!("an epoch has {iterations_per_epoch} iterations");
     let longer = format!("{epoch}; or raise `train.iterations`");
     let mut refuse = |key: &str, message: String, hint: &str| problems.push(Diagnostic::new(key, message).hint(hint));
     let last = train.iterations;
     let too_late = |iteration: u64| format!("iteration {iteration} is not before the last one, {last}");
     if let LrScheduleConfig::Step { every, .. } = train.lr_schedule {
-        match every.iterations(per_epoch) {
+        match every.iterations(iterations_per_epoch) {
             0 => refuse("train.step_every", "`train.step_every` must be at least 1 iteration".to_owned(), &epoch),
             every if every >= last => refuse("train.step_every", too_late(every), &longer),
             _ => {}
@@ -88,7 +88,7 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
     let mut before = 0;
     for (index, milestone) in milestones.iter().enumerate() {
         let key = format!("train.milestones[{index}]");
-        let milestone = milestone.iterations(per_epoch);
+        let milestone = milestone.iterations(iterations_per_epoch);
         if milestone == 0 {
             refuse(&key, "a milestone at iteration 0 changes nothing".to_owned(), "leave it out, and set `train.lr`");
         } else if milestone <= before {
@@ -98,7 +98,9 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
         }
         before = milestone;
     }
-    if let Some(warmup) = train.warmup.map(|warmup| warmup.iterations(per_epoch)).filter(|&warmup| warmup > last) {
+    if let Some(warmup) =
+        train.warmup.map(|warmup| warmup.iterations(iterations_per_epoch)).filter(|&warmup| warmup > last)
+    {
         // `lr` would never be reached, which is not the experiment that was intended.
         let message = format!("a warm-up of {warmup} iterations does not end within the training's {last}");
         refuse("train.warmup", message, &longer);
