@@ -49,7 +49,8 @@ impl EntryManifest {
 /// The contents of `timing.json`: the only file of an entry that may differ if the training run is repeated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Seconds from the first step to the last evaluation; with several lanes, those of the lockstep group divided by `lanes`.
+    /// Seconds from the first step to the last evaluation; with several lanes, those of the lockstep group divided by
+    /// `lanes`.
     pub seconds: f64,
     /// Steps per second, with the time of evaluations included; with several lanes, the sum over the lockstep group.
     pub iterations_per_second: f64,
@@ -60,7 +61,8 @@ pub struct Timing {
     pub lanes: usize,
 }
 
-/// Returns the lanes of a file without them: it was written before lanes were introduced, when training runs had one lane.
+/// Returns the lanes of a file without them: it was written before lanes were introduced, when training runs had one
+/// lane.
 fn default_lanes() -> usize {
     1
 }

@@ -1,5 +1,5 @@
-//! The metrics of a training run: one table, from which `summary.csv`, `lth compare`, the report's table of results and the
-//! figures are made. A new metric is one more constant in this file that [`METRICS`] lists.
+//! The metrics of a training run: one table, from which `summary.csv`, `lth compare`, the report's table of results and
+//! the figures are made. A new metric is one more constant in this file that [`METRICS`] lists.
 
 use super::rows::RoundRow;
 use crate::base::format;
@@ -21,13 +21,14 @@ pub struct Metric {
     pub in_summary: bool,
     /// Whether `lth compare` compares the means of the metric.
     pub is_compared: bool,
-    /// The place of the metric in figures and terminal tables; `None` if it is in neither.
+    /// Rank and title in figures and terminal tables; `None` if the metric is not displayed.
     pub display: Option<MetricDisplay>,
-    /// Returns the value of a training run. The second argument is the last iteration of the run: see [`Metric::value`].
+    /// Returns the value of a training run. The second argument is the last iteration of the run: see
+    /// [`Metric::value`].
     value: fn(&RoundRow, u64) -> Option<f64>,
 }
 
-/// The place of a metric in figures and terminal tables.
+/// Rank and title of a metric in figures and terminal tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricDisplay {
     /// Rank among the panels of a figure and the columns of a table; 0 comes first.
@@ -125,8 +126,8 @@ const FINAL_VALIDATION_LOSS: Metric =
     })
     .at_the_end();
 
-/// Like [`EARLY_STOP_ITERATION`], but counted from the iteration that the training run starts at, so that arms with different
-/// starts can be compared.
+/// Like [`EARLY_STOP_ITERATION`], but counted from the iteration that the training run starts at, so that arms with
+/// different starts can be compared.
 pub const ITERATIONS_TO_EARLY_STOP: Metric = Metric::new(
     "iterations_to_early_stop",
     "iterations trained until early stop",

@@ -1,5 +1,5 @@
-//! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no policy,
-//! such as when a file is written or what is trained.
+//! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no
+//! policy, such as when a file is written or what is trained.
 
 mod entry_manifest;
 mod first_seen;

@@ -18,7 +18,8 @@ pub fn arms<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<&'a str> {
 pub struct RoundGroup<'a> {
     /// The arm.
     pub arm: &'a str,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// The rows of its training runs, in the order of the file; never empty.
     pub rows: Vec<&'a RoundRow>,
@@ -39,8 +40,8 @@ impl<'a> RoundGroup<'a> {
         groups
     }
 
-    /// Returns kept / all weights, 0..=1: the mean over the training runs, because with scope `global` their counts may differ by
-    /// a weight.
+    /// Returns kept / all weights, 0..=1: the mean over the training runs, because with scope `global` their counts may
+    /// differ by a weight.
     pub fn weights_remaining(&self) -> f64 {
         let shares: Vec<f64> = self.rows.iter().map(|row| row.weights_remaining).collect();
         SummaryStats::of(&shares).map_or(f64::NAN, |stats| stats.mean)

@@ -1,5 +1,5 @@
-//! Rows of the CSV files. The order of fields is the order of columns; a test pins both. Words of categorical columns that
-//! only another version knows are kept as they are: see [`Category`].
+//! Rows of the CSV files. The order of fields is the order of columns; a test pins both. Words of categorical columns
+//! that only another version knows are kept as they are: see [`Category`].
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -48,8 +48,8 @@ impl Categorical for WeightKind {
 
 /// A row of `rounds.csv`: one training run.
 ///
-/// Early stop is the evaluation with the lowest validation loss. Columns that are `None` are empty cells: a training run that
-/// diverged or failed has no results.
+/// Early stop is the evaluation with the lowest validation loss. Columns that are `None` are empty cells: a training
+/// run that diverged or failed has no results.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundRow {
     /// The experiment's name.
@@ -60,11 +60,12 @@ pub struct RoundRow {
     pub replicate: u32,
     /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// `weights_kept` / `weights_total`, 0..=1.
     pub weights_remaining: f64,
-    /// Number of conv and linear weights that the mask keeps.
+    /// Number of conv and linear weights that the mask keeps; of a training run that failed, the planned number.
     pub weights_kept: u64,
     /// Number of conv and linear weights of the network.
     pub weights_total: u64,
@@ -92,14 +93,15 @@ pub struct RoundRow {
     pub final_validation_loss: Option<f64>,
     /// Multiply-adds of the dense network for one image; biases are not counted.
     pub macs: u64,
-    /// Multiply-adds for one image with the weights that the mask keeps.
+    /// Multiply-adds for one image with the weights that the mask keeps; `None` if the training run failed and the
+    /// counts per layer are not known without it.
     pub macs_remaining: Option<u64>,
     /// The engine that trained the network.
     pub engine: Category<EngineKind>,
     /// The kind of device that the engine used.
     pub device: Category<DeviceKind>,
-    /// Number of iterations that this training run takes from its start to its last iteration; not the last iteration, if it
-    /// starts late.
+    /// Number of iterations that this training run takes from its start to its last iteration; not the last iteration,
+    /// if it starts late.
     pub iterations: u64,
     /// How the training run ended.
     pub outcome: Category<OutcomeKind>,
@@ -118,7 +120,8 @@ pub struct CurveRow {
     pub replicate: u32,
     /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// The iteration of the evaluation, counted from iteration 0 of the dense training run.
     pub iteration: u64,
@@ -149,7 +152,8 @@ pub struct LayerRow {
     pub replicate: u32,
     /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// The layer's name, such as `conv1`.
     pub layer: String,
@@ -176,7 +180,8 @@ pub struct TimingRow {
     pub replicate: u32,
     /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// Seconds of training: see [`Timing::seconds`](super::Timing::seconds).
     pub seconds: f64,

@@ -25,8 +25,8 @@ pub fn list_runs(runs: &RunsDir) -> Result<Vec<RunDir>> {
     Ok(folders.filter(|folder| is_run(&folder.0)).collect())
 }
 
-/// Returns the run that `name` stands for: a folder, or a run of `runs` by its name (`smoke-1a2b3c4d`) or by that of its
-/// experiment (`smoke`).
+/// Returns the run that `name` stands for: a folder, or a run of `runs` by its name (`smoke-1a2b3c4d`) or by that of
+/// its experiment (`smoke`).
 ///
 /// # Errors
 /// Fails with [`NoSuchRun`] if no run or more than one has the name, or with another error if a folder cannot be read.

@@ -24,7 +24,8 @@ pub struct RunManifest {
     /// Provenance of numbers that a GPU computed; `None` on the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuda: Option<CudaProvenance>,
-    /// The engines of the plan: `dense`, `sparse`, or `dense and sparse`. Each row of `rounds.csv` has that of its training run.
+    /// The engines of the plan: `dense`, `sparse`, or `dense and sparse`. Each row of `rounds.csv` has that of its
+    /// training run.
     pub engine: String,
     /// Name of the processor.
     pub processor: String,
@@ -56,7 +57,8 @@ pub struct RunManifest {
 /// Counts of the test images that accuracies are measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestImages {
-    /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit` is set.
+    /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit`
+    /// is set.
     pub used: u32,
     /// Test images of the whole data set.
     pub whole: u32,

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A row of `stability.csv`: one network on the straight line from the final weights of the copy to those of the training run
-/// itself.
+/// A row of `stability.csv`: one network on the straight line from the final weights of the copy to those of the
+/// training run itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StabilityRow {
     /// The experiment's name.
@@ -14,7 +14,8 @@ pub struct StabilityRow {
     pub replicate: u32,
     /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// Kept / all weights, 0..=1.
     pub weights_remaining: f64,

@@ -1,13 +1,13 @@
-//! The first iterations of training runs: 0, or the iteration of the rewind point. Early stops of arms with different first
-//! iterations are compared by the number of iterations trained until then.
+//! The first iterations of training runs: 0, or the iteration of the rewind point. Early stops of arms with different
+//! first iterations are compared by the number of iterations trained until then.
 
 use super::first_seen::first_seen;
 use super::rows::RoundRow;
 
 /// Returns the last iteration of the training runs of a run, counted from iteration 0. It is the same for all of them.
 ///
-/// `rounds.csv` has the number of iterations that each training run took from its start. That of the dense training runs, which
-/// start at iteration 0, is the largest, and equals the last iteration.
+/// `rounds.csv` has the number of iterations that each training run took from its start. That of the dense training
+/// runs, which start at iteration 0, is the largest, and equals the last iteration.
 pub fn last_iteration<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> u64 {
     rows.into_iter().map(|row| row.iterations).max().unwrap_or_default()
 }
@@ -24,15 +24,15 @@ impl RoundRow {
     }
 }
 
-/// Returns the arms that start later than iteration 0, each with its first iteration, in the order of their rows. `last_iteration`
-/// as in [`last_iteration`].
+/// Returns the arms that start later than iteration 0, each with its first iteration, in the order of their rows.
+/// `last_iteration` as in [`last_iteration`].
 pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, last_iteration: u64) -> Vec<(&'a str, u64)> {
     let starts = rows.into_iter().map(|row| (row.arm.as_str(), row.start_iteration(last_iteration)));
     first_seen(starts.filter(|(_, iteration)| *iteration > 0))
 }
 
-/// Returns a sentence on how early-stop iterations are counted, if arms of the run start later than iteration 0; `rows` are all
-/// rows of the run.
+/// Returns a sentence on how early-stop iterations are counted, if arms of the run start later than iteration 0; `rows`
+/// are all rows of the run.
 pub fn start_note(rows: &[RoundRow]) -> Option<String> {
     let starts = late_starts(rows, last_iteration(rows));
     let clauses: Vec<String> = starts.iter().map(|(arm, start)| format!("{arm} starts at iteration {start}")).collect();

@@ -20,7 +20,8 @@ pub struct SummaryRow {
     pub experiment: String,
     /// The arm.
     pub arm: String,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// Kept / all weights, mean over the training runs, 0..=1.
     pub weights_remaining: f64,
@@ -42,7 +43,8 @@ impl SummaryRow {
 
 /// Returns a row for each arm and round, in the order of their first rows.
 ///
-/// `last_iteration`: the last iteration of the training runs of the run (see [`last_iteration`](super::last_iteration)).
+/// `last_iteration`: the last iteration of the training runs of the run (see
+/// [`last_iteration`](super::last_iteration)).
 pub fn summary(rows: &[RoundRow], last_iteration: u64) -> Vec<SummaryRow> {
     RoundGroup::by_arm_and_round(rows).iter().map(|group| summary_row(group, last_iteration)).collect()
 }
@@ -61,7 +63,8 @@ fn summary_row(group: &RoundGroup<'_>, last_iteration: u64) -> SummaryRow {
 }
 
 /// Returns `summary.csv`: a line for each arm and round of `rows`, in the order of their first rows. The columns of the
-/// metrics are `NAME_mean`, `NAME_minimum`, `NAME_maximum` and `NAME_std` (sample deviation), empty where there is no value.
+/// metrics are `NAME_mean`, `NAME_minimum`, `NAME_maximum` and `NAME_std` (sample deviation), empty where there is no
+/// value.
 ///
 /// # Errors
 /// Fails if a row cannot be written as CSV.

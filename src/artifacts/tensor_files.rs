@@ -1,5 +1,5 @@
-//! Weights, snapshots and masks as safetensors files. Equal values give equal bytes. Other programs that read safetensors can
-//! read them.
+//! Weights, snapshots and masks as safetensors files. Equal values give equal bytes. Other programs that read
+//! safetensors can read them.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 
-/// The key of the only metadata entry of a file, which is JSON. The entry has the order of the tensors, because safetensors sorts
-/// them in its own way. The entry has the shapes of the tensors, because the packed bits of a mask have lost theirs. There is only
-/// one entry, because safetensors does not fix the order of entries, and equal values must give equal bytes.
+/// The key of the only metadata entry of a file, which is JSON. The entry has the order of the tensors, because
+/// safetensors sorts them in its own way. The entry has the shapes of the tensors, because the packed bits of a mask
+/// have lost theirs. There is only one entry, because safetensors does not fix the order of entries, and equal values
+/// must give equal bytes.
 const METADATA: &str = "lth";
 
 /// The metadata of a file.
@@ -25,8 +26,8 @@ struct FileMetadata {
     snapshot: Option<SnapshotCounters>,
 }
 
-/// Counters of a [`Snapshot`]. The tensors of its file are in this order: weights, first moments, second moments (as many moments
-/// as `moments`), buffers.
+/// Counters of a [`Snapshot`]. The tensors of its file are in this order: weights, first moments, second moments (as
+/// many moments as `moments`), buffers.
 #[derive(Serialize, Deserialize)]
 struct SnapshotCounters {
     /// The iteration after which the snapshot was taken.
@@ -100,7 +101,8 @@ fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<SnapshotCo
     serialize(&tensors, &FileMetadata { tensors: names.collect(), snapshot })
 }
 
-/// Returns the name of a parameter's moment, such as `moment1.linear1.weight`; `moment` is 1 for first moments, 2 for second ones.
+/// Returns the name of a parameter's moment, such as `moment1.linear1.weight`; `moment` is 1 for first moments, 2 for
+/// second ones.
 fn moment_name(moment: usize, parameter: &str) -> String {
     format!("moment{moment}.{parameter}")
 }
@@ -112,8 +114,8 @@ fn moment_name(moment: usize, parameter: &str) -> String {
 pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
     let Snapshot { weights, moments, buffers, iteration, optimizer_steps } = snapshot;
     let mut named: Vec<(String, &NamedTensor)> = weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-    for (number, moment) in (1..).zip(moments) {
-        named.extend(moment.0.iter().map(|tensor| (moment_name(number, &tensor.name), tensor)));
+    for (moment, state) in (1..).zip(moments) {
+        named.extend(state.0.iter().map(|tensor| (moment_name(moment, &tensor.name), tensor)));
     }
     named.extend(buffers.0.iter().map(|tensor| (tensor.name.clone(), tensor)));
     let counters = SnapshotCounters {
@@ -136,15 +138,15 @@ pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
     let buffers = TensorMap(weights.split_off(weights.len() - counters.buffers));
     ensure!(weights.len().is_multiple_of(counters.moments + 1), "its moments are not whole");
     let parameters = weights.len() / (counters.moments + 1);
-    let mut rest = weights.split_off(parameters);
+    let mut moment_tensors = weights.split_off(parameters);
     let mut moments = Vec::new();
-    for number in 1..=counters.moments {
-        let tail = rest.split_off(parameters);
-        for (tensor, weight) in rest.iter_mut().zip(&weights) {
-            ensure!(tensor.name == moment_name(number, &weight.name), "`{}` is out of place", tensor.name);
+    for moment in 1..=counters.moments {
+        let later_moments = moment_tensors.split_off(parameters);
+        for (tensor, weight) in moment_tensors.iter_mut().zip(&weights) {
+            ensure!(tensor.name == moment_name(moment, &weight.name), "`{}` is out of place", tensor.name);
             tensor.name.clone_from(&weight.name);
         }
-        moments.push(TensorMap(std::mem::replace(&mut rest, tail)));
+        moments.push(TensorMap(std::mem::replace(&mut moment_tensors, later_moments)));
     }
     let SnapshotCounters { iteration, optimizer_steps, .. } = counters;
     Ok(Snapshot { weights: TensorMap(weights), moments, iteration, optimizer_steps, buffers })

@@ -13,14 +13,15 @@ pub struct WeightRow {
     pub experiment: String,
     /// The arm's name.
     pub arm: String,
-    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// The layer's name.
     pub layer: String,
     /// The measure.
     pub measure: Category<WeightMeasure>,
-    /// For a histogram, the middle of a bin, in the unit of the weights. For connections, the rank of the unit, from 0 (most connected)
-    /// to 1 (least connected).
+    /// For a histogram, the middle of a bin, in the unit of the weights. For connections, the rank of the unit, from 0
+    /// (most connected) to 1 (least connected).
     pub x: f64,
     /// For a histogram, the density. For connections, the share that is kept, 0..=1.
     pub y: f64,
@@ -71,8 +72,8 @@ fn layer_points(layers: &[&LayerWeightStats]) -> Vec<MeasurePoints> {
     measures
 }
 
-/// Returns the mean share at each rank, with ranks scaled to 0..=1. `networks`: the shares of each network by rank, of equal
-/// length.
+/// Returns the mean share at each rank, with ranks scaled to 0..=1. `networks`: the shares of each network by rank, of
+/// equal length.
 fn mean_by_rank(networks: &[&[f64]]) -> Vec<(f64, f64)> {
     let ranks = networks.first().map_or(0, |shares| shares.len());
     let mean = |rank: usize| networks.iter().filter_map(|shares| shares.get(rank)).sum::<f64>() / networks.len() as f64;

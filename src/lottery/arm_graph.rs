@@ -2,7 +2,8 @@
 
 use crate::config::{Arm, Arms, Diagnostic, Experiment, MaskSource, TargetSize};
 
-/// Returns the name of the arm whose mask, or whose mask size, `arm` takes, and the config key of the reference, for messages.
+/// Returns the name of the arm whose mask, or whose mask size, `arm` takes, and the config key of the reference, for
+/// messages.
 pub(super) fn mask_reference(arm: &Arm) -> Option<(&str, &'static str)> {
     match &arm.mask {
         MaskSource::Of(name) => Some((name, "of")),
@@ -22,7 +23,8 @@ pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
     arms.0.iter().find(|(candidate, _)| candidate == name).map(|(_, arm)| arm)
 }
 
-/// Returns whether the mask of an arm is dense, directly or through the arms it refers to. The references must be valid.
+/// Returns whether the mask of an arm is dense, directly or through the arms it refers to. The references must be
+/// valid.
 pub(super) fn is_dense(arm: &Arm, arms: &Arms) -> bool {
     referenced_arm(arm, arms).map_or(arm.mask == MaskSource::Dense, |source| is_dense(source, arms))
 }
@@ -92,8 +94,9 @@ pub(super) fn rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     rounds
 }
 
-/// Returns the rounds that an arm could have. A dense mask has round 0 only; an arm that prunes iteratively has the rounds of the
-/// experiment, from 1; a grid has a round per entry, from 1; other arms have the rounds of the arm they refer to.
+/// Returns the rounds that an arm could have. A dense mask has round 0 only; an arm that prunes iteratively has the
+/// rounds of the experiment, from 1; a grid has a round per entry, from 1; other arms have the rounds of the arm they
+/// refer to.
 pub(super) fn possible_rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     match &arm.mask {
         MaskSource::Dense => vec![0],

@@ -24,13 +24,13 @@ macro_rules! invariant {
     };
 }
 
-/// Checks a training run against its rules before its first step: the counts of its mask, the zeros of pruned weights, and whether
-/// mask and `loaded` state (as the trainer holds it) are what the rules say. To be independent of [`prepare`](super::prepare()),
-/// θ₀ is drawn again instead of read from the store.
+/// Checks a training run against its rules before its first step: the counts of its mask, the zeros of pruned weights,
+/// and whether mask and `loaded` state (as the trainer holds it) are what the rules say. To be independent of
+/// [`prepare`](super::prepare()), θ₀ is drawn again instead of read from the store.
 ///
 /// # Errors
-/// Fails with an [`AuditError`] if an invariant does not hold, or with another error if an output of another training run cannot be
-/// read.
+/// Fails with an [`AuditError`] if an invariant does not hold, or with another error if an output of another training
+/// run cannot be read.
 pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
     audit_mask(training, context, mask)?;
     invariant!(mask.is_respected_by(&loaded.weights), "a pruned weight is not 0 at the start");
@@ -43,9 +43,14 @@ pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &
         "it starts at iteration {}",
         loaded.iteration
     );
-    let restored = matches!(&training.start, StartRule::Rewind { moments: RewindOptimizerState::Restore, point } if point.iteration > Iteration(0));
-    let fresh = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
-    invariant!(fresh || restored, "moments that are not fresh");
+    let may_have_moments = match &training.start {
+        StartRule::Rewind { moments, point } => {
+            *moments == RewindOptimizerState::Restore && point.iteration > Iteration(0)
+        }
+        _ => false,
+    };
+    let has_fresh_moments = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
+    invariant!(has_fresh_moments || may_have_moments, "moments that are not fresh");
     audit_weights(training, context, mask, loaded)?;
     audit_buffers(training, context, &loaded.buffers)
 }
@@ -176,7 +181,8 @@ fn kept_pairs<'a>(
     })
 }
 
-/// Returns whether at most 1 % of the kept weights, plus one, have the value that they have in `source`: a few may by chance.
+/// Returns whether at most 1 % of the kept weights, plus one, have the value that they have in `source`: a few may by
+/// chance.
 fn is_fresh(weights: &TensorMap, source: &TensorMap, mask: &Mask) -> bool {
     let count_equal =
         |(_, pairs): (&str, Vec<(f32, f32)>)| pairs.iter().filter(|(a, b)| a.to_bits() == b.to_bits()).count();
@@ -197,8 +203,8 @@ fn same_values(a: &TensorMap, b: &TensorMap) -> bool {
     sorted(a) == sorted(b)
 }
 
-/// Returns whether every kept weight is ± the standard deviation of its layer's initial weights, with the sign that it has in
-/// `source`. `deviations`: the standard deviations by the name of the weight tensor.
+/// Returns whether every kept weight is ± the standard deviation of its layer's initial weights, with the sign that it
+/// has in `source`. `deviations`: the standard deviations by the name of the weight tensor.
 fn is_constant(weights: &TensorMap, source: &TensorMap, mask: &Mask, deviations: &BTreeMap<String, f64>) -> bool {
     kept_pairs(mask, weights, source).all(|(name, pairs)| {
         let constant = deviations.get(name).map_or(f32::NAN, |&deviation| deviation as f32);
@@ -206,8 +212,8 @@ fn is_constant(weights: &TensorMap, source: &TensorMap, mask: &Mask, deviations:
     })
 }
 
-/// Returns whether the differences of kept weights from `source` have the standard deviation of the noise: `factor` times that of
-/// the layer's initial weights. Layers that keep fewer than 1,000 weights are not checked.
+/// Returns whether the differences of kept weights from `source` have the standard deviation of the noise: `factor`
+/// times that of the layer's initial weights. Layers that keep fewer than 1,000 weights are not checked.
 fn is_noisy(
     weights: &TensorMap,
     source: &TensorMap,
@@ -272,7 +278,8 @@ mod tests {
         assert_ne!(start("random_reinit", 1), start("random_reinit", 2), "each round draws its own");
     }
 
-    /// Prepares a training run, changes its mask, its start or its end by `damage`, and returns the message of the audit.
+    /// Prepares a training run, changes its mask, its start or its end by `damage`, and returns the message of the
+    /// audit.
     fn audit_message(arm: &str, round: u32, damage: impl FnOnce(&mut Mask, &mut Snapshot, &mut Snapshot)) -> String {
         let replicate = replicate();
         let training = replicate.training(arm, round);

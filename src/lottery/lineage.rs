@@ -1,4 +1,5 @@
-//! Lineage: the relations of a stored training run to others, by which garbage collection decides which weights are kept.
+//! Lineage: the relations of a stored training run to others, by which garbage collection decides which weights are
+//! kept.
 
 use std::str::FromStr as _;
 
@@ -15,8 +16,8 @@ pub struct Lineage {
     pub is_dense: bool,
     /// The previous training run of its chain: the one whose mask it prunes further, round by round.
     pub pruned_from: Option<ContentHash>,
-    /// The training run from whose final weights this one started, if the next round's criterion needs them as reference weights
-    /// (see [Reference weights](super#reference-weights)).
+    /// The training run from whose final weights this one started, if the next round's criterion needs them as
+    /// reference weights (see [Reference weights](super#reference-weights)).
     pub compares_with: Option<ContentHash>,
 }
 

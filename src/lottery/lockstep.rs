@@ -1,5 +1,5 @@
-//! The training runs of a plan that train in lockstep: a function of the plan and the number of lanes, never of what is stored, so
-//! that a group has the same lanes whenever and wherever it is trained.
+//! The training runs of a plan that train in lockstep: a function of the plan and the number of lanes, never of what is
+//! stored, so that a group has the same lanes whenever and wherever it is trained.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,20 @@ use crate::base::key::ContentHash;
 /// Training runs that train in lockstep, one in each lane of a trainer.
 #[derive(Clone, Debug)]
 pub struct LockstepGroup<'a> {
-    /// Length of the longest dependency path: the training runs, one after the other, that must end before these can begin.
+    /// Length of the longest dependency path: the training runs, one after the other, that must end before these can
+    /// begin.
     pub depth: usize,
     /// The training runs in the plan's order; the position of each is its lane.
     pub trainings: Vec<&'a TrainingSpec>,
 }
 
-/// Returns the groups of `plan` with at most `lane_count` lanes each, in the order of their first training runs. Training runs that
-/// share a key are one.
+/// Returns the groups of `plan` with at most `lane_count` lanes each, in the order of their first training runs.
+/// Training runs that share a key are one.
 ///
-/// Training runs can train in lockstep if they have the same depth in the dependency graph, the same engine, the same starting
-/// iteration and the same data order. By the depth, no training run depends on another of its group, and the dependencies between
-/// groups have no cycle. By the data order, copies with another one (see [`TrainingSpec::with_other_data_order`]) do not change
-/// the groups of the plan.
+/// Training runs can train in lockstep if they have the same depth in the dependency graph, the same engine, the same
+/// starting iteration and the same data order. By the depth, no training run depends on another of its group, and the
+/// dependencies between groups have no cycle. By the data order, copies with another one (see
+/// [`TrainingSpec::with_other_data_order`]) do not change the groups of the plan.
 pub fn lockstep_groups(plan: &Plan, lane_count: usize) -> Vec<LockstepGroup<'_>> {
     let mut depths: BTreeMap<&ContentHash, usize> = BTreeMap::new();
     let mut groups: Vec<LockstepGroup<'_>> = Vec::new();

@@ -1,41 +1,47 @@
-//! The algorithm: an experiment becomes a plan, and each training run of the plan gets a mask and weights to start from. Plain
-//! values, independent of files and threads.
+//! The algorithm: an experiment becomes a plan, and each training run of the plan gets a mask and weights to start
+//! from. Plain values, independent of files and threads.
 //!
 //! The entry point is [`Study::resolve`].
 //!
 //! # The forms of an arm
 //!
-//! An arm has another form at each step from the configuration file to the report:
+//! From the configuration file to the report, an arm takes six forms:
 //!
 //! | form | file | contents |
 //! | --- | --- | --- |
-//! | `ArmKeys` | `config/arms.rs` | the keys of `[arms.NAME]` as text |
-//! | [`Arm`](crate::config::Arm) | `config/arms.rs` | a [`MaskSource`](crate::config::MaskSource) and a [`WeightSource`](crate::config::WeightSource), which may name other arms; combinations of keys are checked |
-//! | `ValidArms` | `lottery/validate_arms.rs` | the indices of the arms, each after the one it refers to; references between arms are checked |
-//! | `ResolvedArm` | `lottery/plan_builder.rs` | an arm with the index of the arm it refers to, its rounds, its counts of weights and its iterations |
-//! | [`MaskRule`], [`StartRule`] | `lottery/rules.rs` | the rules of one training run of the arm (one replicate, repeat and round), which name other training runs by key |
-//! | `ArmRole` | `report/roles.rs` | whether the arm is a ticket, and else the arm whose mask it takes |
+//! | `ArmKeys` | `config/arms.rs` | the keys of `[arms.NAME]` as they are written |
+//! | [`Arm`] | `config/arms.rs` | a [`MaskSource`] and a [`WeightSource`]; combinations of keys are checked |
+//! | `ValidArms` | `validate_arms.rs` | indices of arms, each after the one it refers to; references are checked |
+//! | `ResolvedArm` | `plan_builder.rs` | adds the index of the arm it refers to, rounds, counts of weights, iterations |
+//! | [`MaskRule`], [`StartRule`] | `rules.rs` | rules of each training run of the arm, which name others by key |
+//! | `ArmRole` | `report/roles.rs` | whether the arm is a ticket; of a control, the arm whose mask it takes |
 //!
 //! # Reference weights
 //!
 //! Some criteria score a weight by its trained value and by an earlier value of it, its reference weight (see
-//! [`Criterion::needs_reference_weights`](crate::config::Criterion::needs_reference_weights)). By `prune.reference_weights` the
-//! earlier weights are θ₀ of the replicate, or those that the pruned training run started from (the default). In the plan, a
-//! [`ReferencePoint`] names them.
+//! [`Criterion::needs_reference_weights`]). The trained weights are the final weights of the training run that is
+//! pruned. The reference weights are, by `prune.reference_weights`, those that this training run started from (the
+//! default), or θ₀. In the plan, a [`ReferencePoint`] names them.
 //!
-//! For example, the arm `tuned` has `mask = "iterative"` and `weights = "final"`, and the criterion is `movement`, which is
-//! |trained − reference|. Each round starts from the final weights of the round before:
+//! For example, let the criterion be `movement`, which is |trained − reference|, and let an arm have
+//! `mask = "iterative"` and `weights = "final"`: each round prunes the round before, and starts from its final weights.
 //!
-//! | round | starts from | prunes the mask of | trained weights | reference weights | [`ReferencePoint`] |
-//! | --- | --- | --- | --- | --- | --- |
-//! | 1 | final weights of the dense network | the dense network | its final weights | θ₀, which it started from | `Initial` |
-//! | 2 | final weights of round 1 | round 1 | its final weights | final weights of the dense network, under the mask of round 1 | `TrainingStart`: round 1, `Final` of the dense network |
-//! | 3 | final weights of round 2 | round 2 | its final weights | final weights of round 1, under the mask of round 2 | `TrainingStart`: round 2, `Final` of round 1 |
+//! | round | prunes, and starts from | reference weights: the start of the pruned training run | [`ReferencePoint`] |
+//! | --- | --- | --- | --- |
+//! | 1 | the dense network | θ₀ | `Initial` |
+//! | 2 | round 1 | final weights of the dense network | `TrainingStart` of round 1 |
+//! | 3 | round 2 | final weights of round 1 | `TrainingStart` of round 2 |
 //!
-//! Round 3 thus depends on the final weights of two training runs ([`TrainingSpec::dependencies`]). If round 3 is added after round
-//! 2 has been trained, the final weights of round 1 must still be in the store: [`TrainingSpec::reference_of_next_round`] and
-//! [`Lineage::compares_with`] of round 2 are round 1, so that garbage collection keeps them. In the key of a mask,
-//! `reference_weights` stands only for `TrainingStart`; the key of the pruned training run determines the weights it started from.
+//! Round 3 thus depends on the final weights of two training runs, rounds 1 and 2 ([`TrainingSpec::dependencies`]). If
+//! round 3 is added after the run of rounds 1 and 2 has ended, the final weights of round 1 must still be in the store.
+//! Therefore [`TrainingSpec::reference_of_next_round`] and [`Lineage::compares_with`] of round 2 are round 1, and
+//! garbage collection keeps its weights. The key of a mask contains `reference_weights` only with `TrainingStart`; the
+//! weights themselves follow from the key of the training run that is pruned.
+//!
+//! [`Arm`]: crate::config::Arm
+//! [`MaskSource`]: crate::config::MaskSource
+//! [`WeightSource`]: crate::config::WeightSource
+//! [`Criterion::needs_reference_weights`]: crate::config::Criterion::needs_reference_weights
 
 mod arm_graph;
 mod audit;

@@ -19,8 +19,8 @@ use crate::config::{
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;
 
-/// Version of the key format: raise it when the same JSON would give other results. This changes every key, so that older results
-/// are never taken for new ones.
+/// Version of the key format: raise it when the same JSON would give other results. This changes every key, so that
+/// older results are never taken for new ones.
 const FORMAT: u32 = 2;
 
 /// Returns the part of the key content that all training runs of an experiment on this engine share.
@@ -46,13 +46,13 @@ fn shared_content(experiment: &Experiment, resolved: &ResolvedExperiment, engine
     content
 }
 
-/// The part of `[prune]` in the keys of masks. `reference_weights` is left out: `MaskRule::content` adds it where the pruned
-/// training run did not start from θ₀.
+/// The part of `[prune]` in the keys of masks. `reference_weights` is left out: `MaskRule::content` adds it where the
+/// pruned training run did not start from θ₀.
 struct PruneContent {
-    /// For masks with few equal scores, and for masks that no scores decide.
+    /// For masks with few equal scores, and for masks that are not pruned by the criterion.
     plain: Value,
-    /// For masks with many equal scores: marked by `"equal_scores": "random"`, because their ties are broken at random. Keys
-    /// without the mark were made when ties were broken by index.
+    /// For masks that the criterion prunes with many equal scores: marked by `"equal_scores": "random"`, because their
+    /// ties are broken at random. Keys without the mark were made when ties were broken by index.
     with_equal_scores: Value,
 }
 
@@ -71,8 +71,11 @@ impl PruneContent {
 pub(super) struct TrainingCoords {
     /// Index of the arm in [`PlanBuilder::arms`]; `None` for the dense training runs.
     pub(super) arm: Option<usize>,
+    /// The replicate, from 1.
     pub(super) replicate: u32,
+    /// The repeat within the replicate, from 1.
     pub(super) repeat: u32,
+    /// The round, from 0.
     pub(super) round: Round,
 }
 
@@ -85,23 +88,29 @@ impl TrainingCoords {
 
 /// An arm with its references and times resolved.
 pub(super) struct ResolvedArm<'a> {
+    /// The arm's name.
     pub(super) name: &'a str,
+    /// The arm as configured.
     pub(super) arm: &'a Arm,
+    /// The rounds that it trains, in ascending order.
     pub(super) rounds: Vec<Round>,
     /// Index of the arm it refers to.
     source: Option<usize>,
     /// The number of weights kept, by round from 0.
     counts: Arc<Vec<RemainingCounts>>,
-    /// The iteration k of its rewind point θₖ: its own, or with weights made from those of a rewind point that of the arm whose
-    /// mask it takes. 0 for θ₀.
+    /// The iteration k of the rewind point θₖ: with weights `rewind` its own, with weights `final` 0 (not used), else
+    /// that of the arm whose mask it takes, or 0.
     rewind_to: Iteration,
-    /// The iteration that its training runs start at: `rewind_to`, but with weights `final` that of `lr_from`.
+    /// The iteration that its training runs start at: with weights `rewind` that of `rewind_to`, with weights `final`
+    /// that of `lr_from`, else that of the arm whose mask it takes, or 0.
     starts_at: Iteration,
 }
 
 /// A plan under construction.
 pub(super) struct PlanBuilder<'a> {
+    /// The arms, each after the one it refers to.
     pub(super) arms: Vec<ResolvedArm<'a>>,
+    /// The training runs added so far, each after those it depends on.
     pub(super) trainings: Vec<TrainingSpec>,
     resolved: &'a ResolvedExperiment,
     /// The shared part of the keys of training runs on the dense engine.
@@ -114,12 +123,13 @@ pub(super) struct PlanBuilder<'a> {
     reference_weights: Option<ReferenceWeights>,
     /// The counts of the dense network.
     dense_counts: RemainingCounts,
-    /// Indices into `trainings`.
+    /// The indices of the training runs in `trainings`.
     by_coords: BTreeMap<TrainingCoords, usize>,
 }
 
 impl<'a> PlanBuilder<'a> {
-    /// Resolves the arms. Fails if a round would prune nothing, or if an arm would start at the last iteration or after it.
+    /// Resolves the arms. Fails if a round would prune nothing, or if an arm would start at the last iteration or after
+    /// it.
     pub(super) fn new(
         experiment: &'a Experiment,
         arms: &ValidArms,
@@ -127,6 +137,7 @@ impl<'a> PlanBuilder<'a> {
     ) -> Result<Self, Vec<Diagnostic>> {
         let sizes = resolved.network.weight_counts();
         let dense_counts = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
+        // Every round prunes the same fractions of what the round before keeps.
         let mut counts_by_round = vec![dense_counts.clone()];
         for round in 0..experiment.rounds as usize {
             counts_by_round.push(resolved.pruning.after_round(&counts_by_round[round], sizes));
@@ -156,8 +167,8 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Resolves one arm against the arms before it. `counts_by_round`: the number of weights kept by iterative pruning, by round
-    /// from 0.
+    /// Resolves one arm against the arms before it. `counts_by_round`: the number of weights kept by iterative pruning,
+    /// by round from 0.
     fn resolve(
         &self,
         name: &'a str,
@@ -189,8 +200,7 @@ impl<'a> PlanBuilder<'a> {
                 resolved.iterations_per_epoch
             )))
         };
-        // An arm that takes only the size of another arm's mask does not inherit its rewind point: an arm with `like` starts from
-        // iteration 0 unless it says otherwise.
+        // An arm with `like` takes only the size of another arm's mask, so it does not inherit the rewind point.
         let mask_source = source.filter(|_| matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_)));
         let mask_source = mask_source.map(|source| &self.arms[source]);
         let (rewind_to, starts_at) = match arm.weights {
@@ -207,15 +217,16 @@ impl<'a> PlanBuilder<'a> {
         Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
     }
 
-    /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm; `dense`: the
-    /// dense training run of the replicate.
+    /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm;
+    /// `dense`: the dense training run of the replicate.
     pub(super) fn mask(&self, coords: TrainingCoords, previous: ContentHash, dense: ContentHash) -> MaskRule {
         let Some(index) = coords.arm else { return MaskRule::Dense };
         let ResolvedArm { arm, source, .. } = &self.arms[index];
         match &arm.mask {
             MaskSource::Dense => MaskRule::Dense,
             MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference_point(coords) },
-            // Round 1 of a chain prunes the dense network too. The same rule gives the same key, so that it is one training run.
+            // Round 1 of a chain prunes the dense network too. The same rule gives the same key, so that it is one
+            // training run.
             MaskSource::OneShot(TargetSize::Like(_)) if coords.round == Round(1) && self.is_chain(*source) => {
                 MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial }
             }
@@ -228,8 +239,8 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Returns the part of `[prune]` in the key of this mask. Scores are often equal with some criteria, and with any non-random
-    /// criterion from round 2 of a `constant_sign` chain on.
+    /// Returns the part of `[prune]` in the key of this mask. Scores are often equal with some criteria, and with any
+    /// non-random criterion from round 2 of a `constant_sign` chain on.
     fn prune_content_of(&self, coords: TrainingCoords, mask: &MaskRule) -> &Value {
         let is_pruned = matches!(mask, MaskRule::Prune { .. } | MaskRule::OneShot { .. });
         let starts_from_constants = coords.round > Round(1)
@@ -240,8 +251,9 @@ impl<'a> PlanBuilder<'a> {
         if is_pruned && has_equal_scores { &self.prune_content.with_equal_scores } else { &self.prune_content.plain }
     }
 
-    /// Returns the reference weights for pruning the previous round: the weights it started from, or θ₀ if configured. Round 1
-    /// prunes the dense network, whose start is θ₀. The section [Reference weights](super#reference-weights) has an example.
+    /// Returns the reference weights for pruning the previous round: the weights it started from, or θ₀ if configured.
+    /// Round 1 prunes the dense network, whose start is θ₀. The section [Reference weights](super#reference-weights)
+    /// has an example.
     fn reference_point(&self, coords: TrainingCoords) -> ReferencePoint {
         let previous = TrainingCoords { round: Round(coords.round.0.saturating_sub(1)), ..coords };
         match self.by_coords.get(&previous).map(|&index| &self.trainings[index]) {
@@ -255,8 +267,8 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Returns the rule for the weights that the training run at `coords` with this mask starts from. `dense`: the dense training run
-    /// of the replicate.
+    /// Returns the rule for the weights that the training run at `coords` with this mask starts from. `dense`: the
+    /// dense training run of the replicate.
     pub(super) fn start(&self, coords: TrainingCoords, mask: &MaskRule, dense: ContentHash) -> StartRule {
         let Some(index) = coords.arm else { return StartRule::Initial };
         let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[index];
@@ -281,15 +293,16 @@ impl<'a> PlanBuilder<'a> {
         arm.is_some_and(|index| self.arms[index].arm.mask == MaskSource::Iterative)
     }
 
-    /// Returns the index of the training run of arm `source` at the same replicate, round and repeat. If that arm has one repeat only,
-    /// every repeat refers to it.
+    /// Returns the index of the training run of arm `source` at the same replicate, round and repeat. If that arm has
+    /// one repeat only, every repeat refers to it.
     fn referred_training(&self, coords: TrainingCoords, source: Option<usize>) -> usize {
         let find = |repeat| self.by_coords.get(&TrainingCoords { arm: source, repeat, ..coords });
         let index = find(coords.repeat).or_else(|| find(1));
         *index.expect("arms come after those they refer to, whose rounds they have")
     }
 
-    /// Returns the training run by whose final weights a mask was pruned, directly or through the arms it was taken from.
+    /// Returns the training run by whose final weights a mask was pruned, directly or through the arms it was taken
+    /// from.
     fn pruned_by(&self, coords: TrainingCoords, mask: &MaskRule) -> ContentHash {
         match mask {
             MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => *parent,

@@ -54,7 +54,8 @@ pub struct PrepareContext<'a> {
 }
 
 impl PrepareContext<'_> {
-    /// Returns the random stream of a purpose for what is drawn before training. It depends on replicate, repeat and round.
+    /// Returns the random stream of a purpose for what is drawn before training. It depends on replicate, repeat and
+    /// round.
     fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
         let TrainingSpec { replicate, repeat, round: Round(round), .. } = *training;
         Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
@@ -91,7 +92,8 @@ impl PrepareContext<'_> {
         (TensorMap(weights), TensorMap(buffers))
     }
 
-    /// Returns the standard deviation of the distribution of the initial weights of each layer, by the name of the tensor.
+    /// Returns the standard deviation of the distribution of the initial weights of each layer, by the name of the
+    /// tensor.
     pub(super) fn init_stds(&self) -> BTreeMap<String, f64> {
         let network = &self.study.experiment.network;
         init_stds(&self.study.resolved.network, network.init, network.init_std())
@@ -126,7 +128,8 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
         MaskRule::Dense => Ok(all_ones(&study.resolved.network)),
         MaskRule::Prune { parent, reference: ReferencePoint::TrainingStart { round, start: rule } } => {
             let mask = artifacts.mask(parent)?;
-            // Makes the start of the parent again: the draws of its round, under its mask. The purpose is a placeholder.
+            // Makes the start of the parent again: the draws of its round, under its mask. The purpose is a
+            // placeholder.
             let draws = Stream { round: round.0, ..context.stream(training, Purpose::Reinit) };
             let reference = make_start(rule, draws, &mask, context)?.weights;
             prune(&mask, criterion, &reference, &artifacts.final_weights(parent)?)
@@ -149,8 +152,8 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
     }
 }
 
-/// Returns the state that `rule` gives a training run with this mask, before the mask is applied. `draws` names the replicate, repeat
-/// and round that random numbers are drawn for; its purpose is replaced by that of each draw.
+/// Returns the state that `rule` gives a training run with this mask, before the mask is applied. `draws` names the
+/// replicate, repeat and round that random numbers are drawn for; its purpose is replaced by that of each draw.
 fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
     let generator = |purpose| Stream { purpose, ..draws }.generator(0);
     // Returns the weights of the rewind point, changed by `transform`, without optimizer state.

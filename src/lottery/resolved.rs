@@ -124,7 +124,8 @@ fn build_network(experiment: &Experiment, dataset: &DatasetInfo, mistakes: &mut 
     Some(network)
 }
 
-/// Returns the GPU to train on; `None` for the CPU. An experiment that asks for CUDA is never trained on the CPU instead.
+/// Returns the GPU to train on; `None` for the CPU. An experiment that asks for CUDA is never trained on the CPU
+/// instead.
 fn gpu(device: DeviceChoice, cuda_unavailable: Option<&str>) -> Result<Option<usize>, Diagnostic> {
     match (device, cuda_unavailable) {
         (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Some(_)) => Ok(None),
@@ -138,8 +139,8 @@ fn gpu(device: DeviceChoice, cuda_unavailable: Option<&str>) -> Result<Option<us
     }
 }
 
-/// Returns the mistake of requesting an engine that does not support the experiment: the key to change and the value to set it
-/// to.
+/// Returns the mistake of requesting an engine that does not support the experiment: the key to change and the value to
+/// set it to.
 fn unsupported_engine(unsupported: &Unsupported, spec: &TrainerSpec, device: &str, lanes: usize) -> Diagnostic {
     let other_engine = "`run.engine` to `dense` or `auto`";
     let (key, found, hint) = match unsupported.conflict {
@@ -171,8 +172,8 @@ fn dtype_name(dtype: Dtype) -> &'static str {
     }
 }
 
-/// Reports training options that do not fit the network, the images or the device. `left_over`: training images that the full batches
-/// of an epoch leave over.
+/// Reports training options that do not fit the network, the images or the device. `left_over`: training images that
+/// the full batches of an epoch leave over.
 fn option_conflicts(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Vec<Diagnostic> {
     let mut problems = Vec::from_iter(one_value_per_channel(experiment, spec, left_over));
     let [_, height, width] = spec.network.input;
@@ -188,8 +189,8 @@ fn option_conflicts(experiment: &Experiment, spec: &TrainerSpec, left_over: u32)
     problems
 }
 
-/// Reports a batch norm that gets a single value per channel in some batch, which has no variance. After a convolution the values are
-/// those of all images and positions, so that one image with several positions is enough.
+/// Reports a batch norm that gets a single value per channel in some batch, which has no variance. After a convolution
+/// the values are those of all images and positions, so that one image with several positions is enough.
 fn one_value_per_channel(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Option<Diagnostic> {
     let is_single = spec.batch_size == 1;
     if !is_single && (left_over != 1 || experiment.train.drop_last) {
@@ -226,8 +227,8 @@ mod tests {
     #[test]
     fn batch_norm_needs_more_than_one_value_a_channel() {
         let norm = "network={layers=[{linear={out=4}},\"batch_norm\",\"relu\",{linear={out=10}}]}";
-        let one = problems(&[norm, "train.batch_size=1"]);
-        assert_eq!((one.len(), one[0].0.as_str()), (1, "train.batch_size"));
+        let single_image = problems(&[norm, "train.batch_size=1"]);
+        assert_eq!((single_image.len(), single_image[0].0.as_str()), (1, "train.batch_size"));
         // 1,500 images, 300 of them for validation: 1,200 are 17 batches of 70 and 10, or 109 of 11 and one.
         assert_eq!(problems(&[norm, "train.batch_size=70", "train.drop_last=false"]), []);
         let left_over = problems(&[norm, "train.batch_size=11", "train.drop_last=false"]);

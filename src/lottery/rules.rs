@@ -39,7 +39,8 @@ pub enum MaskRule {
         /// The dense training run.
         parent: ContentHash,
     },
-    /// The dense network, pruned in one step to the counts of this training run by the magnitude of its initial weights.
+    /// The dense network, pruned in one step to the counts of this training run by the magnitude of its initial
+    /// weights.
     MagnitudeAtInit,
     /// The mask of another training run.
     Of {
@@ -54,14 +55,14 @@ pub enum MaskRule {
 }
 
 impl MaskRule {
-    /// Returns whether the mask prunes the parent's mask by one round. This holds for every round of a chain, and also for round 1
-    /// of `one_shot = { like = … }` of a chain, which is the same training run as round 1 of that chain.
+    /// Returns whether the mask prunes the parent's mask by one round. This holds for every round of a chain, and also
+    /// for round 1 of `one_shot = { like = … }` of a chain, which is the same training run as round 1 of that chain.
     pub fn is_chain(&self) -> bool {
         matches!(self, Self::Prune { .. })
     }
 
-    /// Returns the part of the key content that determines the mask. `prune_content`: the criterion, the scope and the rates;
-    /// `counts`: the number of weights that the mask keeps.
+    /// Returns the part of the key content that determines the mask. `prune_content`: the criterion, the scope and the
+    /// rates; `counts`: the number of weights that the mask keeps.
     pub(super) fn content(&self, prune_content: &Value, counts: &RemainingCounts) -> Value {
         match self {
             Self::Dense => json!("dense"),
@@ -80,8 +81,8 @@ impl MaskRule {
     }
 }
 
-/// Returns the key content of a mask that is pruned in one step. One-step masks are determined by their size, so rates are left
-/// out.
+/// Returns the key content of a mask that is pruned in one step. One-step masks are determined by their size, so rates
+/// are left out.
 fn one_step_content(mut rule: Value, prune_content: &Value, counts: &RemainingCounts) -> Value {
     let fields = prune_content.as_object().into_iter().flatten().filter(|(name, _)| *name != "rate");
     let without_rate: Map<String, Value> = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -100,7 +101,8 @@ pub struct RewindPoint {
     pub iteration: Iteration,
 }
 
-/// The rule for the weights that a training run starts from. Learning rate and data order continue from the iteration of the rule.
+/// The rule for the weights that a training run starts from. Learning rate and data order continue from the iteration
+/// of the rule.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StartRule {
     /// θ₀, drawn for this replicate.
@@ -144,8 +146,8 @@ pub enum StartRule {
 }
 
 impl StartRule {
-    /// Returns the training run that the weights come from, and its output that they are made from; `None` for weights that are
-    /// drawn.
+    /// Returns the training run that the weights come from, and its output that they are made from; `None` for weights
+    /// that are drawn.
     pub(super) fn dependency(&self) -> Option<(&ContentHash, Dependency)> {
         match self {
             Self::Initial | Self::Reinit { .. } => None,
@@ -169,8 +171,8 @@ impl StartRule {
         matches!(self, Self::Initial) || matches!(self, Self::Rewind { point, .. } if point.iteration == Iteration(0))
     }
 
-    /// Returns whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh and
-    /// permuted weights are not trained, and neither are weights made from θ₀.
+    /// Returns whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh
+    /// and permuted weights are not trained, and neither are weights made from θ₀.
     pub fn is_trained(&self) -> bool {
         match self {
             Self::Initial | Self::Reinit { .. } | Self::Shuffle { .. } => false,
@@ -193,8 +195,8 @@ impl StartRule {
         }
     }
 
-    /// Returns the part of the key content that determines the weights. A rewind to iteration 0 and a draw that starts at iteration
-    /// 0 are written without the iteration.
+    /// Returns the part of the key content that determines the weights. A rewind to iteration 0 and a draw that starts
+    /// at iteration 0 are written without the iteration.
     pub(super) fn content(&self) -> Value {
         let point_content = |point: &RewindPoint| json!({ "dense": point.dense, "iteration": point.iteration });
         match self {

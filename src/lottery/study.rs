@@ -22,8 +22,8 @@ impl Study {
     /// Resolves the names of an experiment, validates its arms and builds its plan.
     ///
     /// # Errors
-    /// Fails with every mistake found, by its key: data that cannot be used, names that do not exist, arms that do not fit together,
-    /// rounds that would prune nothing, and an engine or a device that does not support the experiment.
+    /// Fails with every mistake found, by its key: data that cannot be used, names that do not exist, arms that do not
+    /// fit together, rounds that would prune nothing, and an engine or a device that does not support the experiment.
     pub fn resolve(mut experiment: Experiment, surroundings: Surroundings) -> Result<Self, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let arms = validate_arms(&experiment).map_err(|found| mistakes.extend(found)).ok();

@@ -3,8 +3,8 @@
 use crate::config::Diagnostic;
 use crate::data::DatasetInfo;
 
-/// The facts of this machine that an experiment is resolved against: the data set found, and whether CUDA can be used. Both are
-/// looked up beforehand, so that making a [`Study`](super::Study) reads no disk, no environment and no GPU.
+/// The facts of this machine that an experiment is resolved against: the data set found, and whether CUDA can be used.
+/// Both are looked up beforehand, so that making a [`Study`](super::Study) reads no disk, no environment and no GPU.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The data set that the experiment names, or why it cannot be used.

@@ -1,5 +1,5 @@
-//! Checks masks and starting weights of every kind of arm on a small network. Training is replaced by a fixed change of the
-//! weights.
+//! Checks masks and starting weights of every kind of arm on a small network. Training is replaced by a fixed change of
+//! the weights.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +65,8 @@ impl Probe for NoProbe {
     }
 }
 
-/// Replaces training by a fixed change: the weight `w[i]` becomes `w[i]·(1 + strength·direction(i))`, with `direction(i)` in
-/// [−1, 1].
+/// Replaces training by a fixed change: the weight `w[i]` becomes `w[i]·(1 + strength·direction(i))`, with
+/// `direction(i)` in [−1, 1].
 fn replace_training(state: &TensorMap, strength: f32) -> TensorMap {
     let direction = |i: usize| ((i * 7919 % 1000) as f32 / 500.0) - 1.0;
     let tensor = |tensor: &NamedTensor| NamedTensor {
@@ -172,7 +172,8 @@ fn magnitude_at_init_prunes_the_smallest_initial_weights() {
     let replicate = with_arms("init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}");
     let mask = &replicate.stored("init", 2).mask;
     assert_eq!(mask.counts(), replicate.stored("ticket", 2).mask.counts());
-    let (mask, theta_0) = (&mask.0[0], &replicate.theta_0().0[0]);
+    let mask = &mask.0[0];
+    let theta_0 = &replicate.theta_0().0[0];
     let magnitudes =
         |kept| theta_0.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
     assert!(magnitudes(true).fold(f32::MAX, f32::min) >= magnitudes(false).fold(0.0, f32::max));
@@ -182,13 +183,14 @@ fn magnitude_at_init_prunes_the_smallest_initial_weights() {
 #[test]
 fn shuffle_permutes_the_kept_initial_values() {
     let replicate = with_arms("shuffled={mask={of='ticket'},weights='shuffle',repeats=2}");
-    let (mut expected, mut actual) = (replicate.kept("ticket", 2), replicate.kept("shuffled", 2));
+    let mut expected = replicate.kept("ticket", 2);
+    let mut actual = replicate.kept("shuffled", 2);
     assert_ne!(actual, expected);
     expected.sort_by(f32::total_cmp);
     actual.sort_by(f32::total_cmp);
     assert_eq!(actual, expected);
-    let second = &replicate.memory.0[&replicate.repeat("shuffled", 2, 2).key].start;
-    assert_ne!(second, &replicate.stored("shuffled", 2).start, "each repeat draws its own");
+    let second_repeat = &replicate.memory.0[&replicate.repeat("shuffled", 2, 2).key].start;
+    assert_ne!(second_repeat, &replicate.stored("shuffled", 2).start, "each repeat draws its own");
 }
 
 #[test]
@@ -222,7 +224,8 @@ fn final_weights_are_those_that_the_mask_was_pruned_by() {
         (60, 60)
     );
     assert!(replicate.stored("tuned", 2).start.moments.is_empty());
-    // Continued training (Frankle & Carbin 2019, Appendix B): one network is trained on, and its masks are trained from θ₀ too.
+    // Continued training (Frankle & Carbin 2019, Appendix B): one network is trained on, and its masks are trained from
+    // θ₀ too.
     assert_eq!(replicate.kept("chain", 3), replicate.values(&replicate.stored("chain", 2).trained, "chain", 3));
     assert_eq!(replicate.kept("chain", 1), replicate.values(&replicate.stored("dense", 0).trained, "chain", 1));
     assert_eq!(replicate.stored("of_chain", 3).mask, replicate.stored("chain", 3).mask);
@@ -247,9 +250,10 @@ fn rewind_late_takes_weights_moments_and_iteration_of_the_dense_training_run() {
     // 1,200 training images in batches of 30.
     let reset = &replicate.stored("reset", 1).start;
     assert_eq!((reset.iteration, reset.optimizer_steps, reset.moments.len()), (40, 0, 0));
-    // Controls of a late ticket start where it does, with fresh moments.
+    // Controls of a late ticket start at its iteration, with fresh moments.
     assert_eq!((replicate.stored("re", 1).start.iteration, replicate.stored("re", 1).start.moments.len()), (40, 0));
-    let (mut expected, mut actual) = (replicate.kept("late", 2), replicate.kept("shuffled", 2));
+    let mut expected = replicate.kept("late", 2);
+    let mut actual = replicate.kept("shuffled", 2);
     expected.sort_by(f32::total_cmp);
     actual.sort_by(f32::total_cmp);
     assert_eq!(actual, expected, "its values are permuted, not the initial ones");
@@ -263,7 +267,8 @@ fn rewind_late_takes_weights_moments_and_iteration_of_the_dense_training_run() {
 #[test]
 fn criterion_large_init_prunes_the_smallest_initial_weights() {
     let replicate = PreparedReplicate::new(&[&format!("arms={{{TICKET}}}"), "prune.criterion=large_init"]);
-    let (mask, theta_0) = (&replicate.stored("ticket", 2).mask.0[0], &replicate.theta_0().0[0]);
+    let mask = &replicate.stored("ticket", 2).mask.0[0];
+    let theta_0 = &replicate.theta_0().0[0];
     let magnitudes =
         |kept| theta_0.values.iter().zip(&mask.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
     assert!(magnitudes(true).fold(f32::MAX, f32::min) >= magnitudes(false).fold(0.0, f32::max));
@@ -271,7 +276,8 @@ fn criterion_large_init_prunes_the_smallest_initial_weights() {
     assert!(random.stored("ticket", 2).mask != replicate.stored("ticket", 2).mask);
 }
 
-/// The score of a weight by a criterion with reference weights, computed independently of `prune`. The highest are kept.
+/// The score of a weight by a criterion with reference weights, computed independently of `prune`. The highest are
+/// kept.
 fn score(criterion: &str, reference: f32, trained: f32) -> f32 {
     match criterion {
         "large_init" => reference.abs(),
@@ -288,15 +294,16 @@ fn score(criterion: &str, reference: f32, trained: f32) -> f32 {
     }
 }
 
-/// Returns whether round `round` of an arm has pruned the weights of its previous round with the lowest scores, where the
-/// reference weights are `reference`.
+/// Returns whether round `round` of an arm has pruned the weights of its previous round with the lowest scores, where
+/// the reference weights are `reference`.
 fn prunes_the_lowest(
     replicate: &PreparedReplicate,
     criterion: &str,
     (arm, round): (&str, u32),
     reference: &TensorMap,
 ) -> bool {
-    let (before, after) = (replicate.stored(arm, round - 1), replicate.stored(arm, round));
+    let before = replicate.stored(arm, round - 1);
+    let after = replicate.stored(arm, round);
     before.mask.0.iter().zip(&after.mask.0).all(|(before_layer, after_layer)| {
         let values = |state: &TensorMap| state.get(&before_layer.name).unwrap().values.clone();
         let reference = values(reference);
@@ -338,7 +345,8 @@ fn reference_weights_initial_are_theta_0_for_late_rewinds_too() {
         let sets = |more: &str| {
             PreparedReplicate::new(&[late, "rounds=2", &format!("prune={{criterion=\"{criterion}\"{more}}}")])
         };
-        let (initial, start) = (sets(",reference_weights=\"initial\""), sets(""));
+        let initial = sets(",reference_weights=\"initial\"");
+        let start = sets("");
         assert!(prunes_the_lowest(&initial, criterion, ("late", 2), initial.theta_0()), "{criterion}");
         // The smoke network keeps its signs until iteration 40, so that criterion gives the same mask either way.
         let differ = initial.stored("late", 2).mask != start.stored("late", 2).mask;

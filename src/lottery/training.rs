@@ -12,8 +12,8 @@ use crate::config::RewindOptimizerState;
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;
 
-/// Everything that determines the numbers of a training run, as JSON: the part that the whole experiment shares, which is stored
-/// once, and the part of this training run.
+/// Everything that determines the numbers of a training run, as JSON: the part that the whole experiment shares, which
+/// is stored once, and the part of this training run.
 #[derive(Clone, Debug)]
 pub struct KeyContent {
     pub(super) shared: Arc<SharedKeyContent>,
@@ -43,8 +43,8 @@ impl KeyContent {
         value
     }
 
-    /// Returns the hash of [`KeyContent::value`]. The hashed text is joined from the texts of both parts; the shared one, which is
-    /// most of it, is written once for all training runs.
+    /// Returns the hash of [`KeyContent::value`]. The hashed text is joined from the texts of both parts; the shared
+    /// one, which is most of it, is written once for all training runs.
     pub(super) fn key(&self) -> ContentHash {
         let shared = self.shared.text.strip_suffix('}').unwrap_or_default();
         let own = self.own.to_string();
@@ -65,7 +65,8 @@ pub struct TrainingSpec {
     pub replicate: u32,
     /// The repeat within the replicate, from 1.
     pub repeat: u32,
-    /// Index of a mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of a mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: Round,
     /// The rule for its mask.
     pub mask: MaskRule,
@@ -85,13 +86,13 @@ impl TrainingSpec {
         Stream { repeat: self.data_order - 1, ..Stream::of_replicate(seed, self.replicate, purpose) }
     }
 
-    /// Returns a copy of the training run that trains the same network from the same state with the same mask, but with another
-    /// order of the data.
+    /// Returns a copy of the training run that trains the same network from the same state with the same mask, but with
+    /// another order of the data.
     #[must_use]
     pub fn with_other_data_order(&self) -> Self {
-        // The copy takes the mask of the original, so that nothing is pruned twice. If the original draws θ₀, the copy takes it
-        // from the original's entry. Everything else that is drawn before training depends on replicate, repeat and round, which
-        // are equal.
+        // The copy takes the mask of the original, so that nothing is pruned twice. If the original draws θ₀, the copy
+        // takes it from the original's entry. Everything else that is drawn before training depends on replicate,
+        // repeat and round, which are equal.
         let mask = if self.mask == MaskRule::Dense { MaskRule::Dense } else { MaskRule::Of { parent: self.key } };
         let theta_0 = RewindPoint { dense: self.key, iteration: Iteration(0) };
         let start = match &self.start {
@@ -121,11 +122,12 @@ impl TrainingSpec {
         }
     }
 
-    /// Returns the training run whose final weights this one started from, if pruning this one needs them as reference weights (see
-    /// [Reference weights](super#reference-weights)). Independent of whether the plan has a next round that prunes this one.
+    /// Returns the training run whose final weights this one started from, if pruning this one needs them as reference
+    /// weights (see [Reference weights](super#reference-weights)). Independent of whether the plan has a next round
+    /// that prunes this one.
     ///
-    /// `None` for round 1 of a chain, which started from the final weights of the dense training run: these are kept in any
-    /// case.
+    /// `None` for round 1 of a chain, which started from the final weights of the dense training run: these are kept in
+    /// any case.
     pub fn reference_of_next_round(&self) -> Option<&ContentHash> {
         match (&self.mask, &self.start) {
             (

@@ -1,4 +1,5 @@
-//! Transformations of the weights of a rewind point, for controls that show which property of the initial weights matters.
+//! Transformations of the weights of a rewind point, for controls that show which property of the initial weights
+//! matters.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +18,8 @@ pub(super) fn shuffle(weights: &mut TensorMap, mask: &Mask, generator: &mut Gene
     }
 }
 
-/// Sets the magnitude of every weight to the standard deviation of its layer's initial weights; the signs and the biases stay.
-/// `deviations`: the standard deviations by the name of the weight tensor.
+/// Sets the magnitude of every weight to the standard deviation of its layer's initial weights; the signs and the
+/// biases stay. `deviations`: the standard deviations by the name of the weight tensor.
 pub(super) fn constant_sign(weights: &mut TensorMap, deviations: &BTreeMap<String, f64>) {
     for tensor in &mut weights.0 {
         if let Some(&deviation) = deviations.get(&tensor.name) {
@@ -27,8 +28,8 @@ pub(super) fn constant_sign(weights: &mut TensorMap, deviations: &BTreeMap<Strin
     }
 }
 
-/// Adds normal noise to every weight, with `factor` times the standard deviation of its layer's initial weights as its own
-/// standard deviation. Biases stay. `deviations` as in [`constant_sign`].
+/// Adds normal noise to every weight, with `factor` times the standard deviation of its layer's initial weights as its
+/// own standard deviation. Biases stay. `deviations` as in [`constant_sign`].
 pub(super) fn add_noise(
     weights: &mut TensorMap,
     factor: f64,

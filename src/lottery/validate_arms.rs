@@ -5,8 +5,8 @@ use crate::config::{
     Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, ReferenceWeights, TargetSize, WeightSource,
 };
 
-/// The arms of an experiment that have been validated, each after the one it refers to, else in the order of the file. Only
-/// [`validate_arms`] makes this value, so that no plan is built of arms that were not validated.
+/// The arms of an experiment that have been validated, each after the one it refers to, else in the order of the file.
+/// Only [`validate_arms`] makes this value, so that no plan is built of arms that were not validated.
 #[derive(Clone, Debug)]
 pub(super) struct ValidArms {
     /// Indices into [`Arms`].
@@ -14,7 +14,8 @@ pub(super) struct ValidArms {
 }
 
 impl ValidArms {
-    /// Returns name and definition of each arm, in the order of [`ValidArms`]. `arms` must be those that were validated.
+    /// Returns name and definition of each arm, in the order of [`ValidArms`]. `arms` must be those that were
+    /// validated.
     pub(super) fn iter<'a>(&self, arms: &'a Arms) -> impl Iterator<Item = &'a (String, Arm)> {
         self.order.iter().map(|&index| &arms.0[index])
     }
@@ -44,7 +45,8 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
     }
 }
 
-/// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it refers to.
+/// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it
+/// refers to.
 fn check_repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let source = referenced_arm(arm, &experiment.arms).filter(|_| takes_mask(arm));
     let source_repeats = source.map_or(1, |source| source.repeats);
@@ -66,8 +68,8 @@ fn takes_mask(arm: &Arm) -> bool {
     matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_))
 }
 
-/// Returns whether the weights or the masks of an arm are drawn at random, so that its repeats differ. A random mask that it takes
-/// from another arm does not count.
+/// Returns whether the weights or the masks of an arm are drawn at random, so that its repeats differ. A random mask
+/// that it takes from another arm does not count.
 fn is_random(arm: &Arm, criterion: Criterion) -> bool {
     let has_random_weights =
         matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise { .. });
@@ -106,7 +108,8 @@ fn check_final_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option
     Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint(hint))
 }
 
-/// Returns whether an arm's mask was pruned by trained weights, directly or through the arm that it takes the mask from.
+/// Returns whether an arm's mask was pruned by trained weights, directly or through the arm that it takes the mask
+/// from.
 fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
     match arm.mask {
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
@@ -117,8 +120,8 @@ fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
     }
 }
 
-/// Reports a chain that starts each round from weights made anew (such as `reinit`), if the criterion compares with the weights of
-/// iteration 0.
+/// Reports a chain that starts each round from weights that are neither θ₀ nor trained from θ₀ (such as `reinit`), if
+/// the criterion compares with the weights of iteration 0.
 fn check_reference_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let has_initial_reference = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
     let keeps_initial = matches!(arm.weights, WeightSource::Rewind { .. } | WeightSource::Final { .. });

@@ -2,8 +2,8 @@
 
 use crate::base::category::Categorical;
 
-/// A measure of the weights of one layer under a mask; θ0 is a weight's initial value, θT its value at the end of the dense
-/// training run (Frankle & Carbin 2019, Appendix F).
+/// A measure of the weights of one layer under a mask; θ0 is a weight's initial value, θT its value at the end of the
+/// dense training run (Frankle & Carbin 2019, Appendix F).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightMeasure {
     /// θ0 of the weights that the mask keeps.

@@ -1,4 +1,5 @@
-//! Weight statistics of a network under a mask, taken when its training ends, for the figures of Frankle & Carbin 2019, Appendix F.
+//! Weight statistics of a network under a mask, taken when its training ends, for the figures of Frankle & Carbin 2019,
+//! Appendix F.
 
 use std::collections::BTreeMap;
 
@@ -28,24 +29,27 @@ const GROWN: (f64, f64) = (-4.0, 12.0);
 pub struct LayerWeightStats {
     /// The layer's name.
     pub layer: String,
-    /// Histograms by measure: initial values; for a ticket also the distances moved and the growth in the dense training run.
+    /// Histograms by measure: initial values; for a ticket also the distances moved and the growth in the dense
+    /// training run.
     pub histograms: BTreeMap<Category<WeightMeasure>, Histogram>,
-    /// The share of its incoming connections that each unit of a linear layer keeps, 0..=1, the most connected unit first, at up
-    /// to [`RANKS`] ranks; empty for convolutions.
+    /// The share of its incoming connections that each unit of a linear layer keeps, 0..=1, the most connected unit
+    /// first, at up to [`RANKS`] ranks; empty for convolutions.
     pub incoming: Vec<f64>,
     /// Like `incoming`, but for the outgoing connections of each input.
     pub outgoing: Vec<f64>,
 }
 
-/// Largest number of ranks at which connections are sampled, at equal distances from the most connected unit to the least.
+/// Largest number of ranks at which connections are sampled, at equal distances from the most connected unit to the
+/// least.
 pub const RANKS: usize = 51;
 
 /// The weight statistics of a network, by layer: `weights.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WeightStats(pub Vec<LayerWeightStats>);
 
-/// Returns the weight statistics of a dense network or of a ticket: a mask that was pruned by trained weights, with weights of its
-/// rewind point. `None` for other networks, because those of controls with a ticket's mask would repeat the ticket's.
+/// Returns the weight statistics of a dense network or of a ticket: a mask that was pruned by trained weights, with
+/// weights of its rewind point. `None` for other networks, because those of controls with a ticket's mask would repeat
+/// the ticket's.
 ///
 /// # Errors
 /// Fails if the final weights of the dense training run cannot be read.

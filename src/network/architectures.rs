@@ -74,8 +74,8 @@ fn pairs(widths: &[u32]) -> Vec<LayerSpec> {
     widths.iter().flat_map(pair).collect()
 }
 
-/// Returns the layers of a VGG before its linear layer. The convolutions have no bias if a batch norm follows, because batch
-/// norm adds a bias itself.
+/// Returns the layers of a VGG before its linear layer. The convolutions have no bias if a batch norm follows, because
+/// batch norm adds a bias itself.
 fn vgg(widths: &[u32], batch_norm: bool) -> Vec<LayerSpec> {
     let convolution = |&width: &u32| match width {
         0 => vec![max_pool()],

@@ -16,8 +16,8 @@ enum ActivationShape {
     Features(usize),
 }
 
-/// Tracks whether a `ReLU` or a dropout has followed the last linear, convolution, batch-norm or residual layer; a second one
-/// is rejected.
+/// Tracks whether a `ReLU` or a dropout has followed the last linear, convolution, batch-norm or residual layer; a
+/// second one is rejected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct AppliedActivations {
     /// Whether the network has no such layer yet, so that the activations are pixels.
@@ -39,10 +39,11 @@ pub(super) struct NetworkBuilder {
     input: [usize; 3],
     /// The shape of the activations after `layers`.
     shape: ActivationShape,
+    /// The element-wise layers since the last layer with new values.
     applied: AppliedActivations,
     layers: Vec<Layer>,
-    /// Number of configured layers added so far. It differs from the length of `layers`, because some are rejected and some
-    /// add a [`Layer::Flatten`].
+    /// Number of configured layers that were added or rejected so far: the index of the next one. It differs from the
+    /// length of `layers`, because some are rejected and some add a [`Layer::Flatten`].
     configured_layers: usize,
     /// Whether the layers belong to a named architecture.
     is_named: bool,
@@ -103,7 +104,7 @@ impl NetworkBuilder {
         self.push_layer(Layer::Residual { body, shortcut }, output);
     }
 
-    /// Adds a diagnostic about the layer that is added now.
+    /// Adds a diagnostic about the layer that is being added.
     fn refuse(&mut self, message: &str, hint: &str) {
         // Later problems of an architecture follow from the first one.
         if self.is_named && !self.problems.is_empty() {
@@ -121,7 +122,7 @@ impl NetworkBuilder {
         self.problems.push(if hint.is_empty() || self.is_named { problem } else { problem.hint(hint) });
     }
 
-    /// Adds a layer if it fits the activations before it.
+    /// Adds a layer if it fits the activations before it, else returns the reason.
     fn add(&mut self, layer: &LayerSpec) -> Result<(), LayerError> {
         match (layer, self.shape) {
             (LayerSpec::Flatten, ActivationShape::Image(_)) => self.flatten(),
@@ -163,8 +164,10 @@ impl NetworkBuilder {
             }
             (&LayerSpec::Conv { out, kernel, stride, padding, bias }, ActivationShape::Image(image @ [inputs, ..])) => {
                 let kernel = kernel.unwrap_or(3);
-                let (stride, padding) = (stride.unwrap_or(1) as usize, padding.unwrap_or(kernel / 2) as usize);
-                let (outputs, kernel) = (out as usize, kernel as usize);
+                let stride = stride.unwrap_or(1) as usize;
+                let padding = padding.unwrap_or(kernel / 2) as usize;
+                let outputs = out as usize;
+                let kernel = kernel as usize;
                 let size = window_output_size(image, kernel, stride, padding)?;
                 let bias = bias.unwrap_or(true);
                 let conv = Layer::Conv { inputs, outputs, kernel, stride, padding, bias, size };
@@ -200,7 +203,8 @@ impl NetworkBuilder {
 
     /// Updates the shape for a pooling layer and returns its size and stride.
     fn pool(&mut self, size: u32, stride: Option<u32>) -> Result<(usize, usize), LayerError> {
-        let (stride, size) = (stride.unwrap_or(size) as usize, size as usize);
+        let stride = stride.unwrap_or(size) as usize;
+        let size = size as usize;
         if let ActivationShape::Image(image) = self.shape {
             let [height, width] = window_output_size(image, size, stride, 0)?;
             // A dropout after the pooling drops other values than one before it.
@@ -267,8 +271,8 @@ fn no_image<T>(word: &str, features: usize) -> Result<T, LayerError> {
     fault(&message, "put it before the first `flatten`, `global_avg_pool` or `linear`")
 }
 
-/// Returns [height, width] of the output of a square window of `size` that moves in steps of `stride` over an image (channels,
-/// height, width) with `padding` zeros on each side.
+/// Returns [height, width] of the output of a square window of `size` that moves in steps of `stride` over an image
+/// (channels, height, width) with `padding` zeros on each side.
 fn window_output_size(image: [usize; 3], size: usize, stride: usize, padding: usize) -> Result<[usize; 2], LayerError> {
     let [_, height, width] = image.map(|length| length + 2 * padding);
     if height.max(width) > MAX_PIXELS {

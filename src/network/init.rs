@@ -33,8 +33,8 @@ pub fn init_buffers(network: &Network) -> TensorMap {
     TensorMap(network.buffers().iter().map(tensor).collect())
 }
 
-/// Returns the standard deviation of the distribution that each weight tensor is drawn from, by the tensor's name. `std` as
-/// in [`init_weights`].
+/// Returns the standard deviation of the distribution that each weight tensor is drawn from, by the tensor's name.
+/// `std` as in [`init_weights`].
 pub fn init_stds(network: &Network, init: WeightInit, std: f64) -> BTreeMap<String, f64> {
     let deviation = |PrunableTensor { parameter, .. }: &PrunableTensor| {
         let [fan_in, fan_out] = fans(parameter);
@@ -54,8 +54,8 @@ fn fans(weight: &TensorSpec) -> [f64; 2] {
     [weight.shape[1], weight.shape[0]].map(|channels| (channels * kernel) as f64)
 }
 
-/// Returns the standard deviation of a distribution of initial weights, and whether it is uniform; else it is normal (Glorot &
-/// Bengio 2010; He et al., arXiv 1502.01852).
+/// Returns the standard deviation of a distribution of initial weights, and whether it is uniform; else it is normal
+/// (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
 fn distribution(init: WeightInit, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
     let glorot = (2.0 / (fan_in + fan_out)).sqrt();
     let kaiming = (2.0 / fan_in).sqrt();

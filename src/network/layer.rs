@@ -74,8 +74,8 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Returns the tensors of the layer and its base name, or the layers of a residual block. Every list of tensors of a
-    /// network derives from this match.
+    /// Returns the tensors of the layer and its base name, or the layers of a residual block. Every list of tensors of
+    /// a network derives from this match.
     pub(super) fn contents(&self) -> LayerContents<'_> {
         let vector = |suffix, length, role| LayerTensor { suffix, shape: vec![length], role, macs_per_weight: 0 };
         let weight =

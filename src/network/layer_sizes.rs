@@ -1,5 +1,5 @@
-//! Input sizes of layers, and what depends on them or on the order of the layers: the input sizes of batch norms, dropout
-//! rates, and warnings about even kernels.
+//! Input sizes of layers, and what depends on them or on the order of the layers: the input sizes of batch norms,
+//! dropout rates, and warnings about even kernels.
 
 use super::layer::Layer;
 use super::model::Network;

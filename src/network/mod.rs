@@ -1,5 +1,5 @@
-//! Architectures as data: a list of layers, from which names, shapes, kinds and counts of tensors derive. Independent of
-//! engines.
+//! Architectures as data: a list of layers, from which names, shapes, kinds and counts of tensors derive. Independent
+//! of engines.
 
 mod architectures;
 mod builder;

@@ -59,7 +59,8 @@ impl Network {
     }
 }
 
-/// All tensors of a network, trained ones and buffers, in the order of the layers; of a residual block the body comes first.
+/// All tensors of a network, trained ones and buffers, in the order of the layers; of a residual block the body comes
+/// first.
 #[derive(Clone, Debug, PartialEq)]
 struct ParamTable {
     /// Every conv and linear weight.
@@ -114,8 +115,8 @@ struct NamedLayer {
     tensors: Vec<LayerTensor>,
 }
 
-/// Appends the layers that have tensors to `named`. The name of a layer is `prefix`, its base name, and its count among the
-/// layers with this base name in `layers`, from 1.
+/// Appends the layers that have tensors to `named`. The name of a layer is `prefix`, its base name, and its count among
+/// the layers with this base name in `layers`, from 1.
 fn collect_named(layers: &[Layer], prefix: &str, named: &mut Vec<NamedLayer>) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut next_count = |base_name: &'static str| {

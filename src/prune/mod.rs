@@ -1,7 +1,7 @@
 //! Pruning: criterion, scope, rate and exact selection, as pure functions of host values. Independent of experiments.
 //!
-//! A round of pruning computes how many weights remain ([`PruningRates::after_round`], before anything is trained), scores
-//! the weights ([`scores`]), and prunes those with the lowest scores ([`PruningRates::prune_to`]).
+//! A round of pruning computes how many weights remain ([`PruningRates::after_round`], before anything is trained),
+//! scores the weights ([`scores`]), and prunes those with the lowest scores ([`PruningRates::prune_to`]).
 
 mod criterion;
 mod random;

@@ -1,5 +1,5 @@
-//! The pruning rates: the rate of each layer, the number of weights that remain after a round, and the pruning of a mask to that
-//! number.
+//! The pruning rates: the rate of each layer, the number of weights that remain after a round, and the pruning of a
+//! mask to that number.
 
 use wildmatch::WildMatch;
 
@@ -37,8 +37,8 @@ enum RateRule {
 pub struct RemainingCounts {
     /// Over the whole network.
     pub kept: u64,
-    /// Per layer, in the network's order. `None` with scope `global`: the included layers share one ranking of scores, so that
-    /// the counts depend on trained weights.
+    /// Per layer, in the network's order. `None` with scope `global`: the included layers share one ranking of scores,
+    /// so that the counts depend on trained weights.
     pub layers: Option<Vec<u64>>,
 }
 
@@ -66,15 +66,15 @@ impl PruningRates {
         Ok(Self { rule })
     }
 
-    /// Returns the number of weights that remain of `before` after one round of pruning. `sizes`: the number of weights of every
-    /// layer, in the network's order.
+    /// Returns the number of weights that remain of `before` after one round of pruning. `sizes`: the number of weights
+    /// of every layer, in the network's order.
     pub fn after_round(&self, before: &RemainingCounts, sizes: &[u64]) -> RemainingCounts {
         self.reduce_by(before, sizes, |rate| rate)
     }
 
-    /// Returns the number of weights that remain if the layers with the largest rate lose `fraction` of their weights at once, and the
-    /// others in proportion to their rates (one-shot pruning of Frankle & Carbin 2019: the output layer at half the rate).
-    /// `sizes` as in [`PruningRates::after_round`].
+    /// Returns the number of weights that remain if the layers with the largest rate lose `fraction` of their weights
+    /// at once, and the others in proportion to their rates (one-shot pruning of Frankle & Carbin 2019: the output
+    /// layer at half the rate). `sizes` as in [`PruningRates::after_round`].
     pub fn one_shot(&self, fraction: Fraction, sizes: &[u64]) -> RemainingCounts {
         let largest = match &self.rule {
             RateRule::Layerwise(rates) => rates.iter().map(|rate| rate.get()).fold(0.0, f64::max),
@@ -90,8 +90,8 @@ impl PruningRates {
         })
     }
 
-    /// Returns the number of weights that each layer keeps. With scope `global` the numbers depend on trained weights: each
-    /// included layer is expected to keep the same share. `sizes` as in [`PruningRates::after_round`].
+    /// Returns the number of weights that each layer keeps. With scope `global` the numbers depend on trained weights:
+    /// each included layer is expected to keep the same share. `sizes` as in [`PruningRates::after_round`].
     pub fn expected_per_layer(&self, counts: &RemainingCounts, sizes: &[u64]) -> Vec<u64> {
         let RateRule::Global { included, .. } = &self.rule else {
             return counts.layers.clone().unwrap_or_else(|| sizes.to_vec());
@@ -104,8 +104,8 @@ impl PruningRates {
         sizes.iter().zip(included).map(|(&size, &included)| if included { expected(size) } else { size }).collect()
     }
 
-    /// Returns the number of weights that remain of `before` if a rate r prunes the fraction `fraction(r)` of the weights that
-    /// it applies to.
+    /// Returns the number of weights that remain of `before` if a rate r prunes the fraction `fraction(r)` of the
+    /// weights that it applies to.
     fn reduce_by(
         &self,
         before: &RemainingCounts,
@@ -125,12 +125,12 @@ impl PruningRates {
         }
     }
 
-    /// Returns `mask` with the weights of the lowest scores pruned, so that `counts` remain. Ties are broken at random, by the
-    /// stream of `inputs`.
+    /// Returns `mask` with the weights of the lowest scores pruned, so that `counts` remain. Ties are broken at random,
+    /// by the stream of `inputs`.
     ///
     /// # Errors
-    /// Fails if a tensor of `inputs` is missing or does not have the size of its mask (the message names it), or if `counts` has
-    /// no counts per layer although the scope is `layerwise`.
+    /// Fails if a tensor of `inputs` is missing or does not have the size of its mask (the message names it), or if
+    /// `counts` has no counts per layer although the scope is `layerwise`.
     pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, inputs: &ScoreInputs<'_>) -> Result<Mask, String> {
         let scores = inputs.scores(mask)?;
         let tie_break = TieBreak::new(inputs.stream);
@@ -158,8 +158,8 @@ fn excluded_weights(sizes: &[u64], included: &[bool]) -> u64 {
     sizes.iter().zip(included).filter(|(_, included)| !**included).map(|(size, _)| size).sum()
 }
 
-/// Prunes the `count` weights with the lowest scores among all included layers, in one ranking. `scores`: of every weight, by
-/// layer.
+/// Prunes the `count` weights with the lowest scores among all included layers, in one ranking. `scores`: of every
+/// weight, by layer.
 fn prune_across_layers(mask: &mut Mask, included: &[bool], scores: &[Vec<f32>], count: u64, tie_break: &TieBreak) {
     let layers: Vec<usize> = (0..mask.0.len()).filter(|&layer| included[layer]).collect();
     let mut kept: Vec<bool> = layers.iter().flat_map(|&layer| mask.0[layer].kept.iter().copied()).collect();
@@ -179,10 +179,10 @@ fn prune_across_layers(mask: &mut Mask, included: &[bool], scores: &[Vec<f32>], 
     }
 }
 
-/// The order in which weights with equal scores are pruned: by a random rank of each weight, keyed by the criterion's stream
-/// (seed, replicate, repeat, round), the layer's index and the weight's index in the layer. Zhou et al. 2019 choose among equal
-/// scores at random too; an order by index would prune the first units of a layer, and with scope `global` the first
-/// layer.
+/// The order in which weights with equal scores are pruned: by a random rank of each weight, keyed by the criterion's
+/// stream (seed, replicate, repeat, round), the layer's index and the weight's index in the layer. Zhou et al. 2019
+/// choose among equal scores at random too; an order by index would prune the first units of a layer, and with scope
+/// `global` the first layer.
 struct TieBreak(CounterRng);
 
 impl TieBreak {
@@ -190,8 +190,8 @@ impl TieBreak {
         Self(stream.counter_rng())
     }
 
-    /// Returns the rank of the weight `index` of the layer `layer`; of weights with equal scores, that of the lowest rank is
-    /// pruned first.
+    /// Returns the rank of the weight `index` of the layer `layer`; of weights with equal scores, that of the lowest
+    /// rank is pruned first.
     fn rank(&self, layer: usize, index: usize) -> u64 {
         mix(self.0.key(0, layer as u64), index as u64)
     }
@@ -254,8 +254,8 @@ fn matches_name(name: &str, weight: &PrunableTensor) -> bool {
     name == weight.kind.as_str() || WildMatch::new(name).matches(&weight.layer)
 }
 
-/// Returns a mistake for each name that matches no layer. Kinds of layers that only other networks have are accepted, so that
-/// one file can serve several networks.
+/// Returns a mistake for each name that matches no layer. Kinds of layers that only other networks have are accepted,
+/// so that one file can serve several networks.
 fn unknown_names(prune: &config::PruneConfig, weights: &[PrunableTensor]) -> Vec<Diagnostic> {
     let layers: Vec<&str> = weights.iter().map(|weight| weight.layer.as_str()).collect();
     let mut names: Vec<&str> = layers.iter().copied().chain(WeightKind::ALL.map(WeightKind::as_str)).collect();

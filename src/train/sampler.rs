@@ -3,8 +3,8 @@
 use crate::base::rng::Stream;
 use crate::base::units::Iteration;
 
-/// Returns the iterations of one epoch over `images` training images. `drop_last` leaves out the last batch if it is smaller
-/// than `batch_size`.
+/// Returns the iterations of one epoch over `images` training images. `drop_last` leaves out the last batch if it is
+/// smaller than `batch_size`.
 pub fn iterations_per_epoch(images: u64, batch_size: u64, drop_last: bool) -> u64 {
     if drop_last { images / batch_size } else { images.div_ceil(batch_size) }
 }

@@ -54,16 +54,17 @@ struct LaneState {
     curve: Curve,
     /// The requested snapshots until now.
     snapshots: Vec<Snapshot>,
-    /// The result, once the training run has ended. While other lanes go on, the trainer still steps this one, without effect.
+    /// The result, once the training run has ended. While other lanes go on, the trainer still steps this one, without
+    /// effect.
     result: Option<TrainingEnd>,
 }
 
-/// Training runs in lockstep, one in each lane of a trainer. The caller drives the loop, so that it decides about threads,
-/// cancellation and progress between two steps:
+/// Training runs in lockstep, one in each lane of a trainer. The caller drives the loop, so that it decides about
+/// threads, cancellation and progress between two steps:
 ///
 /// ```text
 /// let mut training = TrainingLoop::start(…)?;   // and audit each lane by its loaded state
-/// while training.evaluate_and_snapshot()? {       // what is due at this iteration
+/// while training.evaluate_and_snapshot()? {     // what is due at this iteration
 ///     training.step()?;
 /// }
 /// training.finish()                             // the result of each lane
@@ -85,8 +86,8 @@ pub struct TrainingLoop<'a> {
 }
 
 impl<'a> TrainingLoop<'a> {
-    /// Loads every network into its lane. `stop_at` is the iteration to stop at: the last one, or an earlier one if only earlier
-    /// snapshots are needed.
+    /// Loads every network into its lane. `stop_at` is the iteration to stop at: the last one, or an earlier one if
+    /// only earlier snapshots are needed.
     ///
     /// # Errors
     /// Fails if the trainer fails or has another number of lanes, or if the lanes start at different iterations.
@@ -138,11 +139,11 @@ impl<'a> TrainingLoop<'a> {
         self.trainer.set_threads(threads);
     }
 
-    /// Evaluates the networks and takes snapshots if these are due at this iteration, and ends the training runs if it is the
-    /// iteration to stop at. Returns whether any training run goes on.
+    /// Evaluates the networks and takes snapshots if these are due at this iteration, and ends the training runs if it
+    /// is the iteration to stop at. Returns whether any training run goes on.
     ///
-    /// The networks are evaluated at their first iteration, at iterations divisible by `evaluate_every` (counted from 0), and at
-    /// `train.iterations`; not at an earlier iteration to stop at.
+    /// The networks are evaluated at their first iteration, at iterations divisible by `evaluate_every` (counted from
+    /// 0), and at `train.iterations`; not at an earlier iteration to stop at.
     ///
     /// # Errors
     /// Fails if the trainer fails.
@@ -154,8 +155,8 @@ impl<'a> TrainingLoop<'a> {
         Ok(self.is_running())
     }
 
-    /// Takes one optimizer step in every lane; returns the iteration after it. Lanes that have ended are stepped too, without
-    /// effect.
+    /// Takes one optimizer step in every lane; returns the iteration after it. Lanes that have ended are stepped too,
+    /// without effect.
     ///
     /// # Errors
     /// Fails if the trainer fails.
@@ -202,7 +203,8 @@ impl<'a> TrainingLoop<'a> {
         Ok(())
     }
 
-    /// Takes the snapshots that are requested at this iteration, and ends the training runs if it is the iteration to stop at.
+    /// Takes the snapshots that are requested at this iteration, and ends the training runs if it is the iteration to
+    /// stop at.
     fn snapshot_and_finish(&mut self) -> Result<()> {
         for (lane_index, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
             if self.inputs[lane_index].snapshots_at.contains(&self.iteration) {

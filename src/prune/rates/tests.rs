@@ -25,8 +25,8 @@ fn paper() -> config::PruneConfig {
 
 #[test]
 fn layerwise_schedule_of_lenet_is_the_papers() {
-    // Percent of all weights remaining after each round, layer-wise, 20 % and 10 %: the labels of Frankle & Carbin 2019,
-    // Figures 3 and 4.
+    // Percent of all weights remaining after each round, layer-wise, 20 % and 10 %: the labels of Frankle & Carbin
+    // 2019, Figures 3 and 4.
     let paper_percent =
         [80.04, 64.06, 51.28, 41.05, 32.87, 26.32, 21.07, 16.88, 13.52, 10.83, 8.68, 6.95, 5.57, 4.47, 3.58, 2.87];
     let pruning = PruningRates::new(&paper(), &lenet()).unwrap();
@@ -76,8 +76,8 @@ fn scope_decides_whether_layers_share_a_ranking() {
     assert!(layerwise.prune_to(&counts, &mask, &inputs(&TensorMap::default())).unwrap_err().contains("`a`"));
 }
 
-/// Returns a tensor's mask and its values before and after training: all weights but the last `distinct` have changed sign,
-/// so that their scores are 0.
+/// Returns a tensor's mask and its values before and after training: all weights but the last `distinct` have changed
+/// sign, so that their scores are 0.
 fn changed_signs(name: &str, n: usize, distinct: usize) -> (LayerMask, NamedTensor, NamedTensor) {
     let tensor = |value: f32| NamedTensor {
         name: name.into(),
@@ -87,7 +87,8 @@ fn changed_signs(name: &str, n: usize, distinct: usize) -> (LayerMask, NamedTens
     (LayerMask { name: name.into(), shape: vec![n], kept: vec![true; n] }, tensor(0.5), tensor(-0.5))
 }
 
-/// Prunes layers of `sizes` weights, most of them with equal scores, to `counts`; returns the pruned indices of each layer.
+/// Prunes layers of `sizes` weights, most of them with equal scores, to `counts`; returns the pruned indices of each
+/// layer.
 fn pruned_among_equals(sizes: &[usize], rule: RateRule, counts: &RemainingCounts, round: u32) -> Vec<Vec<usize>> {
     let layers = sizes.iter().enumerate().map(|(i, &n)| changed_signs(&format!("l{i}"), n, n / 10));
     let mut mask = Mask(Vec::new());
@@ -106,8 +107,8 @@ fn pruned_among_equals(sizes: &[usize], rule: RateRule, counts: &RemainingCounts
     pruned.0.iter().map(pruned_indices).collect()
 }
 
-/// Returns the mean of the indices divided by `n`, in 0..1, and the bound on its distance from 0.5: four standard deviations
-/// of the mean of as many uniform numbers.
+/// Returns the mean of the indices divided by `n`, in 0..1, and the bound on its distance from 0.5: four standard
+/// deviations of the mean of as many uniform numbers.
 fn mean_position(indices: &[usize], n: usize) -> (f64, f64) {
     let count = indices.len() as f64;
     let mean = indices.iter().map(|&i| (i as f64 + 0.5) / n as f64).sum::<f64>() / count;
@@ -172,12 +173,23 @@ fn one_shot_prunes_layers_in_proportion_to_their_rates() {
 }
 
 #[test]
-fn rate_of_a_layer_beats_its_kind_and_excluded_layers_stay() {
+fn rate_of_a_layer_beats_that_of_its_kind() {
     let mut prune = paper();
     prune.rate.layers.insert("linear2".into(), 0.5);
-    prune.exclude = vec!["output".into()];
     let pruning = PruningRates::new(&prune, &lenet()).unwrap();
-    assert_eq!(pruning.rule, layerwise(&[0.2, 0.5, 0.0]));
+    assert_eq!(pruning.rule, layerwise(&[0.2, 0.5, 0.1]));
+}
+
+#[test]
+fn excluded_layers_have_rate_0() {
+    let prune = config::PruneConfig { exclude: vec!["output".into()], ..paper() };
+    let pruning = PruningRates::new(&prune, &lenet()).unwrap();
+    assert_eq!(pruning.rule, layerwise(&[0.2, 0.2, 0.0]));
+}
+
+#[test]
+fn names_that_match_no_layer_are_refused() {
+    let mut prune = paper();
     prune.exclude = vec!["linear9".into(), "shortcut".into(), "conv?".into(), "out*".into()];
     prune.include = vec!["linear*".into(), "block*".into()];
     prune.rate.layers.insert("linear3".into(), 0.5);
