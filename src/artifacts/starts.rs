@@ -1,5 +1,5 @@
-//! The first iterations of training runs: 0, or the iteration of the rewind point. Early stops of arms with different
-//! first iterations are compared by the number of iterations trained until then.
+//! The iterations that training runs start at: 0, that of the rewind point, or that of `lr_from`. Early stops of arms
+//! that start at different iterations are compared by the number of iterations trained until then.
 
 use super::first_seen::first_seen;
 use super::rows::RoundRow;
@@ -24,8 +24,8 @@ impl RoundRow {
     }
 }
 
-/// Returns the arms that start later than iteration 0, each with its first iteration, in the order of their rows.
-/// `last_iteration` as in [`last_iteration`].
+/// Returns the arms that start later than iteration 0, each with the iteration it starts at, in the order of their
+/// rows. `last_iteration` as in [`last_iteration`].
 pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, last_iteration: u64) -> Vec<(&'a str, u64)> {
     let starts = rows.into_iter().map(|row| (row.arm.as_str(), row.start_iteration(last_iteration)));
     first_seen(starts.filter(|(_, iteration)| *iteration > 0))

@@ -8,10 +8,11 @@ use crate::network::{Network, build};
 use crate::prune::{PruningRates, RemainingCounts};
 use crate::train::{iterations_per_epoch, validate_lr_schedule};
 
-/// 2²⁸: four copies of as many values (weights, gradients, two moments) take 4 GiB.
+/// Largest number of weights of a network, 2²⁸: four copies of as many values (weights, gradients, two moments) take 4
+/// GiB.
 const MAX_WEIGHTS: u64 = 1 << 28;
 
-/// Lanes of a trainer on a GPU by default: a small network leaves most of a GPU idle.
+/// Default number of lanes of a trainer on a GPU: a small network leaves most of a GPU idle.
 const LANES_ON_CUDA: usize = 16;
 
 /// An experiment with network, pruning rates, data set, device and engines determined.
@@ -29,9 +30,9 @@ pub struct ResolvedExperiment {
     pub device: &'static str,
     /// Index of the GPU, from 0; `None` on the CPU.
     pub gpu: Option<usize>,
-    /// Networks that a trainer trains in lockstep.
+    /// Largest number of lanes of a trainer: the networks that it trains in lockstep.
     pub lanes: usize,
-    /// Images of one evaluation: the validation images, as many training images, and the test images.
+    /// Number of images of one evaluation: the validation images, as many training images, and the test images.
     pub images_evaluated: u64,
     /// Optimizer steps of one epoch.
     pub iterations_per_epoch: u64,
@@ -41,9 +42,9 @@ pub struct ResolvedExperiment {
 struct EpochSizes {
     /// Optimizer steps of one epoch.
     iterations: u64,
-    /// Images of one evaluation.
+    /// Number of images of one evaluation.
     images_evaluated: u64,
-    /// Training images that the full batches of an epoch leave over.
+    /// Number of training images that the full batches of an epoch leave over.
     left_over: u32,
 }
 

@@ -146,7 +146,7 @@ fn one_shot_masks_have_the_tickets_counts_and_come_from_the_dense_network() {
     assert_eq!(
         replicate.training("shot", 1).key,
         replicate.training("ticket", 1).key,
-        "the first round is the same training"
+        "round 1 is the same training run"
     );
     assert!(replicate.stored("shot", 3).mask != replicate.stored("ticket", 3).mask);
     // The largest of the dense network's trained weights, and no smaller one.

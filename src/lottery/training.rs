@@ -126,8 +126,8 @@ impl TrainingSpec {
     /// weights (see [Reference weights](super#reference-weights)). Independent of whether the plan has a next round
     /// that prunes this one.
     ///
-    /// `None` for round 1 of a chain, which started from the final weights of the dense training run: these are kept in
-    /// any case.
+    /// `None` for round 1 of a chain with weights `final`, which started from the final weights of the dense training
+    /// run: these are kept in any case.
     pub fn reference_of_next_round(&self) -> Option<&ContentHash> {
         match (&self.mask, &self.start) {
             (
