@@ -11,7 +11,7 @@ use lth::engine::optim::Adam;
 use lth::engine::{Optimizer, TrainerSpec};
 use lth::lottery::all_ones;
 use lth::network::{Network, build, init_weights};
-use lth::prune::{PruningSchedule, RemainingCounts, ScoreInputs};
+use lth::prune::{PruningRates, RemainingCounts, ScoreInputs};
 
 /// Images of a batch.
 pub(crate) const BATCH: usize = 60;
@@ -35,11 +35,11 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     let network = network();
     let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
     let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
-    let all = network.sizes();
+    let all = network.weight_counts();
     let mut counts = RemainingCounts { kept: all.iter().sum(), layers: Some(all.to_vec()) };
     let rates = serde_json::from_value(serde_json::json!({ "rate": { "linear": rate, "output": rate / 2.0 } }));
     let rates: PruneConfig = rates.expect("rates");
-    let pruning = PruningSchedule::new(&rates, &network).expect("rates");
+    let pruning = PruningRates::new(&rates, &network).expect("rates");
     (0..rounds).for_each(|_| counts = pruning.after_round(&counts, all));
     let weights = ScoreInputs {
         criterion: config::Criterion::Magnitude,

@@ -29,7 +29,7 @@ impl FileChecksum {
 pub struct EntryManifest {
     /// Version of the files of an entry: [`FORMAT`](Self::FORMAT) where this program wrote it.
     pub format: u32,
-    /// The training's key.
+    /// The key of the training run.
     pub key: ContentHash,
     /// The JSON value that the key is the hash of.
     pub content: Value,
@@ -37,7 +37,7 @@ pub struct EntryManifest {
     pub outcome: Outcome,
     /// Weights kept in each layer, in the network's order.
     pub weights_kept: Vec<u64>,
-    /// Every file of the entry by name, including those freed since.
+    /// Every file of the entry by name, including files that garbage collection has deleted since.
     pub files: BTreeMap<String, FileChecksum>,
 }
 
@@ -46,21 +46,23 @@ impl EntryManifest {
     pub const FORMAT: u32 = 1;
 }
 
-/// The contents of `timing.json`: the part of an entry that may differ between two runs of the same training.
+/// The contents of `timing.json`: the only file of an entry that may differ if the training run is repeated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Seconds from the first step to the last evaluation; of a group in lockstep, divided by its lanes.
+    /// Seconds from the first step to the last evaluation; with several lanes, those of the lockstep group divided by
+    /// `lanes`.
     pub seconds: f64,
-    /// Steps per second, evaluations included; of a group in lockstep, the sum over its lanes.
+    /// Steps per second, with the time of evaluations included; with several lanes, the sum over the lockstep group.
     pub iterations_per_second: f64,
     /// Host name of the machine.
     pub host: String,
-    /// Lanes of the group that the training ran in.
+    /// Number of lanes of the lockstep group that the training run belonged to.
     #[serde(default = "default_lanes")]
     pub lanes: usize,
 }
 
-/// Files written before lanes were introduced are of trainings with one lane.
+/// Returns the lanes of a file without them: it was written before lanes were introduced, when training runs had one
+/// lane.
 fn default_lanes() -> usize {
     1
 }

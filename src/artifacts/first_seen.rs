@@ -1,7 +1,7 @@
 //! The order in which arms, layers and runs are listed: that of their first rows.
 
-/// Returns each distinct value once, in the order of first occurrence. Quadratic in the number of distinct values, which are
-/// names of arms or layers.
+/// Returns each distinct value once, in the order of first occurrence. Quadratic in the number of distinct values,
+/// which are names of arms or layers.
 pub fn first_seen<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut distinct = Vec::new();
     for value in values {

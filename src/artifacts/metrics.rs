@@ -1,33 +1,43 @@
-//! The metrics of a training: one table, from which `summary.csv`, `lth compare`, the report's table of results and the
-//! figures are made. A new metric is one more constant, listed in [`METRICS`].
+//! The metrics of a training run: one table, from which `summary.csv`, `lth compare`, the report's table of results and
+//! the figures are made. A new metric is one more constant in this file that [`METRICS`] lists.
 
 use super::rows::RoundRow;
 use crate::base::format;
 
-/// A number that is measured once per training.
+/// A number that is measured once per training run.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Unique name: the column in CSV files, and `measure` in `claims.toml`.
+    /// Unique name: the column of CSV files (`summary.csv` adds the statistic to it), and `measure` in `claims.toml`.
     pub name: &'static str,
     /// Title of figure axes and table columns, with its unit.
     pub title: &'static str,
     /// Unit, which decides how values are printed.
     pub unit: MetricUnit,
-    /// Whether it is measured on test images.
+    /// Whether the metric is measured on test images.
     pub is_test: bool,
-    /// When it is measured.
+    /// The iteration that the metric is measured at.
     pub time: MetricTime,
-    /// Whether `summary.csv` has columns for it.
+    /// Whether `summary.csv` has columns for the metric.
     pub in_summary: bool,
-    /// Whether `lth compare` compares its means.
+    /// Whether `lth compare` compares the means of the metric.
     pub is_compared: bool,
-    /// Column title in the terminal, and rank among the panels of a figure (0 comes first); `None` where it is neither drawn
-    /// nor printed.
-    pub shown: Option<(u8, &'static str)>,
+    /// Rank and title in figures and terminal tables; `None` if the metric is not displayed.
+    pub display: Option<MetricDisplay>,
+    /// Returns the value of a training run. The second argument is the last iteration of the run: see
+    /// [`Metric::value`].
     value: fn(&RoundRow, u64) -> Option<f64>,
 }
 
-/// The iteration of a training that a metric is measured at.
+/// Rank and title of a metric in figures and terminal tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricDisplay {
+    /// Rank among the panels of a figure and the columns of a table; 0 comes first.
+    pub rank: u8,
+    /// Column title in the terminal.
+    pub terminal_title: &'static str,
+}
+
+/// The iteration of a training run that a metric is measured at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricTime {
     /// The iteration of minimum validation loss.
@@ -47,7 +57,7 @@ pub enum MetricUnit {
     Loss,
 }
 
-/// The iteration of minimum validation loss, counted from iteration 0 of the dense training.
+/// The iteration of minimum validation loss, counted from iteration 0 of the dense training run.
 pub const EARLY_STOP_ITERATION: Metric =
     Metric::new("early_stop_iteration", "early-stop iteration", MetricUnit::Iterations, |row, _| {
         row.early_stop_iteration.map(|iteration| iteration as f64)
@@ -116,13 +126,13 @@ const FINAL_VALIDATION_LOSS: Metric =
     })
     .at_the_end();
 
-/// Like [`EARLY_STOP_ITERATION`], but counted from the iteration that the training starts at, so that arms with different
-/// starts can be compared.
+/// Like [`EARLY_STOP_ITERATION`], but counted from the iteration that the training run starts at, so that arms with
+/// different starts can be compared.
 pub const ITERATIONS_TO_EARLY_STOP: Metric = Metric::new(
     "iterations_to_early_stop",
     "iterations trained until early stop",
     MetricUnit::Iterations,
-    |row, last| row.iterations_to_early_stop(last).map(|iterations| iterations as f64),
+    |row, last_iteration| row.iterations_to_early_stop(last_iteration).map(|iterations| iterations as f64),
 )
 .compared()
 .shown(0, "early stop")
@@ -164,7 +174,7 @@ impl Metric {
             time: MetricTime::EarlyStop,
             in_summary: true,
             is_compared: false,
-            shown: None,
+            display: None,
             value,
         }
     }
@@ -182,7 +192,7 @@ impl Metric {
     }
 
     const fn shown(self, rank: u8, terminal_title: &'static str) -> Self {
-        Self { shown: Some((rank, terminal_title)), ..self }
+        Self { display: Some(MetricDisplay { rank, terminal_title }), ..self }
     }
 
     const fn not_in_summary(self) -> Self {
@@ -196,20 +206,20 @@ impl Metric {
 
     /// Returns the metrics that figures and terminal tables show, by rank.
     pub fn all_shown() -> Vec<&'static Self> {
-        let mut metrics: Vec<&Self> = METRICS.iter().filter(|metric| metric.shown.is_some()).collect();
-        metrics.sort_by_key(|metric| metric.shown.map(|(rank, _)| rank));
+        let mut metrics: Vec<&Self> = METRICS.iter().filter(|metric| metric.display.is_some()).collect();
+        metrics.sort_by_key(|metric| metric.display.map(|display| display.rank));
         metrics
     }
 
-    /// Returns the metric's value of one training, if it has one.
+    /// Returns the metric's value of one training run, if it has one.
     ///
-    /// `last`: the last iteration of the trainings of the run, counted from iteration 0 (see
+    /// `last_iteration`: the last iteration of the training runs of the run, counted from iteration 0 (see
     /// [`last_iteration`](super::last_iteration)).
-    pub fn value(&self, row: &RoundRow, last: u64) -> Option<f64> {
-        (self.value)(row, last)
+    pub fn value(&self, row: &RoundRow, last_iteration: u64) -> Option<f64> {
+        (self.value)(row, last_iteration)
     }
 
-    /// Formats a value, without its unit.
+    /// Returns a value as text, without its unit; accuracies in percent.
     pub fn format(&self, value: f64) -> String {
         match self.unit {
             MetricUnit::Iterations => format::with_thousands(value.round() as u64),
@@ -229,7 +239,7 @@ mod tests {
             assert_eq!(METRICS.iter().position(|other| other == metric), Some(index), "{}", metric.name);
             assert_eq!(Metric::named(metric.name), Some(metric));
         }
-        let ranks: Vec<u8> = Metric::all_shown().iter().filter_map(|metric| Some(metric.shown?.0)).collect();
+        let ranks: Vec<u8> = Metric::all_shown().iter().filter_map(|metric| Some(metric.display?.rank)).collect();
         assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
     }
 

@@ -1,5 +1,5 @@
-//! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no policy,
-//! such as when a file is written or what is trained.
+//! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no
+//! policy, such as when a file is written or what is trained.
 
 mod entry_manifest;
 mod first_seen;
@@ -18,7 +18,8 @@ pub use entry_manifest::{EntryManifest, FileChecksum, Timing};
 pub use first_seen::first_seen;
 pub use metrics::{
     EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
-    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricTime, MetricUnit,
+    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricDisplay, MetricTime,
+    MetricUnit,
 };
 pub use round_group::{RoundGroup, arms};
 pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
@@ -28,6 +29,6 @@ pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};
 pub use summary::{SummaryRow, summary, summary_to_csv};
 pub use tensor_files::{
-    mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, state_from_bytes, state_to_bytes,
+    mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes,
 };
 pub use weight_rows::{WeightRow, weight_rows};

@@ -1,4 +1,4 @@
-//! Groups of rows: the trainings of one arm at one round.
+//! Groups of rows: the training runs of one arm at one round.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,10 @@ pub fn arms<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> Vec<&'a str> {
 pub struct RoundGroup<'a> {
     /// The arm.
     pub arm: &'a str,
-    /// Number of prunings.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
-    /// Its rows, in the order of the file; never empty.
+    /// The rows of its training runs, in the order of the file; never empty.
     pub rows: Vec<&'a RoundRow>,
 }
 
@@ -39,25 +40,25 @@ impl<'a> RoundGroup<'a> {
         groups
     }
 
-    /// Returns kept / all weights, 0..=1: the mean over the trainings, because with scope `global` their counts may differ by
-    /// a weight.
+    /// Returns kept / all weights, 0..=1: the mean over the training runs, because with scope `global` their counts may
+    /// differ by a weight.
     pub fn weights_remaining(&self) -> f64 {
         let shares: Vec<f64> = self.rows.iter().map(|row| row.weights_remaining).collect();
         SummaryStats::of(&shares).map_or(f64::NAN, |stats| stats.mean)
     }
 
-    /// Returns the rows of trainings that reached their last iteration.
+    /// Returns the rows of training runs that reached their last iteration.
     pub fn done(&self) -> impl Iterator<Item = &'a RoundRow> {
         self.rows.iter().copied().filter(|row| row.outcome.is(OutcomeKind::Done))
     }
 
-    /// Returns `value` of each training that reached its last iteration and has one.
+    /// Returns `value` of each training run that reached its last iteration and has one.
     pub fn values(&self, value: impl Fn(&RoundRow) -> Option<f64>) -> Vec<f64> {
         self.done().filter_map(value).collect()
     }
 
-    /// Like [`values`](Self::values), of a metric; `last` is the last iteration of the trainings of the run.
-    pub fn metric(&self, metric: &Metric, last: u64) -> Vec<f64> {
-        self.values(|row| metric.value(row, last))
+    /// Like [`values`](Self::values), but of a metric. `last_iteration` as in [`Metric::value`].
+    pub fn metric(&self, metric: &Metric, last_iteration: u64) -> Vec<f64> {
+        self.values(|row| metric.value(row, last_iteration))
     }
 }

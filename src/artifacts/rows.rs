@@ -1,5 +1,5 @@
-//! Rows of the CSV files. The order of fields is the order of columns; a test pins both. Words of categorical columns that
-//! only another version knows are kept as they are: see [`Category`].
+//! Rows of the CSV files. The order of fields is the order of columns; a test pins both. Words of categorical columns
+//! that only another version knows are kept as they are: see [`Category`].
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use crate::base::outcome::OutcomeKind;
 use crate::engine::EngineKind;
 use crate::network::WeightKind;
 
-/// The kind of device that a training ran on: the column `device` of `rounds.csv`.
+/// The kind of device of a training run: the column `device` of `rounds.csv`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
     /// The processor.
@@ -46,93 +46,157 @@ impl Categorical for WeightKind {
     }
 }
 
-/// A row of `rounds.csv`: one training.
-#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
+/// A row of `rounds.csv`: one training run.
+///
+/// Early stop is the evaluation with the lowest validation loss. Columns that are `None` are empty cells: a training
+/// run that diverged or failed has no results.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundRow {
+    /// The experiment's name.
     pub experiment: String,
+    /// The arm's name.
     pub arm: String,
+    /// The replicate, from 1.
     pub replicate: u32,
+    /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
+    /// `weights_kept` / `weights_total`, 0..=1.
     pub weights_remaining: f64,
+    /// Number of conv and linear weights that the mask keeps; of a training run that failed, the planned number.
     pub weights_kept: u64,
+    /// Number of conv and linear weights of the network.
     pub weights_total: u64,
+    /// 1 − `weights_remaining`, 0..=1.
     pub sparsity: f64,
+    /// `weights_total` / `weights_kept`, at least 1; `None` if no weight is kept.
     pub compression: Option<f64>,
+    /// Iteration of the early stop, counted from iteration 0 of the dense training run.
     pub early_stop_iteration: Option<u64>,
+    /// Accuracy on training images at the early stop, 0..=1.
     pub early_stop_train_accuracy: Option<f64>,
+    /// Accuracy on validation images at the early stop, 0..=1.
     pub early_stop_validation_accuracy: Option<f64>,
+    /// Accuracy on test images at the early stop, 0..=1.
     pub early_stop_test_accuracy: Option<f64>,
+    /// Mean cross-entropy per validation image at the early stop, in nats.
     pub early_stop_validation_loss: Option<f64>,
+    /// Accuracy on training images after the last iteration, 0..=1.
     pub final_train_accuracy: Option<f64>,
+    /// Accuracy on validation images after the last iteration, 0..=1.
     pub final_validation_accuracy: Option<f64>,
+    /// Accuracy on test images after the last iteration, 0..=1.
     pub final_test_accuracy: Option<f64>,
+    /// Mean cross-entropy per validation image after the last iteration, in nats.
     pub final_validation_loss: Option<f64>,
+    /// Multiply-adds of the dense network for one image; biases are not counted.
     pub macs: u64,
+    /// Multiply-adds for one image with the weights that the mask keeps; `None` if the training run failed and the
+    /// counts per layer are not known without it.
     pub macs_remaining: Option<u64>,
+    /// The engine that trained the network.
     pub engine: Category<EngineKind>,
+    /// The kind of device that the engine used.
     pub device: Category<DeviceKind>,
+    /// Number of iterations that this training run takes from its start to its last iteration; not the last iteration,
+    /// if it starts late.
     pub iterations: u64,
+    /// How the training run ended.
     pub outcome: Category<OutcomeKind>,
+    /// The key of the training run, hexadecimal.
     pub key: String,
 }
 
-/// A row of `curves.csv`: one evaluation of a training.
-#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
+/// A row of `curves.csv`: one evaluation of a training run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurveRow {
+    /// The experiment's name.
     pub experiment: String,
+    /// The arm's name.
     pub arm: String,
+    /// The replicate, from 1.
     pub replicate: u32,
+    /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
+    /// The iteration of the evaluation, counted from iteration 0 of the dense training run.
     pub iteration: u64,
+    /// Accuracy on training images, 0..=1.
     pub train_accuracy: f64,
+    /// Mean cross-entropy per training image, in nats.
     pub train_loss: f64,
+    /// Accuracy on validation images, 0..=1.
     pub validation_accuracy: f64,
+    /// Mean cross-entropy per validation image, in nats.
     pub validation_loss: f64,
+    /// Accuracy on test images, 0..=1.
     pub test_accuracy: f64,
+    /// Mean cross-entropy per test image, in nats.
     pub test_loss: f64,
+    /// The key of the training run, hexadecimal.
     pub key: String,
 }
 
-/// A row of `layers.csv`: one weight tensor of a training.
-#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
+/// A row of `layers.csv`: one weight tensor of a training run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerRow {
+    /// The experiment's name.
     pub experiment: String,
+    /// The arm's name.
     pub arm: String,
+    /// The replicate, from 1.
     pub replicate: u32,
+    /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
+    /// The layer's name, such as `conv1`.
     pub layer: String,
+    /// The kind of the layer.
     pub kind: Category<WeightKind>,
+    /// Number of weights of the layer that the mask keeps.
     pub weights_kept: u64,
+    /// Number of weights of the layer.
     pub weights_total: u64,
+    /// `weights_kept` / `weights_total`, 0..=1.
     pub weights_remaining: f64,
+    /// The key of the training run, hexadecimal.
     pub key: String,
 }
 
-/// A row of `timings.csv`: the speed of one training, which may differ between two runs of the same experiment.
-#[expect(missing_docs, reason = "the README explains the columns; their names are their documentation")]
+/// A row of `timings.csv`: the speed of one training run, which may differ between two runs of the same experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimingRow {
+    /// The experiment's name.
     pub experiment: String,
+    /// The arm's name.
     pub arm: String,
+    /// The replicate, from 1.
     pub replicate: u32,
+    /// The repeat of the arm within the replicate, from 1.
     pub repeat: u32,
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
+    /// Seconds of training: see [`Timing::seconds`](super::Timing::seconds).
     pub seconds: f64,
+    /// Steps per second: see [`Timing::iterations_per_second`](super::Timing::iterations_per_second).
     pub iterations_per_second: f64,
+    /// Host name of the machine.
     pub host: String,
+    /// The key of the training run, hexadecimal.
     pub key: String,
 }
 
 /// Returns `rows` as a CSV file, with its header even where there are no rows.
 ///
 /// # Errors
-/// Fails where a row has a value that CSV cannot hold.
+/// Fails if a row has a value that CSV cannot hold.
 pub fn to_csv<R: Serialize + Default>(rows: &[R]) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().has_headers(true).from_writer(Vec::new());
     for row in rows {
@@ -142,6 +206,7 @@ pub fn to_csv<R: Serialize + Default>(rows: &[R]) -> Result<Vec<u8>> {
     if !rows.is_empty() {
         return Ok(bytes);
     }
+    // The header is only written with a row, so it is taken from a file with a default row.
     let with_default_row = to_csv(&[R::default()])?;
     Ok(with_default_row.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default().to_vec())
 }
@@ -149,7 +214,7 @@ pub fn to_csv<R: Serialize + Default>(rows: &[R]) -> Result<Vec<u8>> {
 /// Reads the rows of a CSV file; columns that `R` does not have are ignored.
 ///
 /// # Errors
-/// Fails on a line that is no row; the error names the line and the cause.
+/// Fails if a line is no row; the error names the line and the cause.
 pub fn from_csv<R: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<R>> {
     // DOS editors end a file with Ctrl-Z.
     let text = bytes.trim_ascii_end().strip_suffix(b"\x1a").unwrap_or(bytes);

@@ -11,25 +11,25 @@ use crate::system::paths::{RunDir, RunsDir};
 /// Names listed in the hint of [`NoSuchRun`].
 const MAX_LISTED: usize = 20;
 
-/// A name that stands for no run, or for several: the message for the user.
+/// The error of a name that stands for no run, or for several; its text is the message for users.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoSuchRun(String);
 
-/// Returns the runs in a folder of runs, sorted by name, including those that `--fresh` has archived.
+/// Returns the folders of the runs in `runs`, sorted by name, archived ones (see `--fresh`) included.
 ///
 /// # Errors
-/// Fails where the folder cannot be listed.
+/// Fails if the folder cannot be listed.
 pub fn list_runs(runs: &RunsDir) -> Result<Vec<RunDir>> {
     let folders = files::list(&runs.0)?.into_iter().map(RunDir);
     Ok(folders.filter(|folder| is_run(&folder.0)).collect())
 }
 
-/// Returns the run that `name` stands for: a folder, or a run of `runs` by its name (`smoke-1a2b3c4d`) or by that of its
-/// experiment (`smoke`).
+/// Returns the run that `name` stands for: a folder, or a run of `runs` by its name (`smoke-1a2b3c4d`) or by that of
+/// its experiment (`smoke`).
 ///
 /// # Errors
-/// Fails with [`NoSuchRun`] where no run or more than one has the name.
+/// Fails with [`NoSuchRun`] if no run or more than one has the name, or with another error if a folder cannot be read.
 pub fn find_run(runs: &RunsDir, name: &Path) -> Result<RunDir> {
     if is_run(name) {
         // `.` has no file name, from which the paths of the locks are made.
@@ -38,13 +38,13 @@ pub fn find_run(runs: &RunsDir, name: &Path) -> Result<RunDir> {
     }
     let candidates = list_runs(runs)?;
     let wanted = name.to_string_lossy();
-    let exact = candidates.iter().find(|run| folder_name(run) == wanted);
+    let exact = candidates.iter().find(|run_dir| folder_name(run_dir) == wanted);
     let found: Vec<&RunDir> = match exact {
-        Some(run) => vec![run],
-        None => candidates.iter().filter(|run| is_of_experiment(run, &wanted)).collect(),
+        Some(run_dir) => vec![run_dir],
+        None => candidates.iter().filter(|run_dir| is_of_experiment(run_dir, &wanted)).collect(),
     };
     match found[..] {
-        [run] => Ok(run.clone()),
+        [run_dir] => Ok(run_dir.clone()),
         [] => {
             let message = format!(
                 "there is no run `{wanted}`: neither a folder with a run's files nor a run in `{}`",
@@ -59,17 +59,18 @@ pub fn find_run(runs: &RunsDir, name: &Path) -> Result<RunDir> {
     }
 }
 
-fn folder_name(run: &RunDir) -> String {
-    run.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+fn folder_name(run_dir: &RunDir) -> String {
+    run_dir.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Whether the folder's name is that of the experiment, `-`, and the eight hexadecimal digits of its id.
-fn is_of_experiment(run: &RunDir, experiment: &str) -> bool {
-    let name = folder_name(run);
+/// Returns whether the folder's name is that of the experiment, `-`, and the eight hexadecimal digits of its id.
+fn is_of_experiment(run_dir: &RunDir, experiment: &str) -> bool {
+    let name = folder_name(run_dir);
     let id = name.strip_prefix(experiment).and_then(|rest| rest.strip_prefix('-'));
     id.is_some_and(|id| id.len() == 8 && id.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
+/// Returns the error with a hint that lists `names` after `label`, at most [`MAX_LISTED`] of them.
 fn no_such_run(mut message: String, label: &str, names: impl Iterator<Item = String>) -> anyhow::Error {
     let names: Vec<String> = names.collect();
     if !names.is_empty() {
@@ -81,9 +82,10 @@ fn no_such_run(mut message: String, label: &str, names: impl Iterator<Item = Str
     NoSuchRun(message).into()
 }
 
+/// Returns whether a folder has the rows or the manifest of a run.
 fn is_run(folder: &Path) -> bool {
-    let run = RunDir(folder.to_owned());
-    run.file(RunDir::ROUNDS).exists() || run.file(RunDir::MANIFEST).exists()
+    let run_dir = RunDir(folder.to_owned());
+    run_dir.file(RunDir::ROUNDS).exists() || run_dir.file(RunDir::MANIFEST).exists()
 }
 
 #[cfg(test)]

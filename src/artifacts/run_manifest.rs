@@ -11,26 +11,27 @@ use crate::config::{MatmulPrecision, RunConfig};
 pub struct RunManifest {
     /// The experiment's name.
     pub experiment: String,
-    /// Hash of the plan.
+    /// Hash of the plan, 64 hexadecimal digits; the name of the run's folder has the first 8.
     pub id: String,
     /// The command line, quoted for a shell.
     pub command: String,
-    /// Number of trainings in the plan.
+    /// Number of training runs in the plan.
     pub trainings: usize,
     /// Versions of the software that computed the numbers.
     pub versions: Versions,
-    /// `cpu` or `cuda`.
+    /// The kind of device: `cpu` or `cuda`.
     pub device: String,
     /// Provenance of numbers that a GPU computed; `None` on the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuda: Option<CudaProvenance>,
-    /// `dense`, `sparse`, or `dense and sparse`; each row has its own.
+    /// The engines of the plan: `dense`, `sparse`, or `dense and sparse`. Each row of `rounds.csv` has that of its
+    /// training run.
     pub engine: String,
     /// Name of the processor.
     pub processor: String,
     /// Host name of the machine.
     pub host: String,
-    /// Number of trainings that run at a time.
+    /// Number of lockstep groups that are trained at a time.
     pub workers: usize,
     /// The section `[run]` of the configuration.
     pub run: RunConfig,
@@ -38,25 +39,26 @@ pub struct RunManifest {
     pub runs: String,
     /// The folder of the built-in data sets.
     pub data_dir: String,
-    /// Seconds since 1970.
+    /// The time at which this file was written, in seconds since 1970 (UTC).
     pub written: u64,
-    /// Notes on the data that readers of the results need.
+    /// Notes on the data that belong to the results, as sentences.
     pub notes: Vec<String>,
     /// The test images of the run; `None` where an older version wrote the file.
     #[serde(default)]
     pub test: Option<TestImages>,
     /// Result of the audit.
     pub audit: AuditSummary,
-    /// Trainings that failed, each with its cause.
+    /// Training runs that failed, each with its cause.
     pub failures: Vec<String>,
-    /// Trainings that could not begin, each with the training that it depends on.
+    /// Training runs that could not begin, each with the training run that it depends on.
     pub blocked: Vec<String>,
 }
 
 /// Counts of the test images that accuracies are measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestImages {
-    /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit` is set.
+    /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit`
+    /// is set.
     pub used: u32,
     /// Test images of the whole data set.
     pub whole: u32,
@@ -98,11 +100,11 @@ pub struct CudaProvenance {
     pub not_deterministic: String,
 }
 
-/// Result of the audit of every training.
+/// Result of the audit of every training run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AuditSummary {
-    /// Number of trainings that kept every invariant.
+    /// Number of training runs for which every invariant holds.
     pub passed: usize,
-    /// Trainings that broke an invariant, each with that invariant.
+    /// Training runs for which an invariant does not hold, each with that invariant.
     pub broken: Vec<String>,
 }

@@ -1,37 +1,38 @@
-//! The start of trainings: iteration 0, or the iteration that they were rewound to. Early stops of arms with different starts
-//! are compared by the iterations trained until then.
+//! The iterations that training runs start at: 0, that of the rewind point, or that of `lr_from`. Early stops of arms
+//! that start at different iterations are compared by the number of iterations trained until then.
 
 use super::first_seen::first_seen;
 use super::rows::RoundRow;
 
-/// Returns the last iteration of the trainings of a run, counted from iteration 0.
+/// Returns the last iteration of the training runs of a run, counted from iteration 0. It is the same for all of them.
 ///
-/// `rounds.csv` has the number of iterations that each training ran; the dense trainings run all of them.
+/// `rounds.csv` has the number of iterations that each training run took from its start. That of the dense training
+/// runs, which start at iteration 0, is the largest, and equals the last iteration.
 pub fn last_iteration<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> u64 {
     rows.into_iter().map(|row| row.iterations).max().unwrap_or_default()
 }
 
 impl RoundRow {
-    /// Returns the iteration that the training started at; `last` is its last one.
-    pub fn start_iteration(&self, last: u64) -> u64 {
-        last.saturating_sub(self.iterations)
+    /// Returns the iteration that the training run started at. `last_iteration` as in [`last_iteration`].
+    pub fn start_iteration(&self, last_iteration: u64) -> u64 {
+        last_iteration.saturating_sub(self.iterations)
     }
 
-    /// Returns the iterations trained until the early stop; `last` is the last iteration of the training.
-    pub fn iterations_to_early_stop(&self, last: u64) -> Option<u64> {
-        Some(self.early_stop_iteration?.saturating_sub(self.start_iteration(last)))
+    /// Returns the number of iterations trained until the early stop. `last_iteration` as in [`last_iteration`].
+    pub fn iterations_to_early_stop(&self, last_iteration: u64) -> Option<u64> {
+        Some(self.early_stop_iteration?.saturating_sub(self.start_iteration(last_iteration)))
     }
 }
 
-/// Returns the arms that start later than iteration 0, each with its start, in the order of their rows; `last` is the last
-/// iteration of their trainings.
-pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, last: u64) -> Vec<(&'a str, u64)> {
-    let starts = rows.into_iter().map(|row| (row.arm.as_str(), row.start_iteration(last)));
+/// Returns the arms that start later than iteration 0, each with the iteration it starts at, in the order of their
+/// rows. `last_iteration` as in [`last_iteration`].
+pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, last_iteration: u64) -> Vec<(&'a str, u64)> {
+    let starts = rows.into_iter().map(|row| (row.arm.as_str(), row.start_iteration(last_iteration)));
     first_seen(starts.filter(|(_, iteration)| *iteration > 0))
 }
 
-/// Returns a sentence on how early-stop iterations are counted, if arms of the run start later than iteration 0; `rows` are all
-/// rows of the run.
+/// Returns a sentence on how early-stop iterations are counted, if arms of the run start later than iteration 0; `rows`
+/// are all rows of the run.
 pub fn start_note(rows: &[RoundRow]) -> Option<String> {
     let starts = late_starts(rows, last_iteration(rows));
     let clauses: Vec<String> = starts.iter().map(|(arm, start)| format!("{arm} starts at iteration {start}")).collect();
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn iterations_to_early_stop_count_from_the_start_of_each_training() {
+    fn iterations_to_early_stop_count_from_the_start_of_each_training_run() {
         let rows = [row("dense", 200, 80), row("late", 40, 160), row("late", 40, 180), row("tuned", 150, 50)];
         let last = last_iteration(&rows);
         let trained: Vec<_> = rows.iter().filter_map(|row| row.iterations_to_early_stop(last)).collect();

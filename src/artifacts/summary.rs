@@ -1,4 +1,4 @@
-//! `summary.csv`: the metrics of each arm at each round, over its trainings.
+//! `summary.csv`: the metrics of each arm at each round, over its training runs.
 
 use anyhow::{Context, Result};
 
@@ -10,44 +10,46 @@ use crate::base::stats::SummaryStats;
 /// Columns before those of the metrics.
 const COLUMNS: [&str; 6] = ["experiment", "arm", "round", "weights_remaining", "n", "without_result"];
 
-/// Columns of a metric, behind its name.
+/// Suffixes of the columns of a metric, after its name and `_`.
 const STATISTICS: [&str; 4] = ["mean", "minimum", "maximum", "std"];
 
-/// The trainings of one arm at one round, over all replicates and repeats.
+/// Statistics of one arm at one round, over the training runs of all replicates and repeats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SummaryRow {
     /// The experiment's name.
     pub experiment: String,
     /// The arm.
     pub arm: String,
-    /// Number of prunings.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
-    /// Kept / all weights, mean over the trainings, 0..=1.
+    /// Kept / all weights, mean over the training runs, 0..=1.
     pub weights_remaining: f64,
-    /// Trainings that reached their last iteration.
+    /// Number of training runs that reached their last iteration.
     pub n: usize,
-    /// Trainings that diverged or failed.
+    /// Number of training runs that diverged or failed.
     pub without_result: usize,
-    /// Statistics over the `n` trainings, in the order of [`METRICS`]; `None` where no training has a value.
+    /// Statistics over the `n` training runs, in the order of [`METRICS`]; `None` where no training run has a value.
     stats: Vec<Option<SummaryStats>>,
 }
 
 impl SummaryRow {
-    /// Returns the statistics of a metric over the trainings; `None` where no training has a value.
+    /// Returns the statistics of a metric over the training runs; `None` where no training run has a value.
     pub fn stats(&self, metric: &Metric) -> Option<SummaryStats> {
-        let index = METRICS.iter().position(|known| known == metric)?;
+        let index = METRICS.iter().position(|candidate| candidate == metric)?;
         self.stats[index]
     }
 }
 
 /// Returns a row for each arm and round, in the order of their first rows.
 ///
-/// `last`: the last iteration of the trainings of the run (see [`last_iteration`](super::last_iteration)).
-pub fn summary(rows: &[RoundRow], last: u64) -> Vec<SummaryRow> {
-    RoundGroup::by_arm_and_round(rows).iter().map(|group| summary_row(group, last)).collect()
+/// `last_iteration`: the last iteration of the training runs of the run (see
+/// [`last_iteration`](super::last_iteration)).
+pub fn summary(rows: &[RoundRow], last_iteration: u64) -> Vec<SummaryRow> {
+    RoundGroup::by_arm_and_round(rows).iter().map(|group| summary_row(group, last_iteration)).collect()
 }
 
-fn summary_row(group: &RoundGroup<'_>, last: u64) -> SummaryRow {
+fn summary_row(group: &RoundGroup<'_>, last_iteration: u64) -> SummaryRow {
     let n = group.done().count();
     SummaryRow {
         experiment: group.rows.first().map(|row| row.experiment.clone()).unwrap_or_default(),
@@ -56,21 +58,22 @@ fn summary_row(group: &RoundGroup<'_>, last: u64) -> SummaryRow {
         weights_remaining: group.weights_remaining(),
         n,
         without_result: group.rows.len() - n,
-        stats: METRICS.iter().map(|metric| SummaryStats::of(&group.metric(metric, last))).collect(),
+        stats: METRICS.iter().map(|metric| SummaryStats::of(&group.metric(metric, last_iteration))).collect(),
     }
 }
 
 /// Returns `summary.csv`: a line for each arm and round of `rows`, in the order of their first rows. The columns of the
-/// metrics are `NAME_mean`, `NAME_minimum`, `NAME_maximum` and `NAME_std` (sample deviation), empty where there is no value.
+/// metrics are `NAME_mean`, `NAME_minimum`, `NAME_maximum` and `NAME_std` (sample deviation), empty where there is no
+/// value.
 ///
 /// # Errors
-/// Fails where a row cannot be written as CSV.
+/// Fails if a row cannot be written as CSV.
 pub fn summary_to_csv(rows: &[RoundRow]) -> Result<Vec<u8>> {
     let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.in_summary).collect();
     let names = metrics.iter().flat_map(|metric| STATISTICS.map(|statistic| format!("{}_{statistic}", metric.name)));
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     writer.write_record(COLUMNS.map(str::to_owned).into_iter().chain(names))?;
-    // Every metric of `summary.csv` counts from iteration 0, and needs no last iteration.
+    // The metrics of `summary.csv` count iterations from iteration 0, so that none depends on the last iteration.
     for row in summary(rows, 0) {
         let values: Vec<Option<f64>> = metrics.iter().flat_map(|metric| statistics(row.stats(metric))).collect();
         let SummaryRow { experiment, arm, round, weights_remaining, n, without_result, .. } = row;
@@ -79,7 +82,7 @@ pub fn summary_to_csv(rows: &[RoundRow]) -> Result<Vec<u8>> {
     writer.into_inner().context("could not finish a CSV file")
 }
 
-/// Returns the values under [`STATISTICS`].
+/// Returns the values in the order of [`STATISTICS`]; `None` where there is no value.
 fn statistics(stats: Option<SummaryStats>) -> [Option<f64>; 4] {
     stats.map_or([None; 4], |stats| [Some(stats.mean), Some(stats.min), Some(stats.max), stats.std])
 }

@@ -1,5 +1,5 @@
-//! Weights, snapshots and masks as safetensors files. Equal values give equal bytes. Other programs that read safetensors can
-//! read them.
+//! Weights, snapshots and masks as safetensors files. Equal values give equal bytes. Other programs that read
+//! safetensors can read them.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 
-/// The key of the only metadata entry of a file, which is JSON. It has the order and shapes of the tensors, because safetensors
-/// sorts tensors in its own way, and the packed bits of a mask have lost their shape. There is only one entry, because the order
-/// of entries in the file is not fixed.
+/// The key of the only metadata entry of a file, which is JSON. The entry has the order of the tensors, because
+/// safetensors sorts them in its own way. The entry has the shapes of the tensors, because the packed bits of a mask
+/// have lost theirs. There is only one entry, because safetensors does not fix the order of entries, and equal values
+/// must give equal bytes.
 const METADATA: &str = "lth";
 
 /// The metadata of a file.
@@ -25,12 +26,15 @@ struct FileMetadata {
     snapshot: Option<SnapshotCounters>,
 }
 
-/// Counters of a [`Snapshot`]. Its tensors are in the order weights, first moments, second moments, buffers.
+/// Counters of a [`Snapshot`]. The tensors of its file are in this order: weights, first moments, second moments (as
+/// many moments as `moments`), buffers.
 #[derive(Serialize, Deserialize)]
 struct SnapshotCounters {
+    /// The iteration after which the snapshot was taken.
     iteration: u64,
+    /// Number of optimizer steps that the moments result from.
     optimizer_steps: u64,
-    /// Moments per parameter: 0, 1 or 2.
+    /// Number of moments per parameter: 0, 1 or 2.
     moments: usize,
     /// Number of buffers.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -64,26 +68,29 @@ impl View for &TensorBytes {
     }
 }
 
+/// Returns a safetensors file with these tensors and metadata.
 fn serialize(tensors: &[(String, TensorBytes)], metadata: &FileMetadata) -> Result<Vec<u8>> {
     let metadata = [(METADATA.to_owned(), serde_json::to_string(metadata)?)];
     let views = tensors.iter().map(|(name, bytes)| (name, bytes));
     safetensors::serialize(views, Some(metadata.into())).context("could not serialize tensors")
 }
 
+/// Reads the metadata of a safetensors file.
 fn metadata(bytes: &[u8]) -> Result<FileMetadata> {
     let (_, header) = SafeTensors::read_metadata(bytes).context("no safetensors file")?;
     let text = header.metadata().as_ref().and_then(|map| map.get(METADATA)).context("no file of this program")?;
     serde_json::from_str(text).context("its metadata are damaged")
 }
 
-/// Returns weights as a safetensors file in float32.
+/// Returns tensors as a safetensors file in float32.
 ///
 /// # Errors
-/// Fails where the tensors cannot be serialized.
-pub fn state_to_bytes(state: &TensorMap) -> Result<Vec<u8>> {
-    floats_to_bytes(&state.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<Vec<_>>(), None)
+/// Fails if the tensors cannot be serialized.
+pub fn tensors_to_bytes(tensors: &TensorMap) -> Result<Vec<u8>> {
+    floats_to_bytes(&tensors.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<Vec<_>>(), None)
 }
 
+/// Returns named tensors as a safetensors file in float32, with the counters of a snapshot if it is one.
 fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<SnapshotCounters>) -> Result<Vec<u8>> {
     let tensors = named.iter().map(|(name, tensor)| {
         let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -94,20 +101,21 @@ fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<SnapshotCo
     serialize(&tensors, &FileMetadata { tensors: names.collect(), snapshot })
 }
 
-/// Returns the name of a parameter's moment, such as `moment1.linear1.weight`; `number` counts from 1.
-fn moment_name(number: usize, parameter: &str) -> String {
-    format!("moment{number}.{parameter}")
+/// Returns the name of a parameter's moment, such as `moment1.linear1.weight`; `moment` is 1 for first moments, 2 for
+/// second ones.
+fn moment_name(moment: usize, parameter: &str) -> String {
+    format!("moment{moment}.{parameter}")
 }
 
 /// Returns a snapshot as a safetensors file: weights under their names, moments as `moment1.NAME`, then buffers.
 ///
 /// # Errors
-/// Fails where the tensors cannot be serialized.
+/// Fails if the tensors cannot be serialized.
 pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
     let Snapshot { weights, moments, buffers, iteration, optimizer_steps } = snapshot;
     let mut named: Vec<(String, &NamedTensor)> = weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-    for (number, moment) in (1..).zip(moments) {
-        named.extend(moment.0.iter().map(|tensor| (moment_name(number, &tensor.name), tensor)));
+    for (moment, state) in (1..).zip(moments) {
+        named.extend(state.0.iter().map(|tensor| (moment_name(moment, &tensor.name), tensor)));
     }
     named.extend(buffers.0.iter().map(|tensor| (tensor.name.clone(), tensor)));
     let counters = SnapshotCounters {
@@ -122,33 +130,33 @@ pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
 /// Reads a snapshot from a safetensors file.
 ///
 /// # Errors
-/// Fails where the file is damaged or is no snapshot.
+/// Fails if the file is damaged or is no snapshot.
 pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
     let counters = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
-    let mut weights = state_from_bytes(bytes)?.0;
+    let mut weights = tensors_from_bytes(bytes)?.0;
     ensure!(weights.len() >= counters.buffers, "its buffers are not whole");
     let buffers = TensorMap(weights.split_off(weights.len() - counters.buffers));
     ensure!(weights.len().is_multiple_of(counters.moments + 1), "its moments are not whole");
     let parameters = weights.len() / (counters.moments + 1);
-    let mut rest = weights.split_off(parameters);
+    let mut moment_tensors = weights.split_off(parameters);
     let mut moments = Vec::new();
-    for number in 1..=counters.moments {
-        let tail = rest.split_off(parameters);
-        for (tensor, weight) in rest.iter_mut().zip(&weights) {
-            ensure!(tensor.name == moment_name(number, &weight.name), "`{}` is out of place", tensor.name);
+    for moment in 1..=counters.moments {
+        let later_moments = moment_tensors.split_off(parameters);
+        for (tensor, weight) in moment_tensors.iter_mut().zip(&weights) {
+            ensure!(tensor.name == moment_name(moment, &weight.name), "`{}` is out of place", tensor.name);
             tensor.name.clone_from(&weight.name);
         }
-        moments.push(TensorMap(std::mem::replace(&mut rest, tail)));
+        moments.push(TensorMap(std::mem::replace(&mut moment_tensors, later_moments)));
     }
     let SnapshotCounters { iteration, optimizer_steps, .. } = counters;
     Ok(Snapshot { weights: TensorMap(weights), moments, iteration, optimizer_steps, buffers })
 }
 
-/// Reads weights from a safetensors file.
+/// Reads tensors from a safetensors file.
 ///
 /// # Errors
-/// Fails where the file is damaged, or its tensors are not those of its metadata.
-pub fn state_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
+/// Fails if the file is damaged, or its tensors are not those of its metadata.
+pub fn tensors_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
     let metadata = metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes)?;
     let read = |(name, shape): (String, Vec<usize>)| {
@@ -163,7 +171,7 @@ pub fn state_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
 /// Returns a mask as a safetensors file: eight weights per byte, the first in the lowest bit.
 ///
 /// # Errors
-/// Fails where the tensors cannot be serialized.
+/// Fails if the tensors cannot be serialized.
 pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
     let pack = |bits: &[bool]| bits.iter().enumerate().fold(0_u8, |byte, (i, &kept)| byte | u8::from(kept) << i);
     let tensors = mask.0.iter().map(|layer| {
@@ -177,7 +185,7 @@ pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
 /// Reads a mask from a safetensors file.
 ///
 /// # Errors
-/// Fails where the file is damaged, or its tensors are not those of its metadata.
+/// Fails if the file is damaged, or its tensors are not those of its metadata.
 pub fn mask_from_bytes(bytes: &[u8]) -> Result<Mask> {
     let metadata = metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes)?;
@@ -204,9 +212,9 @@ mod tests {
             values: values.to_vec(),
         };
         let state = TensorMap(vec![tensor("z.weight", &[1.5, -0.0, f32::MIN_POSITIVE]), tensor("a.bias", &[])]);
-        let bytes = state_to_bytes(&state).unwrap();
-        assert_eq!(bytes, state_to_bytes(&state).unwrap());
-        assert_eq!(state_from_bytes(&bytes).unwrap(), state);
+        let bytes = tensors_to_bytes(&state).unwrap();
+        assert_eq!(bytes, tensors_to_bytes(&state).unwrap());
+        assert_eq!(tensors_from_bytes(&bytes).unwrap(), state);
         let moments = vec![state.clone(), TensorMap(vec![tensor("z.weight", &[0.0, 2.0, 4.0]), tensor("a.bias", &[])])];
         let mut snapshot =
             Snapshot { weights: state, moments, iteration: 7, optimizer_steps: 5, ..Snapshot::default() };

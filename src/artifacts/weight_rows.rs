@@ -1,4 +1,4 @@
-//! `weights.csv`: weight statistics of an arm at a round, pooled over its networks (the paper, Appendix F).
+//! `weights.csv`: weight statistics of an arm at a round, pooled over its networks (Frankle & Carbin 2019, Appendix F).
 
 use serde::{Deserialize, Serialize};
 
@@ -11,19 +11,21 @@ use crate::lottery::{LayerWeightStats, WeightMeasure, WeightStats};
 pub struct WeightRow {
     /// The experiment's name.
     pub experiment: String,
-    /// The arm.
+    /// The arm's name.
     pub arm: String,
-    /// Number of prunings.
+    /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
-    /// The layer.
+    /// The layer's name.
     pub layer: String,
     /// The measure.
     pub measure: Category<WeightMeasure>,
-    /// Of a histogram, the middle of a bin. Of connections, the rank of the unit, from 0 (most connected) to 1.
+    /// For a histogram, the middle of a bin, in the unit of the weights. For connections, the rank of the unit, from 0
+    /// (most connected) to 1 (least connected).
     pub x: f64,
-    /// Of a histogram, the density. Of connections, the share that is kept, 0..=1.
+    /// For a histogram, the density. For connections, the share that is kept, 0..=1.
     pub y: f64,
-    /// Networks pooled.
+    /// Number of networks that are pooled.
     pub n: usize,
 }
 
@@ -33,7 +35,7 @@ pub fn weight_rows(experiment: &str, arm: &str, round: u32, networks: &[&WeightS
     let Some(first) = networks.first() else { return rows };
     for (index, layer) in first.0.iter().enumerate() {
         let layers: Vec<&LayerWeightStats> = networks.iter().filter_map(|network| network.0.get(index)).collect();
-        for (measure, points) in layer_points(layer, &layers) {
+        for (measure, points) in layer_points(&layers) {
             rows.extend(points.into_iter().map(|(x, y)| WeightRow {
                 experiment: experiment.to_owned(),
                 arm: arm.to_owned(),
@@ -52,12 +54,13 @@ pub fn weight_rows(experiment: &str, arm: &str, round: u32, networks: &[&WeightS
 /// A measure with its points (x, y).
 type MeasurePoints = (Category<WeightMeasure>, Vec<(f64, f64)>);
 
-/// The measures of a layer. `layers`: the layer in each network; `first` is the first of them.
-fn layer_points(first: &LayerWeightStats, layers: &[&LayerWeightStats]) -> Vec<MeasurePoints> {
+/// Returns the points of each measure of a layer. `layers`: the layer in each network; the first one has the measures.
+fn layer_points(layers: &[&LayerWeightStats]) -> Vec<MeasurePoints> {
     let mut measures = Vec::new();
+    let Some((first, others)) = layers.split_first() else { return measures };
     for (measure, histogram) in &first.histograms {
         let mut sum: Histogram = histogram.clone();
-        for other in layers[1..].iter().filter_map(|other| other.histograms.get(measure)) {
+        for other in others.iter().filter_map(|other| other.histograms.get(measure)) {
             sum.add(other);
         }
         measures.push((measure.clone(), sum.density()));
@@ -69,7 +72,8 @@ fn layer_points(first: &LayerWeightStats, layers: &[&LayerWeightStats]) -> Vec<M
     measures
 }
 
-/// The mean share at each rank, with ranks scaled to 0..=1. `networks`: the shares of each network by rank, of one length.
+/// Returns the mean share at each rank, with ranks scaled to 0..=1. `networks`: the shares of each network by rank, of
+/// equal length.
 fn mean_by_rank(networks: &[&[f64]]) -> Vec<(f64, f64)> {
     let ranks = networks.first().map_or(0, |shares| shares.len());
     let mean = |rank: usize| networks.iter().filter_map(|shares| shares.get(rank)).sum::<f64>() / networks.len() as f64;

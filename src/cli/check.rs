@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::CheckArgs;
 use super::load::LoadedExperiment;
 use crate::config::{to_json, to_toml};
-use crate::network::even_kernels;
+use crate::network::even_kernel_warnings;
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -18,7 +18,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
     } else {
         ui::print_result(&to_toml(experiment, resolved.device, resolved.lanes, &document))?;
     }
-    for warning in even_kernels(&experiment.network, &resolved.network) {
+    for warning in even_kernel_warnings(&experiment.network, &resolved.network) {
         ui::eprint_line(&format!("warning: {warning}"));
     }
     Ok(Exit::Success)

@@ -27,7 +27,7 @@ impl Workload {
     /// Returns the sizes of a trainer's network and batches.
     pub fn new(spec: &TrainerSpec) -> Self {
         let tensors = spec.network.weights();
-        let sizes = spec.network.sizes();
+        let sizes = spec.network.weight_counts();
         let layers = tensors.iter().zip(sizes.iter());
         let layers = layers.map(|(tensor, &weights)| LayerWork { weights, macs_per_weight: tensor.macs_per_weight });
         Self {

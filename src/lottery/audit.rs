@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 
 use super::prepare::PrepareContext;
-use super::training::{MaskRule, RewindPoint, StartRule, TrainingSpec};
+use super::rules::{MaskRule, RewindPoint, StartRule};
+use super::training::TrainingSpec;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::base::units::Iteration;
@@ -23,12 +24,13 @@ macro_rules! invariant {
     };
 }
 
-/// Checks a training run against its rules before its first step: the counts of its mask, the zeros of pruned weights, and whether
-/// mask and `loaded` state (as the trainer holds it) are what the rules say. θ₀ is drawn anew for that, not read from where
-/// [`prepare`](super::prepare()) read it.
+/// Checks a training run against its rules before its first step: the counts of its mask, the zeros of pruned weights,
+/// and whether mask and `loaded` state (as the trainer holds it) are what the rules say. To be independent of
+/// [`prepare`](super::prepare()), θ₀ is drawn again instead of read from the store.
 ///
 /// # Errors
-/// The invariant that does not hold, or an output of another training run that cannot be read.
+/// Fails with an [`AuditError`] if an invariant does not hold, or with another error if an output of another training
+/// run cannot be read.
 pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
     audit_mask(training, context, mask)?;
     invariant!(mask.is_respected_by(&loaded.weights), "a pruned weight is not 0 at the start");
@@ -41,21 +43,26 @@ pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &
         "it starts at iteration {}",
         loaded.iteration
     );
-    let restored = matches!(&training.start, StartRule::Rewind { moments: RewindOptimizerState::Restore, point } if point.iteration > Iteration(0));
-    let fresh = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
-    invariant!(fresh || restored, "moments that are not fresh");
+    let may_have_moments = match &training.start {
+        StartRule::Rewind { moments, point } => {
+            *moments == RewindOptimizerState::Restore && point.iteration > Iteration(0)
+        }
+        _ => false,
+    };
+    let has_fresh_moments = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
+    invariant!(has_fresh_moments || may_have_moments, "moments that are not fresh");
     audit_weights(training, context, mask, loaded)?;
     audit_buffers(training, context, &loaded.buffers)
 }
 
-/// Checks that the running statistics are those of the state that the weights come from.
+/// Checks that the running statistics are those of the state that the weights come from, or fresh if that has none.
 fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
     let expected = match &training.start {
         StartRule::Initial | StartRule::Reinit { .. } => TensorMap::default(),
         StartRule::Rewind { point, .. }
         | StartRule::Shuffle { point }
         | StartRule::ConstantSign { point }
-        | StartRule::Noise { point, .. } => context.rewound(point)?.buffers,
+        | StartRule::Noise { point, .. } => context.rewind_state(point)?.buffers,
         StartRule::Final { parent, .. } => context.split_buffers(context.artifacts.final_weights(parent)?).1,
     };
     let expected = if expected.0.is_empty() { context.fresh_buffers() } else { expected };
@@ -63,6 +70,7 @@ fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &
     Ok(())
 }
 
+/// Checks the counts of a mask, and its relation to the masks and weights that it is made from.
 fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
     let artifacts = context.artifacts;
     invariant!(
@@ -80,7 +88,7 @@ fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask)
             invariant!(mask.is_subset_of(&artifacts.mask(parent)?), "a mask that is not within its parent's");
         }
         MaskRule::MagnitudeAtInit => {
-            invariant!(keeps_the_largest(mask, &context.initial(training.replicate)), "a larger weight was cut");
+            invariant!(keeps_the_largest(mask, &context.draw_initial(training.replicate)), "a larger weight was cut");
         }
         MaskRule::Of { parent } => invariant!(*mask == artifacts.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
@@ -93,74 +101,86 @@ fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask)
     Ok(())
 }
 
+/// Checks the weights of the loaded state, and its moments if they are restored, against the rule for them.
 fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
     let masked = |mut state: TensorMap| {
         mask.apply(&mut state);
         state
     };
-    // θ₀ is drawn anew; θₖ is read from the store, which verifies its bytes.
-    let rewound = |point: &RewindPoint| {
+    // θ₀ is drawn again; θₖ is read from the store, which verifies its bytes.
+    let rewind_state = |point: &RewindPoint| {
         if point.iteration == Iteration(0) {
-            return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.initial(training.replicate))));
+            return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.draw_initial(training.replicate))));
         }
-        let stored = context.rewound(point)?;
+        let stored = context.rewind_state(point)?;
         let moments = stored.moments.into_iter().map(masked).collect();
         Ok(Snapshot { weights: masked(stored.weights), moments, ..stored })
     };
     let weights = &loaded.weights;
     match &training.start {
         StartRule::Initial => {
-            let theta = masked(context.initial(training.replicate));
-            invariant!(same_bits(&theta, weights), "a weight is not at its initial value");
+            let source = masked(context.draw_initial(training.replicate));
+            invariant!(same_bits(&source, weights), "a weight is not at its initial value");
         }
         StartRule::Rewind { point, moments } => {
-            let expected = rewound(point)?;
+            let expected = rewind_state(point)?;
             invariant!(same_bits(&expected.weights, weights), "a survivor is not at its rewind point");
             if *moments == RewindOptimizerState::Restore {
-                let pairs = || expected.moments.iter().zip(&loaded.moments);
-                let same = expected.moments.len() == loaded.moments.len() && pairs().all(|(a, b)| same_bits(a, b));
-                invariant!(same && expected.optimizer_steps == loaded.optimizer_steps, "moments other than restored");
+                let mut pairs = expected.moments.iter().zip(&loaded.moments);
+                let has_same_moments =
+                    expected.moments.len() == loaded.moments.len() && pairs.all(|(a, b)| same_bits(a, b));
+                invariant!(
+                    has_same_moments && expected.optimizer_steps == loaded.optimizer_steps,
+                    "moments other than restored"
+                );
             }
         }
         StartRule::Reinit { .. } => {
-            let theta = masked(context.initial(training.replicate));
-            invariant!(is_fresh(weights, &theta, mask), "a fresh draw with weights of the first one");
+            let source = masked(context.draw_initial(training.replicate));
+            invariant!(is_fresh(weights, &source, mask), "a fresh draw with weights of the first one");
         }
         StartRule::Shuffle { point } => {
-            let source = rewound(point)?.weights;
+            let source = rewind_state(point)?.weights;
             invariant!(same_values(weights, &source), "a layer with other values than those it shuffles");
         }
         StartRule::ConstantSign { point } => {
-            let source = rewound(point)?.weights;
+            let source = rewind_state(point)?.weights;
             invariant!(
                 is_constant(weights, &source, mask, &context.init_stds()),
                 "a weight that is not ± the constant"
             );
         }
         StartRule::Noise { point, factor } => {
-            let source = rewound(point)?.weights;
+            let source = rewind_state(point)?.weights;
             invariant!(is_noisy(weights, &source, mask, *factor, &context.init_stds()), "noise of another strength");
         }
         StartRule::Final { parent, .. } => {
-            let last = masked(context.split_buffers(context.artifacts.final_weights(parent)?).0);
-            invariant!(same_bits(&last, weights), "a survivor is not at its trained value");
+            let source = masked(context.split_buffers(context.artifacts.final_weights(parent)?).0);
+            invariant!(same_bits(&source, weights), "a survivor is not at its trained value");
         }
     }
     Ok(())
 }
 
-/// Checks a training run after its last step: pruned weights and their moments are exactly 0.
+/// Checks a training run after its last step: pruned weights and their moments are exactly 0 in the `trained` state.
 ///
 /// # Errors
-/// The invariant that does not hold.
-pub fn audit_end(mask: &Mask, last: &Snapshot) -> Result<()> {
-    invariant!(mask.is_respected_by(&last.weights), "a pruned weight is not 0 at the end");
-    invariant!(last.moments.iter().all(|moment| mask.is_respected_by(moment)), "a moment of a pruned weight is not 0");
+/// Fails with an [`AuditError`] if an invariant does not hold.
+pub fn audit_end(mask: &Mask, trained: &Snapshot) -> Result<()> {
+    invariant!(mask.is_respected_by(&trained.weights), "a pruned weight is not 0 at the end");
+    invariant!(
+        trained.moments.iter().all(|moment| mask.is_respected_by(moment)),
+        "a moment of a pruned weight is not 0"
+    );
     Ok(())
 }
 
-/// Returns the values that a mask keeps in each of two states, by layer.
-fn kept<'a>(mask: &'a Mask, a: &'a TensorMap, b: &'a TensorMap) -> impl Iterator<Item = (&'a str, Vec<(f32, f32)>)> {
+/// Returns, for each layer, its name and the pairs of values that its kept weights have in two states.
+fn kept_pairs<'a>(
+    mask: &'a Mask,
+    a: &'a TensorMap,
+    b: &'a TensorMap,
+) -> impl Iterator<Item = (&'a str, Vec<(f32, f32)>)> {
     mask.0.iter().map(move |layer| {
         let values =
             |state: &'a TensorMap| state.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
@@ -169,14 +189,16 @@ fn kept<'a>(mask: &'a Mask, a: &'a TensorMap, b: &'a TensorMap) -> impl Iterator
     })
 }
 
-/// Whether at most 1 % of the kept weights, plus one, have the value that they have in `theta`: a few may by chance.
-fn is_fresh(weights: &TensorMap, theta: &TensorMap, mask: &Mask) -> bool {
-    let equal = |(_, pairs): (&str, Vec<(f32, f32)>)| pairs.iter().filter(|(a, b)| a.to_bits() == b.to_bits()).count();
-    let equal: usize = kept(mask, weights, theta).map(equal).sum();
+/// Returns whether at most 1 % of the kept weights, plus one, have the value that they have in `source`: a few may by
+/// chance.
+fn is_fresh(weights: &TensorMap, source: &TensorMap, mask: &Mask) -> bool {
+    let count_equal =
+        |(_, pairs): (&str, Vec<(f32, f32)>)| pairs.iter().filter(|(a, b)| a.to_bits() == b.to_bits()).count();
+    let equal: usize = kept_pairs(mask, weights, source).map(count_equal).sum();
     equal as u64 <= 1 + mask.kept_total() / 100
 }
 
-/// Whether every tensor has the same values in both states, in any order.
+/// Returns whether every tensor has the same values in both states, in any order.
 fn same_values(a: &TensorMap, b: &TensorMap) -> bool {
     let sorted = |state: &TensorMap| -> Vec<Vec<u32>> {
         let sorted_bits = |tensor: &NamedTensor| {
@@ -189,37 +211,38 @@ fn same_values(a: &TensorMap, b: &TensorMap) -> bool {
     sorted(a) == sorted(b)
 }
 
-/// Whether every kept weight is ± the standard deviation of its layer's initial weights, with the sign that it has in `theta`.
-fn is_constant(weights: &TensorMap, theta: &TensorMap, mask: &Mask, deviations: &BTreeMap<String, f64>) -> bool {
-    kept(mask, weights, theta).all(|(name, pairs)| {
+/// Returns whether every kept weight is ± the standard deviation of its layer's initial weights, with the sign that it
+/// has in `source`. `deviations`: the standard deviations by the name of the weight tensor.
+fn is_constant(weights: &TensorMap, source: &TensorMap, mask: &Mask, deviations: &BTreeMap<String, f64>) -> bool {
+    kept_pairs(mask, weights, source).all(|(name, pairs)| {
         let constant = deviations.get(name).map_or(f32::NAN, |&deviation| deviation as f32);
-        pairs.iter().all(|(w, theta)| w.abs() == constant && w.is_sign_negative() == theta.is_sign_negative())
+        pairs.iter().all(|(w, source)| w.abs() == constant && w.is_sign_negative() == source.is_sign_negative())
     })
 }
 
-/// Whether the differences of kept weights from `theta` have the standard deviation of the noise. Layers that keep fewer than 1,000
-/// weights are not checked.
+/// Returns whether the differences of kept weights from `source` have the standard deviation of the noise: `factor`
+/// times that of the layer's initial weights. Layers that keep fewer than 1,000 weights are not checked.
 fn is_noisy(
     weights: &TensorMap,
-    theta: &TensorMap,
+    source: &TensorMap,
     mask: &Mask,
     factor: f64,
     deviations: &BTreeMap<String, f64>,
 ) -> bool {
-    kept(mask, weights, theta).all(|(name, pairs)| {
+    kept_pairs(mask, weights, source).all(|(name, pairs)| {
         let strength = factor * deviations.get(name).copied().unwrap_or(f64::NAN);
         let squares =
-            pairs.iter().map(|(w, theta)| ((f64::from(*w) - f64::from(*theta)) / strength).powi(2)).sum::<f64>();
-        // Eight standard deviations of the mean square of n normal numbers.
+            pairs.iter().map(|(w, source)| ((f64::from(*w) - f64::from(*source)) / strength).powi(2)).sum::<f64>();
+        // The bound is eight standard deviations of the mean square of n normal numbers.
         let n = pairs.len() as f64;
         pairs.len() < 1000 || (squares / n - 1.0).abs() < 8.0 * (2.0 / n).sqrt()
     })
 }
 
-/// Whether no pruned weight of a layer is larger in magnitude than a kept one.
-fn keeps_the_largest(mask: &Mask, theta: &TensorMap) -> bool {
+/// Returns whether no pruned weight of a layer is larger in magnitude than a kept one, by the values in `source`.
+fn keeps_the_largest(mask: &Mask, source: &TensorMap) -> bool {
     mask.0.iter().all(|layer| {
-        let values = theta.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
+        let values = source.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
         let magnitudes =
             |kept: bool| values.iter().zip(&layer.kept).filter(move |(_, k)| **k == kept).map(|(w, _)| w.abs());
         let smallest_kept = magnitudes(true).fold(f32::INFINITY, f32::min);
@@ -228,7 +251,7 @@ fn keeps_the_largest(mask: &Mask, theta: &TensorMap) -> bool {
     })
 }
 
-/// Whether two states have the same tensors with the same bits.
+/// Returns whether two states have the same tensors with the same bits.
 fn same_bits(a: &TensorMap, b: &TensorMap) -> bool {
     let bits = |state: &TensorMap| -> Vec<u32> {
         state.0.iter().flat_map(|tensor| tensor.values.iter().map(|value| value.to_bits())).collect()
@@ -251,27 +274,29 @@ mod tests {
     #[test]
     fn tickets_are_nested_and_rewound_and_controls_have_their_counts() {
         let replicate = replicate();
-        let of = |arm, round| replicate.memory.mask(&replicate.training(arm, round).key).unwrap();
-        assert!(of("winning_ticket", 2).is_subset_of(&of("winning_ticket", 1)));
-        assert_eq!(of("random_reinit", 2), of("winning_ticket", 2));
-        assert_eq!(of("random_mask", 2).kept_counts(), of("winning_ticket", 2).kept_counts());
-        assert_ne!(of("random_mask", 2), of("winning_ticket", 2));
+        let mask = |arm, round| replicate.memory.mask(&replicate.training(arm, round).key).unwrap();
+        assert!(mask("winning_ticket", 2).is_subset_of(&mask("winning_ticket", 1)));
+        assert_eq!(mask("random_reinit", 2), mask("winning_ticket", 2));
+        assert_eq!(mask("random_mask", 2).kept_counts(), mask("winning_ticket", 2).kept_counts());
+        assert_ne!(mask("random_mask", 2), mask("winning_ticket", 2));
         let start = |arm, round| replicate.memory.initial_weights(&replicate.training(arm, round).key).unwrap();
-        let mut theta = start("dense", 0);
-        of("winning_ticket", 2).apply(&mut theta);
-        assert_eq!(theta, start("winning_ticket", 2));
+        let mut expected = start("dense", 0);
+        mask("winning_ticket", 2).apply(&mut expected);
+        assert_eq!(expected, start("winning_ticket", 2));
         assert_ne!(start("random_reinit", 1), start("random_reinit", 2), "each round draws its own");
     }
 
-    /// Prepares a training, breaks something, and gives what the audit says.
-    fn broken(arm: &str, round: u32, damage: impl FnOnce(&mut Mask, &mut Snapshot, &mut Snapshot)) -> String {
+    /// Prepares a training run, changes its mask, its start or its end by `damage`, and returns the message of the
+    /// audit.
+    fn audit_message(arm: &str, round: u32, damage: impl FnOnce(&mut Mask, &mut Snapshot, &mut Snapshot)) -> String {
         let replicate = replicate();
         let training = replicate.training(arm, round);
         let (mut mask, mut start) = prepare(training, replicate.context()).unwrap();
-        let mut last = start.clone();
-        damage(&mut mask, &mut start, &mut last);
-        let verdict = audit_start(training, replicate.context(), &mask, &start).and_then(|()| audit_end(&mask, &last));
-        verdict.map_err(|e| anyhow!("{e}")).unwrap_err().to_string()
+        let mut trained = start.clone();
+        damage(&mut mask, &mut start, &mut trained);
+        let result =
+            audit_start(training, replicate.context(), &mask, &start).and_then(|()| audit_end(&mask, &trained));
+        result.map_err(|e| anyhow!("{e}")).unwrap_err().to_string()
     }
 
     /// Index of a weight of the first layer that the mask prunes, and of one that it keeps.
@@ -281,39 +306,39 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_promise_is_found() {
-        let revived = broken("winning_ticket", 1, |mask, _, last| {
-            last.weights.0[0].values[pruned_and_kept(mask).0] = -0.0;
+    fn audit_reports_each_broken_invariant() {
+        let revived = audit_message("winning_ticket", 1, |mask, _, trained| {
+            trained.weights.0[0].values[pruned_and_kept(mask).0] = -0.0;
         });
         assert!(revived.contains("not 0 at the end"), "{revived}");
-        let moment = broken("winning_ticket", 1, |mask, _, last| {
-            let mut state = last.weights.clone();
+        let moment = audit_message("winning_ticket", 1, |mask, _, trained| {
+            let mut state = trained.weights.clone();
             state.0[0].values[pruned_and_kept(mask).0] = 1e-9;
-            last.moments = vec![state];
+            trained.moments = vec![state];
         });
         assert!(moment.contains("a moment of a pruned weight"), "{moment}");
-        let count = broken("winning_ticket", 1, |mask, _, _| {
+        let count = audit_message("winning_ticket", 1, |mask, _, _| {
             let kept = pruned_and_kept(mask).1;
             mask.0[0].kept[kept] = false;
         });
         assert!(count.contains("planned"), "{count}");
-        let elsewhere = broken("winning_ticket", 2, |mask, _, _| {
-            let parent_less = mask.0[0].kept.iter().rposition(|&k| !k).unwrap();
+        let outside_parent = audit_message("winning_ticket", 2, |mask, _, _| {
+            let pruned_by_parent = mask.0[0].kept.iter().rposition(|&k| !k).unwrap();
             let kept = pruned_and_kept(mask).1;
             mask.0[0].kept[kept] = false;
-            mask.0[0].kept[parent_less] = true;
+            mask.0[0].kept[pruned_by_parent] = true;
         });
-        assert!(elsewhere.starts_with("audit: "), "{elsewhere}");
-        let moved = broken("winning_ticket", 1, |mask, start, _| {
+        assert!(outside_parent.starts_with("audit: "), "{outside_parent}");
+        let moved = audit_message("winning_ticket", 1, |mask, start, _| {
             start.weights.0[0].values[pruned_and_kept(mask).1] += 1e-3;
         });
         assert!(moved.contains("not at its rewind point"), "{moved}");
-        let swapped = broken("random_reinit", 1, |mask, _, _| {
+        let swapped = audit_message("random_reinit", 1, |mask, _, _| {
             let (pruned, kept) = pruned_and_kept(mask);
             mask.0[0].kept.swap(pruned, kept);
         });
         assert!(swapped.starts_with("audit: "), "{swapped}");
-        let stale = broken("random_reinit", 1, |mask, start, _| {
+        let stale = audit_message("random_reinit", 1, |mask, start, _| {
             let replicate = replicate();
             let mut theta = replicate.memory.initial_weights(&replicate.training("dense", 0).key).unwrap();
             mask.apply(&mut theta);

@@ -1,20 +1,23 @@
-//! Lineage: how a stored training run is related to others, as garbage collection needs to know it.
+//! Lineage: the relations of a stored training run to others, by which garbage collection decides which weights are
+//! kept.
 
 use std::str::FromStr as _;
 
 use serde_json::Value;
 
-use super::training::{MaskRule, TrainingSpec};
+use super::rules::MaskRule;
+use super::training::TrainingSpec;
 use crate::base::key::ContentHash;
 
 /// The relations of a training run that decide when its final weights, and those of others, may be freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// Whether its network is dense.
+    /// Whether its mask is dense.
     pub is_dense: bool,
     /// The previous training run of its chain: the one whose mask it prunes further, round by round.
     pub pruned_from: Option<ContentHash>,
-    /// The training run whose final weights the next round of its chain compares with, beside its own.
+    /// The training run from whose final weights this one started, if the next round's criterion needs them as
+    /// reference weights (see [Reference weights](super#reference-weights)).
     pub compares_with: Option<ContentHash>,
 }
 
@@ -23,7 +26,7 @@ impl TrainingSpec {
     pub fn lineage(&self) -> Lineage {
         let pruned_from = match &self.mask {
             MaskRule::Prune { parent, .. } => Some(*parent),
-            // Cut straight to a size, or taken from another: no link of a chain.
+            // Pruned in one step, or copied: not part of a chain.
             MaskRule::Dense
             | MaskRule::OneShot { .. }
             | MaskRule::MagnitudeAtInit
@@ -39,14 +42,16 @@ impl TrainingSpec {
 }
 
 impl Lineage {
-    /// Returns the lineage of the training run whose key is the hash of `content` (see [`TrainingSpec::content`]): what is
-    /// in the store is read without the experiment that made it. This is the inverse of what the rules of the training run write there.
+    /// Returns the lineage of the training run whose key is the hash of `content` (see [`TrainingSpec::content`]).
+    ///
+    /// Reads the JSON of a stored key, because the experiment is not known there. Must match `MaskRule::content` and
+    /// `StartRule::content`.
     pub fn of_key_content(content: &Value) -> Self {
         let key = |value: &Value| value.as_str().and_then(|text| ContentHash::from_str(text).ok());
         let mask = &content["mask"];
         Self {
             is_dense: *mask == "dense",
-            // A mask that was cut straight to a size has that size under `to`.
+            // A mask that was pruned in one step has its size under `to`.
             pruned_from: key(&mask["prune"]).filter(|_| mask["to"].is_null()),
             compares_with: key(&content["start"]["final"]).filter(|_| !mask["reference_weights"].is_null()),
         }
@@ -58,7 +63,7 @@ mod tests {
     use super::super::test_support::study;
     use super::*;
 
-    /// An arm of each mask rule, and chains whose criterion looks back.
+    /// An arm of each mask rule, and chains with and without reference weights.
     const ARMS: &str = "arms={ticket={mask='iterative',weights='rewind'},tuned={mask='iterative',weights='final'},\
                         of={mask={of='ticket'},weights='reinit'},random={mask={random='ticket'},weights='reinit'},\
                         shot={mask={one_shot={cut=[0.3,0.6]}},weights='rewind'},\

@@ -1,7 +1,47 @@
-//! The algorithm: an experiment becomes a plan, and each training run of the plan gets a mask and weights to start from. Plain
-//! values: knows no file and no thread.
+//! The algorithm: an experiment becomes a plan, and each training run of the plan gets a mask and weights to start
+//! from. Plain values, independent of files and threads.
 //!
 //! The entry point is [`Study::resolve`].
+//!
+//! # The forms of an arm
+//!
+//! From the configuration file to the report, an arm takes six forms:
+//!
+//! | form | file | contents |
+//! | --- | --- | --- |
+//! | `ArmKeys` | `config/arms.rs` | the keys of `[arms.NAME]` as they are written |
+//! | [`Arm`] | `config/arms.rs` | a [`MaskSource`] and a [`WeightSource`]; combinations of keys are checked |
+//! | `ValidArms` | `validate_arms.rs` | indices of arms, each after the one it refers to; references are checked |
+//! | `ResolvedArm` | `plan_builder.rs` | adds the index of the arm it refers to, rounds, counts of weights, iterations |
+//! | [`MaskRule`], [`StartRule`] | `rules.rs` | rules of each training run of the arm, which name others by key |
+//! | `ArmRole` | `report/roles.rs` | whether the arm is a ticket; of a control, the arm whose mask it takes |
+//!
+//! # Reference weights
+//!
+//! Some criteria score a weight by its trained value and by an earlier value of it, its reference weight (see
+//! [`Criterion::needs_reference_weights`]). The trained weights are the final weights of the training run that is
+//! pruned. The reference weights are, by `prune.reference_weights`, those that this training run started from (the
+//! default), or θ₀. In the plan, a [`ReferencePoint`] names them.
+//!
+//! For example, let the criterion be `movement`, which is |trained − reference|, and let an arm have
+//! `mask = "iterative"` and `weights = "final"`: each round prunes the round before, and starts from its final weights.
+//!
+//! | round | prunes, and starts from | reference weights: the start of the pruned training run | [`ReferencePoint`] |
+//! | --- | --- | --- | --- |
+//! | 1 | the dense network | θ₀ | `Initial` |
+//! | 2 | round 1 | final weights of the dense network | `TrainingStart` of round 1 |
+//! | 3 | round 2 | final weights of round 1 | `TrainingStart` of round 2 |
+//!
+//! Round 3 thus depends on the final weights of two training runs, rounds 1 and 2 ([`TrainingSpec::dependencies`]). If
+//! round 3 is added after the run of rounds 1 and 2 has ended, the final weights of round 1 must still be in the store.
+//! Therefore [`TrainingSpec::reference_of_next_round`] and [`Lineage::compares_with`] of round 2 are round 1, and
+//! garbage collection keeps its weights. The key of a mask contains `reference_weights` only with `TrainingStart`; the
+//! weights themselves follow from the key of the training run that is pruned.
+//!
+//! [`Arm`]: crate::config::Arm
+//! [`MaskSource`]: crate::config::MaskSource
+//! [`WeightSource`]: crate::config::WeightSource
+//! [`Criterion::needs_reference_weights`]: crate::config::Criterion::needs_reference_weights
 
 mod arm_graph;
 mod audit;
@@ -10,8 +50,8 @@ mod lockstep;
 mod plan;
 mod plan_builder;
 mod prepare;
-mod reinit;
 mod resolved;
+mod rules;
 mod study;
 mod surroundings;
 #[cfg(test)]
@@ -19,6 +59,7 @@ pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 mod training;
+mod transform;
 mod validate_arms;
 mod weight_measure;
 mod weight_stats;
@@ -29,8 +70,9 @@ pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
 pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare};
 pub use resolved::ResolvedExperiment;
+pub use rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
 pub use study::Study;
 pub use surroundings::Surroundings;
-pub use training::{Dependency, MaskRule, RewindPoint, StartRule, TrainingSpec};
+pub use training::TrainingSpec;
 pub use weight_measure::WeightMeasure;
 pub use weight_stats::{LayerWeightStats, RANKS, WeightStats, weight_stats};

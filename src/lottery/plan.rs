@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::plan_builder::{PlanBuilder, TrainingCoords};
 use super::resolved::ResolvedExperiment;
-use super::training::{MaskRule, StartRule, TrainingSpec};
+use super::rules::{MaskRule, StartRule};
+use super::training::TrainingSpec;
 use super::validate_arms::ValidArms;
 use crate::base::key::ContentHash;
 use crate::config::{DENSE_ARM, Diagnostic, Experiment};
@@ -22,6 +23,9 @@ pub struct Plan {
 
 impl Plan {
     /// Builds the plan: per replicate the dense network, then every arm round by round.
+    ///
+    /// # Errors
+    /// Fails if a round would prune nothing, or if an arm would start at the last iteration or after it.
     pub(super) fn build(
         experiment: &Experiment,
         arms: &ValidArms,
@@ -51,7 +55,7 @@ impl Plan {
         ContentHash::of_json(&Value::Array(self.trainings.iter().map(row).collect()))
     }
 
-    /// Returns the engines of its training runs, such as `dense and sparse`.
+    /// Returns the engines of its training runs as text for messages, such as `dense and sparse`.
     pub fn engines(&self) -> String {
         let is_used = |kind: &EngineKind| self.trainings.iter().any(|training| training.engine == *kind);
         let names: Vec<&str> = EngineKind::ALL.into_iter().filter(is_used).map(EngineKind::as_str).collect();
@@ -78,7 +82,7 @@ mod tests {
     }
 
     /// Returns the number of training runs of `b` that are in `a`.
-    fn shared(a: &Plan, b: &Plan) -> usize {
+    fn shared_count(a: &Plan, b: &Plan) -> usize {
         b.trainings.iter().filter(|training| a.get(&training.key).is_some()).count()
     }
 
@@ -86,8 +90,8 @@ mod tests {
     fn plan_has_training_runs_after_those_they_depend_on() {
         let plan = plan(&[]);
         assert_eq!(plan.trainings.len(), 2 * (1 + 2 + 2 * 2 + 2));
-        for (at, training) in plan.trainings.iter().enumerate() {
-            let before = &plan.trainings[..at];
+        for (index, training) in plan.trainings.iter().enumerate() {
+            let before = &plan.trainings[..index];
             assert!(
                 training.dependencies().iter().all(|(key, _)| before.iter().any(|t| t.key == **key)),
                 "{training:?}"
@@ -96,18 +100,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_stay_where_numbers_do() {
-        let all = keys(&plan(&[]));
-        assert_eq!(keys(&plan(&["run.engine=dense"])), all, "an engine that is chosen anyway");
-        assert_eq!(keys(&plan(&["name=other", "run.workers=7", "data.dir=elsewhere", "report.margin=2.5"])), all);
-        // Arms are told apart by what they do, not by their names.
+    fn settings_without_effect_do_not_change_keys() {
+        let base = keys(&plan(&[]));
+        assert_eq!(keys(&plan(&["run.engine=dense"])), base, "an engine that is chosen anyway");
+        assert_eq!(keys(&plan(&["name=other", "run.workers=7", "data.dir=elsewhere", "report.margin=2.5"])), base);
+        // A key depends on the rules of an arm, not on its name.
         let renamed = plan(&["arms={t={mask=\"iterative\",weights=\"rewind\"}}"]);
-        assert_eq!(shared(&plan(&[]), &renamed), renamed.trainings.len());
+        assert_eq!(shared_count(&plan(&[]), &renamed), renamed.trainings.len());
         assert_ne!(renamed.id(), plan(&[]).id());
     }
 
     #[test]
-    fn keys_change_where_numbers_do() {
+    fn settings_that_change_results_change_keys() {
         let base = plan(&[]);
         for set in [
             "seed=2",
@@ -120,15 +124,15 @@ mod tests {
             "data.draw_seed=2",
             "network.architecture={mlp={hidden=[32]}}",
         ] {
-            assert_eq!(shared(&base, &plan(&[set])), 0, "{set}");
+            assert_eq!(shared_count(&base, &plan(&[set])), 0, "{set}");
         }
-        // Pruning touches the masks that descend from it: the dense networks stay.
-        assert_eq!(shared(&base, &plan(&["prune.rate.linear=0.5"])), 2);
+        // A pruning rate changes the keys of pruned training runs only.
+        assert_eq!(shared_count(&base, &plan(&["prune.rate.linear=0.5"])), 2);
     }
 
     #[test]
     fn keys_are_pinned() {
-        // A change here orphans everything that anybody has in a store: raise FORMAT if that is meant.
+        // A change here makes all stored results unreachable: raise FORMAT if that is meant.
         let plan = plan(&["replicates=1", "rounds=1"]);
         let short: Vec<_> = plan.trainings.iter().map(|t| format!("{} {}", t.arm, t.key.short())).collect();
         insta::assert_snapshot!(short.join("\n"));
@@ -142,7 +146,7 @@ mod tests {
         assert_eq!(refused(&["rounds=40", "arms={a={mask=\"dense\",weights=\"reinit\"}}"]), None);
     }
 
-    /// A network large enough for its rounds to differ, and rounds that do.
+    /// A network and rates for which the sparse engine is chosen from round 1 on.
     const LARGE: [&str; 4] = [
         "network.architecture=lenet_300_100",
         "train.batch_size=60",
@@ -163,23 +167,26 @@ mod tests {
         for training in &auto.trainings {
             assert_eq!(training.content.value()["engine"], training.engine.as_str());
         }
-        // Of layers that compete, the same; of arms that take a mask or a size, the engine of its counts.
+        // Scope `global` gives the same engines; a grid has the engine of the counts of each entry.
         assert_eq!(engines(&large(&["prune={scope=\"global\",rate={all=0.9}}"])), engines(&auto));
         let grid = large(&[r#"arms={grid={mask={one_shot={cut=[0.01,0.99]}},weights="rewind"}}"#]);
-        let of_grid: Vec<EngineKind> = grid.trainings.iter().map(|training| training.engine).collect();
-        assert_eq!(of_grid, [EngineKind::Dense, EngineKind::Dense, EngineKind::Sparse]);
-        // One engine for all, where that is wished: the trainings that have it anyway are the same, but those whose
-        // parents change are not.
-        let (dense, sparse) = (large(&["run.engine=dense"]), large(&["run.engine=sparse"]));
-        assert_eq!((dense.engines(), sparse.engines()), ("dense".to_owned(), "sparse".to_owned()));
-        assert_eq!((shared(&auto, &dense), shared(&auto, &sparse), shared(&dense, &sparse)), (1, 0, 0));
+        let grid_engines: Vec<EngineKind> = grid.trainings.iter().map(|training| training.engine).collect();
+        assert_eq!(grid_engines, [EngineKind::Dense, EngineKind::Dense, EngineKind::Sparse]);
+        // With one engine for all, a training run keeps its key if it and its parents had that engine anyway.
+        let dense = large(&["run.engine=dense"]);
+        let sparse = large(&["run.engine=sparse"]);
+        assert_eq!(dense.engines(), "dense");
+        assert_eq!(sparse.engines(), "sparse");
+        assert_eq!(shared_count(&auto, &dense), 1);
+        assert_eq!(shared_count(&auto, &sparse), 0);
+        assert_eq!(shared_count(&dense, &sparse), 0);
         assert_eq!(large(&["train.dtype=float64"]).engines(), "dense");
     }
 
     #[test]
-    fn keys_stay_where_replicates_and_rounds_are_added() {
+    fn more_replicates_and_rounds_keep_existing_keys() {
         let base = plan(&["replicates=1", "rounds=1"]);
-        assert_eq!(shared(&base, &plan(&[])), base.trainings.len());
+        assert_eq!(shared_count(&base, &plan(&[])), base.trainings.len());
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! Builds the plan: what each arm means at a replicate, a repeat and a round, and the key of the training run there.
+//! Builds the plan: the rules and the key of the training run of each arm, replicate, repeat and round.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::arm_graph::{self, reference};
+use super::arm_graph::{self, mask_reference};
 use super::resolved::ResolvedExperiment;
-use super::training::{KeyContent, MaskRule, ReferencePoint, RewindPoint, SharedKeyContent, StartRule, TrainingSpec};
+use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
+use super::training::{KeyContent, SharedKeyContent, TrainingSpec};
 use super::validate_arms::{ValidArms, grid};
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
@@ -18,12 +19,12 @@ use crate::config::{
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;
 
-/// Version of the meaning of a key's content. Raising it changes every key, so that results of an older meaning are never taken
-/// for results of the new one.
+/// Version of the key format: raise it when the same JSON would give other results. This changes every key, so that
+/// older results are never taken for new ones.
 const FORMAT: u32 = 2;
 
-/// Returns the part of a key that all training runs of an experiment on this engine share.
-fn shared(experiment: &Experiment, resolved: &ResolvedExperiment, engine: EngineKind) -> Value {
+/// Returns the part of the key content that all training runs of an experiment on this engine share.
+fn shared_content(experiment: &Experiment, resolved: &ResolvedExperiment, engine: EngineKind) -> Value {
     let Experiment { seed, network, train, data, .. } = experiment;
     let mut content = json!({
         "format": FORMAT,
@@ -33,7 +34,7 @@ fn shared(experiment: &Experiment, resolved: &ResolvedExperiment, engine: Engine
         },
         "network": resolved.network,
         "init": [network.init, network.init_std],
-        // An epoch and its iterations give the same numbers.
+        // Times in epochs are converted, because they give the same numbers as the same times in iterations.
         "train": train.without_epochs(resolved.iterations_per_epoch),
         "engine": engine.as_str(),
         "device": resolved.device,
@@ -45,121 +46,148 @@ fn shared(experiment: &Experiment, resolved: &ResolvedExperiment, engine: Engine
     content
 }
 
-/// Returns the part of `[prune]` in the key of a mask. `reference_weights` is left out: it is in the key of each training run that
-/// does not start from θ₀. `equal_scores` marks masks whose ties are broken at random: keys of this format without it are
-/// older, and had ties broken by index.
-fn pruning(prune: &PruneConfig, has_equal_scores: bool) -> Value {
-    let mut content =
-        serde_json::to_value(PruneConfig { reference_weights: None, ..prune.clone() }).unwrap_or_default();
-    if has_equal_scores {
-        content["equal_scores"] = json!("random");
-    }
-    content
+/// The part of `[prune]` in the keys of masks. `reference_weights` is left out: `MaskRule::content` adds it where the
+/// pruned training run did not start from θ₀.
+struct PruneContent {
+    /// For masks with few equal scores, and for masks that are not pruned by the criterion.
+    plain: Value,
+    /// For masks that the criterion prunes with many equal scores: marked by `"equal_scores": "random"`, because their
+    /// ties are broken at random. Keys without the mark were made when ties were broken by index.
+    with_equal_scores: Value,
 }
 
-/// The coordinates of a training run in the plan.
+impl PruneContent {
+    fn new(prune: &PruneConfig) -> Self {
+        let config = PruneConfig { reference_weights: None, ..prune.clone() };
+        let plain = serde_json::to_value(config).unwrap_or_default();
+        let mut with_equal_scores = plain.clone();
+        with_equal_scores["equal_scores"] = json!("random");
+        Self { plain, with_equal_scores }
+    }
+}
+
+/// The coordinates of a training run in the plan: arm, replicate, repeat and round.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TrainingCoords {
-    /// Number of the arm; `None` for the dense training runs.
+    /// Index of the arm in [`PlanBuilder::arms`]; `None` for the dense training runs.
     pub(super) arm: Option<usize>,
+    /// The replicate, from 1.
     pub(super) replicate: u32,
+    /// The repeat within the replicate, from 1.
     pub(super) repeat: u32,
+    /// The round, from 0.
     pub(super) round: Round,
 }
 
 impl TrainingCoords {
-    /// Returns those of the dense training run of a replicate.
+    /// Returns the coordinates of the dense training run of a replicate.
     pub(super) fn dense(replicate: u32) -> Self {
         Self { arm: None, replicate, repeat: 1, round: Round(0) }
     }
 }
 
-/// An arm with its names resolved.
+/// An arm with its references and times resolved.
 pub(super) struct ResolvedArm<'a> {
+    /// The arm's name.
     pub(super) name: &'a str,
+    /// The arm as configured.
     pub(super) arm: &'a Arm,
+    /// The rounds that it trains, in ascending order.
     pub(super) rounds: Vec<Round>,
-    /// The number of the arm it refers to.
+    /// Index of the arm it refers to.
     source: Option<usize>,
-    /// Weights kept after each round, from 0.
+    /// The number of weights kept, by round from 0.
     counts: Arc<Vec<RemainingCounts>>,
-    /// The iteration of its rewind point: that of its own weights, or of the arm its mask refers to.
+    /// The iteration k of the rewind point θₖ: with weights `rewind` its own, with weights `final` 0 (not used), else
+    /// that of the arm whose mask it takes, or 0.
     rewind_to: Iteration,
-    /// The iteration its trainings start at.
+    /// The iteration that its training runs start at: with weights `rewind` that of `rewind_to`, with weights `final`
+    /// that of `lr_from`, else that of the arm whose mask it takes, or 0.
     starts_at: Iteration,
 }
 
 /// A plan under construction.
 pub(super) struct PlanBuilder<'a> {
+    /// The arms, each after the one it refers to.
     pub(super) arms: Vec<ResolvedArm<'a>>,
+    /// The training runs added so far, each after those it depends on.
     pub(super) trainings: Vec<TrainingSpec>,
     resolved: &'a ResolvedExperiment,
-    /// The shared part of keys by engine, in the order of [`EngineKind::ALL`].
-    shared: [Arc<SharedKeyContent>; 2],
-    /// The part of `[prune]` in the keys of masks: as it is, and with the mark of equal scores.
-    pruning: [Value; 2],
+    /// The shared part of the keys of training runs on the dense engine.
+    shared_dense: Arc<SharedKeyContent>,
+    /// The shared part of the keys of training runs on the sparse engine.
+    shared_sparse: Arc<SharedKeyContent>,
+    prune_content: PruneContent,
     criterion: Criterion,
-    /// The earlier weights that the criterion looks at; `None` where it looks at none.
+    /// The reference weights that the configuration asks for; `None` if the criterion needs none.
     reference_weights: Option<ReferenceWeights>,
     /// The counts of the dense network.
-    whole: RemainingCounts,
+    dense_counts: RemainingCounts,
+    /// The indices of the training runs in `trainings`.
     by_coords: BTreeMap<TrainingCoords, usize>,
 }
 
 impl<'a> PlanBuilder<'a> {
-    /// Resolves the arms.
+    /// Resolves the arms. Fails if a round would prune nothing, or if an arm would start at the last iteration or after
+    /// it.
     pub(super) fn new(
         experiment: &'a Experiment,
         arms: &ValidArms,
         resolved: &'a ResolvedExperiment,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let sizes = resolved.network.sizes();
-        let whole = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
-        let mut schedule = vec![whole.clone()];
+        let sizes = resolved.network.weight_counts();
+        let dense_counts = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
+        // Every round prunes the same fractions of what the round before keeps.
+        let mut counts_by_round = vec![dense_counts.clone()];
         for round in 0..experiment.rounds as usize {
-            schedule.push(resolved.pruning.after_round(&schedule[round], sizes));
+            counts_by_round.push(resolved.pruning.after_round(&counts_by_round[round], sizes));
         }
-        let schedule = Arc::new(schedule);
+        let counts_by_round = Arc::new(counts_by_round);
+        let shared = |engine| Arc::new(SharedKeyContent::new(shared_content(experiment, resolved, engine)));
         let mut builder = Self {
             arms: Vec::new(),
             trainings: Vec::new(),
             resolved,
-            shared: EngineKind::ALL.map(|engine| Arc::new(SharedKeyContent::new(shared(experiment, resolved, engine)))),
-            pruning: [false, true].map(|has_equal_scores| pruning(&experiment.prune, has_equal_scores)),
+            shared_dense: shared(EngineKind::Dense),
+            shared_sparse: shared(EngineKind::Sparse),
+            prune_content: PruneContent::new(&experiment.prune),
             criterion: experiment.prune.criterion,
             reference_weights: experiment.prune.reference_weights,
-            whole,
+            dense_counts,
             by_coords: BTreeMap::new(),
         };
         for (name, arm) in arms.iter(&experiment.arms) {
-            let arm = builder.resolve(name, arm, experiment, &schedule).map_err(|mistake| vec![mistake])?;
+            let arm = builder.resolve(name, arm, experiment, &counts_by_round).map_err(|mistake| vec![mistake])?;
             builder.arms.push(arm);
         }
         let has_chain = builder.arms.iter().any(|arm| arm.arm.mask == MaskSource::Iterative);
-        match rounds_without_effect(&schedule).filter(|_| has_chain) {
+        match rounds_without_effect(&counts_by_round).filter(|_| has_chain) {
             Some(mistake) => Err(vec![mistake]),
             None => Ok(builder),
         }
     }
 
+    /// Resolves one arm against the arms before it. `counts_by_round`: the number of weights kept by iterative pruning,
+    /// by round from 0.
     fn resolve(
         &self,
         name: &'a str,
         arm: &'a Arm,
         experiment: &Experiment,
-        schedule: &Arc<Vec<RemainingCounts>>,
+        counts_by_round: &Arc<Vec<RemainingCounts>>,
     ) -> Result<ResolvedArm<'a>, Diagnostic> {
         let resolved = self.resolved;
-        let source = reference(arm).and_then(|(other, _)| self.arms.iter().position(|known| known.name == other));
+        let source =
+            mask_reference(arm).and_then(|(other, _)| self.arms.iter().position(|resolved| resolved.name == other));
         let counts = match (grid(arm), source) {
             (Some(grid), _) => {
-                let sizes = resolved.network.sizes();
+                let sizes = resolved.network.weight_counts();
                 let one_shot = |&fraction: &f64| resolved.pruning.one_shot(Fraction::saturating(fraction), sizes);
                 let counts = grid.iter().map(one_shot);
-                Arc::new(std::iter::once(schedule[0].clone()).chain(counts).collect())
+                Arc::new(std::iter::once(self.dense_counts.clone()).chain(counts).collect())
             }
             (None, Some(source)) => Arc::clone(&self.arms[source].counts),
-            (None, None) => Arc::clone(schedule),
+            (None, None) => Arc::clone(counts_by_round),
         };
         let iteration = |key: &str, time: Option<TrainingTime>| {
             let iteration = time.map_or(0, |time| time.to_iterations(resolved.iterations_per_epoch));
@@ -172,7 +200,7 @@ impl<'a> PlanBuilder<'a> {
                 resolved.iterations_per_epoch
             )))
         };
-        // An arm that takes only the size of another's mask has its own initial values.
+        // An arm with `like` takes only the size of another arm's mask, so it does not inherit the rewind point.
         let mask_source = source.filter(|_| matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_)));
         let mask_source = mask_source.map(|source| &self.arms[source]);
         let (rewind_to, starts_at) = match arm.weights {
@@ -189,42 +217,46 @@ impl<'a> PlanBuilder<'a> {
         Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
     }
 
-    /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm, `dense`: that of
-    /// the dense network.
+    /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm;
+    /// `dense`: the dense training run of the replicate.
     pub(super) fn mask(&self, coords: TrainingCoords, previous: ContentHash, dense: ContentHash) -> MaskRule {
-        let Some(number) = coords.arm else { return MaskRule::Dense };
-        let ResolvedArm { arm, source, .. } = &self.arms[number];
+        let Some(index) = coords.arm else { return MaskRule::Dense };
+        let ResolvedArm { arm, source, .. } = &self.arms[index];
         match &arm.mask {
             MaskSource::Dense => MaskRule::Dense,
-            MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference(coords) },
-            // The first round of a chain prunes the dense network too: that is the same training run.
+            MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference_point(coords) },
+            // Round 1 of a chain prunes the dense network too. The same rule gives the same key, so that it is one
+            // training run.
             MaskSource::OneShot(TargetSize::Like(_)) if coords.round == Round(1) && self.is_chain(*source) => {
                 MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial }
             }
             MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense },
             MaskSource::MagnitudeAtInit(_) => MaskRule::MagnitudeAtInit,
-            MaskSource::Of(_) => MaskRule::Of { parent: self.trainings[self.referred(coords, *source)].key },
-            MaskSource::Random(_) => MaskRule::Random { like: self.trainings[self.referred(coords, *source)].key },
+            MaskSource::Of(_) => MaskRule::Of { parent: self.trainings[self.referred_training(coords, *source)].key },
+            MaskSource::Random(_) => {
+                MaskRule::Random { like: self.trainings[self.referred_training(coords, *source)].key }
+            }
         }
     }
 
-    /// Returns the part of `[prune]` in the key of this mask. With some criteria many scores are equal, and with most criteria in a chain
-    /// that starts each round from constants.
-    fn pruning_of(&self, coords: TrainingCoords, mask: &MaskRule) -> &Value {
+    /// Returns the part of `[prune]` in the key of this mask. Scores are often equal with some criteria, and with any
+    /// non-random criterion from round 2 of a `constant_sign` chain on.
+    fn prune_content_of(&self, coords: TrainingCoords, mask: &MaskRule) -> &Value {
         let is_pruned = matches!(mask, MaskRule::Prune { .. } | MaskRule::OneShot { .. });
         let starts_from_constants = coords.round > Round(1)
             && matches!(mask, MaskRule::Prune { .. })
             && coords.arm.is_some_and(|arm| self.arms[arm].arm.weights == WeightSource::ConstantSign);
         let is_random = self.criterion.is_random();
         let has_equal_scores = self.criterion.gives_equal_scores() || starts_from_constants && !is_random;
-        &self.pruning[usize::from(is_pruned && has_equal_scores)]
+        if is_pruned && has_equal_scores { &self.prune_content.with_equal_scores } else { &self.prune_content.plain }
     }
 
-    /// Returns the weights that a criterion compares the trained ones of the chain's previous training run with: those it started
-    /// from, unless the configuration asks for θ₀. The first round prunes the dense network, which starts from θ₀.
-    fn reference(&self, coords: TrainingCoords) -> ReferencePoint {
+    /// Returns the reference weights for pruning the previous round: the weights it started from, or θ₀ if configured.
+    /// Round 1 prunes the dense network, whose start is θ₀. The section [Reference weights](super#reference-weights)
+    /// has an example.
+    fn reference_point(&self, coords: TrainingCoords) -> ReferencePoint {
         let previous = TrainingCoords { round: Round(coords.round.0.saturating_sub(1)), ..coords };
-        match self.by_coords.get(&previous).map(|&number| &self.trainings[number]) {
+        match self.by_coords.get(&previous).map(|&index| &self.trainings[index]) {
             Some(training) if self.reference_weights == Some(ReferenceWeights::TrainingStart) => {
                 if training.start.is_initial() {
                     return ReferencePoint::Initial;
@@ -235,10 +267,11 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Returns the rule for the weights that the training run at `coords` starts from.
+    /// Returns the rule for the weights that the training run at `coords` with this mask starts from. `dense`: the
+    /// dense training run of the replicate.
     pub(super) fn start(&self, coords: TrainingCoords, mask: &MaskRule, dense: ContentHash) -> StartRule {
-        let Some(number) = coords.arm else { return StartRule::Initial };
-        let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[number];
+        let Some(index) = coords.arm else { return StartRule::Initial };
+        let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[index];
         let point = RewindPoint { dense, iteration: rewind_to };
         match arm.weights {
             WeightSource::Rewind { to } => {
@@ -255,27 +288,28 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Whether an arm prunes its own previous rounds.
+    /// Returns whether an arm (by index) prunes its own previous round.
     fn is_chain(&self, arm: Option<usize>) -> bool {
-        arm.is_some_and(|number| self.arms[number].arm.mask == MaskSource::Iterative)
+        arm.is_some_and(|index| self.arms[index].arm.mask == MaskSource::Iterative)
     }
 
-    /// Returns the number of the training run of arm `source` at the same replicate and round. An arm without repeats serves every repeat
-    /// of the arms that refer to it.
-    fn referred(&self, coords: TrainingCoords, source: Option<usize>) -> usize {
-        let number = |repeat| self.by_coords.get(&TrainingCoords { arm: source, repeat, ..coords });
-        let number = number(coords.repeat).or_else(|| number(1));
-        *number.expect("arms come after those they refer to, whose rounds they have")
+    /// Returns the index of the training run of arm `source` at the same replicate, round and repeat. If that arm has
+    /// one repeat only, every repeat refers to it.
+    fn referred_training(&self, coords: TrainingCoords, source: Option<usize>) -> usize {
+        let find = |repeat| self.by_coords.get(&TrainingCoords { arm: source, repeat, ..coords });
+        let index = find(coords.repeat).or_else(|| find(1));
+        *index.expect("arms come after those they refer to, whose rounds they have")
     }
 
-    /// Returns the training run by whose final weights a mask was pruned, following the masks it was taken from.
+    /// Returns the training run by whose final weights a mask was pruned, directly or through the arms it was taken
+    /// from.
     fn pruned_by(&self, coords: TrainingCoords, mask: &MaskRule) -> ContentHash {
         match mask {
             MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => *parent,
             _ => {
-                let number = coords.arm.expect("only arms continue from trained weights");
-                let source = self.arms[number].source;
-                let referred = &self.trainings[self.referred(coords, source)];
+                let index = coords.arm.expect("only arms continue from trained weights");
+                let source = self.arms[index].source;
+                let referred = &self.trainings[self.referred_training(coords, source)];
                 let referred_coords = TrainingCoords { arm: source, repeat: referred.repeat, ..coords };
                 self.pruned_by(referred_coords, &referred.mask)
             }
@@ -286,18 +320,22 @@ impl<'a> PlanBuilder<'a> {
     pub(super) fn add(&mut self, arm: &str, coords: TrainingCoords, mask: MaskRule, start: StartRule) -> ContentHash {
         let TrainingCoords { replicate, repeat, round, .. } = coords;
         let counts = match coords.arm {
-            Some(number) => self.arms[number].counts[round.0 as usize].clone(),
-            None => self.whole.clone(),
+            Some(index) => self.arms[index].counts[round.0 as usize].clone(),
+            None => self.dense_counts.clone(),
         };
         let own = json!({
             "replicate": replicate,
             "repeat": repeat,
             "round": round,
-            "mask": mask.content(self.pruning_of(coords, &mask), &counts),
+            "mask": mask.content(self.prune_content_of(coords, &mask), &counts),
             "start": start.content(),
         });
         let engine = self.resolved.engines.select(&self.resolved.expected_per_layer(&counts));
-        let content = KeyContent { shared: Arc::clone(&self.shared[engine as usize]), own };
+        let shared = match engine {
+            EngineKind::Dense => &self.shared_dense,
+            EngineKind::Sparse => &self.shared_sparse,
+        };
+        let content = KeyContent { shared: Arc::clone(shared), own };
         let key = content.key();
         self.by_coords.insert(coords, self.trainings.len());
         let arm = arm.to_owned();
@@ -308,7 +346,7 @@ impl<'a> PlanBuilder<'a> {
     }
 }
 
-/// Reports the first round that would prune nothing.
+/// Reports the first round that would prune nothing. `counts`: by round from 0.
 fn rounds_without_effect(counts: &[RemainingCounts]) -> Option<Diagnostic> {
     let round = (1..counts.len()).find(|&round| counts[round].kept == counts[round - 1].kept)?;
     let message = format!("round {round} would prune nothing: {} weights are left", counts[round].kept);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 
-use super::reinit::{add_noise, constant_sign, shuffle};
+use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
 use super::study::Study;
-use super::training::{MaskRule, ReferencePoint, RewindPoint, StartRule, TrainingSpec};
+use super::training::TrainingSpec;
+use super::transform::{add_noise, constant_sign, shuffle};
 use crate::base::key::ContentHash;
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::{Generator, Purpose, Stream};
@@ -22,22 +23,22 @@ pub trait ArtifactSource {
     /// Returns the mask of a training run.
     ///
     /// # Errors
-    /// If it is not stored, or damaged.
+    /// Fails if it is not stored, or damaged.
     fn mask(&self, key: &ContentHash) -> Result<Mask>;
     /// Returns the final weights and buffers of a training run.
     ///
     /// # Errors
-    /// If they are not stored, or damaged.
+    /// Fails if they are not stored, or damaged.
     fn final_weights(&self, key: &ContentHash) -> Result<TensorMap>;
     /// Returns θ₀ of a dense training run.
     ///
     /// # Errors
-    /// If it is not stored, or damaged.
+    /// Fails if it is not stored, or damaged.
     fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap>;
     /// Returns θₖ of a dense training run, with its optimizer state.
     ///
     /// # Errors
-    /// If it is not stored, or damaged.
+    /// Fails if it is not stored, or damaged.
     fn snapshot(&self, key: &ContentHash, iteration: Iteration) -> Result<Snapshot>;
 }
 
@@ -48,31 +49,33 @@ pub struct PrepareContext<'a> {
     pub study: &'a Study,
     /// The outputs of finished training runs.
     pub artifacts: &'a dyn ArtifactSource,
-    /// Gradients on the training images, for criteria that score with them.
+    /// Gradients on the training images. For mask rules that need gradients; none does yet.
     pub probe: &'a dyn Probe,
 }
 
 impl PrepareContext<'_> {
-    /// Returns the random stream of a purpose before training.
+    /// Returns the random stream of a purpose for what is drawn before training. It depends on replicate, repeat and
+    /// round.
     fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
         let TrainingSpec { replicate, repeat, round: Round(round), .. } = *training;
         Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
     }
 
-    /// Returns the state at a rewind point.
-    pub(super) fn rewound(&self, point: &RewindPoint) -> Result<Snapshot> {
+    /// Reads the state of a rewind point from the store.
+    pub(super) fn rewind_state(&self, point: &RewindPoint) -> Result<Snapshot> {
         if point.iteration == Iteration(0) {
             return Ok(Snapshot::initial(self.artifacts.initial_weights(&point.dense)?));
         }
         self.artifacts.snapshot(&point.dense, point.iteration)
     }
 
-    /// Returns θ₀ of a replicate, drawn anew from its random stream.
-    pub(super) fn initial(&self, replicate: u32) -> TensorMap {
-        self.drawn(Stream::of_replicate(self.study.experiment.seed, replicate, Purpose::Init))
+    /// Draws θ₀ of a replicate from its random stream.
+    pub(super) fn draw_initial(&self, replicate: u32) -> TensorMap {
+        self.draw_weights(Stream::of_replicate(self.study.experiment.seed, replicate, Purpose::Init))
     }
 
-    fn drawn(&self, stream: Stream) -> TensorMap {
+    /// Draws weights from the configured distribution of initial weights.
+    fn draw_weights(&self, stream: Stream) -> TensorMap {
         let network = &self.study.experiment.network;
         init_weights(&self.study.resolved.network, network.init, network.init_std(), &mut stream.generator(0))
     }
@@ -82,14 +85,15 @@ impl PrepareContext<'_> {
         init_buffers(&self.study.resolved.network)
     }
 
-    /// Splits stored weights and buffers.
-    pub(super) fn split_buffers(&self, network: TensorMap) -> (TensorMap, TensorMap) {
-        let mut weights = network.0;
+    /// Splits the tensors of a stored network into its weights and its buffers.
+    pub(super) fn split_buffers(&self, stored: TensorMap) -> (TensorMap, TensorMap) {
+        let mut weights = stored.0;
         let buffers = weights.split_off(weights.len().saturating_sub(self.study.resolved.network.buffers().len()));
         (TensorMap(weights), TensorMap(buffers))
     }
 
-    /// Returns the standard deviation of the initial weights of each layer, by the name of the tensor.
+    /// Returns the standard deviation of the distribution of the initial weights of each layer, by the name of the
+    /// tensor.
     pub(super) fn init_stds(&self) -> BTreeMap<String, f64> {
         let network = &self.study.experiment.network;
         init_stds(&self.study.resolved.network, network.init, network.init_std())
@@ -99,43 +103,46 @@ impl PrepareContext<'_> {
 /// Makes the mask of a training run and the state it starts from, with pruned weights and their moments at 0.
 ///
 /// # Errors
-/// If an output of another training run cannot be read, or does not fit the network.
+/// Fails if an output of another training run cannot be read, or does not fit the network.
 pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(Mask, Snapshot)> {
-    let mask = mask(training, context)?;
-    let mut start = start(&training.start, context.stream(training, Purpose::Reinit), &mask, context)?;
+    let mask = make_mask(training, context)?;
+    // The purpose is a placeholder: `make_start` replaces it by that of each draw.
+    let draws = context.stream(training, Purpose::Reinit);
+    let mut start = make_start(&training.start, draws, &mask, context)?;
     mask.apply(&mut start.weights);
     start.moments.iter_mut().for_each(|moment| mask.apply(moment));
     Ok((mask, start))
 }
 
-fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
+/// Returns the mask of a training run by its [`MaskRule`].
+fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
     let PrepareContext { study, artifacts, .. } = context;
     let criterion = study.experiment.prune.criterion;
-    let prune = |from: &Mask, criterion: Criterion, reference: &TensorMap, last: &TensorMap| {
-        let weights =
-            ScoreInputs { criterion, reference, trained: last, stream: context.stream(training, Purpose::Criterion) };
-        study
-            .resolved
-            .pruning
-            .prune_to(&training.counts, from, &weights)
-            .map_err(|lack| anyhow!("a state that prunes has {lack}"))
+    let prune = |mask: &Mask, criterion: Criterion, reference: &TensorMap, trained: &TensorMap| {
+        let stream = context.stream(training, Purpose::Criterion);
+        let inputs = ScoreInputs { criterion, reference, trained, stream };
+        let pruned = study.resolved.pruning.prune_to(&training.counts, mask, &inputs);
+        pruned.map_err(|missing| anyhow!("a state that prunes has {missing}"))
     };
     match &training.mask {
         MaskRule::Dense => Ok(all_ones(&study.resolved.network)),
         MaskRule::Prune { parent, reference: ReferencePoint::TrainingStart { round, start: rule } } => {
             let mask = artifacts.mask(parent)?;
+            // Makes the start of the parent again: the draws of its round, under its mask. The purpose is a
+            // placeholder.
             let draws = Stream { round: round.0, ..context.stream(training, Purpose::Reinit) };
-            let reference = start(rule, draws, &mask, context)?.weights;
+            let reference = make_start(rule, draws, &mask, context)?.weights;
             prune(&mask, criterion, &reference, &artifacts.final_weights(parent)?)
         }
         MaskRule::Prune { parent, reference: ReferencePoint::Initial } | MaskRule::OneShot { parent } => prune(
             &artifacts.mask(parent)?,
             criterion,
-            &context.initial(training.replicate),
+            &context.draw_initial(training.replicate),
             &artifacts.final_weights(parent)?,
         ),
         MaskRule::MagnitudeAtInit => {
-            let initial = context.initial(training.replicate);
+            let initial = context.draw_initial(training.replicate);
+            // The criterion depends on the reference weights only; the trained ones are not used.
             prune(&all_ones(&study.resolved.network), Criterion::LargeInit, &initial, &initial)
         }
         MaskRule::Of { parent } => artifacts.mask(parent),
@@ -145,36 +152,37 @@ fn mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
     }
 }
 
-/// Returns the state that `rule` gives a training run with this mask. `draws` names the replicate, repeat and round that random numbers
-/// are drawn for; its purpose is replaced by that of each draw.
-fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
+/// Returns the state that `rule` gives a training run with this mask, before the mask is applied. `draws` names the
+/// replicate, repeat and round that random numbers are drawn for; its purpose is replaced by that of each draw.
+fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
     let generator = |purpose| Stream { purpose, ..draws }.generator(0);
-    // Weights made from those of the rewind point, without optimizer state.
-    let remade = |point: &RewindPoint, purpose, make: &dyn Fn(&mut TensorMap, &mut Generator)| {
-        let Snapshot { mut weights, buffers, .. } = context.rewound(point)?;
-        make(&mut weights, &mut generator(purpose));
+    // Returns the weights of the rewind point, changed by `transform`, without optimizer state.
+    let transformed = |point: &RewindPoint, purpose, transform: &dyn Fn(&mut TensorMap, &mut Generator)| {
+        let Snapshot { mut weights, buffers, .. } = context.rewind_state(point)?;
+        transform(&mut weights, &mut generator(purpose));
         Ok(Snapshot { iteration: point.iteration.0, buffers, ..Snapshot::initial(weights) })
     };
     match rule {
-        StartRule::Initial => Ok(Snapshot::initial(context.initial(draws.replicate))),
+        StartRule::Initial => Ok(Snapshot::initial(context.draw_initial(draws.replicate))),
         StartRule::Rewind { point, moments } => {
-            let rewound = context.rewound(point)?;
+            let state = context.rewind_state(point)?;
             Ok(match moments {
-                RewindOptimizerState::Restore => rewound,
-                RewindOptimizerState::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..rewound },
+                RewindOptimizerState::Restore => state,
+                RewindOptimizerState::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..state },
             })
         }
         StartRule::Reinit { iteration } => {
-            let weights = context.drawn(Stream { purpose: Purpose::Reinit, ..draws });
+            let weights = context.draw_weights(Stream { purpose: Purpose::Reinit, ..draws });
             Ok(Snapshot { iteration: iteration.0, ..Snapshot::initial(weights) })
         }
         StartRule::Shuffle { point } => {
-            remade(point, Purpose::Shuffle, &|weights, generator| shuffle(weights, mask, generator))
+            transformed(point, Purpose::Shuffle, &|weights, generator| shuffle(weights, mask, generator))
         }
         StartRule::ConstantSign { point } => {
-            remade(point, Purpose::Noise, &|weights, _| constant_sign(weights, &context.init_stds()))
+            // Draws nothing.
+            transformed(point, Purpose::Noise, &|weights, _| constant_sign(weights, &context.init_stds()))
         }
-        StartRule::Noise { point, factor } => remade(point, Purpose::Noise, &|weights, generator| {
+        StartRule::Noise { point, factor } => transformed(point, Purpose::Noise, &|weights, generator| {
             add_noise(weights, *factor, &context.init_stds(), generator);
         }),
         StartRule::Final { parent, iteration } => {
@@ -184,7 +192,7 @@ fn start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareContext<'
     }
 }
 
-/// Returns the mask of the dense network: every weight is kept.
+/// Returns the mask of the dense network, which keeps every weight.
 pub fn all_ones(network: &Network) -> Mask {
     let layer = |parameter: &TensorSpec| LayerMask {
         kept: vec![true; parameter.len()],

@@ -1,56 +1,60 @@
-//! Resolves the names of an experiment: its network, its pruning, its data, its device and its engines.
+//! Resolves an experiment: determines its network, pruning rates, data set, device and engines.
 
 use super::surroundings::Surroundings;
 use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
 use crate::data::DatasetInfo;
 use crate::engine::{Conflict, EngineSelector, TrainerSpec, Unsupported};
 use crate::network::{Network, build};
-use crate::prune::{PruningSchedule, RemainingCounts};
+use crate::prune::{PruningRates, RemainingCounts};
 use crate::train::{iterations_per_epoch, validate_lr_schedule};
 
-/// 2²⁸: four copies of as many values (weights, gradients, two moments) take 4 GiB.
+/// Largest number of weights of a network, 2²⁸: four copies of as many values (weights, gradients, two moments) take 4
+/// GiB.
 const MAX_WEIGHTS: u64 = 1 << 28;
 
-/// Lanes of a trainer on a GPU by default: a small network leaves most of a GPU idle.
+/// Default number of lanes of a trainer on a GPU: a small network leaves most of a GPU idle.
 const LANES_ON_CUDA: usize = 16;
 
-/// An experiment with its names resolved.
+/// An experiment with network, pruning rates, data set, device and engines determined.
 #[derive(Clone, Debug)]
 pub struct ResolvedExperiment {
     /// The network.
     pub network: Network,
-    /// How many weights each round prunes, in which layers.
-    pub pruning: PruningSchedule,
+    /// The rates by which each round prunes.
+    pub pruning: PruningRates,
     /// The data set.
     pub dataset: DatasetInfo,
     /// Selects the engine of each training run.
     pub engines: EngineSelector,
     /// The kind of device: `cpu` or `cuda`.
     pub device: &'static str,
-    /// The number of the GPU; `None` on the CPU.
+    /// Index of the GPU, from 0; `None` on the CPU.
     pub gpu: Option<usize>,
-    /// Networks that a trainer trains in lockstep.
+    /// Largest number of lanes of a trainer: the networks that it trains in lockstep.
     pub lanes: usize,
-    /// Images of one evaluation: the validation images, as many training images, and the test images.
+    /// Number of images of one evaluation: the validation images, as many training images, and the test images.
     pub images_evaluated: u64,
     /// Optimizer steps of one epoch.
     pub iterations_per_epoch: u64,
 }
 
-/// The sizes that follow from those of the splits.
-#[derive(Default)]
+/// Sizes of an epoch and an evaluation, which follow from the sizes of the splits.
 struct EpochSizes {
+    /// Optimizer steps of one epoch.
     iterations: u64,
-    /// Images of one evaluation.
+    /// Number of images of one evaluation.
     images_evaluated: u64,
-    /// Training images that the full batches of an epoch leave over.
+    /// Number of training images that the full batches of an epoch leave over.
     left_over: u32,
 }
 
 impl ResolvedExperiment {
-    /// Resolves network, pruning, data, device and engines.
+    /// Determines network, pruning rates, data set, device and engines.
+    ///
+    /// # Errors
+    /// Fails with every mistake found.
     pub(super) fn new(experiment: &Experiment, surroundings: Surroundings) -> Result<Self, Vec<Diagnostic>> {
-        // Without data there is no image size for the network, whose mistakes are found once the data are there.
+        // Without the data set there is no image size, so that the network cannot be checked.
         let dataset = surroundings.dataset.map_err(|mistake| vec![mistake])?;
         let mut mistakes = Vec::new();
         let gpu = gpu(experiment.run.device, surroundings.cuda_unavailable.as_deref());
@@ -60,11 +64,11 @@ impl ResolvedExperiment {
         let Some(network) = network else { return Err(mistakes) };
         let device = if gpu.is_some() { "cuda" } else { "cpu" };
         let spec = TrainerSpec::new(network.clone(), experiment, gpu);
-        mistakes.extend(misfits(experiment, &spec, sizes.left_over));
+        mistakes.extend(option_conflicts(experiment, &spec, sizes.left_over));
         let lanes = experiment.run.lanes.unwrap_or(if gpu.is_some() { LANES_ON_CUDA } else { 1 });
         let engines = EngineSelector::new(experiment.run.engine, &spec, lanes)
             .map_err(|unsupported| mistakes.push(unsupported_engine(&unsupported, &spec, device, lanes)));
-        let pruning = PruningSchedule::new(&experiment.prune, &network).map_err(|found| mistakes.extend(found));
+        let pruning = PruningRates::new(&experiment.prune, &network).map_err(|found| mistakes.extend(found));
         let (Ok(engines), Ok(pruning), true) = (engines, pruning, mistakes.is_empty()) else { return Err(mistakes) };
         Ok(Self {
             network,
@@ -79,25 +83,26 @@ impl ResolvedExperiment {
         })
     }
 
-    /// Returns the weights that each layer keeps; where that depends on trained weights, the expected numbers.
+    /// Returns the number of weights that each layer keeps; the expected number where it depends on trained weights.
     pub fn expected_per_layer(&self, counts: &RemainingCounts) -> Vec<u64> {
-        self.pruning.expected_per_layer(counts, self.network.sizes())
+        self.pruning.expected_per_layer(counts, self.network.weight_counts())
     }
 }
 
 /// Returns the sizes of an epoch and an evaluation, and reports splits, batches and schedules that do not fit the data.
 fn epoch_sizes(experiment: &Experiment, dataset: &DatasetInfo, mistakes: &mut Vec<Diagnostic>) -> EpochSizes {
-    let none = EpochSizes { iterations: 1, ..EpochSizes::default() };
+    // Lets the checks that follow go on after a mistake; it is never used for training.
+    let placeholder = EpochSizes { iterations: 1, images_evaluated: 0, left_over: 0 };
     let batch_size = experiment.train.batch_size;
     match dataset.sizes(&experiment.data) {
         Err(mistake) => {
             mistakes.push(mistake);
-            none
+            placeholder
         }
         Ok((train, ..)) if batch_size > train => {
             let message = format!("a batch of {batch_size} from {train} training images");
             mistakes.push(Diagnostic::new("train.batch_size", message).hint(format!("at most {train}")));
-            none
+            placeholder
         }
         Ok((train, validation, test)) => {
             let iterations = iterations_per_epoch(u64::from(train), u64::from(batch_size), experiment.train.drop_last);
@@ -120,7 +125,8 @@ fn build_network(experiment: &Experiment, dataset: &DatasetInfo, mistakes: &mut 
     Some(network)
 }
 
-/// Returns the GPU to train on; `None` for the CPU. An experiment that asks for CUDA is never trained on the CPU instead.
+/// Returns the GPU to train on; `None` for the CPU. An experiment that asks for CUDA is never trained on the CPU
+/// instead.
 fn gpu(device: DeviceChoice, cuda_unavailable: Option<&str>) -> Result<Option<usize>, Diagnostic> {
     match (device, cuda_unavailable) {
         (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Some(_)) => Ok(None),
@@ -134,7 +140,7 @@ fn gpu(device: DeviceChoice, cuda_unavailable: Option<&str>) -> Result<Option<us
     }
 }
 
-/// Returns the message about a requested engine that does not support the experiment: the key to change and the value to
+/// Returns the mistake of requesting an engine that does not support the experiment: the key to change and the value to
 /// set it to.
 fn unsupported_engine(unsupported: &Unsupported, spec: &TrainerSpec, device: &str, lanes: usize) -> Diagnostic {
     let other_engine = "`run.engine` to `dense` or `auto`";
@@ -167,9 +173,9 @@ fn dtype_name(dtype: Dtype) -> &'static str {
     }
 }
 
-/// Reports training options that do not fit the network, the images or the device. `left_over`: training images that the full batches
-/// of an epoch leave over.
-fn misfits(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Vec<Diagnostic> {
+/// Reports training options that do not fit the network, the images or the device. `left_over`: training images that
+/// the full batches of an epoch leave over.
+fn option_conflicts(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Vec<Diagnostic> {
     let mut problems = Vec::from_iter(one_value_per_channel(experiment, spec, left_over));
     let [_, height, width] = spec.network.input;
     if spec.augment.crop as usize >= height.min(width) {
@@ -184,14 +190,14 @@ fn misfits(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Vec<D
     problems
 }
 
-/// Reports a batch norm that gets a single value per channel in some batch, which has no variance. After a convolution the values are
-/// those of all images and positions, so that one image with several positions is enough.
+/// Reports a batch norm that gets a single value per channel in some batch, which has no variance. After a convolution
+/// the values are those of all images and positions, so that one image with several positions is enough.
 fn one_value_per_channel(experiment: &Experiment, spec: &TrainerSpec, left_over: u32) -> Option<Diagnostic> {
     let is_single = spec.batch_size == 1;
     if !is_single && (left_over != 1 || experiment.train.drop_last) {
         return None;
     }
-    let norm = spec.network.batch_norms().into_iter().find(|norm| norm.positions == [1, 1])?;
+    let norm = spec.network.batch_norms().into_iter().find(|norm| norm.input_size == [1, 1])?;
     let batch = if is_single { "a batch of 1 image" } else { "the last batch of each epoch, 1 image," };
     let message =
         format!("batch norm `{}` needs at least 2 values per channel and has 1: {batch} of 1 × 1 pixels", norm.name);
@@ -222,8 +228,8 @@ mod tests {
     #[test]
     fn batch_norm_needs_more_than_one_value_a_channel() {
         let norm = "network={layers=[{linear={out=4}},\"batch_norm\",\"relu\",{linear={out=10}}]}";
-        let one = problems(&[norm, "train.batch_size=1"]);
-        assert_eq!((one.len(), one[0].0.as_str()), (1, "train.batch_size"));
+        let single_image = problems(&[norm, "train.batch_size=1"]);
+        assert_eq!((single_image.len(), single_image[0].0.as_str()), (1, "train.batch_size"));
         // 1,500 images, 300 of them for validation: 1,200 are 17 batches of 70 and 10, or 109 of 11 and one.
         assert_eq!(problems(&[norm, "train.batch_size=70", "train.drop_last=false"]), []);
         let left_over = problems(&[norm, "train.batch_size=11", "train.drop_last=false"]);
@@ -231,7 +237,7 @@ mod tests {
         assert_eq!(problems(&[norm, "train.batch_size=11"]), []);
         assert_eq!(problems(&["train.batch_size=1"]), [], "where there is none");
         assert!(left_over[0].1.contains("`bn1`") && left_over[0].1.contains("1 × 1 pixels"), "{left_over:?}");
-        // Of a convolution one image has a value at each position, unless there is one position only.
+        // After a convolution, one image has a value at each position, unless there is one position only.
         let conv = |rest: &str| format!("network={{layers=[{{conv={{out=2}}}},{rest},{{linear={{out=10}}}}]}}");
         let one_image = ["train.batch_size=11", "train.drop_last=false"];
         assert_eq!(problems(&[&conv("\"batch_norm\""), one_image[0], one_image[1]]), []);

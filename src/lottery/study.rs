@@ -7,12 +7,12 @@ use super::validate_arms::validate_arms;
 use crate::base::units::Iteration;
 use crate::config::{Diagnostic, Experiment};
 
-/// An experiment, resolved and planned: pure data, made once and checked once.
+/// An experiment, resolved and planned: plain values, computed and checked once, before anything runs.
 #[derive(Clone, Debug)]
 pub struct Study {
     /// The experiment, with the checksum of custom data filled in.
     pub experiment: Experiment,
-    /// Its names, resolved.
+    /// The network, the rates, the data set, the device and the engines that the experiment names.
     pub resolved: ResolvedExperiment,
     /// Its training runs.
     pub plan: Plan,
@@ -22,8 +22,8 @@ impl Study {
     /// Resolves the names of an experiment, validates its arms and builds its plan.
     ///
     /// # Errors
-    /// Every mistake found, by its key: data that cannot be used, names that do not exist, arms that do not fit together, rounds
-    /// that would prune nothing, and an engine or a device that cannot do what is asked.
+    /// Fails with every mistake found, by its key: data that cannot be used, names that do not exist, arms that do not
+    /// fit together, rounds that would prune nothing, and an engine or a device that does not support the experiment.
     pub fn resolve(mut experiment: Experiment, surroundings: Surroundings) -> Result<Self, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let arms = validate_arms(&experiment).map_err(|found| mistakes.extend(found)).ok();

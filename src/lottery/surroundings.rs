@@ -1,10 +1,10 @@
-//! The facts that an experiment is resolved against.
+//! The surroundings of an experiment: the data set found on this machine, and whether CUDA can be used.
 
 use crate::config::Diagnostic;
 use crate::data::DatasetInfo;
 
-/// The facts outside of an experiment that it is resolved against. They are looked up beforehand, so that making a
-/// [`Study`](super::Study) reads no disk, no environment and no GPU.
+/// The facts of this machine that an experiment is resolved against: the data set found, and whether CUDA can be used.
+/// Both are looked up beforehand, so that making a [`Study`](super::Study) reads no disk, no environment and no GPU.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The data set that the experiment names, or why it cannot be used.

@@ -4,14 +4,14 @@ use super::{Study, Surroundings};
 use crate::config::{ConfigDocument, Diagnostic, Experiment, read};
 use crate::data::inspect;
 
-/// `configs/smoke.toml` with overrides such as `rounds=3`.
+/// Returns `configs/smoke.toml` with overrides such as `rounds=3`.
 pub(crate) fn experiment(sets: &[&str]) -> Experiment {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     let text = include_str!("../../configs/smoke.toml");
     read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap()
 }
 
-/// The surroundings of `experiment` on a machine without a GPU.
+/// Returns the surroundings of `experiment` on a machine without a GPU.
 pub(crate) fn surroundings(experiment: &Experiment) -> Surroundings {
     let dataset = inspect(&experiment.data).map(|(info, _)| info);
     Surroundings { dataset, cuda_unavailable: Some("no GPU in unit tests".into()) }
@@ -24,7 +24,7 @@ pub(crate) fn resolve(sets: &[&str]) -> Result<Study, Vec<Diagnostic>> {
     Study::resolve(experiment, surroundings)
 }
 
-/// Like [`resolve`], for overrides that make sense.
+/// Like [`resolve`], but panics if the experiment has mistakes.
 pub(crate) fn study(sets: &[&str]) -> Study {
     resolve(sets).unwrap()
 }

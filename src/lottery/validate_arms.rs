@@ -1,40 +1,42 @@
-//! Validates arms: each must train something new, and have something to start from.
+//! Validates arms: each must train networks that no other arm trains already, and have weights to start from.
 
-use super::arm_graph::{is_dense, possible_rounds, reference, referenced_arm, topological_order};
+use super::arm_graph::{is_dense, mask_reference, possible_rounds, referenced_arm, topological_order};
 use crate::config::{
     Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, ReferenceWeights, TargetSize, WeightSource,
 };
 
-/// The arms of an experiment that have been validated, each after the one it refers to, else in the order of the file: numbers
-/// of [`Arms`]. Only [`validate_arms`] makes one, so that no plan is built of arms that were not validated.
+/// The arms of an experiment that have been validated, each after the one it refers to, else in the order of the file.
+/// Only [`validate_arms`] makes this value, so that no plan is built of arms that were not validated.
 #[derive(Clone, Debug)]
 pub(super) struct ValidArms {
+    /// Indices into [`Arms`].
     order: Vec<usize>,
 }
 
 impl ValidArms {
-    /// Returns name and definition of each arm, in this order.
+    /// Returns name and definition of each arm, in the order of [`ValidArms`]. `arms` must be those that were
+    /// validated.
     pub(super) fn iter<'a>(&self, arms: &'a Arms) -> impl Iterator<Item = &'a (String, Arm)> {
-        self.order.iter().map(|&number| &arms.0[number])
+        self.order.iter().map(|&index| &arms.0[index])
     }
 }
 
 /// Validates the arms of an experiment.
 ///
 /// # Errors
-/// Every mistake in them.
+/// Fails with every mistake found. If references between arms are not valid, the checks that follow them are left out.
 pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Diagnostic>> {
     let (order, mut problems) = match topological_order(&experiment.arms) {
         Ok(order) => (Some(order), Vec::new()),
         Err(problems) => (None, problems),
     };
     for (name, arm) in &experiment.arms.0 {
-        problems.extend(repeats(name, arm, experiment));
+        problems.extend(check_repeats(name, arm, experiment));
         if order.is_some() {
-            problems.extend(dense_again(name, arm, experiment));
-            problems.extend(nothing_to_start_from(name, arm, experiment));
-            problems.extend(no_initial_values(name, arm, experiment));
-            problems.extend(rounds_that_are_not_there(name, arm, experiment));
+            problems.extend(check_not_dense(name, arm, experiment));
+            problems.extend(check_final_weights(name, arm, experiment));
+            problems.extend(check_reference_weights(name, arm, experiment));
+            problems.extend(check_rounds(name, arm, experiment));
         }
     }
     match order {
@@ -43,31 +45,35 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
     }
 }
 
-/// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it refers to.
-fn repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    let partners = referenced_arm(arm, &experiment.arms).filter(|_| takes_mask(arm)).map_or(1, |source| source.repeats);
+/// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it
+/// refers to.
+fn check_repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+    let source = referenced_arm(arm, &experiment.arms).filter(|_| takes_mask(arm));
+    let source_repeats = source.map_or(1, |source| source.repeats);
     let key = format!("arms.{name}.repeats");
-    if arm.repeats > 1 && partners == 1 && !draws(arm, experiment.prune.criterion) {
+    if arm.repeats > 1 && source_repeats == 1 && !is_random(arm, experiment.prune.criterion) {
         let message =
             format!("`{name}` would train the same network {} times: it draws nothing at random", arm.repeats);
         Some(Diagnostic::new(key, message).hint("use `replicates` for independent repetitions"))
-    } else if partners > 1 && arm.repeats != partners {
-        let message = format!("`{name}` must have as many repeats as the arm it refers to: {partners}");
+    } else if source_repeats > 1 && arm.repeats != source_repeats {
+        let message = format!("`{name}` must have as many repeats as the arm it refers to: {source_repeats}");
         Some(Diagnostic::new(key, message).hint("the j-th repeat of one takes the mask of the j-th of the other"))
     } else {
         None
     }
 }
 
-/// Whether an arm takes the masks of the arm it refers to, and not only their sizes.
+/// Returns whether an arm takes the masks of the arm it refers to, and not only their sizes.
 fn takes_mask(arm: &Arm) -> bool {
     matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_))
 }
 
-/// Whether an arm draws anything at random itself, so that its repeats differ.
-fn draws(arm: &Arm, criterion: Criterion) -> bool {
-    let by_weights = matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise { .. });
-    by_weights
+/// Returns whether the weights or the masks of an arm are drawn at random, so that its repeats differ. A random mask
+/// that it takes from another arm does not count.
+fn is_random(arm: &Arm, criterion: Criterion) -> bool {
+    let has_random_weights =
+        matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise { .. });
+    has_random_weights
         || match arm.mask {
             MaskSource::Random(_) => true,
             MaskSource::Iterative | MaskSource::OneShot(_) => criterion.is_random(),
@@ -76,22 +82,24 @@ fn draws(arm: &Arm, criterion: Criterion) -> bool {
 }
 
 /// Reports an arm that would train the dense networks, which are trained for every experiment.
-fn dense_again(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+fn check_not_dense(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     if !is_dense(arm, &experiment.arms) {
         return None;
     }
-    if let Some((other, word)) = reference(arm).filter(|_| !takes_mask(arm)) {
+    if let Some((other, reference_key)) = mask_reference(arm).filter(|_| !takes_mask(arm)) {
         let message = format!("there is nothing to be cut like `{other}`, whose mask is dense");
-        return Some(Diagnostic::new(format!("arms.{name}.mask.{word}"), message).hint("name an arm that prunes"));
+        return Some(
+            Diagnostic::new(format!("arms.{name}.mask.{reference_key}"), message).hint("name an arm that prunes"),
+        );
     }
     let message = format!("`{name}` would train the dense networks once more: a dense mask and initial weights");
     let hint = "the dense networks are trained for every experiment; `reinit` would give others";
-    let again = matches!(arm.weights, WeightSource::Rewind { .. });
-    again.then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
+    let is_rewound = matches!(arm.weights, WeightSource::Rewind { .. });
+    is_rewound.then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
 }
 
-/// Reports an arm that continues from trained weights although its mask was pruned by none.
-fn nothing_to_start_from(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+/// Reports an arm that continues from trained weights although its mask was not pruned by trained weights.
+fn check_final_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     if !matches!(arm.weights, WeightSource::Final { .. }) || is_pruned_by_training(arm, &experiment.arms) {
         return None;
     }
@@ -100,7 +108,8 @@ fn nothing_to_start_from(name: &str, arm: &Arm, experiment: &Experiment) -> Opti
     Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint(hint))
 }
 
-/// Whether an arm's mask was pruned by trained weights, directly or through the arm it takes it from.
+/// Returns whether an arm's mask was pruned by trained weights, directly or through the arm that it takes the mask
+/// from.
 fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
     match arm.mask {
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
@@ -111,11 +120,12 @@ fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
     }
 }
 
-/// Reports a chain that starts each round from other weights than those of iteration 0, if the criterion compares with these.
-fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    let looks_at_initial = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
+/// Reports a chain that starts each round from weights that are neither θ₀ nor trained from θ₀ (such as `reinit`), if
+/// the criterion compares with the weights of iteration 0.
+fn check_reference_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+    let has_initial_reference = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
     let keeps_initial = matches!(arm.weights, WeightSource::Rewind { .. } | WeightSource::Final { .. });
-    if arm.mask != MaskSource::Iterative || keeps_initial || !looks_at_initial {
+    if arm.mask != MaskSource::Iterative || keeps_initial || !has_initial_reference {
         return None;
     }
     let message = format!(
@@ -127,14 +137,14 @@ fn no_initial_values(name: &str, arm: &Arm, experiment: &Experiment) -> Option<D
 }
 
 /// Reports rounds in `at` that the arm cannot have, and an `every` that leaves no round.
-fn rounds_that_are_not_there(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+fn check_rounds(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let possible = possible_rounds(arm, experiment);
-    let list = || possible.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let hint = || if possible.is_empty() { "there are none".to_owned() } else { format!("its rounds: {}", list()) };
-    let stray = arm.at.iter().flatten().position(|round| !possible.contains(round));
-    if let (Some(place), Some(at)) = (stray, &arm.at) {
-        let message = format!("`{name}` has no round {}", at[place]);
-        return Some(Diagnostic::new(format!("arms.{name}.at[{place}]"), message).hint(hint()));
+    let listed = || possible.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let hint = || if possible.is_empty() { "there are none".to_owned() } else { format!("its rounds: {}", listed()) };
+    let impossible = arm.at.iter().flatten().position(|round| !possible.contains(round));
+    if let (Some(index), Some(at)) = (impossible, &arm.at) {
+        let message = format!("`{name}` has no round {}", at[index]);
+        return Some(Diagnostic::new(format!("arms.{name}.at[{index}]"), message).hint(hint()));
     }
     let every = arm.every.filter(|&every| !possible.iter().any(|round| round.is_multiple_of(every.max(1))))?;
     let message = format!("`{name}` would have no round: none is a multiple of {every}");
@@ -159,24 +169,25 @@ pub(super) mod tests {
         pub(in crate::lottery) const TICKET: &str = "mask='iterative',weights='rewind'";
     }
 
-    /// The smoke experiment with four rounds and these arms, each an inline table.
+    /// Returns the smoke experiment with four rounds and these arms, each an inline table.
     pub(in crate::lottery) fn experiment(arms: &[(&str, &str)]) -> Experiment {
-        with(arms, &[])
+        experiment_with(arms, &[])
     }
 
-    pub(in crate::lottery) fn with(arms: &[(&str, &str)], more: &[&str]) -> Experiment {
-        let all: Vec<String> = arms.iter().map(|(name, arm)| format!("{name}={{{arm}}}")).collect();
-        let arms = format!("arms={{{}}}", all.join(","));
-        test_support::experiment(&[&[arms.as_str(), "rounds=4"], more].concat())
+    /// Like [`experiment`], but with more overrides.
+    fn experiment_with(arms: &[(&str, &str)], overrides: &[&str]) -> Experiment {
+        let tables: Vec<String> = arms.iter().map(|(name, arm)| format!("{name}={{{arm}}}")).collect();
+        let arms = format!("arms={{{}}}", tables.join(","));
+        test_support::experiment(&[&[arms.as_str(), "rounds=4"], overrides].concat())
     }
 
-    fn keys(arms: &[(&str, &str)], more: &[&str]) -> Vec<String> {
-        let mistakes = validate_arms(&with(arms, more)).err().unwrap_or_default();
+    fn keys(arms: &[(&str, &str)], overrides: &[&str]) -> Vec<String> {
+        let mistakes = validate_arms(&experiment_with(arms, overrides)).err().unwrap_or_default();
         mistakes.into_iter().map(|mistake| mistake.key).collect()
     }
 
     #[test]
-    fn arm_repeats_need_a_draw_or_a_partner() {
+    fn arm_repeats_need_random_draws_or_repeats_of_the_arm_referred_to() {
         let twice = [("a", "mask='iterative',weights='rewind',repeats=2")];
         assert_eq!(keys(&twice, &[]), ["arms.a.repeats"]);
         assert_eq!(keys(&twice, &["prune.criterion=random"]), [""; 0], "a random criterion draws");
@@ -225,7 +236,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn arm_rounds_outside_of_its_range_are_refused() {
+    fn arm_rounds_out_of_range_are_refused() {
         let control =
             |more: &str| keys(&[("t", arm::TICKET), ("a", &format!("mask={{of='t'}},weights='reinit',{more}"))], &[]);
         assert_eq!(control("at=[1,5]"), ["arms.a.at[1]"]);

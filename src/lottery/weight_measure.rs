@@ -2,8 +2,8 @@
 
 use crate::base::category::Categorical;
 
-/// A measure of the weights of one layer under a mask; θ0 is a weight's initial value, θT its value at the end of the dense
-/// training (the paper, Appendix F).
+/// A measure of the weights of one layer under a mask; θ0 is a weight's initial value, θT its value at the end of the
+/// dense training run (Frankle & Carbin 2019, Appendix F).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightMeasure {
     /// θ0 of the weights that the mask keeps.
@@ -16,9 +16,9 @@ pub enum WeightMeasure {
     GrownKept,
     /// |θT| − |θ0| of the weights that the mask prunes.
     GrownPruned,
-    /// The share of incoming connections that each unit keeps.
+    /// The share of incoming connections that each unit keeps (linear layers).
     Incoming,
-    /// The share of outgoing connections that each input keeps.
+    /// The share of outgoing connections that each input keeps (linear layers).
     Outgoing,
 }
 

@@ -1,4 +1,5 @@
-//! Weight statistics of a network under a mask, taken when its training ends, for the figures of Frankle & Carbin 2019, Appendix F.
+//! Weight statistics of a network under a mask, taken when its training ends, for the figures of Frankle & Carbin 2019,
+//! Appendix F.
 
 use std::collections::BTreeMap;
 
@@ -6,44 +7,52 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::prepare::PrepareContext;
-use super::training::{MaskRule, StartRule, TrainingSpec};
+use super::rules::{MaskRule, StartRule};
+use super::training::TrainingSpec;
 use super::weight_measure::WeightMeasure;
 use crate::base::category::Category;
 use crate::base::histogram::Histogram;
 use crate::base::mask::{LayerMask, Mask};
+use crate::base::tensors::TensorMap;
 
-/// Width of a bin, and where bins begin and end, in standard deviations of the layer's initial weights.
+/// Width of a bin of a histogram, in standard deviations of the layer's initial weights.
 const BIN: f64 = 0.2;
+/// Lower and upper end of the histogram of initial values, in standard deviations of the layer's initial weights.
 const INITIAL: (f64, f64) = (-4.0, 4.0);
+/// Like [`INITIAL`], but for |θT − θ0|, the distance that a weight moved in training.
 const MOVED: (f64, f64) = (0.0, 12.0);
+/// Like [`INITIAL`], but for |θT| − |θ0|, the growth of a weight's magnitude in training.
 const GROWN: (f64, f64) = (-4.0, 12.0);
 
-/// One weight tensor under a mask.
+/// The weight statistics of one layer under a mask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerWeightStats {
     /// The layer's name.
     pub layer: String,
-    /// Histograms by measure: the initial values, and those of a ticket also the distances moved and the growth in the dense
-    /// training.
+    /// Histograms by measure: initial values; for a ticket also the distances moved and the growth in the dense
+    /// training run.
     pub histograms: BTreeMap<Category<WeightMeasure>, Histogram>,
-    /// The share of its incoming connections that each unit keeps, the most connected unit first, at [`RANKS`] ranks.
+    /// The share of its incoming connections that each unit of a linear layer keeps, 0..=1, the most connected unit
+    /// first, at up to [`RANKS`] ranks; empty for convolutions.
     pub incoming: Vec<f64>,
-    /// Like `incoming`, for the outgoing connections of each input.
+    /// Like `incoming`, but for the outgoing connections of each input.
     pub outgoing: Vec<f64>,
 }
 
-/// Number of ranks at which connections are sampled, from the most connected unit to the least.
+/// Largest number of ranks at which connections are sampled, at equal distances from the most connected unit to the
+/// least.
 pub const RANKS: usize = 51;
 
 /// The weight statistics of a network, by layer: `weights.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WeightStats(pub Vec<LayerWeightStats>);
 
-/// Returns the weight statistics of a dense network or of a ticket: a mask that was pruned by trained weights, with weights of its
-/// rewind point. Other networks have none: those of controls with a ticket's mask would repeat the ticket's.
+/// Returns the weight statistics of a dense network or of a ticket: a mask that was pruned by trained weights, with
+/// weights of its rewind point. `None` for other networks, because those of controls with a ticket's mask would repeat
+/// the ticket's.
 ///
 /// # Errors
-/// If the final weights of the dense training run cannot be read.
+/// Fails if the final weights of the dense training run cannot be read.
 pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<Option<WeightStats>> {
     let trained = match (&training.mask, &training.start) {
         (MaskRule::Dense, StartRule::Initial) => None,
@@ -52,28 +61,30 @@ pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: 
         }
         _ => return Ok(None),
     };
-    let (initial, deviations) = (context.initial(training.replicate), context.init_stds());
+    let initial = context.draw_initial(training.replicate);
+    let deviations = context.init_stds();
     let layer = |layer: &LayerMask| {
-        let values = |state: &crate::base::tensors::TensorMap| -> Vec<f64> {
+        let values = |state: &TensorMap| -> Vec<f64> {
             let tensor = state.get(&layer.name).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
             tensor.iter().map(|&value| f64::from(value)).collect()
         };
-        let (before, deviation) = (values(&initial), deviations.get(&layer.name).copied().unwrap_or(1.0));
-        let chosen = |kept: bool| (0..layer.kept.len()).filter(move |&i| layer.kept[i] == kept);
+        let before = values(&initial);
+        let deviation = deviations.get(&layer.name).copied().unwrap_or(1.0);
+        let indices = |kept: bool| (0..layer.kept.len()).filter(move |&i| layer.kept[i] == kept);
         let bins = |values: &mut dyn Iterator<Item = f64>, (low, high): (f64, f64)| {
             let bins = ((high - low) / BIN).round() as usize;
             Histogram::of(values, low * deviation, BIN * deviation, bins)
         };
         let mut histograms = BTreeMap::new();
-        histograms.insert(WeightMeasure::Initial.into(), bins(&mut chosen(true).map(|i| before[i]), INITIAL));
+        histograms.insert(WeightMeasure::Initial.into(), bins(&mut indices(true).map(|i| before[i]), INITIAL));
         if let Some(after) = trained.as_ref().map(values) {
             let measures = [
                 (true, WeightMeasure::MovedKept, WeightMeasure::GrownKept),
                 (false, WeightMeasure::MovedPruned, WeightMeasure::GrownPruned),
             ];
             for (kept, movement, growth) in measures {
-                let moved = bins(&mut chosen(kept).map(|i| (after[i] - before[i]).abs()), MOVED);
-                let grown = bins(&mut chosen(kept).map(|i| after[i].abs() - before[i].abs()), GROWN);
+                let moved = bins(&mut indices(kept).map(|i| (after[i] - before[i]).abs()), MOVED);
+                let grown = bins(&mut indices(kept).map(|i| after[i].abs() - before[i].abs()), GROWN);
                 histograms.insert(movement.into(), moved);
                 histograms.insert(growth.into(), grown);
             }
@@ -85,18 +96,20 @@ pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: 
     Ok(Some(WeightStats(mask.0.iter().map(layer).collect())))
 }
 
-/// Returns the share of kept connections into each unit and out of each input, the most connected first, at [`RANKS`] ranks.
+/// Returns the shares of kept connections into each unit, and out of each input, of a linear layer: see
+/// [`LayerWeightStats::incoming`]. Both are empty for convolutions.
 fn connections(layer: &LayerMask) -> (Vec<f64>, Vec<f64>) {
     let [units, inputs] = layer.shape[..] else { return (Vec::new(), Vec::new()) };
-    let (mut into, mut out) = (vec![0_u32; units], vec![0_u32; inputs]);
+    let mut incoming = vec![0_u32; units];
+    let mut outgoing = vec![0_u32; inputs];
     for (i, _) in layer.kept.iter().enumerate().filter(|(_, kept)| **kept) {
-        into[i / inputs] += 1;
-        out[i % inputs] += 1;
+        incoming[i / inputs] += 1;
+        outgoing[i % inputs] += 1;
     }
-    (by_rank(into, inputs), by_rank(out, units))
+    (by_rank(incoming, inputs), by_rank(outgoing, units))
 }
 
-/// Returns `counts` divided by `total`, in descending order, at [`RANKS`] ranks.
+/// Returns `counts` divided by `total`, in descending order, at up to [`RANKS`] ranks.
 fn by_rank(mut counts: Vec<u32>, total: usize) -> Vec<f64> {
     counts.sort_unstable_by(|a, b| b.cmp(a));
     let ranks = counts.len().min(RANKS);
@@ -112,8 +125,9 @@ mod tests {
     fn connections_are_ranked_by_unit() {
         // Three units with two inputs each: the second keeps both, the third one.
         let kept = vec![false, false, true, true, false, true];
-        let (into, out) = connections(&LayerMask { name: "a".into(), shape: vec![3, 2], kept });
-        assert_eq!((into, out), (vec![1.0, 0.5, 0.0], vec![2.0 / 3.0, 1.0 / 3.0]));
+        let (incoming, outgoing) = connections(&LayerMask { name: "a".into(), shape: vec![3, 2], kept });
+        assert_eq!(incoming, [1.0, 0.5, 0.0]);
+        assert_eq!(outgoing, [2.0 / 3.0, 1.0 / 3.0]);
         let many = by_rank((0..1000).collect(), 1000);
         assert_eq!((many.len(), many[0], many[RANKS - 1]), (RANKS, 0.999, 0.0));
     }
@@ -121,21 +135,21 @@ mod tests {
     #[test]
     fn weight_stats_of_a_ticket_separate_kept_from_pruned() {
         let replicate = crate::lottery::tests::PreparedReplicate::new(&[]);
-        let of = |arm, round| {
+        let stats_of = |arm, round| {
             let training = replicate.training(arm, round);
             let mask = crate::lottery::ArtifactSource::mask(&replicate.memory, &training.key).unwrap();
             weight_stats(training, replicate.context(), &mask).unwrap()
         };
-        let ticket = of("winning_ticket", 2).unwrap();
+        let ticket = stats_of("winning_ticket", 2).unwrap();
         let total = |measure: WeightMeasure| {
             ticket.0.iter().map(|layer| layer.histograms[&Category::Known(measure)].total).collect::<Vec<_>>()
         };
         let kept = replicate.training("winning_ticket", 2).counts.layers.clone().unwrap();
         assert_eq!((total(WeightMeasure::Initial), total(WeightMeasure::MovedKept)), (kept.clone(), kept.clone()));
         assert_eq!(total(WeightMeasure::GrownPruned), [25_088 - kept[0], 512 - kept[1], 160 - kept[2]]);
-        let dense = of("dense", 0).unwrap();
+        let dense = stats_of("dense", 0).unwrap();
         assert_eq!(dense.0[0].histograms.keys().collect::<Vec<_>>(), [&Category::Known(WeightMeasure::Initial)]);
         assert!(dense.0[0].incoming.iter().all(|&share| share == 1.0));
-        assert_eq!(of("random_reinit", 1), None);
+        assert_eq!(stats_of("random_reinit", 1), None);
     }
 }

@@ -1,10 +1,10 @@
-//! The named architectures, each as the list of layers that a configuration could have.
+//! The named architectures as lists of layers. Residual blocks exist only here: a configuration cannot list them.
 
 use super::builder::NetworkBuilder;
 use super::model::Network;
 use crate::config::{self, Architecture, Diagnostic, LayerSpec, NamedNetwork, NetworkStructure};
 
-/// Channels of the convolutions of a VGG for CIFAR by depth; 0 is max-pooling.
+/// Output channels of the convolutions of a VGG for CIFAR, by depth; 0 stands for 2×2 max-pooling.
 const VGG_11: &[u32] = &[64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512];
 const VGG_13: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512];
 const VGG_16: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512];
@@ -13,7 +13,7 @@ const VGG_19: &[u32] = &[64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512
 /// Builds the network for images of shape `input` (channels, height, width).
 ///
 /// # Errors
-/// Layers that do not fit each other, the images or the classes.
+/// Fails if layers do not fit each other, the images or the classes: one diagnostic for each problem.
 pub fn build(network: &config::NetworkConfig, input: [usize; 3], classes: usize) -> Result<Network, Vec<Diagnostic>> {
     let mut builder = NetworkBuilder::new(input);
     match &network.structure {
@@ -26,10 +26,10 @@ pub fn build(network: &config::NetworkConfig, input: [usize; 3], classes: usize)
 /// Adds the layers of a named architecture.
 fn add_named(builder: &mut NetworkBuilder, named: &NamedNetwork, classes: u32) {
     // Diagnostics are about the architecture as a whole, not about an entry of a list.
-    builder.named();
+    builder.set_named();
     let dropout = named.dropout();
     let batch_norm = named.batch_norm();
-    let mut plain = |convolutions: &[LayerSpec], hidden: &[u32]| {
+    let mut add_sequential = |convolutions: &[LayerSpec], hidden: &[u32]| {
         let dropout = if dropout > 0.0 { Some(LayerSpec::Dropout { rate: dropout }) } else { None };
         let unit = |&out: &u32| [Some(LayerSpec::Linear { out }), Some(LayerSpec::Relu), dropout.clone()];
         let hidden = hidden.iter().flat_map(unit).flatten();
@@ -38,24 +38,24 @@ fn add_named(builder: &mut NetworkBuilder, named: &NamedNetwork, classes: u32) {
         builder.add_all(&layers);
     };
     match &named.architecture {
-        Architecture::Lenet300100 => plain(&[], &[300, 100]),
-        Architecture::Mlp { hidden } => plain(&[], hidden),
+        Architecture::Lenet300100 => add_sequential(&[], &[300, 100]),
+        Architecture::Mlp { hidden } => add_sequential(&[], hidden),
         Architecture::Lenet5 => {
             let first = [conv(6, 5, 2, true), LayerSpec::Relu, max_pool()];
             let second = [conv(16, 5, 0, true), LayerSpec::Relu, max_pool()];
-            plain(&[first, second].concat(), &[120, 84]);
+            add_sequential(&[first, second].concat(), &[120, 84]);
         }
-        Architecture::Conv2 => plain(&pairs(&[64]), &[256, 256]),
-        Architecture::Conv4 => plain(&pairs(&[64, 128]), &[256, 256]),
-        Architecture::Conv6 => plain(&pairs(&[64, 128, 256]), &[256, 256]),
+        Architecture::Conv2 => add_sequential(&pairs(&[64]), &[256, 256]),
+        Architecture::Conv4 => add_sequential(&pairs(&[64, 128]), &[256, 256]),
+        Architecture::Conv6 => add_sequential(&pairs(&[64, 128, 256]), &[256, 256]),
         Architecture::Resnet20 | Architecture::Resnet18Lth => resnet(builder, 3, classes),
         Architecture::Resnet32 => resnet(builder, 5, classes),
         Architecture::Resnet56 => resnet(builder, 9, classes),
         Architecture::Resnet110 => resnet(builder, 18, classes),
-        Architecture::Vgg11 => plain(&vgg(VGG_11, batch_norm), &[]),
-        Architecture::Vgg13 => plain(&vgg(VGG_13, batch_norm), &[]),
-        Architecture::Vgg16 => plain(&vgg(VGG_16, batch_norm), &[]),
-        Architecture::Vgg19 => plain(&vgg(VGG_19, batch_norm), &[]),
+        Architecture::Vgg11 => add_sequential(&vgg(VGG_11, batch_norm), &[]),
+        Architecture::Vgg13 => add_sequential(&vgg(VGG_13, batch_norm), &[]),
+        Architecture::Vgg16 => add_sequential(&vgg(VGG_16, batch_norm), &[]),
+        Architecture::Vgg19 => add_sequential(&vgg(VGG_19, batch_norm), &[]),
     }
 }
 
@@ -74,14 +74,15 @@ fn pairs(widths: &[u32]) -> Vec<LayerSpec> {
     widths.iter().flat_map(pair).collect()
 }
 
-/// Returns the convolutions of a VGG; they have no bias if a batch norm follows, which has its own.
+/// Returns the layers of a VGG before its linear layer. The convolutions have no bias if a batch norm follows, because
+/// batch norm adds a bias itself.
 fn vgg(widths: &[u32], batch_norm: bool) -> Vec<LayerSpec> {
-    let part = |&width: &u32| match width {
+    let convolution = |&width: &u32| match width {
         0 => vec![max_pool()],
         _ if batch_norm => vec![conv(width, 3, 1, false), LayerSpec::BatchNorm, LayerSpec::Relu],
         _ => vec![conv(width, 3, 1, true), LayerSpec::Relu],
     };
-    widths.iter().flat_map(part).chain([LayerSpec::GlobalAvgPool]).collect()
+    widths.iter().flat_map(convolution).chain([LayerSpec::GlobalAvgPool]).collect()
 }
 
 /// Adds a `ResNet` for CIFAR (He et al., arXiv 1512.03385, section 4.2): a convolution of 16 channels; `blocks`
@@ -96,14 +97,14 @@ fn resnet(builder: &mut NetworkBuilder, blocks: u32, classes: u32) {
     builder.add_all(&body(16, 1, false).collect::<Vec<_>>());
     for (stage, width) in [16, 32, 64].into_iter().enumerate() {
         for block in 0..blocks {
-            let changes = stage > 0 && block == 0;
-            let stride = if changes { 2 } else { 1 };
+            let changes_shape = stage > 0 && block == 0;
+            let stride = if changes_shape { 2 } else { 1 };
             let inner: Vec<LayerSpec> = body(width, stride, false).chain(body(width, 1, true)).collect();
             let shortcut = [
                 LayerSpec::Conv { out: width, kernel: Some(1), stride: Some(2), padding: Some(0), bias: Some(false) },
                 LayerSpec::BatchNorm,
             ];
-            builder.residual(&inner, if changes { &shortcut } else { &[] });
+            builder.residual(&inner, if changes_shape { &shortcut } else { &[] });
             builder.add_all(&[LayerSpec::Relu]);
         }
     }
@@ -163,7 +164,7 @@ mod tests {
         let convs = ["conv2", "conv4", "conv6"].map(|name| total_of(&named(name), WeightKind::Conv));
         assert_eq!(convs, [38_592, 259_776, 1_144_512]);
         // 3×3 kernels at 32×32 positions, and every linear weight once.
-        assert_eq!(conv2.macs(conv2.sizes()), (1_728 + 36_864) * 1_024 + 4_194_304 + 65_536 + 2_560);
+        assert_eq!(conv2.macs(conv2.weight_counts()), (1_728 + 36_864) * 1_024 + 4_194_304 + 65_536 + 2_560);
         let lenet_5 = built("{architecture=\"lenet_5\"}").unwrap();
         assert_eq!(counts(&lenet_5), [150, 2_400, 48_000, 10_080, 840]);
         assert_eq!(lenet_5.weights()[0].macs_per_weight, 28 * 28);
@@ -184,7 +185,7 @@ mod tests {
         assert_eq!((norms.len(), norms[0].name.as_str()), (2 * 21, "bn1.running_mean"));
         let last = &resnet.weights()[layers.len() - 2];
         assert_eq!(last.macs_per_weight, 64, "8 × 8 positions in the last stage");
-        // Two weighted layers a block, one before and one behind: 6n + 2.
+        // Two weighted layers a block, one before and one after: 6n + 2.
         let depths = ["resnet32", "resnet56", "resnet110"].map(|name| named(name).weights().len() - 2);
         assert_eq!(depths, [32, 56, 110]);
         let vgg = named("vgg19");

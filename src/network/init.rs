@@ -9,31 +9,32 @@ use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::config::WeightInit;
 
 /// Draws θ₀: weights by `init` in the order of the layers; biases 0, and the scales of batch norm 1. `std` is the
-/// standard deviation for [`WeightInit::Normal`].
+/// standard deviation for [`WeightInit::Normal`]; it is ignored with other distributions.
 pub fn init_weights(network: &Network, init: WeightInit, std: f64, generator: &mut Generator) -> TensorMap {
     let tensors = network.parameters().iter().map(|parameter| {
-        let mut drawn = |[fan_in, fan_out]: [f64; 2]| {
+        let mut draw = |[fan_in, fan_out]: [f64; 2]| {
             let (deviation, uniform) = distribution(init, std, fan_in, fan_out);
             // A uniform number on ±a has standard deviation a/√3.
             let bound = deviation * 3_f64.sqrt();
-            let mut one = || {
+            let mut draw_value = || {
                 if uniform { (2.0 * generator.unit() - 1.0) * bound } else { generator.normal() * deviation }
             };
-            (0..parameter.len()).map(|_| one() as f32).collect()
+            (0..parameter.len()).map(|_| draw_value() as f32).collect()
         };
-        let values = parameter.initial().map_or_else(|| drawn(fans(parameter)), |value| vec![value; parameter.len()]);
-        named(parameter, values)
+        let values = parameter.initial().map_or_else(|| draw(fans(parameter)), |value| vec![value; parameter.len()]);
+        named_tensor(parameter, values)
     });
     TensorMap(tensors.collect())
 }
 
 /// Returns the buffers of a network before training: running means 0, running variances 1.
 pub fn init_buffers(network: &Network) -> TensorMap {
-    let tensor = |buffer: &TensorSpec| named(buffer, vec![buffer.initial().unwrap_or_default(); buffer.len()]);
+    let tensor = |buffer: &TensorSpec| named_tensor(buffer, vec![buffer.initial().unwrap_or_default(); buffer.len()]);
     TensorMap(network.buffers().iter().map(tensor).collect())
 }
 
-/// Returns the standard deviation of each weight tensor's initial values, by the tensor's name.
+/// Returns the standard deviation of the distribution that each weight tensor is drawn from, by the tensor's name.
+/// `std` as in [`init_weights`].
 pub fn init_stds(network: &Network, init: WeightInit, std: f64) -> BTreeMap<String, f64> {
     let deviation = |PrunableTensor { parameter, .. }: &PrunableTensor| {
         let [fan_in, fan_out] = fans(parameter);
@@ -42,7 +43,7 @@ pub fn init_stds(network: &Network, init: WeightInit, std: f64) -> BTreeMap<Stri
     network.weights().iter().map(deviation).collect()
 }
 
-fn named(spec: &TensorSpec, values: Vec<f32>) -> NamedTensor {
+fn named_tensor(spec: &TensorSpec, values: Vec<f32>) -> NamedTensor {
     NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values }
 }
 
@@ -53,8 +54,8 @@ fn fans(weight: &TensorSpec) -> [f64; 2] {
     [weight.shape[1], weight.shape[0]].map(|channels| (channels * kernel) as f64)
 }
 
-/// Returns the standard deviation, and whether the distribution is uniform (Glorot & Bengio 2010; He et al., arXiv
-/// 1502.01852).
+/// Returns the standard deviation of a distribution of initial weights, and whether it is uniform; else it is normal
+/// (Glorot & Bengio 2010; He et al., arXiv 1502.01852).
 fn distribution(init: WeightInit, std: f64, fan_in: f64, fan_out: f64) -> (f64, bool) {
     let glorot = (2.0 / (fan_in + fan_out)).sqrt();
     let kaiming = (2.0 / fan_in).sqrt();

@@ -74,15 +74,15 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Returns the tensors of the layer and the word that names it. Every list of tensors of a network derives from
-    /// this match.
+    /// Returns the tensors of the layer and its base name, or the layers of a residual block. Every list of tensors of
+    /// a network derives from this match.
     pub(super) fn contents(&self) -> LayerContents<'_> {
         let vector = |suffix, length, role| LayerTensor { suffix, shape: vec![length], role, macs_per_weight: 0 };
         let weight =
             |shape, macs_per_weight| LayerTensor { suffix: "weight", shape, role: TensorRole::Weight, macs_per_weight };
         match *self {
             Self::Linear { inputs, outputs } => LayerContents::Tensors {
-                word: "linear",
+                base_name: "linear",
                 kind: WeightKind::Linear,
                 tensors: vec![weight(vec![outputs, inputs], 1), vector("bias", outputs, TensorRole::Bias)],
             },
@@ -91,10 +91,10 @@ impl Layer {
                 if bias {
                     tensors.push(vector("bias", outputs, TensorRole::Bias));
                 }
-                LayerContents::Tensors { word: "conv", kind: WeightKind::Conv, tensors }
+                LayerContents::Tensors { base_name: "conv", kind: WeightKind::Conv, tensors }
             }
             Self::BatchNorm { channels } => LayerContents::Tensors {
-                word: "bn",
+                base_name: "bn",
                 kind: WeightKind::Conv,
                 tensors: vec![
                     vector("weight", channels, TensorRole::Scale),
@@ -114,17 +114,17 @@ impl Layer {
     }
 }
 
-/// The state of a layer, from [`Layer::contents`].
+/// The tensors of a layer: see [`Layer::contents`].
 pub(super) enum LayerContents<'a> {
-    /// No tensors.
+    /// A layer without tensors.
     Stateless,
     /// The tensors of one layer.
     Tensors {
-        /// The name of the layer without its number, such as `conv`.
-        word: &'static str,
-        /// The kind of its weight outside shortcuts; unused without a weight.
+        /// The name of the layer without the count that makes it unique: `conv` of `conv1`.
+        base_name: &'static str,
+        /// The kind of its weight if the layer is not on a shortcut; ignored if it has no weight.
         kind: WeightKind,
-        /// In the order in which they are stored.
+        /// The tensors, in the order in which they are stored.
         tensors: Vec<LayerTensor>,
     },
     /// A residual block, whose layers have tensors of their own.

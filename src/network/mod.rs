@@ -1,17 +1,17 @@
-//! Architectures as data: a list of layers, from which names, shapes, kinds and counts of tensors derive. Knows no
-//! engine.
+//! Architectures as data: a list of layers, from which names, shapes, kinds and counts of tensors derive. Independent
+//! of engines.
 
 mod architectures;
 mod builder;
 mod init;
 mod layer;
+mod layer_sizes;
 mod model;
-mod sizes;
 mod tensor_spec;
 
 pub use architectures::build;
 pub use init::{init_buffers, init_stds, init_weights};
 pub use layer::Layer;
+pub use layer_sizes::{BatchNormSize, even_kernel_warnings};
 pub use model::Network;
-pub use sizes::{BatchNormSize, even_kernels};
 pub use tensor_spec::{PrunableTensor, TensorRole, TensorSpec, WeightKind};

@@ -16,7 +16,7 @@ pub struct Network {
     pub classes: usize,
     /// The layers in the order they are applied.
     pub layers: Vec<Layer>,
-    /// Derived from `layers`; keys of training runs hash the serialised network, which is without it.
+    /// The tensors. Derived from `layers`; not serialised, so it is not part of the keys of training runs.
     #[serde(skip)]
     params: ParamTable,
 }
@@ -28,38 +28,39 @@ impl Network {
         Self { input, classes, layers, params }
     }
 
-    /// Every conv and linear weight, in the order of the layers; of a residual block the body comes first.
+    /// Returns every conv and linear weight, in the order of the layers; of a residual block the body comes first.
     pub fn weights(&self) -> &[PrunableTensor] {
         &self.params.weights
     }
 
-    /// Every trained tensor, in the order of the layers: of each layer the weight (or scale), then the bias.
+    /// Returns every trained tensor, in the order of the layers: of each layer the weight (or scale), then the bias.
     pub fn parameters(&self) -> &[TensorSpec] {
         &self.params.parameters
     }
 
-    /// Every tensor that is not trained: of each batch norm the running mean, then the running variance.
+    /// Returns every tensor that is not trained: of each batch norm the running mean, then the running variance.
     pub fn buffers(&self) -> &[TensorSpec] {
         &self.params.buffers
     }
 
-    /// The number of weights of each conv and linear layer, in the order of [`Network::weights`].
-    pub fn sizes(&self) -> &[u64] {
-        &self.params.sizes
+    /// Returns the number of weights of each conv and linear layer, in the order of [`Network::weights`].
+    pub fn weight_counts(&self) -> &[u64] {
+        &self.params.weight_counts
     }
 
-    /// The number of conv and linear weights.
+    /// Returns the number of conv and linear weights.
     pub fn weights_total(&self) -> u64 {
-        self.sizes().iter().copied().fold(0, u64::saturating_add)
+        self.weight_counts().iter().copied().fold(0, u64::saturating_add)
     }
 
-    /// Multiply-adds for one image if layer i keeps `kept[i]` weights; biases are not counted.
+    /// Returns the multiply-adds for one image if layer i keeps `kept[i]` weights; biases are not counted.
     pub fn macs(&self, kept: &[u64]) -> u64 {
         self.weights().iter().zip(kept).map(|(weight, kept)| weight.macs_per_weight * kept).sum()
     }
 }
 
-/// All tensors of a network, in the order of the layers; of a residual block the body comes first.
+/// All tensors of a network, trained ones and buffers, in the order of the layers; of a residual block the body comes
+/// first.
 #[derive(Clone, Debug, PartialEq)]
 struct ParamTable {
     /// Every conv and linear weight.
@@ -69,7 +70,7 @@ struct ParamTable {
     /// Every running statistic.
     buffers: Vec<TensorSpec>,
     /// The number of values of each entry of `weights`.
-    sizes: Vec<u64>,
+    weight_counts: Vec<u64>,
 }
 
 impl ParamTable {
@@ -82,13 +83,13 @@ impl ParamTable {
             "output".clone_into(&mut last.name);
             last.kind = WeightKind::Output;
         }
-        let mut table = Self { weights: vec![], parameters: vec![], buffers: vec![], sizes: vec![] };
+        let mut table = Self { weights: vec![], parameters: vec![], buffers: vec![], weight_counts: vec![] };
         for NamedLayer { name, kind, tensors } in named {
             for LayerTensor { suffix, shape, role, macs_per_weight } in tensors {
                 let spec = TensorSpec { name: format!("{name}.{suffix}"), shape, role };
                 match role {
                     TensorRole::Weight => {
-                        table.sizes.push(spec.len() as u64);
+                        table.weight_counts.push(spec.len() as u64);
                         table.parameters.push(spec.clone());
                         table.weights.push(PrunableTensor {
                             layer: name.clone(),
@@ -108,29 +109,30 @@ impl ParamTable {
 
 /// A layer with tensors, and its name in the network.
 struct NamedLayer {
-    /// Such as `conv1` or `block2.shortcut`.
+    /// The name, such as `conv1` or `block2.shortcut`.
     name: String,
     kind: WeightKind,
     tensors: Vec<LayerTensor>,
 }
 
-/// Appends the layers that have tensors to `named`. A layer is named by its word and its number among the layers with
-/// the same word in the same list; `prefix` stands before it.
+/// Appends the layers that have tensors to `named`. The name of a layer is `prefix`, its base name, and its count among
+/// the layers with this base name in `layers`, from 1.
 fn collect_named(layers: &[Layer], prefix: &str, named: &mut Vec<NamedLayer>) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut number = |word: &'static str| {
-        let count = counts.entry(word).or_default();
+    let mut next_count = |base_name: &'static str| {
+        let count = counts.entry(base_name).or_default();
         *count += 1;
         *count
     };
     for layer in layers {
         match layer.contents() {
             LayerContents::Stateless => {}
-            LayerContents::Tensors { word, kind, tensors } => {
-                named.push(NamedLayer { name: format!("{prefix}{word}{}", number(word)), kind, tensors });
+            LayerContents::Tensors { base_name, kind, tensors } => {
+                let name = format!("{prefix}{base_name}{}", next_count(base_name));
+                named.push(NamedLayer { name, kind, tensors });
             }
             LayerContents::Block { body, shortcut } => {
-                let block = format!("{prefix}block{}.", number("block"));
+                let block = format!("{prefix}block{}.", next_count("block"));
                 collect_named(body, &block, named);
                 collect_shortcut(shortcut, &block, named);
             }
@@ -141,9 +143,9 @@ fn collect_named(layers: &[Layer], prefix: &str, named: &mut Vec<NamedLayer>) {
 /// Appends the layers of the shortcut of a block: the convolution is named `shortcut`, its batch norm `shortcut_bn`.
 fn collect_shortcut(layers: &[Layer], block: &str, named: &mut Vec<NamedLayer>) {
     for layer in layers {
-        if let LayerContents::Tensors { word, tensors, .. } = layer.contents() {
-            let word = if word == "conv" { String::new() } else { format!("_{word}") };
-            named.push(NamedLayer { name: format!("{block}shortcut{word}"), kind: WeightKind::Shortcut, tensors });
+        if let LayerContents::Tensors { base_name, tensors, .. } = layer.contents() {
+            let suffix = if base_name == "conv" { String::new() } else { format!("_{base_name}") };
+            named.push(NamedLayer { name: format!("{block}shortcut{suffix}"), kind: WeightKind::Shortcut, tensors });
         }
     }
 }

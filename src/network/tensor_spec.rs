@@ -17,7 +17,7 @@ impl WeightKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Conv, Self::Linear, Self::Output, Self::Shortcut];
 
-    /// The name in configurations and CSV files.
+    /// Returns the name in configurations and CSV files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Conv => "conv",
@@ -46,22 +46,22 @@ pub enum TensorRole {
 /// Name, shape and role of a tensor of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// Such as `linear1.weight`; unique within the network.
+    /// The name, such as `linear1.weight`; unique within the network.
     pub name: String,
     /// Sizes, outermost first: a linear weight is [out, in], a convolution's [out, in, height, width], a vector
     /// \[length\].
     pub shape: Vec<usize>,
-    /// Its use in the network.
+    /// The use of the tensor in the network.
     pub role: TensorRole,
 }
 
 impl TensorSpec {
-    /// The number of values.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it has no values.
+    /// Returns whether the tensor has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -89,14 +89,14 @@ pub struct PrunableTensor {
     pub macs_per_weight: u64,
 }
 
-/// A tensor of one layer.
+/// A tensor of one layer, before the layer has its name in the network.
 pub(super) struct LayerTensor {
     /// The last part of its name, such as `weight`.
     pub(super) suffix: &'static str,
     /// Sizes, as in [`TensorSpec::shape`].
     pub(super) shape: Vec<usize>,
-    /// Its use in the layer.
+    /// The use of the tensor in the layer.
     pub(super) role: TensorRole,
-    /// As [`PrunableTensor::macs_per_weight`]; 0 for other roles.
+    /// Like [`PrunableTensor::macs_per_weight`], but 0 for tensors that are not conv or linear weights.
     pub(super) macs_per_weight: u64,
 }

@@ -6,19 +6,20 @@ use crate::config::Criterion;
 /// The values of one layer's weights: slices of equal length, in the order of the tensor (row-major).
 #[derive(Clone, Copy, Debug)]
 pub struct LayerWeights<'a> {
-    /// The weights at the earlier iteration that some criteria compare with.
+    /// The reference weights: the earlier weights that some criteria compare the trained ones with.
     pub reference: &'a [f32],
     /// The weights at the end of training.
     pub trained: &'a [f32],
-    /// Whether each weight is kept by the mask that is to be pruned. Pruned weights are scored too, but do not compete.
+    /// Whether each weight is kept by the mask that is to be pruned. For criteria that depend on the mask; none does
+    /// yet. Pruned weights are scored too, but are not ranked.
     pub kept: &'a [bool],
 }
 
-/// Writes the score of each weight of a layer to `out`, which is as long as the layer. [`Criterion::Random`] draws one number
-/// from `generator` for each weight, so the layers of a network must be scored in the network's order.
+/// Writes the score of each weight of a layer to `out`, which is as long as the layer. [`Criterion::Random`] draws one
+/// number from `generator` for each weight, so the layers of a network must be scored in the network's order.
 ///
-/// Magnitude is that of Frankle & Carbin 2019 (section 1: the smallest-magnitude weights at the end of training); the others
-/// are those of Zhou et al. 2019 (arXiv 1905.01067, section 3).
+/// Magnitude is that of Frankle & Carbin 2019 (section 1: the smallest-magnitude weights at the end of training); the
+/// others are those of Zhou et al. 2019 (arXiv 1905.01067, section 3).
 pub fn scores(criterion: Criterion, weights: &LayerWeights<'_>, generator: &mut Generator, out: &mut [f32]) {
     match criterion {
         Criterion::Magnitude => score_each(weights, out, |_, trained| trained.abs()),

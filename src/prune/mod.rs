@@ -1,13 +1,13 @@
 //! Pruning: criterion, scope, rate and exact selection, as pure functions of host values. Independent of experiments.
 //!
-//! A round of pruning computes how many weights remain ([`PruningSchedule::after_round`], before anything is trained), scores
-//! the weights ([`scores`]), and prunes those with the lowest scores ([`PruningSchedule::prune_to`]).
+//! A round of pruning computes how many weights remain ([`PruningRates::after_round`], before anything is trained),
+//! scores the weights ([`scores`]), and prunes those with the lowest scores ([`PruningRates::prune_to`]).
 
 mod criterion;
 mod random;
-mod schedule;
+mod rates;
 mod select;
 
 pub use criterion::{LayerWeights, scores};
 pub use random::random_mask;
-pub use schedule::{PruningSchedule, RemainingCounts, ScoreInputs};
+pub use rates::{PruningRates, RemainingCounts, ScoreInputs};

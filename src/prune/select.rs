@@ -1,16 +1,16 @@
-//! Exact selection of the weights to prune, within one set of competing weights.
+//! Exact selection of the weights to prune, within one set of weights that are ranked by their scores.
 
 use crate::base::units::Fraction;
 
-/// Returns the number of weights that a round prunes from `remaining` ones at this rate: rounded to the nearest, halves away
-/// from zero.
+/// Returns the number of weights that a round prunes from `remaining` ones at this rate: rounded to the nearest, halves
+/// away from zero.
 pub(super) fn prune_count(rate: Fraction, remaining: u64) -> u64 {
     (rate.get() * remaining as f64).round() as u64
 }
 
-/// Prunes the `count` kept weights with the lowest scores, or all if fewer are kept. Of weights with equal scores, those with
-/// the lowest `tie_break` (a number for each index) are pruned first. A random `tie_break` prunes evenly all over the layer,
-/// where an order by index would empty the first units.
+/// Prunes the `count` kept weights with the lowest scores, or all if fewer are kept. Of weights with equal scores,
+/// those with the lowest `tie_break` (a rank for each index) are pruned first. A random `tie_break` prunes evenly all
+/// over the layer; an order by index would remove all weights of the first output units.
 pub(super) fn prune_lowest(scores: &[f32], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
     let mut candidates: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
     let count = (count as usize).min(candidates.len());
@@ -18,9 +18,9 @@ pub(super) fn prune_lowest(scores: &[f32], kept: &mut [bool], count: u64, tie_br
         return;
     }
     let order = |&a: &u32, &b: &u32| {
-        let (first, second) = (a as usize, b as usize);
-        let by_tie_break = || tie_break(first).cmp(&tie_break(second));
-        scores[first].total_cmp(&scores[second]).then_with(by_tie_break).then(a.cmp(&b))
+        let by_score = scores[a as usize].total_cmp(&scores[b as usize]);
+        let by_tie_break = || tie_break(a as usize).cmp(&tie_break(b as usize));
+        by_score.then_with(by_tie_break).then(a.cmp(&b))
     };
     candidates.select_nth_unstable_by(count - 1, order);
     candidates[..count].iter().for_each(|&i| kept[i as usize] = false);
@@ -60,11 +60,11 @@ mod tests {
             prop_assert_eq!(alive(&after), alive(&before).saturating_sub(count));
             prop_assert!(before.iter().zip(&after).all(|(&b, &a)| b || !a), "a mask only shrinks");
             let rank = |i: usize| (scores[i], weights[i].2, i);
-            let gone = (0..scores.len()).filter(|&i| before[i] && !after[i]).map(rank);
-            let stays = (0..scores.len()).filter(|&i| after[i]).map(rank);
-            let most = gone.max_by(|a, b| a.partial_cmp(b).unwrap());
-            let least = stays.min_by(|a, b| a.partial_cmp(b).unwrap());
-            prop_assert!(most.zip(least).is_none_or(|(most, least)| most < least));
+            let pruned_ranks = (0..scores.len()).filter(|&i| before[i] && !after[i]).map(rank);
+            let kept_ranks = (0..scores.len()).filter(|&i| after[i]).map(rank);
+            let highest_pruned = pruned_ranks.max_by(|a, b| a.partial_cmp(b).unwrap());
+            let lowest_kept = kept_ranks.min_by(|a, b| a.partial_cmp(b).unwrap());
+            prop_assert!(highest_pruned.zip(lowest_kept).is_none_or(|(pruned, kept)| pruned < kept));
         }
     }
 }

@@ -20,7 +20,7 @@ impl<'a> CostModel<'a> {
     /// Returns the weights of each layer that a training run multiplies: a mask reduces them for the sparse trainer only.
     pub(super) fn effective_counts(self, spec: &TrainingSpec) -> Vec<u64> {
         match spec.engine {
-            EngineKind::Dense => self.study.resolved.network.sizes().to_vec(),
+            EngineKind::Dense => self.study.resolved.network.weight_counts().to_vec(),
             EngineKind::Sparse => self.study.resolved.expected_per_layer(&spec.counts),
         }
     }

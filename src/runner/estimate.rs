@@ -14,7 +14,7 @@ use crate::artifacts::Timing;
 use crate::base::units::Round;
 use crate::engine::{EngineKind, Optimizer};
 use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
-use crate::network::even_kernels;
+use crate::network::even_kernel_warnings;
 use crate::system::machine;
 
 /// The estimated cost of a plan. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
@@ -108,7 +108,8 @@ impl Estimate {
             lanes: study.resolved.lanes,
             time: time(&timings, costs, &jobs, workers),
             rounds: rounds(study, &jobs),
-            warnings: [even_kernels(&study.experiment.network, &study.resolved.network), warnings(study)].concat(),
+            warnings: [even_kernel_warnings(&study.experiment.network, &study.resolved.network), warnings(study)]
+                .concat(),
         })
     }
 }

@@ -72,7 +72,7 @@ fn rerun(
     needed.sort_unstable();
     needed.dedup();
     // Looking a file up means hashing it: once for each, however many training runs depend on it.
-    let is_missing = |dependency: Dependency| dependency != Dependency::Done && !index.has(&node.spec.key, dependency);
+    let is_missing = |dependency: Dependency| dependency != Dependency::Entry && !index.has(&node.spec.key, dependency);
     if !needed.into_iter().any(is_missing) {
         return None;
     }

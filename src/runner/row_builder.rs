@@ -48,7 +48,7 @@ impl RowBuilder<'_> {
             final_validation_accuracy: last.map(|evaluation| evaluation.validation.accuracy),
             final_test_accuracy: last.map(|evaluation| evaluation.test.accuracy),
             final_validation_loss: last.map(|evaluation| evaluation.validation.loss),
-            macs: network.macs(network.sizes()),
+            macs: network.macs(network.weight_counts()),
             macs_remaining: result
                 .map(|result| result.weights_kept.as_slice())
                 .or(spec.counts.layers.as_deref())

@@ -293,7 +293,7 @@ impl<'a> Scheduler<'a> {
 
     fn is_met(&self, (parent, dependency): (usize, Dependency)) -> bool {
         let (entry, weights) = self.meets(parent);
-        if dependency == Dependency::Done { entry } else { weights }
+        if dependency == Dependency::Entry { entry } else { weights }
     }
 
     fn count_unmet(&self, node: usize) -> usize {
@@ -309,7 +309,7 @@ impl<'a> Scheduler<'a> {
         for child in 0..self.graph.nodes[node].children.len() {
             let (child, dependency) = self.graph.nodes[node].children[child];
             let (before, after) =
-                if dependency == Dependency::Done { (entry_before, entry) } else { (weights_before, weights) };
+                if dependency == Dependency::Entry { (entry_before, entry) } else { (weights_before, weights) };
             if before == after {
                 continue;
             }
@@ -379,7 +379,7 @@ impl<'a> Scheduler<'a> {
             let NodeStatus { state, stored, .. } = &self.nodes[parent];
             let has_failed = matches!(state, NodeState::Failed(_) | NodeState::Blocked(_));
             match stored {
-                Some(outcome) => *outcome != Outcome::Done || dependency != Dependency::Done && has_failed,
+                Some(outcome) => *outcome != Outcome::Done || dependency != Dependency::Entry && has_failed,
                 None => has_failed,
             }
         });

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::jobs::StoreIndex;
 use crate::artifacts::{
     EntryManifest, FileChecksum, Timing, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes,
-    state_from_bytes, state_to_bytes,
+    tensors_from_bytes, tensors_to_bytes,
 };
 use crate::base::curve::Curve;
 use crate::base::key::ContentHash;
@@ -129,10 +129,10 @@ impl Store {
         write(TrainingDir::CURVE, &serde_json::to_vec(product.curve)?, true)?;
         write(TrainingDir::MASK, &mask_to_bytes(product.mask)?, true)?;
         if let Some(start) = product.start {
-            write(TrainingDir::INITIAL_WEIGHTS, &state_to_bytes(start)?, true)?;
+            write(TrainingDir::INITIAL_WEIGHTS, &tensors_to_bytes(start)?, true)?;
         }
         if let Some(last) = product.final_state {
-            write(TrainingDir::FINAL_WEIGHTS, &state_to_bytes(last)?, product.keep_last)?;
+            write(TrainingDir::FINAL_WEIGHTS, &tensors_to_bytes(last)?, product.keep_last)?;
         }
         if let Some(profile) = product.profile {
             write(TrainingDir::WEIGHT_STATS, &serde_json::to_vec(profile)?, true)?;
@@ -157,7 +157,7 @@ impl Store {
     /// # Errors
     /// Where they are to be `exact`, and are not the bytes they were.
     pub(super) fn restore_final_weights(&self, key: &ContentHash, last: &TensorMap, exact: bool) -> Result<()> {
-        self.restore(key, TrainingDir::FINAL_WEIGHTS, &state_to_bytes(last)?, exact)
+        self.restore(key, TrainingDir::FINAL_WEIGHTS, &tensors_to_bytes(last)?, exact)
     }
 
     /// Writes a snapshot that is missing, after the training run has been run again.
@@ -209,7 +209,7 @@ pub(super) fn verified(entry: &TrainingDir, done: &EntryManifest, name: &str) ->
 impl StoreIndex for Store {
     fn has(&self, key: &ContentHash, dependency: Dependency) -> bool {
         match dependency {
-            Dependency::Done => true,
+            Dependency::Entry => true,
             Dependency::FinalWeights => self.verified_file(key, TrainingDir::FINAL_WEIGHTS).is_ok(),
             Dependency::Snapshot(Iteration(iteration)) => {
                 self.verified_file(key, &TrainingDir::snapshot_file(iteration)).is_ok()
@@ -224,11 +224,11 @@ impl ArtifactSource for Store {
     }
 
     fn final_weights(&self, key: &ContentHash) -> Result<TensorMap> {
-        state_from_bytes(&self.verified_file(key, TrainingDir::FINAL_WEIGHTS)?)
+        tensors_from_bytes(&self.verified_file(key, TrainingDir::FINAL_WEIGHTS)?)
     }
 
     fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap> {
-        state_from_bytes(&self.verified_file(key, TrainingDir::INITIAL_WEIGHTS)?)
+        tensors_from_bytes(&self.verified_file(key, TrainingDir::INITIAL_WEIGHTS)?)
     }
 
     fn snapshot(&self, key: &ContentHash, Iteration(iteration): Iteration) -> Result<Snapshot> {

@@ -166,12 +166,12 @@ impl<'a, 'p> Worker<'a, 'p> {
         let mut training = TrainingLoop::start(trainer.as_mut(), &context.study.experiment.train, inputs, end)?;
         for lane in 0..width {
             let audit = in_lane(lane).audit_start(&training.loaded(lane)?);
-            audit.unwrap_or_else(|error| training.refuse(lane, error));
+            audit.unwrap_or_else(|error| training.fail_audit(lane, error));
         }
         let Iteration(first_iteration) = group.lanes[0].start.iteration();
         loop {
             training.set_threads(shared.sparse_threads());
-            if !training.observe()? {
+            if !training.evaluate_and_snapshot()? {
                 break;
             }
             if context.cancel.is_cancelled() {

@@ -5,8 +5,8 @@ use crate::config::{Diagnostic, LrScheduleConfig, TrainConfig};
 
 /// The learning rate of each iteration.
 ///
-/// The warm-up is a factor on the schedule and shifts no part of it: a warm-up of 20,000 iterations ends when a milestone at
-/// iteration 20,000 is reached (Frankle & Carbin 2019, section 4, Resnet-18).
+/// The warm-up is a factor on the schedule and shifts no part of it: a warm-up of 20,000 iterations ends when a
+/// milestone at iteration 20,000 is reached (Frankle & Carbin 2019, section 4, Resnet-18).
 #[derive(Clone, Debug, PartialEq)]
 pub struct LrSchedule {
     /// The learning rate before any change by `shape`.
@@ -30,20 +30,20 @@ enum LrShape {
 }
 
 impl LrSchedule {
-    /// Returns the schedule of a training run whose epochs have `per_epoch` iterations.
-    pub fn new(train: &TrainConfig, per_epoch: u64) -> Self {
+    /// Returns the schedule that `train` configures; times in epochs are converted by `iterations_per_epoch`.
+    pub fn new(train: &TrainConfig, iterations_per_epoch: u64) -> Self {
         let shape = match &train.lr_schedule {
             LrScheduleConfig::Constant => LrShape::Constant,
             LrScheduleConfig::Step { every, gamma } => {
-                LrShape::Step { every: every.to_iterations(per_epoch).max(1), gamma: *gamma }
+                LrShape::Step { every: every.to_iterations(iterations_per_epoch).max(1), gamma: *gamma }
             }
             LrScheduleConfig::MultiStep { milestones, gamma } => {
-                let milestones = milestones.iter().map(|time| time.to_iterations(per_epoch)).collect();
+                let milestones = milestones.iter().map(|time| time.to_iterations(iterations_per_epoch)).collect();
                 LrShape::MultiStep { milestones, gamma: *gamma }
             }
             LrScheduleConfig::Cosine { lr_min } => LrShape::Cosine { min: *lr_min, iterations: train.iterations },
         };
-        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.to_iterations(per_epoch)), shape }
+        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.to_iterations(iterations_per_epoch)), shape }
     }
 
     /// Returns the learning rate of the step that has `iteration` steps before it, with the same bits on every machine.
@@ -65,19 +65,19 @@ impl LrSchedule {
     }
 }
 
-/// Returns a message for each part of a schedule that would have no effect or lies after the end of a training run whose
-/// epochs have `per_epoch` iterations.
-pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnostic> {
+/// Returns a mistake for each part of the learning-rate schedule that would have no effect, or that begins or ends
+/// after the last iteration of a training run.
+pub fn validate_lr_schedule(train: &TrainConfig, iterations_per_epoch: u64) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let epoch = format!("an epoch has {per_epoch} iterations");
+    let epoch = format!("an epoch has {iterations_per_epoch} iterations");
     let longer = format!("{epoch}; or raise `train.iterations`");
     let mut refuse = |key: &str, message: String, hint: &str| problems.push(Diagnostic::new(key, message).hint(hint));
-    let last = train.iterations;
-    let too_late = |iteration: u64| format!("iteration {iteration} is not before the last one, {last}");
+    let last_iteration = train.iterations;
+    let too_late = |iteration: u64| format!("iteration {iteration} is not before the last one, {last_iteration}");
     if let LrScheduleConfig::Step { every, .. } = train.lr_schedule {
-        match every.to_iterations(per_epoch) {
+        match every.to_iterations(iterations_per_epoch) {
             0 => refuse("train.step_every", "`train.step_every` must be at least 1 iteration".to_owned(), &epoch),
-            every if every >= last => refuse("train.step_every", too_late(every), &longer),
+            every if every >= last_iteration => refuse("train.step_every", too_late(every), &longer),
             _ => {}
         }
     }
@@ -88,19 +88,21 @@ pub fn validate_lr_schedule(train: &TrainConfig, per_epoch: u64) -> Vec<Diagnost
     let mut before = 0;
     for (index, milestone) in milestones.iter().enumerate() {
         let key = format!("train.milestones[{index}]");
-        let milestone = milestone.to_iterations(per_epoch);
+        let milestone = milestone.to_iterations(iterations_per_epoch);
         if milestone == 0 {
             refuse(&key, "a milestone at iteration 0 changes nothing".to_owned(), "leave it out, and set `train.lr`");
         } else if milestone <= before {
             refuse(&key, format!("iteration {milestone} is not after the milestone before it, {before}"), &epoch);
-        } else if milestone >= last {
+        } else if milestone >= last_iteration {
             refuse(&key, too_late(milestone), &longer);
         }
         before = milestone;
     }
-    if let Some(warmup) = train.warmup.map(|warmup| warmup.to_iterations(per_epoch)).filter(|&warmup| warmup > last) {
+    if let Some(warmup) =
+        train.warmup.map(|warmup| warmup.to_iterations(iterations_per_epoch)).filter(|&warmup| warmup > last_iteration)
+    {
         // `lr` would never be reached, which is not the experiment that was intended.
-        let message = format!("a warm-up of {warmup} iterations does not end within the training's {last}");
+        let message = format!("a warm-up of {warmup} iterations does not end within the training's {last_iteration}");
         refuse("train.warmup", message, &longer);
     }
     problems
@@ -137,8 +139,8 @@ mod tests {
     #[test]
     fn warm_up_is_a_factor_on_any_schedule() {
         assert_eq!(rates(&["warmup=4it"], [0, 1, 2, 3, 4, 5]), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]);
-        // The first milestone comes when the warm-up ends, as with the paper's Resnet-18 (Frankle & Carbin 2019, Section 4):
-        // the full rate is never reached.
+        // The first milestone comes when the warm-up ends, as with the paper's Resnet-18 (Frankle & Carbin 2019,
+        // Section 4): the full rate is never reached.
         let paper = ["warmup=4ep", "schedule=multi_step", "milestones=[\"4ep\",\"8ep\"]", "gamma=0.25"];
         assert_eq!(rates(&paper, [0, 20, 40, 80]), [0.0, 0.5, 0.25, 0.0625]);
         let cosine = rates(&["warmup=30it", "schedule=cosine"], [0, 15, 30, 60]);

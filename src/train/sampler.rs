@@ -3,8 +3,8 @@
 use crate::base::rng::Stream;
 use crate::base::units::Iteration;
 
-/// Returns the iterations of one epoch over `images` training images. `drop_last` leaves out the last batch if it is smaller
-/// than `batch_size`.
+/// Returns the iterations of one epoch over `images` training images. `drop_last` leaves out the last batch if it is
+/// smaller than `batch_size`.
 pub fn iterations_per_epoch(images: u64, batch_size: u64, drop_last: bool) -> u64 {
     if drop_last { images / batch_size } else { images.div_ceil(batch_size) }
 }
@@ -12,12 +12,14 @@ pub fn iterations_per_epoch(images: u64, batch_size: u64, drop_last: bool) -> u6
 /// The batches of a training run by iteration: each epoch goes through a random permutation of the training images.
 pub struct BatchSampler<'a> {
     stream: Stream,
+    /// Indices into the data set.
     images: &'a [u32],
     batch_size: usize,
+    /// Whether the last batch of an epoch is left out if it is smaller than `batch_size`.
     drop_last: bool,
     /// The epoch whose order `permutation` is, from 0; `None` before the first batch.
     epoch: Option<u64>,
-    /// Positions in `images`.
+    /// The order of that epoch: indices into `images`.
     permutation: Vec<u32>,
 }
 
@@ -33,7 +35,7 @@ impl<'a> BatchSampler<'a> {
         iterations_per_epoch(self.images.len() as u64, self.batch_size as u64, self.drop_last)
     }
 
-    /// Writes the images of the step that has `iteration` steps before it to `batch`, in place of its contents.
+    /// Replaces `batch` by the images of the step that has `iteration` steps before it: indices into the data set.
     pub fn fill_batch(&mut self, iteration: Iteration, batch: &mut Vec<u32>) {
         let epoch = iteration.0 / self.batches_per_epoch();
         if self.epoch != Some(epoch) {

@@ -43,7 +43,7 @@ pub enum TrainingEnd {
     Trained(TrainedLane),
     /// The evaluation at this iteration found a loss or a weight that is not finite. The curve ends before it.
     Diverged(Curve, Iteration),
-    /// It took no step: the network in the trainer differs from the one that was to be loaded.
+    /// The audit failed before the first step, on the state that the trainer had loaded.
     AuditFailed(Error),
 }
 
@@ -54,47 +54,51 @@ struct LaneState {
     curve: Curve,
     /// The requested snapshots until now.
     snapshots: Vec<Snapshot>,
-    /// Set when the training run has ended. If other lanes have not, the trainer still steps this one, without effect.
-    end: Option<TrainingEnd>,
+    /// The result, once the training run has ended. While other lanes go on, the trainer still steps this one, without
+    /// effect.
+    result: Option<TrainingEnd>,
 }
 
-/// Training runs in lockstep, one in each lane of a trainer. The caller drives the loop, so that it decides about threads,
-/// cancellation and progress between two steps:
+/// Training runs in lockstep, one in each lane of a trainer. The caller drives the loop, so that it decides about
+/// threads, cancellation and progress between two steps:
 ///
 /// ```text
 /// let mut training = TrainingLoop::start(…)?;   // and audit each lane by its loaded state
-/// while training.observe()? {                   // evaluations and snapshots that are due
+/// while training.evaluate_and_snapshot()? {     // what is due at this iteration
 ///     training.step()?;
 /// }
-/// training.finish()                             // one end per lane
+/// training.finish()                             // the result of each lane
 /// ```
 pub struct TrainingLoop<'a> {
     trainer: &'a mut dyn Trainer,
-    train: &'a TrainConfig,
+    config: &'a TrainConfig,
     inputs: Vec<LaneInput<'a>>,
     lanes: Vec<LaneState>,
     /// The batch of each lane; its memory is used again for every step.
     batches: Vec<Batch>,
     /// The learning rate of each lane.
-    rates: Vec<f64>,
+    learning_rates: Vec<f64>,
     schedule: LrSchedule,
+    /// The number of steps that have been taken, counted from iteration 0 of the training run.
     iteration: Iteration,
-    end: Iteration,
+    /// The iteration at which the loop ends: see [`TrainingLoop::start`].
+    stop_at: Iteration,
 }
 
 impl<'a> TrainingLoop<'a> {
-    /// Loads every network into its lane. `end` is the iteration to stop at: the last one, or an earlier one if only earlier
-    /// snapshots are needed.
+    /// Loads every network into its lane. `stop_at` is the iteration to stop at: the last one, or an earlier one if
+    /// only earlier snapshots are needed.
     ///
     /// # Errors
-    /// If the trainer fails or has another number of lanes, or if the lanes start at different iterations.
+    /// Fails if the trainer fails or has another number of lanes, or if the lanes start at different iterations.
     pub fn start(
         trainer: &'a mut dyn Trainer,
-        train: &'a TrainConfig,
+        config: &'a TrainConfig,
         inputs: Vec<LaneInput<'a>>,
-        end: Iteration,
+        stop_at: Iteration,
     ) -> Result<Self> {
-        let (count, lanes) = (inputs.len(), trainer.lanes());
+        let count = inputs.len();
+        let lanes = trainer.lanes();
         ensure!(count == lanes, "{count} trainings for a trainer of {lanes} lanes");
         let iteration = Iteration(inputs[0].start.iteration);
         let is_lockstep = inputs.iter().all(|input| Iteration(input.start.iteration) == iteration);
@@ -105,29 +109,29 @@ impl<'a> TrainingLoop<'a> {
         let batch = |input: &LaneInput<'_>| Batch { elementwise: input.elementwise, ..Batch::default() };
         Ok(Self {
             // All lanes have the same data and the same training configuration.
-            schedule: LrSchedule::new(train, inputs[0].order.batches_per_epoch()),
+            schedule: LrSchedule::new(config, inputs[0].order.batches_per_epoch()),
             lanes: inputs.iter().map(|_| LaneState::default()).collect(),
             batches: inputs.iter().map(batch).collect(),
-            rates: vec![0.0; count],
+            learning_rates: vec![0.0; count],
             trainer,
-            train,
+            config,
             inputs,
             iteration,
-            end,
+            stop_at,
         })
     }
 
     /// Returns the state that the trainer holds in a lane.
     ///
     /// # Errors
-    /// If the trainer fails.
+    /// Fails if the trainer fails.
     pub fn loaded(&self, lane: usize) -> Result<Snapshot> {
         self.trainer.snapshot(lane)
     }
 
     /// Ends a lane before its first step, because its loaded state failed the audit.
-    pub fn refuse(&mut self, lane: usize, error: Error) {
-        self.lanes[lane].end = Some(TrainingEnd::AuditFailed(error));
+    pub fn fail_audit(&mut self, lane: usize, error: Error) {
+        self.lanes[lane].result = Some(TrainingEnd::AuditFailed(error));
     }
 
     /// Sets the number of threads that the trainer may use from now on.
@@ -135,40 +139,41 @@ impl<'a> TrainingLoop<'a> {
         self.trainer.set_threads(threads);
     }
 
-    /// Evaluates the networks and takes snapshots where these are due at this iteration, and ends the lanes that are at their
-    /// last. Returns whether any lane goes on.
+    /// Evaluates the networks and takes snapshots if these are due at this iteration, and ends the training runs if it
+    /// is the iteration to stop at. Returns whether any training run goes on.
     ///
-    /// The networks are evaluated at their start, every `evaluate_every` iterations, and after the last.
+    /// The networks are evaluated at their first iteration, at iterations divisible by `evaluate_every` (counted from
+    /// 0), and at `train.iterations`; not at an earlier iteration to stop at.
     ///
     /// # Errors
-    /// If the trainer fails.
-    pub fn observe(&mut self) -> Result<bool> {
+    /// Fails if the trainer fails.
+    pub fn evaluate_and_snapshot(&mut self) -> Result<bool> {
         if self.is_running() && self.is_evaluation_due() {
             self.evaluate()?;
         }
-        self.take_snapshots()?;
+        self.snapshot_and_finish()?;
         Ok(self.is_running())
     }
 
-    /// Takes one optimizer step in every lane; returns the iteration after it. Lanes that have ended are stepped too, without
-    /// effect.
+    /// Takes one optimizer step in every lane; returns the iteration after it. Lanes that have ended are stepped too,
+    /// without effect.
     ///
     /// # Errors
-    /// If the trainer fails.
+    /// Fails if the trainer fails.
     pub fn step(&mut self) -> Result<Iteration> {
         for (input, batch) in self.inputs.iter_mut().zip(&mut self.batches) {
             batch.iteration = self.iteration.0;
             input.order.fill_batch(self.iteration, &mut batch.images);
         }
-        self.rates.fill(self.schedule.at(self.iteration));
-        self.trainer.step(&self.batches, &self.rates)?;
+        self.learning_rates.fill(self.schedule.at(self.iteration));
+        self.trainer.step(&self.batches, &self.learning_rates)?;
         self.iteration.0 += 1;
         Ok(self.iteration)
     }
 
-    /// Returns how each lane ended, in the order of lanes. Lanes that have not ended are left out.
+    /// Returns the result of each training run, in the order of lanes. Training runs that have not ended are left out.
     pub fn finish(self) -> Vec<TrainingEnd> {
-        self.lanes.into_iter().filter_map(|lane| lane.end).collect()
+        self.lanes.into_iter().filter_map(|lane| lane.result).collect()
     }
 
     fn is_running(&self) -> bool {
@@ -178,34 +183,35 @@ impl<'a> TrainingLoop<'a> {
     fn is_evaluation_due(&self) -> bool {
         let Iteration(iteration) = self.iteration;
         let is_first = iteration == self.inputs[0].start.iteration;
-        let is_last = iteration == self.train.iterations;
-        is_first || is_last || iteration.is_multiple_of(self.train.evaluate_every)
+        let is_last = iteration == self.config.iterations;
+        is_first || is_last || iteration.is_multiple_of(self.config.evaluate_every)
     }
 
-    /// Evaluates all lanes on every split; those that have ended are evaluated too, without effect.
+    /// Evaluates all lanes on every split. Those that have ended are evaluated too, but the result is not used.
     fn evaluate(&mut self) -> Result<()> {
         let train = self.trainer.evaluate(Split::Train)?;
         let validation = self.trainer.evaluate(Split::Validation)?;
         let test = self.trainer.evaluate(Split::Test)?;
-        for (number, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
+        for (lane_index, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
             lane.add_evaluation(Evaluation {
                 iteration: self.iteration.0,
-                train: train[number],
-                validation: validation[number],
-                test: test[number],
+                train: train[lane_index],
+                validation: validation[lane_index],
+                test: test[lane_index],
             });
         }
         Ok(())
     }
 
-    /// Takes the snapshots of the running lanes at this iteration, and ends the lanes if it is the last.
-    fn take_snapshots(&mut self) -> Result<()> {
-        for (number, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
-            if self.inputs[number].snapshots_at.contains(&self.iteration) {
-                lane.snapshots.push(self.trainer.snapshot(number)?);
+    /// Takes the snapshots that are requested at this iteration, and ends the training runs if it is the iteration to
+    /// stop at.
+    fn snapshot_and_finish(&mut self) -> Result<()> {
+        for (lane_index, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
+            if self.inputs[lane_index].snapshots_at.contains(&self.iteration) {
+                lane.snapshots.push(self.trainer.snapshot(lane_index)?);
             }
-            if self.iteration >= self.end {
-                lane.finish(self.trainer.snapshot(number)?, self.iteration);
+            if self.iteration >= self.stop_at {
+                lane.finish(self.trainer.snapshot(lane_index)?, self.iteration);
             }
         }
         Ok(())
@@ -215,7 +221,7 @@ impl<'a> TrainingLoop<'a> {
 impl LaneState {
     /// Returns whether the training run has not ended.
     fn is_running(&self) -> bool {
-        self.end.is_none()
+        self.result.is_none()
     }
 
     /// Adds an evaluation; ends the training run if a loss is not finite.
@@ -225,7 +231,7 @@ impl LaneState {
             self.curve.0.push(evaluation);
         } else {
             let curve = std::mem::take(&mut self.curve);
-            self.end = Some(TrainingEnd::Diverged(curve, Iteration(evaluation.iteration)));
+            self.result = Some(TrainingEnd::Diverged(curve, Iteration(evaluation.iteration)));
         }
     }
 
@@ -233,7 +239,7 @@ impl LaneState {
     fn finish(&mut self, final_state: Snapshot, iteration: Iteration) {
         let Self { curve, snapshots, .. } = std::mem::take(self);
         let is_finite = final_state.weights.is_finite() && final_state.buffers.is_finite();
-        self.end = Some(if is_finite {
+        self.result = Some(if is_finite {
             TrainingEnd::Trained(TrainedLane { curve, snapshots, final_state })
         } else {
             TrainingEnd::Diverged(curve, iteration)

@@ -34,7 +34,7 @@ fn config_table(comparison: &RunComparison) -> Table {
 
 fn result_table(comparison: &RunComparison) -> Table {
     let metrics: Vec<&Metric> = Metric::all_shown().into_iter().filter(|metric| metric.is_compared).collect();
-    let titles = metrics.iter().filter_map(|metric| metric.shown.map(|(_, title)| title));
+    let titles = metrics.iter().filter_map(|metric| metric.display.map(|display| display.terminal_title));
     let mut table = Table::new(["run", "arm", "round", "weights left"].into_iter().chain(titles).chain(["n"]));
     table.rows = comparison.results.iter().map(|row| result_row(row, &metrics)).collect();
     table

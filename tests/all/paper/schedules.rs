@@ -93,7 +93,7 @@ fn heard(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
     };
     let mut ear = Ear::default();
     let mut training = TrainingLoop::start(&mut ear, train, vec![lane], Iteration(train.iterations)).unwrap();
-    while training.observe().unwrap() {
+    while training.evaluate_and_snapshot().unwrap() {
         training.step().unwrap();
     }
     assert!(matches!(training.finish()[..], [TrainingEnd::Trained(_)]));

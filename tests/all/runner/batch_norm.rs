@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use lth::artifacts::{snapshot_from_bytes, state_from_bytes};
+use lth::artifacts::{snapshot_from_bytes, tensors_from_bytes};
 use lth::base::tensors::{Snapshot, TensorMap};
 
 use crate::support::*;
@@ -44,7 +44,7 @@ fn batch_norm_network_passes_audit_in_every_arm() {
     assert!(rounds.iter().all(|row| row["outcome"] == "done" && row["engine"] == "dense"));
     let dense = rounds.iter().find(|row| row["arm"] == "dense").unwrap();
     // What is kept of a network are its weights and its running statistics, which have moved.
-    let last: TensorMap = state_from_bytes(&entry(runs, dense, "final.safetensors")).unwrap();
+    let last: TensorMap = tensors_from_bytes(&entry(runs, dense, "final.safetensors")).unwrap();
     let variance = last.get("bn1.running_var").unwrap();
     assert!(variance.values.iter().all(|value| *value > 0.0 && *value != 1.0), "{variance:?}");
     let there: Snapshot = snapshot_from_bytes(&entry(runs, dense, "at-30.safetensors")).unwrap();

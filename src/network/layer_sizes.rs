@@ -1,4 +1,5 @@
-//! Facts that depend on the order and the input sizes of layers: input sizes of batch norms, dropout rates, even kernels.
+//! Input sizes of layers, and what depends on them or on the order of the layers: the input sizes of batch norms,
+//! dropout rates, and warnings about even kernels.
 
 use super::layer::Layer;
 use super::model::Network;
@@ -10,7 +11,7 @@ pub struct BatchNormSize {
     /// The layer's name, such as `bn1` or `block1.bn2`.
     pub name: String,
     /// Height and width of its input; 1 × 1 after a linear layer.
-    pub positions: [usize; 2],
+    pub input_size: [usize; 2],
 }
 
 impl Network {
@@ -25,7 +26,7 @@ impl Network {
         // Buffers come in pairs: the running mean and the running variance of each batch norm, in the same order.
         let means = self.buffers().iter().step_by(2);
         let layer_name = |tensor: &str| tensor.rsplit_once('.').map_or(tensor, |(layer, _)| layer).to_owned();
-        means.zip(sizes).map(|(mean, positions)| BatchNormSize { name: layer_name(&mean.name), positions }).collect()
+        means.zip(sizes).map(|(mean, input_size)| BatchNormSize { name: layer_name(&mean.name), input_size }).collect()
     }
 
     /// Returns the rate of every dropout layer, in the order of the layers; of a residual block the body comes first.
@@ -63,7 +64,7 @@ fn walk(layers: &[Layer], mut size: [usize; 2], visit: &mut dyn FnMut(&Layer, [u
 
 /// Returns a warning for each convolution with an even kernel whose default padding makes the image larger than an odd
 /// kernel would. `spec` is the configuration that `network` was built from.
-pub fn even_kernels(spec: &config::NetworkConfig, network: &Network) -> Vec<String> {
+pub fn even_kernel_warnings(spec: &config::NetworkConfig, network: &Network) -> Vec<String> {
     let mut convolutions = Vec::new();
     walk(&network.layers, [network.input[1], network.input[2]], &mut |layer, input_size| {
         if let Layer::Conv { kernel, stride, padding, size, .. } = *layer {
@@ -81,16 +82,22 @@ pub fn even_kernels(spec: &config::NetworkConfig, network: &Network) -> Vec<Stri
         if is_default && kernel % 2 == 0 && output_size != odd_kernel_size {
             let less_padding =
                 input_size.map(|length| (length + 2 * (padding - 1)).saturating_sub(kernel) / stride + 1);
-            let [[h, w], [h2, w2], [h3, w3]] = [input_size, output_size, less_padding];
+            let input = describe_size(input_size);
+            let output = describe_size(output_size);
+            let with_less_padding = describe_size(less_padding);
             warnings.push(format!(
-                "layer `conv{}` makes {h2} × {w2} of {h} × {w}: its kernel is even, and the default padding is {padding} on \
-                 each side; set `padding` (`padding = {}` gives {h3} × {w3}) or take an odd kernel",
+                "layer `conv{}` makes {output} of {input}: its kernel is even, and the default padding is {padding} on \
+                 each side; set `padding` (`padding = {}` gives {with_less_padding}) or take an odd kernel",
                 index + 1,
                 padding - 1
             ));
         }
     }
     warnings
+}
+
+fn describe_size([height, width]: [usize; 2]) -> String {
+    format!("{height} × {width}")
 }
 
 #[cfg(test)]
@@ -108,24 +115,24 @@ mod tests {
     }
 
     #[test]
-    fn batch_norms_have_the_positions_of_their_images() {
+    fn batch_norms_have_the_input_sizes_of_their_images() {
         let layers = "[{conv={out=4,stride=2}},\"batch_norm\",{max_pool={size=2}},\"batch_norm\",{linear={out=8}},\
                       \"batch_norm\",\"relu\",{linear={out=10}}]";
         let norms: Vec<_> =
-            network(layers).1.batch_norms().into_iter().map(|norm| (norm.name, norm.positions)).collect();
+            network(layers).1.batch_norms().into_iter().map(|norm| (norm.name, norm.input_size)).collect();
         assert_eq!(norms, [("bn1".into(), [14, 14]), ("bn2".into(), [7, 7]), ("bn3".into(), [1, 1])]);
         let resnet =
             build(&config::NetworkConfig::from(config::Architecture::Resnet20), [3, 32, 32], 10).unwrap().batch_norms();
-        let positions = |name: &str| resnet.iter().find(|norm| norm.name == name).unwrap().positions;
+        let input_size = |name: &str| resnet.iter().find(|norm| norm.name == name).unwrap().input_size;
         let names = ["bn1", "block4.bn1", "block4.shortcut_bn", "block9.bn2"];
-        assert_eq!(names.map(positions), [[32; 2], [16; 2], [16; 2], [8; 2]]);
+        assert_eq!(names.map(input_size), [[32; 2], [16; 2], [16; 2], [8; 2]]);
     }
 
     #[test]
     fn even_kernels_with_default_padding_get_a_warning_with_their_sizes() {
         let warnings = |layers: &str| {
             let (spec, network) = network(layers);
-            even_kernels(&spec, &network)
+            even_kernel_warnings(&spec, &network)
         };
         let two = warnings("[{conv={out=4,kernel=2}},{conv={out=4}},{conv={out=4,kernel=4}},{linear={out=10}}]");
         assert_eq!(two.len(), 2);

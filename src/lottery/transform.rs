@@ -1,4 +1,5 @@
-//! Weights made from those of a rewind point: controls that show which property of the initial weights matters.
+//! Transformations of the weights of a rewind point, for controls that show which property of the initial weights
+//! matters.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use crate::base::mask::Mask;
 use crate::base::rng::Generator;
 use crate::base::tensors::TensorMap;
 
-/// Permutes the values that the mask keeps within each layer.
+/// Permutes, within each layer, the values of the weights that the mask keeps. Pruned weights and biases stay.
 pub(super) fn shuffle(weights: &mut TensorMap, mask: &Mask, generator: &mut Generator) {
     for layer in &mask.0 {
         let Some(tensor) = weights.0.iter_mut().find(|tensor| tensor.name == layer.name) else { continue };
@@ -17,7 +18,8 @@ pub(super) fn shuffle(weights: &mut TensorMap, mask: &Mask, generator: &mut Gene
     }
 }
 
-/// Sets every weight to ± the standard deviation of its layer's initial weights, with its own sign. Biases stay.
+/// Sets the magnitude of every weight to the standard deviation of its layer's initial weights; the signs and the
+/// biases stay. `deviations`: the standard deviations by the name of the weight tensor.
 pub(super) fn constant_sign(weights: &mut TensorMap, deviations: &BTreeMap<String, f64>) {
     for tensor in &mut weights.0 {
         if let Some(&deviation) = deviations.get(&tensor.name) {
@@ -26,7 +28,8 @@ pub(super) fn constant_sign(weights: &mut TensorMap, deviations: &BTreeMap<Strin
     }
 }
 
-/// Adds normal noise to every weight, of `factor` times the standard deviation of its layer's initial weights. Biases stay.
+/// Adds normal noise to every weight, with `factor` times the standard deviation of its layer's initial weights as its
+/// own standard deviation. Biases stay. `deviations` as in [`constant_sign`].
 pub(super) fn add_noise(
     weights: &mut TensorMap,
     factor: f64,
@@ -63,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shuffle_keeps_the_kept_values_and_the_pruned_places() {
+    fn shuffle_permutes_kept_values_and_leaves_pruned_weights_in_place() {
         let kept = vec![true, false, true, true, true];
         let mask = Mask(vec![LayerMask { name: "a.weight".into(), shape: vec![5], kept }]);
         let mut weights = state();
@@ -77,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_with_each_sign() {
+    fn constant_sign_sets_one_magnitude_and_keeps_the_signs() {
         let mut weights = state();
         constant_sign(&mut weights, &BTreeMap::from([("a.weight".into(), 0.5)]));
         assert_eq!(weights.0[0].values, [0.5, -0.5, 0.5, -0.5, 0.5]);
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_has_its_deviation() {
+    fn noise_has_the_requested_deviation() {
         let zeros = NamedTensor { name: "a.weight".into(), shape: vec![100_000], values: vec![0.0; 100_000] };
         let mut weights = TensorMap(vec![zeros]);
         add_noise(&mut weights, 3.0, &BTreeMap::from([("a.weight".into(), 0.5)]), &mut generator());

@@ -1,4 +1,4 @@
-//! The pruning schedule: the rate of each layer, the number of weights that remain after each round, and the pruning of a
+//! The pruning rates: the rate of each layer, the number of weights that remain after a round, and the pruning of a
 //! mask to that number.
 
 use wildmatch::WildMatch;
@@ -14,17 +14,22 @@ use crate::network::{Network, PrunableTensor, WeightKind};
 
 /// The rates by which every round of an experiment prunes, resolved against its network.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PruningSchedule {
-    rates: PruningRates,
+pub struct PruningRates {
+    rule: RateRule,
 }
 
-/// The fractions of the remaining weights that a round prunes.
+/// The fractions of the remaining weights that a round prunes, by [`Scope`].
 #[derive(Clone, Debug, PartialEq)]
-enum PruningRates {
+enum RateRule {
     /// One rate per layer, in the network's order; 0 for layers that are not pruned.
     Layerwise(Vec<Fraction>),
-    /// One rate over all layers whose flag is set; flags are in the network's order.
-    Global { rate: Fraction, included: Vec<bool> },
+    /// One rate for all included layers together, which share one ranking of scores.
+    Global {
+        /// The fraction of the weights of all included layers.
+        rate: Fraction,
+        /// Whether each layer is included, in the network's order.
+        included: Vec<bool>,
+    },
 }
 
 /// The numbers of weights that remain after a round, as far as they are known before anything is trained.
@@ -32,15 +37,16 @@ enum PruningRates {
 pub struct RemainingCounts {
     /// Over the whole network.
     pub kept: u64,
-    /// Per layer, in the network's order. `None` if layers compete: trained weights decide then.
+    /// Per layer, in the network's order. `None` with scope `global`: the included layers share one ranking of scores,
+    /// so that the counts depend on trained weights.
     pub layers: Option<Vec<u64>>,
 }
 
-impl PruningSchedule {
+impl PruningRates {
     /// Resolves the rate of every layer.
     ///
     /// # Errors
-    /// Names that match no layer and no kind of layer.
+    /// Fails if `include`, `exclude` or `rate.layers` have names that match no layer and no kind of layer.
     pub fn new(prune: &config::PruneConfig, network: &Network) -> Result<Self, Vec<Diagnostic>> {
         let weights = network.weights();
         let problems = unknown_names(prune, weights);
@@ -48,33 +54,34 @@ impl PruningSchedule {
             return Err(problems);
         }
         let included: Vec<bool> = weights.iter().map(|weight| is_included(prune, weight)).collect();
-        let rates = match prune.scope {
+        let rule = match prune.scope {
             Scope::Layerwise => {
                 let layers = weights.iter().zip(&included);
-                let rates = layers.map(|(weight, &included)| if included { rate(&prune.rate, weight) } else { 0.0 });
-                PruningRates::Layerwise(rates.map(Fraction::saturating).collect())
+                let rates =
+                    layers.map(|(weight, &included)| if included { layer_rate(&prune.rate, weight) } else { 0.0 });
+                RateRule::Layerwise(rates.map(Fraction::saturating).collect())
             }
-            Scope::Global => PruningRates::Global { rate: Fraction::saturating(prune.rate.all()), included },
+            Scope::Global => RateRule::Global { rate: Fraction::saturating(prune.rate.all()), included },
         };
-        Ok(Self { rates })
+        Ok(Self { rule })
     }
 
-    /// Returns the weights that remain after a round of pruning `before`. `sizes`: the weights of every layer, in the
-    /// network's order.
+    /// Returns the number of weights that remain of `before` after one round of pruning. `sizes`: the number of weights
+    /// of every layer, in the network's order.
     pub fn after_round(&self, before: &RemainingCounts, sizes: &[u64]) -> RemainingCounts {
         self.reduce_by(before, sizes, |rate| rate)
     }
 
-    /// Returns the weights that remain if the layers with the largest rate lose `fraction` of their weights at once, and the
-    /// others in proportion to their rates (one-shot pruning of Frankle & Carbin 2019: the output layer at half the rate).
-    /// `sizes` as in [`PruningSchedule::after_round`].
+    /// Returns the number of weights that remain if the layers with the largest rate lose `fraction` of their weights
+    /// at once, and the others in proportion to their rates (one-shot pruning of Frankle & Carbin 2019: the output
+    /// layer at half the rate). `sizes` as in [`PruningRates::after_round`].
     pub fn one_shot(&self, fraction: Fraction, sizes: &[u64]) -> RemainingCounts {
-        let largest = match &self.rates {
-            PruningRates::Layerwise(rates) => rates.iter().map(|rate| rate.get()).fold(0.0, f64::max),
-            PruningRates::Global { rate, .. } => rate.get(),
+        let largest = match &self.rule {
+            RateRule::Layerwise(rates) => rates.iter().map(|rate| rate.get()).fold(0.0, f64::max),
+            RateRule::Global { rate, .. } => rate.get(),
         };
-        let whole = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
-        self.reduce_by(&whole, sizes, |rate| {
+        let dense_counts = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
+        self.reduce_by(&dense_counts, sizes, |rate| {
             if rate > Fraction::ZERO {
                 Fraction::saturating(fraction.get() * (rate.get() / largest))
             } else {
@@ -83,59 +90,61 @@ impl PruningSchedule {
         })
     }
 
-    /// Returns the weights that each layer keeps. If layers compete, which trained weights decide, the included ones are
-    /// expected to keep the same share each. `sizes` as in [`PruningSchedule::after_round`].
+    /// Returns the number of weights that each layer keeps. With scope `global` the numbers depend on trained weights:
+    /// each included layer is expected to keep the same share. `sizes` as in [`PruningRates::after_round`].
     pub fn expected_per_layer(&self, counts: &RemainingCounts, sizes: &[u64]) -> Vec<u64> {
-        let PruningRates::Global { included, .. } = &self.rates else {
+        let RateRule::Global { included, .. } = &self.rule else {
             return counts.layers.clone().unwrap_or_else(|| sizes.to_vec());
         };
-        let excluded = excluded_weights(sizes, included);
         let total = sizes.iter().sum::<u64>();
+        let rankable = total - excluded_weights(sizes, included);
         let pruned = total - counts.kept;
-        let share = 1.0 - pruned as f64 / (total - excluded).max(1) as f64;
+        let share = 1.0 - pruned as f64 / rankable.max(1) as f64;
         let expected = |size: u64| (size as f64 * share).round() as u64;
         sizes.iter().zip(included).map(|(&size, &included)| if included { expected(size) } else { size }).collect()
     }
 
-    /// Returns the weights that remain of `before` if each rate is replaced by `fraction(rate)`.
+    /// Returns the number of weights that remain of `before` if a rate r prunes the fraction `fraction(r)` of the
+    /// weights that it applies to.
     fn reduce_by(
         &self,
         before: &RemainingCounts,
         sizes: &[u64],
         fraction: impl Fn(Fraction) -> Fraction,
     ) -> RemainingCounts {
-        match &self.rates {
-            PruningRates::Layerwise(rates) => {
+        match &self.rule {
+            RateRule::Layerwise(rates) => {
                 let counts = before.layers.as_deref().unwrap_or(sizes).iter().zip(rates);
                 let layers: Vec<u64> = counts.map(|(&n, &rate)| n - prune_count(fraction(rate), n)).collect();
                 RemainingCounts { kept: layers.iter().sum(), layers: Some(layers) }
             }
-            PruningRates::Global { rate, included } => {
-                let competing = before.kept - excluded_weights(sizes, included);
-                RemainingCounts { kept: before.kept - prune_count(fraction(*rate), competing), layers: None }
+            RateRule::Global { rate, included } => {
+                let ranked = before.kept - excluded_weights(sizes, included);
+                RemainingCounts { kept: before.kept - prune_count(fraction(*rate), ranked), layers: None }
             }
         }
     }
 
-    /// Prunes the weights of `mask` with the lowest scores until `counts` remain. Ties are broken at random, by the stream of
-    /// `inputs`.
+    /// Returns `mask` with the weights of the lowest scores pruned, so that `counts` remain. Ties are broken at random,
+    /// by the stream of `inputs`.
     ///
     /// # Errors
-    /// If a tensor of `inputs` is missing or does not have the size of its mask; the message names it.
+    /// Fails if a tensor of `inputs` is missing or does not have the size of its mask (the message names it), or if
+    /// `counts` has no counts per layer although the scope is `layerwise`.
     pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, inputs: &ScoreInputs<'_>) -> Result<Mask, String> {
         let scores = inputs.scores(mask)?;
         let tie_break = TieBreak::new(inputs.stream);
         let mut pruned = mask.clone();
-        match (&self.rates, &counts.layers) {
-            (PruningRates::Layerwise(_), Some(remaining)) => {
+        match (&self.rule, &counts.layers) {
+            (RateRule::Layerwise(_), Some(remaining)) => {
                 let layers = pruned.0.iter_mut().zip(&scores).zip(remaining);
-                for (number, ((layer, scores), &remaining)) in layers.enumerate() {
+                for (index, ((layer, scores), &remaining)) in layers.enumerate() {
                     let count = layer.kept_count().saturating_sub(remaining);
-                    prune_lowest(scores, &mut layer.kept, count, |index| tie_break.number(number, index));
+                    prune_lowest(scores, &mut layer.kept, count, |weight| tie_break.rank(index, weight));
                 }
             }
-            (PruningRates::Layerwise(_), None) => return Err("no count for each layer".to_owned()),
-            (PruningRates::Global { included, .. }, _) => {
+            (RateRule::Layerwise(_), None) => return Err("no count for each layer".to_owned()),
+            (RateRule::Global { included, .. }, _) => {
                 let count = mask.kept_total().saturating_sub(counts.kept);
                 prune_across_layers(&mut pruned, included, &scores, count, &tie_break);
             }
@@ -144,35 +153,36 @@ impl PruningSchedule {
     }
 }
 
-/// Returns the number of weights in layers that do not compete.
+/// Returns the number of weights in layers that are not pruned.
 fn excluded_weights(sizes: &[u64], included: &[bool]) -> u64 {
     sizes.iter().zip(included).filter(|(_, included)| !**included).map(|(size, _)| size).sum()
 }
 
-/// Prunes the `count` weights with the lowest scores among all included layers. `scores`: of every weight, by layer.
+/// Prunes the `count` weights with the lowest scores among all included layers, in one ranking. `scores`: of every
+/// weight, by layer.
 fn prune_across_layers(mask: &mut Mask, included: &[bool], scores: &[Vec<f32>], count: u64, tie_break: &TieBreak) {
-    let numbers: Vec<usize> = (0..mask.0.len()).filter(|&number| included[number]).collect();
-    let mut kept: Vec<bool> = numbers.iter().flat_map(|&number| mask.0[number].kept.iter().copied()).collect();
-    let competing: Vec<f32> = numbers.iter().flat_map(|&number| scores[number].iter().copied()).collect();
+    let layers: Vec<usize> = (0..mask.0.len()).filter(|&layer| included[layer]).collect();
+    let mut kept: Vec<bool> = layers.iter().flat_map(|&layer| mask.0[layer].kept.iter().copied()).collect();
+    let ranked: Vec<f32> = layers.iter().flat_map(|&layer| scores[layer].iter().copied()).collect();
     // The index in the concatenation at which each layer begins.
     let starts: Vec<usize> =
-        numbers.iter().scan(0, |end, &number| Some(std::mem::replace(end, *end + mask.0[number].kept.len()))).collect();
-    let tie_break_at = |index: usize| {
-        let layer = starts.partition_point(|&start| start <= index) - 1;
-        tie_break.number(numbers[layer], index - starts[layer])
+        layers.iter().scan(0, |end, &layer| Some(std::mem::replace(end, *end + mask.0[layer].kept.len()))).collect();
+    let rank = |index: usize| {
+        let position = starts.partition_point(|&start| start <= index) - 1;
+        tie_break.rank(layers[position], index - starts[position])
     };
-    prune_lowest(&competing, &mut kept, count, tie_break_at);
-    for (&number, &start) in numbers.iter().zip(&starts) {
-        let layer = &mut mask.0[number].kept;
-        let end = start + layer.len();
-        layer.copy_from_slice(&kept[start..end]);
+    prune_lowest(&ranked, &mut kept, count, rank);
+    for (&layer, &start) in layers.iter().zip(&starts) {
+        let layer_kept = &mut mask.0[layer].kept;
+        let end = start + layer_kept.len();
+        layer_kept.copy_from_slice(&kept[start..end]);
     }
 }
 
-/// The order of weights with equal scores: a random number for each weight, keyed by the criterion's stream (seed,
-/// replicate, repeat, round), the layer's number and the weight's index in the layer. Zhou et al. 2019 choose among equal
-/// scores at random too; an order by index would prune the first units of a layer, and with scope `global` the first
-/// layer.
+/// The order in which weights with equal scores are pruned: by a random rank of each weight, keyed by the criterion's
+/// stream (seed, replicate, repeat, round), the layer's index and the weight's index in the layer. Zhou et al. 2019
+/// choose among equal scores at random too; an order by index would prune the first units of a layer, and with scope
+/// `global` the first layer.
 struct TieBreak(CounterRng);
 
 impl TieBreak {
@@ -180,8 +190,9 @@ impl TieBreak {
         Self(stream.counter_rng())
     }
 
-    /// Returns the number of weight `index` of layer `layer`; of equal scores the lowest number is pruned first.
-    fn number(&self, layer: usize, index: usize) -> u64 {
+    /// Returns the rank of the weight `index` of the layer `layer`; of weights with equal scores, that of the lowest
+    /// rank is pruned first.
+    fn rank(&self, layer: usize, index: usize) -> u64 {
         mix(self.0.key(0, layer as u64), index as u64)
     }
 }
@@ -190,7 +201,8 @@ impl TieBreak {
 pub struct ScoreInputs<'a> {
     /// The criterion.
     pub criterion: Criterion,
-    /// The earlier weights that some criteria compare with (see [`Criterion::needs_reference_weights`]).
+    /// The reference weights: earlier ones that some criteria compare the trained ones with (see
+    /// [`Criterion::needs_reference_weights`]).
     pub reference: &'a TensorMap,
     /// The trained weights.
     pub trained: &'a TensorMap,
@@ -215,7 +227,7 @@ impl ScoreInputs<'_> {
     }
 }
 
-/// Returns the values of a layer's weights.
+/// Returns the values of a layer's weights; the error names the layer.
 fn values<'a>(tensors: &'a TensorMap, layer: &LayerMask) -> Result<&'a [f32], String> {
     let tensor = tensors.get(&layer.name).filter(|tensor| tensor.values.len() == layer.kept.len());
     tensor.map(|tensor| tensor.values.as_slice()).ok_or_else(|| format!("no weight `{}`", layer.name))
@@ -228,12 +240,12 @@ fn is_included(prune: &config::PruneConfig, weight: &PrunableTensor) -> bool {
 }
 
 /// Returns the rate of a layer: its own if it has one, else that of its kind.
-fn rate(rate: &RateConfig, weight: &PrunableTensor) -> f64 {
-    rate.layers.get(&weight.layer).copied().unwrap_or_else(|| match weight.kind {
-        WeightKind::Conv => rate.conv(),
-        WeightKind::Shortcut => rate.shortcut(),
-        WeightKind::Linear => rate.linear(),
-        WeightKind::Output => rate.output(),
+fn layer_rate(config: &RateConfig, weight: &PrunableTensor) -> f64 {
+    config.layers.get(&weight.layer).copied().unwrap_or_else(|| match weight.kind {
+        WeightKind::Conv => config.conv(),
+        WeightKind::Shortcut => config.shortcut(),
+        WeightKind::Linear => config.linear(),
+        WeightKind::Output => config.output(),
     })
 }
 
@@ -242,8 +254,8 @@ fn matches_name(name: &str, weight: &PrunableTensor) -> bool {
     name == weight.kind.as_str() || WildMatch::new(name).matches(&weight.layer)
 }
 
-/// Returns a message for each name that matches no layer. Kinds of layers that only other networks have are accepted, so that
-/// one file can serve several networks.
+/// Returns a mistake for each name that matches no layer. Kinds of layers that only other networks have are accepted,
+/// so that one file can serve several networks.
 fn unknown_names(prune: &config::PruneConfig, weights: &[PrunableTensor]) -> Vec<Diagnostic> {
     let layers: Vec<&str> = weights.iter().map(|weight| weight.layer.as_str()).collect();
     let mut names: Vec<&str> = layers.iter().copied().chain(WeightKind::ALL.map(WeightKind::as_str)).collect();
@@ -260,19 +272,19 @@ fn unknown_names(prune: &config::PruneConfig, weights: &[PrunableTensor]) -> Vec
             || weights.iter().any(|weight| matches_name(name, weight))
     };
     let lists = [("include", &prune.include), ("exclude", &prune.exclude)];
-    let stray = lists.into_iter().flat_map(|(list, given)| {
-        let strange = given.iter().enumerate().filter(|(_, name)| !is_known(name));
-        strange.map(move |(i, name)| (format!("prune.{list}[{i}]"), name))
+    let unknown = lists.into_iter().flat_map(|(list, given)| {
+        let unmatched = given.iter().enumerate().filter(|(_, name)| !is_known(name));
+        unmatched.map(move |(i, name)| (format!("prune.{list}[{i}]"), name))
     });
-    let stray = stray.map(|(key, name)| {
-        let what = if name.contains(['*', '?']) {
+    let unknown = unknown.map(|(key, name)| {
+        let message = if name.contains(['*', '?']) {
             format!("the pattern `{name}` fits no layer of the network")
         } else {
             format!("the network has no layer or kind `{name}`")
         };
-        Diagnostic::new(key, what).hint(format!("one of: {}", names.join(", ")))
+        Diagnostic::new(key, message).hint(format!("one of: {}", names.join(", ")))
     });
-    rates.chain(stray).collect()
+    rates.chain(unknown).collect()
 }
 
 #[cfg(test)]
