@@ -34,8 +34,8 @@ pub(super) struct CleanArgs {
 
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let views = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
-    let only = (!views.is_empty()).then_some(views.as_slice());
+    let run_dirs = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
+    let only = (!run_dirs.is_empty()).then_some(run_dirs.as_slice());
     let Garbage { candidates, foreign } = runner::find_garbage(&runs, only)?;
     if let Some(note) = passed_over(&foreign) {
         ui::eprint_line(&note);

@@ -124,14 +124,14 @@ fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
     let mut is_damaged = false;
     let folder = args.runs.folder()?;
     for name in &args.names {
-        let view = match find_run(&folder, name) {
+        let run_dir = match find_run(&folder, name) {
             Err(_) if name.is_dir() => {
                 ui::eprint_line(&format!("skipped: `{}` has no files of a run", name.display()));
                 continue;
             }
             found => found?,
         };
-        match Run::open(view) {
+        match Run::open(run_dir) {
             Ok(run) if runs.iter().any(|known| is_same(known, &run)) => {
                 ui::eprint_line(&format!("skipped: `{}` is given already", name.display()));
             }
@@ -146,6 +146,6 @@ fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
 }
 
 fn is_same(left: &Run, right: &Run) -> bool {
-    let path = |run: &Run| run.view.0.canonicalize().unwrap_or_else(|_| run.view.0.clone());
+    let path = |run: &Run| run.dir.0.canonicalize().unwrap_or_else(|_| run.dir.0.clone());
     path(left) == path(right)
 }

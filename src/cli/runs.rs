@@ -26,8 +26,8 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let mut overviews = Vec::new();
     let mut damaged = Vec::new();
-    for view in list_runs(&runs)? {
-        match Run::open(view) {
+    for run_dir in list_runs(&runs)? {
+        match Run::open(run_dir) {
             Ok(run) => overviews.push(RunOverview::of(&run, &runs)),
             Err(error) => damaged.push(format!("{error:#}")),
         }

@@ -44,7 +44,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         ui::print_result(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {
         let value = json!({
-            "name": run.name(), "folder": run.view.0, "state": run.state(), "done": run.done(),
+            "name": run.name(), "folder": run.dir.0, "state": run.state(), "done": run.done(),
             "trainings": run.trainings(), "test_note": run.test_note(), "rounds": rows,
         });
         ui::print_result(&format!("{value:#}\n"))?;
@@ -66,8 +66,8 @@ pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
     for sentence in report::sentences(verdicts) {
         let _ = writeln!(text, "{sentence}");
     }
-    let _ = writeln!(text, "files in {}", run.view.0.display());
-    let page = run.view.report_dir().file(ReportDir::INDEX);
+    let _ = writeln!(text, "files in {}", run.dir.0.display());
+    let page = run.dir.report_dir().file(ReportDir::INDEX);
     if page.exists() {
         let _ = writeln!(text, "report in {}", page.display());
     }

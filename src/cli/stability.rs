@@ -58,7 +58,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let (study, images) = study_of_run(&run, args)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
-    let _running = register_run(&study.plan, &runs, &run.view)?;
+    let _running = register_run(&study.plan, &runs, &run.dir)?;
     let store = Store { runs };
     let trainers = EngineFactory::new(&study, images);
     let sink = ui::sink(args.quiet);
@@ -70,7 +70,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
 
     let rows = analysis.rows();
     run_files(&run, &study, &study.plan, &cancel).write_files(&[(RunDir::STABILITY, to_csv(&rows)?)])?;
-    let report = RunAnalysis::of(Run::open(run.view.clone())?)?;
+    let report = RunAnalysis::of(Run::open(run.dir.clone())?)?;
     let page = write_own(&report)?;
     if let Some(exit) = cancel.exit_code().filter(|_| !pairs.iter().all(|pair| analysis.is_measured(pair))) {
         ui::eprint_line(&format!("stopped: what was measured stays. Go on with\n  {}", env::command()));
@@ -80,7 +80,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let shown: Vec<_> = rows.into_iter().filter(|row| is_asked(&row.key)).collect();
     ui::print_result(&ui::stability(&shown))?;
     let note = report.run.test_note().map_or_else(String::new, |note| note + "\n");
-    ui::print_result(&format!("{note}files in {}\nreport in {}\n", run.view.0.display(), page.display()))?;
+    ui::print_result(&format!("{note}files in {}\nreport in {}\n", run.dir.0.display(), page.display()))?;
     for failure in &failures {
         ui::eprint_line(&format!("error: {failure}"));
     }
@@ -90,7 +90,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
 /// Returns the study of a run, and the images of custom data. The plan must contain the training runs that the run has.
 fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawImages>)> {
     let refuse = |text: String| anyhow::Error::from(UsageError::from_text(&format!("error: {text}")));
-    let config = run.view.file(RunDir::RESOLVED_CONFIG);
+    let config = run.dir.file(RunDir::RESOLVED_CONFIG);
     let Some(mut experiment) = run.experiment() else {
         let text = format!("`{}` is missing, damaged, or of another version", config.display());
         return Err(refuse(format!("{text}\n\nhint: the command that made the run writes it again")));
@@ -146,7 +146,7 @@ fn asked_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSet<C
 
 /// Returns the files of a run, of which only those that are named are written: its rows are complete.
 fn run_files<'a>(run: &'a Run, study: &'a Study, plan: &'a Plan, cancel: &'a CancelToken) -> RunFiles<'a> {
-    RunFiles { rows: RowBuilder { study }, plan, dir: &run.view, writes_rows: false, cancel }
+    RunFiles { rows: RowBuilder { study }, plan, dir: &run.dir, writes_rows: false, cancel }
 }
 
 /// Trains what is missing, and measures the lines of `pairs`; returns what failed.

@@ -165,7 +165,7 @@ pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunCompariso
 fn names(runs: &[Run]) -> Vec<String> {
     let name = |run: &Run| {
         let namesakes = runs.iter().filter(|other| other.name() == run.name()).count();
-        if namesakes > 1 { run.view.0.display().to_string() } else { run.name() }
+        if namesakes > 1 { run.dir.0.display().to_string() } else { run.name() }
     };
     runs.iter().map(name).collect()
 }
@@ -173,7 +173,7 @@ fn names(runs: &[Run]) -> Vec<String> {
 /// The values of a run's configuration with their keys, in order; `None` where `resolved.toml` cannot be read. Values are not
 /// interpreted, so that runs of other versions can be compared too.
 fn config(run: &Run) -> Option<Vec<(String, Value)>> {
-    let text = String::from_utf8(fs::read(run.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
+    let text = String::from_utf8(fs::read(run.dir.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
     let document = ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?;
     let mut values = Vec::new();
     flatten(&document.root, "", &mut |key, value| values.push((key.to_owned(), value.clone())));
@@ -209,12 +209,12 @@ mod tests {
     use crate::system::files;
 
     fn run(folder: &std::path::Path, name: &str, resolved: Option<&str>) -> Run {
-        let view = RunDir(folder.join(name));
+        let dir = RunDir(folder.join(name));
         if let Some(text) = resolved {
-            files::write(&view.file(RunDir::RESOLVED_CONFIG), text.as_bytes()).unwrap();
+            files::write(&dir.file(RunDir::RESOLVED_CONFIG), text.as_bytes()).unwrap();
         }
         let rounds = [rows("dense", 0, &[(100, 0.5), (200, 0.75)]), rows("t", 1, &[(100, 0.5)])].concat();
-        Run { view, rounds, manifest: None }
+        Run { dir, rounds, manifest: None }
     }
 
     #[test]

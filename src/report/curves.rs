@@ -65,7 +65,7 @@ pub(crate) fn for_each_record<const N: usize>(
     columns: [&str; N],
     visit: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
 ) -> Result<()> {
-    let path = run.view.file(RunDir::CURVES);
+    let path = run.dir.file(RunDir::CURVES);
     let Some(reader) = open(&path)? else { return Ok(()) };
     for_each_record_of(reader, columns, visit).with_context(|| damaged(&path))
 }
@@ -105,7 +105,7 @@ impl Curves {
     /// # Errors
     /// Fails where the file is damaged; the error names the file, the line and the cause.
     pub(crate) fn read(run: &Run, wanted: &[ArmRound]) -> Result<Self> {
-        let path = run.view.file(RunDir::CURVES);
+        let path = run.dir.file(RunDir::CURVES);
         match open(&path)? {
             Some(reader) if !wanted.is_empty() => Self::read_from(reader, wanted).with_context(|| damaged(&path)),
             _ => Ok(Self::default()),

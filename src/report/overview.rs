@@ -56,7 +56,7 @@ impl RunOverview {
             done: run.done(),
             trainings: run.trainings(),
             best: BestRound::of(run),
-            bytes: files::size(&run.view.0) + stored,
+            bytes: files::size(&run.dir.0) + stored,
             written: run.manifest.as_ref().map(|manifest| manifest.written),
         }
     }
@@ -106,7 +106,7 @@ mod tests {
             row("a", 2, 0.25, 0.75),
             RoundRow { outcome: OutcomeKind::Diverged.into(), ..row("b", 3, 0.1, 1.0) },
         ];
-        let run = Run { view: RunDir("x".into()), rounds, manifest: None };
+        let run = Run { dir: RunDir("x".into()), rounds, manifest: None };
         let best = BestRound::of(&run).unwrap();
         assert_eq!((best.arm.as_str(), best.round, best.validation_accuracy, best.n), ("a", 2, 0.75, 1));
         assert_eq!(BestRound::of(&Run { rounds: Vec::new(), ..run }), None);

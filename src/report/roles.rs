@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn roles_of_arms_without_a_configuration_follow_their_order() {
         let rounds = ["a", "b", "dense"].map(|arm| row(arm, 0, 1, (100, 0.5))).to_vec();
-        let run = Run { view: RunDir("x".into()), rounds, manifest: None };
+        let run = Run { dir: RunDir("x".into()), rounds, manifest: None };
         let role = |arm: &str, is_ticket, mask_of: Option<&str>| ArmRole {
             arm: arm.to_owned(),
             is_ticket,

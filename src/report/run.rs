@@ -17,7 +17,7 @@ use crate::system::paths::RunDir;
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The folder of the files.
-    pub view: RunDir,
+    pub dir: RunDir,
     /// The rows of `rounds.csv`: trainings that have ended.
     pub rounds: Vec<RoundRow>,
     /// The contents of `run.json`; `None` where the file is missing, damaged, or of a version with other fields.
@@ -55,15 +55,15 @@ impl Run {
     ///
     /// # Errors
     /// Fails where the folder is not that of a run, or `rounds.csv` is damaged.
-    pub fn open(view: RunDir) -> Result<Self> {
-        let has_manifest = view.file(RunDir::MANIFEST).exists();
-        let has_rows = view.file(RunDir::ROUNDS).exists();
-        ensure!(has_rows || has_manifest, "`{}` is no folder of a run: it has no {}", view.0.display(), RunDir::ROUNDS);
+    pub fn open(dir: RunDir) -> Result<Self> {
+        let has_manifest = dir.file(RunDir::MANIFEST).exists();
+        let has_rows = dir.file(RunDir::ROUNDS).exists();
+        ensure!(has_rows || has_manifest, "`{}` is no folder of a run: it has no {}", dir.0.display(), RunDir::ROUNDS);
         // A run that was killed at its beginning has no rows yet.
-        let rounds = if has_rows { rows(&view, RunDir::ROUNDS)? } else { Vec::new() };
-        let manifest = fs::read(view.file(RunDir::MANIFEST)).ok();
+        let rounds = if has_rows { rows(&dir, RunDir::ROUNDS)? } else { Vec::new() };
+        let manifest = fs::read(dir.file(RunDir::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(Self { view, rounds, manifest })
+        Ok(Self { dir, rounds, manifest })
     }
 
     /// Returns the rows of `layers.csv`.
@@ -71,12 +71,12 @@ impl Run {
     /// # Errors
     /// Fails where the file is missing or damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
-        rows(&self.view, RunDir::LAYERS)
+        rows(&self.dir, RunDir::LAYERS)
     }
 
     /// Returns the experiment, from `resolved.toml`; `None` where that is missing, damaged, or of a version with other keys.
     pub fn experiment(&self) -> Option<Experiment> {
-        let text = String::from_utf8(fs::read(self.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
+        let text = String::from_utf8(fs::read(self.dir.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
         config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok()
     }
 
@@ -97,12 +97,12 @@ impl Run {
     }
 
     fn optional_rows<R: DeserializeOwned>(&self, name: &str) -> Result<Vec<R>> {
-        if self.view.file(name).exists() { rows(&self.view, name) } else { Ok(Vec::new()) }
+        if self.dir.file(name).exists() { rows(&self.dir, name) } else { Ok(Vec::new()) }
     }
 
     /// Returns the name of the run's folder: the experiment's name, `-`, and the eight digits of its id.
     pub fn name(&self) -> String {
-        self.view.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.dir.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// Returns the number of trainings that reached their last iteration.
@@ -122,7 +122,7 @@ impl Run {
 
     /// Returns the state of the run.
     pub fn state(&self) -> RunState {
-        if Lock::is_held(&self.view.run_lock()) {
+        if Lock::is_held(&self.dir.run_lock()) {
             return RunState::Running;
         }
         match &self.manifest {
@@ -133,8 +133,8 @@ impl Run {
     }
 }
 
-fn rows<R: DeserializeOwned>(view: &RunDir, name: &str) -> Result<Vec<R>> {
-    let path = view.file(name);
+fn rows<R: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Vec<R>> {
+    let path = dir.file(name);
     from_csv(&files::read(&path)?).with_context(|| damaged(&path))
 }
 

@@ -58,7 +58,7 @@ pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
     facts.extend(manifest_facts(run));
     let machine = format!("Processor, host, times and command are in {} and {}.", RunDir::MANIFEST, RunDir::TIMINGS);
     let mut elements = vec![PageElement::List(facts), PageElement::Text(machine)];
-    if let Ok(text) = fs::read_to_string(run.view.file(RunDir::RESOLVED_CONFIG)) {
+    if let Ok(text) = fs::read_to_string(run.dir.file(RunDir::RESOLVED_CONFIG)) {
         elements.push(PageElement::Code("The configuration, every value with its origin".to_owned(), text));
     }
     elements

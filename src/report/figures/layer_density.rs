@@ -19,7 +19,7 @@ type LayerShares<'a> = BTreeMap<(&'a str, &'a str, u32), Vec<f64>>;
 /// # Errors
 /// Fails where `layers.csv` is damaged.
 pub(super) fn figure(run: &Run) -> Result<Figure> {
-    let rows = if run.view.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
+    let rows = if run.dir.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
     let arms = first_seen(rows.iter().map(|row| row.arm.as_str()));
     let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
     let shares = layer_shares(&rows);

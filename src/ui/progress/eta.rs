@@ -111,7 +111,7 @@ mod tests {
             cost: 400.0,
             workers: 2,
             engine: "dense on cpu",
-            view: std::path::Path::new("runs/e"),
+            run_dir: std::path::Path::new("runs/e"),
         });
         (0..2).for_each(|worker| started(&mut eta, worker, 100.0));
         eta

@@ -92,7 +92,7 @@ mod tests {
             cost: 1000.0,
             workers: 1,
             engine: "dense on cpu",
-            view: std::path::Path::new("runs/e"),
+            run_dir: std::path::Path::new("runs/e"),
         };
         assert!(state.line(&begun).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };

@@ -38,7 +38,7 @@ fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
         cost: (57 * EACH) as f64,
         workers,
         engine: "dense on cpu",
-        view: Path::new("runs/quickstart-baf434dd"),
+        run_dir: Path::new("runs/quickstart-baf434dd"),
     });
     for worker in 0..workers {
         start(&bars, worker);
