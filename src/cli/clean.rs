@@ -88,7 +88,7 @@ fn passed_over(foreign: &[PathBuf]) -> Option<String> {
     (!foreign.is_empty()).then(|| text.trim_end().to_owned())
 }
 
-/// A line for each reason: how many files, and how much. With `names`, followed by the files.
+/// Returns a line for each reason: how many files, and how much. With `names`, followed by the files.
 fn listing(candidates: &[Candidate], names: bool) -> String {
     let reasons = [
         (GcReason::Between, "final weights that no run needs by its `run.keep`"),

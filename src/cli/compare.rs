@@ -93,7 +93,8 @@ fn column_parser() -> impl TypedValueParser<Value = Column> {
 /// Runs `lth compare`.
 ///
 /// # Errors
-/// Fails where fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be written.
+/// Fails if fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be
+/// written.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     let (runs, is_damaged) = open(args)?;
     ensure!(runs.len() > 1, "a comparison needs at least two runs, and {} could be read", runs.len());
@@ -117,8 +118,8 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     Ok(if is_damaged { Exit::Failure } else { Exit::Success })
 }
 
-/// Returns the runs that can be read, each once, and whether one is damaged. A folder that is no run is skipped with a message,
-/// because a shell expands `runs/*` to the store too.
+/// Returns the runs that can be read, each once, and whether one is damaged. A folder that is no run is skipped with a
+/// message, because a shell expands `runs/*` to the store too.
 fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
     let mut runs: Vec<Run> = Vec::new();
     let mut is_damaged = false;

@@ -1,4 +1,4 @@
-//! `lth doctor`: reports the versions, devices, data sets and stored trainings that this machine has.
+//! `lth doctor`: reports the versions, devices, data sets and stored training runs that this machine has.
 
 use std::fs;
 use std::path::PathBuf;

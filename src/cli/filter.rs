@@ -1,4 +1,4 @@
-//! Selection of trainings of a run by arm and round.
+//! Selection of training runs of a run by arm and round.
 
 use anyhow::Result;
 use clap::Args;
@@ -22,7 +22,7 @@ impl RowFilter {
         !self.arm.is_empty()
     }
 
-    /// Returns whether the training of a row is selected.
+    /// Returns whether the training run of a row is selected.
     pub(super) fn matches(&self, row: &RoundRow) -> bool {
         (self.arm.is_empty() || self.arm.contains(&row.arm))
             && (self.round.is_empty() || self.round.contains(&row.round))

@@ -29,7 +29,7 @@ pub(super) struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    /// Whether the experiment is read from standard input.
+    /// Returns whether the experiment is read from standard input.
     pub(super) fn is_stdin(&self) -> bool {
         user_path::is_stdin(&self.config)
     }
@@ -81,8 +81,8 @@ impl LoadedExperiment {
     }
 }
 
-/// Looks up the data set and the GPU that an experiment is resolved against. Custom data are read for that; their images are
-/// returned too, so that they need not be read twice.
+/// Looks up the data set and the GPU that an experiment is resolved against. Custom data are read for that; their
+/// images are returned too, so that they need not be read twice.
 pub(super) fn look_up(experiment: &Experiment) -> (Surroundings, Option<RawImages>) {
     let (dataset, images) = match data::inspect(&experiment.data) {
         Ok((info, images)) => (Ok(info), images),
@@ -139,8 +139,8 @@ fn read_stdin() -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns a hint for a configuration that cannot be read: the file beside it with the most similar name, or, if it is a folder, a
-/// file in it.
+/// Returns a hint for a configuration that cannot be read: the file beside it with the most similar name, or, if it is
+/// a folder, a file in it.
 fn suggest_config(path: &Path) -> String {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     // The parent of a bare name is the empty path, which nothing can be listed at.

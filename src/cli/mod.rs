@@ -105,7 +105,8 @@ struct CheckArgs {
     json: bool,
 }
 
-/// Runs the command that `arguments` ask for, the program's name first, prints an error if there is one, and returns the exit code.
+/// Runs the command that `arguments` ask for, the program's name first, prints an error if there is one, and returns
+/// the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => dispatch(&cli),
@@ -142,9 +143,9 @@ fn dispatch(cli: &Cli) -> Exit {
     done.unwrap_or_else(|error| explain(&error, place))
 }
 
-/// Prints an error with its causes and a hint on standard error, and returns the exit code: [`Exit::Usage`] for a mistake in the
-/// arguments or the configuration, else [`Exit::Failure`]. `place` is the part of the hint that says how to choose another
-/// folder, such as " with `--runs`".
+/// Prints an error with its causes and a hint on standard error, and returns the exit code: [`Exit::Usage`] for a
+/// mistake in the arguments or the configuration, else [`Exit::Failure`]. `place` is the part of the hint that says how
+/// to choose another folder, such as " with `--runs`".
 fn explain(error: &anyhow::Error, place: &str) -> Exit {
     if let Some(report) = error.downcast_ref::<crate::config::UsageError>() {
         ui::eprint_line(&report.to_string());
@@ -163,7 +164,8 @@ fn explain(error: &anyhow::Error, place: &str) -> Exit {
     Exit::Failure
 }
 
-/// Returns advice for the most frequent system errors: missing data, downloads, file locks, folders that cannot be written.
+/// Returns advice for the most frequent system errors: missing data, downloads, file locks, folders that cannot be
+/// written.
 fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
     if let Some(crate::data::Unreadable { set, folder }) = error.downcast_ref() {
         let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);

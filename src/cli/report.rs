@@ -32,7 +32,7 @@ pub(super) struct ReportArgs {
 /// Runs `lth report`.
 ///
 /// # Errors
-/// Fails where a file of the report cannot be written, or standard output cannot.
+/// Fails if a file of the report cannot be written, or standard output cannot.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let mut analyses: Vec<RunAnalysis> = Vec::new();
     let runs = args.runs.folder()?;
@@ -59,11 +59,12 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Writes the report on one run into the run's own folder, and returns the path of the page. Files of an older report that the
-/// new one does not have are removed. Files that `lth` did not write stay, and are renamed where the report needs their names.
+/// Writes the report on one run into the run's own folder, and returns the path of the page. Files of an older report
+/// that the new one does not have are removed. Files that `lth` did not write stay, and are renamed where the report
+/// needs their names.
 ///
 /// # Errors
-/// Fails where a file cannot be written.
+/// Fails if a file cannot be written.
 pub(super) fn write_own(analysis: &RunAnalysis) -> Result<PathBuf> {
     let folder = analysis.run.dir.report_dir();
     let files = report::files(std::slice::from_ref(analysis))?;

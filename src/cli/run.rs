@@ -75,8 +75,8 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
     Ok(())
 }
 
-/// Registers a run: records the keys of its plan, and takes the lock that tells other processes that it is running. While the lock is
-/// held nothing that the run works with is archived or freed.
+/// Registers a run: records the keys of its plan, and takes the lock that tells other processes that it is running.
+/// While the lock is held nothing that the run works with is archived or freed.
 ///
 /// # Errors
 /// Locks or files that cannot be written.
@@ -95,7 +95,8 @@ fn config_file(document: &ConfigDocument) -> &'static str {
     if document.is_json() { json } else { toml }
 }
 
-/// Returns the command that goes on with the run. Standard input cannot be read again: its text is in the folder of the run.
+/// Returns the command that goes on with the run. Standard input cannot be read again: its text is in the folder of the
+/// run.
 fn command(args: &RunArgs, document: &ConfigDocument, run_dir: &RunDir) -> String {
     if args.experiment.is_stdin() { env::command_with(&run_dir.file(config_file(document))) } else { env::command() }
 }

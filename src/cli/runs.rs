@@ -21,7 +21,7 @@ pub(super) struct ListArgs {
 /// Runs `lth runs`.
 ///
 /// # Errors
-/// Fails where the folder of runs cannot be listed, or standard output cannot be written.
+/// Fails if the folder of runs cannot be listed, or standard output cannot be written.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let mut overviews = Vec::new();

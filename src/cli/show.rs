@@ -35,7 +35,7 @@ pub(super) struct ShowArgs {
 /// Runs `lth show`.
 ///
 /// # Errors
-/// Fails where the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
+/// Fails if the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(find_run(&args.runs.folder()?, &args.run)?)?;
     args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
@@ -59,8 +59,8 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Returns the text below the table of results: the note on the test images, if there is one, the verdicts, and the paths of the
-/// run's files and report.
+/// Returns the text below the table of results: the note on the test images, if there is one, the verdicts, and the
+/// paths of the run's files and report.
 pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
     let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
     for sentence in report::sentences(verdicts) {

@@ -24,7 +24,8 @@ impl<'a> ScaledAxis<'a> {
         Self::new(&panel.x, points(panel).map(|point| (point.x, point.x)), length, false)
     }
 
-    /// Returns the y axis of a panel, `length` pixels long. Its interval is that of the points in the window of the x axis.
+    /// Returns the y axis of a panel, `length` pixels long. Its interval is that of the points in the window of the x
+    /// axis.
     pub(super) fn vertical(panel: &'a Panel, length: f64) -> Self {
         let is_in_window = |x: f64| panel.x.window.is_none_or(|(low, high)| (low..=high).contains(&x));
         let visible = points(panel).filter(|point| is_in_window(point.x));
@@ -46,12 +47,13 @@ impl<'a> ScaledAxis<'a> {
         scaled
     }
 
-    /// A value on the scale that positions are linear in: itself, or its decimal logarithm.
+    /// Returns a value on the scale that positions are linear in: itself, or its decimal logarithm.
     fn scaled(&self, value: f64) -> f64 {
         if self.axis.scale == AxisScale::Linear { value } else { libm::log10(value) }
     }
 
-    /// Returns the position of a value, in pixels from the left or from the top; `None` where the scale has no position for it.
+    /// Returns the position of a value, in pixels from the left or from the top; `None` if the scale has no position
+    /// for it.
     pub(super) fn position(&self, value: f64) -> Option<f64> {
         let share = (self.scaled(value) - self.low) / (self.high - self.low);
         let is_reversed = self.is_vertical ^ (self.axis.scale == AxisScale::LogReversed);
@@ -60,7 +62,8 @@ impl<'a> ScaledAxis<'a> {
     }
 }
 
-/// The interval of the values that the scale can place, cut to the axis' window; (1, 1) where there is no such value.
+/// Returns the interval of the values that the scale can place, cut to the axis' window; (1, 1) where there is no such
+/// value.
 fn value_interval(axis: &Axis, ranges: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     let has_position = |value: f64| value.is_finite() && (axis.scale == AxisScale::Linear || value > 0.0);
     let mut low = f64::INFINITY;

@@ -18,7 +18,7 @@ pub struct Figure {
 /// One pair of axes.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
-    /// Title; empty where the title of the y axis is enough.
+    /// Title; empty if the title of the y axis is enough.
     pub title: String,
     /// The horizontal axis.
     pub x: Axis,
@@ -28,7 +28,7 @@ pub struct Panel {
     pub series: Vec<Series>,
     /// A value of the y axis at which a dotted reference line is drawn.
     pub level: Option<f64>,
-    /// A note between the title and the frame; empty where there is none.
+    /// A note between the title and the frame; empty if there is none.
     pub note: String,
 }
 
@@ -146,7 +146,7 @@ impl Figure {
     /// Returns every number of the figure as CSV, including those outside the windows of its axes: one line per point.
     ///
     /// # Errors
-    /// Fails where a line cannot be written as CSV.
+    /// Fails if a line cannot be written as CSV.
     pub fn to_csv(&self) -> Result<Vec<u8>> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         let x_column = self.panels.first().map_or("x", |panel| panel.x.column);

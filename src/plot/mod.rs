@@ -1,5 +1,5 @@
-//! Charts as SVG: figures of panels with axes, series and a legend. Knows no type of the other layers: numbers in, text out.
-//! The same chart gives the same bytes.
+//! Charts as SVG: figures of panels with axes, series and a legend. Knows no type of the other layers: numbers in, text
+//! out. The same chart gives the same bytes.
 //!
 //! `chart` is the model of a figure, `axis` and `ticks` place and label its values, `series` draws its lines, and `svg`
 //! writes the drawing.

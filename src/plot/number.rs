@@ -1,6 +1,7 @@
 //! Numbers as charts write them.
 
-/// Formats a share of 1 as percent without its sign: 0.5128 as `51.3`, in the precision of the paper's axes and legends.
+/// Formats a share of 1 as percent without its sign: 0.5128 as `51.3`, in the precision of the paper's axes and
+/// legends.
 pub fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     match percent {

@@ -19,7 +19,8 @@ const MIN_BAR: f64 = 0.05;
 
 /// Dash patterns; the first is solid.
 const DASHES: [&str; 5] = ["", "6 3", "2 2.5", "9 3 2 3", "4 2 1.5 2 1.5 2"];
-/// Paths of the markers, about 7 pixels wide: circle, square, triangle, diamond, triangle downwards, and the first three again.
+/// Paths of the markers, about 7 pixels wide: circle, square, triangle, diamond, triangle downwards, and the first
+/// three again.
 const SHAPES: [&str; 8] = [
     "m-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0",
     "m-3.1-3.1h6.2v6.2h-6.2z",
@@ -147,8 +148,8 @@ fn bars_path(points: &[PlacedPoint<'_>], y_axis: &ScaledAxis<'_>) -> String {
     path
 }
 
-/// The points that have markers and bars. [`MarkerPolicy::Few`] takes those nearest to evenly spaced positions, which differ
-/// between the series of a panel.
+/// Returns the points that have markers and bars. [`MarkerPolicy::Few`] takes those nearest to evenly spaced positions,
+/// which differ between the series of a panel.
 fn marked<'a>(points: &[PlacedPoint<'a>], marks: MarkerPolicy, index: SeriesIndex, width: f64) -> Vec<PlacedPoint<'a>> {
     match marks {
         MarkerPolicy::Every => points.to_vec(),
@@ -168,14 +169,14 @@ fn nearest_point<'a>(points: &[PlacedPoint<'a>], x: f64) -> Option<PlacedPoint<'
     points.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
 }
 
-/// The points within the frame, and their neighbours, whose lines enter it.
+/// Returns the points within the frame, and their neighbours, whose lines enter it.
 fn visible(points: Vec<PlacedPoint<'_>>, width: f64) -> Vec<PlacedPoint<'_>> {
     let is_inside: Vec<bool> = points.iter().map(|placed| (0.0..=width).contains(&placed.x)).collect();
     let is_near = |index: usize| (index.saturating_sub(1)..=index + 1).any(|near| is_inside.get(near) == Some(&true));
     points.into_iter().enumerate().filter(|(index, _)| is_near(*index)).map(|(_, placed)| placed).collect()
 }
 
-/// At most [`MAX_POINTS`] of a line's points, evenly chosen, and the last one.
+/// Returns at most [`MAX_POINTS`] of a line's points, evenly chosen, and the last one.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let stride = points.len().div_ceil(MAX_POINTS).max(1);
     let last = points.len().saturating_sub(1);
@@ -183,7 +184,7 @@ fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     points.into_iter().enumerate().filter(|(index, _)| is_kept(*index)).map(|(_, point)| point).collect()
 }
 
-/// The path through points; empty for a single point, which only its marker shows.
+/// Returns the path through points; empty for a single point, which only its marker shows.
 fn line_path(points: &[(f64, f64)]) -> String {
     if points.len() < 2 {
         return String::new();

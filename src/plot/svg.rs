@@ -8,9 +8,9 @@ use super::number::length;
 use super::series::{SeriesIndex, render_sample, render_series};
 use super::ticks::{FONT_SIZE, Tick, text_width, ticks};
 
-/// The style sheet of figures, light and dark. The colours are those of Okabe and Ito with one exchanged, some darker or lighter
-/// for the background. Seen with any of the three kinds of colour blindness, any two are at least 13 apart (CIE 1976). Drawings
-/// refer to colours by class, so that one drawing serves both.
+/// The style sheet of figures, light and dark. The colours are those of Okabe and Ito with one exchanged, some darker
+/// or lighter for the background. Seen with any of the three kinds of colour blindness, any two are at least 13 apart
+/// (CIE 1976). Drawings refer to colours by class, so that one drawing serves both.
 pub const STYLE: &str = include_str!("plot.css");
 
 /// Size of a panel, in pixels.
@@ -90,7 +90,7 @@ pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Returns the legend, wrapped to a width, and its number of lines; empty where no series has a name.
+/// Returns the legend, wrapped to a width, and its number of lines; empty if no series has a name.
 fn legend(figure: &Figure, width: f64, top: f64) -> (String, usize) {
     let entries = figure.legend();
     if entries.iter().all(|(name, _)| name.is_empty()) {
@@ -148,7 +148,8 @@ fn panel_elements(panel: &Panel) -> String {
     text
 }
 
-/// The titles of the panel and of its y axis, which stand above the frame, where they can be read horizontally, and the note.
+/// Returns the titles of the panel and of its y axis, which stand above the frame, where they can be read horizontally,
+/// and the note.
 fn heading(panel: &Panel) -> String {
     let parts = [panel.title.as_str(), &panel.y.title].into_iter().filter(|part| !part.is_empty());
     let classes = if panel.title.is_empty() { ["title", "soft"] } else { ["title", ""] };
@@ -168,7 +169,7 @@ fn heading(panel: &Panel) -> String {
     format!("<text x=\"0\" y=\"15\">{spans}</text>\n<text class=\"soft note\" x=\"0\" y=\"29\">{note}</text>\n")
 }
 
-/// The grid lines at the ticks, their labels, and the title of the x axis.
+/// Returns the grid lines at the ticks, their labels, and the title of the x axis.
 fn grid_and_labels(
     panel: &Panel,
     x_axis: &ScaledAxis<'_>,
@@ -198,7 +199,7 @@ fn grid_and_labels(
     format!("<path class=\"grid\" d=\"{grid}\"/>\n{labels}")
 }
 
-/// The reference line and the series: the bars of all behind the lines of all.
+/// Returns the reference line and the series: the bars of all behind the lines of all.
 fn series_elements(panel: &Panel, x_axis: &ScaledAxis<'_>, y_axis: &ScaledAxis<'_>, width: f64) -> String {
     let mut level = String::new();
     if let Some(y) = panel.level.and_then(|value| y_axis.position(value)) {

@@ -40,7 +40,7 @@ pub(super) fn ticks(axis: &ScaledAxis<'_>) -> Vec<Tick> {
     candidates.into_iter().find(|ticks| keep_apart(axis, ticks)).unwrap_or_default()
 }
 
-/// The given ticks: all of them, every second, every third, …, so that their steps stay even.
+/// Returns the given ticks: all of them, every second, every third, …, so that their steps stay even.
 fn every_nth(axis: &ScaledAxis<'_>) -> Vec<Vec<Tick>> {
     let unit = axis.axis.unit;
     let given: Vec<Tick> =
@@ -74,14 +74,14 @@ fn even(axis: &ScaledAxis<'_>, intervals: usize) -> Vec<Tick> {
     values.map(|value| Tick { value, label: label(unit, value, Some(digits)) }).collect()
 }
 
-/// The least of 1, 2, 5 or 10 times a power of ten that is no smaller than `rough`.
+/// Returns the least of 1, 2, 5 or 10 times a power of ten that is no smaller than `rough`.
 fn round_step(rough: f64) -> f64 {
     let power = libm::exp10(libm::floor(libm::log10(rough)));
     let steps = [1.0, 2.0, 5.0, 10.0].into_iter().map(|multiple| multiple * power);
     steps.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * power)
 }
 
-/// The multiples `multiples` of the powers of ten that are in the interval of a logarithmic axis.
+/// Returns the multiples `multiples` of the powers of ten that are in the interval of a logarithmic axis.
 fn decades(axis: &ScaledAxis<'_>, multiples: &[f64]) -> Vec<Tick> {
     let unit = axis.axis.unit;
     let powers = libm::floor(axis.low) as i32 - 1..=libm::ceil(axis.high) as i32;
@@ -101,7 +101,7 @@ fn decades(axis: &ScaledAxis<'_>, multiples: &[f64]) -> Vec<Tick> {
     ticks
 }
 
-/// A value as its axis writes it.
+/// Returns a value as its axis writes it.
 fn label(unit: AxisUnit, value: f64, digits: Option<usize>) -> String {
     let text = match (unit, digits) {
         (AxisUnit::Percent, Some(digits)) => format!("{:.digits$}", 100.0 * value),

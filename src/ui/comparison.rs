@@ -5,8 +5,8 @@ use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric};
 use crate::base::format::percent;
 use crate::report::{Cell, ResultRow, RunComparison, Table};
 
-/// Returns the configuration values that differ, with a column for each run, and the results, with a line for each arm and round
-/// of each run.
+/// Returns the configuration values that differ, with a column for each run, and the results, with a line for each arm
+/// and round of each run.
 pub fn comparison(comparison: &RunComparison) -> String {
     let mut text = if comparison.config.is_empty() {
         "no value of the configurations differs\n".to_owned()

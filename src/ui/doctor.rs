@@ -14,7 +14,8 @@ use crate::runner::StoreReport;
 pub const CUDA_HINT: &str =
     "`scripts/setup --cuda` installs libtorch with CUDA (3 GB to fetch); the driver comes with the system";
 
-/// Versions, devices, data sets and stored trainings of this machine. Its JSON is the output of `lth doctor --json`.
+/// Versions, devices, data sets and stored training runs of this machine. Its JSON is the output of `lth doctor
+/// --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnosis {
     /// Version of this program.

@@ -8,7 +8,7 @@ use crate::base::format::{bytes, duration, percent, with_thousands};
 use crate::report::{Cell, Table};
 use crate::runner::{Estimate, RoundEstimate};
 
-/// The forecast as text: rounds by layer, arms, and what it all comes to.
+/// Returns the forecast as text: rounds by layer, arms, and what it all comes to.
 pub fn forecast(forecast: &Estimate) -> String {
     let mut text = align(&by_round(forecast));
     text.push('\n');
@@ -34,8 +34,8 @@ pub fn forecast(forecast: &Estimate) -> String {
     text
 }
 
-/// One row per round and size: most arms have the same counts at a round. Where one has others, such as a grid of its own,
-/// a column tells the first arm with each.
+/// One row per round and size: most arms have the same counts at a round. Where one has others, such as a grid of its
+/// own, a column tells the first arm with each.
 fn by_round(forecast: &Estimate) -> Table {
     let layers: Vec<&String> =
         forecast.rounds.iter().find_map(|round| round.layers.as_ref()).map(|l| l.keys().collect()).unwrap_or_default();

@@ -44,7 +44,7 @@ impl TableDetail {
         }
     }
 
-    /// The table with this detail. `last`: the last iteration of the trainings of the run.
+    /// Returns the table with this detail. `last`: the last iteration of the training runs of the run.
     fn table(self, groups: &[RoundGroup<'_>], last: u64) -> Table {
         let mut table = Table::new(self.header().iter().copied());
         table.rows = groups.iter().map(|group| self.row(group, last)).collect();
@@ -74,8 +74,8 @@ impl TableDetail {
     }
 }
 
-/// Returns the table of results: a row for each arm and round of the rows of `rounds.csv`. If standard output is a terminal, the
-/// table is no wider than that. `last`: the last iteration of the trainings of the run.
+/// Returns the table of results: a row for each arm and round of the rows of `rounds.csv`. If standard output is a
+/// terminal, the table is no wider than that. `last`: the last iteration of the training runs of the run.
 pub fn table(rows: &[RoundRow], last: u64) -> String {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     table_within(rows, last, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
@@ -107,8 +107,8 @@ struct Column {
     is_left_aligned: bool,
 }
 
-/// Returns a table as text. A column of texts or decisions is aligned to the left, every other column to the right; dashes for
-/// missing values are in both. Control characters are escaped.
+/// Returns a table as text. A column of texts or decisions is aligned to the left, every other column to the right;
+/// dashes for missing values are in both. Control characters are escaped.
 pub(super) fn align(table: &Table) -> String {
     let mut lines: Vec<Vec<String>> = vec![table.header.iter().map(|title| printable(title)).collect()];
     lines.extend(table.rows.iter().map(|row| row.iter().map(|cell| printable(cell.as_str())).collect()));
@@ -134,8 +134,8 @@ pub(super) fn align(table: &Table) -> String {
     text
 }
 
-/// The characters of a cell that count for the width of its column. In the last column that is the first word: remarks behind the
-/// numbers must not push these to the right.
+/// Returns the characters of a cell that count for the width of its column. In the last column that is the first word:
+/// remarks behind the numbers must not push these to the right.
 fn aligned_length(cell: &str, is_last_column: bool) -> usize {
     let counted = if is_last_column { cell.split(' ').next().unwrap_or_default() } else { cell };
     counted.chars().count()

@@ -11,7 +11,7 @@ use crate::system::paths::ReportDir;
 
 const STYLE: &str = include_str!("page.css");
 
-/// Cells with more characters than this may wrap.
+/// Cells of text or numbers with more characters than this may wrap.
 const MAX_UNWRAPPED: usize = 30;
 
 /// Returns the page as HTML.
@@ -70,7 +70,7 @@ fn cell_html(cell: &Cell) -> String {
     }
 }
 
-/// The CSS class of a cell: decisions stand out, long texts may wrap.
+/// Returns the CSS class of a cell: decisions stand out, long texts may wrap.
 fn class(cell: &Cell) -> Option<&'static str> {
     match cell {
         Cell::Decision(Decision::Ticket) | Cell::Status(ClaimStatus::Held) => Some("good"),

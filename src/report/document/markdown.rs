@@ -47,7 +47,7 @@ fn figure_markdown(level: usize, figure: &Figure) -> String {
     format!("{} {title}\n\n![{title}]({svg})\n\n{caption} [Numbers]({csv})\n", "#".repeat(level))
 }
 
-/// Escapes what is markup in Markdown, and joins lines.
+/// Returns a text with the characters that are markup in Markdown escaped, and line breaks replaced by spaces.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {

@@ -1,18 +1,18 @@
-//! Networks on the line between two copies of a training: their errors, and the instability against weights remaining (Frankle et
-//! al. 2020, arXiv 1912.05671).
+//! Networks on the line between two copies of a training run: their errors, and the instability against weights
+//! remaining (Frankle et al. 2020, arXiv 1912.05671).
 
-use super::{FigureData, arm_style, name_suffix, point, weights_remaining, weights_remaining_axis};
+use super::{FigureData, arm_style, mean_point, name_suffix, weights_remaining, weights_remaining_axis};
 use crate::artifacts::StabilityRow;
 use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
 use crate::report::run::Run;
 use crate::report::stability::{InterpolationPath, PathGroup, STABLE};
 
-/// The shares of weights whose errors along the line are shown.
+/// The shares of weights of the rounds whose errors along the line are shown; of each the nearest round.
 const SHARES: [f64; 4] = [0.513, 0.211, 0.07, 0.019];
 
-/// An error of a network.
+/// An error of the networks on a line, on one kind of images.
 struct ErrorMetric {
-    /// The images that it is measured on.
+    /// The images that the error is measured on, as a word for titles.
     images: &'static str,
     is_test: bool,
     /// Share of images that are classified wrongly, 0..=1.
@@ -24,7 +24,8 @@ const ERRORS: [ErrorMetric; 2] = [
     ErrorMetric { images: "train", is_test: false, value: |row| row.train_error },
 ];
 
-/// Returns a figure of instabilities, and a figure of errors for each arm with measured rounds.
+/// Returns a figure of instabilities, and a figure of errors for each arm with measured rounds, or of the dense network
+/// alone if no other arm was measured.
 pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
     let groups = PathGroup::by_arm_and_round(data.stability);
     let is_measured = |arm: &str| groups.iter().any(|group| group.arm == arm && group.round > 0);
@@ -56,7 +57,7 @@ fn instability_panel(data: &FigureData<'_>, groups: &[PathGroup<'_>], error: &Er
     for (index, role) in data.arms.iter().enumerate() {
         let of_arm = groups.iter().filter(|group| group.arm == role.arm);
         let points = of_arm
-            .filter_map(|group| point(group.paths[0].weights_remaining(), &group.instabilities(error.value)))
+            .filter_map(|group| mean_point(group.paths[0].weights_remaining(), &group.instabilities(error.value)))
             .collect();
         series.push(Series { name: role.arm.clone(), style: arm_style(index, role), points, start: None });
     }
@@ -74,7 +75,8 @@ fn instability_panel(data: &FigureData<'_>, groups: &[PathGroup<'_>], error: &Er
     }
 }
 
-/// The errors along the lines of the dense network and of some rounds of an arm.
+/// Returns the figure of errors along the lines of the dense network and of some rounds of `arm`; of the dense network
+/// alone if `arm` is `None`. `suffix` ends its name.
 fn error_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>], arm: Option<&str>, suffix: &str) -> Figure {
     let shown = shown_groups(data.run, groups, arm);
     Figure {
@@ -88,7 +90,8 @@ fn error_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>], arm: Option<&st
     }
 }
 
-/// The group of the dense network, and those of the arm that are nearest to [`SHARES`].
+/// Returns the group of the dense network, and those groups of the arm whose shares of weights are nearest to
+/// [`SHARES`], each once.
 fn shown_groups<'g, 'a>(run: &Run, groups: &'g [PathGroup<'a>], arm: Option<&str>) -> Vec<&'g PathGroup<'a>> {
     let mut shown: Vec<&PathGroup<'_>> = groups.iter().filter(|group| group.round == 0).take(1).collect();
     for share in SHARES {
@@ -136,14 +139,14 @@ fn error_panel(data: &FigureData<'_>, shown: &[&PathGroup<'_>], error: &ErrorMet
     }
 }
 
-/// The errors of several paths, point by point.
+/// Returns the mean error of several paths at each point of the line.
 fn error_points(paths: &[InterpolationPath<'_>], error: &ErrorMetric) -> Vec<ChartPoint> {
     let Some(first) = paths.first() else { return Vec::new() };
-    // Paths with another number of points are left out: their points are elsewhere.
-    let alike: Vec<_> = paths.iter().filter(|path| path.rows.len() == first.rows.len()).collect();
+    // Paths with another number of points are left out: their points have other values of α.
+    let comparable: Vec<_> = paths.iter().filter(|path| path.rows.len() == first.rows.len()).collect();
     let point_at = |index: usize| {
-        let values: Vec<f64> = alike.iter().map(|path| (error.value)(path.rows[index])).collect();
-        point(first.rows[index].alpha, &values)
+        let values: Vec<f64> = comparable.iter().map(|path| (error.value)(path.rows[index])).collect();
+        mean_point(first.rows[index].alpha, &values)
     };
     (0..first.rows.len()).filter_map(point_at).collect()
 }

@@ -1,4 +1,5 @@
-//! Weights: initial values of the survivors, distances moved, and connections that units keep (the paper's Figures 15–24).
+//! Weights: initial values of the survivors, distances moved, and connections that units keep (the paper's Figures
+//! 15–24).
 
 use anyhow::Result;
 
@@ -8,20 +9,22 @@ use crate::lottery::{DENSE, WeightMeasure};
 use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
 use crate::report::run::Run;
 
-/// Shares of weights whose rounds are shown beside the dense network in figures of one measure.
+/// Shares of weights of the rounds that are shown beside the dense network in figures of one measure.
 const SHARES: [f64; 3] = [0.411, 0.169, 0.07];
 /// Share of weights of the one round that is shown in figures of two measures.
-const TICKET: f64 = 0.211;
+const SINGLE_ROUND_SHARE: f64 = 0.211;
 
-/// A kind of figure.
+/// A kind of figure, drawn for each arm with a mask of its own.
 struct WeightFigure {
     name: &'static str,
     title: &'static str,
     caption: &'static str,
-    /// Measures drawn together, with their names in the legend. A single measure is drawn for several rounds, and the legend
-    /// names these.
+    /// Measures drawn together, with their names in the legend. A single measure is drawn for several rounds, and the
+    /// legend names these.
     measures: &'static [(WeightMeasure, &'static str)],
+    /// Title and unit of the x axis.
     x: (&'static str, AxisUnit),
+    /// Title and unit of the y axis.
     y: (&'static str, AxisUnit),
 }
 
@@ -31,14 +34,14 @@ impl WeightFigure {
     }
 }
 
-/// An arm at a round, and its share of weights.
+/// An arm at a round, and its share of weights, 0..=1.
 struct ShownRound<'a> {
     arm: &'a str,
     round: u32,
     share: f64,
 }
 
-/// The figures of each ticket.
+/// The kinds of figures of each arm.
 const FIGURES: [WeightFigure; 5] = [
     WeightFigure {
         name: "initial_weights",
@@ -90,7 +93,7 @@ const FIGURES: [WeightFigure; 5] = [
 /// Returns the figures of each arm that has a mask of its own.
 ///
 /// # Errors
-/// Fails where `weights.csv` is damaged.
+/// Fails if `weights.csv` is damaged.
 pub(super) fn figures(run: &Run) -> Result<Vec<Figure>> {
     let rows = run.weights()?;
     let arms = first_seen(rows.iter().map(|row| row.arm.as_str()).filter(|arm| *arm != DENSE));
@@ -120,7 +123,7 @@ fn shown_rounds<'a>(run: &Run, arm: &'a str, kind: &WeightFigure) -> Vec<ShownRo
     if kind.has_one_measure() {
         shown.push(ShownRound { arm: DENSE, round: 0, share: weights_remaining(run, DENSE, 0).unwrap_or(1.0) });
     }
-    let shares: &[f64] = if kind.has_one_measure() { &SHARES } else { &[TICKET] };
+    let shares: &[f64] = if kind.has_one_measure() { &SHARES } else { &[SINGLE_ROUND_SHARE] };
     let rounds = nearest_rounds(run, arm, shares).into_iter();
     shown.extend(rounds.map(|(round, share)| ShownRound { arm, round, share }));
     shown

@@ -8,7 +8,8 @@ use crate::base::outcome::OutcomeKind;
 
 const DENSE_VALUES: [(u64, f64); 3] = [(100, 0.970), (120, 0.972), (100, 0.971)];
 
-/// Returns the verdict on round 1 of `winning_ticket`, given its early stops and accuracies and those of its reinitialisation.
+/// Returns the verdict on round 1 of `winning_ticket`, given its early stops and accuracies and those of its
+/// reinitialisation.
 fn verdict_of(ticket: &[(u64, f64)], reinit: &[(u64, f64)]) -> Verdict {
     let rounds = [rows("dense", 0, &DENSE_VALUES), rows("winning_ticket", 1, ticket), rows("random_reinit", 1, reinit)];
     verdicts_of_rows(&rounds.concat(), &experiment(&[])).remove(0)
@@ -96,7 +97,7 @@ fn ticket_needs_a_reinitialisation() {
 }
 
 #[test]
-fn replicates_without_one_side_are_left_out_of_that_pair() {
+fn replicates_missing_an_arm_are_left_out_of_its_comparison() {
     let verdict = verdict_of(&BETTER, &WORSE[..2]);
     assert_eq!((verdict.n, verdict.accuracy.unwrap().n, verdict.over_reinit.unwrap().n), (3, 3, 2));
     let verdict = verdict_of(&BETTER, &[]);

@@ -1,5 +1,5 @@
-//! The event sink for a terminal: a bar for each running training, one for the whole run, and a permanent line per
-//! finished training above them.
+//! The event sink for a terminal: a bar for each running training run, one for the whole run, and a permanent line per
+//! finished training run above them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;

@@ -5,25 +5,25 @@ use crate::base::outcome::Outcome;
 use crate::runner::Event;
 use crate::system::clock::Stopwatch;
 
-/// Time before the first estimate: an earlier one would measure the start of the trainings.
+/// Time before the first estimate: an earlier one would measure the start of the training runs.
 const MIN_SECONDS: f64 = 3.0;
 
 /// The work of a run that is done, by its events. Costs are in the unit of [`Event::RunStarted`].
 #[derive(Default)]
 pub(super) struct Eta {
-    /// Time since the first training started: loading the data is not counted.
+    /// Time since the first training run started: loading the data is not counted.
     watch: Option<Stopwatch>,
-    /// Cost of all trainings to run.
+    /// Cost of all training runs to run.
     total: f64,
-    /// Cost of the trainings that have ended, with whatever outcome.
+    /// Cost of the training runs that have ended, with whatever outcome.
     settled: f64,
-    /// Cost of the iterations that these trainings ran: less than `settled` for those that failed early.
+    /// Cost of the iterations that these training runs ran: less than `settled` for those that failed early.
     done: f64,
-    /// The training of each worker.
+    /// The training run of each worker.
     running: Vec<Running>,
 }
 
-/// A running training.
+/// A running training run.
 #[derive(Clone, Copy, Default)]
 struct Running {
     /// Cost of an iteration.
@@ -61,7 +61,7 @@ impl Eta {
                 self.settled += cost;
                 self.done += match (&result.outcome, running) {
                     (Outcome::Done, _) => *cost,
-                    // In a group of lanes the first training that ends takes the iterations of the worker.
+                    // In a group of lanes the first training run that ends takes the iterations of the worker.
                     (_, running) => running.unwrap_or_default().cost().min(*cost),
                 };
             }
@@ -89,7 +89,7 @@ impl Eta {
         (seconds >= MIN_SECONDS && done > 0.0 && is_open).then(|| seconds / done * remaining)
     }
 
-    /// Returns the cost of the iterations done by running trainings.
+    /// Returns the cost of the iterations done by running training runs.
     fn running(&self) -> f64 {
         self.running.iter().map(|running| running.cost()).sum()
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::runner::{TrainingId, TrainingResult};
 
-    /// Four trainings of 100 iterations on two workers.
+    /// Four training runs of 100 iterations on two workers.
     fn begun() -> Eta {
         let mut eta = Eta::default();
         eta.update(&Event::RunStarted {

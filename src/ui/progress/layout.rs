@@ -13,20 +13,20 @@ const BAR_WIDTH: usize = 20;
 const MIN_BAR_WIDTH: usize = 5;
 /// Smallest width of the labels, in columns: the label of the whole run must fit.
 const MIN_LABEL_WIDTH: usize = 18;
-/// Largest number of bars of trainings, however high the window.
+/// Largest number of bars of training runs, however high the window.
 const MAX_BARS: usize = 20;
 
 /// The state that the bars show.
 #[derive(Default)]
 pub(super) struct ProgressView {
     eta: Eta,
-    /// Training of each worker and the share of its iterations that are done, 0..=1; `None` for an idle worker.
+    /// Training run of each worker and the share of its iterations that are done, 0..=1; `None` for an idle worker.
     running: Vec<Option<(TrainingId, f64)>>,
-    /// Number of iterations of the training of each worker.
+    /// Number of iterations of the training run of each worker.
     iterations: Vec<u64>,
     /// Whether to show bars: the run has started, has something to train, and is not finished.
     is_shown: bool,
-    /// The process that holds the remaining trainings, while this one waits for it.
+    /// The process that holds the remaining training runs, while this one waits for it.
     awaited: Option<String>,
     /// Largest width of a full and of a short label so far: all bars begin at the same column, whatever is running.
     label_widths: (usize, usize),
@@ -76,7 +76,7 @@ impl ProgressView {
     }
 
     /// Returns the lines for a window of (columns, rows). The bar of the whole run is the last line and always shown;
-    /// bars of trainings are shown as far as they fit.
+    /// bars of training runs are shown as far as they fit.
     pub(super) fn lines(&self, (width, height): (usize, usize)) -> Vec<PaintedLine> {
         // Half of the window is for the lines that stay. It is also needed when the width of the window is halved and
         // each line takes two rows: rows that have scrolled off the top cannot be cleared. The row below the bars is

@@ -1,4 +1,4 @@
-//! Event sinks without a terminal: one plain line per finished training, without escape sequences; or nothing.
+//! Event sinks without a terminal: one plain line per finished training run, without escape sequences; or nothing.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -27,7 +27,7 @@ struct LineState {
     eta: Eta,
     /// Share of the work, 0..=1, at the last printed estimate; 0 before the first.
     last_estimate: f64,
-    /// Whether the line about waiting for another process has been printed since the last training ended.
+    /// Whether the line about waiting for another process has been printed since the last training run ended.
     is_waiting: bool,
 }
 
@@ -102,7 +102,7 @@ mod tests {
                 let event =
                     Event::Ended { worker: Some(0), label: &label, result: &result, cost: 10.0, ended, trainings: 100 };
                 assert!(state.line(&event).unwrap().starts_with('['));
-                // Not known before the third training; a second for each then.
+                // Not known before the third training run; a second for each then.
                 state.estimate((3..100).contains(&ended).then(|| (100 - ended) as f64))
             })
             .filter(|estimate| !estimate.is_empty())

@@ -21,7 +21,7 @@ pub(super) fn header(event: &Event<'_>) -> Option<String> {
     Some(format!("{experiment}: {trainings} trainings{stored}; {to_do}\n  into {}", run_dir.display()))
 }
 
-/// Returns the line about a training that has ended.
+/// Returns the line about a training run that has ended.
 pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, trainings: usize) -> String {
     let outcome = match &result.outcome {
         Outcome::Done => {
@@ -68,13 +68,13 @@ pub(super) fn ended_within(
     })
 }
 
-/// Returns the number of a training that has ended, such as `[ 7/57]`.
+/// Returns the number of a training run that has ended, such as `[ 7/57]`.
 fn number(ended: usize, trainings: usize) -> String {
     let width = trainings.to_string().len();
     format!("[{ended:>width$}/{trainings}]")
 }
 
-/// Returns the test accuracy after the last iteration; `None` unless the training is done.
+/// Returns the test accuracy after the last iteration; `None` unless the training run is done.
 fn test(result: &TrainingResult) -> Option<String> {
     let last = result.last.filter(|_| result.outcome == Outcome::Done)?;
     Some(format!("{} %", accuracy(last.test.accuracy)))
@@ -86,8 +86,8 @@ pub(super) fn short(label: &TrainingId) -> String {
     format!("{} {}", label.arm, numbers(label))
 }
 
-/// Returns a label in `width` columns. The name of the arm is cut first, since the numbers distinguish the trainings of
-/// an arm.
+/// Returns a label in `width` columns. The name of the arm is cut first, since the numbers distinguish the training
+/// runs of an arm.
 pub(super) fn cut_label(label: &TrainingId, width: usize) -> String {
     let numbers = numbers(label);
     match width.checked_sub(columns(&numbers) + 1) {

@@ -13,7 +13,7 @@ macro_rules! assert_golden {
     };
 }
 
-/// Iterations of each training.
+/// Iterations of each training run.
 const EACH: u64 = 100;
 
 fn label(n: usize) -> TrainingId {
@@ -26,7 +26,7 @@ fn result(outcome: Outcome) -> TrainingResult {
     TrainingResult { outcome, weights_remaining: 0.217, last: Some(point), seconds: Some(3.2) }
 }
 
-/// Returns the bars of a run of 57 trainings and the terminal that they are drawn on.
+/// Returns the bars of a run of 57 training runs and the terminal that they are drawn on.
 fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
     let fake = Fake::new(width, height);
     let bars = Bars::new(Box::new(fake.clone()));

@@ -42,7 +42,7 @@ impl Fake {
         rows
     }
 
-    /// The visible rows.
+    /// Returns the visible rows.
     pub(in crate::ui) fn seen(&self) -> Vec<String> {
         let top = self.0.lock().unwrap().top();
         self.rows().split_off(top.min(self.rows().len()))
