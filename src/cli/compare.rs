@@ -18,12 +18,12 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
     /// The runs: of each its folder, its name, or the name of its experiment.
-    #[arg(required = true, value_name = "RUN", value_parser = folders::path())]
+    #[arg(required = true, value_name = "RUN", value_parser = folders::path_parser())]
     names: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
-    choice: RowFilter,
+    filter: RowFilter,
     /// Sorts the results by this column; else run by run.
     #[arg(long, value_name = "COLUMN", value_parser = column_parser())]
     sort: Option<Column>,
@@ -51,7 +51,8 @@ enum Column {
 impl Column {
     /// Returns the names of the columns, in the order of the help.
     fn names() -> Vec<&'static str> {
-        // Early stops are sorted by the iterations trained, under the name of the early stop.
+        // Only `early_stop_iteration` is a name: it sorts by the iterations trained until the early stop, see
+        // [`Column::named`].
         let metrics = METRICS.iter().filter(|metric| metric.is_compared && **metric != ITERATIONS_TO_EARLY_STOP);
         let metric_names = metrics.map(|metric| metric.name);
         ["arm", "round", "weights_remaining", "n"].into_iter().chain(metric_names).collect()
@@ -85,12 +86,13 @@ impl Column {
     }
 }
 
+/// Returns the parser of `--sort`.
 fn column_parser() -> impl TypedValueParser<Value = Column> {
     PossibleValuesParser::new(Column::names())
         .try_map(|name| Column::named(&name).ok_or_else(|| format!("there is no column `{name}`")))
 }
 
-/// Runs `lth compare`.
+/// Runs `lth compare` and returns its exit code.
 ///
 /// # Errors
 /// Fails if fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be
@@ -98,8 +100,8 @@ fn column_parser() -> impl TypedValueParser<Value = Column> {
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     let (runs, is_damaged) = open(args)?;
     ensure!(runs.len() > 1, "a comparison needs at least two runs, and {} could be read", runs.len());
-    args.choice.check(runs.iter().flat_map(|run| &run.rounds), "these runs")?;
-    let mut comparison = report::compare(&runs, |row| args.choice.matches(row));
+    args.filter.check(runs.iter().flat_map(|run| &run.rounds), "these runs")?;
+    let mut comparison = report::compare(&runs, |row| args.filter.matches(row));
     if let Some(column) = args.sort {
         comparison.results.sort_by(|left, right| column.order(args.descending, left, right));
     }
@@ -133,7 +135,7 @@ fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
             found => found?,
         };
         match Run::open(run_dir) {
-            Ok(run) if runs.iter().any(|known| is_same(known, &run)) => {
+            Ok(run) if runs.iter().any(|other| is_same(other, &run)) => {
                 ui::eprint_line(&format!("skipped: `{}` is given already", name.display()));
             }
             Ok(run) => runs.push(run),
@@ -146,6 +148,7 @@ fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
     Ok((runs, is_damaged))
 }
 
+/// Returns whether two runs have the same folder.
 fn is_same(left: &Run, right: &Run) -> bool {
     let path = |run: &Run| run.dir.0.canonicalize().unwrap_or_else(|_| run.dir.0.clone());
     path(left) == path(right)

@@ -31,11 +31,12 @@ impl RowFilter {
     /// Checks that each named arm and round occurs in `rows`: an unknown name is a mistake, not an empty table.
     ///
     /// # Errors
-    /// Returns a [`UsageError`] with the unknown arm or round and the known ones; `place` names the run.
-    pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, place: &str) -> Result<()> {
+    /// Returns a [`UsageError`] with the unknown arm or round and the known ones; `run` names the run, or runs, in the
+    /// message.
+    pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, run: &str) -> Result<()> {
         let arms = arms(rows.clone());
         let mistake = |message: String, known: String| {
-            UsageError::from_text(&format!("error: {message} in {place}\n\nhint: one of: {known}"))
+            UsageError::from_text(&format!("error: {message} in {run}\n\nhint: one of: {known}"))
         };
         if let Some(arm) = self.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {
             return Err(mistake(format!("there is no arm `{arm}`"), arms.join(", ")).into());

@@ -18,7 +18,7 @@ pub(super) struct ListArgs {
     json: bool,
 }
 
-/// Runs `lth runs`.
+/// Runs `lth runs` and returns its exit code.
 ///
 /// # Errors
 /// Fails if the folder of runs cannot be listed, or standard output cannot be written.

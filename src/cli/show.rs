@@ -18,12 +18,12 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// The run: its folder, its name, or the name of its experiment.
-    #[arg(value_parser = super::folders::path())]
+    #[arg(value_parser = super::folders::path_parser())]
     run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
-    choice: RowFilter,
+    filter: RowFilter,
     /// Prints the rows of rounds.csv instead of the table: one per training.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -32,14 +32,14 @@ pub(super) struct ShowArgs {
     json: bool,
 }
 
-/// Runs `lth show`.
+/// Runs `lth show` and returns its exit code.
 ///
 /// # Errors
 /// Fails if the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(find_run(&args.runs.folder()?, &args.run)?)?;
-    args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
-    let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.matches(row)).cloned().collect();
+    args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
+    let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.filter.matches(row)).cloned().collect();
     if args.csv {
         ui::print_result(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {

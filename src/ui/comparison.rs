@@ -1,6 +1,6 @@
 //! The text of `lth compare`.
 
-use super::table::align;
+use super::table::render;
 use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric};
 use crate::base::format::percent;
 use crate::report::{Cell, ResultRow, RunComparison, Table};
@@ -11,10 +11,10 @@ pub fn comparison(comparison: &RunComparison) -> String {
     let mut text = if comparison.config.is_empty() {
         "no value of the configurations differs\n".to_owned()
     } else {
-        align(&config_table(comparison))
+        render(&config_table(comparison))
     };
     text.push('\n');
-    text.push_str(&align(&result_table(comparison)));
+    text.push_str(&render(&result_table(comparison)));
     text.push_str("means over n trainings\n");
     let starts_late = |row: &ResultRow| row.mean(&EARLY_STOP_ITERATION) != row.mean(&ITERATIONS_TO_EARLY_STOP);
     if comparison.results.iter().any(starts_late) {

@@ -1,4 +1,4 @@
-//! Output of `lth doctor`.
+//! The output of `lth doctor`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub const CUDA_HINT: &str =
 pub struct Diagnosis {
     /// Version of this program.
     pub lth: String,
-    /// Version of the bindings.
+    /// Version of tch, the Rust bindings of libtorch.
     pub tch: String,
     /// Version of the loaded libtorch; `None` if its folder has no file `build-version`.
     pub libtorch: Option<String>,
@@ -32,7 +32,7 @@ pub struct Diagnosis {
     pub cuda: CudaDiagnosis,
     /// Name of the processor.
     pub processor: String,
-    /// Number of processors that this program may use.
+    /// Number of processor cores that this program may use.
     pub cores: usize,
     /// Vector instruction sets that trainers can use.
     pub vector_instructions: Vec<&'static str>,
@@ -42,9 +42,9 @@ pub struct Diagnosis {
     pub data: Vec<DatasetStatus>,
     /// Folder of all runs.
     pub runs: PathBuf,
-    /// Reason why files cannot be locked in this folder; `None` if they can.
+    /// Reason why files in `runs` cannot be locked; `None` if they can.
     pub no_locks: Option<String>,
-    /// State of its store.
+    /// State of the store in `runs`.
     pub store: StoreReport,
 }
 
@@ -66,15 +66,7 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
         let _ = writeln!(text, "{name:<10}  {value}");
     };
     line("lth", &format!("{}, on tch {}", diagnosis.lth, diagnosis.tch));
-    match &diagnosis.libtorch {
-        Some(version) if version.starts_with(&diagnosis.libtorch_wanted) => line("libtorch", version),
-        Some(version) => {
-            line("libtorch", &format!("{version}; this program is made for {}", diagnosis.libtorch_wanted));
-        }
-        None => {
-            line("libtorch", &format!("of unknown version; this program is made for {}", diagnosis.libtorch_wanted));
-        }
-    }
+    line("libtorch", &libtorch_text(diagnosis));
     diagnosis.libraries.iter().for_each(|library| line("", &library.display().to_string()));
     match &diagnosis.cuda.missing {
         None => line(
@@ -95,20 +87,13 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     line("processor", &format!("{}, {} cores, vector instructions: {vectors}", diagnosis.processor, diagnosis.cores));
     line("data", &diagnosis.data_dir.display().to_string());
     for status in &diagnosis.data {
-        let state = match status.state {
-            Availability::Complete => "complete and verified".to_owned(),
-            Availability::ShortTest => "usable, with a short test set".to_owned(),
-            Availability::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", status.name),
-            Availability::Missing => format!("not there: `lth data fetch {}` brings it", status.name),
-            Availability::Damaged => format!("damaged: `lth data check {}` tells how", status.name),
-        };
-        line("", &format!("{}: {state}", status.name));
+        line("", &dataset_text(status));
     }
     line("runs", &diagnosis.runs.display().to_string());
     if let Some(reason) = &diagnosis.no_locks {
         line("", &format!("no run can write there: {reason}"));
     }
-    line("", &store(&diagnosis.store));
+    line("", &store_text(&diagnosis.store));
     diagnosis.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
     diagnosis
         .store
@@ -118,8 +103,30 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     text
 }
 
+/// Returns the version of libtorch, and the version that this program is made for if it differs.
+fn libtorch_text(diagnosis: &Diagnosis) -> String {
+    let wanted = &diagnosis.libtorch_wanted;
+    match &diagnosis.libtorch {
+        Some(version) if version.starts_with(wanted) => version.clone(),
+        Some(version) => format!("{version}; this program is made for {wanted}"),
+        None => format!("of unknown version; this program is made for {wanted}"),
+    }
+}
+
+/// Returns the name and the state of a data set.
+fn dataset_text(status: &DatasetStatus) -> String {
+    let state = match status.state {
+        Availability::Complete => "complete and verified".to_owned(),
+        Availability::ShortTest => "usable, with a short test set".to_owned(),
+        Availability::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", status.name),
+        Availability::Missing => format!("not there: `lth data fetch {}` brings it", status.name),
+        Availability::Damaged => format!("damaged: `lth data check {}` tells how", status.name),
+    };
+    format!("{}: {state}", status.name)
+}
+
 /// Returns the state of the store as one line.
-fn store(report: &StoreReport) -> String {
+fn store_text(report: &StoreReport) -> String {
     if *report == (StoreReport { foreign: report.foreign.clone(), ..StoreReport::default() }) {
         return "no trainings are stored there".to_owned();
     }

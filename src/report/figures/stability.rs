@@ -3,7 +3,7 @@
 
 use super::{FigureData, arm_style, mean_point, name_suffix, weights_remaining, weights_remaining_axis};
 use crate::artifacts::StabilityRow;
-use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
+use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, axis_percent};
 use crate::report::run::Run;
 use crate::report::stability::{InterpolationPath, PathGroup, STABLE};
 
@@ -112,7 +112,7 @@ fn shown_groups<'g, 'a>(run: &Run, groups: &'g [PathGroup<'a>], arm: Option<&str
 fn error_panel(data: &FigureData<'_>, shown: &[&PathGroup<'_>], error: &ErrorMetric) -> Panel {
     let series = |(index, group): (usize, &&PathGroup<'_>)| {
         let remaining = weights_remaining(data.run, group.arm, group.round);
-        let share = remaining.map_or(String::new(), |remaining| format!(" {} %", percent(remaining)));
+        let share = remaining.map_or(String::new(), |remaining| format!(" {} %", axis_percent(remaining)));
         Series {
             name: format!("{}{share}", group.arm),
             style: SeriesStyle { colour: index, dash: 0, mark: index, marks: MarkerPolicy::Few },

@@ -4,15 +4,15 @@ use anyhow::Result;
 
 use super::{FigureData, mean_point, name_suffix, nearest_rounds, weights_remaining};
 use crate::lottery::DENSE;
-use crate::plot::{Axis, AxisUnit, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
+use crate::plot::{Axis, AxisUnit, Figure, MarkerPolicy, Panel, Series, SeriesStyle, axis_percent};
 use crate::report::arm_round::ArmRound;
 use crate::report::curves::{CurvePoint, Curves};
 use crate::report::roles::ArmRole;
 use crate::report::run::Run;
 
-/// The shares of weights of the tickets in the left panel of the paper's Figure 3.
+/// The shares of weights of the large tickets in the paper's Figure 3.
 const LARGE_TICKET_SHARES: [f64; 2] = [0.513, 0.211];
-/// The shares of weights of the tickets in the middle panel of the paper's Figure 3.
+/// The shares of weights of the small tickets in the paper's Figure 3.
 const SMALL_TICKET_SHARES: [f64; 4] = [0.211, 0.07, 0.036, 0.019];
 /// The x axis ends at this many times the mean iteration of early stop.
 const WINDOW_EARLY_STOPS: f64 = 2.0;
@@ -80,7 +80,7 @@ fn shown_rounds<'a>(run: &Run, ticket: &ArmRole, arm: &'a str, shares: &[f64], d
         let index = coloured.iter().position(|(other, _)| *other == round);
         if let (Some(index), Some(_)) = (index, weights_remaining(run, arm, round)) {
             let style = SeriesStyle { colour: index + 1, mark: index + 1, dash, marks: MarkerPolicy::Few };
-            let name = format!("{arm} {} %", percent(share));
+            let name = format!("{arm} {} %", axis_percent(share));
             shown.push(ShownRound { arm_round: ArmRound::new(arm, round), name, style });
         }
     }

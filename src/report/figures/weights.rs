@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::{name_suffix, nearest_rounds, weights_remaining};
 use crate::artifacts::{WeightRow, first_seen};
 use crate::lottery::{DENSE, WeightMeasure};
-use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
+use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, axis_percent};
 use crate::report::run::Run;
 
 /// Shares of weights of the rounds that are shown beside the dense network in figures of one measure.
@@ -108,7 +108,7 @@ pub(super) fn figures(run: &Run) -> Result<Vec<Figure>> {
 fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &WeightFigure) -> Figure {
     let shown = shown_rounds(run, arm, kind);
     let ticket = shown.first().filter(|_| !kind.has_one_measure());
-    let share = ticket.map_or(String::new(), |ticket| format!(", {} % of the weights", percent(ticket.share)));
+    let share = ticket.map_or(String::new(), |ticket| format!(", {} % of the weights", axis_percent(ticket.share)));
     let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
     Figure {
         name: format!("{}{suffix}", kind.name),
@@ -134,7 +134,7 @@ fn layer_panel(rows: &[WeightRow], layer: &str, shown: &[ShownRound<'_>], kind: 
     for (round_index, shown) in shown.iter().enumerate() {
         for (measure_index, (measure, name)) in kind.measures.iter().enumerate() {
             let (colour, dash, name) = if kind.has_one_measure() {
-                (round_index, round_index, format!("{} % remaining", percent(shown.share)))
+                (round_index, round_index, format!("{} % remaining", axis_percent(shown.share)))
             } else {
                 (measure_index + 1, measure_index, (*name).to_owned())
             };

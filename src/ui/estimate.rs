@@ -1,46 +1,51 @@
-//! `lth plan` as a person reads it.
+//! The text of `lth plan`.
 
 use std::fmt::Write as _;
 
-use super::table::align;
+use super::table::render;
 use crate::artifacts::first_seen;
 use crate::base::format::{bytes, duration, percent, with_thousands};
 use crate::report::{Cell, Table};
 use crate::runner::{Estimate, RoundEstimate};
 
-/// Returns the forecast as text: rounds by layer, arms, and what it all comes to.
-pub fn forecast(forecast: &Estimate) -> String {
-    let mut text = align(&by_round(forecast));
+/// Returns the estimated cost of a plan as text: a table by round and layer, a table by arm, and the totals.
+pub fn estimate(estimate: &Estimate) -> String {
+    let mut text = render(&by_round(estimate));
     text.push('\n');
-    text.push_str(&align(&by_arm(forecast)));
-    let stored = if forecast.stored > 0 { format!(", {} in the store", forecast.stored) } else { String::new() };
-    let _ = writeln!(text, "\ntrainings   {}{stored}", forecast.trainings);
-    let _ = writeln!(text, "to go       {} iterations", with_thousands(forecast.iterations_to_go));
-    let _ = writeln!(text, "work        {:.1e} multiply-adds", forecast.macs_to_go as f64);
-    let _ = writeln!(text, "disk        {} in the end", bytes(forecast.disk_bytes));
-    let time = match &forecast.time {
-        _ if forecast.iterations_to_go == 0 => "nothing to train".to_owned(),
+    text.push_str(&render(&by_arm(estimate)));
+    let stored = if estimate.stored > 0 { format!(", {} in the store", estimate.stored) } else { String::new() };
+    let _ = writeln!(text, "\ntrainings   {}{stored}", estimate.trainings);
+    let _ = writeln!(text, "to go       {} iterations", with_thousands(estimate.iterations_to_go));
+    let _ = writeln!(text, "work        {:.1e} multiply-adds", estimate.macs_to_go as f64);
+    let _ = writeln!(text, "disk        {} in the end", bytes(estimate.disk_bytes));
+    let time = match &estimate.time {
+        _ if estimate.iterations_to_go == 0 => "nothing to train".to_owned(),
         Some(time) => {
-            let (each, n) = (duration(time.seconds), time.timings);
-            let lanes = if forecast.lanes > 1 { format!(" with {} lanes", forecast.lanes) } else { String::new() };
-            format!("about {each}, {} at a time{lanes}, going by {n} of its trainings on this machine", time.workers)
+            let total = duration(time.seconds);
+            let n = time.timings;
+            let lanes = if estimate.lanes > 1 { format!(" with {} lanes", estimate.lanes) } else { String::new() };
+            format!("about {total}, {} at a time{lanes}, going by {n} of its trainings on this machine", time.workers)
         }
         None => "unknown: none of its trainings has run on this machine".to_owned(),
     };
     let _ = writeln!(text, "time        {time}");
-    for warning in &forecast.warnings {
+    for warning in &estimate.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
 }
 
-/// One row per round and size: most arms have the same counts at a round. Where one has others, such as a grid of its
-/// own, a column tells the first arm with each.
-fn by_round(forecast: &Estimate) -> Table {
-    let layers: Vec<&String> =
-        forecast.rounds.iter().find_map(|round| round.layers.as_ref()).map(|l| l.keys().collect()).unwrap_or_default();
+/// Returns a table with a row for each round and mask size. Most arms have the same counts at a round, which are listed
+/// once. If an arm has other counts at a round (an arm with a grid), a column names the first arm of each size.
+fn by_round(estimate: &Estimate) -> Table {
+    let layers: Vec<&String> = estimate
+        .rounds
+        .iter()
+        .find_map(|round| round.layers.as_ref())
+        .map(|kept| kept.keys().collect())
+        .unwrap_or_default();
     let mut sizes: Vec<&RoundEstimate> = Vec::new();
-    for round in &forecast.rounds {
+    for round in &estimate.rounds {
         let is_same = |other: &&RoundEstimate| {
             (other.round, other.weights_kept, &other.layers) == (round.round, round.weights_kept, &round.layers)
         };
@@ -65,10 +70,11 @@ fn by_round(forecast: &Estimate) -> Table {
     table
 }
 
-fn by_arm(forecast: &Estimate) -> Table {
+/// Returns a table with a row for each arm: its rounds, and its training runs in the plan and in the store.
+fn by_arm(estimate: &Estimate) -> Table {
     let mut table = Table::new(["arm", "rounds", "trainings", "in the store"]);
-    for arm in first_seen(forecast.rounds.iter().map(|round| round.arm.as_str())) {
-        let of_arm: Vec<&RoundEstimate> = forecast.rounds.iter().filter(|round| round.arm == arm).collect();
+    for arm in first_seen(estimate.rounds.iter().map(|round| round.arm.as_str())) {
+        let of_arm: Vec<&RoundEstimate> = estimate.rounds.iter().filter(|round| round.arm == arm).collect();
         let first = of_arm[0].round;
         let last = of_arm[of_arm.len() - 1].round;
         let rounds = if first == last { first.to_string() } else { format!("{first}–{last}") };
