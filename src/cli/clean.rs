@@ -88,8 +88,8 @@ fn foreign_note(foreign: &[PathBuf]) -> Option<String> {
         .take(MAX_NAMES)
         .map(|path| format!("  {}\n", ui::printable(&path.display().to_string())))
         .collect();
-    let more = foreign.len().saturating_sub(MAX_NAMES);
-    let more = if more > 0 { format!("  and {more} more\n") } else { String::new() };
+    let unlisted = foreign.len().saturating_sub(MAX_NAMES);
+    let more = if unlisted > 0 { format!("  and {unlisted} more\n") } else { String::new() };
     let text = format!("note: lth did not write these and leaves them alone:\n{}{more}", names.concat());
     (!foreign.is_empty()).then(|| text.trim_end().to_owned())
 }

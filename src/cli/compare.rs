@@ -51,8 +51,7 @@ enum Column {
 impl Column {
     /// Returns the names of the columns, in the order of the help.
     fn names() -> Vec<&'static str> {
-        // Only `early_stop_iteration` is a name: it sorts by the iterations trained until the early stop, see
-        // [`Column::named`].
+        // `iterations_to_early_stop` has no name of its own: `early_stop_iteration` sorts by it, see `named`.
         let metrics = METRICS.iter().filter(|metric| metric.is_compared && **metric != ITERATIONS_TO_EARLY_STOP);
         let metric_names = metrics.map(|metric| metric.name);
         ["arm", "round", "weights_remaining", "n"].into_iter().chain(metric_names).collect()

@@ -72,7 +72,7 @@ impl LoadedExperiment {
         let (document, experiment) = read(args)?;
         let mut mistakes = config::check_names(&experiment);
         let (surroundings, images) = look_up(&experiment);
-        let study = Study::resolve(experiment, surroundings).map_err(|found| mistakes.extend(found)).ok();
+        let study = Study::resolve(experiment, surroundings).map_err(|others| mistakes.extend(others)).ok();
         let Some(study) = study.filter(|_| mistakes.is_empty()) else {
             return Err(config::UsageError::new(&mistakes, &document).into());
         };

@@ -1,4 +1,4 @@
-//! The manifest of a run: where its numbers come from.
+//! The manifest of a run: the provenance of its numbers.
 
 use crate::artifacts::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions};
 use crate::data;

@@ -110,8 +110,8 @@ fn dispatch(cli: &Cli) -> Exit {
 }
 
 /// Prints an error with its causes and a hint on standard error, and returns the exit code: [`Exit::Usage`] for a
-/// mistake in the arguments or the configuration, else [`Exit::Failure`]. `place` is the part of the hint that says how
-/// to choose another folder, such as " with `--runs`".
+/// mistake in the arguments or the configuration, else [`Exit::Failure`]. `folder_option`: the part of the hint that
+/// names the option for another folder, such as " with `--runs`".
 fn explain(error: &anyhow::Error, folder_option: &str) -> Exit {
     if let Some(mistake) = error.downcast_ref::<crate::config::UsageError>() {
         ui::eprint_line(&mistake.to_string());
@@ -140,12 +140,13 @@ fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
         let folder_argument = if is_usual { String::new() } else { format!(" --data-dir {shown}") };
         return Some(if is_missing {
             format!(
-                "run `lth data fetch {set}{folder_argument}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the files; \
-                 `data.dataset=strokes` needs none"
+                "run `lth data fetch {set}{folder_argument}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the \
+                 files; `data.dataset=strokes` needs none"
             )
         } else {
             format!(
-                "`lth data check {set}{folder_argument}` tells of every file; `lth data fetch {set}{folder_argument}` brings anew what is wrong"
+                "`lth data check {set}{folder_argument}` tells of every file; `lth data fetch {set}{folder_argument}` brings \
+                 anew what is wrong"
             )
         });
     }

@@ -60,8 +60,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
 }
 
 /// Writes the report on one run into the run's own folder, and returns the path of the page. Files of an older report
-/// that the new one does not have are removed. Files that `lth` did not write stay, and are renamed where the report
-/// needs their names.
+/// that the new one does not have are removed. Files that `lth` did not write stay; those with the name of a file of
+/// the report are renamed.
 ///
 /// # Errors
 /// Fails if a file cannot be written.
@@ -81,7 +81,7 @@ pub(super) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
 /// Writes a report into a folder that may hold other files, and returns the path of the page.
 ///
 /// # Errors
-/// Fails, and writes nothing, where a file that `lth` did not write has the name of a file of the report.
+/// Fails, and writes nothing, if a file that `lth` did not write has the name of a file of the report.
 fn write(folder: &ReportDir, analyses: &[RunAnalysis]) -> Result<PathBuf> {
     let files = report::files(analyses)?;
     let owned = WrittenFiles::read(&folder.0);

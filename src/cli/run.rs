@@ -97,7 +97,7 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
     Ok(())
 }
 
-/// Registers a run: records the keys of its plan, and takes the lock that tells other processes that it is running.
+/// Registers a run: records the keys of its plan, and takes the lock by which other processes see that it is running.
 /// While the lock is held nothing that the run works with is archived or freed.
 ///
 /// # Errors
@@ -117,8 +117,8 @@ fn config_file(document: &ConfigDocument) -> &'static str {
     if document.is_json() { json } else { toml }
 }
 
-/// Returns the command that goes on with the run. Standard input cannot be read again: its text is in the folder of the
-/// run.
+/// Returns the command that continues the run. If the experiment was read from standard input, which cannot be read
+/// again, the command names the copy of its text in the folder of the run.
 fn command(args: &RunArgs, document: &ConfigDocument, run_dir: &RunDir) -> String {
     if args.experiment.is_stdin() { command_with_file(&run_dir.file(config_file(document))) } else { env::command() }
 }

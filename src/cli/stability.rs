@@ -1,4 +1,4 @@
-//! `lth stability`: whether the training runs of a run lead to the same minimum whatever the order of their data.
+//! `lth stability`: measures whether copies of a training run with other data orders reach the same minimum.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -74,8 +74,8 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
 
     let rows = analysis.rows();
     run_files(&run, &study, &study.plan, &cancel).write_files(&[(RunDir::STABILITY, to_csv(&rows)?)])?;
-    let report = RunAnalysis::of(Run::open(run.dir.clone())?)?;
-    let page = write_run_report(&report)?;
+    let run_analysis = RunAnalysis::of(Run::open(run.dir.clone())?)?;
+    let page = write_run_report(&run_analysis)?;
     if let Some(exit) = cancel.exit_code().filter(|_| !pairs.iter().all(|pair| analysis.is_measured(pair))) {
         ui::eprint_line(&format!("stopped: what was measured stays. Go on with\n  {}", env::command()));
         return Ok(exit);
@@ -83,7 +83,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let is_selected = |key: &str| pairs.iter().any(|pair| pair.training.key.to_string() == key);
     let shown: Vec<_> = rows.into_iter().filter(|row| is_selected(&row.key)).collect();
     ui::print_result(&ui::stability(&shown))?;
-    let note = report.run.test_note().map_or_else(String::new, |note| note + "\n");
+    let note = run_analysis.run.test_note().map_or_else(String::new, |note| note + "\n");
     ui::print_result(&format!("{note}files in {}\nreport in {}\n", run.dir.0.display(), page.display()))?;
     for failure in &failures {
         ui::eprint_line(&format!("error: {failure}"));
@@ -107,7 +107,7 @@ fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawIma
         let dir_of_run = run.manifest.as_ref().map(|manifest| PathBuf::from(&manifest.data_dir));
         experiment.data.dir = args.data_dir.clone().or(dir_of_run);
     }
-    // The resolved configuration has the kind of device; the manifest has the number of the GPU.
+    // The resolved configuration contains the kind of device; only the manifest contains the index of the GPU.
     if let (DeviceChoice::Cuda(_), Some(manifest)) = (experiment.run.device, &run.manifest) {
         experiment.run.device = manifest.run.device;
     }

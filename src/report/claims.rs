@@ -75,7 +75,7 @@ impl ClaimStatus {
 #[derive(Clone, Copy)]
 struct ClaimArms<'a> {
     /// The arm that the claim is about.
-    of: &'a str,
+    subject: &'a str,
     /// The arm that it is compared with; `None` if the claim compares nothing.
     against: Option<&'a str>,
 }
@@ -98,7 +98,7 @@ pub fn claims(run: &Run, experiment: &Experiment) -> Vec<ClaimRow> {
     claims_of_rows(&run.rounds, experiment)
 }
 
-/// Like [`claims`], from the rows of `rounds.csv`.
+/// Like [`claims`], but from the rows of `rounds.csv`.
 fn claims_of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRow> {
     let results = PairedResults::new(rows, experiment);
     let file = ClaimFile::load();
@@ -112,12 +112,12 @@ fn claims_of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRow> {
 
 /// Returns the arms with the roles of a claim; `None` if the experiment lacks one.
 fn claim_arms<'a>(claim: &Claim, experiment: &'a Experiment) -> Option<ClaimArms<'a>> {
-    let of = arm_with_role(claim.of, experiment)?;
+    let subject = arm_with_role(claim.of, experiment)?;
     let against = match claim.against {
         Some(role) => Some(arm_with_role(role, experiment)?),
         None => None,
     };
-    Some(ClaimArms { of, against })
+    Some(ClaimArms { subject, against })
 }
 
 /// Returns a claim with its result. `setting`: the paper's experiment of the claim; `arms`: the run's arms with its
@@ -129,7 +129,7 @@ fn claim_row(
     results: &PairedResults<'_>,
     arms: ClaimArms<'_>,
 ) -> ClaimRow {
-    let rounds = claimed_rounds(claim, results, arms.of);
+    let rounds = claimed_rounds(claim, results, arms.subject);
     let evidence = rounds.as_ref().map_or_else(|_| Vec::new(), |rounds| evidence(claim, results, arms, rounds));
     let (status, reason) = match rounds {
         Err(reason) => (ClaimStatus::NotTested, reason),
@@ -139,7 +139,7 @@ fn claim_row(
         Ok(_) if evidence.iter().all(|round| round.values.is_empty()) => {
             (ClaimStatus::NotTested, "no replicate came to its end on every side".to_owned())
         }
-        Ok(_) => decide(claim, &evidence, smallest_share_if_too_large(claim, results, arms.of)),
+        Ok(_) => decide(claim, &evidence, smallest_share_if_too_large(claim, results, arms.subject)),
     };
     let reasons = std::iter::once(reason).chain(setting.differences(experiment));
     ClaimRow {
@@ -184,8 +184,8 @@ fn claimed_rounds(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Resu
     }
 }
 
-/// Returns the smallest share of weights of an arm, if the range of the claim extends further below it than
-/// [`MAX_SHARE_RATIO`].
+/// Returns the smallest share of weights of an arm if it is more than [`MAX_SHARE_RATIO`] times the lower end of the
+/// claim's range, so that the run lacks rounds that the claim is about.
 fn smallest_share_if_too_large(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Option<f64> {
     let groups = results.rounds(arm).into_iter().filter_map(|round| results.group(ArmRound::new(arm, round)));
     let smallest = groups.map(RoundGroup::weights_remaining).fold(1.0, f64::min);
@@ -198,7 +198,7 @@ fn evidence(claim: &Claim, results: &PairedResults<'_>, arms: ClaimArms<'_>, rou
     let least_deviation = results.least_deviation(claim.metric);
     let strict_level = 1.0 - (1.0 - LEVEL) / rounds.len() as f64;
     let at_round = |&round: &u32| {
-        let left = ArmRound::new(arms.of, round);
+        let left = ArmRound::new(arms.subject, round);
         let right = arms.against.map(|arm| ArmRound::new(arm, if arm == DENSE { 0 } else { round }));
         let pairs = right.map_or_else(Vec::new, |right| results.pairs(left, right, claim.metric));
         let values: Vec<f64> = match right {

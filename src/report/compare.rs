@@ -17,7 +17,7 @@ use crate::system::paths::RunDir;
 /// A comparison of runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunComparison {
-    /// Names of the runs: of their folders, or whole paths where two folders have the same name.
+    /// Names of the runs: of their folders, or whole paths if two folders have the same name.
     pub runs: Vec<String>,
     /// Configuration values that differ between the runs, in the order of the configuration.
     pub config: Vec<ConfigDifference>,
@@ -77,6 +77,7 @@ fn compared_metrics() -> impl Iterator<Item = &'static Metric> {
 }
 
 impl ResultRow {
+    /// Returns the results of a row of the summary of the run `run`.
     fn new(run: &str, row: SummaryRow) -> Self {
         let means = compared_metrics().map(|metric| row.stats(metric).map(|stats| stats.mean)).collect();
         Self {

@@ -35,6 +35,7 @@ pub(crate) struct CsvRecord<'a, const N: usize> {
 }
 
 impl<const N: usize> CsvRecord<'_, N> {
+    /// Returns the field of one of the `N` columns.
     fn bytes(&self, column: usize) -> &[u8] {
         &self.record[self.columns[column]]
     }
@@ -79,7 +80,7 @@ fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
     Ok(Some(csv::Reader::from_reader(file)))
 }
 
-/// Like [`for_each_record`], from a reader; `names` are the columns.
+/// Like [`for_each_record`], but from a reader; `names` are the names of the columns.
 fn for_each_record_of<const N: usize>(
     mut reader: csv::Reader<impl std::io::Read>,
     names: [&str; N],
@@ -114,6 +115,7 @@ impl<'a> Curves<'a> {
         }
     }
 
+    /// Like [`read`](Self::read), but from a reader.
     fn read_from(reader: csv::Reader<impl std::io::Read>, wanted: &[ArmRound<'a>]) -> Result<Self> {
         // Arms and rounds are compared as bytes: most records are of other arms and rounds, and are skipped unparsed.
         let round_texts: Vec<String> = wanted.iter().map(|arm_round| arm_round.round.to_string()).collect();

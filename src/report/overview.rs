@@ -21,7 +21,8 @@ pub struct RunOverview {
     pub done: usize,
     /// Training runs of its plan; `None` if there is no manifest.
     pub trainings: Option<usize>,
-    /// The arm and round with the best validation accuracy; `None` if no training run has ended.
+    /// The arm and round with the best validation accuracy; `None` if no training run reached its
+    /// last iteration.
     pub best: Option<BestRound>,
     /// Bytes of its files and of its store entries, which other runs may share.
     pub bytes: u64,

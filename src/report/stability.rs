@@ -31,10 +31,10 @@ pub(crate) struct PathGroup<'a> {
 impl<'a> InterpolationPath<'a> {
     /// Groups rows by training run, in the order of the file.
     pub(crate) fn by_training(rows: &'a [StabilityRow]) -> Vec<Self> {
-        let is_same_training = |a: &StabilityRow, b: &StabilityRow| {
+        let have_same_training_run = |a: &StabilityRow, b: &StabilityRow| {
             (&a.arm, a.replicate, a.repeat, a.round) == (&b.arm, b.replicate, b.repeat, b.round)
         };
-        rows.chunk_by(is_same_training).map(|path| Self { rows: path.iter().collect() }).collect()
+        rows.chunk_by(have_same_training_run).map(|path| Self { rows: path.iter().collect() }).collect()
     }
 
     /// Returns the arm and the round of the training run.
@@ -89,6 +89,7 @@ pub fn stability_table(rows: &[StabilityRow]) -> Table {
     table
 }
 
+/// Returns the row of an arm at a round.
 fn table_row(group: &PathGroup<'_>) -> Vec<Cell> {
     let n = group.paths.len();
     let test = group.instabilities(|row| row.test_error);

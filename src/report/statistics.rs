@@ -29,10 +29,10 @@ pub struct Interval {
 
 /// Returns the mean of `values`, one per replicate, with its one-sided confidence bounds at `level`.
 ///
-/// The standard deviation is taken to be `least_deviation` where it is smaller: a metric with a coarse resolution may
-/// have equal values in all replicates, although each is known to one step only; with a deviation of 0 every difference
-/// would look certain. Returns `None` if there are fewer than two values, so that their deviation is not known, or all
-/// values are equal and `least_deviation` is 0.
+/// The standard deviation is at least `least_deviation`: a metric with a coarse resolution may have equal values in all
+/// replicates, although each is known to one step only, and with a deviation of 0 every difference would look certain.
+/// Returns `None` if there are fewer than two values, so that their deviation is not known, or if all values are equal
+/// and `least_deviation` is 0.
 pub(super) fn interval(values: &[f64], least_deviation: f64, level: f64) -> Option<Interval> {
     let SummaryStats { n, mean, std, .. } = SummaryStats::of(values)?;
     let deviation = std?.max(least_deviation);
@@ -105,18 +105,18 @@ mod tests {
             (0.5, 7, 0.0),
         ];
         for (probability, degrees, t) in table {
-            let found = student_quantile(probability, degrees);
-            assert!((found - t).abs() < 5.1e-5, "t({probability}, {degrees}) = {found}, and {t} in the table");
+            let quantile = student_quantile(probability, degrees);
+            assert!((quantile - t).abs() < 5.1e-5, "t({probability}, {degrees}) = {quantile}, and {t} in the table");
         }
         assert!((student_quantile(0.95, 1_000_000) - 1.645).abs() < 1e-3, "the normal distribution's");
     }
 
     #[test]
     fn interval_of_three_values() {
-        let found = interval(&[1.0, 2.0, 3.0], 0.0, LEVEL).unwrap();
+        let bounds = interval(&[1.0, 2.0, 3.0], 0.0, LEVEL).unwrap();
         // Mean 2, deviation 1: 2 ± 2.92 / √3.
-        assert_eq!((found.mean, found.n), (2.0, 3));
-        assert!((found.low - (2.0 - 1.6859)).abs() < 1e-4 && (found.high - 3.6859).abs() < 1e-4, "{found:?}");
+        assert_eq!((bounds.mean, bounds.n), (2.0, 3));
+        assert!((bounds.low - (2.0 - 1.6859)).abs() < 1e-4 && (bounds.high - 3.6859).abs() < 1e-4, "{bounds:?}");
     }
 
     #[test]
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn interval_of_equal_values_has_the_width_of_the_resolution() {
         assert_eq!(interval(&[5.0, 5.0], 0.0, LEVEL), None, "their deviation is not known");
-        let found = interval(&[-100.0; 3], rounding_std(100.0), LEVEL).unwrap();
+        let bounds = interval(&[-100.0; 3], rounding_std(100.0), LEVEL).unwrap();
         // 2.92 · (100 / √6) / √3 = 68.8.
-        assert!((found.low + 168.8).abs() < 0.1 && (found.high + 31.2).abs() < 0.1, "{found:?}");
+        assert!((bounds.low + 168.8).abs() < 0.1 && (bounds.high + 31.2).abs() < 0.1, "{bounds:?}");
         let wide = [0.0, 1000.0];
         assert_eq!(
             interval(&wide, rounding_std(100.0), LEVEL),

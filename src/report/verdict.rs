@@ -45,7 +45,7 @@ pub enum Decision {
     Ticket,
     /// The bounds exclude a condition.
     NoTicket,
-    /// Neither; more replicates may decide.
+    /// The bounds do neither; more replicates may decide.
     Undecided,
 }
 
@@ -88,7 +88,7 @@ pub fn verdicts(run: &Run, experiment: &Experiment) -> Vec<Verdict> {
     verdicts_of_rows(&run.rounds, experiment)
 }
 
-/// Like [`verdicts`], from the rows of `rounds.csv`.
+/// Like [`verdicts`], but from the rows of `rounds.csv`.
 fn verdicts_of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<Verdict> {
     let results = PairedResults::new(rows, experiment);
     let mut verdicts = Vec::new();
@@ -247,9 +247,12 @@ fn sentence(arm: &str, verdicts: &[Verdict]) -> String {
 /// Returns a paragraph for readers of the report: how the verdicts were reached.
 pub fn method(verdicts: &[Verdict], experiment: &Experiment) -> String {
     let margin = experiment.report.margin;
-    let looks = verdicts.len();
-    let count =
-        if looks == 1 { "1 verdict is 1 look".to_owned() } else { format!("{looks} verdicts are {looks} looks") };
+    let verdict_count = verdicts.len();
+    let count = if verdict_count == 1 {
+        "1 verdict is 1 look".to_owned()
+    } else {
+        format!("{verdict_count} verdicts are {verdict_count} looks")
+    };
     format!(
         "Differences are taken within each replicate, repeats averaged first, in test accuracy at early stop and in the \
          iterations trained until the early stop; each bound is a one-sided 95 % bound of Student's t over n replicates, with a \

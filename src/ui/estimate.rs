@@ -46,14 +46,15 @@ fn by_round(estimate: &Estimate) -> Table {
         .unwrap_or_default();
     let mut sizes: Vec<&RoundEstimate> = Vec::new();
     for round in &estimate.rounds {
-        let is_same = |other: &&RoundEstimate| {
+        let is_same_size = |other: &&RoundEstimate| {
             (other.round, other.weights_kept, &other.layers) == (round.round, round.weights_kept, &round.layers)
         };
-        if !sizes.iter().any(is_same) {
+        if !sizes.iter().any(is_same_size) {
             sizes.push(round);
         }
     }
-    let has_grid = sizes.iter().enumerate().any(|(i, size)| sizes[..i].iter().any(|other| other.round == size.round));
+    let has_grid =
+        sizes.iter().enumerate().any(|(index, size)| sizes[..index].iter().any(|other| other.round == size.round));
     let arm_title = has_grid.then_some("arm");
     let titles = arm_title.into_iter().chain(["round", "weights left", "kept", "engine"]);
     let mut table = Table::new(titles.chain(layers.iter().map(|layer| layer.as_str())));

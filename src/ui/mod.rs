@@ -54,6 +54,7 @@ fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes)
 }
 
+/// Writes to standard output.
 #[cfg(not(unix))]
 fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout();

@@ -87,7 +87,7 @@ pub fn table(rows: &[RoundRow], last: u64) -> String {
     table_within(rows, last, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
 }
 
-/// Like [`table`], for a terminal of `width` characters.
+/// Like [`table`], but for a terminal of `width` characters.
 fn table_within(rows: &[RoundRow], last: u64, width: usize) -> String {
     let groups = RoundGroup::by_arm_and_round(rows);
     let text = |detail: TableDetail| render(&detail.table(&groups, last)) + detail.caption();
@@ -147,7 +147,7 @@ fn aligned_length(cell: &str, is_last_column: bool) -> usize {
     counted.chars().count()
 }
 
-/// Returns whether a column is aligned to the left: every value in it is a text, a decision or a status.
+/// Returns whether a column is aligned to the left: it has values, and each of them is a text, a decision or a status.
 fn is_left_aligned(table: &Table, column: usize) -> bool {
     let mut present = table.rows.iter().map(|row| &row[column]).filter(|cell| **cell != Cell::Missing).peekable();
     let is_text = |cell: &Cell| match cell {

@@ -145,6 +145,7 @@ struct Property {
 }
 
 impl Property {
+    /// Returns a property with its values in words.
     fn new(run: String, paper: String) -> Self {
         Self { run, paper }
     }

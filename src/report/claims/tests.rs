@@ -22,8 +22,8 @@ fn lenet(sets: &[&str]) -> Experiment {
 /// Returns the rows of an arm at a round with a share of the weights; `values` are early stops and test accuracies, one
 /// pair per replicate.
 fn arm(name: &str, round: u32, share: f64, values: &[(u64, f64)]) -> Vec<RoundRow> {
-    let with = |row: RoundRow| RoundRow { weights_remaining: share, ..row };
-    rows(name, round, values).into_iter().map(with).collect()
+    let with_share = |row: RoundRow| RoundRow { weights_remaining: share, ..row };
+    rows(name, round, values).into_iter().map(with_share).collect()
 }
 
 const DENSE_VALUES: [(u64, f64); 3] = [(8000, 0.979), (9000, 0.980), (8500, 0.981)];
@@ -64,7 +64,8 @@ fn claim_file_is_consistent() {
 
 #[test]
 fn claims_follow_from_the_bounds() {
-    let (rows, lenet) = (run(), lenet(&[]));
+    let rows = run();
+    let lenet = lenet(&[]);
     let speed = claim(&rows, &lenet, "lenet_21_speed");
     assert_eq!((speed.status, speed.reason.as_str()), (ClaimStatus::Held, ""));
     // Differences −3,000, −3,500, −3,400; means 8,500 and 5,200.
@@ -84,8 +85,8 @@ fn claims_follow_from_the_bounds() {
 
 #[test]
 fn claims_are_undecided_with_one_replicate() {
-    let one = |row: &RoundRow| row.replicate == 1;
-    let rows: Vec<RoundRow> = run().into_iter().filter(one).collect();
+    let is_first = |row: &RoundRow| row.replicate == 1;
+    let rows: Vec<RoundRow> = run().into_iter().filter(is_first).collect();
     let all = claims_of_rows(&rows, &lenet(&[]));
     assert!(all.iter().all(|row| matches!(row.status, ClaimStatus::Undecided | ClaimStatus::NotTested)), "{all:?}");
     let speed = claim(&rows, &lenet(&[]), "lenet_21_speed");
@@ -95,7 +96,8 @@ fn claims_are_undecided_with_one_replicate() {
 
 #[test]
 fn claims_without_results_are_not_tested() {
-    let (rows, full) = (run(), lenet(&[]));
+    let rows = run();
+    let full = lenet(&[]);
     let missing = claim(&rows, &full, "lenet_13_accuracy");
     assert_eq!((missing.status, missing.here.as_str()), (ClaimStatus::NotTested, "–"));
     assert_eq!(missing.reason, "`winning_ticket` has no round with 13.5% of the weights, but 21.1%");
@@ -189,10 +191,10 @@ const RESNET: [&str; 9] = [
 #[test]
 fn claims_about_a_learning_rate_are_shown_only_with_that_rate() {
     let deep = |sets: &[&str]| experiment(&[&RESNET, sets].concat());
-    let at =
+    let ticket_rows =
         |share, accuracies: [f64; 3]| arm("winning_ticket", 8, share, &accuracies.map(|accuracy| (30_000, accuracy)));
     let dense = arm("dense", 0, 1.0, &[0.904, 0.905, 0.906].map(|accuracy| (30_000, accuracy)));
-    let rows = [dense, at(0.1776, [0.876, 0.877, 0.878])].concat();
+    let rows = [dense, ticket_rows(0.1776, [0.876, 0.877, 0.878])].concat();
     let ids =
         |experiment: &Experiment| claims_of_rows(&rows, experiment).into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(ids(&deep(&[])), ["resnet_20_high_reinit", "resnet_20_high_below_dense"]);

@@ -21,8 +21,8 @@ const RESULT_METRICS: [Metric; 6] = [
     FINAL_TRAIN_ACCURACY,
 ];
 
-/// Returns the section on instability to the order of the data; empty if it was not measured. `level` is that of its
-/// heading.
+/// Returns the section on instability to the order of the data, under a heading of `level`; empty if it was not
+/// measured.
 pub(super) fn stability(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
     if analysis.stability.is_empty() {
         return Vec::new();

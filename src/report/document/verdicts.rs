@@ -93,6 +93,7 @@ pub(super) fn claims(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
     ]
 }
 
+/// Returns a cell with a mean and its bounds; [`Cell::Missing`] if there are none.
 fn interval_cell(interval: Option<Interval>, format: fn(f64) -> String) -> Cell {
     Cell::optional(
         interval

@@ -16,7 +16,7 @@ const WINDOW_GAINS: f64 = 6.0;
 /// Least distance from the lower end of a limited accuracy axis to the dense accuracy: a share of 1.
 const MIN_WINDOW: f64 = 0.03;
 
-/// The number of each training run that a panel shows.
+/// The quantity that a panel shows: a number for each training run.
 #[derive(Clone, Copy)]
 pub(super) enum FigureMetric<'a> {
     /// A metric of the rows of `rounds.csv`.
@@ -33,8 +33,8 @@ pub(super) enum FigureMetric<'a> {
 
 impl FigureMetric<'_> {
     /// Returns a metric of a run with the rows `rows`. `by_iterations_trained`: some training run of the figure starts
-    /// after iteration 0, so early stops are labelled by iterations trained. Otherwise both are the same number, and
-    /// the paper's name is used.
+    /// after iteration 0, so early stops are labelled by iterations trained. Otherwise iterations trained are equal to
+    /// the iteration of the early stop, and the paper's name, early stop, is used.
     pub(super) fn row(metric: &'static Metric, rows: &[RoundRow], by_iterations_trained: bool) -> Self {
         let is_papers_name = *metric == ITERATIONS_TO_EARLY_STOP && !by_iterations_trained;
         let title = if is_papers_name { EARLY_STOP_ITERATION.title } else { metric.title };
@@ -66,6 +66,7 @@ impl FigureMetric<'_> {
         Axis { title, column: "mean", unit: self.unit(), window, ..Axis::default() }
     }
 
+    /// Returns the unit of the axis of the values.
     fn unit(&self) -> AxisUnit {
         match self {
             Self::Row { metric, .. } => match metric.unit {
@@ -114,6 +115,7 @@ pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
     vec![figure(data, &metrics, &early_stop_text), figure(data, &at_checkpoints, &checkpoint_text)]
 }
 
+/// Returns a figure with a panel for each of `metrics`.
 fn figure(data: &FigureData<'_>, metrics: &[FigureMetric<'_>], text: &FigureText) -> Figure {
     let groups = RoundGroup::by_arm_and_round(&data.run.rounds);
     let ticks = ticks(&groups);
@@ -133,6 +135,7 @@ fn figure(data: &FigureData<'_>, metrics: &[FigureMetric<'_>], text: &FigureText
     }
 }
 
+/// Returns the panel of a metric, with a series for each arm.
 fn panel(data: &FigureData<'_>, groups: &[RoundGroup<'_>], ticks: &[f64], metric: &FigureMetric<'_>) -> Panel {
     let roles = data.arms.iter().enumerate();
     let series: Vec<Series> = roles.map(|(index, role)| arm_series(groups, index, role, metric)).collect();

@@ -94,8 +94,8 @@ fn panel<'a>(runs: &[ComparedRun<'a>], arm: &str, metric: impl Fn(&ComparedRun<'
     }
 }
 
-/// Returns the series of a run: its dense network, then the rounds of `arm`. `index`: of the run in the figure, for its
-/// style.
+/// Returns the series of a run: its dense network, then the rounds of `arm`. `index`: index of the run in the figure,
+/// which determines its style.
 fn run_series(compared: &ComparedRun<'_>, index: usize, arm: &str, metric: &FigureMetric<'_>) -> Series {
     let groups = RoundGroup::by_arm_and_round(&compared.run.rounds);
     let points: Vec<ChartPoint> = [DENSE, arm].iter().flat_map(|arm| arm_points(&groups, arm, metric)).collect();

@@ -1,4 +1,4 @@
-//! The share of weights that each round keeps in each layer.
+//! The figure of the share of weights that each round keeps in each layer.
 
 use std::collections::BTreeMap;
 
@@ -75,6 +75,7 @@ fn means(series: &[Series]) -> Vec<(f64, f64)> {
     series.iter().flat_map(|series| &series.points).map(|point| (point.x, point.mean)).collect()
 }
 
+/// Returns the panel of an arm.
 fn panel(arm: &str, series: Vec<Series>) -> Panel {
     let x = Axis { title: "round".to_owned(), column: "round", unit: AxisUnit::Count, ..Axis::default() };
     let y = Axis {

@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn mean_point_leaves_out_values_that_are_not_finite() {
-        let found = mean_point(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
-        assert_eq!(found, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
+        let point = mean_point(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
+        assert_eq!(point, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
         assert_eq!((mean_point(0.5, &[]), mean_point(0.5, &[f64::INFINITY])), (None, None));
         assert_eq!(mean_point(f64::NAN, &[1.0]), None);
     }

@@ -1,5 +1,5 @@
-//! Networks on the line between two copies of a training run: their errors, and the instability against weights
-//! remaining (Frankle et al. 2020, arXiv 1912.05671).
+//! Figures of the networks on the line between two copies of a training run: their errors along the line, and the
+//! instability against weights remaining (Frankle et al. 2020, arXiv 1912.05671).
 
 use super::{FigureData, arm_style, mean_point, name_suffix, weights_remaining, weights_remaining_axis};
 use crate::artifacts::StabilityRow;
@@ -19,6 +19,7 @@ struct ErrorMetric {
     value: fn(&StabilityRow) -> f64,
 }
 
+/// The errors shown, each in a panel.
 const ERRORS: [ErrorMetric; 2] = [
     ErrorMetric { images: "test", is_test: true, value: |row| row.test_error },
     ErrorMetric { images: "train", is_test: false, value: |row| row.train_error },
@@ -40,6 +41,7 @@ pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
     figures
 }
 
+/// Returns the figure of instabilities against weights remaining.
 fn instability_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>]) -> Figure {
     Figure {
         name: "instability".to_owned(),
@@ -52,6 +54,7 @@ fn instability_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>]) -> Figure
     }
 }
 
+/// Returns the panel of instabilities by one kind of error, with a series for each arm.
 fn instability_panel(data: &FigureData<'_>, groups: &[PathGroup<'_>], error: &ErrorMetric) -> Panel {
     let mut series = Vec::new();
     for (index, role) in data.arms.iter().enumerate() {
@@ -109,6 +112,7 @@ fn shown_groups<'g, 'a>(run: &Run, groups: &'g [PathGroup<'a>], arm: Option<&str
     shown
 }
 
+/// Returns the panel of one kind of error along the line, with a series for each group.
 fn error_panel(data: &FigureData<'_>, shown: &[&PathGroup<'_>], error: &ErrorMetric) -> Panel {
     let series = |(index, group): (usize, &&PathGroup<'_>)| {
         let remaining = weights_remaining(data.run, group.arm, group.round);

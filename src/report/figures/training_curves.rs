@@ -137,6 +137,7 @@ fn panels(contents: &[PanelOf<Series>], y: &Axis, note: &str, end: f64) -> Vec<P
     contents.iter().map(panel).collect()
 }
 
+/// Returns the figure of test accuracies of the ticket `arm`, over the iterations 0..=`end`.
 fn accuracy_figure(data: &FigureData<'_>, arm: &str, suffix: &str, contents: &[PanelOf<Series>], end: f64) -> Figure {
     // The axis covers the ends of all curves and the same distance below them: the rise of the curves, but not their
     // start.
@@ -161,6 +162,7 @@ fn accuracy_figure(data: &FigureData<'_>, arm: &str, suffix: &str, contents: &[P
     }
 }
 
+/// Returns the figure of validation losses of the ticket `arm`, over the iterations 0..=`end`.
 fn loss_figure(arm: &str, suffix: &str, contents: &[PanelOf<Series>], end: f64) -> Figure {
     let least = |series: &Series| series.points.iter().map(|point| point.mean).reduce(f64::min);
     let last = |series: &Series| series.points.iter().rfind(|point| point.x <= end).map(|point| point.high);

@@ -1,5 +1,5 @@
-//! Weights: initial values of the survivors, distances moved, and connections that units keep (the paper's Figures
-//! 15–24).
+//! Figures of weights: initial values of the weights that survive, distances moved, and connections that units keep
+//! (the paper's Figures 15–24).
 
 use anyhow::Result;
 
@@ -29,6 +29,7 @@ struct WeightFigure {
 }
 
 impl WeightFigure {
+    /// Returns whether the figure shows a single measure, and then several rounds.
     fn has_one_measure(&self) -> bool {
         self.measures.len() == 1
     }
@@ -105,6 +106,7 @@ pub(super) fn figures(run: &Run) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// Returns a figure of an arm with a panel for each layer; `suffix` ends its name.
 fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &WeightFigure) -> Figure {
     let shown = shown_rounds(run, arm, kind);
     let ticket = shown.first().filter(|_| !kind.has_one_measure());
@@ -118,6 +120,7 @@ fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &WeightF
     }
 }
 
+/// Returns the rounds that a figure of an arm shows.
 fn shown_rounds<'a>(run: &Run, arm: &'a str, kind: &WeightFigure) -> Vec<ShownRound<'a>> {
     let mut shown = Vec::new();
     if kind.has_one_measure() {
@@ -129,6 +132,7 @@ fn shown_rounds<'a>(run: &Run, arm: &'a str, kind: &WeightFigure) -> Vec<ShownRo
     shown
 }
 
+/// Returns the panel of a layer, with a series for each round and measure.
 fn layer_panel(rows: &[WeightRow], layer: &str, shown: &[ShownRound<'_>], kind: &WeightFigure) -> Panel {
     let mut series = Vec::new();
     for (round_index, shown) in shown.iter().enumerate() {
@@ -147,6 +151,7 @@ fn layer_panel(rows: &[WeightRow], layer: &str, shown: &[ShownRound<'_>], kind: 
     Panel { title: layer.to_owned(), x: axis(kind.x, "x"), y: axis(kind.y, "y"), series, ..Panel::default() }
 }
 
+/// Returns the points of a measure in a layer at a round, in the order of the rows.
 fn points(rows: &[WeightRow], layer: &str, shown: &ShownRound<'_>, measure: WeightMeasure) -> Vec<ChartPoint> {
     let of_round = rows.iter().filter(|row| row.layer == layer && row.arm == shown.arm && row.round == shown.round);
     of_round.filter(|row| row.measure.is(measure)).map(|row| ChartPoint::exact(row.x, row.y, row.n)).collect()

@@ -97,9 +97,9 @@ impl ProgressView {
         for (label, share) in &running[..bars] {
             lines.push(columns.line(&columns.label(label), *share));
         }
-        let more = running.len() - bars;
-        if more > 0 && free > 0 {
-            let text = if bars > 0 { format!("and {more} more at work") } else { format!("{more} at work") };
+        let hidden = running.len() - bars;
+        if hidden > 0 && free > 0 {
+            let text = if bars > 0 { format!("and {hidden} more at work") } else { format!("{hidden} at work") };
             lines.push(text_line(&text, width));
         } else if let (Some(holder), true) = (&self.awaited, running.is_empty() && free > 0) {
             lines.push(text_line(&format!("waiting for {holder}"), width));
