@@ -14,13 +14,13 @@ use crate::runner::{Candidate, Garbage, GcReason};
 use crate::system::exit::Exit;
 use crate::ui;
 
-/// Names of files that are not this program's, in one note.
+/// The largest number of foreign files that a note lists.
 const MAX_NAMES: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct CleanArgs {
     /// Only trainings of these runs: each by its folder, its name, or the name of its experiment.
-    #[arg(value_name = "RUN", value_parser = super::folders::path())]
+    #[arg(value_name = "RUN", value_parser = super::folders::path_parser())]
     only: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
@@ -32,12 +32,17 @@ pub(super) struct CleanArgs {
     yes: bool,
 }
 
+/// Runs `lth clean` and returns its exit code.
+///
+/// # Errors
+/// Fails if a run cannot be found, the store cannot be read, or `--yes` is needed because there is no terminal to ask
+/// on.
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let views = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
-    let only = (!views.is_empty()).then_some(views.as_slice());
+    let run_dirs = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
+    let only = (!run_dirs.is_empty()).then_some(run_dirs.as_slice());
     let Garbage { candidates, foreign } = runner::find_garbage(&runs, only)?;
-    if let Some(note) = passed_over(&foreign) {
+    if let Some(note) = foreign_note(&foreign) {
         ui::eprint_line(&note);
     }
     if candidates.is_empty() {
@@ -58,10 +63,10 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
             return Ok(Exit::Success);
         }
         None => {
-            let said = format!(
+            let message = format!(
                 "error: {total} could be freed, and there is no terminal to ask on\n\nhint: `--yes` frees them"
             );
-            return Err(UsageError::from_text(&said).into());
+            return Err(UsageError::from_text(&message).into());
         }
     }
     let freed = runner::free(&runs, only, &candidates)?;
@@ -75,20 +80,21 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Names the files and folders of the store that this program did not write; a file manager or a person did.
-fn passed_over(foreign: &[PathBuf]) -> Option<String> {
+/// Returns a note that lists the files and folders of the store that this program did not write; `None` if there are
+/// none.
+fn foreign_note(foreign: &[PathBuf]) -> Option<String> {
     let names: Vec<String> = foreign
         .iter()
         .take(MAX_NAMES)
         .map(|path| format!("  {}\n", ui::printable(&path.display().to_string())))
         .collect();
-    let more = foreign.len().saturating_sub(MAX_NAMES);
-    let more = if more > 0 { format!("  and {more} more\n") } else { String::new() };
+    let unlisted = foreign.len().saturating_sub(MAX_NAMES);
+    let more = if unlisted > 0 { format!("  and {unlisted} more\n") } else { String::new() };
     let text = format!("note: lth did not write these and leaves them alone:\n{}{more}", names.concat());
     (!foreign.is_empty()).then(|| text.trim_end().to_owned())
 }
 
-/// A line for each reason: how many files, and how much. With `names`, followed by the files.
+/// Returns a line for each reason to free files, with their number and size. With `names`, the files follow.
 fn listing(candidates: &[Candidate], names: bool) -> String {
     let reasons = [
         (GcReason::Between, "final weights that no run needs by its `run.keep`"),
@@ -99,13 +105,13 @@ fn listing(candidates: &[Candidate], names: bool) -> String {
         (GcReason::SetAside, "weights of trainings that --fresh has set aside"),
         (GcReason::Unfinished, "files of trainings that were killed while they were written"),
     ];
-    let line = |(reason, what): (GcReason, &str)| {
+    let line = |(reason, description): (GcReason, &str)| {
         let files: Vec<&Candidate> = candidates.iter().filter(|file| file.reason == reason).collect();
         let size = files.iter().map(|file| file.bytes).sum();
         let name = |file: &&Candidate| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
         let list: String = if names { files.iter().map(name).collect() } else { String::new() };
         let n = count_of(files.len() as u64, "file");
-        (!files.is_empty()).then(|| format!("{:>9}  {what} ({n})\n{list}", bytes(size)))
+        (!files.is_empty()).then(|| format!("{:>9}  {description} ({n})\n{list}", bytes(size)))
     };
     reasons.into_iter().filter_map(line).collect()
 }

@@ -18,12 +18,12 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
     /// The runs: of each its folder, its name, or the name of its experiment.
-    #[arg(required = true, value_name = "RUN", value_parser = folders::path())]
+    #[arg(required = true, value_name = "RUN", value_parser = folders::path_parser())]
     names: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
-    choice: RowFilter,
+    filter: RowFilter,
     /// Sorts the results by this column; else run by run.
     #[arg(long, value_name = "COLUMN", value_parser = column_parser())]
     sort: Option<Column>,
@@ -51,7 +51,7 @@ enum Column {
 impl Column {
     /// Returns the names of the columns, in the order of the help.
     fn names() -> Vec<&'static str> {
-        // Early stops are sorted by the iterations trained, under the name of the early stop.
+        // `iterations_to_early_stop` has no name of its own: `early_stop_iteration` sorts by it, see `named`.
         let metrics = METRICS.iter().filter(|metric| metric.is_compared && **metric != ITERATIONS_TO_EARLY_STOP);
         let metric_names = metrics.map(|metric| metric.name);
         ["arm", "round", "weights_remaining", "n"].into_iter().chain(metric_names).collect()
@@ -85,20 +85,22 @@ impl Column {
     }
 }
 
+/// Returns the parser of `--sort`.
 fn column_parser() -> impl TypedValueParser<Value = Column> {
     PossibleValuesParser::new(Column::names())
         .try_map(|name| Column::named(&name).ok_or_else(|| format!("there is no column `{name}`")))
 }
 
-/// Runs `lth compare`.
+/// Runs `lth compare` and returns its exit code.
 ///
 /// # Errors
-/// Fails where fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be written.
+/// Fails if fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be
+/// written.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     let (runs, is_damaged) = open(args)?;
     ensure!(runs.len() > 1, "a comparison needs at least two runs, and {} could be read", runs.len());
-    args.choice.check(runs.iter().flat_map(|run| &run.rounds), "these runs")?;
-    let mut comparison = report::compare(&runs, |row| args.choice.matches(row));
+    args.filter.check(runs.iter().flat_map(|run| &run.rounds), "these runs")?;
+    let mut comparison = report::compare(&runs, |row| args.filter.matches(row));
     if let Some(column) = args.sort {
         comparison.results.sort_by(|left, right| column.order(args.descending, left, right));
     }
@@ -117,22 +119,22 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     Ok(if is_damaged { Exit::Failure } else { Exit::Success })
 }
 
-/// Returns the runs that can be read, each once, and whether one is damaged. A folder that is no run is skipped with a message,
-/// because a shell expands `runs/*` to the store too.
+/// Returns the runs that can be read, each once, and whether one is damaged. A folder that is no run is skipped with a
+/// message, because a shell expands `runs/*` to the store too.
 fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
     let mut runs: Vec<Run> = Vec::new();
     let mut is_damaged = false;
     let folder = args.runs.folder()?;
     for name in &args.names {
-        let view = match find_run(&folder, name) {
+        let run_dir = match find_run(&folder, name) {
             Err(_) if name.is_dir() => {
                 ui::eprint_line(&format!("skipped: `{}` has no files of a run", name.display()));
                 continue;
             }
             found => found?,
         };
-        match Run::open(view) {
-            Ok(run) if runs.iter().any(|known| is_same(known, &run)) => {
+        match Run::open(run_dir) {
+            Ok(run) if runs.iter().any(|other| is_same(other, &run)) => {
                 ui::eprint_line(&format!("skipped: `{}` is given already", name.display()));
             }
             Ok(run) => runs.push(run),
@@ -145,7 +147,8 @@ fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
     Ok((runs, is_damaged))
 }
 
+/// Returns whether two runs have the same folder.
 fn is_same(left: &Run, right: &Run) -> bool {
-    let path = |run: &Run| run.view.0.canonicalize().unwrap_or_else(|_| run.view.0.clone());
+    let path = |run: &Run| run.dir.0.canonicalize().unwrap_or_else(|_| run.dir.0.clone());
     path(left) == path(right)
 }

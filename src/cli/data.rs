@@ -21,16 +21,16 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {
     #[command(subcommand)]
-    command: Command,
+    command: DataCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum DataCommand {
     /// Brings a data set here and verifies it. The only command that uses the network; interrupted, it goes on where it
     /// stopped.
     Fetch(FetchArgs),
     /// Looks for the files of the built-in data sets and verifies them.
-    Check(CheckArgs),
+    Check(DataCheckArgs),
     /// Shows a data set: its images by part and class, its pixels in numbers, and examples of each class as a picture.
     Show(ShowArgs),
 }
@@ -41,7 +41,7 @@ struct FetchArgs {
     #[arg(value_parser = PossibleValuesParser::new(data::names()))]
     name: String,
     /// Folder of the data sets, each in a folder of its name [default: `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR", value_parser = folders::path())]
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
     /// A place with the same files, tried before the usual ones; may be given again.
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -58,12 +58,12 @@ struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
-struct CheckArgs {
+struct DataCheckArgs {
     /// One data set; without it, all of them.
     #[arg(value_parser = PossibleValuesParser::new(data::names()))]
     name: Option<String>,
     /// Folder of the data sets [default: `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR", value_parser = folders::path())]
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
@@ -73,17 +73,17 @@ struct CheckArgs {
 #[derive(Debug, Args)]
 struct ShowArgs {
     /// A built-in data set by name, or an experiment whose data are shown as it splits them.
-    #[arg(value_name = "NAME|CONFIG", value_parser = folders::path())]
+    #[arg(value_name = "NAME|CONFIG", value_parser = folders::path_parser())]
     what: PathBuf,
     /// With an experiment: overrides one of its values; may be given again.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR", value_parser = folders::path())]
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
     /// The picture [default: `NAME-sheet.png` in the current folder]. A file that is no picture of this command is not
     /// replaced.
-    #[arg(long, value_name = "FILE.png", value_parser = folders::path())]
+    #[arg(long, value_name = "FILE.png", value_parser = folders::path_parser())]
     out: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
@@ -91,45 +91,48 @@ struct ShowArgs {
 }
 
 impl DataArgs {
-    /// Returns the words ` with OPTION` for the option that says where this command writes.
-    pub(super) fn place(&self) -> &'static str {
-        if matches!(self.command, Command::Show(_)) { " with `--out`" } else { " with `--data-dir`" }
+    /// Returns the text ` with OPTION` for hints, where `OPTION` chooses the folder or file that this command writes.
+    pub(super) fn folder_option(&self) -> &'static str {
+        if matches!(self.command, DataCommand::Show(_)) { " with `--out`" } else { " with `--data-dir`" }
     }
 }
 
 /// Runs `lth data` and returns its exit code.
 ///
 /// # Errors
-/// Fails for a data set that cannot be fetched or read, and a contact sheet that cannot be written.
+/// Fails if a data set cannot be fetched or read, or a contact sheet cannot be written.
 pub(super) fn run(args: &DataArgs) -> Result<Exit> {
     match &args.command {
-        Command::Fetch(args) => fetch(args),
-        Command::Check(args) => check(args),
-        Command::Show(args) => show(args),
+        DataCommand::Fetch(args) => fetch(args),
+        DataCommand::Check(args) => check(args),
+        DataCommand::Show(args) => show(args),
     }
 }
 
+/// Parses the address of a mirror.
 fn address(text: &str) -> Result<String, String> {
     let is_web = text.starts_with("http://") || text.starts_with("https://");
     if is_web { Ok(text.to_owned()) } else { Err("an address begins with `http://` or `https://`".to_owned()) }
 }
 
+/// Parses a number of seconds > 0.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     let duration = Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero());
     duration.ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
+/// Runs `lth data fetch`.
 fn fetch(args: &FetchArgs) -> Result<Exit> {
-    let folder = folders::data(args.data_dir.as_ref())?;
-    user_path::check_symlinks(&folder).map_err(|error| folders::refused(&error))?;
+    let folder = folders::data_folder(args.data_dir.as_ref())?;
+    user_path::check_symlinks(&folder).map_err(|error| folders::usage_error(&error))?;
     let fetch = data::FetchOptions {
         folder,
         mirrors: args.mirror.clone(),
         use_default_mirrors: !args.only_mirrors,
         stall: args.stall_seconds,
     };
-    let on_progress = ui::fetching(args.quiet);
+    let on_progress = ui::download_progress(args.quiet);
     let fetched =
         data::fetch(&args.name, &fetch, &*on_progress).with_context(|| format!("could not fetch `{}`", args.name))?;
     if !args.quiet {
@@ -139,8 +142,9 @@ fn fetch(args: &FetchArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn check(args: &CheckArgs) -> Result<Exit> {
-    let folder = folders::data(args.data_dir.as_ref())?;
+/// Runs `lth data check`.
+fn check(args: &DataCheckArgs) -> Result<Exit> {
+    let folder = folders::data_folder(args.data_dir.as_ref())?;
     let known_names = data::names();
     let names = known_names.iter().filter(|name| args.name.as_ref().is_none_or(|wanted| wanted == *name));
     let reports: Vec<DatasetReport> = names.filter_map(|name| data::status(name, &folder)).collect();
@@ -149,7 +153,7 @@ fn check(args: &CheckArgs) -> Result<Exit> {
     } else {
         ui::print_result(&ui::dataset_statuses(&reports))?;
     }
-    // A missing data set is a failure only if it is named: no experiment needs all of them.
+    // A missing data set is a failure only if the command line names it: no experiment needs all data sets.
     let is_failure = |report: &DatasetReport| match report.status {
         DatasetStatus::Complete | DatasetStatus::PartialTest => false,
         DatasetStatus::Missing | DatasetStatus::Incomplete => args.name.is_some(),
@@ -158,6 +162,7 @@ fn check(args: &CheckArgs) -> Result<Exit> {
     Ok(if reports.iter().any(is_failure) { Exit::Failure } else { Exit::Success })
 }
 
+/// Runs `lth data show`.
 fn show(args: &ShowArgs) -> Result<Exit> {
     let name = args.what.to_string_lossy();
     let (stem, summary, dataset) = match builtin_config(&name) {
@@ -167,7 +172,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
                 return Err(config::UsageError::from_text(&format!("{text}\n  --> --set {set}")).into());
             }
             if data.has_builtin_files() {
-                data.dir = Some(folders::data(args.data_dir.as_ref())?);
+                data.dir = Some(folders::data_folder(args.data_dir.as_ref())?);
             }
             let (info, _) = data::inspect(&data).map_err(|problem| anyhow::anyhow!(problem.message))?;
             let (summary, dataset) = DatasetSummary::of_files(&info)?;
@@ -192,7 +197,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
 /// Fails if `out` is a file that `lth data show` did not write. A folder fails later, when the contact sheet is
 /// written.
 fn refuse_to_replace(out: &Path) -> Result<()> {
-    // A dangling symbolic link is not free either.
+    // `symlink_metadata` also finds a dangling symbolic link, which must not be replaced either.
     let is_free = out.symlink_metadata().is_err() || out.is_dir();
     if is_free || data::is_contact_sheet(out) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `lth doctor`: reports the versions, devices, data sets and stored trainings that this machine has.
+//! `lth doctor`: reports the versions, devices, data sets and stored training runs that this machine has.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(super) struct DoctorArgs {
     #[command(flatten)]
     runs: RunsArgs,
     /// Folder of the built-in data sets [default: `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR", value_parser = folders::path())]
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
     /// Ends with exit code 1 where this is missing: `cuda`, or `data=NAME`; may be given again.
     #[arg(long, value_name = "WHAT", value_parser = requirement)]
@@ -40,6 +40,7 @@ enum Requirement {
     Data(String),
 }
 
+/// Parses a requirement of `--require`.
 fn requirement(text: &str) -> Result<Requirement, String> {
     match text.split_once('=') {
         None if text == "cuda" => Ok(Requirement::Cuda),
@@ -52,9 +53,9 @@ fn requirement(text: &str) -> Result<Requirement, String> {
 /// Runs `lth doctor` and returns its exit code.
 ///
 /// # Errors
-/// Fails for folders that cannot be read.
+/// Fails if a folder cannot be read.
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
-    let folder = folders::data(args.data_dir.as_ref())?;
+    let folder = folders::data_folder(args.data_dir.as_ref())?;
     let runs = args.runs.folder()?;
     let libraries = machine::libraries().into_iter().filter(|path| is_of_libtorch(path)).collect::<Vec<_>>();
     let diagnosis = Diagnosis {
@@ -107,7 +108,7 @@ fn unmet(requirement: &Requirement, diagnosis: &Diagnosis) -> Option<String> {
     }
 }
 
-/// Returns whether a library is part of libtorch, or one that it computes with.
+/// Returns whether a library is part of libtorch, or one that libtorch computes with.
 fn is_of_libtorch(path: &std::path::Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     ["libtorch", "libc10", "libgomp", "libcu", "libnv"].iter().any(|prefix| name.starts_with(prefix))

@@ -1,4 +1,4 @@
-//! Selection of trainings of a run by arm and round.
+//! Selection of training runs of a run by arm and round.
 
 use anyhow::Result;
 use clap::Args;
@@ -22,7 +22,7 @@ impl RowFilter {
         !self.arm.is_empty()
     }
 
-    /// Returns whether the training of a row is selected.
+    /// Returns whether the training run of a row is selected.
     pub(super) fn matches(&self, row: &RoundRow) -> bool {
         (self.arm.is_empty() || self.arm.contains(&row.arm))
             && (self.round.is_empty() || self.round.contains(&row.round))
@@ -31,11 +31,12 @@ impl RowFilter {
     /// Checks that each named arm and round occurs in `rows`: an unknown name is a mistake, not an empty table.
     ///
     /// # Errors
-    /// Returns a [`UsageError`] with the unknown arm or round and the known ones; `place` names the run.
-    pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, place: &str) -> Result<()> {
+    /// Returns a [`UsageError`] with the unknown arm or round and the known ones; `run` names the run, or runs, in the
+    /// message.
+    pub(super) fn check<'a>(&self, rows: impl Iterator<Item = &'a RoundRow> + Clone, run: &str) -> Result<()> {
         let arms = arms(rows.clone());
         let mistake = |message: String, known: String| {
-            UsageError::from_text(&format!("error: {message} in {place}\n\nhint: one of: {known}"))
+            UsageError::from_text(&format!("error: {message} in {run}\n\nhint: one of: {known}"))
         };
         if let Some(arm) = self.arm.iter().find(|arm| !arms.contains(&arm.as_str())) {
             return Err(mistake(format!("there is no arm `{arm}`"), arms.join(", ")).into());

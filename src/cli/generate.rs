@@ -33,7 +33,7 @@ enum GenerateTarget {
     /// Such as: lth generate man --out ~/.local/share/man/man1
     Man {
         /// Writes lth.1 and a page for each command into this folder.
-        #[arg(long, value_name = "DIR", value_parser = folders::path())]
+        #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
         out: Option<PathBuf>,
     },
     /// The JSON Schema of configurations, for editors: a TOML file names it in a comment, `#:schema PATH`.
@@ -45,7 +45,7 @@ enum GenerateTarget {
 /// Runs `lth generate` and returns its exit code.
 ///
 /// # Errors
-/// Fails for files that cannot be written.
+/// Fails if a file or standard output cannot be written.
 pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
     match &args.what {
         GenerateTarget::Completions { shell } => {
@@ -55,7 +55,7 @@ pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
         }
         GenerateTarget::Man { out: None } => ui::print_result(&String::from_utf8_lossy(&manual_page(Cli::command())?))?,
         GenerateTarget::Man { out: Some(folder) } => {
-            user_path::check_symlinks(folder).map_err(|error| folders::refused(&error))?;
+            user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
             write_manual_pages(folder)?;
         }
         GenerateTarget::Schema => ui::print_result(&schema_text())?,
@@ -85,7 +85,7 @@ fn write_manual_pages(folder: &Path) -> Result<()> {
         let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
         pending.extend(subcommands.map(|command| (format!("{name}-{}", command.get_name()), command.clone())));
         let file = folder.join(format!("{name}.1"));
-        // clap takes names of static lifetime only.
+        // clap accepts only names of static lifetime.
         let title: &'static str = Box::leak(name.into_boxed_str());
         files::write(&file, &manual_page(command.name(title))?)?;
         ui::print_result(&format!("{}\n", file.display()))?;

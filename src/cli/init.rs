@@ -21,14 +21,14 @@ const SCHEMA: &str = "lth.schema.json";
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// The file to write; one that exists is left alone. `-` prints the experiment, and writes no schema.
-    #[arg(default_value = "experiment.toml", value_parser = folders::path())]
+    #[arg(default_value = "experiment.toml", value_parser = folders::path_parser())]
     file: PathBuf,
 }
 
 /// Runs `lth init` and returns its exit code.
 ///
 /// # Errors
-/// Fails for a file that exists or cannot be written.
+/// Fails if the file exists or cannot be written.
 pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let file = &args.file;
     if user_path::is_stdin(file) {

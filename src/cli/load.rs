@@ -18,18 +18,18 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct ExperimentArgs {
     /// The experiment: a TOML file, or JSON where the name ends in `.json`; `-` reads either from standard input.
-    #[arg(value_parser = folders::path())]
+    #[arg(value_parser = folders::path_parser())]
     pub(super) config: PathBuf,
     /// Overrides a value of the experiment, such as `train.lr=0.01`; may be given again.
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub(super) set: Vec<String>,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
-    #[arg(long, value_name = "DIR", value_parser = folders::path())]
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     pub(super) data_dir: Option<PathBuf>,
 }
 
 impl ExperimentArgs {
-    /// Whether the experiment is read from standard input.
+    /// Returns whether the experiment is read from standard input.
     pub(super) fn is_stdin(&self) -> bool {
         user_path::is_stdin(&self.config)
     }
@@ -38,7 +38,7 @@ impl ExperimentArgs {
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     /// Folder of all runs [default: `LTH_RUNS_DIR`, else `runs`].
-    #[arg(long, value_name = "DIR", value_parser = folders::path())]
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     runs: Option<PathBuf>,
 }
 
@@ -46,31 +46,33 @@ impl RunsArgs {
     /// Returns the folder of all runs.
     ///
     /// # Errors
-    /// Fails on a path that is refused; see [`folders::runs`].
+    /// Fails if the path is rejected; see [`folders::runs_folder`].
     pub(super) fn folder(&self) -> Result<RunsDir> {
-        folders::runs(self.runs.as_ref())
+        folders::runs_folder(self.runs.as_ref())
     }
 }
 
 /// An experiment that has been read, resolved and planned.
 pub(super) struct LoadedExperiment {
-    /// The text it was read from, with the overrides of the command line.
+    /// The text that the experiment was read from, with the overrides of the command line.
     pub(super) document: ConfigDocument,
+    /// The experiment, resolved and planned.
     pub(super) study: Study,
-    /// The images of custom data, which are read to resolve the experiment; `None` for built-in data sets.
+    /// The images of custom data, which had to be read to resolve the experiment; `None` for built-in data sets.
     pub(super) images: Option<RawImages>,
 }
 
 impl LoadedExperiment {
-    /// Reads the file, looks up data and devices, and builds the plan.
+    /// Loads an experiment: reads the configuration, looks up data and devices, and builds the plan. Prints a note
+    /// about the data set if there is one.
     ///
     /// # Errors
     /// Returns a [`config::UsageError`] with every mistake found in the configuration.
-    pub(super) fn new(args: &ExperimentArgs) -> Result<Self> {
+    pub(super) fn load(args: &ExperimentArgs) -> Result<Self> {
         let (document, experiment) = read(args)?;
         let mut mistakes = config::check_names(&experiment);
         let (surroundings, images) = look_up(&experiment);
-        let study = Study::resolve(experiment, surroundings).map_err(|found| mistakes.extend(found)).ok();
+        let study = Study::resolve(experiment, surroundings).map_err(|others| mistakes.extend(others)).ok();
         let Some(study) = study.filter(|_| mistakes.is_empty()) else {
             return Err(config::UsageError::new(&mistakes, &document).into());
         };
@@ -81,8 +83,8 @@ impl LoadedExperiment {
     }
 }
 
-/// Looks up the data set and the GPU that an experiment is resolved against. Custom data are read for that; their images are
-/// returned too, so that they need not be read twice.
+/// Looks up the data set and the GPU that an experiment is resolved against. Custom data are read for that; their
+/// images are returned too, so that they need not be read twice.
 pub(super) fn look_up(experiment: &Experiment) -> (Surroundings, Option<RawImages>) {
     let (dataset, images) = match data::inspect(&experiment.data) {
         Ok((info, images)) => (Ok(info), images),
@@ -91,7 +93,7 @@ pub(super) fn look_up(experiment: &Experiment) -> (Surroundings, Option<RawImage
     (Surroundings { dataset, cuda_unavailable: torch::cuda_unavailable_reason() }, images)
 }
 
-/// Returns the number of lockstep groups at a time: by default one per core, and on a GPU one.
+/// Returns the number of workers, each with one lockstep group at a time: by default one per core, and on a GPU one.
 pub(super) fn workers(study: &Study) -> usize {
     let default = if study.resolved.gpu.is_some() { 1 } else { machine::cores() };
     study.experiment.run.workers.unwrap_or(default)
@@ -107,14 +109,15 @@ pub(super) fn read(args: &ExperimentArgs) -> Result<(ConfigDocument, Experiment)
     if let Some(dir) = &args.data_dir {
         experiment.data.dir = Some(dir.clone());
     } else if experiment.data.has_builtin_files() && experiment.data.dir.is_none() {
-        // Before anything is looked for in the folder that the variable names.
-        folders::data(None)?;
+        // Refuses an unusable LTH_DATA_DIR before data are looked up.
+        folders::data_folder(None)?;
     }
     Ok((document, experiment))
 }
 
+/// Reads the text of the configuration, and applies the overrides of the command line.
 fn document(args: &ExperimentArgs) -> Result<ConfigDocument> {
-    let plain = |text: String| config::UsageError::from_text(&text);
+    let usage_error = |text: String| config::UsageError::from_text(&text);
     let (name, bytes) = if args.is_stdin() {
         (config::STDIN.to_owned(), read_stdin()?)
     } else {
@@ -124,8 +127,8 @@ fn document(args: &ExperimentArgs) -> Result<ConfigDocument> {
         };
         (args.config.display().to_string(), files::read(&args.config).map_err(refuse)?)
     };
-    let text = config::decode(&name, bytes).map_err(plain)?;
-    Ok(ConfigDocument::parse(&name, &text, &args.set).map_err(plain)?)
+    let text = config::decode(&name, bytes).map_err(usage_error)?;
+    Ok(ConfigDocument::parse(&name, &text, &args.set).map_err(usage_error)?)
 }
 
 /// Reads standard input to its end.
@@ -139,27 +142,27 @@ fn read_stdin() -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns a hint for a configuration that cannot be read: the file beside it with the most similar name, or, if it is a folder, a
-/// file in it.
+/// Returns a hint for a configuration that cannot be read: the file beside it with the most similar name, or, if it is
+/// a folder, a file in it.
 fn suggest_config(path: &Path) -> String {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    // The parent of a bare name is the empty path, which nothing can be listed at.
+    // The parent of a bare name is the empty path, which cannot be listed.
     let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let names: Vec<String> =
         files::list(listed).unwrap_or_default().iter().filter_map(|path| config_name(path)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let given = path.file_name().unwrap_or_default().to_string_lossy();
     let with_suffix = format!("{given}.toml");
-    let near = [&*given, &with_suffix].into_iter().find_map(|name| config::closest_match(name, &names));
-    let near = if path.is_dir() { names.first().copied() } else { near };
-    match near {
-        Some(near) if path.is_dir() => format!("name a file in it, such as `{}`", folder.join(near).display()),
-        Some(near) => format!("did you mean `{}`?", folder.join(near).display()),
+    let closest = [&*given, &with_suffix].into_iter().find_map(|name| config::closest_match(name, &names));
+    let suggestion = if path.is_dir() { names.first().copied() } else { closest };
+    match suggestion {
+        Some(name) if path.is_dir() => format!("name a file in it, such as `{}`", folder.join(name).display()),
+        Some(name) => format!("did you mean `{}`?", folder.join(name).display()),
         None => "name a TOML or JSON file; `lth init my_experiment.toml` writes one to begin with".to_owned(),
     }
 }
 
-/// Returns the file name if its ending is that of a configuration.
+/// Returns the file name of `path` if its ending is that of a configuration, else `None`.
 fn config_name(path: &Path) -> Option<String> {
     let is_config = path.extension().is_some_and(|extension| extension == "toml" || extension == "json");
     is_config.then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned())

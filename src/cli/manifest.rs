@@ -1,4 +1,4 @@
-//! The manifest of a run: where its numbers come from.
+//! The manifest of a run: the provenance of its numbers.
 
 use crate::artifacts::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions};
 use crate::data;
@@ -45,6 +45,7 @@ pub(super) fn run_manifest(
     }
 }
 
+/// Returns the GPUs and the settings of CUDA; `None` on a CPU.
 fn cuda_provenance(study: &Study) -> Option<CudaProvenance> {
     Some(CudaProvenance {
         gpu: study.resolved.gpu?,
@@ -55,6 +56,7 @@ fn cuda_provenance(study: &Study) -> Option<CudaProvenance> {
     })
 }
 
+/// Returns the number of test images used, and of those in the whole test set; `None` if the split is impossible.
 fn test_images(study: &Study) -> Option<TestImages> {
     let dataset = &study.resolved.dataset;
     let (_, _, used) = dataset.sizes(&study.experiment.data).ok()?;

@@ -1,11 +1,11 @@
 //! The command line: one file per command. Each command has a `run` that takes its arguments and returns the exit code.
 
 mod check;
-mod filter;
 mod clean;
 mod compare;
 mod data;
 mod doctor;
+mod filter;
 mod folders;
 mod generate;
 mod init;
@@ -21,14 +21,13 @@ mod trainers;
 
 use std::ffi::OsString;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::system::env;
 use crate::system::exit;
 use crate::system::exit::Exit;
 use crate::system::files::{LocksUnsupported, WriteError};
 use crate::ui;
-use load::{ExperimentArgs, RunsArgs};
 
 /// Runs experiments on the Lottery Ticket Hypothesis.
 #[derive(Debug, Parser)]
@@ -42,13 +41,13 @@ pub struct Cli {
 enum Command {
     /// Runs an experiment, or goes on with one: what is trained already is not trained again.
     #[command(after_help = exit::HELP)]
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Tells what an experiment will cost: trainings, weights by round, work, disk and time. Trains nothing.
-    Plan(PlanArgs),
+    Plan(plan::PlanArgs),
     /// Writes a page with verdicts, claims, figures and tables on one or several runs, finished or not.
     Report(report::ReportArgs),
     /// Reads an experiment and prints every value that can change a number or the report, with its origin.
-    Check(CheckArgs),
+    Check(check::CheckArgs),
     /// Prints a run's table again, from its files.
     Show(show::ShowArgs),
     /// Shows what differs between runs: in their configurations, only that; and in their results.
@@ -71,41 +70,8 @@ enum Command {
     Generate(generate::GenerateArgs),
 }
 
-#[derive(Debug, Args)]
-struct RunArgs {
-    #[command(flatten)]
-    experiment: ExperimentArgs,
-    #[command(flatten)]
-    runs: RunsArgs,
-    /// Sets aside what this experiment has in the store and trains it again; nothing is deleted.
-    #[arg(long)]
-    fresh: bool,
-    /// Says nothing but the final table and errors.
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-#[derive(Debug, Args)]
-struct PlanArgs {
-    #[command(flatten)]
-    experiment: ExperimentArgs,
-    #[command(flatten)]
-    runs: RunsArgs,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct CheckArgs {
-    #[command(flatten)]
-    experiment: ExperimentArgs,
-    /// Prints JSON: of each value its key, itself and its origin.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Runs the command that `arguments` ask for, the program's name first, prints an error if there is one, and returns the exit code.
+/// Runs the command in `arguments`, of which the first is the program's name, prints its error if it fails, and returns
+/// the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => dispatch(&cli),
@@ -117,6 +83,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
+/// Runs a command, prints its error if it fails, and returns the exit code.
 fn dispatch(cli: &Cli) -> Exit {
     let done = match &cli.command {
         Command::Run(args) => run::run(args),
@@ -133,59 +100,61 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Init(args) => init::run(args),
         Command::Generate(args) => generate::run(args),
     };
-    let place = match &cli.command {
-        Command::Data(args) => args.place(),
+    let folder_option = match &cli.command {
+        Command::Data(args) => args.folder_option(),
         Command::Generate(_) | Command::Report(_) => " with `--out`",
         Command::Init(_) => ": `lth init FOLDER/experiment.toml`",
         _ => " with `--runs`",
     };
-    done.unwrap_or_else(|error| explain(&error, place))
+    done.unwrap_or_else(|error| explain(&error, folder_option))
 }
 
-/// Prints an error with its causes and a hint on standard error, and returns the exit code: [`Exit::Usage`] for a mistake in the
-/// arguments or the configuration, else [`Exit::Failure`]. `place` is the part of the hint that says how to choose another
-/// folder, such as " with `--runs`".
-fn explain(error: &anyhow::Error, place: &str) -> Exit {
-    if let Some(report) = error.downcast_ref::<crate::config::UsageError>() {
-        ui::eprint_line(&report.to_string());
+/// Prints an error with its causes and a hint on standard error, and returns the exit code: [`Exit::Usage`] for a
+/// mistake in the arguments or the configuration, else [`Exit::Failure`]. `folder_option`: the part of the hint that
+/// names the option for another folder, such as " with `--runs`".
+fn explain(error: &anyhow::Error, folder_option: &str) -> Exit {
+    if let Some(mistake) = error.downcast_ref::<crate::config::UsageError>() {
+        ui::eprint_line(&mistake.to_string());
         return Exit::Usage;
     }
-    if let Some(none) = error.downcast_ref::<crate::artifacts::NoSuchRun>() {
-        ui::eprint_line(&format!("error: {none}"));
+    if let Some(missing) = error.downcast_ref::<crate::artifacts::NoSuchRun>() {
+        ui::eprint_line(&format!("error: {missing}"));
         return Exit::Usage;
     }
     let mut causes = error.chain().map(ToString::to_string);
     ui::eprint_line(&format!("error: {}", causes.next().unwrap_or_default()));
     causes.for_each(|cause| ui::eprint_line(&format!("  Caused by: {cause}")));
-    if let Some(hint) = hint(error, place) {
+    if let Some(hint) = hint(error, folder_option) {
         ui::eprint_line(&format!("\nhint: {hint}"));
     }
     Exit::Failure
 }
 
-/// Returns advice for the most frequent system errors: missing data, downloads, file locks, folders that cannot be written.
-fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
+/// Returns advice for the most frequent system errors: missing data, downloads, file locks, folders that cannot be
+/// written; `None` for other errors. `folder_option`: see [`explain`].
+fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
     if let Some(crate::data::Unreadable { builtin: set, folder }) = error.downcast_ref() {
         let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);
         let is_usual = *folder == crate::data::default_folder();
         let shown = env::quoted(&folder.display().to_string());
-        let place = if is_usual { String::new() } else { format!(" --data-dir {shown}") };
+        let folder_argument = if is_usual { String::new() } else { format!(" --data-dir {shown}") };
         return Some(if is_missing {
             format!(
-                "run `lth data fetch {set}{place}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the files; \
-                 `data.dataset=strokes` needs none"
+                "run `lth data fetch {set}{folder_argument}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the \
+                 files; `data.dataset=strokes` needs none"
             )
         } else {
             format!(
-                "`lth data check {set}{place}` tells of every file; `lth data fetch {set}{place}` brings anew what is wrong"
+                "`lth data check {set}{folder_argument}` tells of every file; `lth data fetch {set}{folder_argument}` brings \
+                 anew what is wrong"
             )
         });
     }
-    if let Some(none) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NoMirror>()) {
+    if let Some(unreachable) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NoMirror>()) {
         return Some(format!(
             "the same command tries again, and goes on from what has come. Behind a proxy set HTTPS_PROXY; `--mirror URL` \
              names another place with the same files; or put the files that `lth data check` lists into `{}` by hand",
-            none.folder.display()
+            unreachable.folder.display()
         ));
     }
     if error.chain().any(<dyn std::error::Error>::is::<LocksUnsupported>) {
@@ -208,5 +177,5 @@ fn hint(error: &anyhow::Error, place: &str) -> Option<String> {
         std::io::ErrorKind::StorageFull => "free some space, or name another folder",
         _ => return None,
     };
-    Some(format!("{advice}{place}"))
+    Some(format!("{advice}{folder_option}"))
 }

@@ -1,13 +1,15 @@
-//! `lth run`: an experiment from its file to its table.
+//! `lth run`: runs an experiment, from its configuration to the table of results and the report.
+
+use std::path::Path;
 
 use anyhow::{Context, Result};
+use clap::Args;
 
-use super::RunArgs;
-use super::load::{LoadedExperiment, workers};
+use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers};
 use super::manifest::run_manifest;
-use super::report::write_own;
+use super::report::write_run_report;
 use super::show::summary_text;
-use super::trainers::EngineFactory;
+use super::trainers::EngineTrainerFactory;
 use crate::artifacts::last_iteration;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
@@ -20,14 +22,32 @@ use crate::system::files::{self, Lock};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Sets aside what this experiment has in the store and trains it again; nothing is deleted.
+    #[arg(long)]
+    fresh: bool,
+    /// Says nothing but the final table and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs `lth run` and returns its exit code.
+///
+/// # Errors
+/// Fails if the experiment cannot be loaded, a file cannot be read or written, or the run cannot be started.
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
-    let LoadedExperiment { document, study, images } = LoadedExperiment::new(&args.experiment)?;
+    let LoadedExperiment { document, study, images } = LoadedExperiment::load(&args.experiment)?;
     let runs = args.runs.folder()?;
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
-    let trainers = EngineFactory::new(&study, images);
+    let trainers = EngineTrainerFactory::new(&study, images);
     if args.fresh {
-        // The data must be there to make again what is archived.
+        // Load the data first: without them the archived training runs could not be repeated.
         trainers.load_dataset()?;
         archive(&study.plan, &runs, &run_dir, args.quiet)?;
     }
@@ -55,31 +75,33 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
         print_failures(&outcome);
         if !args.quiet {
-            print_how_to_go_on(outcome.progress, &study, &command);
+            print_resume_command(outcome.progress, &study, &command);
         }
         return Ok(exit);
     }
     let analysis = RunAnalysis::of(Run::open(run_dir)?)?;
-    write_own(&analysis)?;
+    write_run_report(&analysis)?;
     print_outcome(&study, &outcome, &analysis)
 }
 
-/// Archives what is stored of the plan, for `--fresh`.
+/// Archives the store entries of the plan and the folder of the run, for `--fresh`, and prints their new folders unless
+/// `quiet`.
 fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result<()> {
     if let Some(n) = runner::archive_plan(plan, runs, run_dir)?
         && !quiet
     {
-        let (store, run) = (runs.archived_store(n), run_dir.archived(n));
+        let store = runs.archived_store(n);
+        let run = run_dir.archived(n);
         ui::eprint_line(&format!("what was there is now in {} and {}", store.display(), run.display()));
     }
     Ok(())
 }
 
-/// Registers a run: records the keys of its plan, and takes the lock that tells other processes that it is running. While the lock is
-/// held nothing that the run works with is archived or freed.
+/// Registers a run: records the keys of its plan, and takes the lock by which other processes see that it is running.
+/// While the lock is held nothing that the run works with is archived or freed.
 ///
 /// # Errors
-/// Locks or files that cannot be written.
+/// Fails if a lock cannot be taken, or the file of the keys cannot be written.
 pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
     let _admission = Lock::shared(&runs.admission_lock())?;
     if !run_dir.plan_keys().exists() {
@@ -89,24 +111,38 @@ pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Res
     Lock::shared(&run_dir.run_lock())
 }
 
-/// Returns the name of the run's copy of the configuration.
+/// Returns the file name of the run's copy of the configuration.
 fn config_file(document: &ConfigDocument) -> &'static str {
     let [toml, json] = RunDir::CONFIG;
     if document.is_json() { json } else { toml }
 }
 
-/// Returns the command that goes on with the run. Standard input cannot be read again: its text is in the folder of the run.
+/// Returns the command that continues the run. If the experiment was read from standard input, which cannot be read
+/// again, the command names the copy of its text in the folder of the run.
 fn command(args: &RunArgs, document: &ConfigDocument, run_dir: &RunDir) -> String {
-    if args.experiment.is_stdin() { env::command_with(&run_dir.file(config_file(document))) } else { env::command() }
+    if args.experiment.is_stdin() { command_with_file(&run_dir.file(config_file(document))) } else { env::command() }
 }
 
+/// Returns the command line of this process, with `config` in place of the `-` that stands for standard input.
+fn command_with_file(config: &Path) -> String {
+    let mut arguments = env::arguments();
+    let takes_value = |argument: &str| ["--runs", "--set", "--data-dir"].contains(&argument);
+    let is_stdin = |index: &usize| arguments[*index] == "-" && !takes_value(&arguments[index.saturating_sub(1)]);
+    if let Some(index) = (1..arguments.len()).find(is_stdin) {
+        arguments[index] = config.display().to_string();
+    }
+    env::quoted_line(&arguments)
+}
+
+/// Prints training runs that broke an invariant or failed.
 fn print_failures(outcome: &RunOutcome) {
     for failure in outcome.broken.iter().chain(&outcome.failures) {
         ui::eprint_line(&format!("error: {failure}"));
     }
 }
 
-fn print_how_to_go_on(progress: RunProgress, study: &Study, command: &str) {
+/// Prints how many training runs have ended, and the command that continues the run.
+fn print_resume_command(progress: RunProgress, study: &Study, command: &str) {
     let ended = progress.done + progress.diverged;
     let trainings = study.plan.trainings.len();
     ui::eprint_line(&format!(
@@ -115,7 +151,8 @@ fn print_how_to_go_on(progress: RunProgress, study: &Study, command: &str) {
     ui::eprint_line(&format!("  {command}"));
 }
 
-/// Prints the table, the verdicts, the paths of the files, and what did not end well.
+/// Prints the table, the verdicts, the paths of the files, and the training runs without a result. Returns the exit
+/// code: a failure if a training run has no result, or its final weights were lost.
 fn print_outcome(study: &Study, outcome: &RunOutcome, analysis: &RunAnalysis) -> Result<Exit> {
     let progress = outcome.progress;
     print_failures(outcome);

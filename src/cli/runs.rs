@@ -18,16 +18,16 @@ pub(super) struct ListArgs {
     json: bool,
 }
 
-/// Runs `lth runs`.
+/// Runs `lth runs` and returns its exit code.
 ///
 /// # Errors
-/// Fails where the folder of runs cannot be listed, or standard output cannot be written.
+/// Fails if the folder of runs cannot be listed, or standard output cannot be written.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let mut overviews = Vec::new();
     let mut damaged = Vec::new();
-    for view in list_runs(&runs)? {
-        match Run::open(view) {
+    for run_dir in list_runs(&runs)? {
+        match Run::open(run_dir) {
             Ok(run) => overviews.push(RunOverview::of(&run, &runs)),
             Err(error) => damaged.push(format!("{error:#}")),
         }

@@ -18,12 +18,12 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// The run: its folder, its name, or the name of its experiment.
-    #[arg(value_parser = super::folders::path())]
+    #[arg(value_parser = super::folders::path_parser())]
     run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
-    choice: RowFilter,
+    filter: RowFilter,
     /// Prints the rows of rounds.csv instead of the table: one per training.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -32,19 +32,19 @@ pub(super) struct ShowArgs {
     json: bool,
 }
 
-/// Runs `lth show`.
+/// Runs `lth show` and returns its exit code.
 ///
 /// # Errors
-/// Fails where the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
+/// Fails if the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(find_run(&args.runs.folder()?, &args.run)?)?;
-    args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
-    let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.choice.matches(row)).cloned().collect();
+    args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
+    let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.filter.matches(row)).cloned().collect();
     if args.csv {
         ui::print_result(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {
         let value = json!({
-            "name": run.name(), "folder": run.view.0, "state": run.state(), "done": run.done(),
+            "name": run.name(), "folder": run.dir.0, "state": run.state(), "done": run.done(),
             "trainings": run.trainings(), "test_note": run.test_note(), "rounds": rows,
         });
         ui::print_result(&format!("{value:#}\n"))?;
@@ -59,15 +59,15 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Returns the text below the table of results: the note on the test images, if there is one, the verdicts, and the paths of the
-/// run's files and report.
+/// Returns the text below the table of results: the note on the test images, if there is one, the verdicts, and the
+/// paths of the run's files and report.
 pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
     let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
     for sentence in report::sentences(verdicts) {
         let _ = writeln!(text, "{sentence}");
     }
-    let _ = writeln!(text, "files in {}", run.view.0.display());
-    let page = run.view.report_dir().file(ReportDir::INDEX);
+    let _ = writeln!(text, "files in {}", run.dir.0.display());
+    let page = run.dir.report_dir().file(ReportDir::INDEX);
     if page.exists() {
         let _ = writeln!(text, "report in {}", page.display());
     }

@@ -1,4 +1,4 @@
-//! `lth stability`: whether the training runs of a run lead to the same minimum whatever the order of their data.
+//! `lth stability`: measures whether copies of a training run with other data orders reach the same minimum.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use clap::Args;
 use super::filter::RowFilter;
 use super::folders;
 use super::load::{RunsArgs, look_up, workers};
-use super::report::write_own;
+use super::report::write_run_report;
 use super::run::register_run;
-use super::trainers::EngineFactory;
+use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{find_run, to_csv};
 use crate::base::format::count_of;
 use crate::base::key::ContentHash;
@@ -31,18 +31,18 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct StabilityArgs {
     /// The run: its folder, its name, or the name of its experiment.
-    #[arg(value_parser = folders::path())]
+    #[arg(value_parser = folders::path_parser())]
     run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
     /// Without arms: the dense network, and every round of the arms that prune their own previous round.
     #[command(flatten)]
-    choice: RowFilter,
+    filter: RowFilter,
     /// Networks on the line between two copies, both ends among them.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(2..=1000))]
     points: u16,
     /// Folder of the built-in data sets [default: that of the run].
-    #[arg(long, value_name = "DIR", value_parser = folders::path())]
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
     /// Trainings at a time [default: one per core, and on a GPU one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -52,45 +52,53 @@ pub(super) struct StabilityArgs {
     quiet: bool,
 }
 
+/// Runs `lth stability` and returns its exit code.
+///
+/// # Errors
+/// Fails if the run cannot be found or resolved, or a file cannot be read or written.
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let run = Run::open(find_run(&runs, &args.run)?)?;
     let (study, images) = study_of_run(&run, args)?;
-    args.choice.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
+    args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
-    let _running = register_run(&study.plan, &runs, &run.view)?;
+    let _running = register_run(&study.plan, &runs, &run.dir)?;
     let store = Store { runs };
-    let trainers = EngineFactory::new(&study, images);
+    let trainers = EngineTrainerFactory::new(&study, images);
     let sink = ui::sink(args.quiet);
     let context = RunContext { study: &study, store: &store, sink: &*sink, cancel: &cancel, trainers: &trainers };
     let analysis = InstabilityAnalysis { context, points: args.points.into() };
-    let pairs = analysis.pairs(&asked_keys(&run, &study, &args.choice)?);
+    let pairs = analysis.pairs(&selected_keys(&run, &study, &args.filter)?);
     let unmeasured: Vec<CopyPair> = pairs.iter().filter(|pair| !analysis.is_measured(pair)).cloned().collect();
     let failures = if unmeasured.is_empty() { Vec::new() } else { measure(&analysis, &run, &unmeasured, args)? };
 
     let rows = analysis.rows();
     run_files(&run, &study, &study.plan, &cancel).write_files(&[(RunDir::STABILITY, to_csv(&rows)?)])?;
-    let report = RunAnalysis::of(Run::open(run.view.clone())?)?;
-    let page = write_own(&report)?;
+    let run_analysis = RunAnalysis::of(Run::open(run.dir.clone())?)?;
+    let page = write_run_report(&run_analysis)?;
     if let Some(exit) = cancel.exit_code().filter(|_| !pairs.iter().all(|pair| analysis.is_measured(pair))) {
         ui::eprint_line(&format!("stopped: what was measured stays. Go on with\n  {}", env::command()));
         return Ok(exit);
     }
-    let is_asked = |key: &str| pairs.iter().any(|pair| pair.training.key.to_string() == key);
-    let shown: Vec<_> = rows.into_iter().filter(|row| is_asked(&row.key)).collect();
+    let is_selected = |key: &str| pairs.iter().any(|pair| pair.training.key.to_string() == key);
+    let shown: Vec<_> = rows.into_iter().filter(|row| is_selected(&row.key)).collect();
     ui::print_result(&ui::stability(&shown))?;
-    let note = report.run.test_note().map_or_else(String::new, |note| note + "\n");
-    ui::print_result(&format!("{note}files in {}\nreport in {}\n", run.view.0.display(), page.display()))?;
+    let note = run_analysis.run.test_note().map_or_else(String::new, |note| note + "\n");
+    ui::print_result(&format!("{note}files in {}\nreport in {}\n", run.dir.0.display(), page.display()))?;
     for failure in &failures {
         ui::eprint_line(&format!("error: {failure}"));
     }
     Ok(if failures.is_empty() { Exit::Success } else { Exit::Failure })
 }
 
-/// Returns the study of a run, and the images of custom data. The plan must contain the training runs that the run has.
+/// Returns the study of a run, and the images of custom data.
+///
+/// # Errors
+/// Returns a [`UsageError`] if the configuration of the run cannot be used, or its plan lacks a training run that the
+/// run has.
 fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawImages>)> {
     let refuse = |text: String| anyhow::Error::from(UsageError::from_text(&format!("error: {text}")));
-    let config = run.view.file(RunDir::RESOLVED_CONFIG);
+    let config = run.dir.file(RunDir::RESOLVED_CONFIG);
     let Some(mut experiment) = run.experiment() else {
         let text = format!("`{}` is missing, damaged, or of another version", config.display());
         return Err(refuse(format!("{text}\n\nhint: the command that made the run writes it again")));
@@ -99,7 +107,7 @@ fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawIma
         let dir_of_run = run.manifest.as_ref().map(|manifest| PathBuf::from(&manifest.data_dir));
         experiment.data.dir = args.data_dir.clone().or(dir_of_run);
     }
-    // The resolved configuration has the kind of device; the manifest has the number of the GPU.
+    // The resolved configuration contains the kind of device; only the manifest contains the index of the GPU.
     if let (DeviceChoice::Cuda(_), Some(manifest)) = (experiment.run.device, &run.manifest) {
         experiment.run.device = manifest.run.device;
     }
@@ -119,14 +127,15 @@ fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawIma
     Ok((study, images))
 }
 
-/// Returns the keys of the training runs that are asked for and have trained to the end.
-fn asked_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSet<ContentHash>> {
+/// Returns the keys of the selected training runs that have reached their last iteration, in the order of the plan.
+/// Without arms in `filter`, the selected arms are the dense network and those that prune their own previous round.
+fn selected_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSet<ContentHash>> {
     let is_chain = |name: &str| {
-        let arm = study.experiment.arms.0.iter().find(|(known, _)| known == name);
+        let arm = study.experiment.arms.0.iter().find(|(other, _)| other == name);
         name == DENSE || arm.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative)
     };
-    let asked = run.rounds.iter().filter(|row| filter.matches(row) && (filter.names_arms() || is_chain(&row.arm)));
-    let (done, others): (Vec<_>, Vec<_>) = asked.partition(|row| row.outcome.is(OutcomeKind::Done));
+    let selected = run.rounds.iter().filter(|row| filter.matches(row) && (filter.names_arms() || is_chain(&row.arm)));
+    let (done, others): (Vec<_>, Vec<_>) = selected.partition(|row| row.outcome.is(OutcomeKind::Done));
     if !others.is_empty() {
         ui::eprint_line(&format!(
             "note: {} without a result {} left out",
@@ -144,12 +153,13 @@ fn asked_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSet<C
     Ok(planned.filter(|key| keys.contains(key.to_string().as_str())).collect())
 }
 
-/// Returns the files of a run, of which only those that are named are written: its rows are complete.
+/// Returns a writer for single files of the run; it never rewrites the CSV rows, which are complete.
 fn run_files<'a>(run: &'a Run, study: &'a Study, plan: &'a Plan, cancel: &'a CancelToken) -> RunFiles<'a> {
-    RunFiles { rows: RowBuilder { study }, plan, dir: &run.view, writes_rows: false, cancel }
+    RunFiles { rows: RowBuilder { study }, plan, dir: &run.dir, writes_rows: false, cancel }
 }
 
-/// Trains what is missing, and measures the lines of `pairs`; returns what failed.
+/// Trains the missing copies and repeats training runs without final weights, then measures the lines of `pairs`.
+/// Returns a message for each failure.
 fn measure(
     analysis: &InstabilityAnalysis<'_>,
     run: &Run,
@@ -162,7 +172,7 @@ fn measure(
     let mut failures = Vec::new();
     if !plan.trainings.is_empty() {
         let files = run_files(run, context.study, &plan, context.cancel);
-        // A line has two ends: whatever is trained now is trained for its final weights.
+        // Every training run here is an end of a line, and its final weights are needed.
         let runner = Runner { context, plan: &plan, keep: KeepWeights::All, files: &files, workers };
         let outcome = runner.run()?;
         failures.extend(outcome.broken.into_iter().chain(outcome.failures).chain(outcome.blocked));

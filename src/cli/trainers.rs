@@ -1,4 +1,4 @@
-//! The data and the engines that the command line trains with.
+//! The [`TrainerFactory`] of the command line: it builds trainers with the engines, and loads the data set.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,16 +11,17 @@ use crate::lottery::Study;
 use crate::runner::TrainerFactory;
 
 /// Builds the trainers of a study, and loads its data once.
-pub(super) struct EngineFactory<'a> {
+pub(super) struct EngineTrainerFactory<'a> {
     study: &'a Study,
     spec: TrainerSpec,
-    /// The images of custom data, which were read before: the first load takes them.
+    /// The images of custom data, which were read to resolve the study; the first load of the data takes them.
     images: Mutex<Option<RawImages>>,
-    /// Data that were loaded before they were needed.
+    /// The data set, if [`load_dataset`](Self::load_dataset) has loaded it and nothing has taken it yet.
     loaded: Mutex<Option<Dataset>>,
 }
 
-impl<'a> EngineFactory<'a> {
+impl<'a> EngineTrainerFactory<'a> {
+    /// Returns a factory of trainers for a study. `images`: the images of custom data, if they have been read already.
     pub(super) fn new(study: &'a Study, images: Option<RawImages>) -> Self {
         let spec = TrainerSpec::new(study.resolved.network.clone(), &study.experiment, study.resolved.gpu);
         Self { study, spec, images: Mutex::new(images), loaded: Mutex::new(None) }
@@ -29,13 +30,14 @@ impl<'a> EngineFactory<'a> {
     /// Loads the data now, for the next call of [`TrainerFactory::dataset`].
     ///
     /// # Errors
-    /// Data that cannot be read.
+    /// Fails if the data cannot be read.
     pub(super) fn load_dataset(&self) -> Result<()> {
         let dataset = self.read_dataset()?;
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(dataset);
         Ok(())
     }
 
+    /// Reads the data set, from the images of custom data if they have been read already.
     fn read_dataset(&self) -> Result<Dataset> {
         let experiment = &self.study.experiment;
         let info = &self.study.resolved.dataset;
@@ -46,7 +48,7 @@ impl<'a> EngineFactory<'a> {
     }
 }
 
-impl TrainerFactory for EngineFactory<'_> {
+impl TrainerFactory for EngineTrainerFactory<'_> {
     fn dataset(&self) -> Result<Dataset> {
         take(&self.loaded).map_or_else(|| self.read_dataset(), Ok)
     }
@@ -64,6 +66,7 @@ impl TrainerFactory for EngineFactory<'_> {
     }
 }
 
+/// Takes the contents of a slot.
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

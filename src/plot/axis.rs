@@ -1,20 +1,23 @@
-//! Axes: from values to positions in pixels.
+//! Axes: conversion of values to positions in pixels.
 
 use super::chart::{Axis, AxisScale, ChartPoint, Panel};
 
 /// Pixels between the frame and the outermost values: enough for the markers of six series side by side.
 const PADDING: f64 = 13.0;
-/// Intervals of values smaller than this count as a single value.
+/// Intervals smaller than this, on the scaled axis, count as a single value.
 const SINGLE_VALUE: f64 = 1e-12;
 
-/// An axis with its interval of values and its length in pixels.
+/// An axis with the interval that it shows and its length in pixels.
 pub(super) struct ScaledAxis<'a> {
+    /// The axis as the figure describes it.
     pub(super) axis: &'a Axis,
-    /// Least value shown, as [`scaled`](Self::scaled) gives it.
+    /// Lower end on the scaled axis: of the value, or of its log10 on a logarithmic axis.
     pub(super) low: f64,
-    /// Greatest value shown, as [`scaled`](Self::scaled) gives it.
+    /// Upper end on the scaled axis.
     pub(super) high: f64,
+    /// Length of the frame along the axis, in pixels.
     length: f64,
+    /// Whether this is a y axis, whose positions are counted from the top.
     pub(super) is_vertical: bool,
 }
 
@@ -24,14 +27,15 @@ impl<'a> ScaledAxis<'a> {
         Self::new(&panel.x, points(panel).map(|point| (point.x, point.x)), length, false)
     }
 
-    /// Returns the y axis of a panel, `length` pixels long. Its interval is that of the points in the window of the x axis.
+    /// Returns the y axis of a panel, `length` pixels long. Only points inside the window of the x axis determine its
+    /// interval.
     pub(super) fn vertical(panel: &'a Panel, length: f64) -> Self {
         let is_in_window = |x: f64| panel.x.window.is_none_or(|(low, high)| (low..=high).contains(&x));
         let visible = points(panel).filter(|point| is_in_window(point.x));
         Self::new(&panel.y, visible.map(|point| (point.low, point.high)), length, true)
     }
 
-    /// `ranges`: minimum and maximum of each point.
+    /// Returns the axis that shows all values in `ranges`, the minimum and maximum of each point.
     fn new(axis: &'a Axis, ranges: impl Iterator<Item = (f64, f64)>, length: f64, is_vertical: bool) -> Self {
         let (low, high) = value_interval(axis, ranges);
         let mut scaled = Self { axis, low: 0.0, high: 0.0, length, is_vertical };
@@ -46,12 +50,13 @@ impl<'a> ScaledAxis<'a> {
         scaled
     }
 
-    /// A value on the scale that positions are linear in: itself, or its decimal logarithm.
+    /// Returns a value on the scaled axis: the value itself, or its decimal logarithm on a logarithmic axis.
     fn scaled(&self, value: f64) -> f64 {
         if self.axis.scale == AxisScale::Linear { value } else { libm::log10(value) }
     }
 
-    /// Returns the position of a value, in pixels from the left or from the top; `None` where the scale has no position for it.
+    /// Returns the position of a value, in pixels from the left or from the top; `None` if the scale has no position
+    /// for it, such as for 0 on a logarithmic axis.
     pub(super) fn position(&self, value: f64) -> Option<f64> {
         let share = (self.scaled(value) - self.low) / (self.high - self.low);
         let is_reversed = self.is_vertical ^ (self.axis.scale == AxisScale::LogReversed);
@@ -60,7 +65,8 @@ impl<'a> ScaledAxis<'a> {
     }
 }
 
-/// The interval of the values that the scale can place, cut to the axis' window; (1, 1) where there is no such value.
+/// Returns the interval of the values that have a position on the scale, cut to the axis' window; (1, 1) if there is no
+/// such value.
 fn value_interval(axis: &Axis, ranges: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     let has_position = |value: f64| value.is_finite() && (axis.scale == AxisScale::Linear || value > 0.0);
     let mut low = f64::INFINITY;
@@ -80,6 +86,7 @@ fn value_interval(axis: &Axis, ranges: impl Iterator<Item = (f64, f64)>) -> (f64
     if low > high { (1.0, 1.0) } else { (low, high) }
 }
 
+/// Returns the points of all series.
 fn points(panel: &Panel) -> impl Iterator<Item = &ChartPoint> {
     panel.series.iter().flat_map(|series| &series.points)
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 /// A figure: panels with a common legend.
 #[derive(Clone, Debug, Default)]
 pub struct Figure {
-    /// Stem of the names of its files.
+    /// Name of the figure's files, without the ending.
     pub name: String,
     /// The title, above the axes.
     pub title: String,
@@ -18,7 +18,7 @@ pub struct Figure {
 /// One pair of axes.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
-    /// Title; empty where the title of the y axis is enough.
+    /// Title; empty if the title of the y axis is enough.
     pub title: String,
     /// The horizontal axis.
     pub x: Axis,
@@ -28,7 +28,7 @@ pub struct Panel {
     pub series: Vec<Series>,
     /// A value of the y axis at which a dotted reference line is drawn.
     pub level: Option<f64>,
-    /// A note between the title and the frame; empty where there is none.
+    /// A note between the title and the frame; may be empty.
     pub note: String,
 }
 
@@ -39,17 +39,17 @@ pub struct Axis {
     pub title: String,
     /// Name of its column in the figure's CSV file.
     pub column: &'static str,
-    /// How values are labelled.
+    /// Unit that the labels are written in.
     pub unit: AxisUnit,
-    /// How values are placed.
+    /// Relation between values and positions.
     pub scale: AxisScale,
-    /// The interval that is drawn, where it is smaller than that of the values; an end may be infinite.
+    /// The interval to draw, if it is smaller than that of the values; an end may be infinite.
     pub window: Option<(f64, f64)>,
-    /// Values to label; where it is empty, the axis chooses.
+    /// Values to label; if empty, round values are chosen.
     pub ticks: Vec<f64>,
 }
 
-/// How the values of an axis are labelled.
+/// The labels of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AxisUnit {
     /// As a decimal number.
@@ -61,13 +61,13 @@ pub enum AxisUnit {
     Percent,
 }
 
-/// How the values of an axis are placed.
+/// The scale of an axis: the relation between values and positions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AxisScale {
-    /// Positions are proportional to values.
+    /// Equal differences have equal distances.
     #[default]
     Linear,
-    /// By their logarithm; values ≤ 0 have no position.
+    /// Equal ratios have equal distances; values ≤ 0 have no position.
     Log,
     /// Like [`Log`](Self::Log), but from large to small.
     LogReversed,
@@ -82,7 +82,7 @@ pub struct Series {
     pub style: SeriesStyle,
     /// Points, in the order of the line.
     pub points: Vec<ChartPoint>,
-    /// First point of the line, where that is a point of another series.
+    /// A point of another series at which the line begins, before the points of this series.
     pub start: Option<ChartPoint>,
 }
 
@@ -91,9 +91,9 @@ pub struct Series {
 pub struct SeriesStyle {
     /// Index in the palette of 8 colours, modulo 8; 0 is the colour of the text.
     pub colour: usize,
-    /// Index of the dash pattern; 0 is a solid line with filled markers.
+    /// Index of the dash pattern, modulo 5; 0 is a solid line with filled markers.
     pub dash: usize,
-    /// Index of the marker shape.
+    /// Index of the marker shape, modulo 8.
     pub mark: usize,
     /// Which points have markers and bars.
     pub marks: MarkerPolicy,
@@ -102,10 +102,11 @@ pub struct SeriesStyle {
 /// Which points of a series have markers, and bars from their minimum to their maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MarkerPolicy {
-    /// All points, set a little beside those of the other series.
+    /// All points, each shifted a little sideways, so that markers of several series at the same x do not cover each
+    /// other.
     #[default]
     Every,
-    /// A few points, at other positions than those of the other series.
+    /// A few points, at positions that differ between the series of a panel.
     Few,
     /// No point.
     None,
@@ -127,14 +128,14 @@ pub struct ChartPoint {
 }
 
 impl ChartPoint {
-    /// Returns a point without a range; `n` values were pooled into `value`.
+    /// Returns a point without a range, where `value` was made from `n` values.
     pub fn exact(x: f64, value: f64, n: usize) -> Self {
         Self { x, mean: value, low: value, high: value, n }
     }
 }
 
 impl Figure {
-    /// Returns the figure without the panels and series that have no points, or `None` if there are no others.
+    /// Returns the figure without the panels and series that have no points, or `None` if none remains.
     pub fn non_empty(mut self) -> Option<Self> {
         for panel in &mut self.panels {
             panel.series.retain(|series| !series.points.is_empty());
@@ -146,7 +147,7 @@ impl Figure {
     /// Returns every number of the figure as CSV, including those outside the windows of its axes: one line per point.
     ///
     /// # Errors
-    /// Fails where a line cannot be written as CSV.
+    /// Fails if a line cannot be written as CSV.
     pub fn to_csv(&self) -> Result<Vec<u8>> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         let x_column = self.panels.first().map_or("x", |panel| panel.x.column);
@@ -163,7 +164,7 @@ impl Figure {
         writer.into_inner().context("could not finish a CSV file")
     }
 
-    /// Returns the entries of the legend, each once, in the order of the panels.
+    /// Returns the entries of the legend, name and style of each series, each once, in the order of the panels.
     pub fn legend(&self) -> Vec<(&str, SeriesStyle)> {
         let mut entries: Vec<(&str, SeriesStyle)> = Vec::new();
         for series in self.panels.iter().flat_map(|panel| &panel.series) {

@@ -1,5 +1,5 @@
-//! Charts as SVG: figures of panels with axes, series and a legend. Knows no type of the other layers: numbers in, text out.
-//! The same chart gives the same bytes.
+//! Charts as SVG: figures of panels with axes, series and a legend. The module imports no other layer: numbers go in,
+//! text comes out. The same chart gives the same bytes.
 //!
 //! `chart` is the model of a figure, `axis` and `ticks` place and label its values, `series` draws its lines, and `svg`
 //! writes the drawing.
@@ -12,5 +12,5 @@ mod svg;
 mod ticks;
 
 pub use chart::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
-pub use number::percent;
+pub use number::axis_percent;
 pub use svg::{STYLE, escaped, figure, legend_sample, panel};

@@ -1,7 +1,8 @@
 //! Numbers as charts write them.
 
-/// Formats a share of 1 as percent without its sign: 0.5128 as `51.3`, in the precision of the paper's axes and legends.
-pub fn percent(share: f64) -> String {
+/// Formats a share of 1 as percent without a sign: 0.5128 as `51.3`, in the precision of the paper's axes and legends,
+/// which differs from that of tables and messages.
+pub fn axis_percent(share: f64) -> String {
     let percent = 100.0 * share;
     match percent {
         _ if (percent - percent.round()).abs() < 1e-9 && percent >= 10.0 => format!("{percent:.0}"),
@@ -11,14 +12,14 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// Formats a length in pixels, rounded to a tenth, without trailing zeros.
-pub(super) fn length(pixels: f64) -> String {
-    let text = format!("{pixels:.1}");
+/// Formats a length or position in pixels, rounded to a tenth, without trailing zeros.
+pub(super) fn pixels(value: f64) -> String {
+    let text = format!("{value:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// Formats a count ≥ 0, rounded, with a comma between groups of three digits: 50000 as `50,000`.
+/// Formats a count ≥ 0, rounded to a whole number, with a comma between groups of three digits: 50000 as `50,000`.
 pub(super) fn count(value: f64) -> String {
     let digits = (value.round() as u64).to_string();
     let mut text = String::new();
@@ -36,14 +37,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_has_three_digits_at_most() {
+    fn axis_percent_has_three_digits_at_most() {
         let shares = [1.0, 0.5, 0.5128, 0.0358, 0.00472, 0.0001];
-        assert_eq!(shares.map(percent), ["100", "50", "51.3", "3.6", "0.47", "1.0e-2"]);
+        assert_eq!(shares.map(axis_percent), ["100", "50", "51.3", "3.6", "0.47", "1.0e-2"]);
     }
 
     #[test]
-    fn length_is_rounded_to_a_tenth() {
-        assert_eq!([0.0, -0.01, 3.25, 12.96].map(length), ["0", "0", "3.2", "13"]);
+    fn pixels_are_rounded_to_a_tenth() {
+        assert_eq!([0.0, -0.01, 3.25, 12.96].map(pixels), ["0", "0", "3.2", "13"]);
     }
 
     #[test]

@@ -4,22 +4,23 @@ use std::fmt::Write as _;
 
 use super::axis::ScaledAxis;
 use super::chart::{ChartPoint, MarkerPolicy, Series, SeriesStyle};
-use super::number::length;
+use super::number::pixels;
 
-/// Most points of a line: more cannot be seen, and only cost bytes. The CSV file has all.
+/// Largest number of points of a line: more would be invisible, and only cost bytes. The CSV file has all of them.
 const MAX_POINTS: usize = 200;
-/// Markers of a series with [`MarkerPolicy::Few`].
+/// Number of markers of a series with [`MarkerPolicy::Few`].
 const FEW_MARKERS: usize = 7;
 /// Pixels between the markers of two series at the same x.
 const MARKER_OFFSET: f64 = 2.2;
-/// A panel with more bars than this draws them thinner, because many bars hide the lines.
+/// In a panel with more bars than this, bars are drawn thinner, because many bars hide the lines.
 const CROWDED_BARS: usize = 45;
 /// Bars shorter than this, in pixels, are not drawn.
 const MIN_BAR: f64 = 0.05;
 
 /// Dash patterns; the first is solid.
 const DASHES: [&str; 5] = ["", "6 3", "2 2.5", "9 3 2 3", "4 2 1.5 2 1.5 2"];
-/// Paths of the markers, about 7 pixels wide: circle, square, triangle, diamond, triangle downwards, and the first three again.
+/// Paths of the markers, about 7 pixels wide: circle, square, triangle, diamond, triangle downwards, and the first
+/// three again.
 const SHAPES: [&str; 8] = [
     "m-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0",
     "m-3.1-3.1h6.2v6.2h-6.2z",
@@ -31,24 +32,25 @@ const SHAPES: [&str; 8] = [
     "m0-4l3.8 6.6h-7.6z",
 ];
 
-/// The SVG elements of a series, in two parts, so that the bars of all series can be drawn behind their lines.
+/// The SVG elements of a series, in two parts, so that the bars of all series can be drawn beneath all lines.
 pub(super) struct RenderedSeries {
+    /// The bars from minimum to maximum.
     pub(super) bars: String,
     /// The line and its markers.
     pub(super) line: String,
 }
 
-/// The position of a series among the series of its panel.
+/// The rank of a series among the series of its panel.
 #[derive(Clone, Copy)]
-pub(super) struct SeriesIndex {
-    /// Index, from 0.
+pub(super) struct SeriesOrder {
+    /// Index of the series, from 0.
     pub(super) index: usize,
     /// Number of series in the panel.
     pub(super) count: usize,
 }
 
-impl SeriesIndex {
-    /// Offset of the series' markers from their x, in pixels.
+impl SeriesOrder {
+    /// Returns the horizontal shift of the series' markers, in pixels.
     fn offset(self, marks: MarkerPolicy) -> f64 {
         match marks {
             MarkerPolicy::Every => (self.index as f64 - (self.count as f64 - 1.0) / 2.0) * MARKER_OFFSET,
@@ -61,31 +63,33 @@ impl SeriesIndex {
 #[derive(Clone, Copy)]
 struct PlacedPoint<'a> {
     point: &'a ChartPoint,
+    /// Pixels from the left.
     x: f64,
+    /// Pixels from the top, of the mean.
     y: f64,
 }
 
 /// Draws a series in a frame that is `width` pixels wide.
 pub(super) fn render_series(
     series: &Series,
-    index: SeriesIndex,
+    order: SeriesOrder,
     x_axis: &ScaledAxis<'_>,
     y_axis: &ScaledAxis<'_>,
     width: f64,
 ) -> RenderedSeries {
     let style = series.style;
-    let offset = index.offset(style.marks);
-    let points = series.points.iter().filter_map(|point| {
+    let offset = order.offset(style.marks);
+    let placed = series.points.iter().filter_map(|point| {
         Some(PlacedPoint { point, x: x_axis.position(point.x)? + offset, y: y_axis.position(point.mean)? })
     });
-    let points = visible(points.collect(), width);
+    let visible = visible_points(placed.collect(), width);
     let start = series.start.as_ref().and_then(|point| Some((x_axis.position(point.x)?, y_axis.position(point.mean)?)));
-    let line = line_path(&thinned(start.into_iter().chain(points.iter().map(|placed| (placed.x, placed.y))).collect()));
-    let marked = marked(&points, style.marks, index, width);
-    let bars = bars_path(&marked, y_axis);
+    let positions = start.into_iter().chain(visible.iter().map(|placed| (placed.x, placed.y)));
+    let line = line_path(&thinned(positions.collect()));
+    let marked = points_with_markers(&visible, style.marks, order, width);
     let markers: String = marked.iter().map(|placed| marker(style, placed.x, placed.y)).collect();
-    let is_crowded = marked.len() * index.count > CROWDED_BARS;
-    let bars = path_element(if is_crowded { "bars crowd" } else { "bars" }, "", &bars);
+    let is_crowded = marked.len() * order.count > CROWDED_BARS;
+    let bars = path_element(if is_crowded { "bars crowd" } else { "bars" }, "", &bars_path(&marked, y_axis));
     let line = path_element("line", &dash_attribute(style), &line) + &path_element(marker_class(style), "", &markers);
     RenderedSeries { bars: coloured(style, &bars), line: coloured(style, &line) }
 }
@@ -102,20 +106,22 @@ pub(super) fn render_sample(style: SeriesStyle, width: f64, y: f64) -> String {
         "<g class=\"c{}\"><path class=\"line\"{} d=\"M0 {}h{}\"/>{marker}</g>",
         style.colour % 8,
         dash_attribute(style),
-        length(y),
-        length(width)
+        pixels(y),
+        pixels(width)
     )
 }
 
+/// Returns the path of the marker of a style, centred at (`x`, `y`).
 fn marker(style: SeriesStyle, x: f64, y: f64) -> String {
-    format!("M{} {}{}", length(x), length(y), SHAPES[style.mark % SHAPES.len()])
+    format!("M{} {}{}", pixels(x), pixels(y), SHAPES[style.mark % SHAPES.len()])
 }
 
-/// Markers of solid lines are filled, those of dashed lines hollow.
+/// Returns the CSS class of markers: those of solid lines are filled, those of dashed lines hollow.
 fn marker_class(style: SeriesStyle) -> &'static str {
     if style.dash == 0 { "full" } else { "open" }
 }
 
+/// Returns the SVG attribute of a style's dash pattern, with a space before it; empty for a solid line.
 fn dash_attribute(style: SeriesStyle) -> String {
     match DASHES[style.dash % DASHES.len()] {
         "" => String::new(),
@@ -123,10 +129,12 @@ fn dash_attribute(style: SeriesStyle) -> String {
     }
 }
 
+/// Returns a `<path>` element; empty if the path is.
 fn path_element(class: &str, attributes: &str, path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("<path class=\"{class}\"{attributes} d=\"{path}\"/>") }
 }
 
+/// Returns `elements` in the colour of a style.
 fn coloured(style: SeriesStyle, elements: &str) -> String {
     if elements.is_empty() {
         return String::new();
@@ -134,27 +142,33 @@ fn coloured(style: SeriesStyle, elements: &str) -> String {
     format!("<g class=\"c{}\">{elements}</g>\n", style.colour % 8)
 }
 
+/// Returns the path of the bars of `points`, each with a short line at both ends.
 fn bars_path(points: &[PlacedPoint<'_>], y_axis: &ScaledAxis<'_>) -> String {
     let mut path = String::new();
     for placed in points {
         if let (Some(low), Some(high)) = (y_axis.position(placed.point.low), y_axis.position(placed.point.high))
             && low - high > MIN_BAR
         {
-            let left = length(placed.x - 3.0);
-            let _ = write!(path, "M{left} {}h6m-3 0V{}m-3 0h6", length(low), length(high));
+            let left = pixels(placed.x - 3.0);
+            let _ = write!(path, "M{left} {}h6m-3 0V{}m-3 0h6", pixels(low), pixels(high));
         }
     }
     path
 }
 
-/// The points that have markers and bars. [`MarkerPolicy::Few`] takes those nearest to evenly spaced positions, which differ
-/// between the series of a panel.
-fn marked<'a>(points: &[PlacedPoint<'a>], marks: MarkerPolicy, index: SeriesIndex, width: f64) -> Vec<PlacedPoint<'a>> {
+/// Returns the points that have markers and bars. [`MarkerPolicy::Few`] takes those nearest to evenly spaced positions,
+/// which differ between the series of a panel.
+fn points_with_markers<'a>(
+    points: &[PlacedPoint<'a>],
+    marks: MarkerPolicy,
+    order: SeriesOrder,
+    width: f64,
+) -> Vec<PlacedPoint<'a>> {
     match marks {
         MarkerPolicy::Every => points.to_vec(),
         MarkerPolicy::None => Vec::new(),
         MarkerPolicy::Few => {
-            let shift = (index.index as f64 + 0.5) / index.count as f64;
+            let shift = (order.index as f64 + 0.5) / order.count as f64;
             let positions = (0..FEW_MARKERS).map(|marker| (marker as f64 + shift) / FEW_MARKERS as f64 * width);
             let mut nearest: Vec<PlacedPoint<'_>> = positions.filter_map(|x| nearest_point(points, x)).collect();
             nearest.dedup_by(|a, b| (a.x, a.y) == (b.x, b.y));
@@ -163,19 +177,22 @@ fn marked<'a>(points: &[PlacedPoint<'a>], marks: MarkerPolicy, index: SeriesInde
     }
 }
 
+/// Returns the point nearest to `x`; `None` if there are no points.
 fn nearest_point<'a>(points: &[PlacedPoint<'a>], x: f64) -> Option<PlacedPoint<'a>> {
     let distance = |placed: &PlacedPoint<'_>| (placed.x - x).abs();
     points.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
 }
 
-/// The points within the frame, and their neighbours, whose lines enter it.
-fn visible(points: Vec<PlacedPoint<'_>>, width: f64) -> Vec<PlacedPoint<'_>> {
+/// Returns the points inside the frame, and the point before and after them: the lines to these points are partly
+/// inside.
+fn visible_points(points: Vec<PlacedPoint<'_>>, width: f64) -> Vec<PlacedPoint<'_>> {
     let is_inside: Vec<bool> = points.iter().map(|placed| (0.0..=width).contains(&placed.x)).collect();
-    let is_near = |index: usize| (index.saturating_sub(1)..=index + 1).any(|near| is_inside.get(near) == Some(&true));
-    points.into_iter().enumerate().filter(|(index, _)| is_near(*index)).map(|(_, placed)| placed).collect()
+    let is_kept =
+        |index: usize| (index.saturating_sub(1)..=index + 1).any(|neighbour| is_inside.get(neighbour) == Some(&true));
+    points.into_iter().enumerate().filter(|(index, _)| is_kept(*index)).map(|(_, placed)| placed).collect()
 }
 
-/// At most [`MAX_POINTS`] of a line's points, evenly chosen, and the last one.
+/// Returns at most [`MAX_POINTS`] of a line's points, evenly chosen, and the last one.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let stride = points.len().div_ceil(MAX_POINTS).max(1);
     let last = points.len().saturating_sub(1);
@@ -183,7 +200,7 @@ fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     points.into_iter().enumerate().filter(|(index, _)| is_kept(*index)).map(|(_, point)| point).collect()
 }
 
-/// The path through points; empty for a single point, which only its marker shows.
+/// Returns the path through points; empty for a single point, which only its marker shows.
 fn line_path(points: &[(f64, f64)]) -> String {
     if points.len() < 2 {
         return String::new();
@@ -191,7 +208,7 @@ fn line_path(points: &[(f64, f64)]) -> String {
     let mut path = String::new();
     for (index, (x, y)) in points.iter().enumerate() {
         let command = if index == 0 { "M" } else { "L" };
-        let _ = write!(path, "{command}{} {}", length(*x), length(*y));
+        let _ = write!(path, "{command}{} {}", pixels(*x), pixels(*y));
     }
     path
 }

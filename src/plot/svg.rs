@@ -4,29 +4,33 @@ use std::fmt::Write as _;
 
 use super::axis::ScaledAxis;
 use super::chart::{Figure, Panel, SeriesStyle};
-use super::number::length;
-use super::series::{SeriesIndex, render_sample, render_series};
+use super::number::pixels;
+use super::series::{SeriesOrder, render_sample, render_series};
 use super::ticks::{FONT_SIZE, Tick, text_width, ticks};
 
-/// The style sheet of figures, light and dark. The colours are those of Okabe and Ito with one exchanged, some darker or lighter
-/// for the background. Seen with any of the three kinds of colour blindness, any two are at least 13 apart (CIE 1976). Drawings
-/// refer to colours by class, so that one drawing serves both.
+/// The style sheet of figures, light and dark. The colours are those of Okabe and Ito with one exchanged, some darker
+/// or lighter to suit the background. With each of the three kinds of colour blindness, any two differ by a ΔE
+/// of at least 13 (CIE 1976). Drawings refer to colours by class, so that one drawing serves both backgrounds.
 pub const STYLE: &str = include_str!("plot.css");
 
-/// Size of a panel, in pixels.
+/// Width of a panel, in pixels.
 const WIDTH: f64 = 400.0;
+/// Height of a panel, in pixels.
 const HEIGHT: f64 = 290.0;
-/// Margins around the frame of a panel, in pixels. The left one depends on the labels.
+/// Margin above the frame of a panel, in pixels. The margin on the left depends on the labels.
 const TOP: f64 = 34.0;
+/// Margin on the right of the frame, in pixels.
 const RIGHT: f64 = 10.0;
+/// Margin below the frame, in pixels.
 const BOTTOM: f64 = 46.0;
 
 /// Pixels between panels, and around the figure.
 const GAP: f64 = 14.0;
-/// Most panels side by side.
+/// Largest number of panels side by side.
 const MAX_COLUMNS: usize = 3;
-/// Height of a line of the legend, and width of a sample with the gap before its text, in pixels.
+/// Height of a line of the legend, in pixels.
 const LEGEND_LINE: f64 = 20.0;
+/// Width of a sample in the legend with the gap before its text, in pixels.
 const SAMPLE: f64 = 34.0;
 
 /// Returns a complete SVG file: all panels, the legend beneath, the style sheet and a background.
@@ -55,6 +59,7 @@ pub fn figure(figure: &Figure) -> String {
     text + &legend + "</svg>\n"
 }
 
+/// Returns the number of columns that a number of panels is arranged in.
 fn columns(panels: usize) -> usize {
     match panels {
         0 => 1,
@@ -90,7 +95,8 @@ pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Returns the legend, wrapped to a width, and its number of lines; empty where no series has a name.
+/// Returns the legend, wrapped to `width` pixels, and its number of lines; empty if no series has a name. `top`: its
+/// upper edge.
 fn legend(figure: &Figure, width: f64, top: f64) -> (String, usize) {
     let entries = figure.legend();
     if entries.iter().all(|(name, _)| name.is_empty()) {
@@ -109,8 +115,8 @@ fn legend(figure: &Figure, width: f64, top: f64) -> (String, usize) {
         let _ = writeln!(
             text,
             "<g transform=\"translate({} {})\">{}<text x=\"{SAMPLE}\" y=\"4\">{}</text></g>",
-            length(x),
-            length(middle),
+            pixels(x),
+            pixels(middle),
             render_sample(style, SAMPLE - 8.0, 0.0),
             escaped(name)
         );
@@ -136,9 +142,9 @@ fn panel_elements(panel: &Panel) -> String {
     let x_axis = ScaledAxis::horizontal(panel, frame.width);
     let position = format!(
         "x=\"{}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"",
-        length(frame.left),
-        length(frame.width),
-        length(frame.height)
+        pixels(frame.left),
+        pixels(frame.width),
+        pixels(frame.height)
     );
     let mut text = heading(panel);
     text += &grid_and_labels(panel, &x_axis, &y_axis, &y_ticks, &frame);
@@ -148,7 +154,8 @@ fn panel_elements(panel: &Panel) -> String {
     text
 }
 
-/// The titles of the panel and of its y axis, which stand above the frame, where they can be read horizontally, and the note.
+/// Returns the heading above the frame: the titles of the panel and of its y axis, which is not beside the axis so that
+/// it can be read horizontally, and the note.
 fn heading(panel: &Panel) -> String {
     let parts = [panel.title.as_str(), &panel.y.title].into_iter().filter(|part| !part.is_empty());
     let classes = if panel.title.is_empty() { ["title", "soft"] } else { ["title", ""] };
@@ -163,12 +170,12 @@ fn heading(panel: &Panel) -> String {
     if panel.note.is_empty() {
         return format!("<text x=\"0\" y=\"22\">{spans}</text>\n");
     }
-    // The note is part of the panel, so that it is copied with it.
+    // The note is part of the panel, so that a copy of the panel contains it.
     let note = escaped(&panel.note);
     format!("<text x=\"0\" y=\"15\">{spans}</text>\n<text class=\"soft note\" x=\"0\" y=\"29\">{note}</text>\n")
 }
 
-/// The grid lines at the ticks, their labels, and the title of the x axis.
+/// Returns the grid lines at the ticks, their labels, and the title of the x axis.
 fn grid_and_labels(
     panel: &Panel,
     x_axis: &ScaledAxis<'_>,
@@ -180,35 +187,35 @@ fn grid_and_labels(
     let mut labels = String::new();
     for Tick { value, label } in y_ticks {
         let Some(y) = y_axis.position(*value).map(|y| y + TOP) else { continue };
-        let _ = write!(grid, "M{} {}h{}", length(frame.left), length(y), length(frame.width));
-        let right = length(frame.left - 6.0);
-        let baseline = length(y + 4.0);
+        let _ = write!(grid, "M{} {}h{}", pixels(frame.left), pixels(y), pixels(frame.width));
+        let right = pixels(frame.left - 6.0);
+        let baseline = pixels(y + 4.0);
         let _ = writeln!(labels, "<text x=\"{right}\" y=\"{baseline}\" text-anchor=\"end\">{label}</text>");
     }
     for Tick { value, label } in ticks(x_axis) {
         let Some(x) = x_axis.position(value).map(|x| x + frame.left) else { continue };
-        let _ = write!(grid, "M{} {}v{}", length(x), length(TOP), length(frame.height));
-        let baseline = length(TOP + frame.height + 17.0);
-        let _ = writeln!(labels, "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"middle\">{label}</text>", length(x));
+        let _ = write!(grid, "M{} {}v{}", pixels(x), pixels(TOP), pixels(frame.height));
+        let baseline = pixels(TOP + frame.height + 17.0);
+        let _ = writeln!(labels, "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"middle\">{label}</text>", pixels(x));
     }
-    let middle = length(frame.left + frame.width / 2.0);
-    let baseline = length(HEIGHT - 8.0);
+    let middle = pixels(frame.left + frame.width / 2.0);
+    let baseline = pixels(HEIGHT - 8.0);
     let title = escaped(&panel.x.title);
     let _ = writeln!(labels, "<text x=\"{middle}\" y=\"{baseline}\" text-anchor=\"middle\">{title}</text>");
     format!("<path class=\"grid\" d=\"{grid}\"/>\n{labels}")
 }
 
-/// The reference line and the series: the bars of all behind the lines of all.
+/// Returns the reference line and the series: the bars of all series, then the lines of all series on top of them.
 fn series_elements(panel: &Panel, x_axis: &ScaledAxis<'_>, y_axis: &ScaledAxis<'_>, width: f64) -> String {
     let mut level = String::new();
     if let Some(y) = panel.level.and_then(|value| y_axis.position(value)) {
-        let _ = writeln!(level, "<path class=\"level\" d=\"M0 {}h{}\"/>", length(y), length(width));
+        let _ = writeln!(level, "<path class=\"level\" d=\"M0 {}h{}\"/>", pixels(y), pixels(width));
     }
     let mut bars = String::new();
     let mut lines = String::new();
     for (index, series) in panel.series.iter().enumerate() {
-        let index = SeriesIndex { index, count: panel.series.len() };
-        let rendered = render_series(series, index, x_axis, y_axis, width);
+        let order = SeriesOrder { index, count: panel.series.len() };
+        let rendered = render_series(series, order, x_axis, y_axis, width);
         bars += &rendered.bars;
         lines += &rendered.line;
     }

@@ -6,12 +6,13 @@ use super::number;
 
 /// Font size of labels, in pixels.
 pub(super) const FONT_SIZE: f64 = 12.0;
-/// Width of a letter / font size: that of a wide font, so that labels keep apart in every font.
+/// Width of a letter divided by the font size: that of a wide font, so that labels do not overlap in any font.
 const LETTER_WIDTH: f64 = 0.62;
 /// Least distance between two labels, in pixels.
 const MIN_DISTANCE: f64 = 9.0;
-/// Most intervals between ticks of a linear axis.
+/// Largest number of intervals between ticks of a linear y axis.
 const MAX_INTERVALS_VERTICAL: usize = 8;
+/// Largest number of intervals between ticks of a linear x axis.
 const MAX_INTERVALS_HORIZONTAL: usize = 7;
 
 /// A labelled value.
@@ -26,31 +27,33 @@ pub(super) fn text_width(text: &str, font_size: f64) -> f64 {
     text.chars().count() as f64 * font_size * LETTER_WIDTH
 }
 
-/// Returns the ticks of an axis: as many as fit without overlapping labels.
+/// Returns the ticks of an axis: of several sets, from many ticks to few, the first whose labels do not overlap.
 pub(super) fn ticks(axis: &ScaledAxis<'_>) -> Vec<Tick> {
     let candidates: Vec<Vec<Tick>> = if !axis.axis.ticks.is_empty() {
-        every_nth(axis)
+        subsets_of_given(axis)
     } else if axis.axis.scale == AxisScale::Linear {
-        let most = if axis.is_vertical { MAX_INTERVALS_VERTICAL } else { MAX_INTERVALS_HORIZONTAL };
-        (2..=most).rev().map(|intervals| even(axis, intervals)).collect()
+        let max_intervals = if axis.is_vertical { MAX_INTERVALS_VERTICAL } else { MAX_INTERVALS_HORIZONTAL };
+        (2..=max_intervals).rev().map(|intervals| even_ticks(axis, intervals)).collect()
     } else {
         let multiples = [&[1.0, 2.0, 5.0][..], &[1.0, 3.0], &[1.0]];
-        multiples.into_iter().map(|multiples| decades(axis, multiples)).collect()
+        multiples.into_iter().map(|multiples| decade_ticks(axis, multiples)).collect()
     };
-    candidates.into_iter().find(|ticks| keep_apart(axis, ticks)).unwrap_or_default()
+    candidates.into_iter().find(|ticks| labels_are_apart(axis, ticks)).unwrap_or_default()
 }
 
-/// The given ticks: all of them, every second, every third, …, so that their steps stay even.
-fn every_nth(axis: &ScaledAxis<'_>) -> Vec<Vec<Tick>> {
+/// Returns subsets of the ticks that the figure gives: all of them, every second, every third, …, so that their steps
+/// stay even.
+fn subsets_of_given(axis: &ScaledAxis<'_>) -> Vec<Vec<Tick>> {
     let unit = axis.axis.unit;
     let given: Vec<Tick> =
         axis.axis.ticks.iter().map(|&value| Tick { value, label: label(unit, value, None) }).collect();
     (1..=given.len()).map(|stride| given.iter().step_by(stride).cloned().collect()).collect()
 }
 
-fn keep_apart(axis: &ScaledAxis<'_>, ticks: &[Tick]) -> bool {
+/// Returns whether there are at least [`MIN_DISTANCE`] pixels between any two labels.
+fn labels_are_apart(axis: &ScaledAxis<'_>, ticks: &[Tick]) -> bool {
     let extent = |text: &str| if axis.is_vertical { FONT_SIZE } else { text_width(text, FONT_SIZE) };
-    // Positions of the labels' middles, and half their extents.
+    // The position of each label's middle and half its extent along the axis, in pixels.
     let mut labels: Vec<(f64, f64)> = ticks
         .iter()
         .filter_map(|tick| axis.position(tick.value).map(|position| (position, extent(&tick.label) / 2.0)))
@@ -59,8 +62,9 @@ fn keep_apart(axis: &ScaledAxis<'_>, ticks: &[Tick]) -> bool {
     labels.windows(2).all(|pair| pair[1].0 - pair[0].0 >= pair[0].1 + pair[1].1 + MIN_DISTANCE)
 }
 
-/// Evenly spaced round values, about `intervals` apart over the axis, with the digits that they need.
-fn even(axis: &ScaledAxis<'_>, intervals: usize) -> Vec<Tick> {
+/// Returns evenly spaced round values that divide the axis into about `intervals` intervals, with the digits that they
+/// need.
+fn even_ticks(axis: &ScaledAxis<'_>, intervals: usize) -> Vec<Tick> {
     let unit = axis.axis.unit;
     let factor = if unit == AxisUnit::Percent { 100.0 } else { 1.0 };
     let low = axis.low * factor;
@@ -74,15 +78,15 @@ fn even(axis: &ScaledAxis<'_>, intervals: usize) -> Vec<Tick> {
     values.map(|value| Tick { value, label: label(unit, value, Some(digits)) }).collect()
 }
 
-/// The least of 1, 2, 5 or 10 times a power of ten that is no smaller than `rough`.
+/// Returns the least of 1, 2, 5 or 10 times a power of ten that is no smaller than `rough`.
 fn round_step(rough: f64) -> f64 {
     let power = libm::exp10(libm::floor(libm::log10(rough)));
     let steps = [1.0, 2.0, 5.0, 10.0].into_iter().map(|multiple| multiple * power);
     steps.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * power)
 }
 
-/// The multiples `multiples` of the powers of ten that are in the interval of a logarithmic axis.
-fn decades(axis: &ScaledAxis<'_>, multiples: &[f64]) -> Vec<Tick> {
+/// Returns each power of ten times each of `multiples`, inside the interval of a logarithmic axis.
+fn decade_ticks(axis: &ScaledAxis<'_>, multiples: &[f64]) -> Vec<Tick> {
     let unit = axis.axis.unit;
     let powers = libm::floor(axis.low) as i32 - 1..=libm::ceil(axis.high) as i32;
     let margin = 0.02 * (axis.high - axis.low);
@@ -101,11 +105,11 @@ fn decades(axis: &ScaledAxis<'_>, multiples: &[f64]) -> Vec<Tick> {
     ticks
 }
 
-/// A value as its axis writes it.
+/// Returns the label of a value. `digits`: decimals, in the unit of the label; `None` for the usual number.
 fn label(unit: AxisUnit, value: f64, digits: Option<usize>) -> String {
     let text = match (unit, digits) {
         (AxisUnit::Percent, Some(digits)) => format!("{:.digits$}", 100.0 * value),
-        (AxisUnit::Percent, None) => number::percent(value),
+        (AxisUnit::Percent, None) => number::axis_percent(value),
         (AxisUnit::Count, _) if value >= 0.0 => number::count(value),
         (_, digits) => format!("{value:.*}", digits.unwrap_or(2)),
     };

@@ -16,21 +16,25 @@ use crate::plot::Figure;
 pub struct RunAnalysis {
     /// The run.
     pub run: Run,
+    /// Its experiment; `None` if its configuration cannot be read.
     pub(super) experiment: Option<Experiment>,
-    /// Verdicts on its tickets; empty where its configuration cannot be read.
+    /// Verdicts on the rounds of its tickets; empty if its configuration cannot be read.
     pub verdicts: Vec<Verdict>,
+    /// The paper's claims about its network, data set and arms; empty if its configuration cannot be read.
     pub(super) claims: Vec<ClaimRow>,
+    /// Test accuracies at the iterations of `report.checkpoints`.
     pub(super) checkpoints: Checkpoints,
-    /// Rows of `stability.csv`; empty where `lth stability` has not run.
+    /// Rows of `stability.csv`; empty before `lth stability` has measured the run.
     pub stability: Vec<StabilityRow>,
+    /// The figures, in the order of the page.
     pub(super) figures: Vec<Figure>,
 }
 
 impl RunAnalysis {
-    /// Analyses a run.
+    /// Returns the analysis of a run.
     ///
     /// # Errors
-    /// Fails where a file of the run is damaged.
+    /// Fails if a file of the run is damaged.
     pub fn of(run: Run) -> Result<Self> {
         let experiment = run.experiment();
         let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));

@@ -1,5 +1,5 @@
-//! Test accuracies at the iterations of `report.checkpoints`. Deep networks are compared there and not at the early stop, which
-//! depends on when their learning rate drops (the paper, Section 4).
+//! Test accuracies at the iterations of `report.checkpoints`. The paper compares deep networks at fixed iterations and
+//! not at the early stop, which depends on when their learning rate drops (Section 4).
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,12 @@ use crate::artifacts::RoundRow;
 use crate::base::format::with_thousands;
 use crate::config::Experiment;
 
-/// The test accuracy of each training at the iterations of `report.checkpoints`.
+/// The test accuracy of each training run at the iterations of `report.checkpoints`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checkpoints {
+    /// The iterations, ascending.
     iterations: Vec<u64>,
-    /// By iteration and key of the training.
+    /// Test accuracy, 0..=1, by iteration and key of the training run.
     accuracies: BTreeMap<u64, BTreeMap<String, f64>>,
 }
 
@@ -23,7 +24,7 @@ impl Checkpoints {
     /// Reads the accuracies from the run's `curves.csv`.
     ///
     /// # Errors
-    /// Fails where the file is damaged.
+    /// Fails if the file is damaged.
     pub(crate) fn read(run: &Run, experiment: Option<&Experiment>) -> Result<Self> {
         let mut iterations = experiment.map_or_else(Vec::new, |experiment| experiment.report.checkpoints.clone());
         iterations.sort_unstable();
@@ -47,8 +48,8 @@ impl Checkpoints {
         &self.iterations
     }
 
-    /// Returns the test accuracy of a training at an iteration; `None` where it was not evaluated there, as a training that
-    /// starts later.
+    /// Returns the test accuracy of a training run at an iteration; `None` if it has no evaluation at this iteration,
+    /// for example because the training run starts later.
     pub(crate) fn accuracy(&self, row: &RoundRow, iteration: u64) -> Option<f64> {
         self.accuracies.get(&iteration)?.get(&row.key).copied()
     }

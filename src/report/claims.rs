@@ -1,4 +1,5 @@
-//! The paper's claims beside the numbers of a run. The claims are data, in `claims/claims.toml`; this module evaluates them.
+//! The paper's claims, compared with the numbers of a run. The claims are data, in `claims/claims.toml`; this module
+//! evaluates them.
 
 mod entry;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod text;
 use serde::Serialize;
 
 use self::entry::{Claim, ClaimFile, ClaimSetting, Quantifier};
+use super::arm_round::ArmRound;
 use super::paired::PairedResults;
 use super::roles::arm_with_role;
 use super::run::Run;
@@ -17,27 +19,27 @@ use crate::base::format::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
 
-/// Relative difference between shares of weights that count as the same round: with scope `global`, or with other layers, the
-/// same round has a slightly other share.
+/// Largest relative difference between shares of weights that count as the same round. The same round keeps a slightly
+/// different share with scope `global` or another network.
 const SHARE_TOLERANCE: f64 = 0.05;
-/// Factor by which the smallest share of a run may exceed that of a claim over many rounds: one more round, at any usual rate,
-/// would be outside the claim's range.
+/// A claim over a range counts as fully tested if the run's smallest share is at most this factor above the range's
+/// lower end: one more round, at any usual rate, would be below the range.
 const MAX_SHARE_RATIO: f64 = 1.7;
 
 /// A claim of the paper and its result in a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClaimRow {
-    /// Unique short name.
+    /// Unique short name of the claim.
     pub id: String,
     /// The claim, as a sentence.
     pub claim: String,
     /// Section or figure of the paper.
     pub source: String,
-    /// The paper's number.
+    /// The paper's number, as text.
     pub paper: String,
-    /// The run's number, with its bounds and n.
+    /// The run's number, with its bounds and n, as text.
     pub here: String,
-    /// The result.
+    /// Whether the claim held.
     pub status: ClaimStatus,
     /// The reason of the status, and the differences between the run and the paper's experiment.
     pub reason: String,
@@ -51,7 +53,7 @@ pub enum ClaimStatus {
     Held,
     /// The bounds exclude the claim.
     NotHeld,
-    /// Neither; always so with one replicate.
+    /// The bounds neither confirm nor exclude the claim; always so with one replicate.
     Undecided,
     /// The run lacks the rounds or the results that the claim is about.
     NotTested,
@@ -73,20 +75,21 @@ impl ClaimStatus {
 #[derive(Clone, Copy)]
 struct ClaimArms<'a> {
     /// The arm that the claim is about.
-    of: &'a str,
-    /// The arm it is compared with, if it is.
+    subject: &'a str,
+    /// The arm that it is compared with; `None` if the claim compares nothing.
     against: Option<&'a str>,
 }
 
 /// Evidence for a claim at one round.
 struct RoundEvidence {
-    /// One value per replicate: the metric, or the difference of both arms.
+    /// One value per replicate: the metric of the arm, or the difference between both arms.
     values: Vec<f64>,
-    /// Values of both arms per replicate; empty where the claim compares nothing.
+    /// The values of both arms, one pair per replicate; empty if the claim compares nothing.
     pairs: Vec<(f64, f64)>,
-    /// The mean with bounds at [`LEVEL`].
+    /// The mean with bounds at [`LEVEL`]; `None` if there are too few values.
     plain: Option<Interval>,
-    /// The mean with wider bounds, so that of the bounds of all rounds together, one is wrong in 5 % of the cases (Bonferroni).
+    /// The mean with wider bounds, by Bonferroni's correction over the rounds: the probability that any of their bounds
+    /// is wrong is at most 5 %.
     strict: Option<Interval>,
 }
 
@@ -95,7 +98,7 @@ pub fn claims(run: &Run, experiment: &Experiment) -> Vec<ClaimRow> {
     claims_of_rows(&run.rounds, experiment)
 }
 
-/// Like [`claims`], from the rows of `rounds.csv`.
+/// Like [`claims`], but from the rows of `rounds.csv`.
 fn claims_of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRow> {
     let results = PairedResults::new(rows, experiment);
     let file = ClaimFile::load();
@@ -107,16 +110,18 @@ fn claims_of_rows(rows: &[RoundRow], experiment: &Experiment) -> Vec<ClaimRow> {
     evaluated.flatten().collect()
 }
 
-/// The arms with the roles of a claim; `None` where the experiment lacks one.
+/// Returns the arms with the roles of a claim; `None` if the experiment lacks one.
 fn claim_arms<'a>(claim: &Claim, experiment: &'a Experiment) -> Option<ClaimArms<'a>> {
-    let of = arm_with_role(claim.of, experiment)?;
+    let subject = arm_with_role(claim.of, experiment)?;
     let against = match claim.against {
         Some(role) => Some(arm_with_role(role, experiment)?),
         None => None,
     };
-    Some(ClaimArms { of, against })
+    Some(ClaimArms { subject, against })
 }
 
+/// Returns a claim with its result. `setting`: the paper's experiment of the claim; `arms`: the run's arms with its
+/// roles.
 fn claim_row(
     claim: &Claim,
     setting: &ClaimSetting,
@@ -124,7 +129,7 @@ fn claim_row(
     results: &PairedResults<'_>,
     arms: ClaimArms<'_>,
 ) -> ClaimRow {
-    let rounds = claimed_rounds(claim, results, arms.of);
+    let rounds = claimed_rounds(claim, results, arms.subject);
     let evidence = rounds.as_ref().map_or_else(|_| Vec::new(), |rounds| evidence(claim, results, arms, rounds));
     let (status, reason) = match rounds {
         Err(reason) => (ClaimStatus::NotTested, reason),
@@ -134,9 +139,9 @@ fn claim_row(
         Ok(_) if evidence.iter().all(|round| round.values.is_empty()) => {
             (ClaimStatus::NotTested, "no replicate came to its end on every side".to_owned())
         }
-        Ok(_) => decide(claim, &evidence, missing_range(claim, results, arms.of)),
+        Ok(_) => decide(claim, &evidence, smallest_share_if_too_large(claim, results, arms.subject)),
     };
-    let reasons = std::iter::once(reason).chain(setting.deviations(experiment));
+    let reasons = std::iter::once(reason).chain(setting.differences(experiment));
     ClaimRow {
         id: claim.id.clone(),
         claim: claim.text.clone(),
@@ -148,9 +153,12 @@ fn claim_row(
     }
 }
 
-/// Returns the rounds that a claim is about, or why the run has none.
+/// Returns the rounds that a claim is about.
+///
+/// # Errors
+/// Returns the reason, as text for the user, if the run has none of them.
 fn claimed_rounds(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Result<Vec<u32>, String> {
-    let share = |round: u32| results.group((arm, round)).map_or(0.0, RoundGroup::weights_remaining);
+    let share = |round: u32| results.group(ArmRound::new(arm, round)).map_or(0.0, RoundGroup::weights_remaining);
     let rounds = results.rounds(arm);
     if rounds.is_empty() {
         return Err(format!("`{arm}` has no results"));
@@ -162,13 +170,13 @@ fn claimed_rounds(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Resu
     match (claim.at, claim.between) {
         (Some(at), _) => {
             let distance = |round: u32| (share(round) - at).abs();
-            let near = rounds.iter().copied().filter(|&round| (share(round) / at - 1.0).abs() < SHARE_TOLERANCE);
-            let nearest = near.min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+            let candidates = rounds.iter().copied().filter(|&round| (share(round) / at - 1.0).abs() < SHARE_TOLERANCE);
+            let nearest = candidates.min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
             nearest.map(|round| vec![round]).ok_or_else(|| missing(percent(at)))
         }
         (None, Some([from, to])) => {
-            let between = rounds.iter().copied().filter(|&round| (from..=to).contains(&share(round)));
-            let between: Vec<u32> = between.collect();
+            let is_inside = |round: &u32| (from..=to).contains(&share(*round));
+            let between: Vec<u32> = rounds.iter().copied().filter(is_inside).collect();
             let range = || format!("{} to {}", percent(from), percent(to));
             if between.is_empty() { Err(missing(range())) } else { Ok(between) }
         }
@@ -176,21 +184,22 @@ fn claimed_rounds(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Resu
     }
 }
 
-/// Returns the smallest share of weights that the run has, if it is too large for a claim over many rounds.
-fn missing_range(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Option<f64> {
-    let groups = results.rounds(arm).into_iter().filter_map(|round| results.group((arm, round)));
+/// Returns the smallest share of weights of an arm if it is more than [`MAX_SHARE_RATIO`] times the lower end of the
+/// claim's range, so that the run lacks rounds that the claim is about.
+fn smallest_share_if_too_large(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Option<f64> {
+    let groups = results.rounds(arm).into_iter().filter_map(|round| results.group(ArmRound::new(arm, round)));
     let smallest = groups.map(RoundGroup::weights_remaining).fold(1.0, f64::min);
     let [from, _] = claim.between?;
     (smallest > MAX_SHARE_RATIO * from).then_some(smallest)
 }
 
-/// Returns the evidence at each of `rounds`.
+/// Returns the evidence for a claim at each of `rounds`.
 fn evidence(claim: &Claim, results: &PairedResults<'_>, arms: ClaimArms<'_>, rounds: &[u32]) -> Vec<RoundEvidence> {
     let least_deviation = results.least_deviation(claim.metric);
     let strict_level = 1.0 - (1.0 - LEVEL) / rounds.len() as f64;
     let at_round = |&round: &u32| {
-        let left = (arms.of, round);
-        let right = arms.against.map(|arm| (arm, if arm == DENSE { 0 } else { round }));
+        let left = ArmRound::new(arms.subject, round);
+        let right = arms.against.map(|arm| ArmRound::new(arm, if arm == DENSE { 0 } else { round }));
         let pairs = right.map_or_else(Vec::new, |right| results.pairs(left, right, claim.metric));
         let values: Vec<f64> = match right {
             Some(_) => pairs.iter().map(|(left, right)| left - right).collect(),
@@ -203,21 +212,24 @@ fn evidence(claim: &Claim, results: &PairedResults<'_>, arms: ClaimArms<'_>, rou
     rounds.iter().map(at_round).collect()
 }
 
-/// Decides a claim. A claim about `every` round holds if each round holds, and is excluded by one round only with the strict
-/// bounds; a claim about `some` round is the mirror image. `smallest_share`: the smallest share of weights of the run, where the
-/// rounds of the claim go on below it.
+/// Returns the status of a claim, and its reason.
+///
+/// A claim about `every` round holds if every round holds by its plain bounds, and is excluded if one round excludes it
+/// by its strict bounds. A claim about `some` round holds if one round holds by its strict bounds, and is excluded if
+/// every round excludes it by its plain bounds. `smallest_share`: the smallest share of weights of the run, set if the
+/// claim's range extends below the rounds of the run; a statement about all rounds is undecided then.
 fn decide(claim: &Claim, evidence: &[RoundEvidence], smallest_share: Option<f64>) -> (ClaimStatus, String) {
     let holds = |bounds: &Option<Interval>| bounds.is_some_and(|interval| claim.holds(&interval));
     let excludes = |bounds: &Option<Interval>| bounds.is_some_and(|interval| claim.is_excluded_by(&interval));
     let is_held = match claim.rounds {
         Quantifier::Every => evidence.iter().all(|round| holds(&round.plain)),
-        Quantifier::Some => evidence.iter().any(|round| holds(&round.strict)),
+        Quantifier::AtLeastOne => evidence.iter().any(|round| holds(&round.strict)),
     };
     let is_excluded = match claim.rounds {
         Quantifier::Every => evidence.iter().any(|round| excludes(&round.strict)),
-        Quantifier::Some => evidence.iter().all(|round| excludes(&round.plain)),
+        Quantifier::AtLeastOne => evidence.iter().all(|round| excludes(&round.plain)),
     };
-    // A statement about all rounds needs all of them.
+    // A statement about all rounds is decided only if the run has all of them.
     let is_about_all_rounds = if claim.rounds == Quantifier::Every { is_held } else { is_excluded };
     let has_one_replicate = evidence.iter().map(|round| round.values.len()).max().unwrap_or(0) < 2;
     match smallest_share {

@@ -17,13 +17,13 @@ use crate::system::paths::RunDir;
 /// A comparison of runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunComparison {
-    /// Names of the runs: of their folders, or whole paths where two folders have the same name.
+    /// Names of the runs: of their folders, or whole paths if two folders have the same name.
     pub runs: Vec<String>,
     /// Configuration values that differ between the runs, in the order of the configuration.
     pub config: Vec<ConfigDifference>,
     /// Names of the runs whose configuration is not known, because their `resolved.toml` is missing or damaged.
     pub unknown: Vec<String>,
-    /// Names of the runs whose test accuracies are not measured on the whole test set, each with the note that says so.
+    /// The runs whose test accuracies are measured on a part of the test set: the name of each, and the note about it.
     pub test_notes: Vec<(String, String)>,
     /// Results, run by run.
     pub results: Vec<ResultRow>,
@@ -34,7 +34,7 @@ pub struct RunComparison {
 pub struct ConfigDifference {
     /// Its key, such as `train.lr`.
     pub key: String,
-    /// Its value in each run, in the order of the runs; `None` where a run has none.
+    /// Its value in each run, in the order of the runs; `None` if a run has none.
     pub values: Vec<Option<Value>>,
 }
 
@@ -54,21 +54,21 @@ impl ConfigDifference {
 pub struct ResultRow {
     /// Name of the run.
     pub run: String,
-    /// The arm.
+    /// Name of the arm.
     pub arm: String,
-    /// Number of prunings.
+    /// Index of the mask size, from 0 (dense): the number of prunings, or with a grid the number of its entry.
     pub round: u32,
     /// Kept / all weights, 0..=1.
     pub weights_remaining: f64,
-    /// Trainings that reached their last iteration.
+    /// Training runs that reached their last iteration.
     pub n: usize,
-    /// Trainings that diverged or failed.
+    /// Training runs that diverged or failed.
     pub without_result: usize,
-    /// Means over the `n` trainings, in the order of [`compared_metrics`]; `None` where no training has a value.
+    /// Means over the `n` training runs, in the order of [`compared_metrics`]; `None` if no training run has a value.
     pub(crate) means: Vec<Option<f64>>,
 }
 
-/// Columns before those of the metrics.
+/// The columns before those of the metrics, by their names in CSV and JSON.
 const COLUMNS: [&str; 6] = ["run", "arm", "round", "weights_remaining", "n", "without_result"];
 
 /// Returns the metrics whose means are compared, in the order of their columns.
@@ -77,6 +77,7 @@ fn compared_metrics() -> impl Iterator<Item = &'static Metric> {
 }
 
 impl ResultRow {
+    /// Returns the results of a row of the summary of the run `run`.
     fn new(run: &str, row: SummaryRow) -> Self {
         let means = compared_metrics().map(|metric| row.stats(metric).map(|stats| stats.mean)).collect();
         Self {
@@ -90,7 +91,7 @@ impl ResultRow {
         }
     }
 
-    /// Returns the mean of a metric; `None` where no training has a value.
+    /// Returns the mean of a metric; `None` if no training run has a value.
     pub fn mean(&self, metric: &Metric) -> Option<f64> {
         let index = compared_metrics().position(|compared| compared == metric)?;
         self.means.get(index).copied().flatten()
@@ -107,7 +108,7 @@ impl ResultRow {
     }
 }
 
-/// As a JSON object: the fixed columns, then a member for each metric.
+/// A row is a JSON object: the fixed columns, then a member for each metric.
 impl Serialize for ResultRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -127,7 +128,7 @@ impl Serialize for ResultRow {
 /// Returns results as CSV, with a column for each compared metric; accuracies are shares of 1.
 ///
 /// # Errors
-/// Fails where a row cannot be written as CSV.
+/// Fails if a row cannot be written as CSV.
 pub fn results_to_csv(rows: &[ResultRow]) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     writer.write_record(COLUMNS.into_iter().chain(compared_metrics().map(|metric| metric.name)))?;
@@ -138,7 +139,7 @@ pub fn results_to_csv(rows: &[ResultRow]) -> Result<Vec<u8>> {
     writer.into_inner().context("could not finish a CSV file")
 }
 
-/// Compares runs, with the trainings that `filter` accepts.
+/// Returns the comparison of runs. Results are those of the rows that `filter` accepts.
 pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunComparison {
     let names = names(runs);
     let configs: Vec<Option<Vec<(String, Value)>>> = runs.iter().map(config).collect();
@@ -155,31 +156,33 @@ pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunCompariso
         }
         comparison.test_notes.extend(run.test_note().map(|note| (name.clone(), note)));
         let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| filter(row)).cloned().collect();
-        // The last iteration is that of the whole run, whose dense trainings `filter` may leave out.
+        // The last iteration is taken from all rows: the dense training runs, which reach it, may be filtered out.
         let summary = summary(&rows, last_iteration(&run.rounds));
         comparison.results.extend(summary.into_iter().map(|row| ResultRow::new(&name, row)));
     }
     comparison
 }
 
+/// Returns the names of the runs: of their folders, or whole paths if two folders have the same name.
 fn names(runs: &[Run]) -> Vec<String> {
     let name = |run: &Run| {
         let namesakes = runs.iter().filter(|other| other.name() == run.name()).count();
-        if namesakes > 1 { run.view.0.display().to_string() } else { run.name() }
+        if namesakes > 1 { run.dir.0.display().to_string() } else { run.name() }
     };
     runs.iter().map(name).collect()
 }
 
-/// The values of a run's configuration with their keys, in order; `None` where `resolved.toml` cannot be read. Values are not
-/// interpreted, so that runs of other versions can be compared too.
+/// Returns the values of a run's configuration with their keys, in order; `None` if `resolved.toml` cannot be read.
+/// Values are not interpreted, so that runs of other versions can be compared too.
 fn config(run: &Run) -> Option<Vec<(String, Value)>> {
-    let text = String::from_utf8(fs::read(run.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
+    let text = String::from_utf8(fs::read(run.dir.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
     let document = ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?;
     let mut values = Vec::new();
     for_each_leaf(&document.root, "", &mut |key, value| values.push((key.to_owned(), value.clone())));
     Some(values)
 }
 
+/// Returns the values that differ; `configs` is the configuration of each run, `None` if it is unknown.
 fn differences(configs: &[Option<Vec<(String, Value)>>]) -> Vec<ConfigDifference> {
     let mut seen = BTreeSet::new();
     let keys = configs.iter().flatten().flatten().map(|(key, _)| key);
@@ -194,7 +197,7 @@ fn differences(configs: &[Option<Vec<(String, Value)>>]) -> Vec<ConfigDifference
     keys.into_iter().map(difference).filter(|difference| differs(difference, configs)).collect()
 }
 
-/// Whether a value differs between the runs whose configuration is known.
+/// Returns whether a value differs between the runs whose configuration is known.
 fn differs(difference: &ConfigDifference, configs: &[Option<Vec<(String, Value)>>]) -> bool {
     let values = difference.values.iter().zip(configs);
     let mut values_of_known = values.filter(|(_, config)| config.is_some()).map(|(value, _)| value);
@@ -209,12 +212,12 @@ mod tests {
     use crate::system::files;
 
     fn run(folder: &std::path::Path, name: &str, resolved: Option<&str>) -> Run {
-        let view = RunDir(folder.join(name));
+        let dir = RunDir(folder.join(name));
         if let Some(text) = resolved {
-            files::write(&view.file(RunDir::RESOLVED_CONFIG), text.as_bytes()).unwrap();
+            files::write(&dir.file(RunDir::RESOLVED_CONFIG), text.as_bytes()).unwrap();
         }
         let rounds = [rows("dense", 0, &[(100, 0.5), (200, 0.75)]), rows("t", 1, &[(100, 0.5)])].concat();
-        Run { view, rounds, manifest: None }
+        Run { dir, rounds, manifest: None }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Evaluations of a run. `curves.csv` is read record by record, because a large run has a million of them; only the evaluations
-//! of chosen arms and rounds are kept.
+//! Evaluations of a run. `curves.csv` is read record by record, because a large run has a million of them; only the
+//! evaluations of chosen arms and rounds are kept.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,35 +7,35 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::arm_round::ArmRound;
 use super::run::{Run, damaged};
 use crate::system::paths::RunDir;
 
-/// The evaluations of an arm at a round at one iteration.
+/// The evaluations of the training runs of an arm at a round, at one iteration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CurvePoint {
     /// The iteration.
     pub(crate) iteration: u64,
-    /// Test accuracy of each training, 0..=1.
+    /// Test accuracy of each training run, 0..=1.
     pub(crate) test_accuracy: Vec<f64>,
-    /// Validation loss of each training, in nats.
+    /// Validation loss of each training run, in nats.
     pub(crate) validation_loss: Vec<f64>,
 }
 
-/// An arm at a round.
-pub(crate) type ArmRound = (String, u32);
-
 /// The evaluations of arms at rounds, each by iteration.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Curves(BTreeMap<ArmRound, BTreeMap<u64, CurvePoint>>);
+pub(crate) struct Curves<'a>(BTreeMap<ArmRound<'a>, BTreeMap<u64, CurvePoint>>);
 
 /// A record of `curves.csv`, restricted to `N` columns.
 pub(crate) struct CsvRecord<'a, const N: usize> {
+    /// The fields of all columns.
     record: &'a csv::ByteRecord,
     /// Indices of the columns in the file.
     columns: [usize; N],
 }
 
 impl<const N: usize> CsvRecord<'_, N> {
+    /// Returns the field of one of the `N` columns.
     fn bytes(&self, column: usize) -> &[u8] {
         &self.record[self.columns[column]]
     }
@@ -48,7 +48,7 @@ impl<const N: usize> CsvRecord<'_, N> {
     /// Returns the field of one of the `N` columns as a number.
     ///
     /// # Errors
-    /// Fails where the field is no number; the error names the line and the field.
+    /// Fails if the field is no number; the error names the line and the field.
     pub(crate) fn number<T: std::str::FromStr>(&self, column: usize) -> Result<T> {
         let text = String::from_utf8_lossy(self.bytes(column));
         let line = self.record.position().map_or(1, csv::Position::line);
@@ -56,20 +56,22 @@ impl<const N: usize> CsvRecord<'_, N> {
     }
 }
 
-/// Calls `visit` with each record of a run's `curves.csv`, restricted to `columns`. A run without the file has no records.
+/// Calls `visit` with each record of a run's `curves.csv`, restricted to `columns`. A run without the file has no
+/// records.
 ///
 /// # Errors
-/// Fails where `visit` does, or the file is damaged; the error names the file, the line and the cause.
+/// Fails if `visit` fails or the file is damaged; the error names the file, the line and the cause.
 pub(crate) fn for_each_record<const N: usize>(
     run: &Run,
     columns: [&str; N],
     visit: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
 ) -> Result<()> {
-    let path = run.view.file(RunDir::CURVES);
+    let path = run.dir.file(RunDir::CURVES);
     let Some(reader) = open(&path)? else { return Ok(()) };
     for_each_record_of(reader, columns, visit).with_context(|| damaged(&path))
 }
 
+/// Returns a reader of a CSV file; `None` if the file does not exist.
 fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
     if !path.exists() {
         return Ok(None);
@@ -78,6 +80,7 @@ fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
     Ok(Some(csv::Reader::from_reader(file)))
 }
 
+/// Like [`for_each_record`], but from a reader; `names` are the names of the columns.
 fn for_each_record_of<const N: usize>(
     mut reader: csv::Reader<impl std::io::Read>,
     names: [&str; N],
@@ -96,39 +99,36 @@ fn for_each_record_of<const N: usize>(
     Ok(())
 }
 
-/// The columns that curves are made from.
+/// The columns that [`Curves`] are made from.
 const COLUMNS: [&str; 5] = ["arm", "round", "iteration", "test_accuracy", "validation_loss"];
 
-impl Curves {
+impl<'a> Curves<'a> {
     /// Reads the evaluations of `wanted` from a run's `curves.csv`.
     ///
     /// # Errors
-    /// Fails where the file is damaged; the error names the file, the line and the cause.
-    pub(crate) fn read(run: &Run, wanted: &[ArmRound]) -> Result<Self> {
-        let path = run.view.file(RunDir::CURVES);
+    /// Fails if the file is damaged; the error names the file, the line and the cause.
+    pub(crate) fn read(run: &Run, wanted: &[ArmRound<'a>]) -> Result<Self> {
+        let path = run.dir.file(RunDir::CURVES);
         match open(&path)? {
             Some(reader) if !wanted.is_empty() => Self::read_from(reader, wanted).with_context(|| damaged(&path)),
             _ => Ok(Self::default()),
         }
     }
 
-    fn read_from(reader: csv::Reader<impl std::io::Read>, wanted: &[ArmRound]) -> Result<Self> {
-        // Fields are compared as bytes: most records are of other arms and rounds, and need no parsing.
-        let round_texts: Vec<String> = wanted.iter().map(|(_, round)| round.to_string()).collect();
-        let by_fields: BTreeMap<(&[u8], &[u8]), &ArmRound> = wanted
+    /// Like [`read`](Self::read), but from a reader.
+    fn read_from(reader: csv::Reader<impl std::io::Read>, wanted: &[ArmRound<'a>]) -> Result<Self> {
+        // Arms and rounds are compared as bytes: most records are of other arms and rounds, and are skipped unparsed.
+        let round_texts: Vec<String> = wanted.iter().map(|arm_round| arm_round.round.to_string()).collect();
+        let by_fields: BTreeMap<(&[u8], &[u8]), ArmRound<'a>> = wanted
             .iter()
             .zip(&round_texts)
-            .map(|(arm_round, round)| ((arm_round.0.as_bytes(), round.as_bytes()), arm_round))
+            .map(|(arm_round, round)| ((arm_round.arm.as_bytes(), round.as_bytes()), *arm_round))
             .collect();
-        let mut curves: BTreeMap<ArmRound, BTreeMap<u64, CurvePoint>> = BTreeMap::new();
+        let mut curves: BTreeMap<ArmRound<'a>, BTreeMap<u64, CurvePoint>> = BTreeMap::new();
         for_each_record_of(reader, COLUMNS, |record| {
             let Some(&arm_round) = by_fields.get(&(record.bytes(0), record.bytes(1))) else { return Ok(()) };
             let iteration: u64 = record.number(2)?;
-            // Clones the name of the arm once per curve, and not once per record.
-            let curve = match curves.get_mut(arm_round) {
-                Some(curve) => curve,
-                None => curves.entry(arm_round.clone()).or_default(),
-            };
+            let curve = curves.entry(arm_round).or_default();
             let point = curve.entry(iteration).or_insert_with(|| CurvePoint { iteration, ..CurvePoint::default() });
             point.test_accuracy.push(record.number(3)?);
             point.validation_loss.push(record.number(4)?);
@@ -138,8 +138,8 @@ impl Curves {
     }
 
     /// Returns the evaluations of an arm at a round, by iteration.
-    pub(crate) fn points(&self, arm: &str, round: u32) -> impl Iterator<Item = &CurvePoint> {
-        self.0.get(&(arm.to_owned(), round)).into_iter().flat_map(BTreeMap::values)
+    pub(crate) fn points(&self, arm_round: ArmRound<'a>) -> impl Iterator<Item = &CurvePoint> {
+        self.0.get(&arm_round).into_iter().flat_map(BTreeMap::values)
     }
 }
 
@@ -150,16 +150,20 @@ mod tests {
     const TEXT: &str = "arm,round,iteration,test_accuracy,test_loss,validation_loss\n\
                         dense,0,0,0.1,9,2.5\ndense,0,100,0.9,9,0.5\ndense,0,0,0.2,9,inf\nother,0,0,x,x,x\n";
 
-    fn read(text: &str) -> Result<Curves> {
-        Curves::read_from(csv::Reader::from_reader(text.as_bytes()), &[("dense".into(), 0)])
+    const DENSE_NETWORK: ArmRound<'_> = ArmRound { arm: "dense", round: 0 };
+
+    fn read(text: &str) -> Result<Curves<'static>> {
+        Curves::read_from(csv::Reader::from_reader(text.as_bytes()), &[DENSE_NETWORK])
     }
 
     #[test]
-    fn curves_group_trainings_by_iteration() {
+    fn curves_group_training_runs_by_iteration() {
         let curves = read(TEXT).unwrap();
-        let found: Vec<_> = curves.points("dense", 0).map(|p| (p.iteration, p.test_accuracy.clone())).collect();
-        assert_eq!(found, [(0, vec![0.1, 0.2]), (100, vec![0.9])]);
-        assert_eq!(curves.points("dense", 1).count() + curves.points("other", 0).count(), 0);
+        let accuracies: Vec<_> =
+            curves.points(DENSE_NETWORK).map(|point| (point.iteration, point.test_accuracy.clone())).collect();
+        assert_eq!(accuracies, [(0, vec![0.1, 0.2]), (100, vec![0.9])]);
+        let others = [ArmRound::new("dense", 1), ArmRound::new("other", 0)];
+        assert!(others.iter().all(|other| curves.points(*other).next().is_none()), "the others are not read");
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Analysis of runs and reports on them, from the files of the runs alone: no engine, no data set, no store, no terminal.
+//! Analysis of runs and reports on them. Reads the files of runs; of the store only the sizes of its entries.
+//! Independent of engines, data sets and the terminal.
 //!
 //! [`Run`] reads the files, [`RunAnalysis`] adds verdicts, claims and figures, and [`files`] writes the report.
 
 mod analysis;
+mod arm_round;
 mod checkpoints;
 mod claims;
 mod compare;

@@ -10,43 +10,44 @@ use crate::base::stats::SummaryStats;
 use crate::system::files;
 use crate::system::paths::RunsDir;
 
-/// Overview of a run: an element of the list that `lth runs --json` prints.
+/// Overview of a run. Its JSON is an element of the list that `lth runs --json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunOverview {
     /// Name of the run's folder.
     pub name: String,
     /// State of the run.
     pub state: RunState,
-    /// Trainings that reached their last iteration.
+    /// Training runs that reached their last iteration.
     pub done: usize,
-    /// Trainings of its plan; `None` where there is no manifest.
+    /// Training runs of its plan; `None` if there is no manifest.
     pub trainings: Option<usize>,
-    /// The arm and round with the best validation accuracy.
+    /// The arm and round with the best validation accuracy; `None` if no training run reached its
+    /// last iteration.
     pub best: Option<BestRound>,
     /// Bytes of its files and of its store entries, which other runs may share.
     pub bytes: u64,
-    /// Time of the last begin or end of the run, in seconds since 1970.
+    /// Time at which the run last began or ended, in seconds since 1970; `None` if there is no manifest.
     pub written: Option<u64>,
 }
 
-/// The arm and round with the best validation accuracy at early stop, mean over its trainings; among equals, the one with the
-/// fewest weights. Test accuracy plays no part.
+/// The arm and round with the best validation accuracy at early stop, as the mean over its training runs; among equals,
+/// the one with the fewest weights. Test accuracy plays no part.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BestRound {
-    /// The arm.
+    /// Name of the arm.
     pub arm: String,
-    /// Number of prunings.
+    /// Index of the mask size, from 0 (dense): the number of prunings, or with a grid the number of its entry.
     pub round: u32,
     /// Kept / all weights, 0..=1.
     pub weights_remaining: f64,
     /// Mean validation accuracy at early stop, 0..=1.
     pub validation_accuracy: f64,
-    /// Number of trainings in the mean.
+    /// Number of training runs in the mean.
     pub n: usize,
 }
 
 impl RunOverview {
-    /// Returns the overview of a run; `runs` is the folder with the store of its trainings.
+    /// Returns the overview of a run; `runs` is the folder of all runs, with the store of its training runs.
     pub fn of(run: &Run, runs: &RunsDir) -> Self {
         let keys: BTreeSet<&str> = run.rounds.iter().map(|row| row.key.as_str()).collect();
         let stored: u64 = keys.into_iter().map(|key| files::size(&runs.store().join(key))).sum();
@@ -56,13 +57,14 @@ impl RunOverview {
             done: run.done(),
             trainings: run.trainings(),
             best: BestRound::of(run),
-            bytes: files::size(&run.view.0) + stored,
+            bytes: files::size(&run.dir.0) + stored,
             written: run.manifest.as_ref().map(|manifest| manifest.written),
         }
     }
 }
 
 impl BestRound {
+    /// Returns the best round of a run; `None` if no training run reached its last iteration.
     fn of(run: &Run) -> Option<Self> {
         let candidate = |group: &RoundGroup<'_>| {
             let stats = SummaryStats::of(&group.values(|row| row.early_stop_validation_accuracy))?;
@@ -106,7 +108,7 @@ mod tests {
             row("a", 2, 0.25, 0.75),
             RoundRow { outcome: OutcomeKind::Diverged.into(), ..row("b", 3, 0.1, 1.0) },
         ];
-        let run = Run { view: RunDir("x".into()), rounds, manifest: None };
+        let run = Run { dir: RunDir("x".into()), rounds, manifest: None };
         let best = BestRound::of(&run).unwrap();
         assert_eq!((best.arm.as_str(), best.round, best.validation_accuracy, best.n), ("a", 2, 0.75, 1));
         assert_eq!(BestRound::of(&Run { rounds: Vec::new(), ..run }), None);

@@ -7,11 +7,11 @@ use super::document::{self, PageElement};
 use crate::plot;
 use crate::system::paths::ReportDir;
 
-/// Returns the files of a report on one or several runs, by their names in its folder: the page as HTML and as Markdown, and each
-/// figure as SVG and as CSV. Equal runs give equal bytes.
+/// Returns the files of a report on one or several runs, each with its name in the folder of the report: the page as
+/// HTML and as Markdown, and each figure as SVG and as CSV. Equal runs give equal bytes.
 ///
 /// # Errors
-/// Fails where the numbers of a figure cannot be written as CSV.
+/// Fails if the numbers of a figure cannot be written as CSV.
 pub fn files(analyses: &[RunAnalysis]) -> Result<Vec<(String, Vec<u8>)>> {
     let page = document::page(analyses);
     let mut files = vec![

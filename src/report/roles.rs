@@ -12,14 +12,15 @@ use crate::lottery::DENSE;
 pub(crate) struct ArmRole {
     /// The arm's name.
     pub(crate) arm: String,
-    /// Whether it may be a winning ticket. All other arms but the dense network are controls.
+    /// Whether the arm may be a winning ticket. All other arms but the dense network are controls.
     pub(crate) is_ticket: bool,
-    /// The arm whose mask (or mask size) it copies, where it has no mask of its own.
+    /// The arm whose mask, or number of kept weights per layer, this arm copies; `None` if it is pruned itself, or
+    /// dense.
     pub(crate) mask_of: Option<String>,
 }
 
-/// Returns the roles of a run's arms: the dense network first, then in the order of the run's rows. Where the configuration of
-/// the run cannot be read, the first arm counts as the ticket and the others as its controls.
+/// Returns the roles of a run's arms: the dense network first, then in the order of the run's rows. An arm that
+/// `experiment` does not describe gets an assumed role: the first arm counts as the ticket, the others as its controls.
 pub(crate) fn arm_roles(run: &Run, experiment: Option<&Experiment>) -> Vec<ArmRole> {
     let mut names = arms(&run.rounds);
     names.sort_by_key(|name| *name != DENSE);
@@ -27,10 +28,10 @@ pub(crate) fn arm_roles(run: &Run, experiment: Option<&Experiment>) -> Vec<ArmRo
     names.iter().map(|name| known_role(name, experiment).unwrap_or_else(|| assumed_role(name, first))).collect()
 }
 
-/// The role that the experiment gives an arm.
+/// Returns the role that the experiment gives an arm; `None` if it has no arm of this name.
 fn known_role(name: &str, experiment: Option<&Experiment>) -> Option<ArmRole> {
     let experiment = experiment?;
-    let (_, arm) = experiment.arms.0.iter().find(|(known, _)| known == name)?;
+    let (_, arm) = experiment.arms.0.iter().find(|(other, _)| other == name)?;
     let mask_of = match &arm.mask {
         MaskSource::Of(other) | MaskSource::Random(other) => Some(other.clone()),
         MaskSource::Dense | MaskSource::Iterative | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_) => None,
@@ -38,7 +39,7 @@ fn known_role(name: &str, experiment: Option<&Experiment>) -> Option<ArmRole> {
     Some(ArmRole { arm: name.to_owned(), is_ticket: is_ticket(arm, experiment), mask_of })
 }
 
-/// The role of an arm that no experiment describes; `first` is the first arm but the dense network.
+/// Returns the role of an arm that no experiment describes; `first` is the first arm but the dense network.
 fn assumed_role(name: &str, first: Option<&str>) -> ArmRole {
     let is_first = first == Some(name);
     let mask_of = first.filter(|_| !is_first && name != DENSE).map(str::to_owned);
@@ -51,49 +52,52 @@ fn assumed_role(name: &str, first: Option<&str>) -> ArmRole {
 pub(super) enum PaperRole {
     /// The dense network.
     Dense,
-    /// Iteratively pruned, back at its initial weights: the winning ticket.
+    /// Iteratively pruned and rewound to its initial weights: the winning ticket.
     Ticket,
-    /// Pruned in one step, back at its initial weights.
+    /// Pruned in one step and rewound to its initial weights.
     OneShot,
     /// The ticket's mask with fresh weights.
     Reinit,
-    /// A random mask with the ticket's counts, and fresh weights.
+    /// A random mask with as many weights per layer as the ticket's, and fresh weights.
     RandomMask,
 }
 
-/// Whether an arm is a candidate for a winning ticket: pruned by trained weights, and back at its initial weights. A mask that
-/// was found by pruning and training on, without rewinding, and is then trained from the start, is one too (the paper,
-/// Appendix B).
+/// Returns whether an arm may be a winning ticket: its mask is pruned by trained weights, and its weights are rewound.
+/// The mask may also be that of another arm that continues training instead of rewinding, as in the paper's Appendix B.
 pub(super) fn is_ticket(arm: &Arm, experiment: &Experiment) -> bool {
     let is_pruned = match &arm.mask {
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
-        MaskSource::Of(name) => is_trained_on(name, experiment),
+        MaskSource::Of(name) => continues_training(name, experiment),
         MaskSource::Dense | MaskSource::Random(_) | MaskSource::MagnitudeAtInit(_) => false,
     };
     is_pruned && matches!(arm.weights, WeightSource::Rewind { .. })
 }
 
-/// Whether an arm is pruned iteratively and keeps its final weights from round to round.
-fn is_trained_on(name: &str, experiment: &Experiment) -> bool {
-    let found = experiment.arms.0.iter().find(|(known, _)| known == name);
-    found.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative && matches!(arm.weights, WeightSource::Final { .. }))
+/// Returns whether an arm is pruned iteratively without rewinding: each round continues with the final weights of the
+/// round before.
+fn continues_training(name: &str, experiment: &Experiment) -> bool {
+    let named = experiment.arms.0.iter().find(|(other, _)| other == name);
+    named.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative && matches!(arm.weights, WeightSource::Final { .. }))
 }
 
-/// Returns the arm with the mask of `ticket` and fresh weights.
+/// Returns the arm with the mask of `ticket` and fresh weights; `None` if the experiment has none.
 pub(super) fn reinit_of<'a>(ticket: &str, experiment: &'a Experiment) -> Option<&'a str> {
     let mask = MaskSource::Of(ticket.to_owned());
     find(experiment, |arm| arm.mask == mask && arm.weights == WeightSource::Reinit)
 }
 
-/// Returns the arm with a role: the first ticket of its kind, or the control of that ticket.
+/// Returns the arm with a role: the first ticket of its kind, or the control of that ticket; `None` if the experiment
+/// has none.
 pub(super) fn arm_with_role(role: PaperRole, experiment: &Experiment) -> Option<&str> {
-    // The paper's tickets go back to the initial weights, not to a later iteration.
-    let is_papers = |arm: &Arm| is_ticket(arm, experiment) && arm.weights == WeightSource::Rewind { to: None };
-    let ticket = || find(experiment, |arm| is_papers(arm) && arm.mask == MaskSource::Iterative);
+    // The paper's tickets are rewound to iteration 0, not to a later iteration.
+    let is_paper_ticket = |arm: &Arm| is_ticket(arm, experiment) && arm.weights == WeightSource::Rewind { to: None };
+    let ticket = || find(experiment, |arm| is_paper_ticket(arm) && arm.mask == MaskSource::Iterative);
     match role {
         PaperRole::Dense => Some(DENSE),
         PaperRole::Ticket => ticket(),
-        PaperRole::OneShot => find(experiment, |arm| is_papers(arm) && matches!(arm.mask, MaskSource::OneShot(_))),
+        PaperRole::OneShot => {
+            find(experiment, |arm| is_paper_ticket(arm) && matches!(arm.mask, MaskSource::OneShot(_)))
+        }
         PaperRole::Reinit => reinit_of(ticket()?, experiment),
         PaperRole::RandomMask => {
             let mask = MaskSource::Random(ticket()?.to_owned());
@@ -102,7 +106,7 @@ pub(super) fn arm_with_role(role: PaperRole, experiment: &Experiment) -> Option<
     }
 }
 
-/// Returns the first arm that matches.
+/// Returns the name of the first arm that matches.
 fn find(experiment: &Experiment, matches: impl Fn(&Arm) -> bool) -> Option<&str> {
     experiment.arms.0.iter().find(|(_, arm)| matches(arm)).map(|(name, _)| name.as_str())
 }
@@ -134,7 +138,7 @@ mod tests {
     #[test]
     fn roles_of_arms_without_a_configuration_follow_their_order() {
         let rounds = ["a", "b", "dense"].map(|arm| row(arm, 0, 1, (100, 0.5))).to_vec();
-        let run = Run { view: RunDir("x".into()), rounds, manifest: None };
+        let run = Run { dir: RunDir("x".into()), rounds, manifest: None };
         let role = |arm: &str, is_ticket, mask_of: Option<&str>| ArmRole {
             arm: arm.to_owned(),
             is_ticket,

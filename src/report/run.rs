@@ -1,4 +1,4 @@
-//! A run, finished or not, as its files describe it.
+//! A run, finished or not, read from the files of its folder.
 
 use std::fs;
 use std::path::Path;
@@ -13,14 +13,14 @@ use crate::system::files;
 use crate::system::files::Lock;
 use crate::system::paths::RunDir;
 
-/// A run: the files of one experiment.
+/// A run, as the files in its folder describe it.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The folder of the files.
-    pub view: RunDir,
-    /// The rows of `rounds.csv`: trainings that have ended.
+    /// The folder of the run.
+    pub dir: RunDir,
+    /// The rows of `rounds.csv`: one for each training run that has ended.
     pub rounds: Vec<RoundRow>,
-    /// The contents of `run.json`; `None` where the file is missing, damaged, or of a version with other fields.
+    /// The contents of `run.json`; `None` if the file is missing, damaged, or of a version with other fields.
     pub manifest: Option<RunManifest>,
 }
 
@@ -30,11 +30,11 @@ pub struct Run {
 pub enum RunState {
     /// A process is running it.
     Running,
-    /// Every training reached its last iteration.
+    /// Every training run reached its last iteration.
     Finished,
-    /// No training is left, but some failed, diverged, or could not begin.
+    /// No training run remains to be trained, but some failed, diverged, or could not begin.
     Incomplete,
-    /// Trainings are left; the same command continues the run.
+    /// Training runs remain to be trained; the same command continues the run.
     Interrupted,
 }
 
@@ -54,75 +54,78 @@ impl Run {
     /// Reads `rounds.csv` and `run.json` of a run.
     ///
     /// # Errors
-    /// Fails where the folder is not that of a run, or `rounds.csv` is damaged.
-    pub fn open(view: RunDir) -> Result<Self> {
-        let has_manifest = view.file(RunDir::MANIFEST).exists();
-        let has_rows = view.file(RunDir::ROUNDS).exists();
-        ensure!(has_rows || has_manifest, "`{}` is no folder of a run: it has no {}", view.0.display(), RunDir::ROUNDS);
+    /// Fails if the folder is not that of a run, or `rounds.csv` is damaged.
+    pub fn open(dir: RunDir) -> Result<Self> {
+        let has_manifest = dir.file(RunDir::MANIFEST).exists();
+        let has_rows = dir.file(RunDir::ROUNDS).exists();
+        ensure!(has_rows || has_manifest, "`{}` is no folder of a run: it has no {}", dir.0.display(), RunDir::ROUNDS);
         // A run that was killed at its beginning has no rows yet.
-        let rounds = if has_rows { rows(&view, RunDir::ROUNDS)? } else { Vec::new() };
-        let manifest = fs::read(view.file(RunDir::MANIFEST)).ok();
+        let rounds = if has_rows { rows(&dir, RunDir::ROUNDS)? } else { Vec::new() };
+        let manifest = fs::read(dir.file(RunDir::MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(Self { view, rounds, manifest })
+        Ok(Self { dir, rounds, manifest })
     }
 
     /// Returns the rows of `layers.csv`.
     ///
     /// # Errors
-    /// Fails where the file is missing or damaged.
+    /// Fails if the file is missing or damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
-        rows(&self.view, RunDir::LAYERS)
+        rows(&self.dir, RunDir::LAYERS)
     }
 
-    /// Returns the experiment, from `resolved.toml`; `None` where that is missing, damaged, or of a version with other keys.
+    /// Returns the experiment, from `resolved.toml`; `None` if the file is missing, damaged, or of a version with other
+    /// keys.
     pub fn experiment(&self) -> Option<Experiment> {
-        let text = String::from_utf8(fs::read(self.view.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
+        let text = String::from_utf8(fs::read(self.dir.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
         config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok()
     }
 
-    /// Returns the rows of `weights.csv`; none where an older version wrote the run.
+    /// Returns the rows of `weights.csv`; empty if an older version of the program, which had no such file, wrote the
+    /// run.
     ///
     /// # Errors
-    /// Fails where the file is damaged.
+    /// Fails if the file is damaged.
     pub fn weights(&self) -> Result<Vec<WeightRow>> {
         self.optional_rows(RunDir::WEIGHTS)
     }
 
-    /// Returns the rows of `stability.csv`; none where `lth stability` has not run.
+    /// Returns the rows of `stability.csv`; empty before `lth stability` has measured the run.
     ///
     /// # Errors
-    /// Fails where the file is damaged.
+    /// Fails if the file is damaged.
     pub fn stability(&self) -> Result<Vec<StabilityRow>> {
         self.optional_rows(RunDir::STABILITY)
     }
 
+    /// Returns the rows of the CSV file `name`; empty if it does not exist.
     fn optional_rows<R: DeserializeOwned>(&self, name: &str) -> Result<Vec<R>> {
-        if self.view.file(name).exists() { rows(&self.view, name) } else { Ok(Vec::new()) }
+        if self.dir.file(name).exists() { rows(&self.dir, name) } else { Ok(Vec::new()) }
     }
 
-    /// Returns the name of the run's folder: the experiment's name, `-`, and the eight digits of its id.
+    /// Returns the name of the run's folder, such as `quickstart-1a2b3c4d`: the name of the experiment and its id.
     pub fn name(&self) -> String {
-        self.view.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.dir.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Returns the number of trainings that reached their last iteration.
+    /// Returns the number of training runs that reached their last iteration.
     pub fn done(&self) -> usize {
         self.rounds.iter().filter(|row| row.outcome.is(OutcomeKind::Done)).count()
     }
 
-    /// Returns the number of trainings in the run's plan; `None` where there is no manifest.
+    /// Returns the number of training runs in the run's plan; `None` if there is no manifest.
     pub fn trainings(&self) -> Option<usize> {
         self.manifest.as_ref().map(|manifest| manifest.trainings)
     }
 
-    /// Returns the note that belongs to every test accuracy shown, where they are not measured on the whole test set.
+    /// Returns the note to show with test accuracies, if they are not measured on the whole test set.
     pub fn test_note(&self) -> Option<String> {
         self.manifest.as_ref()?.test?.note()
     }
 
     /// Returns the state of the run.
     pub fn state(&self) -> RunState {
-        if Lock::is_held(&self.view.run_lock()) {
+        if Lock::is_held(&self.dir.run_lock()) {
             return RunState::Running;
         }
         match &self.manifest {
@@ -133,8 +136,9 @@ impl Run {
     }
 }
 
-fn rows<R: DeserializeOwned>(view: &RunDir, name: &str) -> Result<Vec<R>> {
-    let path = view.file(name);
+/// Reads a CSV file of a run.
+fn rows<R: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Vec<R>> {
+    let path = dir.file(name);
     from_csv(&files::read(&path)?).with_context(|| damaged(&path))
 }
 

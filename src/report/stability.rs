@@ -1,55 +1,59 @@
-//! Instability to the order of the data: how much worse the worst network on the line between two copies of a training is than
-//! the copies (Frankle et al. 2020, arXiv 1912.05671).
+//! Instability to the order of the data: the highest error on the line between the final weights of two copies of a
+//! training run, which differ in their data order, minus the mean error of the copies (Frankle et al. 2020, arXiv
+//! 1912.05671).
 
+use super::arm_round::ArmRound;
 use super::table::{Cell, Table};
 use crate::artifacts::{StabilityRow, first_seen};
 use crate::base::format::{accuracy, mean_and_range, percent};
 
-/// A training is stable below this instability, a difference of error shares (arXiv 1912.05671).
+/// Instability below which a training run counts as stable: a difference of errors, each a share of 1 (arXiv
+/// 1912.05671).
 pub(crate) const STABLE: f64 = 0.02;
 
-/// The networks on the line between two copies of one training.
+/// The measured networks on the line between two copies of one training run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InterpolationPath<'a> {
-    /// Rows from one copy to the other; never empty.
+    /// One row per network, from one copy to the other; never empty.
     pub(crate) rows: Vec<&'a StabilityRow>,
 }
 
-/// The paths of the trainings of an arm at a round.
+/// The interpolation paths of the training runs of an arm at a round.
 pub(crate) struct PathGroup<'a> {
-    /// The arm.
+    /// Name of the arm.
     pub(crate) arm: &'a str,
-    /// Number of prunings.
+    /// Index of the mask size, from 0 (dense): the number of prunings, or with a grid the number of its entry.
     pub(crate) round: u32,
-    /// One path per training; never empty.
+    /// One path per training run; never empty.
     pub(crate) paths: Vec<InterpolationPath<'a>>,
 }
 
 impl<'a> InterpolationPath<'a> {
-    /// Groups rows by training, in the order of the file.
+    /// Groups rows by training run, in the order of the file.
     pub(crate) fn by_training(rows: &'a [StabilityRow]) -> Vec<Self> {
-        let is_same_training = |a: &StabilityRow, b: &StabilityRow| {
+        let have_same_training_run = |a: &StabilityRow, b: &StabilityRow| {
             (&a.arm, a.replicate, a.repeat, a.round) == (&b.arm, b.replicate, b.repeat, b.round)
         };
-        rows.chunk_by(is_same_training).map(|path| Self { rows: path.iter().collect() }).collect()
+        rows.chunk_by(have_same_training_run).map(|path| Self { rows: path.iter().collect() }).collect()
     }
 
-    /// Returns the arm and the round of the training.
-    fn arm_round(&self) -> (&'a str, u32) {
-        (&self.rows[0].arm, self.rows[0].round)
+    /// Returns the arm and the round of the training run.
+    fn arm_round(&self) -> ArmRound<'a> {
+        ArmRound::new(&self.rows[0].arm, self.rows[0].round)
     }
 
-    /// Returns kept / all weights of the training, 0..=1.
+    /// Returns kept / all weights of the training run, 0..=1.
     pub(crate) fn weights_remaining(&self) -> f64 {
         self.rows[0].weights_remaining
     }
 
-    /// Returns the instability: the greatest error on the path minus the mean of the errors at its ends.
+    /// Returns the instability: the highest error on the path minus the mean of the errors at its ends. `error` returns
+    /// the error of a network, a share of 1.
     pub(crate) fn instability(&self, error: impl Fn(&StabilityRow) -> f64) -> f64 {
-        let greatest = self.rows.iter().map(|row| error(row)).fold(f64::NEG_INFINITY, f64::max);
+        let highest = self.rows.iter().map(|row| error(row)).fold(f64::NEG_INFINITY, f64::max);
         let first = error(self.rows[0]);
         let last = error(self.rows[self.rows.len() - 1]);
-        greatest - f64::midpoint(first, last)
+        highest - f64::midpoint(first, last)
     }
 }
 
@@ -57,14 +61,14 @@ impl<'a> PathGroup<'a> {
     /// Groups rows by arm and round, in the order of their first rows.
     pub(crate) fn by_arm_and_round(rows: &'a [StabilityRow]) -> Vec<Self> {
         let paths = InterpolationPath::by_training(rows);
-        let group = |(arm, round)| {
-            let paths = paths.iter().filter(|path| path.arm_round() == (arm, round)).cloned().collect();
-            Self { arm, round, paths }
+        let group = |arm_round: ArmRound<'a>| {
+            let paths = paths.iter().filter(|path| path.arm_round() == arm_round).cloned().collect();
+            Self { arm: arm_round.arm, round: arm_round.round, paths }
         };
         first_seen(paths.iter().map(InterpolationPath::arm_round)).into_iter().map(group).collect()
     }
 
-    /// Returns the instability of each training.
+    /// Returns the instability of each training run.
     pub(crate) fn instabilities(&self, error: impl Fn(&StabilityRow) -> f64) -> Vec<f64> {
         self.paths.iter().map(|path| path.instability(&error)).collect()
     }
@@ -85,6 +89,7 @@ pub fn stability_table(rows: &[StabilityRow]) -> Table {
     table
 }
 
+/// Returns the row of an arm at a round.
 fn table_row(group: &PathGroup<'_>) -> Vec<Cell> {
     let n = group.paths.len();
     let test = group.instabilities(|row| row.test_error);
@@ -106,7 +111,7 @@ fn table_row(group: &PathGroup<'_>) -> Vec<Cell> {
 mod tests {
     use super::*;
 
-    /// Returns the rows of a replicate: these test errors at even distances, and train errors of 0.
+    /// Returns the rows of a replicate with `errors` as test errors at even distances, and train errors of 0.
     fn path(arm: &str, round: u32, replicate: u32, errors: &[f64]) -> Vec<StabilityRow> {
         let row = |(index, &test_error): (usize, &f64)| StabilityRow {
             arm: arm.into(),
@@ -122,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn instability_is_the_greatest_error_minus_the_mean_of_the_ends() {
+    fn instability_is_the_highest_error_minus_the_mean_of_the_ends() {
         let rows = [path("dense", 0, 1, &[0.25, 0.5, 0.125, 0.75]), path("dense", 0, 2, &[0.5, 0.25, 0.5])].concat();
         let paths = InterpolationPath::by_training(&rows);
         assert_eq!(paths.len(), 2);

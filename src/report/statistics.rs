@@ -1,4 +1,4 @@
-//! Confidence bounds from a few replicates: Student's t. Knows no run.
+//! Confidence bounds from a few replicates: Student's t. Independent of runs.
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use crate::base::stats::SummaryStats;
 
-/// Confidence level of a bound: of 100 such bounds, 5 are expected on the wrong side of the true mean.
+/// Confidence level of a bound: of 100 such bounds, 5 are expected to lie on the wrong side of the true mean.
 pub(super) const LEVEL: f64 = 0.95;
 
-/// Largest number of degrees of freedom that is computed: beyond it, quantiles equal those of the normal distribution in every
-/// digit shown.
+/// Largest number of degrees of freedom that quantiles are computed for; with more, quantiles equal those of the normal
+/// distribution in every digit shown.
 const MAX_DEGREES: usize = 10_000;
 
-/// A mean with its lower and its upper confidence bound. Each bound is one-sided: the true mean is below `low` in 5 % of all
-/// experiments, and above `high` in another 5 %.
+/// A mean with its lower and its upper confidence bound. Each bound is one-sided: the true mean is below `low` in 5 %
+/// of all experiments, and above `high` in another 5 %.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// The mean over the replicates.
@@ -29,10 +29,10 @@ pub struct Interval {
 
 /// Returns the mean of `values`, one per replicate, with its one-sided confidence bounds at `level`.
 ///
-/// The standard deviation is taken to be `least_deviation` where it is smaller: a metric with a coarse resolution may have equal
-/// values in all replicates, although each is known to one step only; with a deviation of 0 every difference would be certain.
-/// Returns `None` where there are fewer than two values, so that their deviation is not known, or all values are equal and
-/// `least_deviation` is 0.
+/// The standard deviation is at least `least_deviation`: a metric with a coarse resolution may have equal values in all
+/// replicates, although each is known to one step only, and with a deviation of 0 every difference would look certain.
+/// Returns `None` if there are fewer than two values, so that their deviation is not known, or if all values are equal
+/// and `least_deviation` is 0.
 pub(super) fn interval(values: &[f64], least_deviation: f64, level: f64) -> Option<Interval> {
     let SummaryStats { n, mean, std, .. } = SummaryStats::of(values)?;
     let deviation = std?.max(least_deviation);
@@ -43,14 +43,14 @@ pub(super) fn interval(values: &[f64], least_deviation: f64, level: f64) -> Opti
     Some(Interval { mean, low: mean - half_width, high: mean + half_width, n })
 }
 
-/// Returns the standard deviation of a difference of two numbers that are exact but for rounding to multiples of `step`: each
-/// has a uniform error of variance step²/12.
-pub(super) fn rounding(step: f64) -> f64 {
+/// Returns the standard deviation of the difference of two numbers that are rounded to multiples of `step`, and
+/// otherwise exact: √(2 · step²/12), because the error of each is uniform over an interval of length `step`.
+pub(super) fn rounding_std(step: f64) -> f64 {
     step / libm::sqrt(6.0)
 }
 
-/// Returns the quantile of Student's t distribution: the value that T with `degrees` degrees of freedom stays below with
-/// `probability`, ½..1.
+/// Returns the quantile of Student's t distribution: the value that T with `degrees` degrees of freedom stays below
+/// with `probability`, ½..1.
 pub(super) fn student_quantile(probability: f64, degrees: usize) -> f64 {
     let degrees = degrees.clamp(1, MAX_DEGREES);
     let two_sided = 2.0 * probability - 1.0;
@@ -66,7 +66,8 @@ pub(super) fn student_quantile(probability: f64, degrees: usize) -> f64 {
     }
 }
 
-/// P(|T| ≤ √ν · tan θ): a finite sum, because ν (`degrees`) is a whole number (Abramowitz & Stegun 26.7.3–4).
+/// Returns P(|T| ≤ √ν · tan θ), with θ = `angle` and ν = `degrees`: a finite sum, because ν is a whole number
+/// (Abramowitz & Stegun 26.7.3–4).
 fn two_sided_probability(angle: f64, degrees: usize) -> f64 {
     let sine = libm::sin(angle);
     let cosine = libm::cos(angle);
@@ -104,18 +105,18 @@ mod tests {
             (0.5, 7, 0.0),
         ];
         for (probability, degrees, t) in table {
-            let found = student_quantile(probability, degrees);
-            assert!((found - t).abs() < 5.1e-5, "t({probability}, {degrees}) = {found}, and {t} in the table");
+            let quantile = student_quantile(probability, degrees);
+            assert!((quantile - t).abs() < 5.1e-5, "t({probability}, {degrees}) = {quantile}, and {t} in the table");
         }
         assert!((student_quantile(0.95, 1_000_000) - 1.645).abs() < 1e-3, "the normal distribution's");
     }
 
     #[test]
     fn interval_of_three_values() {
-        let found = interval(&[1.0, 2.0, 3.0], 0.0, LEVEL).unwrap();
+        let bounds = interval(&[1.0, 2.0, 3.0], 0.0, LEVEL).unwrap();
         // Mean 2, deviation 1: 2 ± 2.92 / √3.
-        assert_eq!((found.mean, found.n), (2.0, 3));
-        assert!((found.low - (2.0 - 1.6859)).abs() < 1e-4 && (found.high - 3.6859).abs() < 1e-4, "{found:?}");
+        assert_eq!((bounds.mean, bounds.n), (2.0, 3));
+        assert!((bounds.low - (2.0 - 1.6859)).abs() < 1e-4 && (bounds.high - 3.6859).abs() < 1e-4, "{bounds:?}");
     }
 
     #[test]
@@ -127,10 +128,14 @@ mod tests {
     #[test]
     fn interval_of_equal_values_has_the_width_of_the_resolution() {
         assert_eq!(interval(&[5.0, 5.0], 0.0, LEVEL), None, "their deviation is not known");
-        let found = interval(&[-100.0; 3], rounding(100.0), LEVEL).unwrap();
+        let bounds = interval(&[-100.0; 3], rounding_std(100.0), LEVEL).unwrap();
         // 2.92 · (100 / √6) / √3 = 68.8.
-        assert!((found.low + 168.8).abs() < 0.1 && (found.high + 31.2).abs() < 0.1, "{found:?}");
+        assert!((bounds.low + 168.8).abs() < 0.1 && (bounds.high + 31.2).abs() < 0.1, "{bounds:?}");
         let wide = [0.0, 1000.0];
-        assert_eq!(interval(&wide, rounding(100.0), LEVEL), interval(&wide, 0.0, LEVEL), "the larger deviation counts");
+        assert_eq!(
+            interval(&wide, rounding_std(100.0), LEVEL),
+            interval(&wide, 0.0, LEVEL),
+            "the larger deviation counts"
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! Tables with typed cells. How a cell looks, in a page or in the terminal, follows from its type and never from its text: an
-//! arm may have the name of a decision.
+//! Tables with typed cells. The look of a cell, in a page or in the terminal, follows from its type and never from its
+//! text: the name of an arm may be the word for a decision, such as `ticket`.
 
 use super::claims::ClaimStatus;
 use super::verdict::Decision;
 
-/// A table: a header, and rows with as many cells.
+/// A table: a header, and rows of as many cells as the header has titles.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// Titles of the columns.
@@ -25,7 +25,7 @@ impl Table {
 pub enum Cell {
     /// A name or a text.
     Text(String),
-    /// A number, with its unit, its range or a remark behind it.
+    /// A number, which its unit, range or a remark may follow.
     Number(String),
     /// The decision of a verdict.
     Decision(Decision),
@@ -42,7 +42,7 @@ impl Cell {
     }
 
     /// Returns a cell of a number.
-    #[expect(clippy::needless_pass_by_value, reason = "numbers and formatted numbers are given alike")]
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass numbers and texts of numbers alike, by value")]
     pub fn number(number: impl ToString) -> Self {
         Self::Number(number.to_string())
     }

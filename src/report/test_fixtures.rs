@@ -4,15 +4,16 @@ use crate::artifacts::RoundRow;
 use crate::base::outcome::OutcomeKind;
 use crate::config::{ConfigDocument, Experiment, read};
 
-/// Returns `configs/smoke.toml` with overrides: arms `winning_ticket`, `random_reinit` and `random_mask`, evaluated every 20
-/// iterations.
+/// Returns the experiment of `configs/smoke.toml` with the overrides `sets`: arms `winning_ticket`, `random_reinit` and
+/// `random_mask`, evaluated every 20 iterations.
 pub(super) fn experiment(sets: &[&str]) -> Experiment {
     let text = include_str!("../../configs/smoke.toml");
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     read(&ConfigDocument::parse("smoke.toml", text, &sets).unwrap()).unwrap()
 }
 
-/// Returns the row of a training of 120 iterations with its early stop, and one test accuracy there and at the end.
+/// Returns the row of a training run of 120 iterations. The last argument: the iteration of its early stop, and its
+/// test accuracy both at the early stop and at the end.
 pub(super) fn row(arm: &str, round: u32, replicate: u32, (early_stop, accuracy): (u64, f64)) -> RoundRow {
     RoundRow {
         experiment: "smoke".into(),
@@ -31,7 +32,7 @@ pub(super) fn row(arm: &str, round: u32, replicate: u32, (early_stop, accuracy):
     }
 }
 
-/// Returns a [`row`] for each of the replicates 1, 2, …
+/// Returns a [`row`] for each of `values`, with the replicates 1, 2, …
 pub(super) fn rows(arm: &str, round: u32, values: &[(u64, f64)]) -> Vec<RoundRow> {
     (1..).zip(values).map(|(replicate, &value)| row(arm, round, replicate, value)).collect()
 }

@@ -56,7 +56,7 @@ pub enum Event<'a> {
         /// Text for display: the engines, the number of lanes if there are several, and the device.
         engine: &'a str,
         /// The folder of the run.
-        view: &'a Path,
+        run_dir: &'a Path,
     },
     /// A worker starts a training run, or a lockstep group.
     Started {

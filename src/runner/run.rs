@@ -144,7 +144,7 @@ impl<'a> Runner<'a> {
             cost,
             workers,
             engine: &format!("{}{lanes} on {}", self.plan.engines(), study.resolved.device),
-            view: &self.files.dir.0,
+            run_dir: &self.files.dir.0,
         });
     }
 

@@ -2,7 +2,7 @@
 //! of every web client, which its library reads itself: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The folder of all runs, without `--runs`.
 pub const RUNS: &str = "LTH_RUNS_DIR";
@@ -51,22 +51,13 @@ pub fn command() -> String {
     quoted_line(&arguments())
 }
 
-/// Like [`command`], for a process that reads its experiment from standard input: with `config` in place of `-`.
-pub fn command_with(config: &Path) -> String {
-    let mut arguments = arguments();
-    let takes_value = |argument: &str| ["--runs", "--set", "--data-dir"].contains(&argument);
-    let is_stdin = |index: &usize| arguments[*index] == "-" && !takes_value(&arguments[index.saturating_sub(1)]);
-    if let Some(index) = (1..arguments.len()).find(is_stdin) {
-        arguments[index] = config.display().to_string();
-    }
-    quoted_line(&arguments)
-}
-
-fn arguments() -> Vec<String> {
+/// Returns the arguments of this process, the name of the program first.
+pub fn arguments() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-fn quoted_line(words: &[String]) -> String {
+/// Returns `words` as a command line: each quoted for a shell, with spaces between them.
+pub fn quoted_line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 

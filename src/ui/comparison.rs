@@ -1,20 +1,20 @@
 //! The text of `lth compare`.
 
-use super::table::align;
+use super::table::render;
 use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric};
 use crate::base::format::percent;
 use crate::report::{Cell, ResultRow, RunComparison, Table};
 
-/// Returns the configuration values that differ, with a column for each run, and the results, with a line for each arm and round
-/// of each run.
+/// Returns the configuration values that differ, with a column for each run, and the results, with a line for each arm
+/// and round of each run.
 pub fn comparison(comparison: &RunComparison) -> String {
     let mut text = if comparison.config.is_empty() {
         "no value of the configurations differs\n".to_owned()
     } else {
-        align(&config_table(comparison))
+        render(&config_table(comparison))
     };
     text.push('\n');
-    text.push_str(&align(&result_table(comparison)));
+    text.push_str(&render(&result_table(comparison)));
     text.push_str("means over n trainings\n");
     let starts_late = |row: &ResultRow| row.mean(&EARLY_STOP_ITERATION) != row.mean(&ITERATIONS_TO_EARLY_STOP);
     if comparison.results.iter().any(starts_late) {
@@ -24,6 +24,7 @@ pub fn comparison(comparison: &RunComparison) -> String {
     text
 }
 
+/// Returns the table of the configuration values that differ, with a column for each run.
 fn config_table(comparison: &RunComparison) -> Table {
     let mut table = Table::new(std::iter::once("differs").chain(comparison.runs.iter().map(String::as_str)));
     for difference in &comparison.config {
@@ -32,6 +33,7 @@ fn config_table(comparison: &RunComparison) -> Table {
     table
 }
 
+/// Returns the table of results, with a row for each arm and round of each run.
 fn result_table(comparison: &RunComparison) -> Table {
     let metrics: Vec<&Metric> = Metric::all_shown().into_iter().filter(|metric| metric.is_compared).collect();
     let titles = metrics.iter().filter_map(|metric| metric.display.map(|display| display.terminal_title));
@@ -40,6 +42,7 @@ fn result_table(comparison: &RunComparison) -> Table {
     table
 }
 
+/// Returns the row of an arm at a round of a run.
 fn result_row(row: &ResultRow, metrics: &[&Metric]) -> Vec<Cell> {
     let missing =
         if row.without_result > 0 { format!(" (+{} without result)", row.without_result) } else { String::new() };
@@ -80,7 +83,7 @@ mod tests {
                 .with_mean(&ITERATIONS_TO_EARLY_STOP, Some(1234.5))
                 .with_mean(&EARLY_STOP_TEST_ACCURACY, accuracy)
         };
-        let both = RunComparison {
+        let of_two_runs = RunComparison {
             runs: vec!["a-12345678".into(), "b-12345678".into()],
             config: vec![
                 difference("train.lr", [Some(0.0012.into()), Some(0.1.into())]),
@@ -91,8 +94,11 @@ mod tests {
             test_notes: vec![("b-12345678".into(), "test accuracy on 1,000 of 10,000 test images".into())],
             results: vec![row("a-12345678", "winning_ticket", Some(0.98), 3), row("b-12345678", "t", None, 1)],
         };
-        insta::assert_snapshot!(comparison(&both));
-        let same = comparison(&RunComparison { config: Vec::new(), ..both });
-        assert!(same.starts_with("no value of the configurations differs\n\nrun "), "{same}");
+        insta::assert_snapshot!(comparison(&of_two_runs));
+        let without_differences = comparison(&RunComparison { config: Vec::new(), ..of_two_runs });
+        assert!(
+            without_differences.starts_with("no value of the configurations differs\n\nrun "),
+            "{without_differences}"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! Text about data sets.
+//! The text of `lth data`.
 
 use std::fmt::Write as _;
 
-use super::table::{align, printable};
+use super::table::{printable, render};
 use crate::base::format::{bytes, with_thousands};
 use crate::data::{DatasetReport, DatasetStatus, DatasetSummary, FileStatus};
 use crate::report::{Cell, Table};
@@ -52,7 +52,7 @@ pub fn dataset_summary(summary: &DatasetSummary, sheet: &str) -> String {
         printable(&summary.name),
         summary.classes.len()
     );
-    text.push_str(&align(&class_table(summary)));
+    text.push_str(&render(&class_table(summary)));
     let list = |values: &[f64]| values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" ");
     let channels = if channels == 1 { "" } else { "red, green, blue; " };
     let _ = writeln!(
@@ -71,7 +71,7 @@ pub fn dataset_summary(summary: &DatasetSummary, sheet: &str) -> String {
     text
 }
 
-/// Returns the images of each split by class, with their sums.
+/// Returns a table of the number of images by class and split, with the sums of all classes.
 fn class_table(summary: &DatasetSummary) -> Table {
     let is_numbered = summary.classes.iter().enumerate().all(|(class, name)| *name == class.to_string());
     let name_cell = |name: &str| if is_numbered { Cell::number(name) } else { Cell::text(name) };

@@ -1,4 +1,4 @@
-//! Output of `lth doctor`.
+//! The output of `lth doctor`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,12 +14,13 @@ use crate::runner::StoreReport;
 pub const CUDA_HINT: &str =
     "`scripts/setup --cuda` installs libtorch with CUDA (3 GB to fetch); the driver comes with the system";
 
-/// Versions, devices, data sets and stored trainings of this machine. Its JSON is the output of `lth doctor --json`.
+/// Versions, devices, data sets and stored training runs of this machine. Its JSON is the output of `lth doctor
+/// --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnosis {
     /// Version of this program.
     pub lth: String,
-    /// Version of the bindings.
+    /// Version of tch, the Rust bindings of libtorch.
     pub tch: String,
     /// Version of the loaded libtorch; `None` if its folder has no file `build-version`.
     pub libtorch: Option<String>,
@@ -31,7 +32,7 @@ pub struct Diagnosis {
     pub cuda: CudaDiagnosis,
     /// Name of the processor.
     pub processor: String,
-    /// Number of processors that this program may use.
+    /// Number of processor cores that this program may use.
     pub cores: usize,
     /// Vector instruction sets that trainers can use.
     pub vector_instructions: Vec<&'static str>,
@@ -41,9 +42,9 @@ pub struct Diagnosis {
     pub data: Vec<DatasetReport>,
     /// Folder of all runs.
     pub runs: PathBuf,
-    /// Reason why files cannot be locked in this folder; `None` if they can.
+    /// Reason why files in `runs` cannot be locked; `None` if they can.
     pub no_locks: Option<String>,
-    /// State of its store.
+    /// State of the store in `runs`.
     pub store: StoreReport,
 }
 
@@ -65,15 +66,7 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
         let _ = writeln!(text, "{name:<10}  {value}");
     };
     line("lth", &format!("{}, on tch {}", diagnosis.lth, diagnosis.tch));
-    match &diagnosis.libtorch {
-        Some(version) if version.starts_with(&diagnosis.libtorch_wanted) => line("libtorch", version),
-        Some(version) => {
-            line("libtorch", &format!("{version}; this program is made for {}", diagnosis.libtorch_wanted));
-        }
-        None => {
-            line("libtorch", &format!("of unknown version; this program is made for {}", diagnosis.libtorch_wanted));
-        }
-    }
+    line("libtorch", &libtorch_text(diagnosis));
     diagnosis.libraries.iter().for_each(|library| line("", &library.display().to_string()));
     match &diagnosis.cuda.missing {
         None => line(
@@ -94,20 +87,13 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     line("processor", &format!("{}, {} cores, vector instructions: {vectors}", diagnosis.processor, diagnosis.cores));
     line("data", &diagnosis.data_dir.display().to_string());
     for report in &diagnosis.data {
-        let state = match report.status {
-            DatasetStatus::Complete => "complete and verified".to_owned(),
-            DatasetStatus::PartialTest => "usable, with a short test set".to_owned(),
-            DatasetStatus::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", report.name),
-            DatasetStatus::Missing => format!("not there: `lth data fetch {}` brings it", report.name),
-            DatasetStatus::Damaged => format!("damaged: `lth data check {}` tells how", report.name),
-        };
-        line("", &format!("{}: {state}", report.name));
+        line("", &dataset_text(report));
     }
     line("runs", &diagnosis.runs.display().to_string());
     if let Some(reason) = &diagnosis.no_locks {
         line("", &format!("no run can write there: {reason}"));
     }
-    line("", &store(&diagnosis.store));
+    line("", &store_text(&diagnosis.store));
     diagnosis.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
     diagnosis
         .store
@@ -117,8 +103,30 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     text
 }
 
+/// Returns the version of libtorch, and the version that this program is made for if it differs.
+fn libtorch_text(diagnosis: &Diagnosis) -> String {
+    let wanted = &diagnosis.libtorch_wanted;
+    match &diagnosis.libtorch {
+        Some(version) if version.starts_with(wanted) => version.clone(),
+        Some(version) => format!("{version}; this program is made for {wanted}"),
+        None => format!("of unknown version; this program is made for {wanted}"),
+    }
+}
+
+/// Returns the name and the state of a data set.
+fn dataset_text(report: &DatasetReport) -> String {
+    let state = match report.status {
+        DatasetStatus::Complete => "complete and verified".to_owned(),
+        DatasetStatus::PartialTest => "usable, with a short test set".to_owned(),
+        DatasetStatus::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", report.name),
+        DatasetStatus::Missing => format!("not there: `lth data fetch {}` brings it", report.name),
+        DatasetStatus::Damaged => format!("damaged: `lth data check {}` tells how", report.name),
+    };
+    format!("{}: {state}", report.name)
+}
+
 /// Returns the state of the store as one line.
-fn store(report: &StoreReport) -> String {
+fn store_text(report: &StoreReport) -> String {
     if *report == (StoreReport { foreign: report.foreign.clone(), ..StoreReport::default() }) {
         return "no trainings are stored there".to_owned();
     }

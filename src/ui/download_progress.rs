@@ -1,7 +1,7 @@
 //! The progress of a download: a bar on a terminal, else a line per event.
 //!
-//! The bar is drawn by indicatif, which measures the rate and estimates the time left. It draws a single bar with no
-//! line above it that must survive; the bars of a run, which have both, are drawn by [`progress`](super::progress).
+//! The bar is drawn by indicatif, which measures the rate and estimates the remaining time. It is a single bar with no
+//! permanent lines above it; the bars of a run, which has both, are drawn by [`progress`](super::progress).
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::data::FetchProgress;
 use crate::system::env;
 
 /// Returns the callback that shows the progress of a download on standard error; with `quiet`, one that shows nothing.
-pub fn fetching(quiet: bool) -> Box<dyn Fn(FetchProgress<'_>)> {
+pub fn download_progress(quiet: bool) -> Box<dyn Fn(FetchProgress<'_>)> {
     if quiet {
         return Box::new(|_| {});
     }
@@ -37,7 +37,7 @@ pub fn fetching(quiet: bool) -> Box<dyn Fn(FetchProgress<'_>)> {
     })
 }
 
-/// Prints a line for every event but received bytes.
+/// Prints a line for every event except received bytes.
 fn print_event(progress: &FetchProgress<'_>) {
     eprint_line(&match progress {
         FetchProgress::Requested { file, mirror, received: 0 } => format!("{file} from {mirror}"),
@@ -50,7 +50,7 @@ fn print_event(progress: &FetchProgress<'_>) {
     });
 }
 
-/// Returns a bar for a download of `total` bytes; without a total it shows only bytes and rate.
+/// Returns a bar for a download of `total` bytes; without a total, the bar shows only the received bytes and the rate.
 fn new_bar(total: Option<u64>) -> ProgressBar {
     let bar = if env::no_color() { "{bar:30}" } else { "{bar:30.cyan/dim}" };
     let template = match total {
@@ -59,7 +59,7 @@ fn new_bar(total: Option<u64>) -> ProgressBar {
         }
         None => "  {decimal_bytes}, {decimal_bytes_per_sec}".to_owned(),
     };
-    // Fails only for a mistake in the templates above; the default bar is shown then.
+    // Fails only if a template above has a mistake; the default bar is shown then.
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let target = ProgressDrawTarget::stderr_with_hz(10);
     ProgressBar::with_draw_target(total, target).with_style(style.progress_chars("━╸─"))

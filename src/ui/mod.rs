@@ -1,14 +1,14 @@
 //! The terminal: messages and progress go to standard error, results to standard output.
 //!
-//! Progress is drawn by two modules that do different things. `progress` draws the run: many bars below lines that
-//! stay, which must survive every resize of the window. `download_progress` draws a single bar with a rate, by
-//! indicatif.
+//! Progress is drawn by two modules. `progress` draws the bars of a run below permanent lines, such as those about
+//! finished training runs; both must survive a resize of the window. `download_progress` draws a single bar with a
+//! rate, by indicatif.
 
 mod comparison;
 mod data;
 mod doctor;
 mod download_progress;
-mod forecast;
+mod estimate;
 mod overview;
 mod progress;
 mod stability;
@@ -19,8 +19,8 @@ use std::io::Write as _;
 pub use comparison::comparison;
 pub use data::{dataset_statuses, dataset_summary};
 pub use doctor::{CUDA_HINT, CudaDiagnosis, Diagnosis, diagnosis};
-pub use download_progress::fetching;
-pub use forecast::forecast;
+pub use download_progress::download_progress;
+pub use estimate::estimate;
 pub use overview::overviews;
 pub use progress::sink;
 pub use stability::stability;
@@ -32,7 +32,7 @@ pub fn eprint_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The error for standard output that could not be written to, such as a full disk.
+/// Error: standard output could not be written to, for example because of a full disk.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write to standard output")]
 pub struct PrintError(#[from] std::io::Error);
@@ -41,19 +41,20 @@ pub struct PrintError(#[from] std::io::Error);
 /// error.
 ///
 /// # Errors
-/// Fails for text that could not be written.
+/// Fails if the text could not be written.
 pub fn print_result(text: &str) -> Result<(), PrintError> {
     quiet_on_closed_pipe(write_out(text.as_bytes()))
 }
 
-/// Writes to the file descriptor itself: the handle of the standard library treats a descriptor that cannot be written
-/// to as one that discards everything.
+/// Writes to the file descriptor of standard output, and not to the handle of the standard library: the handle ignores
+/// the error of a descriptor that is closed or not open for writing.
 #[cfg(unix)]
 fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     use std::os::fd::AsFd;
     std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes)
 }
 
+/// Writes to standard output.
 #[cfg(not(unix))]
 fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout();
@@ -63,7 +64,7 @@ fn write_out(bytes: &[u8]) -> std::io::Result<()> {
 /// Prints a message of clap: help and version on standard output, mistakes in the command line on standard error.
 ///
 /// # Errors
-/// Fails for text that could not be written to standard output.
+/// Fails if the message could not be written to standard output.
 pub fn print_usage(message: &clap::Error) -> Result<(), PrintError> {
     let printed = message.print().and_then(|()| std::io::stdout().flush());
     if message.use_stderr() { Ok(()) } else { quiet_on_closed_pipe(printed) }

@@ -1,6 +1,6 @@
 //! The text of `lth runs`.
 
-use super::table::align;
+use super::table::render;
 use crate::base::format::{accuracy, bytes, percent, with_thousands};
 use crate::report::{BestRound, Cell, RunOverview, Table};
 
@@ -18,7 +18,7 @@ pub fn overviews(runs: &[RunOverview]) -> String {
             Cell::number(bytes(run.bytes)),
         ]);
     }
-    align(&table) + "size: the run's files and its trainings in the store, which other runs may share\n"
+    render(&table) + "size: the run's files and its trainings in the store, which other runs may share\n"
 }
 
 /// Formats the round with the best validation accuracy.

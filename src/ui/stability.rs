@@ -1,11 +1,11 @@
 //! The text of `lth stability`.
 
-use super::table::align;
+use super::table::render;
 use crate::artifacts::StabilityRow;
 use crate::report::stability_table;
 
 /// Returns a table of instabilities with a line for each arm and round, and how to read it.
 pub fn stability(rows: &[StabilityRow]) -> String {
-    align(&stability_table(rows))
+    render(&stability_table(rows))
         + "mean (minimum–maximum) over n trainings; stable: below 2 points on test images, on average\n"
 }

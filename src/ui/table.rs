@@ -1,4 +1,4 @@
-//! Tables in the terminal: aligned columns, and the table of results with a row for each arm and round.
+//! Tables in the terminal: rendering with aligned columns, and the table of results with a row for each arm and round.
 
 use std::fmt::Write as _;
 
@@ -21,6 +21,7 @@ enum TableDetail {
 }
 
 impl TableDetail {
+    /// Returns the titles of the columns.
     fn header(self) -> &'static [&'static str] {
         match self {
             Self::Ranges => &["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"],
@@ -29,6 +30,7 @@ impl TableDetail {
         }
     }
 
+    /// Returns the metrics shown, each in a column.
     fn metrics(self) -> &'static [Metric] {
         match self {
             Self::Ranges | Self::Means => &[EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY],
@@ -36,6 +38,7 @@ impl TableDetail {
         }
     }
 
+    /// Returns the line below the table.
     fn caption(self) -> &'static str {
         match self {
             Self::Ranges => "mean (minimum–maximum) over n trainings\n",
@@ -44,13 +47,14 @@ impl TableDetail {
         }
     }
 
-    /// The table with this detail. `last`: the last iteration of the trainings of the run.
+    /// Returns the table with this detail. `last`: the last iteration of the training runs of the run.
     fn table(self, groups: &[RoundGroup<'_>], last: u64) -> Table {
         let mut table = Table::new(self.header().iter().copied());
         table.rows = groups.iter().map(|group| self.row(group, last)).collect();
         table
     }
 
+    /// Returns the row of an arm at a round.
     fn row(self, group: &RoundGroup<'_>, last: u64) -> Vec<Cell> {
         let n = group.done().count();
         let missing = match (group.rows.len() - n, self) {
@@ -65,6 +69,7 @@ impl TableDetail {
         row
     }
 
+    /// Returns the cell of a metric with these values, one per training run.
     fn metric_cell(self, metric: &Metric, values: &[f64]) -> Cell {
         let stats = SummaryStats::of(values);
         Cell::optional(stats.map(|stats| match self {
@@ -74,17 +79,18 @@ impl TableDetail {
     }
 }
 
-/// Returns the table of results: a row for each arm and round of the rows of `rounds.csv`. If standard output is a terminal, the
-/// table is no wider than that. `last`: the last iteration of the trainings of the run.
+/// Returns the table of results: a row for each arm and round of the rows of `rounds.csv`. If standard output is a
+/// terminal, the table is made to fit its width, by leaving out ranges and columns. `last`: the last iteration of the
+/// training runs of the run.
 pub fn table(rows: &[RoundRow], last: u64) -> String {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     table_within(rows, last, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
 }
 
-/// Like [`table`], for a terminal of `width` characters.
+/// Like [`table`], but for a terminal of `width` characters.
 fn table_within(rows: &[RoundRow], last: u64, width: usize) -> String {
     let groups = RoundGroup::by_arm_and_round(rows);
-    let text = |detail: TableDetail| align(&detail.table(&groups, last)) + detail.caption();
+    let text = |detail: TableDetail| render(&detail.table(&groups, last)) + detail.caption();
     let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
     let widest = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(fits);
     let mut text = widest.unwrap_or_else(|| text(TableDetail::Least));
@@ -107,9 +113,9 @@ struct Column {
     is_left_aligned: bool,
 }
 
-/// Returns a table as text. A column of texts or decisions is aligned to the left, every other column to the right; dashes for
-/// missing values are in both. Control characters are escaped.
-pub(super) fn align(table: &Table) -> String {
+/// Returns a table as text. A column of texts or decisions is aligned to the left, every other column to the right;
+/// dashes for missing values do not count. Control characters are escaped.
+pub(super) fn render(table: &Table) -> String {
     let mut lines: Vec<Vec<String>> = vec![table.header.iter().map(|title| printable(title)).collect()];
     lines.extend(table.rows.iter().map(|row| row.iter().map(|cell| printable(cell.as_str())).collect()));
     let count = table.header.len();
@@ -134,13 +140,14 @@ pub(super) fn align(table: &Table) -> String {
     text
 }
 
-/// The characters of a cell that count for the width of its column. In the last column that is the first word: remarks behind the
-/// numbers must not push these to the right.
+/// Returns the number of characters of a cell that count for the width of its column. In the last column only the first
+/// word counts: a remark after the number must not shift the numbers.
 fn aligned_length(cell: &str, is_last_column: bool) -> usize {
     let counted = if is_last_column { cell.split(' ').next().unwrap_or_default() } else { cell };
     counted.chars().count()
 }
 
+/// Returns whether a column is aligned to the left: it has values, and each of them is a text, a decision or a status.
 fn is_left_aligned(table: &Table, column: usize) -> bool {
     let mut present = table.rows.iter().map(|row| &row[column]).filter(|cell| **cell != Cell::Missing).peekable();
     let is_text = |cell: &Cell| match cell {
@@ -156,22 +163,22 @@ mod tests {
     use crate::base::outcome::OutcomeKind;
 
     #[test]
-    fn align_escapes_control_characters() {
+    fn render_escapes_control_characters() {
         let mut table = Table::new(["class", "n"]);
         table.rows =
             [("a\nb", 1), ("x\u{1b}[2Jü", 20)].map(|(name, n)| vec![Cell::text(name), Cell::number(n)]).to_vec();
-        assert_eq!(align(&table), "class         n\na\\nb          1\nx\\u{1b}[2Jü  20\n");
+        assert_eq!(render(&table), "class         n\na\\nb          1\nx\\u{1b}[2Jü  20\n");
     }
 
     #[test]
-    fn align_follows_the_types_of_cells() {
+    fn render_aligns_cells_by_their_types() {
         let mut table = Table::new(["arm", "n", "why"]);
         // regression: columns were aligned by the first characters of their cells.
         table.rows = vec![
             vec![Cell::text("9"), Cell::number("nan"), Cell::text("b")],
             vec![Cell::text("undecided"), Cell::number("1,000"), Cell::Missing],
         ];
-        assert_eq!(align(&table), "arm            n  why\n9            nan  b\nundecided  1,000  –\n");
+        assert_eq!(render(&table), "arm            n  why\n9            nan  b\nundecided  1,000  –\n");
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn compare_filters_and_sorts_results() {
 #[test]
 fn compare_skips_and_names_folders_without_a_run() {
     let folder = two();
-    let names: Vec<String> = views(folder.path()).iter().map(|view| view.display().to_string()).collect();
+    let names: Vec<String> = run_dirs(folder.path()).iter().map(|run_dir| run_dir.display().to_string()).collect();
     let [one, other] = &names[..] else { panic!("{names:?}") };
     // As a shell writes `runs/*`.
     let store = compare(folder.path(), &["store", one, other, one]);

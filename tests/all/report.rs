@@ -25,8 +25,8 @@ fn report(words: &[&Path]) -> Output {
 }
 
 /// Returns the files of a run's report by their names.
-fn report_files(view: &Path) -> std::collections::BTreeMap<String, String> {
-    promised(view).into_iter().filter(|(name, _)| name.starts_with("report/")).collect()
+fn report_files(run_dir: &Path) -> std::collections::BTreeMap<String, String> {
+    promised(run_dir).into_iter().filter(|(name, _)| name.starts_with("report/")).collect()
 }
 
 /// Returns the model of a page as text, an element per paragraph. Texts are in quotes, numbers are not, decisions and statuses are
@@ -95,29 +95,29 @@ fn figure_text(level: usize, figure: &Figure) -> String {
 #[test]
 fn report_files_are_pinned() {
     let folder = tempfile::tempdir().unwrap();
-    let view = folder.path().join("made_up-01234567");
-    SMALL.write(&view);
-    let output = report(&[&view]);
+    let run_dir = folder.path().join("made_up-01234567");
+    SMALL.write(&run_dir);
+    let output = report(&[&run_dir]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(stdout(&output), format!("{}\n", view.join("report/index.html").display()));
-    let files = report_files(&view);
+    assert_eq!(stdout(&output), format!("{}\n", run_dir.join("report/index.html").display()));
+    let files = report_files(&run_dir);
     insta::assert_snapshot!("report_markdown", files["report/report.md"]);
     insta::assert_snapshot!("report_numbers", files["report/figures/weights_remaining.csv"]);
-    let analysis = RunAnalysis::of(Run::open(RunDir(view.clone())).unwrap()).unwrap();
+    let analysis = RunAnalysis::of(Run::open(RunDir(run_dir.clone())).unwrap()).unwrap();
     insta::assert_snapshot!("report_page", page_text(&page(&[analysis])));
     let names: Vec<&str> = files.keys().map(|name| name.strip_prefix("report/").unwrap()).collect();
     insta::assert_snapshot!("report_files", names.join("\n"));
-    report(&[&view]);
-    assert_same(&report_files(&view), &files);
+    report(&[&run_dir]);
+    assert_same(&report_files(&run_dir), &files);
 }
 
 #[test]
 fn report_page_loads_nothing_and_its_figures_are_small() {
     let folder = tempfile::tempdir().unwrap();
-    let view = folder.path().join("v");
-    MadeUp { evaluations: 501, rounds: 24, ..SMALL }.write(&view);
-    assert!(report(&[&view]).status.success());
-    let files = report_files(&view);
+    let run_dir = folder.path().join("v");
+    MadeUp { evaluations: 501, rounds: 24, ..SMALL }.write(&run_dir);
+    assert!(report(&[&run_dir]).status.success());
+    let files = report_files(&run_dir);
     let page = &files["report/index.html"];
     for foreign in ["<script", "http:", "https:", "<link", "<img", "@import", "url("] {
         assert!(!page.contains(foreign), "{foreign}");

@@ -129,30 +129,30 @@ pub(crate) fn plan_of(config: &str, runs: &Path, sets: &[&str]) -> serde_json::V
 }
 
 /// Returns the folders of the runs in `runs`, sorted.
-pub(crate) fn views(runs: &Path) -> Vec<PathBuf> {
-    let mut views: Vec<PathBuf> = fs::read_dir(runs)
+pub(crate) fn run_dirs(runs: &Path) -> Vec<PathBuf> {
+    let mut run_dirs: Vec<PathBuf> = fs::read_dir(runs)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir() && ![".locks", "store"].contains(&path.file_name().unwrap().to_str().unwrap()))
         .collect();
-    views.sort();
-    views
+    run_dirs.sort();
+    run_dirs
 }
 
 /// Returns the folder of the only run in `runs`.
-pub(crate) fn view(runs: &Path) -> PathBuf {
-    let views = views(runs);
-    assert_eq!(views.len(), 1, "{views:?}");
-    views[0].clone()
+pub(crate) fn run_dir(runs: &Path) -> PathBuf {
+    let run_dirs = run_dirs(runs);
+    assert_eq!(run_dirs.len(), 1, "{run_dirs:?}");
+    run_dirs[0].clone()
 }
 
 /// Returns the files of a run whose bytes must not depend on workers, interruptions and reruns; by name.
-pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
+pub(crate) fn promised(run_dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    let mut folders = vec![view.to_owned()];
+    let mut folders = vec![run_dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let name = path.strip_prefix(view).unwrap().to_str().unwrap().to_owned();
+            let name = path.strip_prefix(run_dir).unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 folders.push(path);
             } else if !["timings.csv", "run.json"].contains(&name.as_str()) {
@@ -175,8 +175,8 @@ pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, Str
 }
 
 /// Returns the rows of a CSV file of a run, each by the names of the columns.
-pub(crate) fn rows(view: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
-    let mut reader = csv::Reader::from_path(view.join(file)).unwrap();
+pub(crate) fn rows(run_dir: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(run_dir.join(file)).unwrap();
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
 
@@ -188,11 +188,11 @@ pub(crate) fn config(folder: &Path, text: &str) -> String {
 }
 
 /// Returns the folder of the only run of the experiment `name`.
-pub(crate) fn view_named(runs: &Path, name: &str) -> PathBuf {
-    let mut views = views(runs);
-    views.retain(|view| view.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")));
-    assert_eq!(views.len(), 1, "{views:?}");
-    views[0].clone()
+pub(crate) fn run_dir_named(runs: &Path, name: &str) -> PathBuf {
+    let mut run_dirs = run_dirs(runs);
+    run_dirs.retain(|run_dir| run_dir.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")));
+    assert_eq!(run_dirs.len(), 1, "{run_dirs:?}");
+    run_dirs[0].clone()
 }
 
 /// The study of an experiment on this machine, without a GPU.

@@ -1,4 +1,5 @@
-//! The entries of `claims.toml`, and the experiments that they apply to.
+//! The entries of `claims.toml`, and the experiments that they apply to. The claims are those of Frankle & Carbin
+//! (arXiv 1803.03635v5), called "the paper".
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
@@ -15,7 +16,7 @@ use crate::report::statistics::Interval;
 /// Training images of CIFAR-10 in the paper: 50,000, minus 5,000 for validation.
 const CIFAR10_TRAINING_IMAGES: u32 = 45_000;
 
-/// The file.
+/// The contents of `claims.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClaimFile {
@@ -33,25 +34,26 @@ pub(super) struct ClaimFile {
 pub(super) struct ClaimSetting {
     /// Name that claims refer to.
     pub(super) name: String,
-    /// Name of the network in a configuration; this version of the program need not have it.
+    /// Name of the paper's network, as in a configuration; this version of the program may lack it, and then has no
+    /// such claims.
     pub(super) architecture: String,
-    /// Data set.
+    /// The data set in the paper.
     pub(super) dataset: DatasetSpec,
-    /// Iterations of each training.
+    /// Iterations of each training run in the paper.
     pub(super) iterations: u64,
-    /// Images per iteration.
+    /// Images per iteration in the paper.
     pub(super) batch_size: u32,
-    /// The optimizer of the experiment.
+    /// The optimizer in the paper.
     pub(super) optimizer: OptimizerKind,
-    /// Learning rate.
+    /// The learning rate in the paper.
     pub(super) lr: f64,
-    /// Scope of pruning.
+    /// Scope of pruning in the paper.
     #[serde(default)]
     pub(super) scope: Scope,
-    /// Whether its claims are about this learning rate with this warm-up only.
-    #[serde(default)]
-    pub(super) of_this_lr: bool,
-    /// Other values of `[train]`, by their keys.
+    /// Whether the claims apply only to experiments with the learning rate and warm-up of this setting.
+    #[serde(default, rename = "of_this_lr")]
+    pub(super) only_this_lr: bool,
+    /// Other values of `[train]` in the paper, by their keys.
     #[serde(default)]
     pub(super) train: Map<String, Value>,
 }
@@ -72,24 +74,27 @@ pub(super) struct Claim {
     pub(super) paper: String,
     /// Role of the arm that the claim is about.
     pub(super) of: PaperRole,
-    /// Role of the arm that it is compared with.
+    /// Role of the arm that it is compared with; `None` if the claim compares nothing.
     pub(super) against: Option<PaperRole>,
-    /// The metric, by its name.
+    /// The metric that the claim is about, called `measure` in the file; with `against`, the difference between both
+    /// arms in it.
     #[serde(rename = "measure", deserialize_with = "metric_by_name")]
     pub(super) metric: &'static Metric,
-    /// A share of weights remaining, 0..=1; without it and `between`, the claim is about round 0.
+    /// The share of weights remaining, 0..=1, of the round that the claim is about. Without `at` and `between`, the
+    /// claim is about round 0.
     pub(super) at: Option<f64>,
-    /// The range of shares of weights remaining, both ends included.
+    /// The range of shares of weights remaining, 0..=1, both ends included, of the rounds that the claim is about.
     pub(super) between: Option<[f64; 2]>,
-    /// Which rounds of `between` the claim is about.
+    /// How many of the rounds of `between` the claim is about.
     #[serde(default)]
     pub(super) rounds: Quantifier,
-    /// The claim holds from this value on.
+    /// The claim holds for values of the metric that are at least this. Accuracies are shares of 1.
     pub(super) at_least: Option<f64>,
-    /// The claim holds up to this value.
+    /// The claim holds for values of the metric that are at most this.
     pub(super) at_most: Option<f64>,
 }
 
+/// Reads the name of a metric.
 fn metric_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Metric, D::Error> {
     let name = String::deserialize(deserializer)?;
     Metric::named(&name).ok_or_else(|| de::Error::custom(format!("no metric is called `{name}`")))
@@ -102,8 +107,9 @@ pub(super) enum Quantifier {
     /// Each of them.
     #[default]
     Every,
-    /// At least one of them.
-    Some,
+    /// At least one of them, `some` in the file.
+    #[serde(rename = "some")]
+    AtLeastOne,
 }
 
 impl ClaimFile {
@@ -119,58 +125,62 @@ impl ClaimFile {
 }
 
 impl Claim {
-    /// Whether the bounds confirm the claim.
+    /// Returns whether the bounds confirm the claim.
     pub(super) fn holds(&self, interval: &Interval) -> bool {
         self.at_least.is_none_or(|least| interval.low >= least) && self.at_most.is_none_or(|most| interval.high <= most)
     }
 
-    /// Whether the bounds exclude the claim.
+    /// Returns whether the bounds exclude the claim.
     pub(super) fn is_excluded_by(&self, interval: &Interval) -> bool {
         self.at_least.is_some_and(|least| interval.high < least) || self.at_most.is_some_and(|most| interval.low > most)
     }
 }
 
-/// A property of an experiment in words: of the run, and of the paper's experiment.
+/// A property of an experiment in words.
 struct Property {
-    here: String,
+    /// Its value in the run.
+    run: String,
+    /// Its value in the paper's experiment.
     paper: String,
 }
 
 impl Property {
-    fn new(here: String, paper: String) -> Self {
-        Self { here, paper }
+    /// Returns a property with its values in words.
+    fn new(run: String, paper: String) -> Self {
+        Self { run, paper }
     }
 
-    /// Like [`new`](Self::new), from a function that describes a value in words.
-    fn described<T>(describe: impl Fn(T) -> String, here: T, paper: T) -> Self {
-        Self { here: describe(here), paper: describe(paper) }
+    /// Like [`new`](Self::new), but from values, which `describe` puts into words.
+    fn described<T>(describe: impl Fn(T) -> String, run: T, paper: T) -> Self {
+        Self { run: describe(run), paper: describe(paper) }
     }
 }
 
 impl ClaimSetting {
-    /// Whether an experiment trains this network, under any name, on this data set.
+    /// Returns whether the claims of this setting apply to an experiment: it trains the same network, under any name,
+    /// on the same data set, with [`only_this_lr`](Self::only_this_lr) also at the same learning rate and warm-up.
     pub(super) fn matches(&self, experiment: &Experiment) -> bool {
         // Data sets of the paper have 10 classes, and grey images of 28×28 or colour images of 32×32 pixels.
         let input = if self.dataset == DatasetSpec::Cifar10 { [3, 32, 32] } else { [1, 28, 28] };
-        let papers = serde_json::from_value::<Architecture>(self.architecture.clone().into());
-        let networks =
-            papers.ok().map(|papers| (build(&papers.into(), input, 10), build(&experiment.network, input, 10)));
-        let is_same_network = networks.is_some_and(|(papers, network)| network.is_ok() && papers == network);
+        let paper_architecture = serde_json::from_value::<Architecture>(self.architecture.clone().into()).ok();
+        let paper_network = paper_architecture.map(|architecture| build(&architecture.into(), input, 10));
+        let network = build(&experiment.network, input, 10);
+        let is_same_network = network.is_ok() && paper_network == Some(network);
         let is_same_lr =
             experiment.train.lr == self.lr && train_value(experiment, "warmup") == self.train.get("warmup").cloned();
-        experiment.data.dataset == self.dataset && (is_same_lr || !self.of_this_lr) && is_same_network
+        experiment.data.dataset == self.dataset && (is_same_lr || !self.only_this_lr) && is_same_network
     }
 
-    /// Returns the properties of an experiment that differ from the paper's, in words.
-    pub(super) fn deviations(&self, experiment: &Experiment) -> Vec<String> {
+    /// Returns the differences between an experiment and the paper's, in words.
+    pub(super) fn differences(&self, experiment: &Experiment) -> Vec<String> {
         let mut properties = self.training_properties(experiment);
         properties.extend(self.unnamed_training_properties(experiment));
         properties.extend(self.other_properties(experiment));
-        let deviations = properties.into_iter().filter(|property| property.here != property.paper);
-        deviations.map(|Property { here, paper }| format!("{here} here, {paper} in the paper")).collect()
+        let differences = properties.into_iter().filter(|property| property.run != property.paper);
+        differences.map(|Property { run, paper }| format!("{run} here, {paper} in the paper")).collect()
     }
 
-    /// The properties of training that the setting names.
+    /// Returns the properties of training that the setting names.
     fn training_properties(&self, experiment: &Experiment) -> Vec<Property> {
         let train = &experiment.train;
         let optimizer = |optimizer: OptimizerKind, lr: f64| format!("{} with lr {lr}", config_word(&optimizer));
@@ -192,7 +202,8 @@ impl ClaimSetting {
         properties
     }
 
-    /// The properties of training that the setting does not name, because the paper does not use them.
+    /// Returns the properties of training that the experiment uses and the setting does not name, because the paper
+    /// does not use them.
     fn unnamed_training_properties(&self, experiment: &Experiment) -> Vec<Property> {
         let train = &experiment.train;
         let is_unnamed = |key: &str| !self.train.contains_key(key);
@@ -214,20 +225,21 @@ impl ClaimSetting {
         properties
     }
 
-    /// The properties of initialisation, pruning and data. Their defaults are the paper's for every network of the claims.
+    /// Returns the properties of initialisation, pruning and data. Their defaults are the paper's for every network of
+    /// the claims.
     fn other_properties(&self, experiment: &Experiment) -> Vec<Property> {
-        let papers = PruneConfig { scope: self.scope, ..PruneConfig::default() };
+        let paper_prune = PruneConfig { scope: self.scope, ..PruneConfig::default() };
         let prune = &experiment.prune;
         let init = |init: WeightInit| format!("initial weights `{}`", config_word(&init));
         let mut properties = vec![
             Property::described(init, experiment.network.init, WeightInit::default()),
             Property::new(
                 format!("criterion `{}`", config_word(&prune.criterion)),
-                format!("criterion `{}`", config_word(&papers.criterion)),
+                format!("criterion `{}`", config_word(&paper_prune.criterion)),
             ),
             Property::new(
                 format!("scope `{}`", config_word(&prune.scope)),
-                format!("scope `{}`", config_word(&papers.scope)),
+                format!("scope `{}`", config_word(&paper_prune.scope)),
             ),
         ];
         if let Some(limit) = experiment.data.train_limit {
@@ -237,25 +249,27 @@ impl ClaimSetting {
         properties
     }
 
-    /// A value of `[train]` in words; times of training are converted to iterations of the paper's experiment.
+    /// Returns a value of `[train]` in words; training times are converted to iterations of the paper's experiment
+    /// (of CIFAR-10, the only data set with times in claims).
     fn value_text(&self, value: &Value) -> String {
-        let per_epoch = u64::from(CIFAR10_TRAINING_IMAGES / self.batch_size.max(1));
+        let iterations_per_epoch = u64::from(CIFAR10_TRAINING_IMAGES / self.batch_size.max(1));
         match value {
             Value::String(text) => text
                 .parse::<TrainingTime>()
-                .map_or_else(|()| text.clone(), |time| with_thousands(time.to_iterations(per_epoch))),
+                .map_or_else(|()| text.clone(), |time| with_thousands(time.to_iterations(iterations_per_epoch))),
             Value::Array(values) => values.iter().map(|value| self.value_text(value)).collect::<Vec<_>>().join(" and "),
             other => other.to_string(),
         }
     }
 }
 
-/// Returns a value of `[train]` by its key, where it is given; this version of the program need not have the key.
+/// Returns a value of `[train]` by its key; `None` if the experiment does not set it, or this version of the program
+/// has no such key.
 fn train_value(experiment: &Experiment, key: &str) -> Option<Value> {
     serde_json::to_value(&experiment.train).ok()?.get(key).cloned()
 }
 
-/// Returns the word of an enum's value in a configuration.
+/// Returns the word that stands for the value of an enum in a configuration.
 fn config_word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }

@@ -19,10 +19,11 @@ fn lenet(sets: &[&str]) -> Experiment {
     experiment(&[&LENET, sets].concat())
 }
 
-/// Returns round `round` of an arm with a share of the weights; `values` are early stops and accuracies by replicate.
+/// Returns the rows of an arm at a round with a share of the weights; `values` are early stops and test accuracies, one
+/// pair per replicate.
 fn arm(name: &str, round: u32, share: f64, values: &[(u64, f64)]) -> Vec<RoundRow> {
-    let with = |row: RoundRow| RoundRow { weights_remaining: share, ..row };
-    rows(name, round, values).into_iter().map(with).collect()
+    let with_share = |row: RoundRow| RoundRow { weights_remaining: share, ..row };
+    rows(name, round, values).into_iter().map(with_share).collect()
 }
 
 const DENSE_VALUES: [(u64, f64); 3] = [(8000, 0.979), (9000, 0.980), (8500, 0.981)];
@@ -48,8 +49,8 @@ fn claim_file_is_consistent() {
     let ids: BTreeSet<&str> = entries.claims.iter().map(|claim| claim.id.as_str()).collect();
     assert_eq!(ids.len(), entries.claims.len(), "ids are unique");
     for setting in &entries.settings {
-        let known = serde_json::from_value::<crate::config::Architecture>(setting.architecture.clone().into());
-        assert!(known.is_ok(), "{}: no network is called `{}`", setting.name, setting.architecture);
+        let architecture = serde_json::from_value::<crate::config::Architecture>(setting.architecture.clone().into());
+        assert!(architecture.is_ok(), "{}: no network is called `{}`", setting.name, setting.architecture);
     }
     for claim in &entries.claims {
         assert!(entries.setting(claim).is_some(), "{}", claim.id);
@@ -63,7 +64,8 @@ fn claim_file_is_consistent() {
 
 #[test]
 fn claims_follow_from_the_bounds() {
-    let (rows, lenet) = (run(), lenet(&[]));
+    let rows = run();
+    let lenet = lenet(&[]);
     let speed = claim(&rows, &lenet, "lenet_21_speed");
     assert_eq!((speed.status, speed.reason.as_str()), (ClaimStatus::Held, ""));
     // Differences −3,000, −3,500, −3,400; means 8,500 and 5,200.
@@ -83,8 +85,8 @@ fn claims_follow_from_the_bounds() {
 
 #[test]
 fn claims_are_undecided_with_one_replicate() {
-    let one = |row: &RoundRow| row.replicate == 1;
-    let rows: Vec<RoundRow> = run().into_iter().filter(one).collect();
+    let is_first = |row: &RoundRow| row.replicate == 1;
+    let rows: Vec<RoundRow> = run().into_iter().filter(is_first).collect();
     let all = claims_of_rows(&rows, &lenet(&[]));
     assert!(all.iter().all(|row| matches!(row.status, ClaimStatus::Undecided | ClaimStatus::NotTested)), "{all:?}");
     let speed = claim(&rows, &lenet(&[]), "lenet_21_speed");
@@ -94,7 +96,8 @@ fn claims_are_undecided_with_one_replicate() {
 
 #[test]
 fn claims_without_results_are_not_tested() {
-    let (rows, full) = (run(), lenet(&[]));
+    let rows = run();
+    let full = lenet(&[]);
     let missing = claim(&rows, &full, "lenet_13_accuracy");
     assert_eq!((missing.status, missing.here.as_str()), (ClaimStatus::NotTested, "–"));
     assert_eq!(missing.reason, "`winning_ticket` has no round with 13.5% of the weights, but 21.1%");
@@ -105,31 +108,31 @@ fn claims_without_results_are_not_tested() {
     let short = lenet(&["train.iterations=5000", "train.lr=0.1"]);
     let end = claim(&rows, &short, "lenet_dense");
     assert_eq!(end.status, ClaimStatus::NotTested);
-    let deviations = "5,000 iterations here, 50,000 iterations in the paper; \
+    let differences = "5,000 iterations here, 50,000 iterations in the paper; \
                       adam with lr 0.1 here, adam with lr 0.0012 in the paper";
-    assert_eq!(end.reason, format!("training ends elsewhere; {deviations}"));
+    assert_eq!(end.reason, format!("training ends elsewhere; {differences}"));
     let early = claim(&rows, &short, "lenet_21_speed");
     assert_eq!(
         (early.status, early.reason.as_str()),
-        (ClaimStatus::Held, deviations),
+        (ClaimStatus::Held, differences),
         "an early stop is one all the same"
     );
 }
 
 #[test]
-fn claim_reasons_name_deviations_from_the_paper() {
+fn claim_reasons_name_differences_from_the_paper() {
     let sets = ["prune={scope=\"global\"}", "network.init=kaiming_normal", "data.train_limit=1000"];
-    let said = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
+    let reason = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
     let expected = "initial weights `kaiming_normal` here, initial weights `glorot_normal` in the paper; \
                     scope `global` here, scope `layerwise` in the paper; \
                     1,000 training images here, all of them in the paper";
-    assert_eq!(said, expected);
+    assert_eq!(reason, expected);
     let sets = ["train.schedule=cosine", "train.warmup=1ep", "train.clip_norm=1", "train.label_smoothing=0.1"];
-    let said = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
+    let reason = claim(&run(), &lenet(&sets), "lenet_21_speed").reason;
     let expected = "schedule `cosine` here, schedule `constant` in the paper; \
                     a warm-up over 1ep here, none in the paper; \
                     gradients clipped at 1 here, none in the paper; label smoothing 0.1 here, none in the paper";
-    assert_eq!(said, expected);
+    assert_eq!(reason, expected);
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn claims_are_those_about_the_network_data_set_and_arms() {
 }
 
 #[test]
-fn claims_about_many_rounds_need_all_of_them_or_surer_bounds() {
+fn claims_about_many_rounds_need_all_of_them_or_strict_bounds() {
     let shares = [0.5, 0.25, 0.1, 0.02];
     let tickets = |values: &[(u64, f64)]| {
         let rounds = (1..).zip(shares).flat_map(|(round, share)| arm("winning_ticket", round, share, values));
@@ -155,7 +158,7 @@ fn claims_about_many_rounds_need_all_of_them_or_surer_bounds() {
     let good = tickets(&FAST);
     let some = claim(&good, &lenet, "lenet_final_accuracy");
     assert_eq!((some.status, some.here.as_str()), (ClaimStatus::Held, "+0.37 to +0.37 points in 4 rounds, n = 3"));
-    // All have learned everything; no accuracy differs, so that nothing is known of their spread.
+    // Every train accuracy is 1: no two accuracies differ, so that neither their spread nor their resolution is known.
     let learned = claim(&good, &lenet, "lenet_final_train_accuracy");
     assert_eq!(
         (learned.status, learned.here.as_str()),
@@ -186,11 +189,12 @@ const RESNET: [&str; 9] = [
 ];
 
 #[test]
-fn claims_about_a_learning_rate_are_those_of_this_rate() {
+fn claims_about_a_learning_rate_are_shown_only_with_that_rate() {
     let deep = |sets: &[&str]| experiment(&[&RESNET, sets].concat());
-    let at = |share, accuracies: [f64; 3]| arm("winning_ticket", 8, share, &accuracies.map(|it| (30_000, it)));
-    let dense = arm("dense", 0, 1.0, &[0.904, 0.905, 0.906].map(|it| (30_000, it)));
-    let rows = [dense, at(0.1776, [0.876, 0.877, 0.878])].concat();
+    let ticket_rows =
+        |share, accuracies: [f64; 3]| arm("winning_ticket", 8, share, &accuracies.map(|accuracy| (30_000, accuracy)));
+    let dense = arm("dense", 0, 1.0, &[0.904, 0.905, 0.906].map(|accuracy| (30_000, accuracy)));
+    let rows = [dense, ticket_rows(0.1776, [0.876, 0.877, 0.878])].concat();
     let ids =
         |experiment: &Experiment| claims_of_rows(&rows, experiment).into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(ids(&deep(&[])), ["resnet_20_high_reinit", "resnet_20_high_below_dense"]);

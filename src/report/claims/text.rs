@@ -5,7 +5,7 @@ use super::entry::Claim;
 use crate::artifacts::{ITERATIONS_TO_EARLY_STOP, MetricUnit};
 use crate::base::stats::SummaryStats;
 
-/// Returns the run's number with its bounds and n; for many rounds, the range of their means.
+/// Returns the run's number with its bounds and n as text; for several rounds, the range of their means.
 pub(super) fn evidence_text(claim: &Claim, evidence: &[RoundEvidence]) -> String {
     let unit = unit(claim);
     let stats: Vec<SummaryStats> = evidence.iter().filter_map(|round| SummaryStats::of(&round.values)).collect();
@@ -27,7 +27,8 @@ pub(super) fn evidence_text(claim: &Claim, evidence: &[RoundEvidence]) -> String
     }
 }
 
-/// The ratio of iterations until early stop, beside their difference.
+/// Returns a text such as `, 1.63 times as fast`: the ratio of the iterations until the early stop. Empty for other
+/// metrics.
 fn speed(claim: &Claim, round: &RoundEvidence) -> String {
     let left: f64 = round.pairs.iter().map(|(left, _)| left).sum();
     let right: f64 = round.pairs.iter().map(|(_, right)| right).sum();
@@ -37,6 +38,7 @@ fn speed(claim: &Claim, round: &RoundEvidence) -> String {
     format!(", {:.2} times as fast", right / left)
 }
 
+/// Returns the unit of a claim's values, with a space before it.
 fn unit(claim: &Claim) -> &'static str {
     match (claim.metric.unit, claim.against) {
         (MetricUnit::Iterations, _) => " iterations",
@@ -46,7 +48,7 @@ fn unit(claim: &Claim) -> &'static str {
     }
 }
 
-/// A value; differences have a sign, unless they are 0 in the digits shown.
+/// Returns a value as text; differences have a sign, unless they are 0 in the digits shown.
 fn number(claim: &Claim, value: f64) -> String {
     let size = claim.metric.format(value.abs());
     let is_zero = size.chars().all(|c| matches!(c, '0' | '.'));

@@ -1,4 +1,4 @@
-//! Composition of the page: its sections in their order, the answer first.
+//! Composition of the page: its sections in their order. The section on a run begins with the answer.
 
 use super::super::analysis::RunAnalysis;
 use super::{Page, PageElement, provenance, tables, verdicts};
@@ -9,7 +9,8 @@ use crate::report::figures::{ComparedRun, comparison_figures};
 use crate::report::run::Run;
 use crate::report::table::{Cell, Table};
 
-/// Returns the page on one run, or on several runs in sequence, with what they have in common first.
+/// Returns the page on one run, or on several runs: first the differences between their configurations and the figures
+/// of all of them, then each run in sequence.
 pub fn page(analyses: &[RunAnalysis]) -> Page {
     if let [analysis] = analyses {
         let elements = run_section(analysis, 2, analysis.figures.clone());
@@ -33,7 +34,8 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
     Page { title: count_of(analyses.len() as u64, "run"), elements }
 }
 
-/// The names of the runs: those of their folders, with a number where an earlier run has the same name.
+/// Returns the names of the runs: those of their folders, followed by `.2`, `.3`, … if an earlier run has the same
+/// name.
 fn run_names(analyses: &[RunAnalysis]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for analysis in analyses {
@@ -44,7 +46,7 @@ fn run_names(analyses: &[RunAnalysis]) -> Vec<String> {
     names
 }
 
-/// A table of the configuration values that differ between the runs.
+/// Returns the section with a table of the configuration values that differ between the runs; empty if none differs.
 fn differences(analyses: &[RunAnalysis], names: &[String]) -> Vec<PageElement> {
     let runs: Vec<Run> = analyses.iter().map(|analysis| analysis.run.clone()).collect();
     let differences = compare(&runs, |_| false).config;
@@ -58,14 +60,14 @@ fn differences(analyses: &[RunAnalysis], names: &[String]) -> Vec<PageElement> {
     vec![PageElement::Heading(2, "What the runs do differently".to_owned()), PageElement::Table(table)]
 }
 
-/// The name of a run's experiment.
+/// Returns the name of a run's experiment.
 fn experiment_name(run: &Run) -> String {
     let in_manifest = run.manifest.as_ref().map(|manifest| manifest.experiment.clone());
     let in_rows = || run.rounds.first().map(|row| row.experiment.clone());
     in_manifest.or_else(in_rows).unwrap_or_else(|| run.name())
 }
 
-/// The section on one run; `level` is that of its first headings.
+/// Returns the section on one run, with `figures`. `level`: the level of its main headings.
 fn run_section(analysis: &RunAnalysis, level: usize, figures: Vec<Figure>) -> Vec<PageElement> {
     let mut elements =
         vec![PageElement::Text(provenance::summary(analysis)), PageElement::Heading(level, "Answer".to_owned())];

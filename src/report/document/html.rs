@@ -1,4 +1,4 @@
-//! The page as one HTML file that loads nothing and runs no script.
+//! The page as one HTML file, which loads no other file and runs no script.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,10 @@ use crate::report::table::{Cell, Table};
 use crate::report::verdict::Decision;
 use crate::system::paths::ReportDir;
 
+/// The style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// Cells with more characters than this may wrap.
+/// Cells of text or numbers with more characters than this may wrap.
 const MAX_UNWRAPPED: usize = 30;
 
 /// Returns the page as HTML.
@@ -30,6 +31,7 @@ pub(crate) fn html(page: &Page) -> String {
     text + "</main>\n</body>\n</html>\n"
 }
 
+/// Returns an element as HTML.
 fn element_html(element: &PageElement) -> String {
     match element {
         PageElement::Heading(level, title) => format!("<h{level}>{}</h{level}>\n", escaped(title)),
@@ -47,6 +49,7 @@ fn element_html(element: &PageElement) -> String {
     }
 }
 
+/// Returns a table as HTML, in an element that scrolls if the table is wider than the page.
 fn table_html(table: &Table) -> String {
     let mut text = "<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>".to_owned();
     for title in &table.header {
@@ -62,6 +65,7 @@ fn table_html(table: &Table) -> String {
     text + end + "</table>\n</div>\n"
 }
 
+/// Returns a cell as HTML.
 fn cell_html(cell: &Cell) -> String {
     let text = escaped(cell.as_str());
     match class(cell) {
@@ -70,7 +74,7 @@ fn cell_html(cell: &Cell) -> String {
     }
 }
 
-/// The CSS class of a cell: decisions stand out, long texts may wrap.
+/// Returns the CSS class of a cell; `None` for plain text. Classes make decisions stand out and let long texts wrap.
 fn class(cell: &Cell) -> Option<&'static str> {
     match cell {
         Cell::Decision(Decision::Ticket) | Cell::Status(ClaimStatus::Held) => Some("good"),
@@ -82,6 +86,7 @@ fn class(cell: &Cell) -> Option<&'static str> {
     }
 }
 
+/// Returns a figure as HTML under a heading of `level`, with its panels as inline SVG, and links to its files.
 fn figure_html(level: usize, figure: &Figure) -> String {
     let panels: String = figure.panels.iter().map(plot::panel).collect();
     let entries = figure.legend().into_iter().filter(|(name, _)| !name.is_empty());

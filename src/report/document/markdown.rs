@@ -15,6 +15,7 @@ pub(crate) fn markdown(page: &Page) -> String {
     text
 }
 
+/// Returns an element in Markdown.
 fn element_markdown(element: &PageElement) -> String {
     match element {
         PageElement::Heading(level, title) => format!("{} {}\n", "#".repeat(*level), escaped(title)),
@@ -31,6 +32,7 @@ fn element_markdown(element: &PageElement) -> String {
     }
 }
 
+/// Returns a table in Markdown.
 fn table_markdown(table: &Table) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let header = line(table.header.iter().map(|title| escaped(title)).collect());
@@ -39,6 +41,7 @@ fn table_markdown(table: &Table) -> String {
     header + &rule + &rows.collect::<String>()
 }
 
+/// Returns a figure in Markdown: an image of its SVG file under a heading of `level`.
 fn figure_markdown(level: usize, figure: &Figure) -> String {
     let svg = ReportDir::figure(&figure.name, "svg");
     let csv = ReportDir::figure(&figure.name, "csv");
@@ -47,7 +50,7 @@ fn figure_markdown(level: usize, figure: &Figure) -> String {
     format!("{} {title}\n\n![{title}]({svg})\n\n{caption} [Numbers]({csv})\n", "#".repeat(level))
 }
 
-/// Escapes what is markup in Markdown, and joins lines.
+/// Returns a text with the characters that are markup in Markdown escaped, and line breaks replaced by spaces.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The page of a report: a model of its contents, and its two writers, HTML and Markdown.
+//! The page of a report: a model of its contents, and its conversion to HTML and Markdown.
 
 mod compose;
 mod html;
@@ -16,7 +16,8 @@ pub use compose::page;
 pub(crate) use html::html;
 pub(crate) use markdown::markdown;
 
-/// The note on the test images of a run, as a sentence behind others; empty where all test images are used.
+/// Returns the note on the test images of a run as a sentence that follows others, with a space before it; empty if all
+/// test images are used.
 fn test_note(analysis: &RunAnalysis) -> String {
     analysis.run.test_note().map_or_else(String::new, |note| format!(" {}.", capitalize(&note)))
 }

@@ -1,4 +1,5 @@
-//! Provenance of the numbers. Nothing here depends on the time, the machine's name or the number of workers.
+//! Provenance of the numbers of a run. The text is independent of the time, the machine's name and the number of
+//! workers, so that equal runs give equal bytes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +14,7 @@ use crate::config::Experiment;
 use crate::report::run::Run;
 use crate::system::paths::RunDir;
 
-/// Returns a line about the run: replicates, data set, iterations, and how many trainings have ended.
+/// Returns a line about the run: replicates, data set, iterations, and how many training runs have ended.
 pub(super) fn summary(analysis: &RunAnalysis) -> String {
     let run = &analysis.run;
     let replicates: BTreeSet<u32> = run.rounds.iter().map(|row| row.replicate).collect();
@@ -35,8 +36,9 @@ pub(super) fn summary(analysis: &RunAnalysis) -> String {
     parts.join(" · ")
 }
 
+/// Returns the name of a built-in data set, or `own data`.
 fn dataset_name(experiment: &Experiment) -> String {
-    // Built-in data sets are words in a configuration, a user's own data a table.
+    // In a configuration, a built-in data set is a word, and custom data are a table.
     let value = serde_json::to_value(&experiment.data.dataset).unwrap_or_default();
     value.as_str().unwrap_or("own data").to_owned()
 }
@@ -58,12 +60,13 @@ pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
     facts.extend(manifest_facts(run));
     let machine = format!("Processor, host, times and command are in {} and {}.", RunDir::MANIFEST, RunDir::TIMINGS);
     let mut elements = vec![PageElement::List(facts), PageElement::Text(machine)];
-    if let Ok(text) = fs::read_to_string(run.view.file(RunDir::RESOLVED_CONFIG)) {
+    if let Ok(text) = fs::read_to_string(run.dir.file(RunDir::RESOLVED_CONFIG)) {
         elements.push(PageElement::Code("The configuration, every value with its origin".to_owned(), text));
     }
     elements
 }
 
+/// Returns the facts that the manifest contains: versions, audit, notes, failures.
 fn manifest_facts(run: &Run) -> Vec<String> {
     let Some(manifest) = &run.manifest else {
         return vec![format!("Versions and audit: unknown, since {} is missing or damaged", RunDir::MANIFEST)];
@@ -80,6 +83,7 @@ fn manifest_facts(run: &Run) -> Vec<String> {
     facts
 }
 
+/// Returns how many training runs passed the audit, and how many did not, as text.
 fn audit(audit: &AuditSummary) -> String {
     let kept = format!("{} kept every promise", count_of(audit.passed as u64, "training"));
     if audit.broken.is_empty() {
@@ -88,13 +92,13 @@ fn audit(audit: &AuditSummary) -> String {
     format!("{kept}, {} broke one", with_thousands(audit.broken.len() as u64))
 }
 
-/// The distinct words of a column, sorted.
+/// Returns the distinct values of a column, sorted and joined by `and`.
 fn distinct(run: &Run, word: impl Fn(&RoundRow) -> &str) -> String {
     let words: BTreeSet<&str> = run.rounds.iter().map(word).collect();
     words.into_iter().collect::<Vec<_>>().join(" and ")
 }
 
-/// The number of trainings by outcome, such as `57 done, 2 diverged`, and of those that have not ended.
+/// Returns the number of training runs by outcome, such as `57 done, 2 diverged`, and of those that have not ended.
 fn outcomes(run: &Run) -> String {
     let done: Category<OutcomeKind> = OutcomeKind::Done.into();
     let mut others: BTreeSet<&Category<OutcomeKind>> = run.rounds.iter().map(|row| &row.outcome).collect();

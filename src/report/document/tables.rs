@@ -21,7 +21,8 @@ const RESULT_METRICS: [Metric; 6] = [
     FINAL_TRAIN_ACCURACY,
 ];
 
-/// Returns the section on instability to the order of the data; empty where it was not measured. `level` is that of its heading.
+/// Returns the section on instability to the order of the data, under a heading of `level`; empty if it was not
+/// measured.
 pub(super) fn stability(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
     if analysis.stability.is_empty() {
         return Vec::new();
@@ -40,7 +41,7 @@ pub(super) fn stability(analysis: &RunAnalysis, level: usize) -> Vec<PageElement
     ]
 }
 
-/// Returns how to read the table of results, and the table.
+/// Returns a paragraph on how to read the table of results, and the table.
 pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
     let groups = RoundGroup::by_arm_and_round(&analysis.run.rounds);
     if groups.is_empty() {
@@ -65,11 +66,12 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
     vec![PageElement::Text(explanation), PageElement::Table(table)]
 }
 
+/// Returns the row of an arm at a round. `last`: the last iteration of the training runs of the run.
 fn result_row(group: &RoundGroup<'_>, last: u64, checkpoints: &Checkpoints) -> Vec<Cell> {
     let n = group.done().count();
     let without_result = group.rows.len() - n;
     let n = if without_result > 0 { format!("{n} (+{without_result} without a result)") } else { n.to_string() };
-    // A file edited by hand may say `NaN`.
+    // A file edited by hand may contain `NaN`.
     let weights_remaining = Some(group.weights_remaining()).filter(|share| share.is_finite());
     let mut cells = vec![
         Cell::text(group.arm),
@@ -88,7 +90,7 @@ fn result_row(group: &RoundGroup<'_>, last: u64, checkpoints: &Checkpoints) -> V
     cells
 }
 
-/// A cell with the mean and the range of values, or without a value where there are none.
+/// Returns a cell with the mean and the range of values; [`Cell::Missing`] if there are none.
 fn range_cell(values: &[f64], format: impl Fn(f64) -> String) -> Cell {
     if values.is_empty() { Cell::Missing } else { Cell::number(mean_and_range(values, format)) }
 }

@@ -1,4 +1,4 @@
-//! The answer: which rounds are winning tickets, and which of the paper's claims held.
+//! The answer of the report: which rounds are winning tickets, and which of the paper's claims held.
 
 use super::super::analysis::RunAnalysis;
 use super::{PageElement, test_note};
@@ -30,7 +30,8 @@ pub(super) fn verdicts(analysis: &RunAnalysis, level: usize) -> Vec<PageElement>
     elements
 }
 
-/// A row for each verdict. The most important columns come first, because a small screen shows only these.
+/// Returns a table with a row for each verdict. The most important columns come first, because a small screen shows
+/// only these.
 fn verdict_table(verdicts: &[Verdict]) -> Table {
     let mut table = Table::new([
         "arm",
@@ -59,7 +60,8 @@ fn verdict_table(verdicts: &[Verdict]) -> Table {
     table
 }
 
-/// Returns the claims: how many held, then a table, under a heading of `level`.
+/// Returns the claims under a heading of `level`: a count of each status, then a table. Empty if no claim applies to
+/// the run.
 pub(super) fn claims(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
     let claims: &[ClaimRow] = &analysis.claims;
     if claims.is_empty() {
@@ -91,6 +93,7 @@ pub(super) fn claims(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
     ]
 }
 
+/// Returns a cell with a mean and its bounds; [`Cell::Missing`] if there are none.
 fn interval_cell(interval: Option<Interval>, format: fn(f64) -> String) -> Cell {
     Cell::optional(
         interval

@@ -1,6 +1,6 @@
 //! Early stop and accuracies against the share of weights that remains (the paper's Figures 1, 4, 5, 7, 8, 12 and 14).
 
-use super::{FigureData, arm_style, point, weights_remaining_axis};
+use super::{FigureData, arm_style, mean_point, weights_remaining_axis};
 use crate::artifacts::{
     EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric, MetricUnit, RoundGroup, RoundRow, last_iteration,
     start_note,
@@ -10,19 +10,21 @@ use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, Panel, Series};
 use crate::report::checkpoints::Checkpoints;
 use crate::report::roles::ArmRole;
 
-/// The lower end of an accuracy axis: this many times the best gain over the dense network below the dense network, …
+/// An accuracy axis starts this many times the best gain over the dense network below the dense accuracy, and at least
+/// [`MIN_WINDOW`] below it.
 const WINDOW_GAINS: f64 = 6.0;
-/// … and at least this share below it.
+/// Least distance from the lower end of a limited accuracy axis to the dense accuracy: a share of 1.
 const MIN_WINDOW: f64 = 0.03;
 
-/// A number per training that a panel shows.
+/// The quantity that a panel shows: a number for each training run.
 #[derive(Clone, Copy)]
 pub(super) enum FigureMetric<'a> {
-    /// A metric of the table of metrics.
+    /// A metric of the rows of `rounds.csv`.
     Row {
         metric: &'static Metric,
+        /// Title of the axis.
         title: &'static str,
-        /// The last iteration of the trainings of the run.
+        /// The last iteration of the training runs of the run.
         last: u64,
     },
     /// Test accuracy at an iteration of `report.checkpoints`.
@@ -30,16 +32,16 @@ pub(super) enum FigureMetric<'a> {
 }
 
 impl FigureMetric<'_> {
-    /// Returns a metric of a run with these rows. Early stops are named after the iterations trained if
-    /// `by_iterations_trained`, because not all trainings of the figure start at iteration 0. If all do, that is the same
-    /// number, and the paper's name is used.
+    /// Returns a metric of a run with the rows `rows`. `by_iterations_trained`: some training run of the figure starts
+    /// after iteration 0, so early stops are labelled by iterations trained. Otherwise iterations trained are equal to
+    /// the iteration of the early stop, and the paper's name, early stop, is used.
     pub(super) fn row(metric: &'static Metric, rows: &[RoundRow], by_iterations_trained: bool) -> Self {
         let is_papers_name = *metric == ITERATIONS_TO_EARLY_STOP && !by_iterations_trained;
         let title = if is_papers_name { EARLY_STOP_ITERATION.title } else { metric.title };
         Self::Row { metric, title, last: last_iteration(rows) }
     }
 
-    /// Returns the value of a training.
+    /// Returns the value of a training run; `None` if it has none.
     pub(super) fn value(&self, row: &RoundRow) -> Option<f64> {
         match self {
             Self::Row { metric, last, .. } => metric.value(row, *last),
@@ -47,7 +49,7 @@ impl FigureMetric<'_> {
         }
     }
 
-    /// Whether it is measured on test images.
+    /// Returns whether the values are measured on test images.
     pub(super) fn is_test(&self) -> bool {
         match self {
             Self::Row { metric, .. } => metric.is_test,
@@ -55,7 +57,7 @@ impl FigureMetric<'_> {
         }
     }
 
-    /// Returns the axis of its values; `window` is the interval to draw.
+    /// Returns the axis of the values; `window` is the interval to draw.
     pub(super) fn axis(&self, window: Option<(f64, f64)>) -> Axis {
         let title = match self {
             Self::Row { title, .. } => (*title).to_owned(),
@@ -64,6 +66,7 @@ impl FigureMetric<'_> {
         Axis { title, column: "mean", unit: self.unit(), window, ..Axis::default() }
     }
 
+    /// Returns the unit of the axis of the values.
     fn unit(&self) -> AxisUnit {
         match self {
             Self::Row { metric, .. } => match metric.unit {
@@ -76,13 +79,13 @@ impl FigureMetric<'_> {
     }
 }
 
-/// The texts of a figure.
+/// The name and the texts of a figure.
 struct FigureText {
     name: &'static str,
     title: &'static str,
     /// A sentence of the caption, with a space before it; may be empty.
     remark: &'static str,
-    /// The figures of the paper.
+    /// The figures of the paper that it corresponds to.
     source: &'static str,
 }
 
@@ -112,6 +115,7 @@ pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
     vec![figure(data, &metrics, &early_stop_text), figure(data, &at_checkpoints, &checkpoint_text)]
 }
 
+/// Returns a figure with a panel for each of `metrics`.
 fn figure(data: &FigureData<'_>, metrics: &[FigureMetric<'_>], text: &FigureText) -> Figure {
     let groups = RoundGroup::by_arm_and_round(&data.run.rounds);
     let ticks = ticks(&groups);
@@ -131,6 +135,7 @@ fn figure(data: &FigureData<'_>, metrics: &[FigureMetric<'_>], text: &FigureText
     }
 }
 
+/// Returns the panel of a metric, with a series for each arm.
 fn panel(data: &FigureData<'_>, groups: &[RoundGroup<'_>], ticks: &[f64], metric: &FigureMetric<'_>) -> Panel {
     let roles = data.arms.iter().enumerate();
     let series: Vec<Series> = roles.map(|(index, role)| arm_series(groups, index, role, metric)).collect();
@@ -146,7 +151,7 @@ fn panel(data: &FigureData<'_>, groups: &[RoundGroup<'_>], ticks: &[f64], metric
     }
 }
 
-/// The series of an arm. Lines of tickets begin at the dense network, because that is what they prune.
+/// Returns the series of an arm. The line of a ticket begins at the dense network, which the ticket is pruned from.
 fn arm_series(groups: &[RoundGroup<'_>], index: usize, role: &ArmRole, metric: &FigureMetric<'_>) -> Series {
     let start = arm_points(groups, DENSE, metric).first().copied().filter(|_| role.is_ticket);
     let points = arm_points(groups, &role.arm, metric);
@@ -157,13 +162,14 @@ fn arm_series(groups: &[RoundGroup<'_>], index: usize, role: &ArmRole, metric: &
 pub(super) fn arm_points(groups: &[RoundGroup<'_>], arm: &str, metric: &FigureMetric<'_>) -> Vec<ChartPoint> {
     let groups_of_arm = groups.iter().filter(|group| group.arm == arm);
     let points =
-        groups_of_arm.filter_map(|group| point(group.weights_remaining(), &group.values(|row| metric.value(row))));
+        groups_of_arm.filter_map(|group| mean_point(group.weights_remaining(), &group.values(|row| metric.value(row))));
     let mut points: Vec<ChartPoint> = points.filter(|point| point.x > 0.0).collect();
     points.sort_by(|a, b| b.x.total_cmp(&a.x));
     points
 }
 
-/// The shares of weights of the arm with most rounds, from the dense network on.
+/// Returns the ticks of the x axis: the shares of weights of the dense network and of the arm with the most rounds,
+/// descending.
 fn ticks(groups: &[RoundGroup<'_>]) -> Vec<f64> {
     let shares = |arm: &str| {
         let groups_shown = groups.iter().filter(|group| group.arm == arm || group.arm == DENSE);
@@ -177,11 +183,13 @@ fn ticks(groups: &[RoundGroup<'_>]) -> Vec<f64> {
     by_arm.reduce(|most, other| if other.len() > most.len() { other } else { most }).unwrap_or_default()
 }
 
+/// Returns the point of the dense network; `None` if no series has one.
 fn dense_point(series: &[Series]) -> Option<&ChartPoint> {
     series.iter().find(|series| series.name == DENSE)?.points.first()
 }
 
-/// The window of an accuracy axis, where bad controls would press all other series into a line.
+/// Returns the window that limits an accuracy axis from below, see [`WINDOW_GAINS`]; `None` if every series lies inside
+/// it. Without a limit, weak controls would stretch the axis and press all other series into a line.
 fn accuracy_window(series: &[Series]) -> Option<(f64, f64)> {
     let dense = dense_point(series)?.mean;
     let points = || series.iter().flat_map(|series| &series.points);

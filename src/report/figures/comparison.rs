@@ -1,14 +1,15 @@
-//! Several runs in one figure, for each arm that they share: sweeps of a learning rate, a pruning rate, a width.
+//! Figures of several runs together, one for each arm that they share: for sweeps of a learning rate, a pruning rate, a
+//! width.
 
 use super::by_sparsity::{FigureMetric, arm_points};
-use super::{finished, weights_remaining_axis};
+use super::{weights_remaining_axis, without_empty_panels};
 use crate::artifacts::{Metric, RoundGroup, arms, start_note};
 use crate::lottery::DENSE;
 use crate::plot::{ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use crate::report::checkpoints::Checkpoints;
 use crate::report::run::Run;
 
-/// Most runs in one figure: there are no more colours and markers.
+/// Largest number of runs in one figure: the number of colours and markers.
 const MAX_RUNS: usize = 8;
 
 /// A run in a comparison.
@@ -22,8 +23,8 @@ pub(crate) struct ComparedRun<'a> {
     pub(crate) checkpoints: &'a Checkpoints,
 }
 
-/// Returns a figure for each arm that several runs have under the same name; several figures where these are more than
-/// [`MAX_RUNS`].
+/// Returns a figure for each arm that at least two runs have under the same name. If more than [`MAX_RUNS`] runs have
+/// the arm, it has several figures of at most [`MAX_RUNS`] runs each.
 pub(crate) fn comparison_figures(runs: &[ComparedRun<'_>]) -> Vec<Figure> {
     let mut figures = Vec::new();
     for arm in arms(runs.iter().flat_map(|compared| &compared.run.rounds)).into_iter().filter(|arm| *arm != DENSE) {
@@ -34,13 +35,13 @@ pub(crate) fn comparison_figures(runs: &[ComparedRun<'_>]) -> Vec<Figure> {
         }
         for (index, chunk) in runs_with_arm.chunks(MAX_RUNS).enumerate() {
             let suffix = if runs_with_arm.len() > MAX_RUNS { format!("_{}", index + 1) } else { String::new() };
-            figures.extend(finished(figure(chunk, arm, &suffix)));
+            figures.extend(without_empty_panels(figure(chunk, arm, &suffix)));
         }
     }
     figures
 }
 
-/// The note on the test images of the runs: once where it is the same for all, else run by run.
+/// Returns the note on the test images of the runs: once if it is the same for all, else with the name of each run.
 fn test_note(runs: &[ComparedRun<'_>]) -> String {
     let notes: Vec<Option<String>> = runs.iter().map(|compared| compared.run.test_note()).collect();
     if notes.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -50,6 +51,7 @@ fn test_note(runs: &[ComparedRun<'_>]) -> String {
     named.collect::<Vec<_>>().join("; ")
 }
 
+/// Returns the figure of `arm` in all of `runs`; `suffix` ends its name.
 fn figure(runs: &[ComparedRun<'_>], arm: &str, suffix: &str) -> Figure {
     let mut iterations: Vec<u64> =
         runs.iter().flat_map(|compared| compared.checkpoints.iterations()).copied().collect();
@@ -75,7 +77,7 @@ fn figure(runs: &[ComparedRun<'_>], arm: &str, suffix: &str) -> Figure {
     }
 }
 
-/// A panel of the metric that `metric` returns for each run.
+/// Returns a panel with a series for each run, of the metric that `metric` returns for the run.
 fn panel<'a>(runs: &[ComparedRun<'a>], arm: &str, metric: impl Fn(&ComparedRun<'a>) -> FigureMetric<'a>) -> Panel {
     let series: Vec<Series> =
         runs.iter().enumerate().map(|(index, compared)| run_series(compared, index, arm, &metric(compared))).collect();
@@ -92,6 +94,8 @@ fn panel<'a>(runs: &[ComparedRun<'a>], arm: &str, metric: impl Fn(&ComparedRun<'
     }
 }
 
+/// Returns the series of a run: its dense network, then the rounds of `arm`. `index`: index of the run in the figure,
+/// which determines its style.
 fn run_series(compared: &ComparedRun<'_>, index: usize, arm: &str, metric: &FigureMetric<'_>) -> Series {
     let groups = RoundGroup::by_arm_and_round(&compared.run.rounds);
     let points: Vec<ChartPoint> = [DENSE, arm].iter().flat_map(|arm| arm_points(&groups, arm, metric)).collect();

@@ -1,25 +1,26 @@
-//! The share of weights that each round keeps in each layer.
+//! The figure of the share of weights that each round keeps in each layer.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::point;
+use super::mean_point;
 use crate::artifacts::{LayerRow, first_seen};
 use crate::lottery::DENSE;
 use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use crate::report::run::Run;
 use crate::system::paths::RunDir;
 
-/// Shares of weights of the trainings of an arm, by arm, layer and round.
+/// Shares of weights of the training runs of an arm, by arm, layer and round.
 type LayerShares<'a> = BTreeMap<(&'a str, &'a str, u32), Vec<f64>>;
 
-/// Returns a figure with a panel for each arm whose counts no earlier arm has.
+/// Returns a figure with a panel for each arm whose mean shares differ from those of every earlier arm: arms that copy
+/// a mask, or its counts, would repeat a panel.
 ///
 /// # Errors
-/// Fails where `layers.csv` is damaged.
+/// Fails if `layers.csv` is damaged.
 pub(super) fn figure(run: &Run) -> Result<Figure> {
-    let rows = if run.view.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
+    let rows = if run.dir.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
     let arms = first_seen(rows.iter().map(|row| row.arm.as_str()));
     let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
     let shares = layer_shares(&rows);
@@ -40,6 +41,7 @@ pub(super) fn figure(run: &Run) -> Result<Figure> {
     })
 }
 
+/// Returns the shares of weights in all rows of `layers.csv`.
 fn layer_shares(rows: &[LayerRow]) -> LayerShares<'_> {
     let mut shares = LayerShares::new();
     for row in rows {
@@ -48,7 +50,7 @@ fn layer_shares(rows: &[LayerRow]) -> LayerShares<'_> {
     shares
 }
 
-/// A series for each layer of an arm, from the dense network on.
+/// Returns a series for each layer of an arm, from the dense network on.
 fn arm_series(shares: &LayerShares<'_>, arm: &str, layers: &[&str]) -> Vec<Series> {
     let series = |(index, layer): (usize, &&str)| Series {
         name: (*layer).to_owned(),
@@ -59,19 +61,21 @@ fn arm_series(shares: &LayerShares<'_>, arm: &str, layers: &[&str]) -> Vec<Serie
     layers.iter().enumerate().map(series).collect()
 }
 
-/// The points of a layer by round.
+/// Returns the points of a layer of an arm by round, with the dense network at round 0.
 fn layer_points(shares: &LayerShares<'_>, arm: &str, layer: &str) -> Vec<ChartPoint> {
     let of_layer = shares.iter().filter(|((other, name, _), _)| (*other == arm || *other == DENSE) && *name == layer);
-    let points = of_layer.filter_map(|((_, _, round), shares)| point(f64::from(*round), shares));
+    let points = of_layer.filter_map(|((_, _, round), shares)| mean_point(f64::from(*round), shares));
     let mut points: Vec<ChartPoint> = points.filter(|point| point.low > 0.0).collect();
     points.sort_by(|a, b| a.x.total_cmp(&b.x));
     points
 }
 
+/// Returns the points (x, mean) of all series.
 fn means(series: &[Series]) -> Vec<(f64, f64)> {
     series.iter().flat_map(|series| &series.points).map(|point| (point.x, point.mean)).collect()
 }
 
+/// Returns the panel of an arm.
 fn panel(arm: &str, series: Vec<Series>) -> Panel {
     let x = Axis { title: "round".to_owned(), column: "round", unit: AxisUnit::Count, ..Axis::default() };
     let y = Axis {

@@ -1,4 +1,5 @@
-//! The figures of a run, as the paper draws them. A figure without data is left out.
+//! The figures of a run: most of them like those of the paper, and in addition density by layer and instability, which
+//! the paper does not have. A figure without data is left out.
 
 mod by_sparsity;
 mod comparison;
@@ -30,7 +31,7 @@ pub(crate) struct FigureData<'a> {
     arms: Vec<ArmRole>,
     checkpoints: &'a Checkpoints,
     stability: &'a [StabilityRow],
-    /// The note of every panel of test accuracies or errors; empty where all test images are used.
+    /// The note of every panel of test accuracies or errors; empty if all test images are used.
     test_note: String,
 }
 
@@ -46,7 +47,7 @@ impl<'a> FigureData<'a> {
         Self { run, arms, checkpoints, stability, test_note: run.test_note().unwrap_or_default() }
     }
 
-    /// The note of a panel.
+    /// Returns the note of a panel; empty unless `is_test`, that is, the panel shows values measured on test images.
     fn note(&self, is_test: bool) -> String {
         if is_test { self.test_note.clone() } else { String::new() }
     }
@@ -55,18 +56,19 @@ impl<'a> FigureData<'a> {
 /// Returns the figures of a run, in the order of the page.
 ///
 /// # Errors
-/// Fails where a file of the run is damaged.
+/// Fails if a file of the run is damaged.
 pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let mut figures = by_sparsity::figures(data);
     figures.extend(training_curves::figures(data)?);
     figures.extend(stability::figures(data));
     figures.push(layer_density::figure(data.run)?);
     figures.extend(weights::figures(data.run)?);
-    Ok(figures.into_iter().filter_map(finished).collect())
+    Ok(figures.into_iter().filter_map(without_empty_panels).collect())
 }
 
-/// The figure without empty panels, with the notes of its panels in the caption; `None` if it is empty.
-fn finished(figure: Figure) -> Option<Figure> {
+/// Returns the figure without empty panels, with the note of its panels at the end of the caption; `None` if no panel
+/// remains.
+fn without_empty_panels(figure: Figure) -> Option<Figure> {
     let mut figure = figure.non_empty()?;
     if let Some(panel) = figure.panels.iter().find(|panel| !panel.note.is_empty()) {
         figure.caption = format!("{} {}.", figure.caption, capitalize(&panel.note));
@@ -74,17 +76,19 @@ fn finished(figure: Figure) -> Option<Figure> {
     Some(figure)
 }
 
-/// The point of some values at `x`; values that are not finite count as missing.
-fn point(x: f64, values: &[f64]) -> Option<ChartPoint> {
+/// Returns the point at `x` with the mean and range of `values`, of which those that are not finite are ignored; `None`
+/// if none remains, or `x` is not finite.
+fn mean_point(x: f64, values: &[f64]) -> Option<ChartPoint> {
     let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     let stats = SummaryStats::of(&finite).filter(|_| x.is_finite())?;
     Some(ChartPoint { x, mean: stats.mean, low: stats.min, high: stats.max, n: stats.n })
 }
 
-/// The style of the arm with an index: tickets are solid, controls dashed, each with its own colour and marker.
+/// Returns the style of the arm with an index, counted from 0: tickets and the dense network have solid lines, controls
+/// dashed ones, each with its own colour and marker.
 fn arm_style(index: usize, role: &ArmRole) -> SeriesStyle {
     let is_solid = role.is_ticket || role.arm == DENSE;
-    // Colours repeat after eight arms, with other markers and dashes then.
+    // Colours repeat after eight arms; the shift gives the repeated colours other markers and dashes.
     let shifted = index + index / COLOURS;
     SeriesStyle {
         colour: index,
@@ -94,20 +98,22 @@ fn arm_style(index: usize, role: &ArmRole) -> SeriesStyle {
     }
 }
 
-/// The suffix of the names of an arm's figures, where `arms` arms have such figures.
+/// Returns the suffix of the names of an arm's figures; empty if only one arm has such figures. `arms`: number of arms
+/// that do.
 fn name_suffix(arm: &str, arms: usize) -> String {
     if arms > 1 { format!("_{arm}") } else { String::new() }
 }
 
-/// The share of weights that remains at a round of an arm; `None` where there is no such round, or no share > 0.
+/// Returns the share of weights that remains at a round of an arm; `None` if the run has no such round, or the share is
+/// not > 0.
 fn weights_remaining(run: &Run, arm: &str, round: u32) -> Option<f64> {
     let rows = run.rounds.iter().filter(|row| row.arm == arm && row.round == round);
     let groups = RoundGroup::by_arm_and_round(rows);
     groups.first().map(RoundGroup::weights_remaining).filter(|share| share.is_finite() && *share > 0.0)
 }
 
-/// The rounds of an arm that are nearest to shares of the weights (by their ratio), with their shares. In the order of `shares`,
-/// each round once.
+/// Returns, for each of `shares`, the round of an arm whose share of weights is nearest by ratio, with that share. In
+/// the order of `shares`, each round once.
 fn nearest_rounds(run: &Run, arm: &str, shares: &[f64]) -> Vec<(u32, f64)> {
     let mut rounds: Vec<u32> = run.rounds.iter().filter(|row| row.arm == arm).map(|row| row.round).collect();
     rounds.sort_unstable();
@@ -123,7 +129,7 @@ fn nearest_rounds(run: &Run, arm: &str, shares: &[f64]) -> Vec<(u32, f64)> {
     nearest
 }
 
-/// An axis of weights remaining, from large to small.
+/// Returns an axis of weights remaining, from large to small.
 fn weights_remaining_axis(ticks: Vec<f64>) -> Axis {
     Axis {
         title: "weights remaining (%)".to_owned(),
@@ -140,10 +146,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn point_leaves_out_values_that_are_not_finite() {
-        let found = point(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
-        assert_eq!(found, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
-        assert_eq!((point(0.5, &[]), point(0.5, &[f64::INFINITY])), (None, None));
-        assert_eq!(point(f64::NAN, &[1.0]), None);
+    fn mean_point_leaves_out_values_that_are_not_finite() {
+        let point = mean_point(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
+        assert_eq!(point, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
+        assert_eq!((mean_point(0.5, &[]), mean_point(0.5, &[f64::INFINITY])), (None, None));
+        assert_eq!(mean_point(f64::NAN, &[1.0]), None);
     }
 }

@@ -1,30 +1,32 @@
-//! Networks on the line between two copies of a training: their errors, and the instability against weights remaining (Frankle et
-//! al. 2020, arXiv 1912.05671).
+//! Figures of the networks on the line between two copies of a training run: their errors along the line, and the
+//! instability against weights remaining (Frankle et al. 2020, arXiv 1912.05671).
 
-use super::{FigureData, arm_style, name_suffix, point, weights_remaining, weights_remaining_axis};
+use super::{FigureData, arm_style, mean_point, name_suffix, weights_remaining, weights_remaining_axis};
 use crate::artifacts::StabilityRow;
-use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
+use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, axis_percent};
 use crate::report::run::Run;
 use crate::report::stability::{InterpolationPath, PathGroup, STABLE};
 
-/// The shares of weights whose errors along the line are shown.
+/// The shares of weights of the rounds whose errors along the line are shown; of each the nearest round.
 const SHARES: [f64; 4] = [0.513, 0.211, 0.07, 0.019];
 
-/// An error of a network.
+/// An error of the networks on a line, on one kind of images.
 struct ErrorMetric {
-    /// The images that it is measured on.
+    /// The images that the error is measured on, as a word for titles.
     images: &'static str,
     is_test: bool,
     /// Share of images that are classified wrongly, 0..=1.
     value: fn(&StabilityRow) -> f64,
 }
 
+/// The errors shown, each in a panel.
 const ERRORS: [ErrorMetric; 2] = [
     ErrorMetric { images: "test", is_test: true, value: |row| row.test_error },
     ErrorMetric { images: "train", is_test: false, value: |row| row.train_error },
 ];
 
-/// Returns a figure of instabilities, and a figure of errors for each arm with measured rounds.
+/// Returns a figure of instabilities, and a figure of errors for each arm with measured rounds, or of the dense network
+/// alone if no other arm was measured.
 pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
     let groups = PathGroup::by_arm_and_round(data.stability);
     let is_measured = |arm: &str| groups.iter().any(|group| group.arm == arm && group.round > 0);
@@ -39,6 +41,7 @@ pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
     figures
 }
 
+/// Returns the figure of instabilities against weights remaining.
 fn instability_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>]) -> Figure {
     Figure {
         name: "instability".to_owned(),
@@ -51,12 +54,13 @@ fn instability_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>]) -> Figure
     }
 }
 
+/// Returns the panel of instabilities by one kind of error, with a series for each arm.
 fn instability_panel(data: &FigureData<'_>, groups: &[PathGroup<'_>], error: &ErrorMetric) -> Panel {
     let mut series = Vec::new();
     for (index, role) in data.arms.iter().enumerate() {
         let of_arm = groups.iter().filter(|group| group.arm == role.arm);
         let points = of_arm
-            .filter_map(|group| point(group.paths[0].weights_remaining(), &group.instabilities(error.value)))
+            .filter_map(|group| mean_point(group.paths[0].weights_remaining(), &group.instabilities(error.value)))
             .collect();
         series.push(Series { name: role.arm.clone(), style: arm_style(index, role), points, start: None });
     }
@@ -74,7 +78,8 @@ fn instability_panel(data: &FigureData<'_>, groups: &[PathGroup<'_>], error: &Er
     }
 }
 
-/// The errors along the lines of the dense network and of some rounds of an arm.
+/// Returns the figure of errors along the lines of the dense network and of some rounds of `arm`; of the dense network
+/// alone if `arm` is `None`. `suffix` ends its name.
 fn error_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>], arm: Option<&str>, suffix: &str) -> Figure {
     let shown = shown_groups(data.run, groups, arm);
     Figure {
@@ -88,7 +93,8 @@ fn error_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>], arm: Option<&st
     }
 }
 
-/// The group of the dense network, and those of the arm that are nearest to [`SHARES`].
+/// Returns the group of the dense network, and those groups of the arm whose shares of weights are nearest to
+/// [`SHARES`], each once.
 fn shown_groups<'g, 'a>(run: &Run, groups: &'g [PathGroup<'a>], arm: Option<&str>) -> Vec<&'g PathGroup<'a>> {
     let mut shown: Vec<&PathGroup<'_>> = groups.iter().filter(|group| group.round == 0).take(1).collect();
     for share in SHARES {
@@ -106,10 +112,11 @@ fn shown_groups<'g, 'a>(run: &Run, groups: &'g [PathGroup<'a>], arm: Option<&str
     shown
 }
 
+/// Returns the panel of one kind of error along the line, with a series for each group.
 fn error_panel(data: &FigureData<'_>, shown: &[&PathGroup<'_>], error: &ErrorMetric) -> Panel {
     let series = |(index, group): (usize, &&PathGroup<'_>)| {
         let remaining = weights_remaining(data.run, group.arm, group.round);
-        let share = remaining.map_or(String::new(), |remaining| format!(" {} %", percent(remaining)));
+        let share = remaining.map_or(String::new(), |remaining| format!(" {} %", axis_percent(remaining)));
         Series {
             name: format!("{}{share}", group.arm),
             style: SeriesStyle { colour: index, dash: 0, mark: index, marks: MarkerPolicy::Few },
@@ -136,14 +143,14 @@ fn error_panel(data: &FigureData<'_>, shown: &[&PathGroup<'_>], error: &ErrorMet
     }
 }
 
-/// The errors of several paths, point by point.
+/// Returns the mean error of several paths at each point of the line.
 fn error_points(paths: &[InterpolationPath<'_>], error: &ErrorMetric) -> Vec<ChartPoint> {
     let Some(first) = paths.first() else { return Vec::new() };
-    // Paths with another number of points are left out: their points are elsewhere.
-    let alike: Vec<_> = paths.iter().filter(|path| path.rows.len() == first.rows.len()).collect();
+    // Paths with another number of points are left out: their points have other values of α.
+    let comparable: Vec<_> = paths.iter().filter(|path| path.rows.len() == first.rows.len()).collect();
     let point_at = |index: usize| {
-        let values: Vec<f64> = alike.iter().map(|path| (error.value)(path.rows[index])).collect();
-        point(first.rows[index].alpha, &values)
+        let values: Vec<f64> = comparable.iter().map(|path| (error.value)(path.rows[index])).collect();
+        mean_point(first.rows[index].alpha, &values)
     };
     (0..first.rows.len()).filter_map(point_at).collect()
 }

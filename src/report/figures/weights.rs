@@ -1,44 +1,48 @@
-//! Weights: initial values of the survivors, distances moved, and connections that units keep (the paper's Figures 15–24).
+//! Figures of weights: initial values of the weights that survive, distances moved, and connections that units keep
+//! (the paper's Figures 15–24).
 
 use anyhow::Result;
 
 use super::{name_suffix, nearest_rounds, weights_remaining};
 use crate::artifacts::{WeightRow, first_seen};
 use crate::lottery::{DENSE, WeightMeasure};
-use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, percent};
+use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, axis_percent};
 use crate::report::run::Run;
 
-/// Shares of weights whose rounds are shown beside the dense network in figures of one measure.
+/// Shares of weights of the rounds that are shown beside the dense network in figures of one measure.
 const SHARES: [f64; 3] = [0.411, 0.169, 0.07];
 /// Share of weights of the one round that is shown in figures of two measures.
-const TICKET: f64 = 0.211;
+const SINGLE_ROUND_SHARE: f64 = 0.211;
 
-/// A kind of figure.
+/// A kind of figure, drawn for each arm with a mask of its own.
 struct WeightFigure {
     name: &'static str,
     title: &'static str,
     caption: &'static str,
-    /// Measures drawn together, with their names in the legend. A single measure is drawn for several rounds, and the legend
-    /// names these.
+    /// Measures drawn together, with their names in the legend. A single measure is drawn for several rounds, and the
+    /// legend names these.
     measures: &'static [(WeightMeasure, &'static str)],
+    /// Title and unit of the x axis.
     x: (&'static str, AxisUnit),
+    /// Title and unit of the y axis.
     y: (&'static str, AxisUnit),
 }
 
 impl WeightFigure {
+    /// Returns whether the figure shows a single measure, and then several rounds.
     fn has_one_measure(&self) -> bool {
         self.measures.len() == 1
     }
 }
 
-/// An arm at a round, and its share of weights.
+/// An arm at a round, and its share of weights, 0..=1.
 struct ShownRound<'a> {
     arm: &'a str,
     round: u32,
     share: f64,
 }
 
-/// The figures of each ticket.
+/// The kinds of figures of each arm.
 const FIGURES: [WeightFigure; 5] = [
     WeightFigure {
         name: "initial_weights",
@@ -90,7 +94,7 @@ const FIGURES: [WeightFigure; 5] = [
 /// Returns the figures of each arm that has a mask of its own.
 ///
 /// # Errors
-/// Fails where `weights.csv` is damaged.
+/// Fails if `weights.csv` is damaged.
 pub(super) fn figures(run: &Run) -> Result<Vec<Figure>> {
     let rows = run.weights()?;
     let arms = first_seen(rows.iter().map(|row| row.arm.as_str()).filter(|arm| *arm != DENSE));
@@ -102,10 +106,11 @@ pub(super) fn figures(run: &Run) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// Returns a figure of an arm with a panel for each layer; `suffix` ends its name.
 fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &WeightFigure) -> Figure {
     let shown = shown_rounds(run, arm, kind);
     let ticket = shown.first().filter(|_| !kind.has_one_measure());
-    let share = ticket.map_or(String::new(), |ticket| format!(", {} % of the weights", percent(ticket.share)));
+    let share = ticket.map_or(String::new(), |ticket| format!(", {} % of the weights", axis_percent(ticket.share)));
     let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
     Figure {
         name: format!("{}{suffix}", kind.name),
@@ -115,23 +120,25 @@ fn figure(run: &Run, rows: &[WeightRow], arm: &str, suffix: &str, kind: &WeightF
     }
 }
 
+/// Returns the rounds that a figure of an arm shows.
 fn shown_rounds<'a>(run: &Run, arm: &'a str, kind: &WeightFigure) -> Vec<ShownRound<'a>> {
     let mut shown = Vec::new();
     if kind.has_one_measure() {
         shown.push(ShownRound { arm: DENSE, round: 0, share: weights_remaining(run, DENSE, 0).unwrap_or(1.0) });
     }
-    let shares: &[f64] = if kind.has_one_measure() { &SHARES } else { &[TICKET] };
+    let shares: &[f64] = if kind.has_one_measure() { &SHARES } else { &[SINGLE_ROUND_SHARE] };
     let rounds = nearest_rounds(run, arm, shares).into_iter();
     shown.extend(rounds.map(|(round, share)| ShownRound { arm, round, share }));
     shown
 }
 
+/// Returns the panel of a layer, with a series for each round and measure.
 fn layer_panel(rows: &[WeightRow], layer: &str, shown: &[ShownRound<'_>], kind: &WeightFigure) -> Panel {
     let mut series = Vec::new();
     for (round_index, shown) in shown.iter().enumerate() {
         for (measure_index, (measure, name)) in kind.measures.iter().enumerate() {
             let (colour, dash, name) = if kind.has_one_measure() {
-                (round_index, round_index, format!("{} % remaining", percent(shown.share)))
+                (round_index, round_index, format!("{} % remaining", axis_percent(shown.share)))
             } else {
                 (measure_index + 1, measure_index, (*name).to_owned())
             };
@@ -144,6 +151,7 @@ fn layer_panel(rows: &[WeightRow], layer: &str, shown: &[ShownRound<'_>], kind: 
     Panel { title: layer.to_owned(), x: axis(kind.x, "x"), y: axis(kind.y, "y"), series, ..Panel::default() }
 }
 
+/// Returns the points of a measure in a layer at a round, in the order of the rows.
 fn points(rows: &[WeightRow], layer: &str, shown: &ShownRound<'_>, measure: WeightMeasure) -> Vec<ChartPoint> {
     let of_round = rows.iter().filter(|row| row.layer == layer && row.arm == shown.arm && row.round == shown.round);
     of_round.filter(|row| row.measure.is(measure)).map(|row| ChartPoint::exact(row.x, row.y, row.n)).collect()

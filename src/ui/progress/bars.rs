@@ -1,5 +1,5 @@
-//! The event sink for a terminal: a bar for each running training, one for the whole run, and a permanent line per
-//! finished training above them.
+//! The event sink for a terminal: a bar for each training run in progress, a bar for the whole run, and above them a
+//! permanent line for each finished training run.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use crate::runner::{Event, EventSink};
 /// Time between two frames.
 const FRAME_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Bars on a terminal from the start of the run to its end.
+/// Bars on a terminal, from the start of the run to its end.
 pub(super) struct Bars {
     shared: Arc<SharedBars>,
     /// The thread that draws the frames.
@@ -27,6 +27,7 @@ struct SharedBars {
     finished: Condvar,
 }
 
+/// The state of the bars.
 struct BarsState {
     view: ProgressView,
     painter: Painter,
@@ -41,7 +42,7 @@ impl Bars {
         Self { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
-    /// Starts the thread that draws the frames: workers only report their progress.
+    /// Starts the thread that draws the frames. Workers only update the state, so that drawing does not slow them down.
     fn start(&self) {
         let shared = Arc::clone(&self.shared);
         let draw = move || {
@@ -51,7 +52,7 @@ impl Bars {
                 state = shared.finished.wait_timeout(state, FRAME_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
             }
         };
-        // If the thread cannot be started, there are no bars, but the lines are still printed.
+        // If the thread cannot be started, there are no bars, but permanent lines are still printed.
         let thread = std::thread::Builder::new().name("bars".to_owned()).spawn(draw).ok();
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = thread;
     }
@@ -78,17 +79,19 @@ impl Drop for Bars {
 }
 
 impl SharedBars {
+    /// Locks the state.
     fn lock(&self) -> MutexGuard<'_, BarsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl BarsState {
+    /// Draws a frame.
     fn draw(&mut self) {
         self.painter.draw(self.view.lines(self.painter.size()));
     }
 
-    /// Prints a line that stays.
+    /// Prints a permanent line above the bars.
     fn print(&mut self, text: &str) {
         let block = if self.is_finished { Vec::new() } else { self.view.lines(self.painter.size()) };
         self.painter.print(text, block);

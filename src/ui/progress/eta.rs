@@ -1,29 +1,29 @@
-//! Share of a run that is done, and an estimate of the time left by the rate of this process so far. Work is measured
-//! in the estimated cost of iterations, which is smaller for sparse networks.
+//! The share of a run that is done, and an estimate of the remaining time by the rate of this process so far. Work is
+//! measured by the estimated cost of iterations, which is smaller for sparse networks.
 
 use crate::base::outcome::Outcome;
 use crate::runner::Event;
 use crate::system::clock::Stopwatch;
 
-/// Time before the first estimate: an earlier one would measure the start of the trainings.
+/// Seconds before the first estimate. An earlier one would measure how long the first training runs take to start.
 const MIN_SECONDS: f64 = 3.0;
 
-/// The work of a run that is done, by its events. Costs are in the unit of [`Event::RunStarted`].
+/// The work of a run, as its events report it. Costs are in the unit of [`Event::RunStarted`].
 #[derive(Default)]
 pub(super) struct Eta {
-    /// Time since the first training started: loading the data is not counted.
+    /// Time since the first training run started: loading the data is not counted.
     watch: Option<Stopwatch>,
-    /// Cost of all trainings to run.
+    /// Cost of all training runs that remain at the start of the run.
     total: f64,
-    /// Cost of the trainings that have ended, with whatever outcome.
+    /// Cost of the training runs that have ended, with any outcome, as if each had run all its iterations.
     settled: f64,
-    /// Cost of the iterations that these trainings ran: less than `settled` for those that failed early.
+    /// Cost of the iterations that the ended training runs took: less than `settled` if some failed early.
     done: f64,
-    /// The training of each worker.
+    /// The training run of each worker, by index of the worker.
     running: Vec<Running>,
 }
 
-/// A running training.
+/// A training run in progress.
 #[derive(Clone, Copy, Default)]
 struct Running {
     /// Cost of an iteration.
@@ -33,13 +33,14 @@ struct Running {
 }
 
 impl Running {
+    /// Returns the cost of the iterations done.
     fn cost(self) -> f64 {
         self.iteration_cost * self.iterations as f64
     }
 }
 
 impl Eta {
-    /// Updates the work by an event.
+    /// Updates the totals from an event.
     pub(super) fn update(&mut self, event: &Event<'_>) {
         match event {
             Event::RunStarted { cost, workers, .. } => {
@@ -61,7 +62,8 @@ impl Eta {
                 self.settled += cost;
                 self.done += match (&result.outcome, running) {
                     (Outcome::Done, _) => *cost,
-                    // In a group of lanes the first training that ends takes the iterations of the worker.
+                    // In a lockstep group, the iterations of the worker are counted for the training run that ends
+                    // first.
                     (_, running) => running.unwrap_or_default().cost().min(*cost),
                 };
             }
@@ -71,26 +73,26 @@ impl Eta {
 
     /// Returns the share of the work that is done, 0..=1.
     pub(super) fn share(&self) -> f64 {
-        if self.total > 0.0 { ((self.settled + self.running()) / self.total).min(1.0) } else { 1.0 }
+        if self.total > 0.0 { ((self.settled + self.running_cost()) / self.total).min(1.0) } else { 1.0 }
     }
 
-    /// Returns the estimated seconds left at the rate so far; `None` in the first seconds, before any work is done, and
-    /// at the end.
+    /// Returns the estimated remaining seconds at the rate so far; `None` in the first seconds, before any work is
+    /// done, and at the end.
     pub(super) fn seconds_left(&self) -> Option<f64> {
         self.seconds_left_after(self.watch?.seconds())
     }
 
-    /// Like [`seconds_left`](Self::seconds_left), after `seconds` of work.
+    /// Like [`seconds_left`](Self::seconds_left), but after `seconds` of work.
     fn seconds_left_after(&self, seconds: f64) -> Option<f64> {
-        let remaining = self.total - (self.settled + self.running());
-        let done = self.done + self.running();
-        // The tolerance is for rounding in sums of many costs.
-        let is_open = remaining > 1e-9 * self.total;
-        (seconds >= MIN_SECONDS && done > 0.0 && is_open).then(|| seconds / done * remaining)
+        let remaining = self.total - (self.settled + self.running_cost());
+        let done = self.done + self.running_cost();
+        // The tolerance allows for rounding in sums of many costs.
+        let has_work_left = remaining > 1e-9 * self.total;
+        (seconds >= MIN_SECONDS && done > 0.0 && has_work_left).then(|| seconds / done * remaining)
     }
 
-    /// Returns the cost of the iterations done by running trainings.
-    fn running(&self) -> f64 {
+    /// Returns the cost of the iterations done by training runs in progress.
+    fn running_cost(&self) -> f64 {
         self.running.iter().map(|running| running.cost()).sum()
     }
 }
@@ -100,8 +102,8 @@ mod tests {
     use super::*;
     use crate::runner::{TrainingId, TrainingResult};
 
-    /// Four trainings of 100 iterations on two workers.
-    fn begun() -> Eta {
+    /// Returns the work of four training runs of 100 iterations, of which two workers have started two.
+    fn started_eta() -> Eta {
         let mut eta = Eta::default();
         eta.update(&Event::RunStarted {
             experiment: "e",
@@ -111,7 +113,7 @@ mod tests {
             cost: 400.0,
             workers: 2,
             engine: "dense on cpu",
-            view: std::path::Path::new("runs/e"),
+            run_dir: std::path::Path::new("runs/e"),
         });
         (0..2).for_each(|worker| started(&mut eta, worker, 100.0));
         eta
@@ -130,11 +132,11 @@ mod tests {
 
     #[test]
     fn eta_extrapolates_rate_so_far() {
-        let mut eta = begun();
+        let mut eta = started_eta();
         assert_eq!((eta.share(), eta.seconds_left_after(60.0)), (0.0, None), "nothing is done");
         eta.update(&Event::Stepped { worker: 0, iteration: 50 });
         eta.update(&Event::Stepped { worker: 1, iteration: 30 });
-        assert_eq!((eta.share(), eta.seconds_left_after(2.9)), (0.2, None), "too little to go by");
+        assert_eq!((eta.share(), eta.seconds_left_after(2.9)), (0.2, None), "too early for an estimate");
         assert_eq!(eta.seconds_left_after(10.0), Some(40.0), "80 iterations in 10 s, 320 to go");
         ended(&mut eta, Some(0), Outcome::Done);
         ended(&mut eta, None, Outcome::Done);
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn eta_goes_by_cost() {
-        let mut eta = begun();
+        let mut eta = started_eta();
         ended(&mut eta, Some(0), Outcome::Done);
         ended(&mut eta, Some(1), Outcome::Done);
         started(&mut eta, 0, 150.0);
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn eta_does_not_count_failed_training_as_fast() {
-        let mut eta = begun();
+        let mut eta = started_eta();
         eta.update(&Event::Stepped { worker: 0, iteration: 20 });
         ended(&mut eta, Some(0), Outcome::Failed { cause: "a reason".into() });
         assert_eq!(eta.seconds_left_after(10.0), Some(150.0), "20 iterations in 10 s, 300 to go");

@@ -1,4 +1,4 @@
-//! The layout of the bars: lines of text for a window of a given size.
+//! The layout of the bars: the lines of text for a window of a given size.
 
 use super::eta::Eta;
 use super::painter::PaintedLine;
@@ -9,26 +9,28 @@ use crate::system::env;
 
 /// Largest width of a bar, in columns.
 const BAR_WIDTH: usize = 20;
-/// Smallest width of a bar, in columns; in narrower windows there is only text.
+/// Smallest width of a bar, in columns; if the window is too narrow for it, lines have no bar.
 const MIN_BAR_WIDTH: usize = 5;
 /// Smallest width of the labels, in columns: the label of the whole run must fit.
-const MIN_LABEL_WIDTH: usize = 18;
-/// Largest number of bars of trainings, however high the window.
+const MIN_RUN_LABEL_WIDTH: usize = 18;
+/// Largest number of bars of training runs, in a window of any height.
 const MAX_BARS: usize = 20;
 
 /// The state that the bars show.
 #[derive(Default)]
 pub(super) struct ProgressView {
     eta: Eta,
-    /// Training of each worker and the share of its iterations that are done, 0..=1; `None` for an idle worker.
+    /// Training run of each worker, by index of the worker, and the share of its iterations that are done, 0..=1;
+    /// `None` for an idle worker.
     running: Vec<Option<(TrainingId, f64)>>,
-    /// Number of iterations of the training of each worker.
+    /// Number of iterations of the training run of each worker, by index of the worker.
     iterations: Vec<u64>,
     /// Whether to show bars: the run has started, has something to train, and is not finished.
     is_shown: bool,
-    /// The process that holds the remaining trainings, while this one waits for it.
+    /// The other process that trains what remains, while this process waits for it.
     awaited: Option<String>,
-    /// Largest width of a full and of a short label so far: all bars begin at the same column, whatever is running.
+    /// Largest width of a full and of a short label so far, in columns: the bars begin at the same column in every
+    /// frame.
     label_widths: (usize, usize),
 }
 
@@ -40,7 +42,7 @@ struct Columns {
 }
 
 impl ProgressView {
-    /// Updates the state by an event.
+    /// Updates the state from an event.
     pub(super) fn update(&mut self, event: &Event<'_>) {
         self.eta.update(event);
         match event {
@@ -76,11 +78,11 @@ impl ProgressView {
     }
 
     /// Returns the lines for a window of (columns, rows). The bar of the whole run is the last line and always shown;
-    /// bars of trainings are shown as far as they fit.
+    /// bars of training runs are shown as far as they fit.
     pub(super) fn lines(&self, (width, height): (usize, usize)) -> Vec<PaintedLine> {
-        // Half of the window is for the lines that stay. It is also needed when the width of the window is halved and
-        // each line takes two rows: rows that have scrolled off the top cannot be cleared. The row below the bars is
-        // for the cursor.
+        // Half of the window is for permanent lines. That half is also needed when the width of the window is halved
+        // and each line takes two rows: rows that have scrolled off the top cannot be cleared. The row below the bars
+        // is for the cursor.
         let usable = height.saturating_sub(1);
         let rows = (usable / 2).max(1).min(usable).min(MAX_BARS + 1);
         if !self.is_shown || rows == 0 {
@@ -89,18 +91,18 @@ impl ProgressView {
         let columns = self.columns(width);
         let running: Vec<&(TrainingId, f64)> = self.running.iter().flatten().collect();
         let mut lines = Vec::new();
-        // If not all bars fit, one row has the number of the others.
+        // If not all bars fit, one row shows the number of the others.
         let free = rows - 1;
         let bars = if running.len() <= free { running.len() } else { free.saturating_sub(1) };
         for (label, share) in &running[..bars] {
             lines.push(columns.line(&columns.label(label), *share));
         }
-        let more = running.len() - bars;
-        if more > 0 && free > 0 {
-            let text = if bars > 0 { format!("and {more} more at work") } else { format!("{more} at work") };
-            lines.push(plain(&text, width));
+        let hidden = running.len() - bars;
+        if hidden > 0 && free > 0 {
+            let text = if bars > 0 { format!("and {hidden} more at work") } else { format!("{hidden} at work") };
+            lines.push(text_line(&text, width));
         } else if let (Some(holder), true) = (&self.awaited, running.is_empty() && free > 0) {
-            lines.push(plain(&format!("waiting for {holder}"), width));
+            lines.push(text_line(&format!("waiting for {holder}"), width));
         }
         let run_label = self.run_label(columns.label, self.eta.seconds_left());
         lines.push(columns.line(&run_label, self.eta.share()));
@@ -112,8 +114,8 @@ impl ProgressView {
     fn columns(&self, width: usize) -> Columns {
         // Two blanks before the label, one before the bar and one before the percentage; the last column stays free.
         let usable = width.saturating_sub("  ".len() + " ".len() + " 100%".len() + 1);
-        let full = self.label_widths.0.max(MIN_LABEL_WIDTH);
-        let short = self.label_widths.1.max(MIN_LABEL_WIDTH);
+        let full = self.label_widths.0.max(MIN_RUN_LABEL_WIDTH);
+        let short = self.label_widths.1.max(MIN_RUN_LABEL_WIDTH);
         for (label, min_bar) in [(full, BAR_WIDTH / 2), (short, MIN_BAR_WIDTH)] {
             if label + min_bar <= usable {
                 return Columns { label, bar: BAR_WIDTH.min(usable - label) };
@@ -122,7 +124,7 @@ impl ProgressView {
         Columns { label: (usable + 1).min(short), bar: 0 }
     }
 
-    /// Returns the label of the whole run in `width` columns, with the time left if it is known.
+    /// Returns the label of the whole run in `width` columns, with the remaining time if it is known.
     fn run_label(&self, width: usize, seconds_left: Option<f64>) -> String {
         let is_waiting = self.awaited.is_some() && self.running.iter().all(Option::is_none);
         let Some(time) = seconds_left.filter(|_| !is_waiting).map(duration) else {
@@ -145,15 +147,15 @@ impl Columns {
     /// Returns the line with a label, a bar of `share` (0..=1), and the percentage.
     fn line(self, text: &str, share: f64) -> PaintedLine {
         let Self { label, bar } = self;
-        let percents = format!("{:>3}%", (100.0 * share).floor());
-        let width = "  ".len() + label + 1 + if bar > 0 { bar + 1 } else { 0 } + percents.len();
+        let percentage = format!("{:>3}%", (100.0 * share).floor());
+        let width = "  ".len() + label + 1 + if bar > 0 { bar + 1 } else { 0 } + percentage.len();
         let bar = if bar > 0 { drawn_bar(bar, share) + " " } else { String::new() };
-        PaintedLine { text: format!("  {text:<label$} {bar}{percents}"), width }
+        PaintedLine { text: format!("  {text:<label$} {bar}{percentage}"), width }
     }
 }
 
 /// Returns a line with indented text, cut to the window.
-fn plain(text: &str, width: usize) -> PaintedLine {
+fn text_line(text: &str, width: usize) -> PaintedLine {
     let text = format!("  {}", text::cut(text, width.saturating_sub(3)));
     PaintedLine { width: text::columns(&text), text }
 }

@@ -1,4 +1,5 @@
-//! Event sinks without a terminal: one plain line per finished training, without escape sequences; or nothing.
+//! Event sinks for output that is no terminal: one plain line per finished training run, without escape sequences; or
+//! nothing.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +9,8 @@ use super::text;
 use crate::base::format::duration;
 use crate::runner::{Event, EventSink};
 
-/// Share of the work between two estimates of the time left: at most twenty estimates per log, however long the run.
+/// Share of the work between two estimates of the remaining time: a log has at most twenty estimates, however long the
+/// run.
 const SHARE_BETWEEN_ESTIMATES: f64 = 0.05;
 
 /// A sink that prints nothing.
@@ -22,12 +24,13 @@ impl EventSink for SilentSink {
 #[derive(Default)]
 pub(super) struct LineSink(Mutex<LineState>);
 
+/// The state of a [`LineSink`].
 #[derive(Default)]
 struct LineState {
     eta: Eta,
     /// Share of the work, 0..=1, at the last printed estimate; 0 before the first.
     last_estimate: f64,
-    /// Whether the line about waiting for another process has been printed since the last training ended.
+    /// Whether the line about waiting for another process has been printed since the last training run ended.
     is_waiting: bool,
 }
 
@@ -61,7 +64,7 @@ impl LineState {
         }
     }
 
-    /// Returns text such as `; about 2 min left` if it is time for an estimate, else an empty text.
+    /// Returns a text such as `; about 2 min left` if an estimate is due, else an empty text.
     fn estimate(&mut self, seconds_left: Option<f64>) -> String {
         match seconds_left {
             Some(seconds)
@@ -84,7 +87,7 @@ mod tests {
     #[test]
     fn estimates_are_printed_at_intervals() {
         let mut state = LineState::default();
-        let begun = Event::RunStarted {
+        let started = Event::RunStarted {
             experiment: "e",
             trainings: 100,
             stored: 0,
@@ -92,9 +95,9 @@ mod tests {
             cost: 1000.0,
             workers: 1,
             engine: "dense on cpu",
-            view: std::path::Path::new("runs/e"),
+            run_dir: std::path::Path::new("runs/e"),
         };
-        assert!(state.line(&begun).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
+        assert!(state.line(&started).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
         let result = TrainingResult { outcome: Outcome::Done, weights_remaining: 1.0, last: None, seconds: None };
         let estimates: Vec<String> = (1..=100)
@@ -102,7 +105,8 @@ mod tests {
                 let event =
                     Event::Ended { worker: Some(0), label: &label, result: &result, cost: 10.0, ended, trainings: 100 };
                 assert!(state.line(&event).unwrap().starts_with('['));
-                // Not known before the third training; a second for each then.
+                // The remaining time is unknown before the third training run has ended, and then a second for each
+                // that remains.
                 state.estimate((3..100).contains(&ended).then(|| (100 - ended) as f64))
             })
             .filter(|estimate| !estimate.is_empty())

@@ -1,7 +1,7 @@
 //! The progress of a run: bars on a terminal, plain lines elsewhere.
 //!
-//! The bars are drawn by a painter of this module, because those of indicatif's `MultiProgress` left ghosts of old bars
-//! on the screen when the window was resized (issues 474 and 729 of indicatif), and lines that must stay were lost.
+//! The bars are drawn by the painter of this module. Those of indicatif's `MultiProgress` left ghosts of old bars on
+//! the screen when the window was resized (issues 474 and 729 of indicatif), and overwrote permanent lines.
 
 mod bars;
 mod eta;

@@ -1,8 +1,10 @@
-//! Paints a block of lines at the bottom of a terminal, repeatedly, below lines that stay. Knows nothing of their text.
+//! Paints a block of lines at the bottom of a terminal, again and again, below permanent lines. Independent of the text
+//! of the lines.
 //!
 //! Terminals reflow lines when their width changes, so that a line of the block may take several rows. The painter
 //! therefore keeps the width of each painted line and counts its rows at the present width of the terminal. No line is
-//! padded with blanks, and none touches the last column, which would make it two rows in a window one column narrower.
+//! padded with blanks, and none touches the last column, because it would take two rows in a window one column
+//! narrower.
 
 /// A terminal to paint on.
 pub(super) trait Terminal: Send {
@@ -18,7 +20,7 @@ pub(super) struct Stderr;
 
 impl Terminal for Stderr {
     fn size(&self) -> (usize, usize) {
-        // Size of a terminal that does not tell it (under `script`, or on a serial line).
+        // Size of a terminal that does not report its size (under `script`, or on a serial line).
         const DEFAULT: (usize, usize) = (80, 24);
         let size = terminal_size::terminal_size_of(std::io::stderr());
         size.map_or(DEFAULT, |(width, height)| (usize::from(width.0), usize::from(height.0)))
@@ -43,6 +45,7 @@ pub(super) struct PaintedLine {
 /// A terminal and the block painted on it.
 pub(super) struct Painter {
     terminal: Box<dyn Terminal>,
+    /// The block on the screen.
     painted: Vec<PaintedLine>,
     /// Size of the window that the block was painted for: (columns, rows).
     size: (usize, usize),
@@ -59,14 +62,14 @@ impl Painter {
         self.terminal.size()
     }
 
-    /// Replaces the painted block by `block` if the two or the size of the window differ.
+    /// Replaces the painted block by `block` if they differ, or the size of the window has changed.
     pub(super) fn draw(&mut self, block: Vec<PaintedLine>) {
         if self.painted != block || self.size != self.size() {
             self.replace("", block);
         }
     }
 
-    /// Writes lines that stay, and `block` below them.
+    /// Writes `text` as permanent lines, and `block` below them.
     pub(super) fn print(&mut self, text: &str, block: Vec<PaintedLine>) {
         self.replace(&format!("{text}\n"), block);
     }
@@ -81,8 +84,8 @@ impl Painter {
         let (width, height) = self.size();
         let mut frame = String::new();
         if !self.painted.is_empty() {
-            // The cursor is in the row below the block, so that the echo of a key press or the last words of a killed
-            // process damage no line of it. Rows above the window cannot be cleared.
+            // The cursor is in the row below the block, so that the echo of a key press or the message of a killed
+            // process overwrites no line of the block. Rows above the window cannot be cleared.
             let rows: usize = self.painted.iter().map(|line| line.width.div_ceil(width.max(1)).max(1)).sum();
             // Row by row: tmux copies rows that are cleared by one escape sequence to its history.
             frame.push_str("\r\x1b[2K");

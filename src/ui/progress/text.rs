@@ -4,12 +4,12 @@ use crate::base::format::{accuracy, percent, with_thousands};
 use crate::base::outcome::Outcome;
 use crate::runner::{Event, TrainingId, TrainingResult};
 
-/// Smallest width of a cut label, in columns: a shorter one could not be recognised.
-const MIN_LABEL_WIDTH: usize = 14;
+/// Smallest width of a cut label, in columns: a shorter label could not be recognised.
+const MIN_CUT_LABEL_WIDTH: usize = 14;
 
 /// Returns the header of a run; `None` for events other than [`Event::RunStarted`].
 pub(super) fn header(event: &Event<'_>) -> Option<String> {
-    let Event::RunStarted { experiment, trainings, stored, iterations, workers, engine, view, .. } = event else {
+    let Event::RunStarted { experiment, trainings, stored, iterations, workers, engine, run_dir, .. } = event else {
         return None;
     };
     let to_do = if *iterations == 0 {
@@ -18,14 +18,14 @@ pub(super) fn header(event: &Event<'_>) -> Option<String> {
         format!("{} iterations to go, {engine}, {workers} at a time", with_thousands(*iterations))
     };
     let stored = if *stored > 0 { format!(", {stored} of them in the store") } else { String::new() };
-    Some(format!("{experiment}: {trainings} trainings{stored}; {to_do}\n  into {}", view.display()))
+    Some(format!("{experiment}: {trainings} trainings{stored}; {to_do}\n  into {}", run_dir.display()))
 }
 
-/// Returns the line about a training that has ended.
+/// Returns the line about a training run that has ended.
 pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, trainings: usize) -> String {
     let outcome = match &result.outcome {
         Outcome::Done => {
-            let test = test(result).map_or_else(String::new, |test| format!("test {test}"));
+            let test = test_accuracy(result).map_or_else(String::new, |accuracy| format!("test {accuracy}"));
             let seconds = result.seconds.map_or_else(String::new, |s| format!(" ({s:.1} s)"));
             format!("{test}{seconds}")
         }
@@ -35,11 +35,11 @@ pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, t
         Outcome::Failed { cause } => format!("failed: {cause}"),
         Outcome::Blocked { by } => format!("blocked by {}", by.short()),
     };
-    format!("{} {label}: {} left, {outcome}", number(ended, trainings), percent(result.weights_remaining))
+    format!("{} {label}: {} left, {outcome}", ended_count(ended, trainings), percent(result.weights_remaining))
 }
 
-/// Like [`ended`], for a window of `width` columns: one line of as much as fits. Failures are wrapped to several lines
-/// and never shortened, and so is the shortest form if it does not fit.
+/// Like [`ended`], but for a window of `width` columns: one line, in the longest form that fits. Failures are wrapped
+/// to several lines and never shortened; the shortest form is wrapped too if it does not fit.
 pub(super) fn ended_within(
     width: usize,
     label: &TrainingId,
@@ -48,34 +48,34 @@ pub(super) fn ended_within(
     trainings: usize,
 ) -> String {
     let full = self::ended(label, result, ended, trainings);
-    let Some(test) = test(result) else { return wrapped(&full, width) };
-    let number = number(ended, trainings);
+    let Some(test) = test_accuracy(result) else { return wrapped(&full, width) };
+    let count = ended_count(ended, trainings);
     let short = short(label);
     let remaining = percent(result.weights_remaining);
-    let label_width = width.saturating_sub(columns(&number) + columns(&test) + 3);
-    let shortest = format!("{number} {short}: {test}");
+    let label_width = width.saturating_sub(columns(&count) + columns(&test) + 3);
+    let shortest = format!("{count} {short}: {test}");
     let forms = [
         full,
-        format!("{number} {label}: {remaining} left, test {test}"),
-        format!("{number} {short}: {remaining} left, test {test}"),
-        format!("{number} {short}: test {test}"),
+        format!("{count} {label}: {remaining} left, test {test}"),
+        format!("{count} {short}: {remaining} left, test {test}"),
+        format!("{count} {short}: test {test}"),
         shortest.clone(),
     ];
     let fitting = forms.into_iter().find(|form| columns(form) <= width);
     fitting.unwrap_or_else(|| match label_width {
-        0..MIN_LABEL_WIDTH => wrapped(&shortest, width.max(columns(&number))),
-        _ => format!("{number} {}: {test}", cut_label(label, label_width)),
+        0..MIN_CUT_LABEL_WIDTH => wrapped(&shortest, width.max(columns(&count))),
+        _ => format!("{count} {}: {test}", cut_label(label, label_width)),
     })
 }
 
-/// Returns the number of a training that has ended, such as `[ 7/57]`.
-fn number(ended: usize, trainings: usize) -> String {
+/// Returns how many training runs have ended, of how many, such as `[ 7/57]`.
+fn ended_count(ended: usize, trainings: usize) -> String {
     let width = trainings.to_string().len();
     format!("[{ended:>width$}/{trainings}]")
 }
 
-/// Returns the test accuracy after the last iteration; `None` unless the training is done.
-fn test(result: &TrainingResult) -> Option<String> {
+/// Returns the test accuracy after the last iteration; `None` unless the training run is done.
+fn test_accuracy(result: &TrainingResult) -> Option<String> {
     let last = result.last.filter(|_| result.outcome == Outcome::Done)?;
     Some(format!("{} %", accuracy(last.test.accuracy)))
 }
@@ -83,13 +83,13 @@ fn test(result: &TrainingResult) -> Option<String> {
 /// Returns the short form of a label: `winning_ticket r2 rep3`, with `rep3.2` for the second repeat and `+3` for three
 /// other lanes.
 pub(super) fn short(label: &TrainingId) -> String {
-    format!("{} {}", label.arm, numbers(label))
+    format!("{} {}", label.arm, short_numbers(label))
 }
 
-/// Returns a label in `width` columns. The name of the arm is cut first, since the numbers distinguish the trainings of
-/// an arm.
+/// Returns a label in `width` columns. The name of the arm is cut first, since the numbers distinguish the training
+/// runs of an arm.
 pub(super) fn cut_label(label: &TrainingId, width: usize) -> String {
-    let numbers = numbers(label);
+    let numbers = short_numbers(label);
     match width.checked_sub(columns(&numbers) + 1) {
         Some(arm_width) if arm_width >= 2 => format!("{} {numbers}", cut(&label.arm, arm_width)),
         _ => cut(&numbers, width),
@@ -97,7 +97,7 @@ pub(super) fn cut_label(label: &TrainingId, width: usize) -> String {
 }
 
 /// Returns round, replicate, repeat and other lanes of a label in short form.
-fn numbers(label: &TrainingId) -> String {
+fn short_numbers(label: &TrainingId) -> String {
     let repeat = if label.repeat > 1 { format!(".{}", label.repeat) } else { String::new() };
     let others = if label.other_lanes > 0 { format!(" +{}", label.other_lanes) } else { String::new() };
     format!("r{} rep{}{repeat}{others}", label.round, label.replicate)
@@ -112,12 +112,13 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain((width > 0).then_some('…')).collect()
 }
 
-/// Returns the number of columns of a text: one per character, as for all names and numbers here.
+/// Returns the number of columns of a text: one per character, which is true of all names and numbers in these texts.
 pub(super) fn columns(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Returns a text in lines of at most `width` columns, broken between words. A longer word is left to the terminal.
+/// Returns a text in lines of at most `width` columns, broken between words. A longer word stays whole, and the
+/// terminal wraps it.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
@@ -168,7 +169,7 @@ mod tests {
             TrainingResult { outcome: Outcome::Failed { cause: "no space left on the disk".into() }, ..result };
         let text = ended_within(40, &label, &failed, 7, 57);
         assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), super::ended(&label, &failed, 7, 57));
-        assert!(text.lines().all(|line| columns(line) <= 40), "what went wrong is told whole: {text}");
+        assert!(text.lines().all(|line| columns(line) <= 40), "the cause of a failure is not shortened: {text}");
     }
 
     #[test]

@@ -156,7 +156,7 @@ fn divergence_is_a_result_and_other_trainings_go_on() {
     let output = run(SMOKE, folder.path(), &sets);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("2 diverged, 8 blocked by them"), "{}", stderr(&output));
-    let rounds = rows(&view(folder.path()), "rounds.csv");
+    let rounds = rows(&run_dir(folder.path()), "rounds.csv");
     let outcomes: Vec<(&str, &str)> = rounds.iter().map(|row| (row["arm"].as_str(), row["outcome"].as_str())).collect();
     assert_eq!(outcomes, [("dense", "diverged"), ("other", "diverged")]);
     assert!(rounds.iter().all(|row| row["final_test_accuracy"].is_empty() && row["early_stop_iteration"].is_empty()));

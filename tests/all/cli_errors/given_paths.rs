@@ -46,8 +46,8 @@ fn tilde_is_home_folder_in_every_path() {
     done(&mut quick(here, &["--runs=~/a"]));
     done(quick(here, &[]).env("LTH_RUNS_DIR", "~/b"));
     done(&mut quick(here, &["--runs", "~"]));
-    let run = view(&home.join("a"));
-    assert!(view(&home.join("b")).exists() && home.join("store").exists());
+    let run = run_dir(&home.join("a"));
+    assert!(run_dir(&home.join("b")).exists() && home.join("store").exists());
     // Configurations, runs and outputs.
     fs::copy(SMOKE, home.join("my.toml")).unwrap();
     done(&mut at_home(here, &["check", "~/my.toml"]));

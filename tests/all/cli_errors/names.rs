@@ -112,7 +112,7 @@ fn names_that_other_programs_misread_are_refused() {
 fn names_of_older_runs_are_shown_as_before() {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
-    let run = view(folder.path());
+    let run = run_dir(folder.path());
     let table = |run: &std::path::Path| stdout(&lth().arg("show").arg(run).output().unwrap());
     let before = table(&run);
     let resolved = fs::read_to_string(run.join("resolved.toml")).unwrap();
@@ -129,7 +129,7 @@ fn batch_norm_of_a_convolution_trains_on_a_last_batch_of_one_image() {
     let folder = tempfile::tempdir().unwrap();
     let sets = [&IMAGES[..], &[NORM, "train.iterations=24", "train.batch_size=30", "train.evaluate_every=11"]].concat();
     run_well(SMOKE, folder.path(), &sets);
-    let curves = rows(&view(folder.path()), "curves.csv");
+    let curves = rows(&run_dir(folder.path()), "curves.csv");
     assert!(curves.len() > 6);
     for row in curves {
         for column in ["train_loss", "validation_loss", "test_loss"] {

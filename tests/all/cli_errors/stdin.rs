@@ -75,7 +75,7 @@ fn stdin_config_is_kept_in_run_folder_for_resume() {
         let first = fed(&mut lth_in(folder.path(), &args), text.as_bytes());
         assert!(first.status.success(), "{}", stderr(&first));
         let run = if name == "config.toml" { "smoke" } else { "json" };
-        let run = view_named(&folder.path().join("my runs"), run);
+        let run = run_dir_named(&folder.path().join("my runs"), run);
         assert_eq!(fs::read_to_string(run.join(name)).unwrap(), text);
         let manifest: serde_json::Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
         let command = manifest["command"].as_str().unwrap();
@@ -160,7 +160,7 @@ fn encoding_of_files_that_a_user_has_edited_in_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let sets = [QUICK[1], QUICK[3], QUICK[5]];
     run_well(SMOKE, folder.path(), &sets);
-    let run = view(folder.path());
+    let run = run_dir(folder.path());
     let show = || lth_in(folder.path(), &["show", run.to_str().unwrap()]).output().unwrap();
     let first = show();
     for file in ["rounds.csv", "resolved.toml"] {

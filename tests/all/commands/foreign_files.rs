@@ -19,7 +19,7 @@ fn store_with(strangers: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
 
 /// The key of the only dense training in the store of `runs`.
 fn dense_key(runs: &Path) -> String {
-    rows(&view(runs), "rounds.csv").into_iter().find(|row| row["arm"] == "dense").unwrap()["key"].clone()
+    rows(&run_dir(runs), "rounds.csv").into_iter().find(|row| row["arm"] == "dense").unwrap()["key"].clone()
 }
 
 /// Files that file managers, backups, network drives and users leave in a folder.
@@ -47,7 +47,7 @@ fn clean_leaves_foreign_files_and_names_each_once() {
     files::write(&entry.join("why.txt"), b"a person's").unwrap();
     strangers.push(entry.join("why.txt"));
     // Nothing of the run is needed any more once its folder is gone.
-    fs::remove_dir_all(view(runs)).unwrap();
+    fs::remove_dir_all(run_dir(runs)).unwrap();
 
     let dry = lth_in(runs, &["clean", "--dry-run"]);
     for name in [".DS_Store", "@eaDir", "lost+found", "my_notes", "old-notes", "photo.jpg", ".bak", "why.txt"] {
@@ -96,7 +96,7 @@ fn foreign_files_in_store_disturb_no_command() {
 fn report_leaves_figures_of_user_alone() {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &["replicates=1"]);
-    let figures = view(folder.path()).join("report/figures");
+    let figures = run_dir(folder.path()).join("report/figures");
     for name in ["my_plot.svg", "my_numbers.csv", "my_plot.png"] {
         files::write(&figures.join(name), b"a person's").unwrap();
     }

@@ -12,12 +12,12 @@ fn run_prints_table_and_writes_files() {
     let (out, err) = (stdout(&output), stderr(&output));
     assert!(out.starts_with("arm "), "{out}");
     assert!(out.contains("winning_ticket      2"), "{out}");
-    let view_folder = view(folder.path()).display().to_string();
+    let view_folder = run_dir(folder.path()).display().to_string();
     let places = format!("files in {view_folder}\nreport in {view_folder}/report/index.html\n");
     assert!(out.ends_with(&places), "{out}");
     assert_eq!(trained(&output), SMOKE_TRAININGS, "one line per training: {err}");
     assert!(!err.contains('\u{1b}') && !out.contains('\u{1b}'), "no escapes off a terminal");
-    let names: Vec<String> = promised(&view(folder.path())).into_keys().collect();
+    let names: Vec<String> = promised(&run_dir(folder.path())).into_keys().collect();
     let (report, rest): (Vec<&str>, Vec<&str>) =
         names.iter().map(String::as_str).partition(|n| n.starts_with("report/"));
     let files =
@@ -37,15 +37,15 @@ fn run_prints_table_and_writes_files() {
     let figures = figures.map(|name| [format!("report/figures/{name}.csv"), format!("report/figures/{name}.svg")]);
     let pages = ["report/index.html".into(), "report/report.md".into()];
     assert_eq!(report, [&["report/.written-by-lth".into()], &figures.concat()[..], &pages].concat());
-    assert!(view(folder.path()).join("run.json").exists() && view(folder.path()).join("timings.csv").exists());
+    assert!(run_dir(folder.path()).join("run.json").exists() && run_dir(folder.path()).join("timings.csv").exists());
 }
 
 #[test]
 fn run_rows_agree_with_plan() {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &[]);
-    let view = view(folder.path());
-    let rounds = rows(&view, "rounds.csv");
+    let run_dir = run_dir(folder.path());
+    let rounds = rows(&run_dir, "rounds.csv");
     assert_eq!(rounds.len(), SMOKE_TRAININGS);
     // 784·32 + 32·16 + 16·10 weights; 40 %, 40 % and 20 % go each round.
     let kept = |round: &str| {
@@ -57,11 +57,11 @@ fn run_rows_agree_with_plan() {
     assert_eq!([kept("0"), kept("1"), kept("2")], ["25760", "15488", "9318"]);
     assert!(rounds.iter().all(|row| row["outcome"] == "done" && row["weights_total"] == "25760"));
     assert!(rounds.iter().all(|row| row["macs"] == "25760" && row["macs_remaining"] == row["weights_kept"]));
-    let curves = rows(&view, "curves.csv");
+    let curves = rows(&run_dir, "curves.csv");
     assert_eq!(curves.len(), SMOKE_TRAININGS * 7, "iterations 0, 20, …, 120");
-    let layers = rows(&view, "layers.csv");
+    let layers = rows(&run_dir, "layers.csv");
     assert_eq!(layers.len(), SMOKE_TRAININGS * 3);
-    assert_eq!(rows(&view, "timings.csv").len(), SMOKE_TRAININGS);
+    assert_eq!(rows(&run_dir, "timings.csv").len(), SMOKE_TRAININGS);
     for row in &rounds {
         let early = curves
             .iter()
@@ -82,10 +82,10 @@ fn run_rows_agree_with_plan() {
 fn run_again_prints_table_and_trains_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let first = run_well(SMOKE, folder.path(), &[]);
-    let before = promised(&view(folder.path()));
+    let before = promised(&run_dir(folder.path()));
     let second = run_well(SMOKE, folder.path(), &[]);
     assert_eq!((trained(&second), stdout(&second)), (0, stdout(&first)));
-    assert_same(&promised(&view(folder.path())), &before);
+    assert_same(&promised(&run_dir(folder.path())), &before);
 }
 
 #[test]
@@ -98,11 +98,11 @@ fn run_trains_only_new_trainings() {
     assert_eq!(trained(&run_well(SMOKE, folder.path(), &[])), 9);
     let arm = "arms.more={mask={of=\"winning_ticket\"},weights=\"rewind\"}";
     assert_eq!(trained(&run_well(SMOKE, folder.path(), &[arm])), 4);
-    assert_eq!(views(folder.path()).len(), 4, "each experiment has its view");
+    assert_eq!(run_dirs(folder.path()).len(), 4, "each experiment has its own folder");
     // What was added up is what one run would have given.
     let fresh = tempfile::tempdir().unwrap();
     run_well(SMOKE, fresh.path(), &[arm]);
-    let name = view(fresh.path());
+    let name = run_dir(fresh.path());
     let same = folder.path().join(name.file_name().unwrap());
     assert_same(&promised(&same), &promised(&name));
 }
@@ -114,7 +114,7 @@ fn workers_change_no_byte_of_run() {
         .map(|workers| {
             let folder = tempfile::tempdir().unwrap();
             run_well(SMOKE, folder.path(), &[&format!("run.workers={workers}")]);
-            promised(&view(folder.path()))
+            promised(&run_dir(folder.path()))
         })
         .collect();
     assert_same(&results[0], &results[1]);
@@ -228,7 +228,7 @@ fn closed_pipe_does_not_stop_run() {
         run_command(SMOKE, folder.path(), &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     assert!(child.wait().unwrap().success());
-    assert_eq!(rows(&view(folder.path()), "rounds.csv").len(), SMOKE_TRAININGS);
+    assert_eq!(rows(&run_dir(folder.path()), "rounds.csv").len(), SMOKE_TRAININGS);
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn fresh_does_not_disturb_other_runs() {
     assert!(start(true).wait().unwrap().success(), "alone it is served");
     let alone = tempfile::tempdir().unwrap();
     run_well(SMOKE, alone.path(), &[]);
-    let now = views(folder.path()).into_iter().find(|view| !view.to_string_lossy().contains(".old-")).unwrap();
-    assert_same(&promised(&now), &promised(&view(alone.path())));
+    let now = run_dirs(folder.path()).into_iter().find(|run_dir| !run_dir.to_string_lossy().contains(".old-")).unwrap();
+    assert_same(&promised(&now), &promised(&run_dir(alone.path())));
 }
 
 #[test]
@@ -312,19 +312,20 @@ fn fresh_archives_and_deletes_nothing() {
     let sets = ["replicates=1"];
     run_well(SMOKE, folder.path(), &sets);
     run_well(SMOKE, folder.path(), &["replicates=1", "seed=2"]);
-    let mine = views(folder.path()).into_iter().find(|view| rows(view, "rounds.csv").len() == 9).unwrap();
-    let all_before = views(folder.path());
+    let mine = run_dirs(folder.path()).into_iter().find(|run_dir| rows(run_dir, "rounds.csv").len() == 9).unwrap();
+    let all_before = run_dirs(folder.path());
     let fresh = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
     assert!(fresh.status.success(), "{}", stderr(&fresh));
     assert_eq!(trained(&fresh), 9);
     assert_eq!(fs::read_dir(folder.path().join("store/old-1")).unwrap().count(), 9);
-    let olds: Vec<_> = views(folder.path()).into_iter().filter(|view| !all_before.contains(view)).collect();
+    let olds: Vec<_> = run_dirs(folder.path()).into_iter().filter(|run_dir| !all_before.contains(run_dir)).collect();
     assert_eq!(olds.len(), 1);
     let old = olds[0].file_name().unwrap().to_str().unwrap();
     assert!(old.ends_with(".old-1") && old.starts_with("smoke-"));
-    let now = all_before.iter().find(|view| old.starts_with(view.file_name().unwrap().to_str().unwrap())).unwrap();
+    let now =
+        all_before.iter().find(|run_dir| old.starts_with(run_dir.file_name().unwrap().to_str().unwrap())).unwrap();
     assert_same(&promised(&olds[0]), &promised(now));
-    assert!(all_before.contains(&mine), "other experiments' views stay");
+    assert!(all_before.contains(&mine), "the folders of other experiments stay");
     let again = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
     assert!(again.status.success() && folder.path().join("store/old-2").exists());
 }
@@ -364,7 +365,7 @@ fn processes_share_trainings() {
     );
     let alone = tempfile::tempdir().unwrap();
     run_well(SMOKE, alone.path(), &["train.iterations=400"]);
-    assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+    assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
 }
 
 #[test]
@@ -387,9 +388,9 @@ fn global_scope_sgd_float64_and_every_init_run() {
     ] {
         run_well(SMOKE, folder.path(), &[&base[..], &[set]].concat());
     }
-    let global = views(folder.path())
+    let global = run_dirs(folder.path())
         .into_iter()
-        .find(|view| fs::read_to_string(view.join("resolved.toml")).unwrap().contains("scope = \"global\""));
+        .find(|run_dir| fs::read_to_string(run_dir.join("resolved.toml")).unwrap().contains("scope = \"global\""));
     let layers = rows(&global.unwrap(), "layers.csv");
     let output: Vec<_> = layers.iter().filter(|row| row["layer"] == "output").collect();
     assert!(output.iter().all(|row| row["weights_kept"] == "160"), "excluded layers are not pruned");

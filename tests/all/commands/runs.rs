@@ -22,12 +22,12 @@ fn show_prints_table_without_data_or_store() {
     let folder = tempfile::tempdir().unwrap();
     let printed = stdout(&run_well(SMOKE, folder.path(), &[]));
     assert_eq!(prints(folder.path(), &["show", "smoke"]), printed);
-    let view = view(folder.path());
+    let run_dir = run_dir(folder.path());
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("moved");
-    fs::rename(&view, &moved).unwrap();
+    fs::rename(&run_dir, &moved).unwrap();
     let there = prints(elsewhere.path(), &["show", moved.to_str().unwrap()]);
-    assert_eq!(there.replace(moved.to_str().unwrap(), view.to_str().unwrap()), printed);
+    assert_eq!(there.replace(moved.to_str().unwrap(), run_dir.to_str().unwrap()), printed);
 
     let show = |more: &[&str]| prints(elsewhere.path(), &[&["show", moved.to_str().unwrap()], more].concat());
     let ticket = show(&["--arm", "winning_ticket", "--round", "2"]);
@@ -46,7 +46,7 @@ fn show_errors() {
     let complaint = |args: &[&str]| {
         let output = lth_in(folder.path(), args);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{}", stderr(&output));
-        let name = view(folder.path()).file_name().unwrap().to_str().unwrap().to_owned();
+        let name = run_dir(folder.path()).file_name().unwrap().to_str().unwrap().to_owned();
         stderr(&output).replace(folder.path().to_str().unwrap(), "RUNS").replace(&name, "smoke-12345678")
     };
     let all = [
@@ -74,7 +74,7 @@ fn runs_names_damaged_run_and_lists_others() {
     assert_eq!((list[0]["name"].as_str().unwrap().starts_with("other-"), list[0]["done"].as_u64()), (true, Some(9)));
     assert!(list[1]["bytes"].as_u64().unwrap() > 100_000 && list[1]["best"]["validation_accuracy"].is_f64());
 
-    let rounds = view_named(folder.path(), "other").join("rounds.csv");
+    let rounds = run_dir_named(folder.path(), "other").join("rounds.csv");
     lth::system::files::write(&rounds, fs::read_to_string(&rounds).unwrap().replace("done", "d,one").as_bytes())
         .unwrap();
     let output = lth_in(folder.path(), &["runs"]);
@@ -119,7 +119,7 @@ fn clean_frees_unneeded_weights_and_no_result() {
     // The same run needs less now, but its weights are marked as kept until somebody cleans up.
     run_well(SMOKE, folder.path(), &[]);
     assert_eq!(weights(folder.path()), 18);
-    let before = promised(&view(folder.path()));
+    let before = promised(&run_dir(folder.path()));
     let refused = lth_in(folder.path(), &["clean"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("no terminal to ask on\n\nhint: `--yes`"), "{}", stderr(&refused));
@@ -130,17 +130,17 @@ fn clean_frees_unneeded_weights_and_no_result() {
     assert!(done.contains("freed 14 files"), "{done}");
     assert_eq!(weights(folder.path()), 4, "the dense networks, and the last round of each chain");
     assert_eq!(trained(&run_well(SMOKE, folder.path(), &[])), 0);
-    assert_same(&promised(&view(folder.path())), &before);
+    assert_same(&promised(&run_dir(folder.path())), &before);
 
     // Of a run whose folder was deleted nothing is needed; another's is not touched.
     run_well(SMOKE, folder.path(), &["name=other", "seed=2"]);
-    fs::remove_dir_all(view_named(folder.path(), "smoke")).unwrap();
+    fs::remove_dir_all(run_dir_named(folder.path(), "smoke")).unwrap();
     let done = prints(folder.path(), &["clean", "--yes"]);
     assert!(done.contains("whose runs are no longer here (4 files)"), "{done}");
     assert_eq!(weights(folder.path()), 4);
     // The results are still there, so the run comes back without a training.
     assert_eq!(trained(&run_well(SMOKE, folder.path(), &[])), 0);
-    assert_same(&promised(&view_named(folder.path(), "smoke")), &before);
+    assert_same(&promised(&run_dir_named(folder.path(), "smoke")), &before);
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn clean_leaves_running_and_unfinished_trainings() {
         fs::read_dir(folder.path()).unwrap().any(|e| e.unwrap().file_name().to_str().unwrap().starts_with("more-"));
     let text = prints(folder.path(), &["clean", "--dry-run"]);
     assert_eq!(text.starts_with("nothing to free"), begun, "{text}");
-    let view = view_named(folder.path(), "smoke");
-    fs::remove_file(view.join("run.json")).unwrap();
+    let run_dir = run_dir_named(folder.path(), "smoke");
+    fs::remove_file(run_dir.join("run.json")).unwrap();
     let text = prints(folder.path(), &["clean", "--dry-run"]);
     assert!(text.starts_with("nothing to free"), "a run that does not say what it keeps keeps all: {text}");
 }

@@ -95,8 +95,8 @@ fn custom_idx_files_are_trained_on() {
     let data = "dataset = { idx = { dir = \"mine\", classes = 3 } }\nvalidation = 6";
     let output = in_folder(folder.path(), &["run", "config.toml"], data);
     assert!(output.status.success(), "{}", stderr(&output));
-    let view = view(&folder.path().join("runs"));
-    let rounds = rows(&view, "rounds.csv");
+    let run_dir = run_dir(&folder.path().join("runs"));
+    let rounds = rows(&run_dir, "rounds.csv");
     assert_eq!(rounds[0]["weights_total"], (15 * 8 + 8 * 3).to_string());
     assert_eq!(rounds[0]["final_test_accuracy"], "1.0", "the classes are easy to tell");
 
@@ -111,7 +111,7 @@ fn custom_idx_files_are_trained_on() {
     assert_eq!((again.status.success(), trained(&again)), (true, 0), "{}", stderr(&again));
 
     // What is written down reads back as the same experiment, and refuses other bytes.
-    let resolved = fs::read_to_string(view.join("resolved.toml")).unwrap();
+    let resolved = fs::read_to_string(run_dir.join("resolved.toml")).unwrap();
     assert!(resolved.contains("  # of what was found there\n"), "{resolved}");
     put(&folder.path().join("resolved.toml"), resolved.as_bytes());
     let plan = lth().current_dir(folder.path()).args(["plan", "resolved.toml"]).output().unwrap();
@@ -134,7 +134,7 @@ fn custom_images_are_trained_on() {
     let data = "dataset = { images = { dir = \"mine\" } }\nvalidation = 6";
     let output = in_folder(folder.path(), &["run", "config.toml", "--fresh"], data);
     assert!(output.status.success(), "{}", stderr(&output));
-    let rounds = rows(&view(&folder.path().join("runs")), "rounds.csv");
+    let rounds = rows(&run_dir(&folder.path().join("runs")), "rounds.csv");
     assert_eq!(rounds[0]["weights_total"], (45 * 8 + 8 * 3).to_string());
     assert_eq!(rounds[0]["final_test_accuracy"], "1.0", "the classes are easy to tell");
     // Another class is another experiment.
@@ -160,11 +160,11 @@ fn cifar10_trains_mlp_and_run_notes_partial_test_set() {
     let output = command.args(["--set", "train.batch_size=60"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("note: `") && stderr(&output).contains("of the 10000 test images"));
-    let view = view(&folder.path().join("runs"));
-    let accuracy: f64 = rows(&view, "rounds.csv")[0]["final_test_accuracy"].parse().unwrap();
+    let run_dir = run_dir(&folder.path().join("runs"));
+    let accuracy: f64 = rows(&run_dir, "rounds.csv")[0]["final_test_accuracy"].parse().unwrap();
     assert!(accuracy > 0.2, "guessing gives 0.1: {accuracy}");
-    assert!(fs::read_to_string(view.join("run.json")).unwrap().contains("of the 10000 test images"));
-    let page = fs::read_to_string(view.join("report/report.md")).unwrap();
+    assert!(fs::read_to_string(run_dir.join("run.json")).unwrap().contains("of the 10000 test images"));
+    let page = fs::read_to_string(run_dir.join("report/report.md")).unwrap();
     assert!(page.contains("Test accuracy on 500 of 10,000 test images."), "{page}");
 }
 

@@ -151,6 +151,6 @@ fn dropout_network_trains_and_is_listed() {
     let folder = tempfile::tempdir().unwrap();
     let set = "network={layers=[{linear={out=32}},\"relu\",{dropout={rate=0.3}},{linear={out=10}}]}";
     run_well(SMOKE, folder.path(), &[set, "replicates=1", "rounds=1"]);
-    let resolved = fs::read_to_string(view(folder.path()).join("resolved.toml")).unwrap();
+    let resolved = fs::read_to_string(run_dir(folder.path()).join("resolved.toml")).unwrap();
     assert!(resolved.contains("dropout = { rate = 0.3 }"), "{resolved}");
 }

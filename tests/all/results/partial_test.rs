@@ -28,10 +28,10 @@ fn partial_test_set_is_noted_in_every_table_and_figure() {
     let json: serde_json::Value = serde_json::from_str(&of_words(&["show", "part", "--json"], runs)).unwrap();
     assert_eq!(json["test_note"], "test accuracy on 200 of 300 test images");
 
-    let view = view(runs);
-    let read = |name: &str| fs::read_to_string(view.join("report").join(name)).unwrap();
+    let run_dir = run_dir(runs);
+    let read = |name: &str| fs::read_to_string(run_dir.join("report").join(name)).unwrap();
     let mut of_test = 0;
-    for path in fs::read_dir(view.join("report/figures")).unwrap().map(|entry| entry.unwrap().path()) {
+    for path in fs::read_dir(run_dir.join("report/figures")).unwrap().map(|entry| entry.unwrap().path()) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if path.extension().is_some_and(|extension| extension == "svg") {
             let text = fs::read_to_string(&path).unwrap();
@@ -52,7 +52,7 @@ fn partial_test_set_is_noted_in_every_table_and_figure() {
 
     run_well(SMOKE, runs, &["replicates=1", "name=whole"]);
     let both = of_words(&["compare", "part", "whole"], runs);
-    let name = view.file_name().unwrap().to_str().unwrap();
+    let name = run_dir.file_name().unwrap().to_str().unwrap();
     assert!(both.ends_with(&format!("means over n trainings\n{name}: t{SAID}\n")), "{both}");
     assert!(!of_words(&["show", "whole"], runs).contains("test images"));
     let out = folder.path().join("both");

@@ -19,7 +19,7 @@ fn sums(runs: &Path) -> Sums {
         let place = ["arm", "replicate", "repeat", "round"].map(|column| row[column].clone());
         (place, [of("mask.safetensors"), of("final.safetensors")])
     };
-    rows(&view(runs), "rounds.csv").iter().map(sum).collect()
+    rows(&run_dir(runs), "rounds.csv").iter().map(sum).collect()
 }
 
 /// Returns the checksums of a run in a new folder, without results of other runs.
@@ -35,8 +35,9 @@ fn arms_train_as_planned() {
     let sets = [ALL_ARMS, "replicates=2"];
     let plan = plan_of(SMOKE, folder.path(), &sets);
     run_well(SMOKE, folder.path(), &sets);
-    let view = view(folder.path());
-    let (rounds, layers, curves) = (rows(&view, "rounds.csv"), rows(&view, "layers.csv"), rows(&view, "curves.csv"));
+    let run_dir = run_dir(folder.path());
+    let (rounds, layers, curves) =
+        (rows(&run_dir, "rounds.csv"), rows(&run_dir, "layers.csv"), rows(&run_dir, "curves.csv"));
     let planned = plan["rounds"].as_array().unwrap();
     let trainings: u64 = planned.iter().map(|row| row["trainings"].as_u64().unwrap()).sum();
     assert_eq!(rounds.len() as u64, trainings);
@@ -107,7 +108,7 @@ fn rewind_to_k_costs_only_iterations_to_k() {
     // What was added up is what one run gives.
     let alone = tempfile::tempdir().unwrap();
     run_well(SMOKE, alone.path(), &[&with(&[TICKET, LATE]), "replicates=1", "rounds=3"]);
-    let name = view(alone.path());
+    let name = run_dir(alone.path());
     assert_same(&promised(&folder.path().join(name.file_name().unwrap())), &promised(&name));
 }
 
@@ -176,7 +177,7 @@ fn resume_after_kill_among_rewind_to_k_gives_same_bytes() {
         }
     }
     run_well(SMOKE, folder.path(), &sets);
-    assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+    assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
     assert!(sums(folder.path()) == sums(alone.path()));
 }
 
@@ -189,7 +190,7 @@ fn engines_continue_from_weights_of_each_other() {
     let with = |rounds: &'static str| [&lenet[..], &[rounds]].concat();
     let output = run_well(SMOKE, folder.path(), &with("rounds=2"));
     assert!(stderr(&output).contains("dense and sparse on cpu"), "{}", stderr(&output));
-    let at = view(folder.path());
+    let at = run_dir(folder.path());
     let engines: Vec<String> = rows(&at, "rounds.csv").iter().map(|row| row["engine"].clone()).collect();
     assert_eq!(engines, ["dense", "sparse", "sparse", "sparse", "sparse"]);
     let page: serde_json::Value = serde_json::from_slice(&fs::read(at.join("run.json")).unwrap()).unwrap();
@@ -208,6 +209,6 @@ fn engines_continue_from_weights_of_each_other() {
     fs::remove_dir_all(&at).unwrap();
     let set = with("rounds=3");
     let output = run_well(SMOKE, folder.path(), &[&set[..], &["run.keep=all"]].concat());
-    assert_eq!(rows(&view(folder.path()), "rounds.csv").len(), 7, "{}", stderr(&output));
+    assert_eq!(rows(&run_dir(folder.path()), "rounds.csv").len(), 7, "{}", stderr(&output));
     assert!(lost.map(|file| fs::read(file).unwrap()) == first);
 }

@@ -40,7 +40,7 @@ fn batch_norm_network_passes_audit_in_every_arm() {
     let all = sets(&[ALL_ARMS, "run.keep=all", "train.iterations=120"]);
     // The audit looks at each: weights, moments and running statistics are where their rules say.
     run_well(SMOKE, runs, &all);
-    let rounds = rows(&view(runs), "rounds.csv");
+    let rounds = rows(&run_dir(runs), "rounds.csv");
     assert!(rounds.iter().all(|row| row["outcome"] == "done" && row["engine"] == "dense"));
     let dense = rounds.iter().find(|row| row["arm"] == "dense").unwrap();
     // What is kept of a network are its weights and its running statistics, which have moved.
@@ -56,8 +56,8 @@ fn batch_norm_network_passes_audit_in_every_arm() {
     run_well(SMOKE, again.path(), &sets(&[ALL_ARMS, "run.keep=all", "train.iterations=120", "run.workers=1"]));
     for file in ["rounds.csv", "curves.csv", "layers.csv"] {
         assert_eq!(
-            fs::read(view(runs).join(file)).unwrap(),
-            fs::read(view(again.path()).join(file)).unwrap(),
+            fs::read(run_dir(runs).join(file)).unwrap(),
+            fs::read(run_dir(again.path()).join(file)).unwrap(),
             "{file}"
         );
     }
@@ -76,7 +76,7 @@ fn batch_norm_network_in_lanes_equals_single_training() {
                 row["final_validation_loss"].parse::<f64>().unwrap(),
             )
         };
-        rows(&view(folder.path()), "rounds.csv").iter().map(of).collect::<Vec<_>>()
+        rows(&run_dir(folder.path()), "rounds.csv").iter().map(of).collect::<Vec<_>>()
     };
     let (alone, together) = (accuracies("run.lanes=1"), accuracies("run.lanes=4"));
     assert_eq!(alone.len(), together.len());
@@ -93,7 +93,7 @@ fn stability_of_batch_norm_networks_recomputes_statistics() {
     run_well(SMOKE, runs, &sets(&["replicates=1", "rounds=1"]));
     let output = lth().args(["stability", "smoke", "--points", "3", "--runs"]).arg(runs).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    let points = rows(&view(runs), "stability.csv");
+    let points = rows(&run_dir(runs), "stability.csv");
     // The dense network and the ticket, three points each.
     assert_eq!(points.len(), 6);
     for point in &points {
@@ -123,7 +123,7 @@ fn global_scope_prunes_exact_count_of_convolutions() {
         let all: Vec<&str> = [architecture].into_iter().chain(short).chain(deep).collect();
         let runs = folder.path().join(architecture.len().to_string());
         run_well(SMOKE, &runs, &all);
-        let layers = rows(&view(&runs), "layers.csv");
+        let layers = rows(&run_dir(&runs), "layers.csv");
         let ticket = layers.iter().filter(|row| row["arm"] == "winning_ticket");
         let (mut kept, mut total) = (0, 0);
         for layer in ticket {

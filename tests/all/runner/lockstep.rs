@@ -15,7 +15,7 @@ use lth::system::files::Lock;
 use lth::system::paths::RunsDir;
 
 use crate::fake::{CONFIG, Mishap, Told, run_experiment};
-use crate::support::{SMOKE, SMOKE_TRAININGS, assert_same, plan_of, promised, run_command, run_well, stderr, view};
+use crate::support::{SMOKE, SMOKE_TRAININGS, assert_same, plan_of, promised, run_command, run_dir, run_well, stderr};
 
 /// Three replicates of a chain of two rounds and of the reinits of its tickets: dense networks; then first rounds; then
 /// second rounds beside reinits of the first, six in all; then reinits of the second.
@@ -241,14 +241,14 @@ fn lockstep_resume_after_kill_gives_same_bytes() {
     }
     assert!(killed == 3 && stored(folder.path()) < SMOKE_TRAININGS, "every one of them was at work");
     run_well(SMOKE, folder.path(), &[&REAL[..], &["run.workers=1"]].concat());
-    assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+    assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
 }
 
 #[test]
 fn lockstep_rerun_of_missing_trainings_gives_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     run_well(SMOKE, folder.path(), &REAL);
-    let before = promised(&view(folder.path()));
+    let before = promised(&run_dir(folder.path()));
     let mut entries: Vec<_> =
         fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
@@ -260,5 +260,5 @@ fn lockstep_rerun_of_missing_trainings_gives_same_bytes() {
     assert_eq!((plan["lanes"].as_u64(), plan["stored"].as_u64()), (Some(3), Some(13)));
     assert!(plan["time"]["seconds"].as_f64().unwrap() > 0.0);
     run_well(SMOKE, folder.path(), &REAL);
-    assert_same(&promised(&view(folder.path())), &before);
+    assert_same(&promised(&run_dir(folder.path())), &before);
 }

@@ -49,7 +49,7 @@ fn resume_after_twenty_kills_gives_same_bytes() {
     }
     assert_eq!(killed, 20, "every one of them was at work");
     run_well(SMOKE, folder.path(), &LONG);
-    assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+    assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
 }
 
 #[cfg(unix)]
@@ -73,7 +73,7 @@ fn resume_after_signals_gives_same_bytes() {
         let rest = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
         assert!(rest.status.success(), "{}", stderr(&rest));
         assert!(trained(&rest) < SMOKE_TRAININGS, "what was done is not done again");
-        assert_same(&promised(&view(folder.path())), &promised(&view(alone.path())));
+        assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
     }
 }
 
@@ -114,8 +114,8 @@ fn final_weights_are_kept_only_while_needed() {
 #[test]
 fn final_weights_freed_are_remade_if_needed() {
     let (alone, _) = alone();
-    let before = promised(&view(alone.path()));
-    let tickets: Vec<_> = rows(&view(alone.path()), "rounds.csv")
+    let before = promised(&run_dir(alone.path()));
+    let tickets: Vec<_> = rows(&run_dir(alone.path()), "rounds.csv")
         .into_iter()
         .filter(|row| row["arm"] == "winning_ticket" && row["replicate"] == "1")
         .collect();
@@ -123,13 +123,13 @@ fn final_weights_freed_are_remade_if_needed() {
     fs::remove_dir_all(alone.path().join("store").join(&last["key"])).unwrap();
     let again = run_well(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(trained(&again), 2, "round 1 for its final weights, then round 2: {}", stderr(&again));
-    assert_same(&promised(&view(alone.path())), &before);
+    assert_same(&promised(&run_dir(alone.path())), &before);
 }
 
 #[test]
 fn final_weights_that_differ_after_rerun_are_refused() {
     let (alone, _) = alone();
-    let rows = rows(&view(alone.path()), "rounds.csv");
+    let rows = rows(&run_dir(alone.path()), "rounds.csv");
     let of_round = |round: &str| {
         let row = rows
             .iter()
@@ -152,14 +152,14 @@ fn final_weights_that_differ_after_rerun_are_refused() {
 #[test]
 fn damaged_training_is_run_again() {
     let (alone, _) = alone();
-    let before = promised(&view(alone.path()));
+    let before = promised(&run_dir(alone.path()));
     for file in ["curve.json", "mask.safetensors", "done.json", "start.safetensors"] {
         let has_it = |entry: &std::path::PathBuf| entry.join(file).exists();
         let mut entries = fs::read_dir(alone.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
         lth::system::files::write(&entries.find(has_it).unwrap().join(file), b"{").unwrap();
         let again = run_well(SMOKE, alone.path(), &[LENGTH]);
         assert_eq!(trained(&again), 1, "{file}: {}", stderr(&again));
-        assert_same(&promised(&view(alone.path())), &before);
+        assert_same(&promised(&run_dir(alone.path())), &before);
     }
 }
 
@@ -177,7 +177,11 @@ fn damaged_final_weights_are_remade_if_needed() {
     let fresh = tempfile::tempdir().unwrap();
     run_well(SMOKE, fresh.path(), &[LENGTH, "rounds=3"]);
     let of_three = |runs: &std::path::Path| {
-        views(runs).into_iter().find(|view| rows(view, "rounds.csv").len() == 26).map(|view| promised(&view)).unwrap()
+        run_dirs(runs)
+            .into_iter()
+            .find(|run_dir| rows(run_dir, "rounds.csv").len() == 26)
+            .map(|run_dir| promised(&run_dir))
+            .unwrap()
     };
     assert_same(&of_three(alone.path()), &of_three(fresh.path()));
     assert_eq!(trained(&more), 2 * 3 + 2 * 4, "three again and four anew in each replicate: {}", stderr(&more));
@@ -210,7 +214,7 @@ fn final_weights_are_kept_by_run_keep_and_remade_to_same_bytes() {
         serde_json::from_slice(&command.output().unwrap().stdout).unwrap()
     };
     run_well(SMOKE, folder.path(), &[]);
-    let before = promised(&view(folder.path()));
+    let before = promised(&run_dir(folder.path()));
     assert_eq!(weights(), 2 * 2, "of the dense networks and of the last round of each chain");
     // What was freed is made again, and the plan says so; `done.json` knows what it must be.
     assert_eq!(plan("run.keep=tickets")["iterations_to_go"], 2 * 120);
@@ -223,5 +227,5 @@ fn final_weights_are_kept_by_run_keep_and_remade_to_same_bytes() {
     // One who needs less frees nothing that another wants.
     run_well(SMOKE, folder.path(), &["rounds=3", "name=other"]);
     assert_eq!(trained(&run_well(SMOKE, folder.path(), &["run.keep=all"])), 0);
-    assert_same(&promised(&view_named(folder.path(), "smoke")), &before);
+    assert_same(&promised(&run_dir_named(folder.path(), "smoke")), &before);
 }

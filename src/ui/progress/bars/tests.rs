@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::super::painter::tests::Fake;
+use super::super::painter::tests::FakeTerminal;
 use super::*;
 use crate::base::curve::{Evaluation, Score};
 use crate::base::outcome::Outcome;
@@ -13,7 +13,7 @@ macro_rules! assert_golden {
     };
 }
 
-/// Iterations of each training.
+/// Iterations of each training run.
 const EACH: u64 = 100;
 
 fn label(n: usize) -> TrainingId {
@@ -26,10 +26,10 @@ fn result(outcome: Outcome) -> TrainingResult {
     TrainingResult { outcome, weights_remaining: 0.217, last: Some(point), seconds: Some(3.2) }
 }
 
-/// Returns the bars of a run of 57 trainings and the terminal that they are drawn on.
-fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
-    let fake = Fake::new(width, height);
-    let bars = Bars::new(Box::new(fake.clone()));
+/// Returns the bars of a run of 57 training runs and the terminal that they are drawn on.
+fn started_bars(workers: usize, width: usize, height: usize) -> (Bars, FakeTerminal) {
+    let terminal = FakeTerminal::new(width, height);
+    let bars = Bars::new(Box::new(terminal.clone()));
     bars.on_event(&Event::RunStarted {
         experiment: "quickstart",
         trainings: 57,
@@ -38,12 +38,12 @@ fn begun(workers: usize, width: usize, height: usize) -> (Bars, Fake) {
         cost: (57 * EACH) as f64,
         workers,
         engine: "dense on cpu",
-        view: Path::new("runs/quickstart-baf434dd"),
+        run_dir: Path::new("runs/quickstart-baf434dd"),
     });
     for worker in 0..workers {
         start(&bars, worker);
     }
-    (bars, fake)
+    (bars, terminal)
 }
 
 fn start(bars: &Bars, worker: usize) {
@@ -69,16 +69,16 @@ fn draw(bars: &Bars) {
 
 #[test]
 fn bars_in_window_of_80_columns() {
-    let (bars, fake) = begun(2, 80, 24);
+    let (bars, terminal) = started_bars(2, 80, 24);
     end(&bars, 0, 1);
     start(&bars, 0);
     draw(&bars);
-    assert_golden!(fake.rows().join("\n"));
+    assert_golden!(terminal.rows().join("\n"));
 }
 
 #[test]
 fn bars_in_window_of_40_columns() {
-    let (bars, fake) = begun(2, 40, 24);
+    let (bars, terminal) = started_bars(2, 40, 24);
     end(&bars, 0, 1);
     start(&bars, 0);
     bars.on_event(&Event::Message(
@@ -94,52 +94,56 @@ fn bars_in_window_of_40_columns() {
         trainings: 57,
     });
     draw(&bars);
-    assert_golden!(fake.rows().join("\n"));
+    assert_golden!(terminal.rows().join("\n"));
 }
 
 #[test]
 fn bars_in_window_of_20_columns() {
-    let (bars, fake) = begun(2, 20, 24);
+    let (bars, terminal) = started_bars(2, 20, 24);
     end(&bars, 0, 1);
     draw(&bars);
-    assert_golden!(fake.rows().join("\n"));
+    assert_golden!(terminal.rows().join("\n"));
 }
 
 #[test]
 fn bars_of_sixteen_workers_in_low_window() {
-    let (bars, fake) = begun(16, 80, 10);
+    let (bars, terminal) = started_bars(16, 80, 10);
     draw(&bars);
-    let seen = fake.seen();
-    let bars_of_workers = seen.iter().filter(|row| row.contains("round 2 replicate")).count();
-    assert_eq!((bars_of_workers, seen.len()), (2, 6), "half of the window is for the lines that stay: {seen:#?}");
-    assert_eq!(seen[4], "  and 14 more at work");
-    assert!(seen[5].starts_with("  all ") && seen[5].ends_with(" 14%"), "{seen:#?}");
+    let visible = terminal.visible_rows();
+    let bars_of_workers = visible.iter().filter(|row| row.contains("round 2 replicate")).count();
+    assert_eq!((bars_of_workers, visible.len()), (2, 6), "half of the window is for permanent lines: {visible:#?}");
+    assert_eq!(visible[4], "  and 14 more at work");
+    assert!(visible[5].starts_with("  all ") && visible[5].ends_with(" 14%"), "{visible:#?}");
     for height in [9, 4, 3, 2] {
-        fake.resize(80, height);
+        terminal.resize(80, height);
         draw(&bars);
-        assert!(fake.seen().last().is_some_and(|row| row.starts_with("  all ")), "{height}: {:#?}", fake.seen());
+        assert!(
+            terminal.visible_rows().last().is_some_and(|row| row.starts_with("  all ")),
+            "{height}: {:#?}",
+            terminal.visible_rows()
+        );
     }
 }
 
-/// Returns the rows on a terminal after a run whose window is resized to each of these sizes.
-fn after(windows: &[(usize, usize)]) -> Vec<String> {
-    let (bars, fake) = begun(4, 80, 24);
+/// Returns the rows on a terminal after a run whose window is resized to each of `windows`, sizes in (columns, rows).
+fn rows_after_resizes(windows: &[(usize, usize)]) -> Vec<String> {
+    let (bars, terminal) = started_bars(4, 80, 24);
     for (n, (width, height)) in windows.iter().enumerate() {
         end(&bars, n % 4, n + 1);
         draw(&bars);
-        fake.resize(*width, *height);
+        terminal.resize(*width, *height);
         draw(&bars);
         start(&bars, n % 4);
         end(&bars, n % 4, 30 + n);
         start(&bars, n % 4);
     }
     bars.on_event(&Event::RunFinished);
-    fake.resize(200, 50);
-    let rows = fake.rows();
+    terminal.resize(200, 50);
+    let rows = terminal.rows();
     for n in 0..windows.len() {
         for count in [n + 1, 30 + n] {
             let lines = rows.iter().filter(|row| row.starts_with(&format!("[{count:>2}/57]"))).count();
-            assert_eq!(lines, 1, "each line is there once: [{count:>2}/57] in {rows:#?}");
+            assert_eq!(lines, 1, "each line occurs once: [{count:>2}/57] in {rows:#?}");
         }
     }
     rows
@@ -150,38 +154,50 @@ fn after(windows: &[(usize, usize)]) -> Vec<String> {
 fn bars_leave_no_ghosts_when_window_is_resized() {
     let windows =
         [(80, 24), (40, 24), (100, 24), (50, 24), (50, 12), (25, 12), (120, 12), (120, 6), (60, 6), (200, 50)];
-    let rows = after(&windows);
+    let rows = rows_after_resizes(&windows);
     assert!(rows.iter().all(|row| !row.contains(['━', '─']) && !row.ends_with("at work")), "no ghosts: {rows:#?}");
 }
 
-// regression: bars of MultiProgress overwrote lines that stay when the window was resized
+// regression: bars of MultiProgress overwrote permanent lines when the window was resized
 #[test]
 fn bars_lose_no_line_when_window_is_resized() {
-    after(&[(60, 10), (20, 6), (200, 50), (8, 3), (30, 2), (100, 24), (3, 2), (1, 1), (80, 24), (10, 24), (80, 3)]);
+    rows_after_resizes(&[
+        (60, 10),
+        (20, 6),
+        (200, 50),
+        (8, 3),
+        (30, 2),
+        (100, 24),
+        (3, 2),
+        (1, 1),
+        (80, 24),
+        (10, 24),
+        (80, 3),
+    ]);
 }
 
 #[test]
 fn bars_show_awaited_process() {
-    let (bars, fake) = begun(1, 40, 24);
+    let (bars, terminal) = started_bars(1, 40, 24);
     end(&bars, 0, 1);
     bars.on_event(&Event::Waiting { holder: "process 4711 on a-machine-with-a-long-name" });
     draw(&bars);
-    let rows = fake.rows();
+    let rows = terminal.rows();
     assert_eq!(rows[rows.len() - 2], "  waiting for process 4711 on a-machin…");
     start(&bars, 0);
     draw(&bars);
-    assert!(!fake.rows().join("\n").contains("waiting"), "{:#?}", fake.rows());
+    assert!(!terminal.rows().join("\n").contains("waiting"), "{:#?}", terminal.rows());
 }
 
 #[test]
 fn bars_are_cleared_when_run_breaks_off() {
-    let (bars, fake) = begun(3, 80, 24);
+    let (bars, terminal) = started_bars(3, 80, 24);
     draw(&bars);
-    assert_eq!(fake.rows().len(), 2 + 3 + 1);
+    assert_eq!(terminal.rows().len(), 2 + 3 + 1);
     drop(bars);
-    assert_eq!(fake.rows().len(), 2, "only the header stays");
-    let bars = Bars::new(Box::new(fake.clone()));
+    assert_eq!(terminal.rows().len(), 2, "only the header stays");
+    let bars = Bars::new(Box::new(terminal.clone()));
     bars.on_event(&Event::RunFinished);
     bars.on_event(&Event::Message("a line after the end"));
-    assert_eq!(fake.rows()[2..], ["a line after the end"]);
+    assert_eq!(terminal.rows()[2..], ["a line after the end"]);
 }

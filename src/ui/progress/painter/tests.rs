@@ -4,14 +4,15 @@ use super::*;
 
 /// A terminal in memory that reflows its lines when it is resized, as tmux and most others do.
 #[derive(Clone)]
-pub(in crate::ui) struct Fake(Arc<Mutex<Grid>>);
+pub(in crate::ui) struct FakeTerminal(Arc<Mutex<Grid>>);
 
+/// The contents of a [`FakeTerminal`].
 struct Grid {
     width: usize,
     height: usize,
-    /// All rows, those scrolled off the top included.
+    /// All rows, including those that have scrolled off the top.
     rows: Vec<Row>,
-    /// Row of the cursor, counted in all rows.
+    /// Row of the cursor, as an index of `rows`.
     row: usize,
     column: usize,
 }
@@ -23,7 +24,7 @@ struct Row {
     continues: bool,
 }
 
-impl Fake {
+impl FakeTerminal {
     pub(in crate::ui) fn new(width: usize, height: usize) -> Self {
         Self(Arc::new(Mutex::new(Grid { width, height, rows: vec![Row::default()], row: 0, column: 0 })))
     }
@@ -32,7 +33,7 @@ impl Fake {
         self.0.lock().unwrap().resize(width, height);
     }
 
-    /// All rows, those scrolled off the top included.
+    /// Returns all rows, including those that have scrolled off the top.
     pub(in crate::ui) fn rows(&self) -> Vec<String> {
         let grid = self.0.lock().unwrap();
         let mut rows: Vec<String> = grid.rows.iter().map(|row| row.text.iter().collect()).collect();
@@ -42,14 +43,14 @@ impl Fake {
         rows
     }
 
-    /// The visible rows.
-    pub(in crate::ui) fn seen(&self) -> Vec<String> {
+    /// Returns the visible rows.
+    pub(in crate::ui) fn visible_rows(&self) -> Vec<String> {
         let top = self.0.lock().unwrap().top();
         self.rows().split_off(top.min(self.rows().len()))
     }
 }
 
-impl Terminal for Fake {
+impl Terminal for FakeTerminal {
     fn size(&self) -> (usize, usize) {
         let grid = self.0.lock().unwrap();
         (grid.width, grid.height)
@@ -111,16 +112,16 @@ impl Grid {
 
     /// Joins the rows of each line and breaks them at the new width. The cursor stays at the beginning of its line.
     fn resize(&mut self, width: usize, height: usize) {
-        assert_eq!(self.column, 0, "between two frames the cursor stands at the beginning of a row");
+        assert_eq!(self.column, 0, "between two frames the cursor is at the beginning of a row");
         let mut lines: Vec<(Vec<char>, bool)> = Vec::new();
         let mut is_new = true;
-        for (n, row) in self.rows.iter().enumerate() {
+        for (index, row) in self.rows.iter().enumerate() {
             if is_new {
                 lines.push((Vec::new(), false));
             }
             let line = lines.last_mut().unwrap();
             line.0.extend(&row.text);
-            line.1 |= n == self.row;
+            line.1 |= index == self.row;
             is_new = !row.continues;
         }
         self.rows.clear();
@@ -129,9 +130,9 @@ impl Grid {
                 self.row = self.rows.len();
             }
             let count = text.len().div_ceil(width).max(1);
-            let row = |n: usize| Row {
-                text: text[n * width..text.len().min((n + 1) * width)].to_vec(),
-                continues: n + 1 < count,
+            let row = |index: usize| Row {
+                text: text[index * width..text.len().min((index + 1) * width)].to_vec(),
+                continues: index + 1 < count,
             };
             self.rows.extend((0..count).map(row));
         }
@@ -139,17 +140,17 @@ impl Grid {
     }
 }
 
-/// `take_while` with the element that ends it.
+/// Like [`Iterator::take_while`], but with the element that ends it.
 trait TakeWhileInclusive: Iterator<Item = char> {
-    fn take_while_inclusive(self, goes_on: impl Fn(&char) -> bool) -> String;
+    fn take_while_inclusive(self, continues: impl Fn(&char) -> bool) -> String;
 }
 
 impl<I: Iterator<Item = char>> TakeWhileInclusive for I {
-    fn take_while_inclusive(mut self, goes_on: impl Fn(&char) -> bool) -> String {
+    fn take_while_inclusive(mut self, continues: impl Fn(&char) -> bool) -> String {
         let mut taken = String::new();
         for c in &mut self {
             taken.push(c);
-            if !goes_on(&c) {
+            if !continues(&c) {
                 break;
             }
         }
@@ -163,44 +164,44 @@ fn line(text: &str) -> PaintedLine {
 
 #[test]
 fn painter_keeps_block_below_printed_lines() {
-    let fake = Fake::new(20, 10);
-    let mut painter = Painter::new(Box::new(fake.clone()));
+    let terminal = FakeTerminal::new(20, 10);
+    let mut painter = Painter::new(Box::new(terminal.clone()));
     painter.print("one", vec![line("a"), line("b")]);
     painter.draw(vec![line("a!"), line("b")]);
-    assert_eq!(fake.rows(), ["one", "a!", "b"]);
+    assert_eq!(terminal.rows(), ["one", "a!", "b"]);
     painter.print("a line that is longer than the window", vec![line("c")]);
-    assert_eq!(fake.rows(), ["one", "a line that is longe", "r than the window", "c"]);
+    assert_eq!(terminal.rows(), ["one", "a line that is longe", "r than the window", "c"]);
     painter.clear();
-    assert_eq!(fake.rows(), ["one", "a line that is longe", "r than the window"]);
+    assert_eq!(terminal.rows(), ["one", "a line that is longe", "r than the window"]);
 }
 
 // regression: a line of the block that the terminal had wrapped left its first rows on the screen
 #[test]
 fn painter_clears_wrapped_block_whole() {
-    let fake = Fake::new(40, 12);
-    let mut painter = Painter::new(Box::new(fake.clone()));
+    let terminal = FakeTerminal::new(40, 12);
+    let mut painter = Painter::new(Box::new(terminal.clone()));
     let block = |width: usize| vec![line(&"a".repeat(width)), line(&"b".repeat(width))];
     painter.print("one", block(39));
-    fake.resize(20, 12);
-    assert_eq!(fake.rows().len(), 5, "the terminal has made two rows of each line");
+    terminal.resize(20, 12);
+    assert_eq!(terminal.rows().len(), 5, "the terminal has made two rows of each line");
     painter.print("two", block(19));
-    assert_eq!(fake.rows(), ["one", "two", &"a".repeat(19), &"b".repeat(19)]);
-    fake.resize(100, 12);
+    assert_eq!(terminal.rows(), ["one", "two", &"a".repeat(19), &"b".repeat(19)]);
+    terminal.resize(100, 12);
     painter.print("three", block(99));
     painter.clear();
-    assert_eq!(fake.rows(), ["one", "two", "three"]);
+    assert_eq!(terminal.rows(), ["one", "two", "three"]);
 }
 
 #[test]
 fn painter_block_never_fills_window() {
-    let fake = Fake::new(20, 3);
-    let mut painter = Painter::new(Box::new(fake.clone()));
+    let terminal = FakeTerminal::new(20, 3);
+    let mut painter = Painter::new(Box::new(terminal.clone()));
     let block = || ["a", "b", "c", "d"].map(line).to_vec();
     for n in ["1", "2", "3", "4"] {
         painter.print(n, block());
     }
-    assert_eq!(fake.rows(), ["1", "2", "3", "4", "c", "d"], "the last lines matter most");
-    assert_eq!(fake.seen(), ["c", "d"]);
+    assert_eq!(terminal.rows(), ["1", "2", "3", "4", "c", "d"], "the last lines matter most");
+    assert_eq!(terminal.visible_rows(), ["c", "d"]);
     painter.clear();
-    assert_eq!(fake.rows(), ["1", "2", "3", "4"]);
+    assert_eq!(terminal.rows(), ["1", "2", "3", "4"]);
 }
