@@ -1,4 +1,5 @@
-//! The step of convolutional networks (float32, one thread) beside `PyTorch`'s (`benches/pytorch_conv.py`), measured by turns.
+//! The step of convolutional networks (float32, one thread) beside `PyTorch`'s (`benches/pytorch_conv.py`), measured by
+//! turns.
 //!
 //! ```text
 //! cargo bench --bench conv_step                                     our steps

@@ -1,5 +1,5 @@
-//! The dense step of LeNet-300-100 (batch 60, Adam, float32, one thread) and its evaluation of 10,000 images, beside their
-//! matrix products alone, and beside `PyTorch` (`benches/pytorch_lenet.py`), measured by turns.
+//! The dense step of LeNet-300-100 (batch 60, Adam, float32, one thread) and its evaluation of 10,000 images, beside
+//! their matrix products alone, and beside `PyTorch` (`benches/pytorch_lenet.py`), measured by turns.
 //!
 //! ```text
 //! cargo bench --bench dense_step                                    the step and the products

@@ -1,7 +1,7 @@
-//! A whole experiment on one core: LeNet-300-100 on MNIST, 1 replicate, the ticket arm, 24 rounds of 1,000 iterations with
-//! an evaluation every 100, by `lth run` and by `PyTorch` (`benches/pytorch_experiment.py`), by turns. Both evaluate on 15,000
-//! validation and test images, `lth` also on 5,000 training images. The time of `lth` includes the start of the program, reading
-//! the data and writing files.
+//! A whole experiment on one core: LeNet-300-100 on MNIST, 1 replicate, the ticket arm, 24 rounds of 1,000 iterations
+//! with an evaluation every 100, by `lth run` and by `PyTorch` (`benches/pytorch_experiment.py`), by turns. Both
+//! evaluate on 15,000 validation and test images, `lth` also on 5,000 training images. The time of `lth` includes the
+//! start of the program, reading the data and writing files.
 //!
 //! ```text
 //! LTH_DATA_DIR=… LTH_BENCH_PYTHON=python3 cargo bench --bench experiment      any Python with torch 2.11.0
@@ -32,8 +32,8 @@ const ROUNDS: u32 = 24;
 /// Iterations of a round.
 const ITERATIONS: u32 = 1000;
 
-/// Runs the experiment by `lth run` in a new folder, with an evaluation every `evaluate_every` iterations. Returns its time in
-/// seconds.
+/// Runs the experiment by `lth run` in a new folder, with an evaluation every `evaluate_every` iterations. Returns its
+/// time in seconds.
 fn lth_seconds(evaluate_every: u32) -> f64 {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("ticket.toml");

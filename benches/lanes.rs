@@ -1,5 +1,5 @@
-//! Networks trained in lockstep: network-iterations a second by the number of lanes, on a GPU if CUDA is available, else on the
-//! CPU. On the CPU lanes save only the time of a step that does not depend on the size of the network.
+//! Networks trained in lockstep: network-iterations a second by the number of lanes, on a GPU if CUDA is available,
+//! else on the CPU. On the CPU lanes save only the time of a step that does not depend on the size of the network.
 //!
 //! ```text
 //! cargo bench --bench lanes                              LeNet, Conv-2, Conv-6 and ResNet-20 with 1, 4, 16 and 64 lanes
@@ -32,8 +32,8 @@ const TURNS: usize = 5;
 /// Images of the data set.
 const IMAGES: u32 = 5000;
 
-/// A network, the shape [channels, height, width] of its images, the size of its batches, and the steps of a measurement on the
-/// CPU.
+/// A network, the shape [channels, height, width] of its images, the size of its batches, and the steps of a
+/// measurement on the CPU.
 struct Case {
     name: &'static str,
     architecture: Architecture,
@@ -118,8 +118,8 @@ fn main() {
                     trainer.step(&batches(case, lanes, iteration), &vec![1e-4; lanes]).expect("a step");
                     iteration += 1;
                 });
-                // Steps do not wait for the device, an evaluation does. The rate includes the time of the evaluation itself, which
-                // is small.
+                // Steps do not wait for the device, an evaluation does. The rate includes the time of the evaluation
+                // itself, which is small.
                 let wait = microseconds(1, || drop(trainer.evaluate(Split::Test).expect("a score")));
                 1e6 * lanes as f64 / (micros + wait / steps as f64)
             };

@@ -1,10 +1,10 @@
-"""The PyTorch side of `conv_step`: the paper's convolutional networks in PyTorch, as fast as we know how to write them, one thread.
+"""The PyTorch side of `conv_step`: the paper's convolutional networks, as fast as we can write them, one thread.
 
-    python3 benches/pytorch_conv.py IMAGES LABELS NETWORK BATCH ITERATIONS     (raw bytes of 3x32x32 images; torch 2.11.0)
+    python3 benches/pytorch_conv.py IMAGES LABELS NETWORK BATCH ITERATIONS   (raw bytes of 3x32x32 images; torch 2.11.0)
 
-All images are float32 inputs in memory; Adam and SGD are the fused ones; denormals are flushed to 0. Two copies of the network
-are trained, one with channels first in memory and one with channels last. Reads a line from standard input, trains each for
-ITERATIONS steps, answers with the milliseconds per step of both, and repeats this until the input ends.
+All images are float32 inputs in memory; Adam and SGD are the fused ones; denormals are flushed to 0. Two copies of the
+network are trained, one with channels first in memory and one with channels last. Reads a line from standard input,
+trains each for ITERATIONS steps, answers with the milliseconds per step of both, and repeats this until the input ends.
 """
 import sys
 import time
@@ -40,12 +40,16 @@ class Pairs(nn.Module):
 
 
 class Block(nn.Module):
+    """A residual block of ResNet-20."""
+
     def __init__(self, inputs, outputs, stride):
         super().__init__()
         conv = lambda i, o, size, step: nn.Conv2d(i, o, size, step, size // 2, bias=False)
         self.body = nn.Sequential(conv(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True),
                                   conv(outputs, outputs, 3, 1), nn.BatchNorm2d(outputs))
-        self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)) if stride > 1 else nn.Identity()
+        self.shortcut = nn.Identity()
+        if stride > 1:
+            self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, x):
         return F.relu(self.body(x) + self.shortcut(x))
@@ -61,6 +65,8 @@ def resnet20():
 
 
 class Training:
+    """A network in training on `x` and `y`, with its weights in `memory_format`."""
+
     def __init__(self, name, x, y, batch, memory_format):
         torch.manual_seed(1)
         network = resnet20() if name == "resnet20" else Pairs([64, 128, 256][: int(name[4:]) // 2])
@@ -84,6 +90,7 @@ class Training:
 
 
 def measure(training, iterations):
+    """Milliseconds per step."""
     start = time.perf_counter()
     for _ in range(iterations):
         training.step()

@@ -1,9 +1,9 @@
 //! The sparse step of LeNet-300-100 kernel by kernel (batch 60, one thread), beside the limits of the processor.
 //!
-//! An active weight is multiplied with a block of 64 images, with AVX-512 four vectors of 16: four fused multiply-adds. Two
-//! limits are measured by loops that do nothing else: multiply-adds on registers, and the loop of the forward pass (a weight and
-//! four vectors from the first-level cache) without its index arithmetic. The length of a cycle is measured by a chain of integer
-//! multiplications, each of which takes three cycles.
+//! An active weight is multiplied with a block of 64 images, with AVX-512 four vectors of 16: four fused multiply-adds.
+//! Two limits are measured by loops that do nothing else: multiply-adds on registers, and the loop of the forward pass
+//! (a weight and four vectors from the first-level cache) without its index arithmetic. The length of a cycle is
+//! measured by a chain of integer multiplications, each of which takes three cycles.
 //!
 //! ```text
 //! cargo bench --bench roofline                     LTH_DATA_DIR=… for MNIST instead of strokes
@@ -52,8 +52,8 @@ impl pulp::WithSimd for Registers {
     }
 }
 
-/// Multiply-adds of weights, each with the 64 images of a feature in the first-level cache, two weights at a time. Returns the
-/// number of multiply-adds.
+/// Multiply-adds of weights, each with the 64 images of a feature in the first-level cache, two weights at a time.
+/// Returns the number of multiply-adds.
 struct Cache<'a> {
     /// The weights in pairs.
     weights: &'a [[f32; 2]],
@@ -69,7 +69,8 @@ impl pulp::WithSimd for Cache<'_> {
         let (x, _) = S::as_simd_f32s(self.x);
         // Vectors of a feature.
         let vectors = x.len() / self.weights.len() / 2;
-        // Eight accumulators, as in the kernels with AVX-512; a processor with shorter vectors passes over the weights again.
+        // Eight accumulators, as in the kernels with AVX-512; a processor with shorter vectors passes over the weights
+        // again.
         for first in (0..vectors).step_by(4) {
             let mut sums = [simd.splat_f32s(0.0); 8];
             for (weights, x) in self.weights.iter().zip(x.chunks_exact(2 * vectors)) {
@@ -86,8 +87,8 @@ impl pulp::WithSimd for Cache<'_> {
     }
 }
 
-/// Returns in nanoseconds the length of a cycle, the time of a weight's multiply-adds on registers, and their time with features from
-/// the first-level cache.
+/// Returns in nanoseconds the length of a cycle, the time of a weight's multiply-adds on registers, and their time with
+/// features from the first-level cache.
 fn limits() -> [f64; 3] {
     let cycle = microseconds(20, || {
         let mut x = black_box(3_u64);
@@ -103,7 +104,8 @@ fn limits() -> [f64; 3] {
         64.0 * call_time / kernel() as f64
     };
     let registers = weight_time(20, &|| arch.dispatch(Registers));
-    // 64 features of 64 images, 256 bytes each, aligned to cache lines: together half of the smallest first-level cache.
+    // 64 features of 64 images, 256 bytes each, aligned to cache lines: together half of the smallest first-level
+    // cache.
     let weights = vec![[0.5; 2]; 32];
     let storage = vec![1.0_f32; 64 * 64 + 16];
     let x = &storage[storage.as_ptr().align_offset(64)..][..64 * 64];

@@ -23,7 +23,8 @@ mod spread;
 #[path = "parts/training_run.rs"]
 mod training_run;
 
-/// Measurements of each trainer, about 0.1 s each, taken by turns, so that a change of the machine's speed affects all trainers.
+/// Measurements of each trainer, about 0.1 s each, taken by turns, so that a change of the machine's speed affects all
+/// trainers.
 const TURNS: usize = 7;
 
 /// The learning rate.
@@ -67,8 +68,8 @@ fn main() {
     }
 }
 
-/// Prints a line of times: of the dense trainer, of the sparse one, and of the sparse one with two threads, then how many times
-/// faster the second and the third are than the one before.
+/// Prints a line of times: of the dense trainer, of the sparse one, and of the sparse one with two threads, then how
+/// many times faster the second and the third are than the one before.
 fn print(density: &str, quantity: &str, [dense, sparse, two]: [Spread; 3]) {
     let sparse_gain = dense.median / sparse.median;
     let two_gain = sparse.median / two.median;

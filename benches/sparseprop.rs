@@ -58,8 +58,8 @@ fn main() {
     let mut answers = BufReader::new(sparseprop.stdout.take().expect("a pipe"));
     let dataset = lenet::dataset();
     let start = lenet::pruned(0, 0.2).0;
-    // For each sparsity the times of forward and backward of all layers: our kernels, SparseProp's module as its users call it, and
-    // SparseProp's kernels called directly.
+    // For each sparsity the times of forward and backward of all layers: our kernels, SparseProp's module as its users
+    // call it, and SparseProp's kernels called directly.
     let mut sums: [[Vec<f64>; 3]; 4] = Default::default();
     for _ in 0..TURNS {
         writeln!(requests, "go").expect("python listens");

@@ -29,9 +29,9 @@ pub(crate) fn network() -> Network {
     build(&Architecture::Lenet300100.into(), [1, 28, 28], 10).expect("the paper's network")
 }
 
-/// Returns initial weights, and the mask after `rounds` rounds of pruning by magnitude at `rate`, in the output layer at half of
-/// `rate`. Initial weights are pruned instead of trained ones: the time of a step depends on the number of kept weights, and
-/// hardly on which weights they are.
+/// Returns initial weights, and the mask after `rounds` rounds of pruning by magnitude at `rate`, in the output layer
+/// at half of `rate`. Initial weights are pruned instead of trained ones: the time of a step depends on the number of
+/// kept weights, and hardly on which weights they are.
 pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     let network = network();
     let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);

@@ -15,8 +15,8 @@ pub(crate) struct PytorchProcess {
 }
 
 impl PytorchProcess {
-    /// Starts `benches/<script>` with these arguments: a file of the bytes of the training images of `dataset`, a file of their
-    /// labels, then `more_arguments`.
+    /// Starts `benches/<script>` with these arguments: a file of the bytes of the training images of `dataset`, a file
+    /// of their labels, then `more_arguments`.
     pub(crate) fn new(python: &str, script: &str, dataset: &Dataset, more_arguments: &[String]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (images, labels) = (folder.path().join("images"), folder.path().join("labels"));

@@ -1,4 +1,5 @@
-//! Buffers of numbers that begin at a cache line: a vector load that crosses a cache-line boundary takes 1.5 times as long.
+//! Buffers of numbers that begin at a cache line: a vector load that crosses a cache-line boundary takes 1.5 times as
+//! long.
 
 use std::ops::{Deref, DerefMut};
 

@@ -1,9 +1,9 @@
 //! Vectors of 16 numbers for each instruction set, and the choice of the instruction set at run time.
 //!
 //! IEEE 754 defines the rounding of every operation used here, and the order of every sum is fixed here or in the
-//! kernels, so all instruction sets give the same bits. A computation is a [`Kernel`]; [`SimdLevel::run`] compiles it for each
-//! instruction set and runs it with the token of one of them, a value that `pulp` returns only if the processor has the
-//! instruction set. The tokens keep this file free of unsafe code.
+//! kernels, so all instruction sets give the same bits. A computation is a [`Kernel`]; [`SimdLevel::run`] compiles it
+//! for each instruction set and runs it with the token of one of them, a value that `pulp` returns only if the
+//! processor has the instruction set. The tokens keep this file free of unsafe code.
 
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::{V3, V4};
@@ -16,8 +16,8 @@ pub(crate) const WIDTH: usize = 16;
 pub(crate) trait Vector16: Copy {
     /// A vector of 16 numbers, in one or more registers.
     type V: Copy;
-    /// The sums over the numbers of four vectors, complete or partial; only [`Vector16::sums`] and [`Vector16::four_sums`]
-    /// read them.
+    /// The sums over the numbers of four vectors, complete or partial; only [`Vector16::sums`] and
+    /// [`Vector16::four_sums`] read them.
     type Quad: Copy;
     /// The number of vectors that a kernel processes at once, 1, 2 or 4: two accumulators for each of them, plus the
     /// operands, fit into the registers.
@@ -46,10 +46,12 @@ pub(crate) trait Vector16: Copy {
         std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
     }
 
-    /// Begins the sum over the 16 numbers of each of four vectors; [`Vector16::sums`] or [`Vector16::four_sums`] finishes it.
+    /// Begins the sum over the 16 numbers of each of four vectors; [`Vector16::sums`] or [`Vector16::four_sums`]
+    /// finishes it.
     ///
-    /// Every instruction set adds in the same order, by halves: numbers 8 to 15 to 0 to 7, then 4 to 7 of the result to 0 to
-    /// 3, then 2 and 3 to 0 and 1, then 1 to 0. How many of these additions `reduce` does depends on the instruction set.
+    /// Every instruction set adds in the same order, by halves: numbers 8 to 15 to 0 to 7, then 4 to 7 of the result to
+    /// 0 to 3, then 2 and 3 to 0 and 1, then 1 to 0. How many of these additions `reduce` does depends on the
+    /// instruction set.
     fn reduce(self, vectors: [Self::V; 4]) -> Self::Quad;
     /// Finishes 16 sums and returns the sums of the vectors 0 to 15 in order; `quads[i]` is the result of
     /// [`Vector16::reduce`] for the vectors i, i + 4, i + 8 and i + 12.
@@ -165,8 +167,8 @@ pub(crate) enum SimdLevel {
 
 /// A computation that is compiled once for each instruction set.
 pub(crate) trait Kernel {
-    /// Runs the computation with the token of an instruction set. Implementations must be `#[inline(always)]`, as must every
-    /// function that they call: a function that is not inlined is compiled without the instruction set.
+    /// Runs the computation with the token of an instruction set. Implementations must be `#[inline(always)]`, as must
+    /// every function that they call: a function that is not inlined is compiled without the instruction set.
     fn run<S: Vector16>(self, simd: S);
 }
 

@@ -1,9 +1,9 @@
 //! A pool of threads that share the parts of one short computation, such as an optimizer step.
 //!
-//! A step of the sparse engine has about ten parts of some microseconds each, and waking a sleeping thread takes as long as
-//! one part. The threads therefore wait for the next part in a loop (they spin), and sleep only if none comes for a while.
-//! `benches/sparse_step.rs` measures the gain: with two threads, a sparse step of LeNet-300-100 is faster by a third at 21 %
-//! of the weights, and no faster at 8 %.
+//! A step of the sparse engine has about ten parts of some microseconds each, and waking a sleeping thread takes as
+//! long as one part. The threads therefore wait for the next part in a loop (they spin), and sleep only if none comes
+//! for a while. `benches/sparse_step.rs` measures the gain: with two threads, a sparse step of LeNet-300-100 is faster
+//! by a third at 21 % of the weights, and no faster at 8 %.
 #![expect(
     unsafe_code,
     reason = "a task that borrows is lent to threads that outlive the borrow; none of them uses it after `run` returns"
@@ -52,8 +52,8 @@ pub(crate) struct SpinPool {
 }
 
 impl SpinPool {
-    /// Returns a pool of `thread_count` threads, the calling thread included: at least 1 and at most [`MAX_THREADS`], and
-    /// fewer if the operating system refuses more.
+    /// Returns a pool of `thread_count` threads, the calling thread included: at least 1 and at most [`MAX_THREADS`],
+    /// and fewer if the operating system refuses more.
     pub(crate) fn new(thread_count: usize) -> Self {
         let shared = Arc::new(PoolState::default());
         let spawn = |thread_index| {
@@ -70,8 +70,8 @@ impl SpinPool {
         self.threads.len() + 1
     }
 
-    /// Calls `work` with each of `items`, each in a thread of its own, and returns when all calls have returned. A pool of one
-    /// thread takes any number of items and processes them one after the other. A panic of a call is passed on.
+    /// Calls `work` with each of `items`, each in a thread of its own, and returns when all calls have returned. A pool
+    /// of one thread takes any number of items and processes them one after the other. A panic of a call is passed on.
     ///
     /// # Panics
     /// Panics if the pool has several threads and there are more items than threads.
@@ -92,9 +92,9 @@ impl SpinPool {
 
     /// Calls `task` in each thread with the thread's index, and returns when all calls have returned.
     fn run(&mut self, task: &PoolTask<'_>) {
-        // SAFETY: only the lifetime changes. The reference is used by the threads of this pool alone, between the increment of
-        // `started_tasks` below and their last use of `unfinished`; `TaskGuard` waits for that before this function returns, also
-        // after a panic of `task`.
+        // SAFETY: only the lifetime changes. The reference is used by the threads of this pool alone, between the
+        // increment of `started_tasks` below and their last use of `unfinished`; `TaskGuard` waits for that before this
+        // function returns, also after a panic of `task`.
         let lent = unsafe { std::mem::transmute::<&PoolTask<'_>, &'static PoolTask<'static>>(task) };
         *lock(&self.shared.task) = Some(lent);
         *lock(&self.shared.panic) = None;
@@ -172,8 +172,8 @@ fn run_tasks(shared: &PoolState, thread_index: usize) {
     }
 }
 
-/// Splits `values` at `ranges`, which follow each other without gaps from 0, and returns each part with its range. Parts past
-/// the end of `values` are empty.
+/// Splits `values` at `ranges`, which follow each other without gaps from 0, and returns each part with its range.
+/// Parts past the end of `values` are empty.
 pub(crate) fn parts<'a, T>(
     mut values: &'a mut [T],
     ranges: &'a [Range<usize>],
@@ -186,8 +186,8 @@ pub(crate) fn parts<'a, T>(
     })
 }
 
-/// Locks a mutex, even if a thread panicked while it held the lock: the values of the pool's mutexes are only ever replaced as
-/// a whole, so none is left half written.
+/// Locks a mutex, even if a thread panicked while it held the lock: the values of the pool's mutexes are only ever
+/// replaced as a whole, so none is left half written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

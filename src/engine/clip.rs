@@ -3,8 +3,8 @@
 
 use super::element::Element;
 
-/// Number of partial sums, one for each value of a chunk: enough to fill vector registers. The rounding of the norm depends on
-/// it.
+/// Number of partial sums, one for each value of a chunk: enough to fill vector registers. The rounding of the norm
+/// depends on it.
 const SUMS: usize = 16;
 
 /// The Euclidean norm of a gradient that is added part by part. The sums are in float64, and in the same order on every
@@ -13,7 +13,8 @@ const SUMS: usize = 16;
 pub(super) struct GradNorm([f64; SUMS]);
 
 impl GradNorm {
-    /// Adds a part of the gradient. `kept` has a flag per value, false if the value counts as 0; `None` if all values count.
+    /// Adds a part of the gradient. `kept` has a flag per value, false if the value counts as 0; `None` if all values
+    /// count.
     pub(super) fn add<T: Element>(&mut self, gradients: &[T], kept: Option<&[bool]>) {
         pulp::Arch::new().dispatch(SumOfSquaresKernel { sums: &mut self.0, gradients, kept });
     }

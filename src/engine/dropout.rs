@@ -1,9 +1,10 @@
 //! Dropout (Srivastava et al. 2014). All engines drop the same values.
 //!
-//! Random numbers of single values come from the *elementwise stream*: the random stream that gives each single value, such as
-//! a dropout unit or the augmentation of an image, its number by a counter. The *draw key*
-//! ([`CounterRng::key`]) names an iteration and a site (a dropout layer, or the augmentation); [`mix`] of the draw key and the
-//! counter of a value is the value's number. Any engine can thus draw the values in any order, and gets the same ones.
+//! Random numbers of single values come from the *elementwise stream*: the random stream that gives each single value,
+//! such as a dropout unit or the augmentation of an image, its number by a counter. The *draw key*
+//! ([`CounterRng::key`]) names an iteration and a site (a dropout layer, or the augmentation); [`mix`] of the draw key
+//! and the counter of a value is the value's number. Any engine can thus draw the values in any order, and gets the
+//! same ones.
 
 use crate::base::rng::{CounterRng, mix};
 
@@ -24,15 +25,15 @@ impl Dropout {
         Self { site, threshold: (rate * (1_u64 << 32) as f64).round() as u64, scale: 1.0 / (1.0 - rate) }
     }
 
-    /// Returns whether a value is kept. `draw_key` is that of the iteration and this layer, from [`DropoutContext::draw_key`];
-    /// `element` is the row-major position of the value in the batch [images, features].
+    /// Returns whether a value is kept. `draw_key` is that of the iteration and this layer, from
+    /// [`DropoutContext::draw_key`]; `element` is the row-major position of the value in the batch [images, features].
     #[inline(always)]
     pub(super) fn keeps(&self, draw_key: u64, element: u64) -> bool {
         mix(draw_key, element) >> 32 >= self.threshold
     }
 }
 
-/// Whether a pass drops values, and from which random numbers.
+/// The random numbers from which one pass through the network draws its dropout masks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum DropoutContext {
     /// Nothing is dropped, as in evaluation.

@@ -5,15 +5,17 @@ use crate::data::Dataset;
 
 /// Copies the pixels of the images with indices `image_indices` in the data set to `bytes` [images, pixels].
 ///
-/// Images are scattered over memory, and the processor keeps more loads in flight in a loop that does nothing else than to copy.
+/// Images are scattered over memory, and the processor keeps more loads in flight in a loop that does nothing else than
+/// to copy.
 pub(super) fn copy_pixels(dataset: &Dataset, image_indices: &[u32], bytes: &mut [u8]) {
     for (&image, row) in image_indices.iter().zip(bytes.chunks_exact_mut(dataset.pixels())) {
         row.copy_from_slice(dataset.image(image));
     }
 }
 
-/// Writes the inputs of the images with indices `image_indices` in the data set to `out` [images, pixels], and their pixels to
-/// `bytes` [images, pixels], memory that callers allocate once. An input is `byte · scale + offset`, rounded twice.
+/// Writes the inputs of the images with indices `image_indices` in the data set to `out` [images, pixels], and their
+/// pixels to `bytes` [images, pixels], memory that callers allocate once. An input is `byte · scale + offset`, rounded
+/// twice.
 pub(super) fn normalized_batch<T: Element>(dataset: &Dataset, image_indices: &[u32], bytes: &mut [u8], out: &mut [T]) {
     copy_pixels(dataset, image_indices, bytes);
     pulp::Arch::new().dispatch(NormalizeKernel { dataset, image_indices, bytes, out });

@@ -28,12 +28,13 @@ pub(super) struct LinearStack {
 }
 
 impl LinearStack {
-    /// Converts a network to its linear layers. The `ReLU` and the dropout of a layer may stand in either order: they commute.
+    /// Converts a network to its linear layers. The `ReLU` and the dropout of a layer may stand in either order: they
+    /// commute.
     ///
     /// # Errors
-    /// Fails if the network has other layers than [`Layer::Flatten`] (before the first linear layer), [`Layer::Linear`],
-    /// [`Layer::Relu`] and [`Layer::Dropout`], if two `ReLU`s or two dropout layers follow one linear layer, if a `ReLU` comes
-    /// before the first linear layer, or if the last layer is not linear.
+    /// Fails if the network has other layers than [`Layer::Flatten`] (before the first linear layer),
+    /// [`Layer::Linear`], [`Layer::Relu`] and [`Layer::Dropout`], if two `ReLU`s or two dropout layers follow one
+    /// linear layer, if a `ReLU` comes before the first linear layer, or if the last layer is not linear.
     pub(super) fn new(network: &Network) -> Result<Self> {
         let mut layers: Vec<LinearShape> = Vec::new();
         let mut input_dropout = None;
@@ -45,9 +46,12 @@ impl LinearStack {
                     layers.push(LinearShape { inputs, outputs, relu: false, dropout: None });
                 }
                 Layer::Relu if layers.last().is_some_and(|layer| !layer.relu) => {
-                    layers.last_mut().into_iter().for_each(|layer| layer.relu = true);
+                    if let Some(layer) = layers.last_mut() {
+                        layer.relu = true;
+                    }
                 }
                 Layer::Dropout { rate } => {
+                    // Before the first linear layer a dropout layer drops inputs.
                     let dropout = layers.last_mut().map_or(&mut input_dropout, |layer| &mut layer.dropout);
                     ensure!(dropout.is_none(), "two dropout layers behind one linear layer");
                     *dropout = Some(Dropout::new(dropout_count, rate));

@@ -1,5 +1,5 @@
-//! Cross-entropy, its gradient and the accuracy. Every engine computes them in float64: the numbers are few, and equal bits in
-//! all engines are worth more than the time.
+//! Cross-entropy, its gradient and the accuracy. Every engine computes them in float64: the numbers are few, and equal
+//! bits in all engines are worth more than the time.
 
 use super::element::Element;
 
@@ -103,9 +103,9 @@ pub(super) const GRADIENT_CUTOFF: f64 = 1e-20;
 
 /// Returns `gradient`, or 0 if its magnitude is below [`GRADIENT_CUTOFF`].
 ///
-/// In a network that has fitted its images, most gradients are that small. The earlier layers would turn them into denormal
-/// numbers, which slowed a ticket's step at 26 % of the weights of LeNet-300-100 from 0.29 ms to more than 1 ms in the second
-/// half of 50,000 iterations.
+/// In a network that has fitted its images, most gradients are that small. The earlier layers would turn them into
+/// denormal numbers, which slowed a ticket's step at 26 % of the weights of LeNet-300-100 from 0.29 ms to more than
+/// 1 ms in the second half of 50,000 iterations.
 #[inline(always)]
 pub(super) fn flush_gradient(gradient: f64) -> f64 {
     if gradient.abs() < GRADIENT_CUTOFF { 0.0 } else { gradient }
@@ -140,9 +140,9 @@ fn softmax_parts<T: Element>(logits: &[T]) -> SoftmaxParts {
 
 /// Returns eˣ for x ≤ 0 with a relative error below 6e-16; e⁻⁷⁰⁰ for x < −700, which changes no sum; NaN for NaN.
 ///
-/// With x = k·ln 2 + r for an integer k and |r| ≤ ln 2 / 2, eˣ = 2ᵏ·eʳ, and eʳ is its Taylor series up to r¹²/12!. A loop over
-/// this function compiles to vector instructions, unlike a loop over `libm::exp`, of which 600 calls took 7 µs, a fifth of a
-/// sparse step.
+/// With x = k·ln 2 + r for an integer k and |r| ≤ ln 2 / 2, eˣ = 2ᵏ·eʳ, and eʳ is its Taylor series up to r¹²/12!. A
+/// loop over this function compiles to vector instructions, unlike a loop over `libm::exp`, of which 600 calls took
+/// 7 µs, a fifth of a sparse step.
 #[inline(always)]
 pub(super) fn exp(x: f64) -> f64 {
     /// 1.5·2⁵²: adding it rounds a number to an integer, which is then in the lowest bits of the sum.

@@ -1,7 +1,8 @@
 //! The layout of a flat buffer that holds the tensors of a network, and copies of named tensors to the buffer and back.
 //!
-//! Every trainer keeps parameters, gradients and moments in flat buffers of one layout, so that an optimizer step is one pass
-//! over slices. Inner loops use the ranges that a layout returns; the other functions serve loading, snapshots and masks.
+//! Every trainer keeps parameters, gradients and moments in flat buffers of one layout, so that an optimizer step is
+//! one pass over slices. Inner loops use the ranges that a layout returns; the other functions serve loading, snapshots
+//! and masks.
 
 use std::ops::Range;
 
@@ -12,7 +13,8 @@ use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::network::TensorSpec;
 
-/// The positions of one tensor in a flat buffer: its values in lane 0, directly followed by its values in lane 1, and so on.
+/// The positions of one tensor in a flat buffer: its values in lane 0, directly followed by its values in lane 1, and
+/// so on.
 #[derive(Clone, Debug)]
 pub(super) struct ParamSlot {
     /// Name and shape of the tensor.
@@ -48,8 +50,8 @@ pub(super) struct ParamLayout {
 }
 
 impl ParamLayout {
-    /// Returns the layout of all values of the tensors `specs` for `lanes` networks. Every slot starts at a multiple of `align`
-    /// values, and the length of the buffer is one too.
+    /// Returns the layout of all values of the tensors `specs` for `lanes` networks. Every slot starts at a multiple of
+    /// `align` values, and the length of the buffer is one too.
     pub(super) fn new(specs: &[TensorSpec], lanes: usize, align: usize) -> Self {
         let mut layout = Self::default();
         for spec in specs {
@@ -123,8 +125,8 @@ impl ParamLayout {
         TensorMap(self.slots.iter().map(tensor).collect())
     }
 
-    /// Writes to `kept`, in one lane, whether `mask` keeps each value; flags of tensors that the mask does not cover stay as
-    /// they are. Every value of a covered tensor must be stored.
+    /// Writes to `kept`, in one lane, whether `mask` keeps each value; flags of tensors that the mask does not cover
+    /// stay as they are. Every value of a covered tensor must be stored.
     ///
     /// # Errors
     /// Fails like [`match_mask`].

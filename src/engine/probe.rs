@@ -1,9 +1,10 @@
-//! Gradients on data before or between training runs, for pruning criteria that need more than weights. Used by no mask rule yet;
-//! see ARCHITECTURE.md, "A mask rule".
+//! Gradients on data before or between training runs, for pruning criteria that need more than weights. Used by no mask
+//! rule yet; see ARCHITECTURE.md, "A mask rule".
 //!
-//! Such a criterion takes gradients at a snapshot under a mask, and multiplies them with weights itself: SNIP (Lee et al.,
-//! arXiv 1810.02340) scores |θ·g|, `GraSP` (Wang et al., arXiv 2002.07376) −θ·Hg with the gradient of cross-entropy at
-//! temperature 200, `SynFlow` (Tanaka et al., arXiv 2006.05467) |θ|·∂R/∂|θ|, FORCE (de Jorge et al., arXiv 2006.09081)
+//! Such a criterion takes gradients at a snapshot under a mask, and multiplies them with weights itself: SNIP (Lee et
+//! al., arXiv 1810.02340) scores |θ·g|, `GraSP` (Wang et al., arXiv 2002.07376) −θ·Hg with the gradient of
+//! cross-entropy at temperature 200, `SynFlow` (Tanaka et al., arXiv 2006.05467) |θ|·∂R/∂|θ|, FORCE (de Jorge et al.,
+//! arXiv 2006.09081)
 //! |θ·g| with the dense θ and the gradient of the pruned network.
 
 use anyhow::Result;
@@ -92,15 +93,15 @@ impl ProbeOptions {
 /// Computes gradients at a snapshot. Nothing is trained: snapshots, running statistics and random streams stay as they
 /// are.
 ///
-/// The network is pruned by `mask`: a pruned weight is 0 in the forward pass. The gradient with respect to a pruned weight is
-/// computed too, at the value 0 of the weight. `batches` are indices into the data set; images are not augmented, and dropout
-/// is off.
+/// The network is pruned by `mask`: a pruned weight is 0 in the forward pass. The gradient with respect to a pruned
+/// weight is computed too, at the value 0 of the weight. `batches` are indices into the data set; images are not
+/// augmented, and dropout is off.
 pub trait Probe {
     /// Returns the gradient g of the objective with respect to every conv and linear weight.
     ///
     /// # Errors
-    /// Fails if snapshot or mask do not fit the network, a batch is empty, the objective is cross-entropy and there is no
-    /// batch, or the device fails.
+    /// Fails if snapshot or mask do not fit the network, a batch is empty, the objective is cross-entropy and there is
+    /// no batch, or the device fails.
     fn gradients(
         &self,
         snapshot: &Snapshot,

@@ -1,7 +1,7 @@
 //! The list of engines, and the interface of an engine.
 //!
-//! A new engine is a variant of [`EngineKind`] (with its entry in [`EngineKind::ALL`]), an implementation of [`Engine`], and
-//! a line in [`EngineKind::engine`]. If users may request it by name, it is a variant of
+//! A new engine is a variant of [`EngineKind`] (with its entry in [`EngineKind::ALL`]), an implementation of
+//! [`Engine`], and a line in [`EngineKind::engine`]. If users may request it by name, it is a variant of
 //! [`EngineChoice`](crate::config::EngineChoice) too.
 
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::data::Dataset;
 
 /// An implementation of training: builds trainers, and estimates the cost of their steps.
 ///
-/// Costs are a function of shapes and counts alone and never of a timing, so that an experiment uses the same engines on
-/// every machine. Keys depend on them: if an estimate changes, some training runs are assigned to another engine and get
-/// another key.
+/// Costs are a function of shapes and counts alone and never of a timing, so that an experiment uses the same engines
+/// on every machine. Keys depend on them: if an estimate changes, some training runs are assigned to another engine and
+/// get another key.
 pub trait Engine: Sync {
     /// Returns the name in keys, configurations and CSV files.
     fn name(&self) -> &'static str;
@@ -30,8 +30,8 @@ pub trait Engine: Sync {
     /// Returns the first limit of the engine that the request exceeds.
     fn supports(&self, spec: &TrainerSpec, lanes: usize) -> Result<(), Unsupported>;
 
-    /// Returns the estimated time of one optimizer step of one network. `kept` is the number of kept weights of each prunable
-    /// layer, in the network's order.
+    /// Returns the estimated time of one optimizer step of one network. `kept` is the number of kept weights of each
+    /// prunable layer, in the network's order.
     fn step_cost(&self, workload: &Workload, kept: &[u64]) -> Nanoseconds;
 
     /// Returns the estimated time per image of an evaluation of many images. `kept` is as in [`Engine::step_cost`].

@@ -1,4 +1,5 @@
-//! The choice of the engine for each training run: of the engines that support it, the one with the lowest estimated step cost.
+//! The choice of the engine for each training run: of the engines that support it, the one with the lowest estimated
+//! step cost.
 
 use super::registry::{EngineKind, Unsupported};
 use super::trainer::TrainerSpec;
@@ -6,8 +7,8 @@ use super::workload::Workload;
 use crate::base::units::Nanoseconds;
 use crate::config::EngineChoice;
 
-/// Selects the engine of each training run of an experiment. The argument `kept` of its methods is the number of kept weights
-/// of each prunable layer, in the network's order.
+/// Selects the engine of each training run of an experiment. The argument `kept` of its methods is the number of kept
+/// weights of each prunable layer, in the network's order.
 #[derive(Clone, Debug)]
 pub struct EngineSelector {
     /// The requested engine, or every engine that supports the experiment.
@@ -33,8 +34,8 @@ impl EngineSelector {
         Ok(Self { candidates, workload: Workload::new(spec) })
     }
 
-    /// Returns the engine of a training run: the candidate with the cheapest step. The cost of evaluations is not counted,
-    /// because the engines' evaluations cost the same at about the number of weights at which their steps do.
+    /// Returns the engine of a training run: the candidate with the cheapest step. The cost of evaluations is not
+    /// counted, because the engines' evaluations cost the same at about the number of weights at which their steps do.
     pub fn select(&self, kept: &[u64]) -> EngineKind {
         let cost = |kind: &EngineKind| self.step_cost(*kind, kept).0;
         let cheapest = self.candidates.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b)));
@@ -125,7 +126,8 @@ mod tests {
 
     #[test]
     fn cost_is_the_sum_of_its_parts() {
-        // The numbers are the engines' constants, written out: keys depend on the estimates, so a change must be noticed.
+        // The numbers are the engines' constants, written out: keys depend on the estimates, so a change must be
+        // noticed.
         let auto = selector(EngineChoice::Auto, Dtype::Float32);
         // Weights of the first layer, and of the two others.
         let first = 235_200.0;

@@ -1,5 +1,5 @@
-//! The interface of training. A [`Trainer`] takes optimizer steps; its callers choose the initial weights, the images of each
-//! step, the learning rate, and the iterations after which to evaluate.
+//! The interface of training. A [`Trainer`] takes optimizer steps; its callers choose the initial weights, the images
+//! of each step, the learning rate, and the iterations after which to evaluate.
 
 use anyhow::{Result, ensure};
 
@@ -96,16 +96,16 @@ pub trait Trainer {
     /// Loads a network into a lane: weights, moments and buffers of `from`, pruned by `mask`.
     ///
     /// # Errors
-    /// Fails if there is no such lane, if tensors, moments or mask do not fit the network and the optimizer, or if the device
-    /// fails.
+    /// Fails if there is no such lane, if tensors, moments or mask do not fit the network and the optimizer, or if the
+    /// device fails.
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()>;
 
-    /// Takes one optimizer step in every lane. `batches` and `lr` (learning rates) have one entry per lane, in the order of
-    /// lanes. Does not wait for the device.
+    /// Takes one optimizer step in every lane. `batches` and `lr` (learning rates) have one entry per lane, in the
+    /// order of lanes. Does not wait for the device.
     ///
     /// # Errors
-    /// Fails if the number of entries is not the number of lanes, a batch is empty, lanes have batches of different sizes, or
-    /// the device fails.
+    /// Fails if the number of entries is not the number of lanes, a batch is empty, lanes have batches of different
+    /// sizes, or the device fails.
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()>;
 
     /// Returns loss and accuracy of every lane on a split of the data, in the order of lanes. Waits for the device.
@@ -122,16 +122,16 @@ pub trait Trainer {
 
     /// Replaces the running statistics of all batch norms by the means of the statistics of batches of images.
     ///
-    /// `image_indices` are split into batches of [`TrainerSpec::batch_size`] images, or into one batch if there are fewer
-    /// images; images after the last whole batch are ignored. Images are not augmented. Meant for weights that are not the
-    /// result of training, such as the mean of two networks' weights, and therefore have no running statistics of their own.
-    /// Does nothing for a network without batch norm.
+    /// `image_indices` are split into batches of [`TrainerSpec::batch_size`] images, or into one batch if there are
+    /// fewer images; images after the last whole batch are ignored. Images are not augmented. Meant for weights that
+    /// are not the result of training, such as the mean of two networks' weights, and therefore have no running
+    /// statistics of their own. Does nothing for a network without batch norm.
     ///
     /// # Errors
     /// Fails if the device fails.
     fn recompute_batch_norm(&mut self, image_indices: &[u32]) -> Result<()>;
 
-    /// Sets the number of threads that a step may use from now on. No result depends on the number; a trainer that always uses
-    /// one thread ignores the call.
+    /// Sets the number of threads that a step may use from now on. No result depends on the number; a trainer that
+    /// always uses one thread ignores the call.
     fn set_threads(&mut self, threads: usize);
 }

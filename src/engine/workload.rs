@@ -18,8 +18,8 @@ pub struct Workload {
 pub struct LayerWork {
     /// Weights of the layer, pruned ones included.
     pub weights: u64,
-    /// Multiply-adds that each weight takes part in, per image: 1 in a linear layer, the number of output positions in a
-    /// convolution.
+    /// Multiply-adds that each weight takes part in, per image: 1 in a linear layer, the number of output positions in
+    /// a convolution.
     pub macs_per_weight: u64,
 }
 

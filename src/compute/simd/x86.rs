@@ -19,8 +19,9 @@ impl Vector16 for V3 {
             let [lower, upper]: [__m256; 2] = pulp::cast(x);
             avx._mm256_add_ps(lower, upper)
         });
-        // Halves of 8 numbers. Merges two vectors into one: the lower four numbers hold the sum of the halves of `a`, the upper
-        // four that of `b`. The blend takes from each the half that is in its place already, the permutation the other half.
+        // Halves of 8 numbers. Merges two vectors into one: the lower four numbers hold the sum of the halves of `a`,
+        // the upper four that of `b`. The blend takes from each the half that is in its place already, the permutation
+        // the other half.
         let halves = |a: __m256, b: __m256| {
             avx._mm256_add_ps(avx._mm256_blend_ps::<0xf0>(a, b), avx._mm256_permute2f128_ps::<0x21>(a, b))
         };
@@ -41,9 +42,9 @@ impl Vector16 for V4 {
 
     #[inline(always)]
     fn transpose(self, rows: &[[u64; 8]; 8]) -> [[u64; 8]; 8] {
-        // Three rounds, with distances of 4, 2 and 1, in which each two rows this distance apart exchange blocks of as many
-        // columns: the upper row's right blocks (columns with the bit `distance`) for the lower row's left blocks. Indices of
-        // `permutex2var` below 8 take a word of the first operand, others of the second.
+        // Three rounds, with distances of 4, 2 and 1, in which each two rows this distance apart exchange blocks of as
+        // many columns: the upper row's right blocks (columns with the bit `distance`) for the lower row's left blocks.
+        // Indices of `permutex2var` below 8 take a word of the first operand, others of the second.
         let mut rows: [__m512i; 8] = pulp::cast(*rows);
         for distance in [4, 2, 1] {
             let is_left = |column: u64| column & distance == 0;
@@ -66,10 +67,10 @@ impl Vector16 for V4 {
         pulp::cast(rows)
     }
 
-    // Each addition merges two vectors of partial sums into one, with half as many partial sums of each: the blend takes from
-    // each vector the half that is in its place already, the shuffle the other half, in the place where it is added. `reduce`
-    // merges four vectors to one with three additions, `sums` four of these to one with three more, so 16 sums cost 15
-    // additions, not 16 times four.
+    // Each addition merges two vectors of partial sums into one, with half as many partial sums of each: the blend
+    // takes from each vector the half that is in its place already, the shuffle the other half, in the place where it
+    // is added. `reduce` merges four vectors to one with three additions, `sums` four of these to one with three more,
+    // so 16 sums cost 15 additions, not 16 times four.
     type Quad = __m512;
 
     #[inline(always)]

@@ -15,8 +15,9 @@ pub struct Adam {
     pub eps: f64,
     /// λ of weight decay.
     pub weight_decay: f64,
-    /// Whether weight decay is decoupled from the gradient. False is Adam: λ·w is added to the gradient (L2 penalty). True is
-    /// `AdamW` (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2) in `PyTorch`'s form: w ← w − lr·λ·w before Adam's step.
+    /// Whether weight decay is decoupled from the gradient. False is Adam: λ·w is added to the gradient (L2 penalty).
+    /// True is `AdamW` (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2) in `PyTorch`'s form: w ← w − lr·λ·w before
+    /// Adam's step.
     pub decoupled: bool,
 }
 

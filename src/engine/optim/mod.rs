@@ -1,8 +1,8 @@
-//! The optimizers, one file each: formula and parameters, the number of moments, and the update of host memory in one pass over
-//! flat slices. Implemented here because libtorch's optimizers do not expose their state.
+//! The optimizers, one file each: formula and parameters, the number of moments, and the update of host memory in one
+//! pass over flat slices. Implemented here because libtorch's optimizers do not expose their state.
 //!
-//! The pass applies the mask: it reads the gradient of a pruned weight as 0 and writes the weight as 0, so the moments stay 0.
-//! It selects instead of multiplying by the mask, because 0·NaN is NaN and 0·(−1) is −0.
+//! The pass applies the mask: it reads the gradient of a pruned weight as 0 and writes the weight as 0, so the moments
+//! stay 0. It selects instead of multiplying by the mask, because 0·NaN is NaN and 0·(−1) is −0.
 //!
 //! The same updates as tensor operations, for memory of a GPU, are in `engine/torch/autograd/update.rs`.
 //!
@@ -88,7 +88,8 @@ pub(super) fn update<T: Element>(optimizer: &Optimizer, lr: f64, step: u64, para
 
 /// A mask of weights. There are two implementations, so that a dense network pays nothing for masks.
 trait KeepPolicy: Copy {
-    /// Returns the mask of the first `n` weights. Called before a loop over `n` weights, so that the loop checks no bounds.
+    /// Returns the mask of the first `n` weights. Called before a loop over `n` weights, so that the loop checks no
+    /// bounds.
     fn first(self, n: usize) -> Self;
     /// Returns whether weight `i` is kept.
     fn at(self, i: usize) -> bool;
@@ -124,8 +125,8 @@ impl KeepPolicy for KeepMasked<'_> {
     }
 }
 
-/// One pass over the parameters, compiled once for each instruction set. A struct with a method, because a closure might not be
-/// inlined, and would then be compiled without the instruction set.
+/// One pass over the parameters, compiled once for each instruction set. A struct with a method, because a closure
+/// might not be inlined, and would then be compiled without the instruction set.
 struct UpdateKernel<'a, T, K> {
     optimizer: &'a Optimizer,
     lr: f64,

@@ -3,8 +3,8 @@
 use super::{KeepPolicy, ParameterSlices, flush_moment};
 use crate::engine::element::Element;
 
-/// Stochastic gradient descent with its parameters, in `PyTorch`'s form: v ← μv + g; w ← w − lr·v, with Nesterov momentum
-/// w ← w − lr·(g + μv).
+/// Stochastic gradient descent with its parameters, in `PyTorch`'s form: v ← μv + g; w ← w − lr·v, with Nesterov
+/// momentum w ← w − lr·(g + μv).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     /// μ, in 0..1. With 0, v is g, and no moment is stored.

@@ -18,10 +18,11 @@ use crate::engine::loss::{ScoreSums, Targets};
 
 /// Activations and gradients of one block, and the split of the work among threads.
 pub(super) struct BlockState {
-    /// Activations: the active inputs [active inputs, images], then for each layer its outputs [active units, images]. See
-    /// [`CompactLayer`](super::compact::CompactLayer).
+    /// Activations: the active inputs [active inputs, images], then for each layer its outputs [active units, images].
+    /// See [`CompactLayer`](super::compact::CompactLayer).
     activations: Vec<Vec<Feature>>,
-    /// For each layer the gradient of the loss with respect to its outputs [active units, images], before `ReLU` and dropout.
+    /// For each layer the gradient of the loss with respect to its outputs [active units, images], before `ReLU` and
+    /// dropout.
     deltas: Vec<Vec<Feature>>,
     /// The active inputs, ascending.
     inputs: Vec<InputColumn>,
@@ -69,7 +70,7 @@ pub(super) struct PassContext<'a> {
     pub(super) compact: &'a CompactNetwork,
     /// Kept weights and all biases, in the order of [`CompactNetwork`].
     pub(super) weights: &'a [f32],
-    /// Whether and from which random numbers values are dropped.
+    /// The random numbers of dropout.
     pub(super) dropout: DropoutContext,
     /// The targets of the loss.
     pub(super) targets: Targets,
@@ -154,16 +155,16 @@ impl BlockState {
         apply_dropout(pass, layer.shape.dropout, layer.shape.outputs, &layer.units, y);
     }
 
-    /// Adds the cross-entropy and the number of correct predictions of the block's images to `sums`; `labels` has one entry
-    /// per image.
+    /// Adds the cross-entropy and the number of correct predictions of the block's images to `sums`; `labels` has one
+    /// entry per image.
     pub(super) fn score(&self, simd: SimdLevel, labels: &[u8], sums: &mut ScoreSums) {
         let logits = self.logits();
         simd.run(BlockScoreKernel { logits, labels, sums });
     }
 
-    /// Computes the block's part of the gradient of the mean cross-entropy over a batch of `batch_size` images; `labels` has
-    /// one entry per image of the block. The first block of a batch overwrites `gradients`, which are in the order of
-    /// [`CompactNetwork`]; later blocks add to them.
+    /// Computes the block's part of the gradient of the mean cross-entropy over a batch of `batch_size` images;
+    /// `labels` has one entry per image of the block. The first block of a batch overwrites `gradients`, which are in
+    /// the order of [`CompactNetwork`]; later blocks add to them.
     pub(super) fn backward(
         &mut self,
         pass: &mut PassContext<'_>,
@@ -187,8 +188,8 @@ impl BlockState {
         }
     }
 
-    /// Computes the gradient with respect to the active weights and biases of the layer with this index from the gradient with
-    /// respect to its outputs.
+    /// Computes the gradient with respect to the active weights and biases of the layer with this index from the
+    /// gradient with respect to its outputs.
     pub(super) fn weight_gradient(&mut self, pass: &mut PassContext<'_>, index: usize, gradients: &mut [f32]) {
         let simd = pass.simd;
         let layer = &pass.compact.layers[index];
@@ -205,8 +206,8 @@ impl BlockState {
         simd.run(BiasGradientKernel { delta, gradient: &mut gradients[layer.active_biases()], add });
     }
 
-    /// Computes the gradient with respect to the outputs of the previous layer from the gradient with respect to the outputs of
-    /// the layer with this index, from 1.
+    /// Computes the gradient with respect to the outputs of the previous layer from the gradient with respect to the
+    /// outputs of the layer with this index, from 1.
     pub(super) fn input_gradient(&mut self, pass: &mut PassContext<'_>, index: usize) {
         let simd = pass.simd;
         let layer = &pass.compact.layers[index];
@@ -254,7 +255,8 @@ impl WorkSplit {
 
 /// Applies a dropout layer to the outputs of a layer or to their gradients; `None` changes nothing.
 ///
-/// `values` are [active units, images], `active_units` the indices of these units among all `unit_count` units of the layer.
+/// `values` are [active units, images], `active_units` the indices of these units among all `unit_count` units of the
+/// layer.
 fn apply_dropout(
     pass: &PassContext<'_>,
     dropout: Option<Dropout>,

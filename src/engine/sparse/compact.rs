@@ -1,4 +1,5 @@
-//! The part of a network that a mask keeps: the values that the trainer stores, and the active ones, which a step computes with.
+//! The part of a network that a mask keeps: the values that the trainer stores, and the active ones, which a step
+//! computes with.
 //!
 //! The words *kept*, *active* and *idle* are defined in [`sparse`](super).
 
@@ -14,22 +15,24 @@ use crate::network::TensorSpec;
 
 /// The kept part of a linear layer.
 ///
-/// Steps compute with active units and the weights between them only. Idle weights are stored too, after the active ones, and so
-/// are the biases of idle units: their gradient is 0, but the optimizer updates them, since weight decay changes them.
+/// Steps compute with active units and the weights between them only. Idle weights are stored too, after the active
+/// ones, and so are the biases of idle units: their gradient is 0, but the optimizer updates them, since weight decay
+/// changes them.
 #[derive(Clone, Debug)]
 pub(super) struct CompactLayer {
     /// The sizes of the dense layer, and the `ReLU` and dropout after it.
     pub(super) shape: LinearShape,
     /// The active units (outputs), as indices among all units of the layer, ascending.
     pub(super) units: Vec<u32>,
-    /// The pattern of the active weights: a row for each of `units`, a column for each active unit of the previous layer (or
-    /// active input).
+    /// The pattern of the active weights: a row for each of `units`, a column for each active unit of the previous
+    /// layer (or active input).
     pub(super) forward: TiledCsr,
     /// Like `forward`, but transposed. Empty in the first layer, because the gradient of the images is not computed.
     pub(super) backward: TiledCsr,
     /// For each weight in the order of `backward` its position in the order of `forward`.
     pub(super) positions: Vec<u32>,
-    /// Positions of the kept weights in the flat buffers: the active weights in the order of `forward`, then the idle ones.
+    /// Positions of the kept weights in the flat buffers: the active weights in the order of `forward`, then the idle
+    /// ones.
     pub(super) weights: Range<usize>,
     /// Positions of all biases in the flat buffers: those of `units`, then those of idle units.
     pub(super) biases: Range<usize>,
@@ -59,8 +62,8 @@ pub(super) struct CompactNetwork {
 }
 
 impl CompactNetwork {
-    /// Returns the part of a network that `mask` keeps. `parameters` are the weight and the bias of the first layer of `stack`,
-    /// then those of the second, and so on.
+    /// Returns the part of a network that `mask` keeps. `parameters` are the weight and the bias of the first layer of
+    /// `stack`, then those of the second, and so on.
     ///
     /// # Errors
     /// Fails if the mask does not cover exactly the weights of the network.
@@ -94,8 +97,8 @@ impl CompactNetwork {
     }
 }
 
-/// Returns for each input of the network, then for each unit of each layer, whether it is active. `kept` has the flags of each
-/// layer's weight [outputs, inputs].
+/// Returns for each input of the network, then for each unit of each layer, whether it is active. `kept` has the flags
+/// of each layer's weight [outputs, inputs].
 fn active_units(stack: &LinearStack, kept: &[&[bool]]) -> Vec<Vec<bool>> {
     let mut outputs = vec![true; stack.layers.last().map_or(0, |last| last.outputs)];
     let mut active = Vec::new();
@@ -140,8 +143,8 @@ impl CompactLayer {
     ) -> Self {
         let columns = rank(inputs);
         let rows = rank(outputs);
-        // Active weights as (row, column) of the pattern, their positions in the tensor, and the positions of idle weights. A
-        // kept weight whose output is active is active, and so is its input.
+        // Active weights as (row, column) of the pattern, their positions in the tensor, and the positions of idle
+        // weights. A kept weight whose output is active is active, and so is its input.
         let mut active = Vec::new();
         let mut active_positions = Vec::new();
         let mut idle_positions = Vec::new();

@@ -14,8 +14,8 @@ use crate::engine::trainer::{Trainer, TrainerSpec};
 use crate::engine::workload::Workload;
 use crate::network::Layer;
 
-/// Constants of the cost estimate in nanoseconds, measured with `benches/roofline.rs` for LeNet-300-100 at batch 60 on one core of
-/// an Intel Xeon with AVX-512. A block is 64 images.
+/// Constants of the cost estimate in nanoseconds, measured with `benches/roofline.rs` for LeNet-300-100 at batch 60 on
+/// one core of an Intel Xeon with AVX-512. A block is 64 images.
 mod nanoseconds {
     /// A multiply-add of a kept weight in the forward pass of a block.
     pub(super) const FORWARD: f64 = 1.15;
@@ -31,8 +31,8 @@ mod nanoseconds {
     pub(super) const NORMALIZE: f64 = 5.0;
 }
 
-/// Stores the kept weights only, and computes with the active ones. Supports one network of linear layers at a time, in float32
-/// on the CPU.
+/// Stores the kept weights only, and computes with the active ones. Supports one network of linear layers at a time, in
+/// float32 on the CPU.
 pub(in crate::engine) struct SparseEngine;
 
 impl Engine for SparseEngine {
@@ -83,8 +83,8 @@ impl Engine for SparseEngine {
     }
 }
 
-/// Returns the kind of `layer`, in the plural, if the engine does not support the layer. The match names every kind, so that the
-/// compiler rejects it when a kind is added.
+/// Returns the kind of `layer`, in the plural, if the engine does not support the layer. The match names every kind, so
+/// that the compiler rejects it when a kind is added.
 fn unsupported_layer(layer: &Layer) -> Option<&'static str> {
     match layer {
         Layer::Flatten | Layer::Linear { .. } | Layer::Relu | Layer::Dropout { .. } => None,

@@ -1,5 +1,5 @@
-//! The inputs of a block from the pixels of its images: the pixels are transposed, from [images, pixels] to [pixels, images],
-//! and those that are active inputs are normalized.
+//! The inputs of a block from the pixels of its images: the pixels are transposed, from [images, pixels] to
+//! [pixels, images], and those that are active inputs are normalized.
 
 use super::kernels::{Feature, IMAGES};
 use crate::compute::simd::{Kernel, SimdLevel, Vector16, WIDTH};
@@ -24,8 +24,8 @@ pub(super) type TransposedBytes = [[u8; WORD_BYTES]; IMAGE_SETS];
 /// A cache line of pixels of one image.
 type CacheLine = [u64; LINE_WORDS];
 
-/// Scale and offset of the normalization of each image of a block: [channels], each `[scale, offset]`, of which each has one
-/// number per image, 0 after the last image.
+/// Scale and offset of the normalization of each image of a block: [channels], each `[scale, offset]`, of which each
+/// has one number per image, 0 after the last image.
 #[derive(Clone, Debug)]
 pub(super) struct NormalizeTable(Vec<[Feature; 2]>);
 
@@ -98,7 +98,8 @@ impl Kernel for TransposeKernel<'_> {
             if !self.active_lines[line] {
                 continue;
             }
-            // [pixel within a word, image set, word of the line]: each word holds one pixel of the eight images of a set.
+            // [pixel within a word, image set, word of the line]: each word holds one pixel of the eight images of a
+            // set.
             let mut words = [[CacheLine::default(); IMAGE_SETS]; WORD_BYTES];
             for (set, rows) in rows.as_chunks::<WORD_BYTES>().0.iter().enumerate() {
                 let lines = transpose_words(std::array::from_fn(|k| read_line(rows[k], line)));
@@ -129,8 +130,8 @@ fn read_line(pixels: &[u8], line: usize) -> CacheLine {
     pulp::cast(bytes)
 }
 
-/// Transposes the matrix of bytes [rows, bytes of a word] of each word. Before, byte p of word g of row k is pixel 8g + p of
-/// image k. After, that pixel is byte k of word g of row p.
+/// Transposes the matrix of bytes [rows, bytes of a word] of each word. Before, byte p of word g of row k is pixel 8g +
+/// p of image k. After, that pixel is byte k of word g of row p.
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "eight rows, which must stay in registers")]
 fn transpose_words(rows: [CacheLine; WORD_BYTES]) -> [CacheLine; WORD_BYTES] {

@@ -1,10 +1,11 @@
-//! The four products of a step, over active weights only and for a block of 64 images: outputs, and the gradients of inputs,
-//! weights and biases.
+//! The four products of a step, over active weights only and for a block of 64 images: outputs, and the gradients of
+//! inputs, weights and biases.
 //!
-//! Activations are [features, images], so a weight is one number multiplied with the four vectors of a feature, independent of
-//! its neighbours. A sum over inputs or outputs runs in the order of the pattern, in two accumulators, one for the weights with
-//! even and one for those with odd positions in a segment, which are added at the end of the segment. A sum over images runs
-//! over the four vectors, then by halves ([`Vector16::reduce`]). Both orders are the same for every instruction set.
+//! Activations are [features, images], so a weight is one number multiplied with the four vectors of a feature,
+//! independent of its neighbours. A sum over inputs or outputs runs in the order of the pattern, in two accumulators,
+//! one for the weights with even and one for those with odd positions in a segment, which are added at the end of the
+//! segment. A sum over images runs over the four vectors, then by halves ([`Vector16::reduce`]). Both orders are the
+//! same for every instruction set.
 
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ pub(super) const IMAGES: usize = 64;
 /// Vectors of 16 images in a block.
 const VECTORS: usize = IMAGES / WIDTH;
 
-/// One feature (an input, or an output of a layer) of all images of a block, aligned to cache lines: a vector load that crosses a
-/// cache-line boundary takes 1.5 times as long.
+/// One feature (an input, or an output of a layer) of all images of a block, aligned to cache lines: a vector load that
+/// crosses a cache-line boundary takes 1.5 times as long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub(super) struct Feature([[f32; WIDTH]; VECTORS]);
@@ -99,12 +100,14 @@ pub(super) enum Epilogue<'a> {
     Nothing,
     /// `ReLU`: max(x, 0).
     Relu,
-    /// The derivative of `ReLU`: sums become 0 where these outputs of the `ReLU`, one [`Feature`] per row, are not positive.
+    /// The derivative of `ReLU`: sums become 0 where these outputs of the `ReLU`, one [`Feature`] per row, are not
+    /// positive.
     ReluBackward(&'a [Feature]),
 }
 
-/// Sparse matrix times dense matrix: y\[r\] ← initial\[r\] + Σ w·x\[column\] for the rows r in `rows`. Computes the outputs of a
-/// layer from its inputs, or the gradient with respect to the inputs from the gradient with respect to the outputs.
+/// Sparse matrix times dense matrix: y\[r\] ← initial\[r\] + Σ w·x\[column\] for the rows r in `rows`. Computes the
+/// outputs of a layer from its inputs, or the gradient with respect to the inputs from the gradient with respect to the
+/// outputs.
 pub(super) struct SpmmKernel<'a, W> {
     /// The positions of the weights.
     pub(super) pattern: &'a TiledCsr,
@@ -155,7 +158,8 @@ impl<W: WeightAccess> Kernel for SpmmKernel<'_, W> {
 
 /// The sum over one segment of one row of a product.
 struct SegmentSum<'a, W> {
-    /// The value at which the row's sum begins, in the first tile; `None` in later tiles, where the sum continues from `y`.
+    /// The value at which the row's sum begins, in the first tile; `None` in later tiles, where the sum continues from
+    /// `y`.
     initial: Option<f32>,
     /// The weights of the segment.
     weights: W,
@@ -214,8 +218,8 @@ impl<W: WeightAccess> SegmentSum<'_, W> {
     }
 }
 
-/// Computes the gradient of a layer's active weights: g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the weights k of
-/// the segments in `segments`.
+/// Computes the gradient of a layer's active weights: g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the
+/// weights k of the segments in `segments`.
 pub(super) struct WeightGradientKernel<'a> {
     /// The positions of the weights.
     pub(super) pattern: &'a TiledCsr,
@@ -258,7 +262,8 @@ impl Kernel for WeightGradientKernel<'_> {
                 while next < end {
                     let sums = simd.four_sums(products(simd, &d, x, pattern.index_quad(next)));
                     match gradient[next - first..].first_chunk_mut::<4>() {
-                        // Sums past the end of the segment are written to weights of the next segment, which overwrites them.
+                        // Sums past the end of the segment are written to weights of the next segment, which overwrites
+                        // them.
                         Some(gradient) if !add => *gradient = sums,
                         _ => {
                             for (g, sum) in gradient[next - first..end - first].iter_mut().zip(sums) {
@@ -275,8 +280,9 @@ impl Kernel for WeightGradientKernel<'_> {
     }
 }
 
-/// Begins the four sums over images of d·x of these columns. A function instead of a closure, because a closure is not always
-/// inlined, and code that is not inlined is compiled without the processor's vector instructions and takes forty times as long.
+/// Begins the four sums over images of d·x of these columns. A function instead of a closure, because a closure is not
+/// always inlined, and code that is not inlined is compiled without the processor's vector instructions and takes forty
+/// times as long.
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "four columns")]
 fn products<S: Vector16>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u32; 4]) -> S::Quad {

@@ -1,5 +1,5 @@
-//! Cross-entropy of a block, whose logits are [classes, images]. Gives the same bits as [`loss`](crate::engine::loss), which has
-//! logits [images, classes].
+//! Cross-entropy of a block, whose logits are [classes, images]. Gives the same bits as [`loss`](crate::engine::loss),
+//! which has logits [images, classes].
 
 use super::kernels::{Feature, IMAGES};
 use crate::compute::simd::{Kernel, Vector16};
@@ -39,8 +39,8 @@ impl Softmax {
     }
 }
 
-/// Computes the gradient of the mean cross-entropy over a batch with respect to the logits of a block: (softmax − target) /
-/// batch size; 0 after the last image.
+/// Computes the gradient of the mean cross-entropy over a batch with respect to the logits of a block: (softmax −
+/// target) / batch size; 0 after the last image.
 pub(super) struct LogitGradientKernel<'a> {
     /// The logits of the block: [classes, images].
     pub(super) logits: &'a [Feature],

@@ -28,13 +28,13 @@ use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 
 pub use kernel_timing::{KernelTiming, time_kernels};
 
-/// The smallest number of stored values per thread: with fewer, threads cost more in waiting for each other than they save.
-/// Measured on LeNet-300-100: two threads are faster than one by a third at 21 % of the weights, by nothing at 8 %, and slower
-/// below.
+/// The smallest number of stored values per thread: with fewer, threads cost more in waiting for each other than they
+/// save. Measured on LeNet-300-100: two threads are faster than one by a third at 21 % of the weights, by nothing at 8
+/// %, and slower below.
 const VALUES_PER_THREAD: usize = 12_000;
 
-/// Trainer of a fully connected network that stores the kept weights and all biases only. Weights, gradients and moments are
-/// flat buffers of one layout, that of `compact`.
+/// Trainer of a fully connected network that stores the kept weights and all biases only. Weights, gradients and
+/// moments are flat buffers of one layout, that of `compact`.
 pub(super) struct SparseMlpTrainer {
     spec: TrainerSpec,
     dataset: Arc<Dataset>,
@@ -60,7 +60,8 @@ pub(super) struct SparseMlpTrainer {
     transposed: TransposedSplits,
 }
 
-/// For each split, once it has been evaluated, the pixels of its images: [blocks, pixels, images]. Indexed by [`Split`].
+/// For each split, once it has been evaluated, the pixels of its images: [blocks, pixels, images]. Indexed by
+/// [`Split`].
 type TransposedSplits = [Option<Vec<TransposedBytes>>; Split::ALL.len()];
 
 /// Disjoint borrows of the trainer's fields for one step or evaluation.
@@ -71,7 +72,8 @@ struct StepContext<'a> {
     transposed: &'a mut TransposedSplits,
 }
 
-/// Returns the labels of a block's images, 0 after the last one; `image_indices` are at most 64 indices into the data set.
+/// Returns the labels of a block's images, 0 after the last one; `image_indices` are at most 64 indices into the data
+/// set.
 fn labels(dataset: &Dataset, image_indices: &[u32]) -> [u8; IMAGES] {
     let mut labels = [0; IMAGES];
     labels.iter_mut().zip(image_indices).for_each(|(label, &image)| *label = dataset.labels[image as usize]);
@@ -127,8 +129,8 @@ impl SparseMlpTrainer {
         StepContext { pass, block: &mut self.block, gradients: &mut self.gradients, transposed: &mut self.transposed }
     }
 
-    /// Resizes the pool to one thread for each [`VALUES_PER_THREAD`] stored values, at least 1 and at most `max_threads`. Returns
-    /// whether the size has changed.
+    /// Resizes the pool to one thread for each [`VALUES_PER_THREAD`] stored values, at least 1 and at most
+    /// `max_threads`. Returns whether the size has changed.
     fn resize_pool(&mut self) -> bool {
         let useful_threads = self.compact.len() / self.values_per_thread;
         let thread_count = self.max_threads.min(useful_threads).clamp(1, MAX_THREADS);

@@ -2,25 +2,27 @@
 
 use std::ops::Range;
 
-/// Columns of a tile: the inputs of 64 images in 128 columns take 32 KiB, which stay in the first-level cache while all rows are
-/// computed.
+/// Columns of a tile: the inputs of 64 images in 128 columns take 32 KiB, which stay in the first-level cache while all
+/// rows are computed.
 const TILE_COLUMNS: usize = 128;
 
-/// The smallest mean number of weights in a segment. With fewer, starting a segment costs more than the cache saves, and all
-/// columns are one tile. Measured on the layer 784 → 300: 10 % of the weights are faster in several tiles, 4 % in one.
+/// The smallest mean number of weights in a segment. With fewer, starting a segment costs more than the cache saves,
+/// and all columns are one tile. Measured on the layer 784 → 300: 10 % of the weights are faster in several tiles, 4 %
+/// in one.
 const MIN_SEGMENT_WEIGHTS: usize = 10;
 
 /// Column indices stored after the last one, so that four can always be read.
 const PADDING: usize = 3;
 
-/// A *pattern*: which weights of a matrix are active. Their order is by tile (a range of columns), then row, then column; the
-/// index of a weight in this order is its position in arrays of weights and gradients. The weights in one row of one tile are a
-/// *segment*; segments are ordered by tile, then row.
+/// A *pattern*: which weights of a matrix are active. Their order is by tile (a range of columns), then row, then
+/// column; the index of a weight in this order is its position in arrays of weights and gradients. The weights in one
+/// row of one tile are a *segment*; segments are ordered by tile, then row.
 #[derive(Clone, Debug)]
 pub(super) struct TiledCsr {
     /// Rows of the matrix.
     pub(super) rows: usize,
-    /// The end of each segment among the weights: of all rows in the first tile, then of all rows in the second, and so on.
+    /// The end of each segment among the weights: of all rows in the first tile, then of all rows in the second, and so
+    /// on.
     pub(super) ends: Vec<u32>,
     /// The column of each weight, then [`PADDING`] columns that belong to no weight.
     columns: Vec<u32>,
@@ -34,8 +36,8 @@ impl Default for TiledCsr {
 }
 
 impl TiledCsr {
-    /// Returns the pattern of a matrix [rows, columns] whose active weights are the pairs (row, column) in `positions`, which
-    /// may have any order; and for each weight of the pattern its index in `positions`.
+    /// Returns the pattern of a matrix [rows, columns] whose active weights are the pairs (row, column) in `positions`,
+    /// which may have any order; and for each weight of the pattern its index in `positions`.
     pub(super) fn new(rows: usize, columns: usize, positions: &[(u32, u32)]) -> (Self, Vec<u32>) {
         let is_tiled = positions.len() * TILE_COLUMNS >= MIN_SEGMENT_WEIGHTS * rows * columns;
         let tile_columns = if is_tiled { TILE_COLUMNS } else { columns.max(1) };
@@ -97,8 +99,8 @@ impl TiledCsr {
     }
 }
 
-/// Returns `parts` ranges of items with about equal sums of costs, where an item costs its size and 1 more. The ranges follow
-/// each other without gaps and cover all items; some may be empty.
+/// Returns `parts` ranges of items with about equal sums of costs, where an item costs its size and 1 more. The ranges
+/// follow each other without gaps and cover all items; some may be empty.
 fn split_evenly(sizes: impl Iterator<Item = usize> + Clone, parts: usize) -> Vec<Range<usize>> {
     let total: usize = sizes.clone().map(|size| size + 1).sum();
     let mut ranges = Vec::new();

@@ -1,5 +1,5 @@
-// Sets the flags of libtorch's global context for which the Rust bindings have no function: the precision of CUDA kernels, and
-// whether they add in a fixed order.
+// Sets the flags of libtorch's global context for which the Rust bindings have no function: the precision of CUDA
+// kernels, and whether they add in a fixed order.
 #include <ATen/Context.h>
 
 extern "C" void lth_set_up_cuda(bool tf32) {

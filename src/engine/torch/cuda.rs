@@ -1,4 +1,5 @@
-//! CUDA: whether it is available, which is decided without opening a library, and the devices that libtorch's CUDA library finds.
+//! CUDA: whether it is available, which is decided without opening a library, and the devices that libtorch's CUDA
+//! library finds.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -20,8 +21,8 @@ pub fn cuda_unavailable_reason() -> Option<String> {
     unavailable_reason(cpu_library.and_then(|path| path.parent()), machine::has_nvidia_driver(), env::hides_gpus())
 }
 
-/// Like [`cuda_unavailable_reason`], for a libtorch in the folder `libtorch` (`None` if its library was not found), with or without
-/// a driver, and with GPUs hidden by the environment or not.
+/// Like [`cuda_unavailable_reason`], for a libtorch in the folder `libtorch` (`None` if its library was not found),
+/// with or without a driver, and with GPUs hidden by the environment or not.
 fn unavailable_reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String> {
     let library = libtorch.map(|folder| folder.join(LIBRARY));
     if !library.as_ref().is_some_and(|library| library.exists()) {
@@ -60,7 +61,8 @@ pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
     Ok(Device::Cuda(gpu))
 }
 
-/// Sets libtorch's global flags: products and convolutions in TF32 if `tf32`, and deterministic kernels where libtorch has them.
+/// Sets libtorch's global flags: products and convolutions in TF32 if `tf32`, and deterministic kernels where libtorch
+/// has them.
 #[expect(unsafe_code, reason = "libtorch's bindings have no function for these flags")]
 fn set_up(tf32: bool) {
     unsafe extern "C" {
@@ -71,9 +73,9 @@ fn set_up(tf32: bool) {
     unsafe { lth_set_up_cuda(tf32) }
 }
 
-/// Opens libtorch's CUDA library if CUDA is available. Must be called before the first computation, on the CPU too: libtorch looks
-/// for the library once, at the first convolution or backward pass on any device, and remembers the result. Errors are ignored
-/// here; [`device`] reports them.
+/// Opens libtorch's CUDA library if CUDA is available. Must be called before the first computation, on the CPU too:
+/// libtorch looks for the library once, at the first convolution or backward pass on any device, and remembers the
+/// result. Errors are ignored here; [`device`] reports them.
 pub(super) fn register_cuda_backend() {
     if cuda_unavailable_reason().is_none() {
         let _ = open();

@@ -34,7 +34,8 @@ impl Engine for DenseEngine {
 
     fn step_cost(&self, workload: &Workload, _kept: &[u64]) -> Nanoseconds {
         let layers = workload.layers.iter().enumerate().map(|(index, layer)| {
-            // Three products: the outputs, the gradient of the weights, and, in all layers but the first, that of the inputs.
+            // Three products: the outputs, the gradient of the weights, and, in all layers but the first, that of the
+            // inputs.
             let passes = if index == 0 { 2.0 } else { 3.0 };
             let products = passes * workload.batch_size as f64 * nanoseconds::PRODUCT;
             Nanoseconds(layer.weights as f64 * (layer.macs_per_weight as f64 * products + nanoseconds::UPDATE))

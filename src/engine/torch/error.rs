@@ -8,9 +8,9 @@ use crate::engine::trainer::TrainerSpec;
 /// Parts of libtorch's messages for errors that are caused by too little memory.
 const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "ALLOC_FAILED"];
 
-/// Returns an error of libtorch with its message in one line, without the trace; if there was too little memory, the message names
-/// the options to make smaller. `lanes` is the number of networks of the trainer, which was built for `spec`. Errors that are
-/// not libtorch's are returned as they are.
+/// Returns an error of libtorch with its message in one line, without the trace; if there was too little memory, the
+/// message names the options to make smaller. `lanes` is the number of networks of the trainer, which was built for
+/// `spec`. Errors that are not libtorch's are returned as they are.
 pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> Error {
     let Some(TchError::Torch(text)) = error.downcast_ref::<TchError>() else { return error };
     if !OUT_OF_MEMORY.iter().any(|part| text.contains(part)) {

@@ -3,10 +3,11 @@
 //! The backward pass is written out, so there is no autograd graph; all memory is allocated once. A step is eight
 //! products for LeNet-300-100, and one pass each over the batch, the activations and the parameters.
 //!
-//! The gradient of a weight is computed in pieces of whole rows, and the optimizer updates each piece as soon as its gradient is
-//! computed. The pass of the optimizer waits for memory, not for arithmetic, because weights and moments do not fit into the
-//! second-level cache. A piece of the gradient does fit, so the pass does not have to read the gradient from memory. With gradient
-//! clipping no piece can be updated before the norm of all is known, so the complete gradient is stored.
+//! The gradient of a weight is computed in pieces of whole rows, and the optimizer updates each piece as soon as its
+//! gradient is computed. The pass of the optimizer waits for memory, not for arithmetic, because weights and moments do
+//! not fit into the second-level cache. A piece of the gradient does fit, so the pass does not have to read the
+//! gradient from memory. With gradient clipping no piece can be updated before the norm of all is known, so the
+//! complete gradient is stored.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,8 +30,8 @@ use crate::engine::optim::{ParameterSlices, moment_slots, update};
 use crate::engine::param_layout::ParamLayout;
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 
-/// Images that an evaluation processes at a time: enough for full speed of the products, few enough that their activations stay
-/// in the cache.
+/// Images that an evaluation processes at a time: enough for full speed of the products, few enough that their
+/// activations stay in the cache.
 const EVALUATION_IMAGES: usize = 250;
 
 /// The largest number of values of a piece of the gradient (256 KiB in float32), unless a single row has more.
@@ -57,13 +58,13 @@ struct WeightRows {
     rows: usize,
     /// Positions of the rows in the flat buffers.
     range: Range<usize>,
-    /// View of the gradient with respect to these rows [rows, inputs]: in memory that all pieces share, or in the complete
-    /// gradient.
+    /// View of the gradient with respect to these rows [rows, inputs]: in memory that all pieces share, or in the
+    /// complete gradient.
     gradient: Tensor,
 }
 
-/// Activations of `rows` images and, for a backward pass, the gradients with respect to them. A buffer is written and read by
-/// loops as a slice, and by libtorch through views: tensors in the same memory.
+/// Activations of `rows` images and, for a backward pass, the gradients with respect to them. A buffer is written and
+/// read by loops as a slice, and by libtorch through views: tensors in the same memory.
 struct Activations<T> {
     /// The number of images.
     rows: usize,
@@ -100,7 +101,8 @@ pub(super) struct MlpTrainer<T> {
     /// The gradient of one piece, or of the biases of one layer; with gradient clipping the complete gradient.
     gradients: HostBuffer<T>,
     moments: Vec<HostBuffer<T>>,
-    /// For each value of `weights` whether the mask keeps it; `None` for a dense network, so that masks cost it nothing.
+    /// For each value of `weights` whether the mask keeps it; `None` for a dense network, so that masks cost it
+    /// nothing.
     kept: Option<Vec<bool>>,
     iteration: u64,
     /// Optimizer steps since the moments were reset.
@@ -146,9 +148,9 @@ impl<T: TorchElement> MlpTrainer<T> {
         })
     }
 
-    /// Computes the gradient of the mean cross-entropy over a batch, and applies the optimizer to each piece of the gradient, or
-    /// with gradient clipping to the complete gradient at the end. `image_indices` and `dropout` are those of the forward pass,
-    /// whose activations `self.batch` must hold.
+    /// Computes the gradient of the mean cross-entropy over a batch, and applies the optimizer to each piece of the
+    /// gradient, or with gradient clipping to the complete gradient at the end. `image_indices` and `dropout` are those
+    /// of the forward pass, whose activations `self.batch` must hold.
     fn backward(&mut self, image_indices: &[u32], dropout: DropoutContext, lr: f64) -> Result<()> {
         let last = self.layers.len() - 1;
         let is_clipped = self.spec.clip_norm.is_some();

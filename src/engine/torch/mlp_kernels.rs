@@ -1,5 +1,5 @@
-//! The kernels of the MLP trainer between the matrix products: bias, `ReLU`, dropout, row sums. Each is one pass over its
-//! values, compiled once for each instruction set.
+//! The kernels of the MLP trainer between the matrix products: bias, `ReLU`, dropout, row sums. Each is one pass over
+//! its values, compiled once for each instruction set.
 
 use super::host_buffer::TorchElement;
 use crate::engine::dropout::{Dropout, DropoutContext};
@@ -31,8 +31,8 @@ impl<T: TorchElement> pulp::NullaryFnOnce for AddBiasKernel<'_, T> {
     }
 }
 
-/// Computes the gradient with respect to the inputs of a `ReLU` from the gradient with respect to its outputs: sets `deltas` to 0
-/// where `outputs` are not positive.
+/// Computes the gradient with respect to the inputs of a `ReLU` from the gradient with respect to its outputs: sets
+/// `deltas` to 0 where `outputs` are not positive.
 pub(super) fn relu_backward<T: TorchElement>(outputs: &[T], deltas: &mut [T]) {
     pulp::Arch::new().dispatch(ReluBackwardKernel { outputs, deltas });
 }
@@ -54,8 +54,8 @@ impl<T: TorchElement> pulp::NullaryFnOnce for ReluBackwardKernel<'_, T> {
     }
 }
 
-/// Applies a dropout layer to outputs [images, features] in the forward pass, or to their gradients in the backward pass: dropped
-/// values become 0, the others are scaled. Does nothing for `None`, or if `context` drops nothing.
+/// Applies a dropout layer to outputs [images, features] in the forward pass, or to their gradients in the backward
+/// pass: dropped values become 0, the others are scaled. Does nothing for `None`, or if `context` drops nothing.
 pub(super) fn apply_dropout<T: TorchElement>(context: DropoutContext, dropout: Option<Dropout>, values: &mut [T]) {
     if let Some((dropout, draw_key)) = context.draw_key(dropout) {
         pulp::Arch::new().dispatch(DropoutKernel { dropout, draw_key, values });

@@ -1,8 +1,8 @@
-//! The dense engine ([`EngineKind::Dense`](super::EngineKind::Dense)), made with libtorch: every weight is stored and multiplied,
-//! and pruned weights are held at 0 by the mask. The only module that uses libtorch.
+//! The dense engine ([`EngineKind::Dense`](super::EngineKind::Dense)), made with libtorch: every weight is stored and
+//! multiplied, and pruned weights are held at 0 by the mask. The only module that uses libtorch.
 //!
-//! It has two trainers: `mlp` for a single fully connected network on the CPU, and `autograd` for any network, on any device, in
-//! any number of lanes. [`build`] chooses.
+//! It has two trainers: `mlp` for a single fully connected network on the CPU, and `autograd` for any network, on any
+//! device, in any number of lanes. [`build`] chooses.
 
 mod cuda;
 mod host_buffer;
@@ -34,8 +34,8 @@ pub const LIBTORCH: &str = "2.11.0";
 /// The version of the Rust bindings of libtorch.
 pub const TCH: &str = "0.24.0";
 
-/// The deterministic part of a training run on a GPU, in words for users: equal each time the training run is repeated on the same
-/// kind of GPU with the same number of lanes.
+/// The deterministic part of a training run on a GPU, in words for users: equal each time the training run is repeated
+/// on the same kind of GPU with the same number of lanes.
 pub const DETERMINISTIC: &str = "initial weights, masks, order of images, augmentation, dropout and pruning are the CPU's to \
     the bit; cuDNN is held to its deterministic kernels and none is chosen by timing";
 
@@ -44,8 +44,8 @@ pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only 
     with squares that overlap adds gradients in no order: last digits may differ from run to run, and do on another kind of \
     GPU or with another number of lanes";
 
-/// Builds a trainer for `lanes` networks, which must be used in the calling thread. Limits libtorch's computations on the CPU in
-/// this thread to one thread.
+/// Builds a trainer for `lanes` networks, which must be used in the calling thread. Limits libtorch's computations on
+/// the CPU in this thread to one thread.
 ///
 /// # Errors
 /// Fails if the images do not fit the network, the GPU does not exist, or there is too little memory.

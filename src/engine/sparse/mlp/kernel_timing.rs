@@ -21,8 +21,8 @@ pub struct KernelTiming {
     pub name: &'static str,
     /// The number of its layer, from 1; `None` for kernels of the whole network.
     pub layer: Option<usize>,
-    /// The number of items it processes: the layer's active weights; active inputs for `load`, classes for `cross-entropy`,
-    /// stored values for `optimizer`.
+    /// The number of items it processes: the layer's active weights; active inputs for `load`, classes for
+    /// `cross-entropy`, stored values for `optimizer`.
     pub items: usize,
     /// The mean time of one call, in nanoseconds.
     pub nanoseconds: f64,
@@ -38,8 +38,8 @@ impl KernelTiming {
     }
 }
 
-/// Times each kernel of a step of a network pruned by `mask`, on one block of images and one thread, `calls` calls each.
-/// `image_indices` are indices into the data set, of which at most the first 64 are used.
+/// Times each kernel of a step of a network pruned by `mask`, on one block of images and one thread, `calls` calls
+/// each. `image_indices` are indices into the data set, of which at most the first 64 are used.
 ///
 /// # Errors
 /// Fails if the sparse engine does not support the network, or snapshot and mask do not fit it.

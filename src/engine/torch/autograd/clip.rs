@@ -1,12 +1,12 @@
-//! Gradient clipping as tensor operations, each lane by its own norm, with the formula of [`crate::engine::clip`]. No operation
-//! waits for the device, and every sum has a fixed order.
+//! Gradient clipping as tensor operations, each lane by its own norm, with the formula of [`crate::engine::clip`]. No
+//! operation waits for the device, and every sum has a fixed order.
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
-/// Returns the gradients, scaled down in each lane whose norm is above `max_norm`. `gradients` has one tensor [lanes, …] per
-/// parameter; `kept` returns for the index of a parameter a flag for each of its values, false if the value counts as 0, or
-/// `None` if all values count.
+/// Returns the gradients, scaled down in each lane whose norm is above `max_norm`. `gradients` has one tensor
+/// [lanes, …] per parameter; `kept` returns for the index of a parameter a flag for each of its values, false if the
+/// value counts as 0, or `None` if all values count.
 ///
 /// # Errors
 /// Fails if libtorch fails.

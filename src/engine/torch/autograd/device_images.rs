@@ -13,8 +13,8 @@ use crate::data::{Dataset, Normalization};
 use crate::engine::input::copy_pixels;
 use crate::engine::trainer::Batch;
 
-/// The site of the augmentation in the elementwise stream (see [`engine::dropout`](crate::engine::dropout)), after those of all
-/// dropout layers.
+/// The site of the augmentation in the elementwise stream (see [`engine::dropout`](crate::engine::dropout)), after
+/// those of all dropout layers.
 const AUGMENTATION_SITE: u64 = 1 << 32;
 
 /// The images of a data set, from which inputs on a device are made.
@@ -23,8 +23,8 @@ pub(super) struct DeviceImages {
     device: Device,
     /// The type of the inputs.
     kind: Kind,
-    /// For [`Memory::Device`] the bytes of all images [images, channels, height, width] and all labels [images]; `None` on the host,
-    /// where `dataset` is read instead.
+    /// For [`Memory::Device`] the bytes of all images [images, channels, height, width] and all labels [images]; `None`
+    /// on the host, where `dataset` is read instead.
     resident: Option<(Tensor, Tensor)>,
     /// The scale of the normalization, of each channel [1, channels, 1, 1] or of each image [images, 1, 1, 1].
     scale: Tensor,
@@ -37,13 +37,14 @@ pub(super) struct DeviceImages {
 pub(super) struct DrawnAugmentation {
     /// Whether the image is mirrored left to right.
     pub(super) flip: bool,
-    /// The offset of the crop from the upper left corner of the padded image, [down, right], each in 0..=2·padding. An offset equal
-    /// to the padding leaves the image in place.
+    /// The offset of the crop from the upper left corner of the padded image, [down, right], each in 0..=2·padding. An
+    /// offset equal to the padding leaves the image in place.
     pub(super) offset: [u64; 2],
 }
 
 impl DrawnAugmentation {
-    /// Draws the augmentation of the image with this index in a batch; `draw_key` is that of the iteration and the augmentation.
+    /// Draws the augmentation of the image with this index in a batch; `draw_key` is that of the iteration and the
+    /// augmentation.
     fn draw(augment: Augment, draw_key: u64, index: u64) -> Self {
         let number = mix(draw_key, index);
         let positions = 2 * u64::from(augment.crop) + 1;
@@ -52,15 +53,16 @@ impl DrawnAugmentation {
         Self { flip: augment.flip && number >> 63 == 1, offset }
     }
 
-    /// Returns the augmentation as one number: mirroring in the lowest bit, then 20 bits for the offset in each direction.
+    /// Returns the augmentation as one number: mirroring in the lowest bit, then 20 bits for the offset in each
+    /// direction.
     fn packed(&self) -> i64 {
         i64::from(self.flip) | (self.offset[0] as i64) << 1 | (self.offset[1] as i64) << 21
     }
 }
 
 impl DeviceImages {
-    /// Prepares `dataset` for inputs of type `kind` on `device`. With [`Memory::Device`] the data set is copied to the device, once
-    /// for all training runs of a trainer.
+    /// Prepares `dataset` for inputs of type `kind` on `device`. With [`Memory::Device`] the data set is copied to the
+    /// device, once for all training runs of a trainer.
     ///
     /// # Errors
     /// Fails if the device has too little memory.
@@ -98,8 +100,8 @@ impl DeviceImages {
         })
     }
 
-    /// Returns the inputs of one batch per lane, and their labels [lanes, images]. Inputs are augmented, and are features if
-    /// `as_features`. All batches have the same size.
+    /// Returns the inputs of one batch per lane, and their labels [lanes, images]. Inputs are augmented, and are
+    /// features if `as_features`. All batches have the same size.
     ///
     /// # Errors
     /// Fails if libtorch fails.
@@ -117,8 +119,8 @@ impl DeviceImages {
         Ok((to_layout(&x, lanes, batch_size, as_features)?, labels))
     }
 
-    /// Returns the inputs of a batch, not augmented and the same for every lane, and their labels [images]. `image_indices` are
-    /// indices into the data set. Inputs are features if `as_features`.
+    /// Returns the inputs of a batch, not augmented and the same for every lane, and their labels [images].
+    /// `image_indices` are indices into the data set. Inputs are features if `as_features`.
     ///
     /// # Errors
     /// Fails if libtorch fails.
@@ -147,7 +149,8 @@ impl DeviceImages {
         upload(&image_indices.iter().map(|&image| i64::from(image)).collect::<Vec<_>>(), self.device)
     }
 
-    /// Returns the pixels of images as bytes [images, channels, height, width]; `index` is `image_indices` on the device.
+    /// Returns the pixels of images as bytes [images, channels, height, width]; `index` is `image_indices` on the
+    /// device.
     fn bytes(&self, image_indices: &[u32], index: &Tensor) -> Result<Tensor> {
         if let Some((resident, _)) = &self.resident {
             return Ok(resident.f_index_select(0, index)?);
@@ -168,8 +171,8 @@ impl DeviceImages {
         Ok(Tensor::from_slice(&labels))
     }
 
-    /// Returns the inputs [images, channels, height, width]: byte · scale + offset, rounded twice, as in every engine. `is_image` if
-    /// the first layer takes images.
+    /// Returns the inputs [images, channels, height, width]: byte · scale + offset, rounded twice, as in every engine.
+    /// `is_image` if the first layer takes images.
     fn inputs(&self, bytes: &Tensor, index: &Tensor, is_image: bool) -> Result<Tensor> {
         let constants = |constants: &Tensor| match &self.dataset.inputs {
             Normalization::PerImage(_) => constants.f_index_select(0, index),
@@ -201,8 +204,8 @@ impl DeviceImages {
         let sign = flip.f_mul_scalar(-2)?.f_add_scalar(1)?;
         let first_column = flip.f_mul_scalar(width - 1)?;
         let count = |n: i64| Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n]);
-        // The source row and column of each pixel of the result, [images, height] and [images, width]. Pixels whose source is
-        // outside the image are black.
+        // The source row and column of each pixel of the result, [images, height] and [images, width]. Pixels whose
+        // source is outside the image are black.
         let rows = count(height)?.f_add(&down)?;
         let columns = count(width)?.f_mul(&sign)?.f_add(&first_column)?.f_add(&right)?;
         let is_inside = |position: &Tensor, n: i64| position.f_ge(0)?.f_logical_and(&position.f_lt(n)?);
@@ -227,9 +230,9 @@ fn draw_augmentations(batches: &[Batch], augment: Augment) -> Vec<DrawnAugmentat
     batches.iter().flat_map(lane_augmentations).collect()
 }
 
-/// Copies `values` to the device without waiting for the device: the copy is queued after the device's earlier work. CUDA copies up
-/// to 64 KiB (8,192 numbers) of ordinary memory into a buffer of its own before the call returns, and does not wait; with more it
-/// may wait.
+/// Copies `values` to the device without waiting for the device: the copy is queued after the device's earlier work.
+/// CUDA copies up to 64 KiB (8,192 numbers) of ordinary memory into a buffer of its own before the call returns, and
+/// does not wait; with more it may wait.
 ///
 /// # Errors
 /// Fails if libtorch fails.

@@ -1,5 +1,6 @@
-//! Dropout as tensor operations. The random numbers are those of the elementwise stream
-//! (see [`engine::dropout`](crate::engine::dropout)), computed by integer arithmetic on the device and equal to those on the host.
+//! Dropout as tensor operations. The random numbers are those of the elementwise stream (see
+//! [`engine::dropout`](crate::engine::dropout)), computed by integer arithmetic on the device and equal to those on the
+//! host.
 
 use anyhow::{Result, anyhow};
 use tch::{Kind, Tensor};
@@ -10,12 +11,14 @@ use crate::engine::dropout::Dropout;
 pub(super) struct DropoutMasks<'a> {
     /// The dropout layers that have not been applied yet.
     layers: std::slice::Iter<'a, Dropout>,
-    /// The draw keys of all dropout layers in this iteration [layers, lanes]; `None` if nothing is dropped, as in evaluation.
+    /// The draw keys of all dropout layers in this iteration [layers, lanes]; `None` if nothing is dropped, as in
+    /// evaluation.
     draw_keys: Option<&'a Tensor>,
 }
 
 impl<'a> DropoutMasks<'a> {
-    /// Returns the masks of the dropout `layers` of a network, in the order they are applied; `draw_keys` are [layers, lanes].
+    /// Returns the masks of the dropout `layers` of a network, in the order they are applied; `draw_keys` are
+    /// [layers, lanes].
     pub(super) fn new(layers: &'a [Dropout], draw_keys: Option<&'a Tensor>) -> Self {
         Self { layers: layers.iter(), draw_keys }
     }
@@ -37,8 +40,8 @@ impl<'a> DropoutMasks<'a> {
         self.apply(x, &elements, &[1, lanes, 1], &shape)
     }
 
-    /// Applies the next dropout layer to `x`, which has the shape `shape`. `elements` are the counters of its values; in their shape
-    /// and `lanes`, the shape of one draw key per lane, sizes of 1 are broadcast.
+    /// Applies the next dropout layer to `x`, which has the shape `shape`. `elements` are the counters of its values;
+    /// in their shape and `lanes`, the shape of one draw key per lane, sizes of 1 are broadcast.
     fn apply(&mut self, x: &Tensor, elements: &Tensor, lanes: &[i64], shape: &[i64]) -> Result<Tensor> {
         let dropout = self.layers.next().ok_or_else(|| anyhow!("a dropout layer that was not counted"))?;
         let Some(draw_keys) = self.draw_keys else { return Ok(x.shallow_clone()) };
@@ -53,8 +56,8 @@ fn counters(n: i64, x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::f_arange(n, (Kind::Int64, x.device()))?)
 }
 
-/// Returns [`crate::base::rng::mix`] of each pair of words. Its words are unsigned; those of the tensors are signed, with the same
-/// bits.
+/// Returns [`crate::base::rng::mix`] of each pair of words. Its words are unsigned; those of the tensors are signed,
+/// with the same bits.
 pub(super) fn mix(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     const SPREAD: u64 = 0xD6E8_FEB8_6659_FD93;
     const STEP: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -1,4 +1,5 @@
-//! Flat tensors that hold the parameters of all lanes in a [`ParamLayout`], and copies of their values to and from the host.
+//! Flat tensors that hold the parameters of all lanes in a [`ParamLayout`], and copies of their values to and from the
+//! host.
 
 use std::ops::Range;
 
@@ -11,8 +12,8 @@ use crate::base::tensors::TensorMap;
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::network::TensorSpec;
 
-/// Returns the shape of a parameter of `lanes` networks as layers use it: [lanes · out, in, height, width] for a convolution,
-/// whose lanes are groups; [lanes, …] for others.
+/// Returns the shape of a parameter of `lanes` networks as layers use it: [lanes · out, in, height, width] for a
+/// convolution, whose lanes are groups; [lanes, …] for others.
 pub(super) fn lane_shape(spec: &TensorSpec, lanes: usize) -> Vec<i64> {
     let sizes = spec.shape.iter().map(|&n| n as i64);
     match spec.shape.len() {

@@ -1,7 +1,7 @@
 //! Layers as tensor operations with autograd, for several networks (lanes) of one architecture at once.
 //!
-//! Images of all lanes are one tensor [images, lanes · channels, height, width]: the convolutions of all lanes are then one
-//! convolution with a group per lane, and their batch norms one batch norm over more channels. Features are
+//! Images of all lanes are one tensor [images, lanes · channels, height, width]: the convolutions of all lanes are then
+//! one convolution with a group per lane, and their batch norms one batch norm over more channels. Features are
 //! [lanes, images, features], so that the linear layers of all lanes are one batched product.
 
 use anyhow::{Result, anyhow, bail};
@@ -32,8 +32,8 @@ pub(super) enum BatchNormMode {
     Train { momentum: f64 },
 }
 
-/// One forward pass. Layers consume parameters, buffers and dropout masks in the order of the layers; a residual block consumes
-/// those of the body before those of the shortcut, as [`crate::network::Network`] lists them.
+/// One forward pass. Layers consume parameters, buffers and dropout masks in the order of the layers; a residual block
+/// consumes those of the body before those of the shortcut, as [`crate::network::Network`] lists them.
 pub(super) struct Forward<'a> {
     /// The number of networks.
     pub(super) lanes: i64,
@@ -155,8 +155,8 @@ impl<'a> Forward<'a> {
         self.in_precision(&inputs, |t| Ok(t[0].f_conv2d(&t[1], t.get(2), stride, padding, [1, 1], self.lanes)?))
     }
 
-    /// Computes `product` of `inputs` rounded to `matmul_precision`, and returns it in the type of the inputs. TF32 is a global flag of
-    /// libtorch, so only bfloat16 is rounded here.
+    /// Computes `product` of `inputs` rounded to `matmul_precision`, and returns it in the type of the inputs. TF32 is
+    /// a global flag of libtorch, so only bfloat16 is rounded here.
     fn in_precision(&self, inputs: &[&Tensor], product: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
         if self.matmul_precision != MatmulPrecision::Bf16 {
             return product(&inputs.iter().map(|t| t.shallow_clone()).collect::<Vec<_>>());

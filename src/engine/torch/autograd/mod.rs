@@ -1,9 +1,10 @@
 //! The dense trainer of any network, on any device, in any number of lanes: libtorch's layers and its autograd.
 //!
 //! All lanes are one batched network (see [`layers`]): the kernels of K small networks cost a GPU hardly more than
-//! those of one. Parameters, gradients and moments are flat tensors: all lanes of the first parameter, then all lanes of the
-//! second, and so on. On the CPU the optimizer is the loop of [`optim`](crate::engine::optim), as in the other trainers; on a GPU
-//! it is tensor operations on the flat tensors (`update`). No operation of a step waits for the device.
+//! those of one. Parameters, gradients and moments are flat tensors: all lanes of the first parameter, then all lanes
+//! of the second, and so on. On the CPU the optimizer is the loop of [`optim`](crate::engine::optim), as in the other
+//! trainers; on a GPU it is tensor operations on the flat tensors (`update`). No operation of a step waits for the
+//! device.
 
 mod clip;
 mod loss;
@@ -68,8 +69,8 @@ pub(super) struct AutogradTrainer<T> {
     /// The positions of all parameters in `weights` and in each of `moments`.
     layout: ParamLayout,
     weights: Tensor,
-    /// The parameters as layers and autograd use them (the leaves of the autograd graph), in the order of the slots: views of
-    /// `weights` with the shape [`lane_shape`].
+    /// The parameters as layers and autograd use them (the leaves of the autograd graph), in the order of the slots:
+    /// views of `weights` with the shape [`lane_shape`].
     leaves: Vec<Tensor>,
     /// The optimizer's moments, in the layout of `weights`.
     moments: Vec<Tensor>,
@@ -79,7 +80,8 @@ pub(super) struct AutogradTrainer<T> {
     buffers: Vec<Tensor>,
     /// The dropout layers in the order they are applied.
     dropouts: Vec<Dropout>,
-    /// For each value of `weights` whether the mask keeps it; `None` if all are kept, so that masks cost a dense network nothing.
+    /// For each value of `weights` whether the mask keeps it; `None` if all are kept, so that masks cost a dense
+    /// network nothing.
     kept: Option<Vec<bool>>,
     /// `kept` as a tensor on the device: for [`Memory::Device`], or with gradient clipping.
     device_mask: Option<Tensor>,
@@ -98,7 +100,8 @@ impl<T: TorchElement> AutogradTrainer<T> {
         Self::with_memory(spec, dataset, device, lanes, Memory::of(device))
     }
 
-    /// Like [`AutogradTrainer::new`], but with the operations for `memory`: tests use those for [`Memory::Device`] on the CPU.
+    /// Like [`AutogradTrainer::new`], but with the operations for `memory`: tests use those for [`Memory::Device`] on
+    /// the CPU.
     fn with_memory(
         spec: &TrainerSpec,
         dataset: &Arc<Dataset>,
@@ -149,8 +152,8 @@ impl<T: TorchElement> AutogradTrainer<T> {
         self.progress.len() as i64
     }
 
-    /// Returns a forward pass through all networks; `draw_keys` are those of [`AutogradTrainer::draw_keys`], or `None` to drop
-    /// nothing.
+    /// Returns a forward pass through all networks; `draw_keys` are those of [`AutogradTrainer::draw_keys`], or `None`
+    /// to drop nothing.
     fn forward<'a>(&'a self, batch_norm: BatchNormMode, draw_keys: Option<&'a Tensor>) -> Forward<'a> {
         Forward {
             lanes: self.lane_count(),
@@ -364,8 +367,8 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         let batch_size = image_indices.len().min(self.spec.batch_size);
         for (index, batch) in image_indices.chunks_exact(batch_size.max(1)).enumerate() {
             let (input, _) = self.images.plain_batch(batch, self.lane_count(), takes_features(network))?;
-            // The mean over batches as a running mean: the first batch replaces the running statistics, batch i (from 1) enters
-            // them with the weight 1/i.
+            // The mean over batches as a running mean: the first batch replaces the running statistics, batch i (from
+            // 1) enters them with the weight 1/i.
             let batch_norm = BatchNormMode::Train { momentum: 1.0 / (index as f64 + 1.0) };
             let _ = self.forward(batch_norm, None).logits(&network.layers, input)?;
         }

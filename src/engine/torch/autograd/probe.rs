@@ -22,8 +22,8 @@ use crate::engine::probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, Pr
 use crate::engine::trainer::TrainerSpec;
 use crate::network::{Network, TensorRole, init_buffers};
 
-/// A [`Probe`] made with libtorch. It holds no tensors between calls, and opens the device at the first call. Always uses
-/// full-precision products: a mask is computed once, so speed does not matter.
+/// A [`Probe`] made with libtorch. It holds no tensors between calls, and opens the device at the first call. Always
+/// uses full-precision products: a mask is computed once, so speed does not matter.
 pub struct TorchProbe {
     spec: TrainerSpec,
     dataset: Arc<Dataset>,
@@ -139,7 +139,8 @@ impl<'a> ProbeRun<'a> {
         let buffers = buffers.map(|pair| tensor(pair)?.f_view([-1])).collect::<Result<_, _>>()?;
         Ok(Self {
             network,
-            // Batches are few and small. They are made on the host, so that the data set does not have to be on the device.
+            // Batches are few and small. They are made on the host, so that the data set does not have to be on the
+            // device.
             images: DeviceImages::new(dataset, Device::Cpu, Memory::Host, kind)?,
             batches,
             options,
@@ -152,8 +153,8 @@ impl<'a> ProbeRun<'a> {
         })
     }
 
-    /// Returns the terms whose sum is the objective, as scalars with autograd graphs that are built when the term is taken: one per
-    /// batch, its mean times its share of all images.
+    /// Returns the terms whose sum is the objective, as scalars with autograd graphs that are built when the term is
+    /// taken: one per batch, its mean times its share of all images.
     fn terms(&self) -> Result<Box<dyn Iterator<Item = Result<Tensor>> + '_>> {
         match self.options.objective {
             ProbeObjective::SynapticFlow => Ok(Box::new(std::iter::once_with(|| self.synaptic_flow()))),
@@ -229,7 +230,8 @@ impl<'a> ProbeRun<'a> {
             for (gradient, vector) in gradients.iter().zip(vector).filter(|(gradient, _)| gradient.defined()) {
                 product = product.f_add(&gradient.f_mul(vector)?.f_sum(self.kind)?)?;
             }
-            // Without an autograd graph the product does not depend on the weights: the objective is linear, its Hessian 0.
+            // Without an autograd graph the product does not depend on the weights: the objective is linear, its
+            // Hessian 0.
             if product.requires_grad() {
                 add(&mut sums, &Tensor::f_run_backward(&[product], &self.weights, false, false)?)?;
             }

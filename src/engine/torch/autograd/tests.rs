@@ -1,4 +1,5 @@
-//! The operations for device memory, run on the CPU, compared with those for host memory; and parts of the autograd trainer.
+//! The operations for device memory, run on the CPU, compared with those for host memory; and parts of the autograd
+//! trainer.
 
 use super::*;
 use crate::base::mask::LayerMask;

@@ -1,5 +1,5 @@
-//! The optimizers as tensor operations, for memory that plain loops cannot access: the formulas of [`crate::engine::optim`] for
-//! each value.
+//! The optimizers as tensor operations, for memory that plain loops cannot access: the formulas of
+//! [`crate::engine::optim`] for each value.
 
 use anyhow::Result;
 use tch::Tensor;
@@ -20,8 +20,8 @@ pub(super) struct FlatParams<'a> {
     pub(super) lane_index: &'a Tensor,
 }
 
-/// Takes a step in every lane. `lr` (learning rates) and `steps` have one entry per lane; a lane's step is 1 for the first step
-/// after its moments were reset.
+/// Takes a step in every lane. `lr` (learning rates) and `steps` have one entry per lane; a lane's step is 1 for the
+/// first step after its moments were reset.
 ///
 /// # Errors
 /// Fails if libtorch fails.
@@ -96,7 +96,8 @@ enum LaneFactor {
 }
 
 impl LaneFactor {
-    /// Converts one factor per lane to the device and the type of the flat tensor `like`; `lane_index` has the lane of each value.
+    /// Converts one factor per lane to the device and the type of the flat tensor `like`; `lane_index` has the lane of
+    /// each value.
     fn new(lane_factors: &[f64], lane_index: &Tensor, like: &Tensor) -> Result<Self> {
         if lane_factors.iter().all(|&factor| factor == lane_factors[0]) {
             return Ok(Self::Shared(lane_factors[0]));
