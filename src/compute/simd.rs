@@ -49,9 +49,9 @@ pub(crate) trait Vector16: Copy {
     /// Begins the sum over the 16 numbers of each of four vectors; [`Vector16::sums`] or [`Vector16::four_sums`]
     /// finishes it.
     ///
-    /// Every instruction set adds in the same order, by halves: numbers 8 to 15 to 0 to 7, then 4 to 7 of the result to
-    /// 0 to 3, then 2 and 3 to 0 and 1, then 1 to 0. How many of these additions `reduce` does depends on the
-    /// instruction set.
+    /// Every instruction set adds the halves of a vector x in the same order: `a = x[0..8] + x[8..16]`, then
+    /// `b = a[0..4] + a[4..8]`, then `c = b[0..2] + b[2..4]`, then `c[0] + c[1]`. How many of these additions `reduce`
+    /// does depends on the instruction set.
     fn reduce(self, vectors: [Self::V; 4]) -> Self::Quad;
     /// Finishes 16 sums and returns the sums of the vectors 0 to 15 in order; `quads[i]` is the result of
     /// [`Vector16::reduce`] for the vectors i, i + 4, i + 8 and i + 12.
