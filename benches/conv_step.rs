@@ -1,4 +1,5 @@
-//! The step of convolutional networks (float32, one thread) beside `PyTorch`'s (`benches/pytorch_conv.py`), in turns.
+//! The step of convolutional networks (float32, one thread) beside `PyTorch`'s (`benches/pytorch_conv.py`), measured by
+//! turns.
 //!
 //! ```text
 //! cargo bench --bench conv_step                                     our steps
@@ -14,91 +15,75 @@ use std::sync::Arc;
 use clock::microseconds;
 use lth::base::rng::{Purpose, Stream, mix};
 use lth::base::tensors::Snapshot;
-use lth::base::units::Iteration;
 use lth::config::{Architecture, DataConfig, WeightInit};
 use lth::data::{Dataset, Normalization, load};
 use lth::engine::optim::{Adam, Sgd};
-use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
+use lth::engine::{Optimizer, TrainerSpec, torch};
 use lth::lottery::all_ones;
 use lth::network::{build, init_weights};
-use lth::train::BatchSampler;
-use opponent::Opponent;
+use pytorch_process::PytorchProcess;
 use spread::Spread;
+use training_run::TrainingRun;
 
 #[path = "parts/clock.rs"]
 mod clock;
-#[path = "parts/opponent.rs"]
-mod opponent;
+#[path = "parts/pytorch_process.rs"]
+mod pytorch_process;
 #[path = "parts/spread.rs"]
 mod spread;
+#[path = "parts/training_run.rs"]
+mod training_run;
 
-/// Turns, and steps of one measurement.
+/// Measurements of each step, taken by turns.
 const TURNS: usize = 5;
+
+/// Steps of one measurement.
 const STEPS: u64 = 10;
 
-/// A network, its batch, and how it is trained.
+/// A network, the size of its batches, its optimizer and its learning rate.
 struct Case {
     name: &'static str,
     architecture: Architecture,
-    batch: usize,
-    update: Optimizer,
+    batch_size: usize,
+    optimizer: Optimizer,
     lr: f64,
 }
 
 fn cases() -> [Case; 4] {
-    let adam = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
+    let adam = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false });
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
     [
-        Case { name: "conv2", architecture: Architecture::Conv2, batch: 60, update: adam, lr: 2e-4 },
-        Case { name: "conv4", architecture: Architecture::Conv4, batch: 60, update: adam, lr: 3e-4 },
-        Case { name: "conv6", architecture: Architecture::Conv6, batch: 60, update: adam, lr: 3e-4 },
-        Case { name: "resnet20", architecture: Architecture::Resnet20, batch: 128, update: sgd, lr: 0.03 },
+        Case { name: "conv2", architecture: Architecture::Conv2, batch_size: 60, optimizer: adam, lr: 2e-4 },
+        Case { name: "conv4", architecture: Architecture::Conv4, batch_size: 60, optimizer: adam, lr: 3e-4 },
+        Case { name: "conv6", architecture: Architecture::Conv6, batch_size: 60, optimizer: adam, lr: 3e-4 },
+        Case { name: "resnet20", architecture: Architecture::Resnet20, batch_size: 128, optimizer: sgd, lr: 0.03 },
     ]
 }
 
-/// A training that can be taken step by step.
-struct Step {
-    trainer: Box<dyn Trainer>,
-    order: BatchSampler<'static>,
-    batch: [Batch; 1],
-    lr: f64,
+/// Returns the training run of a case from new initial weights.
+fn training_run(case: &Case, dataset: &Arc<Dataset>) -> TrainingRun {
+    let network = build(&case.architecture.clone().into(), dataset.shape, 10).expect("a network");
+    let spec = TrainerSpec::plain(network.clone(), case.optimizer, case.batch_size);
+    let trainer = torch::build(&spec, dataset, 1).expect("a trainer");
+    let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
+    let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
+    TrainingRun::new(trainer, &(start, all_ones(&network)), dataset, case.batch_size, case.lr)
 }
 
-impl Step {
-    fn new(case: &Case, dataset: &Arc<Dataset>) -> Self {
-        let network = build(&case.architecture.clone().into(), dataset.shape, 10).expect("a network");
-        let mut trainer =
-            torch::build(&TrainerSpec::plain(network.clone(), case.update, case.batch), dataset, 1).expect("a trainer");
-        let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
-        let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
-        trainer.load(0, &start, &all_ones(&network)).expect("weights");
-        let images: &'static [u32] = dataset.train.clone().leak();
-        let order = BatchSampler::new(Stream::of_replicate(1, 1, Purpose::Order), images, case.batch, true);
-        Self { trainer, order, batch: [Batch::default()], lr: case.lr }
-    }
-
-    fn step(&mut self) {
-        let iteration = self.batch[0].iteration;
-        self.order.fill_batch(Iteration(iteration), &mut self.batch[0].images);
-        self.trainer.step(&self.batch, &[self.lr]).expect("a step");
-        self.batch[0].iteration += 1;
-    }
-}
-
-/// CIFAR-10 where `LTH_DATA_DIR` is set, else as many images of noise.
+/// Returns CIFAR-10 if `LTH_DATA_DIR` is set, else 10,000 images of noise.
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variables")]
 fn dataset() -> Arc<Dataset> {
     if std::env::var_os("LTH_DATA_DIR").is_some() {
         let data: DataConfig = serde_json::from_value(serde_json::json!({ "dataset": "cifar10" })).expect("a data set");
         return Arc::new(load(&data, None, 1).expect("the data"));
     }
-    let images = 10_000_u32;
+    let image_count = 10_000_u32;
     Arc::new(Dataset {
         shape: [3, 32, 32],
         classes: 10,
-        images: (0..u64::from(images) * 3072).map(|i| mix(1, i) as u8).collect(),
-        labels: (0..u64::from(images)).map(|i| (mix(2, i) % 10) as u8).collect(),
-        train: (0..images).collect(),
+        images: (0..u64::from(image_count) * 3072).map(|i| mix(1, i) as u8).collect(),
+        labels: (0..u64::from(image_count)).map(|i| (mix(2, i) % 10) as u8).collect(),
+        train: (0..image_count).collect(),
         validation: (0..1).collect(),
         test: (0..1).collect(),
         normalization: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
@@ -109,32 +94,37 @@ fn dataset() -> Arc<Dataset> {
 fn main() {
     let dataset = dataset();
     let python = std::env::var("LTH_BENCH_PYTHON").ok();
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let names: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     println!("ms a step: median (minimum–maximum) of {TURNS} turns of {STEPS} steps, one thread");
-    for case in cases().iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| name == case.name)) {
-        let mut step = Step::new(case, &dataset);
-        let more = [case.name.to_owned(), case.batch.to_string(), STEPS.to_string()];
-        let mut opponent = python.as_ref().map(|python| Opponent::new(python, "pytorch_conv.py", &dataset, &more));
-        let (mut ours, mut theirs, mut last) = (Vec::new(), Vec::new(), Vec::new());
+    for case in cases().iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name)) {
+        let mut training_run = training_run(case, &dataset);
+        let arguments = [case.name.to_owned(), case.batch_size.to_string(), STEPS.to_string()];
+        let mut pytorch =
+            python.as_ref().map(|python| PytorchProcess::new(python, "pytorch_conv.py", &dataset, &arguments));
+        let mut ours = Vec::new();
+        // PyTorch's times with channels first in memory, and with channels last.
+        let mut channels_first = Vec::new();
+        let mut channels_last = Vec::new();
         for turn in 0..=TURNS {
-            let time = microseconds(STEPS, || step.step()) / 1e3;
-            // Channels first, channels last.
-            let other = opponent.as_mut().map(|opponent| opponent.measure("go"));
+            let time = microseconds(STEPS, || training_run.step()) / 1e3;
+            let answer = pytorch.as_mut().map(PytorchProcess::measure);
+            // The first turn is not counted.
             if turn > 0 {
                 ours.push(time);
-                if let Some([first, other]) = other.as_deref() {
-                    theirs.push(*first);
-                    last.push(*other);
+                if let Some([first, last]) = answer.as_deref() {
+                    channels_first.push(*first);
+                    channels_last.push(*last);
                 }
             }
         }
         let ours = Spread::of(ours);
         println!("  {:9} ours {ours}", case.name);
-        if let Some(opponent) = opponent {
-            let (theirs, last) = (Spread::of(theirs), Spread::of(last));
-            let best = theirs.0.min(last.0);
-            println!("  {:9} PyTorch {theirs}, channels last {last}; PyTorch's better / ours {:.2}", "", best / ours.0);
-            opponent.end();
+        if let Some(pytorch) = pytorch {
+            let first = Spread::of(channels_first);
+            let last = Spread::of(channels_last);
+            let ratio = first.median.min(last.median) / ours.median;
+            println!("  {:9} PyTorch {first}, channels last {last}; PyTorch's better / ours {ratio:.2}", "");
+            pytorch.end();
         }
     }
 }

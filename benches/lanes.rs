@@ -1,5 +1,5 @@
-//! Networks trained in lockstep: network-iterations a second by the number of lanes, on a GPU where CUDA can be had, else on
-//! the CPU (where lanes gain nothing but small networks' overhead).
+//! Networks trained in lockstep: network-iterations a second by the number of lanes, on a GPU if CUDA is available,
+//! else on the CPU. On the CPU lanes save only the time of a step that does not depend on the size of the network.
 //!
 //! ```text
 //! cargo bench --bench lanes                              LeNet, Conv-2, Conv-6 and ResNet-20 with 1, 4, 16 and 64 lanes
@@ -26,20 +26,24 @@ mod clock;
 #[path = "parts/spread.rs"]
 mod spread;
 
+/// Measurements of each number of lanes.
 const TURNS: usize = 5;
+
+/// Images of the data set.
 const IMAGES: u32 = 5000;
 
-/// A network, its images, its batch and its steps a turn.
+/// A network, the shape [channels, height, width] of its images, the size of its batches, and the steps of a
+/// measurement on the CPU.
 struct Case {
     name: &'static str,
     architecture: Architecture,
     shape: [usize; 3],
-    batch: usize,
+    batch_size: usize,
     steps: u64,
 }
 
 fn cases() -> [Case; 4] {
-    let case = |name, architecture, shape, batch, steps| Case { name, architecture, shape, batch, steps };
+    let case = |name, architecture, shape, batch_size, steps| Case { name, architecture, shape, batch_size, steps };
     [
         case("lenet_300_100", Architecture::Lenet300100, [1, 28, 28], 60, 50),
         case("conv2", Architecture::Conv2, [3, 32, 32], 60, 3),
@@ -48,6 +52,7 @@ fn cases() -> [Case; 4] {
     ]
 }
 
+/// Returns a data set of noise.
 fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
     let pixels = shape.iter().product::<usize>() as u64;
     Arc::new(Dataset {
@@ -62,11 +67,11 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
     })
 }
 
-/// A trainer with a network in every lane.
+/// Returns a trainer with a network in every lane.
 fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize) -> anyhow::Result<Box<dyn Trainer>> {
     let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
-    let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
-    let spec = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), update, case.batch) };
+    let optimizer = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false });
+    let spec = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), optimizer, case.batch_size) };
     let mut trainer = torch::build(&spec, dataset, lanes)?;
     for lane in 0..lanes {
         let mut generator = Stream::of_replicate(1, 1 + lane as u32, Purpose::Init).generator(0);
@@ -76,18 +81,19 @@ fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize
     Ok(trainer)
 }
 
+/// Returns a batch of random images for each lane.
 fn batches(case: &Case, lanes: usize, iteration: u64) -> Vec<Batch> {
     let image = |lane: usize, i: usize| (mix(3 + lane as u64, iteration * 1000 + i as u64) % u64::from(IMAGES)) as u32;
     let batch =
-        |lane| Batch { images: (0..case.batch).map(|i| image(lane, i)).collect(), iteration, ..Batch::default() };
+        |lane| Batch { images: (0..case.batch_size).map(|i| image(lane, i)).collect(), iteration, ..Batch::default() };
     (0..lanes).map(batch).collect()
 }
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let (numbers, names): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.parse::<usize>().is_ok());
-    let lanes: Vec<usize> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
-    let lanes = if lanes.is_empty() { vec![1, 4, 16, 64] } else { lanes };
+    let given_counts: Vec<usize> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
+    let lane_counts = if given_counts.is_empty() { vec![1, 4, 16, 64] } else { given_counts };
     let gpu = torch::cuda_devices().is_ok().then_some(0);
     println!(
         "network-iterations a second on {}: median (minimum–maximum) of {TURNS} turns",
@@ -95,8 +101,8 @@ fn main() {
     );
     for case in cases().iter().filter(|case| names.is_empty() || names.iter().any(|name| *name == case.name)) {
         let dataset = dataset(case.shape);
-        let mut one = None;
-        for &lanes in &lanes {
+        let mut first_rate = None;
+        for &lanes in &lane_counts {
             let mut trainer = match trainer(case, &dataset, gpu, lanes) {
                 Ok(trainer) => trainer,
                 Err(error) => {
@@ -104,7 +110,7 @@ fn main() {
                     continue;
                 }
             };
-            // So that a GPU is waited for seldom.
+            // Many steps on a GPU, because the program waits for the GPU once per measurement.
             let steps = if gpu.is_some() { 100 } else { case.steps };
             let mut iteration = 0;
             let mut rate = || {
@@ -112,14 +118,16 @@ fn main() {
                     trainer.step(&batches(case, lanes, iteration), &vec![1e-4; lanes]).expect("a step");
                     iteration += 1;
                 });
-                // An evaluation waits for the device; its own time is in the rate, and small.
-                let waited = microseconds(1, || drop(trainer.evaluate(Split::Test).expect("a score")));
-                1e6 * lanes as f64 / (micros + waited / steps as f64)
+                // Steps do not wait for the device, an evaluation does. The rate includes the time of the evaluation
+                // itself, which is small.
+                let wait = microseconds(1, || drop(trainer.evaluate(Split::Test).expect("a score")));
+                1e6 * lanes as f64 / (micros + wait / steps as f64)
             };
+            // The first measurement is not counted.
             rate();
             let spread = Spread::of((0..TURNS).map(|_| rate()).collect());
-            let first = *one.get_or_insert(spread.0);
-            println!("  {:13} {lanes:3} lanes: {spread}, {:.2} times the first", case.name, spread.0 / first);
+            let first = *first_rate.get_or_insert(spread.median);
+            println!("  {:13} {lanes:3} lanes: {spread}, {:.2} times the first", case.name, spread.median / first);
         }
     }
 }

@@ -1,10 +1,10 @@
-"""The opponent of `conv_step`: the paper's convolutional networks in PyTorch, as well as we know how to write them, one thread.
+"""The PyTorch side of `conv_step`: the paper's convolutional networks, as fast as we can write them, one thread.
 
-    python3 benches/pytorch_conv.py IMAGES LABELS NETWORK BATCH ITERATIONS     (raw bytes of 3x32x32 images; torch 2.11.0)
+    python3 benches/pytorch_conv.py IMAGES LABELS NETWORK BATCH ITERATIONS   (raw bytes of 3x32x32 images; torch 2.11.0)
 
-All images are float32 inputs in memory; Adam and SGD are the fused ones; denormals are flushed to 0. Two copies of the network
-are trained, one with channels first in memory and one with channels last. Reads a line from standard input, trains each for
-ITERATIONS steps, answers with the milliseconds per step of both; again until the input ends.
+All images are float32 inputs in memory; Adam and SGD are the fused ones; denormals are flushed to 0. Two copies of the
+network are trained, one with channels first in memory and one with channels last. Reads a line from standard input,
+trains each for ITERATIONS steps, answers with the milliseconds per step of both, and repeats this until the input ends.
 """
 import sys
 import time
@@ -19,7 +19,7 @@ torch.set_flush_denormal(True)
 
 
 class Pairs(nn.Module):
-    """Pairs of convolutions with pooling behind each, then 256, 256, 10."""
+    """Pairs of convolutions with pooling after each pair, then linear layers of 256, 256 and 10 outputs."""
 
     def __init__(self, widths):
         super().__init__()
@@ -30,9 +30,9 @@ class Pairs(nn.Module):
         self.linears = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes, sizes[1:]))
 
     def forward(self, x):
-        for at, conv in enumerate(self.convs):
+        for index, conv in enumerate(self.convs):
             x = F.relu(conv(x))
-            x = F.max_pool2d(x, 2) if at % 2 else x
+            x = F.max_pool2d(x, 2) if index % 2 else x
         x = x.flatten(1)
         for linear in self.linears[:-1]:
             x = F.relu(linear(x))
@@ -40,12 +40,16 @@ class Pairs(nn.Module):
 
 
 class Block(nn.Module):
+    """A residual block of ResNet-20."""
+
     def __init__(self, inputs, outputs, stride):
         super().__init__()
         conv = lambda i, o, size, step: nn.Conv2d(i, o, size, step, size // 2, bias=False)
         self.body = nn.Sequential(conv(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True),
                                   conv(outputs, outputs, 3, 1), nn.BatchNorm2d(outputs))
-        self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)) if stride > 1 else nn.Identity()
+        self.shortcut = nn.Identity()
+        if stride > 1:
+            self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, x):
         return F.relu(self.body(x) + self.shortcut(x))
@@ -61,6 +65,8 @@ def resnet20():
 
 
 class Training:
+    """A network in training on `x` and `y`, with its weights in `memory_format`."""
+
     def __init__(self, name, x, y, batch, memory_format):
         torch.manual_seed(1)
         network = resnet20() if name == "resnet20" else Pairs([64, 128, 256][: int(name[4:]) // 2])
@@ -71,19 +77,20 @@ class Training:
             self.optimizer = torch.optim.SGD(parameters, lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True)
         else:
             self.optimizer = torch.optim.Adam(parameters, lr=2e-4 if name == "conv2" else 3e-4, fused=True)
-        self.at, self.order = len(x), None
+        self.next_image, self.order = len(x), None
 
     def step(self):
-        if self.at + self.batch > len(self.x):
-            self.order, self.at = torch.randperm(len(self.x)), 0
-        i = self.order[self.at:self.at + self.batch]
-        self.at += self.batch
+        if self.next_image + self.batch > len(self.x):
+            self.order, self.next_image = torch.randperm(len(self.x)), 0
+        i = self.order[self.next_image:self.next_image + self.batch]
+        self.next_image += self.batch
         self.optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(self.network(self.x[i]), self.y[i]).backward()
         self.optimizer.step()
 
 
 def measure(training, iterations):
+    """Milliseconds per step."""
     start = time.perf_counter()
     for _ in range(iterations):
         training.step()

@@ -1,11 +1,11 @@
-"""The opponent of a whole `lth run`: iterative magnitude pruning of LeNet-300-100 in PyTorch, one thread.
+"""The PyTorch side of a whole `lth run`: iterative magnitude pruning of LeNet-300-100 in PyTorch, one thread.
 
     python3 benches/pytorch_experiment.py IMAGES LABELS ROUNDS ITERATIONS EVALUATE_EVERY [GATHER_BELOW]   (torch 2.11.0)
 
 IMAGES and LABELS are raw bytes: 55,000 images to train on, 5,000 for validation, 10,000 to test, in this order. One
-replicate, the ticket arm: the round of the whole network and ROUNDS after it. Each prunes 20 % of a layer's weights
+replicate, the ticket arm: the round of the dense network and ROUNDS after it. Each prunes 20 % of a layer's weights
 (10 % of the output layer's) by magnitude and rewinds to the initial weights. The step is that of `pytorch_lenet.py`;
-GATHER_BELOW is the density from which Adam passes over the survivors only (0: masks at every density).
+GATHER_BELOW is the density below which Adam updates the kept weights only (0: masks at every density).
 Loss and accuracy on validation and test images are taken at the start, every EVALUATE_EVERY iterations and at the end,
 as `lth` does. Prints a line per round as it ends, then one line of JSON with all of them and the totals in seconds.
 """
@@ -37,15 +37,16 @@ class Evaluation:
             torch.addmm(b2, h1, w2.t(), out=h2).clamp_(min=0)
             torch.addmm(b3, h2, w3.t(), out=z)
         logs = torch.log_softmax(self.scores, 0)
-        right = logs.gather(0, self.y)
-        return -right.mean().item(), (right == logs.amax(0)).float().mean().item()
+        label_logs = logs.gather(0, self.y)
+        return -label_logs.mean().item(), (label_logs == logs.amax(0)).float().mean().item()
 
 
 def prune(mask, parameters):
+    """Prunes the weights of smallest magnitude in each layer."""
     for layer, weights, rate in zip(views(mask)[0], views(parameters)[0], RATES):
-        left = layer.view(-1).nonzero().squeeze(1)
-        smallest = weights.reshape(-1)[left].abs().argsort()[:int(rate * len(left) + 0.5)]
-        layer.view(-1)[left[smallest]] = 0
+        kept = layer.view(-1).nonzero().squeeze(1)
+        smallest = weights.reshape(-1)[kept].abs().argsort()[:int(rate * len(kept) + 0.5)]
+        layer.view(-1)[kept[smallest]] = 0
 
 
 def train(net, iterations, every, evaluations):
@@ -53,9 +54,9 @@ def train(net, iterations, every, evaluations):
     curve, evaluating, start = [], 0.0, time.perf_counter()
     for iteration in range(iterations + 1):
         if iteration % every == 0 or iteration == iterations:
-            before = time.perf_counter()
+            evaluation_start = time.perf_counter()
             curve.append([iteration, *(value for evaluate in evaluations for value in evaluate())])
-            evaluating += time.perf_counter() - before
+            evaluating += time.perf_counter() - evaluation_start
         if iteration < iterations:
             net.step()
     return time.perf_counter() - start - evaluating, evaluating, curve

@@ -1,5 +1,5 @@
-//! Time of a report on a run of the size of the paper's Figure 4: 1,205 trainings with 501 evaluations each. It includes reading
-//! the files of the run, drawing the figures, and making the files of the report.
+//! Time of a report on a run of the size of the paper's Figure 4: 1,205 training runs with 501 evaluations each. It
+//! includes reading the files of the run, drawing the figures, and making the files of the report.
 //!
 //! ```text
 //! cargo bench --bench report

@@ -2,14 +2,14 @@
 
     python3 benches/sparseprop_layers.py SPARSITY...        (torch 2.11.0, sparseprop 0.1.14 built with -march=native)
 
-Reads a line from standard input, measures, answers with one line of JSON; again until the input ends. So the caller can
-alternate with its own measurements: {"0.8": {"784x300": [a, b, c, d], ...}, ...}, medians in microseconds:
+Reads a line from standard input, measures, answers with one line of JSON, and repeats this until the input ends. So the
+caller can alternate with its own measurements: {"0.8": {"784x300": [a, b, c, d], ...}, ...}, medians in microseconds:
   a  forward of the layer as its users call it (`SparseLinear`, bias included, images by row)
-  b  forward and backward of the same, by autograd
+  b  forward and backward of this layer, by autograd
   c  forward of the kernel under it, called directly: features by row, aligned, the 60 images padded to 64
-  d  forward and backward of the same, without the bias
-a and b are SparseProp; c and d its limit, which no user gets: without transposing, allocating and Python. The first
-layer needs no input gradient; SparseProp takes it all the same.
+  d  forward and backward of this kernel, without the bias
+a and b are SparseProp as its users get it; c and d are its limit, without transposing, allocating and Python. The first
+layer needs no input gradient; SparseProp's kernel computes it all the same.
 """
 import json
 import os
@@ -39,7 +39,7 @@ def aligned(rows):
     return out
 
 
-def module(layer, inputs, outputs, first):
+def module_calls(layer, inputs, outputs, first):
     x, gradient = torch.randn(BATCH, inputs, requires_grad=not first), torch.randn(BATCH, outputs)
 
     def forward():
@@ -54,7 +54,7 @@ def module(layer, inputs, outputs, first):
     return forward, both
 
 
-def kernel(layer, inputs, outputs):
+def kernel_calls(layer, inputs, outputs):
     values, (rows, columns) = layer.W_val.detach().numpy(), (index.numpy() for index in layer.W_idx)
     x, dx, y, dy, dw = aligned(inputs), aligned(inputs), aligned(outputs), aligned(outputs), np.empty_like(values)
 
@@ -70,12 +70,12 @@ def kernel(layer, inputs, outputs):
     return forward, both
 
 
-def ways(sparsity, inputs, outputs):
+def all_calls(sparsity, inputs, outputs):
     dense = torch.nn.Linear(inputs, outputs)
     with torch.no_grad():
         dense.weight.view(-1)[torch.randperm(inputs * outputs)[:round(sparsity * inputs * outputs)]] = 0
     layer = SparseLinear.from_dense(dense)
-    return *module(layer, inputs, outputs, (inputs, outputs) == SHAPES[0]), *kernel(layer, inputs, outputs)
+    return *module_calls(layer, inputs, outputs, (inputs, outputs) == SHAPES[0]), *kernel_calls(layer, inputs, outputs)
 
 
 def microseconds(call):
@@ -90,7 +90,7 @@ def microseconds(call):
     return round(statistics.median(times), 2)
 
 
-layers = {s: {f"{i}x{o}": ways(float(s), i, o) for i, o in SHAPES} for s in sys.argv[1:]}
+layers = {s: {f"{i}x{o}": all_calls(float(s), i, o) for i, o in SHAPES} for s in sys.argv[1:]}
 for _ in sys.stdin:
-    print(json.dumps({s: {name: [microseconds(call) for call in calls] for name, calls in of.items()}
-                      for s, of in layers.items()}), flush=True)
+    print(json.dumps({sparsity: {name: [microseconds(call) for call in calls] for name, calls in by_name.items()}
+                      for sparsity, by_name in layers.items()}), flush=True)

@@ -1,10 +1,10 @@
-//! Time.
+//! The mean time of a call.
 
 use std::time::Instant;
 
-/// Microseconds that `work` takes, over `times` times.
-pub(crate) fn microseconds(times: u64, mut work: impl FnMut()) -> f64 {
+/// Returns the mean time of a call of `work` in microseconds, over `calls` calls.
+pub(crate) fn microseconds(calls: u64, mut work: impl FnMut()) -> f64 {
     let start = Instant::now();
-    (0..times).for_each(|_| work());
-    1e6 * start.elapsed().as_secs_f64() / times as f64
+    (0..calls).for_each(|_| work());
+    1e6 * start.elapsed().as_secs_f64() / calls as f64
 }

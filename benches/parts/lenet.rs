@@ -16,7 +16,7 @@ use lth::prune::{PruningRates, RemainingCounts, ScoreInputs};
 /// Images of a batch.
 pub(crate) const BATCH: usize = 60;
 
-/// MNIST where `LTH_DATA_DIR` is set, else strokes.
+/// Returns MNIST if `LTH_DATA_DIR` is set, else strokes.
 #[expect(clippy::disallowed_methods, reason = "the benchmark's own variables")]
 pub(crate) fn dataset() -> Arc<Dataset> {
     let name = if std::env::var_os("LTH_DATA_DIR").is_some() { "mnist" } else { "strokes" };
@@ -24,35 +24,36 @@ pub(crate) fn dataset() -> Arc<Dataset> {
     Arc::new(load(&data, None, 1).expect("the data"))
 }
 
-/// The network.
+/// Returns the network.
 pub(crate) fn network() -> Network {
     build(&Architecture::Lenet300100.into(), [1, 28, 28], 10).expect("the paper's network")
 }
 
-/// Initial weights, and the mask after `rounds` rounds of pruning them by magnitude at `rate`, the output layer at half of
-/// it: which weights, hardly matters for the time.
+/// Returns initial weights, and the mask after `rounds` rounds of pruning by magnitude at `rate`, in the output layer
+/// at half of `rate`. Initial weights are pruned instead of trained ones: the time of a step depends on the number of
+/// kept weights, and hardly on which weights they are.
 pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     let network = network();
     let mut generator = Stream::of_replicate(1, 1, Purpose::Init).generator(0);
     let start = Snapshot::initial(init_weights(&network, WeightInit::GlorotNormal, 0.0, &mut generator));
-    let all = network.weight_counts();
-    let mut counts = RemainingCounts { kept: all.iter().sum(), layers: Some(all.to_vec()) };
+    let sizes = network.weight_counts();
+    let mut counts = RemainingCounts { kept: sizes.iter().sum(), layers: Some(sizes.to_vec()) };
     let rates = serde_json::from_value(serde_json::json!({ "rate": { "linear": rate, "output": rate / 2.0 } }));
     let rates: PruneConfig = rates.expect("rates");
     let pruning = PruningRates::new(&rates, &network).expect("rates");
-    (0..rounds).for_each(|_| counts = pruning.after_round(&counts, all));
-    let weights = ScoreInputs {
+    (0..rounds).for_each(|_| counts = pruning.after_round(&counts, sizes));
+    let inputs = ScoreInputs {
         criterion: config::Criterion::Magnitude,
         reference: &start.weights,
         trained: &start.weights,
         stream: Stream::of_replicate(1, 1, Purpose::Criterion),
     };
-    let mask = pruning.prune_to(&counts, &all_ones(&network), &weights).expect("weights");
+    let mask = pruning.prune_to(&counts, &all_ones(&network), &inputs).expect("a mask");
     (start, mask)
 }
 
-/// How it is trained.
+/// Returns the specification of its trainer.
 pub(crate) fn spec() -> TrainerSpec {
-    let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 });
-    TrainerSpec::plain(network(), update, BATCH)
+    let optimizer = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false });
+    TrainerSpec::plain(network(), optimizer, BATCH)
 }

@@ -1,4 +1,5 @@
-//! Buffers of numbers that begin at a cache line: a load of a vector that crosses two lines takes half as long again.
+//! Buffers of numbers that begin at a cache line: a vector load that crosses a cache-line boundary takes 1.5 times as
+//! long.
 
 use std::ops::{Deref, DerefMut};
 
@@ -11,11 +12,11 @@ pub(crate) const LINE_LEN: usize = LINE_BYTES / size_of::<f32>();
 /// A buffer of `f32` whose first number is at the beginning of a cache line.
 #[derive(Debug, Default)]
 pub(crate) struct AlignedBuffer {
-    /// The numbers, with unused ones before and behind them.
+    /// The buffer's values at `first..first + len`; the values before and after these are unused.
     storage: Vec<f32>,
-    /// The index of the first number in `storage`.
+    /// The index in `storage` of the buffer's first value.
     first: usize,
-    /// The number of numbers.
+    /// The length of the buffer in values.
     len: usize,
 }
 
@@ -23,7 +24,8 @@ impl AlignedBuffer {
     /// Returns a buffer of `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         let storage = vec![0.0; len + LINE_LEN];
-        // The vector never grows and is never copied, so its numbers keep their addresses.
+        // The vector never grows and is never copied, so its values keep their addresses. `align_offset` may return
+        // `usize::MAX`; the minimum then gives a buffer that is not aligned, but within `storage`.
         let first = storage.as_ptr().align_offset(LINE_BYTES).min(LINE_LEN);
         Self { storage, first, len }
     }

@@ -1,23 +1,26 @@
 //! Vectors of 16 numbers for each instruction set, and the choice of the instruction set at run time.
 //!
 //! IEEE 754 defines the rounding of every operation used here, and the order of every sum is fixed here or in the
-//! kernels, so all instruction sets give the same bits. `pulp` returns the token of an instruction set only if the processor
-//! has it, which keeps this file free of unsafe code.
+//! kernels, so all instruction sets give the same bits. A computation is a [`Kernel`]; [`SimdLevel::run`] compiles it
+//! for each instruction set and runs it with the token of one of them, a value that `pulp` returns only if the
+//! processor has the instruction set. The tokens keep this file free of unsafe code.
 
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::{V3, V4};
 use pulp::{Scalar, Simd};
 
-/// Numbers in a vector.
+/// The length of a vector in numbers.
 pub(crate) const WIDTH: usize = 16;
 
-/// Arithmetic on vectors of 16 numbers.
-pub(crate) trait SimdExt: Copy {
+/// Arithmetic on vectors of 16 numbers, implemented by the token of each instruction set.
+pub(crate) trait Vector16: Copy {
     /// A vector of 16 numbers, in one or more registers.
     type V: Copy;
-    /// Four vectors reduced to four partial sums each.
+    /// The sums over the numbers of four vectors, complete or partial; only [`Vector16::sums`] and
+    /// [`Vector16::four_sums`] read them.
     type Quad: Copy;
-    /// The number of vectors for which two accumulators each fit into the registers, with room for the factors.
+    /// The number of vectors that a kernel processes at once, 1, 2 or 4: two accumulators for each of them, plus the
+    /// operands, fit into the registers.
     const REGISTER_VECTORS: usize;
 
     /// Returns a vector whose numbers are all `x`.
@@ -33,22 +36,27 @@ pub(crate) trait SimdExt: Copy {
     /// Returns a·b + c, rounded once.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
-    /// Returns x, with 0 in place of negative numbers. NaN stays, so that divergence is detected.
-    fn relu(self, x: Self::V) -> Self::V;
-    /// Returns x, with 0 where `by` is not positive.
-    fn gate(self, x: Self::V, by: Self::V) -> Self::V;
-    /// Returns the transpose of an 8 × 8 matrix.
+    /// Returns max(x, 0) of each number. NaN stays, so that divergence is detected.
+    fn max_zero(self, x: Self::V) -> Self::V;
+    /// Returns x where `condition` > 0, else 0 (also where `condition` is NaN).
+    fn zero_where_not_positive(self, x: Self::V, condition: Self::V) -> Self::V;
+    /// Returns the transpose of an 8 × 8 matrix of 64-bit words.
     #[inline(always)]
     fn transpose(self, rows: &[[u64; 8]; 8]) -> [[u64; 8]; 8] {
         std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
     }
 
-    /// Begins the sums over the 16 numbers of four vectors, in the same order for every instruction set: the upper half is
-    /// added to the lower, twice. `sums` and `four_sums` continue until one number per vector remains.
+    /// Begins the sum over the 16 numbers of each of four vectors; [`Vector16::sums`] or [`Vector16::four_sums`]
+    /// finishes it.
+    ///
+    /// Every instruction set adds the halves of a vector x in the same order: `a = x[0..8] + x[8..16]`, then
+    /// `b = a[0..4] + a[4..8]`, then `c = b[0..2] + b[2..4]`, then `c[0] + c[1]`. How many of these additions `reduce`
+    /// does depends on the instruction set.
     fn reduce(self, vectors: [Self::V; 4]) -> Self::Quad;
-    /// Finishes 16 sums; `quads[i]` is the result of [`SimdExt::reduce`] for the vectors i, i + 4, i + 8 and i + 12.
+    /// Finishes 16 sums and returns the sums of the vectors 0 to 15 in order; `quads[i]` is the result of
+    /// [`Vector16::reduce`] for the vectors i, i + 4, i + 8 and i + 12.
     fn sums(self, quads: [Self::Quad; 4]) -> Self::V;
-    /// Finishes four sums, in the order of the vectors.
+    /// Finishes four sums and returns them in the order of the vectors given to [`Vector16::reduce`].
     fn four_sums(self, quad: Self::Quad) -> [f32; 4];
 }
 
@@ -81,19 +89,19 @@ macro_rules! arithmetic {
             std::array::from_fn(|i| self.mul_add_f32s(a[i], b[i], c[i]))
         }
         #[inline(always)]
-        fn relu(self, x: Self::V) -> Self::V {
+        fn max_zero(self, x: Self::V) -> Self::V {
             let zero = self.splat_f32s(0.0);
             std::array::from_fn(|i| self.select_f32s(self.less_than_f32s(x[i], zero), zero, x[i]))
         }
         #[inline(always)]
-        fn gate(self, x: Self::V, by: Self::V) -> Self::V {
+        fn zero_where_not_positive(self, x: Self::V, condition: Self::V) -> Self::V {
             let zero = self.splat_f32s(0.0);
-            std::array::from_fn(|i| self.select_f32s(self.greater_than_f32s(by[i], zero), x[i], zero))
+            std::array::from_fn(|i| self.select_f32s(self.greater_than_f32s(condition[i], zero), x[i], zero))
         }
     };
 }
 
-/// The second half of sums for instruction sets whose `reduce` computes the whole sum.
+/// `sums` and `four_sums` for instruction sets whose `reduce` returns complete sums: they only bring them into order.
 macro_rules! reduced_at_once {
     () => {
         type Quad = [f32; 4];
@@ -108,7 +116,7 @@ macro_rules! reduced_at_once {
     };
 }
 
-/// `reduce` by plain additions.
+/// `reduce` by additions of single numbers, for instruction sets without a faster way. Returns complete sums.
 macro_rules! plain_reduce {
     () => {
         #[inline(always)]
@@ -123,7 +131,7 @@ macro_rules! plain_reduce {
     };
 }
 
-impl SimdExt for Scalar {
+impl Vector16 for Scalar {
     const REGISTER_VECTORS: usize = 1;
     arithmetic!(Scalar, 16);
     reduced_at_once!();
@@ -131,7 +139,7 @@ impl SimdExt for Scalar {
 }
 
 #[cfg(target_arch = "aarch64")]
-impl SimdExt for pulp::aarch64::Neon {
+impl Vector16 for pulp::aarch64::Neon {
     const REGISTER_VECTORS: usize = 2;
     arithmetic!(pulp::aarch64::Neon, 4);
     reduced_at_once!();
@@ -159,14 +167,15 @@ pub(crate) enum SimdLevel {
 
 /// A computation that is compiled once for each instruction set.
 pub(crate) trait Kernel {
-    /// Runs the computation. Must be inlined, as must every function that it calls.
-    fn run<S: SimdExt>(self, simd: S);
+    /// Runs the computation with the token of an instruction set. Implementations must be `#[inline(always)]`, as must
+    /// every function that they call: a function that is not inlined is compiled without the instruction set.
+    fn run<S: Vector16>(self, simd: S);
 }
 
-/// A kernel with the token of an instruction set.
+/// A kernel with the token of an instruction set: the form in which `pulp` takes a computation.
 struct BoundKernel<K, S>(K, S);
 
-impl<K: Kernel, S: SimdExt> pulp::NullaryFnOnce for BoundKernel<K, S> {
+impl<K: Kernel, S: Vector16> pulp::NullaryFnOnce for BoundKernel<K, S> {
     type Output = ();
 
     #[inline(always)]
@@ -211,21 +220,36 @@ impl SimdLevel {
 mod tests {
     use super::*;
 
-    struct Sums<'a>(&'a [[f32; WIDTH]; WIDTH], &'a mut [f32; WIDTH], &'a mut [f32; WIDTH]);
+    /// Sums each of 16 vectors, in both ways.
+    struct SumsKernel<'a> {
+        vectors: &'a [[f32; WIDTH]; WIDTH],
+        /// The results of [`Vector16::sums`].
+        sixteen: &'a mut [f32; WIDTH],
+        /// The results of [`Vector16::four_sums`], four vectors at a time.
+        fours: &'a mut [f32; WIDTH],
+    }
 
-    impl Kernel for Sums<'_> {
+    impl Kernel for SumsKernel<'_> {
         #[inline(always)]
-        fn run<S: SimdExt>(self, simd: S) {
-            let x = self.0;
+        fn run<S: Vector16>(self, simd: S) {
+            let x = self.vectors;
             let quad = |[a, b, c, d]: [usize; 4]| {
                 simd.reduce([simd.load(&x[a]), simd.load(&x[b]), simd.load(&x[c]), simd.load(&x[d])])
             };
             let quads = [quad([0, 4, 8, 12]), quad([1, 5, 9, 13]), quad([2, 6, 10, 14]), quad([3, 7, 11, 15])];
-            simd.store(simd.sums(quads), self.1);
-            for (four, sums) in self.2.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                *sums = simd.four_sums(quad(std::array::from_fn(|i| 4 * four + i)));
+            simd.store(simd.sums(quads), self.sixteen);
+            for (index, sums) in self.fours.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *sums = simd.four_sums(quad(std::array::from_fn(|i| 4 * index + i)));
             }
         }
+    }
+
+    /// Returns the sums of 16 vectors by [`Vector16::sums`] and by [`Vector16::four_sums`].
+    fn sums(level: SimdLevel, vectors: &[[f32; WIDTH]; WIDTH]) -> ([f32; WIDTH], [f32; WIDTH]) {
+        let mut sixteen = [0.0; WIDTH];
+        let mut fours = [0.0; WIDTH];
+        level.run(SumsKernel { vectors, sixteen: &mut sixteen, fours: &mut fours });
+        (sixteen, fours)
     }
 
     #[test]
@@ -235,15 +259,13 @@ mod tests {
         let exact: [f32; WIDTH] = x.map(|x| x.iter().sum());
         // Numbers whose sum depends on the order.
         let y = x.map(|x| x.map(|v| (v + 0.1).sqrt() / 3.0));
-        let mut bits = Vec::new();
+        let mut results = Vec::new();
         for level in SimdLevel::all() {
-            let (mut sixteen, mut four) = ([0.0; WIDTH], [0.0; WIDTH]);
-            level.run(Sums(&x, &mut sixteen, &mut four));
-            assert_eq!((sixteen, four), (exact, exact), "{level:?}");
-            level.run(Sums(&y, &mut sixteen, &mut four));
-            assert_eq!(sixteen, four, "{level:?}");
-            bits.push(sixteen.map(f32::to_bits));
+            assert_eq!(sums(level, &x), (exact, exact), "{level:?}");
+            let (sixteen, fours) = sums(level, &y);
+            assert_eq!(sixteen, fours, "{level:?}");
+            results.push(sixteen.map(f32::to_bits));
         }
-        assert!(bits.iter().all(|these| these == &bits[0]));
+        assert!(results.iter().all(|bits| bits == &results[0]));
     }
 }

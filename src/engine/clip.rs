@@ -3,40 +3,45 @@
 
 use super::element::Element;
 
-/// Number of partial sums, so that they fill vector registers. It is part of the result.
+/// Number of partial sums, one for each value of a chunk: enough to fill vector registers. The rounding of the norm
+/// depends on it.
 const SUMS: usize = 16;
 
-/// The Euclidean norm of a gradient that is added part by part: in float64, and in one order on every processor.
+/// The Euclidean norm of a gradient that is added part by part. The sums are in float64, and in the same order on every
+/// processor.
 #[derive(Default)]
 pub(super) struct GradNorm([f64; SUMS]);
 
 impl GradNorm {
-    /// Adds a part of the gradient. `kept` has a flag per value, false if it counts as 0; `None` if all count.
+    /// Adds a part of the gradient. `kept` has a flag per value, false if the value counts as 0; `None` if all values
+    /// count.
     pub(super) fn add<T: Element>(&mut self, gradients: &[T], kept: Option<&[bool]>) {
-        pulp::Arch::new().dispatch(SumOfSquares { sums: &mut self.0, gradients, kept });
+        pulp::Arch::new().dispatch(SumOfSquaresKernel { sums: &mut self.0, gradients, kept });
     }
 
     /// Returns the factor, at most 1, that scales the gradient to a norm of at most `max_norm`.
     pub(super) fn clip_factor(&self, max_norm: f64) -> f64 {
         let norm = self.0.iter().sum::<f64>().sqrt();
         let factor = max_norm / (norm + 1e-6);
-        // Written so that NaN passes: divergence must not be hidden.
+        // The comparison is false for NaN, which is returned: divergence must not be hidden.
         if factor > 1.0 { 1.0 } else { factor }
     }
 }
 
-struct SumOfSquares<'a, T> {
+/// Adds the square of value `i` of a part to `sums[i % SUMS]`.
+struct SumOfSquaresKernel<'a, T> {
     sums: &'a mut [f64; SUMS],
     gradients: &'a [T],
     kept: Option<&'a [bool]>,
 }
 
-impl<T: Element> pulp::NullaryFnOnce for SumOfSquares<'_, T> {
+impl<T: Element> pulp::NullaryFnOnce for SumOfSquaresKernel<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
         let Self { sums, gradients, kept } = self;
+        // A loop of its own without a mask, so that a dense network pays nothing for masks.
         let Some(kept) = kept else {
             for gradients in gradients.chunks(SUMS) {
                 for (sum, gradient) in sums.iter_mut().zip(gradients) {
@@ -56,15 +61,15 @@ impl<T: Element> pulp::NullaryFnOnce for SumOfSquares<'_, T> {
 
 /// Multiplies gradients by `factor`, from [`GradNorm::clip_factor`].
 pub(super) fn scale<T: Element>(factor: f64, gradients: &mut [T]) {
-    pulp::Arch::new().dispatch(ScaleGradients { factor: T::from_f64(factor), gradients });
+    pulp::Arch::new().dispatch(ScaleKernel { factor: T::from_f64(factor), gradients });
 }
 
-struct ScaleGradients<'a, T> {
+struct ScaleKernel<'a, T> {
     factor: T,
     gradients: &'a mut [T],
 }
 
-impl<T: Element> pulp::NullaryFnOnce for ScaleGradients<'_, T> {
+impl<T: Element> pulp::NullaryFnOnce for ScaleKernel<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -80,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clipping_by_hand() {
+    fn clip_factor_scales_to_the_largest_norm() {
         let clipped = |max_norm: f64| {
             let mut gradients = [3.0_f32, f32::NAN, -4.0];
             let mut norm = GradNorm::default();
@@ -94,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn norm_counts_every_value_once() {
+    fn grad_norm_counts_every_kept_value_once() {
         let gradients: Vec<f64> = (0..37).map(f64::from).collect();
         let kept: Vec<bool> = (0..37).map(|i| i % 3 > 0).collect();
         let measured = |kept: Option<&[bool]>| {
@@ -109,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_is_not_hidden() {
+    fn clip_factor_passes_nan() {
         let factor = |gradient: f64| {
             let mut norm = GradNorm::default();
             norm.add(&[gradient], None);

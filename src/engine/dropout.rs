@@ -1,42 +1,62 @@
 //! Dropout (Srivastava et al. 2014). All engines drop the same values.
+//!
+//! Random numbers of single values come from the *elementwise stream*: the random stream that gives each single value,
+//! such as a dropout unit or the augmentation of an image, its number by a counter. The *draw key*
+//! ([`CounterRng::key`]) names an iteration and a site (a dropout layer, or the augmentation); [`mix`] of the draw key
+//! and the counter of a value is the value's number. Any engine can thus draw the values in any order, and gets the
+//! same ones.
 
 use crate::base::rng::{CounterRng, mix};
 
 /// A dropout layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropout {
-    /// The number of the layer among the network's dropout layers, from 0: the site of its draws in the elementwise
-    /// stream.
+    /// The site of the layer in the elementwise stream: its index among the network's dropout layers, from 0.
     pub(super) site: u64,
-    /// A value is kept if the upper half of its random number is at least this: `rate`·2³², rounded.
+    /// A value is kept if the upper 32 bits of its random number are at least this: `rate`·2³², rounded.
     pub(super) threshold: u64,
     /// Factor of kept values: 1 / (1 − rate).
     pub(super) scale: f64,
 }
 
 impl Dropout {
-    /// Returns the dropout layer number `site` with this rate, in [0, 1).
+    /// Returns the dropout layer with index `site` and this rate, in [0, 1).
     pub(super) fn new(site: u64, rate: f64) -> Self {
         Self { site, threshold: (rate * (1_u64 << 32) as f64).round() as u64, scale: 1.0 / (1.0 - rate) }
     }
 
-    /// Whether a value is kept. `key` is that of the iteration and this layer; `element` is the row-major position of
-    /// the value in the batch [images, features].
+    /// Returns whether a value is kept. `draw_key` is that of the iteration and this layer, from
+    /// [`DropoutContext::draw_key`]; `element` is the row-major position of the value in the batch [images, features].
     #[inline(always)]
-    pub(super) fn keeps(&self, key: u64, element: u64) -> bool {
-        mix(key, element) >> 32 >= self.threshold
+    pub(super) fn keeps(&self, draw_key: u64, element: u64) -> bool {
+        mix(draw_key, element) >> 32 >= self.threshold
     }
 }
 
-/// The random stream of dropout in one step and the step's iteration; `None` in evaluation, where nothing is dropped.
+/// The random numbers from which one pass through the network draws its dropout masks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DropoutContext(pub(super) Option<(CounterRng, u64)>);
+pub(super) enum DropoutContext {
+    /// Nothing is dropped, as in evaluation.
+    Off,
+    /// A training step.
+    Step {
+        /// The elementwise stream.
+        generator: CounterRng,
+        /// The iteration of the step.
+        iteration: u64,
+    },
+}
 
 impl DropoutContext {
-    /// Returns the dropout layer with its key in this step; `None` without a layer, or in evaluation.
-    pub(super) fn key(self, dropout: Option<Dropout>) -> Option<(Dropout, u64)> {
-        let ((elementwise, iteration), dropout) = (self.0?, dropout?);
-        Some((dropout, elementwise.key(iteration, dropout.site)))
+    /// Returns the dropout layer with its draw key in this step; `None` without a layer, or if nothing is dropped.
+    pub(super) fn draw_key(self, dropout: Option<Dropout>) -> Option<(Dropout, u64)> {
+        match self {
+            Self::Off => None,
+            Self::Step { generator, iteration } => {
+                let dropout = dropout?;
+                Some((dropout, generator.key(iteration, dropout.site)))
+            }
+        }
     }
 }
 
@@ -48,7 +68,9 @@ mod tests {
     #[test]
     fn dropout_meets_its_rate_and_differs_by_step_and_layer() {
         let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
-        let dropped = |key: u64| -> Vec<bool> { (0..10_000).map(|e| !Dropout::new(0, 0.3).keeps(key, e)).collect() };
+        let dropped = |draw_key: u64| -> Vec<bool> {
+            (0..10_000).map(|element| !Dropout::new(0, 0.3).keeps(draw_key, element)).collect()
+        };
         let first = dropped(stream.key(0, 0));
         let count = first.iter().filter(|&&dropped| dropped).count();
         assert!((2_850..3_150).contains(&count), "{count} of 10,000 at rate 0.3");
@@ -60,6 +82,6 @@ mod tests {
             let both = dropped(other).iter().zip(&first).filter(|(a, b)| **a && **b).count();
             assert!((780..1_020).contains(&both), "{both} of 10,000 dropped by both, where chance gives 900");
         }
-        assert!((0..1000).all(|e| Dropout::new(0, 0.0).keeps(7, e)));
+        assert!((0..1000).all(|element| Dropout::new(0, 0.0).keeps(7, element)));
     }
 }

@@ -1,4 +1,4 @@
-//! The floating-point types of the arithmetic: the operations that the engines use.
+//! The operations the engines need of a floating-point type.
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -15,15 +15,15 @@ pub(super) trait Element:
     + Sync
     + 'static
 {
-    /// Converts, rounding to the nearest.
+    /// Converts from float64, rounding to the nearest.
     fn from_f64(x: f64) -> Self;
-    /// Converts, rounding to the nearest.
+    /// Converts exactly: every type here holds all float32 values.
     fn from_f32(x: f32) -> Self;
-    /// Converts exactly.
+    /// Converts exactly from an integer in 0..=255.
     fn from_u8(x: u8) -> Self;
-    /// Converts exactly.
+    /// Converts exactly: float64 holds all values of the types here.
     fn to_f64(self) -> f64;
-    /// Converts, rounding to the nearest.
+    /// Converts to float32, rounding to the nearest.
     fn to_f32(self) -> f32;
     /// Returns the square root, correctly rounded.
     fn sqrt(self) -> Self;

@@ -1,8 +1,11 @@
-//! Engines: the arithmetic of training. Do not depend on criteria, files or the terminal.
+//! Engines: the arithmetic of training. Independent of criteria, files and the terminal.
 //!
-//! The interface is a [`Trainer`], which takes optimizer steps, and an [`Engine`], which builds trainers and estimates what
-//! their steps cost. [`EngineSelector`] chooses the engine of each training run. Shared by the engines: the optimizers
-//! (`optim`), loss, dropout, gradient clipping, inputs, and the stack of linear layers of fully connected networks.
+//! The interface is a [`Trainer`], which takes optimizer steps, and an [`Engine`], which builds trainers and estimates
+//! what their steps cost, from a [`Workload`]. [`EngineSelector`] chooses the engine of each training run. A [`Probe`]
+//! computes gradients without training. The engines are [`torch`] (dense, with libtorch) and [`sparse`]. They share the
+//! optimizers (`optim`), the places of parameters in flat buffers (`param_layout`), the floating-point types
+//! (`element`), loss, dropout, gradient clipping, inputs, and the linear layers of fully connected networks
+//! (`linear_stack`).
 
 mod clip;
 mod dropout;

@@ -1,7 +1,8 @@
-//! Where the tensors of a network lie in a flat buffer, and the way from named tensors to the buffer and back.
+//! The layout of a flat buffer that holds the tensors of a network, and copies of named tensors to the buffer and back.
 //!
 //! Every trainer keeps parameters, gradients and moments in flat buffers of one layout, so that an optimizer step is
-//! one pass over slices. The inner loops use ranges; this file is for loading, snapshots and masks.
+//! one pass over slices. Inner loops use the ranges that a layout returns; the other functions serve loading, snapshots
+//! and masks.
 
 use std::ops::Range;
 
@@ -12,21 +13,22 @@ use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::network::TensorSpec;
 
-/// The place of one tensor in a flat buffer: its values of lane 0, directly followed by those of lane 1, and so on.
+/// The positions of one tensor in a flat buffer: its values in lane 0, directly followed by its values in lane 1, and
+/// so on.
 #[derive(Clone, Debug)]
 pub(super) struct ParamSlot {
     /// Name and shape of the tensor.
     pub(super) spec: TensorSpec,
-    /// Position of its first value of lane 0.
+    /// Position in the buffer of the tensor's first value in lane 0.
     pub(super) start: usize,
     /// Values stored per lane.
     stored: usize,
-    /// For each stored value its row-major position in the tensor; `None` if all values are stored in that order.
+    /// For each stored value its row-major position in the tensor; `None` if all values are stored, in row-major order.
     index: Option<Vec<u32>>,
 }
 
 impl ParamSlot {
-    /// The positions of one lane of the tensor.
+    /// Returns the positions in the buffer of one lane of the tensor.
     pub(super) fn range(&self, lane: usize) -> Range<usize> {
         let start = self.start + lane * self.stored;
         start..start + self.stored
@@ -41,13 +43,15 @@ impl ParamSlot {
 /// The layout of a flat buffer: one [`ParamSlot`] per tensor, in the order in which tensors were given.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ParamLayout {
+    /// One slot per tensor.
     slots: Vec<ParamSlot>,
+    /// Values of the buffer, gaps between slots included.
     len: usize,
 }
 
 impl ParamLayout {
-    /// Lays out all values of `specs` for `lanes` networks; every slot starts at a multiple of `align` values, and so
-    /// does the end.
+    /// Returns the layout of all values of the tensors `specs` for `lanes` networks. Every slot starts at a multiple of
+    /// `align` values, and the length of the buffer is one too.
     pub(super) fn new(specs: &[TensorSpec], lanes: usize, align: usize) -> Self {
         let mut layout = Self::default();
         for spec in specs {
@@ -67,20 +71,20 @@ impl ParamLayout {
         start..self.len
     }
 
-    /// The slots, in the order in which tensors were given.
+    /// Returns the slots, in the order in which tensors were given.
     pub(super) fn slots(&self) -> &[ParamSlot] {
         &self.slots
     }
 
-    /// Values of the flat buffer, gaps between slots included.
+    /// Returns the length of the buffer in values, gaps between slots included.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns each slot with its tensor in `state`, whatever the order there.
+    /// Returns each slot with its tensor in `state`, in the order of the slots.
     ///
     /// # Errors
-    /// If `state` lacks a tensor or has it in another shape.
+    /// Fails if `state` lacks a tensor or has it in another shape.
     pub(super) fn tensors<'a>(&'a self, state: &'a TensorMap) -> Result<Vec<(&'a ParamSlot, &'a NamedTensor)>> {
         let find = |slot: &'a ParamSlot| {
             let name = &slot.spec.name;
@@ -94,7 +98,7 @@ impl ParamLayout {
     /// Writes the tensors of `state` to `flat`, lane 0; gaps keep their values.
     ///
     /// # Errors
-    /// Like [`ParamLayout::tensors`].
+    /// Fails like [`ParamLayout::tensors`].
     pub(super) fn write<T: Element>(&self, state: &TensorMap, flat: &mut [T]) -> Result<()> {
         for (slot, tensor) in self.tensors(state)? {
             let stored = &mut flat[slot.range(0)];
@@ -121,11 +125,11 @@ impl ParamLayout {
         TensorMap(self.slots.iter().map(tensor).collect())
     }
 
-    /// Writes to `kept`, in one lane, which values `mask` keeps; values of tensors that it does not cover stay as they
-    /// are. Every value of a covered tensor must be stored.
+    /// Writes to `kept`, in one lane, whether `mask` keeps each value; flags of tensors that the mask does not cover
+    /// stay as they are. Every value of a covered tensor must be stored.
     ///
     /// # Errors
-    /// Like [`match_mask`].
+    /// Fails like [`match_mask`].
     pub(super) fn expand_mask(&self, mask: &Mask, lane: usize, kept: &mut [bool]) -> Result<()> {
         let layers = match_mask(self.slots.iter().map(|slot| &slot.spec), mask)?;
         for (slot, layer) in self.slots.iter().zip(layers) {
@@ -141,7 +145,7 @@ impl ParamLayout {
 /// it.
 ///
 /// # Errors
-/// If the mask covers a tensor that is not in `specs`, or has another number of flags than the tensor has values.
+/// Fails if the mask covers a tensor that is not in `specs`, or has another number of flags than the tensor has values.
 pub(super) fn match_mask<'s, 'm>(
     specs: impl Iterator<Item = &'s TensorSpec>,
     mask: &'m Mask,
@@ -149,10 +153,10 @@ pub(super) fn match_mask<'s, 'm>(
     let specs: Vec<&TensorSpec> = specs.collect();
     let mut flags = vec![None; specs.len()];
     for layer in &mask.0 {
-        let number = specs.iter().position(|spec| spec.name == layer.name);
-        let number = number.ok_or_else(|| anyhow!("a mask for `{}`, which there is not", layer.name))?;
-        ensure!(layer.kept.len() == specs[number].len(), "a mask of another size for `{}`", layer.name);
-        flags[number] = Some(layer.kept.as_slice());
+        let index = specs.iter().position(|spec| spec.name == layer.name);
+        let index = index.ok_or_else(|| anyhow!("a mask for `{}`, which there is not", layer.name))?;
+        ensure!(layer.kept.len() == specs[index].len(), "a mask of another size for `{}`", layer.name);
+        flags[index] = Some(layer.kept.as_slice());
     }
     Ok(flags)
 }
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn layout_aligns_slots_and_keeps_lanes_together() {
+    fn param_layout_aligns_slots_and_keeps_lanes_together() {
         let layout = ParamLayout::new(&[spec("a", &[2, 2]), spec("b", &[2])], 2, 8);
         assert_eq!(layout.len(), 16);
         let ranges: Vec<Range<usize>> = layout.slots().iter().flat_map(|slot| [slot.range(0), slot.range(1)]).collect();
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_are_expanded_in_one_lane() {
+    fn expand_mask_changes_one_lane() {
         let layout = ParamLayout::new(&[spec("a", &[2, 2]), spec("b", &[2])], 2, 1);
         let mask =
             |name: &str, kept: &[bool]| Mask(vec![LayerMask { name: name.into(), shape: vec![], kept: kept.into() }]);
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_tensors_and_other_shapes_are_errors() {
+    fn tensors_rejects_missing_ones_and_other_shapes() {
         let message = |specs: &[TensorSpec]| ParamLayout::new(specs, 1, 1).tensors(&state()).unwrap_err().to_string();
         assert_eq!(message(&[spec("c", &[2])]), "a state without `c`");
         assert_eq!(message(&[spec("a", &[4])]), "`a` has shape [2, 2]");

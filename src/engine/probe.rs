@@ -1,8 +1,10 @@
-//! Gradients on data before or between training runs, for pruning criteria that look at more than weights.
+//! Gradients on data before or between training runs, for pruning criteria that need more than weights. Used by no mask
+//! rule yet; see ARCHITECTURE.md, "A mask rule".
 //!
-//! A criterion asks for gradients at a snapshot under a mask and multiplies them with weights itself: SNIP (Lee et al.,
-//! arXiv 1810.02340) scores |θ·g|, `GraSP` (Wang et al., arXiv 2002.07376) −θ·Hg with the gradient of cross-entropy at
-//! temperature 200, `SynFlow` (Tanaka et al., arXiv 2006.05467) |θ|·∂R/∂|θ|, FORCE (de Jorge et al., arXiv 2006.09081)
+//! Such a criterion takes gradients at a snapshot under a mask, and multiplies them with weights itself: SNIP (Lee et
+//! al., arXiv 1810.02340) scores |θ·g|, `GraSP` (Wang et al., arXiv 2002.07376) −θ·Hg with the gradient of
+//! cross-entropy at temperature 200, `SynFlow` (Tanaka et al., arXiv 2006.05467) |θ|·∂R/∂|θ|, FORCE (de Jorge et al.,
+//! arXiv 2006.09081)
 //! |θ·g| with the dense θ and the gradient of the pruned network.
 
 use anyhow::Result;
@@ -16,9 +18,9 @@ use crate::config::Dtype;
 pub struct NamedGradient {
     /// The name of the weight, such as `linear1.weight`.
     pub name: String,
-    /// Sizes, as those of the weight.
+    /// The shape of the weight.
     pub shape: Vec<usize>,
-    /// One value per weight.
+    /// One value per weight, row-major.
     pub values: Vec<f64>,
 }
 
@@ -40,7 +42,7 @@ pub enum ProbeObjective {
     /// The cross-entropy of softmax(logits / temperature), in nats: mean over all images of all batches, without label
     /// smoothing.
     CrossEntropy {
-        /// Positive; 1 for the ordinary loss, 200 for `GraSP`.
+        /// The temperature, positive; 1 for the ordinary loss, 200 for `GraSP`.
         temperature: f64,
     },
     /// The sum of all logits for one image of ones, in the network whose parameters and running statistics are replaced
@@ -91,30 +93,31 @@ impl ProbeOptions {
 /// Computes gradients at a snapshot. Nothing is trained: snapshots, running statistics and random streams stay as they
 /// are.
 ///
-/// The network is pruned by `mask`: a pruned weight is 0 in the forward pass. Its gradient is computed all the same, at
-/// 0. Batches are indices into the data set; images are not augmented, and dropout is off.
+/// The network is pruned by `mask`: a pruned weight is 0 in the forward pass. The gradient with respect to a pruned
+/// weight is computed too, at the value 0 of the weight. `batches` are indices into the data set; images are not
+/// augmented, and dropout is off.
 pub trait Probe {
     /// Returns the gradient g of the objective with respect to every conv and linear weight.
     ///
     /// # Errors
-    /// If snapshot or mask do not fit the network, a batch is empty, there is none for cross-entropy, or the device
-    /// fails.
+    /// Fails if snapshot or mask do not fit the network, a batch is empty, the objective is cross-entropy and there is
+    /// no batch, or the device fails.
     fn gradients(
         &self,
-        at: &Snapshot,
+        snapshot: &Snapshot,
         mask: &Mask,
         batches: &[Vec<u32>],
         options: &ProbeOptions,
     ) -> Result<GradientMap>;
 
     /// Returns Hg: the Hessian of the objective with respect to all conv and linear weights, times their gradient g.
-    /// `GraSP`'s authors sum over batches where this takes the mean, which changes no order of scores.
+    /// `GraSP`'s authors sum over batches; the mean taken here does not change the order of scores.
     ///
     /// # Errors
-    /// Like [`Probe::gradients`].
+    /// Fails like [`Probe::gradients`].
     fn hessian_gradient_product(
         &self,
-        at: &Snapshot,
+        snapshot: &Snapshot,
         mask: &Mask,
         batches: &[Vec<u32>],
         options: &ProbeOptions,

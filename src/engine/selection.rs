@@ -1,4 +1,5 @@
-//! The choice of the engine for each training: of the engines that support it, the one with the lowest estimated step cost.
+//! The choice of the engine for each training run: of the engines that support it, the one with the lowest estimated
+//! step cost.
 
 use super::registry::{EngineKind, Unsupported};
 use super::trainer::TrainerSpec;
@@ -6,11 +7,13 @@ use super::workload::Workload;
 use crate::base::units::Nanoseconds;
 use crate::config::EngineChoice;
 
-/// Selects the engine of each training of an experiment. `kept`: remaining weights of each layer, in the network's order.
+/// Selects the engine of each training run of an experiment. The argument `kept` of its methods is the number of kept
+/// weights of each prunable layer, in the network's order.
 #[derive(Clone, Debug)]
 pub struct EngineSelector {
     /// The requested engine, or every engine that supports the experiment.
     candidates: Vec<EngineKind>,
+    /// The sizes of the network and its batches.
     workload: Workload,
 }
 
@@ -18,7 +21,7 @@ impl EngineSelector {
     /// Returns the selector of an experiment that trains `lanes` networks in lockstep.
     ///
     /// # Errors
-    /// If the requested engine does not support the experiment.
+    /// Fails if the requested engine does not support the experiment.
     pub fn new(choice: EngineChoice, spec: &TrainerSpec, lanes: usize) -> Result<Self, Unsupported> {
         let supports = |kind: &EngineKind| kind.engine().supports(spec, lanes);
         let candidates = match requested(choice) {
@@ -31,12 +34,12 @@ impl EngineSelector {
         Ok(Self { candidates, workload: Workload::new(spec) })
     }
 
-    /// Returns the engine of a training that keeps `kept` weights: by the cost of steps alone, since evaluations break even
-    /// at the same number of weights.
+    /// Returns the engine of a training run: the candidate with the cheapest step. The cost of evaluations is not
+    /// counted, because the engines' evaluations cost the same at about the number of weights at which their steps do.
     pub fn select(&self, kept: &[u64]) -> EngineKind {
         let cost = |kind: &EngineKind| self.step_cost(*kind, kept).0;
         let cheapest = self.candidates.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b)));
-        // The dense engine supports every training, so there is always a candidate.
+        // The dense engine supports every training run, so there is always a candidate.
         cheapest.unwrap_or(EngineKind::Dense)
     }
 
@@ -45,7 +48,7 @@ impl EngineSelector {
         kind.engine().step_cost(&self.workload, kept)
     }
 
-    /// Returns the estimated time of evaluating one image, among many.
+    /// Returns the estimated time per image of an evaluation of many images.
     pub fn evaluation_cost(&self, kind: EngineKind, kept: &[u64]) -> Nanoseconds {
         kind.engine().evaluation_cost(&self.workload, kept)
     }
@@ -80,7 +83,7 @@ mod tests {
         EngineSelector::new(choice, &spec(dtype), 1).unwrap()
     }
 
-    /// Remaining weights per layer if every layer keeps `percent` %.
+    /// Returns the kept weights per layer if every layer keeps `percent` %.
     fn kept(percent: u64) -> [u64; 3] {
         [235_200, 30_000, 1_000].map(|size| size * percent / 100)
     }
@@ -92,10 +95,10 @@ mod tests {
             [100, 20, 3].map(|percent| auto.select(&kept(percent))),
             [EngineKind::Dense, EngineKind::Sparse, EngineKind::Sparse]
         );
-        // One change on the way down, where a step of each costs the same.
-        let even = (1..=100).filter(|&percent| auto.select(&kept(percent)) == EngineKind::Sparse).max().unwrap();
-        assert!((65..76).contains(&even), "{even} %: measured between 64 and 80");
-        assert!((1..=even).all(|percent| auto.select(&kept(percent)) == EngineKind::Sparse));
+        // The sparse engine is selected up to one density, where its step costs as much as the dense engine's.
+        let break_even = (1..=100).filter(|&percent| auto.select(&kept(percent)) == EngineKind::Sparse).max().unwrap();
+        assert!((65..76).contains(&break_even), "{break_even} %: measured between 64 and 80");
+        assert!((1..=break_even).all(|percent| auto.select(&kept(percent)) == EngineKind::Sparse));
     }
 
     #[test]
@@ -123,14 +126,18 @@ mod tests {
 
     #[test]
     fn cost_is_the_sum_of_its_parts() {
+        // The numbers are the engines' constants, written out: keys depend on the estimates, so a change must be
+        // noticed.
         let auto = selector(EngineChoice::Auto, Dtype::Float32);
-        let (first, inner) = (235_200.0, 31_000.0);
+        // Weights of the first layer, and of the two others.
+        let first = 235_200.0;
+        let inner = 31_000.0;
         let dense = 60.0 * 13e-3 * (2.0 * first + 3.0 * inner) + 0.55 * (first + inner);
         assert!((auto.step_cost(EngineKind::Dense, &kept(10)).0 / dense - 1.0).abs() < 1e-12);
         let sparse = 0.1 * (2.9 * first + 4.2 * inner) + 20.0 * 784.0;
         assert!((auto.step_cost(EngineKind::Sparse, &kept(10)).0 / sparse - 1.0).abs() < 1e-12);
-        let image = (0.1 * 1.15 * (first + inner) + 5.0 * 784.0) / 64.0;
-        assert!((auto.evaluation_cost(EngineKind::Sparse, &kept(10)).0 / image - 1.0).abs() < 1e-12);
+        let evaluation = (0.1 * 1.15 * (first + inner) + 5.0 * 784.0) / 64.0;
+        assert!((auto.evaluation_cost(EngineKind::Sparse, &kept(10)).0 / evaluation - 1.0).abs() < 1e-12);
     }
 
     // regression: the sparse cost ignored how often a weight is used, which is 1 in linear layers only

@@ -1,4 +1,5 @@
-//! The interface of training: [`Trainer`] takes steps, and its callers decide which, when to evaluate, and from where.
+//! The interface of training. A [`Trainer`] takes optimizer steps; its callers choose the initial weights, the images
+//! of each step, the learning rate, and the iterations after which to evaluate.
 
 use anyhow::{Result, ensure};
 
@@ -16,15 +17,15 @@ use crate::network::Network;
 pub struct TrainerSpec {
     /// The network.
     pub network: Network,
-    /// The rule by which gradients change weights.
+    /// The optimizer with its parameters.
     pub optimizer: Optimizer,
-    /// The type of the arithmetic.
+    /// The floating-point type of weights, activations and gradients.
     pub dtype: Dtype,
     /// The precision of matrix products and convolutions.
-    pub products: MatmulPrecision,
+    pub matmul_precision: MatmulPrecision,
     /// The augmentation of training images.
     pub augment: Augment,
-    /// The number of the GPU, from 0; `None` for the CPU.
+    /// The index of the GPU, from 0; `None` for the CPU.
     pub gpu: Option<usize>,
     /// Images of the largest batch.
     pub batch_size: usize,
@@ -35,12 +36,12 @@ pub struct TrainerSpec {
 }
 
 impl TrainerSpec {
-    /// Returns the specification of an experiment on GPU number `gpu`, or on the CPU.
+    /// Returns the specification of an experiment on the GPU with index `gpu`, or on the CPU for `None`.
     pub fn new(network: Network, experiment: &Experiment, gpu: Option<usize>) -> Self {
         let Experiment { train, data, .. } = experiment;
         Self {
             dtype: train.dtype,
-            products: train.products,
+            matmul_precision: train.products,
             augment: data.augment,
             gpu,
             label_smoothing: train.label_smoothing,
@@ -55,7 +56,7 @@ impl TrainerSpec {
             network,
             optimizer,
             dtype: Dtype::Float32,
-            products: MatmulPrecision::Exact,
+            matmul_precision: MatmulPrecision::Exact,
             augment: Augment::default(),
             gpu: None,
             batch_size,
@@ -64,10 +65,10 @@ impl TrainerSpec {
         }
     }
 
-    /// Checks that the moments of `from` are fresh or those of this optimizer.
+    /// Checks that `from` has no moments (and has taken no steps with them), or as many as this optimizer.
     ///
     /// # Errors
-    /// If they are not.
+    /// Fails if the number of moments is another one, or if steps are counted without moments.
     pub(super) fn check_moments(&self, from: &Snapshot) -> Result<()> {
         let moments = from.moments.len();
         ensure!(moments == 0 || moments == self.optimizer.moment_count(), "moments of another optimizer");
@@ -76,18 +77,18 @@ impl TrainerSpec {
     }
 }
 
-/// The images of one step of one lane. Callers reuse it for the next step.
+/// The images of one step of one lane. Callers reuse the memory for the next step.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Indices into the data set's images.
+    /// The images, as indices into the data set.
     pub images: Vec<u32>,
-    /// The number of steps before this one since the initial weights.
+    /// The iteration: the number of steps from the initial weights to this step.
     pub iteration: u64,
-    /// The generator of dropout and augmentation.
+    /// The elementwise stream: the generator of the random numbers of dropout and augmentation.
     pub elementwise: CounterRng,
 }
 
-/// Trains one or more networks in lockstep, each in a lane of its own. Lanes are numbered from 0.
+/// Trains one or more networks in lockstep, each in its own lane. Lanes have indices from 0.
 pub trait Trainer {
     /// Returns the number of networks trained in lockstep.
     fn lanes(&self) -> usize;
@@ -95,37 +96,42 @@ pub trait Trainer {
     /// Loads a network into a lane: weights, moments and buffers of `from`, pruned by `mask`.
     ///
     /// # Errors
-    /// If there is no such lane, if tensors or masks do not fit the network, or if the device fails.
+    /// Fails if there is no such lane, if tensors, moments or mask do not fit the network and the optimizer, or if the
+    /// device fails.
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()>;
 
-    /// Takes one optimizer step in every lane. `batches` and `lr` have one entry per lane, in the order of lanes. Does not
-    /// wait for the device.
+    /// Takes one optimizer step in every lane. `batches` and `lr` (learning rates) have one entry per lane, in the
+    /// order of lanes. Does not wait for the device.
     ///
     /// # Errors
-    /// If the number of entries is not the number of lanes, a batch is empty, or the device fails.
+    /// Fails if the number of entries is not the number of lanes, a batch is empty, lanes have batches of different
+    /// sizes, or the device fails.
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()>;
 
     /// Returns loss and accuracy of every lane on a split of the data, in the order of lanes. Waits for the device.
     ///
     /// # Errors
-    /// If the split is empty or the device fails.
+    /// Fails if the split is empty or the device fails.
     fn evaluate(&mut self, split: Split) -> Result<Vec<Score>>;
 
     /// Returns the state of a lane, from which another lane or trainer can continue.
     ///
     /// # Errors
-    /// If there is no such lane or the device fails.
+    /// Fails if there is no such lane or the device fails.
     fn snapshot(&self, lane: usize) -> Result<Snapshot>;
 
-    /// Replaces the running statistics of all batch norms by the mean of the statistics of batches of `images`, which
-    /// are not augmented. Weights that no training run led to, such as those between two networks, have no running
+    /// Replaces the running statistics of all batch norms by the means of the statistics of batches of images.
+    ///
+    /// `image_indices` are split into batches of [`TrainerSpec::batch_size`] images, or into one batch if there are
+    /// fewer images; images after the last whole batch are ignored. Images are not augmented. Meant for weights that
+    /// are not the result of training, such as the mean of two networks' weights, and therefore have no running
     /// statistics of their own. Does nothing for a network without batch norm.
     ///
     /// # Errors
-    /// If the device fails.
-    fn recompute_batch_norm(&mut self, images: &[u32]) -> Result<()>;
+    /// Fails if the device fails.
+    fn recompute_batch_norm(&mut self, image_indices: &[u32]) -> Result<()>;
 
-    /// Sets the number of threads that a step may use from now on. No result depends on it; a trainer that uses one
-    /// thread only ignores it.
+    /// Sets the number of threads that a step may use from now on. No result depends on the number; a trainer that
+    /// always uses one thread ignores the call.
     fn set_threads(&mut self, threads: usize);
 }

@@ -1,8 +1,8 @@
-//! The size of a training, from which an engine estimates what its steps cost.
+//! The sizes of a network and its batches, from which an engine estimates the cost of a step.
 
 use super::trainer::TrainerSpec;
 
-/// The sizes that the cost of a step depends on, beside the number of weights that a mask keeps.
+/// The sizes that the cost of a step depends on, except for the number of weights that a mask keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
     /// Features of an image: channels · height · width.
@@ -18,13 +18,13 @@ pub struct Workload {
 pub struct LayerWork {
     /// Weights of the layer, pruned ones included.
     pub weights: u64,
-    /// Multiply-adds that each weight takes part in, per image: 1 in a linear layer, the number of output positions in a
-    /// convolution.
+    /// Multiply-adds that each weight takes part in, per image: 1 in a linear layer, the number of output positions in
+    /// a convolution.
     pub macs_per_weight: u64,
 }
 
 impl Workload {
-    /// Returns the sizes of a trainer's network and batches.
+    /// Returns the sizes of the network and the batches of `spec`.
     pub fn new(spec: &TrainerSpec) -> Self {
         let tensors = spec.network.weights();
         let sizes = spec.network.weight_counts();

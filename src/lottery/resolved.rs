@@ -182,7 +182,7 @@ fn option_conflicts(experiment: &Experiment, spec: &TrainerSpec, left_over: u32)
         let message = format!("images of {height} × {width} pixels moved by {} would be all black", spec.augment.crop);
         problems.push(Diagnostic::new("data.augment.crop", message).hint("such as `crop = 4`"));
     }
-    if spec.gpu.is_none() && !spec.products.is_exact() {
+    if spec.gpu.is_none() && !spec.matmul_precision.is_exact() {
         let message = "products are rounded on a GPU only, and the device is the processor";
         let hint = "leave it out, or train on CUDA: `run.device = \"cuda\"`";
         problems.push(Diagnostic::new("train.products", message).hint(hint).on_key());

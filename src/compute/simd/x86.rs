@@ -5,9 +5,9 @@ use std::arch::x86_64::{__m256, __m512, __m512i};
 use pulp::Simd;
 use pulp::x86::{V3, V4};
 
-use super::{SimdExt, WIDTH};
+use super::{Vector16, WIDTH};
 
-impl SimdExt for V3 {
+impl Vector16 for V3 {
     const REGISTER_VECTORS: usize = 2;
     arithmetic!(V3, 2);
     reduced_at_once!();
@@ -19,11 +19,14 @@ impl SimdExt for V3 {
             let [lower, upper]: [__m256; 2] = pulp::cast(x);
             avx._mm256_add_ps(lower, upper)
         });
-        // Two vectors become one: each keeps one half in its place, and the other half is added to it.
+        // Halves of 8 numbers. Merges two vectors into one: the lower four numbers hold the sum of the halves of `a`,
+        // the upper four that of `b`. The blend takes from each the half that is in its place already, the permutation
+        // the other half.
         let halves = |a: __m256, b: __m256| {
             avx._mm256_add_ps(avx._mm256_blend_ps::<0xf0>(a, b), avx._mm256_permute2f128_ps::<0x21>(a, b))
         };
-        let (ab, cd) = (halves(a, b), halves(c, d));
+        let ab = halves(a, b);
+        let cd = halves(c, d);
         let pairs = avx._mm256_shuffle_ps::<0b01_00_11_10>(ab, cd);
         let pairs = avx._mm256_add_ps(avx._mm256_blend_ps::<0xcc>(ab, cd), pairs);
         let sums = avx._mm256_add_ps(pairs, avx._mm256_movehdup_ps(pairs));
@@ -33,36 +36,41 @@ impl SimdExt for V3 {
     }
 }
 
-impl SimdExt for V4 {
+impl Vector16 for V4 {
     const REGISTER_VECTORS: usize = 4;
     arithmetic!(V4, 1);
 
     #[inline(always)]
     fn transpose(self, rows: &[[u64; 8]; 8]) -> [[u64; 8]; 8] {
-        // Halves of 4, 2 and 1 columns are exchanged with rows 4, 2 and 1 further on.
+        // Three rounds, with distances of 4, 2 and 1, in which each two rows this distance apart exchange blocks of as
+        // many columns: the upper row's right blocks (columns with the bit `distance`) for the lower row's left blocks.
+        // Indices of `permutex2var` below 8 take a word of the first operand, others of the second.
         let mut rows: [__m512i; 8] = pulp::cast(*rows);
         for distance in [4, 2, 1] {
-            let is_kept = |column: u64| column & distance == 0;
+            let is_left = |column: u64| column & distance == 0;
             let upper: [u64; 8] =
-                std::array::from_fn(|c| if is_kept(c as u64) { c as u64 } else { 8 + c as u64 - distance });
+                std::array::from_fn(|c| if is_left(c as u64) { c as u64 } else { 8 + c as u64 - distance });
             let lower: [u64; 8] =
-                std::array::from_fn(|c| if is_kept(c as u64) { c as u64 + distance } else { 8 + c as u64 });
-            let (upper, lower): (__m512i, __m512i) = (pulp::cast(upper), pulp::cast(lower));
-            let before = rows;
+                std::array::from_fn(|c| if is_left(c as u64) { c as u64 + distance } else { 8 + c as u64 });
+            let upper: __m512i = pulp::cast(upper);
+            let lower: __m512i = pulp::cast(lower);
+            let previous = rows;
             rows = std::array::from_fn(|row| {
                 let partner = row ^ distance as usize;
                 if row < partner {
-                    self.avx512f._mm512_permutex2var_epi64(before[row], upper, before[partner])
+                    self.avx512f._mm512_permutex2var_epi64(previous[row], upper, previous[partner])
                 } else {
-                    self.avx512f._mm512_permutex2var_epi64(before[partner], lower, before[row])
+                    self.avx512f._mm512_permutex2var_epi64(previous[partner], lower, previous[row])
                 }
             });
         }
         pulp::cast(rows)
     }
 
-    // Two vectors become one, again and again: of each, a half stays in its place (the blend), and the other half is added
-    // to it (the shuffle). So 16 sums cost 15 additions, not 16 times four.
+    // Each addition merges two vectors of partial sums into one, with half as many partial sums of each: the blend
+    // takes from each vector the half that is in its place already, the shuffle the other half, in the place where it
+    // is added. `reduce` merges four vectors to one with three additions, `sums` four of these to one with three more,
+    // so 16 sums cost 15 additions, not 16 times four.
     type Quad = __m512;
 
     #[inline(always)]
@@ -73,7 +81,8 @@ impl SimdExt for V4 {
             let other = avx._mm512_shuffle_f32x4::<0b01_00_11_10>(a, b);
             avx._mm512_add_ps(avx._mm512_mask_blend_ps(0xff00, a, b), other)
         };
-        let (a, b) = (halves(x0, x2), halves(x1, x3));
+        let a = halves(x0, x2);
+        let b = halves(x1, x3);
         let quarters: [u32; 16] = [4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27];
         let other = avx._mm512_permutex2var_ps(a, pulp::cast(quarters), b);
         avx._mm512_add_ps(avx._mm512_mask_blend_ps(0xf0f0, a, b), other)
@@ -87,7 +96,8 @@ impl SimdExt for V4 {
             let other = avx._mm512_permutex2var_ps(a, pulp::cast(pairs), b);
             avx._mm512_add_ps(avx._mm512_mask_blend_ps(0xcccc, a, b), other)
         };
-        let (a, b) = (pairs(quads[0], quads[2]), pairs(quads[1], quads[3]));
+        let a = pairs(quads[0], quads[2]);
+        let b = pairs(quads[1], quads[3]);
         let ones: [u32; 16] = [1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30];
         let other = avx._mm512_permutex2var_ps(a, pulp::cast(ones), b);
         pulp::cast(avx._mm512_add_ps(avx._mm512_mask_blend_ps(0xaaaa, a, b), other))

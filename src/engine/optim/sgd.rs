@@ -1,13 +1,13 @@
 //! Stochastic gradient descent, with and without momentum.
 
-use super::{KeepPolicy, ParameterSlices, flush_to_zero};
+use super::{KeepPolicy, ParameterSlices, flush_moment};
 use crate::engine::element::Element;
 
-/// The parameters of stochastic gradient descent in `PyTorch`'s form: v ← μv + g; w ← w − lr·v, with Nesterov momentum
-/// w ← w − lr·(g + μv).
+/// Stochastic gradient descent with its parameters, in `PyTorch`'s form: v ← μv + g; w ← w − lr·v, with Nesterov
+/// momentum w ← w − lr·(g + μv).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
-    /// μ, in 0..1; 0 keeps no moment.
+    /// μ, in 0..1. With 0, v is g, and no moment is stored.
     pub momentum: f64,
     /// Whether the step uses Nesterov momentum.
     pub nesterov: bool,
@@ -21,7 +21,7 @@ impl Sgd {
         usize::from(self.momentum > 0.0)
     }
 
-    /// Takes a step.
+    /// Takes a step; its formula is the same for every step.
     #[inline(always)]
     pub(super) fn update<T: Element>(&self, lr: f64, parameters: ParameterSlices<'_, T>, kept: impl KeepPolicy) {
         let constants = Constants {
@@ -43,7 +43,9 @@ impl Sgd {
 struct Constants<T> {
     /// μ.
     momentum: T,
+    /// Whether the step uses Nesterov momentum.
     nesterov: bool,
+    /// The learning rate.
     lr: T,
     /// λ of the L2 penalty.
     decay: T,
@@ -55,10 +57,11 @@ struct Constants<T> {
 fn update_with_momentum<T: Element>(c: &Constants<T>, w: &mut [T], g: &[T], v: &mut [T], kept: impl KeepPolicy) {
     let zero = T::default();
     let n = w.len();
+    // Slices of equal length, so that the loop checks no bounds.
     let (w, g, v, kept) = (&mut w[..n], &g[..n], &mut v[..n], kept.first(n));
     for i in 0..n {
         let gradient = if kept.at(i) { g[i] + c.decay * w[i] } else { zero };
-        let velocity = flush_to_zero(c.momentum * v[i] + gradient);
+        let velocity = flush_moment(c.momentum * v[i] + gradient);
         let direction = if c.nesterov { gradient + c.momentum * velocity } else { velocity };
         v[i] = velocity;
         w[i] = if kept.at(i) { w[i] - c.lr * direction } else { zero };
@@ -69,6 +72,7 @@ fn update_with_momentum<T: Element>(c: &Constants<T>, w: &mut [T], g: &[T], v: &
 #[inline(always)]
 fn update_plain<T: Element>(c: &Constants<T>, w: &mut [T], g: &[T], kept: impl KeepPolicy) {
     let n = w.len();
+    // Slices of equal length, so that the loop checks no bounds.
     let (w, g, kept) = (&mut w[..n], &g[..n], kept.first(n));
     for i in 0..n {
         w[i] = if kept.at(i) { w[i] - c.lr * (g[i] + c.decay * w[i]) } else { T::default() };
@@ -94,9 +98,9 @@ mod tests {
 
     #[test]
     fn sgd_weight_decay_pulls_towards_zero() {
-        let rule = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 });
+        let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 });
         let mut w = [2.0];
-        run(&rule, &mut w, &[0.0], &mut [], None, 1);
+        run(&optimizer, &mut w, &[0.0], &mut [], None, 1);
         assert!((w[0] - 1.9).abs() < 1e-12, "2 − 0.1·0.5·2");
     }
 }

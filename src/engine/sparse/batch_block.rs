@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use super::super::linear_stack::LinearStack;
 use super::compact::CompactNetwork;
-use super::gather::{InputColumn, NormalizeTable, Transpose, TransposedBytes, UnpackKernel, lines};
-use super::kernels::{BiasGradient, Epilogue, Feature, IMAGES, IndirectWeights, Spmm, WeightGradient};
-use super::logits::{BlockScore, LogitGradient};
-use crate::compute::simd::{Kernel, SimdExt, SimdLevel};
+use super::inputs::{InputColumn, NormalizeKernel, NormalizeTable, TransposeKernel, TransposedBytes, active_lines};
+use super::kernels::{
+    BiasGradientKernel, Epilogue, Feature, IMAGES, IndirectWeights, SpmmKernel, WeightGradientKernel,
+};
+use super::logits::{BlockScoreKernel, LogitGradientKernel};
+use crate::compute::simd::{Kernel, SimdLevel, Vector16};
 use crate::compute::spin_pool::{SpinPool, parts};
 use crate::data::Dataset;
 use crate::engine::dropout::{Dropout, DropoutContext};
@@ -16,252 +18,282 @@ use crate::engine::loss::{ScoreSums, Targets};
 
 /// Activations and gradients of one block, and the split of the work among threads.
 pub(super) struct BlockState {
-    /// Activations: the used inputs, then the used outputs of each layer. See [`CompactLayer`](super::compact::CompactLayer).
-    values: Vec<Vec<Feature>>,
-    /// Gradients of the loss with respect to the used outputs of each layer, before `ReLU` and dropout.
+    /// Activations: the active inputs [active inputs, images], then for each layer its outputs [active units, images].
+    /// See [`CompactLayer`](super::compact::CompactLayer).
+    activations: Vec<Vec<Feature>>,
+    /// For each layer the gradient of the loss with respect to its outputs [active units, images], before `ReLU` and
+    /// dropout.
     deltas: Vec<Vec<Feature>>,
-    /// The used inputs.
+    /// The active inputs, ascending.
     inputs: Vec<InputColumn>,
-    /// For each cache line of an image's pixels whether it contains a used input.
-    lines: Vec<bool>,
-    /// Scale and offset of each image of the block.
-    scales: NormalizeTable,
+    /// For each cache line of an image's pixels whether it contains an active input; only these lines are transposed.
+    active_lines: Vec<bool>,
+    /// Scale and offset of the normalization of each image of the block.
+    normalization: NormalizeTable,
     /// Pixels of the block: [images, pixels].
-    rows: Vec<u8>,
+    pixels: Vec<u8>,
     /// Pixels of the block, transposed: [pixels, images].
-    bytes: Vec<TransposedBytes>,
-    /// The parts of the work, by thread.
-    shares: WorkSplit,
+    transposed: Vec<TransposedBytes>,
+    /// The parts of the work of each thread.
+    split: WorkSplit,
 }
 
-/// The parts of the work: one range per thread each, in the order of threads.
+/// The parts of the work of a pass: one range per thread each, in the order of threads.
 struct WorkSplit {
-    /// Ranges of the used inputs.
+    /// Ranges of the active inputs.
     inputs: Vec<Range<usize>>,
     /// The parts of each layer.
     layers: Vec<LayerSplit>,
 }
 
-/// The parts of one layer: one range per thread each, in the order of threads.
+/// The parts of the work on one layer: one range per thread each, in the order of threads.
 struct LayerSplit {
-    /// Ranges of the layer's used units.
+    /// Ranges of the layer's active units.
     rows: Vec<Range<usize>>,
-    /// Ranges of the used units of the layer before.
+    /// Ranges of the active units of the previous layer.
     columns: Vec<Range<usize>>,
     /// Ranges of the segments of the layer's pattern.
     segments: Vec<Range<usize>>,
-    /// The weights in these segments.
+    /// Ranges of the active weights: those of `segments`.
     weights: Vec<Range<usize>>,
 }
 
-/// The network of a pass, and the means to compute it.
+/// The network that a pass computes with, its place in the batch, and the instruction set and the threads that compute.
 pub(super) struct PassContext<'a> {
     /// The instruction set.
-    pub(super) path: SimdLevel,
+    pub(super) simd: SimdLevel,
     /// The threads.
-    pub(super) team: &'a mut SpinPool,
-    /// The whole network.
-    pub(super) linears: &'a LinearStack,
-    /// The remaining network.
-    pub(super) survivors: &'a CompactNetwork,
-    /// Weights and biases, in the order of [`CompactNetwork`].
+    pub(super) pool: &'a mut SpinPool,
+    /// The layers of the dense network, which have the dropout of the inputs and the number of all units.
+    pub(super) stack: &'a LinearStack,
+    /// The active part of the network.
+    pub(super) compact: &'a CompactNetwork,
+    /// Kept weights and all biases, in the order of [`CompactNetwork`].
     pub(super) weights: &'a [f32],
-    /// The generator of dropout; none in evaluation.
-    pub(super) noise: DropoutContext,
+    /// The random numbers of dropout.
+    pub(super) dropout: DropoutContext,
     /// The targets of the loss.
     pub(super) targets: Targets,
-    /// Images of the batch before this block.
-    pub(super) before: usize,
+    /// The index in the batch of the block's first image.
+    pub(super) first_image: usize,
 }
 
 impl BlockState {
-    /// Allocates the memory of a block, with the work split among `members` threads.
-    pub(super) fn new(survivors: &CompactNetwork, dataset: &Dataset, members: usize) -> Self {
-        let widths = std::iter::once(survivors.inputs.len()).chain(survivors.layers.iter().map(|l| l.units.len()));
-        let values: Vec<_> = widths.map(|width| vec![Feature::ZERO; width]).collect();
-        let inputs = InputColumn::of(&survivors.inputs, dataset);
+    /// Allocates the memory of a block, with the work split among `thread_count` threads.
+    pub(super) fn new(compact: &CompactNetwork, dataset: &Dataset, thread_count: usize) -> Self {
+        let lengths = std::iter::once(compact.inputs.len()).chain(compact.layers.iter().map(|layer| layer.units.len()));
+        let activations: Vec<_> = lengths.map(|length| vec![Feature::ZERO; length]).collect();
+        let inputs = InputColumn::from_pixels(&compact.inputs, dataset);
         Self {
-            deltas: values[1..].to_vec(),
-            values,
-            lines: lines(&inputs, dataset.image_bytes()),
+            deltas: activations[1..].to_vec(),
+            activations,
+            active_lines: active_lines(&inputs, dataset.image_bytes()),
             inputs,
-            scales: NormalizeTable::new(dataset),
-            rows: vec![0; IMAGES * dataset.image_bytes()],
-            bytes: vec![TransposedBytes::default(); dataset.image_bytes()],
-            shares: WorkSplit::new(survivors, members),
+            normalization: NormalizeTable::new(dataset),
+            pixels: vec![0; IMAGES * dataset.image_bytes()],
+            transposed: vec![TransposedBytes::default(); dataset.image_bytes()],
+            split: WorkSplit::new(compact, thread_count),
         }
     }
 
-    /// Splits the work among `members` threads from now on.
-    pub(super) fn split_work(&mut self, survivors: &CompactNetwork, members: usize) {
-        self.shares = WorkSplit::new(survivors, members);
+    /// Splits the work among `thread_count` threads from now on.
+    pub(super) fn split_work(&mut self, compact: &CompactNetwork, thread_count: usize) {
+        self.split = WorkSplit::new(compact, thread_count);
     }
 
-    /// Loads the inputs of a block: `images` are at most 64 indices into the data set.
-    pub(super) fn load(&mut self, pass: &mut PassContext<'_>, dataset: &Dataset, images: &[u32]) {
-        let rows = &mut self.rows[..images.len() * dataset.image_bytes()];
-        copy_pixels(dataset, images, rows);
-        pass.path.run(Transpose { rows, lines: &self.lines, bytes: &mut self.bytes });
-        let bytes = std::mem::take(&mut self.bytes);
-        self.load_transposed(pass, dataset, images, &bytes);
-        self.bytes = bytes;
+    /// Loads the inputs of a block; `image_indices` are at most 64 indices into the data set.
+    pub(super) fn load(&mut self, pass: &mut PassContext<'_>, dataset: &Dataset, image_indices: &[u32]) {
+        let pixels = &mut self.pixels[..image_indices.len() * dataset.image_bytes()];
+        copy_pixels(dataset, image_indices, pixels);
+        let active_lines = &self.active_lines;
+        pass.simd.run(TransposeKernel { pixels, active_lines, transposed: &mut self.transposed });
+        let transposed = std::mem::take(&mut self.transposed);
+        self.load_transposed(pass, dataset, image_indices, &transposed);
+        self.transposed = transposed;
     }
 
-    /// Like [`BlockState::load`], but from pixels that have been transposed before.
+    /// Like [`BlockState::load`], but from pixels [pixels, images] that have been transposed before.
     pub(super) fn load_transposed(
         &mut self,
         pass: &mut PassContext<'_>,
         dataset: &Dataset,
-        images: &[u32],
-        bytes: &[TransposedBytes],
+        image_indices: &[u32],
+        transposed: &[TransposedBytes],
     ) {
-        self.scales.fill(dataset, images);
-        let (scales, inputs, path) = (&self.scales, &self.inputs, pass.path);
-        pass.team.run_each(parts(&mut self.values[0], &self.shares.inputs), |(range, out)| {
-            path.run(UnpackKernel { scales, inputs: &inputs[range], bytes, out });
+        self.normalization.fill(dataset, image_indices);
+        let simd = pass.simd;
+        let normalization = &self.normalization;
+        let inputs = &self.inputs;
+        pass.pool.run_each(parts(&mut self.activations[0], &self.split.inputs), |(range, out)| {
+            simd.run(NormalizeKernel { normalization, inputs: &inputs[range], transposed, out });
         });
     }
 
     /// Computes the activations of all layers from the inputs.
     pub(super) fn forward(&mut self, pass: &mut PassContext<'_>) {
-        self.drop_inputs(pass);
-        (0..pass.survivors.layers.len()).for_each(|number| self.forward_layer(pass, number));
+        let input_count = pass.stack.layers[0].inputs;
+        let inputs = &pass.compact.inputs;
+        apply_dropout(pass, pass.stack.dropout, input_count, inputs, &mut self.activations[0]);
+        (0..pass.compact.layers.len()).for_each(|index| self.forward_layer(pass, index));
     }
 
-    /// Applies the dropout of the inputs, if there is one.
-    fn drop_inputs(&mut self, pass: &PassContext<'_>) {
-        let (inputs, values) = (&pass.survivors.inputs, &mut self.values[0]);
-        drop_out(pass, pass.linears.dropout, pass.linears.layers[0].inputs, inputs, values);
-    }
-
-    /// Computes the outputs of layer `number` (from 0) from those of the layer before.
-    pub(super) fn forward_layer(&mut self, pass: &mut PassContext<'_>, number: usize) {
-        let path = pass.path;
-        let layer = &pass.survivors.layers[number];
-        let (inputs, outputs) = self.values.split_at_mut(number + 1);
-        let x = inputs[number].as_slice();
-        let y = &mut outputs[0];
-        let weights = &pass.weights[layer.trainable()];
-        let biases = &pass.weights[layer.trainable_biases()];
-        let after = if layer.shape.relu { Epilogue::Relu } else { Epilogue::Nothing };
-        pass.team.run_each(parts(y, &self.shares.layers[number].rows), |(rows, y)| {
-            let (pattern, start) = (&layer.forward, &biases[rows.clone()]);
-            path.run(Spmm { pattern, rows, weights, start, x, y, after });
+    /// Computes the outputs of the layer with this index (from 0) from those of the previous layer.
+    pub(super) fn forward_layer(&mut self, pass: &mut PassContext<'_>, index: usize) {
+        let simd = pass.simd;
+        let layer = &pass.compact.layers[index];
+        let (earlier, later) = self.activations.split_at_mut(index + 1);
+        let x = earlier[index].as_slice();
+        let y = &mut later[0];
+        let pattern = &layer.forward;
+        let weights = &pass.weights[layer.active_weights()];
+        let biases = &pass.weights[layer.active_biases()];
+        let epilogue = if layer.shape.relu { Epilogue::Relu } else { Epilogue::Nothing };
+        pass.pool.run_each(parts(y, &self.split.layers[index].rows), |(rows, y)| {
+            let initial = &biases[rows.clone()];
+            simd.run(SpmmKernel { pattern, rows, weights, initial, x, y, epilogue });
         });
-        drop_out(pass, layer.shape.dropout, layer.shape.outputs, &layer.units, y);
+        apply_dropout(pass, layer.shape.dropout, layer.shape.outputs, &layer.units, y);
     }
 
-    /// Adds the cross-entropy and the number of correct predictions of the block's images, which have these labels.
-    pub(super) fn score(&self, path: SimdLevel, labels: &[u8], sums: &mut ScoreSums) {
+    /// Adds the cross-entropy and the number of correct predictions of the block's images to `sums`; `labels` has one
+    /// entry per image.
+    pub(super) fn score(&self, simd: SimdLevel, labels: &[u8], sums: &mut ScoreSums) {
         let logits = self.logits();
-        path.run(BlockScore { logits, labels, sums });
+        simd.run(BlockScoreKernel { logits, labels, sums });
     }
 
-    /// Computes the gradient of the mean cross-entropy over the `batch` images of a batch, of which this block has these
-    /// labels. The first block of a batch overwrites `gradients`, which are in the order of [`CompactNetwork`]; others add.
-    pub(super) fn backward(&mut self, pass: &mut PassContext<'_>, labels: &[u8], batch: usize, gradients: &mut [f32]) {
-        self.logit_gradient(pass, labels, batch);
-        for number in (0..self.deltas.len()).rev() {
-            if number > 0 {
-                self.input_gradient(pass, number);
+    /// Computes the block's part of the gradient of the mean cross-entropy over a batch of `batch_size` images;
+    /// `labels` has one entry per image of the block. The first block of a batch overwrites `gradients`, which are in
+    /// the order of [`CompactNetwork`]; later blocks add to them.
+    pub(super) fn backward(
+        &mut self,
+        pass: &mut PassContext<'_>,
+        labels: &[u8],
+        batch_size: usize,
+        gradients: &mut [f32],
+    ) {
+        self.logit_gradient(pass, labels, batch_size);
+        for index in (0..self.deltas.len()).rev() {
+            if index > 0 {
+                self.input_gradient(pass, index);
             }
-            self.weight_gradient(pass, number, gradients);
+            self.weight_gradient(pass, index, gradients);
         }
     }
 
-    /// Computes the gradient with respect to the logits.
-    pub(super) fn logit_gradient(&mut self, pass: &PassContext<'_>, labels: &[u8], batch: usize) {
-        if let (Some(logits), Some(delta)) = (self.values.last(), self.deltas.last_mut()) {
-            pass.path.run(LogitGradient { logits, labels, batch, targets: pass.targets, delta });
+    /// Computes the gradient with respect to the logits; arguments are those of [`BlockState::backward`].
+    pub(super) fn logit_gradient(&mut self, pass: &PassContext<'_>, labels: &[u8], batch_size: usize) {
+        if let (Some(logits), Some(delta)) = (self.activations.last(), self.deltas.last_mut()) {
+            pass.simd.run(LogitGradientKernel { logits, labels, batch_size, targets: pass.targets, delta });
         }
     }
 
-    /// Computes the gradient with respect to the remaining weights and the biases of layer `number` from that with respect to
-    /// its outputs.
-    pub(super) fn weight_gradient(&mut self, pass: &mut PassContext<'_>, number: usize, gradients: &mut [f32]) {
-        let path = pass.path;
-        let layer = &pass.survivors.layers[number];
-        let shares = &self.shares.layers[number];
-        let delta = &self.deltas[number];
-        let x = &self.values[number];
-        let add = pass.before > 0;
-        let layer_gradients = parts(&mut gradients[layer.trainable()], &shares.weights).zip(&shares.segments);
-        pass.team.run_each(layer_gradients, |((_, gradient), segments)| {
-            let (pattern, segments) = (&layer.forward, segments.clone());
-            path.run(WeightGradient { pattern, segments, delta, x, gradient, add });
+    /// Computes the gradient with respect to the active weights and biases of the layer with this index from the
+    /// gradient with respect to its outputs.
+    pub(super) fn weight_gradient(&mut self, pass: &mut PassContext<'_>, index: usize, gradients: &mut [f32]) {
+        let simd = pass.simd;
+        let layer = &pass.compact.layers[index];
+        let split = &self.split.layers[index];
+        let delta = &self.deltas[index];
+        let x = &self.activations[index];
+        let pattern = &layer.forward;
+        let add = pass.first_image > 0;
+        let thread_gradients = parts(&mut gradients[layer.active_weights()], &split.weights).zip(&split.segments);
+        pass.pool.run_each(thread_gradients, |((_, gradient), segments)| {
+            let segments = segments.clone();
+            simd.run(WeightGradientKernel { pattern, segments, delta, x, gradient, add });
         });
-        path.run(BiasGradient { delta, gradient: &mut gradients[layer.trainable_biases()], add });
+        simd.run(BiasGradientKernel { delta, gradient: &mut gradients[layer.active_biases()], add });
     }
 
-    /// Computes the gradient with respect to the outputs of the layer before layer `number` from that with respect to its own.
-    pub(super) fn input_gradient(&mut self, pass: &mut PassContext<'_>, number: usize) {
-        let path = pass.path;
-        let layer = &pass.survivors.layers[number];
-        let previous = &pass.survivors.layers[number - 1];
-        let (earlier, later) = self.deltas.split_at_mut(number);
-        let before = &mut earlier[number - 1];
+    /// Computes the gradient with respect to the outputs of the previous layer from the gradient with respect to the
+    /// outputs of the layer with this index, from 1.
+    pub(super) fn input_gradient(&mut self, pass: &mut PassContext<'_>, index: usize) {
+        let simd = pass.simd;
+        let layer = &pass.compact.layers[index];
+        let previous = &pass.compact.layers[index - 1];
+        let (earlier, later) = self.deltas.split_at_mut(index);
+        let previous_delta = &mut earlier[index - 1];
         let delta = later[0].as_slice();
-        let weights = IndirectWeights(&pass.weights[layer.trainable()], &layer.positions);
-        let outputs = self.values[number].as_slice();
-        pass.team.run_each(parts(before, &self.shares.layers[number].columns), |(rows, y)| {
-            let gate = if previous.shape.relu { Epilogue::Gate(&outputs[rows.clone()]) } else { Epilogue::Nothing };
-            path.run(Spmm { pattern: &layer.backward, rows, weights, start: &[], x: delta, y, after: gate });
+        let pattern = &layer.backward;
+        let weights = IndirectWeights { weights: &pass.weights[layer.active_weights()], positions: &layer.positions };
+        let outputs = self.activations[index].as_slice();
+        pass.pool.run_each(parts(previous_delta, &self.split.layers[index].columns), |(rows, y)| {
+            let epilogue =
+                if previous.shape.relu { Epilogue::ReluBackward(&outputs[rows.clone()]) } else { Epilogue::Nothing };
+            simd.run(SpmmKernel { pattern, rows, weights, initial: &[], x: delta, y, epilogue });
         });
-        drop_out(pass, previous.shape.dropout, previous.shape.outputs, &previous.units, before);
+        apply_dropout(pass, previous.shape.dropout, previous.shape.outputs, &previous.units, previous_delta);
     }
 
-    /// Returns the logits: the outputs of the last layer.
+    /// Returns the logits [classes, images]: the outputs of the last layer.
     fn logits(&self) -> &[Feature] {
-        self.values.last().map_or(&[], Vec::as_slice)
+        self.activations.last().map_or(&[], Vec::as_slice)
     }
 }
 
 impl WorkSplit {
-    /// Splits the work of a network among `members` threads.
-    fn new(survivors: &CompactNetwork, members: usize) -> Self {
-        let split = |len: usize| (0..members).map(|m| m * len / members..(m + 1) * len / members).collect::<Vec<_>>();
-        let inputs = split(survivors.inputs.len());
-        let layers = survivors.layers.iter().map(|layer| {
-            let segments = layer.forward.split_segments(members);
-            let weights = segments.iter().map(|s| layer.forward.start(s.start)..layer.forward.start(s.end)).collect();
-            let (rows, columns) = (layer.forward.split_rows(members), layer.backward.split_rows(members));
-            LayerSplit { rows, columns, segments, weights }
+    /// Splits the work of a network among `thread_count` threads.
+    fn new(compact: &CompactNetwork, thread_count: usize) -> Self {
+        let input_count = compact.inputs.len();
+        let cut = |thread_index: usize| thread_index * input_count / thread_count;
+        let inputs = (0..thread_count).map(|thread_index| cut(thread_index)..cut(thread_index + 1)).collect();
+        let layers = compact.layers.iter().map(|layer| {
+            let pattern = &layer.forward;
+            let segments = pattern.split_segments(thread_count);
+            let weights = segments.iter().map(|range| pattern.start(range.start)..pattern.start(range.end)).collect();
+            LayerSplit {
+                rows: pattern.split_rows(thread_count),
+                columns: layer.backward.split_rows(thread_count),
+                segments,
+                weights,
+            }
         });
         Self { inputs, layers: layers.collect() }
     }
 }
 
-/// Applies a dropout layer to the used outputs of a layer (the `units` among `width`), or to their gradients.
-fn drop_out(pass: &PassContext<'_>, dropout: Option<Dropout>, width: usize, units: &[u32], values: &mut [Feature]) {
-    if let Some((dropout, key)) = pass.noise.key(dropout) {
-        pass.path.run(DropOut { dropout, key, width, units, before: pass.before, values });
+/// Applies a dropout layer to the outputs of a layer or to their gradients; `None` changes nothing.
+///
+/// `values` are [active units, images], `active_units` the indices of these units among all `unit_count` units of the
+/// layer.
+fn apply_dropout(
+    pass: &PassContext<'_>,
+    dropout: Option<Dropout>,
+    unit_count: usize,
+    active_units: &[u32],
+    values: &mut [Feature],
+) {
+    if let Some((dropout, draw_key)) = pass.dropout.draw_key(dropout) {
+        let first_image = pass.first_image;
+        pass.simd.run(DropoutKernel { dropout, draw_key, unit_count, active_units, first_image, values });
     }
 }
 
 /// Multiplies the values of a block by a dropout mask.
-struct DropOut<'a> {
+struct DropoutKernel<'a> {
     dropout: Dropout,
-    /// The key of the mask's random numbers.
-    key: u64,
-    /// Units of the whole layer.
-    width: usize,
-    /// The used units, as indices among all.
-    units: &'a [u32],
-    /// Images of the batch before this block.
-    before: usize,
-    /// Per used unit.
+    /// The key of the mask's random numbers: [`DropoutContext::draw_key`].
+    draw_key: u64,
+    /// The number of units of the dense layer.
+    unit_count: usize,
+    /// The active units, as indices among all units.
+    active_units: &'a [u32],
+    /// The index in the batch of the block's first image.
+    first_image: usize,
+    /// The values: [active units, images].
     values: &'a mut [Feature],
 }
 
-impl Kernel for DropOut<'_> {
+impl Kernel for DropoutKernel<'_> {
     #[inline(always)]
-    fn run<S: SimdExt>(self, _: S) {
+    fn run<S: Vector16>(self, _: S) {
         let scale = self.dropout.scale as f32;
-        for (&unit, values) in self.units.iter().zip(self.values) {
+        for (&unit, values) in self.active_units.iter().zip(self.values) {
             for (j, value) in values.images_mut().iter_mut().enumerate() {
-                // Elements are numbered as in a tensor [images, width].
-                let element = (self.before + j) * self.width + unit as usize;
-                *value = if self.dropout.keeps(self.key, element as u64) { *value * scale } else { 0.0 };
+                // The row-major position in a tensor [images, units] of the dense layer, as in every engine.
+                let element = (self.first_image + j) * self.unit_count + unit as usize;
+                *value = if self.dropout.keeps(self.draw_key, element as u64) { *value * scale } else { 0.0 };
             }
         }
     }

@@ -1,22 +1,25 @@
-//! The four products of a step over remaining weights only, for a block of 64 images: outputs, and the gradients of inputs,
-//! weights and biases.
+//! The four products of a step, over active weights only and for a block of 64 images: outputs, and the gradients of
+//! inputs, weights and biases.
 //!
-//! Activations are [features, images], so a weight is one number multiplied with four vectors, independent of its
-//! neighbours. A sum over inputs or outputs runs in the order of the pattern, in two chains that are added at the end of each
-//! segment; a sum over images runs over the four vectors, then by halves. Both orders are the same for every instruction set.
+//! Activations are [features, images], so a weight is one number multiplied with the four vectors of a feature,
+//! independent of its neighbours. A sum over inputs or outputs runs in the order of the pattern, in two accumulators,
+//! one for the weights with even and one for those with odd positions in a segment, which are added at the end of the
+//! segment. A sum over images runs over the four vectors, then by halves ([`Vector16::reduce`]). Both orders are the
+//! same for every instruction set.
 
 use std::ops::Range;
 
 use super::tiled_csr::TiledCsr;
-use crate::compute::simd::{Kernel, SimdExt, WIDTH};
+use crate::compute::simd::{Kernel, Vector16, WIDTH};
 
 /// Images of a block.
 pub(super) const IMAGES: usize = 64;
 
-/// Vectors of a block's images.
+/// Vectors of 16 images in a block.
 const VECTORS: usize = IMAGES / WIDTH;
 
-/// One feature of all images of a block, at a cache line: loads that cross two lines take half as long again.
+/// One feature (an input, or an output of a layer) of all images of a block, aligned to cache lines: a vector load that
+/// crosses a cache-line boundary takes 1.5 times as long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub(super) struct Feature([[f32; WIDTH]; VECTORS]);
@@ -25,36 +28,36 @@ impl Feature {
     /// 0 in every image.
     pub(super) const ZERO: Self = Self([[0.0; WIDTH]; VECTORS]);
 
-    /// Returns vector `v` of images.
+    /// Returns the feature of the images 16·`v` to 16·`v` + 15.
     #[inline(always)]
     pub(super) fn vector(&self, v: usize) -> &[f32; WIDTH] {
         &self.0[v]
     }
 
-    /// Returns vector `v` of images, to be written.
+    /// Like [`Feature::vector`], but writable.
     #[inline(always)]
     pub(super) fn vector_mut(&mut self, v: usize) -> &mut [f32; WIDTH] {
         &mut self.0[v]
     }
 
-    /// Returns the feature of each image.
+    /// Returns the feature as one number per image: [64].
     #[inline(always)]
     pub(super) fn images(&self) -> &[f32] {
         self.0.as_flattened()
     }
 
-    /// Returns the feature of each image, to be written.
+    /// Like [`Feature::images`], but writable.
     #[inline(always)]
     pub(super) fn images_mut(&mut self) -> &mut [f32] {
         self.0.as_flattened_mut()
     }
 }
 
-/// Access to weights in the order of a pattern.
+/// Weights in the order of a pattern.
 pub(super) trait WeightAccess: Copy {
-    /// Returns access to the weights in `range`.
+    /// Returns the weights in `range`.
     fn part(&self, range: Range<usize>) -> Self;
-    /// Returns weight `k`.
+    /// Returns the weight with index `k`.
     fn at(&self, k: usize) -> f32;
 }
 
@@ -70,54 +73,61 @@ impl WeightAccess for &[f32] {
     }
 }
 
-/// Weights stored in the order of another pattern: all weights, and the index of each weight of this pattern among them.
+/// Weights stored in the order of another pattern.
 #[derive(Clone, Copy)]
-pub(super) struct IndirectWeights<'a>(pub(super) &'a [f32], pub(super) &'a [u32]);
+pub(super) struct IndirectWeights<'a> {
+    /// All weights, in the order of the other pattern.
+    pub(super) weights: &'a [f32],
+    /// The position in `weights` of each weight of this pattern.
+    pub(super) positions: &'a [u32],
+}
 
 impl WeightAccess for IndirectWeights<'_> {
     #[inline(always)]
     fn part(&self, range: Range<usize>) -> Self {
-        Self(self.0, &self.1[range])
+        Self { weights: self.weights, positions: &self.positions[range] }
     }
     #[inline(always)]
     fn at(&self, k: usize) -> f32 {
-        self.0[self.1[k] as usize]
+        self.weights[self.positions[k] as usize]
     }
 }
 
-/// The operation on a row of a product when its sums are complete.
+/// The operation on each row of a product after its sums are complete.
 #[derive(Clone, Copy)]
 pub(super) enum Epilogue<'a> {
-    /// No activation: the output layer.
+    /// None, as for the output layer.
     Nothing,
-    /// max(x, 0).
+    /// `ReLU`: max(x, 0).
     Relu,
-    /// The derivative of `ReLU`: 0 where these outputs are not positive.
-    Gate(&'a [Feature]),
+    /// The derivative of `ReLU`: sums become 0 where these outputs of the `ReLU`, one [`Feature`] per row, are not
+    /// positive.
+    ReluBackward(&'a [Feature]),
 }
 
-/// Sparse matrix times dense matrix: y\[r\] ← start\[r\] + Σ w·x\[column\] for the rows r in `rows`. Computes outputs from inputs,
-/// or gradients of inputs from those of outputs.
-pub(super) struct Spmm<'a, W> {
+/// Sparse matrix times dense matrix: y\[r\] ← initial\[r\] + Σ w·x\[column\] for the rows r in `rows`. Computes the
+/// outputs of a layer from its inputs, or the gradient with respect to the inputs from the gradient with respect to the
+/// outputs.
+pub(super) struct SpmmKernel<'a, W> {
     /// The positions of the weights.
     pub(super) pattern: &'a TiledCsr,
     /// The rows to compute.
     pub(super) rows: Range<usize>,
-    /// All weights of the pattern.
+    /// All weights of the pattern, in its order.
     pub(super) weights: W,
-    /// The start of the sum of each row of `rows`; empty to start at 0.
-    pub(super) start: &'a [f32],
-    /// The factor of each column.
+    /// The value at which the sum of each row of `rows` begins (a bias); empty for 0.
+    pub(super) initial: &'a [f32],
+    /// The dense matrix: [columns, images].
     pub(super) x: &'a [Feature],
-    /// The result of each row of `rows`.
+    /// The result: [rows of `rows`, images].
     pub(super) y: &'a mut [Feature],
-    /// The operation on each complete row; outputs it holds are those of `rows`.
-    pub(super) after: Epilogue<'a>,
+    /// The operation on each complete row; the outputs of [`Epilogue::ReluBackward`] are those of `rows`.
+    pub(super) epilogue: Epilogue<'a>,
 }
 
-impl<W: WeightAccess> Kernel for Spmm<'_, W> {
+impl<W: WeightAccess> Kernel for SpmmKernel<'_, W> {
     #[inline(always)]
-    fn run<S: SimdExt>(self, simd: S) {
+    fn run<S: Vector16>(self, simd: S) {
         let pattern = self.pattern;
         let tiles = pattern.ends.len() / pattern.rows.max(1);
         for tile in 0..tiles {
@@ -127,15 +137,15 @@ impl<W: WeightAccess> Kernel for Spmm<'_, W> {
             for (row, (&end, y)) in ends.iter().zip(self.y.iter_mut()).enumerate() {
                 let segment = start..end as usize;
                 start = segment.end;
-                let (w, columns) = (self.weights.part(segment.clone()), pattern.columns(segment));
-                let sum = Sum {
-                    start: if tile > 0 { None } else { Some(self.start.get(row).copied().unwrap_or(0.0)) },
-                    w,
-                    columns,
+                let sum = SegmentSum {
+                    initial: if tile > 0 { None } else { Some(self.initial.get(row).copied().unwrap_or(0.0)) },
+                    weights: self.weights.part(segment.clone()),
+                    columns: pattern.columns(segment),
                     x: self.x,
-                    after: if tile + 1 < tiles { Epilogue::Nothing } else { self.after },
+                    epilogue: if tile + 1 < tiles { Epilogue::Nothing } else { self.epilogue },
                     row,
                 };
+                // All four vectors of the row, as many at a time as the registers hold.
                 match S::REGISTER_VECTORS {
                     4 => sum.add::<S, 4>(simd, y, 0),
                     2 => (0..2).for_each(|i| sum.add::<S, 2>(simd, y, 2 * i)),
@@ -146,37 +156,40 @@ impl<W: WeightAccess> Kernel for Spmm<'_, W> {
     }
 }
 
-/// One segment of one row of a product.
-struct Sum<'a, W> {
-    /// The start of the row's sum, in the first tile; in later tiles the sum continues from `y`.
-    start: Option<f32>,
+/// The sum over one segment of one row of a product.
+struct SegmentSum<'a, W> {
+    /// The value at which the row's sum begins, in the first tile; `None` in later tiles, where the sum continues from
+    /// `y`.
+    initial: Option<f32>,
     /// The weights of the segment.
-    w: W,
-    /// Their columns.
+    weights: W,
+    /// The column of each weight.
     columns: &'a [u32],
-    /// The factor of each column of the matrix.
+    /// The dense matrix: [columns, images].
     x: &'a [Feature],
-    /// The operation on the complete row.
-    after: Epilogue<'a>,
-    /// The row, counted from the first that is computed.
+    /// The operation on the complete row; [`Epilogue::Nothing`] for all tiles but the last.
+    epilogue: Epilogue<'a>,
+    /// The index of the row among the rows that are computed.
     row: usize,
 }
 
-impl<W: WeightAccess> Sum<'_, W> {
+impl<W: WeightAccess> SegmentSum<'_, W> {
     /// Adds the segment to the vectors `from..from + N` of `y`.
     #[inline(always)]
-    fn add<S: SimdExt, const N: usize>(&self, simd: S, y: &mut Feature, from: usize) {
-        let Self { w, x, .. } = self;
-        let mut even: [S::V; N] = match self.start {
-            Some(start) => [simd.splat(start); N],
+    fn add<S: Vector16, const N: usize>(&self, simd: S, y: &mut Feature, from: usize) {
+        let Self { weights, x, .. } = self;
+        let mut even: [S::V; N] = match self.initial {
+            Some(initial) => [simd.splat(initial); N],
             None => std::array::from_fn(|v| simd.load(&y.0[from + v])),
         };
         let (pairs, last) = self.columns.as_chunks::<2>();
         if !pairs.is_empty() {
             let mut odd: [S::V; N] = [simd.splat(0.0); N];
             for (k, &[a, b]) in pairs.iter().enumerate() {
-                let (wa, wb) = (simd.splat(w.at(2 * k)), simd.splat(w.at(2 * k + 1)));
-                let (xa, xb) = (&x[a as usize].0[from..from + N], &x[b as usize].0[from..from + N]);
+                let wa = simd.splat(weights.at(2 * k));
+                let wb = simd.splat(weights.at(2 * k + 1));
+                let xa = &x[a as usize].0[from..from + N];
+                let xb = &x[b as usize].0[from..from + N];
                 for v in 0..N {
                     even[v] = simd.mul_add(wa, simd.load(&xa[v]), even[v]);
                 }
@@ -187,15 +200,16 @@ impl<W: WeightAccess> Sum<'_, W> {
             even = std::array::from_fn(|v| simd.add(even[v], odd[v]));
         }
         if let [last] = last {
-            let (w, x) = (simd.splat(w.at(self.columns.len() - 1)), &x[*last as usize].0[from..from + N]);
+            let w = simd.splat(weights.at(self.columns.len() - 1));
+            let x = &x[*last as usize].0[from..from + N];
             even = std::array::from_fn(|v| simd.mul_add(w, simd.load(&x[v]), even[v]));
         }
-        match self.after {
+        match self.epilogue {
             Epilogue::Nothing => {}
-            Epilogue::Relu => even = std::array::from_fn(|v| simd.relu(even[v])),
-            Epilogue::Gate(outputs) => {
-                let by = &outputs[self.row].0[from..from + N];
-                even = std::array::from_fn(|v| simd.gate(even[v], simd.load(&by[v])));
+            Epilogue::Relu => even = std::array::from_fn(|v| simd.max_zero(even[v])),
+            Epilogue::ReluBackward(outputs) => {
+                let output = &outputs[self.row].0[from..from + N];
+                even = std::array::from_fn(|v| simd.zero_where_not_positive(even[v], simd.load(&output[v])));
             }
         }
         for (sum, y) in even.into_iter().zip(&mut y.0[from..]) {
@@ -204,16 +218,16 @@ impl<W: WeightAccess> Sum<'_, W> {
     }
 }
 
-/// Computes the gradient of a layer's remaining weights: g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the weights k of
-/// the segments in `segments`.
-pub(super) struct WeightGradient<'a> {
+/// Computes the gradient of a layer's active weights: g\[k\] ← Σ over images of delta\[row\]·x\[column\], for the
+/// weights k of the segments in `segments`.
+pub(super) struct WeightGradientKernel<'a> {
     /// The positions of the weights.
     pub(super) pattern: &'a TiledCsr,
     /// The segments to compute.
     pub(super) segments: Range<usize>,
-    /// The gradient with respect to the layer's outputs, one per row.
+    /// The gradient with respect to the layer's outputs: [rows, images].
     pub(super) delta: &'a [Feature],
-    /// The layer's inputs, one per column.
+    /// The layer's inputs: [columns, images].
     pub(super) x: &'a [Feature],
     /// The gradient of each weight of the segments.
     pub(super) gradient: &'a mut [f32],
@@ -221,9 +235,9 @@ pub(super) struct WeightGradient<'a> {
     pub(super) add: bool,
 }
 
-impl Kernel for WeightGradient<'_> {
+impl Kernel for WeightGradientKernel<'_> {
     #[inline(always)]
-    fn run<S: SimdExt>(self, simd: S) {
+    fn run<S: Vector16>(self, simd: S) {
         let Self { pattern, segments, delta, x, gradient, add } = self;
         let first = pattern.start(segments.start);
         let mut next = first;
@@ -235,7 +249,7 @@ impl Kernel for WeightGradient<'_> {
                 let (sixteens, _) = pattern.columns(next..end).as_chunks::<WIDTH>();
                 let (gradients, _) = gradient[next - first..end - first].as_chunks_mut::<WIDTH>();
                 for (c, g) in sixteens.iter().zip(gradients) {
-                    // Every fourth column, so that the sums are in order.
+                    // Columns i, i + 4, i + 8 and i + 12 together, as `sums` takes them.
                     let sums = simd.sums([
                         products(simd, &d, x, [c[0], c[4], c[8], c[12]]),
                         products(simd, &d, x, [c[1], c[5], c[9], c[13]]),
@@ -248,7 +262,8 @@ impl Kernel for WeightGradient<'_> {
                 while next < end {
                     let sums = simd.four_sums(products(simd, &d, x, pattern.index_quad(next)));
                     match gradient[next - first..].first_chunk_mut::<4>() {
-                        // Sums behind the end belong to the next segment, which overwrites them.
+                        // Sums past the end of the segment are written to weights of the next segment, which overwrites
+                        // them.
                         Some(gradient) if !add => *gradient = sums,
                         _ => {
                             for (g, sum) in gradient[next - first..end - first].iter_mut().zip(sums) {
@@ -265,18 +280,19 @@ impl Kernel for WeightGradient<'_> {
     }
 }
 
-/// Begins four sums over images of d·x. Written out: a closure is not always inlined, and a function that is not inlined is
-/// compiled without the processor's vector instructions and takes forty times as long.
+/// Begins the four sums over images of d·x of these columns. A function instead of a closure, because a closure is not
+/// always inlined, and code that is not inlined is compiled without the processor's vector instructions and takes forty
+/// times as long.
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "four columns")]
-fn products<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u32; 4]) -> S::Quad {
+fn products<S: Vector16>(simd: S, d: &[S::V; VECTORS], x: &[Feature], columns: [u32; 4]) -> S::Quad {
     let [a, b, c, e] = columns;
     simd.reduce([product(simd, d, x, a), product(simd, d, x, b), product(simd, d, x, c), product(simd, d, x, e)])
 }
 
 /// Returns the products d·x of one column, summed over the block's vectors.
 #[inline(always)]
-fn product<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32) -> S::V {
+fn product<S: Vector16>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32) -> S::V {
     let x = &x[column as usize].0;
     let mut sum = simd.mul(d[0], simd.load(&x[0]));
     for v in 1..VECTORS {
@@ -286,8 +302,8 @@ fn product<S: SimdExt>(simd: S, d: &[S::V; VECTORS], x: &[Feature], column: u32)
 }
 
 /// Computes the gradient of a layer's biases: the sum of each row of `delta` over images.
-pub(super) struct BiasGradient<'a> {
-    /// The gradient with respect to the layer's outputs, one per unit.
+pub(super) struct BiasGradientKernel<'a> {
+    /// The gradient with respect to the layer's outputs: [units, images].
     pub(super) delta: &'a [Feature],
     /// The gradient of each bias.
     pub(super) gradient: &'a mut [f32],
@@ -295,9 +311,9 @@ pub(super) struct BiasGradient<'a> {
     pub(super) add: bool,
 }
 
-impl Kernel for BiasGradient<'_> {
+impl Kernel for BiasGradientKernel<'_> {
     #[inline(always)]
-    fn run<S: SimdExt>(self, simd: S) {
+    fn run<S: Vector16>(self, simd: S) {
         for (delta, gradient) in self.delta.chunks(4).zip(self.gradient.chunks_mut(4)) {
             let mut rows = [simd.splat(0.0); 4];
             for (row, delta) in rows.iter_mut().zip(delta) {

@@ -1,27 +1,30 @@
-//! The positions of the remaining weights of a layer: compressed sparse rows, tile by tile.
+//! The pattern of a layer, the positions of its active weights: compressed sparse rows, tile by tile.
 
 use std::ops::Range;
 
-/// Columns of a tile: the features of 64 images in 128 columns take 32 KiB, which stay in the first-level cache while all rows
-/// are computed.
-const TILE: usize = 128;
+/// Columns of a tile: the inputs of 64 images in 128 columns take 32 KiB, which stay in the first-level cache while all
+/// rows are computed.
+const TILE_COLUMNS: usize = 128;
 
-/// The smallest mean number of weights in a row of a tile. With fewer, starting a row costs more than the cache saves, and all
-/// columns are one tile. Measured on the layer 784 → 300: 10 % of the weights are faster in tiles, 4 % in one.
-const MIN_SEGMENT: usize = 10;
+/// The smallest mean number of weights in a segment. With fewer, starting a segment costs more than the cache saves,
+/// and all columns are one tile. Measured on the layer 784 → 300: 10 % of the weights are faster in several tiles, 4 %
+/// in one.
+const MIN_SEGMENT_WEIGHTS: usize = 10;
 
-/// Column indices stored behind the last one, so that four can always be read.
+/// Column indices stored after the last one, so that four can always be read.
 const PADDING: usize = 3;
 
-/// The positions of weights in a matrix of `rows` rows, ordered by tile of columns, then row, then column. The weights in one
-/// row of one tile are a segment.
+/// A *pattern*: which weights of a matrix are active. Their order is by tile (a range of columns), then row, then
+/// column; the index of a weight in this order is its position in arrays of weights and gradients. The weights in one
+/// row of one tile are a *segment*; segments are ordered by tile, then row.
 #[derive(Clone, Debug)]
 pub(super) struct TiledCsr {
     /// Rows of the matrix.
     pub(super) rows: usize,
-    /// The end of each segment among the weights: of all rows in the first tile, then of all rows in the second, and so on.
+    /// The end of each segment among the weights: of all rows in the first tile, then of all rows in the second, and so
+    /// on.
     pub(super) ends: Vec<u32>,
-    /// The column of each weight, and [`PADDING`] unused ones.
+    /// The column of each weight, then [`PADDING`] columns that belong to no weight.
     columns: Vec<u32>,
 }
 
@@ -33,12 +36,13 @@ impl Default for TiledCsr {
 }
 
 impl TiledCsr {
-    /// Returns the pattern of the pairs (row, column) in `positions`, which may have any order, and for each weight of the
-    /// pattern its index in `positions`.
+    /// Returns the pattern of a matrix [rows, columns] whose active weights are the pairs (row, column) in `positions`,
+    /// which may have any order; and for each weight of the pattern its index in `positions`.
     pub(super) fn new(rows: usize, columns: usize, positions: &[(u32, u32)]) -> (Self, Vec<u32>) {
-        let tile = if positions.len() * TILE >= MIN_SEGMENT * rows * columns { TILE } else { columns.max(1) };
-        let tiles = columns.div_ceil(tile).max(1);
-        let segment = |&(row, column): &(u32, u32)| column as usize / tile * rows + row as usize;
+        let is_tiled = positions.len() * TILE_COLUMNS >= MIN_SEGMENT_WEIGHTS * rows * columns;
+        let tile_columns = if is_tiled { TILE_COLUMNS } else { columns.max(1) };
+        let tiles = columns.div_ceil(tile_columns).max(1);
+        let segment = |&(row, column): &(u32, u32)| column as usize / tile_columns * rows + row as usize;
         let mut order: Vec<u32> = (0..positions.len() as u32).collect();
         order.sort_by_key(|&k| (segment(&positions[k as usize]), positions[k as usize].1));
         let mut ends = vec![0; tiles * rows];
@@ -54,7 +58,7 @@ impl TiledCsr {
         (Self { rows, ends, columns }, order)
     }
 
-    /// Returns the number of weights.
+    /// Returns the number of active weights.
     pub(super) fn len(&self) -> usize {
         self.columns.len() - PADDING
     }
@@ -71,7 +75,7 @@ impl TiledCsr {
         &self.columns[range]
     }
 
-    /// Returns the columns of four weights from index `first` on; those behind the last weight are arbitrary but valid.
+    /// Returns the columns of four weights from index `first` on; columns past the last weight are arbitrary but valid.
     #[inline(always)]
     pub(super) fn index_quad(&self, first: usize) -> [u32; 4] {
         self.columns[first..].first_chunk().copied().unwrap_or_default()
@@ -79,8 +83,9 @@ impl TiledCsr {
 
     /// Returns `parts` ranges of rows with about equal numbers of weights.
     pub(super) fn split_rows(&self, parts: usize) -> Vec<Range<usize>> {
-        let weights_of = |row: usize| (row..self.ends.len()).step_by(self.rows).map(|s| self.length(s)).sum::<usize>();
-        split_evenly((0..self.rows).map(weights_of), parts)
+        let row_length =
+            |row: usize| (row..self.ends.len()).step_by(self.rows).map(|segment| self.length(segment)).sum::<usize>();
+        split_evenly((0..self.rows).map(row_length), parts)
     }
 
     /// Returns `parts` ranges of segments with about equal numbers of weights.
@@ -94,7 +99,8 @@ impl TiledCsr {
     }
 }
 
-/// Returns `parts` ranges of items with about equal sums of sizes; each item costs 1 beside its size.
+/// Returns `parts` ranges of items with about equal sums of costs, where an item costs its size and 1 more. The ranges
+/// follow each other without gaps and cover all items; some may be empty.
 fn split_evenly(sizes: impl Iterator<Item = usize> + Clone, parts: usize) -> Vec<Range<usize>> {
     let total: usize = sizes.clone().map(|size| size + 1).sum();
     let mut ranges = Vec::new();
@@ -120,9 +126,9 @@ mod tests {
 
     #[test]
     fn tiled_csr_orders_by_tile_then_row() {
-        // 2 × 300: dense enough for tiles of 128.
-        let places: Vec<(u32, u32)> = (0..2).flat_map(|row| (0..300).map(move |column| (row, column))).collect();
-        let (pattern, order) = TiledCsr::new(2, 300, &places);
+        // [2, 300], dense enough for tiles of 128 columns.
+        let positions: Vec<(u32, u32)> = (0..2).flat_map(|row| (0..300).map(move |column| (row, column))).collect();
+        let (pattern, order) = TiledCsr::new(2, 300, &positions);
         assert_eq!(pattern.ends, [128, 256, 384, 512, 556, 600]);
         assert_eq!(order[..2], [0, 1]);
         assert_eq!(order[128..130], [300, 301], "the second row of the first tile");

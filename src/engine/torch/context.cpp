@@ -1,14 +1,15 @@
-// What the bindings have no function for: how exact libtorch's CUDA kernels are, and whether they add in a fixed order.
+// Sets the flags of libtorch's global context for which the Rust bindings have no function: the precision of CUDA
+// kernels, and whether they add in a fixed order.
 #include <ATen/Context.h>
 
 extern "C" void lth_set_up_cuda(bool tf32) {
     at::Context& context = at::globalContext();
     context.setAllowTF32CuBLAS(tf32);
-    // libtorch allows it by itself for convolutions.
+    // libtorch's default is true: convolutions would use TF32.
     context.setAllowTF32CuDNN(tf32);
-    // Sums are in float32, whatever the factors.
+    // Sums of products of bfloat16 numbers are in float32.
     context.setAllowBF16ReductionCuBLAS(false);
     context.setDeterministicCuDNN(true);
-    // Kernels that are chosen by timing them are others at the next start.
+    // With benchmarking, cuDNN chooses kernels by timing them, and may choose others at the next start.
     context.setBenchmarkCuDNN(false);
 }

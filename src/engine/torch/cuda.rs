@@ -1,5 +1,5 @@
-//! CUDA: whether it is available, decided without opening a library, and the devices that libtorch's CUDA library
-//! finds.
+//! CUDA: whether it is available, which is decided without opening a library, and the devices that libtorch's CUDA
+//! library finds.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -18,10 +18,12 @@ const LIBRARY: &str = "libtorch_cuda.so";
 pub fn cuda_unavailable_reason() -> Option<String> {
     let libraries = machine::libraries();
     let cpu_library = libraries.iter().find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"));
-    reason(cpu_library.and_then(|path| path.parent()), machine::has_nvidia_driver(), env::hides_gpus())
+    unavailable_reason(cpu_library.and_then(|path| path.parent()), machine::has_nvidia_driver(), env::hides_gpus())
 }
 
-fn reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String> {
+/// Like [`cuda_unavailable_reason`], for a libtorch in the folder `libtorch` (`None` if its library was not found),
+/// with or without a driver, and with GPUs hidden by the environment or not.
+fn unavailable_reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String> {
     let library = libtorch.map(|folder| folder.join(LIBRARY));
     if !library.as_ref().is_some_and(|library| library.exists()) {
         let folder = libtorch.map_or_else(String::new, |folder| format!(" in `{}`", folder.display()));
@@ -33,10 +35,10 @@ fn reason(libtorch: Option<&Path>, driver: bool, hidden: bool) -> Option<String>
     hidden.then(|| "CUDA_VISIBLE_DEVICES hides every GPU".to_owned())
 }
 
-/// Returns the number of GPUs that libtorch can use.
+/// Returns the number of GPUs that libtorch can use, at least 1.
 ///
 /// # Errors
-/// The reason why there is none.
+/// Returns the reason as an error if there is none.
 pub fn cuda_devices() -> Result<usize, String> {
     if let Some(reason) = cuda_unavailable_reason() {
         return Err(reason);
@@ -48,19 +50,20 @@ pub fn cuda_devices() -> Result<usize, String> {
     }
 }
 
-/// Returns GPU number `gpu`, set up for the precision of `spec`.
+/// Returns the GPU with index `gpu` (from 0), set up for the matrix precision of `spec`.
 ///
 /// # Errors
-/// If CUDA cannot be used or the GPU does not exist.
+/// Fails if CUDA cannot be used or the GPU does not exist.
 pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
     let devices = cuda_devices().map_err(|reason| anyhow!("CUDA cannot be used: {reason}"))?;
     ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
-    set_up(spec.products == MatmulPrecision::Tf32);
+    set_up(spec.matmul_precision == MatmulPrecision::Tf32);
     Ok(Device::Cuda(gpu))
 }
 
-/// Sets libtorch's global flags: products in TF32 or not, and deterministic kernels where there are any.
-#[expect(unsafe_code, reason = "libtorch's bindings have no function for it")]
+/// Sets libtorch's global flags: products and convolutions in TF32 if `tf32`, and deterministic kernels where libtorch
+/// has them.
+#[expect(unsafe_code, reason = "libtorch's bindings have no function for these flags")]
 fn set_up(tf32: bool) {
     unsafe extern "C" {
         /// Defined in `context.cpp`.
@@ -70,9 +73,9 @@ fn set_up(tf32: bool) {
     unsafe { lth_set_up_cuda(tf32) }
 }
 
-/// Opens libtorch's CUDA library if CUDA is available, whatever device is used: libtorch looks for it once, at the
-/// first convolution or backward pass on any device, and remembers the result. Errors are ignored here; [`device`]
-/// reports them.
+/// Opens libtorch's CUDA library if CUDA is available. Must be called before the first computation, on the CPU too:
+/// libtorch looks for the library once, at the first convolution or backward pass on any device, and remembers the
+/// result. Errors are ignored here; [`device`] reports them.
 pub(super) fn register_cuda_backend() {
     if cuda_unavailable_reason().is_none() {
         let _ = open();
@@ -86,7 +89,7 @@ fn open() -> Result<(), String> {
     static OPENED: OnceLock<Result<(), String>> = OnceLock::new();
     OPENED
         .get_or_init(|| {
-            // By its bare name: it is searched for where libtorch_cpu was found, along the same RPATH.
+            // By its file name alone: the loader then searches the RPATH by which it has found libtorch_cpu.
             // SAFETY: the library is libtorch's own, of the version this program is linked to; its initialisers
             // register the CUDA kernels and touch nothing of ours. It is never closed.
             let opened = unsafe { Library::open(Some(LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
@@ -100,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reason_names_the_missing_part() {
+    fn unavailable_reason_names_the_missing_part() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(reason(None, true, false).unwrap().ends_with("(no libtorch_cuda.so)"));
-        assert!(reason(Some(folder.path()), true, false).unwrap().contains("no libtorch_cuda.so in `"));
+        assert!(unavailable_reason(None, true, false).unwrap().ends_with("(no libtorch_cuda.so)"));
+        assert!(unavailable_reason(Some(folder.path()), true, false).unwrap().contains("no libtorch_cuda.so in `"));
         crate::system::files::write(&folder.path().join(LIBRARY), b"").unwrap();
-        assert!(reason(Some(folder.path()), false, false).unwrap().contains("driver"));
-        assert!(reason(Some(folder.path()), true, true).unwrap().contains("CUDA_VISIBLE_DEVICES"));
-        assert_eq!(reason(Some(folder.path()), true, false), None);
+        assert!(unavailable_reason(Some(folder.path()), false, false).unwrap().contains("driver"));
+        assert!(unavailable_reason(Some(folder.path()), true, true).unwrap().contains("CUDA_VISIBLE_DEVICES"));
+        assert_eq!(unavailable_reason(Some(folder.path()), true, false), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The dense engine: its cost, and what it supports.
+//! The dense engine: the cost of its steps, and the networks and options that it supports (all).
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::engine::registry::{Engine, Unsupported};
 use crate::engine::trainer::{Trainer, TrainerSpec};
 use crate::engine::workload::Workload;
 
-/// Nanoseconds of the estimate, as `benches/dense_step.rs` and `benches/roofline.rs` gave them for LeNet-300-100 at batch 60
-/// on one core of an Intel Xeon with AVX-512 (libtorch 2.11.0).
+/// Constants of the cost estimate in nanoseconds, measured with `benches/dense_step.rs` and `benches/roofline.rs` for
+/// LeNet-300-100 at batch 60 on one core of an Intel Xeon with AVX-512 (libtorch 2.11.0).
 mod nanoseconds {
     /// A multiply-add of a matrix product.
     pub(super) const PRODUCT: f64 = 13e-3;
-    /// A weight in everything but the products, most of it the update by Adam, which waits for memory.
+    /// A weight in all of a step but the products. Most of this time is the update by Adam, which waits for memory.
     pub(super) const UPDATE: f64 = 0.55;
 }
 
-/// Trains on libtorch: stores and multiplies every weight, and supports every training.
-pub(in crate::engine) struct TorchEngine;
+/// Trains on libtorch: stores and multiplies every weight. Supports every network and option.
+pub(in crate::engine) struct DenseEngine;
 
-impl Engine for TorchEngine {
+impl Engine for DenseEngine {
     fn name(&self) -> &'static str {
         "dense"
     }
@@ -33,9 +33,10 @@ impl Engine for TorchEngine {
     }
 
     fn step_cost(&self, workload: &Workload, _kept: &[u64]) -> Nanoseconds {
-        let layers = workload.layers.iter().enumerate().map(|(number, layer)| {
-            // Outputs, the gradient of the weights, and but for the first layer the gradient of the inputs.
-            let passes = if number == 0 { 2.0 } else { 3.0 };
+        let layers = workload.layers.iter().enumerate().map(|(index, layer)| {
+            // Three products: the outputs, the gradient of the weights, and, in all layers but the first, that of the
+            // inputs.
+            let passes = if index == 0 { 2.0 } else { 3.0 };
             let products = passes * workload.batch_size as f64 * nanoseconds::PRODUCT;
             Nanoseconds(layer.weights as f64 * (layer.macs_per_weight as f64 * products + nanoseconds::UPDATE))
         });

@@ -1,19 +1,19 @@
-//! One-line messages for libtorch's errors, whose own text ends with a trace through its C++ code.
+//! One-line messages for libtorch's errors, whose text ends with a trace through libtorch's C++ code.
 
 use anyhow::{Error, anyhow};
 use tch::TchError;
 
 use crate::engine::trainer::TrainerSpec;
 
-/// Parts of libtorch's messages that say that memory was too small.
+/// Parts of libtorch's messages for errors that are caused by too little memory.
 const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "ALLOC_FAILED"];
 
-/// Returns the message of an error of libtorch in one line, without the trace; if memory was too small, the message
-/// says what to change. `lanes` is the number of networks that a trainer for `spec` had. Other errors are returned as
-/// they are.
+/// Returns an error of libtorch with its message in one line, without the trace; if there was too little memory, the
+/// message names the options to make smaller. `lanes` is the number of networks of the trainer, which was built for
+/// `spec`. Errors that are not libtorch's are returned as they are.
 pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> Error {
     let Some(TchError::Torch(text)) = error.downcast_ref::<TchError>() else { return error };
-    if !OUT_OF_MEMORY.iter().any(|sign| text.contains(sign)) {
+    if !OUT_OF_MEMORY.iter().any(|part| text.contains(part)) {
         return anyhow!("libtorch: {}", first_line(text));
     }
     let networks = if lanes == 1 { "one network".to_owned() } else { format!("{lanes} networks at a time") };
@@ -24,6 +24,7 @@ pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> E
     anyhow!("{device} has too little memory for {networks} in batches of {batch_size}: make {options} smaller")
 }
 
+/// Returns the first line of an error message of libtorch, without the prefix that the bindings add.
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default().trim_start_matches("Internal torch error: ")
 }
@@ -43,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn out_of_memory_is_a_sentence_and_a_suggestion() {
+    fn friendly_torch_error_names_options_if_memory_is_too_small() {
         // More bytes than any machine has.
         let error = Tensor::f_zeros([1 << 45], (Kind::Float, Device::Cpu)).unwrap_err();
         let text = message(error.into(), None);
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_through_c_are_cut() {
+    fn friendly_torch_error_cuts_traces() {
         let error = Tensor::f_zeros([2], (Kind::Float, Device::Cpu)).unwrap().f_view([3]).unwrap_err();
         let text = message(error.into(), None);
         assert!(text.starts_with("libtorch: shape '[3]' is invalid"), "{text}");

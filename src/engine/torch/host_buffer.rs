@@ -8,12 +8,12 @@ use tch::{Device, Kind, Tensor};
 
 use crate::engine::element::Element;
 
-/// Values per cache line of 64 bytes, for the smaller type: every matrix starts at a multiple of it.
+/// Values per cache line of 64 bytes in float32, the smaller type: every matrix starts at a multiple of this number.
 pub(super) const ALIGN: usize = 16;
 
-/// An arithmetic type that libtorch has too.
+/// A floating-point type of the engines that libtorch has too.
 pub(super) trait TorchElement: Element {
-    /// Its name in libtorch.
+    /// The type in libtorch.
     const KIND: Kind;
 }
 
@@ -36,7 +36,7 @@ impl<T: TorchElement> HostBuffer<T> {
     /// Returns a buffer of `len` zeros.
     ///
     /// # Errors
-    /// If there is too little memory.
+    /// Fails if there is too little memory.
     pub(super) fn zeros(len: usize) -> Result<Self> {
         // At least one value: an empty tensor has no address.
         let tensor = Tensor::f_zeros([len.max(1) as i64], (T::KIND, Device::Cpu))?;
@@ -50,13 +50,13 @@ impl<T: TorchElement> HostBuffer<T> {
     /// in the same struct as the buffer, whose methods do one or the other.
     ///
     /// # Errors
-    /// If the matrix does not fit into the buffer.
+    /// Fails if the matrix does not fit into the buffer.
     pub(super) fn matrix(&self, start: usize, rows: usize, columns: usize) -> Result<Tensor> {
         ensure!(start + rows * columns <= self.len, "a matrix beyond the end of its memory");
         Ok(self.tensor.f_narrow(0, start as i64, (rows * columns) as i64)?.f_view([rows as i64, columns as i64])?)
     }
 
-    /// All values of the buffer.
+    /// Returns all values of the buffer.
     pub(super) fn slice(&self) -> &[T] {
         // SAFETY: the tensor is contiguous, on the CPU, of type T and at least `len` long (checked in `zeros`), and is
         // neither resized nor freed while `self` lives. Nothing writes to it during the borrow: libtorch works only
@@ -64,7 +64,7 @@ impl<T: TorchElement> HostBuffer<T> {
         unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<T>(), self.len) }
     }
 
-    /// All values of the buffer, writable.
+    /// Returns all values of the buffer, writable.
     pub(super) fn slice_mut(&mut self) -> &mut [T] {
         // SAFETY: as in `slice`; the borrow is unique because `self` is.
         unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast::<T>(), self.len) }
@@ -76,7 +76,7 @@ impl<T: TorchElement> HostBuffer<T> {
 /// Other tensors on the same memory are for calls into libtorch only, and none is made while the slice is alive.
 ///
 /// # Errors
-/// If the tensor is not contiguous, not of type `T`, not on the CPU, or empty.
+/// Fails if the tensor is not contiguous, not of type `T`, not on the CPU, or empty.
 pub(super) fn values<T: TorchElement>(tensor: &Tensor) -> Result<&[T]> {
     check::<T>(tensor)?;
     // SAFETY: contiguous, on the CPU and of type T, as was just checked, and neither resized nor freed during the
@@ -88,13 +88,14 @@ pub(super) fn values<T: TorchElement>(tensor: &Tensor) -> Result<&[T]> {
 /// Like [`values`], but writable.
 ///
 /// # Errors
-/// Like [`values`].
+/// Fails like [`values`].
 pub(super) fn values_mut<T: TorchElement>(tensor: &mut Tensor) -> Result<&mut [T]> {
     check::<T>(tensor)?;
     // SAFETY: as in `values`; the borrow is unique because that of the tensor is, and its other names are not used.
     Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), tensor.numel()) })
 }
 
+/// Checks that the values of a tensor can be read as a slice of `T`.
 fn check<T: TorchElement>(tensor: &Tensor) -> Result<()> {
     let fits = tensor.is_contiguous() && tensor.f_kind()? == T::KIND && tensor.device() == Device::Cpu;
     ensure!(fits && tensor.numel() > 0, "a tensor that is no plain memory of this kind");

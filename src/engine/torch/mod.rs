@@ -1,10 +1,14 @@
-//! The dense engine: every weight is stored and multiplied, the mask applied. The only module that uses libtorch.
+//! The dense engine ([`EngineKind::Dense`](super::EngineKind::Dense)), made with libtorch: every weight is stored and
+//! multiplied, and pruned weights are held at 0 by the mask. The only module that uses libtorch.
+//!
+//! It has two trainers: `mlp` for a single fully connected network on the CPU, and `autograd` for any network, on any
+//! device, in any number of lanes. [`build`] chooses.
 
 mod cuda;
 mod host_buffer;
 mod mlp;
+mod mlp_kernels;
 mod autograd;
-mod elementwise;
 mod engine;
 mod error;
 
@@ -21,7 +25,7 @@ use host_buffer::TorchElement;
 
 pub use autograd::TorchProbe;
 pub use cuda::{cuda_devices, cuda_unavailable_reason};
-pub(super) use engine::TorchEngine;
+pub(super) use engine::DenseEngine;
 pub use error::friendly_torch_error;
 
 /// The version of libtorch that this program is made for.
@@ -30,20 +34,21 @@ pub const LIBTORCH: &str = "2.11.0";
 /// The version of the Rust bindings of libtorch.
 pub const TCH: &str = "0.24.0";
 
-/// The deterministic part of a training run on a GPU: equal on every run, on the same kind of GPU with the same number
-/// of lanes.
+/// The deterministic part of a training run on a GPU, in words for users: equal each time the training run is repeated
+/// on the same kind of GPU with the same number of lanes.
 pub const DETERMINISTIC: &str = "initial weights, masks, order of images, augmentation, dropout and pruning are the CPU's to \
     the bit; cuDNN is held to its deterministic kernels and none is chosen by timing";
 
-/// The part of a training run on a GPU that is not deterministic.
+/// The part of a training run on a GPU that is not deterministic, in words for users.
 pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only within a stream and a version, and pooling \
     with squares that overlap adds gradients in no order: last digits may differ from run to run, and do on another kind of \
     GPU or with another number of lanes";
 
-/// Builds a trainer for use in this thread only; on the CPU libtorch gets one thread here.
+/// Builds a trainer for `lanes` networks, which must be used in the calling thread. Limits libtorch's computations on
+/// the CPU in this thread to one thread.
 ///
 /// # Errors
-/// If the GPU does not exist, or there is too little memory.
+/// Fails if the images do not fit the network, the GPU does not exist, or there is too little memory.
 pub fn build(spec: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
     match spec.dtype {
         Dtype::Float32 => build_typed::<f32>(spec, dataset, lanes),
@@ -51,6 +56,7 @@ pub fn build(spec: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result
     }
 }
 
+/// Like [`build`], for arithmetic in the type `T`.
 fn build_typed<T: TorchElement>(spec: &TrainerSpec, dataset: &Arc<Dataset>, lanes: usize) -> Result<Box<dyn Trainer>> {
     cuda::register_cuda_backend();
     let device = match spec.gpu {
@@ -58,7 +64,7 @@ fn build_typed<T: TorchElement>(spec: &TrainerSpec, dataset: &Arc<Dataset>, lane
         Some(gpu) => cuda::device(gpu, spec)?,
     };
     tch::set_num_threads(1);
-    let is_plain = spec.augment.is_none() && spec.products.is_exact();
+    let is_plain = spec.augment.is_none() && spec.matmul_precision.is_exact();
     if device == Device::Cpu && lanes == 1 && is_plain && LinearStack::new(&spec.network).is_ok() {
         return Ok(Box::new(mlp::MlpTrainer::<T>::new(spec, Arc::clone(dataset))?));
     }

@@ -53,7 +53,7 @@ impl Case {
 
     fn spec(self, dtype: Dtype) -> TrainerSpec {
         let update = match self.network {
-            "conv2" => Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }),
+            "conv2" => Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false }),
             other => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 }),
         };
         let augment = Augment { flip: self.network == "vgg", crop: if self.network == "vgg" { 2 } else { 0 } };

@@ -45,12 +45,13 @@ const CASES: [Case; 12] = [
 
 impl Case {
     fn update(self) -> Optimizer {
-        let adam = |weight_decay| Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay });
+        let adam =
+            |weight_decay| Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay, decoupled: false });
         let sgd = |nesterov| Optimizer::Sgd(Sgd { momentum: 0.9, nesterov, weight_decay: 1e-3 });
         match self.optimizer {
             "adam" | "adam_dropout" | "adam_smoothed" => adam(0.0),
             "adam_decay" => adam(1e-2),
-            "adamw" => Optimizer::AdamW(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 }),
+            "adamw" => Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1, decoupled: true }),
             "sgd" | "sgd_clipped" => sgd(false),
             "nesterov" => sgd(true),
             other => panic!("no optimizer `{other}`"),

@@ -21,75 +21,79 @@ pub struct KernelTiming {
     pub name: &'static str,
     /// The number of its layer, from 1; `None` for kernels of the whole network.
     pub layer: Option<usize>,
-    /// The number of items it processes: the layer's used weights; inputs for `gather`, classes for `cross-entropy`, stored
-    /// values for `optimizer`.
+    /// The number of items it processes: the layer's active weights; active inputs for `load`, classes for
+    /// `cross-entropy`, stored values for `optimizer`.
     pub items: usize,
     /// The mean time of one call, in nanoseconds.
     pub nanoseconds: f64,
 }
 
 impl KernelTiming {
-    /// Times `times` calls of `work`, after one call that is not timed.
-    pub(super) fn time(
-        name: &'static str,
-        layer: Option<usize>,
-        items: usize,
-        times: u32,
-        mut work: impl FnMut(),
-    ) -> Self {
-        work();
+    /// Times `calls` calls of `kernel`, after one call that is not timed.
+    fn measure(name: &'static str, layer: Option<usize>, items: usize, calls: u32, mut kernel: impl FnMut()) -> Self {
+        kernel();
         let watch = Stopwatch::start();
-        (0..times).for_each(|_| work());
-        Self { name, layer, items, nanoseconds: 1e9 * watch.seconds() / f64::from(times) }
+        (0..calls).for_each(|_| kernel());
+        Self { name, layer, items, nanoseconds: 1e9 * watch.seconds() / f64::from(calls) }
     }
 }
 
-/// Times each kernel of a step of a network pruned by `mask`, on one block of `images` and one thread, `times` calls each.
+/// Times each kernel of a step of a network pruned by `mask`, on one block of images and one thread, `calls` calls
+/// each. `image_indices` are indices into the data set, of which at most the first 64 are used.
 ///
 /// # Errors
-/// If the sparse engine does not support the network, or state and mask do not fit it.
+/// Fails if the sparse engine does not support the network, or snapshot and mask do not fit it.
 pub fn time_kernels(
     spec: &TrainerSpec,
     dataset: &Arc<Dataset>,
     (from, mask): (&Snapshot, &Mask),
-    images: &[u32],
-    times: u32,
+    image_indices: &[u32],
+    calls: u32,
 ) -> Result<Vec<KernelTiming>> {
     let mut trainer = SparseMlpTrainer::new(spec, Arc::clone(dataset), SimdLevel::best())?;
     trainer.load(0, from, mask)?;
-    let images = &images[..images.len().min(IMAGES)];
-    let mut parts = trainer.profile_block(images, times);
+    let image_indices = &image_indices[..image_indices.len().min(IMAGES)];
+    let mut timings = trainer.time_passes(image_indices, calls);
     trainer.optimizer_steps += 1;
     // A learning rate of 0: the same work, and no weight changes.
-    parts.push(KernelTiming::time("optimizer", None, trainer.survivors.len(), times, || trainer.update(0.0)));
-    Ok(parts)
+    let values = trainer.compact.len();
+    timings.push(KernelTiming::measure("optimizer", None, values, calls, || trainer.update(0.0)));
+    Ok(timings)
 }
 
 impl SparseMlpTrainer {
     /// Times the kernels of the forward and backward pass of a block of images.
-    fn profile_block(&mut self, images: &[u32], times: u32) -> Vec<KernelTiming> {
-        let (dataset, survivors) = (Arc::clone(&self.dataset), self.survivors.clone());
-        let labels = labels(&dataset, images);
-        let StepContext { mut pass, block, gradients, .. } = self.step_context(DropoutContext(None));
-        let mut parts = vec![KernelTiming::time("gather", None, survivors.inputs.len(), times, || {
-            block.load(&mut pass, &dataset, images);
+    fn time_passes(&mut self, image_indices: &[u32], calls: u32) -> Vec<KernelTiming> {
+        let dataset = Arc::clone(&self.dataset);
+        let compact = self.compact.clone();
+        let labels = labels(&dataset, image_indices);
+        let image_count = image_indices.len();
+        let StepContext { mut pass, block, gradients, .. } = self.step_context(DropoutContext::Off);
+        let mut timings = vec![KernelTiming::measure("load", None, compact.inputs.len(), calls, || {
+            block.load(&mut pass, &dataset, image_indices);
         })];
-        let layers = survivors.layers.iter().enumerate();
-        for (number, layer) in layers.clone() {
-            let time = || block.forward_layer(&mut pass, number);
-            parts.push(KernelTiming::time("forward", Some(number + 1), layer.forward.len(), times, time));
+        let layers = compact.layers.iter().enumerate();
+        for (index, layer) in layers.clone() {
+            let call = || block.forward_layer(&mut pass, index);
+            timings.push(KernelTiming::measure("forward", Some(index + 1), layer.forward.len(), calls, call));
         }
-        let classes = survivors.layers.last().map_or(0, |last| last.units.len());
-        let time = || block.logit_gradient(&pass, &labels[..images.len()], images.len());
-        parts.push(KernelTiming::time("cross-entropy", None, classes, times, time));
-        for (number, layer) in layers.rev() {
-            if number > 0 {
-                let time = || block.input_gradient(&mut pass, number);
-                parts.push(KernelTiming::time("input gradient", Some(number + 1), layer.forward.len(), times, time));
+        let classes = compact.layers.last().map_or(0, |last| last.units.len());
+        let call = || block.logit_gradient(&pass, &labels[..image_count], image_count);
+        timings.push(KernelTiming::measure("cross-entropy", None, classes, calls, call));
+        for (index, layer) in layers.rev() {
+            if index > 0 {
+                let call = || block.input_gradient(&mut pass, index);
+                timings.push(KernelTiming::measure(
+                    "input gradient",
+                    Some(index + 1),
+                    layer.forward.len(),
+                    calls,
+                    call,
+                ));
             }
-            let time = || block.weight_gradient(&mut pass, number, gradients);
-            parts.push(KernelTiming::time("weight gradient", Some(number + 1), layer.forward.len(), times, time));
+            let call = || block.weight_gradient(&mut pass, index, gradients);
+            timings.push(KernelTiming::measure("weight gradient", Some(index + 1), layer.forward.len(), calls, call));
         }
-        parts
+        timings
     }
 }

@@ -1,4 +1,4 @@
-//! Properties beyond those of every trainer: instruction sets, threads, batches of more than a block, and unused weights.
+//! Properties beyond those of every trainer: instruction sets, threads, batches of more than a block, and idle weights.
 
 use super::*;
 use crate::base::mask::LayerMask;
@@ -9,7 +9,7 @@ use crate::engine::optim::{Adam, Optimizer, Sgd};
 use crate::engine::torch;
 use crate::network::{Layer, Network};
 
-/// 12 × 12 images in batches of 90: a block and a half.
+/// Images of a batch: a block and a part of one.
 const BATCH: usize = 90;
 
 fn spec() -> TrainerSpec {
@@ -23,9 +23,9 @@ fn spec() -> TrainerSpec {
         Layer::Relu,
         Layer::Linear { inputs: 21, outputs: 10 },
     ];
-    let update = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3 });
+    let optimizer = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-3, decoupled: false });
     let network = Network::new([1, 12, 12], 10, layers);
-    TrainerSpec::plain(network, update, BATCH)
+    TrainerSpec::plain(network, optimizer, BATCH)
 }
 
 /// Specifications without and with label smoothing and gradient clipping.
@@ -49,7 +49,8 @@ fn dataset() -> Arc<Dataset> {
 
 /// Returns a network and a mask that keeps `percent` % of the weights.
 fn start(spec: &TrainerSpec, percent: u64) -> (Snapshot, Mask) {
-    let (mut state, mut mask) = (Vec::new(), Vec::new());
+    let mut state = Vec::new();
+    let mut mask = Vec::new();
     for (index, parameter) in spec.network.parameters().iter().enumerate() {
         let number = |i: usize| mix(index as u64 + 10, i as u64);
         let values = (0..parameter.len()).map(|i| (number(i) >> 40) as f32 / 8_388_608.0 - 1.0).map(|v| v * 0.2);
@@ -85,12 +86,12 @@ fn sparse_trainer_is_bit_equal_on_every_instruction_set_and_thread_count() {
     for (spec, percent) in specs().into_iter().flat_map(|spec| [100, 30, 3, 0].map(|n| (spec.clone(), n))) {
         let network = start(&spec, percent);
         let mut results = Vec::new();
-        for path in SimdLevel::all() {
+        for simd in SimdLevel::all() {
             for threads in [1, 2, 3] {
-                let mut trainer = SparseMlpTrainer::new(&spec, Arc::clone(&dataset), path).unwrap();
-                trainer.weights_per_thread = 1;
+                let mut trainer = SparseMlpTrainer::new(&spec, Arc::clone(&dataset), simd).unwrap();
+                trainer.values_per_thread = 1;
                 trainer.set_threads(threads);
-                results.push((format!("{path:?} {threads}"), train(&mut trainer, &network)));
+                results.push((format!("{simd:?} {threads}"), train(&mut trainer, &network)));
             }
         }
         let [(_, first), others @ ..] = &results[..] else { panic!("a result") };
@@ -106,7 +107,7 @@ fn thread_count_may_change_during_training() {
     let (start, mask) = start(&spec, 40);
     let run = |change: bool| {
         let mut trainer = SparseMlpTrainer::new(&spec, Arc::clone(&dataset), SimdLevel::best()).unwrap();
-        trainer.weights_per_thread = 1;
+        trainer.values_per_thread = 1;
         trainer.load(0, &start, &mask).unwrap();
         for iteration in 0..8_u64 {
             if change {
@@ -143,9 +144,9 @@ fn sparse_trainer(spec: &TrainerSpec, dataset: &Arc<Dataset>) -> Box<dyn Trainer
 }
 
 #[test]
-fn unused_weights_decay_as_in_the_dense_trainer() {
-    let update = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 });
-    let spec = TrainerSpec { optimizer: update, ..spec() };
+fn idle_weights_decay_as_in_the_dense_trainer() {
+    let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 });
+    let spec = TrainerSpec { optimizer, ..spec() };
     let dataset = dataset();
     let (start, mask) = start(&spec, 3);
     let run = |trainer: &mut dyn Trainer| {
@@ -158,8 +159,8 @@ fn unused_weights_decay_as_in_the_dense_trainer() {
     };
     let mut trainer = SparseMlpTrainer::new(&spec, Arc::clone(&dataset), SimdLevel::best()).unwrap();
     let sparse = run(&mut trainer);
-    let idle = trainer.survivors.layers.iter().map(|layer| layer.weights.len() - layer.forward.len()).sum::<usize>();
-    assert!(idle > 20, "{idle} weights lead nowhere");
+    let idle = trainer.compact.layers.iter().map(|layer| layer.weights.len() - layer.forward.len()).sum::<usize>();
+    assert!(idle > 20, "{idle} idle weights");
     let dense = run(torch::build(&spec, &dataset, 1).unwrap().as_mut());
     let states = [(&sparse.weights, &dense.weights), (&sparse.moments[0], &dense.moments[0])];
     for (sparse, dense) in states {

@@ -1,4 +1,4 @@
-//! The data set on the device: images fetched by number, augmented and normalised there.
+//! The data set on the device: images are selected by index, augmented and normalized there.
 
 use std::sync::Arc;
 
@@ -13,55 +13,59 @@ use crate::data::{Dataset, Normalization};
 use crate::engine::input::copy_pixels;
 use crate::engine::trainer::Batch;
 
-/// The site of augmentation in the elementwise stream, after those of all dropout layers.
+/// The site of the augmentation in the elementwise stream (see [`engine::dropout`](crate::engine::dropout)), after
+/// those of all dropout layers.
 const AUGMENTATION_SITE: u64 = 1 << 32;
 
-/// The images of a data set, as inputs on a device.
+/// The images of a data set, from which inputs on a device are made.
 pub(super) struct DeviceImages {
     dataset: Arc<Dataset>,
     device: Device,
-    /// Type of the inputs.
+    /// The type of the inputs.
     kind: Kind,
-    /// For [`Memory::Device`] all images as bytes [images, channels, height, width] and all labels [images]; on the
-    /// host the data set itself is read.
+    /// For [`Memory::Device`] the bytes of all images [images, channels, height, width] and all labels [images]; `None`
+    /// on the host, where `dataset` is read instead.
     resident: Option<(Tensor, Tensor)>,
-    /// Factor of each channel [1, channels, 1, 1], or of each image [images, 1, 1, 1].
+    /// The scale of the normalization, of each channel [1, channels, 1, 1] or of each image [images, 1, 1, 1].
     scale: Tensor,
-    /// Offset, in the shape of `scale`.
+    /// The offset of the normalization, in the shape of `scale`.
     offset: Tensor,
 }
 
-/// The random change of one image: whether it is mirrored, and where it is moved to.
+/// The drawn augmentation of one image: whether it is mirrored, and by how much it is moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Augmentation {
+pub(super) struct DrawnAugmentation {
+    /// Whether the image is mirrored left to right.
     pub(super) flip: bool,
-    /// Offset of the crop from the padded image's corner, down and to the right, each in 0..=2·padding; the padding
-    /// itself leaves the image in place.
-    pub(super) moved: [u64; 2],
+    /// The offset of the crop from the upper left corner of the padded image, [down, right], each in 0..=2·padding. An
+    /// offset equal to the padding leaves the image in place.
+    pub(super) offset: [u64; 2],
 }
 
-impl Augmentation {
-    /// Draws the change of image number `index` of a batch; `key` is that of the iteration.
-    fn draw(augment: Augment, key: u64, index: u64) -> Self {
-        let number = mix(key, index);
+impl DrawnAugmentation {
+    /// Draws the augmentation of the image with this index in a batch; `draw_key` is that of the iteration and the
+    /// augmentation.
+    fn draw(augment: Augment, draw_key: u64, index: u64) -> Self {
+        let number = mix(draw_key, index);
         let positions = 2 * u64::from(augment.crop) + 1;
         // 31 bits for each direction, one for mirroring.
-        let moved = [number & 0x7FFF_FFFF, (number >> 31) & 0x7FFF_FFFF].map(|bits| (bits * positions) >> 31);
-        Self { flip: augment.flip && number >> 63 == 1, moved }
+        let offset = [number & 0x7FFF_FFFF, (number >> 31) & 0x7FFF_FFFF].map(|bits| (bits * positions) >> 31);
+        Self { flip: augment.flip && number >> 63 == 1, offset }
     }
 
-    /// Returns the change as one number: mirroring in the lowest bit, then 20 bits for each direction.
+    /// Returns the augmentation as one number: mirroring in the lowest bit, then 20 bits for the offset in each
+    /// direction.
     fn packed(&self) -> i64 {
-        i64::from(self.flip) | (self.moved[0] as i64) << 1 | (self.moved[1] as i64) << 21
+        i64::from(self.flip) | (self.offset[0] as i64) << 1 | (self.offset[1] as i64) << 21
     }
 }
 
 impl DeviceImages {
-    /// Prepares `dataset` for inputs of type `kind` on `device`; with [`Memory::Device`] copies it there, once for all
-    /// training runs of a trainer.
+    /// Prepares `dataset` for inputs of type `kind` on `device`. With [`Memory::Device`] the data set is copied to the
+    /// device, once for all training runs of a trainer.
     ///
     /// # Errors
-    /// If the device has too little memory.
+    /// Fails if the device has too little memory.
     pub(super) fn new(dataset: &Arc<Dataset>, device: Device, memory: Memory, kind: Kind) -> Result<Self> {
         let [channels, height, width] = dataset.shape.map(|n| n as i64);
         let resident = match memory {
@@ -96,67 +100,79 @@ impl DeviceImages {
         })
     }
 
-    /// Returns the inputs of one batch per lane, and the labels [lanes, images]. Inputs are features if `as_features`.
+    /// Returns the inputs of one batch per lane, and their labels [lanes, images]. Inputs are augmented, and are
+    /// features if `as_features`. All batches have the same size.
     ///
     /// # Errors
-    /// If libtorch fails.
+    /// Fails if libtorch fails.
     pub(super) fn batch(&self, batches: &[Batch], augment: Augment, as_features: bool) -> Result<(Activation, Tensor)> {
-        let (lanes, images) = (batches.len() as i64, batches[0].images.len() as i64);
-        let numbers: Vec<u32> = batches.iter().flat_map(|batch| batch.images.iter().copied()).collect();
-        let index = self.index(&numbers)?;
-        let mut bytes = self.bytes(&numbers, &index)?;
+        let lanes = batches.len() as i64;
+        let batch_size = batches[0].images.len() as i64;
+        let image_indices: Vec<u32> = batches.iter().flat_map(|batch| batch.images.iter().copied()).collect();
+        let index = self.index(&image_indices)?;
+        let mut bytes = self.bytes(&image_indices, &index)?;
         if augment != Augment::default() {
-            bytes = self.augment(&bytes, augment, &augmentations(batches, augment))?;
+            bytes = self.augment(&bytes, augment, &draw_augmentations(batches, augment))?;
         }
         let x = self.inputs(&bytes, &index, lanes == 1 && !as_features)?;
-        let labels = self.labels(&numbers, &index)?.f_view([lanes, images])?;
-        Ok((to_layout(&x, lanes, images, as_features)?, labels))
+        let labels = self.labels(&image_indices, &index)?.f_view([lanes, batch_size])?;
+        Ok((to_layout(&x, lanes, batch_size, as_features)?, labels))
     }
 
-    /// Returns the inputs of `images`, unchanged and the same for every lane, and their labels [images]. Inputs are
-    /// features if `as_features`.
+    /// Returns the inputs of a batch, not augmented and the same for every lane, and their labels [images].
+    /// `image_indices` are indices into the data set. Inputs are features if `as_features`.
     ///
     /// # Errors
-    /// If libtorch fails.
-    pub(super) fn plain_batch(&self, images: &[u32], lanes: i64, as_features: bool) -> Result<(Activation, Tensor)> {
-        let index = self.index(images)?;
-        let x = self.inputs(&self.bytes(images, &index)?, &index, lanes == 1 && !as_features)?;
-        let n = images.len() as i64;
-        let labels = self.labels(images, &index)?;
-        let value = if as_features {
+    /// Fails if libtorch fails.
+    pub(super) fn plain_batch(
+        &self,
+        image_indices: &[u32],
+        lanes: i64,
+        as_features: bool,
+    ) -> Result<(Activation, Tensor)> {
+        let index = self.index(image_indices)?;
+        let x = self.inputs(&self.bytes(image_indices, &index)?, &index, lanes == 1 && !as_features)?;
+        let n = image_indices.len() as i64;
+        let labels = self.labels(image_indices, &index)?;
+        let inputs = if as_features {
             Activation::Features(x.f_reshape([1, n, -1])?.f_expand([lanes, n, -1], false)?)
         } else if lanes == 1 {
             to_layout(&x, 1, n, false)?
         } else {
             Activation::Image(x.f_repeat([1, lanes, 1, 1])?)
         };
-        Ok((value, labels))
+        Ok((inputs, labels))
     }
 
-    fn index(&self, images: &[u32]) -> Result<Tensor> {
-        upload(&images.iter().map(|&image| i64::from(image)).collect::<Vec<_>>(), self.device)
+    /// Returns `image_indices` as a tensor on the device.
+    fn index(&self, image_indices: &[u32]) -> Result<Tensor> {
+        upload(&image_indices.iter().map(|&image| i64::from(image)).collect::<Vec<_>>(), self.device)
     }
 
-    /// Returns the pixels of `images` as bytes [images, channels, height, width].
-    fn bytes(&self, images: &[u32], index: &Tensor) -> Result<Tensor> {
+    /// Returns the pixels of images as bytes [images, channels, height, width]; `index` is `image_indices` on the
+    /// device.
+    fn bytes(&self, image_indices: &[u32], index: &Tensor) -> Result<Tensor> {
         if let Some((resident, _)) = &self.resident {
             return Ok(resident.f_index_select(0, index)?);
         }
-        let mut bytes = vec![0; images.len() * self.dataset.image_bytes()];
-        copy_pixels(&self.dataset, images, &mut bytes);
+        let mut bytes = vec![0; image_indices.len() * self.dataset.image_bytes()];
+        copy_pixels(&self.dataset, image_indices, &mut bytes);
         let [channels, height, width] = self.dataset.shape.map(|n| n as i64);
         Ok(Tensor::from_slice(&bytes).f_view([-1, channels, height, width])?)
     }
 
-    fn labels(&self, images: &[u32], index: &Tensor) -> Result<Tensor> {
+    /// Returns the labels of images [images]; `index` is `image_indices` on the device.
+    fn labels(&self, image_indices: &[u32], index: &Tensor) -> Result<Tensor> {
         if let Some((_, resident)) = &self.resident {
             return Ok(resident.f_index_select(0, index)?);
         }
-        let labels: Vec<i64> = images.iter().map(|&image| i64::from(self.dataset.labels[image as usize])).collect();
+        let label = |&image: &u32| i64::from(self.dataset.labels[image as usize]);
+        let labels: Vec<i64> = image_indices.iter().map(label).collect();
         Ok(Tensor::from_slice(&labels))
     }
 
-    /// Returns byte · scale + offset, rounded twice, as on the host.
+    /// Returns the inputs [images, channels, height, width]: byte · scale + offset, rounded twice, as in every engine.
+    /// `is_image` if the first layer takes images.
     fn inputs(&self, bytes: &Tensor, index: &Tensor, is_image: bool) -> Result<Tensor> {
         let constants = |constants: &Tensor| match &self.dataset.normalization {
             Normalization::PerImage(_) => constants.f_index_select(0, index),
@@ -171,24 +187,25 @@ impl DeviceImages {
         Ok(bytes.f_to_kind(self.kind)?.f_mul(&constants(&self.scale)?)?.f_add(&constants(&self.offset)?)?)
     }
 
-    /// Pads each image with black, crops it where it is moved to, then mirrors it or not. `bytes` are [images,
-    /// channels, height, width], with one change per image.
-    fn augment(&self, bytes: &Tensor, augment: Augment, changes: &[Augmentation]) -> Result<Tensor> {
+    /// Pads each image with black, crops it at its offset to its former size, then mirrors it or not. `bytes` are
+    /// [images, channels, height, width]; `drawn` has one augmentation per image.
+    fn augment(&self, bytes: &Tensor, augment: Augment, drawn: &[DrawnAugmentation]) -> Result<Tensor> {
         let (images, channels, height, width) = bytes.size4()?;
         let padding = i64::from(augment.crop);
         // One number per image, so that few bytes are copied to the device.
-        let packed: Vec<i64> = changes.iter().map(Augmentation::packed).collect();
+        let packed: Vec<i64> = drawn.iter().map(DrawnAugmentation::packed).collect();
         let packed = upload(&packed, self.device)?.f_view([images, 1])?;
         let part =
             |shift: i64, bits: i64| packed.f_bitwise_right_shift_tensor_scalar(shift)?.f_bitwise_and((1 << bits) - 1);
-        let (down, right) = (part(1, 20)?.f_sub_scalar(padding)?, part(21, 20)?.f_sub_scalar(padding)?);
-        // x or width − 1 − x: the distance from one end or the other.
+        let down = part(1, 20)?.f_sub_scalar(padding)?;
+        let right = part(21, 20)?.f_sub_scalar(padding)?;
+        // A column x of the result is column x + right of the source, or, mirrored, width − 1 − x + right.
         let flip = part(0, 1)?;
         let sign = flip.f_mul_scalar(-2)?.f_add_scalar(1)?;
         let first_column = flip.f_mul_scalar(width - 1)?;
         let count = |n: i64| Tensor::f_arange(n, (Kind::Int64, self.device))?.f_view([1, n]);
-        // The source row and column of each pixel, [images, height] and [images, width]; outside the image they are
-        // black.
+        // The source row and column of each pixel of the result, [images, height] and [images, width]. Pixels whose
+        // source is outside the image are black.
         let rows = count(height)?.f_add(&down)?;
         let columns = count(width)?.f_mul(&sign)?.f_add(&first_column)?.f_add(&right)?;
         let is_inside = |position: &Tensor, n: i64| position.f_ge(0)?.f_logical_and(&position.f_lt(n)?);
@@ -197,28 +214,28 @@ impl DeviceImages {
         let row_starts = rows.f_clamp(0, height - 1)?.f_unsqueeze(2)?.f_mul_scalar(width)?;
         let source = row_starts.f_add(&columns.f_clamp(0, width - 1)?.f_unsqueeze(1)?)?;
         let source = source.f_view([images, 1, height * width])?.f_expand([images, channels, height * width], false)?;
-        let picked = bytes.f_view([images, channels, -1])?.f_gather(2, &source, false)?;
-        let picked = picked.f_view([images, channels, height, width])?;
-        Ok(picked.f_where_self(&inside.f_unsqueeze(1)?, &picked.f_zeros_like()?)?)
+        let moved = bytes.f_view([images, channels, -1])?.f_gather(2, &source, false)?;
+        let moved = moved.f_view([images, channels, height, width])?;
+        Ok(moved.f_where_self(&inside.f_unsqueeze(1)?, &moved.f_zeros_like()?)?)
     }
 }
 
-/// Draws the change of each image of all lanes, lane after lane.
-fn augmentations(batches: &[Batch], augment: Augment) -> Vec<Augmentation> {
-    let lane_changes = |batch: &Batch| {
+/// Draws the augmentation of each image of all lanes, lane after lane.
+fn draw_augmentations(batches: &[Batch], augment: Augment) -> Vec<DrawnAugmentation> {
+    let lane_augmentations = |batch: &Batch| {
         let Batch { elementwise, iteration, ref images } = *batch;
-        let key = CounterRng::key(elementwise, iteration, AUGMENTATION_SITE);
-        (0..images.len() as u64).map(move |index| Augmentation::draw(augment, key, index))
+        let draw_key = CounterRng::key(elementwise, iteration, AUGMENTATION_SITE);
+        (0..images.len() as u64).map(move |index| DrawnAugmentation::draw(augment, draw_key, index))
     };
-    batches.iter().flat_map(lane_changes).collect()
+    batches.iter().flat_map(lane_augmentations).collect()
 }
 
-/// Copies `values` to the device without waiting for it. The copy is queued behind earlier work of the device: up to 64
-/// KiB (8,192 numbers) CUDA reads ordinary memory into a buffer of its own before the call returns, and waits for
-/// nothing; with more than that it may wait.
+/// Copies `values` to the device without waiting for the device: the copy is queued after the device's earlier work.
+/// CUDA copies up to 64 KiB (8,192 numbers) of ordinary memory into a buffer of its own before the call returns, and
+/// does not wait; with more it may wait.
 ///
 /// # Errors
-/// If libtorch fails.
+/// Fails if libtorch fails.
 pub(super) fn upload(values: &[i64], device: Device) -> Result<Tensor> {
     let host = Tensor::from_slice(values);
     if device == Device::Cpu {
@@ -227,7 +244,7 @@ pub(super) fn upload(values: &[i64], device: Device) -> Result<Tensor> {
     Ok(host.f_to_device_(device, Kind::Int64, true, false)?)
 }
 
-/// Arranges images [lanes · images, channels, height, width] as activations of all lanes.
+/// Arranges inputs [lanes · images, channels, height, width] as activations of all lanes.
 fn to_layout(x: &Tensor, lanes: i64, images: i64, as_features: bool) -> Result<Activation> {
     if as_features {
         return Ok(Activation::Features(x.f_reshape([lanes, images, -1])?));
@@ -269,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_equal_the_hosts_to_the_bit() {
+    fn inputs_equal_those_of_normalized_batch() {
         for normalization in [
             Normalization::Affine { scale: 1.0 / 255.0, offset: -0.3 },
             Normalization::PerChannel(vec![(0.1, 0.7), (0.3, -0.2)]),
@@ -281,13 +298,13 @@ mod tests {
             let mut expected = vec![0.0_f32; 6 * 60];
             let images: Vec<u32> = batches.iter().flat_map(|batch| batch.images.clone()).collect();
             normalized_batch(&dataset, &images, &mut vec![0; 6 * 60], &mut expected);
-            let (row, labels) = pixels.batch(&batches, Augment::default(), true).unwrap();
-            let Activation::Features(row) = row else { panic!("an image") };
-            assert_eq!((row.size(), values(&row)), (vec![2, 3, 60], expected.clone()));
+            let (features, labels) = pixels.batch(&batches, Augment::default(), true).unwrap();
+            let Activation::Features(features) = features else { panic!("an image") };
+            assert_eq!((features.size(), values(&features)), (vec![2, 3, 60], expected.clone()));
             assert_eq!(Vec::<i64>::try_from(labels.reshape([-1])).unwrap(), [0, 0, 2, 0, 1, 2]);
             // As images: the channels of each lane together.
             let Activation::Image(image) = pixels.batch(&batches, Augment::default(), false).unwrap().0 else {
-                panic!("a row")
+                panic!("features")
             };
             assert_eq!(image.size(), [3, 4, 5, 6]);
             assert_eq!(values(&image.view([3, 2, 60]).transpose(0, 1)), expected);
@@ -295,40 +312,42 @@ mod tests {
     }
 
     #[test]
-    fn augment_moves_and_mirrors_as_loops_would() {
+    fn augment_equals_plain_loops() {
         let dataset = dataset(Normalization::Affine { scale: 1.0, offset: 0.0 });
         let pixels = DeviceImages::new(&dataset, Device::Cpu, Memory::Host, Kind::Float).unwrap();
         let augment = Augment { flip: true, crop: 2 };
-        let drawn = augmentations(&[batch(0), batch(1)], augment);
-        let Activation::Features(row) = pixels.batch(&[batch(0), batch(1)], augment, true).unwrap().0 else {
+        let drawn = draw_augmentations(&[batch(0), batch(1)], augment);
+        let Activation::Features(features) = pixels.batch(&[batch(0), batch(1)], augment, true).unwrap().0 else {
             panic!("an image")
         };
         let mut expected = Vec::new();
-        for (&image, change) in [6, 0, 2, 6, 1, 2].iter().zip(&drawn) {
+        for (&image, augmentation) in [6, 0, 2, 6, 1, 2].iter().zip(&drawn) {
             let bytes = dataset.image(image);
             for (channel, y, x) in (0..2).flat_map(|c| (0..5).flat_map(move |y| (0..6).map(move |x| (c, y, x)))) {
-                let x = if change.flip { 5 - x } else { x };
-                let (y, x) = (y + change.moved[0] as i64 - 2, x + change.moved[1] as i64 - 2);
+                let x = if augmentation.flip { 5 - x } else { x };
+                let [down, right] = augmentation.offset.map(|offset| offset as i64 - 2);
+                let (y, x) = (y + down, x + right);
                 let inside = (0..5).contains(&y) && (0..6).contains(&x);
                 expected.push(if inside { f32::from(bytes[(channel * 30 + y * 6 + x) as usize]) } else { 0.0 });
             }
         }
-        assert_eq!(values(&row), expected);
+        assert_eq!(values(&features), expected);
     }
 
     #[test]
     fn augmentations_are_uniform_and_differ_by_step() {
         let stream = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
         let batch = |iteration| [Batch { images: vec![0; 9_000], iteration, elementwise: stream }];
-        let drawn = augmentations(&batch(0), Augment { flip: true, crop: 4 });
-        let count = |is: &dyn Fn(&Augmentation) -> bool| drawn.iter().filter(|change| is(change)).count();
-        assert!((4_300..4_700).contains(&count(&|change| change.flip)));
-        for moved in 0..9 {
-            assert!((880..1_120).contains(&count(&|change| change.moved[0] == moved)), "{moved}");
-            assert!((880..1_120).contains(&count(&|change| change.moved[1] == moved)), "{moved}");
+        let drawn = draw_augmentations(&batch(0), Augment { flip: true, crop: 4 });
+        let count =
+            |is_counted: &dyn Fn(&DrawnAugmentation) -> bool| drawn.iter().filter(|drawn| is_counted(drawn)).count();
+        assert!((4_300..4_700).contains(&count(&|drawn| drawn.flip)));
+        for offset in 0..9 {
+            assert!((880..1_120).contains(&count(&|drawn| drawn.offset[0] == offset)), "{offset}");
+            assert!((880..1_120).contains(&count(&|drawn| drawn.offset[1] == offset)), "{offset}");
         }
-        assert_ne!(drawn, augmentations(&batch(1), Augment { flip: true, crop: 4 }));
-        let still = augmentations(&batch(0), Augment { flip: false, crop: 0 });
-        assert!(still.iter().all(|change| *change == Augmentation::default()));
+        assert_ne!(drawn, draw_augmentations(&batch(1), Augment { flip: true, crop: 4 }));
+        let unchanged = draw_augmentations(&batch(0), Augment { flip: false, crop: 0 });
+        assert!(unchanged.iter().all(|drawn| *drawn == DrawnAugmentation::default()));
     }
 }

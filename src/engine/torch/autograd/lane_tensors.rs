@@ -1,4 +1,5 @@
-//! Flat tensors that hold one tensor per parameter and lane, and the way of their values from and to the host.
+//! Flat tensors that hold the parameters of all lanes in a [`ParamLayout`], and copies of their values to and from the
+//! host.
 
 use std::ops::Range;
 
@@ -11,8 +12,8 @@ use crate::base::tensors::TensorMap;
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::network::TensorSpec;
 
-/// Returns the shape of a parameter of `lanes` networks as layers use it: a convolution [lanes · out, in, height,
-/// width], whose lanes are groups; others with the lanes in front.
+/// Returns the shape of a parameter of `lanes` networks as layers use it: [lanes · out, in, height, width] for a
+/// convolution, whose lanes are groups; [lanes, …] for others.
 pub(super) fn lane_shape(spec: &TensorSpec, lanes: usize) -> Vec<i64> {
     let sizes = spec.shape.iter().map(|&n| n as i64);
     match spec.shape.len() {
@@ -32,7 +33,7 @@ pub(super) fn lane_index(layout: &ParamLayout, lanes: usize, device: Device) -> 
     Ok(Tensor::from_slice(&index).f_to_device(device)?)
 }
 
-/// Joins the gradients of all parameters to a flat tensor of this layout, with zeros in gaps.
+/// Joins the gradients of all parameters, in the order of slots, to a flat tensor of this layout, with 0 in gaps.
 pub(super) fn flatten_gradients(layout: &ParamLayout, gradients: &[Tensor]) -> Result<Tensor> {
     let mut parts = Vec::new();
     let ends = layout.slots().iter().skip(1).map(|slot| slot.start).chain([layout.len()]);
@@ -49,7 +50,7 @@ pub(super) fn flatten_gradients(layout: &ParamLayout, gradients: &[Tensor]) -> R
 /// Writes the tensors of `state` to one lane of `flat`.
 ///
 /// # Errors
-/// If `state` does not have the tensors of the layout.
+/// Fails if `state` does not have the tensors of the layout.
 pub(super) fn write_lane(layout: &ParamLayout, lane: usize, state: &TensorMap, flat: &Tensor) -> Result<()> {
     for (slot, tensor) in layout.tensors(state)? {
         write_values(flat, slot.range(lane), &tensor.values)?;
@@ -65,7 +66,7 @@ pub(super) fn zero_lane(layout: &ParamLayout, lane: usize, flat: &Tensor) -> Res
     Ok(())
 }
 
-/// Copies one lane of `flat` to the host.
+/// Returns one lane of `flat` as named tensors on the host.
 pub(super) fn read_lane<T: TorchElement>(layout: &ParamLayout, lane: usize, flat: &Tensor) -> Result<TensorMap> {
     let tensor = |slot: &ParamSlot| Ok(slot.named(read_values::<T>(flat, slot.range(lane))?));
     Ok(TensorMap(layout.slots().iter().map(tensor).collect::<Result<_>>()?))
@@ -77,12 +78,13 @@ pub(super) fn write_values(flat: &Tensor, range: Range<usize>, values: &[f32]) -
     Ok(())
 }
 
-/// Copies the values of `flat` at `range` to the host.
+/// Returns the values of `flat` at `range`, copied to the host.
 pub(super) fn read_values<T: TorchElement>(flat: &Tensor, range: Range<usize>) -> Result<Vec<f32>> {
     let values = part(flat, range)?.f_to_device(Device::Cpu)?;
     Ok(host_buffer::values::<T>(&values)?.iter().map(|value| value.to_f32()).collect())
 }
 
+/// Returns a view of the values of `flat` at `range`.
 fn part(flat: &Tensor, range: Range<usize>) -> Result<Tensor> {
     Ok(flat.f_narrow(0, range.start as i64, range.len() as i64)?)
 }

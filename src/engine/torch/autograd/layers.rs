@@ -1,8 +1,8 @@
 //! Layers as tensor operations with autograd, for several networks (lanes) of one architecture at once.
 //!
-//! Images of all lanes are [images, lanes · channels, height, width], so that the convolutions of all lanes are one
-//! with groups and their batch norms are one over more channels. Features are [lanes, images, features], so that the
-//! linear layers of all lanes are one batched product.
+//! Images of all lanes are one tensor [images, lanes · channels, height, width]: the convolutions of all lanes are then
+//! one convolution with a group per lane, and their batch norms one batch norm over more channels. Features are
+//! [lanes, images, features], so that the linear layers of all lanes are one batched product.
 
 use anyhow::{Result, anyhow, bail};
 use tch::{Kind, Tensor};
@@ -11,15 +11,15 @@ use super::dropout::DropoutMasks;
 use crate::config::MatmulPrecision;
 use crate::network::Layer;
 
-/// Added to a variance before its root is taken (`PyTorch`'s default).
-const EPS: f64 = 1e-5;
+/// The constant that batch norms add to a variance before they take its root (`PyTorch`'s default).
+const BATCH_NORM_EPS: f64 = 1e-5;
 
-/// The activations between two layers.
+/// The activations of all lanes between two layers.
 #[derive(Debug)]
 pub(super) enum Activation {
-    /// [images, lanes · channels, height, width].
+    /// Images: [images, lanes · channels, height, width].
     Image(Tensor),
-    /// [lanes, images, features].
+    /// Features: [lanes, images, features].
     Features(Tensor),
 }
 
@@ -32,28 +32,29 @@ pub(super) enum BatchNormMode {
     Train { momentum: f64 },
 }
 
-/// One forward pass. Layers consume parameters, buffers and dropout masks in their order; of a residual block those of
-/// the body first, as [`crate::network::Network`] lists them.
+/// One forward pass. Layers consume parameters, buffers and dropout masks in the order of the layers; a residual block
+/// consumes those of the body before those of the shortcut, as [`crate::network::Network`] lists them.
 pub(super) struct Forward<'a> {
     /// The number of networks.
     pub(super) lanes: i64,
-    /// Weights [lanes, out, in] or [lanes · out, in, height, width], vectors [lanes, length].
+    /// The parameters that no layer has consumed yet: weights of linear layers [lanes, out, in] and of convolutions
+    /// [lanes · out, in, height, width], vectors [lanes, length].
     pub(super) parameters: std::slice::Iter<'a, Tensor>,
-    /// Running statistics [lanes · channels].
+    /// The running statistics that no layer has consumed yet: [lanes · channels] each.
     pub(super) buffers: std::slice::Iter<'a, Tensor>,
     /// The statistics to normalise with.
     pub(super) batch_norm: BatchNormMode,
     /// The masks of the dropout layers.
     pub(super) dropout: DropoutMasks<'a>,
-    /// Precision of matrix products and convolutions.
-    pub(super) products: MatmulPrecision,
+    /// The precision of matrix products and convolutions.
+    pub(super) matmul_precision: MatmulPrecision,
 }
 
 impl<'a> Forward<'a> {
     /// Returns the logits [lanes, images, classes].
     ///
     /// # Errors
-    /// If the layers do not fit the input or the parameters, or libtorch fails.
+    /// Fails if the layers do not fit the input or the parameters, or libtorch fails.
     pub(super) fn logits(mut self, layers: &[Layer], input: Activation) -> Result<Tensor> {
         match self.sequence(layers, input)? {
             Activation::Features(logits) => Ok(logits),
@@ -61,6 +62,7 @@ impl<'a> Forward<'a> {
         }
     }
 
+    /// Applies layers one after the other.
     fn sequence(&mut self, layers: &[Layer], mut x: Activation) -> Result<Activation> {
         for layer in layers {
             x = self.layer(layer, x)?;
@@ -68,6 +70,7 @@ impl<'a> Forward<'a> {
         Ok(x)
     }
 
+    /// Applies one layer.
     fn layer(&mut self, layer: &Layer, x: Activation) -> Result<Activation> {
         Ok(match (layer, x) {
             (Layer::Flatten, x) => Activation::Features(self.features(x)?),
@@ -115,6 +118,7 @@ impl<'a> Forward<'a> {
         })
     }
 
+    /// Returns the activations as features; flattens images.
     fn features(&self, x: Activation) -> Result<Tensor> {
         match x {
             Activation::Features(x) => Ok(x),
@@ -128,8 +132,10 @@ impl<'a> Forward<'a> {
         Ok(x.f_reshape([images, self.lanes, -1])?.f_transpose(0, 1)?)
     }
 
+    /// Applies a linear layer to [lanes, images, features].
     fn linear(&mut self, x: &Tensor) -> Result<Tensor> {
-        let (weight, bias) = (self.parameter()?, self.parameter()?);
+        let weight = self.parameter()?;
+        let bias = self.parameter()?;
         if self.lanes == 1 {
             let (x, weight) = (x.f_squeeze_dim(0)?, weight.f_squeeze_dim(0)?);
             let product =
@@ -140,6 +146,7 @@ impl<'a> Forward<'a> {
         self.in_precision(&[x, &weight, &bias], |t| Ok(t[2].f_baddbmm(&t[0], &t[1], 1.0, 1.0)?))
     }
 
+    /// Applies a convolution to [images, lanes · channels, height, width].
     fn conv(&mut self, x: &Tensor, stride: usize, padding: usize, bias: bool) -> Result<Tensor> {
         let weight = self.parameter()?;
         let bias = if bias { Some(self.parameter()?.f_view([-1])?) } else { None };
@@ -148,28 +155,40 @@ impl<'a> Forward<'a> {
         self.in_precision(&inputs, |t| Ok(t[0].f_conv2d(&t[1], t.get(2), stride, padding, [1, 1], self.lanes)?))
     }
 
-    /// Computes `product` with its inputs rounded as `products` says; inputs and output keep their type.
+    /// Computes `product` of `inputs` rounded to `matmul_precision`, and returns it in the type of the inputs. TF32 is
+    /// a global flag of libtorch, so only bfloat16 is rounded here.
     fn in_precision(&self, inputs: &[&Tensor], product: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
-        if self.products != MatmulPrecision::Bf16 {
+        if self.matmul_precision != MatmulPrecision::Bf16 {
             return product(&inputs.iter().map(|t| t.shallow_clone()).collect::<Vec<_>>());
         }
         let cast: Result<Vec<Tensor>, _> = inputs.iter().map(|t| t.f_to_kind(Kind::BFloat16)).collect();
         Ok(product(&cast?)?.f_to_kind(inputs[0].f_kind()?)?)
     }
 
-    /// Applies a batch norm to [images, channels] or [images, channels, height, width].
+    /// Applies a batch norm to [images, lanes · channels] or [images, lanes · channels, height, width].
     fn normalize(&mut self, x: &Tensor) -> Result<Tensor> {
         let [scale, shift] = [self.parameter()?.f_view([-1])?, self.parameter()?.f_view([-1])?];
         let mut buffer = || self.buffers.next().ok_or_else(|| anyhow!("a batch norm without statistics"));
-        let (mean, variance) = (buffer()?, buffer()?);
+        let mean = buffer()?;
+        let variance = buffer()?;
         let (training, momentum) = match self.batch_norm {
             BatchNormMode::Eval => (false, 0.0),
             BatchNormMode::Train { momentum } => (true, momentum),
         };
         // The last argument allows cuDNN.
-        Ok(x.f_batch_norm(Some(&scale), Some(&shift), Some(mean), Some(variance), training, momentum, EPS, true)?)
+        Ok(x.f_batch_norm(
+            Some(&scale),
+            Some(&shift),
+            Some(mean),
+            Some(variance),
+            training,
+            momentum,
+            BATCH_NORM_EPS,
+            true,
+        )?)
     }
 
+    /// Consumes the next parameter.
     fn parameter(&mut self) -> Result<&'a Tensor> {
         self.parameters.next().ok_or_else(|| anyhow!("a network with fewer parameters than its layers have"))
     }

@@ -10,7 +10,7 @@ use crate::base::curve::Score;
 use crate::engine::loss::{GRADIENT_CUTOFF, ScoreSums, Targets, scores};
 
 /// Returns the gradient [lanes, images, classes] of each lane's mean cross-entropy with respect to its `logits`;
-/// `labels` are [lanes, images].
+/// `labels` are [lanes, images]. `label_smoothing` is as in [`Targets`].
 pub(super) fn logit_gradient(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let (_, images, classes) = logits.size3()?;
     let softmax = logits.f_softmax(-1, Kind::Double)?;
@@ -29,7 +29,7 @@ pub(super) fn logit_gradient(logits: &Tensor, labels: &Tensor, label_smoothing: 
 pub(super) enum ScoreAccumulator {
     /// One entry per lane.
     Host(Vec<ScoreSums>),
-    /// [2, lanes] in float64: the losses, then the correct predictions.
+    /// A tensor [2, lanes] in float64: the losses, then the correct predictions.
     Device(Tensor),
 }
 
@@ -37,7 +37,7 @@ impl ScoreAccumulator {
     /// Returns sums over no images, in `memory`.
     ///
     /// # Errors
-    /// If libtorch fails.
+    /// Fails if libtorch fails.
     pub(super) fn zero(lanes: usize, memory: Memory, device: Device) -> Result<Self> {
         Ok(match memory {
             Memory::Host => Self::Host(vec![ScoreSums::default(); lanes]),
@@ -49,7 +49,7 @@ impl ScoreAccumulator {
     /// [images].
     ///
     /// # Errors
-    /// If libtorch fails.
+    /// Fails if libtorch fails.
     pub(super) fn add<T: TorchElement>(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {
         let (lanes, images, classes) = logits.size3()?;
         match self {
@@ -79,7 +79,7 @@ impl ScoreAccumulator {
     /// Returns each lane's means over `images` images. Waits for the device.
     ///
     /// # Errors
-    /// If libtorch fails.
+    /// Fails if libtorch fails.
     pub(super) fn scores(self, images: usize) -> Result<Vec<Score>> {
         let n = images as f64;
         let score = |loss: f64, correct: f64| Score { loss: loss / n, accuracy: correct / n };

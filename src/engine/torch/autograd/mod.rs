@@ -1,9 +1,10 @@
 //! The dense trainer of any network, on any device, in any number of lanes: libtorch's layers and its autograd.
 //!
 //! All lanes are one batched network (see [`layers`]): the kernels of K small networks cost a GPU hardly more than
-//! those of one. Parameters, gradients and moments are flat: first all lanes of the first parameter, then all of the
-//! second. On the CPU the optimizer is the same loop as that of the other engines; on a GPU it is tensor operations on
-//! the flat tensors. Nothing in a step waits for a device.
+//! those of one. Parameters, gradients and moments are flat tensors: all lanes of the first parameter, then all lanes
+//! of the second, and so on. On the CPU the optimizer is the loop of [`optim`](crate::engine::optim), as in the other
+//! trainers; on a GPU it is tensor operations on the flat tensors (`update`). No operation of a step waits for the
+//! device.
 
 mod clip;
 mod loss;
@@ -29,7 +30,7 @@ use crate::base::mask::Mask;
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
-use crate::engine::optim::{ParameterSlices, moment_slots, update};
+use crate::engine::optim::{MAX_MOMENTS, ParameterSlices, moment_slots, update};
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::{Layer, Network, TensorSpec, init_buffers};
@@ -45,15 +46,15 @@ use update::FlatParams;
 
 pub use probe::TorchProbe;
 
-/// Weight of a batch's statistics in the running ones (`PyTorch`'s default momentum).
+/// The weight of a batch's statistics in the running statistics (`PyTorch`'s default momentum).
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
-/// Progress of a lane.
+/// The progress of a lane.
 #[derive(Clone, Copy, Default)]
 struct LaneProgress {
-    /// Iterations completed, counted from the beginning of the training run that the snapshot came from.
+    /// The number of steps from the initial weights to the current ones.
     iteration: u64,
-    /// Optimizer steps since the moments were fresh.
+    /// Optimizer steps since the moments were reset.
     optimizer_steps: u64,
 }
 
@@ -65,19 +66,22 @@ pub(super) struct AutogradTrainer<T> {
     memory: Memory,
     /// One entry per lane.
     progress: Vec<LaneProgress>,
-    /// The places of all parameters in `weights` and in each of `moments`.
+    /// The positions of all parameters in `weights` and in each of `moments`.
     layout: ParamLayout,
     weights: Tensor,
-    /// The parameters as layers and autograd use them, in the order of the slots: views of `weights`, [lanes, …] or,
-    /// for convolutions, [lanes · out, in, height, width].
+    /// The parameters as layers and autograd use them (the leaves of the autograd graph), in the order of the slots:
+    /// views of `weights` with the shape [`lane_shape`].
     leaves: Vec<Tensor>,
+    /// The optimizer's moments, in the layout of `weights`.
     moments: Vec<Tensor>,
     /// Names and shapes of the running statistics.
     buffer_layout: ParamLayout,
     /// Running statistics [lanes · channels], one tensor per slot of `buffer_layout`.
     buffers: Vec<Tensor>,
+    /// The dropout layers in the order they are applied.
     dropouts: Vec<Dropout>,
-    /// For each value of `weights` whether it is kept; `None` if all are, so that masks cost a dense network nothing.
+    /// For each value of `weights` whether the mask keeps it; `None` if all are kept, so that masks cost a dense
+    /// network nothing.
     kept: Option<Vec<bool>>,
     /// `kept` as a tensor on the device: for [`Memory::Device`], or with gradient clipping.
     device_mask: Option<Tensor>,
@@ -88,15 +92,16 @@ pub(super) struct AutogradTrainer<T> {
 }
 
 impl<T: TorchElement> AutogradTrainer<T> {
-    /// Allocates all memory that lasts longer than a step, and brings the data to the device.
+    /// Allocates all memory that lasts longer than a step, and copies the data set to the device.
     ///
     /// # Errors
-    /// If the images do not fit the network, or there is too little memory.
+    /// Fails if there is no lane, if the images do not fit the network, or there is too little memory.
     pub(super) fn new(spec: &TrainerSpec, dataset: &Arc<Dataset>, device: Device, lanes: usize) -> Result<Self> {
         Self::with_memory(spec, dataset, device, lanes, Memory::of(device))
     }
 
-    /// Like [`AutogradTrainer::new`], but on the CPU also with the operations for [`Memory::Device`].
+    /// Like [`AutogradTrainer::new`], but with the operations for `memory`: tests use those for [`Memory::Device`] on
+    /// the CPU.
     fn with_memory(
         spec: &TrainerSpec,
         dataset: &Arc<Dataset>,
@@ -142,25 +147,26 @@ impl<T: TorchElement> AutogradTrainer<T> {
         })
     }
 
+    /// Returns the number of lanes as a size of a tensor.
     fn lane_count(&self) -> i64 {
         self.progress.len() as i64
     }
 
-    /// Returns a pass through the networks; `keys` as from [`AutogradTrainer::dropout_keys`], or `None` without
-    /// dropout.
-    fn forward<'a>(&'a self, batch_norm: BatchNormMode, keys: Option<&'a Tensor>) -> Forward<'a> {
+    /// Returns a forward pass through all networks; `draw_keys` are those of [`AutogradTrainer::draw_keys`], or `None`
+    /// to drop nothing.
+    fn forward<'a>(&'a self, batch_norm: BatchNormMode, draw_keys: Option<&'a Tensor>) -> Forward<'a> {
         Forward {
             lanes: self.lane_count(),
             parameters: self.leaves.iter(),
             buffers: self.buffers.iter(),
             batch_norm,
-            dropout: DropoutMasks::new(&self.dropouts, keys),
-            products: self.spec.products,
+            dropout: DropoutMasks::new(&self.dropouts, draw_keys),
+            matmul_precision: self.spec.matmul_precision,
         }
     }
 
-    /// Returns the keys of the dropout layers [layers, lanes]; `None` for a network without dropout.
-    fn dropout_keys(&self, batches: &[Batch]) -> Result<Option<Tensor>> {
+    /// Returns the draw keys of the dropout layers in one step [layers, lanes]; `None` for a network without dropout.
+    fn draw_keys(&self, batches: &[Batch]) -> Result<Option<Tensor>> {
         if self.dropouts.is_empty() {
             return Ok(None);
         }
@@ -172,7 +178,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
         Ok(Some(upload(&keys, self.device)?.f_view([-1, self.lane_count()])?))
     }
 
-    /// Applies the optimizer with these gradients of the leaves and one learning rate per lane.
+    /// Applies the optimizer. `gradients` are those of the leaves; `lr` has one learning rate per lane.
     fn update(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let clipped = self.spec.clip_norm.map(|max_norm| self.clipped(gradients, max_norm)).transpose()?;
@@ -193,7 +199,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
             let gradient = host_buffer::values::<T>(&gradient)?.chunks_exact(slot.spec.len());
             for (lane, ((gradients, &lr), progress)) in gradient.zip(lr).zip(&self.progress).enumerate() {
                 let range = slot.range(lane);
-                let mut moments = Vec::with_capacity(2);
+                let mut moments = Vec::with_capacity(MAX_MOMENTS);
                 for moment in &mut self.moments {
                     moments.push(&mut host_buffer::values_mut::<T>(moment)?[range.clone()]);
                 }
@@ -211,13 +217,14 @@ impl<T: TorchElement> AutogradTrainer<T> {
 
     /// Returns the gradients of the leaves, scaled down in each lane to a norm of at most `max_norm`.
     fn clipped(&self, gradients: &[Tensor], max_norm: f64) -> Result<Vec<Tensor>> {
-        clip::clipped(gradients, max_norm, self.lane_count(), |number| {
-            let start = self.layout.slots()[number].start as i64;
-            let n = gradients[number].numel() as i64;
+        clip::clipped(gradients, max_norm, self.lane_count(), |index| {
+            let start = self.layout.slots()[index].start as i64;
+            let n = gradients[index].numel() as i64;
             Ok(self.device_mask.as_ref().map(|mask| mask.f_narrow(0, start, n)).transpose()?)
         })
     }
 
+    /// Sets the mask of one lane.
     fn load_mask(&mut self, lane: usize, mask: &Mask) -> Result<()> {
         let is_dense = mask.kept_total() == mask.total();
         if is_dense && self.kept.is_none() {
@@ -233,7 +240,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
         Ok(())
     }
 
-    /// Loads the running statistics of one lane: those of `state`, or those of an untrained network if it has none.
+    /// Sets the running statistics of one lane: those of `state`, or those of an untrained network if `state` is empty.
     fn load_buffers(&mut self, lane: usize, state: &TensorMap) -> Result<()> {
         let initial = init_buffers(&self.spec.network);
         let state = if state.0.is_empty() { &initial } else { state };
@@ -250,13 +257,13 @@ fn buffer_range(slot: &ParamSlot, lane: usize) -> std::ops::Range<usize> {
     lane * channels..(lane + 1) * channels
 }
 
-/// Whether the first layer takes features, so that images are given to it as rows.
+/// Returns whether the first layer takes features, so that its inputs are [lanes, images, features] instead of images.
 fn takes_features(network: &Network) -> bool {
     let mut layers = network.layers.iter().filter(|layer| !matches!(layer, Layer::Dropout { .. }));
     matches!(layers.next(), Some(Layer::Flatten | Layer::Linear { .. }))
 }
 
-/// Returns the dropout layers of a network in their order.
+/// Returns the dropout layers of a network in the order they are applied.
 fn dropouts(network: &Network) -> Vec<Dropout> {
     network.dropout_rates().into_iter().enumerate().map(|(site, rate)| Dropout::new(site as u64, rate)).collect()
 }
@@ -274,9 +281,10 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         mask.apply(&mut from.weights);
         from.moments.iter_mut().for_each(|moment| mask.apply(moment));
         write_lane(&self.layout, lane, &from.weights, &self.weights)?;
-        for (number, moment) in self.moments.iter().enumerate() {
-            match from.moments.get(number) {
+        for (index, moment) in self.moments.iter().enumerate() {
+            match from.moments.get(index) {
                 Some(state) => write_lane(&self.layout, lane, state, moment)?,
+                // A snapshot without moments means zero moments.
                 None => zero_lane(&self.layout, lane, moment)?,
             }
         }
@@ -299,9 +307,9 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
             let _guard = tch::no_grad_guard();
             self.images.batch(batches, self.spec.augment, takes_features(&self.spec.network))?
         };
-        let keys = self.dropout_keys(batches)?;
+        let draw_keys = self.draw_keys(batches)?;
         let batch_norm = BatchNormMode::Train { momentum: BATCH_NORM_MOMENTUM };
-        let logits = self.forward(batch_norm, keys.as_ref()).logits(&self.spec.network.layers, input)?;
+        let logits = self.forward(batch_norm, draw_keys.as_ref()).logits(&self.spec.network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
             logit_gradient(&logits.f_detach()?, &labels, self.spec.label_smoothing)?
@@ -335,7 +343,7 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
         ensure!(lane < self.progress.len(), "a lane that is not there");
         let LaneProgress { iteration, optimizer_steps } = self.progress[lane];
-        // Before the first step moments are fresh, which a snapshot says by having none.
+        // A snapshot without moments means zero moments, as they are before the first step.
         let moments = if optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
         let mut buffers = Vec::new();
         for (slot, buffer) in self.buffer_layout.slots().iter().zip(&self.buffers) {
@@ -350,22 +358,23 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         })
     }
 
-    fn recompute_batch_norm(&mut self, images: &[u32]) -> Result<()> {
+    fn recompute_batch_norm(&mut self, image_indices: &[u32]) -> Result<()> {
         if self.buffers.is_empty() {
             return Ok(());
         }
         let _guard = tch::no_grad_guard();
         let network = &self.spec.network;
-        let batch_size = images.len().min(self.spec.batch_size);
-        for (number, batch) in images.chunks_exact(batch_size.max(1)).enumerate() {
+        let batch_size = image_indices.len().min(self.spec.batch_size);
+        for (index, batch) in image_indices.chunks_exact(batch_size.max(1)).enumerate() {
             let (input, _) = self.images.plain_batch(batch, self.lane_count(), takes_features(network))?;
-            // The first batch replaces the running statistics; batch i (from 1) contributes 1/i of the mean.
-            let batch_norm = BatchNormMode::Train { momentum: 1.0 / (number as f64 + 1.0) };
+            // The mean over batches as a running mean: the first batch replaces the running statistics, batch i (from
+            // 1) enters them with the weight 1/i.
+            let batch_norm = BatchNormMode::Train { momentum: 1.0 / (index as f64 + 1.0) };
             let _ = self.forward(batch_norm, None).logits(&network.layers, input)?;
         }
         Ok(())
     }
 
-    /// Does nothing: libtorch computes with the one thread of the worker.
+    /// Does nothing: libtorch computes in the calling thread only.
     fn set_threads(&mut self, _threads: usize) {}
 }

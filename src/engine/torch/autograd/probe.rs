@@ -1,4 +1,4 @@
-//! Gradients on data by libtorch's autograd, for any network, on the CPU or a GPU.
+//! Gradients on data by libtorch's autograd, for any network, on the CPU or on a GPU.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use crate::engine::probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, Pr
 use crate::engine::trainer::TrainerSpec;
 use crate::network::{Network, TensorRole, init_buffers};
 
-/// The [`Probe`] of the torch engine. It holds no memory between calls, and opens the device at the first one. Products
-/// are exact whatever the precision of training: a mask is decided once.
+/// A [`Probe`] made with libtorch. It holds no tensors between calls, and opens the device at the first call. Always
+/// uses full-precision products: a mask is computed once, so speed does not matter.
 pub struct TorchProbe {
     spec: TrainerSpec,
     dataset: Arc<Dataset>,
@@ -35,71 +35,72 @@ impl TorchProbe {
         Self { spec, dataset }
     }
 
-    fn evaluation<'a>(
+    /// Returns the run of one call of a [`Probe`] method, whose arguments these are.
+    fn run<'a>(
         &'a self,
-        at: &Snapshot,
+        snapshot: &Snapshot,
         mask: &Mask,
         batches: &'a [Vec<u32>],
         options: &ProbeOptions,
-    ) -> Result<Evaluation<'a>> {
+    ) -> Result<ProbeRun<'a>> {
         cuda::register_cuda_backend();
         let device = match self.spec.gpu {
             None => Device::Cpu,
             Some(gpu) => cuda::device(gpu, &self.spec)?,
         };
         tch::set_num_threads(1);
-        Evaluation::new(&self.spec.network, &self.dataset, device, (at, mask), batches, *options)
+        ProbeRun::new(&self.spec.network, &self.dataset, device, (snapshot, mask), batches, *options)
     }
 }
 
 impl Probe for TorchProbe {
     fn gradients(
         &self,
-        at: &Snapshot,
+        snapshot: &Snapshot,
         mask: &Mask,
         batches: &[Vec<u32>],
         options: &ProbeOptions,
     ) -> Result<GradientMap> {
-        let evaluation = self.evaluation(at, mask, batches, options)?;
-        evaluation.named(&evaluation.gradients()?)
+        let run = self.run(snapshot, mask, batches, options)?;
+        run.named(&run.gradients()?)
     }
 
     fn hessian_gradient_product(
         &self,
-        at: &Snapshot,
+        snapshot: &Snapshot,
         mask: &Mask,
         batches: &[Vec<u32>],
         options: &ProbeOptions,
     ) -> Result<GradientMap> {
-        let evaluation = self.evaluation(at, mask, batches, options)?;
-        let gradients = evaluation.gradients()?;
-        evaluation.named(&evaluation.hessian_product(&gradients)?)
+        let run = self.run(snapshot, mask, batches, options)?;
+        let gradients = run.gradients()?;
+        run.named(&run.hessian_product(&gradients)?)
     }
 }
 
-/// A network on the device, and the batches that its objective is the mean of.
-struct Evaluation<'a> {
+/// One call of a [`Probe`] method: a network on the device, and the batches over which the objective is the mean.
+struct ProbeRun<'a> {
     network: &'a Network,
     images: DeviceImages,
     batches: &'a [Vec<u32>],
     options: ProbeOptions,
     device: Device,
     kind: Kind,
-    /// The parameters in the network's order, with one lane.
+    /// The parameters in the network's order, in their shapes for one lane ([`lane_shape`]).
     parameters: Vec<Tensor>,
     /// Running statistics [channels] each.
     buffers: Vec<Tensor>,
-    /// The conv and linear weights among `parameters`, in the network's order: the variables to differentiate by.
+    /// The conv and linear weights among `parameters`, in the network's order: the variables of the derivatives.
     weights: Vec<Tensor>,
     dropouts: Vec<Dropout>,
 }
 
-impl<'a> Evaluation<'a> {
+impl<'a> ProbeRun<'a> {
     fn new(
         network: &'a Network,
         dataset: &Arc<Dataset>,
         device: Device,
-        (at, mask): (&Snapshot, &Mask),
+        (snapshot, mask): (&Snapshot, &Mask),
         batches: &'a [Vec<u32>],
         options: ProbeOptions,
     ) -> Result<Self> {
@@ -110,7 +111,7 @@ impl<'a> Evaluation<'a> {
             Dtype::Float64 => Kind::Double,
         };
         match_mask(network.parameters().iter(), mask)?;
-        let mut state = at.weights.clone();
+        let mut state = snapshot.weights.clone();
         mask.apply(&mut state);
         let _guard = tch::no_grad_guard();
         let tensor = |(slot, tensor): (&ParamSlot, &NamedTensor)| {
@@ -132,13 +133,14 @@ impl<'a> Evaluation<'a> {
             parameters.push(parameter);
         }
         let initial = init_buffers(network);
-        let buffers = if at.buffers.0.is_empty() { &initial } else { &at.buffers };
+        let buffers = if snapshot.buffers.0.is_empty() { &initial } else { &snapshot.buffers };
         let buffer_layout = ParamLayout::new(network.buffers(), 1, 1);
         let buffers = buffer_layout.tensors(buffers)?.into_iter();
         let buffers = buffers.map(|pair| tensor(pair)?.f_view([-1])).collect::<Result<_, _>>()?;
         Ok(Self {
             network,
-            // Batches are few and small: they are gathered on the host, so that the data set need not be on the device.
+            // Batches are few and small. They are made on the host, so that the data set does not have to be on the
+            // device.
             images: DeviceImages::new(dataset, Device::Cpu, Memory::Host, kind)?,
             batches,
             options,
@@ -151,8 +153,8 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Returns the terms of the objective as scalars with autograd graphs, one after the other: one per batch, each
-    /// with the share of its images.
+    /// Returns the terms whose sum is the objective, as scalars with autograd graphs that are built when the term is
+    /// taken: one per batch, its mean times its share of all images.
     fn terms(&self) -> Result<Box<dyn Iterator<Item = Result<Tensor>> + '_>> {
         match self.options.objective {
             ProbeObjective::SynapticFlow => Ok(Box::new(std::iter::once_with(|| self.synaptic_flow()))),
@@ -204,7 +206,7 @@ impl<'a> Evaluation<'a> {
                 ProbeBatchNorm::Running => BatchNormMode::Eval,
             },
             dropout: DropoutMasks::new(&self.dropouts, None),
-            products: MatmulPrecision::Exact,
+            matmul_precision: MatmulPrecision::Exact,
         };
         forward.logits(&self.network.layers, input)
     }
@@ -228,7 +230,8 @@ impl<'a> Evaluation<'a> {
             for (gradient, vector) in gradients.iter().zip(vector).filter(|(gradient, _)| gradient.defined()) {
                 product = product.f_add(&gradient.f_mul(vector)?.f_sum(self.kind)?)?;
             }
-            // The gradient of a linear function depends on no weight.
+            // Without an autograd graph the product does not depend on the weights: the objective is linear, its
+            // Hessian 0.
             if product.requires_grad() {
                 add(&mut sums, &Tensor::f_run_backward(&[product], &self.weights, false, false)?)?;
             }
@@ -236,12 +239,13 @@ impl<'a> Evaluation<'a> {
         Ok(sums)
     }
 
+    /// Returns a tensor of zeros for each of `weights`.
     fn zeros(&self) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
         Ok(self.weights.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?)
     }
 
-    /// Copies one tensor per weight to the host.
+    /// Returns `gradients`, one tensor per weight, by name and on the host.
     fn named(&self, gradients: &[Tensor]) -> Result<GradientMap> {
         let named = |(weight, gradient): (&crate::network::PrunableTensor, &Tensor)| {
             let host = gradient.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_reshape([-1])?;

@@ -1,4 +1,5 @@
-//! The operations for device memory, run on the CPU, against those for host memory.
+//! The operations for device memory, run on the CPU, compared with those for host memory; and parts of the autograd
+//! trainer.
 
 use super::*;
 use crate::base::mask::LayerMask;
@@ -67,20 +68,20 @@ fn values(snapshot: &Snapshot) -> Vec<f32> {
     states.flat_map(|state| state.0.iter().flat_map(|tensor| tensor.values.clone())).collect()
 }
 
-fn spec(update: Optimizer, clip_norm: Option<f64>) -> TrainerSpec {
+fn spec(optimizer: Optimizer, clip_norm: Option<f64>) -> TrainerSpec {
     TrainerSpec {
         dtype: Dtype::Float64,
         augment: Augment { flip: true, crop: 2 },
         label_smoothing: 0.1,
         clip_norm,
-        ..TrainerSpec::plain(network(), update, BATCH)
+        ..TrainerSpec::plain(network(), optimizer, BATCH)
     }
 }
 
 #[test]
 fn device_memory_gives_the_results_of_host_memory() {
     let dataset = dataset();
-    let adam = Optimizer::AdamW(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 });
+    let adam = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01, decoupled: true });
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 });
     for (spec, lanes) in [(spec(adam, None), 3), (spec(sgd, Some(0.5)), 2), (spec(adam, None), 1)] {
         let run = |memory: Memory| {
@@ -111,9 +112,9 @@ fn device_memory_gives_the_results_of_host_memory() {
         let (device, device_scores) = run(Memory::Device);
         for (a, b) in host.iter().zip(&device) {
             assert_eq!((a.iteration, a.optimizer_steps), (b.iteration, b.optimizer_steps));
-            let far =
+            let worst =
                 values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs() / a.abs().max(1e-3)).fold(0.0, f32::max);
-            assert!(far < 1e-5, "{:?}: off by {far:e}", spec.optimizer);
+            assert!(worst < 1e-5, "{:?}: off by {worst:e}", spec.optimizer);
         }
         for (a, b) in host_scores.iter().zip(&device_scores) {
             assert!((a.loss - b.loss).abs() < 1e-9 && a.accuracy == b.accuracy, "{a:?} {b:?}");
@@ -122,11 +123,11 @@ fn device_memory_gives_the_results_of_host_memory() {
 }
 
 #[test]
-fn bf16_products_are_near_exact_ones() {
+fn bf16_training_is_close_to_exact_training() {
     let dataset = dataset();
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     let exact = TrainerSpec { dtype: Dtype::Float32, ..spec(sgd, None) };
-    let rounded = TrainerSpec { products: MatmulPrecision::Bf16, ..exact.clone() };
+    let rounded = TrainerSpec { matmul_precision: MatmulPrecision::Bf16, ..exact.clone() };
     let loss = |spec: &TrainerSpec| {
         let mut net = AutogradTrainer::<f32>::new(spec, &dataset, Device::Cpu, 1).unwrap();
         let (start, mask) = start(&spec.network, 0);
@@ -150,7 +151,7 @@ fn recompute_batch_norm_takes_means_over_whole_batches() {
         net.recompute_batch_norm(&images.collect::<Vec<_>>()).unwrap();
         net.snapshot(0).unwrap().buffers
     };
-    // Six images a batch: two batches, and one image left over.
+    // Batches of six images: two batches, and one image after the last whole batch, which is ignored.
     let first = statistics(&mut net, 0..6);
     let second = statistics(&mut net, 6..12);
     let both = statistics(&mut net, 0..13);
