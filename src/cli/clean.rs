@@ -10,7 +10,7 @@ use crate::artifacts::find_run;
 use crate::base::format::{bytes, pluralize};
 use crate::config::UsageError;
 use crate::runner;
-use crate::runner::{Candidate, Garbage, GcReason};
+use crate::runner::{Garbage, GarbageFile, GcReason};
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -36,7 +36,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let views = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!views.is_empty()).then_some(views.as_slice());
-    let Garbage { candidates, foreign } = runner::find_garbage(&runs, only)?;
+    let Garbage { files: candidates, foreign } = runner::find_garbage(&runs, only)?;
     if let Some(note) = passed_over(&foreign) {
         ui::eprint_line(&note);
     }
@@ -89,20 +89,20 @@ fn passed_over(foreign: &[PathBuf]) -> Option<String> {
 }
 
 /// A line for each reason: how many files, and how much. With `names`, followed by the files.
-fn listing(candidates: &[Candidate], names: bool) -> String {
+fn listing(candidates: &[GarbageFile], names: bool) -> String {
     let reasons = [
-        (GcReason::Between, "final weights that no run needs by its `run.keep`"),
+        (GcReason::NotKept, "final weights that no run needs by its `run.keep`"),
         (
             GcReason::NoRun,
             "final weights of copies that `lth stability` made, and of trainings whose runs are no longer here",
         ),
-        (GcReason::SetAside, "weights of trainings that --fresh has set aside"),
+        (GcReason::Archived, "weights of trainings that --fresh has set aside"),
         (GcReason::Unfinished, "files of trainings that were killed while they were written"),
     ];
     let line = |(reason, what): (GcReason, &str)| {
-        let files: Vec<&Candidate> = candidates.iter().filter(|file| file.reason == reason).collect();
+        let files: Vec<&GarbageFile> = candidates.iter().filter(|file| file.reason == reason).collect();
         let size = files.iter().map(|file| file.bytes).sum();
-        let name = |file: &&Candidate| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
+        let name = |file: &&GarbageFile| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
         let list: String = if names { files.iter().map(name).collect() } else { String::new() };
         let n = pluralize(files.len() as u64, "file");
         (!files.is_empty()).then(|| format!("{:>9}  {what} ({n})\n{list}", bytes(size)))

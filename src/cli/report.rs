@@ -68,7 +68,7 @@ pub(super) fn write_own(analysis: &RunAnalysis) -> Result<PathBuf> {
     let folder = analysis.run.view.report_dir();
     let files = report::files(std::slice::from_ref(analysis))?;
     // One process writes at a time, so that the list of written files agrees with the files.
-    let _lock = Lock::exclusive_unless(&analysis.run.view.write_lock(), || false)?;
+    let _lock = Lock::wait_exclusive(&analysis.run.view.write_lock(), || false)?;
     let owned = WrittenFiles::read(&folder.0);
     for path in owned.archive_foreign(files.iter().map(|(name, _)| name.as_str()))? {
         ui::eprint_line(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));

@@ -101,7 +101,7 @@ fn command(args: &RunArgs, document: &ConfigDocument, run_dir: &RunDir) -> Strin
 }
 
 fn print_failures(outcome: &RunOutcome) {
-    for failure in outcome.broken.iter().chain(&outcome.failures) {
+    for failure in outcome.audit_failures.iter().chain(&outcome.failures) {
         ui::eprint_line(&format!("error: {failure}"));
     }
 }

@@ -15,8 +15,8 @@ fn compare(runs: &Path, args: &[&str]) -> Output {
 /// Returns a folder with two runs of one replicate that differ in the learning rate and in the name.
 fn two() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
-    run_well(SMOKE, folder.path(), &["replicates=1", "name=fast", "train.lr=0.01", "report.margin=2.0"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1", "name=fast", "train.lr=0.01", "report.margin=2.0"]);
     folder
 }
 
@@ -67,7 +67,7 @@ fn compare_filters_and_sorts_results() {
 #[test]
 fn compare_skips_and_names_folders_without_a_run() {
     let folder = two();
-    let names: Vec<String> = views(folder.path()).iter().map(|view| view.display().to_string()).collect();
+    let names: Vec<String> = run_dirs(folder.path()).iter().map(|run_dir| run_dir.display().to_string()).collect();
     let [one, other] = &names[..] else { panic!("{names:?}") };
     // As a shell writes `runs/*`.
     let store = compare(folder.path(), &["store", one, other, one]);

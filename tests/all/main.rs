@@ -7,7 +7,7 @@ mod compare;
 mod data;
 mod docs;
 mod fake;
-mod made_up;
+mod synthetic_run;
 mod paper;
 mod report;
 mod results;

@@ -7,14 +7,13 @@ use std::process::{Command, Output};
 
 use lth::config::ConfigDocument;
 
-/// Path of the experiment of most tests, which runs for half a second.
+/// The path of the experiment of most tests. A run of it takes half a second.
 pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smoke.toml");
 
-/// Number of trainings of [`SMOKE`].
+/// The number of training runs of [`SMOKE`].
 pub(crate) const SMOKE_TRAININGS: usize = 18;
 
-/// Every mask with every kind of weights that makes sense with it, for [`SMOKE`]; an epoch has 40 of its 120
-/// iterations.
+/// Arms for [`SMOKE`] with every valid pair of a mask rule and a start rule. The experiment has 120 iterations in 3 epochs.
 pub(crate) const ALL_ARMS: &str = "arms={\
     winning_ticket={mask='iterative',weights='rewind'},\
     late={mask='iterative',weights='rewind',rewind_to='30it'},\
@@ -74,8 +73,8 @@ pub(crate) fn lth_in(runs: &Path, args: &[&str]) -> Output {
     lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
 }
 
-/// Like [`lth_in`], but requires success and returns standard output.
-pub(crate) fn prints(runs: &Path, args: &[&str]) -> String {
+/// Like [`lth_in`], but asserts success and returns standard output.
+pub(crate) fn stdout_of(runs: &Path, args: &[&str]) -> String {
     let output = lth_in(runs, args);
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output)
@@ -96,23 +95,25 @@ pub(crate) fn run(config: &str, runs: &Path, sets: &[&str]) -> Output {
     run_command(config, runs, sets).output().unwrap()
 }
 
-/// Like [`run`], but requires success.
-pub(crate) fn run_well(config: &str, runs: &Path, sets: &[&str]) -> Output {
+/// Like [`run`], but asserts success.
+pub(crate) fn run_ok(config: &str, runs: &Path, sets: &[&str]) -> Output {
     let output = run(config, runs, sets);
     assert!(output.status.success(), "{}", stderr(&output));
     output
 }
 
+/// Returns the standard output of a process.
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// Returns the standard error of a process.
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Returns the number of trainings that a run ended itself, by the lines it printed.
-pub(crate) fn trained(output: &Output) -> usize {
+/// Returns the number of training runs that ended in a run, by the lines that it printed. Those that were stored before do not count.
+pub(crate) fn finished_count(output: &Output) -> usize {
     stderr(output).lines().filter(|line| line.starts_with('[')).count()
 }
 
@@ -129,30 +130,31 @@ pub(crate) fn plan_of(config: &str, runs: &Path, sets: &[&str]) -> serde_json::V
 }
 
 /// Returns the folders of the runs in `runs`, sorted.
-pub(crate) fn views(runs: &Path) -> Vec<PathBuf> {
-    let mut views: Vec<PathBuf> = fs::read_dir(runs)
+pub(crate) fn run_dirs(runs: &Path) -> Vec<PathBuf> {
+    let mut run_dirs: Vec<PathBuf> = fs::read_dir(runs)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir() && ![".locks", "store"].contains(&path.file_name().unwrap().to_str().unwrap()))
         .collect();
-    views.sort();
-    views
+    run_dirs.sort();
+    run_dirs
 }
 
 /// Returns the folder of the only run in `runs`.
-pub(crate) fn view(runs: &Path) -> PathBuf {
-    let views = views(runs);
-    assert_eq!(views.len(), 1, "{views:?}");
-    views[0].clone()
+pub(crate) fn run_dir(runs: &Path) -> PathBuf {
+    let run_dirs = run_dirs(runs);
+    assert_eq!(run_dirs.len(), 1, "{run_dirs:?}");
+    run_dirs[0].clone()
 }
 
-/// Returns the files of a run whose bytes must not depend on workers, interruptions and reruns; by name.
-pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
+/// Returns the files of a run by name, but for those that may differ between two runs of an experiment (times, hosts). The bytes of
+/// these files must not depend on workers, interruptions and reruns.
+pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    let mut folders = vec![view.to_owned()];
+    let mut folders = vec![run_dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let name = path.strip_prefix(view).unwrap().to_str().unwrap().to_owned();
+            let name = path.strip_prefix(run_dir).unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 folders.push(path);
             } else if !["timings.csv", "run.json"].contains(&name.as_str()) {
@@ -163,7 +165,7 @@ pub(crate) fn promised(view: &Path) -> BTreeMap<String, String> {
     files
 }
 
-/// Asserts that the [`promised`] files of two runs are equal; the message has the first line that differs.
+/// Asserts that the [`reproducible_files`] files of two runs are equal; the message has the first line that differs.
 pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) {
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
     for (name, text) in a {
@@ -174,9 +176,9 @@ pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, Str
     }
 }
 
-/// Returns the rows of a CSV file of a run, each by the names of the columns.
-pub(crate) fn rows(view: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
-    let mut reader = csv::Reader::from_path(view.join(file)).unwrap();
+/// Returns the rows of a CSV file of a run. Each row maps the names of the columns to its values.
+pub(crate) fn rows(run_dir: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(run_dir.join(file)).unwrap();
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
 
@@ -188,14 +190,14 @@ pub(crate) fn config(folder: &Path, text: &str) -> String {
 }
 
 /// Returns the folder of the only run of the experiment `name`.
-pub(crate) fn view_named(runs: &Path, name: &str) -> PathBuf {
-    let mut views = views(runs);
-    views.retain(|view| view.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")));
-    assert_eq!(views.len(), 1, "{views:?}");
-    views[0].clone()
+pub(crate) fn run_dir_named(runs: &Path, name: &str) -> PathBuf {
+    let mut run_dirs = run_dirs(runs);
+    run_dirs.retain(|run_dir| run_dir.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")));
+    assert_eq!(run_dirs.len(), 1, "{run_dirs:?}");
+    run_dirs[0].clone()
 }
 
-/// The study of an experiment on this machine, without a GPU.
+/// Returns the study of an experiment on this machine, as if it had no GPU.
 pub(crate) fn study(document: &lth::config::ConfigDocument) -> lth::lottery::Study {
     let experiment = lth::config::read(document).unwrap();
     let surroundings = lth::lottery::Surroundings {

@@ -36,7 +36,7 @@ fn plan_counts_stored_trainings_and_estimates_rest() {
     let runs = tempfile::tempdir().unwrap();
     let before = stdout(&output(&["plan", SMOKE], runs.path()));
     assert!(before.contains("time        unknown"), "{before}");
-    run_well(SMOKE, runs.path(), &[]);
+    run_ok(SMOKE, runs.path(), &[]);
     let more = json(&["plan", SMOKE, "--json", "--set", "replicates=3"], runs.path());
     assert_eq!((more["trainings"].as_u64(), more["stored"].as_u64()), (Some(27), Some(18)));
     assert_eq!(more["iterations_to_go"].as_u64(), Some(9 * 120));

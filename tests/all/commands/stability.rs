@@ -18,7 +18,7 @@ fn stability(runs: &Path, args: &[&str]) -> Output {
     lth().arg("stability").args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
 }
 
-fn well(runs: &Path, args: &[&str]) -> Output {
+fn stability_ok(runs: &Path, args: &[&str]) -> Output {
     let output = stability(runs, args);
     assert!(output.status.success(), "{}", stderr(&output));
     output
@@ -30,9 +30,9 @@ fn measured(output: &Output) -> usize {
 }
 
 /// The rows of `stability.csv` by arm, replicate and round.
-fn lines(view: &Path) -> BTreeMap<(String, String, String), Vec<BTreeMap<String, String>>> {
+fn lines(run_dir: &Path) -> BTreeMap<(String, String, String), Vec<BTreeMap<String, String>>> {
     let mut lines: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for row in rows(view, "stability.csv") {
+    for row in rows(run_dir, "stability.csv") {
         lines.entry((row["arm"].clone(), row["replicate"].clone(), row["round"].clone())).or_default().push(row);
     }
     lines
@@ -54,13 +54,13 @@ fn stored_errors(runs: &Path, key: &str) -> [f64; 2] {
 fn stability_ends_are_the_two_runs_and_nothing_is_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
-    run_well(SMOKE, runs, &[]);
-    let view = view(runs);
-    let before = promised(&view);
-    let first = well(runs, &["smoke"]);
+    run_ok(SMOKE, runs, &[]);
+    let run_dir = run_dir(runs);
+    let before = reproducible_files(&run_dir);
+    let first = stability_ok(runs, &["smoke"]);
     // Of each replicate the dense network and both rounds; the first round's weights had been freed.
-    assert_eq!((measured(&first), trained(&first)), (6, 2 + 6), "{}", stderr(&first));
-    let lines = lines(&view);
+    assert_eq!((measured(&first), finished_count(&first)), (6, 2 + 6), "{}", stderr(&first));
+    let lines = lines(&run_dir);
     let names: Vec<String> = lines.keys().map(|(arm, replicate, round)| format!("{arm} {replicate} {round}")).collect();
     let all = [
         "dense 1 0",
@@ -87,44 +87,47 @@ fn stability_ends_are_the_two_runs_and_nothing_is_repeated() {
         let worst = errors.iter().copied().fold(0.0, f64::max);
         assert!((-1.0..=1.0).contains(&(worst - f64::midpoint(errors[0], errors[29]))), "{errors:?}");
     }
-    let mut after = promised(&view);
+    let mut after = reproducible_files(&run_dir);
     let table = after.remove("stability.csv").unwrap();
     after.retain(|name, _| !name.starts_with("report/"));
     assert!(after.iter().all(|(name, text)| before[name] == *text), "the run's own files are what they were");
 
-    let again = well(runs, &["smoke"]);
-    assert_eq!((measured(&again), trained(&again)), (0, 0), "{}", stderr(&again));
-    assert_eq!((stdout(&again), promised(&view)["stability.csv"].clone()), (stdout(&first), table.clone()));
+    let again = stability_ok(runs, &["smoke"]);
+    assert_eq!((measured(&again), finished_count(&again)), (0, 0), "{}", stderr(&again));
+    assert_eq!(
+        (stdout(&again), reproducible_files(&run_dir)["stability.csv"].clone()),
+        (stdout(&first), table.clone())
+    );
     // What is missing or damaged is measured again, and no more.
     let of = |line: &[BTreeMap<String, String>]| runs.join("store").join(&line[0]["copy_key"]).join("stability.json");
     let files: Vec<_> = lines.values().map(|line| of(line)).collect();
     fs::remove_file(&files[0]).unwrap();
     lth::system::files::write(&files[3], b"{}").unwrap();
-    let repaired = well(runs, &["smoke", "--quiet"]);
+    let repaired = stability_ok(runs, &["smoke", "--quiet"]);
     assert!(stderr(&repaired).is_empty(), "{}", stderr(&repaired));
-    assert_eq!(promised(&view)["stability.csv"], table);
-    assert_eq!(trained(&run_well(SMOKE, runs, &[])), 0);
-    assert_eq!(promised(&view)["stability.csv"], table, "a run keeps it");
+    assert_eq!(reproducible_files(&run_dir)["stability.csv"], table);
+    assert_eq!(finished_count(&run_ok(SMOKE, runs, &[])), 0);
+    assert_eq!(reproducible_files(&run_dir)["stability.csv"], table, "a run keeps it");
 }
 
 #[test]
 fn stability_report_needs_only_run_folder() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
-    run_well(SMOKE, runs, &["data.test_limit=200"]);
-    let told = stdout(&well(runs, &["smoke", "--round", "0", "--points", "5", "--workers", "1"]));
-    assert!(told.contains("\ndense ") && !told.contains("winning_ticket"), "{told}");
-    assert!(told.contains("test accuracy on 200 of 300 test images\nfiles in "), "{told}");
-    let view = view(runs);
-    assert_eq!(rows(&view, "stability.csv").len(), 2 * 5);
-    well(runs, &["smoke", "--round", "2", "--points", "5"]);
-    assert_eq!(rows(&view, "stability.csv").len(), 4 * 5, "what was known stays");
+    run_ok(SMOKE, runs, &["data.test_limit=200"]);
+    let printed = stdout(&stability_ok(runs, &["smoke", "--round", "0", "--points", "5", "--workers", "1"]));
+    assert!(printed.contains("\ndense ") && !printed.contains("winning_ticket"), "{printed}");
+    assert!(printed.contains("test accuracy on 200 of 300 test images\nfiles in "), "{printed}");
+    let run_dir = run_dir(runs);
+    assert_eq!(rows(&run_dir, "stability.csv").len(), 2 * 5);
+    stability_ok(runs, &["smoke", "--round", "2", "--points", "5"]);
+    assert_eq!(rows(&run_dir, "stability.csv").len(), 4 * 5, "what was known stays");
     fs::remove_dir_all(runs.join("store")).unwrap();
-    let output = lth().arg("report").arg(&view).output().unwrap();
+    let output = lth().arg("report").arg(&run_dir).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    let page = fs::read_to_string(view.join("report/report.md")).unwrap();
+    let page = fs::read_to_string(run_dir.join("report/report.md")).unwrap();
     assert!(page.contains("## Stability to the order of the data"), "{page}");
-    let all = lines(&view);
+    let all = lines(&run_dir);
     let instability = |replicate: &str| {
         let line = &all[&("winning_ticket".to_owned(), replicate.to_owned(), "2".to_owned())];
         let errors: Vec<f64> = line.iter().map(|row| 100.0 * number(row, "test_error")).collect();
@@ -136,7 +139,7 @@ fn stability_report_needs_only_run_folder() {
     let stable = if f64::midpoint(a, b) < 2.0 { "| yes | 2 |" } else { "| no | 2 |" };
     assert!(row.is_some_and(|row| row.ends_with(stable)), "{cell}: {page}");
     for figure in ["instability", "between_copies"] {
-        let drawn = fs::read_to_string(view.join(format!("report/figures/{figure}.svg"))).unwrap();
+        let drawn = fs::read_to_string(run_dir.join(format!("report/figures/{figure}.svg"))).unwrap();
         assert_eq!(drawn.matches("200 of 300 test images").count(), 1, "{figure}: the panel of test images");
     }
 }
@@ -146,20 +149,20 @@ fn stability_copies_of_every_arm_start_like_original() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
     let sets = [ALL_ARMS, "replicates=1"];
-    run_well(SMOKE, runs, &sets);
-    let arms: Vec<String> = rows(&view(runs), "rounds.csv").iter().map(|row| row["arm"].clone()).collect();
+    run_ok(SMOKE, runs, &sets);
+    let arms: Vec<String> = rows(&run_dir(runs), "rounds.csv").iter().map(|row| row["arm"].clone()).collect();
     let words: Vec<&str> = arms.iter().flat_map(|arm| ["--arm", arm]).collect();
-    well(runs, &[&["smoke", "--points", "2"], words.as_slice()].concat());
-    let view = view(runs);
+    stability_ok(runs, &[&["smoke", "--points", "2"], words.as_slice()].concat());
+    let run_dir = run_dir(runs);
     let of = |file: &str| -> std::collections::BTreeSet<String> {
-        rows(&view, file).iter().map(|row| row["key"].clone()).collect()
+        rows(&run_dir, file).iter().map(|row| row["key"].clone()).collect()
     };
     assert_eq!(of("stability.csv"), of("rounds.csv"), "the audit looked at each");
     let first = |key: &str| -> serde_json::Value {
         let curve = fs::read(runs.join("store").join(key).join("curve.json")).unwrap();
         serde_json::from_slice::<serde_json::Value>(&curve).unwrap()[0].clone()
     };
-    for row in rows(&view, "stability.csv") {
+    for row in rows(&run_dir, "stability.csv") {
         assert_eq!(first(&row["key"]), first(&row["copy_key"]), "{} {}", row["arm"], row["round"]);
     }
 }
@@ -168,40 +171,40 @@ fn stability_copies_of_every_arm_start_like_original() {
 fn stability_does_not_depend_on_workers() {
     let of = |workers: &str| {
         let folder = tempfile::tempdir().unwrap();
-        run_well(SMOKE, folder.path(), &[]);
-        well(folder.path(), &["smoke", "--workers", workers, "--points", "4"]);
-        promised(&view(folder.path()))
+        run_ok(SMOKE, folder.path(), &[]);
+        stability_ok(folder.path(), &["smoke", "--workers", workers, "--points", "4"]);
+        reproducible_files(&run_dir(folder.path()))
     };
     assert_same(&of("1"), &of("3"));
 }
 
 #[test]
-fn stability_errors() {
+fn stability_refuses_unknown_names_and_damaged_runs() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
-    run_well(SMOKE, runs, &["replicates=1"]);
-    let name = view(runs).file_name().unwrap().to_str().unwrap().to_owned();
-    let complaint = |args: &[&str]| {
+    run_ok(SMOKE, runs, &["replicates=1"]);
+    let name = run_dir(runs).file_name().unwrap().to_str().unwrap().to_owned();
+    let error_message = |args: &[&str]| {
         let output = stability(runs, args);
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{args:?}");
         stderr(&output)
     };
     let hint = "\n\nhint: one of: 0, 1, 2";
     assert_eq!(
-        complaint(&["smoke", "--round", "7"]).trim_end(),
+        error_message(&["smoke", "--round", "7"]).trim_end(),
         format!("error: there is no round 7 in `{name}`{hint}")
     );
-    assert!(complaint(&["smoke", "--arm", "ticket"]).contains("there is no arm `ticket`"));
-    assert!(complaint(&["smok"]).contains("there is no run `smok`"));
-    assert!(complaint(&["smoke", "--points", "1"]).contains("1 is not in 2..=1000"));
-    let none = complaint(&["smoke", "--arm", "dense", "--round", "1"]);
+    assert!(error_message(&["smoke", "--arm", "ticket"]).contains("there is no arm `ticket`"));
+    assert!(error_message(&["smok"]).contains("there is no run `smok`"));
+    assert!(error_message(&["smoke", "--points", "1"]).contains("1 is not in 2..=1000"));
+    let none = error_message(&["smoke", "--arm", "dense", "--round", "1"]);
     assert!(none.contains("of what is asked for nothing has come to its end") && none.contains("hint: "), "{none}");
-    let resolved = view(runs).join("resolved.toml");
+    let resolved = run_dir(runs).join("resolved.toml");
     let text = fs::read_to_string(&resolved).unwrap();
     lth::system::files::write(&resolved, text.replace("seed = 1", "seed = 2").as_bytes()).unwrap();
-    assert!(complaint(&["smoke"]).contains("has trainings that its experiment does not give here"));
+    assert!(error_message(&["smoke"]).contains("has trainings that its experiment does not give here"));
     fs::remove_file(&resolved).unwrap();
-    assert!(complaint(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
+    assert!(error_message(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
 }
 
 /// The start of `configs/smoke.toml` with other layers, and the trainer that has it.
@@ -251,9 +254,9 @@ fn batch_norm_statistics_between_copies_are_recomputed() {
     let layers =
         "network={layers=[{conv={out=4,stride=2}},\"batch_norm\",\"relu\",\"global_avg_pool\",{linear={out=10}}]}";
     let sets = [layers, "prune={rate={conv=0.2,output=0.1}}", "replicates=1", "rounds=1", "train.lr=0.02"];
-    run_well(SMOKE, runs, &sets);
-    well(runs, &["smoke", "--points", "3"]);
-    let lines = lines(&view(runs));
+    run_ok(SMOKE, runs, &sets);
+    stability_ok(runs, &["smoke", "--points", "3"]);
+    let lines = lines(&run_dir(runs));
     assert_eq!(lines.len(), 2);
     for (name, line) in lines {
         // Recomputed on other images than the training's last: about the same, not to the digit.

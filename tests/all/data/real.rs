@@ -131,7 +131,7 @@ fn mnist_lenet_of_paper_finds_tickets() {
     let memory = watch_memory(&mut child);
     assert!(child.wait().unwrap().success());
     assert!(memory < 700.0, "{memory} MiB");
-    let rounds = rows(&view(runs.path()), "rounds.csv");
+    let rounds = rows(&run_dir(runs.path()), "rounds.csv");
     let kept: Vec<&str> = rounds.iter().map(|row| row["weights_kept"].as_str()).collect();
     assert_eq!(kept, ["266200", "213060", "170538", "266200", "213060", "170538"]);
     for row in &rounds {
@@ -153,8 +153,8 @@ fn strokes_are_neither_too_easy_nor_too_hard() {
         "prune.rate={linear=0.49,output=0.25}",
         "arms={winning_ticket={mask=\"iterative\",weights=\"rewind\"}}",
     ];
-    run_well(config, runs.path(), &sets);
-    let accuracies: Vec<f64> = rows(&view(runs.path()), "rounds.csv")
+    run_ok(config, runs.path(), &sets);
+    let accuracies: Vec<f64> = rows(&run_dir(runs.path()), "rounds.csv")
         .iter()
         .map(|row| row["early_stop_test_accuracy"].parse().unwrap())
         .collect();

@@ -16,30 +16,30 @@ fn expected(curves: &[std::collections::BTreeMap<String, String>], arm: &str, ro
 #[test]
 fn checkpoints_have_panel_and_column_and_train_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let plain = run_well(SMOKE, folder.path(), &[]);
-    assert_eq!(trained(&plain), SMOKE_TRAININGS);
-    let view = view(folder.path());
-    let resolved = fs::read_to_string(view.join("resolved.toml")).unwrap();
+    let plain = run_ok(SMOKE, folder.path(), &[]);
+    assert_eq!(finished_count(&plain), SMOKE_TRAININGS);
+    let run_dir = run_dir(folder.path());
+    let resolved = fs::read_to_string(run_dir.join("resolved.toml")).unwrap();
     assert!(!resolved.contains("checkpoints"), "{resolved}");
-    assert!(!view.join("report/figures/checkpoints.svg").exists());
+    assert!(!run_dir.join("report/figures/checkpoints.svg").exists());
 
-    let again = run_well(SMOKE, folder.path(), &["report.checkpoints=[120,40]"]);
-    assert_eq!(trained(&again), 0, "what the report says is in no key");
-    let page = fs::read_to_string(view.join("report/report.md")).unwrap();
+    let again = run_ok(SMOKE, folder.path(), &["report.checkpoints=[120,40]"]);
+    assert_eq!(finished_count(&again), 0, "what the report says is in no key");
+    let page = fs::read_to_string(run_dir.join("report/report.md")).unwrap();
     let header = "| test accuracy at iteration 40 (%) | test accuracy at iteration 120 (%) |";
     assert!(page.contains(header) && page.contains("(figures/checkpoints.svg)"), "{page}");
-    let curves = rows(&view, "curves.csv");
+    let curves = rows(&run_dir, "curves.csv");
     for (arm, round) in [("dense", "0"), ("winning_ticket", "2"), ("random_mask", "1")] {
         let named = arm.replace('_', "\\_");
         let row = page.lines().rfind(|line| line.starts_with(&format!("| {named} | {round} |"))).unwrap();
         let cells = ["40", "120"].map(|iteration| expected(&curves, arm, round, iteration));
         assert!(row.ends_with(&format!("| {} | {} |", cells[0], cells[1])), "{row}: {cells:?}");
     }
-    let numbers = fs::read_to_string(view.join("report/figures/checkpoints.csv")).unwrap();
+    let numbers = fs::read_to_string(run_dir.join("report/figures/checkpoints.csv")).unwrap();
     let of = |iteration: u32| numbers.lines().filter(|l| l.contains(&format!("iteration {iteration} (%)"))).count();
     assert_eq!((of(40), of(120)), (7, 7), "{numbers}");
     let last = |file: &str, panel: &str| -> Vec<String> {
-        let text = fs::read_to_string(view.join("report/figures").join(file)).unwrap();
+        let text = fs::read_to_string(run_dir.join("report/figures").join(file)).unwrap();
         text.lines().filter_map(|line| line.strip_prefix(panel).map(str::to_owned)).collect()
     };
     let end = last("weights_remaining.csv", "test accuracy at the end (%)");
@@ -50,8 +50,8 @@ fn checkpoints_have_panel_and_column_and_train_nothing() {
 fn checkpoints_before_start_of_arm_have_no_value() {
     let folder = tempfile::tempdir().unwrap();
     let arms = "arms={late={mask='iterative',weights='rewind',rewind_to='60it'}}";
-    run_well(SMOKE, folder.path(), &[arms, "report.checkpoints=[40,80]", "replicates=1"]);
-    let page = fs::read_to_string(view(folder.path()).join("report/report.md")).unwrap();
+    run_ok(SMOKE, folder.path(), &[arms, "report.checkpoints=[40,80]", "replicates=1"]);
+    let page = fs::read_to_string(run_dir(folder.path()).join("report/report.md")).unwrap();
     let row = page.lines().rfind(|line| line.starts_with("| late | 1 |")).unwrap();
     let cells: Vec<&str> = row.split('|').map(str::trim).collect();
     assert_eq!(cells[11], "–", "{row}");

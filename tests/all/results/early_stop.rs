@@ -22,10 +22,10 @@ const STARTS_TRAINED: [&str; 9] = [
 fn early_stop_is_minimum_of_curve_for_every_weight_source() {
     let folder = tempfile::tempdir().unwrap();
     // A learning rate so large that some training runs have their minimum where they start.
-    run_well(SMOKE, folder.path(), &[ALL_ARMS, "train.evaluate_every=10", "train.lr=0.1"]);
-    let view = view(folder.path());
+    run_ok(SMOKE, folder.path(), &[ALL_ARMS, "train.evaluate_every=10", "train.lr=0.1"]);
+    let run_dir = run_dir(folder.path());
     let mut curves: BTreeMap<String, Vec<(f64, String)>> = BTreeMap::new();
-    for row in rows(&view, "curves.csv") {
+    for row in rows(&run_dir, "curves.csv") {
         let loss = row["validation_loss"].parse().unwrap();
         // Two arms may share a training run, whose curve is then in the file twice.
         let curve = curves.entry(row["key"].clone()).or_default();
@@ -34,7 +34,7 @@ fn early_stop_is_minimum_of_curve_for_every_weight_source() {
         }
     }
     let mut stops_at_the_start = 0;
-    for row in rows(&view, "rounds.csv") {
+    for row in rows(&run_dir, "rounds.csv") {
         let is_trained = STARTS_TRAINED.contains(&row["arm"].as_str());
         let evaluations = &curves[&row["key"]][usize::from(!is_trained)..];
         let minimum = evaluations.iter().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
@@ -51,11 +51,11 @@ fn early_stop_is_minimum_of_curve_for_every_weight_source() {
 fn early_stop_of_late_arms_is_compared_by_iterations_trained() {
     let folder = tempfile::tempdir().unwrap();
     let arms = "arms={late={mask='iterative',weights='rewind',rewind_to='90it'}}";
-    let printed = stdout(&run_well(SMOKE, folder.path(), &[arms, "replicates=3"]));
+    let printed = stdout(&run_ok(SMOKE, folder.path(), &[arms, "replicates=3"]));
     assert!(printed.contains("\nlate starts at iteration 90\n"), "{printed}");
-    let report = std::fs::read_to_string(view(folder.path()).join("report/report.md")).unwrap();
+    let report = std::fs::read_to_string(run_dir(folder.path()).join("report/report.md")).unwrap();
     assert!(report.contains("late starts at iteration 90"), "{report}");
     assert!(report.contains("compared by iterations trained"), "{report}");
-    let figure = std::fs::read_to_string(view(folder.path()).join("report/figures/weights_remaining.csv")).unwrap();
+    let figure = std::fs::read_to_string(run_dir(folder.path()).join("report/figures/weights_remaining.csv")).unwrap();
     assert!(figure.contains("iterations trained until early stop"), "{figure}");
 }
