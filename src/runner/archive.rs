@@ -10,12 +10,13 @@ use crate::system::files;
 use crate::system::files::Lock;
 use crate::system::paths::{RunDir, RunsDir};
 
-/// Renames the plan's entries to `store/old-<n>/<key>` and its run folder to `<folder>.old-<n>`, where n is the smallest number that
-/// is free for both. Returns n; `None` if there is neither an entry nor a folder.
+/// Renames the plan's entries to `store/old-<n>/<key>` and its run folder to `<folder>.old-<n>`, where n is the
+/// smallest number that is free for both. Returns n; `None` if there is neither an entry nor a folder.
 ///
 /// # Errors
-/// Fails, and renames nothing, if another process runs this experiment, runs one that shares training runs with it, or trains
-/// one of its training runs. Fails if a folder cannot be renamed; those that were renamed before it keep their new names.
+/// Fails, and renames nothing, if another process runs this experiment, runs one that shares training runs with it, or
+/// trains one of its training runs. Fails if a folder cannot be renamed; those that were renamed before it keep their
+/// new names.
 pub fn archive_plan(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Option<u32>> {
     let mut keys: Vec<_> = plan.trainings.iter().map(|training| &training.key).collect();
     keys.sort_unstable();

@@ -12,8 +12,8 @@ use crate::engine::{EngineKind, Probe, Trainer};
 use crate::lottery::Study;
 use crate::system::cancel::CancelToken;
 
-/// Loads the data set of a run and builds its trainers. The command line builds the engines of this program; tests inject trainers
-/// that train nothing.
+/// Loads the data set of a run and builds its trainers. The command line builds the engines of this program; tests
+/// inject trainers that train nothing.
 pub trait TrainerFactory: Sync {
     /// Loads the data set. Called once per run, and only if there is anything to train.
     ///
@@ -27,11 +27,12 @@ pub trait TrainerFactory: Sync {
     /// Fails if the trainer does not fit into memory, or the device cannot be used.
     fn build(&self, engine: EngineKind, lanes: usize, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>>;
 
-    /// Builds the probe that computes gradients for mask rules, in the thread that will use it. It allocates nothing before its
-    /// first use.
+    /// Builds the probe that computes gradients for mask rules, in the thread that will use it. It allocates nothing
+    /// before its first use.
     fn probe(&self, dataset: &Arc<Dataset>) -> Box<dyn Probe>;
 
-    /// Returns `error` of a trainer with `lanes` lanes, or of the probe, with advice on which setting to change if there is any.
+    /// Returns `error` of a trainer with `lanes` lanes, or of the probe, with advice on which setting to change if
+    /// there is any.
     fn explain(&self, error: Error, lanes: usize) -> Error;
 }
 

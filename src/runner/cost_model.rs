@@ -1,5 +1,6 @@
-//! The estimated cost of training runs, in nanoseconds of a reference machine, so that training runs of different engines can be
-//! compared. How long they take on this machine is estimated from recorded timings ([`Estimate`](super::Estimate)).
+//! The estimated cost of training runs, so that those of different engines can be compared: in nanoseconds of the
+//! machine on which the constants of the engines were measured. How long they take on this machine is estimated from
+//! recorded timings ([`Estimate`](super::Estimate)).
 
 use crate::engine::EngineKind;
 use crate::lottery::{Study, TrainingSpec};
@@ -17,8 +18,8 @@ impl<'a> CostModel<'a> {
         Self { study, images_evaluated_per_step: study.resolved.images_evaluated as f64 / evaluate_every }
     }
 
-    /// Returns the number of weights that a training run multiplies in each layer, in network order: all weights with the dense
-    /// engine, the expected number of kept weights with the sparse one.
+    /// Returns the number of weights that a training run multiplies in each layer, in network order: all weights with
+    /// the dense engine, the expected number of kept weights with the sparse one.
     pub(super) fn effective_counts(self, spec: &TrainingSpec) -> Vec<u64> {
         match spec.engine {
             EngineKind::Dense => self.study.resolved.network.sizes().to_vec(),

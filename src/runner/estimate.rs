@@ -1,4 +1,5 @@
-//! The estimated cost of a plan, before anything is trained: counts, multiply-adds, disk space and, where timings are recorded, time.
+//! The estimated cost of a plan, before anything is trained: counts, multiply-adds, disk space and, where timings are
+//! recorded, time.
 
 use std::collections::BTreeMap;
 
@@ -22,23 +23,23 @@ use crate::system::machine;
 pub struct Estimate {
     /// The experiment's name.
     pub experiment: String,
-    /// Hash of the plan.
+    /// The hash of the plan.
     pub id: String,
-    /// Training runs of the plan; those that share a key count once.
+    /// The number of training runs of the plan; those that share a key count once.
     pub trainings: usize,
-    /// Training runs that are in the store.
+    /// The number of training runs that are in the store.
     pub stored: usize,
-    /// Optimizer steps to be taken.
+    /// The number of optimizer steps to be taken.
     pub iterations_to_go: u64,
-    /// Multiply-adds of these steps and the evaluations among them. Counts 3 forward passes per trained image and 1 per evaluated
-    /// image, over kept weights for the sparse engine and all weights for the dense one.
+    /// Multiply-adds of these steps and the evaluations among them. Counts 3 forward passes per trained image and 1 per
+    /// evaluated image, over kept weights for the sparse engine and all weights for the dense one.
     pub macs_to_go: u64,
-    /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes an
-    /// evaluation.
+    /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes
+    /// an evaluation.
     pub disk_bytes: u64,
-    /// Networks that a trainer trains in lockstep.
+    /// The largest number of networks that a trainer trains in lockstep.
     pub lanes: usize,
-    /// Duration on this machine; `None` where no timings are recorded.
+    /// The estimated duration on this machine; `None` if no timings are recorded for it.
     pub time: Option<TimeEstimate>,
     /// The training runs by arm and round, in the plan's order.
     pub rounds: Vec<RoundEstimate>,
@@ -60,7 +61,8 @@ pub struct TimeEstimate {
 /// The training runs of one arm at one round.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RoundEstimate {
-    /// Index of a mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry with a grid.
+    /// Index of a mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
     /// The name of the arm.
     pub arm: String,
@@ -78,7 +80,7 @@ pub struct RoundEstimate {
     pub macs_remaining: Option<u64>,
     /// The number of training runs: replicates times repeats.
     pub trainings: usize,
-    /// Training runs that are in the store.
+    /// The number of training runs that are in the store.
     pub stored: usize,
 }
 
@@ -148,8 +150,8 @@ fn work_to_go(study: &Study, jobs: &JobPlan<'_>, costs: CostModel<'_>) -> (u64, 
     (iterations, macs)
 }
 
-/// Returns the multiply-adds of a training run: each image trained on costs the forward pass three times (forward, gradient of
-/// the inputs, gradient of the weights), each evaluated once.
+/// Returns the multiply-adds of a training run: each image trained on costs the forward pass three times (forward,
+/// gradient of the inputs, gradient of the weights), each evaluated once.
 fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
 }
@@ -159,6 +161,7 @@ fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
 struct TimingSample {
     engine: EngineKind,
     lanes: usize,
+    /// The measured nanoseconds of one iteration in one lane, divided by the estimated ones.
     ratio: f64,
 }
 
@@ -175,10 +178,10 @@ fn timing_samples(jobs: &JobPlan<'_>, results: &[Option<StoredTraining>], costs:
 
 /// Estimates the duration of the jobs from recorded timings. `None` without samples.
 ///
-/// The estimated cost of each group is multiplied by the median ratio of the samples with its engine and number of lanes; if there
-/// are none, of those with its engine; else of all. The duration is that of all groups divided by `workers`, but at least that of
-/// the longest dependency path, whose groups run one after the other. A group counts with all its lanes, even if some of them are
-/// stored.
+/// The estimated cost of each group is multiplied by the median ratio of the samples with its engine and number of
+/// lanes; if there are none, of those with its engine; else of all. The duration is that of all groups divided by
+/// `workers`, but at least that of the longest dependency path, whose groups run one after the other. A group counts
+/// with all its lanes, even if some of them are stored.
 fn estimate_time(
     samples: &[TimingSample],
     costs: CostModel<'_>,
@@ -246,8 +249,8 @@ fn layer_names(study: &Study) -> Vec<String> {
     study.resolved.network.weights().iter().map(|weight| weight.layer.clone()).collect()
 }
 
-/// Returns a warning for each layer that the first pruning shrinks and a later round of a chain does not, because its rate rounds to
-/// no weight.
+/// Returns a warning for each layer that the first pruning shrinks and a later round of a chain does not, because its
+/// rate rounds to no weight.
 fn warnings(study: &Study) -> Vec<String> {
     let mut by_round: BTreeMap<Round, &Vec<u64>> = BTreeMap::new();
     // Only the rounds of a chain shrink one after the other: the sizes of a grid may be in any order.
@@ -277,8 +280,8 @@ mod tests {
     use crate::lottery::test_support::study;
     use crate::system::paths::RunsDir;
 
-    /// Returns the estimated seconds of three training runs of LeNet-300-100, one after the other: dense, with a tenth of its
-    /// weights, and with a hundredth.
+    /// Returns the estimated seconds of three training runs of LeNet-300-100, one after the other: dense, with a tenth
+    /// of its weights, and with a hundredth.
     fn seconds(engine: &str, timings: &[TimingSample], workers: usize) -> Option<f64> {
         let sets = [
             "network.architecture=lenet_300_100",

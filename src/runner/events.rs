@@ -8,8 +8,8 @@ use crate::base::outcome::Outcome;
 use crate::base::units::Round;
 use crate::lottery::TrainingSpec;
 
-/// The training runs that an event is about: the arm, round, replicate and repeat of one of them, and the number of others that
-/// train in lockstep with it.
+/// The training runs that an event is about: the arm, round, replicate and repeat of one of them, and the number of
+/// others that train in lockstep with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainingId {
     /// The name of its arm.
@@ -105,7 +105,8 @@ pub enum Event<'a> {
 
 /// A receiver of the events of a run.
 pub trait EventSink: Sync {
-    /// Receives an event, on the thread that emitted it. Must not panic and must return quickly, because training waits for it.
+    /// Receives an event, on the thread that emitted it. Must not panic and must return quickly, because training waits
+    /// for it.
     fn on_event(&self, event: &Event<'_>);
 }
 

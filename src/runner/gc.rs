@@ -1,5 +1,5 @@
-//! Garbage collection of weights: finds the files of the store that no run needs, and frees them. Curves and masks stay, and so do all
-//! files of runs.
+//! Garbage collection of weights: finds the files of the store that no run needs, and frees them. Curves and masks
+//! stay, and so do all files of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,8 +19,8 @@ use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 pub enum GcReason {
     /// No run keeps it by its `run.keep`: final weights of intermediate rounds, or of arms that nothing prunes.
     NotKept,
-    /// Its training run belongs to no run: the folder of the run was deleted, or it is a copy for an instability analysis,
-    /// whose measurements are kept.
+    /// Its training run belongs to no run: the folder of the run was deleted, or it is a copy for an instability
+    /// analysis, whose measurements are kept.
     NoRun,
     /// `--fresh` has archived its training run.
     Archived,
@@ -31,11 +31,11 @@ pub enum GcReason {
 /// A file that can be freed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GarbageFile {
-    /// Why it is not needed.
+    /// The reason why no run needs it.
     pub reason: GcReason,
-    /// Its path.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its size in bytes.
+    /// The size of the file in bytes.
     pub bytes: u64,
 }
 
@@ -44,7 +44,7 @@ pub struct GarbageFile {
 pub struct Freed {
     /// The number of files that were removed.
     pub files: usize,
-    /// Their size in bytes.
+    /// The total size of the removed files in bytes.
     pub bytes: u64,
     /// The number of files that were listed but not removed, because they are needed or locked by now.
     pub kept: usize,
@@ -59,7 +59,8 @@ pub struct Garbage {
     pub foreign: Vec<PathBuf>,
 }
 
-/// Finds the weights in the store of `runs` that no run needs; with `only`, just those of the training runs of these runs.
+/// Finds the weights in the store of `runs` that no run needs; with `only`, just those of the training runs of these
+/// runs.
 ///
 /// # Errors
 /// Fails if a folder cannot be listed.
@@ -113,8 +114,8 @@ fn add_garbage_of(
     Ok(())
 }
 
-/// Removes those of the `listed` files that no run needs now either, and the pins of their entries. Holds the lock that keeps runs from
-/// starting meanwhile.
+/// Removes those of the `listed` files that no run needs now either, and the pins of their entries. Holds the lock that
+/// keeps runs from starting meanwhile.
 ///
 /// # Errors
 /// Fails if a file cannot be removed.
@@ -154,7 +155,8 @@ struct RunNeeds {
     pruned: BTreeSet<String>,
     /// The keys of the reference weights of the rounds that would follow the last round of each chain of the run.
     compared: BTreeSet<String>,
-    /// The run's `run.keep`; `None` if it may need any weights: it is running, not finished, or its manifest is damaged.
+    /// The run's `run.keep`; `None` if it may need any weights: it is running, not finished, or its manifest is
+    /// damaged.
     keep: Option<KeepWeights>,
 }
 
@@ -168,9 +170,9 @@ impl RunNeeds {
     }
 }
 
-/// Returns whether a finished run with this `run.keep` keeps the final weights of one of its training runs. `is_pruned`: another
-/// training run of the run prunes it further. `is_compared`: its final weights are the reference weights of a round that would
-/// follow the last round of a chain.
+/// Returns whether a finished run with this `run.keep` keeps the final weights of one of its training runs.
+/// `is_pruned`: another training run of the run prunes it further. `is_compared`: its final weights are the reference
+/// weights of a round that would follow the last round of a chain.
 fn is_kept(keep: KeepWeights, lineage: &Lineage, is_pruned: bool, is_compared: bool) -> bool {
     let is_chain = lineage.pruned_from.is_some();
     match keep {
@@ -183,7 +185,8 @@ fn is_kept(keep: KeepWeights, lineage: &Lineage, is_pruned: bool, is_compared: b
 /// The lineage of every finished training run of the store by key; `None` where its `done.json` is damaged.
 type Lineages = BTreeMap<String, Option<Lineage>>;
 
-/// Reads the lineages of `entries`. Also returns the names of the entries whose `done.json` has another key than their name.
+/// Reads the lineages of `entries`. Also returns the names of the entries whose `done.json` has another key than their
+/// name.
 fn read_lineages(entries: &[TrainingDir]) -> (Lineages, BTreeSet<String>) {
     let mut lineages = Lineages::new();
     let mut misnamed = BTreeSet::new();
@@ -198,8 +201,8 @@ fn read_lineages(entries: &[TrainingDir]) -> (Lineages, BTreeSet<String>) {
     (lineages, misnamed)
 }
 
-/// Reads what each run of a folder needs: the runs with files, and those that are running and have no files yet. Archived runs are
-/// left out, because they need nothing.
+/// Reads what each run of a folder needs: the runs with files, and those that are running and have no files yet.
+/// Archived runs are left out, because they need nothing.
 fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunNeeds>> {
     let folders = files::list(&runs.0)?.into_iter().map(RunDir);
     let running =
@@ -222,7 +225,8 @@ fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunNeeds>> 
     Ok(run_needs)
 }
 
-/// Returns the keys of a run's plan, from the list that the run wrote at its start; if there is none, from `rounds.csv`.
+/// Returns the keys of a run's plan, from the list that the run wrote at its start; if there is none, from
+/// `rounds.csv`.
 fn plan_keys(run: &RunDir) -> BTreeSet<String> {
     if let Ok(text) = fs::read_to_string(run.plan_keys()) {
         return text.lines().map(str::to_owned).collect();
@@ -248,7 +252,8 @@ mod tests {
     #[test]
     fn gc_keeps_dense_weights_and_last_rounds_of_chains() {
         let arms = "arms={ticket={mask='iterative',weights='rewind'},of={mask={of='ticket'},weights='reinit'},\
-                    random={mask={random='ticket'},weights='reinit'},shot={mask={one_shot={cut=[0.5]}},weights='rewind'},\
+                    random={mask={random='ticket'},weights='reinit'},\
+                    shot={mask={one_shot={cut=[0.5]}},weights='rewind'},\
                     init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}}";
         let plan = study(&["rounds=2", "replicates=1", arms]).plan;
         let mut rules = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! Instability analysis: the errors of networks on the straight line between the final weights of a training run and of its copy,
-//! which saw the images in another order (Frankle et al., "Linear Mode Connectivity and the Lottery Ticket Hypothesis",
-//! arXiv 1912.05671, Section 2).
+//! Instability analysis: the errors of networks on the straight line between the final weights of a training run and of
+//! its copy, which saw the images in another order (Frankle et al., "Linear Mode Connectivity and the Lottery Ticket
+//! Hypothesis", arXiv 1912.05671, Section 2).
 
 mod copies;
 mod interpolation;
@@ -48,7 +48,8 @@ impl InstabilityAnalysis<'_> {
         self.measured_line(pair).is_some_and(|line| line.points.len() == self.points)
     }
 
-    /// Returns the measured line of a pair; `None` if it was not measured, or if one of the two has other final weights now.
+    /// Returns the measured line of a pair; `None` if it was not measured, or if one of the two has other final weights
+    /// now.
     fn measured_line(&self, pair: &CopyPair) -> Option<MeasuredLine> {
         let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
         let line: MeasuredLine = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
@@ -62,8 +63,8 @@ impl InstabilityAnalysis<'_> {
         Some([checksum(&pair.training)?, checksum(&pair.copy)?])
     }
 
-    /// Returns the plan of everything that must be trained so that both networks of each pair have final weights in the store:
-    /// copies, training runs whose final weights were freed, and the training runs that these depend on.
+    /// Returns the plan of everything that must be trained so that both networks of each pair have final weights in the
+    /// store: copies, training runs whose final weights were freed, and the training runs that these depend on.
     pub fn plan(&self, pairs: &[CopyPair]) -> Plan {
         let mut needed = NeededOutputs::default();
         let mut copies = Vec::new();
@@ -94,11 +95,12 @@ impl InstabilityAnalysis<'_> {
         store.is_done(spec) && store.has(&spec.key, dependency)
     }
 
-    /// Measures the lines of `pairs`, whose final weights are stored, in `workers` threads; stores each line and reports it as an
-    /// event. Returns early if the run is cancelled.
+    /// Measures the lines of `pairs`, whose final weights are stored, in `workers` threads; stores each line and
+    /// reports it as an event. Returns early if the run is cancelled.
     ///
     /// # Errors
-    /// Fails if weights cannot be read, a trainer fails, or a file cannot be written. Lines that were measured before stay stored.
+    /// Fails if weights cannot be read, a trainer fails, or a file cannot be written. Lines that were measured before
+    /// stay stored.
     pub fn measure(&self, pairs: &[CopyPair], dataset: &Arc<Dataset>, workers: usize) -> Result<()> {
         let queue =
             MeasureQueue { pairs, next: AtomicUsize::new(0), measured: AtomicUsize::new(0), error: Mutex::default() };
@@ -160,7 +162,8 @@ impl InstabilityAnalysis<'_> {
             .any(|spec| outcome(spec).is_some_and(|outcome| outcome != Outcome::Done))
     }
 
-    /// Returns the rows of `stability.csv`: one for each point of each measured line, in the order of the plan and by `alpha`.
+    /// Returns the rows of `stability.csv`: one for each point of each measured line, in the order of the plan and by
+    /// `alpha`.
     pub fn rows(&self) -> Vec<StabilityRow> {
         self.context.study.plan.trainings.iter().flat_map(|spec| self.rows_of(&CopyPair::of(spec))).collect()
     }

@@ -1,4 +1,5 @@
-//! The jobs of a run: what is missing in the store, as a pure function of the plan, the stored outputs and the weights to keep.
+//! The jobs of a run: what is missing in the store, as a pure function of the plan, the stored outputs and the weights
+//! to keep.
 
 use super::retention::Retention;
 use super::training_graph::{Node, TrainingGraph};
@@ -8,8 +9,8 @@ use crate::base::units::Iteration;
 use crate::config::KeepWeights;
 use crate::lottery::{Dependency, TrainingSpec};
 
-/// What to do for one node: a first run or a rerun, and the iteration to stop at. Which outputs are missing is looked up again when
-/// the job begins.
+/// What to do for one node: a first run or a rerun, and the iteration to stop at. Which outputs are missing is looked
+/// up again when the job begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     /// Whether the training run is stored and runs again only for weights that are missing.
@@ -35,11 +36,12 @@ pub(super) struct JobPlan<'a> {
     pub(super) stored: Vec<Option<Outcome>>,
 }
 
-/// Plans the jobs of a run: a job for every node that is not stored, and a rerun for every node whose weights are missing
-/// although a job depends on them or they are pinned. A rerun is a job too, so that reruns may need reruns of their own parents.
+/// Plans the jobs of a run: a job for every node that is not stored, and a rerun for every node whose weights are
+/// missing although a job depends on them or they are pinned. A rerun is a job too, so that reruns may need reruns of
+/// their own parents.
 ///
-/// `keep` says which weights are kept. `stored` has the outcome of each node that is in the store. `last` is the last iteration of a
-/// whole training run.
+/// `keep` says which weights are kept. `stored` has the outcome of each node that is in the store. `last` is the last
+/// iteration of a whole training run.
 pub(super) fn plan_jobs<'a>(
     graph: TrainingGraph<'a>,
     keep: KeepWeights,
@@ -60,8 +62,8 @@ pub(super) fn plan_jobs<'a>(
     JobPlan { graph, retentions, jobs, stored }
 }
 
-/// Returns the job that makes missing weights of a stored training run again; `None` if a job needs none of them and they are not
-/// pinned.
+/// Returns the job that makes missing weights of a stored training run again; `None` if a job needs none of them and
+/// they are not pinned.
 fn rerun(
     node: &Node<'_>,
     retention: &Retention,
@@ -79,8 +81,8 @@ fn rerun(
     if !needed.into_iter().any(is_missing) {
         return None;
     }
-    // The rerun makes all missing weights that are kept, not only those that are needed now, so that the training run does not
-    // run a third time. It stops after the last of them.
+    // The rerun makes all missing weights that are kept, not only those that are needed now, so that the training run
+    // does not run a third time. It stops after the last of them.
     let until = if retention.final_weights && is_missing(Dependency::FinalWeights) {
         last
     } else {

@@ -1,8 +1,8 @@
 //! Runs a plan: scheduling, the store, resume, cancellation, failures. Independent of pruning criteria and arms.
 //!
-//! From the plan to the files: `training_graph` (dependencies between training runs), `jobs` (what is missing in the store),
-//! `scheduler` (which group runs next: the most expensive dependency path first), `worker` (runs a group), `run` (starts the
-//! workers and ends the run), `run_files` (the CSV files).
+//! From the plan to the files: `training_graph` (dependencies between training runs), `jobs` (what is missing in the
+//! store), `scheduler` (which group runs next: the most expensive dependency path first), `worker` (runs a group),
+//! `run` (starts the workers and ends the run), `run_files` (the CSV files).
 //!
 //! Words for a training run on its way through these modules:
 //!

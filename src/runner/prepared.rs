@@ -1,4 +1,5 @@
-//! The steps before and after one training run is trained: look up what the store lacks, prepare mask and weights, audit, save.
+//! The steps before and after one training run is trained: look up what the store lacks, prepare mask and weights,
+//! audit, save.
 
 use std::rc::Rc;
 
@@ -36,7 +37,8 @@ pub(super) struct MissingOutputs<'t> {
     pub(super) task: &'t Task<'t>,
     /// Whether the final weights are written to the store if the training run reaches its end.
     keeps_final_weights: bool,
-    /// Whether the training run must reach its last iteration: for the first time, or because its final weights are missing.
+    /// Whether the training run must reach its last iteration: for the first time, or because its final weights are
+    /// missing.
     must_reach_end: bool,
     /// The iterations whose snapshots are missing, in ascending order.
     snapshots_at: Vec<Iteration>,
@@ -45,8 +47,8 @@ pub(super) struct MissingOutputs<'t> {
 }
 
 impl<'t> MissingOutputs<'t> {
-    /// Looks up in the store which outputs of a task are missing. Called with the lock of the training run held, because another
-    /// process may have made them since the job was planned.
+    /// Looks up in the store which outputs of a task are missing. Called with the lock of the training run held,
+    /// because another process may have made them since the job was planned.
     pub(super) fn look_up(task: &'t Task<'t>, retention: &Retention, store: &Store) -> Result<Lookup<'t>> {
         let key = &task.spec.key;
         if retention.is_pinned {
@@ -104,8 +106,8 @@ impl<'a> PreparedTraining<'a> {
         last_snapshot.unwrap_or(self.context.study.last_iteration())
     }
 
-    /// Returns the input with which lane `lane` trains this training run. In another lane than its own, where it only fills the
-    /// group up, no snapshots are taken.
+    /// Returns the input with which lane `lane` trains this training run. In another lane than its own, where it only
+    /// fills the group up, no snapshots are taken.
     pub(super) fn lane_input<'s>(&'s self, lane: usize, dataset: &'s Dataset) -> LaneInput<'s> {
         let experiment = &self.context.study.experiment;
         let stream = |purpose| self.spec().stream(experiment.seed, purpose);
@@ -165,8 +167,8 @@ impl<'a> PreparedTraining<'a> {
         Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
     }
 
-    /// Saves the weights that a training run was run again for. On the CPU, and with the number of lanes of the first time, they must
-    /// be equal to the first ones byte for byte; else their last digits may differ.
+    /// Saves the weights that a training run was run again for. On the CPU, and with the number of lanes of the first
+    /// time, they must be equal to the first ones byte for byte; else their last digits may differ.
     fn restore(
         &self,
         stored: &StoredTraining,
@@ -201,8 +203,8 @@ impl<'a> PreparedTraining<'a> {
     }
 }
 
-/// Returns the timing of one lane: the seconds of its group divided by the number of lanes, and the steps of all lanes per
-/// second.
+/// Returns the timing of one lane: the seconds of its group divided by the number of lanes, and the steps of all lanes
+/// per second.
 fn timing(seconds: f64, lane_count: usize, iterations: u64) -> Timing {
     let seconds = seconds / lane_count as f64;
     Timing {

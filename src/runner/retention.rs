@@ -22,10 +22,10 @@ pub(super) struct Retention {
 impl Retention {
     /// Returns the retention of each node of a graph.
     ///
-    /// Final weights are written for dense training runs, for every round of a chain, and for every training run whose final
-    /// weights another one needs; with [`KeepWeights::All`] for every training run. With [`KeepWeights::Needed`], intermediate
-    /// final weights are freed when the training runs that need them have ended. A round that is the last of its chain in one
-    /// experiment is intermediate in another experiment with more rounds.
+    /// Final weights are written for dense training runs, for every round of a chain, and for every training run whose
+    /// final weights another one needs; with [`KeepWeights::All`] for every training run. With [`KeepWeights::Needed`],
+    /// intermediate final weights are freed when the training runs that need them have ended. A round that is the last
+    /// of its chain in one experiment is intermediate in another experiment with more rounds.
     pub(super) fn of_graph(graph: &TrainingGraph<'_>, keep: KeepWeights) -> Vec<Self> {
         graph.nodes.iter().map(|node| Self::of(&graph.nodes, node, keep)).collect()
     }
@@ -55,10 +55,11 @@ fn needs_final_weights(node: &Node<'_>) -> bool {
     node.children.iter().any(|(_, dependency)| *dependency == Dependency::FinalWeights)
 }
 
-/// Returns whether the final weights of `node` are needed only by other training runs of the plan, which prune it or start from it.
+/// Returns whether the final weights of `node` are needed only by other training runs of the plan, which prune it or
+/// start from it.
 ///
-/// False for the dense network, and for the reference weights of a round that would follow the last round of a chain: that round
-/// needs them beside the last round's own weights when the experiment is extended.
+/// False for the dense network, and for the reference weights of a round that would follow the last round of a chain:
+/// that round needs them beside the last round's own weights when the experiment is extended.
 fn is_intermediate(nodes: &[Node<'_>], node: &Node<'_>) -> bool {
     if node.spec.mask == MaskRule::Dense || !needs_final_weights(node) {
         return false;

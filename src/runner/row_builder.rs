@@ -19,7 +19,8 @@ pub struct RowBuilder<'a> {
 }
 
 impl RowBuilder<'_> {
-    /// Returns the row of a training run in `rounds.csv`. Without a `result`, it is the row of a training run that failed.
+    /// Returns the row of a training run in `rounds.csv`. Without a `result`, it is the row of a training run that
+    /// failed.
     pub(super) fn round_row(self, spec: &TrainingSpec, result: Option<&StoredTraining>) -> RoundRow {
         let network = &self.study.resolved.network;
         let total = network.weights_total();
@@ -99,8 +100,8 @@ impl RowBuilder<'_> {
         self.study.resolved.network.weights().iter().zip(&result.weights_kept).map(row).collect()
     }
 
-    /// Returns the rows of `weights.csv`: the weight statistics of each arm at each round, pooled over replicates and repeats, in the
-    /// order in which `stats` has the arms and rounds.
+    /// Returns the rows of `weights.csv`: the weight statistics of each arm at each round, pooled over replicates and
+    /// repeats, in the order in which `stats` has the arms and rounds.
     pub(super) fn weight_rows(self, stats: &[(&TrainingSpec, Arc<StoredTraining>)]) -> Vec<WeightRow> {
         let mut groups: Vec<((&str, u32), Vec<&WeightStats>)> = Vec::new();
         let mut positions = BTreeMap::new();

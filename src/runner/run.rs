@@ -23,8 +23,8 @@ use crate::system::files::{self, Lock};
 use crate::system::machine;
 use crate::system::paths::TrainingDir;
 
-/// The pause between two writes of a run's files, in units of the time that the last write took: writing takes at most 1 / 20 of the
-/// time of a run.
+/// The pause between two writes of a run's files, in units of the time that the last write took: writing takes at most
+/// 1 / 20 of the time of a run.
 const WRITE_PAUSE_FACTOR: f64 = 20.0;
 
 /// Runs a plan.
@@ -37,7 +37,8 @@ pub struct Runner<'a> {
     pub keep: KeepWeights,
     /// The files of the run.
     pub files: &'a RunFiles<'a>,
-    /// The number of lockstep groups that train at a time. Sparse trainers share the threads of workers that have no work.
+    /// The number of lockstep groups that train at a time. Sparse trainers share the threads of workers that have no
+    /// work.
     pub workers: usize,
 }
 
@@ -52,7 +53,8 @@ pub struct RunOutcome {
     pub failures: Vec<String>,
     /// Training runs that the audit failed, each with the invariant that does not hold.
     pub audit_failures: Vec<String>,
-    /// Training runs that could not begin, each with the one that it needs and that failed, diverged or is blocked itself.
+    /// Training runs that could not begin, each with the one that it needs and that failed, diverged or is blocked
+    /// itself.
     pub blocked: Vec<String>,
 }
 
@@ -78,8 +80,8 @@ impl<'a> Runner<'a> {
     /// Trains what is missing in the store, and writes the files of the run.
     ///
     /// # Errors
-    /// Fails if the store cannot be read or the files of the run cannot be written. Failures of single training runs are in the
-    /// outcome.
+    /// Fails if the store cannot be read or the files of the run cannot be written. Failures of single training runs
+    /// are in the outcome.
     pub fn run(&'a self) -> Result<RunOutcome> {
         let (jobs, results) = self.plan_jobs()?;
         let steps_by_group: Vec<(usize, u64)> = jobs.groups_to_run().collect();
@@ -204,7 +206,8 @@ impl<'a> Runner<'a> {
         std::thread::sleep(POLL_INTERVAL);
     }
 
-    /// Records the outcomes of a group's tasks, and emits an event for each training run that ended. Returns whether any ended.
+    /// Records the outcomes of a group's tasks, and emits an event for each training run that ended. Returns whether
+    /// any ended.
     fn record(
         &self,
         worker: usize,
@@ -308,8 +311,8 @@ impl<'a> Runner<'a> {
             let node = state.scheduler.graph().node_index(&spec.key)?;
             (state.results[node].clone(), state.scheduler.failure(node).is_some())
         };
-        // Another process may have trained it. An entry that cannot be read has no rows; if this run needs the entry, the task fails
-        // with the cause.
+        // Another process may have trained it. An entry that cannot be read has no rows; if this run needs the entry,
+        // the task fails with the cause.
         let result = result.or_else(|| self.context.store.load(spec).ok().flatten().map(Arc::new));
         result.map(RowState::Stored).or(has_failed.then_some(RowState::Failed))
     }

@@ -39,8 +39,8 @@ pub(super) enum RowState {
 }
 
 impl RunFiles<'_> {
-    /// Writes the CSV files, with the rows of each training run for which `row_state` is not `None`. `row_state` is called while the
-    /// lock of the files is held, so that the process that writes last writes the most recent results.
+    /// Writes the CSV files, with the rows of each training run for which `row_state` is not `None`. `row_state` is
+    /// called while the lock of the files is held, so that the process that writes last writes the most recent results.
     pub(super) fn write_csv(&self, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         if !self.writes_rows {
             return Ok(());

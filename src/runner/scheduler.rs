@@ -1,19 +1,20 @@
-//! The scheduler: the state of every node of a run, and which lockstep group a worker takes next. A transition takes time
-//! proportional to the number of the node's dependencies and dependents, not to the size of the plan. Independent of files and
-//! threads: the workers of a run share one scheduler behind a lock.
+//! The scheduler: the state of every node of a run, and which lockstep group a worker takes next. A transition takes
+//! time proportional to the number of the node's dependencies and dependents (and, where it frees weights, of the
+//! dependents of its intermediate dependencies), not to the size of the plan. Independent of files and threads: the
+//! workers of a run share one scheduler behind a lock.
 //!
 //! | call | transition | caller |
 //! | --- | --- | --- |
 //! | [`Scheduler::new`] | a node with a job → `Ready`, any other → `Finished` | the run, at its start |
 //! | [`Scheduler::next`] | `Ready` or `HeldElsewhere` → `Running` | a worker that takes a group |
-//! | [`Scheduler::end_poll`] | none: another worker may poll from now on | a worker that has the locks of a group and begins |
+//! | [`Scheduler::end_poll`] | none: another worker may poll | a worker that has the locks of its group |
 //! | [`Scheduler::finish`] | `Running` → `Finished` | a worker that trained the node, or found it in the store |
 //! | [`Scheduler::fail`] | `Running` → `Failed` | a worker whose job failed |
 //! | [`Scheduler::requeue`] | `Running` → `Ready` | a worker that was cancelled |
 //! | [`Scheduler::mark_held_elsewhere`] | `Running` → `HeldElsewhere` | a worker that found the lock of a node taken |
 //!
-//! A node that is `Ready` becomes `Blocked` as soon as a node that it depends on cannot meet the dependency any more: at the start,
-//! and after `finish` with a diverged outcome, `fail`, `requeue` and the blocking of another node.
+//! A node that is `Ready` becomes `Blocked` as soon as a node that it depends on cannot meet the dependency any more:
+//! at the start, and after `finish` with a diverged outcome, `fail`, `requeue` and the blocking of another node.
 
 mod counts;
 mod status;
@@ -93,8 +94,9 @@ pub(super) struct Scheduler<'a> {
 impl<'a> Scheduler<'a> {
     /// Returns the scheduler of the jobs of `plan`, before any of them has begun.
     ///
-    /// Groups with the most expensive dependency paths run first; `cost` is that of a whole training run, in any unit. With
-    /// `frees_intermediate`, [`Scheduler::take_freeable`] returns the nodes whose intermediate final weights can be freed.
+    /// Groups with the most expensive dependency paths run first; `cost` is that of a whole training run, in any unit.
+    /// With `frees_intermediate`, [`Scheduler::take_freeable`] returns the nodes whose intermediate final weights can
+    /// be freed.
     pub(super) fn new(plan: JobPlan<'a>, cost: impl Fn(&TrainingSpec) -> f64, frees_intermediate: bool) -> Self {
         let JobPlan { graph, retentions, jobs, stored } = plan;
         let mut ranks = vec![0; graph.groups.len()];
@@ -207,8 +209,8 @@ impl<'a> Scheduler<'a> {
         self.block_if_unmeetable(node);
     }
 
-    /// Changes the state of a node, and everything that follows from it: the counts, the dependencies on it that are met, and
-    /// the weights that can be freed. `newly_stored` is its outcome if that has just come into the store.
+    /// Changes the state of a node, and everything that follows from it: the counts, the dependencies on it that are
+    /// met, and the weights that can be freed. `newly_stored` is its outcome if that has just come into the store.
     fn transition(&mut self, node: usize, state: NodeState, newly_stored: Option<Outcome>) {
         let is_finished = state == NodeState::Finished;
         let met_before = self.statuses[node].met();
@@ -290,8 +292,8 @@ impl<'a> Scheduler<'a> {
         parents.find(|&&(parent, dependency)| !self.statuses[parent].can_meet(dependency)).map(|&(parent, _)| parent)
     }
 
-    /// Queues a node for [`Scheduler::take_freeable`] if no training run needs its final weights any more. A node may be queued
-    /// more than once.
+    /// Queues a node for [`Scheduler::take_freeable`] if no training run needs its final weights any more. A node may
+    /// be queued more than once.
     fn queue_if_freeable(&mut self, node: usize) {
         let is_finished = |node: usize| self.statuses[node].state == NodeState::Finished;
         let dependents_ended = || {
@@ -318,8 +320,8 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Returns the node that blocks the job of this one; `None` if the job is not blocked, or the node is stored and the job
-    /// was only to make missing weights again.
+    /// Returns the node that blocks the job of this one; `None` if the job is not blocked, or the node is stored and
+    /// the job was only to make missing weights again.
     pub(super) fn blocked_by(&self, node: usize) -> Option<usize> {
         match (&self.statuses[node].state, &self.statuses[node].stored) {
             (NodeState::Blocked(blocker), None) => Some(*blocker),

@@ -1,4 +1,5 @@
-//! The state that the workers of a run share and change: the scheduler, the results, and the number of groups that are training.
+//! The state that the workers of a run share and change: the scheduler, the results, and the number of groups that are
+//! training.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +11,8 @@ use super::scheduler::{GroupAssignment, NextWork, Scheduler, TrainingFailure};
 use super::store::StoredTraining;
 use crate::engine::EngineKind;
 
-/// The time between two attempts to take a lock that another process holds, and the longest time before a waiting worker checks for
-/// cancellation.
+/// The time between two attempts to take a lock that another process holds, and the longest time before a waiting
+/// worker checks for cancellation.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The state of a run: the scheduler, and the results of the training runs that are stored.
@@ -54,8 +55,8 @@ impl<'a> SharedState<'a> {
         Self { state: Mutex::new(state), changed: Condvar::new(), retentions, busy, threads }
     }
 
-    /// Locks the state. A lock that is poisoned by a panic is taken all the same: workers catch panics outside of it, and no
-    /// transition panics halfway.
+    /// Locks the state. A lock that is poisoned by a panic is taken all the same: workers catch panics outside of it,
+    /// and no transition panics halfway.
     pub(super) fn lock(&self) -> MutexGuard<'_, RunState<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,8 +66,8 @@ impl<'a> SharedState<'a> {
         self.changed.notify_all();
     }
 
-    /// Returns the next work. If that is [`NextWork::Wait`], first waits for a transition, at most [`POLL_INTERVAL`]; the lock is
-    /// held from the decision to the wait, so that no transition is missed.
+    /// Returns the next work. If that is [`NextWork::Wait`], first waits for a transition, at most [`POLL_INTERVAL`];
+    /// the lock is held from the decision to the wait, so that no transition is missed.
     pub(super) fn next_or_wait(&self) -> NextWork<'a> {
         let mut state = self.lock();
         let next = state.scheduler.next();
@@ -110,8 +111,8 @@ impl Drop for BusyGuard<'_> {
     }
 }
 
-/// Returns the number of threads for each sparse trainer: dense trainers use one thread each, and the sparse ones share the
-/// rest of `threads` equally.
+/// Returns the number of threads for each sparse trainer: dense trainers use one thread each, and the sparse ones share
+/// the rest of `threads` equally.
 fn sparse_threads(threads: usize, dense: usize, sparse: usize) -> usize {
     (threads.saturating_sub(dense) / sparse.max(1)).max(1)
 }

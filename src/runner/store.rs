@@ -1,5 +1,5 @@
-//! The store of training runs by key. An entry is a folder; its manifest `done.json` is written last, and an entry without it counts as
-//! absent.
+//! The store of training runs by key. An entry is a folder; its manifest `done.json` is written last, and an entry
+//! without it counts as absent.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,7 +74,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Returns the stored result of a training run; `None` if it is not stored, or its entry is damaged, so that it is trained again.
+    /// Returns the stored result of a training run; `None` if it is not stored, or its entry is damaged, so that it is
+    /// trained again.
     ///
     /// # Errors
     /// Fails if the entry cannot be read, or a newer version of this program wrote it.
@@ -169,8 +170,8 @@ impl Store {
         self.restore(key, &TrainingDir::snapshot_file(snapshot.iteration), &snapshot_to_bytes(snapshot)?, exact)
     }
 
-    /// Writes a file that is missing, and its checksum into the manifest. If the manifest has a checksum already, the file must have
-    /// it where it must be `exact`; else the new checksum replaces the old one.
+    /// Writes a file that is missing, and its checksum into the manifest. If the manifest has a checksum already, the
+    /// file must have it where it must be `exact`; else the new checksum replaces the old one.
     fn restore(&self, key: &ContentHash, name: &str, bytes: &[u8], exact: bool) -> Result<()> {
         let mut manifest = self.manifest(key)?;
         let sum = FileChecksum::of(bytes);

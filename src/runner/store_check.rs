@@ -25,7 +25,8 @@ pub struct StoreReport {
     pub archived: usize,
     /// Bytes on disk, with the archived training runs.
     pub bytes: u64,
-    /// One line per damaged training run, `<first 8 digits of the key>: <damage>`. A run that needs a damaged training run trains it again.
+    /// One line per damaged training run, `<first 8 digits of the key>: <damage>`. A run that needs a damaged training
+    /// run trains it again.
     pub damaged: Vec<String>,
     /// Files and folders in the store that this program did not write.
     pub foreign: Vec<PathBuf>,

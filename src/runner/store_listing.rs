@@ -1,5 +1,6 @@
-//! Lists the folder of the store: training runs, those that `--fresh` archived, and files that this program did not write. All code
-//! that frees, counts or checks files of the store uses this listing, and so never touches foreign files.
+//! Lists the folder of the store: training runs, those that `--fresh` archived, and files that this program did not
+//! write. All code that frees, counts or checks files of the store uses this listing, and so never touches foreign
+//! files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,8 +81,8 @@ fn is_named_by_key(path: &Path) -> bool {
     name(path).parse::<ContentHash>().is_ok()
 }
 
-/// Returns whether an entry has the files of another training run: the key in its manifest is not the name of its folder. `manifest`
-/// is the contents of `done.json`.
+/// Returns whether an entry has the files of another training run: the key in its manifest is not the name of its
+/// folder. `manifest` is the contents of `done.json`.
 pub(super) fn names_another_key(entry: &TrainingDir, manifest: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Named {

@@ -1,5 +1,5 @@
-//! The dependency graph of a plan: each training run once, with the training runs it depends on and those it trains in lockstep with.
-//! Computed once per run from the plan alone, independent of the store.
+//! The dependency graph of a plan: each training run once, with the training runs it depends on and those it trains in
+//! lockstep with. Computed once per run from the plan alone, independent of the store.
 
 use std::collections::BTreeMap;
 
@@ -85,8 +85,9 @@ impl<'a> TrainingGraph<'a> {
         self.members(group).map(|node| node.spec).collect()
     }
 
-    /// Returns the indices of the groups in descending order of the cost of the most expensive dependency path that begins with
-    /// each; groups of equal cost are in the plan's order. `cost` is that of a whole training run, in any unit.
+    /// Returns the indices of the groups in descending order of the cost of the most expensive dependency path that
+    /// begins with each; groups of equal cost are in the plan's order. `cost` is that of a whole training run, in any
+    /// unit.
     pub(super) fn critical_path_order(&self, cost: impl Fn(&TrainingSpec) -> f64) -> Vec<usize> {
         let group_costs: Vec<f64> =
             (0..self.groups.len()).map(|group| self.members(group).map(|node| cost(node.spec)).sum()).collect();
@@ -101,8 +102,8 @@ impl<'a> TrainingGraph<'a> {
         order
     }
 
-    /// Returns the largest sum of `cost` (that of the group with an index) along a dependency path: groups that must run one after
-    /// the other.
+    /// Returns the largest sum of `cost` (that of the group with an index) along a dependency path: groups that must
+    /// run one after the other.
     pub(super) fn longest_path(&self, cost: impl Fn(usize) -> f64) -> f64 {
         let mut path_costs = vec![0.0; self.groups.len()];
         for group in self.groups_by_depth() {

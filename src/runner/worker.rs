@@ -23,8 +23,8 @@ use crate::system::clock::Stopwatch;
 use crate::system::files::Lock;
 use crate::train::{TrainingEnd, TrainingLoop};
 
-/// The number of steps between two progress events: small enough for a display that changes a few times a second, and large enough
-/// that the events cost no measurable time.
+/// The number of steps between two progress events: small enough for a display that changes a few times a second, and
+/// large enough that the events cost no measurable time.
 const PROGRESS_EVERY: u64 = 16;
 
 /// The outcome of one task of a group.
@@ -66,8 +66,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         Self { index, context, shared, dataset, trainers: BTreeMap::new(), probe }
     }
 
-    /// Runs a group. Returns the outcome of each of its tasks, in their order. After an error or a panic, the tasks without an
-    /// outcome have failed, and the run goes on with other groups.
+    /// Runs a group. Returns the outcome of each of its tasks, in their order. After an error or a panic, the tasks
+    /// without an outcome have failed, and the run goes on with other groups.
     pub(super) fn run_group(&mut self, group: &GroupAssignment<'_>) -> Vec<TaskOutcome> {
         let mut outcomes: Vec<Option<TaskOutcome>> = vec![None; group.tasks.len()];
         let caught = catch_unwind(AssertUnwindSafe(|| self.try_run_group(group, &mut outcomes)));
@@ -85,8 +85,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect()
     }
 
-    /// Runs a group, and writes the outcome of each task to `outcomes` as soon as it is known. If it returns without an error, the
-    /// tasks without an outcome were cancelled.
+    /// Runs a group, and writes the outcome of each task to `outcomes` as soon as it is known. If it returns without an
+    /// error, the tasks without an outcome were cancelled.
     fn try_run_group(&mut self, group: &GroupAssignment<'_>, outcomes: &mut [Option<TaskOutcome>]) -> Result<()> {
         let Some(_locks) = self.lock(&group.tasks)? else {
             outcomes.fill(Some(TaskOutcome::HeldElsewhere));
@@ -117,8 +117,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         TaskOutcome::Failed(TrainingFailure::new(&self.context.trainers.explain(error, lanes)))
     }
 
-    /// Takes the locks of all tasks; returns `None`, and holds none, if another process holds one of them. Locks in key order, so that
-    /// two processes cannot block each other.
+    /// Takes the locks of all tasks; returns `None`, and holds none, if another process holds one of them. Locks in key
+    /// order, so that two processes cannot block each other.
     fn lock(&self, tasks: &[Task<'_>]) -> Result<Option<Vec<Lock>>> {
         let mut keys: Vec<_> = tasks.iter().map(|task| &task.spec.key).collect();
         keys.sort_unstable();
@@ -135,9 +135,10 @@ impl<'a, 'p> Worker<'a, 'p> {
         self.context.sink.on_event(&Event::Started { worker: self.index, id: &id, iterations: group.steps, cost });
     }
 
-    /// Trains the prepared training runs in lockstep, up to the last iteration that any of them needs. `prepared` has each with the
-    /// position of its task. The trainer has as many lanes as the group has members, because that number may change the last digits
-    /// of the weights: the lane of a member that need not be trained repeats another training run.
+    /// Trains the prepared training runs in lockstep, up to the last iteration that any of them needs. `prepared` has
+    /// each with the position of its task. The trainer has as many lanes as the group has members, because that number
+    /// may change the last digits of the weights: the lane of a member that need not be trained repeats another
+    /// training run.
     fn train(
         &mut self,
         group: &GroupAssignment<'_>,

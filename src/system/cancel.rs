@@ -13,11 +13,12 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// Returns a flag that is raised by INT (Ctrl-C), and by the signals with which batch systems and closed terminals end a process:
-    /// TERM, HUP, USR1 and USR2. A second INT ends the process at once.
+    /// Returns a flag that is raised by INT (Ctrl-C), and by the signals with which batch systems and closed terminals
+    /// end a process: TERM, HUP, USR1 and USR2. A second INT ends the process at once.
     ///
-    /// If the process was started with HUP, USR1 or USR2 ignored, as `nohup` does with HUP, that signal stays ignored. An ignored
-    /// INT raises the flag all the same, because shells ignore INT in every command that they start in the background.
+    /// If the process was started with HUP, USR1 or USR2 ignored, as `nohup` does with HUP, that signal stays ignored.
+    /// An ignored INT raises the flag all the same, because shells ignore INT in every command that they start in the
+    /// background.
     ///
     /// # Errors
     /// Fails if the system does not let the process handle one of the signals.
@@ -26,8 +27,8 @@ impl CancelToken {
         let token = Self::default();
         let ignored = ignored_signals();
         let code = i32::from(Exit::Interrupted.code());
-        // This handler ends the process if the flag is raised already. It is registered before the one that raises the flag, so that
-        // it does nothing at the first INT.
+        // This handler ends the process if the flag is raised already. It is registered before the one that raises the
+        // flag, so that it does nothing at the first INT.
         signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&token.interrupt))?;
         signal_hook::flag::register(SIGINT, Arc::clone(&token.interrupt))?;
         signal_hook::flag::register(SIGTERM, Arc::clone(&token.terminate))?;

@@ -1,5 +1,5 @@
-//! Every environment variable that this program reads, and its command line. The library with which `lth data fetch` downloads also
-//! reads the usual variables for proxies: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+//! Every environment variable that this program reads, and its command line. The library with which `lth data fetch`
+//! downloads also reads the usual variables for proxies: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,8 @@ pub fn command() -> String {
     quoted_line(&arguments())
 }
 
-/// Like [`command`], but with the path `config` in place of the argument `-` that stands for an experiment on standard input.
+/// Like [`command`], but with the path `config` in place of the argument `-` that stands for an experiment on standard
+/// input.
 pub fn command_with(config: &Path) -> String {
     let mut arguments = arguments();
     let takes_value = |argument: &str| ["--runs", "--set", "--data-dir"].contains(&argument);

@@ -22,7 +22,8 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-/// The error for a file system without file locks. This program needs them to keep two processes from training the same network.
+/// The error for a file system without file locks. This program needs them to keep two processes from training the same
+/// network.
 #[derive(Debug, thiserror::Error)]
 #[error("the file system of `{}` has no file locks", path.display())]
 pub struct LocksUnsupported {
@@ -124,8 +125,8 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Returns the runs in `runs` for which a process has created a run lock, also those without a folder; none if the folder of locks
-/// cannot be listed.
+/// Returns the runs in `runs` for which a process has created a run lock, also those without a folder; none if the
+/// folder of locks cannot be listed.
 pub fn registered_runs(runs: &RunsDir) -> Vec<RunDir> {
     let entries = fs::read_dir(runs.locks()).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -185,11 +186,12 @@ impl Lock {
         }
     }
 
-    /// Takes the exclusive lock at `path`, trying every 20 ms until it is free or `give_up` returns true. Meant for locks that
-    /// processes hold only briefly.
+    /// Takes the exclusive lock at `path`, trying every 20 ms until it is free or `give_up` returns true. Meant for
+    /// locks that processes hold only briefly.
     ///
     /// # Errors
-    /// Fails like [`try_exclusive`](Self::try_exclusive), and if `give_up` returns true; the message then names the holder.
+    /// Fails like [`try_exclusive`](Self::try_exclusive), and if `give_up` returns true; the message then names the
+    /// holder.
     pub fn wait_exclusive(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
         loop {
             if let Some(lock) = Self::try_exclusive(path)? {
@@ -200,8 +202,8 @@ impl Lock {
         }
     }
 
-    /// Takes the lock at `path` shared with other processes, waiting while a process holds it exclusively. While it is shared, no
-    /// process can take it exclusively.
+    /// Takes the lock at `path` shared with other processes, waiting while a process holds it exclusively. While it is
+    /// shared, no process can take it exclusively.
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive).
@@ -248,7 +250,8 @@ impl Lock {
         }
     }
 
-    /// Returns the error of a lock that the system refused: [`LocksUnsupported`] for the codes that mean so, else [`WriteError`].
+    /// Returns the error of a lock that the system refused: [`LocksUnsupported`] for the codes that mean so, else
+    /// [`WriteError`].
     fn refused(path: &Path, source: io::Error) -> anyhow::Error {
         let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
         if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {

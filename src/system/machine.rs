@@ -26,8 +26,8 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Returns the names of the processor's vector instruction sets that are shown to users. Which of them the code uses is decided in
-/// [`compute`](crate::compute).
+/// Returns the names of the processor's vector instruction sets that are shown to users. Which of them the code uses is
+/// decided in [`compute`](crate::compute).
 pub fn vector_instructions() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     let sets = [
@@ -53,8 +53,8 @@ pub fn has_nvidia_driver() -> bool {
     ["/dev/nvidiactl", "/dev/dxg"].into_iter().any(|path| Path::new(path).exists())
 }
 
-/// Returns the file of the certificates that this machine trusts: `SSL_CERT_FILE`, else the first of the usual files of Linux
-/// distributions and macOS that exists.
+/// Returns the file of the certificates that this machine trusts: `SSL_CERT_FILE`, else the first of the usual files of
+/// Linux distributions and macOS that exists.
 pub fn certificate_file() -> Option<PathBuf> {
     let usual = [
         "/etc/ssl/certs/ca-certificates.crt",

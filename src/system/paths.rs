@@ -13,8 +13,8 @@ const RUN_LOCK_SUFFIX: &str = "run";
 /// The text between the name of a run that `--fresh` archived and a number.
 const ARCHIVE_INFIX: &str = ".old-";
 
-/// The beginning of the name of a file that is being written; [`TEMPORARY_RANDOM`] random letters and digits follow. A file
-/// with such a name that no process is writing was left by a killed process.
+/// The beginning of the name of a file that is being written; [`TEMPORARY_RANDOM`] random letters and digits follow. A
+/// file with such a name that no process is writing was left by a killed process.
 pub(super) const TEMPORARY_PREFIX: &str = ".tmp-lth-";
 /// The number of random letters and digits in the name of a temporary file.
 pub(super) const TEMPORARY_RANDOM: usize = 6;
@@ -40,7 +40,8 @@ impl RunsDir {
         TrainingDir(self.store().join(key.to_string()))
     }
 
-    /// Returns the folder in the store that `--fresh` moves the training runs of a plan to, as the archive with number `n`.
+    /// Returns the folder in the store that `--fresh` moves the training runs of a plan to, as the archive with number
+    /// `n`.
     pub fn archived_store(&self, n: u32) -> PathBuf {
         self.store().join(format!("old-{n}"))
     }
@@ -63,8 +64,8 @@ impl RunsDir {
         Some(RunDir(self.0.join(run)))
     }
 
-    /// Returns the lock on the admission of runs. A run that starts takes it shared until it is registered; garbage collection takes
-    /// it exclusively, so that no run starts while weights are freed.
+    /// Returns the lock on the admission of runs. A run that starts takes it shared until it is registered; garbage
+    /// collection takes it exclusively, so that no run starts while weights are freed.
     pub fn admission_lock(&self) -> PathBuf {
         self.locks().join(ADMISSION_LOCK)
     }
@@ -88,14 +89,14 @@ impl TrainingDir {
     pub const FINAL_WEIGHTS: &str = "final.safetensors";
     /// The evaluations of the training run.
     pub const CURVE: &str = "curve.json";
-    /// The errors on the line between a training run and its copy, in the folder of the copy. Measured again if the file is missing
-    /// or damaged.
+    /// The errors on the line between a training run and its copy, in the folder of the copy. Measured again if the
+    /// file is missing or damaged.
     pub const STABILITY: &str = "stability.json";
     /// Statistics of the weights for figures, of dense training runs and tickets only.
     pub const WEIGHT_STATS: &str = "weights.json";
 
-    /// Returns the name of the file with the snapshot after `iteration`: θₖ and its optimizer moments. Written for dense training runs
-    /// if an arm rewinds to that iteration.
+    /// Returns the name of the file with the snapshot after `iteration`: θₖ and its optimizer moments. Written for
+    /// dense training runs if an arm rewinds to that iteration.
     pub fn snapshot_file(iteration: u64) -> String {
         format!("at-{iteration}.safetensors")
     }
@@ -105,8 +106,8 @@ impl TrainingDir {
     const PIN: &str = "keep";
     const LOCK: &str = "lock";
 
-    /// Returns whether this program writes files with this name into the folder of a training run: one of the files named by this
-    /// type, or a temporary file that is renamed to one of them.
+    /// Returns whether this program writes files with this name into the folder of a training run: one of the files
+    /// named by this type, or a temporary file that is renamed to one of them.
     pub fn is_known_file(name: &str) -> bool {
         let iteration = name.strip_prefix("at-").and_then(|rest| rest.strip_suffix(".safetensors"));
         let fixed = [
@@ -126,8 +127,8 @@ impl TrainingDir {
             || is_temporary(name)
     }
 
-    /// Returns whether garbage collection may remove a file with this name: final weights and snapshots, which a rerun of the training
-    /// run makes again.
+    /// Returns whether garbage collection may remove a file with this name: final weights and snapshots, which a rerun
+    /// of the training run makes again.
     pub fn can_be_freed(name: &str) -> bool {
         name == Self::FINAL_WEIGHTS || name.starts_with("at-")
     }
@@ -147,8 +148,8 @@ impl TrainingDir {
         self.file(Self::TIMING)
     }
 
-    /// Returns the path of the pin: an empty file that keeps runs from freeing the final weights, because `run.keep` of an experiment
-    /// keeps them.
+    /// Returns the path of the pin: an empty file that keeps runs from freeing the final weights, because `run.keep` of
+    /// an experiment keeps them.
     pub fn pin_marker(&self) -> PathBuf {
         self.file(Self::PIN)
     }
@@ -195,13 +196,14 @@ impl RunDir {
         ReportDir(self.0.join("report"))
     }
 
-    /// Returns the path of the lock that a process holds while it writes files of the run. It is not in the run's folder, because that
-    /// may be renamed.
+    /// Returns the path of the lock that a process holds while it writes files of the run. It is not in the run's
+    /// folder, because that may be renamed.
     pub fn write_lock(&self) -> PathBuf {
         self.in_locks_dir("write")
     }
 
-    /// Returns the path of the run lock: all processes that run the experiment share it, and `--fresh` takes it exclusively.
+    /// Returns the path of the run lock: all processes that run the experiment share it, and `--fresh` takes it
+    /// exclusively.
     pub fn run_lock(&self) -> PathBuf {
         self.in_locks_dir(RUN_LOCK_SUFFIX)
     }

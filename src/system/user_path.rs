@@ -83,8 +83,8 @@ fn variable(text: &str) -> Option<String> {
     is_name.then(|| if braced.is_some() { format!("${{{name}}}") } else { format!("${name}") })
 }
 
-/// Checks that neither `folder` nor a folder that it is in is a symbolic link whose target does not exist. No folder can be created
-/// there, and the operating system would only report "File exists".
+/// Checks that neither `folder` nor a folder that it is in is a symbolic link whose target does not exist. No folder
+/// can be created there, and the operating system would only report "File exists".
 ///
 /// # Errors
 /// Returns [`RejectedPath`] if there is such a link; the message names it and its target.

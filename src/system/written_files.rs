@@ -1,5 +1,6 @@
-//! Tells this program's files from the user's in a folder that may hold both, such as that of a report. A list in the folder has the
-//! SHA-256 of each file that this program wrote. A file that is not on the list, or was changed since, is the user's ("foreign").
+//! Tells this program's files from the user's in a folder that may hold both, such as that of a report. A list in the
+//! folder has the SHA-256 of each file that this program wrote. A file that is not on the list, or was changed since,
+//! is the user's ("foreign").
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use super::files;
 use super::files::sha256_of_file;
 use crate::base::key::sha256;
 
-/// The name of the list. It has the format of `sha256sum`: a line for each file, with its SHA-256, two spaces, and its name in the
-/// folder.
+/// The name of the list. It has the format of `sha256sum`: a line for each file, with its SHA-256, two spaces, and its
+/// name in the folder.
 const LIST_FILE: &str = ".written-by-lth";
 
 /// The files that this program wrote into a folder.
@@ -34,16 +35,17 @@ impl WrittenFiles {
         Self { folder: folder.to_owned(), has_list, listed }
     }
 
-    /// Returns the paths of the files among `names` that exist and are foreign. In a folder without a list, all of them are.
+    /// Returns the paths of the files among `names` that exist and are foreign. In a folder without a list, all of them
+    /// are.
     pub fn foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
         let paths = names.into_iter().map(|name| (name, self.folder.join(name)));
         let foreign = paths.filter(|(name, path)| path.symlink_metadata().is_ok() && !self.has(name, path));
         foreign.map(|(_, path)| path).collect()
     }
 
-    /// Renames the foreign files among `names` to `NAME.old-<n>`, with the smallest free n, and returns their new paths. Unlike
-    /// [`foreign`](Self::foreign), takes every file for one of this program in a folder without a list, which an older version wrote:
-    /// its files are to be replaced, not archived.
+    /// Renames the foreign files among `names` to `NAME.old-<n>`, with the smallest free n, and returns their new
+    /// paths. Unlike [`foreign`](Self::foreign), takes every file for one of this program in a folder without a list,
+    /// which an older version wrote: its files are to be replaced, not archived.
     ///
     /// # Errors
     /// Fails if a file cannot be renamed.
@@ -63,7 +65,8 @@ impl WrittenFiles {
         Ok(renamed)
     }
 
-    /// Writes `files`, each as (name, bytes), and removes the listed files that are not among them, unless they are foreign by now.
+    /// Writes `files`, each as (name, bytes), and removes the listed files that are not among them, unless they are
+    /// foreign by now.
     ///
     /// # Errors
     /// Fails if a file cannot be written or removed.

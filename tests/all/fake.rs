@@ -45,8 +45,8 @@ mask = "dense"
 weights = "reinit"
 "#;
 
-/// What goes wrong in the fake trainer. But for `Revive` and `LaneDependent`, only networks with a given number of kept weights are
-/// affected.
+/// What goes wrong in the fake trainer. But for `Revive` and `LaneDependent`, only networks with a given number of kept
+/// weights are affected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// Nothing.
@@ -107,8 +107,8 @@ impl Trainer for FakeTrainer {
             assert_eq!(state.iteration, batch.iteration, "every lane is where its batch is");
             state.iteration += 1;
             state.optimizer_steps += 1;
-            // The factor depends on the images of the batch, and the moments are the weights, so that the states of all iterations
-            // and lanes differ.
+            // The factor depends on the images of the batch, and the moments are the weights, so that the states of all
+            // iterations and lanes differ.
             let image_term =
                 batch.images.iter().map(|&image| u64::from(image)).sum::<u64>() as usize % 1000 + lane_term;
             let factor = 1.001 + image_term as f32 * 1e-6;
@@ -251,8 +251,8 @@ impl TrainerFactory for FakeFactory<'_> {
     }
 }
 
-/// Runs an experiment with fake trainers in two workers. `affected` is the number of kept weights of the networks that `fault`
-/// affects.
+/// Runs an experiment with fake trainers in two workers. `affected` is the number of kept weights of the networks that
+/// `fault` affects.
 pub(crate) fn run_experiment(
     folder: &Path,
     document: &ConfigDocument,

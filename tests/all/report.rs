@@ -1,4 +1,4 @@
-//! `lth report`: the files it writes for made-up runs, and its behaviour on damaged and incomplete runs.
+//! `lth report`: the files it writes for synthetic runs, and its behaviour on damaged and incomplete runs.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,8 +29,8 @@ fn report_files(run_dir: &Path) -> std::collections::BTreeMap<String, String> {
     reproducible_files(run_dir).into_iter().filter(|(name, _)| name.starts_with("report/")).collect()
 }
 
-/// Returns the model of a page as text, an element per paragraph. Texts are in quotes, numbers are not, decisions and statuses are
-/// in angle brackets.
+/// Returns the model of a page as text, an element per paragraph. Texts are in quotes, numbers are not, decisions and
+/// statuses are in angle brackets.
 fn page_text(page: &Page) -> String {
     let mut text = format!("title: {}\n", page.title);
     for element in &page.elements {
@@ -167,7 +167,7 @@ fn report_skips_and_names_unreadable_runs() {
     );
 }
 
-/// Returns the report in Markdown on a made-up run after `edit` changed the lines of its `rounds.csv`.
+/// Returns the report in Markdown on a synthetic run after `edit` changed the lines of its `rounds.csv`.
 fn edited(edit: impl Fn(Vec<&str>) -> Vec<String>) -> String {
     let folder = tempfile::tempdir().unwrap();
     SMALL.write(folder.path());

@@ -13,7 +13,8 @@ pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smo
 /// The number of training runs of [`SMOKE`].
 pub(crate) const SMOKE_TRAININGS: usize = 18;
 
-/// Arms for [`SMOKE`] with every valid pair of a mask rule and a start rule. The experiment has 120 iterations in 3 epochs.
+/// Arms for [`SMOKE`] with every valid pair of a mask rule and a start rule. The experiment has 120 iterations in 3
+/// epochs.
 pub(crate) const ALL_ARMS: &str = "arms={\
     winning_ticket={mask='iterative',weights='rewind'},\
     late={mask='iterative',weights='rewind',rewind_to='30it'},\
@@ -112,7 +113,8 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Returns the number of training runs that ended in a run, by the lines that it printed. Those that were stored before do not count.
+/// Returns the number of training runs that ended in a run, by the lines that it printed. Those that were stored before
+/// do not count.
 pub(crate) fn finished_count(output: &Output) -> usize {
     stderr(output).lines().filter(|line| line.starts_with('[')).count()
 }
@@ -147,8 +149,8 @@ pub(crate) fn run_dir(runs: &Path) -> PathBuf {
     run_dirs[0].clone()
 }
 
-/// Returns the files of a run by name, but for those that may differ between two runs of an experiment (times, hosts). The bytes of
-/// these files must not depend on workers, interruptions and reruns.
+/// Returns the files of a run by name, but for those that may differ between two runs of an experiment (times, hosts).
+/// The bytes of these files must not depend on workers, interruptions and reruns.
 pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![run_dir.to_owned()];

@@ -38,7 +38,8 @@ impl<'a> Interpolator<'a> {
         let image_indices = self.dataset.indices(Split::Train);
         let original = store.final_weights(&pair.training.key)?;
         let copy = store.final_weights(&pair.copy.key)?;
-        // The engine that trained the pair, so that both ends of the line have the errors that were recorded after training.
+        // The engine that trained the pair, so that both ends of the line have the errors that were recorded after
+        // training.
         let trainer = match self.trainers.entry(pair.training.engine) {
             Entry::Occupied(trainer) => trainer.into_mut(),
             Entry::Vacant(vacant) => vacant.insert(trainers.build(pair.training.engine, 1, self.dataset)?),

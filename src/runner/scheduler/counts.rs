@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::status::{NodeState, NodeStatus};
 use crate::base::outcome::Outcome;
 
-/// Rows of a plan, counted by the state of their training runs. A row is in one of `done`, `diverged`, `failed`, `blocked` and `open`.
+/// Rows of a plan, counted by the state of their training runs. A row is in one of `done`, `diverged`, `failed`,
+/// `blocked` and `open`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunProgress {
     /// Rows that are stored and were trained to the end.

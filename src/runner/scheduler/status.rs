@@ -70,8 +70,8 @@ impl NodeStatus {
         Met { entry: is_done, weights: is_done && self.state == NodeState::Finished }
     }
 
-    /// Returns whether `dependency` on the node can be met, now or later: not if the node diverged, and not if its job failed
-    /// or is blocked and has to write what is needed.
+    /// Returns whether `dependency` on the node can be met, now or later: not if the node diverged, and not if its job
+    /// failed or is blocked and has to write what is needed.
     pub(super) fn can_meet(&self, dependency: Dependency) -> bool {
         let will_not_run = matches!(self.state, NodeState::Failed(_) | NodeState::Blocked(_));
         match &self.stored {

@@ -74,8 +74,8 @@ fn failure() -> TrainingFailure {
     TrainingFailure { cause: "a cause".into(), by_audit: false }
 }
 
-/// Takes the next group and finishes its tasks at once. Returns arm and round of each, with ` again` for a rerun; of other work,
-/// its name.
+/// Takes the next group and finishes its tasks at once. Returns arm and round of each, with ` again` for a rerun; of
+/// other work, its name.
 fn finish_next(scheduler: &mut Scheduler<'_>) -> String {
     match scheduler.next() {
         NextWork::Train(group) => {

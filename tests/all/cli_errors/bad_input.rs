@@ -7,7 +7,8 @@ use crate::support::*;
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
 
-/// Returns the message of the binary for [`SMOKE`] with `sets`, and asserts that it is a usage error before anything is written.
+/// Returns the message of the binary for [`SMOKE`] with `sets`, and asserts that it is a usage error before anything is
+/// written.
 fn error_message(sets: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let output = run(SMOKE, folder.path(), sets);
@@ -128,7 +129,8 @@ fn data_files_that_are_not_official_are_named() {
     let gzip: &[u8] = &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2];
     assert!(message(images, Some(gzip)).contains("cut short or damaged"));
     assert!(message(images, Some(&good)).contains("SHA-256"), "the right form, the wrong pixels");
-    // The labels are read after the images, so that the messages about labels need the real images, which are only on some machines.
+    // The labels are read after the images, so that the messages about labels need the real images, which are only on
+    // some machines.
     if let Some(real) = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA) {
         copy_real(&real.join("mnist"), &data, images);
         assert!(

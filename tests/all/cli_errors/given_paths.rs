@@ -9,14 +9,14 @@ use crate::support::*;
 
 const QUICK: [&str; 3] = ["replicates=1", "rounds=1", "train.iterations=20"];
 
-/// `lth` in `folder`, whose home folder is `folder/home`.
+/// Returns the command of the binary in `folder`, with `folder/home` as home folder.
 fn with_home(folder: &Path, args: &[&str]) -> Command {
     let mut command = lth();
     command.current_dir(folder).env("HOME", folder.join("home")).args(args);
     command
 }
 
-/// `lth run` on [`SMOKE`], made short, with these arguments.
+/// Returns the command of a short `lth run` on [`SMOKE`] with these arguments.
 fn quick(folder: &Path, args: &[&str]) -> Command {
     let mut command = with_home(folder, &["run", SMOKE, "-q"]);
     command.args(args);
@@ -26,12 +26,14 @@ fn quick(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// Runs a command, asserts that it is a usage error, and returns the message.
 fn refusal(command: &mut Command) -> String {
     let output: Output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{command:?}: {}{}", stdout(&output), stderr(&output));
     stderr(&output)
 }
 
+/// Runs a command, asserts success, and returns standard output.
 fn done(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", stderr(&output));
@@ -117,7 +119,7 @@ fn paths_that_only_a_shell_would_expand_are_refused() {
     let ended = refusal(quick(here, &[]).env("LTH_RUNS_DIR", "runs\r"));
     assert!(ended.contains(r"`runs\r` ends with a line end"), "{ended}");
     assert_eq!(fs::read_dir(here).unwrap().count(), 0, "nothing is made");
-    // What is not looked at is not refused.
+    // Variables that the command does not use are not checked.
     let mut strokes = quick(here, &["--runs", "runs"]);
     done(strokes.env("LTH_DATA_DIR", "$HOME/data").env("LTH_RUNS_DIR", "$HOME/runs"));
 }

@@ -16,7 +16,7 @@ fn proposal(message: Result<(), String>) -> String {
     behind.and_then(|rest| rest.split('`').next()).unwrap_or_else(|| panic!("{message}")).to_owned()
 }
 
-/// Returns the message of `lth check` about this text in a file called `name`, as far as it needs no data.
+/// Returns the message of `lth check` about this text in a file called `name`, but for errors that need data.
 fn check(name: &str, text: &str, sets: &[String]) -> Result<(), String> {
     let document = ConfigDocument::parse(name, text, sets)?;
     read(&document).map(drop).map_err(|report| report.to_string())
@@ -27,7 +27,7 @@ fn check_set(set: String) -> Result<(), String> {
     check("smoke.toml", &std::fs::read_to_string(SMOKE).unwrap(), &[set])
 }
 
-/// Keys of [`SMOKE`] with a value as other programs write it, and the proposed value.
+/// Values as other programs write them: (key of [`SMOKE`], value, proposed value).
 const VALUES: [(&str, &str, &str); 22] = [
     ("train.lr", ".1", "0.1"),
     ("train.lr", "1.", "1.0"),
@@ -56,7 +56,7 @@ const VALUES: [(&str, &str, &str); 22] = [
 /// Texts with quotes that TOML and JSON do not use.
 const TEXTS: [&str; 5] = ["“strokes”", "‘strokes’", "«strokes»", "„strokes“", "“strokes\""];
 
-/// [`SMOKE`] as TOML or JSON, with the text `value` as it stands here at `key`.
+/// Returns [`SMOKE`] as TOML or JSON, with the characters of `value` as the value of `key`.
 fn file(key: &str, value: &str, is_json: bool) -> String {
     let mut root: toml::Table = std::fs::read_to_string(SMOKE).unwrap().parse().unwrap();
     let (table, leaf) = key.rsplit_once('.').unwrap_or(("", key));
@@ -106,7 +106,7 @@ fn hint_for_a_set_is_accepted() {
         ("train", "{iterations=1'000,batch_size=30,optimizer=adam,lr=.1}".to_owned()),
     ];
     for (key, value) in lists.into_iter().chain(numbers) {
-        // The hint is for a shell.
+        // The proposed value is quoted for a shell.
         let proposed = proposal(check_set(format!("{key}={value}")));
         let set = proposed.strip_prefix("--set '").and_then(|set| set.strip_suffix('\'')).unwrap();
         assert_eq!(check_set(set.to_owned()), Ok(()), "{proposed}");

@@ -4,16 +4,18 @@ use std::fs;
 
 use crate::support::*;
 
-/// An experiment on `resnet20`, whose layers are named `block1.conv1`; `rates` stand under `[prune.rate.layers]`.
+/// Returns an experiment on `resnet20`, which has layers with names such as `block1.conv1`. `rates` are the lines of
+/// `[prune.rate.layers]`.
 fn resnet(rates: &str) -> String {
     format!(
-        "name = \"blocks\"\nrounds = 1\n[data]\ndataset = \"cifar10\"\n[network]\narchitecture = \"resnet20\"\n[train]\n\
-         iterations = 10\nbatch_size = 8\noptimizer = \"sgd\"\nlr = 0.1\n[prune.rate]\nconv = 0.5\n[prune.rate.layers]\n\
-         {rates}\n[arms.ticket]\nmask = \"iterative\"\nweights = \"rewind\"\n"
+        "name = \"blocks\"\nrounds = 1\n[data]\ndataset = \"cifar10\"\n[network]\narchitecture = \"resnet20\"\n\
+         [train]\niterations = 10\nbatch_size = 8\noptimizer = \"sgd\"\nlr = 0.1\n\
+         [prune.rate]\nconv = 0.5\n[prune.rate.layers]\n{rates}\n\
+         [arms.ticket]\nmask = \"iterative\"\nweights = \"rewind\"\n"
     )
 }
 
-/// `prune.rate.layers` of the resolved experiment.
+/// Returns `prune.rate.layers` of the resolved experiment.
 fn resolved(text: &str, name: &str, sets: &[&str]) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     lth::system::files::write(&folder.path().join(name), text.as_bytes()).unwrap();
@@ -24,13 +26,13 @@ fn resolved(text: &str, name: &str, sets: &[&str]) -> serde_json::Value {
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{sets:?}: {}", stderr(&output));
-    // What is written can be read again.
+    // The output is valid TOML.
     let table: toml::Table = stdout(&output).parse().unwrap();
     serde_json::to_value(&table["prune"]["rate"]["layers"]).unwrap()
 }
 
 #[test]
-fn layer_names_with_points_are_understood_by_set() {
+fn layer_names_with_dots_are_understood_by_set() {
     let text = resnet("output = 0.1\n\"block2.conv1\" = 0.4");
     let expected = serde_json::json!({ "block1.conv1": 0.3, "block2.conv1": 0.4, "output": 0.1 });
     for set in [
@@ -49,7 +51,7 @@ fn layer_names_with_points_are_understood_by_set() {
 }
 
 #[test]
-fn layer_names_with_points_are_understood_in_files() {
+fn layer_names_with_dots_are_understood_in_files() {
     let expected = serde_json::json!({ "block1.conv1": 0.3, "block2.conv1": 0.4 });
     let json = |layers: &str| {
         let mut root = serde_json::to_value(resnet("output = 0.1").parse::<toml::Table>().unwrap()).unwrap();
@@ -64,7 +66,7 @@ fn layer_names_with_points_are_understood_in_files() {
 }
 
 #[test]
-fn layer_names_with_points_are_in_errors_with_place() {
+fn layer_names_with_dots_are_in_errors_with_place() {
     let folder = tempfile::tempdir().unwrap();
     let message = |rates: &str| {
         let output = lth().args(["check", &config(folder.path(), &resnet(rates))]).output().unwrap();
@@ -73,7 +75,7 @@ fn layer_names_with_points_are_in_errors_with_place() {
     };
     let twice = message("block1.conv1 = 0.3\n\"block1.conv1\" = 0.4");
     assert!(twice.contains("`prune.rate.layers.block1.conv1` is there twice"), "{twice}");
-    // Both mistakes are found, though one stands at a name with a point.
+    // Both mistakes are found, although one is at a name with a dot.
     let wrong = message("block1.conv1 = \".3\"\noutput = 7");
     assert!(
         wrong.contains("prune.rate.layers.block1.conv1`: expected a number") && wrong.contains("write `0.3`"),

@@ -1,5 +1,5 @@
-//! Networks on the real binary whose layers do not fit together or do not fit the images: batch norm of one value, even kernels, and
-//! places of errors in lists of layers.
+//! Networks on the real binary whose layers do not fit together or do not fit the images: batch norm of one value, even
+//! kernels, and places of errors in lists of layers.
 
 use crate::support::*;
 

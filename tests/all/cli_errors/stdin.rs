@@ -17,6 +17,7 @@ fn run_with_stdin(command: &mut Command, text: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// Returns the command of the binary in `folder`.
 fn lth_in(folder: &Path, args: &[&str]) -> Command {
     let mut command = lth();
     command.current_dir(folder).args(args);
@@ -28,7 +29,7 @@ fn smoke() -> String {
 }
 
 fn as_json(toml: &str) -> String {
-    // In the order of the file, which arms keep.
+    // The document keeps the order of the file, which is the order of the arms.
     serde_json::to_string_pretty(&lth::config::ConfigDocument::parse("my.toml", toml, &[]).unwrap().root).unwrap()
 }
 
@@ -61,7 +62,7 @@ fn stdin_errors_have_line_and_column() {
     assert!(message("{\"name\": \"a\",\n \"rounds\" 3}").contains("--> <stdin>:2:"));
     assert!(message("").contains("the configuration says nothing"));
     assert!(!folder.path().join("runs").exists());
-    // A file of that name is another thing.
+    // `./-` is a file with that name, not standard input.
     fs::copy(SMOKE, folder.path().join("-")).unwrap();
     let file = lth_in(folder.path(), &["check", "./-"]).output().unwrap();
     assert!(file.status.success(), "{}", stderr(&file));
@@ -99,8 +100,8 @@ fn init_to_stdout_is_valid_for_plan() {
     assert!(plan.status.success(), "{}", stderr(&plan));
 }
 
-/// The plan of a file with these bytes must be that of [`SMOKE`].
-fn is_read(name: &str, bytes: &[u8]) {
+/// Asserts that a file with these bytes, and standard input with them, have the plan of [`SMOKE`].
+fn assert_read(name: &str, bytes: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     lth::system::files::write(&folder.path().join(name), bytes).unwrap();
     let plan = lth_in(folder.path(), &["plan", name]).output().unwrap();
@@ -110,7 +111,9 @@ fn is_read(name: &str, bytes: &[u8]) {
     assert_eq!(stdout(&piped), stdout(&plan), "{}", stderr(&piped));
 }
 
-fn is_refused(name: &str, bytes: &[u8]) -> String {
+/// Asserts that a file with these bytes, and standard input with them, are usage errors. Returns the message for the
+/// file.
+fn assert_refused(name: &str, bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     lth::system::files::write(&folder.path().join(name), bytes).unwrap();
     let output = lth_in(folder.path(), &["run", name]).output().unwrap();
@@ -123,15 +126,15 @@ fn is_refused(name: &str, bytes: &[u8]) -> String {
 #[test]
 fn encoding_marks_and_line_ends_of_editors_are_read() {
     for (name, text) in [("my.toml", smoke()), ("my.json", as_json(&smoke()))] {
-        is_read(name, format!("\u{feff}{text}").as_bytes());
-        is_read(name, text.replace('\n', "\r\n").as_bytes());
-        is_read(name, format!("\u{feff}{}\u{1a}", text.replace('\n', "\r\n")).as_bytes());
+        assert_read(name, format!("\u{feff}{text}").as_bytes());
+        assert_read(name, text.replace('\n', "\r\n").as_bytes());
+        assert_read(name, format!("\u{feff}{}\u{1a}", text.replace('\n', "\r\n")).as_bytes());
     }
-    is_read("my.json", as_json(&smoke()).replace('\n', "\r").as_bytes());
-    // A mark moves no place.
-    let wrong = is_refused("my.json", "\u{feff}{\"name\" 3}".as_bytes());
+    assert_read("my.json", as_json(&smoke()).replace('\n', "\r").as_bytes());
+    // A byte order mark does not change the column of an error.
+    let wrong = assert_refused("my.json", "\u{feff}{\"name\" 3}".as_bytes());
     assert!(wrong.contains("my.json:1:9"), "{wrong}");
-    let wrong = is_refused("my.toml", "\u{feff}name == 3".as_bytes());
+    let wrong = assert_refused("my.toml", "\u{feff}name == 3".as_bytes());
     assert!(wrong.contains("my.toml:1:7"), "{wrong}");
 }
 
@@ -139,19 +142,19 @@ fn encoding_marks_and_line_ends_of_editors_are_read() {
 fn encoding_that_is_not_utf_8_is_named() {
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     for text in [smoke(), format!("\u{feff}{}", smoke())] {
-        let message = is_refused("my.toml", &utf16(&text));
+        let message = assert_refused("my.toml", &utf16(&text));
         assert!(message.contains("but in UTF-16") && message.contains("hint: save it as UTF-8"), "{message}");
     }
     let latin: Vec<u8> = smoke().replace("seed = 1", "seed = 1  # gr÷").chars().map(|c| c as u8).collect();
-    let message = is_refused("my.toml", &latin);
+    let message = assert_refused("my.toml", &latin);
     assert!(message.contains("byte 0xF7, `÷` in Latin-1") && message.contains("my.toml:"), "{message}");
-    let mac = is_refused("my.toml", smoke().replace('\n', "\r").as_bytes());
+    let mac = assert_refused("my.toml", smoke().replace('\n', "\r").as_bytes());
     assert!(
         mac.contains("the lines end with CR alone, as on old Macs") && mac.contains("tr '\\r' '\\n' < my.toml"),
         "{mac}"
     );
     assert!(!mac.contains('\r'), "{mac:?}");
-    let zeros = is_refused("my.toml", format!("{}\0\0", smoke()).as_bytes());
+    let zeros = assert_refused("my.toml", format!("{}\0\0", smoke()).as_bytes());
     assert!(zeros.contains("has 2 zero bytes in it") && zeros.contains("crash"), "{zeros}");
 }
 

@@ -13,7 +13,7 @@ fn store_with(foreign_names: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let paths: Vec<PathBuf> = foreign_names.iter().map(|name| folder.path().join("store").join(name)).collect();
     for path in &paths {
-        files::write(path, b"a person's").unwrap();
+        files::write(path, b"a user's").unwrap();
     }
     (folder, paths)
 }
@@ -45,9 +45,9 @@ fn clean_leaves_foreign_files_and_names_each_once() {
         files::write(&copy.join(name), &fs::read(entry.join(name)).unwrap()).unwrap();
         foreign_paths.push(copy.join(name));
     }
-    files::write(&entry.join("why.txt"), b"a person's").unwrap();
+    files::write(&entry.join("why.txt"), b"a user's").unwrap();
     foreign_paths.push(entry.join("why.txt"));
-    // Nothing of the run is needed any more once its folder is gone.
+    // A run without a folder needs no weights.
     fs::remove_dir_all(run_dir(runs)).unwrap();
 
     let dry = lth_in(runs, &["clean", "--dry-run"]);
@@ -99,17 +99,17 @@ fn report_leaves_figures_of_user_alone() {
     run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let figures = run_dir(folder.path()).join("report/figures");
     for name in ["my_plot.svg", "my_numbers.csv", "my_plot.png"] {
-        files::write(&figures.join(name), b"a person's").unwrap();
+        files::write(&figures.join(name), b"a user's").unwrap();
     }
     stdout_of(folder.path(), &["report", "smoke"]);
     assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &["replicates=1"])), 0);
-    // One in the place of a figure of the report is renamed.
-    files::write(&figures.join("weights_remaining.svg"), b"a person's").unwrap();
+    // A foreign file with the name of a figure of the report is renamed.
+    files::write(&figures.join("weights_remaining.svg"), b"a user's").unwrap();
     let message = stderr(&lth_in(folder.path(), &["report", "smoke"]));
     assert!(message.contains("weights_remaining.svg.old-1`"), "{message}");
-    assert_eq!(fs::read(figures.join("weights_remaining.svg.old-1")).unwrap(), b"a person's");
+    assert_eq!(fs::read(figures.join("weights_remaining.svg.old-1")).unwrap(), b"a user's");
     for name in ["my_plot.svg", "my_numbers.csv", "my_plot.png"] {
-        assert_eq!(fs::read(figures.join(name)).unwrap(), b"a person's", "{name}");
+        assert_eq!(fs::read(figures.join(name)).unwrap(), b"a user's", "{name}");
     }
 }
 
@@ -119,7 +119,7 @@ fn report_out_replaces_only_its_own_files() {
     run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let out = folder.path().join("site");
     let (index, page) = (out.join("index.html"), out.join("report.md"));
-    files::write(&index, b"a person's home page").unwrap();
+    files::write(&index, b"a user's home page").unwrap();
     let args = ["report", "smoke", "--out", out.to_str().unwrap()];
     let refused = lth_in(folder.path(), &args);
     assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(2), ""), "{}", stderr(&refused));
@@ -128,11 +128,11 @@ fn report_out_replaces_only_its_own_files() {
         "{}",
         stderr(&refused)
     );
-    assert_eq!(fs::read(&index).unwrap(), b"a person's home page");
+    assert_eq!(fs::read(&index).unwrap(), b"a user's home page");
     assert!(!page.exists(), "nothing is written where one file is refused");
 
     fs::remove_file(&index).unwrap();
-    files::write(&out.join("notes.txt"), b"a person's").unwrap();
+    files::write(&out.join("notes.txt"), b"a user's").unwrap();
     stdout_of(folder.path(), &args);
     stdout_of(folder.path(), &args);
     // A page that the user has edited is foreign.
@@ -140,6 +140,6 @@ fn report_out_replaces_only_its_own_files() {
     assert_eq!(lth_in(folder.path(), &args).status.code(), Some(2));
     assert_eq!(
         (fs::read(&page).unwrap(), fs::read(out.join("notes.txt")).unwrap()),
-        (b"edited".into(), b"a person's".into())
+        (b"edited".into(), b"a user's".into())
     );
 }

@@ -98,8 +98,8 @@ fn run_trains_only_new_trainings() {
     assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[])), 9);
     let arm = "arms.more={mask={of=\"winning_ticket\"},weights=\"rewind\"}";
     assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[arm])), 4);
-    assert_eq!(run_dirs(folder.path()).len(), 4, "each experiment has its view");
-    // What was added up is what one run would have given.
+    assert_eq!(run_dirs(folder.path()).len(), 4, "each experiment has its run folder");
+    // The results of these runs together are those of one run.
     let fresh = tempfile::tempdir().unwrap();
     run_ok(SMOKE, fresh.path(), &[arm]);
     let name = run_dir(fresh.path());
@@ -166,7 +166,7 @@ fn terminal_shows_bars_and_heeds_no_color() {
     assert!(plain.contains("━"), "bars are drawn: {plain}");
     assert!(plain.contains("[18/18]"), "and lines stay: {plain}");
     assert!(!plain.contains("\u{1b}[36m"), "without colour: {plain}");
-    assert!(on_a_terminal(None, &[], &[]).unwrap().contains("\u{1b}[36m"), "with colour where nobody minds");
+    assert!(on_a_terminal(None, &[], &[]).unwrap().contains("\u{1b}[36m"), "with colour by default");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn terminal_bars_fit_small_window() {
         println!("skipped: `script` is not installed");
         return;
     };
-    // A frame begins where the one before is cleared, row by row from the bottom.
+    // Each frame begins with codes that clear the frame before it, one row after the other from the bottom.
     let (mut drawn, mut ended) = (0, 0);
     for frame in sent.split("\r\u{1b}[2K") {
         let clear = "\u{1b}[A\u{1b}[2K";
@@ -198,7 +198,7 @@ fn terminal_has_no_bars_after_stop() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().display();
     let run = format!("{} run {SMOKE} --runs {runs} --set train.iterations=10000000", env!("CARGO_BIN_EXE_lth"));
-    // Interrupted once a training is at work; it would take hours.
+    // Interrupted as soon as a training run has started, which would take hours.
     let command = format!(
         "{run} & while ! ls {runs}/store/*/lock >/dev/null 2>&1; do sleep 0.05; done; sleep 0.5; kill -INT $!; wait $!"
     );
@@ -261,7 +261,7 @@ fn fresh_does_not_disturb_other_runs() {
             assert!(output.status.success() || refused, "{}", stderr(&output));
         }
     }
-    assert!(start(true).wait().unwrap().success(), "alone it is served");
+    assert!(start(true).wait().unwrap().success(), "succeeds when no other process runs");
     let alone = tempfile::tempdir().unwrap();
     run_ok(SMOKE, alone.path(), &[]);
     let now = run_dirs(folder.path()).into_iter().find(|run_dir| !run_dir.to_string_lossy().contains(".old-")).unwrap();
@@ -325,7 +325,7 @@ fn fresh_archives_and_deletes_nothing() {
     let now =
         all_before.iter().find(|run_dir| old.starts_with(run_dir.file_name().unwrap().to_str().unwrap())).unwrap();
     assert_same(&reproducible_files(&olds[0]), &reproducible_files(now));
-    assert!(all_before.contains(&mine), "other experiments' views stay");
+    assert!(all_before.contains(&mine), "run folders of other experiments stay");
     let again = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
     assert!(again.status.success() && folder.path().join("store/old-2").exists());
 }
@@ -354,7 +354,7 @@ fn processes_share_trainings() {
     let (one, two) = (one.wait_with_output().unwrap(), two.wait_with_output().unwrap());
     assert!(one.status.success() && two.status.success(), "{}\n{}", stderr(&one), stderr(&two));
     assert_eq!(stdout(&one), stdout(&two));
-    // Only who trained a network says how long it took.
+    // Only the process that trained a network prints its duration.
     let seconds = |output: &std::process::Output| stderr(output).lines().filter(|l| l.contains(" s)")).count();
     assert_eq!(
         seconds(&one) + seconds(&two),

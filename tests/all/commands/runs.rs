@@ -11,7 +11,7 @@ fn json(runs: &Path, args: &[&str]) -> Value {
     serde_json::from_str(&stdout_of(runs, args)).unwrap()
 }
 
-/// Returns the files of weights in the store.
+/// Returns the number of files with final weights in the store.
 fn weights(runs: &Path) -> usize {
     let entries = fs::read_dir(runs.join("store")).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|entry| entry.join("final.safetensors").exists()).count()
@@ -91,7 +91,7 @@ fn interrupted_run_says_how_to_resume() {
     let folder = tempfile::tempdir().unwrap();
     let long = ["train.iterations=1000000"];
     let mut child = run_command(SMOKE, folder.path(), &long).stderr(std::process::Stdio::null()).spawn().unwrap();
-    while !(folder.path().exists() && views_are_there(folder.path())) {
+    while !(folder.path().exists() && has_manifest(folder.path())) {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_eq!(json(folder.path(), &["runs", "--json"])[0]["state"], "running");
@@ -104,7 +104,7 @@ fn interrupted_run_says_how_to_resume() {
 }
 
 /// Returns whether a run has written its manifest.
-fn views_are_there(runs: &Path) -> bool {
+fn has_manifest(runs: &Path) -> bool {
     let entries = fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path());
     entries.into_iter().any(|entry| entry.join("run.json").exists() && entry.join("rounds.csv").exists())
 }
@@ -116,7 +116,7 @@ fn clean_frees_unneeded_weights_and_no_result() {
     assert_eq!(weights(folder.path()), 18);
     assert!(stdout_of(folder.path(), &["clean"]).starts_with("nothing to free"), "the run keeps all");
 
-    // The same run needs less now, but its weights are marked as kept until somebody cleans up.
+    // The run keeps less now, but the pins of its weights stay until `lth clean`.
     run_ok(SMOKE, folder.path(), &[]);
     assert_eq!(weights(folder.path()), 18);
     let before = reproducible_files(&run_dir(folder.path()));
@@ -125,20 +125,20 @@ fn clean_frees_unneeded_weights_and_no_result() {
     assert!(stderr(&refused).contains("no terminal to ask on\n\nhint: `--yes`"), "{}", stderr(&refused));
     let dry = stdout_of(folder.path(), &["clean", "--dry-run"]);
     assert!(dry.contains("(14 files)") && dry.contains("could be freed"), "{dry}");
-    assert_eq!(weights(folder.path()), 18, "asked, and told, and nothing done");
+    assert_eq!(weights(folder.path()), 18, "without `--yes` nothing is freed");
     let done = stdout_of(folder.path(), &["clean", "smoke", "--yes"]);
     assert!(done.contains("freed 14 files"), "{done}");
     assert_eq!(weights(folder.path()), 4, "the dense networks, and the last round of each chain");
     assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[])), 0);
     assert_same(&reproducible_files(&run_dir(folder.path())), &before);
 
-    // Of a run whose folder was deleted nothing is needed; another's is not touched.
+    // A run whose folder was deleted needs no weights. Those of another run stay.
     run_ok(SMOKE, folder.path(), &["name=other", "seed=2"]);
     fs::remove_dir_all(run_dir_named(folder.path(), "smoke")).unwrap();
     let done = stdout_of(folder.path(), &["clean", "--yes"]);
     assert!(done.contains("whose runs are no longer here (4 files)"), "{done}");
     assert_eq!(weights(folder.path()), 4);
-    // The results are still there, so the run comes back without a training.
+    // The results are still in the store, so the run folder is made again without training.
     assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[])), 0);
     assert_same(&reproducible_files(&run_dir_named(folder.path(), "smoke")), &before);
 }
@@ -148,7 +148,7 @@ fn clean_leaves_running_and_unfinished_trainings() {
     let folder = tempfile::tempdir().unwrap();
     run_ok(SMOKE, folder.path(), &["run.keep=all", "replicates=1"]);
     run_ok(SMOKE, folder.path(), &["replicates=1"]);
-    // Another run that shares these trainings is not finished: it may need any of them.
+    // Another run with the same training runs is not finished, and may need the weights of any of them.
     let long = ["replicates=1", "arms.more={mask=\"dense\",weights=\"reinit\"}", "rounds=3", "name=more"];
     let mut child = run_command(SMOKE, folder.path(), &long).stderr(std::process::Stdio::null()).spawn().unwrap();
     child.kill().unwrap();
@@ -177,7 +177,8 @@ fn clean_frees_archived_trainings() {
 #[test]
 fn rounds_added_to_continued_chain_train_only_new_round() {
     let folder = tempfile::tempdir().unwrap();
-    // Each round prunes the trained weights of the one before by how far they moved from where that one started.
+    // Each round prunes the final weights of the round before by their distance from the weights that that round
+    // started from.
     let sets = ["arms={chain={mask='iterative',weights='final'}}", "prune.criterion=movement", "replicates=1"];
     let with_rounds = |rounds: &str| run_ok(SMOKE, folder.path(), &[&sets[..], &[rounds]].concat());
     assert_eq!(finished_count(&with_rounds("rounds=4")), 5);

@@ -29,7 +29,7 @@ fn measured(output: &Output) -> usize {
     stderr(output).lines().filter(|line| line.starts_with("measured ")).count()
 }
 
-/// The rows of `stability.csv` by arm, replicate and round.
+/// Returns the rows of `stability.csv` by (arm, replicate, round).
 fn lines(run_dir: &Path) -> BTreeMap<(String, String, String), Vec<BTreeMap<String, String>>> {
     let mut lines: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for row in rows(run_dir, "stability.csv") {
@@ -42,7 +42,7 @@ fn number(row: &BTreeMap<String, String>, column: &str) -> f64 {
     row[column].parse().unwrap()
 }
 
-/// The last evaluation of a training in the store.
+/// Returns the errors [train, test] of the last evaluation of a stored training run.
 fn stored_errors(runs: &Path, key: &str) -> [f64; 2] {
     let curve = fs::read(runs.join("store").join(key).join("curve.json")).unwrap();
     let curve: serde_json::Value = serde_json::from_slice(&curve).unwrap();
@@ -58,7 +58,7 @@ fn stability_ends_are_the_two_runs_and_nothing_is_repeated() {
     let run_dir = run_dir(runs);
     let before = reproducible_files(&run_dir);
     let first = stability_ok(runs, &["smoke"]);
-    // Of each replicate the dense network and both rounds; the first round's weights had been freed.
+    // Three lines in each replicate: the dense network and two rounds. The weights of the first round had been freed.
     assert_eq!((measured(&first), finished_count(&first)), (6, 2 + 6), "{}", stderr(&first));
     let lines = lines(&run_dir);
     let names: Vec<String> = lines.keys().map(|(arm, replicate, round)| format!("{arm} {replicate} {round}")).collect();
@@ -90,7 +90,7 @@ fn stability_ends_are_the_two_runs_and_nothing_is_repeated() {
     let mut after = reproducible_files(&run_dir);
     let table = after.remove("stability.csv").unwrap();
     after.retain(|name, _| !name.starts_with("report/"));
-    assert!(after.iter().all(|(name, text)| before[name] == *text), "the run's own files are what they were");
+    assert!(after.iter().all(|(name, text)| before[name] == *text), "the other files of the run do not change");
 
     let again = stability_ok(runs, &["smoke"]);
     assert_eq!((measured(&again), finished_count(&again)), (0, 0), "{}", stderr(&again));
@@ -98,7 +98,7 @@ fn stability_ends_are_the_two_runs_and_nothing_is_repeated() {
         (stdout(&again), reproducible_files(&run_dir)["stability.csv"].clone()),
         (stdout(&first), table.clone())
     );
-    // What is missing or damaged is measured again, and no more.
+    // Only missing or damaged measurements are made again.
     let of = |line: &[BTreeMap<String, String>]| runs.join("store").join(&line[0]["copy_key"]).join("stability.json");
     let files: Vec<_> = lines.values().map(|line| of(line)).collect();
     fs::remove_file(&files[0]).unwrap();
@@ -121,7 +121,7 @@ fn stability_report_needs_only_run_folder() {
     let run_dir = run_dir(runs);
     assert_eq!(rows(&run_dir, "stability.csv").len(), 2 * 5);
     stability_ok(runs, &["smoke", "--round", "2", "--points", "5"]);
-    assert_eq!(rows(&run_dir, "stability.csv").len(), 4 * 5, "what was known stays");
+    assert_eq!(rows(&run_dir, "stability.csv").len(), 4 * 5, "earlier measurements stay");
     fs::remove_dir_all(runs.join("store")).unwrap();
     let output = lth().arg("report").arg(&run_dir).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
@@ -207,7 +207,8 @@ fn stability_refuses_unknown_names_and_damaged_runs() {
     assert!(error_message(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
 }
 
-/// The start of `configs/smoke.toml` with other layers, and the trainer that has it.
+/// Returns the study of [`SMOKE`] with other layers, its initial weights, mask and data set, and the spec of its
+/// trainer.
 fn normed(layers: &str, batch_size: usize) -> (Study, TensorMap, Mask, lth::data::Dataset, TrainerSpec) {
     let network = format!("network={{layers={layers}}}");
     let batch = format!("train.batch_size={batch_size}");

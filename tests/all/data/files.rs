@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::*;
 
-/// An experiment of a second on the data set that `[data]` is given.
+/// Returns an experiment that takes a second; `data` are the lines of `[data]`.
 fn experiment(data: &str) -> String {
     format!(
         r#"name = "own"
@@ -38,7 +38,7 @@ fn idx(sizes: &[u32], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An image of a class, of `bytes` bytes: the class is where it is bright.
+/// Returns image `n` of a class as `bytes` bytes. The class determines which of them are bright.
 fn image(class: usize, n: usize, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| if at % 3 == class { 200 + (n % 50) as u8 } else { (at + n) as u8 % 40 }).collect()
 }
@@ -46,7 +46,7 @@ fn image(class: usize, n: usize, bytes: usize) -> Vec<u8> {
 const IDX: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// Three classes of 5×3 images, 30 for training and 9 to test.
+/// Writes IDX files with three classes of 5×3 images: 30 for training and 9 for testing.
 fn own_idx(folder: &Path) {
     for (files, count) in IDX.chunks_exact(2).zip([30, 9]) {
         let images: Vec<u8> = (0..count).flat_map(|n| image(n % 3, n, 15)).collect();
@@ -71,7 +71,7 @@ fn grey(pixels: &[u8]) -> Vec<u8> {
     png([5, 3], png::ColorType::Grayscale, png::BitDepth::Eight, pixels)
 }
 
-/// Three classes of 5×3 images in colour, 30 for training and 9 to test.
+/// Writes PNG files with three classes of 5×3 colour images: 30 for training and 9 for testing.
 fn own_images(folder: &Path) {
     for (part, count) in [("train", 30), ("test", 9)] {
         for n in 0..count {
@@ -82,7 +82,7 @@ fn own_images(folder: &Path) {
     }
 }
 
-/// The binary in `folder`, with `data` in its configuration.
+/// Runs the binary in `folder`, with `data` in its configuration.
 fn in_folder(folder: &Path, args: &[&str], data: &str) -> std::process::Output {
     config(folder, &experiment(data));
     lth().current_dir(folder).args(args).output().unwrap()
@@ -100,7 +100,7 @@ fn custom_idx_files_are_trained_on() {
     assert_eq!(rounds[0]["weights_total"], (15 * 8 + 8 * 3).to_string());
     assert_eq!(rounds[0]["final_test_accuracy"], "1.0", "the classes are easy to tell");
 
-    // The same bytes elsewhere are the same data: nothing is trained again.
+    // The same files in another folder are the same data: nothing is trained again.
     fs::rename(folder.path().join("mine"), folder.path().join("moved")).unwrap();
     let zipped = folder.path().join("moved").join(IDX[0]);
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -110,7 +110,7 @@ fn custom_idx_files_are_trained_on() {
     let again = in_folder(folder.path(), &["run", "config.toml"], &data.replace("mine", "moved"));
     assert_eq!((again.status.success(), finished_count(&again)), (true, 0), "{}", stderr(&again));
 
-    // What is written down reads back as the same experiment, and refuses other bytes.
+    // `resolved.toml` is the same experiment, and refuses other bytes.
     let resolved = fs::read_to_string(run_dir.join("resolved.toml")).unwrap();
     assert!(resolved.contains("  # of what was found there\n"), "{resolved}");
     put(&folder.path().join("resolved.toml"), resolved.as_bytes());

@@ -34,8 +34,8 @@ enum CommandCheck {
     Skip(&'static str),
 }
 
-/// Returns the check of a command. `real` is the folder of real data sets, if there is one. Training runs are made short by overrides,
-/// because the commands are tested and not their results.
+/// Returns the check of a command. `real` is the folder of real data sets, if there is one. Training runs are made
+/// short by overrides, because the commands are tested and not their results.
 fn check_of(command: &str, real: Option<&Path>) -> CommandCheck {
     let words: Vec<&str> = command.split('#').next().unwrap_or_default().split_whitespace().collect();
     match words[..] {
@@ -93,7 +93,7 @@ fn readme_commands_do_what_they_say() {
     let real: Option<PathBuf> = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA)
         .map(|folder| folder.canonicalize().unwrap());
     let folder = checkout();
-    // A port that nobody listens on any more.
+    // The address of a server that has been closed.
     let nowhere = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let (mut ran, mut skipped) = (0, 0);
     for command in commands(&readme()) {

@@ -1,4 +1,5 @@
-//! The configurations of the figures of the paper: their headers, and what the README says of them, agree with the plan.
+//! The configurations of the figures of the paper: their headers, and what the README says of them, agree with the
+//! plan.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ fn configs() -> Vec<PathBuf> {
     all
 }
 
-/// Returns whether a configuration is for a figure that compares several values of one setting. Its file has one of the values, and
-/// its header a shell loop over all.
+/// Returns whether a configuration is for a figure that compares several values of one setting. Its file has one of the
+/// values, and its header a shell loop over all.
 fn is_sweep(path: &Path) -> bool {
     let name = path.file_stem().unwrap().to_str().unwrap();
     ["appendix_g_", "appendix_h_", "appendix_i_"].iter().any(|start| name.starts_with(start))
@@ -111,8 +112,8 @@ fn figure_4_sizes_are_those_of_paper() {
         let row = rounds.iter().find(|row| row["arm"] == arm && row["round"] == round).unwrap();
         format!("{:.3}", 100.0 * row["weights_remaining"].as_f64().unwrap())
     };
-    // The sizes in Section 2 of the paper: one-shot tickets learn faster than the dense network from 67.5% to 17.6% of the weights,
-    // and reach a higher test accuracy from 95.0% to 5.17%. The paper truncates these percentages.
+    // The sizes in Section 2 of the paper: one-shot tickets learn faster than the dense network from 67.5% to 17.6% of
+    // the weights, and reach a higher test accuracy from 95.0% to 5.17%. The paper truncates these percentages.
     for (round, label) in [(2, "95.0"), (13, "67.5"), (33, "17.6"), (38, "5.17")] {
         for arm in ["one_shot", "one_shot_reinit"] {
             assert!(percent(arm, round).starts_with(label), "{arm} {round}: {}", percent(arm, round));

@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use crate::support::smoke_document;
 
-/// Returns the settings of [`SMOKE`](crate::support::SMOKE), with 120 iterations, a learning rate of 0.1 and these overrides.
+/// Returns the settings of [`SMOKE`](crate::support::SMOKE), with 120 iterations, a learning rate of 0.1 and these
+/// overrides.
 fn train(sets: &[&str]) -> TrainConfig {
     let sets: Vec<String> = sets.iter().chain(&["lr=0.1"]).map(|set| format!("train.{set}")).collect();
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
@@ -81,7 +82,8 @@ impl Trainer for RateRecorder {
     fn set_threads(&mut self, _: usize) {}
 }
 
-/// Returns the rates of a training run that starts at iteration `start`, each as (iteration, learning rate). An epoch has 7 iterations.
+/// Returns the rates of a training run that starts at iteration `start`, each as (iteration, learning rate). An epoch
+/// has 7 iterations.
 fn recorded_rates(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
     let images: Vec<u32> = (0..35).collect();
     let tensor = NamedTensor { name: "output".to_owned(), shape: vec![1], values: vec![0.0] };

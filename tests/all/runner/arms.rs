@@ -1,4 +1,5 @@
-//! Every arm on the real binary: counts, iterations, snapshots after iteration k, and independence of the arms from each other.
+//! Every arm on the real binary: counts, iterations, snapshots after iteration k, and independence of the arms from
+//! each other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -96,7 +97,8 @@ fn rewind_to_k_costs_only_iterations_to_k() {
         finished_count(&run_ok(SMOKE, folder.path(), &[&arms_set(arms), "replicates=1", rounds]))
     };
     assert_eq!((to_go(&[TICKET], "rounds=2"), trained_count(&[TICKET], "rounds=2")), (3 * 120, 3));
-    // The dense network trains its first 30 iterations again, for its snapshot; then the two rounds of the new arm train.
+    // The dense network trains its first 30 iterations again, for its snapshot; then the two rounds of the new arm
+    // train.
     assert_eq!((to_go(&[TICKET, LATE], "rounds=2"), trained_count(&[TICKET, LATE], "rounds=2")), (30 + 2 * 90, 3));
     assert_eq!(to_go(&[TICKET, LATE], "rounds=2"), 0);
     assert_eq!(to_go(&[TICKET, LATE], "rounds=3"), 120 + 90, "the snapshot is stored");
@@ -147,7 +149,8 @@ fn arms_do_not_change_weights_of_others() {
     for (place, sums) in sums_of(&["replicates=1", &reordered]) {
         let [arm, replicate, repeat, round] = place;
         let arm = if arm == "b" { "winning_ticket".to_owned() } else { arm };
-        // Of the rounds of `other`, which is `random_reinit` here, only the even ones are in the experiment with all arms.
+        // Of the rounds of `other`, which is `random_reinit` here, only the even ones are in the experiment with all
+        // arms.
         let arm = if arm == "other" && round == "2" { "random_reinit".to_owned() } else { arm };
         if arm != "other" {
             assert_eq!(all[&[arm, replicate, repeat, round]], sums);

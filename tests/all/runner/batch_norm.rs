@@ -1,5 +1,5 @@
-//! Networks with batch norm, residual blocks, augmentation or dropout, on the real binary: every arm, rewinding to iteration k with
-//! running statistics, lanes, and the instability analysis.
+//! Networks with batch norm, residual blocks, augmentation or dropout, on the real binary: every arm, rewinding to
+//! iteration k with running statistics, lanes, and the instability analysis.
 
 use std::fs;
 use std::path::Path;

@@ -19,8 +19,8 @@ fn run(folder: &Path, fault: Fault, at: u64) -> (RunOutcome, Vec<String>) {
     (outcome, ends)
 }
 
-/// Runs one replicate of the smoke experiment with these overrides. Also returns the training runs that it started, each as (id,
-/// number of iterations), sorted.
+/// Runs one replicate of the smoke experiment with these overrides. Also returns the training runs that it started,
+/// each as (id, number of iterations), sorted.
 fn run_arms(folder: &Path, sets: &[&str]) -> (RunOutcome, Vec<(String, u64)>) {
     let document = smoke_document(&[&["replicates=1"], sets].concat());
     let (outcome, events) = run_experiment(folder, &document, Fault::None, 0);
@@ -96,8 +96,8 @@ fn arms_of_every_kind_run_together() {
     let folder = tempfile::tempdir().unwrap();
     let (outcome, starts) = run_arms(folder.path(), &[ALL_ARMS]);
     assert_eq!(outcome.progress.done, outcome.rounds.len());
-    // An arm has a row for each of two rounds, times its repeats; arms with a dense mask have one row, and arms with a grid or with
-    // `at` or `every` one for each size or round that they name.
+    // An arm has a row for each of two rounds, times its repeats; arms with a dense mask have one row, and arms with a
+    // grid or with `at` or `every` one for each size or round that they name.
     let row_count = |arm: &str| outcome.rounds.iter().filter(|row| row.arm == arm).count();
     assert_eq!(["dense", "fresh", "random_reinit", "continued_ticket", "grid_reinit"].map(row_count), [1, 1, 2, 1, 2]);
     assert_eq!(["late", "late_reinit", "random_mask", "grid", "at_init_grid"].map(row_count), [2, 4, 4, 3, 2]);
@@ -112,8 +112,8 @@ fn arms_of_every_kind_run_together() {
         };
         assert_eq!(row.iterations, expected, "{}", row.arm);
     }
-    // Iterative and one-shot pruning have the same first round, so `winning_ticket` and `one_shot` share that training run, and so
-    // do `late` and `one_shot_late`.
+    // Iterative and one-shot pruning have the same first round, so `winning_ticket` and `one_shot` share that training
+    // run, and so do `late` and `one_shot_late`.
     assert_eq!(starts.len(), outcome.rounds.len() - 2);
     assert!(run_arms(folder.path(), &[ALL_ARMS]).1.is_empty(), "everything is in the store");
 }

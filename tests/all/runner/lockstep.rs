@@ -1,4 +1,5 @@
-//! Training runs in lockstep groups, most of them with the fake trainer: each has the numbers that it has alone in a trainer.
+//! Training runs in lockstep groups, most of them with the fake trainer: each has the numbers that it has alone in a
+//! trainer.
 
 use std::fs;
 use std::path::Path;
@@ -18,9 +19,9 @@ use crate::support::{
     SMOKE, SMOKE_TRAININGS, assert_same, plan_of, reproducible_files, run_command, run_dir, run_ok, stderr,
 };
 
-/// Three replicates of a chain of two rounds, with a reinit of each ticket: 15 training runs. By what they depend on, there are four
-/// sets that can train in lockstep: the 3 dense networks; the 3 first rounds; the 3 second rounds and the 3 reinits of first rounds;
-/// the 3 reinits of second rounds.
+/// Three replicates of a chain of two rounds, with a reinit of each ticket: 15 training runs. By what they depend on,
+/// there are four sets that can train in lockstep: the 3 dense networks; the 3 first rounds; the 3 second rounds and
+/// the 3 reinits of first rounds; the 3 reinits of second rounds.
 fn document(lanes: u32, more: &[&str]) -> ConfigDocument {
     let arms = "arms={ticket={mask='iterative',weights='rewind'},reinit={mask={of='ticket'},weights='reinit'}}";
     let mut sets = vec!["replicates=3".to_owned(), "run.engine=dense".to_owned(), arms.to_owned()];
@@ -38,7 +39,8 @@ fn rows_alone(fault: Fault, at: u64) -> Vec<RoundRow> {
     run(tempfile::tempdir().unwrap().path(), 1, fault, at).0.rounds
 }
 
-/// Returns the number of groups that were started, and the distinct numbers of lanes of the trainers that were built, ascending.
+/// Returns the number of groups that were started, and the distinct numbers of lanes of the trainers that were built,
+/// ascending.
 fn groups_and_lanes(events: RecordedEvents) -> (usize, Vec<usize>) {
     let mut lanes: Vec<usize> = events.builds.into_inner().unwrap().into_iter().map(|(_, lanes)| lanes).collect();
     lanes.sort_unstable();
@@ -46,8 +48,8 @@ fn groups_and_lanes(events: RecordedEvents) -> (usize, Vec<usize>) {
     (events.starts.into_inner().unwrap().len(), lanes)
 }
 
-/// The number of kept weights after one round: half of the 784·4 weights of the first layer, and three quarters of the 4·10 of the
-/// output layer.
+/// The number of kept weights after one round: half of the 784·4 weights of the first layer, and three quarters of the
+/// 4·10 of the output layer.
 const ROUND_1: u64 = 1568 + 30;
 /// The number of kept weights after two rounds.
 const ROUND_2: u64 = 784 + 22;
@@ -109,8 +111,8 @@ fn lockstep_trainer_error_fails_group_and_blocks_dependents() {
         let folder = tempfile::tempdir().unwrap();
         let (outcome, _) = run(folder.path(), 64, fault, ROUND_2);
         let summary = outcome.progress;
-        // Done: the dense networks and the first rounds. Failed: the second rounds, and the reinits of first rounds in their group.
-        // Blocked: the reinits of second rounds.
+        // Done: the dense networks and the first rounds. Failed: the second rounds, and the reinits of first rounds in
+        // their group. Blocked: the reinits of second rounds.
         assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (6, 6, 3, 0), "{fault:?}");
         assert!(outcome.failures.iter().all(|failure| failure.contains("the fake")), "{:?}", outcome.failures);
         let (outcome, events) = run(folder.path(), 64, Fault::None, 0);
@@ -122,8 +124,8 @@ fn lockstep_trainer_error_fails_group_and_blocks_dependents() {
 #[test]
 fn lockstep_audit_failure_fails_one_lane() {
     let folder = tempfile::tempdir().unwrap();
-    // The second rounds train in one group with the reinits of first rounds, and the audit before the first step fails only the
-    // lanes of the second rounds.
+    // The second rounds train in one group with the reinits of first rounds, and the audit before the first step fails
+    // only the lanes of the second rounds.
     let (outcome, _) = run(folder.path(), 64, Fault::WrongStart, ROUND_2);
     let summary = outcome.progress;
     assert_eq!((summary.done, summary.failed, summary.blocked, summary.open), (9, 3, 3, 0));
@@ -145,8 +147,8 @@ fn lockstep_resume_keeps_lanes_of_group() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), 64, Fault::LaneDependent, 0);
     assert!(outcome.rounds != rows_alone(Fault::LaneDependent, 0), "the numbers of this trainer depend on its lanes");
-    // As if the process was killed while it saved the results of groups: one member is missing of each of the three groups of
-    // tickets and reinits with 3, 6 and 3 lanes.
+    // As if the process was killed while it saved the results of groups: one member is missing of each of the three
+    // groups of tickets and reinits with 3, 6 and 3 lanes.
     let is_missing = |row: &&RoundRow| row.replicate == 2 && (row.arm == "ticket" || row.round == 2);
     for row in outcome.rounds.iter().filter(is_missing) {
         fs::remove_dir_all(folder.path().join("store").join(&row.key)).unwrap();

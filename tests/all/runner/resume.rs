@@ -35,8 +35,8 @@ fn resume_after_twenty_kills_gives_same_bytes() {
         run_ok(SMOKE, runs, &LONG);
         watch.elapsed().as_millis() as u64
     };
-    // The time of the whole run, and of a run that finds everything stored. The difference is the time of the training. Each kill
-    // comes after at most a fortieth of it, so that twenty kills leave at least half of the training undone.
+    // The time of the whole run, and of a run that finds everything stored. The difference is the time of the training.
+    // Each kill comes after at most a fortieth of it, so that twenty kills leave at least half of the training undone.
     let whole = milliseconds(alone.path());
     let nothing = milliseconds(alone.path());
     let folder = tempfile::tempdir().unwrap();
@@ -220,7 +220,8 @@ fn final_weights_are_kept_by_run_keep_and_remade_to_same_bytes() {
     run_ok(SMOKE, folder.path(), &[]);
     let before = reproducible_files(&run_dir(folder.path()));
     assert_eq!(weights(), 2 * 2, "of the dense networks and of the last round of each chain");
-    // Freed weights are made again, and the plan counts their iterations; `done.json` has the checksum that they must have.
+    // Freed weights are made again, and the plan counts their iterations; `done.json` has the checksum that they must
+    // have.
     assert_eq!(plan("run.keep=tickets")["iterations_to_go"], 2 * 120);
     let tickets = run_ok(SMOKE, folder.path(), &["run.keep=tickets"]);
     assert_eq!((weights(), finished_count(&tickets)), (2 * 3, 2));

@@ -101,7 +101,7 @@ pub(crate) fn dataset() -> Arc<Dataset> {
     })
 }
 
-/// Returns weights and a mask by a hash that counts from `first`.
+/// Returns weights and a mask by the hashes of `first`, `first` + 1 and so on.
 pub(crate) fn start_from(network: &Network, density: &str, first: u64) -> (Snapshot, Mask) {
     let mut tensors = Vec::new();
     let mut layers = Vec::new();
@@ -135,7 +135,8 @@ fn batch(step: u64) -> Batch {
     Batch { images, iteration: step, elementwise }
 }
 
-/// Returns the parts of a snapshot in the order of the oracle: the weights, each moment, and the running statistics if there are any.
+/// Returns the parts of a snapshot in the order of the oracle: the weights, each moment, and the running statistics if
+/// there are any.
 fn parts(snapshot: &Snapshot) -> Vec<&TensorMap> {
     let buffers = (!snapshot.buffers.0.is_empty()).then_some(&snapshot.buffers);
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).chain(buffers).collect()
@@ -159,8 +160,8 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<
         trainer.step(&[batch(step)], &[case.lr()]).unwrap();
         let snapshot = trainer.snapshot(0).unwrap();
         assert_eq!((snapshot.iteration, snapshot.optimizer_steps), (step + 1, step + 1));
-        // The tolerance allows for the float32 values of a snapshot, whose rounding alone is 6e-8. The norm of a bias before a batch
-        // norm is compared absolutely: its gradient is 0 but for rounding.
+        // The tolerance allows for the float32 values of a snapshot, whose rounding alone is 6e-8. The norm of a bias
+        // before a batch norm is compared absolutely: its gradient is 0 but for rounding.
         compare(&case, &oracle, step + 1, &parts(&snapshot), 2e-7, 1e-6);
         check_zeros(&case, step + 1, masked_parts(&snapshot), &mask);
         if evaluates(&oracle, step + 1) {
@@ -175,9 +176,9 @@ fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<
 /// The number of batches with each of which a float32 trainer takes one step from the same state.
 const BATCHES_PER_STATE: u64 = 5;
 
-/// Checks that one float32 step from a state that float64 reached ends where the float64 step ends: teacher forcing, as in
-/// `teacher_force` of mlp.rs. Only the best batch must agree tightly here, because with most batches the input of some `ReLU` has
-/// another sign in float32.
+/// Checks that one float32 step from a state that float64 reached ends where the float64 step ends: teacher forcing, as
+/// in `teacher_force` of mlp.rs. Only the best batch must agree tightly here, because with most batches the input of
+/// some `ReLU` has another sign in float32.
 fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
     let mut trainer = torch::build(&TrainerSpec { gpu, ..case.spec(Dtype::Float32) }, dataset, 1).unwrap();
@@ -212,7 +213,7 @@ fn check_continuation(case: Case, dataset: &Arc<Dataset>) {
         trainer.load(0, from, &mask).unwrap();
         for step in steps {
             trainer.step(&[batch(step)], &[case.lr()]).unwrap();
-            // An evaluation between changes nothing, running statistics included.
+            // An evaluation between steps changes nothing, running statistics included.
             if step.is_multiple_of(3) {
                 trainer.evaluate(Split::Test).unwrap();
             }

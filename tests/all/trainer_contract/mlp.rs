@@ -1,8 +1,8 @@
 //! The contract of every trainer, against `PyTorch`'s numbers (tests/oracle/lenet.py makes them).
 //!
-//! The float64 trainer must agree with these numbers over all steps. A float32 trainer cannot: its rounding errors grow with every
-//! step. It is checked by teacher forcing: each float32 step starts from a state of the float64 run and is compared with the float64
-//! step from there; all steps must agree loosely, most of them tightly.
+//! The float64 trainer must agree with these numbers over all steps. A float32 trainer cannot: its rounding errors grow
+//! with every step. It is checked by teacher forcing: each float32 step starts from a state of the float64 run and is
+//! compared with the float64 step from there; all steps must agree loosely, most of them tightly.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -173,10 +173,10 @@ const BATCHES_PER_STATE: u64 = 5;
 
 /// Checks that one float32 step from a state that float64 reached ends where the float64 step ends.
 ///
-/// If the input of a `ReLU` is closer to zero than the rounding error of float32, its sign may differ between the precisions, and
-/// then the gradient differs by much more than rounding. Where that happens depends on the order in which the processor adds.
-/// Therefore one step is taken with each of several batches from each state: all must agree loosely (5e-2 of the norm), and the
-/// median tightly (2e-6).
+/// If the input of a `ReLU` is closer to zero than the rounding error of float32, its sign may differ between the
+/// precisions, and then the gradient differs by much more than rounding. Where that happens depends on the order in
+/// which the processor adds. Therefore one step is taken with each of several batches from each state: all must agree
+/// loosely (5e-2 of the norm), and the median tightly (2e-6).
 fn teacher_force(name: &str, build: Build, case: Case, dataset: &Arc<Dataset>, states: &[Snapshot]) {
     let mask = start(case).1;
     let mut trainer = build(&case.spec(Dtype::Float32), dataset).unwrap();

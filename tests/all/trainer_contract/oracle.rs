@@ -1,8 +1,8 @@
 //! Comparison of trainers with the numbers of `PyTorch` in tests/oracle/*.json.
 //!
-//! After every step the oracle has one number for each part of the state (weights, each moment, running statistics): its projection,
-//! the sum of all values with pseudo-random signs, which changes if any value does. After some steps it also has, for each tensor of
-//! each part, its norm and its "picks": the values at a few pseudo-random positions.
+//! After every step the oracle has one number for each part of the state (weights, each moment, running statistics):
+//! its projection, the sum of all values with pseudo-random signs, which changes if any value does. After some steps it
+//! also has, for each tensor of each part, its norm and its "picks": the values at a few pseudo-random positions.
 
 use std::fmt::Debug;
 
@@ -38,8 +38,8 @@ pub(crate) fn distance(got: &TensorMap, want: &TensorMap) -> f64 {
     norm(values(got).zip(values(want)).map(|(a, b)| a - b)) / norm(values(want))
 }
 
-/// Compares the parts of a state with the numbers of the oracle after `step` steps. `tolerance` is relative to the norm of a part or
-/// tensor; tensors with a norm below `least_norm` count as if they had that norm.
+/// Compares the parts of a state with the numbers of the oracle after `step` steps. `tolerance` is relative to the norm
+/// of a part or tensor; tensors with a norm below `least_norm` count as if they had that norm.
 pub(crate) fn compare(
     case: &dyn Debug,
     oracle: &Value,
