@@ -1,6 +1,6 @@
-//! Tells this program's files from the user's in a folder that may hold both, such as that of a report. A list in the
-//! folder has the SHA-256 of each file that this program wrote. A file that is not on the list, or was changed since,
-//! is the user's ("foreign").
+//! Distinguishes this program's files from the user's in a folder that may hold both, such as that of a report. A list
+//! in the folder has the SHA-256 of each file that this program wrote. A file that is not on the list, or was changed
+//! since, is the user's ("foreign").
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ fn store_with(foreign_names: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     (folder, paths)
 }
 
-/// Returns the key of the only dense training in the store of `runs`.
+/// Returns the key of the only dense training run in the store of `runs`.
 fn dense_key(runs: &Path) -> String {
     rows(&run_dir(runs), "rounds.csv").into_iter().find(|row| row["arm"] == "dense").unwrap()["key"].clone()
 }

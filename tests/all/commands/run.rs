@@ -1,4 +1,4 @@
-//! `lth run` on the real binary: output, files and trainings.
+//! `lth run` on the real binary: output, files and training runs.
 
 use std::fs;
 use std::process::Stdio;

@@ -260,7 +260,7 @@ fn batch_norm_statistics_between_copies_are_recomputed() {
     let lines = lines(&run_dir(runs));
     assert_eq!(lines.len(), 2);
     for (name, line) in lines {
-        // Recomputed on other images than the training's last: about the same, not to the digit.
+        // Recomputed from other images than the last batches of the training run, so the error is only about the same.
         let [_, test] = stored_errors(runs, &line[2]["key"]);
         assert!((number(&line[2], "test_error") - test).abs() < 0.1, "{name:?}: {line:?}, and {test}");
     }

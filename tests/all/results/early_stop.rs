@@ -1,4 +1,4 @@
-//! The early stop of every training is the minimum of its curve, whatever it started from.
+//! The early stop of every training run is the minimum of its curve, whichever weights it starts from.
 
 use std::collections::BTreeMap;
 

@@ -38,7 +38,7 @@ fn batch_norm_network_passes_audit_in_every_arm() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
     let all = sets(&[ALL_ARMS, "run.keep=all", "train.iterations=120"]);
-    // The audit looks at each: weights, moments and running statistics are where their rules say.
+    // The audit checks that the weights, moments and running statistics of each training run start as their rules say.
     run_ok(SMOKE, runs, &all);
     let rounds = rows(&run_dir(runs), "rounds.csv");
     assert!(rounds.iter().all(|row| row["outcome"] == "done" && row["engine"] == "dense"));

@@ -232,7 +232,7 @@ fn lockstep_groups_have_one_engine() {
     assert!(outcome.rounds.iter().all(|row| row.engine.is(EngineKind::Dense) && row.outcome.is(OutcomeKind::Done)));
 }
 
-/// Overrides for the smoke experiment with groups of two and three trainings.
+/// Overrides for the smoke experiment with groups of two and three training runs.
 const REAL: [&str; 2] = ["run.lanes=3", "train.iterations=600"];
 
 fn stored(runs: &Path) -> usize {

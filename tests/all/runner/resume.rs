@@ -36,7 +36,8 @@ fn resume_after_twenty_kills_gives_same_bytes() {
         watch.elapsed().as_millis() as u64
     };
     // The time of the whole run, and of a run that finds everything stored. The difference is the time of the training.
-    // Each kill comes after at most a fortieth of it, so that twenty kills leave at least half of the training undone.
+    // Each kill comes after at most a fortieth of it, so that twenty kills leave some of the training undone even if
+    // the machine was only half as fast when the times were measured.
     let whole = milliseconds(alone.path());
     let nothing = milliseconds(alone.path());
     let folder = tempfile::tempdir().unwrap();
