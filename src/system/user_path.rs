@@ -12,7 +12,7 @@ use super::env;
 pub struct RejectedPath {
     /// The error message.
     pub message: String,
-    /// What to do instead, as a sentence.
+    /// The advice, as a sentence: what to do instead.
     pub hint: String,
 }
 
@@ -32,13 +32,13 @@ pub fn is_stdin(path: &Path) -> bool {
 /// Returns `path` with a leading `~` or `~/` replaced by the home folder; other paths unchanged.
 ///
 /// # Errors
-/// Returns [`RejectedPath`] for `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end at
-/// its end.
+/// Returns [`RejectedPath`] if the path begins with `~user`, with `$NAME`, or with `~` while HOME is not set; if it has
+/// quotes around it; or if it ends with a line end.
 pub fn expand(path: &Path) -> Result<PathBuf, RejectedPath> {
     expand_with(path, env::home())
 }
 
-/// Like [`expand`], with `home` as the home folder.
+/// Like [`expand`], but with `home` as the home folder.
 fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, RejectedPath> {
     let text = path.to_string_lossy();
     let reject = |message: String, hint: String| Err(RejectedPath { message, hint });

@@ -17,6 +17,8 @@ use lth::system::paths::RunsDir;
 
 use crate::support::study;
 
+/// The experiment of most tests with fake trainers: a dense network and two rounds of two arms, and a second dense
+/// network.
 pub(crate) const CONFIG: &str = r#"
 name = "fake"
 rounds = 2
@@ -104,7 +106,7 @@ impl Trainer for FakeTrainer {
         let lane_term = if self.fault == Fault::LaneDependent { self.lanes.len() } else { 0 };
         for (lane, batch) in self.lanes.iter_mut().zip(batches) {
             let state = &mut lane.state;
-            assert_eq!(state.iteration, batch.iteration, "every lane is where its batch is");
+            assert_eq!(state.iteration, batch.iteration, "the batch is for the iteration of its lane");
             state.iteration += 1;
             state.optimizer_steps += 1;
             // The factor depends on the images of the batch, and the moments are the weights, so that the states of all

@@ -91,7 +91,7 @@ fn finish_next(scheduler: &mut Scheduler<'_>) -> String {
 }
 
 #[test]
-fn longest_chain_runs_first() {
+fn longest_dependency_path_runs_first() {
     let plan = plan();
     let mut scheduler = fresh(&plan, 1);
     let order: Vec<String> = (0..4).map(|_| finish_next(&mut scheduler)).collect();

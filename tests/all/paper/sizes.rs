@@ -3,7 +3,7 @@
 use crate::support::*;
 
 /// The percentage of weights that remain after each round, with the pruning rates of Frankle & Carbin 2019, Figure 2:
-/// (round, [LeNet, Conv-2, Conv-4, Conv-6 (2.26 million weights), ResNet-20, VGG-19]).
+/// (round, [Lenet, Conv-2, Conv-4, Conv-6 (2.26 million weights), ResNet-20, VGG-19]).
 const PAPER_SIZES: [(u64, [&str; 6]); 20] = [
     (1, ["80.04", "80.10", "81.08", "82.54", "80.24", "80.01"]),
     (2, ["64.06", "64.16", "65.84", "68.20", "64.43", "64.01"]),
