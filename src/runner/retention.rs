@@ -44,7 +44,8 @@ impl Retention {
         }
     }
 
-    /// Returns whether the final weights are in the store when every training run has ended.
+    /// Returns whether `run.keep` keeps the final weights after the run. With [`KeepWeights::Tickets`] the run itself
+    /// leaves intermediate ones in the store, and `lth clean` frees them.
     pub(super) fn keeps_final_weights(&self) -> bool {
         self.is_pinned || self.final_weights && !self.is_intermediate
     }

@@ -55,8 +55,8 @@ impl<'a> SharedState<'a> {
         Self { state: Mutex::new(state), changed: Condvar::new(), retentions, busy, threads }
     }
 
-    /// Locks the state. A lock that is poisoned by a panic is taken all the same: workers catch panics outside of it,
-    /// and no transition panics halfway.
+    /// Locks the state, even if a thread panicked while it held the lock: nothing can panic between the first and the
+    /// last change of a transition, so the state is consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, RunState<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
