@@ -6,14 +6,14 @@
 //! ```
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
-#[path = "../tests/all/made_up.rs"]
-mod made_up;
+#[path = "../tests/all/synthetic_run.rs"]
+mod synthetic_run;
 
 use criterion::Criterion;
 use lth::report::{Run, RunAnalysis, files};
 use lth::system::paths::RunDir;
 
-const FIGURE_4: made_up::MadeUp = made_up::MadeUp {
+const FIGURE_4: synthetic_run::SyntheticRun = synthetic_run::SyntheticRun {
     arms: &[("ticket", 1, 0.0005), ("reinit", 3, 0.003), ("one_shot", 3, 0.001), ("one_shot_reinit", 3, 0.004)],
     replicates: 5,
     rounds: 24,

@@ -10,7 +10,7 @@ use crate::artifacts::find_run;
 use crate::base::format::{bytes, count_of};
 use crate::config::UsageError;
 use crate::runner;
-use crate::runner::{Candidate, Garbage, GcReason};
+use crate::runner::{Garbage, GarbageFile, GcReason};
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -41,7 +41,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
     let run_dirs = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
     let only = (!run_dirs.is_empty()).then_some(run_dirs.as_slice());
-    let Garbage { candidates, foreign } = runner::find_garbage(&runs, only)?;
+    let Garbage { files: candidates, foreign } = runner::find_garbage(&runs, only)?;
     if let Some(note) = foreign_note(&foreign) {
         ui::eprint_line(&note);
     }
@@ -95,20 +95,20 @@ fn foreign_note(foreign: &[PathBuf]) -> Option<String> {
 }
 
 /// Returns a line for each reason to free files, with their number and size. With `names`, the files follow.
-fn listing(candidates: &[Candidate], names: bool) -> String {
+fn listing(candidates: &[GarbageFile], names: bool) -> String {
     let reasons = [
-        (GcReason::Between, "final weights that no run needs by its `run.keep`"),
+        (GcReason::NotKept, "final weights that no run needs by its `run.keep`"),
         (
             GcReason::NoRun,
             "final weights of copies that `lth stability` made, and of trainings whose runs are no longer here",
         ),
-        (GcReason::SetAside, "weights of trainings that --fresh has set aside"),
+        (GcReason::Archived, "weights of trainings that --fresh has set aside"),
         (GcReason::Unfinished, "files of trainings that were killed while they were written"),
     ];
     let line = |(reason, description): (GcReason, &str)| {
-        let files: Vec<&Candidate> = candidates.iter().filter(|file| file.reason == reason).collect();
+        let files: Vec<&GarbageFile> = candidates.iter().filter(|file| file.reason == reason).collect();
         let size = files.iter().map(|file| file.bytes).sum();
-        let name = |file: &&Candidate| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
+        let name = |file: &&GarbageFile| format!("{:>9}    {}\n", bytes(file.bytes), file.path.display());
         let list: String = if names { files.iter().map(name).collect() } else { String::new() };
         let n = count_of(files.len() as u64, "file");
         (!files.is_empty()).then(|| format!("{:>9}  {description} ({n})\n{list}", bytes(size)))

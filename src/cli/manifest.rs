@@ -39,7 +39,7 @@ pub(super) fn run_manifest(
         written: clock::unix_seconds(),
         notes: study.resolved.dataset.note.iter().cloned().collect(),
         test: test_images(study),
-        audit: AuditSummary { passed: outcome.progress.done, broken: outcome.broken.clone() },
+        audit: AuditSummary { passed: outcome.progress.done, broken: outcome.audit_failures.clone() },
         failures: outcome.failures.clone(),
         blocked: outcome.blocked.clone(),
     }

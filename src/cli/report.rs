@@ -69,7 +69,7 @@ pub(super) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
     let folder = analysis.run.dir.report_dir();
     let files = report::files(std::slice::from_ref(analysis))?;
     // The lock lets one process write at a time, so that the list of written files agrees with the files.
-    let _lock = Lock::exclusive_unless(&analysis.run.dir.write_lock(), || false)?;
+    let _lock = Lock::wait_exclusive(&analysis.run.dir.write_lock(), || false)?;
     let owned = WrittenFiles::read(&folder.0);
     for path in owned.archive_foreign(files.iter().map(|(name, _)| name.as_str()))? {
         ui::eprint_line(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));

@@ -136,7 +136,7 @@ fn command_with_file(config: &Path) -> String {
 
 /// Prints training runs that broke an invariant or failed.
 fn print_failures(outcome: &RunOutcome) {
-    for failure in outcome.broken.iter().chain(&outcome.failures) {
+    for failure in outcome.audit_failures.iter().chain(&outcome.failures) {
         ui::eprint_line(&format!("error: {failure}"));
     }
 }

@@ -175,7 +175,7 @@ fn measure(
         // Every training run here is an end of a line, and its final weights are needed.
         let runner = Runner { context, plan: &plan, keep: KeepWeights::All, files: &files, workers };
         let outcome = runner.run()?;
-        failures.extend(outcome.broken.into_iter().chain(outcome.failures).chain(outcome.blocked));
+        failures.extend(outcome.audit_failures.into_iter().chain(outcome.failures).chain(outcome.blocked));
     }
     let (ready, others): (Vec<CopyPair>, Vec<CopyPair>) =
         pairs.iter().cloned().partition(|pair| analysis.is_ready(pair));

@@ -12,7 +12,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Timeout};
 
 use crate::system::files::WriteError;
-use crate::system::user_path;
+use crate::system::machine;
 
 /// Time limit for looking up a host name, and for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -115,7 +115,7 @@ fn agent(url: &str, stall: Duration) -> Agent {
 /// Returns the certificates that this machine trusts, which may include those of a proxy that inspects traffic; those
 /// compiled into this program if the machine has none.
 fn root_certificates() -> RootCerts {
-    let text = user_path::certificates().and_then(|path| fs::read(path).ok()).unwrap_or_default();
+    let text = machine::certificate_file().and_then(|path| fs::read(path).ok()).unwrap_or_default();
     let certificate = |item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None };
     let found: Vec<_> = parse_pem(&text).filter_map(certificate).collect();
     if found.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&found) }

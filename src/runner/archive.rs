@@ -1,4 +1,4 @@
-//! `--fresh`: sets aside the store entries of a plan and the folder of its run. Nothing is deleted.
+//! `--fresh`: archives the store entries of a plan and the folder of its run, by renaming them. Nothing is deleted.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,17 +10,19 @@ use crate::system::files;
 use crate::system::files::Lock;
 use crate::system::paths::{RunDir, RunsDir};
 
-/// Renames the plan's entries to `store/old-<n>/<key>` and its run folder to `<folder>.old-<n>`, with the first free n. Returns n, or
-/// `None` if there is neither an entry nor a folder.
+/// Renames the plan's entries to `store/old-<n>/<key>` and its run folder to `<folder>.old-<n>`, where n is the
+/// smallest number that is free for both. Returns n; `None` if there is neither an entry nor a folder.
 ///
 /// # Errors
-/// Fails, and renames nothing, if another process runs this experiment, runs one that shares training runs with it, or trains
-/// one of them. Fails if a folder cannot be renamed.
+/// Fails, and renames nothing, if another process runs this experiment, runs one that shares training runs with it, or
+/// trains one of its training runs. Fails if a folder cannot be renamed; those that were renamed before it keep their
+/// new names.
 pub fn archive_plan(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Option<u32>> {
     let mut keys: Vec<_> = plan.trainings.iter().map(|training| &training.key).collect();
     keys.sort_unstable();
     keys.dedup();
-    let entries: Vec<_> = keys.iter().map(|key| (*key, runs.training_dir(key))).filter(|(_, e)| e.0.exists()).collect();
+    let entries: Vec<_> =
+        keys.iter().map(|key| (*key, runs.training_dir(key))).filter(|(_, dir)| dir.0.exists()).collect();
     let Some(_run_lock) = Lock::try_exclusive(&run_dir.run_lock())? else {
         bail!("--fresh: another process is running this experiment");
     };
@@ -45,10 +47,10 @@ pub fn archive_plan(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Opt
         return Ok(None);
     }
     let n = files::next_free_number(|n| runs.archived_store(n).exists() || run_dir.archived(n).exists());
-    let old = runs.archived_store(n);
-    fs::create_dir_all(&old).with_context(|| format!("could not make `{}`", old.display()))?;
+    let archive = runs.archived_store(n);
+    fs::create_dir_all(&archive).with_context(|| format!("could not make `{}`", archive.display()))?;
     for (key, entry) in &entries {
-        let to = old.join(key.to_string());
+        let to = archive.join(key.to_string());
         fs::rename(&entry.0, &to).with_context(|| format!("could not rename `{}`", entry.0.display()))?;
     }
     if run_dir.0.exists() {

@@ -1,4 +1,4 @@
-//! The parts of a run that its workers read and none of them changes.
+//! The shared, read-only context of a run's workers, and the trait that builds their trainers.
 
 use std::sync::Arc;
 
@@ -12,29 +12,31 @@ use crate::engine::{EngineKind, Probe, Trainer};
 use crate::lottery::Study;
 use crate::system::cancel::CancelToken;
 
-/// Builds what a run trains with. The command line builds the engines of this program; tests inject trainers that
-/// train nothing.
+/// Loads the data set of a run and builds its trainers. The command line builds the engines of this program; tests
+/// inject trainers that train nothing.
 pub trait TrainerFactory: Sync {
     /// Loads the data set. Called once per run, and only if there is anything to train.
     ///
     /// # Errors
-    /// Data that cannot be read.
+    /// Fails if the data cannot be read.
     fn dataset(&self) -> Result<Dataset>;
 
     /// Builds a trainer with `lanes` lanes, in the thread that will use it.
     ///
     /// # Errors
-    /// A trainer that does not fit into memory, or a device that cannot be used.
+    /// Fails if the trainer does not fit into memory, or the device cannot be used.
     fn build(&self, engine: EngineKind, lanes: usize, dataset: &Arc<Dataset>) -> Result<Box<dyn Trainer>>;
 
-    /// Builds a probe, in the thread that will use it. It takes no memory before it is used.
+    /// Builds the probe that computes gradients for mask rules, in the thread that will use it. It allocates nothing
+    /// before its first use.
     fn probe(&self, dataset: &Arc<Dataset>) -> Box<dyn Probe>;
 
-    /// Returns an error of a trainer with `lanes` lanes, or of the probe, in terms of the configuration.
+    /// Returns `error` of a trainer with `lanes` lanes, or of the probe, with advice on which setting to change if
+    /// there is any.
     fn explain(&self, error: Error, lanes: usize) -> Error;
 }
 
-/// The parts of a run that its workers share and only read.
+/// The shared, read-only context of a run's workers.
 #[derive(Clone, Copy)]
 pub struct RunContext<'a> {
     /// The experiment, resolved and planned.
@@ -43,9 +45,9 @@ pub struct RunContext<'a> {
     pub store: &'a Store,
     /// Receiver of progress events.
     pub sink: &'a dyn EventSink,
-    /// Cancellation of the run.
+    /// The flag that cancels the run.
     pub cancel: &'a CancelToken,
-    /// Source of data and trainers.
+    /// The source of the data set and the trainers.
     pub trainers: &'a dyn TrainerFactory,
 }
 

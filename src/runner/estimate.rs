@@ -1,4 +1,5 @@
-//! The estimated cost of a plan, before anything is trained: counts, work, disk and, where timings are known, time.
+//! The estimated cost of a plan, before anything is trained: counts, multiply-adds, disk space and, where timings are
+//! recorded, time.
 
 use std::collections::BTreeMap;
 
@@ -22,63 +23,64 @@ use crate::system::machine;
 pub struct Estimate {
     /// The experiment's name.
     pub experiment: String,
-    /// Hash of the plan.
+    /// The hash of the plan.
     pub id: String,
-    /// Training runs of the plan; those that share a key count once.
+    /// The number of training runs of the plan; those that share a key count once.
     pub trainings: usize,
-    /// Training runs that are in the store.
+    /// The number of training runs that are in the store.
     pub stored: usize,
-    /// Optimizer steps to be taken.
+    /// The number of optimizer steps to be taken.
     pub iterations_to_go: u64,
-    /// Multiply-adds of these steps and their evaluations, forward three times for an image trained on, once for one
-    /// evaluated; of the weights that are left where the sparse trainer takes them, else of all.
+    /// Multiply-adds of these steps and the evaluations among them. Counts 3 forward passes per trained image and 1 per
+    /// evaluated image, over kept weights for the sparse engine and all weights for the dense one.
     pub macs_to_go: u64,
-    /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes an
-    /// evaluation.
+    /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes
+    /// an evaluation.
     pub disk_bytes: u64,
-    /// Networks that a trainer trains in lockstep.
+    /// The largest number of networks that a trainer trains in lockstep.
     pub lanes: usize,
-    /// Duration on this machine; `None` where no timings are recorded.
+    /// The estimated duration on this machine; `None` if no timings are recorded for it.
     pub time: Option<TimeEstimate>,
     /// The training runs by arm and round, in the plan's order.
     pub rounds: Vec<RoundEstimate>,
-    /// Settings that may not do what is expected of them.
+    /// Warnings about settings that probably do not do what the user expects.
     pub warnings: Vec<String>,
 }
 
 /// The estimated duration of a plan.
 #[derive(Clone, Debug, Serialize)]
 pub struct TimeEstimate {
-    /// Seconds, with this many workers.
+    /// Seconds with `workers` workers.
     pub seconds: f64,
-    /// Lockstep groups at a time.
+    /// The number of lockstep groups that train at a time.
     pub workers: usize,
-    /// Recorded timings of training runs on this machine that the estimate is made from.
+    /// The number of recorded timings on this machine that the estimate is made from.
     pub timings: usize,
 }
 
 /// The training runs of one arm at one round.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RoundEstimate {
-    /// Number of prunings.
+    /// Index of a mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
+    /// with a grid.
     pub round: u32,
-    /// The arm.
+    /// The name of the arm.
     pub arm: String,
-    /// Kept / all weights.
+    /// Kept weights divided by all weights, 0..=1.
     pub weights_remaining: f64,
-    /// Weights kept.
+    /// The number of kept weights.
     pub weights_kept: u64,
-    /// All weights.
+    /// The number of all prunable weights.
     pub weights_total: u64,
     /// The engine: `dense` or `sparse`.
     pub engine: String,
-    /// Weights kept by layer, where that is known before training (scope `layerwise`).
+    /// The number of kept weights of each layer by its name, where that is known before training (scope `layerwise`).
     pub layers: Option<BTreeMap<String, u64>>,
-    /// Multiply-adds for one image, where that is known before training.
+    /// Multiply-adds of the kept weights for one image, where that is known before training.
     pub macs_remaining: Option<u64>,
-    /// Replicates times repeats.
+    /// The number of training runs: replicates times repeats.
     pub trainings: usize,
-    /// Training runs that are in the store.
+    /// The number of training runs that are in the store.
     pub stored: usize,
 }
 
@@ -86,7 +88,7 @@ impl Estimate {
     /// Estimates the cost of a study's plan with `workers` workers, less what is in `store`.
     ///
     /// # Errors
-    /// A store that cannot be read.
+    /// Fails if the store cannot be read.
     pub fn new(study: &Study, store: &Store, workers: usize) -> Result<Self> {
         let keep = study.experiment.run.keep;
         let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
@@ -106,7 +108,7 @@ impl Estimate {
             macs_to_go,
             disk_bytes: disk_bytes(study, &jobs),
             lanes: study.resolved.lanes,
-            time: time(&timings, costs, &jobs, workers),
+            time: estimate_time(&timings, costs, &jobs, workers),
             rounds: rounds(study, &jobs),
             warnings: [even_kernel_warnings(&study.experiment.network, &study.resolved.network), warnings(study)]
                 .concat(),
@@ -122,12 +124,13 @@ fn disk_bytes(study: &Study, jobs: &JobPlan<'_>) -> u64 {
     // Bit-packed masks, curves, and about 4 kB of files that describe the entry.
     let always = network.weights_total() / 8 + 400 * evaluations + 4096;
     let parameters: u64 = network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
-    let copies_of_snapshot = 1 + Optimizer::new(train).moment_count() as u64;
+    // The weights, and each moment of the optimizer.
+    let arrays_per_snapshot = 1 + Optimizer::new(train).moment_count() as u64;
     let bytes = |(node, retention): (&Node<'_>, &Retention)| {
-        let copies = retention.snapshots_at.len() as u64 * copies_of_snapshot
+        let arrays = retention.snapshots_at.len() as u64 * arrays_per_snapshot
             + u64::from(retention.keeps_final_weights())
             + u64::from(node.spec.start == StartRule::Initial);
-        always + 4 * parameters * copies
+        always + 4 * parameters * arrays
     };
     jobs.graph.nodes.iter().zip(&jobs.retentions).map(bytes).sum()
 }
@@ -148,17 +151,18 @@ fn work_to_go(study: &Study, jobs: &JobPlan<'_>, costs: CostModel<'_>) -> (u64, 
     (iterations, macs)
 }
 
-/// Returns the multiply-adds of a training run: each image trained on costs the forward pass three times (forward, gradient of
-/// the inputs, gradient of the weights), each evaluated once.
+/// Returns the multiply-adds of a training run: each image trained on costs the forward pass three times (forward,
+/// gradient of the inputs, gradient of the weights), each evaluated once.
 fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
 }
 
-/// The measured time of a recorded training run, divided by its estimated cost.
+/// A recorded training run: its measured time divided by its estimated cost.
 #[derive(Clone, Copy)]
 struct TimingSample {
     engine: EngineKind,
     lanes: usize,
+    /// The measured nanoseconds of one iteration in one lane, divided by the estimated ones.
     ratio: f64,
 }
 
@@ -173,10 +177,18 @@ fn timing_samples(jobs: &JobPlan<'_>, results: &[Option<StoredTraining>], costs:
     jobs.graph.nodes.iter().zip(results).filter_map(sample).collect()
 }
 
-/// Estimates the duration of the jobs from recorded timings: the median ratio of measured to estimated cost for each engine with
-/// as many lanes; without one, that of the engine, else of all samples. A chain of training runs cannot be shared among
-/// workers, and a group takes its time whatever of it is stored already.
-fn time(samples: &[TimingSample], costs: CostModel<'_>, jobs: &JobPlan<'_>, workers: usize) -> Option<TimeEstimate> {
+/// Estimates the duration of the jobs from recorded timings. `None` without samples.
+///
+/// The estimated cost of each group is multiplied by the median ratio of the samples with its engine and number of
+/// lanes; if there are none, of those with its engine; else of all. The duration is that of all groups divided by
+/// `workers`, but at least that of the longest dependency path, whose groups run one after the other. A group counts
+/// with all its lanes, even if some of them are stored.
+fn estimate_time(
+    samples: &[TimingSample],
+    costs: CostModel<'_>,
+    jobs: &JobPlan<'_>,
+    workers: usize,
+) -> Option<TimeEstimate> {
     let median_of = |is_like: &dyn Fn(&TimingSample) -> bool| {
         median(samples.iter().filter(|sample| is_like(sample)).map(|sample| sample.ratio))
     };
@@ -185,16 +197,17 @@ fn time(samples: &[TimingSample], costs: CostModel<'_>, jobs: &JobPlan<'_>, work
     let mut seconds = vec![0.0; jobs.graph.groups.len()];
     for (group, steps) in jobs.groups_to_run() {
         let lanes = jobs.graph.lanes(group);
-        let (engine, width) = (lanes[0].engine, lanes.len());
-        let ratio = *ratios.entry((engine, width)).or_insert_with(|| {
-            median_of(&|sample| sample.engine == engine && sample.lanes == width)
+        let engine = lanes[0].engine;
+        let lane_count = lanes.len();
+        let ratio = *ratios.entry((engine, lane_count)).or_insert_with(|| {
+            median_of(&|sample| sample.engine == engine && sample.lanes == lane_count)
                 .or_else(|| median_of(&|sample| sample.engine == engine))
                 .unwrap_or(overall)
         });
-        seconds[group] = costs.group_cost(&lanes, steps) * ratio / 1e9;
+        seconds[group] = costs.group_nanoseconds(&lanes, steps) * ratio / 1e9;
     }
     let total: f64 = seconds.iter().sum();
-    let seconds = (total / workers as f64).max(jobs.graph.longest_chain(|group| seconds[group]));
+    let seconds = (total / workers as f64).max(jobs.graph.longest_path(|group| seconds[group]));
     Some(TimeEstimate { seconds, workers, timings: samples.len() })
 }
 
@@ -204,14 +217,14 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Returns the training runs by arm and round, in the plan's order.
+/// Returns one estimate for each arm and round, in the plan's order.
 fn rounds(study: &Study, jobs: &JobPlan<'_>) -> Vec<RoundEstimate> {
     let network = &study.resolved.network;
     let total = network.weights_total();
     let names = layer_names(study);
     let mut positions = BTreeMap::new();
     let mut rounds: Vec<RoundEstimate> = Vec::new();
-    for (spec, &node) in study.plan.trainings.iter().zip(&jobs.graph.of_row) {
+    for (spec, &node) in study.plan.trainings.iter().zip(&jobs.graph.node_of_row) {
         let position = *positions.entry((&spec.arm, spec.round)).or_insert(rounds.len());
         if position == rounds.len() {
             let layers = spec.counts.layers.as_ref();
@@ -237,12 +250,13 @@ fn layer_names(study: &Study) -> Vec<String> {
     study.resolved.network.weights().iter().map(|weight| weight.layer.clone()).collect()
 }
 
-/// Returns a warning for each layer that a round of a chain no longer shrinks although it is pruned.
+/// Returns a warning for each layer that the first pruning shrinks and a later round of a chain does not, because its
+/// rate rounds to no weight.
 fn warnings(study: &Study) -> Vec<String> {
     let mut by_round: BTreeMap<Round, &Vec<u64>> = BTreeMap::new();
-    // Of chains only: a grid has its own sizes, in whatever order.
-    let is_link = |spec: &&TrainingSpec| spec.mask == MaskRule::Dense || spec.mask.is_chain();
-    for spec in study.plan.trainings.iter().filter(is_link) {
+    // Only the rounds of a chain shrink one after the other: the sizes of a grid may be in any order.
+    let is_dense_or_chain = |spec: &&TrainingSpec| spec.mask == MaskRule::Dense || spec.mask.is_chain();
+    for spec in study.plan.trainings.iter().filter(is_dense_or_chain) {
         by_round.extend(spec.counts.layers.as_ref().map(|layers| (spec.round, layers)));
     }
     let rounds: Vec<(&Round, &&Vec<u64>)> = by_round.iter().collect();
@@ -267,7 +281,8 @@ mod tests {
     use crate::lottery::test_support::study;
     use crate::system::paths::RunsDir;
 
-    /// Seconds of a large network and nine tenths fewer weights twice, by timings against the estimate.
+    /// Returns the estimated seconds of three training runs of LeNet-300-100, one after the other: dense, with a tenth
+    /// of its weights, and with a hundredth.
     fn seconds(engine: &str, timings: &[TimingSample], workers: usize) -> Option<f64> {
         let sets = [
             "network.architecture=lenet_300_100",
@@ -287,25 +302,25 @@ mod tests {
             &Store { runs: RunsDir("nowhere".into()) },
             study.last_iteration(),
         );
-        time(timings, CostModel::new(&study), &jobs, workers).map(|time| time.seconds)
+        estimate_time(timings, CostModel::new(&study), &jobs, workers).map(|time| time.seconds)
     }
 
     #[test]
-    fn time_follows_the_engine() {
+    fn time_estimate_uses_the_samples_of_engine_and_lanes() {
         assert_eq!(seconds("auto", &[], 1), None);
-        let past = |engine, ratio| TimingSample { engine, lanes: 1, ratio };
-        let dense = [3.0, 2.0, 1.0].map(|ratio| past(EngineKind::Dense, ratio));
+        let sample = |engine, ratio| TimingSample { engine, lanes: 1, ratio };
+        let dense = [3.0, 2.0, 1.0].map(|ratio| sample(EngineKind::Dense, ratio));
         let all_dense = seconds("dense", &dense, 1).unwrap();
         let auto = seconds("auto", &dense, 1).unwrap();
         assert!(auto > all_dense / 3.0 && auto < all_dense / 2.0, "{auto} s, {all_dense} s with the dense trainer");
-        // What is known of the sparse trainer counts for its trainings.
-        let both = |ratio| seconds("auto", &[&dense[..], &[past(EngineKind::Sparse, ratio)]].concat(), 1).unwrap();
+        // Samples of the sparse engine replace those of the dense one for the training runs of the sparse engine.
+        let both = |ratio| seconds("auto", &[&dense[..], &[sample(EngineKind::Sparse, ratio)]].concat(), 1).unwrap();
         assert!((both(2.0) - auto).abs() < 1e-9 * auto);
         assert!((both(4.0) - 2.0 * auto + all_dense / 3.0).abs() < 1e-9 * auto, "the dense network is one of three");
-        // Groups of other lanes have their own pace.
+        // Samples with another number of lanes are not used where there are samples with the same.
         let group = TimingSample { engine: EngineKind::Dense, lanes: 4, ratio: 100.0 };
         assert_eq!(seconds("dense", &[&dense[..], &[group]].concat(), 1), Some(all_dense));
-        // A chain is not shared among workers.
+        // Training runs that depend on one another cannot run at the same time.
         assert_eq!(seconds("auto", &dense, 8), Some(auto));
     }
 }

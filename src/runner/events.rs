@@ -8,16 +8,17 @@ use crate::base::outcome::Outcome;
 use crate::base::units::Round;
 use crate::lottery::TrainingSpec;
 
-/// The training runs that an event is about: one by its place in the experiment, and the number of those in lockstep with it.
+/// The training runs that an event is about: the arm, round, replicate and repeat of one of them, and the number of
+/// others that train in lockstep with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainingId {
-    /// The name of the arm.
+    /// The name of its arm.
     pub arm: String,
-    /// From 1.
+    /// Its replicate, from 1.
     pub replicate: u32,
-    /// From 1.
+    /// Its repeat, from 1.
     pub repeat: u32,
-    /// Number of prunings.
+    /// Its round, from 0.
     pub round: u32,
     /// The number of other training runs of the event, which train in lockstep with this one.
     pub other_lanes: usize,
@@ -26,11 +27,11 @@ pub struct TrainingId {
 /// The result of a training run.
 #[derive(Clone, Debug)]
 pub struct TrainingResult {
-    /// How it ended.
+    /// Whether it trained to the end, diverged or failed.
     pub outcome: Outcome,
     /// Kept weights divided by all weights, 0 to 1.
     pub weights_remaining: f64,
-    /// The evaluation after the last iteration.
+    /// The evaluation after the last iteration; `None` if it did not train to the end.
     pub last: Option<Evaluation>,
     /// Duration in seconds; `None` if the result was in the store.
     pub seconds: Option<f64>,
@@ -49,31 +50,31 @@ pub enum Event<'a> {
         stored: usize,
         /// The number of iterations still to do.
         iterations: u64,
-        /// The estimated cost of these iterations, in an arbitrary unit that is the same for all events of the run.
+        /// The estimated cost of these iterations, in a unit that all events of the run share.
         cost: f64,
         /// The number of worker threads, each with one training run or lockstep group at a time.
         workers: usize,
         /// Text for display: the engines, the number of lanes if there are several, and the device.
-        engine: &'a str,
+        engine_text: &'a str,
         /// The folder of the run.
         run_dir: &'a Path,
     },
     /// A worker starts a training run, or a lockstep group.
     Started {
-        /// The number of the worker, from 0.
+        /// The index of the worker, from 0.
         worker: usize,
         /// The training run.
-        label: &'a TrainingId,
-        /// The number of iterations of each.
+        id: &'a TrainingId,
+        /// The number of iterations of each of its training runs; of the longest, if they differ.
         iterations: u64,
         /// The estimated cost, in the unit of [`Event::RunStarted`].
         cost: f64,
     },
     /// Progress of a worker.
     Stepped {
-        /// The number of the worker, from 0.
+        /// The index of the worker, from 0.
         worker: usize,
-        /// The number of iterations done.
+        /// The number of iterations that it has done of the training run or group that it started last.
         iteration: u64,
     },
     /// A training run has ended, in this or in another process.
@@ -81,7 +82,7 @@ pub enum Event<'a> {
         /// The worker that trained it; `None` where another process did.
         worker: Option<usize>,
         /// The training run.
-        label: &'a TrainingId,
+        id: &'a TrainingId,
         /// Its result.
         result: &'a TrainingResult,
         /// The cost that was estimated for it, in the unit of [`Event::RunStarted`].
@@ -91,9 +92,9 @@ pub enum Event<'a> {
         /// The number of training runs of the plan.
         trainings: usize,
     },
-    /// Every training run that is left is locked by another process.
+    /// The worker waits: another process holds the locks of every training run that could begin.
     Waiting {
-        /// That process, as text for display: its number and machine.
+        /// The process that holds one of the locks, as text for display: its number and machine.
         holder: &'a str,
     },
     /// A note or warning for display.
@@ -102,9 +103,10 @@ pub enum Event<'a> {
     RunFinished,
 }
 
-/// A receiver of events.
+/// A receiver of the events of a run.
 pub trait EventSink: Sync {
-    /// Receives an event, on the thread that emitted it. Must not panic and must return quickly, because training waits for it.
+    /// Receives an event, on the thread that emitted it. Must not panic and must return quickly, because training waits
+    /// for it.
     fn on_event(&self, event: &Event<'_>);
 }
 

@@ -1,4 +1,5 @@
-//! Garbage collection of weights: which files of the store no run needs, and freeing them. Curves, masks and CSV files stay.
+//! Garbage collection of weights: finds the files of the store that no run needs, and frees them. Curves and masks
+//! stay, and so do all files of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,36 +17,36 @@ use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 /// The reason why a file is not needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GcReason {
-    /// No run keeps it by its `run.keep`: weights of intermediate rounds, or of arms that nothing prunes.
-    Between,
-    /// Its training run belongs to no run: the folder of the run was deleted, or it is a copy for an instability analysis,
-    /// whose measurements are kept.
+    /// No run keeps it by its `run.keep`: final weights of intermediate rounds, or of arms that nothing prunes.
+    NotKept,
+    /// Its training run belongs to no run: the folder of the run was deleted, or it is a copy for an instability
+    /// analysis, whose measurements are kept.
     NoRun,
     /// `--fresh` has archived its training run.
-    SetAside,
-    /// A process was killed while it wrote it.
+    Archived,
+    /// A process was killed before its training run was complete.
     Unfinished,
 }
 
 /// A file that can be freed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Candidate {
-    /// Why it is not needed.
+pub struct GarbageFile {
+    /// The reason why no run needs it.
     pub reason: GcReason,
-    /// Its path.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its size in bytes.
+    /// The size of the file in bytes.
     pub bytes: u64,
 }
 
 /// The result of freeing files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freed {
-    /// Files that were removed.
+    /// The number of files that were removed.
     pub files: usize,
-    /// Their size in bytes.
+    /// The total size of the removed files in bytes.
     pub bytes: u64,
-    /// Files that have come to be needed, or in use, since they were listed.
+    /// The number of files that were listed but not removed, because they are needed or locked by now.
     pub kept: usize,
 }
 
@@ -53,72 +54,74 @@ pub struct Freed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Garbage {
     /// The files that can be freed, sorted.
-    pub candidates: Vec<Candidate>,
+    pub files: Vec<GarbageFile>,
     /// Files and folders that this program did not write, sorted.
     pub foreign: Vec<PathBuf>,
 }
 
-/// Finds the weights in the store of `runs` that no run needs; with `only`, those of the training runs of these runs.
+/// Finds the weights in the store of `runs` that no run needs; with `only`, just those of the training runs of these
+/// runs.
 ///
 /// # Errors
-/// A folder that cannot be listed.
+/// Fails if a folder cannot be listed.
 pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> {
-    let Listing { entries, set_aside, mut foreign } = Listing::of(runs)?;
-    let (lineages, copies) = read_lineages(&entries);
-    let users = read_users(runs, &lineages)?;
-    let named = only.map(|runs| runs.iter().flat_map(plan_keys).collect::<BTreeSet<String>>());
-    let is_named = |key: &String| named.as_ref().is_none_or(|named| named.contains(key));
-    let mut candidates = Vec::new();
+    let Listing { entries, archived, mut foreign } = Listing::of(runs)?;
+    let (lineages, misnamed) = read_lineages(&entries);
+    let run_needs = read_run_needs(runs, &lineages)?;
+    let only_keys = only.map(|runs| runs.iter().flat_map(plan_keys).collect::<BTreeSet<String>>());
+    let is_selected = |key: &String| only_keys.as_ref().is_none_or(|keys| keys.contains(key));
+    let mut garbage = Vec::new();
     for entry in entries {
         let key = name(&entry.0);
-        if copies.contains(&key) {
-            // A folder under the name of another training run was copied there by a user.
+        if misnamed.contains(&key) {
+            // Only a user can have copied the files of one training run to the name of another.
             foreign.push(entry.0);
-        } else if is_named(&key) {
-            add_candidates(&mut candidates, &entry, &key, &users, &lineages)?;
+        } else if is_selected(&key) {
+            add_garbage_of(&mut garbage, &entry, &key, &run_needs, &lineages)?;
         }
     }
-    // Archived training runs belong to no run: not where runs are named.
-    for entry in set_aside.iter().filter(|_| named.is_none()) {
+    // Archived training runs belong to no run, so `only` never selects them.
+    for entry in archived.iter().filter(|_| only_keys.is_none()) {
         let weights = [entry.file(TrainingDir::FINAL_WEIGHTS), entry.file(TrainingDir::INITIAL_WEIGHTS)];
-        add(&mut candidates, GcReason::SetAside, weights);
+        add(&mut garbage, GcReason::Archived, weights);
     }
-    candidates.sort();
+    garbage.sort();
     foreign.sort();
-    Ok(Garbage { candidates, foreign })
+    Ok(Garbage { files: garbage, foreign })
 }
 
-/// Adds the files of the entry of one training run that can be freed.
-fn add_candidates(
-    candidates: &mut Vec<Candidate>,
+/// Adds the files that can be freed of the entry of one training run.
+fn add_garbage_of(
+    garbage: &mut Vec<GarbageFile>,
     entry: &TrainingDir,
     key: &str,
-    users: &[RunUser],
+    run_needs: &[RunNeeds],
     lineages: &Lineages,
 ) -> Result<()> {
     if entry.manifest_file().exists() {
-        let mut users = users.iter().filter(|user| user.keys.contains(key)).peekable();
-        if users.peek().is_none() {
+        let mut runs = run_needs.iter().filter(|run| run.keys.contains(key)).peekable();
+        if runs.peek().is_none() {
             let files = own_files(entry)?.into_iter();
-            add(candidates, GcReason::NoRun, files.filter(|path| TrainingDir::can_be_freed(&name(path))));
-        } else if !users.any(|user| user.needs(key, lineages)) {
-            add(candidates, GcReason::Between, [entry.file(TrainingDir::FINAL_WEIGHTS)]);
+            add(garbage, GcReason::NoRun, files.filter(|path| TrainingDir::can_be_freed(&name(path))));
+        } else if !runs.any(|run| run.needs(key, lineages)) {
+            add(garbage, GcReason::NotKept, [entry.file(TrainingDir::FINAL_WEIGHTS)]);
         }
         return Ok(());
     }
-    let marks = [entry.lock_file(), entry.pin_marker()];
-    let unfinished = own_files(entry)?.into_iter().filter(|path| !marks.contains(path));
-    add(candidates, GcReason::Unfinished, unfinished.filter(|_| !Lock::is_held(&entry.lock_file())));
+    let not_outputs = [entry.lock_file(), entry.pin_marker()];
+    let unfinished = own_files(entry)?.into_iter().filter(|path| !not_outputs.contains(path));
+    add(garbage, GcReason::Unfinished, unfinished.filter(|_| !Lock::is_held(&entry.lock_file())));
     Ok(())
 }
 
-/// Frees those of `listed` that are still not needed. No run can start meanwhile.
+/// Removes those of the `listed` files that no run needs now either, and the pins of their entries. Holds the lock that
+/// keeps runs from starting meanwhile.
 ///
 /// # Errors
-/// A file that cannot be removed.
-pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[Candidate]) -> Result<Freed> {
-    let _admission = Lock::exclusive_unless(&runs.admission_lock(), || false)?;
-    let current = find_garbage(runs, only)?.candidates;
+/// Fails if a file cannot be removed.
+pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[GarbageFile]) -> Result<Freed> {
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), || false)?;
+    let current = find_garbage(runs, only)?.files;
     let mut freed = Freed::default();
     for file in listed {
         let folder = file.path.parent().unwrap_or(Path::new("."));
@@ -137,37 +140,39 @@ pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[Candidate]) -> Re
     Ok(freed)
 }
 
-fn add(candidates: &mut Vec<Candidate>, reason: GcReason, paths: impl IntoIterator<Item = PathBuf>) {
-    // A link is not this program's: it never makes one.
+fn add(garbage: &mut Vec<GarbageFile>, reason: GcReason, paths: impl IntoIterator<Item = PathBuf>) {
+    // Symbolic links are left out: this program makes none.
     let size = |path: &PathBuf| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len());
     let existing = paths.into_iter().filter_map(|path| Some((size(&path)?, path)));
-    candidates.extend(existing.map(|(bytes, path)| Candidate { reason, path, bytes }));
+    garbage.extend(existing.map(|(bytes, path)| GarbageFile { reason, path, bytes }));
 }
 
-/// A run, and which weights it needs.
-struct RunUser {
-    /// The keys of its training runs.
+/// What a run needs of the store.
+struct RunNeeds {
+    /// The keys of the run's training runs.
     keys: BTreeSet<String>,
-    /// Those that another of its training runs prunes further.
+    /// The keys among these that another training run of the run prunes further.
     pruned: BTreeSet<String>,
-    /// Those whose final weights the next round of one of its chains would compare with.
+    /// The keys of the reference weights of the rounds that would follow the last round of each chain of the run.
     compared: BTreeSet<String>,
-    /// Its `run.keep`; `None` where it may need any weights: it is running, not finished, or its manifest is damaged.
+    /// The run's `run.keep`; `None` if it may need any weights: it is running, not finished, or its manifest is
+    /// damaged.
     keep: Option<KeepWeights>,
 }
 
-impl RunUser {
-    /// Whether the run needs the final weights of its training run `key`.
+impl RunNeeds {
+    /// Returns whether the run needs the final weights of its training run `key`.
     fn needs(&self, key: &str, lineages: &Lineages) -> bool {
         let Some(keep) = self.keep else { return true };
-        // Without a lineage nothing can be said to be garbage.
+        // What a training run without a lineage is needed for is unknown, so it is kept.
         let Some(Some(lineage)) = lineages.get(key) else { return true };
         is_kept(keep, lineage, self.pruned.contains(key), self.compared.contains(key))
     }
 }
 
-/// Whether a finished run with this `run.keep` keeps the final weights of one of its training runs. `is_pruned`: another training
-/// run of the run prunes it further; `is_compared`: the next round of one of the run's chains would compare with it.
+/// Returns whether a finished run with this `run.keep` keeps the final weights of one of its training runs.
+/// `is_pruned`: another training run of the run prunes it further. `is_compared`: its final weights are the reference
+/// weights of a round that would follow the last round of a chain.
 fn is_kept(keep: KeepWeights, lineage: &Lineage, is_pruned: bool, is_compared: bool) -> bool {
     let is_chain = lineage.pruned_from.is_some();
     match keep {
@@ -180,27 +185,29 @@ fn is_kept(keep: KeepWeights, lineage: &Lineage, is_pruned: bool, is_compared: b
 /// The lineage of every finished training run of the store by key; `None` where its `done.json` is damaged.
 type Lineages = BTreeMap<String, Option<Lineage>>;
 
-/// Reads the lineages of `entries`, and the names of entries that are copies of others.
+/// Reads the lineages of `entries`. Also returns the names of the entries whose `done.json` has another key than their
+/// name.
 fn read_lineages(entries: &[TrainingDir]) -> (Lineages, BTreeSet<String>) {
     let mut lineages = Lineages::new();
-    let mut copies = BTreeSet::new();
+    let mut misnamed = BTreeSet::new();
     for entry in entries {
         let Ok(bytes) = fs::read(entry.manifest_file()) else { continue };
         if names_another_key(entry, &bytes) {
-            copies.insert(name(&entry.0));
+            misnamed.insert(name(&entry.0));
         }
         let manifest = serde_json::from_slice::<EntryManifest>(&bytes).ok();
         lineages.insert(name(&entry.0), manifest.map(|manifest| Lineage::of_key_content(&manifest.content)));
     }
-    (lineages, copies)
+    (lineages, misnamed)
 }
 
-/// Reads the runs of a folder: those with files, and those that are running and have none yet. Archived runs need nothing.
-fn read_users(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunUser>> {
+/// Reads what each run of a folder needs: the runs with files, and those that are running and have no files yet.
+/// Archived runs are left out, because they need nothing.
+fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunNeeds>> {
     let folders = files::list(&runs.0)?.into_iter().map(RunDir);
     let running =
         files::registered_runs(runs).into_iter().filter(|run| !run.0.exists() && Lock::is_held(&run.run_lock()));
-    let mut users = Vec::new();
+    let mut run_needs = Vec::new();
     for run in folders.chain(running).filter(|run| !run.is_archived()) {
         let keys = plan_keys(&run);
         let lineage_of = |key: &String| lineages.get(key)?.as_ref();
@@ -213,12 +220,13 @@ fn read_users(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunUser>> {
         let is_finished = keys.iter().all(|key| lineages.contains_key(key));
         let is_running = Lock::is_held(&run.run_lock());
         let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_finished && !is_running);
-        users.push(RunUser { keys, pruned, compared, keep });
+        run_needs.push(RunNeeds { keys, pruned, compared, keep });
     }
-    Ok(users)
+    Ok(run_needs)
 }
 
-/// Returns the keys of a run's plan; of a run without the list of them, those of its rows.
+/// Returns the keys of a run's plan, from the list that the run wrote at its start; if there is none, from
+/// `rounds.csv`.
 fn plan_keys(run: &RunDir) -> BTreeSet<String> {
     if let Ok(text) = fs::read_to_string(run.plan_keys()) {
         return text.lines().map(str::to_owned).collect();
@@ -233,7 +241,8 @@ mod tests {
     use crate::lottery::test_support::study;
     use crate::lottery::{MaskRule, TrainingSpec};
 
-    /// Whether the final weights of a training run may be freed when the run has ended, by `run.keep`: all, tickets, needed.
+    /// Returns whether the final weights of a training run may be freed when the run has ended, for each `run.keep`:
+    /// [all, tickets, needed].
     fn may_be_freed(spec: &TrainingSpec, is_pruned: bool, is_compared: bool) -> [bool; 3] {
         let lineage = Lineage::of_key_content(&spec.content.value());
         [KeepWeights::All, KeepWeights::Tickets, KeepWeights::Needed]
@@ -241,16 +250,17 @@ mod tests {
     }
 
     #[test]
-    fn garbage_by_mask_rule() {
+    fn gc_keeps_dense_weights_and_last_rounds_of_chains() {
         let arms = "arms={ticket={mask='iterative',weights='rewind'},of={mask={of='ticket'},weights='reinit'},\
-                    random={mask={random='ticket'},weights='reinit'},shot={mask={one_shot={cut=[0.5]}},weights='rewind'},\
+                    random={mask={random='ticket'},weights='reinit'},\
+                    shot={mask={one_shot={cut=[0.5]}},weights='rewind'},\
                     init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}}";
         let plan = study(&["rounds=2", "replicates=1", arms]).plan;
         let mut rules = BTreeSet::new();
         for spec in &plan.trainings {
             let (rule, [unpruned, pruned]) = match &spec.mask {
                 MaskRule::Dense => ("dense", [[false, false, false]; 2]),
-                // The last round of a chain is kept, those before it are intermediate.
+                // The last round of a chain is kept; with `needed`, the rounds before it are not.
                 MaskRule::Prune { .. } => ("prune", [[false, false, false], [false, false, true]]),
                 MaskRule::OneShot { .. } => ("one_shot", [[false, true, true]; 2]),
                 MaskRule::MagnitudeAtInit => ("magnitude_at_init", [[false, true, true]; 2]),

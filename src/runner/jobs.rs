@@ -1,4 +1,5 @@
-//! Which work a run consists of: a pure function of the plan, of what is stored, and of what is to be kept.
+//! The jobs of a run: what is missing in the store, as a pure function of the plan, the stored outputs and the weights
+//! to keep.
 
 use super::retention::Retention;
 use super::training_graph::{Node, TrainingGraph};
@@ -8,7 +9,8 @@ use crate::base::units::Iteration;
 use crate::config::KeepWeights;
 use crate::lottery::{Dependency, TrainingSpec};
 
-/// One unit of work: a training run, and which of its outputs are missing.
+/// What to do for one node: a first run or a rerun, and the iteration to stop at. Which outputs are missing is looked
+/// up again when the job begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     /// Whether the training run is stored and runs again only for weights that are missing.
@@ -17,7 +19,7 @@ pub(super) struct Job {
     pub(super) until: Iteration,
 }
 
-/// The part of a store that [`plan_jobs`] looks at.
+/// The question that [`plan_jobs`] asks of a store.
 pub(super) trait StoreIndex {
     /// Returns whether the weights that `dependency` names are stored and undamaged.
     fn has(&self, key: &ContentHash, dependency: Dependency) -> bool;
@@ -34,10 +36,12 @@ pub(super) struct JobPlan<'a> {
     pub(super) stored: Vec<Option<Outcome>>,
 }
 
-/// Plans the jobs of a run: a job for every node that is not stored, and a rerun for every node whose weights are missing
-/// although a job depends on them or they are pinned; and so on up the chain.
+/// Plans the jobs of a run: a job for every node that is not stored, and a rerun for every node whose weights are
+/// missing although a job depends on them or they are pinned. A rerun is a job too, so that reruns may need reruns of
+/// their own parents.
 ///
-/// `keep` says which weights are kept, and `stored` has the outcome of each node that is in the store; `last` is the last iteration of a whole training run.
+/// `keep` says which weights are kept. `stored` has the outcome of each node that is in the store. `last` is the last
+/// iteration of a whole training run.
 pub(super) fn plan_jobs<'a>(
     graph: TrainingGraph<'a>,
     keep: KeepWeights,
@@ -46,19 +50,20 @@ pub(super) fn plan_jobs<'a>(
     last: Iteration,
 ) -> JobPlan<'a> {
     let retentions = Retention::of_graph(&graph, keep);
-    let new = Job { is_rerun: false, until: last };
+    let first_run = Job { is_rerun: false, until: last };
     let mut jobs: Vec<Option<Job>> =
-        stored.iter().map(|outcome| if outcome.is_none() { Some(new.clone()) } else { None }).collect();
-    // Children come after their parents, so one pass from the end finds every rerun.
-    for number in (0..graph.nodes.len()).rev() {
-        if stored[number] == Some(Outcome::Done) {
-            jobs[number] = rerun(&graph.nodes[number], &retentions[number], &jobs, index, last);
+        stored.iter().map(|outcome| if outcome.is_none() { Some(first_run.clone()) } else { None }).collect();
+    // Children come after their parents, so one pass in reverse order finds every rerun.
+    for node in (0..graph.nodes.len()).rev() {
+        if stored[node] == Some(Outcome::Done) {
+            jobs[node] = rerun(&graph.nodes[node], &retentions[node], &jobs, index, last);
         }
     }
     JobPlan { graph, retentions, jobs, stored }
 }
 
-/// Returns the job that makes missing weights of a stored training run again; `None` where none are needed.
+/// Returns the job that makes missing weights of a stored training run again; `None` if a job needs none of them and
+/// they are not pinned.
 fn rerun(
     node: &Node<'_>,
     retention: &Retention,
@@ -71,11 +76,13 @@ fn rerun(
     needed.extend(retention.is_pinned.then_some(Dependency::FinalWeights));
     needed.sort_unstable();
     needed.dedup();
-    // Looking a file up means hashing it: once for each, however many training runs depend on it.
+    // Looking a file up means hashing it, so each file is looked up once for all training runs that depend on it.
     let is_missing = |dependency: Dependency| dependency != Dependency::Entry && !index.has(&node.spec.key, dependency);
     if !needed.into_iter().any(is_missing) {
         return None;
     }
+    // The rerun makes all missing weights that are kept, not only those that are needed now, so that the training run
+    // does not run a third time. It stops after the last of them.
     let until = if retention.final_weights && is_missing(Dependency::FinalWeights) {
         last
     } else {
@@ -93,13 +100,13 @@ impl<'a> JobPlan<'a> {
         nodes.filter_map(|(node, job)| Some((node.spec, steps(node.spec, job.as_ref()?))))
     }
 
-    /// Returns the optimizer steps that work on a group takes: those of its longest job; `None` where it has none.
+    /// Returns the optimizer steps that work on a group takes: those of its longest job; `None` if it has no job.
     pub(super) fn group_steps(&self, group: usize) -> Option<u64> {
         let members = self.graph.groups[group].members.iter();
-        members.filter_map(|&number| Some(steps(self.graph.nodes[number].spec, self.jobs[number].as_ref()?))).max()
+        members.filter_map(|&node| Some(steps(self.graph.nodes[node].spec, self.jobs[node].as_ref()?))).max()
     }
 
-    /// Returns the number of each group with a job, and the optimizer steps that work on it takes.
+    /// Returns the index of each group with a job, and the optimizer steps that work on it takes.
     pub(super) fn groups_to_run(&self) -> impl Iterator<Item = (usize, u64)> {
         (0..self.graph.groups.len()).filter_map(|group| Some((group, self.group_steps(group)?)))
     }

@@ -1,15 +1,27 @@
 //! Runs a plan: scheduling, the store, resume, cancellation, failures. Independent of pruning criteria and arms.
 //!
-//! From the plan to the files: `training_graph` (dependencies between training runs), `jobs` (which of them are missing in the
-//! store), `scheduler` (which runs next: the longest chain first), `worker` (runs it), `run` (starts the workers and ends the run).
+//! From the plan to the files: `training_graph` (dependencies between training runs), `jobs` (what is missing in the
+//! store), `scheduler` (which group runs next: the most expensive dependency path first), `worker` (runs a group),
+//! `run` (starts the workers and ends the run), `run_files` (the CSV files).
+//!
+//! Words for a training run on its way through these modules:
+//!
+//! | word | meaning | type |
+//! | --- | --- | --- |
+//! | row | a training run of the plan; rows may share a key | [`TrainingSpec`](crate::lottery::TrainingSpec) |
+//! | node | a key of the plan, with its dependencies: the rows that share it are one node | `training_graph::Node` |
+//! | group | the nodes that one trainer trains in lockstep, each in its lane | `training_graph::Group` |
+//! | job | what to do for a node that lacks something in the store | `jobs::Job` |
+//! | task | a job that is assigned to a worker, with its lane in the group | `scheduler::Task` |
+//! | entry | the folder in the store with the outputs of a node | [`TrainingDir`](crate::system::paths::TrainingDir) |
 
 mod archive;
-mod connectivity;
 mod context;
 mod cost_model;
 mod estimate;
 mod events;
 mod gc;
+mod instability;
 mod jobs;
 mod prepared;
 mod retention;
@@ -25,11 +37,11 @@ mod training_graph;
 mod worker;
 
 pub use archive::archive_plan;
-pub use connectivity::{CopyPair, InstabilityAnalysis};
 pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate, TimeEstimate};
 pub use events::{Event, EventSink, TrainingId, TrainingResult};
-pub use gc::{Candidate, Freed, Garbage, GcReason, find_garbage, free};
+pub use gc::{Freed, Garbage, GarbageFile, GcReason, find_garbage, free};
+pub use instability::{CopyPair, InstabilityAnalysis};
 pub use row_builder::RowBuilder;
 pub use run::{RunOutcome, Runner};
 pub use run_files::RunFiles;

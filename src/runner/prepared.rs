@@ -1,4 +1,5 @@
-//! One training run from the store to the store: which outputs are missing, prepare, audit, save.
+//! The steps before and after one training run is trained: look up what the store lacks, prepare mask and weights,
+//! audit, save.
 
 use std::rc::Rc;
 
@@ -23,30 +24,31 @@ use crate::lottery::{
 use crate::system::{files, machine};
 use crate::train::{BatchSampler, LaneInput, TrainedLane, TrainingEnd};
 
-/// Which outputs of a task are in the store.
+/// The result of looking a task up in the store.
 pub(super) enum Lookup<'t> {
-    /// All that the task asks for.
+    /// Everything that the task has to make is stored already.
     Found(StoredTraining),
-    /// Not all; these are missing.
+    /// These outputs are missing.
     Missing(MissingOutputs<'t>),
 }
 
 /// The outputs of a training run that are missing in the store.
 pub(super) struct MissingOutputs<'t> {
     pub(super) task: &'t Task<'t>,
-    /// Whether the final weights are written to the store.
+    /// Whether the final weights are written to the store if the training run reaches its end.
     keeps_final_weights: bool,
-    /// Whether the training run must go to its last iteration.
-    final_weights: bool,
-    /// The iterations whose snapshots are missing, ascending.
+    /// Whether the training run must reach its last iteration: for the first time, or because its final weights are
+    /// missing.
+    must_reach_end: bool,
+    /// The iterations whose snapshots are missing, in ascending order.
     snapshots_at: Vec<Iteration>,
-    /// The stored result of a training run that runs again for missing weights.
+    /// The stored result, if the training run runs again for missing weights.
     stored: Option<StoredTraining>,
 }
 
 impl<'t> MissingOutputs<'t> {
-    /// Looks a task up in the store. The lock of its training run is held: another process may have finished it since the job
-    /// was planned.
+    /// Looks up in the store which outputs of a task are missing. Called with the lock of the training run held,
+    /// because another process may have made them since the job was planned.
     pub(super) fn look_up(task: &'t Task<'t>, retention: &Retention, store: &Store) -> Result<Lookup<'t>> {
         let key = &task.spec.key;
         if retention.is_pinned {
@@ -56,17 +58,17 @@ impl<'t> MissingOutputs<'t> {
         let mut outputs = Self {
             task,
             keeps_final_weights: retention.final_weights,
-            final_weights: true,
+            must_reach_end: true,
             snapshots_at: retention.snapshots_at.clone(),
             stored: None,
         };
         if stored.is_some() {
-            let is_asked_for = task.job.is_rerun && retention.final_weights;
-            outputs.final_weights = is_asked_for && !store.has(key, Dependency::FinalWeights);
+            let needs_final_weights = task.job.is_rerun && retention.final_weights;
+            outputs.must_reach_end = needs_final_weights && !store.has(key, Dependency::FinalWeights);
             outputs.snapshots_at.retain(|&iteration| !store.has(key, Dependency::Snapshot(iteration)));
         }
         match stored {
-            Some(stored) if !outputs.final_weights && outputs.snapshots_at.is_empty() => Ok(Lookup::Found(stored)),
+            Some(stored) if !outputs.must_reach_end && outputs.snapshots_at.is_empty() => Ok(Lookup::Found(stored)),
             stored => {
                 files::remove_stale_temporaries(&store.runs.training_dir(key).0)?;
                 Ok(Lookup::Missing(Self { stored, ..outputs }))
@@ -79,31 +81,33 @@ impl<'t> MissingOutputs<'t> {
 pub(super) struct PreparedTraining<'a> {
     outputs: MissingOutputs<'a>,
     context: &'a RunContext<'a>,
+    /// Shared with the worker, which is borrowed mutably while it trains.
     probe: Rc<dyn Probe>,
     mask: Mask,
     start: Snapshot,
 }
 
 impl<'a> PreparedTraining<'a> {
-    /// Makes the mask and the starting state.
+    /// Makes the mask and the starting state of a training run.
     pub(super) fn new(outputs: MissingOutputs<'a>, context: &'a RunContext<'a>, probe: &Rc<dyn Probe>) -> Result<Self> {
         let prepare_context = PrepareContext { study: context.study, artifacts: context.store, probe: &**probe };
         let (mask, start) = prepare(outputs.task.spec, prepare_context).context("could not prepare the training")?;
         Ok(Self { outputs, context, probe: Rc::clone(probe), mask, start })
     }
 
-    /// Returns its lane in its group.
+    /// Returns the lane of the training run in its group.
     pub(super) fn lane(&self) -> usize {
         self.outputs.task.lane
     }
 
     /// Returns the iteration to end at: the last one, or that of the last missing snapshot.
     pub(super) fn last_iteration(&self) -> Iteration {
-        let last_snapshot = if self.outputs.final_weights { None } else { self.outputs.snapshots_at.last().copied() };
+        let last_snapshot = if self.outputs.must_reach_end { None } else { self.outputs.snapshots_at.last().copied() };
         last_snapshot.unwrap_or(self.context.study.last_iteration())
     }
 
-    /// Returns the input of lane `lane`. In another lane than its own no snapshots are taken.
+    /// Returns the input with which lane `lane` trains this training run. In another lane than its own, where it only
+    /// fills the group up, no snapshots are taken.
     pub(super) fn lane_input<'s>(&'s self, lane: usize, dataset: &'s Dataset) -> LaneInput<'s> {
         let experiment = &self.context.study.experiment;
         let stream = |purpose| self.spec().stream(experiment.seed, purpose);
@@ -122,8 +126,8 @@ impl<'a> PreparedTraining<'a> {
         audit_start(self.spec(), self.prepare_context(), &self.mask, loaded)
     }
 
-    /// Audits and saves the end of the training run, in a group of `width` lanes that took `seconds`.
-    pub(super) fn finish(&self, end: TrainingEnd, seconds: f64, width: usize) -> Result<StoredTraining> {
+    /// Audits and saves the end of the training run. `seconds` is the duration of its group of `lane_count` lanes.
+    pub(super) fn finish(&self, end: TrainingEnd, seconds: f64, lane_count: usize) -> Result<StoredTraining> {
         let (outcome, trained) = match end {
             TrainingEnd::AuditFailed(error) => return Err(error),
             TrainingEnd::Diverged(curve, Iteration(iteration)) => {
@@ -136,8 +140,10 @@ impl<'a> PreparedTraining<'a> {
             }
         };
         match &self.outputs.stored {
-            Some(stored) => self.restore(stored, &outcome, &trained, width),
-            None => self.save(outcome, trained, timing(seconds, width, self.last_iteration().0 - self.start.iteration)),
+            Some(stored) => self.restore(stored, &outcome, &trained, lane_count),
+            None => {
+                self.save(outcome, trained, timing(seconds, lane_count, self.last_iteration().0 - self.start.iteration))
+            }
         }
     }
 
@@ -153,7 +159,7 @@ impl<'a> PreparedTraining<'a> {
             final_state: is_done.then_some(&final_state),
             snapshots: &trained.snapshots,
             profile: profile.as_ref(),
-            keep_last: self.outputs.keeps_final_weights,
+            keeps_final_weights: self.outputs.keeps_final_weights,
             timing: timing.clone(),
         };
         self.context.store.save(self.spec(), &outputs)?;
@@ -161,17 +167,17 @@ impl<'a> PreparedTraining<'a> {
         Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
     }
 
-    /// Saves the weights that a training run was run again for. On the CPU, and in as many lanes as the first time, they must be
-    /// the bytes that they were; else last digits may differ.
+    /// Saves the weights that a training run was run again for. On the CPU, and with the number of lanes of the first
+    /// time, they must be equal to the first ones byte for byte; else their last digits may differ.
     fn restore(
         &self,
         stored: &StoredTraining,
         outcome: &Outcome,
         trained: &TrainedLane,
-        width: usize,
+        lane_count: usize,
     ) -> Result<StoredTraining> {
         let store = self.context.store;
-        let has_same_lanes = stored.timing.as_ref().is_none_or(|timing| timing.lanes == width);
+        let has_same_lanes = stored.timing.as_ref().is_none_or(|timing| timing.lanes == lane_count);
         let is_exact = has_same_lanes && self.context.study.resolved.device == "cpu";
         ensure!(*outcome == Outcome::Done, "the training diverged, which it did not the first time");
         ensure!(
@@ -182,7 +188,7 @@ impl<'a> PreparedTraining<'a> {
         for snapshot in &trained.snapshots {
             store.restore_snapshot(&self.spec().key, snapshot, is_exact)?;
         }
-        if self.outputs.final_weights {
+        if self.outputs.must_reach_end {
             store.restore_final_weights(&self.spec().key, &trained.final_state.weights_and_buffers(), is_exact)?;
         }
         store.load(self.spec())?.ok_or_else(|| anyhow!("its entry is damaged"))
@@ -197,14 +203,14 @@ impl<'a> PreparedTraining<'a> {
     }
 }
 
-/// Returns the timing of one lane: the seconds of its group divided by the number of lanes, and the steps of all lanes per
-/// second.
-fn timing(seconds: f64, width: usize, iterations: u64) -> Timing {
-    let seconds = seconds / width as f64;
+/// Returns the timing of one lane: the seconds of its group divided by the number of lanes, and the steps of all lanes
+/// per second.
+fn timing(seconds: f64, lane_count: usize, iterations: u64) -> Timing {
+    let seconds = seconds / lane_count as f64;
     Timing {
         seconds,
         iterations_per_second: iterations as f64 / seconds.max(1e-9),
         host: machine::host(),
-        lanes: width,
+        lanes: lane_count,
     }
 }

@@ -11,7 +11,7 @@ use crate::base::outcome::{Outcome, OutcomeKind};
 use crate::lottery::{Study, TrainingSpec, WeightStats};
 use crate::network::PrunableTensor;
 
-/// Makes rows of training runs of a study.
+/// Makes the rows of a study's training runs.
 #[derive(Clone, Copy)]
 pub struct RowBuilder<'a> {
     /// The study whose network, device and iterations the rows contain.
@@ -19,7 +19,8 @@ pub struct RowBuilder<'a> {
 }
 
 impl RowBuilder<'_> {
-    /// Returns the row of a training run; without a `result` that of one that failed.
+    /// Returns the row of a training run in `rounds.csv`. Without a `result`, it is the row of a training run that
+    /// failed.
     pub(super) fn round_row(self, spec: &TrainingSpec, result: Option<&StoredTraining>) -> RoundRow {
         let network = &self.study.resolved.network;
         let total = network.weights_total();
@@ -61,7 +62,7 @@ impl RowBuilder<'_> {
         }
     }
 
-    /// Returns a row for each evaluation of a training run.
+    /// Returns the rows of a training run in `curves.csv`: one for each evaluation.
     pub(super) fn curve_rows(self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<CurveRow> {
         let row = |evaluation: &Evaluation| CurveRow {
             experiment: self.study.experiment.name.clone(),
@@ -81,7 +82,7 @@ impl RowBuilder<'_> {
         result.curve.0.iter().map(row).collect()
     }
 
-    /// Returns a row for each layer of a training run, in network order.
+    /// Returns the rows of a training run in `layers.csv`: one for each layer, in network order.
     pub(super) fn layer_rows(self, spec: &TrainingSpec, result: &StoredTraining) -> Vec<LayerRow> {
         let row = |(weight, &kept): (&PrunableTensor, &u64)| LayerRow {
             experiment: self.study.experiment.name.clone(),
@@ -99,7 +100,8 @@ impl RowBuilder<'_> {
         self.study.resolved.network.weights().iter().zip(&result.weights_kept).map(row).collect()
     }
 
-    /// Returns the weight statistics of each arm at each round, pooled, in the order of their first training runs.
+    /// Returns the rows of `weights.csv`: the weight statistics of each arm at each round, pooled over replicates and
+    /// repeats, in the order in which `stats` has the arms and rounds.
     pub(super) fn weight_rows(self, stats: &[(&TrainingSpec, Arc<StoredTraining>)]) -> Vec<WeightRow> {
         let mut groups: Vec<((&str, u32), Vec<&WeightStats>)> = Vec::new();
         let mut positions = BTreeMap::new();
@@ -115,7 +117,7 @@ impl RowBuilder<'_> {
         groups.iter().flat_map(|((arm, round), stats)| weight_rows(experiment, arm, *round, stats)).collect()
     }
 
-    /// Returns the timing of a training run; `None` where none is stored.
+    /// Returns the row of a training run in `timings.csv`; `None` if it has no timing.
     pub(super) fn timing_row(self, spec: &TrainingSpec, result: &StoredTraining) -> Option<TimingRow> {
         let timing = result.timing.clone()?;
         Some(TimingRow {

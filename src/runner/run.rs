@@ -1,4 +1,4 @@
-//! Runs the jobs of a plan and reports what happens.
+//! Runs the jobs of a plan in worker threads, writes the files of the run, and emits its events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use super::events::{Event, TrainingId, TrainingResult};
 use super::jobs::{JobPlan, plan_jobs};
 use super::run_files::{RowState, RunFiles};
 use super::scheduler::{GroupAssignment, NextWork, RunProgress, Scheduler};
-use super::shared::{POLL_INTERVAL, SchedulerState, SharedState};
+use super::shared::{POLL_INTERVAL, RunState, SharedState};
 use super::store::StoredTraining;
 use super::training_graph::TrainingGraph;
 use super::worker::{TaskOutcome, Worker};
@@ -23,12 +23,13 @@ use crate::system::files::{self, Lock};
 use crate::system::machine;
 use crate::system::paths::TrainingDir;
 
-/// The files of a run are rewritten when this many times as long has passed as writing them took.
+/// The pause between two writes of a run's files, in units of the time that the last write took: writing takes at most
+/// 1 / 20 of the time of a run.
 const WRITE_PAUSE_FACTOR: f64 = 20.0;
 
 /// Runs a plan.
 pub struct Runner<'a> {
-    /// The study, the store, and how events leave the run.
+    /// The study, the store, the receiver of events, cancellation and trainers.
     pub context: RunContext<'a>,
     /// The plan: that of the study, or the part of it, with copies, that an instability analysis needs.
     pub plan: &'a Plan,
@@ -36,38 +37,42 @@ pub struct Runner<'a> {
     pub keep: KeepWeights,
     /// The files of the run.
     pub files: &'a RunFiles<'a>,
-    /// Lockstep groups at a time. Sparse trainers share the threads of workers that have no work.
+    /// The number of lockstep groups that train at a time. Sparse trainers share the threads of workers that have no
+    /// work.
     pub workers: usize,
 }
 
 /// The outcome of a run.
 #[derive(Debug, Default)]
 pub struct RunOutcome {
-    /// Rows of the plan by state.
+    /// The counts of the plan's rows by state.
     pub progress: RunProgress,
-    /// The rows of `rounds.csv`.
+    /// The rows of `rounds.csv`, in the order of the plan.
     pub rounds: Vec<RoundRow>,
-    /// Training runs that failed, each with its cause.
+    /// Training runs that failed, each with its cause; those of `audit_failures` are not among them.
     pub failures: Vec<String>,
     /// Training runs that the audit failed, each with the invariant that does not hold.
-    pub broken: Vec<String>,
-    /// Training runs that could not begin, each with the one it needs.
+    pub audit_failures: Vec<String>,
+    /// Training runs that could not begin, each with the one that it needs and that failed, diverged or is blocked
+    /// itself.
     pub blocked: Vec<String>,
 }
 
-/// When the files of the run were last written.
+/// The time and result of the last write of the run's files, by which the next one is delayed.
 #[derive(Default)]
 struct WriteThrottle {
-    /// Time since the last write, and the seconds that it took.
+    /// The time since the last write, and the seconds that it took.
     last: Option<(Stopwatch, f64)>,
-    /// Why the last write failed.
+    /// The error of the last write; `None` if it succeeded.
     error: Option<String>,
 }
 
-/// Whether files of the run must be written now, or may wait.
+/// When the files of the run are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Write {
+enum WriteTime {
+    /// Now, after waiting for another process that writes them.
     Now,
+    /// Now if the pause is over ([`WRITE_PAUSE_FACTOR`]) and no other process writes them; else not.
     IfDue,
 }
 
@@ -75,43 +80,46 @@ impl<'a> Runner<'a> {
     /// Trains what is missing in the store, and writes the files of the run.
     ///
     /// # Errors
-    /// A store or files of the run that cannot be read or written. Failures of single training runs are in the outcome.
+    /// Fails if the store cannot be read or the files of the run cannot be written. Failures of single training runs
+    /// are in the outcome.
     pub fn run(&'a self) -> Result<RunOutcome> {
         let (jobs, results) = self.plan_jobs()?;
         let steps_by_group: Vec<(usize, u64)> = jobs.groups_to_run().collect();
         let iterations = jobs.to_run().map(|(_, steps)| steps).sum();
         let costs = self.context.cost_model();
-        let group_cost = |&(group, steps): &(usize, u64)| costs.group_cost(&jobs.graph.lanes(group), steps);
+        let group_cost = |&(group, steps): &(usize, u64)| costs.group_nanoseconds(&jobs.graph.lanes(group), steps);
         let cost = steps_by_group.iter().map(group_cost).sum();
         let workers = self.workers.min(steps_by_group.len());
-        let whole = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
-        let scheduler = Scheduler::new(jobs, whole, self.keep == KeepWeights::Needed);
+        let training_cost = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
+        let scheduler = Scheduler::new(jobs, training_cost, self.keep == KeepWeights::Needed);
         self.announce(scheduler.progress(), iterations, cost, workers);
-        let shared = SharedState::new(SchedulerState { scheduler, results }, self.workers.min(machine::cores()));
+        let shared = SharedState::new(RunState { scheduler, results }, self.workers.min(machine::cores()));
         self.pin(&shared)?;
-        // Weights that an earlier process did not free before it was killed.
+        // An earlier process may have been killed before it freed weights.
         self.free(&shared);
         let throttle = Mutex::new(WriteThrottle::default());
-        self.write_files(&shared, &throttle, Write::IfDue);
+        self.write_files(&shared, &throttle, WriteTime::IfDue);
         if workers > 0 {
-            let finished = |_: &_| self.context.sink.on_event(&Event::RunFinished);
-            let dataset = Arc::new(self.context.trainers.dataset().inspect_err(finished)?);
+            let emit_finished = |_: &_| self.context.sink.on_event(&Event::RunFinished);
+            let dataset = Arc::new(self.context.trainers.dataset().inspect_err(emit_finished)?);
             std::thread::scope(|scope| {
-                for number in 0..workers {
-                    let (shared, throttle, dataset) = (&shared, &throttle, Arc::clone(&dataset));
-                    scope.spawn(move || self.work(number, dataset, shared, throttle));
+                for worker in 0..workers {
+                    let shared = &shared;
+                    let throttle = &throttle;
+                    let dataset = Arc::clone(&dataset);
+                    scope.spawn(move || self.work(worker, dataset, shared, throttle));
                 }
             });
         }
         self.context.sink.on_event(&Event::RunFinished);
-        self.write_files(&shared, &throttle, Write::Now);
+        self.write_files(&shared, &throttle, WriteTime::Now);
         match throttle.into_inner().unwrap_or_else(PoisonError::into_inner).error {
             Some(error) => Err(anyhow!(error)).context("could not write the files of the run"),
             None => Ok(self.outcome(&shared.lock())),
         }
     }
 
-    /// Plans the jobs, with the stored result of each node of the graph.
+    /// Plans the jobs. Also returns the stored result of each node of the graph.
     fn plan_jobs(&self) -> Result<(JobPlan<'a>, Vec<Option<Arc<StoredTraining>>>)> {
         let graph = TrainingGraph::new(self.plan, self.context.study.resolved.lanes);
         let results: Vec<Option<StoredTraining>> =
@@ -121,6 +129,7 @@ impl<'a> Runner<'a> {
         Ok((jobs, results.into_iter().map(|result| result.map(Arc::new)).collect()))
     }
 
+    /// Returns the stored result of a training run. Emits a message if it is damaged.
     fn load(&self, spec: &TrainingSpec) -> Result<Option<StoredTraining>> {
         let store = self.context.store;
         let stored = store.load(spec)?;
@@ -132,10 +141,11 @@ impl<'a> Runner<'a> {
         Ok(stored)
     }
 
+    /// Emits [`Event::RunStarted`].
     fn announce(&self, progress: RunProgress, iterations: u64, cost: f64, workers: usize) {
         let study = self.context.study;
         let lanes = study.resolved.lanes;
-        let lanes = if lanes > 1 { format!(" with {lanes} lanes") } else { String::new() };
+        let lanes_text = if lanes > 1 { format!(" with {lanes} lanes") } else { String::new() };
         self.context.sink.on_event(&Event::RunStarted {
             experiment: &study.experiment.name,
             trainings: self.plan.trainings.len(),
@@ -143,7 +153,7 @@ impl<'a> Runner<'a> {
             iterations,
             cost,
             workers,
-            engine: &format!("{}{lanes} on {}", self.plan.engines(), study.resolved.device),
+            engine_text: &format!("{}{lanes_text} on {}", self.plan.engines(), study.resolved.device),
             run_dir: &self.files.dir.0,
         });
     }
@@ -161,10 +171,10 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// The loop of one worker: runs groups until none is left or the run is cancelled.
-    fn work(&self, number: usize, dataset: Arc<Dataset>, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>) {
-        // Trainers stay in the thread that builds them.
-        let mut worker = Worker::new(number, &self.context, shared, dataset);
+    /// Runs groups until none is left or the run is cancelled: the work of the thread with index `worker`.
+    fn work(&self, worker: usize, dataset: Arc<Dataset>, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>) {
+        // Built here, because trainers stay in the thread that builds them.
+        let mut group_worker = Worker::new(worker, &self.context, shared, dataset);
         while !self.context.cancel.is_cancelled() {
             let group = match shared.next_or_wait() {
                 NextWork::Finished => break,
@@ -176,10 +186,10 @@ impl<'a> Runner<'a> {
                 }
             };
             let busy = shared.count_busy(&group);
-            let outcomes = worker.run_group(&group);
-            if self.record(number, &group, outcomes, shared) {
+            let outcomes = group_worker.run_group(&group);
+            if self.record(worker, &group, outcomes, shared) {
                 self.free(shared);
-                self.write_files(shared, throttle, Write::IfDue);
+                self.write_files(shared, throttle, WriteTime::IfDue);
             }
             drop(busy);
             shared.notify();
@@ -187,7 +197,7 @@ impl<'a> Runner<'a> {
         shared.notify();
     }
 
-    /// Reports which process holds a group, and lets some time pass.
+    /// Emits an event with the process that holds a lock of the group, and sleeps for [`POLL_INTERVAL`].
     fn wait_for_other_process(&self, group: &GroupAssignment<'_>) {
         let store = self.context.store;
         let mut locks = group.tasks.iter().map(|task| store.runs.training_dir(&task.spec.key).lock_file());
@@ -196,7 +206,8 @@ impl<'a> Runner<'a> {
         std::thread::sleep(POLL_INTERVAL);
     }
 
-    /// Records the outcomes of a group and reports those that are final; returns whether any is.
+    /// Records the outcomes of a group's tasks, and emits an event for each training run that ended. Returns whether
+    /// any ended.
     fn record(
         &self,
         worker: usize,
@@ -204,7 +215,7 @@ impl<'a> Runner<'a> {
         outcomes: Vec<TaskOutcome>,
         shared: &SharedState<'_>,
     ) -> bool {
-        let cost = self.context.cost_model().group_cost(&group.lanes, group.steps) / group.tasks.len() as f64;
+        let cost = self.context.cost_model().group_nanoseconds(&group.lanes, group.steps) / group.tasks.len() as f64;
         // One lock for the whole group, so that the counts of the events come in order.
         let mut state = shared.lock();
         let mut has_ended = false;
@@ -218,7 +229,7 @@ impl<'a> Runner<'a> {
                     continue;
                 }
                 TaskOutcome::HeldElsewhere => {
-                    state.scheduler.mark_elsewhere(task.node);
+                    state.scheduler.mark_held_elsewhere(task.node);
                     continue;
                 }
             }
@@ -228,15 +239,8 @@ impl<'a> Runner<'a> {
         has_ended
     }
 
-    /// Reports the end of a training run.
-    fn report_end(
-        &self,
-        worker: Option<usize>,
-        node: usize,
-        spec: &TrainingSpec,
-        cost: f64,
-        state: &SchedulerState<'_>,
-    ) {
+    /// Emits [`Event::Ended`] for a training run that `worker` trained; `None` if another process did.
+    fn report_end(&self, worker: Option<usize>, node: usize, spec: &TrainingSpec, cost: f64, state: &RunState<'_>) {
         let result = state.results[node].as_ref();
         let outcome = match (state.scheduler.failure(node), result) {
             (Some(failure), _) => Outcome::Failed { cause: failure.cause.clone() },
@@ -254,7 +258,7 @@ impl<'a> Runner<'a> {
         let progress = state.scheduler.progress();
         self.context.sink.on_event(&Event::Ended {
             worker,
-            label: &TrainingId::of(spec),
+            id: &TrainingId::of(spec),
             result: &result,
             cost,
             ended: progress.done + progress.diverged + progress.failed,
@@ -262,16 +266,16 @@ impl<'a> Runner<'a> {
         });
     }
 
-    /// Frees final weights that are no longer needed, unless another process works on them or they are pinned.
+    /// Removes final weights that are no longer needed, unless another process holds their lock or a run pinned them.
     fn free(&self, shared: &SharedState<'_>) {
         let freeable: Vec<TrainingDir> = {
             let mut state = shared.lock();
-            let numbers = state.scheduler.take_freeable();
+            let freeable = state.scheduler.take_freeable();
             let nodes = &state.scheduler.graph().nodes;
-            numbers.into_iter().map(|number| self.context.store.runs.training_dir(&nodes[number].spec.key)).collect()
+            freeable.into_iter().map(|node| self.context.store.runs.training_dir(&nodes[node].spec.key)).collect()
         };
         for dir in freeable {
-            // In a run that goes on most are freed already: these cost no lock.
+            // In a resumed run most are freed already; skip them without taking the lock.
             if !dir.file(TrainingDir::FINAL_WEIGHTS).exists() || dir.pin_marker().exists() {
                 continue;
             }
@@ -285,47 +289,50 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Writes the files of the run, unless that may wait. They include what other processes have finished.
-    fn write_files(&self, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>, when: Write) {
+    /// Writes the files of the run, with the training runs that other processes have finished.
+    fn write_files(&self, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>, when: WriteTime) {
         let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = |(since, took): (Stopwatch, f64)| since.seconds() >= took * WRITE_PAUSE_FACTOR;
-        if when == Write::IfDue && !throttle.last.is_none_or(is_due) {
+        if when == WriteTime::IfDue && !throttle.last.is_none_or(is_due) {
             return;
         }
         let watch = Stopwatch::start();
         let row_state = |spec: &TrainingSpec| self.row_state(spec, shared);
-        let written = if when == Write::Now { self.files.write(row_state) } else { self.files.try_write(row_state) };
+        let written =
+            if when == WriteTime::Now { self.files.write_csv(row_state) } else { self.files.try_write_csv(row_state) };
         throttle.error = written.err().map(|cause| format!("{cause:#}"));
         throttle.last = Some((Stopwatch::start(), watch.seconds()));
     }
 
+    /// Returns what the rows of a training run are made from; `None` if it has none yet.
     fn row_state(&self, spec: &TrainingSpec, shared: &SharedState<'_>) -> Option<RowState> {
         let (result, has_failed) = {
             let state = shared.lock();
-            let node = state.scheduler.graph().number(&spec.key)?;
+            let node = state.scheduler.graph().node_index(&spec.key)?;
             (state.results[node].clone(), state.scheduler.failure(node).is_some())
         };
-        // An entry that cannot be read is left out; the scheduler reports the cause where it matters.
+        // Another process may have trained it. An entry that cannot be read has no rows; if this run needs the entry,
+        // the task fails with the cause.
         let result = result.or_else(|| self.context.store.load(spec).ok().flatten().map(Arc::new));
         result.map(RowState::Stored).or(has_failed.then_some(RowState::Failed))
     }
 
-    fn outcome(&self, state: &SchedulerState<'_>) -> RunOutcome {
+    fn outcome(&self, state: &RunState<'_>) -> RunOutcome {
         let scheduler = &state.scheduler;
         let mut outcome = RunOutcome { progress: scheduler.progress(), ..RunOutcome::default() };
-        for (spec, &node) in self.plan.trainings.iter().zip(&scheduler.graph().of_row) {
+        for (spec, &node) in self.plan.trainings.iter().zip(&scheduler.graph().node_of_row) {
             let failure = scheduler.failure(node);
             let result = state.results[node].as_deref();
             if result.is_some() || failure.is_some() {
                 outcome.rounds.push(self.files.rows.round_row(spec, result));
             }
             if let Some(failure) = failure {
-                let list = if failure.by_audit { &mut outcome.broken } else { &mut outcome.failures };
+                let list = if failure.by_audit { &mut outcome.audit_failures } else { &mut outcome.failures };
                 list.push(format!("{}: {}", TrainingId::of(spec), failure.cause));
             }
-            if let Some(by) = scheduler.blocked_by(node) {
-                let by = TrainingId::of(scheduler.graph().nodes[by].spec);
-                outcome.blocked.push(format!("{} needs {by}", TrainingId::of(spec)));
+            if let Some(blocker) = scheduler.blocked_by(node) {
+                let blocker = TrainingId::of(scheduler.graph().nodes[blocker].spec);
+                outcome.blocked.push(format!("{} needs {blocker}", TrainingId::of(spec)));
             }
         }
         outcome

@@ -1,4 +1,4 @@
-//! The files of a run, made from the store: all of them can be made again.
+//! Writes the files of a run. The CSV files are made from the store, so that they can be made again at any time.
 
 use std::sync::Arc;
 
@@ -13,59 +13,60 @@ use crate::system::clock::Stopwatch;
 use crate::system::files::{self, Lock};
 use crate::system::paths::RunDir;
 
-/// Seconds that a cancelled run waits for another process that writes the same files.
+/// The longest time in seconds that a cancelled run waits for another process that writes the same files.
 const LOCK_WAIT_SECONDS: f64 = 2.0;
 
 /// Writes the files of a run.
 pub struct RunFiles<'a> {
-    /// Makes the rows.
+    /// The builder of the rows.
     pub rows: RowBuilder<'a>,
     /// The plan, whose order is the order of all rows.
     pub plan: &'a Plan,
     /// The folder of the run.
     pub dir: &'a RunDir,
-    /// Whether CSV files are written: not where the plan is only a part of the run's, or more than that.
+    /// Whether CSV files are written. False for an instability analysis, whose plan is not that of the run.
     pub writes_rows: bool,
-    /// Cancellation of the run.
+    /// The flag that cancels the run.
     pub cancel: &'a CancelToken,
 }
 
-/// The source of a training run's rows.
+/// What the rows of a training run are made from.
 pub(super) enum RowState {
     /// Its result in the store.
     Stored(Arc<StoredTraining>),
-    /// It failed, and has a row that says so.
+    /// Nothing: it failed, and has only a row in `rounds.csv` with that outcome.
     Failed,
 }
 
 impl RunFiles<'_> {
-    /// Writes the CSV files. `row_state` is asked for each training run while the lock of the files is held, so that the process
-    /// that writes last has the most recent results; `None` leaves a training run out.
-    pub(super) fn write(&self, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
+    /// Writes the CSV files, with the rows of each training run for which `row_state` is not `None`. `row_state` is
+    /// called while the lock of the files is held, so that the process that writes last writes the most recent results.
+    pub(super) fn write_csv(&self, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         if !self.writes_rows {
             return Ok(());
         }
         let lock = self.lock()?;
-        self.write_rows(&lock, row_state)
+        self.write_csv_locked(&lock, row_state)
     }
 
-    /// Like [`RunFiles::write`], but returns at once if another process holds the lock.
-    pub(super) fn try_write(&self, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
+    /// Like [`RunFiles::write_csv`], but writes nothing if another process holds the lock.
+    pub(super) fn try_write_csv(&self, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         if !self.writes_rows {
             return Ok(());
         }
         let lock = Lock::try_exclusive(&self.dir.write_lock())?;
-        lock.map_or(Ok(()), |lock| self.write_rows(&lock, row_state))
+        lock.map_or(Ok(()), |lock| self.write_csv_locked(&lock, row_state))
     }
 
     /// Waits for the lock of the files; a cancelled run waits [`LOCK_WAIT_SECONDS`] at most.
     fn lock(&self) -> Result<Lock> {
         let watch = Stopwatch::start();
-        let gives_up = || self.cancel.is_cancelled() && watch.seconds() > LOCK_WAIT_SECONDS;
-        Lock::exclusive_unless(&self.dir.write_lock(), gives_up)
+        let give_up = || self.cancel.is_cancelled() && watch.seconds() > LOCK_WAIT_SECONDS;
+        Lock::wait_exclusive(&self.dir.write_lock(), give_up)
     }
 
-    fn write_rows(&self, _lock: &Lock, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
+    /// Writes the CSV files; `_lock` is the lock of the files.
+    fn write_csv_locked(&self, _lock: &Lock, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         files::remove_stale_temporaries(&self.dir.0)?;
         let mut rounds = Vec::new();
         let mut curves = Vec::new();
@@ -95,10 +96,10 @@ impl RunFiles<'_> {
         Ok(())
     }
 
-    /// Writes other files of the run by name.
+    /// Writes other files of the run, each as (name, bytes).
     ///
     /// # Errors
-    /// A file that cannot be written, or a lock that cannot be had.
+    /// Fails if a file cannot be written or the lock of the files cannot be taken.
     pub fn write_files(&self, contents: &[(&str, Vec<u8>)]) -> Result<()> {
         let _lock = self.lock()?;
         for (name, bytes) in contents {

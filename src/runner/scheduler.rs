@@ -1,184 +1,131 @@
-//! The scheduler: the state of every job, and which lockstep group a worker takes next. Every transition costs time in the
-//! number of dependencies of the training run concerned, so that 10⁵ training runs are no more work each than ten. Knows no file
-//! and no thread.
+//! The scheduler: the state of every node of a run, and which lockstep group a worker takes next. A transition takes
+//! time proportional to the number of the node's dependencies and dependents (and, where it frees weights, of the
+//! dependents of its intermediate dependencies), not to the size of the plan. Independent of files and threads: the
+//! workers of a run share one scheduler behind a lock.
+//!
+//! | call | transition | caller |
+//! | --- | --- | --- |
+//! | [`Scheduler::new`] | a node with a job → `Ready`, any other → `Finished` | the run, at its start |
+//! | [`Scheduler::next`] | `Ready` or `HeldElsewhere` → `Running` | a worker that takes a group |
+//! | [`Scheduler::end_poll`] | none: another worker may poll | a worker that has the locks of its group |
+//! | [`Scheduler::finish`] | `Running` → `Finished` | a worker that trained the node, or found it in the store |
+//! | [`Scheduler::fail`] | `Running` → `Failed` | a worker whose job failed |
+//! | [`Scheduler::requeue`] | `Running` → `Ready` | a worker that was cancelled |
+//! | [`Scheduler::mark_held_elsewhere`] | `Running` → `HeldElsewhere` | a worker that found the lock of a node taken |
+//!
+//! A node that is `Ready` becomes `Blocked` as soon as a node that it depends on cannot meet the dependency any more:
+//! at the start, and after `finish` with a diverged outcome, `fail`, `requeue` and the blocking of another node.
 
+mod counts;
+mod status;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-use anyhow::Error;
-
+use self::counts::{Counts, RankedGroup};
+use self::status::{Met, NodeState, NodeStatus};
 use super::jobs::{Job, JobPlan, steps};
 use super::retention::Retention;
 use super::training_graph::TrainingGraph;
 use crate::base::outcome::Outcome;
-use crate::lottery::{AuditError, Dependency, TrainingSpec};
+use crate::lottery::{Dependency, TrainingSpec};
 
-/// Why a training run failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TrainingFailure {
-    /// The error with its causes.
-    pub(super) cause: String,
-    /// Whether the audit found it.
-    pub(super) by_audit: bool,
-}
-
-impl TrainingFailure {
-    /// Records an error that ended a training run.
-    pub(super) fn new(error: &Error) -> Self {
-        Self { cause: format!("{error:#}"), by_audit: error.is::<AuditError>() }
-    }
-}
-
-/// The state of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum NodeState {
-    /// Its job has not begun.
-    Ready,
-    /// A worker of this process runs its job.
-    Running,
-    /// Another process held its lock when last tried.
-    HeldElsewhere,
-    /// It is in the store with everything that is needed of it.
-    Finished,
-    /// Its job failed.
-    Failed(TrainingFailure),
-    /// Its job cannot run, because this node did not end well.
-    Blocked(usize),
-}
-
-/// A node's state and what follows from it.
-struct NodeStatus {
-    state: NodeState,
-    /// Its outcome, if it is in the store: a failed rerun leaves it.
-    stored: Option<Outcome>,
-    /// Dependencies that are not met yet.
-    unmet: usize,
-}
-
-/// Counts of a lockstep group, kept with every transition.
-#[derive(Clone, Copy, Default)]
-struct GroupStatus {
-    /// Members that are ready.
-    ready: usize,
-    /// Their unmet dependencies.
-    unmet: usize,
-    /// Members that another process holds.
-    elsewhere: usize,
-}
-
-/// Rows of a plan by the state of their training runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RunProgress {
-    /// Stored, trained to the end.
-    pub done: usize,
-    /// Stored, diverged.
-    pub diverged: usize,
-    /// The number of training runs that failed.
-    pub failed: usize,
-    /// Blocked by a training run that did not end well.
-    pub blocked: usize,
-    /// Not ended.
-    pub open: usize,
-    /// Of those stored: weights that are needed could not be made again.
-    pub lost: usize,
-}
+pub use self::counts::RunProgress;
+pub(super) use self::status::TrainingFailure;
 
 /// A lockstep group that a worker runs.
 #[derive(Clone, Debug)]
 pub(super) struct GroupAssignment<'a> {
     /// The training run of each lane. Those that are stored or cannot run are included: a group keeps its lanes.
     pub(super) lanes: Vec<&'a TrainingSpec>,
-    /// The jobs of the group.
+    /// The jobs that the worker runs, by lane.
     pub(super) tasks: Vec<Task<'a>>,
-    /// Optimizer steps of its longest job.
+    /// The optimizer steps of the longest job.
     pub(super) steps: u64,
 }
 
-/// A job of a group.
+/// A job that is assigned to a worker, in its lane of a lockstep group.
 #[derive(Clone, Debug)]
 pub(super) struct Task<'a> {
-    /// The number of its node.
+    /// The index of its node.
     pub(super) node: usize,
-    /// Its lane in the group.
+    /// The lane of its group that trains it, from 0.
     pub(super) lane: usize,
+    /// The training run of the node.
     pub(super) spec: &'a TrainingSpec,
     pub(super) job: Job,
 }
 
-/// The scheduler's answer to an idle worker.
+/// What an idle worker does next.
 #[derive(Debug)]
 pub(super) enum NextWork<'a> {
     /// Run this group.
     Train(GroupAssignment<'a>),
-    /// Wait for a transition: other workers are running what is left.
+    /// Wait for a transition: all other work depends on jobs that other workers are running.
     Wait,
-    /// Try this group, which another process held when last tried.
+    /// Try to run this group, whose locks another process held when a worker last tried.
     Poll(GroupAssignment<'a>),
-    /// No work is left.
+    /// End: no work is left.
     Finished,
 }
 
-/// The state of every job of a run.
+/// The state of every node of a run.
 pub(super) struct Scheduler<'a> {
     graph: TrainingGraph<'a>,
+    /// The retention of each node.
     retentions: Vec<Retention>,
+    /// The job of each node; `None` where nothing is missing in the store.
     jobs: Vec<Option<Job>>,
-    nodes: Vec<NodeStatus>,
-    groups: Vec<GroupStatus>,
-    /// The position of each group in the critical-path order.
-    rank: Vec<usize>,
-    /// The groups that can run now, by rank.
-    ready: BTreeSet<(usize, usize)>,
-    /// The groups with a member that another process holds, by rank.
-    elsewhere: BTreeSet<(usize, usize)>,
-    running: usize,
-    /// The group that a worker polls, and the number of polls so far.
+    /// The status of each node.
+    statuses: Vec<NodeStatus>,
+    /// The rank of each group.
+    ranks: Vec<usize>,
+    counts: Counts,
+    /// The index of the group that a worker polls. Only one worker polls at a time, and the others wait.
     polling: Option<usize>,
-    polled: usize,
-    progress: RunProgress,
-    /// Nodes whose final weights are no longer needed.
+    /// The number of polls so far.
+    poll_count: usize,
+    /// Nodes whose final weights are no longer needed and that [`Scheduler::take_freeable`] has not returned yet.
     freeable: Vec<usize>,
-    frees: bool,
+    frees_intermediate: bool,
 }
 
 impl<'a> Scheduler<'a> {
-    /// Starts on the jobs of `plan`, the most expensive chains first by the `cost` of whole training runs. With `frees`
-    /// intermediate final weights are freed when the training runs that depend on them have ended.
-    pub(super) fn new(plan: JobPlan<'a>, cost: impl Fn(&TrainingSpec) -> f64, frees: bool) -> Self {
+    /// Returns the scheduler of the jobs of `plan`, before any of them has begun.
+    ///
+    /// Groups with the most expensive dependency paths run first; `cost` is that of a whole training run, in any unit.
+    /// With `frees_intermediate`, [`Scheduler::take_freeable`] returns the nodes whose intermediate final weights can
+    /// be freed.
+    pub(super) fn new(plan: JobPlan<'a>, cost: impl Fn(&TrainingSpec) -> f64, frees_intermediate: bool) -> Self {
         let JobPlan { graph, retentions, jobs, stored } = plan;
-        let mut rank = vec![0; graph.groups.len()];
-        for (position, group) in graph.critical_path_order(cost).into_iter().enumerate() {
-            rank[group] = position;
+        let mut ranks = vec![0; graph.groups.len()];
+        for (rank, group) in graph.critical_path_order(cost).into_iter().enumerate() {
+            ranks[group] = rank;
         }
-        let nodes = jobs.iter().zip(stored).map(|(job, stored)| {
+        let statuses = jobs.iter().zip(stored).map(|(job, stored)| {
             let state = if job.is_some() { NodeState::Ready } else { NodeState::Finished };
             NodeStatus { state, stored, unmet: 0 }
         });
         let mut scheduler = Self {
-            nodes: nodes.collect(),
-            groups: vec![GroupStatus::default(); graph.groups.len()],
+            statuses: statuses.collect(),
+            counts: Counts::new(graph.groups.len()),
             graph,
             retentions,
             jobs,
-            rank,
-            ready: BTreeSet::new(),
-            elsewhere: BTreeSet::new(),
-            running: 0,
+            ranks,
             polling: None,
-            polled: 0,
-            progress: RunProgress::default(),
+            poll_count: 0,
             freeable: Vec::new(),
-            frees,
+            frees_intermediate,
         };
-        for number in 0..scheduler.nodes.len() {
-            scheduler.nodes[number].unmet = scheduler.count_unmet(number);
-            scheduler.count(number, true);
+        for node in 0..scheduler.statuses.len() {
+            scheduler.statuses[node].unmet = scheduler.count_unmet(node);
+            scheduler.add_to_counts(node);
         }
-        for number in 0..scheduler.nodes.len() {
-            scheduler.block_if_hopeless(number);
-            scheduler.free_if_needless(number);
+        for node in 0..scheduler.statuses.len() {
+            scheduler.block_if_unmeetable(node);
+            scheduler.queue_if_freeable(node);
         }
         scheduler
     }
@@ -193,30 +140,31 @@ impl<'a> Scheduler<'a> {
         &self.retentions
     }
 
-    /// Returns the next work for an idle worker, and marks it as running.
+    /// Returns the next work for an idle worker, and marks its nodes as running.
     pub(super) fn next(&mut self) -> NextWork<'a> {
-        if let Some(&(_, group)) = self.ready.first() {
+        if let Some(&RankedGroup { group, .. }) = self.counts.ready_groups.first() {
             return NextWork::Train(self.assign(group, &NodeState::Ready));
         }
-        if self.polling.is_none() && !self.elsewhere.is_empty() {
-            // Each group in turn.
-            let turn = self.polled % self.elsewhere.len();
-            let group = self.elsewhere.iter().nth(turn).map_or(0, |&(_, group)| group);
-            self.polled += 1;
+        let groups_elsewhere = &self.counts.groups_elsewhere;
+        if self.polling.is_none() && !groups_elsewhere.is_empty() {
+            // The position moves on with every poll, so that each group is polled in turn.
+            let position = self.poll_count % groups_elsewhere.len();
+            let group = groups_elsewhere.iter().nth(position).map_or(0, |ranked| ranked.group);
+            self.poll_count += 1;
             let assignment = self.assign(group, &NodeState::HeldElsewhere);
             self.polling = Some(group);
             return NextWork::Poll(assignment);
         }
-        if self.running > 0 { NextWork::Wait } else { NextWork::Finished }
+        if self.counts.running > 0 { NextWork::Wait } else { NextWork::Finished }
     }
 
-    /// Assigns the members of a group that are in this state.
+    /// Assigns the members of a group that are in this state to a worker.
     fn assign(&mut self, group: usize, state: &NodeState) -> GroupAssignment<'a> {
         let mut tasks = Vec::new();
         for lane in 0..self.graph.groups[group].members.len() {
             let node = self.graph.groups[group].members[lane];
-            if let (true, Some(job)) = (self.nodes[node].state == *state, self.jobs[node].clone()) {
-                self.transition(node, NodeState::Running);
+            if let (true, Some(job)) = (self.statuses[node].state == *state, self.jobs[node].clone()) {
+                self.transition(node, NodeState::Running, None);
                 tasks.push(Task { node, lane, spec: self.graph.nodes[node].spec, job });
             }
         }
@@ -224,8 +172,8 @@ impl<'a> Scheduler<'a> {
         GroupAssignment { lanes: self.graph.lanes(group), tasks, steps }
     }
 
-    /// Records that work on a node has begun, so that a poll of its group has ended.
-    pub(super) fn mark_running(&mut self, node: usize) {
+    /// Ends the poll of the group of a node, if a worker polls it, so that another worker may poll. Changes no state.
+    pub(super) fn end_poll(&mut self, node: usize) {
         if self.polling == Some(self.graph.nodes[node].group) {
             self.polling = None;
         }
@@ -233,197 +181,156 @@ impl<'a> Scheduler<'a> {
 
     /// Records that a node is in the store, trained here or by another process.
     pub(super) fn finish(&mut self, node: usize, outcome: Outcome) {
-        let is_good = outcome == Outcome::Done;
-        self.set(node, NodeState::Finished, Some(outcome));
-        if !is_good {
+        let is_done = outcome == Outcome::Done;
+        self.end_poll(node);
+        self.transition(node, NodeState::Finished, Some(outcome));
+        if !is_done {
             self.block_dependents(node);
         }
     }
 
-    /// Records that a job failed. What is stored of the node stays.
+    /// Records that a job failed. Outputs of the node that were stored before stay stored.
     pub(super) fn fail(&mut self, node: usize, failure: TrainingFailure) {
-        let stored = self.nodes[node].stored.clone();
-        self.set(node, NodeState::Failed(failure), stored);
+        self.end_poll(node);
+        self.transition(node, NodeState::Failed(failure), None);
         self.block_dependents(node);
     }
 
-    /// Records that another process holds a node.
-    pub(super) fn mark_elsewhere(&mut self, node: usize) {
-        let stored = self.nodes[node].stored.clone();
-        self.set(node, NodeState::HeldElsewhere, stored);
+    /// Records that another process holds the lock of a node.
+    pub(super) fn mark_held_elsewhere(&mut self, node: usize) {
+        self.end_poll(node);
+        self.transition(node, NodeState::HeldElsewhere, None);
     }
 
     /// Records that a job was cancelled before it ended.
     pub(super) fn requeue(&mut self, node: usize) {
-        let stored = self.nodes[node].stored.clone();
-        self.set(node, NodeState::Ready, stored);
-        self.block_if_hopeless(node);
+        self.end_poll(node);
+        self.transition(node, NodeState::Ready, None);
+        self.block_if_unmeetable(node);
     }
 
-    fn set(&mut self, node: usize, state: NodeState, stored: Option<Outcome>) {
-        self.mark_running(node);
-        self.count(node, false);
-        let met_before = self.meets(node);
-        self.nodes[node].stored = stored;
-        self.nodes[node].state = state;
-        self.count(node, true);
+    /// Changes the state of a node, and everything that follows from it: the counts, the dependencies on it that are
+    /// met, and the weights that can be freed. `newly_stored` is its outcome if that has just come into the store.
+    fn transition(&mut self, node: usize, state: NodeState, newly_stored: Option<Outcome>) {
+        let is_finished = state == NodeState::Finished;
+        let met_before = self.statuses[node].met();
+        self.remove_from_counts(node);
+        let status = &mut self.statuses[node];
+        status.state = state;
+        status.stored = newly_stored.or(status.stored.take());
+        self.add_to_counts(node);
         self.update_dependents(node, met_before);
-        self.free_if_needless(node);
-        for parent in 0..self.graph.nodes[node].parents.len() {
-            self.free_if_needless(self.graph.nodes[node].parents[parent].0);
+        if is_finished {
+            self.queue_if_freeable(node);
+            for parent in 0..self.graph.nodes[node].parents.len() {
+                self.queue_if_freeable(self.graph.nodes[node].parents[parent].0);
+            }
         }
-    }
-
-    /// Changes a state that no dependent sees.
-    fn transition(&mut self, node: usize, state: NodeState) {
-        let met_before = self.meets(node);
-        self.count(node, false);
-        self.nodes[node].state = state;
-        self.count(node, true);
-        self.update_dependents(node, met_before);
-    }
-
-    /// Whether a node meets dependencies on its entry, and those on its weights. Weights that a job is to make again are not
-    /// there until it has ended.
-    fn meets(&self, node: usize) -> (bool, bool) {
-        let NodeStatus { state, stored, .. } = &self.nodes[node];
-        let is_done = *stored == Some(Outcome::Done);
-        (is_done, is_done && *state == NodeState::Finished)
-    }
-
-    fn is_met(&self, (parent, dependency): (usize, Dependency)) -> bool {
-        let (entry, weights) = self.meets(parent);
-        if dependency == Dependency::Entry { entry } else { weights }
     }
 
     fn count_unmet(&self, node: usize) -> usize {
-        self.graph.nodes[node].parents.iter().filter(|&&parent| !self.is_met(parent)).count()
+        let is_met = |(parent, dependency): (usize, Dependency)| self.statuses[parent].met().includes(dependency);
+        self.graph.nodes[node].parents.iter().filter(|&&parent| !is_met(parent)).count()
     }
 
-    /// Counts the dependencies on a node anew where they are met or no longer met.
-    fn update_dependents(&mut self, node: usize, (entry_before, weights_before): (bool, bool)) {
-        let (entry, weights) = self.meets(node);
-        if (entry, weights) == (entry_before, weights_before) {
+    /// Changes the number of unmet dependencies of each dependent of `node` whose dependency on it has become
+    /// met or unmet.
+    fn update_dependents(&mut self, node: usize, before: Met) {
+        let after = self.statuses[node].met();
+        if after == before {
             return;
         }
-        for child in 0..self.graph.nodes[node].children.len() {
-            let (child, dependency) = self.graph.nodes[node].children[child];
-            let (before, after) =
-                if dependency == Dependency::Entry { (entry_before, entry) } else { (weights_before, weights) };
-            if before == after {
+        for position in 0..self.graph.nodes[node].children.len() {
+            let (child, dependency) = self.graph.nodes[node].children[position];
+            if before.includes(dependency) == after.includes(dependency) {
                 continue;
             }
-            self.count(child, false);
-            let unmet = self.nodes[child].unmet;
-            self.nodes[child].unmet = if after { unmet - 1 } else { unmet + 1 };
-            self.count(child, true);
+            self.remove_from_counts(child);
+            let unmet = self.statuses[child].unmet;
+            self.statuses[child].unmet = if after.includes(dependency) { unmet - 1 } else { unmet + 1 };
+            self.add_to_counts(child);
         }
     }
 
-    /// Adds a node to the counts of its group and of the run, or takes it out.
-    fn count(&mut self, node: usize, adds: bool) {
-        let NodeStatus { state, stored, unmet } = &self.nodes[node];
-        let add = |count: &mut usize, n: usize| *count = if adds { *count + n } else { *count - n };
-        let number = self.graph.nodes[node].group;
-        let (group, place) = (&mut self.groups[number], (self.rank[number], number));
-        match state {
-            NodeState::Ready => {
-                add(&mut group.ready, 1);
-                add(&mut group.unmet, *unmet);
-            }
-            NodeState::HeldElsewhere => add(&mut group.elsewhere, 1),
-            NodeState::Running => add(&mut self.running, 1),
-            NodeState::Finished | NodeState::Failed(_) | NodeState::Blocked(_) => {}
-        }
-        let rows = self.graph.nodes[node].rows;
-        let is_lost = stored.is_some() && matches!(state, NodeState::Failed(_) | NodeState::Blocked(_));
-        add(&mut self.progress.lost, if is_lost { rows } else { 0 });
-        let total = match (stored, state) {
-            (Some(Outcome::Done), _) => &mut self.progress.done,
-            (Some(_), _) => &mut self.progress.diverged,
-            (None, NodeState::Failed(_)) => &mut self.progress.failed,
-            (None, NodeState::Blocked(_)) => &mut self.progress.blocked,
-            (None, _) => &mut self.progress.open,
-        };
-        add(total, rows);
-        if group.ready > 0 && group.unmet == 0 {
-            self.ready.insert(place)
-        } else {
-            self.ready.remove(&place)
-        };
-        if group.elsewhere > 0 {
-            self.elsewhere.insert(place)
-        } else {
-            self.elsewhere.remove(&place)
-        };
+    fn add_to_counts(&mut self, node: usize) {
+        self.counts.add(&self.statuses[node], self.ranked_group(node), self.graph.nodes[node].rows);
     }
 
-    /// Blocks every job that depends on a node that did not end well, or on weights that cannot be made again.
+    fn remove_from_counts(&mut self, node: usize) {
+        self.counts.remove(&self.statuses[node], self.ranked_group(node), self.graph.nodes[node].rows);
+    }
+
+    fn ranked_group(&self, node: usize) -> RankedGroup {
+        let group = self.graph.nodes[node].group;
+        RankedGroup { rank: self.ranks[group], group }
+    }
+
+    /// Blocks every job that depends, directly or through other jobs, on something that `node` cannot provide any more.
     fn block_dependents(&mut self, node: usize) {
-        // Ascending: parents come before children.
-        let mut waiting: BTreeSet<usize> = self.graph.nodes[node].children.iter().map(|(child, _)| *child).collect();
-        while let Some(child) = waiting.pop_first() {
-            if self.block_if_hopeless(child) {
-                waiting.extend(self.graph.nodes[child].children.iter().map(|(child, _)| *child));
+        let mut to_check: BTreeSet<usize> = self.graph.nodes[node].children.iter().map(|(child, _)| *child).collect();
+        // In ascending order: parents come before children.
+        while let Some(child) = to_check.pop_first() {
+            if self.block_if_unmeetable(child) {
+                to_check.extend(self.graph.nodes[child].children.iter().map(|(child, _)| *child));
             }
         }
     }
 
-    /// Blocks a job that depends on a node that cannot meet the dependency any more; returns whether it was blocked.
-    fn block_if_hopeless(&mut self, node: usize) -> bool {
-        if self.nodes[node].state != NodeState::Ready {
+    /// Blocks a job that waits for a dependency that cannot be met any more. Returns whether it was blocked.
+    fn block_if_unmeetable(&mut self, node: usize) -> bool {
+        if self.statuses[node].state != NodeState::Ready {
             return false;
         }
-        let parents = &self.graph.nodes[node].parents;
-        let culprit = parents.iter().find(|&&(parent, dependency)| {
-            let NodeStatus { state, stored, .. } = &self.nodes[parent];
-            let has_failed = matches!(state, NodeState::Failed(_) | NodeState::Blocked(_));
-            match stored {
-                Some(outcome) => *outcome != Outcome::Done || dependency != Dependency::Entry && has_failed,
-                None => has_failed,
-            }
-        });
-        let Some(&(culprit, _)) = culprit else { return false };
-        self.transition(node, NodeState::Blocked(culprit));
+        let Some(blocker) = self.blocker(node) else { return false };
+        self.transition(node, NodeState::Blocked(blocker), None);
         true
     }
 
-    /// Notes a node whose final weights no other training run needs any more.
-    fn free_if_needless(&mut self, number: usize) {
-        let is_finished = |number: usize| self.nodes[number].state == NodeState::Finished;
-        let node = &self.graph.nodes[number];
+    /// Returns the first node that `node` depends on and that cannot meet the dependency any more.
+    fn blocker(&self, node: usize) -> Option<usize> {
+        let mut parents = self.graph.nodes[node].parents.iter();
+        parents.find(|&&(parent, dependency)| !self.statuses[parent].can_meet(dependency)).map(|&(parent, _)| parent)
+    }
+
+    /// Queues a node for [`Scheduler::take_freeable`] if no training run needs its final weights any more. A node may
+    /// be queued more than once.
+    fn queue_if_freeable(&mut self, node: usize) {
+        let is_finished = |node: usize| self.statuses[node].state == NodeState::Finished;
         let dependents_ended = || {
-            let mut dependents = node.children.iter().filter(|(_, dependency)| *dependency == Dependency::FinalWeights);
+            let children = &self.graph.nodes[node].children;
+            let mut dependents = children.iter().filter(|(_, dependency)| *dependency == Dependency::FinalWeights);
             dependents.all(|&(child, _)| is_finished(child))
         };
-        if self.frees && self.retentions[number].is_intermediate && is_finished(number) && dependents_ended() {
-            self.freeable.push(number);
+        let is_intermediate = self.frees_intermediate && self.retentions[node].is_intermediate;
+        if is_intermediate && is_finished(node) && dependents_ended() {
+            self.freeable.push(node);
         }
     }
 
-    /// Returns the nodes whose final weights have become needless since the last call.
+    /// Returns the nodes whose final weights are no longer needed since the last call.
     pub(super) fn take_freeable(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.freeable)
     }
 
     /// Returns why the job of a node failed, a rerun included.
     pub(super) fn failure(&self, node: usize) -> Option<&TrainingFailure> {
-        match &self.nodes[node].state {
+        match &self.statuses[node].state {
             NodeState::Failed(failure) => Some(failure),
             _ => None,
         }
     }
 
-    /// Returns the node that blocks the job of this one, where the node itself is not stored.
+    /// Returns the node that blocks the job of this one; `None` if the job is not blocked, or the node is stored and
+    /// the job was only to make missing weights again.
     pub(super) fn blocked_by(&self, node: usize) -> Option<usize> {
-        match (&self.nodes[node].state, &self.nodes[node].stored) {
-            (NodeState::Blocked(by), None) => Some(*by),
+        match (&self.statuses[node].state, &self.statuses[node].stored) {
+            (NodeState::Blocked(blocker), None) => Some(*blocker),
             _ => None,
         }
     }
 
-    /// Returns the rows of the plan by state.
+    /// Returns the counts of the plan's rows by state.
     pub(super) fn progress(&self) -> RunProgress {
-        self.progress
+        self.counts.progress
     }
 }

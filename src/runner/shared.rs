@@ -1,4 +1,5 @@
-//! The state that the workers of a run share and change: the scheduler, the results, and how many threads are at work.
+//! The state that the workers of a run share and change: the scheduler, the results, and the number of groups that are
+//! training.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,50 +11,53 @@ use super::scheduler::{GroupAssignment, NextWork, Scheduler, TrainingFailure};
 use super::store::StoredTraining;
 use crate::engine::EngineKind;
 
-/// Time between two looks at a training run that another process holds, and at the cancellation of the run.
+/// The time between two attempts to take a lock that another process holds, and the longest time before a waiting
+/// worker checks for cancellation.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The scheduler and what is known of each training run that is in the store.
-pub(super) struct SchedulerState<'a> {
+/// The state of a run: the scheduler, and the results of the training runs that are stored.
+pub(super) struct RunState<'a> {
     pub(super) scheduler: Scheduler<'a>,
     /// The stored result of each node of the scheduler's graph.
     pub(super) results: Vec<Option<Arc<StoredTraining>>>,
 }
 
-impl SchedulerState<'_> {
+impl RunState<'_> {
     /// Records that a node is in the store.
     pub(super) fn finish(&mut self, node: usize, stored: StoredTraining) {
         self.scheduler.finish(node, stored.outcome.clone());
         self.results[node] = Some(Arc::new(stored));
     }
 
-    /// Records that a job failed.
+    /// Records that the job of a node failed.
     pub(super) fn fail(&mut self, node: usize, failure: TrainingFailure) {
         self.scheduler.fail(node, failure);
     }
 }
 
-/// The state that the workers of a run share.
+/// The state of a run behind a lock, with a signal for waiting workers.
 pub(super) struct SharedState<'a> {
-    state: Mutex<SchedulerState<'a>>,
+    state: Mutex<RunState<'a>>,
     /// Signalled after every transition.
     changed: Condvar,
+    /// The retention of each node.
     retentions: Vec<Retention>,
-    /// Groups at work, by engine.
+    /// The number of groups that are training, by engine.
     busy: BTreeMap<EngineKind, AtomicUsize>,
-    /// Threads that all workers may use together.
+    /// The number of threads that all workers may use together.
     threads: usize,
 }
 
 impl<'a> SharedState<'a> {
-    pub(super) fn new(state: SchedulerState<'a>, threads: usize) -> Self {
+    pub(super) fn new(state: RunState<'a>, threads: usize) -> Self {
         let retentions = state.scheduler.retentions().to_vec();
         let busy = EngineKind::ALL.into_iter().map(|engine| (engine, AtomicUsize::new(0))).collect();
         Self { state: Mutex::new(state), changed: Condvar::new(), retentions, busy, threads }
     }
 
-    /// Locks the state. A lock that a panicking thread left is as good as any: every transition is made in one piece.
-    pub(super) fn lock(&self) -> MutexGuard<'_, SchedulerState<'a>> {
+    /// Locks the state, even if a thread panicked while it held the lock: nothing can panic between the first and the
+    /// last change of a transition, so the state is consistent.
+    pub(super) fn lock(&self) -> MutexGuard<'_, RunState<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -62,8 +66,8 @@ impl<'a> SharedState<'a> {
         self.changed.notify_all();
     }
 
-    /// Returns the next work; where there is none just now, waits for a transition, at most [`POLL_INTERVAL`]. The lock is held
-    /// from the question to the wait, so that no transition is missed.
+    /// Returns the next work. If that is [`NextWork::Wait`], first waits for a transition, at most [`POLL_INTERVAL`];
+    /// the lock is held from the decision to the wait, so that no transition is missed.
     pub(super) fn next_or_wait(&self) -> NextWork<'a> {
         let mut state = self.lock();
         let next = state.scheduler.next();
@@ -73,17 +77,18 @@ impl<'a> SharedState<'a> {
         next
     }
 
-    /// Records that work on a node has begun.
-    pub(super) fn mark_running(&self, node: usize) {
-        self.lock().scheduler.mark_running(node);
+    /// Records that a worker has the locks of a node's group and begins, so that another worker may poll.
+    pub(super) fn end_poll(&self, node: usize) {
+        self.lock().scheduler.end_poll(node);
         self.notify();
     }
 
+    /// Returns the retention of a node.
     pub(super) fn retention(&self, node: usize) -> &Retention {
         &self.retentions[node]
     }
 
-    /// Counts a group as at work until the guard is dropped.
+    /// Counts a group as training until the guard is dropped.
     pub(super) fn count_busy(&self, group: &GroupAssignment<'_>) -> BusyGuard<'_> {
         let count = &self.busy[&group.lanes[0].engine];
         count.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +102,7 @@ impl<'a> SharedState<'a> {
     }
 }
 
-/// A group that counts as at work.
+/// The guard of a group that counts as training.
 pub(super) struct BusyGuard<'a>(&'a AtomicUsize);
 
 impl Drop for BusyGuard<'_> {
@@ -106,8 +111,8 @@ impl Drop for BusyGuard<'_> {
     }
 }
 
-/// Returns the number of threads for each sparse trainer: dense trainers use one thread each, and the sparse ones share the
-/// rest of `threads` equally.
+/// Returns the number of threads for each sparse trainer: dense trainers use one thread each, and the sparse ones share
+/// the rest of `threads` equally.
 fn sparse_threads(threads: usize, dense: usize, sparse: usize) -> usize {
     (threads.saturating_sub(dense) / sparse.max(1)).max(1)
 }

@@ -1,4 +1,4 @@
-//! Checks the files of the store against the checksums written with them.
+//! Checks the files of the store against the checksums in their manifests.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,15 +16,17 @@ use crate::system::paths::{RunsDir, TrainingDir};
 /// The contents of a store and the damage found in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StoreReport {
-    /// Finished training runs whose files agree with their checksums.
+    /// The number of finished training runs whose files agree with their checksums.
     pub trainings: usize,
-    /// Training runs that were started and have not finished.
+    /// The number of training runs that were started and have not finished.
     pub unfinished: usize,
-    /// Training runs that `--fresh` has set aside.
-    pub set_aside: usize,
-    /// Bytes on disk, those set aside included.
+    /// The number of training runs that `--fresh` archived.
+    #[serde(rename = "set_aside")]
+    pub archived: usize,
+    /// Bytes on disk, with the archived training runs.
     pub bytes: u64,
-    /// One line per damaged training run, `<first 8 digits of the key>: <damage>`. A run that needs one of them trains it again.
+    /// One line per damaged training run, `<first 8 digits of the key>: <damage>`. A run that needs a damaged training
+    /// run trains it again.
     pub damaged: Vec<String>,
     /// Files and folders in the store that this program did not write.
     pub foreign: Vec<PathBuf>,
@@ -38,8 +40,8 @@ impl StoreReport {
     pub fn of(runs: &RunsDir) -> Result<Self> {
         let mut report = Self::default();
         let listing = Listing::of(runs)?;
-        report.set_aside = listing.set_aside.len();
-        report.bytes = listing.entries.iter().chain(&listing.set_aside).map(|entry| files::size(&entry.0)).sum();
+        report.archived = listing.archived.len();
+        report.bytes = listing.entries.iter().chain(&listing.archived).map(|entry| files::size(&entry.0)).sum();
         for entry in &listing.entries {
             let name = name(&entry.0);
             if !entry.manifest_file().exists() {
@@ -60,14 +62,14 @@ impl StoreReport {
 /// # Errors
 /// Fails at the first file that differs, or is missing and cannot have been freed.
 fn check(entry: &TrainingDir, name: &str) -> Result<()> {
-    let done: EntryManifest = serde_json::from_slice(&fs::read(entry.manifest_file())?)?;
+    let manifest: EntryManifest = serde_json::from_slice(&fs::read(entry.manifest_file())?)?;
     anyhow::ensure!(
-        done.key.to_string() == name && ContentHash::of_json(&done.content) == done.key,
+        manifest.key.to_string() == name && ContentHash::of_json(&manifest.content) == manifest.key,
         "is not what its name says"
     );
-    for file in done.files.keys() {
+    for file in manifest.files.keys() {
         if !TrainingDir::can_be_freed(file) || entry.file(file).exists() {
-            verified(entry, &done, file)?;
+            verified(entry, &manifest, file)?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
-//! Lists the folder of the store: training runs, those set aside by `--fresh`, and files that this program did not write. All
-//! code that frees, counts or checks files of the store uses this listing, and so never touches foreign files.
+//! Lists the folder of the store: training runs, those that `--fresh` archived, and files that this program did not
+//! write. All code that frees, counts or checks files of the store uses this listing, and so never touches foreign
+//! files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,19 +12,19 @@ use crate::base::key::ContentHash;
 use crate::system::files;
 use crate::system::paths::{RunsDir, TrainingDir};
 
-/// The folder of the store, by owner.
+/// The contents of the store's folder: those of this program, and foreign ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     /// The folders of training runs, finished or not.
     pub(super) entries: Vec<TrainingDir>,
-    /// The folders of training runs that `--fresh` has set aside.
-    pub(super) set_aside: Vec<TrainingDir>,
-    /// Files and folders that this program did not write, those inside the folders above included.
+    /// The folders of training runs that `--fresh` archived.
+    pub(super) archived: Vec<TrainingDir>,
+    /// Files and folders that this program did not write, also those inside the folders of training runs.
     pub(super) foreign: Vec<PathBuf>,
 }
 
 impl Listing {
-    /// Lists the store of `runs`; empty where there is none.
+    /// Lists the store of `runs`; the listing is empty if there is no store.
     ///
     /// # Errors
     /// Fails if a folder of this program cannot be listed.
@@ -32,19 +33,19 @@ impl Listing {
         for path in files::list(&runs.store())? {
             if RunsDir::is_archived_store(&path) && path.is_dir() {
                 for path in files::list(&path)? {
-                    if let Some(entry) = listing.owned(path)? {
-                        listing.set_aside.push(entry);
+                    if let Some(entry) = listing.entry_at(path)? {
+                        listing.archived.push(entry);
                     }
                 }
-            } else if let Some(entry) = listing.owned(path)? {
+            } else if let Some(entry) = listing.entry_at(path)? {
                 listing.entries.push(entry);
             }
         }
         Ok(listing)
     }
 
-    /// The entry at `path`, if this program wrote it; else `path` is foreign.
-    fn owned(&mut self, path: PathBuf) -> Result<Option<TrainingDir>> {
+    /// Returns the entry at `path` if this program wrote it; else adds `path` to the foreign files.
+    fn entry_at(&mut self, path: PathBuf) -> Result<Option<TrainingDir>> {
         let entry = TrainingDir(path);
         // This program makes no symbolic links here, and the target of one may belong to another store.
         let is_folder = fs::symlink_metadata(&entry.0).is_ok_and(|metadata| metadata.is_dir());
@@ -52,7 +53,7 @@ impl Listing {
             self.foreign.push(entry.0);
             return Ok(None);
         }
-        let (own, foreign): (Vec<_>, Vec<_>) = files::list(&entry.0)?.into_iter().partition(|path| is_file(path));
+        let (own, foreign): (Vec<_>, Vec<_>) = files::list(&entry.0)?.into_iter().partition(|path| is_own_file(path));
         // A folder without any file was made by a process that was killed before it wrote the first.
         if own.is_empty() && !foreign.is_empty() {
             self.foreign.push(entry.0);
@@ -63,16 +64,16 @@ impl Listing {
     }
 }
 
-/// The files of an entry that this program wrote.
+/// Returns the files of an entry that this program wrote.
 ///
 /// # Errors
 /// Fails if a folder cannot be listed.
 pub(super) fn own_files(entry: &TrainingDir) -> Result<Vec<PathBuf>> {
-    Ok(files::list(&entry.0)?.into_iter().filter(|path| is_file(path)).collect())
+    Ok(files::list(&entry.0)?.into_iter().filter(|path| is_own_file(path)).collect())
 }
 
-/// Whether a path in an entry is one of this program's files, by its name.
-fn is_file(path: &Path) -> bool {
+/// Returns whether a path in an entry is a regular file with the name of one of this program's files.
+fn is_own_file(path: &Path) -> bool {
     TrainingDir::is_known_file(&name(path)) && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
@@ -80,17 +81,17 @@ fn is_named_by_key(path: &Path) -> bool {
     name(path).parse::<ContentHash>().is_ok()
 }
 
-/// Whether an entry is a copy of another training run: the key in its `done.json`, whose bytes are `done`, is not the name of the
-/// folder.
-pub(super) fn names_another_key(entry: &TrainingDir, done: &[u8]) -> bool {
+/// Returns whether an entry has the files of another training run: the key in its manifest is not the name of its
+/// folder. `manifest` is the contents of `done.json`.
+pub(super) fn names_another_key(entry: &TrainingDir, manifest: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Named {
         key: ContentHash,
     }
-    serde_json::from_slice::<Named>(done).is_ok_and(|named| named.key.to_string() != name(&entry.0))
+    serde_json::from_slice::<Named>(manifest).is_ok_and(|named| named.key.to_string() != name(&entry.0))
 }
 
-/// The last part of a path, as text.
+/// Returns the last part of a path as text.
 pub(super) fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listing_tells_entries_from_files_of_others() {
+    fn listing_separates_entries_from_foreign_files() {
         let folder = tempfile::tempdir().unwrap();
         let runs = RunsDir(folder.path().to_owned());
         let key = |n: u32| ContentHash::of_json_text(&n.to_string());
@@ -136,7 +137,7 @@ mod tests {
         let mut keys: Vec<String> = [1, 2, 4, 5].map(|n| key(n).to_string()).to_vec();
         keys.sort();
         assert_eq!(names(&listing.entries), keys);
-        assert_eq!(names(&listing.set_aside), [key(6).to_string()]);
+        assert_eq!(names(&listing.archived), [key(6).to_string()]);
         let foreign: Vec<String> = listing.foreign.iter().map(|path| name(path)).collect();
         let expected = [".DS_Store", "my_notes", "old-notes", "@eaDir", "notes.txt", &format!("{}.bak", key(1))];
         assert!(expected.iter().all(|name| foreign.iter().any(|found| found == name)), "{foreign:?}");

@@ -1,6 +1,6 @@
-//! A worker: a thread that runs lockstep groups, with the trainers it builds for them.
+//! The worker: runs lockstep groups in one thread, with the trainers that it builds for them.
 //!
-//! For each training run of a group: lock, look up in the store, prepare, train, audit, save.
+//! Its steps for each training run of a group: lock, look up in the store, prepare, train, audit, save.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -23,54 +23,56 @@ use crate::system::clock::Stopwatch;
 use crate::system::files::Lock;
 use crate::train::{TrainingEnd, TrainingLoop};
 
-/// Steps between two progress events: more often than a display changes, rarely enough to cost nothing.
+/// The number of steps between two progress events: small enough for a display that changes a few times a second, and
+/// large enough that the events cost no measurable time.
 const PROGRESS_EVERY: u64 = 16;
 
 /// The outcome of one task of a group.
 #[derive(Clone, Debug)]
 pub(super) enum TaskOutcome {
-    /// It was in the store already.
+    /// The training run was in the store already.
     Found(StoredTraining),
-    /// It has been trained and saved.
+    /// The training run has been trained and saved.
     Trained(StoredTraining),
-    /// It failed.
+    /// The task failed.
     Failed(TrainingFailure),
-    /// Another process holds its lock, or that of another training run of the group.
+    /// Another process holds the lock of the training run, or that of another one of the group.
     HeldElsewhere,
-    /// It was cancelled before it ended.
+    /// The run was cancelled before the task ended.
     Cancelled,
 }
 
-/// A worker of a run. It builds a trainer when the first group of its engine and its number of lanes comes.
+/// A worker of a run. It builds a trainer for each pair of engine and number of lanes, when the first group needs it.
 pub(super) struct Worker<'a, 'p> {
-    /// From 0.
-    number: usize,
+    /// Its index, from 0.
+    index: usize,
     context: &'a RunContext<'a>,
     shared: &'a SharedState<'p>,
     dataset: Arc<Dataset>,
+    /// The trainers that it has built, by engine and number of lanes.
     trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>>,
-    /// Computes gradients while training runs are prepared.
+    /// Computes gradients for the mask rules that need them (none yet).
     probe: Rc<dyn Probe>,
 }
 
 impl<'a, 'p> Worker<'a, 'p> {
     pub(super) fn new(
-        number: usize,
+        index: usize,
         context: &'a RunContext<'a>,
         shared: &'a SharedState<'p>,
         dataset: Arc<Dataset>,
     ) -> Self {
         let probe = Rc::from(context.trainers.probe(&dataset));
-        Self { number, context, shared, dataset, trainers: BTreeMap::new(), probe }
+        Self { index, context, shared, dataset, trainers: BTreeMap::new(), probe }
     }
 
-    /// Runs a group; returns the outcome of each of its tasks, in their order. An error or a panic fails the tasks that had
-    /// no outcome yet: one group never ends the run.
+    /// Runs a group. Returns the outcome of each of its tasks, in their order. After an error or a panic, the tasks
+    /// without an outcome have failed, and the run goes on with other groups.
     pub(super) fn run_group(&mut self, group: &GroupAssignment<'_>) -> Vec<TaskOutcome> {
         let mut outcomes: Vec<Option<TaskOutcome>> = vec![None; group.tasks.len()];
         let caught = catch_unwind(AssertUnwindSafe(|| self.try_run_group(group, &mut outcomes)));
         let result = caught.unwrap_or_else(|panic| {
-            // Whatever state the trainer is in, it is not used again.
+            // A panic may have left the trainer in any state, so it is not used again.
             self.trainers.remove(&trainer_key(group));
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
@@ -83,7 +85,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect()
     }
 
-    /// Runs a group and fills in the outcome of each task as soon as it is known. Tasks without one were cancelled.
+    /// Runs a group, and writes the outcome of each task to `outcomes` as soon as it is known. If it returns without an
+    /// error, the tasks without an outcome were cancelled.
     fn try_run_group(&mut self, group: &GroupAssignment<'_>, outcomes: &mut [Option<TaskOutcome>]) -> Result<()> {
         let Some(_locks) = self.lock(&group.tasks)? else {
             outcomes.fill(Some(TaskOutcome::HeldElsewhere));
@@ -114,8 +117,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         TaskOutcome::Failed(TrainingFailure::new(&self.context.trainers.explain(error, lanes)))
     }
 
-    /// Takes the locks of all tasks, or of none. In the order of their keys: of two processes that need the same ones, one gets
-    /// them all.
+    /// Takes the locks of all tasks; returns `None`, and holds none, if another process holds one of them. Locks in key
+    /// order, so that two processes cannot block each other.
     fn lock(&self, tasks: &[Task<'_>]) -> Result<Option<Vec<Lock>>> {
         let mut keys: Vec<_> = tasks.iter().map(|task| &task.spec.key).collect();
         keys.sort_unstable();
@@ -124,47 +127,45 @@ impl<'a, 'p> Worker<'a, 'p> {
             .collect()
     }
 
-    /// Reports that `count` tasks of a group begin, the first of them `task`.
+    /// Emits [`Event::Started`]: `count` tasks of a group begin, the first of which is `task`.
     fn announce(&self, group: &GroupAssignment<'_>, task: &Task<'_>, count: usize) {
-        self.shared.mark_running(task.node);
-        let label = TrainingId { other_lanes: count - 1, ..TrainingId::of(task.spec) };
-        let cost = self.context.cost_model().group_cost(&group.lanes, group.steps);
-        self.context.sink.on_event(&Event::Started {
-            worker: self.number,
-            label: &label,
-            iterations: group.steps,
-            cost,
-        });
+        self.shared.end_poll(task.node);
+        let id = TrainingId { other_lanes: count - 1, ..TrainingId::of(task.spec) };
+        let cost = self.context.cost_model().group_nanoseconds(&group.lanes, group.steps);
+        self.context.sink.on_event(&Event::Started { worker: self.index, id: &id, iterations: group.steps, cost });
     }
 
-    /// Trains the prepared training runs in lockstep, up to the last iteration that any of them needs. The group keeps the
-    /// lanes that the plan gives it, because their number may change the last digits: a lane without a training run of
-    /// its own repeats another's.
+    /// Trains the prepared training runs in lockstep, up to the last iteration that any of them needs. `prepared` has
+    /// each with the position of its task. The trainer has as many lanes as the group has members, because that number
+    /// may change the last digits of the weights: the lane of a member that need not be trained repeats another
+    /// training run.
     fn train(
         &mut self,
         group: &GroupAssignment<'_>,
         prepared: &[(usize, PreparedTraining<'_>)],
         outcomes: &mut [Option<TaskOutcome>],
     ) -> Result<()> {
-        let Self { number, context, shared, dataset, trainers, .. } = self;
-        let width = group.lanes.len();
+        let Self { index, context, shared, dataset, trainers, .. } = self;
+        let lane_count = group.lanes.len();
         if context.study.resolved.gpu.is_some() {
             // A GPU's memory holds one trainer at a time.
             trainers.retain(|key, _| *key == trainer_key(group));
         }
         let trainer = match trainers.entry(trainer_key(group)) {
             Entry::Occupied(trainer) => trainer.into_mut(),
-            Entry::Vacant(vacant) => vacant.insert(context.trainers.build(trainer_key(group).0, width, dataset)?),
+            Entry::Vacant(vacant) => {
+                vacant.insert(context.trainers.build(trainer_key(group).0, lane_count, dataset)?)
+            }
         };
         let in_lane = |lane: usize| {
-            let own = prepared.iter().find(|(_, training)| training.lane() == lane);
-            &own.unwrap_or(&prepared[0]).1
+            let training_of_lane = prepared.iter().find(|(_, training)| training.lane() == lane);
+            &training_of_lane.unwrap_or(&prepared[0]).1
         };
         let watch = Stopwatch::start();
-        let inputs = (0..width).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
+        let inputs = (0..lane_count).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
         let end = prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default();
         let mut training = TrainingLoop::start(trainer.as_mut(), &context.study.experiment.train, inputs, end)?;
-        for lane in 0..width {
+        for lane in 0..lane_count {
             let audit = in_lane(lane).audit_start(&training.loaded(lane)?);
             audit.unwrap_or_else(|error| training.fail_audit(lane, error));
         }
@@ -179,7 +180,7 @@ impl<'a, 'p> Worker<'a, 'p> {
             }
             let steps = training.step()?.0 - first_iteration;
             if steps.is_multiple_of(PROGRESS_EVERY) || steps == group.steps {
-                context.sink.on_event(&Event::Stepped { worker: *number, iteration: steps });
+                context.sink.on_event(&Event::Stepped { worker: *index, iteration: steps });
             }
         }
         let ends = training.finish();
@@ -187,7 +188,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         let mut ends: Vec<Option<TrainingEnd>> = ends.into_iter().map(Some).collect();
         for (position, training) in prepared {
             if let Some(end) = ends[training.lane()].take() {
-                let saved = training.finish(end, seconds, width);
+                let saved = training.finish(end, seconds, lane_count);
                 outcomes[*position] = Some(match saved {
                     Ok(stored) => TaskOutcome::Trained(stored),
                     Err(error) => TaskOutcome::Failed(TrainingFailure::new(&error)),
@@ -198,7 +199,7 @@ impl<'a, 'p> Worker<'a, 'p> {
     }
 }
 
-/// The trainer that a group needs: its engine, and its number of lanes.
+/// Returns the engine and the number of lanes of the trainer that a group needs.
 fn trainer_key(group: &GroupAssignment<'_>) -> (EngineKind, usize) {
     (group.lanes[0].engine, group.lanes.len())
 }

@@ -1,11 +1,11 @@
-//! The cancellation flag that trainings poll at each step.
+//! The flag that cancels a run. Workers read it before each optimizer step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::exit::Exit;
 
-/// Cancellation flag: raised by signals, polled by workers. Clones share one flag.
+/// A flag that signals raise and workers read. Clones share one flag.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken {
     interrupt: Arc<AtomicBool>,
@@ -13,19 +13,22 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// Returns a flag raised by INT, and by the signals by which clusters and closed terminals end a process: TERM,
-    /// HUP, USR1 and USR2. A second INT ends the process at once. HUP, USR1 or USR2 stay ignored where the process was
-    /// started to ignore them, as `nohup` does with HUP; INT does not, because shells start every background command to
-    /// ignore it.
+    /// Returns a flag that is raised by INT (Ctrl-C), and by the signals with which batch systems and closed terminals
+    /// end a process: TERM, HUP, USR1 and USR2. A second INT ends the process at once.
+    ///
+    /// If the process was started with HUP, USR1 or USR2 ignored, as `nohup` does with HUP, that signal stays ignored.
+    /// An ignored INT raises the flag all the same, because shells ignore INT in every command that they start in the
+    /// background.
     ///
     /// # Errors
-    /// Fails for a signal that the system does not let the process handle.
+    /// Fails if the system does not let the process handle one of the signals.
     pub fn on_signals() -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         let token = Self::default();
         let ignored = ignored_signals();
         let code = i32::from(Exit::Interrupted.code());
-        // Registered first: at the first INT the flag is not raised yet when this handler reads it.
+        // This handler ends the process if the flag is raised already. It is registered before the one that raises the
+        // flag, so that it does nothing at the first INT.
         signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&token.interrupt))?;
         signal_hook::flag::register(SIGINT, Arc::clone(&token.interrupt))?;
         signal_hook::flag::register(SIGTERM, Arc::clone(&token.terminate))?;
@@ -38,12 +41,12 @@ impl CancelToken {
         Ok(token)
     }
 
-    /// Returns whether to stop at the next step.
+    /// Returns whether the flag is raised: the process is to stop before the next step.
     pub fn is_cancelled(&self) -> bool {
         self.exit_code().is_some()
     }
 
-    /// Returns the exit code of a program that stops now; `None` if it is not cancelled.
+    /// Returns the exit code that the signal asks for; `None` if the flag is not raised.
     pub fn exit_code(&self) -> Option<Exit> {
         if self.interrupt.load(Ordering::Relaxed) {
             Some(Exit::Interrupted)
@@ -55,7 +58,7 @@ impl CancelToken {
     }
 }
 
-/// Returns the signals that this process was started to ignore, signal n in bit n − 1; 0 if the system does not say.
+/// Returns the signals that this process was started to ignore, signal n in bit n − 1; 0 if the system has no `/proc`.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

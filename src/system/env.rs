@@ -1,26 +1,26 @@
-//! Every environment variable that this program reads, and its command line. `lth data fetch` also heeds the variables
-//! of every web client, which its library reads itself: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+//! Every environment variable that this program reads, and its command line. The library with which `lth data fetch`
+//! downloads also reads the usual variables for proxies: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The folder of all runs, without `--runs`.
+/// The folder of all runs. Used where `--runs` is not given.
 pub const RUNS: &str = "LTH_RUNS_DIR";
-/// The folder of the data sets, without `--data-dir` and `data.dir`.
+/// The folder of the data sets. Used where neither `--data-dir` nor `data.dir` is given.
 pub const DATA: &str = "LTH_DATA_DIR";
-/// The file of the certificates that servers are verified with, as OpenSSL and curl use it.
+/// The file of the certificates with which servers are verified, as OpenSSL and curl define it.
 pub(super) const CERTIFICATES: &str = "SSL_CERT_FILE";
-/// The home folder of the user.
+/// The home folder of the user, as POSIX defines it.
 const HOME: &str = "HOME";
 /// The GPUs that CUDA may use, as the CUDA runtime defines it.
 const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
 /// The terminal type.
 const TERM: &str = "TERM";
-/// Any value but the empty one turns colours off (<https://no-color.org>).
+/// Turns colours off if its value is not empty (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
 /// Returns the value of the variable `name`; an empty value counts as not set.
-#[expect(clippy::disallowed_methods, reason = "the ban on this function points to this module")]
+#[expect(clippy::disallowed_methods, reason = "`.clippy.toml` bans this function everywhere but here")]
 pub fn value(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -35,13 +35,13 @@ pub fn no_color() -> bool {
     value(NO_COLOR).is_some()
 }
 
-/// Returns whether the terminal understands no escape sequences (`TERM=dumb`, as in the shell of an editor).
-pub fn is_dumb() -> bool {
+/// Returns whether the terminal does not support escape sequences: `TERM` is `dumb`, as in the shell of an editor.
+pub fn is_dumb_terminal() -> bool {
     value(TERM).is_some_and(|term| term == "dumb")
 }
 
 /// Returns whether `CUDA_VISIBLE_DEVICES` hides every GPU: it is set, and empty or -1.
-#[expect(clippy::disallowed_methods, reason = "the ban on this function points to this module")]
+#[expect(clippy::disallowed_methods, reason = "`.clippy.toml` bans this function everywhere but here")]
 pub fn hides_gpus() -> bool {
     std::env::var(VISIBLE_GPUS).is_ok_and(|value| value.is_empty() || value.starts_with('-'))
 }
@@ -61,7 +61,7 @@ pub fn quoted_line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns `word` as one word of a shell: in single quotes if it has characters that a shell interprets, or is empty.
+/// Returns `word` quoted for a shell: in single quotes if it is empty or has characters that a shell interprets.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
     let needs_quotes = word.is_empty() || !word.chars().all(is_plain);

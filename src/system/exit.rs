@@ -7,9 +7,9 @@ const EX_TEMPFAIL: u8 = 75;
 /// The way in which the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything that was asked for has been done.
+    /// The command did everything that it was asked to do.
     Success,
-    /// Something failed, or a training diverged; the results of the rest are kept.
+    /// Something failed, or a training run diverged. All other results are kept.
     Failure,
     /// The command line or the configuration is not valid; nothing was started.
     Usage,

@@ -22,7 +22,8 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-/// The error for a file system without file locks, which keep two processes from training the same network.
+/// The error for a file system without file locks. This program needs them to keep two processes from training the same
+/// network.
 #[derive(Debug, thiserror::Error)]
 #[error("the file system of `{}` has no file locks", path.display())]
 pub struct LocksUnsupported {
@@ -71,7 +72,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), WriteError> {
 /// Returns the bytes of a file.
 ///
 /// # Errors
-/// Fails for a file that cannot be read; the message names it.
+/// Fails if the file cannot be read; the message names it.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("could not read `{}`", path.display()))
 }
@@ -79,7 +80,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// Returns the SHA-256 of the file at `path` as 64 hexadecimal digits, reading 64 KiB at a time.
 ///
 /// # Errors
-/// Fails for a file that cannot be read; the message names it.
+/// Fails if the file cannot be read; the message names it.
 pub fn sha256_of_file(path: &Path) -> Result<String> {
     let hash = || -> io::Result<ContentHash> {
         let mut file = File::open(path)?;
@@ -112,7 +113,7 @@ pub fn remove_stale_temporaries(folder: &Path) -> Result<()> {
 /// Returns the paths in a folder, sorted by name; none if the folder does not exist.
 ///
 /// # Errors
-/// Fails for a folder that cannot be listed.
+/// Fails if the folder cannot be listed.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -124,7 +125,8 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Returns the runs in `runs` that a process has ever registered, by their lock files; none if these cannot be listed.
+/// Returns the runs in `runs` for which a process has created a run lock, also those without a folder; none if the
+/// folder of locks cannot be listed.
 pub fn registered_runs(runs: &RunsDir) -> Vec<RunDir> {
     let entries = fs::read_dir(runs.locks()).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -143,7 +145,7 @@ pub fn size(path: &Path) -> u64 {
 /// Removes a file. A file that does not exist is not an error.
 ///
 /// # Errors
-/// Fails for a file that cannot be removed.
+/// Fails if the file cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -184,12 +186,13 @@ impl Lock {
         }
     }
 
-    /// Takes the exclusive lock at `path`, polling every 20 ms until it is free: for locks that are held for moments.
-    /// Gives up when `give_up` returns true.
+    /// Takes the exclusive lock at `path`, trying every 20 ms until it is free or `give_up` returns true. Meant for
+    /// locks that processes hold only briefly.
     ///
     /// # Errors
-    /// Fails like [`try_exclusive`](Self::try_exclusive), and after giving up; the message then names the holder.
-    pub fn exclusive_unless(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
+    /// Fails like [`try_exclusive`](Self::try_exclusive), and if `give_up` returns true; the message then names the
+    /// holder.
+    pub fn wait_exclusive(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
         loop {
             if let Some(lock) = Self::try_exclusive(path)? {
                 return Ok(lock);
@@ -199,7 +202,8 @@ impl Lock {
         }
     }
 
-    /// Takes the lock at `path` shared with other processes, which keeps every process from taking it exclusively.
+    /// Takes the lock at `path` shared with other processes, waiting while a process holds it exclusively. While it is
+    /// shared, no process can take it exclusively.
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive).
@@ -232,11 +236,11 @@ impl Lock {
         created.and_then(|()| open()).map_err(|source| write_error(path, source))
     }
 
-    /// Tests whether files can be locked in `folder`, or in its nearest ancestor that exists. Leaves no file.
+    /// Checks that files can be locked in `folder`, or in its nearest ancestor that exists. Leaves no file.
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive).
-    pub fn probe(folder: &Path) -> Result<()> {
+    pub fn check_supported(folder: &Path) -> Result<()> {
         let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
         let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).rand_bytes(TEMPORARY_RANDOM).tempfile_in(existing);
         let file = file.map_err(|source| write_error(existing, source))?;
@@ -246,7 +250,8 @@ impl Lock {
         }
     }
 
-    /// Converts the error of a refused lock; some codes mean that the file system has no locks.
+    /// Returns the error of a lock that the system refused: [`LocksUnsupported`] for the codes that mean so, else
+    /// [`WriteError`].
     fn refused(path: &Path, source: io::Error) -> anyhow::Error {
         let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
         if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {
@@ -255,7 +260,7 @@ impl Lock {
         write_error(path, source)
     }
 
-    /// Writes this process into the lock file.
+    /// Writes the number of this process and its machine into the lock file.
     fn sign(mut file: File, path: &Path) -> Result<Self> {
         let holder = format!("process {} on {}\n", std::process::id(), machine::host());
         file.set_len(0)
@@ -283,7 +288,7 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Returns the smallest number from 1 on for which `is_taken` returns false.
+/// Returns the smallest number ≥ 1 for which `is_taken` returns false.
 pub fn next_free_number(is_taken: impl Fn(u32) -> bool) -> u32 {
     (1..u32::MAX).find(|&n| !is_taken(n)).unwrap_or(u32::MAX)
 }
@@ -322,7 +327,7 @@ mod tests {
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         assert!(Lock::is_held(&path) && !Lock::is_held(&folder.path().join("none")));
         assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
-        assert!(Lock::exclusive_unless(&path, || true).unwrap_err().to_string().contains("is held by process"));
+        assert!(Lock::wait_exclusive(&path, || true).unwrap_err().to_string().contains("is held by process"));
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());
     }
@@ -340,9 +345,9 @@ mod tests {
     }
 
     #[test]
-    fn lock_probe_leaves_no_file() {
+    fn lock_check_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        Lock::probe(&folder.path().join("not/there")).unwrap();
+        Lock::check_supported(&folder.path().join("not/there")).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -364,7 +369,7 @@ mod tests {
         let held = Lock::try_exclusive(&original.join("lock")).unwrap();
         let waiting = {
             let path = original.join("lock");
-            std::thread::spawn(move || Lock::exclusive_unless(&path, || false).unwrap())
+            std::thread::spawn(move || Lock::wait_exclusive(&path, || false).unwrap())
         };
         std::thread::sleep(std::time::Duration::from_millis(50));
         fs::rename(&original, &moved).unwrap();

@@ -1,10 +1,12 @@
-//! The machine that the process runs on: host, processor, GPUs, driver and loaded libraries.
+//! The machine that the process runs on: host, processor, GPUs, driver, loaded libraries and trusted certificates.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns the name of this machine, `this machine` if it is unknown.
+use super::{env, user_path};
+
+/// Returns the name of this machine; `this machine` if it is unknown.
 pub fn host() -> String {
     let text = |path| fs::read_to_string(path).ok();
     let name = text("/proc/sys/kernel/hostname").or_else(|| text("/etc/hostname")).unwrap_or_default();
@@ -24,7 +26,8 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Returns the vector instruction sets of the processor that trainers can use.
+/// Returns the names of the processor's vector instruction sets that are shown to users. Which of them the code uses is
+/// decided in [`compute`](crate::compute).
 pub fn vector_instructions() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     let sets = [
@@ -48,6 +51,19 @@ pub fn libraries() -> BTreeSet<PathBuf> {
 /// Returns whether the driver of NVIDIA GPUs is installed (`dxg` in the Linux subsystem of Windows).
 pub fn has_nvidia_driver() -> bool {
     ["/dev/nvidiactl", "/dev/dxg"].into_iter().any(|path| Path::new(path).exists())
+}
+
+/// Returns the file of the certificates that this machine trusts: `SSL_CERT_FILE`, else the first of the usual files of
+/// Linux distributions and macOS that exists.
+pub fn certificate_file() -> Option<PathBuf> {
+    let usual = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    let given = user_path::env_folder_or_literal(env::CERTIFICATES);
+    given.or_else(|| usual.into_iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
 /// Returns the names of the GPUs that the NVIDIA driver lists.

@@ -1,5 +1,5 @@
 //! The operating system: files and their names, paths that users give, environment, machine, cancellation, time and
-//! exit codes. Knows nothing of experiments.
+//! exit codes. Names the files of runs and training runs, but is independent of their contents.
 
 pub mod cancel;
 pub mod clock;

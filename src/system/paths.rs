@@ -1,20 +1,22 @@
-//! The name of every file that the program writes. Reads no disk.
+//! The name of every file that this program writes. Does not access the disk.
 
 use std::path::{Path, PathBuf};
 
 use crate::base::key::ContentHash;
 
-/// Folder of the locks on run folders: outside of these, because they may be renamed.
+/// The name of the folder of the locks on runs. It is not inside the folders of runs, because these may be renamed.
 const LOCKS: &str = ".locks";
-/// Ending of the name of a run lock.
-const RUNNING: &str = "run";
-/// Between the name of a run that `--fresh` has archived and a number.
-const ARCHIVED: &str = ".old-";
+/// The name of the lock on the admission of runs.
+const ADMISSION_LOCK: &str = "gate";
+/// The end of the name of a run lock, after a dot.
+const RUN_LOCK_SUFFIX: &str = "run";
+/// The text between the name of a run that `--fresh` archived and a number.
+const ARCHIVE_INFIX: &str = ".old-";
 
-/// Beginning of the name of a file that is being written; [`TEMPORARY_RANDOM`] random letters and digits follow. A file
-/// of such a name that no process is writing was left by a killed process.
+/// The beginning of the name of a file that is being written; [`TEMPORARY_RANDOM`] random letters and digits follow. A
+/// file with such a name that no process is writing was left by a killed process.
 pub(super) const TEMPORARY_PREFIX: &str = ".tmp-lth-";
-/// Number of random letters and digits in the name of a temporary file.
+/// The number of random letters and digits in the name of a temporary file.
 pub(super) const TEMPORARY_RANDOM: usize = 6;
 
 /// Returns whether `name` is that of a temporary file of this program.
@@ -23,27 +25,28 @@ pub fn is_temporary(name: &str) -> bool {
     random.len() == TEMPORARY_RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// The folder of all runs: the store of trainings, and a folder per run.
+/// The folder of all runs: the store of training runs, and a folder for each run.
 #[derive(Clone, Debug)]
 pub struct RunsDir(pub PathBuf);
 
 impl RunsDir {
-    /// Returns the folder of the trainings, each in a folder named by its key.
+    /// Returns the store: a folder of training runs, each in a folder named by its key.
     pub fn store(&self) -> PathBuf {
         self.0.join("store")
     }
 
-    /// Returns the folder of one training.
+    /// Returns the folder of a training run in the store.
     pub fn training_dir(&self, key: &ContentHash) -> TrainingDir {
         TrainingDir(self.store().join(key.to_string()))
     }
 
-    /// Returns the folder that `--fresh` moves the trainings of a plan to.
+    /// Returns the folder in the store that `--fresh` moves the training runs of a plan to, as the archive with number
+    /// `n`.
     pub fn archived_store(&self, n: u32) -> PathBuf {
         self.store().join(format!("old-{n}"))
     }
 
-    /// Returns whether a path is that of trainings that `--fresh` has archived.
+    /// Returns whether a path has the name of a folder of training runs that `--fresh` archived.
     pub fn is_archived_store(path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let number = name.strip_prefix("old-").unwrap_or_default();
@@ -55,16 +58,16 @@ impl RunsDir {
         self.0.join(LOCKS)
     }
 
-    /// Returns the run whose run lock has the file name `name`; `None` for the name of another file.
+    /// Returns the run whose run lock has the file name `name`; `None` if `name` is not that of a run lock.
     pub fn run_of_lock(&self, name: &str) -> Option<RunDir> {
-        let run = name.strip_suffix(RUNNING)?.strip_suffix('.')?;
+        let run = name.strip_suffix(RUN_LOCK_SUFFIX)?.strip_suffix('.')?;
         Some(RunDir(self.0.join(run)))
     }
 
-    /// Returns the lock that serialises the start of runs against garbage collection: starting a run takes it shared,
-    /// freeing weights takes it exclusively, so that no run starts meanwhile.
+    /// Returns the lock on the admission of runs. A run that starts takes it shared until it is registered; garbage
+    /// collection takes it exclusively, so that no run starts while weights are freed.
     pub fn admission_lock(&self) -> PathBuf {
-        self.locks().join("gate")
+        self.locks().join(ADMISSION_LOCK)
     }
 
     /// Returns the folder of the run of the experiment `name` whose plan has the key `id`.
@@ -73,38 +76,38 @@ impl RunsDir {
     }
 }
 
-/// The folder of one training in the store.
+/// The folder of one training run in the store.
 #[derive(Clone, Debug)]
 pub struct TrainingDir(pub PathBuf);
 
 impl TrainingDir {
-    /// Initial weights θ₀: of dense trainings only; every arm of the replicate that rewinds reads them.
+    /// The initial weights θ₀, of dense training runs only. Every arm of the replicate that rewinds to θ₀ reads them.
     pub const INITIAL_WEIGHTS: &str = "start.safetensors";
     /// The mask, one bit per weight.
     pub const MASK: &str = "mask.safetensors";
-    /// The final weights, while another training may depend on them or `run.keep` asks for them.
+    /// The final weights, as long as another training run needs them or `run.keep` keeps them.
     pub const FINAL_WEIGHTS: &str = "final.safetensors";
-    /// The evaluations of the training.
+    /// The evaluations of the training run.
     pub const CURVE: &str = "curve.json";
-    /// In the folder of a copy: the errors on the line between it and its original. Measured again if missing or
-    /// damaged.
+    /// The errors on the line between a training run and its copy, in the folder of the copy. Measured again if the
+    /// file is missing or damaged.
     pub const STABILITY: &str = "stability.json";
-    /// Histograms of the weights for figures: of dense trainings and tickets only.
+    /// Statistics of the weights for figures, of dense training runs and tickets only.
     pub const WEIGHT_STATS: &str = "weights.json";
 
-    /// Returns the name of the file with θₖ and its optimizer moments: of dense trainings only, if an arm rewinds to
-    /// iteration k.
+    /// Returns the name of the file with the snapshot after `iteration`: θₖ and its optimizer moments. Written for
+    /// dense training runs if an arm rewinds to that iteration.
     pub fn snapshot_file(iteration: u64) -> String {
         format!("at-{iteration}.safetensors")
     }
 
     const DONE: &str = "done.json";
     const TIMING: &str = "timing.json";
-    const KEEP: &str = "keep";
+    const PIN: &str = "keep";
     const LOCK: &str = "lock";
 
-    /// Returns whether this program writes files called `name` into the folder of a training: one of the files of this
-    /// type, or a temporary file that is renamed to one.
+    /// Returns whether this program writes files with this name into the folder of a training run: one of the files
+    /// named by this type, or a temporary file that is renamed to one of them.
     pub fn is_known_file(name: &str) -> bool {
         let iteration = name.strip_prefix("at-").and_then(|rest| rest.strip_suffix(".safetensors"));
         let fixed = [
@@ -116,7 +119,7 @@ impl TrainingDir {
             Self::WEIGHT_STATS,
             Self::DONE,
             Self::TIMING,
-            Self::KEEP,
+            Self::PIN,
             Self::LOCK,
         ];
         fixed.contains(&name)
@@ -124,7 +127,8 @@ impl TrainingDir {
             || is_temporary(name)
     }
 
-    /// Returns whether a file may be deleted because a rerun writes the same bytes.
+    /// Returns whether garbage collection may remove a file with this name: final weights and snapshots, which a rerun
+    /// of the training run makes again.
     pub fn can_be_freed(name: &str) -> bool {
         name == Self::FINAL_WEIGHTS || name.starts_with("at-")
     }
@@ -134,22 +138,23 @@ impl TrainingDir {
         self.0.join(name)
     }
 
-    /// Returns the manifest, written last: if it exists, the folder is complete.
+    /// Returns the path of the manifest. It is written last: a folder that has one is complete.
     pub fn manifest_file(&self) -> PathBuf {
         self.file(Self::DONE)
     }
 
-    /// Returns the file with duration and host, which may differ between runs.
+    /// Returns the path of the file with duration and host, which may differ between runs.
     pub fn timing_file(&self) -> PathBuf {
         self.file(Self::TIMING)
     }
 
-    /// Returns the marker that keeps the final weights: written if `run.keep` of an experiment asks for them.
+    /// Returns the path of the pin: an empty file that keeps runs from freeing the final weights, because `run.keep` of
+    /// an experiment keeps them.
     pub fn pin_marker(&self) -> PathBuf {
-        self.file(Self::KEEP)
+        self.file(Self::PIN)
     }
 
-    /// Returns the lock that a process holds while it runs the training.
+    /// Returns the path of the lock that a process holds while it trains the training run.
     pub fn lock_file(&self) -> PathBuf {
         self.file(Self::LOCK)
     }
@@ -160,23 +165,23 @@ impl TrainingDir {
 pub struct RunDir(pub PathBuf);
 
 impl RunDir {
-    /// The configuration as given, by format: TOML, JSON.
+    /// The configuration as given: [TOML, JSON].
     pub const CONFIG: [&str; 2] = ["config.toml", "config.json"];
     /// The effective configuration: every value that can change a number or the report, with its origin.
     pub const RESOLVED_CONFIG: &str = "resolved.toml";
     /// Provenance of the numbers: command, versions, machine, data.
     pub const MANIFEST: &str = "run.json";
-    /// A row per training.
+    /// One row per training run.
     pub const ROUNDS: &str = "rounds.csv";
-    /// A row per evaluation.
+    /// One row per evaluation of a training run.
     pub const CURVES: &str = "curves.csv";
-    /// A row per training and layer.
+    /// One row per training run and layer.
     pub const LAYERS: &str = "layers.csv";
-    /// A row per arm and round.
+    /// One row per arm and round.
     pub const SUMMARY: &str = "summary.csv";
-    /// Histograms of the surviving weights, pooled by arm and round.
+    /// Statistics of the weights, pooled by arm and round.
     pub const WEIGHTS: &str = "weights.csv";
-    /// A row per point on the line between two copies of a training; written by `lth stability`.
+    /// One row per point on the line between a training run and its copy; written by `lth stability`.
     pub const STABILITY: &str = "stability.csv";
     /// Durations and hosts, which may differ from run to run.
     pub const TIMINGS: &str = "timings.csv";
@@ -191,38 +196,40 @@ impl RunDir {
         ReportDir(self.0.join("report"))
     }
 
-    /// Returns the lock held while files of the run are written. It lies outside of the folder, which may be renamed.
+    /// Returns the path of the lock that a process holds while it writes files of the run. It is not in the run's
+    /// folder, because that may be renamed.
     pub fn write_lock(&self) -> PathBuf {
-        self.beside("write")
+        self.in_locks_dir("write")
     }
 
-    /// Returns the lock that all processes running the experiment share; `--fresh` takes it exclusively.
+    /// Returns the path of the run lock: all processes that run the experiment share it, and `--fresh` takes it
+    /// exclusively.
     pub fn run_lock(&self) -> PathBuf {
-        self.beside(RUNNING)
+        self.in_locks_dir(RUN_LOCK_SUFFIX)
     }
 
-    /// Returns the file with the keys of the trainings in the plan, one per line.
+    /// Returns the path of the file with the keys of the plan's training runs, one per line.
     pub fn plan_keys(&self) -> PathBuf {
-        self.beside("keys")
+        self.in_locks_dir("keys")
     }
 
-    /// Returns the file `<name of the run>.<ending>` in the folder of locks.
-    fn beside(&self, ending: &str) -> PathBuf {
+    /// Returns the path of the file `<name of the run>.<suffix>` in the folder of locks.
+    fn in_locks_dir(&self, suffix: &str) -> PathBuf {
         let name = self.0.file_name().unwrap_or_default().to_string_lossy();
-        self.0.parent().unwrap_or(Path::new(".")).join(LOCKS).join(format!("{name}.{ending}"))
+        self.0.parent().unwrap_or(Path::new(".")).join(LOCKS).join(format!("{name}.{suffix}"))
     }
 
-    /// Returns the folder that `--fresh` renames this run to.
+    /// Returns the folder that `--fresh` renames this run to, as the archive with number `n`.
     pub fn archived(&self, n: u32) -> PathBuf {
         let mut name = self.0.file_name().unwrap_or_default().to_owned();
-        name.push(format!("{ARCHIVED}{n}"));
+        name.push(format!("{ARCHIVE_INFIX}{n}"));
         self.0.parent().unwrap_or(Path::new(".")).join(name)
     }
 
     /// Returns whether `--fresh` has archived this run.
     pub fn is_archived(&self) -> bool {
         let name = self.0.file_name().unwrap_or_default().to_string_lossy();
-        name.rsplit_once(ARCHIVED).is_some_and(|(_, n)| n.parse::<u32>().is_ok())
+        name.rsplit_once(ARCHIVE_INFIX).is_some_and(|(_, n)| n.parse::<u32>().is_ok())
     }
 }
 

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use super::env;
 
-/// The error for a path that only a shell would expand, that has quotes around it, or that ends with a line end.
+/// The error for a path that a user gave and that this program does not accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedPath {
     /// The error message.
     pub message: String,
-    /// The path to write instead.
+    /// The advice, as a sentence: what to do instead.
     pub hint: String,
 }
 
@@ -32,38 +32,38 @@ pub fn is_stdin(path: &Path) -> bool {
 /// Returns `path` with a leading `~` or `~/` replaced by the home folder; other paths unchanged.
 ///
 /// # Errors
-/// Returns [`RejectedPath`] for `~user`, `~` without HOME, a leading `$NAME`, quotes around the path, and a line end at
-/// its end.
+/// Returns [`RejectedPath`] if the path begins with `~user`, with `$NAME`, or with `~` while HOME is not set; if it has
+/// quotes around it; or if it ends with a line end.
 pub fn expand(path: &Path) -> Result<PathBuf, RejectedPath> {
     expand_with(path, env::home())
 }
 
-/// Like [`expand`], with `home` as the home folder.
+/// Like [`expand`], but with `home` as the home folder.
 fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, RejectedPath> {
     let text = path.to_string_lossy();
-    let refuse = |message: String, hint: String| Err(RejectedPath { message, hint });
-    let literal = || format!("a file of that very name is `./{text}`");
+    let reject = |message: String, hint: String| Err(RejectedPath { message, hint });
+    let literal_hint = || format!("a file of that very name is `./{text}`");
     if text.ends_with(['\n', '\r']) {
         let shown = text.escape_debug();
-        return refuse(format!("the path `{shown}` ends with a line end"), "remove it".to_owned());
+        return reject(format!("the path `{shown}` ends with a line end"), "remove it".to_owned());
     }
     let bare = text.trim_matches(['"', '\'']);
     let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
     if is_quoted('"') || is_quoted('\'') {
-        return refuse(format!("the path `{text}` has quotes around it"), format!("write {bare}"));
+        return reject(format!("the path `{text}` has quotes around it"), format!("write {bare}"));
     }
     if let Some(name) = variable(&text) {
-        let hint = format!("write the value of {name} in its place; {}", literal());
-        return refuse(format!("the path `{text}` begins with the variable {name}, which is not expanded here"), hint);
+        let hint = format!("write the value of {name} in its place; {}", literal_hint());
+        return reject(format!("the path `{text}` begins with the variable {name}, which is not expanded here"), hint);
     }
     let Some(rest) = path.as_os_str().as_encoded_bytes().strip_prefix(b"~") else { return Ok(path.to_owned()) };
     if !(rest.is_empty() || rest.starts_with(b"/")) {
-        let hint = format!("write the whole path; {}", literal());
-        return refuse(format!("`~` before a name is not expanded here: `{text}`"), hint);
+        let hint = format!("write the whole path; {}", literal_hint());
+        return reject(format!("`~` before a name is not expanded here: `{text}`"), hint);
     }
     let Some(home) = home else {
-        let hint = format!("write the whole path, or set HOME; {}", literal());
-        return refuse(format!("`~` cannot be expanded in `{text}`: HOME is not set"), hint);
+        let hint = format!("write the whole path, or set HOME; {}", literal_hint());
+        return reject(format!("`~` cannot be expanded in `{text}`: HOME is not set"), hint);
     };
     let inside = path.strip_prefix("~").unwrap_or(Path::new(""));
     Ok(if inside.as_os_str().is_empty() { home } else { home.join(inside) })
@@ -83,11 +83,11 @@ fn variable(text: &str) -> Option<String> {
     is_name.then(|| if braced.is_some() { format!("${{{name}}}") } else { format!("${name}") })
 }
 
-/// Refuses a folder that is, or is inside of, a symbolic link whose target does not exist: no folder can be created
-/// there, and the operating system only says "File exists".
+/// Checks that neither `folder` nor a folder that it is in is a symbolic link whose target does not exist. No folder
+/// can be created there, and the operating system would only report "File exists".
 ///
 /// # Errors
-/// Returns [`RejectedPath`] with the link and its target.
+/// Returns [`RejectedPath`] if there is such a link; the message names it and its target.
 pub fn check_symlinks(folder: &Path) -> Result<(), RejectedPath> {
     let is_dangling = |path: &&Path| {
         let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
@@ -104,30 +104,18 @@ pub fn check_symlinks(folder: &Path) -> Result<(), RejectedPath> {
 /// Returns the folder that the environment variable `name` names, expanded; `None` if the variable is not set or empty.
 ///
 /// # Errors
-/// Returns [`RejectedPath`] for a value that [`expand`] refuses; the message names the variable.
+/// Returns [`RejectedPath`] if [`expand`] rejects the value; the message names the variable.
 pub fn env_folder(name: &str) -> Result<Option<PathBuf>, RejectedPath> {
     let Some(value) = env::value(name) else { return Ok(None) };
-    let with_name = |refused: RejectedPath| RejectedPath { message: format!("{name}: {}", refused.message), ..refused };
+    let with_name = |error: RejectedPath| RejectedPath { message: format!("{name}: {}", error.message), ..error };
     expand(Path::new::<OsStr>(&value)).map(Some).map_err(with_name)
 }
 
 /// Like [`env_folder`], but returns a value that cannot be expanded unchanged: for code that runs after such a value
-/// has been refused.
+/// has been reported.
 pub fn env_folder_or_literal(name: &str) -> Option<PathBuf> {
     let value = PathBuf::from(env::value(name)?);
     Some(expand(&value).unwrap_or(value))
-}
-
-/// Returns the file of the certificates that this machine trusts: `SSL_CERT_FILE`, else the first of the usual files of
-/// Linux distributions and macOS that exists.
-pub fn certificates() -> Option<PathBuf> {
-    let usual = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    env_folder_or_literal(env::CERTIFICATES).or_else(|| usual.into_iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
 #[cfg(test)]
@@ -165,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_quotes_and_line_ends_are_refused() {
+    fn variables_quotes_and_line_ends_are_rejected() {
         assert!(expanded("$HOME/data").unwrap_err().contains("the variable $HOME, which is not expanded here"));
         assert!(expanded("${LTH_X}/data").unwrap_err().contains("the variable ${LTH_X},"));
         assert!(expanded("\"/data\"").unwrap_err().contains("quotes"));

@@ -1,5 +1,6 @@
-//! The files that this program wrote into a folder that may hold files of the user too, by a list with their SHA-256 in
-//! that folder. A file that is not on the list, or has been changed since, belongs to the user ("foreign").
+//! Distinguishes this program's files from the user's in a folder that may hold both, such as that of a report. A list
+//! in the folder has the SHA-256 of each file that this program wrote. A file that is not on the list, or was changed
+//! since, is the user's ("foreign").
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,16 +11,16 @@ use super::files;
 use super::files::sha256_of_file;
 use crate::base::key::sha256;
 
-/// The list, in the format of `sha256sum`: per file a line of SHA-256, two spaces and the name of the file in the
-/// folder.
+/// The name of the list. It has the format of `sha256sum`: a line for each file, with its SHA-256, two spaces, and its
+/// name in the folder.
 const LIST_FILE: &str = ".written-by-lth";
 
 /// The files that this program wrote into a folder.
 pub struct WrittenFiles {
     folder: PathBuf,
-    /// Whether the folder has a list; folders written by older versions have none.
+    /// Whether the folder has a list. Folders that older versions wrote have none.
     has_list: bool,
-    /// Name and SHA-256 of each listed file.
+    /// The listed files, each as (name, SHA-256).
     listed: BTreeSet<(String, String)>,
 }
 
@@ -34,18 +35,20 @@ impl WrittenFiles {
         Self { folder: folder.to_owned(), has_list, listed }
     }
 
-    /// Returns the paths of the files among `names` that exist with other contents than this program wrote.
+    /// Returns the paths of the files among `names` that exist and are foreign. In a folder without a list, all of them
+    /// are.
     pub fn foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
         let paths = names.into_iter().map(|name| (name, self.folder.join(name)));
         let foreign = paths.filter(|(name, path)| path.symlink_metadata().is_ok() && !self.has(name, path));
         foreign.map(|(_, path)| path).collect()
     }
 
-    /// Renames the foreign files among `names` to `NAME.old-<n>` and returns their new paths. In a folder without a
-    /// list every file is taken for one of this program.
+    /// Renames the foreign files among `names` to `NAME.old-<n>`, with the smallest free n, and returns their new
+    /// paths. Unlike [`foreign`](Self::foreign), takes every file for one of this program in a folder without a list,
+    /// which an older version wrote: its files are to be replaced, not archived.
     ///
     /// # Errors
-    /// Fails for a file that cannot be renamed.
+    /// Fails if a file cannot be renamed.
     pub fn archive_foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
         let foreign = if self.has_list { self.foreign(names) } else { Vec::new() };
         let mut renamed = Vec::new();
@@ -62,10 +65,11 @@ impl WrittenFiles {
         Ok(renamed)
     }
 
-    /// Writes `files` (name, bytes), and removes the files that this program wrote before and does not write now.
+    /// Writes `files`, each as (name, bytes), and removes the listed files that are not among them, unless they are
+    /// foreign by now.
     ///
     /// # Errors
-    /// Fails for a file that cannot be written or removed.
+    /// Fails if a file cannot be written or removed.
     pub fn replace(self, files: &[(String, Vec<u8>)]) -> Result<()> {
         let new: BTreeSet<(String, String)> = files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
         // The list of old and new checksums is written first, so that a process killed meanwhile leaves no unlisted
@@ -138,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn written_files_are_listed_after_kill_between_two() {
+    fn files_written_before_a_kill_are_not_foreign() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())]).unwrap();

@@ -43,7 +43,11 @@ impl LrSchedule {
             }
             LrScheduleConfig::Cosine { lr_min } => LrShape::Cosine { min: *lr_min, iterations: train.iterations },
         };
-        Self { lr: train.lr, warmup: train.warmup.map_or(0, |warmup| warmup.to_iterations(iterations_per_epoch)), shape }
+        Self {
+            lr: train.lr,
+            warmup: train.warmup.map_or(0, |warmup| warmup.to_iterations(iterations_per_epoch)),
+            shape,
+        }
     }
 
     /// Returns the learning rate of the step that has `iteration` steps before it, with the same bits on every machine.

@@ -134,7 +134,7 @@ fn store_text(report: &StoreReport) -> String {
     for (n, description) in [
         (report.damaged.len(), "damaged: a run that needs one trains it again"),
         (report.unfinished, "begun and not done"),
-        (report.set_aside, "set aside by --fresh"),
+        (report.archived, "set aside by --fresh"),
     ] {
         if n > 0 {
             parts.push(format!("{} {description}", with_thousands(n as u64)));

@@ -15,8 +15,8 @@ fn compare(runs: &Path, args: &[&str]) -> Output {
 /// Returns a folder with two runs of one replicate that differ in the learning rate and in the name.
 fn two() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
-    run_well(SMOKE, folder.path(), &["replicates=1", "name=fast", "train.lr=0.01", "report.margin=2.0"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1", "name=fast", "train.lr=0.01", "report.margin=2.0"]);
     folder
 }
 

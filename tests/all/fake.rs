@@ -1,4 +1,4 @@
-//! A runner whose trainer trains nothing: any number of lanes, in microseconds, with every kind of failure.
+//! A run with a fake trainer: it takes microseconds for any number of lanes, and can fail in every way.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,8 @@ use lth::system::paths::RunsDir;
 
 use crate::support::study;
 
+/// The experiment of most tests with fake trainers: a dense network and two rounds of two arms, and a second dense
+/// network.
 pub(crate) const CONFIG: &str = r#"
 name = "fake"
 rounds = 2
@@ -45,78 +47,89 @@ mask = "dense"
 weights = "reinit"
 "#;
 
-/// The failure of the mock trainer at a network with a given number of weights.
+/// What goes wrong in the fake trainer. But for `Revive` and `LaneDependent`, only networks with a given number of kept
+/// weights are affected.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Mishap {
+pub(crate) enum Fault {
+    /// Nothing.
     None,
+    /// A step returns an error.
     Error,
+    /// A step panics.
     Panic,
+    /// The loss is NaN after the first step.
     Diverge,
+    /// A step gives pruned weights a value other than 0.
     Revive,
-    /// Does not return the weights that it was given.
-    Mislay,
-    /// Its numbers depend on its number of lanes.
-    Width,
+    /// Before the first step the trainer has other weights than it was given.
+    WrongStart,
+    /// The numbers depend on the number of lanes.
+    LaneDependent,
 }
 
-struct Fake {
-    lanes: Vec<Network>,
-    mishap: Mishap,
-    /// Number of kept weights of the networks that the mishap affects.
-    at: u64,
+/// A trainer whose steps multiply the weights by numbers near 1.
+struct FakeTrainer {
+    lanes: Vec<FakeLane>,
+    fault: Fault,
+    /// The number of kept weights of the networks that the mishap affects.
+    affected: u64,
+    /// The numbers of threads that it was allowed, in the order of the calls.
     threads: Arc<Mutex<Vec<usize>>>,
 }
 
+/// The network in one lane of a [`FakeTrainer`].
 #[derive(Clone, Default)]
-struct Network {
+struct FakeLane {
     state: Snapshot,
     kept: u64,
 }
 
-impl Fake {
-    fn befalls(&self, mishap: Mishap) -> bool {
-        self.mishap == mishap && self.lanes.iter().any(|lane| lane.kept == self.at)
+impl FakeTrainer {
+    /// Returns whether this fault is on and a lane has an affected network.
+    fn has_fault(&self, fault: Fault) -> bool {
+        self.fault == fault && self.lanes.iter().any(|lane| lane.kept == self.affected)
     }
 }
 
-impl Trainer for Fake {
+impl Trainer for FakeTrainer {
     fn lanes(&self) -> usize {
         self.lanes.len()
     }
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        self.lanes[lane] = Network { state: from.clone(), kept: mask.kept_total() };
+        self.lanes[lane] = FakeLane { state: from.clone(), kept: mask.kept_total() };
         Ok(())
     }
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
         assert_eq!((batches.len(), lr.len()), (self.lanes.len(), self.lanes.len()));
-        let width = if self.mishap == Mishap::Width { self.lanes.len() } else { 0 };
+        let lane_term = if self.fault == Fault::LaneDependent { self.lanes.len() } else { 0 };
         for (lane, batch) in self.lanes.iter_mut().zip(batches) {
             let state = &mut lane.state;
-            assert_eq!(state.iteration, batch.iteration, "every lane is where its batch is");
+            assert_eq!(state.iteration, batch.iteration, "the batch is for the iteration of its lane");
             state.iteration += 1;
             state.optimizer_steps += 1;
-            // Weights grow, each step a little and by what is shown, and the moments tell them: so every state on the
-            // way is another, and no two lanes are alike.
-            let shown = batch.images.iter().map(|&image| u64::from(image)).sum::<u64>() as usize % 1000 + width;
-            let factor = 1.001 + shown as f32 * 1e-6;
+            // The factor depends on the images of the batch, and the moments are the weights, so that the states of all
+            // iterations and lanes differ.
+            let image_term =
+                batch.images.iter().map(|&image| u64::from(image)).sum::<u64>() as usize % 1000 + lane_term;
+            let factor = 1.001 + image_term as f32 * 1e-6;
             state.weights.0.iter_mut().flat_map(|tensor| &mut tensor.values).for_each(|w| *w *= factor);
             state.moments = vec![state.weights.clone()];
-            if self.mishap == Mishap::Revive {
+            if self.fault == Fault::Revive {
                 state.weights.0[0].values.fill(1.0);
             }
         }
-        if self.befalls(Mishap::Error) {
+        if self.has_fault(Fault::Error) {
             bail!("the fake breaks");
         }
-        assert!(!self.befalls(Mishap::Panic), "the fake panics");
+        assert!(!self.has_fault(Fault::Panic), "the fake panics");
         Ok(())
     }
 
     fn evaluate(&mut self, _: Split) -> Result<Vec<Score>> {
-        let score = |Network { state, kept }: &Network| {
-            let diverges = self.mishap == Mishap::Diverge && *kept == self.at && state.iteration > 0;
+        let score = |FakeLane { state, kept }: &FakeLane| {
+            let diverges = self.fault == Fault::Diverge && *kept == self.affected && state.iteration > 0;
             let sum: f64 = state.weights.0[0].values.iter().map(|w| f64::from(w.abs())).sum();
             Score { loss: if diverges { f64::NAN } else { 1.0 + sum }, accuracy: 0.5 }
         };
@@ -124,9 +137,9 @@ impl Trainer for Fake {
     }
 
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
-        let Network { state, kept } = &self.lanes[lane];
+        let FakeLane { state, kept } = &self.lanes[lane];
         let mut state = state.clone();
-        if self.mishap == Mishap::Mislay && *kept == self.at && state.optimizer_steps == 0 {
+        if self.fault == Fault::WrongStart && *kept == self.affected && state.optimizer_steps == 0 {
             state.weights.0[0].values.fill(1.0);
         }
         Ok(state)
@@ -141,26 +154,27 @@ impl Trainer for Fake {
     }
 }
 
-/// The recorded events of a run.
+/// The events of a run, as the tests need them.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct RecordedEvents {
+    /// Id and outcome of each training run that ended.
     pub(crate) ends: Mutex<Vec<String>>,
     /// Engine and number of lanes of each trainer that was built.
     pub(crate) builds: Mutex<Vec<(EngineKind, usize)>>,
-    /// Number of threads that trainers were allowed, at each step.
+    /// The numbers of threads that trainers were allowed, one for each step.
     pub(crate) threads: Arc<Mutex<Vec<usize>>>,
-    /// Label, worker and iterations of each training that was started.
+    /// Id, worker and iterations of each training run or group that was started.
     pub(crate) starts: Mutex<Vec<(String, usize, u64)>>,
 }
 
-impl EventSink for Told {
+impl EventSink for RecordedEvents {
     fn on_event(&self, event: &Event<'_>) {
         match event {
-            Event::Ended { label, result, .. } => {
-                self.ends.lock().unwrap().push(format!("{label}: {}", result.outcome.as_str()));
+            Event::Ended { id, result, .. } => {
+                self.ends.lock().unwrap().push(format!("{id}: {}", result.outcome.as_str()));
             }
-            Event::Started { worker, label, .. } => {
-                self.starts.lock().unwrap().push((label.to_string(), *worker, 0));
+            Event::Started { worker, id, .. } => {
+                self.starts.lock().unwrap().push((id.to_string(), *worker, 0));
             }
             Event::Stepped { worker, iteration } => {
                 let mut starts = self.starts.lock().unwrap();
@@ -171,22 +185,22 @@ impl EventSink for Told {
     }
 }
 
-/// Returns as many images as the experiment has, all black.
+/// Returns a data set with these numbers of images, all of them black.
 fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
-    let all = train + validation + test;
+    let total = train + validation + test;
     Dataset {
         shape: [1, 28, 28],
         classes: 10,
-        images: vec![0; all as usize * 784],
-        labels: vec![0; all as usize],
+        images: vec![0; total as usize * 784],
+        labels: vec![0; total as usize],
         train: (0..train).collect(),
         validation: (train..train + validation).collect(),
-        test: (train + validation..all).collect(),
+        test: (train + validation..total).collect(),
         normalization: Normalization::Affine { scale: 1.0, offset: 0.0 },
     }
 }
 
-/// The probe of fakes, which no arm uses.
+/// A probe that fails: no arm of the tests needs gradients.
 struct NoProbe;
 
 impl Probe for NoProbe {
@@ -205,12 +219,12 @@ impl Probe for NoProbe {
     }
 }
 
-/// Builds fakes, and black images.
+/// Builds fake trainers, and a data set of black images.
 struct FakeFactory<'a> {
     study: &'a Study,
-    told: &'a Told,
-    mishap: Mishap,
-    at: u64,
+    events: &'a RecordedEvents,
+    fault: Fault,
+    affected: u64,
 }
 
 impl TrainerFactory for FakeFactory<'_> {
@@ -220,9 +234,14 @@ impl TrainerFactory for FakeFactory<'_> {
     }
 
     fn build(&self, engine: EngineKind, lanes: usize, _: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {
-        self.told.builds.lock().unwrap().push((engine, lanes));
-        let threads = Arc::clone(&self.told.threads);
-        Ok(Box::new(Fake { lanes: vec![Network::default(); lanes], mishap: self.mishap, at: self.at, threads }))
+        self.events.builds.lock().unwrap().push((engine, lanes));
+        let threads = Arc::clone(&self.events.threads);
+        Ok(Box::new(FakeTrainer {
+            lanes: vec![FakeLane::default(); lanes],
+            fault: self.fault,
+            affected: self.affected,
+            threads,
+        }))
     }
 
     fn probe(&self, _: &Arc<Dataset>) -> Box<dyn Probe> {
@@ -234,19 +253,26 @@ impl TrainerFactory for FakeFactory<'_> {
     }
 }
 
-/// A run of an experiment with the fake.
-pub(crate) fn run_experiment(folder: &Path, document: &ConfigDocument, mishap: Mishap, at: u64) -> (RunOutcome, Told) {
+/// Runs an experiment with fake trainers in two workers. `affected` is the number of kept weights of the networks that
+/// `fault` affects.
+pub(crate) fn run_experiment(
+    folder: &Path,
+    document: &ConfigDocument,
+    fault: Fault,
+    affected: u64,
+) -> (RunOutcome, RecordedEvents) {
     let study = study(document);
     let runs = RunsDir(folder.to_owned());
     let dir = runs.run_dir(&study.experiment.name, &study.plan.id());
-    let (told, cancel) = (Told::default(), CancelToken::default());
+    let events = RecordedEvents::default();
+    let cancel = CancelToken::default();
     let rows = RowBuilder { study: &study };
     let files = RunFiles { rows, plan: &study.plan, dir: &dir, writes_rows: true, cancel: &cancel };
-    let trainers = FakeFactory { study: &study, told: &told, mishap, at };
+    let trainers = FakeFactory { study: &study, events: &events, fault, affected };
     let store = Store { runs: runs.clone() };
-    let context = RunContext { study: &study, store: &store, sink: &told, cancel: &cancel, trainers: &trainers };
+    let context = RunContext { study: &study, store: &store, sink: &events, cancel: &cancel, trainers: &trainers };
     let keep = study.experiment.run.keep;
     let runner = Runner { context, plan: &study.plan, keep, files: &files, workers: 2 };
     let outcome = runner.run().unwrap();
-    (outcome, told)
+    (outcome, events)
 }

@@ -1,5 +1,5 @@
 //! One binary for all integration tests.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and say what they skip")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and print what they skip")]
 
 mod cli_errors;
 mod commands;
@@ -7,7 +7,7 @@ mod compare;
 mod data;
 mod docs;
 mod fake;
-mod made_up;
+mod synthetic_run;
 mod paper;
 mod report;
 mod results;

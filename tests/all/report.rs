@@ -1,4 +1,4 @@
-//! `lth report`: the files it writes for made-up runs, and its behaviour on damaged and incomplete runs.
+//! `lth report`: the files it writes for synthetic runs, and its behaviour on damaged and incomplete runs.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,10 +9,10 @@ use lth::plot::{Figure, Panel, Series};
 use lth::report::{Cell, Page, PageElement, Run, RunAnalysis, Table, page};
 use lth::system::paths::RunDir;
 
-use crate::made_up::MadeUp;
 use crate::support::*;
+use crate::synthetic_run::SyntheticRun;
 
-const SMALL: MadeUp = MadeUp {
+const SMALL: SyntheticRun = SyntheticRun {
     arms: &[("ticket", 1, 0.0005), ("reinit", 2, 0.004)],
     replicates: 3,
     rounds: 3,
@@ -26,11 +26,11 @@ fn report(words: &[&Path]) -> Output {
 
 /// Returns the files of a run's report by their names.
 fn report_files(run_dir: &Path) -> std::collections::BTreeMap<String, String> {
-    promised(run_dir).into_iter().filter(|(name, _)| name.starts_with("report/")).collect()
+    reproducible_files(run_dir).into_iter().filter(|(name, _)| name.starts_with("report/")).collect()
 }
 
-/// Returns the model of a page as text, an element per paragraph. Texts are in quotes, numbers are not, decisions and statuses are
-/// in angle brackets.
+/// Returns the model of a page as text, an element per paragraph. Texts are in quotes, numbers are not, decisions and
+/// statuses are in angle brackets.
 fn page_text(page: &Page) -> String {
     let mut text = format!("title: {}\n", page.title);
     for element in &page.elements {
@@ -115,7 +115,7 @@ fn report_files_are_pinned() {
 fn report_page_loads_nothing_and_its_figures_are_small() {
     let folder = tempfile::tempdir().unwrap();
     let run_dir = folder.path().join("v");
-    MadeUp { evaluations: 501, rounds: 24, ..SMALL }.write(&run_dir);
+    SyntheticRun { evaluations: 501, rounds: 24, ..SMALL }.write(&run_dir);
     assert!(report(&[&run_dir]).status.success());
     let files = report_files(&run_dir);
     let page = &files["report/index.html"];
@@ -149,10 +149,10 @@ fn report_skips_and_names_unreadable_runs() {
     write("rounds.csv", &rounds.replacen(",dense,", ",", 1));
     let none = report(&[&empty, &spoilt]);
     assert_eq!(none.status.code(), Some(1));
-    let said = stderr(&none);
-    assert!(said.contains("skipped: ") && said.contains(&empty.display().to_string()), "{said}");
-    assert!(said.contains("spoilt/rounds.csv` is damaged") && said.contains("line 2 is no row"), "{said}");
-    assert!(said.contains("error: there is nothing to report on"), "{said}");
+    let message = stderr(&none);
+    assert!(message.contains("skipped: ") && message.contains(&empty.display().to_string()), "{message}");
+    assert!(message.contains("spoilt/rounds.csv` is damaged") && message.contains("line 2 is no row"), "{message}");
+    assert!(message.contains("error: there is nothing to report on"), "{message}");
     let out = place("out");
     let one = lth().arg("report").args([&empty, &good, &spoilt]).arg("--out").arg(&out).output().unwrap();
     assert!(one.status.success() && out.join("index.html").exists(), "{}", stderr(&one));
@@ -160,11 +160,14 @@ fn report_skips_and_names_unreadable_runs() {
     write("rounds.csv", &rounds);
     let curves = fs::read_to_string(spoilt.join("curves.csv")).unwrap();
     write("curves.csv", &curves.replacen(",300,", ",three hundred,", 1));
-    let said = stderr(&report(&[&spoilt]));
-    assert!(said.contains("curves.csv` is damaged") && said.contains("`three hundred` is no number"), "{said}");
+    let message = stderr(&report(&[&spoilt]));
+    assert!(
+        message.contains("curves.csv` is damaged") && message.contains("`three hundred` is no number"),
+        "{message}"
+    );
 }
 
-/// Returns the report in Markdown on a made-up run after `edit` changed the lines of its `rounds.csv`.
+/// Returns the report in Markdown on a synthetic run after `edit` changed the lines of its `rounds.csv`.
 fn edited(edit: impl Fn(Vec<&str>) -> Vec<String>) -> String {
     let folder = tempfile::tempdir().unwrap();
     SMALL.write(folder.path());
@@ -216,7 +219,7 @@ fn report_on_several_runs_compares_them() {
     let folder = tempfile::tempdir().unwrap();
     let [a, b, c] = ["a", "b", "c/b"].map(|name| folder.path().join(name));
     SMALL.write(&a);
-    MadeUp { rounds: 2, ..SMALL }.write(&b);
+    SyntheticRun { rounds: 2, ..SMALL }.write(&b);
     SMALL.write(&c);
     let resolved = fs::read_to_string(c.join("resolved.toml")).unwrap().replace("lr = 0.0012", "lr = 0.01");
     lth::system::files::write(&c.join("resolved.toml"), resolved.as_bytes()).unwrap();

@@ -7,14 +7,14 @@ use std::process::{Command, Output};
 
 use lth::config::ConfigDocument;
 
-/// Path of the experiment of most tests, which runs for half a second.
+/// The path of the experiment of most tests. A run of it takes half a second.
 pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smoke.toml");
 
-/// Number of trainings of [`SMOKE`].
+/// The number of training runs of [`SMOKE`].
 pub(crate) const SMOKE_TRAININGS: usize = 18;
 
-/// Every mask with every kind of weights that makes sense with it, for [`SMOKE`]; an epoch has 40 of its 120
-/// iterations.
+/// Arms for [`SMOKE`] with every valid pair of a mask rule and a start rule. The experiment has 120 iterations in 3
+/// epochs.
 pub(crate) const ALL_ARMS: &str = "arms={\
     winning_ticket={mask='iterative',weights='rewind'},\
     late={mask='iterative',weights='rewind',rewind_to='30it'},\
@@ -74,8 +74,8 @@ pub(crate) fn lth_in(runs: &Path, args: &[&str]) -> Output {
     lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
 }
 
-/// Like [`lth_in`], but requires success and returns standard output.
-pub(crate) fn prints(runs: &Path, args: &[&str]) -> String {
+/// Like [`lth_in`], but asserts success and returns standard output.
+pub(crate) fn stdout_of(runs: &Path, args: &[&str]) -> String {
     let output = lth_in(runs, args);
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output)
@@ -96,23 +96,26 @@ pub(crate) fn run(config: &str, runs: &Path, sets: &[&str]) -> Output {
     run_command(config, runs, sets).output().unwrap()
 }
 
-/// Like [`run`], but requires success.
-pub(crate) fn run_well(config: &str, runs: &Path, sets: &[&str]) -> Output {
+/// Like [`run`], but asserts success.
+pub(crate) fn run_ok(config: &str, runs: &Path, sets: &[&str]) -> Output {
     let output = run(config, runs, sets);
     assert!(output.status.success(), "{}", stderr(&output));
     output
 }
 
+/// Returns the standard output of a process.
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// Returns the standard error of a process.
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Returns the number of trainings that a run ended itself, by the lines it printed.
-pub(crate) fn trained(output: &Output) -> usize {
+/// Returns the number of training runs that ended in a run, by the lines that it printed. Those that were stored before
+/// do not count.
+pub(crate) fn finished_count(output: &Output) -> usize {
     stderr(output).lines().filter(|line| line.starts_with('[')).count()
 }
 
@@ -146,8 +149,9 @@ pub(crate) fn run_dir(runs: &Path) -> PathBuf {
     run_dirs[0].clone()
 }
 
-/// Returns the files of a run whose bytes must not depend on workers, interruptions and reruns; by name.
-pub(crate) fn promised(run_dir: &Path) -> BTreeMap<String, String> {
+/// Returns the files of a run by name, but for those that may differ between two runs of an experiment (times, hosts).
+/// The bytes of these files must not depend on workers, interruptions and reruns.
+pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![run_dir.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -163,7 +167,7 @@ pub(crate) fn promised(run_dir: &Path) -> BTreeMap<String, String> {
     files
 }
 
-/// Asserts that the [`promised`] files of two runs are equal; the message has the first line that differs.
+/// Asserts that the [`reproducible_files`] files of two runs are equal; the message has the first line that differs.
 pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) {
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
     for (name, text) in a {
@@ -174,7 +178,7 @@ pub(crate) fn assert_same(a: &BTreeMap<String, String>, b: &BTreeMap<String, Str
     }
 }
 
-/// Returns the rows of a CSV file of a run, each by the names of the columns.
+/// Returns the rows of a CSV file of a run. Each row maps the names of the columns to its values.
 pub(crate) fn rows(run_dir: &Path, file: &str) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(run_dir.join(file)).unwrap();
     reader.deserialize().map(|row| row.unwrap()).collect()
@@ -195,7 +199,7 @@ pub(crate) fn run_dir_named(runs: &Path, name: &str) -> PathBuf {
     run_dirs[0].clone()
 }
 
-/// The study of an experiment on this machine, without a GPU.
+/// Returns the study of an experiment on this machine, as if it had no GPU.
 pub(crate) fn study(document: &lth::config::ConfigDocument) -> lth::lottery::Study {
     let experiment = lth::config::read(document).unwrap();
     let surroundings = lth::lottery::Surroundings {

@@ -2,11 +2,14 @@
 
     python3 tests/oracle/conv.py > tests/oracle/conv.json      (torch 2.11.0, numpy; CPU; about a minute)
 
-Images, labels, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/trainer_contract/conv.rs.
-`conv2`: the paper's, on images of 3 x 12 x 12, with Adam. `resnet20`: batch norm, residual blocks, convolutions on shortcuts,
-with SGD, momentum and weight decay. `vgg`: a small one with batch norm, both poolings, dropout, Nesterov momentum, and images
-that are moved and mirrored. After every step one projection of all weights, of each moment and of the running statistics on random signs; after
-some steps also norms and single values by tensor, and loss and accuracy in evaluation.
+Images, labels, initial weights (rounded to float32) and masks come from the hash of tests/all/trainer_contract/conv.rs. All images
+are 3 x 12 x 12. The networks:
+- `conv2`: that of the paper, with Adam;
+- `resnet20`: batch norm, residual blocks and convolutions on shortcuts, with SGD, momentum and weight decay;
+- `vgg`: a small network with batch norm, both poolings and dropout, on images that are shifted and mirrored, with Nesterov momentum.
+
+The output has, after every step, the projections of all weights, of each moment and of the running statistics (the sum of the values
+with pseudo-random signs); after some steps also the norm and a few values of each tensor, and loss and accuracy in evaluation mode.
 """
 import json
 import sys
@@ -155,7 +158,7 @@ def details(tensors):
 
 def run(forward, density, optimizer, augment=0):
     net = Net(density)
-    # All parameters come to be; running statistics do not move in evaluation.
+    # Creates all parameters. In evaluation mode the running statistics do not change.
     forward(net, shown(np.arange(2), None, 0), None)
     opt = optimizer(list(net.p.values()))
     names = {"exp_avg": 0, "exp_avg_sq": 1, "momentum_buffer": 0}

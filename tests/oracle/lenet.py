@@ -2,10 +2,12 @@
 
     python3 tests/oracle/lenet.py > tests/oracle/lenet.json      (torch 2.11.0, numpy; CPU; about a minute)
 
-Data, initial weights (rounded to float32) and masks come from a hash, the same one as in tests/all/trainer_contract/mlp.rs. For
-Adam and for SGD with momentum and weight decay, dense and with a tenth of the weights, and for a few steps of their
-variants, with dropout (and no ReLU behind linear2), with smoothed labels
-and with clipped gradients: after every step one projection of all weights and of each moment on random signs; after some steps also norms and single values by tensor.
+Data, initial weights (rounded to float32) and masks come from the hash of tests/all/trainer_contract/mlp.rs. The network is trained
+with Adam and with SGD (momentum and weight decay), dense and with a tenth of the weights; and for a few steps with variants of these:
+with dropout (and no ReLU after linear2), with smoothed labels, and with clipped gradients.
+
+The output has, after every step, the projections of all weights and of each moment (the sum of the values with pseudo-random signs);
+after some steps also the norm and a few values of each tensor.
 """
 import json
 import sys
@@ -142,7 +144,8 @@ out = {
     "adam_dropout": {"tenth": run(True, adam, 60, dropout=True)},
     "adamw": {"dense": run(False, adamw, 60), "tenth": run(True, adamw, 60)},
     "adam_smoothed": {"tenth": run(True, adam, 60, smoothing=0.1)},
-    # Norms fall from 3.6 to 0.1 in the dense network; with a tenth of it they are from 0.13 to 0.18. So some steps are clipped.
+    # The norm of the gradient falls from 3.6 to 0.1 in the dense network, and is between 0.13 and 0.18 with a tenth of the weights.
+    # So some steps are clipped and others are not.
     "sgd_clipped": {"dense": run(False, sgd, 60, clip=1.0), "tenth": run(True, sgd, 60, clip=0.15)},
 }
 json.dump(out, sys.stdout, indent=0, separators=(",", ":"))

@@ -2,11 +2,15 @@
 
     python3 tests/oracle/probe.py > tests/oracle/probe.json      (torch 2.11.0, numpy; CPU; a few seconds)
 
-Images, labels, weights (rounded to float32), masks and running statistics come from a hash, the same one as in
-tests/all/trainer_contract/probe.rs. `lenet`: LeNet-300-100 on images of 3 x 12 x 12. `conv`: two convolutions, both poolings, two linear
-layers. `resnet20`: batch norm, residual blocks, convolutions on shortcuts.
-The loss is the mean over all images of three batches, of which each has its own batch statistics. Gradients are with respect to the
-masked weights, so pruned weights have one too. By tensor the norm and some values; for all together a projection on random signs.
+Images, labels, weights (rounded to float32), masks and running statistics come from the hash of
+tests/all/trainer_contract/probe.rs. All images are 3 x 12 x 12. The networks:
+- `lenet`: LeNet-300-100;
+- `conv`: two convolutions, both poolings and two linear layers;
+- `resnet20`: batch norm, residual blocks and convolutions on shortcuts.
+
+The loss is the mean over all images of three batches, each with its own batch statistics. Gradients are with respect to the masked
+weights, so pruned weights have gradients too. The output has the norm and a few values of each tensor, and the projection of all
+tensors together (the sum of the values with pseudo-random signs).
 """
 import json
 import sys

@@ -1,8 +1,8 @@
-"""The oracle of the learning-rate schedules: PyTorch's own, over 120 iterations at a rate of 0.1.
+"""The oracle of the learning-rate schedules: those of PyTorch, over 120 iterations with a learning rate of 0.1.
 
     python3 tests/oracle/schedules.py > tests/oracle/schedules.json      (torch 2.11.0)
 
-Each entry: how the schedule is called in an experiment (tests/all/paper/schedules.rs reads it), and the rate of every iteration.
+Each entry has the settings of the schedule in an experiment, and the rate of every iteration. tests/all/paper/schedules.rs reads them.
 """
 import json
 import sys

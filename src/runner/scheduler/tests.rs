@@ -1,4 +1,4 @@
-//! The scheduler, checked by hand on the smoke experiment.
+//! The order of the scheduler's work on the smoke experiment, compared with orders that were derived by hand.
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,16 @@ fn plan() -> Plan {
     study(&["rounds=3", "replicates=1"]).plan
 }
 
-/// One replicate each of three, of a dense network and two rounds.
+/// Three replicates, each with a dense network and two rounds of one arm: three lockstep groups of three training runs.
 fn replicates() -> Plan {
     study(&["replicates=3", "rounds=2", "arms={ticket={mask='iterative',weights='rewind'}}"]).plan
 }
 
-/// A store with the training runs of `stored`, and the weights of `weights`.
+/// A store, as the keys of the training runs in it.
 struct Index {
+    /// Training runs that are stored.
     stored: BTreeSet<ContentHash>,
+    /// Training runs whose final weights and snapshots are stored.
     weights: BTreeSet<ContentHash>,
 }
 
@@ -72,8 +74,9 @@ fn failure() -> TrainingFailure {
     TrainingFailure { cause: "a cause".into(), by_audit: false }
 }
 
-/// The next work by arm and round; it ends at once.
-fn take(scheduler: &mut Scheduler<'_>) -> String {
+/// Takes the next group and finishes its tasks at once. Returns arm and round of each, with ` again` for a rerun; of
+/// other work, its name.
+fn finish_next(scheduler: &mut Scheduler<'_>) -> String {
     match scheduler.next() {
         NextWork::Train(group) => {
             let finish = |task: &Task<'_>| {
@@ -88,13 +91,13 @@ fn take(scheduler: &mut Scheduler<'_>) -> String {
 }
 
 #[test]
-fn longest_chain_runs_first() {
+fn longest_dependency_path_runs_first() {
     let plan = plan();
     let mut scheduler = fresh(&plan, 1);
-    let order: Vec<String> = (0..4).map(|_| take(&mut scheduler)).collect();
+    let order: Vec<String> = (0..4).map(|_| finish_next(&mut scheduler)).collect();
     assert_eq!(order, ["dense 0", "winning_ticket 1", "winning_ticket 2", "winning_ticket 3"]);
-    (0..9).for_each(|_| assert!(take(&mut scheduler).starts_with("random_")));
-    assert_eq!(take(&mut scheduler), "Finished");
+    (0..9).for_each(|_| assert!(finish_next(&mut scheduler).starts_with("random_")));
+    assert_eq!(finish_next(&mut scheduler), "Finished");
     assert_eq!(scheduler.progress().done, plan.trainings.len());
 }
 
@@ -114,7 +117,7 @@ fn chain_reruns_only_as_far_back_as_weights_are_missing() {
     let stored = keys(plan.trainings.iter().filter(|spec| spec.key != last));
     let weights = keys(plan.trainings.iter().filter(|spec| spec.key != find(&plan, "winning_ticket", 2).key));
     let mut scheduler = scheduler(&plan, 1, KeepWeights::Needed, &Index { stored, weights });
-    let order: Vec<String> = (0..2).map(|_| take(&mut scheduler)).collect();
+    let order: Vec<String> = (0..2).map(|_| finish_next(&mut scheduler)).collect();
     assert_eq!(order, ["winning_ticket 2 again", "winning_ticket 3"]);
 }
 
@@ -136,14 +139,14 @@ fn intermediate_weights_are_freed_when_their_child_has_ended() {
     let plan = plan();
     let mut scheduler = fresh(&plan, 1);
     let freed = |scheduler: &mut Scheduler<'_>| -> Vec<u32> {
-        let numbers = scheduler.take_freeable();
-        numbers.into_iter().map(|number| scheduler.graph().nodes[number].spec.round.0).collect()
+        let nodes = scheduler.take_freeable();
+        nodes.into_iter().map(|node| scheduler.graph().nodes[node].spec.round.0).collect()
     };
-    (0..2).for_each(|_| drop(take(&mut scheduler)));
+    (0..2).for_each(|_| drop(finish_next(&mut scheduler)));
     assert!(freed(&mut scheduler).is_empty(), "round 1 has a child to come");
-    take(&mut scheduler);
+    finish_next(&mut scheduler);
     assert_eq!(freed(&mut scheduler), [1]);
-    take(&mut scheduler);
+    finish_next(&mut scheduler);
     assert_eq!(freed(&mut scheduler), [2], "each once; the last round of the chain stays, and the dense network");
 }
 
@@ -153,7 +156,7 @@ fn kept_weights_are_not_freed_and_are_made_again_where_they_are_missing() {
     let reruns = |keep: KeepWeights| {
         let weights = keys(plan.trainings.iter().filter(|spec| spec.round.0 == 3));
         let mut scheduler = scheduler(&plan, 1, keep, &Index { stored: keys(&plan.trainings), weights });
-        let mut again: Vec<String> = (0..plan.trainings.len()).map(|_| take(&mut scheduler)).collect();
+        let mut again: Vec<String> = (0..plan.trainings.len()).map(|_| finish_next(&mut scheduler)).collect();
         again.retain(|work| work != "Finished");
         assert!(keep == KeepWeights::Needed || scheduler.take_freeable().is_empty());
         again
@@ -168,7 +171,7 @@ fn kept_weights_are_not_freed_and_are_made_again_where_they_are_missing() {
 fn failure_blocks_what_depends_on_it_and_nothing_else() {
     let plan = plan();
     let mut scheduler = fresh(&plan, 1);
-    take(&mut scheduler);
+    finish_next(&mut scheduler);
     let NextWork::Train(group) = scheduler.next() else { panic!("round 1 is ready") };
     scheduler.fail(group.tasks[0].node, failure());
     assert!(matches!(scheduler.next(), NextWork::Finished));
@@ -177,11 +180,11 @@ fn failure_blocks_what_depends_on_it_and_nothing_else() {
 }
 
 #[test]
-fn job_that_is_requeued_after_its_parent_failed_is_blocked() {
+fn requeued_job_whose_parent_failed_is_blocked() {
     let plan = plan();
     let mut scheduler = fresh(&plan, 1);
-    let dense = scheduler.graph().number(&find(&plan, "dense", 0).key).unwrap();
-    take(&mut scheduler);
+    let dense = scheduler.graph().node_index(&find(&plan, "dense", 0).key).unwrap();
+    finish_next(&mut scheduler);
     let NextWork::Train(round_1) = scheduler.next() else { panic!("round 1 is ready") };
     scheduler.fail(dense, failure());
     scheduler.requeue(round_1.tasks[0].node);
@@ -189,22 +192,22 @@ fn job_that_is_requeued_after_its_parent_failed_is_blocked() {
 }
 
 #[test]
-fn poll_asks_other_processes_in_turn() {
+fn poll_tries_each_group_of_other_processes_in_turn() {
     let plan = plan();
     let mut scheduler = fresh(&plan, 1);
-    (0..4).for_each(|_| drop(take(&mut scheduler)));
+    (0..4).for_each(|_| drop(finish_next(&mut scheduler)));
     let mut held = Vec::new();
     let mut polled = Vec::new();
     while polled.is_empty() || polled.len() < held.len() {
         match scheduler.next() {
             NextWork::Train(group) => {
-                scheduler.mark_elsewhere(group.tasks[0].node);
+                scheduler.mark_held_elsewhere(group.tasks[0].node);
                 held.push(group.tasks[0].node);
             }
             NextWork::Poll(group) => {
                 let node = group.tasks[0].node;
                 assert!(matches!(scheduler.next(), NextWork::Wait), "one polls, the others wait");
-                scheduler.mark_elsewhere(node);
+                scheduler.mark_held_elsewhere(node);
                 polled.push(node);
             }
             other => panic!("{other:?}"),
@@ -219,16 +222,16 @@ fn poll_asks_other_processes_in_turn() {
 fn poll_that_gets_its_group_lets_others_poll() {
     let plan = plan();
     let mut scheduler = fresh(&plan, 1);
-    (0..4).for_each(|_| drop(take(&mut scheduler)));
+    (0..4).for_each(|_| drop(finish_next(&mut scheduler)));
     let polled = loop {
         match scheduler.next() {
-            NextWork::Train(group) => scheduler.mark_elsewhere(group.tasks[0].node),
+            NextWork::Train(group) => scheduler.mark_held_elsewhere(group.tasks[0].node),
             NextWork::Poll(group) => break group.tasks[0].node,
             other => panic!("{other:?}"),
         }
     };
     assert!(matches!(scheduler.next(), NextWork::Wait));
-    scheduler.mark_running(polled);
+    scheduler.end_poll(polled);
     assert!(matches!(scheduler.next(), NextWork::Poll(group) if group.tasks[0].node != polled));
 }
 
@@ -242,11 +245,11 @@ fn rerun_that_fails_loses_the_weights_and_nothing_else() {
     let NextWork::Train(group) = scheduler.next() else { panic!("round 1 is run again") };
     assert!(group.tasks[0].job.is_rerun && group.tasks[0].spec.key == find(&plan, "winning_ticket", 1).key);
     scheduler.fail(group.tasks[0].node, failure());
-    assert_eq!(take(&mut scheduler), "random_mask 1", "its mask is stored all the same");
-    assert_eq!(take(&mut scheduler), "Finished");
-    let number = |key: &ContentHash| scheduler.graph().number(key).unwrap();
-    let round_2 = number(&find(&plan, "winning_ticket", 2).key);
-    assert_eq!(scheduler.blocked_by(number(&open[0])), Some(round_2), "not a second failure");
+    assert_eq!(finish_next(&mut scheduler), "random_mask 1", "its mask is stored all the same");
+    assert_eq!(finish_next(&mut scheduler), "Finished");
+    let node_index = |key: &ContentHash| scheduler.graph().node_index(key).unwrap();
+    let round_2 = node_index(&find(&plan, "winning_ticket", 2).key);
+    assert_eq!(scheduler.blocked_by(node_index(&open[0])), Some(round_2), "not a second failure");
     let progress = scheduler.progress();
     assert_eq!((progress.blocked, progress.failed, progress.lost, progress.open), (1, 0, 2, 0));
 }
@@ -266,7 +269,7 @@ fn lockstep_group_is_assigned_whole_and_its_children_wait_for_all_of_it() {
     let NextWork::Train(again) = scheduler.next() else { panic!("one of them is to be run") };
     assert_eq!((again.tasks.len(), again.tasks[0].lane, again.lanes.len()), (1, 2, 3));
     scheduler.finish(again.tasks[0].node, Outcome::Done);
-    assert_eq!(take(&mut scheduler), "ticket 1, ticket 1, ticket 1");
+    assert_eq!(finish_next(&mut scheduler), "ticket 1, ticket 1, ticket 1");
 }
 
 #[test]
@@ -286,12 +289,12 @@ fn lockstep_group_of_another_process_is_polled_as_one() {
     let plan = replicates();
     let mut scheduler = fresh(&plan, 4);
     let NextWork::Train(group) = scheduler.next() else { panic!("the dense networks are ready") };
-    group.tasks.iter().for_each(|task| scheduler.mark_elsewhere(task.node));
+    group.tasks.iter().for_each(|task| scheduler.mark_held_elsewhere(task.node));
     let NextWork::Poll(polled) = scheduler.next() else { panic!("nothing else is left") };
     assert_eq!(polled.tasks.len(), 3);
     assert!(matches!(scheduler.next(), NextWork::Wait), "one polls, the others wait");
     polled.tasks.iter().for_each(|task| scheduler.finish(task.node, Outcome::Done));
-    assert_eq!(take(&mut scheduler), "ticket 1, ticket 1, ticket 1");
+    assert_eq!(finish_next(&mut scheduler), "ticket 1, ticket 1, ticket 1");
 }
 
 #[test]
@@ -302,7 +305,7 @@ fn lockstep_groups_have_the_steps_of_their_longest_job() {
     let pairs = jobs(&plan, 2, KeepWeights::Needed, &nothing());
     let longest = |jobs: &JobPlan<'_>| {
         jobs.graph
-            .longest_chain(|group| jobs.group_steps(group).unwrap_or(0) as f64 * jobs.graph.lanes(group).len() as f64)
+            .longest_path(|group| jobs.group_steps(group).unwrap_or(0) as f64 * jobs.graph.lanes(group).len() as f64)
     };
     assert_eq!((alone.groups_to_run().count(), longest(&alone)), (9, 3.0 * 120.0));
     assert_eq!((pairs.groups_to_run().count(), longest(&pairs)), (6, 3.0 * 2.0 * 120.0));

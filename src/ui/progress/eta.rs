@@ -112,7 +112,7 @@ mod tests {
             iterations: 400,
             cost: 400.0,
             workers: 2,
-            engine: "dense on cpu",
+            engine_text: "dense on cpu",
             run_dir: std::path::Path::new("runs/e"),
         });
         (0..2).for_each(|worker| started(&mut eta, worker, 100.0));
@@ -121,13 +121,13 @@ mod tests {
 
     fn started(eta: &mut Eta, worker: usize, cost: f64) {
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
-        eta.update(&Event::Started { worker, label: &label, iterations: 100, cost });
+        eta.update(&Event::Started { worker, id: &label, iterations: 100, cost });
     }
 
     fn ended(eta: &mut Eta, worker: Option<usize>, outcome: Outcome) {
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
         let result = TrainingResult { outcome, weights_remaining: 1.0, last: None, seconds: None };
-        eta.update(&Event::Ended { worker, label: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
+        eta.update(&Event::Ended { worker, id: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
     }
 
     #[test]

@@ -51,12 +51,12 @@ impl ProgressView {
                 self.running = vec![None; *workers];
                 self.iterations = vec![0; *workers];
             }
-            Event::Started { worker, label, iterations, .. } => {
+            Event::Started { worker, id, iterations, .. } => {
                 self.awaited = None;
-                self.label_widths.0 = self.label_widths.0.max(text::columns(&label.to_string()));
-                self.label_widths.1 = self.label_widths.1.max(text::columns(&text::short(label)));
+                self.label_widths.0 = self.label_widths.0.max(text::columns(&id.to_string()));
+                self.label_widths.1 = self.label_widths.1.max(text::columns(&text::short(id)));
                 if let Some(running) = self.running.get_mut(*worker) {
-                    *running = Some(((*label).clone(), 0.0));
+                    *running = Some(((*id).clone(), 0.0));
                     self.iterations[*worker] = *iterations;
                 }
             }

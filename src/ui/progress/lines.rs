@@ -50,10 +50,10 @@ impl LineState {
         self.eta.update(event);
         match event {
             Event::RunStarted { .. } => text::header(event),
-            Event::Ended { label, result, ended, trainings, .. } => {
+            Event::Ended { id, result, ended, trainings, .. } => {
                 self.is_waiting = false;
                 let seconds_left = self.eta.seconds_left();
-                Some(text::ended(label, result, *ended, *trainings) + &self.estimate(seconds_left))
+                Some(text::ended(id, result, *ended, *trainings) + &self.estimate(seconds_left))
             }
             Event::Waiting { holder } => {
                 let is_new = !std::mem::replace(&mut self.is_waiting, true);
@@ -94,7 +94,7 @@ mod tests {
             iterations: 1000,
             cost: 1000.0,
             workers: 1,
-            engine: "dense on cpu",
+            engine_text: "dense on cpu",
             run_dir: std::path::Path::new("runs/e"),
         };
         assert!(state.line(&started).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
@@ -103,7 +103,7 @@ mod tests {
         let estimates: Vec<String> = (1..=100)
             .map(|ended| {
                 let event =
-                    Event::Ended { worker: Some(0), label: &label, result: &result, cost: 10.0, ended, trainings: 100 };
+                    Event::Ended { worker: Some(0), id: &label, result: &result, cost: 10.0, ended, trainings: 100 };
                 assert!(state.line(&event).unwrap().starts_with('['));
                 // The remaining time is unknown before the third training run has ended, and then a second for each
                 // that remains.

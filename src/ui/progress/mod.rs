@@ -19,7 +19,7 @@ use crate::system::env;
 pub fn sink(quiet: bool) -> Box<dyn EventSink> {
     if quiet {
         Box::new(lines::SilentSink)
-    } else if std::io::stderr().is_terminal() && !env::is_dumb() {
+    } else if std::io::stderr().is_terminal() && !env::is_dumb_terminal() {
         Box::new(bars::Bars::new(Box::new(painter::Stderr)))
     } else {
         Box::new(lines::LineSink::default())

@@ -9,13 +9,14 @@ const MIN_CUT_LABEL_WIDTH: usize = 14;
 
 /// Returns the header of a run; `None` for events other than [`Event::RunStarted`].
 pub(super) fn header(event: &Event<'_>) -> Option<String> {
-    let Event::RunStarted { experiment, trainings, stored, iterations, workers, engine, run_dir, .. } = event else {
+    let Event::RunStarted { experiment, trainings, stored, iterations, workers, engine_text, run_dir, .. } = event
+    else {
         return None;
     };
     let to_do = if *iterations == 0 {
         "nothing to train".to_owned()
     } else {
-        format!("{} iterations to go, {engine}, {workers} at a time", with_thousands(*iterations))
+        format!("{} iterations to go, {engine_text}, {workers} at a time", with_thousands(*iterations))
     };
     let stored = if *stored > 0 { format!(", {stored} of them in the store") } else { String::new() };
     Some(format!("{experiment}: {trainings} trainings{stored}; {to_do}\n  into {}", run_dir.display()))

@@ -7,8 +7,9 @@ use crate::support::*;
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
 
-/// Returns the message of the binary for [`SMOKE`] with `sets`, which must be a usage error.
-fn complaint(sets: &[&str]) -> String {
+/// Returns the message of the binary for [`SMOKE`] with `sets`, and asserts that it is a usage error before anything is
+/// written.
+fn error_message(sets: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let output = run(SMOKE, folder.path(), sets);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -18,30 +19,30 @@ fn complaint(sets: &[&str]) -> String {
 }
 
 #[test]
-fn set_errors() {
+fn set_of_invalid_value_is_refused_before_the_run() {
     let all = [
-        complaint(&["train.lrr=0.1"]),
-        complaint(&["train.lr=fast", "replicates=\"two\""]),
-        complaint(&["train.lr"]),
-        complaint(&["arms.random_mask.mask={of=\"nobody\"}"]),
-        complaint(&["arms.winning_ticket.mask={of=\"random_mask\"}"]),
-        complaint(&["arms.winning_ticket.repeats=3"]),
-        complaint(&["data.validation=1500"]),
-        complaint(&["data.train_limit=1300"]),
-        complaint(&["data.test_limit=1300"]),
-        complaint(&["train.batch_size=5000"]),
-        complaint(&["prune.rate.layers.linear7=0.5"]),
-        complaint(&["rounds=40"]),
-        complaint(&["data.dataset=mnist"]),
-        complaint(&["arms.more.mask=iterative"]),
-        complaint(&["arms.more={mask=\"dense\",weights=\"rewind\"}"]),
-        complaint(&["prune.exclude=[\"linear\",\"output\"]"]),
-        complaint(&["train.eps=inf"]),
-        complaint(&["train=5"]),
-        complaint(&["train.lr=-1", "train.batchsize=3", "replicates=0"]),
-        complaint(&["prune.rate.layers.nope=0.5", "arms.random_mask.mask={of=\"nobody\"}"]),
-        complaint(&["network.architecture={mlp={hidden=[4000000000]}}", "replicates=4000000000"]),
-        complaint(&["network.architecture={mlp={hidden=[1000000,1000000]}}"]),
+        error_message(&["train.lrr=0.1"]),
+        error_message(&["train.lr=fast", "replicates=\"two\""]),
+        error_message(&["train.lr"]),
+        error_message(&["arms.random_mask.mask={of=\"nobody\"}"]),
+        error_message(&["arms.winning_ticket.mask={of=\"random_mask\"}"]),
+        error_message(&["arms.winning_ticket.repeats=3"]),
+        error_message(&["data.validation=1500"]),
+        error_message(&["data.train_limit=1300"]),
+        error_message(&["data.test_limit=1300"]),
+        error_message(&["train.batch_size=5000"]),
+        error_message(&["prune.rate.layers.linear7=0.5"]),
+        error_message(&["rounds=40"]),
+        error_message(&["data.dataset=mnist"]),
+        error_message(&["arms.more.mask=iterative"]),
+        error_message(&["arms.more={mask=\"dense\",weights=\"rewind\"}"]),
+        error_message(&["prune.exclude=[\"linear\",\"output\"]"]),
+        error_message(&["train.eps=inf"]),
+        error_message(&["train=5"]),
+        error_message(&["train.lr=-1", "train.batchsize=3", "replicates=0"]),
+        error_message(&["prune.rate.layers.nope=0.5", "arms.random_mask.mask={of=\"nobody\"}"]),
+        error_message(&["network.architecture={mlp={hidden=[4000000000]}}", "replicates=4000000000"]),
+        error_message(&["network.architecture={mlp={hidden=[1000000,1000000]}}"]),
     ];
     assert_golden!(all.join("\n---\n"));
 }
@@ -53,8 +54,8 @@ fn config_errors_have_line_and_column() {
     let text = text.replace("lr = 2e-3\n", "");
     let output = run(&config(folder.path(), &text), &folder.path().join("runs"), &[]);
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output).replace(&folder.path().display().to_string(), "FOLDER");
-    assert_golden!(said);
+    let message = stderr(&output).replace(&folder.path().display().to_string(), "FOLDER");
+    assert_golden!(message);
     assert!(!folder.path().join("runs").exists());
 }
 
@@ -85,7 +86,7 @@ fn runs_folder_that_cannot_be_written_is_an_error() {
     assert!(stderr(&output).contains("hint: name a folder you may write to"), "{}", stderr(&output));
 }
 
-/// An IDX file.
+/// Returns the bytes of an IDX file.
 fn idx(magic: u32, sizes: &[u32], body: usize, fill: u8) -> Vec<u8> {
     let mut bytes = magic.to_be_bytes().to_vec();
     for size in sizes {
@@ -100,39 +101,44 @@ fn data_files_that_are_not_official_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("mnist");
     let runs = folder.path().join("runs");
-    let said = |file: &str, bytes: Option<&[u8]>| {
+    let message = |file: &str, bytes: Option<&[u8]>| {
         match bytes {
             Some(bytes) => lth::system::files::write(&data.join(file), bytes).unwrap(),
             None => lth::system::files::remove(&data.join(file)).unwrap(),
         }
         let output = run_command(MNIST, &runs, &[]).arg("--data-dir").arg(folder.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-        let said = stderr(&output);
-        assert!(said.contains("error: could not read the data set `mnist`") && said.contains(file), "{said}");
-        said
+        let message = stderr(&output);
+        assert!(message.contains("error: could not read the data set `mnist`") && message.contains(file), "{message}");
+        message
     };
     let (images, labels) = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte");
     fs::create_dir_all(&data).unwrap();
-    let missing = said(images, None);
+    let missing = message(images, None);
     assert!(
         missing.contains("neither") && missing.contains("hint: run `lth data fetch mnist --data-dir "),
         "{missing}"
     );
-    let empty = said(images, Some(b""));
+    let empty = message(images, Some(b""));
     assert!(empty.contains("is empty") && empty.contains("hint: `lth data check mnist --data-dir "), "{empty}");
     let good = idx(0x803, &[60_000, 28, 28], 60_000 * 784, 0);
-    assert!(said(images, Some(&good[..1_000_000])).contains("holds 999984 bytes after the header instead of 47040000"));
-    assert!(said(images, Some(&idx(0x801, &[60_000], 60_000, 0))).contains("magic number is 0x00000801"));
+    assert!(
+        message(images, Some(&good[..1_000_000])).contains("holds 999984 bytes after the header instead of 47040000")
+    );
+    assert!(message(images, Some(&idx(0x801, &[60_000], 60_000, 0))).contains("magic number is 0x00000801"));
     let gzip: &[u8] = &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2];
-    assert!(said(images, Some(gzip)).contains("cut short or damaged"));
-    assert!(said(images, Some(&good)).contains("SHA-256"), "the right form, the wrong pixels");
-    // Labels are looked at after images, so theirs need the real images; the room's own reader is asked instead.
+    assert!(message(images, Some(gzip)).contains("cut short or damaged"));
+    assert!(message(images, Some(&good)).contains("SHA-256"), "the right form, the wrong pixels");
+    // The labels are read after the images, so that the messages about labels need the real images, which are only on
+    // some machines.
     if let Some(real) = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA) {
         copy_real(&real.join("mnist"), &data, images);
-        assert!(said(labels, Some(&idx(0x801, &[60_000], 60_000, 11))).contains("label 11 of image 0 is not below 10"));
-        assert!(said(labels, Some(&idx(0x801, &[60_000], 60_000, 3))).contains("SHA-256"));
+        assert!(
+            message(labels, Some(&idx(0x801, &[60_000], 60_000, 11))).contains("label 11 of image 0 is not below 10")
+        );
+        assert!(message(labels, Some(&idx(0x801, &[60_000], 60_000, 3))).contains("SHA-256"));
     } else {
-        println!("skipped: labels behind real images (LTH_DATA_DIR is not set)");
+        println!("skipped: labels of the real images (LTH_DATA_DIR is not set)");
     }
 }
 
@@ -161,6 +167,6 @@ fn divergence_is_a_result_and_other_trainings_go_on() {
     assert_eq!(outcomes, [("dense", "diverged"), ("other", "diverged")]);
     assert!(rounds.iter().all(|row| row["final_test_accuracy"].is_empty() && row["early_stop_iteration"].is_empty()));
     let again = run(SMOKE, folder.path(), &sets);
-    assert_eq!((again.status.code(), trained(&again)), (Some(1), 0), "a result is not tried again");
+    assert_eq!((again.status.code(), finished_count(&again)), (Some(1), 0), "a result is not tried again");
     assert_eq!(stdout(&again), stdout(&output));
 }

@@ -9,16 +9,16 @@ use crate::support::*;
 
 const QUICK: [&str; 3] = ["replicates=1", "rounds=1", "train.iterations=20"];
 
-/// `lth` in `folder`, whose home folder is `folder/home`.
-fn at_home(folder: &Path, args: &[&str]) -> Command {
+/// Returns the command of the binary in `folder`, with `folder/home` as home folder.
+fn with_home(folder: &Path, args: &[&str]) -> Command {
     let mut command = lth();
     command.current_dir(folder).env("HOME", folder.join("home")).args(args);
     command
 }
 
-/// `lth run` on [`SMOKE`], made short, with these arguments.
+/// Returns the command of a short `lth run` on [`SMOKE`] with these arguments.
 fn quick(folder: &Path, args: &[&str]) -> Command {
-    let mut command = at_home(folder, &["run", SMOKE, "-q"]);
+    let mut command = with_home(folder, &["run", SMOKE, "-q"]);
     command.args(args);
     for set in QUICK {
         command.args(["--set", set]);
@@ -26,12 +26,14 @@ fn quick(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// Runs a command, asserts that it is a usage error, and returns the message.
 fn refusal(command: &mut Command) -> String {
     let output: Output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{command:?}: {}{}", stdout(&output), stderr(&output));
     stderr(&output)
 }
 
+/// Runs a command, asserts success, and returns standard output.
 fn done(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", stderr(&output));
@@ -50,15 +52,15 @@ fn tilde_is_home_folder_in_every_path() {
     assert!(run_dir(&home.join("b")).exists() && home.join("store").exists());
     // Configurations, runs and outputs.
     fs::copy(SMOKE, home.join("my.toml")).unwrap();
-    done(&mut at_home(here, &["check", "~/my.toml"]));
+    done(&mut with_home(here, &["check", "~/my.toml"]));
     let name = format!("~/a/{}", run.file_name().unwrap().to_str().unwrap());
-    done(&mut at_home(here, &["show", &name]));
-    done(&mut at_home(here, &["report", &name, "--out", "~/out"]));
-    done(&mut at_home(here, &["clean", &name, "--runs=~/a", "--dry-run"]));
-    done(&mut at_home(here, &["compare", &name, "smoke", "--runs=~/b"]));
-    done(&mut at_home(here, &["generate", "man", "--out", "~/man"]));
-    done(&mut at_home(here, &["data", "show", "strokes", "--out", "~/sheet.png"]));
-    done(&mut at_home(here, &["init", "~/new.toml"]));
+    done(&mut with_home(here, &["show", &name]));
+    done(&mut with_home(here, &["report", &name, "--out", "~/out"]));
+    done(&mut with_home(here, &["clean", &name, "--runs=~/a", "--dry-run"]));
+    done(&mut with_home(here, &["compare", &name, "smoke", "--runs=~/b"]));
+    done(&mut with_home(here, &["generate", "man", "--out", "~/man"]));
+    done(&mut with_home(here, &["data", "show", "strokes", "--out", "~/sheet.png"]));
+    done(&mut with_home(here, &["init", "~/new.toml"]));
     for file in ["out/index.html", "man/lth.1", "sheet.png", "new.toml"] {
         assert!(home.join(file).exists(), "{file}");
     }
@@ -69,7 +71,7 @@ fn tilde_is_home_folder_in_every_path() {
 fn tilde_in_data_dir_is_home_folder() {
     let folder = tempfile::tempdir().unwrap();
     let (here, data) = (folder.path(), folder.path().join("home/data"));
-    let said = |command: &mut Command| {
+    let message = |command: &mut Command| {
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         stderr(&output)
@@ -78,19 +80,19 @@ fn tilde_in_data_dir_is_home_folder() {
     let by_key = ["--set", "data={dataset=\"mnist\",dir=\"~/data\"}"];
     let by_option = ["--set", "data={dataset=\"mnist\"}", "--data-dir=~/data"];
     let by_variable = &by_option[..2];
-    for answer in [
-        said(&mut quick(here, &by_key)),
-        said(&mut quick(here, &by_option)),
-        said(quick(here, by_variable).env("LTH_DATA_DIR", "~/data")),
+    for message in [
+        message(&mut quick(here, &by_key)),
+        message(&mut quick(here, &by_option)),
+        message(quick(here, by_variable).env("LTH_DATA_DIR", "~/data")),
     ] {
-        assert!(answer.contains(&format!("from `{}`", data.display())), "{answer}");
+        assert!(message.contains(&format!("from `{}`", data.display())), "{message}");
     }
     assert!(refusal(&mut quick(here, &mnist)).contains("belongs to"), "the experiment is refused before");
     for own in ["images={dir=\"~/data\"}", "idx={dir=\"~/data\",classes=2}"] {
-        let answer = refusal(&mut quick(here, &["--set", &format!("data={{dataset={{{own}}}}}")]));
-        assert!(answer.contains(&data.display().to_string()), "{answer}");
+        let message = refusal(&mut quick(here, &["--set", &format!("data={{dataset={{{own}}}}}")]));
+        assert!(message.contains(&data.display().to_string()), "{message}");
     }
-    let survey = at_home(here, &["data", "check", "--data-dir", "~/data"]).output().unwrap();
+    let survey = with_home(here, &["data", "check", "--data-dir", "~/data"]).output().unwrap();
     assert!(stdout(&survey).contains(&data.display().to_string()), "{}", stdout(&survey));
     assert!(!here.join("~").exists());
 }
@@ -106,8 +108,8 @@ fn paths_that_only_a_shell_would_expand_are_refused() {
     let official = ["--set", "data={dataset=\"mnist\"}"];
     let data = refusal(quick(here, &official).env("LTH_DATA_DIR", "${HOME}/data"));
     assert!(data.contains("LTH_DATA_DIR: the path `${HOME}/data` begins with the variable ${HOME}"), "{data}");
-    refusal(at_home(here, &["data", "check"]).env("LTH_DATA_DIR", "$HOME/data"));
-    refusal(at_home(here, &["doctor"]).env("LTH_DATA_DIR", "$HOME/data"));
+    refusal(with_home(here, &["data", "check"]).env("LTH_DATA_DIR", "$HOME/data"));
+    refusal(with_home(here, &["doctor"]).env("LTH_DATA_DIR", "$HOME/data"));
     let key = refusal(&mut quick(here, &["--set", "data={dataset=\"mnist\",dir=\"$HOME/data\"}"]));
     assert!(key.contains("begins with the variable $HOME") && key.contains("--> --set"), "{key}");
     let homeless = refusal(quick(here, &["--runs=~/x"]).env_remove("HOME"));
@@ -117,7 +119,7 @@ fn paths_that_only_a_shell_would_expand_are_refused() {
     let ended = refusal(quick(here, &[]).env("LTH_RUNS_DIR", "runs\r"));
     assert!(ended.contains(r"`runs\r` ends with a line end"), "{ended}");
     assert_eq!(fs::read_dir(here).unwrap().count(), 0, "nothing is made");
-    // What is not looked at is not refused.
+    // Variables that the command does not use are not checked.
     let mut strokes = quick(here, &["--runs", "runs"]);
     done(strokes.env("LTH_DATA_DIR", "$HOME/data").env("LTH_RUNS_DIR", "$HOME/runs"));
 }
@@ -128,10 +130,10 @@ fn symlinks_to_nothing_are_refused_as_runs_folder() {
     let here = folder.path();
     symlink("gone", here.join("runs")).unwrap();
     for args in [&[][..], &["--runs=runs/inside"]] {
-        let said = refusal(&mut quick(here, args));
-        assert!(said.contains("`runs` is a symbolic link to `gone`, which does not exist"), "{said}");
+        let message = refusal(&mut quick(here, args));
+        assert!(message.contains("`runs` is a symbolic link to `gone`, which does not exist"), "{message}");
     }
-    refusal(&mut at_home(here, &["runs"]));
+    refusal(&mut with_home(here, &["runs"]));
     fs::create_dir(here.join("gone")).unwrap();
     done(&mut quick(here, &[]));
 }

@@ -7,15 +7,16 @@ use lth::config::{ConfigDocument, read};
 use crate::support::*;
 
 /// Returns the text after "write" in the last hint of a message.
-fn proposal(said: Result<(), String>) -> String {
-    let said = said.unwrap_err();
-    let hint = said.lines().rev().find_map(|line| line.strip_prefix("hint: ")).unwrap_or_else(|| panic!("{said}"));
+fn proposal(message: Result<(), String>) -> String {
+    let message = message.unwrap_err();
+    let hint =
+        message.lines().rev().find_map(|line| line.strip_prefix("hint: ")).unwrap_or_else(|| panic!("{message}"));
     let behind = hint.strip_prefix("write `").or_else(|| hint.strip_prefix("write it as `"));
     let behind = behind.or_else(|| hint.strip_prefix("without quotes: `"));
-    behind.and_then(|rest| rest.split('`').next()).unwrap_or_else(|| panic!("{said}")).to_owned()
+    behind.and_then(|rest| rest.split('`').next()).unwrap_or_else(|| panic!("{message}")).to_owned()
 }
 
-/// Returns the message of `lth check` about this text in a file called `name`, as far as it needs no data.
+/// Returns the message of `lth check` about this text in a file called `name`, but for errors that need data.
 fn check(name: &str, text: &str, sets: &[String]) -> Result<(), String> {
     let document = ConfigDocument::parse(name, text, sets)?;
     read(&document).map(drop).map_err(|report| report.to_string())
@@ -26,7 +27,7 @@ fn check_set(set: String) -> Result<(), String> {
     check("smoke.toml", &std::fs::read_to_string(SMOKE).unwrap(), &[set])
 }
 
-/// Keys of [`SMOKE`] with a value as other programs write it, and the proposed value.
+/// Values as other programs write them: (key of [`SMOKE`], value, proposed value).
 const VALUES: [(&str, &str, &str); 22] = [
     ("train.lr", ".1", "0.1"),
     ("train.lr", "1.", "1.0"),
@@ -55,7 +56,7 @@ const VALUES: [(&str, &str, &str); 22] = [
 /// Texts with quotes that TOML and JSON do not use.
 const TEXTS: [&str; 5] = ["“strokes”", "‘strokes’", "«strokes»", "„strokes“", "“strokes\""];
 
-/// [`SMOKE`] as TOML or JSON, with the text `value` as it stands here at `key`.
+/// Returns [`SMOKE`] as TOML or JSON, with the characters of `value` as the value of `key`.
 fn file(key: &str, value: &str, is_json: bool) -> String {
     let mut root: toml::Table = std::fs::read_to_string(SMOKE).unwrap().parse().unwrap();
     let (table, leaf) = key.rsplit_once('.').unwrap_or(("", key));
@@ -105,7 +106,7 @@ fn hint_for_a_set_is_accepted() {
         ("train", "{iterations=1'000,batch_size=30,optimizer=adam,lr=.1}".to_owned()),
     ];
     for (key, value) in lists.into_iter().chain(numbers) {
-        // The hint is for a shell.
+        // The proposed value is quoted for a shell.
         let proposed = proposal(check_set(format!("{key}={value}")));
         let set = proposed.strip_prefix("--set '").and_then(|set| set.strip_suffix('\'')).unwrap();
         assert_eq!(check_set(set.to_owned()), Ok(()), "{proposed}");
@@ -129,28 +130,28 @@ fn hint_of_binary_is_accepted() {
 #[test]
 fn hint_that_would_be_refused_is_not_given() {
     for set in ["replicates=0.0", "train.batch_size=1e12", "train.lr=-.1", "train.drop_last=maybe", "seed=-007"] {
-        let said = check_set(set.to_owned()).unwrap_err();
-        assert!(!said.contains("hint: write") && !said.contains("hint: without"), "{set}: {said}");
+        let message = check_set(set.to_owned()).unwrap_err();
+        assert!(!message.contains("hint: write") && !message.contains("hint: without"), "{set}: {message}");
     }
     for (key, value) in [("train.lr", "-.1"), ("seed", "-007"), ("train.drop_last", "maybe"), ("data.dataset", "minst")]
     {
-        let said = check("my.toml", &file(key, value, false), &[]).unwrap_err();
-        assert!(!said.contains("hint: write"), "{key} = {value}: {said}");
+        let message = check("my.toml", &file(key, value, false), &[]).unwrap_err();
+        assert!(!message.contains("hint: write"), "{key} = {value}: {message}");
     }
 }
 
 #[test]
 fn hint_names_characters_that_are_not_seen() {
     let text = std::fs::read_to_string(SMOKE).unwrap();
-    let said = |from: &str, to: &str| check("my.toml", &text.replacen(from, to, 1), &[]).unwrap_err();
-    let indented = said("batch_size", "\u{a0}\u{a0}batch_size");
+    let message = |from: &str, to: &str| check("my.toml", &text.replacen(from, to, 1), &[]).unwrap_err();
+    let indented = message("batch_size", "\u{a0}\u{a0}batch_size");
     assert!(
         indented.contains("a no-break space (U+00A0) stands here") && indented.contains("plain space"),
         "{indented}"
     );
-    let twice = said("[train]", "\u{feff}[train]");
+    let twice = message("[train]", "\u{feff}[train]");
     assert!(twice.contains("a byte order mark (U+FEFF) stands inside the text"), "{twice}");
     assert!(twice.contains("hint: remove it"), "{twice}");
-    let hidden = said("seed = 1", "seed = 1\u{200b}");
+    let hidden = message("seed = 1", "seed = 1\u{200b}");
     assert!(hidden.contains("(U+200B)") && hidden.contains("hint: remove it"), "{hidden}");
 }

@@ -25,20 +25,20 @@ fn refused(name: &str, text: &[u8]) -> String {
 
 /// Returns the messages for files with `wrong` in place of `right`, for each pair.
 fn in_file(mistakes: &[(&str, &str)]) -> String {
-    let mut said = String::new();
+    let mut messages = String::new();
     for (right, wrong) in mistakes {
         assert!(smoke().contains(right), "{right}");
-        let answer = refused("my.toml", smoke().replacen(right, wrong, 1).as_bytes());
-        let _ = writeln!(said, "=== {}\n{answer}", wrong.replace('\n', " ⏎ "));
+        let message = refused("my.toml", smoke().replacen(right, wrong, 1).as_bytes());
+        let _ = writeln!(messages, "=== {}\n{message}", wrong.replace('\n', " ⏎ "));
     }
-    said
+    messages
 }
 
 const LAYERS: &str = "architecture = { mlp = { hidden = [32, 16] } }";
 const RATE: &str = "{ linear = 0.4, output = 0.2 }";
 
 #[test]
-fn config_errors_in_syntax() {
+fn config_with_wrong_syntax_is_refused() {
     assert_golden!(in_file(&[
         ("\"strokes\"", "strokes"),
         ("\"smoke\"", "\"smoke"),
@@ -58,7 +58,7 @@ fn config_errors_in_syntax() {
 }
 
 #[test]
-fn config_errors_in_unknown_keys_and_values() {
+fn config_with_unknown_keys_or_values_is_refused() {
     assert_golden!(in_file(&[
         ("batch_size", "batchsize"),
         ("batch_size", "batch-size"),
@@ -82,7 +82,7 @@ fn config_errors_in_unknown_keys_and_values() {
 }
 
 #[test]
-fn config_errors_in_types() {
+fn config_with_wrong_types_is_refused() {
     assert_golden!(in_file(&[
         ("lr = 2e-3", "lr = \"fast\""),
         ("batch_size = 30", "batch_size = \"30\""),
@@ -107,7 +107,7 @@ fn config_errors_in_types() {
 }
 
 #[test]
-fn config_errors_in_missing_and_out_of_range_values() {
+fn config_with_missing_or_out_of_range_values_is_refused() {
     assert_golden!(in_file(&[
         ("rounds = 2\n", ""),
         ("weights = \"rewind\"\n", ""),
@@ -132,7 +132,7 @@ fn config_errors_in_missing_and_out_of_range_values() {
 }
 
 #[test]
-fn config_errors_in_optimizers_and_schedules() {
+fn config_with_wrong_optimizers_or_schedules_is_refused() {
     let step = |more: &str| format!("lr = 2e-3\nschedule = \"step\"\n{more}");
     let multi_step = |list: &str| format!("lr = 2e-3\nschedule = \"multi_step\"\nmilestones = {list}");
     let with = |more: &str| format!("lr = 2e-3\n{more}");
@@ -161,17 +161,17 @@ fn config_errors_in_optimizers_and_schedules() {
         with("optimizer = \"adamW\"").replace("lr = 2e-3\n", ""),
         with("momentum = 0.9"),
     ];
-    let mut said = String::new();
+    let mut messages = String::new();
     for mistake in &mistakes {
         let right = if mistake.starts_with("optimizer") { "optimizer = \"adam\"" } else { "lr = 2e-3" };
-        said += &in_file(&[(right, mistake)]);
+        messages += &in_file(&[(right, mistake)]);
     }
     let adamw = ("optimizer = \"adam\"", "optimizer = \"adamw\"\nnesterov = true");
-    assert_golden!(said + &in_file(&[adamw, (adamw.0, "optimizer = \"sgd\"\nbetas = [0.9, 0.99]")]));
+    assert_golden!(messages + &in_file(&[adamw, (adamw.0, "optimizer = \"sgd\"\nbetas = [0.9, 0.99]")]));
 }
 
 #[test]
-fn config_errors_in_references_of_arms_and_rates() {
+fn config_with_unknown_arms_or_layers_is_refused() {
     assert_golden!(in_file(&[
         ("{ of = \"winning_ticket\" }", "{ of = \"ticket\" }"),
         ("{ of = \"winning_ticket\" }", "{ of = \"random_reinit\" }"),
@@ -185,10 +185,11 @@ fn config_errors_in_references_of_arms_and_rates() {
 }
 
 #[test]
-fn config_errors_in_file_format() {
-    let mut said = String::new();
+fn config_of_wrong_file_format_is_refused() {
+    let mut messages = String::new();
     let mut add = |name: &str, text: &[u8]| {
-        let _ = writeln!(said, "=== {name}: {}\n{}", String::from_utf8_lossy(text).escape_debug(), refused(name, text));
+        let _ =
+            writeln!(messages, "=== {name}: {}\n{}", String::from_utf8_lossy(text).escape_debug(), refused(name, text));
     };
     add("my.json", b"{\"name\": \"a\",\n \"rounds\" 3}");
     add("my.json", b"{\"name\": \"a\",\n \"rounds\": 3,}");
@@ -203,15 +204,15 @@ fn config_errors_in_file_format() {
     add("my.toml", b"name = \"\xff\"");
     add("my.yaml", b"name: a\n");
     add("my.csv", b"a,b\n1,2\n");
-    assert_golden!(said);
+    assert_golden!(messages);
 }
 
 /// Returns the message of the binary for `args` in a folder with `configs/smoke.toml`, and its exit code.
-fn answer(folder: &Path, args: &[&str]) -> String {
+fn message_of(folder: &Path, args: &[&str]) -> String {
     let output = lth().current_dir(folder).args(args).output().unwrap();
     let folder = folder.display().to_string();
-    let said = stderr(&output).replace(&folder, "FOLDER");
-    format!("=== lth {} => {}\n{said}\n", args.join(" "), output.status.code().unwrap())
+    let message = stderr(&output).replace(&folder, "FOLDER");
+    format!("=== lth {} => {}\n{message}\n", args.join(" "), output.status.code().unwrap())
 }
 
 fn with_smoke() -> tempfile::TempDir {
@@ -221,9 +222,9 @@ fn with_smoke() -> tempfile::TempDir {
 }
 
 #[test]
-fn set_errors_in_form() {
+fn set_of_wrong_form_is_refused() {
     let folder = with_smoke();
-    let mut said = String::new();
+    let mut messages = String::new();
     for set in [
         "train.lr",
         "=3",
@@ -235,16 +236,17 @@ fn set_errors_in_form() {
         "arms.random_mask.mask={of=winning_ticket}",
         "arms.more.mask=iterative",
     ] {
-        said += &answer(folder.path(), &["plan", "configs/smoke.toml", "--set", set]);
+        messages += &message_of(folder.path(), &["plan", "configs/smoke.toml", "--set", set]);
     }
-    said += &answer(folder.path(), &["plan", "configs/smoke.toml", "--set", "train.lr=-1", "--set", "replicates=0"]);
-    assert_golden!(said);
+    messages +=
+        &message_of(folder.path(), &["plan", "configs/smoke.toml", "--set", "train.lr=-1", "--set", "replicates=0"]);
+    assert_golden!(messages);
 }
 
 #[test]
-fn command_line_errors_in_paths() {
+fn command_line_with_wrong_paths_is_refused() {
     let folder = with_smoke();
-    let mut said = String::new();
+    let mut messages = String::new();
     for args in [
         &["run", "nowhere.toml"][..],
         &["run", "configs/smok.toml"],
@@ -257,15 +259,15 @@ fn command_line_errors_in_paths() {
         &["generate", "man", "--out", "/dev/null/man"],
         &["data", "show", "strokes", "--out", "configs"],
     ] {
-        said += &answer(folder.path(), args);
+        messages += &message_of(folder.path(), args);
     }
-    assert_golden!(said);
+    assert_golden!(messages);
 }
 
 #[test]
-fn command_line_errors_in_arguments() {
+fn command_line_with_wrong_arguments_is_refused() {
     let folder = with_smoke();
-    let mut said = String::new();
+    let mut messages = String::new();
     for args in [
         &["rum", "configs/smoke.toml"][..],
         &["configs/smoke.toml"],
@@ -279,14 +281,14 @@ fn command_line_errors_in_arguments() {
         &["doctor", "--require", "gpu"],
         &["doctor", "--require", "data=minst"],
     ] {
-        said += &answer(folder.path(), args);
+        messages += &message_of(folder.path(), args);
     }
-    assert_golden!(said);
+    assert_golden!(messages);
 }
 
 #[test]
-fn config_errors_in_arms() {
-    let mut said = String::new();
+fn config_with_wrong_arms_is_refused() {
+    let mut messages = String::new();
     for arm in [
         r#"mask={one_shot=0.5},weights="rewind""#,
         r#"mask="one_shot",weights="rewind""#,
@@ -314,14 +316,14 @@ fn config_errors_in_arms() {
         let folder = tempfile::tempdir().unwrap();
         let output = run(SMOKE, folder.path(), &[&format!("arms.more={{{arm}}}")]);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        let _ = writeln!(said, "=== {arm}\n{}", stderr(&output));
+        let _ = writeln!(messages, "=== {arm}\n{}", stderr(&output));
     }
-    assert_golden!(said);
+    assert_golden!(messages);
 }
 
 /// Convolutional networks, and settings that do or do not fit them.
 #[test]
-fn config_errors_in_networks_images_and_devices() {
+fn config_with_wrong_networks_images_or_devices_is_refused() {
     let conv = |rest: &str| format!("layers = [{{ conv = {{ out = 4 }} }}, \"batch_norm\", \"relu\", {rest}]");
     let linear = "{ linear = { out = 10 } }";
     assert_golden!(in_file(&[

@@ -5,4 +5,5 @@ mod given_paths;
 mod hints;
 mod mistakes;
 mod names;
+mod network_sizes;
 mod stdin;

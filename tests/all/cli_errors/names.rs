@@ -1,20 +1,21 @@
-//! Names on the real binary: layers with dots in them, names that other programs misread, and messages with sizes of
-//! layers.
+//! Names on the real binary: layers with dots in their names, and names that other programs misread.
 
 use std::fs;
 
 use crate::support::*;
 
-/// An experiment on `resnet20`, whose layers are named `block1.conv1`; `rates` stand under `[prune.rate.layers]`.
+/// Returns an experiment on `resnet20`, which has layers with names such as `block1.conv1`. `rates` are the lines of
+/// `[prune.rate.layers]`.
 fn resnet(rates: &str) -> String {
     format!(
-        "name = \"blocks\"\nrounds = 1\n[data]\ndataset = \"cifar10\"\n[network]\narchitecture = \"resnet20\"\n[train]\n\
-         iterations = 10\nbatch_size = 8\noptimizer = \"sgd\"\nlr = 0.1\n[prune.rate]\nconv = 0.5\n[prune.rate.layers]\n\
-         {rates}\n[arms.ticket]\nmask = \"iterative\"\nweights = \"rewind\"\n"
+        "name = \"blocks\"\nrounds = 1\n[data]\ndataset = \"cifar10\"\n[network]\narchitecture = \"resnet20\"\n\
+         [train]\niterations = 10\nbatch_size = 8\noptimizer = \"sgd\"\nlr = 0.1\n\
+         [prune.rate]\nconv = 0.5\n[prune.rate.layers]\n{rates}\n\
+         [arms.ticket]\nmask = \"iterative\"\nweights = \"rewind\"\n"
     )
 }
 
-/// `prune.rate.layers` of the resolved experiment.
+/// Returns `prune.rate.layers` of the resolved experiment.
 fn resolved(text: &str, name: &str, sets: &[&str]) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     lth::system::files::write(&folder.path().join(name), text.as_bytes()).unwrap();
@@ -25,13 +26,13 @@ fn resolved(text: &str, name: &str, sets: &[&str]) -> serde_json::Value {
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{sets:?}: {}", stderr(&output));
-    // What is written can be read again.
+    // The output is valid TOML.
     let table: toml::Table = stdout(&output).parse().unwrap();
     serde_json::to_value(&table["prune"]["rate"]["layers"]).unwrap()
 }
 
 #[test]
-fn layer_names_with_points_are_understood_by_set() {
+fn layer_names_with_dots_are_understood_by_set() {
     let text = resnet("output = 0.1\n\"block2.conv1\" = 0.4");
     let expected = serde_json::json!({ "block1.conv1": 0.3, "block2.conv1": 0.4, "output": 0.1 });
     for set in [
@@ -50,7 +51,7 @@ fn layer_names_with_points_are_understood_by_set() {
 }
 
 #[test]
-fn layer_names_with_points_are_understood_in_files() {
+fn layer_names_with_dots_are_understood_in_files() {
     let expected = serde_json::json!({ "block1.conv1": 0.3, "block2.conv1": 0.4 });
     let json = |layers: &str| {
         let mut root = serde_json::to_value(resnet("output = 0.1").parse::<toml::Table>().unwrap()).unwrap();
@@ -65,17 +66,17 @@ fn layer_names_with_points_are_understood_in_files() {
 }
 
 #[test]
-fn layer_names_with_points_are_in_errors_with_place() {
+fn layer_names_with_dots_are_in_errors_with_place() {
     let folder = tempfile::tempdir().unwrap();
-    let said = |rates: &str| {
+    let message = |rates: &str| {
         let output = lth().args(["check", &config(folder.path(), &resnet(rates))]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         stderr(&output)
     };
-    let twice = said("block1.conv1 = 0.3\n\"block1.conv1\" = 0.4");
+    let twice = message("block1.conv1 = 0.3\n\"block1.conv1\" = 0.4");
     assert!(twice.contains("`prune.rate.layers.block1.conv1` is there twice"), "{twice}");
-    // Both mistakes are found, though one stands at a name with a point.
-    let wrong = said("block1.conv1 = \".3\"\noutput = 7");
+    // Both mistakes are found, although one is at a name with a dot.
+    let wrong = message("block1.conv1 = \".3\"\noutput = 7");
     assert!(
         wrong.contains("prune.rate.layers.block1.conv1`: expected a number") && wrong.contains("write `0.3`"),
         "{wrong}"
@@ -88,19 +89,19 @@ fn names_that_other_programs_misread_are_refused() {
     let text = fs::read_to_string(SMOKE).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let check = |text: &str| lth().args(["check", &config(folder.path(), text)]).output().unwrap();
-    let proposal = |said: &str| said.split("such as `").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let proposal = |message: &str| message.split("such as `").nth(1).unwrap().split('`').next().unwrap().to_owned();
     for name in ["nan", "null", "-nan", "-x", "true", "inf", "12", "007", "1e5", "0x1f"] {
         let output = check(&text.replace("\"smoke\"", &format!("\"{name}\"")));
-        let said = stderr(&output);
-        assert!(output.status.code() == Some(2) && said.contains(&format!("name `{name}` ")), "{said}");
-        let mended = check(&text.replace("\"smoke\"", &format!("\"{}\"", proposal(&said))));
+        let message = stderr(&output);
+        assert!(output.status.code() == Some(2) && message.contains(&format!("name `{name}` ")), "{message}");
+        let mended = check(&text.replace("\"smoke\"", &format!("\"{}\"", proposal(&message))));
         assert!(mended.status.success(), "{}", stderr(&mended));
     }
     for name in ["nan", "null", "false", "infinity", "12", "1e5"] {
         let output = check(&text.replace("[arms.random_mask]", &format!("[arms.{name}]")));
-        let said = stderr(&output);
-        assert!(output.status.code() == Some(2) && said.contains(&format!("the arm name `{name}` ")), "{said}");
-        let mended = check(&text.replace("[arms.random_mask]", &format!("[arms.{}]", proposal(&said))));
+        let message = stderr(&output);
+        assert!(output.status.code() == Some(2) && message.contains(&format!("the arm name `{name}` ")), "{message}");
+        let mended = check(&text.replace("[arms.random_mask]", &format!("[arms.{}]", proposal(&message))));
         assert!(mended.status.success(), "{}", stderr(&mended));
     }
     for name in ["none", "na", "con", "2024-05-01", "3d"] {
@@ -111,67 +112,11 @@ fn names_that_other_programs_misread_are_refused() {
 #[test]
 fn names_of_older_runs_are_shown_as_before() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
     let run = run_dir(folder.path());
     let table = |run: &std::path::Path| stdout(&lth().arg("show").arg(run).output().unwrap());
     let before = table(&run);
     let resolved = fs::read_to_string(run.join("resolved.toml")).unwrap();
     lth::system::files::write(&run.join("resolved.toml"), resolved.replace("\"smoke\"", "\"12\"").as_bytes()).unwrap();
     assert_eq!(table(&run), before, "with its verdict");
-}
-
-/// A convolution with batch norm, and 301 training images.
-const NORM: &str = "network={layers=[{conv={out=2}},\"batch_norm\",\"relu\",{max_pool={size=4}},{linear={out=10}}]}";
-const IMAGES: [&str; 4] = ["data.train_limit=301", "replicates=1", "rounds=1", "train.drop_last=false"];
-
-#[test]
-fn batch_norm_of_a_convolution_trains_on_a_last_batch_of_one_image() {
-    let folder = tempfile::tempdir().unwrap();
-    let sets = [&IMAGES[..], &[NORM, "train.iterations=24", "train.batch_size=30", "train.evaluate_every=11"]].concat();
-    run_well(SMOKE, folder.path(), &sets);
-    let curves = rows(&run_dir(folder.path()), "curves.csv");
-    assert!(curves.len() > 6);
-    for row in curves {
-        for column in ["train_loss", "validation_loss", "test_loss"] {
-            let loss: f64 = row[column].parse().unwrap();
-            assert!(loss.is_finite() && loss > 0.0, "{row:?}");
-        }
-    }
-    // Every batch has one image.
-    let single = tempfile::tempdir().unwrap();
-    run_well(SMOKE, single.path(), &[&IMAGES[..], &[NORM, "train.iterations=9", "train.batch_size=1"]].concat());
-}
-
-#[test]
-fn batch_norm_of_one_value_a_channel_is_refused_with_its_name() {
-    let folder = tempfile::tempdir().unwrap();
-    for layers in [
-        "[{linear={out=8}},\"batch_norm\",\"relu\",{linear={out=10}}]",
-        "[{conv={out=2,kernel=28,padding=0}},\"batch_norm\",{linear={out=10}}]",
-        "[{conv={out=2}},\"global_avg_pool\",\"batch_norm\",{linear={out=10}}]",
-    ] {
-        let network = format!("network={{layers={layers}}}");
-        let output = run(SMOKE, folder.path(), &[&IMAGES[..], &[&network, "train.batch_size=30"]].concat());
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(
-            said.contains("batch norm `bn1` needs at least 2 values per channel") && said.contains("1 × 1"),
-            "{said}"
-        );
-    }
-}
-
-#[test]
-fn even_kernels_are_warned_of_with_their_sizes() {
-    let network = "network={layers=[{conv={out=2}},{conv={out=2,kernel=4}},{linear={out=10}}]}";
-    for command in ["plan", "check"] {
-        let output = lth().args([command, SMOKE, "--set", network]).output().unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-        let said = stdout(&output) + &stderr(&output);
-        assert!(said.contains("warning: layer `conv2` makes 29 × 29 of 28 × 28"), "{said}");
-        assert!(said.contains("set `padding` (`padding = 1` gives 27 × 27)"), "{said}");
-    }
-    let odd =
-        lth().args(["plan", SMOKE, "--set", &network.replace("kernel=4", "kernel=4,padding=2")]).output().unwrap();
-    assert!(!stdout(&odd).contains("warning: layer `conv2` makes"), "{}", stdout(&odd));
 }

@@ -56,7 +56,7 @@ fn doctor_exits_with_1_if_requirement_is_missing() {
 #[test]
 fn doctor_shows_state_of_store() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
     let healthy = json(folder.path())["store"].clone();
     assert_eq!((healthy["trainings"].as_u64(), healthy["damaged"].as_array().map(Vec::len)), (Some(5), Some(0)));
     let store = folder.path().join("store");
@@ -79,10 +79,13 @@ fn cuda_is_never_silently_replaced_by_cpu() {
     let mut command = run_command(SMOKE, folder.path(), &["run.device=cuda"]);
     let output = command.env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
-    assert!(said.starts_with("error: CUDA cannot be used: ") && said.contains("--> --set run.device=cuda"), "{said}");
+    let message = stderr(&output);
     assert!(
-        said.contains("hint: `cpu` trains on the processor, and so does `auto` where CUDA cannot be had"),
-        "{said}"
+        message.starts_with("error: CUDA cannot be used: ") && message.contains("--> --set run.device=cuda"),
+        "{message}"
+    );
+    assert!(
+        message.contains("hint: `cpu` trains on the processor, and so does `auto` where CUDA cannot be had"),
+        "{message}"
     );
 }

@@ -7,23 +7,24 @@ use lth::system::files;
 
 use crate::support::*;
 
-fn store_with(strangers: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
+/// Returns the folder of a run whose store also has files with these names, and their paths.
+fn store_with(foreign_names: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
-    let paths: Vec<PathBuf> = strangers.iter().map(|name| folder.path().join("store").join(name)).collect();
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
+    let paths: Vec<PathBuf> = foreign_names.iter().map(|name| folder.path().join("store").join(name)).collect();
     for path in &paths {
-        files::write(path, b"a person's").unwrap();
+        files::write(path, b"a user's").unwrap();
     }
     (folder, paths)
 }
 
-/// The key of the only dense training in the store of `runs`.
+/// Returns the key of the only dense training run in the store of `runs`.
 fn dense_key(runs: &Path) -> String {
     rows(&run_dir(runs), "rounds.csv").into_iter().find(|row| row["arm"] == "dense").unwrap()["key"].clone()
 }
 
 /// Files that file managers, backups, network drives and users leave in a folder.
-const STRANGERS: [&str; 7] = [
+const FOREIGN_NAMES: [&str; 7] = [
     ".DS_Store",
     "@eaDir/SYNOINDEX",
     "lost+found/#123",
@@ -35,18 +36,18 @@ const STRANGERS: [&str; 7] = [
 
 #[test]
 fn clean_leaves_foreign_files_and_names_each_once() {
-    let (folder, mut strangers) = store_with(&STRANGERS);
+    let (folder, mut foreign_paths) = store_with(&FOREIGN_NAMES);
     let runs = folder.path();
     let entry = runs.join("store").join(dense_key(runs));
-    // A copy of an entry under another name, and a person's file inside an entry.
+    // A copy of an entry under another name, and a user's file inside an entry.
     let copy = runs.join("store").join(format!("{}.bak", dense_key(runs)));
     for name in ["done.json", "final.safetensors"] {
         files::write(&copy.join(name), &fs::read(entry.join(name)).unwrap()).unwrap();
-        strangers.push(copy.join(name));
+        foreign_paths.push(copy.join(name));
     }
-    files::write(&entry.join("why.txt"), b"a person's").unwrap();
-    strangers.push(entry.join("why.txt"));
-    // Nothing of the run is needed any more once its folder is gone.
+    files::write(&entry.join("why.txt"), b"a user's").unwrap();
+    foreign_paths.push(entry.join("why.txt"));
+    // A run without a folder needs no weights.
     fs::remove_dir_all(run_dir(runs)).unwrap();
 
     let dry = lth_in(runs, &["clean", "--dry-run"]);
@@ -55,11 +56,11 @@ fn clean_leaves_foreign_files_and_names_each_once() {
     }
     assert!(stdout(&dry).contains("whose runs are no longer here (2 files)"), "{}", stdout(&dry));
     assert!(stdout(&dry).contains(&format!("{}\n", entry.join("final.safetensors").display())), "{}", stdout(&dry));
-    let contents: Vec<_> = strangers.iter().map(|path| fs::read(path).unwrap()).collect();
-    assert!(prints(runs, &["clean", "--yes"]).contains("freed 2 files"));
-    assert_eq!(strangers.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), contents);
+    let contents: Vec<_> = foreign_paths.iter().map(|path| fs::read(path).unwrap()).collect();
+    assert!(stdout_of(runs, &["clean", "--yes"]).contains("freed 2 files"));
+    assert_eq!(foreign_paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), contents);
     assert!(!entry.join("final.safetensors").exists());
-    assert!(!runs.join("store/my_notes/lock").exists(), "no lock was left in a stranger's folder");
+    assert!(!runs.join("store/my_notes/lock").exists(), "no lock was left in a foreign folder");
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn clean_of_unfinished_training_leaves_foreign_files() {
     for name in ["mask.safetensors", ".tmp-lth-aB3xyZ", "notes.txt", ".tmp-backup", "sub/mask.safetensors"] {
         files::write(&entry.join(name), b"text").unwrap();
     }
-    let text = prints(folder.path(), &["clean", "--yes"]);
+    let text = stdout_of(folder.path(), &["clean", "--yes"]);
     assert!(text.contains("killed while they were written (2 files)"), "{text}");
     let mut left: Vec<_> = fs::read_dir(&entry).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
@@ -78,15 +79,15 @@ fn clean_of_unfinished_training_leaves_foreign_files() {
 
 #[test]
 fn foreign_files_in_store_disturb_no_command() {
-    let (folder, _) = store_with(&STRANGERS);
+    let (folder, _) = store_with(&FOREIGN_NAMES);
     let runs = folder.path();
     let copy = runs.join("store").join(format!("{} (copy)", dense_key(runs)));
     files::write(&copy.join("done.json"), b"{}").unwrap();
-    assert_eq!(trained(&run_well(SMOKE, runs, &["replicates=1"])), 0);
+    assert_eq!(finished_count(&run_ok(SMOKE, runs, &["replicates=1"])), 0);
     for args in [&["runs"][..], &["show", "smoke"], &["report", "smoke"], &["clean", "--dry-run"]] {
-        prints(runs, args);
+        stdout_of(runs, args);
     }
-    let doctor: serde_json::Value = serde_json::from_str(&prints(runs, &["doctor", "--json"])).unwrap();
+    let doctor: serde_json::Value = serde_json::from_str(&stdout_of(runs, &["doctor", "--json"])).unwrap();
     let (store, foreign) = (&doctor["store"], doctor["store"]["foreign"].as_array().unwrap());
     assert_eq!((store["trainings"].as_u64(), store["unfinished"].as_u64()), (Some(9), Some(0)), "{store}");
     assert_eq!((store["set_aside"].as_u64(), foreign.len()), (Some(0), 7), "{store}");
@@ -95,30 +96,30 @@ fn foreign_files_in_store_disturb_no_command() {
 #[test]
 fn report_leaves_figures_of_user_alone() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let figures = run_dir(folder.path()).join("report/figures");
     for name in ["my_plot.svg", "my_numbers.csv", "my_plot.png"] {
-        files::write(&figures.join(name), b"a person's").unwrap();
+        files::write(&figures.join(name), b"a user's").unwrap();
     }
-    prints(folder.path(), &["report", "smoke"]);
-    assert_eq!(trained(&run_well(SMOKE, folder.path(), &["replicates=1"])), 0);
-    // One in the place of a figure of the report is renamed.
-    files::write(&figures.join("weights_remaining.svg"), b"a person's").unwrap();
-    let said = stderr(&lth_in(folder.path(), &["report", "smoke"]));
-    assert!(said.contains("weights_remaining.svg.old-1`"), "{said}");
-    assert_eq!(fs::read(figures.join("weights_remaining.svg.old-1")).unwrap(), b"a person's");
+    stdout_of(folder.path(), &["report", "smoke"]);
+    assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &["replicates=1"])), 0);
+    // A foreign file with the name of a figure of the report is renamed.
+    files::write(&figures.join("weights_remaining.svg"), b"a user's").unwrap();
+    let message = stderr(&lth_in(folder.path(), &["report", "smoke"]));
+    assert!(message.contains("weights_remaining.svg.old-1`"), "{message}");
+    assert_eq!(fs::read(figures.join("weights_remaining.svg.old-1")).unwrap(), b"a user's");
     for name in ["my_plot.svg", "my_numbers.csv", "my_plot.png"] {
-        assert_eq!(fs::read(figures.join(name)).unwrap(), b"a person's", "{name}");
+        assert_eq!(fs::read(figures.join(name)).unwrap(), b"a user's", "{name}");
     }
 }
 
 #[test]
 fn report_out_replaces_only_its_own_files() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let out = folder.path().join("site");
     let (index, page) = (out.join("index.html"), out.join("report.md"));
-    files::write(&index, b"a person's home page").unwrap();
+    files::write(&index, b"a user's home page").unwrap();
     let args = ["report", "smoke", "--out", out.to_str().unwrap()];
     let refused = lth_in(folder.path(), &args);
     assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(2), ""), "{}", stderr(&refused));
@@ -127,18 +128,18 @@ fn report_out_replaces_only_its_own_files() {
         "{}",
         stderr(&refused)
     );
-    assert_eq!(fs::read(&index).unwrap(), b"a person's home page");
+    assert_eq!(fs::read(&index).unwrap(), b"a user's home page");
     assert!(!page.exists(), "nothing is written where one file is refused");
 
     fs::remove_file(&index).unwrap();
-    files::write(&out.join("notes.txt"), b"a person's").unwrap();
-    prints(folder.path(), &args);
-    prints(folder.path(), &args);
-    // A page that a person has edited is theirs.
+    files::write(&out.join("notes.txt"), b"a user's").unwrap();
+    stdout_of(folder.path(), &args);
+    stdout_of(folder.path(), &args);
+    // A page that the user has edited is foreign.
     files::write(&page, b"edited").unwrap();
     assert_eq!(lth_in(folder.path(), &args).status.code(), Some(2));
     assert_eq!(
         (fs::read(&page).unwrap(), fs::read(out.join("notes.txt")).unwrap()),
-        (b"edited".into(), b"a person's".into())
+        (b"edited".into(), b"a user's".into())
     );
 }

@@ -48,8 +48,8 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
 
 fn folder_with_runs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
-    run_well(SMOKE, folder.path(), &["replicates=1", "name=other", "seed=2"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1", "name=other", "seed=2"]);
     folder
 }
 

@@ -36,7 +36,7 @@ fn plan_counts_stored_trainings_and_estimates_rest() {
     let runs = tempfile::tempdir().unwrap();
     let before = stdout(&output(&["plan", SMOKE], runs.path()));
     assert!(before.contains("time        unknown"), "{before}");
-    run_well(SMOKE, runs.path(), &[]);
+    run_ok(SMOKE, runs.path(), &[]);
     let more = json(&["plan", SMOKE, "--json", "--set", "replicates=3"], runs.path());
     assert_eq!((more["trainings"].as_u64(), more["stored"].as_u64()), (Some(27), Some(18)));
     assert_eq!(more["iterations_to_go"].as_u64(), Some(9 * 120));
@@ -44,7 +44,7 @@ fn plan_counts_stored_trainings_and_estimates_rest() {
     let disk: u64 = json(&["plan", SMOKE, "--json"], runs.path())["disk_bytes"].as_u64().unwrap();
     let real: u64 = walk(&runs.path().join("store"));
     assert!(disk > real / 2 && disk < real * 2, "{disk} bytes foretold, {real} there");
-    // A state on the way has the network and Adam's two moments.
+    // A snapshot has the weights and Adam's two moments.
     let late = "arms.winning_ticket.rewind_to=30it";
     let more = json(&["plan", SMOKE, "--json", "--set", late], runs.path())["disk_bytes"].as_u64().unwrap() - disk;
     assert_eq!(more, 2 * 3 * 4 * (25_760 + 58));
@@ -80,7 +80,7 @@ fn plan_has_engine_of_every_round_like_check() {
     let row = |round: &str| text.lines().find(|line| line.split_whitespace().next() == Some(round)).unwrap();
     assert!(row("0").contains(" dense ") && row("24").contains(" sparse "), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    // The multiply-adds are those that are done.
+    // The multiply-adds are those of the chosen engine.
     let dense = json(&["plan", lenet, "--json", "--set", "run.engine=dense"], folder.path());
     assert!(engines(&dense).iter().all(|engine| engine == "dense"));
     assert!(plan["macs_to_go"].as_u64().unwrap() < dense["macs_to_go"].as_u64().unwrap() / 2);

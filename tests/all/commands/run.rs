@@ -1,4 +1,4 @@
-//! `lth run` on the real binary: output, files and trainings.
+//! `lth run` on the real binary: output, files and training runs.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,16 +8,16 @@ use crate::support::*;
 #[test]
 fn run_prints_table_and_writes_files() {
     let folder = tempfile::tempdir().unwrap();
-    let output = run_well(SMOKE, folder.path(), &[]);
+    let output = run_ok(SMOKE, folder.path(), &[]);
     let (out, err) = (stdout(&output), stderr(&output));
     assert!(out.starts_with("arm "), "{out}");
     assert!(out.contains("winning_ticket      2"), "{out}");
     let view_folder = run_dir(folder.path()).display().to_string();
     let places = format!("files in {view_folder}\nreport in {view_folder}/report/index.html\n");
     assert!(out.ends_with(&places), "{out}");
-    assert_eq!(trained(&output), SMOKE_TRAININGS, "one line per training: {err}");
+    assert_eq!(finished_count(&output), SMOKE_TRAININGS, "one line per training: {err}");
     assert!(!err.contains('\u{1b}') && !out.contains('\u{1b}'), "no escapes off a terminal");
-    let names: Vec<String> = promised(&run_dir(folder.path())).into_keys().collect();
+    let names: Vec<String> = reproducible_files(&run_dir(folder.path())).into_keys().collect();
     let (report, rest): (Vec<&str>, Vec<&str>) =
         names.iter().map(String::as_str).partition(|n| n.starts_with("report/"));
     let files =
@@ -43,7 +43,7 @@ fn run_prints_table_and_writes_files() {
 #[test]
 fn run_rows_agree_with_plan() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &[]);
+    run_ok(SMOKE, folder.path(), &[]);
     let run_dir = run_dir(folder.path());
     let rounds = rows(&run_dir, "rounds.csv");
     assert_eq!(rounds.len(), SMOKE_TRAININGS);
@@ -81,30 +81,30 @@ fn run_rows_agree_with_plan() {
 #[test]
 fn run_again_prints_table_and_trains_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let first = run_well(SMOKE, folder.path(), &[]);
-    let before = promised(&run_dir(folder.path()));
-    let second = run_well(SMOKE, folder.path(), &[]);
-    assert_eq!((trained(&second), stdout(&second)), (0, stdout(&first)));
-    assert_same(&promised(&run_dir(folder.path())), &before);
+    let first = run_ok(SMOKE, folder.path(), &[]);
+    let before = reproducible_files(&run_dir(folder.path()));
+    let second = run_ok(SMOKE, folder.path(), &[]);
+    assert_eq!((finished_count(&second), stdout(&second)), (0, stdout(&first)));
+    assert_same(&reproducible_files(&run_dir(folder.path())), &before);
 }
 
 #[test]
 fn run_trains_only_new_trainings() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
     // One more round, then one more replicate, then one more arm.
-    let more_rounds = run_well(SMOKE, folder.path(), &["replicates=1"]);
-    assert_eq!(trained(&more_rounds), 4);
-    assert_eq!(trained(&run_well(SMOKE, folder.path(), &[])), 9);
+    let more_rounds = run_ok(SMOKE, folder.path(), &["replicates=1"]);
+    assert_eq!(finished_count(&more_rounds), 4);
+    assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[])), 9);
     let arm = "arms.more={mask={of=\"winning_ticket\"},weights=\"rewind\"}";
-    assert_eq!(trained(&run_well(SMOKE, folder.path(), &[arm])), 4);
-    assert_eq!(run_dirs(folder.path()).len(), 4, "each experiment has its own folder");
-    // What was added up is what one run would have given.
+    assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[arm])), 4);
+    assert_eq!(run_dirs(folder.path()).len(), 4, "each experiment has its run folder");
+    // The results of these runs together are those of one run.
     let fresh = tempfile::tempdir().unwrap();
-    run_well(SMOKE, fresh.path(), &[arm]);
+    run_ok(SMOKE, fresh.path(), &[arm]);
     let name = run_dir(fresh.path());
     let same = folder.path().join(name.file_name().unwrap());
-    assert_same(&promised(&same), &promised(&name));
+    assert_same(&reproducible_files(&same), &reproducible_files(&name));
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn workers_change_no_byte_of_run() {
         .iter()
         .map(|workers| {
             let folder = tempfile::tempdir().unwrap();
-            run_well(SMOKE, folder.path(), &[&format!("run.workers={workers}")]);
-            promised(&run_dir(folder.path()))
+            run_ok(SMOKE, folder.path(), &[&format!("run.workers={workers}")]);
+            reproducible_files(&run_dir(folder.path()))
         })
         .collect();
     assert_same(&results[0], &results[1]);
@@ -124,12 +124,12 @@ fn workers_change_no_byte_of_run() {
 #[test]
 fn json_config_is_same_experiment() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let value: toml::Table = toml::from_str(&fs::read_to_string(SMOKE).unwrap()).unwrap();
     let path = folder.path().join("smoke.json");
     lth::system::files::write(&path, serde_json::to_string_pretty(&value).unwrap().as_bytes()).unwrap();
-    let again = run_well(path.to_str().unwrap(), folder.path(), &["replicates=1"]);
-    assert_eq!(trained(&again), 0, "the same keys, whatever the syntax");
+    let again = run_ok(path.to_str().unwrap(), folder.path(), &["replicates=1"]);
+    assert_eq!(finished_count(&again), 0, "the same keys, whatever the syntax");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn terminal_shows_bars_and_heeds_no_color() {
     assert!(plain.contains("━"), "bars are drawn: {plain}");
     assert!(plain.contains("[18/18]"), "and lines stay: {plain}");
     assert!(!plain.contains("\u{1b}[36m"), "without colour: {plain}");
-    assert!(on_a_terminal(None, &[], &[]).unwrap().contains("\u{1b}[36m"), "with colour where nobody minds");
+    assert!(on_a_terminal(None, &[], &[]).unwrap().contains("\u{1b}[36m"), "with colour by default");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn terminal_bars_fit_small_window() {
         println!("skipped: `script` is not installed");
         return;
     };
-    // A frame begins where the one before is cleared, row by row from the bottom.
+    // Each frame begins with codes that clear the frame before it, one row after the other from the bottom.
     let (mut drawn, mut ended) = (0, 0);
     for frame in sent.split("\r\u{1b}[2K") {
         let clear = "\u{1b}[A\u{1b}[2K";
@@ -198,7 +198,7 @@ fn terminal_has_no_bars_after_stop() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().display();
     let run = format!("{} run {SMOKE} --runs {runs} --set train.iterations=10000000", env!("CARGO_BIN_EXE_lth"));
-    // Interrupted once a training is at work; it would take hours.
+    // Interrupted as soon as a training run has started, which would take hours.
     let command = format!(
         "{run} & while ! ls {runs}/store/*/lock >/dev/null 2>&1; do sleep 0.05; done; sleep 0.5; kill -INT $!; wait $!"
     );
@@ -210,8 +210,8 @@ fn terminal_has_no_bars_after_stop() {
     assert_eq!(output.status.code(), Some(130), "{sent}");
     let (before, after) = sent.rsplit_once("\u{1b}[2K").unwrap();
     assert!(before.contains('─'), "there were bars: {sent}");
-    let told = "stopped: 0 of 18 trainings are done; those at work begin again. Go on with";
-    assert_eq!(after, format!("{told}\r\n  {run}\r\n"), "they are cleared, and the message is whole: {sent}");
+    let message = "stopped: 0 of 18 trainings are done; those at work begin again. Go on with";
+    assert_eq!(after, format!("{message}\r\n  {run}\r\n"), "they are cleared, and the message is whole: {sent}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn closed_pipe_does_not_stop_run() {
 #[test]
 fn processes_share_finished_run() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &[]);
+    run_ok(SMOKE, folder.path(), &[]);
     for _ in 0..5 {
         let start =
             || run_command(SMOKE, folder.path(), &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -261,11 +261,11 @@ fn fresh_does_not_disturb_other_runs() {
             assert!(output.status.success() || refused, "{}", stderr(&output));
         }
     }
-    assert!(start(true).wait().unwrap().success(), "alone it is served");
+    assert!(start(true).wait().unwrap().success(), "succeeds when no other process runs");
     let alone = tempfile::tempdir().unwrap();
-    run_well(SMOKE, alone.path(), &[]);
+    run_ok(SMOKE, alone.path(), &[]);
     let now = run_dirs(folder.path()).into_iter().find(|run_dir| !run_dir.to_string_lossy().contains(".old-")).unwrap();
-    assert_same(&promised(&now), &promised(&run_dir(alone.path())));
+    assert_same(&reproducible_files(&now), &reproducible_files(&run_dir(alone.path())));
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn fresh_is_refused_if_another_run_shares_trainings() {
 #[test]
 fn lines_number_trainings_consecutively() {
     let folder = tempfile::tempdir().unwrap();
-    let output = run_well(SMOKE, folder.path(), &["run.workers=8"]);
+    let output = run_ok(SMOKE, folder.path(), &["run.workers=8"]);
     let counts: Vec<usize> = stderr(&output)
         .lines()
         .filter_map(|line| line.strip_prefix('[')?.split('/').next()?.trim().parse().ok())
@@ -298,7 +298,7 @@ fn lines_number_trainings_consecutively() {
 #[test]
 fn fresh_archives_nothing_if_data_is_missing() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let mnist = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/lenet_mnist.toml");
     let mut command = run_command(mnist, folder.path(), &[]);
     let output = command.args(["--fresh", "--data-dir"]).arg(folder.path()).output().unwrap();
@@ -310,13 +310,13 @@ fn fresh_archives_nothing_if_data_is_missing() {
 fn fresh_archives_and_deletes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let sets = ["replicates=1"];
-    run_well(SMOKE, folder.path(), &sets);
-    run_well(SMOKE, folder.path(), &["replicates=1", "seed=2"]);
+    run_ok(SMOKE, folder.path(), &sets);
+    run_ok(SMOKE, folder.path(), &["replicates=1", "seed=2"]);
     let mine = run_dirs(folder.path()).into_iter().find(|run_dir| rows(run_dir, "rounds.csv").len() == 9).unwrap();
     let all_before = run_dirs(folder.path());
     let fresh = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
     assert!(fresh.status.success(), "{}", stderr(&fresh));
-    assert_eq!(trained(&fresh), 9);
+    assert_eq!(finished_count(&fresh), 9);
     assert_eq!(fs::read_dir(folder.path().join("store/old-1")).unwrap().count(), 9);
     let olds: Vec<_> = run_dirs(folder.path()).into_iter().filter(|run_dir| !all_before.contains(run_dir)).collect();
     assert_eq!(olds.len(), 1);
@@ -324,8 +324,8 @@ fn fresh_archives_and_deletes_nothing() {
     assert!(old.ends_with(".old-1") && old.starts_with("smoke-"));
     let now =
         all_before.iter().find(|run_dir| old.starts_with(run_dir.file_name().unwrap().to_str().unwrap())).unwrap();
-    assert_same(&promised(&olds[0]), &promised(now));
-    assert!(all_before.contains(&mine), "the folders of other experiments stay");
+    assert_same(&reproducible_files(&olds[0]), &reproducible_files(now));
+    assert!(all_before.contains(&mine), "run folders of other experiments stay");
     let again = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
     assert!(again.status.success() && folder.path().join("store/old-2").exists());
 }
@@ -333,7 +333,7 @@ fn fresh_archives_and_deletes_nothing() {
 #[test]
 fn fresh_is_refused_while_a_training_is_held() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let entry = fs::read_dir(folder.path().join("store")).unwrap().next().unwrap().unwrap().path();
     let held = lth::system::files::Lock::try_exclusive(&entry.join("lock")).unwrap().unwrap();
     let refused = run_command(SMOKE, folder.path(), &["replicates=1"]).arg("--fresh").output().unwrap();
@@ -354,7 +354,7 @@ fn processes_share_trainings() {
     let (one, two) = (one.wait_with_output().unwrap(), two.wait_with_output().unwrap());
     assert!(one.status.success() && two.status.success(), "{}\n{}", stderr(&one), stderr(&two));
     assert_eq!(stdout(&one), stdout(&two));
-    // Only who trained a network says how long it took.
+    // Only the process that trained a network prints its duration.
     let seconds = |output: &std::process::Output| stderr(output).lines().filter(|l| l.contains(" s)")).count();
     assert_eq!(
         seconds(&one) + seconds(&two),
@@ -364,8 +364,8 @@ fn processes_share_trainings() {
         stderr(&two)
     );
     let alone = tempfile::tempdir().unwrap();
-    run_well(SMOKE, alone.path(), &["train.iterations=400"]);
-    assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
+    run_ok(SMOKE, alone.path(), &["train.iterations=400"]);
+    assert_same(&reproducible_files(&run_dir(folder.path())), &reproducible_files(&run_dir(alone.path())));
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn global_scope_sgd_float64_and_every_init_run() {
         "data.normalize=none",
         "data.train_limit=90",
     ] {
-        run_well(SMOKE, folder.path(), &[&base[..], &[set]].concat());
+        run_ok(SMOKE, folder.path(), &[&base[..], &[set]].concat());
     }
     let global = run_dirs(folder.path())
         .into_iter()

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::support::*;
 
 fn json(runs: &Path, args: &[&str]) -> Value {
-    serde_json::from_str(&prints(runs, args)).unwrap()
+    serde_json::from_str(&stdout_of(runs, args)).unwrap()
 }
 
-/// Returns the files of weights in the store.
+/// Returns the number of files with final weights in the store.
 fn weights(runs: &Path) -> usize {
     let entries = fs::read_dir(runs.join("store")).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|entry| entry.join("final.safetensors").exists()).count()
@@ -20,16 +20,16 @@ fn weights(runs: &Path) -> usize {
 #[test]
 fn show_prints_table_without_data_or_store() {
     let folder = tempfile::tempdir().unwrap();
-    let printed = stdout(&run_well(SMOKE, folder.path(), &[]));
-    assert_eq!(prints(folder.path(), &["show", "smoke"]), printed);
+    let printed = stdout(&run_ok(SMOKE, folder.path(), &[]));
+    assert_eq!(stdout_of(folder.path(), &["show", "smoke"]), printed);
     let run_dir = run_dir(folder.path());
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("moved");
     fs::rename(&run_dir, &moved).unwrap();
-    let there = prints(elsewhere.path(), &["show", moved.to_str().unwrap()]);
+    let there = stdout_of(elsewhere.path(), &["show", moved.to_str().unwrap()]);
     assert_eq!(there.replace(moved.to_str().unwrap(), run_dir.to_str().unwrap()), printed);
 
-    let show = |more: &[&str]| prints(elsewhere.path(), &[&["show", moved.to_str().unwrap()], more].concat());
+    let show = |more: &[&str]| stdout_of(elsewhere.path(), &[&["show", moved.to_str().unwrap()], more].concat());
     let ticket = show(&["--arm", "winning_ticket", "--round", "2"]);
     assert_eq!(ticket.lines().count(), 5, "header, one row, what it is, files, report: {ticket}");
     assert_eq!(show(&["--csv"]), fs::read_to_string(moved.join("rounds.csv")).unwrap());
@@ -40,22 +40,22 @@ fn show_prints_table_without_data_or_store() {
 }
 
 #[test]
-fn show_errors() {
+fn show_and_clean_refuse_unknown_names() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
-    let complaint = |args: &[&str]| {
+    run_ok(SMOKE, folder.path(), &["replicates=1", "rounds=1"]);
+    let error_message = |args: &[&str]| {
         let output = lth_in(folder.path(), args);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{}", stderr(&output));
         let name = run_dir(folder.path()).file_name().unwrap().to_str().unwrap().to_owned();
         stderr(&output).replace(folder.path().to_str().unwrap(), "RUNS").replace(&name, "smoke-12345678")
     };
     let all = [
-        complaint(&["show", "nothing"]),
-        complaint(&["show", "smoke", "--arm", "wining_ticket"]),
-        complaint(&["show", "smoke", "--round", "7"]),
-        complaint(&["clean", "nothing"]),
+        error_message(&["show", "nothing"]),
+        error_message(&["show", "smoke", "--arm", "wining_ticket"]),
+        error_message(&["show", "smoke", "--round", "7"]),
+        error_message(&["clean", "nothing"]),
     ];
-    run_well(SMOKE, folder.path(), &["replicates=2", "rounds=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=2", "rounds=1"]);
     let several = lth_in(folder.path(), &["show", "smoke"]);
     assert!(stderr(&several).contains("`smoke` means more than one run"), "{}", stderr(&several));
     assert_golden!(all.join("---\n"));
@@ -64,10 +64,10 @@ fn show_errors() {
 #[test]
 fn runs_names_damaged_run_and_lists_others() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(prints(folder.path(), &["runs"]).starts_with("no runs in "));
-    run_well(SMOKE, folder.path(), &[]);
-    run_well(SMOKE, folder.path(), &["name=other", "replicates=1"]);
-    let text = prints(folder.path(), &["runs"]);
+    assert!(stdout_of(folder.path(), &["runs"]).starts_with("no runs in "));
+    run_ok(SMOKE, folder.path(), &[]);
+    run_ok(SMOKE, folder.path(), &["name=other", "replicates=1"]);
+    let text = stdout_of(folder.path(), &["runs"]);
     let line = text.lines().find(|line| line.starts_with("smoke-")).unwrap();
     assert!(line.contains("finished   18 of 18") && line.contains(" left): ") && line.contains(", n = "), "{text}");
     let list = json(folder.path(), &["runs", "--json"]);
@@ -91,7 +91,7 @@ fn interrupted_run_says_how_to_resume() {
     let folder = tempfile::tempdir().unwrap();
     let long = ["train.iterations=1000000"];
     let mut child = run_command(SMOKE, folder.path(), &long).stderr(std::process::Stdio::null()).spawn().unwrap();
-    while !(folder.path().exists() && views_are_there(folder.path())) {
+    while !(folder.path().exists() && has_manifest(folder.path())) {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_eq!(json(folder.path(), &["runs", "--json"])[0]["state"], "running");
@@ -104,7 +104,7 @@ fn interrupted_run_says_how_to_resume() {
 }
 
 /// Returns whether a run has written its manifest.
-fn views_are_there(runs: &Path) -> bool {
+fn has_manifest(runs: &Path) -> bool {
     let entries = fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path());
     entries.into_iter().any(|entry| entry.join("run.json").exists() && entry.join("rounds.csv").exists())
 }
@@ -112,76 +112,77 @@ fn views_are_there(runs: &Path) -> bool {
 #[test]
 fn clean_frees_unneeded_weights_and_no_result() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["run.keep=all"]);
+    run_ok(SMOKE, folder.path(), &["run.keep=all"]);
     assert_eq!(weights(folder.path()), 18);
-    assert!(prints(folder.path(), &["clean"]).starts_with("nothing to free"), "the run keeps all");
+    assert!(stdout_of(folder.path(), &["clean"]).starts_with("nothing to free"), "the run keeps all");
 
-    // The same run needs less now, but its weights are marked as kept until somebody cleans up.
-    run_well(SMOKE, folder.path(), &[]);
+    // The run keeps less now, but the pins of its weights stay until `lth clean`.
+    run_ok(SMOKE, folder.path(), &[]);
     assert_eq!(weights(folder.path()), 18);
-    let before = promised(&run_dir(folder.path()));
+    let before = reproducible_files(&run_dir(folder.path()));
     let refused = lth_in(folder.path(), &["clean"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("no terminal to ask on\n\nhint: `--yes`"), "{}", stderr(&refused));
-    let dry = prints(folder.path(), &["clean", "--dry-run"]);
+    let dry = stdout_of(folder.path(), &["clean", "--dry-run"]);
     assert!(dry.contains("(14 files)") && dry.contains("could be freed"), "{dry}");
-    assert_eq!(weights(folder.path()), 18, "asked, and told, and nothing done");
-    let done = prints(folder.path(), &["clean", "smoke", "--yes"]);
+    assert_eq!(weights(folder.path()), 18, "without `--yes` nothing is freed");
+    let done = stdout_of(folder.path(), &["clean", "smoke", "--yes"]);
     assert!(done.contains("freed 14 files"), "{done}");
     assert_eq!(weights(folder.path()), 4, "the dense networks, and the last round of each chain");
-    assert_eq!(trained(&run_well(SMOKE, folder.path(), &[])), 0);
-    assert_same(&promised(&run_dir(folder.path())), &before);
+    assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[])), 0);
+    assert_same(&reproducible_files(&run_dir(folder.path())), &before);
 
-    // Of a run whose folder was deleted nothing is needed; another's is not touched.
-    run_well(SMOKE, folder.path(), &["name=other", "seed=2"]);
+    // A run whose folder was deleted needs no weights. Those of another run stay.
+    run_ok(SMOKE, folder.path(), &["name=other", "seed=2"]);
     fs::remove_dir_all(run_dir_named(folder.path(), "smoke")).unwrap();
-    let done = prints(folder.path(), &["clean", "--yes"]);
+    let done = stdout_of(folder.path(), &["clean", "--yes"]);
     assert!(done.contains("whose runs are no longer here (4 files)"), "{done}");
     assert_eq!(weights(folder.path()), 4);
-    // The results are still there, so the run comes back without a training.
-    assert_eq!(trained(&run_well(SMOKE, folder.path(), &[])), 0);
-    assert_same(&promised(&run_dir_named(folder.path(), "smoke")), &before);
+    // The results are still in the store, so the run folder is made again without training.
+    assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &[])), 0);
+    assert_same(&reproducible_files(&run_dir_named(folder.path(), "smoke")), &before);
 }
 
 #[test]
 fn clean_leaves_running_and_unfinished_trainings() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["run.keep=all", "replicates=1"]);
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
-    // Another run that shares these trainings is not finished: it may need any of them.
+    run_ok(SMOKE, folder.path(), &["run.keep=all", "replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
+    // Another run with the same training runs is not finished, and may need the weights of any of them.
     let long = ["replicates=1", "arms.more={mask=\"dense\",weights=\"reinit\"}", "rounds=3", "name=more"];
     let mut child = run_command(SMOKE, folder.path(), &long).stderr(std::process::Stdio::null()).spawn().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     let begun =
         fs::read_dir(folder.path()).unwrap().any(|e| e.unwrap().file_name().to_str().unwrap().starts_with("more-"));
-    let text = prints(folder.path(), &["clean", "--dry-run"]);
+    let text = stdout_of(folder.path(), &["clean", "--dry-run"]);
     assert_eq!(text.starts_with("nothing to free"), begun, "{text}");
     let run_dir = run_dir_named(folder.path(), "smoke");
     fs::remove_file(run_dir.join("run.json")).unwrap();
-    let text = prints(folder.path(), &["clean", "--dry-run"]);
+    let text = stdout_of(folder.path(), &["clean", "--dry-run"]);
     assert!(text.starts_with("nothing to free"), "a run that does not say what it keeps keeps all: {text}");
 }
 
 #[test]
 fn clean_frees_archived_trainings() {
     let folder = tempfile::tempdir().unwrap();
-    run_well(SMOKE, folder.path(), &["replicates=1"]);
+    run_ok(SMOKE, folder.path(), &["replicates=1"]);
     let fresh = run_command(SMOKE, folder.path(), &["replicates=1"]).arg("--fresh").output().unwrap();
     assert!(fresh.status.success());
-    let text = prints(folder.path(), &["clean", "--yes"]);
+    let text = stdout_of(folder.path(), &["clean", "--yes"]);
     assert!(text.contains("--fresh has set aside (3 files)"), "final weights of two, initial ones of one: {text}");
-    assert_eq!(trained(&run_well(SMOKE, folder.path(), &["replicates=1"])), 0);
+    assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &["replicates=1"])), 0);
 }
 
 #[test]
 fn rounds_added_to_continued_chain_train_only_new_round() {
     let folder = tempfile::tempdir().unwrap();
-    // Each round prunes the trained weights of the one before by how far they moved from where that one started.
+    // Each round prunes the final weights of the round before by their distance from the weights that that round
+    // started from.
     let sets = ["arms={chain={mask='iterative',weights='final'}}", "prune.criterion=movement", "replicates=1"];
-    let with_rounds = |rounds: &str| run_well(SMOKE, folder.path(), &[&sets[..], &[rounds]].concat());
-    assert_eq!(trained(&with_rounds("rounds=4")), 5);
-    assert_eq!(trained(&with_rounds("rounds=5")), 1);
-    prints(folder.path(), &["clean", "--yes"]);
-    assert_eq!(trained(&with_rounds("rounds=6")), 1, "`lth clean` has kept what the next round compares with");
+    let with_rounds = |rounds: &str| run_ok(SMOKE, folder.path(), &[&sets[..], &[rounds]].concat());
+    assert_eq!(finished_count(&with_rounds("rounds=4")), 5);
+    assert_eq!(finished_count(&with_rounds("rounds=5")), 1);
+    stdout_of(folder.path(), &["clean", "--yes"]);
+    assert_eq!(finished_count(&with_rounds("rounds=6")), 1, "`lth clean` has kept what the next round compares with");
 }

@@ -18,7 +18,7 @@ fn stability(runs: &Path, args: &[&str]) -> Output {
     lth().arg("stability").args(args).env("LTH_RUNS_DIR", runs).output().unwrap()
 }
 
-fn well(runs: &Path, args: &[&str]) -> Output {
+fn stability_ok(runs: &Path, args: &[&str]) -> Output {
     let output = stability(runs, args);
     assert!(output.status.success(), "{}", stderr(&output));
     output
@@ -29,7 +29,7 @@ fn measured(output: &Output) -> usize {
     stderr(output).lines().filter(|line| line.starts_with("measured ")).count()
 }
 
-/// The rows of `stability.csv` by arm, replicate and round.
+/// Returns the rows of `stability.csv` by (arm, replicate, round).
 fn lines(run_dir: &Path) -> BTreeMap<(String, String, String), Vec<BTreeMap<String, String>>> {
     let mut lines: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for row in rows(run_dir, "stability.csv") {
@@ -42,7 +42,7 @@ fn number(row: &BTreeMap<String, String>, column: &str) -> f64 {
     row[column].parse().unwrap()
 }
 
-/// The last evaluation of a training in the store.
+/// Returns the errors [train, test] of the last evaluation of a stored training run.
 fn stored_errors(runs: &Path, key: &str) -> [f64; 2] {
     let curve = fs::read(runs.join("store").join(key).join("curve.json")).unwrap();
     let curve: serde_json::Value = serde_json::from_slice(&curve).unwrap();
@@ -54,12 +54,12 @@ fn stored_errors(runs: &Path, key: &str) -> [f64; 2] {
 fn stability_ends_are_the_two_runs_and_nothing_is_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
-    run_well(SMOKE, runs, &[]);
+    run_ok(SMOKE, runs, &[]);
     let run_dir = run_dir(runs);
-    let before = promised(&run_dir);
-    let first = well(runs, &["smoke"]);
-    // Of each replicate the dense network and both rounds; the first round's weights had been freed.
-    assert_eq!((measured(&first), trained(&first)), (6, 2 + 6), "{}", stderr(&first));
+    let before = reproducible_files(&run_dir);
+    let first = stability_ok(runs, &["smoke"]);
+    // Three lines in each replicate: the dense network and two rounds. The weights of the first round had been freed.
+    assert_eq!((measured(&first), finished_count(&first)), (6, 2 + 6), "{}", stderr(&first));
     let lines = lines(&run_dir);
     let names: Vec<String> = lines.keys().map(|(arm, replicate, round)| format!("{arm} {replicate} {round}")).collect();
     let all = [
@@ -87,38 +87,41 @@ fn stability_ends_are_the_two_runs_and_nothing_is_repeated() {
         let worst = errors.iter().copied().fold(0.0, f64::max);
         assert!((-1.0..=1.0).contains(&(worst - f64::midpoint(errors[0], errors[29]))), "{errors:?}");
     }
-    let mut after = promised(&run_dir);
+    let mut after = reproducible_files(&run_dir);
     let table = after.remove("stability.csv").unwrap();
     after.retain(|name, _| !name.starts_with("report/"));
-    assert!(after.iter().all(|(name, text)| before[name] == *text), "the run's own files are what they were");
+    assert!(after.iter().all(|(name, text)| before[name] == *text), "the other files of the run do not change");
 
-    let again = well(runs, &["smoke"]);
-    assert_eq!((measured(&again), trained(&again)), (0, 0), "{}", stderr(&again));
-    assert_eq!((stdout(&again), promised(&run_dir)["stability.csv"].clone()), (stdout(&first), table.clone()));
-    // What is missing or damaged is measured again, and no more.
+    let again = stability_ok(runs, &["smoke"]);
+    assert_eq!((measured(&again), finished_count(&again)), (0, 0), "{}", stderr(&again));
+    assert_eq!(
+        (stdout(&again), reproducible_files(&run_dir)["stability.csv"].clone()),
+        (stdout(&first), table.clone())
+    );
+    // Only missing or damaged measurements are made again.
     let of = |line: &[BTreeMap<String, String>]| runs.join("store").join(&line[0]["copy_key"]).join("stability.json");
     let files: Vec<_> = lines.values().map(|line| of(line)).collect();
     fs::remove_file(&files[0]).unwrap();
     lth::system::files::write(&files[3], b"{}").unwrap();
-    let repaired = well(runs, &["smoke", "--quiet"]);
+    let repaired = stability_ok(runs, &["smoke", "--quiet"]);
     assert!(stderr(&repaired).is_empty(), "{}", stderr(&repaired));
-    assert_eq!(promised(&run_dir)["stability.csv"], table);
-    assert_eq!(trained(&run_well(SMOKE, runs, &[])), 0);
-    assert_eq!(promised(&run_dir)["stability.csv"], table, "a run keeps it");
+    assert_eq!(reproducible_files(&run_dir)["stability.csv"], table);
+    assert_eq!(finished_count(&run_ok(SMOKE, runs, &[])), 0);
+    assert_eq!(reproducible_files(&run_dir)["stability.csv"], table, "a run keeps it");
 }
 
 #[test]
 fn stability_report_needs_only_run_folder() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
-    run_well(SMOKE, runs, &["data.test_limit=200"]);
-    let told = stdout(&well(runs, &["smoke", "--round", "0", "--points", "5", "--workers", "1"]));
-    assert!(told.contains("\ndense ") && !told.contains("winning_ticket"), "{told}");
-    assert!(told.contains("test accuracy on 200 of 300 test images\nfiles in "), "{told}");
+    run_ok(SMOKE, runs, &["data.test_limit=200"]);
+    let printed = stdout(&stability_ok(runs, &["smoke", "--round", "0", "--points", "5", "--workers", "1"]));
+    assert!(printed.contains("\ndense ") && !printed.contains("winning_ticket"), "{printed}");
+    assert!(printed.contains("test accuracy on 200 of 300 test images\nfiles in "), "{printed}");
     let run_dir = run_dir(runs);
     assert_eq!(rows(&run_dir, "stability.csv").len(), 2 * 5);
-    well(runs, &["smoke", "--round", "2", "--points", "5"]);
-    assert_eq!(rows(&run_dir, "stability.csv").len(), 4 * 5, "what was known stays");
+    stability_ok(runs, &["smoke", "--round", "2", "--points", "5"]);
+    assert_eq!(rows(&run_dir, "stability.csv").len(), 4 * 5, "earlier measurements stay");
     fs::remove_dir_all(runs.join("store")).unwrap();
     let output = lth().arg("report").arg(&run_dir).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
@@ -146,10 +149,10 @@ fn stability_copies_of_every_arm_start_like_original() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
     let sets = [ALL_ARMS, "replicates=1"];
-    run_well(SMOKE, runs, &sets);
+    run_ok(SMOKE, runs, &sets);
     let arms: Vec<String> = rows(&run_dir(runs), "rounds.csv").iter().map(|row| row["arm"].clone()).collect();
     let words: Vec<&str> = arms.iter().flat_map(|arm| ["--arm", arm]).collect();
-    well(runs, &[&["smoke", "--points", "2"], words.as_slice()].concat());
+    stability_ok(runs, &[&["smoke", "--points", "2"], words.as_slice()].concat());
     let run_dir = run_dir(runs);
     let of = |file: &str| -> std::collections::BTreeSet<String> {
         rows(&run_dir, file).iter().map(|row| row["key"].clone()).collect()
@@ -168,43 +171,44 @@ fn stability_copies_of_every_arm_start_like_original() {
 fn stability_does_not_depend_on_workers() {
     let of = |workers: &str| {
         let folder = tempfile::tempdir().unwrap();
-        run_well(SMOKE, folder.path(), &[]);
-        well(folder.path(), &["smoke", "--workers", workers, "--points", "4"]);
-        promised(&run_dir(folder.path()))
+        run_ok(SMOKE, folder.path(), &[]);
+        stability_ok(folder.path(), &["smoke", "--workers", workers, "--points", "4"]);
+        reproducible_files(&run_dir(folder.path()))
     };
     assert_same(&of("1"), &of("3"));
 }
 
 #[test]
-fn stability_errors() {
+fn stability_refuses_unknown_names_and_damaged_runs() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
-    run_well(SMOKE, runs, &["replicates=1"]);
+    run_ok(SMOKE, runs, &["replicates=1"]);
     let name = run_dir(runs).file_name().unwrap().to_str().unwrap().to_owned();
-    let complaint = |args: &[&str]| {
+    let error_message = |args: &[&str]| {
         let output = stability(runs, args);
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{args:?}");
         stderr(&output)
     };
     let hint = "\n\nhint: one of: 0, 1, 2";
     assert_eq!(
-        complaint(&["smoke", "--round", "7"]).trim_end(),
+        error_message(&["smoke", "--round", "7"]).trim_end(),
         format!("error: there is no round 7 in `{name}`{hint}")
     );
-    assert!(complaint(&["smoke", "--arm", "ticket"]).contains("there is no arm `ticket`"));
-    assert!(complaint(&["smok"]).contains("there is no run `smok`"));
-    assert!(complaint(&["smoke", "--points", "1"]).contains("1 is not in 2..=1000"));
-    let none = complaint(&["smoke", "--arm", "dense", "--round", "1"]);
+    assert!(error_message(&["smoke", "--arm", "ticket"]).contains("there is no arm `ticket`"));
+    assert!(error_message(&["smok"]).contains("there is no run `smok`"));
+    assert!(error_message(&["smoke", "--points", "1"]).contains("1 is not in 2..=1000"));
+    let none = error_message(&["smoke", "--arm", "dense", "--round", "1"]);
     assert!(none.contains("of what is asked for nothing has come to its end") && none.contains("hint: "), "{none}");
     let resolved = run_dir(runs).join("resolved.toml");
     let text = fs::read_to_string(&resolved).unwrap();
     lth::system::files::write(&resolved, text.replace("seed = 1", "seed = 2").as_bytes()).unwrap();
-    assert!(complaint(&["smoke"]).contains("has trainings that its experiment does not give here"));
+    assert!(error_message(&["smoke"]).contains("has trainings that its experiment does not give here"));
     fs::remove_file(&resolved).unwrap();
-    assert!(complaint(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
+    assert!(error_message(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
 }
 
-/// The start of `configs/smoke.toml` with other layers, and the trainer that has it.
+/// Returns the study of [`SMOKE`] with other layers, its initial weights, mask and data set, and the spec of its
+/// trainer.
 fn normed(layers: &str, batch_size: usize) -> (Study, TensorMap, Mask, lth::data::Dataset, TrainerSpec) {
     let network = format!("network={{layers={layers}}}");
     let batch = format!("train.batch_size={batch_size}");
@@ -253,12 +257,12 @@ fn batch_norm_statistics_between_copies_are_recomputed() {
     let layers =
         "network={layers=[{conv={out=4,stride=2}},\"batch_norm\",\"relu\",\"global_avg_pool\",{linear={out=10}}]}";
     let sets = [layers, "prune={rate={conv=0.2,output=0.1}}", "replicates=1", "rounds=1", "train.lr=0.02"];
-    run_well(SMOKE, runs, &sets);
-    well(runs, &["smoke", "--points", "3"]);
+    run_ok(SMOKE, runs, &sets);
+    stability_ok(runs, &["smoke", "--points", "3"]);
     let lines = lines(&run_dir(runs));
     assert_eq!(lines.len(), 2);
     for (name, line) in lines {
-        // Recomputed on other images than the training's last: about the same, not to the digit.
+        // Recomputed from other images than the last batches of the training run, so the error is only about the same.
         let [_, test] = stored_errors(runs, &line[2]["key"]);
         assert!((number(&line[2], "test_error") - test).abs() < 0.1, "{name:?}: {line:?}, and {test}");
     }

@@ -128,29 +128,29 @@ fn data_show_escapes_class_names() {
 }
 
 #[test]
-fn data_command_errors() {
+fn data_commands_refuse_mistakes() {
     let folder = tempfile::tempdir().unwrap();
-    let said = |code: i32, args: &[&str]| {
+    let message = |code: i32, args: &[&str]| {
         let output = data(folder.path(), args);
         assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
         stderr(&output)
     };
     let refused = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let all = [
-        said(2, &["show", "mnits"]),
-        said(2, &["show", "nowhere.toml"]),
-        said(2, &["show", SMOKE, "--set", "data.validation=1500"]),
-        said(2, &["show", "strokes", "--set", "data.train_images=10"]),
-        said(1, &["show", "mnist"]),
-        said(1, &["show", "cifar10"]),
-        said(1, &["show", "strokes", "--out", "/dev/null/sheet.png"]),
-        said(2, &["check", "minst"]),
-        said(2, &["fetch", "strokes"]),
-        said(2, &["fetch", "mnist", "--mirror", "ftp://example.org"]),
-        said(2, &["fetch", "mnist", "--only-mirrors"]),
-        said(2, &["fetch", "mnist", "--stall-seconds", "-1"]),
-        said(1, &["fetch", "mnist", "--only-mirrors", "--quiet", "--mirror", &refused]),
-        said(1, &["fetch", "mnist", "--only-mirrors", "--mirror", &refused, "--data-dir", "/dev/null"]),
+        message(2, &["show", "mnits"]),
+        message(2, &["show", "nowhere.toml"]),
+        message(2, &["show", SMOKE, "--set", "data.validation=1500"]),
+        message(2, &["show", "strokes", "--set", "data.train_images=10"]),
+        message(1, &["show", "mnist"]),
+        message(1, &["show", "cifar10"]),
+        message(1, &["show", "strokes", "--out", "/dev/null/sheet.png"]),
+        message(2, &["check", "minst"]),
+        message(2, &["fetch", "strokes"]),
+        message(2, &["fetch", "mnist", "--mirror", "ftp://example.org"]),
+        message(2, &["fetch", "mnist", "--only-mirrors"]),
+        message(2, &["fetch", "mnist", "--stall-seconds", "-1"]),
+        message(1, &["fetch", "mnist", "--only-mirrors", "--quiet", "--mirror", &refused]),
+        message(1, &["fetch", "mnist", "--only-mirrors", "--mirror", &refused, "--data-dir", "/dev/null"]),
     ];
     assert_golden!(all.join("\n---\n").replace(&format!("{refused}/"), "http://REFUSED/"));
     assert!(!folder.path().join("data").exists(), "a fetch that fails leaves no folder");

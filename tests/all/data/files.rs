@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::*;
 
-/// An experiment of a second on the data set that `[data]` is given.
+/// Returns an experiment that takes a second; `data` are the lines of `[data]`.
 fn experiment(data: &str) -> String {
     format!(
         r#"name = "own"
@@ -38,7 +38,7 @@ fn idx(sizes: &[u32], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An image of a class, of `bytes` bytes: the class is where it is bright.
+/// Returns image `n` of a class as `bytes` bytes. The class determines which of them are bright.
 fn image(class: usize, n: usize, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| if at % 3 == class { 200 + (n % 50) as u8 } else { (at + n) as u8 % 40 }).collect()
 }
@@ -46,7 +46,7 @@ fn image(class: usize, n: usize, bytes: usize) -> Vec<u8> {
 const IDX: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// Three classes of 5×3 images, 30 for training and 9 to test.
+/// Writes IDX files with three classes of 5×3 images: 30 for training and 9 for testing.
 fn own_idx(folder: &Path) {
     for (files, count) in IDX.chunks_exact(2).zip([30, 9]) {
         let images: Vec<u8> = (0..count).flat_map(|n| image(n % 3, n, 15)).collect();
@@ -71,7 +71,7 @@ fn grey(pixels: &[u8]) -> Vec<u8> {
     png([5, 3], png::ColorType::Grayscale, png::BitDepth::Eight, pixels)
 }
 
-/// Three classes of 5×3 images in colour, 30 for training and 9 to test.
+/// Writes PNG files with three classes of 5×3 colour images: 30 for training and 9 for testing.
 fn own_images(folder: &Path) {
     for (part, count) in [("train", 30), ("test", 9)] {
         for n in 0..count {
@@ -82,7 +82,7 @@ fn own_images(folder: &Path) {
     }
 }
 
-/// The binary in `folder`, with `data` in its configuration.
+/// Runs the binary in `folder`, with `data` in its configuration.
 fn in_folder(folder: &Path, args: &[&str], data: &str) -> std::process::Output {
     config(folder, &experiment(data));
     lth().current_dir(folder).args(args).output().unwrap()
@@ -100,7 +100,7 @@ fn custom_idx_files_are_trained_on() {
     assert_eq!(rounds[0]["weights_total"], (15 * 8 + 8 * 3).to_string());
     assert_eq!(rounds[0]["final_test_accuracy"], "1.0", "the classes are easy to tell");
 
-    // The same bytes elsewhere are the same data: nothing is trained again.
+    // The same files in another folder are the same data: nothing is trained again.
     fs::rename(folder.path().join("mine"), folder.path().join("moved")).unwrap();
     let zipped = folder.path().join("moved").join(IDX[0]);
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -108,9 +108,9 @@ fn custom_idx_files_are_trained_on() {
     put(&zipped.with_extension("gz"), &encoder.finish().unwrap());
     fs::remove_file(&zipped).unwrap();
     let again = in_folder(folder.path(), &["run", "config.toml"], &data.replace("mine", "moved"));
-    assert_eq!((again.status.success(), trained(&again)), (true, 0), "{}", stderr(&again));
+    assert_eq!((again.status.success(), finished_count(&again)), (true, 0), "{}", stderr(&again));
 
-    // What is written down reads back as the same experiment, and refuses other bytes.
+    // `resolved.toml` is the same experiment, and refuses other bytes.
     let resolved = fs::read_to_string(run_dir.join("resolved.toml")).unwrap();
     assert!(resolved.contains("  # of what was found there\n"), "{resolved}");
     put(&folder.path().join("resolved.toml"), resolved.as_bytes());
@@ -221,21 +221,21 @@ fn idx_files_of_other_tools_are_the_same_data() {
 #[test]
 fn idx_container_errors_do_not_mention_idx() {
     let zipped = format!("{}.gz", IDX[0]);
-    let said = |change: &dyn Fn(&[u8]) -> Vec<u8>| complaint(DIGITS, |at| replace(at, 0, &zipped, change));
-    let trailing = said(&|bytes| [gzip(bytes), b"twelve bytes".to_vec()].concat());
+    let message = |change: &dyn Fn(&[u8]) -> Vec<u8>| error_message(DIGITS, |at| replace(at, 0, &zipped, change));
+    let trailing = message(&|bytes| [gzip(bytes), b"twelve bytes".to_vec()].concat());
     assert!(trailing.contains("12 bytes that are no gzip data follow the end of the compressed data, from byte"));
-    let cut = said(&|bytes| gzip(bytes)[..40].to_vec());
+    let cut = message(&|bytes| gzip(bytes)[..40].to_vec());
     assert!(cut.contains("cut short or damaged"), "{cut}");
-    let twice = said(&|bytes| gzip(&gzip(bytes)));
+    let twice = message(&|bytes| gzip(&gzip(bytes)));
     assert!(twice.contains("it is compressed twice with gzip"), "{twice}");
-    for said in [trailing, cut, twice] {
-        assert!(said.contains("hint: the fault is in the compressed file, not in its content"), "{said}");
+    for message in [trailing, cut, twice] {
+        assert!(message.contains("hint: the fault is in the compressed file, not in its content"), "{message}");
     }
 }
 
 #[test]
 fn idx_files_under_other_names_are_named() {
-    let near = complaint(DIGITS, |at| replace(at, 0, "Train_Images.idx", <[u8]>::to_vec));
+    let near = error_message(DIGITS, |at| replace(at, 0, "Train_Images.idx", <[u8]>::to_vec));
     assert!(
         near.contains("neither `train-images-idx3-ubyte` nor `train-images.idx3-ubyte` found in `digits`"),
         "{near}"
@@ -246,11 +246,11 @@ fn idx_files_under_other_names_are_named() {
         replace(at, 0, "b-train-images-idx3-ubyte", <[u8]>::to_vec);
         put(&at.join("digits/a-train-images-idx3-ubyte"), &bytes);
     };
-    let many = complaint(DIGITS, prefixed);
+    let many = error_message(DIGITS, prefixed);
     assert!(
         many.contains("have several prefixes: `a`, `b`") && many.contains("hint: choose one, such as `prefix = \"a\"`")
     );
-    let chosen = complaint(&DIGITS.replace("classes", "prefix = \"c\", classes"), prefixed);
+    let chosen = error_message(&DIGITS.replace("classes", "prefix = \"c\", classes"), prefixed);
     assert!(chosen.contains("hint: the files there have one of the prefixes `a`, `b`"), "{chosen}");
 }
 
@@ -269,7 +269,7 @@ fn idx_labels_of_qmnist_and_emnist_are_read() {
     };
     let sums = [1, 8].map(|columns| sum_of(DIGITS, |at| replace(at, 1, IDX[1], integers(columns))));
     assert_ne!(sums[0], sums[1]);
-    let three = complaint(DIGITS, |at| replace(at, 1, IDX[1], integers(3)));
+    let three = error_message(DIGITS, |at| replace(at, 1, IDX[1], integers(3)));
     assert!(three.contains("it has 3 columns of labels; 1 and QMNIST's 8 are read"), "{three}");
 
     let from_one = |at: &Path| {
@@ -279,9 +279,9 @@ fn idx_labels_of_qmnist_and_emnist_are_read() {
             replace(at, n, IDX[n], later);
         }
     };
-    let said = complaint(DIGITS, from_one);
-    assert!(said.contains("label 3 of image 2 is not below 3"), "{said}");
-    assert!(said.contains("hint: the labels of this file are from 1 to 3: set `first_label = 1`"), "{said}");
+    let message = error_message(DIGITS, from_one);
+    assert!(message.contains("label 3 of image 2 is not below 3"), "{message}");
+    assert!(message.contains("hint: the labels of this file are from 1 to 3: set `first_label = 1`"), "{message}");
     let letters = DIGITS.replace("classes = 3", "classes = 3, first_label = 1");
     assert_eq!(sum_of(&letters, from_one), sum_of(&DIGITS.replace("classes = 3", "classes = 4"), from_one));
 }
@@ -332,7 +332,7 @@ fn images_grey_among_coloured_are_read_as_colour() {
 
 /// Returns the message of `lth check` about custom data that `spoil` has damaged; the exit code is that of a usage
 /// error.
-fn complaint(data: &str, spoil: impl Fn(&Path)) -> String {
+fn error_message(data: &str, spoil: impl Fn(&Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
     own_idx(&folder.path().join("digits"));
     own_images(&folder.path().join("animals"));
@@ -344,67 +344,67 @@ fn complaint(data: &str, spoil: impl Fn(&Path)) -> String {
 }
 
 #[test]
-fn custom_idx_errors() {
+fn custom_idx_files_with_mistakes_are_refused() {
     let data = "dataset = { idx = { dir = \"digits\", classes = 3 } }\nvalidation = 6";
     let file = |n: usize| format!("digits/{}", IDX[n]);
     let all = [
-        complaint(&data.replace("digits", "nowhere"), |_| {}),
-        complaint(data, |at| fs::remove_file(at.join(file(2))).unwrap()),
-        complaint(data, |at| put(&at.join(file(0)), b"")),
-        complaint(data, |at| put(&at.join(file(0)), &idx(&[30, 5, 3], &[0; 449]))),
-        complaint(data, |at| put(&at.join(file(0)), b"these are no images")),
-        complaint(data, |at| put(&at.join(file(1)), &idx(&[29], &[0; 29]))),
-        complaint(data, |at| put(&at.join(file(2)), &idx(&[9, 3, 5], &[0; 135]))),
-        complaint(data, |at| put(&at.join(file(0)), &idx(&[30, 5, 3], &[7; 450]))),
-        complaint(data, |at| put(&at.join(file(1)), &[&[0x1F, 0x8B][..], &[8; 30]].concat())),
-        complaint(&data.replace("classes = 3", "classes = 2"), |_| {}),
-        complaint(&data.replace("classes = 3", "classes = 1"), |_| {}),
-        complaint(&data.replace("classes = 3", "classes = 3, sha256 = \"12ab\""), |_| {}),
-        complaint(&data.replace("validation = 6", ""), |_| {}),
-        complaint(&format!("{data}\ndir = \"data\""), |_| {}),
+        error_message(&data.replace("digits", "nowhere"), |_| {}),
+        error_message(data, |at| fs::remove_file(at.join(file(2))).unwrap()),
+        error_message(data, |at| put(&at.join(file(0)), b"")),
+        error_message(data, |at| put(&at.join(file(0)), &idx(&[30, 5, 3], &[0; 449]))),
+        error_message(data, |at| put(&at.join(file(0)), b"these are no images")),
+        error_message(data, |at| put(&at.join(file(1)), &idx(&[29], &[0; 29]))),
+        error_message(data, |at| put(&at.join(file(2)), &idx(&[9, 3, 5], &[0; 135]))),
+        error_message(data, |at| put(&at.join(file(0)), &idx(&[30, 5, 3], &[7; 450]))),
+        error_message(data, |at| put(&at.join(file(1)), &[&[0x1F, 0x8B][..], &[8; 30]].concat())),
+        error_message(&data.replace("classes = 3", "classes = 2"), |_| {}),
+        error_message(&data.replace("classes = 3", "classes = 1"), |_| {}),
+        error_message(&data.replace("classes = 3", "classes = 3, sha256 = \"12ab\""), |_| {}),
+        error_message(&data.replace("validation = 6", ""), |_| {}),
+        error_message(&format!("{data}\ndir = \"data\""), |_| {}),
     ];
     assert_golden!(all.join("\n---\n"));
 }
 
 #[test]
-fn custom_images_errors() {
+fn custom_images_with_mistakes_are_refused() {
     let data = "dataset = { images = { dir = \"animals\" } }\nvalidation = 6";
     let all = [
-        complaint(data, |at| fs::remove_dir_all(at.join("animals/test")).unwrap()),
-        complaint(data, |at| {
+        error_message(data, |at| fs::remove_dir_all(at.join("animals/test")).unwrap()),
+        error_message(data, |at| {
             let small = png([1, 2], png::ColorType::Rgb, png::BitDepth::Eight, &[0; 6]);
             put(&at.join("animals/test/bee/big.png"), &small);
         }),
-        complaint(data, |at| {
+        error_message(data, |at| {
             put(&at.join("animals/test/emu/1.png"), &fs::read(at.join("animals/test/ant/00.png")).unwrap());
         }),
-        complaint(data, |at| put(&at.join("animals/train/emu/Thumbs.db"), b"junk")),
-        complaint(data, |at| put(&at.join("animals/train/ant/photo.jpg"), b"jpeg")),
-        complaint(data, |at| put(&at.join("animals/train/labels.csv"), b"1,2")),
-        complaint(data, |at| put(&at.join("animals/train/ant/photo.png"), b"jpeg")),
-        complaint(data, |at| {
+        error_message(data, |at| put(&at.join("animals/train/emu/Thumbs.db"), b"junk")),
+        error_message(data, |at| put(&at.join("animals/train/ant/photo.jpg"), b"jpeg")),
+        error_message(data, |at| put(&at.join("animals/train/labels.csv"), b"1,2")),
+        error_message(data, |at| put(&at.join("animals/train/ant/photo.png"), b"jpeg")),
+        error_message(data, |at| {
             let whole = fs::read(at.join("animals/train/ant/00.png")).unwrap();
             put(&at.join("animals/train/ant/00.png"), &whole[..whole.len() - 30]);
         }),
-        complaint(data, |at| {
+        error_message(data, |at| {
             let deep = png([5, 3], png::ColorType::Grayscale, png::BitDepth::Sixteen, &[0; 30]);
             put(&at.join("animals/train/ant/deep.png"), &deep);
         }),
-        complaint(data, |at| {
+        error_message(data, |at| {
             let clear = png([5, 3], png::ColorType::Rgba, png::BitDepth::Eight, &[0; 60]);
             put(&at.join("animals/train/ant/clear.png"), &clear);
         }),
-        complaint(data, |at| {
+        error_message(data, |at| {
             for class in ["bee", "cow"] {
                 fs::remove_dir_all(at.join("animals/train").join(class)).unwrap();
             }
         }),
-        complaint(&data.replace("validation = 6", "train_limit = 40\nvalidation = 6"), |_| {}),
-        complaint(&data.replace("images = {", "images = { classes = 3,"), |_| {}),
-        complaint("dataset = { idx = { dir = \"digits\", classes = 3 }, images = { dir = \"animals\" } }", |_| {}),
-        complaint("dataset = {}", |_| {}),
-        complaint("dataset = \"images\"", |_| {}),
-        complaint("dataset = { idx = {} }", |_| {}),
+        error_message(&data.replace("validation = 6", "train_limit = 40\nvalidation = 6"), |_| {}),
+        error_message(&data.replace("images = {", "images = { classes = 3,"), |_| {}),
+        error_message("dataset = { idx = { dir = \"digits\", classes = 3 }, images = { dir = \"animals\" } }", |_| {}),
+        error_message("dataset = {}", |_| {}),
+        error_message("dataset = \"images\"", |_| {}),
+        error_message("dataset = { idx = {} }", |_| {}),
     ];
     assert_golden!(all.join("\n---\n"));
 }

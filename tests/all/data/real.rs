@@ -153,7 +153,7 @@ fn strokes_are_neither_too_easy_nor_too_hard() {
         "prune.rate={linear=0.49,output=0.25}",
         "arms={winning_ticket={mask=\"iterative\",weights=\"rewind\"}}",
     ];
-    run_well(config, runs.path(), &sets);
+    run_ok(config, runs.path(), &sets);
     let accuracies: Vec<f64> = rows(&run_dir(runs.path()), "rounds.csv")
         .iter()
         .map(|row| row["early_stop_test_accuracy"].parse().unwrap())

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::*;
 
-fn prints(args: &[&str]) -> String {
+fn stdout_of(args: &[&str]) -> String {
     let output = lth().args(args).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output)
@@ -16,7 +16,7 @@ fn schema_and_reference_in_configs_are_current() {
     let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     for (what, file) in [("schema", "schema.json"), ("config-reference", "REFERENCE.md")] {
         let there = fs::read_to_string(configs.join(file)).unwrap();
-        assert!(prints(&["generate", what]) == there, "run `lth generate {what} > configs/{file}`");
+        assert!(stdout_of(&["generate", what]) == there, "run `lth generate {what} > configs/{file}`");
     }
 }
 
@@ -70,7 +70,7 @@ fn breaks(value: &serde_json::Value, part: &serde_json::Value, whole: &serde_jso
 
 #[test]
 fn schema_is_named_and_met_by_every_config() {
-    let schema: serde_json::Value = serde_json::from_str(&prints(&["generate", "schema"])).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&stdout_of(&["generate", "schema"])).unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let own = fs::canonicalize(folder.join("schema.json")).unwrap();
     let configs = [&folder, &folder.join("paper")].map(|folder| lth::system::files::list(folder).unwrap()).concat();
@@ -94,12 +94,12 @@ fn schema_is_named_and_met_by_every_config() {
 #[test]
 fn completions_and_manual_pages_have_every_command() {
     let folder = tempfile::tempdir().unwrap();
-    let pages = prints(&["generate", "man", "--out", folder.path().to_str().unwrap()]);
+    let pages = stdout_of(&["generate", "man", "--out", folder.path().to_str().unwrap()]);
     for command in ["run", "plan", "check", "data", "init", "generate"] {
         for shell in ["bash", "zsh", "fish"] {
-            assert!(prints(&["generate", "completions", shell]).contains(command), "{shell} {command}");
+            assert!(stdout_of(&["generate", "completions", shell]).contains(command), "{shell} {command}");
         }
-        assert!(prints(&["generate", "man"]).contains(&format!("lth\\-{command}")), "{command}");
+        assert!(stdout_of(&["generate", "man"]).contains(&format!("lth\\-{command}")), "{command}");
         assert!(pages.contains(&format!("lth-{command}.1")), "{command}");
         let page = fs::read_to_string(folder.path().join(format!("lth-{command}.1"))).unwrap();
         assert!(page.contains(".SH NAME"), "{page}");
@@ -124,33 +124,4 @@ fn init_writes_valid_experiment_and_overwrites_nothing() {
         assert!(stderr(&again).contains(message) && stderr(&again).contains("hint: "), "{}", stderr(&again));
     }
     assert_eq!(fs::read_to_string(folder.path().join("My first.toml")).unwrap(), text);
-}
-
-#[test]
-fn layer_errors_have_their_place() {
-    let said = |layers: &str| {
-        let set = format!("network={{layers={layers}}}");
-        let output = lth().args(["check", SMOKE, "--set", &set]).output().unwrap();
-        assert_eq!(output.status.code(), Some(2));
-        stderr(&output)
-    };
-    let all = [
-        said("[]"),
-        said("[\"relu\",{linear={out=10}}]"),
-        said("[{linear={out=300}},\"relu\"]"),
-        said("[{linear={out=11}}]"),
-        said("[{lin={out=3}},{dropout={rate=1.5}},{linear={out=0}}]"),
-        said("[\"linear\"]"),
-        said("[{linear={}},\"rely\"]"),
-    ];
-    assert_golden!(all.join("\n---\n"));
-}
-
-#[test]
-fn dropout_network_trains_and_is_listed() {
-    let folder = tempfile::tempdir().unwrap();
-    let set = "network={layers=[{linear={out=32}},\"relu\",{dropout={rate=0.3}},{linear={out=10}}]}";
-    run_well(SMOKE, folder.path(), &[set, "replicates=1", "rounds=1"]);
-    let resolved = fs::read_to_string(run_dir(folder.path()).join("resolved.toml")).unwrap();
-    assert!(resolved.contains("dropout = { rate = 0.3 }"), "{resolved}");
 }

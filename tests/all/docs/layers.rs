@@ -38,7 +38,7 @@ fn position(layer: &str) -> usize {
     LAYERS.iter().position(|name| *name == layer).unwrap_or_else(|| panic!("`{layer}` is not a layer of lib.rs"))
 }
 
-/// The layers named behind `crate::` in a source text.
+/// Returns the layers named after `crate::` in a source text.
 fn imports(text: &str) -> Vec<String> {
     assert!(!text.contains("crate::{"), "one `use` for each layer, so that this test sees it");
     let word = |part: &str| part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();

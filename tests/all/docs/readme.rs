@@ -1,4 +1,4 @@
-//! The README: every command of it is run, or the test says why not.
+//! The commands of the README: each is run, or there is a reason why not.
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,15 +15,15 @@ fn readme() -> String {
     fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap()
 }
 
-/// The commands of every block that is marked `sh`, those over several lines as one.
+/// Returns the commands in the `sh` code blocks of `text`. A command over several lines is joined into one.
 fn commands(text: &str) -> Vec<String> {
     let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let lines = blocks.flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>());
     lines.filter(|line| !line.trim().is_empty()).collect()
 }
 
-/// The treatment of a command of the README.
-enum Way {
+/// How a command of the README is checked.
+enum CommandCheck {
     /// Run with this text appended; it must succeed.
     Run(String),
     /// Run with this text appended; it must be valid, and fail because there is no network connection.
@@ -34,36 +34,41 @@ enum Way {
     Skip(&'static str),
 }
 
-/// Shorter trainings, so that the whole README runs in seconds: the commands are tested, not the results.
-fn way(command: &str, real: Option<&Path>) -> Way {
+/// Returns the check of a command. `real` is the folder of real data sets, if there is one. Training runs are made
+/// short by overrides, because the commands are tested and not their results.
+fn check_of(command: &str, real: Option<&Path>) -> CommandCheck {
     let words: Vec<&str> = command.split('#').next().unwrap_or_default().split_whitespace().collect();
     match words[..] {
-        ["scripts/test", ..] => Way::Skip("it would run this test"),
-        ["scripts/setup", ..] => Way::Skip("it installs libtorch"),
-        ["scripts/lth", "data", "fetch", ..] => Way::Offline(" --only-mirrors --data-dir fetched --mirror ".to_owned()),
+        ["scripts/test", ..] => CommandCheck::Skip("it would run this test"),
+        ["scripts/setup", ..] => CommandCheck::Skip("it installs libtorch"),
+        ["scripts/lth", "data", "fetch", ..] => {
+            CommandCheck::Offline(" --only-mirrors --data-dir fetched --mirror ".to_owned())
+        }
         ["scripts/lth", "run", ref rest @ ..] if rest.contains(&"run.device=cuda") => {
             if lth::engine::torch::cuda_unavailable_reason().is_some() {
-                Way::Refused
+                CommandCheck::Refused
             } else {
-                Way::Skip("it would take a GPU days")
+                CommandCheck::Skip("it would take a GPU days")
             }
         }
         ["scripts/lth", "run", ref rest @ ..] => {
             let short = " --quiet --set replicates=1 --set rounds=2 --set train.iterations=40";
             match (rest.contains(&"--data-dir"), real) {
-                (false, _) => Way::Run(format!(
+                (false, _) => CommandCheck::Run(format!(
                     "{short} --set data.train_images=600 --set data.validation=100 --set data.train_limit=300"
                 )),
-                (true, Some(_)) => Way::Run(format!("{short} --set data.train_limit=600 --set data.test_limit=300")),
-                (true, None) => Way::Skip("LTH_DATA_DIR is not set"),
+                (true, Some(_)) => {
+                    CommandCheck::Run(format!("{short} --set data.train_limit=600 --set data.test_limit=300"))
+                }
+                (true, None) => CommandCheck::Skip("LTH_DATA_DIR is not set"),
             }
         }
-        ["scripts/lth", ..] => Way::Run(String::new()),
+        ["scripts/lth", ..] => CommandCheck::Run(String::new()),
         _ => panic!("the README has a command that this test does not know: {command}"),
     }
 }
 
-/// A folder like a checkout, where `scripts/lth` is the binary under test.
+/// Returns a folder like a checkout of the repository, in which `scripts/lth` is the binary under test.
 fn checkout() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("scripts")).unwrap();
@@ -88,32 +93,32 @@ fn readme_commands_do_what_they_say() {
     let real: Option<PathBuf> = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA)
         .map(|folder| folder.canonicalize().unwrap());
     let folder = checkout();
-    // A port that nobody listens on any more.
+    // The address of a server that has been closed.
     let nowhere = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let (mut ran, mut skipped) = (0, 0);
     for command in commands(&readme()) {
         let real = real.as_deref();
         let line = real.map_or_else(|| command.clone(), |real| command.replace("DIR", &real.display().to_string()));
-        match way(&command, real) {
-            Way::Skip(reason) => {
+        match check_of(&command, real) {
+            CommandCheck::Skip(reason) => {
                 println!("skipped: {command} ({reason})");
                 let script = command.split_whitespace().next().unwrap();
                 assert!(Path::new(ROOT).join(script).exists(), "{command}");
                 skipped += 1;
             }
-            Way::Run(more) => {
+            CommandCheck::Run(more) => {
                 let output = shell(folder.path(), &line, &more);
                 assert_eq!(output.status.code(), Some(0), "{line}{more}\n{}", stderr(&output));
                 assert!(!output.stdout.is_empty(), "{line}");
                 ran += 1;
             }
-            Way::Refused => {
+            CommandCheck::Refused => {
                 let output = shell(folder.path(), &line, "");
                 assert_eq!(output.status.code(), Some(2), "{line}\n{}", stderr(&output));
                 assert!(stderr(&output).contains("CUDA cannot be used"), "{line}\n{}", stderr(&output));
                 ran += 1;
             }
-            Way::Offline(more) => {
+            CommandCheck::Offline(more) => {
                 let output = shell(folder.path(), &line, &format!("{more}{nowhere}"));
                 assert_eq!(output.status.code(), Some(1), "{line}\n{}", stderr(&output));
                 assert!(stderr(&output).contains("Connection refused"), "{line}\n{}", stderr(&output));

@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use crate::support::smoke_document;
 
-/// A training of 120 iterations at a rate of 0.1.
+/// Returns the settings of [`SMOKE`](crate::support::SMOKE), with 120 iterations, a learning rate of 0.1 and these
+/// overrides.
 fn train(sets: &[&str]) -> TrainConfig {
     let sets: Vec<String> = sets.iter().chain(&["lr=0.1"]).map(|set| format!("train.{set}")).collect();
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
@@ -35,20 +36,22 @@ fn lr_schedules_equal_pytorch() {
         let expected = entry["lr"].as_array().unwrap();
         assert_eq!(expected.len(), 120);
         for (iteration, expected) in expected.iter().enumerate() {
-            let (ours, theirs) = (schedule.at(Iteration(iteration as u64)), expected.as_f64().unwrap());
+            let ours = schedule.at(Iteration(iteration as u64));
+            let theirs = expected.as_f64().unwrap();
             assert!((ours - theirs).abs() < 1e-13, "{sets:?} at {iteration}: {ours}, PyTorch {theirs}");
         }
     }
 }
 
-/// Remembers the learning rates it is given.
+/// A trainer that records the learning rates that it is given, and trains nothing.
 #[derive(Default)]
-struct Ear {
+struct RateRecorder {
     state: Snapshot,
-    heard: Vec<(u64, f64)>,
+    /// The recorded (iteration, learning rate), in the order of the steps.
+    rates: Vec<(u64, f64)>,
 }
 
-impl Trainer for Ear {
+impl Trainer for RateRecorder {
     fn lanes(&self) -> usize {
         1
     }
@@ -59,7 +62,7 @@ impl Trainer for Ear {
     }
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
-        self.heard.push((batches[0].iteration, lr[0]));
+        self.rates.push((batches[0].iteration, lr[0]));
         self.state.iteration += 1;
         Ok(())
     }
@@ -79,8 +82,9 @@ impl Trainer for Ear {
     fn set_threads(&mut self, _: usize) {}
 }
 
-/// The rates of a training that starts at this iteration, in epochs of 7.
-fn heard(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
+/// Returns the rates of a training run that starts at iteration `start`, each as (iteration, learning rate). An epoch
+/// has 7 iterations.
+fn recorded_rates(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
     let images: Vec<u32> = (0..35).collect();
     let tensor = NamedTensor { name: "output".to_owned(), shape: vec![1], values: vec![0.0] };
     let start = Snapshot { iteration: start, ..Snapshot::initial(TensorMap(vec![tensor])) };
@@ -91,25 +95,25 @@ fn heard(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
         mask: &Mask(Vec::new()),
         snapshots_at: &[],
     };
-    let mut ear = Ear::default();
-    let mut training = TrainingLoop::start(&mut ear, train, vec![lane], Iteration(train.iterations)).unwrap();
+    let mut recorder = RateRecorder::default();
+    let mut training = TrainingLoop::start(&mut recorder, train, vec![lane], Iteration(train.iterations)).unwrap();
     while training.evaluate_and_snapshot().unwrap() {
         training.step().unwrap();
     }
     assert!(matches!(training.finish()[..], [TrainingEnd::Trained(_)]));
-    ear.heard
+    recorder.rates
 }
 
 #[test]
 fn rewind_to_k_continues_lr() {
     let sets = ["warmup=2ep", "schedule=multi_step", "milestones=[\"2ep\",\"50it\"]"];
-    let whole = heard(&train(&sets), 0);
+    let whole = recorded_rates(&train(&sets), 0);
     assert_eq!(whole.len(), 120);
     let at = |iteration: usize| whole[iteration].1;
     assert_eq!([at(0), at(7), at(49)], [0.0, 0.05, 0.1 * 0.1]);
     assert!((at(13) - 0.1 * 13.0 / 14.0).abs() < 1e-15 && (at(50) - 0.001).abs() < 1e-15, "{} {}", at(13), at(50));
-    // Inside the warm-up, between milestones and behind them.
+    // From an iteration in the warm-up, between the milestones, and after them.
     for k in [5, 14, 49, 50, 119] {
-        assert_eq!(heard(&train(&sets), k as u64), whole[k..], "from {k}");
+        assert_eq!(recorded_rates(&train(&sets), k as u64), whole[k..], "from {k}");
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::support::*;
 
-/// Percent of all weights remaining, with the pruning rates of Frankle & Carbin 2019, Figure 2. Columns: round; Lenet,
-/// Conv-2, Conv-4, Conv-6 (2.26 million weights), ResNet-20, VGG-19.
-const GRID: [(u64, [&str; 6]); 20] = [
+/// The percentage of weights that remain after each round, with the pruning rates of Frankle & Carbin 2019, Figure 2:
+/// (round, [Lenet, Conv-2, Conv-4, Conv-6 (2.26 million weights), ResNet-20, VGG-19]).
+const PAPER_SIZES: [(u64, [&str; 6]); 20] = [
     (1, ["80.04", "80.10", "81.08", "82.54", "80.24", "80.01"]),
     (2, ["64.06", "64.16", "65.84", "68.20", "64.43", "64.01"]),
     (3, ["51.28", "51.41", "53.55", "56.39", "51.78", "51.21"]),
@@ -27,7 +27,7 @@ const GRID: [(u64, [&str; 6]); 20] = [
     (24, ["0.50", "0.54", "1.28", "1.27", "1.65", "0.50"]),
 ];
 
-/// The networks in the order of [`GRID`]: a configuration, and all weights.
+/// The networks in the order of [`PAPER_SIZES`]: a configuration, and all weights.
 const NETWORKS: [(&str, u64); 6] = [
     ("lenet_mnist", 266_200),
     ("paper/fig5_conv2", 4_300_992),
@@ -37,7 +37,7 @@ const NETWORKS: [(&str, u64); 6] = [
     ("paper/fig7_vgg19", 20_024_000),
 ];
 
-/// The row of the winning ticket of a round.
+/// Returns the estimate of the winning ticket at a round.
 fn row(plan: &serde_json::Value, round: u64) -> &serde_json::Value {
     let rows = plan["rounds"].as_array().unwrap();
     rows.iter().find(|row| row["arm"] == "winning_ticket" && row["round"] == round).unwrap()
@@ -51,7 +51,7 @@ fn sizes_of_paper_networks_are_exact() {
         let plan = plan_of(&path, runs.path(), &[]);
         let dense = plan["rounds"].as_array().unwrap().iter().find(|row| row["arm"] == "dense").unwrap();
         assert_eq!(dense["weights_kept"].as_u64(), Some(total), "{config}");
-        for (round, percents) in GRID {
+        for (round, percents) in PAPER_SIZES {
             let percent = 100.0 * row(&plan, round)["weights_remaining"].as_f64().unwrap();
             assert_eq!(format!("{percent:.2}"), percents[column], "{config}, round {round}");
         }

@@ -16,15 +16,15 @@ fn expected(curves: &[std::collections::BTreeMap<String, String>], arm: &str, ro
 #[test]
 fn checkpoints_have_panel_and_column_and_train_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let plain = run_well(SMOKE, folder.path(), &[]);
-    assert_eq!(trained(&plain), SMOKE_TRAININGS);
+    let plain = run_ok(SMOKE, folder.path(), &[]);
+    assert_eq!(finished_count(&plain), SMOKE_TRAININGS);
     let run_dir = run_dir(folder.path());
     let resolved = fs::read_to_string(run_dir.join("resolved.toml")).unwrap();
     assert!(!resolved.contains("checkpoints"), "{resolved}");
     assert!(!run_dir.join("report/figures/checkpoints.svg").exists());
 
-    let again = run_well(SMOKE, folder.path(), &["report.checkpoints=[120,40]"]);
-    assert_eq!(trained(&again), 0, "what the report says is in no key");
+    let again = run_ok(SMOKE, folder.path(), &["report.checkpoints=[120,40]"]);
+    assert_eq!(finished_count(&again), 0, "what the report says is in no key");
     let page = fs::read_to_string(run_dir.join("report/report.md")).unwrap();
     let header = "| test accuracy at iteration 40 (%) | test accuracy at iteration 120 (%) |";
     assert!(page.contains(header) && page.contains("(figures/checkpoints.svg)"), "{page}");
@@ -50,7 +50,7 @@ fn checkpoints_have_panel_and_column_and_train_nothing() {
 fn checkpoints_before_start_of_arm_have_no_value() {
     let folder = tempfile::tempdir().unwrap();
     let arms = "arms={late={mask='iterative',weights='rewind',rewind_to='60it'}}";
-    run_well(SMOKE, folder.path(), &[arms, "report.checkpoints=[40,80]", "replicates=1"]);
+    run_ok(SMOKE, folder.path(), &[arms, "report.checkpoints=[40,80]", "replicates=1"]);
     let page = fs::read_to_string(run_dir(folder.path()).join("report/report.md")).unwrap();
     let row = page.lines().rfind(|line| line.starts_with("| late | 1 |")).unwrap();
     let cells: Vec<&str> = row.split('|').map(str::trim).collect();

@@ -1,4 +1,4 @@
-//! The early stop of every training is the minimum of its curve, whatever it started from.
+//! The early stop of every training run is the minimum of its curve, whichever weights it starts from.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const STARTS_TRAINED: [&str; 9] = [
 fn early_stop_is_minimum_of_curve_for_every_weight_source() {
     let folder = tempfile::tempdir().unwrap();
     // A learning rate so large that some training runs have their minimum where they start.
-    run_well(SMOKE, folder.path(), &[ALL_ARMS, "train.evaluate_every=10", "train.lr=0.1"]);
+    run_ok(SMOKE, folder.path(), &[ALL_ARMS, "train.evaluate_every=10", "train.lr=0.1"]);
     let run_dir = run_dir(folder.path());
     let mut curves: BTreeMap<String, Vec<(f64, String)>> = BTreeMap::new();
     for row in rows(&run_dir, "curves.csv") {
@@ -51,7 +51,7 @@ fn early_stop_is_minimum_of_curve_for_every_weight_source() {
 fn early_stop_of_late_arms_is_compared_by_iterations_trained() {
     let folder = tempfile::tempdir().unwrap();
     let arms = "arms={late={mask='iterative',weights='rewind',rewind_to='90it'}}";
-    let printed = stdout(&run_well(SMOKE, folder.path(), &[arms, "replicates=3"]));
+    let printed = stdout(&run_ok(SMOKE, folder.path(), &[arms, "replicates=3"]));
     assert!(printed.contains("\nlate starts at iteration 90\n"), "{printed}");
     let report = std::fs::read_to_string(run_dir(folder.path()).join("report/report.md")).unwrap();
     assert!(report.contains("late starts at iteration 90"), "{report}");

@@ -1,5 +1,5 @@
-//! Convolutional networks with batch norm, residual blocks and augmentation, on the real binary: every arm, rewinding
-//! to k with running statistics, lanes, and the instability analysis.
+//! Networks with batch norm, residual blocks, augmentation or dropout, on the real binary: every arm, rewinding to
+//! iteration k with running statistics, lanes, and the instability analysis.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use lth::base::tensors::{Snapshot, TensorMap};
 
 use crate::support::*;
 
-/// A plain network with batch norm behind a convolution and behind a linear layer.
+/// A plain network with batch norm after a convolution and after a linear layer.
 const NORMED: [&str; 7] = [
     "network={layers=[{conv={out=3,stride=2,bias=false}},'batch_norm','relu',{max_pool={size=2}},\
      {linear={out=8}},'batch_norm','relu',{linear={out=10}}]}",
@@ -38,8 +38,8 @@ fn batch_norm_network_passes_audit_in_every_arm() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
     let all = sets(&[ALL_ARMS, "run.keep=all", "train.iterations=120"]);
-    // The audit looks at each: weights, moments and running statistics are where their rules say.
-    run_well(SMOKE, runs, &all);
+    // The audit checks that the weights, moments and running statistics of each training run start as their rules say.
+    run_ok(SMOKE, runs, &all);
     let rounds = rows(&run_dir(runs), "rounds.csv");
     assert!(rounds.iter().all(|row| row["outcome"] == "done" && row["engine"] == "dense"));
     let dense = rounds.iter().find(|row| row["arm"] == "dense").unwrap();
@@ -53,7 +53,7 @@ fn batch_norm_network_passes_audit_in_every_arm() {
     assert_eq!(there.moments.len(), 1);
     // The same again, with other workers, to the byte.
     let again = tempfile::tempdir().unwrap();
-    run_well(SMOKE, again.path(), &sets(&[ALL_ARMS, "run.keep=all", "train.iterations=120", "run.workers=1"]));
+    run_ok(SMOKE, again.path(), &sets(&[ALL_ARMS, "run.keep=all", "train.iterations=120", "run.workers=1"]));
     for file in ["rounds.csv", "curves.csv", "layers.csv"] {
         assert_eq!(
             fs::read(run_dir(runs).join(file)).unwrap(),
@@ -67,7 +67,7 @@ fn batch_norm_network_passes_audit_in_every_arm() {
 fn batch_norm_network_in_lanes_equals_single_training() {
     let accuracies = |lanes: &str| {
         let folder = tempfile::tempdir().unwrap();
-        run_well(SMOKE, folder.path(), &sets(&[lanes, "train.dtype=float64", "replicates=3"]));
+        run_ok(SMOKE, folder.path(), &sets(&[lanes, "train.dtype=float64", "replicates=3"]));
         let of = |row: &std::collections::BTreeMap<String, String>| {
             (
                 row["arm"].clone(),
@@ -90,7 +90,7 @@ fn batch_norm_network_in_lanes_equals_single_training() {
 fn stability_of_batch_norm_networks_recomputes_statistics() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
-    run_well(SMOKE, runs, &sets(&["replicates=1", "rounds=1"]));
+    run_ok(SMOKE, runs, &sets(&["replicates=1", "rounds=1"]));
     let output = lth().args(["stability", "smoke", "--points", "3", "--runs"]).arg(runs).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let points = rows(&run_dir(runs), "stability.csv");
@@ -122,7 +122,7 @@ fn global_scope_prunes_exact_count_of_convolutions() {
     for architecture in ["network={architecture='resnet20'}", "network={architecture='vgg11'}"] {
         let all: Vec<&str> = [architecture].into_iter().chain(short).chain(deep).collect();
         let runs = folder.path().join(architecture.len().to_string());
-        run_well(SMOKE, &runs, &all);
+        run_ok(SMOKE, &runs, &all);
         let layers = rows(&run_dir(&runs), "layers.csv");
         let ticket = layers.iter().filter(|row| row["arm"] == "winning_ticket");
         let (mut kept, mut total) = (0, 0);
@@ -135,4 +135,13 @@ fn global_scope_prunes_exact_count_of_convolutions() {
         }
         assert_eq!(kept, total - (total as f64 * 0.2).round() as u64, "{architecture}");
     }
+}
+
+#[test]
+fn dropout_network_trains_and_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = "network={layers=[{linear={out=32}},\"relu\",{dropout={rate=0.3}},{linear={out=10}}]}";
+    run_ok(SMOKE, folder.path(), &[set, "replicates=1", "rounds=1"]);
+    let resolved = fs::read_to_string(run_dir(folder.path()).join("resolved.toml")).unwrap();
+    assert!(resolved.contains("dropout = { rate = 0.3 }"), "{resolved}");
 }

@@ -1,4 +1,4 @@
-//! Running trainings: arms, resume, lockstep groups, failures, and networks with batch norm.
+//! Runs: arms, resume, lockstep groups, failures, and networks with batch norm.
 
 mod arms;
 mod batch_norm;

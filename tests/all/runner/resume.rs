@@ -8,17 +8,19 @@ use lth::base::rng::{Purpose, Stream};
 
 use crate::support::*;
 
-/// Long enough that most kills fall into a training or a write.
+/// A length of training runs with which most kills hit one that is training or being written.
 const LENGTH: &str = "train.iterations=300";
 
+/// Starts a run of [`LENGTH`].
 fn start(runs: &std::path::Path) -> Child {
     let mut command = run_command(SMOKE, runs, &[LENGTH]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// Runs the experiment without interruption in a new folder.
 fn alone() -> (tempfile::TempDir, Output) {
     let folder = tempfile::tempdir().unwrap();
-    let output = run_well(SMOKE, folder.path(), &[LENGTH]);
+    let output = run_ok(SMOKE, folder.path(), &[LENGTH]);
     (folder, output)
 }
 
@@ -28,14 +30,16 @@ fn resume_after_twenty_kills_gives_same_bytes() {
     use std::os::unix::process::ExitStatusExt;
     const LONG: [&str; 2] = ["replicates=8", "train.iterations=600"];
     let alone = tempfile::tempdir().unwrap();
-    let seconds = |runs: &std::path::Path| {
+    let milliseconds = |runs: &std::path::Path| {
         let watch = std::time::Instant::now();
-        run_well(SMOKE, runs, &LONG);
+        run_ok(SMOKE, runs, &LONG);
         watch.elapsed().as_millis() as u64
     };
-    // The whole run, and how long one takes to find that all is done: the work lies between. Twenty kills together
-    // leave most of it undone, however much slower the machine was when that was measured.
-    let (whole, nothing) = (seconds(alone.path()), seconds(alone.path()));
+    // The time of the whole run, and of a run that finds everything stored. The difference is the time of the training.
+    // Each kill comes after at most a fortieth of it, so that twenty kills leave some of the training undone even if
+    // the machine was only half as fast when the times were measured.
+    let whole = milliseconds(alone.path());
+    let nothing = milliseconds(alone.path());
     let folder = tempfile::tempdir().unwrap();
     let mut moments = Stream::of_replicate(1, 1, Purpose::Order).generator(0);
     let mut killed = 0;
@@ -47,9 +51,9 @@ fn resume_after_twenty_kills_gives_same_bytes() {
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));
     }
-    assert_eq!(killed, 20, "every one of them was at work");
-    run_well(SMOKE, folder.path(), &LONG);
-    assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
+    assert_eq!(killed, 20, "each process was killed at work");
+    run_ok(SMOKE, folder.path(), &LONG);
+    assert_same(&reproducible_files(&run_dir(folder.path())), &reproducible_files(&run_dir(alone.path())));
 }
 
 #[cfg(unix)]
@@ -59,21 +63,21 @@ fn resume_after_signals_gives_same_bytes() {
     for (signal, code) in [("INT", 130), ("TERM", 75), ("HUP", 75), ("USR1", 75), ("USR2", 75)] {
         let folder = tempfile::tempdir().unwrap();
         let child = start(folder.path());
-        // Until the first training has ended, so that there is something to go on from.
-        while !view_has_a_row(folder.path()) {
+        // The first training run has ended, so that there is something to resume from.
+        while !has_stored_training(folder.path()) {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
-        let said = stderr(&output);
-        assert!(said.contains("trainings are done; those at work begin again. Go on with\n"), "{said}");
-        // The command it names, as a shell runs it.
-        let command = said.trim_end().lines().last().unwrap();
+        let message = stderr(&output);
+        assert!(message.contains("trainings are done; those at work begin again. Go on with\n"), "{message}");
+        // The command that the message names, run by a shell.
+        let command = message.trim_end().lines().last().unwrap();
         let rest = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
         assert!(rest.status.success(), "{}", stderr(&rest));
-        assert!(trained(&rest) < SMOKE_TRAININGS, "what was done is not done again");
-        assert_same(&promised(&run_dir(folder.path())), &promised(&run_dir(alone.path())));
+        assert!(finished_count(&rest) < SMOKE_TRAININGS, "finished training runs are not trained again");
+        assert_same(&reproducible_files(&run_dir(folder.path())), &reproducible_files(&run_dir(alone.path())));
     }
 }
 
@@ -81,22 +85,23 @@ fn resume_after_signals_gives_same_bytes() {
 #[test]
 fn signals_ignored_from_start_do_not_stop_run() {
     let folder = tempfile::tempdir().unwrap();
-    // As `nohup` starts a process. Long enough that it is at work when the signal comes.
+    // Ignores HUP as `nohup` does. The run is long enough that it is training when the signal comes.
     let script = format!("trap '' HUP; exec \"$0\" run {SMOKE} --runs \"$1\" --set train.iterations=2000");
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &script, env!("CARGO_BIN_EXE_lth")]).arg(folder.path()).stdin(Stdio::null());
     let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while !view_has_a_row(folder.path()) {
+    while !has_stored_training(folder.path()) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(child.try_wait().unwrap().is_none(), "it is at work");
+    assert!(child.try_wait().unwrap().is_none(), "the run is training");
     std::process::Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!(trained(&output), SMOKE_TRAININGS);
+    assert_eq!(finished_count(&output), SMOKE_TRAININGS);
 }
 
-fn view_has_a_row(runs: &std::path::Path) -> bool {
+/// Returns whether a training run is stored in `runs`.
+fn has_stored_training(runs: &std::path::Path) -> bool {
     let Ok(entries) = fs::read_dir(runs.join("store")) else { return false };
     entries.filter_map(Result::ok).any(|entry| entry.path().join("done.json").exists())
 }
@@ -108,22 +113,22 @@ fn final_weights_are_kept_only_while_needed() {
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().path().join("final.safetensors").exists())
         .count();
-    assert_eq!(kept, 4, "per replicate those of the dense network and of the chain's last round");
+    assert_eq!(kept, 4, "in each replicate those of the dense network and of the last round of the chain");
 }
 
 #[test]
 fn final_weights_freed_are_remade_if_needed() {
     let (alone, _) = alone();
-    let before = promised(&run_dir(alone.path()));
+    let before = reproducible_files(&run_dir(alone.path()));
     let tickets: Vec<_> = rows(&run_dir(alone.path()), "rounds.csv")
         .into_iter()
         .filter(|row| row["arm"] == "winning_ticket" && row["replicate"] == "1")
         .collect();
     let last = tickets.iter().find(|row| row["round"] == "2").unwrap();
     fs::remove_dir_all(alone.path().join("store").join(&last["key"])).unwrap();
-    let again = run_well(SMOKE, alone.path(), &[LENGTH]);
-    assert_eq!(trained(&again), 2, "round 1 for its final weights, then round 2: {}", stderr(&again));
-    assert_same(&promised(&run_dir(alone.path())), &before);
+    let again = run_ok(SMOKE, alone.path(), &[LENGTH]);
+    assert_eq!(finished_count(&again), 2, "round 1 for its final weights, then round 2: {}", stderr(&again));
+    assert_same(&reproducible_files(&run_dir(alone.path())), &before);
 }
 
 #[test]
@@ -152,14 +157,14 @@ fn final_weights_that_differ_after_rerun_are_refused() {
 #[test]
 fn damaged_training_is_run_again() {
     let (alone, _) = alone();
-    let before = promised(&run_dir(alone.path()));
+    let before = reproducible_files(&run_dir(alone.path()));
     for file in ["curve.json", "mask.safetensors", "done.json", "start.safetensors"] {
-        let has_it = |entry: &std::path::PathBuf| entry.join(file).exists();
+        let has_file = |entry: &std::path::PathBuf| entry.join(file).exists();
         let mut entries = fs::read_dir(alone.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
-        lth::system::files::write(&entries.find(has_it).unwrap().join(file), b"{").unwrap();
-        let again = run_well(SMOKE, alone.path(), &[LENGTH]);
-        assert_eq!(trained(&again), 1, "{file}: {}", stderr(&again));
-        assert_same(&promised(&run_dir(alone.path())), &before);
+        lth::system::files::write(&entries.find(has_file).unwrap().join(file), b"{").unwrap();
+        let again = run_ok(SMOKE, alone.path(), &[LENGTH]);
+        assert_eq!(finished_count(&again), 1, "{file}: {}", stderr(&again));
+        assert_same(&reproducible_files(&run_dir(alone.path())), &before);
     }
 }
 
@@ -173,18 +178,18 @@ fn damaged_final_weights_are_remade_if_needed() {
         }
     }
     // The third round prunes the second's final weights, which prune the first's, and so on back to the dense network.
-    let more = run_well(SMOKE, alone.path(), &[LENGTH, "rounds=3"]);
+    let more = run_ok(SMOKE, alone.path(), &[LENGTH, "rounds=3"]);
     let fresh = tempfile::tempdir().unwrap();
-    run_well(SMOKE, fresh.path(), &[LENGTH, "rounds=3"]);
-    let of_three = |runs: &std::path::Path| {
+    run_ok(SMOKE, fresh.path(), &[LENGTH, "rounds=3"]);
+    let files_of_three_rounds = |runs: &std::path::Path| {
         run_dirs(runs)
             .into_iter()
             .find(|run_dir| rows(run_dir, "rounds.csv").len() == 26)
-            .map(|run_dir| promised(&run_dir))
+            .map(|run_dir| reproducible_files(&run_dir))
             .unwrap()
     };
-    assert_same(&of_three(alone.path()), &of_three(fresh.path()));
-    assert_eq!(trained(&more), 2 * 3 + 2 * 4, "three again and four anew in each replicate: {}", stderr(&more));
+    assert_same(&files_of_three_rounds(alone.path()), &files_of_three_rounds(fresh.path()));
+    assert_eq!(finished_count(&more), 2 * 3 + 2 * 4, "three again and four anew in each replicate: {}", stderr(&more));
 }
 
 #[test]
@@ -213,19 +218,20 @@ fn final_weights_are_kept_by_run_keep_and_remade_to_same_bytes() {
         command.args(["plan", SMOKE, "--json", "--set", keep, "--runs"]).arg(folder.path());
         serde_json::from_slice(&command.output().unwrap().stdout).unwrap()
     };
-    run_well(SMOKE, folder.path(), &[]);
-    let before = promised(&run_dir(folder.path()));
+    run_ok(SMOKE, folder.path(), &[]);
+    let before = reproducible_files(&run_dir(folder.path()));
     assert_eq!(weights(), 2 * 2, "of the dense networks and of the last round of each chain");
-    // What was freed is made again, and the plan says so; `done.json` knows what it must be.
+    // Freed weights are made again, and the plan counts their iterations; `done.json` has the checksum that they must
+    // have.
     assert_eq!(plan("run.keep=tickets")["iterations_to_go"], 2 * 120);
-    let tickets = run_well(SMOKE, folder.path(), &["run.keep=tickets"]);
-    assert_eq!((weights(), trained(&tickets)), (2 * 3, 2));
+    let tickets = run_ok(SMOKE, folder.path(), &["run.keep=tickets"]);
+    assert_eq!((weights(), finished_count(&tickets)), (2 * 3, 2));
     assert_eq!(plan("run.keep=all")["iterations_to_go"], 12 * 120);
-    run_well(SMOKE, folder.path(), &["run.keep=all"]);
+    run_ok(SMOKE, folder.path(), &["run.keep=all"]);
     assert_eq!(weights(), SMOKE_TRAININGS);
     assert!(plan("run.keep=all")["disk_bytes"].as_u64() > plan("run.keep=needed")["disk_bytes"].as_u64());
-    // One who needs less frees nothing that another wants.
-    run_well(SMOKE, folder.path(), &["rounds=3", "name=other"]);
-    assert_eq!(trained(&run_well(SMOKE, folder.path(), &["run.keep=all"])), 0);
-    assert_same(&promised(&run_dir_named(folder.path(), "smoke")), &before);
+    // A run that keeps less does not free the weights that another one keeps.
+    run_ok(SMOKE, folder.path(), &["rounds=3", "name=other"]);
+    assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &["run.keep=all"])), 0);
+    assert_same(&reproducible_files(&run_dir_named(folder.path(), "smoke")), &before);
 }

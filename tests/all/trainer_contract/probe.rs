@@ -47,7 +47,7 @@ fn probe(network: Network, gpu: Option<usize>) -> torch::TorchProbe {
     torch::TorchProbe::new(TrainerSpec { gpu, ..TrainerSpec::plain(network, optimizer, 16) }, dataset())
 }
 
-/// The weights of the contract for conv networks, with running statistics as after training.
+/// Returns the weights of `start_from` in conv.rs, with running statistics such as after training.
 fn start(network: &Network, density: &str) -> (Snapshot, Mask) {
     let (snapshot, mask) = start_from(network, density, 0);
     let mut buffers = Vec::new();

@@ -37,7 +37,7 @@ fn started_bars(workers: usize, width: usize, height: usize) -> (Bars, FakeTermi
         iterations: 57 * EACH,
         cost: (57 * EACH) as f64,
         workers,
-        engine: "dense on cpu",
+        engine_text: "dense on cpu",
         run_dir: Path::new("runs/quickstart-baf434dd"),
     });
     for worker in 0..workers {
@@ -47,7 +47,7 @@ fn started_bars(workers: usize, width: usize, height: usize) -> (Bars, FakeTermi
 }
 
 fn start(bars: &Bars, worker: usize) {
-    bars.on_event(&Event::Started { worker, label: &label(worker), iterations: EACH, cost: EACH as f64 });
+    bars.on_event(&Event::Started { worker, id: &label(worker), iterations: EACH, cost: EACH as f64 });
     bars.on_event(&Event::Stepped { worker, iteration: EACH / 2 });
 }
 
@@ -55,7 +55,7 @@ fn end(bars: &Bars, worker: usize, ended: usize) {
     let result = result(Outcome::Done);
     bars.on_event(&Event::Ended {
         worker: Some(worker),
-        label: &label(worker),
+        id: &label(worker),
         result: &result,
         cost: EACH as f64,
         ended,
@@ -87,7 +87,7 @@ fn bars_in_window_of_40_columns() {
     let failed = result(Outcome::Failed { cause: "could not write `runs/store/0123456789abcdef/done.json`".into() });
     bars.on_event(&Event::Ended {
         worker: Some(1),
-        label: &label(1),
+        id: &label(1),
         result: &failed,
         cost: EACH as f64,
         ended: 2,

@@ -1,4 +1,4 @@
-//! Files of a made-up run: numbers from formulas, for tests and benchmarks of reports.
+//! The files of a synthetic run, with numbers from formulas, for tests and benchmarks of reports.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,15 +9,15 @@ use lth::engine::EngineKind;
 use lth::network::WeightKind;
 use lth::system::files;
 
-/// The size of a made-up run.
-pub(crate) struct MadeUp {
-    /// Arms after the dense one: name, repeats, and how far each pruning takes it from the dense accuracy.
+/// The size of a synthetic run.
+pub(crate) struct SyntheticRun {
+    /// The arms but for the dense one: (name, repeats, loss of accuracy with each round).
     pub(crate) arms: &'static [(&'static str, u32, f64)],
-    /// Replicates, from 1.
+    /// The number of replicates.
     pub(crate) replicates: u32,
-    /// Rounds after the dense network.
+    /// The number of rounds after the dense network.
     pub(crate) rounds: u32,
-    /// Evaluations of a training, a hundred iterations apart.
+    /// The number of evaluations of each training run, 100 iterations apart.
     pub(crate) evaluations: u64,
     /// Whether there is a `weights.csv`.
     pub(crate) with_weights: bool,
@@ -58,20 +58,20 @@ const MANIFEST: &str = r#"{
   "audit": { "passed": 30, "broken": [] }, "failures": [], "blocked": []
 }"#;
 
-/// Layers of the network: name, kind, number of weights, and the share that each round keeps.
+/// The layers of the network: (name, kind, number of weights, share of the weights that each round keeps).
 const LAYERS: [(&str, WeightKind, u64, f64); 3] = [
     ("linear1", WeightKind::Linear, 235_200, 0.8),
     ("linear2", WeightKind::Linear, 30_000, 0.8),
     ("output", WeightKind::Output, 1_000, 0.9),
 ];
 
-/// Returns a pseudo-random number in -1..1.
-fn chance(parts: [u64; 4]) -> f64 {
+/// Returns a pseudo-random number in -1..1, by the hash of `parts`.
+fn noise(parts: [u64; 4]) -> f64 {
     let mix = parts.iter().fold(7u64, |mix, part| (mix ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23));
     (mix >> 40) as f64 / f64::from(1 << 23) - 1.0
 }
 
-impl MadeUp {
+impl SyntheticRun {
     /// Writes the files of the run into `folder`.
     pub(crate) fn write(&self, folder: &Path) {
         let (rounds, curves, layers) = self.rows();
@@ -90,11 +90,11 @@ impl MadeUp {
         let mut rounds = Vec::new();
         let mut curves = Vec::new();
         let mut layers = Vec::new();
-        for (a, &(arm, repeats, loss)) in [("dense", 1, 0.0)].iter().chain(self.arms).enumerate() {
+        for (arm_index, &(arm, repeats, accuracy_drop)) in [("dense", 1, 0.0)].iter().chain(self.arms).enumerate() {
             for replicate in 1..=self.replicates {
                 for repeat in 1..=repeats {
-                    for round in if a == 0 { 0..=0 } else { 1..=self.rounds } {
-                        let row = self.training(arm, (a as u64, replicate, repeat, round), loss);
+                    for round in if arm_index == 0 { 0..=0 } else { 1..=self.rounds } {
+                        let row = self.training(arm, (arm_index as u64, replicate, repeat, round), accuracy_drop);
                         curves.extend(self.curve(&row));
                         layers.extend(layers_of(&row));
                         rounds.push(row);
@@ -105,13 +105,18 @@ impl MadeUp {
         (rounds, curves, layers)
     }
 
-    fn training(&self, arm: &str, (a, replicate, repeat, round): (u64, u32, u32, u32), loss: f64) -> RoundRow {
-        let noise = chance([a, u64::from(replicate), u64::from(repeat), u64::from(round)]);
+    fn training(
+        &self,
+        arm: &str,
+        (arm_index, replicate, repeat, round): (u64, u32, u32, u32),
+        accuracy_drop: f64,
+    ) -> RoundRow {
+        let noise = noise([arm_index, u64::from(replicate), u64::from(repeat), u64::from(round)]);
         let kept: u64 = kept(round).iter().sum();
-        let better = if loss < 0.002 { 0.002 * f64::from(round.min(4)) } else { 0.0 };
-        let accuracy = 0.977 + better - loss * f64::from(round) + 0.0007 * noise;
+        let better = if accuracy_drop < 0.002 { 0.002 * f64::from(round.min(4)) } else { 0.0 };
+        let accuracy = 0.977 + better - accuracy_drop * f64::from(round) + 0.0007 * noise;
         let last = self.evaluations - 1;
-        let early = ((0.6 + 0.3 * loss * 100.0 + 0.1 * noise).min(1.0) * last as f64) as u64 * 100;
+        let early = ((0.6 + 0.3 * accuracy_drop * 100.0 + 0.1 * noise).min(1.0) * last as f64) as u64 * 100;
         RoundRow {
             experiment: "made_up".into(),
             arm: arm.into(),
@@ -131,7 +136,7 @@ impl MadeUp {
             device: DeviceKind::Cpu.into(),
             iterations: last * 100,
             outcome: OutcomeKind::Done.into(),
-            key: format!("{a:016x}{replicate:016x}{repeat:016x}{round:016x}"),
+            key: format!("{arm_index:016x}{replicate:016x}{repeat:016x}{round:016x}"),
             ..RoundRow::default()
         }
     }
@@ -139,7 +144,7 @@ impl MadeUp {
     fn curve(&self, row: &RoundRow) -> Vec<CurveRow> {
         let point = |i: u64| {
             let rest = 0.88 * (-0.9 * i as f64).exp() + 0.02 / (1.0 + i as f64);
-            let noise = chance([i, row.replicate.into(), row.repeat.into(), row.round.into()]);
+            let noise = noise([i, row.replicate.into(), row.repeat.into(), row.round.into()]);
             let accuracy = row.final_test_accuracy.unwrap() - rest + 0.0005 * noise;
             let loss = 0.08 + 2.2 * rest + 0.0001 * i as f64 + 0.001 * noise;
             CurveRow {

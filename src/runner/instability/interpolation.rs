@@ -1,4 +1,4 @@
-//! Networks on the straight line between two, and their errors.
+//! Networks on the straight line between the weights of two networks, and their errors.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,7 +14,7 @@ use crate::engine::{EngineKind, Trainer};
 use crate::lottery::ArtifactSource as _;
 use crate::network::{Network, init_buffers};
 
-/// Measures lines in one thread, with the trainers that it builds there.
+/// Measures the lines of pairs, in the thread that built it. Builds one trainer for each engine that trained a pair.
 pub(super) struct Interpolator<'a> {
     context: &'a RunContext<'a>,
     dataset: &'a Arc<Dataset>,
@@ -26,7 +26,7 @@ impl<'a> Interpolator<'a> {
         Self { context, dataset, trainers: BTreeMap::new() }
     }
 
-    /// Returns the errors at `alphas`, from the copy at 0 to the training run at 1; `None` if the run was cancelled.
+    /// Returns the errors at each of `alphas` (0 is the copy, 1 the training run); `None` if the run was cancelled.
     pub(super) fn measure(
         &mut self,
         pair: &CopyPair,
@@ -35,23 +35,25 @@ impl<'a> Interpolator<'a> {
         let RunContext { study, store, cancel, trainers, .. } = *self.context;
         let network = &study.resolved.network;
         let mask = store.mask(&pair.training.key)?;
-        let images = self.dataset.indices(Split::Train);
-        let weights = store.final_weights(&pair.training.key)?;
-        let copy_weights = store.final_weights(&pair.copy.key)?;
-        // The engine that trained them, so that the ends have the errors they had.
+        let image_indices = self.dataset.indices(Split::Train);
+        let original = store.final_weights(&pair.training.key)?;
+        let copy = store.final_weights(&pair.copy.key)?;
+        // The engine that trained the pair, so that both ends of the line have the errors that were recorded after
+        // training.
         let trainer = match self.trainers.entry(pair.training.engine) {
             Entry::Occupied(trainer) => trainer.into_mut(),
             Entry::Vacant(vacant) => vacant.insert(trainers.build(pair.training.engine, 1, self.dataset)?),
         };
-        let fresh = init_buffers(network);
+        // Running means and variances cannot be interpolated; they are computed anew for each network.
+        let fresh_buffers = init_buffers(network);
         let mut points = Vec::new();
         for alpha in alphas {
             if cancel.is_cancelled() {
                 return Ok(None);
             }
-            let weights = interpolate(network, &weights, &copy_weights, alpha)?;
-            trainer.load(0, &Snapshot { buffers: fresh.clone(), ..Snapshot::initial(weights) }, &mask)?;
-            trainer.recompute_batch_norm(images)?;
+            let weights = interpolate(network, &original, &copy, alpha)?;
+            trainer.load(0, &Snapshot { buffers: fresh_buffers.clone(), ..Snapshot::initial(weights) }, &mask)?;
+            trainer.recompute_batch_norm(image_indices)?;
             let mut error = |split| Ok::<_, anyhow::Error>(1.0 - trainer.evaluate(split)?[0].accuracy);
             points.push(InterpolationPoint {
                 alpha,
@@ -63,20 +65,22 @@ impl<'a> Interpolator<'a> {
     }
 }
 
-/// Returns the parameters at `alpha` on the line from `copy` (0) to `weights` (1). Buffers are left out.
-fn interpolate(network: &Network, weights: &TensorMap, copy: &TensorMap, alpha: f64) -> Result<TensorMap> {
+/// Returns the parameters `alpha · original + (1 − alpha) · copy`, computed in float64. Buffers are left out.
+fn interpolate(network: &Network, original: &TensorMap, copy: &TensorMap, alpha: f64) -> Result<TensorMap> {
     let parameters = network.parameters();
     let tensors = parameters.iter().map(|parameter| {
         let name = &parameter.name;
-        let (end, start) = (named(weights, name)?, named(copy, name)?);
-        ensure!(end.shape == start.shape, "`{name}` has two shapes");
-        let mix = |(end, start): (&f32, &f32)| (alpha * f64::from(*end) + (1.0 - alpha) * f64::from(*start)) as f32;
-        let values = end.values.iter().zip(&start.values).map(mix).collect();
-        Ok(NamedTensor { values, ..end.clone() })
+        let original = tensor(original, name)?;
+        let copy = tensor(copy, name)?;
+        ensure!(original.shape == copy.shape, "`{name}` has two shapes");
+        let blend =
+            |(original, copy): (&f32, &f32)| (alpha * f64::from(*original) + (1.0 - alpha) * f64::from(*copy)) as f32;
+        let values = original.values.iter().zip(&copy.values).map(blend).collect();
+        Ok(NamedTensor { values, ..original.clone() })
     });
     Ok(TensorMap(tensors.collect::<Result<_>>()?))
 }
 
-fn named<'a>(weights: &'a TensorMap, name: &str) -> Result<&'a NamedTensor> {
+fn tensor<'a>(weights: &'a TensorMap, name: &str) -> Result<&'a NamedTensor> {
     weights.get(name).ok_or_else(|| anyhow!("final weights without `{name}`"))
 }

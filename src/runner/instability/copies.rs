@@ -1,4 +1,4 @@
-//! Training runs with their copies, and what is measured between the two.
+//! Training runs with their copies, and the file of the errors that are measured on the line between the two.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +20,10 @@ impl CopyPair {
     }
 }
 
-/// The errors of a network on the line between a training run and its copy.
+/// A network on the line between a training run and its copy, with its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct InterpolationPoint {
-    /// Position on the line: 0 at the copy, 1 at the training run.
+    /// The position on the line, 0..=1: 0 at the copy, 1 at the training run.
     pub(super) alpha: f64,
     /// Share of training images that are misclassified, 0..=1.
     pub(super) train_error: f64,
@@ -31,17 +31,18 @@ pub(super) struct InterpolationPoint {
     pub(super) test_error: f64,
 }
 
-/// `stability.json`: a line that was measured, and between which weights.
+/// The contents of `stability.json`: a measured line, with the checksums of the weights at its ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct MeasuredLine {
+    /// The version of the file.
     pub(super) format: u32,
-    /// SHA-256 of the final weights of the training run and of its copy.
+    /// SHA-256 of the files with the final weights: [training run, copy].
     pub(super) between: [String; 2],
-    /// By `alpha`, ascending.
+    /// The points, in ascending order of `alpha`.
     pub(super) points: Vec<InterpolationPoint>,
 }
 
 impl MeasuredLine {
-    /// Version of the file.
+    /// The version that this program reads and writes.
     pub(super) const FORMAT: u32 = 1;
 }

@@ -1,5 +1,6 @@
-//! Instability analysis (Frankle et al., "Linear Mode Connectivity and the Lottery Ticket Hypothesis", arXiv 1912.05671): the
-//! errors of the networks on the straight line between a training run and its copy that saw the images in another order.
+//! Instability analysis: the errors of networks on the straight line between the final weights of a training run and of
+//! its copy, which saw the images in another order (Frankle et al., "Linear Mode Connectivity and the Lottery Ticket
+//! Hypothesis", arXiv 1912.05671, Section 2).
 
 mod copies;
 mod interpolation;
@@ -28,26 +29,27 @@ pub use self::copies::CopyPair;
 /// The instability analysis of a run.
 #[derive(Clone, Copy)]
 pub struct InstabilityAnalysis<'a> {
-    /// The run's study and store.
+    /// The run's study, store and trainers.
     pub context: RunContext<'a>,
-    /// Networks on a line, both ends included.
+    /// The number of networks on a line, both ends included; at least 2.
     pub points: usize,
 }
 
 impl InstabilityAnalysis<'_> {
-    /// Returns the training runs with these keys, each once, with their copies.
+    /// Returns the training runs of the plan with these keys, each key once, with their copies.
     pub fn pairs(&self, keys: &BTreeSet<ContentHash>) -> Vec<CopyPair> {
         let mut missing = keys.clone();
         let trainings = self.context.study.plan.trainings.iter();
         trainings.filter(|spec| missing.remove(&spec.key)).map(CopyPair::of).collect()
     }
 
-    /// Whether the line of a pair has been measured with as many points as are asked for.
+    /// Returns whether the line of a pair has been measured, with the number of points of this analysis.
     pub fn is_measured(&self, pair: &CopyPair) -> bool {
         self.measured_line(pair).is_some_and(|line| line.points.len() == self.points)
     }
 
-    /// Returns the line of a pair, if it was measured between the weights that both have now.
+    /// Returns the measured line of a pair; `None` if it was not measured, or if one of the two has other final weights
+    /// now.
     fn measured_line(&self, pair: &CopyPair) -> Option<MeasuredLine> {
         let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
         let line: MeasuredLine = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
@@ -55,14 +57,14 @@ impl InstabilityAnalysis<'_> {
         is_current.then_some(line)
     }
 
-    /// Returns the checksums of the final weights of both; `None` where one has none.
+    /// Returns the checksums of the final weights of the training run and of its copy; `None` if one of them has none.
     fn checksums(&self, pair: &CopyPair) -> Option<[String; 2]> {
         let checksum = |spec: &TrainingSpec| self.context.store.final_weights_checksum(&spec.key);
         Some([checksum(&pair.training)?, checksum(&pair.copy)?])
     }
 
-    /// Returns the plan that gives both of each pair their final weights: copies that are not trained, training runs whose
-    /// weights were not kept, and those that these depend on.
+    /// Returns the plan of everything that must be trained so that both networks of each pair have final weights in the
+    /// store: copies, training runs whose final weights were freed, and the training runs that these depend on.
     pub fn plan(&self, pairs: &[CopyPair]) -> Plan {
         let mut needed = NeededOutputs::default();
         let mut copies = Vec::new();
@@ -74,10 +76,10 @@ impl InstabilityAnalysis<'_> {
             }
         }
         let mut trainings = Vec::new();
-        // From the end: a training run comes after those it depends on.
+        // In reverse order: when a training run is reached, all that depend on it have added what they need of it.
         for spec in self.context.study.plan.trainings.iter().rev() {
-            let outputs = needed.0.remove(&spec.key).unwrap_or_default();
-            if outputs.into_iter().any(|output| !self.has(spec, output)) {
+            let dependencies = needed.0.remove(&spec.key).unwrap_or_default();
+            if dependencies.into_iter().any(|dependency| !self.has(spec, dependency)) {
                 needed.add_dependencies_of(spec);
                 trainings.push(spec.clone());
             }
@@ -87,16 +89,18 @@ impl InstabilityAnalysis<'_> {
         Plan { trainings }
     }
 
+    /// Returns whether a training run is stored, did not diverge, and has the outputs that `dependency` names.
     fn has(&self, spec: &TrainingSpec, dependency: Dependency) -> bool {
         let store = self.context.store;
         store.is_done(spec) && store.has(&spec.key, dependency)
     }
 
-    /// Measures the lines of `pairs`, whose final weights are stored, in `workers` threads, and reports each as an event.
-    /// Cancelling the run ends it early; lines that were measured are stored.
+    /// Measures the lines of `pairs`, whose final weights are stored, in `workers` threads; stores each line and
+    /// reports it as an event. Returns early if the run is cancelled.
     ///
     /// # Errors
-    /// Weights that cannot be read, a trainer that fails, and a file that cannot be written.
+    /// Fails if weights cannot be read, a trainer fails, or a file cannot be written. Lines that were measured before
+    /// stay stored.
     pub fn measure(&self, pairs: &[CopyPair], dataset: &Arc<Dataset>, workers: usize) -> Result<()> {
         let queue =
             MeasureQueue { pairs, next: AtomicUsize::new(0), measured: AtomicUsize::new(0), error: Mutex::default() };
@@ -109,20 +113,21 @@ impl InstabilityAnalysis<'_> {
         error.map_or(Ok(()), Err)
     }
 
-    /// One worker: measures pairs of the queue until none is left, one fails, or the run is cancelled.
+    /// Measures pairs of the queue until none is left, one fails, or the run is cancelled: the work of one thread.
     fn measure_queue(&self, queue: &MeasureQueue<'_>, dataset: &Arc<Dataset>) {
         let mut interpolator = Interpolator::new(&self.context, dataset);
         while let Some(pair) = queue.pairs.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
             match self.measure_pair(pair, &mut interpolator) {
-                Ok(true) => {
+                Ok(Measurement::Stored) => {
                     let measured = queue.measured.fetch_add(1, Ordering::Relaxed) + 1;
                     let TrainingSpec { arm, round, replicate, .. } = &pair.training;
                     let total = queue.pairs.len();
                     let text = format!("measured {measured} of {total}: {arm} round {round} replicate {replicate}");
                     self.context.sink.on_event(&Event::Message(&text));
                 }
-                Ok(false) => return,
+                Ok(Measurement::Cancelled) => return,
                 Err(error) => {
+                    // No thread takes another pair.
                     queue.next.store(queue.pairs.len(), Ordering::Relaxed);
                     *queue.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     return;
@@ -131,25 +136,25 @@ impl InstabilityAnalysis<'_> {
         }
     }
 
-    /// Measures and stores the line of a pair; returns `false` if the run was cancelled.
-    fn measure_pair(&self, pair: &CopyPair, interpolator: &mut Interpolator<'_>) -> Result<bool> {
+    /// Measures and stores the line of a pair.
+    fn measure_pair(&self, pair: &CopyPair, interpolator: &mut Interpolator<'_>) -> Result<Measurement> {
         let checksums = self.checksums(pair);
         let between = checksums.ok_or_else(|| anyhow!("`{}` has not come to its end", pair.copy.key.short()))?;
         let last = self.points.max(2) - 1;
         let alphas = (0..=last).map(|point| point as f64 / last as f64);
-        let Some(points) = interpolator.measure(pair, alphas)? else { return Ok(false) };
+        let Some(points) = interpolator.measure(pair, alphas)? else { return Ok(Measurement::Cancelled) };
         let line = MeasuredLine { format: MeasuredLine::FORMAT, between, points };
         let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
         files::write(&path, &serde_json::to_vec_pretty(&line)?)?;
-        Ok(true)
+        Ok(Measurement::Stored)
     }
 
-    /// Whether the final weights of both of a pair are stored.
+    /// Returns whether the final weights of both networks of a pair are stored.
     pub fn is_ready(&self, pair: &CopyPair) -> bool {
         [&pair.training, &pair.copy].into_iter().all(|spec| self.has(spec, Dependency::FinalWeights))
     }
 
-    /// Whether one of a pair diverged.
+    /// Returns whether one of the networks of a pair diverged.
     pub fn has_diverged(&self, pair: &CopyPair) -> bool {
         let outcome = |spec: &TrainingSpec| self.context.store.load(spec).ok().flatten().map(|stored| stored.outcome);
         [&pair.training, &pair.copy]
@@ -157,7 +162,8 @@ impl InstabilityAnalysis<'_> {
             .any(|spec| outcome(spec).is_some_and(|outcome| outcome != Outcome::Done))
     }
 
-    /// Returns the rows of `stability.csv`: of every training run of the plan whose line has been measured.
+    /// Returns the rows of `stability.csv`: one for each point of each measured line, in the order of the plan and by
+    /// `alpha`.
     pub fn rows(&self) -> Vec<StabilityRow> {
         self.context.study.plan.trainings.iter().flat_map(|spec| self.rows_of(&CopyPair::of(spec))).collect()
     }
@@ -182,18 +188,26 @@ impl InstabilityAnalysis<'_> {
     }
 }
 
-/// The pairs that workers measure.
+/// The result of measuring a pair.
+enum Measurement {
+    /// The line has been measured and stored.
+    Stored,
+    /// The run was cancelled before the line was measured.
+    Cancelled,
+}
+
+/// The pairs that the threads of an analysis measure.
 struct MeasureQueue<'a> {
     pairs: &'a [CopyPair],
-    /// The next pair to be measured.
+    /// The index of the next pair to be measured.
     next: AtomicUsize,
-    /// Pairs that have been measured.
+    /// The number of pairs that have been measured.
     measured: AtomicUsize,
-    /// The error that ended the measuring.
+    /// The error of a thread; the analysis ends with it.
     error: Mutex<Option<Error>>,
 }
 
-/// The outputs of training runs that others depend on, by key.
+/// The outputs of training runs that the analysis or other training runs need, by key.
 #[derive(Default)]
 struct NeededOutputs(BTreeMap<ContentHash, Vec<Dependency>>);
 
