@@ -9,17 +9,17 @@
 //! - *idle*: kept, but not active. The gradient of an idle weight is 0, because no logit depends on it; the weight is
 //!   stored because weight decay changes it.
 //! - *pattern*: which weights of a layer are active: a matrix [active units, active units of the previous layer] in
-//!   compressed sparse rows ([`TiledCsr`](tiled_csr::TiledCsr)). Its columns are split into *tiles* of 128, so that the
+//!   compressed sparse rows (`TiledCsr`). Its columns are split into *tiles* of 128, so that the
 //!   inputs of a tile stay in the first-level cache (one tile if few weights are active); the weights in one row of one
 //!   tile are a *segment*.
 //! - *block*: 64 images. A batch is computed block by block: the inputs of a tile then take 128 columns · 64 images · 4
-//!   bytes = 32 KiB. Arrays of a block are [features, 64 images], one aligned [`Feature`](kernels::Feature) per active
+//!   bytes = 32 KiB. Arrays of a block are [features, 64 images], one aligned `Feature` per active
 //!   input or unit, so that a weight is multiplied with four vectors of 16 images. If the last block of a batch has
 //!   fewer images, its arrays have the same size; the inputs and the gradients of the missing images are 0.
 //!
 //! # A step
 //!
-//! For each block of the batch ([`BlockState`](batch_block::BlockState)):
+//! For each block of the batch (`BlockState`):
 //!
 //! 1. load: copy the pixels of the images [images, pixels], transpose them to [pixels, images], and normalize the
 //!    active ones to inputs [active inputs, images] (`inputs`);
@@ -30,7 +30,7 @@
 //!    active weights and biases, which later blocks add to.
 //!
 //! Then the optimizer updates all stored values in one pass. Weights, gradients and moments are flat buffers of one
-//! layout ([`CompactNetwork`](compact::CompactNetwork)): for each layer the active weights in the order of the pattern,
+//! layout (`CompactNetwork`): for each layer the active weights in the order of the pattern,
 //! the idle weights, the biases of active units, the biases of idle units.
 //!
 //! Threads share the normalization, the products and the update, split by inputs, rows, segments or values. Each sum is
@@ -40,7 +40,7 @@
 //!
 //! From the ground up: `tiled_csr` (the pattern of a layer), `kernels` (the products over it), `logits` and `inputs` of
 //! a block, `compact` (the part of a network that a mask keeps), `batch_block` (the passes of a block), `mlp` (the
-//! trainer), and `engine` (cost and limits). Vectors and threads are those of [`compute`](crate::compute). Independent
+//! trainer), and `engine` (cost and limits). Vectors and threads are those of `compute`. Independent
 //! of libtorch.
 
 mod batch_block;
