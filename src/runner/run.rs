@@ -9,7 +9,7 @@ use super::events::{Event, TrainingId, TrainingResult};
 use super::jobs::{JobPlan, plan_jobs};
 use super::run_files::{RowState, RunFiles};
 use super::scheduler::{GroupAssignment, NextWork, RunProgress, Scheduler};
-use super::shared::{POLL_INTERVAL, RunState, SharedState};
+use super::shared::{POLL_INTERVAL, LockedState, SharedState};
 use super::store::StoredTraining;
 use super::training_graph::TrainingGraph;
 use super::worker::{TaskOutcome, Worker};
@@ -93,7 +93,7 @@ impl<'a> Runner<'a> {
         let training_cost = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
         let scheduler = Scheduler::new(jobs, training_cost, self.keep == KeepWeights::Needed);
         self.announce(scheduler.progress(), iterations, cost, workers);
-        let shared = SharedState::new(RunState { scheduler, results }, self.workers.min(machine::cores()));
+        let shared = SharedState::new(LockedState { scheduler, results }, self.workers.min(machine::cores()));
         self.pin(&shared)?;
         // An earlier process may have been killed before it freed weights.
         self.free(&shared);
@@ -240,7 +240,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Emits [`Event::Ended`] for a training run that `worker` trained; `None` if another process did.
-    fn report_end(&self, worker: Option<usize>, node: usize, spec: &TrainingSpec, cost: f64, state: &RunState<'_>) {
+    fn report_end(&self, worker: Option<usize>, node: usize, spec: &TrainingSpec, cost: f64, state: &LockedState<'_>) {
         let result = state.results[node].as_ref();
         let outcome = match (state.scheduler.failure(node), result) {
             (Some(failure), _) => Outcome::Failed { cause: failure.cause.clone() },
@@ -317,7 +317,7 @@ impl<'a> Runner<'a> {
         result.map(RowState::Stored).or(has_failed.then_some(RowState::Failed))
     }
 
-    fn outcome(&self, state: &RunState<'_>) -> RunOutcome {
+    fn outcome(&self, state: &LockedState<'_>) -> RunOutcome {
         let scheduler = &state.scheduler;
         let mut outcome = RunOutcome { progress: scheduler.progress(), ..RunOutcome::default() };
         for (spec, &node) in self.plan.trainings.iter().zip(&scheduler.graph().node_of_row) {

@@ -15,14 +15,15 @@ use crate::engine::EngineKind;
 /// worker checks for cancellation.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The state of a run: the scheduler, and the results of the training runs that are stored.
-pub(super) struct RunState<'a> {
+/// The part of the shared state that changes behind a lock: the scheduler, and the results of the training runs that are
+/// stored.
+pub(super) struct LockedState<'a> {
     pub(super) scheduler: Scheduler<'a>,
     /// The stored result of each node of the scheduler's graph.
     pub(super) results: Vec<Option<Arc<StoredTraining>>>,
 }
 
-impl RunState<'_> {
+impl LockedState<'_> {
     /// Records that a node is in the store.
     pub(super) fn finish(&mut self, node: usize, stored: StoredTraining) {
         self.scheduler.finish(node, stored.outcome.clone());
@@ -37,7 +38,7 @@ impl RunState<'_> {
 
 /// The state of a run behind a lock, with a signal for waiting workers.
 pub(super) struct SharedState<'a> {
-    state: Mutex<RunState<'a>>,
+    state: Mutex<LockedState<'a>>,
     /// Signalled after every transition.
     changed: Condvar,
     /// The retention of each node.
@@ -49,7 +50,7 @@ pub(super) struct SharedState<'a> {
 }
 
 impl<'a> SharedState<'a> {
-    pub(super) fn new(state: RunState<'a>, threads: usize) -> Self {
+    pub(super) fn new(state: LockedState<'a>, threads: usize) -> Self {
         let retentions = state.scheduler.retentions().to_vec();
         let busy = EngineKind::ALL.into_iter().map(|engine| (engine, AtomicUsize::new(0))).collect();
         Self { state: Mutex::new(state), changed: Condvar::new(), retentions, busy, threads }
@@ -57,7 +58,7 @@ impl<'a> SharedState<'a> {
 
     /// Locks the state, even if a thread panicked while it held the lock: nothing can panic between the first and the
     /// last change of a transition, so the state is consistent.
-    pub(super) fn lock(&self) -> MutexGuard<'_, RunState<'a>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, LockedState<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

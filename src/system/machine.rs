@@ -26,8 +26,8 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Returns the names of the processor's vector instruction sets that are shown to users. Which of them the code uses is
-/// decided in [`compute`](crate::compute).
+/// Returns the names of the processor's vector instruction sets, for display. Which of them the code uses is decided in
+/// `compute::simd`.
 pub fn vector_instructions() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     let sets = [
