@@ -93,7 +93,8 @@ pub struct CudaProvenance {
     /// Index of the GPU that was used, in `gpus`, from 0.
     pub gpu: usize,
     /// Precision of the products of convolutions and linear layers.
-    pub products: MatmulPrecision,
+    #[serde(alias = "products")]
+    pub matmul_precision: MatmulPrecision,
     /// Description of the numbers that are the same in every run.
     pub deterministic: String,
     /// Description of the numbers that may differ between runs.

@@ -50,7 +50,7 @@ fn cuda_provenance(study: &Study) -> Option<CudaProvenance> {
     Some(CudaProvenance {
         gpu: study.resolved.gpu?,
         gpus: machine::gpus(),
-        products: study.experiment.train.products,
+        matmul_precision: study.experiment.train.matmul_precision,
         deterministic: torch::DETERMINISTIC.to_owned(),
         not_deterministic: torch::NOT_DETERMINISTIC.to_owned(),
     })

@@ -54,7 +54,7 @@ pub(super) struct ArmKeys {
     rewind_to: Option<TrainingTime>,
     /// With `rewind_to`: state of the optimizer's moments after the rewind (`restore`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rewind_moments: Option<RewindOptimizerState>,
+    rewind_optimizer: Option<RewindOptimizerState>,
     /// With `final`: the time from which learning rate and data continue (`0it`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lr_from: Option<TrainingTime>,
@@ -234,7 +234,7 @@ impl ArmKeys {
         let is_source = |kind: WeightSourceKind| self.weights == kind;
         let keys = [
             ("rewind_to", self.rewind_to.is_some(), is_source(WeightSourceKind::Rewind), "`weights = \"rewind\"`"),
-            ("rewind_moments", self.rewind_moments.is_some(), self.rewind_to.is_some(), "`rewind_to`"),
+            ("rewind_optimizer", self.rewind_optimizer.is_some(), self.rewind_to.is_some(), "`rewind_to`"),
             ("lr_from", self.lr_from.is_some(), is_source(WeightSourceKind::Final), "`weights = \"final\"`"),
             ("noise", self.noise.is_some(), is_source(WeightSourceKind::Noise), "`weights = \"noise\"`"),
         ];
@@ -278,7 +278,7 @@ impl ArmKeys {
     fn weight_source(&self, key: &str) -> Result<WeightSource, Diagnostic> {
         Ok(match self.weights {
             WeightSourceKind::Rewind => {
-                let target = |time| RewindTarget { time, optimizer_state: self.rewind_moments };
+                let target = |time| RewindTarget { time, optimizer_state: self.rewind_optimizer };
                 WeightSource::Rewind { to: self.rewind_to.map(target) }
             }
             WeightSourceKind::Reinit => WeightSource::Reinit,
@@ -319,7 +319,7 @@ impl From<Arm> for ArmKeys {
             mask,
             weights,
             rewind_to: None,
-            rewind_moments: None,
+            rewind_optimizer: None,
             lr_from: None,
             noise: None,
             repeats,
@@ -329,7 +329,7 @@ impl From<Arm> for ArmKeys {
         match weights {
             WeightSource::Rewind { to } => Self {
                 rewind_to: to.map(|target| target.time),
-                rewind_moments: to.and_then(|target| target.optimizer_state),
+                rewind_optimizer: to.and_then(|target| target.optimizer_state),
                 ..with(WeightSourceKind::Rewind)
             },
             WeightSource::Reinit => with(WeightSourceKind::Reinit),
@@ -408,7 +408,7 @@ mod tests {
     fn arm_is_written_as_it_was_given() {
         for keys in [
             r#""mask":"iterative","weights":"rewind","repeats":1"#,
-            r#""mask":"iterative","weights":"rewind","rewind_to":"0it","rewind_moments":"restore","repeats":1"#,
+            r#""mask":"iterative","weights":"rewind","rewind_to":"0it","rewind_optimizer":"restore","repeats":1"#,
             r#""mask":{"of":"b"},"weights":"rewind","rewind_to":"2ep","repeats":1,"at":[1,2]"#,
             r#""mask":{"one_shot":{"cut":[0.5]}},"weights":"final","lr_from":"1ep","repeats":1"#,
             r#""mask":{"random":"b"},"weights":"noise","noise":0.5,"repeats":3,"every":2"#,
@@ -424,7 +424,7 @@ mod tests {
         let weights = |keys: &str| arm(&format!("mask='iterative',weights={keys}")).weights;
         assert_eq!(weights("'rewind'"), WeightSource::Rewind { to: None });
         let target = RewindTarget { time: "2ep".parse().unwrap(), optimizer_state: Some(RewindOptimizerState::Reset) };
-        let rewind = weights("'rewind',rewind_to='2ep',rewind_moments='reset'");
+        let rewind = weights("'rewind',rewind_to='2ep',rewind_optimizer='reset'");
         assert_eq!(rewind, WeightSource::Rewind { to: Some(target) });
         assert_eq!(weights("'noise',noise=0.5"), WeightSource::Noise { factor: 0.5 });
         assert_eq!(weights("'final'"), WeightSource::Final { lr_from: None });

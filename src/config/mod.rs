@@ -16,6 +16,7 @@ mod dotted_keys;
 mod encoding;
 mod json_values;
 mod parse;
+mod renamed_keys;
 mod set;
 mod toml_values;
 mod value_path;

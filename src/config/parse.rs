@@ -16,6 +16,7 @@ use super::mistakes::render::snippet;
 use super::mistakes::replacement::Syntax;
 use super::mistakes::syntax::{self, SyntaxError};
 use super::mistakes::syntax_fix::{self, Grammar, SyntaxFix, find_fix};
+use super::renamed_keys::rename_keys;
 use super::toml_values::toml_values;
 
 impl ConfigDocument {
@@ -39,9 +40,11 @@ impl ConfigDocument {
         document.origins = origins;
         let tables = UserKeyTables::of_experiment();
         tables.join_inner_keys(&mut document.root);
+        rename_keys(&mut document.root, &mut document.origins);
         for set in sets {
             document.set(set, tables)?;
             tables.join_inner_keys(&mut document.root);
+            rename_keys(&mut document.root, &mut document.origins);
         }
         Ok(document)
     }

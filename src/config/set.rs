@@ -9,6 +9,7 @@ use super::dotted_keys::{UserKeyTables, split_path};
 use super::mistakes::replacement::{Syntax, inside_quotes};
 use super::mistakes::syntax::toml_mistake;
 use super::mistakes::syntax_fix::{Grammar, find_fix};
+use super::renamed_keys::rename_last_part;
 use super::toml_values::toml_values;
 use super::value_path::{is_within, join};
 use crate::system::env;
@@ -47,7 +48,7 @@ impl ConfigDocument {
             let hint = format!("give the whole list: `--set '{list}=[…]'`");
             return Err(wrong("a part of a list cannot be set by itself") + "\n\nhint: " + &hint);
         }
-        let Some(parts) = split_path(key).map(|parts| tables.join_parts(parts)) else {
+        let Some(parts) = split_path(key).map(|parts| rename_last_part(tables.join_parts(parts))) else {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         };
         let path = parts.join(".");

@@ -42,7 +42,7 @@ pub struct TrainConfig {
     /// Floating-point type of the arithmetic.
     pub dtype: Dtype,
     /// Precision of convolutions and matrix multiplications on a GPU.
-    pub products: MatmulPrecision,
+    pub matmul_precision: MatmulPrecision,
 }
 
 /// The training of one network: length, batches, optimizer, learning rate, arithmetic.
@@ -113,7 +113,7 @@ pub(super) struct TrainKeys {
     dtype: Dtype,
     /// Precision of convolutions and matrix multiplications on a GPU; everything else is computed in `dtype`.
     #[serde(default, skip_serializing_if = "MatmulPrecision::is_exact")]
-    products: MatmulPrecision,
+    matmul_precision: MatmulPrecision,
 }
 
 /// A floating-point type.
@@ -130,7 +130,7 @@ pub enum Dtype {
 /// Precision of matrix multiplications and convolutions on a GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "Products")]
+#[schemars(rename = "MatmulPrecision")]
 pub enum MatmulPrecision {
     /// The same as `dtype`.
     #[default]
@@ -228,7 +228,7 @@ impl TrainKeys {
             label_smoothing: self.label_smoothing,
             drop_last: self.drop_last,
             dtype: self.dtype,
-            products: self.products,
+            matmul_precision: self.matmul_precision,
         })
     }
 }
@@ -258,7 +258,7 @@ impl From<TrainConfig> for TrainKeys {
             label_smoothing: config.label_smoothing,
             drop_last: config.drop_last,
             dtype: config.dtype,
-            products: config.products,
+            matmul_precision: config.matmul_precision,
         }
     }
 }

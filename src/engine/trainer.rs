@@ -41,7 +41,7 @@ impl TrainerSpec {
         let Experiment { train, data, .. } = experiment;
         Self {
             dtype: train.dtype,
-            matmul_precision: train.products,
+            matmul_precision: train.matmul_precision,
             augment: data.augment,
             gpu,
             label_smoothing: train.label_smoothing,

@@ -183,9 +183,9 @@ fn option_conflicts(experiment: &Experiment, spec: &TrainerSpec, left_over: u32)
         problems.push(Diagnostic::new("data.augment.crop", message).hint("such as `crop = 4`"));
     }
     if spec.gpu.is_none() && !spec.matmul_precision.is_exact() {
-        let message = "products are rounded on a GPU only, and the device is the processor";
+        let message = "`train.matmul_precision` has an effect on a GPU only, and the device is the CPU";
         let hint = "leave it out, or train on CUDA: `run.device = \"cuda\"`";
-        problems.push(Diagnostic::new("train.products", message).hint(hint).on_key());
+        problems.push(Diagnostic::new("train.matmul_precision", message).hint(hint).on_key());
     }
     problems
 }

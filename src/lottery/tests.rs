@@ -240,7 +240,7 @@ fn final_weights_are_those_that_the_mask_was_pruned_by() {
 fn rewind_late_takes_weights_moments_and_iteration_of_the_dense_training_run() {
     let replicate = with_arms(
         "late={mask='iterative',weights='rewind',rewind_to='40it'},\
-         reset={mask='iterative',weights='rewind',rewind_to='1ep',rewind_moments='reset'},\
+         reset={mask='iterative',weights='rewind',rewind_to='1ep',rewind_optimizer='reset'},\
          re={mask={of='late'},weights='reinit'},shuffled={mask={of='late'},weights='shuffle'}",
     );
     let dense = replicate.training("dense", 0).key;

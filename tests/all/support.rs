@@ -18,7 +18,7 @@ pub(crate) const SMOKE_TRAININGS: usize = 18;
 pub(crate) const ALL_ARMS: &str = "arms={\
     winning_ticket={mask='iterative',weights='rewind'},\
     late={mask='iterative',weights='rewind',rewind_to='30it'},\
-    late_reset={mask='iterative',weights='rewind',rewind_to='1ep',rewind_moments='reset'},\
+    late_reset={mask='iterative',weights='rewind',rewind_to='1ep',rewind_optimizer='reset'},\
     continued={mask='iterative',weights='final'},\
     fresh_chain={mask='iterative',weights='reinit'},\
     continued_ticket={mask={of='continued'},weights='rewind',at=[2]},\
