@@ -89,6 +89,39 @@ fn in_folder(folder: &Path, args: &[&str], data: &str) -> std::process::Output {
 }
 
 #[test]
+fn custom_data_are_looked_for_beside_the_configuration_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = "dataset = { idx = { dir = \"mine\", classes = 3 } }\nvalidation = 6";
+    config(&folder.path().join("experiments"), &experiment(data));
+    let plan = |current: &str| {
+        let current = folder.path().join(current);
+        let config = folder.path().join("experiments/config.toml");
+        lth().current_dir(current).args(["plan", "--json"]).arg(config).output().unwrap()
+    };
+    let missing = plan("");
+    assert_eq!(missing.status.code(), Some(2));
+    let hint = "a relative folder is looked for beside the configuration, then in the working directory";
+    assert!(stderr(&missing).contains(hint), "{}", stderr(&missing));
+    // In the working directory.
+    own_idx(&folder.path().join("mine"));
+    let id = |current: &str| {
+        let output = plan(current);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["id"].clone()
+    };
+    let in_working_directory = id("");
+    // Beside the configuration: other data of the same name, which come first.
+    own_idx(&folder.path().join("experiments/mine"));
+    assert_eq!(id(""), in_working_directory, "the same bytes elsewhere are the same data");
+    let labels = folder.path().join("experiments/mine").join(IDX[1]);
+    let mut bytes = fs::read(&labels).unwrap();
+    bytes.swap(8, 9);
+    put(&labels, &bytes);
+    assert_ne!(id(""), in_working_directory);
+    assert_eq!(id(""), id("experiments"));
+}
+
+#[test]
 fn custom_idx_files_are_trained_on() {
     let folder = tempfile::tempdir().unwrap();
     own_idx(&folder.path().join("mine"));
@@ -115,7 +148,7 @@ fn custom_idx_files_are_trained_on() {
     assert!(resolved.contains("  # of what was found there\n"), "{resolved}");
     put(&folder.path().join("resolved.toml"), resolved.as_bytes());
     let plan = lth().current_dir(folder.path()).args(["plan", "resolved.toml"]).output().unwrap();
-    assert!(stdout(&plan).contains("2 in the store"), "{}{}", stdout(&plan), stderr(&plan));
+    assert!(stdout(&plan).contains("training runs: 2, 2 of them in the store\n"), "{}{}", stdout(&plan), stderr(&plan));
     let labels = folder.path().join("moved").join(IDX[1]);
     let mut other = fs::read(&labels).unwrap();
     other[8] = 2;
@@ -124,7 +157,7 @@ fn custom_idx_files_are_trained_on() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("holds other data than this"), "{}", stderr(&refused));
     let new = in_folder(folder.path(), &["plan", "config.toml"], &data.replace("mine", "moved"));
-    assert!(stdout(&new).contains("trainings   2\n"), "other bytes are other data: {}", stdout(&new));
+    assert!(stdout(&new).contains("training runs: 2\n"), "other bytes are other data: {}", stdout(&new));
 }
 
 #[test]
@@ -143,7 +176,7 @@ fn custom_images_are_trained_on() {
         fs::rename(part.join("cow"), part.join("dog")).unwrap();
     }
     let renamed = in_folder(folder.path(), &["plan", "config.toml"], data);
-    assert!(stdout(&renamed).contains("trainings   2\n"), "{}", stdout(&renamed));
+    assert!(stdout(&renamed).contains("training runs: 2\n"), "{}", stdout(&renamed));
 }
 
 #[test]
