@@ -31,7 +31,7 @@ impl PartialTest {
     pub(super) fn note(&self, builtin: &BuiltinDataset) -> String {
         format!(
             "`{}` holds {} of the {} test images of `{}`: results on them are not comparable with those on the whole \
-             test builtin",
+             test set",
             self.file, self.records, builtin.test_images, builtin.name
         )
     }

@@ -24,12 +24,12 @@ use crate::train::{BatchSampler, LaneInput, TrainingLoop};
 
 /// The seconds of steps that are measured, for all engines together.
 const STEP_SECONDS: f64 = 1.5;
-/// The steps before the measurement, in which caches and thread pools fill.
-const WARM_UP_STEPS: u64 = 3;
+/// The seconds of steps before the measurement, in which caches and thread pools fill; at least one step is taken.
+const WARM_UP_SECONDS: f64 = 0.1;
 /// The largest number of images that are evaluated.
 const MAX_EVALUATED: usize = 1000;
 /// The largest number of multiply-adds of the evaluation.
-const MAX_EVALUATION_MACS: u64 = 10_000_000_000;
+const MAX_EVALUATION_MACS: u64 = 4_000_000_000;
 
 /// The measured speed of a study's training on this machine.
 #[derive(Clone, Debug)]
@@ -150,17 +150,19 @@ fn time_steps(
         snapshots_at: &[],
     });
     let mut training = TrainingLoop::start(trainer, train, inputs.collect(), Iteration(u64::MAX))?;
-    for _ in 0..WARM_UP_STEPS {
-        training.step()?;
-    }
-    // A snapshot waits for the device.
-    training.loaded(0)?;
+    seconds_per_step(&mut training, WARM_UP_SECONDS)?;
+    seconds_per_step(&mut training, budget)
+}
+
+/// Takes steps for `budget` seconds, and at least one. Returns the mean seconds of a step.
+fn seconds_per_step(training: &mut TrainingLoop<'_>, budget: f64) -> Result<f64> {
     let watch = Stopwatch::start();
     let mut steps = 0;
     while steps == 0 || watch.seconds() < budget {
         training.step()?;
         steps += 1;
     }
+    // A step does not wait for the device; reading its state does.
     training.loaded(0)?;
     Ok(watch.seconds() / f64::from(steps))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::table::printable;
-use crate::base::format::{bytes, with_thousands};
+use crate::base::format::{bytes, count_of, with_thousands};
 use crate::data::{DatasetReport, DatasetStatus};
 use crate::runner::StoreReport;
 
@@ -86,7 +86,8 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     } else {
         diagnosis.vector_instructions.join(", ")
     };
-    line("processor", &format!("{}, {} cores, vector instructions: {vectors}", diagnosis.processor, diagnosis.cores));
+    let cores = count_of(diagnosis.cores as u64, "core");
+    line("processor", &format!("{}, {cores}, vector instructions: {vectors}", diagnosis.processor));
     if let Some(limit) = &diagnosis.cores_limit {
         line("", &format!("fewer cores than the machine has: {limit}"));
     }

@@ -28,7 +28,7 @@ pub fn estimate(estimate: &Estimate) -> String {
         Some(time) => {
             let lanes = if estimate.lanes > 1 { format!(", {} lanes", estimate.lanes) } else { String::new() };
             let workers = count_of(time.workers as u64, "worker");
-            let _ = writeln!(text, "time: about {} ({workers}{lanes})\nbasis: {}", time_range(time), basis(time));
+            let _ = writeln!(text, "time: {} ({workers}{lanes})\nbasis: {}", time_range(time), basis(time));
         }
     }
     for warning in &estimate.warnings {
@@ -64,7 +64,7 @@ fn work(estimate: &Estimate) -> String {
 /// Returns the estimated duration, or its range.
 fn time_range(time: &TimeEstimate) -> String {
     match time.range.map(duration) {
-        [shortest, longest] if shortest == longest => shortest,
+        [shortest, longest] if shortest == longest => format!("about {shortest}"),
         [shortest, longest] => format!("{shortest} to {longest}"),
     }
 }
@@ -77,7 +77,7 @@ fn basis(time: &TimeEstimate) -> String {
         }
         TimeBasis::Measured => format!("measured now, in {:.1} s", time.measured_in.unwrap_or_default()),
         TimeBasis::Rough => {
-            format!("rough: {} assumed; `--measure` measures the speed", time.assumed_speed())
+            format!("rough: {} assumed (`--measure` measures it)", time.assumed_speed())
         }
     }
 }
@@ -121,7 +121,7 @@ fn size_table(sizes: &[&RoundEstimate], layers: &[&str]) -> Table {
     let has_grid =
         sizes.iter().enumerate().any(|(index, size)| sizes[..index].iter().any(|other| other.round == size.round));
     let arm_title = has_grid.then_some("arm");
-    let titles = arm_title.into_iter().chain(["round", "remaining", "weights", "engine"]);
+    let titles = arm_title.into_iter().chain(["round", "weights remaining", "weights", "engine"]);
     let mut table = Table::new(titles.chain(layers.iter().copied()));
     for size in sizes {
         let mut row = if has_grid { vec![Cell::text(&size.arm)] } else { Vec::new() };
@@ -175,9 +175,9 @@ mod tests {
         };
         assert_eq!(
             text(TimeBasis::Recorded, [61.0, 61.0]),
-            ("2 min".into(), "575 recorded training runs of this network on this machine".into())
+            ("about 2 min".into(), "575 recorded training runs of this network on this machine".into())
         );
-        assert_eq!(text(TimeBasis::Measured, [9.0, 9.0]), ("9 s".into(), "measured now, in 1.9 s".into()));
+        assert_eq!(text(TimeBasis::Measured, [9.0, 9.0]), ("about 9 s".into(), "measured now, in 1.9 s".into()));
         let (range, basis) = text(TimeBasis::Rough, [9.0, 90.0]);
         assert_eq!(range, "9 s to 2 min");
         assert!(basis.starts_with("rough: 20 to 200 GFLOP/s per worker assumed"), "{basis}");
