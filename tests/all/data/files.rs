@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::*;
 
 /// Returns an experiment that takes a second; `data` are the lines of `[data]`.
-fn experiment(data: &str) -> String {
+pub(super) fn experiment(data: &str) -> String {
     format!(
         r#"name = "own"
 rounds = 1
@@ -27,7 +27,7 @@ weights = "rewind"
     )
 }
 
-fn put(path: &Path, bytes: &[u8]) {
+pub(super) fn put(path: &Path, bytes: &[u8]) {
     lth::system::files::write(path, bytes).unwrap();
 }
 
@@ -43,11 +43,12 @@ fn image(class: usize, n: usize, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| if at % 3 == class { 200 + (n % 50) as u8 } else { (at + n) as u8 % 40 }).collect()
 }
 
-const IDX: [&str; 4] =
+/// The names of the four IDX files.
+pub(super) const IDX: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// Writes IDX files with three classes of 5×3 images: 30 for training and 9 for testing.
-fn own_idx(folder: &Path) {
+pub(super) fn own_idx(folder: &Path) {
     for (files, count) in IDX.chunks_exact(2).zip([30, 9]) {
         let images: Vec<u8> = (0..count).flat_map(|n| image(n % 3, n, 15)).collect();
         let labels: Vec<u8> = (0..count).map(|n| (n % 3) as u8).collect();
@@ -86,39 +87,6 @@ fn own_images(folder: &Path) {
 fn in_folder(folder: &Path, args: &[&str], data: &str) -> std::process::Output {
     config(folder, &experiment(data));
     lth().current_dir(folder).args(args).output().unwrap()
-}
-
-#[test]
-fn custom_data_are_looked_for_beside_the_configuration_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = "dataset = { idx = { dir = \"mine\", classes = 3 } }\nvalidation = 6";
-    config(&folder.path().join("experiments"), &experiment(data));
-    let plan = |current: &str| {
-        let current = folder.path().join(current);
-        let config = folder.path().join("experiments/config.toml");
-        lth().current_dir(current).args(["plan", "--json"]).arg(config).output().unwrap()
-    };
-    let missing = plan("");
-    assert_eq!(missing.status.code(), Some(2));
-    let hint = "a relative folder is looked for beside the configuration, then in the working directory";
-    assert!(stderr(&missing).contains(hint), "{}", stderr(&missing));
-    // In the working directory.
-    own_idx(&folder.path().join("mine"));
-    let id = |current: &str| {
-        let output = plan(current);
-        assert!(output.status.success(), "{}", stderr(&output));
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["id"].clone()
-    };
-    let in_working_directory = id("");
-    // Beside the configuration: other data of the same name, which come first.
-    own_idx(&folder.path().join("experiments/mine"));
-    assert_eq!(id(""), in_working_directory, "the same bytes elsewhere are the same data");
-    let labels = folder.path().join("experiments/mine").join(IDX[1]);
-    let mut bytes = fs::read(&labels).unwrap();
-    bytes.swap(8, 9);
-    put(&labels, &bytes);
-    assert_ne!(id(""), in_working_directory);
-    assert_eq!(id(""), id("experiments"));
 }
 
 #[test]
