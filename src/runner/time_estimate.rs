@@ -106,19 +106,15 @@ pub(super) fn estimate_time(
         measured_in: timings.measured_in,
         on_gpu: costs.is_on_gpu(),
     };
-    Some(match timed_groups(&timings.samples, costs, jobs) {
-        Some(seconds) => {
-            let basis = if timings.measured_in.is_some() { TimeBasis::Measured } else { TimeBasis::Recorded };
-            let seconds = total(seconds);
-            TimeEstimate { seconds, ..estimate(basis, [seconds; 2], timings) }
-        }
-        None => {
-            let [longest, shortest] = speeds(costs.is_on_gpu()).map(|speed| {
-                total(group_seconds(jobs, |group, steps| costs.group_macs(&jobs.graph.lanes(group), steps) / speed))
-            });
-            estimate(TimeBasis::Rough, [shortest, longest], timings)
-        }
-    })
+    if let Some(seconds) = timed_groups(&timings.samples, costs, jobs) {
+        let basis = if timings.measured_in.is_some() { TimeBasis::Measured } else { TimeBasis::Recorded };
+        let seconds = total(seconds);
+        return Some(TimeEstimate { seconds, ..estimate(basis, [seconds; 2], timings) });
+    }
+    let [longest, shortest] = speeds(costs.is_on_gpu()).map(|speed| {
+        total(group_seconds(jobs, |group, steps| costs.group_macs(&jobs.graph.lanes(group), steps) / speed))
+    });
+    Some(estimate(TimeBasis::Rough, [shortest, longest], timings))
 }
 
 /// Returns the estimated seconds of each group; `None` without samples.

@@ -106,15 +106,12 @@ fn v1_mount(root: &Path, controllers: &str) -> PathBuf {
 /// Returns the CPU limit of the cgroup in `folder`, in processors; `None` if it has none.
 fn limit_of_group(folder: &Path) -> Option<f64> {
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let (quota, period) = match read("cpu.max") {
-        Some(text) => {
-            let (quota, period) = text.trim().split_once(' ')?;
-            (quota.parse::<f64>().ok()?, period.parse::<f64>().ok()?)
-        }
-        None => {
-            let quota = read("cpu.cfs_quota_us")?.trim().parse::<f64>().ok()?;
-            (quota, read("cpu.cfs_period_us")?.trim().parse::<f64>().ok()?)
-        }
+    let (quota, period) = if let Some(text) = read("cpu.max") {
+        let (quota, period) = text.trim().split_once(' ')?;
+        (quota.parse::<f64>().ok()?, period.parse::<f64>().ok()?)
+    } else {
+        let quota = read("cpu.cfs_quota_us")?.trim().parse::<f64>().ok()?;
+        (quota, read("cpu.cfs_period_us")?.trim().parse::<f64>().ok()?)
     };
     // Version 1 has the quota -1 for no limit, version 2 the word `max`.
     (quota > 0.0 && period > 0.0).then(|| quota / period)
