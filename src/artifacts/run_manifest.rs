@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::format::with_thousands;
 use crate::config::{MatmulPrecision, RunConfig};
+use crate::data::ImageCounts;
 
 /// The contents of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct RunManifest {
     /// The test images of the run; `None` where an older version wrote the file.
     #[serde(default)]
     pub test: Option<TestImages>,
+    /// Numbers of images of the splits; `None` where an older version wrote the file.
+    #[serde(default)]
+    pub images: Option<ImageCounts>,
     /// Result of the audit.
     pub audit: AuditSummary,
     /// Training runs that failed, each with its cause.

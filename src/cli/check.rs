@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::load::{ExperimentArgs, LoadedExperiment};
 use crate::config::{to_json, to_toml};
-use crate::network::even_kernel_warnings;
+use crate::data;
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -13,7 +13,10 @@ use crate::ui;
 pub(super) struct CheckArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// Prints JSON: of each value its key, itself and its origin.
+    /// Exit with code 1 if the data are missing or damaged.
+    #[arg(long)]
+    strict: bool,
+    /// Print JSON: the key, the value and the origin of each setting.
     #[arg(long)]
     json: bool,
 }
@@ -32,8 +35,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
     } else {
         ui::print_result(&to_toml(experiment, resolved.device, resolved.lanes, &document))?;
     }
-    for warning in even_kernel_warnings(&experiment.network, &resolved.network) {
+    ui::eprint_line(&format!("images: {}", resolved.images));
+    let data_problem = data::problem(&experiment.data);
+    if let Some(problem) = &data_problem {
+        ui::eprint_line(&format!("data: {problem}"));
+    }
+    for warning in study.warnings() {
         ui::eprint_line(&format!("warning: {warning}"));
     }
-    Ok(Exit::Success)
+    Ok(if args.strict && data_problem.is_some() { Exit::Failure } else { Exit::Success })
 }

@@ -26,12 +26,12 @@ pub(super) struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Brings a data set here and verifies it. The only command that uses the network; interrupted, it goes on where it
-    /// stopped.
+    /// Download a data set and verify it. The only command that uses the network; run it again to resume an interrupted
+    /// download.
     Fetch(FetchArgs),
-    /// Looks for the files of the built-in data sets and verifies them.
+    /// Find the files of the built-in data sets and verify them.
     Check(DataCheckArgs),
-    /// Shows a data set: its images by part and class, its pixels in numbers, and examples of each class as a picture.
+    /// Show a data set: its images by split and class, the statistics of its pixels, and a picture of examples.
     Show(ShowArgs),
 }
 
@@ -43,16 +43,16 @@ struct FetchArgs {
     /// Folder of the data sets, each in a folder of its name [default: `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
-    /// A place with the same files, tried before the usual ones; may be given again.
+    /// Address of a server with the same files, tried before the usual ones (repeatable).
     #[arg(long, value_name = "URL", value_parser = address)]
     mirror: Vec<String>,
-    /// Tries the places of `--mirror` and no other.
+    /// Use the servers of `--mirror` only.
     #[arg(long, requires = "mirror")]
     only_mirrors: bool,
-    /// Gives up a server that sends nothing for so long.
+    /// Give up a server that sends nothing for this long.
     #[arg(long, value_name = "SECONDS", default_value = "30", hide = true, value_parser = seconds)]
     stall_seconds: Duration,
-    /// Says nothing but errors.
+    /// Print errors only.
     #[arg(long, short)]
     quiet: bool,
 }
@@ -65,27 +65,27 @@ struct DataCheckArgs {
     /// Folder of the data sets [default: `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// A built-in data set by name, or an experiment whose data are shown as it splits them.
+    /// A built-in data set by name, or an experiment, whose data are shown with its splits.
     #[arg(value_name = "NAME|CONFIG", value_parser = folders::path_parser())]
     what: PathBuf,
-    /// With an experiment: overrides one of its values; may be given again.
+    /// With an experiment: override one of its values (repeatable).
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
-    /// The picture [default: `NAME-sheet.png` in the current folder]. A file that is no picture of this command is not
+    /// File of the picture [default: `NAME-sheet.png` in the current folder]. Only pictures of this command are
     /// replaced.
     #[arg(long, value_name = "FILE.png", value_parser = folders::path_parser())]
     out: Option<PathBuf>,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -224,7 +224,7 @@ fn experiment_data(args: &ShowArgs) -> Result<(String, DatasetSummary, Dataset)>
     let (document, experiment) = load::read(&args)?;
     let usage_error = |problem| config::UsageError::new(&[problem], &document);
     let (info, images) = data::inspect(&experiment.data).map_err(usage_error)?;
-    info.sizes(&experiment.data).map_err(usage_error)?;
+    info.image_counts(&experiment.data).map_err(usage_error)?;
     let dataset = match images {
         Some(images) => info.split(images, &experiment.data, experiment.seed)?,
         None => info.load(&experiment.data, experiment.seed)?,

@@ -70,6 +70,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
         },
         processor: machine::processor(),
         cores: machine::cores(),
+        cores_limit: machine::cores_limit(),
         vector_instructions: machine::vector_instructions(),
         data_dir: folder.clone(),
         data: data::names().iter().filter_map(|name| data::status(name, &folder)).collect(),

@@ -20,7 +20,7 @@ const SCHEMA: &str = "lth.schema.json";
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
-    /// The file to write; one that exists is left alone. `-` prints the experiment, and writes no schema.
+    /// File to write; an existing file is not replaced. `-` prints the experiment and writes no schema.
     #[arg(default_value = "experiment.toml", value_parser = folders::path_parser())]
     file: PathBuf,
 }
@@ -44,8 +44,7 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
         );
     }
     if file.exists() {
-        let message =
-            format!("error: `{}` is there already, and stays as it is\n\nhint: name another file", file.display());
+        let message = format!("error: `{}` exists and is not replaced\n\nhint: name another file", file.display());
         return Err(UsageError::from_text(&message).into());
     }
     let schema = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
@@ -53,7 +52,7 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     files::write(file, TEMPLATE.replace("NAME", &name(file)).as_bytes())?;
     ui::print_result(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()))?;
     let word = env::quoted(&file.display().to_string());
-    ui::print_result(&format!("  lth plan {word}     what it will cost\n  lth run {word}      runs it\n"))?;
+    ui::print_result(&format!("  lth plan {word}     show its cost\n  lth run {word}      run it\n"))?;
     Ok(Exit::Success)
 }
 

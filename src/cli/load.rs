@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::folders;
-use crate::config::{self, ConfigDocument, Experiment};
+use crate::config::{self, ConfigDocument, CountOrAuto, Experiment};
 use crate::data::{self, RawImages};
 use crate::engine::torch;
 use crate::lottery::{Study, Surroundings};
@@ -20,7 +20,7 @@ pub(super) struct ExperimentArgs {
     /// The experiment: a TOML file, or JSON where the name ends in `.json`; `-` reads either from standard input.
     #[arg(value_parser = folders::path_parser())]
     pub(super) config: PathBuf,
-    /// Overrides a value of the experiment, such as `train.lr=0.01`; may be given again.
+    /// Override a value of the experiment, such as `train.lr=0.01` (repeatable).
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub(super) set: Vec<String>,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
@@ -99,6 +99,13 @@ pub(super) fn workers(study: &Study) -> usize {
     study.experiment.run.workers.unwrap_or(default)
 }
 
+/// Returns the limit by which the number of workers is less than the machine's number of processors, as text; `None` if
+/// there is none, or the number is configured.
+pub(super) fn workers_limit(study: &Study) -> Option<String> {
+    let is_automatic = matches!(study.experiment.run.workers, CountOrAuto::Auto) && study.resolved.gpu.is_none();
+    if is_automatic { machine::cores_limit() } else { None }
+}
+
 /// Reads the configuration and applies the overrides of the command line.
 ///
 /// # Errors
@@ -106,6 +113,7 @@ pub(super) fn workers(study: &Study) -> usize {
 pub(super) fn read(args: &ExperimentArgs) -> Result<(ConfigDocument, Experiment)> {
     let document = document(args)?;
     let mut experiment = config::read(&document)?;
+    look_beside(&args.config, &mut experiment);
     if let Some(dir) = &args.data_dir {
         experiment.data.dir = Some(dir.clone());
     } else if experiment.data.has_builtin_files() && experiment.data.dir.is_none() {
@@ -113,6 +121,16 @@ pub(super) fn read(args: &ExperimentArgs) -> Result<(ConfigDocument, Experiment)
         folders::data_folder(None)?;
     }
     Ok((document, experiment))
+}
+
+/// Replaces a relative folder of custom data by the folder of that name beside the configuration file `config`, if there
+/// is one; else the folder is looked for in the working directory.
+fn look_beside(config: &Path, experiment: &mut Experiment) {
+    let Some(dir) = experiment.data.custom_dir_mut() else { return };
+    let beside = config.parent().unwrap_or(Path::new("")).join(&*dir);
+    if dir.is_relative() && beside.is_dir() {
+        *dir = beside;
+    }
 }
 
 /// Reads the text of the configuration, and applies the overrides of the command line.

@@ -17,6 +17,7 @@ pub(super) fn run_manifest(
     outcome: &RunOutcome,
 ) -> RunManifest {
     let experiment = &study.experiment;
+    let images = study.resolved.images;
     RunManifest {
         experiment: experiment.name.clone(),
         id: study.plan.id().to_string(),
@@ -38,7 +39,8 @@ pub(super) fn run_manifest(
         data_dir: data::folder(&experiment.data).display().to_string(),
         written: clock::unix_seconds(),
         notes: study.resolved.dataset.note.iter().cloned().collect(),
-        test: test_images(study),
+        test: Some(TestImages { used: images.test, whole: study.resolved.dataset.whole_test_images }),
+        images: Some(images),
         audit: AuditSummary { passed: outcome.progress.done, broken: outcome.audit_failures.clone() },
         failures: outcome.failures.clone(),
         blocked: outcome.blocked.clone(),
@@ -54,11 +56,4 @@ fn cuda_provenance(study: &Study) -> Option<CudaProvenance> {
         deterministic: torch::DETERMINISTIC.to_owned(),
         not_deterministic: torch::NOT_DETERMINISTIC.to_owned(),
     })
-}
-
-/// Returns the number of test images used, and of those in the whole test set; `None` if the split is impossible.
-fn test_images(study: &Study) -> Option<TestImages> {
-    let dataset = &study.resolved.dataset;
-    let (_, _, used) = dataset.sizes(&study.experiment.data).ok()?;
-    Some(TestImages { used, whole: dataset.whole_test_images })
 }

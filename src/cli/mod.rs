@@ -23,7 +23,6 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::system::env;
 use crate::system::exit;
 use crate::system::exit::Exit;
 use crate::system::files::{LocksUnsupported, WriteError};
@@ -135,9 +134,7 @@ fn explain(error: &anyhow::Error, folder_option: &str) -> Exit {
 fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
     if let Some(crate::data::Unreadable { builtin: set, folder }) = error.downcast_ref() {
         let is_missing = error.chain().any(<dyn std::error::Error>::is::<crate::data::NotFound>);
-        let is_usual = *folder == crate::data::default_folder();
-        let shown = env::quoted(&folder.display().to_string());
-        let folder_argument = if is_usual { String::new() } else { format!(" --data-dir {shown}") };
+        let folder_argument = crate::data::data_dir_argument(folder);
         return Some(if is_missing {
             format!(
                 "run `lth data fetch {set}{folder_argument}`, or point `--data-dir` or LTH_DATA_DIR at the folder of the \

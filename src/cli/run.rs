@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers};
+use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
 use super::manifest::run_manifest;
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::last_iteration;
+use crate::base::format::count_of;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis};
@@ -46,9 +47,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let trainers = EngineTrainerFactory::new(&study, images);
-    if args.fresh {
-        // Load the data first: without them the archived training runs could not be repeated.
+    let store = Store { runs: runs.clone() };
+    if args.fresh || !store.has_entries_of(&study.plan) {
+        // Load the data before anything is written or archived: without them nothing can be trained.
         trainers.load_dataset()?;
+    }
+    if args.fresh {
         archive(&study.plan, &runs, &run_dir, args.quiet)?;
     }
     let _running = register_run(&study.plan, &runs, &run_dir)?;
@@ -65,7 +69,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         (RunDir::MANIFEST, manifest(&RunOutcome::default())?),
     ])?;
 
-    let store = Store { runs: runs.clone() };
+    if !args.quiet {
+        print_notes(&study);
+    }
     let sink = ui::sink(args.quiet);
     let context = RunContext { study: &study, store: &store, sink: &*sink, cancel: &cancel, trainers: &trainers };
     let keep = study.experiment.run.keep;
@@ -132,6 +138,17 @@ fn command_with_file(config: &Path) -> String {
         arguments[index] = config.display().to_string();
     }
     env::quoted_line(&arguments)
+}
+
+/// Prints the numbers of images, the limit on the number of workers if there is one, and the warnings.
+fn print_notes(study: &Study) {
+    ui::eprint_line(&format!("images: {}", study.resolved.images));
+    if let Some(limit) = workers_limit(study) {
+        ui::eprint_line(&format!("note: {}: {limit}", count_of(workers(study) as u64, "worker")));
+    }
+    for warning in study.warnings() {
+        ui::eprint_line(&format!("warning: {warning}"));
+    }
 }
 
 /// Prints training runs that broke an invariant or failed.

@@ -59,10 +59,13 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Returns the text below the table of results: the note on the test images, if there is one, the verdicts, and the
-/// paths of the run's files and report.
+/// Returns the text below the table of results: the note on the test images, if there is one, the numbers of images, the
+/// verdicts, and the paths of the run's files and report.
 pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
     let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
+    if let Some(images) = run.manifest.as_ref().and_then(|manifest| manifest.images) {
+        let _ = writeln!(text, "images: {images}");
+    }
     for sentence in report::sentences(verdicts) {
         let _ = writeln!(text, "{sentence}");
     }

@@ -25,7 +25,7 @@ pub struct DataConfig {
     /// A relative path starts at the working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// Images held out of the training set for validation; the early stop is determined on them.
+    /// Number of images held out of the training set for validation; the early stop is determined on them.
     #[serde(default = "default_validation")]
     pub validation: u32,
     /// Normalization of the pixels.
@@ -34,7 +34,8 @@ pub struct DataConfig {
     /// Random changes of the training images at each use; evaluations use the images unchanged.
     #[serde(default, skip_serializing_if = "Augment::is_none")]
     pub augment: Augment,
-    /// Number of training images kept (after the split, balanced over the classes; validation shrinks in proportion).
+    /// Number of training images kept, balanced over the classes. The validation images are held out before, and keep the
+    /// number that `validation` gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<u32>,
     /// Number of test images kept, balanced over the classes.
@@ -69,7 +70,8 @@ pub enum DatasetSpec {
     /// Custom data: four IDX files with MNIST's names, gzip-compressed or not; grey images, all of one size. Labels are
     /// bytes, 32-bit integers, or QMNIST's eight columns of these, the first of which is the class.
     Idx {
-        /// Folder of the four files. A relative path starts at the working directory.
+        /// Folder of the four files. A relative path is looked for beside the configuration file, then in the working
+        /// directory.
         dir: PathBuf,
         /// Number of classes.
         classes: u32,
@@ -91,7 +93,8 @@ pub enum DatasetSpec {
     },
     /// Custom data: PNG files `train/<class>/*.png` and `test/<class>/*.png`, grey or in colour, all of one size.
     Images {
-        /// Folder of `train` and `test`. A relative path starts at the working directory.
+        /// Folder of `train` and `test`. A relative path is looked for beside the configuration file, then in the working
+        /// directory.
         dir: PathBuf,
         /// SHA-256 of the decoded images, their labels and the names of the classes. Other data are refused. `lth check`
         /// prints it.
@@ -148,6 +151,14 @@ impl DataConfig {
     pub fn set_checksum(&mut self, checksum: &str) {
         if let DatasetSpec::Idx { sha256, .. } | DatasetSpec::Images { sha256, .. } = &mut self.dataset {
             *sha256 = Some(checksum.to_owned());
+        }
+    }
+
+    /// Returns the folder of custom data; `None` for other data sets.
+    pub fn custom_dir_mut(&mut self) -> Option<&mut PathBuf> {
+        match &mut self.dataset {
+            DatasetSpec::Idx { dir, .. } | DatasetSpec::Images { dir, .. } => Some(dir),
+            _ => None,
         }
     }
 

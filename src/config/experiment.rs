@@ -115,7 +115,7 @@ impl ExperimentKeys {
         checker.require("name", is_short, "must not be longer than 100 letters");
         checker.require("replicates", self.replicates > 0, "must be at least 1");
         let trainings = self.arms.max_trainings(self.rounds).saturating_mul(u64::from(self.replicates));
-        let message = "times repeats times rounds makes more than a million trainings";
+        let message = "times repeats times rounds gives more than a million training runs";
         checker.require("replicates", trainings <= MAX_TRAININGS, message);
         checker.require("rounds", self.rounds <= MAX_ROUNDS, "must be at most 1000");
     }

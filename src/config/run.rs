@@ -19,8 +19,9 @@ pub struct RunConfig {
     /// to the CPU.
     #[serde(default)]
     pub device: DeviceChoice,
-    /// Training runs, or groups of them, at a time: a number, or `auto` for one per core, and on a GPU one. While fewer can
-    /// run, those of the sparse trainer use the free cores.
+    /// Training runs, or lockstep groups of them, at a time: a number, or `auto` for one per core that the process may
+    /// use (by its CPU affinity, the CPU limit of its cgroup, and `SLURM_CPUS_PER_TASK`), and on a GPU one. While fewer
+    /// can run, those of the sparse trainer use the free cores.
     #[serde(default)]
     pub workers: CountOrAuto,
     /// Networks that a trainer trains in lockstep: a number up to 1024, or `auto` for 1 on the CPU and 16 on a GPU.

@@ -1,5 +1,7 @@
 //! The built-in data sets that consist of files: facts, pinned checksums and mirrors.
 
+use crate::config::DatasetSpec;
+
 /// A file of a data set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PinnedFile {
@@ -177,6 +179,18 @@ pub(super) static CIFAR100: BuiltinDataset = BuiltinDataset {
 
 const fn pinned(name: &'static str, sha256: &'static str) -> PinnedFile {
     PinnedFile { name, sha256 }
+}
+
+/// Returns the built-in data set that `dataset` names; `None` for `strokes` and custom data, which have no files of known
+/// contents.
+pub(super) fn of(dataset: &DatasetSpec) -> Option<&'static BuiltinDataset> {
+    match dataset {
+        DatasetSpec::Mnist => Some(&MNIST),
+        DatasetSpec::FashionMnist => Some(&FASHION_MNIST),
+        DatasetSpec::Cifar10 => Some(&CIFAR10),
+        DatasetSpec::Cifar100 => Some(&CIFAR100),
+        DatasetSpec::Strokes | DatasetSpec::Idx { .. } | DatasetSpec::Images { .. } => None,
+    }
 }
 
 /// Returns the name of a file in the Python version of CIFAR, such as `data_batch_1` for `data_batch_1.bin`.

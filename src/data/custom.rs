@@ -123,7 +123,7 @@ fn scan(dataset: &DatasetSpec) -> Result<Scanned, Diagnostic> {
     let CustomSpec { dir, key, .. } = custom_spec(dataset);
     let problem_of_dir = |message: String| Diagnostic::new(format!("{key}.dir"), message);
     if !dir.is_dir() {
-        let hint = "a relative folder is looked for where the command is run, not beside the configuration";
+        let hint = "a relative folder is looked for beside the configuration, then in the working directory";
         return Err(problem_of_dir(format!("there is no folder `{}`", dir.display())).hint(hint));
     }
     if let DatasetSpec::Idx { classes, first_label, transpose, prefix, .. } = dataset {

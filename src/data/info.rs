@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::builtin::BuiltinDataset;
 use super::partial_test::PartialTest;
 use super::strokes;
-use crate::config::{DataConfig, DatasetSpec, Diagnostic};
+use crate::config::{DataConfig, DatasetSpec};
 
 /// Facts about a data set, without its images.
 #[derive(Clone, Debug)]
@@ -108,37 +108,5 @@ impl DatasetInfo {
             note: partial_test.map(|partial| partial.note(builtin)),
             source: ImageSource::Builtin { builtin, folder: folder.to_owned() },
         }
-    }
-
-    /// Returns the sizes of the splits after `validation`, `train_limit` and `test_limit`: (training, validation,
-    /// test).
-    ///
-    /// # Errors
-    /// Returns a diagnostic if a split would be empty or larger than the images for it.
-    pub fn sizes(&self, data: &DataConfig) -> Result<(u32, u32, u32), Diagnostic> {
-        let Some(whole) = self.train_images.checked_sub(data.validation).filter(|&n| n > 0) else {
-            let message = format!(
-                "{} images cannot be held out for validation: `{}` has only {} training images, validation included",
-                data.validation, self.name, self.train_images
-            );
-            return Err(
-                Diagnostic::new("data.validation", message).hint("set `data.validation` to a tenth of them, or so")
-            );
-        };
-        let test = data.test_limit.unwrap_or(self.test_images);
-        if test > self.test_images {
-            let message = format!("`{}` has only {} test images", self.name, self.test_images);
-            let hint = format!("at most {}, or leave it out to test on all", self.test_images);
-            return Err(Diagnostic::new("data.test_limit", message).hint(hint));
-        }
-        let Some(limit) = data.train_limit else { return Ok((whole, data.validation, test)) };
-        if limit > whole {
-            let message = format!("`{}` has only {whole} training images beside the validation set", self.name);
-            let hint = format!("at most {whole}, or leave it out to train on all");
-            return Err(Diagnostic::new("data.train_limit", message).hint(hint));
-        }
-        // In proportion, and at least one image: the early stop is found on the validation set.
-        let share = f64::from(data.validation) * f64::from(limit) / f64::from(whole);
-        Ok((limit, (share.round() as u32).max(1), test))
     }
 }

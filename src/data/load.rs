@@ -43,16 +43,12 @@ impl fmt::Display for Unreadable {
 /// # Errors
 /// Returns a diagnostic if custom data are missing or not usable.
 pub fn inspect(data: &DataConfig) -> Result<(DatasetInfo, Option<RawImages>), Diagnostic> {
-    let builtin = match &data.dataset {
-        DatasetSpec::Strokes => return Ok((DatasetInfo::strokes(data), None)),
-        DatasetSpec::Idx { .. } | DatasetSpec::Images { .. } => {
-            let (info, images) = custom::inspect(data)?;
-            return Ok((info, Some(images)));
+    let Some(builtin) = builtin::of(&data.dataset) else {
+        if data.dataset == DatasetSpec::Strokes {
+            return Ok((DatasetInfo::strokes(data), None));
         }
-        DatasetSpec::Mnist => &builtin::MNIST,
-        DatasetSpec::FashionMnist => &builtin::FASHION_MNIST,
-        DatasetSpec::Cifar10 => &builtin::CIFAR10,
-        DatasetSpec::Cifar100 => &builtin::CIFAR100,
+        let (info, images) = custom::inspect(data)?;
+        return Ok((info, Some(images)));
     };
     let folder = dirs::folder(data);
     let partial_test = PartialTest::find(builtin, &mut DatasetDir::find(builtin, &folder));
@@ -89,8 +85,8 @@ impl DatasetInfo {
     /// Fails if the splits are larger than the data set.
     pub fn split(&self, images: RawImages, data: &DataConfig, seed: u64) -> Result<Dataset> {
         let RawImages { images, labels } = images;
-        let sizes = self.sizes(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
-        let splits = split::split(&labels, self.train_images, self.classes, data.validation, sizes, seed);
+        let counts = self.image_counts(data).map_err(|problem| anyhow::anyhow!(problem.message))?;
+        let splits = split::split(&labels, self.train_images, self.classes, counts, seed);
         let image_bytes = self.shape.iter().product();
         Ok(Dataset {
             shape: self.shape,

@@ -2,6 +2,7 @@
 
 // A data set: facts, images, splits.
 mod dataset;
+mod image_counts;
 mod info;
 mod load;
 mod pixel_stats;
@@ -42,10 +43,11 @@ mod summary;
 
 pub use contact_sheet::{contact_sheet, is_contact_sheet};
 pub use dataset::{Dataset, Normalization, Split};
-pub use dirs::{default_folder, folder};
+pub use dirs::{data_dir_argument, folder};
 pub use fetch::{FetchOptions, FetchProgress, Fetched, NoMirror, fetch};
+pub use image_counts::{ImageCounts, WHOLE_VALIDATION};
 pub use info::{DatasetInfo, RawImages};
 pub use load::{Unreadable, inspect, load};
 pub use not_found::NotFound;
-pub use status::{DatasetReport, DatasetStatus, FileReport, FileStatus, names, status};
+pub use status::{DatasetReport, DatasetStatus, FileReport, FileStatus, names, problem, status};
 pub use summary::{DatasetSummary, SplitSummary};

@@ -1,5 +1,6 @@
 //! The splits of a data set: a pure function of labels, sizes and seed.
 
+use super::image_counts::ImageCounts;
 use crate::base::rng::{Purpose, Stream};
 
 /// Indices of the images of each split.
@@ -13,26 +14,16 @@ pub(super) struct SplitIndices {
 }
 
 /// Splits images `0..train_images` into validation and training by the random stream [`Purpose::Split`] (one split per
-/// experiment), then reduces the splits, balanced over the classes. The images from `train_images` on are the test set.
-///
-/// - `labels`: class of each image, those of the training files first.
-/// - `validation`: number of images held out, before the reduction.
-/// - `sizes`: numbers of images of (training, validation, test) after the reduction.
-pub(super) fn split(
-    labels: &[u8],
-    train_images: u32,
-    classes: usize,
-    validation: u32,
-    sizes: (u32, u32, u32),
-    seed: u64,
-) -> SplitIndices {
+/// experiment), then reduces training and test images to `counts`, balanced over the classes. The images from
+/// `train_images` on are the test set. `labels` has the class of each image, those of the training files first.
+pub(super) fn split(labels: &[u8], train_images: u32, classes: usize, counts: ImageCounts, seed: u64) -> SplitIndices {
     let order = Stream::of_replicate(seed, 0, Purpose::Split).generator(0).permutation(train_images);
-    let (validation, train) = order.split_at(validation as usize);
+    let (validation, train) = order.split_at(counts.validation as usize);
     let test: Vec<u32> = (train_images..labels.len() as u32).collect();
     SplitIndices {
-        train: balanced(train, labels, classes, sizes.0),
-        validation: balanced(validation, labels, classes, sizes.1),
-        test: balanced(&test, labels, classes, sizes.2),
+        train: balanced(train, labels, classes, counts.train),
+        validation: validation.to_vec(),
+        test: balanced(&test, labels, classes, counts.test),
     }
 }
 
@@ -76,12 +67,15 @@ mod tests {
     #[test]
     fn splits_are_disjoint_and_have_their_sizes() {
         let labels: Vec<u8> = (0..120).map(|i| (i % 10) as u8).collect();
-        let splits = split(&labels, 100, 10, 30, (70, 30, 20), 1);
+        let counts = ImageCounts::new(70, 30, 20);
+        let splits = split(&labels, 100, 10, counts, 1);
         let mut indices = [splits.train.clone(), splits.validation.clone(), splits.test.clone()].concat();
         indices.sort_unstable();
         assert_eq!(indices, (0..120).collect::<Vec<u32>>());
         assert!(splits.test.iter().all(|&i| i >= 100));
-        assert_ne!(split(&labels, 100, 10, 30, (70, 30, 20), 2).validation, splits.validation);
+        assert_ne!(split(&labels, 100, 10, counts, 2).validation, splits.validation);
+        let limited = split(&labels, 100, 10, ImageCounts::new(20, 30, 20), 1);
+        assert_eq!((limited.train.len(), &limited.validation), (20, &splits.validation), "the limit is for training");
     }
 
     #[test]

@@ -7,8 +7,11 @@ use serde::Serialize;
 use super::builtin;
 use super::builtin::{BuiltinDataset, python_name};
 use super::dataset_dir::{CifarEncoding, DatasetDir};
+use super::dirs;
 use super::load::read_file;
 use super::partial_test::PartialTest;
+use crate::base::format::with_thousands;
+use crate::config::DataConfig;
 
 /// A built-in data set on this machine, with its files.
 #[derive(Clone, Debug, Serialize)]
@@ -70,6 +73,43 @@ pub enum FileStatus {
     Missing,
     /// The file is not usable, for this reason.
     Damaged(String),
+}
+
+impl DatasetReport {
+    /// Returns the state of a data set whose test file has fewer images than the official one, as text: `usable; test set
+    /// incomplete (1,000 of 10,000)`.
+    pub fn partial_test_text(&self) -> String {
+        let records = self.files.iter().find_map(|file| match file.status {
+            FileStatus::Partial(records) => Some(records),
+            _ => None,
+        });
+        let whole = builtin::ALL.into_iter().find(|builtin| builtin.name == self.name).map(|found| found.test_images);
+        let [records, whole] = [records, whole].map(|n| with_thousands(n.unwrap_or_default().into()));
+        format!("usable; test set incomplete ({records} of {whole})")
+    }
+
+    /// Returns why the data set cannot be used, with the command that mends it; `None` if it can be used. `folder`: the
+    /// folder of all data sets.
+    fn problem(&self, folder: &Path) -> Option<String> {
+        let (state, command) = match self.status {
+            DatasetStatus::Complete | DatasetStatus::PartialTest => return None,
+            DatasetStatus::Missing => ("not found", "fetch"),
+            DatasetStatus::Incomplete => ("incomplete", "fetch"),
+            DatasetStatus::Damaged => ("damaged", "check"),
+        };
+        let argument = dirs::data_dir_argument(folder);
+        let name = self.name;
+        Some(format!("{name} {state} in {} (`lth data {command} {name}{argument}`)", self.folder.display()))
+    }
+}
+
+/// Returns why the data set that `data` names cannot be used, with the command that mends it; `None` if it can be used.
+/// Reads and verifies every file of a built-in data set. Custom data are verified when they are
+/// [inspected](super::inspect), and `strokes` needs no files.
+pub fn problem(data: &DataConfig) -> Option<String> {
+    let builtin = builtin::of(&data.dataset)?;
+    let folder = dirs::folder(data);
+    report_of(builtin, &folder).problem(&folder)
 }
 
 /// Returns the names of the data sets that consist of files.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use super::image_counts::ImageCounts;
 use super::info::{DatasetInfo, RawImages};
 use super::pixel_stats::mean_std;
 use super::{Dataset, Split};
@@ -19,6 +20,9 @@ pub struct DatasetSummary {
     /// The splits, that of the training images first.
     #[serde(rename = "parts")]
     pub splits: Vec<SplitSummary>,
+    /// Numbers of images of the splits of an experiment; `None` for a data set by its name.
+    #[serde(rename = "images", skip_serializing_if = "Option::is_none")]
+    pub image_counts: Option<ImageCounts>,
     /// Mean of the pixels of all training files in [0, 1], per channel.
     pub mean: Vec<f64>,
     /// Standard deviation of the same pixels, per channel.
@@ -69,7 +73,9 @@ impl DatasetSummary {
             ("validation", dataset.indices(Split::Validation)),
             ("test", dataset.indices(Split::Test)),
         ];
-        Self::new(info, dataset, &splits)
+        let [train, validation, test] = splits.map(|(_, images)| images.len() as u32);
+        let image_counts = Some(ImageCounts::new(train, validation, test));
+        Self { image_counts, ..Self::new(info, dataset, &splits) }
     }
 
     fn new(info: &DatasetInfo, dataset: &Dataset, splits: &[(&'static str, &[u32])]) -> Self {
@@ -90,6 +96,7 @@ impl DatasetSummary {
             shape: info.shape,
             classes: if names.is_empty() { numbers() } else { names },
             splits: splits.iter().map(summary).collect(),
+            image_counts: None,
             mean,
             std,
             sha256: info.sha256.clone(),

@@ -131,6 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn keys_change_only_where_validation_images_changed() {
+        // 1,500 images, 300 of them for validation; earlier versions reduced these to 25 with 100 training images, and
+        // gave both experiments the same key content.
+        let mark = |sets: &[&str]| plan(sets).trainings[0].content.value()["data"].get("whole_validation").cloned();
+        assert_eq!(mark(&["data.train_limit=100"]), Some(json!(true)));
+        assert_eq!(mark(&["data.train_limit=1200"]), None, "all training images: the same images as before");
+        assert_eq!(mark(&[]), None);
+    }
+
+    #[test]
     fn keys_are_pinned() {
         // A change here makes all stored results unreachable: raise FORMAT if that is meant.
         let plan = plan(&["replicates=1", "rounds=1"]);

@@ -16,6 +16,7 @@ use crate::config::{
     Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize, TrainingTime,
     WeightSource,
 };
+use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;
 
@@ -40,6 +41,9 @@ fn shared_content(experiment: &Experiment, resolved: &ResolvedExperiment, engine
         "device": resolved.device,
         "seed": seed,
     });
+    if resolved.dataset.had_fewer_validation_images(data) {
+        content["data"][WHOLE_VALIDATION] = json!(true);
+    }
     if !data.augment.is_none() {
         content["data"]["augment"] = json!(data.augment);
     }

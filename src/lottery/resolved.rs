@@ -2,7 +2,7 @@
 
 use super::surroundings::Surroundings;
 use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
-use crate::data::DatasetInfo;
+use crate::data::{DatasetInfo, ImageCounts};
 use crate::engine::{Conflict, EngineSelector, TrainerSpec, Unsupported};
 use crate::network::{Network, build};
 use crate::prune::{PruningRates, RemainingCounts};
@@ -32,18 +32,17 @@ pub struct ResolvedExperiment {
     pub gpu: Option<usize>,
     /// Largest number of lanes of a trainer: the networks that it trains in lockstep.
     pub lanes: usize,
-    /// Number of images of one evaluation: the validation images, as many training images, and the test images.
-    pub images_evaluated: u64,
+    /// Numbers of images of the splits.
+    pub images: ImageCounts,
     /// Optimizer steps of one epoch.
     pub iterations_per_epoch: u64,
 }
 
-/// Sizes of an epoch and an evaluation, which follow from the sizes of the splits.
+/// The numbers of images, and the sizes of an epoch that follow from them.
 struct EpochSizes {
+    images: ImageCounts,
     /// Optimizer steps of one epoch.
     iterations: u64,
-    /// Number of images of one evaluation.
-    images_evaluated: u64,
     /// Number of training images that the full batches of an epoch leave over.
     left_over: u32,
 }
@@ -59,17 +58,19 @@ impl ResolvedExperiment {
         let mut mistakes = Vec::new();
         let gpu = gpu(experiment.run.device, surroundings.cuda_unavailable.as_deref());
         let gpu = gpu.map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
-        let sizes = epoch_sizes(experiment, &dataset, &mut mistakes);
+        let sizes = epoch_sizes(experiment, &dataset).map_err(|found| mistakes.extend(found)).ok();
         let network = build_network(experiment, &dataset, &mut mistakes);
         let Some(network) = network else { return Err(mistakes) };
         let device = if gpu.is_some() { "cuda" } else { "cpu" };
         let spec = TrainerSpec::new(network.clone(), experiment, gpu);
-        mistakes.extend(option_conflicts(experiment, &spec, sizes.left_over));
+        mistakes.extend(option_conflicts(experiment, &spec, sizes.as_ref().map_or(0, |sizes| sizes.left_over)));
         let lanes = experiment.run.lanes.unwrap_or(if gpu.is_some() { LANES_ON_CUDA } else { 1 });
         let engines = EngineSelector::new(experiment.run.engine, &spec, lanes)
             .map_err(|unsupported| mistakes.push(unsupported_engine(&unsupported, &spec, device, lanes)));
         let pruning = PruningRates::new(&experiment.prune, &network).map_err(|found| mistakes.extend(found));
-        let (Ok(engines), Ok(pruning), true) = (engines, pruning, mistakes.is_empty()) else { return Err(mistakes) };
+        let (Ok(engines), Ok(pruning), Some(sizes), true) = (engines, pruning, sizes, mistakes.is_empty()) else {
+            return Err(mistakes);
+        };
         Ok(Self {
             network,
             pruning,
@@ -78,7 +79,7 @@ impl ResolvedExperiment {
             device,
             gpu,
             lanes,
-            images_evaluated: sizes.images_evaluated,
+            images: sizes.images,
             iterations_per_epoch: sizes.iterations,
         })
     }
@@ -89,27 +90,24 @@ impl ResolvedExperiment {
     }
 }
 
-/// Returns the sizes of an epoch and an evaluation, and reports splits, batches and schedules that do not fit the data.
-fn epoch_sizes(experiment: &Experiment, dataset: &DatasetInfo, mistakes: &mut Vec<Diagnostic>) -> EpochSizes {
-    // Lets the checks that follow go on after a mistake; it is never used for training.
-    let placeholder = EpochSizes { iterations: 1, images_evaluated: 0, left_over: 0 };
+/// Returns the numbers of images and the sizes of an epoch.
+///
+/// # Errors
+/// Fails with every mistake found: splits, batches and schedules that do not fit the data.
+fn epoch_sizes(experiment: &Experiment, dataset: &DatasetInfo) -> Result<EpochSizes, Vec<Diagnostic>> {
+    let images = dataset.image_counts(&experiment.data).map_err(|mistake| vec![mistake])?;
     let batch_size = experiment.train.batch_size;
-    match dataset.sizes(&experiment.data) {
-        Err(mistake) => {
-            mistakes.push(mistake);
-            placeholder
-        }
-        Ok((train, ..)) if batch_size > train => {
-            let message = format!("a batch of {batch_size} from {train} training images");
-            mistakes.push(Diagnostic::new("train.batch_size", message).hint(format!("at most {train}")));
-            placeholder
-        }
-        Ok((train, validation, test)) => {
-            let iterations = iterations_per_epoch(u64::from(train), u64::from(batch_size), experiment.train.drop_last);
-            mistakes.extend(validate_lr_schedule(&experiment.train, iterations));
-            let images_evaluated = 2 * u64::from(validation) + u64::from(test);
-            EpochSizes { iterations, images_evaluated, left_over: train % batch_size }
-        }
+    let train = images.train;
+    if batch_size > train {
+        let message = format!("a batch of {batch_size} from {train} training images");
+        return Err(vec![Diagnostic::new("train.batch_size", message).hint(format!("at most {train}"))]);
+    }
+    let iterations = iterations_per_epoch(u64::from(train), u64::from(batch_size), experiment.train.drop_last);
+    let mistakes = validate_lr_schedule(&experiment.train, iterations);
+    if mistakes.is_empty() {
+        Ok(EpochSizes { images, iterations, left_over: train % batch_size })
+    } else {
+        Err(mistakes)
     }
 }
 

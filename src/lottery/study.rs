@@ -4,8 +4,10 @@ use super::plan::Plan;
 use super::resolved::ResolvedExperiment;
 use super::surroundings::Surroundings;
 use super::validate_arms::validate_arms;
+use crate::base::format::with_thousands;
 use crate::base::units::Iteration;
-use crate::config::{Diagnostic, Experiment};
+use crate::config::{Diagnostic, Experiment, TrainConfig};
+use crate::network::even_kernel_warnings;
 
 /// An experiment, resolved and planned: plain values, computed and checked once, before anything runs.
 #[derive(Clone, Debug)]
@@ -36,8 +38,44 @@ impl Study {
         Ok(Self { experiment, resolved, plan })
     }
 
+    /// Returns warnings about settings that are valid, but probably do not do what the user expects: even kernels that
+    /// change the size of an image, few validation images, and evaluations that are further apart than the training is
+    /// long.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = even_kernel_warnings(&self.experiment.network, &self.resolved.network);
+        warnings.extend(self.resolved.images.warning());
+        let TrainConfig { iterations, evaluate_every, .. } = self.experiment.train;
+        if evaluate_every > iterations {
+            let [iterations, evaluate_every] = [iterations, evaluate_every].map(with_thousands);
+            warnings.push(format!(
+                "`train.evaluate_every` is {evaluate_every}, more than the {iterations} iterations: networks are \
+                 evaluated only before the first and after the last iteration, so that the early stop is one of the two"
+            ));
+        }
+        warnings
+    }
+
     /// Returns the last iteration of every training run.
     pub fn last_iteration(&self) -> Iteration {
         Iteration(self.experiment.train.iterations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::study;
+
+    #[test]
+    fn evaluations_further_apart_than_training_is_long_are_a_warning() {
+        // `configs/smoke.toml` has 120 iterations and 300 validation images.
+        let warnings = |sets: &[&str]| study(sets).warnings();
+        let few_images = warnings(&[]);
+        assert!(few_images.len() == 1 && few_images[0].contains("300 validation images"), "{few_images:?}");
+        assert_eq!(warnings(&["data.validation=500", "train.evaluate_every=120"]), [""; 0]);
+        let rare = warnings(&["data.validation=500", "train.evaluate_every=5000"]);
+        assert!(
+            rare.len() == 1 && rare[0].starts_with("`train.evaluate_every` is 5,000, more than the 120"),
+            "{rare:?}"
+        );
     }
 }

@@ -1,22 +1,22 @@
-//! The estimated cost of a plan, before anything is trained: counts, multiply-adds, disk space and, where timings are
-//! recorded, time.
+//! The estimated cost of a plan, before anything is trained: counts, multiply-adds, disk space and time.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
 
+use super::calibration::Calibration;
 use super::cost_model::CostModel;
-use super::jobs::{JobPlan, plan_jobs};
+use super::jobs::JobPlan;
+use super::recorded_timings::recorded_timings;
 use super::retention::Retention;
-use super::store::{Store, StoredTraining};
-use super::training_graph::{Node, TrainingGraph};
-use crate::artifacts::Timing;
+use super::store::Store;
+use super::time_estimate::{TimeEstimate, Timings, estimate_time};
+use super::training_graph::Node;
 use crate::base::units::Round;
-use crate::engine::{EngineKind, Optimizer};
+use crate::data::{self, ImageCounts};
+use crate::engine::Optimizer;
 use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
-use crate::network::even_kernel_warnings;
-use crate::system::machine;
 
 /// The estimated cost of a plan. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +29,12 @@ pub struct Estimate {
     pub trainings: usize,
     /// The number of training runs that are in the store.
     pub stored: usize,
+    /// The number of these that are trained again, for weights that are missing.
+    pub reruns: usize,
+    /// Numbers of images of the splits.
+    pub images: ImageCounts,
+    /// The reason why the data set cannot be used, with the command that mends it; `None` if it can.
+    pub data_problem: Option<String>,
     /// The number of optimizer steps to be taken.
     pub iterations_to_go: u64,
     /// Multiply-adds of these steps and the evaluations among them. Counts 3 forward passes per trained image and 1 per
@@ -39,23 +45,12 @@ pub struct Estimate {
     pub disk_bytes: u64,
     /// The largest number of networks that a trainer trains in lockstep.
     pub lanes: usize,
-    /// The estimated duration on this machine; `None` if no timings are recorded for it.
+    /// The estimated duration on this machine; `None` if there is nothing to train.
     pub time: Option<TimeEstimate>,
     /// The training runs by arm and round, in the plan's order.
     pub rounds: Vec<RoundEstimate>,
     /// Warnings about settings that probably do not do what the user expects.
     pub warnings: Vec<String>,
-}
-
-/// The estimated duration of a plan.
-#[derive(Clone, Debug, Serialize)]
-pub struct TimeEstimate {
-    /// Seconds with `workers` workers.
-    pub seconds: f64,
-    /// The number of lockstep groups that train at a time.
-    pub workers: usize,
-    /// The number of recorded timings on this machine that the estimate is made from.
-    pub timings: usize,
 }
 
 /// The training runs of one arm at one round.
@@ -85,33 +80,34 @@ pub struct RoundEstimate {
 }
 
 impl Estimate {
-    /// Estimates the cost of a study's plan with `workers` workers, less what is in `store`.
+    /// Estimates the cost of a study's plan with `workers` workers, less what is in `store`. Reads and verifies the files
+    /// of a built-in data set. The time is estimated from `measured`, else from the timings of stored training runs.
     ///
     /// # Errors
     /// Fails if the store cannot be read.
-    pub fn new(study: &Study, store: &Store, workers: usize) -> Result<Self> {
-        let keep = study.experiment.run.keep;
-        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
-        let results: Vec<Option<StoredTraining>> =
-            graph.nodes.iter().map(|node| store.load(node.spec)).collect::<Result<_>>()?;
-        let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
-        let jobs = plan_jobs(graph, keep, stored, store, study.last_iteration());
+    pub fn new(study: &Study, store: &Store, workers: usize, measured: Option<Calibration>) -> Result<Self> {
+        let jobs = store.jobs_of(study)?;
         let costs = CostModel::new(study);
-        let timings = timing_samples(&jobs, &results, costs);
+        let timings = match measured {
+            Some(Calibration(timings)) => timings,
+            None => Timings { samples: recorded_timings(study, store, costs)?, measured_in: None },
+        };
         let (iterations_to_go, macs_to_go) = work_to_go(study, &jobs, costs);
         Ok(Self {
             experiment: study.experiment.name.clone(),
             id: study.plan.id().to_string(),
             trainings: jobs.graph.nodes.len(),
-            stored: results.iter().flatten().count(),
+            stored: jobs.stored.iter().flatten().count(),
+            reruns: jobs.jobs.iter().flatten().filter(|job| job.is_rerun).count(),
+            images: study.resolved.images,
+            data_problem: data::problem(&study.experiment.data),
             iterations_to_go,
             macs_to_go,
             disk_bytes: disk_bytes(study, &jobs),
             lanes: study.resolved.lanes,
             time: estimate_time(&timings, costs, &jobs, workers),
             rounds: rounds(study, &jobs),
-            warnings: [even_kernel_warnings(&study.experiment.network, &study.resolved.network), warnings(study)]
-                .concat(),
+            warnings: [study.warnings(), layers_that_stop_shrinking(study)].concat(),
         })
     }
 }
@@ -143,7 +139,7 @@ fn work_to_go(study: &Study, jobs: &JobPlan<'_>, costs: CostModel<'_>) -> (u64, 
     for (spec, steps) in jobs.to_run() {
         let forward = study.resolved.network.macs(&costs.effective_counts(spec));
         let evaluations = steps.div_ceil(train.evaluate_every) + 1;
-        let evaluated = evaluations.saturating_mul(study.resolved.images_evaluated);
+        let evaluated = evaluations.saturating_mul(study.resolved.images.evaluated());
         let trained = steps.saturating_mul(u64::from(train.batch_size));
         iterations += steps;
         macs = macs.saturating_add(macs_of_training(forward, trained, evaluated));
@@ -155,66 +151,6 @@ fn work_to_go(study: &Study, jobs: &JobPlan<'_>, costs: CostModel<'_>) -> (u64, 
 /// gradient of the inputs, gradient of the weights), each evaluated once.
 fn macs_of_training(forward: u64, trained: u64, evaluated: u64) -> u64 {
     forward.saturating_mul(trained.saturating_mul(3).saturating_add(evaluated))
-}
-
-/// A recorded training run: its measured time divided by its estimated cost.
-#[derive(Clone, Copy)]
-struct TimingSample {
-    engine: EngineKind,
-    lanes: usize,
-    /// The measured nanoseconds of one iteration in one lane, divided by the estimated ones.
-    ratio: f64,
-}
-
-/// Returns a sample for each stored training run that was timed on this machine.
-fn timing_samples(jobs: &JobPlan<'_>, results: &[Option<StoredTraining>], costs: CostModel<'_>) -> Vec<TimingSample> {
-    let host = machine::host();
-    let sample = |(node, result): (&Node<'_>, &Option<StoredTraining>)| {
-        let timing: &Timing = result.as_ref()?.timing.as_ref().filter(|timing| timing.host == host)?;
-        let ratio = 1e9 / timing.iterations_per_second / costs.nanoseconds(node.spec, 1);
-        Some(TimingSample { engine: node.spec.engine, lanes: timing.lanes, ratio })
-    };
-    jobs.graph.nodes.iter().zip(results).filter_map(sample).collect()
-}
-
-/// Estimates the duration of the jobs from recorded timings. `None` without samples.
-///
-/// The estimated cost of each group is multiplied by the median ratio of the samples with its engine and number of
-/// lanes; if there are none, of those with its engine; else of all. The duration is that of all groups divided by
-/// `workers`, but at least that of the longest dependency path, whose groups run one after the other. A group counts
-/// with all its lanes, even if some of them are stored.
-fn estimate_time(
-    samples: &[TimingSample],
-    costs: CostModel<'_>,
-    jobs: &JobPlan<'_>,
-    workers: usize,
-) -> Option<TimeEstimate> {
-    let median_of = |is_like: &dyn Fn(&TimingSample) -> bool| {
-        median(samples.iter().filter(|sample| is_like(sample)).map(|sample| sample.ratio))
-    };
-    let overall = median_of(&|_| true)?;
-    let mut ratios: BTreeMap<(EngineKind, usize), f64> = BTreeMap::new();
-    let mut seconds = vec![0.0; jobs.graph.groups.len()];
-    for (group, steps) in jobs.groups_to_run() {
-        let lanes = jobs.graph.lanes(group);
-        let engine = lanes[0].engine;
-        let lane_count = lanes.len();
-        let ratio = *ratios.entry((engine, lane_count)).or_insert_with(|| {
-            median_of(&|sample| sample.engine == engine && sample.lanes == lane_count)
-                .or_else(|| median_of(&|sample| sample.engine == engine))
-                .unwrap_or(overall)
-        });
-        seconds[group] = costs.group_nanoseconds(&lanes, steps) * ratio / 1e9;
-    }
-    let total: f64 = seconds.iter().sum();
-    let seconds = (total / workers as f64).max(jobs.graph.longest_path(|group| seconds[group]));
-    Some(TimeEstimate { seconds, workers, timings: samples.len() })
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// Returns one estimate for each arm and round, in the plan's order.
@@ -252,7 +188,7 @@ fn layer_names(study: &Study) -> Vec<String> {
 
 /// Returns a warning for each layer that the first pruning shrinks and a later round of a chain does not, because its
 /// rate rounds to no weight.
-fn warnings(study: &Study) -> Vec<String> {
+fn layers_that_stop_shrinking(study: &Study) -> Vec<String> {
     let mut by_round: BTreeMap<Round, &Vec<u64>> = BTreeMap::new();
     // Only the rounds of a chain shrink one after the other: the sizes of a grid may be in any order.
     let is_dense_or_chain = |spec: &&TrainingSpec| spec.mask == MaskRule::Dense || spec.mask.is_chain();
@@ -267,60 +203,9 @@ fn warnings(study: &Study) -> Vec<String> {
         if let Some(pair) = rounds.windows(2).find(|pair| is_pruned && is_unchanged(pair)) {
             let (round, remaining) = (pair[1].0, pair[1].1[layer]);
             warnings.push(format!(
-                "layer `{name}` does not shrink any more from round {round} on: {remaining} weights left"
+                "layer `{name}` does not shrink any more from round {round} on: {remaining} weights remain"
             ));
         }
     }
     warnings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::KeepWeights;
-    use crate::lottery::test_support::study;
-    use crate::system::paths::RunsDir;
-
-    /// Returns the estimated seconds of three training runs of LeNet-300-100, one after the other: dense, with a tenth
-    /// of its weights, and with a hundredth.
-    fn seconds(engine: &str, timings: &[TimingSample], workers: usize) -> Option<f64> {
-        let sets = [
-            "network.architecture=lenet_300_100",
-            "train.batch_size=60",
-            "prune.rate={linear=0.9,output=0.9}",
-            "replicates=1",
-            "arms={ticket={mask=\"iterative\",weights=\"rewind\"}}",
-            &format!("run.engine={engine}"),
-        ];
-        let study = study(&sets);
-        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
-        let stored = vec![None; graph.nodes.len()];
-        let jobs = plan_jobs(
-            graph,
-            KeepWeights::Needed,
-            stored,
-            &Store { runs: RunsDir("nowhere".into()) },
-            study.last_iteration(),
-        );
-        estimate_time(timings, CostModel::new(&study), &jobs, workers).map(|time| time.seconds)
-    }
-
-    #[test]
-    fn time_estimate_uses_the_samples_of_engine_and_lanes() {
-        assert_eq!(seconds("auto", &[], 1), None);
-        let sample = |engine, ratio| TimingSample { engine, lanes: 1, ratio };
-        let dense = [3.0, 2.0, 1.0].map(|ratio| sample(EngineKind::Dense, ratio));
-        let all_dense = seconds("dense", &dense, 1).unwrap();
-        let auto = seconds("auto", &dense, 1).unwrap();
-        assert!(auto > all_dense / 3.0 && auto < all_dense / 2.0, "{auto} s, {all_dense} s with the dense trainer");
-        // Samples of the sparse engine replace those of the dense one for the training runs of the sparse engine.
-        let both = |ratio| seconds("auto", &[&dense[..], &[sample(EngineKind::Sparse, ratio)]].concat(), 1).unwrap();
-        assert!((both(2.0) - auto).abs() < 1e-9 * auto);
-        assert!((both(4.0) - 2.0 * auto + all_dense / 3.0).abs() < 1e-9 * auto, "the dense network is one of three");
-        // Samples with another number of lanes are not used where there are samples with the same.
-        let group = TimingSample { engine: EngineKind::Dense, lanes: 4, ratio: 100.0 };
-        assert_eq!(seconds("dense", &[&dense[..], &[group]].concat(), 1), Some(all_dense));
-        // Training runs that depend on one another cannot run at the same time.
-        assert_eq!(seconds("auto", &dense, 8), Some(auto));
-    }
 }

@@ -16,6 +16,7 @@
 //! | entry | the folder in the store with the outputs of a node | [`TrainingDir`](crate::system::paths::TrainingDir) |
 
 mod archive;
+mod calibration;
 mod context;
 mod cost_model;
 mod estimate;
@@ -24,6 +25,7 @@ mod gc;
 mod instability;
 mod jobs;
 mod prepared;
+mod recorded_timings;
 mod retention;
 mod row_builder;
 mod run;
@@ -33,12 +35,14 @@ mod shared;
 mod store;
 mod store_check;
 mod store_listing;
+mod time_estimate;
 mod training_graph;
 mod worker;
 
 pub use archive::archive_plan;
+pub use calibration::Calibration;
 pub use context::{RunContext, TrainerFactory};
-pub use estimate::{Estimate, RoundEstimate, TimeEstimate};
+pub use estimate::{Estimate, RoundEstimate};
 pub use events::{Event, EventSink, TrainingId, TrainingResult};
 pub use gc::{Freed, Garbage, GarbageFile, GcReason, find_garbage, free};
 pub use instability::{CopyPair, InstabilityAnalysis};
@@ -48,3 +52,4 @@ pub use run_files::RunFiles;
 pub use scheduler::RunProgress;
 pub use store::{Store, StoredTraining};
 pub use store_check::StoreReport;
+pub use time_estimate::{TimeBasis, TimeEstimate};

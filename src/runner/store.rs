@@ -8,7 +8,8 @@ use std::io::ErrorKind;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::jobs::StoreIndex;
+use super::jobs::{JobPlan, StoreIndex, plan_jobs};
+use super::training_graph::{Node, TrainingGraph};
 use crate::artifacts::{
     EntryManifest, FileChecksum, Timing, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes,
     tensors_from_bytes, tensors_to_bytes,
@@ -19,8 +20,7 @@ use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::base::units::Iteration;
-use crate::lottery::WeightStats;
-use crate::lottery::{ArtifactSource, Dependency, TrainingSpec};
+use crate::lottery::{ArtifactSource, Dependency, Plan, Study, TrainingSpec, WeightStats};
 use crate::system::files;
 use crate::system::paths::{RunsDir, TrainingDir};
 
@@ -102,6 +102,23 @@ impl Store {
         let profile = profile.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let EntryManifest { outcome, weights_kept, .. } = manifest;
         Ok(Some(StoredTraining { outcome, curve, weights_kept, profile, timing }))
+    }
+
+    /// Plans the jobs of a study, with the weights that its configuration keeps: what is missing in the store.
+    ///
+    /// # Errors
+    /// Fails if an entry cannot be read.
+    pub(super) fn jobs_of<'s>(&self, study: &'s Study) -> Result<JobPlan<'s>> {
+        let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
+        let outcome = |node: &Node<'_>| Ok(self.load(node.spec)?.map(|stored| stored.outcome));
+        let stored = graph.nodes.iter().map(outcome).collect::<Result<_>>()?;
+        Ok(plan_jobs(graph, study.experiment.run.keep, stored, self, study.last_iteration()))
+    }
+
+    /// Returns whether every training run of a plan has an entry, complete or diverged. Does not read the entries: some
+    /// may be damaged.
+    pub fn has_entries_of(&self, plan: &Plan) -> bool {
+        plan.trainings.iter().all(|spec| self.runs.training_dir(&spec.key).manifest_file().exists())
     }
 
     /// Returns whether a training run is stored, undamaged, and did not diverge.

@@ -14,6 +14,8 @@ pub(super) const CERTIFICATES: &str = "SSL_CERT_FILE";
 const HOME: &str = "HOME";
 /// The GPUs that CUDA may use, as the CUDA runtime defines it.
 const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
+/// The number of processors that Slurm has allocated to each task of a job.
+pub(super) const SLURM_CPUS_PER_TASK: &str = "SLURM_CPUS_PER_TASK";
 /// The terminal type.
 const TERM: &str = "TERM";
 /// Turns colours off if its value is not empty (<https://no-color.org>).

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::cpu_limits::CpuLimits;
 use super::{env, user_path};
 
 /// Returns the name of this machine; `this machine` if it is unknown.
@@ -21,9 +22,16 @@ pub fn processor() -> String {
     format!("{} ({})", name.unwrap_or("unknown"), std::env::consts::ARCH)
 }
 
-/// Returns the number of processors that this process may use, at least 1.
+/// Returns the number of processors that this process may use, at least 1: those of the machine, or fewer where the
+/// CPU affinity of the process, a CPU limit of its cgroup, or `SLURM_CPUS_PER_TASK` allows fewer.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    CpuLimits::of_process().cores()
+}
+
+/// Returns the limit by which [`cores`] is less than the number of processors of the machine, as text, such as
+/// `SLURM_CPUS_PER_TASK is 4`; `None` if all processors may be used.
+pub fn cores_limit() -> Option<String> {
+    CpuLimits::of_process().binding()
 }
 
 /// Returns the names of the processor's vector instruction sets, for display. Which of them the code uses is decided in

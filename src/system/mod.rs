@@ -3,6 +3,7 @@
 
 pub mod cancel;
 pub mod clock;
+mod cpu_limits;
 pub mod env;
 pub mod exit;
 pub mod files;

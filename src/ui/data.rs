@@ -11,10 +11,10 @@ use crate::report::{Cell, Table};
 pub fn dataset_statuses(reports: &[DatasetReport]) -> String {
     let mut text = String::new();
     for report in reports {
-        let fetch = format!("`lth data fetch {}` brings it", report.name);
+        let fetch = format!("`lth data fetch {}` downloads it", report.name);
         let state = match report.status {
             DatasetStatus::Complete => format!("complete in {}", report.folder.display()),
-            DatasetStatus::PartialTest => format!("usable, with a short test set, in {}", report.folder.display()),
+            DatasetStatus::PartialTest => format!("{} in {}", report.partial_test_text(), report.folder.display()),
             DatasetStatus::Incomplete => format!("incomplete in {}; {fetch}", report.folder.display()),
             DatasetStatus::Missing => format!("not found in {}; {fetch}", report.folder.display()),
             DatasetStatus::Damaged => format!("damaged in {}; {fetch}", report.folder.display()),
@@ -63,6 +63,9 @@ pub fn dataset_summary(summary: &DatasetSummary, sheet: &str) -> String {
     );
     if let Some(sum) = &summary.sha256 {
         let _ = writeln!(text, "sha256  {sum}");
+    }
+    if let Some(images) = &summary.image_counts {
+        let _ = writeln!(text, "images  {images}");
     }
     let _ = writeln!(text, "sheet   {sheet}: a row for each class, in this order");
     if let Some(note) = &summary.note {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::table::printable;
-use crate::base::format::{bytes, with_thousands};
+use crate::base::format::{bytes, count_of, with_thousands};
 use crate::data::{DatasetReport, DatasetStatus};
 use crate::runner::StoreReport;
 
@@ -34,6 +34,8 @@ pub struct Diagnosis {
     pub processor: String,
     /// Number of processor cores that this program may use.
     pub cores: usize,
+    /// The limit by which these are fewer than the machine has; `None` if all may be used.
+    pub cores_limit: Option<String>,
     /// Vector instruction sets that trainers can use.
     pub vector_instructions: Vec<&'static str>,
     /// Folder of the built-in data sets.
@@ -84,7 +86,11 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     } else {
         diagnosis.vector_instructions.join(", ")
     };
-    line("processor", &format!("{}, {} cores, vector instructions: {vectors}", diagnosis.processor, diagnosis.cores));
+    let cores = count_of(diagnosis.cores as u64, "core");
+    line("processor", &format!("{}, {cores}, vector instructions: {vectors}", diagnosis.processor));
+    if let Some(limit) = &diagnosis.cores_limit {
+        line("", &format!("fewer cores than the machine has: {limit}"));
+    }
     line("data", &diagnosis.data_dir.display().to_string());
     for report in &diagnosis.data {
         line("", &dataset_text(report));
@@ -117,7 +123,7 @@ fn libtorch_text(diagnosis: &Diagnosis) -> String {
 fn dataset_text(report: &DatasetReport) -> String {
     let state = match report.status {
         DatasetStatus::Complete => "complete and verified".to_owned(),
-        DatasetStatus::PartialTest => "usable, with a short test set".to_owned(),
+        DatasetStatus::PartialTest => report.partial_test_text(),
         DatasetStatus::Incomplete => format!("incomplete: `lth data fetch {}` brings the rest", report.name),
         DatasetStatus::Missing => format!("not there: `lth data fetch {}` brings it", report.name),
         DatasetStatus::Damaged => format!("damaged: `lth data check {}` tells how", report.name),

@@ -4,46 +4,90 @@ use std::fmt::Write as _;
 
 use super::table::render;
 use crate::artifacts::first_seen;
-use crate::base::format::{bytes, duration, percent, with_thousands};
+use crate::base::format::{bytes, count_of, duration, percent, with_thousands};
 use crate::report::{Cell, Table};
-use crate::runner::{Estimate, RoundEstimate};
+use crate::runner::{Estimate, RoundEstimate, TimeBasis, TimeEstimate};
+
+/// Width of the table by round, in characters. A wider one is shortened.
+const WIDTH: usize = 80;
 
 /// Returns the estimated cost of a plan as text: a table by round and layer, a table by arm, and the totals.
 pub fn estimate(estimate: &Estimate) -> String {
-    let mut text = render(&by_round(estimate));
+    let mut text = by_round(estimate);
     text.push('\n');
     text.push_str(&render(&by_arm(estimate)));
-    let stored = if estimate.stored > 0 { format!(", {} in the store", estimate.stored) } else { String::new() };
-    let _ = writeln!(text, "\ntrainings   {}{stored}", estimate.trainings);
-    let _ = writeln!(text, "to go       {} iterations", with_thousands(estimate.iterations_to_go));
-    let _ = writeln!(text, "work        {:.1e} multiply-adds", estimate.macs_to_go as f64);
-    let _ = writeln!(text, "disk        {} in the end", bytes(estimate.disk_bytes));
-    let time = match &estimate.time {
-        _ if estimate.iterations_to_go == 0 => "nothing to train".to_owned(),
+    let _ = writeln!(text, "\nimages: {}", estimate.images);
+    if let Some(problem) = &estimate.data_problem {
+        let _ = writeln!(text, "data: {problem}");
+    }
+    let _ = writeln!(text, "training runs: {}", training_runs(estimate));
+    let _ = writeln!(text, "work: {}", work(estimate));
+    let _ = writeln!(text, "disk: {} when finished", bytes(estimate.disk_bytes));
+    match &estimate.time {
+        None => text.push_str("time: nothing to train\n"),
         Some(time) => {
-            let total = duration(time.seconds);
-            let n = time.timings;
-            let lanes = if estimate.lanes > 1 { format!(" with {} lanes", estimate.lanes) } else { String::new() };
-            format!("about {total}, {} at a time{lanes}, going by {n} of its trainings on this machine", time.workers)
+            let lanes = if estimate.lanes > 1 { format!(", {} lanes", estimate.lanes) } else { String::new() };
+            let workers = count_of(time.workers as u64, "worker");
+            let _ = writeln!(text, "time: {} ({workers}{lanes})\nbasis: {}", time_range(time), basis(time));
         }
-        None => "unknown: none of its trainings has run on this machine".to_owned(),
-    };
-    let _ = writeln!(text, "time        {time}");
+    }
     for warning in &estimate.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
 }
 
+/// Returns the number of training runs, with those that are stored and those that are trained again.
+fn training_runs(estimate: &Estimate) -> String {
+    let mut text = with_thousands(estimate.trainings as u64);
+    if estimate.stored > 0 {
+        let _ = write!(text, ", {} of them in the store", with_thousands(estimate.stored as u64));
+    }
+    if estimate.reruns > 0 {
+        let _ = write!(text, ", {} trained again for their weights", with_thousands(estimate.reruns as u64));
+    }
+    text
+}
+
+/// Returns the iterations and multiply-adds that remain to be done.
+fn work(estimate: &Estimate) -> String {
+    if estimate.iterations_to_go == 0 {
+        return "none".to_owned();
+    }
+    format!(
+        "{} iterations, {:.1e} multiply-adds",
+        with_thousands(estimate.iterations_to_go),
+        estimate.macs_to_go as f64
+    )
+}
+
+/// Returns the estimated duration, or its range.
+fn time_range(time: &TimeEstimate) -> String {
+    match time.range.map(duration) {
+        [shortest, longest] if shortest == longest => format!("about {shortest}"),
+        [shortest, longest] => format!("{shortest} to {longest}"),
+    }
+}
+
+/// Returns the basis of the estimated duration.
+fn basis(time: &TimeEstimate) -> String {
+    match time.basis {
+        TimeBasis::Recorded => {
+            format!("{} of this network on this machine", count_of(time.timings as u64, "recorded training run"))
+        }
+        TimeBasis::Measured => format!("measured now, in {:.1} s", time.measured_in.unwrap_or_default()),
+        TimeBasis::Rough => {
+            format!("rough: {} assumed (`--measure` measures it)", time.assumed_speed())
+        }
+    }
+}
+
 /// Returns a table with a row for each round and mask size. Most arms have the same counts at a round, which are listed
 /// once. If an arm has other counts at a round (an arm with a grid), a column names the first arm of each size.
-fn by_round(estimate: &Estimate) -> Table {
-    let layers: Vec<&String> = estimate
-        .rounds
-        .iter()
-        .find_map(|round| round.layers.as_ref())
-        .map(|kept| kept.keys().collect())
-        .unwrap_or_default();
+///
+/// The columns of the layers are left out, and a line below the table says so, where they are decided by training or
+/// would make the table wider than [`WIDTH`].
+fn by_round(estimate: &Estimate) -> String {
     let mut sizes: Vec<&RoundEstimate> = Vec::new();
     for round in &estimate.rounds {
         let is_same_size = |other: &&RoundEstimate| {
@@ -53,19 +97,40 @@ fn by_round(estimate: &Estimate) -> Table {
             sizes.push(round);
         }
     }
+    let layers: Vec<&str> = sizes
+        .iter()
+        .find_map(|round| round.layers.as_ref())
+        .map(|kept| kept.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let is_known = sizes.iter().all(|round| round.layers.is_some());
+    let with_layers = render(&size_table(&sizes, &layers));
+    let fits = with_layers.lines().all(|line| line.chars().count() <= WIDTH);
+    if is_known && fits {
+        return with_layers;
+    }
+    let reason = if is_known {
+        format!("{} layers: too wide for this table; `--json` has the weights of each", layers.len())
+    } else {
+        "weights of each layer: decided by training (`scope = \"global\"`)".to_owned()
+    };
+    format!("{}{reason}\n", render(&size_table(&sizes, &[])))
+}
+
+/// Returns the table of the mask sizes `sizes`, with columns for these layers.
+fn size_table(sizes: &[&RoundEstimate], layers: &[&str]) -> Table {
     let has_grid =
         sizes.iter().enumerate().any(|(index, size)| sizes[..index].iter().any(|other| other.round == size.round));
     let arm_title = has_grid.then_some("arm");
-    let titles = arm_title.into_iter().chain(["round", "weights left", "kept", "engine"]);
-    let mut table = Table::new(titles.chain(layers.iter().map(|layer| layer.as_str())));
+    let titles = arm_title.into_iter().chain(["round", "weights remaining", "weights", "engine"]);
+    let mut table = Table::new(titles.chain(layers.iter().copied()));
     for size in sizes {
         let mut row = if has_grid { vec![Cell::text(&size.arm)] } else { Vec::new() };
         row.push(Cell::number(size.round));
         row.push(Cell::number(percent(size.weights_remaining)));
         row.push(Cell::number(with_thousands(size.weights_kept)));
         row.push(Cell::text(&size.engine));
-        let kept = |layer: &&String| size.layers.as_ref().and_then(|layers| layers.get(*layer).copied());
-        row.extend(layers.iter().map(|layer| Cell::number(kept(layer).map_or_else(|| "?".to_owned(), with_thousands))));
+        let kept = |layer: &&str| size.layers.as_ref().and_then(|layers| layers.get(*layer).copied());
+        row.extend(layers.iter().map(|layer| Cell::optional(kept(layer).map(with_thousands))));
         table.rows.push(row);
     }
     table
@@ -73,7 +138,7 @@ fn by_round(estimate: &Estimate) -> Table {
 
 /// Returns a table with a row for each arm: its rounds, and its training runs in the plan and in the store.
 fn by_arm(estimate: &Estimate) -> Table {
-    let mut table = Table::new(["arm", "rounds", "trainings", "in the store"]);
+    let mut table = Table::new(["arm", "rounds", "training runs", "in the store"]);
     for arm in first_seen(estimate.rounds.iter().map(|round| round.arm.as_str())) {
         let of_arm: Vec<&RoundEstimate> = estimate.rounds.iter().filter(|round| round.arm == arm).collect();
         let first = of_arm[0].round;
@@ -84,4 +149,37 @@ fn by_arm(estimate: &Estimate) -> Table {
         table.rows.push(vec![Cell::text(arm), Cell::number(rounds), Cell::number(trainings), Cell::number(stored)]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(basis: TimeBasis, range: [f64; 2]) -> TimeEstimate {
+        TimeEstimate {
+            seconds: range[0],
+            range,
+            workers: 2,
+            basis,
+            timings: 575,
+            measured_in: (basis == TimeBasis::Measured).then_some(1.94),
+            on_gpu: false,
+        }
+    }
+
+    #[test]
+    fn time_has_its_basis() {
+        let text = |basis, range| {
+            let time = time(basis, range);
+            (time_range(&time), super::basis(&time))
+        };
+        assert_eq!(
+            text(TimeBasis::Recorded, [61.0, 61.0]),
+            ("about 2 min".into(), "575 recorded training runs of this network on this machine".into())
+        );
+        assert_eq!(text(TimeBasis::Measured, [9.0, 9.0]), ("about 9 s".into(), "measured now, in 1.9 s".into()));
+        let (range, basis) = text(TimeBasis::Rough, [9.0, 90.0]);
+        assert_eq!(range, "9 s to 2 min");
+        assert!(basis.starts_with("rough: 20 to 200 GFLOP/s per worker assumed"), "{basis}");
+    }
 }

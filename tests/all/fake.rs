@@ -229,8 +229,8 @@ struct FakeFactory<'a> {
 
 impl TrainerFactory for FakeFactory<'_> {
     fn dataset(&self) -> Result<Dataset> {
-        let (train, validation, test) = self.study.resolved.dataset.sizes(&self.study.experiment.data).unwrap();
-        Ok(dataset(train, validation, test))
+        let images = self.study.resolved.images;
+        Ok(dataset(images.train, images.validation, images.test))
     }
 
     fn build(&self, engine: EngineKind, lanes: usize, _: &Arc<Dataset>) -> Result<Box<dyn Trainer>> {

@@ -35,12 +35,21 @@ fn plan_of_lenet_has_sizes_of_paper() {
 fn plan_counts_stored_trainings_and_estimates_rest() {
     let runs = tempfile::tempdir().unwrap();
     let before = stdout(&output(&["plan", SMOKE], runs.path()));
-    assert!(before.contains("time        unknown"), "{before}");
+    assert!(before.contains("\nbasis: rough: 20 to 200 GFLOP/s per worker assumed"), "{before}");
     run_ok(SMOKE, runs.path(), &[]);
     let more = json(&["plan", SMOKE, "--json", "--set", "replicates=3"], runs.path());
     assert_eq!((more["trainings"].as_u64(), more["stored"].as_u64()), (Some(27), Some(18)));
     assert_eq!(more["iterations_to_go"].as_u64(), Some(9 * 120));
-    assert_eq!(more["time"]["timings"].as_u64(), Some(18));
+    assert_eq!((more["time"]["timings"].as_u64(), &more["time"]["basis"]), (Some(18), &"recorded".into()));
+    // Other data, another learning rate and other rounds: the network and the batch size are the same.
+    let sets =
+        ["--set", "data.draw_seed=5", "--set", "train.lr=0.5", "--set", "rounds=1", "--set", "data.validation=600"];
+    let other = json(&[&["plan", SMOKE, "--json"][..], &sets].concat(), runs.path());
+    assert_eq!((other["stored"].as_u64(), other["time"]["timings"].as_u64()), (Some(0), Some(18)));
+    let text = stdout(&output(&[&["plan", SMOKE][..], &sets].concat(), runs.path()));
+    assert!(text.contains("\nbasis: 18 recorded training runs of this network on this machine\n"), "{text}");
+    let other_batch = json(&["plan", SMOKE, "--json", "--set", "train.batch_size=31"], runs.path());
+    assert_eq!(other_batch["time"]["basis"], "rough");
     let disk: u64 = json(&["plan", SMOKE, "--json"], runs.path())["disk_bytes"].as_u64().unwrap();
     let real: u64 = walk(&runs.path().join("store"));
     assert!(disk > real / 2 && disk < real * 2, "{disk} bytes foretold, {real} there");
@@ -49,7 +58,10 @@ fn plan_counts_stored_trainings_and_estimates_rest() {
     let more = json(&["plan", SMOKE, "--json", "--set", late], runs.path())["disk_bytes"].as_u64().unwrap() - disk;
     assert_eq!(more, 2 * 3 * 4 * (25_760 + 58));
     let done = stdout(&output(&["plan", SMOKE], runs.path()));
-    assert!(done.contains("18, 18 in the store") && done.contains("nothing to train"), "{done}");
+    assert!(
+        done.contains("training runs: 18, 18 of them in the store\nwork: none\n") && done.contains("nothing to train"),
+        "{done}"
+    );
 }
 
 fn walk(folder: &std::path::Path) -> u64 {
@@ -58,6 +70,130 @@ fn walk(folder: &std::path::Path) -> u64 {
         if path.is_dir() { walk(&path) } else { path.metadata().unwrap().len() }
     });
     sizes.sum()
+}
+
+#[test]
+fn plan_measures_speed() {
+    let folder = tempfile::tempdir().unwrap();
+    // A dense and a sparse trainer.
+    let sets = ["--set", "network.architecture=lenet_300_100", "--set", "prune.rate={linear=0.9,output=0.9}"];
+    let measured = json(&[&["plan", SMOKE, "--json", "--measure"][..], &sets].concat(), folder.path());
+    let time = &measured["time"];
+    let seconds = |key: &str| time[key].as_f64().unwrap();
+    assert_eq!(time["basis"], "measured");
+    assert!(seconds("measured_in") > 1.0 && seconds("measured_in") < 60.0, "{time}");
+    assert!(seconds("seconds") > 0.0 && time["timings"].as_u64().unwrap() >= 2, "{time}");
+    let text = stdout(&output(&["plan", SMOKE, "--measure"], folder.path()));
+    assert!(text.contains("\nbasis: measured now, in "), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is written");
+}
+
+#[test]
+fn missing_or_damaged_data_are_reported_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let mnist = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smoke_mnist.toml");
+    let command = |args: &[&str]| lth_in(&folder.path().join("runs"), args);
+    let data_dir = folder.path().join("none").display().to_string();
+    let problem = format!("data: mnist not found in {data_dir}/mnist (`lth data fetch mnist --data-dir {data_dir}`)\n");
+    let plan = command(&["plan", mnist, "--data-dir", &data_dir]);
+    assert!(plan.status.success() && stdout(&plan).contains(&problem), "{}", stdout(&plan));
+    let check = command(&["check", mnist, "--data-dir", &data_dir]);
+    assert!(check.status.success() && stderr(&check).contains(&problem), "{}", stderr(&check));
+    for name in ["plan", "check"] {
+        let strict = command(&[name, mnist, "--strict", "--data-dir", &data_dir]);
+        assert_eq!(strict.status.code(), Some(1), "{name}");
+        assert!(command(&[name, SMOKE, "--strict"]).status.success(), "{name}: strokes needs no files");
+    }
+    let json = command(&["plan", mnist, "--json", "--data-dir", &data_dir]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(json["data_problem"].as_str().unwrap().starts_with("mnist not found in "), "{json}");
+    // A run without its data leaves nothing behind.
+    let run = command(&["run", mnist, "--data-dir", &data_dir]);
+    assert_eq!(run.status.code(), Some(1), "{}", stderr(&run));
+    assert!(stderr(&run).contains("could not read the data set `mnist`"), "{}", stderr(&run));
+    assert!(!folder.path().join("runs").exists(), "no folder is made");
+
+    let files =
+        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+    for name in files {
+        lth::system::files::write(&folder.path().join("none/mnist").join(name), b"damaged").unwrap();
+    }
+    let damaged = command(&["plan", mnist, "--strict", "--data-dir", &data_dir]);
+    assert_eq!(damaged.status.code(), Some(1));
+    assert!(stdout(&damaged).contains("data: mnist damaged in "), "{}", stdout(&damaged));
+}
+
+#[test]
+fn global_scope_says_that_layers_are_decided_by_training() {
+    let runs = tempfile::tempdir().unwrap();
+    for name in ["resnet20_cifar10", "paper/appendix_i_resnet20_layerwise"] {
+        let config = format!("{}/configs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let plan = stdout(&output(&["plan", &config], runs.path()));
+        let (table, rest) = plan.split_once("\n\n").unwrap();
+        assert!(table.lines().all(|line| line.chars().count() <= 80) && !table.contains('?'), "{table}");
+        assert!(rest.lines().all(|line| line.chars().count() <= 80), "{rest}");
+        let reason = if name.starts_with("paper") { "22 layers: too wide" } else { "decided by training" };
+        assert!(table.lines().last().unwrap().contains(reason), "{table}");
+    }
+}
+
+#[test]
+fn images_are_what_the_experiment_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = ["--set", "data.validation=500", "--set", "data.train_limit=600", "--set", "train.evaluate_every=5000"];
+    let line = "images: 600 train, 500 validation, 300 test; training accuracy on 500\n";
+    let with_sets = |command: &str| lth_in(folder.path(), &[&[command, SMOKE][..], &sets].concat());
+    let plan = with_sets("plan");
+    assert!(stdout(&plan).contains(line), "{}", stdout(&plan));
+    assert!(stdout(&plan).contains("warning: `train.evaluate_every` is 5,000, more than the 120 iterations"));
+    let check = with_sets("check");
+    assert!(stderr(&check).contains(line) && stderr(&check).contains("warning: `train.eval"), "{}", stderr(&check));
+    let run = with_sets("run");
+    assert!(stderr(&run).contains(line) && stdout(&run).contains(line), "{}{}", stderr(&run), stdout(&run));
+    let show = stdout_of(folder.path(), &["show", "smoke"]);
+    assert!(show.contains(line), "{show}");
+    let manifest = std::fs::read_to_string(run_dir(folder.path()).join("run.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let images = serde_json::json!({ "train": 600, "validation": 500, "test": 300, "train_accuracy_on": 500 });
+    assert_eq!(manifest["images"], images);
+    let few = stdout(&output(&["plan", SMOKE], folder.path()));
+    assert!(few.contains("warning: only 300 validation images"), "{few}");
+}
+
+#[test]
+fn workers_respect_slurm() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_slurm =
+        |args: &[&str]| lth().env("SLURM_CPUS_PER_TASK", "1").current_dir(&folder).args(args).output().unwrap();
+    let plan: serde_json::Value = serde_json::from_slice(&with_slurm(&["plan", SMOKE, "--json"]).stdout).unwrap();
+    assert_eq!(plan["time"]["workers"], 1);
+    let all = lth::system::machine::cores();
+    if all > 1 {
+        let doctor = with_slurm(&["doctor"]);
+        assert!(stdout(&doctor).contains("SLURM_CPUS_PER_TASK is 1"), "{}", stdout(&doctor));
+        let run = with_slurm(&["run", SMOKE]);
+        assert!(stderr(&run).contains("note: 1 worker: SLURM_CPUS_PER_TASK is 1\n"), "{}", stderr(&run));
+        let chosen = with_slurm(&["run", SMOKE, "--set", "run.workers=2"]);
+        assert!(!stderr(&chosen).contains("SLURM"), "{}", stderr(&chosen));
+    }
+}
+
+#[test]
+fn smoke_mnist_runs() {
+    let Some(data) = lth::system::user_path::env_folder_or_literal(lth::system::env::DATA) else {
+        println!("skipped: LTH_DATA_DIR is not set");
+        return;
+    };
+    let runs = tempfile::tempdir().unwrap();
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smoke_mnist.toml");
+    let run = lth_in(runs.path(), &["run", config, "--data-dir", &data.display().to_string()]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert!(!stderr(&run).contains("warning"), "{}", stderr(&run));
+    let rows = rows(&run_dir(runs.path()), "rounds.csv");
+    let header = std::fs::read_to_string(config).unwrap();
+    assert!(header.contains(&format!("# {} training runs of 300 iterations.", rows.len())), "{}", rows.len());
+    let accuracy: f64 = rows[0]["final_test_accuracy"].parse().unwrap();
+    assert!(accuracy > 0.8, "chance is 0.1: {accuracy}");
 }
 
 #[test]
@@ -112,7 +248,7 @@ fn plan_shows_grid_of_arm_beside_rounds() {
         (row("winning_ticket", "1"), row("grid", "1"), row("grid", "2")),
         ("15,488".into(), "2,648".into(), "12,920".into())
     );
-    assert!(!plan.contains("warning"), "{plan}");
+    assert!(!plan.contains("warning: layer"), "{plan}");
 }
 
 #[test]

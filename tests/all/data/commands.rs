@@ -33,7 +33,7 @@ fn data_check_shows_state_of_files() {
     let folder = tempfile::tempdir().unwrap();
     let nothing = data(folder.path(), &["check"]);
     assert!(nothing.status.success(), "nobody needs all data sets");
-    assert!(stdout(&nothing).contains("mnist: not found in data/mnist; `lth data fetch mnist` brings it\n"));
+    assert!(stdout(&nothing).contains("mnist: not found in data/mnist; `lth data fetch mnist` downloads it\n"));
     assert_eq!(data(folder.path(), &["check", "mnist"]).status.code(), Some(1));
 
     put(folder.path(), "data/mnist/train-labels-idx1-ubyte", b"");
@@ -71,7 +71,8 @@ fn data_show_counts_images_and_writes_sheet() {
     assert!(smoke.status.success() && folder.path().join("deep/er.png").exists(), "{}", stderr(&smoke));
     let json: serde_json::Value = serde_json::from_slice(&smoke.stdout).unwrap();
     let sizes: Vec<u64> = (0..3).map(|part| json["parts"][part]["images"].as_u64().unwrap()).collect();
-    assert_eq!(sizes, [600, 150, 300], "as the experiment splits them");
+    assert_eq!(sizes, [600, 300, 300], "as the experiment splits them");
+    assert_eq!(json["images"]["train_accuracy_on"], 300);
     assert_eq!((json["parts"][0]["by_class"][3].as_u64(), json["sheet"].as_str()), (Some(60), Some("deep/er.png")));
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::*;
 
 /// Returns an experiment that takes a second; `data` are the lines of `[data]`.
-fn experiment(data: &str) -> String {
+pub(super) fn experiment(data: &str) -> String {
     format!(
         r#"name = "own"
 rounds = 1
@@ -27,7 +27,7 @@ weights = "rewind"
     )
 }
 
-fn put(path: &Path, bytes: &[u8]) {
+pub(super) fn put(path: &Path, bytes: &[u8]) {
     lth::system::files::write(path, bytes).unwrap();
 }
 
@@ -43,11 +43,12 @@ fn image(class: usize, n: usize, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| if at % 3 == class { 200 + (n % 50) as u8 } else { (at + n) as u8 % 40 }).collect()
 }
 
-const IDX: [&str; 4] =
+/// The names of the four IDX files.
+pub(super) const IDX: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// Writes IDX files with three classes of 5×3 images: 30 for training and 9 for testing.
-fn own_idx(folder: &Path) {
+pub(super) fn own_idx(folder: &Path) {
     for (files, count) in IDX.chunks_exact(2).zip([30, 9]) {
         let images: Vec<u8> = (0..count).flat_map(|n| image(n % 3, n, 15)).collect();
         let labels: Vec<u8> = (0..count).map(|n| (n % 3) as u8).collect();
@@ -115,7 +116,7 @@ fn custom_idx_files_are_trained_on() {
     assert!(resolved.contains("  # of what was found there\n"), "{resolved}");
     put(&folder.path().join("resolved.toml"), resolved.as_bytes());
     let plan = lth().current_dir(folder.path()).args(["plan", "resolved.toml"]).output().unwrap();
-    assert!(stdout(&plan).contains("2 in the store"), "{}{}", stdout(&plan), stderr(&plan));
+    assert!(stdout(&plan).contains("training runs: 2, 2 of them in the store\n"), "{}{}", stdout(&plan), stderr(&plan));
     let labels = folder.path().join("moved").join(IDX[1]);
     let mut other = fs::read(&labels).unwrap();
     other[8] = 2;
@@ -124,7 +125,7 @@ fn custom_idx_files_are_trained_on() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("holds other data than this"), "{}", stderr(&refused));
     let new = in_folder(folder.path(), &["plan", "config.toml"], &data.replace("mine", "moved"));
-    assert!(stdout(&new).contains("trainings   2\n"), "other bytes are other data: {}", stdout(&new));
+    assert!(stdout(&new).contains("training runs: 2\n"), "other bytes are other data: {}", stdout(&new));
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn custom_images_are_trained_on() {
         fs::rename(part.join("cow"), part.join("dog")).unwrap();
     }
     let renamed = in_folder(folder.path(), &["plan", "config.toml"], data);
-    assert!(stdout(&renamed).contains("trainings   2\n"), "{}", stdout(&renamed));
+    assert!(stdout(&renamed).contains("training runs: 2\n"), "{}", stdout(&renamed));
 }
 
 #[test]

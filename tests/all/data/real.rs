@@ -22,7 +22,8 @@ fn mnist_is_verified_and_split() {
     let mean: f64 =
         mnist.images[..60_000 * 784].iter().map(|&b| f64::from(b)).sum::<f64>() / (60_000.0 * 784.0 * 255.0);
     assert!((mean - 0.1307).abs() < 1e-4, "the constant of the normalisation: {mean}");
-    let limited = data(serde_json::json!({ "dataset": "mnist", "train_limit": 1100, "test_limit": 50 }));
+    let limited =
+        data(serde_json::json!({ "dataset": "mnist", "validation": 100, "train_limit": 1100, "test_limit": 50 }));
     let small = load(&limited, Some(&folder), 1).unwrap();
     assert_eq!((small.train.len(), small.validation.len(), small.test.len()), (1100, 100, 50));
     let of_class = |class: u8| small.train.iter().filter(|&&i| small.labels[i as usize] == class).count();

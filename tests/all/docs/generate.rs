@@ -118,7 +118,7 @@ fn init_writes_valid_experiment_and_overwrites_nothing() {
     let plan = lth().current_dir(folder.path()).args(["plan", "My first.toml"]).output().unwrap();
     assert!(plan.status.success(), "{}", stderr(&plan));
     assert!(stdout(&plan).contains("winning_ticket"), "{}", stdout(&plan));
-    for (file, message) in [("My first.toml", "is there already, and stays as it is"), ("a.json", "does not end in")] {
+    for (file, message) in [("My first.toml", "exists and is not replaced"), ("a.json", "does not end in")] {
         let again = init(file);
         assert_eq!(again.status.code(), Some(2));
         assert!(stderr(&again).contains(message) && stderr(&again).contains("hint: "), "{}", stderr(&again));
