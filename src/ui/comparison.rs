@@ -1,7 +1,7 @@
 //! The text of `lth compare`.
 
 use super::table::render;
-use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric};
+use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric, MetricUnit};
 use crate::base::format::percent;
 use crate::report::{Cell, ResultRow, RunComparison, Table};
 
@@ -52,9 +52,16 @@ fn result_row(row: &ResultRow, metrics: &[&Metric]) -> Vec<Cell> {
         Cell::number(row.round),
         Cell::number(percent(row.weights_remaining)),
     ];
-    cells.extend(metrics.iter().map(|metric| Cell::optional(row.mean(metric).map(|mean| metric.format(mean)))));
+    cells.extend(metrics.iter().map(|metric| metric_cell(row, metric)));
     cells.push(Cell::number(format!("{}{missing}", row.n)));
     cells
+}
+
+/// Returns the cell of the mean of a metric; a mean of early stops of which one is censored is a lower bound.
+fn metric_cell(row: &ResultRow, metric: &Metric) -> Cell {
+    let is_lower_bound = metric.unit == MetricUnit::Iterations && row.censored > 0;
+    let mark = if is_lower_bound { "≥ " } else { "" };
+    Cell::optional(row.mean(metric).map(|mean| format!("{mark}{}", metric.format(mean))))
 }
 
 #[cfg(test)]
@@ -77,6 +84,7 @@ mod tests {
                 weights_remaining: 0.8,
                 n,
                 without_result: 3 - n,
+                censored: n / 3,
                 ..ResultRow::default()
             };
             row.with_mean(&EARLY_STOP_ITERATION, Some(1234.5))
