@@ -14,8 +14,8 @@ pub struct ReportConfig {
     /// The smallest loss of test accuracy that matters, in percentage points: a winning ticket loses less.
     #[serde(default = "default_margin")]
     pub margin: f64,
-    /// The relative increase of iterations to early stop that does not matter, as a share of the mean of the dense
-    /// network: a winning ticket needs at most this much longer.
+    /// The smallest increase of iterations to early stop that matters, as a share of the mean of the dense network: for
+    /// a winning ticket the increase is smaller.
     #[serde(default = "default_stop_margin")]
     pub stop_margin: f64,
     /// Iterations whose test accuracy has a figure and a column of its own, such as `[10_000, 20_000, 30_000]`: deep

@@ -151,11 +151,7 @@ fn no_finding(verdicts: &[&Verdict]) -> String {
     if excluded.is_empty() {
         return format!("{arm}: inconclusive at {}.", rounds_text(verdicts));
     }
-    format!(
-        "{arm} is no winning ticket at {} of {}; the other conditions are not shown at any of them.",
-        excluded.len(),
-        rounds_text(verdicts)
-    )
+    format!("{arm} is no winning ticket at {} of {}.", excluded.len(), rounds_text(verdicts))
 }
 
 /// Returns how many rounds give each answer, in comparison with the dense network.

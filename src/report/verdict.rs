@@ -109,8 +109,8 @@ pub(super) fn verdicts_of_rows(rows: &[RoundRow], experiment: &Experiment) -> Ve
     verdicts
 }
 
-/// Returns the verdict on `ticket`, an arm that may be a winning ticket at one of its rounds, before the correction over
-/// rounds.
+/// Returns the verdict on `ticket`, an arm that may be a winning ticket at one of its rounds, before the correction
+/// over rounds.
 fn verdict(results: &PairedResults<'_>, experiment: &Experiment, ticket: ArmRound<'_>) -> Verdict {
     let conditions = Condition::ALL.map(|condition| condition_test(results, experiment, ticket, condition));
     let decision = Decision::from_answers(conditions.map(|test| test.answer));

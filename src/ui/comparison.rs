@@ -20,6 +20,9 @@ pub fn comparison(comparison: &RunComparison) -> String {
     if comparison.results.iter().any(starts_late) {
         text.push_str("early stops are iterations trained, from where each arm starts\n");
     }
+    if comparison.results.iter().any(|row| row.censored > 0) {
+        text.push_str("≥: some early stops lie on the last two evaluations, so that longer training may stop later\n");
+    }
     text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));
     text
 }

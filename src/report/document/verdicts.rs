@@ -6,7 +6,7 @@ use crate::artifacts::first_seen;
 use crate::base::format::{count_of, percent, with_thousands};
 use crate::config::Experiment;
 use crate::report::claims::{ClaimRow, ClaimStatus};
-use crate::report::condition::{Answer, Condition, ConditionTest};
+use crate::report::condition::{Answer, Condition, ConditionTest, Obstacle};
 use crate::report::headline::{censoring_advice, replicates_needed, sentences};
 use crate::report::method::method;
 use crate::report::statistics::Interval;
@@ -47,17 +47,14 @@ pub(super) fn method_section(analyses: &[RunAnalysis], level: usize) -> Vec<Page
 
 /// Returns how to read the table of verdicts: its cells, its marks, and why conditions are not tested.
 fn legend(verdicts: &[Verdict], test_note: &str) -> String {
-    let mut obstacles: Vec<&str> = Vec::new();
-    for obstacle in verdicts.iter().flat_map(|verdict| &verdict.conditions).filter_map(|test| test.obstacle) {
-        if !obstacles.contains(&obstacle.as_str()) {
-            obstacles.push(obstacle.as_str());
-        }
-    }
+    let tests = verdicts.iter().flat_map(|verdict| &verdict.conditions);
+    let obstacles = first_seen(tests.filter_map(|test| test.obstacle).map(Obstacle::as_str));
     let not_tested =
         if obstacles.is_empty() { String::new() } else { format!(" Not tested: {}.", obstacles.join("; ")) };
     format!(
         "Mean difference (one-sided 95% lower and upper bounds) and the answer to each condition of a winning ticket; \
-         {CORRECTED} holds after Holm's correction for the rounds of the arm, as the corrected verdict does.{not_tested} See Method.{test_note}"
+         {CORRECTED} holds after Holm's correction for the rounds of the arm, and so does the corrected verdict.\
+         {not_tested} See Method.{test_note}"
     )
 }
 

@@ -1,5 +1,5 @@
-//! Verdicts on a few rows of training runs of 400 iterations. The experiment is evaluated every 20 iterations; its margin
-//! is 0.1 points, and its stop margin 10 % of the dense network's iterations to early stop.
+//! Verdicts on a few rows of training runs of 400 iterations. The experiment is evaluated every 20 iterations; its
+//! margin is 0.1 points, and its stop margin 10% of the dense network's iterations to early stop.
 
 use proptest::prelude::*;
 
