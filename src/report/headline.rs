@@ -235,7 +235,7 @@ pub(super) fn censoring_advice(rows: &[RoundRow], experiment: &Experiment) -> Op
     let done: usize = groups.iter().map(|group| group.done().count()).sum();
     (censored > 0).then(|| {
         format!(
-            "Early stops lie on the last two evaluations in {} of {} (marked ≥): train longer (`train.iterations`).",
+            "Early stops lie on the last two evaluations in {} of {} (marked ≥): train longer (train.iterations).",
             with_thousands(censored as u64),
             count_of(done as u64, "training run")
         )

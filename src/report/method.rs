@@ -18,13 +18,13 @@ pub(super) fn method(experiments: &[&Experiment]) -> Vec<String> {
             .to_owned(),
         format!(
             "Test accuracy vs. dense: test accuracy at early stop minus that of the dense network. Yes if the lower bound \
-             is above −{margins} points (`report.margin`), no if the upper bound is below it: a test of \
+             is above −{margins} points (report.margin), no if the upper bound is below it: a test of \
              non-inferiority [2]."
         ),
         format!(
             "Iterations to early stop vs. dense: iterations trained until the early stop minus those of the dense \
              network. Yes if the upper bound is below {stop_margins} of the mean of the dense network \
-             (`report.stop_margin`), no if the lower bound is above it."
+             (report.stop_margin), no if the lower bound is above it."
         ),
         "Test accuracy vs. reinit: test accuracy at early stop minus that of the same mask with new initial weights. Yes if \
          the lower bound is above 0, no if the upper bound is below 0. Equal accuracies are inconclusive."

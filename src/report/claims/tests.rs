@@ -156,13 +156,13 @@ fn claims_on_censored_early_stops_are_not_tested() {
 fn claims_name_differences_from_the_paper() {
     let sets = ["prune={scope=\"global\"}", "network.init=kaiming_normal", "data.train_limit=1000"];
     let differences = claim(&run(), &lenet(&sets), "lenet_21_speed").differences.join("; ");
-    let expected = "initial weights `kaiming_normal` here, initial weights `glorot_normal` in the paper; \
-                    scope `global` here, scope `layerwise` in the paper; \
+    let expected = "initial weights kaiming_normal here, initial weights glorot_normal in the paper; \
+                    scope global here, scope layerwise in the paper; \
                     1,000 training images here, all of them in the paper";
     assert_eq!(differences, expected);
     let sets = ["train.schedule=cosine", "train.warmup=1ep", "train.clip_norm=1", "train.label_smoothing=0.1"];
     let differences = claim(&run(), &lenet(&sets), "lenet_21_speed").differences.join("; ");
-    let expected = "schedule `cosine` here, schedule `constant` in the paper; \
+    let expected = "schedule cosine here, schedule constant in the paper; \
                     a warm-up over 1ep here, none in the paper; \
                     gradients clipped at 1 here, none in the paper; label smoothing 0.1 here, none in the paper";
     assert_eq!(differences, expected);
@@ -239,7 +239,7 @@ fn claims_about_a_learning_rate_are_shown_only_with_that_rate() {
     let below = claim(&rows, &deep(&[]), "resnet_20_high_below_dense");
     assert_eq!(below.status, ClaimStatus::OtherSetting, "{below:?}");
     let differences = |sets: &[&str]| claim(&rows, &deep(sets), "resnet_20_high_below_dense").differences.join("; ");
-    assert!(differences(&[]).contains("no `milestones` here, milestones 20,000 and 25,000 in the paper"));
+    assert!(differences(&[]).contains("no milestones here, milestones 20,000 and 25,000 in the paper"));
     assert!(!differences(&[]).contains("momentum") && !differences(&[]).contains("scope"));
     assert!(differences(&["train.momentum=0.5"]).contains("momentum 0.5 here, momentum 0.9 in the paper"));
     let papers = ["train.schedule=multi_step", "train.milestones=[\"20000it\",\"25000it\"]"];

@@ -19,11 +19,13 @@ const CORRECTED: &str = "‡";
 /// Returns the verdicts: a paragraph for each arm, then a table and notes under a heading of `level`.
 pub(super) fn verdicts(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
     let verdicts = &analysis.verdicts;
-    let Some(experiment) = analysis.experiment.as_ref().filter(|_| !verdicts.is_empty()) else {
-        let text =
-            "No verdict: a verdict needs a dense network and a ticket that have both reached the end of training.";
-        return vec![PageElement::Answer(text.to_owned())];
+    let Some(experiment) = &analysis.experiment else {
+        return vec![PageElement::Answer("No verdict: the configuration of the run cannot be read.".to_owned())];
     };
+    if verdicts.is_empty() {
+        let text = "No verdict: a verdict needs a ticket that has reached the end of training.";
+        return vec![PageElement::Answer(text.to_owned())];
+    }
     let mut elements: Vec<PageElement> =
         sentences(verdicts, &experiment.report).into_iter().map(PageElement::Answer).collect();
     elements.push(PageElement::Heading(level, "Verdicts".to_owned()));
