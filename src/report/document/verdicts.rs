@@ -147,21 +147,18 @@ fn claim_summary(claims: &[ClaimRow], test_note: &str) -> String {
         .filter(|status| count(*status) > 0)
         .map(|status| format!("{} {}", count(status), status.as_str()))
         .collect();
-    let mut text = if is_judged {
-        format!("{total} of the paper: {}.", counts.join(", "))
-    } else {
-        format!("{total} of the paper: none is testable here.")
-    };
+    let summary = if is_judged { counts.join(", ") } else { "none is testable here".to_owned() };
     let differences = distinct(claims.iter().flat_map(|claim| &claim.differences));
-    if !differences.is_empty() {
-        text += &format!(" Other setting: {}.", differences.join("; "));
-    }
     let not_tested = claims.iter().filter(|claim| claim.status == ClaimStatus::NotTested);
     let reasons = distinct(not_tested.map(|claim| &claim.reason));
-    if !reasons.is_empty() {
-        text += &format!(" Not tested: {}.", reasons.join("; "));
-    }
-    text + test_note
+    let sentence = |title: &str, texts: &[&str]| {
+        if texts.is_empty() { String::new() } else { format!(" {title}: {}.", texts.join("; ")) }
+    };
+    format!(
+        "{total} of the paper: {summary}.{}{}{test_note}",
+        sentence("Other setting", &differences),
+        sentence("Not tested", &reasons)
+    )
 }
 
 /// Returns the distinct texts, in the order of their first occurrence.

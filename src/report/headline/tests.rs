@@ -5,6 +5,9 @@ use super::super::verdict::verdicts_of_rows;
 use super::*;
 use crate::artifacts::RoundRow;
 
+/// The early stop and the test accuracy of each replicate.
+type Values<'a> = &'a [(u64, f64)];
+
 const DENSE_VALUES: [(u64, f64); 3] = [(100, 0.970), (120, 0.972), (100, 0.971)];
 const BETTER: [(u64, f64); 3] = [(60, 0.973), (80, 0.975), (60, 0.975)];
 const WORSE: [(u64, f64); 3] = [(100, 0.950), (120, 0.951), (120, 0.949)];
@@ -12,7 +15,7 @@ const WORSE: [(u64, f64); 3] = [(100, 0.950), (120, 0.951), (120, 0.949)];
 const SPREAD: [(u64, f64); 3] = [(60, 0.960), (80, 0.980), (60, 0.975)];
 
 /// Returns the rows of the dense network, and of the ticket and its reinitialisation at rounds 1, 2, …
-fn run(rounds: &[(&[(u64, f64)], &[(u64, f64)])]) -> Vec<RoundRow> {
+fn run(rounds: &[(Values<'_>, Values<'_>)]) -> Vec<RoundRow> {
     let pruned = (1..).zip(rounds).map(|(round, (ticket, reinit))| {
         [rows("winning_ticket", round, ticket), rows("random_reinit", round, reinit)].concat()
     });
@@ -21,7 +24,7 @@ fn run(rounds: &[(&[(u64, f64)], &[(u64, f64)])]) -> Vec<RoundRow> {
 }
 
 /// Returns the paragraph on `winning_ticket`.
-fn paragraph_of(rounds: &[(&[(u64, f64)], &[(u64, f64)])]) -> String {
+fn paragraph_of(rounds: &[(Values<'_>, Values<'_>)]) -> String {
     let experiment = experiment(&[]);
     sentences(&verdicts_of_rows(&run(rounds), &experiment), &experiment.report).remove(0)
 }
