@@ -1,6 +1,7 @@
 //! Files of runs and of store entries: their rows, tables and tensors, and how they are written and read. Contains no
 //! policy, such as when a file is written or what is trained.
 
+mod censoring;
 mod entry_manifest;
 mod first_seen;
 mod metrics;
@@ -14,6 +15,7 @@ mod summary;
 mod tensor_files;
 mod weight_rows;
 
+pub use censoring::TrainingEnd;
 pub use entry_manifest::{EntryManifest, FileChecksum, Timing};
 pub use first_seen::first_seen;
 pub use metrics::{

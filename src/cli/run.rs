@@ -10,7 +10,7 @@ use super::manifest::run_manifest;
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::last_iteration;
+use crate::artifacts::TrainingEnd;
 use crate::base::format::count_of;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
@@ -173,8 +173,9 @@ fn print_resume_command(progress: RunProgress, study: &Study, command: &str) {
 fn print_outcome(study: &Study, outcome: &RunOutcome, analysis: &RunAnalysis) -> Result<Exit> {
     let progress = outcome.progress;
     print_failures(outcome);
-    ui::print_result(&ui::table(&outcome.rounds, last_iteration(&outcome.rounds)))?;
-    ui::print_result(&summary_text(&analysis.run, &analysis.verdicts))?;
+    let end = TrainingEnd::new(&outcome.rounds, Some(study.experiment.train.evaluate_every));
+    ui::print_result(&ui::table(&outcome.rounds, end))?;
+    ui::print_result(&summary_text(&analysis.run, &analysis.answer_lines()))?;
     if progress.lost > 0 {
         ui::eprint_line(&format!("error: {} trainings could not be run again for their final weights", progress.lost));
     }

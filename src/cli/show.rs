@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::filter::RowFilter;
 use super::load::RunsArgs;
-use crate::artifacts::{RoundRow, find_run, last_iteration, to_csv};
-use crate::report::{self, Run, RunState, Verdict};
+use crate::artifacts::{RoundRow, TrainingEnd, find_run, to_csv};
+use crate::config::Experiment;
+use crate::report::{self, Run, RunState};
 use crate::system::exit::Exit;
 use crate::system::paths::ReportDir;
 use crate::ui;
@@ -40,34 +41,37 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(find_run(&args.runs.folder()?, &args.run)?)?;
     args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.filter.matches(row)).cloned().collect();
+    let experiment = run.experiment();
+    // Verdicts need all rows of the run.
+    let complete = experiment.as_ref().filter(|_| rows.len() == run.rounds.len());
+    let verdicts = complete.map_or_else(Vec::new, |experiment| report::verdicts(&run, experiment));
     if args.csv {
         ui::print_result(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {
         let value = json!({
             "name": run.name(), "folder": run.dir.0, "state": run.state(), "done": run.done(),
-            "trainings": run.trainings(), "test_note": run.test_note(), "rounds": rows,
+            "trainings": run.trainings(), "test_note": run.test_note(), "verdicts": verdicts, "rounds": rows,
         });
         ui::print_result(&format!("{value:#}\n"))?;
     } else {
-        ui::print_result(&ui::table(&rows, last_iteration(&run.rounds)))?;
-        // Verdicts need all rows of the run.
-        let experiment = run.experiment().filter(|_| rows.len() == run.rounds.len());
-        let verdicts = experiment.map_or_else(Vec::new, |experiment| report::verdicts(&run, &experiment));
-        ui::print_result(&summary_text(&run, &verdicts))?;
+        let end = TrainingEnd::new(&run.rounds, experiment.as_ref().map(|experiment| experiment.train.evaluate_every));
+        ui::print_result(&ui::table(&rows, end))?;
+        let lines = |experiment: &Experiment| report::answer_lines(&verdicts, &run.rounds, experiment);
+        ui::print_result(&summary_text(&run, &complete.map_or_else(Vec::new, lines)))?;
         print_state(&run);
     }
     Ok(Exit::Success)
 }
 
-/// Returns the text below the table of results: the note on the test images, if there is one, the numbers of images, the
-/// verdicts, and the paths of the run's files and report.
-pub(super) fn summary_text(run: &Run, verdicts: &[Verdict]) -> String {
+/// Returns the text below the table of results: the note on the test images, if there is one, the numbers of images, the lines of the answer,
+/// and the paths of the run's files and report.
+pub(super) fn summary_text(run: &Run, answer: &[String]) -> String {
     let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
     if let Some(images) = run.manifest.as_ref().and_then(|manifest| manifest.images) {
         let _ = writeln!(text, "images: {images}");
     }
-    for sentence in report::sentences(verdicts) {
-        let _ = writeln!(text, "{sentence}");
+    for line in answer {
+        let _ = writeln!(text, "{line}");
     }
     let _ = writeln!(text, "files in {}", run.dir.0.display());
     let page = run.dir.report_dir().file(ReportDir::INDEX);

@@ -93,7 +93,7 @@ impl ExperimentKeys {
         self.data.check_values(&mut checker);
         self.train.check_values(&mut checker);
         self.run.check_values(&mut checker);
-        self.report.check_margin(&mut checker);
+        self.report.check_margins(&mut checker);
         self.network.check_values(&mut checker);
         self.train.check_combinations(&mut checker);
         self.network.check_combinations(&mut checker);

@@ -14,6 +14,10 @@ pub struct ReportConfig {
     /// The smallest loss of test accuracy that matters, in percentage points: a winning ticket loses less.
     #[serde(default = "default_margin")]
     pub margin: f64,
+    /// The smallest increase of iterations to early stop that matters, as a share of the mean of the dense network: for
+    /// a winning ticket the increase is smaller.
+    #[serde(default = "default_stop_margin")]
+    pub stop_margin: f64,
     /// Iterations whose test accuracy has a figure and a column of its own, such as `[10_000, 20_000, 30_000]`: deep
     /// networks are compared there and not at the early stop. Each is a multiple of `train.evaluate_every`, or the last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -22,7 +26,7 @@ pub struct ReportConfig {
 
 impl Default for ReportConfig {
     fn default() -> Self {
-        Self { margin: default_margin(), checkpoints: Vec::new() }
+        Self { margin: default_margin(), stop_margin: default_stop_margin(), checkpoints: Vec::new() }
     }
 }
 
@@ -30,11 +34,21 @@ fn default_margin() -> f64 {
     0.1
 }
 
+fn default_stop_margin() -> f64 {
+    0.1
+}
+
 impl ReportConfig {
-    /// Checks the range of the margin.
-    pub(super) fn check_margin(&self, checker: &mut Checker) {
+    /// Checks the ranges of the margins.
+    pub(super) fn check_margins(&self, checker: &mut Checker) {
         let is_percentage = (0.0..=100.0).contains(&self.margin);
         checker.require("report.margin", is_percentage, "must be from 0 to 100 percentage points");
+        let is_share = (0.0..=1.0).contains(&self.stop_margin);
+        checker.require(
+            "report.stop_margin",
+            is_share,
+            "must be from 0 to 1, a share of the dense network's iterations",
+        );
     }
 
     /// Checks that the networks are evaluated at every checkpoint, and that no checkpoint is repeated. `evaluate_every` and
@@ -82,6 +96,19 @@ mod tests {
         let checkpoints = format!("report.checkpoints={checkpoints}");
         let sets = ["train.iterations=250", "train.evaluate_every=100", &checkpoints];
         try_experiment(&sets).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn margins_have_ranges() {
+        for (key, good, bad) in [("margin", "0.5", "-0.1"), ("stop_margin", "0.0", "10"), ("stop_margin", "1", "-0.1")]
+        {
+            let message = |value: &str| {
+                try_experiment(&[&format!("report.{key}={value}")])
+                    .map_or_else(|error| error.to_string(), |_| String::new())
+            };
+            assert_eq!(message(good), "");
+            assert!(message(bad).contains(&format!("report.{key}")), "{key}: {}", message(bad));
+        }
     }
 
     #[test]

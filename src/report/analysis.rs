@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::checkpoints::Checkpoints;
 use super::claims::{ClaimRow, claims};
 use super::figures::{FigureData, run_figures};
+use super::headline::answer_lines;
 use super::run::Run;
 use super::verdict::{Verdict, verdicts};
 use crate::artifacts::StabilityRow;
@@ -43,5 +44,11 @@ impl RunAnalysis {
         let stability = run.stability()?;
         let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability))?;
         Ok(Self { run, experiment, verdicts, claims, checkpoints, stability, figures })
+    }
+
+    /// Returns the answer of the run as lines for the terminal; empty if its configuration cannot be read.
+    pub fn answer_lines(&self) -> Vec<String> {
+        let lines = |experiment: &Experiment| answer_lines(&self.verdicts, &self.run.rounds, experiment);
+        self.experiment.as_ref().map_or_else(Vec::new, lines)
     }
 }

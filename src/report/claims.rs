@@ -14,7 +14,7 @@ use super::paired::PairedResults;
 use super::roles::arm_with_role;
 use super::run::Run;
 use super::statistics::{Interval, LEVEL, interval};
-use crate::artifacts::{MetricTime, RoundGroup, RoundRow};
+use crate::artifacts::{ITERATIONS_TO_EARLY_STOP, RoundGroup, RoundRow};
 use crate::base::format::percent;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
@@ -37,12 +37,14 @@ pub struct ClaimRow {
     pub source: String,
     /// The paper's number, as text.
     pub paper: String,
-    /// The run's number, with its bounds and n, as text.
+    /// The run's number, with its bounds and n, as text; it names the round if its share of weights is not the paper's.
     pub here: String,
     /// Whether the claim held.
     pub status: ClaimStatus,
-    /// The reason of the status, and the differences between the run and the paper's experiment.
+    /// The reason of the status; empty where the bounds answer.
     pub reason: String,
+    /// The differences between the run and the paper's experiment, in words; empty in the paper's setting.
+    pub differences: Vec<String>,
 }
 
 /// The result of a claim in a run.
@@ -54,18 +56,24 @@ pub enum ClaimStatus {
     /// The bounds exclude the claim.
     NotHeld,
     /// The bounds neither confirm nor exclude the claim; always so with one replicate.
-    Undecided,
-    /// The run lacks the rounds or the results that the claim is about.
+    Inconclusive,
+    /// The run has numbers for the claim, but its setting is not the paper's, so that the claim says nothing about them.
+    OtherSetting,
+    /// The run lacks the rounds or the results that the claim is about, or its early stops are censored.
     NotTested,
 }
 
 impl ClaimStatus {
+    /// Every status, in the order of texts.
+    pub const ALL: [Self; 5] = [Self::Held, Self::NotHeld, Self::Inconclusive, Self::OtherSetting, Self::NotTested];
+
     /// Returns the status in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held",
             Self::NotHeld => "not held",
-            Self::Undecided => "undecided",
+            Self::Inconclusive => "inconclusive",
+            Self::OtherSetting => "other setting",
             Self::NotTested => "not tested",
         }
     }
@@ -131,26 +139,55 @@ fn claim_row(
 ) -> ClaimRow {
     let rounds = claimed_rounds(claim, results, arms.subject);
     let evidence = rounds.as_ref().map_or_else(|_| Vec::new(), |rounds| evidence(claim, results, arms, rounds));
-    let (status, reason) = match rounds {
-        Err(reason) => (ClaimStatus::NotTested, reason),
-        Ok(_) if claim.metric.time == MetricTime::End && experiment.train.iterations != setting.iterations => {
-            (ClaimStatus::NotTested, "training ends elsewhere".to_owned())
-        }
+    let differences = setting.differences(experiment);
+    let (status, reason) = match &rounds {
+        Err(reason) => (ClaimStatus::NotTested, reason.clone()),
         Ok(_) if evidence.iter().all(|round| round.values.is_empty()) => {
-            (ClaimStatus::NotTested, "no replicate came to its end on every side".to_owned())
+            (ClaimStatus::NotTested, "no replicate has all results".to_owned())
         }
+        Ok(rounds) if has_censored_stops(claim, results, arms, rounds) => {
+            (ClaimStatus::NotTested, "early stops are censored: train longer".to_owned())
+        }
+        Ok(_) if !differences.is_empty() => (ClaimStatus::OtherSetting, String::new()),
         Ok(_) => decide(claim, &evidence, smallest_share_if_too_large(claim, results, arms.subject)),
     };
-    let reasons = std::iter::once(reason).chain(setting.differences(experiment));
+    let place = rounds.map_or_else(|_| String::new(), |rounds| place_text(claim, results, arms.subject, &rounds));
     ClaimRow {
         id: claim.id.clone(),
         claim: claim.text.clone(),
         source: claim.source.clone(),
         paper: claim.paper.clone(),
-        here: text::evidence_text(claim, &evidence),
+        here: text::evidence_text(claim, &evidence) + &place,
         status,
-        reason: reasons.filter(|reason| !reason.is_empty()).collect::<Vec<_>>().join("; "),
+        reason,
+        differences,
     }
+}
+
+/// Returns whether a claim compares iterations to early stop, and any of these early stops is censored.
+fn has_censored_stops(claim: &Claim, results: &PairedResults<'_>, arms: ClaimArms<'_>, rounds: &[u32]) -> bool {
+    let is_censored = |&round: &u32| {
+        let reference = arms.against.map(|arm| reference_round(arm, round));
+        let compared = std::iter::once(ArmRound::new(arms.subject, round)).chain(reference);
+        compared.into_iter().any(|arm_round| results.has_censored(arm_round))
+    };
+    *claim.metric == ITERATIONS_TO_EARLY_STOP && rounds.iter().any(is_censored)
+}
+
+/// Returns `arm` at the round that is compared with `round` of a claim's subject.
+fn reference_round(arm: &str, round: u32) -> ArmRound<'_> {
+    ArmRound::new(arm, if arm == DENSE { 0 } else { round })
+}
+
+/// Returns a text such as `, at 21.7% (paper 21.1%)` if the round of a claim has another share of weights than in the
+/// paper; otherwise empty.
+fn place_text(claim: &Claim, results: &PairedResults<'_>, arm: &str, rounds: &[u32]) -> String {
+    let (Some(at), &[round]) = (claim.at, rounds) else {
+        return String::new();
+    };
+    let share = results.group(ArmRound::new(arm, round)).map_or(0.0, RoundGroup::weights_remaining);
+    let (here, paper) = (percent(share), percent(at));
+    if here == paper { String::new() } else { format!(", at {here} (paper {paper})") }
 }
 
 /// Returns the rounds that a claim is about.
@@ -161,24 +198,27 @@ fn claimed_rounds(claim: &Claim, results: &PairedResults<'_>, arm: &str) -> Resu
     let share = |round: u32| results.group(ArmRound::new(arm, round)).map_or(0.0, RoundGroup::weights_remaining);
     let rounds = results.rounds(arm);
     if rounds.is_empty() {
-        return Err(format!("`{arm}` has no results"));
+        return Err(format!("{arm} has no results"));
     }
-    let missing = |range: String| {
-        let shares = rounds.iter().map(|&round| percent(share(round))).collect::<Vec<_>>().join(", ");
-        format!("`{arm}` has no round with {range} of the weights, but {shares}")
+    let nearest = |at: f64| {
+        let distance = |round: u32| (share(round) / at).ln().abs();
+        rounds.iter().copied().min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
     };
     match (claim.at, claim.between) {
         (Some(at), _) => {
-            let distance = |round: u32| (share(round) - at).abs();
-            let candidates = rounds.iter().copied().filter(|&round| (share(round) / at - 1.0).abs() < SHARE_TOLERANCE);
-            let nearest = candidates.min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
-            nearest.map(|round| vec![round]).ok_or_else(|| missing(percent(at)))
+            let found = nearest(at).filter(|&round| (share(round) / at - 1.0).abs() < SHARE_TOLERANCE);
+            found.map(|round| vec![round]).ok_or_else(|| {
+                let other = nearest(at).map_or_else(String::new, |round| percent(share(round)));
+                format!("no round near {} (nearest {other})", percent(at))
+            })
         }
         (None, Some([from, to])) => {
             let is_inside = |round: &u32| (from..=to).contains(&share(*round));
             let between: Vec<u32> = rounds.iter().copied().filter(is_inside).collect();
-            let range = || format!("{} to {}", percent(from), percent(to));
-            if between.is_empty() { Err(missing(range())) } else { Ok(between) }
+            if between.is_empty() {
+                return Err(format!("no round from {} to {}", percent(from), percent(to)));
+            }
+            Ok(between)
         }
         (None, None) => Ok(vec![0]),
     }
@@ -199,7 +239,7 @@ fn evidence(claim: &Claim, results: &PairedResults<'_>, arms: ClaimArms<'_>, rou
     let strict_level = 1.0 - (1.0 - LEVEL) / rounds.len() as f64;
     let at_round = |&round: &u32| {
         let left = ArmRound::new(arms.subject, round);
-        let right = arms.against.map(|arm| ArmRound::new(arm, if arm == DENSE { 0 } else { round }));
+        let right = arms.against.map(|arm| reference_round(arm, round));
         let pairs = right.map_or_else(Vec::new, |right| results.pairs(left, right, claim.metric));
         let values: Vec<f64> = match right {
             Some(_) => pairs.iter().map(|(left, right)| left - right).collect(),
@@ -217,7 +257,7 @@ fn evidence(claim: &Claim, results: &PairedResults<'_>, arms: ClaimArms<'_>, rou
 /// A claim about `every` round holds if every round holds by its plain bounds, and is excluded if one round excludes it
 /// by its strict bounds. A claim about `some` round holds if one round holds by its strict bounds, and is excluded if
 /// every round excludes it by its plain bounds. `smallest_share`: the smallest share of weights of the run, set if the
-/// claim's range extends below the rounds of the run; a statement about all rounds is undecided then.
+/// claim's range extends below the rounds of the run; a statement about all rounds is inconclusive then.
 fn decide(claim: &Claim, evidence: &[RoundEvidence], smallest_share: Option<f64>) -> (ClaimStatus, String) {
     let holds = |bounds: &Option<Interval>| bounds.is_some_and(|interval| claim.holds(&interval));
     let excludes = |bounds: &Option<Interval>| bounds.is_some_and(|interval| claim.is_excluded_by(&interval));
@@ -234,14 +274,14 @@ fn decide(claim: &Claim, evidence: &[RoundEvidence], smallest_share: Option<f64>
     let has_one_replicate = evidence.iter().map(|round| round.values.len()).max().unwrap_or(0) < 2;
     match smallest_share {
         Some(share) if is_about_all_rounds => {
-            (ClaimStatus::Undecided, format!("the rounds end at {} of the weights", percent(share)))
+            (ClaimStatus::Inconclusive, format!("the smallest round here has {} of the weights", percent(share)))
         }
         _ if is_held => (ClaimStatus::Held, String::new()),
         _ if is_excluded => (ClaimStatus::NotHeld, String::new()),
-        _ if has_one_replicate => (ClaimStatus::Undecided, "one replicate says nothing about its spread".to_owned()),
+        _ if has_one_replicate => (ClaimStatus::Inconclusive, "one replicate has no spread".to_owned()),
         _ if evidence.iter().all(|round| round.plain.is_none()) => {
-            (ClaimStatus::Undecided, "all values are equal, which says nothing about their spread".to_owned())
+            (ClaimStatus::Inconclusive, "all values are equal: no variation".to_owned())
         }
-        _ => (ClaimStatus::Undecided, "the bounds allow it, and its contrary".to_owned()),
+        _ => (ClaimStatus::Inconclusive, "the bounds include both outcomes".to_owned()),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::run::Run;
 use super::table::Cell;
-use crate::artifacts::{METRICS, Metric, RoundRow, SummaryRow, last_iteration, summary};
+use crate::artifacts::{METRICS, Metric, RoundGroup, RoundRow, SummaryRow, TrainingEnd, summary};
 use crate::config::{ConfigDocument, for_each_leaf};
 use crate::system::paths::RunDir;
 
@@ -64,6 +64,8 @@ pub struct ResultRow {
     pub n: usize,
     /// Training runs that diverged or failed.
     pub without_result: usize,
+    /// Training runs of the `n` whose early stop is censored.
+    pub censored: usize,
     /// Means over the `n` training runs, in the order of [`compared_metrics`]; `None` if no training run has a value.
     pub(crate) means: Vec<Option<f64>>,
 }
@@ -77,8 +79,8 @@ fn compared_metrics() -> impl Iterator<Item = &'static Metric> {
 }
 
 impl ResultRow {
-    /// Returns the results of a row of the summary of the run `run`.
-    fn new(run: &str, row: SummaryRow) -> Self {
+    /// Returns the results of a row of the summary of the run `run`; `censored` as in [`censored`](Self::censored).
+    fn new(run: &str, row: SummaryRow, censored: usize) -> Self {
         let means = compared_metrics().map(|metric| row.stats(metric).map(|stats| stats.mean)).collect();
         Self {
             run: run.to_owned(),
@@ -87,6 +89,7 @@ impl ResultRow {
             weights_remaining: row.weights_remaining,
             n: row.n,
             without_result: row.without_result,
+            censored,
             means,
         }
     }
@@ -157,10 +160,18 @@ pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunCompariso
         comparison.test_notes.extend(run.test_note().map(|note| (name.clone(), note)));
         let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| filter(row)).cloned().collect();
         // The last iteration is taken from all rows: the dense training runs, which reach it, may be filtered out.
-        let summary = summary(&rows, last_iteration(&run.rounds));
-        comparison.results.extend(summary.into_iter().map(|row| ResultRow::new(&name, row)));
+        let end = TrainingEnd::new(&run.rounds, config.as_deref().and_then(evaluate_every));
+        let groups = RoundGroup::by_arm_and_round(&rows);
+        let censored = groups.iter().map(|group| end.censored_count(group));
+        let summary = summary(&rows, end.last_iteration).into_iter().zip(censored);
+        comparison.results.extend(summary.map(|(row, censored)| ResultRow::new(&name, row, censored)));
     }
     comparison
+}
+
+/// Returns `train.evaluate_every` of a configuration; `None` if it has no such number.
+fn evaluate_every(config: &[(String, Value)]) -> Option<u64> {
+    config.iter().find(|(key, _)| key == "train.evaluate_every")?.1.as_u64()
 }
 
 /// Returns the names of the runs: of their folders, or whole paths if two folders have the same name.

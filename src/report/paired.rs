@@ -6,7 +6,7 @@ use super::arm_round::ArmRound;
 use super::statistics::rounding_std;
 use crate::artifacts::{
     EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, Metric, RoundGroup,
-    RoundRow, last_iteration,
+    RoundRow, TrainingEnd,
 };
 use crate::base::stats::SummaryStats;
 use crate::config::Experiment;
@@ -18,8 +18,8 @@ const ACCURACIES: [Metric; 3] = [EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, 
 pub(super) struct PairedResults<'a> {
     /// By arm, then by round.
     groups: BTreeMap<&'a str, BTreeMap<u32, RoundGroup<'a>>>,
-    /// The last iteration of the training runs, counted from iteration 0.
-    last_iteration: u64,
+    /// The end of the training runs.
+    end: TrainingEnd,
     /// Resolutions of metrics by name, if they are known: the step between neighbouring values.
     resolutions: BTreeMap<&'static str, f64>,
 }
@@ -27,17 +27,17 @@ pub(super) struct PairedResults<'a> {
 impl<'a> PairedResults<'a> {
     /// Groups the rows of an experiment's run.
     pub(super) fn new(rows: &'a [RoundRow], experiment: &Experiment) -> Self {
-        let last_iteration = last_iteration(rows);
+        let end = TrainingEnd::new(rows, Some(experiment.train.evaluate_every));
         let mut resolutions: BTreeMap<&str, f64> = ACCURACIES
             .iter()
-            .filter_map(|metric| Some((metric.name, smallest_gap(rows, metric, last_iteration)?)))
+            .filter_map(|metric| Some((metric.name, smallest_gap(rows, metric, end.last_iteration)?)))
             .collect();
         resolutions.insert(ITERATIONS_TO_EARLY_STOP.name, experiment.train.evaluate_every as f64);
         let mut groups: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for group in RoundGroup::by_arm_and_round(rows) {
             groups.entry(group.arm).or_default().insert(group.round, group);
         }
-        Self { groups, last_iteration, resolutions }
+        Self { groups, end, resolutions }
     }
 
     /// Returns the training runs of an arm at a round; `None` if the run has none.
@@ -55,16 +55,15 @@ impl<'a> PairedResults<'a> {
     pub(super) fn values(&self, arm_round: ArmRound<'_>, metric: &Metric) -> BTreeMap<u32, f64> {
         let mut repeats: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for row in self.group(arm_round).into_iter().flat_map(RoundGroup::done) {
-            repeats.entry(row.replicate).or_default().extend(finite_value(metric, row, self.last_iteration));
+            repeats.entry(row.replicate).or_default().extend(finite_value(metric, row, self.end.last_iteration));
         }
         let means = repeats.into_iter().map(|(replicate, values)| (replicate, SummaryStats::of(&values)));
         means.filter_map(|(replicate, stats)| Some((replicate, stats?.mean))).collect()
     }
 
-    /// Returns whether every training run of an arm at a round has its minimum validation loss at its last iteration.
-    pub(super) fn stops_at_the_end(&self, arm_round: ArmRound<'_>) -> bool {
-        let done: Vec<&RoundRow> = self.group(arm_round).into_iter().flat_map(RoundGroup::done).collect();
-        !done.is_empty() && done.iter().all(|row| row.early_stop_iteration == Some(self.last_iteration))
+    /// Returns whether the early stop of any training run of an arm at a round is censored.
+    pub(super) fn has_censored(&self, arm_round: ArmRound<'_>) -> bool {
+        self.group(arm_round).is_some_and(|group| self.end.censored_count(group) > 0)
     }
 
     /// Returns the values (`left`, `right`) of each replicate that has both, by ascending replicate.

@@ -56,9 +56,9 @@ pub(super) enum PaperRole {
     Ticket,
     /// Pruned in one step and rewound to its initial weights.
     OneShot,
-    /// The ticket's mask with fresh weights.
+    /// The ticket's mask with new initial weights.
     Reinit,
-    /// A random mask with as many weights per layer as the ticket's, and fresh weights.
+    /// A random mask with as many weights per layer as the ticket's, and new initial weights.
     RandomMask,
 }
 
@@ -80,7 +80,7 @@ fn continues_training(name: &str, experiment: &Experiment) -> bool {
     named.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative && matches!(arm.weights, WeightSource::Final { .. }))
 }
 
-/// Returns the arm with the mask of `ticket` and fresh weights; `None` if the experiment has none.
+/// Returns the arm with the mask of `ticket` and new initial weights; `None` if the experiment has none.
 pub(super) fn reinit_of<'a>(ticket: &str, experiment: &'a Experiment) -> Option<&'a str> {
     let mask = MaskSource::Of(ticket.to_owned());
     find(experiment, |arm| arm.mask == mask && arm.weights == WeightSource::Reinit)

@@ -36,3 +36,8 @@ pub(super) fn row(arm: &str, round: u32, replicate: u32, (early_stop, accuracy):
 pub(super) fn rows(arm: &str, round: u32, values: &[(u64, f64)]) -> Vec<RoundRow> {
     (1..).zip(values).map(|(replicate, &value)| row(arm, round, replicate, value)).collect()
 }
+
+/// Returns rows of training runs of `iterations` iterations, so that early stops far below are not censored.
+pub(super) fn of_length(iterations: u64, rows: Vec<RoundRow>) -> Vec<RoundRow> {
+    rows.into_iter().map(|row| RoundRow { iterations, ..row }).collect()
+}

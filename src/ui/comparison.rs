@@ -1,7 +1,7 @@
 //! The text of `lth compare`.
 
 use super::table::render;
-use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric};
+use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric, MetricUnit};
 use crate::base::format::percent;
 use crate::report::{Cell, ResultRow, RunComparison, Table};
 
@@ -19,6 +19,9 @@ pub fn comparison(comparison: &RunComparison) -> String {
     let starts_late = |row: &ResultRow| row.mean(&EARLY_STOP_ITERATION) != row.mean(&ITERATIONS_TO_EARLY_STOP);
     if comparison.results.iter().any(starts_late) {
         text.push_str("early stops are iterations trained, from where each arm starts\n");
+    }
+    if comparison.results.iter().any(|row| row.censored > 0) {
+        text.push_str("≥: some early stops lie on the last two evaluations, so that longer training may stop later\n");
     }
     text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));
     text
@@ -52,9 +55,16 @@ fn result_row(row: &ResultRow, metrics: &[&Metric]) -> Vec<Cell> {
         Cell::number(row.round),
         Cell::number(percent(row.weights_remaining)),
     ];
-    cells.extend(metrics.iter().map(|metric| Cell::optional(row.mean(metric).map(|mean| metric.format(mean)))));
+    cells.extend(metrics.iter().map(|metric| metric_cell(row, metric)));
     cells.push(Cell::number(format!("{}{missing}", row.n)));
     cells
+}
+
+/// Returns the cell of the mean of a metric; a mean of early stops of which one is censored is a lower bound.
+fn metric_cell(row: &ResultRow, metric: &Metric) -> Cell {
+    let is_lower_bound = metric.unit == MetricUnit::Iterations && row.censored > 0;
+    let mark = if is_lower_bound { "≥ " } else { "" };
+    Cell::optional(row.mean(metric).map(|mean| format!("{mark}{}", metric.format(mean))))
 }
 
 #[cfg(test)]
@@ -77,6 +87,7 @@ mod tests {
                 weights_remaining: 0.8,
                 n,
                 without_result: 3 - n,
+                censored: n / 3,
                 ..ResultRow::default()
             };
             row.with_mean(&EARLY_STOP_ITERATION, Some(1234.5))

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::artifacts::{
-    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, Metric, RoundGroup, RoundRow, late_starts,
+    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, Metric, RoundGroup, RoundRow, TrainingEnd,
+    late_starts,
 };
 use crate::base::format::{mean_and_range, percent};
 use crate::base::stats::SummaryStats;
@@ -47,15 +48,15 @@ impl TableDetail {
         }
     }
 
-    /// Returns the table with this detail. `last`: the last iteration of the training runs of the run.
-    fn table(self, groups: &[RoundGroup<'_>], last: u64) -> Table {
+    /// Returns the table with this detail. `end`: the end of the training runs of the run.
+    fn table(self, groups: &[RoundGroup<'_>], end: TrainingEnd) -> Table {
         let mut table = Table::new(self.header().iter().copied());
-        table.rows = groups.iter().map(|group| self.row(group, last)).collect();
+        table.rows = groups.iter().map(|group| self.row(group, end)).collect();
         table
     }
 
     /// Returns the row of an arm at a round.
-    fn row(self, group: &RoundGroup<'_>, last: u64) -> Vec<Cell> {
+    fn row(self, group: &RoundGroup<'_>, end: TrainingEnd) -> Vec<Cell> {
         let n = group.done().count();
         let missing = match (group.rows.len() - n, self) {
             (0, _) => String::new(),
@@ -64,37 +65,39 @@ impl TableDetail {
         };
         let mut row =
             vec![Cell::text(group.arm), Cell::number(group.round), Cell::number(percent(group.weights_remaining()))];
-        row.extend(self.metrics().iter().map(|metric| self.metric_cell(metric, &group.metric(metric, last))));
+        row.extend(self.metrics().iter().map(|metric| self.metric_cell(metric, group, end)));
         row.push(Cell::number(format!("{n}{missing}")));
         row
     }
 
-    /// Returns the cell of a metric with these values, one per training run.
-    fn metric_cell(self, metric: &Metric, values: &[f64]) -> Cell {
-        let stats = SummaryStats::of(values);
-        Cell::optional(stats.map(|stats| match self {
-            Self::Ranges => mean_and_range(values, |value| metric.format(value)),
+    /// Returns the cell of a metric over the training runs of a group; a mean of which a value is censored is marked.
+    fn metric_cell(self, metric: &Metric, group: &RoundGroup<'_>, end: TrainingEnd) -> Cell {
+        let values = group.metric(metric, end.last_iteration);
+        let text = |stats: SummaryStats| match self {
+            Self::Ranges => mean_and_range(&values, |value| metric.format(value)),
             Self::Means | Self::Least => metric.format(stats.mean),
-        }))
+        };
+        let mark = end.mark(metric, group);
+        Cell::optional(SummaryStats::of(&values).map(|stats| format!("{mark}{}", text(stats))))
     }
 }
 
 /// Returns the table of results: a row for each arm and round of the rows of `rounds.csv`. If standard output is a
-/// terminal, the table is made to fit its width, by leaving out ranges and columns. `last`: the last iteration of the
-/// training runs of the run.
-pub fn table(rows: &[RoundRow], last: u64) -> String {
+/// terminal, the table is made to fit its width, by leaving out ranges and columns. `end`: the end of the training runs
+/// of the run.
+pub fn table(rows: &[RoundRow], end: TrainingEnd) -> String {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
-    table_within(rows, last, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
+    table_within(rows, end, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
 }
 
 /// Like [`table`], but for a terminal of `width` characters.
-fn table_within(rows: &[RoundRow], last: u64, width: usize) -> String {
+fn table_within(rows: &[RoundRow], end: TrainingEnd, width: usize) -> String {
     let groups = RoundGroup::by_arm_and_round(rows);
-    let text = |detail: TableDetail| render(&detail.table(&groups, last)) + detail.caption();
+    let text = |detail: TableDetail| render(&detail.table(&groups, end)) + detail.caption();
     let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
     let widest = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(fits);
     let mut text = widest.unwrap_or_else(|| text(TableDetail::Least));
-    for (arm, start) in late_starts(rows, last) {
+    for (arm, start) in late_starts(rows, end.last_iteration) {
         let _ = writeln!(text, "{arm} starts at iteration {start}");
     }
     text
@@ -188,6 +191,7 @@ mod tests {
             round,
             weights_remaining,
             outcome: OutcomeKind::Done.into(),
+            iterations: 3000,
             ..RoundRow::default()
         };
         let done = |row: RoundRow, early_stop, accuracy, last| RoundRow {
@@ -205,8 +209,9 @@ mod tests {
             diverged(row("winning_ticket", 12, 0.0695)),
             diverged(row("x", 0, 0.0)),
         ];
-        insta::assert_snapshot!(table_within(&rows, 0, usize::MAX));
-        insta::assert_snapshot!(table_within(&rows, 0, 80));
-        insta::assert_snapshot!(table_within(&rows, 0, 40));
+        let end = TrainingEnd::new(&rows, Some(100));
+        insta::assert_snapshot!(table_within(&rows, end, usize::MAX));
+        insta::assert_snapshot!(table_within(&rows, end, 80));
+        insta::assert_snapshot!(table_within(&rows, end, 40));
     }
 }

@@ -189,7 +189,7 @@ fn report_on_incomplete_and_edited_runs() {
     assert!(header_only.contains("No training has come to its end yet."), "{header_only}");
     let of_replicate_1 = |line: &&str| line.contains(",replicate,") || line.split(',').nth(2) == Some("1");
     let single = edited(|lines| owned(lines.into_iter().filter(of_replicate_1).collect()));
-    assert!(single.contains("1 replicate only") && single.contains("undecided at each of 3 rounds"), "{single}");
+    assert!(single.contains("1 replicate only") && single.contains("inconclusive at 3 rounds"), "{single}");
     let diverged = edited(|lines| {
         let empty = |line: &str| {
             let mut fields: Vec<&str> = line.split(',').collect();
@@ -247,4 +247,44 @@ fn report_removes_figures_without_data() {
     fs::remove_file(folder.path().join("weights.csv")).unwrap();
     assert!(report(&[folder.path()]).status.success());
     assert!(!drawn.exists());
+}
+
+#[test]
+fn report_states_the_method_once_and_judges_no_claim_of_another_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["a", "b"].map(|name| folder.path().join(name));
+    for run in &runs {
+        SMALL.write(run);
+    }
+    let out = folder.path().join("report");
+    let output = report(&[&runs[0], &runs[1], Path::new("--out"), &out]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = fs::read_to_string(out.join("report.md")).unwrap();
+    assert_eq!(text.matches("\n## Method\n").count(), 1, "{text}");
+    assert!(
+        text.contains("of the paper: none is testable here. Other setting: 2,000 iterations here, 50,000"),
+        "{text}"
+    );
+    assert!(text.contains("| other setting |"), "the numbers are shown: {text}");
+    assert!(!text.contains("| held |") && !text.contains("| not held |"), "{text}");
+}
+
+#[test]
+fn show_prints_the_headline_and_has_verdicts_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    SMALL.write(folder.path());
+    let show = |args: &[&str]| {
+        let output = lth().arg("show").arg(folder.path()).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let text = show(&[]);
+    assert!(text.contains("points more accurate than the same mask reinitialised (95% lower bound "), "{text}");
+    assert!(text.contains("Compared with the dense network at 3 rounds (80.0% to 51.3% of the weights), "), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    let verdicts = json["verdicts"].as_array().unwrap();
+    assert_eq!(verdicts.len(), 3);
+    let over_reinit = &verdicts[2]["conditions"][2];
+    assert_eq!((&over_reinit["condition"], &over_reinit["answer"]), (&"over_reinit".into(), &"yes".into()));
+    assert!(over_reinit["difference"]["low"].as_f64().unwrap() > 0.0 && over_reinit["holm_p_yes"].is_number());
 }

@@ -195,7 +195,7 @@ impl ClaimSetting {
         ];
         properties.extend(self.train.iter().map(|(key, value)| {
             let describe = |value: Option<Value>| {
-                value.map_or(format!("no `{key}`"), |value| format!("{key} {}", self.value_text(&value)))
+                value.map_or(format!("no {key}"), |value| format!("{key} {}", self.value_text(&value)))
             };
             Property::described(describe, train_value(experiment, key), Some(value.clone()))
         }));
@@ -209,8 +209,8 @@ impl ClaimSetting {
         let is_unnamed = |key: &str| !self.train.contains_key(key);
         let mut properties = Vec::new();
         if is_unnamed("schedule") {
-            let schedule = format!("schedule `{}`", config_word(&train.lr_schedule.kind()));
-            properties.push(Property::new(schedule, "schedule `constant`".to_owned()));
+            let schedule = format!("schedule {}", config_word(&train.lr_schedule.kind()));
+            properties.push(Property::new(schedule, "schedule constant".to_owned()));
         }
         let decay = Some(train.weight_decay).filter(|decay| *decay > 0.0);
         let smoothing = Some(train.label_smoothing).filter(|share| *share > 0.0);
@@ -230,16 +230,16 @@ impl ClaimSetting {
     fn other_properties(&self, experiment: &Experiment) -> Vec<Property> {
         let paper_prune = PruneConfig { scope: self.scope, ..PruneConfig::default() };
         let prune = &experiment.prune;
-        let init = |init: WeightInit| format!("initial weights `{}`", config_word(&init));
+        let init = |init: WeightInit| format!("initial weights {}", config_word(&init));
         let mut properties = vec![
             Property::described(init, experiment.network.init, WeightInit::default()),
             Property::new(
-                format!("criterion `{}`", config_word(&prune.criterion)),
-                format!("criterion `{}`", config_word(&paper_prune.criterion)),
+                format!("criterion {}", config_word(&prune.criterion)),
+                format!("criterion {}", config_word(&paper_prune.criterion)),
             ),
             Property::new(
-                format!("scope `{}`", config_word(&prune.scope)),
-                format!("scope `{}`", config_word(&paper_prune.scope)),
+                format!("scope {}", config_word(&prune.scope)),
+                format!("scope {}", config_word(&paper_prune.scope)),
             ),
         ];
         if let Some(limit) = experiment.data.train_limit {

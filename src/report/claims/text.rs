@@ -44,7 +44,7 @@ fn unit(claim: &Claim) -> &'static str {
         (MetricUnit::Iterations, _) => " iterations",
         (MetricUnit::Loss, _) => " nats",
         (MetricUnit::Accuracy, Some(_)) => " points",
-        (MetricUnit::Accuracy, None) => " %",
+        (MetricUnit::Accuracy, None) => "%",
     }
 }
 

@@ -13,7 +13,8 @@ use crate::report::table::{Cell, Table};
 /// of all of them, then each run in sequence.
 pub fn page(analyses: &[RunAnalysis]) -> Page {
     if let [analysis] = analyses {
-        let elements = run_section(analysis, 2, analysis.figures.clone());
+        let mut elements = run_section(analysis, 2, analysis.figures.clone());
+        elements.extend(verdicts::method_section(analyses, 2));
         return Page { title: experiment_name(&analysis.run), elements };
     }
     let names = run_names(analyses);
@@ -31,6 +32,7 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
         let named = figures.map(|figure| Figure { name: format!("{name}_{}", figure.name), ..figure });
         elements.extend(run_section(analysis, 3, named.collect()));
     }
+    elements.extend(verdicts::method_section(analyses, 2));
     Page { title: count_of(analyses.len() as u64, "run"), elements }
 }
 

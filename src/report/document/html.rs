@@ -79,8 +79,9 @@ fn class(cell: &Cell) -> Option<&'static str> {
     match cell {
         Cell::Decision(Decision::Ticket) | Cell::Status(ClaimStatus::Held) => Some("good"),
         Cell::Decision(Decision::NoTicket) | Cell::Status(ClaimStatus::NotHeld) => Some("bad"),
-        Cell::Decision(Decision::Undecided) | Cell::Status(ClaimStatus::Undecided) => Some("open"),
+        Cell::Decision(Decision::Inconclusive) | Cell::Status(ClaimStatus::Inconclusive) => Some("open"),
         Cell::Text(text) | Cell::Number(text) if text.chars().count() > MAX_UNWRAPPED => Some("long"),
+        Cell::Status(ClaimStatus::OtherSetting) => Some("other"),
         Cell::Status(ClaimStatus::NotTested) | Cell::Text(_) => None,
         Cell::Number(_) | Cell::Missing => Some("number"),
     }
@@ -124,7 +125,7 @@ mod tests {
             vec![
                 Cell::text("undecided"),
                 Cell::Decision(Decision::NoTicket),
-                Cell::Status(ClaimStatus::Undecided),
+                Cell::Status(ClaimStatus::Inconclusive),
                 Cell::Missing,
                 Cell::text("a < b"),
             ],
@@ -152,7 +153,9 @@ mod tests {
 
     #[test]
     fn arms_with_names_of_decisions_look_like_other_arms() {
-        for name in ["ticket", "no ticket", "no_ticket", "held", "not held", "undecided", "winning_ticket", "9"] {
+        for name in
+            ["winning ticket", "no ticket", "no_ticket", "held", "not held", "inconclusive", "winning_ticket", "9"]
+        {
             assert_eq!(cell_html(&Cell::text(name)), format!("<td>{name}</td>"));
         }
     }

@@ -4,7 +4,7 @@ use super::super::analysis::RunAnalysis;
 use super::{PageElement, test_note};
 use crate::artifacts::{
     EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
-    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, Metric, RoundGroup, last_iteration, start_note,
+    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, Metric, RoundGroup, TrainingEnd, start_note,
 };
 use crate::base::format::{accuracy, mean_and_range, percent};
 use crate::report::checkpoints::Checkpoints;
@@ -52,8 +52,9 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
         ["arm", "round", "weights remaining", "n"].into_iter().chain(RESULT_METRICS.map(|metric| metric.title));
     let checkpoint_titles = checkpoints.iterations().iter().copied().map(Checkpoints::title);
     let mut table = Table::new(titles.map(str::to_owned).chain(checkpoint_titles));
-    let last = last_iteration(&analysis.run.rounds);
-    table.rows = groups.iter().map(|group| result_row(group, last, checkpoints)).collect();
+    let evaluate_every = analysis.experiment.as_ref().map(|experiment| experiment.train.evaluate_every);
+    let end = TrainingEnd::new(&analysis.run.rounds, evaluate_every);
+    table.rows = groups.iter().map(|group| result_row(group, end, checkpoints)).collect();
     let is_incomplete = groups.iter().any(|group| group.done().count() < group.rows.len());
     let missing =
         if is_incomplete { " A training without a result diverged or failed; the means are without it." } else { "" };
@@ -66,8 +67,8 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
     vec![PageElement::Text(explanation), PageElement::Table(table)]
 }
 
-/// Returns the row of an arm at a round. `last`: the last iteration of the training runs of the run.
-fn result_row(group: &RoundGroup<'_>, last: u64, checkpoints: &Checkpoints) -> Vec<Cell> {
+/// Returns the row of an arm at a round. `end`: the end of the training runs of the run.
+fn result_row(group: &RoundGroup<'_>, end: TrainingEnd, checkpoints: &Checkpoints) -> Vec<Cell> {
     let n = group.done().count();
     let without_result = group.rows.len() - n;
     let n = if without_result > 0 { format!("{n} (+{without_result} without a result)") } else { n.to_string() };
@@ -80,17 +81,17 @@ fn result_row(group: &RoundGroup<'_>, last: u64, checkpoints: &Checkpoints) -> V
         Cell::number(n),
     ];
     cells.extend(RESULT_METRICS.iter().map(|metric| {
-        let values = group.metric(metric, last);
-        range_cell(&values, |value| metric.format(value))
+        let values = group.metric(metric, end.last_iteration);
+        range_cell(end.mark(metric, group), &values, |value| metric.format(value))
     }));
     cells.extend(checkpoints.iterations().iter().map(|&iteration| {
         let values = group.values(|row| checkpoints.accuracy(row, iteration));
-        range_cell(&values, accuracy)
+        range_cell("", &values, accuracy)
     }));
     cells
 }
 
-/// Returns a cell with the mean and the range of values; [`Cell::Missing`] if there are none.
-fn range_cell(values: &[f64], format: impl Fn(f64) -> String) -> Cell {
-    if values.is_empty() { Cell::Missing } else { Cell::number(mean_and_range(values, format)) }
+/// Returns a cell with the mean and the range of values after a mark; [`Cell::Missing`] if there are none.
+fn range_cell(mark: &str, values: &[f64], format: impl Fn(f64) -> String) -> Cell {
+    if values.is_empty() { Cell::Missing } else { Cell::number(format!("{mark}{}", mean_and_range(values, format))) }
 }

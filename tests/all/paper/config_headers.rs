@@ -76,6 +76,20 @@ fn cifar10_config_headers_agree_with_plan() {
     }
 }
 
+#[test]
+fn quickstart_header_agrees_with_plan() {
+    let runs = tempfile::tempdir().unwrap();
+    let path = Path::new(ROOT).join("configs/quickstart.toml");
+    let (words, commands) = header(&path);
+    let plan = plan(&path, runs.path());
+    let (trainings, iterations) = (plan["trainings"].as_u64().unwrap(), plan["iterations_to_go"].as_u64().unwrap());
+    let expected =
+        format!("{trainings} training runs of {} iterations: about ", with_thousands(iterations / trainings));
+    assert!(words.contains(&expected), "{expected}");
+    assert_eq!(commands.trim(), "scripts/lth run configs/quickstart.toml");
+    assert_eq!(plan["warnings"], serde_json::json!([]));
+}
+
 /// Sweeps are shell loops; each of their values must give another experiment.
 #[test]
 fn sweeps_in_config_headers_are_valid() {
