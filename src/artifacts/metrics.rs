@@ -69,7 +69,7 @@ pub const EARLY_STOP_TRAIN_ACCURACY: Metric =
     Metric::new("early_stop_train_accuracy", "train accuracy at early stop (%)", MetricUnit::Accuracy, |row, _| {
         row.early_stop_train_accuracy
     })
-    .shown(2, "train there %");
+    .shown(2, "train % @ early stop");
 
 /// Validation accuracy at the early stop.
 pub const EARLY_STOP_VALIDATION_ACCURACY: Metric = Metric::new(
@@ -86,7 +86,7 @@ pub const EARLY_STOP_TEST_ACCURACY: Metric =
     })
     .on_test_images()
     .compared()
-    .shown(1, "test there %");
+    .shown(1, "test % @ early stop");
 
 /// Validation loss at the early stop.
 const EARLY_STOP_VALIDATION_LOSS: Metric =
@@ -100,7 +100,7 @@ pub const FINAL_TRAIN_ACCURACY: Metric =
         row.final_train_accuracy
     })
     .at_the_end()
-    .shown(4, "train at end %");
+    .shown(4, "train % @ end");
 
 /// Validation accuracy after the last iteration.
 const FINAL_VALIDATION_ACCURACY: Metric =
@@ -117,7 +117,7 @@ pub const FINAL_TEST_ACCURACY: Metric =
     .on_test_images()
     .at_the_end()
     .compared()
-    .shown(3, "test at end %");
+    .shown(3, "test % @ end");
 
 /// Validation loss after the last iteration.
 const FINAL_VALIDATION_LOSS: Metric =
