@@ -79,7 +79,7 @@ pub fn distinguishing_differences(configs: &[Option<ConfigValues>]) -> Vec<Confi
 
 /// Returns whether the value of a key distinguishes the numbers of runs.
 fn distinguishes(key: &str) -> bool {
-    let is_folder = key.starts_with("data.") && key.ends_with(".dir");
+    let is_folder = key.starts_with("data.") && key.rsplit('.').next() == Some("dir");
     key != "name" && !key.starts_with("report.") && !is_folder
 }
 

@@ -65,13 +65,15 @@ pub fn find_runs(runs: &RunsDir, name: &Path) -> Result<Vec<RunDir>> {
         }
     }
     if found.is_empty() {
-        let message =
-            format!("there is no run `{wanted}`: neither a folder with a run's files nor a run in `{}`", runs.0.display());
-        return Err(no_such_run(message, "the runs there", candidates));
+        let message = format!(
+            "there is no run `{wanted}`: neither a folder with a run's files nor a run in `{}`",
+            runs.0.display()
+        );
+        return Err(no_such_run(message, "the runs there", &candidates));
     }
     sort_by_age(&mut found);
     match selection {
-        Some(selection) => select(found, base, selection),
+        Some(selection) => select(&found, base, selection),
         None => Ok(found),
     }
 }
@@ -114,7 +116,8 @@ pub fn plan_keys(run_dir: &RunDir) -> Result<BTreeSet<String>> {
         return Ok(text.lines().map(str::to_owned).collect());
     }
     let path = run_dir.file(RunDir::ROUNDS);
-    let rows = from_csv::<RoundRow>(&files::read(&path)?).with_context(|| format!("`{}` is damaged", path.display()))?;
+    let rows =
+        from_csv::<RoundRow>(&files::read(&path)?).with_context(|| format!("`{}` is damaged", path.display()))?;
     Ok(rows.into_iter().map(|row| row.key).collect())
 }
 
@@ -144,7 +147,7 @@ fn sort_by_age(run_dirs: &mut [RunDir]) {
 
 /// Returns the runs with the values of `selection`, such as `lr=0.1,rate=0.2`, in their configuration. A key may be
 /// written with its last parts only. If several keys end so, those count in which the runs differ.
-fn select(found: Vec<RunDir>, name: &str, selection: &str) -> Result<Vec<RunDir>> {
+fn select(found: &[RunDir], name: &str, selection: &str) -> Result<Vec<RunDir>> {
     let configs: Vec<Option<ConfigValues>> = found.iter().map(config_values).collect();
     let labels = RunLabels::of(&configs);
     let labelled_keys = labels.labelled_keys();
@@ -152,13 +155,15 @@ fn select(found: Vec<RunDir>, name: &str, selection: &str) -> Result<Vec<RunDir>
     for part in selection.split(',') {
         let Some((key, value)) = part.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
             let message = format!("`{name}@{selection}` is no selection of runs: `{part}` has no `=`");
-            return Err(NoSuchRun(format!("{message}\n\nhint: select by keys and values, such as `{name}@lr=0.1`")).into());
+            return Err(
+                NoSuchRun(format!("{message}\n\nhint: select by keys and values, such as `{name}@lr=0.1`")).into()
+            );
         };
         let differs = labelled_keys.iter().any(|labelled| ends_with(labelled, key));
         let has_value = |config: &ConfigValues| {
-            let mut values = config.iter().filter(|(full, _)| {
-                ends_with(full, key) && (!differs || labelled_keys.contains(&full.as_str()))
-            });
+            let mut values = config
+                .iter()
+                .filter(|(full, _)| ends_with(full, key) && (!differs || labelled_keys.contains(&full.as_str())));
             values.any(|(_, found)| is_value(found, value))
         };
         for (is_selected, config) in is_selected.iter_mut().zip(&configs) {
@@ -207,12 +212,12 @@ fn is_of_experiment(run_dir: &RunDir, experiment: &str) -> bool {
 /// Returns the error of a name that stands for several runs, with a list of them.
 fn ambiguous(name: &str, mut found: Vec<RunDir>) -> anyhow::Error {
     sort_by_age(&mut found);
-    no_such_run(format!("`{name}` is ambiguous: {} runs", found.len()), "name one of them", found)
+    no_such_run(format!("`{name}` is ambiguous: {} runs", found.len()), "name one of them", &found)
 }
 
 /// Returns the error with a hint that lists `run_dirs` after `heading`, at most [`MAX_LISTED`] of them, each with the time at
 /// which it was begun and the values in which it differs from the others.
-fn no_such_run(mut message: String, heading: &str, run_dirs: Vec<RunDir>) -> anyhow::Error {
+fn no_such_run(mut message: String, heading: &str, run_dirs: &[RunDir]) -> anyhow::Error {
     if run_dirs.is_empty() {
         return NoSuchRun(message).into();
     }
@@ -301,12 +306,9 @@ mod tests {
 
     #[test]
     fn experiment_name_is_without_id_and_archive_number() {
-        for (folder, name) in [
-            ("a-b-12345678", "a-b"),
-            ("a-12345678.old-2", "a"),
-            ("moved", "moved"),
-            ("my-run", "my-run"),
-        ] {
+        for (folder, name) in
+            [("a-b-12345678", "a-b"), ("a-12345678.old-2", "a"), ("moved", "moved"), ("my-run", "my-run")]
+        {
             assert_eq!(experiment_name(&RunDir(folder.into())), name);
         }
     }

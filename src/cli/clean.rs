@@ -77,10 +77,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let files = count_of(freed.files as u64, "file");
     ui::print_result(&format!("deleted {files}{and_entries}, {}\n", bytes(freed.bytes + entry_bytes)))?;
     if freed.kept > 0 {
-        ui::eprint_line(&format!(
-            "note: {} stay: a run needs or uses them now",
-            count_of(freed.kept as u64, "file")
-        ));
+        ui::eprint_line(&format!("note: {} stay: a run needs or uses them now", count_of(freed.kept as u64, "file")));
     }
     Ok(Exit::Success)
 }

@@ -16,7 +16,9 @@ pub(super) fn confirm_deletion(is_given: bool, subject: &str, question: &str) ->
     }
     let Some(answer) = ui::confirm(question) else {
         let message = format!("error: {subject} would be deleted, and there is no terminal to ask on");
-        return Err(UsageError::from_text(&format!("{message}\n\nhint: use `--yes` to delete without a question")).into());
+        return Err(
+            UsageError::from_text(&format!("{message}\n\nhint: use `--yes` to delete without a question")).into()
+        );
     };
     if !answer {
         ui::print_result("nothing was deleted\n")?;

@@ -14,8 +14,9 @@ use crate::system::{clock, machine};
 pub(super) fn updated_manifest(present: Option<&[u8]>, new: RunManifest, command: &RunCommand) -> RunManifest {
     let mut commands = present.map_or_else(Vec::new, RunCommand::recorded_in);
     // The beginning of this command is recorded already when it ends.
-    let is_this =
-        |other: &RunCommand| other.finished.is_none() && (&other.command, other.started) == (&command.command, command.started);
+    let is_this = |other: &RunCommand| {
+        other.finished.is_none() && (&other.command, other.started) == (&command.command, command.started)
+    };
     match commands.iter_mut().rfind(|other| is_this(other)) {
         Some(recorded) => *recorded = command.clone(),
         None => commands.push(command.clone()),
@@ -43,12 +44,7 @@ pub(super) fn updated_manifest(present: Option<&[u8]>, new: RunManifest, command
 }
 
 /// Returns the manifest of a run with its outcome so far, without commands.
-pub(super) fn run_manifest(
-    study: &Study,
-    workers: usize,
-    runs: &RunsDir,
-    outcome: &RunOutcome,
-) -> RunManifest {
+pub(super) fn run_manifest(study: &Study, workers: usize, runs: &RunsDir, outcome: &RunOutcome) -> RunManifest {
     let experiment = &study.experiment;
     RunManifest {
         experiment: experiment.name.clone(),

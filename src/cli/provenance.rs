@@ -123,7 +123,8 @@ mod tests {
     fn config_names_the_overrides() {
         let document = ConfigDocument::parse("a.toml", "seed = 1\n", &[]).unwrap();
         let text = config_with_overrides(&document, &["--set seed=2".to_owned(), "--set name=b".to_owned()]);
-        let expected = "# Run with: --set seed=2 --set name=b. `resolved.toml` has all values and reproduces the run.\n";
+        let expected =
+            "# Run with: --set seed=2 --set name=b. `resolved.toml` has all values and reproduces the run.\n";
         assert_eq!(text, format!("{expected}seed = 1\n"));
         assert_eq!(config_with_overrides(&document, &[]), "seed = 1\n");
         let json = ConfigDocument::parse("a.json", "{}", &[]).unwrap();
@@ -132,7 +133,8 @@ mod tests {
 
     #[test]
     fn origins_stay_where_values_do() {
-        let present = "# Comment.\nseed = 1  # a.toml:1\n\n[train]\nlr = 0.1  # --set train.lr=0.1\n\n[x]\nlr = 2  # a.toml:9\n";
+        let present =
+            "# Comment.\nseed = 1  # a.toml:1\n\n[train]\nlr = 0.1  # --set train.lr=0.1\n\n[x]\nlr = 2  # a.toml:9\n";
         let resolved = "# Comment.\nseed = 1  # resolved.toml:2\n\n[train]\nlr = 0.1  # resolved.toml:5\nnew = true  # default\n\n\
                         [x]\nlr = 3  # --set x.lr=3\n";
         let expected = "# Comment.\nseed = 1  # a.toml:1\n\n[train]\nlr = 0.1  # --set train.lr=0.1\nnew = true  # default\n\n\

@@ -81,7 +81,8 @@ fn listing(run_dirs: &[RunDir]) -> String {
 fn delete(run_dirs: &[RunDir]) -> Result<Exit> {
     let mut total = 0;
     for run_dir in run_dirs {
-        let removed = runner::remove_run(run_dir).with_context(|| format!("could not delete `{}`", run_dir.0.display()))?;
+        let removed =
+            runner::remove_run(run_dir).with_context(|| format!("could not delete `{}`", run_dir.0.display()))?;
         total += removed.bytes;
         for path in removed.foreign {
             let path = ui::printable(&path.display().to_string());

@@ -298,11 +298,14 @@ mod tests {
                        final_test_accuracy_minimum,final_test_accuracy_maximum,iterations_to_early_stop_minimum,\
                        iterations_to_early_stop_maximum,train.lr";
         let ranges = "100.0,100.0,0.5,0.5,0.5,0.5,100.0,100.0";
-        assert_eq!(csv.lines().collect::<Vec<_>>(), [
-            columns,
-            &format!("a,t,1,0.5,1,0,100.0,0.5,0.5,100.0,{ranges},0.1"),
-            &format!("b,t,1,0.5,1,0,100.0,0.5,0.5,100.0,{ranges},0.2"),
-        ]);
+        assert_eq!(
+            csv.lines().collect::<Vec<_>>(),
+            [
+                columns,
+                &format!("a,t,1,0.5,1,0,100.0,0.5,0.5,100.0,{ranges},0.1"),
+                &format!("b,t,1,0.5,1,0,100.0,0.5,0.5,100.0,{ranges},0.2"),
+            ]
+        );
         let json = serde_json::to_value(&results[0]).unwrap();
         assert!(json.as_object().unwrap().keys().eq(columns.split(',')), "{json}");
     }

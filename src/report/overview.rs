@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::run::{Run, RunState};
 use super::run_names::{Distinction, distinctions};
-use crate::artifacts::{RoundGroup, experiment_name, plan_keys};
+use crate::artifacts::{RoundGroup, RunManifest, experiment_name, plan_keys};
 use crate::base::stats::SummaryStats;
 use crate::system::files;
 use crate::system::paths::RunsDir;
@@ -97,14 +97,15 @@ impl RunList {
 
 /// Sorts runs by the time at which they were begun, the newest last; runs without a manifest come first.
 fn sort_by_age(runs: &mut [Run]) {
-    runs.sort_by_cached_key(|run| (run.manifest.as_ref().map(|manifest| manifest.started()), run.name()));
+    runs.sort_by_cached_key(|run| (run.manifest.as_ref().map(RunManifest::started), run.name()));
 }
 
 /// Returns the runs that no newer run of the same experiment supersedes, the newest last, and the names of the others.
 pub fn without_superseded(mut runs: Vec<Run>) -> (Vec<Run>, Vec<String>) {
     sort_by_age(&mut runs);
     let superseding = superseding_runs(&runs);
-    let (kept, superseded): (Vec<_>, Vec<_>) = runs.into_iter().zip(superseding).partition(|(_, newer)| newer.is_none());
+    let (kept, superseded): (Vec<_>, Vec<_>) =
+        runs.into_iter().zip(superseding).partition(|(_, newer)| newer.is_none());
     let names = superseded.into_iter().map(|(run, _)| run.name()).collect();
     (kept.into_iter().map(|(run, _)| run).collect(), names)
 }
@@ -144,7 +145,7 @@ impl RunOverview {
             best: BestRound::of(run),
             bytes: files::size(&run.dir.0) + stored,
             written: run.manifest.as_ref().map(|manifest| manifest.written),
-            started: run.manifest.as_ref().map(|manifest| manifest.started()),
+            started: run.manifest.as_ref().map(RunManifest::started),
             settings: Map::new(),
             label: None,
             superseded_by: None,
@@ -184,11 +185,8 @@ mod tests {
     /// Returns a run of the experiment `e` with training runs of these keys, begun at `started`, whose plan has `planned`
     /// training runs.
     fn run(folder: &std::path::Path, id: &str, started: u64, planned: usize, keys: &[&str]) -> Run {
-        let row = |key: &&str| RoundRow {
-            key: (*key).to_owned(),
-            outcome: OutcomeKind::Done.into(),
-            ..RoundRow::default()
-        };
+        let row =
+            |key: &&str| RoundRow { key: (*key).to_owned(), outcome: OutcomeKind::Done.into(), ..RoundRow::default() };
         let rounds: Vec<RoundRow> = keys.iter().map(row).collect();
         let dir = RunDir(folder.join(format!("e-{id}")));
         files::write(&dir.file(RunDir::ROUNDS), &to_csv(&rounds).unwrap()).unwrap();

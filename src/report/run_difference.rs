@@ -108,7 +108,13 @@ pub fn difference_text(difference: &MetricDifference, metric: &Metric) -> String
     let signed = |value: f64| {
         let text = metric.format(value.abs());
         let is_zero = text.chars().all(|c| !('1'..='9').contains(&c));
-        let sign = if is_zero { "" } else if value < 0.0 { "−" } else { "+" };
+        let sign = if is_zero {
+            ""
+        } else if value < 0.0 {
+            "−"
+        } else {
+            "+"
+        };
         format!("{sign}{text}")
     };
     match (difference.low, difference.high) {

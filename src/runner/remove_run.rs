@@ -49,7 +49,8 @@ pub fn remove_run(run: &RunDir) -> Result<RemovedRun> {
     WrittenFiles::read(&report).remove()?;
     for path in files::list(&run.0)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if (FILES.contains(&&*name) || is_temporary(&name)) && path.symlink_metadata().is_ok_and(|file| file.is_file()) {
+        if (FILES.contains(&&*name) || is_temporary(&name)) && path.symlink_metadata().is_ok_and(|file| file.is_file())
+        {
             files::remove(&path)?;
         }
     }

@@ -171,8 +171,7 @@ mod tests {
     }
 
     fn two_runs() -> RunComparison {
-        let difference =
-            |key: &str, values: [_; 2]| ConfigDifference { key: key.to_owned(), values: values.to_vec() };
+        let difference = |key: &str, values: [_; 2]| ConfigDifference { key: key.to_owned(), values: values.to_vec() };
         let metric = MetricDifference { mean: 0.0021, low: Some(-0.0005), high: Some(0.0047), n: 3 };
         let metrics = BTreeMap::from([(EARLY_STOP_TEST_ACCURACY.name, metric), (FINAL_TEST_ACCURACY.name, metric)]);
         let row_of_difference =

@@ -88,7 +88,8 @@ fn overviews_within(list: &RunList, width: usize) -> String {
     let texts: Vec<String> = LAYOUTS.iter().map(|columns| text(columns)).collect();
     let widest = texts.iter().find(|text| fits(text, width));
     // If no table fits, the labels, which come last, are cut; the dates stay as long as half of the width is left.
-    let table = widest.cloned().unwrap_or_else(|| cut_lines(&text(if width < 60 { LAYOUTS[4] } else { LAYOUTS[3] }), width));
+    let table =
+        widest.cloned().unwrap_or_else(|| cut_lines(&text(if width < 60 { LAYOUTS[4] } else { LAYOUTS[3] }), width));
     if list.listed.is_empty() { left_out(list) } else { table + &left_out(list) }
 }
 

@@ -162,7 +162,8 @@ pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
                 folders.push(path);
             } else if !["timings.csv", "run.json"].contains(&name.as_str()) {
                 let text = fs::read_to_string(path).unwrap();
-                let comment = if name == "config.toml" && text.starts_with("# Run with: ") { text.find('\n') } else { None };
+                let comment =
+                    if name == "config.toml" && text.starts_with("# Run with: ") { text.find('\n') } else { None };
                 files.insert(name, text[comment.map_or(0, |end| end + 1)..].to_owned());
             }
         }

@@ -72,7 +72,10 @@ fn runs_names_damaged_run_and_lists_others() {
     run_ok(SMOKE, folder.path(), &["name=other", "replicates=1"]);
     let text = stdout_of(folder.path(), &["runs"]);
     let line = text.lines().find(|line| line.starts_with("smoke-")).unwrap();
-    assert!(line.contains("  finished  ") && line.contains("  18 of 18  ") && line.contains(" remaining, n = "), "{text}");
+    assert!(
+        line.contains("  finished  ") && line.contains("  18 of 18  ") && line.contains(" remaining, n = "),
+        "{text}"
+    );
     let list = json(folder.path(), &["runs", "--json"]);
     let of = |name: &str| {
         let is_named = |run: &&Value| run["name"].as_str().unwrap().starts_with(name);

@@ -65,7 +65,10 @@ fn name_of_several_runs_means_the_newest() {
     assert_eq!((newest.status.code(), stderr(&newest)), (Some(0), note));
     assert_eq!(stdout(&newest), stdout_of(folder.path(), &["show", name(&usual)]));
     let selected = lth_in(folder.path(), &["show", "smoke@lr=1e-2"]);
-    assert_eq!((stdout(&selected), stderr(&selected)), (stdout_of(folder.path(), &["show", name(&fast)]), String::new()));
+    assert_eq!(
+        (stdout(&selected), stderr(&selected)),
+        (stdout_of(folder.path(), &["show", name(&fast)]), String::new())
+    );
     let id = &name(&fast)["smoke-".len()..];
     assert_eq!(stdout_of(folder.path(), &["show", &id[..6]]), stdout(&selected), "by the beginning of the id");
 }
@@ -85,7 +88,11 @@ fn missing_and_ambiguous_runs_are_usage_errors() {
     ] {
         let output = lth_in(folder.path(), args);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{args:?}: {}", stderr(&output));
-        assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains("\n\nhint: "), "{}", stderr(&output));
+        assert!(
+            stderr(&output).starts_with("error: ") && stderr(&output).contains("\n\nhint: "),
+            "{}",
+            stderr(&output)
+        );
     }
     let ambiguous = lth_in(folder.path(), &["rm", "smoke", "--yes"]);
     let message = stderr(&ambiguous);
@@ -138,7 +145,10 @@ fn running_again_overwrites_no_provenance() {
     let read = |file: &str| fs::read_to_string(run_dir.join(file)).unwrap();
     let (config, resolved) = (read("config.toml"), read("resolved.toml"));
     let comment = config.lines().next().unwrap();
-    assert!(comment.starts_with("# Run with: --set replicates=1 ") && comment.contains("train.lr=0.01. `resolved"), "{comment}");
+    assert!(
+        comment.starts_with("# Run with: --set replicates=1 ") && comment.contains("train.lr=0.01. `resolved"),
+        "{comment}"
+    );
     assert!(config.ends_with(&fs::read_to_string(SMOKE).unwrap()));
 
     let again = run_ok(run_dir.join("resolved.toml").to_str().unwrap(), folder.path(), &[]);
@@ -168,7 +178,10 @@ fn manifest_with_one_command_is_still_read() {
     manifest["command"] = "lth run old.toml".into();
     lth::system::files::write(&path, manifest.to_string().as_bytes()).unwrap();
     let json: Value = serde_json::from_str(&stdout_of(folder.path(), &["runs", "--json"])).unwrap();
-    assert_eq!((json[0]["state"].as_str(), json[0]["started"].as_u64()), (Some("finished"), manifest["written"].as_u64()));
+    assert_eq!(
+        (json[0]["state"].as_str(), json[0]["started"].as_u64()),
+        (Some("finished"), manifest["written"].as_u64())
+    );
     tiny(folder.path(), &[]);
     let manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(manifest["commands"][0]["command"], "lth run old.toml");
