@@ -28,7 +28,7 @@ pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to
 pub use run_config::{ConfigDifference, ConfigValues, config_differences, config_values, distinguishing_differences};
 pub use run_labels::{RunLabels, value_text};
 pub use run_lookup::{NoSuchRun, experiment_name, find_runs, find_single_run, list_runs, plan_keys, started};
-pub use run_manifest::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImages, Versions};
+pub use run_manifest::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImages, Versions, resume_command};
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};
 pub use summary::{SummaryRow, summary, summary_to_csv};

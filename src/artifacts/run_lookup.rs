@@ -8,10 +8,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::rows::{RoundRow, from_csv};
 use super::run_config::{ConfigValues, config_values};
 use super::run_labels::{RunLabels, value_text};
 use super::run_manifest::RunManifest;
-use super::{RoundRow, from_csv};
 use crate::system::files;
 use crate::system::local_time;
 use crate::system::paths::{RunDir, RunsDir};
@@ -37,10 +37,13 @@ pub fn list_runs(runs: &RunsDir) -> Result<Vec<RunDir>> {
     Ok(folders.filter(|folder| is_run(&folder.0)).collect())
 }
 
-/// Returns the runs that `name` stands for, the newest last; at least one. A name is a folder of a run; the name of a run in
-/// `runs` (`smoke-1a2b3c4d`), its beginning or its id (`1a2b`), if only one run has it; or the name of an experiment
-/// (`smoke`), which stands for all its runs, archived ones excepted. `NAME@lr=0.1,rate=0.2` stands for those of them
-/// with these values in their configuration.
+/// Returns the runs that `name` stands for, the newest last; at least one. A name is one of these:
+///
+/// - the folder of a run;
+/// - the name of a run in `runs` (`smoke-1a2b3c4d`), or the beginning of the name or of the id (`1a2b`), if only one run
+///   has it;
+/// - the name of an experiment (`smoke`), for all its runs, archived ones excepted; `smoke@lr=0.1,rate=0.2` for those of
+///   them with these values in their configuration.
 ///
 /// # Errors
 /// Fails with [`NoSuchRun`] if no run has the name or the values, or several runs have a name that only one may have.
@@ -215,8 +218,8 @@ fn ambiguous(name: &str, mut found: Vec<RunDir>) -> anyhow::Error {
     no_such_run(format!("`{name}` is ambiguous: {} runs", found.len()), "name one of them", &found)
 }
 
-/// Returns the error with a hint that lists `run_dirs` after `heading`, at most [`MAX_LISTED`] of them, each with the time at
-/// which it was begun and the values in which it differs from the others.
+/// Returns the error with a hint that lists `run_dirs` after `heading`, at most [`MAX_LISTED`] of them, each with the
+/// time at which it was begun and the values in which it differs from the others.
 fn no_such_run(mut message: String, heading: &str, run_dirs: &[RunDir]) -> anyhow::Error {
     if run_dirs.is_empty() {
         return NoSuchRun(message).into();

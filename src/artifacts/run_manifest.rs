@@ -1,6 +1,6 @@
 //! `run.json`, the manifest of a run: versions, machine, commands and audit. It may differ between two runs of the same
-//! experiment. It is written when a command begins to work on the run, and again, with the result of the audit, when the
-//! command ends.
+//! experiment. It is written when a command begins to work on the run, and again, with the result of the audit, when
+//! the command ends.
 
 use std::fs;
 
@@ -64,7 +64,8 @@ pub struct RunManifest {
 pub struct RunCommand {
     /// The command line, quoted for a shell.
     pub command: String,
-    /// The time at which the command started, in seconds since 1970 (UTC); `None` where an older version wrote the file.
+    /// The time at which the command started, in seconds since 1970 (UTC); `None` where an older version wrote the
+    /// file.
     pub started: Option<u64>,
     /// The time at which the command ended, in seconds since 1970 (UTC); `None` while it works, and if it was killed.
     pub finished: Option<u64>,
@@ -114,10 +115,15 @@ impl RunManifest {
         self.audit.passed == self.trainings
     }
 
-    /// Returns the last command that worked on the run.
-    pub fn last_command(&self) -> &str {
-        self.commands.last().map_or("", |command| command.command.as_str())
+    /// Returns the command that continues the run: the last one that worked on it, see [`resume_command`].
+    pub fn resume_command(&self) -> String {
+        self.commands.last().map_or_else(String::new, |command| resume_command(&command.command))
     }
+}
+
+/// Returns the command that continues what `command` has begun: without `--fresh`, which would archive it.
+pub fn resume_command(command: &str) -> String {
+    command.split(' ').filter(|word| *word != "--fresh").collect::<Vec<_>>().join(" ")
 }
 
 /// Counts of the test images that accuracies are measured on.
@@ -192,11 +198,15 @@ mod tests {
         };
         let manifest = |commands: &str| serde_json::from_str::<RunManifest>(&text(commands)).unwrap();
         let old = manifest(r#""command": "lth run a.toml""#);
-        assert_eq!((old.last_command(), old.started()), ("lth run a.toml", 7));
+        assert_eq!((old.resume_command(), old.started()), ("lth run a.toml".to_owned(), 7));
         let commands = r#""commands": [{"command": "a", "started": 1, "finished": 2},
-                          {"command": "b", "started": 5, "finished": null}]"#;
+                          {"command": "b --fresh", "started": 5, "finished": null}]"#;
         let new = manifest(commands);
-        assert_eq!((new.last_command(), new.started(), new.commands.len()), ("b", 1, 2));
+        assert_eq!(
+            (new.resume_command(), new.started(), new.commands.len()),
+            ("b".to_owned(), 1, 2),
+            "without --fresh"
+        );
         let written = serde_json::to_string(&new).unwrap();
         assert_eq!(serde_json::from_str::<RunManifest>(&written).unwrap().commands, new.commands);
     }

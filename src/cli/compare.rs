@@ -97,8 +97,8 @@ fn column_parser() -> impl TypedValueParser<Value = Column> {
 /// Runs `lth compare` and returns its exit code.
 ///
 /// # Errors
-/// Fails if a name or a filter stands for nothing or the names stand for fewer than two runs, a file of a run is damaged
-/// so that fewer than two can be read, or standard output cannot be written.
+/// Fails if a name or a filter stands for nothing, fewer than two runs are named or can be read, or standard output
+/// cannot be written.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     let OpenedRuns { runs, damaged } = open_runs(&args.runs.folder()?, &args.names)?;
     if runs.len() < 2 {

@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::config::UsageError;
 use crate::ui;
 
-/// Returns whether to delete: true with `--yes` (`is_given`), else the answer to `question`. Prints a line if the answer is
-/// no. `subject` is what would be deleted.
+/// Returns whether to delete: true with `--yes` (`is_given`), else the answer to `question`. Prints a line if the
+/// answer is no. `subject` is what would be deleted.
 ///
 /// # Errors
 /// Returns a [`UsageError`] if there is no terminal to ask on, and fails if standard output cannot be written.

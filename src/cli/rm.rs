@@ -33,8 +33,8 @@ pub(super) struct RmArgs {
 /// Runs `lth rm` and returns its exit code.
 ///
 /// # Errors
-/// Fails, and deletes nothing, if a run cannot be found or is running, or `--yes` is needed because there is no terminal
-/// to ask on. Fails if a file cannot be deleted.
+/// Fails, and deletes nothing, if a run cannot be found or is running, or `--yes` is needed because there is no
+/// terminal to ask on. Fails if a file cannot be deleted.
 pub(super) fn run(args: &RmArgs) -> Result<Exit> {
     let run_dirs = selected(args)?;
     let total = bytes(run_dirs.iter().map(|run_dir| files::size(&run_dir.0)).sum());

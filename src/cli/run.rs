@@ -11,7 +11,7 @@ use super::provenance::{CommandRecord, config_file, write_config};
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::last_iteration;
+use crate::artifacts::{last_iteration, resume_command};
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis};
@@ -144,7 +144,7 @@ fn print_resume_command(progress: RunProgress, study: &Study, command: &str) {
     ui::eprint_line(&format!(
         "stopped: {ended} of {trainings} trainings are done; those at work begin again. Go on with"
     ));
-    ui::eprint_line(&format!("  {command}"));
+    ui::eprint_line(&format!("  {}", resume_command(command)));
 }
 
 /// Prints the table, the verdicts, the paths of the files, and the training runs without a result. Returns the exit

@@ -13,7 +13,8 @@ use crate::ui;
 pub(super) struct ListArgs {
     #[command(flatten)]
     runs: RunsArgs,
-    /// List superseded runs too, which a newer run of the same experiment contains, and runs that `--fresh` has archived.
+    /// List superseded runs too, which a newer run of the same experiment contains, and runs that `--fresh` has
+    /// archived.
     #[arg(long)]
     all: bool,
     /// Print JSON.

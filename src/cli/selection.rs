@@ -9,8 +9,8 @@ use crate::report::{Run, without_superseded};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
-/// Returns the newest run that `name` stands for. If there are several, prints a note that names it; `action` is the word
-/// for what the command does with it, such as "showing".
+/// Returns the newest run that `name` stands for. If there are several, prints a note that names it; `action` is the
+/// word for what the command does with it, such as "showing".
 ///
 /// # Errors
 /// Fails like [`find_runs`].
@@ -33,9 +33,9 @@ pub(super) struct OpenedRuns {
     pub(super) damaged: Vec<String>,
 }
 
-/// Opens all runs that `names` stand for. Of a name that stands for several runs, those that a newer one contains are left out,
-/// with a note. Prints a message for each run that is skipped. A folder that is no run is skipped too, because a shell
-/// expands `runs/*` to the store.
+/// Opens all runs that `names` stand for. Of a name that stands for several runs, those that a newer one contains are
+/// left out, with a note. Prints a message for each run that is skipped. A folder that is no run is skipped too,
+/// because a shell expands `runs/*` to the store.
 ///
 /// # Errors
 /// Fails like [`find_runs`] if a name that is no folder stands for no run.
@@ -60,8 +60,14 @@ pub(super) fn open_runs(folder: &RunsDir, names: &[PathBuf]) -> Result<OpenedRun
             }
         }
         let (runs, superseded) = without_superseded(runs);
-        for run in &superseded {
-            ui::eprint_line(&format!("note: {run} is left out: a newer run has all its training runs"));
+        match &superseded[..] {
+            [] => {}
+            [run] => ui::eprint_line(&format!("note: {run} is left out: a newer run has all its training runs")),
+            several => ui::eprint_line(&format!(
+                "note: {} runs are left out: newer runs have all their training runs ({})",
+                several.len(),
+                several.join(", ")
+            )),
         }
         for run in runs {
             if opened.runs.iter().any(|other| is_same(other, &run)) {

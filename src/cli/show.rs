@@ -18,8 +18,8 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The run: its folder, its name, or the name of its experiment, whose newest run is shown. `NAME@lr=0.1` selects by
-    /// values of the configuration.
+    /// The run: its folder, its name, or the name of its experiment, whose newest run is shown. `NAME@lr=0.1` selects
+    /// by values of the configuration.
     #[arg(value_parser = super::folders::path_parser())]
     run: PathBuf,
     #[command(flatten)]
@@ -89,6 +89,6 @@ fn print_state(run: &Run) {
     let planned = run.trainings().map_or_else(String::new, |trainings| format!(" of {trainings}"));
     ui::eprint_line(&format!("{}: {}{planned} training runs are done", state.as_str(), run.done()));
     if let (RunState::Interrupted, Some(manifest)) = (state, manifest) {
-        ui::eprint_line(&format!("resume with:\n  {}", manifest.last_command()));
+        ui::eprint_line(&format!("resume with:\n  {}", manifest.resume_command()));
     }
 }

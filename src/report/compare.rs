@@ -179,7 +179,8 @@ pub fn results_to_csv(rows: &[ResultRow]) -> Result<Vec<u8>> {
     writer.into_inner().context("could not finish a CSV file")
 }
 
-/// Returns a value of a configuration as a cell: empty if there is none, a text without quotes, any other value as JSON.
+/// Returns a value of a configuration as a cell: empty if there is none, a text without quotes, any other value as
+/// JSON.
 fn csv_value(value: Option<&Value>) -> String {
     match value {
         None => String::new(),

@@ -1,5 +1,5 @@
-//! Overviews of runs: state, best round, size on disk, what tells runs of one experiment apart, and which of them a newer
-//! one contains.
+//! Overviews of runs: state, best round, size on disk, what tells runs of one experiment apart, and which of them a
+//! newer one contains.
 
 use std::collections::BTreeSet;
 
@@ -33,9 +33,11 @@ pub struct RunOverview {
     pub written: Option<u64>,
     /// Time at which the run was begun, in seconds since 1970; `None` if there is no manifest.
     pub started: Option<u64>,
-    /// The values in which the listed runs of its experiment differ, by key; a key that the run does not have is missing.
+    /// The values in which the listed runs of its experiment differ, by key; a key that the run does not have is
+    /// missing.
     pub settings: Map<String, Value>,
-    /// These values as a short text, such as `lr 1.2e-3, rate 0.4`; `None` if it is the only listed run of its experiment.
+    /// These values as a short text, such as `lr 1.2e-3, rate 0.4`; `None` if it is the only listed run of its
+    /// experiment.
     pub label: Option<String>,
     /// The name of a newer finished run of the same experiment that has all its training runs.
     pub superseded_by: Option<String>,
@@ -110,8 +112,8 @@ pub fn without_superseded(mut runs: Vec<Run>) -> (Vec<Run>, Vec<String>) {
     (kept.into_iter().map(|(run, _)| run).collect(), names)
 }
 
-/// Returns for each of `runs`, the newest last, the index of the newest finished run of the same experiment that is newer
-/// and has all its training runs; `None` if there is none. Running and archived runs are never superseded.
+/// Returns for each of `runs`, the newest last, the index of the newest finished run of the same experiment that is
+/// newer and has all its training runs; `None` if there is none. Running and archived runs are never superseded.
 fn superseding_runs(runs: &[Run]) -> Vec<Option<usize>> {
     let keys: Vec<Option<BTreeSet<String>>> = runs.iter().map(|run| plan_keys(&run.dir).ok()).collect();
     let names: Vec<String> = runs.iter().map(|run| experiment_name(&run.dir)).collect();
@@ -182,8 +184,8 @@ mod tests {
     use crate::base::outcome::OutcomeKind;
     use crate::system::paths::RunDir;
 
-    /// Returns a run of the experiment `e` with training runs of these keys, begun at `started`, whose plan has `planned`
-    /// training runs.
+    /// Returns a run of the experiment `e` with training runs of these keys, begun at `started`, whose plan has
+    /// `planned` training runs.
     fn run(folder: &std::path::Path, id: &str, started: u64, planned: usize, keys: &[&str]) -> Run {
         let row =
             |key: &&str| RoundRow { key: (*key).to_owned(), outcome: OutcomeKind::Done.into(), ..RoundRow::default() };

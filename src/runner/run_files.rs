@@ -107,8 +107,8 @@ impl RunFiles<'_> {
         }
         Ok(())
     }
-    /// Writes the file `name` of the run with the bytes that `contents` makes of its present bytes, `None` if there is no
-    /// such file. The file is locked from reading to writing.
+    /// Writes the file `name` of the run with the bytes that `contents` makes of its present bytes, `None` if there is
+    /// no such file. The file is locked from reading to writing.
     ///
     /// # Errors
     /// Fails if `contents` fails, the file cannot be written, or the lock of the files cannot be taken.

@@ -11,9 +11,9 @@ use crate::report::{Cell, Table};
 /// The indentation of what belongs to the line above.
 const INDENT: &str = "  ";
 
-/// Returns the configuration values that differ between `runs`, in lines of at most `width` characters: for two runs a line
-/// for each key, for more a line for each run; if a line would be too long, a list of the values of each key. Lists of
-/// layers are compared line by line.
+/// Returns the configuration values that differ between `runs`, in lines of at most `width` characters: for two runs a
+/// line for each key, for more a line for each run; if a line would be too long, a list of the values of each key.
+/// Lists of layers are compared line by line.
 pub(super) fn config_differences(runs: &[String], differences: &[ConfigDifference], width: usize) -> String {
     if differences.is_empty() {
         return "no value of the configurations differs\n".to_owned();
@@ -97,8 +97,8 @@ fn list_differences(runs: &[String], difference: &ConfigDifference) -> String {
     text
 }
 
-/// Returns the lines of two lists by their longest common subsequence: common lines with two spaces, those of `left` only
-/// with `- `, those of `right` only with `+ `.
+/// Returns the lines of two lists by their longest common subsequence: common lines with two spaces, those of `left`
+/// only with `- `, those of `right` only with `+ `.
 fn line_diff(left: &[String], right: &[String]) -> Vec<String> {
     // lengths[i][j]: the length of the longest common subsequence of left[i..] and right[j..].
     let mut lengths = vec![vec![0usize; right.len() + 1]; left.len() + 1];
@@ -156,7 +156,8 @@ mod tests {
         let differences = [difference("network.layers", [layers(32), layers(64)])];
         assert_eq!(
             config_differences(&runs(2), &differences, 80),
-            "network.layers: - a-12345678, + b-12345678\n  - conv out 32\n  + conv out 64\n    relu\n    linear out 10\n"
+            "network.layers: - a-12345678, + b-12345678\n  - conv out 32\n  + conv out 64\n    relu\n    \
+             linear out 10\n"
         );
     }
 

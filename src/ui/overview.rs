@@ -33,7 +33,7 @@ impl Column {
             Self::Label => "differs in",
             Self::Started => "started",
             Self::State => "state",
-            Self::Done => "training runs",
+            Self::Done => "done",
             Self::Best => "best round by validation accuracy",
             Self::Size => "size",
         }
@@ -67,8 +67,8 @@ fn label_cell(run: &RunOverview) -> Cell {
     if parts.is_empty() { Cell::Missing } else { Cell::text(parts.join("; ")) }
 }
 
-/// Returns a table with a line for each run, the newest last, made to fit the width of the terminal, and the number of runs
-/// that are left out.
+/// Returns a table with a line for each run, the newest last, made to fit the width of the terminal, and the number of
+/// runs that are left out.
 pub fn overviews(list: &RunList) -> String {
     overviews_within(list, stdout_width())
 }
@@ -82,7 +82,7 @@ fn overviews_within(list: &RunList, width: usize) -> String {
         let mut table = Table::new(columns.iter().map(|column| column.title()));
         table.rows = list.listed.iter().map(|run| columns.iter().map(|column| column.cell(run)).collect()).collect();
         let has_size = columns.contains(&Column::Size);
-        let note = "size: files of the run and its training runs, which other runs may share\n";
+        let note = "done: training runs; size: of the run and its training runs, which runs may share\n";
         render(&table) + if has_size { note } else { "" }
     };
     let texts: Vec<String> = LAYOUTS.iter().map(|columns| text(columns)).collect();

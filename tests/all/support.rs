@@ -150,8 +150,8 @@ pub(crate) fn run_dir(runs: &Path) -> PathBuf {
 }
 
 /// Returns the files of a run by name, but for those that may differ between two runs of an experiment (times, hosts).
-/// The bytes of these files must not depend on workers, interruptions and reruns. The comment of `config.toml` that names
-/// the command's `--set` options is left out.
+/// The bytes of these files must not depend on workers, interruptions and reruns. The comment of `config.toml` that
+/// names the command's `--set` options is left out.
 pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![run_dir.to_owned()];
