@@ -75,7 +75,10 @@ pub(super) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
     let _lock = Lock::wait_exclusive(&analysis.run.dir.write_lock(), || false)?;
     let owned = WrittenFiles::read(&folder.0);
     for path in owned.archive_foreign(files.iter().map(|(name, _)| name.as_str()))? {
-        ui::eprint_line(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));
+        ui::eprint_line(&format!(
+            "note: a file that lth did not write, or that was changed since, is now `{}`",
+            path.display()
+        ));
     }
     owned.replace(&files)?;
     Ok(folder.file(ReportDir::INDEX))

@@ -146,8 +146,8 @@ mod tests {
             config_differences(&runs(3), &differences, 80),
             "run         train.lr\na-12345678       0.1\nb-12345678       0.2\nc-12345678       0.1\n"
         );
-        let narrow = config_differences(&runs(3), &differences, 20);
-        assert_eq!(narrow, "train.lr\n  0.1: a-12345678, c…\n  0.2: b-12345678\n");
+        let narrow = config_differences(&runs(3), &differences, 19);
+        assert_eq!(narrow, "train.lr\n  0.1: a-12345678,…\n  0.2: b-12345678\n");
     }
 
     #[test]

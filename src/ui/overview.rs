@@ -82,7 +82,7 @@ fn overviews_within(list: &RunList, width: usize) -> String {
         let mut table = Table::new(columns.iter().map(|column| column.title()));
         table.rows = list.listed.iter().map(|run| columns.iter().map(|column| column.cell(run)).collect()).collect();
         let has_size = columns.contains(&Column::Size);
-        let note = "done: training runs; size: of the run and its training runs, which runs may share\n";
+        let note = "done: training runs\nsize: files of the run and of its training runs, which other runs may share\n";
         render(&table) + if has_size { note } else { "" }
     };
     let texts: Vec<String> = LAYOUTS.iter().map(|columns| text(columns)).collect();
@@ -90,15 +90,20 @@ fn overviews_within(list: &RunList, width: usize) -> String {
     // If no table fits, the labels, which come last, are cut; the dates stay as long as half of the width is left.
     let table =
         widest.cloned().unwrap_or_else(|| cut_lines(&text(if width < 60 { LAYOUTS[4] } else { LAYOUTS[3] }), width));
-    if list.listed.is_empty() { left_out(list) } else { table + &left_out(list) }
+    if list.listed.is_empty() { left_out(list, width) } else { table + &left_out(list, width) }
 }
 
-/// Returns a line with the number of runs that are left out; empty if there are none.
-fn left_out(list: &RunList) -> String {
+/// Returns a line with the number of runs that are left out, of at most `width` characters if possible; empty if there
+/// are none.
+fn left_out(list: &RunList, width: usize) -> String {
     let counts = [(list.superseded, "superseded run"), (list.archived, "archived run")];
     let parts: Vec<String> =
         counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, noun)| count_of(n as u64, noun)).collect();
-    if parts.is_empty() { String::new() } else { format!("{} (--all shows them)\n", parts.join(" and ")) }
+    if parts.is_empty() {
+        return String::new();
+    }
+    let text = format!("{} (--all shows them)\n", parts.join(" and "));
+    if fits(&text, width) { text } else { format!("{} more: --all\n", list.superseded + list.archived) }
 }
 
 /// Formats the round with the best validation accuracy.
