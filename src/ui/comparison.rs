@@ -34,7 +34,8 @@ impl Detail {
     fn header(self, first: &[&'static str]) -> Vec<&'static str> {
         let remaining = if self == Self::Full { "weights remaining" } else { "remaining" };
         let titles = self.metrics().into_iter().filter_map(|metric| metric.display);
-        let titles = titles.map(|display| display.terminal_title);
+        let titles =
+            titles.map(|display| if self == Self::Full { display.terminal_title } else { display.short_title });
         first.iter().copied().chain(["arm", "round", remaining]).chain(titles).chain(["n"]).collect()
     }
 }
@@ -67,7 +68,8 @@ fn results_text(comparison: &RunComparison, width: usize) -> String {
         table.rows = comparison.results.iter().map(|row| result_row(row, detail)).collect();
         let caption = match detail {
             Detail::Full => "mean (minimum–maximum) over n training runs\n",
-            Detail::Means | Detail::Least => "means over n training runs; a wider window shows more\n",
+            Detail::Means => "means over n training runs, accuracies in %; a wider window shows more\n",
+            Detail::Least => "means over n training runs, accuracies in %\n",
         };
         render(&table) + caption
     };

@@ -27,7 +27,7 @@ impl TableDetail {
             Self::Ranges => {
                 &["arm", "round", "weights remaining", "early stop", "test % @ early stop", "test % @ end", "n"]
             }
-            Self::Means => &["arm", "round", "remaining", "early stop", "test % @ stop", "test % @ end", "n"],
+            Self::Means => &["arm", "round", "remaining", "early stop", "test @ stop", "test @ end", "n"],
             Self::Least => &["arm", "round", "remaining", "test %", "n"],
         }
     }
@@ -44,7 +44,7 @@ impl TableDetail {
     fn caption(self) -> &'static str {
         match self {
             Self::Ranges => "mean (minimum–maximum) over n training runs\n",
-            Self::Means => "means over n training runs; a wider window shows the ranges\n",
+            Self::Means => "means over n training runs, accuracies in %; a wider window shows the ranges\n",
             Self::Least => "mean test accuracy at the end\n",
         }
     }
