@@ -21,20 +21,13 @@ pub(super) fn config_file(document: &ConfigDocument) -> &'static str {
     if document.is_json() { json } else { toml }
 }
 
-/// Writes the copy of the configuration, if the run has none, and the `resolved` one. `overrides`: the options of the
-/// command line that changed the configuration, such as `--set train.lr=0.1`.
+/// Writes the copy of the configuration, if the run has none, and the `resolved` one.
 ///
 /// # Errors
 /// Fails if a file cannot be written.
-pub(super) fn write_config(
-    files: &RunFiles<'_>,
-    document: &ConfigDocument,
-    overrides: &[String],
-    resolved: &str,
-) -> Result<()> {
+pub(super) fn write_config(files: &RunFiles<'_>, document: &ConfigDocument, resolved: &str) -> Result<()> {
     if !RunDir::CONFIG.iter().any(|name| files.dir.file(name).exists()) {
-        let text = config_with_overrides(document, overrides);
-        files.write_files(&[(config_file(document), text.into_bytes())])?;
+        files.write_files(&[(config_file(document), config_with_overrides(document).into_bytes())])?;
     }
     files.update_file(RunDir::RESOLVED_CONFIG, |present| {
         let present = present.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
@@ -42,17 +35,16 @@ pub(super) fn write_config(
     })
 }
 
-/// Returns the text of a configuration; in TOML, after a comment that names the overrides, if there are any.
-fn config_with_overrides(document: &ConfigDocument, overrides: &[String]) -> String {
-    if overrides.is_empty() || document.is_json() {
+/// Returns the text of a configuration; in TOML, after a comment that names the options of the command line that
+/// changed it, if there are any.
+fn config_with_overrides(document: &ConfigDocument) -> String {
+    let options = document.override_options();
+    if options.is_empty() || document.is_json() {
         return document.text.clone();
     }
-    let overrides = overrides.join(" ").replace(['\n', '\r'], " ");
-    format!(
-        "# Run with: {overrides}. `{}` has all values and reproduces the run.\n{}",
-        RunDir::RESOLVED_CONFIG,
-        document.text
-    )
+    let options = options.join(" ").replace(['\n', '\r'], " ");
+    let resolved = RunDir::RESOLVED_CONFIG;
+    format!("# Run with: {options}. `{resolved}` has all values and reproduces the run.\n{}", document.text)
 }
 
 /// Returns the text of `resolved.toml` with the origins that its `present` text gives for values that have not changed.
@@ -121,14 +113,16 @@ mod tests {
 
     #[test]
     fn config_names_the_overrides() {
-        let document = ConfigDocument::parse("a.toml", "seed = 1\n", &[]).unwrap();
-        let text = config_with_overrides(&document, &["--set seed=2".to_owned(), "--set name=b".to_owned()]);
-        let expected =
-            "# Run with: --set seed=2 --set name=b. `resolved.toml` has all values and reproduces the run.\n";
-        assert_eq!(text, format!("{expected}seed = 1\n"));
-        assert_eq!(config_with_overrides(&document, &[]), "seed = 1\n");
-        let json = ConfigDocument::parse("a.json", "{}", &[]).unwrap();
-        assert_eq!(config_with_overrides(&json, &["--set seed=2".to_owned()]), "{}");
+        let config = |name: &str, text: &str, sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+            config_with_overrides(&ConfigDocument::parse(name, text, &sets).unwrap())
+        };
+        let text = config("a.toml", "seed = 1\n", &["seed=2", "name=b c", "arms.x={a=1,b=2}"]);
+        let expected = "# Run with: --set 'arms.x={a=1,b=2}' --set 'name=b c' --set seed=2. `resolved.toml` has all \
+                        values and reproduces the run.\n";
+        assert_eq!(text, format!("{expected}seed = 1\n"), "sorted by path, each once");
+        assert_eq!(config("a.toml", "seed = 1\n", &[]), "seed = 1\n");
+        assert_eq!(config("a.json", "{}", &["seed=2"]), "{}");
     }
 
     #[test]

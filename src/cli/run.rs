@@ -58,7 +58,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let files = RunFiles { rows, plan: &study.plan, dir: &run_dir, writes_rows: true, cancel: &cancel };
     let manifest = |outcome: &RunOutcome| run_manifest(&study, workers(&study), &runs, outcome);
     let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, &document);
-    write_config(&files, &document, &overrides(args), &resolved)?;
+    write_config(&files, &document, &resolved)?;
     let record = CommandRecord::start(&files, &command);
     record.write(manifest(&RunOutcome::default()))?;
 
@@ -106,11 +106,6 @@ pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Res
         files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
     }
     Lock::shared(&run_dir.run_lock())
-}
-
-/// Returns the options of the command line that change the configuration, quoted for a shell.
-fn overrides(args: &RunArgs) -> Vec<String> {
-    args.experiment.set.iter().map(|set| format!("--set {}", env::quoted(set))).collect()
 }
 
 /// Returns the command that continues the run. If the experiment was read from standard input, which cannot be read
