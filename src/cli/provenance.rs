@@ -127,12 +127,12 @@ mod tests {
 
     #[test]
     fn origins_stay_where_values_do() {
-        let present =
-            "# Comment.\nseed = 1  # a.toml:1\n\n[train]\nlr = 0.1  # --set train.lr=0.1\n\n[x]\nlr = 2  # a.toml:9\n";
-        let resolved = "# Comment.\nseed = 1  # resolved.toml:2\n\n[train]\nlr = 0.1  # resolved.toml:5\nnew = true  # default\n\n\
-                        [x]\nlr = 3  # --set x.lr=3\n";
-        let expected = "# Comment.\nseed = 1  # a.toml:1\n\n[train]\nlr = 0.1  # --set train.lr=0.1\nnew = true  # default\n\n\
-                        [x]\nlr = 3  # --set x.lr=3\n";
+        let present = "# Comment.\nseed = 1  # a.toml:1\n\n[train]\nlr = 0.1  # --set train.lr=0.1\n\n\
+                       [x]\nlr = 2  # a.toml:9\n";
+        let resolved = "# Comment.\nseed = 1  # resolved.toml:2\n\n[train]\nlr = 0.1  # resolved.toml:5\n\
+                        new = true  # default\n\n[x]\nlr = 3  # --set x.lr=3\n";
+        let expected = "# Comment.\nseed = 1  # a.toml:1\n\n[train]\nlr = 0.1  # --set train.lr=0.1\n\
+                        new = true  # default\n\n[x]\nlr = 3  # --set x.lr=3\n";
         assert_eq!(with_present_origins(present, resolved), expected);
         assert_eq!(with_present_origins("", resolved), resolved);
     }
