@@ -35,6 +35,8 @@ pub struct MetricDisplay {
     pub rank: u8,
     /// Column title in the terminal.
     pub terminal_title: &'static str,
+    /// Column title in a narrow terminal, without a unit.
+    pub short_title: &'static str,
 }
 
 /// The iteration of a training run that a metric is measured at.
@@ -69,7 +71,7 @@ pub const EARLY_STOP_TRAIN_ACCURACY: Metric =
     Metric::new("early_stop_train_accuracy", "train accuracy at early stop (%)", MetricUnit::Accuracy, |row, _| {
         row.early_stop_train_accuracy
     })
-    .shown(2, "train there %");
+    .shown(2, "train % @ early stop", "train @ stop");
 
 /// Validation accuracy at the early stop.
 pub const EARLY_STOP_VALIDATION_ACCURACY: Metric = Metric::new(
@@ -86,7 +88,7 @@ pub const EARLY_STOP_TEST_ACCURACY: Metric =
     })
     .on_test_images()
     .compared()
-    .shown(1, "test there %");
+    .shown(1, "test % @ early stop", "test @ stop");
 
 /// Validation loss at the early stop.
 const EARLY_STOP_VALIDATION_LOSS: Metric =
@@ -100,7 +102,7 @@ pub const FINAL_TRAIN_ACCURACY: Metric =
         row.final_train_accuracy
     })
     .at_the_end()
-    .shown(4, "train at end %");
+    .shown(4, "train % @ end", "train @ end");
 
 /// Validation accuracy after the last iteration.
 const FINAL_VALIDATION_ACCURACY: Metric =
@@ -117,7 +119,7 @@ pub const FINAL_TEST_ACCURACY: Metric =
     .on_test_images()
     .at_the_end()
     .compared()
-    .shown(3, "test at end %");
+    .shown(3, "test % @ end", "test @ end");
 
 /// Validation loss after the last iteration.
 const FINAL_VALIDATION_LOSS: Metric =
@@ -135,7 +137,7 @@ pub const ITERATIONS_TO_EARLY_STOP: Metric = Metric::new(
     |row, last_iteration| row.iterations_to_early_stop(last_iteration).map(|iterations| iterations as f64),
 )
 .compared()
-.shown(0, "early stop")
+.shown(0, "early stop", "early stop")
 .not_in_summary();
 
 /// Every metric, in the order of the columns of `summary.csv` and of `lth compare --csv`.
@@ -191,8 +193,8 @@ impl Metric {
         Self { is_compared: true, ..self }
     }
 
-    const fn shown(self, rank: u8, terminal_title: &'static str) -> Self {
-        Self { display: Some(MetricDisplay { rank, terminal_title }), ..self }
+    const fn shown(self, rank: u8, terminal_title: &'static str, short_title: &'static str) -> Self {
+        Self { display: Some(MetricDisplay { rank, terminal_title, short_title }), ..self }
     }
 
     const fn not_in_summary(self) -> Self {

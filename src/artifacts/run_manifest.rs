@@ -1,11 +1,15 @@
-//! `run.json`, the manifest of a run: versions, machine, command and audit. It may differ between two runs of the same
-//! experiment. It is written when a run begins, and again, with the result of the audit, when the run ends.
+//! `run.json`, the manifest of a run: versions, machine, commands and audit. It may differ between two runs of the same
+//! experiment. It is written when a command begins to work on the run, and again, with the result of the audit, when
+//! the command ends.
 
-use serde::{Deserialize, Serialize};
+use std::fs;
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::format::with_thousands;
 use crate::config::{MatmulPrecision, RunConfig};
 use crate::data::ImageCounts;
+use crate::system::paths::RunDir;
 
 /// The contents of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,8 +18,9 @@ pub struct RunManifest {
     pub experiment: String,
     /// Hash of the plan, 64 hexadecimal digits; the name of the run's folder has the first 8.
     pub id: String,
-    /// The command line, quoted for a shell.
-    pub command: String,
+    /// The commands that worked on the run, oldest first; at least one.
+    #[serde(alias = "command", deserialize_with = "commands")]
+    pub commands: Vec<RunCommand>,
     /// Number of training runs in the plan.
     pub trainings: usize,
     /// Versions of the software that computed the numbers.
@@ -56,6 +61,73 @@ pub struct RunManifest {
     pub failures: Vec<String>,
     /// Training runs that could not begin, each with the training run that it depends on.
     pub blocked: Vec<String>,
+}
+
+/// A command that worked on a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCommand {
+    /// The command line, quoted for a shell.
+    pub command: String,
+    /// The time at which the command started, in seconds since 1970 (UTC); `None` where an older version wrote the
+    /// file.
+    pub started: Option<u64>,
+    /// The time at which the command ended, in seconds since 1970 (UTC); `None` while it works, and if it was killed.
+    pub finished: Option<u64>,
+}
+
+/// Reads the commands of a run: a list, or the text of the one command that older versions recorded.
+fn commands<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RunCommand>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Recorded {
+        Command(String),
+        Commands(Vec<RunCommand>),
+    }
+    Ok(match Recorded::deserialize(deserializer)? {
+        Recorded::Command(command) => vec![RunCommand { command, started: None, finished: None }],
+        Recorded::Commands(commands) => commands,
+    })
+}
+
+impl RunCommand {
+    /// Returns the commands that the bytes of a manifest record, also of versions with other fields; none if the bytes
+    /// are damaged.
+    pub fn recorded_in(manifest: &[u8]) -> Vec<Self> {
+        #[derive(Deserialize)]
+        struct Recorded {
+            #[serde(alias = "command", deserialize_with = "commands")]
+            commands: Vec<RunCommand>,
+        }
+        serde_json::from_slice(manifest).map_or_else(|_| Vec::new(), |recorded: Recorded| recorded.commands)
+    }
+}
+
+impl RunManifest {
+    /// Reads the manifest of a run; `None` if it is missing, damaged, or of a version with other fields.
+    pub fn read(run_dir: &RunDir) -> Option<Self> {
+        serde_json::from_slice(&fs::read(run_dir.file(RunDir::MANIFEST)).ok()?).ok()
+    }
+
+    /// Returns the time at which the run was begun, in seconds since 1970 (UTC): where an older version wrote the file,
+    /// the time at which it was written.
+    pub fn started(&self) -> u64 {
+        self.commands.first().and_then(|command| command.started).unwrap_or(self.written)
+    }
+
+    /// Returns whether every training run of the plan has reached its last iteration and passed the audit.
+    pub fn is_finished(&self) -> bool {
+        self.audit.passed == self.trainings
+    }
+
+    /// Returns the command that continues the run: the last one that worked on it, see [`resume_command`].
+    pub fn resume_command(&self) -> String {
+        self.commands.last().map_or_else(String::new, |command| resume_command(&command.command))
+    }
+}
+
+/// Returns the command that continues what `command` has begun: without `--fresh`, which would archive it.
+pub fn resume_command(command: &str) -> String {
+    command.split(' ').filter(|word| *word != "--fresh").collect::<Vec<_>>().join(" ")
 }
 
 /// Counts of the test images that accuracies are measured on.
@@ -112,4 +184,34 @@ pub struct AuditSummary {
     pub passed: usize,
     /// Training runs for which an invariant does not hold, each with that invariant.
     pub broken: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_of_older_version_is_read_as_list_of_one() {
+        let text = |commands: &str| {
+            format!(
+                r#"{{"experiment": "e", "id": "0", {commands}, "trainings": 1,
+                    "versions": {{"lth": "0", "tch": "0", "libtorch": "0"}}, "device": "cpu", "engine": "dense",
+                    "processor": "p", "host": "h", "workers": 1, "run": {{}}, "runs": "runs", "data_dir": "data",
+                    "written": 7, "notes": [], "audit": {{"passed": 1, "broken": []}}, "failures": [], "blocked": []}}"#
+            )
+        };
+        let manifest = |commands: &str| serde_json::from_str::<RunManifest>(&text(commands)).unwrap();
+        let old = manifest(r#""command": "lth run a.toml""#);
+        assert_eq!((old.resume_command(), old.started()), ("lth run a.toml".to_owned(), 7));
+        let commands = r#""commands": [{"command": "a", "started": 1, "finished": 2},
+                          {"command": "b --fresh", "started": 5, "finished": null}]"#;
+        let new = manifest(commands);
+        assert_eq!(
+            (new.resume_command(), new.started(), new.commands.len()),
+            ("b".to_owned(), 1, 2),
+            "without --fresh"
+        );
+        let written = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<RunManifest>(&written).unwrap().commands, new.commands);
+    }
 }

@@ -1,16 +1,16 @@
-//! `lth clean`: frees weights that no run needs.
+//! `lth clean`: deletes weights that no run needs, and entries of the store that no run names.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
+use super::confirmation::confirm_deletion;
 use super::load::RunsArgs;
-use crate::artifacts::find_run;
+use crate::artifacts::find_runs;
 use crate::base::format::{bytes, count_of};
-use crate::config::UsageError;
 use crate::runner;
-use crate::runner::{Garbage, GarbageFile, GcReason};
+use crate::runner::{Garbage, GarbageFile, GcReason, Orphan};
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -19,15 +19,18 @@ const MAX_NAMES: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct CleanArgs {
-    /// Only trainings of these runs: each by its folder, its name, or the name of its experiment.
+    /// Delete only weights of these runs: folders, names, or names of experiments, which stand for all their runs.
     #[arg(value_name = "RUN", value_parser = super::folders::path_parser())]
     only: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
-    /// Lists the files that would be freed, and frees nothing.
+    /// Delete also the results of training runs that belong to no run, because the run was deleted.
+    #[arg(long, conflicts_with = "only")]
+    orphans: bool,
+    /// List the files that would be deleted, and delete nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Frees without asking.
+    /// Delete without asking.
     #[arg(long, short)]
     yes: bool,
 }
@@ -39,43 +42,42 @@ pub(super) struct CleanArgs {
 /// on.
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let run_dirs = args.only.iter().map(|word| find_run(&runs, word)).collect::<Result<Vec<_>>>()?;
+    let run_dirs = args.only.iter().map(|word| find_runs(&runs, word)).collect::<Result<Vec<_>>>()?.concat();
     let only = (!run_dirs.is_empty()).then_some(run_dirs.as_slice());
-    let Garbage { files: candidates, foreign } = runner::find_garbage(&runs, only)?;
+    let Garbage { files: mut candidates, foreign } = runner::find_garbage(&runs, only)?;
+    let orphans = if args.orphans { runner::find_orphans(&runs)? } else { Vec::new() };
+    // The weights of orphans are deleted with the rest of their files.
+    candidates.retain(|file| !orphans.iter().any(|orphan| file.path.parent() == Some(&*orphan.entry.0)));
     if let Some(note) = foreign_note(&foreign) {
         ui::eprint_line(&note);
     }
-    if candidates.is_empty() {
-        ui::print_result(&format!("nothing to free in {}\n", runs.store().display()))?;
+    if candidates.is_empty() && orphans.is_empty() {
+        ui::print_result(&format!("nothing to delete in {}\n", runs.store().display()))?;
         return Ok(Exit::Success);
     }
-    ui::print_result(&listing(&candidates, args.dry_run))?;
-    let total = bytes(candidates.iter().map(|file| file.bytes).sum());
+    ui::print_result(&(listing(&candidates, args.dry_run) + &orphan_listing(&orphans, args.dry_run)))?;
+    let sizes = candidates.iter().map(|file| file.bytes).chain(orphans.iter().map(|orphan| orphan.bytes));
+    let total = bytes(sizes.sum());
     if args.dry_run {
-        ui::print_result(&format!("{total} could be freed\n"))?;
+        ui::print_result(&format!("{total} would be deleted\n"))?;
         return Ok(Exit::Success);
     }
-    let question = format!("Free {total}? Curves, masks and CSV files stay; the weights can be trained again.");
-    match if args.yes { Some(true) } else { ui::confirm(&question) } {
-        Some(true) => {}
-        Some(false) => {
-            ui::print_result("nothing was freed\n")?;
-            return Ok(Exit::Success);
-        }
-        None => {
-            let message = format!(
-                "error: {total} could be freed, and there is no terminal to ask on\n\nhint: `--yes` frees them"
-            );
-            return Err(UsageError::from_text(&message).into());
-        }
+    let question = if orphans.is_empty() {
+        format!("Delete {total}? Curves, masks and CSV files stay; the weights can be trained again.")
+    } else {
+        format!("Delete {total}? Results of training runs that belong to no run are lost.")
+    };
+    if !confirm_deletion(args.yes, &total, &question)? {
+        return Ok(Exit::Success);
     }
     let freed = runner::free(&runs, only, &candidates)?;
-    ui::print_result(&format!("freed {}, {}\n", count_of(freed.files as u64, "file"), bytes(freed.bytes)))?;
+    let (entries, entry_bytes) = runner::delete_orphans(&runs, &orphans)?;
+    let and_entries =
+        if args.orphans { format!(" and {}", count_of(entries as u64, "training run")) } else { String::new() };
+    let files = count_of(freed.files as u64, "file");
+    ui::print_result(&format!("deleted {files}{and_entries}, {}\n", bytes(freed.bytes + entry_bytes)))?;
     if freed.kept > 0 {
-        ui::eprint_line(&format!(
-            "note: {} stay: a run has come to need or use them",
-            count_of(freed.kept as u64, "file")
-        ));
+        ui::eprint_line(&format!("note: {} stay: a run needs or uses them now", count_of(freed.kept as u64, "file")));
     }
     Ok(Exit::Success)
 }
@@ -94,16 +96,13 @@ fn foreign_note(foreign: &[PathBuf]) -> Option<String> {
     (!foreign.is_empty()).then(|| text.trim_end().to_owned())
 }
 
-/// Returns a line for each reason to free files, with their number and size. With `names`, the files follow.
+/// Returns a line for each reason to delete files, with their number and size. With `names`, the files follow.
 fn listing(candidates: &[GarbageFile], names: bool) -> String {
     let reasons = [
         (GcReason::NotKept, "final weights that no run needs by its `run.keep`"),
-        (
-            GcReason::NoRun,
-            "final weights of copies that `lth stability` made, and of trainings whose runs are no longer here",
-        ),
-        (GcReason::Archived, "weights of trainings that --fresh has set aside"),
-        (GcReason::Unfinished, "files of trainings that were killed while they were written"),
+        (GcReason::NoRun, "final weights of copies by `lth stability`, and of training runs of deleted runs"),
+        (GcReason::Archived, "weights of training runs that --fresh has archived"),
+        (GcReason::Unfinished, "files of training runs that were killed while they were written"),
     ];
     let line = |(reason, description): (GcReason, &str)| {
         let files: Vec<&GarbageFile> = candidates.iter().filter(|file| file.reason == reason).collect();
@@ -114,4 +113,16 @@ fn listing(candidates: &[GarbageFile], names: bool) -> String {
         (!files.is_empty()).then(|| format!("{:>9}  {description} ({n})\n{list}", bytes(size)))
     };
     reasons.into_iter().filter_map(line).collect()
+}
+
+/// Returns a line with the number and size of the training runs of no run. With `names`, their folders follow.
+fn orphan_listing(orphans: &[Orphan], names: bool) -> String {
+    if orphans.is_empty() {
+        return String::new();
+    }
+    let size = orphans.iter().map(|orphan| orphan.bytes).sum();
+    let name = |orphan: &Orphan| format!("{:>9}    {}\n", bytes(orphan.bytes), orphan.entry.0.display());
+    let list: String = if names { orphans.iter().map(name).collect() } else { String::new() };
+    let n = count_of(orphans.len() as u64, "training run");
+    format!("{:>9}  all results of training runs that belong to no run ({n})\n{list}", bytes(size))
 }

@@ -10,30 +10,33 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::filter::RowFilter;
 use super::folders;
 use super::load::RunsArgs;
-use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, find_run};
-use crate::report::{self, ResultRow, Run};
+use super::selection::{OpenedRuns, open_runs};
+use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, METRICS, Metric};
+use crate::config::UsageError;
+use crate::report::{self, ResultRow};
 use crate::system::exit::Exit;
 use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// The runs: of each its folder, its name, or the name of its experiment.
+    /// The runs: folders, names, or names of experiments, which stand for all their runs. `NAME@lr=0.1` selects by
+    /// values of the configuration.
     #[arg(required = true, value_name = "RUN", value_parser = folders::path_parser())]
     names: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
     filter: RowFilter,
-    /// Sorts the results by this column; else run by run.
+    /// Sort the results by this column of the CSV [default: run by run].
     #[arg(long, value_name = "COLUMN", value_parser = column_parser())]
     sort: Option<Column>,
-    /// With `--sort`: the greatest first.
+    /// With `--sort`, list the largest values first.
     #[arg(long, requires = "sort")]
     descending: bool,
-    /// Prints the results as CSV, accuracies as shares of 1.
+    /// Print the results as CSV, with accuracies as shares of 1.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -94,11 +97,16 @@ fn column_parser() -> impl TypedValueParser<Value = Column> {
 /// Runs `lth compare` and returns its exit code.
 ///
 /// # Errors
-/// Fails if fewer than two runs can be read, a name or a filter stands for nothing, or standard output cannot be
-/// written.
+/// Fails if a name or a filter stands for nothing, fewer than two runs are named or can be read, or standard output
+/// cannot be written.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
-    let (runs, is_damaged) = open(args)?;
-    ensure!(runs.len() > 1, "a comparison needs at least two runs, and {} could be read", runs.len());
+    let OpenedRuns { runs, damaged } = open_runs(&args.runs.folder()?, &args.names)?;
+    if runs.len() < 2 {
+        let message = format!("a comparison needs at least two runs, and {} could be read", runs.len());
+        ensure!(damaged.is_empty(), message);
+        let hint = "the name of an experiment stands for all its runs; `lth runs` lists them";
+        return Err(UsageError::from_text(&format!("error: {message}\n\nhint: {hint}")).into());
+    }
     args.filter.check(runs.iter().flat_map(|run| &run.rounds), "these runs")?;
     let mut comparison = report::compare(&runs, |row| args.filter.matches(row));
     if let Some(column) = args.sort {
@@ -116,39 +124,5 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
             "note: `{run}` has no resolved.toml that can be read; its configuration is not compared"
         ));
     }
-    Ok(if is_damaged { Exit::Failure } else { Exit::Success })
-}
-
-/// Returns the runs that can be read, each once, and whether one is damaged. A folder that is no run is skipped with a
-/// message, because a shell expands `runs/*` to the store too.
-fn open(args: &CompareArgs) -> Result<(Vec<Run>, bool)> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut is_damaged = false;
-    let folder = args.runs.folder()?;
-    for name in &args.names {
-        let run_dir = match find_run(&folder, name) {
-            Err(_) if name.is_dir() => {
-                ui::eprint_line(&format!("skipped: `{}` has no files of a run", name.display()));
-                continue;
-            }
-            found => found?,
-        };
-        match Run::open(run_dir) {
-            Ok(run) if runs.iter().any(|other| is_same(other, &run)) => {
-                ui::eprint_line(&format!("skipped: `{}` is given already", name.display()));
-            }
-            Ok(run) => runs.push(run),
-            Err(error) => {
-                ui::eprint_line(&format!("skipped: {error:#}"));
-                is_damaged = true;
-            }
-        }
-    }
-    Ok((runs, is_damaged))
-}
-
-/// Returns whether two runs have the same folder.
-fn is_same(left: &Run, right: &Run) -> bool {
-    let path = |run: &Run| run.dir.0.canonicalize().unwrap_or_else(|_| run.dir.0.clone());
-    path(left) == path(right)
+    Ok(if damaged.is_empty() { Exit::Success } else { Exit::Failure })
 }

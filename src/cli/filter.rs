@@ -8,10 +8,10 @@ use crate::config::UsageError;
 
 #[derive(Debug, Args)]
 pub(super) struct RowFilter {
-    /// Only this arm; may be given again.
+    /// Show only this arm (repeatable).
     #[arg(long, value_name = "NAME")]
     arm: Vec<String>,
-    /// Only this round; may be given again.
+    /// Show only this round (repeatable).
     #[arg(long, value_name = "N")]
     round: Vec<u32>,
 }

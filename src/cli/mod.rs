@@ -3,6 +3,7 @@
 mod check;
 mod clean;
 mod compare;
+mod confirmation;
 mod data;
 mod doctor;
 mod filter;
@@ -12,9 +13,12 @@ mod init;
 mod load;
 mod manifest;
 mod plan;
+mod provenance;
 mod report;
+mod rm;
 mod run;
 mod runs;
+mod selection;
 mod show;
 mod stability;
 mod trainers;
@@ -57,7 +61,9 @@ enum Command {
     Stability(stability::StabilityArgs),
     /// Lists the runs there are: how each stands, its best round by validation accuracy, and its size.
     Runs(runs::ListArgs),
-    /// Frees weights that no run needs. Asks first; curves, masks and CSV files stay.
+    /// Delete runs: the files in their folders. Asks first; their training runs stay in the store.
+    Rm(rm::RmArgs),
+    /// Delete weights that no run needs. Asks first; curves, masks and CSV files stay.
     Clean(clean::CleanArgs),
     /// Brings, checks and shows data sets.
     Data(data::DataArgs),
@@ -93,6 +99,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Compare(args) => compare::run(args),
         Command::Stability(args) => stability::run(args),
         Command::Runs(args) => runs::run(args),
+        Command::Rm(args) => rm::run(args),
         Command::Clean(args) => clean::run(args),
         Command::Data(args) => data::run(args),
         Command::Doctor(args) => doctor::run(args),

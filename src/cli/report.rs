@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::folders;
 use super::load::RunsArgs;
-use crate::artifacts::find_run;
+use super::selection::open_runs;
 use crate::config;
-use crate::report::{self, Run, RunAnalysis};
+use crate::report::{self, RunAnalysis};
 use crate::system::exit::Exit;
 use crate::system::files::Lock;
 use crate::system::paths::ReportDir;
@@ -19,12 +19,14 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// The runs, finished or not: folders, names, or names of experiments.
+    /// The runs, finished or not: folders, names, or names of experiments, which stand for all their runs.
+    /// `NAME@lr=0.1` selects by values of the configuration.
     #[arg(required = true, value_name = "RUN", value_parser = folders::path_parser())]
     run: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
-    /// Where the report is written [default: `report` in the run's own folder; of several runs, `report` here].
+    /// Write the report to this folder [default: `report` in the folder of the run; for several runs, `report` in the
+    /// working directory].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     out: Option<PathBuf>,
 }
@@ -32,15 +34,16 @@ pub(super) struct ReportArgs {
 /// Runs `lth report` and returns its exit code.
 ///
 /// # Errors
-/// Fails if a file of the report cannot be written, or standard output cannot.
+/// Fails if a name stands for no run, a file of the report cannot be written, or standard output cannot.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let mut analyses: Vec<RunAnalysis> = Vec::new();
     let runs = args.runs.folder()?;
     if let Some(folder) = &args.out {
         user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
     }
-    for name in &args.run {
-        match find_run(&runs, name).and_then(Run::open).and_then(RunAnalysis::of) {
+    let opened = open_runs(&runs, &args.run)?;
+    for run in opened.runs {
+        match RunAnalysis::of(run) {
             Ok(analysis) => analyses.push(analysis),
             Err(error) => ui::eprint_line(&format!("skipped: {error:#}")),
         }
@@ -52,7 +55,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     };
     let page = match &args.out {
         Some(folder) => write(&ReportDir(folder.clone()), &analyses)?,
-        None if args.run.len() == 1 => write_run_report(first)?,
+        None if args.run.len() == 1 && analyses.len() == 1 => write_run_report(first)?,
         None => write(&ReportDir("report".into()), &analyses)?,
     };
     ui::print_result(&format!("{}\n", page.display()))?;
@@ -72,7 +75,10 @@ pub(super) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
     let _lock = Lock::wait_exclusive(&analysis.run.dir.write_lock(), || false)?;
     let owned = WrittenFiles::read(&folder.0);
     for path in owned.archive_foreign(files.iter().map(|(name, _)| name.as_str()))? {
-        ui::eprint_line(&format!("note: a file that lth did not write as it was is now `{}`", path.display()));
+        ui::eprint_line(&format!(
+            "note: a file that lth did not write, or that was changed since, is now `{}`",
+            path.display()
+        ));
     }
     owned.replace(&files)?;
     Ok(folder.file(ReportDir::INDEX))

@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
 use super::manifest::run_manifest;
+use super::provenance::{CommandRecord, config_file, write_config};
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::TrainingEnd;
+use crate::artifacts::{TrainingEnd, resume_command};
 use crate::base::format::count_of;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
@@ -59,15 +60,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let command = command(args, &document, &run_dir);
     let rows = RowBuilder { study: &study };
     let files = RunFiles { rows, plan: &study.plan, dir: &run_dir, writes_rows: true, cancel: &cancel };
-    let manifest = |outcome: &RunOutcome| {
-        serde_json::to_vec_pretty(&run_manifest(&study, workers(&study), &runs, &command, outcome))
-    };
+    let manifest = |outcome: &RunOutcome| run_manifest(&study, workers(&study), &runs, outcome);
     let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, &document);
-    files.write_files(&[
-        (config_file(&document), document.text.clone().into_bytes()),
-        (RunDir::RESOLVED_CONFIG, resolved.into_bytes()),
-        (RunDir::MANIFEST, manifest(&RunOutcome::default())?),
-    ])?;
+    write_config(&files, &document, &resolved)?;
+    let record = CommandRecord::start(&files, &command);
+    record.write(manifest(&RunOutcome::default()))?;
 
     if !args.quiet {
         print_notes(&study);
@@ -77,7 +74,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let keep = study.experiment.run.keep;
     let runner = Runner { context, plan: &study.plan, keep, files: &files, workers: workers(&study) };
     let outcome = runner.run()?;
-    files.write_files(&[(RunDir::MANIFEST, manifest(&outcome)?)])?;
+    record.finish(manifest(&outcome))?;
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
         print_failures(&outcome);
         if !args.quiet {
@@ -115,12 +112,6 @@ pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Res
         files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
     }
     Lock::shared(&run_dir.run_lock())
-}
-
-/// Returns the file name of the run's copy of the configuration.
-fn config_file(document: &ConfigDocument) -> &'static str {
-    let [toml, json] = RunDir::CONFIG;
-    if document.is_json() { json } else { toml }
 }
 
 /// Returns the command that continues the run. If the experiment was read from standard input, which cannot be read
@@ -165,7 +156,7 @@ fn print_resume_command(progress: RunProgress, study: &Study, command: &str) {
     ui::eprint_line(&format!(
         "stopped: {ended} of {trainings} trainings are done; those at work begin again. Go on with"
     ));
-    ui::eprint_line(&format!("  {command}"));
+    ui::eprint_line(&format!("  {}", resume_command(command)));
 }
 
 /// Prints the table, the verdicts, the paths of the files, and the training runs without a result. Returns the exit

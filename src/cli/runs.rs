@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::load::RunsArgs;
 use crate::artifacts::list_runs;
-use crate::report::{Run, RunOverview};
+use crate::report::{Run, RunList};
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -13,7 +13,11 @@ use crate::ui;
 pub(super) struct ListArgs {
     #[command(flatten)]
     runs: RunsArgs,
-    /// Prints JSON.
+    /// List superseded runs too, which a newer run of the same experiment contains, and runs that `--fresh` has
+    /// archived.
+    #[arg(long)]
+    all: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -24,20 +28,21 @@ pub(super) struct ListArgs {
 /// Fails if the folder of runs cannot be listed, or standard output cannot be written.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let mut overviews = Vec::new();
+    let mut readable = Vec::new();
     let mut damaged = Vec::new();
     for run_dir in list_runs(&runs)? {
         match Run::open(run_dir) {
-            Ok(run) => overviews.push(RunOverview::of(&run, &runs)),
+            Ok(run) => readable.push(run),
             Err(error) => damaged.push(format!("{error:#}")),
         }
     }
+    let list = RunList::of(readable, &runs, args.all);
     if args.json {
-        ui::print_result(&(serde_json::to_string_pretty(&overviews)? + "\n"))?;
-    } else if overviews.is_empty() {
+        ui::print_result(&(serde_json::to_string_pretty(&list.listed)? + "\n"))?;
+    } else if list.listed.is_empty() && list.archived == 0 {
         ui::print_result(&format!("no runs in {}\n", runs.0.display()))?;
     } else {
-        ui::print_result(&ui::overviews(&overviews))?;
+        ui::print_result(&ui::overviews(&list))?;
     }
     for damage in &damaged {
         ui::eprint_line(&format!("error: {damage}"));

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::filter::RowFilter;
 use super::load::RunsArgs;
-use crate::artifacts::{RoundRow, TrainingEnd, find_run, to_csv};
+use super::selection::newest_run;
+use crate::artifacts::{RoundRow, TrainingEnd, to_csv};
 use crate::config::Experiment;
 use crate::report::{self, Run, RunState};
 use crate::system::exit::Exit;
@@ -18,17 +19,18 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The run: its folder, its name, or the name of its experiment.
+    /// The run: its folder, its name, or the name of its experiment, whose newest run is shown. `NAME@lr=0.1` selects
+    /// by values of the configuration.
     #[arg(value_parser = super::folders::path_parser())]
     run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
     filter: RowFilter,
-    /// Prints the rows of rounds.csv instead of the table: one per training.
+    /// Print the rows of rounds.csv instead of the table: one per training run.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -38,7 +40,7 @@ pub(super) struct ShowArgs {
 /// # Errors
 /// Fails if the run cannot be found or read, a filter stands for nothing, or standard output cannot be written.
 pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
-    let run = Run::open(find_run(&args.runs.folder()?, &args.run)?)?;
+    let run = Run::open(newest_run(&args.runs.folder()?, &args.run, "showing")?)?;
     args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.filter.matches(row)).cloned().collect();
     let experiment = run.experiment();
@@ -92,8 +94,8 @@ fn print_state(run: &Run) {
         return;
     }
     let planned = run.trainings().map_or_else(String::new, |trainings| format!(" of {trainings}"));
-    ui::eprint_line(&format!("{}: {}{planned} trainings are done", state.as_str(), run.done()));
+    ui::eprint_line(&format!("{}: {}{planned} training runs are done", state.as_str(), run.done()));
     if let (RunState::Interrupted, Some(manifest)) = (state, manifest) {
-        ui::eprint_line(&format!("it was begun, and goes on, with\n  {}", manifest.command));
+        ui::eprint_line(&format!("resume with:\n  {}", manifest.resume_command()));
     }
 }

@@ -12,8 +12,9 @@ use super::folders;
 use super::load::{RunsArgs, look_up, workers};
 use super::report::write_run_report;
 use super::run::register_run;
+use super::selection::newest_run;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::{find_run, to_csv};
+use crate::artifacts::to_csv;
 use crate::base::format::count_of;
 use crate::base::key::ContentHash;
 use crate::base::outcome::OutcomeKind;
@@ -58,7 +59,7 @@ pub(super) struct StabilityArgs {
 /// Fails if the run cannot be found or resolved, or a file cannot be read or written.
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let runs = args.runs.folder()?;
-    let run = Run::open(find_run(&runs, &args.run)?)?;
+    let run = Run::open(newest_run(&runs, &args.run, "measuring")?)?;
     let (study, images) = study_of_run(&run, args)?;
     args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;

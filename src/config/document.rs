@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::encoding;
+use crate::system::env;
 
 /// The byte ranges of a key and its value in the source text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,22 @@ impl ConfigDocument {
     /// Like [`origin`](Self::origin), but `None` for a value without an origin of its own, such as a default.
     pub fn exact_origin(&self, path: &str) -> Option<&Origin> {
         self.origins.get(path)
+    }
+
+    /// Returns the options of the command line that changed the configuration, such as `--set train.lr=0.1`, each once
+    /// and quoted for a shell, sorted by the paths of their values.
+    pub fn override_options(&self) -> Vec<String> {
+        let mut options = Vec::new();
+        for origin in self.origins.values() {
+            let option = match origin {
+                Origin::File(_) => continue,
+                Origin::Set(text) => format!("--set {}", env::quoted(text)),
+            };
+            if !options.contains(&option) {
+                options.push(option);
+            }
+        }
+        options
     }
 
     /// Returns the line and column of a byte, both from 1; columns count characters.

@@ -33,14 +33,14 @@ pub fn archive_plan(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Opt
         };
         let shares = fs::read_to_string(other.plan_keys()).is_ok_and(|text| shares_keys(&text));
         if shares && Lock::try_exclusive(&other.run_lock())?.is_none() {
-            bail!("--fresh: `{}` is running and shares trainings with this experiment", other.0.display());
+            bail!("--fresh: `{}` is running and shares training runs with this experiment", other.0.display());
         }
     }
     let mut locks = Vec::new();
     for (key, entry) in &entries {
         match Lock::try_exclusive(&entry.lock_file())? {
             Some(lock) => locks.push(lock),
-            None => bail!("--fresh: {} is training `{}` just now", Lock::holder(&entry.lock_file()), key.short()),
+            None => bail!("--fresh: {} is training `{}`", Lock::holder(&entry.lock_file()), key.short()),
         }
     }
     if entries.is_empty() && !run_dir.0.exists() {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::store_listing::{Listing, name, names_another_key, own_files};
-use crate::artifacts::{EntryManifest, RoundRow, RunManifest, from_csv};
+use crate::artifacts::{EntryManifest, RunManifest, plan_keys};
 use crate::config::KeepWeights;
 use crate::lottery::Lineage;
 use crate::system::files::{self, Lock};
@@ -68,7 +68,7 @@ pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> 
     let Listing { entries, archived, mut foreign } = Listing::of(runs)?;
     let (lineages, misnamed) = read_lineages(&entries);
     let run_needs = read_run_needs(runs, &lineages)?;
-    let only_keys = only.map(|runs| runs.iter().flat_map(plan_keys).collect::<BTreeSet<String>>());
+    let only_keys = only.map(|runs| runs.iter().flat_map(known_plan_keys).collect::<BTreeSet<String>>());
     let is_selected = |key: &String| only_keys.as_ref().is_none_or(|keys| keys.contains(key));
     let mut garbage = Vec::new();
     for entry in entries {
@@ -204,19 +204,15 @@ fn read_lineages(entries: &[TrainingDir]) -> (Lineages, BTreeSet<String>) {
 /// Reads what each run of a folder needs: the runs with files, and those that are running and have no files yet.
 /// Archived runs are left out, because they need nothing.
 fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunNeeds>> {
-    let folders = files::list(&runs.0)?.into_iter().map(RunDir);
-    let running =
-        files::registered_runs(runs).into_iter().filter(|run| !run.0.exists() && Lock::is_held(&run.run_lock()));
     let mut run_needs = Vec::new();
-    for run in folders.chain(running).filter(|run| !run.is_archived()) {
-        let keys = plan_keys(&run);
+    for run in folders_and_running_runs(runs)?.into_iter().filter(|run| !run.is_archived()) {
+        let keys = known_plan_keys(&run);
         let lineage_of = |key: &String| lineages.get(key)?.as_ref();
         let pruned: BTreeSet<String> =
             keys.iter().filter_map(|key| Some(lineage_of(key)?.pruned_from?.to_string())).collect();
         let chain_ends = keys.iter().filter(|key| !pruned.contains(*key));
         let compared = chain_ends.filter_map(|key| Some(lineage_of(key)?.compares_with?.to_string())).collect();
-        let manifest = fs::read(run.file(RunDir::MANIFEST)).ok();
-        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<RunManifest>(&bytes).ok());
+        let manifest = RunManifest::read(&run);
         let is_finished = keys.iter().all(|key| lineages.contains_key(key));
         let is_running = Lock::is_held(&run.run_lock());
         let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_finished && !is_running);
@@ -225,14 +221,17 @@ fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunNeeds>> 
     Ok(run_needs)
 }
 
-/// Returns the keys of a run's plan, from the list that the run wrote at its start; if there is none, from
-/// `rounds.csv`.
-fn plan_keys(run: &RunDir) -> BTreeSet<String> {
-    if let Ok(text) = fs::read_to_string(run.plan_keys()) {
-        return text.lines().map(str::to_owned).collect();
-    }
-    let rows = fs::read(run.file(RunDir::ROUNDS)).context("no rows").and_then(|bytes| from_csv::<RoundRow>(&bytes));
-    rows.unwrap_or_default().into_iter().map(|row| row.key).collect()
+/// Returns the folders in `runs`, those of runs among them, and the runs that are running and have no folder yet.
+pub(super) fn folders_and_running_runs(runs: &RunsDir) -> Result<Vec<RunDir>> {
+    let folders = files::list(&runs.0)?.into_iter().map(RunDir);
+    let running =
+        files::registered_runs(runs).into_iter().filter(|run| !run.0.exists() && Lock::is_held(&run.run_lock()));
+    Ok(folders.chain(running).collect())
+}
+
+/// Returns the keys of a run's plan; none if they are not known.
+fn known_plan_keys(run: &RunDir) -> BTreeSet<String> {
+    plan_keys(run).unwrap_or_default()
 }
 
 #[cfg(test)]

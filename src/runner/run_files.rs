@@ -107,4 +107,15 @@ impl RunFiles<'_> {
         }
         Ok(())
     }
+    /// Writes the file `name` of the run with the bytes that `contents` makes of its present bytes, `None` if there is
+    /// no such file. The file is locked from reading to writing.
+    ///
+    /// # Errors
+    /// Fails if `contents` fails, the file cannot be written, or the lock of the files cannot be taken.
+    pub fn update_file(&self, name: &str, contents: impl FnOnce(Option<Vec<u8>>) -> Result<Vec<u8>>) -> Result<()> {
+        let _lock = self.lock()?;
+        let path = self.dir.file(name);
+        let present = if path.exists() { Some(files::read(&path)?) } else { None };
+        Ok(files::write(&path, &contents(present)?)?)
+    }
 }

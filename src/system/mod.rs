@@ -7,6 +7,7 @@ mod cpu_limits;
 pub mod env;
 pub mod exit;
 pub mod files;
+pub mod local_time;
 pub mod machine;
 pub mod paths;
 pub mod user_path;

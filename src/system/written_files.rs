@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::files;
 use super::files::sha256_of_file;
@@ -85,6 +85,25 @@ impl WrittenFiles {
             }
         }
         self.write_list(&new)
+    }
+
+    /// Removes the listed files that are not foreign by now, the list, and the folders that are empty then.
+    ///
+    /// # Errors
+    /// Fails if a file or folder cannot be removed.
+    pub fn remove(self) -> Result<()> {
+        let folder = self.folder.clone();
+        let subfolders: BTreeSet<PathBuf> =
+            self.listed.iter().filter_map(|(name, _)| Some(folder.join(name).parent()?.to_owned())).collect();
+        self.replace(&[])?;
+        files::remove(&folder.join(LIST_FILE))?;
+        // In reverse order a folder comes after those inside it.
+        for folder in subfolders.iter().rev().chain([&folder]) {
+            if folder.is_dir() && files::list(folder)?.is_empty() {
+                std::fs::remove_dir(folder).with_context(|| format!("could not remove `{}`", folder.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the file at `path` has the bytes that this program wrote under `name`.

@@ -5,6 +5,7 @@
 //! rate, by indicatif.
 
 mod comparison;
+mod config_differences;
 mod data;
 mod doctor;
 mod download_progress;

@@ -25,9 +25,11 @@ impl TableDetail {
     /// Returns the titles of the columns.
     fn header(self) -> &'static [&'static str] {
         match self {
-            Self::Ranges => &["arm", "round", "weights left", "early stop", "test there %", "test at end %", "n"],
-            Self::Means => &["arm", "round", "left", "early stop", "test there %", "test at end %", "n"],
-            Self::Least => &["arm", "round", "left", "test %", "n"],
+            Self::Ranges => {
+                &["arm", "round", "weights remaining", "early stop", "test % @ early stop", "test % @ end", "n"]
+            }
+            Self::Means => &["arm", "round", "remaining", "early stop", "test @ stop", "test @ end", "n"],
+            Self::Least => &["arm", "round", "remaining", "test %", "n"],
         }
     }
 
@@ -42,8 +44,8 @@ impl TableDetail {
     /// Returns the line below the table.
     fn caption(self) -> &'static str {
         match self {
-            Self::Ranges => "mean (minimum–maximum) over n trainings\n",
-            Self::Means => "means over n trainings; a wider window shows the ranges\n",
+            Self::Ranges => "mean (minimum–maximum) over n training runs\n",
+            Self::Means => "means over n training runs, accuracies in %; a wider window shows the ranges\n",
             Self::Least => "mean test accuracy at the end\n",
         }
     }
@@ -60,7 +62,7 @@ impl TableDetail {
         let n = group.done().count();
         let missing = match (group.rows.len() - n, self) {
             (0, _) => String::new(),
-            (missing, Self::Ranges) => format!(" (+{missing} without result)"),
+            (missing, Self::Ranges) => format!(" of {} ({missing} without result)", group.rows.len()),
             _ => format!(" of {}", group.rows.len()),
         };
         let mut row =
@@ -86,16 +88,36 @@ impl TableDetail {
 /// terminal, the table is made to fit its width, by leaving out ranges and columns. `end`: the end of the training runs
 /// of the run.
 pub fn table(rows: &[RoundRow], end: TrainingEnd) -> String {
+    table_within(rows, end, stdout_width())
+}
+
+/// Returns the width of the terminal on standard output in characters; no limit if it is not a terminal.
+pub(super) fn stdout_width() -> usize {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
-    table_within(rows, end, terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)))
+    terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}
+
+/// Returns whether each line of a text has at most `width` characters.
+pub(super) fn fits(text: &str, width: usize) -> bool {
+    text.lines().all(|line| line.chars().count() <= width)
+}
+
+/// Returns a text whose lines are cut to `width` characters; a line that is cut ends with `…`.
+pub(super) fn cut_lines(text: &str, width: usize) -> String {
+    let cut = |line: &str| {
+        if line.chars().count() <= width {
+            return format!("{line}\n");
+        }
+        line.chars().take(width.saturating_sub(1)).chain(['…', '\n']).collect()
+    };
+    text.lines().map(cut).collect()
 }
 
 /// Like [`table`], but for a terminal of `width` characters.
 fn table_within(rows: &[RoundRow], end: TrainingEnd, width: usize) -> String {
     let groups = RoundGroup::by_arm_and_round(rows);
     let text = |detail: TableDetail| render(&detail.table(&groups, end)) + detail.caption();
-    let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
-    let widest = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(fits);
+    let widest = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(|text| fits(text, width));
     let mut text = widest.unwrap_or_else(|| text(TableDetail::Least));
     for (arm, start) in late_starts(rows, end.last_iteration) {
         let _ = writeln!(text, "{arm} starts at iteration {start}");
@@ -171,6 +193,12 @@ mod tests {
         table.rows =
             [("a\nb", 1), ("x\u{1b}[2Jü", 20)].map(|(name, n)| vec![Cell::text(name), Cell::number(n)]).to_vec();
         assert_eq!(render(&table), "class         n\na\\nb          1\nx\\u{1b}[2Jü  20\n");
+    }
+
+    #[test]
+    fn lines_are_cut_to_the_width() {
+        assert_eq!(cut_lines("abcd\nabc\n", 3), "ab…\nabc\n");
+        assert!(fits("abc\n\näöü", 3) && !fits("a\nabcd", 3));
     }
 
     #[test]

@@ -26,12 +26,17 @@ fn compare_shows_only_values_that_differ() {
     let output = compare(folder.path(), &["smoke", "fast"]);
     assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
     let text = stdout(&output);
-    let (config, results) = text.split_once("\n\n").unwrap();
+    let parts: Vec<&str> = text.split("\n\n").collect();
+    let [config, results, differences] = parts[..] else { panic!("{text}") };
     let keys: Vec<&str> = config.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(keys, ["differs", "name", "train.lr", "report.margin"], "{text}");
     assert!(config.lines().nth(2).unwrap().split_whitespace().eq(["train.lr", "0.002", "0.01"]), "{text}");
     let lines = results.lines().filter(|line| !line.starts_with('≥')).count();
     assert_eq!(lines, 1 + 2 * 7 + 1, "header, 7 arms and rounds of each, what they are: {text}");
+    assert!(results.lines().nth(1).unwrap().starts_with("smoke  dense "), "{text}");
+    assert!(differences.starts_with("difference: fast − smoke\n"), "{text}");
+    let lines = differences.lines().filter(|line| !line.starts_with('≥')).count();
+    assert_eq!(lines, 2 + 7 + 2, "heading, header, 7 arms and rounds, what they are: {text}");
 
     let json: Value = serde_json::from_slice(&compare(folder.path(), &["smoke", "fast", "--json"]).stdout).unwrap();
     assert_eq!(json["config"][1], serde_json::json!({ "key": "train.lr", "values": [0.002, 0.01] }));
@@ -44,7 +49,7 @@ fn compare_filters_and_sorts_results() {
     let csv = |args: &[&str]| -> Vec<(String, f64)> {
         let output = compare(folder.path(), &[&["smoke", "fast", "--csv"], args].concat());
         let mut reader = csv::Reader::from_reader(&output.stdout[..]);
-        assert_eq!(reader.headers().unwrap().iter().next_back(), Some("iterations_to_early_stop"));
+        assert_eq!(reader.headers().unwrap().iter().next_back(), Some("train.lr"));
         let rows = reader.records().map(Result::unwrap);
         rows.map(|row| (format!("{} {}", &row[1], &row[2]), row[8].parse().unwrap())).collect()
     };
@@ -83,6 +88,8 @@ fn compare_skips_and_names_folders_without_a_run() {
     assert_eq!(damaged.status.code(), Some(1));
     assert!(stderr(&damaged).contains("copy/rounds.csv` is damaged"), "{}", stderr(&damaged));
     assert_eq!(stdout(&damaged), stdout(&store), "the others are compared all the same");
+    let lonely = compare(folder.path(), &[one]);
+    assert_eq!((lonely.status.code(), stdout(&lonely).as_str()), (Some(2), ""), "one run is no comparison");
     let alone = compare(folder.path(), &[one, "copy"]);
     assert_eq!((alone.status.code(), stdout(&alone).as_str()), (Some(1), ""));
     assert!(stderr(&alone).contains("at least two runs, and 1 could be read"), "{}", stderr(&alone));
@@ -92,4 +99,42 @@ fn compare_skips_and_names_folders_without_a_run() {
     lth::system::files::write(&unknown, b"a = = 1").unwrap();
     let unread = compare(folder.path(), &[one, other]);
     assert!(unread.status.success() && stderr(&unread).contains("its configuration is not compared"));
+}
+
+#[test]
+fn compare_of_a_name_has_all_its_runs_and_what_they_differ_in() {
+    let folder = tempfile::tempdir().unwrap();
+    for lr in ["2e-3", "0.01", "0.05"] {
+        run_ok(SMOKE, folder.path(), &["replicates=2", "rounds=1", &format!("train.lr={lr}")]);
+    }
+    let text = stdout(&compare(folder.path(), &["smoke", "--arm", "winning_ticket"]));
+    for label in ["lr 2e-3  winning_ticket", "lr 0.01  winning_ticket", "lr 0.05  winning_ticket"] {
+        assert!(text.contains(label), "{text}");
+    }
+    assert!(!text.contains("difference"), "only for two runs: {text}");
+    let csv = compare(folder.path(), &["smoke", "--arm", "dense", "--csv"]).stdout;
+    let mut reader = csv::Reader::from_reader(&csv[..]);
+    let headers = reader.headers().unwrap().clone();
+    let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
+    let [lr, low, mean, high] =
+        ["train.lr", "final_test_accuracy_minimum", "final_test_accuracy", "final_test_accuracy_maximum"].map(column);
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let mut rates: Vec<&str> = rows.iter().map(|row| &row[lr]).collect();
+    rates.sort_unstable();
+    assert_eq!(rates, ["0.002", "0.01", "0.05"]);
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    assert!(rows.iter().all(|row| number(&row[low]) <= number(&row[mean]) && number(&row[mean]) <= number(&row[high])));
+
+    let two = compare(folder.path(), &["smoke@lr=0.01", "smoke@lr=2e-3", "--json"]);
+    let json: Value = serde_json::from_slice(&two.stdout).unwrap();
+    assert_eq!(json["labels"], serde_json::json!(["lr 0.01", "lr 2e-3"]));
+    assert_eq!(json["results"][0]["train.lr"], 0.01);
+    let differences = &json["differences"];
+    assert_eq!(differences["is_paired"], true);
+    let metric = &differences["rows"][0]["metrics"]["final_test_accuracy"];
+    assert_eq!(metric["n"], 2, "{differences}");
+    let mean_of = |run: usize| json["results"][run * 4]["final_test_accuracy"].as_f64().unwrap();
+    assert_eq!(json["results"][4]["arm"], "dense", "4 arms and rounds of each run: {json}");
+    assert!((metric["mean"].as_f64().unwrap() - (mean_of(1) - mean_of(0))).abs() < 1e-12, "second minus first");
+    assert!(metric["low"].as_f64() < metric["mean"].as_f64() && metric["mean"].as_f64() < metric["high"].as_f64());
 }

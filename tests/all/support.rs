@@ -150,7 +150,8 @@ pub(crate) fn run_dir(runs: &Path) -> PathBuf {
 }
 
 /// Returns the files of a run by name, but for those that may differ between two runs of an experiment (times, hosts).
-/// The bytes of these files must not depend on workers, interruptions and reruns.
+/// The bytes of these files must not depend on workers, interruptions and reruns. The comment of `config.toml` that
+/// names the command's `--set` options is left out.
 pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![run_dir.to_owned()];
@@ -160,7 +161,10 @@ pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
             if path.is_dir() {
                 folders.push(path);
             } else if !["timings.csv", "run.json"].contains(&name.as_str()) {
-                files.insert(name, fs::read_to_string(path).unwrap());
+                let text = fs::read_to_string(path).unwrap();
+                let comment =
+                    if name == "config.toml" && text.starts_with("# Run with: ") { text.find('\n') } else { None };
+                files.insert(name, text[comment.map_or(0, |end| end + 1)..].to_owned());
             }
         }
     }

@@ -54,10 +54,10 @@ fn clean_leaves_foreign_files_and_names_each_once() {
     for name in [".DS_Store", "@eaDir", "lost+found", "my_notes", "old-notes", "photo.jpg", ".bak", "why.txt"] {
         assert_eq!(stderr(&dry).matches(name).count(), 1, "{name}: {}", stderr(&dry));
     }
-    assert!(stdout(&dry).contains("whose runs are no longer here (2 files)"), "{}", stdout(&dry));
+    assert!(stdout(&dry).contains("and of training runs of deleted runs (2 files)"), "{}", stdout(&dry));
     assert!(stdout(&dry).contains(&format!("{}\n", entry.join("final.safetensors").display())), "{}", stdout(&dry));
     let contents: Vec<_> = foreign_paths.iter().map(|path| fs::read(path).unwrap()).collect();
-    assert!(stdout_of(runs, &["clean", "--yes"]).contains("freed 2 files"));
+    assert!(stdout_of(runs, &["clean", "--yes"]).contains("deleted 2 files"));
     assert_eq!(foreign_paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), contents);
     assert!(!entry.join("final.safetensors").exists());
     assert!(!runs.join("store/my_notes/lock").exists(), "no lock was left in a foreign folder");

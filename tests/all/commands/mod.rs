@@ -7,3 +7,4 @@ mod plan;
 mod run;
 mod runs;
 mod stability;
+mod sweep;

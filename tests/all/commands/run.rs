@@ -279,7 +279,7 @@ fn fresh_is_refused_if_another_run_shares_trainings() {
     let sets = ["train.iterations=400", "rounds=2", "name=other"];
     let second = run_command(SMOKE, folder.path(), &sets).arg("--fresh").output().unwrap();
     assert_eq!(second.status.code(), Some(1), "{}", stderr(&second));
-    assert!(stderr(&second).contains("is running and shares trainings"), "{}", stderr(&second));
+    assert!(stderr(&second).contains("is running and shares training runs"), "{}", stderr(&second));
     let first = first.wait_with_output().unwrap();
     assert!(first.status.success(), "{}", stderr(&first));
 }

@@ -24,7 +24,7 @@ fn partial_test_set_is_noted_in_every_table_and_figure() {
     let runs = folder.path();
     let sets = ["replicates=1", "data.test_limit=200", "report.checkpoints=[60]", "name=part"];
     let printed = stdout(&run_ok(SMOKE, runs, &sets));
-    assert!(printed.contains("trainings\ntest accuracy on 200 of 300 test images\n"), "{printed}");
+    assert!(printed.contains("training runs\ntest accuracy on 200 of 300 test images\n"), "{printed}");
     assert!(stdout_of_args(&["show", "part"], runs).contains(TEST_NOTE));
     assert!(stdout_of_args(&["show", "part", "--arm", "random_mask"], runs).contains(TEST_NOTE));
     let json: serde_json::Value = serde_json::from_str(&stdout_of_args(&["show", "part", "--json"], runs)).unwrap();
@@ -55,7 +55,7 @@ fn partial_test_set_is_noted_in_every_table_and_figure() {
     run_ok(SMOKE, runs, &["replicates=1", "name=whole"]);
     let both = stdout_of_args(&["compare", "part", "whole"], runs);
     let name = run_dir.file_name().unwrap().to_str().unwrap();
-    assert!(both.ends_with(&format!("means over n trainings\n{name}: t{TEST_NOTE}\n")), "{both}");
+    assert!(both.ends_with(&format!("accuracies in points\n{name}: t{TEST_NOTE}\n")), "{both}");
     assert!(!stdout_of_args(&["show", "whole"], runs).contains("test images"));
     let out = folder.path().join("both");
     stdout_of_args(&["report", "part", "whole", "--out", out.to_str().unwrap()], runs);

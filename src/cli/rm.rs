@@ -1,0 +1,98 @@
+//! `lth rm`: deletes runs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::confirmation::confirm_deletion;
+use super::load::RunsArgs;
+use crate::artifacts::find_single_run;
+use crate::base::format::{bytes, count_of};
+use crate::runner;
+use crate::system::exit::Exit;
+use crate::system::files::{self, Lock};
+use crate::system::paths::RunDir;
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct RmArgs {
+    /// The runs: of each its folder, its name, or another name that only one run has.
+    #[arg(required = true, value_name = "RUN", value_parser = super::folders::path_parser())]
+    names: Vec<PathBuf>,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// List the runs that would be deleted, and delete nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete without asking.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Runs `lth rm` and returns its exit code.
+///
+/// # Errors
+/// Fails, and deletes nothing, if a run cannot be found or is running, or `--yes` is needed because there is no
+/// terminal to ask on. Fails if a file cannot be deleted.
+pub(super) fn run(args: &RmArgs) -> Result<Exit> {
+    let run_dirs = selected(args)?;
+    let total = bytes(run_dirs.iter().map(|run_dir| files::size(&run_dir.0)).sum());
+    let runs = count_of(run_dirs.len() as u64, "run");
+    if args.dry_run || !args.yes {
+        ui::print_result(&listing(&run_dirs))?;
+    }
+    if args.dry_run {
+        ui::print_result(&format!("{runs}, {total}, would be deleted\n"))?;
+        return Ok(Exit::Success);
+    }
+    if !confirm_deletion(args.yes, &runs, &format!("Delete {runs}, {total}?"))? {
+        return Ok(Exit::Success);
+    }
+    delete(&run_dirs)
+}
+
+/// Returns the runs that the arguments stand for, each once.
+///
+/// # Errors
+/// Fails if a run cannot be found or is running.
+fn selected(args: &RmArgs) -> Result<Vec<RunDir>> {
+    let folder = args.runs.folder()?;
+    let mut run_dirs: Vec<RunDir> = Vec::new();
+    for name in &args.names {
+        let run_dir = find_single_run(&folder, name)?;
+        if Lock::is_held(&run_dir.run_lock()) {
+            bail!("`{}` is running; nothing was deleted", run_dir.0.display());
+        }
+        if !run_dirs.iter().any(|other| other.0 == run_dir.0) {
+            run_dirs.push(run_dir);
+        }
+    }
+    Ok(run_dirs)
+}
+
+/// Returns a line for each run, with its size.
+fn listing(run_dirs: &[RunDir]) -> String {
+    let line = |run_dir: &RunDir| format!("{:>9}  {}\n", bytes(files::size(&run_dir.0)), run_dir.0.display());
+    run_dirs.iter().map(line).collect()
+}
+
+/// Deletes the runs, and prints what was deleted and what stays.
+fn delete(run_dirs: &[RunDir]) -> Result<Exit> {
+    let mut total = 0;
+    for run_dir in run_dirs {
+        let removed =
+            runner::remove_run(run_dir).with_context(|| format!("could not delete `{}`", run_dir.0.display()))?;
+        total += removed.bytes;
+        for path in removed.foreign {
+            let path = ui::printable(&path.display().to_string());
+            ui::eprint_line(&format!("note: `{path}` stays: lth did not write it, or not all of it"));
+        }
+    }
+    ui::print_result(&format!(
+        "deleted {}, {}; their training runs stay in the store (`lth clean --orphans` deletes those of no run)\n",
+        count_of(run_dirs.len() as u64, "run"),
+        bytes(total)
+    ))?;
+    Ok(Exit::Success)
+}

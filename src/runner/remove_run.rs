@@ -1,0 +1,96 @@
+//! Removal of a run: of the files that this program wrote into its folder. Its training runs stay in the store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::orphans::remove_if_empty;
+use crate::system::files::{self, Lock};
+use crate::system::paths::{RunDir, RunsDir, is_temporary};
+use crate::system::written_files::WrittenFiles;
+
+/// The files of a run that this program writes, those of its report excepted.
+const FILES: [&str; 11] = [
+    RunDir::CONFIG[0],
+    RunDir::CONFIG[1],
+    RunDir::RESOLVED_CONFIG,
+    RunDir::MANIFEST,
+    RunDir::ROUNDS,
+    RunDir::CURVES,
+    RunDir::LAYERS,
+    RunDir::SUMMARY,
+    RunDir::WEIGHTS,
+    RunDir::STABILITY,
+    RunDir::TIMINGS,
+];
+
+/// The result of removing a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemovedRun {
+    /// The total size of the removed files in bytes.
+    pub bytes: u64,
+    /// Files and folders that this program did not write, which stay.
+    pub foreign: Vec<PathBuf>,
+}
+
+/// Removes the files of a run, and its folder if nothing else is in it. Holds the lock that keeps runs from
+/// starting meanwhile.
+///
+/// # Errors
+/// Fails, and removes nothing, if the run is running. Fails if a file cannot be removed.
+pub fn remove_run(run: &RunDir) -> Result<RemovedRun> {
+    let runs = RunsDir(run.0.parent().unwrap_or(Path::new("")).to_owned());
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), || false)?;
+    if Lock::is_held(&run.run_lock()) {
+        bail!("`{}` is running", run.0.display());
+    }
+    let before = files::size(&run.0);
+    let report = run.report_dir().0;
+    WrittenFiles::read(&report).remove()?;
+    for path in files::list(&run.0)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if (FILES.contains(&&*name) || is_temporary(&name)) && path.symlink_metadata().is_ok_and(|file| file.is_file())
+        {
+            files::remove(&path)?;
+        }
+    }
+    remove_if_empty(&run.0)?;
+    for lock in [run.plan_keys(), run.write_lock(), run.run_lock()] {
+        files::remove(&lock)?;
+    }
+    let foreign = files::list(&run.0)?;
+    Ok(RemovedRun { bytes: before - files::size(&run.0).min(before), foreign })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removal_leaves_files_of_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir(folder.path().join("a-12345678"));
+        let write = |run: &RunDir, name: &str| files::write(&run.file(name), b"text").unwrap();
+        write(&run, RunDir::ROUNDS);
+        write(&run, RunDir::MANIFEST);
+        let report = |name: &str| (name.to_owned(), b"text".to_vec());
+        WrittenFiles::read(&run.report_dir().0).replace(&[report("index.html"), report("figures/a.svg")]).unwrap();
+        let clean = RunDir(folder.path().join("b-12345678"));
+        write(&clean, RunDir::ROUNDS);
+        write(&run, "report/figures/mine.svg");
+        write(&run, "notes.txt");
+
+        let removed = remove_run(&run).unwrap();
+        assert_eq!(removed.foreign, [run.file("notes.txt"), run.file("report")]);
+        assert_eq!(files::list(&run.report_dir().0).unwrap(), [run.file("report/figures")]);
+        assert!(run.file("report/figures/mine.svg").exists());
+        let removed = remove_run(&clean).unwrap();
+        assert_eq!(removed, RemovedRun { bytes: 4, foreign: Vec::new() });
+        assert!(!clean.0.exists());
+
+        write(&clean, RunDir::ROUNDS);
+        let _running = Lock::shared(&clean.run_lock()).unwrap();
+        assert!(remove_run(&clean).unwrap_err().to_string().contains("is running"));
+        assert!(clean.0.exists());
+    }
+}
