@@ -27,7 +27,7 @@ pub use run_lookup::{NoSuchRun, find_run, list_runs};
 pub use run_manifest::{AuditSummary, CudaProvenance, RunManifest, TestImages, Versions};
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};
-pub use summary::{SummaryRow, summary, summary_to_csv};
+pub use summary::{SummaryRow, summary, summary_columns, summary_to_csv};
 pub use tensor_files::{
     mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes,
 };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use super::json::CleanResult;
 use super::load::RunsArgs;
 use crate::artifacts::find_run;
 use crate::base::format::{bytes, count_of};
@@ -30,6 +31,22 @@ pub(super) struct CleanArgs {
     /// Frees without asking.
     #[arg(long, short)]
     yes: bool,
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl CleanArgs {
+    /// Prints a result: `text`, or with `--json` the files that were deleted. Texts without such a result are not
+    /// printed with `--json`.
+    fn print(&self, text: &str, result: Option<CleanResult>) -> Result<()> {
+        let text = match result {
+            Some(result) if self.json => serde_json::to_string(&result)? + "\n",
+            None if self.json => return Ok(()),
+            _ => text.to_owned(),
+        };
+        Ok(ui::print_result(&text)?)
+    }
 }
 
 /// Runs `lth clean` and returns its exit code.
@@ -45,21 +62,24 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     if let Some(note) = foreign_note(&foreign) {
         ui::eprint_line(&note);
     }
+    let nothing = CleanResult { dry_run: args.dry_run, files: 0, bytes: 0, kept: 0 };
     if candidates.is_empty() {
-        ui::print_result(&format!("nothing to free in {}\n", runs.store().display()))?;
+        args.print(&format!("nothing to free in {}\n", runs.store().display()), Some(nothing))?;
         return Ok(Exit::Success);
     }
-    ui::print_result(&listing(&candidates, args.dry_run))?;
-    let total = bytes(candidates.iter().map(|file| file.bytes).sum());
+    args.print(&listing(&candidates, args.dry_run), None)?;
+    let size = candidates.iter().map(|file| file.bytes).sum();
+    let total = bytes(size);
     if args.dry_run {
-        ui::print_result(&format!("{total} could be freed\n"))?;
+        let result = CleanResult { files: candidates.len() as u64, bytes: size, ..nothing };
+        args.print(&format!("{total} could be freed\n"), Some(result))?;
         return Ok(Exit::Success);
     }
     let question = format!("Free {total}? Curves, masks and CSV files stay; the weights can be trained again.");
     match if args.yes { Some(true) } else { ui::confirm(&question) } {
         Some(true) => {}
         Some(false) => {
-            ui::print_result("nothing was freed\n")?;
+            args.print("nothing was freed\n", Some(nothing))?;
             return Ok(Exit::Success);
         }
         None => {
@@ -70,7 +90,8 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
         }
     }
     let freed = runner::free(&runs, only, &candidates)?;
-    ui::print_result(&format!("freed {}, {}\n", count_of(freed.files as u64, "file"), bytes(freed.bytes)))?;
+    let result = CleanResult { files: freed.files as u64, bytes: freed.bytes, kept: freed.kept as u64, ..nothing };
+    args.print(&format!("freed {}, {}\n", count_of(freed.files as u64, "file"), bytes(freed.bytes)), Some(result))?;
     if freed.kept > 0 {
         ui::eprint_line(&format!(
             "note: {} stay: a run has come to need or use them",

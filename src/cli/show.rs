@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
 
 use super::filter::RowFilter;
+use super::json::ShowResult;
 use super::load::RunsArgs;
+use super::requirement::Requirement;
 use crate::artifacts::{RoundRow, find_run, last_iteration, to_csv};
 use crate::report::{self, Run, RunState, Verdict};
 use crate::system::exit::Exit;
@@ -24,12 +25,16 @@ pub(super) struct ShowArgs {
     runs: RunsArgs,
     #[command(flatten)]
     filter: RowFilter,
-    /// Prints the rows of rounds.csv instead of the table: one per training.
+    /// Print the rows of rounds.csv instead of the table: one per training run.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Exit with status 1 unless this holds, such as `winning_ticket.2.final_test_accuracy >= 0.6`: arm, round and metric
+    /// (mean over replicates; also `.min` and `.max`) (repeatable).
+    #[arg(long, value_name = "EXPR", value_parser = Requirement::parse)]
+    require: Vec<Requirement>,
 }
 
 /// Runs `lth show` and returns its exit code.
@@ -43,11 +48,16 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     if args.csv {
         ui::print_result(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {
-        let value = json!({
-            "name": run.name(), "folder": run.dir.0, "state": run.state(), "done": run.done(),
-            "trainings": run.trainings(), "test_note": run.test_note(), "rounds": rows,
-        });
-        ui::print_result(&format!("{value:#}\n"))?;
+        let value = ShowResult {
+            name: run.name(),
+            folder: &run.dir.0,
+            state: run.state(),
+            done: run.done(),
+            trainings: run.trainings(),
+            test_note: run.test_note(),
+            rounds: &rows,
+        };
+        ui::print_result(&(serde_json::to_string_pretty(&value)? + "\n"))?;
     } else {
         ui::print_result(&ui::table(&rows, last_iteration(&run.rounds)))?;
         // Verdicts need all rows of the run.
@@ -56,7 +66,20 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         ui::print_result(&summary_text(&run, &verdicts))?;
         print_state(&run);
     }
-    Ok(Exit::Success)
+    check_requirements(&args.require, &run)
+}
+
+/// Checks the requirements of `--require`, and prints those that are not met on standard error.
+///
+/// # Errors
+/// Fails if a requirement names an arm or a round that the run does not have.
+fn check_requirements(requirements: &[Requirement], run: &Run) -> Result<Exit> {
+    let unmet: Vec<Option<String>> =
+        requirements.iter().map(|requirement| requirement.unmet(&run.rounds)).collect::<Result<_>>()?;
+    for message in unmet.iter().flatten() {
+        ui::eprint_line(&format!("error: {message}"));
+    }
+    Ok(if unmet.iter().all(Option::is_none) { Exit::Success } else { Exit::Failure })
 }
 
 /// Returns the text below the table of results: the note on the test images, if there is one, the verdicts, and the
@@ -85,8 +108,8 @@ fn print_state(run: &Run) {
         return;
     }
     let planned = run.trainings().map_or_else(String::new, |trainings| format!(" of {trainings}"));
-    ui::eprint_line(&format!("{}: {}{planned} trainings are done", state.as_str(), run.done()));
+    ui::eprint_line(&format!("{}: {}{planned} training runs are done", state.as_str(), run.done()));
     if let (RunState::Interrupted, Some(manifest)) = (state, manifest) {
-        ui::eprint_line(&format!("it was begun, and goes on, with\n  {}", manifest.command));
+        ui::eprint_line(&format!("resume with:\n  {}", manifest.command));
     }
 }

@@ -11,7 +11,7 @@ use super::load::read_file;
 use super::partial_test::PartialTest;
 
 /// A built-in data set on this machine, with its files.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct DatasetReport {
     /// Name of the data set.
     pub name: &'static str,
@@ -27,7 +27,7 @@ pub struct DatasetReport {
 }
 
 /// The state of the files of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DatasetStatus {
     /// Every file is verified.
@@ -44,7 +44,7 @@ pub enum DatasetStatus {
 }
 
 /// A file of a built-in data set on this machine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct FileReport {
     /// The official name; the name in the Python version of CIFAR if this version was found.
     pub name: &'static str,
@@ -58,7 +58,7 @@ pub struct FileReport {
 }
 
 /// The state of a file after its verification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStatus {
     /// The SHA-256 is the pinned one.

@@ -106,7 +106,7 @@ fn epoch_sizes(experiment: &Experiment, dataset: &DatasetInfo, mistakes: &mut Ve
         }
         Ok((train, validation, test)) => {
             let iterations = iterations_per_epoch(u64::from(train), u64::from(batch_size), experiment.train.drop_last);
-            mistakes.extend(validate_lr_schedule(&experiment.train, iterations));
+            mistakes.extend(validate_lr_schedule(&experiment.train.with_length_in_iterations(iterations), iterations));
             let images_evaluated = 2 * u64::from(validation) + u64::from(test);
             EpochSizes { iterations, images_evaluated, left_over: train % batch_size }
         }

@@ -39,7 +39,7 @@ mod worker;
 pub use archive::archive_plan;
 pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate, TimeEstimate};
-pub use events::{Event, EventSink, TrainingId, TrainingResult};
+pub use events::{Event, EventSink, Repeats, TrainingId, TrainingResult};
 pub use gc::{Freed, Garbage, GarbageFile, GcReason, find_garbage, free};
 pub use instability::{CopyPair, InstabilityAnalysis};
 pub use row_builder::RowBuilder;

@@ -108,9 +108,20 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Returns the standard error of a process.
+/// Returns the standard error of a process, without the clock times of log lines, and with `lth` as the name of the
+/// binary in hints.
 pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    let text = text.replace(concat!("`", env!("CARGO_BIN_EXE_lth"), " "), "`lth ");
+    text.split_inclusive('\n').map(without_time).collect()
+}
+
+/// Returns a line without the clock time at its beginning, such as `2026-11-26T06:08:54Z `.
+pub(crate) fn without_time(line: &str) -> &str {
+    const FORM: &str = "dddd-dd-ddTdd:dd:ddZ ";
+    let fits = |(form, c): (char, char)| if form == 'd' { c.is_ascii_digit() } else { form == c };
+    let has_time = line.len() >= FORM.len() && FORM.chars().zip(line.chars()).all(fits);
+    if has_time { &line[FORM.len()..] } else { line }
 }
 
 /// Returns the number of training runs that ended in a run, by the lines that it printed. Those that were stored before

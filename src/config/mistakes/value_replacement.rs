@@ -5,26 +5,56 @@ use serde_json::Value;
 use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::replacement::{Syntax, replacements};
 use crate::config::deserialize::is_accepted;
+use crate::config::document::{ConfigDocument, Origin};
 use crate::config::set::set_value;
 use crate::config::value_path;
 
-/// Sets the hint of a diagnostic about a wrong type to a value that is accepted in place of the one in `root`, if there
-/// is such a value.
-pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, root: &Value) {
-    if diagnostic.kind != DiagnosticKind::WrongType {
+/// Sets the hint of a diagnostic about a wrong value: to a value of another type that is accepted in its place, or, for
+/// a value from `--set`, to the option or the loop that was probably meant. Other hints stay.
+pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, document: &ConfigDocument) {
+    if !matches!(diagnostic.kind, DiagnosticKind::WrongType | DiagnosticKind::UnknownValue) {
         return;
     }
-    let mut root = root.clone();
+    let mut root = document.root.clone();
     let Some(value) = value_path::get_mut(&mut root, &diagnostic.key).map(|value| value.clone()) else { return };
-    for (candidate, hint) in candidates(&value) {
+    let mut accepts = |candidate: Value| {
         if let Some(slot) = value_path::get_mut(&mut root, &diagnostic.key) {
             *slot = candidate;
         }
-        if is_accepted(&root, &diagnostic.key) {
-            diagnostic.hint = Some(hint);
-            return;
-        }
+        is_accepted(&root, &diagnostic.key)
+    };
+    if matches!(document.exact_origin(&diagnostic.key), Some(Origin::Set(_)))
+        && let Some(hint) = hint_for_set(&diagnostic.key, &value, &mut accepts)
+    {
+        diagnostic.hint = Some(hint);
+    } else if diagnostic.kind == DiagnosticKind::WrongType
+        && let Some((_, hint)) = candidates(&value).into_iter().find(|(candidate, _)| accepts(candidate.clone()))
+    {
+        diagnostic.hint = Some(hint);
     }
+}
+
+/// Returns the hint for a value of `--set` that asks for no value at all (`key=none`), or for several (`key=1,2`).
+fn hint_for_set(key: &str, value: &Value, accepts: &mut dyn FnMut(Value) -> bool) -> Option<String> {
+    let parts: Vec<Value> = match value {
+        Value::String(text) if ["", "~", "nil", "none", "null"].contains(&text.to_lowercase().as_str()) => {
+            return Some(format!("`--unset {key}` removes the key"));
+        }
+        Value::String(text) => text.split(',').map(|part| set_value(part).ok()).collect::<Option<_>>()?,
+        Value::Array(items) => items.clone(),
+        _ => return None,
+    };
+    // `1,000` is a number with a separator, and `0,1` one with a decimal comma.
+    let is_number = matches!(value, Value::String(text) if !replacements(text, Syntax::Toml).is_empty());
+    if parts.len() < 2 || is_number || !parts.iter().all(|part| accepts(part.clone())) {
+        return None;
+    }
+    let words: Vec<String> =
+        parts.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
+    Some(format!(
+        "a run has one value; start a run for each: `for v in {}; do lth run CONFIG --set {key}=$v; done`",
+        words.join(" ")
+    ))
 }
 
 /// Returns the values that may be meant by a value, the likeliest first, each with its hint.

@@ -127,7 +127,15 @@ mod tests {
     fn ended(eta: &mut Eta, worker: Option<usize>, outcome: Outcome) {
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
         let result = TrainingResult { outcome, weights_remaining: 1.0, last: None, seconds: None };
-        eta.update(&Event::Ended { worker, id: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
+        eta.update(&Event::Ended {
+            worker,
+            id: &label,
+            result: &result,
+            cost: 100.0,
+            ended: 1,
+            trainings: 4,
+            repeats: None,
+        });
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn doctor_shows_versions_devices_and_data() {
     assert_eq!(found["store"]["trainings"], 0);
     assert_eq!(found["data"].as_array().unwrap().len(), 4);
     let text = stdout(&doctor(folder.path(), &[]));
-    for word in ["libtorch_cpu.so", "CUDA", "cores", "mnist: not there", "no trainings are stored"] {
+    for word in ["libtorch_cpu.so", "CUDA", "cores", "mnist: not there", "no stored training runs"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     assert!(!folder.path().join("store").exists(), "looking makes nothing");

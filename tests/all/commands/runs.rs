@@ -99,7 +99,7 @@ fn interrupted_run_says_how_to_resume() {
     child.wait().unwrap();
     let output = lth_in(folder.path(), &["show", "smoke"]);
     assert!(output.status.success());
-    assert!(stderr(&output).contains("interrupted: 0 of 18 trainings are done"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("interrupted: 0 of 18 training runs are done"), "{}", stderr(&output));
     assert!(stderr(&output).contains("--set train.iterations=1000000"), "{}", stderr(&output));
 }
 

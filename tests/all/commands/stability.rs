@@ -202,7 +202,7 @@ fn stability_refuses_unknown_names_and_damaged_runs() {
     let resolved = run_dir(runs).join("resolved.toml");
     let text = fs::read_to_string(&resolved).unwrap();
     lth::system::files::write(&resolved, text.replace("seed = 1", "seed = 2").as_bytes()).unwrap();
-    assert!(error_message(&["smoke"]).contains("has trainings that its experiment does not give here"));
+    assert!(error_message(&["smoke"]).contains("has training runs that its experiment does not have here"));
     fs::remove_file(&resolved).unwrap();
     assert!(error_message(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
 }
