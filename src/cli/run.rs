@@ -82,21 +82,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         args.output.print_json(&run_result(&study, &run_dir, RunState::Interrupted, exit, &outcome))?;
         return Ok(exit);
     }
-    let analysis = RunAnalysis::of(Run::open(run_dir)?)?;
-    let page = write_run_report(&analysis)?;
-    let exit = outcome_exit(outcome.progress);
-    let state = if outcome.progress.missing() == 0 { RunState::Finished } else { RunState::Incomplete };
-    let json = RunResult {
-        verdicts: report::sentences(&analysis.verdicts),
-        report: Some(page),
-        ..run_result(&study, &analysis.run.dir, state, exit, &outcome)
-    };
-    print_failures(&outcome);
-    args.output.print(&json, || {
-        let table = ui::table(&outcome.rounds, last_iteration(&outcome.rounds));
-        table + &summary_text(&analysis.run, &analysis.verdicts)
-    })?;
-    print_missing(&study, outcome.progress);
+    let exit = print_outcome(&args.output, &study, run_dir, &outcome)?;
     sink.check()?;
     Ok(exit)
 }
@@ -166,6 +152,27 @@ fn print_resume_command(progress: RunProgress, study: &Study, command: &str) {
         "interrupted: {ended} of {trainings} training runs are done; those in progress start again. Resume with:"
     ));
     ui::eprint_line(&format!("  {command}"));
+}
+
+/// Writes the report, and prints the results, the paths of the files, and the training runs without a result. Returns the
+/// exit code.
+fn print_outcome(output: &OutputArgs, study: &Study, run_dir: RunDir, outcome: &RunOutcome) -> Result<Exit> {
+    let analysis = RunAnalysis::of(Run::open(run_dir)?)?;
+    let page = write_run_report(&analysis)?;
+    let exit = outcome_exit(outcome.progress);
+    let state = if outcome.progress.missing() == 0 { RunState::Finished } else { RunState::Incomplete };
+    let json = RunResult {
+        verdicts: report::sentences(&analysis.verdicts),
+        report: Some(page),
+        ..run_result(study, &analysis.run.dir, state, exit, outcome)
+    };
+    print_failures(outcome);
+    output.print(&json, || {
+        let table = ui::table(&outcome.rounds, last_iteration(&outcome.rounds));
+        table + &summary_text(&analysis.run, &analysis.verdicts)
+    })?;
+    print_missing(study, outcome.progress);
+    Ok(exit)
 }
 
 /// Returns the result of a run for `--json`, without verdicts and report.

@@ -15,7 +15,7 @@ use super::output::OutputArgs;
 use super::report::write_run_report;
 use super::run::register_run;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::{find_run, to_csv};
+use crate::artifacts::{StabilityRow, find_run, to_csv};
 use crate::base::format::count_of;
 use crate::base::key::ContentHash;
 use crate::base::outcome::OutcomeKind;
@@ -79,34 +79,46 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let run_analysis = RunAnalysis::of(Run::open(run.dir.clone())?)?;
     let page = write_run_report(&run_analysis)?;
     let measured = pairs.iter().filter(|pair| analysis.is_measured(pair)).count();
-    let result = |exit: Exit| StabilityResult {
+    let stopped = cancel.exit_code().filter(|_| measured < pairs.len());
+    let exit = stopped.unwrap_or(if failures.is_empty() { Exit::Success } else { Exit::Failure });
+    let result = StabilityResult {
         run: run.name(),
         folder: run.dir.0.clone(),
         exit_code: exit.code(),
         ended: clock::now_iso(),
         selected: pairs.len(),
         measured,
-        report: page.clone(),
-        errors: failures.clone(),
+        report: page,
+        errors: failures,
     };
-    if let Some(exit) = cancel.exit_code().filter(|_| measured < pairs.len()) {
+    if stopped.is_some() {
         ui::eprint_line(&format!("interrupted: measured networks are kept. Resume with:\n  {}", env::command()));
-        args.output.print_json(&result(exit))?;
-        return Ok(exit);
-    }
-    let is_selected = |key: &str| pairs.iter().any(|pair| pair.training.key.to_string() == key);
-    let shown: Vec<_> = rows.into_iter().filter(|row| is_selected(&row.key)).collect();
-    let exit = if failures.is_empty() { Exit::Success } else { Exit::Failure };
-    args.output.print(&result(exit), || {
-        let note = run_analysis.run.test_note().map_or_else(String::new, |note| note + "\n");
-        let paths = format!("files in {}\nreport in {}\n", run.dir.0.display(), page.display());
-        ui::stability(&shown) + &note + &paths
-    })?;
-    for failure in &failures {
-        ui::eprint_line(&format!("error: {failure}"));
+        args.output.print_json(&result)?;
+    } else {
+        print_outcome(&args.output, &result, &run_analysis.run, &selected_rows(rows, &pairs))?;
     }
     sink.check()?;
     Ok(exit)
+}
+
+/// Returns the rows of the training runs of `pairs`.
+fn selected_rows(mut rows: Vec<StabilityRow>, pairs: &[CopyPair]) -> Vec<StabilityRow> {
+    let keys: BTreeSet<String> = pairs.iter().map(|pair| pair.training.key.to_string()).collect();
+    rows.retain(|row| keys.contains(&row.key));
+    rows
+}
+
+/// Prints the table of the rows, the paths of the files, and the failures.
+fn print_outcome(output: &OutputArgs, result: &StabilityResult, run: &Run, rows: &[StabilityRow]) -> Result<()> {
+    output.print(result, || {
+        let note = run.test_note().map_or_else(String::new, |note| note + "\n");
+        let paths = format!("files in {}\nreport in {}\n", result.folder.display(), result.report.display());
+        ui::stability(rows) + &note + &paths
+    })?;
+    for failure in &result.errors {
+        ui::eprint_line(&format!("error: {failure}"));
+    }
+    Ok(())
 }
 
 /// Returns the study of a run, and the images of custom data.

@@ -6,4 +6,5 @@ mod output;
 mod plan;
 mod run;
 mod runs;
+mod scripting;
 mod stability;
