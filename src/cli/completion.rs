@@ -3,12 +3,14 @@
 //! The script of `lth generate completions` calls `lth` with the variable `LTH_COMPLETE` and the command line so far.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
+};
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::overrides::{SET_VALUE, UNSET_VALUE};
@@ -51,7 +53,7 @@ fn with_candidates(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let value = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
         match (arg.get_id().as_str(), value.as_deref()) {
-            (_, Some("RUN")) => arg.add(ArgValueCandidates::new(run_names)),
+            (_, Some("RUN")) => arg.add(ArgValueCompleter::new(runs)),
             ("arm", _) => arg.add(ArgValueCandidates::new(arm_names)),
             (_, Some(SET_VALUE)) => arg.add(ArgValueCandidates::new(|| keys(false))),
             (_, Some(UNSET_VALUE)) => arg.add(ArgValueCandidates::new(|| keys(true))),
@@ -74,11 +76,16 @@ fn runs_folder() -> Option<RunsDir> {
     folders::runs_folder(with_equals.or(next).as_ref()).ok()
 }
 
-/// Returns the names of the runs.
-fn run_names() -> Vec<CompletionCandidate> {
+/// Returns the names of the runs that begin with `current`; for a path, folders.
+fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let beginning = current.to_string_lossy();
+    if beginning.contains('/') {
+        return PathCompleter::dir().complete(current);
+    }
     let runs = runs_folder().and_then(|runs| list_runs(&runs).ok()).unwrap_or_default();
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
-    runs.iter().map(|run| CompletionCandidate::new(name(&run.0))).collect()
+    let names = runs.iter().map(|run| run.0.file_name().unwrap_or_default().to_owned());
+    let fitting = names.filter(|name| name.to_string_lossy().starts_with(&*beginning));
+    fitting.map(CompletionCandidate::new).collect()
 }
 
 /// Returns the names of the arms of the runs in the command line; of all runs if it has none.

@@ -15,6 +15,7 @@ use super::load::ExperimentArgs;
 use super::overrides::OverrideArgs;
 use crate::config::{self, DataConfig, Override};
 use crate::data::{self, Dataset, DatasetReport, DatasetStatus, DatasetSummary};
+use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::files;
 use crate::system::user_path;
@@ -152,7 +153,7 @@ fn check(args: &DataCheckArgs) -> Result<Exit> {
     if args.json {
         ui::print_result(&(serde_json::to_string_pretty(&reports)? + "\n"))?;
     } else {
-        ui::print_result(&ui::dataset_statuses(&reports))?;
+        ui::print_result(&env::with_program_name(&ui::dataset_statuses(&reports)))?;
     }
     // A missing data set is a failure only if the command line names it: no experiment needs all data sets.
     let is_failure = |report: &DatasetReport| match report.status {

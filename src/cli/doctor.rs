@@ -11,6 +11,7 @@ use super::load::RunsArgs;
 use crate::data;
 use crate::engine::torch;
 use crate::runner::StoreReport;
+use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::files::Lock;
 use crate::system::machine;
@@ -80,7 +81,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
     if args.json {
         ui::print_result(&(serde_json::to_string_pretty(&diagnosis)? + "\n"))?;
     } else {
-        ui::print_result(&ui::diagnosis(&diagnosis))?;
+        ui::print_result(&env::with_program_name(&ui::diagnosis(&diagnosis)))?;
     }
     let missing: Vec<String> = args.require.iter().filter_map(|requirement| unmet(requirement, &diagnosis)).collect();
     for missing in &missing {

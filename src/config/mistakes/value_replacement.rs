@@ -36,21 +36,19 @@ pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, docum
 
 /// Returns the hint for a value of `--set` that asks for no value at all (`key=none`), or for several (`key=1,2`).
 fn hint_for_set(key: &str, value: &Value, accepts: &mut dyn FnMut(Value) -> bool) -> Option<String> {
-    let parts: Vec<Value> = match value {
+    let words: Vec<String> = match value {
         Value::String(text) if ["", "~", "nil", "none", "null"].contains(&text.to_lowercase().as_str()) => {
             return Some(format!("`--unset {key}` removes the key"));
         }
-        Value::String(text) => text.split(',').map(|part| set_value(part).ok()).collect::<Option<_>>()?,
-        Value::Array(items) => items.clone(),
+        Value::String(text) => text.split(',').map(|word| word.trim().to_owned()).collect(),
+        Value::Array(items) => items.iter().map(ToString::to_string).collect(),
         _ => return None,
     };
     // `1,000` is a number with a separator, and `0,1` one with a decimal comma.
     let is_number = matches!(value, Value::String(text) if !replacements(text, Syntax::Toml).is_empty());
-    if parts.len() < 2 || is_number || !parts.iter().all(|part| accepts(part.clone())) {
+    if words.len() < 2 || is_number || !words.iter().all(|word| set_value(word).is_ok_and(&mut *accepts)) {
         return None;
     }
-    let words: Vec<String> =
-        parts.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
     Some(format!(
         "a run has one value; start a run for each: `for v in {}; do lth run CONFIG --set {key}=$v; done`",
         words.join(" ")

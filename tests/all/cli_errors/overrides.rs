@@ -56,7 +56,7 @@ fn set_to_nothing_names_unset_and_lists_name_the_loop() {
         assert!(message.contains(&format!("hint: `--unset {key}` removes the key")), "{message}");
     }
     let sweep = refused(&["plan", SMOKE, "--set", "train.lr=1e-3,2e-3"]);
-    assert!(sweep.contains("`for v in 0.001 0.002; do lth run CONFIG --set train.lr=$v; done`"), "{sweep}");
+    assert!(sweep.contains("`for v in 1e-3 2e-3; do lth run CONFIG --set train.lr=$v; done`"), "{sweep}");
     let names = refused(&["plan", SMOKE, "--set", "data.dataset=MNIST"]);
     assert!(names.contains("did you mean `mnist`?"), "{names}");
     let init = refused(&["plan", SMOKE, "--set", "network.init=xavier"]);
