@@ -95,7 +95,11 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
     {
         let store = runs.archived_store(n);
         let run = run_dir.archived(n);
-        ui::eprint_line(&format!("what was there is now in {} and {}", store.display(), run.display()));
+        ui::eprint_line(&format!(
+            "archived: the training runs are now in {}, the run in {}",
+            store.display(),
+            run.display()
+        ));
     }
     Ok(())
 }

@@ -188,6 +188,17 @@ fn run_files<'a>(run: &'a Run, study: &'a Study, plan: &'a Plan, cancel: &'a Can
     RunFiles { rows: RowBuilder { study }, plan, dir: &run.dir, writes_rows: false, cancel }
 }
 
+/// Returns a note with the numbers of copies and originals that `plan` trains.
+fn work_note(plan: &Plan, pairs: &[CopyPair]) -> String {
+    let copies: BTreeSet<ContentHash> = pairs.iter().map(|pair| pair.copy.key).collect();
+    let count = plan.trainings.iter().filter(|spec| copies.contains(&spec.key)).count();
+    let originals = plan.trainings.len() - count;
+    format!(
+        "copies to train, with another data order and marked (order 2): {count}\n\
+         training runs to repeat for their weights: {originals}"
+    )
+}
+
 /// Trains the missing copies and repeats training runs without final weights, then measures the lines of `pairs`.
 /// Returns a message for each failure.
 fn measure(
@@ -201,6 +212,9 @@ fn measure(
     let plan = analysis.plan(pairs);
     let mut failures = Vec::new();
     if !plan.trainings.is_empty() {
+        if args.output.shows_progress() {
+            ui::eprint_line(&work_note(&plan, pairs));
+        }
         let files = run_files(run, context.study, &plan, context.cancel);
         // Every training run here is an end of a line, and its final weights are needed.
         let runner = Runner { context, plan: &plan, keep: KeepWeights::All, files: &files, workers };

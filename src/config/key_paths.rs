@@ -69,7 +69,8 @@ mod tests {
     fn key_paths_has_keys_of_every_kind() {
         let keys = key_paths();
         let find = |path: &str| keys.iter().find(|key| key.path == path).unwrap_or_else(|| panic!("{path}"));
-        assert_eq!(find("train.lr").summary, "Learning rate, before `schedule` and `warmup`");
+        let summary = &find("train.lr").summary;
+        assert!(summary.starts_with("Learning rate") && !summary.ends_with('.'), "{summary}");
         assert!(find("train").is_table && find("arms").is_table && find("arms.NAME").is_table);
         assert!(!find("seed").is_table && !find("arms.NAME.mask").is_table && !find("prune.rate.layers.NAME").is_table);
         let parts = ["arms", "late", "mask"].map(str::to_owned);
