@@ -48,8 +48,17 @@ fn command() -> Command {
     with_candidates(Cli::command())
 }
 
+/// Hides the aliases of a command, which would stand in the list of commands in place of its name.
+fn without_visible_aliases(command: Command) -> Command {
+    let aliases: Vec<String> = command.get_visible_aliases().map(str::to_owned).collect();
+    // clap accepts only names of static lifetime.
+    let aliases = aliases.into_iter().map(|alias| &*Box::leak(alias.into_boxed_str()));
+    command.visible_alias(None::<&'static str>).aliases(aliases)
+}
+
 /// Adds candidates to the arguments of a command and its subcommands.
 fn with_candidates(command: Command) -> Command {
+    let command = without_visible_aliases(command);
     let command = command.mut_args(|arg| {
         let value = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
         match (arg.get_id().as_str(), value.as_deref()) {

@@ -23,36 +23,39 @@ pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, docum
         }
         is_accepted(&root, &diagnostic.key)
     };
-    if matches!(document.exact_origin(&diagnostic.key), Some(Origin::Set(_)))
-        && let Some(hint) = hint_for_set(&diagnostic.key, &value, &mut accepts)
-    {
-        diagnostic.hint = Some(hint);
-    } else if diagnostic.kind == DiagnosticKind::WrongType
-        && let Some((_, hint)) = candidates(&value).into_iter().find(|(candidate, _)| accepts(candidate.clone()))
-    {
-        diagnostic.hint = Some(hint);
+    let is_set = matches!(document.exact_origin(&diagnostic.key), Some(Origin::Set(_)));
+    // `1,000` is a number with a separator, and `0,1` one with a decimal comma, rather than two values.
+    let candidates = if diagnostic.kind == DiagnosticKind::WrongType { candidates(&value) } else { Vec::new() };
+    let replacement = candidates.into_iter().find(|(candidate, _)| accepts(candidate.clone()));
+    let hint = match replacement {
+        _ if is_set && asks_for_nothing(&value) => Some(format!("`--unset {}` removes the key", diagnostic.key)),
+        Some((_, hint)) => Some(hint),
+        None if is_set => sweep_hint(&diagnostic.key, &value, &mut accepts),
+        None => None,
+    };
+    if hint.is_some() {
+        diagnostic.hint = hint;
     }
 }
 
-/// Returns the hint for a value of `--set` that asks for no value at all (`key=none`), or for several (`key=1,2`).
-fn hint_for_set(key: &str, value: &Value, accepts: &mut dyn FnMut(Value) -> bool) -> Option<String> {
+/// Returns whether a value of `--set` stands for no value, as in `key=none`.
+fn asks_for_nothing(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| ["", "~", "nil", "none", "null"].contains(&text.to_lowercase().as_str()))
+}
+
+/// Returns the hint for several values in place of one (`key=1,2`): a loop. `None` for other values.
+fn sweep_hint(key: &str, value: &Value, accepts: &mut dyn FnMut(Value) -> bool) -> Option<String> {
     let words: Vec<String> = match value {
-        Value::String(text) if ["", "~", "nil", "none", "null"].contains(&text.to_lowercase().as_str()) => {
-            return Some(format!("`--unset {key}` removes the key"));
-        }
         Value::String(text) => text.split(',').map(|word| word.trim().to_owned()).collect(),
         Value::Array(items) => items.iter().map(ToString::to_string).collect(),
         _ => return None,
     };
-    // `1,000` is a number with a separator, and `0,1` one with a decimal comma.
-    let is_number = matches!(value, Value::String(text) if !replacements(text, Syntax::Toml).is_empty());
-    if words.len() < 2 || is_number || !words.iter().all(|word| set_value(word).is_ok_and(&mut *accepts)) {
+    if words.len() < 2 || !words.iter().all(|word| set_value(word).is_ok_and(&mut *accepts)) {
         return None;
     }
-    Some(format!(
-        "a run has one value; start a run for each: `for v in {}; do lth run CONFIG --set {key}=$v; done`",
-        words.join(" ")
-    ))
+    let values = words.join(" ");
+    let run = format!("for v in {values}; do lth run CONFIG --set {key}=$v; done");
+    Some(format!("a run has one value; start a run for each: `{run}` (README, section \"Sweeps\")"))
 }
 
 /// Returns the values that may be meant by a value, the likeliest first, each with its hint.

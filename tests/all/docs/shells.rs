@@ -21,7 +21,12 @@ fn completions_know_commands_runs_arms_and_keys() {
     run_ok(SMOKE, runs, &["replicates=1"]);
     let name = run_dir(runs).file_name().unwrap().to_str().unwrap().to_owned();
     let commands = candidates(runs, &["lth", ""]);
-    assert!(commands.contains(&"run".to_owned()) && commands.contains(&"doctor".to_owned()), "{commands:?}");
+    assert!(
+        commands.contains(&"run".to_owned())
+            && commands.contains(&"runs".to_owned())
+            && commands.contains(&"doctor".to_owned()),
+        "{commands:?}"
+    );
     assert!(candidates(runs, &["lth", "show", ""]).contains(&name));
     assert_eq!(candidates(runs, &["lth", "compare", "smo"]), [name]);
     let arms = candidates(runs, &["lth", "show", "smoke", "--arm", ""]);
