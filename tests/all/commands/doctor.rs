@@ -41,7 +41,7 @@ fn doctor_exits_with_1_if_requirement_is_missing() {
     assert!(stderr(&output).contains("hint: `lth data fetch mnist`"), "{}", stderr(&output));
     let hidden = lth().args(["doctor", "--require", "cuda"]).env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
     assert_eq!(hidden.status.code(), Some(1));
-    assert!(stderr(&hidden).contains("error: CUDA is required, and cannot be used: "), "{}", stderr(&hidden));
+    assert!(stderr(&hidden).contains("error: CUDA is required but cannot be used: "), "{}", stderr(&hidden));
     for wrong in ["gpu", "data=minst", "data"] {
         assert_eq!(doctor(folder.path(), &["--require", wrong]).status.code(), Some(2), "{wrong}");
     }

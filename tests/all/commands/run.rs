@@ -190,7 +190,7 @@ fn terminal_bars_fit_small_window() {
         assert!(bars.iter().all(|line| line.chars().count() < 40), "no bar is wrapped: {frame}");
     }
     assert_eq!(ended, SMOKE_TRAININGS, "each training is one line: {sent}");
-    assert!(sent.contains(" more at work\r\n  all "), "the others are counted: {sent}");
+    assert!(sent.contains(" more in progress\r\n  all "), "the others are counted: {sent}");
 }
 
 #[test]

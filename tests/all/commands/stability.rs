@@ -198,7 +198,7 @@ fn stability_refuses_unknown_names_and_damaged_runs() {
     assert!(error_message(&["smok"]).contains("there is no run `smok`"));
     assert!(error_message(&["smoke", "--points", "1"]).contains("1 is not in 2..=1000"));
     let none = error_message(&["smoke", "--arm", "dense", "--round", "1"]);
-    assert!(none.contains("of what is asked for nothing has come to its end") && none.contains("hint: "), "{none}");
+    assert!(none.contains("none of the selected training runs is done") && none.contains("hint: "), "{none}");
     let resolved = run_dir(runs).join("resolved.toml");
     let text = fs::read_to_string(&resolved).unwrap();
     lth::system::files::write(&resolved, text.replace("seed = 1", "seed = 2").as_bytes()).unwrap();
