@@ -33,7 +33,7 @@ pub use run_lookup::{NoSuchRun, experiment_name, find_runs, find_single_run, lis
 pub use run_manifest::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImages, Versions, resume_command};
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};
-pub use summary::{SummaryRow, summary, summary_to_csv};
+pub use summary::{SummaryRow, summary, summary_columns, summary_to_csv};
 pub use tensor_files::{
     mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes,
 };

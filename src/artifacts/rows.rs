@@ -50,7 +50,7 @@ impl Categorical for WeightKind {
 ///
 /// Early stop is the evaluation with the lowest validation loss. Columns that are `None` are empty cells: a training
 /// run that diverged or failed has no results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RoundRow {
     /// The experiment's name.
     pub experiment: String,
@@ -110,7 +110,7 @@ pub struct RoundRow {
 }
 
 /// A row of `curves.csv`: one evaluation of a training run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CurveRow {
     /// The experiment's name.
     pub experiment: String,
@@ -142,7 +142,7 @@ pub struct CurveRow {
 }
 
 /// A row of `layers.csv`: one weight tensor of a training run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LayerRow {
     /// The experiment's name.
     pub experiment: String,
@@ -170,7 +170,7 @@ pub struct LayerRow {
 }
 
 /// A row of `timings.csv`: the speed of one training run, which may differ between two runs of the same experiment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TimingRow {
     /// The experiment's name.
     pub experiment: String,
@@ -183,9 +183,9 @@ pub struct TimingRow {
     /// Index of the mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
     /// with a grid.
     pub round: u32,
-    /// Seconds of training: see [`Timing::seconds`](super::Timing::seconds).
+    /// Seconds of training; in a lockstep group, the share of each of its training runs.
     pub seconds: f64,
-    /// Steps per second: see [`Timing::iterations_per_second`](super::Timing::iterations_per_second).
+    /// Optimizer steps per second of training.
     pub iterations_per_second: f64,
     /// Host name of the machine.
     pub host: String,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A row of `stability.csv`: one network on the straight line from the final weights of the copy to those of the
 /// training run itself.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StabilityRow {
     /// The experiment's name.
     pub experiment: String,

@@ -2,16 +2,46 @@
 
 use anyhow::{Context, Result};
 
-use super::metrics::{METRICS, Metric};
+use super::metrics::{METRICS, Metric, MetricUnit};
 use super::round_group::RoundGroup;
 use super::rows::RoundRow;
 use crate::base::stats::SummaryStats;
 
-/// Columns before those of the metrics.
-const COLUMNS: [&str; 6] = ["experiment", "arm", "round", "weights_remaining", "n", "without_result"];
+/// Columns before those of the metrics, each with its meaning.
+const COLUMNS: [(&str, &str); 6] = [
+    ("experiment", "The experiment's name."),
+    ("arm", "The arm's name."),
+    ("round", "Index of the mask size, from 0 (dense)."),
+    ("weights_remaining", "Kept weights / all weights, mean over the training runs, 0..=1."),
+    ("n", "Number of training runs that reached their last iteration."),
+    ("without_result", "Number of training runs that diverged or failed."),
+];
 
-/// Suffixes of the columns of a metric, after its name and `_`.
-const STATISTICS: [&str; 4] = ["mean", "minimum", "maximum", "std"];
+/// Suffixes of the columns of a metric, after its name and `_`, each with its meaning.
+const STATISTICS: [(&str, &str); 4] = [
+    ("mean", "Mean"),
+    ("minimum", "Minimum"),
+    ("maximum", "Maximum"),
+    ("std", "Standard deviation (with n - 1; empty for n = 1)"),
+];
+
+/// Returns the columns of `summary.csv`, each with its meaning.
+pub fn summary_columns() -> Vec<(String, String)> {
+    let metric_columns = |metric: &'static Metric| {
+        STATISTICS.iter().map(|(suffix, statistic)| {
+            let unit = match metric.unit {
+                MetricUnit::Iterations => "iterations",
+                MetricUnit::Accuracy => "0..=1",
+                MetricUnit::Loss => "nats",
+            };
+            let meaning = format!("{statistic} of `{}` over the n training runs, {unit}.", metric.name);
+            (format!("{}_{suffix}", metric.name), meaning)
+        })
+    };
+    let metrics = METRICS.iter().filter(|metric| metric.in_summary);
+    let first = COLUMNS.iter().map(|(name, meaning)| ((*name).to_owned(), (*meaning).to_owned()));
+    first.chain(metrics.flat_map(metric_columns)).collect()
+}
 
 /// Statistics of one arm at one round, over the training runs of all replicates and repeats.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,9 +100,8 @@ fn summary_row(group: &RoundGroup<'_>, last_iteration: u64) -> SummaryRow {
 /// Fails if a row cannot be written as CSV.
 pub fn summary_to_csv(rows: &[RoundRow]) -> Result<Vec<u8>> {
     let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| metric.in_summary).collect();
-    let names = metrics.iter().flat_map(|metric| STATISTICS.map(|statistic| format!("{}_{statistic}", metric.name)));
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    writer.write_record(COLUMNS.map(str::to_owned).into_iter().chain(names))?;
+    writer.write_record(summary_columns().into_iter().map(|(name, _)| name))?;
     // The metrics of `summary.csv` count iterations from iteration 0, so that none depends on the last iteration.
     for row in summary(rows, 0) {
         let values: Vec<Option<f64>> = metrics.iter().flat_map(|metric| statistics(row.stats(metric))).collect();

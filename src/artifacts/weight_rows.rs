@@ -7,7 +7,7 @@ use crate::base::histogram::Histogram;
 use crate::lottery::{LayerWeightStats, WeightMeasure, WeightStats};
 
 /// A row of `weights.csv`: one point of one measure of one layer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WeightRow {
     /// The experiment's name.
     pub experiment: String,

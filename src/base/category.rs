@@ -1,7 +1,9 @@
 //! Values of categorical CSV columns: an enum, plus a variant for words that other versions of the program wrote.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An enum of which each value has a word in CSV and JSON files.
@@ -82,6 +84,22 @@ impl<T: Categorical> PartialOrd for Category<T> {
 impl<T: Categorical> Serialize for Category<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A text; the words of this version are examples, because other versions may write others.
+impl<T: Categorical> JsonSchema for Category<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Category".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = T::ALL.iter().map(|value| value.as_str()).collect();
+        json_schema!({ "type": "string", "examples": words })
     }
 }
 

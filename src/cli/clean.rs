@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::confirmation::confirm_deletion;
+use super::json::CleanResult;
 use super::load::RunsArgs;
 use crate::artifacts::find_runs;
 use crate::base::format::{bytes, count_of};
@@ -33,6 +34,22 @@ pub(super) struct CleanArgs {
     /// Delete without asking.
     #[arg(long, short)]
     yes: bool,
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl CleanArgs {
+    /// Prints a result: `text`, or with `--json` the files that were deleted. Texts without such a result are not
+    /// printed with `--json`.
+    fn print(&self, text: &str, result: Option<CleanResult>) -> Result<()> {
+        let text = match result {
+            Some(result) if self.json => serde_json::to_string(&result)? + "\n",
+            None if self.json => return Ok(()),
+            _ => text.to_owned(),
+        };
+        Ok(ui::print_result(&text)?)
+    }
 }
 
 /// Runs `lth clean` and returns its exit code.
@@ -51,15 +68,19 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     if let Some(note) = foreign_note(&foreign) {
         ui::eprint_line(&note);
     }
+    let nothing = CleanResult { dry_run: args.dry_run, files: 0, bytes: 0, kept: 0, training_runs: 0 };
     if candidates.is_empty() && orphans.is_empty() {
-        ui::print_result(&format!("nothing to delete in {}\n", runs.store().display()))?;
+        args.print(&format!("nothing to delete in {}\n", runs.store().display()), Some(nothing))?;
         return Ok(Exit::Success);
     }
-    ui::print_result(&(listing(&candidates, args.dry_run) + &orphan_listing(&orphans, args.dry_run)))?;
+    args.print(&(listing(&candidates, args.dry_run) + &orphan_listing(&orphans, args.dry_run)), None)?;
     let sizes = candidates.iter().map(|file| file.bytes).chain(orphans.iter().map(|orphan| orphan.bytes));
-    let total = bytes(sizes.sum());
+    let size = sizes.sum();
+    let total = bytes(size);
     if args.dry_run {
-        ui::print_result(&format!("{total} would be deleted\n"))?;
+        let (files, training_runs) = (candidates.len() as u64, orphans.len() as u64);
+        let result = CleanResult { files, training_runs, bytes: size, ..nothing };
+        args.print(&format!("{total} would be deleted\n"), Some(result))?;
         return Ok(Exit::Success);
     }
     let question = if orphans.is_empty() {
@@ -68,6 +89,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
         format!("Delete {total}? Results of training runs that belong to no run are lost.")
     };
     if !confirm_deletion(args.yes, &total, &question)? {
+        args.print("nothing was deleted\n", Some(nothing))?;
         return Ok(Exit::Success);
     }
     let freed = runner::free(&runs, only, &candidates)?;
@@ -75,7 +97,14 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let and_entries =
         if args.orphans { format!(" and {}", count_of(entries as u64, "training run")) } else { String::new() };
     let files = count_of(freed.files as u64, "file");
-    ui::print_result(&format!("deleted {files}{and_entries}, {}\n", bytes(freed.bytes + entry_bytes)))?;
+    let result = CleanResult {
+        files: freed.files as u64,
+        training_runs: entries as u64,
+        bytes: freed.bytes + entry_bytes,
+        kept: freed.kept as u64,
+        ..nothing
+    };
+    args.print(&format!("deleted {files}{and_entries}, {}\n", bytes(result.bytes)), Some(result))?;
     if freed.kept > 0 {
         ui::eprint_line(&format!("note: {} stay: a run needs or uses them now", count_of(freed.kept as u64, "file")));
     }

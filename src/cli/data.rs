@@ -9,10 +9,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::folders;
+use super::json::DataShowResult;
 use super::load;
 use super::load::ExperimentArgs;
-use crate::config::{self, DataConfig};
+use super::overrides::OverrideArgs;
+use crate::config::{self, DataConfig, Override};
 use crate::data::{self, Dataset, DatasetReport, DatasetStatus, DatasetSummary};
+use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::files;
 use crate::system::user_path;
@@ -75,9 +78,8 @@ struct ShowArgs {
     /// A built-in data set by name, or an experiment, whose data are shown with its splits.
     #[arg(value_name = "NAME|CONFIG", value_parser = folders::path_parser())]
     what: PathBuf,
-    /// With an experiment: override one of its values (repeatable).
-    #[arg(long, value_name = "KEY.PATH=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    overrides: OverrideArgs,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
@@ -151,7 +153,7 @@ fn check(args: &DataCheckArgs) -> Result<Exit> {
     if args.json {
         ui::print_result(&(serde_json::to_string_pretty(&reports)? + "\n"))?;
     } else {
-        ui::print_result(&ui::dataset_statuses(&reports))?;
+        ui::print_result(&env::with_program_name(&ui::dataset_statuses(&reports)))?;
     }
     // A missing data set is a failure only if the command line names it: no experiment needs all data sets.
     let is_failure = |report: &DatasetReport| match report.status {
@@ -167,9 +169,13 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     let name = args.what.to_string_lossy();
     let (stem, summary, dataset) = match builtin_config(&name) {
         Some(mut data) => {
-            if let Some(set) = args.set.first() {
-                let text = "error: `--set` changes a value of an experiment, and a data set by its name has none";
-                return Err(config::UsageError::from_text(&format!("{text}\n  --> --set {set}")).into());
+            if let Some(change) = args.overrides.0.first() {
+                let option = match change {
+                    Override::Set(set) => format!("--set {set}"),
+                    Override::Unset(key) => format!("--unset {key}"),
+                };
+                let text = "error: a data set has no values to change: `--set` and `--unset` change an experiment";
+                return Err(config::UsageError::from_text(&format!("{text}\n  --> {option}")).into());
             }
             if data.has_builtin_files() {
                 data.dir = Some(folders::data_folder(args.data_dir.as_ref())?);
@@ -185,9 +191,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     files::write(&out, &data::contact_sheet(&dataset)?)?;
     let sheet = out.display().to_string();
     if args.json {
-        let mut value = serde_json::to_value(&summary)?;
-        value["sheet"] = json!(sheet);
-        ui::print_result(&format!("{value:#}\n"))?;
+        ui::print_result(&(serde_json::to_string_pretty(&DataShowResult { summary: &summary, sheet })? + "\n"))?;
     } else {
         ui::print_result(&ui::dataset_summary(&summary, &sheet))?;
     }
@@ -220,7 +224,11 @@ fn experiment_data(args: &ShowArgs) -> Result<(String, DatasetSummary, Dataset)>
             format!("hint: one of strokes, {}, or a configuration such as `experiment.toml`", data::names().join(", "));
         return Err(config::UsageError::from_text(&format!("{text}\n\n{hint}")).into());
     }
-    let args = ExperimentArgs { config: args.what.clone(), set: args.set.clone(), data_dir: args.data_dir.clone() };
+    let args = ExperimentArgs {
+        config: args.what.clone(),
+        overrides: args.overrides.clone(),
+        data_dir: args.data_dir.clone(),
+    };
     let (document, experiment) = load::read(&args)?;
     let usage_error = |problem| config::UsageError::new(&[problem], &document);
     let (info, images) = data::inspect(&experiment.data).map_err(usage_error)?;

@@ -11,6 +11,7 @@ use super::load::RunsArgs;
 use crate::data;
 use crate::engine::torch;
 use crate::runner::StoreReport;
+use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::files::Lock;
 use crate::system::machine;
@@ -23,10 +24,10 @@ pub(super) struct DoctorArgs {
     /// Folder of the built-in data sets [default: `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
-    /// Ends with exit code 1 where this is missing: `cuda`, or `data=NAME`; may be given again.
+    /// Exit with status 1 if this is missing: `cuda`, or `data=NAME` (repeatable).
     #[arg(long, value_name = "WHAT", value_parser = requirement)]
     require: Vec<Requirement>,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -81,7 +82,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
     if args.json {
         ui::print_result(&(serde_json::to_string_pretty(&diagnosis)? + "\n"))?;
     } else {
-        ui::print_result(&ui::diagnosis(&diagnosis))?;
+        ui::print_result(&env::with_program_name(&ui::diagnosis(&diagnosis)))?;
     }
     let missing: Vec<String> = args.require.iter().filter_map(|requirement| unmet(requirement, &diagnosis)).collect();
     for missing in &missing {
@@ -95,16 +96,15 @@ fn unmet(requirement: &Requirement, diagnosis: &Diagnosis) -> Option<String> {
     match requirement {
         Requirement::Cuda => {
             let reason = diagnosis.cuda.missing.as_ref()?;
-            Some(format!("CUDA is required, and cannot be used: {reason}\n\nhint: {}", ui::CUDA_HINT))
+            Some(format!("CUDA is required but cannot be used: {reason}\n\nhint: {}", ui::CUDA_HINT))
         }
         Requirement::Data(name) => {
             let report = diagnosis.data.iter().find(|report| report.name == name)?;
             let is_usable = matches!(report.status, data::DatasetStatus::Complete | data::DatasetStatus::PartialTest);
-            let hint =
-                format!("`lth data fetch {name}` brings it; `lth data check {name}` tells what is wrong with it");
+            let hint = format!("`lth data fetch {name}` downloads it; `lth data check {name}` shows what is missing");
             let folder = report.folder.display();
             (!is_usable)
-                .then(|| format!("the data set `{name}` is required, and is not whole in {folder}\n\nhint: {hint}"))
+                .then(|| format!("the data set `{name}` is required but incomplete in {folder}\n\nhint: {hint}"))
         }
     }
 }

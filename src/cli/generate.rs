@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Subcommand};
 use clap_complete::Shell;
 
-use super::{Cli, folders};
+use super::{Cli, completion, folders, man, schemas};
 use crate::config;
 use crate::system::exit::Exit;
 use crate::system::files;
@@ -21,24 +22,30 @@ pub(super) struct GenerateArgs {
 
 #[derive(Debug, Subcommand)]
 enum GenerateTarget {
-    /// A script that completes commands and options in a shell.
+    /// Print the completion script of a shell: commands, options, runs, arms, keys.
     ///
     /// For bash: lth generate completions bash > ~/.local/share/bash-completion/completions/lth
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// The manual pages: that of lth itself, or all of them into a folder.
+    /// Print the manual page of lth, or write all manual pages into a folder.
     ///
     /// Such as: lth generate man --out ~/.local/share/man/man1
     Man {
-        /// Writes lth.1 and a page for each command into this folder.
+        /// Write lth.1 and a page for each command into this folder.
         #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
         out: Option<PathBuf>,
     },
-    /// The JSON Schema of configurations, for editors: a TOML file names it in a comment, `#:schema PATH`.
-    Schema,
-    /// The reference of all keys of a configuration, as Markdown.
+    /// Print the JSON Schema of configurations, or of an output.
+    ///
+    /// Editors complete a TOML file that names the schema in a comment, `#:schema PATH`.
+    Schema {
+        /// The output: the JSON of a command, or a CSV file of a run.
+        #[arg(long, value_name = "OUTPUT", value_parser = PossibleValuesParser::new(schemas::names()))]
+        of: Option<String>,
+    },
+    /// Print the reference of all keys of a configuration, all JSON fields and all CSV columns, as Markdown.
     ConfigReference,
 }
 
@@ -49,17 +56,24 @@ enum GenerateTarget {
 pub(super) fn run(args: &GenerateArgs) -> Result<Exit> {
     match &args.what {
         GenerateTarget::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "lth", &mut script);
-            ui::print_result(&String::from_utf8_lossy(&script))?;
+            ui::print_result(&completion::script(&shell.to_string())?)?;
         }
-        GenerateTarget::Man { out: None } => ui::print_result(&String::from_utf8_lossy(&manual_page(Cli::command())?))?,
+        GenerateTarget::Man { out: None } => {
+            let (root, pages) = manual_pages();
+            ui::print_result(&man::page(&root, "lth", &names(&pages))?)?;
+        }
         GenerateTarget::Man { out: Some(folder) } => {
             user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
             write_manual_pages(folder)?;
         }
-        GenerateTarget::Schema => ui::print_result(&schema_text())?,
-        GenerateTarget::ConfigReference => ui::print_result(&config::key_reference_markdown())?,
+        GenerateTarget::Schema { of: None } => ui::print_result(&schema_text())?,
+        GenerateTarget::Schema { of: Some(name) } => {
+            let schema = schemas::schema(name).with_context(|| format!("there is no output `{name}`"))?;
+            ui::print_result(&format!("{schema:#}\n"))?;
+        }
+        GenerateTarget::ConfigReference => {
+            ui::print_result(&(config::key_reference_markdown() + &schemas::reference_markdown()))?;
+        }
     }
     Ok(Exit::Success)
 }
@@ -69,25 +83,36 @@ pub(super) fn schema_text() -> String {
     format!("{:#}\n", config::schema())
 }
 
-/// Returns the manual page of a command.
-fn manual_page(command: clap::Command) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    clap_mangen::Man::new(command).render(&mut bytes).context("could not write a manual page")?;
-    Ok(bytes)
-}
+/// A command with the name of its manual page, such as `lth-data-fetch`, as git names its pages.
+type ManualPage = (String, clap::Command);
 
-/// Writes the manual page of `lth` and one of each command, named as git names its pages: `lth-data-fetch.1`.
-fn write_manual_pages(folder: &Path) -> Result<()> {
+/// Returns the command line, and all its commands with the names of their manual pages, sorted by name.
+fn manual_pages() -> (clap::Command, Vec<ManualPage>) {
     let mut root = Cli::command();
     root.build();
-    let mut pending = vec![("lth".to_owned(), root)];
+    let mut pages = Vec::new();
+    let mut pending = vec![("lth".to_owned(), root.clone())];
     while let Some((name, command)) = pending.pop() {
-        let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
-        pending.extend(subcommands.map(|command| (format!("{name}-{}", command.get_name()), command.clone())));
+        let shown = command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set());
+        pending.extend(shown.map(|sub| (format!("{name}-{}", sub.get_name()), sub.clone())));
+        pages.push((name, command));
+    }
+    pages.sort_by(|left, right| left.0.cmp(&right.0));
+    (root, pages)
+}
+
+/// Returns the names of manual pages.
+fn names(pages: &[ManualPage]) -> Vec<String> {
+    pages.iter().map(|(name, _)| name.clone()).collect()
+}
+
+/// Writes the manual page of `lth` and one of each command.
+fn write_manual_pages(folder: &Path) -> Result<()> {
+    let (_, pages) = manual_pages();
+    let names = names(&pages);
+    for (name, command) in &pages {
         let file = folder.join(format!("{name}.1"));
-        // clap accepts only names of static lifetime.
-        let title: &'static str = Box::leak(name.into_boxed_str());
-        files::write(&file, &manual_page(command.name(title))?)?;
+        files::write(&file, man::page(command, name, &names)?.as_bytes())?;
         ui::print_result(&format!("{}\n", file.display()))?;
     }
     Ok(())

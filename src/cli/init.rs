@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::folders;
 use super::generate::schema_text;
+use super::json::InitResult;
 use crate::config::UsageError;
 use crate::system::exit::Exit;
 use crate::system::{env, files, user_path};
@@ -23,6 +24,9 @@ pub(super) struct InitArgs {
     /// File to write; an existing file is not replaced. `-` prints the experiment and writes no schema.
     #[arg(default_value = "experiment.toml", value_parser = folders::path_parser())]
     file: PathBuf,
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `lth init` and returns its exit code.
@@ -50,9 +54,18 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit> {
     let schema = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
     files::write(&schema, schema_text().as_bytes())?;
     files::write(file, TEMPLATE.replace("NAME", &name(file)).as_bytes())?;
-    ui::print_result(&format!("wrote {} and, for editors, {}\n", file.display(), schema.display()))?;
-    let word = env::quoted(&file.display().to_string());
-    ui::print_result(&format!("  lth plan {word}     show its cost\n  lth run {word}      run it\n"))?;
+    if args.json {
+        let json = InitResult { config: file.clone(), schema };
+        ui::print_result(&(serde_json::to_string(&json)? + "\n"))?;
+        return Ok(Exit::Success);
+    }
+    let (program, word) = (env::program(), env::quoted(&file.display().to_string()));
+    ui::print_result(&format!(
+        "wrote {} and its schema for editors, {}\n  {program} plan {word}     shows what it will cost\n  \
+         {program} run {word}      runs it\n",
+        file.display(),
+        schema.display()
+    ))?;
     Ok(Exit::Success)
 }
 

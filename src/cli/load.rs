@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::folders;
+use super::overrides::OverrideArgs;
 use crate::config::{self, ConfigDocument, CountOrAuto, Experiment};
 use crate::data::{self, RawImages};
 use crate::engine::torch;
@@ -20,9 +21,8 @@ pub(super) struct ExperimentArgs {
     /// The experiment: a TOML file, or JSON where the name ends in `.json`; `-` reads either from standard input.
     #[arg(value_parser = folders::path_parser())]
     pub(super) config: PathBuf,
-    /// Override a value of the experiment, such as `train.lr=0.01` (repeatable).
-    #[arg(long, value_name = "KEY.PATH=VALUE")]
-    pub(super) set: Vec<String>,
+    #[command(flatten)]
+    pub(super) overrides: OverrideArgs,
     /// Folder of the built-in data sets [default: `data.dir`, else `LTH_DATA_DIR`, else `data`].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     pub(super) data_dir: Option<PathBuf>,
@@ -146,7 +146,7 @@ fn document(args: &ExperimentArgs) -> Result<ConfigDocument> {
         (args.config.display().to_string(), files::read(&args.config).map_err(refuse)?)
     };
     let text = config::decode(&name, bytes).map_err(usage_error)?;
-    Ok(ConfigDocument::parse(&name, &text, &args.set).map_err(usage_error)?)
+    Ok(ConfigDocument::parse_with(&name, &text, &args.overrides.0).map_err(usage_error)?)
 }
 
 /// Reads standard input to its end.
@@ -169,9 +169,13 @@ fn suggest_config(path: &Path) -> String {
     let names: Vec<String> =
         files::list(listed).unwrap_or_default().iter().filter_map(|path| config_name(path)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let given = path.file_name().unwrap_or_default().to_string_lossy();
-    let with_suffix = format!("{given}.toml");
-    let closest = [&*given, &with_suffix].into_iter().find_map(|name| config::closest_match(name, &names));
+    // Endings are not compared: two short names with the same ending would seem similar.
+    let stem = |name: &str| Path::new(name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stems: Vec<String> = names.iter().map(|name| stem(name)).collect();
+    let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
+    let given = path.file_stem().unwrap_or_default().to_string_lossy();
+    let closest = config::closest_match(&given, &stems);
+    let closest = closest.and_then(|closest| names.iter().copied().find(|name| stem(name) == closest));
     let suggestion = if path.is_dir() { names.first().copied() } else { closest };
     match suggestion {
         Some(name) if path.is_dir() => format!("name a file in it, such as `{}`", folder.join(name).display()),

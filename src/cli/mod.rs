@@ -3,89 +3,120 @@
 mod check;
 mod clean;
 mod compare;
+mod completion;
 mod confirmation;
 mod data;
 mod doctor;
+mod events;
 mod filter;
 mod folders;
 mod generate;
+mod help;
 mod init;
+mod json;
 mod load;
+mod man;
 mod manifest;
+mod output;
+mod overrides;
 mod plan;
 mod provenance;
 mod report;
+mod requirement;
 mod rm;
 mod run;
 mod runs;
+mod schemas;
 mod selection;
 mod show;
 mod stability;
 mod trainers;
+mod usage_tips;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::system::exit;
 use crate::system::exit::Exit;
 use crate::system::files::{LocksUnsupported, WriteError};
 use crate::ui;
 
-/// Runs experiments on the Lottery Ticket Hypothesis.
+/// Run experiments on the Lottery Ticket Hypothesis.
 #[derive(Debug, Parser)]
-#[command(name = "lth", version, after_help = exit::HELP)]
+#[command(name = "lth", version, after_help = help::program(), max_term_width = MAX_HELP_WIDTH)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// The largest width of help texts, in columns: that of the smallest usual terminal.
+const MAX_HELP_WIDTH: usize = 80;
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs an experiment, or goes on with one: what is trained already is not trained again.
-    #[command(after_help = exit::HELP)]
+    /// Run an experiment, or resume it: finished training runs are not repeated.
+    #[command(after_help = exit::help(), visible_alias = "train")]
     Run(run::RunArgs),
-    /// Tells what an experiment will cost: trainings, weights by round, work, disk and time. Trains nothing.
+    /// Show what an experiment will cost: training runs, weights by round, work, disk and time.
     Plan(plan::PlanArgs),
-    /// Writes a page with verdicts, claims, figures and tables on one or several runs, finished or not.
+    /// Write a report on one or several runs, finished or not: verdicts, claims, figures, tables.
     Report(report::ReportArgs),
-    /// Reads an experiment and prints every value that can change a number or the report, with its origin.
+    /// Show every value of an experiment that affects results, and where it was set.
     Check(check::CheckArgs),
-    /// Prints a run's table again, from its files.
+    /// Show the results of a run.
     Show(show::ShowArgs),
-    /// Shows what differs between runs: in their configurations, only that; and in their results.
+    /// Show what differs between runs: in their configurations and in their results.
     Compare(compare::CompareArgs),
-    /// Tells how much the networks of a run depend on the order of their data: trains copies with another order, and
-    /// measures the networks between.
-    #[command(after_help = exit::HELP)]
+    /// Measure linear mode connectivity: train copies of the networks of a run with another data order, and evaluate
+    /// the networks on the line between the two.
+    #[command(after_help = exit::help())]
     Stability(stability::StabilityArgs),
-    /// Lists the runs there are: how each stands, its best round by validation accuracy, and its size.
+    /// List the runs: state, best round by validation accuracy, and size.
+    #[command(visible_alias = "ls")]
     Runs(runs::ListArgs),
-    /// Delete runs: the files in their folders. Asks first; their training runs stay in the store.
+    /// Delete the folders of runs, after a question. Their training runs are kept in the store.
     Rm(rm::RmArgs),
-    /// Delete weights that no run needs. Asks first; curves, masks and CSV files stay.
+    /// Delete weights that no run needs, after a question. Curves, masks and CSV files are kept.
     Clean(clean::CleanArgs),
-    /// Brings, checks and shows data sets.
+    /// Download, check and show data sets.
     Data(data::DataArgs),
-    /// Tells what this machine has: libtorch, CUDA, processor, data sets, the store and its health.
+    /// Show what this machine has: libtorch, CUDA, processor, data sets, and the state of the store.
     Doctor(doctor::DoctorArgs),
-    /// Writes an experiment to begin with, and the schema that editors complete it by.
+    /// Write an experiment to start from, and the JSON Schema that editors use to complete it.
     Init(init::InitArgs),
-    /// Prints completions for shells, manual pages, the schema and the reference of configurations.
+    /// Print completion scripts, manual pages, JSON Schemas and the reference.
     Generate(generate::GenerateArgs),
 }
 
 /// Runs the command in `arguments`, of which the first is the program's name, prints its error if it fails, and returns
 /// the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match completion::answer(&arguments) {
+        Ok(true) => return Exit::Success,
+        Ok(false) => {}
+        Err(error) => return explain(&error.into(), ""),
+    }
+    match Cli::try_parse_from(&arguments) {
         Ok(cli) => dispatch(&cli),
         Err(message) => {
+            let message = usage_tips::with_tip(message, &arguments, &command_names());
             let exit = if message.use_stderr() { Exit::Usage } else { Exit::Success };
             let printed = ui::print_usage(&message).map(|()| exit);
             printed.unwrap_or_else(|error| explain(&error.into(), ""))
         }
     }
+}
+
+/// Returns the names of all commands, with their aliases.
+fn command_names() -> Vec<String> {
+    let command = Cli::command();
+    let names = |sub: &clap::Command| {
+        let aliases = sub.get_visible_aliases().map(str::to_owned);
+        std::iter::once(sub.get_name().to_owned()).chain(aliases).collect::<Vec<_>>()
+    };
+    command.get_subcommands().flat_map(names).collect()
 }
 
 /// Runs a command, prints its error if it fails, and returns the exit code.
@@ -149,15 +180,15 @@ fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
             )
         } else {
             format!(
-                "`lth data check {set}{folder_argument}` tells of every file; `lth data fetch {set}{folder_argument}` brings \
-                 anew what is wrong"
+                "`lth data check {set}{folder_argument}` checks every file; `lth data fetch {set}{folder_argument}` \
+                 downloads damaged files again"
             )
         });
     }
     if let Some(unreachable) = error.chain().find_map(|cause| cause.downcast_ref::<crate::data::NoMirror>()) {
         return Some(format!(
-            "the same command tries again, and goes on from what has come. Behind a proxy set HTTPS_PROXY; `--mirror URL` \
-             names another place with the same files; or put the files that `lth data check` lists into `{}` by hand",
+            "repeat the command to resume the download. Behind a proxy, set HTTPS_PROXY; `--mirror URL` names another \
+             address with the same files; or copy the files that `lth data check` lists to `{}`",
             unreachable.folder.display()
         ));
     }

@@ -1,11 +1,12 @@
 //! `lth report`: writes a page with figures on one or several runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 
 use super::folders;
+use super::json::ReportResult;
 use super::load::RunsArgs;
 use super::selection::open_runs;
 use crate::config;
@@ -29,6 +30,9 @@ pub(super) struct ReportArgs {
     /// working directory].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     out: Option<PathBuf>,
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `lth report` and returns its exit code.
@@ -41,11 +45,15 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     if let Some(folder) = &args.out {
         user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
     }
+    let mut skipped = Vec::new();
     let opened = open_runs(&runs, &args.run)?;
     for run in opened.runs {
         match RunAnalysis::of(run) {
             Ok(analysis) => analyses.push(analysis),
-            Err(error) => ui::eprint_line(&format!("skipped: {error:#}")),
+            Err(error) => {
+                ui::eprint_line(&format!("skipped: {error:#}"));
+                skipped.push(format!("{error:#}"));
+            }
         }
     }
     let Some(first) = analyses.first() else {
@@ -58,7 +66,14 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
         None if args.run.len() == 1 && analyses.len() == 1 => write_run_report(first)?,
         None => write(&ReportDir("report".into()), &analyses)?,
     };
-    ui::print_result(&format!("{}\n", page.display()))?;
+    if args.json {
+        let folder = page.parent().unwrap_or(Path::new("")).to_owned();
+        let names = analyses.iter().map(|analysis| analysis.run.name()).collect();
+        let json = ReportResult { report: page, folder, runs: names, skipped };
+        ui::print_result(&(serde_json::to_string(&json)? + "\n"))?;
+    } else {
+        ui::print_result(&format!("{}\n", page.display()))?;
+    }
     Ok(Exit::Success)
 }
 

@@ -5,8 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::json::RunResult;
 use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
 use super::manifest::run_manifest;
+use super::output::OutputArgs;
 use super::provenance::{CommandRecord, config_file, write_config};
 use super::report::write_run_report;
 use super::show::summary_text;
@@ -15,7 +17,7 @@ use crate::artifacts::{TrainingEnd, resume_command};
 use crate::base::format::count_of;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
-use crate::report::{Run, RunAnalysis};
+use crate::report::{Run, RunAnalysis, RunState};
 use crate::runner::{self, RowBuilder, RunContext, RunFiles, RunOutcome, RunProgress, Runner, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
@@ -30,12 +32,11 @@ pub(super) struct RunArgs {
     experiment: ExperimentArgs,
     #[command(flatten)]
     runs: RunsArgs,
-    /// Sets aside what this experiment has in the store and trains it again; nothing is deleted.
+    /// Archive the stored training runs of this experiment, and train them again. Nothing is deleted.
     #[arg(long)]
     fresh: bool,
-    /// Says nothing but the final table and errors.
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Runs `lth run` and returns its exit code.
@@ -49,12 +50,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let trainers = EngineTrainerFactory::new(&study, images);
     let store = Store { runs: runs.clone() };
+    let sink = args.output.sink()?;
     if args.fresh || !store.has_entries_of(&study.plan) {
         // Load the data before anything is written or archived: without them nothing can be trained.
         trainers.load_dataset()?;
     }
     if args.fresh {
-        archive(&study.plan, &runs, &run_dir, args.quiet)?;
+        archive(&study.plan, &runs, &run_dir, !args.output.shows_progress())?;
     }
     let _running = register_run(&study.plan, &runs, &run_dir)?;
     let command = command(args, &document, &run_dir);
@@ -66,25 +68,25 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let record = CommandRecord::start(&files, &command);
     record.write(manifest(&RunOutcome::default()))?;
 
-    if !args.quiet {
+    if args.output.shows_progress() {
         print_notes(&study);
     }
-    let sink = ui::sink(args.quiet);
-    let context = RunContext { study: &study, store: &store, sink: &*sink, cancel: &cancel, trainers: &trainers };
+    let context = RunContext { study: &study, store: &store, sink: &sink, cancel: &cancel, trainers: &trainers };
     let keep = study.experiment.run.keep;
     let runner = Runner { context, plan: &study.plan, keep, files: &files, workers: workers(&study) };
     let outcome = runner.run()?;
     record.finish(manifest(&outcome))?;
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
         print_failures(&outcome);
-        if !args.quiet {
+        if args.output.shows_progress() {
             print_resume_command(outcome.progress, &study, &command);
         }
+        args.output.print_json(&run_result(&study, &run_dir, RunState::Interrupted, exit, &outcome))?;
         return Ok(exit);
     }
-    let analysis = RunAnalysis::of(Run::open(run_dir)?)?;
-    write_run_report(&analysis)?;
-    print_outcome(&study, &outcome, &analysis)
+    let exit = print_outcome(&args.output, &study, run_dir, &outcome)?;
+    sink.check()?;
+    Ok(exit)
 }
 
 /// Archives the store entries of the plan and the folder of the run, for `--fresh`, and prints their new folders unless
@@ -95,7 +97,11 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
     {
         let store = runs.archived_store(n);
         let run = run_dir.archived(n);
-        ui::eprint_line(&format!("what was there is now in {} and {}", store.display(), run.display()));
+        ui::eprint_line(&format!(
+            "archived: the training runs are now in {}, the run in {}",
+            store.display(),
+            run.display()
+        ));
     }
     Ok(())
 }
@@ -123,7 +129,7 @@ fn command(args: &RunArgs, document: &ConfigDocument, run_dir: &RunDir) -> Strin
 /// Returns the command line of this process, with `config` in place of the `-` that stands for standard input.
 fn command_with_file(config: &Path) -> String {
     let mut arguments = env::arguments();
-    let takes_value = |argument: &str| ["--runs", "--set", "--data-dir"].contains(&argument);
+    let takes_value = |argument: &str| ["--runs", "--set", "--unset", "--data-dir", "--events"].contains(&argument);
     let is_stdin = |index: &usize| arguments[*index] == "-" && !takes_value(&arguments[index.saturating_sub(1)]);
     if let Some(index) = (1..arguments.len()).find(is_stdin) {
         arguments[index] = config.display().to_string();
@@ -154,33 +160,62 @@ fn print_resume_command(progress: RunProgress, study: &Study, command: &str) {
     let ended = progress.done + progress.diverged;
     let trainings = study.plan.trainings.len();
     ui::eprint_line(&format!(
-        "stopped: {ended} of {trainings} trainings are done; those at work begin again. Go on with"
+        "interrupted: {ended} of {trainings} training runs are done; those in progress start again. Resume with:"
     ));
     ui::eprint_line(&format!("  {}", resume_command(command)));
 }
 
-/// Prints the table, the verdicts, the paths of the files, and the training runs without a result. Returns the exit
-/// code: a failure if a training run has no result, or its final weights were lost.
-fn print_outcome(study: &Study, outcome: &RunOutcome, analysis: &RunAnalysis) -> Result<Exit> {
-    let progress = outcome.progress;
+/// Writes the report, and prints the results, the paths of the files, and the training runs without a result. Returns the
+/// exit code.
+fn print_outcome(output: &OutputArgs, study: &Study, run_dir: RunDir, outcome: &RunOutcome) -> Result<Exit> {
+    let analysis = RunAnalysis::of(Run::open(run_dir)?)?;
+    let page = write_run_report(&analysis)?;
+    let exit = outcome_exit(outcome.progress);
+    let state = if outcome.progress.missing() == 0 { RunState::Finished } else { RunState::Incomplete };
+    let json = RunResult {
+        verdicts: analysis.answer_lines(),
+        report: Some(page),
+        ..run_result(study, &analysis.run.dir, state, exit, outcome)
+    };
     print_failures(outcome);
-    let end = TrainingEnd::new(&outcome.rounds, Some(study.experiment.train.evaluate_every));
-    ui::print_result(&ui::table(&outcome.rounds, end))?;
-    ui::print_result(&summary_text(&analysis.run, &analysis.answer_lines()))?;
+    output.print(&json, || {
+        let end = TrainingEnd::new(&outcome.rounds, Some(study.experiment.train.evaluate_every));
+        ui::table(&outcome.rounds, end) + &summary_text(&analysis.run, &analysis.answer_lines())
+    })?;
+    print_missing(study, outcome.progress);
+    Ok(exit)
+}
+
+/// Returns the result of a run for `--json`, without verdicts and report.
+fn run_result(study: &Study, run_dir: &RunDir, state: RunState, exit: Exit, outcome: &RunOutcome) -> RunResult {
+    let lists = [&outcome.audit_failures, &outcome.failures, &outcome.blocked];
+    let errors = lists.into_iter().flatten().cloned().collect();
+    let trainings = study.plan.trainings.len();
+    RunResult { errors, ..RunResult::new(&run_dir.0, state, exit, trainings, outcome.progress) }
+}
+
+/// Returns the exit code of a run that was not interrupted: a failure if a training run has no result, or its final
+/// weights were lost.
+fn outcome_exit(progress: RunProgress) -> Exit {
+    if progress.missing() == 0 && progress.lost == 0 { Exit::Success } else { Exit::Failure }
+}
+
+/// Prints how many training runs have no result, or have lost their final weights.
+fn print_missing(study: &Study, progress: RunProgress) {
     if progress.lost > 0 {
-        ui::eprint_line(&format!("error: {} trainings could not be run again for their final weights", progress.lost));
+        let lost = count_of(progress.lost as u64, "training run");
+        ui::eprint_line(&format!("error: {lost} could not be repeated for their final weights"));
     }
-    let missing = progress.diverged + progress.failed + progress.blocked;
+    let missing = progress.missing();
     if missing == 0 {
-        return Ok(if progress.lost > 0 { Exit::Failure } else { Exit::Success });
+        return;
     }
     let counts = [(progress.diverged, "diverged"), (progress.failed, "failed"), (progress.blocked, "blocked by them")];
     let parts: Vec<String> =
         counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {state}")).collect();
     let trainings = study.plan.trainings.len();
-    ui::eprint_line(&format!("error: {missing} of {trainings} trainings have no result: {}", parts.join(", ")));
+    ui::eprint_line(&format!("error: {missing} of {trainings} training runs have no result: {}", parts.join(", ")));
     if progress.diverged > 0 {
-        ui::eprint_line("\nhint: a training that diverges wants a smaller `train.lr`");
+        ui::eprint_line("\nhint: a training run that diverges needs a smaller `train.lr`");
     }
-    Ok(Exit::Failure)
 }

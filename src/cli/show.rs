@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
 
 use super::filter::RowFilter;
+use super::json::ShowResult;
 use super::load::RunsArgs;
+use super::requirement::Requirement;
 use super::selection::newest_run;
 use crate::artifacts::{RoundRow, TrainingEnd, to_csv};
 use crate::config::Experiment;
@@ -33,6 +34,10 @@ pub(super) struct ShowArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Exit with status 1 unless this holds, such as `winning_ticket.2.final_test_accuracy >= 0.6`: arm, round and metric
+    /// (mean over replicates; also `.min` and `.max`) (repeatable).
+    #[arg(long, value_name = "EXPR", value_parser = Requirement::parse)]
+    require: Vec<Requirement>,
 }
 
 /// Runs `lth show` and returns its exit code.
@@ -50,11 +55,17 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     if args.csv {
         ui::print_result(&String::from_utf8_lossy(&to_csv(&rows)?))?;
     } else if args.json {
-        let value = json!({
-            "name": run.name(), "folder": run.dir.0, "state": run.state(), "done": run.done(),
-            "trainings": run.trainings(), "test_note": run.test_note(), "verdicts": verdicts, "rounds": rows,
-        });
-        ui::print_result(&format!("{value:#}\n"))?;
+        let value = ShowResult {
+            name: run.name(),
+            folder: &run.dir.0,
+            state: run.state(),
+            done: run.done(),
+            trainings: run.trainings(),
+            test_note: run.test_note(),
+            verdicts: &verdicts,
+            rounds: &rows,
+        };
+        ui::print_result(&(serde_json::to_string_pretty(&value)? + "\n"))?;
     } else {
         let end = TrainingEnd::new(&run.rounds, experiment.as_ref().map(|experiment| experiment.train.evaluate_every));
         ui::print_result(&ui::table(&rows, end))?;
@@ -62,7 +73,20 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         ui::print_result(&summary_text(&run, &complete.map_or_else(Vec::new, lines)))?;
         print_state(&run);
     }
-    Ok(Exit::Success)
+    check_requirements(&args.require, &run)
+}
+
+/// Checks the requirements of `--require`, and prints those that are not met on standard error.
+///
+/// # Errors
+/// Fails if a requirement names an arm or a round that the run does not have.
+fn check_requirements(requirements: &[Requirement], run: &Run) -> Result<Exit> {
+    let unmet: Vec<Option<String>> =
+        requirements.iter().map(|requirement| requirement.unmet(&run.rounds)).collect::<Result<_>>()?;
+    for message in unmet.iter().flatten() {
+        ui::eprint_line(&format!("error: {message}"));
+    }
+    Ok(if unmet.iter().all(Option::is_none) { Exit::Success } else { Exit::Failure })
 }
 
 /// Returns the text below the table of results: the note on the test images, if there is one, the numbers of images, the lines of the answer,

@@ -9,12 +9,14 @@ use clap::Args;
 
 use super::filter::RowFilter;
 use super::folders;
+use super::json::StabilityResult;
 use super::load::{RunsArgs, look_up, workers};
+use super::output::OutputArgs;
 use super::report::write_run_report;
 use super::run::register_run;
 use super::selection::newest_run;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::to_csv;
+use crate::artifacts::{StabilityRow, to_csv};
 use crate::base::format::count_of;
 use crate::base::key::ContentHash;
 use crate::base::outcome::OutcomeKind;
@@ -24,6 +26,7 @@ use crate::lottery::{DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Store};
 use crate::system::cancel::CancelToken;
+use crate::system::clock;
 use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::paths::RunDir;
@@ -39,18 +42,17 @@ pub(super) struct StabilityArgs {
     /// Without arms: the dense network, and every round of the arms that prune their own previous round.
     #[command(flatten)]
     filter: RowFilter,
-    /// Networks on the line between two copies, both ends among them.
+    /// Number of networks on the line between the two sets of final weights, both ends included.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(2..=1000))]
     points: u16,
     /// Folder of the built-in data sets [default: that of the run].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     data_dir: Option<PathBuf>,
-    /// Trainings at a time [default: one per core, and on a GPU one].
+    /// Number of training runs at a time [default: one per core, and on a GPU one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
-    /// Says nothing but the final table and errors.
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Runs `lth stability` and returns its exit code.
@@ -66,8 +68,8 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let _running = register_run(&study.plan, &runs, &run.dir)?;
     let store = Store { runs };
     let trainers = EngineTrainerFactory::new(&study, images);
-    let sink = ui::sink(args.quiet);
-    let context = RunContext { study: &study, store: &store, sink: &*sink, cancel: &cancel, trainers: &trainers };
+    let sink = args.output.sink()?;
+    let context = RunContext { study: &study, store: &store, sink: &sink, cancel: &cancel, trainers: &trainers };
     let analysis = InstabilityAnalysis { context, points: args.points.into() };
     let pairs = analysis.pairs(&selected_keys(&run, &study, &args.filter)?);
     let unmeasured: Vec<CopyPair> = pairs.iter().filter(|pair| !analysis.is_measured(pair)).cloned().collect();
@@ -77,19 +79,47 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     run_files(&run, &study, &study.plan, &cancel).write_files(&[(RunDir::STABILITY, to_csv(&rows)?)])?;
     let run_analysis = RunAnalysis::of(Run::open(run.dir.clone())?)?;
     let page = write_run_report(&run_analysis)?;
-    if let Some(exit) = cancel.exit_code().filter(|_| !pairs.iter().all(|pair| analysis.is_measured(pair))) {
-        ui::eprint_line(&format!("stopped: what was measured stays. Go on with\n  {}", env::command()));
-        return Ok(exit);
+    let measured = pairs.iter().filter(|pair| analysis.is_measured(pair)).count();
+    let stopped = cancel.exit_code().filter(|_| measured < pairs.len());
+    let exit = stopped.unwrap_or(if failures.is_empty() { Exit::Success } else { Exit::Failure });
+    let result = StabilityResult {
+        run: run.name(),
+        folder: run.dir.0.clone(),
+        exit_code: exit.code(),
+        ended: clock::now_iso(),
+        selected: pairs.len(),
+        measured,
+        report: page,
+        errors: failures,
+    };
+    if stopped.is_some() {
+        ui::eprint_line(&format!("interrupted: measured networks are kept. Resume with:\n  {}", env::command()));
+        args.output.print_json(&result)?;
+    } else {
+        print_outcome(&args.output, &result, &run_analysis.run, &selected_rows(rows, &pairs))?;
     }
-    let is_selected = |key: &str| pairs.iter().any(|pair| pair.training.key.to_string() == key);
-    let shown: Vec<_> = rows.into_iter().filter(|row| is_selected(&row.key)).collect();
-    ui::print_result(&ui::stability(&shown))?;
-    let note = run_analysis.run.test_note().map_or_else(String::new, |note| note + "\n");
-    ui::print_result(&format!("{note}files in {}\nreport in {}\n", run.dir.0.display(), page.display()))?;
-    for failure in &failures {
+    sink.check()?;
+    Ok(exit)
+}
+
+/// Returns the rows of the training runs of `pairs`.
+fn selected_rows(mut rows: Vec<StabilityRow>, pairs: &[CopyPair]) -> Vec<StabilityRow> {
+    let keys: BTreeSet<String> = pairs.iter().map(|pair| pair.training.key.to_string()).collect();
+    rows.retain(|row| keys.contains(&row.key));
+    rows
+}
+
+/// Prints the table of the rows, the paths of the files, and the failures.
+fn print_outcome(output: &OutputArgs, result: &StabilityResult, run: &Run, rows: &[StabilityRow]) -> Result<()> {
+    output.print(result, || {
+        let note = run.test_note().map_or_else(String::new, |note| note + "\n");
+        let paths = format!("files in {}\nreport in {}\n", result.folder.display(), result.report.display());
+        ui::stability(rows) + &note + &paths
+    })?;
+    for failure in &result.errors {
         ui::eprint_line(&format!("error: {failure}"));
     }
-    Ok(if failures.is_empty() { Exit::Success } else { Exit::Failure })
+    Ok(())
 }
 
 /// Returns the study of a run, and the images of custom data.
@@ -102,7 +132,7 @@ fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawIma
     let config = run.dir.file(RunDir::RESOLVED_CONFIG);
     let Some(mut experiment) = run.experiment() else {
         let text = format!("`{}` is missing, damaged, or of another version", config.display());
-        return Err(refuse(format!("{text}\n\nhint: the command that made the run writes it again")));
+        return Err(refuse(format!("{text}\n\nhint: the command of the run writes it again")));
     };
     if !matches!(experiment.data.dataset, DatasetSpec::Idx { .. } | DatasetSpec::Images { .. }) {
         let dir_of_run = run.manifest.as_ref().map(|manifest| PathBuf::from(&manifest.data_dir));
@@ -121,7 +151,7 @@ fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawIma
     let keys: BTreeSet<String> = study.plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
     if let Some(row) = run.rounds.iter().find(|row| !keys.contains(&row.key)) {
         let text =
-            format!("`{}` has trainings that its experiment does not give here, such as {}", run.name(), row.key);
+            format!("`{}` has training runs that its experiment does not have here, such as {}", run.name(), row.key);
         let hint = "another version of lth made it, or its data are not those in `--data-dir`";
         return Err(refuse(format!("{text}\n\nhint: {hint}")));
     }
@@ -140,14 +170,14 @@ fn selected_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSe
     if !others.is_empty() {
         ui::eprint_line(&format!(
             "note: {} without a result {} left out",
-            count_of(others.len() as u64, "training"),
+            count_of(others.len() as u64, "training run"),
             if others.len() == 1 { "is" } else { "are" }
         ));
     }
     let keys: BTreeSet<&str> = done.into_iter().map(|row| row.key.as_str()).collect();
     if keys.is_empty() {
-        let text = "error: of what is asked for nothing has come to its end";
-        let hint = "`lth show` tells what has; `lth run` goes on";
+        let text = "error: none of the selected training runs is done";
+        let hint = "`lth show` lists those that are; `lth run` continues the run";
         return Err(UsageError::from_text(&format!("{text}\n\nhint: {hint}")).into());
     }
     let planned = study.plan.trainings.iter().map(|spec| spec.key);
@@ -157,6 +187,17 @@ fn selected_keys(run: &Run, study: &Study, filter: &RowFilter) -> Result<BTreeSe
 /// Returns a writer for single files of the run; it never rewrites the CSV rows, which are complete.
 fn run_files<'a>(run: &'a Run, study: &'a Study, plan: &'a Plan, cancel: &'a CancelToken) -> RunFiles<'a> {
     RunFiles { rows: RowBuilder { study }, plan, dir: &run.dir, writes_rows: false, cancel }
+}
+
+/// Returns a note with the numbers of copies and originals that `plan` trains.
+fn work_note(plan: &Plan, pairs: &[CopyPair]) -> String {
+    let copies: BTreeSet<ContentHash> = pairs.iter().map(|pair| pair.copy.key).collect();
+    let count = plan.trainings.iter().filter(|spec| copies.contains(&spec.key)).count();
+    let originals = plan.trainings.len() - count;
+    format!(
+        "copies to train, with another data order and marked (order 2): {count}\n\
+         training runs to repeat for their weights: {originals}"
+    )
 }
 
 /// Trains the missing copies and repeats training runs without final weights, then measures the lines of `pairs`.
@@ -172,6 +213,9 @@ fn measure(
     let plan = analysis.plan(pairs);
     let mut failures = Vec::new();
     if !plan.trainings.is_empty() {
+        if args.output.shows_progress() {
+            ui::eprint_line(&work_note(&plan, pairs));
+        }
         let files = run_files(run, context.study, &plan, context.cancel);
         // Every training run here is an end of a line, and its final weights are needed.
         let runner = Runner { context, plan: &plan, keep: KeepWeights::All, files: &files, workers };

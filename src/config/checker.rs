@@ -20,7 +20,7 @@ impl Checker {
     /// belongs to, as it is written in a file. The hint is to leave `key` out or to choose `choice`.
     pub(super) fn only_with_choice(&mut self, key: &str, is_given: bool, is_chosen: bool, choice: &str) {
         if is_given && !is_chosen {
-            self.push(misplaced_key(key, choice).hint(format!("leave it out, or choose {choice}")));
+            self.push(misplaced_key(key, choice).hint(format!("leave it out (`--unset {key}`), or choose {choice}")));
         }
     }
 
@@ -28,7 +28,7 @@ impl Checker {
     /// out.
     pub(super) fn only_with_owner(&mut self, key: &str, is_given: bool, is_chosen: bool, owner: &str) {
         if is_given && !is_chosen {
-            self.push(misplaced_key(key, owner).hint("leave it out"));
+            self.push(misplaced_key(key, owner).hint(format!("leave it out (`--unset {key}`)")));
         }
     }
 

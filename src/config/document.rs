@@ -24,6 +24,17 @@ pub enum Origin {
     File(Span),
     /// The `--set` option with this text.
     Set(String),
+    /// The `--unset` option with this text: it removed the value that was there, so that the default holds.
+    Unset(String),
+}
+
+/// A change of a configuration on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Override {
+    /// `--set key.path=value`.
+    Set(String),
+    /// `--unset key.path`.
+    Unset(String),
 }
 
 /// The origins of values, by path.
@@ -68,6 +79,14 @@ impl ConfigDocument {
         }
     }
 
+    /// Returns the text of each `--unset` option in effect, sorted by path.
+    pub fn unset_keys(&self) -> impl Iterator<Item = &str> {
+        self.origins.values().filter_map(|origin| match origin {
+            Origin::Unset(key) => Some(key.as_str()),
+            Origin::File(_) | Origin::Set(_) => None,
+        })
+    }
+
     /// Like [`origin`](Self::origin), but `None` for a value without an origin of its own, such as a default.
     pub fn exact_origin(&self, path: &str) -> Option<&Origin> {
         self.origins.get(path)
@@ -81,6 +100,7 @@ impl ConfigDocument {
             let option = match origin {
                 Origin::File(_) => continue,
                 Origin::Set(text) => format!("--set {}", env::quoted(text)),
+                Origin::Unset(text) => format!("--unset {}", env::quoted(text)),
             };
             if !options.contains(&option) {
                 options.push(option);

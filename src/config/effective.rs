@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::document::{ConfigDocument, Origin};
@@ -10,11 +12,23 @@ use super::experiment::Experiment;
 use super::mistakes::replacement::quoted;
 use super::value_path::{for_each_leaf, join};
 
+/// A value of the resolved experiment.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ResolvedValue {
+    /// The value.
+    pub value: Value,
+    /// Where it was set: `FILE:LINE`, the `--set` or `--unset` option, or `default`.
+    pub origin: String,
+}
+
 /// Returns the resolved experiment as TOML, with the origin of each value in a comment. Paths and workers are left out: they
 /// change no number, and the text must not depend on the machine. `device` and `lanes` are those that `auto` stands
 /// for.
 pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> String {
-    let mut text = String::from("# Every value that can change a number or the report, and where it came from.\n");
+    let mut text = String::from("# Every value that affects results, and where it was set.\n");
+    for key in document.unset_keys() {
+        let _ = writeln!(text, "# --unset {key}");
+    }
     write_table(&values(experiment, device, lanes), "", "", document, &mut text);
     text
 }
@@ -23,8 +37,8 @@ pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &C
 pub fn to_json(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> Value {
     let mut flat = serde_json::Map::new();
     for_each_leaf(&values(experiment, device, lanes), "", &mut |path, value| {
-        let entry = serde_json::json!({ "value": value, "origin": origin(path, document) });
-        flat.insert(path.to_owned(), entry);
+        let entry = ResolvedValue { value: value.clone(), origin: origin(path, document) };
+        flat.insert(path.to_owned(), serde_json::to_value(entry).unwrap_or_default());
     });
     Value::Object(flat)
 }
@@ -85,7 +99,8 @@ fn origin(path: &str, document: &ConfigDocument) -> String {
     match document.exact_origin(path) {
         Some(Origin::File(place)) => format!("{file}:{}", document.position(place.value.start).0),
         Some(Origin::Set(set)) => format!("--set {}", set.replace(['\n', '\r'], " ")),
-        None if path.ends_with(".sha256") => "of what was found there".to_owned(),
+        Some(Origin::Unset(key)) => format!("--unset {key}"),
+        None if path.ends_with(".sha256") => "computed from the files".to_owned(),
         None => "default".to_owned(),
     }
 }

@@ -102,7 +102,10 @@ impl ExperimentKeys {
         self.train.check_schedule(&mut checker);
         self.prune.check_rates(&mut checker);
         self.arms.check(&mut checker);
-        self.report.check_checkpoints(self.train.evaluate_every, self.train.iterations, &mut checker);
+        // The number of iterations of a length in epochs depends on the data.
+        if let Some(iterations) = self.train.iterations.in_iterations() {
+            self.report.check_checkpoints(self.train.evaluate_every, iterations, &mut checker);
+        }
         checker.into_diagnostics()
     }
 

@@ -19,6 +19,7 @@ mod parse;
 mod renamed_keys;
 mod set;
 mod toml_values;
+mod unset;
 mod value_path;
 
 // Steps 2 and 4: values to keys, keys to an experiment.
@@ -42,6 +43,7 @@ mod report;
 mod run;
 mod scalar;
 mod train;
+mod training_length;
 mod training_time;
 
 // Mistakes, and names that other programs would misread.
@@ -50,6 +52,8 @@ mod name_check;
 
 // The experiment as text, and the description of all keys.
 mod effective;
+mod key_paths;
+mod output_reference;
 mod reference;
 mod schema;
 
@@ -61,10 +65,11 @@ pub use arms::{Arm, Arms, DENSE_ARM, MaskSource, RewindOptimizerState, RewindTar
 pub use count_or_auto::CountOrAuto;
 pub use data::{Augment, DataConfig, DatasetSpec, Normalize};
 pub use device::DeviceChoice;
-pub use document::{ConfigDocument, Origin};
-pub use effective::{to_json, to_toml};
+pub use document::{ConfigDocument, Origin, Override};
+pub use effective::{ResolvedValue, to_json, to_toml};
 pub use encoding::{STDIN, decode};
 pub use experiment::Experiment;
+pub use key_paths::{KeyPath, key_paths};
 pub use layer_spec::LayerSpec;
 pub use lr_schedule::{LrScheduleConfig, LrScheduleKind};
 pub use mistakes::diagnostic::{Diagnostic, DiagnosticKind};
@@ -73,6 +78,7 @@ pub use mistakes::suggest::closest_match;
 pub use name_check::check_names;
 pub use network::{NamedNetwork, NetworkConfig, NetworkStructure, WeightInit};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub use output_reference::object_reference_markdown;
 pub use prune::{Criterion, PruneConfig, RateConfig, ReferenceWeights, Scope};
 pub use read::read;
 pub use reference::key_reference_markdown;

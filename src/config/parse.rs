@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
-use super::document::{ConfigDocument, Origins};
+use super::document::{ConfigDocument, Origins, Override};
 use super::dotted_keys::UserKeyTables;
 use super::encoding::{self, STDIN};
 use super::json_values::json_values;
@@ -26,6 +26,15 @@ impl ConfigDocument {
     /// # Errors
     /// Returns the text of the first mistake of syntax, with its place.
     pub fn parse(name: &str, text: &str, sets: &[String]) -> Result<Self, String> {
+        let overrides: Vec<Override> = sets.iter().cloned().map(Override::Set).collect();
+        Self::parse_with(name, text, &overrides)
+    }
+
+    /// Like [`parse`](Self::parse), but with overrides of both kinds, which are applied in order.
+    ///
+    /// # Errors
+    /// Fails like [`parse`](Self::parse), and if an override removes an unknown key.
+    pub fn parse_with(name: &str, text: &str, overrides: &[Override]) -> Result<Self, String> {
         let text = encoding::strip(text);
         let mut document = Self {
             name: name.to_owned(),
@@ -41,8 +50,11 @@ impl ConfigDocument {
         let tables = UserKeyTables::of_experiment();
         tables.join_inner_keys(&mut document.root);
         rename_keys(&mut document.root, &mut document.origins);
-        for set in sets {
-            document.set(set, tables)?;
+        for change in overrides {
+            match change {
+                Override::Set(set) => document.set(set, tables)?,
+                Override::Unset(key) => document.unset(key, tables)?,
+            }
             tables.join_inner_keys(&mut document.root);
             rename_keys(&mut document.root, &mut document.origins);
         }
@@ -148,7 +160,7 @@ mod tests {
                 let (line, column) = document.position(span.value.start);
                 format!("{line}:{column} {}", &document.text[span.value.clone()])
             }
-            Some(Origin::Set(text)) => text.clone(),
+            Some(Origin::Set(text) | Origin::Unset(text)) => text.clone(),
             None => "default".into(),
         }
     }

@@ -18,8 +18,8 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
     let error = |diagnostics: &[Diagnostic]| UsageError::new(diagnostics, document);
     match &document.root {
         Value::Object(map) if map.is_empty() => {
-            let hint = "`lth init my_experiment.toml` writes an experiment to begin with";
-            return Err(error(&[Diagnostic::new("", "the configuration says nothing").hint(hint)]));
+            let hint = "`lth init my_experiment.toml` writes an experiment to start from";
+            return Err(error(&[Diagnostic::new("", "the configuration is empty").hint(hint)]));
         }
         Value::Object(_) => {}
         // serde would read a list as the values of the keys, in the order of the fields.
@@ -30,7 +30,7 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
     }
     let Recovered { keys, mut diagnostics, edited } = deserialize(document.root.clone());
     for diagnostic in &mut diagnostics {
-        set_replacement_hint(diagnostic, &document.root);
+        set_replacement_hint(diagnostic, document);
     }
     let Some(mut keys) = keys else { return Err(error(&diagnostics)) };
     let broken_rules = broken_rules(&mut keys, &edited, &diagnostics);

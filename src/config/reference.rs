@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::schema::schema;
+use super::schema::{resolve, schema};
 
 /// Returns the reference of all keys as Markdown.
 pub fn key_reference_markdown() -> String {
@@ -127,17 +127,6 @@ impl<'a> ReferenceWriter<'a> {
             },
             _ => "table".to_owned(),
         }
-    }
-}
-
-/// Returns the schema that a property refers to; for an optional property, the schema of its value.
-fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
-    if let Some(name) = property["$ref"].as_str() {
-        return schema.pointer(name.trim_start_matches('#')).unwrap_or(property);
-    }
-    match property["anyOf"].as_array().map(Vec::as_slice) {
-        Some([value, null]) if null["type"] == "null" => resolve(schema, value),
-        _ => property,
     }
 }
 

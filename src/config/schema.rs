@@ -10,3 +10,14 @@ pub fn schema() -> Value {
     schema["title"] = "An experiment of lth".into();
     schema
 }
+
+/// Returns the schema that a property refers to; for an optional property, the schema of its value.
+pub(super) fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
+    if let Some(name) = property["$ref"].as_str() {
+        return schema.pointer(name.trim_start_matches('#')).unwrap_or(property);
+    }
+    match property["anyOf"].as_array().map(Vec::as_slice) {
+        Some([value, null]) if null["type"] == "null" => resolve(schema, value),
+        _ => property,
+    }
+}

@@ -1,4 +1,4 @@
-//! Overrides of the command line: `--set key.path=value`.
+//! Values on the command line: `--set key.path=value`.
 
 use serde_json::{Map, Value};
 use toml::de::DeTable;
@@ -15,8 +15,7 @@ use super::value_path::{is_within, join};
 use crate::system::env;
 
 /// The hint for values in braces or brackets: a shell may have removed the quotes in them.
-const SHELL: &str =
-    "a shell takes quotes away: put all of it in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
+const SHELL: &str = "a shell removes quotes: put the option in single quotes, such as `--set 'arms.a.mask={of=\"b\"}'`";
 
 /// A value of a `--set` that cannot be read.
 struct UnreadableValue {
@@ -42,7 +41,8 @@ impl ConfigDocument {
     pub(super) fn set(&mut self, set: &str, tables: &UserKeyTables) -> Result<(), String> {
         let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
         let Some((key, text)) = split(set) else {
-            return Err(wrong("expected `key.path=value`") + "\n\nhint: such as `--set train.lr=0.01`");
+            let hint = "such as `--set train.lr=0.01`; `--unset KEY` removes a key";
+            return Err(wrong("expected `key.path=value`") + "\n\nhint: " + hint);
         };
         if let Some((list, _)) = key.split_once('[') {
             let hint = format!("give the whole list: `--set '{list}=[…]'`");
@@ -66,7 +66,7 @@ impl ConfigDocument {
     /// Inserts `value` at the path `parts`; missing tables on the way are created.
     fn insert(&mut self, parts: &[String], value: Value, set: &str) -> Result<(), String> {
         let Some((last, tables)) = parts.split_last() else { return Ok(()) };
-        let no_table = |path: &str, part: &str| format!("`{path}` is no table: there is no `{part}` in it");
+        let no_table = |path: &str, part: &str| format!("`{path}` is not a table and has no `{part}`");
         let mut table = &mut self.root;
         let mut path = String::new();
         for part in tables {

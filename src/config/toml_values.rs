@@ -31,7 +31,7 @@ fn table_values(table: &DeTable<'_>, path: &str, origins: &mut Origins) -> Resul
         // The parser refuses equal keys, but not equal paths: `"a.b" = 1` beside `a = { b = 1 }`. The path of a key
         // such as `"hidden[0]"` may be that of an item of a list; it is reported as unknown later.
         if is_duplicate && !key.get_ref().contains('[') {
-            return Err(SyntaxError::new(format!("`{key_path}` is there twice"), key.span()).hint("keep one of them"));
+            return Err(SyntaxError::new(format!("duplicate key `{key_path}`"), key.span()).hint("keep one of them"));
         }
         map.insert(key.get_ref().to_string(), toml_value(value.get_ref(), &key_path, &value.span(), origins)?);
     }

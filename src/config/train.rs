@@ -7,6 +7,7 @@ use super::checker::{Checker, is_below_one, is_positive};
 use super::lr_schedule::{LrScheduleConfig, LrScheduleKeys, LrScheduleKind};
 use super::mistakes::diagnostic::Diagnostic;
 use super::optimizer::{OptimizerConfig, OptimizerKeys, OptimizerKind};
+use super::training_length::TrainingLength;
 use super::training_time::TrainingTime;
 
 /// Upper bound of `iterations`; above it counters would overflow.
@@ -17,8 +18,11 @@ const MAX_ITERATIONS: u64 = 1_000_000_000_000;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(into = "TrainKeys")]
 pub struct TrainConfig {
-    /// Optimizer steps of each training run.
+    /// Optimizer steps of each training run, less those of `epochs`.
     pub iterations: u64,
+    /// Epochs of each training run. They become iterations when the experiment is resolved, and this number then is 0:
+    /// before, the number of iterations in an epoch is not known.
+    pub epochs: u64,
     /// Images per step.
     pub batch_size: u32,
     /// Steps between evaluations; the last step is always evaluated.
@@ -50,8 +54,8 @@ pub struct TrainConfig {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Train")]
 pub(super) struct TrainKeys {
-    /// Optimizer steps of each training run.
-    pub(super) iterations: u64,
+    /// Length of each training run: a number of optimizer steps, or a time in epochs such as `"20ep"`.
+    pub(super) iterations: TrainingLength,
     /// Images per step.
     batch_size: u32,
     /// Steps between evaluations; the last step is always evaluated.
@@ -155,8 +159,15 @@ impl TrainConfig {
         Self {
             lr_schedule: self.lr_schedule.without_epochs(per_epoch),
             warmup: self.warmup.map(|warmup| warmup.without_epochs(per_epoch)),
-            ..self.clone()
+            ..self.with_length_in_iterations(per_epoch)
         }
+    }
+
+    /// Returns the configuration with its length in iterations. `per_epoch`: iterations in an epoch.
+    #[must_use]
+    pub fn with_length_in_iterations(&self, per_epoch: u64) -> Self {
+        let iterations = self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations);
+        Self { iterations, epochs: 0, ..self.clone() }
     }
 }
 
@@ -185,7 +196,8 @@ impl TrainKeys {
 
     /// Checks the range of every number that does not belong to the schedule.
     pub(super) fn check_values(&self, checker: &mut Checker) {
-        let is_length = (1..=MAX_ITERATIONS).contains(&self.iterations);
+        let TrainingLength { epochs, iterations } = self.iterations;
+        let is_length = epochs + iterations > 0 && epochs.max(iterations) <= MAX_ITERATIONS;
         checker.require("train.iterations", is_length, "must be from 1 to 10^12");
         checker.require("train.batch_size", self.batch_size > 0, "must be at least 1");
         checker.require("train.evaluate_every", self.evaluate_every > 0, "must be at least 1");
@@ -218,7 +230,8 @@ impl TrainKeys {
         Ok(TrainConfig {
             optimizer: self.optimizer_keys().resolve(),
             lr_schedule: self.lr_schedule_keys().resolve()?,
-            iterations: self.iterations,
+            iterations: self.iterations.iterations,
+            epochs: self.iterations.epochs,
             batch_size: self.batch_size,
             evaluate_every: self.evaluate_every,
             lr: self.lr,
@@ -238,7 +251,7 @@ impl From<TrainConfig> for TrainKeys {
         let OptimizerKeys { optimizer, betas, eps, momentum, nesterov } = config.optimizer.into();
         let LrScheduleKeys { schedule, step_every, milestones, gamma, lr_min } = config.lr_schedule.into();
         Self {
-            iterations: config.iterations,
+            iterations: TrainingLength { epochs: config.epochs, iterations: config.iterations },
             batch_size: config.batch_size,
             evaluate_every: config.evaluate_every,
             optimizer,

@@ -16,7 +16,7 @@ const FEW_VALIDATION_IMAGES: u32 = 500;
 
 /// The numbers of images of the splits of an experiment. Displayed as one line, such as `10,000 train, 2,000
 /// validation, 2,000 test; training accuracy on 2,000`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImageCounts {
     /// Training images.
     pub train: u32,

@@ -14,7 +14,7 @@ use crate::base::format::with_thousands;
 use crate::config::DataConfig;
 
 /// A built-in data set on this machine, with its files.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct DatasetReport {
     /// Name of the data set.
     pub name: &'static str,
@@ -30,7 +30,7 @@ pub struct DatasetReport {
 }
 
 /// The state of the files of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DatasetStatus {
     /// Every file is verified.
@@ -47,7 +47,7 @@ pub enum DatasetStatus {
 }
 
 /// A file of a built-in data set on this machine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct FileReport {
     /// The official name; the name in the Python version of CIFAR if this version was found.
     pub name: &'static str,
@@ -61,7 +61,7 @@ pub struct FileReport {
 }
 
 /// The state of a file after its verification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStatus {
     /// The SHA-256 is the pinned one.

@@ -9,7 +9,7 @@ use super::pixel_stats::mean_std;
 use super::{Dataset, Split};
 
 /// Summary of a data set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct DatasetSummary {
     /// Name of the data set; the folder of custom data.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct DatasetSummary {
 }
 
 /// Summary of a split of a data set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct SplitSummary {
     /// Name of the split, such as `training`.
     pub name: &'static str,

@@ -103,7 +103,7 @@ fn epoch_sizes(experiment: &Experiment, dataset: &DatasetInfo) -> Result<EpochSi
         return Err(vec![Diagnostic::new("train.batch_size", message).hint(format!("at most {train}"))]);
     }
     let iterations = iterations_per_epoch(u64::from(train), u64::from(batch_size), experiment.train.drop_last);
-    let mistakes = validate_lr_schedule(&experiment.train, iterations);
+    let mistakes = validate_lr_schedule(&experiment.train.with_length_in_iterations(iterations), iterations);
     if mistakes.is_empty() {
         Ok(EpochSizes { images, iterations, left_over: train % batch_size })
     } else {

@@ -34,6 +34,7 @@ impl Study {
         if let Some(checksum) = &resolved.dataset.sha256 {
             experiment.data.set_checksum(checksum);
         }
+        experiment.train = experiment.train.with_length_in_iterations(resolved.iterations_per_epoch);
         let plan = Plan::build(&experiment, &arms, &resolved)?;
         Ok(Self { experiment, resolved, plan })
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::statistics::{Interval, LEVEL, MeanEstimate};
 
 /// A condition of a winning ticket: a comparison of a ticket with a reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// Test accuracy at early stop, compared with the dense network: at most `report.margin` lower.
@@ -33,7 +33,7 @@ impl Condition {
 }
 
 /// The answer of a test to a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// The bounds confirm the condition.
@@ -62,7 +62,7 @@ impl Answer {
 }
 
 /// The reason why a condition is not tested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
     /// The experiment has no arm to compare with.
@@ -88,7 +88,7 @@ impl Obstacle {
 }
 
 /// The side of a difference, ticket minus reference, whose early stops are censored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Censoring {
     /// Early stops of the ticket are censored: the true difference is at least the measured one.
     pub ticket: bool,
@@ -97,7 +97,7 @@ pub struct Censoring {
 }
 
 /// The test of a condition for an arm at a round. Accuracies are shares of 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ConditionTest {
     /// The condition.
     pub condition: Condition,

@@ -14,7 +14,7 @@ use crate::system::files;
 use crate::system::paths::RunsDir;
 
 /// Overview of a run. Its JSON is an element of the list that `lth runs --json` prints.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct RunOverview {
     /// Name of the run's folder.
     pub name: String,
@@ -47,7 +47,7 @@ pub struct RunOverview {
 
 /// The arm and round with the best validation accuracy at early stop, as the mean over its training runs; among equals,
 /// the one with the fewest weights. Test accuracy plays no part.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct BestRound {
     /// Name of the arm.
     pub arm: String,

@@ -18,7 +18,7 @@ pub(super) const MAX_REPLICATES: usize = 1000;
 
 /// A mean with its lower and its upper confidence bound. Each bound is one-sided: the true mean is below `low` in 5 %
 /// of all experiments, and above `high` in another 5 %.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Interval {
     /// The mean over the replicates.
     pub mean: f64,

@@ -15,7 +15,7 @@ use crate::config::Experiment;
 use crate::lottery::DENSE;
 
 /// The verdict on an arm at a round.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// Name of the arm.
     pub arm: String,
@@ -41,7 +41,7 @@ pub struct Verdict {
 }
 
 /// The decision of a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// All three conditions are answered yes.

@@ -19,7 +19,7 @@ use crate::engine::Optimizer;
 use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
 
 /// The estimated cost of a plan. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Estimate {
     /// The experiment's name.
     pub experiment: String,
@@ -54,7 +54,7 @@ pub struct Estimate {
 }
 
 /// The training runs of one arm at one round.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct RoundEstimate {
     /// Index of a mask size, from 0 (dense): the number of prunings with iterative pruning, the number of the entry
     /// with a grid.

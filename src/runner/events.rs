@@ -37,6 +37,15 @@ pub struct TrainingResult {
     pub seconds: Option<f64>,
 }
 
+/// Counts of stored training runs that are repeated for missing weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repeats {
+    /// The number of those that have ended.
+    pub ended: usize,
+    /// The number of all of them.
+    pub all: usize,
+}
+
 /// An event of a run.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
@@ -91,11 +100,16 @@ pub enum Event<'a> {
         ended: usize,
         /// The number of training runs of the plan.
         trainings: usize,
+        /// The counts of repeated training runs, if this one was stored and was repeated for missing weights. It does
+        /// not change `ended`.
+        repeats: Option<Repeats>,
     },
     /// The worker waits: another process holds the locks of every training run that could begin.
     Waiting {
         /// The process that holds one of the locks, as text for display: its number and machine.
         holder: &'a str,
+        /// The number of training runs of the plan that have not ended.
+        remaining: usize,
     },
     /// A note or warning for display.
     Message(&'a str),

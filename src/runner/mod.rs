@@ -45,7 +45,7 @@ pub use archive::archive_plan;
 pub use calibration::Calibration;
 pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate};
-pub use events::{Event, EventSink, TrainingId, TrainingResult};
+pub use events::{Event, EventSink, Repeats, TrainingId, TrainingResult};
 pub use gc::{Freed, Garbage, GarbageFile, GcReason, find_garbage, free};
 pub use instability::{CopyPair, InstabilityAnalysis};
 pub use orphans::{Orphan, delete_orphans, find_orphans};

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, anyhow};
 
 use super::context::RunContext;
-use super::events::{Event, TrainingId, TrainingResult};
+use super::events::{Event, Repeats, TrainingId, TrainingResult};
 use super::jobs::{JobPlan, plan_jobs};
 use super::run_files::{RowState, RunFiles};
 use super::scheduler::{GroupAssignment, NextWork, RunProgress, Scheduler};
-use super::shared::{POLL_INTERVAL, LockedState, SharedState};
+use super::shared::{LockedState, POLL_INTERVAL, SharedState};
 use super::store::StoredTraining;
 use super::training_graph::TrainingGraph;
 use super::worker::{TaskOutcome, Worker};
@@ -91,9 +91,10 @@ impl<'a> Runner<'a> {
         let cost = steps_by_group.iter().map(group_cost).sum();
         let workers = self.workers.min(steps_by_group.len());
         let training_cost = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
+        let repeats = Repeats { ended: 0, all: jobs.jobs.iter().flatten().filter(|job| job.is_rerun).count() };
         let scheduler = Scheduler::new(jobs, training_cost, self.keep == KeepWeights::Needed);
         self.announce(scheduler.progress(), iterations, cost, workers);
-        let shared = SharedState::new(LockedState { scheduler, results }, self.workers.min(machine::cores()));
+        let shared = SharedState::new(LockedState { scheduler, results, repeats }, self.workers.min(machine::cores()));
         self.pin(&shared)?;
         // An earlier process may have been killed before it freed weights.
         self.free(&shared);
@@ -181,7 +182,7 @@ impl<'a> Runner<'a> {
                 NextWork::Wait => continue,
                 NextWork::Train(group) => group,
                 NextWork::Poll(group) => {
-                    self.wait_for_other_process(&group);
+                    self.wait_for_other_process(&group, shared);
                     group
                 }
             };
@@ -198,11 +199,14 @@ impl<'a> Runner<'a> {
     }
 
     /// Emits an event with the process that holds a lock of the group, and sleeps for [`POLL_INTERVAL`].
-    fn wait_for_other_process(&self, group: &GroupAssignment<'_>) {
+    fn wait_for_other_process(&self, group: &GroupAssignment<'_>, shared: &SharedState<'_>) {
         let store = self.context.store;
         let mut locks = group.tasks.iter().map(|task| store.runs.training_dir(&task.spec.key).lock_file());
         let held = locks.find(|path| Lock::is_held(path)).unwrap_or_default();
-        self.context.sink.on_event(&Event::Waiting { holder: &Lock::holder(&held) });
+        self.context.sink.on_event(&Event::Waiting {
+            holder: &Lock::holder(&held),
+            remaining: shared.lock().scheduler.progress().open,
+        });
         std::thread::sleep(POLL_INTERVAL);
     }
 
@@ -220,6 +224,7 @@ impl<'a> Runner<'a> {
         let mut state = shared.lock();
         let mut has_ended = false;
         for (task, outcome) in group.tasks.iter().zip(outcomes) {
+            let is_repeat = state.results[task.node].is_some();
             let trained_by = if matches!(outcome, TaskOutcome::Found(_)) { None } else { Some(worker) };
             match outcome {
                 TaskOutcome::Found(stored) | TaskOutcome::Trained(stored) => state.finish(task.node, stored),
@@ -234,13 +239,25 @@ impl<'a> Runner<'a> {
                 }
             }
             has_ended = true;
-            self.report_end(trained_by, task.node, task.spec, cost, &state);
+            if is_repeat {
+                state.repeats.ended += 1;
+            }
+            let repeats = is_repeat.then_some(state.repeats);
+            self.report_end((trained_by, repeats), task.node, task.spec, cost, &state);
         }
         has_ended
     }
 
-    /// Emits [`Event::Ended`] for a training run that `worker` trained; `None` if another process did.
-    fn report_end(&self, worker: Option<usize>, node: usize, spec: &TrainingSpec, cost: f64, state: &LockedState<'_>) {
+    /// Emits [`Event::Ended`] for a training run that `worker` trained; `None` if another process did. `repeats`: the
+    /// counts of repeated training runs, if it is one.
+    fn report_end(
+        &self,
+        (worker, repeats): (Option<usize>, Option<Repeats>),
+        node: usize,
+        spec: &TrainingSpec,
+        cost: f64,
+        state: &LockedState<'_>,
+    ) {
         let result = state.results[node].as_ref();
         let outcome = match (state.scheduler.failure(node), result) {
             (Some(failure), _) => Outcome::Failed { cause: failure.cause.clone() },
@@ -263,6 +280,7 @@ impl<'a> Runner<'a> {
             cost,
             ended: progress.done + progress.diverged + progress.failed,
             trainings: self.plan.trainings.len(),
+            repeats,
         });
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::events::Repeats;
 use super::retention::Retention;
 use super::scheduler::{GroupAssignment, NextWork, Scheduler, TrainingFailure};
 use super::store::StoredTraining;
@@ -21,6 +22,8 @@ pub(super) struct LockedState<'a> {
     pub(super) scheduler: Scheduler<'a>,
     /// The stored result of each node of the scheduler's graph.
     pub(super) results: Vec<Option<Arc<StoredTraining>>>,
+    /// The stored training runs that are repeated for missing weights.
+    pub(super) repeats: Repeats,
 }
 
 impl LockedState<'_> {

@@ -14,7 +14,7 @@ use crate::system::files;
 use crate::system::paths::{RunsDir, TrainingDir};
 
 /// The contents of a store and the damage found in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct StoreReport {
     /// The number of finished training runs whose files agree with their checksums.
     pub trainings: usize,

@@ -15,7 +15,7 @@ const CPU_SPEEDS: [f64; 2] = [10e9, 100e9];
 const GPU_SPEEDS: [f64; 2] = [0.1e12, 10e12];
 
 /// The estimated duration of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct TimeEstimate {
     /// Seconds with `workers` workers; with the basis `rough`, the geometric mean of `range`.
     pub seconds: f64,
@@ -54,7 +54,7 @@ fn speeds(on_gpu: bool) -> [f64; 2] {
 }
 
 /// The basis of an estimated duration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeBasis {
     /// Training runs of the same network in the store, timed on this machine.

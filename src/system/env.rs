@@ -21,6 +21,19 @@ const TERM: &str = "TERM";
 /// Turns colours off if its value is not empty (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
+/// Set by the completion scripts of shells: the name of the shell that asks for completions.
+pub const COMPLETE: &str = "LTH_COMPLETE";
+
+/// The variables that users set, each with its meaning in lines of at most 55 characters.
+pub const VARIABLES: [(&str, &[&str]); 6] = [
+    (RUNS, &["folder of all runs, if `--runs` is not given [runs]"]),
+    (DATA, &["folder of the data sets, if neither `--data-dir` nor", "`data.dir` is given [data]"]),
+    (VISIBLE_GPUS, &["GPUs that CUDA may use; empty or -1 for none"]),
+    (NO_COLOR, &["turn colors off, if not empty"]),
+    (TERM, &["`dumb` for plain lines in place of progress bars"]),
+    ("HTTPS_PROXY", &["proxy for `lth data fetch`; SSL_CERT_FILE names its", "certificates"]),
+];
+
 /// Returns the value of the variable `name`; an empty value counts as not set.
 #[expect(clippy::disallowed_methods, reason = "`.clippy.toml` bans this function everywhere but here")]
 pub fn value(name: &str) -> Option<OsString> {
@@ -51,6 +64,18 @@ pub fn hides_gpus() -> bool {
 /// Returns the command line of this process, quoted for a shell.
 pub fn command() -> String {
     quoted_line(&arguments())
+}
+
+/// Returns the name of this program as it was typed, quoted for a shell: `lth`, or a path such as `scripts/lth`.
+pub fn program() -> String {
+    let typed = arguments().into_iter().next().unwrap_or_default();
+    let is_ours = std::path::Path::new(&typed).file_name().is_some_and(|name| name == "lth");
+    if is_ours { quoted(&typed) } else { "lth".to_owned() }
+}
+
+/// Returns `text` with the name of this program as it was typed in every command line in backticks.
+pub fn with_program_name(text: &str) -> String {
+    text.replace("`lth ", &format!("`{} ", program()))
 }
 
 /// Returns the arguments of this process, the name of the program first.

@@ -20,6 +20,9 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every exit code, in ascending order.
+    pub const ALL: [Self; 5] = [Self::Success, Self::Failure, Self::Usage, Self::Terminated, Self::Interrupted];
+
     /// Returns the exit code that the shell receives.
     pub fn code(self) -> u8 {
         match self {
@@ -30,16 +33,35 @@ impl Exit {
             Self::Interrupted => 130,
         }
     }
+
+    /// Returns what the exit code means, in lines of at most 70 characters.
+    pub fn meaning(self) -> &'static [&'static str] {
+        match self {
+            Self::Success => &["success; also if the reader of a pipe stopped reading"],
+            Self::Failure => &[
+                "failure: a training run failed or diverged, data or a file could",
+                "not be read or written, or a requirement is not met; finished",
+                "training runs are kept",
+            ],
+            Self::Usage => &[
+                "the command line or the configuration is not valid, or names a run",
+                "that does not exist; nothing was started",
+            ],
+            Self::Terminated => &["stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2; repeat the command to", "resume"],
+            Self::Interrupted => &["interrupted by SIGINT (Ctrl-C); repeat the command to resume"],
+        }
+    }
 }
 
-/// The table of exit codes in `--help`.
-pub const HELP: &str = "\
-Exit codes:
-    0  all that was asked for is there
-    1  something failed, or a training diverged; what succeeded is kept
-    2  the command line or the configuration is not understood; nothing was begun
-   75  stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: the same command goes on where it stopped
-  130  interrupted (Ctrl-C): the same command goes on where it stopped";
+/// Returns the table of exit codes in `--help`.
+pub fn help() -> String {
+    let entry = |exit: Exit| {
+        let lines = exit.meaning().join(&format!("\n{:7}", ""));
+        format!("  {:>3}  {lines}\n", exit.code())
+    };
+    let entries: String = Exit::ALL.into_iter().map(entry).collect();
+    format!("Exit status:\n{}", entries.trim_end())
+}
 
 #[cfg(test)]
 mod tests {
@@ -47,8 +69,11 @@ mod tests {
 
     #[test]
     fn exit_codes_are_all_in_the_help() {
-        for exit in [Exit::Success, Exit::Failure, Exit::Usage, Exit::Terminated, Exit::Interrupted] {
-            assert!(HELP.lines().any(|line| line.trim_start().starts_with(&format!("{} ", exit.code()))), "{exit:?}");
+        let help = help();
+        for exit in Exit::ALL {
+            assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{}  ", exit.code()))), "{exit:?}");
         }
+        assert!(Exit::ALL.is_sorted_by_key(|exit| exit.code()));
+        assert!(help.lines().all(|line| line.len() <= 80), "{help}");
     }
 }

@@ -10,13 +10,18 @@ use crate::base::format::{bytes, count_of, with_thousands};
 use crate::data::{DatasetReport, DatasetStatus};
 use crate::runner::StoreReport;
 
+/// Largest width of the text, in columns.
+const WIDTH: usize = 80;
+/// Width of the names of the lines, in columns.
+const NAME_WIDTH: usize = 10;
+
 /// The hint for missing CUDA.
 pub const CUDA_HINT: &str =
-    "`scripts/setup --cuda` installs libtorch with CUDA (3 GB to fetch); the driver comes with the system";
+    "`scripts/setup --cuda` installs libtorch with CUDA (3 GB); the driver is part of the system";
 
 /// Versions, devices, data sets and stored training runs of this machine. Its JSON is the output of `lth doctor
 /// --json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Diagnosis {
     /// Version of this program.
     pub lth: String,
@@ -51,7 +56,7 @@ pub struct Diagnosis {
 }
 
 /// CUDA devices of this machine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct CudaDiagnosis {
     /// Number of GPUs that libtorch can use.
     pub devices: usize,
@@ -65,7 +70,10 @@ pub struct CudaDiagnosis {
 pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:<10}  {value}");
+        for (index, part) in wrapped(value, WIDTH - NAME_WIDTH - 2).iter().enumerate() {
+            let name = if index == 0 { name } else { "" };
+            let _ = writeln!(text, "{name:<NAME_WIDTH$}  {part}");
+        }
     };
     line("lth", &format!("{}, on tch {}", diagnosis.lth, diagnosis.tch));
     line("libtorch", &libtorch_text(diagnosis));
@@ -86,8 +94,8 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     } else {
         diagnosis.vector_instructions.join(", ")
     };
-    let cores = count_of(diagnosis.cores as u64, "core");
-    line("processor", &format!("{}, {cores}, vector instructions: {vectors}", diagnosis.processor));
+    line("processor", &format!("{}, {}", diagnosis.processor, count_of(diagnosis.cores as u64, "core")));
+    line("", &format!("vector instructions: {vectors}"));
     if let Some(limit) = &diagnosis.cores_limit {
         line("", &format!("fewer cores than the machine has: {limit}"));
     }
@@ -97,7 +105,7 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     }
     line("runs", &diagnosis.runs.display().to_string());
     if let Some(reason) = &diagnosis.no_locks {
-        line("", &format!("no run can write there: {reason}"));
+        line("", &format!("no run can write to it: {reason}"));
     }
     line("", &store_text(&diagnosis.store));
     diagnosis.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
@@ -109,13 +117,28 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
     text
 }
 
+/// Returns a text in lines of at most `width` columns, broken between words; a longer word, such as a path, stays whole.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line =
+            lines.last_mut().filter(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Returns the version of libtorch, and the version that this program is made for if it differs.
 fn libtorch_text(diagnosis: &Diagnosis) -> String {
     let wanted = &diagnosis.libtorch_wanted;
     match &diagnosis.libtorch {
         Some(version) if version.starts_with(wanted) => version.clone(),
-        Some(version) => format!("{version}; this program is made for {wanted}"),
-        None => format!("of unknown version; this program is made for {wanted}"),
+        Some(version) => format!("{version}; this program needs {wanted}"),
+        None => format!("unknown version; this program needs {wanted}"),
     }
 }
 
@@ -134,13 +157,13 @@ fn dataset_text(report: &DatasetReport) -> String {
 /// Returns the state of the store as one line.
 fn store_text(report: &StoreReport) -> String {
     if *report == (StoreReport { foreign: report.foreign.clone(), ..StoreReport::default() }) {
-        return "no trainings are stored there".to_owned();
+        return "no stored training runs".to_owned();
     }
-    let mut parts = vec![format!("{} trainings, whole", with_thousands(report.trainings as u64))];
+    let mut parts = vec![format!("{} complete", count_of(report.trainings as u64, "training run"))];
     for (n, description) in [
-        (report.damaged.len(), "damaged: a run that needs one trains it again"),
-        (report.unfinished, "begun and not done"),
-        (report.archived, "set aside by --fresh"),
+        (report.damaged.len(), "damaged (trained again if a run needs them)"),
+        (report.unfinished, "unfinished"),
+        (report.archived, "archived by --fresh"),
     ] {
         if n > 0 {
             parts.push(format!("{} {description}", with_thousands(n as u64)));

@@ -42,7 +42,7 @@ fn print_event(progress: &FetchProgress<'_>) {
     eprint_line(&match progress {
         FetchProgress::Requested { file, mirror, received: 0 } => format!("{file} from {mirror}"),
         FetchProgress::Requested { file, mirror, received } => {
-            format!("{file} from {mirror}, going on after {}", bytes(*received))
+            format!("{file} from {mirror}, resumed after {}", bytes(*received))
         }
         FetchProgress::Failed { cause, .. } => format!("  {cause}"),
         FetchProgress::Installed { bytes: size, .. } => format!("  {}, verified", bytes(*size)),

@@ -27,10 +27,13 @@ pub use progress::sink;
 pub use stability::stability;
 pub use table::{printable, table};
 
-/// Prints a line on standard error. Errors are ignored: a closed pipe (`lth run … 2>&1 | head`) must not stop the
+use crate::system::env;
+
+/// Prints a line on standard error, in which command lines begin with the name of the program as it was typed. Errors
+/// are ignored: a closed pipe (`lth run … 2>&1 | head`) must not stop the
 /// program.
 pub fn eprint_line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", env::with_program_name(text));
 }
 
 /// Error: standard output could not be written to, for example because of a full disk.

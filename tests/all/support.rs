@@ -103,14 +103,28 @@ pub(crate) fn run_ok(config: &str, runs: &Path, sets: &[&str]) -> Output {
     output
 }
 
-/// Returns the standard output of a process.
+/// Returns the standard output of a process, with `lth` as the name of the binary in hints.
 pub(crate) fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    with_plain_name(&output.stdout)
 }
 
-/// Returns the standard error of a process.
+/// Returns a text in which command lines in backticks begin with `lth`, not with the path of the binary.
+fn with_plain_name(bytes: &[u8]) -> String {
+    str::from_utf8(bytes).unwrap().replace(concat!("`", env!("CARGO_BIN_EXE_lth"), " "), "`lth ")
+}
+
+/// Returns the standard error of a process, without the clock times of log lines, and with `lth` as the name of the
+/// binary in hints.
 pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    with_plain_name(&output.stderr).split_inclusive('\n').map(without_time).collect()
+}
+
+/// Returns a line without the clock time at its beginning, such as `2026-11-26T06:08:54Z `.
+pub(crate) fn without_time(line: &str) -> &str {
+    const FORM: &str = "dddd-dd-ddTdd:dd:ddZ ";
+    let fits = |(form, c): (char, char)| if form == 'd' { c.is_ascii_digit() } else { form == c };
+    let has_time = line.len() >= FORM.len() && FORM.chars().zip(line.chars()).all(fits);
+    if has_time { &line[FORM.len()..] } else { line }
 }
 
 /// Returns the number of training runs that ended in a run, by the lines that it printed. Those that were stored before

@@ -32,6 +32,9 @@ fn render(diagnostic: &Diagnostic, document: &ConfigDocument) -> String {
         Some(Origin::Set(flag)) => {
             let _ = write!(text, "\n  --> --set {flag}");
         }
+        Some(Origin::Unset(key)) => {
+            let _ = write!(text, "\n  --> --unset {key}");
+        }
         Some(Origin::File(span)) => {
             let range = if diagnostic.at_key { &span.key } else { &span.value };
             text.push_str(&snippet(document, range));

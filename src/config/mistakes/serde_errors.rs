@@ -111,7 +111,7 @@ fn section_hint(key: &str, path: &str) -> Option<String> {
         return Some(if is_section {
             format!("begin a section of its own with a line `[{key}]`")
         } else {
-            format!("`{key}` stands above the first `[section]`")
+            format!("`{key}` belongs above the first `[section]`")
         });
     }
     let table_of = |property: &Value| schema.pointer(property["$ref"].as_str()?.strip_prefix('#')?);

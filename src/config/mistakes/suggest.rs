@@ -1,30 +1,49 @@
 //! The known name for a misspelt one.
 
-/// Names in other programs, each with the name of the same key or value in this program.
-const ALIASES: [(&str, &str); 10] = [
+/// Names in other programs, in lower case, each with the name of the same key or value in this program.
+const ALIASES: [(&str, &str); 25] = [
     ("gpu", "cuda"),
     ("learning_rate", "lr"),
     ("epochs", "iterations"),
     ("steps", "iterations"),
     ("lenet", "lenet_300_100"),
     ("eval_every", "evaluate_every"),
-    ("AdamW", "adamw"),
     ("scheduler", "schedule"),
     ("warmup_steps", "warmup"),
     ("max_grad_norm", "clip_norm"),
+    ("epoch", "iterations"),
+    ("iters", "iterations"),
+    ("batch", "batch_size"),
+    ("bs", "batch_size"),
+    ("wd", "weight_decay"),
+    ("reps", "replicates"),
+    ("arch", "architecture"),
+    ("model", "architecture"),
+    ("xavier", "glorot_normal"),
+    ("xavier_normal", "glorot_normal"),
+    ("xavier_uniform", "glorot_uniform"),
+    ("glorot", "glorot_normal"),
+    ("he", "kaiming_normal"),
+    ("he_normal", "kaiming_normal"),
+    ("he_uniform", "kaiming_uniform"),
+    ("kaiming", "kaiming_normal"),
 ];
 
 /// Returns the candidate that `word` probably means: by its name in another program, or with at most one typing error for
-/// every three characters.
+/// every three characters. Capitals and hyphens in `word` do not count as errors. A word of one letter means only
+/// itself.
 pub fn closest_match<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let is_alias = |&&(alias, name): &&(&str, &str)| alias == word && candidates.contains(&name);
+    let plain = word.to_lowercase().replace('-', "_");
+    let is_alias = |&&(alias, name): &&(&str, &str)| alias == plain && candidates.contains(&name);
     if let Some((_, name)) = ALIASES.iter().find(is_alias) {
         return candidates.iter().copied().find(|candidate| candidate == name);
     }
-    let allowed = (word.chars().count() / 3).max(1);
-    // Among equally near candidates, one that differs only in capitals comes first.
-    let lower_case = word.to_lowercase();
-    let rank = |candidate: &'a str| (edit_distance(word, candidate), edit_distance(&lower_case, candidate), candidate);
+    let length = word.chars().count();
+    let allowed = (length / 3).max(1).min(length.saturating_sub(1));
+    let rank = |candidate: &'a str| {
+        let distance = edit_distance(word, candidate);
+        (distance.min(edit_distance(&plain, candidate)), distance, candidate)
+    };
     let (distance, _, nearest) = candidates.iter().map(|&candidate| rank(candidate)).min()?;
     (distance <= allowed).then_some(nearest)
 }
@@ -60,6 +79,10 @@ mod tests {
         assert_eq!(closest_match("batchsize", &["lr", "batch_size", "iterations"]), Some("batch_size"));
         assert_eq!(closest_match("adamW", &["adam", "adamw"]), Some("adamw"));
         assert_eq!(closest_match("xyz", &["lr", "batch_size"]), None);
+        assert_eq!(closest_match("MNIST", &["strokes", "mnist"]), Some("mnist"));
+        assert_eq!(closest_match("batch-size", &["lr", "batch_size"]), Some("batch_size"));
+        assert_eq!(closest_match("Xavier", &["glorot_normal", "normal"]), Some("glorot_normal"));
+        assert_eq!(closest_match("e", &["b", "bn"]), None, "names of one letter have nothing in common");
         assert_eq!(closest_match("minst", &["strokes", "mnist"]), Some("mnist"));
         assert_eq!(
             (closest_match("gpu", &["cpu", "cuda"]), closest_match("gpu", &["cpu"])),

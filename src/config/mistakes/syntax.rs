@@ -55,29 +55,29 @@ pub(in crate::config) fn explain_toml(mistake: SyntaxError, text: &str) -> Synta
     let starts = |start: &str| original.starts_with(start);
     if starts("string values must be quoted") {
         return SyntaxError::new(format!("`{marked}` is not a value in TOML"), span)
-            .hint("a text stands in quotes, such as `\"strokes\"`");
+            .hint("a string needs quotes, such as `\"strokes\"`");
     }
     if starts("duplicate key") {
-        return SyntaxError::new(format!("`{marked}` is there twice"), span).hint("keep one of them");
+        return SyntaxError::new(format!("duplicate key `{marked}`"), span).hint("keep one of them");
     }
     let (message, hint) = if text.trim_start().starts_with('{') {
         (original.as_str(), "JSON is read from a file whose name ends in `.json`")
     } else if starts("invalid basic string") || starts("invalid literal string") {
-        ("a text is not closed, or has something in it that cannot be", "quotes stand on both sides: `\"strokes\"`")
+        ("unclosed string, or a character that a string cannot have", "put quotes on both sides: `\"strokes\"`")
     } else if starts("unclosed table") {
-        ("a section has no `]`", "a section begins with a line such as `[train]`")
+        ("expected `]` after the name of a section", "a section begins with a line such as `[train]`")
     } else if starts("extra `=`") {
-        ("there is one `=` too many", "a line is `key = value`")
+        ("one `=` too many", "a line is `key = value`")
     } else if starts("key with no value") {
-        ("a key has no `=` behind it", "a line is `key = value`, `[section]`, or `# a comment`")
+        ("expected `=` after the key", "a line is `key = value`, `[section]`, or `# a comment`")
     } else if starts("unexpected key or value") {
-        ("the line goes on behind its value", "one value a line; numbers are written like `0.002` and `50_000`")
+        ("unexpected text after the value", "write one value per line, and numbers like `0.002` and `50_000`")
     } else if starts("extra assignment") {
-        ("there is no comma between two entries", "such as `{ linear = 0.2, output = 0.1 }`")
+        ("expected a comma between two entries", "such as `{ linear = 0.2, output = 0.1 }`")
     } else if starts("invalid mantissa") {
-        ("a number has no digit on one side of its point", "such as `0.002`")
+        ("expected a digit on both sides of the decimal point", "such as `0.002`")
     } else if starts("invalid boolean") {
-        ("this is no value", "`true` and `false` are written in small letters, and a text in quotes")
+        ("not a boolean", "write `true` or `false` in lower case; a string needs quotes")
     } else {
         return SyntaxError::new(original, span);
     };
@@ -87,11 +87,11 @@ pub(in crate::config) fn explain_toml(mistake: SyntaxError, text: &str) -> Synta
 /// Returns the mistake of a CR at byte `start` of `text` that is not part of a CRLF. `name`: the file.
 pub(in crate::config) fn carriage_return(name: &str, text: &str, start: usize) -> SyntaxError {
     if text.contains('\n') {
-        return SyntaxError::new("a carriage return (CR) stands here alone", start..start)
+        return SyntaxError::new("carriage return (CR) without line feed (LF)", start..start)
             .hint("lines end with LF or CRLF");
     }
     let quoted = env::quoted(name);
-    SyntaxError::new("the lines end with CR alone, as on old Macs", start..start)
+    SyntaxError::new("lines end with CR alone", start..start)
         .hint(format!("save it with LF or CRLF, or convert it: `tr '\\r' '\\n' < {quoted} > unix.toml`"))
 }
 
@@ -100,18 +100,18 @@ pub(in crate::config) fn explain_json(mistake: SyntaxError, text: &str) -> Synta
     let SyntaxError { message: original, span, .. } = mistake;
     let starts = |start: &str| original.starts_with(start);
     let (message, hint) = if text.trim().is_empty() {
-        ("the file is empty", "`lth init my_experiment.toml` writes an experiment to begin with")
+        ("the file is empty", "`lth init my_experiment.toml` writes an experiment to start from")
     } else if !text.trim_start().starts_with(['{', '[']) {
-        ("this is no JSON", "a file whose name ends in `.json` is read as JSON; TOML wants `.toml`")
+        ("not JSON", "a file whose name ends in `.json` is read as JSON; name a TOML file `.toml`")
     } else if starts("EOF while parsing") {
         ("the file ends before its last bracket or quote is closed", "every `{` needs its `}`, every `[` its `]`")
     } else if starts("key must be a string") || starts("trailing comma") {
-        let hint = "keys stand in double quotes; JSON has no comments, and no comma behind the last entry";
-        ("here should be a key", hint)
+        let hint = "keys need double quotes; JSON has no comments, and no comma after the last entry";
+        ("expected a key", hint)
     } else if starts("expected value") {
         (
-            "this is not a value in JSON",
-            "a number, `true`, `false`, a text in double quotes, or a list or an object of these",
+            "not a value in JSON",
+            "write a number, `true`, `false`, a string in double quotes, or a list or an object of these",
         )
     } else {
         return SyntaxError::new(original, span);

@@ -136,11 +136,11 @@ pub(in crate::config) fn describe(token: &str, replacement: &Replacement, syntax
         TokenFault::Number => (format!("`{token}` is not a number in {}", syntax.name()), write),
         TokenFault::Word => (format!("`{token}` is not a value in {}", syntax.name()), write),
         TokenFault::Text if token.starts_with(['\'', '"']) && !token.ends_with(['\'', '"']) => {
-            ("a text is not closed".to_owned(), write)
+            ("unclosed string".to_owned(), write)
         }
         TokenFault::Text if token.starts_with(['\'', '"', '`']) => {
-            (format!("`{token}` is not a text in {}", syntax.name()), write)
+            (format!("`{token}` is not a string in {}", syntax.name()), write)
         }
-        TokenFault::Text => ("a text needs quotes".to_owned(), write),
+        TokenFault::Text => ("string values need quotes".to_owned(), write),
     }
 }

@@ -5,26 +5,57 @@ use serde_json::Value;
 use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::replacement::{Syntax, replacements};
 use crate::config::deserialize::is_accepted;
+use crate::config::document::{ConfigDocument, Origin};
 use crate::config::set::set_value;
 use crate::config::value_path;
 
-/// Sets the hint of a diagnostic about a wrong type to a value that is accepted in place of the one in `root`, if there
-/// is such a value.
-pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, root: &Value) {
-    if diagnostic.kind != DiagnosticKind::WrongType {
+/// Sets the hint of a diagnostic about a wrong value: to a value of another type that is accepted in its place, or, for
+/// a value from `--set`, to the option or the loop that was probably meant. Other hints stay.
+pub(in crate::config) fn set_replacement_hint(diagnostic: &mut Diagnostic, document: &ConfigDocument) {
+    if !matches!(diagnostic.kind, DiagnosticKind::WrongType | DiagnosticKind::UnknownValue) {
         return;
     }
-    let mut root = root.clone();
+    let mut root = document.root.clone();
     let Some(value) = value_path::get_mut(&mut root, &diagnostic.key).map(|value| value.clone()) else { return };
-    for (candidate, hint) in candidates(&value) {
+    let mut accepts = |candidate: Value| {
         if let Some(slot) = value_path::get_mut(&mut root, &diagnostic.key) {
             *slot = candidate;
         }
-        if is_accepted(&root, &diagnostic.key) {
-            diagnostic.hint = Some(hint);
-            return;
-        }
+        is_accepted(&root, &diagnostic.key)
+    };
+    let is_set = matches!(document.exact_origin(&diagnostic.key), Some(Origin::Set(_)));
+    // `1,000` is a number with a separator, and `0,1` one with a decimal comma, rather than two values.
+    let candidates = if diagnostic.kind == DiagnosticKind::WrongType { candidates(&value) } else { Vec::new() };
+    let replacement = candidates.into_iter().find(|(candidate, _)| accepts(candidate.clone()));
+    let hint = match replacement {
+        _ if is_set && asks_for_nothing(&value) => Some(format!("`--unset {}` removes the key", diagnostic.key)),
+        Some((_, hint)) => Some(hint),
+        None if is_set => sweep_hint(&diagnostic.key, &value, &mut accepts),
+        None => None,
+    };
+    if hint.is_some() {
+        diagnostic.hint = hint;
     }
+}
+
+/// Returns whether a value of `--set` stands for no value, as in `key=none`.
+fn asks_for_nothing(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| ["", "~", "nil", "none", "null"].contains(&text.to_lowercase().as_str()))
+}
+
+/// Returns the hint for several values in place of one (`key=1,2`): a loop. `None` for other values.
+fn sweep_hint(key: &str, value: &Value, accepts: &mut dyn FnMut(Value) -> bool) -> Option<String> {
+    let words: Vec<String> = match value {
+        Value::String(text) => text.split(',').map(|word| word.trim().to_owned()).collect(),
+        Value::Array(items) => items.iter().map(ToString::to_string).collect(),
+        _ => return None,
+    };
+    if words.len() < 2 || !words.iter().all(|word| set_value(word).is_ok_and(&mut *accepts)) {
+        return None;
+    }
+    let values = words.join(" ");
+    let run = format!("for v in {values}; do lth run CONFIG --set {key}=$v; done");
+    Some(format!("a run has one value; start a run for each: `{run}` (README, section \"Sweeps\")"))
 }
 
 /// Returns the values that may be meant by a value, the likeliest first, each with its hint.

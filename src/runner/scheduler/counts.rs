@@ -23,6 +23,13 @@ pub struct RunProgress {
     pub lost: usize,
 }
 
+impl RunProgress {
+    /// Returns the number of rows that have ended, or cannot begin, without a result.
+    pub fn missing(self) -> usize {
+        self.diverged + self.failed + self.blocked
+    }
+}
+
 /// A lockstep group with its rank. The groups with the most expensive dependency paths have the lowest ranks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RankedGroup {

@@ -111,8 +111,8 @@ impl EventSink for Bars {
                     self.start();
                 }
             }
-            Event::Ended { id, result, ended, trainings, .. } => {
-                state.print(&text::ended_within(width, id, result, *ended, *trainings));
+            Event::Ended { id, result, .. } => {
+                state.print(&text::ended_within(width, &text::count(event), id, result));
             }
             Event::Message(text) => state.print(&text::wrapped(text, width)),
             Event::RunFinished => {

@@ -88,7 +88,9 @@ impl Eta {
         let done = self.done + self.running_cost();
         // The tolerance allows for rounding in sums of many costs.
         let has_work_left = remaining > 1e-9 * self.total;
-        (seconds >= MIN_SECONDS && done > 0.0 && has_work_left).then(|| seconds / done * remaining)
+        let is_known = seconds >= MIN_SECONDS && done > 0.0 && has_work_left;
+        // "0 s left" would be no information.
+        is_known.then(|| seconds / done * remaining).filter(|seconds| seconds.round() > 0.0)
     }
 
     /// Returns the cost of the iterations done by training runs in progress.
@@ -127,7 +129,15 @@ mod tests {
     fn ended(eta: &mut Eta, worker: Option<usize>, outcome: Outcome) {
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
         let result = TrainingResult { outcome, weights_remaining: 1.0, last: None, seconds: None };
-        eta.update(&Event::Ended { worker, id: &label, result: &result, cost: 100.0, ended: 1, trainings: 4 });
+        eta.update(&Event::Ended {
+            worker,
+            id: &label,
+            result: &result,
+            cost: 100.0,
+            ended: 1,
+            trainings: 4,
+            repeats: None,
+        });
     }
 
     #[test]

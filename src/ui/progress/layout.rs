@@ -27,7 +27,7 @@ pub(super) struct ProgressView {
     iterations: Vec<u64>,
     /// Whether to show bars: the run has started, has something to train, and is not finished.
     is_shown: bool,
-    /// The other process that trains what remains, while this process waits for it.
+    /// The line about the other process that this one waits for, while it waits.
     awaited: Option<String>,
     /// Largest width of a full and of a short label so far, in columns: the bars begin at the same column in every
     /// frame.
@@ -71,7 +71,7 @@ impl ProgressView {
                     *running = None;
                 }
             }
-            Event::Waiting { holder } => self.awaited = Some((*holder).to_owned()),
+            Event::Waiting { holder, remaining } => self.awaited = Some(text::waiting(holder, *remaining)),
             Event::RunFinished => self.is_shown = false,
             Event::Message(_) => {}
         }
@@ -99,10 +99,11 @@ impl ProgressView {
         }
         let hidden = running.len() - bars;
         if hidden > 0 && free > 0 {
-            let text = if bars > 0 { format!("and {hidden} more at work") } else { format!("{hidden} at work") };
+            let text =
+                if bars > 0 { format!("and {hidden} more in progress") } else { format!("{hidden} in progress") };
             lines.push(text_line(&text, width));
-        } else if let (Some(holder), true) = (&self.awaited, running.is_empty() && free > 0) {
-            lines.push(text_line(&format!("waiting for {holder}"), width));
+        } else if let (Some(waiting), true) = (&self.awaited, running.is_empty() && free > 0) {
+            lines.push(text_line(waiting, width));
         }
         let run_label = self.run_label(columns.label, self.eta.seconds_left());
         lines.push(columns.line(&run_label, self.eta.share()));

@@ -8,6 +8,7 @@ use super::eta::Eta;
 use super::text;
 use crate::base::format::duration;
 use crate::runner::{Event, EventSink};
+use crate::system::clock::{self, Stopwatch};
 
 /// Share of the work between two estimates of the remaining time: a log has at most twenty estimates, however long the
 /// run.
@@ -20,9 +21,21 @@ impl EventSink for SilentSink {
     fn on_event(&self, _: &Event<'_>) {}
 }
 
-/// A sink that prints lines.
-#[derive(Default)]
-pub(super) struct LineSink(Mutex<LineState>);
+/// Seconds between two lines about waiting for another process.
+const SECONDS_BETWEEN_WAITING: f64 = 60.0;
+
+/// A sink that prints lines, each after the clock time (ISO 8601, UTC) if `has_times`, as in a log file.
+pub(super) struct LineSink {
+    has_times: bool,
+    state: Mutex<LineState>,
+}
+
+impl LineSink {
+    /// Returns a sink of lines with or without clock times.
+    pub(super) fn new(has_times: bool) -> Self {
+        Self { has_times, state: Mutex::default() }
+    }
+}
 
 /// The state of a [`LineSink`].
 #[derive(Default)]
@@ -30,16 +43,16 @@ struct LineState {
     eta: Eta,
     /// Share of the work, 0..=1, at the last printed estimate; 0 before the first.
     last_estimate: f64,
-    /// Whether the line about waiting for another process has been printed since the last training run ended.
-    is_waiting: bool,
+    /// Time since the last line about waiting for another process; `None` before the first.
+    waiting: Option<Stopwatch>,
 }
 
 impl EventSink for LineSink {
     fn on_event(&self, event: &Event<'_>) {
         // Printed while the state is locked, so that lines are in the order of events.
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = state.line(event) {
-            eprint_line(&line);
+            eprint_line(&if self.has_times { format!("{} {line}", clock::now_iso()) } else { line });
         }
     }
 }
@@ -50,14 +63,16 @@ impl LineState {
         self.eta.update(event);
         match event {
             Event::RunStarted { .. } => text::header(event),
-            Event::Ended { id, result, ended, trainings, .. } => {
-                self.is_waiting = false;
+            Event::Ended { id, result, .. } => {
                 let seconds_left = self.eta.seconds_left();
-                Some(text::ended(id, result, *ended, *trainings) + &self.estimate(seconds_left))
+                Some(text::ended(&text::count(event), id, result) + &self.estimate(seconds_left))
             }
-            Event::Waiting { holder } => {
-                let is_new = !std::mem::replace(&mut self.is_waiting, true);
-                is_new.then(|| format!("waiting for {holder}, which trains what is left"))
+            Event::Waiting { holder, remaining } => {
+                if self.waiting.is_some_and(|watch| watch.seconds() < SECONDS_BETWEEN_WAITING) {
+                    return None;
+                }
+                self.waiting = Some(Stopwatch::start());
+                Some(text::waiting(holder, *remaining))
             }
             Event::Message(text) => Some((*text).to_owned()),
             Event::Started { .. } | Event::Stepped { .. } | Event::RunFinished => None,
@@ -97,13 +112,20 @@ mod tests {
             engine_text: "dense on cpu",
             run_dir: std::path::Path::new("runs/e"),
         };
-        assert!(state.line(&started).unwrap().starts_with("e: 100 trainings; 1,000 iterations to go"));
+        assert!(state.line(&started).unwrap().starts_with("e: 100 training runs; 1,000 iterations to go"));
         let label = TrainingId { arm: "dense".into(), replicate: 1, repeat: 1, round: 0, other_lanes: 0 };
         let result = TrainingResult { outcome: Outcome::Done, weights_remaining: 1.0, last: None, seconds: None };
         let estimates: Vec<String> = (1..=100)
             .map(|ended| {
-                let event =
-                    Event::Ended { worker: Some(0), id: &label, result: &result, cost: 10.0, ended, trainings: 100 };
+                let event = Event::Ended {
+                    worker: Some(0),
+                    id: &label,
+                    result: &result,
+                    cost: 10.0,
+                    ended,
+                    trainings: 100,
+                    repeats: None,
+                };
                 assert!(state.line(&event).unwrap().starts_with('['));
                 // The remaining time is unknown before the third training run has ended, and then a second for each
                 // that remains.
@@ -118,8 +140,8 @@ mod tests {
     #[test]
     fn waiting_is_printed_once() {
         let mut state = LineState::default();
-        let waiting = Event::Waiting { holder: "process 7" };
-        assert_eq!(state.line(&waiting).unwrap(), "waiting for process 7, which trains what is left");
-        assert_eq!(state.line(&waiting), None);
+        let waiting = Event::Waiting { holder: "process 7 on vm", remaining: 3 };
+        assert_eq!(state.line(&waiting).unwrap(), "waiting for process 7 on vm; 3 training runs remain");
+        assert_eq!(state.line(&waiting), None, "at most one line a minute");
     }
 }

@@ -15,13 +15,14 @@ use std::io::IsTerminal as _;
 use crate::runner::EventSink;
 use crate::system::env;
 
-/// Returns the event sink for this process: a silent one with `quiet`, bars on a terminal, else plain lines.
+/// Returns the event sink for this process: a silent one with `quiet`, bars on a terminal, else plain lines, in a
+/// log file with clock times.
 pub fn sink(quiet: bool) -> Box<dyn EventSink> {
     if quiet {
         Box::new(lines::SilentSink)
     } else if std::io::stderr().is_terminal() && !env::is_dumb_terminal() {
         Box::new(bars::Bars::new(Box::new(painter::Stderr)))
     } else {
-        Box::new(lines::LineSink::default())
+        Box::new(lines::LineSink::new(!std::io::stderr().is_terminal()))
     }
 }

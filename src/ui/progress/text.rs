@@ -1,6 +1,6 @@
 //! Events as text, shortened for narrow windows.
 
-use crate::base::format::{accuracy, percent, with_thousands};
+use crate::base::format::{accuracy, count_of, percent, with_thousands};
 use crate::base::outcome::Outcome;
 use crate::runner::{Event, TrainingId, TrainingResult};
 
@@ -16,14 +16,33 @@ pub(super) fn header(event: &Event<'_>) -> Option<String> {
     let to_do = if *iterations == 0 {
         "nothing to train".to_owned()
     } else {
-        format!("{} iterations to go, {engine_text}, {workers} at a time", with_thousands(*iterations))
+        let workers = count_of(*workers as u64, "worker");
+        format!("{} iterations to go\n  {workers}, {engine_text}", with_thousands(*iterations))
     };
     let stored = if *stored > 0 { format!(", {stored} of them in the store") } else { String::new() };
-    Some(format!("{experiment}: {trainings} trainings{stored}; {to_do}\n  into {}", run_dir.display()))
+    let trainings = count_of(*trainings as u64, "training run");
+    Some(format!("{experiment}: {trainings}{stored}; {to_do}\n  into {}", run_dir.display()))
 }
 
-/// Returns the line about a training run that has ended.
-pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, trainings: usize) -> String {
+/// Returns how many training runs have ended, of how many: `[ 7/57]`, or for repeated ones `[repeated  3/18]`. Empty for
+/// other events than [`Event::Ended`].
+pub(super) fn count(event: &Event<'_>) -> String {
+    let fraction = |ended: usize, all: usize| format!("{ended:>width$}/{all}", width = all.to_string().len());
+    match event {
+        Event::Ended { repeats: Some(repeats), .. } => format!("[repeated {}]", fraction(repeats.ended, repeats.all)),
+        Event::Ended { ended, trainings, .. } => format!("[{}]", fraction(*ended, *trainings)),
+        _ => String::new(),
+    }
+}
+
+/// Returns the line about waiting for another process, which trains what this one needs.
+pub(super) fn waiting(holder: &str, remaining: usize) -> String {
+    let remain = if remaining == 1 { "remains" } else { "remain" };
+    format!("waiting for {holder}; {} {remain}", count_of(remaining as u64, "training run"))
+}
+
+/// Returns the line about a training run that has ended, after its [`count`].
+pub(super) fn ended(count: &str, label: &TrainingId, result: &TrainingResult) -> String {
     let outcome = match &result.outcome {
         Outcome::Done => {
             let test = test_accuracy(result).map_or_else(String::new, |accuracy| format!("test {accuracy}"));
@@ -31,54 +50,41 @@ pub(super) fn ended(label: &TrainingId, result: &TrainingResult, ended: usize, t
             format!("{test}{seconds}")
         }
         Outcome::Diverged { iteration } => {
-            format!("diverged: its loss or a weight is no finite number at iteration {}", with_thousands(*iteration))
+            format!("diverged: non-finite loss or weight at iteration {}", with_thousands(*iteration))
         }
         Outcome::Failed { cause } => format!("failed: {cause}"),
         Outcome::Blocked { by } => format!("blocked by {}", by.short()),
     };
-    format!("{} {label}: {} left, {outcome}", ended_count(ended, trainings), percent(result.weights_remaining))
+    format!("{count} {label}: {} remaining, {outcome}", percent(result.weights_remaining))
 }
 
 /// Like [`ended`], but for a window of `width` columns: one line, in the longest form that fits. Failures are wrapped
 /// to several lines and never shortened; the shortest form is wrapped too if it does not fit.
-pub(super) fn ended_within(
-    width: usize,
-    label: &TrainingId,
-    result: &TrainingResult,
-    ended: usize,
-    trainings: usize,
-) -> String {
-    let full = self::ended(label, result, ended, trainings);
+pub(super) fn ended_within(width: usize, count: &str, label: &TrainingId, result: &TrainingResult) -> String {
+    let full = ended(count, label, result);
     let Some(test) = test_accuracy(result) else { return wrapped(&full, width) };
-    let count = ended_count(ended, trainings);
     let short = short(label);
     let remaining = percent(result.weights_remaining);
-    let label_width = width.saturating_sub(columns(&count) + columns(&test) + 3);
+    let label_width = width.saturating_sub(columns(count) + columns(&test) + 3);
     let shortest = format!("{count} {short}: {test}");
     let forms = [
         full,
-        format!("{count} {label}: {remaining} left, test {test}"),
-        format!("{count} {short}: {remaining} left, test {test}"),
+        format!("{count} {label}: {remaining} remaining, test {test}"),
+        format!("{count} {short}: {remaining} remaining, test {test}"),
         format!("{count} {short}: test {test}"),
         shortest.clone(),
     ];
     let fitting = forms.into_iter().find(|form| columns(form) <= width);
     fitting.unwrap_or_else(|| match label_width {
-        0..MIN_CUT_LABEL_WIDTH => wrapped(&shortest, width.max(columns(&count))),
+        0..MIN_CUT_LABEL_WIDTH => wrapped(&shortest, width.max(columns(count))),
         _ => format!("{count} {}: {test}", cut_label(label, label_width)),
     })
-}
-
-/// Returns how many training runs have ended, of how many, such as `[ 7/57]`.
-fn ended_count(ended: usize, trainings: usize) -> String {
-    let width = trainings.to_string().len();
-    format!("[{ended:>width$}/{trainings}]")
 }
 
 /// Returns the test accuracy after the last iteration; `None` unless the training run is done.
 fn test_accuracy(result: &TrainingResult) -> Option<String> {
     let last = result.last.filter(|_| result.outcome == Outcome::Done)?;
-    Some(format!("{} %", accuracy(last.test.accuracy)))
+    Some(format!("{}%", accuracy(last.test.accuracy)))
 }
 
 /// Returns the short form of a label: `winning_ticket r2 rep3`, with `rep3.2` for the second repeat and `+3` for three
@@ -150,16 +156,19 @@ mod tests {
         let test = Score { loss: 0.1, accuracy: 0.9435 };
         let last = Some(Evaluation { iteration: 1, train: Score::default(), validation: Score::default(), test });
         let result = TrainingResult { outcome: Outcome::Done, weights_remaining: 0.0358, last, seconds: Some(3.25) };
-        let line = |width| ended_within(width, &label, &result, 7, 57);
+        let line = |width| ended_within(width, "[ 7/57]", &label, &result);
         for width in 15..100 {
             assert!(line(width).lines().all(|line| columns(line) <= width), "{}", line(width));
-            assert_eq!(line(width).ends_with(')'), width >= 85, "{}", line(width));
+            assert_eq!(line(width).ends_with(')'), width >= 89, "{}", line(width));
         }
-        assert_eq!(line(100), "[ 7/57] random_reinit round 12 replicate 3 repeat 2: 3.58% left, test 94.35 % (3.2 s)");
-        assert_eq!(line(80), "[ 7/57] random_reinit round 12 replicate 3 repeat 2: 3.58% left, test 94.35 %");
-        assert_eq!(line(60), "[ 7/57] random_reinit r12 rep3.2: 3.58% left, test 94.35 %");
-        assert_eq!(line(40), "[ 7/57] random_rein… r12 rep3.2: 94.35 %");
-        assert_eq!(line(20), "[ 7/57]\n  random_reinit r12\n  rep3.2: 94.35 %");
+        assert_eq!(
+            line(100),
+            "[ 7/57] random_reinit round 12 replicate 3 repeat 2: 3.58% remaining, test 94.35% (3.2 s)"
+        );
+        assert_eq!(line(81), "[ 7/57] random_reinit round 12 replicate 3 repeat 2: 3.58% remaining, test 94.35%");
+        assert_eq!(line(62), "[ 7/57] random_reinit r12 rep3.2: 3.58% remaining, test 94.35%");
+        assert_eq!(line(40), "[ 7/57] random_reinit r12 rep3.2: 94.35%");
+        assert_eq!(line(20), "[ 7/57]\n  random_reinit r12\n  rep3.2: 94.35%");
         let group = TrainingId { other_lanes: 3, ..label.clone() };
         assert_eq!(group.to_string(), "random_reinit round 12 replicate 3 repeat 2 and 3 more");
         assert_eq!(
@@ -168,8 +177,8 @@ mod tests {
         );
         let failed =
             TrainingResult { outcome: Outcome::Failed { cause: "no space left on the disk".into() }, ..result };
-        let text = ended_within(40, &label, &failed, 7, 57);
-        assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), super::ended(&label, &failed, 7, 57));
+        let text = ended_within(40, "[ 7/57]", &label, &failed);
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), super::ended("[ 7/57]", &label, &failed));
         assert!(text.lines().all(|line| columns(line) <= 40), "the cause of a failure is not shortened: {text}");
     }
 

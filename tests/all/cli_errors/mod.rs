@@ -6,4 +6,5 @@ mod hints;
 mod mistakes;
 mod names;
 mod network_sizes;
+mod overrides;
 mod stdin;

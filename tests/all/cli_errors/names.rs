@@ -74,7 +74,7 @@ fn layer_names_with_dots_are_in_errors_with_place() {
         stderr(&output)
     };
     let twice = message("block1.conv1 = 0.3\n\"block1.conv1\" = 0.4");
-    assert!(twice.contains("`prune.rate.layers.block1.conv1` is there twice"), "{twice}");
+    assert!(twice.contains("duplicate key `prune.rate.layers.block1.conv1`"), "{twice}");
     // Both mistakes are found, although one is at a name with a dot.
     let wrong = message("block1.conv1 = \".3\"\noutput = 7");
     assert!(

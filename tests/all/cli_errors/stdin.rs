@@ -60,7 +60,7 @@ fn stdin_errors_have_line_and_column() {
     let toml = message(&smoke().replace("seed = 1", "seed = 007"));
     assert!(toml.contains("--> <stdin>:5:8") && toml.contains("hint: write `7`"), "{toml}");
     assert!(message("{\"name\": \"a\",\n \"rounds\" 3}").contains("--> <stdin>:2:"));
-    assert!(message("").contains("the configuration says nothing"));
+    assert!(message("").contains("the configuration is empty"));
     assert!(!folder.path().join("runs").exists());
     // `./-` is a file with that name, not standard input.
     fs::copy(SMOKE, folder.path().join("-")).unwrap();
@@ -149,10 +149,7 @@ fn encoding_that_is_not_utf_8_is_named() {
     let message = assert_refused("my.toml", &latin);
     assert!(message.contains("byte 0xF7, `÷` in Latin-1") && message.contains("my.toml:"), "{message}");
     let mac = assert_refused("my.toml", smoke().replace('\n', "\r").as_bytes());
-    assert!(
-        mac.contains("the lines end with CR alone, as on old Macs") && mac.contains("tr '\\r' '\\n' < my.toml"),
-        "{mac}"
-    );
+    assert!(mac.contains("lines end with CR alone") && mac.contains("tr '\\r' '\\n' < my.toml"), "{mac}");
     assert!(!mac.contains('\r'), "{mac:?}");
     let zeros = assert_refused("my.toml", format!("{}\0\0", smoke()).as_bytes());
     assert!(zeros.contains("has 2 zero bytes in it") && zeros.contains("crash"), "{zeros}");

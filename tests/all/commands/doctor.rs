@@ -27,7 +27,7 @@ fn doctor_shows_versions_devices_and_data() {
     assert_eq!(found["store"]["trainings"], 0);
     assert_eq!(found["data"].as_array().unwrap().len(), 4);
     let text = stdout(&doctor(folder.path(), &[]));
-    for word in ["libtorch_cpu.so", "CUDA", "cores", "mnist: not there", "no trainings are stored"] {
+    for word in ["libtorch_cpu.so", "CUDA", "cores", "mnist: not there", "no stored training runs"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     assert!(!folder.path().join("store").exists(), "looking makes nothing");
@@ -41,7 +41,7 @@ fn doctor_exits_with_1_if_requirement_is_missing() {
     assert!(stderr(&output).contains("hint: `lth data fetch mnist`"), "{}", stderr(&output));
     let hidden = lth().args(["doctor", "--require", "cuda"]).env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
     assert_eq!(hidden.status.code(), Some(1));
-    assert!(stderr(&hidden).contains("error: CUDA is required, and cannot be used: "), "{}", stderr(&hidden));
+    assert!(stderr(&hidden).contains("error: CUDA is required but cannot be used: "), "{}", stderr(&hidden));
     for wrong in ["gpu", "data=minst", "data"] {
         assert_eq!(doctor(folder.path(), &["--require", wrong]).status.code(), Some(2), "{wrong}");
     }

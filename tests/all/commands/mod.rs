@@ -6,5 +6,6 @@ mod output;
 mod plan;
 mod run;
 mod runs;
+mod scripting;
 mod stability;
 mod sweep;

@@ -18,6 +18,7 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         own(&["help", "run"]),
         with_runs(&["run", SMOKE, "--set", "replicates=1"]),
         with_runs(&["run", SMOKE, "--set", "replicates=1", "--quiet"]),
+        with_runs(&["run", SMOKE, "--set", "replicates=1", "--quiet", "--json"]),
         with_runs(&["plan", SMOKE]),
         with_runs(&["plan", SMOKE, "--json"]),
         own(&["check", SMOKE]),
@@ -30,7 +31,10 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         with_runs(&["compare", "smoke", "other"]),
         with_runs(&["compare", "smoke", "other", "--json"]),
         with_runs(&["report", "smoke"]),
+        with_runs(&["report", "smoke", "--json"]),
         with_runs(&["clean", "--dry-run"]),
+        with_runs(&["clean", "--dry-run", "--json"]),
+        with_runs(&["stability", "smoke", "--round", "0", "--points", "2", "--quiet"]),
         with_runs(&["doctor"]),
         with_runs(&["doctor", "--json"]),
         own(&["data", "check"]),
@@ -42,6 +46,8 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         own(&["generate", "man", "--out", &path("man")]),
         own(&["generate", "completions", "bash"]),
         own(&["init", "-"]),
+        own(&["init", "--json", &path("json_mine.toml")]),
+        own(&["generate", "schema", "--of", "rounds.csv"]),
         own(&["init", &path("mine.toml")]),
     ]
 }

@@ -190,7 +190,7 @@ fn terminal_bars_fit_small_window() {
         assert!(bars.iter().all(|line| line.chars().count() < 40), "no bar is wrapped: {frame}");
     }
     assert_eq!(ended, SMOKE_TRAININGS, "each training is one line: {sent}");
-    assert!(sent.contains(" more at work\r\n  all "), "the others are counted: {sent}");
+    assert!(sent.contains(" more in progress\r\n  all "), "the others are counted: {sent}");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn terminal_has_no_bars_after_stop() {
     assert_eq!(output.status.code(), Some(130), "{sent}");
     let (before, after) = sent.rsplit_once("\u{1b}[2K").unwrap();
     assert!(before.contains('─'), "there were bars: {sent}");
-    let message = "stopped: 0 of 18 trainings are done; those at work begin again. Go on with";
+    let message = "interrupted: 0 of 18 training runs are done; those in progress start again. Resume with:";
     assert_eq!(after, format!("{message}\r\n  {run}\r\n"), "they are cleared, and the message is whole: {sent}");
 }
 

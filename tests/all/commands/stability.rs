@@ -198,11 +198,11 @@ fn stability_refuses_unknown_names_and_damaged_runs() {
     assert!(error_message(&["smok"]).contains("there is no run `smok`"));
     assert!(error_message(&["smoke", "--points", "1"]).contains("1 is not in 2..=1000"));
     let none = error_message(&["smoke", "--arm", "dense", "--round", "1"]);
-    assert!(none.contains("of what is asked for nothing has come to its end") && none.contains("hint: "), "{none}");
+    assert!(none.contains("none of the selected training runs is done") && none.contains("hint: "), "{none}");
     let resolved = run_dir(runs).join("resolved.toml");
     let text = fs::read_to_string(&resolved).unwrap();
     lth::system::files::write(&resolved, text.replace("seed = 1", "seed = 2").as_bytes()).unwrap();
-    assert!(error_message(&["smoke"]).contains("has trainings that its experiment does not give here"));
+    assert!(error_message(&["smoke"]).contains("has training runs that its experiment does not have here"));
     fs::remove_file(&resolved).unwrap();
     assert!(error_message(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
 }

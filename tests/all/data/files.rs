@@ -113,7 +113,7 @@ fn custom_idx_files_are_trained_on() {
 
     // `resolved.toml` is the same experiment, and refuses other bytes.
     let resolved = fs::read_to_string(run_dir.join("resolved.toml")).unwrap();
-    assert!(resolved.contains("  # of what was found there\n"), "{resolved}");
+    assert!(resolved.contains("  # computed from the files\n"), "{resolved}");
     put(&folder.path().join("resolved.toml"), resolved.as_bytes());
     let plan = lth().current_dir(folder.path()).args(["plan", "resolved.toml"]).output().unwrap();
     assert!(stdout(&plan).contains("training runs: 2, 2 of them in the store\n"), "{}{}", stdout(&plan), stderr(&plan));

@@ -3,3 +3,4 @@
 mod generate;
 mod layers;
 mod readme;
+mod shells;

@@ -71,7 +71,7 @@ fn resume_after_signals_gives_same_bytes() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
         let message = stderr(&output);
-        assert!(message.contains("trainings are done; those at work begin again. Go on with\n"), "{message}");
+        assert!(message.contains("training runs are done; those in progress start again. Resume with:\n"), "{message}");
         // The command that the message names, run by a shell.
         let command = message.trim_end().lines().last().unwrap();
         let rest = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
@@ -150,7 +150,7 @@ fn final_weights_that_differ_after_rerun_are_refused() {
     let output = run(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("not what they were"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("1 trainings could not be run again"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 training run could not be repeated"), "{}", stderr(&output));
     assert!(stderr(&output).contains("no result: 1 blocked"), "round 2 waits for it: {}", stderr(&output));
 }
 

@@ -60,6 +60,7 @@ fn end(bars: &Bars, worker: usize, ended: usize) {
         cost: EACH as f64,
         ended,
         trainings: 57,
+        repeats: None,
     });
 }
 
@@ -92,6 +93,7 @@ fn bars_in_window_of_40_columns() {
         cost: EACH as f64,
         ended: 2,
         trainings: 57,
+        repeats: None,
     });
     draw(&bars);
     assert_golden!(terminal.rows().join("\n"));
@@ -111,9 +113,9 @@ fn bars_of_sixteen_workers_in_low_window() {
     draw(&bars);
     let visible = terminal.visible_rows();
     let bars_of_workers = visible.iter().filter(|row| row.contains("round 2 replicate")).count();
-    assert_eq!((bars_of_workers, visible.len()), (2, 6), "half of the window is for permanent lines: {visible:#?}");
-    assert_eq!(visible[4], "  and 14 more at work");
-    assert!(visible[5].starts_with("  all ") && visible[5].ends_with(" 14%"), "{visible:#?}");
+    assert_eq!((bars_of_workers, visible.len()), (2, 7), "half of the window is for permanent lines: {visible:#?}");
+    assert_eq!(visible[5], "  and 14 more in progress");
+    assert!(visible[6].starts_with("  all ") && visible[6].ends_with(" 14%"), "{visible:#?}");
     for height in [9, 4, 3, 2] {
         terminal.resize(80, height);
         draw(&bars);
@@ -155,7 +157,7 @@ fn bars_leave_no_ghosts_when_window_is_resized() {
     let windows =
         [(80, 24), (40, 24), (100, 24), (50, 24), (50, 12), (25, 12), (120, 12), (120, 6), (60, 6), (200, 50)];
     let rows = rows_after_resizes(&windows);
-    assert!(rows.iter().all(|row| !row.contains(['━', '─']) && !row.ends_with("at work")), "no ghosts: {rows:#?}");
+    assert!(rows.iter().all(|row| !row.contains(['━', '─']) && !row.ends_with("in progress")), "no ghosts: {rows:#?}");
 }
 
 // regression: bars of MultiProgress overwrote permanent lines when the window was resized
@@ -180,7 +182,7 @@ fn bars_lose_no_line_when_window_is_resized() {
 fn bars_show_awaited_process() {
     let (bars, terminal) = started_bars(1, 40, 24);
     end(&bars, 0, 1);
-    bars.on_event(&Event::Waiting { holder: "process 4711 on a-machine-with-a-long-name" });
+    bars.on_event(&Event::Waiting { holder: "process 4711 on a-machine-with-a-long-name", remaining: 3 });
     draw(&bars);
     let rows = terminal.rows();
     assert_eq!(rows[rows.len() - 2], "  waiting for process 4711 on a-machin…");
@@ -193,9 +195,9 @@ fn bars_show_awaited_process() {
 fn bars_are_cleared_when_run_breaks_off() {
     let (bars, terminal) = started_bars(3, 80, 24);
     draw(&bars);
-    assert_eq!(terminal.rows().len(), 2 + 3 + 1);
+    assert_eq!(terminal.rows().len(), 3 + 3 + 1);
     drop(bars);
-    assert_eq!(terminal.rows().len(), 2, "only the header stays");
+    assert_eq!(terminal.rows().len(), 3, "only the header stays");
     let bars = Bars::new(Box::new(terminal.clone()));
     bars.on_event(&Event::RunFinished);
     bars.on_event(&Event::Message("a line after the end"));
