@@ -172,7 +172,8 @@ fn layer_panel(
                 // The ends of densities lie close together, so that the legend and not a label names the lines.
                 let shade = round_index.saturating_sub(usize::from(kind.with_dense));
                 let style = SeriesStyle { shade, dash: shade, ..arm_style };
-                (style, format!("{} {}", shown_round.arm, share_label(shown_round.share)))
+                let dense = if shown_round.arm == DENSE { "dense " } else { "" };
+                (style, format!("{dense}{}", share_label(shown_round.share)))
             } else if measure_index == 0 {
                 (arm_style, (*name).to_owned())
             } else {
