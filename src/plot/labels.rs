@@ -52,7 +52,7 @@ pub(super) fn end_labels(
                 .points
                 .iter()
                 .filter_map(|point| Some((x_axis.position(point.x)?, y_axis.position(point.mean)?)));
-            let (x, y) = positions.filter(|(x, _)| (0.0..=width).contains(x)).last()?;
+            let (x, y) = positions.rev().find(|(x, _)| (0.0..=width).contains(x))?;
             let y = y.clamp(0.0, height);
             Some(EndLabel { series, end: (x, y), y })
         })

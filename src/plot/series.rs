@@ -104,9 +104,7 @@ pub(super) fn render_series(
         let points = marked.iter().filter(|placed| placed.point.is_lower_bound == is_lower_bound);
         points.map(|placed| marker(style, placed.x, placed.y)).collect()
     };
-    let bounded = marked.iter().filter(|placed| placed.point.is_lower_bound);
-    let arrows: String =
-        bounded.map(|placed| format!("M{} {}{UP_ARROW}", pixels(placed.x), pixels(placed.y))).collect();
+    let arrows = arrows_path(&marked);
     let is_crowded = marked.len() * order.count > CROWDED_BARS;
     let bars = match style.marks {
         MarkerPolicy::None => String::new(),
@@ -172,6 +170,15 @@ fn coloured(style: SeriesStyle, elements: &str) -> String {
 fn colour_class(style: SeriesStyle) -> String {
     let shade = if style.shade == 0 { String::new() } else { format!(" s{}", style.shade.min(LIGHTEST)) };
     format!("c{}{shade}", style.colour % 8)
+}
+
+/// Returns the path of the arrows above the markers of lower bounds.
+fn arrows_path(points: &[PlacedPoint<'_>]) -> String {
+    let mut path = String::new();
+    for placed in points.iter().filter(|placed| placed.point.is_lower_bound) {
+        let _ = write!(path, "M{} {}{UP_ARROW}", pixels(placed.x), pixels(placed.y));
+    }
+    path
 }
 
 /// Returns the path of the band between the minima and the maxima of `points`; empty if it has no area.

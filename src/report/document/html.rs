@@ -86,9 +86,10 @@ fn facts_html(facts: &[(String, String)]) -> String {
 /// Returns a figure as HTML under a heading of `level`, with its panels as inline SVG, and links to its files.
 fn figure_html(level: usize, figure: &Figure) -> String {
     let panels: String = figure.panels.iter().map(plot::panel).collect();
-    let entries = figure.legend().into_iter();
-    let items: String =
-        entries.map(|(name, style)| format!("<li>{}{}</li>\n", plot::legend_sample(style), escaped(name))).collect();
+    let mut items = String::new();
+    for (name, style) in figure.legend() {
+        let _ = writeln!(items, "<li>{}{}</li>", plot::legend_sample(style), escaped(name));
+    }
     let legend = if items.is_empty() { items } else { format!("<ul class=\"legend\">\n{items}</ul>\n") };
     format!(
         "<figure id=\"{name}\">\n<h{level}>{}</h{level}>\n{legend}<div class=\"panels\">\n{panels}</div>\n\

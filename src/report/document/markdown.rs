@@ -30,7 +30,8 @@ fn element_markdown(element: &PageElement) -> String {
         PageElement::Table(table) => table_markdown(table),
         PageElement::Figure(level, figure) => figure_markdown(*level, figure),
         PageElement::Facts(facts) => {
-            facts.iter().map(|(name, fact)| format!("- {}: {}\n", escaped(name), escaped(fact))).collect()
+            let facts = facts.iter().map(|(name, fact)| format!("- {}: {}\n", escaped(name), escaped(fact)));
+            facts.collect::<Vec<_>>().concat()
         }
         PageElement::Folded(title, elements) => {
             let elements = elements.iter().map(|element| format!("\n{}", element_markdown(element)));

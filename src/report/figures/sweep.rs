@@ -47,7 +47,8 @@ impl SweptKey {
             }
         }
         let keys: Vec<&str> = kept.iter().map(|difference| difference.key.as_str()).collect();
-        let values = |difference: &ConfigDifference| difference.values.iter().map(value_text).collect();
+        let values =
+            |difference: &ConfigDifference| difference.values.iter().map(|value| value_text(value.as_ref())).collect();
         kept.iter()
             .map(|difference| Self { name: short_name(&difference.key, &keys), values: values(difference) })
             .collect()
@@ -145,7 +146,7 @@ fn short_name(key: &str, keys: &[&str]) -> String {
 }
 
 /// Returns a value as text: a number below 0.01 as `1.2e-3`, a text without quotes, `none` for no value.
-fn value_text(value: &Option<Value>) -> String {
+fn value_text(value: Option<&Value>) -> String {
     match value {
         None => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
