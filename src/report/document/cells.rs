@@ -5,6 +5,9 @@ use crate::report::claims::ClaimStatus;
 use crate::report::table::{Cell, Table};
 use crate::report::verdict::Decision;
 
+/// Numbers with more characters than this are texts, which may wrap and are not aligned.
+const MAX_NUMBER: usize = 16;
+
 /// A number as a cell shows it: `94.35 (94.10–94.60)` is the number `94.35` and the remark `(94.10–94.60)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct NumberText<'a> {
@@ -20,8 +23,16 @@ impl<'a> NumberText<'a> {
         Self { number, remark }
     }
 
-    /// Returns the number of characters after the last digit of the whole part: `.35%` has 4.
+    /// Returns whether the text is too long to be one number.
+    fn is_text(self) -> bool {
+        self.number.chars().count() > MAX_NUMBER
+    }
+
+    /// Returns the number of characters after the last digit of the whole part: `.35%` has 4; 0 for a text.
     fn fraction_length(self) -> usize {
+        if self.is_text() {
+            return 0;
+        }
         let is_whole = |c: char| c.is_ascii_digit() || c == ',' || c == '+' || c == '-' || c == '\u{2212}';
         let first_digit = self.number.find(|c: char| c.is_ascii_digit()).unwrap_or(0);
         let rest = self.number[first_digit..].trim_start_matches(is_whole);
@@ -55,6 +66,9 @@ pub(super) fn cell_html(cell: &Cell, title: &str, fraction_length: usize) -> Str
 
 /// Returns a number as HTML, with invisible zeros behind it that align the decimal points of a column.
 fn number_html(text: NumberText<'_>, fraction_length: usize) -> String {
+    if text.is_text() {
+        return inline_html(&format!("{} {}", text.number, text.remark));
+    }
     let missing = fraction_length.saturating_sub(text.fraction_length());
     let padding = match missing {
         0 => String::new(),
@@ -113,6 +127,7 @@ mod tests {
         assert_eq!(html("100%"), "<b>100%<i>.00</i></b>");
         assert_eq!(html("60.1%"), "<b>60.1%<i>0</i></b>");
         assert_eq!(html("4.75%"), "<b>4.75%</b>");
+        assert_eq!(html("2,367 and 2,900 iterations (n = 3)"), "2,367 and 2,900 iterations (n = 3)");
         assert_eq!(NumberText::of("≥ 2,900 (2,800–3,000)").fraction_length(), 0);
         assert_eq!(
             number_html(NumberText::of("+0.35 (\u{2212}1.00 to +2.00)"), 3),
