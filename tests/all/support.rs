@@ -160,11 +160,18 @@ pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
             if path.is_dir() {
                 folders.push(path);
             } else if !["timings.csv", "run.json"].contains(&name.as_str()) {
-                files.insert(name, fs::read_to_string(path).unwrap());
+                let text = fs::read_to_string(path).unwrap();
+                files.insert(name, without_dates(&text));
             }
         }
     }
     files
+}
+
+/// Returns a text without the lines of a report on the date and the time that the run took.
+fn without_dates(text: &str) -> String {
+    let is_date = |line: &&str| line.starts_with("- Date: ") || line.starts_with("<dt>Date</dt>");
+    text.split_inclusive('\n').filter(|line| !is_date(line)).collect()
 }
 
 /// Asserts that the [`reproducible_files`] files of two runs are equal; the message has the first line that differs.

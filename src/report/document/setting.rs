@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::analysis::RunAnalysis;
 use crate::artifacts::RoundRow;
@@ -83,7 +84,15 @@ fn network(experiment: &Experiment, run: &Run) -> String {
     };
     let weights = run.rounds.iter().map(|row| row.weights_total).max().filter(|weights| *weights > 0);
     let weights = weights.map_or_else(String::new, |weights| format!(", {} weights", with_thousands(weights)));
-    format!("{}{weights}", name.as_str().unwrap_or_default())
+    format!("{}{weights}", word(&name))
+}
+
+/// Returns a value of a configuration as a word: a text itself, of a table such as `{ mlp = … }` its first key.
+fn word(value: &Value) -> &str {
+    match value {
+        Value::Object(table) => table.keys().next().map_or("", String::as_str),
+        other => other.as_str().unwrap_or_default(),
+    }
 }
 
 /// Returns the optimizer with its learning rate, and the length of a training run.
@@ -186,6 +195,9 @@ mod tests {
             "strokes: 10,000 train / 345 validation / 2,000 test images; training accuracy on 345"
         );
         assert!(optimizer(&experiment).starts_with("SGD with momentum 0.9, learning rate 0.1, batch size "));
+        // regression: the name of an architecture with sizes was left out.
+        let network = network(&experiment, &run);
+        assert!(network.starts_with(|c: char| c.is_ascii_lowercase()), "{network}");
         assert_eq!(completion(&run), "1 of 2 complete (1 diverged)");
         assert_eq!((replicates(&run), pruning(&run)), ("2".to_owned(), "0 rounds, to 100% of the weights".to_owned()));
     }

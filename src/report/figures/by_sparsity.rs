@@ -17,7 +17,7 @@ const WINDOW_GAINS: f64 = 6.0;
 const MIN_WINDOW: f64 = 0.03;
 
 /// The sentence of captions on lower bounds, with a space before it.
-const LOWER_BOUNDS: &str = " An open marker with an upward arrow is a lower bound (≥): the early stop of some training run is \
+pub(super) const LOWER_BOUNDS: &str = " An open marker with an upward arrow is a lower bound (≥): the early stop of some training run is \
                             one of its last two evaluations, so that the validation loss may still fall after the end.";
 
 /// The quantity that a panel shows: a number for each training run.
@@ -243,12 +243,15 @@ fn dense_point(series: &[Series]) -> Option<&ChartPoint> {
 }
 
 /// Returns the window that limits an accuracy axis from below, see [`WINDOW_GAINS`]; `None` if every series lies inside
-/// it. Without a limit, weak controls would stretch the axis and press all other series into a line.
+/// it. It contains the dense network and all tickets, whose lines are solid. Without a limit, weak controls would
+/// stretch the axis and press all other series into a line; their points outside it are arrows at the frame.
 fn accuracy_window(series: &[Series]) -> Option<(f64, f64)> {
     let dense = dense_point(series)?.mean;
     let points = || series.iter().flat_map(|series| &series.points);
     let best = points().map(|point| point.mean).fold(dense, f64::max);
     let least = points().map(|point| point.low).fold(dense, f64::min);
-    let low = dense - (WINDOW_GAINS * (best - dense)).max(MIN_WINDOW);
+    let of_tickets = series.iter().filter(|series| series.style.dash == 0).flat_map(|series| &series.points);
+    let least_of_tickets = of_tickets.map(|point| point.low).fold(dense, f64::min);
+    let low = (dense - (WINDOW_GAINS * (best - dense)).max(MIN_WINDOW)).min(least_of_tickets);
     (least < low).then_some((low, f64::INFINITY))
 }

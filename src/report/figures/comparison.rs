@@ -1,7 +1,7 @@
 //! Figures of several runs together, one for each arm that they share: for sweeps of a learning rate, a pruning rate, a
 //! width.
 
-use super::by_sparsity::{FigureMetric, arm_points};
+use super::by_sparsity::{FigureMetric, LOWER_BOUNDS, arm_points};
 use super::sweep::{RunPanels, RunPlace, SweptKey, run_panels};
 use super::{MEANS, weights_remaining_axis, with_common_axes, without_empty_panels};
 use crate::artifacts::{Metric, RoundGroup, arms, start_note};
@@ -86,22 +86,27 @@ fn compared_metrics<'a>(runs: &[ComparedRun<'a>]) -> Vec<ComparedMetric<'a>> {
 /// Returns the figures of `arm`, whose runs are arranged in `panels`.
 fn arm_figures(runs: &[ComparedRun<'_>], arm: &str, panels: &RunPanels) -> Vec<Figure> {
     let metrics = compared_metrics(runs);
-    let caption = format!("{MEANS} Each line begins at the dense network of its run.");
+    let caption = |panels: &[Panel], axes: &str| {
+        let mut points = panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
+        let bounds = if points.any(|point| point.is_lower_bound) { LOWER_BOUNDS } else { "" };
+        format!("{MEANS} Each line begins at the dense network of its run.{axes}{bounds}")
+    };
     if let [(_, places)] = &panels[..] {
-        let panels = metrics.iter().map(|metric| panel(runs, arm, places, metric)).collect();
+        let panels: Vec<Panel> = metrics.iter().map(|metric| panel(runs, arm, places, metric)).collect();
         let title = format!("Runs compared: {arm}");
-        return vec![Figure { name: format!("runs_{arm}"), title, caption, panels }];
+        return vec![Figure { name: format!("runs_{arm}"), title, caption: caption(&panels, ""), panels }];
     }
     let figure = |metric: &ComparedMetric<'_>| {
         let titled = |(title, places): &(String, Vec<RunPlace>)| Panel {
             title: title.clone(),
             ..panel(runs, arm, places, metric)
         };
+        let panels = with_common_axes(panels.iter().map(titled).collect());
         Figure {
             name: format!("runs_{arm}_{}", metric.name),
             title: format!("Runs compared by {}: {arm}", metric.title.trim_end_matches(" (%)")),
-            caption: format!("{caption} All panels have the same axes."),
-            panels: with_common_axes(panels.iter().map(titled).collect()),
+            caption: caption(&panels, " All panels have the same axes."),
+            panels,
         }
     };
     metrics.iter().map(figure).collect()

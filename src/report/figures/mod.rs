@@ -171,7 +171,7 @@ fn share_label(share: f64) -> String {
 }
 
 /// Returns the shade of the line with an index, counted from 0 for the largest share of weights, of `count` lines: the
-/// fewer weights remain, the lighter is the line.
+/// fewer weights remain, the fainter is the line.
 fn shade(index: usize, count: usize) -> usize {
     const LEVELS: usize = 5;
     if count <= LEVELS { index } else { index * LEVELS / count }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_weights_are_lighter() {
+    fn fewer_weights_are_fainter() {
         assert_eq!([shade(0, 3), shade(2, 3), shade(0, 10), shade(9, 10)], [0, 2, 0, 4]);
         assert_eq!((share_label(1.0), share_label(0.2107)), ("100%".to_owned(), "21.1%".to_owned()));
     }

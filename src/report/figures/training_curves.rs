@@ -160,7 +160,7 @@ fn accuracy_figure(data: &FigureData<'_>, arm: &str, suffix: &str, contents: &[P
         name: format!("test_accuracy{suffix}"),
         title: format!("Test accuracy during training: {arm}"),
         caption: format!(
-            "{MEANS} Lines are labelled with the weights remaining, and lighter if fewer remain. Values outside the \
+            "{MEANS} Lines are labelled with the weights remaining, and fainter if fewer remain. Values outside the \
              plotted range are in the CSV file. (The paper's Figure 3.)"
         ),
         panels: panels(contents, &y, &data.note(true), end),
@@ -185,7 +185,7 @@ fn loss_figure(arm: &str, suffix: &str, contents: &[PanelOf<Series>], end: f64) 
         name: format!("validation_loss{suffix}"),
         title: format!("Validation loss during training: {arm}"),
         caption: format!(
-            "{MEANS} Lines are labelled with the weights remaining, and lighter if fewer remain. The early stop is the \
+            "{MEANS} Lines are labelled with the weights remaining, and fainter if fewer remain. The early stop is the \
              minimum of the loss. Values outside the plotted range are in the CSV file. (The paper's Figure 11.)"
         ),
         panels: panels(contents, &y, "", end),
