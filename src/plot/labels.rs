@@ -65,7 +65,8 @@ pub(super) fn end_labels(
         let (left, baseline) = (pixels(width + LEADER), pixels(y + 4.0));
         let _ = writeln!(
             text,
-            "<g class=\"c{colour}\"><path class=\"leader\" d=\"M{} {}L{} {}\"/><text class=\"value\" x=\"{left}\" y=\"{baseline}\">{}</text></g>",
+            "<g class=\"c{colour}\"><path class=\"leader\" d=\"M{} {}L{} {}\"/>\
+             <text class=\"value\" x=\"{left}\" y=\"{baseline}\">{}</text></g>",
             pixels(label.end.0),
             pixels(label.end.1),
             pixels(width + LEADER - 3.0),
@@ -76,8 +77,8 @@ pub(super) fn end_labels(
     text
 }
 
-/// Returns positions, in the order of the ascending `wanted`, that are at least [`LINE_HEIGHT`] apart and close to those
-/// wanted, inside 0..=`height` if there is room for all.
+/// Returns positions, in the order of the ascending `wanted`, that are at least [`LINE_HEIGHT`] apart and close to
+/// those wanted, inside 0..=`height` if there is room for all.
 fn spread(wanted: &[f64], height: f64) -> Vec<f64> {
     let mut positions = wanted.to_vec();
     // Downwards from the first, then back upwards from the lower edge.

@@ -8,8 +8,8 @@ use crate::plot;
 use crate::system::paths::ReportDir;
 
 /// Returns the files of a report on one or several runs, each with its name in the folder of the report: the page as
-/// HTML and as Markdown, and each figure as SVG and as CSV. Equal runs give equal bytes, except for the line of the page
-/// on the date and the time that the run took.
+/// HTML and as Markdown, and each figure as SVG and as CSV. Equal runs give equal bytes, except for the line of the
+/// page on the date and the time that the run took.
 ///
 /// # Errors
 /// Fails if the numbers of a figure cannot be written as CSV.

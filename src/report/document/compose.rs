@@ -9,8 +9,8 @@ use crate::report::figures::{ComparedRun, SweptKey, comparison_figures, run_labe
 use crate::report::run::Run;
 use crate::report::table::{Cell, Table};
 
-/// Returns the page on one run, or on several runs: first their answers, the differences between their configurations and
-/// figures of all of them, then the part on each run, folded, and notes that apply to more than one run.
+/// Returns the page on one run, or on several runs: first their answers, the differences between their configurations
+/// and figures of all of them, then the part on each run, folded, and notes that apply to more than one run.
 pub fn page(analyses: &[RunAnalysis]) -> Page {
     if let [analysis] = analyses {
         let elements = run_section(analysis, 2, analysis.figures.clone());

@@ -28,10 +28,10 @@ pub(super) fn stability(analysis: &RunAnalysis, level: usize) -> Vec<PageElement
         return Vec::new();
     }
     let explanation = format!(
-        "Two copies of a training run start from the same weights and see their images in different orders. Instability \
-         is the highest error on the straight line between their final weights, minus the mean error of both. An arm \
-         counts as stable at a round if its mean over n training runs is below 2 points on test images. Batch norms \
-         have, at each point, the statistics of the training images that train errors are measured on.{}",
+        "Two copies of a training run start from the same weights and see their images in different orders. \
+         Instability is the highest error on the straight line between their final weights, minus the mean error of \
+         both. An arm counts as stable at a round if its mean over n training runs is below 2 points on test images. \
+         Batch norms have, at each point, the statistics of the training images that train errors are measured on.{}",
         test_note(analysis)
     );
     vec![
@@ -57,8 +57,8 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
     let is_incomplete = groups.iter().any(|group| group.done().count() < group.rows.len());
     let missing = if is_incomplete { " Training runs that diverged or failed are not in the means." } else { "" };
     let explanation = format!(
-        "Mean (minimum–maximum) over n training runs: the replicates, times the repeats of the arm.{missing} Test accuracy \
-         is reported only; it was not used for early stopping, pruning or model selection.{}{}",
+        "Mean (minimum–maximum) over n training runs: the replicates, times the repeats of the arm.{missing} Test \
+         accuracy is reported only; it was not used for early stopping, pruning or model selection.{}{}",
         start_note(&analysis.run.rounds).map_or_else(String::new, |note| format!(" {note}")),
         test_note(analysis)
     );

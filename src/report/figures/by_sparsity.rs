@@ -17,8 +17,8 @@ const WINDOW_GAINS: f64 = 6.0;
 const MIN_WINDOW: f64 = 0.03;
 
 /// The sentence of captions on lower bounds, with a space before it.
-pub(super) const LOWER_BOUNDS: &str = " An open marker with an upward arrow is a lower bound (≥): the early stop of some training run is \
-                            one of its last two evaluations, so that the validation loss may still fall after the end.";
+pub(super) const LOWER_BOUNDS: &str = " An open marker with an upward arrow is a lower bound (≥): the early stop of some training run is one of its last \
+     two evaluations, so that the validation loss may still fall after the end.";
 
 /// The quantity that a panel shows: a number for each training run.
 #[derive(Clone, Copy)]

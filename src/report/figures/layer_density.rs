@@ -34,10 +34,9 @@ pub(super) fn figure(data: &FigureData<'_>) -> Result<Figure> {
     Ok(Figure {
         name: "layers".to_owned(),
         title: "Weights remaining by layer and round".to_owned(),
-        caption:
-            "Lines are labelled with their layers; the first layer is the strongest line. Round 0 is the dense network. An arm \
-                  is shown only if its counts differ from those of the arms before it."
-                .to_owned(),
+        caption: "Lines are labelled with their layers; the first layer is the strongest line. Round 0 is the dense \
+                  network. An arm is shown only if its counts differ from those of the arms before it."
+            .to_owned(),
         panels,
     })
 }

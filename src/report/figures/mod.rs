@@ -162,8 +162,8 @@ fn nearest_rounds(run: &Run, arm: &str, shares: &[f64]) -> Vec<(u32, f64)> {
 }
 
 /// The sentence of captions on means and ranges.
-const MEANS: &str = "Lines are means over training runs; bars, or bands in panels of more than four lines, span minimum to \
-                     maximum.";
+const MEANS: &str = "Lines are means over training runs; bars, or bands in panels of more than four lines, span \
+                     minimum to maximum.";
 
 /// Returns the label of a line: a share of weights remaining in percent, such as `21.1%`.
 fn share_label(share: f64) -> String {

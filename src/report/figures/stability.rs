@@ -50,9 +50,9 @@ fn instability_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>]) -> Figure
         name: "instability".to_owned(),
         title: "Instability to the order of the data against weights remaining".to_owned(),
         caption: format!(
-            "The highest error on the straight line between the final weights of two copies of a training run, which saw \
-             their images in different orders, minus the mean error of both. {MEANS} The dotted line is at 2 points: \
-             below it, a training run counts as stable."
+            "The highest error on the straight line between the final weights of two copies of a training run, which \
+             saw their images in different orders, minus the mean error of both. {MEANS} The dotted line is at 2 \
+             points: below it, a training run counts as stable."
         ),
         panels: with_common_axes(ERRORS.iter().map(|error| instability_panel(data, groups, error)).collect()),
     }

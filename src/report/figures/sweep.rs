@@ -1,4 +1,5 @@
-//! The keys in which compared runs differ, and the arrangement of the runs in panels and colours that follows from them.
+//! The keys in which compared runs differ, and the arrangement of the runs in panels and colours that follows from
+//! them.
 
 use serde_json::Value;
 
@@ -84,9 +85,9 @@ pub(crate) fn run_labels(keys: &[SweptKey], names: &[String]) -> Vec<String> {
     if are_distinct && !keys.is_empty() { labels } else { names.to_vec() }
 }
 
-/// Returns the panels of `runs`, indices of runs that `labels` name. If several keys differ, the key with the most values
-/// gives the colour, and the others the panel. If only one differs, a panel has all runs, or if these are too many,
-/// [`RUNS_PER_PANEL`] of them in the order of the values.
+/// Returns the panels of `runs`, indices of runs that `labels` name. If several keys differ, the key with the most
+/// values gives the colour, and the others the panel. If only one differs, a panel has all runs, or if these are too
+/// many, [`RUNS_PER_PANEL`] of them in the order of the values.
 pub(crate) fn run_panels(keys: &[SweptKey], labels: &[String], runs: &[usize]) -> RunPanels {
     if let Some(panels) = panels_by_keys(keys, labels, runs) {
         return panels;

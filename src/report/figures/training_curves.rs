@@ -75,8 +75,8 @@ fn ticket_panels<'a>(data: &'a FigureData<'_>, ticket: &'a ArmRole) -> Vec<Panel
     panels
 }
 
-/// Returns the rounds of `arm` at which the share of weights of `ticket` is nearest to `shares`, in the style of `arm`. A
-/// round has the same shade in all panels of the ticket.
+/// Returns the rounds of `arm` at which the share of weights of `ticket` is nearest to `shares`, in the style of
+/// `arm`. A round has the same shade in all panels of the ticket.
 fn shown_rounds<'a>(data: &FigureData<'_>, ticket: &ArmRole, arm: &'a str, shares: &[f64]) -> Vec<ShownRound<'a>> {
     let run = data.run;
     let shaded = nearest_rounds(run, &ticket.arm, &[&LARGE_TICKET_SHARES[..], &SMALL_TICKET_SHARES].concat());

@@ -92,8 +92,8 @@ const FIGURES: [WeightFigure; 5] = [
     WeightFigure {
         name: "incoming_connections",
         title: "Incoming connections that each unit keeps",
-        caption: "Units of a layer, from the one that keeps the most connections to the one that keeps the fewest. Units \
-                  of the dense network keep 100%. (The paper's Figures 21 and 22.)",
+        caption: "Units of a layer, from the one that keeps the most connections to the one that keeps the fewest. \
+                  Units of the dense network keep 100%. (The paper's Figures 21 and 22.)",
         measures: &[(WeightMeasure::Incoming, "")],
         x: ("rank of the unit (% of units)", AxisUnit::Percent),
         y: ("incoming connections kept (%)", AxisUnit::Percent),
@@ -228,8 +228,8 @@ fn value_count(rows: &WeightData, layer: &str, shown: &ShownRound<'_>, measure: 
     Some(counts.sum::<u64>()).filter(|n| *n > 0)
 }
 
-/// Returns the points of a histogram with equal numbers of neighbouring bins merged, so that at most `most` bins remain.
-/// The density of a merged bin is the mean of the densities, because all bins have equal widths.
+/// Returns the points of a histogram with equal numbers of neighbouring bins merged, so that at most `most` bins
+/// remain. The density of a merged bin is the mean of the densities, because all bins have equal widths.
 fn merged(points: &[ChartPoint], most: usize) -> Vec<ChartPoint> {
     let size = points.len().div_ceil(most).max(1);
     let mean =
