@@ -145,7 +145,7 @@ mod tests {
         let rounds: Vec<f64> = (0..25).map(|round| 0.8_f64.powi(round)).collect();
         let axis =
             Axis { unit: AxisUnit::Percent, scale: AxisScale::LogReversed, ticks: rounds.clone(), ..Axis::default() };
-        assert_eq!(labels(&axis, &rounds), "100 51.2 26.2 13.4 6.87 3.52 1.80 0.922 0.472");
+        assert_eq!(labels(&axis, &rounds), "100 41.0 16.8 6.87 2.81 1.15 0.472");
         assert_eq!(labels(&Axis { ticks: vec![1.0], ..axis }, &[1.0]), "100");
     }
 

@@ -67,7 +67,7 @@ pub(super) fn cell_html(cell: &Cell, title: &str, fraction_length: usize) -> Str
 /// Returns a number as HTML, with invisible zeros behind it that align the decimal points of a column.
 fn number_html(text: NumberText<'_>, fraction_length: usize) -> String {
     if text.is_text() {
-        return inline_html(&format!("{} {}", text.number, text.remark));
+        return inline_html(format!("{} {}", text.number, text.remark).trim_end());
     }
     let missing = fraction_length.saturating_sub(text.fraction_length());
     let padding = match missing {
