@@ -2,10 +2,16 @@
 
 use super::stats::SummaryStats;
 
-/// Formats a share in percent: 0.2107 as `21.1%`. It has one decimal, or two if it is below 10 % and not 0.
+/// Formats a share in percent with three significant digits, but at most three decimals: 0.2107 as `21.1%`, 1 as
+/// `100%`, 0 as `0%`.
 pub fn percent(share: f64) -> String {
     let percent = 100.0 * share;
-    let digits = if percent >= 10.0 || percent == 0.0 { 1 } else { 2 };
+    let digits = match percent {
+        _ if percent >= 99.95 || percent == 0.0 => 0,
+        _ if percent >= 9.995 => 1,
+        _ if percent >= 0.9995 => 2,
+        _ => 3,
+    };
     format!("{percent:.digits$}%")
 }
 
@@ -75,8 +81,8 @@ mod tests {
     #[test]
     fn numbers_are_formatted_for_tables() {
         assert_eq!(
-            [percent(1.0), percent(0.2107), percent(0.0358), percent(0.0)],
-            ["100.0%", "21.1%", "3.58%", "0.0%"]
+            [1.0, 0.2107, 0.09999, 0.0358, 0.00472, 0.0].map(percent),
+            ["100%", "21.1%", "10.0%", "3.58%", "0.472%", "0%"]
         );
         assert_eq!([bytes(12), bytes(1_234), bytes(1_234_567)], ["12 B", "1.2 kB", "1.2 MB"]);
         assert_eq!([duration(59.0), duration(61.0), duration(4000.0)], ["59 s", "2 min", "1 h 6 min"]);

@@ -65,13 +65,13 @@ impl<'a> ScaledAxis<'a> {
     }
 }
 
-/// Returns the interval of the values that have a position on the scale, cut to the axis' window; (1, 1) if there is no
-/// such value.
+/// Returns the interval of the values, and of those that the axis includes, that have a position on the scale, cut to
+/// the axis' window; (1, 1) if there is no such value.
 fn value_interval(axis: &Axis, ranges: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     let has_position = |value: f64| value.is_finite() && (axis.scale == AxisScale::Linear || value > 0.0);
     let mut low = f64::INFINITY;
     let mut high = f64::NEG_INFINITY;
-    for (minimum, maximum) in ranges {
+    for (minimum, maximum) in ranges.chain(axis.include.iter().map(|&value| (value, value))) {
         if has_position(minimum) {
             low = low.min(minimum);
         }
@@ -104,5 +104,11 @@ mod tests {
         let scaled = ScaledAxis::horizontal(&panel, 218.0);
         assert_eq!([1.0, 0.1, 0.01].map(|x| scaled.position(x).unwrap().round()), [13.0, 109.0, 205.0]);
         assert_eq!((scaled.position(0.0), scaled.position(-1.0)), (None, None));
+    }
+
+    #[test]
+    fn interval_contains_included_values() {
+        let axis = Axis { include: vec![0.0, 0.02], ..Axis::default() };
+        assert_eq!(value_interval(&axis, [(0.01, 0.01)].into_iter()), (0.0, 0.02));
     }
 }

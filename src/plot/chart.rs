@@ -47,6 +47,11 @@ pub struct Axis {
     pub window: Option<(f64, f64)>,
     /// Values to label; if empty, round values are chosen.
     pub ticks: Vec<f64>,
+    /// Values that the interval contains at least, such as a reference line, or the range of the panels beside it.
+    pub include: Vec<f64>,
+    /// The least difference between two values, such as the interval between evaluations: labels of a linear axis are
+    /// multiples of it. `None` if the values are continuous.
+    pub step: Option<f64>,
 }
 
 /// The labels of an axis.
@@ -76,8 +81,10 @@ pub enum AxisScale {
 /// A series of points with a name.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    /// Name in the legend.
+    /// Name in the legend, which series with different labels may share; if empty, the legend has no entry.
     pub name: String,
+    /// Text at the end of the line, such as the weights remaining; may be empty.
+    pub label: String,
     /// Colour, dashes and markers.
     pub style: SeriesStyle,
     /// Points, in the order of the line.
@@ -95,11 +102,14 @@ pub struct SeriesStyle {
     pub dash: usize,
     /// Index of the marker shape, modulo 8.
     pub mark: usize,
+    /// Lightness of the colour: 0 is the full colour, 4 and above the lightest.
+    pub shade: usize,
     /// Which points have markers and bars.
     pub marks: MarkerPolicy,
 }
 
-/// Which points of a series have markers, and bars from their minimum to their maximum.
+/// Which points of a series have markers. Each of them has a bar from its minimum to its maximum; in a panel of many
+/// series, bands replace the bars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MarkerPolicy {
     /// All points, each shifted a little sideways, so that markers of several series at the same x do not cover each
@@ -125,12 +135,22 @@ pub struct ChartPoint {
     pub high: f64,
     /// Number of values.
     pub n: usize,
+    /// Whether the mean is only a lower bound of the true mean; drawn as an open marker with an upward arrow.
+    pub is_lower_bound: bool,
 }
 
 impl ChartPoint {
     /// Returns a point without a range, where `value` was made from `n` values.
     pub fn exact(x: f64, value: f64, n: usize) -> Self {
-        Self { x, mean: value, low: value, high: value, n }
+        Self { x, mean: value, low: value, high: value, n, is_lower_bound: false }
+    }
+}
+
+impl Series {
+    /// Returns the name in CSV files: the name in the legend with the label.
+    pub fn full_name(&self) -> String {
+        let parts = [self.name.as_str(), &self.label].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -156,20 +176,25 @@ impl Figure {
             let title = if panel.title.is_empty() { &panel.y.title } else { &panel.title };
             for series in &panel.series {
                 for point in &series.points {
-                    let ChartPoint { x, mean, low, high, n } = *point;
-                    writer.serialize((title, &series.name, x, mean, low, high, n))?;
+                    let ChartPoint { x, mean, low, high, n, .. } = *point;
+                    writer.serialize((title, series.full_name(), x, mean, low, high, n))?;
                 }
             }
         }
         writer.into_inner().context("could not finish a CSV file")
     }
 
-    /// Returns the entries of the legend, name and style of each series, each once, in the order of the panels.
+    /// Returns the entries of the legend, name and style of each named series, in the order of the panels. Series of
+    /// one name and style share an entry, and so do series with labels that differ in their shades only.
     pub fn legend(&self) -> Vec<(&str, SeriesStyle)> {
         let mut entries: Vec<(&str, SeriesStyle)> = Vec::new();
-        for series in self.panels.iter().flat_map(|panel| &panel.series) {
-            if !entries.contains(&(&series.name, series.style)) {
-                entries.push((&series.name, series.style));
+        let named = self.panels.iter().flat_map(|panel| &panel.series).filter(|series| !series.name.is_empty());
+        for series in named {
+            // The label tells series of different shades apart.
+            let shade = if series.label.is_empty() { series.style.shade } else { 0 };
+            let entry = (series.name.as_str(), SeriesStyle { shade, ..series.style });
+            if !entries.contains(&entry) {
+                entries.push(entry);
             }
         }
         entries
@@ -189,15 +214,32 @@ mod tests {
     }
 
     #[test]
+    fn legend_has_one_entry_for_series_that_differ_in_their_labels() {
+        let series = |label: &str, colour, shade| Series {
+            name: "a".to_owned(),
+            label: label.to_owned(),
+            style: SeriesStyle { colour, shade, ..SeriesStyle::default() },
+            ..Series::default()
+        };
+        let panels = vec![Panel {
+            series: vec![series("50%", 1, 1), series("20%", 1, 2), series("20%", 2, 0), Series::default()],
+            ..Panel::default()
+        }];
+        let figure = Figure { panels, ..Figure::default() };
+        let entries: Vec<_> = figure.legend().iter().map(|(name, style)| (*name, style.colour, style.shade)).collect();
+        assert_eq!(entries, [("a", 1, 0), ("a", 2, 0)]);
+    }
+
+    #[test]
     fn figure_csv_names_the_column_of_the_x_axis() {
-        let points = vec![ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 }];
-        let series = vec![Series { name: "a".to_owned(), points, ..Series::default() }];
+        let points = vec![ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2, is_lower_bound: false }];
+        let series = vec![Series { name: "a".to_owned(), label: "c".to_owned(), points, ..Series::default() }];
         let x = Axis { column: "share", ..Axis::default() };
         let panels = vec![Panel { title: "b".to_owned(), x, series, ..Panel::default() }];
         let csv = Figure { panels, ..Figure::default() }.to_csv().unwrap();
         assert_eq!(
             String::from_utf8(csv).unwrap(),
-            "panel,series,share,mean,minimum,maximum,n\nb,a,0.5,2.0,1.0,3.0,2\n"
+            "panel,series,share,mean,minimum,maximum,n\nb,a c,0.5,2.0,1.0,3.0,2\n"
         );
     }
 }

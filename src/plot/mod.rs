@@ -1,11 +1,12 @@
 //! Charts as SVG: figures of panels with axes, series and a legend. The module imports no other layer: numbers go in,
 //! text comes out. The same chart gives the same bytes.
 //!
-//! `chart` is the model of a figure, `axis` and `ticks` place and label its values, `series` draws its lines, and `svg`
-//! writes the drawing.
+//! `chart` is the model of a figure, `axis` and `ticks` place and label its values, `series` draws its lines, `labels`
+//! writes beside single points, and `svg` writes the drawing.
 
 mod axis;
 mod chart;
+mod labels;
 mod number;
 mod series;
 mod svg;

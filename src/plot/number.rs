@@ -1,14 +1,15 @@
 //! Numbers as charts write them.
 
-/// Formats a share of 1 as percent without a sign: 0.5128 as `51.3`, in the precision of the paper's axes and legends,
-/// which differs from that of tables and messages.
+/// Formats a share of 1 in percent with three significant digits and without a sign: 0.5128 as `51.3`, 0.0472 as
+/// `4.72`, and a whole number of two digits or more as `50`.
 pub fn axis_percent(share: f64) -> String {
     let percent = 100.0 * share;
     match percent {
-        _ if (percent - percent.round()).abs() < 1e-9 && percent >= 10.0 => format!("{percent:.0}"),
-        _ if percent >= 0.995 => format!("{percent:.1}"),
-        _ if percent >= 0.095 => format!("{percent:.2}"),
-        _ => format!("{percent:.1e}"),
+        _ if (percent - percent.round()).abs() < 1e-9 && percent >= 10.0 || percent >= 99.95 => format!("{percent:.0}"),
+        _ if percent >= 9.995 => format!("{percent:.1}"),
+        _ if percent >= 0.9995 => format!("{percent:.2}"),
+        _ if percent >= 0.099_95 => format!("{percent:.3}"),
+        _ => format!("{percent:.2e}"),
     }
 }
 
@@ -37,9 +38,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axis_percent_has_three_digits_at_most() {
-        let shares = [1.0, 0.5, 0.5128, 0.0358, 0.00472, 0.0001];
-        assert_eq!(shares.map(axis_percent), ["100", "50", "51.3", "3.6", "0.47", "1.0e-2"]);
+    fn axis_percent_has_three_significant_digits() {
+        let shares = [1.0, 0.5, 0.5128, 0.0358, 0.00472, 0.0001, 0.9999];
+        assert_eq!(shares.map(axis_percent), ["100", "50", "51.3", "3.58", "0.472", "1.00e-2", "100"]);
     }
 
     #[test]

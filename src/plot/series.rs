@@ -7,18 +7,22 @@ use super::chart::{ChartPoint, MarkerPolicy, Series, SeriesStyle};
 use super::number::pixels;
 
 /// Largest number of points of a line: more would be invisible, and only cost bytes. The CSV file has all of them.
-const MAX_POINTS: usize = 200;
+const MAX_POINTS: usize = 100;
 /// Number of markers of a series with [`MarkerPolicy::Few`].
 const FEW_MARKERS: usize = 7;
 /// Pixels between the markers of two series at the same x.
 const MARKER_OFFSET: f64 = 2.2;
 /// In a panel with more bars than this, bars are drawn thinner, because many bars hide the lines.
 const CROWDED_BARS: usize = 45;
+/// In a panel with more series than this, bands replace the bars.
+const MAX_SERIES_WITH_BARS: usize = 4;
 /// Bars shorter than this, in pixels, are not drawn.
 const MIN_BAR: f64 = 0.05;
 
 /// Dash patterns; the first is solid.
 const DASHES: [&str; 5] = ["", "6 3", "2 2.5", "9 3 2 3", "4 2 1.5 2 1.5 2"];
+/// The largest shade.
+const LIGHTEST: usize = 4;
 /// Paths of the markers, about 7 pixels wide: circle, square, triangle, diamond, triangle downwards, and the first
 /// three again.
 const SHAPES: [&str; 8] = [
@@ -32,9 +36,12 @@ const SHAPES: [&str; 8] = [
     "m0-4l3.8 6.6h-7.6z",
 ];
 
+/// Path of the arrow above the marker of a lower bound.
+const UP_ARROW: &str = "v-11m-2.6 3l2.6-3.4l2.6 3.4";
+
 /// The SVG elements of a series, in two parts, so that the bars of all series can be drawn beneath all lines.
 pub(super) struct RenderedSeries {
-    /// The bars from minimum to maximum.
+    /// The bars, or the band, from minimum to maximum.
     pub(super) bars: String,
     /// The line and its markers.
     pub(super) line: String,
@@ -53,9 +60,15 @@ impl SeriesOrder {
     /// Returns the horizontal shift of the series' markers, in pixels.
     fn offset(self, marks: MarkerPolicy) -> f64 {
         match marks {
+            MarkerPolicy::Every if self.has_bands() => 0.0,
             MarkerPolicy::Every => (self.index as f64 - (self.count as f64 - 1.0) / 2.0) * MARKER_OFFSET,
             MarkerPolicy::Few | MarkerPolicy::None => 0.0,
         }
+    }
+
+    /// Returns whether the panel has so many series that bands replace their bars.
+    fn has_bands(self) -> bool {
+        self.count > MAX_SERIES_WITH_BARS
     }
 }
 
@@ -87,10 +100,21 @@ pub(super) fn render_series(
     let positions = start.into_iter().chain(visible.iter().map(|placed| (placed.x, placed.y)));
     let line = line_path(&thinned(positions.collect()));
     let marked = points_with_markers(&visible, style.marks, order, width);
-    let markers: String = marked.iter().map(|placed| marker(style, placed.x, placed.y)).collect();
+    let markers = |is_lower_bound: bool| -> String {
+        let points = marked.iter().filter(|placed| placed.point.is_lower_bound == is_lower_bound);
+        points.map(|placed| marker(style, placed.x, placed.y)).collect()
+    };
+    let arrows = arrows_path(&marked);
     let is_crowded = marked.len() * order.count > CROWDED_BARS;
-    let bars = path_element(if is_crowded { "bars crowd" } else { "bars" }, "", &bars_path(&marked, y_axis));
-    let line = path_element("line", &dash_attribute(style), &line) + &path_element(marker_class(style), "", &markers);
+    let bars = match style.marks {
+        MarkerPolicy::None => String::new(),
+        _ if order.has_bands() => path_element("band", "", &band_path(&visible, y_axis)),
+        _ => path_element(if is_crowded { "bars crowd" } else { "bars" }, "", &bars_path(&marked, y_axis)),
+    };
+    let line = path_element("line", &dash_attribute(style), &line)
+        + &path_element("arrows", "", &arrows)
+        + &path_element(marker_class(style), "", &markers(false))
+        + &path_element("open", "", &markers(true));
     RenderedSeries { bars: coloured(style, &bars), line: coloured(style, &line) }
 }
 
@@ -103,8 +127,8 @@ pub(super) fn render_sample(style: SeriesStyle, width: f64, y: f64) -> String {
         }
     };
     format!(
-        "<g class=\"c{}\"><path class=\"line\"{} d=\"M0 {}h{}\"/>{marker}</g>",
-        style.colour % 8,
+        "<g class=\"{}\"><path class=\"line\"{} d=\"M0 {}h{}\"/>{marker}</g>",
+        colour_class(style),
         dash_attribute(style),
         pixels(y),
         pixels(width)
@@ -139,7 +163,36 @@ fn coloured(style: SeriesStyle, elements: &str) -> String {
     if elements.is_empty() {
         return String::new();
     }
-    format!("<g class=\"c{}\">{elements}</g>\n", style.colour % 8)
+    format!("<g class=\"{}\">{elements}</g>\n", colour_class(style))
+}
+
+/// Returns the CSS classes of the colour of a style, with its shade.
+fn colour_class(style: SeriesStyle) -> String {
+    let shade = if style.shade == 0 { String::new() } else { format!(" s{}", style.shade.min(LIGHTEST)) };
+    format!("c{}{shade}", style.colour % 8)
+}
+
+/// Returns the path of the arrows above the markers of lower bounds.
+fn arrows_path(points: &[PlacedPoint<'_>]) -> String {
+    let mut path = String::new();
+    for placed in points.iter().filter(|placed| placed.point.is_lower_bound) {
+        let _ = write!(path, "M{} {}{UP_ARROW}", pixels(placed.x), pixels(placed.y));
+    }
+    path
+}
+
+/// Returns the path of the band between the minima and the maxima of `points`; empty if it has no area.
+fn band_path(points: &[PlacedPoint<'_>], y_axis: &ScaledAxis<'_>) -> String {
+    let edge = |value: fn(&ChartPoint) -> f64| -> Vec<(f64, f64)> {
+        points.iter().filter_map(|placed| Some((placed.x, y_axis.position(value(placed.point))?))).collect()
+    };
+    let high = edge(|point| point.high);
+    let mut low = edge(|point| point.low);
+    if points.iter().all(|placed| placed.point.low >= placed.point.high) || high.len() < 2 || low.len() < 2 {
+        return String::new();
+    }
+    low.reverse();
+    format!("{}z", line_path(&[thinned(high), thinned(low)].concat()))
 }
 
 /// Returns the path of the bars of `points`, each with a short line at both ends.
@@ -223,6 +276,32 @@ mod tests {
         assert!(thin.len() <= MAX_POINTS + 1, "{}", thin.len());
         assert_eq!((thin[0].0, thin[thin.len() - 1].0), (0.0, 500.0));
         assert_eq!(thinned(vec![(1.0, 2.0)]), [(1.0, 2.0)]);
+    }
+
+    #[test]
+    fn lower_bound_is_an_open_marker_with_an_arrow() {
+        let points = vec![ChartPoint { is_lower_bound: true, ..ChartPoint::exact(1.0, 1.0, 3) }];
+        let series = Series { points, ..Series::default() };
+        let panel = super::super::chart::Panel { series: vec![series], ..Default::default() };
+        let axes = (ScaledAxis::horizontal(&panel, 100.0), ScaledAxis::vertical(&panel, 100.0));
+        let order = SeriesOrder { index: 0, count: 1 };
+        let line = render_series(&panel.series[0], order, &axes.0, &axes.1, 100.0).line;
+        assert!(line.contains("class=\"open\"") && line.contains(UP_ARROW) && !line.contains("full"), "{line}");
+    }
+
+    #[test]
+    fn more_than_four_series_have_bands() {
+        let points = vec![
+            ChartPoint { x: 0.0, mean: 1.0, low: 0.0, high: 2.0, n: 3, is_lower_bound: false },
+            ChartPoint { x: 1.0, mean: 1.0, low: 0.5, high: 1.5, n: 3, is_lower_bound: false },
+        ];
+        let panel =
+            super::super::chart::Panel { series: vec![Series { points, ..Series::default() }], ..Default::default() };
+        let axes = (ScaledAxis::horizontal(&panel, 100.0), ScaledAxis::vertical(&panel, 100.0));
+        let bars =
+            |count| render_series(&panel.series[0], SeriesOrder { index: 0, count }, &axes.0, &axes.1, 100.0).bars;
+        assert!(bars(4).contains("class=\"bars\"") && !bars(4).contains("band"), "{}", bars(4));
+        assert!(bars(5).contains("class=\"band\" d=\"M13 13L87 31.5L87 68.5L13 87z\""), "{}", bars(5));
     }
 
     #[test]

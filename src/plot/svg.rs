@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::axis::ScaledAxis;
 use super::chart::{Figure, Panel, SeriesStyle};
+use super::labels::{end_labels, end_labels_width, frame_arrows};
 use super::number::pixels;
 use super::series::{SeriesOrder, render_sample, render_series};
 use super::ticks::{FONT_SIZE, Tick, text_width, ticks};
@@ -37,7 +38,8 @@ const SAMPLE: f64 = 34.0;
 pub fn figure(figure: &Figure) -> String {
     let columns = columns(figure.panels.len());
     let rows = figure.panels.len().div_ceil(columns);
-    let width = columns as f64 * (WIDTH + GAP) + GAP;
+    let title_width = text_width(&figure.title, FONT_SIZE + 1.0) + 2.0 * GAP;
+    let width = (columns as f64 * (WIDTH + GAP) + GAP).max(title_width.ceil());
     let top = GAP + LEGEND_LINE + 6.0;
     let bottom = top + rows as f64 * (HEIGHT + GAP);
     let (legend, lines) = legend(figure, width, bottom);
@@ -99,7 +101,7 @@ pub fn escaped(text: &str) -> String {
 /// upper edge.
 fn legend(figure: &Figure, width: f64, top: f64) -> (String, usize) {
     let entries = figure.legend();
-    if entries.iter().all(|(name, _)| name.is_empty()) {
+    if entries.is_empty() {
         return (String::new(), 0);
     }
     let mut text = String::new();
@@ -138,7 +140,7 @@ fn panel_elements(panel: &Panel) -> String {
     let y_axis = ScaledAxis::vertical(panel, height);
     let y_ticks = ticks(&y_axis);
     let left = y_ticks.iter().map(|tick| text_width(&tick.label, FONT_SIZE)).fold(0.0, f64::max) + 12.0;
-    let frame = Frame { left, width: WIDTH - left - RIGHT, height };
+    let frame = Frame { left, width: WIDTH - left - RIGHT - end_labels_width(panel), height };
     let x_axis = ScaledAxis::horizontal(panel, frame.width);
     let position = format!(
         "x=\"{}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"",
@@ -150,7 +152,13 @@ fn panel_elements(panel: &Panel) -> String {
     text += &grid_and_labels(panel, &x_axis, &y_axis, &y_ticks, &frame);
     let _ = writeln!(text, "<svg {position}>");
     text += &series_elements(panel, &x_axis, &y_axis, frame.width);
+    let size = (frame.width, frame.height);
+    text += &frame_arrows(panel, &x_axis, &y_axis, size);
     let _ = writeln!(text, "</svg>\n<rect class=\"frame\" {position}/>");
+    let labels = end_labels(panel, &x_axis, &y_axis, size);
+    if !labels.is_empty() {
+        let _ = writeln!(text, "<g transform=\"translate({} {TOP})\">\n{labels}</g>", pixels(frame.left));
+    }
     text
 }
 
@@ -229,7 +237,14 @@ mod tests {
 
     #[test]
     fn figure_with_one_panel() {
-        let points = [1.0, 0.5, 0.25].map(|x| ChartPoint { x, mean: 1.0 - x / 10.0, low: 0.9, high: 0.99, n: 3 });
+        let points = [1.0, 0.5, 0.25].map(|x| ChartPoint {
+            x,
+            mean: 1.0 - x / 10.0,
+            low: 0.9,
+            high: 0.99,
+            n: 3,
+            is_lower_bound: x < 0.3,
+        });
         let solid = Series {
             name: "ticket".to_owned(),
             points: points[1..].to_vec(),
@@ -238,7 +253,8 @@ mod tests {
         };
         let style = SeriesStyle { colour: 1, dash: 1, mark: 1, ..SeriesStyle::default() };
         let points = points[..2].iter().map(|point| ChartPoint::exact(point.x, 0.93, 1)).collect();
-        let dashed = Series { name: "a < b".to_owned(), points, style, start: None };
+        let label = "50%".to_owned();
+        let dashed = Series { name: "a < b".to_owned(), label, points, style, start: None };
         let panel = Panel {
             x: Axis {
                 title: "remaining (%)".to_owned(),

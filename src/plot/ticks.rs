@@ -15,6 +15,14 @@ const MAX_INTERVALS_VERTICAL: usize = 8;
 /// Largest number of intervals between ticks of a linear x axis.
 const MAX_INTERVALS_HORIZONTAL: usize = 7;
 
+/// A logarithmic axis with fewer decades than this has more labels in a decade than 1, 2 and 5.
+const SHORT: f64 = 0.75;
+/// Labels of a logarithmic axis in each decade, from many to few.
+const MULTIPLES: [&[f64]; 3] = [&[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
+/// Like [`MULTIPLES`], of a [`SHORT`] axis.
+const SHORT_MULTIPLES: [&[f64]; 4] =
+    [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], &[1.0, 2.0, 3.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0]];
+
 /// A labelled value.
 #[derive(Clone, Debug)]
 pub(super) struct Tick {
@@ -35,8 +43,8 @@ pub(super) fn ticks(axis: &ScaledAxis<'_>) -> Vec<Tick> {
         let max_intervals = if axis.is_vertical { MAX_INTERVALS_VERTICAL } else { MAX_INTERVALS_HORIZONTAL };
         (2..=max_intervals).rev().map(|intervals| even_ticks(axis, intervals)).collect()
     } else {
-        let multiples = [&[1.0, 2.0, 5.0][..], &[1.0, 3.0], &[1.0]];
-        multiples.into_iter().map(|multiples| decade_ticks(axis, multiples)).collect()
+        let multiples: &[&[f64]] = if axis.high - axis.low < SHORT { &SHORT_MULTIPLES } else { &MULTIPLES };
+        multiples.iter().map(|multiples| decade_ticks(axis, multiples)).collect()
     };
     candidates.into_iter().find(|ticks| labels_are_apart(axis, ticks)).unwrap_or_default()
 }
@@ -69,8 +77,8 @@ fn even_ticks(axis: &ScaledAxis<'_>, intervals: usize) -> Vec<Tick> {
     let factor = if unit == AxisUnit::Percent { 100.0 } else { 1.0 };
     let low = axis.low * factor;
     let high = axis.high * factor;
-    let step = round_step((high - low) / intervals as f64);
-    let step = if unit == AxisUnit::Count { step.max(1.0) } else { step };
+    let least = axis.axis.step.map(|step| step * factor).or((unit == AxisUnit::Count).then_some(1.0));
+    let step = round_step((high - low) / intervals as f64, least.filter(|least| *least > 0.0));
     let digits = (-libm::floor(libm::log10(step) + 1e-9)).max(0.0) as usize;
     let first = libm::ceil(low / step - 1e-9) as i64;
     let last = libm::floor(high / step + 1e-9) as i64;
@@ -78,11 +86,15 @@ fn even_ticks(axis: &ScaledAxis<'_>, intervals: usize) -> Vec<Tick> {
     values.map(|value| Tick { value, label: label(unit, value, Some(digits)) }).collect()
 }
 
-/// Returns the least of 1, 2, 5 or 10 times a power of ten that is no smaller than `rough`.
-fn round_step(rough: f64) -> f64 {
+/// Returns the least of 1, 2, 5 or 10 times a power of ten that is no smaller than `rough`; with `least`, the least
+/// such multiple of `least`.
+fn round_step(rough: f64, least: Option<f64>) -> f64 {
+    let unit = least.unwrap_or(1.0);
+    let rough = rough / unit;
+    let rough = if least.is_some() { rough.max(1.0) } else { rough };
     let power = libm::exp10(libm::floor(libm::log10(rough)));
     let steps = [1.0, 2.0, 5.0, 10.0].into_iter().map(|multiple| multiple * power);
-    steps.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * power)
+    unit * steps.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * power)
 }
 
 /// Returns each power of ten times each of `multiples`, inside the interval of a logarithmic axis.
@@ -133,8 +145,15 @@ mod tests {
         let rounds: Vec<f64> = (0..25).map(|round| 0.8_f64.powi(round)).collect();
         let axis =
             Axis { unit: AxisUnit::Percent, scale: AxisScale::LogReversed, ticks: rounds.clone(), ..Axis::default() };
-        assert_eq!(labels(&axis, &rounds), "100 51.2 26.2 13.4 6.9 3.5 1.8 0.92 0.47");
+        assert_eq!(labels(&axis, &rounds), "100 41.0 16.8 6.87 2.81 1.15 0.472");
         assert_eq!(labels(&Axis { ticks: vec![1.0], ..axis }, &[1.0]), "100");
+    }
+
+    #[test]
+    fn log_ticks_are_round_and_at_least_three() {
+        let axis = Axis { unit: AxisUnit::Percent, scale: AxisScale::LogReversed, ..Axis::default() };
+        assert_eq!(labels(&axis, &[1.0, 0.009]), "1 2 5 10 20 50 100");
+        assert_eq!(labels(&axis, &[1.0, 0.36]), "40 50 60 70 80 90 100");
     }
 
     #[test]
@@ -144,6 +163,10 @@ mod tests {
         assert_eq!(labels(&axis(AxisUnit::Percent), &[0.974, 0.983]), "97.4 97.6 97.8 98.0 98.2");
         assert_eq!(labels(&axis(AxisUnit::Plain), &[-0.2, 0.2]), "−0.2 −0.1 0.0 0.1 0.2");
         assert_eq!(labels(&axis(AxisUnit::Count), &[0.0, 2.0]), "0 1 2");
+        let evaluations = Axis { step: Some(100.0), ..axis(AxisUnit::Count) };
+        assert_eq!(labels(&evaluations, &[767.0, 1000.0]), "800 900 1,000", "multiples of the evaluation interval");
+        let evaluations = Axis { step: Some(30.0), ..evaluations };
+        assert_eq!(labels(&evaluations, &[60.0, 300.0]), "60 120 180 240 300");
         assert_eq!(labels(&axis(AxisUnit::Plain), &[]), "0.96 0.98 1.00 1.02 1.04", "an axis without values");
     }
 }

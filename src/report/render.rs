@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use super::analysis::RunAnalysis;
-use super::document::{self, PageElement};
+use super::document;
 use crate::plot;
 use crate::system::paths::ReportDir;
 
 /// Returns the files of a report on one or several runs, each with its name in the folder of the report: the page as
-/// HTML and as Markdown, and each figure as SVG and as CSV. Equal runs give equal bytes.
+/// HTML and as Markdown, and each figure as SVG and as CSV. Equal runs give equal bytes, except for the line of the
+/// page on the date and the time that the run took.
 ///
 /// # Errors
 /// Fails if the numbers of a figure cannot be written as CSV.
@@ -18,11 +19,9 @@ pub fn files(analyses: &[RunAnalysis]) -> Result<Vec<(String, Vec<u8>)>> {
         (ReportDir::INDEX.to_owned(), document::html(&page).into_bytes()),
         (ReportDir::MARKDOWN.to_owned(), document::markdown(&page).into_bytes()),
     ];
-    for element in &page.elements {
-        if let PageElement::Figure(_, figure) = element {
-            files.push((ReportDir::figure(&figure.name, "svg"), plot::figure(figure).into_bytes()));
-            files.push((ReportDir::figure(&figure.name, "csv"), figure.to_csv()?));
-        }
+    for figure in page.figures() {
+        files.push((ReportDir::figure(&figure.name, "svg"), plot::figure(figure).into_bytes()));
+        files.push((ReportDir::figure(&figure.name, "csv"), figure.to_csv()?));
     }
     Ok(files)
 }

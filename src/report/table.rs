@@ -14,6 +14,21 @@ pub struct Table {
 }
 
 impl Table {
+    /// Title of a column of reasons: long texts, which a page shows on a line of their own below each row.
+    pub(super) const REASON: &str = "why";
+
+    /// Returns the index of the column of reasons; `None` if the table has none.
+    pub(super) fn reason_column(&self) -> Option<usize> {
+        self.header.iter().position(|title| title == Self::REASON)
+    }
+
+    /// Returns whether a column has numbers, and no texts; `false` if all its cells are missing.
+    pub(super) fn is_numeric(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+        let is_number = |cell: &Cell| matches!(cell, Cell::Number(_));
+        cells.clone().any(is_number) && cells.all(|cell| is_number(cell) || *cell == Cell::Missing)
+    }
+
     /// Returns a table without rows.
     pub fn new<T: Into<String>>(header: impl IntoIterator<Item = T>) -> Self {
         Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }

@@ -32,8 +32,12 @@ fn report_files(run_dir: &Path) -> std::collections::BTreeMap<String, String> {
 /// Returns the model of a page as text, an element per paragraph. Texts are in quotes, numbers are not, decisions and
 /// statuses are in angle brackets.
 fn page_text(page: &Page) -> String {
-    let mut text = format!("title: {}\n", page.title);
-    for element in &page.elements {
+    format!("title: {}\n{}", page.title, elements_text(&page.elements))
+}
+
+fn elements_text(elements: &[PageElement]) -> String {
+    let mut text = String::new();
+    for element in elements {
         text.push('\n');
         match element {
             PageElement::Heading(level, title) => writeln!(text, "heading {level}: {title}").unwrap(),
@@ -48,6 +52,14 @@ fn page_text(page: &Page) -> String {
             PageElement::Figure(level, figure) => text += &figure_text(*level, figure),
             PageElement::Code(summary, code) => {
                 writeln!(text, "code: {summary} ({} lines)", code.lines().count()).unwrap();
+            }
+            PageElement::Facts(facts) => {
+                for (name, fact) in facts {
+                    writeln!(text, "fact: {name}: {fact}").unwrap();
+                }
+            }
+            PageElement::Folded(title, elements) => {
+                writeln!(text, "folded: {title}\n{}", elements_text(elements)).unwrap();
             }
         }
     }
@@ -81,12 +93,18 @@ fn figure_text(level: usize, figure: &Figure) -> String {
         if let Some(level) = level {
             writeln!(text, "    level: {level:.4}").unwrap();
         }
-        for Series { name, style, points, start } in series {
+        for series in series {
+            let Series { style, points, start, .. } = series;
             let start = if start.is_some() { " and a start" } else { "" };
+            let bounds = points.iter().filter(|point| point.is_lower_bound).count();
+            let bounds = if bounds > 0 { format!(", {bounds} lower bounds") } else { String::new() };
+            let name = series.full_name();
             let n = points.iter().map(|point| point.n).min().unwrap_or_default();
-            let style =
-                format!("colour {}, dash {}, marker {} {:?}", style.colour, style.dash, style.mark, style.marks);
-            writeln!(text, "    series: {name} ({style}), {} points{start}, n = {n}", points.len()).unwrap();
+            let style = format!(
+                "colour {}, shade {}, dash {}, marker {} {:?}",
+                style.colour, style.shade, style.dash, style.mark, style.marks
+            );
+            writeln!(text, "    series: {name} ({style}), {} points{start}, n = {n}{bounds}", points.len()).unwrap();
         }
     }
     text
@@ -132,7 +150,7 @@ fn report_page_loads_nothing_and_its_figures_are_small() {
         assert!(!files.values().any(|text| text.contains(machine)), "the report must not depend on the {machine}");
     }
     let numbers = &files["report/figures/test_accuracy.csv"];
-    let dense = numbers.lines().filter(|line| line.starts_with("Large tickets,dense 100 %,")).count();
+    let dense = numbers.lines().filter(|line| line.starts_with("Large tickets,dense 100%,")).count();
     assert_eq!(dense, 501, "the numbers are not thinned");
 }
 
@@ -186,10 +204,10 @@ fn edited(edit: impl Fn(Vec<&str>) -> Vec<String>) -> String {
 fn report_on_incomplete_and_edited_runs() {
     let owned = |lines: Vec<&str>| lines.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let header_only = edited(|lines| owned(lines[..1].to_vec()));
-    assert!(header_only.contains("No training has come to its end yet."), "{header_only}");
+    assert!(header_only.contains("No training run is complete."), "{header_only}");
     let of_replicate_1 = |line: &&str| line.contains(",replicate,") || line.split(',').nth(2) == Some("1");
     let single = edited(|lines| owned(lines.into_iter().filter(of_replicate_1).collect()));
-    assert!(single.contains("1 replicate only") && single.contains("inconclusive at 3 rounds"), "{single}");
+    assert!(single.contains("Replicates: 1 only") && single.contains("inconclusive at 3 rounds"), "{single}");
     let diverged = edited(|lines| {
         let empty = |line: &str| {
             let mut fields: Vec<&str> = line.split(',').collect();
@@ -199,7 +217,10 @@ fn report_on_incomplete_and_edited_runs() {
         };
         lines.iter().enumerate().map(|(i, line)| if i == 0 { (*line).to_owned() } else { empty(line) }).collect()
     });
-    assert!(diverged.contains("0 (+3 without a result)") && diverged.contains("0 done, 30 diverged"), "{diverged}");
+    assert!(
+        diverged.contains("0 (+3 without result)") && diverged.contains("0 of 30 complete (30 diverged)"),
+        "{diverged}"
+    );
     let without_round_2 = |line: &&str| line.split(',').nth(4) != Some("2");
     let gap = edited(|lines| owned(lines.into_iter().filter(without_round_2).collect()));
     assert!(gap.contains("| ticket | 3 | 51.3%") && !gap.contains("| ticket | 2 |"), "{gap}");
@@ -227,14 +248,16 @@ fn report_on_several_runs_compares_them() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "report/index.html\n");
     let figures = folder.path().join("report/figures");
-    for name in ["runs_ticket.svg", "runs_reinit.csv", "a_density.svg", "b_weights_remaining.svg", "b.2_density.svg"] {
+    for name in ["runs_ticket.svg", "runs_reinit.csv", "a_layers.svg", "b_weights_remaining.svg", "b.2_layers.svg"] {
         assert!(figures.join(name).exists(), "{name}");
     }
     let page = fs::read_to_string(folder.path().join("report/report.md")).unwrap();
-    assert!(
-        page.contains("| value | a | b | b.2 |\n|---|---|---|---|\n| train.lr | 0.0012 | 0.0012 | 0.01 |"),
-        "{page}"
-    );
+    assert!(page.contains("| run | train.lr |\n|---|---:|\n| a | 0.0012 |\n| b | 0.0012 |\n| b.2 | 0.01 |"), "{page}");
+    assert!(page.starts_with("# made\\_up: 3 runs by lr\n"), "{page}");
+    let html = fs::read_to_string(folder.path().join("report/index.html")).unwrap();
+    assert_eq!(html.matches("<details class=\"part\">").count(), 3, "the part on each run is folded");
+    let note = "it was not used for early stopping";
+    assert_eq!(page.matches(note).count(), 1, "a text on all runs is printed once");
 }
 
 #[test]

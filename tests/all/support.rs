@@ -178,11 +178,17 @@ pub(crate) fn reproducible_files(run_dir: &Path) -> BTreeMap<String, String> {
                 let text = fs::read_to_string(path).unwrap();
                 let comment =
                     if name == "config.toml" && text.starts_with("# Run with: ") { text.find('\n') } else { None };
-                files.insert(name, text[comment.map_or(0, |end| end + 1)..].to_owned());
+                files.insert(name, without_dates(&text[comment.map_or(0, |end| end + 1)..]));
             }
         }
     }
     files
+}
+
+/// Returns a text without the lines of a report on the date and the time that the run took.
+fn without_dates(text: &str) -> String {
+    let is_date = |line: &&str| line.starts_with("- Date: ") || line.starts_with("<dt>Date</dt>");
+    text.split_inclusive('\n').filter(|line| !is_date(line)).collect()
 }
 
 /// Asserts that the [`reproducible_files`] files of two runs are equal; the message has the first line that differs.

@@ -2,18 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::cells::{cell_html, fraction_lengths, inline_html};
 use super::{Page, PageElement};
 use crate::plot::{self, Figure, escaped};
-use crate::report::claims::ClaimStatus;
-use crate::report::table::{Cell, Table};
-use crate::report::verdict::Decision;
+use crate::report::table::Table;
 use crate::system::paths::ReportDir;
 
 /// The style sheet of the page.
 const STYLE: &str = include_str!("page.css");
-
-/// Cells of text or numbers with more characters than this may wrap.
-const MAX_UNWRAPPED: usize = 30;
 
 /// Returns the page as HTML.
 pub(crate) fn html(page: &Page) -> String {
@@ -35,10 +31,10 @@ pub(crate) fn html(page: &Page) -> String {
 fn element_html(element: &PageElement) -> String {
     match element {
         PageElement::Heading(level, title) => format!("<h{level}>{}</h{level}>\n", escaped(title)),
-        PageElement::Text(text) => format!("<p>{}</p>\n", escaped(text)),
-        PageElement::Answer(text) => format!("<p class=\"answer\">{}</p>\n", escaped(text)),
+        PageElement::Text(text) => format!("<p>{}</p>\n", inline_html(text)),
+        PageElement::Answer(text) => format!("<p class=\"answer\">{}</p>\n", inline_html(text)),
         PageElement::List(items) => {
-            let items: Vec<String> = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+            let items: Vec<String> = items.iter().map(|item| format!("<li>{}</li>\n", inline_html(item))).collect();
             format!("<ul>\n{}</ul>\n", items.concat())
         }
         PageElement::Code(summary, code) => {
@@ -46,56 +42,57 @@ fn element_html(element: &PageElement) -> String {
         }
         PageElement::Table(table) => table_html(table),
         PageElement::Figure(level, figure) => figure_html(*level, figure),
+        PageElement::Facts(facts) => facts_html(facts),
+        PageElement::Folded(title, elements) => {
+            let elements: String = elements.iter().map(element_html).collect();
+            format!("<details class=\"part\">\n<summary><h2>{}</h2></summary>\n{elements}</details>\n", escaped(title))
+        }
     }
 }
 
-/// Returns a table as HTML, in an element that scrolls if the table is wider than the page.
+/// Returns a table as HTML. Reasons are on a line of their own below each row. A table that is wider than the page
+/// scrolls, with its first column in place; on a small screen each row is a card.
 fn table_html(table: &Table) -> String {
+    let reason = table.reason_column();
+    let columns: Vec<usize> = (0..table.header.len()).filter(|column| Some(*column) != reason).collect();
     let mut text = "<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>".to_owned();
-    for title in &table.header {
-        let _ = write!(text, "<th>{}</th>", escaped(title));
+    for &column in &columns {
+        let class = if table.is_numeric(column) { " class=\"number\"" } else { "" };
+        let _ = write!(text, "<th{class}>{}</th>", escaped(&table.header[column]));
     }
     text += "</tr></thead>\n";
-    for (index, row) in table.rows.iter().enumerate() {
-        let start = if index == 0 { "<tbody>" } else { "" };
-        let cells: String = row.iter().map(cell_html).collect();
-        let _ = writeln!(text, "{start}<tr>{cells}</tr>");
+    let lengths = fraction_lengths(table);
+    for row in &table.rows {
+        let cells = columns.iter().map(|&column| cell_html(&row[column], &table.header[column], lengths[column]));
+        let _ = writeln!(text, "<tbody><tr>{}</tr>", cells.collect::<String>());
+        if let Some(reason) = reason.map(|column| row[column].as_str()).filter(|reason| !reason.is_empty()) {
+            let _ =
+                writeln!(text, "<tr class=\"why\"><td colspan=\"{}\">{}</td></tr>", columns.len(), inline_html(reason));
+        }
+        text += "</tbody>\n";
     }
-    let end = if table.rows.is_empty() { "" } else { "</tbody>\n" };
-    text + end + "</table>\n</div>\n"
+    text + "</table>\n</div>\n"
 }
 
-/// Returns a cell as HTML.
-fn cell_html(cell: &Cell) -> String {
-    let text = escaped(cell.as_str());
-    match class(cell) {
-        Some(class) => format!("<td class=\"{class}\">{text}</td>"),
-        None => format!("<td>{text}</td>"),
+/// Returns facts as HTML.
+fn facts_html(facts: &[(String, String)]) -> String {
+    let mut text = "<dl class=\"facts\">\n".to_owned();
+    for (name, fact) in facts {
+        let _ = writeln!(text, "<dt>{}</dt><dd>{}</dd>", escaped(name), inline_html(fact));
     }
-}
-
-/// Returns the CSS class of a cell; `None` for plain text. Classes make decisions stand out and let long texts wrap.
-fn class(cell: &Cell) -> Option<&'static str> {
-    match cell {
-        Cell::Decision(Decision::Ticket) | Cell::Status(ClaimStatus::Held) => Some("good"),
-        Cell::Decision(Decision::NoTicket) | Cell::Status(ClaimStatus::NotHeld) => Some("bad"),
-        Cell::Decision(Decision::Inconclusive) | Cell::Status(ClaimStatus::Inconclusive) => Some("open"),
-        Cell::Text(text) | Cell::Number(text) if text.chars().count() > MAX_UNWRAPPED => Some("long"),
-        Cell::Status(ClaimStatus::OtherSetting) => Some("other"),
-        Cell::Status(ClaimStatus::NotTested) | Cell::Text(_) => None,
-        Cell::Number(_) | Cell::Missing => Some("number"),
-    }
+    text + "</dl>\n"
 }
 
 /// Returns a figure as HTML under a heading of `level`, with its panels as inline SVG, and links to its files.
 fn figure_html(level: usize, figure: &Figure) -> String {
     let panels: String = figure.panels.iter().map(plot::panel).collect();
-    let entries = figure.legend().into_iter().filter(|(name, _)| !name.is_empty());
-    let legend: Vec<String> =
-        entries.map(|(name, style)| format!("<li>{}{}</li>\n", plot::legend_sample(style), escaped(name))).collect();
-    let legend = legend.concat();
+    let mut items = String::new();
+    for (name, style) in figure.legend() {
+        let _ = writeln!(items, "<li>{}{}</li>", plot::legend_sample(style), escaped(name));
+    }
+    let legend = if items.is_empty() { items } else { format!("<ul class=\"legend\">\n{items}</ul>\n") };
     format!(
-        "<figure id=\"{name}\">\n<h{level}>{}</h{level}>\n<ul class=\"legend\">\n{legend}</ul>\n<div class=\"panels\">\n{panels}</div>\n\
+        "<figure id=\"{name}\">\n<h{level}>{}</h{level}>\n{legend}<div class=\"panels\">\n{panels}</div>\n\
          <figcaption>{} <a href=\"{}\">SVG</a>, <a href=\"{}\">numbers</a></figcaption>\n</figure>\n",
         escaped(&figure.title),
         escaped(&figure.caption),
@@ -109,11 +106,13 @@ fn figure_html(level: usize, figure: &Figure) -> String {
 mod tests {
     use super::*;
     use crate::plot::{ChartPoint, Panel, Series};
+    use crate::report::claims::ClaimStatus;
+    use crate::report::table::Cell;
+    use crate::report::verdict::Decision;
 
     #[test]
     fn html_of_a_small_page() {
         let mut table = Table::new(["arm", "decision", "status", "n", "why"]);
-        // regression: an arm with the name of a decision was printed as that decision.
         table.rows = vec![
             vec![
                 Cell::text("ticket"),
@@ -146,6 +145,8 @@ mod tests {
             PageElement::Table(table),
             PageElement::Figure(3, figure),
             PageElement::Code("A file".to_owned(), "a = \"b\"\n".to_owned()),
+            PageElement::Facts(vec![("Data".to_owned(), "strokes".to_owned())]),
+            PageElement::Folded("A part".to_owned(), vec![PageElement::Text("Folded text.".to_owned())]),
         ];
         let text = html(&Page { title: "A small page".to_owned(), elements });
         insta::assert_snapshot!(text.replace(STYLE, "(page.css)\n").replace(plot::STYLE, "(plot.css)\n"));
@@ -156,7 +157,8 @@ mod tests {
         for name in
             ["winning ticket", "no ticket", "no_ticket", "held", "not held", "inconclusive", "winning_ticket", "9"]
         {
-            assert_eq!(cell_html(&Cell::text(name)), format!("<td>{name}</td>"));
+            let cell = cell_html(&Cell::text(name), "arm", 0);
+            assert_eq!(cell, cell_html(&Cell::text("other arm"), "arm", 0).replace("other arm", name));
         }
     }
 }

@@ -29,6 +29,14 @@ fn element_markdown(element: &PageElement) -> String {
         }
         PageElement::Table(table) => table_markdown(table),
         PageElement::Figure(level, figure) => figure_markdown(*level, figure),
+        PageElement::Facts(facts) => {
+            let facts = facts.iter().map(|(name, fact)| format!("- {}: {}\n", escaped(name), escaped(fact)));
+            facts.collect::<Vec<_>>().concat()
+        }
+        PageElement::Folded(title, elements) => {
+            let elements = elements.iter().map(|element| format!("\n{}", element_markdown(element)));
+            format!("## {}\n{}", escaped(title), elements.collect::<String>())
+        }
     }
 }
 
@@ -36,7 +44,8 @@ fn element_markdown(element: &PageElement) -> String {
 fn table_markdown(table: &Table) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let header = line(table.header.iter().map(|title| escaped(title)).collect());
-    let rule = format!("|{}\n", "---|".repeat(table.header.len()));
+    let rules = (0..table.header.len()).map(|column| if table.is_numeric(column) { "---:|" } else { "---|" });
+    let rule = format!("|{}\n", rules.collect::<String>());
     let rows = table.rows.iter().map(|row| line(row.iter().map(|cell| escaped(cell.as_str())).collect()));
     header + &rule + &rows.collect::<String>()
 }
@@ -53,10 +62,18 @@ fn figure_markdown(level: usize, figure: &Figure) -> String {
 /// Returns a text with the characters that are markup in Markdown escaped, and line breaks replaced by spaces.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
+    // What is in backticks is code, in which only the separator of cells has a meaning; a single backtick is none.
+    let mut is_code = false;
+    let is_paired = text.matches('`').count().is_multiple_of(2);
     for c in text.chars() {
         match c {
             '\n' | '\r' => escaped.push(' '),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' => escaped.extend(['\\', c]),
+            '`' if is_paired => {
+                is_code = !is_code;
+                escaped.push(c);
+            }
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' if !is_code => escaped.extend(['\\', c]),
+            '|' => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
     }
@@ -74,6 +91,12 @@ mod tests {
         table.rows.push(vec![Cell::text("winning_ticket"), Cell::number(1)]);
         let elements = vec![PageElement::Table(table)];
         let text = markdown(&Page { title: "my_run".to_owned(), elements });
-        assert_eq!(text, "# my\\_run\n\n| arm | a\\|b |\n|---|---|\n| winning\\_ticket | 1 |\n");
+        assert_eq!(text, "# my\\_run\n\n| arm | a\\|b |\n|---|---:|\n| winning\\_ticket | 1 |\n");
+    }
+
+    #[test]
+    fn text_in_backticks_is_code() {
+        assert_eq!(escaped("a_b `c_d|e`"), "a\\_b `c_d\\|e`");
+        assert_eq!(escaped("a ` b"), "a \\` b");
     }
 }

@@ -1,9 +1,11 @@
 //! The page of a report: a model of its contents, and its conversion to HTML and Markdown.
 
+mod cells;
 mod compose;
 mod html;
 mod markdown;
 mod provenance;
+mod setting;
 mod tables;
 mod verdicts;
 
@@ -48,4 +50,28 @@ pub enum PageElement {
     Figure(usize, Figure),
     /// A summary, and preformatted text that is folded beneath it.
     Code(String, String),
+    /// Facts, each a name and a text, as a box.
+    Facts(Vec<(String, String)>),
+    /// A heading of level 2, and elements that are folded beneath it.
+    Folded(String, Vec<PageElement>),
+}
+
+impl Page {
+    /// Returns the figures of the page in reading order, those of folded parts included.
+    pub fn figures(&self) -> Vec<&Figure> {
+        figures_of(&self.elements)
+    }
+}
+
+/// Returns the figures among elements, in reading order.
+fn figures_of(elements: &[PageElement]) -> Vec<&Figure> {
+    let mut figures = Vec::new();
+    for element in elements {
+        match element {
+            PageElement::Figure(_, figure) => figures.push(figure),
+            PageElement::Folded(_, elements) => figures.extend(figures_of(elements)),
+            _ => {}
+        }
+    }
+    figures
 }

@@ -1,5 +1,4 @@
-//! Provenance of the numbers of a run. The text is independent of the time, the machine's name and the number of
-//! workers, so that equal runs give equal bytes.
+//! Provenance of the numbers of a run. The text is independent of the machine's name and the number of workers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,38 +9,8 @@ use crate::artifacts::{AuditSummary, RoundRow};
 use crate::base::category::Category;
 use crate::base::format::{count_of, with_thousands};
 use crate::base::outcome::OutcomeKind;
-use crate::config::Experiment;
 use crate::report::run::Run;
 use crate::system::paths::RunDir;
-
-/// Returns a line about the run: replicates, data set, iterations, and how many training runs have ended.
-pub(super) fn summary(analysis: &RunAnalysis) -> String {
-    let run = &analysis.run;
-    let replicates: BTreeSet<u32> = run.rounds.iter().map(|row| row.replicate).collect();
-    let n = replicates.len() as u64;
-    let warning = if n == 1 { " only: no spread over seeds is known" } else { "" };
-    let mut parts = vec![format!("{}{warning}", count_of(n, "replicate"))];
-    if let Some(experiment) = &analysis.experiment {
-        parts.push(dataset_name(experiment));
-        parts.push(format!("{} iterations a training", with_thousands(experiment.train.iterations)));
-    }
-    let ended = run.rounds.len();
-    let planned =
-        run.trainings().map_or(String::new(), |trainings| format!(" of {}", with_thousands(trainings as u64)));
-    parts.push(format!("{}{planned} trainings have ended", with_thousands(ended as u64)));
-    let without_result = ended - run.done();
-    if without_result > 0 {
-        parts.push(format!("{} of them without a result", with_thousands(without_result as u64)));
-    }
-    parts.join(" · ")
-}
-
-/// Returns the name of a built-in data set, or `own data`.
-fn dataset_name(experiment: &Experiment) -> String {
-    // In a configuration, a built-in data set is a word, and custom data are a table.
-    let value = serde_json::to_value(&experiment.data.dataset).unwrap_or_default();
-    value.as_str().unwrap_or("own data").to_owned()
-}
 
 /// Returns a list of facts (seeds, outcomes, versions, device, audit, data) and the configuration.
 pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
@@ -49,16 +18,16 @@ pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
     let mut facts = vec![format!("Run: {}", run.name())];
     if let Some(experiment) = &analysis.experiment {
         facts.push(format!(
-            "Seeds: experiment {}, replicates 1 to {}; every random stream is keyed by these",
+            "Seeds: experiment {}, replicates 1 to {}; all random numbers derive from these",
             experiment.seed, experiment.replicates
         ));
     }
-    facts.push(format!("Trainings: {}", outcomes(run)));
+    facts.push(format!("Training runs: {}", outcomes(run)));
     let devices = distinct(run, |row| row.device.as_str());
     let engines = distinct(run, |row| row.engine.as_str());
     facts.push(format!("Device: {devices}; engine: {engines}"));
     facts.extend(manifest_facts(run));
-    let machine = format!("Processor, host, times and command are in {} and {}.", RunDir::MANIFEST, RunDir::TIMINGS);
+    let machine = format!("Processor, host, commands and times are in {} and {}.", RunDir::MANIFEST, RunDir::TIMINGS);
     let mut elements = vec![PageElement::List(facts), PageElement::Text(machine)];
     if let Ok(text) = fs::read_to_string(run.dir.file(RunDir::RESOLVED_CONFIG)) {
         elements.push(PageElement::Code("The configuration, every value with its origin".to_owned(), text));
@@ -69,27 +38,30 @@ pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
 /// Returns the facts that the manifest contains: versions, audit, notes, failures.
 fn manifest_facts(run: &Run) -> Vec<String> {
     let Some(manifest) = &run.manifest else {
-        return vec![format!("Versions and audit: unknown, since {} is missing or damaged", RunDir::MANIFEST)];
+        return vec![format!(
+            "Versions and integrity checks: unknown, because {} is missing or damaged",
+            RunDir::MANIFEST
+        )];
     };
     let versions = &manifest.versions;
     let mut facts = vec![
         format!("Versions: lth {}, tch {}, libtorch {}", versions.lth, versions.tch, versions.libtorch),
-        format!("Audit: {}", audit(&manifest.audit)),
+        format!("Integrity checks: {}", audit(&manifest.audit)),
     ];
-    facts.extend(manifest.audit.broken.iter().map(|broken| format!("Broken promise: {broken}")));
+    facts.extend(manifest.audit.broken.iter().map(|broken| format!("Failed integrity check: {broken}")));
     facts.extend(manifest.notes.iter().map(|note| format!("Data: {note}")));
     facts.extend(manifest.failures.iter().map(|failure| format!("Failed: {failure}")));
-    facts.extend(manifest.blocked.iter().map(|blocked| format!("Could not begin: {blocked}")));
+    facts.extend(manifest.blocked.iter().map(|blocked| format!("Blocked: {blocked}")));
     facts
 }
 
 /// Returns how many training runs passed the audit, and how many did not, as text.
 fn audit(audit: &AuditSummary) -> String {
-    let kept = format!("{} kept every promise", count_of(audit.passed as u64, "training"));
+    let passed = format!("{} passed", count_of(audit.passed as u64, "training run"));
     if audit.broken.is_empty() {
-        return kept;
+        return passed;
     }
-    format!("{kept}, {} broke one", with_thousands(audit.broken.len() as u64))
+    format!("{passed}, {} failed", with_thousands(audit.broken.len() as u64))
 }
 
 /// Returns the distinct values of a column, sorted and joined by `and`.
@@ -112,7 +84,7 @@ fn outcomes(run: &Run) -> String {
         .collect();
     let not_ended = run.trainings().map_or(0, |trainings| trainings.saturating_sub(run.rounds.len()));
     if not_ended > 0 {
-        parts.push(format!("{} not ended", with_thousands(not_ended as u64)));
+        parts.push(format!("{} not complete", with_thousands(not_ended as u64)));
     }
     parts.join(", ")
 }

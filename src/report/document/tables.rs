@@ -28,10 +28,10 @@ pub(super) fn stability(analysis: &RunAnalysis, level: usize) -> Vec<PageElement
         return Vec::new();
     }
     let explanation = format!(
-        "Two copies of a training begin alike and see their images in other orders. Instability is the greatest error on \
-         the straight line between their final weights less the mean error of both; below 2 points on test images, on \
-         average over n trainings, they count as stable. Batch norms have at each point the statistics of the training \
-         images that train errors are measured on.{}",
+        "Two copies of a training run start from the same weights and see their images in different orders. \
+         Instability is the highest error on the straight line between their final weights, minus the mean error of \
+         both. An arm counts as stable at a round if its mean over n training runs is below 2 points on test images. \
+         Batch norms have, at each point, the statistics of the training images that train errors are measured on.{}",
         test_note(analysis)
     );
     vec![
@@ -45,7 +45,7 @@ pub(super) fn stability(analysis: &RunAnalysis, level: usize) -> Vec<PageElement
 pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
     let groups = RoundGroup::by_arm_and_round(&analysis.run.rounds);
     if groups.is_empty() {
-        return vec![PageElement::Text("No training has come to its end yet.".to_owned())];
+        return vec![PageElement::Text("No training run is complete.".to_owned())];
     }
     let checkpoints = &analysis.checkpoints;
     let titles =
@@ -56,11 +56,10 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
     let end = TrainingEnd::new(&analysis.run.rounds, evaluate_every);
     table.rows = groups.iter().map(|group| result_row(group, end, checkpoints)).collect();
     let is_incomplete = groups.iter().any(|group| group.done().count() < group.rows.len());
-    let missing =
-        if is_incomplete { " A training without a result diverged or failed; the means are without it." } else { "" };
+    let missing = if is_incomplete { " Training runs that diverged or failed are not in the means." } else { "" };
     let explanation = format!(
-        "Cells are mean (minimum–maximum) over n trainings: the replicates, times the repeats of the arm.{missing} Test \
-         accuracy is reported only: nothing in the run was decided by it.{}{}",
+        "Mean (minimum–maximum) over n training runs: the replicates, times the repeats of the arm.{missing} Test \
+         accuracy is reported only; it was not used for early stopping, pruning or model selection.{}{}",
         start_note(&analysis.run.rounds).map_or_else(String::new, |note| format!(" {note}")),
         test_note(analysis)
     );
@@ -71,7 +70,7 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
 fn result_row(group: &RoundGroup<'_>, end: TrainingEnd, checkpoints: &Checkpoints) -> Vec<Cell> {
     let n = group.done().count();
     let without_result = group.rows.len() - n;
-    let n = if without_result > 0 { format!("{n} (+{without_result} without a result)") } else { n.to_string() };
+    let n = if without_result > 0 { format!("{n} (+{without_result} without result)") } else { n.to_string() };
     // A file edited by hand may contain `NaN`.
     let weights_remaining = Some(group.weights_remaining()).filter(|share| share.is_finite());
     let mut cells = vec![

@@ -1,9 +1,9 @@
 //! Early stop and accuracies against the share of weights that remains (the paper's Figures 1, 4, 5, 7, 8, 12 and 14).
 
-use super::{FigureData, arm_style, mean_point, weights_remaining_axis};
+use super::{FigureData, MEANS, mean_point, weights_remaining_axis};
 use crate::artifacts::{
-    EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric, MetricUnit, RoundGroup, RoundRow, last_iteration,
-    start_note,
+    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, ITERATIONS_TO_EARLY_STOP, Metric, MetricUnit, RoundGroup, RoundRow,
+    last_iteration, start_note,
 };
 use crate::lottery::DENSE;
 use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, Panel, Series};
@@ -16,6 +16,10 @@ const WINDOW_GAINS: f64 = 6.0;
 /// Least distance from the lower end of a limited accuracy axis to the dense accuracy: a share of 1.
 const MIN_WINDOW: f64 = 0.03;
 
+/// The sentence of captions on lower bounds, with a space before it.
+pub(super) const LOWER_BOUNDS: &str = " An open marker with an upward arrow is a lower bound (≥): the early stop of some training run is one of its last \
+     two evaluations, so that the validation loss may still fall after the end.";
+
 /// The quantity that a panel shows: a number for each training run.
 #[derive(Clone, Copy)]
 pub(super) enum FigureMetric<'a> {
@@ -26,6 +30,8 @@ pub(super) enum FigureMetric<'a> {
         title: &'static str,
         /// The last iteration of the training runs of the run.
         last: u64,
+        /// The greatest common divisor of the iterations of early stops, for the ticks of the axis.
+        step: u64,
     },
     /// Test accuracy at an iteration of `report.checkpoints`.
     Checkpoint { checkpoints: &'a Checkpoints, iteration: u64 },
@@ -38,7 +44,20 @@ impl FigureMetric<'_> {
     pub(super) fn row(metric: &'static Metric, rows: &[RoundRow], by_iterations_trained: bool) -> Self {
         let is_papers_name = *metric == ITERATIONS_TO_EARLY_STOP && !by_iterations_trained;
         let title = if is_papers_name { EARLY_STOP_ITERATION.title } else { metric.title };
-        Self::Row { metric, title, last: last_iteration(rows) }
+        let last = last_iteration(rows);
+        let early_stops = rows.iter().filter_map(|row| ITERATIONS_TO_EARLY_STOP.value(row, last));
+        let step = early_stops.fold(0, |step, iterations| greatest_common_divisor(step, iterations as u64));
+        Self::Row { metric, title, last, step }
+    }
+
+    /// Returns whether the value of a training run is a lower bound: its early stop is one of the last two evaluations,
+    /// so that the validation loss may have its minimum after the end. `evaluate_every`: steps between evaluations.
+    fn is_lower_bound(&self, row: &RoundRow, evaluate_every: u64) -> bool {
+        let Self::Row { metric, last, .. } = self else { return false };
+        let is_early_stop = [ITERATIONS_TO_EARLY_STOP, EARLY_STOP_ITERATION].contains(metric);
+        // The last iteration is always evaluated, the others at multiples of the interval.
+        let last_but_one = last.saturating_sub(1) / evaluate_every.max(1) * evaluate_every;
+        is_early_stop && row.early_stop_iteration.is_some_and(|iteration| iteration >= last_but_one)
     }
 
     /// Returns the value of a training run; `None` if it has none.
@@ -63,7 +82,11 @@ impl FigureMetric<'_> {
             Self::Row { title, .. } => (*title).to_owned(),
             Self::Checkpoint { iteration, .. } => Checkpoints::title(*iteration),
         };
-        Axis { title, column: "mean", unit: self.unit(), window, ..Axis::default() }
+        let step = match self {
+            Self::Row { step, .. } if self.unit() == AxisUnit::Count && *step > 0 => Some(*step as f64),
+            _ => None,
+        };
+        Axis { title, column: "mean", unit: self.unit(), window, step, ..Axis::default() }
     }
 
     /// Returns the unit of the axis of the values.
@@ -79,6 +102,11 @@ impl FigureMetric<'_> {
     }
 }
 
+/// Returns the greatest common divisor of two numbers; that of 0 and a number is the number.
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
 /// The name and the texts of a figure.
 struct FigureText {
     name: &'static str,
@@ -89,22 +117,32 @@ struct FigureText {
     source: &'static str,
 }
 
-/// Returns two figures: early stop and accuracies; and accuracies at the iterations of `report.checkpoints`.
+/// Returns three figures: early stop with test accuracy there; the other accuracies; and accuracies at the iterations
+/// of `report.checkpoints`.
 pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
     let rows = &data.run.rounds;
     let by_iterations_trained = start_note(rows).is_some();
-    let metrics = Metric::all_shown();
-    let metrics: Vec<FigureMetric<'_>> =
-        metrics.into_iter().map(|metric| FigureMetric::row(metric, rows, by_iterations_trained)).collect();
+    let (main, others): (Vec<&Metric>, Vec<&Metric>) = Metric::all_shown()
+        .into_iter()
+        .partition(|metric| [ITERATIONS_TO_EARLY_STOP, EARLY_STOP_TEST_ACCURACY].contains(metric));
+    let of_rows = |metrics: Vec<&'static Metric>| -> Vec<FigureMetric<'_>> {
+        metrics.into_iter().map(|metric| FigureMetric::row(metric, rows, by_iterations_trained)).collect()
+    };
     let checkpoints = data.checkpoints;
     let iterations = checkpoints.iterations().iter();
     let at_checkpoints: Vec<FigureMetric<'_>> =
         iterations.map(|&iteration| FigureMetric::Checkpoint { checkpoints, iteration }).collect();
     let early_stop_text = FigureText {
         name: "weights_remaining",
-        title: "Early stop and accuracy against weights remaining",
+        title: "Early stop and test accuracy against weights remaining",
         remark: " The early stop is the iteration of minimum validation loss.",
         source: "Figures 1, 4, 5, 12 and 14",
+    };
+    let other_text = FigureText {
+        name: "other_accuracies",
+        title: "Accuracy at the end and on training images against weights remaining",
+        remark: "",
+        source: "Figures 4, 5 and 14",
     };
     let checkpoint_text = FigureText {
         name: "checkpoints",
@@ -112,7 +150,11 @@ pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
         remark: "",
         source: "Figures 7 and 8",
     };
-    vec![figure(data, &metrics, &early_stop_text), figure(data, &at_checkpoints, &checkpoint_text)]
+    vec![
+        figure(data, &of_rows(main), &early_stop_text),
+        figure(data, &of_rows(others), &other_text),
+        figure(data, &at_checkpoints, &checkpoint_text),
+    ]
 }
 
 /// Returns a figure with a panel for each of `metrics`.
@@ -121,15 +163,16 @@ fn figure(data: &FigureData<'_>, metrics: &[FigureMetric<'_>], text: &FigureText
     let ticks = ticks(&groups);
     let panels: Vec<Panel> = metrics.iter().map(|metric| panel(data, &groups, &ticks, metric)).collect();
     let is_cut = panels.iter().any(|panel| panel.y.window.is_some());
-    let cut = if is_cut { " What lies below a panel is in its CSV file." } else { "" };
+    let cut = if is_cut { " An arrow at the frame is a mean outside the panel, with its value." } else { "" };
+    let mut points = panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
+    let bounds = if points.any(|point| point.is_lower_bound) { LOWER_BOUNDS } else { "" };
     let FigureText { name, title, remark, source } = text;
     Figure {
         name: (*name).to_owned(),
         title: (*title).to_owned(),
         caption: format!(
-            "Lines are means over trainings, bars run from the minimum to the maximum; the arms' marks are set a little \
-             apart. The dotted line is the dense network's mean. Tickets are solid, controls dashed.{remark}{cut} (The \
-             paper's {source}.)"
+            "{MEANS} Points are offset horizontally for legibility. The dotted line is the mean of the dense network. \
+             Tickets are solid, controls dashed.{remark}{bounds}{cut} (The paper's {source}.)"
         ),
         panels,
     }
@@ -137,8 +180,8 @@ fn figure(data: &FigureData<'_>, metrics: &[FigureMetric<'_>], text: &FigureText
 
 /// Returns the panel of a metric, with a series for each arm.
 fn panel(data: &FigureData<'_>, groups: &[RoundGroup<'_>], ticks: &[f64], metric: &FigureMetric<'_>) -> Panel {
-    let roles = data.arms.iter().enumerate();
-    let series: Vec<Series> = roles.map(|(index, role)| arm_series(groups, index, role, metric)).collect();
+    let roles = data.arms.iter();
+    let series: Vec<Series> = roles.map(|role| arm_series(data, groups, role, metric)).collect();
     let window = if metric.unit() == AxisUnit::Percent { accuracy_window(&series) } else { None };
     let level = dense_point(&series).map(|point| point.mean);
     Panel {
@@ -152,17 +195,28 @@ fn panel(data: &FigureData<'_>, groups: &[RoundGroup<'_>], ticks: &[f64], metric
 }
 
 /// Returns the series of an arm. The line of a ticket begins at the dense network, which the ticket is pruned from.
-fn arm_series(groups: &[RoundGroup<'_>], index: usize, role: &ArmRole, metric: &FigureMetric<'_>) -> Series {
-    let start = arm_points(groups, DENSE, metric).first().copied().filter(|_| role.is_ticket);
-    let points = arm_points(groups, &role.arm, metric);
-    Series { name: role.arm.clone(), style: arm_style(index, role), points, start }
+fn arm_series(data: &FigureData<'_>, groups: &[RoundGroup<'_>], role: &ArmRole, metric: &FigureMetric<'_>) -> Series {
+    let points = |arm: &str| arm_points(groups, arm, metric, data.evaluate_every);
+    let start = points(DENSE).first().copied().filter(|_| role.is_ticket);
+    let style = data.style(&role.arm);
+    Series { name: role.arm.clone(), style, points: points(&role.arm), start, ..Series::default() }
 }
 
-/// Returns an arm's points, from large to small shares of weights.
-pub(super) fn arm_points(groups: &[RoundGroup<'_>], arm: &str, metric: &FigureMetric<'_>) -> Vec<ChartPoint> {
+/// Returns an arm's points, from large to small shares of weights. A mean of values some of which are lower bounds is a
+/// lower bound; `evaluate_every`: steps between evaluations, `None` if unknown.
+pub(super) fn arm_points(
+    groups: &[RoundGroup<'_>],
+    arm: &str,
+    metric: &FigureMetric<'_>,
+    evaluate_every: Option<u64>,
+) -> Vec<ChartPoint> {
     let groups_of_arm = groups.iter().filter(|group| group.arm == arm);
-    let points =
-        groups_of_arm.filter_map(|group| mean_point(group.weights_remaining(), &group.values(|row| metric.value(row))));
+    let points = groups_of_arm.filter_map(|group| {
+        let point = mean_point(group.weights_remaining(), &group.values(|row| metric.value(row)))?;
+        let is_lower_bound = evaluate_every
+            .is_some_and(|evaluate_every| group.done().any(|row| metric.is_lower_bound(row, evaluate_every)));
+        Some(ChartPoint { is_lower_bound, ..point })
+    });
     let mut points: Vec<ChartPoint> = points.filter(|point| point.x > 0.0).collect();
     points.sort_by(|a, b| b.x.total_cmp(&a.x));
     points
@@ -189,12 +243,15 @@ fn dense_point(series: &[Series]) -> Option<&ChartPoint> {
 }
 
 /// Returns the window that limits an accuracy axis from below, see [`WINDOW_GAINS`]; `None` if every series lies inside
-/// it. Without a limit, weak controls would stretch the axis and press all other series into a line.
+/// it. It contains the dense network and all tickets, whose lines are solid. Without a limit, weak controls would
+/// stretch the axis and press all other series into a line; their points outside it are arrows at the frame.
 fn accuracy_window(series: &[Series]) -> Option<(f64, f64)> {
     let dense = dense_point(series)?.mean;
     let points = || series.iter().flat_map(|series| &series.points);
     let best = points().map(|point| point.mean).fold(dense, f64::max);
     let least = points().map(|point| point.low).fold(dense, f64::min);
-    let low = dense - (WINDOW_GAINS * (best - dense)).max(MIN_WINDOW);
+    let of_tickets = series.iter().filter(|series| series.style.dash == 0).flat_map(|series| &series.points);
+    let least_of_tickets = of_tickets.map(|point| point.low).fold(dense, f64::min);
+    let low = (dense - (WINDOW_GAINS * (best - dense)).max(MIN_WINDOW)).min(least_of_tickets);
     (least < low).then_some((low, f64::INFINITY))
 }

@@ -1,92 +1,125 @@
 //! Figures of several runs together, one for each arm that they share: for sweeps of a learning rate, a pruning rate, a
 //! width.
 
-use super::by_sparsity::{FigureMetric, arm_points};
-use super::{weights_remaining_axis, without_empty_panels};
+use super::by_sparsity::{FigureMetric, LOWER_BOUNDS, arm_points};
+use super::sweep::{RunPanels, RunPlace, SweptKey, run_panels};
+use super::{MEANS, weights_remaining_axis, with_common_axes, without_empty_panels};
 use crate::artifacts::{Metric, RoundGroup, arms, start_note};
 use crate::lottery::DENSE;
-use crate::plot::{ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
+use crate::plot::{ChartPoint, Figure, Panel, Series, SeriesStyle};
 use crate::report::checkpoints::Checkpoints;
 use crate::report::run::Run;
 
-/// Largest number of runs in one figure: the number of colours and markers.
-const MAX_RUNS: usize = 8;
+/// Number of colours of runs.
+const COLOURS: usize = 7;
 
 /// A run in a comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct ComparedRun<'a> {
-    /// Name in the legend.
-    pub(crate) name: &'a str,
+    /// Its label, which tells it apart from the other runs.
+    pub(crate) label: &'a str,
     /// The run.
     pub(crate) run: &'a Run,
     /// Its accuracies at the iterations of `report.checkpoints`.
     pub(crate) checkpoints: &'a Checkpoints,
+    /// Steps between evaluations; `None` if its configuration is not known.
+    pub(crate) evaluate_every: Option<u64>,
 }
 
-/// Returns a figure for each arm that at least two runs have under the same name. If more than [`MAX_RUNS`] runs have
-/// the arm, it has several figures of at most [`MAX_RUNS`] runs each.
-pub(crate) fn comparison_figures(runs: &[ComparedRun<'_>]) -> Vec<Figure> {
+/// Returns figures for each arm that at least two runs have under the same name, with all these runs: one figure with a
+/// panel for each metric if the runs fit into one panel, else a figure for each metric. `keys`: the keys in which the
+/// runs differ.
+pub(crate) fn comparison_figures(runs: &[ComparedRun<'_>], keys: &[SweptKey]) -> Vec<Figure> {
+    let labels: Vec<String> = runs.iter().map(|compared| compared.label.to_owned()).collect();
     let mut figures = Vec::new();
     for arm in arms(runs.iter().flat_map(|compared| &compared.run.rounds)).into_iter().filter(|arm| *arm != DENSE) {
-        let has_arm = |compared: &&ComparedRun<'_>| compared.run.rounds.iter().any(|row| row.arm == arm);
-        let runs_with_arm: Vec<ComparedRun<'_>> = runs.iter().filter(has_arm).copied().collect();
+        let has_arm = |index: &usize| runs[*index].run.rounds.iter().any(|row| row.arm == arm);
+        let runs_with_arm: Vec<usize> = (0..runs.len()).filter(has_arm).collect();
         if runs_with_arm.len() < 2 {
             continue;
         }
-        for (index, chunk) in runs_with_arm.chunks(MAX_RUNS).enumerate() {
-            let suffix = if runs_with_arm.len() > MAX_RUNS { format!("_{}", index + 1) } else { String::new() };
-            figures.extend(without_empty_panels(figure(chunk, arm, &suffix)));
-        }
+        let panels = run_panels(keys, &labels, &runs_with_arm);
+        figures.extend(arm_figures(runs, arm, &panels).into_iter().filter_map(without_empty_panels));
     }
     figures
 }
 
-/// Returns the note on the test images of the runs: once if it is the same for all, else with the name of each run.
+/// Returns the note on the test images of the runs: once if it is the same for all, else with the label of each run.
 fn test_note(runs: &[ComparedRun<'_>]) -> String {
     let notes: Vec<Option<String>> = runs.iter().map(|compared| compared.run.test_note()).collect();
     if notes.windows(2).all(|pair| pair[0] == pair[1]) {
         return notes.into_iter().next().flatten().unwrap_or_default();
     }
-    let named = runs.iter().zip(notes).filter_map(|(compared, note)| Some(format!("{}: {}", compared.name, note?)));
+    let named = runs.iter().zip(notes).filter_map(|(compared, note)| Some(format!("{}: {}", compared.label, note?)));
     named.collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the figure of `arm` in all of `runs`; `suffix` ends its name.
-fn figure(runs: &[ComparedRun<'_>], arm: &str, suffix: &str) -> Figure {
+/// A metric of compared runs: its name in files, its title, and the metric of each run.
+struct ComparedMetric<'a> {
+    name: String,
+    title: String,
+    by_run: Vec<FigureMetric<'a>>,
+}
+
+/// Returns the metrics of the figures of `runs`.
+fn compared_metrics<'a>(runs: &[ComparedRun<'a>]) -> Vec<ComparedMetric<'a>> {
     let mut iterations: Vec<u64> =
         runs.iter().flat_map(|compared| compared.checkpoints.iterations()).copied().collect();
     iterations.sort_unstable();
     iterations.dedup();
     let by_iterations_trained = runs.iter().any(|compared| start_note(&compared.run.rounds).is_some());
-    let compared_metrics = Metric::all_shown().into_iter().filter(|metric| metric.is_compared);
-    let mut panels: Vec<Panel> = compared_metrics
-        .map(|metric| {
-            panel(runs, arm, |compared| FigureMetric::row(metric, &compared.run.rounds, by_iterations_trained))
-        })
-        .collect();
-    panels.extend(iterations.into_iter().map(|iteration| {
-        panel(runs, arm, |compared| FigureMetric::Checkpoint { checkpoints: compared.checkpoints, iteration })
-    }));
-    Figure {
-        name: format!("runs_{arm}{suffix}"),
-        title: format!("The runs side by side: {arm}"),
-        caption: "Lines are means over trainings, bars run from the minimum to the maximum; the runs' marks are set a \
-                  little apart. Each begins at its dense network."
-            .to_owned(),
-        panels,
+    let of_rows = Metric::all_shown().into_iter().filter(|metric| metric.is_compared).map(|metric| {
+        let by_run = runs.iter().map(|run| FigureMetric::row(metric, &run.run.rounds, by_iterations_trained));
+        ComparedMetric { name: metric.name.to_owned(), title: String::new(), by_run: by_run.collect() }
+    });
+    let at_checkpoints = iterations.into_iter().map(|iteration| {
+        let by_run = runs.iter().map(|run| FigureMetric::Checkpoint { checkpoints: run.checkpoints, iteration });
+        ComparedMetric { name: format!("iteration_{iteration}"), title: String::new(), by_run: by_run.collect() }
+    });
+    let mut metrics: Vec<ComparedMetric<'a>> = of_rows.chain(at_checkpoints).collect();
+    for metric in &mut metrics {
+        metric.title = metric.by_run.first().map(|first| first.axis(None).title).unwrap_or_default();
     }
+    metrics
 }
 
-/// Returns a panel with a series for each run, of the metric that `metric` returns for the run.
-fn panel<'a>(runs: &[ComparedRun<'a>], arm: &str, metric: impl Fn(&ComparedRun<'a>) -> FigureMetric<'a>) -> Panel {
-    let series: Vec<Series> =
-        runs.iter().enumerate().map(|(index, compared)| run_series(compared, index, arm, &metric(compared))).collect();
-    let longest = series.iter().max_by_key(|series| series.points.len());
-    let ticks = longest.map_or_else(Vec::new, |series| series.points.iter().map(|point| point.x).collect());
-    let first = runs.first().map(metric);
-    let is_test = first.is_some_and(|metric| metric.is_test());
+/// Returns the figures of `arm`, whose runs are arranged in `panels`.
+fn arm_figures(runs: &[ComparedRun<'_>], arm: &str, panels: &RunPanels) -> Vec<Figure> {
+    let metrics = compared_metrics(runs);
+    let caption = |panels: &[Panel], axes: &str| {
+        let mut points = panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
+        let bounds = if points.any(|point| point.is_lower_bound) { LOWER_BOUNDS } else { "" };
+        format!("{MEANS} Each line begins at the dense network of its run.{axes}{bounds}")
+    };
+    if let [(_, places)] = &panels[..] {
+        let panels: Vec<Panel> = metrics.iter().map(|metric| panel(runs, arm, places, metric)).collect();
+        let title = format!("Runs compared: {arm}");
+        return vec![Figure { name: format!("runs_{arm}"), title, caption: caption(&panels, ""), panels }];
+    }
+    let figure = |metric: &ComparedMetric<'_>| {
+        let titled = |(title, places): &(String, Vec<RunPlace>)| Panel {
+            title: title.clone(),
+            ..panel(runs, arm, places, metric)
+        };
+        let panels = with_common_axes(panels.iter().map(titled).collect());
+        Figure {
+            name: format!("runs_{arm}_{}", metric.name),
+            title: format!("Runs compared by {}: {arm}", metric.title.trim_end_matches(" (%)")),
+            caption: caption(&panels, " All panels have the same axes."),
+            panels,
+        }
+    };
+    metrics.iter().map(figure).collect()
+}
+
+/// Returns a panel with a series for each of `places`.
+fn panel(runs: &[ComparedRun<'_>], arm: &str, places: &[RunPlace], metric: &ComparedMetric<'_>) -> Panel {
+    let series =
+        places.iter().map(|place| run_series(&runs[place.run], place, arm, &metric.by_run[place.run])).collect();
+    let first = places.first().map(|place| &metric.by_run[place.run]);
+    let is_test = first.is_some_and(FigureMetric::is_test);
     Panel {
-        x: weights_remaining_axis(ticks),
+        x: weights_remaining_axis(Vec::new()),
         y: first.map(|metric| metric.axis(None)).unwrap_or_default(),
         series,
         note: if is_test { test_note(runs) } else { String::new() },
@@ -94,11 +127,18 @@ fn panel<'a>(runs: &[ComparedRun<'a>], arm: &str, metric: impl Fn(&ComparedRun<'
     }
 }
 
-/// Returns the series of a run: its dense network, then the rounds of `arm`. `index`: index of the run in the figure,
-/// which determines its style.
-fn run_series(compared: &ComparedRun<'_>, index: usize, arm: &str, metric: &FigureMetric<'_>) -> Series {
+/// Returns the series of a run: its dense network, then the rounds of `arm`.
+fn run_series(compared: &ComparedRun<'_>, place: &RunPlace, arm: &str, metric: &FigureMetric<'_>) -> Series {
     let groups = RoundGroup::by_arm_and_round(&compared.run.rounds);
-    let points: Vec<ChartPoint> = [DENSE, arm].iter().flat_map(|arm| arm_points(&groups, arm, metric)).collect();
-    let style = SeriesStyle { colour: index, dash: index, mark: index, marks: MarkerPolicy::Every };
-    Series { name: compared.name.to_owned(), style, points, start: None }
+    let arm_points = |arm: &&str| arm_points(&groups, arm, metric, compared.evaluate_every);
+    let points: Vec<ChartPoint> = [DENSE, arm].iter().flat_map(arm_points).collect();
+    // Colours repeat after 7 runs, with other dashes and markers; colour 0 is that of dense networks elsewhere.
+    let repeat = place.style / COLOURS;
+    let style = SeriesStyle {
+        colour: 1 + place.style % COLOURS,
+        dash: place.style + repeat,
+        mark: place.style + repeat,
+        ..SeriesStyle::default()
+    };
+    Series { name: place.name.clone(), style, points, ..Series::default() }
 }

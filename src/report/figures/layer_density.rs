@@ -1,14 +1,13 @@
-//! The figure of the share of weights that each round keeps in each layer.
+//! The figure of the weights remaining in each layer at each round.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::mean_point;
+use super::{FigureData, mean_point, shade};
 use crate::artifacts::{LayerRow, first_seen};
 use crate::lottery::DENSE;
-use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
-use crate::report::run::Run;
+use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, Panel, Series, SeriesStyle};
 use crate::system::paths::RunDir;
 
 /// Shares of weights of the training runs of an arm, by arm, layer and round.
@@ -19,23 +18,24 @@ type LayerShares<'a> = BTreeMap<(&'a str, &'a str, u32), Vec<f64>>;
 ///
 /// # Errors
 /// Fails if `layers.csv` is damaged.
-pub(super) fn figure(run: &Run) -> Result<Figure> {
+pub(super) fn figure(data: &FigureData<'_>) -> Result<Figure> {
+    let run = data.run;
     let rows = if run.dir.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
     let arms = first_seen(rows.iter().map(|row| row.arm.as_str()));
     let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
     let shares = layer_shares(&rows);
     let mut panels: Vec<Panel> = Vec::new();
     for arm in arms.into_iter().filter(|arm| *arm != DENSE) {
-        let series = arm_series(&shares, arm, &layers);
+        let series = arm_series(&shares, arm, &layers, data.style(arm));
         if panels.iter().all(|panel| means(&panel.series) != means(&series)) {
             panels.push(panel(arm, series));
         }
     }
     Ok(Figure {
-        name: "density".to_owned(),
-        title: "Density by layer and round".to_owned(),
-        caption: "Round 0 is the dense network. An arm is shown only where its counts differ from those of the arms \
-                  before it."
+        name: "layers".to_owned(),
+        title: "Weights remaining by layer and round".to_owned(),
+        caption: "Lines are labelled with their layers; the first layer is the strongest line. Round 0 is the dense \
+                  network. An arm is shown only if its counts differ from those of the arms before it."
             .to_owned(),
         panels,
     })
@@ -50,13 +50,13 @@ fn layer_shares(rows: &[LayerRow]) -> LayerShares<'_> {
     shares
 }
 
-/// Returns a series for each layer of an arm, from the dense network on.
-fn arm_series(shares: &LayerShares<'_>, arm: &str, layers: &[&str]) -> Vec<Series> {
+/// Returns a series for each layer of an arm, from the dense network on. `style`: the style of the arm.
+fn arm_series(shares: &LayerShares<'_>, arm: &str, layers: &[&str], style: SeriesStyle) -> Vec<Series> {
     let series = |(index, layer): (usize, &&str)| Series {
-        name: (*layer).to_owned(),
-        style: SeriesStyle { colour: index + 1, dash: 0, mark: index, marks: MarkerPolicy::Every },
+        label: (*layer).to_owned(),
+        style: SeriesStyle { dash: 0, mark: index, shade: shade(index, layers.len()), ..style },
         points: layer_points(shares, arm, layer),
-        start: None,
+        ..Series::default()
     };
     layers.iter().enumerate().map(series).collect()
 }
@@ -79,7 +79,7 @@ fn means(series: &[Series]) -> Vec<(f64, f64)> {
 fn panel(arm: &str, series: Vec<Series>) -> Panel {
     let x = Axis { title: "round".to_owned(), column: "round", unit: AxisUnit::Count, ..Axis::default() };
     let y = Axis {
-        title: "weights remaining in the layer (%)".to_owned(),
+        title: "weights remaining (%)".to_owned(),
         column: "weights_remaining",
         unit: AxisUnit::Percent,
         scale: AxisScale::Log,

@@ -1,16 +1,21 @@
-//! The figures of a run: most of them like those of the paper, and in addition density by layer and instability, which
-//! the paper does not have. A figure without data is left out.
+//! The figures of a run: most of them like those of the paper, and in addition weights remaining by layer and
+//! instability, which the paper does not have. A figure without data is left out.
+//!
+//! In every figure of a run, hue, dashes and marker stand for the arm. Lines of one arm differ in lightness, which
+//! stands for the share of weights remaining, and have labels at their ends.
 
 mod by_sparsity;
 mod comparison;
 mod layer_density;
 mod stability;
+mod sweep;
 mod training_curves;
 mod weights;
 
 use anyhow::Result;
 
 pub(crate) use self::comparison::{ComparedRun, comparison_figures};
+pub(crate) use self::sweep::{SweptKey, run_labels};
 use super::checkpoints::Checkpoints;
 use super::roles::{ArmRole, arm_roles};
 use super::run::Run;
@@ -19,7 +24,7 @@ use crate::base::format::capitalize;
 use crate::base::stats::SummaryStats;
 use crate::config::Experiment;
 use crate::lottery::DENSE;
-use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, SeriesStyle};
+use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, SeriesStyle, axis_percent};
 
 /// Number of colours after which [`arm_style`] changes markers and dashes.
 const COLOURS: usize = 8;
@@ -31,6 +36,8 @@ pub(crate) struct FigureData<'a> {
     arms: Vec<ArmRole>,
     checkpoints: &'a Checkpoints,
     stability: &'a [StabilityRow],
+    /// Steps between evaluations; `None` if the configuration is not known.
+    evaluate_every: Option<u64>,
     /// The note of every panel of test accuracies or errors; empty if all test images are used.
     test_note: String,
 }
@@ -44,7 +51,15 @@ impl<'a> FigureData<'a> {
         stability: &'a [StabilityRow],
     ) -> Self {
         let arms = arm_roles(run, experiment);
-        Self { run, arms, checkpoints, stability, test_note: run.test_note().unwrap_or_default() }
+        let evaluate_every = experiment.map(|experiment| experiment.train.evaluate_every);
+        Self { run, arms, checkpoints, stability, evaluate_every, test_note: run.test_note().unwrap_or_default() }
+    }
+
+    /// Returns the style of an arm, which is the same in every figure of the run; that of the dense network if the run
+    /// has no such arm.
+    fn style(&self, arm: &str) -> SeriesStyle {
+        let index = self.arms.iter().position(|role| role.arm == arm);
+        index.map_or_else(SeriesStyle::default, |index| arm_style(index, &self.arms[index]))
     }
 
     /// Returns the note of a panel; empty unless `is_test`, that is, the panel shows values measured on test images.
@@ -61,8 +76,8 @@ pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let mut figures = by_sparsity::figures(data);
     figures.extend(training_curves::figures(data)?);
     figures.extend(stability::figures(data));
-    figures.push(layer_density::figure(data.run)?);
-    figures.extend(weights::figures(data.run)?);
+    figures.push(layer_density::figure(data)?);
+    figures.extend(weights::figures(data)?);
     Ok(figures.into_iter().filter_map(without_empty_panels).collect())
 }
 
@@ -81,7 +96,7 @@ fn without_empty_panels(figure: Figure) -> Option<Figure> {
 fn mean_point(x: f64, values: &[f64]) -> Option<ChartPoint> {
     let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     let stats = SummaryStats::of(&finite).filter(|_| x.is_finite())?;
-    Some(ChartPoint { x, mean: stats.mean, low: stats.min, high: stats.max, n: stats.n })
+    Some(ChartPoint { x, mean: stats.mean, low: stats.min, high: stats.max, n: stats.n, is_lower_bound: false })
 }
 
 /// Returns the style of the arm with an index, counted from 0: tickets and the dense network have solid lines, controls
@@ -94,8 +109,25 @@ fn arm_style(index: usize, role: &ArmRole) -> SeriesStyle {
         colour: index,
         dash: if is_solid { 0 } else { 1 + (shifted + 1) % 4 },
         mark: shifted,
+        shade: 0,
         marks: MarkerPolicy::Every,
     }
+}
+
+/// Returns the panels with common intervals on their x axes and on their y axes: those of the values of all panels.
+fn with_common_axes(mut panels: Vec<Panel>) -> Vec<Panel> {
+    let points = || panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
+    let ends = |values: Vec<f64>| {
+        let [low, high] = [f64::min as fn(f64, f64) -> f64, f64::max];
+        [values.iter().copied().reduce(low), values.iter().copied().reduce(high)]
+    };
+    let x = ends(points().map(|point| point.x).collect());
+    let y = ends(points().flat_map(|point| [point.low, point.high]).collect());
+    for panel in &mut panels {
+        panel.x.include.extend(x.into_iter().flatten());
+        panel.y.include.extend(y.into_iter().flatten());
+    }
+    panels
 }
 
 /// Returns the suffix of the names of an arm's figures; empty if only one arm has such figures. `arms`: number of arms
@@ -129,7 +161,23 @@ fn nearest_rounds(run: &Run, arm: &str, shares: &[f64]) -> Vec<(u32, f64)> {
     nearest
 }
 
-/// Returns an axis of weights remaining, from large to small.
+/// The sentence of captions on means and ranges.
+const MEANS: &str = "Lines are means over training runs; bars, or bands in panels of more than four lines, span \
+                     minimum to maximum.";
+
+/// Returns the label of a line: a share of weights remaining in percent, such as `21.1%`.
+fn share_label(share: f64) -> String {
+    format!("{}%", axis_percent(share))
+}
+
+/// Returns the shade of the line with an index, counted from 0 for the largest share of weights, of `count` lines: the
+/// fewer weights remain, the fainter is the line.
+fn shade(index: usize, count: usize) -> usize {
+    const LEVELS: usize = 5;
+    if count <= LEVELS { index } else { index * LEVELS / count }
+}
+
+/// Returns an axis of weights remaining, from large to small; with round ticks if `ticks` is empty.
 fn weights_remaining_axis(ticks: Vec<f64>) -> Axis {
     Axis {
         title: "weights remaining (%)".to_owned(),
@@ -146,9 +194,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fewer_weights_are_fainter() {
+        assert_eq!([shade(0, 3), shade(2, 3), shade(0, 10), shade(9, 10)], [0, 2, 0, 4]);
+        assert_eq!((share_label(1.0), share_label(0.2107)), ("100%".to_owned(), "21.1%".to_owned()));
+    }
+
+    #[test]
     fn mean_point_leaves_out_values_that_are_not_finite() {
         let point = mean_point(0.5, &[3.0, f64::NAN, 1.0]).unwrap();
-        assert_eq!(point, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2 });
+        assert_eq!(point, ChartPoint { x: 0.5, mean: 2.0, low: 1.0, high: 3.0, n: 2, is_lower_bound: false });
         assert_eq!((mean_point(0.5, &[]), mean_point(0.5, &[f64::INFINITY])), (None, None));
         assert_eq!(mean_point(f64::NAN, &[1.0]), None);
     }

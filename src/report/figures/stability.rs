@@ -1,9 +1,12 @@
 //! Figures of the networks on the line between two copies of a training run: their errors along the line, and the
 //! instability against weights remaining (Frankle et al. 2020, arXiv 1912.05671).
 
-use super::{FigureData, arm_style, mean_point, name_suffix, weights_remaining, weights_remaining_axis};
+use super::{
+    FigureData, MEANS, mean_point, name_suffix, shade, share_label, weights_remaining, weights_remaining_axis,
+    with_common_axes,
+};
 use crate::artifacts::StabilityRow;
-use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle, axis_percent};
+use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use crate::report::run::Run;
 use crate::report::stability::{InterpolationPath, PathGroup, STABLE};
 
@@ -46,23 +49,25 @@ fn instability_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>]) -> Figure
     Figure {
         name: "instability".to_owned(),
         title: "Instability to the order of the data against weights remaining".to_owned(),
-        caption: "The greatest error on the straight line between two copies of a training that saw their images in other \
-                  orders, less the mean error of both. Lines are means over trainings, bars run from the minimum to the \
-                  maximum. The dotted line is at 2 points: below it a training counts as stable."
-            .to_owned(),
-        panels: ERRORS.iter().map(|error| instability_panel(data, groups, error)).collect(),
+        caption: format!(
+            "The highest error on the straight line between the final weights of two copies of a training run, which \
+             saw their images in different orders, minus the mean error of both. {MEANS} The dotted line is at 2 \
+             points: below it, a training run counts as stable."
+        ),
+        panels: with_common_axes(ERRORS.iter().map(|error| instability_panel(data, groups, error)).collect()),
     }
 }
 
 /// Returns the panel of instabilities by one kind of error, with a series for each arm.
 fn instability_panel(data: &FigureData<'_>, groups: &[PathGroup<'_>], error: &ErrorMetric) -> Panel {
     let mut series = Vec::new();
-    for (index, role) in data.arms.iter().enumerate() {
+    for role in &data.arms {
         let of_arm = groups.iter().filter(|group| group.arm == role.arm);
         let points = of_arm
             .filter_map(|group| mean_point(group.paths[0].weights_remaining(), &group.instabilities(error.value)))
             .collect();
-        series.push(Series { name: role.arm.clone(), style: arm_style(index, role), points, start: None });
+        let style = data.style(&role.arm);
+        series.push(Series { name: role.arm.clone(), style, points, ..Series::default() });
     }
     let mut ticks: Vec<f64> = series.iter().flat_map(|series| &series.points).map(|point| point.x).collect();
     ticks.sort_by(|a, b| b.total_cmp(a));
@@ -70,7 +75,7 @@ fn instability_panel(data: &FigureData<'_>, groups: &[PathGroup<'_>], error: &Er
     let title = format!("instability, {} (points)", error.images);
     Panel {
         x: weights_remaining_axis(ticks),
-        y: Axis { title, column: "mean", unit: AxisUnit::Percent, ..Axis::default() },
+        y: Axis { title, column: "mean", unit: AxisUnit::Percent, include: vec![0.0, STABLE], ..Axis::default() },
         series,
         level: Some(STABLE),
         note: data.note(error.is_test),
@@ -85,11 +90,12 @@ fn error_figure(data: &FigureData<'_>, groups: &[PathGroup<'_>], arm: Option<&st
     Figure {
         name: format!("between_copies{suffix}"),
         title: format!("Error between two copies: {}", arm.unwrap_or("dense")),
-        caption: "Errors of α times the weights of the training itself and 1 − α times those of its copy, which saw its \
-                  images in another order; batch norms have their statistics of training images at each point. Lines are \
-                  means over trainings, bars run from the minimum to the maximum."
-            .to_owned(),
-        panels: ERRORS.iter().map(|error| error_panel(data, &shown, error)).collect(),
+        caption: format!(
+            "Errors of networks whose weights are α times those of the original and 1 − α times those of its copy, a \
+             training run that saw its images in a different order. Batch norms have the statistics of training images \
+             at each point. Lines are labelled with the weights remaining. {MEANS}"
+        ),
+        panels: with_common_axes(ERRORS.iter().map(|error| error_panel(data, &shown, error)).collect()),
     }
 }
 
@@ -116,17 +122,18 @@ fn shown_groups<'g, 'a>(run: &Run, groups: &'g [PathGroup<'a>], arm: Option<&str
 fn error_panel(data: &FigureData<'_>, shown: &[&PathGroup<'_>], error: &ErrorMetric) -> Panel {
     let series = |(index, group): (usize, &&PathGroup<'_>)| {
         let remaining = weights_remaining(data.run, group.arm, group.round);
-        let share = remaining.map_or(String::new(), |remaining| format!(" {} %", axis_percent(remaining)));
+        let shade = shade(index.saturating_sub(1), shown.len().saturating_sub(1));
         Series {
-            name: format!("{}{share}", group.arm),
-            style: SeriesStyle { colour: index, dash: 0, mark: index, marks: MarkerPolicy::Few },
+            name: group.arm.to_owned(),
+            label: remaining.map_or_else(String::new, share_label),
+            style: SeriesStyle { shade, marks: MarkerPolicy::Few, ..data.style(group.arm) },
             points: error_points(&group.paths, error),
             start: None,
         }
     };
     Panel {
         x: Axis {
-            title: "share of the training itself, α".to_owned(),
+            title: "share of the original, α".to_owned(),
             column: "alpha",
             unit: AxisUnit::Plain,
             ..Axis::default()

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::{FigureData, mean_point, name_suffix, nearest_rounds, weights_remaining};
+use super::{FigureData, MEANS, mean_point, name_suffix, nearest_rounds, shade, share_label, weights_remaining};
 use crate::lottery::DENSE;
-use crate::plot::{Axis, AxisUnit, Figure, MarkerPolicy, Panel, Series, SeriesStyle, axis_percent};
+use crate::plot::{Axis, AxisUnit, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
 use crate::report::arm_round::ArmRound;
 use crate::report::curves::{CurvePoint, Curves};
 use crate::report::roles::ArmRole;
@@ -26,8 +26,8 @@ const LOSS_WINDOW: f64 = 3.0;
 #[derive(Clone)]
 struct ShownRound<'a> {
     arm_round: ArmRound<'a>,
-    /// Name in the legend.
-    name: String,
+    /// Share of weights remaining, as the label of the line.
+    label: String,
     style: SeriesStyle,
 }
 
@@ -55,33 +55,37 @@ pub(super) fn figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Returns the contents of a ticket's panels: large tickets, small tickets, and large tickets beside their first
-/// control.
+/// Returns the contents of a ticket's panels: large tickets; small tickets, if that adds rounds; and large tickets
+/// beside their first control.
 fn ticket_panels<'a>(data: &'a FigureData<'_>, ticket: &'a ArmRole) -> Vec<PanelOf<ShownRound<'a>>> {
-    let mut panels = vec![
-        ("Large tickets", with_dense(shown_rounds(data.run, ticket, &ticket.arm, &LARGE_TICKET_SHARES, 0))),
-        ("Small tickets", with_dense(shown_rounds(data.run, ticket, &ticket.arm, &SMALL_TICKET_SHARES, 0))),
-    ];
+    let large = shown_rounds(data, ticket, &ticket.arm, &LARGE_TICKET_SHARES);
+    let small = shown_rounds(data, ticket, &ticket.arm, &SMALL_TICKET_SHARES);
+    let is_large = |shown: &ShownRound<'_>| large.iter().any(|other| other.arm_round == shown.arm_round);
+    let adds_rounds = !small.iter().all(is_large);
+    let mut panels = vec![("Large tickets", with_dense(large))];
+    if adds_rounds {
+        panels.push(("Small tickets", with_dense(small)));
+    }
     let is_control = |role: &&ArmRole| !role.is_ticket && role.mask_of.as_ref() == Some(&ticket.arm);
     if let Some(control) = data.arms.iter().find(is_control) {
-        let mut rounds = shown_rounds(data.run, ticket, &ticket.arm, &LARGE_TICKET_SHARES, 0);
-        rounds.extend(shown_rounds(data.run, ticket, &control.arm, &LARGE_TICKET_SHARES, 1));
+        let mut rounds = shown_rounds(data, ticket, &ticket.arm, &LARGE_TICKET_SHARES);
+        rounds.extend(shown_rounds(data, ticket, &control.arm, &LARGE_TICKET_SHARES));
         panels.push(("Tickets and their control", with_dense(rounds)));
     }
     panels
 }
 
-/// Returns the rounds of `arm` at which the share of weights of `ticket` is nearest to `shares`. A round has the same
-/// colour in all panels of the ticket. `dash`: index of the dash pattern.
-fn shown_rounds<'a>(run: &Run, ticket: &ArmRole, arm: &'a str, shares: &[f64], dash: usize) -> Vec<ShownRound<'a>> {
-    let coloured = nearest_rounds(run, &ticket.arm, &[&LARGE_TICKET_SHARES[..], &SMALL_TICKET_SHARES].concat());
+/// Returns the rounds of `arm` at which the share of weights of `ticket` is nearest to `shares`, in the style of
+/// `arm`. A round has the same shade in all panels of the ticket.
+fn shown_rounds<'a>(data: &FigureData<'_>, ticket: &ArmRole, arm: &'a str, shares: &[f64]) -> Vec<ShownRound<'a>> {
+    let run = data.run;
+    let shaded = nearest_rounds(run, &ticket.arm, &[&LARGE_TICKET_SHARES[..], &SMALL_TICKET_SHARES].concat());
     let mut shown = Vec::new();
     for (round, share) in nearest_rounds(run, &ticket.arm, shares) {
-        let index = coloured.iter().position(|(other, _)| *other == round);
+        let index = shaded.iter().position(|(other, _)| *other == round);
         if let (Some(index), Some(_)) = (index, weights_remaining(run, arm, round)) {
-            let style = SeriesStyle { colour: index + 1, mark: index + 1, dash, marks: MarkerPolicy::Few };
-            let name = format!("{arm} {} %", axis_percent(share));
-            shown.push(ShownRound { arm_round: ArmRound::new(arm, round), name, style });
+            let style = SeriesStyle { shade: shade(index, shaded.len()), marks: MarkerPolicy::Few, ..data.style(arm) };
+            shown.push(ShownRound { arm_round: ArmRound::new(arm, round), label: share_label(share), style });
         }
     }
     shown
@@ -90,7 +94,7 @@ fn shown_rounds<'a>(run: &Run, ticket: &ArmRole, arm: &'a str, shares: &[f64], d
 /// Returns `rounds` with the dense network before them.
 fn with_dense(mut rounds: Vec<ShownRound<'_>>) -> Vec<ShownRound<'_>> {
     let style = SeriesStyle { marks: MarkerPolicy::Few, ..SeriesStyle::default() };
-    rounds.insert(0, ShownRound { arm_round: ArmRound::new(DENSE, 0), name: "dense 100 %".to_owned(), style });
+    rounds.insert(0, ShownRound { arm_round: ArmRound::new(DENSE, 0), label: share_label(1.0), style });
     rounds
 }
 
@@ -103,7 +107,8 @@ fn series_of_panels<'a>(
     let series = |shown: &ShownRound<'a>| {
         let evaluations = curves.points(shown.arm_round);
         let points = evaluations.filter_map(|evaluation| mean_point(evaluation.iteration as f64, values(evaluation)));
-        Series { name: shown.name.clone(), style: shown.style, points: points.collect(), start: None }
+        let name = shown.arm_round.arm.to_owned();
+        Series { name, label: shown.label.clone(), style: shown.style, points: points.collect(), start: None }
     };
     panels.iter().map(|(title, rounds)| (*title, rounds.iter().map(series).collect())).collect()
 }
@@ -154,10 +159,10 @@ fn accuracy_figure(data: &FigureData<'_>, arm: &str, suffix: &str, contents: &[P
     Figure {
         name: format!("test_accuracy{suffix}"),
         title: format!("Test accuracy during training: {arm}"),
-        caption: "Lines are means over trainings, bars run from the minimum to the maximum. Percentages are weights \
-                  remaining. The beginning of training and what follows long after the early stops are in the CSV file \
-                  only. (The paper's Figure 3.)"
-            .to_owned(),
+        caption: format!(
+            "{MEANS} Lines are labelled with the weights remaining, and fainter if fewer remain. Values outside the \
+             plotted range are in the CSV file. (The paper's Figure 3.)"
+        ),
         panels: panels(contents, &y, &data.note(true), end),
     }
 }
@@ -179,11 +184,10 @@ fn loss_figure(arm: &str, suffix: &str, contents: &[PanelOf<Series>], end: f64) 
     Figure {
         name: format!("validation_loss{suffix}"),
         title: format!("Validation loss during training: {arm}"),
-        caption:
-            "Lines are means over trainings, bars run from the minimum to the maximum. The early stop is where the \
-                  loss is least. Losses of the beginning lie above the panels, and are in the CSV file. (The paper's \
-                  Figure 11.)"
-                .to_owned(),
+        caption: format!(
+            "{MEANS} Lines are labelled with the weights remaining, and fainter if fewer remain. The early stop is the \
+             minimum of the loss. Values outside the plotted range are in the CSV file. (The paper's Figure 11.)"
+        ),
         panels: panels(contents, &y, "", end),
     }
 }

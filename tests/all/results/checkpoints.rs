@@ -42,7 +42,7 @@ fn checkpoints_have_panel_and_column_and_train_nothing() {
         let text = fs::read_to_string(run_dir.join("report/figures").join(file)).unwrap();
         text.lines().filter_map(|line| line.strip_prefix(panel).map(str::to_owned)).collect()
     };
-    let end = last("weights_remaining.csv", "test accuracy at the end (%)");
+    let end = last("other_accuracies.csv", "test accuracy at the end (%)");
     assert_eq!(last("checkpoints.csv", "test accuracy at iteration 120 (%)"), end, "the last is the end");
 }
 
