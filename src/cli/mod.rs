@@ -5,6 +5,7 @@ mod clean;
 mod compare;
 mod data;
 mod doctor;
+mod execution;
 mod filter;
 mod folders;
 mod generate;
@@ -28,6 +29,11 @@ use crate::system::exit;
 use crate::system::exit::Exit;
 use crate::system::files::{LocksUnsupported, WriteError};
 use crate::ui;
+
+pub(crate) use execution::{Execution, register_run};
+pub(crate) use load::LoadedExperiment;
+pub(crate) use report::write_run_report;
+pub(crate) use trainers::EngineTrainerFactory;
 
 /// Runs experiments on the Lottery Ticket Hypothesis.
 #[derive(Debug, Parser)]

@@ -5,20 +5,19 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers};
-use super::manifest::run_manifest;
+use super::execution::{Execution, config_file, register_run};
+use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs};
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::last_iteration;
-use crate::config::{ConfigDocument, to_toml};
+use crate::config::ConfigDocument;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis};
-use crate::runner::{self, RowBuilder, RunContext, RunFiles, RunOutcome, RunProgress, Runner, Store};
+use crate::runner::{self, RunOutcome, RunProgress};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
-use crate::system::files::{self, Lock};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -53,25 +52,18 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let _running = register_run(&study.plan, &runs, &run_dir)?;
     let command = command(args, &document, &run_dir);
-    let rows = RowBuilder { study: &study };
-    let files = RunFiles { rows, plan: &study.plan, dir: &run_dir, writes_rows: true, cancel: &cancel };
-    let manifest = |outcome: &RunOutcome| {
-        serde_json::to_vec_pretty(&run_manifest(&study, workers(&study), &runs, &command, outcome))
-    };
-    let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, &document);
-    files.write_files(&[
-        (config_file(&document), document.text.clone().into_bytes()),
-        (RunDir::RESOLVED_CONFIG, resolved.into_bytes()),
-        (RunDir::MANIFEST, manifest(&RunOutcome::default())?),
-    ])?;
-
-    let store = Store { runs: runs.clone() };
     let sink = ui::sink(args.quiet);
-    let context = RunContext { study: &study, store: &store, sink: &*sink, cancel: &cancel, trainers: &trainers };
-    let keep = study.experiment.run.keep;
-    let runner = Runner { context, plan: &study.plan, keep, files: &files, workers: workers(&study) };
-    let outcome = runner.run()?;
-    files.write_files(&[(RunDir::MANIFEST, manifest(&outcome)?)])?;
+    let execution = Execution {
+        document: &document,
+        study: &study,
+        runs: &runs,
+        run_dir: &run_dir,
+        trainers: &trainers,
+        sink: &*sink,
+        cancel: &cancel,
+        command: &command,
+    };
+    let outcome = execution.run()?;
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
         print_failures(&outcome);
         if !args.quiet {
@@ -95,26 +87,6 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
         ui::eprint_line(&format!("what was there is now in {} and {}", store.display(), run.display()));
     }
     Ok(())
-}
-
-/// Registers a run: records the keys of its plan, and takes the lock by which other processes see that it is running.
-/// While the lock is held nothing that the run works with is archived or freed.
-///
-/// # Errors
-/// Fails if a lock cannot be taken, or the file of the keys cannot be written.
-pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
-    let _admission = Lock::shared(&runs.admission_lock())?;
-    if !run_dir.plan_keys().exists() {
-        let keys: Vec<String> = plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
-        files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
-    }
-    Lock::shared(&run_dir.run_lock())
-}
-
-/// Returns the file name of the run's copy of the configuration.
-fn config_file(document: &ConfigDocument) -> &'static str {
-    let [toml, json] = RunDir::CONFIG;
-    if document.is_json() { json } else { toml }
 }
 
 /// Returns the command that continues the run. If the experiment was read from standard input, which cannot be read
