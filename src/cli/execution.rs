@@ -6,10 +6,9 @@ use super::load::workers;
 use super::manifest::run_manifest;
 use super::trainers::EngineTrainerFactory;
 use crate::config::{ConfigDocument, to_toml};
-use crate::lottery::{Plan, Study};
+use crate::lottery::Study;
 use crate::runner::{EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store};
 use crate::system::cancel::CancelToken;
-use crate::system::files::{self, Lock};
 use crate::system::paths::{RunDir, RunsDir};
 
 /// Everything that a run of a planned experiment needs.
@@ -20,7 +19,7 @@ pub(crate) struct Execution<'a> {
     pub(crate) study: &'a Study,
     /// The folder of all runs.
     pub(crate) runs: &'a RunsDir,
-    /// The folder of the run. The caller has registered the run: see [`register_run`].
+    /// The folder of the run. The caller has registered the run: see `register_run`.
     pub(crate) run_dir: &'a RunDir,
     /// The source of the data set and the trainers.
     pub(crate) trainers: &'a EngineTrainerFactory<'a>,
@@ -58,20 +57,6 @@ impl Execution<'_> {
         files.write_files(&[(RunDir::MANIFEST, manifest(&outcome)?)])?;
         Ok(outcome)
     }
-}
-
-/// Registers a run: records the keys of its plan, and takes the lock by which other processes see that it is running.
-/// While the lock is held nothing that the run works with is archived or freed.
-///
-/// # Errors
-/// Fails if a lock cannot be taken, or the file of the keys cannot be written.
-pub(crate) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
-    let _admission = Lock::shared(&runs.admission_lock())?;
-    if !run_dir.plan_keys().exists() {
-        let keys: Vec<String> = plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
-        files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
-    }
-    Lock::shared(&run_dir.run_lock())
 }
 
 /// Returns the file name of the run's copy of the configuration.

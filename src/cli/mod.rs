@@ -30,9 +30,10 @@ use crate::system::exit::Exit;
 use crate::system::files::{LocksUnsupported, WriteError};
 use crate::ui;
 
-pub(crate) use execution::{Execution, register_run};
+pub(crate) use execution::Execution;
 pub(crate) use load::LoadedExperiment;
 pub(crate) use report::write_run_report;
+pub(crate) use run::register_run;
 pub(crate) use trainers::EngineTrainerFactory;
 
 /// Runs experiments on the Lottery Ticket Hypothesis.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::execution::{Execution, config_file, register_run};
+use super::execution::{Execution, config_file};
 use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs};
 use super::report::write_run_report;
 use super::show::summary_text;
@@ -18,6 +18,7 @@ use crate::runner::{self, RunOutcome, RunProgress};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
+use crate::system::files::{self, Lock};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -87,6 +88,20 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
         ui::eprint_line(&format!("what was there is now in {} and {}", store.display(), run.display()));
     }
     Ok(())
+}
+
+/// Registers a run: records the keys of its plan, and takes the lock by which other processes see that it is running.
+/// While the lock is held nothing that the run works with is archived or freed.
+///
+/// # Errors
+/// Fails if a lock cannot be taken, or the file of the keys cannot be written.
+pub(crate) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
+    let _admission = Lock::shared(&runs.admission_lock())?;
+    if !run_dir.plan_keys().exists() {
+        let keys: Vec<String> = plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
+        files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
+    }
+    Lock::shared(&run_dir.run_lock())
 }
 
 /// Returns the command that continues the run. If the experiment was read from standard input, which cannot be read

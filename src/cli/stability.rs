@@ -7,11 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::execution::register_run;
 use super::filter::RowFilter;
 use super::folders;
 use super::load::{RunsArgs, look_up, workers};
 use super::report::write_run_report;
+use super::run::register_run;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{find_run, to_csv};
 use crate::base::format::count_of;
