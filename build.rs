@@ -1,5 +1,6 @@
-//! Writes the folder of libtorch into the binary, so that it starts with no environment variable, compiles the few
-//! lines of C++ that set flags of libtorch for which the crate `tch` has no function, and sets `cfg(lth_gpu)` for tests that need a GPU.
+//! Writes the folder of libtorch into the binary, so that it starts with no environment variable, and passes it on to
+//! dependent crates as `DEP_LTH_LIBTORCH`. Compiles the few lines of C++ that set flags of libtorch for which the crate
+//! `tch` has no function. Sets `cfg(lth_gpu)` for tests that need a GPU.
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ fn main() {
     cc::Build::new().cpp(true).std("c++17").warnings(false).include(include).file(CONTEXT).compile("lth_context");
     // RPATH, not RUNPATH (`--disable-new-dtags`): libtorch's own dependencies (libcudart, libcupti) lie in the
     // same folder, and only RPATH is searched for the dependencies of dependencies.
+    println!("cargo:libtorch={lib}");
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{lib}");
 }
 

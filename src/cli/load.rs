@@ -53,13 +53,13 @@ impl RunsArgs {
 }
 
 /// An experiment that has been read, resolved and planned.
-pub(super) struct LoadedExperiment {
+pub(crate) struct LoadedExperiment {
     /// The text that the experiment was read from, with the overrides of the command line.
-    pub(super) document: ConfigDocument,
+    pub(crate) document: ConfigDocument,
     /// The experiment, resolved and planned.
-    pub(super) study: Study,
+    pub(crate) study: Study,
     /// The images of custom data, which had to be read to resolve the experiment; `None` for built-in data sets.
-    pub(super) images: Option<RawImages>,
+    pub(crate) images: Option<RawImages>,
 }
 
 impl LoadedExperiment {
@@ -70,16 +70,25 @@ impl LoadedExperiment {
     /// Returns a [`config::UsageError`] with every mistake found in the configuration.
     pub(super) fn load(args: &ExperimentArgs) -> Result<Self> {
         let (document, experiment) = read(args)?;
+        let loaded = Self::resolve(document, experiment)?;
+        if let Some(note) = &loaded.study.resolved.dataset.note {
+            ui::eprint_line(&format!("note: {note}"));
+        }
+        Ok(loaded)
+    }
+
+    /// Looks up the data and the devices of an experiment that was read from `document`, and builds its plan.
+    ///
+    /// # Errors
+    /// Fails with every mistake found in the configuration.
+    pub(crate) fn resolve(document: ConfigDocument, experiment: Experiment) -> Result<Self, config::UsageError> {
         let mut mistakes = config::check_names(&experiment);
         let (surroundings, images) = look_up(&experiment);
         let study = Study::resolve(experiment, surroundings).map_err(|others| mistakes.extend(others)).ok();
-        let Some(study) = study.filter(|_| mistakes.is_empty()) else {
-            return Err(config::UsageError::new(&mistakes, &document).into());
-        };
-        if let Some(note) = &study.resolved.dataset.note {
-            ui::eprint_line(&format!("note: {note}"));
+        match study.filter(|_| mistakes.is_empty()) {
+            Some(study) => Ok(Self { document, study, images }),
+            None => Err(config::UsageError::new(&mistakes, &document)),
         }
-        Ok(Self { document, study, images })
     }
 }
 

@@ -8,6 +8,7 @@ mod confirmation;
 mod data;
 mod doctor;
 mod events;
+mod execution;
 mod filter;
 mod folders;
 mod generate;
@@ -41,6 +42,12 @@ use crate::system::exit;
 use crate::system::exit::Exit;
 use crate::system::files::{LocksUnsupported, WriteError};
 use crate::ui;
+
+pub(crate) use execution::Execution;
+pub(crate) use load::LoadedExperiment;
+pub(crate) use report::write_run_report;
+pub(crate) use run::register_run;
+pub(crate) use trainers::EngineTrainerFactory;
 
 /// Run experiments on the Lottery Ticket Hypothesis.
 #[derive(Debug, Parser)]

@@ -83,7 +83,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
 ///
 /// # Errors
 /// Fails if a file cannot be written.
-pub(super) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
+pub(crate) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
     let folder = analysis.run.dir.report_dir();
     let files = report::files(std::slice::from_ref(analysis))?;
     // The lock lets one process write at a time, so that the list of written files agrees with the files.

@@ -5,20 +5,20 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::execution::Execution;
 use super::json::RunResult;
 use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
-use super::manifest::run_manifest;
 use super::output::OutputArgs;
-use super::provenance::{CommandRecord, config_file, write_config};
+use super::provenance::config_file;
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{TrainingEnd, resume_command};
 use crate::base::format::count_of;
-use crate::config::{ConfigDocument, to_toml};
+use crate::config::ConfigDocument;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis, RunState};
-use crate::runner::{self, RowBuilder, RunContext, RunFiles, RunOutcome, RunProgress, Runner, Store};
+use crate::runner::{self, RunOutcome, RunProgress, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
@@ -60,22 +60,20 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let _running = register_run(&study.plan, &runs, &run_dir)?;
     let command = command(args, &document, &run_dir);
-    let rows = RowBuilder { study: &study };
-    let files = RunFiles { rows, plan: &study.plan, dir: &run_dir, writes_rows: true, cancel: &cancel };
-    let manifest = |outcome: &RunOutcome| run_manifest(&study, workers(&study), &runs, outcome);
-    let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, &document);
-    write_config(&files, &document, &resolved)?;
-    let record = CommandRecord::start(&files, &command);
-    record.write(manifest(&RunOutcome::default()))?;
-
     if args.output.shows_progress() {
         print_notes(&study);
     }
-    let context = RunContext { study: &study, store: &store, sink: &sink, cancel: &cancel, trainers: &trainers };
-    let keep = study.experiment.run.keep;
-    let runner = Runner { context, plan: &study.plan, keep, files: &files, workers: workers(&study) };
-    let outcome = runner.run()?;
-    record.finish(manifest(&outcome))?;
+    let execution = Execution {
+        document: &document,
+        study: &study,
+        runs: &runs,
+        run_dir: &run_dir,
+        trainers: &trainers,
+        sink: &sink,
+        cancel: &cancel,
+        command: &command,
+    };
+    let outcome = execution.run()?;
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
         print_failures(&outcome);
         if args.output.shows_progress() {
@@ -111,7 +109,7 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
 ///
 /// # Errors
 /// Fails if a lock cannot be taken, or the file of the keys cannot be written.
-pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
+pub(crate) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
     let _admission = Lock::shared(&runs.admission_lock())?;
     if !run_dir.plan_keys().exists() {
         let keys: Vec<String> = plan.trainings.iter().map(|spec| spec.key.to_string()).collect();

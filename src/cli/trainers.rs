@@ -1,4 +1,4 @@
-//! The [`TrainerFactory`] of the command line: it builds trainers with the engines, and loads the data set.
+//! The [`TrainerFactory`] of this program: it builds trainers with the engines, and loads the data set.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::lottery::Study;
 use crate::runner::TrainerFactory;
 
 /// Builds the trainers of a study, and loads its data once.
-pub(super) struct EngineTrainerFactory<'a> {
+pub(crate) struct EngineTrainerFactory<'a> {
     study: &'a Study,
     spec: TrainerSpec,
     /// The images of custom data, which were read to resolve the study; the first load of the data takes them.
@@ -22,7 +22,7 @@ pub(super) struct EngineTrainerFactory<'a> {
 
 impl<'a> EngineTrainerFactory<'a> {
     /// Returns a factory of trainers for a study. `images`: the images of custom data, if they have been read already.
-    pub(super) fn new(study: &'a Study, images: Option<RawImages>) -> Self {
+    pub(crate) fn new(study: &'a Study, images: Option<RawImages>) -> Self {
         let spec = TrainerSpec::new(study.resolved.network.clone(), &study.experiment, study.resolved.gpu);
         Self { study, spec, images: Mutex::new(images), loaded: Mutex::new(None) }
     }
@@ -31,7 +31,7 @@ impl<'a> EngineTrainerFactory<'a> {
     ///
     /// # Errors
     /// Fails if the data cannot be read.
-    pub(super) fn load_dataset(&self) -> Result<()> {
+    pub(crate) fn load_dataset(&self) -> Result<()> {
         let dataset = self.read_dataset()?;
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(dataset);
         Ok(())

@@ -31,7 +31,8 @@ pub struct DataConfig {
     /// Normalization of the pixels.
     #[serde(default)]
     pub normalize: Normalize,
-    /// Random changes of the training images at each use; evaluations use the images unchanged.
+    /// Data augmentation: random changes of each training image whenever it is used. Evaluations use the images
+    /// unchanged.
     #[serde(default, skip_serializing_if = "Augment::is_none")]
     pub augment: Augment,
     /// Number of training images kept, balanced over the classes. The validation images are held out before, and keep the
@@ -41,13 +42,13 @@ pub struct DataConfig {
     /// Number of test images kept, balanced over the classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<u32>,
-    /// With `strokes`: images to draw for training and validation (60,000).
+    /// With `strokes`: number of generated images for training and validation (60,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_images: Option<u32>,
-    /// With `strokes`: images to draw for the test set (10,000).
+    /// With `strokes`: number of generated test images (10,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<u32>,
-    /// With `strokes`: seed of the drawing (1), independent of the experiment's `seed`.
+    /// With `strokes`: seed of the generated images (1), independent of the experiment's `seed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw_seed: Option<u64>,
 }
@@ -57,7 +58,7 @@ pub struct DataConfig {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(rename = "Dataset")]
 pub enum DatasetSpec {
-    /// Procedural digits, 28×28 grey; no files needed.
+    /// Generated digits, 28×28 grey: stroke skeletons with random distortions. Needs no files.
     Strokes,
     /// MNIST, 28×28 grey.
     Mnist,
@@ -76,7 +77,7 @@ pub enum DatasetSpec {
         /// Number of classes.
         classes: u32,
         /// The label of the first class (0): labels are from `first_label` to `first_label` + `classes` - 1. The labels
-        /// of EMNIST's letters begin at 1.
+        /// of EMNIST's letters start at 1.
         #[serde(default, skip_serializing_if = "is_zero_label")]
         first_label: u32,
         /// Whether rows and columns of the images are swapped (false): EMNIST's images are stored column by column.
@@ -109,23 +110,23 @@ pub enum DatasetSpec {
 pub enum Normalize {
     /// Pixels in [0, 1].
     None,
-    /// Minus the mean, divided by the standard deviation of the training set's pixels, for each channel: fixed constants
-    /// for the built-in data sets; for custom data, computed from all images of the training files.
+    /// (pixel − mean) / standard deviation, for each channel, with pixels in [0, 1]: fixed constants for the built-in
+    /// data sets; for custom data, computed from all images of the training files.
     #[default]
     MeanStd,
     /// Each image scaled to Euclidean length 1.
     L2,
 }
 
-/// Random changes of the training images at each use.
+/// Data augmentation: random changes of each training image whenever it is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
-    /// Whether images are mirrored left to right with probability 1/2.
+    /// Random horizontal flip with probability 1/2.
     #[serde(default)]
     pub flip: bool,
-    /// Largest random shift in each direction, in pixels: images are padded by this many black pixels on each side and
-    /// cropped to their old size.
+    /// Random crop: images are padded by this many black pixels on each side and cropped at a random position to their
+    /// original size.
     #[serde(default)]
     pub crop: u32,
 }

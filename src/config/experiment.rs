@@ -26,7 +26,7 @@ const MAX_NAME_LENGTH: usize = 100;
 pub struct Experiment {
     /// Name of the run's folder and of the `experiment` column; lower-case letters, digits, `_` and `-`.
     pub name: String,
-    /// Seed of every random stream.
+    /// Seed that all random numbers derive from.
     pub seed: u64,
     /// Independent repetitions of the whole experiment, at least 1.
     pub replicates: u32,
@@ -55,7 +55,7 @@ pub struct Experiment {
 pub(super) struct ExperimentKeys {
     /// Name of the run's folder and of the `experiment` column; lower-case letters, digits, `_` and `-`.
     name: String,
-    /// Seed of every random stream.
+    /// Seed that all random numbers derive from.
     #[serde(default = "default_seed")]
     seed: u64,
     /// Independent repetitions of the whole experiment, each with its own initial weights and data order.

@@ -16,14 +16,14 @@ const MAX_PIXELS: u32 = 1000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LayerSpec {
-    /// Turns an image into a row of numbers. The first linear layer does this by itself.
+    /// Flattens an image into a vector. The first linear layer does so implicitly.
     Flatten,
     /// A fully connected layer with a bias; the last one is the layer `output`.
     Linear {
         /// Number of outputs; in the last layer, the number of classes.
         out: u32,
     },
-    /// A convolution with a square kernel; the image is padded with zeros.
+    /// A convolution with a square kernel and zero padding.
     Conv {
         /// Number of output channels.
         out: u32,
@@ -41,10 +41,10 @@ pub enum LayerSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bias: Option<bool>,
     },
-    /// Batch normalization: each channel (each feature, after a linear layer) to mean 0 and variance 1 over the batch, then
-    /// scaled and shifted by trained parameters; in evaluation with running statistics.
+    /// Batch normalization of each channel (each feature, after a linear layer), with trained scale and shift; with
+    /// running statistics in evaluation.
     BatchNorm,
-    /// The largest value of each square window.
+    /// Max pooling over square windows.
     MaxPool {
         /// Height and width of a window in pixels.
         size: u32,
@@ -52,7 +52,7 @@ pub enum LayerSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stride: Option<u32>,
     },
-    /// The mean of each square window.
+    /// Average pooling over square windows.
     AvgPool {
         /// Height and width of a window in pixels.
         size: u32,
@@ -60,13 +60,13 @@ pub enum LayerSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stride: Option<u32>,
     },
-    /// The mean of each channel; the output is a row of features.
+    /// Global average pooling: the mean of each channel.
     GlobalAvgPool,
     /// max(x, 0).
     Relu,
-    /// In training, sets values to 0 at random and scales the others by 1 / (1 − `rate`).
+    /// Dropout: in training, sets values to 0 with probability `rate` and scales the others by 1 / (1 − `rate`).
     Dropout {
-        /// The share of values that is set to 0.
+        /// Probability that a value is set to 0.
         rate: f64,
     },
 }

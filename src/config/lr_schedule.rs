@@ -14,7 +14,7 @@ const DEFAULT_GAMMA: f64 = 0.1;
 /// How the learning rate changes over a training run, without warm-up.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LrScheduleConfig {
-    /// The learning rate stays `lr`.
+    /// The constant learning rate `lr`.
     Constant,
     /// The learning rate is multiplied by `gamma` at regular intervals.
     Step {
@@ -67,12 +67,12 @@ impl LrScheduleConfig {
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Schedule")]
 pub enum LrScheduleKind {
-    /// The learning rate stays `lr`.
+    /// The constant learning rate `lr`.
     #[default]
     Constant,
-    /// Multiplied by `gamma` every `step_every`.
+    /// `lr`, multiplied by `gamma` every `step_every`.
     Step,
-    /// Multiplied by `gamma` at each of `milestones`.
+    /// `lr`, multiplied by `gamma` at each of `milestones`.
     MultiStep,
     /// From `lr` to `lr_min` along half a cosine, over all iterations.
     Cosine,

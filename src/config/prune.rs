@@ -27,8 +27,8 @@ pub struct PruneConfig {
     /// Fraction of the remaining weights that a round prunes.
     #[serde(default)]
     pub rate: RateConfig,
-    /// The only prunable weights, if given: layers (`linear2`), kinds (`conv`), or patterns of layer names (`block3.*`; `*`
-    /// matches any characters, `?` one). Without it, all weights are prunable.
+    /// The prunable weights: layers (`linear2`), kinds (`conv`), or patterns of layer names (`block3.*`; `*` matches
+    /// any characters, `?` one). Without it, all weights are prunable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
     /// Exceptions from `include`: layers, kinds (`output`) or patterns that are not pruned.
@@ -49,7 +49,7 @@ pub enum Criterion {
     /// The distance moved in training, from the reference weight on. (The criterion of Zhou et al. 2019, not the "movement
     /// pruning" of Sanh et al. 2020.)
     Movement,
-    /// A uniformly random number.
+    /// A uniformly random number, independent of the weights (a control).
     Random,
     /// The magnitude of the reference weight.
     LargeInit,
@@ -75,10 +75,10 @@ pub enum ReferenceWeights {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Within their layer.
+    /// Weights are ranked within their layer.
     #[default]
     Layerwise,
-    /// Across all layers that are not excluded.
+    /// Weights are ranked across all prunable layers together.
     Global,
 }
 

@@ -24,11 +24,12 @@ pub struct RunConfig {
     /// can run, those of the sparse trainer use the free cores.
     #[serde(default)]
     pub workers: CountOrAuto,
-    /// Networks that a trainer trains in lockstep: a number up to 1024, or `auto` for 1 on the CPU and 16 on a GPU.
-    /// With more than 1 the dense trainer takes every training run.
+    /// Networks that are trained in lockstep in one batched pass: a number up to 1024, or `auto` for 1 on the CPU and
+    /// 16 on a GPU. With more than 1, the dense engine trains every network.
     #[serde(default)]
     pub lanes: CountOrAuto,
-    /// The trainer of the networks. The trainer of each training run is recorded in the plan, in its key and in every row.
+    /// The engine that trains the networks. The engine of each training run is part of the plan, of its key and of its
+    /// rows.
     #[serde(default)]
     pub engine: EngineChoice,
     /// The final weights that are stored.
@@ -41,8 +42,8 @@ pub struct RunConfig {
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Keep")]
 pub enum KeepWeights {
-    /// Those of the dense networks and of the last round of every chain of rounds; those in between until the training runs
-    /// that depend on them are done.
+    /// Those of the dense networks and of the last round of every chain of rounds. Those of other rounds are deleted
+    /// when no training run needs them any more.
     #[default]
     Needed,
     /// Those of the dense networks and of every round of every chain of rounds.
@@ -51,18 +52,19 @@ pub enum KeepWeights {
     All,
 }
 
-/// The trainer of the networks.
+/// The engine that trains the networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Engine")]
 pub enum EngineChoice {
-    /// For each training run the trainer with the lower estimated cost per step, from the network's shapes, the remaining
-    /// weights and the batch size: the same on every machine.
+    /// For each training run, the engine with the lower estimated cost per step. The estimate follows from the
+    /// network's shapes, the weights remaining and the batch size, so it is the same on every machine.
     #[default]
     Auto,
-    /// `LibTorch`: all weights are stored and multiplied, and the mask is applied.
+    /// `LibTorch`: stores and multiplies all weights, and applies the mask.
     Dense,
-    /// Only the remaining weights are stored, multiplied and updated; on the CPU, with `dtype = "float32"`.
+    /// Stores, multiplies and updates only the remaining weights. For fully connected networks on the CPU with `dtype =
+    /// "float32"`.
     Sparse,
 }
 

@@ -49,7 +49,7 @@ pub struct TrainConfig {
     pub matmul_precision: MatmulPrecision,
 }
 
-/// The training of one network: length, batches, optimizer, learning rate, arithmetic.
+/// Training of each network: length, batches, optimizer, learning rate, arithmetic.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Train")]
@@ -101,12 +101,12 @@ pub(super) struct TrainKeys {
     /// share of each weight is subtracted from it.
     #[serde(default)]
     weight_decay: f64,
-    /// Gradients are scaled down to this Euclidean norm where their own norm, over all remaining weights and all biases
-    /// together, is larger, as in `PyTorch`'s `clip_grad_norm_`. Without it gradients are not clipped.
+    /// Gradient clipping: gradients are scaled down to this Euclidean norm if their norm, over all remaining weights
+    /// and all biases together, is larger, as in `PyTorch`'s `clip_grad_norm_`. Without it, gradients are not clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clip_norm: Option<f64>,
-    /// In training, the share of the target that is spread evenly over all classes (0). The losses that evaluations record
-    /// are the plain cross-entropy all the same, so that they can be compared.
+    /// Label smoothing: the share of the target distribution that is spread evenly over all classes in training (0).
+    /// Evaluations record the cross-entropy without smoothing.
     #[serde(default, skip_serializing_if = "is_zero")]
     label_smoothing: f64,
     /// Whether the last, smaller batch of an epoch is dropped.
@@ -115,7 +115,7 @@ pub(super) struct TrainKeys {
     /// Floating-point type of the arithmetic; results are stored in float32 either way.
     #[serde(default)]
     dtype: Dtype,
-    /// Precision of convolutions and matrix multiplications on a GPU; everything else is computed in `dtype`.
+    /// Precision of convolutions and matrix multiplications on a GPU. All other operations are computed in `dtype`.
     #[serde(default, skip_serializing_if = "MatmulPrecision::is_exact")]
     matmul_precision: MatmulPrecision,
 }

@@ -124,6 +124,13 @@ pub trait EventSink: Sync {
     fn on_event(&self, event: &Event<'_>);
 }
 
+/// A closure is a sink: `&|event: &Event<'_>| …`.
+impl<F: Fn(&Event<'_>) + Sync> EventSink for F {
+    fn on_event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
 impl TrainingId {
     /// Returns the id of a training run of a plan.
     pub(super) fn of(spec: &TrainingSpec) -> Self {

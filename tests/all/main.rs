@@ -7,6 +7,7 @@ mod compare;
 mod data;
 mod docs;
 mod fake;
+mod library;
 mod synthetic_run;
 mod paper;
 mod report;

@@ -129,6 +129,29 @@ fn readme_commands_do_what_they_say() {
     assert!(ran >= 14 && skipped <= 4, "{ran} ran, {skipped} skipped");
 }
 
+/// The loop of the section on sweeps, with short training runs: four runs, whose pairs with one learning rate share their
+/// dense networks.
+#[test]
+fn readme_sweep_trains_dense_networks_once() {
+    let folder = checkout();
+    let text = readme();
+    let script =
+        text.split("```bash\n").map(|rest| rest.split("```").next().unwrap()).find(|block| block.contains("for lr in"));
+    let short = "run my_lenet.toml --quiet --set replicates=1 --set rounds=1 --set train.iterations=40 \
+                 --set data.train_images=600 --set data.validation=100 --set data.train_limit=300";
+    let script = script.unwrap().replace("run my_lenet.toml", short);
+    let output = shell(folder.path(), "scripts/lth init my_lenet.toml", "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let mut command = Command::new("sh");
+    let output = command.current_dir(folder.path()).args(["-ec", &script]).env_remove("LTH_RUNS_DIR").output().unwrap();
+    assert!(output.status.success(), "{script}\n{}", stderr(&output));
+    assert_eq!(run_dirs(&folder.path().join("runs")).len(), 4);
+    // Each run has a dense network and one round of three arms.
+    let stored = fs::read_dir(folder.path().join("runs/store")).unwrap().count();
+    assert_eq!(stored, 4 * 4 - 2, "two of the four dense networks are shared");
+    assert!(folder.path().join("report/index.html").exists());
+}
+
 #[test]
 fn readme_has_every_exit_code_and_no_dead_link() {
     let text = readme();

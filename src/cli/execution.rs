@@ -1,0 +1,58 @@
+//! Runs a planned experiment and writes the files of the run. Used by `lth run` and by the library; prints nothing.
+
+use anyhow::Result;
+
+use super::load::workers;
+use super::manifest::run_manifest;
+use super::provenance::{CommandRecord, write_config};
+use super::trainers::EngineTrainerFactory;
+use crate::config::{ConfigDocument, to_toml};
+use crate::lottery::Study;
+use crate::runner::{EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store};
+use crate::system::cancel::CancelToken;
+use crate::system::paths::{RunDir, RunsDir};
+
+/// Everything that a run of a planned experiment needs.
+pub(crate) struct Execution<'a> {
+    /// The text of the experiment, which is copied into the folder of the run.
+    pub(crate) document: &'a ConfigDocument,
+    /// The experiment, resolved and planned.
+    pub(crate) study: &'a Study,
+    /// The folder of all runs.
+    pub(crate) runs: &'a RunsDir,
+    /// The folder of the run. The caller has registered the run: see `register_run`.
+    pub(crate) run_dir: &'a RunDir,
+    /// The source of the data set and the trainers.
+    pub(crate) trainers: &'a EngineTrainerFactory<'a>,
+    /// Receiver of progress events.
+    pub(crate) sink: &'a dyn EventSink,
+    /// The flag that cancels the run.
+    pub(crate) cancel: &'a CancelToken,
+    /// The command line that continues the run, for its manifest.
+    pub(crate) command: &'a str,
+}
+
+impl Execution<'_> {
+    /// Trains what the store lacks, and writes the files of the run. Training runs that fail or diverge are part of the
+    /// outcome.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read or written, the data cannot be loaded, or a worker cannot be started.
+    pub(crate) fn run(&self) -> Result<RunOutcome> {
+        let Self { document, study, runs, run_dir, trainers, sink, cancel, command } = *self;
+        let rows = RowBuilder { study };
+        let files = RunFiles { rows, plan: &study.plan, dir: run_dir, writes_rows: true, cancel };
+        let workers = workers(study);
+        let manifest = |outcome: &RunOutcome| run_manifest(study, workers, runs, outcome);
+        let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, document);
+        write_config(&files, document, &resolved)?;
+        let record = CommandRecord::start(&files, command);
+        record.write(manifest(&RunOutcome::default()))?;
+        let store = Store { runs: runs.clone() };
+        let context = RunContext { study, store: &store, sink, cancel, trainers };
+        let runner = Runner { context, plan: &study.plan, keep: study.experiment.run.keep, files: &files, workers };
+        let outcome = runner.run()?;
+        record.finish(manifest(&outcome))?;
+        Ok(outcome)
+    }
+}
