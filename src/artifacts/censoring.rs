@@ -11,7 +11,7 @@ use super::starts::last_iteration;
 /// An early stop is censored if it lies on one of the last two evaluations of its training run. The number of
 /// iterations to early stop is then a lower bound, written with `≥`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrainingEnd {
+pub struct LastEvaluations {
     /// The last iteration of the training runs, counted from iteration 0.
     pub last_iteration: u64,
     /// Iterations from one evaluation to the next; `None` if the configuration of the run cannot be read, so that only
@@ -19,7 +19,7 @@ pub struct TrainingEnd {
     evaluate_every: Option<u64>,
 }
 
-impl TrainingEnd {
+impl LastEvaluations {
     /// Returns the end of the training runs of a run. `rows`: all its rows; `evaluate_every`: `train.evaluate_every`.
     pub fn new<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, evaluate_every: Option<u64>) -> Self {
         Self { last_iteration: last_iteration(rows), evaluate_every: evaluate_every.filter(|every| *every > 0) }
@@ -69,7 +69,7 @@ mod tests {
     fn early_stops_on_the_last_two_evaluations_are_censored() {
         // (iterations, interval, the largest early stop that is not censored, the smallest that is)
         for (iterations, every, free, censored) in [(1000, 100, 800, 900), (1050, 100, 900, 1000), (90, 100, 0, 0)] {
-            let end = TrainingEnd::new(&[row(iterations, 0)], Some(every));
+            let end = LastEvaluations::new(&[row(iterations, 0)], Some(every));
             assert!(end.is_censored(&row(iterations, censored)), "{iterations} {every}");
             assert!(end.is_censored(&row(iterations, iterations)), "{iterations} {every}");
             assert_eq!(end.is_censored(&row(iterations, free)), free == censored, "{iterations} {every}");
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn censoring_counts_the_evaluations_of_the_training_run_itself() {
         // Evaluated at 950, its start, and at 1,000: both are among its last two.
-        let end = TrainingEnd::new(&[row(1000, 0)], Some(100));
+        let end = LastEvaluations::new(&[row(1000, 0)], Some(100));
         assert!(end.is_censored(&row(50, 950)) && !end.is_censored(&row(1000, 850)));
-        let unknown = TrainingEnd::new(&[row(1000, 0)], None);
+        let unknown = LastEvaluations::new(&[row(1000, 0)], None);
         assert!(unknown.is_censored(&row(1000, 1000)) && !unknown.is_censored(&row(1000, 900)));
     }
 
@@ -89,7 +89,7 @@ mod tests {
     fn mark_is_that_of_a_lower_bound() {
         let rows =
             [row(1000, 500), row(1000, 900), RoundRow { outcome: OutcomeKind::Failed.into(), ..row(1000, 1000) }];
-        let end = TrainingEnd::new(&rows, Some(100));
+        let end = LastEvaluations::new(&rows, Some(100));
         let group = RoundGroup::by_arm_and_round(&rows).remove(0);
         assert_eq!(end.censored_count(&group), 1, "one of two that were trained to their end");
         assert_eq!([end.mark(&EARLY_STOP_ITERATION, &group), end.mark(&FINAL_TEST_ACCURACY, &group)], ["≥ ", ""]);

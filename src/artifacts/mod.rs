@@ -17,7 +17,7 @@ mod summary;
 mod tensor_files;
 mod weight_rows;
 
-pub use censoring::TrainingEnd;
+pub use censoring::LastEvaluations;
 pub use entry_manifest::{EntryManifest, FileChecksum, Timing};
 pub use first_seen::first_seen;
 pub use metrics::{

@@ -33,6 +33,12 @@ impl RunLabels {
         Self { differences, labels }
     }
 
+    /// Returns the keys whose values the labels show, each with the short name that it has there, such as `lr`.
+    pub fn named_keys(&self) -> Vec<(String, &ConfigDifference)> {
+        let labelled = without_redundant(&self.differences);
+        short_names(&labelled).into_iter().zip(labelled).collect()
+    }
+
     /// Returns the keys whose values the labels show.
     pub(super) fn labelled_keys(&self) -> Vec<&str> {
         without_redundant(&self.differences).into_iter().map(|difference| difference.key.as_str()).collect()

@@ -13,7 +13,7 @@ use super::provenance::config_file;
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::{TrainingEnd, resume_command};
+use crate::artifacts::{LastEvaluations, resume_command};
 use crate::base::format::count_of;
 use crate::config::ConfigDocument;
 use crate::lottery::{Plan, Study};
@@ -177,7 +177,7 @@ fn print_outcome(output: &OutputArgs, study: &Study, run_dir: RunDir, outcome: &
     };
     print_failures(outcome);
     output.print(&json, || {
-        let end = TrainingEnd::new(&outcome.rounds, Some(study.experiment.train.evaluate_every));
+        let end = LastEvaluations::new(&outcome.rounds, Some(study.experiment.train.evaluate_every));
         ui::table(&outcome.rounds, end) + &summary_text(&analysis.run, &analysis.answer_lines())
     })?;
     print_missing(study, outcome.progress);

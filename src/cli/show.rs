@@ -11,7 +11,7 @@ use super::json::ShowResult;
 use super::load::RunsArgs;
 use super::requirement::Requirement;
 use super::selection::newest_run;
-use crate::artifacts::{RoundRow, TrainingEnd, to_csv};
+use crate::artifacts::{LastEvaluations, RoundRow, to_csv};
 use crate::config::Experiment;
 use crate::report::{self, Run, RunState};
 use crate::system::exit::Exit;
@@ -67,7 +67,8 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         };
         ui::print_result(&(serde_json::to_string_pretty(&value)? + "\n"))?;
     } else {
-        let end = TrainingEnd::new(&run.rounds, experiment.as_ref().map(|experiment| experiment.train.evaluate_every));
+        let end =
+            LastEvaluations::new(&run.rounds, experiment.as_ref().map(|experiment| experiment.train.evaluate_every));
         ui::print_result(&ui::table(&rows, end))?;
         let lines = |experiment: &Experiment| report::answer_lines(&verdicts, &run.rounds, experiment);
         ui::print_result(&summary_text(&run, &complete.map_or_else(Vec::new, lines)))?;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::axis::ScaledAxis;
 use super::chart::{AxisUnit, MarkerPolicy, Panel, Series};
+use super::escape::escaped;
 use super::number::{axis_percent, count, pixels};
 use super::ticks::text_width;
 
@@ -71,7 +72,7 @@ pub(super) fn end_labels(
             pixels(label.end.1),
             pixels(width + LEADER - 3.0),
             pixels(y),
-            super::escaped(&label.series.label)
+            escaped(&label.series.label)
         );
     }
     text

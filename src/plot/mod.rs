@@ -6,6 +6,7 @@
 
 mod axis;
 mod chart;
+mod escape;
 mod labels;
 mod number;
 mod series;
@@ -13,5 +14,6 @@ mod svg;
 mod ticks;
 
 pub use chart::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
+pub use escape::escaped;
 pub use number::axis_percent;
-pub use svg::{STYLE, escaped, figure, legend_sample, panel};
+pub use svg::{STYLE, figure, legend_sample, panel};

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::axis::ScaledAxis;
 use super::chart::{Figure, Panel, SeriesStyle};
+use super::escape::escaped;
 use super::labels::{end_labels, end_labels_width, frame_arrows};
 use super::number::pixels;
 use super::series::{SeriesOrder, render_sample, render_series};
@@ -90,11 +91,6 @@ pub fn legend_sample(style: SeriesStyle) -> String {
     format!(
         "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" class=\"figure\">{sample}</svg>"
     )
-}
-
-/// Escapes a text for XML and HTML, inside elements and attributes.
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Returns the legend, wrapped to `width` pixels, and its number of lines; empty if no series has a name. `top`: its

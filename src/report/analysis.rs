@@ -8,7 +8,7 @@ use super::figures::{FigureData, run_figures};
 use super::headline::answer_lines;
 use super::run::Run;
 use super::verdict::{Verdict, verdicts};
-use crate::artifacts::StabilityRow;
+use crate::artifacts::{LastEvaluations, StabilityRow};
 use crate::config::Experiment;
 use crate::plot::Figure;
 
@@ -44,6 +44,14 @@ impl RunAnalysis {
         let stability = run.stability()?;
         let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability))?;
         Ok(Self { run, experiment, verdicts, claims, checkpoints, stability, figures })
+    }
+
+    /// Returns the end of the run's training runs.
+    pub(super) fn end(&self) -> LastEvaluations {
+        LastEvaluations::new(
+            &self.run.rounds,
+            self.experiment.as_ref().map(|experiment| experiment.train.evaluate_every),
+        )
     }
 
     /// Returns the answer of the run as lines for the terminal; empty if its configuration cannot be read.

@@ -10,8 +10,8 @@ use super::run_difference::{DifferenceRow, RunPair};
 use super::run_names::run_names;
 use super::table::Cell;
 use crate::artifacts::{
-    ConfigDifference, ConfigValues, METRICS, Metric, RoundGroup, RoundRow, SummaryRow, TrainingEnd, config_differences,
-    config_values, distinguishing_differences, summary,
+    ConfigDifference, ConfigValues, LastEvaluations, METRICS, Metric, RoundGroup, RoundRow, SummaryRow,
+    config_differences, config_values, distinguishing_differences, summary,
 };
 use crate::base::stats::SummaryStats;
 
@@ -223,7 +223,7 @@ pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunCompariso
             .collect();
         let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| filter(row)).cloned().collect();
         // The last iteration is taken from all rows: the dense training runs, which reach it, may be filtered out.
-        let end = TrainingEnd::new(&run.rounds, configs[index].as_ref().and_then(evaluate_every));
+        let end = LastEvaluations::new(&run.rounds, configs[index].as_ref().and_then(evaluate_every));
         let groups = RoundGroup::by_arm_and_round(&rows);
         let censored = groups.iter().map(|group| end.censored_count(group));
         let summary = summary(&rows, end.last_iteration).into_iter().zip(censored);

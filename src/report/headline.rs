@@ -4,7 +4,7 @@ use super::condition::{Answer, Condition, ConditionTest};
 use super::method::percentage;
 use super::statistics::MAX_REPLICATES;
 use super::verdict::{Decision, Verdict};
-use crate::artifacts::{RoundGroup, RoundRow, TrainingEnd, first_seen};
+use crate::artifacts::{LastEvaluations, RoundGroup, RoundRow, first_seen};
 use crate::base::format::{count_of, percent, with_thousands};
 use crate::config::{Experiment, ReportConfig};
 
@@ -229,7 +229,7 @@ fn need_text(verdict: &Verdict, condition: Condition) -> Option<String> {
 
 /// Returns the advice to train longer, if early stops are censored; `None` if none is.
 pub(super) fn censoring_advice(rows: &[RoundRow], experiment: &Experiment) -> Option<String> {
-    let end = TrainingEnd::new(rows, Some(experiment.train.evaluate_every));
+    let end = LastEvaluations::new(rows, Some(experiment.train.evaluate_every));
     let groups = RoundGroup::by_arm_and_round(rows);
     let censored: usize = groups.iter().map(|group| end.censored_count(group)).sum();
     let done: usize = groups.iter().map(|group| group.done().count()).sum();

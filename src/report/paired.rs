@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arm_round::ArmRound;
 use super::statistics::rounding_std;
 use crate::artifacts::{
-    EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, Metric, RoundGroup,
-    RoundRow, TrainingEnd,
+    EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, LastEvaluations,
+    Metric, RoundGroup, RoundRow,
 };
 use crate::base::stats::SummaryStats;
 use crate::config::Experiment;
@@ -19,7 +19,7 @@ pub(super) struct PairedResults<'a> {
     /// By arm, then by round.
     groups: BTreeMap<&'a str, BTreeMap<u32, RoundGroup<'a>>>,
     /// The end of the training runs.
-    end: TrainingEnd,
+    end: LastEvaluations,
     /// Resolutions of metrics by name, if they are known: the step between neighbouring values.
     resolutions: BTreeMap<&'static str, f64>,
 }
@@ -27,7 +27,7 @@ pub(super) struct PairedResults<'a> {
 impl<'a> PairedResults<'a> {
     /// Groups the rows of an experiment's run.
     pub(super) fn new(rows: &'a [RoundRow], experiment: &Experiment) -> Self {
-        let end = TrainingEnd::new(rows, Some(experiment.train.evaluate_every));
+        let end = LastEvaluations::new(rows, Some(experiment.train.evaluate_every));
         let mut resolutions: BTreeMap<&str, f64> = ACCURACIES
             .iter()
             .filter_map(|metric| Some((metric.name, smallest_gap(rows, metric, end.last_iteration)?)))

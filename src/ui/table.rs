@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::artifacts::{
-    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, Metric, RoundGroup, RoundRow, TrainingEnd,
+    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, FINAL_TEST_ACCURACY, LastEvaluations, Metric, RoundGroup, RoundRow,
     late_starts,
 };
 use crate::base::format::{mean_and_range, percent};
@@ -51,14 +51,14 @@ impl TableDetail {
     }
 
     /// Returns the table with this detail. `end`: the end of the training runs of the run.
-    fn table(self, groups: &[RoundGroup<'_>], end: TrainingEnd) -> Table {
+    fn table(self, groups: &[RoundGroup<'_>], end: LastEvaluations) -> Table {
         let mut table = Table::new(self.header().iter().copied());
         table.rows = groups.iter().map(|group| self.row(group, end)).collect();
         table
     }
 
     /// Returns the row of an arm at a round.
-    fn row(self, group: &RoundGroup<'_>, end: TrainingEnd) -> Vec<Cell> {
+    fn row(self, group: &RoundGroup<'_>, end: LastEvaluations) -> Vec<Cell> {
         let n = group.done().count();
         let missing = match (group.rows.len() - n, self) {
             (0, _) => String::new(),
@@ -73,7 +73,7 @@ impl TableDetail {
     }
 
     /// Returns the cell of a metric over the training runs of a group; a mean of which a value is censored is marked.
-    fn metric_cell(self, metric: &Metric, group: &RoundGroup<'_>, end: TrainingEnd) -> Cell {
+    fn metric_cell(self, metric: &Metric, group: &RoundGroup<'_>, end: LastEvaluations) -> Cell {
         let values = group.metric(metric, end.last_iteration);
         let text = |stats: SummaryStats| match self {
             Self::Ranges => mean_and_range(&values, |value| metric.format(value)),
@@ -87,7 +87,7 @@ impl TableDetail {
 /// Returns the table of results: a row for each arm and round of the rows of `rounds.csv`. If standard output is a
 /// terminal, the table is made to fit its width, by leaving out ranges and columns. `end`: the end of the training runs
 /// of the run.
-pub fn table(rows: &[RoundRow], end: TrainingEnd) -> String {
+pub fn table(rows: &[RoundRow], end: LastEvaluations) -> String {
     table_within(rows, end, stdout_width())
 }
 
@@ -114,7 +114,7 @@ pub(super) fn cut_lines(text: &str, width: usize) -> String {
 }
 
 /// Like [`table`], but for a terminal of `width` characters.
-fn table_within(rows: &[RoundRow], end: TrainingEnd, width: usize) -> String {
+fn table_within(rows: &[RoundRow], end: LastEvaluations, width: usize) -> String {
     let groups = RoundGroup::by_arm_and_round(rows);
     let text = |detail: TableDetail| render(&detail.table(&groups, end)) + detail.caption();
     let widest = [TableDetail::Ranges, TableDetail::Means].into_iter().map(text).find(|text| fits(text, width));
@@ -237,7 +237,7 @@ mod tests {
             diverged(row("winning_ticket", 12, 0.0695)),
             diverged(row("x", 0, 0.0)),
         ];
-        let end = TrainingEnd::new(&rows, Some(100));
+        let end = LastEvaluations::new(&rows, Some(100));
         insta::assert_snapshot!(table_within(&rows, end, usize::MAX));
         insta::assert_snapshot!(table_within(&rows, end, 80));
         insta::assert_snapshot!(table_within(&rows, end, 40));

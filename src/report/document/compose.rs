@@ -2,12 +2,12 @@
 
 use super::super::analysis::RunAnalysis;
 use super::{Page, PageElement, provenance, setting, tables, verdicts};
-use crate::artifacts::ConfigDifference;
+use crate::artifacts::{ConfigDifference, RunLabels, config_differences, config_values};
 use crate::base::format::count_of;
 use crate::plot::Figure;
-use crate::report::compare::compare;
-use crate::report::figures::{ComparedRun, SweptKey, comparison_figures, run_labels};
+use crate::report::figures::{ComparedRun, SweptKey, comparison_figures};
 use crate::report::run::Run;
+use crate::report::run_names::run_names;
 use crate::report::table::{Cell, Table};
 
 /// Returns the page on one run, or on several runs: first their answers, the differences between their configurations
@@ -18,11 +18,12 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
         elements.extend(verdicts::method_section(analyses, 2));
         return Page { title: experiment_name(&analysis.run), elements };
     }
-    let names = run_names(analyses);
-    let runs: Vec<Run> = analyses.iter().map(|analysis| analysis.run.clone()).collect();
-    let differences = compare(&runs, |_| false).config;
-    let keys = SweptKey::all(&differences);
-    let labels = run_labels(&keys, &names);
+    let names = distinct_names(analyses);
+    let runs: Vec<&Run> = analyses.iter().map(|analysis| &analysis.run).collect();
+    let configs: Vec<_> = runs.iter().map(|run| config_values(&run.dir)).collect();
+    let differences = config_differences(&configs);
+    let keys = SweptKey::all(&RunLabels::of(&configs));
+    let labels = run_names(&runs);
     let mut sections: Vec<Vec<PageElement>> =
         analyses.iter().zip(&names).map(|(analysis, name)| named_section(analysis, name)).collect();
     let notes = take_repeated_texts(&mut sections);
@@ -62,7 +63,7 @@ fn compared_runs<'a>(analyses: &'a [RunAnalysis], labels: &'a [String]) -> Vec<C
         label,
         run: &analysis.run,
         checkpoints: &analysis.checkpoints,
-        evaluate_every: analysis.experiment.as_ref().map(|experiment| experiment.train.evaluate_every),
+        end: analysis.end(),
     };
     labels.iter().zip(analyses).map(compared).collect()
 }
@@ -108,7 +109,7 @@ fn answers(sections: &[Vec<PageElement>], labels: &[String]) -> PageElement {
 
 /// Returns the names of the runs: those of their folders, followed by `.2`, `.3`, … if an earlier run has the same
 /// name.
-fn run_names(analyses: &[RunAnalysis]) -> Vec<String> {
+fn distinct_names(analyses: &[RunAnalysis]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for analysis in analyses {
         let name = analysis.run.name();

@@ -2,78 +2,45 @@
 //! date and time.
 
 use std::collections::BTreeSet;
-use std::fs;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::analysis::RunAnalysis;
-use crate::artifacts::RoundRow;
+use crate::artifacts::{RoundRow, RunCommand, RunManifest};
 use crate::base::format::{count_of, duration, percent, with_thousands};
 use crate::base::outcome::OutcomeKind;
 use crate::config::{Experiment, NetworkStructure, OptimizerConfig};
 use crate::report::run::Run;
-use crate::system::paths::RunDir;
-
-/// Days from 0000-03-01 to 1970-01-01 in the Gregorian calendar.
-const DAYS_TO_1970: u64 = 719_468;
-
-/// The fields of `run.json` that only newer versions write.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct NewerFields {
-    images: Option<Images>,
-    commands: Vec<Command>,
-}
-
-/// Numbers of images.
-#[derive(Debug, Deserialize)]
-struct Images {
-    train: u64,
-    validation: u64,
-    test: u64,
-    /// Number of training images that the training accuracy is measured on.
-    train_accuracy_on: u64,
-}
-
-/// A command that worked on the run; its times are in seconds since 1970.
-#[derive(Debug, Deserialize)]
-struct Command {
-    started: Option<u64>,
-    finished: Option<u64>,
-}
+use crate::system::clock;
 
 /// Returns the facts, each with its name.
 pub(super) fn facts(analysis: &RunAnalysis) -> Vec<(String, String)> {
     let run = &analysis.run;
-    let manifest = fs::read(run.dir.file(RunDir::MANIFEST)).unwrap_or_default();
-    let newer: NewerFields = serde_json::from_slice(&manifest).unwrap_or_default();
     let mut facts = Vec::new();
     if let Some(experiment) = &analysis.experiment {
-        facts.push(("Data", data(experiment, run, newer.images.as_ref())));
+        facts.push(("Data", data(experiment, run)));
         facts.push(("Network", network(experiment, run)));
         facts.push(("Optimizer", optimizer(experiment)));
     }
     facts.push(("Pruning", pruning(run)));
     facts.push(("Replicates", replicates(run)));
     facts.push(("Training runs", completion(run)));
-    facts.extend(date(run, &newer.commands).map(|date| ("Date", date)));
+    facts.extend(run.manifest.as_ref().map(|manifest| ("Date", date(manifest))));
     facts.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }
 
 /// Returns the data set with its numbers of images, as far as they are known.
-fn data(experiment: &Experiment, run: &Run, images: Option<&Images>) -> String {
+fn data(experiment: &Experiment, run: &Run) -> String {
     // In a configuration, a built-in data set is a word, and custom data are a table.
     let value = serde_json::to_value(&experiment.data.dataset).unwrap_or_default();
     let name = value.as_str().unwrap_or("own data");
-    if let Some(Images { train, validation, test, train_accuracy_on }) = images {
-        let [train, validation, test, on] = [train, validation, test, train_accuracy_on].map(|n| with_thousands(*n));
-        return format!(
-            "{name}: {train} train / {validation} validation / {test} test images; training accuracy on {on}"
-        );
+    let Some(manifest) = &run.manifest else { return name.to_owned() };
+    if let Some(images) = manifest.images {
+        return format!("{name}; images: {images}");
     }
-    let test = run.manifest.as_ref().and_then(|manifest| manifest.test);
-    test.map_or_else(|| name.to_owned(), |test| format!("{name}: {} test images", with_thousands(test.used.into())))
+    manifest
+        .test
+        .map_or_else(|| name.to_owned(), |test| format!("{name}: {} test images", with_thousands(test.used.into())))
 }
 
 /// Returns the name of the network and its number of weights.
@@ -142,46 +109,25 @@ fn completion(run: &Run) -> String {
     format!("{} of {} complete{others}", with_thousands(run.done() as u64), with_thousands(planned))
 }
 
-/// Returns the date of the run and the time that its commands took; of a run of an older version, which has no commands
-/// with times, the time at which its manifest was written.
-fn date(run: &Run, commands: &[Command]) -> Option<String> {
-    let written = run.manifest.as_ref()?.written;
-    let seconds: Vec<u64> =
-        commands.iter().filter_map(|command| Some(command.finished?.saturating_sub(command.started?))).collect();
-    let started = commands.iter().find_map(|command| command.started).unwrap_or(written);
+/// Returns the date of the run, in UTC, and the time that its commands took; of a run of an older version, which has no
+/// commands with times, the date at which its manifest was written.
+fn date(manifest: &RunManifest) -> String {
+    let seconds = |command: &RunCommand| Some(command.finished?.saturating_sub(command.started?));
+    let seconds: Vec<u64> = manifest.commands.iter().filter_map(seconds).collect();
     let time = if seconds.is_empty() {
         String::new()
     } else {
         format!(", {} of wall time", duration(seconds.iter().sum::<u64>() as f64))
     };
-    Some(format!("{}{time}", iso_date(started)))
-}
-
-/// Returns the date of a time in seconds since 1970, in UTC, such as `2026-11-25` (Howard Hinnant's `civil_from_days`).
-fn iso_date(seconds: u64) -> String {
-    let days = seconds / 86_400 + DAYS_TO_1970;
-    // Eras of 400 years have 146,097 days, and their years begin on 1 March.
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+    let started = clock::iso_utc(manifest.started());
+    format!("{}{time}", started.split('T').next().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::test_fixtures::{experiment, rows};
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let seconds = [0, 951_782_400, 1_795_673_554, 1_767_225_599];
-        assert_eq!(seconds.map(iso_date), ["1970-01-01", "2000-02-29", "2026-11-26", "2025-12-31"]);
-    }
+    use crate::system::paths::RunDir;
 
     #[test]
     fn setting_names_images_network_and_optimizer() {
@@ -189,11 +135,7 @@ mod tests {
         let mut rounds = rows("dense", 0, &[(100, 0.5), (120, 0.5)]);
         rounds[1].outcome = OutcomeKind::Diverged.into();
         let run = Run { dir: RunDir("x".into()), rounds, manifest: None };
-        let images = Images { train: 10_000, validation: 345, test: 2000, train_accuracy_on: 345 };
-        assert_eq!(
-            data(&experiment, &run, Some(&images)),
-            "strokes: 10,000 train / 345 validation / 2,000 test images; training accuracy on 345"
-        );
+        assert_eq!(data(&experiment, &run), "strokes", "without a manifest");
         assert!(optimizer(&experiment).starts_with("SGD with momentum 0.9, learning rate 0.1, batch size "));
         // regression: the name of an architecture with sizes was left out.
         let network = network(&experiment, &run);

@@ -4,7 +4,7 @@ use super::super::analysis::RunAnalysis;
 use super::{PageElement, test_note};
 use crate::artifacts::{
     EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
-    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, Metric, RoundGroup, TrainingEnd, start_note,
+    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, LastEvaluations, Metric, RoundGroup, start_note,
 };
 use crate::base::format::{accuracy, mean_and_range, percent};
 use crate::report::checkpoints::Checkpoints;
@@ -52,8 +52,7 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
         ["arm", "round", "weights remaining", "n"].into_iter().chain(RESULT_METRICS.map(|metric| metric.title));
     let checkpoint_titles = checkpoints.iterations().iter().copied().map(Checkpoints::title);
     let mut table = Table::new(titles.map(str::to_owned).chain(checkpoint_titles));
-    let evaluate_every = analysis.experiment.as_ref().map(|experiment| experiment.train.evaluate_every);
-    let end = TrainingEnd::new(&analysis.run.rounds, evaluate_every);
+    let end = analysis.end();
     table.rows = groups.iter().map(|group| result_row(group, end, checkpoints)).collect();
     let is_incomplete = groups.iter().any(|group| group.done().count() < group.rows.len());
     let missing = if is_incomplete { " Training runs that diverged or failed are not in the means." } else { "" };
@@ -67,7 +66,7 @@ pub(super) fn results(analysis: &RunAnalysis) -> Vec<PageElement> {
 }
 
 /// Returns the row of an arm at a round. `end`: the end of the training runs of the run.
-fn result_row(group: &RoundGroup<'_>, end: TrainingEnd, checkpoints: &Checkpoints) -> Vec<Cell> {
+fn result_row(group: &RoundGroup<'_>, end: LastEvaluations, checkpoints: &Checkpoints) -> Vec<Cell> {
     let n = group.done().count();
     let without_result = group.rows.len() - n;
     let n = if without_result > 0 { format!("{n} (+{without_result} without result)") } else { n.to_string() };

@@ -2,8 +2,8 @@
 
 use super::{FigureData, MEANS, mean_point, weights_remaining_axis};
 use crate::artifacts::{
-    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, ITERATIONS_TO_EARLY_STOP, Metric, MetricUnit, RoundGroup, RoundRow,
-    last_iteration, start_note,
+    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, ITERATIONS_TO_EARLY_STOP, LastEvaluations, Metric, MetricUnit,
+    RoundGroup, RoundRow, start_note,
 };
 use crate::lottery::DENSE;
 use crate::plot::{Axis, AxisUnit, ChartPoint, Figure, Panel, Series};
@@ -28,8 +28,8 @@ pub(super) enum FigureMetric<'a> {
         metric: &'static Metric,
         /// Title of the axis.
         title: &'static str,
-        /// The last iteration of the training runs of the run.
-        last: u64,
+        /// The end of the training runs of the run.
+        end: LastEvaluations,
         /// The greatest common divisor of the iterations of early stops, for the ticks of the axis.
         step: u64,
     },
@@ -41,29 +41,32 @@ impl FigureMetric<'_> {
     /// Returns a metric of a run with the rows `rows`. `by_iterations_trained`: some training run of the figure starts
     /// after iteration 0, so early stops are labelled by iterations trained. Otherwise iterations trained are equal to
     /// the iteration of the early stop, and the paper's name, early stop, is used.
-    pub(super) fn row(metric: &'static Metric, rows: &[RoundRow], by_iterations_trained: bool) -> Self {
+    /// `end`: the end of the training runs of the run.
+    pub(super) fn row(
+        metric: &'static Metric,
+        rows: &[RoundRow],
+        end: LastEvaluations,
+        by_iterations_trained: bool,
+    ) -> Self {
         let is_papers_name = *metric == ITERATIONS_TO_EARLY_STOP && !by_iterations_trained;
         let title = if is_papers_name { EARLY_STOP_ITERATION.title } else { metric.title };
-        let last = last_iteration(rows);
-        let early_stops = rows.iter().filter_map(|row| ITERATIONS_TO_EARLY_STOP.value(row, last));
+        let early_stops = rows.iter().filter_map(|row| ITERATIONS_TO_EARLY_STOP.value(row, end.last_iteration));
         let step = early_stops.fold(0, |step, iterations| greatest_common_divisor(step, iterations as u64));
-        Self::Row { metric, title, last, step }
+        Self::Row { metric, title, end, step }
     }
 
-    /// Returns whether the value of a training run is a lower bound: its early stop is one of the last two evaluations,
-    /// so that the validation loss may have its minimum after the end. `evaluate_every`: steps between evaluations.
-    fn is_lower_bound(&self, row: &RoundRow, evaluate_every: u64) -> bool {
-        let Self::Row { metric, last, .. } = self else { return false };
-        let is_early_stop = [ITERATIONS_TO_EARLY_STOP, EARLY_STOP_ITERATION].contains(metric);
-        // The last iteration is always evaluated, the others at multiples of the interval.
-        let last_but_one = last.saturating_sub(1) / evaluate_every.max(1) * evaluate_every;
-        is_early_stop && row.early_stop_iteration.is_some_and(|iteration| iteration >= last_but_one)
+    /// Returns whether the mean over the training runs of a group is a lower bound, because some early stop is censored.
+    fn is_lower_bound(&self, group: &RoundGroup<'_>) -> bool {
+        match self {
+            Self::Row { metric, end, .. } => !end.mark(metric, group).is_empty(),
+            Self::Checkpoint { .. } => false,
+        }
     }
 
     /// Returns the value of a training run; `None` if it has none.
     pub(super) fn value(&self, row: &RoundRow) -> Option<f64> {
         match self {
-            Self::Row { metric, last, .. } => metric.value(row, *last),
+            Self::Row { metric, end, .. } => metric.value(row, end.last_iteration),
             Self::Checkpoint { checkpoints, iteration } => checkpoints.accuracy(row, *iteration),
         }
     }
@@ -126,7 +129,7 @@ pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
         .into_iter()
         .partition(|metric| [ITERATIONS_TO_EARLY_STOP, EARLY_STOP_TEST_ACCURACY].contains(metric));
     let of_rows = |metrics: Vec<&'static Metric>| -> Vec<FigureMetric<'_>> {
-        metrics.into_iter().map(|metric| FigureMetric::row(metric, rows, by_iterations_trained)).collect()
+        metrics.into_iter().map(|metric| FigureMetric::row(metric, rows, data.end, by_iterations_trained)).collect()
     };
     let checkpoints = data.checkpoints;
     let iterations = checkpoints.iterations().iter();
@@ -196,26 +199,19 @@ fn panel(data: &FigureData<'_>, groups: &[RoundGroup<'_>], ticks: &[f64], metric
 
 /// Returns the series of an arm. The line of a ticket begins at the dense network, which the ticket is pruned from.
 fn arm_series(data: &FigureData<'_>, groups: &[RoundGroup<'_>], role: &ArmRole, metric: &FigureMetric<'_>) -> Series {
-    let points = |arm: &str| arm_points(groups, arm, metric, data.evaluate_every);
+    let points = |arm: &str| arm_points(groups, arm, metric);
     let start = points(DENSE).first().copied().filter(|_| role.is_ticket);
     let style = data.style(&role.arm);
     Series { name: role.arm.clone(), style, points: points(&role.arm), start, ..Series::default() }
 }
 
 /// Returns an arm's points, from large to small shares of weights. A mean of values some of which are lower bounds is a
-/// lower bound; `evaluate_every`: steps between evaluations, `None` if unknown.
-pub(super) fn arm_points(
-    groups: &[RoundGroup<'_>],
-    arm: &str,
-    metric: &FigureMetric<'_>,
-    evaluate_every: Option<u64>,
-) -> Vec<ChartPoint> {
+/// lower bound.
+pub(super) fn arm_points(groups: &[RoundGroup<'_>], arm: &str, metric: &FigureMetric<'_>) -> Vec<ChartPoint> {
     let groups_of_arm = groups.iter().filter(|group| group.arm == arm);
     let points = groups_of_arm.filter_map(|group| {
         let point = mean_point(group.weights_remaining(), &group.values(|row| metric.value(row)))?;
-        let is_lower_bound = evaluate_every
-            .is_some_and(|evaluate_every| group.done().any(|row| metric.is_lower_bound(row, evaluate_every)));
-        Some(ChartPoint { is_lower_bound, ..point })
+        Some(ChartPoint { is_lower_bound: metric.is_lower_bound(group), ..point })
     });
     let mut points: Vec<ChartPoint> = points.filter(|point| point.x > 0.0).collect();
     points.sort_by(|a, b| b.x.total_cmp(&a.x));

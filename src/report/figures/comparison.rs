@@ -4,7 +4,7 @@
 use super::by_sparsity::{FigureMetric, LOWER_BOUNDS, arm_points};
 use super::sweep::{RunPanels, RunPlace, SweptKey, run_panels};
 use super::{MEANS, weights_remaining_axis, with_common_axes, without_empty_panels};
-use crate::artifacts::{Metric, RoundGroup, arms, start_note};
+use crate::artifacts::{LastEvaluations, Metric, RoundGroup, arms, start_note};
 use crate::lottery::DENSE;
 use crate::plot::{ChartPoint, Figure, Panel, Series, SeriesStyle};
 use crate::report::checkpoints::Checkpoints;
@@ -22,8 +22,8 @@ pub(crate) struct ComparedRun<'a> {
     pub(crate) run: &'a Run,
     /// Its accuracies at the iterations of `report.checkpoints`.
     pub(crate) checkpoints: &'a Checkpoints,
-    /// Steps between evaluations; `None` if its configuration is not known.
-    pub(crate) evaluate_every: Option<u64>,
+    /// The end of its training runs.
+    pub(crate) end: LastEvaluations,
 }
 
 /// Returns figures for each arm that at least two runs have under the same name, with all these runs: one figure with a
@@ -69,7 +69,7 @@ fn compared_metrics<'a>(runs: &[ComparedRun<'a>]) -> Vec<ComparedMetric<'a>> {
     iterations.dedup();
     let by_iterations_trained = runs.iter().any(|compared| start_note(&compared.run.rounds).is_some());
     let of_rows = Metric::all_shown().into_iter().filter(|metric| metric.is_compared).map(|metric| {
-        let by_run = runs.iter().map(|run| FigureMetric::row(metric, &run.run.rounds, by_iterations_trained));
+        let by_run = runs.iter().map(|run| FigureMetric::row(metric, &run.run.rounds, run.end, by_iterations_trained));
         ComparedMetric { name: metric.name.to_owned(), title: String::new(), by_run: by_run.collect() }
     });
     let at_checkpoints = iterations.into_iter().map(|iteration| {
@@ -130,7 +130,7 @@ fn panel(runs: &[ComparedRun<'_>], arm: &str, places: &[RunPlace], metric: &Comp
 /// Returns the series of a run: its dense network, then the rounds of `arm`.
 fn run_series(compared: &ComparedRun<'_>, place: &RunPlace, arm: &str, metric: &FigureMetric<'_>) -> Series {
     let groups = RoundGroup::by_arm_and_round(&compared.run.rounds);
-    let arm_points = |arm: &&str| arm_points(&groups, arm, metric, compared.evaluate_every);
+    let arm_points = |arm: &&str| arm_points(&groups, arm, metric);
     let points: Vec<ChartPoint> = [DENSE, arm].iter().flat_map(arm_points).collect();
     // Colours repeat after 7 runs, with other dashes and markers; colour 0 is that of dense networks elsewhere.
     let repeat = place.style / COLOURS;

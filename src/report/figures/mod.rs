@@ -15,11 +15,11 @@ mod weights;
 use anyhow::Result;
 
 pub(crate) use self::comparison::{ComparedRun, comparison_figures};
-pub(crate) use self::sweep::{SweptKey, run_labels};
+pub(crate) use self::sweep::SweptKey;
 use super::checkpoints::Checkpoints;
 use super::roles::{ArmRole, arm_roles};
 use super::run::Run;
-use crate::artifacts::{RoundGroup, StabilityRow};
+use crate::artifacts::{LastEvaluations, RoundGroup, StabilityRow};
 use crate::base::format::capitalize;
 use crate::base::stats::SummaryStats;
 use crate::config::Experiment;
@@ -36,8 +36,8 @@ pub(crate) struct FigureData<'a> {
     arms: Vec<ArmRole>,
     checkpoints: &'a Checkpoints,
     stability: &'a [StabilityRow],
-    /// Steps between evaluations; `None` if the configuration is not known.
-    evaluate_every: Option<u64>,
+    /// The end of the training runs.
+    end: LastEvaluations,
     /// The note of every panel of test accuracies or errors; empty if all test images are used.
     test_note: String,
 }
@@ -51,8 +51,8 @@ impl<'a> FigureData<'a> {
         stability: &'a [StabilityRow],
     ) -> Self {
         let arms = arm_roles(run, experiment);
-        let evaluate_every = experiment.map(|experiment| experiment.train.evaluate_every);
-        Self { run, arms, checkpoints, stability, evaluate_every, test_note: run.test_note().unwrap_or_default() }
+        let end = LastEvaluations::new(&run.rounds, experiment.map(|experiment| experiment.train.evaluate_every));
+        Self { run, arms, checkpoints, stability, end, test_note: run.test_note().unwrap_or_default() }
     }
 
     /// Returns the style of an arm, which is the same in every figure of the run; that of the dense network if the run

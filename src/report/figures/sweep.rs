@@ -3,8 +3,7 @@
 
 use serde_json::Value;
 
-use crate::artifacts::ConfigDifference;
-use crate::artifacts::first_seen;
+use crate::artifacts::{ConfigDifference, RunLabels, first_seen, value_text};
 
 /// Largest number of runs in one panel that differ in one key only.
 const MAX_RUNS: usize = 8;
@@ -35,24 +34,14 @@ pub(crate) struct RunPlace {
 pub(crate) type RunPanels = Vec<(String, Vec<RunPlace>)>;
 
 impl SweptKey {
-    /// Returns the keys in which runs differ. Of several keys that change together, it returns the first.
-    pub(crate) fn all(differences: &[ConfigDifference]) -> Vec<Self> {
-        let partition = |difference: &ConfigDifference| -> Vec<Option<usize>> {
-            let values = &difference.values;
-            values.iter().map(|value| values.iter().position(|other| other == value)).collect()
+    /// Returns the keys whose values the labels of runs show; a run that lacks a value has `none`.
+    pub(crate) fn all(labels: &RunLabels) -> Vec<Self> {
+        let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), value_text);
+        let key = |(name, difference): (String, &ConfigDifference)| Self {
+            name,
+            values: difference.values.iter().map(text).collect(),
         };
-        let mut kept: Vec<&ConfigDifference> = Vec::new();
-        for difference in differences {
-            if kept.iter().all(|other| partition(other) != partition(difference)) {
-                kept.push(difference);
-            }
-        }
-        let keys: Vec<&str> = kept.iter().map(|difference| difference.key.as_str()).collect();
-        let values =
-            |difference: &ConfigDifference| difference.values.iter().map(|value| value_text(value.as_ref())).collect();
-        kept.iter()
-            .map(|difference| Self { name: short_name(&difference.key, &keys), values: values(difference) })
-            .collect()
+        labels.named_keys().into_iter().map(key).collect()
     }
 
     /// Returns the values, each once: ascending if all are numbers, else in the order of the runs.
@@ -74,15 +63,6 @@ impl SweptKey {
     fn setting(&self, run: usize) -> String {
         format!("{} {}", self.name, self.values[run])
     }
-}
-
-/// Returns the label of each run: the values of `keys`, such as `lr 1.2e-3, rate 0.4`. If these do not tell all runs
-/// apart, the labels are `names`.
-pub(crate) fn run_labels(keys: &[SweptKey], names: &[String]) -> Vec<String> {
-    let label = |run: usize| keys.iter().map(|key| key.setting(run)).collect::<Vec<_>>().join(", ");
-    let labels: Vec<String> = (0..names.len()).map(label).collect();
-    let are_distinct = first_seen(labels.iter()).len() == labels.len();
-    if are_distinct && !keys.is_empty() { labels } else { names.to_vec() }
 }
 
 /// Returns the panels of `runs`, indices of runs that `labels` name. If several keys differ, the key with the most
@@ -133,62 +113,27 @@ fn panels_by_keys(keys: &[SweptKey], labels: &[String], runs: &[usize]) -> Optio
     (panels.len() * 2 <= runs.len()).then_some(panels)
 }
 
-/// Returns the shortest end of a key that no other of `keys` has, such as `lr` for `train.lr`; `rate` for the pruning
-/// rate of a kind of layers, if it is the only one among them.
-fn short_name(key: &str, keys: &[&str]) -> String {
-    const RATE: &str = "prune.rate.";
-    if key.starts_with(RATE) && keys.iter().filter(|other| other.starts_with(RATE)).count() == 1 {
-        return "rate".to_owned();
-    }
-    let starts = key.char_indices().rev().filter(|(_, c)| *c == '.').map(|(dot, _)| dot + 1);
-    let is_unique =
-        |end: &str| keys.iter().filter(|other| **other == end || other.ends_with(&format!(".{end}"))).count() == 1;
-    starts.map(|start| &key[start..]).find(|end| is_unique(end)).unwrap_or(key).to_owned()
-}
-
-/// Returns a value as text: a number below 0.01 as `1.2e-3`, a text without quotes, `none` for no value.
-fn value_text(value: Option<&Value>) -> String {
-    match value {
-        None => "none".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(number) => match number.as_f64() {
-            Some(small) if small != 0.0 && small.abs() < 0.01 => format!("{small:e}"),
-            _ => number.to_string(),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::artifacts::ConfigValues;
 
-    fn difference(key: &str, values: &[Value]) -> ConfigDifference {
-        ConfigDifference { key: key.to_owned(), values: values.iter().cloned().map(Some).collect() }
-    }
-
-    fn names(n: usize) -> Vec<String> {
-        (0..n).map(|run| format!("run-{run}")).collect()
-    }
-
-    #[test]
-    fn keys_that_change_together_count_once() {
-        let differences = [
-            difference("train.lr", &[json!(0.0012), json!(0.1)]),
-            difference("train.warmup", &[json!("1ep"), json!("2ep")]),
-        ];
-        let keys = SweptKey::all(&differences);
-        assert_eq!(run_labels(&keys, &names(2)), ["lr 1.2e-3", "lr 0.1"]);
-        assert_eq!(run_labels(&[], &names(2)), names(2));
+    /// Returns the keys of runs with these values, and the labels of the runs.
+    fn swept(values: &[(&str, &[Value])]) -> (Vec<SweptKey>, Vec<String>) {
+        let run =
+            |run: usize| Some(values.iter().map(|(key, values)| ((*key).to_owned(), values[run].clone())).collect());
+        let configs: Vec<Option<ConfigValues>> = (0..values[0].1.len()).map(run).collect();
+        let labels = RunLabels::of(&configs);
+        (SweptKey::all(&labels), labels.labels.into_iter().flatten().collect())
     }
 
     #[test]
-    fn names_are_short_and_distinct() {
-        let keys = ["prune.rate.linear", "arms.a.lr", "train.lr", "seed"];
-        assert_eq!(keys.map(|key| short_name(key, &keys)), ["rate", "a.lr", "train.lr", "seed"]);
-        let rates = ["prune.rate.linear", "prune.rate.output"];
-        assert_eq!(rates.map(|key| short_name(key, &rates)), ["linear", "output"]);
+    fn keys_have_the_names_and_values_of_labels() {
+        let (keys, labels) = swept(&[("train.lr", &[json!(0.0012), json!(0.1)])]);
+        assert_eq!(keys, [SweptKey { name: "lr".to_owned(), values: vec!["1.2e-3".to_owned(), "0.1".to_owned()] }]);
+        assert_eq!(labels, [keys[0].setting(0), keys[0].setting(1)]);
     }
 
     #[test]
@@ -196,8 +141,7 @@ mod tests {
         // A grid of 3 learning rates and 3 rates, in the order of a nested loop.
         let lr = [0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.05, 0.05, 0.05].map(|lr| json!(lr));
         let rate = [0.2, 0.4, 0.6, 0.2, 0.4, 0.6, 0.2, 0.4, 0.6].map(|rate| json!(rate));
-        let keys = SweptKey::all(&[difference("train.lr", &lr), difference("prune.rate.linear", &rate)]);
-        let labels = run_labels(&keys, &names(9));
+        let (keys, labels) = swept(&[("train.lr", &lr), ("prune.rate.linear", &rate)]);
         let panels = run_panels(&keys, &labels, &[0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let titles: Vec<&str> = panels.iter().map(|(title, _)| title.as_str()).collect();
         assert_eq!(titles, ["lr 0.05", "lr 0.1", "lr 0.2"], "ascending");
@@ -208,8 +152,7 @@ mod tests {
     #[test]
     fn many_values_of_one_key_are_several_panels_of_one_figure() {
         let values: Vec<Value> = (0..30).map(|seed| json!(seed)).collect();
-        let keys = SweptKey::all(&[difference("seed", &values)]);
-        let labels = run_labels(&keys, &names(30));
+        let (keys, labels) = swept(&[("seed", &values)]);
         let panels = run_panels(&keys, &labels, &(0..30).collect::<Vec<_>>());
         assert_eq!((panels.len(), panels[4].0.as_str()), (5, "seed 24 to seed 29"));
         assert_eq!(run_panels(&keys, &labels, &[0, 1]).len(), 1);
