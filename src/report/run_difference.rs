@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn differences_are_paired_by_replicate() {
         let folder = tempfile::tempdir().unwrap();
-        let first = run(folder.path(), "a", 1, &[(40, 0.5), (60, 0.75), (80, 0.25)]);
-        let second = run(folder.path(), "b", 1, &[(60, 0.75), (60, 1.25)]);
+        let first = run(folder.path(), "a", 1, &[(40, 0.5), (60, 0.75)]);
+        let second = run(folder.path(), "b", 1, &[(60, 0.75), (60, 1.25), (80, 1.0)]);
         let pair = RunPair::new(&first, &second).unwrap();
         let found = pair.rows(|_| true);
         assert_eq!(found.len(), 1, "the arms `a` and `b` have no partner");
