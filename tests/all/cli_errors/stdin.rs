@@ -95,7 +95,7 @@ fn init_to_stdout_is_valid_for_plan() {
     assert!(init.status.success() && init.stderr.is_empty());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     let text = stdout(&init);
-    assert!(text.starts_with("# An experiment of lth") && text.ends_with('\n'), "{text}");
+    assert!(text.starts_with("# A winning ticket beside two controls") && text.ends_with('\n'), "{text}");
     let plan = run_with_stdin(&mut lth_in(folder.path(), &["plan", "-"]), text.as_bytes());
     assert!(plan.status.success(), "{}", stderr(&plan));
 }

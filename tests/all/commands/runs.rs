@@ -31,7 +31,7 @@ fn show_prints_table_without_data_or_store() {
 
     let show = |more: &[&str]| stdout_of(elsewhere.path(), &[&["show", moved.to_str().unwrap()], more].concat());
     let ticket = show(&["--arm", "winning_ticket", "--round", "2"]);
-    assert_eq!(ticket.lines().count(), 5, "header, one row, what it is, files, report: {ticket}");
+    assert_eq!(ticket.lines().count(), 6, "header, one row, what it is, images, files, report: {ticket}");
     assert_eq!(show(&["--csv"]), fs::read_to_string(moved.join("rounds.csv")).unwrap());
     let rows: Value = serde_json::from_str(&show(&["--json", "--round", "0"])).unwrap();
     assert_eq!((rows["state"].as_str(), rows["done"].as_u64()), (Some("finished"), Some(18)));
