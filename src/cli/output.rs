@@ -1,4 +1,4 @@
-//! What a command that trains prints: progress and messages on standard error, the result on standard output.
+//! The output of commands that train: progress and messages on standard error, the result on standard output.
 
 use std::path::PathBuf;
 

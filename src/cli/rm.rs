@@ -90,7 +90,7 @@ fn delete(run_dirs: &[RunDir]) -> Result<Exit> {
         }
     }
     ui::print_result(&format!(
-        "deleted {}, {}; their training runs stay in the store (`lth clean --orphans` deletes those of no run)\n",
+        "deleted {}, {}; training runs stay in the store (`lth clean --orphans` deletes those of no run)\n",
         count_of(run_dirs.len() as u64, "run"),
         bytes(total)
     ))?;

@@ -13,7 +13,7 @@ use super::training_time::TrainingTime;
 /// as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TrainingLength {
-    /// Epochs.
+    /// A number of epochs.
     pub(super) epochs: u64,
     /// Iterations after these epochs.
     pub(super) iterations: u64,

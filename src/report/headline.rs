@@ -8,7 +8,7 @@ use crate::artifacts::{LastEvaluations, RoundGroup, RoundRow, first_seen};
 use crate::base::format::{count_of, percent, with_thousands};
 use crate::config::{Experiment, ReportConfig};
 
-/// What may be shown about an arm at a round, from strong to weak.
+/// A finding about an arm at a round, from strong to weak.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Finding {
     /// It is a winning ticket.

@@ -32,7 +32,7 @@ pub fn run_names(runs: &[&Run]) -> Vec<String> {
     names.iter().enumerate().map(unique).collect()
 }
 
-/// What tells a run from the other runs of its experiment.
+/// The values that tell a run from the other runs of its experiment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Distinction {
     /// The label of the run; `None` if its configuration is not known or does not differ.

@@ -147,7 +147,7 @@ fn add(garbage: &mut Vec<GarbageFile>, reason: GcReason, paths: impl IntoIterato
     garbage.extend(existing.map(|(bytes, path)| GarbageFile { reason, path, bytes }));
 }
 
-/// What a run needs of the store.
+/// The contents of the store that a run needs.
 struct RunNeeds {
     /// The keys of the run's training runs.
     keys: BTreeSet<String>,

@@ -9,7 +9,7 @@ use crate::base::units::Iteration;
 use crate::config::KeepWeights;
 use crate::lottery::{Dependency, TrainingSpec};
 
-/// What to do for one node: a first run or a rerun, and the iteration to stop at. Which outputs are missing is looked
+/// The work for one node: a first run or a rerun, and the iteration to stop at. Which outputs are missing is looked
 /// up again when the job begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Job {

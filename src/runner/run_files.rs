@@ -30,7 +30,7 @@ pub struct RunFiles<'a> {
     pub cancel: &'a CancelToken,
 }
 
-/// What the rows of a training run are made from.
+/// The source of the rows of a training run.
 pub(super) enum RowState {
     /// Its result in the store.
     Stored(Arc<StoredTraining>),

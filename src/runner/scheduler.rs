@@ -57,7 +57,7 @@ pub(super) struct Task<'a> {
     pub(super) job: Job,
 }
 
-/// What an idle worker does next.
+/// The next action of an idle worker.
 #[derive(Debug)]
 pub(super) enum NextWork<'a> {
     /// Run this group.

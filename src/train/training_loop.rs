@@ -99,7 +99,7 @@ impl<'a> TrainingLoop<'a> {
     ) -> Result<Self> {
         let count = inputs.len();
         let lanes = trainer.lanes();
-        ensure!(count == lanes, "{count} trainings for a trainer of {lanes} lanes");
+        ensure!(count == lanes, "{count} training runs for a trainer of {lanes} lanes");
         let iteration = Iteration(inputs[0].start.iteration);
         let is_lockstep = inputs.iter().all(|input| Iteration(input.start.iteration) == iteration);
         ensure!(is_lockstep, "trainings in lockstep that start at different iterations");

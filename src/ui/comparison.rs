@@ -58,7 +58,7 @@ fn comparison_within(comparison: &RunComparison, width: usize) -> String {
         text.push_str(&differences_text(comparison, differences, width));
     }
     if comparison.results.iter().any(|row| row.censored > 0) {
-        text.push_str("≥: some early stops lie on the last two evaluations, so that longer training may stop later\n");
+        text.push_str("≥: lower bound, because early stops lie on the last two evaluations\n");
     }
     text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));
     text

@@ -201,5 +201,5 @@ fn bars_are_cleared_when_run_breaks_off() {
     let bars = Bars::new(Box::new(terminal.clone()));
     bars.on_event(&Event::RunFinished);
     bars.on_event(&Event::Message("a line after the end"));
-    assert_eq!(terminal.rows()[2..], ["a line after the end"]);
+    assert_eq!(terminal.rows()[3..], ["a line after the end"]);
 }
