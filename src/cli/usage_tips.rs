@@ -106,7 +106,9 @@ fn command_tip(word: &str, commands: &[&str]) -> Option<String> {
     let other = OTHER_COMMANDS.iter().find(|(other, _)| *other == word).map(|(_, meant)| *meant);
     let other = other.filter(|meant| meant.starts_with('-') || commands.contains(meant));
     let is_config = Path::new(word).extension().is_some_and(|ending| ending == "toml" || ending == "json");
-    let meant = match other.or_else(|| closest_match(word, commands)) {
+    // A command that deletes is never a guess.
+    let guessed: Vec<&str> = commands.iter().copied().filter(|command| *command != "rm").collect();
+    let meant = match other.or_else(|| closest_match(word, &guessed)) {
         _ if is_config => format!("run {}", env::quoted(word)),
         Some(meant) => meant.to_owned(),
         None => return None,

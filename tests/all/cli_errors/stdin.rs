@@ -77,9 +77,12 @@ fn stdin_config_is_kept_in_run_folder_for_resume() {
         assert!(first.status.success(), "{}", stderr(&first));
         let run = if name == "config.toml" { "smoke" } else { "json" };
         let run = run_dir_named(&folder.path().join("my runs"), run);
-        assert_eq!(fs::read_to_string(run.join(name)).unwrap(), text);
+        let kept = fs::read_to_string(run.join(name)).unwrap();
+        let (comment, kept) = if name == "config.toml" { kept.split_once('\n').unwrap() } else { ("", &kept[..]) };
+        assert_eq!(kept, text);
+        assert_eq!(comment.starts_with("# Run with: --set replicates=1 "), name == "config.toml", "{comment}");
         let manifest: serde_json::Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
-        let command = manifest["command"].as_str().unwrap();
+        let command = manifest["commands"][0]["command"].as_str().unwrap();
         let config = format!("'my runs/{}/{name}'", run.file_name().unwrap().to_str().unwrap());
         assert!(command.contains(&format!(" run {config} --runs 'my runs'")), "{command}");
         let again = Command::new("sh").current_dir(folder.path()).args(["-c", command]).output().unwrap();

@@ -24,11 +24,12 @@ fn run_prints_table_and_writes_files() {
         ["config.toml", "curves.csv", "layers.csv", "resolved.toml", "rounds.csv", "summary.csv", "weights.csv"];
     assert_eq!(rest, files);
     let figures = [
-        "density",
         "distance_moved",
         "incoming_connections",
         "initial_weights",
+        "layers",
         "magnitude_grown",
+        "other_accuracies",
         "outgoing_connections",
         "test_accuracy",
         "validation_loss",
@@ -182,8 +183,8 @@ fn terminal_bars_fit_small_window() {
         let clear = "\u{1b}[A\u{1b}[2K";
         assert_eq!(frame.matches(clear).count(), drawn, "what was drawn is cleared: {sent}");
         let frame = frame.replace(clear, "");
-        ended += frame.lines().filter(|line| line.starts_with('[') && line.ends_with(" %")).count();
-        let is_bar = |line: &&str| line.starts_with("  ") && (line.ends_with('%') || line.ends_with("at work"));
+        ended += frame.lines().filter(|line| line.starts_with('[') && line.ends_with('%')).count();
+        let is_bar = |line: &&str| line.starts_with("  ") && (line.ends_with('%') || line.ends_with("in progress"));
         let bars: Vec<&str> = frame.lines().filter(is_bar).collect();
         drawn = bars.len();
         assert!(drawn <= 3, "no more bars than half of the window: {frame}");

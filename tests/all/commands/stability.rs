@@ -195,7 +195,7 @@ fn stability_refuses_unknown_names_and_damaged_runs() {
         format!("error: there is no round 7 in `{name}`{hint}")
     );
     assert!(error_message(&["smoke", "--arm", "ticket"]).contains("there is no arm `ticket`"));
-    assert!(error_message(&["smok"]).contains("there is no run `smok`"));
+    assert!(error_message(&["smkoe"]).contains("there is no run `smkoe`"));
     assert!(error_message(&["smoke", "--points", "1"]).contains("1 is not in 2..=1000"));
     let none = error_message(&["smoke", "--arm", "dense", "--round", "1"]);
     assert!(none.contains("none of the selected training runs is done") && none.contains("hint: "), "{none}");

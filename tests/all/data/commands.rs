@@ -215,7 +215,7 @@ fn data_fetch_resumes_after_interrupt() {
     let output = fetch(&good).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "mnist is complete in data/mnist\n");
-    assert!(stderr(&output).contains("going on after 1.0 MB"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("resumed after 1.0 MB"), "{}", stderr(&output));
     assert_eq!(asked.lock().unwrap()[0], "train-images-idx3-ubyte.gz 1000000");
     assert_eq!(asked.lock().unwrap().len(), 4);
     let again = fetch(&good).output().unwrap();

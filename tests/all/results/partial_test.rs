@@ -55,12 +55,12 @@ fn partial_test_set_is_noted_in_every_table_and_figure() {
     run_ok(SMOKE, runs, &["replicates=1", "name=whole"]);
     let both = stdout_of_args(&["compare", "part", "whole"], runs);
     let name = run_dir.file_name().unwrap().to_str().unwrap();
-    assert!(both.ends_with(&format!("accuracies in points\n{name}: t{TEST_NOTE}\n")), "{both}");
+    assert!(both.ends_with(&format!("\n{name}: t{TEST_NOTE}\n")), "{both}");
     assert!(!stdout_of_args(&["show", "whole"], runs).contains("test images"));
     let out = folder.path().join("both");
     stdout_of_args(&["report", "part", "whole", "--out", out.to_str().unwrap()], runs);
     let together = fs::read_to_string(out.join("figures/runs_winning_ticket.svg")).unwrap();
-    assert!(together.contains(&format!("{name}: t{TEST_NOTE}")), "{together}");
+    assert!(together.contains(&format!("part: t{TEST_NOTE}")), "{together}");
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn lockstep_resume_after_kill_gives_same_bytes() {
     let (alone, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let message = stderr(&run_ok(SMOKE, alone.path(), &REAL));
     assert!(
-        message.starts_with("smoke: 18 training runs; 10,800 iterations to go\n  ")
+        message.contains("\nsmoke: 18 training runs; 10,800 iterations to go\n  ")
             && message.contains(", dense with 3 lanes on cpu\n"),
         "{message}"
     );
