@@ -19,6 +19,7 @@ use crate::ui;
 const MAX_NAMES: usize = 20;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct CleanArgs {
     /// Delete only weights of these runs: folders, names, or names of experiments, which stand for all their runs.
     #[arg(value_name = "RUN", value_parser = super::folders::path_parser())]

@@ -5,11 +5,11 @@ use anyhow::Result;
 use crate::config::UsageError;
 use crate::ui;
 
-/// Returns whether to delete: true with `--yes` (`is_given`), else the answer to `question`. Prints a line if the
-/// answer is no. `subject` is what would be deleted.
+/// Returns whether to delete: true with `--yes` (`is_given`), else the answer to `question`. `subject` is what would be
+/// deleted.
 ///
 /// # Errors
-/// Returns a [`UsageError`] if there is no terminal to ask on, and fails if standard output cannot be written.
+/// Returns a [`UsageError`] if there is no terminal to ask on.
 pub(super) fn confirm_deletion(is_given: bool, subject: &str, question: &str) -> Result<bool> {
     if is_given {
         return Ok(true);
@@ -20,8 +20,5 @@ pub(super) fn confirm_deletion(is_given: bool, subject: &str, question: &str) ->
             UsageError::from_text(&format!("{message}\n\nhint: use `--yes` to delete without a question")).into()
         );
     };
-    if !answer {
-        ui::print_result("nothing was deleted\n")?;
-    }
     Ok(answer)
 }

@@ -47,6 +47,7 @@ pub(super) fn run(args: &RmArgs) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     if !confirm_deletion(args.yes, &runs, &format!("Delete {runs}, {total}?"))? {
+        ui::print_result("nothing was deleted\n")?;
         return Ok(Exit::Success);
     }
     delete(&run_dirs)

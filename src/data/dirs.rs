@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::DataConfig;
 use crate::system::{env, user_path};
 
-/// Returns the folder of the built-in data sets for an experiment: `data.dir`, else [`default_folder`].
+/// Returns the folder of the built-in data sets for an experiment: `data.dir`, else `LTH_DATA_DIR`, else `data`.
 pub fn folder(data: &DataConfig) -> PathBuf {
     data.dir.clone().unwrap_or_else(default_folder)
 }
