@@ -38,11 +38,6 @@ impl RunLabels {
         let labelled = without_redundant(&self.differences);
         short_names(&labelled).into_iter().zip(labelled).collect()
     }
-
-    /// Returns the keys whose values the labels show.
-    pub(super) fn labelled_keys(&self) -> Vec<&str> {
-        without_redundant(&self.differences).into_iter().map(|difference| difference.key.as_str()).collect()
-    }
 }
 
 /// Returns the part of a label that shows the value of run `index`: `lr 0.1`, `no lr` for a missing value, and for an
@@ -150,7 +145,9 @@ mod tests {
         let runs = [run(0.0012, 0.2), run(0.0012, 0.4), run(0.05, 0.4)];
         let values: Vec<&[(&str, Value)]> = runs.iter().map(|run| &run[..]).collect();
         assert_eq!(labels(&values), ["lr 1.2e-3, rate 0.2", "lr 1.2e-3, rate 0.4", "lr 0.05, rate 0.4"]);
-        assert_eq!(RunLabels::of(&configs(&values)).labelled_keys(), ["train.lr", "prune.rate.linear"]);
+        let labels = RunLabels::of(&configs(&values));
+        let keys: Vec<&str> = labels.named_keys().into_iter().map(|(_, difference)| difference.key.as_str()).collect();
+        assert_eq!(keys, ["train.lr", "prune.rate.linear"]);
     }
 
     #[test]

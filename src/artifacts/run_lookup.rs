@@ -153,7 +153,8 @@ fn sort_by_age(run_dirs: &mut [RunDir]) {
 fn select(found: &[RunDir], name: &str, selection: &str) -> Result<Vec<RunDir>> {
     let configs: Vec<Option<ConfigValues>> = found.iter().map(config_values).collect();
     let labels = RunLabels::of(&configs);
-    let labelled_keys = labels.labelled_keys();
+    let labelled_keys: Vec<&str> =
+        labels.named_keys().into_iter().map(|(_, difference)| difference.key.as_str()).collect();
     let mut is_selected = vec![true; found.len()];
     for part in selection.split(',') {
         let Some((key, value)) = part.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {

@@ -200,8 +200,8 @@ fn csv_value(value: Option<&Value>) -> String {
 /// Returns the comparison of runs. Results are those of the rows that `filter` accepts.
 pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunComparison {
     let names = folder_names(runs);
-    let labels = run_names(&runs.iter().collect::<Vec<_>>());
     let configs: Vec<Option<ConfigValues>> = runs.iter().map(|run| config_values(&run.dir)).collect();
+    let labels = run_names(&runs.iter().collect::<Vec<_>>(), &configs);
     let distinguishing = distinguishing_differences(&configs);
     let mut comparison = RunComparison {
         config: config_differences(&configs),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::run::{Run, RunState};
 use super::run_names::{Distinction, distinctions};
-use crate::artifacts::{RoundGroup, RunManifest, experiment_name, plan_keys};
+use crate::artifacts::{RoundGroup, RunManifest, config_values, experiment_name, plan_keys};
 use crate::base::stats::SummaryStats;
 use crate::system::files;
 use crate::system::paths::RunsDir;
@@ -92,7 +92,8 @@ impl RunList {
             settings: distinction.settings,
             ..RunOverview::new(&runs[index], runs_dir)
         };
-        let listed = listed.iter().zip(distinctions(&listed_runs)).map(overview).collect();
+        let configs: Vec<_> = listed_runs.iter().map(|run| config_values(&run.dir)).collect();
+        let listed = listed.iter().zip(distinctions(&listed_runs, &configs)).map(overview).collect();
         Self { listed, superseded, archived }
     }
 }

@@ -23,7 +23,7 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
     let configs: Vec<_> = runs.iter().map(|run| config_values(&run.dir)).collect();
     let differences = config_differences(&configs);
     let keys = SweptKey::all(&RunLabels::of(&configs));
-    let labels = run_names(&runs);
+    let labels = run_names(&runs, &configs);
     let mut sections: Vec<Vec<PageElement>> =
         analyses.iter().zip(&names).map(|(analysis, name)| named_section(analysis, name)).collect();
     let notes = take_repeated_texts(&mut sections);
