@@ -1,6 +1,7 @@
 //! `lth clean`: deletes weights that no run needs, and entries of the store that no run names.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -65,7 +66,8 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let Garbage { files: mut candidates, foreign } = runner::find_garbage(&runs, only)?;
     let orphans = if args.orphans { runner::find_orphans(&runs)? } else { Vec::new() };
     // The weights of orphans are deleted with the rest of their files.
-    candidates.retain(|file| !orphans.iter().any(|orphan| file.path.parent() == Some(&*orphan.entry.0)));
+    let orphan_dirs: BTreeSet<&Path> = orphans.iter().map(|orphan| &*orphan.entry.0).collect();
+    candidates.retain(|file| !file.path.parent().is_some_and(|folder| orphan_dirs.contains(folder)));
     if let Some(note) = foreign_note(&foreign) {
         ui::eprint_line(&note);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -52,9 +52,10 @@ pub fn find_orphans(runs: &RunsDir) -> Result<Vec<Orphan>> {
 /// Fails like [`find_orphans`], and if a file cannot be removed.
 pub fn delete_orphans(runs: &RunsDir, listed: &[Orphan]) -> Result<(usize, u64)> {
     let _admission = Lock::wait_exclusive(&runs.admission_lock(), || false)?;
+    let listed: BTreeSet<&PathBuf> = listed.iter().map(|orphan| &orphan.entry.0).collect();
     let mut deleted = (0, 0);
     for orphan in find_orphans(runs)? {
-        if !listed.iter().any(|listed| listed.entry.0 == orphan.entry.0) {
+        if !listed.contains(&orphan.entry.0) {
             continue;
         }
         let Some(_lock) = Lock::try_exclusive(&orphan.entry.lock_file())? else { continue };
