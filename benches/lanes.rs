@@ -2,8 +2,9 @@
 //! else on the CPU. On the CPU lanes save only the time of a step that does not depend on the size of the network.
 //!
 //! ```text
-//! cargo bench --bench lanes                              LeNet, Conv-2, Conv-6 and ResNet-20 with 1, 4, 16 and 64 lanes
+//! cargo bench --bench lanes                              five networks with 1, 4, 16 and 64 lanes
 //! cargo bench --bench lanes -- lenet_300_100 1 4 16      this network, these numbers of lanes
+//! LTH_BENCH_PYTHON=python3 cargo bench --bench lanes     beside PyTorch (on a GPU; any Python with torch 2.11.0)
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
@@ -15,14 +16,17 @@ use lth::base::rng::{Purpose, Stream, mix};
 use lth::base::tensors::Snapshot;
 use lth::config::{Architecture, WeightInit};
 use lth::data::{Dataset, Normalization, Split};
-use lth::engine::optim::Adam;
+use lth::engine::optim::{Adam, Sgd};
 use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
 use lth::lottery::all_ones;
 use lth::network::{build, init_weights};
+use pytorch_process::PytorchProcess;
 use spread::Spread;
 
 #[path = "parts/clock.rs"]
 mod clock;
+#[path = "parts/pytorch_process.rs"]
+mod pytorch_process;
 #[path = "parts/spread.rs"]
 mod spread;
 
@@ -32,23 +36,35 @@ const TURNS: usize = 5;
 /// Images of the data set.
 const IMAGES: u32 = 5000;
 
-/// A network, the shape [channels, height, width] of its images, the size of its batches, and the steps of a
-/// measurement on the CPU.
+/// A network, the shape [channels, height, width] of its images, the size of its batches, its optimizer, and the steps
+/// of a measurement on the CPU.
 struct Case {
     name: &'static str,
     architecture: Architecture,
     shape: [usize; 3],
     batch_size: usize,
+    optimizer: Optimizer,
     steps: u64,
 }
 
-fn cases() -> [Case; 4] {
-    let case = |name, architecture, shape, batch_size, steps| Case { name, architecture, shape, batch_size, steps };
+fn cases() -> [Case; 5] {
+    let adam = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false });
+    let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
+    let (lenet, cifar) = ([1, 28, 28], [3, 32, 32]);
+    let case = |name, architecture, shape, batch_size, optimizer, steps| Case {
+        name,
+        architecture,
+        shape,
+        batch_size,
+        optimizer,
+        steps,
+    };
     [
-        case("lenet_300_100", Architecture::Lenet300100, [1, 28, 28], 60, 50),
-        case("conv2", Architecture::Conv2, [3, 32, 32], 60, 3),
-        case("conv6", Architecture::Conv6, [3, 32, 32], 60, 3),
-        case("resnet20", Architecture::Resnet20, [3, 32, 32], 128, 3),
+        case("lenet_300_100", Architecture::Lenet300100, lenet, 60, adam, 50),
+        case("conv2", Architecture::Conv2, cifar, 60, adam, 3),
+        case("conv6", Architecture::Conv6, cifar, 60, adam, 3),
+        case("resnet20", Architecture::Resnet20, cifar, 128, sgd, 3),
+        case("vgg19", Architecture::Vgg19, cifar, 64, sgd, 1),
     ]
 }
 
@@ -70,8 +86,7 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
 /// Returns a trainer with a network in every lane.
 fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize) -> anyhow::Result<Box<dyn Trainer>> {
     let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
-    let optimizer = Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false });
-    let spec = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), optimizer, case.batch_size) };
+    let spec = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), case.optimizer, case.batch_size) };
     let mut trainer = torch::build(&spec, dataset, lanes)?;
     for lane in 0..lanes {
         let mut generator = Stream::of_replicate(1, 1 + lane as u32, Purpose::Init).generator(0);
@@ -89,6 +104,16 @@ fn batches(case: &Case, lanes: usize, iteration: u64) -> Vec<Batch> {
     (0..lanes).map(batch).collect()
 }
 
+/// Starts `PyTorch` on the GPU, if there is one and `LTH_BENCH_PYTHON` names the Python.
+#[expect(clippy::disallowed_methods, reason = "a benchmark takes its options from the environment")]
+fn pytorch(case: &Case, dataset: &Dataset, gpu: Option<usize>, steps: u64) -> Option<PytorchProcess> {
+    let python = std::env::var("LTH_BENCH_PYTHON").ok().filter(|_| gpu.is_some())?;
+    let [channels, side, _] = case.shape;
+    let numbers = [channels, side, case.batch_size, steps as usize].map(|n| n.to_string());
+    let arguments: Vec<String> = std::iter::once(case.name.to_owned()).chain(numbers).collect();
+    Some(PytorchProcess::new(&python, "pytorch_gpu.py", dataset, &arguments))
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let (numbers, names): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.parse::<usize>().is_ok());
@@ -101,6 +126,9 @@ fn main() {
     );
     for case in cases().iter().filter(|case| names.is_empty() || names.iter().any(|name| *name == case.name)) {
         let dataset = dataset(case.shape);
+        // Many steps on a GPU, because the program waits for the GPU once per measurement.
+        let steps = if gpu.is_some() { 100 } else { case.steps };
+        let mut pytorch = pytorch(case, &dataset, gpu, steps);
         let mut first_rate = None;
         for &lanes in &lane_counts {
             let mut trainer = match trainer(case, &dataset, gpu, lanes) {
@@ -110,8 +138,6 @@ fn main() {
                     continue;
                 }
             };
-            // Many steps on a GPU, because the program waits for the GPU once per measurement.
-            let steps = if gpu.is_some() { 100 } else { case.steps };
             let mut iteration = 0;
             let mut rate = || {
                 let micros = microseconds(steps, || {
@@ -125,9 +151,23 @@ fn main() {
             };
             // The first measurement is not counted.
             rate();
-            let spread = Spread::of((0..TURNS).map(|_| rate()).collect());
+            let mut pytorch_rates = Vec::new();
+            let mut measure = || {
+                pytorch_rates.extend(pytorch.as_mut().map(|pytorch| pytorch.measure()[0]));
+                rate()
+            };
+            let spread = Spread::of((0..TURNS).map(|_| measure()).collect());
             let first = *first_rate.get_or_insert(spread.median);
             println!("  {:13} {lanes:3} lanes: {spread}, {:.2} times the first", case.name, spread.median / first);
+            if !pytorch_rates.is_empty() {
+                let pytorch = Spread::of(pytorch_rates);
+                println!(
+                    "  {:13} PyTorch, one: {pytorch}; we are {:.2} times as fast",
+                    "",
+                    spread.median / pytorch.median
+                );
+            }
         }
+        pytorch.into_iter().for_each(PytorchProcess::end);
     }
 }

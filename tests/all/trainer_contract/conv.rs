@@ -18,17 +18,17 @@ use serde_json::Value;
 use crate::trainer_contract::oracle::{assert_error, check_zeros, compare, compare_score, distance, evaluates, unit};
 
 const IMAGES: u32 = 120;
-const BATCH: usize = 16;
+pub(crate) const BATCH: usize = 16;
 pub(crate) const SHAPE: [usize; 3] = [3, 12, 12];
 
 /// One row of the suite: a network by its name in the oracle, and the density of the mask.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    network: &'static str,
-    density: &'static str,
+pub(crate) struct Case {
+    pub(crate) network: &'static str,
+    pub(crate) density: &'static str,
 }
 
-const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 5] = [
     Case { network: "conv2", density: "dense" },
     Case { network: "conv2", density: "third" },
     Case { network: "resnet20", density: "dense" },
@@ -37,7 +37,7 @@ const CASES: [Case; 5] = [
 ];
 
 impl Case {
-    fn network(self) -> Network {
+    pub(crate) fn network(self) -> Network {
         let network = match self.network {
             "conv2" => config::NetworkConfig::from(Architecture::Conv2),
             "resnet20" => config::NetworkConfig::from(Architecture::Resnet20),
@@ -51,7 +51,7 @@ impl Case {
         if self.network == "conv2" { 1e-3 } else { 0.05 }
     }
 
-    fn spec(self, dtype: Dtype) -> TrainerSpec {
+    pub(crate) fn spec(self, dtype: Dtype) -> TrainerSpec {
         let update = match self.network {
             "conv2" => Optimizer::Adam(Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false }),
             other => Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: other == "vgg", weight_decay: 1e-3 }),
@@ -67,7 +67,7 @@ impl Case {
     }
 }
 
-fn vgg() -> Vec<LayerSpec> {
+pub(crate) fn vgg() -> Vec<LayerSpec> {
     let conv = |out, bias| LayerSpec::Conv { out, kernel: None, stride: None, padding: None, bias: Some(bias) };
     vec![
         conv(8, false),
@@ -128,7 +128,7 @@ fn start(case: Case) -> (Snapshot, Mask) {
     start_from(&case.network(), case.density, 0)
 }
 
-fn batch(step: u64) -> Batch {
+pub(crate) fn batch(step: u64) -> Batch {
     let first = step * BATCH as u64;
     let images = (first..first + BATCH as u64).map(|i| (i % u64::from(IMAGES)) as u32).collect();
     let elementwise = Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng();
@@ -137,18 +137,18 @@ fn batch(step: u64) -> Batch {
 
 /// Returns the parts of a snapshot in the order of the oracle: the weights, each moment, and the running statistics if
 /// there are any.
-fn parts(snapshot: &Snapshot) -> Vec<&TensorMap> {
+pub(crate) fn parts(snapshot: &Snapshot) -> Vec<&TensorMap> {
     let buffers = (!snapshot.buffers.0.is_empty()).then_some(&snapshot.buffers);
     std::iter::once(&snapshot.weights).chain(&snapshot.moments).chain(buffers).collect()
 }
 
 /// Returns the parts of a snapshot that a mask applies to: the weights and each moment.
-fn masked_parts(snapshot: &Snapshot) -> impl Iterator<Item = &TensorMap> {
+pub(crate) fn masked_parts(snapshot: &Snapshot) -> impl Iterator<Item = &TensorMap> {
     std::iter::once(&snapshot.weights).chain(&snapshot.moments)
 }
 
 /// Follows the oracle in float64, on the CPU or a GPU, and returns the state before the first and after every step.
-fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<Snapshot> {
+pub(crate) fn follow_oracle(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) -> Vec<Snapshot> {
     let oracle = case.oracle();
     let names: Vec<String> = case.network().parameters().iter().map(|p| p.name.clone()).collect();
     assert_eq!(serde_json::to_value(names).unwrap(), oracle["parameters"], "{case:?}");
@@ -179,7 +179,7 @@ const BATCHES_PER_STATE: u64 = 5;
 /// Checks that one float32 step from a state that float64 reached ends where the float64 step ends: teacher forcing, as
 /// in `teacher_force` of mlp.rs. Only the best batch must agree tightly here, because with most batches the input of
 /// some `ReLU` has another sign in float32.
-fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
+pub(crate) fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: Option<usize>) {
     let mask = start(case).1;
     let mut trainer = torch::build(&TrainerSpec { gpu, ..case.spec(Dtype::Float32) }, dataset, 1).unwrap();
     let mut float64_trainer = torch::build(&case.spec(Dtype::Float64), dataset, 1).unwrap();
@@ -206,10 +206,10 @@ fn teacher_force(case: Case, dataset: &Arc<Dataset>, states: &[Snapshot], gpu: O
 }
 
 /// Checks that continuing from a snapshot gives the bits of an uninterrupted run, and that a run repeats to the bit.
-fn check_continuation(case: Case, dataset: &Arc<Dataset>) {
+pub(crate) fn check_continuation(case: Case, dataset: &Arc<Dataset>, gpu: Option<usize>) {
     let (start, mask) = start(case);
     let run = |from: &Snapshot, steps: std::ops::Range<u64>| {
-        let mut trainer = torch::build(&case.spec(Dtype::Float32), dataset, 1).unwrap();
+        let mut trainer = torch::build(&TrainerSpec { gpu, ..case.spec(Dtype::Float32) }, dataset, 1).unwrap();
         trainer.load(0, from, &mask).unwrap();
         for step in steps {
             trainer.step(&[batch(step)], &[case.lr()]).unwrap();
@@ -231,24 +231,17 @@ fn autograd_trainer_keeps_the_contract() {
     for case in CASES {
         let states = follow_oracle(case, &dataset, None);
         teacher_force(case, &dataset, &states, None);
-        check_continuation(case, &dataset);
+        check_continuation(case, &dataset, None);
     }
 }
 
-#[test]
-#[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA (build.rs looks for both)")]
-fn autograd_trainer_keeps_the_contract_on_a_gpu() {
-    torch::cuda_devices().unwrap();
-    let dataset = dataset();
-    for case in CASES {
-        let states = follow_oracle(case, &dataset, Some(0));
-        teacher_force(case, &dataset, &states, Some(0));
-    }
-}
-
-/// Every lane has its own weights, mask, batches, dropout, learning rate, running statistics and progress.
 #[test]
 fn lanes_are_independent_networks() {
+    check_lanes(None);
+}
+
+/// Checks that every lane has its own weights, mask, batches, dropout, learning rate, running statistics and progress.
+pub(crate) fn check_lanes(gpu: Option<usize>) {
     let dataset = dataset();
     let (conv2, resnet, vgg) = (CASES[0], CASES[2], CASES[4]);
     let mlp = {
@@ -258,6 +251,7 @@ fn lanes_are_independent_networks() {
     };
     let specs = [conv2, resnet, vgg].map(|case| case.spec(Dtype::Float64)).into_iter();
     for spec in specs.chain([TrainerSpec { augment: Augment::default(), ..mlp }]) {
+        let spec = TrainerSpec { gpu, ..spec };
         let lane_start = |lane: u64| {
             let (start, mask) = start_from(&spec.network, if lane == 1 { "dense" } else { "third" }, lane << 32);
             // One lane is ahead of the others, with fresh moments.

@@ -105,7 +105,7 @@ fn compare(case: &str, gradients: &GradientMap, oracle: &Value, tolerance: f64) 
     }
 }
 
-fn check_oracle(gpu: Option<usize>) {
+pub(crate) fn check_oracle(gpu: Option<usize>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/probe.json");
     let oracle: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     for (name, density) in NETWORKS.into_iter().flat_map(|name| [(name, "dense"), (name, "third")]) {
@@ -129,15 +129,6 @@ fn check_oracle(gpu: Option<usize>) {
 #[test]
 fn probe_equals_pytorch() {
     check_oracle(None);
-}
-
-#[test]
-fn probe_on_a_gpu_equals_pytorch() {
-    if let Err(reason) = torch::cuda_devices() {
-        println!("skipped: the probe on a GPU ({reason})");
-        return;
-    }
-    check_oracle(Some(0));
 }
 
 #[test]
