@@ -7,19 +7,19 @@ use std::path::Path;
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={CONTEXT}");
+    println!("cargo:rerun-if-changed={CUDA_SOURCE}");
     println!("cargo:rustc-check-cfg=cfg(lth_gpu)");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     set_gpu_cfg(Path::new(&lib));
     let include = Path::new(&lib).with_file_name("include");
-    cc::Build::new().cpp(true).std("c++17").warnings(false).include(include).file(CONTEXT).compile("lth_context");
+    cc::Build::new().cpp(true).std("c++17").warnings(false).include(include).file(CUDA_SOURCE).compile("lth_cuda");
     // RPATH, not RUNPATH (`--disable-new-dtags`): libtorch's own dependencies (libcudart, libcupti) lie in the
     // same folder, and only RPATH is searched for the dependencies of dependencies.
     println!("cargo:libtorch={lib}");
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{lib}");
 }
 
-const CONTEXT: &str = "src/engine/torch/context.cpp";
+const CUDA_SOURCE: &str = "src/engine/torch/cuda.cpp";
 
 /// Devices that exist if the driver of NVIDIA GPUs is installed (`dxg` in the Linux subsystem of Windows). The same list as in
 /// `system::machine`.

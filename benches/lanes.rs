@@ -4,6 +4,7 @@
 //! ```text
 //! cargo bench --bench lanes                              five networks with 1, 4, 16 and 64 lanes
 //! cargo bench --bench lanes -- lenet_300_100 1 4 16      this network, these numbers of lanes
+//! cargo bench --bench lanes -- tf32                      products and convolutions in TF32
 //! LTH_BENCH_PYTHON=python3 cargo bench --bench lanes     beside PyTorch (on a GPU; any Python with torch 2.11.0)
 //! ```
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use clock::microseconds;
 use lth::base::rng::{Purpose, Stream, mix};
 use lth::base::tensors::Snapshot;
-use lth::config::{Architecture, WeightInit};
+use lth::config::{Architecture, MatmulPrecision, WeightInit};
 use lth::data::{Dataset, Normalization, Split};
 use lth::engine::optim::{Adam, Sgd};
 use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
@@ -84,9 +85,15 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
 }
 
 /// Returns a trainer with a network in every lane.
-fn trainer(case: &Case, dataset: &Arc<Dataset>, gpu: Option<usize>, lanes: usize) -> anyhow::Result<Box<dyn Trainer>> {
+fn trainer(
+    case: &Case,
+    dataset: &Arc<Dataset>,
+    (gpu, matmul_precision): (Option<usize>, MatmulPrecision),
+    lanes: usize,
+) -> anyhow::Result<Box<dyn Trainer>> {
     let network = build(&case.architecture.clone().into(), case.shape, 10).expect("a network");
-    let spec = TrainerSpec { gpu, ..TrainerSpec::plain(network.clone(), case.optimizer, case.batch_size) };
+    let spec =
+        TrainerSpec { gpu, matmul_precision, ..TrainerSpec::plain(network.clone(), case.optimizer, case.batch_size) };
     let mut trainer = torch::build(&spec, dataset, lanes)?;
     for lane in 0..lanes {
         let mut generator = Stream::of_replicate(1, 1 + lane as u32, Purpose::Init).generator(0);
@@ -115,7 +122,10 @@ fn pytorch(case: &Case, dataset: &Dataset, gpu: Option<usize>, steps: u64) -> Op
 }
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let mut words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let is_tf32 = words.iter().any(|word| word == "tf32");
+    words.retain(|word| word != "tf32");
+    let precision = if is_tf32 { MatmulPrecision::Tf32 } else { MatmulPrecision::Exact };
     let (numbers, names): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.parse::<usize>().is_ok());
     let given_counts: Vec<usize> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
     let lane_counts = if given_counts.is_empty() { vec![1, 4, 16, 64] } else { given_counts };
@@ -131,7 +141,7 @@ fn main() {
         let mut pytorch = pytorch(case, &dataset, gpu, steps);
         let mut first_rate = None;
         for &lanes in &lane_counts {
-            let mut trainer = match trainer(case, &dataset, gpu, lanes) {
+            let mut trainer = match trainer(case, &dataset, (gpu, precision), lanes) {
                 Ok(trainer) => trainer,
                 Err(error) => {
                     println!("  {:13} {lanes:3} lanes: {error}", case.name);

@@ -59,6 +59,8 @@ class Training:
             optimizer = torch.optim.SGD(network.parameters(), lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True)
         else:
             optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, capturable=True)
+        # The graph reads all of these in place.
+        self.held = [network, x, y, optimizer]
         self.count, self.batch = len(x), batch
         self.chosen = torch.zeros(batch, dtype=torch.int64, device="cuda")
 

@@ -115,10 +115,18 @@ fn is_of_libtorch(path: &std::path::Path) -> bool {
     ["libtorch", "libc10", "libgomp", "libcu", "libnv"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Returns the version of the loaded libtorch by the file `build-version` in its folder; `None` if there is no such
-/// file.
+/// Returns the version of the loaded libtorch, from the file `build-version` in its folder or, in a wheel of `PyTorch`,
+/// from its headers; `None` if there is neither.
 fn libtorch_version(libraries: &[PathBuf]) -> Option<String> {
     let library = libraries.iter().find(|path| path.ends_with("libtorch_cpu.so"))?;
-    let text = fs::read_to_string(library.parent()?.parent()?.join("build-version")).ok()?;
-    Some(text.trim().to_owned())
+    let folder = library.parent()?.parent()?;
+    if let Ok(text) = fs::read_to_string(folder.join("build-version")) {
+        return Some(text.trim().to_owned());
+    }
+    let header = fs::read_to_string(folder.join("include/torch/headeronly/version.h")).ok()?;
+    let number = |part: &str| {
+        let line = header.lines().find_map(|line| line.strip_prefix(&format!("#define TORCH_VERSION_{part} ")));
+        line.map(|number| number.trim().to_owned())
+    };
+    Some([number("MAJOR")?, number("MINOR")?, number("PATCH")?].join("."))
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Result, anyhow, ensure};
 use tch::Device;
 
+use super::cuda_graph;
 use crate::config::MatmulPrecision;
 use crate::engine::trainer::TrainerSpec;
 use crate::system::{env, machine};
@@ -50,7 +51,8 @@ pub fn cuda_devices() -> Result<usize, String> {
     }
 }
 
-/// Returns the GPU with index `gpu` (from 0), set up for the matrix precision of `spec`.
+/// Returns the GPU with index `gpu` (from 0), set up for the matrix precision of `spec`. Work on it is queued in a stream
+/// of the calling thread.
 ///
 /// # Errors
 /// Fails if CUDA cannot be used or the GPU does not exist.
@@ -58,6 +60,7 @@ pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
     let devices = cuda_devices().map_err(|reason| anyhow!("CUDA cannot be used: {reason}"))?;
     ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
     set_up(spec.matmul_precision == MatmulPrecision::Tf32);
+    cuda_graph::use_own_stream(gpu)?;
     Ok(Device::Cuda(gpu))
 }
 
@@ -66,7 +69,7 @@ pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
 #[expect(unsafe_code, reason = "libtorch's bindings have no function for these flags")]
 fn set_up(tf32: bool) {
     unsafe extern "C" {
-        /// Defined in `context.cpp`.
+        /// Defined in `cuda.cpp`.
         fn lth_set_up_cuda(tf32: bool);
     }
     // SAFETY: it sets flags of libtorch's global context, by libtorch's own functions.

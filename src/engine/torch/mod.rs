@@ -5,6 +5,7 @@
 //! device, in any number of lanes. [`build`] chooses.
 
 mod cuda;
+mod cuda_graph;
 mod host_buffer;
 mod mlp;
 mod mlp_kernels;

@@ -60,8 +60,16 @@ fn networks() -> [(&'static str, Network); 4] {
         ("mlp", build(&mlp, SHAPE, 10).unwrap()),
         ("conv2", CASES[0].network()),
         ("resnet20", CASES[2].network()),
-        ("vgg", build(&NetworkConfig::from(vgg()), SHAPE, 10).unwrap()),
+        ("vgg", build(&NetworkConfig::from(vgg_without_batch_norm_of_features()), SHAPE, 10).unwrap()),
     ]
+}
+
+/// The small VGG of the oracle without the batch norm after its linear layer: the bias before it has a gradient of 0 but
+/// for rounding, which Adam makes a step of full size.
+fn vgg_without_batch_norm_of_features() -> Vec<LayerSpec> {
+    let mut layers = vgg();
+    assert_eq!(layers.remove(9), LayerSpec::BatchNorm);
+    layers
 }
 
 fn optimizers() -> [Optimizer; 6] {
@@ -140,21 +148,53 @@ fn gpu_equals_the_cpu_with_every_option() {
     }
 }
 
-/// Float32 rounds in another order on each device, so networks drift apart as they train. Prints the drift.
+/// Float32 rounds in another order on each device, so networks drift apart as they train, as float32 and float64 do.
+/// Prints the drift.
 #[test]
 #[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA")]
-fn gpu_stays_near_the_cpu_for_100_steps_in_float32() {
+fn gpu_drifts_from_the_cpu_no_more_than_float32_from_float64() {
     let dataset = dataset();
     for (name, network) in networks() {
         let optimizer = optimizers()[if name == "mlp" || name == "conv2" { 0 } else { 4 }];
         let spec = TrainerSpec::plain(network, optimizer, BATCH);
         let drift = |steps| {
-            let want = train(&spec, &dataset, 1, steps).1;
-            difference(&train(&TrainerSpec { gpu: GPU, ..spec.clone() }, &dataset, 1, steps).1[0], &want[0])
+            let state = |spec: &TrainerSpec| train(spec, &dataset, 1, steps).1.remove(0);
+            let cpu = state(&spec);
+            let gpu = difference(&state(&TrainerSpec { gpu: GPU, ..spec.clone() }), &cpu);
+            let float64 = difference(&state(&TrainerSpec { dtype: Dtype::Float64, ..spec.clone() }), &cpu);
+            println!("{name}, {steps} steps: the GPU is off by {gpu:.1e}, float64 by {float64:.1e}");
+            (gpu, float64)
         };
-        let (first, last) = (drift(1), drift(100));
-        println!("{name}: the CPU and the GPU differ by {first:.1e} after 1 step and {last:.1e} after 100");
-        assert!(first < 1e-3 && last < 0.1, "{name}: {first:.1e}, then {last:.1e}");
+        for steps in [1, 100] {
+            let (gpu, float64) = drift(steps);
+            assert!(gpu < 20.0 * float64.max(1e-7), "{name}, {steps} steps: {gpu:.1e} against {float64:.1e}");
+        }
+    }
+}
+
+/// A recorded step must not outlive the mask that it was recorded with, and a batch of another size is not for it.
+#[test]
+#[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA")]
+fn gpu_trainer_takes_other_networks_and_batches_after_recording() {
+    let dataset = dataset();
+    for (name, network) in networks() {
+        let optimizer = optimizers()[0];
+        let spec = TrainerSpec { dtype: Dtype::Float64, ..TrainerSpec::plain(network.clone(), optimizer, BATCH) };
+        let state = |gpu: Option<usize>| {
+            let mut trainer = torch::build(&TrainerSpec { gpu, ..spec.clone() }, &dataset, 1).unwrap();
+            for lane_seed in [1, 2] {
+                let (start, mask) = lane_start(&network, lane_seed);
+                trainer.load(0, &start, &mask).unwrap();
+                for step in 0..8 {
+                    let mut batch = lane_batch(0, step);
+                    batch.images.truncate(if step == 5 { 7 } else { BATCH });
+                    trainer.step(&[batch], &[1e-3 / (1 + step) as f64]).unwrap();
+                }
+            }
+            trainer.snapshot(0).unwrap()
+        };
+        let error = difference(&state(GPU), &state(None));
+        assert!(error < 1e-6, "{name}: off by {error:.1e}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! those of one. Parameters, gradients and moments are flat tensors: all lanes of the first parameter, then all lanes
 //! of the second, and so on. On the CPU the optimizer is the loop of [`optim`](crate::engine::optim), as in the other
 //! trainers; on a GPU it is tensor operations on the flat tensors (`update`). No operation of a step waits for the
-//! device.
+//! device, and a GPU's steps are recorded as a [`CudaGraph`], which starts all kernels of a step by one call.
 
 mod clip;
 mod loss;
@@ -14,6 +14,7 @@ mod device_images;
 mod lane_tensors;
 mod memory;
 mod probe;
+mod step_inputs;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use tch::{Device, Tensor};
 
+use super::cuda_graph::CudaGraph;
 use super::host_buffer;
 use super::host_buffer::{ALIGN, TorchElement};
 use crate::base::curve::Score;
@@ -34,7 +36,7 @@ use crate::engine::optim::{MAX_MOMENTS, ParameterSlices, moment_slots, update};
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::{Layer, Network, TensorSpec, init_buffers};
-use device_images::{DeviceImages, upload};
+use device_images::{DeviceImages, augmentations};
 use dropout::DropoutMasks;
 use lane_tensors::{
     flatten_gradients, lane_index, lane_shape, read_lane, read_values, write_lane, write_values, zero_lane,
@@ -42,12 +44,17 @@ use lane_tensors::{
 use layers::{BatchNormMode, Forward};
 use loss::{ScoreAccumulator, logit_gradient};
 use memory::Memory;
+use step_inputs::{HostInputs, InputsShape, StepInputs};
 use update::FlatParams;
 
 pub use probe::TorchProbe;
 
 /// The weight of a batch's statistics in the running statistics (`PyTorch`'s default momentum).
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
+
+/// Steps that are taken kernel by kernel after a network was loaded, before one is recorded: libtorch's libraries set
+/// themselves up in the first ones.
+const STEPS_BEFORE_RECORDING: u32 = 2;
 
 /// The progress of a lane.
 #[derive(Clone, Copy, Default)]
@@ -88,6 +95,10 @@ pub(super) struct AutogradTrainer<T> {
     /// The lane of each value of `weights`, for [`Memory::Device`].
     lane_index: Option<Tensor>,
     images: DeviceImages,
+    /// Steps since a network was loaded that were not replayed.
+    unrecorded_steps: u32,
+    /// The step as recorded kernels, and the inputs that they read; on a GPU only.
+    recorded: Option<(CudaGraph, StepInputs)>,
     element: std::marker::PhantomData<T>,
 }
 
@@ -143,6 +154,8 @@ impl<T: TorchElement> AutogradTrainer<T> {
             lane_index,
             images: DeviceImages::new(dataset, device, memory, T::KIND)?,
             layout,
+            unrecorded_steps: 0,
+            recorded: None,
             element: std::marker::PhantomData,
         })
     }
@@ -165,35 +178,85 @@ impl<T: TorchElement> AutogradTrainer<T> {
         }
     }
 
-    /// Returns the draw keys of the dropout layers in one step [layers, lanes]; `None` for a network without dropout.
-    fn draw_keys(&self, batches: &[Batch]) -> Result<Option<Tensor>> {
-        if self.dropouts.is_empty() {
-            return Ok(None);
-        }
+    /// Returns what the host chooses for the next step.
+    fn host_inputs(&self, batches: &[Batch], lr: &[f64]) -> HostInputs {
+        let steps: Vec<u64> = self.progress.iter().map(|progress| progress.optimizer_steps + 1).collect();
+        let augment = self.spec.augment;
         let layer_keys = |dropout: &Dropout| {
             let site = dropout.site;
             batches.iter().map(move |batch| batch.elementwise.key(batch.iteration, site) as i64)
         };
-        let keys: Vec<i64> = self.dropouts.iter().flat_map(layer_keys).collect();
-        Ok(Some(upload(&keys, self.device)?.f_view([-1, self.lane_count()])?))
+        HostInputs {
+            images: batches.iter().flat_map(|batch| batch.images.iter().map(|&image| i64::from(image))).collect(),
+            augmentations: if augment.is_none() { Vec::new() } else { augmentations(batches, augment) },
+            draw_keys: self.dropouts.iter().flat_map(layer_keys).collect(),
+            factors: update::factors(&self.spec.optimizer, lr, &steps),
+        }
+    }
+
+    /// Takes a step in every lane: replays the recorded one, records one, or runs its operations.
+    fn take_step(&mut self, inputs: &HostInputs, lr: &[f64]) -> Result<()> {
+        let shape = inputs.shape(self.progress.len());
+        if let Some((graph, recorded)) = self.recorded.as_mut().filter(|(_, recorded)| recorded.shape() == shape) {
+            recorded.replace(inputs)?;
+            return graph.replay();
+        }
+        let inputs = StepInputs::new(inputs, shape, self.device)?;
+        let is_recordable = self.device != Device::Cpu && self.recorded.is_none();
+        if !is_recordable || self.unrecorded_steps < STEPS_BEFORE_RECORDING {
+            self.unrecorded_steps += 1;
+            let gradients = self.gradients(&inputs)?;
+            return self.update(&gradients, &inputs, lr);
+        }
+        let graph = CudaGraph::record(|| {
+            let gradients = self.gradients(&inputs)?;
+            self.update(&gradients, &inputs, lr)
+        })?;
+        graph.replay()?;
+        self.recorded = Some((graph, inputs));
+        Ok(())
+    }
+
+    /// Returns the gradients of the leaves.
+    fn gradients(&self, inputs: &StepInputs) -> Result<Vec<Tensor>> {
+        let network = &self.spec.network;
+        let (input, labels) = {
+            let _guard = tch::no_grad_guard();
+            let packed = inputs.augmentations()?;
+            let augmentations = packed.as_ref().map(|packed| (packed, self.spec.augment));
+            self.images.batch(&inputs.images()?, augmentations, self.lane_count(), takes_features(network))?
+        };
+        let draw_keys = inputs.draw_keys()?;
+        let batch_norm = BatchNormMode::Train { momentum: BATCH_NORM_MOMENTUM };
+        let logits = self.forward(batch_norm, draw_keys.as_ref()).logits(&network.layers, input)?;
+        let delta = {
+            let _guard = tch::no_grad_guard();
+            logit_gradient(&logits.f_detach()?, &labels, self.spec.label_smoothing)?
+        };
+        // The gradient of this sum with respect to the logits is `delta`.
+        let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
+        Ok(Tensor::f_run_backward(&[objective], &self.leaves, false, false)?)
     }
 
     /// Applies the optimizer. `gradients` are those of the leaves; `lr` has one learning rate per lane.
-    fn update(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
+    fn update(&mut self, gradients: &[Tensor], inputs: &StepInputs, lr: &[f64]) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let clipped = self.spec.clip_norm.map(|max_norm| self.clipped(gradients, max_norm)).transpose()?;
         let gradients = clipped.as_deref().unwrap_or(gradients);
-        if let Some(lane_index) = &self.lane_index {
-            let steps: Vec<u64> = self.progress.iter().map(|progress| progress.optimizer_steps).collect();
-            let flat = FlatParams {
-                weights: &mut self.weights,
-                gradients: flatten_gradients(&self.layout, gradients)?,
-                moments: &mut self.moments,
-                kept: self.device_mask.as_ref(),
-                lane_index,
-            };
-            return update::update(&self.spec.optimizer, lr, &steps, flat);
-        }
+        let Some(lane_index) = &self.lane_index else { return self.update_on_host(gradients, lr) };
+        let InputsShape { shares_factors, .. } = inputs.shape();
+        let factors = update::expanded(&inputs.factors()?, shares_factors, lane_index, &self.weights)?;
+        let flat = FlatParams {
+            weights: &mut self.weights,
+            gradients: flatten_gradients(&self.layout, gradients)?,
+            moments: &mut self.moments,
+            kept: self.device_mask.as_ref(),
+        };
+        update::update(&self.spec.optimizer, &factors, flat)
+    }
+
+    /// Applies the optimizer by loops over the weights.
+    fn update_on_host(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
         for (slot, gradient) in self.layout.slots().iter().zip(gradients) {
             let gradient = gradient.f_contiguous()?;
             let gradient = host_buffer::values::<T>(&gradient)?.chunks_exact(slot.spec.len());
@@ -209,7 +272,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
                     moments: moment_slots(moments.into_iter()),
                     kept: self.kept.as_ref().map(|kept| &kept[range]),
                 };
-                update(&self.spec.optimizer, lr, progress.optimizer_steps, parameters);
+                update(&self.spec.optimizer, lr, progress.optimizer_steps + 1, parameters);
             }
         }
         Ok(())
@@ -276,6 +339,9 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane < self.progress.len(), "a lane that is not there");
         self.spec.check_moments(from)?;
+        // The recorded step reads the former mask.
+        self.recorded = None;
+        self.unrecorded_steps = 0;
         let _guard = tch::no_grad_guard();
         let mut from = from.clone();
         mask.apply(&mut from.weights);
@@ -303,24 +369,10 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         let images = batches[0].images.len();
         ensure!(images > 0, "an empty batch");
         ensure!(batches.iter().all(|batch| batch.images.len() == images), "batches of different sizes in the lanes");
-        let (input, labels) = {
-            let _guard = tch::no_grad_guard();
-            self.images.batch(batches, self.spec.augment, takes_features(&self.spec.network))?
-        };
-        let draw_keys = self.draw_keys(batches)?;
-        let batch_norm = BatchNormMode::Train { momentum: BATCH_NORM_MOMENTUM };
-        let logits = self.forward(batch_norm, draw_keys.as_ref()).logits(&self.spec.network.layers, input)?;
-        let delta = {
-            let _guard = tch::no_grad_guard();
-            logit_gradient(&logits.f_detach()?, &labels, self.spec.label_smoothing)?
-        };
-        // The gradient of this sum with respect to the logits is `delta`.
-        let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
-        let gradients = Tensor::f_run_backward(&[objective], &self.leaves, false, false)?;
-        self.progress.iter_mut().for_each(|progress| progress.optimizer_steps += 1);
-        self.update(&gradients, lr)?;
+        self.take_step(&self.host_inputs(batches, lr), lr)?;
         for (progress, batch) in self.progress.iter_mut().zip(batches) {
             progress.iteration = batch.iteration + 1;
+            progress.optimizer_steps += 1;
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! The optimizers as tensor operations, for memory that plain loops cannot access: the formulas of
 //! [`crate::engine::optim`] for each value.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tch::Tensor;
 
-use crate::engine::optim::{Adam, MOMENT_CUTOFF, Optimizer, Sgd};
+use crate::engine::optim::{Adam, Optimizer, Sgd};
 
 /// All parameters of all lanes as flat tensors of one length.
 pub(super) struct FlatParams<'a> {
@@ -16,103 +16,84 @@ pub(super) struct FlatParams<'a> {
     pub(super) moments: &'a mut [Tensor],
     /// Whether the mask keeps each weight; `None` if it keeps all.
     pub(super) kept: Option<&'a Tensor>,
-    /// The lane of each value.
-    pub(super) lane_index: &'a Tensor,
 }
 
-/// Takes a step in every lane. `lr` (learning rates) and `steps` have one entry per lane; a lane's step is 1 for the
-/// first step after its moments were reset.
+/// Returns the numbers by which a step differs from others: for each factor of the optimizer its value in every lane.
+/// `lr` (learning rates) and `steps` have one entry per lane; a lane's step is 1 for the first step after its moments
+/// were reset.
+pub(super) fn factors(optimizer: &Optimizer, lr: &[f64], steps: &[u64]) -> Vec<f64> {
+    let lanes = || lr.iter().zip(steps);
+    match *optimizer {
+        Optimizer::Adam(adam) => {
+            let correction = |beta: f64, step: u64| 1.0 - libm::pow(beta, step as f64);
+            let step_sizes = lanes().map(|(&lr, &step)| -lr / correction(adam.betas[0], step));
+            let corrections = lanes().map(|(_, &step)| 1.0 / correction(adam.betas[1], step).sqrt());
+            let decays = lanes().map(|(&lr, _)| 1.0 - lr * adam.decoupled_decay());
+            step_sizes.chain(corrections).chain(decays).collect()
+        }
+        Optimizer::Sgd(_) => lr.to_vec(),
+    }
+}
+
+/// Converts factors [factors, lanes] in float64 to the device type of `like`, each as a tensor that is multiplied with
+/// flat tensors: of one value if all lanes share their factors, else with each value's factor at its place.
+/// `lane_index` has the lane of each value of `like`.
 ///
 /// # Errors
 /// Fails if libtorch fails.
-pub(super) fn update(optimizer: &Optimizer, lr: &[f64], steps: &[u64], flat: FlatParams<'_>) -> Result<()> {
-    let FlatParams { weights, mut gradients, moments, kept, lane_index } = flat;
-    let per_lane = |factor: &dyn Fn(usize) -> f64| {
-        let factors: Vec<f64> = (0..lr.len()).map(factor).collect();
-        LaneFactor::new(&factors, lane_index, weights)
+pub(super) fn expanded(factors: &Tensor, is_shared: bool, lane_index: &Tensor, like: &Tensor) -> Result<Vec<Tensor>> {
+    let factors = factors.f_to_kind(like.f_kind()?)?;
+    let expand = |index: i64| {
+        let lanes = factors.f_get(index)?;
+        if is_shared { lanes.f_narrow(0, 0, 1) } else { lanes.f_index_select(0, lane_index) }
     };
-    let zero = kept.map(|_| weights.f_zeros_like()).transpose()?;
-    // Selected instead of multiplied by the mask, as in `engine::optim`.
-    let selected = |values: Tensor| match (kept, &zero) {
-        (Some(kept), Some(zero)) => values.f_where_self(kept, zero),
-        _ => Ok(values),
-    };
+    Ok((0..factors.size()[0]).map(expand).collect::<Result<_, _>>()?)
+}
+
+/// Takes a step in every lane; `factors` are those of [`factors`], [`expanded`]. Numbers too small for a normal float
+/// stay, unlike on the host, where they would slow the processor down.
+///
+/// # Errors
+/// Fails if libtorch fails.
+pub(super) fn update(optimizer: &Optimizer, factors: &[Tensor], flat: FlatParams<'_>) -> Result<()> {
+    let FlatParams { weights, mut gradients, moments, kept } = flat;
     let decay = optimizer.l2_penalty();
     if decay > 0.0 {
         gradients = gradients.f_add(&weights.f_mul_scalar(decay)?)?;
     }
-    let gradients = selected(gradients)?;
-    let stepped = match *optimizer {
-        Optimizer::Adam(adam) => {
+    // Selected instead of multiplied by the mask, as in `engine::optim`. Weights and moments of pruned weights are 0
+    // before the step, and so after it.
+    if let Some(kept) = kept {
+        gradients = gradients.f_where_scalarother(kept, 0.0)?;
+    }
+    match (*optimizer, moments, factors) {
+        (Optimizer::Adam(adam), [first, second], [step_size, second_correction, decay]) => {
             let Adam { betas, eps, .. } = adam;
-            let correction = |beta: f64, lane: usize| 1.0 - libm::pow(beta, steps[lane] as f64);
-            let first = updated(&moments[0], betas[0], &gradients)?;
-            let second = updated(&moments[1], betas[1], &gradients.f_square()?)?;
-            let step_size = per_lane(&|lane| lr[lane] / correction(betas[0], lane))?;
-            let second_correction = per_lane(&|lane| 1.0 / correction(betas[1], lane).sqrt())?;
-            let denominator = second_correction.times(&second.f_sqrt()?)?.f_add_scalar(eps)?;
-            let decay = adam.decoupled_decay();
-            let decayed = if decay == 0.0 {
-                weights.shallow_clone()
-            } else {
-                per_lane(&|lane| 1.0 - lr[lane] * decay)?.times(weights)?
-            };
-            let stepped = decayed.f_sub(&step_size.times(&first)?.f_div(&denominator)?)?;
-            moments[0].f_copy_(&first)?;
-            moments[1].f_copy_(&second)?;
-            stepped
+            let _ = first.f_lerp_(&gradients, 1.0 - betas[0])?;
+            let _ = second.f_lerp_(&gradients.f_square()?, 1.0 - betas[1])?;
+            let denominator = second.f_sqrt()?.f_mul_(second_correction)?.f_add_scalar_(eps)?;
+            if adam.decoupled_decay() > 0.0 {
+                let _ = weights.f_mul_(decay)?;
+            }
+            let _ = weights.f_addcdiv_(&first.f_mul(step_size)?, &denominator)?;
         }
-        Optimizer::Sgd(Sgd { momentum, nesterov, .. }) => {
-            let direction = if momentum > 0.0 {
-                let velocity = flush(&moments[0].f_mul_scalar(momentum)?.f_add(&gradients)?)?;
-                moments[0].f_copy_(&velocity)?;
-                if nesterov { gradients.f_add(&velocity.f_mul_scalar(momentum)?)? } else { velocity }
-            } else {
-                gradients
+        (Optimizer::Sgd(Sgd { momentum, nesterov, .. }), moments, [lr]) => {
+            let direction = match moments {
+                [velocity] => {
+                    let _ = velocity.f_mul_scalar_(momentum)?.f_add_(&gradients)?;
+                    if nesterov {
+                        gradients.f_add(&velocity.f_mul_scalar(momentum)?)?
+                    } else {
+                        velocity.shallow_clone()
+                    }
+                }
+                _ => gradients,
             };
-            weights.f_sub(&per_lane(&|lane| lr[lane])?.times(&direction)?)?
+            let _ = weights.f_sub_(&direction.f_mul(lr)?)?;
         }
-    };
-    weights.f_copy_(&selected(stepped)?)?;
+        _ => bail!("moments or factors of another optimizer"),
+    }
     Ok(())
-}
-
-/// Returns β · moment + (1 − β) · value, with 0 for results below [`MOMENT_CUTOFF`].
-fn updated(moment: &Tensor, beta: f64, value: &Tensor) -> Result<Tensor> {
-    flush(&moment.f_mul_scalar(beta)?.f_add(&value.f_mul_scalar(1.0 - beta)?)?)
-}
-
-/// Returns `moment` with 0 in place of values whose magnitude is below [`MOMENT_CUTOFF`]; NaN stays.
-fn flush(moment: &Tensor) -> Result<Tensor> {
-    Ok(moment.f_masked_fill(&moment.f_abs()?.f_lt(MOMENT_CUTOFF)?, 0.0)?)
-}
-
-/// A factor per lane, by which values of a flat tensor are multiplied.
-enum LaneFactor {
-    /// The factor of all lanes, if they have the same one.
-    Shared(f64),
-    /// For each value the factor of its lane.
-    PerValue(Tensor),
-}
-
-impl LaneFactor {
-    /// Converts one factor per lane to the device and the type of the flat tensor `like`; `lane_index` has the lane of
-    /// each value.
-    fn new(lane_factors: &[f64], lane_index: &Tensor, like: &Tensor) -> Result<Self> {
-        if lane_factors.iter().all(|&factor| factor == lane_factors[0]) {
-            return Ok(Self::Shared(lane_factors[0]));
-        }
-        let factors = Tensor::from_slice(lane_factors).f_to_device_(like.device(), like.f_kind()?, true, false)?;
-        Ok(Self::PerValue(factors.f_index_select(0, lane_index)?))
-    }
-
-    /// Returns `values` times the factor of each value's lane.
-    fn times(&self, values: &Tensor) -> Result<Tensor> {
-        Ok(match self {
-            Self::Shared(factor) => values.f_mul_scalar(*factor)?,
-            Self::PerValue(factors) => values.f_mul(factors)?,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -162,9 +143,12 @@ mod tests {
                         gradients: Tensor::from_slice(&gradients),
                         moments: &mut device_moments,
                         kept: masked.then_some(&mask),
-                        lane_index: &lane_index,
                     };
-                    update(&optimizer, &lr, &[step, step + 1], flat).unwrap();
+                    // The lanes differ in their steps, so that their factors do.
+                    let numbers = factors(&optimizer, &lr, &[step, step + 1]);
+                    let numbers = Tensor::from_slice(&numbers).view([-1, 2]);
+                    let factors = expanded(&numbers, false, &lane_index, flat.weights).unwrap();
+                    update(&optimizer, &factors, flat).unwrap();
                 }
                 let equal = |host: &[f64], device: &Tensor| {
                     let device = host_buffer::values::<f64>(device).unwrap();
@@ -180,10 +164,18 @@ mod tests {
     }
 
     #[test]
-    fn flush_clears_tiny_moments_and_keeps_nan() {
-        let moment = flush(&Tensor::from_slice(&[1e-31, -1e-31, 1e-29, f64::NAN])).unwrap();
-        let values = Vec::<f64>::try_from(moment).unwrap();
-        assert_eq!(values[..3], [0.0, 0.0, 1e-29]);
-        assert!(values[3].is_nan());
+    fn shared_factors_have_one_value() {
+        let adam = Optimizer::Adam(Adam { betas: [0.5, 0.75], eps: 0.0, weight_decay: 0.1, decoupled: true });
+        let numbers = factors(&adam, &[0.2, 0.2], &[1, 1]);
+        assert_eq!(numbers, [-0.4, -0.4, 2.0, 2.0, 0.98, 0.98]);
+        let lane_index = Tensor::from_slice(&[0_i64, 0, 1]);
+        let like = Tensor::zeros([3], (Kind::Double, Device::Cpu));
+        let shared = expanded(&Tensor::from_slice(&numbers).view([3, 2]), true, &lane_index, &like).unwrap();
+        assert_eq!(
+            shared.iter().map(|factor| (factor.numel(), factor.double_value(&[0]))).collect::<Vec<_>>(),
+            [(1, -0.4), (1, 2.0), (1, 0.98)]
+        );
+        let own = expanded(&Tensor::from_slice(&[0.1, 0.3]).view([1, 2]), false, &lane_index, &like).unwrap();
+        assert_eq!(Vec::<f64>::try_from(&own[0]).unwrap(), [0.1, 0.1, 0.3]);
     }
 }
