@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::NonNull;
+use std::sync::{PoisonError, RwLock};
 
 use anyhow::{Result, bail};
 use tch::TchError;
@@ -36,6 +37,17 @@ pub(super) fn use_own_stream(gpu: usize) -> Result<()> {
     Ok(())
 }
 
+/// Held for reading by backward passes that are not recorded, and for writing by a recording: libtorch runs the backward
+/// passes of all threads in one thread per GPU, whose cuDNN must not be given another stream during a recording
+/// (`CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH`).
+static RECORDING: RwLock<()> = RwLock::new(());
+
+/// Runs `work`, which may compute a backward pass, while no thread records.
+pub(super) fn while_nothing_is_recorded<R>(work: impl FnOnce() -> R) -> R {
+    let _guard = RECORDING.read().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
+
 /// Recorded work on a GPU. It reads and writes the memory of the tensors that it was recorded with, which must stay
 /// where they are.
 pub(super) struct CudaGraph {
@@ -51,6 +63,7 @@ impl CudaGraph {
     /// Returns the error of `work`; fails if `work` cannot be recorded.
     #[expect(unsafe_code, reason = "libtorch's bindings have no graphs")]
     pub(super) fn record(work: impl FnOnce() -> Result<()>) -> Result<Self> {
+        let _guard = RECORDING.write().unwrap_or_else(PoisonError::into_inner);
         let mut graph = std::ptr::null_mut();
         // SAFETY: `graph` is set to null or to a new graph, which `Self` frees.
         let begun = checked(unsafe { lth_begin_cuda_graph(&raw mut graph) });

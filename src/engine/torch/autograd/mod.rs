@@ -13,6 +13,7 @@ mod dropout;
 mod device_images;
 mod lane_tensors;
 mod memory;
+mod optimize;
 mod probe;
 mod step_inputs;
 #[cfg(test)]
@@ -24,28 +25,23 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use tch::{Device, Tensor};
 
-use super::cuda_graph::CudaGraph;
-use super::host_buffer;
+use super::cuda_graph::{self, CudaGraph};
 use super::host_buffer::{ALIGN, TorchElement};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
-use crate::engine::optim::{MAX_MOMENTS, ParameterSlices, moment_slots, update};
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::{Layer, Network, TensorSpec, init_buffers};
-use device_images::{DeviceImages, augmentations};
+use device_images::{DeviceImages, augmentations, channels_last};
 use dropout::DropoutMasks;
-use lane_tensors::{
-    flatten_gradients, lane_index, lane_shape, read_lane, read_values, write_lane, write_values, zero_lane,
-};
+use lane_tensors::{lane_index, lane_shape, read_lane, read_values, write_lane, write_values, zero_lane};
 use layers::{BatchNormMode, Forward};
 use loss::{ScoreAccumulator, logit_gradient};
 use memory::Memory;
-use step_inputs::{HostInputs, InputsShape, StepInputs};
-use update::FlatParams;
+use step_inputs::{HostInputs, StepInputs};
 
 pub use probe::TorchProbe;
 
@@ -152,7 +148,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
             kept: None,
             device_mask: None,
             lane_index,
-            images: DeviceImages::new(dataset, device, memory, T::KIND)?,
+            images: DeviceImages::new(dataset, (device, memory), T::KIND, channels_last(memory, lanes, spec))?,
             layout,
             unrecorded_steps: 0,
             recorded: None,
@@ -205,7 +201,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
         let is_recordable = self.device != Device::Cpu && self.recorded.is_none();
         if !is_recordable || self.unrecorded_steps < STEPS_BEFORE_RECORDING {
             self.unrecorded_steps += 1;
-            let gradients = self.gradients(&inputs)?;
+            let gradients = cuda_graph::while_nothing_is_recorded(|| self.gradients(&inputs))?;
             return self.update(&gradients, &inputs, lr);
         }
         let graph = CudaGraph::record(|| {
@@ -236,55 +232,6 @@ impl<T: TorchElement> AutogradTrainer<T> {
         // The gradient of this sum with respect to the logits is `delta`.
         let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
         Ok(Tensor::f_run_backward(&[objective], &self.leaves, false, false)?)
-    }
-
-    /// Applies the optimizer. `gradients` are those of the leaves; `lr` has one learning rate per lane.
-    fn update(&mut self, gradients: &[Tensor], inputs: &StepInputs, lr: &[f64]) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        let clipped = self.spec.clip_norm.map(|max_norm| self.clipped(gradients, max_norm)).transpose()?;
-        let gradients = clipped.as_deref().unwrap_or(gradients);
-        let Some(lane_index) = &self.lane_index else { return self.update_on_host(gradients, lr) };
-        let InputsShape { shares_factors, .. } = inputs.shape();
-        let factors = update::expanded(&inputs.factors()?, shares_factors, lane_index, &self.weights)?;
-        let flat = FlatParams {
-            weights: &mut self.weights,
-            gradients: flatten_gradients(&self.layout, gradients)?,
-            moments: &mut self.moments,
-            kept: self.device_mask.as_ref(),
-        };
-        update::update(&self.spec.optimizer, &factors, flat)
-    }
-
-    /// Applies the optimizer by loops over the weights.
-    fn update_on_host(&mut self, gradients: &[Tensor], lr: &[f64]) -> Result<()> {
-        for (slot, gradient) in self.layout.slots().iter().zip(gradients) {
-            let gradient = gradient.f_contiguous()?;
-            let gradient = host_buffer::values::<T>(&gradient)?.chunks_exact(slot.spec.len());
-            for (lane, ((gradients, &lr), progress)) in gradient.zip(lr).zip(&self.progress).enumerate() {
-                let range = slot.range(lane);
-                let mut moments = Vec::with_capacity(MAX_MOMENTS);
-                for moment in &mut self.moments {
-                    moments.push(&mut host_buffer::values_mut::<T>(moment)?[range.clone()]);
-                }
-                let parameters = ParameterSlices {
-                    weights: &mut host_buffer::values_mut::<T>(&mut self.weights)?[range.clone()],
-                    gradients,
-                    moments: moment_slots(moments.into_iter()),
-                    kept: self.kept.as_ref().map(|kept| &kept[range]),
-                };
-                update(&self.spec.optimizer, lr, progress.optimizer_steps + 1, parameters);
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the gradients of the leaves, scaled down in each lane to a norm of at most `max_norm`.
-    fn clipped(&self, gradients: &[Tensor], max_norm: f64) -> Result<Vec<Tensor>> {
-        clip::clipped(gradients, max_norm, self.lane_count(), |index| {
-            let start = self.layout.slots()[index].start as i64;
-            let n = gradients[index].numel() as i64;
-            Ok(self.device_mask.as_ref().map(|mask| mask.f_narrow(0, start, n)).transpose()?)
-        })
     }
 
     /// Sets the mask of one lane.

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::super::cuda;
+use super::super::cuda_graph::while_nothing_is_recorded;
 use super::device_images::DeviceImages;
 use super::dropout::DropoutMasks;
 use super::lane_tensors::lane_shape;
@@ -62,7 +63,7 @@ impl Probe for TorchProbe {
         options: &ProbeOptions,
     ) -> Result<GradientMap> {
         let run = self.run(snapshot, mask, batches, options)?;
-        run.named(&run.gradients()?)
+        run.named(&while_nothing_is_recorded(|| run.gradients())?)
     }
 
     fn hessian_gradient_product(
@@ -73,8 +74,7 @@ impl Probe for TorchProbe {
         options: &ProbeOptions,
     ) -> Result<GradientMap> {
         let run = self.run(snapshot, mask, batches, options)?;
-        let gradients = run.gradients()?;
-        run.named(&run.hessian_product(&gradients)?)
+        run.named(&while_nothing_is_recorded(|| run.hessian_product(&run.gradients()?))?)
     }
 }
 
@@ -141,7 +141,7 @@ impl<'a> ProbeRun<'a> {
             network,
             // Batches are few and small. They are made on the host, so that the data set does not have to be on the
             // device.
-            images: DeviceImages::new(dataset, Device::Cpu, Memory::Host, kind)?,
+            images: DeviceImages::new(dataset, (Device::Cpu, Memory::Host), kind, true)?,
             batches,
             options,
             device,
