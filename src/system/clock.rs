@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+
 /// Returns the seconds since 1970-01-01 00:00 UTC.
 #[expect(clippy::disallowed_methods, reason = "`.clippy.toml` bans this function everywhere but here")]
 pub fn unix_seconds() -> u64 {
@@ -10,23 +12,14 @@ pub fn unix_seconds() -> u64 {
 
 /// Returns a time in seconds since 1970-01-01 00:00 UTC as ISO 8601, such as `2026-11-26T06:08:54Z`.
 pub fn iso_utc(seconds: u64) -> String {
-    let (hours, minutes, seconds_of_minute) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let (year, month, day) = civil_date(seconds / 86_400);
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds_of_minute:02}Z")
+    timestamp(seconds).to_string()
 }
 
-/// Returns year, month and day of the Gregorian calendar from the number of days since 1970-01-01 (the algorithm
-/// `civil_from_days` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01, so that a leap day is the last day of a year.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+/// Returns a time in seconds since 1970-01-01 00:00 UTC as a timestamp; the last second of the year 9999 if it is later.
+pub(super) fn timestamp(seconds: u64) -> Timestamp {
+    let last = Timestamp::MAX.as_second();
+    let seconds = i64::try_from(seconds).map_or(last, |seconds| seconds.min(last));
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 /// Returns the present time as ISO 8601 in UTC: see [`iso_utc`].
