@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::execution::register_run;
 use super::filter::RowFilter;
 use super::folders;
 use super::json::StabilityResult;
 use super::load::{RunsArgs, look_up, workers};
 use super::output::OutputArgs;
 use super::report::write_run_report;
-use super::run::register_run;
 use super::selection::newest_run;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{StabilityRow, to_csv};
