@@ -159,7 +159,7 @@ fn print_outcome(output: &OutputArgs, study: &Study, run_dir: RunDir, outcome: &
     };
     print_failures(outcome);
     output.print(&json, || {
-        let end = LastEvaluations::new(&outcome.rounds, Some(study.experiment.train.evaluate_every));
+        let end = LastEvaluations::of_experiment(&outcome.rounds, Some(&study.experiment));
         ui::table(&outcome.rounds, end) + &summary_text(&analysis.run, &analysis.answer_lines())
     })?;
     print_missing(study, outcome.progress);
