@@ -121,8 +121,22 @@ pub(super) struct ReportResult {
     pub(super) skipped: Vec<String>,
 }
 
+/// The result of `lth rm --json`: one line.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub(super) struct RmResult {
+    /// Whether nothing was deleted, because of `--dry-run`.
+    pub(super) dry_run: bool,
+    /// Folders of the runs that were deleted, or with `--dry-run` would be; empty if the answer to the question was no.
+    pub(super) runs: Vec<PathBuf>,
+    /// Size of their files that were deleted, or with `--dry-run` of all their files, in bytes.
+    pub(super) bytes: u64,
+    /// Files and folders in them that stay, because this program did not write them, or not all of them; empty with
+    /// `--dry-run`.
+    pub(super) foreign: Vec<PathBuf>,
+}
+
 /// The result of `lth clean --json`: one line.
-#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub(super) struct CleanResult {
     /// Whether nothing was deleted, because of `--dry-run`.
     pub(super) dry_run: bool,

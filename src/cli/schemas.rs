@@ -7,7 +7,9 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
 use super::events::EventLine;
-use super::json::{CleanResult, DataShowResult, InitResult, ReportResult, RunResult, ShowResult, StabilityResult};
+use super::json::{
+    CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
+};
 use crate::artifacts::{CurveRow, LayerRow, RoundRow, StabilityRow, TimingRow, WeightRow, summary_columns};
 use crate::config::{ResolvedValue, object_reference_markdown};
 use crate::data::DatasetReport;
@@ -30,7 +32,7 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the CSV files.
-const OUTPUTS: [Output; 20] = [
+const OUTPUTS: [Output; 21] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<StabilityResult>("stability", "`lth stability --json`"),
     output::<EventLine>("events", "`--events FILE`"),
@@ -39,6 +41,7 @@ const OUTPUTS: [Output; 20] = [
     output::<ShowResult<'_>>("show", "`lth show --json`"),
     output::<Vec<RunOverview>>("runs", "`lth runs --json`"),
     output::<ReportResult>("report", "`lth report --json`"),
+    output::<RmResult>("rm", "`lth rm --json`"),
     output::<CleanResult>("clean", "`lth clean --json`"),
     output::<InitResult>("init", "`lth init --json`"),
     output::<Vec<DatasetReport>>("data-check", "`lth data check --json`"),

@@ -94,6 +94,23 @@ fn other_commands_print_json() {
 }
 
 #[test]
+fn rm_json_names_the_runs_and_what_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("mine-12345678");
+    for (name, text) in [("rounds.csv", "key\n"), ("notes.txt", "a user's")] {
+        lth::system::files::write(&run.join(name), text.as_bytes()).unwrap();
+    }
+    let rm = |option: &str| lth_in(folder.path(), &["rm", "mine", "--json", option]);
+    let expected = |dry_run: bool, bytes: u64, foreign: &[&Path]| serde_json::json!({ "dry_run": dry_run, "runs": [run], "bytes": bytes, "foreign": foreign });
+    assert_eq!(json_line(&rm("--dry-run")), expected(true, 12, &[]));
+    let refused = lth_in(folder.path(), &["rm", "mine", "--json"]);
+    assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(2), ""), "{}", stderr(&refused));
+    assert!(run.join("rounds.csv").exists());
+    assert_eq!(json_line(&rm("--yes")), expected(false, 4, &[&run.join("notes.txt")]));
+    assert!(!run.join("rounds.csv").exists() && run.join("notes.txt").exists());
+}
+
+#[test]
 fn quiet_prints_the_result_and_twice_quiet_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let run = |option: &str| run_command(SMOKE, folder.path(), &["replicates=1"]).arg(option).output().unwrap();
