@@ -12,6 +12,7 @@ use super::rows::{RoundRow, from_csv};
 use super::run_config::{ConfigValues, config_values};
 use super::run_labels::{RunLabels, value_text};
 use super::run_manifest::RunManifest;
+use crate::system::clock::UtcTime;
 use crate::system::files;
 use crate::system::local_time;
 use crate::system::paths::{RunDir, RunsDir};
@@ -104,8 +105,8 @@ pub fn experiment_name(run_dir: &RunDir) -> String {
     }
 }
 
-/// Returns the time at which a run was begun, in seconds since 1970 (UTC); `None` if its manifest cannot be read.
-pub fn started(run_dir: &RunDir) -> Option<u64> {
+/// Returns the time at which a run was begun; `None` if its manifest cannot be read.
+pub fn started(run_dir: &RunDir) -> Option<UtcTime> {
     RunManifest::read(run_dir).map(|manifest| manifest.started())
 }
 

@@ -10,7 +10,7 @@ use crate::artifacts::RoundRow;
 use crate::data::DatasetSummary;
 use crate::report::{RunState, Verdict};
 use crate::runner::RunProgress;
-use crate::system::clock;
+use crate::system::clock::UtcTime;
 use crate::system::exit::Exit;
 
 /// The result of `lth run --json`: one line.
@@ -25,7 +25,7 @@ pub(super) struct RunResult {
     /// Exit code of the command.
     pub(super) exit_code: u8,
     /// Time at which the command ended: ISO 8601, UTC.
-    pub(super) ended: String,
+    pub(super) ended: UtcTime,
     /// Number of training runs of the plan.
     pub(super) trainings: usize,
     /// Number of training runs that reached their last iteration.
@@ -53,7 +53,7 @@ impl RunResult {
             folder: dir.to_owned(),
             state,
             exit_code: exit.code(),
-            ended: clock::now_iso(),
+            ended: UtcTime::now(),
             trainings,
             done: progress.done,
             diverged: progress.diverged,
@@ -76,7 +76,7 @@ pub(super) struct StabilityResult {
     /// Exit code of the command.
     pub(super) exit_code: u8,
     /// Time at which the command ended: ISO 8601, UTC.
-    pub(super) ended: String,
+    pub(super) ended: UtcTime,
     /// Number of training runs that were selected.
     pub(super) selected: usize,
     /// Number of these whose networks on the line to the copy have been measured; they are in `stability.csv`.

@@ -26,7 +26,7 @@ use crate::lottery::{DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Store};
 use crate::system::cancel::CancelToken;
-use crate::system::clock;
+use crate::system::clock::UtcTime;
 use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::paths::RunDir;
@@ -86,7 +86,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
         run: run.name(),
         folder: run.dir.0.clone(),
         exit_code: exit.code(),
-        ended: clock::now_iso(),
+        ended: UtcTime::now(),
         selected: pairs.len(),
         measured,
         report: page,

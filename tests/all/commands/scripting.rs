@@ -19,10 +19,6 @@ fn json_lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn is_iso_time(value: &Value) -> bool {
-    without_time(&format!("{} ", value.as_str().unwrap())).is_empty()
-}
-
 #[test]
 fn run_json_is_one_line_and_events_has_a_line_for_each_training_run() {
     let folder = tempfile::tempdir().unwrap();
