@@ -95,13 +95,14 @@ pub fn find_single_run(runs: &RunsDir, name: &Path) -> Result<RunDir> {
 }
 
 /// Returns the name of the experiment of a run by the name of its folder: without the id of the run, and without the
-/// number of an archived run.
+/// number of an archived run. A folder with a name of another form was renamed, so its manifest is asked; without one,
+/// it is the name of the folder.
 pub fn experiment_name(run_dir: &RunDir) -> String {
     let name = folder_name(run_dir);
     let whole = if run_dir.is_archived() { name.rsplit_once('.').map_or(&*name, |(run, _)| run) } else { &name };
     match whole.rsplit_once('-') {
         Some((experiment, id)) if is_id(id) && id.len() == ID_LENGTH => experiment.to_owned(),
-        _ => whole.to_owned(),
+        _ => RunManifest::read(run_dir).map_or_else(|| whole.to_owned(), |manifest| manifest.experiment),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::format::with_thousands;
@@ -12,8 +13,8 @@ use crate::data::ImageCounts;
 use crate::system::clock::UtcTime;
 use crate::system::paths::RunDir;
 
-/// The contents of `run.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The contents of `run.json`, the provenance of a run.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunManifest {
     /// The experiment's name.
     pub experiment: String,
@@ -28,7 +29,7 @@ pub struct RunManifest {
     pub versions: Versions,
     /// The kind of device: `cpu` or `cuda`.
     pub device: String,
-    /// Provenance of numbers that a GPU computed; `None` on the CPU.
+    /// Provenance of numbers that a GPU computed; missing on the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuda: Option<CudaProvenance>,
     /// The engines of the plan: `dense`, `sparse`, or `dense and sparse`. Each row of `rounds.csv` has that of its
@@ -65,7 +66,7 @@ pub struct RunManifest {
 }
 
 /// A command that worked on a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunCommand {
     /// The command line, quoted for a shell.
     pub command: String,
@@ -131,7 +132,7 @@ pub fn resume_command(command: &str) -> String {
 }
 
 /// Counts of the test images that accuracies are measured on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestImages {
     /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit`
     /// is set.
@@ -151,7 +152,7 @@ impl TestImages {
 }
 
 /// Versions of the program and its libraries.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Versions {
     /// Version of this program.
     pub lth: String,
@@ -162,7 +163,7 @@ pub struct Versions {
 }
 
 /// Provenance of numbers that a GPU computed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CudaProvenance {
     /// Names of the GPUs that the driver lists.
     pub gpus: Vec<String>,
@@ -178,7 +179,7 @@ pub struct CudaProvenance {
 }
 
 /// Result of the audit of every training run.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct AuditSummary {
     /// Number of training runs for which every invariant holds.
     pub passed: usize,

@@ -72,6 +72,16 @@ impl OutputReference<'_> {
         if !names.is_empty() {
             return names.join(", ");
         }
+        if let Some(choices) = target["anyOf"].as_array() {
+            return choices.iter().map(|choice| self.kind(choice)).collect::<Vec<_>>().join(" or ");
+        }
+        if let Some(word) = target["const"].as_str() {
+            return quoted(word);
+        }
+        if let Some(parts) = target["prefixItems"].as_array() {
+            let kinds: Vec<String> = parts.iter().map(|part| self.kind(part)).collect();
+            return format!("list of {}: {}", kinds.len(), kinds.join(", "));
+        }
         let kind = target["type"].as_str().or_else(|| target["type"][0].as_str());
         match kind {
             Some("integer") => "whole number".to_owned(),
