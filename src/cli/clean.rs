@@ -50,8 +50,8 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
         deletion.print_result(&format!("nothing to delete in {}", found.runs.store().display()), &nothing)?;
         return Ok(Exit::Success);
     }
-    deletion
-        .print_list(&(listing(&found.files, deletion.dry_run) + &orphan_listing(&found.orphans, deletion.dry_run)))?;
+    let list = listing(&found.files, deletion.dry_run) + &orphan_listing(&found.orphans, deletion.dry_run);
+    deletion.print_list(&list)?;
     let total = bytes(found.bytes());
     if deletion.dry_run {
         let (files, training_runs) = (found.files.len() as u64, found.orphans.len() as u64);

@@ -145,12 +145,15 @@ mod tests {
             "description": "Result.", "type": "object",
             "properties": {
                 "n": { "type": ["integer", "null"], "description": "Count; `None` if\nunknown, see [`X`](super::X)." },
+                "count": { "anyOf": [{ "const": "auto" }, { "type": "integer" }], "description": "C." },
+                "pair": { "type": "array", "prefixItems": [{ "type": "string" }, { "type": "number" }], "description": "P." },
                 "list": { "type": "array", "items": { "$ref": "#/$defs/Inner" }, "description": "Items." },
             },
             "$defs": { "Inner": { "type": "object", "properties": { "word": { "enum": ["a", "b"], "description": "W." } } } },
         });
         let expected = "\n## `x --json`\n\nResult.\n\n| field | value | meaning |\n|---|---|---|\n\
             | `n` | whole number or `null` | Count; `null` if unknown, see `X`. |\n\
+            | `count` | `auto` or whole number | C. |\n| `pair` | list of 2: text, number | P. |\n\
             | `list` | list: object | Items. |\n| `list[].word` | `a`, `b` | W. |\n";
         assert_eq!(object_reference_markdown("`x --json`", &schema), expected);
     }
