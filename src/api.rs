@@ -9,7 +9,7 @@ use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::outcome::OutcomeKind;
 use crate::base::tensors::TensorMap;
-use crate::cli::{EngineTrainerFactory, Execution, LoadedExperiment, register_run, write_run_report};
+use crate::cli::{EngineTrainerFactory, Execution, LoadedExperiment, write_run_report};
 use crate::config::{self, ConfigDocument, UsageError};
 use crate::lottery::{ArtifactSource, DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
@@ -107,7 +107,8 @@ impl PlannedExperiment {
     /// ```
     ///
     /// # Errors
-    /// Fails if the data cannot be loaded, a file cannot be read or written, or the device cannot be used.
+    /// Fails, and writes nothing, if the data are needed and cannot be loaded. Fails if a file cannot be read or written,
+    /// or the device cannot be used.
     pub fn run(self, runs: impl AsRef<Path>, sink: &dyn EventSink) -> Result<RunReader, Error> {
         self.run_until(runs, sink, &CancelToken::default())
     }
@@ -116,7 +117,7 @@ impl PlannedExperiment {
     /// [`CancelToken::on_signals`]). The same call later continues the run.
     ///
     /// # Errors
-    /// Fails if the data cannot be loaded, a file cannot be read or written, or the device cannot be used.
+    /// Fails like [`run`](Self::run).
     pub fn run_until(
         self,
         runs: impl AsRef<Path>,
@@ -126,7 +127,6 @@ impl PlannedExperiment {
         let LoadedExperiment { document, study, images } = self.loaded;
         let runs = RunsDir(runs.as_ref().to_owned());
         let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
-        let _running = register_run(&study.plan, &runs, &run_dir)?;
         let execution = Execution {
             document: &document,
             study: &study,
@@ -137,6 +137,7 @@ impl PlannedExperiment {
             cancel,
             command: &env::command(),
         };
+        let _running = execution.register()?;
         execution.run()?;
         open_run(&run_dir.0)
     }

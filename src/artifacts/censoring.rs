@@ -5,6 +5,7 @@ use super::metrics::{Metric, MetricUnit};
 use super::round_group::RoundGroup;
 use super::rows::RoundRow;
 use super::starts::last_iteration;
+use crate::config::Experiment;
 
 /// The end of the training runs of a run, which decides whether early stops are censored.
 ///
@@ -23,6 +24,12 @@ impl LastEvaluations {
     /// Returns the end of the training runs of a run. `rows`: all its rows; `evaluate_every`: `train.evaluate_every`.
     pub fn new<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, evaluate_every: Option<u64>) -> Self {
         Self { last_iteration: last_iteration(rows), evaluate_every: evaluate_every.filter(|every| *every > 0) }
+    }
+
+    /// Like [`new`](Self::new), with the interval of an experiment; `None` if the configuration of the run cannot be
+    /// read.
+    pub fn of_experiment<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, experiment: Option<&Experiment>) -> Self {
+        Self::new(rows, experiment.map(|experiment| experiment.train.evaluate_every))
     }
 
     /// Returns whether the early stop of a training run is censored.

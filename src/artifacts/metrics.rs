@@ -59,6 +59,17 @@ pub enum MetricUnit {
     Loss,
 }
 
+impl MetricUnit {
+    /// Returns the unit or the range of the values in files, as a word of a description.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Iterations => "iterations",
+            Self::Accuracy => "0..=1",
+            Self::Loss => "nats",
+        }
+    }
+}
+
 /// The iteration of minimum validation loss, counted from iteration 0 of the dense training run.
 pub const EARLY_STOP_ITERATION: Metric =
     Metric::new("early_stop_iteration", "early-stop iteration", MetricUnit::Iterations, |row, _| {

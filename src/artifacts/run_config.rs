@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::system::paths::RunDir;
 pub type ConfigValues = Vec<(String, Value)>;
 
 /// A configuration value that differs between runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ConfigDifference {
     /// Its key, such as `train.lr`.
     pub key: String,

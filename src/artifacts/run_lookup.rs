@@ -12,6 +12,7 @@ use super::rows::{RoundRow, from_csv};
 use super::run_config::{ConfigValues, config_values};
 use super::run_labels::{RunLabels, value_text};
 use super::run_manifest::RunManifest;
+use crate::system::clock::UtcTime;
 use crate::system::files;
 use crate::system::local_time;
 use crate::system::paths::{RunDir, RunsDir};
@@ -94,18 +95,19 @@ pub fn find_single_run(runs: &RunsDir, name: &Path) -> Result<RunDir> {
 }
 
 /// Returns the name of the experiment of a run by the name of its folder: without the id of the run, and without the
-/// number of an archived run.
+/// number of an archived run. A folder with a name of another form was renamed, so its manifest is asked; without one,
+/// it is the name of the folder.
 pub fn experiment_name(run_dir: &RunDir) -> String {
     let name = folder_name(run_dir);
     let whole = if run_dir.is_archived() { name.rsplit_once('.').map_or(&*name, |(run, _)| run) } else { &name };
     match whole.rsplit_once('-') {
         Some((experiment, id)) if is_id(id) && id.len() == ID_LENGTH => experiment.to_owned(),
-        _ => whole.to_owned(),
+        _ => RunManifest::read(run_dir).map_or_else(|| whole.to_owned(), |manifest| manifest.experiment),
     }
 }
 
-/// Returns the time at which a run was begun, in seconds since 1970 (UTC); `None` if its manifest cannot be read.
-pub fn started(run_dir: &RunDir) -> Option<u64> {
+/// Returns the time at which a run was begun; `None` if its manifest cannot be read.
+pub fn started(run_dir: &RunDir) -> Option<UtcTime> {
     RunManifest::read(run_dir).map(|manifest| manifest.started())
 }
 

@@ -4,15 +4,17 @@
 
 use std::fs;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::format::with_thousands;
 use crate::config::{MatmulPrecision, RunConfig};
 use crate::data::ImageCounts;
+use crate::system::clock::UtcTime;
 use crate::system::paths::RunDir;
 
-/// The contents of `run.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The contents of `run.json`, the provenance of a run.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunManifest {
     /// The experiment's name.
     pub experiment: String,
@@ -27,7 +29,7 @@ pub struct RunManifest {
     pub versions: Versions,
     /// The kind of device: `cpu` or `cuda`.
     pub device: String,
-    /// Provenance of numbers that a GPU computed; `None` on the CPU.
+    /// Provenance of numbers that a GPU computed; missing on the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuda: Option<CudaProvenance>,
     /// The engines of the plan: `dense`, `sparse`, or `dense and sparse`. Each row of `rounds.csv` has that of its
@@ -45,8 +47,8 @@ pub struct RunManifest {
     pub runs: String,
     /// The folder of the built-in data sets.
     pub data_dir: String,
-    /// The time at which this file was written, in seconds since 1970 (UTC).
-    pub written: u64,
+    /// The time at which this file was written: ISO 8601, UTC.
+    pub written: UtcTime,
     /// Notes on the data that belong to the results, as sentences.
     pub notes: Vec<String>,
     /// The test images of the run; `None` where an older version wrote the file.
@@ -64,15 +66,14 @@ pub struct RunManifest {
 }
 
 /// A command that worked on a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunCommand {
     /// The command line, quoted for a shell.
     pub command: String,
-    /// The time at which the command started, in seconds since 1970 (UTC); `None` where an older version wrote the
-    /// file.
-    pub started: Option<u64>,
-    /// The time at which the command ended, in seconds since 1970 (UTC); `None` while it works, and if it was killed.
-    pub finished: Option<u64>,
+    /// The time at which the command started: ISO 8601, UTC; `None` where an older version wrote the file.
+    pub started: Option<UtcTime>,
+    /// The time at which the command ended: ISO 8601, UTC; `None` while it works, and if it was killed.
+    pub finished: Option<UtcTime>,
 }
 
 /// Reads the commands of a run: a list, or the text of the one command that older versions recorded.
@@ -108,9 +109,9 @@ impl RunManifest {
         serde_json::from_slice(&fs::read(run_dir.file(RunDir::MANIFEST)).ok()?).ok()
     }
 
-    /// Returns the time at which the run was begun, in seconds since 1970 (UTC): where an older version wrote the file,
-    /// the time at which it was written.
-    pub fn started(&self) -> u64 {
+    /// Returns the time at which the run was begun; where an older version wrote the file, the time at which it was
+    /// written.
+    pub fn started(&self) -> UtcTime {
         self.commands.first().and_then(|command| command.started).unwrap_or(self.written)
     }
 
@@ -131,7 +132,7 @@ pub fn resume_command(command: &str) -> String {
 }
 
 /// Counts of the test images that accuracies are measured on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestImages {
     /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit`
     /// is set.
@@ -151,7 +152,7 @@ impl TestImages {
 }
 
 /// Versions of the program and its libraries.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Versions {
     /// Version of this program.
     pub lth: String,
@@ -162,7 +163,7 @@ pub struct Versions {
 }
 
 /// Provenance of numbers that a GPU computed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CudaProvenance {
     /// Names of the GPUs that the driver lists.
     pub gpus: Vec<String>,
@@ -178,7 +179,7 @@ pub struct CudaProvenance {
 }
 
 /// Result of the audit of every training run.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct AuditSummary {
     /// Number of training runs for which every invariant holds.
     pub passed: usize,
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_of_older_version_is_read_as_list_of_one() {
+    fn command_and_times_of_older_version_are_read() {
         let text = |commands: &str| {
             format!(
                 r#"{{"experiment": "e", "id": "0", {commands}, "trainings": 1,
@@ -202,16 +203,18 @@ mod tests {
         };
         let manifest = |commands: &str| serde_json::from_str::<RunManifest>(&text(commands)).unwrap();
         let old = manifest(r#""command": "lth run a.toml""#);
-        assert_eq!((old.resume_command(), old.started()), ("lth run a.toml".to_owned(), 7));
+        assert_eq!((old.resume_command(), old.started()), ("lth run a.toml".to_owned(), old.written));
+        assert_eq!(old.written.to_string(), "1970-01-01T00:00:07Z");
         let commands = r#""commands": [{"command": "a", "started": 1, "finished": 2},
                           {"command": "b --fresh", "started": 5, "finished": null}]"#;
         let new = manifest(commands);
-        assert_eq!(
-            (new.resume_command(), new.started(), new.commands.len()),
-            ("b".to_owned(), 1, 2),
-            "without --fresh"
-        );
+        assert_eq!((new.resume_command(), new.commands.len()), ("b".to_owned(), 2), "without --fresh");
+        let times = |command: &RunCommand| [command.started, command.finished].map(|time| time.map(|t| t.to_string()));
+        let first = ["1970-01-01T00:00:01Z", "1970-01-01T00:00:02Z"].map(|time| Some(time.to_owned()));
+        assert_eq!((times(&new.commands[0]), new.started().to_string()), (first, "1970-01-01T00:00:01Z".to_owned()));
         let written = serde_json::to_string(&new).unwrap();
+        assert!(written.contains(r#""started":"1970-01-01T00:00:05Z","finished":null"#), "{written}");
         assert_eq!(serde_json::from_str::<RunManifest>(&written).unwrap().commands, new.commands);
+        assert_eq!(RunCommand::recorded_in(written.as_bytes()), new.commands);
     }
 }

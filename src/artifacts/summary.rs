@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::metrics::{METRICS, Metric, MetricUnit};
+use super::metrics::{METRICS, Metric};
 use super::round_group::RoundGroup;
 use super::rows::RoundRow;
 use crate::base::stats::SummaryStats;
@@ -29,11 +29,7 @@ const STATISTICS: [(&str, &str); 4] = [
 pub fn summary_columns() -> Vec<(String, String)> {
     let metric_columns = |metric: &'static Metric| {
         STATISTICS.iter().map(|(suffix, statistic)| {
-            let unit = match metric.unit {
-                MetricUnit::Iterations => "iterations",
-                MetricUnit::Accuracy => "0..=1",
-                MetricUnit::Loss => "nats",
-            };
+            let unit = metric.unit.in_words();
             let meaning = format!("{statistic} of `{}` over the n training runs, {unit}.", metric.name);
             (format!("{}_{suffix}", metric.name), meaning)
         })

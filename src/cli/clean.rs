@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
-use super::confirmation::confirm_deletion;
+use super::deletion::DeletionArgs;
 use super::json::CleanResult;
 use super::load::RunsArgs;
 use crate::artifacts::find_runs;
@@ -14,13 +14,13 @@ use crate::base::format::{bytes, count_of};
 use crate::runner;
 use crate::runner::{Garbage, GarbageFile, GcReason, Orphan};
 use crate::system::exit::Exit;
+use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
 /// The largest number of foreign files that a note lists.
 const MAX_NAMES: usize = 20;
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct CleanArgs {
     /// Delete only weights of these runs: folders, names, or names of experiments, which stand for all their runs.
     #[arg(value_name = "RUN", value_parser = super::folders::path_parser())]
@@ -30,28 +30,8 @@ pub(super) struct CleanArgs {
     /// Delete also the results of training runs that belong to no run, because the run was deleted.
     #[arg(long, conflicts_with = "only")]
     orphans: bool,
-    /// List the files that would be deleted, and delete nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Delete without asking.
-    #[arg(long, short)]
-    yes: bool,
-    /// Print the result as one line of JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-impl CleanArgs {
-    /// Prints a result: `text`, or with `--json` the files that were deleted. Texts without such a result are not
-    /// printed with `--json`.
-    fn print(&self, text: &str, result: Option<CleanResult>) -> Result<()> {
-        let text = match result {
-            Some(result) if self.json => serde_json::to_string(&result)? + "\n",
-            None if self.json => return Ok(()),
-            _ => text.to_owned(),
-        };
-        Ok(ui::print_result(&text)?)
-    }
+    #[command(flatten)]
+    deletion: DeletionArgs,
 }
 
 /// Runs `lth clean` and returns its exit code.
@@ -60,58 +40,95 @@ impl CleanArgs {
 /// Fails if a run cannot be found, the store cannot be read, or `--yes` is needed because there is no terminal to ask
 /// on.
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
-    let runs = args.runs.folder()?;
-    let run_dirs = args.only.iter().map(|word| find_runs(&runs, word)).collect::<Result<Vec<_>>>()?.concat();
-    let only = (!run_dirs.is_empty()).then_some(run_dirs.as_slice());
-    let Garbage { files: mut candidates, foreign } = runner::find_garbage(&runs, only)?;
-    let orphans = if args.orphans { runner::find_orphans(&runs)? } else { Vec::new() };
-    // The weights of orphans are deleted with the rest of their files.
-    let orphan_dirs: BTreeSet<&Path> = orphans.iter().map(|orphan| &*orphan.entry.0).collect();
-    candidates.retain(|file| !file.path.parent().is_some_and(|folder| orphan_dirs.contains(folder)));
-    if let Some(note) = foreign_note(&foreign) {
+    let deletion = &args.deletion;
+    let found = Deletable::find(args)?;
+    if let Some(note) = foreign_note(&found.foreign) {
         ui::eprint_line(&note);
     }
-    let nothing = CleanResult { dry_run: args.dry_run, files: 0, bytes: 0, kept: 0, training_runs: 0 };
-    if candidates.is_empty() && orphans.is_empty() {
-        args.print(&format!("nothing to delete in {}\n", runs.store().display()), Some(nothing))?;
+    let nothing = CleanResult { dry_run: deletion.dry_run, ..CleanResult::default() };
+    if found.files.is_empty() && found.orphans.is_empty() {
+        deletion.print_result(&format!("nothing to delete in {}", found.runs.store().display()), &nothing)?;
         return Ok(Exit::Success);
     }
-    args.print(&(listing(&candidates, args.dry_run) + &orphan_listing(&orphans, args.dry_run)), None)?;
-    let sizes = candidates.iter().map(|file| file.bytes).chain(orphans.iter().map(|orphan| orphan.bytes));
-    let size = sizes.sum();
-    let total = bytes(size);
-    if args.dry_run {
-        let (files, training_runs) = (candidates.len() as u64, orphans.len() as u64);
-        let result = CleanResult { files, training_runs, bytes: size, ..nothing };
-        args.print(&format!("{total} would be deleted\n"), Some(result))?;
-        return Ok(Exit::Success);
-    }
-    let question = if orphans.is_empty() {
-        format!("Delete {total}? Curves, masks and CSV files stay; the weights can be trained again.")
+    let list = listing(&found.files, deletion.dry_run) + &orphan_listing(&found.orphans, deletion.dry_run);
+    deletion.print_list(&list)?;
+    let total = bytes(found.bytes());
+    if deletion.dry_run {
+        let (files, training_runs) = (found.files.len() as u64, found.orphans.len() as u64);
+        let result = CleanResult { files, training_runs, bytes: found.bytes(), ..nothing };
+        deletion.print_result(&format!("{total} would be deleted"), &result)?;
+    } else if deletion.confirm(&total, &found.question())? {
+        delete(&found, args)?;
     } else {
-        format!("Delete {total}? Results of training runs that belong to no run are lost.")
-    };
-    if !confirm_deletion(args.yes, &total, &question)? {
-        args.print("nothing was deleted\n", Some(nothing))?;
-        return Ok(Exit::Success);
+        deletion.print_result("nothing was deleted", &nothing)?;
     }
-    let freed = runner::free(&runs, only, &candidates)?;
-    let (entries, entry_bytes) = runner::delete_orphans(&runs, &orphans)?;
+    Ok(Exit::Success)
+}
+
+/// What can be deleted from a store.
+struct Deletable {
+    /// The folder of all runs.
+    runs: RunsDir,
+    /// The runs whose weights are deleted; `None` if those of all runs are.
+    only: Option<Vec<RunDir>>,
+    /// Files with weights that no run needs.
+    files: Vec<GarbageFile>,
+    /// Training runs that belong to no run; empty without `--orphans`.
+    orphans: Vec<Orphan>,
+    /// Files and folders of the store that this program did not write.
+    foreign: Vec<PathBuf>,
+}
+
+impl Deletable {
+    /// Finds what the arguments ask for.
+    fn find(args: &CleanArgs) -> Result<Self> {
+        let runs = args.runs.folder()?;
+        let named = args.only.iter().map(|word| find_runs(&runs, word)).collect::<Result<Vec<_>>>()?.concat();
+        let only = (!named.is_empty()).then_some(named);
+        let Garbage { mut files, foreign } = runner::find_garbage(&runs, only.as_deref())?;
+        let orphans = if args.orphans { runner::find_orphans(&runs)? } else { Vec::new() };
+        // The weights of orphans are deleted with the rest of their files.
+        let orphan_dirs: BTreeSet<&Path> = orphans.iter().map(|orphan| &*orphan.entry.0).collect();
+        files.retain(|file| !file.path.parent().is_some_and(|folder| orphan_dirs.contains(folder)));
+        Ok(Self { runs, only, files, orphans, foreign })
+    }
+
+    /// Returns the size of all files in bytes.
+    fn bytes(&self) -> u64 {
+        let files = self.files.iter().map(|file| file.bytes);
+        files.chain(self.orphans.iter().map(|orphan| orphan.bytes)).sum()
+    }
+
+    /// Returns the question before they are deleted.
+    fn question(&self) -> String {
+        let total = bytes(self.bytes());
+        if self.orphans.is_empty() {
+            format!("Delete {total}? Curves, masks and CSV files stay; the weights can be trained again.")
+        } else {
+            format!("Delete {total}? Results of training runs that belong to no run are lost.")
+        }
+    }
+}
+
+/// Deletes what was found and is not needed now either, and prints what was deleted.
+fn delete(found: &Deletable, args: &CleanArgs) -> Result<()> {
+    let freed = runner::free(&found.runs, found.only.as_deref(), &found.files)?;
+    let (entries, entry_bytes) = runner::delete_orphans(&found.runs, &found.orphans)?;
     let and_entries =
         if args.orphans { format!(" and {}", count_of(entries as u64, "training run")) } else { String::new() };
-    let files = count_of(freed.files as u64, "file");
     let result = CleanResult {
+        dry_run: false,
         files: freed.files as u64,
         training_runs: entries as u64,
         bytes: freed.bytes + entry_bytes,
         kept: freed.kept as u64,
-        ..nothing
     };
-    args.print(&format!("deleted {files}{and_entries}, {}\n", bytes(result.bytes)), Some(result))?;
+    let files = count_of(result.files, "file");
+    args.deletion.print_result(&format!("deleted {files}{and_entries}, {}", bytes(result.bytes)), &result)?;
     if freed.kept > 0 {
-        ui::eprint_line(&format!("note: {} stay: a run needs or uses them now", count_of(freed.kept as u64, "file")));
+        ui::eprint_line(&format!("note: {} stay: a run needs or uses them now", count_of(result.kept, "file")));
     }
-    Ok(Exit::Success)
+    Ok(())
 }
 
 /// Returns a note that lists the files and folders of the store that this program did not write; `None` if there are

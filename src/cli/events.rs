@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use crate::base::outcome::Outcome;
 use crate::runner::{Event, EventSink};
-use crate::system::clock;
+use crate::system::clock::UtcTime;
 
 /// A line of the file of `--events`: a training run that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct EventLine {
     /// Time at which the training run ended: ISO 8601, UTC, such as `2026-11-26T06:08:54Z`.
-    time: String,
+    time: UtcTime,
     /// The experiment's name.
     experiment: String,
     /// The arm's name.
@@ -118,7 +118,7 @@ impl EventLine {
             Outcome::Done | Outcome::Blocked { .. } => None,
         };
         Some(Self {
-            time: clock::now_iso(),
+            time: UtcTime::now(),
             experiment: experiment.to_owned(),
             arm: id.arm.clone(),
             replicate: id.replicate,

@@ -7,9 +7,10 @@ use super::manifest::run_manifest;
 use super::provenance::{CommandRecord, write_config};
 use super::trainers::EngineTrainerFactory;
 use crate::config::{ConfigDocument, to_toml};
-use crate::lottery::Study;
+use crate::lottery::{Plan, Study};
 use crate::runner::{EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store};
 use crate::system::cancel::CancelToken;
+use crate::system::files::{self, Lock};
 use crate::system::paths::{RunDir, RunsDir};
 
 /// Everything that a run of a planned experiment needs.
@@ -20,7 +21,7 @@ pub(crate) struct Execution<'a> {
     pub(crate) study: &'a Study,
     /// The folder of all runs.
     pub(crate) runs: &'a RunsDir,
-    /// The folder of the run. The caller has registered the run: see `register_run`.
+    /// The folder of the run.
     pub(crate) run_dir: &'a RunDir,
     /// The source of the data set and the trainers.
     pub(crate) trainers: &'a EngineTrainerFactory<'a>,
@@ -33,8 +34,21 @@ pub(crate) struct Execution<'a> {
 }
 
 impl Execution<'_> {
-    /// Trains what the store lacks, and writes the files of the run. Training runs that fail or diverge are part of the
-    /// outcome.
+    /// Registers the run: see [`register_run`]. If the store lacks a training run, the data are loaded first, so that
+    /// nothing is written where nothing can be trained.
+    ///
+    /// # Errors
+    /// Fails, and writes nothing, if the data are needed and cannot be loaded. Fails like [`register_run`].
+    pub(crate) fn register(&self) -> Result<Lock> {
+        let store = Store { runs: self.runs.clone() };
+        if !store.has_entries_of(&self.study.plan) {
+            self.trainers.load_dataset()?;
+        }
+        register_run(&self.study.plan, self.runs, self.run_dir)
+    }
+
+    /// Trains what the store lacks, and writes the files of the run, which the caller has
+    /// [registered](Self::register). Training runs that fail or diverge are part of the outcome.
     ///
     /// # Errors
     /// Fails if a file cannot be read or written, the data cannot be loaded, or a worker cannot be started.
@@ -55,4 +69,18 @@ impl Execution<'_> {
         record.finish(manifest(&outcome))?;
         Ok(outcome)
     }
+}
+
+/// Registers a run: records the keys of its plan, and takes the lock by which other processes see that it is running.
+/// While the lock is held nothing that the run works with is archived or freed.
+///
+/// # Errors
+/// Fails if a lock cannot be taken, or the file of the keys cannot be written.
+pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
+    let _admission = Lock::shared(&runs.admission_lock())?;
+    if !run_dir.plan_keys().exists() {
+        let keys: Vec<String> = plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
+        files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
+    }
+    Lock::shared(&run_dir.run_lock())
 }

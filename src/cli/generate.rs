@@ -41,7 +41,7 @@ enum GenerateTarget {
     ///
     /// Editors complete a TOML file that names the schema in a comment, `#:schema PATH`.
     Schema {
-        /// The output: the JSON of a command, or a CSV file of a run.
+        /// The output: the JSON of a command, or a file of a run.
         #[arg(long, value_name = "OUTPUT", value_parser = PossibleValuesParser::new(schemas::names()))]
         of: Option<String>,
     },

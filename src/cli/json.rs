@@ -10,7 +10,7 @@ use crate::artifacts::RoundRow;
 use crate::data::DatasetSummary;
 use crate::report::{RunState, Verdict};
 use crate::runner::RunProgress;
-use crate::system::clock;
+use crate::system::clock::UtcTime;
 use crate::system::exit::Exit;
 
 /// The result of `lth run --json`: one line.
@@ -25,7 +25,7 @@ pub(super) struct RunResult {
     /// Exit code of the command.
     pub(super) exit_code: u8,
     /// Time at which the command ended: ISO 8601, UTC.
-    pub(super) ended: String,
+    pub(super) ended: UtcTime,
     /// Number of training runs of the plan.
     pub(super) trainings: usize,
     /// Number of training runs that reached their last iteration.
@@ -53,7 +53,7 @@ impl RunResult {
             folder: dir.to_owned(),
             state,
             exit_code: exit.code(),
-            ended: clock::now_iso(),
+            ended: UtcTime::now(),
             trainings,
             done: progress.done,
             diverged: progress.diverged,
@@ -76,7 +76,7 @@ pub(super) struct StabilityResult {
     /// Exit code of the command.
     pub(super) exit_code: u8,
     /// Time at which the command ended: ISO 8601, UTC.
-    pub(super) ended: String,
+    pub(super) ended: UtcTime,
     /// Number of training runs that were selected.
     pub(super) selected: usize,
     /// Number of these whose networks on the line to the copy have been measured; they are in `stability.csv`.
@@ -121,8 +121,22 @@ pub(super) struct ReportResult {
     pub(super) skipped: Vec<String>,
 }
 
+/// The result of `lth rm --json`: one line.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub(super) struct RmResult {
+    /// Whether nothing was deleted, because of `--dry-run`.
+    pub(super) dry_run: bool,
+    /// Folders of the runs that were deleted, or with `--dry-run` would be; empty if the answer to the question was no.
+    pub(super) runs: Vec<PathBuf>,
+    /// Size of their files that were deleted, or with `--dry-run` of all their files, in bytes.
+    pub(super) bytes: u64,
+    /// Files and folders in them that stay, because this program did not write them, or not all of them; empty with
+    /// `--dry-run`.
+    pub(super) foreign: Vec<PathBuf>,
+}
+
 /// The result of `lth clean --json`: one line.
-#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub(super) struct CleanResult {
     /// Whether nothing was deleted, because of `--dry-run`.
     pub(super) dry_run: bool,

@@ -5,8 +5,9 @@ use crate::data;
 use crate::engine::torch;
 use crate::lottery::Study;
 use crate::runner::RunOutcome;
+use crate::system::clock::UtcTime;
+use crate::system::machine;
 use crate::system::paths::RunsDir;
-use crate::system::{clock, machine};
 
 /// Returns the manifest that `command` writes: with the outcome of the run so far, and with what the `present` manifest
 /// records of earlier commands. The machine and the versions of a run that was finished before are kept: they are those
@@ -66,7 +67,7 @@ pub(super) fn run_manifest(study: &Study, workers: usize, runs: &RunsDir, outcom
         run: experiment.run.clone(),
         runs: runs.0.display().to_string(),
         data_dir: data::folder(&experiment.data).display().to_string(),
-        written: clock::unix_seconds(),
+        written: UtcTime::now(),
         notes: study.resolved.dataset.note.iter().cloned().collect(),
         test: Some(TestImages { used: images.test, whole: study.resolved.dataset.whole_test_images }),
         images: Some(images),
@@ -101,8 +102,10 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    /// Returns a command with these times, in seconds since 1970.
     fn command(text: &str, started: u64, finished: Option<u64>) -> RunCommand {
-        RunCommand { command: text.to_owned(), started: Some(started), finished }
+        let json = serde_json::json!({ "command": text, "started": started, "finished": finished });
+        serde_json::from_value(json).unwrap()
     }
 
     #[test]

@@ -4,8 +4,8 @@ mod check;
 mod clean;
 mod compare;
 mod completion;
-mod confirmation;
 mod data;
+mod deletion;
 mod doctor;
 mod events;
 mod execution;
@@ -46,7 +46,6 @@ use crate::ui;
 pub(crate) use execution::Execution;
 pub(crate) use load::LoadedExperiment;
 pub(crate) use report::write_run_report;
-pub(crate) use run::register_run;
 pub(crate) use trainers::EngineTrainerFactory;
 
 /// Run experiments on the Lottery Ticket Hypothesis.

@@ -9,7 +9,7 @@ use super::manifest::updated_manifest;
 use crate::artifacts::{RunCommand, RunManifest};
 use crate::config::ConfigDocument;
 use crate::runner::RunFiles;
-use crate::system::clock;
+use crate::system::clock::UtcTime;
 use crate::system::paths::RunDir;
 
 /// The text before the origin of a value in `resolved.toml`.
@@ -83,7 +83,7 @@ pub(super) struct CommandRecord<'a> {
 impl<'a> CommandRecord<'a> {
     /// Returns the record of a command that starts now.
     pub(super) fn start(files: &'a RunFiles<'a>, command: &str) -> Self {
-        let started = Some(clock::unix_seconds());
+        let started = Some(UtcTime::now());
         Self { files, command: RunCommand { command: command.to_owned(), started, finished: None } }
     }
 
@@ -102,7 +102,7 @@ impl<'a> CommandRecord<'a> {
     /// # Errors
     /// Fails if the file cannot be written.
     pub(super) fn finish(mut self, new: RunManifest) -> Result<()> {
-        self.command.finished = Some(clock::unix_seconds());
+        self.command.finished = Some(UtcTime::now());
         self.write(new)
     }
 }

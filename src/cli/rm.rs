@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::confirmation::confirm_deletion;
+use super::deletion::DeletionArgs;
+use super::json::RmResult;
 use super::load::RunsArgs;
 use crate::artifacts::find_single_run;
 use crate::base::format::{bytes, count_of};
@@ -22,12 +23,8 @@ pub(super) struct RmArgs {
     names: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunsArgs,
-    /// List the runs that would be deleted, and delete nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Delete without asking.
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    deletion: DeletionArgs,
 }
 
 /// Runs `lth rm` and returns its exit code.
@@ -36,21 +33,23 @@ pub(super) struct RmArgs {
 /// Fails, and deletes nothing, if a run cannot be found or is running, or `--yes` is needed because there is no
 /// terminal to ask on. Fails if a file cannot be deleted.
 pub(super) fn run(args: &RmArgs) -> Result<Exit> {
+    let deletion = &args.deletion;
     let run_dirs = selected(args)?;
-    let total = bytes(run_dirs.iter().map(|run_dir| files::size(&run_dir.0)).sum());
-    let runs = count_of(run_dirs.len() as u64, "run");
-    if args.dry_run || !args.yes {
-        ui::print_result(&listing(&run_dirs))?;
+    let size = run_dirs.iter().map(|run_dir| files::size(&run_dir.0)).sum();
+    let (runs, total) = (count_of(run_dirs.len() as u64, "run"), bytes(size));
+    if deletion.dry_run || deletion.asks() {
+        deletion.print_list(&listing(&run_dirs))?;
     }
-    if args.dry_run {
-        ui::print_result(&format!("{runs}, {total}, would be deleted\n"))?;
-        return Ok(Exit::Success);
+    let nothing = RmResult { dry_run: deletion.dry_run, ..RmResult::default() };
+    if deletion.dry_run {
+        let result = RmResult { runs: folders(&run_dirs), bytes: size, ..nothing };
+        deletion.print_result(&format!("{runs}, {total}, would be deleted"), &result)?;
+    } else if deletion.confirm(&runs, &format!("Delete {runs}, {total}?"))? {
+        delete(&run_dirs, deletion)?;
+    } else {
+        deletion.print_result("nothing was deleted", &nothing)?;
     }
-    if !confirm_deletion(args.yes, &runs, &format!("Delete {runs}, {total}?"))? {
-        ui::print_result("nothing was deleted\n")?;
-        return Ok(Exit::Success);
-    }
-    delete(&run_dirs)
+    Ok(Exit::Success)
 }
 
 /// Returns the runs that the arguments stand for, each once.
@@ -78,22 +77,28 @@ fn listing(run_dirs: &[RunDir]) -> String {
     run_dirs.iter().map(line).collect()
 }
 
+/// Returns the paths of the runs' folders.
+fn folders(run_dirs: &[RunDir]) -> Vec<PathBuf> {
+    run_dirs.iter().map(|run_dir| run_dir.0.clone()).collect()
+}
+
 /// Deletes the runs, and prints what was deleted and what stays.
-fn delete(run_dirs: &[RunDir]) -> Result<Exit> {
-    let mut total = 0;
+fn delete(run_dirs: &[RunDir], deletion: &DeletionArgs) -> Result<()> {
+    let mut result = RmResult { runs: folders(run_dirs), ..RmResult::default() };
     for run_dir in run_dirs {
         let removed =
             runner::remove_run(run_dir).with_context(|| format!("could not delete `{}`", run_dir.0.display()))?;
-        total += removed.bytes;
-        for path in removed.foreign {
-            let path = ui::printable(&path.display().to_string());
-            ui::eprint_line(&format!("note: `{path}` stays: lth did not write it, or not all of it"));
-        }
+        result.bytes += removed.bytes;
+        result.foreign.extend(removed.foreign);
     }
-    ui::print_result(&format!(
-        "deleted {}, {}; training runs stay in the store (`lth clean --orphans` deletes those of no run)\n",
+    for path in &result.foreign {
+        let path = ui::printable(&path.display().to_string());
+        ui::eprint_line(&format!("note: `{path}` stays: lth did not write it, or not all of it"));
+    }
+    let text = format!(
+        "deleted {}, {}; training runs stay in the store (`lth clean --orphans` deletes those of no run)",
         count_of(run_dirs.len() as u64, "run"),
-        bytes(total)
-    ))?;
-    Ok(Exit::Success)
+        bytes(result.bytes)
+    );
+    deletion.print_result(&text, &result)
 }

@@ -18,11 +18,10 @@ use crate::base::format::count_of;
 use crate::config::ConfigDocument;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis, RunState};
-use crate::runner::{self, RunOutcome, RunProgress, Store};
+use crate::runner::{self, RunOutcome, RunProgress};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
-use crate::system::files::{self, Lock};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -49,20 +48,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let trainers = EngineTrainerFactory::new(&study, images);
-    let store = Store { runs: runs.clone() };
     let sink = args.output.sink()?;
-    if args.fresh || !store.has_entries_of(&study.plan) {
-        // Load the data before anything is written or archived: without them nothing can be trained.
-        trainers.load_dataset()?;
-    }
     if args.fresh {
+        // Load the data before anything is archived: without them nothing can be trained.
+        trainers.load_dataset()?;
         archive(&study.plan, &runs, &run_dir, !args.output.shows_progress())?;
     }
-    let _running = register_run(&study.plan, &runs, &run_dir)?;
     let command = command(args, &document, &run_dir);
-    if args.output.shows_progress() {
-        print_notes(&study);
-    }
     let execution = Execution {
         document: &document,
         study: &study,
@@ -73,6 +65,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         cancel: &cancel,
         command: &command,
     };
+    let _running = execution.register()?;
+    if args.output.shows_progress() {
+        print_notes(&study);
+    }
     let outcome = execution.run()?;
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
         print_failures(&outcome);
@@ -102,20 +98,6 @@ fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result
         ));
     }
     Ok(())
-}
-
-/// Registers a run: records the keys of its plan, and takes the lock by which other processes see that it is running.
-/// While the lock is held nothing that the run works with is archived or freed.
-///
-/// # Errors
-/// Fails if a lock cannot be taken, or the file of the keys cannot be written.
-pub(crate) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
-    let _admission = Lock::shared(&runs.admission_lock())?;
-    if !run_dir.plan_keys().exists() {
-        let keys: Vec<String> = plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
-        files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
-    }
-    Lock::shared(&run_dir.run_lock())
 }
 
 /// Returns the command that continues the run. If the experiment was read from standard input, which cannot be read
@@ -177,7 +159,7 @@ fn print_outcome(output: &OutputArgs, study: &Study, run_dir: RunDir, outcome: &
     };
     print_failures(outcome);
     output.print(&json, || {
-        let end = LastEvaluations::new(&outcome.rounds, Some(study.experiment.train.evaluate_every));
+        let end = LastEvaluations::of_experiment(&outcome.rounds, Some(&study.experiment));
         ui::table(&outcome.rounds, end) + &summary_text(&analysis.run, &analysis.answer_lines())
     })?;
     print_missing(study, outcome.progress);

@@ -1,17 +1,22 @@
-//! The outputs that other programs read: the JSON of commands and the CSV files of a run, as JSON Schemas and as a
+//! The outputs that other programs read: the JSON of commands and the files of a run, as JSON Schemas and as a
 //! reference in Markdown. Both are made from the types that are written, so that they agree with the output.
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::events::EventLine;
-use super::json::{CleanResult, DataShowResult, InitResult, ReportResult, RunResult, ShowResult, StabilityResult};
-use crate::artifacts::{CurveRow, LayerRow, RoundRow, StabilityRow, TimingRow, WeightRow, summary_columns};
+use super::json::{
+    CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
+};
+use crate::artifacts::{
+    CurveRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow, WeightRow, summary_columns,
+};
 use crate::config::{ResolvedValue, object_reference_markdown};
 use crate::data::DatasetReport;
-use crate::report::RunOverview;
+use crate::report::{RunComparison, RunOverview};
 use crate::runner::Estimate;
 use crate::ui::Diagnosis;
 
@@ -26,11 +31,13 @@ struct Output {
 
 /// Returns an output of the type `T`.
 const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Output {
-    Output { name, heading, schema: || schema_for!(T).to_value() }
+    // The schema of what is written: a field that may be missing only in files of earlier versions is required.
+    let schema = || SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>().to_value();
+    Output { name, heading, schema }
 }
 
-/// Every output: first the JSON of commands, then the CSV files.
-const OUTPUTS: [Output; 20] = [
+/// Every output: first the JSON of commands, then the files of a run.
+const OUTPUTS: [Output; 23] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<StabilityResult>("stability", "`lth stability --json`"),
     output::<EventLine>("events", "`--events FILE`"),
@@ -38,12 +45,15 @@ const OUTPUTS: [Output; 20] = [
     output::<BTreeMap<String, ResolvedValue>>("check", "`lth check --json`"),
     output::<ShowResult<'_>>("show", "`lth show --json`"),
     output::<Vec<RunOverview>>("runs", "`lth runs --json`"),
+    output::<RunComparison>("compare", "`lth compare --json`"),
     output::<ReportResult>("report", "`lth report --json`"),
+    output::<RmResult>("rm", "`lth rm --json`"),
     output::<CleanResult>("clean", "`lth clean --json`"),
     output::<InitResult>("init", "`lth init --json`"),
     output::<Vec<DatasetReport>>("data-check", "`lth data check --json`"),
     output::<DataShowResult<'_>>("data-show", "`lth data show --json`"),
     output::<Diagnosis>("doctor", "`lth doctor --json`"),
+    output::<RunManifest>("manifest", "`run.json`"),
     output::<RoundRow>("rounds.csv", "`rounds.csv`"),
     output::<CurveRow>("curves.csv", "`curves.csv`"),
     output::<LayerRow>("layers.csv", "`layers.csv`"),

@@ -67,8 +67,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
         };
         ui::print_result(&(serde_json::to_string_pretty(&value)? + "\n"))?;
     } else {
-        let end =
-            LastEvaluations::new(&run.rounds, experiment.as_ref().map(|experiment| experiment.train.evaluate_every));
+        let end = LastEvaluations::of_experiment(&run.rounds, experiment.as_ref());
         ui::print_result(&ui::table(&rows, end))?;
         let lines = |experiment: &Experiment| report::answer_lines(&verdicts, &run.rounds, experiment);
         ui::print_result(&summary_text(&run, &complete.map_or_else(Vec::new, lines)))?;

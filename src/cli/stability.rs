@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::execution::register_run;
 use super::filter::RowFilter;
 use super::folders;
 use super::json::StabilityResult;
 use super::load::{RunsArgs, look_up, workers};
 use super::output::OutputArgs;
 use super::report::write_run_report;
-use super::run::register_run;
 use super::selection::newest_run;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{StabilityRow, to_csv};
@@ -26,7 +26,7 @@ use crate::lottery::{DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Store};
 use crate::system::cancel::CancelToken;
-use crate::system::clock;
+use crate::system::clock::UtcTime;
 use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::paths::RunDir;
@@ -86,7 +86,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
         run: run.name(),
         folder: run.dir.0.clone(),
         exit_code: exit.code(),
-        ended: clock::now_iso(),
+        ended: UtcTime::now(),
         selected: pairs.len(),
         measured,
         report: page,

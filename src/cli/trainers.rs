@@ -27,13 +27,15 @@ impl<'a> EngineTrainerFactory<'a> {
         Self { study, spec, images: Mutex::new(images), loaded: Mutex::new(None) }
     }
 
-    /// Loads the data now, for the next call of [`TrainerFactory::dataset`].
+    /// Loads the data now, for the next call of [`TrainerFactory::dataset`], unless they wait for that call already.
     ///
     /// # Errors
     /// Fails if the data cannot be read.
     pub(crate) fn load_dataset(&self) -> Result<()> {
-        let dataset = self.read_dataset()?;
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(dataset);
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.is_none() {
+            *loaded = Some(self.read_dataset()?);
+        }
         Ok(())
     }
 

@@ -72,6 +72,16 @@ impl OutputReference<'_> {
         if !names.is_empty() {
             return names.join(", ");
         }
+        if let Some(choices) = target["anyOf"].as_array() {
+            return choices.iter().map(|choice| self.kind(choice)).collect::<Vec<_>>().join(" or ");
+        }
+        if let Some(word) = target["const"].as_str() {
+            return quoted(word);
+        }
+        if let Some(parts) = target["prefixItems"].as_array() {
+            let kinds: Vec<String> = parts.iter().map(|part| self.kind(part)).collect();
+            return format!("list of {}: {}", kinds.len(), kinds.join(", "));
+        }
         let kind = target["type"].as_str().or_else(|| target["type"][0].as_str());
         match kind {
             Some("integer") => "whole number".to_owned(),
@@ -135,12 +145,15 @@ mod tests {
             "description": "Result.", "type": "object",
             "properties": {
                 "n": { "type": ["integer", "null"], "description": "Count; `None` if\nunknown, see [`X`](super::X)." },
+                "count": { "anyOf": [{ "const": "auto" }, { "type": "integer" }], "description": "C." },
+                "pair": { "type": "array", "prefixItems": [{ "type": "string" }, { "type": "number" }], "description": "P." },
                 "list": { "type": "array", "items": { "$ref": "#/$defs/Inner" }, "description": "Items." },
             },
             "$defs": { "Inner": { "type": "object", "properties": { "word": { "enum": ["a", "b"], "description": "W." } } } },
         });
         let expected = "\n## `x --json`\n\nResult.\n\n| field | value | meaning |\n|---|---|---|\n\
             | `n` | whole number or `null` | Count; `null` if unknown, see `X`. |\n\
+            | `count` | `auto` or whole number | C. |\n| `pair` | list of 2: text, number | P. |\n\
             | `list` | list: object | Items. |\n| `list[].word` | `a`, `b` | W. |\n";
         assert_eq!(object_reference_markdown("`x --json`", &schema), expected);
     }

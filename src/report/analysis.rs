@@ -48,10 +48,7 @@ impl RunAnalysis {
 
     /// Returns the end of the run's training runs.
     pub(super) fn end(&self) -> LastEvaluations {
-        LastEvaluations::new(
-            &self.run.rounds,
-            self.experiment.as_ref().map(|experiment| experiment.train.evaluate_every),
-        )
+        LastEvaluations::of_experiment(&self.run.rounds, self.experiment.as_ref())
     }
 
     /// Returns the answer of the run as lines for the terminal; empty if its configuration cannot be read.

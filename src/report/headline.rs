@@ -229,7 +229,7 @@ fn need_text(verdict: &Verdict, condition: Condition) -> Option<String> {
 
 /// Returns the advice to train longer, if early stops are censored; `None` if none is.
 pub(super) fn censoring_advice(rows: &[RoundRow], experiment: &Experiment) -> Option<String> {
-    let end = LastEvaluations::new(rows, Some(experiment.train.evaluate_every));
+    let end = LastEvaluations::of_experiment(rows, Some(experiment));
     let groups = RoundGroup::by_arm_and_round(rows);
     let censored: usize = groups.iter().map(|group| end.censored_count(group)).sum();
     let done: usize = groups.iter().map(|group| group.done().count()).sum();

@@ -10,6 +10,7 @@ use super::run::{Run, RunState};
 use super::run_names::{Distinction, distinctions};
 use crate::artifacts::{RoundGroup, RunManifest, config_values, experiment_name, plan_keys};
 use crate::base::stats::SummaryStats;
+use crate::system::clock::UtcTime;
 use crate::system::files;
 use crate::system::paths::RunsDir;
 
@@ -29,10 +30,10 @@ pub struct RunOverview {
     pub best: Option<BestRound>,
     /// Bytes of its files and of its store entries, which other runs may share.
     pub bytes: u64,
-    /// Time at which the run last began or ended, in seconds since 1970; `None` if there is no manifest.
-    pub written: Option<u64>,
-    /// Time at which the run was begun, in seconds since 1970; `None` if there is no manifest.
-    pub started: Option<u64>,
+    /// Time at which the run last began or ended: ISO 8601, UTC; `None` if there is no manifest.
+    pub written: Option<UtcTime>,
+    /// Time at which the run was begun: ISO 8601, UTC; `None` if there is no manifest.
+    pub started: Option<UtcTime>,
     /// The values in which the listed runs of its experiment differ, by key; a key that the run does not have is
     /// missing.
     pub settings: Map<String, Value>,

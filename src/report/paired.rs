@@ -27,7 +27,7 @@ pub(super) struct PairedResults<'a> {
 impl<'a> PairedResults<'a> {
     /// Groups the rows of an experiment's run.
     pub(super) fn new(rows: &'a [RoundRow], experiment: &Experiment) -> Self {
-        let end = LastEvaluations::new(rows, Some(experiment.train.evaluate_every));
+        let end = LastEvaluations::of_experiment(rows, Some(experiment));
         let mut resolutions: BTreeMap<&str, f64> = ACCURACIES
             .iter()
             .filter_map(|metric| Some((metric.name, smallest_gap(rows, metric, end.last_iteration)?)))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arm_round::ArmRound;
@@ -16,7 +17,7 @@ use crate::base::stats::SummaryStats;
 const SIZE_TOLERANCE: f64 = 0.02;
 
 /// The differences, second run minus first, of the metrics of an arm at a round.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct DifferenceRow {
     /// Name of the arm.
     pub arm: String,
@@ -29,7 +30,7 @@ pub struct DifferenceRow {
 }
 
 /// The difference of a metric between two runs: second minus first.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct MetricDifference {
     /// The mean of the differences by replicate; if the runs are not paired, the difference of the means.
     pub mean: f64,

@@ -55,12 +55,13 @@ pub(super) fn recorded_timings(study: &Study, store: &Store, costs: CostModel<'_
     let host = machine::host();
     let network = serde_json::to_value(&study.resolved.network)?;
     let sample = |entry: &TrainingDir| {
-        let timing: Timing = serde_json::from_slice(&files::read(&entry.timing_file()).ok()?).ok()?;
-        if timing.host != host {
+        let recorded: RecordedEntry = serde_json::from_slice(&files::read(&entry.manifest_file()).ok()?).ok()?;
+        // The timings of other networks are not read: most entries of a store have another network.
+        if !is_alike(&recorded, study, &network) {
             return None;
         }
-        let entry: RecordedEntry = serde_json::from_slice(&files::read(&entry.manifest_file()).ok()?).ok()?;
-        is_alike(&entry, study, &network).then(|| sample_of(&entry, &timing, study, costs))?
+        let timing: Timing = serde_json::from_slice(&files::read(&entry.timing_file()).ok()?).ok()?;
+        (timing.host == host).then(|| sample_of(&recorded, &timing, study, costs))?
     };
     Ok(Listing::of(&store.runs)?.entries.iter().filter_map(sample).collect())
 }

@@ -1,48 +1,20 @@
 //! Dates and times for tables, in the time zone of the user.
 
-use super::clock;
+use jiff::tz::TimeZone;
 
-/// The length of a date with hours and minutes.
-const TO_THE_MINUTE: usize = "2026-11-26T06:08".len();
+use super::clock::UtcTime;
 
-/// Returns a time, in seconds since 1970 (UTC), as date and time to the minute: `2026-11-26 06:08` in the time zone of
-/// the user, or `2026-11-26 06:08Z` in UTC, if that is the time zone or none is known.
-pub fn date_and_minute(unix_seconds: u64) -> String {
-    let offset = utc_offset(unix_seconds);
-    let zone = if offset == 0 { "Z" } else { "" };
-    let local = clock::iso_utc(unix_seconds.saturating_add_signed(offset)).replace('T', " ");
-    format!("{}{zone}", &local[..TO_THE_MINUTE.min(local.len())])
+/// Returns a time as date and time to the minute: `2026-11-26 06:08` in the time zone of the user, or
+/// `2026-11-26 06:08Z` in UTC, if that is the time zone or none is known.
+pub fn date_and_minute(time: UtcTime) -> String {
+    date_and_minute_in(TimeZone::system(), time)
 }
 
-/// Returns the seconds by which the user's clock is ahead of UTC at a time; 0 if the time zone is not known.
-#[cfg(all(unix, target_pointer_width = "64"))]
-#[expect(unsafe_code, reason = "the standard library does not know time zones")]
-fn utc_offset(unix_seconds: u64) -> i64 {
-    use std::ffi::{c_char, c_int, c_long};
-
-    /// The broken-down time of the C library: nine numbers, then the offset and the name of the time zone.
-    #[repr(C)]
-    struct BrokenDownTime {
-        fields: [c_int; 9],
-        offset: c_long,
-        zone: *const c_char,
-    }
-    // SAFETY: the function has this signature on 64-bit Unix systems, and the layout of `struct tm` is that of
-    // `BrokenDownTime` in glibc, musl and the BSDs, macOS among them.
-    unsafe extern "C" {
-        fn localtime_r(time: *const i64, result: *mut BrokenDownTime) -> *mut BrokenDownTime;
-    }
-    let Ok(time) = i64::try_from(unix_seconds) else { return 0 };
-    let mut result = BrokenDownTime { fields: [0; 9], offset: 0, zone: std::ptr::null() };
-    // SAFETY: both pointers point to values that live throughout the call, and the call keeps neither.
-    let returned = unsafe { localtime_r(&raw const time, &raw mut result) };
-    if returned.is_null() { 0 } else { result.offset }
-}
-
-/// Returns 0: time zones are not known on this system.
-#[cfg(not(all(unix, target_pointer_width = "64")))]
-fn utc_offset(_: u64) -> i64 {
-    0
+/// Like [`date_and_minute`], but in `zone`.
+fn date_and_minute_in(zone: TimeZone, time: UtcTime) -> String {
+    let local = time.timestamp().to_zoned_datetime(zone);
+    let mark = if local.offset().is_zero() { "Z" } else { "" };
+    format!("{}{mark}", local.strftime("%Y-%m-%d %H:%M"))
 }
 
 #[cfg(test)]
@@ -50,9 +22,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn date_and_minute_has_sixteen_characters_and_marks_utc() {
-        let text = date_and_minute(1_795_673_334);
-        assert!(text.starts_with("2026-11-2") && [16, 17].contains(&text.len()), "{text}");
-        assert_eq!(text.ends_with('Z'), utc_offset(1_795_673_334) == 0);
+    fn date_and_minute_is_local_and_marks_utc() {
+        let time = |text: &str| serde_json::from_value(text.into()).unwrap();
+        let text = |zone: &str, at: &str| date_and_minute_in(TimeZone::posix(zone).unwrap(), time(at));
+        let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
+        // `TZ=Europe/Berlin date -d TIME`
+        assert_eq!(text(berlin, "2026-11-26T06:08:54Z"), "2026-11-26 07:08");
+        assert_eq!(text(berlin, "2026-07-01T00:00:00Z"), "2026-07-01 02:00", "summer time");
+        assert_eq!(text("UTC0", "2026-11-26T06:08:54Z"), "2026-11-26 06:08Z");
+        assert_eq!(text("EST5", "2025-12-31T23:59:59Z"), "2025-12-31 18:59", "the day before");
+        let here = date_and_minute(time("2026-11-26T06:08:54Z"));
+        assert!(here.starts_with("2026-11-2") && [16, 17].contains(&here.len()), "{here}");
     }
 }

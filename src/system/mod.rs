@@ -1,4 +1,4 @@
-//! The operating system: files and their names, paths that users give, environment, machine, cancellation, time and
+//! The operating system: files and their names, paths that users give, environment, machine, signals, time and
 //! exit codes. Names the files of runs and training runs, but is independent of their contents.
 
 pub mod cancel;
@@ -7,6 +7,7 @@ mod cpu_limits;
 pub mod env;
 pub mod exit;
 pub mod files;
+pub mod job_control;
 pub mod local_time;
 pub mod machine;
 pub mod paths;

@@ -63,6 +63,17 @@ fn library_and_command_line_write_the_same_run() {
 }
 
 #[test]
+fn library_writes_nothing_if_data_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runs, empty) = (folder.path().join("runs"), folder.path().join("empty"));
+    let mnist = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smoke_mnist.toml")).unwrap();
+    let experiment = lth::open(&mnist, &[&format!("data.dir={}", empty.display())]).unwrap();
+    let missing = experiment.run(&runs, &|_: &Event<'_>| panic!("nothing is trained")).unwrap_err();
+    assert!(matches!(missing, Error::Failed(_)) && missing.to_string().contains("`mnist`"), "{missing}");
+    assert!(!runs.exists(), "neither the folder of the run, nor locks");
+}
+
+#[test]
 fn library_errors_have_a_text_and_a_source() {
     let mistakes = lth::open(&smoke(), &["train.lr=fast"]).err().unwrap();
     assert!(matches!(mistakes, Error::Config(_)) && mistakes.to_string().contains("--set train.lr=fast"), "{mistakes}");

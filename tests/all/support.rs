@@ -127,6 +127,11 @@ pub(crate) fn without_time(line: &str) -> &str {
     if has_time { &line[FORM.len()..] } else { line }
 }
 
+/// Returns whether a JSON value is a time such as `2026-11-26T06:08:54Z`.
+pub(crate) fn is_iso_time(value: &serde_json::Value) -> bool {
+    value.as_str().is_some_and(|text| without_time(&format!("{text} ")).is_empty())
+}
+
 /// Returns the number of training runs that ended in a run, by the lines that it printed. Those that were stored before
 /// do not count.
 pub(crate) fn finished_count(output: &Output) -> usize {

@@ -2,7 +2,7 @@
 
 use super::super::analysis::RunAnalysis;
 use super::{Page, PageElement, provenance, setting, tables, verdicts};
-use crate::artifacts::{ConfigDifference, RunLabels, config_differences, config_values};
+use crate::artifacts::{ConfigDifference, RunLabels, config_differences, config_values, experiment_name};
 use crate::base::format::count_of;
 use crate::plot::Figure;
 use crate::report::figures::{ComparedRun, SweptKey, comparison_figures};
@@ -16,7 +16,7 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
     if let [analysis] = analyses {
         let mut elements = run_section(analysis, 2, analysis.figures.clone());
         elements.extend(verdicts::method_section(analyses, 2));
-        return Page { title: experiment_name(&analysis.run), elements };
+        return Page { title: experiment_name(&analysis.run.dir), elements };
     }
     let names = distinct_names(analyses);
     let runs: Vec<&Run> = analyses.iter().map(|analysis| &analysis.run).collect();
@@ -49,7 +49,7 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
 
 /// Returns the title of a page on several runs: their experiments, their number, and the keys in which they differ.
 fn comparison_title(analyses: &[RunAnalysis], keys: &[SweptKey]) -> String {
-    let mut experiments: Vec<String> = analyses.iter().map(|analysis| experiment_name(&analysis.run)).collect();
+    let mut experiments: Vec<String> = analyses.iter().map(|analysis| experiment_name(&analysis.run.dir)).collect();
     experiments.sort();
     experiments.dedup();
     let keys: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
@@ -138,13 +138,6 @@ fn difference_table(differences: &[ConfigDifference], names: &[String]) -> PageE
         table.rows.push(std::iter::once(Cell::text(name)).chain(values).collect());
     }
     PageElement::Table(table)
-}
-
-/// Returns the name of a run's experiment.
-fn experiment_name(run: &Run) -> String {
-    let in_manifest = run.manifest.as_ref().map(|manifest| manifest.experiment.clone());
-    let in_rows = || run.rounds.first().map(|row| row.experiment.clone());
-    in_manifest.or_else(in_rows).unwrap_or_else(|| run.name())
 }
 
 /// Returns the section on one run, with `figures`. `level`: the level of its main headings.

@@ -11,7 +11,6 @@ use crate::base::format::{count_of, duration, percent, with_thousands};
 use crate::base::outcome::OutcomeKind;
 use crate::config::{Experiment, NetworkStructure, OptimizerConfig};
 use crate::report::run::Run;
-use crate::system::clock;
 
 /// Returns the facts, each with its name.
 pub(super) fn facts(analysis: &RunAnalysis) -> Vec<(String, String)> {
@@ -112,15 +111,14 @@ fn completion(run: &Run) -> String {
 /// Returns the date of the run, in UTC, and the time that its commands took; of a run of an older version, which has no
 /// commands with times, the date at which its manifest was written.
 fn date(manifest: &RunManifest) -> String {
-    let seconds = |command: &RunCommand| Some(command.finished?.saturating_sub(command.started?));
+    let seconds = |command: &RunCommand| Some(command.finished?.seconds_since(command.started?));
     let seconds: Vec<u64> = manifest.commands.iter().filter_map(seconds).collect();
     let time = if seconds.is_empty() {
         String::new()
     } else {
         format!(", {} of wall time", duration(seconds.iter().sum::<u64>() as f64))
     };
-    let started = clock::iso_utc(manifest.started());
-    format!("{}{time}", started.split('T').next().unwrap_or_default())
+    format!("{}{time}", manifest.started().day())
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl<'a> FigureData<'a> {
         stability: &'a [StabilityRow],
     ) -> Self {
         let arms = arm_roles(run, experiment);
-        let end = LastEvaluations::new(&run.rounds, experiment.map(|experiment| experiment.train.evaluate_every));
+        let end = LastEvaluations::of_experiment(&run.rounds, experiment);
         Self { run, arms, checkpoints, stability, end, test_note: run.test_note().unwrap_or_default() }
     }
 

@@ -8,7 +8,7 @@ use super::eta::Eta;
 use super::text;
 use crate::base::format::duration;
 use crate::runner::{Event, EventSink};
-use crate::system::clock::{self, Stopwatch};
+use crate::system::clock::{Stopwatch, UtcTime};
 
 /// Share of the work between two estimates of the remaining time: a log has at most twenty estimates, however long the
 /// run.
@@ -52,7 +52,7 @@ impl EventSink for LineSink {
         // Printed while the state is locked, so that lines are in the order of events.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = state.line(event) {
-            eprint_line(&if self.has_times { format!("{} {line}", clock::now_iso()) } else { line });
+            eprint_line(&if self.has_times { format!("{} {line}", UtcTime::now()) } else { line });
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn sink(quiet: bool) -> Box<dyn EventSink> {
     if quiet {
         Box::new(lines::SilentSink)
     } else if std::io::stderr().is_terminal() && !env::is_dumb_terminal() {
-        Box::new(bars::Bars::new(Box::new(painter::Stderr)))
+        Box::new(bars::Bars::new(Box::new(painter::Stderr::new())))
     } else {
         Box::new(lines::LineSink::new(!std::io::stderr().is_terminal()))
     }

@@ -6,6 +6,8 @@
 //! padded with blanks, and none touches the last column, because it would take two rows in a window one column
 //! narrower.
 
+use crate::system::job_control::ContinueFlag;
+
 /// A terminal to paint on.
 pub(super) trait Terminal: Send {
     /// Returns the size of the window: (columns, rows).
@@ -13,10 +15,21 @@ pub(super) trait Terminal: Send {
 
     /// Writes text and escape sequences.
     fn write(&mut self, text: &str);
+
+    /// Returns whether the process was stopped and continued since the last call, so that the cursor is below lines of
+    /// the shell.
+    fn take_continued(&mut self) -> bool;
 }
 
 /// The terminal of standard error.
-pub(super) struct Stderr;
+pub(super) struct Stderr(ContinueFlag);
+
+impl Stderr {
+    /// Returns the terminal; from now on it notices when the process is continued.
+    pub(super) fn new() -> Self {
+        Self(ContinueFlag::on_signal())
+    }
+}
 
 impl Terminal for Stderr {
     fn size(&self) -> (usize, usize) {
@@ -30,6 +43,10 @@ impl Terminal for Stderr {
         use std::io::Write;
         // Errors are ignored: a closed terminal must not stop the run.
         let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    fn take_continued(&mut self) -> bool {
+        self.0.take()
     }
 }
 
@@ -64,6 +81,7 @@ impl Painter {
 
     /// Replaces the painted block by `block` if they differ, or the size of the window has changed.
     pub(super) fn draw(&mut self, block: Vec<PaintedLine>) {
+        self.leave_block_if_continued();
         if self.painted != block || self.size != self.size() {
             self.replace("", block);
         }
@@ -71,12 +89,21 @@ impl Painter {
 
     /// Writes `text` as permanent lines, and `block` below them.
     pub(super) fn print(&mut self, text: &str, block: Vec<PaintedLine>) {
+        self.leave_block_if_continued();
         self.replace(&format!("{text}\n"), block);
     }
 
     /// Clears the block.
     pub(super) fn clear(&mut self) {
         self.draw(Vec::new());
+    }
+
+    /// After the process was continued, leaves the painted block as it is: how many lines the shell has written below
+    /// it is not known, and clearing upwards would clear those.
+    fn leave_block_if_continued(&mut self) {
+        if self.terminal.take_continued() {
+            self.painted.clear();
+        }
     }
 
     /// Clears the painted block and writes `text` and `block`, all in one write, so that no partial frame is visible.

@@ -19,10 +19,6 @@ fn json_lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn is_iso_time(value: &Value) -> bool {
-    without_time(&format!("{} ", value.as_str().unwrap())).is_empty()
-}
-
 #[test]
 fn run_json_is_one_line_and_events_has_a_line_for_each_training_run() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,6 +87,23 @@ fn other_commands_print_json() {
     assert_eq!((stability["selected"].as_u64(), stability["measured"].as_u64()), (Some(1), Some(1)));
     let init = json(&["init", runs.join("new.toml").to_str().unwrap(), "--json"]);
     assert!(Path::new(init["schema"].as_str().unwrap()).exists());
+}
+
+#[test]
+fn rm_json_names_the_runs_and_what_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("mine-12345678");
+    for (name, text) in [("rounds.csv", "key\n"), ("notes.txt", "a user's")] {
+        lth::system::files::write(&run.join(name), text.as_bytes()).unwrap();
+    }
+    let rm = |option: &str| lth_in(folder.path(), &["rm", "mine", "--json", option]);
+    let expected = |dry_run: bool, bytes: u64, foreign: &[&Path]| serde_json::json!({ "dry_run": dry_run, "runs": [run], "bytes": bytes, "foreign": foreign });
+    assert_eq!(json_line(&rm("--dry-run")), expected(true, 12, &[]));
+    let refused = lth_in(folder.path(), &["rm", "mine", "--json"]);
+    assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(2), ""), "{}", stderr(&refused));
+    assert!(run.join("rounds.csv").exists());
+    assert_eq!(json_line(&rm("--yes")), expected(false, 4, &[&run.join("notes.txt")]));
+    assert!(!run.join("rounds.csv").exists() && run.join("notes.txt").exists());
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn name(run_dir: &Path) -> &str {
     run_dir.file_name().unwrap().to_str().unwrap()
 }
 
-/// Changes the time at which a run was begun.
+/// Changes the time at which a run was begun, written in seconds since 1970 as earlier versions did.
 fn set_started(run_dir: &Path, seconds: u64) {
     let path = run_dir.join("run.json");
     let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -54,7 +54,10 @@ fn runs_are_listed_newest_last_with_what_they_differ_in() {
     assert!(lines[2].starts_with(name(&usual)) && lines[2].ends_with("  lr 2e-3"), "{text}");
     let json: Value = serde_json::from_str(&stdout_of(folder.path(), &["runs", "--json"])).unwrap();
     assert_eq!(json[0]["settings"], serde_json::json!({ "train.lr": 0.01 }));
-    assert_eq!((json[0]["started"].as_u64(), json[1]["label"].as_str()), (Some(1_000_000_000), Some("lr 2e-3")));
+    assert_eq!(
+        (json[0]["started"].as_str(), json[1]["label"].as_str()),
+        (Some("2001-09-09T01:46:40Z"), Some("lr 2e-3"))
+    );
 }
 
 #[test]
@@ -159,7 +162,10 @@ fn running_again_overwrites_no_provenance() {
     assert_eq!(commands.len(), 2, "{manifest}");
     assert!(commands[0]["command"].as_str().unwrap().contains("--set train.lr=0.01"));
     assert!(commands[1]["command"].as_str().unwrap().contains("resolved.toml"));
-    assert!(commands.iter().all(|command| command["started"].as_u64() <= command["finished"].as_u64()));
+    for command in commands {
+        let (started, finished) = (&command["started"], &command["finished"]);
+        assert!(is_iso_time(started) && is_iso_time(finished) && started.as_str() <= finished.as_str(), "{command}");
+    }
 
     // A setting of the report changes, and only that.
     run_ok(run_dir.join("resolved.toml").to_str().unwrap(), folder.path(), &["report.margin=3.0"]);
@@ -169,23 +175,24 @@ fn running_again_overwrites_no_provenance() {
 }
 
 #[test]
-fn manifest_with_one_command_is_still_read() {
+fn manifest_of_older_version_is_still_read() {
     let folder = tempfile::tempdir().unwrap();
     tiny(folder.path(), &[]);
     let path = run_dir(folder.path()).join("run.json");
     let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     manifest.as_object_mut().unwrap().remove("commands");
     manifest["command"] = "lth run old.toml".into();
+    manifest["written"] = 1_000_000_000.into();
     lth::system::files::write(&path, manifest.to_string().as_bytes()).unwrap();
     let json: Value = serde_json::from_str(&stdout_of(folder.path(), &["runs", "--json"])).unwrap();
-    assert_eq!(
-        (json[0]["state"].as_str(), json[0]["started"].as_u64()),
-        (Some("finished"), manifest["written"].as_u64())
-    );
+    let written = Some("2001-09-09T01:46:40Z");
+    assert_eq!((json[0]["state"].as_str(), json[0]["started"].as_str()), (Some("finished"), written));
+    assert_eq!(json[0]["written"].as_str(), written);
     tiny(folder.path(), &[]);
     let manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(manifest["commands"][0]["command"], "lth run old.toml");
     assert_eq!(manifest["commands"].as_array().unwrap().len(), 2);
+    assert!(is_iso_time(&manifest["written"]) && is_iso_time(&manifest["commands"][1]["started"]), "{manifest}");
 }
 
 #[test]

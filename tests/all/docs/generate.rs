@@ -41,6 +41,7 @@ fn breaks(value: &serde_json::Value, part: &serde_json::Value, whole: &serde_jso
         "boolean" => value.is_boolean(),
         "integer" => value.is_u64() || value.is_i64(),
         "number" => value.is_number(),
+        "null" => value.is_null(),
         _ => false,
     };
     let mut broken = Vec::new();
@@ -88,6 +89,32 @@ fn schema_is_named_and_met_by_every_config() {
         for (right, wrong) in mistakes {
             assert!(!breaks(&read(&text.replacen(right, wrong, 1)), &schema, &schema, "").is_empty(), "{wrong}");
         }
+    }
+}
+
+#[test]
+fn outputs_meet_their_schemas() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = ["replicates=2", "rounds=1", "train.iterations=40"];
+    run_ok(SMOKE, folder.path(), &short);
+    run_ok(SMOKE, folder.path(), &[&short[..], &["train.lr=0.01"]].concat());
+    let json = |args: &[&str]| crate::support::stdout_of(folder.path(), &[args, &["--json"]].concat());
+    let manifest = fs::read_to_string(run_dirs(folder.path())[0].join("run.json")).unwrap();
+    for (name, text, field) in [
+        ("manifest", manifest, "audit"),
+        ("compare", json(&["compare", "smoke"]), "differences"),
+        ("compare", json(&["compare", "smoke", "--round", "0", "--sort", "n"]), "results"),
+        ("runs", json(&["runs"]), "started"),
+        ("rm", json(&["rm", "smoke@lr=0.01", "--dry-run"]), "foreign"),
+        ("clean", json(&["clean", "--dry-run"]), "kept"),
+    ] {
+        let schema: serde_json::Value =
+            serde_json::from_str(&stdout_of(&["generate", "schema", "--of", name])).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(breaks(&value, &schema, &schema, name), Vec::<String>::new(), "{value:#}");
+        let object = if value.is_array() { &mut value[0] } else { &mut value };
+        object.as_object_mut().unwrap().remove(field).unwrap();
+        assert_eq!(breaks(&value, &schema, &schema, name).len(), 1, "{name} without `{field}`");
     }
 }
 

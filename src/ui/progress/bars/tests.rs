@@ -203,3 +203,26 @@ fn bars_are_cleared_when_run_breaks_off() {
     bars.on_event(&Event::Message("a line after the end"));
     assert_eq!(terminal.rows()[3..], ["a line after the end"]);
 }
+
+// regression: after Ctrl-Z and `fg`, the next frame cleared lines of the shell and left the old bars
+#[test]
+fn bars_are_drawn_below_lines_of_shell_after_continue() {
+    let shell = ["^Z", "[1]+  Stopped                 lth run quickstart.toml", "$ fg", "lth run quickstart.toml"];
+    let (bars, terminal) = started_bars(2, 80, 24);
+    draw(&bars);
+    let before = terminal.rows();
+    terminal.stop_and_continue(&(shell.join("\n") + "\n"));
+    terminal.resize(100, 24);
+    draw(&bars);
+    let block = terminal.rows().split_off(before.len() + shell.len());
+    assert_eq!(block.len(), 3, "{:#?}", terminal.rows());
+    end(&bars, 0, 1);
+    start(&bars, 0);
+    draw(&bars);
+    let rows = terminal.rows();
+    assert_eq!(rows[..before.len()], before, "the lines before the stop stay");
+    assert_eq!(rows[before.len()..][..shell.len()], shell);
+    assert!(rows[before.len() + shell.len()].starts_with("[ 1/57]"), "{rows:#?}");
+    bars.on_event(&Event::RunFinished);
+    assert_eq!(terminal.rows().len(), before.len() + shell.len() + 1, "the bars are cleared: {:#?}", terminal.rows());
+}

@@ -15,6 +15,8 @@ struct Grid {
     /// Row of the cursor, as an index of `rows`.
     row: usize,
     column: usize,
+    /// Whether the process was continued since the painter last asked.
+    continued: bool,
 }
 
 #[derive(Clone, Default)]
@@ -26,11 +28,25 @@ struct Row {
 
 impl FakeTerminal {
     pub(in crate::ui) fn new(width: usize, height: usize) -> Self {
-        Self(Arc::new(Mutex::new(Grid { width, height, rows: vec![Row::default()], row: 0, column: 0 })))
+        Self(Arc::new(Mutex::new(Grid {
+            width,
+            height,
+            rows: vec![Row::default()],
+            row: 0,
+            column: 0,
+            continued: false,
+        })))
     }
 
     pub(in crate::ui) fn resize(&self, width: usize, height: usize) {
         self.0.lock().unwrap().resize(width, height);
+    }
+
+    /// Stops the process, lets the shell write `text`, and continues the process.
+    pub(in crate::ui) fn stop_and_continue(&self, text: &str) {
+        let mut grid = self.0.lock().unwrap();
+        grid.write(text);
+        grid.continued = true;
     }
 
     /// Returns all rows, including those that have scrolled off the top.
@@ -58,6 +74,10 @@ impl Terminal for FakeTerminal {
 
     fn write(&mut self, text: &str) {
         self.0.lock().unwrap().write(text);
+    }
+
+    fn take_continued(&mut self) -> bool {
+        std::mem::take(&mut self.0.lock().unwrap().continued)
     }
 }
 
