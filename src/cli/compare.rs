@@ -33,7 +33,7 @@ pub(super) struct CompareArgs {
     /// With `--sort`, list the largest values first.
     #[arg(long, requires = "sort")]
     descending: bool,
-    /// Print the results as CSV, with accuracies as shares of 1.
+    /// Print the results as CSV, with accuracies as fractions (0 to 1).
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     /// Print JSON.

@@ -8,10 +8,10 @@ use crate::config::UsageError;
 
 #[derive(Debug, Args)]
 pub(super) struct RowFilter {
-    /// Show only this arm (repeatable).
+    /// Select this arm only (repeatable).
     #[arg(long, value_name = "NAME")]
     arm: Vec<String>,
-    /// Show only this round (repeatable).
+    /// Select this round only (repeatable).
     #[arg(long, value_name = "N")]
     round: Vec<u32>,
 }

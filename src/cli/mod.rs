@@ -81,9 +81,9 @@ enum Command {
     /// List the runs: state, best round by validation accuracy, and size.
     #[command(visible_alias = "ls")]
     Runs(runs::ListArgs),
-    /// Delete the folders of runs, after a question. Their training runs are kept in the store.
+    /// Delete the folders of runs, after confirmation. Their training runs are kept in the store.
     Rm(rm::RmArgs),
-    /// Delete weights that no run needs, after a question. Curves, masks and CSV files are kept.
+    /// Delete weights that no run needs, after confirmation. Curves, masks and CSV files are kept.
     Clean(clean::CleanArgs),
     /// Download, check and show data sets.
     Data(data::DataArgs),

@@ -18,7 +18,7 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct RmArgs {
-    /// The runs: of each its folder, its name, or another name that only one run has.
+    /// The runs to delete: folders, or names that match one run each.
     #[arg(required = true, value_name = "RUN", value_parser = super::folders::path_parser())]
     names: Vec<PathBuf>,
     #[command(flatten)]

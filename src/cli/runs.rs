@@ -13,8 +13,7 @@ use crate::ui;
 pub(super) struct ListArgs {
     #[command(flatten)]
     runs: RunsArgs,
-    /// List superseded runs too, which a newer run of the same experiment contains, and runs that `--fresh` has
-    /// archived.
+    /// List superseded runs too (all their training runs are in a newer run), and runs archived by `--fresh`.
     #[arg(long)]
     all: bool,
     /// Print JSON.

@@ -1,6 +1,6 @@
 //! Axes: conversion of values to positions in pixels.
 
-use super::chart::{Axis, AxisScale, ChartPoint, Panel};
+use super::chart::{Axis, AxisScale, AxisUnit, ChartPoint, Panel};
 
 /// Pixels between the frame and the outermost values: enough for the markers of six series side by side.
 const PADDING: f64 = 13.0;
@@ -46,6 +46,11 @@ impl<'a> ScaledAxis<'a> {
             let margin = if axis.scale == AxisScale::Linear { (0.05 * scaled.high.abs()).max(1e-3) } else { 0.3 };
             scaled.low -= margin;
             scaled.high += margin;
+            // A share of all stays one: no accuracy is above 100%.
+            if axis.unit == AxisUnit::Percent && axis.scale == AxisScale::Linear && (0.0..=1.0).contains(&low) {
+                scaled.low = scaled.low.max(0.0);
+                scaled.high = scaled.high.min(1.0);
+            }
         }
         scaled
     }
@@ -104,6 +109,18 @@ mod tests {
         let scaled = ScaledAxis::horizontal(&panel, 218.0);
         assert_eq!([1.0, 0.1, 0.01].map(|x| scaled.position(x).unwrap().round()), [13.0, 109.0, 205.0]);
         assert_eq!((scaled.position(0.0), scaled.position(-1.0)), (None, None));
+    }
+
+    #[test]
+    fn axis_of_a_single_share_ends_at_100_percent() {
+        let ends = |value: f64, unit: AxisUnit| {
+            let axis = Axis { unit, ..Axis::default() };
+            let scaled = ScaledAxis::new(&axis, [(value, value)].into_iter(), 100.0, true);
+            (scaled.low, scaled.high)
+        };
+        assert_eq!(ends(1.0, AxisUnit::Percent), (0.95, 1.0));
+        assert_eq!(ends(0.0, AxisUnit::Percent), (0.0, 1e-3));
+        assert_eq!(ends(1.0, AxisUnit::Plain), (0.95, 1.05));
     }
 
     #[test]
