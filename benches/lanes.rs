@@ -79,7 +79,8 @@ fn dataset(shape: [usize; 3]) -> Arc<Dataset> {
         labels: (0..u64::from(IMAGES)).map(|i| (mix(2, i) % 10) as u8).collect(),
         train: (0..IMAGES).collect(),
         validation: (0..100).collect(),
-        test: (0..100).collect(),
+        // One image: an evaluation is only to wait for the device.
+        test: vec![0],
         normalization: Normalization::Affine { scale: 1.0 / 64.0, offset: -2.0 },
     })
 }
@@ -113,11 +114,17 @@ fn batches(case: &Case, lanes: usize, iteration: u64) -> Vec<Batch> {
 
 /// Starts `PyTorch` on the GPU, if there is one and `LTH_BENCH_PYTHON` names the Python.
 #[expect(clippy::disallowed_methods, reason = "a benchmark takes its options from the environment")]
-fn pytorch(case: &Case, dataset: &Dataset, gpu: Option<usize>, steps: u64) -> Option<PytorchProcess> {
+fn pytorch(
+    case: &Case,
+    dataset: &Dataset,
+    (gpu, precision): (Option<usize>, MatmulPrecision),
+    steps: u64,
+) -> Option<PytorchProcess> {
     let python = std::env::var("LTH_BENCH_PYTHON").ok().filter(|_| gpu.is_some())?;
     let [channels, side, _] = case.shape;
     let numbers = [channels, side, case.batch_size, steps as usize].map(|n| n.to_string());
-    let arguments: Vec<String> = std::iter::once(case.name.to_owned()).chain(numbers).collect();
+    let words = [case.name.to_owned()].into_iter().chain(numbers).chain((!precision.is_exact()).then(|| "tf32".into()));
+    let arguments: Vec<String> = words.collect();
     Some(PytorchProcess::new(&python, "pytorch_gpu.py", dataset, &arguments))
 }
 
@@ -138,7 +145,7 @@ fn main() {
         let dataset = dataset(case.shape);
         // Many steps on a GPU, because the program waits for the GPU once per measurement.
         let steps = if gpu.is_some() { 100 } else { case.steps };
-        let mut pytorch = pytorch(case, &dataset, gpu, steps);
+        let mut pytorch = pytorch(case, &dataset, (gpu, precision), steps);
         let mut first_rate = None;
         for &lanes in &lane_counts {
             let mut trainer = match trainer(case, &dataset, (gpu, precision), lanes) {
@@ -154,8 +161,7 @@ fn main() {
                     trainer.step(&batches(case, lanes, iteration), &vec![1e-4; lanes]).expect("a step");
                     iteration += 1;
                 });
-                // Steps do not wait for the device, an evaluation does. The rate includes the time of the evaluation
-                // itself, which is small.
+                // Steps do not wait for the device, an evaluation does.
                 let wait = microseconds(1, || drop(trainer.evaluate(Split::Test).expect("a score")));
                 1e6 * lanes as f64 / (micros + wait / steps as f64)
             };

@@ -1,6 +1,6 @@
 """The PyTorch side of `lanes`: one network on one GPU, as fast as we can write it.
 
-    python3 benches/pytorch_gpu.py IMAGES LABELS NETWORK CHANNELS SIDE BATCH STEPS     (torch 2.11.0 with CUDA)
+    python3 benches/pytorch_gpu.py IMAGES LABELS NETWORK CHANNELS SIDE BATCH STEPS [tf32]     (torch 2.11.0 with CUDA)
 
 IMAGES and LABELS are raw bytes. All images are float32 inputs on the GPU; Adam and SGD are the fused ones; the whole
 step (choice of images, forward, backward, update) is one CUDA graph. Convolutional networks are measured with channels
@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from pytorch_conv import Pairs, resnet20
 
 torch.backends.cudnn.benchmark = True
-torch.backends.cudnn.allow_tf32 = False
 
 VGG_19 = [64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512]
 
@@ -98,7 +97,8 @@ def rate(training, steps):
 
 
 if __name__ == "__main__":
-    images, labels, name, channels, side, batch, steps = sys.argv[1:]
+    images, labels, name, channels, side, batch, steps, *precision = sys.argv[1:]
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == ["tf32"]
     x = np.fromfile(images, np.uint8).reshape(-1, int(channels), int(side), int(side)).astype(np.float32) / 255
     x = torch.from_numpy(x).cuda()
     y = torch.from_numpy(np.fromfile(labels, np.uint8).astype(np.int64)).cuda()

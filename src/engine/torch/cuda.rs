@@ -1,6 +1,7 @@
 //! CUDA: whether it is available, which is decided without opening a library, and the devices that libtorch's CUDA
 //! library finds.
 
+use std::ffi::c_char;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -51,7 +52,8 @@ pub fn cuda_devices() -> Result<usize, String> {
     }
 }
 
-/// Returns the GPU with index `gpu` (from 0), set up for the matrix precision of `spec`. Work on it is queued in a stream
+/// Returns the GPU with index `gpu` (from 0), set up for the matrix precision of `spec`, which is one
+/// for the whole process. Work on it is queued in a stream
 /// of the calling thread.
 ///
 /// # Errors
@@ -59,7 +61,7 @@ pub fn cuda_devices() -> Result<usize, String> {
 pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
     let devices = cuda_devices().map_err(|reason| anyhow!("CUDA cannot be used: {reason}"))?;
     ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
-    set_up(spec.matmul_precision == MatmulPrecision::Tf32);
+    set_up(spec.matmul_precision == MatmulPrecision::Tf32)?;
     cuda_graph::use_own_stream(gpu)?;
     Ok(Device::Cuda(gpu))
 }
@@ -67,13 +69,13 @@ pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
 /// Sets libtorch's global flags: products and convolutions in TF32 if `tf32`, and deterministic kernels where libtorch
 /// has them.
 #[expect(unsafe_code, reason = "libtorch's bindings have no function for these flags")]
-fn set_up(tf32: bool) {
+fn set_up(tf32: bool) -> Result<()> {
     unsafe extern "C" {
         /// Defined in `cuda.cpp`.
-        fn lth_set_up_cuda(tf32: bool);
+        fn lth_set_up_cuda(tf32: bool) -> *const c_char;
     }
-    // SAFETY: it sets flags of libtorch's global context, by libtorch's own functions.
-    unsafe { lth_set_up_cuda(tf32) }
+    // SAFETY: it sets flags of libtorch's global context by libtorch's own functions, and catches all exceptions.
+    cuda_graph::checked(unsafe { lth_set_up_cuda(tf32) })
 }
 
 /// Opens libtorch's CUDA library if CUDA is available. Must be called before the first computation, on the CPU too:

@@ -1,13 +1,14 @@
 //! CUDA graphs: the kernels of a step, recorded once and started again by one call. A step of a small network has some
 //! fifty kernels, and starting each costs the processor more time than the GPU needs to run it.
 
-use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use anyhow::{Result, bail};
-use tch::TchError;
+use anyhow::{Result, ensure};
+use tch::{Device, TchError};
 
 // Defined in `cuda.cpp`. A message is null if all went well, else valid until the next call in this thread.
 #[expect(unsafe_code, reason = "functions of C++ are declared")]
@@ -17,36 +18,32 @@ unsafe extern "C" {
     fn lth_end_cuda_graph(graph: *mut c_void) -> *const c_char;
     fn lth_replay_cuda_graph(graph: *mut c_void) -> *const c_char;
     fn lth_free_cuda_graph(graph: *mut c_void);
+    fn lth_empty_cuda_cache() -> *const c_char;
 }
 
-/// Gives the calling thread a stream of its own on this GPU, so that steps can be recorded in it, and those of several
-/// threads run side by side. Does nothing if the thread has one.
+/// Makes this GPU the current one of the calling thread, with a stream that no other thread has, so that steps can be
+/// recorded in it and those of several threads run side by side.
 ///
 /// # Errors
-/// Fails if libtorch fails.
+/// Fails if libtorch fails, or more than 32 threads use the GPU.
 #[expect(unsafe_code, reason = "libtorch's bindings have no streams")]
 pub(super) fn use_own_stream(gpu: usize) -> Result<()> {
-    thread_local! {
-        static GPU: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    if GPU.get() != Some(gpu) {
-        // SAFETY: it sets the current stream of this thread, and catches all exceptions.
-        checked(unsafe { lth_use_cuda_stream(gpu as c_int) })?;
-        GPU.set(Some(gpu));
-    }
-    Ok(())
+    // SAFETY: it sets the current GPU and stream of this thread, and catches all exceptions.
+    checked(unsafe { lth_use_cuda_stream(gpu as c_int) })
 }
 
-/// Held for reading by backward passes that are not recorded, and for writing by a recording: libtorch runs the backward
-/// passes of all threads in one thread per GPU, whose cuDNN must not be given another stream during a recording
-/// (`CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH`).
+/// Held for writing by a recording, and for reading by all other work that uses cuDNN or may load kernels: libtorch runs
+/// the backward passes of all threads in one thread per GPU, with one cuDNN handle, and to set that handle to another
+/// stream during a recording is an error (`CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH`).
 static RECORDING: RwLock<()> = RwLock::new(());
 
-/// Runs `work`, which may compute a backward pass, while no thread records.
-pub(super) fn while_nothing_is_recorded<R>(work: impl FnOnce() -> R) -> R {
-    let _guard = RECORDING.read().unwrap_or_else(PoisonError::into_inner);
-    work()
+/// Returns a guard during whose life no thread records; `None` on the CPU, whose work does not disturb recordings.
+pub(super) fn no_recording(device: Device) -> Option<RwLockReadGuard<'static, ()>> {
+    device.is_cuda().then(|| RECORDING.read().unwrap_or_else(PoisonError::into_inner))
 }
+
+/// Set after a recording that could not be ended, with which libtorch's allocator has lost count.
+static IS_BROKEN: AtomicBool = AtomicBool::new(false);
 
 /// Recorded work on a GPU. It reads and writes the memory of the tensors that it was recorded with, which must stay
 /// where they are.
@@ -60,24 +57,29 @@ impl CudaGraph {
     /// the graph.
     ///
     /// # Errors
-    /// Returns the error of `work`; fails if `work` cannot be recorded.
+    /// Returns the error of `work`; fails if `work` cannot be recorded. Nothing of `work` has run on the GPU then.
     #[expect(unsafe_code, reason = "libtorch's bindings have no graphs")]
     pub(super) fn record(work: impl FnOnce() -> Result<()>) -> Result<Self> {
         let _guard = RECORDING.write().unwrap_or_else(PoisonError::into_inner);
+        ensure!(!IS_BROKEN.load(Ordering::Relaxed), "an earlier recording could not be ended");
         let mut graph = std::ptr::null_mut();
-        // SAFETY: `graph` is set to null or to a new graph, which `Self` frees.
+        // SAFETY: `graph` is set to null or to a new graph. It is freed by `Self`, or never if libtorch may still refer
+        // to it.
         let begun = checked(unsafe { lth_begin_cuda_graph(&raw mut graph) });
-        let Some(graph) = NonNull::new(graph).map(|graph| Self { graph }) else {
-            begun?;
-            bail!("libtorch made no CUDA graph");
-        };
+        if begun.is_err() {
+            IS_BROKEN.store(!graph.is_null(), Ordering::Relaxed);
+        }
         begun?;
-        let worked = work();
+        let worked = catch_unwind(AssertUnwindSafe(work));
         // SAFETY: a recording of this graph has begun in this thread.
-        let ended = checked(unsafe { lth_end_cuda_graph(graph.graph.as_ptr()) });
-        worked?;
-        ended?;
-        Ok(graph)
+        let ended = checked(unsafe { lth_end_cuda_graph(graph) });
+        if ended.is_err() {
+            IS_BROKEN.store(true, Ordering::Relaxed);
+        }
+        // The error of `work` is the cause of the other.
+        worked.unwrap_or_else(|panic| resume_unwind(panic)).and(ended)?;
+        let graph = NonNull::new(graph).expect("a recording that has begun has a graph");
+        Ok(Self { graph })
     }
 
     /// Queues the recorded work, without waiting for it.
@@ -94,14 +96,25 @@ impl CudaGraph {
 impl Drop for CudaGraph {
     #[expect(unsafe_code, reason = "libtorch's bindings have no graphs")]
     fn drop(&mut self) {
-        // SAFETY: the graph was made by `lth_begin_cuda_graph` and is freed once.
+        // SAFETY: the graph was recorded without error, and is freed once.
         unsafe { lth_free_cuda_graph(self.graph.as_ptr()) }
     }
 }
 
+/// Gives the memory that libtorch holds for later tensors back to the GPU, because a graph has memory of its own. Waits
+/// for the GPU.
+///
+/// # Errors
+/// Fails if libtorch fails.
+#[expect(unsafe_code, reason = "libtorch's bindings have no such function")]
+pub(super) fn empty_cache() -> Result<()> {
+    // SAFETY: it frees memory that no tensor uses, and catches all exceptions.
+    checked(unsafe { lth_empty_cuda_cache() })
+}
+
 /// Returns a message of `cuda.cpp` as an error of libtorch.
 #[expect(unsafe_code, reason = "a C string is read")]
-fn checked(message: *const c_char) -> Result<()> {
+pub(super) fn checked(message: *const c_char) -> Result<()> {
     if message.is_null() {
         return Ok(());
     }

@@ -41,9 +41,9 @@ pub const DETERMINISTIC: &str = "initial weights, masks, order of images, augmen
     the bit; cuDNN is held to its deterministic kernels and none is chosen by timing";
 
 /// The part of a training run on a GPU that is not deterministic, in words for users.
-pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only within a stream and a version, and pooling \
-    with squares that overlap adds gradients in no order: last digits may differ from run to run, and do on another kind of \
-    GPU or with another number of lanes";
+pub const NOT_DETERMINISTIC: &str = "cuBLAS promises its sums in one order only for one version, one kind of GPU and \
+    one stream at a time; cuDNN takes another kernel where memory is short; pooling with squares that overlap adds gradients \
+    in no order: last digits may differ from run to run, and do on another kind of GPU or with another number of lanes";
 
 /// Builds a trainer for `lanes` networks, which must be used in the calling thread. Limits libtorch's computations on
 /// the CPU in this thread to one thread.

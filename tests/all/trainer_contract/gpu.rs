@@ -89,10 +89,16 @@ fn lane_batch(lane: u64, step: u64) -> Batch {
     Batch { elementwise, iteration: step, ..conv::batch(3 * step + lane) }
 }
 
-/// Trains `lanes` networks for `steps` steps; the learning rate falls over the steps and is another one in each lane.
-/// Returns the trainer and the state of every lane.
+/// Trains `lanes` networks for `steps` steps; the learning rate falls over the steps. Two lanes share it; otherwise it is
+/// another one in each lane. Returns the trainer and the state of every lane.
 fn train(spec: &TrainerSpec, dataset: &Arc<Dataset>, lanes: u64, steps: u64) -> (Box<dyn Trainer>, Vec<Snapshot>) {
     let mut trainer = torch::build(spec, dataset, lanes as usize).unwrap();
+    let states = train_with(trainer.as_mut(), spec, lanes, steps);
+    (trainer, states)
+}
+
+/// Like [`train`], with a trainer that may have been used before.
+fn train_with(trainer: &mut dyn Trainer, spec: &TrainerSpec, lanes: u64, steps: u64) -> Vec<Snapshot> {
     for lane in 0..lanes {
         let (start, mask) = lane_start(&spec.network, lane);
         trainer.load(lane as usize, &start, &mask).unwrap();
@@ -100,16 +106,17 @@ fn train(spec: &TrainerSpec, dataset: &Arc<Dataset>, lanes: u64, steps: u64) -> 
     let base = if spec.optimizer.moment_count() == 2 { 1e-3 } else { 0.01 };
     for step in 0..steps {
         let batches: Vec<Batch> = (0..lanes).map(|lane| lane_batch(lane, step)).collect();
-        let lr: Vec<f64> = (0..lanes).map(|lane| base * (1 + lane) as f64 / (1 + step) as f64).collect();
+        let lr: Vec<f64> =
+            (0..lanes).map(|lane| base * (1 + if lanes == 2 { 0 } else { lane }) as f64 / (1 + step) as f64).collect();
         trainer.step(&batches, &lr).unwrap();
     }
-    let states = (0..lanes as usize).map(|lane| trainer.snapshot(lane).unwrap()).collect();
-    (trainer, states)
+    (0..lanes as usize).map(|lane| trainer.snapshot(lane).unwrap()).collect()
 }
 
 /// Returns the largest distance between the parts of two states.
 fn difference(got: &Snapshot, want: &Snapshot) -> f64 {
-    parts(got).into_iter().zip(parts(want)).map(|(got, want)| distance(got, want)).fold(0.0, f64::max)
+    let distances = parts(got).into_iter().zip(parts(want)).map(|(got, want)| distance(got, want));
+    distances.fold(0.0, |largest: f64, error| if error.is_nan() { f64::NAN } else { largest.max(error) })
 }
 
 #[test]
@@ -118,7 +125,7 @@ fn gpu_equals_the_cpu_with_every_option() {
     let dataset = dataset();
     for (name, network) in networks() {
         for (index, optimizer) in optimizers().into_iter().enumerate() {
-            for lanes in [1, 4] {
+            for lanes in [1, 2, 4] {
                 let is_odd = index % 2 == 1;
                 let spec = TrainerSpec {
                     dtype: Dtype::Float64,
@@ -196,6 +203,42 @@ fn gpu_trainer_takes_other_networks_and_batches_after_recording() {
         let error = difference(&state(GPU), &state(None));
         assert!(error < 1e-6, "{name}: off by {error:.1e}");
     }
+}
+
+/// Threads record, replay, load and free their steps at the same time on one GPU.
+#[test]
+#[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA")]
+fn gpu_trainers_of_several_threads_do_not_disturb_each_other() {
+    let dataset = dataset();
+    let spec = TrainerSpec { gpu: GPU, ..TrainerSpec::plain(networks()[1].1.clone(), optimizers()[0], BATCH) };
+    let alone = train(&spec, &dataset, 2, 20).1;
+    // More threads one after the other than libtorch has streams.
+    for _ in 0..12 {
+        std::thread::scope(|scope| {
+            let work = || {
+                let (mut trainer, first) = train(&spec, &dataset, 2, 20);
+                trainer.evaluate(Split::Test).unwrap();
+                [first, train_with(trainer.as_mut(), &spec, 2, 20)]
+            };
+            for thread in [(); 4].map(|()| scope.spawn(work)) {
+                assert!(thread.join().unwrap().iter().all(|states| *states == alone));
+            }
+        });
+    }
+}
+
+/// The second GPU, if there is one.
+#[test]
+#[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA")]
+fn second_gpu_trains_like_the_first() {
+    if torch::cuda_devices().unwrap() < 2 {
+        println!("skipped: there is one GPU");
+        return;
+    }
+    let spec = |gpu| TrainerSpec { gpu, ..TrainerSpec::plain(networks()[1].1.clone(), optimizers()[0], BATCH) };
+    let states = [GPU, Some(1)].map(|gpu| train(&spec(gpu), &dataset(), 2, 20).1);
+    let errors = states[0].iter().zip(&states[1]).map(|(got, want)| difference(got, want));
+    assert!(errors.into_iter().all(|error| error < 1e-3));
 }
 
 #[test]

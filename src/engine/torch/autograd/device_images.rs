@@ -64,8 +64,8 @@ impl DrawnAugmentation {
 }
 
 impl DeviceImages {
-    /// Prepares `dataset` for inputs of type `kind` on `device`, with channels innermost in memory if `channels_last`. With [`Memory::Device`] the data set is copied to the
-    /// device, once for all training runs of a trainer.
+    /// Prepares `dataset` for inputs of type `kind` on `device`, with channels innermost in memory if `channels_last`. With
+    /// [`Memory::Device`] the data set is copied to the device, once for all training runs of a trainer.
     ///
     /// # Errors
     /// Fails if the device has too little memory.
@@ -247,13 +247,16 @@ impl DeviceImages {
     }
 }
 
-/// Returns whether images in `memory` should have their channels innermost. Which is faster was measured: on the CPU for
-/// one network; on a GPU (H100, libtorch 2.11.0) a convolution of `lanes` = 16 networks takes 0.25 to 0.85 times as long
-/// with channels innermost, but the step of a single `ResNet`-20 in float32 1.25 times as long.
+/// Returns whether images in `memory` should have their channels innermost: on the CPU for one network; on a GPU always,
+/// but for one network with batch norm in full float32. On an H100 (libtorch 2.11.0), a convolution of 16 networks takes
+/// 0.25 to 0.85 times as long with channels innermost, and the step of one `ResNet`-20 in float32 1.25 times as long.
 pub(super) fn channels_last(memory: Memory, lanes: usize, spec: &TrainerSpec) -> bool {
     match memory {
         Memory::Host => lanes == 1,
-        Memory::Device => lanes > 1 || !spec.matmul_precision.is_exact() || spec.network.buffers().is_empty(),
+        Memory::Device => {
+            let has_batch_norm = !spec.network.buffers().is_empty();
+            lanes > 1 || !has_batch_norm || !spec.matmul_precision.is_exact()
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! those of one. Parameters, gradients and moments are flat tensors: all lanes of the first parameter, then all lanes
 //! of the second, and so on. On the CPU the optimizer is the loop of [`optim`](crate::engine::optim), as in the other
 //! trainers; on a GPU it is tensor operations on the flat tensors (`update`). No operation of a step waits for the
-//! device, and a GPU's steps are recorded as a [`CudaGraph`], which starts all kernels of a step by one call.
+//! device (but see [`step_inputs::upload`]), and a GPU's steps are recorded as CUDA graphs, each of which starts all
+//! kernels of a step by one call.
 
 mod clip;
 mod loss;
@@ -15,6 +16,7 @@ mod lane_tensors;
 mod memory;
 mod optimize;
 mod probe;
+mod recorder;
 mod step_inputs;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use tch::{Device, Tensor};
 
-use super::cuda_graph::{self, CudaGraph};
+use super::cuda_graph::no_recording;
 use super::host_buffer::{ALIGN, TorchElement};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
@@ -41,16 +43,13 @@ use lane_tensors::{lane_index, lane_shape, read_lane, read_values, write_lane, w
 use layers::{BatchNormMode, Forward};
 use loss::{ScoreAccumulator, logit_gradient};
 use memory::Memory;
+use recorder::Recorder;
 use step_inputs::{HostInputs, StepInputs};
 
 pub use probe::TorchProbe;
 
 /// The weight of a batch's statistics in the running statistics (`PyTorch`'s default momentum).
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
-
-/// Steps that are taken kernel by kernel after a network was loaded, before one is recorded: libtorch's libraries set
-/// themselves up in the first ones.
-const STEPS_BEFORE_RECORDING: u32 = 2;
 
 /// The progress of a lane.
 #[derive(Clone, Copy, Default)]
@@ -91,10 +90,7 @@ pub(super) struct AutogradTrainer<T> {
     /// The lane of each value of `weights`, for [`Memory::Device`].
     lane_index: Option<Tensor>,
     images: DeviceImages,
-    /// Steps since a network was loaded that were not replayed.
-    unrecorded_steps: u32,
-    /// The step as recorded kernels, and the inputs that they read; on a GPU only.
-    recorded: Option<(CudaGraph, StepInputs)>,
+    recorder: Recorder,
     element: std::marker::PhantomData<T>,
 }
 
@@ -150,8 +146,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
             lane_index,
             images: DeviceImages::new(dataset, (device, memory), T::KIND, channels_last(memory, lanes, spec))?,
             layout,
-            unrecorded_steps: 0,
-            recorded: None,
+            recorder: Recorder::default(),
             element: std::marker::PhantomData,
         })
     }
@@ -190,27 +185,30 @@ impl<T: TorchElement> AutogradTrainer<T> {
         }
     }
 
-    /// Takes a step in every lane: replays the recorded one, records one, or runs its operations.
-    fn take_step(&mut self, inputs: &HostInputs, lr: &[f64]) -> Result<()> {
-        let shape = inputs.shape(self.progress.len());
-        if let Some((graph, recorded)) = self.recorded.as_mut().filter(|(_, recorded)| recorded.shape() == shape) {
-            recorded.replace(inputs)?;
-            return graph.replay();
+    /// Takes a step in every lane: replays a recorded one, records one, or runs its operations.
+    fn take_step(&mut self, host_inputs: &HostInputs, lr: &[f64]) -> Result<()> {
+        let shape = host_inputs.shape(self.progress.len());
+        if self.recorder.replay(host_inputs, shape)? {
+            return Ok(());
         }
-        let inputs = StepInputs::new(inputs, shape, self.device)?;
-        let is_recordable = self.device != Device::Cpu && self.recorded.is_none();
-        if !is_recordable || self.unrecorded_steps < STEPS_BEFORE_RECORDING {
-            self.unrecorded_steps += 1;
-            let gradients = cuda_graph::while_nothing_is_recorded(|| self.gradients(&inputs))?;
-            return self.update(&gradients, &inputs, lr);
+        if self.recorder.should_record(shape, self.device) {
+            let mut recorder = std::mem::take(&mut self.recorder);
+            let inputs = StepInputs::new(host_inputs, shape, self.device)?;
+            let is_recorded = recorder.record(inputs, |inputs| self.run_step(inputs, lr));
+            self.recorder = recorder;
+            if is_recorded? {
+                return Ok(());
+            }
         }
-        let graph = CudaGraph::record(|| {
-            let gradients = self.gradients(&inputs)?;
-            self.update(&gradients, &inputs, lr)
-        })?;
-        graph.replay()?;
-        self.recorded = Some((graph, inputs));
-        Ok(())
+        let inputs = StepInputs::new(host_inputs, shape, self.device)?;
+        let _guard = no_recording(self.device);
+        self.run_step(&inputs, lr)
+    }
+
+    /// Runs the operations of a step. `lr` is for the update on the host; that on a device reads `inputs`.
+    fn run_step(&mut self, inputs: &StepInputs, lr: &[f64]) -> Result<()> {
+        let gradients = self.gradients(inputs)?;
+        self.update(&gradients, inputs, lr)
     }
 
     /// Returns the gradients of the leaves.
@@ -240,7 +238,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
         if is_dense && self.kept.is_none() {
             return Ok(());
         }
-        let mut kept = self.kept.take().unwrap_or_else(|| vec![true; self.layout.len()]);
+        let mut kept = self.kept.clone().unwrap_or_else(|| vec![true; self.layout.len()]);
         self.layout.expand_mask(mask, lane, &mut kept)?;
         self.kept = kept.contains(&false).then_some(kept);
         if self.memory == Memory::Device || self.spec.clip_norm.is_some() {
@@ -286,9 +284,7 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
         ensure!(lane < self.progress.len(), "a lane that is not there");
         self.spec.check_moments(from)?;
-        // The recorded step reads the former mask.
-        self.recorded = None;
-        self.unrecorded_steps = 0;
+        self.recorder.clear();
         let _guard = tch::no_grad_guard();
         let mut from = from.clone();
         mask.apply(&mut from.weights);
@@ -331,11 +327,13 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         let network = &self.spec.network;
         let lanes = self.progress.len();
         let mut sums = ScoreAccumulator::zero(lanes, self.memory, self.device)?;
+        let recording_guard = no_recording(self.device);
         for block in images.chunks(self.memory.evaluation_block(lanes)) {
             let (input, labels) = self.images.plain_batch(block, lanes as i64, takes_features(network))?;
             let logits = self.forward(BatchNormMode::Eval, None).logits(&network.layers, input)?;
             sums.add::<T>(&logits, &labels)?;
         }
+        drop(recording_guard);
         sums.scores(images.len())
     }
 
@@ -364,6 +362,7 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         let _guard = tch::no_grad_guard();
         let network = &self.spec.network;
         let batch_size = image_indices.len().min(self.spec.batch_size);
+        let _recording_guard = no_recording(self.device);
         for (index, batch) in image_indices.chunks_exact(batch_size.max(1)).enumerate() {
             let (input, _) = self.images.plain_batch(batch, self.lane_count(), takes_features(network))?;
             // The mean over batches as a running mean: the first batch replaces the running statistics, batch i (from
@@ -374,6 +373,6 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         Ok(())
     }
 
-    /// Does nothing: libtorch computes in the calling thread only.
+    /// Does nothing: on the CPU, libtorch computes in the calling thread only.
     fn set_threads(&mut self, _threads: usize) {}
 }

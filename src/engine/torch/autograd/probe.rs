@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::super::cuda;
-use super::super::cuda_graph::while_nothing_is_recorded;
+use super::super::cuda_graph::no_recording;
 use super::device_images::DeviceImages;
 use super::dropout::DropoutMasks;
 use super::lane_tensors::lane_shape;
@@ -23,8 +23,8 @@ use crate::engine::probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, Pr
 use crate::engine::trainer::TrainerSpec;
 use crate::network::{Network, TensorRole, init_buffers};
 
-/// A [`Probe`] made with libtorch. It holds no tensors between calls, and opens the device at the first call. Always
-/// uses full-precision products: a mask is computed once, so speed does not matter.
+/// A [`Probe`] made with libtorch. It holds no tensors between calls, and opens the device at the first call. Never rounds
+/// products to TF32 or bfloat16: a mask is computed once, so speed does not matter.
 pub struct TorchProbe {
     spec: TrainerSpec,
     dataset: Arc<Dataset>,
@@ -50,7 +50,10 @@ impl TorchProbe {
             Some(gpu) => cuda::device(gpu, &self.spec)?,
         };
         tch::set_num_threads(1);
-        ProbeRun::new(&self.spec.network, &self.dataset, device, (snapshot, mask), batches, *options)
+        // TF32 is a flag of the whole process, and rounds products of float32 numbers only.
+        let is_tf32 = device.is_cuda() && self.spec.matmul_precision == MatmulPrecision::Tf32;
+        let options = if is_tf32 { ProbeOptions { dtype: Dtype::Float64, ..*options } } else { *options };
+        ProbeRun::new(&self.spec.network, &self.dataset, device, (snapshot, mask), batches, options)
     }
 }
 
@@ -63,7 +66,8 @@ impl Probe for TorchProbe {
         options: &ProbeOptions,
     ) -> Result<GradientMap> {
         let run = self.run(snapshot, mask, batches, options)?;
-        run.named(&while_nothing_is_recorded(|| run.gradients())?)
+        let _guard = no_recording(run.device);
+        run.named(&run.gradients()?)
     }
 
     fn hessian_gradient_product(
@@ -74,7 +78,8 @@ impl Probe for TorchProbe {
         options: &ProbeOptions,
     ) -> Result<GradientMap> {
         let run = self.run(snapshot, mask, batches, options)?;
-        run.named(&while_nothing_is_recorded(|| run.hessian_product(&run.gradients()?))?)
+        let _guard = no_recording(run.device);
+        run.named(&run.hessian_product(&run.gradients()?)?)
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct StepInputs {
     shape: InputsShape,
 }
 
-/// What two steps have in common if the same recorded kernels can take both.
+/// The sizes of the inputs of a step. A recorded step serves only steps of the same sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InputsShape {
     images: usize,
@@ -37,6 +37,15 @@ pub(super) struct InputsShape {
     lanes: usize,
     /// Whether all lanes have the same factors.
     pub(super) shares_factors: bool,
+}
+
+impl InputsShape {
+    /// Returns whether a step that was recorded with inputs of this shape can take a step with inputs of another: the
+    /// sizes are equal, and it reads each lane's factors if they differ.
+    pub(super) fn serves(self, other: Self) -> bool {
+        self == (Self { shares_factors: self.shares_factors, ..other })
+            && (!self.shares_factors || other.shares_factors)
+    }
 }
 
 impl HostInputs {

@@ -6,6 +6,9 @@ use tch::Tensor;
 
 use crate::engine::optim::{Adam, Optimizer, Sgd};
 
+/// Smaller values of Adam's ε would be 0 in float32, and 0/0 the step of a pruned weight.
+const LEAST_EPS: f64 = 1e-30;
+
 /// All parameters of all lanes as flat tensors of one length.
 pub(super) struct FlatParams<'a> {
     /// The weights before the step, which the step replaces.
@@ -35,7 +38,7 @@ pub(super) fn factors(optimizer: &Optimizer, lr: &[f64], steps: &[u64]) -> Vec<f
     }
 }
 
-/// Converts factors [factors, lanes] in float64 to the device type of `like`, each as a tensor that is multiplied with
+/// Converts factors [factors, lanes] in float64 to the type of the values of `like`, each as a tensor that is multiplied with
 /// flat tensors: of one value if all lanes share their factors, else with each value's factor at its place.
 /// `lane_index` has the lane of each value of `like`.
 ///
@@ -50,8 +53,8 @@ pub(super) fn expanded(factors: &Tensor, is_shared: bool, lane_index: &Tensor, l
     Ok((0..factors.size()[0]).map(expand).collect::<Result<_, _>>()?)
 }
 
-/// Takes a step in every lane; `factors` are those of [`factors`], [`expanded`]. Numbers too small for a normal float
-/// stay, unlike on the host, where they would slow the processor down.
+/// Takes a step in every lane; `factors` are those of [`factors`], [`expanded`]. Moments below
+/// [`MOMENT_CUTOFF`](crate::engine::optim::MOMENT_CUTOFF) stay; the host makes them 0.
 ///
 /// # Errors
 /// Fails if libtorch fails.
@@ -71,7 +74,7 @@ pub(super) fn update(optimizer: &Optimizer, factors: &[Tensor], flat: FlatParams
             let Adam { betas, eps, .. } = adam;
             let _ = first.f_lerp_(&gradients, 1.0 - betas[0])?;
             let _ = second.f_lerp_(&gradients.f_square()?, 1.0 - betas[1])?;
-            let denominator = second.f_sqrt()?.f_mul_(second_correction)?.f_add_scalar_(eps)?;
+            let denominator = second.f_sqrt()?.f_mul_(second_correction)?.f_add_scalar_(eps.max(LEAST_EPS))?;
             if adam.decoupled_decay() > 0.0 {
                 let _ = weights.f_mul_(decay)?;
             }
@@ -87,7 +90,8 @@ pub(super) fn update(optimizer: &Optimizer, factors: &[Tensor], flat: FlatParams
                         velocity.shallow_clone()
                     }
                 }
-                _ => gradients,
+                [] => gradients,
+                _ => bail!("moments of another optimizer"),
             };
             let _ = weights.f_sub_(&direction.f_mul(lr)?)?;
         }
@@ -117,7 +121,10 @@ mod tests {
         let lane_index = Tensor::from_slice(&(0..2 * N).map(|i| (i / N) as i64).collect::<Vec<_>>());
         let adamw = Optimizer::Adam(Adam { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1, decoupled: true });
         for optimizer in [adam(0.0), adam(0.1), adamw, sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)] {
-            for (lr, masked) in [([0.1, 0.1], false), ([0.1, 0.3], true)] {
+            for (lr, masked, is_shared) in
+                [([0.1, 0.1], false, true), ([0.1, 0.3], true, false), ([0.2, 0.2], true, true)]
+            {
+                let later = u64::from(!is_shared);
                 let start: Vec<f64> =
                     draw().iter().zip(&kept).map(|(w, &k)| if k || !masked { *w } else { 0.0 }).collect();
                 let mut weights = start.clone();
@@ -136,7 +143,7 @@ mod tests {
                             moments: moment_slots(moments.iter_mut().map(|moment| &mut moment[range.clone()])),
                             kept: masked.then_some(&kept[range.clone()]),
                         };
-                        optim::update(&optimizer, lr, step + lane as u64, parameters);
+                        optim::update(&optimizer, lr, step + lane as u64 * later, parameters);
                     }
                     let flat = FlatParams {
                         weights: &mut device_weights,
@@ -144,10 +151,9 @@ mod tests {
                         moments: &mut device_moments,
                         kept: masked.then_some(&mask),
                     };
-                    // The lanes differ in their steps, so that their factors do.
-                    let numbers = factors(&optimizer, &lr, &[step, step + 1]);
+                    let numbers = factors(&optimizer, &lr, &[step, step + later]);
                     let numbers = Tensor::from_slice(&numbers).view([-1, 2]);
-                    let factors = expanded(&numbers, false, &lane_index, flat.weights).unwrap();
+                    let factors = expanded(&numbers, is_shared, &lane_index, flat.weights).unwrap();
                     update(&optimizer, &factors, flat).unwrap();
                 }
                 let equal = |host: &[f64], device: &Tensor| {
