@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn contact_sheet_is_recognised_by_mark() {
+    fn contact_sheet_is_recognized_by_mark() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sheet.png");
         let is_sheet_with = |bytes: &[u8]| {

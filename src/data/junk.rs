@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn junk_is_recognised_by_name() {
+    fn junk_is_recognized_by_name() {
         for name in [".DS_Store", "._1.png", "Thumbs.db", "THUMBS.DB", "desktop.ini", "__MACOSX", "@eaDir", "Icon\r"] {
             assert!(is_junk(&Path::new("a/class").join(name)), "{name}");
         }

@@ -12,7 +12,7 @@ use crate::config::{Augment, Dtype, Experiment, MatmulPrecision};
 use crate::data::Split;
 use crate::network::Network;
 
-/// Everything that a trainer is specialised for. Training runs with equal specifications can share a trainer.
+/// Everything that a trainer is specialized for. Training runs with equal specifications can share a trainer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerSpec {
     /// The network.

@@ -16,7 +16,7 @@ pub struct Network {
     pub classes: usize,
     /// The layers in the order they are applied.
     pub layers: Vec<Layer>,
-    /// The tensors. Derived from `layers`; not serialised, so it is not part of the keys of training runs.
+    /// The tensors. Derived from `layers`; not serialized, so it is not part of the keys of training runs.
     #[serde(skip)]
     params: ParamTable,
 }

@@ -14,7 +14,7 @@ pub enum Condition {
     /// Iterations to early stop, compared with the dense network: at most `report.stop_margin` more, as a share of the
     /// mean of the dense network.
     Speed,
-    /// Test accuracy at early stop, compared with the same mask reinitialised: higher.
+    /// Test accuracy at early stop, compared with the same mask reinitialized: higher.
     OverReinit,
 }
 
@@ -79,7 +79,7 @@ impl Obstacle {
     /// Returns the reason in words.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::NoReference => "no arm reinitialises this mask",
+            Self::NoReference => "no arm reinitializes this mask",
             Self::TooFewReplicates => "n < 2",
             Self::NoVariation => "no variation",
             Self::Censored => "censored early stops",

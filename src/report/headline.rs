@@ -13,11 +13,11 @@ use crate::config::{Experiment, ReportConfig};
 enum Finding {
     /// It is a winning ticket.
     WinningTicket,
-    /// It is as accurate as the dense network, and more accurate than the same mask reinitialised.
+    /// It is as accurate as the dense network, and more accurate than the same mask reinitialized.
     AccurateAndOverReinit,
     /// It is as accurate as the dense network.
     Accurate,
-    /// It is more accurate than the same mask reinitialised.
+    /// It is more accurate than the same mask reinitialized.
     OverReinit,
 }
 
@@ -96,7 +96,7 @@ fn smallest<'a>(finding: Finding, verdicts: &[&'a Verdict], corrected: bool) -> 
 }
 
 /// Returns a sentence on a finding at a round, such as `At 4.75% of the weights, winning_ticket is 6.18 points more
-/// accurate than the same mask reinitialised (95% lower bound 4.83), with n = 3 replicates and Holm's correction for 6
+/// accurate than the same mask reinitialized (95% lower bound 4.83), with n = 3 replicates and Holm's correction for 6
 /// rounds.`
 fn finding_sentence(finding: Finding, verdict: &Verdict, report: &ReportConfig) -> String {
     let clauses: Vec<String> =
@@ -125,7 +125,7 @@ fn clause(test: &ConditionTest, report: &ReportConfig) -> String {
         format!("{mean} points more accurate than {reference} (95% lower bound {low})")
     };
     match (test.condition, test.is_better()) {
-        (Condition::OverReinit, _) => more_accurate("the same mask reinitialised"),
+        (Condition::OverReinit, _) => more_accurate("the same mask reinitialized"),
         (Condition::Accuracy, true) => more_accurate("the dense network"),
         (Condition::Accuracy, false) => {
             let margin = report.margin.to_string();

@@ -1,5 +1,5 @@
 //! Verdicts: whether the network of a round is a winning ticket, that is, as accurate as the dense network, stopped no
-//! later, and more accurate than the same mask reinitialised (the paper, Section 1).
+//! later, and more accurate than the same mask reinitialized (the paper, Section 1).
 
 use serde::Serialize;
 

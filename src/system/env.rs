@@ -29,7 +29,7 @@ pub const VARIABLES: [(&str, &[&str]); 6] = [
     (RUNS, &["folder of all runs, if `--runs` is not given [runs]"]),
     (DATA, &["folder of the data sets, if neither `--data-dir` nor", "`data.dir` is given [data]"]),
     (VISIBLE_GPUS, &["GPUs that CUDA may use; empty or -1 for none"]),
-    (NO_COLOR, &["turn colors off, if not empty"]),
+    (NO_COLOR, &["turn colours off, if not empty"]),
     (TERM, &["`dumb` for plain lines in place of progress bars"]),
     ("HTTPS_PROXY", &["proxy for `lth data fetch`; SSL_CERT_FILE names its", "certificates"]),
 ];

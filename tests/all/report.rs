@@ -302,7 +302,7 @@ fn show_prints_the_headline_and_has_verdicts_in_json() {
         stdout(&output)
     };
     let text = show(&[]);
-    assert!(text.contains("points more accurate than the same mask reinitialised (95% lower bound "), "{text}");
+    assert!(text.contains("points more accurate than the same mask reinitialized (95% lower bound "), "{text}");
     assert!(text.contains("Compared with the dense network at 3 rounds (80.0% to 51.3% of the weights), "), "{text}");
     let json: serde_json::Value = serde_json::from_str(&show(&["--json"])).unwrap();
     let verdicts = json["verdicts"].as_array().unwrap();

@@ -88,14 +88,14 @@ pub(super) fn register_cuda_backend() {
 }
 
 /// Opens libtorch's CUDA library, which registers its kernels; only the first call does so.
-#[expect(unsafe_code, reason = "opening a library runs its initialisers")]
+#[expect(unsafe_code, reason = "opening a library runs its initializers")]
 fn open() -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     static OPENED: OnceLock<Result<(), String>> = OnceLock::new();
     OPENED
         .get_or_init(|| {
             // By its file name alone: the loader then searches the RPATH by which it has found libtorch_cpu.
-            // SAFETY: the library is libtorch's own, of the version this program is linked to; its initialisers
+            // SAFETY: the library is libtorch's own, of the version this program is linked to; its initializers
             // register the CUDA kernels and touch nothing of ours. It is never closed.
             let opened = unsafe { Library::open(Some(LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
             opened.map(std::mem::forget).map_err(|error| format!("{LIBRARY} could not be opened: {error}"))

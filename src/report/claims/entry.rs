@@ -225,7 +225,7 @@ impl ClaimSetting {
         properties
     }
 
-    /// Returns the properties of initialisation, pruning and data. Their defaults are the paper's for every network of
+    /// Returns the properties of initialization, pruning and data. Their defaults are the paper's for every network of
     /// the claims.
     fn other_properties(&self, experiment: &Experiment) -> Vec<Property> {
         let paper_prune = PruneConfig { scope: self.scope, ..PruneConfig::default() };

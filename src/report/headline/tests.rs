@@ -14,7 +14,7 @@ const WORSE: [(u64, f64); 3] = [(100, 0.950), (120, 0.951), (120, 0.949)];
 /// Accuracies that are inconclusive compared with the dense network.
 const SPREAD: [(u64, f64); 3] = [(60, 0.960), (80, 0.980), (60, 0.975)];
 
-/// Returns the rows of the dense network, and of the ticket and its reinitialisation at rounds 1, 2, …
+/// Returns the rows of the dense network, and of the ticket and its reinitialization at rounds 1, 2, …
 fn run(rounds: &[(Values<'_>, Values<'_>)]) -> Vec<RoundRow> {
     let pruned = (1..).zip(rounds).map(|(round, (ticket, reinit))| {
         [rows("winning_ticket", round, ticket), rows("random_reinit", round, reinit)].concat()
@@ -33,7 +33,7 @@ fn paragraph_of(rounds: &[(Values<'_>, Values<'_>)]) -> String {
 fn headline_of_a_winning_ticket_has_the_numbers_of_all_three_conditions() {
     let expected = "At 50.0% of the weights, winning_ticket is a winning ticket: 0.33 points more accurate than the dense \
                     network (95% lower bound 0.24), faster (40 fewer iterations to early stop, 95% lower bound 26) and \
-                    2.43 points more accurate than the same mask reinitialised (95% lower bound 2.18), with n = 3 \
+                    2.43 points more accurate than the same mask reinitialized (95% lower bound 2.18), with n = 3 \
                     replicates. Compared with the dense network at 1 round (50.0% of the weights), test accuracy is no \
                     lower; the number of iterations to early stop is no higher.";
     assert_eq!(paragraph_of(&[(&BETTER, &WORSE)]), expected);
@@ -41,10 +41,10 @@ fn headline_of_a_winning_ticket_has_the_numbers_of_all_three_conditions() {
 
 #[test]
 fn headline_states_what_is_shown_where_the_comparison_with_dense_is_inconclusive() {
-    // regression: "undecided at each of 6 rounds" hid that the ticket beats its reinitialisation by 6 points.
+    // regression: "undecided at each of 6 rounds" hid that the ticket beats its reinitialization by 6 points.
     let reinit = SPREAD.map(|(stop, accuracy)| (stop, accuracy - 0.06));
     let paragraph = paragraph_of(&[(&SPREAD, &reinit)]);
-    let headline = "At 50.0% of the weights, winning_ticket is 6.00 points more accurate than the same mask reinitialised \
+    let headline = "At 50.0% of the weights, winning_ticket is 6.00 points more accurate than the same mask reinitialized \
                     (95% lower bound ";
     assert!(paragraph.starts_with(headline), "{paragraph}");
     assert!(paragraph.contains("test accuracy is inconclusive; "), "{paragraph}");
@@ -52,7 +52,7 @@ fn headline_states_what_is_shown_where_the_comparison_with_dense_is_inconclusive
 
 #[test]
 fn headline_prefers_strong_findings_then_small_shares() {
-    // Round 1 is a winning ticket; round 2 only beats its reinitialisation.
+    // Round 1 is a winning ticket; round 2 only beats its reinitialization.
     let reinit = SPREAD.map(|(stop, accuracy)| (stop, accuracy - 0.06));
     let ticket_first = paragraph_of(&[(&BETTER, &WORSE), (&SPREAD, &reinit)]);
     assert!(
@@ -70,7 +70,7 @@ fn headline_prefers_strong_findings_then_small_shares() {
 
 #[test]
 fn headline_says_that_a_finding_is_not_corrected() {
-    // 1, 2 and 3 points better than the reinitialisation: p = 0.0371, and 0.0742 for two rounds.
+    // 1, 2 and 3 points better than the reinitialization: p = 0.0371, and 0.0742 for two rounds.
     let reinit = [(100, 0.963), (120, 0.955), (100, 0.945)];
     let paragraph = paragraph_of(&[(&BETTER, &reinit), (&BETTER, &reinit)]);
     let corrected = "At 25.0% of the weights, winning_ticket is 0.33 points more accurate than the dense network (95% lower \

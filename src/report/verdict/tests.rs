@@ -14,7 +14,7 @@ const BETTER: [(u64, f64); 3] = [(60, 0.973), (80, 0.975), (60, 0.975)];
 const WORSE: [(u64, f64); 3] = [(100, 0.950), (120, 0.951), (120, 0.949)];
 
 /// Returns the verdict on round 1 of `winning_ticket`, given its early stops and accuracies and those of its
-/// reinitialisation.
+/// reinitialization.
 fn verdict_of(ticket: &[(u64, f64)], reinit: &[(u64, f64)]) -> Verdict {
     let rounds = [rows("dense", 0, &DENSE_VALUES), rows("winning_ticket", 1, ticket), rows("random_reinit", 1, reinit)];
     verdicts_of_rows(&of_length(400, rounds.concat()), &experiment(&[])).remove(0)
@@ -26,7 +26,7 @@ fn answers(verdict: &Verdict) -> [Answer; 3] {
 }
 
 #[test]
-fn ticket_is_as_accurate_no_later_and_better_than_its_reinitialisation() {
+fn ticket_is_as_accurate_no_later_and_better_than_its_reinitialization() {
     let verdict = verdict_of(&BETTER, &WORSE);
     assert_eq!((verdict.decision, verdict.corrected), (Decision::Ticket, Decision::Ticket));
     assert_eq!((verdict.n, verdict.rounds, verdict.weights_remaining), (3, 1, 0.5));
@@ -70,7 +70,7 @@ fn equal_early_stops_are_no_later() {
 }
 
 #[test]
-fn equal_accuracies_are_not_better_than_the_reinitialisation() {
+fn equal_accuracies_are_not_better_than_the_reinitialization() {
     let equal = verdict_of(&BETTER, &BETTER);
     assert_eq!((equal.decision, answers(&equal)), (Decision::Inconclusive, [Yes, Yes, Inconclusive]));
 }
@@ -109,7 +109,7 @@ fn early_stops_of_a_late_start_are_compared_by_iterations_trained() {
 
 #[test]
 fn correction_counts_the_rounds_of_the_arm() {
-    // 1, 2 and 3 points better than the reinitialisation: t = 2 / (1 / √3) = 3.46, p = 0.0371.
+    // 1, 2 and 3 points better than the reinitialization: t = 2 / (1 / √3) = 3.46, p = 0.0371.
     let reinit = [(100, 0.963), (120, 0.955), (100, 0.945)];
     let round = |round| [rows("winning_ticket", round, &BETTER), rows("random_reinit", round, &reinit)].concat();
     let corrected = |rounds: Vec<RoundRow>| {
@@ -131,14 +131,14 @@ fn correction_counts_the_rounds_of_the_arm() {
 }
 
 #[test]
-fn ticket_needs_a_reinitialisation() {
+fn ticket_needs_a_reinitialization() {
     let rounds = [rows("dense", 0, &DENSE_VALUES), rows("t", 1, &BETTER), rows("t", 2, &WORSE)].concat();
     let arms = "arms={t={mask=\"iterative\",weights=\"rewind\"}}";
     let verdicts = verdicts_of_rows(&of_length(400, rounds), &experiment(&[arms]));
     assert_eq!((verdicts[0].decision, answers(&verdicts[0])), (Decision::Inconclusive, [Yes, Yes, NotTested]));
-    assert!(verdicts[0].reason.ends_with("not tested (no arm reinitialises this mask)"), "{}", verdicts[0].reason);
+    assert!(verdicts[0].reason.ends_with("not tested (no arm reinitializes this mask)"), "{}", verdicts[0].reason);
     assert_eq!(verdicts[0].holm_p, None);
-    assert_eq!(verdicts[1].decision, Decision::NoTicket, "which needs no reinitialisation");
+    assert_eq!(verdicts[1].decision, Decision::NoTicket, "which needs no reinitialization");
 }
 
 #[test]

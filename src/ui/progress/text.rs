@@ -4,7 +4,7 @@ use crate::base::format::{accuracy, count_of, percent, with_thousands};
 use crate::base::outcome::Outcome;
 use crate::runner::{Event, TrainingId, TrainingResult};
 
-/// Smallest width of a cut label, in columns: a shorter label could not be recognised.
+/// Smallest width of a cut label, in columns: a shorter label could not be recognized.
 const MIN_CUT_LABEL_WIDTH: usize = 14;
 
 /// Returns the header of a run; `None` for events other than [`Event::RunStarted`].

@@ -237,7 +237,7 @@ fn batch_norm_statistics_are_recomputed_from_images() {
     assert!(fresh.0.iter().zip(&there.0).all(|(before, after)| before.values != after.values), "{there:?}");
     // The first batch norm sees the pixels, of which the mean is known.
     let lth::data::Normalization::Affine { scale, offset } = dataset.normalization else {
-        panic!("another normalisation")
+        panic!("another normalization")
     };
     let pixel = |image: &u32| dataset.images[*image as usize * 784..][..784].iter().map(|&byte| f64::from(byte));
     let mean = images.iter().flat_map(pixel).sum::<f64>() / (300.0 * 784.0) * scale + offset;

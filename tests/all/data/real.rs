@@ -21,7 +21,7 @@ fn mnist_is_verified_and_split() {
     assert_eq!((mnist.train.len(), sizes), (55_000, [5_000, 5_000, 10_000]));
     let mean: f64 =
         mnist.images[..60_000 * 784].iter().map(|&b| f64::from(b)).sum::<f64>() / (60_000.0 * 784.0 * 255.0);
-    assert!((mean - 0.1307).abs() < 1e-4, "the constant of the normalisation: {mean}");
+    assert!((mean - 0.1307).abs() < 1e-4, "the constant of the normalization: {mean}");
     let limited =
         data(serde_json::json!({ "dataset": "mnist", "validation": 100, "train_limit": 1100, "test_limit": 50 }));
     let small = load(&limited, Some(&folder), 1).unwrap();

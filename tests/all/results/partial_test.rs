@@ -64,7 +64,7 @@ fn partial_test_set_is_noted_in_every_table_and_figure() {
 }
 
 #[test]
-fn partial_test_file_is_recognised() {
+fn partial_test_file_is_recognized() {
     let folder = tempfile::tempdir().unwrap();
     let record = [&[3][..], &[128; 3072]].concat();
     lth::system::files::write(&folder.path().join("cifar10/test_batch.bin"), &record.repeat(7)).unwrap();

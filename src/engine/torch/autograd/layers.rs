@@ -23,7 +23,7 @@ pub(super) enum Activation {
     Features(Tensor),
 }
 
-/// The statistics that batch norms normalise with.
+/// The statistics that batch norms normalize with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum BatchNormMode {
     /// The running statistics, which stay as they are.
@@ -42,7 +42,7 @@ pub(super) struct Forward<'a> {
     pub(super) parameters: std::slice::Iter<'a, Tensor>,
     /// The running statistics that no layer has consumed yet: [lanes · channels] each.
     pub(super) buffers: std::slice::Iter<'a, Tensor>,
-    /// The statistics to normalise with.
+    /// The statistics to normalize with.
     pub(super) batch_norm: BatchNormMode,
     /// The masks of the dropout layers.
     pub(super) dropout: DropoutMasks<'a>,
