@@ -31,15 +31,16 @@ pub(super) fn factors(optimizer: &Optimizer, lr: &[f64], steps: &[u64]) -> Vec<f
             let correction = |beta: f64, step: u64| 1.0 - libm::pow(beta, step as f64);
             let step_sizes = lanes().map(|(&lr, &step)| -lr / correction(adam.betas[0], step));
             let corrections = lanes().map(|(_, &step)| 1.0 / correction(adam.betas[1], step).sqrt());
-            let decays = lanes().map(|(&lr, _)| 1.0 - lr * adam.decoupled_decay());
+            let decay = adam.decoupled_decay();
+            let decays = lanes().filter(|_| decay > 0.0).map(|(&lr, _)| 1.0 - lr * decay);
             step_sizes.chain(corrections).chain(decays).collect()
         }
         Optimizer::Sgd(_) => lr.to_vec(),
     }
 }
 
-/// Converts factors [factors, lanes] in float64 to the type of the values of `like`, each as a tensor that is multiplied with
-/// flat tensors: of one value if all lanes share their factors, else with each value's factor at its place.
+/// Converts factors [factors, lanes] in float64 to the type of the values of `like`, each as a tensor that is multiplied
+/// with flat tensors: of one value if all lanes share their factors, else with each value's factor at its place.
 /// `lane_index` has the lane of each value of `like`.
 ///
 /// # Errors
@@ -70,12 +71,12 @@ pub(super) fn update(optimizer: &Optimizer, factors: &[Tensor], flat: FlatParams
         gradients = gradients.f_where_scalarother(kept, 0.0)?;
     }
     match (*optimizer, moments, factors) {
-        (Optimizer::Adam(adam), [first, second], [step_size, second_correction, decay]) => {
+        (Optimizer::Adam(adam), [first, second], [step_size, second_correction, decay @ ..]) => {
             let Adam { betas, eps, .. } = adam;
             let _ = first.f_lerp_(&gradients, 1.0 - betas[0])?;
             let _ = second.f_lerp_(&gradients.f_square()?, 1.0 - betas[1])?;
             let denominator = second.f_sqrt()?.f_mul_(second_correction)?.f_add_scalar_(eps.max(LEAST_EPS))?;
-            if adam.decoupled_decay() > 0.0 {
+            if let [decay] = decay {
                 let _ = weights.f_mul_(decay)?;
             }
             let _ = weights.f_addcdiv_(&first.f_mul(step_size)?, &denominator)?;
