@@ -1,6 +1,6 @@
 //! Pruning masks. A mask is stored as data, never inferred from zeros (a kept weight may be 0).
 
-use super::tensors::TensorMap;
+use super::tensors::{Float, TensorMap};
 
 /// The mask of one weight tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +51,12 @@ impl Mask {
     }
 
     /// Sets the pruned weights of `tensors` to +0.0 by selection: a product with the mask would leave −0.0 and NaN.
-    pub fn apply(&self, tensors: &mut TensorMap) {
+    pub fn apply<T: Float>(&self, tensors: &mut TensorMap<T>) {
         for tensor in &mut tensors.0 {
             if let Some(layer) = self.0.iter().find(|layer| layer.name == tensor.name) {
                 for (value, &kept) in tensor.values.iter_mut().zip(&layer.kept) {
                     if !kept {
-                        *value = 0.0;
+                        *value = T::default();
                     }
                 }
             }

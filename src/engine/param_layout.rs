@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use super::element::Element;
 use crate::base::mask::Mask;
-use crate::base::tensors::{NamedTensor, TensorMap};
+use crate::base::tensors::{Float, NamedTensor, TensorMap};
 use crate::network::TensorSpec;
 
 /// The positions of one tensor in a flat buffer: its values in lane 0, directly followed by its values in lane 1, and
@@ -35,7 +35,7 @@ impl ParamSlot {
     }
 
     /// Returns `values`, row-major and complete, as the named tensor of this slot.
-    pub(super) fn named(&self, values: Vec<f32>) -> NamedTensor {
+    pub(super) fn named<T>(&self, values: Vec<T>) -> NamedTensor<T> {
         NamedTensor { name: self.spec.name.clone(), shape: self.spec.shape.clone(), values }
     }
 }
@@ -85,7 +85,10 @@ impl ParamLayout {
     ///
     /// # Errors
     /// Fails if `state` lacks a tensor or has it in another shape.
-    pub(super) fn tensors<'a>(&'a self, state: &'a TensorMap) -> Result<Vec<(&'a ParamSlot, &'a NamedTensor)>> {
+    pub(super) fn tensors<'a, S: Float>(
+        &'a self,
+        state: &'a TensorMap<S>,
+    ) -> Result<Vec<(&'a ParamSlot, &'a NamedTensor<S>)>> {
         let find = |slot: &'a ParamSlot| {
             let name = &slot.spec.name;
             let tensor = state.get(name).ok_or_else(|| anyhow!("a state without `{name}`"))?;
@@ -95,30 +98,31 @@ impl ParamLayout {
         self.slots.iter().map(find).collect()
     }
 
-    /// Writes the tensors of `state` to `flat`, lane 0; gaps keep their values.
+    /// Writes the tensors of `state` to `flat`, lane 0, exactly or rounded to the nearest; gaps keep their values.
     ///
     /// # Errors
     /// Fails like [`ParamLayout::tensors`].
-    pub(super) fn write<T: Element>(&self, state: &TensorMap, flat: &mut [T]) -> Result<()> {
+    pub(super) fn write<T: Element, S: Float>(&self, state: &TensorMap<S>, flat: &mut [T]) -> Result<()> {
         for (slot, tensor) in self.tensors(state)? {
             let stored = &mut flat[slot.range(0)];
             match &slot.index {
-                None => stored.iter_mut().zip(&tensor.values).for_each(|(to, &from)| *to = T::from_f32(from)),
+                None => stored.iter_mut().zip(&tensor.values).for_each(|(to, &from)| *to = T::from_f64(from.to_f64())),
                 Some(index) => {
                     let values = index.iter().map(|&position| tensor.values[position as usize]);
-                    stored.iter_mut().zip(values).for_each(|(to, from)| *to = T::from_f32(from));
+                    stored.iter_mut().zip(values).for_each(|(to, from)| *to = T::from_f64(from.to_f64()));
                 }
             }
         }
         Ok(())
     }
 
-    /// Returns lane 0 of `flat` as named tensors, with 0 for values that are not stored.
-    pub(super) fn read<T: Element>(&self, flat: &[T]) -> TensorMap {
+    /// Returns lane 0 of `flat` as named tensors, exactly or rounded to the nearest, with 0 for values that are not
+    /// stored.
+    pub(super) fn read<T: Element, S: Float>(&self, flat: &[T]) -> TensorMap<S> {
         let tensor = |slot: &ParamSlot| {
-            let stored = flat[slot.range(0)].iter().map(|value| value.to_f32());
+            let stored = flat[slot.range(0)].iter().map(|value| S::from_f64(value.to_f64()));
             let Some(index) = &slot.index else { return slot.named(stored.collect()) };
-            let mut values = vec![0.0; slot.spec.len()];
+            let mut values = vec![S::default(); slot.spec.len()];
             index.iter().zip(stored).for_each(|(&position, value)| values[position as usize] = value);
             slot.named(values)
         };

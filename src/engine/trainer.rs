@@ -1,13 +1,13 @@
 //! The interface of training. A [`Trainer`] takes optimizer steps; its callers choose the initial weights, the images
 //! of each step, the learning rate, and the iterations after which to evaluate.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::optim::Optimizer;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::rng::CounterRng;
-use crate::base::tensors::Snapshot;
+use crate::base::tensors::{LaneState, Snapshot};
 use crate::config::{Augment, Dtype, Experiment, MatmulPrecision};
 use crate::data::Split;
 use crate::network::Network;
@@ -69,7 +69,7 @@ impl TrainerSpec {
     ///
     /// # Errors
     /// Fails if the number of moments is another one, or if steps are counted without moments.
-    pub(super) fn check_moments(&self, from: &Snapshot) -> Result<()> {
+    pub(super) fn check_moments<S>(&self, from: &Snapshot<S>) -> Result<()> {
         let moments = from.moments.len();
         ensure!(moments == 0 || moments == self.optimizer.moment_count(), "moments of another optimizer");
         ensure!(moments > 0 || from.optimizer_steps == 0, "fresh moments that count steps");
@@ -109,16 +109,46 @@ pub trait Trainer {
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()>;
 
     /// Returns loss and accuracy of every lane on a split of the data, in the order of lanes. Waits for the device.
+    /// Calls `should_stop` before every block of images, and returns `None` once it returns true.
     ///
     /// # Errors
     /// Fails if the split is empty or the device fails.
-    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>>;
+    fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>>;
 
-    /// Returns the state of a lane, from which another lane or trainer can continue.
+    /// Like [`evaluate_unless`](Self::evaluate_unless), but is never stopped.
+    ///
+    /// # Errors
+    /// Fails like `evaluate_unless`.
+    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
+        Ok(self.evaluate_unless(split, &|| false)?.unwrap_or_default())
+    }
+
+    /// Returns the state of a lane in float32, from which another lane or trainer can continue.
     ///
     /// # Errors
     /// Fails if there is no such lane or the device fails.
     fn snapshot(&self, lane: usize) -> Result<Snapshot>;
+
+    /// Returns the exact state of a lane: training that [resumes](Self::resume) from it gives the same bits as training
+    /// that goes on.
+    ///
+    /// # Errors
+    /// Fails if there is no such lane or the device fails.
+    fn state(&self, lane: usize) -> Result<LaneState> {
+        Ok(LaneState::Float32(self.snapshot(lane)?))
+    }
+
+    /// Loads the state that [`state`](Self::state) returned for a lane of a trainer with the same specification and
+    /// the same number of lanes.
+    ///
+    /// # Errors
+    /// Fails like [`load`](Self::load), and for a state of another floating-point type.
+    fn resume(&mut self, lane: usize, from: &LaneState, mask: &Mask) -> Result<()> {
+        match from {
+            LaneState::Float32(state) => self.load(lane, state, mask),
+            LaneState::Float64(_) => bail!("a state in float64 for a network in float32"),
+        }
+    }
 
     /// Replaces the running statistics of all batch norms by the means of the statistics of batches of images.
     ///

@@ -127,13 +127,13 @@ impl Trainer for FakeTrainer {
         Ok(())
     }
 
-    fn evaluate(&mut self, _: Split) -> Result<Vec<Score>> {
+    fn evaluate_unless(&mut self, _: Split, _: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
         let score = |FakeLane { state, kept }: &FakeLane| {
             let diverges = self.fault == Fault::Diverge && *kept == self.affected && state.iteration > 0;
             let sum: f64 = state.weights.0[0].values.iter().map(|w| f64::from(w.abs())).sum();
             Score { loss: if diverges { f64::NAN } else { 1.0 + sum }, accuracy: 0.5 }
         };
-        Ok(self.lanes.iter().map(score).collect())
+        Ok(Some(self.lanes.iter().map(score).collect()))
     }
 
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {

@@ -216,7 +216,7 @@ impl Trainer for SparseMlpTrainer {
         Ok(())
     }
 
-    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
+    fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
         let simd = self.simd;
         let dataset = Arc::clone(&self.dataset);
         let images = dataset.indices(split);
@@ -225,12 +225,15 @@ impl Trainer for SparseMlpTrainer {
         let bytes = transposed[split as usize].get_or_insert_with(|| transpose_all(simd, &dataset, images));
         let mut sums = ScoreSums::default();
         for (chunk, bytes) in images.chunks(IMAGES).zip(bytes.chunks_exact(dataset.image_bytes())) {
+            if should_stop() {
+                return Ok(None);
+            }
             block.load_transposed(&mut pass, &dataset, chunk, bytes);
             block.forward(&mut pass);
             block.score(simd, &labels(&dataset, chunk)[..chunk.len()], &mut sums);
         }
         let n = images.len() as f64;
-        Ok(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }])
+        Ok(Some(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }]))
     }
 
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {

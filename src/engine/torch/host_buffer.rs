@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use anyhow::{Result, ensure};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::engine::element::Element;
 
@@ -12,18 +12,10 @@ use crate::engine::element::Element;
 pub(super) const ALIGN: usize = 16;
 
 /// A floating-point type of the engines that libtorch has too.
-pub(super) trait TorchElement: Element {
-    /// The type in libtorch.
-    const KIND: Kind;
-}
+pub(super) trait TorchElement: Element + tch::kind::Element {}
 
-impl TorchElement for f32 {
-    const KIND: Kind = Kind::Float;
-}
-
-impl TorchElement for f64 {
-    const KIND: Kind = Kind::Double;
-}
+impl TorchElement for f32 {}
+impl TorchElement for f64 {}
 
 /// A flat buffer in CPU memory, owned by libtorch.
 pub(super) struct HostBuffer<T> {

@@ -9,6 +9,8 @@
 //! gradient from memory. With gradient clipping no piece can be updated before the norm of all is known, so the
 //! complete gradient is stored.
 
+mod state;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,7 +21,8 @@ use super::host_buffer::{ALIGN, HostBuffer, TorchElement};
 use super::mlp_kernels::{add_bias, apply_dropout, relu_backward, sum_rows};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::tensors::{Snapshot, TensorMap};
+use crate::base::tensors::{LaneState, Snapshot};
+use crate::config::Dtype;
 use crate::data::{Dataset, Split};
 use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::{Dropout, DropoutContext};
@@ -308,28 +311,7 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
     }
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        ensure!(lane == 0, "the dense trainer has one lane");
-        self.spec.check_moments(from)?;
-        let mut from = from.clone();
-        mask.apply(&mut from.weights);
-        from.moments.iter_mut().for_each(|moment| mask.apply(moment));
-        self.layout.write(&from.weights, self.weights.slice_mut())?;
-        for (index, moment) in self.moments.iter_mut().enumerate() {
-            match from.moments.get(index) {
-                Some(state) => self.layout.write(state, moment.slice_mut())?,
-                // A snapshot without moments means zero moments.
-                None => moment.slice_mut().fill(T::default()),
-            }
-        }
-        self.kept = None;
-        if mask.kept_total() < mask.total() {
-            let mut kept = vec![true; self.layout.len()];
-            self.layout.expand_mask(mask, 0, &mut kept)?;
-            self.kept = Some(kept);
-        }
-        self.iteration = from.iteration;
-        self.optimizer_steps = from.optimizer_steps;
-        Ok(())
+        self.load_state(lane, from.clone(), mask)
     }
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
@@ -351,7 +333,7 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
         Ok(())
     }
 
-    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
+    fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
         let _guard = tch::no_grad_guard();
         let activations = match &mut self.evaluation {
             Some(activations) => activations,
@@ -362,6 +344,9 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
         let classes = self.spec.network.classes;
         let mut sums = ScoreSums::default();
         for images in images.chunks(EVALUATION_IMAGES) {
+            if should_stop() {
+                return Ok(None);
+            }
             // If the last chunk is smaller, inputs of the previous chunk follow its own; their logits are ignored.
             normalized_batch(&self.dataset, images, &mut activations.bytes, activations.values[0].slice_mut());
             activations.forward(&self.layers, self.weights.slice(), DropoutContext::Off)?;
@@ -369,20 +354,25 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
             scores(activations.values[self.layers.len()].slice(), labels, classes, &mut sums);
         }
         let n = images.len() as f64;
-        Ok(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }])
+        Ok(Some(vec![Score { loss: sums.loss / n, accuracy: sums.correct as f64 / n }]))
     }
 
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
-        ensure!(lane == 0, "the dense trainer has one lane");
-        // A snapshot without moments means zero moments, as they are before the first step.
-        let moments = if self.optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
-        Ok(Snapshot {
-            weights: self.layout.read(self.weights.slice()),
-            moments: moments.iter().map(|moment| self.layout.read(moment.slice())).collect(),
-            buffers: TensorMap::default(),
-            iteration: self.iteration,
-            optimizer_steps: self.optimizer_steps,
+        self.read_state(lane)
+    }
+
+    fn state(&self, lane: usize) -> Result<LaneState> {
+        Ok(match self.spec.dtype {
+            Dtype::Float32 => LaneState::Float32(self.read_state(lane)?),
+            Dtype::Float64 => LaneState::Float64(self.read_state(lane)?),
         })
+    }
+
+    fn resume(&mut self, lane: usize, from: &LaneState, mask: &Mask) -> Result<()> {
+        match from {
+            LaneState::Float32(state) => self.load_state(lane, state.clone(), mask),
+            LaneState::Float64(state) => self.load_state(lane, state.clone(), mask),
+        }
     }
 
     /// Does nothing: a fully connected network of linear layers has no batch norm.

@@ -67,8 +67,8 @@ impl Trainer for RateRecorder {
         Ok(())
     }
 
-    fn evaluate(&mut self, _: Split) -> Result<Vec<Score>> {
-        Ok(vec![Score { loss: 1.0, accuracy: 0.5 }])
+    fn evaluate_unless(&mut self, _: Split, _: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
+        Ok(Some(vec![Score { loss: 1.0, accuracy: 0.5 }]))
     }
 
     fn snapshot(&self, _: usize) -> Result<Snapshot> {

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use super::super::host_buffer;
 use super::super::host_buffer::TorchElement;
-use crate::base::tensors::TensorMap;
+use crate::base::tensors::{Float, TensorMap};
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::network::TensorSpec;
 
@@ -51,9 +51,14 @@ pub(super) fn flatten_gradients(layout: &ParamLayout, gradients: &[Tensor]) -> R
 ///
 /// # Errors
 /// Fails if `state` does not have the tensors of the layout.
-pub(super) fn write_lane(layout: &ParamLayout, lane: usize, state: &TensorMap, flat: &Tensor) -> Result<()> {
+pub(super) fn write_lane<T: TorchElement, S: Float>(
+    layout: &ParamLayout,
+    lane: usize,
+    state: &TensorMap<S>,
+    flat: &Tensor,
+) -> Result<()> {
     for (slot, tensor) in layout.tensors(state)? {
-        write_values(flat, slot.range(lane), &tensor.values)?;
+        write_values::<T, S>(flat, slot.range(lane), &tensor.values)?;
     }
     Ok(())
 }
@@ -67,21 +72,26 @@ pub(super) fn zero_lane(layout: &ParamLayout, lane: usize, flat: &Tensor) -> Res
 }
 
 /// Returns one lane of `flat` as named tensors on the host.
-pub(super) fn read_lane<T: TorchElement>(layout: &ParamLayout, lane: usize, flat: &Tensor) -> Result<TensorMap> {
-    let tensor = |slot: &ParamSlot| Ok(slot.named(read_values::<T>(flat, slot.range(lane))?));
+pub(super) fn read_lane<T: TorchElement, S: Float>(
+    layout: &ParamLayout,
+    lane: usize,
+    flat: &Tensor,
+) -> Result<TensorMap<S>> {
+    let tensor = |slot: &ParamSlot| Ok(slot.named(read_values::<T, S>(flat, slot.range(lane))?));
     Ok(TensorMap(layout.slots().iter().map(tensor).collect::<Result<_>>()?))
 }
 
 /// Copies `values` to the values of `flat` at `range`.
-pub(super) fn write_values(flat: &Tensor, range: Range<usize>, values: &[f32]) -> Result<()> {
-    part(flat, range)?.f_copy_(&Tensor::from_slice(values))?;
+pub(super) fn write_values<T: TorchElement, S: Float>(flat: &Tensor, range: Range<usize>, values: &[S]) -> Result<()> {
+    let values: Vec<T> = values.iter().map(|value| T::from_f64(value.to_f64())).collect();
+    part(flat, range)?.f_copy_(&Tensor::from_slice(&values))?;
     Ok(())
 }
 
 /// Returns the values of `flat` at `range`, copied to the host.
-pub(super) fn read_values<T: TorchElement>(flat: &Tensor, range: Range<usize>) -> Result<Vec<f32>> {
+pub(super) fn read_values<T: TorchElement, S: Float>(flat: &Tensor, range: Range<usize>) -> Result<Vec<S>> {
     let values = part(flat, range)?.f_to_device(Device::Cpu)?;
-    Ok(host_buffer::values::<T>(&values)?.iter().map(|value| value.to_f32()).collect())
+    Ok(host_buffer::values::<T>(&values)?.iter().map(|value| S::from_f64(value.to_f64())).collect())
 }
 
 /// Returns a view of the values of `flat` at `range`.

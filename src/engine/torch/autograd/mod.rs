@@ -17,6 +17,7 @@ mod memory;
 mod optimize;
 mod probe;
 mod recorder;
+mod state;
 mod step_inputs;
 #[cfg(test)]
 mod tests;
@@ -31,15 +32,16 @@ use super::cuda_graph::no_recording;
 use super::host_buffer::{ALIGN, TorchElement};
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::tensors::{Snapshot, TensorMap};
+use crate::base::tensors::{LaneState, Snapshot};
+use crate::config::Dtype;
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
-use crate::network::{Layer, Network, TensorSpec, init_buffers};
+use crate::network::{Layer, Network, TensorSpec};
 use device_images::{DeviceImages, augmentations, channels_last};
 use dropout::DropoutMasks;
-use lane_tensors::{lane_index, lane_shape, read_lane, read_values, write_lane, write_values, zero_lane};
+use lane_tensors::{lane_index, lane_shape};
 use layers::{BatchNormMode, Forward};
 use loss::{ScoreAccumulator, logit_gradient};
 use memory::Memory;
@@ -231,38 +233,6 @@ impl<T: TorchElement> AutogradTrainer<T> {
         let objective = logits.f_mul(&delta)?.f_sum(T::KIND)?;
         Ok(Tensor::f_run_backward(&[objective], &self.leaves, false, false)?)
     }
-
-    /// Sets the mask of one lane.
-    fn load_mask(&mut self, lane: usize, mask: &Mask) -> Result<()> {
-        let is_dense = mask.kept_total() == mask.total();
-        if is_dense && self.kept.is_none() {
-            return Ok(());
-        }
-        let mut kept = self.kept.clone().unwrap_or_else(|| vec![true; self.layout.len()]);
-        self.layout.expand_mask(mask, lane, &mut kept)?;
-        self.kept = kept.contains(&false).then_some(kept);
-        if self.memory == Memory::Device || self.spec.clip_norm.is_some() {
-            let to_device = |kept: &Vec<bool>| Tensor::from_slice(kept).f_to_device(self.device);
-            self.device_mask = self.kept.as_ref().map(to_device).transpose()?;
-        }
-        Ok(())
-    }
-
-    /// Sets the running statistics of one lane: those of `state`, or those of an untrained network if `state` is empty.
-    fn load_buffers(&mut self, lane: usize, state: &TensorMap) -> Result<()> {
-        let initial = init_buffers(&self.spec.network);
-        let state = if state.0.is_empty() { &initial } else { state };
-        for ((slot, tensor), buffer) in self.buffer_layout.tensors(state)?.into_iter().zip(&self.buffers) {
-            write_values(buffer, buffer_range(slot, lane), &tensor.values)?;
-        }
-        Ok(())
-    }
-}
-
-/// Returns the positions of one lane in the tensor that holds all lanes of a running statistic.
-fn buffer_range(slot: &ParamSlot, lane: usize) -> std::ops::Range<usize> {
-    let channels = slot.spec.len();
-    lane * channels..(lane + 1) * channels
 }
 
 /// Returns whether the first layer takes features, so that its inputs are [lanes, images, features] instead of images.
@@ -282,25 +252,7 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     }
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        ensure!(lane < self.progress.len(), "a lane that is not there");
-        self.spec.check_moments(from)?;
-        self.recorder.clear();
-        let _guard = tch::no_grad_guard();
-        let mut from = from.clone();
-        mask.apply(&mut from.weights);
-        from.moments.iter_mut().for_each(|moment| mask.apply(moment));
-        write_lane(&self.layout, lane, &from.weights, &self.weights)?;
-        for (index, moment) in self.moments.iter().enumerate() {
-            match from.moments.get(index) {
-                Some(state) => write_lane(&self.layout, lane, state, moment)?,
-                // A snapshot without moments means zero moments.
-                None => zero_lane(&self.layout, lane, moment)?,
-            }
-        }
-        self.load_buffers(lane, &from.buffers)?;
-        self.load_mask(lane, mask)?;
-        self.progress[lane] = LaneProgress { iteration: from.iteration, optimizer_steps: from.optimizer_steps };
-        Ok(())
+        self.load_state(lane, from.clone(), mask)
     }
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
@@ -320,7 +272,7 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         Ok(())
     }
 
-    fn evaluate(&mut self, split: Split) -> Result<Vec<Score>> {
+    fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
         let _guard = tch::no_grad_guard();
         let images = self.dataset.indices(split);
         ensure!(!images.is_empty(), "no images to evaluate on");
@@ -329,30 +281,33 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         let mut sums = ScoreAccumulator::zero(lanes, self.memory, self.device)?;
         let recording_guard = no_recording(self.device);
         for block in images.chunks(self.memory.evaluation_block(lanes)) {
+            if should_stop() {
+                return Ok(None);
+            }
             let (input, labels) = self.images.plain_batch(block, lanes as i64, takes_features(network))?;
             let logits = self.forward(BatchNormMode::Eval, None).logits(&network.layers, input)?;
             sums.add::<T>(&logits, &labels)?;
         }
         drop(recording_guard);
-        sums.scores(images.len())
+        sums.scores(images.len()).map(Some)
     }
 
     fn snapshot(&self, lane: usize) -> Result<Snapshot> {
-        ensure!(lane < self.progress.len(), "a lane that is not there");
-        let LaneProgress { iteration, optimizer_steps } = self.progress[lane];
-        // A snapshot without moments means zero moments, as they are before the first step.
-        let moments = if optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
-        let mut buffers = Vec::new();
-        for (slot, buffer) in self.buffer_layout.slots().iter().zip(&self.buffers) {
-            buffers.push(slot.named(read_values::<T>(buffer, buffer_range(slot, lane))?));
-        }
-        Ok(Snapshot {
-            weights: read_lane::<T>(&self.layout, lane, &self.weights)?,
-            moments: moments.iter().map(|moment| read_lane::<T>(&self.layout, lane, moment)).collect::<Result<_>>()?,
-            buffers: TensorMap(buffers),
-            iteration,
-            optimizer_steps,
+        self.read_state(lane)
+    }
+
+    fn state(&self, lane: usize) -> Result<LaneState> {
+        Ok(match self.spec.dtype {
+            Dtype::Float32 => LaneState::Float32(self.read_state(lane)?),
+            Dtype::Float64 => LaneState::Float64(self.read_state(lane)?),
         })
+    }
+
+    fn resume(&mut self, lane: usize, from: &LaneState, mask: &Mask) -> Result<()> {
+        match from {
+            LaneState::Float32(state) => self.load_state(lane, state.clone(), mask),
+            LaneState::Float64(state) => self.load_state(lane, state.clone(), mask),
+        }
     }
 
     fn recompute_batch_norm(&mut self, image_indices: &[u32]) -> Result<()> {
