@@ -5,6 +5,7 @@ mod censoring;
 mod entry_manifest;
 mod first_seen;
 mod metrics;
+mod progress_snapshot;
 mod round_group;
 mod rows;
 mod run_config;
@@ -25,6 +26,10 @@ pub use metrics::{
     FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricDisplay, MetricTime,
     MetricUnit,
 };
+pub use progress_snapshot::{
+    ProgressHeader, TrainingPlace, newest_progress, progress_files, progress_from_bytes, progress_to_bytes,
+    read_progress_header,
+};
 pub use round_group::{RoundGroup, arms};
 pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
 pub use run_config::{ConfigDifference, ConfigValues, config_differences, config_values, distinguishing_differences};
@@ -35,6 +40,7 @@ pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};
 pub use summary::{SummaryRow, summary, summary_columns, summary_to_csv};
 pub use tensor_files::{
-    mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes,
+    StoredFloat, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes,
+    tensors_to_bytes,
 };
 pub use weight_rows::{WeightRow, weight_rows};

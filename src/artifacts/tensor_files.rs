@@ -1,5 +1,5 @@
-//! Weights, snapshots and masks as safetensors files. Equal values give equal bytes. Other programs that read
-//! safetensors can read them.
+//! Weights, snapshots and masks as safetensors files, and the files' values in float32 or float64. Equal values give
+//! equal bytes. Other programs that read safetensors can read them.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
+use crate::base::tensors::{Float, NamedTensor, Snapshot, TensorMap};
 
 /// The key of the only metadata entry of a file, which is JSON. The entry has the order of the tensors, because
 /// safetensors sorts them in its own way. The entry has the shapes of the tensors, because the packed bits of a mask
@@ -45,6 +45,36 @@ struct SnapshotCounters {
 fn is_zero(n: &usize) -> bool {
     *n == 0
 }
+
+/// A floating-point type of the values in a file.
+pub trait StoredFloat: Float {
+    /// The type in safetensors.
+    const DTYPE: Dtype;
+    /// The bytes of a value.
+    type Bytes: IntoIterator<Item = u8>;
+    /// Returns the bytes, little endian.
+    fn to_bytes(self) -> Self::Bytes;
+    /// Returns the value of these little-endian bytes, whose number is that of [`StoredFloat::Bytes`].
+    fn from_slice(bytes: &[u8]) -> Self;
+}
+
+macro_rules! stored_float {
+    ($float:ty, $dtype:expr) => {
+        impl StoredFloat for $float {
+            const DTYPE: Dtype = $dtype;
+            type Bytes = [u8; size_of::<$float>()];
+            fn to_bytes(self) -> Self::Bytes {
+                self.to_le_bytes()
+            }
+            fn from_slice(bytes: &[u8]) -> Self {
+                bytes.try_into().map(Self::from_le_bytes).unwrap_or_default()
+            }
+        }
+    };
+}
+
+stored_float!(f32, Dtype::F32);
+stored_float!(f64, Dtype::F64);
 
 /// A tensor as safetensors stores it: little endian, row-major.
 struct TensorBytes {
@@ -90,11 +120,14 @@ pub fn tensors_to_bytes(tensors: &TensorMap) -> Result<Vec<u8>> {
     floats_to_bytes(&tensors.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<Vec<_>>(), None)
 }
 
-/// Returns named tensors as a safetensors file in float32, with the counters of a snapshot if it is one.
-fn floats_to_bytes(named: &[(String, &NamedTensor)], snapshot: Option<SnapshotCounters>) -> Result<Vec<u8>> {
+/// Returns named tensors as a safetensors file, with the counters of a snapshot if it is one.
+fn floats_to_bytes<T: StoredFloat>(
+    named: &[(String, &NamedTensor<T>)],
+    snapshot: Option<SnapshotCounters>,
+) -> Result<Vec<u8>> {
     let tensors = named.iter().map(|(name, tensor)| {
-        let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        (name.clone(), TensorBytes { dtype: Dtype::F32, shape: tensor.shape.clone(), data })
+        let data = tensor.values.iter().flat_map(|value| value.to_bytes()).collect();
+        (name.clone(), TensorBytes { dtype: T::DTYPE, shape: tensor.shape.clone(), data })
     });
     let tensors: Vec<_> = tensors.collect();
     let names = named.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
@@ -111,9 +144,10 @@ fn moment_name(moment: usize, parameter: &str) -> String {
 ///
 /// # Errors
 /// Fails if the tensors cannot be serialized.
-pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
+pub fn snapshot_to_bytes<T: StoredFloat>(snapshot: &Snapshot<T>) -> Result<Vec<u8>> {
     let Snapshot { weights, moments, buffers, iteration, optimizer_steps } = snapshot;
-    let mut named: Vec<(String, &NamedTensor)> = weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    let mut named: Vec<(String, &NamedTensor<T>)> =
+        weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
     for (moment, state) in (1..).zip(moments) {
         named.extend(state.0.iter().map(|tensor| (moment_name(moment, &tensor.name), tensor)));
     }
@@ -130,10 +164,10 @@ pub fn snapshot_to_bytes(snapshot: &Snapshot) -> Result<Vec<u8>> {
 /// Reads a snapshot from a safetensors file.
 ///
 /// # Errors
-/// Fails if the file is damaged or is no snapshot.
-pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
+/// Fails if the file is damaged or is no snapshot, or has values of another type.
+pub fn snapshot_from_bytes<T: StoredFloat>(bytes: &[u8]) -> Result<Snapshot<T>> {
     let counters = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
-    let mut weights = tensors_from_bytes(bytes)?.0;
+    let mut weights = floats_from_bytes::<T>(bytes)?.0;
     ensure!(weights.len() >= counters.buffers, "its buffers are not whole");
     let buffers = TensorMap(weights.split_off(weights.len() - counters.buffers));
     ensure!(weights.len().is_multiple_of(counters.moments + 1), "its moments are not whole");
@@ -152,17 +186,22 @@ pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Snapshot> {
     Ok(Snapshot { weights: TensorMap(weights), moments, iteration, optimizer_steps, buffers })
 }
 
-/// Reads tensors from a safetensors file.
+/// Reads tensors in float32 from a safetensors file.
 ///
 /// # Errors
 /// Fails if the file is damaged, or its tensors are not those of its metadata.
 pub fn tensors_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
+    floats_from_bytes(bytes)
+}
+
+/// Reads the tensors of a safetensors file, all of type `T`.
+fn floats_from_bytes<T: StoredFloat>(bytes: &[u8]) -> Result<TensorMap<T>> {
     let metadata = metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes)?;
     let read = |(name, shape): (String, Vec<usize>)| {
         let tensor = file.tensor(&name)?;
-        ensure!(tensor.dtype() == Dtype::F32 && tensor.shape() == shape, "`{name}` is not what its metadata say");
-        let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        ensure!(tensor.dtype() == T::DTYPE && tensor.shape() == shape, "`{name}` is not what its metadata say");
+        let values = tensor.data().chunks_exact(size_of::<T>()).map(T::from_slice).collect();
         Ok(NamedTensor { name, shape, values })
     };
     Ok(TensorMap(metadata.tensors.into_iter().map(read).collect::<Result<_>>()?))
@@ -221,7 +260,12 @@ mod tests {
         assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
         snapshot.buffers = TensorMap(vec![tensor("bn1.running_mean", &[0.5]), tensor("bn1.running_var", &[2.0])]);
         assert_eq!(snapshot_from_bytes(&snapshot_to_bytes(&snapshot).unwrap()).unwrap(), snapshot);
-        assert!(snapshot_from_bytes(&bytes).is_err(), "weights alone are no network at an iteration");
+        let third = NamedTensor { name: "a.bias".into(), shape: vec![1], values: vec![1.0_f64 / 3.0] };
+        let precise = Snapshot { weights: TensorMap(vec![third]), iteration: 3, ..Snapshot::default() };
+        let bytes_of_precise = snapshot_to_bytes(&precise).unwrap();
+        assert_eq!(snapshot_from_bytes(&bytes_of_precise).unwrap(), precise);
+        assert!(snapshot_from_bytes::<f32>(&bytes_of_precise).is_err(), "another type");
+        assert!(snapshot_from_bytes::<f32>(&bytes).is_err(), "weights alone are no network at an iteration");
         let kept = (0..19).map(|i| i % 3 == 0).collect();
         let mask = Mask(vec![LayerMask { name: "z.weight".into(), shape: vec![19], kept }]);
         let bytes = mask_to_bytes(&mask).unwrap();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::checker::Checker;
 use super::count_or_auto::CountOrAuto;
 use super::device::DeviceChoice;
+use super::snapshot_interval::SnapshotInterval;
 
 /// Upper bound of `lanes`. Arbitrary, far above practical values.
 const MAX_LANES: u32 = 1024;
@@ -35,6 +36,11 @@ pub struct RunConfig {
     /// The final weights that are stored.
     #[serde(default)]
     pub keep: KeepWeights,
+    /// The time between two progress snapshots of a training run in progress, such as `5min`, `30s` or `2h`. A run that
+    /// was killed resumes from the last one; a run that was stopped by a signal resumes where it stopped. `never` writes
+    /// them at signals only.
+    #[serde(default)]
+    pub snapshot_every: SnapshotInterval,
 }
 
 /// The final weights that are stored.

@@ -9,12 +9,14 @@ use crate::base::units::Iteration;
 use crate::config::KeepWeights;
 use crate::lottery::{Dependency, TrainingSpec};
 
-/// The work for one node: a first run or a rerun, and the iteration to stop at. Which outputs are missing is looked
-/// up again when the job begins.
+/// The work for one node: a first run or a rerun, and its first and last iteration. Which outputs are missing, and from
+/// where the training run can resume, is looked up again when the job begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     /// Whether the training run is stored and runs again only for weights that are missing.
     pub(super) is_rerun: bool,
+    /// The iteration to go on from: that of the newest progress snapshot, or of the start.
+    pub(super) from: Iteration,
     /// The iteration to stop at: the last one, or before it where only earlier snapshots are missing.
     pub(super) until: Iteration,
 }
@@ -23,6 +25,9 @@ pub(super) struct Job {
 pub(super) trait StoreIndex {
     /// Returns whether the weights that `dependency` names are stored and undamaged.
     fn has(&self, key: &ContentHash, dependency: Dependency) -> bool;
+
+    /// Returns the iteration of the newest progress snapshot of a training run; `None` if it has none.
+    fn progress(&self, key: &ContentHash) -> Option<Iteration>;
 }
 
 /// The jobs of a run on the graph of its plan.
@@ -50,9 +55,9 @@ pub(super) fn plan_jobs<'a>(
     last: Iteration,
 ) -> JobPlan<'a> {
     let retentions = Retention::of_graph(&graph, keep);
-    let first_run = Job { is_rerun: false, until: last };
-    let mut jobs: Vec<Option<Job>> =
-        stored.iter().map(|outcome| if outcome.is_none() { Some(first_run.clone()) } else { None }).collect();
+    let first_run = |node: &Node<'_>| Job { is_rerun: false, from: first_iteration(node, index, last), until: last };
+    let nodes = graph.nodes.iter().zip(&stored);
+    let mut jobs: Vec<Option<Job>> = nodes.map(|(node, outcome)| outcome.is_none().then(|| first_run(node))).collect();
     // Children come after their parents, so one pass in reverse order finds every rerun.
     for node in (0..graph.nodes.len()).rev() {
         if stored[node] == Some(Outcome::Done) {
@@ -90,20 +95,27 @@ fn rerun(
             retention.snapshots_at.iter().rev().find(|&&iteration| is_missing(Dependency::Snapshot(iteration)));
         missing.copied().unwrap_or(last)
     };
-    Some(Job { is_rerun: true, until })
+    Some(Job { is_rerun: true, from: first_iteration(node, index, until), until })
+}
+
+/// Returns the iteration that the job of a node goes on from. Progress at `until` or after it is not used.
+fn first_iteration(node: &Node<'_>, index: &dyn StoreIndex, until: Iteration) -> Iteration {
+    let start = node.spec.start.iteration();
+    let progress = index.progress(&node.spec.key).filter(|&iteration| start < iteration && iteration < until);
+    progress.unwrap_or(start)
 }
 
 impl<'a> JobPlan<'a> {
     /// Returns each training run with a job, and the optimizer steps it takes.
     pub(super) fn to_run(&self) -> impl Iterator<Item = (&'a TrainingSpec, u64)> {
         let nodes = self.graph.nodes.iter().zip(&self.jobs);
-        nodes.filter_map(|(node, job)| Some((node.spec, steps(node.spec, job.as_ref()?))))
+        nodes.filter_map(|(node, job)| Some((node.spec, job.as_ref()?.steps())))
     }
 
     /// Returns the optimizer steps that work on a group takes: those of its longest job; `None` if it has no job.
     pub(super) fn group_steps(&self, group: usize) -> Option<u64> {
         let members = self.graph.groups[group].members.iter();
-        members.filter_map(|&node| Some(steps(self.graph.nodes[node].spec, self.jobs[node].as_ref()?))).max()
+        members.filter_map(|&node| Some(self.jobs[node].as_ref()?.steps())).max()
     }
 
     /// Returns the index of each group with a job, and the optimizer steps that work on it takes.
@@ -112,7 +124,9 @@ impl<'a> JobPlan<'a> {
     }
 }
 
-/// Returns the optimizer steps of a job.
-pub(super) fn steps(spec: &TrainingSpec, job: &Job) -> u64 {
-    job.until.0.saturating_sub(spec.start.iteration().0)
+impl Job {
+    /// Returns the optimizer steps of the job.
+    pub(super) fn steps(&self) -> u64 {
+        self.until.0.saturating_sub(self.from.0)
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! From the plan to the files: `training_graph` (dependencies between training runs), `jobs` (what is missing in the
 //! store), `scheduler` (which group runs next: the most expensive dependency path first), `worker` (runs a group),
-//! `run` (starts the workers and ends the run), `run_files` (the CSV files).
+//! `progress` (snapshots of what is in progress), `run` (starts
+//! the workers and ends the run), `run_files` (the CSV files).
 //!
 //! Words for a training run on its way through these modules:
 //!
@@ -26,6 +27,7 @@ mod instability;
 mod jobs;
 mod orphans;
 mod prepared;
+mod progress;
 mod recorded_timings;
 mod remove_run;
 mod retention;

@@ -6,11 +6,13 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::context::RunContext;
+use super::events::TrainingId;
 use super::jobs::StoreIndex as _;
 use super::retention::Retention;
 use super::scheduler::Task;
 use super::store::{Store, StoredTraining, TrainingOutputs};
 use crate::artifacts::Timing;
+use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::rng::Purpose;
@@ -21,8 +23,9 @@ use crate::engine::Probe;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
 };
+use crate::system::retry::with_retries;
 use crate::system::{files, machine};
-use crate::train::{BatchSampler, LaneInput, TrainedLane, TrainingEnd};
+use crate::train::{BatchSampler, LaneInput, TrainedLane, TrainingEnd, TrainingProgress};
 
 /// The result of looking a task up in the store.
 pub(super) enum Lookup<'t> {
@@ -91,8 +94,38 @@ impl<'a> PreparedTraining<'a> {
     /// Makes the mask and the starting state of a training run.
     pub(super) fn new(outputs: MissingOutputs<'a>, context: &'a RunContext<'a>, probe: &Rc<dyn Probe>) -> Result<Self> {
         let prepare_context = PrepareContext { study: context.study, artifacts: context.store, probe: &**probe };
-        let (mask, start) = prepare(outputs.task.spec, prepare_context).context("could not prepare the training")?;
+        let (mask, start) =
+            with_retries(|| prepare(outputs.task.spec, prepare_context)).context("could not prepare the training")?;
         Ok(Self { outputs, context, probe: Rc::clone(probe), mask, start })
+    }
+
+    /// Returns the key of the training run.
+    pub(super) fn key(&self) -> &'a ContentHash {
+        &self.spec().key
+    }
+
+    /// Returns the id of the training run.
+    pub(super) fn id(&self) -> TrainingId {
+        TrainingId::of(self.spec())
+    }
+
+    /// Returns the iteration that the training run starts at.
+    pub(super) fn start_iteration(&self) -> u64 {
+        self.start.iteration
+    }
+
+    /// Returns progress of this training run with the snapshots that are missing in the store, and without others.
+    ///
+    /// # Errors
+    /// Fails if a snapshot that is missing in the store was not taken, or a pruned weight is not 0.
+    pub(super) fn resumable(&self, progress: TrainingProgress) -> Result<TrainingProgress> {
+        let now = Iteration(progress.state.iteration());
+        let taken = |at: &Iteration| progress.snapshots.iter().find(|snapshot| Iteration(snapshot.iteration) == *at);
+        let due = self.outputs.snapshots_at.iter().filter(|at| **at < now);
+        let snapshots: Option<Vec<Snapshot>> = due.map(|at| taken(at).cloned()).collect();
+        let snapshots = snapshots.context("it has no snapshot at a rewind point")?;
+        audit_end(&self.mask, &progress.state.weights_and_buffers())?;
+        Ok(TrainingProgress { snapshots, ..progress })
     }
 
     /// Returns the lane of the training run in its group.
@@ -139,12 +172,14 @@ impl<'a> PreparedTraining<'a> {
                 (Outcome::Done, trained)
             }
         };
-        match &self.outputs.stored {
+        let finished = match &self.outputs.stored {
             Some(stored) => self.restore(stored, &outcome, &trained, lane_count),
             None => {
                 self.save(outcome, trained, timing(seconds, lane_count, self.last_iteration().0 - self.start.iteration))
             }
-        }
+        }?;
+        with_retries(|| self.context.store.remove_progress(self.key()))?;
+        Ok(finished)
     }
 
     fn save(&self, outcome: Outcome, trained: TrainedLane, timing: Timing) -> Result<StoredTraining> {
@@ -162,7 +197,7 @@ impl<'a> PreparedTraining<'a> {
             keeps_final_weights: self.outputs.keeps_final_weights,
             timing: timing.clone(),
         };
-        self.context.store.save(self.spec(), &outputs)?;
+        with_retries(|| self.context.store.save(self.spec(), &outputs))?;
         let weights_kept = self.mask.kept_counts();
         Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
     }
@@ -186,10 +221,11 @@ impl<'a> PreparedTraining<'a> {
              processor or another version"
         );
         for snapshot in &trained.snapshots {
-            store.restore_snapshot(&self.spec().key, snapshot, is_exact)?;
+            with_retries(|| store.restore_snapshot(self.key(), snapshot, is_exact))?;
         }
         if self.outputs.must_reach_end {
-            store.restore_final_weights(&self.spec().key, &trained.final_state.weights_and_buffers(), is_exact)?;
+            let final_weights = trained.final_state.weights_and_buffers();
+            with_retries(|| store.restore_final_weights(self.key(), &final_weights, is_exact))?;
         }
         store.load(self.spec())?.ok_or_else(|| anyhow!("its entry is damaged"))
     }

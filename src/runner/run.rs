@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Error, Result};
 
 use super::context::RunContext;
 use super::events::{Event, Repeats, TrainingId, TrainingResult};
@@ -14,6 +14,7 @@ use super::store::StoredTraining;
 use super::training_graph::TrainingGraph;
 use super::worker::{TaskOutcome, Worker};
 use crate::artifacts::RoundRow;
+use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
 use crate::config::KeepWeights;
 use crate::data::Dataset;
@@ -56,6 +57,8 @@ pub struct RunOutcome {
     /// Training runs that could not begin, each with the one that it needs and that failed, diverged or is blocked
     /// itself.
     pub blocked: Vec<String>,
+    /// The error of the storage by which the run stopped before its end: a file that could not be read or written.
+    pub storage_error: Option<Error>,
 }
 
 /// The time and result of the last write of the run's files, by which the next one is delayed.
@@ -64,7 +67,7 @@ struct WriteThrottle {
     /// The time since the last write, and the seconds that it took.
     last: Option<(Stopwatch, f64)>,
     /// The error of the last write; `None` if it succeeded.
-    error: Option<String>,
+    error: Option<Error>,
 }
 
 /// When the files of the run are written.
@@ -96,6 +99,7 @@ impl<'a> Runner<'a> {
         self.announce(scheduler.progress(), iterations, cost, workers);
         let shared = SharedState::new(LockedState { scheduler, results, repeats }, self.workers.min(machine::cores()));
         self.pin(&shared)?;
+        self.remove_left_progress(&shared)?;
         // An earlier process may have been killed before it freed weights.
         self.free(&shared);
         let throttle = Mutex::new(WriteThrottle::default());
@@ -103,21 +107,38 @@ impl<'a> Runner<'a> {
         if workers > 0 {
             let emit_finished = |_: &_| self.context.sink.on_event(&Event::RunFinished);
             let dataset = Arc::new(self.context.trainers.dataset().inspect_err(emit_finished)?);
-            std::thread::scope(|scope| {
-                for worker in 0..workers {
-                    let shared = &shared;
-                    let throttle = &throttle;
-                    let dataset = Arc::clone(&dataset);
-                    scope.spawn(move || self.work(worker, dataset, shared, throttle));
-                }
-            });
+            self.start_workers(workers, &dataset, &shared, &throttle);
         }
         self.context.sink.on_event(&Event::RunFinished);
         self.write_files(&shared, &throttle, WriteTime::Now);
-        match throttle.into_inner().unwrap_or_else(PoisonError::into_inner).error {
-            Some(error) => Err(anyhow!(error)).context("could not write the files of the run"),
-            None => Ok(self.outcome(&shared.lock())),
+        if let Some(error) = throttle.into_inner().unwrap_or_else(PoisonError::into_inner).error {
+            shared.stop(error.context("could not write the files of the run"));
         }
+        let outcome = self.outcome(&shared.lock());
+        Ok(RunOutcome { storage_error: shared.into_storage_error(), ..outcome })
+    }
+
+    /// Starts the workers and waits for their ends. Where the system allows fewer threads, there are fewer workers; the
+    /// last of them, with index 0, works in this thread.
+    fn start_workers(
+        &self,
+        workers: usize,
+        dataset: &Arc<Dataset>,
+        shared: &SharedState<'_>,
+        throttle: &Mutex<WriteThrottle>,
+    ) {
+        std::thread::scope(|scope| {
+            for worker in 1..workers {
+                let dataset = Arc::clone(dataset);
+                let work = move || self.work(worker, dataset, shared, throttle);
+                if let Err(error) = std::thread::Builder::new().spawn_scoped(scope, work) {
+                    let message = format!("note: {worker} of {workers} workers: the system allows no more ({error})");
+                    self.context.sink.on_event(&Event::Message(&message));
+                    break;
+                }
+            }
+            self.work(0, Arc::clone(dataset), shared, throttle);
+        });
     }
 
     /// Plans the jobs. Also returns the stored result of each node of the graph.
@@ -172,11 +193,22 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Removes the progress snapshots of stored training runs that need no job: an earlier process may have been killed
+    /// before it removed them.
+    fn remove_left_progress(&self, shared: &SharedState<'_>) -> Result<()> {
+        let stored: Vec<ContentHash> = {
+            let state = shared.lock();
+            let nodes = state.scheduler.graph().nodes.iter().zip(&state.results);
+            nodes.filter(|(_, result)| result.is_some()).map(|(node, _)| node.spec.key).collect()
+        };
+        stored.iter().try_for_each(|key| self.context.store.remove_left_progress(key))
+    }
+
     /// Runs groups until none is left or the run is cancelled: the work of the thread with index `worker`.
     fn work(&self, worker: usize, dataset: Arc<Dataset>, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>) {
         // Built here, because trainers stay in the thread that builds them.
         let mut group_worker = Worker::new(worker, &self.context, shared, dataset);
-        while !self.context.cancel.is_cancelled() {
+        while !self.context.cancel.is_cancelled() && !shared.has_stopped() {
             let group = match shared.next_or_wait() {
                 NextWork::Finished => break,
                 NextWork::Wait => continue,
@@ -318,7 +350,7 @@ impl<'a> Runner<'a> {
         let row_state = |spec: &TrainingSpec| self.row_state(spec, shared);
         let written =
             if when == WriteTime::Now { self.files.write_csv(row_state) } else { self.files.try_write_csv(row_state) };
-        throttle.error = written.err().map(|cause| format!("{cause:#}"));
+        throttle.error = written.err();
         throttle.last = Some((Stopwatch::start(), watch.seconds()));
     }
 

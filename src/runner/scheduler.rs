@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use self::counts::{Counts, RankedGroup};
 use self::status::{Met, NodeState, NodeStatus};
-use super::jobs::{Job, JobPlan, steps};
+use super::jobs::{Job, JobPlan};
 use super::retention::Retention;
 use super::training_graph::TrainingGraph;
 use crate::base::outcome::Outcome;
@@ -168,7 +168,7 @@ impl<'a> Scheduler<'a> {
                 tasks.push(Task { node, lane, spec: self.graph.nodes[node].spec, job });
             }
         }
-        let steps = tasks.iter().map(|task| steps(task.spec, &task.job)).max().unwrap_or(0);
+        let steps = tasks.iter().map(|task| task.job.steps()).max().unwrap_or(0);
         GroupAssignment { lanes: self.graph.lanes(group), tasks, steps }
     }
 

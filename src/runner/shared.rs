@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+use anyhow::Error;
 
 use super::events::Repeats;
 use super::retention::Retention;
@@ -50,19 +52,38 @@ pub(super) struct SharedState<'a> {
     busy: BTreeMap<EngineKind, AtomicUsize>,
     /// The number of threads that all workers may use together.
     threads: usize,
+    /// The first error of the storage, by which the run stops.
+    storage_error: OnceLock<Error>,
 }
 
 impl<'a> SharedState<'a> {
     pub(super) fn new(state: LockedState<'a>, threads: usize) -> Self {
         let retentions = state.scheduler.retentions().to_vec();
         let busy = EngineKind::ALL.into_iter().map(|engine| (engine, AtomicUsize::new(0))).collect();
-        Self { state: Mutex::new(state), changed: Condvar::new(), retentions, busy, threads }
+        let state = Mutex::new(state);
+        Self { state, changed: Condvar::new(), retentions, busy, threads, storage_error: OnceLock::new() }
     }
 
     /// Locks the state, even if a thread panicked while it held the lock: nothing can panic between the first and the
     /// last change of a transition, so the state is consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, LockedState<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops the run after an error of the storage: no worker begins another training run, and those in progress end
+    /// after their current step.
+    pub(super) fn stop(&self, error: Error) {
+        let _ = self.storage_error.set(error);
+    }
+
+    /// Returns whether an error of the storage has stopped the run.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.storage_error.get().is_some()
+    }
+
+    /// Returns the error of the storage by which the run stopped, if any.
+    pub(super) fn into_storage_error(self) -> Option<Error> {
+        self.storage_error.into_inner()
     }
 
     /// Wakes workers that wait for a transition.

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::jobs::{JobPlan, StoreIndex, plan_jobs};
 use super::training_graph::{Node, TrainingGraph};
 use crate::artifacts::{
-    EntryManifest, FileChecksum, Timing, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes,
-    tensors_from_bytes, tensors_to_bytes,
+    EntryManifest, FileChecksum, Timing, mask_from_bytes, mask_to_bytes, newest_progress, snapshot_from_bytes,
+    snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes,
 };
 use crate::base::curve::Curve;
 use crate::base::key::ContentHash;
@@ -238,6 +238,10 @@ impl StoreIndex for Store {
                 self.verified_file(key, &TrainingDir::snapshot_file(iteration)).is_ok()
             }
         }
+    }
+
+    fn progress(&self, key: &ContentHash) -> Option<Iteration> {
+        newest_progress(&self.runs.training_dir(key)).map(|header| Iteration(header.iteration))
     }
 }
 

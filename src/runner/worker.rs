@@ -13,14 +13,14 @@ use anyhow::{Error, Result, anyhow};
 use super::context::RunContext;
 use super::events::{Event, TrainingId};
 use super::prepared::{Lookup, MissingOutputs, PreparedTraining};
+use super::progress::GroupProgress;
 use super::scheduler::{GroupAssignment, Task, TrainingFailure};
 use super::shared::SharedState;
 use super::store::StoredTraining;
-use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Probe, Trainer};
-use crate::system::clock::Stopwatch;
 use crate::system::files::Lock;
+use crate::system::retry::{io_error, with_retries};
 use crate::train::{TrainingEnd, TrainingLoop};
 
 /// The number of steps between two progress events: small enough for a display that changes a few times a second, and
@@ -88,16 +88,17 @@ impl<'a, 'p> Worker<'a, 'p> {
     /// Runs a group, and writes the outcome of each task to `outcomes` as soon as it is known. If it returns without an
     /// error, the tasks without an outcome were cancelled.
     fn try_run_group(&mut self, group: &GroupAssignment<'_>, outcomes: &mut [Option<TaskOutcome>]) -> Result<()> {
-        let Some(_locks) = self.lock(&group.tasks)? else {
+        let Some(_locks) = with_retries(|| self.lock(&group.tasks))? else {
             outcomes.fill(Some(TaskOutcome::HeldElsewhere));
             return Ok(());
         };
         let mut missing = Vec::new();
         for (position, task) in group.tasks.iter().enumerate() {
-            match MissingOutputs::look_up(task, self.shared.retention(task.node), self.context.store) {
+            let retention = self.shared.retention(task.node);
+            match with_retries(|| MissingOutputs::look_up(task, retention, self.context.store)) {
                 Ok(Lookup::Found(stored)) => outcomes[position] = Some(TaskOutcome::Found(stored)),
                 Ok(Lookup::Missing(outputs)) => missing.push((position, outputs)),
-                Err(error) => outcomes[position] = Some(TaskOutcome::Failed(TrainingFailure::new(&error))),
+                Err(error) => outcomes[position] = Some(self.failed(error, 1)),
             }
         }
         let Some((_, first)) = missing.first() else { return Ok(()) };
@@ -112,9 +113,15 @@ impl<'a, 'p> Worker<'a, 'p> {
         if prepared.is_empty() { Ok(()) } else { self.train(group, &prepared, outcomes) }
     }
 
-    /// Returns the outcome of a task that failed in an engine with `lanes` lanes.
+    /// Returns the outcome of a task that failed with `error`, in an engine with `lanes` lanes if an engine failed. An
+    /// error of the storage stops the run, because all other training runs would fail too, after they were trained.
     fn failed(&self, error: Error, lanes: usize) -> TaskOutcome {
-        TaskOutcome::Failed(TrainingFailure::new(&self.context.trainers.explain(error, lanes)))
+        let error = self.context.trainers.explain(error, lanes);
+        let failure = TrainingFailure::new(&error);
+        if io_error(&error).is_some() {
+            self.shared.stop(error);
+        }
+        TaskOutcome::Failed(failure)
     }
 
     /// Takes the locks of all tasks; returns `None`, and holds none, if another process holds one of them. Locks in key
@@ -145,7 +152,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         prepared: &[(usize, PreparedTraining<'_>)],
         outcomes: &mut [Option<TaskOutcome>],
     ) -> Result<()> {
-        let Self { index, context, shared, dataset, trainers, .. } = self;
+        let Self { index, context, shared, dataset, trainers, .. } = &mut *self;
         let lane_count = group.lanes.len();
         if context.study.resolved.gpu.is_some() {
             // A GPU's memory holds one trainer at a time.
@@ -161,38 +168,49 @@ impl<'a, 'p> Worker<'a, 'p> {
             let training_of_lane = prepared.iter().find(|(_, training)| training.lane() == lane);
             &training_of_lane.unwrap_or(&prepared[0]).1
         };
-        let watch = Stopwatch::start();
+        let trainings = prepared.iter().map(|(_, training)| training).collect();
+        let mut progress = GroupProgress::new(context, trainings, lane_count);
         let inputs = (0..lane_count).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
         let end = prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default();
         let mut training = TrainingLoop::start(trainer.as_mut(), &context.study.experiment.train, inputs, end)?;
+        let mut has_passed = true;
         for lane in 0..lane_count {
-            let audit = in_lane(lane).audit_start(&training.loaded(lane)?);
-            audit.unwrap_or_else(|error| training.fail_audit(lane, error));
+            if let Err(error) = in_lane(lane).audit_start(&training.loaded(lane)?) {
+                training.fail_audit(lane, error);
+                has_passed = false;
+            }
         }
-        let Iteration(first_iteration) = group.lanes[0].start.iteration();
+        if has_passed {
+            progress.resume(&mut training, in_lane)?;
+        }
+        let should_stop = || context.cancel.is_cancelled() || shared.has_stopped();
+        let first_iteration = end.0.saturating_sub(group.steps);
         loop {
             training.set_threads(shared.sparse_threads());
-            if !training.evaluate_and_snapshot()? {
-                break;
-            }
-            if context.cancel.is_cancelled() {
+            if should_stop() || !training.evaluate_and_snapshot(&should_stop)? {
+                if has_passed {
+                    progress.save(&training)?;
+                }
                 return Ok(());
             }
-            let steps = training.step()?.0 - first_iteration;
+            if training.has_ended() {
+                break;
+            }
+            let steps = training.step()?.0.saturating_sub(first_iteration);
             if steps.is_multiple_of(PROGRESS_EVERY) || steps == group.steps {
                 context.sink.on_event(&Event::Stepped { worker: *index, iteration: steps });
             }
+            if has_passed && progress.is_due() {
+                progress.save(&training)?;
+            }
         }
+        let seconds = progress.seconds();
         let ends = training.finish();
-        let seconds = watch.seconds();
         let mut ends: Vec<Option<TrainingEnd>> = ends.into_iter().map(Some).collect();
         for (position, training) in prepared {
             if let Some(end) = ends[training.lane()].take() {
                 let saved = training.finish(end, seconds, lane_count);
-                outcomes[*position] = Some(match saved {
-                    Ok(stored) => TaskOutcome::Trained(stored),
-                    Err(error) => TaskOutcome::Failed(TrainingFailure::new(&error)),
-                });
+                outcomes[*position] = Some(saved.map_or_else(|error| self.failed(error, 1), TaskOutcome::Trained));
             }
         }
         Ok(())

@@ -11,5 +11,6 @@ pub mod job_control;
 pub mod local_time;
 pub mod machine;
 pub mod paths;
+pub mod retry;
 pub mod user_path;
 pub mod written_files;

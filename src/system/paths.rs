@@ -101,6 +101,18 @@ impl TrainingDir {
         format!("at-{iteration}.safetensors")
     }
 
+    /// Returns the name of the progress snapshot after `iteration` of a training run in progress. It is removed when the
+    /// training run is done.
+    pub fn progress_file(iteration: u64) -> String {
+        format!("progress-{iteration}.snapshot")
+    }
+
+    /// Returns the iteration of the progress snapshot with the file name `name`; `None` for other files.
+    pub fn progress_iteration(name: &str) -> Option<u64> {
+        let iteration = name.strip_prefix("progress-")?.strip_suffix(".snapshot")?.parse().ok()?;
+        (Self::progress_file(iteration) == name).then_some(iteration)
+    }
+
     const DONE: &str = "done.json";
     const TIMING: &str = "timing.json";
     const PIN: &str = "keep";
@@ -124,6 +136,7 @@ impl TrainingDir {
         ];
         fixed.contains(&name)
             || iteration.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            || Self::progress_iteration(name).is_some()
             || is_temporary(name)
     }
 

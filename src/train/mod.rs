@@ -7,4 +7,4 @@ mod training_loop;
 
 pub use lr_schedule::{LrSchedule, validate_lr_schedule};
 pub use sampler::{BatchSampler, iterations_per_epoch};
-pub use training_loop::{LaneInput, TrainedLane, TrainingEnd, TrainingLoop};
+pub use training_loop::{LaneInput, TrainedLane, TrainingEnd, TrainingLoop, TrainingProgress};

@@ -1,13 +1,13 @@
 //! The loop of one training run, or of several in lockstep.
 
-use anyhow::{Error, Result, ensure};
+use anyhow::{Error, Result, bail, ensure};
 
 use super::lr_schedule::LrSchedule;
 use super::sampler::BatchSampler;
 use crate::base::curve::{Curve, Evaluation};
 use crate::base::mask::Mask;
 use crate::base::rng::CounterRng;
-use crate::base::tensors::Snapshot;
+use crate::base::tensors::{LaneState, Snapshot};
 use crate::base::units::Iteration;
 use crate::config::TrainConfig;
 use crate::data::Split;
@@ -47,9 +47,23 @@ pub enum TrainingEnd {
     AuditFailed(Error),
 }
 
+/// A training run in progress after an iteration, before its evaluation there: all that is needed to go on with it as if
+/// it had not been interrupted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingProgress {
+    /// The state of the network and the optimizer.
+    pub state: LaneState,
+    /// The evaluations until now.
+    pub curve: Curve,
+    /// The snapshots at [`LaneInput::snapshots_at`] that have been taken, in its order.
+    pub snapshots: Vec<Snapshot>,
+    /// The iteration at which the training run diverged, while others of its lockstep group go on; else `None`.
+    pub diverged_at: Option<Iteration>,
+}
+
 /// The progress of one lane.
 #[derive(Default)]
-struct LaneState {
+struct LaneOutputs {
     /// The evaluations until now.
     curve: Curve,
     /// The requested snapshots until now.
@@ -63,17 +77,20 @@ struct LaneState {
 /// threads, cancellation and progress between two steps:
 ///
 /// ```text
-/// let mut training = TrainingLoop::start(…)?;   // and audit each lane by its loaded state
-/// while training.evaluate_and_snapshot()? {     // what is due at this iteration
-///     training.step()?;
+/// let mut training = TrainingLoop::start(…)?;            // and audit each lane by its loaded state
+/// training.resume(…)?;                                   // if there is progress to go on from
+/// loop {
+///     training.evaluate_and_snapshot(…)?;                // what is due at this iteration
+///     if training.has_ended() { break }
+///     training.step()?;                                  // here `progress` can be taken
 /// }
-/// training.finish()                             // the result of each lane
+/// training.finish()                                      // the result of each lane
 /// ```
 pub struct TrainingLoop<'a> {
     trainer: &'a mut dyn Trainer,
     config: &'a TrainConfig,
     inputs: Vec<LaneInput<'a>>,
-    lanes: Vec<LaneState>,
+    lanes: Vec<LaneOutputs>,
     /// The batch of each lane; its memory is used again for every step.
     batches: Vec<Batch>,
     /// The learning rate of each lane.
@@ -110,7 +127,7 @@ impl<'a> TrainingLoop<'a> {
         Ok(Self {
             // All lanes have the same data and the same training configuration.
             schedule: LrSchedule::new(config, inputs[0].order.batches_per_epoch()),
-            lanes: inputs.iter().map(|_| LaneState::default()).collect(),
+            lanes: inputs.iter().map(|_| LaneOutputs::default()).collect(),
             batches: inputs.iter().map(batch).collect(),
             learning_rates: vec![0.0; count],
             trainer,
@@ -139,20 +156,71 @@ impl<'a> TrainingLoop<'a> {
         self.trainer.set_threads(threads);
     }
 
+    /// Returns the progress of a lane, to go on from with [`resume`](Self::resume). Meant to be called after a step.
+    ///
+    /// # Errors
+    /// Fails if the trainer fails, or the lane has ended other than by divergence.
+    pub fn progress(&self, lane: usize) -> Result<TrainingProgress> {
+        let outputs = &self.lanes[lane];
+        let (curve, diverged_at) = match &outputs.result {
+            None => (&outputs.curve, None),
+            Some(TrainingEnd::Diverged(curve, iteration)) => (curve, Some(*iteration)),
+            Some(_) => bail!("a training run that has ended has no progress"),
+        };
+        Ok(TrainingProgress {
+            state: self.trainer.state(lane)?,
+            curve: curve.clone(),
+            snapshots: outputs.snapshots.clone(),
+            diverged_at,
+        })
+    }
+
+    /// Goes on from the progress of every lane, in the order of lanes, instead of the start.
+    ///
+    /// # Errors
+    /// Fails if the trainer fails, or the lanes are at different iterations or before their start.
+    pub fn resume(&mut self, progress: Vec<TrainingProgress>) -> Result<()> {
+        let iteration = progress.first().map_or(self.iteration, |progress| Iteration(progress.state.iteration()));
+        ensure!(progress.len() == self.lanes.len() && iteration >= self.iteration, "progress of other training runs");
+        for (lane, TrainingProgress { state, curve, snapshots, diverged_at }) in progress.into_iter().enumerate() {
+            ensure!(state.iteration() == iteration.0, "lockstep training runs at different iterations");
+            self.trainer.resume(lane, &state, self.inputs[lane].mask)?;
+            self.lanes[lane] = match diverged_at {
+                None => LaneOutputs { curve, snapshots, result: None },
+                Some(at) => {
+                    LaneOutputs { result: Some(TrainingEnd::Diverged(curve, at)), snapshots, curve: Curve::default() }
+                }
+            };
+        }
+        self.iteration = iteration;
+        Ok(())
+    }
+
+    /// Returns the number of steps that have been taken, counted from iteration 0 of the training run.
+    pub fn iteration(&self) -> Iteration {
+        self.iteration
+    }
+
     /// Evaluates the networks and takes snapshots if these are due at this iteration, and ends the training runs if it
-    /// is the iteration to stop at. Returns whether any training run goes on.
+    /// is the iteration to stop at. Returns false, and changes nothing, if `should_stop` returns true during the
+    /// evaluation.
     ///
     /// The networks are evaluated at their first iteration, at iterations divisible by `evaluate_every` (counted from
     /// 0), and at `train.iterations`; not at an earlier iteration to stop at.
     ///
     /// # Errors
     /// Fails if the trainer fails.
-    pub fn evaluate_and_snapshot(&mut self) -> Result<bool> {
-        if self.is_running() && self.is_evaluation_due() {
-            self.evaluate()?;
+    pub fn evaluate_and_snapshot(&mut self, should_stop: &dyn Fn() -> bool) -> Result<bool> {
+        if !self.has_ended() && self.is_evaluation_due() && !self.evaluate(should_stop)? {
+            return Ok(false);
         }
         self.snapshot_and_finish()?;
-        Ok(self.is_running())
+        Ok(true)
+    }
+
+    /// Returns whether all training runs have ended.
+    pub fn has_ended(&self) -> bool {
+        !self.lanes.iter().any(LaneOutputs::is_running)
     }
 
     /// Takes one optimizer step in every lane; returns the iteration after it. Lanes that have ended are stepped too,
@@ -176,10 +244,6 @@ impl<'a> TrainingLoop<'a> {
         self.lanes.into_iter().filter_map(|lane| lane.result).collect()
     }
 
-    fn is_running(&self) -> bool {
-        self.lanes.iter().any(LaneState::is_running)
-    }
-
     fn is_evaluation_due(&self) -> bool {
         let Iteration(iteration) = self.iteration;
         let is_first = iteration == self.inputs[0].start.iteration;
@@ -187,20 +251,23 @@ impl<'a> TrainingLoop<'a> {
         is_first || is_last || iteration.is_multiple_of(self.config.evaluate_every)
     }
 
-    /// Evaluates all lanes on every split. Those that have ended are evaluated too, but the result is not used.
-    fn evaluate(&mut self) -> Result<()> {
-        let train = self.trainer.evaluate(Split::Train)?;
-        let validation = self.trainer.evaluate(Split::Validation)?;
-        let test = self.trainer.evaluate(Split::Test)?;
+    /// Evaluates all lanes on every split. Those that have ended are evaluated too, but the result is not used. Returns
+    /// whether the evaluation was completed.
+    fn evaluate(&mut self, should_stop: &dyn Fn() -> bool) -> Result<bool> {
+        let mut scores = Vec::new();
+        for split in [Split::Train, Split::Validation, Split::Test] {
+            let Some(score_by_lane) = self.trainer.evaluate_unless(split, should_stop)? else { return Ok(false) };
+            scores.push(score_by_lane);
+        }
         for (lane_index, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.is_running()) {
             lane.add_evaluation(Evaluation {
                 iteration: self.iteration.0,
-                train: train[lane_index],
-                validation: validation[lane_index],
-                test: test[lane_index],
+                train: scores[0][lane_index],
+                validation: scores[1][lane_index],
+                test: scores[2][lane_index],
             });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes the snapshots that are requested at this iteration, and ends the training runs if it is the iteration to
@@ -218,7 +285,7 @@ impl<'a> TrainingLoop<'a> {
     }
 }
 
-impl LaneState {
+impl LaneOutputs {
     /// Returns whether the training run has not ended.
     fn is_running(&self) -> bool {
         self.result.is_none()

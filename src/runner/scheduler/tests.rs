@@ -35,6 +35,10 @@ impl StoreIndex for Index {
     fn has(&self, key: &ContentHash, _: Dependency) -> bool {
         self.weights.contains(key)
     }
+
+    fn progress(&self, _: &ContentHash) -> Option<Iteration> {
+        None
+    }
 }
 
 /// A store with all final weights and no snapshots.
@@ -43,6 +47,10 @@ struct OnlyFinalWeights;
 impl StoreIndex for OnlyFinalWeights {
     fn has(&self, _: &ContentHash, dependency: Dependency) -> bool {
         dependency == Dependency::FinalWeights
+    }
+
+    fn progress(&self, _: &ContentHash) -> Option<Iteration> {
+        Some(Iteration(20))
     }
 }
 
@@ -131,7 +139,7 @@ fn rerun_for_a_snapshot_stops_at_its_iteration() {
     assert_eq!(jobs.to_run().map(|(_, steps)| steps).collect::<Vec<_>>(), [120, 90]);
     let graph = TrainingGraph::new(&plan, 1);
     let jobs = plan_jobs(graph, KeepWeights::Needed, vec![Some(Outcome::Done), None], &OnlyFinalWeights, LAST);
-    assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, until: Iteration(30) }));
+    assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, from: Iteration(20), until: Iteration(30) }));
 }
 
 #[test]

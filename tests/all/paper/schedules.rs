@@ -97,7 +97,7 @@ fn recorded_rates(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
     };
     let mut recorder = RateRecorder::default();
     let mut training = TrainingLoop::start(&mut recorder, train, vec![lane], Iteration(train.iterations)).unwrap();
-    while training.evaluate_and_snapshot().unwrap() {
+    while training.evaluate_and_snapshot(&|| false).unwrap() && !training.has_ended() {
         training.step().unwrap();
     }
     assert!(matches!(training.finish()[..], [TrainingEnd::Trained(_)]));
