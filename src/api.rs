@@ -138,7 +138,8 @@ impl PlannedExperiment {
             command: &env::command(),
         };
         let _running = execution.register()?;
-        execution.run()?;
+        let outcome = execution.run()?;
+        outcome.storage_error.map_or(Ok(()), Err)?;
         open_run(&run_dir.0)
     }
 }

@@ -48,7 +48,8 @@ impl Execution<'_> {
     }
 
     /// Trains what the store lacks, and writes the files of the run, which the caller has
-    /// [registered](Self::register). Training runs that fail or diverge are part of the outcome.
+    /// [registered](Self::register). Training runs that fail or diverge are part of the outcome, and so is an error of
+    /// the storage that stops the run.
     ///
     /// # Errors
     /// Fails if a file cannot be read or written, the data cannot be loaded, or a worker cannot be started.
@@ -66,7 +67,11 @@ impl Execution<'_> {
         let context = RunContext { study, store: &store, sink, cancel, trainers };
         let runner = Runner { context, plan: &study.plan, keep: study.experiment.run.keep, files: &files, workers };
         let outcome = runner.run()?;
-        record.finish(manifest(&outcome))?;
+        let finished = record.finish(manifest(&outcome));
+        // If the storage stopped the run, its error names the cause, and the manifest probably cannot be written either.
+        if outcome.storage_error.is_none() {
+            finished?;
+        }
         Ok(outcome)
     }
 }

@@ -31,6 +31,7 @@ mod schemas;
 mod selection;
 mod show;
 mod stability;
+mod stop_notice;
 mod trainers;
 mod usage_tips;
 
@@ -215,7 +216,9 @@ fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
         std::io::ErrorKind::IsADirectory => {
             "a folder stands where the file belongs; move it away, or name another place"
         }
-        std::io::ErrorKind::StorageFull => "free some space, or name another folder",
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "free some space (`df -h` and `df -i` show what is used), or name another folder"
+        }
         _ => return None,
     };
     Some(format!("{advice}{folder_option}"))

@@ -1,8 +1,9 @@
 //! `lth run`: runs an experiment, from its configuration to the table of results and the report.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use clap::Args;
 
 use super::execution::Execution;
@@ -12,9 +13,11 @@ use super::output::OutputArgs;
 use super::provenance::config_file;
 use super::report::write_run_report;
 use super::show::summary_text;
+use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::{LastEvaluations, resume_command};
-use crate::base::format::count_of;
+use crate::artifacts::{LastEvaluations, newest_progress, resume_command};
+use crate::base::format::{count_of, with_thousands};
+use crate::base::key::ContentHash;
 use crate::config::ConfigDocument;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis, RunState};
@@ -43,10 +46,11 @@ pub(super) struct RunArgs {
 /// # Errors
 /// Fails if the experiment cannot be loaded, a file cannot be read or written, or the run cannot be started.
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
+    // First of all, so that no signal ends the process in another way.
+    let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let LoadedExperiment { document, study, images } = LoadedExperiment::load(&args.experiment)?;
     let runs = args.runs.folder()?;
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
-    let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let trainers = EngineTrainerFactory::new(&study, images);
     let sink = args.output.sink()?;
     if args.fresh {
@@ -69,11 +73,15 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     if args.output.shows_progress() {
         print_notes(&study);
     }
-    let outcome = execution.run()?;
+    let mut outcome = with_stop_notice(&cancel, &sink, || execution.run())?;
+    if let Some(error) = outcome.storage_error.take() {
+        print_storage_stop(&outcome, &study, &error);
+        return Err(error);
+    }
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
         print_failures(&outcome);
         if args.output.shows_progress() {
-            print_resume_command(outcome.progress, &study, &command);
+            print_resume_command(outcome.progress, &study, &runs, &command);
         }
         args.output.print_json(&run_result(&study, &run_dir, RunState::Interrupted, exit, &outcome))?;
         return Ok(exit);
@@ -135,14 +143,49 @@ fn print_failures(outcome: &RunOutcome) {
     }
 }
 
-/// Prints how many training runs have ended, and the command that continues the run.
-fn print_resume_command(progress: RunProgress, study: &Study, command: &str) {
-    let ended = progress.done + progress.diverged;
+/// Prints the failures of a run that an error of the storage stopped, without those by that error, and how many training
+/// runs are done.
+fn print_storage_stop(outcome: &RunOutcome, study: &Study, error: &Error) {
+    let by_storage = format!("{error:#}");
+    for failure in outcome.audit_failures.iter().chain(&outcome.failures).filter(|text| !text.ends_with(&by_storage)) {
+        ui::eprint_line(&format!("error: {failure}"));
+    }
+    let ended = outcome.progress.done + outcome.progress.diverged;
     let trainings = study.plan.trainings.len();
     ui::eprint_line(&format!(
-        "interrupted: {ended} of {trainings} training runs are done; those in progress start again. Resume with:"
+        "stopped: {ended} of {trainings} training runs are done and stay; the same command goes on with the others"
     ));
+}
+
+/// Prints how many training runs have ended, how far those in progress are, and the command that continues the run.
+fn print_resume_command(progress: RunProgress, study: &Study, runs: &RunsDir, command: &str) {
+    let ended = progress.done + progress.diverged;
+    let trainings = study.plan.trainings.len();
+    let saved = saved_progress(study, runs);
+    ui::eprint_line(&format!("interrupted: {ended} of {trainings} training runs are done{saved}. Resume with:"));
     ui::eprint_line(&format!("  {}", resume_command(command)));
+}
+
+/// Returns which progress of training runs is saved, as the end of a sentence; empty if there is none.
+fn saved_progress(study: &Study, runs: &RunsDir) -> String {
+    let keys: BTreeSet<ContentHash> = study.plan.trainings.iter().map(|spec| spec.key).collect();
+    let entries = keys.iter().map(|key| runs.training_dir(key));
+    let unfinished = entries.filter(|entry| !entry.manifest_file().exists());
+    let iterations: Vec<u64> = unfinished.filter_map(|entry| Some(newest_progress(&entry)?.iteration)).collect();
+    let last = with_thousands(study.last_iteration().0);
+    match iterations.as_slice() {
+        [] => String::new(),
+        [iteration] => format!(", and one is saved at iteration {} of {last}", with_thousands(*iteration)),
+        [first, .., end] => {
+            let (lowest, highest) = iterations.iter().fold((*first, *end), |(a, b), &i| (a.min(i), b.max(i)));
+            let range = if lowest == highest {
+                format!("iteration {}", with_thousands(lowest))
+            } else {
+                format!("iterations {} to {}", with_thousands(lowest), with_thousands(highest))
+            };
+            format!(", and {} are saved at {range} of {last}", iterations.len())
+        }
+    }
 }
 
 /// Writes the report, and prints the results, the paths of the files, and the training runs without a result. Returns the

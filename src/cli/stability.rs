@@ -15,6 +15,7 @@ use super::load::{RunsArgs, look_up, workers};
 use super::output::OutputArgs;
 use super::report::write_run_report;
 use super::selection::newest_run;
+use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{StabilityRow, to_csv};
 use crate::base::format::count_of;
@@ -60,11 +61,12 @@ pub(super) struct StabilityArgs {
 /// # Errors
 /// Fails if the run cannot be found or resolved, or a file cannot be read or written.
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
+    // First of all, so that no signal ends the process in another way.
+    let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let runs = args.runs.folder()?;
     let run = Run::open(newest_run(&runs, &args.run, "measuring")?)?;
     let (study, images) = study_of_run(&run, args)?;
     args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
-    let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let _running = register_run(&study.plan, &runs, &run.dir)?;
     let store = Store { runs };
     let trainers = EngineTrainerFactory::new(&study, images);
@@ -73,7 +75,8 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let analysis = InstabilityAnalysis { context, points: args.points.into() };
     let pairs = analysis.pairs(&selected_keys(&run, &study, &args.filter)?);
     let unmeasured: Vec<CopyPair> = pairs.iter().filter(|pair| !analysis.is_measured(pair)).cloned().collect();
-    let failures = if unmeasured.is_empty() { Vec::new() } else { measure(&analysis, &run, &unmeasured, args)? };
+    let measuring = || measure(&analysis, &run, &unmeasured, args);
+    let failures = if unmeasured.is_empty() { Vec::new() } else { with_stop_notice(&cancel, &sink, measuring)? };
 
     let rows = analysis.rows();
     run_files(&run, &study, &study.plan, &cancel).write_files(&[(RunDir::STABILITY, to_csv(&rows)?)])?;
@@ -220,6 +223,7 @@ fn measure(
         // Every training run here is an end of a line, and its final weights are needed.
         let runner = Runner { context, plan: &plan, keep: KeepWeights::All, files: &files, workers };
         let outcome = runner.run()?;
+        outcome.storage_error.map_or(Ok(()), Err)?;
         failures.extend(outcome.audit_failures.into_iter().chain(outcome.failures).chain(outcome.blocked));
     }
     let (ready, others): (Vec<CopyPair>, Vec<CopyPair>) =
