@@ -27,8 +27,8 @@ pub use metrics::{
     MetricUnit,
 };
 pub use progress_snapshot::{
-    ProgressHeader, TrainingPlace, newest_progress, progress_files, progress_from_bytes, progress_to_bytes,
-    read_progress_header,
+    InProgress, ProgressHeader, ProgressLabel, TrainingPlace, in_progress, newest_progress, progress_files,
+    progress_from_bytes, progress_to_bytes, read_progress_header,
 };
 pub use round_group::{RoundGroup, arms};
 pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};

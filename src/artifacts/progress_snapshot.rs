@@ -9,9 +9,11 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rows::DeviceKind;
+use super::run_lookup::plan_keys;
 use super::tensor_files::{snapshot_from_bytes, snapshot_to_bytes};
 use crate::base::category::Category;
 use crate::base::curve::Curve;
@@ -20,7 +22,7 @@ use crate::base::tensors::LaneState;
 use crate::base::units::Iteration;
 use crate::config::Dtype;
 use crate::system::files;
-use crate::system::paths::TrainingDir;
+use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 use crate::train::TrainingProgress;
 
 /// The beginning of the first line; a version and the checksum follow.
@@ -34,8 +36,12 @@ const MAX_HEADER: u64 = 64 << 20;
 pub struct ProgressHeader {
     /// The key of the training run.
     pub key: ContentHash,
+    /// The training run in words, for display: its arm, round and replicate in the experiment that began it.
+    pub training: String,
     /// The number of steps that have been taken, counted from iteration 0 of the training run.
     pub iteration: u64,
+    /// The last iteration of the training run.
+    pub last_iteration: u64,
     /// Where it was trained: the last digits of a network depend on it.
     pub place: TrainingPlace,
     /// Seconds of training until now, in all processes; with several lanes, those of the lockstep group.
@@ -62,16 +68,25 @@ pub struct TrainingPlace {
     pub device: Category<DeviceKind>,
 }
 
+/// What a progress snapshot is of, beside the progress itself.
+pub struct ProgressLabel {
+    /// As in [`ProgressHeader`].
+    pub key: ContentHash,
+    /// As in [`ProgressHeader`].
+    pub training: String,
+    /// As in [`ProgressHeader`].
+    pub last_iteration: u64,
+    /// As in [`ProgressHeader`].
+    pub place: TrainingPlace,
+    /// As in [`ProgressHeader`].
+    pub seconds: f64,
+}
+
 /// Returns the bytes of a progress snapshot.
 ///
 /// # Errors
 /// Fails if the tensors cannot be serialized.
-pub fn progress_to_bytes(
-    key: ContentHash,
-    place: TrainingPlace,
-    seconds: f64,
-    progress: &TrainingProgress,
-) -> Result<Vec<u8>> {
+pub fn progress_to_bytes(label: ProgressLabel, progress: &TrainingProgress) -> Result<Vec<u8>> {
     let (dtype, state) = match &progress.state {
         LaneState::Float32(state) => (Dtype::Float32, snapshot_to_bytes(state)?),
         LaneState::Float64(state) => (Dtype::Float64, snapshot_to_bytes(state)?),
@@ -80,9 +95,12 @@ pub fn progress_to_bytes(
     for snapshot in &progress.snapshots {
         parts.push(snapshot_to_bytes(snapshot)?);
     }
+    let ProgressLabel { key, training, last_iteration, place, seconds } = label;
     let header = ProgressHeader {
         key,
+        training,
         iteration: progress.state.iteration(),
+        last_iteration,
         place,
         seconds,
         diverged_at: progress.diverged_at.map(|iteration| iteration.0),
@@ -147,6 +165,34 @@ pub fn newest_progress(entry: &TrainingDir) -> Option<ProgressHeader> {
     progress_files(entry).into_iter().find_map(|(_, path)| read_progress_header(&path).ok())
 }
 
+/// A training run in progress, by its newest progress snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct InProgress {
+    /// Its key.
+    pub key: String,
+    /// Its arm, round and replicate in the experiment that began it.
+    pub training: String,
+    /// The iteration of the snapshot, counted from iteration 0 of the dense training run.
+    pub iteration: u64,
+    /// The iteration at which it ends.
+    pub last_iteration: u64,
+}
+
+/// Returns the training runs of a run that have progress and no result, by key.
+pub fn in_progress(run: &RunDir) -> Vec<InProgress> {
+    let runs = RunsDir(run.0.parent().unwrap_or(Path::new(".")).to_owned());
+    let keys = plan_keys(run).unwrap_or_default();
+    let entries = keys.iter().map(|key| TrainingDir(runs.store().join(key)));
+    let headers = entries.filter(|entry| !entry.manifest_file().exists()).filter_map(|entry| newest_progress(&entry));
+    let training = |header: ProgressHeader| InProgress {
+        key: header.key.to_string(),
+        training: header.training,
+        iteration: header.iteration,
+        last_iteration: header.last_iteration,
+    };
+    headers.map(training).collect()
+}
+
 /// Reads the header of the progress snapshot at `path`, without checking the file.
 ///
 /// # Errors
@@ -194,8 +240,14 @@ mod tests {
     }
 
     fn bytes(progress: &TrainingProgress) -> Vec<u8> {
-        let place = TrainingPlace { lanes: 4, lane: 2, device: DeviceKind::Cpu.into() };
-        progress_to_bytes(ContentHash::of_json_text("1"), place, 1.5, progress).unwrap()
+        let label = ProgressLabel {
+            key: ContentHash::of_json_text("1"),
+            training: "ticket round 1 replicate 1".into(),
+            last_iteration: 20,
+            place: TrainingPlace { lanes: 4, lane: 2, device: DeviceKind::Cpu.into() },
+            seconds: 1.5,
+        };
+        progress_to_bytes(label, progress).unwrap()
     }
 
     #[test]

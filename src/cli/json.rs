@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::artifacts::RoundRow;
+use crate::artifacts::{InProgress, RoundRow};
 use crate::data::DatasetSummary;
 use crate::report::{RunState, Verdict};
 use crate::runner::RunProgress;
@@ -100,6 +100,8 @@ pub(super) struct ShowResult<'a> {
     pub(super) done: usize,
     /// Number of training runs of the plan; `null` if the run has no manifest.
     pub(super) trainings: Option<usize>,
+    /// The training runs in progress, each by its newest progress snapshot.
+    pub(super) in_progress: Vec<InProgress>,
     /// Note on the test images, if test accuracies are not measured on the whole test set; else `null`.
     pub(super) test_note: Option<String>,
     /// The verdicts on the tickets of the run; empty if only some of its rows are shown.

@@ -11,7 +11,8 @@ use super::json::ShowResult;
 use super::load::RunsArgs;
 use super::requirement::Requirement;
 use super::selection::newest_run;
-use crate::artifacts::{LastEvaluations, RoundRow, to_csv};
+use crate::artifacts::{InProgress, LastEvaluations, RoundRow, in_progress, to_csv};
+use crate::base::format::with_thousands;
 use crate::config::Experiment;
 use crate::report::{self, Run, RunState};
 use crate::system::exit::Exit;
@@ -61,6 +62,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
             state: run.state(),
             done: run.done(),
             trainings: run.trainings(),
+            in_progress: in_progress(&run.dir),
             test_note: run.test_note(),
             verdicts: &verdicts,
             rounds: &rows,
@@ -119,6 +121,10 @@ fn print_state(run: &Run) {
     }
     let planned = run.trainings().map_or_else(String::new, |trainings| format!(" of {trainings}"));
     ui::eprint_line(&format!("{}: {}{planned} training runs are done", state.as_str(), run.done()));
+    for InProgress { training, iteration, last_iteration, .. } in in_progress(&run.dir) {
+        let [iteration, last] = [iteration, last_iteration].map(with_thousands);
+        ui::eprint_line(&format!("in progress: {training}, saved at iteration {iteration} of {last}"));
+    }
     if let (RunState::Interrupted, Some(manifest)) = (state, manifest) {
         ui::eprint_line(&format!("resume with:\n  {}", manifest.resume_command()));
     }

@@ -11,6 +11,9 @@ use super::snapshot_interval::SnapshotInterval;
 /// Upper bound of `lanes`. Arbitrary, far above practical values.
 const MAX_LANES: u32 = 1024;
 
+/// Upper bound of `workers`. Arbitrary, far above the cores of a machine.
+const MAX_WORKERS: u32 = 4096;
+
 /// Device, parallelism, engine and stored weights.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +80,8 @@ pub enum EngineChoice {
 impl RunConfig {
     /// Checks the range of every number.
     pub(super) fn check_values(&self, checker: &mut Checker) {
-        let is_valid = !matches!(self.lanes, CountOrAuto::Number(lanes) if lanes > MAX_LANES);
-        checker.require("run.lanes", is_valid, "must be at most 1024");
+        let is_at_most = |count, max| !matches!(count, CountOrAuto::Number(n) if n > max);
+        checker.require("run.lanes", is_at_most(self.lanes, MAX_LANES), "must be at most 1024");
+        checker.require("run.workers", is_at_most(self.workers, MAX_WORKERS), "must be at most 4096");
     }
 }

@@ -72,7 +72,8 @@ impl TrainerSpec {
     pub(super) fn check_moments<S>(&self, from: &Snapshot<S>) -> Result<()> {
         let moments = from.moments.len();
         ensure!(moments == 0 || moments == self.optimizer.moment_count(), "moments of another optimizer");
-        ensure!(moments > 0 || from.optimizer_steps == 0, "fresh moments that count steps");
+        let is_fresh = moments == 0 && self.optimizer.moment_count() > 0;
+        ensure!(!is_fresh || from.optimizer_steps == 0, "fresh moments that count steps");
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::run::{Run, RunState};
 use super::run_names::{Distinction, distinctions};
-use crate::artifacts::{RoundGroup, RunManifest, config_values, experiment_name, plan_keys};
+use crate::artifacts::{InProgress, RoundGroup, RunManifest, config_values, experiment_name, in_progress, plan_keys};
 use crate::base::stats::SummaryStats;
 use crate::system::clock::UtcTime;
 use crate::system::files;
@@ -25,6 +25,8 @@ pub struct RunOverview {
     pub done: usize,
     /// Training runs of its plan; `None` if there is no manifest.
     pub trainings: Option<usize>,
+    /// The training runs in progress, each by its newest progress snapshot.
+    pub in_progress: Vec<InProgress>,
     /// The arm and round with the best validation accuracy; `None` if no training run reached its
     /// last iteration.
     pub best: Option<BestRound>,
@@ -146,6 +148,7 @@ impl RunOverview {
             state: run.state(),
             done: run.done(),
             trainings: run.trainings(),
+            in_progress: in_progress(&run.dir),
             best: BestRound::of(run),
             bytes: files::size(&run.dir.0) + stored,
             written: run.manifest.as_ref().map(|manifest| manifest.written),

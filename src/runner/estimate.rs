@@ -14,9 +14,11 @@ use super::store::Store;
 use super::time_estimate::{TimeEstimate, Timings, estimate_time};
 use super::training_graph::Node;
 use crate::base::units::Round;
+use crate::config::Dtype;
 use crate::data::{self, ImageCounts};
 use crate::engine::Optimizer;
 use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
+use crate::network::TensorSpec;
 
 /// The estimated cost of a plan. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
@@ -43,6 +45,8 @@ pub struct Estimate {
     /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes
     /// an evaluation.
     pub disk_bytes: u64,
+    /// The most bytes that progress snapshots take beside them while the run works: two for each network in training.
+    pub progress_bytes: u64,
     /// The largest number of networks that a trainer trains in lockstep.
     pub lanes: usize,
     /// The estimated duration on this machine; `None` if there is nothing to train.
@@ -104,6 +108,7 @@ impl Estimate {
             iterations_to_go,
             macs_to_go,
             disk_bytes: disk_bytes(study, &jobs),
+            progress_bytes: progress_bytes(study, &jobs, workers),
             lanes: study.resolved.lanes,
             time: estimate_time(&timings, costs, &jobs, workers),
             rounds: rounds(study, &jobs),
@@ -129,6 +134,23 @@ fn disk_bytes(study: &Study, jobs: &JobPlan<'_>) -> u64 {
         always + 4 * parameters * arrays
     };
     jobs.graph.nodes.iter().zip(&jobs.retentions).map(bytes).sum()
+}
+
+/// Returns the most bytes that progress snapshots take while `workers` workers train.
+fn progress_bytes(study: &Study, jobs: &JobPlan<'_>, workers: usize) -> u64 {
+    let train = &study.experiment.train;
+    let network = &study.resolved.network;
+    let values = |specs: &[TensorSpec]| specs.iter().map(|spec| spec.len() as u64).sum::<u64>();
+    let arrays = 1 + Optimizer::new(train).moment_count() as u64;
+    let size = if train.dtype == Dtype::Float64 { 8 } else { 4 };
+    let state = size * (arrays * values(network.parameters()) + values(network.buffers()));
+    let with_job = jobs.retentions.iter().zip(&jobs.jobs).filter(|(_, job)| job.is_some());
+    let mut sizes: Vec<u64> = with_job
+        .map(|(retention, _)| state + 4 * arrays * values(network.parameters()) * retention.snapshots_at.len() as u64)
+        .collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    // Each training run in progress has two.
+    2 * sizes.iter().take(workers * study.resolved.lanes).sum::<u64>()
 }
 
 /// Returns the optimizer steps of all jobs, and the multiply-adds of these steps and their evaluations.

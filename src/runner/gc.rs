@@ -109,7 +109,10 @@ fn add_garbage_of(
         return Ok(());
     }
     let not_outputs = [entry.lock_file(), entry.pin_marker()];
-    let unfinished = own_files(entry)?.into_iter().filter(|path| !not_outputs.contains(path));
+    // A run that names the training run resumes from its progress snapshots.
+    let may_resume = run_needs.iter().any(|run| run.keys.contains(key));
+    let is_needed = |path: &PathBuf| may_resume && TrainingDir::progress_iteration(&name(path)).is_some();
+    let unfinished = own_files(entry)?.into_iter().filter(|path| !not_outputs.contains(path) && !is_needed(path));
     add(garbage, GcReason::Unfinished, unfinished.filter(|_| !Lock::is_held(&entry.lock_file())));
     Ok(())
 }

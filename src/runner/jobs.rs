@@ -98,10 +98,10 @@ fn rerun(
     Some(Job { is_rerun: true, from: first_iteration(node, index, until), until })
 }
 
-/// Returns the iteration that the job of a node goes on from. Progress at `until` or after it is not used.
+/// Returns the iteration that the job of a node goes on from. Progress after `until` is not used.
 fn first_iteration(node: &Node<'_>, index: &dyn StoreIndex, until: Iteration) -> Iteration {
     let start = node.spec.start.iteration();
-    let progress = index.progress(&node.spec.key).filter(|&iteration| start < iteration && iteration < until);
+    let progress = index.progress(&node.spec.key).filter(|&iteration| start < iteration && iteration <= until);
     progress.unwrap_or(start)
 }
 

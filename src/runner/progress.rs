@@ -14,7 +14,7 @@ use super::events::{Event, TrainingId};
 use super::prepared::PreparedTraining;
 use super::store::Store;
 use crate::artifacts::{
-    DeviceKind, ProgressHeader, TrainingPlace, progress_files, progress_from_bytes, progress_to_bytes,
+    DeviceKind, ProgressHeader, ProgressLabel, TrainingPlace, progress_files, progress_from_bytes, progress_to_bytes,
     read_progress_header,
 };
 use crate::base::format::with_thousands;
@@ -104,7 +104,14 @@ impl<'a> GroupProgress<'a> {
         }
         for prepared in &self.trainings {
             let progress = training.progress(prepared.lane())?;
-            let bytes = progress_to_bytes(*prepared.key(), self.place(prepared), self.seconds(), &progress)?;
+            let label = ProgressLabel {
+                key: *prepared.key(),
+                training: prepared.id().to_string(),
+                last_iteration: self.context.study.last_iteration().0,
+                place: self.place(prepared),
+                seconds: self.seconds(),
+            };
+            let bytes = progress_to_bytes(label, &progress)?;
             let path = self.entry(prepared).file(&TrainingDir::progress_file(iteration));
             with_retries(|| Ok(files::write(&path, &bytes)?))?;
         }
@@ -123,7 +130,7 @@ impl<'a> GroupProgress<'a> {
     /// Returns the iterations whose snapshots a training run may resume from, by their headers. Those with a damaged
     /// header are among them: the damage is told when they are loaded.
     fn candidates(&self, training: &PreparedTraining<'_>) -> BTreeSet<u64> {
-        let range = training.start_iteration() + 1..training.last_iteration().0;
+        let range = training.start_iteration() + 1..=training.last_iteration().0;
         let is_usable = |(iteration, path): &(u64, PathBuf)| {
             let is_in_place = |header: ProgressHeader| header.place == self.place(training);
             range.contains(iteration) && read_progress_header(path).map_or(true, is_in_place)

@@ -23,6 +23,7 @@ use crate::system::clock::Stopwatch;
 use crate::system::files::{self, Lock};
 use crate::system::machine;
 use crate::system::paths::TrainingDir;
+use crate::system::retry::{io_error, may_pass};
 
 /// The pause between two writes of a run's files, in units of the time that the last write took: writing takes at most
 /// 1 / 20 of the time of a run.
@@ -350,7 +351,13 @@ impl<'a> Runner<'a> {
         let row_state = |spec: &TrainingSpec| self.row_state(spec, shared);
         let written =
             if when == WriteTime::Now { self.files.write_csv(row_state) } else { self.files.try_write_csv(row_state) };
-        throttle.error = written.err();
+        throttle.error = None;
+        match written {
+            // A disk that is full would stop every training run at its end, after it was trained.
+            Err(error) if io_error(&error).is_some_and(|cause| !may_pass(cause)) => shared.stop(error),
+            Err(error) => throttle.error = Some(error),
+            Ok(()) => {}
+        }
         throttle.last = Some((Stopwatch::start(), watch.seconds()));
     }
 

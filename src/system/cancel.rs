@@ -41,6 +41,11 @@ impl CancelToken {
         Ok(token)
     }
 
+    /// Raises the flag, as TERM does.
+    pub fn cancel(&self) {
+        self.terminate.store(true, Ordering::Relaxed);
+    }
+
     /// Returns whether the flag is raised: the process is to stop before the next step.
     pub fn is_cancelled(&self) -> bool {
         self.exit_code().is_some()

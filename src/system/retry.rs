@@ -29,7 +29,7 @@ pub fn with_retries<T>(mut operation: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 /// Returns whether an error may pass within a second. A full disk, a read-only file system and missing permissions stay.
-fn may_pass(error: &io::Error) -> bool {
+pub fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported};
     !matches!(error.kind(), PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull | Unsupported)
 }

@@ -22,7 +22,7 @@ pub fn estimate(estimate: &Estimate) -> String {
     }
     let _ = writeln!(text, "training runs: {}", training_runs(estimate));
     let _ = writeln!(text, "work: {}", work(estimate));
-    let _ = writeln!(text, "disk: {} when finished", bytes(estimate.disk_bytes));
+    let _ = writeln!(text, "disk: {}", disk(estimate));
     match &estimate.time {
         None => text.push_str("time: nothing to train\n"),
         Some(time) => {
@@ -59,6 +59,15 @@ fn work(estimate: &Estimate) -> String {
         with_thousands(estimate.iterations_to_go),
         estimate.macs_to_go as f64
     )
+}
+
+/// Returns the space that the run takes: when it is finished, and while it works.
+fn disk(estimate: &Estimate) -> String {
+    let finished = format!("{} when finished", bytes(estimate.disk_bytes));
+    match estimate.progress_bytes {
+        0 => finished,
+        progress => format!("{finished}, and at most {} more for progress snapshots", bytes(progress)),
+    }
 }
 
 /// Returns the estimated duration, or its range.

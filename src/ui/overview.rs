@@ -1,6 +1,7 @@
 //! The text of `lth runs`.
 
 use super::table::{cut_lines, fits, render, stdout_width};
+use crate::artifacts::InProgress;
 use crate::base::format::{accuracy, bytes, count_of, percent, with_thousands};
 use crate::report::{BestRound, Cell, RunList, RunOverview, Table};
 use crate::system::local_time;
@@ -51,12 +52,20 @@ impl Column {
                 let planned = run
                     .trainings
                     .map_or_else(String::new, |trainings| format!(" of {}", with_thousands(trainings as u64)));
-                Cell::number(format!("{}{planned}", with_thousands(run.done as u64)))
+                Cell::number(format!("{}{planned}{}", with_thousands(run.done as u64), in_progress(run)))
             }
             Self::Best => run.best.as_ref().map_or(Cell::Missing, |best| Cell::text(best_text(best))),
             Self::Size => Cell::number(bytes(run.bytes)),
         }
     }
+}
+
+/// Returns the number of training runs in progress, and the share of their iterations that is done; empty if there are
+/// none.
+fn in_progress(run: &RunOverview) -> String {
+    let sum = |count: fn(&InProgress) -> u64| run.in_progress.iter().map(count).sum::<u64>();
+    let (done, all) = (sum(|training| training.iteration), sum(|training| training.last_iteration));
+    if all == 0 { String::new() } else { format!(" (+{} at {}%)", run.in_progress.len(), 100 * done / all) }
 }
 
 /// Returns the cell of what tells a run from the others, and of the run that supersedes it.
@@ -83,7 +92,9 @@ fn overviews_within(list: &RunList, width: usize) -> String {
         table.rows = list.listed.iter().map(|run| columns.iter().map(|column| column.cell(run)).collect()).collect();
         let has_size = columns.contains(&Column::Size);
         let note = "done: training runs\nsize: files of the run and of its training runs, which other runs may share\n";
-        render(&table) + if has_size { note } else { "" }
+        let has_progress = columns.contains(&Column::Done) && list.listed.iter().any(|run| !run.in_progress.is_empty());
+        let progress_note = "(+2 at 50%): 2 more are in progress, with half of their iterations saved\n";
+        render(&table) + if has_size { note } else { "" } + if has_progress { progress_note } else { "" }
     };
     let texts: Vec<String> = LAYOUTS.iter().map(|columns| text(columns)).collect();
     let widest = texts.iter().find(|text| fits(text, width));
@@ -124,6 +135,7 @@ mod tests {
         RunOverview {
             name: format!("my_lenet-{id}"),
             state: RunState::Interrupted,
+            in_progress: Vec::new(),
             done: 12,
             trainings: Some(48),
             best: Some(BestRound {

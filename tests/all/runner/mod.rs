@@ -4,4 +4,5 @@ mod arms;
 mod batch_norm;
 mod failures;
 mod lockstep;
+mod progress;
 mod resume;

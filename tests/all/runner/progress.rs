@@ -1,0 +1,227 @@
+//! Resume inside training runs: whatever an interrupted run is made of, it ends with the bytes of an uninterrupted one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lth::Event;
+use lth::system::cancel::CancelToken;
+
+/// A tiny experiment with a ticket, a control, two replicates, and training runs of 50 iterations.
+const CONFIG: &str = r#"
+name = "progress"
+rounds = 1
+replicates = 2
+[data]
+dataset = "strokes"
+train_images = 120
+test_images = 30
+validation = 30
+[network]
+architecture = { mlp = { hidden = [12] } }
+[train]
+iterations = 50
+evaluate_every = 20
+batch_size = 16
+optimizer = "adam"
+lr = 0.01
+[prune]
+rate = { linear = 0.5 }
+[arms.ticket]
+mask = "iterative"
+weights = "rewind"
+[arms.reinit]
+mask = { of = "ticket" }
+weights = "reinit"
+"#;
+
+/// The override for a small network with convolution, batch norm and dropout.
+const CONV: &str = "network={layers=[{conv={out=3}},'batch_norm','relu',{max_pool={size=4}},'flatten',\
+                    {dropout={rate=0.3}},{linear={out=10}}]}";
+
+/// Runs the experiment until it is done. With `stop_after`, each attempt is cancelled when its workers have reported that
+/// many times that they took steps (they do every 16 iterations). Returns the number of attempts and the messages.
+fn run(sets: &[&str], runs: &Path, stop_after: Option<usize>) -> (usize, Vec<String>) {
+    let messages = Mutex::new(Vec::new());
+    for attempt in 1..200 {
+        let cancel = CancelToken::default();
+        let reports = AtomicUsize::new(0);
+        let sink = |event: &Event<'_>| match event {
+            Event::Stepped { .. } if Some(reports.fetch_add(1, Ordering::Relaxed) + 1) == stop_after => cancel.cancel(),
+            Event::Message(text) => messages.lock().unwrap().push((*text).to_owned()),
+            _ => {}
+        };
+        let run = lth::open(CONFIG, sets).unwrap().run_until(runs, &sink, &cancel).unwrap();
+        if !cancel.is_cancelled() {
+            assert_eq!(run.rows().len(), run.run().trainings().unwrap(), "{sets:?}: every training run has a result");
+            return (attempt, messages.into_inner().unwrap());
+        }
+    }
+    panic!("the run does not end");
+}
+
+/// Returns the path and the bytes of each file below `folder` that is the same in every run.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if !["timing.json", "timings.csv", "run.json", "lock"].contains(&name.as_str())
+                && !next.ends_with(".locks")
+            {
+                found.push((entry.strip_prefix(folder).unwrap().to_owned(), fs::read(&entry).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Checks that a run of these overrides that is interrupted again and again ends with the bytes of an uninterrupted one.
+fn check(sets: &[&str]) {
+    let [whole, interrupted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    run(sets, whole.path(), None);
+    let (attempts, messages) = run(sets, interrupted.path(), Some(2));
+    assert!(attempts > 5, "{sets:?}: {attempts} attempts");
+    assert!(messages.iter().filter(|text| text.contains(": resumed at iteration ")).count() > 3, "{messages:?}");
+    let [whole, interrupted] = [whole, interrupted].map(|folder| files(folder.path()));
+    let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&whole), names(&interrupted), "{sets:?}: nothing is left over");
+    for ((name, a), (_, b)) in whole.iter().zip(&interrupted) {
+        assert!(a == b, "{sets:?}: {} differs", name.display());
+    }
+}
+
+#[test]
+fn resumed_training_equals_uninterrupted_for_every_optimizer_on_both_engines() {
+    for engine in ["run.engine=dense", "run.engine=sparse"] {
+        for optimizer in [
+            vec!["train.optimizer=adam"],
+            vec!["train.optimizer=adamw", "train.weight_decay=0.01"],
+            vec!["train.optimizer=sgd", "train.momentum=0.9", "train.nesterov=true", "train.weight_decay=0.001"],
+            vec!["train.optimizer=sgd"],
+        ] {
+            check(&[vec![engine], optimizer].concat());
+        }
+    }
+}
+
+#[test]
+fn resumed_training_equals_uninterrupted_for_every_schedule_and_rewind_point() {
+    check(&["train.schedule=cosine", "train.warmup=10it", "run.engine=sparse"]);
+    check(&["train.schedule=multi_step", "train.milestones=['20it','35it']", "train.gamma=0.1", "run.engine=dense"]);
+    // θₖ is taken before, at and after the interruptions, with the optimizer's moments.
+    let rewind = |at: &str| {
+        format!(
+            "arms={{ticket={{mask='iterative',weights='rewind',rewind_to='{at}'}},\
+             reinit={{mask={{of='ticket'}},weights='reinit'}}}}"
+        )
+    };
+    for at in ["5it", "32it", "40it"] {
+        check(&[&rewind(at), "run.engine=dense"]);
+    }
+}
+
+#[test]
+fn resumed_training_equals_uninterrupted_with_dropout_augmentation_batch_norm_and_lanes() {
+    let augmented = [CONV, "data.augment={flip=true,crop=2}", "train.label_smoothing=0.1", "train.clip_norm=0.5"];
+    check(&augmented);
+    check(&[&augmented[..], &["run.lanes=3"]].concat());
+    check(&["run.lanes=2", "train.optimizer=sgd", "train.momentum=0.9"]);
+}
+
+#[test]
+fn resumed_training_equals_uninterrupted_in_float64() {
+    check(&["train.dtype=float64"]);
+    check(&["train.dtype=float64", CONV, "run.lanes=2"]);
+}
+
+/// Interrupts a run with one dense network, and returns the folder of its entry.
+fn interrupted(runs: &Path, stop_after: usize) -> PathBuf {
+    let cancel = CancelToken::default();
+    let reports = AtomicUsize::new(0);
+    let sink = |event: &Event<'_>| {
+        if matches!(event, Event::Stepped { .. }) && reports.fetch_add(1, Ordering::Relaxed) + 1 == stop_after {
+            cancel.cancel();
+        }
+    };
+    lth::open(CONFIG, &ONE).unwrap().run_until(runs, &sink, &cancel).unwrap();
+    fs::read_dir(runs.join("store")).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Overrides that leave one dense network in one worker, with a snapshot after each step.
+const ONE: [&str; 4] = ["replicates=1", "rounds=0", "run.workers=1", "run.snapshot_every=0.001s"];
+
+fn snapshots(entry: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(entry).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "snapshot")).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn last_two_snapshots_are_kept_and_a_damaged_newest_falls_back_to_the_other() {
+    let whole = tempfile::tempdir().unwrap();
+    lth::open(CONFIG, &ONE).unwrap().run(whole.path(), &|_: &Event<'_>| {}).unwrap();
+    for damage in ["cut", "flip", "empty", "swap"] {
+        let runs = tempfile::tempdir().unwrap();
+        let entry = interrupted(runs.path(), 2);
+        let [older, newest] = snapshots(&entry).try_into().expect("the last two");
+        assert!(newest.ends_with("progress-32.snapshot"), "{}", newest.display());
+        let bytes = fs::read(&newest).unwrap();
+        let damaged = match damage {
+            "cut" => bytes[..bytes.len() - 100].to_vec(),
+            "flip" => bytes.iter().enumerate().map(|(i, byte)| byte ^ u8::from(i == bytes.len() / 2)).collect(),
+            "empty" => Vec::new(),
+            _ => fs::read(&older).unwrap(),
+        };
+        fs::write(&newest, damaged).unwrap();
+        let messages = Mutex::new(Vec::new());
+        let sink = |event: &Event<'_>| {
+            if let Event::Message(text) = event {
+                messages.lock().unwrap().push((*text).to_owned());
+            }
+        };
+        lth::open(CONFIG, &ONE).unwrap().run(runs.path(), &sink).unwrap();
+        let messages = messages.into_inner().unwrap();
+        let older = older.file_stem().unwrap().to_string_lossy().replace("progress-", "");
+        assert!(messages[0].contains("progress-32.snapshot` is removed and not used: "), "{damage}: {messages:?}");
+        assert_eq!(messages[1], format!("dense round 0 replicate 1: resumed at iteration {older} of 50"), "{damage}");
+        assert!(files(runs.path()) == files(whole.path()), "{damage}");
+    }
+}
+
+#[test]
+fn snapshots_of_a_done_training_run_are_removed() {
+    let runs = tempfile::tempdir().unwrap();
+    let entry = interrupted(runs.path(), 2);
+    let [_, snapshot] = snapshots(&entry).try_into().unwrap();
+    let bytes = fs::read(&snapshot).unwrap();
+    let run = || lth::open(CONFIG, &ONE).unwrap().run(runs.path(), &|_: &Event<'_>| {}).unwrap();
+    run();
+    assert!(snapshots(&entry).is_empty());
+    // As if the process had been killed between the manifest and the removal.
+    fs::write(&snapshot, bytes).unwrap();
+    run();
+    assert!(snapshots(&entry).is_empty());
+}
+
+#[test]
+fn snapshots_of_other_lanes_are_not_used() {
+    let runs = tempfile::tempdir().unwrap();
+    interrupted(runs.path(), 2);
+    let messages = Mutex::new(Vec::new());
+    let sink = |event: &Event<'_>| {
+        if let Event::Message(text) = event {
+            messages.lock().unwrap().push((*text).to_owned());
+        }
+    };
+    // With three lanes the same network is one of two in a group.
+    let sets = ["replicates=2", "rounds=0", "run.lanes=2"];
+    lth::open(CONFIG, &sets).unwrap().run(runs.path(), &sink).unwrap();
+    assert!(messages.into_inner().unwrap().is_empty(), "nothing is resumed");
+}
