@@ -3,3 +3,5 @@
 mod experiment;
 #[cfg(target_os = "linux")]
 mod injection;
+#[cfg(unix)]
+mod torture;
