@@ -183,14 +183,18 @@ impl Bench {
                         let (end, wrong) = self.attempt(shim, fault);
                         let end = format!("{}, {}: {end}", fault.calls, fault.error.1);
                         *ends.lock().unwrap().entry(end).or_default() += 1;
-                        wrong.iter().for_each(|mistake| println!("{mistake}"));
+                        for mistake in &wrong {
+                            println!("{mistake}");
+                        }
                         mistakes.lock().unwrap().extend(wrong);
                     }
                 });
             }
         });
         let ends = ends.into_inner().unwrap();
-        ends.iter().for_each(|(end, count)| println!("{count:5} × {end}"));
+        for (end, count) in &ends {
+            println!("{count:5} × {end}");
+        }
         let missed: usize = ends.iter().filter(|(end, _)| end.ends_with(NO_CALL)).map(|(_, count)| count).sum();
         assert!(missed * 2 < faults.len(), "{missed} of {} faults had no call to fail", faults.len());
         let mistakes = mistakes.into_inner().unwrap();
@@ -200,8 +204,8 @@ impl Bench {
 
 /// Returns every n-th number of a call up to `count` by [`ALL`], or without it a sample of `size` of them.
 fn numbers(count: u64, size: usize, seed: u32) -> Vec<u64> {
-    if let Ok(step) = std::env::var(ALL) {
-        return (1..=count).step_by(step.parse().unwrap()).collect();
+    if let Some(step) = lth::system::env::value(ALL) {
+        return (1..=count).step_by(step.to_str().unwrap().parse().unwrap()).collect();
     }
     let mut generator = Stream::of_replicate(16, seed, Purpose::Order).generator(0);
     (0..size).map(|_| 1 + generator.below(count)).collect()
