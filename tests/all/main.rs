@@ -7,6 +7,7 @@ mod compare;
 mod data;
 mod docs;
 mod fake;
+mod fuzz;
 mod library;
 mod synthetic_run;
 mod paper;

@@ -1,0 +1,1 @@
+//! Inputs that broke a reader, found by the mutations.
