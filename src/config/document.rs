@@ -13,7 +13,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 
 /// Largest length of a text for which a replacement of a mistake is looked for, in bytes: the whole text is read again
 /// for each candidate.
-pub(super) const MAX_TRIED: usize = 100_000;
+pub(super) const MAX_TRIED: usize = 20_000;
 
 /// The byte ranges of a key and its value in the source text.
 #[derive(Clone, Debug, PartialEq, Eq)]
