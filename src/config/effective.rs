@@ -120,7 +120,7 @@ mod tests {
     // regression: a line end in the name of the file ended the comment, and what followed was no TOML
     #[test]
     fn control_characters_of_names_and_options_do_not_break_the_resolved_configuration() {
-        let mut document = test_support::document(&["train.lr= 0.5\n", "data.dataset={images={dir='a\u{7f}'}}"]);
+        let mut document = test_support::document(&["train.lr= 0.5\n", "data={dataset={images={dir=\"a\\u007f\"}}}"]);
         document.name = "a\nname = \"other\"\u{1b}.toml".to_owned();
         let experiment = crate::config::read(&document).unwrap();
         let written = to_toml(&experiment, "cpu", 1, &document);

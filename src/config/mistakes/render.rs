@@ -36,9 +36,9 @@ impl UsageError {
         Self(texts.join("\n\n"))
     }
 
-    /// Returns a text as it is.
+    /// Returns a text with its control characters replaced.
     pub fn from_text(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(visible(text))
     }
 }
 

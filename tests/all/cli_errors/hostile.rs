@@ -44,7 +44,9 @@ fn deeply_nested_configurations_are_refused() {
     assert!(refused_text("list.toml", &format!("a = {}", nested("[", "]"))).contains("error: "));
     assert!(refused_text("dotted.toml", &format!("{} = 1", ["a"; 50_000].join("."))).contains("error: "));
     let key = ["a"; 20_000].join(".");
-    assert!(refused(Path::new(SMOKE), &[&format!("{key}=1")]).contains("the key before `=` is nested more than 64 deep"));
+    assert!(
+        refused(Path::new(SMOKE), &[&format!("{key}=1")]).contains("the key before `=` is nested more than 64 deep")
+    );
     refused(Path::new(SMOKE), &[&format!("train.lr={}", "[".repeat(20_000))]);
 }
 
@@ -57,10 +59,14 @@ fn configurations_without_end_are_refused() {
 #[test]
 fn many_arms_and_long_lists_are_refused() {
     let smoke = fs::read_to_string(SMOKE).unwrap();
-    let arms: String = (0..20_000).map(|n| format!("[arms.a{n}]\nmask = \"iterative\"\nweights = \"rewind\"\n")).collect();
-    assert!(refused_text("arms.toml", &(smoke.clone() + &arms)).contains("`arms` must not have more than 1000 entries"));
+    let arms: String =
+        (0..20_000).map(|n| format!("[arms.a{n}]\nmask = \"iterative\"\nweights = \"rewind\"\n")).collect();
+    assert!(
+        refused_text("arms.toml", &(smoke.clone() + &arms)).contains("`arms` must not have more than 1000 entries")
+    );
     let times = vec!["\"5it\""; 200_000].join(", ");
-    let milestones = smoke.replace("lr = 2e-3", &format!("lr = 2e-3\nschedule = \"multi_step\"\nmilestones = [{times}]"));
+    let milestones =
+        smoke.replace("lr = 2e-3", &format!("lr = 2e-3\nschedule = \"multi_step\"\nmilestones = [{times}]"));
     let error = refused_text("milestones.toml", &milestones);
     assert!(error.contains("`train.milestones` must not have more than 1000 entries"), "{error}");
     let at = vec!["1"; 200_000].join(", ");
@@ -134,7 +140,8 @@ fn control_characters_and_formulas_of_foreign_runs_are_shown_as_text() {
     let folder = runs.path().join("made_up-12345678");
     let arms = &[("ticket", 1, 0.001)];
     SyntheticRun { arms, replicates: 2, rounds: 2, evaluations: 5, with_weights: true }.write(&folder);
-    for (name, arm) in [("rounds.csv", "=\u{1b}[31mx"), ("curves.csv", "=\u{1b}[31mx"), ("layers.csv", "=\u{1b}[31mx")] {
+    for (name, arm) in [("rounds.csv", "=\u{1b}[31mx"), ("curves.csv", "=\u{1b}[31mx"), ("layers.csv", "=\u{1b}[31mx")]
+    {
         let path = folder.join(name);
         let foreign = fs::read_to_string(&path).unwrap().replace(",ticket,", &format!(",{arm},"));
         files::write(&path, foreign.as_bytes()).unwrap();
@@ -143,7 +150,8 @@ fn control_characters_and_formulas_of_foreign_runs_are_shown_as_text() {
     let manifest = manifest.replace("\"failures\": []", "\"failures\": [\"\\u001b[2J\"]");
     files::write(&folder.join("run.json"), manifest.as_bytes()).unwrap();
     let name = "made_up-12345678";
-    for args in [&["show", name][..], &["show", name, "--csv"], &["runs"], &["report", name], &["compare", name, name]] {
+    for args in [&["show", name][..], &["show", name, "--csv"], &["runs"], &["report", name], &["compare", name, name]]
+    {
         let output = lth_in(runs.path(), args);
         let text = stdout(&output) + &stderr(&output);
         assert!(!text.contains('\u{1b}'), "{args:?}: {text:?}");

@@ -105,6 +105,7 @@ fn is_accepted(document: &ConfigDocument) -> bool {
 
 /// Checks the text of mistakes: it is short, and a terminal can show it.
 fn check(error: &str) {
+    let error = config::UsageError::from_text(error).to_string();
     assert!(error.starts_with("error: "), "{error}");
     assert!(error.len() < 120_000, "{} bytes", error.len());
     assert!(!error.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{error:?}");

@@ -10,7 +10,7 @@ use png::{BitDepth, ColorType};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Target, write};
+use super::{Target, temporary_folder, write};
 
 /// Returns the configuration of the custom data `dataset`.
 fn custom(dataset: DatasetSpec) -> DataConfig {
@@ -35,7 +35,7 @@ const IDX_NAMES: [&str; 4] =
 
 /// A folder of valid IDX files with four images of 2×3 pixels, two of them test images.
 fn idx_folder() -> (TempDir, DataConfig) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     for (name, bytes) in IDX_NAMES.iter().zip([idx_images(), idx_labels(), idx_images(), idx_labels()]) {
         write(&folder.path().join(name), &bytes);
     }
@@ -114,7 +114,7 @@ fn pickled_text() -> Vec<u8> {
 
 /// Reads a mutated file of CIFAR-10 as the program finds it.
 fn fuzz_cifar(title: &str, name: &str, corpus: Vec<Vec<u8>>, words: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let read = |bytes: &[u8]| {
         write(&folder.path().join("cifar10").join(name), bytes);
         let report = data::status("cifar10", folder.path()).unwrap();
@@ -181,7 +181,7 @@ fn mend_tar(bytes: &mut Vec<u8>) {
 
 #[test]
 fn fuzz_tar() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let inner = folder.path().join("cifar10");
     let read = |bytes: &[u8]| {
         write(&inner.join("cifar-10-binary.tar.gz"), bytes);
@@ -243,14 +243,14 @@ fn fuzz_png() {
     let corpus = vec![
         png(ColorType::Grayscale, Eight, &[1, 2, 3, 4, 5, 6]),
         png(ColorType::Grayscale, One, &[0b1010_0000, 0b0100_0000]),
-        png(ColorType::GrayscaleAlpha, Eight, &[255; 12]),
-        png(ColorType::Rgb, Eight, &[7; 18]),
-        png(ColorType::Rgba, Eight, &[255; 24]),
+        png(ColorType::GrayscaleAlpha, Eight, &[1, 255, 2, 255, 3, 255, 4, 255, 5, 255, 6, 255]),
+        png(ColorType::Rgb, Eight, &(0..18).collect::<Vec<u8>>()),
+        png(ColorType::Rgba, Eight, &(0..24).map(|n| if n % 4 == 3 { 255 } else { n }).collect::<Vec<u8>>()),
         png(ColorType::Indexed, Eight, &[0, 1, 0, 1, 1, 0]),
         png(ColorType::Indexed, Two, &[0b0001_0000, 0b0100_0000]),
         png(ColorType::Indexed, Four, &[0, 0x10, 0x11, 0]),
     ];
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let dataset = json!({ "images": { "dir": folder.path() } });
     let data = custom(serde_json::from_value(dataset).unwrap());
     let read = |bytes: &[u8]| read_images(folder.path(), &data, bytes);

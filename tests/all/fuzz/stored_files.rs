@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::super::synthetic_run::SyntheticRun;
-use super::{Target, write};
+use super::{Target, temporary_folder, write};
 
 fn weights() -> TensorMap {
     let tensor = |name: &str, shape: &[usize], values: &[f32]| NamedTensor {
@@ -147,7 +147,7 @@ fn fuzz_json_files() {
     let timing = Timing { seconds: 1.5, iterations_per_second: 3.0, host: "a".into(), lanes: 2 };
     fuzz_json::<Timing>("timing.json", &serde_json::to_vec(&timing).unwrap());
     fuzz_json::<Curve>("curve.json", &serde_json::to_vec(&Curve::default()).unwrap());
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     write_run(folder.path());
     fuzz_json::<RunManifest>("run.json", &std::fs::read(folder.path().join("run.json")).unwrap());
 }
@@ -160,7 +160,7 @@ fn write_run(folder: &Path) {
 
 /// Reads a run with a mutated file as `lth show`, `lth runs` and `lth report` do.
 fn fuzz_run(name: &str, tenths: u64) {
-    let runs = tempfile::tempdir().unwrap();
+    let runs = temporary_folder();
     let folder = runs.path().join("made_up-12345678");
     write_run(&folder);
     let path = folder.join(name);
