@@ -23,12 +23,15 @@ pub(super) enum Extent {
     Head,
 }
 
-/// The error for a gzip or tar file that cannot be unpacked, whatever its content.
+/// The action of a plain file.
+const READ: &str = "read";
+
+/// The error for a gzip or tar file that cannot be unpacked, whatever its content, and for a plain file that is too long.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` could not be {action}: {fault}", path.display())]
 pub(super) struct BadContainer {
     path: PathBuf,
-    /// The action that failed, for the message: `decompressed` or `unpacked`.
+    /// The action that failed, for the message: `decompressed`, `unpacked` or [`READ`].
     action: &'static str,
     /// The fault, for the message.
     fault: String,
@@ -36,6 +39,11 @@ pub(super) struct BadContainer {
 }
 
 impl BadContainer {
+    /// Returns whether the file is compressed or an archive, rather than a plain file that is too long.
+    pub(super) fn is_packed(&self) -> bool {
+        self.action != READ
+    }
+
     /// Returns the error for the container at `path`, whose reader failed with `error`.
     fn of(path: &Path, action: &'static str, error: io::Error) -> anyhow::Error {
         let fault = cause::<Trailing>(&error).map(ToString::to_string);
@@ -98,7 +106,7 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, bool)> {
 /// incomplete gzip file, for content that is too long, and for another packed format.
 pub(super) fn decompress(path: &Path, extent: impl Fn(&[u8]) -> Result<Extent>) -> Result<Vec<u8>> {
     let (mut reader, is_gzip) = open(path)?;
-    let action = if is_gzip { "decompressed" } else { "read" };
+    let action = if is_gzip { "decompressed" } else { READ };
     let failed = |error| BadContainer::of(path, action, error);
     let mut content = Vec::new();
     reader.by_ref().take(HEAD as u64).read_to_end(&mut content).map_err(failed)?;

@@ -7,7 +7,7 @@ use lth::artifacts::{
     from_csv, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes,
     tensors_to_bytes, to_csv,
 };
-use lth::base::curve::Curve;
+use lth::base::curve::{Curve, Evaluation, Score};
 use lth::base::mask::{LayerMask, Mask};
 use lth::base::outcome::Outcome;
 use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
@@ -146,7 +146,9 @@ fn fuzz_json_files() {
     fuzz_json::<EntryManifest>("done.json", &serde_json::to_vec(&manifest).unwrap());
     let timing = Timing { seconds: 1.5, iterations_per_second: 3.0, host: "a".into(), lanes: 2 };
     fuzz_json::<Timing>("timing.json", &serde_json::to_vec(&timing).unwrap());
-    fuzz_json::<Curve>("curve.json", &serde_json::to_vec(&Curve::default()).unwrap());
+    let score = Score { loss: 2.25, accuracy: 0.1 };
+    let evaluation = Evaluation { iteration: 100, train: score, validation: score, test: score };
+    fuzz_json::<Curve>("curve.json", &serde_json::to_vec(&Curve(vec![evaluation; 3])).unwrap());
     let folder = temporary_folder();
     write_run(folder.path());
     fuzz_json::<RunManifest>("run.json", &std::fs::read(folder.path().join("run.json")).unwrap());
