@@ -30,7 +30,9 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
     }
     let Recovered { keys, mut diagnostics, edited } = deserialize(document.root.clone());
     if document.text.len() <= MAX_TRIED {
-        diagnostics.iter_mut().for_each(|diagnostic| set_replacement_hint(diagnostic, document));
+        for diagnostic in &mut diagnostics {
+            set_replacement_hint(diagnostic, document);
+        }
     }
     let Some(mut keys) = keys else { return Err(error(&diagnostics)) };
     let broken_rules = broken_rules(&mut keys, &edited, &diagnostics);

@@ -190,10 +190,6 @@ pub(super) mod tests {
         tar.into_inner().unwrap()
     }
 
-    fn whole(_: &[u8]) -> Result<Extent> {
-        Ok(Extent::Whole(WHOLE))
-    }
-
     fn message(error: &anyhow::Error) -> String {
         assert!(error.is::<BadContainer>(), "{error:#}");
         format!("{error:#}")
@@ -206,20 +202,20 @@ pub(super) mod tests {
         let put = |bytes: &[u8]| files::write(&path, bytes).unwrap();
         for bytes in [b"plain".to_vec(), gzip(b"plain"), [gzip(b"plain"), vec![0; 512]].concat()] {
             put(&bytes);
-            assert_eq!(decompress(&path, whole).unwrap(), b"plain");
+            assert_eq!(decompress(&path, |_| Ok(Extent::Whole(WHOLE))).unwrap(), b"plain");
         }
         put(&[gzip(b"plain"), b"twelve bytes".to_vec()].concat());
-        let error = message(&decompress(&path, whole).unwrap_err());
+        let error = message(&decompress(&path, |_| Ok(Extent::Whole(WHOLE))).unwrap_err());
         assert!(error.contains("file.gz` could not be decompressed: 12 bytes that are no gzip data follow"), "{error}");
         for (bytes, fault) in
             [(gzip(&gzip(b"plain")), "twice with gzip"), (b"PK\x03\x04more".to_vec(), "a zip archive")]
         {
             put(&bytes);
-            let error = message(&decompress(&path, whole).unwrap_err());
+            let error = message(&decompress(&path, |_| Ok(Extent::Whole(WHOLE))).unwrap_err());
             assert!(error.ends_with(fault), "{error}");
         }
         put(&gzip(b"plain")[..12]);
-        let error = message(&decompress(&path, whole).unwrap_err());
+        let error = message(&decompress(&path, |_| Ok(Extent::Whole(WHOLE))).unwrap_err());
         assert!(error.contains("could not be decompressed: it is cut short or damaged: "), "{error}");
     }
 
@@ -251,7 +247,7 @@ pub(super) mod tests {
         let path = folder.path().join("bomb.gz");
         for bytes in [gzip(&vec![7; 1 << 22]), vec![7; 1 << 22]] {
             files::write(&path, &bytes).unwrap();
-            let error = message(&decompress(&path, whole).unwrap_err());
+            let error = message(&decompress(&path, |_| Ok(Extent::Whole(WHOLE))).unwrap_err());
             assert!(error.ends_with("it holds more than the 1048576 bytes that the test allows"), "{error}");
             assert_eq!(
                 decompress(&path, |head| Ok(Extent::Head).inspect(|_| assert_eq!(head, [7; HEAD]))).unwrap(),
@@ -300,7 +296,7 @@ pub(super) mod tests {
     #[test]
     fn devices_and_pipes_are_refused() {
         for device in ["/dev/zero", "/dev/null", "/"] {
-            let error = decompress(Path::new(device), whole).unwrap_err().to_string();
+            let error = decompress(Path::new(device), |_| Ok(Extent::Whole(WHOLE))).unwrap_err().to_string();
             assert_eq!(error, format!("`{device}` is no regular file"));
         }
     }

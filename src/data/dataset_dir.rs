@@ -229,13 +229,12 @@ impl DatasetDir {
     fn extent(&self, name: &str, encoding: CifarEncoding, head: &[u8]) -> Result<Extent> {
         let excess = self.limit(name, encoding);
         let is_idx = self.builtin.is_none_or(|builtin| builtin.format == FileFormat::Idx);
-        match (is_idx, self.builtin) {
-            (false, _) => Ok(Extent::Whole(excess)),
-            (true, None) => idx::extent(head, excess.limit),
-            // A header with another size than that of the official file is refused without the rest.
-            (true, Some(_)) if idx::file_size(head) != Some(u128::from(excess.limit)) => Ok(Extent::Head),
-            (true, Some(_)) => Ok(Extent::Whole(excess)),
+        if is_idx && self.builtin.is_none() {
+            return idx::extent(head, excess.limit);
         }
+        // A header with another size than that of the official file is refused without the rest.
+        let is_other = is_idx && idx::file_size(head) != Some(u128::from(excess.limit));
+        Ok(if is_other { Extent::Head } else { Extent::Whole(excess) })
     }
 
     /// Returns the limit of the bytes of the file `name`: those of the official file, or [`MAX_BYTES`] for custom files.

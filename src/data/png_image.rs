@@ -192,13 +192,13 @@ pub(super) mod tests {
     }
 
     /// Returns `bytes` with other content in the first chunk `name`, and its checksum.
-    fn with_chunk(bytes: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    fn with_chunk(bytes: &[u8], name: &[u8], content: &[u8]) -> Vec<u8> {
         let start = bytes.windows(4).position(|window| window == name).unwrap() - 4;
         let length = u32::from_be_bytes(*bytes[start..].first_chunk().unwrap()) as usize;
         let mut crc = flate2::Crc::new();
         crc.update(name);
         crc.update(content);
-        let chunk = [&(content.len() as u32).to_be_bytes(), &name[..], content, &crc.sum().to_be_bytes()].concat();
+        let chunk = [&(content.len() as u32).to_be_bytes(), name, content, &crc.sum().to_be_bytes()].concat();
         [&bytes[..start], &chunk, &bytes[start + 12 + length..]].concat()
     }
 

@@ -93,17 +93,24 @@ pub fn quoted_line(words: &[String]) -> String {
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
     if word.chars().any(char::is_control) {
-        let escaped = word.chars().map(|c| match c {
-            '\\' | '\'' => format!("\\{c}"),
-            '\n' => "\\n".to_owned(),
-            c if c.is_control() => c.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect(),
-            c => c.to_string(),
-        });
-        return format!("$'{}'", escaped.collect::<String>());
+        return format!("$'{}'", word.chars().map(escaped).collect::<String>());
     }
     // A shell expands `=name` (zsh) at the beginning of a word.
     let needs_quotes = word.is_empty() || word.starts_with('=') || !word.chars().all(is_plain);
     if needs_quotes { format!("'{}'", word.replace('\'', "'\\''")) } else { word.to_owned() }
+}
+
+/// Returns a character as it is written in `$'…'`: control characters as the octal numbers of their bytes.
+fn escaped(c: char) -> String {
+    match c {
+        '\\' | '\'' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        c if c.is_control() => {
+            let bytes: Vec<String> = c.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect();
+            bytes.concat()
+        }
+        c => c.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ mod tests {
     // regression: 120 wrong checkpoints in one list gave 84 kB of errors, 200,000 milestones ended the program
     #[test]
     fn many_mistakes_in_a_long_line_are_a_short_text() {
-        let wrong = ["7"; 10_000].join(", ");
+        let wrong = vec!["7"; 10_000].join(", ");
         let text = format!("[train]\nmilestones = [{wrong}]\n");
         let error = usage_error(&text);
         assert!(error.len() < 20_000, "{} bytes", error.len());

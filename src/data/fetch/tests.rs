@@ -81,7 +81,8 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, response: Re
     if let Response::Endless | Response::Long(_) = response {
         let length = if let Response::Long(n) = response { format!("Content-Length: {n}\r\n") } else { String::new() };
         let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{length}Connection: close\r\n\r\n").as_bytes());
-        while matches!(response, Response::Endless) && stream.write_all(&[7; 1 << 16]).is_ok() {}
+        let piece = vec![7; 1 << 16];
+        while matches!(response, Response::Endless) && stream.write_all(&piece).is_ok() {}
         return;
     }
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}Connection: close\r\n\r\n", body.len());

@@ -147,8 +147,8 @@ fn pickle_error_names_type_of_other_arrays() {
 // regression: a text of megabytes, used as the key of every entry, was decoded once for each
 #[test]
 fn pickle_with_long_text_in_every_entry_is_read_at_once() {
-    let long = [&b"S'"[..], &[b'x'; 1 << 20], b"'\nq\x00"].concat();
-    let entries = [&b"h\x00K\x01"[..]; 100_000].concat();
+    let long = [&b"S'"[..], &vec![b'x'; 1 << 20], b"'\nq\x00"].concat();
+    let entries = b"h\x00K\x01".repeat(100_000);
     let pickle = dictionary(&[&long, b"K\x01", &entries]);
     let start = std::time::Instant::now();
     assert!(message(&pickle).starts_with("it has no `data`"));

@@ -169,7 +169,7 @@ fn archive() -> Vec<u8> {
 }
 
 /// Makes the checksum of the first header of a tar archive right.
-fn mend_tar(bytes: &mut Vec<u8>) {
+fn mend_tar(bytes: &mut [u8]) {
     for block in bytes.chunks_exact_mut(512) {
         if block[257..262] == *b"ustar" {
             block[148..156].fill(b' ');
@@ -211,7 +211,7 @@ fn png(colour: ColorType, depth: BitDepth, pixels: &[u8]) -> Vec<u8> {
 }
 
 /// Makes the checksums of the chunks of a PNG file right.
-fn mend_png(bytes: &mut Vec<u8>) {
+fn mend_png(bytes: &mut [u8]) {
     let mut start = 8;
     while let Some(length) = bytes.get(start..).and_then(|rest| rest.first_chunk()) {
         let length = u32::from_be_bytes(*length) as usize;

@@ -35,7 +35,7 @@ struct Target<'a> {
     /// Words of the format that are inserted.
     words: &'a [&'a str],
     /// Makes checksums and lengths right again after a mutation, in three of four inputs.
-    mend: fn(&mut Vec<u8>),
+    mend: fn(&mut [u8]),
     /// Reads an input, and returns whether it was accepted.
     read: &'a dyn Fn(&[u8]) -> bool,
     /// Largest number of bytes that the reader may take at a time.

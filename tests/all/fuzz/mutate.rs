@@ -49,7 +49,7 @@ const FIELDS: [u64; 14] = [
 /// Largest length of an input in bytes.
 const MAX_LENGTH: usize = 1 << 17;
 
-/// A source of mutations: SplitMix64 (Steele, Lea & Flood 2014).
+/// A source of mutations: `SplitMix64` (Steele, Lea & Flood 2014).
 pub(super) struct Mutator(u64);
 
 impl Mutator {
@@ -78,7 +78,7 @@ impl Mutator {
     }
 
     /// Returns a mutation of one of the valid inputs of `corpus`.
-    pub(super) fn mutated(&mut self, corpus: &[Vec<u8>], words: &[&str], mend: fn(&mut Vec<u8>)) -> Vec<u8> {
+    pub(super) fn mutated(&mut self, corpus: &[Vec<u8>], words: &[&str], mend: fn(&mut [u8])) -> Vec<u8> {
         let mut input = self.choose(corpus).clone();
         // Many inputs have one change, few have many.
         let changes = 1 + self.below(2) * self.below(2) * self.below(12);

@@ -42,7 +42,7 @@ fn mask() -> Mask {
 }
 
 /// Makes the length of the header of a safetensors file right: that of the first text in braces.
-fn mend_safetensors(bytes: &mut Vec<u8>) {
+fn mend_safetensors(bytes: &mut [u8]) {
     let mut depth = 0_i64;
     let end = bytes.iter().skip(8).position(|byte| {
         depth += i64::from(*byte == b'{') - i64::from(*byte == b'}');
