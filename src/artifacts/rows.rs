@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::category::{Categorical, Category};
+use crate::base::formula::without_formulas;
 use crate::base::outcome::OutcomeKind;
 use crate::engine::EngineKind;
 use crate::network::WeightKind;
@@ -204,7 +205,7 @@ pub fn to_csv<R: Serialize + Default>(rows: &[R]) -> Result<Vec<u8>> {
     }
     let bytes = writer.into_inner().context("could not finish a CSV file")?;
     if !rows.is_empty() {
-        return Ok(bytes);
+        return Ok(without_formulas(bytes));
     }
     // The header is only written with a row, so it is taken from a file with a default row.
     let with_default_row = to_csv(&[R::default()])?;

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use super::metrics::{METRICS, Metric};
 use super::round_group::RoundGroup;
 use super::rows::RoundRow;
+use crate::base::formula::without_formulas;
 use crate::base::stats::SummaryStats;
 
 /// Columns before those of the metrics, each with its meaning.
@@ -104,7 +105,7 @@ pub fn summary_to_csv(rows: &[RoundRow]) -> Result<Vec<u8>> {
         let SummaryRow { experiment, arm, round, weights_remaining, n, without_result, .. } = row;
         writer.serialize((experiment, arm, round, weights_remaining, n, without_result, values))?;
     }
-    writer.into_inner().context("could not finish a CSV file")
+    Ok(without_formulas(writer.into_inner().context("could not finish a CSV file")?))
 }
 
 /// Returns the values in the order of [`STATISTICS`]; `None` where there is no value.

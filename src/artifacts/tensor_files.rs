@@ -2,6 +2,7 @@
 //! equal bytes. Other programs that read safetensors can read them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, View};
@@ -105,11 +106,26 @@ fn serialize(tensors: &[(String, TensorBytes)], metadata: &FileMetadata) -> Resu
     safetensors::serialize(views, Some(metadata.into())).context("could not serialize tensors")
 }
 
-/// Reads the metadata of a safetensors file.
+/// Largest number of moments per parameter: those of Adam.
+const MAX_MOMENTS: usize = 2;
+
+/// Reads the metadata of a safetensors file, and checks them against the tensors in it: each is named once, so that what
+/// is read takes no more memory than the file (a mask eight times as much).
 fn metadata(bytes: &[u8]) -> Result<FileMetadata> {
-    let (_, header) = SafeTensors::read_metadata(bytes).context("no safetensors file")?;
-    let text = header.metadata().as_ref().and_then(|map| map.get(METADATA)).context("no file of this program")?;
-    serde_json::from_str(text).context("its metadata are damaged")
+    let (_, header) = SafeTensors::read_metadata(bytes).context("it is no safetensors file, or damaged")?;
+    let text = header.metadata().as_ref().and_then(|map| map.get(METADATA));
+    let text = text.context("no file of this program: its metadata have no `lth`")?;
+    let metadata: FileMetadata = serde_json::from_str(text).context("its metadata are damaged")?;
+    let names: BTreeSet<&str> = metadata.tensors.iter().map(|(name, _)| name.as_str()).collect();
+    let is_each_once = names.len() == metadata.tensors.len() && names.len() == header.tensors().len();
+    let (named, found) = (metadata.tensors.len(), header.tensors().len());
+    ensure!(is_each_once, "its metadata name {named} tensors, and it has {found}");
+    Ok(metadata)
+}
+
+/// Returns the number of elements of a tensor of this shape; `None` if it cannot be represented.
+fn element_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))
 }
 
 /// Returns tensors as a safetensors file in float32.
@@ -166,7 +182,8 @@ pub fn snapshot_to_bytes<T: StoredFloat>(snapshot: &Snapshot<T>) -> Result<Vec<u
 /// # Errors
 /// Fails if the file is damaged or is no snapshot, or has values of another type.
 pub fn snapshot_from_bytes<T: StoredFloat>(bytes: &[u8]) -> Result<Snapshot<T>> {
-    let counters = metadata(bytes)?.snapshot.context("no file of a network at an iteration")?;
+    let counters = metadata(bytes)?.snapshot.context("it is no snapshot: it has no iteration")?;
+    ensure!(counters.moments <= MAX_MOMENTS, "it has {} moments; {MAX_MOMENTS} are the most", counters.moments);
     let mut weights = floats_from_bytes::<T>(bytes)?.0;
     ensure!(weights.len() >= counters.buffers, "its buffers are not whole");
     let buffers = TensorMap(weights.split_off(weights.len() - counters.buffers));
@@ -197,9 +214,9 @@ pub fn tensors_from_bytes(bytes: &[u8]) -> Result<TensorMap> {
 /// Reads the tensors of a safetensors file, all of type `T`.
 fn floats_from_bytes<T: StoredFloat>(bytes: &[u8]) -> Result<TensorMap<T>> {
     let metadata = metadata(bytes)?;
-    let file = SafeTensors::deserialize(bytes)?;
+    let file = SafeTensors::deserialize(bytes).context("it is no safetensors file, or damaged")?;
     let read = |(name, shape): (String, Vec<usize>)| {
-        let tensor = file.tensor(&name)?;
+        let tensor = file.tensor(&name).with_context(|| format!("it has no `{name}`"))?;
         ensure!(tensor.dtype() == T::DTYPE && tensor.shape() == shape, "`{name}` is not what its metadata say");
         let values = tensor.data().chunks_exact(size_of::<T>()).map(T::from_slice).collect();
         Ok(NamedTensor { name, shape, values })
@@ -227,12 +244,12 @@ pub fn mask_to_bytes(mask: &Mask) -> Result<Vec<u8>> {
 /// Fails if the file is damaged, or its tensors are not those of its metadata.
 pub fn mask_from_bytes(bytes: &[u8]) -> Result<Mask> {
     let metadata = metadata(bytes)?;
-    let file = SafeTensors::deserialize(bytes)?;
+    let file = SafeTensors::deserialize(bytes).context("it is no safetensors file, or damaged")?;
     let read = |(name, shape): (String, Vec<usize>)| {
-        let tensor = file.tensor(&name)?;
-        let count: usize = shape.iter().product();
-        let fits = tensor.dtype() == Dtype::U8 && tensor.data().len() == count.div_ceil(8);
-        ensure!(fits, "`{name}` is not what its metadata say");
+        let tensor = file.tensor(&name).with_context(|| format!("it has no `{name}`"))?;
+        let is_whole = |count: &usize| tensor.dtype() == Dtype::U8 && tensor.data().len() == count.div_ceil(8);
+        let count = element_count(&shape).filter(is_whole);
+        let count = count.with_context(|| format!("`{name}` is not what its metadata say"))?;
         let kept = (0..count).map(|i| tensor.data()[i / 8] >> (i % 8) & 1 == 1).collect();
         Ok(LayerMask { name, shape, kept })
     };
@@ -271,5 +288,53 @@ mod tests {
         let bytes = mask_to_bytes(&mask).unwrap();
         assert_eq!(mask_from_bytes(&bytes).unwrap(), mask);
         assert!(mask_from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    /// Returns a file with one tensor `a` of these bytes and these metadata.
+    fn file_with(metadata: &FileMetadata, dtype: Dtype, shape: &[usize], data: &[u8]) -> Vec<u8> {
+        let tensor = TensorBytes { dtype, shape: shape.to_vec(), data: data.to_vec() };
+        serialize(&[("a".to_owned(), tensor)], metadata).unwrap()
+    }
+
+    #[test]
+    fn mask_whose_size_overflows_is_refused() {
+        // The product of the sizes is 2^64, which is 0 in 64 bits, and so is the number of bytes.
+        let metadata = FileMetadata { tensors: vec![("a".into(), vec![1 << 32, 1 << 32])], snapshot: None };
+        let error = mask_from_bytes(&file_with(&metadata, Dtype::U8, &[0], &[])).unwrap_err().to_string();
+        assert_eq!(error, "`a` is not what its metadata say");
+    }
+
+    #[test]
+    fn tensor_named_many_times_is_read_once_or_refused() {
+        let metadata = FileMetadata { tensors: vec![("a".into(), vec![1]); 1000], snapshot: None };
+        let error = tensors_from_bytes(&file_with(&metadata, Dtype::F32, &[1], &[0; 4])).unwrap_err().to_string();
+        assert_eq!(error, "its metadata name 1000 tensors, and it has 1");
+    }
+
+    // regression: 2^64 − 1 moments divided by zero, and many were made without end
+    #[test]
+    fn snapshot_with_impossible_counters_is_refused() {
+        for (moments, buffers) in [(usize::MAX, 0), (usize::MAX, 1), (1 << 40, 1), (0, usize::MAX), (1, 0), (0, 2)] {
+            let snapshot = Some(SnapshotCounters { iteration: 1, optimizer_steps: 1, moments, buffers });
+            let metadata = FileMetadata { tensors: vec![("a".into(), vec![1])], snapshot };
+            let file = file_with(&metadata, Dtype::F32, &[1], &[0; 4]);
+            assert!(snapshot_from_bytes(&file).is_err(), "{moments} moments, {buffers} buffers");
+        }
+    }
+
+    #[test]
+    fn tensor_file_with_data_of_another_length_is_refused() {
+        let metadata = FileMetadata { tensors: vec![("a".into(), vec![2])], snapshot: None };
+        let file = file_with(&metadata, Dtype::F32, &[2], &[0; 8]);
+        assert!(tensors_from_bytes(&file).is_ok());
+        for changed in [&file[..file.len() - 1], &[&file[..], &[0]].concat(), &[255; 9], b""] {
+            let error = tensors_from_bytes(changed).unwrap_err().to_string();
+            assert_eq!(error, "it is no safetensors file, or damaged");
+        }
+        let shape = |from: &str, to: &str| {
+            let start = file.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+            [&file[..start], to.as_bytes(), &file[start + from.len()..]].concat()
+        };
+        assert!(tensors_from_bytes(&shape("\"shape\":[2]", "\"shape\":[9]")).is_err());
     }
 }

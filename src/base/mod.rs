@@ -3,6 +3,7 @@
 
 pub mod category;
 pub mod curve;
+pub mod formula;
 pub mod histogram;
 pub mod key;
 pub mod mask;

@@ -1,6 +1,7 @@
 //! Loads an experiment: from the command line to the [`Study`] with its plan.
 
-use std::io::{IsTerminal, Read};
+use std::fs::File;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -152,7 +153,7 @@ fn document(args: &ExperimentArgs) -> Result<ConfigDocument> {
             let hint = suggest_config(&args.config);
             config::UsageError::from_text(&format!("error: {error:#}\n\nhint: {hint}"))
         };
-        (args.config.display().to_string(), files::read(&args.config).map_err(refuse)?)
+        (args.config.display().to_string(), read_file(&args.config).map_err(refuse)?)
     };
     let text = config::decode(&name, bytes).map_err(usage_error)?;
     Ok(ConfigDocument::parse_with(&name, &text, &args.overrides.0).map_err(usage_error)?)
@@ -164,9 +165,12 @@ fn read_stdin() -> Result<Vec<u8>> {
     if stdin.is_terminal() {
         ui::eprint_line("note: the experiment is read from this terminal; Ctrl-D on a line of its own ends it");
     }
-    let mut bytes = Vec::new();
-    stdin.lock().read_to_end(&mut bytes).with_context(|| "could not read standard input")?;
-    Ok(bytes)
+    config::read_bytes(stdin.lock()).context("could not read standard input")
+}
+
+/// Reads a configuration file, as far as a configuration may be long.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    File::open(path).and_then(config::read_bytes).with_context(|| format!("could not read `{}`", path.display()))
 }
 
 /// Returns a hint for a configuration that cannot be read: the file beside it with the most similar name, or, if it is

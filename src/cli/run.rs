@@ -239,6 +239,6 @@ fn print_missing(study: &Study, progress: RunProgress) {
     let trainings = study.plan.trainings.len();
     ui::eprint_line(&format!("error: {missing} of {trainings} training runs have no result: {}", parts.join(", ")));
     if progress.diverged > 0 {
-        ui::eprint_line("\nhint: a training run that diverges needs a smaller `train.lr`");
+        ui::eprint_line(&format!("\nhint: {}", study.divergence_hint()));
     }
 }

@@ -178,6 +178,9 @@ impl<A> Default for Arms<A> {
 impl Arms<ArmKeys> {
     /// Checks every arm by itself. References between arms are checked where the plan is made.
     pub(super) fn check(&self, checker: &mut Checker) {
+        if !checker.require_length("arms", self.0.len()) {
+            return;
+        }
         for (name, arm) in &self.0 {
             let key = format!("arms.{name}");
             check_name(&key, name, checker);
@@ -253,12 +256,14 @@ impl ArmKeys {
     fn check_values(&self, key: &str, checker: &mut Checker) {
         let key = |name: &str| format!("{key}.{name}");
         checker.require(&key("noise"), self.noise.is_none_or(is_positive), "must be above 0");
+        checker.require_float32(&key("noise"), self.noise);
         let is_single_choice = self.at.is_none() || self.every.is_none();
         checker.require(&key("every"), is_single_choice, "and `at` both choose rounds: leave one of them out");
         checker.require(&key("every"), self.every != Some(0), "must be at least 1");
         if let Some(rounds) = &self.at {
             checker.require(&key("at"), !rounds.is_empty(), "names no round: leave it out for all of them");
-            let are_distinct = (1..rounds.len()).all(|i| !rounds[..i].contains(&rounds[i]));
+            let is_short = checker.require_length(&key("at"), rounds.len());
+            let are_distinct = !is_short || (1..rounds.len()).all(|i| !rounds[..i].contains(&rounds[i]));
             checker.require(&key("at"), are_distinct, "names a round twice");
         }
         match &self.mask {

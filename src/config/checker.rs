@@ -2,6 +2,9 @@
 
 use super::mistakes::diagnostic::Diagnostic;
 
+/// Largest number of mistakes that are kept. Far fewer are shown.
+const MAX_KEPT: usize = 1000;
+
 /// The mistakes found so far, in the order of the checks.
 #[derive(Default)]
 pub(super) struct Checker {
@@ -39,14 +42,36 @@ impl Checker {
         }
     }
 
-    /// Adds a mistake.
+    /// Adds a mistake, unless there are [`MAX_KEPT`] already.
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        if self.diagnostics.len() < MAX_KEPT {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Adds the mistake that the list `key` has more than [`MAX_ITEMS`] items if it does, and returns whether it has at
+    /// most so many.
+    pub(super) fn require_length(&mut self, key: &str, length: usize) -> bool {
+        let is_short = length <= MAX_ITEMS;
+        self.require(key, is_short, "must not have more than 1000 entries");
+        is_short
+    }
+
+    /// Adds the mistake that `key` is 0 or infinite in float32 if it is. `None` and numbers that are not above 0 are no
+    /// mistake here.
+    pub(super) fn require_float32(&mut self, key: &str, number: Option<f64>) {
+        let Some(number) = number.filter(|&number| is_positive(number)) else { return };
+        if !(number as f32).is_normal() {
+            let message = format!("`{key}` is {} in float32, the type of weights", number as f32);
+            self.push(Diagnostic::new(key, message).hint("from 1.2e-38 to 3.4e38"));
+        }
     }
 
     /// Adds the mistake of a conversion if it failed.
     pub(super) fn push_error<T>(&mut self, result: Result<T, Diagnostic>) {
-        self.diagnostics.extend(result.err());
+        if let Err(diagnostic) = result {
+            self.push(diagnostic);
+        }
     }
 
     /// Returns all mistakes in the order in which they were added.
@@ -60,6 +85,9 @@ impl Checker {
 fn misplaced_key(key: &str, owner: &str) -> Diagnostic {
     Diagnostic::new(key, format!("`{key}` belongs to {owner}")).on_key()
 }
+
+/// Largest number of items of a list, and of arms.
+pub(super) const MAX_ITEMS: usize = 1000;
 
 /// Returns whether `number` is finite and above 0.
 pub(super) fn is_positive(number: f64) -> bool {

@@ -17,8 +17,12 @@ pub(super) struct Recovered {
     pub(super) edited: Vec<String>,
 }
 
+/// Number of mistakes after which reading stops: all values are read again after each.
+const MAX_MISTAKES: usize = 50;
+
 /// Reads the keys of an experiment. serde stops at the first mistake: a wrong value is then removed or replaced by a
-/// dummy value, a missing one inserted, and everything is read again, until serde finds no mistake.
+/// dummy value, a missing one inserted, and everything is read again, until serde finds no mistake or has found
+/// [`MAX_MISTAKES`].
 pub(super) fn deserialize(mut root: Value) -> Recovered {
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     let mut edited: Vec<String> = Vec::new();
@@ -46,7 +50,7 @@ pub(super) fn deserialize(mut root: Value) -> Recovered {
         if !follows_from_edit && !is_misspelt(&key, &diagnostics) {
             diagnostics.push(diagnostic);
         }
-        if !is_recovered {
+        if !is_recovered || diagnostics.len() == MAX_MISTAKES {
             return Recovered { keys: None, diagnostics, edited };
         }
         edited.push(key);

@@ -27,7 +27,7 @@ pub struct ResolvedValue {
 pub fn to_toml(experiment: &Experiment, device: &str, lanes: usize, document: &ConfigDocument) -> String {
     let mut text = String::from("# Every value that affects results, and where it was set.\n");
     for key in document.unset_keys() {
-        let _ = writeln!(text, "# --unset {key}");
+        let _ = writeln!(text, "# {}", in_comment(&format!("--unset {key}")));
     }
     write_table(&values(experiment, device, lanes), "", "", document, &mut text);
     text
@@ -62,7 +62,8 @@ fn write_table(value: &Value, path: &str, header: &str, document: &ConfigDocumen
     let Value::Object(map) = value else { return };
     for (key, value) in map.iter().filter(|(_, value)| !value.is_object()) {
         let path = join(path, key);
-        let _ = writeln!(text, "{} = {}  # {}", bare_or_quoted(key), inline(value), origin(&path, document));
+        let _ =
+            writeln!(text, "{} = {}  # {}", bare_or_quoted(key), inline(value), in_comment(&origin(&path, document)));
     }
     for (key, value) in map.iter().filter(|(_, value)| value.is_object()) {
         let path = join(path, key);
@@ -88,9 +89,15 @@ fn inline(value: &Value) -> String {
             let entries = map.iter().map(|(key, value)| format!("{} = {}", bare_or_quoted(key), inline(value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
-        // Strings, numbers and booleans are written the same in JSON and TOML.
+        Value::String(text) => quoted(text),
+        // Numbers and booleans are written the same in JSON and TOML.
         other => other.to_string(),
     }
+}
+
+/// Returns a text as it can stand in a comment of TOML, which ends with its line and has no control characters.
+fn in_comment(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// Returns the origin of the value at `path`: `file:line`, the `--set` option, or `default`.
@@ -98,7 +105,7 @@ fn origin(path: &str, document: &ConfigDocument) -> String {
     let file = Path::new(&document.name).file_name().unwrap_or_default().to_string_lossy();
     match document.exact_origin(path) {
         Some(Origin::File(place)) => format!("{file}:{}", document.position(place.value.start).0),
-        Some(Origin::Set(set)) => format!("--set {}", set.replace(['\n', '\r'], " ")),
+        Some(Origin::Set(set)) => format!("--set {set}"),
         Some(Origin::Unset(key)) => format!("--unset {key}"),
         None if path.ends_with(".sha256") => "computed from the files".to_owned(),
         None => "default".to_owned(),
@@ -109,6 +116,18 @@ fn origin(path: &str, document: &ConfigDocument) -> String {
 mod tests {
     use super::*;
     use crate::config::test_support;
+
+    // regression: a line end in the name of the file ended the comment, and what followed was no TOML
+    #[test]
+    fn control_characters_of_names_and_options_do_not_break_the_resolved_configuration() {
+        let mut document = test_support::document(&["train.lr= 0.5\n", "data={dataset={images={dir=\"a\\u007f\"}}}"]);
+        document.name = "a\nname = \"other\"\u{1b}.toml".to_owned();
+        let experiment = crate::config::read(&document).unwrap();
+        let written = to_toml(&experiment, "cpu", 1, &document);
+        assert!(written.contains("name = \"smoke\"  # a name = \"other\" .toml:4\n"), "{written}");
+        let again = crate::config::read(&ConfigDocument::parse("resolved.toml", &written, &[]).unwrap()).unwrap();
+        assert_eq!((again.name, again.data.dataset), (experiment.name, experiment.data.dataset));
+    }
 
     #[test]
     fn resolved_configuration_reads_back_as_the_same_experiment() {

@@ -1,17 +1,37 @@
 //! From the bytes of a configuration to its text: marks that editors add, and encodings other than UTF-8.
 
+use std::io::{self, Read};
+
 /// The name of standard input in messages.
 pub const STDIN: &str = "<stdin>";
 
 /// The byte order mark.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// Largest length of a configuration in bytes.
+const MAX_BYTES: u64 = 1 << 22;
+
+/// Reads the bytes of a configuration to their end, or one byte more than [`decode`] accepts: a device such as
+/// `/dev/zero` never ends.
+///
+/// # Errors
+/// Fails if the bytes cannot be read.
+pub fn read_bytes(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Decodes the UTF-8 text of the file `name`.
 ///
 /// # Errors
-/// Returns a message with a hint if the text has another encoding ("is not text in UTF-8, but in UTF-16") or zero
-/// bytes.
+/// Returns a message with a hint if the text is longer than 4 MiB, has another encoding ("is not text in UTF-8, but in
+/// UTF-16") or zero bytes.
 pub fn decode(name: &str, bytes: Vec<u8>) -> Result<String, String> {
+    if bytes.len() as u64 > MAX_BYTES {
+        let hint = "the largest configurations have a few kilobytes";
+        return Err(format!("error: `{name}` is no configuration: it is longer than 4 MiB\n\nhint: {hint}"));
+    }
     if let Some(encoding) = other_unicode(&bytes) {
         let hint = format!(
             "save it as UTF-8: in the editor, in PowerShell with `Set-Content -Encoding utf8`, or by `iconv -f {encoding} \

@@ -19,7 +19,7 @@ const MAX_TRAININGS: u64 = 1_000_000;
 const MAX_ROUNDS: u32 = 1000;
 /// Largest length of a name in bytes. A run has the folder `<name>-<8 digits>`, and `.old-<n>` is appended to it when
 /// it is archived; a file name may have 255 bytes, so that the limit leaves more space than these need.
-const MAX_NAME_LENGTH: usize = 100;
+pub(super) const MAX_NAME_LENGTH: usize = 100;
 
 /// One experiment: checked, with every default filled in. Written with the keys of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -7,22 +7,25 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::document::{Origin, Origins, Span};
+use super::document::{MAX_DEPTH, Origin, Origins, Span};
 use super::mistakes::syntax::SyntaxError;
 use super::value_path::join;
 
 /// Returns the value of `root`, which is a slice of `text`, and adds the origins of the values in it to `origins`.
 ///
 /// # Errors
-/// Fails if a key is given twice, a value is `null`, or a number cannot be represented.
+/// Fails if a key is given twice, a value is `null`, a number cannot be represented, or values are nested more than
+/// [`MAX_DEPTH`] deep.
 pub(super) fn json_values(root: &RawValue, text: &str, origins: &mut Origins) -> Result<Value, SyntaxError> {
-    JsonReader { text, origins }.value(root.get(), "")
+    JsonReader { text, origins, depth: 0 }.value(root.get(), "")
 }
 
 /// The reader of the values; `text` is the whole text, of which all values are slices.
 struct JsonReader<'a> {
     text: &'a str,
     origins: &'a mut Origins,
+    /// Number of tables and lists around the current value.
+    depth: usize,
 }
 
 impl JsonReader<'_> {
@@ -34,8 +37,17 @@ impl JsonReader<'_> {
 
     fn value(&mut self, source: &str, path: &str) -> Result<Value, SyntaxError> {
         match source.as_bytes().first() {
-            Some(b'{') => self.object(source, path),
-            Some(b'[') => self.array(source, path),
+            Some(b'{' | b'[') if self.depth == MAX_DEPTH => {
+                let start = self.range(source).start;
+                let message = format!("values are nested more than {MAX_DEPTH} deep");
+                Err(SyntaxError::new(message, start..start + 1).hint("no key needs more than six levels"))
+            }
+            Some(first @ (b'{' | b'[')) => {
+                self.depth += 1;
+                let value = if *first == b'{' { self.object(source, path) } else { self.array(source, path) };
+                self.depth -= 1;
+                value
+            }
             _ => match serde_json::from_str(source) {
                 Ok(Value::Null) => Err(SyntaxError::new("`null` is no value: leave the key out", self.range(source))),
                 other => other.map_err(|error| self.unreadable(source, &error)),

@@ -74,7 +74,7 @@ pub enum LayerSpec {
 /// Checks the parameters of a network that is given layer by layer.
 pub(super) fn check_layers(layers: &[LayerSpec], checker: &mut Checker) {
     checker.require("network.layers", layers.len() <= MAX_LAYERS, "must not have more than 300 layers");
-    for (index, layer) in layers.iter().enumerate() {
+    for (index, layer) in layers.iter().take(MAX_LAYERS).enumerate() {
         check_layer(&format!("network.layers[{index}]"), layer, checker);
     }
 }

@@ -118,6 +118,7 @@ impl LrScheduleKeys {
         let has_milestone = self.milestones.as_ref().is_none_or(|milestones| !milestones.is_empty());
         let message = "names no iteration: choose `schedule = \"constant\"`, or name one";
         checker.require("train.milestones", has_milestone, message);
+        checker.require_length("train.milestones", self.milestones.as_ref().map_or(0, Vec::len));
         checker.push_error(self.resolve());
     }
 

@@ -68,7 +68,7 @@ pub use data::{Augment, DataConfig, DatasetSpec, Normalize};
 pub use device::DeviceChoice;
 pub use document::{ConfigDocument, Origin, Override};
 pub use effective::{ResolvedValue, to_json, to_toml};
-pub use encoding::{STDIN, decode};
+pub use encoding::{STDIN, decode, read_bytes};
 pub use experiment::Experiment;
 pub use key_paths::{KeyPath, key_paths};
 pub use layer_spec::LayerSpec;

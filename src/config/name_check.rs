@@ -1,6 +1,6 @@
 //! Names of experiments and arms that other programs misread: they are written to every CSV file and used in shells.
 
-use super::experiment::Experiment;
+use super::experiment::{Experiment, MAX_NAME_LENGTH};
 use super::mistakes::diagnostic::Diagnostic;
 
 /// Texts that pandas reads as missing values by default, among those that consist of characters allowed in names:
@@ -18,7 +18,11 @@ const INFINITE: [&str; 2] = ["inf", "infinity"];
 pub fn check_names(experiment: &Experiment) -> Vec<Diagnostic> {
     let experiment_name = check_name("name", "the experiment's name", &experiment.name, "run");
     let arm_names = experiment.arms.0.iter().filter_map(|(name, _)| {
-        let diagnostic = check_name(&format!("arms.{name}"), "the arm name", name, "arm")?;
+        let key = format!("arms.{name}");
+        // Folders and files are named after arms too.
+        let too_long = (name.len() > MAX_NAME_LENGTH)
+            .then(|| Diagnostic::new(&key, format!("an arm name must not be longer than {MAX_NAME_LENGTH} letters")));
+        let diagnostic = too_long.or_else(|| check_name(&key, "the arm name", name, "arm"))?;
         Some(diagnostic.on_key())
     });
     experiment_name.into_iter().chain(arm_names).collect()

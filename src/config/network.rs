@@ -152,6 +152,7 @@ impl NetworkKeys {
     /// Checks the range of every number, and that the network is given either by name or layer by layer.
     pub(super) fn check_values(&self, checker: &mut Checker) {
         checker.require("network.init_std", self.init_std.is_none_or(is_positive), "must be above 0");
+        checker.require_float32("network.init_std", self.init_std);
         let is_rate = self.dropout.is_none_or(is_below_one);
         checker.require("network.dropout", is_rate, "is the share set to 0: at least 0 and below 1");
         match self.structure() {

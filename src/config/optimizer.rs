@@ -79,6 +79,7 @@ impl OptimizerKeys {
         let are_fractions = self.betas.is_none_or(|betas| betas.into_iter().all(is_below_one));
         checker.require("train.betas", are_fractions, "must be at least 0 and below 1");
         checker.require("train.eps", self.eps.is_none_or(is_positive), "must be above 0");
+        checker.require_float32("train.eps", self.eps);
     }
 
     /// Like [`check_adam`](Self::check_adam), but for the numbers of SGD.

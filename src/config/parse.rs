@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
-use super::document::{ConfigDocument, Origins, Override};
+use super::document::{ConfigDocument, MAX_TRIED, Origins, Override};
 use super::dotted_keys::UserKeyTables;
 use super::encoding::{self, STDIN};
 use super::json_values::json_values;
-use super::mistakes::render::snippet;
+use super::mistakes::render::{MAX_MESSAGE, shortened, snippet, visible};
 use super::mistakes::replacement::Syntax;
 use super::mistakes::syntax::{self, SyntaxError};
 use super::mistakes::syntax_fix::{self, Grammar, SyntaxFix, find_fix};
@@ -100,7 +100,9 @@ fn explain(mistake: ParseError, document: &ConfigDocument) -> String {
     {
         return render(syntax::carriage_return(&document.name, text, start), document);
     }
-    if let Some(mistake) = with_replacement(document, mistake.span.start) {
+    if text.len() <= MAX_TRIED
+        && let Some(mistake) = with_replacement(document, mistake.span.start)
+    {
         return render(mistake, document);
     }
     let explained =
@@ -132,8 +134,9 @@ fn render(mistake: SyntaxError, document: &ConfigDocument) -> String {
     let is_toml = Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
     let suffix = format!("`{name}` is read as TOML; JSON wants a name that ends in `.json`");
     let hint = if document.is_json || is_toml || is_stream(name) { mistake.hint } else { Some(suffix) };
-    let hint = hint.map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
-    format!("error: {}{}{hint}", mistake.message, snippet(document, &mistake.span))
+    let hint = hint.map(|hint| format!("\n\nhint: {}", shortened(&hint, MAX_MESSAGE))).unwrap_or_default();
+    let message = shortened(&mistake.message, MAX_MESSAGE);
+    visible(&format!("error: {message}{}{hint}", snippet(document, &mistake.span)))
 }
 
 /// Returns whether a text under this name is JSON.

@@ -208,6 +208,7 @@ impl PruneConfig {
             ("conv", rate.conv),
             ("shortcut", rate.shortcut),
         ];
+        checker.require_length("prune.rate.layers", rate.layers.len());
         let kinds = kinds.into_iter().filter_map(|(name, rate)| Some((name.to_owned(), rate?)));
         let layers = rate.layers.iter().map(|(name, &rate)| (format!("layers.{name}"), rate));
         for (name, rate) in kinds.chain(layers) {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::deserialize::{Recovered, deserialize, is_misspelt};
-use super::document::ConfigDocument;
+use super::document::{ConfigDocument, MAX_TRIED};
 use super::experiment::{Experiment, ExperimentKeys};
 use super::mistakes::diagnostic::{Diagnostic, DiagnosticKind};
 use super::mistakes::render::UsageError;
@@ -29,8 +29,10 @@ pub fn read(document: &ConfigDocument) -> Result<Experiment, UsageError> {
         }
     }
     let Recovered { keys, mut diagnostics, edited } = deserialize(document.root.clone());
-    for diagnostic in &mut diagnostics {
-        set_replacement_hint(diagnostic, document);
+    if document.text.len() <= MAX_TRIED {
+        for diagnostic in &mut diagnostics {
+            set_replacement_hint(diagnostic, document);
+        }
     }
     let Some(mut keys) = keys else { return Err(error(&diagnostics)) };
     let broken_rules = broken_rules(&mut keys, &edited, &diagnostics);

@@ -54,6 +54,9 @@ impl ReportConfig {
     /// Checks that the networks are evaluated at every checkpoint, and that no checkpoint is repeated. `evaluate_every` and
     /// `iterations` are those of `[train]`.
     pub(super) fn check_checkpoints(&self, evaluate_every: u64, iterations: u64, checker: &mut Checker) {
+        if !checker.require_length("report.checkpoints", self.checkpoints.len()) {
+            return;
+        }
         // An interval of 0 is reported as a mistake of its own.
         let every = evaluate_every.max(1);
         for (index, &iteration) in self.checkpoints.iter().enumerate() {

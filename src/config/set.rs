@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
-use super::document::{ConfigDocument, Origin, Origins};
+use super::document::{ConfigDocument, MAX_DEPTH, Origin, Origins};
 use super::dotted_keys::{UserKeyTables, split_path};
+use super::mistakes::render::{MAX_SHOWN, shortened};
 use super::mistakes::replacement::{Syntax, inside_quotes};
 use super::mistakes::syntax::toml_mistake;
 use super::mistakes::syntax_fix::{Grammar, find_fix};
@@ -39,7 +40,7 @@ impl ConfigDocument {
     /// Fails if the text is not an override, if its value cannot be read, and if its path leads through a value that is
     /// not a table.
     pub(super) fn set(&mut self, set: &str, tables: &UserKeyTables) -> Result<(), String> {
-        let wrong = |what: &str| format!("error: {what}\n  --> --set {set}");
+        let wrong = |what: &str| format!("error: {what}\n  --> --set {}", shortened(set, MAX_SHOWN));
         let Some((key, text)) = split(set) else {
             let hint = "such as `--set train.lr=0.01`; `--unset KEY` removes a key";
             return Err(wrong("expected `key.path=value`") + "\n\nhint: " + hint);
@@ -51,6 +52,9 @@ impl ConfigDocument {
         let Some(parts) = split_path(key).map(|parts| rename_last_part(tables.join_parts(parts))) else {
             return Err(wrong("the key before `=` is not a path such as `train.lr`"));
         };
+        if parts.len() > MAX_DEPTH {
+            return Err(wrong(&format!("the key before `=` is nested more than {MAX_DEPTH} deep")));
+        }
         let path = parts.join(".");
         let value = self.read_value(&parts, text).map_err(|unreadable| {
             let written = |value: String| format!("write `--set {}`", env::quoted(&format!("{key}={value}")));

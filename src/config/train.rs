@@ -197,15 +197,17 @@ impl TrainKeys {
     /// Checks the range of every number that does not belong to the schedule.
     pub(super) fn check_values(&self, checker: &mut Checker) {
         let TrainingLength { epochs, iterations } = self.iterations;
-        let is_length = epochs + iterations > 0 && epochs.max(iterations) <= MAX_ITERATIONS;
+        let is_length = epochs.max(iterations) > 0 && epochs.max(iterations) <= MAX_ITERATIONS;
         checker.require("train.iterations", is_length, "must be from 1 to 10^12");
         checker.require("train.batch_size", self.batch_size > 0, "must be at least 1");
         checker.require("train.evaluate_every", self.evaluate_every > 0, "must be at least 1");
         checker.require("train.lr", is_positive(self.lr), "must be above 0");
+        checker.require_float32("train.lr", Some(self.lr));
         checker.require("train.weight_decay", self.weight_decay >= 0.0, "must not be below 0");
         self.optimizer_keys().check_adam(checker);
         let is_norm = self.clip_norm.is_none_or(is_positive);
         checker.require("train.clip_norm", is_norm, "must be above 0; leave it out to clip nothing");
+        checker.require_float32("train.clip_norm", self.clip_norm);
         let is_share = is_below_one(self.label_smoothing);
         checker.require("train.label_smoothing", is_share, "must be at least 0 and below 1");
         self.optimizer_keys().check_sgd(checker);

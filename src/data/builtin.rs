@@ -1,5 +1,7 @@
 //! The built-in data sets that consist of files: facts, pinned checksums and mirrors.
 
+use super::cifar::CIFAR_IMAGE_BYTES;
+use super::idx::header_length;
 use crate::config::DatasetSpec;
 
 /// A file of a data set.
@@ -199,8 +201,47 @@ pub(super) fn python_name(binary: &str) -> &str {
 }
 
 impl BuiltinDataset {
+    /// Returns the number of bytes of file `index`, decompressed.
+    pub(super) fn file_bytes(&self, index: usize) -> u64 {
+        let bytes = match self.format {
+            FileFormat::Idx => {
+                let count = if index < 2 { self.train_images } else { self.test_images } as usize;
+                if index.is_multiple_of(2) {
+                    header_length(3) + count * self.shape.iter().product::<usize>()
+                } else {
+                    header_length(1) + count
+                }
+            }
+            FileFormat::Cifar { label_bytes, records } => {
+                let count = if index + 1 == self.files.len() { self.test_images } else { records };
+                count as usize * (label_bytes + CIFAR_IMAGE_BYTES)
+            }
+        };
+        bytes as u64
+    }
+
+    /// Returns the number of bytes of all files, decompressed.
+    pub(super) fn all_bytes(&self) -> u64 {
+        (0..self.files.len()).map(|index| self.file_bytes(index)).sum()
+    }
+
     /// Returns the last file, which has the test images (with [`FileFormat::Idx`] only their labels).
     pub(super) fn last_file(&self) -> PinnedFile {
         self.files[self.files.len() - 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_bytes_are_those_of_the_official_files() {
+        let bytes = |builtin: &BuiltinDataset| -> Vec<u64> {
+            (0..builtin.files.len()).map(|index| builtin.file_bytes(index)).collect()
+        };
+        assert_eq!(bytes(&MNIST), [47_040_016, 60_008, 7_840_016, 10_008]);
+        assert_eq!(bytes(&CIFAR10), [30_730_000; 6]);
+        assert_eq!((bytes(&CIFAR100), CIFAR100.all_bytes()), (vec![153_700_000, 30_740_000], 184_440_000));
     }
 }

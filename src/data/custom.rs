@@ -168,7 +168,7 @@ fn idx_problem(dir: &Path, error: &anyhow::Error, prefix: Option<&str>) -> Diagn
     if let Some(many) = error.downcast_ref::<ManyPrefixes>() {
         return problem_of("dir").hint(format!("choose one, such as `prefix = \"{}\"`", many.prefixes[0]));
     }
-    if error.is::<BadContainer>() {
+    if error.downcast_ref::<BadContainer>().is_some_and(BadContainer::is_packed) {
         return problem_of("dir").hint(CONTAINER_HINT);
     }
     if !error.is::<NotFound>() {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::builtin::{BuiltinDataset, FileFormat, python_name};
+use super::bounded::{MAX_BYTES, TooLong};
+use super::builtin::{BuiltinDataset, FileFormat, PinnedFile, python_name};
 use super::cifar_python;
-use super::container::{decompress, unpack};
+use super::container::{ArchivedFile, Extent, decompress, unpack};
+use super::idx;
 use super::names;
 use super::names::{PathState, path_state};
 use super::not_found::NotFound;
@@ -188,7 +190,10 @@ impl DatasetDir {
     pub(super) fn open(&mut self, name: &str) -> Result<DataFile> {
         let Some(location) = self.locate(name) else { return Err(self.not_found(name).into()) };
         let file = match location.archive {
-            None => DataFile { name: location.path.display().to_string(), bytes: decompress(&location.path)? },
+            None => {
+                let bytes = decompress(&location.path, |head| self.extent(name, location.encoding, head))?;
+                DataFile { name: location.path.display().to_string(), bytes }
+            }
             Some(archive) => self.open_archived(name, &location.path, archive)?,
         };
         match (location.encoding, self.builtin.map(|builtin| builtin.format)) {
@@ -208,12 +213,42 @@ impl DatasetDir {
         let is_unpacked = self.unpacked.as_ref().is_some_and(|(unpacked, _)| unpacked == path);
         if !is_unpacked {
             let files = self.builtin.map_or(&[][..], |builtin| builtin.files);
-            let names: Vec<&str> = files.iter().map(|file| archive.file_name(file.name)).collect();
-            self.unpacked = Some((path.to_owned(), unpack(path, archive.folder, &names)?));
+            let archived = |file: &PinnedFile| (archive.file_name(file.name), self.limit(file.name, archive.encoding));
+            let files: Vec<ArchivedFile<'_>> = files.iter().map(archived).collect();
+            self.unpacked = Some((path.to_owned(), unpack(path, archive.folder, &files)?));
         }
         let bytes = self.unpacked.as_mut().and_then(|(_, files)| files.remove(name));
         let bytes = bytes.with_context(|| format!("`{shown_name}` is not in the archive"))?;
         Ok(DataFile { name: shown_name, bytes })
+    }
+
+    /// Returns how much of the file `name` with this head is read.
+    ///
+    /// # Errors
+    /// Fails if the header of a custom file says more bytes than are read.
+    fn extent(&self, name: &str, encoding: CifarEncoding, head: &[u8]) -> Result<Extent> {
+        let excess = self.limit(name, encoding);
+        let is_idx = self.builtin.is_none_or(|builtin| builtin.format == FileFormat::Idx);
+        if is_idx && self.builtin.is_none() {
+            return idx::extent(head, excess.limit);
+        }
+        // A header with another size than that of the official file is refused without the rest.
+        let is_other = is_idx && idx::file_size(head) != Some(u128::from(excess.limit));
+        Ok(if is_other { Extent::Head } else { Extent::Whole(excess) })
+    }
+
+    /// Returns the limit of the bytes of the file `name`: those of the official file, or [`MAX_BYTES`] for custom files.
+    fn limit(&self, name: &str, encoding: CifarEncoding) -> TooLong {
+        let Some(builtin) = self.builtin else { return TooLong { limit: MAX_BYTES, limit_source: "are read" } };
+        let index = builtin.files.iter().position(|file| file.name == name);
+        let official = index.map_or(0, |index| builtin.file_bytes(index));
+        match encoding {
+            CifarEncoding::Binary => TooLong { limit: official, limit_source: "the official file has" },
+            // In protocol 0 a pixel may have four characters and a label six, and pickles have names of images too.
+            CifarEncoding::Python => {
+                TooLong { limit: 5 * official + (1 << 20), limit_source: "a pickled batch may have" }
+            }
+        }
     }
 
     /// Returns the error for the file `name` with all names that were tried.

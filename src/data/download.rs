@@ -17,16 +17,27 @@ use crate::system::machine;
 /// Time limit for looking up a host name, and for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Limits of a download.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Time without bytes after which it fails.
+    pub(super) stall: Duration,
+    /// Largest number of bytes of the file.
+    pub(super) bytes: u64,
+}
+
 /// Callback of progress: bytes received, and bytes in total if the server reports it.
 pub(super) type ProgressCallback<'a> = &'a dyn Fn(u64, Option<u64>);
 
 /// Downloads `url` to the file `part`. If the file has bytes already, the download continues after them, provided that
-/// the server supports ranges. The download fails if the server sends nothing for `stall`; the bytes received are kept.
+/// the server supports ranges. The download fails if the server sends nothing for `limits.stall`; the bytes received are
+/// kept. It also fails if the server sends more than `limits.bytes`; the file is then removed.
 ///
 /// # Errors
-/// Fails if the server cannot be reached, answers with an error, stalls or breaks off; returns [`WriteError`] if the
-/// file cannot be written.
-pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: ProgressCallback<'_>) -> Result<()> {
+/// Fails if the server cannot be reached, answers with an error, stalls, breaks off or sends too much; returns
+/// [`WriteError`] if the file cannot be written.
+pub(super) fn download(url: &str, part: &Path, limits: Limits, on_progress: ProgressCallback<'_>) -> Result<()> {
+    let stall = limits.stall;
     let agent = agent(url, stall);
     let received = fs::metadata(part).map_or(0, |metadata| metadata.len());
     let mut response = request(&agent, url, received, stall)?;
@@ -50,13 +61,20 @@ pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: Pro
         0 => number(&response, "content-length"),
         _ => range_total(&response),
     };
+    if let Some(total) = total.filter(|&total| total > limits.bytes) {
+        bail!("its file has {total} bytes; the right one has at most {}", limits.bytes);
+    }
     let write_error = |source| WriteError { path: part.to_owned(), source };
     let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(part).map_err(write_error)?;
     file.set_len(offset)
         .and_then(|()| std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)))
         .map_err(write_error)?;
     let result =
-        receive(response.into_body(), &mut file, part, offset, stall, &|received| on_progress(received, total));
+        receive(response.into_body(), &mut file, part, offset, limits, &|received| on_progress(received, total));
+    if result.as_ref().is_ok_and(|&received| received > limits.bytes) {
+        fs::remove_file(part).map_err(write_error)?;
+        bail!("it sent more than {} bytes, which the right file has at most", limits.bytes);
+    }
     file.sync_all().map_err(write_error)?;
     let received = result?;
     if let Some(total) = total.filter(|&total| total != received) {
@@ -65,13 +83,14 @@ pub(super) fn download(url: &str, part: &Path, stall: Duration, on_progress: Pro
     Ok(())
 }
 
-/// Appends the body to `file`, which has `received` bytes, and returns the number of bytes that the file has then.
+/// Appends the body to `file`, which has `received` bytes, and returns the number of bytes that the file has then. Stops
+/// when these are more than `limits.bytes`.
 fn receive(
     body: Body,
     file: &mut File,
     part: &Path,
     mut received: u64,
-    stall: Duration,
+    limits: Limits,
     on_progress: &dyn Fn(u64),
 ) -> Result<u64> {
     let mut reader = body.into_reader();
@@ -83,13 +102,17 @@ fn receive(
             Ok(count) => count,
             Err(error) => {
                 let error = ureq::Error::from(error);
-                return Err(explain(&error, stall)).with_context(|| format!("it broke off after {received} bytes"));
+                return Err(explain(&error, limits.stall))
+                    .with_context(|| format!("it broke off after {received} bytes"));
             }
         };
         // Unbuffered, so that received bytes survive if the process is killed.
         file.write_all(&buffer[..count]).map_err(|source| WriteError { path: part.to_owned(), source })?;
         received += count as u64;
         on_progress(received);
+        if received > limits.bytes {
+            return Ok(received);
+        }
     }
 }
 

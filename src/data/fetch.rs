@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::bounded::TooLong;
 use super::builtin;
 use super::builtin::{Archive, BuiltinDataset, PinnedFile};
-use super::container::{decompress, unpack};
+use super::container::{ArchivedFile, Extent, decompress, unpack};
 use super::dataset_dir::DatasetDir;
-use super::download::download;
+use super::download::{Limits, download};
 use super::status::{DatasetReport, DatasetStatus, FileStatus, report_at, report_of};
 use crate::base::key::sha256;
 use crate::system::files;
@@ -95,10 +96,10 @@ impl fmt::Display for NoMirror {
 /// A file to download.
 #[derive(Clone, Copy)]
 enum Download {
-    /// One file, compressed with gzip.
-    Single(PinnedFile),
-    /// An archive of all files.
-    Packed(Archive),
+    /// One file, compressed with gzip, and its number of bytes, decompressed.
+    Single(PinnedFile, u64),
+    /// An archive of all files, and their number of bytes, decompressed.
+    Packed(Archive, u64),
 }
 
 /// Downloads the files of the data set `name` that are missing or damaged.
@@ -167,10 +168,10 @@ fn fetch_missing(
     let Some(_lock) = Lock::try_exclusive(&lock)? else {
         bail!("`{}` is being fetched by {}", folder.display(), Lock::holder(&lock));
     };
-    let needed = before.files.iter().zip(builtin.files).filter(|(file, _)| file.status != FileStatus::Verified);
+    let needed = (0..builtin.files.len()).filter(|&index| before.files[index].status != FileStatus::Verified);
     let downloads: Vec<Download> = match builtin.archive {
-        Some(archive) => vec![Download::Packed(archive)],
-        None => needed.map(|(_, pinned)| Download::Single(*pinned)).collect(),
+        Some(archive) => vec![Download::Packed(archive, builtin.all_bytes())],
+        None => needed.map(|index| Download::Single(builtin.files[index], builtin.file_bytes(index))).collect(),
     };
     let download_all = || -> Result<()> {
         for download in &downloads {
@@ -196,9 +197,16 @@ impl Download {
     /// Returns the name of the file at a mirror.
     fn name(&self) -> String {
         match self {
-            Self::Single(file) => format!("{}.gz", file.name),
-            Self::Packed(archive) => archive.name.to_owned(),
+            Self::Single(file, _) => format!("{}.gz", file.name),
+            Self::Packed(archive, _) => archive.name.to_owned(),
         }
+    }
+
+    /// Returns the largest number of bytes that a mirror may send. The content is known, but not how well it is
+    /// compressed: data that cannot be compressed become 0.03 % longer, and a tar archive has headers and notes.
+    fn max_bytes(&self) -> u64 {
+        let (Self::Single(_, bytes) | Self::Packed(_, bytes)) = self;
+        bytes + bytes / 100 + (1 << 20)
     }
 
     /// Checks that `part` has the pinned checksum.
@@ -207,8 +215,13 @@ impl Download {
     /// Fails if the file is cut short, damaged or another one.
     fn verify(&self, part: &Path) -> Result<()> {
         let (hash, pinned) = match self {
-            Self::Single(file) => (decompress(part).map(|bytes| sha256(&bytes)), file.sha256),
-            Self::Packed(archive) => (sha256_of_file(part), archive.sha256),
+            Self::Single(file, bytes) => {
+                // Another file may be longer, and has another checksum.
+                let excess = TooLong { limit: 2 * bytes + (1 << 20), limit_source: "the official file has" };
+                let content = decompress(part, |_| Ok(Extent::Whole(excess)));
+                (content.map(|bytes| sha256(&bytes)), file.sha256)
+            }
+            Self::Packed(archive, _) => (sha256_of_file(part), archive.sha256),
         };
         let found = hash.ok().context("what came is cut short or damaged")?;
         ensure!(found == pinned, "what came is another file: its SHA-256 is {found} instead of {pinned}");
@@ -270,7 +283,8 @@ fn try_mirror(
     loop {
         let before = part.metadata().map_or(0, |metadata| metadata.len());
         on_progress(FetchProgress::Requested { file: &file.name(), mirror, received: before });
-        download(url, part, stall, &|received, total| on_progress(FetchProgress::Received { received, total }))?;
+        let limits = Limits { stall, bytes: file.max_bytes() };
+        download(url, part, limits, &|received, total| on_progress(FetchProgress::Received { received, total }))?;
         let Err(wrong) = file.verify(part) else { return Ok(()) };
         files::remove(part)?;
         if before == 0 {
@@ -284,9 +298,9 @@ fn rename_damaged(folder: &Path, name: &str, download: &Download) -> Result<()> 
     let plain = folder.join(name);
     let zipped = folder.join(format!("{name}.gz"));
     let is_read_first = match download {
-        Download::Single(file) => file.name == name,
+        Download::Single(file, _) => file.name == name,
         // The files of an archive are written plain, and replace those of the same name.
-        Download::Packed(_) => false,
+        Download::Packed(..) => false,
     };
     if is_read_first && plain.exists() {
         files::rename(&plain, &folder.join(format!("{name}.damaged")))?;
@@ -307,8 +321,8 @@ fn install(
     let bytes = part.metadata().map_or(0, |metadata| metadata.len());
     let name = download.name();
     match download {
-        Download::Single(_) => files::rename(part, &folder.join(&name))?,
-        Download::Packed(archive) => {
+        Download::Single(..) => files::rename(part, &folder.join(&name))?,
+        Download::Packed(archive, _) => {
             // The archive is complete and verified, so it may get its name before it is unpacked: readers find all
             // files in it.
             let path = folder.join(archive.name);
@@ -318,8 +332,10 @@ fn install(
                 files::rename(&path, &renamed(files::next_free_number(|n| renamed(n).exists())))?;
             }
             files::rename(part, &path)?;
-            let names: Vec<&str> = builtin.files.iter().map(|file| file.name).collect();
-            for (name, bytes) in unpack(&path, archive.folder, &names)? {
+            let excess = |index| TooLong { limit: builtin.file_bytes(index), limit_source: "the official file has" };
+            let archived: Vec<ArchivedFile<'_>> =
+                builtin.files.iter().enumerate().map(|(index, file)| (file.name, excess(index))).collect();
+            for (name, bytes) in unpack(&path, archive.folder, &archived)? {
                 files::write(&folder.join(name), &bytes)?;
             }
             files::remove(&path)?;

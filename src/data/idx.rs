@@ -3,6 +3,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::bounded::TooLong;
+use super::container::Extent;
 use super::dataset_dir::DataFile;
 use crate::base::key::sha256;
 
@@ -71,6 +73,33 @@ fn element_name(element: u8) -> Option<&'static str> {
         0x0E => "64-bit floats",
         _ => return None,
     })
+}
+
+/// Returns the number of bytes that a file with this header must have, the header included; `None` for a header that no
+/// reader of this program accepts.
+pub(super) fn file_size(head: &[u8]) -> Option<u128> {
+    let (element, dimensions @ 1..=3) = kind(head)? else { return None };
+    let element_bytes = match element {
+        BYTES => 1,
+        INTEGERS => 4,
+        _ => return None,
+    };
+    let length = header_length(dimensions.into());
+    let sizes = head.get(4..length)?.chunks_exact(4);
+    // In 128 bits, which the product of three 32-bit sizes and a number of bytes cannot overflow.
+    let size = |bytes: &[u8]| bytes.iter().fold(0_u128, |size, &byte| size << 8 | u128::from(byte));
+    Some(length as u128 + sizes.map(size).product::<u128>() * element_bytes)
+}
+
+/// Returns how much of a file with this head is read: as many bytes as its header says, at most `limit`; only the head
+/// where it has no header that is read.
+///
+/// # Errors
+/// Fails if the header says more than `limit` bytes.
+pub(super) fn extent(head: &[u8], limit: u64) -> Result<Extent> {
+    let Some(size) = file_size(head) else { return Ok(Extent::Head) };
+    ensure!(size <= u128::from(limit), "its header says {size} bytes; {limit} are the most");
+    Ok(Extent::Whole(TooLong { limit: size as u64, limit_source: "its header says" }))
 }
 
 /// Returns the number of bytes of a header: 4 for the magic number, then 4 for each size.
@@ -173,6 +202,20 @@ pub(super) mod tests {
         assert!(message(&[0, 0, 8]).contains("3 bytes"));
         let huge = file(&[u32::MAX; 3], &[0; 7]);
         assert!(check(&huge, &[u32::MAX; 3]).unwrap_err().to_string().contains("7 bytes after the header"));
+    }
+
+    #[test]
+    fn idx_file_size_is_that_of_header_and_elements() {
+        assert_eq!(file_size(&file(&[3, 2, 5], &[])), Some(16 + 30));
+        assert_eq!(file_size(&file(&[7], &[1, 2])), Some(8 + 7));
+        assert_eq!(file_size(&[0, 0, INTEGERS, 2, 0, 0, 0, 3, 0, 0, 0, 8]), Some(12 + 96));
+        assert_eq!(file_size(&file(&[u32::MAX; 3], &[])), Some(16 + u128::from(u32::MAX).pow(3)));
+        for head in [&file(&[1; 4], &[])[..], &[0, 0, 0x0D, 1, 0, 0, 0, 1], &[0, 0, 8, 1, 0, 0], b"PNG"] {
+            assert_eq!(file_size(head), None, "{head:?}");
+        }
+        assert_eq!(extent(b"PNG", 9).unwrap(), Extent::Head);
+        let error = extent(&file(&[u32::MAX; 2], &[]), 1 << 33).unwrap_err().to_string();
+        assert_eq!(error, "its header says 18446744065119617037 bytes; 8589934592 are the most");
     }
 
     #[test]

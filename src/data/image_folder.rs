@@ -1,24 +1,22 @@
 //! Custom data in PNG files, with a folder for each class. Independent of the validation split and of networks.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
+use super::bounded::MAX_BYTES;
 use super::junk::is_junk;
 use super::png_image;
 use super::png_image::PngHeader;
 use crate::base::key::sha256_of_parts;
-use crate::system::{files, machine};
+use crate::system::machine;
 
 /// Largest number of classes: a label is a byte.
 const MAX_CLASSES: usize = 256;
-
-/// Largest size of all pixels in bytes (8 GiB). More is probably a mistake, such as photographs that have not been
-/// scaled down, and would exhaust the memory.
-const MAX_BYTES: usize = 1 << 33;
 
 /// The images of a folder.
 #[derive(Debug)]
@@ -105,7 +103,8 @@ fn split_folder(folder: &Path) -> Result<SplitFolder> {
         ensure!(!inside.is_empty(), "the folder `{}` has no images", path.display());
         for file in inside {
             let is_png = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-            ensure!(is_png && !file.is_dir(), "`{}` is no PNG file", file.display());
+            // A pipe without a writer would never open, and a device such as `/dev/zero` never end.
+            ensure!(is_png && file.is_file(), "`{}` is no PNG file", file.display());
             files.push((classes.len(), file));
         }
         classes.push(name.to_owned());
@@ -141,14 +140,17 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
     let image_bytes = shape.iter().try_fold(1_usize, |bytes, &size| bytes.checked_mul(size)).unwrap_or(usize::MAX);
     let total = image_bytes.saturating_mul(paths.len());
     ensure!(
-        total <= MAX_BYTES,
+        total as u64 <= MAX_BYTES,
         "{} images like `{}`, {first}, take {:.1} GB; {:.1} are the most",
         paths.len(),
         paths[0].display(),
         total as f64 / 1e9,
         MAX_BYTES as f64 / 1e9
     );
-    let mut images = vec![0; total];
+    let mut images = Vec::new();
+    let no_memory = || format!("there is no memory for {} images, {:.1} GB", paths.len(), total as f64 / 1e9);
+    images.try_reserve_exact(total).with_context(no_memory)?;
+    images.resize(total, 0);
     let files_per_core = files_per_core(paths);
     let chunks = paths.chunks(files_per_core).zip(images.chunks_mut(files_per_core * image_bytes));
     on_all_cores(chunks.map(|(paths, images)| {
@@ -164,7 +166,8 @@ fn decode_all(paths: &[PathBuf]) -> Result<(Shape, Vec<u8>)> {
 
 /// Reads the headers of all files on all cores. Returns them in the order of the files.
 fn headers(paths: &[PathBuf]) -> Result<Vec<PngHeader>> {
-    let header = |path: &PathBuf| PngHeader::read(path).with_context(|| UnusableImage(path.clone()));
+    let header =
+        |path: &PathBuf| panics_as_errors(|| PngHeader::read(path)).with_context(|| UnusableImage(path.clone()));
     let chunks = paths.chunks(files_per_core(paths));
     let headers =
         on_all_cores(chunks.map(|paths| move || paths.iter().map(header).collect::<Result<Vec<PngHeader>>>()))?;
@@ -181,17 +184,26 @@ fn files_per_core(paths: &[PathBuf]) -> usize {
 fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<Item = F>) -> Result<Vec<T>> {
     let results: Vec<Result<T>> = std::thread::scope(|scope| {
         let workers: Vec<_> = jobs.map(|job| scope.spawn(job)).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a defect in decoding"))).collect()
+        // Panics of the decoder are errors already.
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread failed"))).collect()
     });
     results.into_iter().collect()
 }
 
 /// Decodes a file into `image`, which has the bytes of `shape`; a grey file fills all channels.
 fn decode_into(image: &mut [u8], path: &Path, shape: Shape) -> Result<()> {
-    let bytes = files::read(path)?;
-    let decoded = png_image::decode(bytes, shape).with_context(|| UnusableImage(path.to_owned()))?;
+    let decode = || {
+        let file = File::open(path).context("it could not be read")?;
+        png_image::decode(BufReader::new(file), shape)
+    };
+    let decoded = panics_as_errors(decode).with_context(|| UnusableImage(path.to_owned()))?;
     image.copy_from_slice(&decoded);
     Ok(())
+}
+
+/// Calls `decode`, and converts a panic of the decoder into an error, so that the file is named.
+fn panics_as_errors<T>(decode: impl Fn() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| bail!("the decoder failed: it is damaged"))
 }
 
 #[cfg(test)]
@@ -200,6 +212,7 @@ mod tests {
 
     use super::png_image::tests::{encode, palette};
     use super::*;
+    use crate::system::files;
 
     #[test]
     fn image_folder_is_read_in_order_of_names() {

@@ -25,6 +25,7 @@ mod custom_idx;
 mod image_folder;
 
 // File formats.
+mod bounded;
 mod cifar;
 mod cifar_python;
 mod container;

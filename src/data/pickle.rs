@@ -88,13 +88,14 @@ impl<'a> Pickle<'a> {
     pub(super) fn array(&self, key: &str) -> Result<(Vec<i64>, Cow<'a, [u8]>)> {
         let Node::Array(Some(array)) = self.get(key)? else { bail!("its `{key}` is no array") };
         let Node::Dtype(dtype) = self.node(array.dtype) else { bail!("the array `{key}` has no type") };
-        let dtype = self.bytes(*dtype).unwrap_or_default();
+        let dtype = short_text(&self.nodes, *dtype).unwrap_or_default();
         let is_bytes = [&b"u1"[..], b"|u1", b"uint8", b"B"].contains(&&*dtype);
         let name = String::from_utf8_lossy(&dtype);
         ensure!(is_bytes, "the array `{key}` is of type `{}` instead of `u1`, unsigned bytes", name.escape_debug());
         ensure!(!array.is_fortran, "the array `{key}` is in Fortran order: save it in C order");
         let shape = self.list(array.shape).with_context(|| format!("the array `{key}` has no shape"))?;
         let bytes = self.bytes(array.bytes).with_context(|| format!("the array `{key}` has no bytes"))?;
+        ensure!(shape.len() <= MAX_DIMENSIONS, "the array `{key}` has {} dimensions", shape.len());
         let size = shape.iter().try_fold(1_i64, |size, &n| size.checked_mul(n).filter(|_| n >= 0));
         let has_size = size.is_some_and(|size| size == bytes.len() as i64);
         ensure!(has_size, "the array `{key}` has {} bytes, which is not the size of its shape {shape:?}", bytes.len());
@@ -113,7 +114,8 @@ impl<'a> Pickle<'a> {
     /// Returns the value of `key`.
     fn get(&self, key: &str) -> Result<&Node<'a>> {
         // If a key occurs several times, its last entry is used, as in Python.
-        let found = self.entries.iter().rev().find(|(name, _)| self.bytes(*name).as_deref() == Some(key.as_bytes()));
+        let is_key = |name: Id| short_text(&self.nodes, name).as_deref() == Some(key.as_bytes());
+        let found = self.entries.iter().rev().find(|(name, _)| is_key(*name));
         if let Some((_, value)) = found {
             return Ok(self.node(*value));
         }
@@ -123,7 +125,7 @@ impl<'a> Pickle<'a> {
 
     /// Returns a key for a message, at most 40 characters of it.
     fn shown(&self, id: Id) -> Option<String> {
-        let name = self.bytes(id)?;
+        let name = short_text(&self.nodes, id)?;
         let name: String = String::from_utf8_lossy(&name).chars().take(40).collect();
         Some(format!("`{}`", name.escape_debug()))
     }
@@ -148,6 +150,23 @@ impl<'a> Pickle<'a> {
     fn bytes(&self, id: Id) -> Option<Cow<'a, [u8]>> {
         text_bytes(&self.nodes, id)
     }
+}
+
+/// Largest number of dimensions of an array.
+const MAX_DIMENSIONS: usize = 4;
+
+/// Largest number of bytes of a text that is read again and again: of a key, a type or a name, as it is in the file.
+const MAX_SHORT_TEXT: usize = 1000;
+
+/// Like [`text_bytes`], but `None` for a text longer than any key or name. A long text may be used a million times, and
+/// decoding it each time would take hours.
+fn short_text<'a>(nodes: &[Node<'a>], id: Id) -> Option<Cow<'a, [u8]>> {
+    let raw = match &nodes[id as usize] {
+        Node::Latin1(id) => &nodes[*id as usize],
+        node => node,
+    };
+    let (Node::Bytes(raw) | Node::Literal(raw) | Node::Utf8(raw) | Node::RawUnicode(raw)) = raw else { return None };
+    if raw.len() <= MAX_SHORT_TEXT { text_bytes(nodes, id) } else { None }
 }
 
 /// Returns the bytes of a text or of bytes; `None` for another value and for a text with invalid escapes.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +10,9 @@ use png::{BitDepth, ColorType, Transformations};
 
 /// The fault of a file that cannot be decoded.
 const NO_PNG: &str = "it is no PNG file, cut short, or damaged";
+
+/// Largest number of pixels of an image: 4096×4096. A file of 1 MB may hold a thousand times as many bytes.
+const MAX_PIXELS: usize = 1 << 24;
 
 /// The header of a PNG file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,20 +67,27 @@ impl fmt::Display for PngHeader {
 fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
     let mut decoder = png::Decoder::new(file);
     decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     let reader = decoder.read_info().context(NO_PNG)?;
     let info = reader.info();
     ensure!(info.bit_depth != BitDepth::Sixteen, "it has 16 bits a channel, of which 8 would be lost: save it with 8");
     ensure!(info.animation_control.is_none(), "it is an animation: save its frames as files");
+    let size = [info.height as usize, info.width as usize];
+    let pixels = size[0].saturating_mul(size[1]);
+    ensure!(pixels <= MAX_PIXELS, "it has {}×{} pixels; {MAX_PIXELS} are the most: scale it down", size[0], size[1]);
     let colour = match info.color_type {
         ColorType::Grayscale | ColorType::GrayscaleAlpha => ColourType::Grey,
         ColorType::Rgb | ColorType::Rgba => ColourType::Rgb,
         ColorType::Indexed => {
             let palette = info.palette.as_deref().unwrap_or_default();
+            // `png` 0.18 panics where such a palette is expanded.
+            ensure!(palette.len().is_multiple_of(3), "its palette is damaged: {} bytes are no colours", palette.len());
             let is_grey = palette.chunks_exact(3).all(|colour| colour[0] == colour[1] && colour[1] == colour[2]);
             if is_grey { ColourType::GreyPalette } else { ColourType::Palette }
         }
     };
-    let header = PngHeader { size: [info.height as usize, info.width as usize], colour };
+    let header = PngHeader { size, colour };
     Ok((reader, header))
 }
 
@@ -86,8 +96,8 @@ fn open<R: BufRead + Seek>(file: R) -> Result<(png::Reader<R>, PngHeader)> {
 ///
 /// # Errors
 /// Fails if the file cannot be decoded, has transparent pixels, or does not have `shape`.
-pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
-    let (mut reader, header) = open(Cursor::new(bytes))?;
+pub(super) fn decode(file: impl BufRead + Seek, shape: [usize; 3]) -> Result<Vec<u8>> {
+    let (mut reader, header) = open(file)?;
     let [channels, height, width] = shape;
     let fits = header.size == [height, width] && (channels == 3 || !header.is_coloured());
     ensure!(fits, "the file changed while it was read");
@@ -111,6 +121,8 @@ pub(super) fn decode(bytes: Vec<u8>, shape: [usize; 3]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     pub(crate) fn encode(
@@ -141,7 +153,7 @@ pub(super) mod tests {
     fn decoded(colour: ColorType, depth: BitDepth, pixels: &[u8]) -> Result<Vec<u8>> {
         let bytes = encode([1, 2], colour, depth, None, pixels);
         let channels = if open(Cursor::new(&bytes))?.1.is_coloured() { 3 } else { 1 };
-        decode(bytes, [channels, 1, 2])
+        decode(Cursor::new(bytes), [channels, 1, 2])
     }
 
     #[test]
@@ -152,12 +164,12 @@ pub(super) mod tests {
         assert_eq!(eight(GrayscaleAlpha, &[1, 255, 2, 255]), [1, 2]);
         assert_eq!(eight(Rgb, &[1, 2, 3, 4, 5, 6]), [1, 4, 2, 5, 3, 6]);
         assert_eq!(eight(Rgba, &[1, 2, 3, 255, 4, 5, 6, 255]), [1, 4, 2, 5, 3, 6]);
-        assert_eq!(decode(palette(&[9, 8, 7, 6, 5, 4], &[1, 0]), [3, 1, 2]).unwrap(), [6, 9, 5, 8, 4, 7]);
+        assert_eq!(decode(Cursor::new(palette(&[9, 8, 7, 6, 5, 4], &[1, 0])), [3, 1, 2]).unwrap(), [6, 9, 5, 8, 4, 7]);
         assert_eq!(decoded(Grayscale, BitDepth::One, &[0b0100_0000]).unwrap(), [0, 255]);
         let grey = || encode([1, 2], GrayscaleAlpha, BitDepth::Eight, None, &[1, 255, 2, 255]);
-        assert_eq!(decode(grey(), [3, 1, 2]).unwrap(), [1, 2, 1, 2, 1, 2]);
-        assert_eq!(decode(palette(&[9, 9, 9, 6, 6, 6], &[1, 0]), [1, 1, 2]).unwrap(), [6, 9]);
-        assert!(decode(grey(), [1, 2, 1]).is_err(), "another size");
+        assert_eq!(decode(Cursor::new(grey()), [3, 1, 2]).unwrap(), [1, 2, 1, 2, 1, 2]);
+        assert_eq!(decode(Cursor::new(palette(&[9, 9, 9, 6, 6, 6], &[1, 0])), [1, 1, 2]).unwrap(), [6, 9]);
+        assert!(decode(Cursor::new(grey()), [1, 2, 1]).is_err(), "another size");
     }
 
     #[test]
@@ -173,9 +185,42 @@ pub(super) mod tests {
         encoder.set_palette(vec![9, 9, 9, 6, 6, 6]);
         encoder.set_trns(vec![255, 0]);
         encoder.write_header().unwrap().write_image_data(&[0, 1]).unwrap();
-        assert!(message(decode(bytes, [1, 1, 2])).contains("transparent pixels in its palette"));
-        assert!(decode(b"no image".to_vec(), [1, 1, 2]).is_err());
+        assert!(message(decode(Cursor::new(bytes), [1, 1, 2])).contains("transparent pixels in its palette"));
+        assert!(decode(Cursor::new(b"no image"), [1, 1, 2]).is_err());
         let whole = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
-        assert!(decode(whole[..whole.len() - 20].to_vec(), [1, 1, 2]).is_err());
+        assert!(decode(Cursor::new(&whole[..whole.len() - 20]), [1, 1, 2]).is_err());
+    }
+
+    /// Returns `bytes` with other content in the first chunk `name`, and its checksum.
+    fn with_chunk(bytes: &[u8], name: &[u8], content: &[u8]) -> Vec<u8> {
+        let start = bytes.windows(4).position(|window| window == name).unwrap() - 4;
+        let length = u32::from_be_bytes(*bytes[start..].first_chunk().unwrap()) as usize;
+        let mut crc = flate2::Crc::new();
+        crc.update(name);
+        crc.update(content);
+        let chunk = [&(content.len() as u32).to_be_bytes(), name, content, &crc.sum().to_be_bytes()].concat();
+        [&bytes[..start], &chunk, &bytes[start + 12 + length..]].concat()
+    }
+
+    // regression: `png` 0.18.1 panicked at a palette that ends within a colour, and the file was not named
+    #[test]
+    fn png_palette_that_ends_within_a_colour_is_refused() {
+        let bytes = with_chunk(&palette(&[9, 8, 7, 6, 5, 4], &[1, 0]), b"PLTE", &[9, 8, 7, 6, 5]);
+        let error = decode(Cursor::new(bytes), [3, 1, 2]).unwrap_err().to_string();
+        assert_eq!(error, "its palette is damaged: 5 bytes are no colours");
+    }
+
+    // regression: 69 bytes made the program ask for 140 TB, and end
+    #[test]
+    fn png_size_is_checked_before_memory_is_taken() {
+        let whole = encode([1, 2], ColorType::Grayscale, BitDepth::Eight, None, &[1, 2]);
+        let sized = |width: u32, height: u32| {
+            let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 6, 0, 0, 0]].concat();
+            let bytes = with_chunk(&whole, b"IHDR", &header);
+            decode(Cursor::new(bytes), [3, height as usize, width as usize]).unwrap_err().to_string()
+        };
+        let error = sized(65_535, (1 << 31) - 1);
+        assert_eq!(error, "it has 2147483647×65535 pixels; 16777216 are the most: scale it down");
+        assert_eq!(sized(4096, 4096), NO_PNG, "the size is allowed, and the pixels are missing");
     }
 }

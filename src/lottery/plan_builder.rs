@@ -353,8 +353,11 @@ impl<'a> PlanBuilder<'a> {
 /// Reports the first round that would prune nothing. `counts`: by round from 0.
 fn rounds_without_effect(counts: &[RemainingCounts]) -> Option<Diagnostic> {
     let round = (1..counts.len()).find(|&round| counts[round].kept == counts[round - 1].kept)?;
-    let message = format!("round {round} would prune nothing: {} weights are left", counts[round].kept);
-    Some(if round == 1 {
+    let kept = counts[round].kept;
+    let message = format!("round {round} would prune nothing: {kept} weights remain");
+    Some(if kept == 0 {
+        Diagnostic::new("rounds", message).hint(format!("set `rounds` to {} or lower `prune.rate`", round - 1))
+    } else if round == 1 {
         Diagnostic::new("prune", message).hint("raise `prune.rate` or exclude less")
     } else {
         Diagnostic::new("rounds", message).hint(format!("set `rounds` to {} or raise `prune.rate`", round - 1))

@@ -6,7 +6,7 @@ use super::surroundings::Surroundings;
 use super::validate_arms::validate_arms;
 use crate::base::format::with_thousands;
 use crate::base::units::Iteration;
-use crate::config::{Diagnostic, Experiment, TrainConfig};
+use crate::config::{Diagnostic, Experiment, TrainConfig, WeightSource};
 use crate::network::even_kernel_warnings;
 
 /// An experiment, resolved and planned: plain values, computed and checked once, before anything runs.
@@ -40,11 +40,12 @@ impl Study {
     }
 
     /// Returns warnings about settings that are valid, but probably do not do what the user expects: even kernels that
-    /// change the size of an image, few validation images, and evaluations that are further apart than the training is
-    /// long.
+    /// change the size of an image, few validation images, networks without weights, and evaluations that are further
+    /// apart than the training is long.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = even_kernel_warnings(&self.experiment.network, &self.resolved.network);
         warnings.extend(self.resolved.images.warning());
+        warnings.extend(self.no_weights_warning());
         let TrainConfig { iterations, evaluate_every, .. } = self.experiment.train;
         if evaluate_every > iterations {
             let [iterations, evaluate_every] = [iterations, evaluate_every].map(with_thousands);
@@ -56,6 +57,29 @@ impl Study {
         warnings
     }
 
+    /// Returns a warning if all weights of a network are pruned; it then gives every image the same output.
+    fn no_weights_warning(&self) -> Option<String> {
+        let spec = self.plan.trainings.iter().find(|spec| spec.counts.kept == 0)?;
+        Some(format!(
+            "no weight remains in round {} of `{}`: set fewer `rounds` or a lower `prune.rate`",
+            spec.round.0, spec.arm
+        ))
+    }
+
+    /// Returns what may keep training runs from diverging: smaller values of the settings that make weights large.
+    pub fn divergence_hint(&self) -> String {
+        let Experiment { train, network, arms, .. } = &self.experiment;
+        let noisy = arms.0.iter().find(|(_, arm)| matches!(arm.weights, WeightSource::Noise { .. }));
+        let settings = [
+            Some("`train.lr`".to_owned()),
+            (train.weight_decay > 0.0).then(|| "`train.weight_decay`".to_owned()),
+            network.init_std.map(|_| "`network.init_std`".to_owned()),
+            noisy.map(|(name, _)| format!("`arms.{name}.noise`")),
+        ];
+        let settings: Vec<String> = settings.into_iter().flatten().collect();
+        format!("a training run that diverges needs a smaller {}", settings.join(" or "))
+    }
+
     /// Returns the last iteration of every training run.
     pub fn last_iteration(&self) -> Iteration {
         Iteration(self.experiment.train.iterations)
@@ -65,6 +89,25 @@ impl Study {
 #[cfg(test)]
 mod tests {
     use super::super::test_support::study;
+
+    #[test]
+    fn networks_without_weights_are_a_warning() {
+        let warnings = |rate: &str, rounds: &str| study(&["data.validation=500", rate, rounds]).warnings();
+        assert_eq!(warnings("prune.rate={linear=0.4,output=0.2}", "rounds=3"), [""; 0]);
+        let warning = warnings("prune.rate={linear=0.9999999,output=0.9999999}", "rounds=1").remove(0);
+        let expected = "no weight remains in round 1 of `winning_ticket`: set fewer `rounds` or a lower `prune.rate`";
+        assert_eq!(warning, expected);
+    }
+
+    #[test]
+    fn divergence_hint_names_the_settings_that_make_weights_large() {
+        let hint = |sets: &[&str]| study(sets).divergence_hint();
+        assert_eq!(hint(&[]), "a training run that diverges needs a smaller `train.lr`");
+        let sets = ["train.weight_decay=1e9", "network.init=normal", "arms.n={mask='dense',weights='noise',noise=9}"];
+        let expected = "a training run that diverges needs a smaller `train.lr` or `train.weight_decay` or \
+                        `network.init_std` or `arms.n.noise`";
+        assert_eq!(hint(&sets), expected);
+    }
 
     #[test]
     fn evaluations_further_apart_than_training_is_long_are_a_warning() {

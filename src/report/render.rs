@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::analysis::RunAnalysis;
 use super::document;
+use crate::base::formula::without_formulas;
 use crate::plot;
 use crate::system::paths::ReportDir;
 
@@ -21,7 +22,7 @@ pub fn files(analyses: &[RunAnalysis]) -> Result<Vec<(String, Vec<u8>)>> {
     ];
     for figure in page.figures() {
         files.push((ReportDir::figure(&figure.name, "svg"), plot::figure(figure).into_bytes()));
-        files.push((ReportDir::figure(&figure.name, "csv"), figure.to_csv()?));
+        files.push((ReportDir::figure(&figure.name, "csv"), without_formulas(figure.to_csv()?)));
     }
     Ok(files)
 }

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{METRICS, Metric, SummaryRow};
+use crate::base::formula::without_formulas;
 use crate::base::stats::SummaryStats;
 
 /// The results of an arm at a round of a run.
@@ -220,7 +221,7 @@ pub fn results_to_csv(rows: &[ResultRow]) -> Result<Vec<u8>> {
         let counts = (&row.run, &row.arm, row.round, row.weights_remaining, row.n, row.without_result);
         writer.serialize((counts, metrics, settings))?;
     }
-    writer.into_inner().context("could not finish a CSV file")
+    Ok(without_formulas(writer.into_inner().context("could not finish a CSV file")?))
 }
 
 /// Returns a value of a configuration as a cell: empty if there is none, a text without quotes, any other value as

@@ -216,6 +216,12 @@ impl Store {
     fn verified_file(&self, key: &ContentHash, name: &str) -> Result<Vec<u8>> {
         verified(&self.runs.training_dir(key), &self.manifest(key)?, name)
     }
+
+    /// Reads the verified file `name` of an entry with `read`, whose error gets the name of the file.
+    fn read_file<T>(&self, key: &ContentHash, name: &str, read: impl Fn(&[u8]) -> Result<T>) -> Result<T> {
+        let unreadable = || format!("`{}` is not usable", self.runs.training_dir(key).file(name).display());
+        read(&self.verified_file(key, name)?).with_context(unreadable)
+    }
 }
 
 /// Returns the bytes of a file of an entry.
@@ -247,18 +253,18 @@ impl StoreIndex for Store {
 
 impl ArtifactSource for Store {
     fn mask(&self, key: &ContentHash) -> Result<Mask> {
-        mask_from_bytes(&self.verified_file(key, TrainingDir::MASK)?)
+        self.read_file(key, TrainingDir::MASK, mask_from_bytes)
     }
 
     fn final_weights(&self, key: &ContentHash) -> Result<TensorMap> {
-        tensors_from_bytes(&self.verified_file(key, TrainingDir::FINAL_WEIGHTS)?)
+        self.read_file(key, TrainingDir::FINAL_WEIGHTS, tensors_from_bytes)
     }
 
     fn initial_weights(&self, key: &ContentHash) -> Result<TensorMap> {
-        tensors_from_bytes(&self.verified_file(key, TrainingDir::INITIAL_WEIGHTS)?)
+        self.read_file(key, TrainingDir::INITIAL_WEIGHTS, tensors_from_bytes)
     }
 
     fn snapshot(&self, key: &ContentHash, Iteration(iteration): Iteration) -> Result<Snapshot> {
-        snapshot_from_bytes(&self.verified_file(key, &TrainingDir::snapshot_file(iteration))?)
+        self.read_file(key, &TrainingDir::snapshot_file(iteration), snapshot_from_bytes)
     }
 }

@@ -88,9 +88,80 @@ pub fn quoted_line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns `word` quoted for a shell: in single quotes if it is empty or has characters that a shell interprets.
+/// Returns `word` quoted for a shell: in single quotes if it is empty or has characters that a shell interprets; as
+/// `$'…'` (POSIX 2024, bash, zsh, ksh) if it has control characters, which would command a terminal.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
-    let needs_quotes = word.is_empty() || !word.chars().all(is_plain);
+    if word.chars().any(char::is_control) {
+        return format!("$'{}'", word.chars().map(escaped).collect::<String>());
+    }
+    // A shell expands `=name` (zsh) at the beginning of a word.
+    let needs_quotes = word.is_empty() || word.starts_with('=') || !word.chars().all(is_plain);
     if needs_quotes { format!("'{}'", word.replace('\'', "'\\''")) } else { word.to_owned() }
+}
+
+/// Returns a character as it is written in `$'…'`: control characters as the octal numbers of their bytes.
+fn escaped(c: char) -> String {
+    match c {
+        '\\' | '\'' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        c if c.is_control() => {
+            let bytes: Vec<String> = c.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect();
+            bytes.concat()
+        }
+        c => c.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn quoted_words_are_plain_where_a_shell_reads_them_as_they_are() {
+        for word in ["runs/a-1.toml", "train.lr=0.1", "a:b,c@d%e+f"] {
+            assert_eq!(quoted(word), word);
+        }
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("a\n\u{1b}'\\"), r"$'a\n\033\'\\'");
+    }
+
+    #[test]
+    fn quoted_words_are_read_back_by_a_shell() {
+        let words = [
+            "",
+            " ",
+            "a b",
+            "$(id)",
+            "`id`",
+            "$HOME",
+            "~",
+            "*",
+            "a;b",
+            "a&b",
+            "a|b",
+            "a>b",
+            "!x",
+            "#x",
+            "=ls",
+            "{a,b}",
+            "it's",
+            "\"",
+            "\\",
+            "a\\'b",
+            "-rf",
+            "ü",
+            "x\ny",
+            "x\ty",
+            "\u{1b}[31m'$(id)\\",
+            "\u{9b}2J",
+        ];
+        for word in words {
+            let script = format!("printf %s {}", quoted(word));
+            let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), word, "{script}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod progress;
 mod stability;
 mod table;
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 pub use comparison::comparison;
@@ -29,11 +30,11 @@ pub use table::{printable, table};
 
 use crate::system::env;
 
-/// Prints a line on standard error, in which command lines begin with the name of the program as it was typed. Errors
-/// are ignored: a closed pipe (`lth run … 2>&1 | head`) must not stop the
+/// Prints a line on standard error, in which command lines begin with the name of the program as it was typed, and
+/// control characters are replaced. Errors are ignored: a closed pipe (`lth run … 2>&1 | head`) must not stop the
 /// program.
 pub fn eprint_line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", env::with_program_name(text));
+    let _ = writeln!(std::io::stderr(), "{}", without_controls(&env::with_program_name(text)));
 }
 
 /// Error: standard output could not be written to, for example because of a full disk.
@@ -41,13 +42,20 @@ pub fn eprint_line(text: &str) {
 #[error("could not write to standard output")]
 pub struct PrintError(#[from] std::io::Error);
 
-/// Prints a result on standard output. A reader that has closed its end of a pipe (`lth show … | head`) is not an
+/// Prints a result on standard output, with control characters replaced. A reader that has closed its end of a pipe (`lth show … | head`) is not an
 /// error.
 ///
 /// # Errors
 /// Fails if the text could not be written.
 pub fn print_result(text: &str) -> Result<(), PrintError> {
-    quiet_on_closed_pipe(write_out(text.as_bytes()))
+    quiet_on_closed_pipe(write_out(without_controls(text).as_bytes()))
+}
+
+/// Returns `text` with the control characters replaced that may command a terminal: all but line ends and tabs. Names
+/// in the files of others, and the names of files, may have them.
+fn without_controls(text: &str) -> Cow<'_, str> {
+    let is_command = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.contains(is_command) { text.replace(is_command, "\u{fffd}").into() } else { text.into() }
 }
 
 /// Writes to the file descriptor of standard output, and not to the handle of the standard library: the handle ignores

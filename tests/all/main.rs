@@ -8,6 +8,7 @@ mod data;
 mod docs;
 mod fake;
 mod faults;
+mod fuzz;
 mod library;
 mod synthetic_run;
 mod paper;

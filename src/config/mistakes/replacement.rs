@@ -105,7 +105,8 @@ pub(in crate::config) fn inside_quotes(token: &str) -> Option<&str> {
 
 /// Returns a text in quotes as TOML and JSON both write it.
 pub(in crate::config) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // JSON and TOML write texts the same way, except that TOML does not allow DEL.
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 /// Returns the boolean that a word such as `yes`, `On` or `F` stands for.

@@ -29,10 +29,16 @@ const ALIASES: [(&str, &str); 25] = [
     ("kaiming", "kaiming_normal"),
 ];
 
+/// Largest length of a word that may be a misspelt name, in bytes.
+const MAX_WORD: usize = 100;
+
 /// Returns the candidate that `word` probably means: by its name in another program, or with at most one typing error for
 /// every three characters. Capitals and hyphens in `word` do not count as errors. A word of one letter means only
 /// itself.
 pub fn closest_match<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    if word.len() > MAX_WORD {
+        return None;
+    }
     let plain = word.to_lowercase().replace('-', "_");
     let is_alias = |&&(alias, name): &&(&str, &str)| alias == plain && candidates.contains(&name);
     if let Some((_, name)) = ALIASES.iter().find(is_alias) {

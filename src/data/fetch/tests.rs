@@ -23,6 +23,10 @@ enum Response {
     Status(u16),
     /// Sends other bytes of the same length.
     Wrong,
+    /// Sends bytes without end, and no length.
+    Endless,
+    /// Says that the file has this number of bytes, and sends none.
+    Long(u64),
 }
 
 /// A server on this machine.
@@ -74,6 +78,13 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, response: Re
         _ => ("200 OK".to_owned(), String::new()),
     };
     let body = if status.starts_with('2') { &file[from..] } else { &[] };
+    if let Response::Endless | Response::Long(_) = response {
+        let length = if let Response::Long(n) = response { format!("Content-Length: {n}\r\n") } else { String::new() };
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{length}Connection: close\r\n\r\n").as_bytes());
+        let piece = vec![7; 1 << 16];
+        while matches!(response, Response::Endless) && stream.write_all(&piece).is_ok() {}
+        return;
+    }
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}Connection: close\r\n\r\n", body.len());
     let sent = match response {
         Response::Cut(n) | Response::Stall(n) => &body[..n.min(body.len())],
@@ -191,6 +202,19 @@ fn fetch_resumes_broken_connection() {
     let server = Server::new(&files, &[Response::Cut(20_000), Response::Cut(9_000), Response::Good]);
     fetch_all(set, folder.path(), &[&server.url]).unwrap();
     assert_eq!(server.requests()[..3], [format!("{IMAGES} 0"), format!("{IMAGES} 20000"), format!("{IMAGES} 29000")]);
+}
+
+// regression: a server without an end filled the disk with 4 GB for a file of 10 MB
+#[test]
+fn fetch_stops_server_that_sends_more_than_the_file() {
+    let ((set, files), folder) = (tiny(), tempfile::tempdir().unwrap());
+    let endless = Server::new(&files, &[Response::Endless]);
+    let long = Server::new(&files, &[Response::Long(1 << 40)]);
+    let causes = causes(fetch_all(set, folder.path(), &[&endless.url, &long.url]));
+    // 60,016 bytes, 1 % more, and 1 MiB.
+    assert_eq!(causes[0], "it sent more than 1109192 bytes, which the right file has at most");
+    assert_eq!(causes[1], "its file has 1099511627776 bytes; the right one has at most 1109192");
+    assert!(!folder.path().join("tiny").exists(), "nothing of it is kept");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail, ensure};
 
 use super::machine::Machine;
-use super::{ArrayParts, GlobalName, Node, text_bytes};
+use super::{ArrayParts, GlobalName, Node, short_text};
 
 impl Machine<'_> {
     /// Pushes the function or class `name` of `module` (opcodes `c`, GLOBAL, and `STACK_GLOBAL`).
@@ -42,7 +42,7 @@ impl Machine<'_> {
         let Node::Global(function) = &self.nodes[function as usize] else { bail!("it calls what is no function") };
         let node = match (function, arguments.as_slice()) {
             (GlobalName::Encode, &[characters, encoding]) => {
-                let encoding = text_bytes(&self.nodes, encoding).unwrap_or_default();
+                let encoding = short_text(&self.nodes, encoding).unwrap_or_default();
                 ensure!([&b"latin1"[..], b"latin-1"].contains(&&*encoding), "it encodes as anything but `latin1`");
                 Node::Latin1(characters)
             }
@@ -53,7 +53,7 @@ impl Machine<'_> {
             }
             (GlobalName::Dtype, &[name, ..]) => Node::Dtype(name),
             (GlobalName::FromBuffer, &[bytes, dtype, shape, order]) => {
-                let is_fortran = text_bytes(&self.nodes, order).as_deref() != Some(b"C");
+                let is_fortran = short_text(&self.nodes, order).as_deref() != Some(b"C");
                 Node::Array(Some(ArrayParts { shape, dtype, is_fortran, bytes }))
             }
             (function, arguments) => bail!("it calls {function:?} with {} arguments", arguments.len()),

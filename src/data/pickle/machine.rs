@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Id, Node, text_bytes};
+use super::{Id, Node, short_text};
 
 /// Protocol number of the pickle.
 const PROTO: u8 = 0x80;
@@ -103,7 +103,7 @@ impl<'a> Machine<'a> {
             }
             STACK_GLOBAL => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let (module, name) = (text_bytes(&self.nodes, module), text_bytes(&self.nodes, name));
+                let (module, name) = (short_text(&self.nodes, module), short_text(&self.nodes, name));
                 self.global(&module.context("its module is no text")?, &name.context("its name is no text")?)?;
             }
             b'R' => self.reduce()?,

@@ -143,3 +143,23 @@ fn pickle_error_names_type_of_other_arrays() {
     assert!(message(&swap(&whole, b"\x89U", b"\x88U")).contains("is in Fortran order"));
     assert!(message(&swap(&whole, b"data", b"Data")).ends_with("it has no `data`, but `Data`"));
 }
+
+// regression: a text of megabytes, used as the key of every entry, was decoded once for each
+#[test]
+fn pickle_with_long_text_in_every_entry_is_read_at_once() {
+    let long = [&b"S'"[..], &vec![b'x'; 1 << 20], b"'\nq\x00"].concat();
+    let entries = b"h\x00K\x01".repeat(100_000);
+    let pickle = dictionary(&[&long, b"K\x01", &entries]);
+    let start = std::time::Instant::now();
+    assert!(message(&pickle).starts_with("it has no `data`"));
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[test]
+fn pickle_array_of_many_dimensions_is_refused() {
+    let flat = array(b"U\x00");
+    let at = flat.windows(5).position(|window| window == b"K\x02K\x03\x86").unwrap();
+    let shape = [&b"("[..], &[&b"K\x00"[..]; 1000].concat(), b"t"].concat();
+    let pickle = dictionary(&[&short("data"), &flat[..at], &shape, &flat[at + 5..]]);
+    assert_eq!(message(&pickle), "the array `data` has 1000 dimensions");
+}

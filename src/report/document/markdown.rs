@@ -25,7 +25,10 @@ fn element_markdown(element: &PageElement) -> String {
             items.iter().map(|item| format!("- {}\n", escaped(item))).collect::<Vec<_>>().concat()
         }
         PageElement::Code(summary, code) => {
-            format!("{}:\n\n```toml\n{}\n```\n", escaped(summary), code.trim_end())
+            // A fence must be longer than any run of backticks in the code.
+            let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+            let fence = "`".repeat(longest.max(2) + 1);
+            format!("{}:\n\n{fence}toml\n{}\n{fence}\n", escaped(summary), code.trim_end())
         }
         PageElement::Table(table) => table_markdown(table),
         PageElement::Figure(level, figure) => figure_markdown(*level, figure),
@@ -68,6 +71,7 @@ fn escaped(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' | '\r' => escaped.push(' '),
+            c if c.is_control() => escaped.push(char::REPLACEMENT_CHARACTER),
             '`' if is_paired => {
                 is_code = !is_code;
                 escaped.push(c);
@@ -92,6 +96,12 @@ mod tests {
         let elements = vec![PageElement::Table(table)];
         let text = markdown(&Page { title: "my_run".to_owned(), elements });
         assert_eq!(text, "# my\\_run\n\n| arm | a\\|b |\n|---|---:|\n| winning\\_ticket | 1 |\n");
+    }
+
+    #[test]
+    fn code_with_backticks_stays_in_its_fence() {
+        let code = PageElement::Code("a".to_owned(), "x\n```\n<b>".to_owned());
+        assert_eq!(element_markdown(&code), "a:\n\n````toml\nx\n```\n<b>\n````\n");
     }
 
     #[test]

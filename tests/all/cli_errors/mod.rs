@@ -3,6 +3,7 @@
 mod bad_input;
 mod given_paths;
 mod hints;
+mod hostile;
 mod mistakes;
 mod names;
 mod network_sizes;
