@@ -22,6 +22,7 @@ mod output;
 mod overrides;
 mod plan;
 mod provenance;
+mod release_manifest;
 mod report;
 mod requirement;
 mod rm;
@@ -31,8 +32,11 @@ mod schemas;
 mod selection;
 mod show;
 mod stability;
+mod stored_study;
 mod trainers;
 mod usage_tips;
+mod verify;
+mod verify_files;
 
 use std::ffi::OsString;
 
@@ -78,6 +82,9 @@ enum Command {
     /// the networks on the line between the two.
     #[command(after_help = exit::help())]
     Stability(stability::StabilityArgs),
+    /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
+    #[command(after_help = exit::help())]
+    Verify(verify::VerifyArgs),
     /// List the runs: state, best round by validation accuracy, and size.
     #[command(visible_alias = "ls")]
     Runs(runs::ListArgs),
@@ -135,6 +142,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Show(args) => show::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Stability(args) => stability::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Rm(args) => rm::run(args),
         Command::Clean(args) => clean::run(args),
@@ -163,6 +171,10 @@ fn explain(error: &anyhow::Error, folder_option: &str) -> Exit {
     if let Some(missing) = error.downcast_ref::<crate::artifacts::NoSuchRun>() {
         ui::eprint_line(&format!("error: {missing}"));
         return Exit::Usage;
+    }
+    if let Some(execution::Stopped(exit)) = error.downcast_ref() {
+        ui::eprint_line(&format!("{error:#}"));
+        return *exit;
     }
     let mut causes = error.chain().map(ToString::to_string);
     ui::eprint_line(&format!("error: {}", causes.next().unwrap_or_default()));

@@ -3,9 +3,9 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::machine;
@@ -31,6 +31,16 @@ pub struct LocksUnsupported {
     pub path: PathBuf,
     /// The error of the operating system.
     pub source: io::Error,
+}
+
+/// The error for a lock that another process holds, where the waiting process gave up.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is held by {holder}", path.display())]
+pub struct LockHeld {
+    /// The file of the lock.
+    pub path: PathBuf,
+    /// The process that holds it, and its machine.
+    pub holder: String,
 }
 
 /// Writes `bytes` to `path` through a temporary file in the same folder. The folder is created if it does not exist.
@@ -82,19 +92,25 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// Fails if the file cannot be read; the message names it.
 pub fn sha256_of_file(path: &Path) -> Result<String> {
-    let hash = || -> io::Result<ContentHash> {
-        let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(ContentHash::from_digest(hasher.finalize().into())),
-                count => hasher.update(&buffer[..count]),
-            }
+    let hash = File::open(path).and_then(|mut file| sha256_of(&mut file));
+    hash.with_context(|| format!("could not read `{}`", path.display()))
+}
+
+/// Returns the SHA-256 of an open file, from its present position to its end, as 64 hexadecimal digits.
+///
+/// # Errors
+/// Fails if the file cannot be read.
+pub fn sha256_of(file: &mut File) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(ContentHash::from_digest(hasher.finalize().into()).to_string()),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-    };
-    let hash = hash().with_context(|| format!("could not read `{}`", path.display()))?;
-    Ok(hash.to_string())
+    }
 }
 
 /// Removes the temporary files that killed processes left in `folder`. The caller must hold the lock of the folder.
@@ -167,6 +183,17 @@ pub struct Lock {
     _file: File,
 }
 
+/// The time after which a process that waits for a lock says so.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
+
+/// The behaviour of a process while it waits for a lock.
+pub struct Patience<'a> {
+    /// Returns whether to stop waiting, for example because of a signal.
+    pub gives_up: &'a dyn Fn() -> bool,
+    /// Receives one message with the holder of the lock, after a second of waiting.
+    pub announce: &'a dyn Fn(&str),
+}
+
 impl Lock {
     /// Takes the exclusive lock at `path` and writes the holder into the file; returns `None` if another process holds
     /// it.
@@ -186,35 +213,55 @@ impl Lock {
         }
     }
 
-    /// Takes the exclusive lock at `path`, trying every 20 ms until it is free or `give_up` returns true. Meant for
-    /// locks that processes hold only briefly.
+    /// Takes the exclusive lock at `path`, trying every 20 ms until it is free or the process gives up. Meant for locks
+    /// that processes hold only briefly.
     ///
     /// # Errors
-    /// Fails like [`try_exclusive`](Self::try_exclusive), and if `give_up` returns true; the message then names the
-    /// holder.
-    pub fn wait_exclusive(path: &Path, give_up: impl Fn() -> bool) -> Result<Self> {
-        loop {
-            if let Some(lock) = Self::try_exclusive(path)? {
-                return Ok(lock);
-            }
-            ensure!(!give_up(), "`{}` is held by {}", path.display(), Self::holder(path));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    /// Fails like [`try_exclusive`](Self::try_exclusive), and with [`LockHeld`] if the process gives up.
+    pub fn wait_exclusive(path: &Path, patience: &Patience<'_>) -> Result<Self> {
+        Self::wait(path, patience, Self::try_exclusive)
     }
 
-    /// Takes the lock at `path` shared with other processes, waiting while a process holds it exclusively. While it is
-    /// shared, no process can take it exclusively.
+    /// Takes the lock at `path` shared with other processes; returns `None` if a process holds it exclusively. While it
+    /// is shared, no process can take it exclusively.
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive).
-    pub fn shared(path: &Path) -> Result<Self> {
+    pub fn try_shared(path: &Path) -> Result<Option<Self>> {
         let file = Self::open(path)?;
         loop {
-            match file.lock_shared() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Self::refused(path, source)),
+            match file.try_lock_shared() {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(source)) => return Err(Self::refused(path, source)),
             }
+        }
+    }
+
+    /// Like [`try_shared`](Self::try_shared), but tries every 20 ms until the lock is free or the process gives up.
+    ///
+    /// # Errors
+    /// Fails like [`try_exclusive`](Self::try_exclusive), and with [`LockHeld`] if the process gives up.
+    pub fn wait_shared(path: &Path, patience: &Patience<'_>) -> Result<Self> {
+        Self::wait(path, patience, Self::try_shared)
+    }
+
+    fn wait(path: &Path, patience: &Patience<'_>, take: impl Fn(&Path) -> Result<Option<Self>>) -> Result<Self> {
+        let mut since = Some(Instant::now());
+        loop {
+            if let Some(lock) = take(path)? {
+                return Ok(lock);
+            }
+            if (patience.gives_up)() {
+                return Err(LockHeld { path: path.to_owned(), holder: Self::holder(path) }.into());
+            }
+            if since.is_some_and(|since| since.elapsed() >= ANNOUNCE_AFTER) {
+                since = None;
+                let holder = Self::holder(path);
+                (patience.announce)(&format!("waiting for {holder}, which holds `{}`", path.display()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -231,6 +278,13 @@ impl Lock {
     }
 
     fn open(path: &Path) -> Result<File> {
+        // The target of a link may be a file of the user, and a lock is written.
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+            bail!(
+                "the lock `{}` is a symbolic link; lth makes none and writes through none: remove it",
+                path.display()
+            );
+        }
         let created = path.parent().map_or(Ok(()), fs::create_dir_all);
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         created.and_then(|()| open()).map_err(|source| write_error(path, source))
@@ -327,7 +381,9 @@ mod tests {
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         assert!(Lock::is_held(&path) && !Lock::is_held(&folder.path().join("none")));
         assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
-        assert!(Lock::wait_exclusive(&path, || true).unwrap_err().to_string().contains("is held by process"));
+        let gives_up = Patience { gives_up: &|| true, announce: &|_| {} };
+        assert!(Lock::wait_exclusive(&path, &gives_up).unwrap_err().to_string().contains("is held by process"));
+        assert!(Lock::wait_shared(&path, &gives_up).unwrap_err().is::<LockHeld>());
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());
     }
@@ -355,10 +411,37 @@ mod tests {
     fn lock_shared_excludes_exclusive() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let held = [(); 2].map(|()| Lock::shared(&path).unwrap());
+        let held = [(); 2].map(|()| Lock::try_shared(&path).unwrap().unwrap());
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn lock_wait_names_holder_once_after_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let _held = Lock::try_exclusive(&path).unwrap().unwrap();
+        let messages = std::cell::RefCell::new(Vec::new());
+        let start = Instant::now();
+        let gives_up = || start.elapsed() > ANNOUNCE_AFTER + Duration::from_millis(200);
+        let announce = |text: &str| messages.borrow_mut().push(text.to_owned());
+        assert!(Lock::wait_shared(&path, &Patience { gives_up: &gives_up, announce: &announce }).is_err());
+        let messages = messages.into_inner();
+        let expected = format!("waiting for process {} on ", std::process::id());
+        assert!(messages.len() == 1 && messages[0].starts_with(&expected), "{messages:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lock_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let [target, path] = ["notes", "lock"].map(|name| folder.path().join(name));
+        fs::write(&target, "mine").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let error = Lock::try_exclusive(&path).unwrap_err().to_string();
+        assert!(error.contains("is a symbolic link"), "{error}");
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
     }
 
     #[test]
@@ -369,7 +452,8 @@ mod tests {
         let held = Lock::try_exclusive(&original.join("lock")).unwrap();
         let waiting = {
             let path = original.join("lock");
-            std::thread::spawn(move || Lock::wait_exclusive(&path, || false).unwrap())
+            let patience = || Patience { gives_up: &|| false, announce: &|_| {} };
+            std::thread::spawn(move || Lock::wait_exclusive(&path, &patience()).unwrap())
         };
         std::thread::sleep(std::time::Duration::from_millis(50));
         fs::rename(&original, &moved).unwrap();
