@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -115,7 +116,9 @@ pub fn open_run_file(run_dir: &RunDir, name: &str) -> Result<Option<File>> {
         };
         // The list is read after the file: a process that replaces the file has listed its checksum before.
         let sum = files::sha256_of(&mut file).with_context(|| format!("could not read `{}`", path.display()))?;
-        if RunChecksums::read(run_dir)?.is_none_or(|list| list.accepts(name, &sum)) {
+        let list = RunChecksums::read(run_dir)?;
+        let accepts = |sum: &str| list.as_ref().is_none_or(|list| list.accepts(name, sum));
+        if accepts(&sum) || accepts(&sum_without_marks(&path)?) {
             file.rewind().with_context(|| format!("could not read `{}`", path.display()))?;
             return Ok(Some(file));
         }
@@ -124,6 +127,17 @@ pub fn open_run_file(run_dir: &RunDir, name: &str) -> Result<Option<File>> {
         }
     }
     bail!("{}: its checksum is not that in `{}`", damaged(run_dir, name), RunDir::CHECKSUMS)
+}
+
+/// Returns the checksum of a text file without what editors change when they save it: a byte order mark, line ends with
+/// CR, and a Ctrl-Z at the end.
+fn sum_without_marks(path: &Path) -> Result<String> {
+    let bytes = files::read(path)?;
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let text = text.strip_suffix(b"\x1a").unwrap_or(text);
+    let is_carriage_return = |index: usize| text[index] == b'\r' && text.get(index + 1) == Some(&b'\n');
+    let kept: Vec<u8> = (0..text.len()).filter(|&index| !is_carriage_return(index)).map(|index| text[index]).collect();
+    Ok(sha256(&kept))
 }
 
 /// Returns the bytes of a file of a run whose checksum is that of the list; `None` if the run has no such file.
@@ -166,7 +180,11 @@ mod tests {
         write(RunDir::CHECKSUMS, &list.to_bytes());
         assert_eq!(String::from_utf8(list.to_bytes()).unwrap(), format!("{}  rounds.csv\n", sha256(b"a,b\n")));
         assert_eq!(read(RunDir::ROUNDS).unwrap().unwrap(), b"a,b\n");
-        for bytes in [&b"a,b"[..], b"", b"a,c\n"] {
+        for bytes in [&b"a,b\r\n"[..], b"\xef\xbb\xbfa,b\n", b"a,b\n\x1a"] {
+            write(RunDir::ROUNDS, bytes);
+            assert!(read(RunDir::ROUNDS).is_ok(), "an editor has saved it: {bytes:?}");
+        }
+        for bytes in [&b"a,b"[..], b"", b"a,c\n", b"a,b\x1a", b"a,b\r"] {
             write(RunDir::ROUNDS, bytes);
             let error = format!("{:#}", read(RunDir::ROUNDS).unwrap_err());
             assert!(error.contains("rounds.csv` is damaged"), "{error}");

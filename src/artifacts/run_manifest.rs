@@ -136,6 +136,11 @@ impl RunManifest {
         Ok(serde_json::from_slice(&bytes).ok())
     }
 
+    /// Returns whether the manifest of a run carries a checksum, as that of every version that writes `SHA256SUMS` does.
+    pub fn carries_checksum(run_dir: &RunDir) -> bool {
+        fs::read(run_dir.file(RunDir::MANIFEST)).is_ok_and(|bytes| checksum_state(&bytes) != ChecksumState::Absent)
+    }
+
     /// Returns the bytes of the file, with its checksum (see [`checksummed_json`](super::checksummed_json)).
     ///
     /// # Errors

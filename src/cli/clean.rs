@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::deletion::DeletionArgs;
+use super::execution::sweep_locks;
 use super::json::CleanResult;
 use super::load::RunsArgs;
 use crate::artifacts::find_runs;
@@ -43,6 +44,9 @@ pub(super) struct CleanArgs {
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let deletion = &args.deletion;
     let found = Deletable::find(args)?;
+    if !deletion.dry_run && found.runs.locks().is_dir() {
+        sweep_locks(&found.runs)?;
+    }
     if let Some(note) = foreign_note(&found.foreign) {
         ui::eprint_line(&note);
     }

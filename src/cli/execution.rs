@@ -106,7 +106,7 @@ pub(super) fn register_run(
 
 /// Removes the temporary files that killed processes left in the folder of locks, unless a run is starting now: it may
 /// be writing one.
-fn sweep_locks(runs: &RunsDir) -> Result<()> {
+pub(super) fn sweep_locks(runs: &RunsDir) -> Result<()> {
     match Lock::try_exclusive(&runs.admission_lock())? {
         Some(_admission) => files::remove_stale_temporaries(&runs.locks()),
         None => Ok(()),

@@ -217,7 +217,12 @@ fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<WriteError>())?;
+    let Some(unwritten) = error.chain().find_map(|cause| cause.downcast_ref::<WriteError>()) else {
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        let is_denied = causes.any(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied);
+        return is_denied
+            .then(|| "change the permissions of the file or folder, so that this user may read it".to_owned());
+    };
     let advice = match unwritten.source.kind() {
         std::io::ErrorKind::PermissionDenied
         | std::io::ErrorKind::ReadOnlyFilesystem

@@ -106,7 +106,8 @@ fn print(args: &VerifyArgs, run_dir: &RunDir, checks: Vec<Check>) -> Result<Exit
 
 /// Returns the checks of an archived run: its files and entries against their checksums.
 fn archived_checks(run_dir: &RunDir, n: u32) -> Result<Vec<Check>> {
-    Ok(vec![check_manifest(run_dir), listed_checksums(run_dir), archived_entries(&runs_dir(run_dir), n)?])
+    let checksums = listed_checksums(run_dir, RunManifest::carries_checksum(run_dir));
+    Ok(vec![check_manifest(run_dir), checksums, archived_entries(&runs_dir(run_dir), n)?])
 }
 
 /// Returns the folder of all runs that a run is in.
@@ -117,7 +118,8 @@ fn runs_dir(run_dir: &RunDir) -> RunsDir {
 /// Returns the checks of a run.
 fn checks(args: &VerifyArgs, run_dir: &RunDir, cancel: &CancelToken) -> Result<Vec<Check>> {
     let manifest = RunManifest::read(run_dir);
-    let mut checks = vec![check_manifest(run_dir), listed_checksums(run_dir)];
+    let checksums = listed_checksums(run_dir, RunManifest::carries_checksum(run_dir));
+    let mut checks = vec![check_manifest(run_dir), checksums];
     let (study, images) = match study_of_run(run_dir, manifest.as_ref(), args.data_dir.as_ref()) {
         Ok(found) => found,
         // Without the configuration nothing else can be checked; the checks so far say what is damaged.

@@ -125,7 +125,6 @@ fn add_garbage_of(
 /// Fails if a file cannot be removed.
 pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[GarbageFile], patience: &Patience<'_>) -> Result<Freed> {
     let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
-    files::remove_stale_temporaries(&runs.locks())?;
     let current = find_garbage(runs, only)?.files;
     let mut freed = Freed::default();
     for file in listed {

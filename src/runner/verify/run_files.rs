@@ -88,11 +88,16 @@ impl Verifier<'_> {
     }
 }
 
-/// Returns the check of the files of a run against the checksums in `SHA256SUMS`.
-pub fn listed_checksums(run_dir: &RunDir) -> Check {
+/// Returns the check of the files of a run against the checksums in `SHA256SUMS`. `must_exist`: whether the run was
+/// written by a version that writes this file.
+pub fn listed_checksums(run_dir: &RunDir, must_exist: bool) -> Check {
     let mut check = Check::new("checksums", "SHA-256 of the files of the run, listed in SHA256SUMS", "file");
     let list = match RunChecksums::read(run_dir) {
         Ok(Some(list)) => list,
+        Ok(None) if must_exist => {
+            check.differ(format!("`{}`", run_dir.file(RunDir::CHECKSUMS).display()), "it is missing", WRITE_AGAIN);
+            return check;
+        }
         Ok(None) => {
             check.note(format!("the run has no {}: an older version of lth wrote it", RunDir::CHECKSUMS));
             return check;
