@@ -16,7 +16,7 @@ const CHECKSUM: &str = "checksum ";
 
 /// Returns the bytes of the file with the keys of a plan, in the order of the plan.
 pub fn plan_keys_to_bytes<'a>(keys: impl Iterator<Item = &'a ContentHash>) -> Vec<u8> {
-    let lines: String = keys.map(|key| format!("{key}\n")).collect();
+    let lines = keys.map(|key| format!("{key}\n")).collect::<Vec<_>>().concat();
     let sum = sha256(lines.as_bytes());
     format!("{lines}{CHECKSUM}{sum}\n").into_bytes()
 }

@@ -45,8 +45,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     if let Some(folder) = &args.out {
         user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
     }
-    let mut skipped = Vec::new();
     let opened = open_runs(&runs, &args.run)?;
+    let mut skipped = opened.damaged;
     for run in opened.runs {
         match RunAnalysis::of(run) {
             Ok(analysis) => analyses.push(analysis),
@@ -58,7 +58,9 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     }
     let Some(first) = analyses.first() else {
         ui::eprint_line("error: there is nothing to report on");
-        ui::eprint_line("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
+        if skipped.is_empty() {
+            ui::eprint_line("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
+        }
         return Ok(Exit::Failure);
     };
     let page = match &args.out {

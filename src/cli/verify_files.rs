@@ -10,10 +10,14 @@ use crate::lottery::Study;
 use crate::report::{self, Run, RunAnalysis};
 use crate::runner::Check;
 use crate::system::files;
-use crate::system::paths::RunDir;
+use crate::system::paths::{ReportDir, RunDir};
+use crate::system::written_files::WrittenFiles;
 
 /// The advice for a file that the command of the run writes.
 const WRITE_AGAIN: &str = "run the command of the run: it writes the file again";
+
+/// The advice for a file of the report.
+const REPORT_AGAIN: &str = "run `lth report` on the run";
 
 /// Returns the check of `run.json` against the checksum that it carries.
 pub(super) fn check_manifest(run_dir: &RunDir) -> Check {
@@ -70,9 +74,9 @@ fn resolved_text(run_dir: &RunDir, study: &Study) -> Result<(String, String)> {
     let made = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, &document);
     let comments = |line: &&str| line.starts_with('#');
     // Comments on the options of the command line precede the values.
-    let values: String = made.lines().filter(|line| !comments(line)).map(|line| format!("{line}\n")).collect();
-    let head: String = present.lines().take_while(comments).map(|line| format!("{line}\n")).collect();
-    let made = head + &with_present_origins(&present, &values);
+    let values: Vec<&str> = made.lines().filter(|line| !comments(line)).collect();
+    let head: Vec<String> = present.lines().take_while(comments).map(|line| format!("{line}\n")).collect();
+    let made = head.concat() + &with_present_origins(&present, &values.join("\n"));
     Ok((present, made))
 }
 
@@ -95,16 +99,33 @@ pub(super) fn check_report(run_dir: &RunDir, manifest: Option<&RunManifest>, is_
     }
     let made = Run::open(run_dir.clone()).and_then(RunAnalysis::of).and_then(|analysis| report::files(&[analysis]));
     match made {
-        Ok(made) => {
+        Ok(made) if manifest.is_some_and(RunManifest::is_finished) => {
             for (name, expected) in made {
                 let path = folder.file(&name);
                 let stored = files::read(&path).ok();
-                check.compare(&path, stored.as_deref(), &expected, "run `lth report` on the run");
+                check.compare(&path, stored.as_deref(), &expected, REPORT_AGAIN);
             }
         }
+        Ok(made) => compare_with_list(&mut check, &folder, &made),
         Err(error) => check.differ(format!("`{}`", folder.0.display()), format!("{error:#}"), WRITE_AGAIN),
     }
     check
+}
+
+/// Compares the files of the report on a run that is not finished with the list of what was written: the run may have
+/// gone on since.
+fn compare_with_list(check: &mut Check, folder: &ReportDir, made: &[(String, Vec<u8>)]) {
+    check.note("the run is not finished, so the report may be older than its files");
+    let changed = WrittenFiles::read(&folder.0).map(|list| list.foreign(made.iter().map(|(name, _)| name.as_str())));
+    match changed {
+        Ok(changed) if changed.is_empty() => check.pass(),
+        Ok(changed) => {
+            for path in changed {
+                check.differ(format!("`{}`", path.display()), "it was changed since it was written", REPORT_AGAIN);
+            }
+        }
+        Err(error) => check.differ(format!("`{}`", folder.0.display()), format!("{error:#}"), REPORT_AGAIN),
+    }
 }
 
 fn subject(run_dir: &RunDir, name: &str) -> String {

@@ -57,8 +57,8 @@ pub struct Garbage {
     pub files: Vec<GarbageFile>,
     /// Files and folders that this program did not write, sorted.
     pub foreign: Vec<PathBuf>,
-    /// A message for each run whose training runs are not known. If there is one, no weights of complete training runs
-    /// can be freed.
+    /// A message for each run whose training runs are not known. If there is one, only archived training runs have
+    /// files that can be freed.
     pub unknown: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> 
         if misnamed.contains(&key) {
             // Only a user can have copied the files of one training run to the name of another.
             foreign.push(entry.0);
-        } else if is_selected(&key) && (unknown.is_empty() || !entry.manifest_file().exists()) {
+        } else if is_selected(&key) && unknown.is_empty() {
             add_garbage_of(&mut garbage, &entry, &key, &run_needs, &lineages)?;
         }
     }

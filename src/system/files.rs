@@ -437,7 +437,7 @@ mod tests {
     fn lock_is_not_written_through_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let [target, path] = ["notes", "lock"].map(|name| folder.path().join(name));
-        fs::write(&target, "mine").unwrap();
+        write(&target, b"mine").unwrap();
         std::os::unix::fs::symlink(&target, &path).unwrap();
         let error = Lock::try_exclusive(&path).unwrap_err().to_string();
         assert!(error.contains("is a symbolic link"), "{error}");

@@ -18,6 +18,6 @@ pub fn verification(checks: &[Check]) -> String {
     };
     table.rows = checks.iter().map(row).collect();
     let notes = checks.iter().flat_map(|check| check.notes.iter().map(move |note| (check.name, note)));
-    let notes: String = notes.map(|(name, note)| format!("{name}: {}\n", printable(note))).collect();
-    render(&table) + &notes
+    let notes: Vec<String> = notes.map(|(name, note)| format!("{name}: {}\n", printable(note))).collect();
+    render(&table) + &notes.concat()
 }

@@ -244,7 +244,7 @@ fn every_changed_bit_of_a_manifest_makes_the_training_run_count_as_damaged() {
     for bit in 0..bytes.len() * 8 {
         let mut changed = bytes.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        fs::write(&done, &changed).unwrap();
+        files::write(&done, &changed).unwrap();
         // A changed number of the format may be that of a newer version, which is an error.
         assert!(!matches!(store.load(spec), Ok(Some(_))), "bit {bit}");
     }

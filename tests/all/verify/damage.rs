@@ -66,10 +66,25 @@ impl Fixture {
 
     /// Brings every file back to what it was.
     fn restore(&self) {
-        fs::remove_dir_all(&self.runs).unwrap();
+        let paths = |folder: &Path| files::list(folder).unwrap();
+        for folder in paths(&self.runs).into_iter().chain(paths(&self.runs.join("store"))).filter(|path| path.is_dir())
+        {
+            for path in paths(&folder).into_iter().filter(|path| !self.files.contains_key(path)) {
+                let is_kept = path.is_dir() && self.files.keys().any(|file| file.starts_with(&path));
+                if path.is_dir() && !is_kept {
+                    fs::remove_dir_all(path).unwrap();
+                } else if !is_kept {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        }
         for (path, bytes) in &self.files {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
+            if path.is_dir() {
+                fs::remove_dir(path).unwrap();
+            }
+            if fs::read(path).ok().as_ref() != Some(bytes) {
+                files::write(path, bytes).unwrap();
+            }
         }
     }
 
@@ -166,7 +181,7 @@ fn damage(damage: Damage, path: &Path, other: &Path) -> bool {
         }
         Damage::Unreadable => return make_unreadable(path),
     }
-    fs::write(path, bytes).unwrap();
+    files::write(path, &bytes).unwrap();
     true
 }
 
@@ -193,7 +208,7 @@ fn assert_orderly(output: &Output, case: &str) {
 #[test]
 fn damaged_files_are_found_and_made_again_or_named() {
     let fixture = Fixture::new();
-    let is_complete = std::env::var("LTH_TEST_DAMAGE").is_ok_and(|value| value == "all");
+    let is_complete = lth::system::env::value("LTH_TEST_DAMAGE").is_some_and(|value| value == "all");
     let readers = ["show", "report", "compare"];
     let others = ["clean", "doctor", "runs", "plan", "stability"];
     let baseline = readers.map(|reader| fixture.reading(reader));
@@ -246,7 +261,8 @@ fn assert_read(
 fn assert_verified_and_mended(fixture: &Fixture, kind: Damage, path: &Path, case: &str) {
     let name = path.file_name().unwrap().to_str().unwrap();
     // Weights may be freed, and a run that was copied elsewhere has no list of keys.
-    let is_allowed = kind == Damage::Deleted && (name == "final.safetensors" || name.ends_with(".keys"));
+    let is_allowed = kind == Damage::Deleted
+        && (name == "final.safetensors" || path.extension().is_some_and(|ending| ending == "keys"));
     let found = fixture.command("verify");
     assert_orderly(&found, &format!("{case}: verify"));
     assert_eq!(found.status.code(), Some(i32::from(!is_allowed)), "{case}: {}{}", stdout(&found), stderr(&found));

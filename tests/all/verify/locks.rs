@@ -61,7 +61,8 @@ fn temporary_files_of_killed_processes_are_removed() {
     let run = run_dir(runs);
     let [locks, report] = [runs.join(".locks"), run.join("report")];
     let temporary = |folder: &Path| folder.join(".tmp-lth-aB3xyZ");
-    let leave = |folders: &[&Path]| folders.iter().for_each(|folder| fs::write(temporary(folder), b"half").unwrap());
+    let leave =
+        |folders: &[&Path]| folders.iter().for_each(|folder| files::write(&temporary(folder), b"half").unwrap());
     let figures = report.join("figures");
     leave(&[&locks, &report, &figures, &run]);
     run_ok(SMOKE, runs, &SETS);
@@ -97,7 +98,7 @@ fn lock_that_is_a_link_is_refused() {
     run_ok(SMOKE, folder.path(), &SETS);
     let name = run_dir(folder.path()).file_name().unwrap().to_str().unwrap().to_owned();
     let victim = folder.path().join("thesis.txt");
-    fs::write(&victim, b"mine").unwrap();
+    files::write(&victim, b"mine").unwrap();
     let lock = folder.path().join(".locks").join(format!("{name}.write"));
     fs::remove_file(&lock).unwrap();
     std::os::unix::fs::symlink(&victim, &lock).unwrap();

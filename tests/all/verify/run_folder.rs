@@ -60,7 +60,7 @@ fn file_of_a_run_that_was_changed_is_no_result() {
 fn runs_that_is_no_folder_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    fs::write(&file, b"mine").unwrap();
+    files::write(&file, b"mine").unwrap();
     for runs in [file.clone(), file.join("inside")] {
         let runs = runs.to_str().unwrap().to_owned();
         for args in [
