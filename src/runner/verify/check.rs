@@ -7,6 +7,14 @@ use serde::Serialize;
 
 use crate::base::format::count_of;
 
+/// The advice for a damaged entry of the store.
+pub(super) const TRAIN_AGAIN: &str = "run the command of the run: it trains this training run again";
+/// The advice for an invariant that does not hold in files whose checksums are right.
+pub(super) const DEFECT: &str = "the files have their checksums, so this is a defect of the program that wrote them: move the entry \
+                      away and run the command of the run again";
+/// The advice for a file of the run.
+pub(super) const WRITE_AGAIN: &str = "run the command of the run: it writes the file again";
+
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -8,8 +8,8 @@ use anyhow::{Result, anyhow};
 
 use super::super::context::RunContext;
 use super::super::events::TrainingId;
-use super::check::Check;
-use super::{DEFECT, Verifier};
+use super::check::{Check, DEFECT};
+use super::verifier::Verifier;
 use crate::base::curve::{Evaluation, Score};
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::data::Split;

@@ -5,8 +5,8 @@ use anyhow::{Result, anyhow, ensure};
 
 use super::super::events::TrainingId;
 use super::super::store::read_verified;
-use super::check::Check;
-use super::{DEFECT, Verifier};
+use super::check::{Check, DEFECT};
+use super::verifier::Verifier;
 use crate::artifacts::EntryManifest;
 use crate::base::curve::Curve;
 use crate::base::mask::Mask;
