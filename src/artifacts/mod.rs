@@ -2,12 +2,15 @@
 //! policy, such as when a file is written or what is trained.
 
 mod censoring;
+mod checksummed_json;
 mod entry_manifest;
 mod first_seen;
 mod metrics;
+mod plan_keys;
 mod progress_snapshot;
 mod round_group;
 mod rows;
+mod run_checksums;
 mod run_config;
 mod run_labels;
 mod run_lookup;
@@ -19,22 +22,25 @@ mod tensor_files;
 mod weight_rows;
 
 pub use censoring::LastEvaluations;
-pub use entry_manifest::{EntryManifest, FileChecksum, Timing};
+pub use checksummed_json::{ChecksumState, Checksummed, checksum_state, to_checksummed_json};
+pub use entry_manifest::{EntryManifest, FileChecksum, ManifestError, Timing};
 pub use first_seen::first_seen;
 pub use metrics::{
     EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
     FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricDisplay, MetricTime,
     MetricUnit,
 };
+pub use plan_keys::{plan_keys, plan_keys_to_bytes};
 pub use progress_snapshot::{
     InProgress, ProgressHeader, ProgressLabel, TrainingPlace, in_progress, newest_progress, progress_files,
     progress_from_bytes, progress_to_bytes, read_progress_header,
 };
 pub use round_group::{RoundGroup, arms};
 pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
+pub use run_checksums::{RunChecksums, damaged, open_run_file, read_run_file};
 pub use run_config::{ConfigDifference, ConfigValues, config_differences, config_values, distinguishing_differences};
 pub use run_labels::{RunLabels, value_text};
-pub use run_lookup::{NoSuchRun, experiment_name, find_runs, find_single_run, list_runs, plan_keys, started};
+pub use run_lookup::{NoSuchRun, experiment_name, find_runs, find_single_run, list_runs, started};
 pub use run_manifest::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImages, Versions, resume_command};
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::plan_keys::plan_keys;
 use super::rows::DeviceKind;
-use super::run_lookup::plan_keys;
 use super::tensor_files::{snapshot_from_bytes, snapshot_to_bytes};
 use crate::base::category::Category;
 use crate::base::curve::Curve;

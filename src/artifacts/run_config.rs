@@ -2,13 +2,13 @@
 //! of other versions can be compared too.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::first_seen::first_seen;
+use super::run_checksums::read_run_file;
 use crate::config::{ConfigDocument, for_each_leaf};
 use crate::system::paths::RunDir;
 
@@ -26,7 +26,7 @@ pub struct ConfigDifference {
 
 /// Returns the values of a run's configuration; `None` if its `resolved.toml` is missing or damaged.
 pub fn config_values(run_dir: &RunDir) -> Option<ConfigValues> {
-    let text = String::from_utf8(fs::read(run_dir.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
+    let text = String::from_utf8(read_run_file(run_dir, RunDir::RESOLVED_CONFIG).ok()??).ok()?;
     let document = ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?;
     let mut values = Vec::new();
     for_each_leaf(&document.root, "", &mut |key, value| values.push((key.to_owned(), value.clone())));

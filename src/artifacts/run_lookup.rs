@@ -1,14 +1,11 @@
 //! Finds runs by their folder, their name, the name of their experiment, and values of their configuration.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
-use super::rows::{RoundRow, from_csv};
 use super::run_config::{ConfigValues, config_values};
 use super::run_labels::{RunLabels, value_text};
 use super::run_manifest::RunManifest;
@@ -109,21 +106,6 @@ pub fn experiment_name(run_dir: &RunDir) -> String {
 /// Returns the time at which a run was begun; `None` if its manifest cannot be read.
 pub fn started(run_dir: &RunDir) -> Option<UtcTime> {
     RunManifest::read(run_dir).map(|manifest| manifest.started())
-}
-
-/// Returns the keys of the training runs of a run's plan, from the list that the run wrote at its start; if there is
-/// none, from `rounds.csv`.
-///
-/// # Errors
-/// Fails if the run has neither file, or `rounds.csv` is damaged.
-pub fn plan_keys(run_dir: &RunDir) -> Result<BTreeSet<String>> {
-    if let Ok(text) = fs::read_to_string(run_dir.plan_keys()) {
-        return Ok(text.lines().map(str::to_owned).collect());
-    }
-    let path = run_dir.file(RunDir::ROUNDS);
-    let rows =
-        from_csv::<RoundRow>(&files::read(&path)?).with_context(|| format!("`{}` is damaged", path.display()))?;
-    Ok(rows.into_iter().map(|row| row.key).collect())
 }
 
 /// Returns the run with the name `name`, or else the runs of the experiment with that name.

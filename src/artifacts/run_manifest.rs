@@ -3,10 +3,14 @@
 //! the command ends.
 
 use std::fs;
+use std::io::ErrorKind;
 
+use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::checksummed_json::{ChecksumState, checksum_state, to_checksummed_json};
+use super::run_checksums::damaged;
 use crate::base::format::with_thousands;
 use crate::config::{MatmulPrecision, RunConfig};
 use crate::data::ImageCounts;
@@ -104,9 +108,45 @@ impl RunCommand {
 }
 
 impl RunManifest {
-    /// Reads the manifest of a run; `None` if it is missing, damaged, or of a version with other fields.
+    /// Reads the manifest of a run; `None` if it cannot be used, for whatever reason: see [`load`](Self::load).
     pub fn read(run_dir: &RunDir) -> Option<Self> {
-        serde_json::from_slice(&fs::read(run_dir.file(RunDir::MANIFEST)).ok()?).ok()
+        Self::load(run_dir).ok().flatten()
+    }
+
+    /// Reads the manifest of a run; `None` if it is missing, or of a version with other fields.
+    ///
+    /// # Errors
+    /// Fails if the file exists and cannot be read, or is damaged.
+    pub fn load(run_dir: &RunDir) -> Result<Option<Self>> {
+        let path = run_dir.file(RunDir::MANIFEST);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("could not read `{}`", path.display())),
+        };
+        match checksum_state(&bytes) {
+            ChecksumState::Damaged => bail!("{}: its checksum is wrong", damaged(run_dir, RunDir::MANIFEST)),
+            ChecksumState::Intact => {}
+            // An older version wrote it, or a damage has removed the checksum.
+            ChecksumState::Absent => {
+                serde_json::from_slice::<serde_json::Value>(&bytes)
+                    .with_context(|| damaged(run_dir, RunDir::MANIFEST))?;
+            }
+        }
+        Ok(serde_json::from_slice(&bytes).ok())
+    }
+
+    /// Returns whether the manifest of a run carries a checksum, as that of every version that writes `SHA256SUMS` does.
+    pub fn carries_checksum(run_dir: &RunDir) -> bool {
+        fs::read(run_dir.file(RunDir::MANIFEST)).is_ok_and(|bytes| checksum_state(&bytes) != ChecksumState::Absent)
+    }
+
+    /// Returns the bytes of the file, with its checksum (see [`checksummed_json`](super::checksummed_json)).
+    ///
+    /// # Errors
+    /// Fails if the manifest cannot be serialized.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        to_checksummed_json(self)
     }
 
     /// Returns the time at which the run was begun; where an older version wrote the file, the time at which it was

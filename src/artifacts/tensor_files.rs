@@ -318,7 +318,7 @@ mod tests {
             let snapshot = Some(SnapshotCounters { iteration: 1, optimizer_steps: 1, moments, buffers });
             let metadata = FileMetadata { tensors: vec![("a".into(), vec![1])], snapshot };
             let file = file_with(&metadata, Dtype::F32, &[1], &[0; 4]);
-            assert!(snapshot_from_bytes(&file).is_err(), "{moments} moments, {buffers} buffers");
+            assert!(snapshot_from_bytes::<f32>(&file).is_err(), "{moments} moments, {buffers} buffers");
         }
     }
 

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::deletion::DeletionArgs;
+use super::execution::sweep_locks;
 use super::json::CleanResult;
 use super::load::RunsArgs;
 use crate::artifacts::find_runs;
@@ -14,6 +15,7 @@ use crate::base::format::{bytes, count_of};
 use crate::runner;
 use crate::runner::{Garbage, GarbageFile, GcReason, Orphan};
 use crate::system::exit::Exit;
+use crate::system::files::Patience;
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -42,8 +44,14 @@ pub(super) struct CleanArgs {
 pub(super) fn run(args: &CleanArgs) -> Result<Exit> {
     let deletion = &args.deletion;
     let found = Deletable::find(args)?;
+    if !deletion.dry_run && found.runs.locks().is_dir() {
+        sweep_locks(&found.runs)?;
+    }
     if let Some(note) = foreign_note(&found.foreign) {
         ui::eprint_line(&note);
+    }
+    for message in &found.unknown {
+        ui::eprint_line(&format!("note: {message}. Weights that it may need are kept"));
     }
     let nothing = CleanResult { dry_run: deletion.dry_run, ..CleanResult::default() };
     if found.files.is_empty() && found.orphans.is_empty() {
@@ -77,6 +85,8 @@ struct Deletable {
     orphans: Vec<Orphan>,
     /// Files and folders of the store that this program did not write.
     foreign: Vec<PathBuf>,
+    /// A message for each run whose training runs are not known.
+    unknown: Vec<String>,
 }
 
 impl Deletable {
@@ -85,12 +95,12 @@ impl Deletable {
         let runs = args.runs.folder()?;
         let named = args.only.iter().map(|word| find_runs(&runs, word)).collect::<Result<Vec<_>>>()?.concat();
         let only = (!named.is_empty()).then_some(named);
-        let Garbage { mut files, foreign } = runner::find_garbage(&runs, only.as_deref())?;
+        let Garbage { mut files, foreign, unknown } = runner::find_garbage(&runs, only.as_deref())?;
         let orphans = if args.orphans { runner::find_orphans(&runs)? } else { Vec::new() };
         // The weights of orphans are deleted with the rest of their files.
         let orphan_dirs: BTreeSet<&Path> = orphans.iter().map(|orphan| &*orphan.entry.0).collect();
         files.retain(|file| !file.path.parent().is_some_and(|folder| orphan_dirs.contains(folder)));
-        Ok(Self { runs, only, files, orphans, foreign })
+        Ok(Self { runs, only, files, orphans, foreign, unknown })
     }
 
     /// Returns the size of all files in bytes.
@@ -112,8 +122,9 @@ impl Deletable {
 
 /// Deletes what was found and is not needed now either, and prints what was deleted.
 fn delete(found: &Deletable, args: &CleanArgs) -> Result<()> {
-    let freed = runner::free(&found.runs, found.only.as_deref(), &found.files)?;
-    let (entries, entry_bytes) = runner::delete_orphans(&found.runs, &found.orphans)?;
+    let patience = Patience { gives_up: &|| false, announce: &ui::eprint_line };
+    let freed = runner::free(&found.runs, found.only.as_deref(), &found.files, &patience)?;
+    let (entries, entry_bytes) = runner::delete_orphans(&found.runs, &found.orphans, &patience)?;
     let and_entries =
         if args.orphans { format!(" and {}", count_of(entries as u64, "training run")) } else { String::new() };
     let result = CleanResult {

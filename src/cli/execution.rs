@@ -6,11 +6,13 @@ use super::load::workers;
 use super::manifest::run_manifest;
 use super::provenance::{CommandRecord, write_config};
 use super::trainers::EngineTrainerFactory;
+use crate::artifacts::plan_keys_to_bytes;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
-use crate::runner::{EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store};
+use crate::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store};
 use crate::system::cancel::CancelToken;
-use crate::system::files::{self, Lock};
+use crate::system::exit::Exit;
+use crate::system::files::{self, Lock, LockHeld, Patience};
 use crate::system::paths::{RunDir, RunsDir};
 
 /// Everything that a run of a planned experiment needs.
@@ -44,7 +46,8 @@ impl Execution<'_> {
         if !store.has_entries_of(&self.study.plan) {
             self.trainers.load_dataset()?;
         }
-        register_run(&self.study.plan, self.runs, self.run_dir)
+        let announce = |text: &str| self.sink.on_event(&Event::Message(text));
+        register_run(&self.study.plan, self.runs, self.run_dir, self.cancel, &announce)
     }
 
     /// Trains what the store lacks, and writes the files of the run, which the caller has
@@ -67,8 +70,9 @@ impl Execution<'_> {
         let context = RunContext { study, store: &store, sink, cancel, trainers };
         let runner = Runner { context, plan: &study.plan, keep: study.experiment.run.keep, files: &files, workers };
         let outcome = runner.run()?;
-        let finished = record.finish(manifest(&outcome));
-        // If the storage stopped the run, its error names the cause, and the manifest probably cannot be written either.
+        // The folder of the run may have been deleted meanwhile.
+        let finished = write_config(&files, document, &resolved).and_then(|()| record.finish(manifest(&outcome)));
+        // If the storage stopped the run, its error names the cause, and these files probably cannot be written either.
         if outcome.storage_error.is_none() {
             finished?;
         }
@@ -80,12 +84,40 @@ impl Execution<'_> {
 /// While the lock is held nothing that the run works with is archived or freed.
 ///
 /// # Errors
-/// Fails if a lock cannot be taken, or the file of the keys cannot be written.
-pub(super) fn register_run(plan: &Plan, runs: &RunsDir, run_dir: &RunDir) -> Result<Lock> {
-    let _admission = Lock::shared(&runs.admission_lock())?;
-    if !run_dir.plan_keys().exists() {
-        let keys: Vec<String> = plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
-        files::write(&run_dir.plan_keys(), (keys.join("\n") + "\n").as_bytes())?;
+/// Fails if a lock cannot be taken, or the file of the keys cannot be written. Fails with [`Stopped`] if a signal comes
+/// while another process holds a lock. `announce` receives a message with that process after a second.
+pub(super) fn register_run(
+    plan: &Plan,
+    runs: &RunsDir,
+    run_dir: &RunDir,
+    cancel: &CancelToken,
+    announce: &dyn Fn(&str),
+) -> Result<Lock> {
+    let patience = Patience { gives_up: &|| cancel.is_cancelled(), announce };
+    let stopped = |error: anyhow::Error| match cancel.exit_code().filter(|_| error.is::<LockHeld>()) {
+        Some(exit) => error.context(Stopped(exit)),
+        None => error,
+    };
+    sweep_locks(runs)?;
+    let _admission = Lock::wait_shared(&runs.admission_lock(), &patience).map_err(stopped)?;
+    let keys = plan_keys_to_bytes(plan.trainings.iter().map(|spec| &spec.key));
+    // A damaged file is written again; so is one of a version without checksum.
+    if std::fs::read(run_dir.plan_keys()).ok().as_ref() != Some(&keys) {
+        files::write(&run_dir.plan_keys(), &keys)?;
     }
-    Lock::shared(&run_dir.run_lock())
+    Lock::wait_shared(&run_dir.run_lock(), &patience).map_err(stopped)
 }
+
+/// Removes the temporary files that killed processes left in the folder of locks, unless a run is starting now: it may
+/// be writing one.
+pub(super) fn sweep_locks(runs: &RunsDir) -> Result<()> {
+    match Lock::try_exclusive(&runs.admission_lock())? {
+        Some(_admission) => files::remove_stale_temporaries(&runs.locks()),
+        None => Ok(()),
+    }
+}
+
+/// The error of a command that a signal stopped before it began; its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by a signal before the run began")]
+pub(super) struct Stopped(pub(super) Exit);

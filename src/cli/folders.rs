@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::config::UsageError;
@@ -19,9 +19,15 @@ pub(super) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
 ///
 /// # Errors
 /// Fails if the value of the variable cannot be expanded, or the folder is a symbolic link whose target does not exist.
+/// Fails if the path is, or leads through, something that is not a folder.
 pub(super) fn runs_folder(given: Option<&PathBuf>) -> Result<RunsDir> {
     let folder = or_variable(given, env::RUNS, "runs")?;
     user_path::check_symlinks(&folder).map_err(|error| usage_error(&error))?;
+    // The folder itself, or the nearest ancestor that exists.
+    let existing = folder.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
+    if let Some((path, metadata)) = existing {
+        ensure!(metadata.is_dir(), "`{}` is not a folder\n\nhint: name a folder of runs with `--runs`", path.display());
+    }
     Ok(RunsDir(folder))
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::artifacts::{InProgress, RoundRow};
 use crate::data::DatasetSummary;
 use crate::report::{RunState, Verdict};
-use crate::runner::RunProgress;
+use crate::runner::{Check, RunProgress};
 use crate::system::clock::UtcTime;
 use crate::system::exit::Exit;
 
@@ -150,6 +150,21 @@ pub(super) struct CleanResult {
     pub(super) bytes: u64,
     /// Number of files that were kept because a run came to need or use them.
     pub(super) kept: u64,
+}
+
+/// The result of `lth verify --json`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct VerifyResult {
+    /// Name of the run.
+    pub(super) run: String,
+    /// Folder of the run.
+    pub(super) folder: PathBuf,
+    /// Exit code of the command: 1 if something differs.
+    pub(super) exit_code: u8,
+    /// Whether something differs.
+    pub(super) differs: bool,
+    /// The checks, in the order of the table.
+    pub(super) checks: Vec<Check>,
 }
 
 /// The result of `lth init --json`: one line.

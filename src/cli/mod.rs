@@ -22,6 +22,7 @@ mod output;
 mod overrides;
 mod plan;
 mod provenance;
+mod release_manifest;
 mod report;
 mod requirement;
 mod rm;
@@ -32,8 +33,11 @@ mod selection;
 mod show;
 mod stability;
 mod stop_notice;
+mod stored_study;
 mod trainers;
 mod usage_tips;
+mod verify;
+mod verify_files;
 
 use std::ffi::OsString;
 
@@ -79,6 +83,9 @@ enum Command {
     /// the networks on the line between the two.
     #[command(after_help = exit::help())]
     Stability(stability::StabilityArgs),
+    /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
+    #[command(after_help = exit::help())]
+    Verify(verify::VerifyArgs),
     /// List the runs: state, best round by validation accuracy, and size.
     #[command(visible_alias = "ls")]
     Runs(runs::ListArgs),
@@ -136,6 +143,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Show(args) => show::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Stability(args) => stability::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Rm(args) => rm::run(args),
         Command::Clean(args) => clean::run(args),
@@ -164,6 +172,10 @@ fn explain(error: &anyhow::Error, folder_option: &str) -> Exit {
     if let Some(missing) = error.downcast_ref::<crate::artifacts::NoSuchRun>() {
         ui::eprint_line(&format!("error: {missing}"));
         return Exit::Usage;
+    }
+    if let Some(execution::Stopped(exit)) = error.downcast_ref() {
+        ui::eprint_line(&format!("{error:#}"));
+        return *exit;
     }
     let mut causes = error.chain().map(ToString::to_string);
     ui::eprint_line(&format!("error: {}", causes.next().unwrap_or_default()));
@@ -206,7 +218,12 @@ fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    let unwritten = error.chain().find_map(|cause| cause.downcast_ref::<WriteError>())?;
+    let Some(unwritten) = error.chain().find_map(|cause| cause.downcast_ref::<WriteError>()) else {
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        let is_denied = causes.any(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied);
+        return is_denied
+            .then(|| "change the permissions of the file or folder, so that this user may read it".to_owned());
+    };
     let advice = match unwritten.source.kind() {
         std::io::ErrorKind::PermissionDenied
         | std::io::ErrorKind::ReadOnlyFilesystem

@@ -48,7 +48,7 @@ fn config_with_overrides(document: &ConfigDocument) -> String {
 }
 
 /// Returns the text of `resolved.toml` with the origins that its `present` text gives for values that have not changed.
-fn with_present_origins(present: &str, resolved: &str) -> String {
+pub(super) fn with_present_origins(present: &str, resolved: &str) -> String {
     let mut origins = BTreeMap::new();
     for (table, line) in lines_with_tables(present) {
         if let Some((value, _)) = line.rsplit_once(ORIGIN) {
@@ -93,7 +93,7 @@ impl<'a> CommandRecord<'a> {
     /// Fails if the file cannot be written.
     pub(super) fn write(&self, new: RunManifest) -> Result<()> {
         self.files.update_file(RunDir::MANIFEST, |present| {
-            Ok(serde_json::to_vec_pretty(&updated_manifest(present.as_deref(), new, &self.command))?)
+            updated_manifest(present.as_deref(), new, &self.command).to_bytes()
         })
     }
 

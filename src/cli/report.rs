@@ -12,8 +12,8 @@ use super::selection::open_runs;
 use crate::config;
 use crate::report::{self, RunAnalysis};
 use crate::system::exit::Exit;
-use crate::system::files::Lock;
-use crate::system::paths::ReportDir;
+use crate::system::files::{self, Lock, Patience};
+use crate::system::paths::{ReportDir, RunDir};
 use crate::system::user_path;
 use crate::system::written_files::WrittenFiles;
 use crate::ui;
@@ -45,8 +45,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     if let Some(folder) = &args.out {
         user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
     }
-    let mut skipped = Vec::new();
     let opened = open_runs(&runs, &args.run)?;
+    let mut skipped = opened.damaged;
     for run in opened.runs {
         match RunAnalysis::of(run) {
             Ok(analysis) => analyses.push(analysis),
@@ -58,7 +58,9 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     }
     let Some(first) = analyses.first() else {
         ui::eprint_line("error: there is nothing to report on");
-        ui::eprint_line("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
+        if skipped.is_empty() {
+            ui::eprint_line("\nhint: a run is a folder that `lth run` wrote, such as `runs/quickstart-1a2b3c4d`");
+        }
         return Ok(Exit::Failure);
     };
     let page = match &args.out {
@@ -85,18 +87,35 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
 /// Fails if a file cannot be written.
 pub(crate) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
     let folder = analysis.run.dir.report_dir();
-    let files = report::files(std::slice::from_ref(analysis))?;
+    let contents = report::files(std::slice::from_ref(analysis))?;
     // The lock lets one process write at a time, so that the list of written files agrees with the files.
-    let _lock = Lock::wait_exclusive(&analysis.run.dir.write_lock(), || false)?;
-    let owned = WrittenFiles::read(&folder.0);
-    for path in owned.archive_foreign(files.iter().map(|(name, _)| name.as_str()))? {
+    note_unknown_experiment(analysis);
+    let patience = Patience { gives_up: &|| false, announce: &ui::eprint_line };
+    let _lock = Lock::wait_exclusive(&analysis.run.dir.write_lock(), &patience)?;
+    for folder in [&folder.0, &folder.file(ReportDir::FIGURES)] {
+        files::remove_stale_temporaries(folder)?;
+    }
+    let owned = WrittenFiles::read(&folder.0)?;
+    for path in owned.archive_foreign(contents.iter().map(|(name, _)| name.as_str()))? {
         ui::eprint_line(&format!(
             "note: a file that lth did not write, or that was changed since, is now `{}`",
             path.display()
         ));
     }
-    owned.replace(&files)?;
+    owned.replace(&contents)?;
     Ok(folder.file(ReportDir::INDEX))
+}
+
+/// Prints a note if the experiment of a run is not known: its report then lacks verdicts and claims.
+fn note_unknown_experiment(analysis: &RunAnalysis) {
+    if analysis.experiment.is_none() {
+        let path = analysis.run.dir.file(RunDir::RESOLVED_CONFIG);
+        ui::eprint_line(&format!(
+            "note: `{}` is missing, or of another version: the report has no verdicts. The command of the run writes it \
+             again",
+            path.display()
+        ));
+    }
 }
 
 /// Writes a report into a folder that may hold other files, and returns the path of the page.
@@ -104,8 +123,9 @@ pub(crate) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
 /// # Errors
 /// Fails, and writes nothing, if a file that `lth` did not write has the name of a file of the report.
 fn write(folder: &ReportDir, analyses: &[RunAnalysis]) -> Result<PathBuf> {
+    analyses.iter().for_each(note_unknown_experiment);
     let files = report::files(analyses)?;
-    let owned = WrittenFiles::read(&folder.0);
+    let owned = WrittenFiles::read(&folder.0)?;
     if let Some(path) = owned.foreign(files.iter().map(|(name, _)| name.as_str())).first() {
         let message = format!(
             "error: `{}` exists, and is not on the list of files that `lth report` wrote there\n\nhint: move it away, or name \

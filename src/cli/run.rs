@@ -25,6 +25,7 @@ use crate::runner::{self, RunOutcome, RunProgress};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
+use crate::system::files::Patience;
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -56,7 +57,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     if args.fresh {
         // Load the data before anything is archived: without them nothing can be trained.
         trainers.load_dataset()?;
-        archive(&study.plan, &runs, &run_dir, !args.output.shows_progress())?;
+        archive(&study.plan, &runs, &run_dir, &cancel, !args.output.shows_progress())?;
     }
     let command = command(args, &document, &run_dir);
     let execution = Execution {
@@ -93,8 +94,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
 
 /// Archives the store entries of the plan and the folder of the run, for `--fresh`, and prints their new folders unless
 /// `quiet`.
-fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, quiet: bool) -> Result<()> {
-    if let Some(n) = runner::archive_plan(plan, runs, run_dir)?
+fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, cancel: &CancelToken, quiet: bool) -> Result<()> {
+    let patience = Patience { gives_up: &|| cancel.is_cancelled(), announce: &ui::eprint_line };
+    if let Some(n) = runner::archive_plan(plan, runs, run_dir, &patience)?
         && !quiet
     {
         let store = runs.archived_store(n);

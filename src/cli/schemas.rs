@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use super::events::EventLine;
 use super::json::{
     CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
+    VerifyResult,
 };
+use super::release_manifest::ReleaseManifest;
 use crate::artifacts::{
-    CurveRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow, WeightRow, summary_columns,
+    Checksummed, CurveRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow, WeightRow, summary_columns,
 };
 use crate::config::{ResolvedValue, object_reference_markdown};
 use crate::data::DatasetReport;
@@ -37,7 +39,7 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 23] = [
+const OUTPUTS: [Output; 25] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<StabilityResult>("stability", "`lth stability --json`"),
     output::<EventLine>("events", "`--events FILE`"),
@@ -49,11 +51,13 @@ const OUTPUTS: [Output; 23] = [
     output::<ReportResult>("report", "`lth report --json`"),
     output::<RmResult>("rm", "`lth rm --json`"),
     output::<CleanResult>("clean", "`lth clean --json`"),
+    output::<VerifyResult>("verify", "`lth verify --json`"),
+    output::<ReleaseManifest>("release-manifest", "`lth verify --manifest`"),
     output::<InitResult>("init", "`lth init --json`"),
     output::<Vec<DatasetReport>>("data-check", "`lth data check --json`"),
     output::<DataShowResult<'_>>("data-show", "`lth data show --json`"),
     output::<Diagnosis>("doctor", "`lth doctor --json`"),
-    output::<RunManifest>("manifest", "`run.json`"),
+    output::<Checksummed<RunManifest>>("manifest", "`run.json`"),
     output::<RoundRow>("rounds.csv", "`rounds.csv`"),
     output::<CurveRow>("curves.csv", "`curves.csv`"),
     output::<LayerRow>("layers.csv", "`layers.csv`"),

@@ -49,7 +49,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit> {
     let run = Run::open(newest_run(&args.runs.folder()?, &args.run, "showing")?)?;
     args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
     let rows: Vec<RoundRow> = run.rounds.iter().filter(|row| args.filter.matches(row)).cloned().collect();
-    let experiment = run.experiment();
+    let experiment = run.experiment()?;
     // Verdicts need all rows of the run.
     let complete = experiment.as_ref().filter(|_| rows.len() == run.rounds.len());
     let verdicts = complete.map_or_else(Vec::new, |experiment| report::verdicts(&run, experiment));

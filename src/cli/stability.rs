@@ -11,18 +11,18 @@ use super::execution::register_run;
 use super::filter::RowFilter;
 use super::folders;
 use super::json::StabilityResult;
-use super::load::{RunsArgs, look_up, workers};
+use super::load::{RunsArgs, workers};
 use super::output::OutputArgs;
 use super::report::write_run_report;
 use super::selection::newest_run;
 use super::stop_notice::with_stop_notice;
+use super::stored_study::study_of_run;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{StabilityRow, to_csv};
 use crate::base::format::count_of;
 use crate::base::key::ContentHash;
 use crate::base::outcome::OutcomeKind;
-use crate::config::{DatasetSpec, DeviceChoice, Diagnostic, KeepWeights, MaskSource, UsageError};
-use crate::data::RawImages;
+use crate::config::{KeepWeights, MaskSource, UsageError};
 use crate::lottery::{DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
 use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Store};
@@ -65,24 +65,25 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let runs = args.runs.folder()?;
     let run = Run::open(newest_run(&runs, &args.run, "measuring")?)?;
-    let (study, images) = study_of_run(&run, args)?;
+    let (study, images) = study_of_run(&run.dir, run.manifest.as_ref(), args.data_dir.as_ref())?;
+    check_plan(&run, &study)?;
     args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
-    let _running = register_run(&study.plan, &runs, &run.dir)?;
+    let _running = register_run(&study.plan, &runs, &run.dir, &cancel, &ui::eprint_line)?;
     let store = Store { runs };
     let trainers = EngineTrainerFactory::new(&study, images);
     let sink = args.output.sink()?;
     let context = RunContext { study: &study, store: &store, sink: &sink, cancel: &cancel, trainers: &trainers };
     let analysis = InstabilityAnalysis { context, points: args.points.into() };
     let pairs = analysis.pairs(&selected_keys(&run, &study, &args.filter)?);
-    let unmeasured: Vec<CopyPair> = pairs.iter().filter(|pair| !analysis.is_measured(pair)).cloned().collect();
+    let unmeasured = unmeasured(&analysis, &pairs)?;
     let measuring = || measure(&analysis, &run, &unmeasured, args);
     let failures = if unmeasured.is_empty() { Vec::new() } else { with_stop_notice(&cancel, &sink, measuring)? };
 
-    let rows = analysis.rows();
+    let rows = analysis.rows()?;
     run_files(&run, &study, &study.plan, &cancel).write_files(&[(RunDir::STABILITY, to_csv(&rows)?)])?;
     let run_analysis = RunAnalysis::of(Run::open(run.dir.clone())?)?;
     let page = write_run_report(&run_analysis)?;
-    let measured = pairs.iter().filter(|pair| analysis.is_measured(pair)).count();
+    let measured = pairs.len() - self::unmeasured(&analysis, &pairs)?.len();
     let stopped = cancel.exit_code().filter(|_| measured < pairs.len());
     let exit = stopped.unwrap_or(if failures.is_empty() { Exit::Success } else { Exit::Failure });
     let result = StabilityResult {
@@ -105,6 +106,17 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     Ok(exit)
 }
 
+/// Returns the pairs whose lines have not been measured.
+fn unmeasured(analysis: &InstabilityAnalysis<'_>, pairs: &[CopyPair]) -> Result<Vec<CopyPair>> {
+    let mut unmeasured = Vec::new();
+    for pair in pairs {
+        if !analysis.is_measured(pair)? {
+            unmeasured.push(pair.clone());
+        }
+    }
+    Ok(unmeasured)
+}
+
 /// Returns the rows of the training runs of `pairs`.
 fn selected_rows(mut rows: Vec<StabilityRow>, pairs: &[CopyPair]) -> Vec<StabilityRow> {
     let keys: BTreeSet<String> = pairs.iter().map(|pair| pair.training.key.to_string()).collect();
@@ -125,40 +137,22 @@ fn print_outcome(output: &OutputArgs, result: &StabilityResult, run: &Run, rows:
     Ok(())
 }
 
-/// Returns the study of a run, and the images of custom data.
+/// Checks that the plan of a study has every training run that the run has.
 ///
 /// # Errors
-/// Returns a [`UsageError`] if the configuration of the run cannot be used, or its plan lacks a training run that the
-/// run has.
-fn study_of_run(run: &Run, args: &StabilityArgs) -> Result<(Study, Option<RawImages>)> {
-    let refuse = |text: String| anyhow::Error::from(UsageError::from_text(&format!("error: {text}")));
-    let config = run.dir.file(RunDir::RESOLVED_CONFIG);
-    let Some(mut experiment) = run.experiment() else {
-        let text = format!("`{}` is missing, damaged, or of another version", config.display());
-        return Err(refuse(format!("{text}\n\nhint: the command of the run writes it again")));
-    };
-    if !matches!(experiment.data.dataset, DatasetSpec::Idx { .. } | DatasetSpec::Images { .. }) {
-        let dir_of_run = run.manifest.as_ref().map(|manifest| PathBuf::from(&manifest.data_dir));
-        experiment.data.dir = args.data_dir.clone().or(dir_of_run);
-    }
-    // The resolved configuration contains the kind of device; only the manifest contains the index of the GPU.
-    if let (DeviceChoice::Cuda(_), Some(manifest)) = (experiment.run.device, &run.manifest) {
-        experiment.run.device = manifest.run.device;
-    }
-    let unusable = |mistakes: Vec<Diagnostic>| {
-        let messages: Vec<String> = mistakes.into_iter().map(|mistake| mistake.message).collect();
-        refuse(format!("`{}` cannot be used: {}", config.display(), messages.join("; ")))
-    };
-    let (surroundings, images) = look_up(&experiment);
-    let study = Study::resolve(experiment, surroundings).map_err(unusable)?;
+/// Returns a [`UsageError`] if it lacks one.
+fn check_plan(run: &Run, study: &Study) -> Result<()> {
     let keys: BTreeSet<String> = study.plan.trainings.iter().map(|spec| spec.key.to_string()).collect();
     if let Some(row) = run.rounds.iter().find(|row| !keys.contains(&row.key)) {
-        let text =
-            format!("`{}` has training runs that its experiment does not have here, such as {}", run.name(), row.key);
+        let text = format!(
+            "error: `{}` has training runs that its experiment does not have here, such as {}",
+            run.name(),
+            row.key
+        );
         let hint = "another version of lth made it, or its data are not those in `--data-dir`";
-        return Err(refuse(format!("{text}\n\nhint: {hint}")));
+        return Err(UsageError::from_text(&format!("{text}\n\nhint: {hint}")).into());
     }
-    Ok((study, images))
+    Ok(())
 }
 
 /// Returns the keys of the selected training runs that have reached their last iteration, in the order of the plan.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use super::prepare::PrepareContext;
+use super::prepare::{PrepareContext, prepare_start};
 use super::rules::{MaskRule, RewindPoint, StartRule};
 use super::training::TrainingSpec;
 use crate::base::mask::Mask;
@@ -16,6 +16,13 @@ use crate::config::RewindOptimizerState;
 #[derive(Debug, thiserror::Error)]
 #[error("audit: {0}")]
 pub struct AuditError(String);
+
+impl AuditError {
+    /// Returns the error of an invariant that does not hold. `what`: what is wrong instead.
+    pub fn new(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+}
 
 /// Returns an [`AuditError`] if an invariant does not hold.
 macro_rules! invariant {
@@ -55,6 +62,30 @@ pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &
     audit_buffers(training, context, &loaded.buffers)
 }
 
+/// Makes the starting state of a stored training run again, under its stored `mask`, and checks it like
+/// [`audit_start`].
+///
+/// # Errors
+/// Fails like [`audit_start`].
+pub fn audit_stored_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
+    let mut start = prepare_start(training, mask, context)?;
+    if start.buffers.0.is_empty() {
+        // A trainer starts with these.
+        start.buffers = context.fresh_buffers();
+    }
+    audit_start(training, context, mask, &start)
+}
+
+/// Checks that the `stored` θ₀ of a dense training run is what its random stream draws.
+///
+/// # Errors
+/// Fails with an [`AuditError`] if it is not.
+pub fn audit_initial(training: &TrainingSpec, context: PrepareContext<'_>, stored: &TensorMap) -> Result<()> {
+    let drawn = context.draw_initial(training.replicate);
+    invariant!(same_bits(&drawn, stored), "initial weights other than those that its seed draws");
+    Ok(())
+}
+
 /// Checks that the running statistics are those of the state that the weights come from, or fresh if that has none.
 fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
     let expected = match &training.start {
@@ -71,7 +102,11 @@ fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &
 }
 
 /// Checks the counts of a mask, and its relation to the masks and weights that it is made from.
-fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
+///
+/// # Errors
+/// Fails with an [`AuditError`] if an invariant does not hold, or with another error if an output of another training
+/// run cannot be read.
+pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
     let artifacts = context.artifacts;
     invariant!(
         mask.kept_total() == training.counts.kept,

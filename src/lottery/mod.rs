@@ -64,7 +64,7 @@ mod validate_arms;
 mod weight_measure;
 mod weight_stats;
 
-pub use audit::{AuditError, audit_end, audit_start};
+pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, audit_stored_start};
 pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};

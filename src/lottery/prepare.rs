@@ -86,7 +86,7 @@ impl PrepareContext<'_> {
     }
 
     /// Splits the tensors of a stored network into its weights and its buffers.
-    pub(super) fn split_buffers(&self, stored: TensorMap) -> (TensorMap, TensorMap) {
+    pub fn split_buffers(&self, stored: TensorMap) -> (TensorMap, TensorMap) {
         let mut weights = stored.0;
         let buffers = weights.split_off(weights.len().saturating_sub(self.study.resolved.network.buffers().len()));
         (TensorMap(weights), TensorMap(buffers))
@@ -106,12 +106,21 @@ impl PrepareContext<'_> {
 /// Fails if an output of another training run cannot be read, or does not fit the network.
 pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(Mask, Snapshot)> {
     let mask = make_mask(training, context)?;
+    let start = prepare_start(training, &mask, context)?;
+    Ok((mask, start))
+}
+
+/// Makes the state that a training run starts from under its mask, with pruned weights and their moments at 0.
+///
+/// # Errors
+/// Fails if an output of another training run cannot be read, or does not fit the network.
+pub(super) fn prepare_start(training: &TrainingSpec, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
     // The purpose is a placeholder: `make_start` replaces it by that of each draw.
     let draws = context.stream(training, Purpose::Reinit);
-    let mut start = make_start(&training.start, draws, &mask, context)?;
+    let mut start = make_start(&training.start, draws, mask, context)?;
     mask.apply(&mut start.weights);
     start.moments.iter_mut().for_each(|moment| mask.apply(moment));
-    Ok((mask, start))
+    Ok(start)
 }
 
 /// Returns the mask of a training run by its [`MaskRule`].

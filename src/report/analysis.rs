@@ -17,8 +17,8 @@ use crate::plot::Figure;
 pub struct RunAnalysis {
     /// The run.
     pub run: Run,
-    /// Its experiment; `None` if its configuration cannot be read.
-    pub(super) experiment: Option<Experiment>,
+    /// Its experiment; `None` if its configuration is missing, or of another version.
+    pub experiment: Option<Experiment>,
     /// Verdicts on the rounds of its tickets; empty if its configuration cannot be read.
     pub verdicts: Vec<Verdict>,
     /// The paper's claims about its network, data set and arms; empty if its configuration cannot be read.
@@ -37,7 +37,7 @@ impl RunAnalysis {
     /// # Errors
     /// Fails if a file of the run is damaged.
     pub fn of(run: Run) -> Result<Self> {
-        let experiment = run.experiment();
+        let experiment = run.experiment()?;
         let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
         let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;

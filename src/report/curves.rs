@@ -2,13 +2,12 @@
 //! evaluations of chosen arms and rounds are kept.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
 use super::arm_round::ArmRound;
-use super::run::{Run, damaged};
+use super::run::Run;
+use crate::artifacts::{damaged, open_run_file};
 use crate::system::paths::RunDir;
 
 /// The evaluations of the training runs of an arm at a round, at one iteration.
@@ -66,18 +65,9 @@ pub(crate) fn for_each_record<const N: usize>(
     columns: [&str; N],
     visit: impl FnMut(&CsvRecord<'_, N>) -> Result<()>,
 ) -> Result<()> {
-    let path = run.dir.file(RunDir::CURVES);
-    let Some(reader) = open(&path)? else { return Ok(()) };
-    for_each_record_of(reader, columns, visit).with_context(|| damaged(&path))
-}
-
-/// Returns a reader of a CSV file; `None` if the file does not exist.
-fn open(path: &Path) -> Result<Option<csv::Reader<File>>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let file = File::open(path).with_context(|| format!("could not read `{}`", path.display()))?;
-    Ok(Some(csv::Reader::from_reader(file)))
+    let Some(file) = open_run_file(&run.dir, RunDir::CURVES)? else { return Ok(()) };
+    for_each_record_of(csv::Reader::from_reader(file), columns, visit)
+        .with_context(|| damaged(&run.dir, RunDir::CURVES))
 }
 
 /// Like [`for_each_record`], but from a reader; `names` are the names of the columns.
@@ -108,11 +98,11 @@ impl<'a> Curves<'a> {
     /// # Errors
     /// Fails if the file is damaged; the error names the file, the line and the cause.
     pub(crate) fn read(run: &Run, wanted: &[ArmRound<'a>]) -> Result<Self> {
-        let path = run.dir.file(RunDir::CURVES);
-        match open(&path)? {
-            Some(reader) if !wanted.is_empty() => Self::read_from(reader, wanted).with_context(|| damaged(&path)),
-            _ => Ok(Self::default()),
+        if wanted.is_empty() {
+            return Ok(Self::default());
         }
+        let Some(file) = open_run_file(&run.dir, RunDir::CURVES)? else { return Ok(Self::default()) };
+        Self::read_from(csv::Reader::from_reader(file), wanted).with_context(|| damaged(&run.dir, RunDir::CURVES))
     }
 
     /// Like [`read`](Self::read), but from a reader.

@@ -1,15 +1,11 @@
 //! A run, finished or not, read from the files of its folder.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
-use crate::artifacts::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, from_csv};
+use crate::artifacts::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, damaged, from_csv, read_run_file};
 use crate::base::outcome::OutcomeKind;
 use crate::config::{self, ConfigDocument, Experiment};
-use crate::system::files;
 use crate::system::files::Lock;
 use crate::system::paths::RunDir;
 
@@ -61,8 +57,7 @@ impl Run {
         ensure!(has_rows || has_manifest, "`{}` is no folder of a run: it has no {}", dir.0.display(), RunDir::ROUNDS);
         // A run that was killed at its beginning has no rows yet.
         let rounds = if has_rows { rows(&dir, RunDir::ROUNDS)? } else { Vec::new() };
-        let manifest = fs::read(dir.file(RunDir::MANIFEST)).ok();
-        let manifest = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let manifest = RunManifest::load(&dir)?;
         Ok(Self { dir, rounds, manifest })
     }
 
@@ -74,11 +69,12 @@ impl Run {
         rows(&self.dir, RunDir::LAYERS)
     }
 
-    /// Returns the experiment, from `resolved.toml`; `None` if the file is missing, damaged, or of a version with other
-    /// keys.
-    pub fn experiment(&self) -> Option<Experiment> {
-        let text = String::from_utf8(fs::read(self.dir.file(RunDir::RESOLVED_CONFIG)).ok()?).ok()?;
-        config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok()
+    /// Returns the experiment: see [`experiment_of`].
+    ///
+    /// # Errors
+    /// Fails like [`experiment_of`].
+    pub fn experiment(&self) -> Result<Option<Experiment>> {
+        experiment_of(&self.dir)
     }
 
     /// Returns the rows of `weights.csv`; empty if an older version of the program, which had no such file, wrote the
@@ -100,7 +96,10 @@ impl Run {
 
     /// Returns the rows of the CSV file `name`; empty if it does not exist.
     fn optional_rows<R: DeserializeOwned>(&self, name: &str) -> Result<Vec<R>> {
-        if self.dir.file(name).exists() { rows(&self.dir, name) } else { Ok(Vec::new()) }
+        match read_run_file(&self.dir, name)? {
+            Some(bytes) => from_csv(&bytes).with_context(|| damaged(&self.dir, name)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Returns the name of the run's folder, such as `quickstart-1a2b3c4d`: the name of the experiment and its id.
@@ -136,13 +135,20 @@ impl Run {
     }
 }
 
-/// Reads a CSV file of a run.
-fn rows<R: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Vec<R>> {
-    let path = dir.file(name);
-    from_csv(&files::read(&path)?).with_context(|| damaged(&path))
+/// Returns the experiment of a run, from `resolved.toml`; `None` if the run has no such file, or one of a version with
+/// other keys.
+///
+/// # Errors
+/// Fails if the file exists and cannot be read, or is damaged.
+pub fn experiment_of(dir: &RunDir) -> Result<Option<Experiment>> {
+    let Some(bytes) = read_run_file(dir, RunDir::RESOLVED_CONFIG)? else { return Ok(None) };
+    let read = |text: String| config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok();
+    Ok(String::from_utf8(bytes).ok().and_then(read))
 }
 
-/// Returns the message about a damaged file of a run.
-pub(super) fn damaged(path: &Path) -> String {
-    format!("`{}` is damaged; the command that made the run makes it again", path.display())
+/// Reads a CSV file of a run.
+fn rows<R: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Vec<R>> {
+    let bytes = read_run_file(dir, name)?;
+    let bytes = bytes.with_context(|| format!("there is no `{}`", dir.file(name).display()))?;
+    from_csv(&bytes).with_context(|| damaged(dir, name))
 }

@@ -54,7 +54,7 @@ pub(super) struct RunPair<'a> {
 impl<'a> RunPair<'a> {
     /// Returns the pair of two runs; `None` if the configuration of either cannot be read.
     pub(super) fn new(first: &'a Run, second: &'a Run) -> Option<Self> {
-        let experiments = [first.experiment()?, second.experiment()?];
+        let experiments = [first.experiment().ok()??, second.experiment().ok()??];
         let results =
             [PairedResults::new(&first.rounds, &experiments[0]), PairedResults::new(&second.rounds, &experiments[1])];
         let is_paired = experiments[0].seed == experiments[1].seed;

@@ -11,7 +11,7 @@ use super::store_listing::{Listing, name, names_another_key, own_files};
 use crate::artifacts::{EntryManifest, RunManifest, plan_keys};
 use crate::config::KeepWeights;
 use crate::lottery::Lineage;
-use crate::system::files::{self, Lock};
+use crate::system::files::{self, Lock, Patience};
 use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 
 /// The reason why a file is not needed.
@@ -57,6 +57,9 @@ pub struct Garbage {
     pub files: Vec<GarbageFile>,
     /// Files and folders that this program did not write, sorted.
     pub foreign: Vec<PathBuf>,
+    /// A message for each run whose training runs are not known. If there is one, only archived training runs have
+    /// files that can be freed.
+    pub unknown: Vec<String>,
 }
 
 /// Finds the weights in the store of `runs` that no run needs; with `only`, just those of the training runs of these
@@ -67,8 +70,9 @@ pub struct Garbage {
 pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> {
     let Listing { entries, archived, mut foreign } = Listing::of(runs)?;
     let (lineages, misnamed) = read_lineages(&entries);
-    let run_needs = read_run_needs(runs, &lineages)?;
-    let only_keys = only.map(|runs| runs.iter().flat_map(known_plan_keys).collect::<BTreeSet<String>>());
+    let (run_needs, unknown) = read_run_needs(runs, &lineages)?;
+    let known = |run: &RunDir| plan_keys(run).unwrap_or_default();
+    let only_keys = only.map(|runs| runs.iter().flat_map(known).collect::<BTreeSet<String>>());
     let is_selected = |key: &String| only_keys.as_ref().is_none_or(|keys| keys.contains(key));
     let mut garbage = Vec::new();
     for entry in entries {
@@ -76,7 +80,7 @@ pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> 
         if misnamed.contains(&key) {
             // Only a user can have copied the files of one training run to the name of another.
             foreign.push(entry.0);
-        } else if is_selected(&key) {
+        } else if is_selected(&key) && unknown.is_empty() {
             add_garbage_of(&mut garbage, &entry, &key, &run_needs, &lineages)?;
         }
     }
@@ -87,7 +91,7 @@ pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> 
     }
     garbage.sort();
     foreign.sort();
-    Ok(Garbage { files: garbage, foreign })
+    Ok(Garbage { files: garbage, foreign, unknown })
 }
 
 /// Adds the files that can be freed of the entry of one training run.
@@ -122,8 +126,8 @@ fn add_garbage_of(
 ///
 /// # Errors
 /// Fails if a file cannot be removed.
-pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[GarbageFile]) -> Result<Freed> {
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), || false)?;
+pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[GarbageFile], patience: &Patience<'_>) -> Result<Freed> {
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
     let current = find_garbage(runs, only)?.files;
     let mut freed = Freed::default();
     for file in listed {
@@ -198,18 +202,28 @@ fn read_lineages(entries: &[TrainingDir]) -> (Lineages, BTreeSet<String>) {
         if names_another_key(entry, &bytes) {
             misnamed.insert(name(&entry.0));
         }
-        let manifest = serde_json::from_slice::<EntryManifest>(&bytes).ok();
+        let manifest = EntryManifest::from_bytes(&bytes).ok();
         lineages.insert(name(&entry.0), manifest.map(|manifest| Lineage::of_key_content(&manifest.content)));
     }
     (lineages, misnamed)
 }
 
 /// Reads what each run of a folder needs: the runs with files, and those that are running and have no files yet.
-/// Archived runs are left out, because they need nothing.
-fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunNeeds>> {
+/// Archived runs are left out, because they need nothing. Also returns a message for each run whose training runs are
+/// not known.
+fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<(Vec<RunNeeds>, Vec<String>)> {
     let mut run_needs = Vec::new();
+    let mut unknown = Vec::new();
     for run in folders_and_running_runs(runs)?.into_iter().filter(|run| !run.is_archived()) {
-        let keys = known_plan_keys(&run);
+        let keys = match plan_keys(&run) {
+            Ok(keys) => keys,
+            Err(error) => {
+                if is_run(&run) {
+                    unknown.push(format!("the training runs of `{}` are not known: {error:#}", run.0.display()));
+                }
+                continue;
+            }
+        };
         let lineage_of = |key: &String| lineages.get(key)?.as_ref();
         let pruned: BTreeSet<String> =
             keys.iter().filter_map(|key| Some(lineage_of(key)?.pruned_from?.to_string())).collect();
@@ -221,7 +235,13 @@ fn read_run_needs(runs: &RunsDir, lineages: &Lineages) -> Result<Vec<RunNeeds>> 
         let keep = manifest.map(|manifest| manifest.run.keep).filter(|_| is_finished && !is_running);
         run_needs.push(RunNeeds { keys, pruned, compared, keep });
     }
-    Ok(run_needs)
+    Ok((run_needs, unknown))
+}
+
+/// Returns whether a folder is that of a run: it has a run's rows or manifest, or a process has registered it.
+fn is_run(run: &RunDir) -> bool {
+    let files = [run.file(RunDir::ROUNDS), run.file(RunDir::MANIFEST), run.plan_keys()];
+    files.iter().any(|file| file.symlink_metadata().is_ok()) || Lock::is_held(&run.run_lock())
 }
 
 /// Returns the folders in `runs`, those of runs among them, and the runs that are running and have no folder yet.
@@ -230,11 +250,6 @@ pub(super) fn folders_and_running_runs(runs: &RunsDir) -> Result<Vec<RunDir>> {
     let running =
         files::registered_runs(runs).into_iter().filter(|run| !run.0.exists() && Lock::is_held(&run.run_lock()));
     Ok(folders.chain(running).collect())
-}
-
-/// Returns the keys of a run's plan; none if they are not known.
-fn known_plan_keys(run: &RunDir) -> BTreeSet<String> {
-    plan_keys(run).unwrap_or_default()
 }
 
 #[cfg(test)]

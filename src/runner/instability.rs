@@ -6,6 +6,7 @@ mod copies;
 mod interpolation;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,11 +17,12 @@ use self::interpolation::Interpolator;
 use super::context::RunContext;
 use super::events::Event;
 use super::jobs::StoreIndex;
-use crate::artifacts::StabilityRow;
+use super::store::{Store, read_if_there};
+use crate::artifacts::{StabilityRow, to_checksummed_json};
 use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
 use crate::data::Dataset;
-use crate::lottery::{Dependency, Plan, TrainingSpec};
+use crate::lottery::{Dependency, Plan, Study, TrainingSpec};
 use crate::system::files;
 use crate::system::paths::TrainingDir;
 
@@ -44,23 +46,11 @@ impl InstabilityAnalysis<'_> {
     }
 
     /// Returns whether the line of a pair has been measured, with the number of points of this analysis.
-    pub fn is_measured(&self, pair: &CopyPair) -> bool {
-        self.measured_line(pair).is_some_and(|line| line.points.len() == self.points)
-    }
-
-    /// Returns the measured line of a pair; `None` if it was not measured, or if one of the two has other final weights
-    /// now.
-    fn measured_line(&self, pair: &CopyPair) -> Option<MeasuredLine> {
-        let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
-        let line: MeasuredLine = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-        let is_current = line.format == MeasuredLine::FORMAT && Some(&line.between) == self.checksums(pair).as_ref();
-        is_current.then_some(line)
-    }
-
-    /// Returns the checksums of the final weights of the training run and of its copy; `None` if one of them has none.
-    fn checksums(&self, pair: &CopyPair) -> Option<[String; 2]> {
-        let checksum = |spec: &TrainingSpec| self.context.store.final_weights_checksum(&spec.key);
-        Some([checksum(&pair.training)?, checksum(&pair.copy)?])
+    ///
+    /// # Errors
+    /// Fails if the file of the line exists and cannot be read.
+    pub fn is_measured(&self, pair: &CopyPair) -> Result<bool> {
+        Ok(measured_line(self.context.store, pair)?.line().is_some_and(|line| line.points.len() == self.points))
     }
 
     /// Returns the plan of everything that must be trained so that both networks of each pair have final weights in the
@@ -138,14 +128,14 @@ impl InstabilityAnalysis<'_> {
 
     /// Measures and stores the line of a pair.
     fn measure_pair(&self, pair: &CopyPair, interpolator: &mut Interpolator<'_>) -> Result<Measurement> {
-        let checksums = self.checksums(pair);
+        let checksums = weight_checksums(self.context.store, pair);
         let between = checksums.ok_or_else(|| anyhow!("`{}` has not come to its end", pair.copy.key.short()))?;
         let last = self.points.max(2) - 1;
         let alphas = (0..=last).map(|point| point as f64 / last as f64);
         let Some(points) = interpolator.measure(pair, alphas)? else { return Ok(Measurement::Cancelled) };
-        let line = MeasuredLine { format: MeasuredLine::FORMAT, between, points };
+        let line = MeasuredLine::new(between, points);
         let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
-        files::write(&path, &serde_json::to_vec_pretty(&line)?)?;
+        files::write(&path, &to_checksummed_json(&line)?)?;
         Ok(Measurement::Stored)
     }
 
@@ -162,29 +152,83 @@ impl InstabilityAnalysis<'_> {
             .any(|spec| outcome(spec).is_some_and(|outcome| outcome != Outcome::Done))
     }
 
-    /// Returns the rows of `stability.csv`: one for each point of each measured line, in the order of the plan and by
-    /// `alpha`.
-    pub fn rows(&self) -> Vec<StabilityRow> {
-        self.context.study.plan.trainings.iter().flat_map(|spec| self.rows_of(&CopyPair::of(spec))).collect()
+    /// Returns the rows of `stability.csv`: see [`stability_rows`]. Emits a message for each damaged line.
+    ///
+    /// # Errors
+    /// Fails if the file of a line exists and cannot be read.
+    pub fn rows(&self) -> Result<Vec<StabilityRow>> {
+        let (rows, damaged) = stability_rows(self.context.study, self.context.store)?;
+        for path in damaged {
+            let text = format!("`{}` is damaged; `lth stability` measures it again", path.display());
+            self.context.sink.on_event(&Event::Message(&text));
+        }
+        Ok(rows)
     }
+}
 
-    fn rows_of(&self, pair: &CopyPair) -> Vec<StabilityRow> {
-        let study = self.context.study;
-        let points = self.measured_line(pair).map_or_else(Vec::new, |line| line.points);
-        let row = |point: InterpolationPoint| StabilityRow {
-            experiment: study.experiment.name.clone(),
-            arm: pair.training.arm.clone(),
-            replicate: pair.training.replicate,
-            repeat: pair.training.repeat,
-            round: pair.training.round.0,
-            weights_remaining: pair.training.counts.kept as f64 / study.resolved.network.weights_total() as f64,
-            alpha: point.alpha,
-            train_error: point.train_error,
-            test_error: point.test_error,
-            key: pair.training.key.to_string(),
-            copy_key: pair.copy.key.to_string(),
-        };
-        points.into_iter().map(row).collect()
+/// The measurement of a pair in the store.
+enum StoredLine {
+    /// It was not measured, or one of the two has other final weights now.
+    Missing,
+    /// Its file is damaged.
+    Damaged(PathBuf),
+    /// It was measured.
+    Measured(MeasuredLine),
+}
+
+impl StoredLine {
+    fn line(self) -> Option<MeasuredLine> {
+        if let Self::Measured(line) = self { Some(line) } else { None }
+    }
+}
+
+/// Reads the measured line of a pair.
+fn measured_line(store: &Store, pair: &CopyPair) -> Result<StoredLine> {
+    let path = store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
+    let Some(bytes) = read_if_there(&path)? else { return Ok(StoredLine::Missing) };
+    let Some(line) = MeasuredLine::from_bytes(&bytes) else { return Ok(StoredLine::Damaged(path)) };
+    let is_current = Some(&line.between) == weight_checksums(store, pair).as_ref();
+    Ok(if is_current { StoredLine::Measured(line) } else { StoredLine::Missing })
+}
+
+/// Returns the checksums of the final weights of a training run and of its copy; `None` if one of them has none.
+fn weight_checksums(store: &Store, pair: &CopyPair) -> Option<[String; 2]> {
+    let checksum = |spec: &TrainingSpec| store.final_weights_checksum(&spec.key);
+    Some([checksum(&pair.training)?, checksum(&pair.copy)?])
+}
+
+/// Returns the rows of `stability.csv`, one for each point of each measured line of a study, in the order of the plan
+/// and by `alpha`, and the paths of damaged lines.
+///
+/// # Errors
+/// Fails if the file of a line exists and cannot be read.
+pub fn stability_rows(study: &Study, store: &Store) -> Result<(Vec<StabilityRow>, Vec<PathBuf>)> {
+    let mut rows = Vec::new();
+    let mut damaged = Vec::new();
+    for pair in study.plan.trainings.iter().map(CopyPair::of) {
+        match measured_line(store, &pair)? {
+            StoredLine::Missing => {}
+            StoredLine::Damaged(path) => damaged.push(path),
+            StoredLine::Measured(line) => rows.extend(line.points.iter().map(|point| row(study, &pair, point))),
+        }
+    }
+    Ok((rows, damaged))
+}
+
+/// Returns the row of a point on the line of a pair.
+fn row(study: &Study, pair: &CopyPair, point: &InterpolationPoint) -> StabilityRow {
+    StabilityRow {
+        experiment: study.experiment.name.clone(),
+        arm: pair.training.arm.clone(),
+        replicate: pair.training.replicate,
+        repeat: pair.training.repeat,
+        round: pair.training.round.0,
+        weights_remaining: pair.training.counts.kept as f64 / study.resolved.network.weights_total() as f64,
+        alpha: point.alpha,
+        train_error: point.train_error,
+        test_error: point.test_error,
+        key: pair.training.key.to_string(),
+        copy_key: pair.copy.key.to_string(),
     }
 }
 

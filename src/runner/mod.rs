@@ -41,6 +41,7 @@ mod store_check;
 mod store_listing;
 mod time_estimate;
 mod training_graph;
+mod verify;
 mod worker;
 
 pub use archive::archive_plan;
@@ -49,7 +50,7 @@ pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate};
 pub use events::{Event, EventSink, Repeats, TrainingId, TrainingResult};
 pub use gc::{Freed, Garbage, GarbageFile, GcReason, find_garbage, free};
-pub use instability::{CopyPair, InstabilityAnalysis};
+pub use instability::{CopyPair, InstabilityAnalysis, stability_rows};
 pub use orphans::{Orphan, delete_orphans, find_orphans};
 pub use remove_run::{RemovedRun, remove_run};
 pub use row_builder::RowBuilder;
@@ -59,3 +60,6 @@ pub use scheduler::RunProgress;
 pub use store::{Store, StoredTraining};
 pub use store_check::StoreReport;
 pub use time_estimate::{TimeBasis, TimeEstimate};
+pub use verify::{
+    Check, CheckState, Difference, Retraining, Verifier, archived_entries, listed_checksums, re_evaluate, retrain,
+};

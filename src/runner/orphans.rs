@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::gc::folders_and_running_runs;
 use super::store_listing::{Listing, name, own_files};
 use crate::artifacts::{list_runs, plan_keys};
-use crate::system::files::{self, Lock};
+use crate::system::files::{self, Lock, Patience};
 use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 
 /// An entry of the store that no run names.
@@ -50,8 +50,11 @@ pub fn find_orphans(runs: &RunsDir) -> Result<Vec<Orphan>> {
 ///
 /// # Errors
 /// Fails like [`find_orphans`], and if a file cannot be removed.
-pub fn delete_orphans(runs: &RunsDir, listed: &[Orphan]) -> Result<(usize, u64)> {
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), || false)?;
+pub fn delete_orphans(runs: &RunsDir, listed: &[Orphan], patience: &Patience<'_>) -> Result<(usize, u64)> {
+    if listed.is_empty() {
+        return Ok((0, 0));
+    }
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
     let listed: BTreeSet<&PathBuf> = listed.iter().map(|orphan| &orphan.entry.0).collect();
     let mut deleted = (0, 0);
     for orphan in find_orphans(runs)? {
@@ -159,7 +162,8 @@ mod tests {
         let mut expected = vec![entry(2).0, entry(4).0, archived(2).0];
         expected.sort();
         assert_eq!(paths, expected);
-        assert_eq!(delete_orphans(&runs, &found).unwrap().0, 3);
+        let patience = Patience { gives_up: &|| false, announce: &|_| {} };
+        assert_eq!(delete_orphans(&runs, &found, &patience).unwrap().0, 3);
         assert!(entry(2).file("notes.txt").exists() && !entry(2).manifest_file().exists());
         assert!(!entry(4).0.exists() && !runs.archived_store(2).exists());
         assert!(entry(1).0.exists() && entry(3).0.exists() && archived(1).0.exists());

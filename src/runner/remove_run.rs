@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::orphans::remove_if_empty;
-use crate::system::files::{self, Lock};
-use crate::system::paths::{RunDir, RunsDir, is_temporary};
+use crate::system::files::{self, Lock, Patience};
+use crate::system::paths::{ReportDir, RunDir, RunsDir, is_temporary};
 use crate::system::written_files::WrittenFiles;
 
 /// The files of a run that this program writes, those of its report excepted.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     RunDir::CONFIG[0],
     RunDir::CONFIG[1],
     RunDir::RESOLVED_CONFIG,
@@ -22,6 +22,7 @@ const FILES: [&str; 11] = [
     RunDir::WEIGHTS,
     RunDir::STABILITY,
     RunDir::TIMINGS,
+    RunDir::CHECKSUMS,
 ];
 
 /// The result of removing a run.
@@ -38,15 +39,18 @@ pub struct RemovedRun {
 ///
 /// # Errors
 /// Fails, and removes nothing, if the run is running. Fails if a file cannot be removed.
-pub fn remove_run(run: &RunDir) -> Result<RemovedRun> {
+pub fn remove_run(run: &RunDir, patience: &Patience<'_>) -> Result<RemovedRun> {
     let runs = RunsDir(run.0.parent().unwrap_or(Path::new("")).to_owned());
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), || false)?;
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
     if Lock::is_held(&run.run_lock()) {
         bail!("`{}` is running", run.0.display());
     }
     let before = files::size(&run.0);
     let report = run.report_dir().0;
-    WrittenFiles::read(&report).remove()?;
+    for folder in [&report, &report.join(ReportDir::FIGURES)] {
+        files::remove_stale_temporaries(folder)?;
+    }
+    WrittenFiles::read(&report)?.remove()?;
     for path in files::list(&run.0)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if (FILES.contains(&&*name) || is_temporary(&name)) && path.symlink_metadata().is_ok_and(|file| file.is_file())
@@ -74,23 +78,27 @@ mod tests {
         write(&run, RunDir::ROUNDS);
         write(&run, RunDir::MANIFEST);
         let report = |name: &str| (name.to_owned(), b"text".to_vec());
-        WrittenFiles::read(&run.report_dir().0).replace(&[report("index.html"), report("figures/a.svg")]).unwrap();
+        WrittenFiles::read(&run.report_dir().0)
+            .unwrap()
+            .replace(&[report("index.html"), report("figures/a.svg")])
+            .unwrap();
         let clean = RunDir(folder.path().join("b-12345678"));
         write(&clean, RunDir::ROUNDS);
         write(&run, "report/figures/mine.svg");
         write(&run, "notes.txt");
 
-        let removed = remove_run(&run).unwrap();
+        let patience = Patience { gives_up: &|| false, announce: &|_| {} };
+        let removed = remove_run(&run, &patience).unwrap();
         assert_eq!(removed.foreign, [run.file("notes.txt"), run.file("report")]);
         assert_eq!(files::list(&run.report_dir().0).unwrap(), [run.file("report/figures")]);
         assert!(run.file("report/figures/mine.svg").exists());
-        let removed = remove_run(&clean).unwrap();
+        let removed = remove_run(&clean, &patience).unwrap();
         assert_eq!(removed, RemovedRun { bytes: 4, foreign: Vec::new() });
         assert!(!clean.0.exists());
 
         write(&clean, RunDir::ROUNDS);
-        let _running = Lock::shared(&clean.run_lock()).unwrap();
-        assert!(remove_run(&clean).unwrap_err().to_string().contains("is running"));
+        let _running = Lock::try_shared(&clean.run_lock()).unwrap();
+        assert!(remove_run(&clean, &patience).unwrap_err().to_string().contains("is running"));
         assert!(clean.0.exists());
     }
 }

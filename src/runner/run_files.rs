@@ -6,11 +6,11 @@ use anyhow::Result;
 
 use super::row_builder::RowBuilder;
 use super::store::StoredTraining;
-use crate::artifacts::{summary_to_csv, to_csv};
+use crate::artifacts::{RunChecksums, summary_to_csv, to_csv};
 use crate::lottery::{Plan, TrainingSpec};
 use crate::system::cancel::CancelToken;
 use crate::system::clock::Stopwatch;
-use crate::system::files::{self, Lock};
+use crate::system::files::{self, Lock, Patience};
 use crate::system::paths::RunDir;
 
 /// The longest time in seconds that a cancelled run waits for another process that writes the same files.
@@ -61,39 +61,15 @@ impl RunFiles<'_> {
     /// Waits for the lock of the files; a cancelled run waits [`LOCK_WAIT_SECONDS`] at most.
     fn lock(&self) -> Result<Lock> {
         let watch = Stopwatch::start();
-        let give_up = || self.cancel.is_cancelled() && watch.seconds() > LOCK_WAIT_SECONDS;
-        Lock::wait_exclusive(&self.dir.write_lock(), give_up)
+        let gives_up = || self.cancel.is_cancelled() && watch.seconds() > LOCK_WAIT_SECONDS;
+        let patience = Patience { gives_up: &gives_up, announce: &|_| {} };
+        Lock::wait_exclusive(&self.dir.write_lock(), &patience)
     }
 
-    /// Writes the CSV files; `_lock` is the lock of the files.
-    fn write_csv_locked(&self, _lock: &Lock, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
+    /// Writes the CSV files; `lock` is the lock of the files.
+    fn write_csv_locked(&self, lock: &Lock, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         files::remove_stale_temporaries(&self.dir.0)?;
-        let mut rounds = Vec::new();
-        let mut curves = Vec::new();
-        let mut layers = Vec::new();
-        let mut timings = Vec::new();
-        let mut with_weight_stats: Vec<(&TrainingSpec, Arc<StoredTraining>)> = Vec::new();
-        for spec in &self.plan.trainings {
-            match row_state(spec) {
-                None => {}
-                Some(RowState::Failed) => rounds.push(self.rows.round_row(spec, None)),
-                Some(RowState::Stored(result)) => {
-                    rounds.push(self.rows.round_row(spec, Some(&result)));
-                    curves.extend(self.rows.curve_rows(spec, &result));
-                    layers.extend(self.rows.layer_rows(spec, &result));
-                    timings.extend(self.rows.timing_row(spec, &result));
-                    with_weight_stats.extend(result.profile.is_some().then_some((spec, result)));
-                }
-            }
-        }
-        let weights = self.rows.weight_rows(&with_weight_stats);
-        files::write(&self.dir.file(RunDir::ROUNDS), &to_csv(&rounds)?)?;
-        files::write(&self.dir.file(RunDir::CURVES), &to_csv(&curves)?)?;
-        files::write(&self.dir.file(RunDir::LAYERS), &to_csv(&layers)?)?;
-        files::write(&self.dir.file(RunDir::WEIGHTS), &to_csv(&weights)?)?;
-        files::write(&self.dir.file(RunDir::SUMMARY), &summary_to_csv(&rounds)?)?;
-        files::write(&self.dir.file(RunDir::TIMINGS), &to_csv(&timings)?)?;
-        Ok(())
+        self.put(lock, &csv_files(self.rows, self.plan, row_state)?)
     }
 
     /// Writes other files of the run, each as (name, bytes).
@@ -101,21 +77,75 @@ impl RunFiles<'_> {
     /// # Errors
     /// Fails if a file cannot be written or the lock of the files cannot be taken.
     pub fn write_files(&self, contents: &[(&str, Vec<u8>)]) -> Result<()> {
-        let _lock = self.lock()?;
-        for (name, bytes) in contents {
-            files::write(&self.dir.file(name), bytes)?;
-        }
-        Ok(())
+        self.put(&self.lock()?, contents)
     }
+
     /// Writes the file `name` of the run with the bytes that `contents` makes of its present bytes, `None` if there is
     /// no such file. The file is locked from reading to writing.
     ///
     /// # Errors
     /// Fails if `contents` fails, the file cannot be written, or the lock of the files cannot be taken.
     pub fn update_file(&self, name: &str, contents: impl FnOnce(Option<Vec<u8>>) -> Result<Vec<u8>>) -> Result<()> {
-        let _lock = self.lock()?;
+        let lock = self.lock()?;
         let path = self.dir.file(name);
         let present = if path.exists() { Some(files::read(&path)?) } else { None };
-        Ok(files::write(&path, &contents(present)?)?)
+        self.put(&lock, &[(name, contents(present)?)])
     }
+
+    /// Writes files of the run and their checksums; `_lock` is the lock of the files.
+    fn put(&self, _lock: &Lock, contents: &[(&str, Vec<u8>)]) -> Result<()> {
+        // A damaged list is made anew.
+        let present = RunChecksums::read(self.dir).ok().flatten().unwrap_or_default();
+        let new = present.with(contents);
+        let write_list = |list: &RunChecksums| files::write(&self.dir.file(RunDir::CHECKSUMS), &list.to_bytes());
+        let during = present.during(&new);
+        if during != present {
+            write_list(&during)?;
+        }
+        for (name, bytes) in contents {
+            files::write(&self.dir.file(name), bytes)?;
+        }
+        if new != during || !self.dir.file(RunDir::CHECKSUMS).exists() {
+            write_list(&new)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the CSV files of a run, each as (name, bytes), with the rows of each training run for which `row_state` is
+/// not `None`.
+///
+/// # Errors
+/// Fails if rows cannot be written as CSV.
+pub(super) fn csv_files(
+    rows: RowBuilder<'_>,
+    plan: &Plan,
+    row_state: impl Fn(&TrainingSpec) -> Option<RowState>,
+) -> Result<[(&'static str, Vec<u8>); 6]> {
+    let mut rounds = Vec::new();
+    let mut curves = Vec::new();
+    let mut layers = Vec::new();
+    let mut timings = Vec::new();
+    let mut with_weight_stats: Vec<(&TrainingSpec, Arc<StoredTraining>)> = Vec::new();
+    for spec in &plan.trainings {
+        match row_state(spec) {
+            None => {}
+            Some(RowState::Failed) => rounds.push(rows.round_row(spec, None)),
+            Some(RowState::Stored(result)) => {
+                rounds.push(rows.round_row(spec, Some(&result)));
+                curves.extend(rows.curve_rows(spec, &result));
+                layers.extend(rows.layer_rows(spec, &result));
+                timings.extend(rows.timing_row(spec, &result));
+                with_weight_stats.extend(result.profile.is_some().then_some((spec, result)));
+            }
+        }
+    }
+    Ok([
+        (RunDir::ROUNDS, to_csv(&rounds)?),
+        (RunDir::CURVES, to_csv(&curves)?),
+        (RunDir::LAYERS, to_csv(&layers)?),
+        (RunDir::WEIGHTS, to_csv(&rows.weight_rows(&with_weight_stats))?),
+        (RunDir::SUMMARY, summary_to_csv(&rounds)?),
+        (RunDir::TIMINGS, to_csv(&timings)?),
+    ])
 }

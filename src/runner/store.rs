@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use anyhow::{Context, Result, bail, ensure};
 
 use super::jobs::{JobPlan, StoreIndex, plan_jobs};
 use super::training_graph::{Node, TrainingGraph};
 use crate::artifacts::{
-    EntryManifest, FileChecksum, Timing, mask_from_bytes, mask_to_bytes, newest_progress, snapshot_from_bytes,
-    snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes,
+    EntryManifest, FileChecksum, ManifestError, Timing, mask_from_bytes, mask_to_bytes, newest_progress,
+    snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes,
 };
 use crate::base::curve::Curve;
 use crate::base::key::ContentHash;
@@ -23,15 +23,6 @@ use crate::base::units::Iteration;
 use crate::lottery::{ArtifactSource, Dependency, Plan, Study, TrainingSpec, WeightStats};
 use crate::system::files;
 use crate::system::paths::{RunsDir, TrainingDir};
-
-/// The version of an entry's files that this program reads and writes.
-const FORMAT: u32 = EntryManifest::FORMAT;
-
-/// The part of the manifest that every version of this program can read.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
 
 /// The stored result of a training run.
 #[derive(Clone, Debug)]
@@ -75,32 +66,37 @@ pub struct Store {
 
 impl Store {
     /// Returns the stored result of a training run; `None` if it is not stored, or its entry is damaged, so that it is
-    /// trained again.
+    /// trained again. An entry is damaged if a file is missing or has another checksum.
     ///
     /// # Errors
-    /// Fails if the entry cannot be read, or a newer version of this program wrote it.
+    /// Fails if a file of the entry exists and cannot be read, or a newer version of this program wrote the entry.
     pub fn load(&self, training: &TrainingSpec) -> Result<Option<StoredTraining>> {
         let entry = self.runs.training_dir(&training.key);
-        let bytes = match fs::read(entry.manifest_file()) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e).with_context(|| format!("could not read `{}`", entry.manifest_file().display())),
-        };
-        // Check the format first: the rest of a newer version's manifest may differ.
-        if let Ok(Format { format }) = serde_json::from_slice(&bytes) {
-            ensure!(format <= FORMAT, "`{}` was written by a newer version of lth", entry.0.display());
-        }
-        let Ok(manifest) = serde_json::from_slice::<EntryManifest>(&bytes) else { return Ok(None) };
-        let is_intact = |name: &String| TrainingDir::can_be_freed(name) || verified(&entry, &manifest, name).is_ok();
-        if manifest.content != training.content.value() || !manifest.files.keys().all(is_intact) {
+        let StoredManifest::Whole(manifest) = read_manifest(&entry)? else { return Ok(None) };
+        if manifest.key != training.key || manifest.content != training.content.value() {
             return Ok(None);
         }
-        let Ok(curve) = serde_json::from_slice(&files::read(&entry.file(TrainingDir::CURVE))?) else { return Ok(None) };
-        let timing = files::read(&entry.timing_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let has_profile = manifest.files.contains_key(TrainingDir::WEIGHT_STATS);
-        let profile = if has_profile { Some(files::read(&entry.file(TrainingDir::WEIGHT_STATS))?) } else { None };
-        let profile = profile.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let EntryManifest { outcome, weights_kept, .. } = manifest;
+        let mut contents = BTreeMap::new();
+        for name in manifest.files.keys() {
+            if TrainingDir::can_be_freed(name) {
+                check_readable(&entry, name)?;
+                continue;
+            }
+            match read_verified(&entry, &manifest, name)? {
+                Some(bytes) => contents.insert(name.as_str(), bytes),
+                None => return Ok(None),
+            };
+        }
+        let parsed = |name: &str| contents.get(name).map(Vec::as_slice);
+        let Some(curve) = parsed(TrainingDir::CURVE).and_then(|bytes| serde_json::from_slice(bytes).ok()) else {
+            return Ok(None);
+        };
+        if manifest.format < EntryManifest::FORMAT && !agrees_with_files(&manifest, &curve, parsed(TrainingDir::MASK)) {
+            return Ok(None);
+        }
+        let profile = parsed(TrainingDir::WEIGHT_STATS).and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let timing = fs::read(entry.timing_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let EntryManifest { outcome, weights_kept, .. } = *manifest;
         Ok(Some(StoredTraining { outcome, curve, weights_kept, profile, timing }))
     }
 
@@ -161,14 +157,14 @@ impl Store {
         }
         files::write(&entry.timing_file(), &serde_json::to_vec_pretty(&outputs.timing)?)?;
         let manifest = EntryManifest {
-            format: FORMAT,
+            format: EntryManifest::FORMAT,
             key: training.key,
             content: training.content.value(),
             outcome: outputs.outcome.clone(),
             weights_kept: outputs.mask.kept_counts(),
             files: sums,
         };
-        Ok(files::write(&entry.manifest_file(), &serde_json::to_vec_pretty(&manifest)?)?)
+        Ok(files::write(&entry.manifest_file(), &manifest.to_bytes()?)?)
     }
 
     /// Writes final weights that were freed, after the training run has been run again.
@@ -203,18 +199,21 @@ impl Store {
         files::write(&entry.file(name), bytes)?;
         if has_changed {
             manifest.files.insert(name.to_owned(), sum);
-            files::write(&entry.manifest_file(), &serde_json::to_vec_pretty(&manifest)?)?;
+            manifest.format = EntryManifest::FORMAT;
+            files::write(&entry.manifest_file(), &manifest.to_bytes()?)?;
         }
         Ok(())
     }
 
     fn manifest(&self, key: &ContentHash) -> Result<EntryManifest> {
         let path = self.runs.training_dir(key).manifest_file();
-        serde_json::from_slice(&files::read(&path)?).with_context(|| format!("`{}` is damaged", path.display()))
+        EntryManifest::from_bytes(&files::read(&path)?).with_context(|| format!("could not use `{}`", path.display()))
     }
 
     fn verified_file(&self, key: &ContentHash, name: &str) -> Result<Vec<u8>> {
-        verified(&self.runs.training_dir(key), &self.manifest(key)?, name)
+        let entry = self.runs.training_dir(key);
+        let bytes = read_verified(&entry, &self.manifest(key)?, name)?;
+        bytes.with_context(|| format!("`{}` is damaged or missing", entry.file(name).display()))
     }
 
     /// Reads the verified file `name` of an entry with `read`, whose error gets the name of the file.
@@ -224,25 +223,98 @@ impl Store {
     }
 }
 
-/// Returns the bytes of a file of an entry.
+/// The manifest of an entry.
+pub(super) enum StoredManifest {
+    /// There is none: the entry is absent or not complete.
+    Missing,
+    /// It is damaged; with the cause.
+    Damaged(String),
+    /// It is whole.
+    Whole(Box<EntryManifest>),
+}
+
+/// Reads the manifest of an entry.
 ///
 /// # Errors
-/// Fails if the file cannot be read, or does not have the checksum in the manifest of the entry.
-pub(super) fn verified(entry: &TrainingDir, manifest: &EntryManifest, name: &str) -> Result<Vec<u8>> {
+/// Fails if the file exists and cannot be read, or a newer version of this program wrote it.
+pub(super) fn read_manifest(entry: &TrainingDir) -> Result<StoredManifest> {
+    let path = entry.manifest_file();
+    let Some(bytes) = read_if_there(&path)? else { return Ok(StoredManifest::Missing) };
+    match EntryManifest::from_bytes(&bytes) {
+        Ok(manifest) => Ok(StoredManifest::Whole(Box::new(manifest))),
+        Err(error @ ManifestError::Damaged(_)) => Ok(StoredManifest::Damaged(error.to_string())),
+        Err(error @ ManifestError::Newer(_)) => {
+            bail!(
+                "could not use `{}`: {error}\n\nhint: run that version, or name another folder with `--runs`",
+                path.display()
+            )
+        }
+    }
+}
+
+/// Returns the bytes of a file; `None` if it does not exist.
+///
+/// # Errors
+/// Fails if the file exists and cannot be read: that is no damage, and may pass.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("could not read `{}`", path.display())),
+    }
+}
+
+/// Returns the bytes of a file of an entry; `None` if it is missing, or has another checksum than in the manifest.
+///
+/// # Errors
+/// Fails if the file exists and cannot be read.
+pub(super) fn read_verified(entry: &TrainingDir, manifest: &EntryManifest, name: &str) -> Result<Option<Vec<u8>>> {
+    let bytes = read_if_there(&entry.file(name))?;
+    Ok(bytes.filter(|bytes| manifest.files.get(name) == Some(&FileChecksum::of(bytes))))
+}
+
+/// Checks that a file of an entry can be opened, if it exists.
+fn check_readable(entry: &TrainingDir, name: &str) -> Result<()> {
     let path = entry.file(name);
-    let bytes = files::read(&path)?;
-    ensure!(manifest.files.get(name) == Some(&FileChecksum::of(&bytes)), "`{}` is damaged", path.display());
-    Ok(bytes)
+    match fs::File::open(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not read `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether what a manifest without a checksum of itself says agrees with the files of its entry, whose
+/// checksums are right: the weights kept with the `mask`, and the outcome with the final weights and the curve.
+pub(super) fn agrees_with_files(manifest: &EntryManifest, curve: &Curve, mask: Option<&[u8]>) -> bool {
+    let mask = mask.and_then(|bytes| mask_from_bytes(bytes).ok());
+    let has_final_weights = manifest.files.contains_key(TrainingDir::FINAL_WEIGHTS);
+    let outcome_agrees = match manifest.outcome {
+        Outcome::Done => has_final_weights,
+        Outcome::Diverged { iteration } => {
+            !has_final_weights && curve.last().is_none_or(|last| last.iteration < iteration)
+        }
+        Outcome::Failed { .. } | Outcome::Blocked { .. } => false,
+    };
+    outcome_agrees && mask.is_some_and(|mask| mask.kept_counts() == manifest.weights_kept)
 }
 
 impl StoreIndex for Store {
+    /// A file that exists and cannot be read counts as stored, so that what needs it fails with the cause instead of
+    /// making it again.
     fn has(&self, key: &ContentHash, dependency: Dependency) -> bool {
-        match dependency {
-            Dependency::Entry => true,
-            Dependency::FinalWeights => self.verified_file(key, TrainingDir::FINAL_WEIGHTS).is_ok(),
-            Dependency::Snapshot(Iteration(iteration)) => {
-                self.verified_file(key, &TrainingDir::snapshot_file(iteration)).is_ok()
+        let name = match dependency {
+            Dependency::Entry => return true,
+            Dependency::FinalWeights => TrainingDir::FINAL_WEIGHTS.to_owned(),
+            Dependency::Snapshot(Iteration(iteration)) => TrainingDir::snapshot_file(iteration),
+        };
+        let entry = self.runs.training_dir(key);
+        match read_manifest(&entry) {
+            Ok(StoredManifest::Whole(manifest)) => {
+                read_verified(&entry, &manifest, &name).map_or(true, |bytes| bytes.is_some())
             }
+            Ok(StoredManifest::Missing | StoredManifest::Damaged(_)) => false,
+            Err(_) => true,
         }
     }
 

@@ -1,15 +1,13 @@
 //! Checks the files of the store against the checksums in their manifests.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
 
-use super::store::verified;
+use super::store::{StoredManifest, agrees_with_files, read_manifest, read_verified};
 use super::store_listing::{Listing, name};
 use crate::artifacts::EntryManifest;
-use crate::base::key::ContentHash;
 use crate::system::files;
 use crate::system::paths::{RunsDir, TrainingDir};
 
@@ -44,12 +42,12 @@ impl StoreReport {
         report.bytes = listing.entries.iter().chain(&listing.archived).map(|entry| files::size(&entry.0)).sum();
         for entry in &listing.entries {
             let name = name(&entry.0);
-            if !entry.manifest_file().exists() {
-                report.unfinished += 1;
-            } else if let Err(error) = check(entry, &name) {
-                report.damaged.push(format!("{}: {error:#}", name.get(..8).unwrap_or(&name)));
-            } else {
-                report.trainings += 1;
+            let named = |damage: &str| format!("{}: {damage}", name.get(..8).unwrap_or(&name));
+            match check_entry(entry) {
+                Ok(EntryState::Unfinished) => report.unfinished += 1,
+                Ok(EntryState::Damaged(damage)) => report.damaged.push(named(&damage.join("; "))),
+                Ok(EntryState::Whole(_)) => report.trainings += 1,
+                Err(error) => report.damaged.push(named(&format!("{error:#}"))),
             }
         }
         report.foreign = listing.foreign;
@@ -57,20 +55,52 @@ impl StoreReport {
     }
 }
 
+/// The result of checking an entry.
+pub(super) enum EntryState {
+    /// It has no manifest: it is not complete.
+    Unfinished,
+    /// It is damaged; with a line for each damage.
+    Damaged(Vec<String>),
+    /// Every file that has not been freed has its checksum.
+    Whole(Box<EntryManifest>),
+}
+
 /// Compares the files of an entry with the checksums in its `done.json`.
 ///
 /// # Errors
-/// Fails at the first file that differs, or is missing and cannot have been freed.
-fn check(entry: &TrainingDir, name: &str) -> Result<()> {
-    let manifest: EntryManifest = serde_json::from_slice(&fs::read(entry.manifest_file())?)?;
-    anyhow::ensure!(
-        manifest.key.to_string() == name && ContentHash::of_json(&manifest.content) == manifest.key,
-        "is not what its name says"
-    );
+/// Fails if a file exists and cannot be read, or a newer version of this program wrote the entry.
+pub(super) fn check_entry(entry: &TrainingDir) -> Result<EntryState> {
+    let manifest = match read_manifest(entry)? {
+        StoredManifest::Missing => return Ok(EntryState::Unfinished),
+        StoredManifest::Damaged(cause) => {
+            return Ok(EntryState::Damaged(vec![format!("`{}`: {cause}", entry.manifest_file().display())]));
+        }
+        StoredManifest::Whole(manifest) => manifest,
+    };
+    let mut damage = Vec::new();
+    if manifest.key.to_string() != name(&entry.0) || !manifest.has_key_of_content() {
+        damage.push("its files are not those of the training run that its name says".to_owned());
+    }
     for file in manifest.files.keys() {
-        if !TrainingDir::can_be_freed(file) || entry.file(file).exists() {
-            verified(entry, &manifest, file)?;
+        let path = entry.file(file);
+        if read_verified(entry, &manifest, file)?.is_none() {
+            match path.symlink_metadata() {
+                Ok(_) => damage.push(format!("`{}` is damaged", path.display())),
+                Err(_) if TrainingDir::can_be_freed(file) => {}
+                Err(_) => damage.push(format!("`{}` is missing", path.display())),
+            }
         }
     }
-    Ok(())
+    if damage.is_empty() && manifest.format < EntryManifest::FORMAT && !agrees(entry, &manifest)? {
+        damage.push(format!("`{}` does not agree with its files", entry.manifest_file().display()));
+    }
+    Ok(if damage.is_empty() { EntryState::Whole(manifest) } else { EntryState::Damaged(damage) })
+}
+
+/// Returns whether a manifest without a checksum of itself agrees with the files of its entry.
+fn agrees(entry: &TrainingDir, manifest: &EntryManifest) -> Result<bool> {
+    let curve = read_verified(entry, manifest, TrainingDir::CURVE)?;
+    let Some(curve) = curve.and_then(|bytes| serde_json::from_slice(&bytes).ok()) else { return Ok(false) };
+    let mask = read_verified(entry, manifest, TrainingDir::MASK)?;
+    Ok(agrees_with_files(manifest, &curve, mask.as_deref()))
 }

@@ -78,6 +78,14 @@ pub fn with_program_name(text: &str) -> String {
     text.replace("`lth ", &format!("`{} ", program()))
 }
 
+/// Returns the path of the executable file of this process.
+///
+/// # Errors
+/// Fails if the system does not tell it.
+pub fn executable() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 /// Returns the arguments of this process, the name of the program first.
 pub fn arguments() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()

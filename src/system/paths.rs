@@ -113,6 +113,12 @@ impl TrainingDir {
         (Self::progress_file(iteration) == name).then_some(iteration)
     }
 
+    /// Returns the iteration of the file with a snapshot; `None` for other names.
+    pub fn iteration_of_snapshot(name: &str) -> Option<u64> {
+        let digits = name.strip_prefix("at-")?.strip_suffix(".safetensors")?;
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+    }
+
     const DONE: &str = "done.json";
     const TIMING: &str = "timing.json";
     const PIN: &str = "keep";
@@ -121,7 +127,6 @@ impl TrainingDir {
     /// Returns whether this program writes files with this name into the folder of a training run: one of the files
     /// named by this type, or a temporary file that is renamed to one of them.
     pub fn is_known_file(name: &str) -> bool {
-        let iteration = name.strip_prefix("at-").and_then(|rest| rest.strip_suffix(".safetensors"));
         let fixed = [
             Self::INITIAL_WEIGHTS,
             Self::MASK,
@@ -135,7 +140,7 @@ impl TrainingDir {
             Self::LOCK,
         ];
         fixed.contains(&name)
-            || iteration.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            || Self::iteration_of_snapshot(name).is_some()
             || Self::progress_iteration(name).is_some()
             || is_temporary(name)
     }
@@ -198,6 +203,8 @@ impl RunDir {
     pub const STABILITY: &str = "stability.csv";
     /// Durations and hosts, which may differ from run to run.
     pub const TIMINGS: &str = "timings.csv";
+    /// The SHA-256 of each file that the report reads, in the format of `sha256sum`.
+    pub const CHECKSUMS: &str = "SHA256SUMS";
 
     /// Returns the path of the file `name`.
     pub fn file(&self, name: &str) -> PathBuf {
@@ -241,8 +248,13 @@ impl RunDir {
 
     /// Returns whether `--fresh` has archived this run.
     pub fn is_archived(&self) -> bool {
+        self.archive_number().is_some()
+    }
+
+    /// Returns the number of the archive that `--fresh` has moved this run to; `None` if it has not.
+    pub fn archive_number(&self) -> Option<u32> {
         let name = self.0.file_name().unwrap_or_default().to_string_lossy();
-        name.rsplit_once(ARCHIVE_INFIX).is_some_and(|(_, n)| n.parse::<u32>().is_ok())
+        name.rsplit_once(ARCHIVE_INFIX)?.1.parse().ok()
     }
 }
 

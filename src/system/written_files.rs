@@ -3,7 +3,8 @@
 //! since, is the user's ("foreign").
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -25,14 +26,23 @@ pub struct WrittenFiles {
 }
 
 impl WrittenFiles {
-    /// Reads the list of `folder`; an empty list if the folder has none.
-    pub fn read(folder: &Path) -> Self {
-        let text = std::fs::read_to_string(folder.join(LIST_FILE));
-        let has_list = text.is_ok();
-        let text = text.unwrap_or_default();
-        let listed = text.lines().filter_map(|line| line.split_once("  "));
+    /// Reads the list of `folder`; an empty list if the folder has none. Names that lead out of the folder are left
+    /// out: this program writes none.
+    ///
+    /// # Errors
+    /// Fails if the list exists and cannot be read.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(LIST_FILE);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("could not read `{}`", path.display())),
+        };
+        let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default());
+        let is_inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        let listed = text.lines().filter_map(|line| line.split_once("  ")).filter(|(_, name)| is_inside(name));
         let listed = listed.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect();
-        Self { folder: folder.to_owned(), has_list, listed }
+        Ok(Self { folder: folder.to_owned(), has_list: bytes.is_some(), listed })
     }
 
     /// Returns the paths of the files among `names` that exist and are foreign. In a folder without a list, all of them
@@ -132,17 +142,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
-        WrittenFiles::read(folder).replace(&[file("a", "1"), file("b", "1"), file("c", "1")]).unwrap();
+        WrittenFiles::read(folder).unwrap().replace(&[file("a", "1"), file("b", "1"), file("c", "1")]).unwrap();
         files::write(&folder.join("mine"), b"of the user").unwrap();
         files::write(&folder.join("c"), b"listed, changed by the user").unwrap();
         assert_eq!(
-            WrittenFiles::read(folder).foreign(["a", "c", "mine", "new"]),
+            WrittenFiles::read(folder).unwrap().foreign(["a", "c", "mine", "new"]),
             [folder.join("c"), folder.join("mine")]
         );
-        WrittenFiles::read(folder).replace(&[file("a", "2")]).unwrap();
+        WrittenFiles::read(folder).unwrap().replace(&[file("a", "2")]).unwrap();
         assert_eq!(names(folder), [LIST_FILE, "a", "c", "mine"], "b was listed and is not written any more");
         assert_eq!(files::read(&folder.join("a")).unwrap(), b"2");
-        assert!(WrittenFiles::read(folder).foreign(["a"]).is_empty());
+        assert!(WrittenFiles::read(folder).unwrap().foreign(["a"]).is_empty());
     }
 
     #[test]
@@ -150,13 +160,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         files::write(&folder.join("a"), b"of a version without lists").unwrap();
-        assert!(WrittenFiles::read(folder).archive_foreign(["a"]).unwrap().is_empty());
-        WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+        assert!(WrittenFiles::read(folder).unwrap().archive_foreign(["a"]).unwrap().is_empty());
+        WrittenFiles::read(folder).unwrap().replace(&[("a".into(), b"1".to_vec())]).unwrap();
         for (text, old) in [(b"mine", "a.old-1"), (b"also", "a.old-2")] {
             files::write(&folder.join("a"), text).unwrap();
-            assert_eq!(WrittenFiles::read(folder).archive_foreign(["a", "b"]).unwrap(), [folder.join(old)]);
+            assert_eq!(WrittenFiles::read(folder).unwrap().archive_foreign(["a", "b"]).unwrap(), [folder.join(old)]);
             assert_eq!(files::read(&folder.join(old)).unwrap(), text);
-            WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec())]).unwrap();
+            WrittenFiles::read(folder).unwrap().replace(&[("a".into(), b"1".to_vec())]).unwrap();
         }
     }
 
@@ -164,11 +174,14 @@ mod tests {
     fn files_written_before_a_kill_are_not_foreign() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        WrittenFiles::read(folder).replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())]).unwrap();
-        let owned = WrittenFiles::read(folder);
+        WrittenFiles::read(folder)
+            .unwrap()
+            .replace(&[("a".into(), b"1".to_vec()), ("b".into(), b"1".to_vec())])
+            .unwrap();
+        let owned = WrittenFiles::read(folder).unwrap();
         let new = ["a", "b"].map(|name| (name.to_owned(), sha256(b"2"))).into();
         owned.write_list(&owned.listed.union(&new).cloned().collect()).unwrap();
         files::write(&folder.join("a"), b"2").unwrap();
-        assert!(WrittenFiles::read(folder).foreign(["a", "b"]).is_empty());
+        assert!(WrittenFiles::read(folder).unwrap().foreign(["a", "b"]).is_empty());
     }
 }

@@ -14,6 +14,7 @@ mod overview;
 mod progress;
 mod stability;
 mod table;
+mod verification;
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -27,6 +28,7 @@ pub use overview::overviews;
 pub use progress::sink;
 pub use stability::stability;
 pub use table::{printable, table};
+pub use verification::verification;
 
 use crate::system::env;
 

@@ -18,3 +18,4 @@ mod results;
 mod runner;
 mod support;
 mod trainer_contract;
+mod verify;

@@ -221,6 +221,14 @@ pub(crate) fn config(folder: &Path, text: &str) -> String {
     path.display().to_string()
 }
 
+/// Changes a JSON file that carries a checksum of itself, and its checksum with it.
+pub(crate) fn edit_json(path: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    let mut page: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    page.as_object_mut().unwrap().shift_remove("checksum");
+    edit(&mut page);
+    lth::system::files::write(path, &lth::artifacts::to_checksummed_json(&page).unwrap()).unwrap();
+}
+
 /// Returns the folder of the only run of the experiment `name`.
 pub(crate) fn run_dir_named(runs: &Path, name: &str) -> PathBuf {
     let mut run_dirs = run_dirs(runs);

@@ -1,16 +1,14 @@
 //! Provenance of the numbers of a run. The text is independent of the machine's name and the number of workers.
 
-use std::collections::BTreeSet;
-use std::fs;
-
 use super::super::analysis::RunAnalysis;
 use super::PageElement;
-use crate::artifacts::{AuditSummary, RoundRow};
+use crate::artifacts::{AuditSummary, RoundRow, read_run_file};
 use crate::base::category::Category;
 use crate::base::format::{count_of, with_thousands};
 use crate::base::outcome::OutcomeKind;
 use crate::report::run::Run;
 use crate::system::paths::RunDir;
+use std::collections::BTreeSet;
 
 /// Returns a list of facts (seeds, outcomes, versions, device, audit, data) and the configuration.
 pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
@@ -29,7 +27,8 @@ pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
     facts.extend(manifest_facts(run));
     let machine = format!("Processor, host, commands and times are in {} and {}.", RunDir::MANIFEST, RunDir::TIMINGS);
     let mut elements = vec![PageElement::List(facts), PageElement::Text(machine)];
-    if let Ok(text) = fs::read_to_string(run.dir.file(RunDir::RESOLVED_CONFIG)) {
+    let resolved = read_run_file(&run.dir, RunDir::RESOLVED_CONFIG).ok().flatten();
+    if let Some(text) = resolved.and_then(|bytes| String::from_utf8(bytes).ok()) {
         elements.push(PageElement::Code("The configuration, every value with its origin".to_owned(), text));
     }
     elements
@@ -39,7 +38,7 @@ pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
 fn manifest_facts(run: &Run) -> Vec<String> {
     let Some(manifest) = &run.manifest else {
         return vec![format!(
-            "Versions and integrity checks: unknown, because {} is missing or damaged",
+            "Versions and integrity checks: unknown, because {} is missing or of another version",
             RunDir::MANIFEST
         )];
     };

@@ -69,7 +69,8 @@ fn doctor_shows_state_of_store() {
     assert_eq!((sick["trainings"].as_u64(), sick["unfinished"].as_u64()), (Some(2), Some(1)));
     let damaged: Vec<&str> = sick["damaged"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
     assert!(damaged.iter().any(|text| text.contains("curve.json` is damaged")), "{damaged:?}");
-    assert!(damaged.contains(&"ffffffff: is not what its name says"), "{damaged:?}");
+    let misnamed = "ffffffff: its files are not those of the training run that its name says";
+    assert!(damaged.contains(&misnamed), "{damaged:?}");
 }
 
 #[test]

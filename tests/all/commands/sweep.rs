@@ -239,7 +239,7 @@ fn rm_removes_archived_runs_and_refuses_running_ones() {
 
     let run_dir = run_dir(folder.path());
     let lock = folder.path().join(".locks").join(format!("{}.run", name(&run_dir)));
-    let _running = lth::system::files::Lock::shared(&lock).unwrap();
+    let _running = lth::system::files::Lock::try_shared(&lock).unwrap().unwrap();
     let refused = lth_in(folder.path(), &["rm", "smoke", "--yes"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("is running; nothing was deleted"), "{}", stderr(&refused));

@@ -90,7 +90,7 @@ fn fuzz_mask_files() {
 #[test]
 fn fuzz_snapshot_files() {
     let corpus = (0..3).map(|moments| snapshot_to_bytes(&snapshot(moments)).unwrap()).collect();
-    fuzz_tensors("snapshots", corpus, &|bytes| snapshot_from_bytes(bytes).is_ok());
+    fuzz_tensors("snapshots", corpus, &|bytes| snapshot_from_bytes::<f32>(bytes).is_ok());
 }
 
 /// Reads mutated CSV files with rows of type `R`.

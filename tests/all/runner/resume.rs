@@ -145,9 +145,7 @@ fn final_weights_that_differ_after_rerun_are_refused() {
     };
     fs::remove_dir_all(of_round("2")).unwrap();
     let done = of_round("1").join("done.json");
-    let mut page: serde_json::Value = serde_json::from_slice(&fs::read(&done).unwrap()).unwrap();
-    page["files"]["final.safetensors"]["sha256"] = "0".repeat(64).into();
-    lth::system::files::write(&done, page.to_string().as_bytes()).unwrap();
+    edit_json(&done, |page| page["files"]["final.safetensors"]["sha256"] = "0".repeat(64).into());
     let output = run(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("not what they were"), "{}", stderr(&output));
@@ -197,11 +195,11 @@ fn damaged_final_weights_are_remade_if_needed() {
 fn training_of_newer_version_is_not_touched() {
     let (alone, _) = alone();
     let entry = fs::read_dir(alone.path().join("store")).unwrap().next().unwrap().unwrap().path();
-    let mut page: serde_json::Value = serde_json::from_slice(&fs::read(entry.join("done.json")).unwrap()).unwrap();
-    page["format"] = 99.into();
-    page["kept"] = page["weights_kept"].take();
-    page.as_object_mut().unwrap().remove("weights_kept");
-    lth::system::files::write(&entry.join("done.json"), page.to_string().as_bytes()).unwrap();
+    edit_json(&entry.join("done.json"), |page| {
+        page["format"] = 99.into();
+        page["kept"] = page["weights_kept"].take();
+        page.as_object_mut().unwrap().remove("weights_kept");
+    });
     let output = run(SMOKE, alone.path(), &[LENGTH]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("newer version"), "{}", stderr(&output));

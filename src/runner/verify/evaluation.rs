@@ -1,0 +1,113 @@
+//! Evaluates stored final weights again, and compares the scores with those of the last evaluation.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+
+use super::super::context::RunContext;
+use super::super::events::TrainingId;
+use super::check::{Check, DEFECT};
+use super::verifier::Verifier;
+use crate::base::curve::{Evaluation, Score};
+use crate::base::tensors::{Snapshot, TensorMap};
+use crate::data::Split;
+use crate::engine::{EngineKind, Trainer};
+use crate::lottery::{ArtifactSource as _, TrainingSpec};
+
+/// The largest difference of accuracies on a GPU, as a share of 1.
+const ACCURACY_TOLERANCE: f64 = 0.001;
+/// The largest relative difference of losses on a GPU.
+const LOSS_TOLERANCE: f64 = 0.001;
+
+/// Evaluates the stored final weights of each training run whose entry is whole, on all splits, and compares the
+/// scores with its last evaluation: exactly on the CPU, and on a GPU within 0.1 points of accuracy and 0.1 % of the
+/// loss. `None` if the process is to stop.
+///
+/// # Errors
+/// Fails if the data cannot be loaded, or a trainer fails.
+pub fn re_evaluate(verifier: &Verifier<'_>, context: &RunContext<'_>) -> Result<Option<Check>> {
+    let mut check = Check::new("evaluation", "stored final weights evaluated again on all splits", "network");
+    let dataset = Arc::new(context.trainers.dataset()?);
+    let mut trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>> = BTreeMap::new();
+    let mut without_weights = 0;
+    for (spec, _) in verifier.trainings() {
+        if context.cancel.is_cancelled() {
+            return Ok(None);
+        }
+        let stored = verifier.store.load(spec)?.ok_or_else(|| anyhow!("its entry changed meanwhile"))?;
+        let weights = verifier.store.final_weights(&spec.key);
+        let (Some(last), Ok(weights)) = (stored.curve.last(), weights) else {
+            without_weights += 1;
+            continue;
+        };
+        // As many lanes as it was trained with: that number may change the last digits.
+        let lanes = stored.timing.as_ref().map_or(1, |timing| timing.lanes.max(1));
+        let trainer = match trainers.entry((spec.engine, lanes)) {
+            Entry::Occupied(trainer) => trainer.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(context.trainers.build(spec.engine, lanes, &dataset)?),
+        };
+        let scores = evaluate(verifier, trainer.as_mut(), spec, weights)?;
+        let is_exact = verifier.study.resolved.device == "cpu";
+        match scores_that_differ(last, &scores, is_exact) {
+            None => check.pass(),
+            Some(difference) => check.differ(TrainingId::of(spec).to_string(), difference, DEFECT),
+        }
+    }
+    check.note_left_out(without_weights, "their final weights were freed, or they diverged");
+    Ok(Some(check))
+}
+
+/// Returns the scores of a network on the splits, in the order of [`Split::ALL`].
+fn evaluate(
+    verifier: &Verifier<'_>,
+    trainer: &mut dyn Trainer,
+    spec: &TrainingSpec,
+    weights: TensorMap,
+) -> Result<Vec<Score>> {
+    let mask = verifier.store.mask(&spec.key)?;
+    let (weights, buffers) = verifier.context().split_buffers(weights);
+    let state = Snapshot { buffers, ..Snapshot::initial(weights) };
+    for lane in 0..trainer.lanes() {
+        trainer.load(lane, &state, &mask)?;
+    }
+    Split::ALL.into_iter().map(|split| Ok(trainer.evaluate(split)?[0])).collect()
+}
+
+/// Returns the first score that differs from the recorded one as text; `None` if all are equal, or, unless `is_exact`,
+/// within the tolerances.
+fn scores_that_differ(recorded: &Evaluation, scores: &[Score], is_exact: bool) -> Option<String> {
+    let names = ["training", "validation", "test"];
+    let recorded = [recorded.train, recorded.validation, recorded.test];
+    let mut pairs = names.into_iter().zip(recorded).zip(scores);
+    let (name, recorded, found) = pairs.find_map(|((name, recorded), found)| {
+        let is_close = (recorded.accuracy - found.accuracy).abs() <= ACCURACY_TOLERANCE
+            && (recorded.loss - found.loss).abs() <= LOSS_TOLERANCE * recorded.loss.abs();
+        let is_equal = if is_exact { recorded == *found } else { is_close };
+        (!is_equal).then_some((name, recorded, found))
+    })?;
+    Some(format!(
+        "its {name} accuracy is {} and its loss {}, recorded are {} and {}",
+        found.accuracy, found.loss, recorded.accuracy, recorded.loss
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_equal_exactly_on_the_cpu_and_within_tolerances_on_a_gpu() {
+        let score = |loss| Score { loss, accuracy: 0.5 };
+        let recorded = Evaluation { iteration: 9, train: score(1.0), validation: score(2.0), test: score(3.0) };
+        let equal = [score(1.0), score(2.0), score(3.0)];
+        let close = [score(1.0), score(2.001), score(3.0)];
+        let far = [score(1.0), score(2.01), score(3.0)];
+        assert_eq!(scores_that_differ(&recorded, &equal, true), None);
+        let text = "its validation accuracy is 0.5 and its loss 2.001, recorded are 0.5 and 2";
+        assert_eq!(scores_that_differ(&recorded, &close, true).as_deref(), Some(text));
+        assert_eq!(scores_that_differ(&recorded, &close, false), None);
+        assert!(scores_that_differ(&recorded, &far, false).is_some());
+    }
+}

@@ -1,0 +1,77 @@
+//! A run whose store is verified, with the entries that are whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+
+use super::super::store::Store;
+use super::check::Check;
+use crate::artifacts::EntryManifest;
+use crate::base::key::ContentHash;
+use crate::base::mask::Mask;
+use crate::base::tensors::Snapshot;
+use crate::engine::{GradientMap, Probe, ProbeOptions};
+use crate::lottery::{PrepareContext, Study, TrainingSpec};
+use crate::system::paths::RunDir;
+
+/// A run whose store is verified.
+pub struct Verifier<'a> {
+    /// The study of the run.
+    pub study: &'a Study,
+    /// The store of the run.
+    pub store: &'a Store,
+    /// The folder of the run.
+    pub run_dir: &'a RunDir,
+    /// Whether the run is finished, so that every training run of its plan must be stored.
+    pub is_finished: bool,
+    /// Manifests of the entries of the plan that are whole, by key.
+    pub(super) whole: BTreeMap<ContentHash, EntryManifest>,
+}
+
+impl<'a> Verifier<'a> {
+    /// Returns the verifier of a run, and the check of the entries of its store.
+    pub fn new(study: &'a Study, store: &'a Store, run_dir: &'a RunDir, is_finished: bool) -> (Self, Check) {
+        let mut verifier = Self { study, store, run_dir, is_finished, whole: BTreeMap::new() };
+        let check = verifier.check_entries();
+        (verifier, check)
+    }
+
+    /// Returns the checks of the masks and weights, and of the files of the run.
+    ///
+    /// # Errors
+    /// Fails if rows cannot be written as CSV.
+    pub fn checks(&self) -> Result<Vec<Check>> {
+        let invariants = self.check_invariants();
+        Ok(invariants.into_iter().chain([self.check_run_files()?, self.check_stability()?]).collect())
+    }
+
+    /// Returns the training runs of the plan whose entries are whole, each key once, in the order of the plan.
+    pub(super) fn trainings(&self) -> Vec<(&'a TrainingSpec, &EntryManifest)> {
+        let mut seen = BTreeSet::new();
+        let specs = self.study.plan.trainings.iter().filter(|spec| seen.insert(spec.key));
+        specs.filter_map(|spec| Some((spec, self.whole.get(&spec.key)?))).collect()
+    }
+
+    pub(super) fn context(&self) -> PrepareContext<'_> {
+        PrepareContext { study: self.study, artifacts: self.store, probe: &NoProbe }
+    }
+}
+
+/// A probe that computes no gradients: no mask rule of this version needs them.
+struct NoProbe;
+
+impl Probe for NoProbe {
+    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
+        bail!("the verification computes no gradients")
+    }
+
+    fn hessian_gradient_product(
+        &self,
+        _: &Snapshot,
+        _: &Mask,
+        _: &[Vec<u32>],
+        _: &ProbeOptions,
+    ) -> Result<GradientMap> {
+        bail!("the verification computes no gradients")
+    }
+}

@@ -1,0 +1,300 @@
+//! File locks of the operating system.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::super::machine;
+use super::super::paths::{TEMPORARY_PREFIX, TEMPORARY_RANDOM};
+use super::write::WriteError;
+
+/// The error for a file system without file locks. This program needs them to keep two processes from training the same
+/// network.
+#[derive(Debug, thiserror::Error)]
+#[error("the file system of `{}` has no file locks", path.display())]
+pub struct LocksUnsupported {
+    /// The file or folder that was to be locked.
+    pub path: PathBuf,
+    /// The error of the operating system.
+    pub source: io::Error,
+}
+
+/// The error for a lock that another process holds, where the waiting process gave up.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is held by {holder}", path.display())]
+pub struct LockHeld {
+    /// The file of the lock.
+    pub path: PathBuf,
+    /// The process that holds it, and its machine.
+    pub holder: String,
+}
+
+/// Error code of Linux for a file system without locks: "No locks available". [`ENOSYS`] ("Function not implemented",
+/// Lustre without `-o flock`) and [`EOPNOTSUPP`] ("Operation not supported") mean the same.
+const ENOLCK: i32 = 37;
+const ENOSYS: i32 = 38;
+const EOPNOTSUPP: i32 = 95;
+
+/// A file lock of the operating system. It is released when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// The time after which a process that waits for a lock says so.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
+
+/// The behaviour of a process while it waits for a lock.
+pub struct Patience<'a> {
+    /// Returns whether to stop waiting, for example because of a signal.
+    pub gives_up: &'a dyn Fn() -> bool,
+    /// Receives one message with the holder of the lock, after a second of waiting.
+    pub announce: &'a dyn Fn(&str),
+}
+
+impl Lock {
+    /// Takes the exclusive lock at `path` and writes the holder into the file; returns `None` if another process holds
+    /// it.
+    ///
+    /// # Errors
+    /// Returns [`LocksUnsupported`] if the file system has no locks, and [`WriteError`] if the file cannot be written.
+    pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
+        loop {
+            let file = Self::open(path)?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, path) => return Self::sign(file, path).map(Some),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(source)) => return Err(Self::refused(path, source)),
+            }
+        }
+    }
+
+    /// Takes the exclusive lock at `path`, trying every 20 ms until it is free or the process gives up. Meant for locks
+    /// that processes hold only briefly.
+    ///
+    /// # Errors
+    /// Fails like [`try_exclusive`](Self::try_exclusive), and with [`LockHeld`] if the process gives up.
+    pub fn wait_exclusive(path: &Path, patience: &Patience<'_>) -> Result<Self> {
+        Self::wait(path, patience, Self::try_exclusive)
+    }
+
+    /// Takes the lock at `path` shared with other processes; returns `None` if a process holds it exclusively. While it
+    /// is shared, no process can take it exclusively.
+    ///
+    /// # Errors
+    /// Fails like [`try_exclusive`](Self::try_exclusive).
+    pub fn try_shared(path: &Path) -> Result<Option<Self>> {
+        let file = Self::open(path)?;
+        loop {
+            match file.try_lock_shared() {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(source)) => return Err(Self::refused(path, source)),
+            }
+        }
+    }
+
+    /// Like [`try_shared`](Self::try_shared), but tries every 20 ms until the lock is free or the process gives up.
+    ///
+    /// # Errors
+    /// Fails like [`try_exclusive`](Self::try_exclusive), and with [`LockHeld`] if the process gives up.
+    pub fn wait_shared(path: &Path, patience: &Patience<'_>) -> Result<Self> {
+        Self::wait(path, patience, Self::try_shared)
+    }
+
+    fn wait(path: &Path, patience: &Patience<'_>, take: impl Fn(&Path) -> Result<Option<Self>>) -> Result<Self> {
+        let mut since = Some(Instant::now());
+        loop {
+            if let Some(lock) = take(path)? {
+                return Ok(lock);
+            }
+            if (patience.gives_up)() {
+                return Err(LockHeld { path: path.to_owned(), holder: Self::holder(path) }.into());
+            }
+            if since.is_some_and(|since| since.elapsed() >= ANNOUNCE_AFTER) {
+                since = None;
+                let holder = Self::holder(path);
+                (patience.announce)(&format!("waiting for {holder}, which holds `{}`", path.display()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Returns whether a process holds the lock at `path`, exclusive or shared. Changes no file.
+    pub fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Returns the holder of the lock at `path` as written in the file, `another process` if the file is empty.
+    pub fn holder(path: &Path) -> String {
+        let mut text = String::new();
+        let read = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+        if read.is_ok() && !text.trim().is_empty() { text.trim().to_owned() } else { "another process".to_owned() }
+    }
+
+    fn open(path: &Path) -> Result<File> {
+        // The target of a link may be a file of the user, and a lock is written.
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+            bail!(
+                "the lock `{}` is a symbolic link; lth makes none and writes through none: remove it",
+                path.display()
+            );
+        }
+        let created = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        created.and_then(|()| open()).map_err(|source| write_error(path, source))
+    }
+
+    /// Checks that files can be locked in `folder`, or in its nearest ancestor that exists. Leaves no file.
+    ///
+    /// # Errors
+    /// Fails like [`try_exclusive`](Self::try_exclusive).
+    pub fn check_supported(folder: &Path) -> Result<()> {
+        let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).rand_bytes(TEMPORARY_RANDOM).tempfile_in(existing);
+        let file = file.map_err(|source| write_error(existing, source))?;
+        match file.as_file().try_lock() {
+            Err(TryLockError::Error(source)) => Err(Self::refused(existing, source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the error of a lock that the system refused: [`LocksUnsupported`] for the codes that mean so, else
+    /// [`WriteError`].
+    fn refused(path: &Path, source: io::Error) -> anyhow::Error {
+        let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
+        if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {
+            return LocksUnsupported { path: path.to_owned(), source }.into();
+        }
+        write_error(path, source)
+    }
+
+    /// Writes the number of this process and its machine into the lock file.
+    fn sign(mut file: File, path: &Path) -> Result<Self> {
+        let holder = format!("process {} on {}\n", std::process::id(), machine::host());
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .map_err(|source| write_error(path, source))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn write_error(path: &Path, source: io::Error) -> anyhow::Error {
+    WriteError { path: path.to_owned(), source }.into()
+}
+
+/// Returns whether `file` is still the file at `path`: its folder may have been renamed before the lock was taken.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().map(identity).ok() == fs::metadata(path).map(identity).ok()
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::write::write;
+    use super::*;
+
+    #[test]
+    fn lock_excludes_others_and_names_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::try_exclusive(&path).unwrap().unwrap();
+        assert!(Lock::try_exclusive(&path).unwrap().is_none());
+        assert!(Lock::is_held(&path) && !Lock::is_held(&folder.path().join("none")));
+        assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
+        let gives_up = Patience { gives_up: &|| true, announce: &|_| {} };
+        assert!(Lock::wait_exclusive(&path, &gives_up).unwrap_err().to_string().contains("is held by process"));
+        assert!(Lock::wait_shared(&path, &gives_up).unwrap_err().is::<LockHeld>());
+        drop(held);
+        assert!(Lock::try_exclusive(&path).unwrap().is_some());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn lock_error_names_file_system_without_locks() {
+        for code in [ENOLCK, ENOSYS, EOPNOTSUPP] {
+            let error = Lock::refused(Path::new("runs/.locks/gate"), io::Error::from_raw_os_error(code));
+            assert_eq!(error.to_string(), "the file system of `runs/.locks/gate` has no file locks", "{code}");
+            assert!(error.is::<LocksUnsupported>());
+        }
+        let denied = Lock::refused(Path::new("lock"), io::Error::from_raw_os_error(13));
+        assert!(denied.is::<WriteError>(), "{denied}");
+    }
+
+    #[test]
+    fn lock_check_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        Lock::check_supported(&folder.path().join("not/there")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn lock_shared_excludes_exclusive() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = [(); 2].map(|()| Lock::try_shared(&path).unwrap().unwrap());
+        assert!(Lock::try_exclusive(&path).unwrap().is_none());
+        drop(held);
+        assert!(Lock::try_exclusive(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn lock_wait_names_holder_once_after_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let _held = Lock::try_exclusive(&path).unwrap().unwrap();
+        let messages = std::cell::RefCell::new(Vec::new());
+        let start = Instant::now();
+        let gives_up = || start.elapsed() > ANNOUNCE_AFTER + Duration::from_millis(200);
+        let announce = |text: &str| messages.borrow_mut().push(text.to_owned());
+        assert!(Lock::wait_shared(&path, &Patience { gives_up: &gives_up, announce: &announce }).is_err());
+        let messages = messages.into_inner();
+        let expected = format!("waiting for process {} on ", std::process::id());
+        assert!(messages.len() == 1 && messages[0].starts_with(&expected), "{messages:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lock_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let [target, path] = ["notes", "lock"].map(|name| folder.path().join(name));
+        write(&target, b"mine").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let error = Lock::try_exclusive(&path).unwrap_err().to_string();
+        assert!(error.contains("is a symbolic link"), "{error}");
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn lock_is_not_taken_on_moved_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join("original");
+        let moved = folder.path().join("moved");
+        let held = Lock::try_exclusive(&original.join("lock")).unwrap();
+        let waiting = {
+            let path = original.join("lock");
+            let patience = || Patience { gives_up: &|| false, announce: &|_| {} };
+            std::thread::spawn(move || Lock::wait_exclusive(&path, &patience()).unwrap())
+        };
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        fs::rename(&original, &moved).unwrap();
+        drop(held);
+        let _taken = waiting.join().unwrap();
+        assert!(original.join("lock").exists(), "the lock was taken on a new file");
+        assert!(Lock::try_exclusive(&original.join("lock")).unwrap().is_none());
+    }
+}
