@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use lth::artifacts::{
-    CurveRow, EntryManifest, FileChecksum, LayerRow, RoundRow, RunManifest, StabilityRow, Timing, TimingRow, WeightRow,
-    from_csv, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes,
-    tensors_to_bytes, to_csv,
+    CurveRow, DeviceKind, EntryManifest, FileChecksum, LayerRow, ProgressLabel, RoundRow, RunManifest, StabilityRow,
+    Timing, TimingRow, TrainingPlace, WeightRow, from_csv, mask_from_bytes, mask_to_bytes, progress_from_bytes,
+    progress_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes, to_csv,
 };
 use lth::base::curve::{Curve, Evaluation, Score};
+use lth::base::key::sha256;
 use lth::base::mask::{LayerMask, Mask};
 use lth::base::outcome::Outcome;
-use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
+use lth::base::tensors::{LaneState, NamedTensor, Snapshot, TensorMap};
+use lth::train::TrainingProgress;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -91,6 +93,39 @@ fn fuzz_mask_files() {
 fn fuzz_snapshot_files() {
     let corpus = (0..3).map(|moments| snapshot_to_bytes(&snapshot(moments)).unwrap()).collect();
     fuzz_tensors("snapshots", corpus, &|bytes| snapshot_from_bytes::<f32>(bytes).is_ok());
+}
+
+/// Makes the checksum of a progress snapshot right: the end of the first line.
+fn mend_progress(bytes: &mut [u8]) {
+    let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else { return };
+    let (line, body) = bytes.split_at_mut(end);
+    if let (Some(checksum), Some((_, body))) = (line.last_chunk_mut::<64>(), body.split_first()) {
+        checksum.copy_from_slice(sha256(body).as_bytes());
+    }
+}
+
+#[test]
+fn fuzz_progress_snapshots() {
+    let state = |moments| TrainingProgress {
+        state: LaneState::Float32(snapshot(moments)),
+        curve: Curve(Vec::new()),
+        snapshots: vec![snapshot(moments); 2],
+        diverged_at: None,
+    };
+    let bytes = |moments| {
+        let label = ProgressLabel {
+            key: "ab".repeat(32).parse().unwrap(),
+            training: "dense round 0 replicate 1".into(),
+            last_iteration: 9,
+            place: TrainingPlace { lanes: 2, lane: 1, device: DeviceKind::Cpu.into() },
+            seconds: 1.5,
+        };
+        progress_to_bytes(label, &state(moments)).unwrap()
+    };
+    let corpus = vec![bytes(0), bytes(1), bytes(2)];
+    let words = ["\n", "[", "]", ",", "18446744073709551615", "-1", "null", "\"float64\"", "\"parts\":[9]", "1e999"];
+    let read = |bytes: &[u8]| progress_from_bytes(bytes).is_ok();
+    Target { name: "progress", corpus, words: &words, mend: mend_progress, read: &read, ..Target::default() }.fuzz();
 }
 
 /// Reads mutated CSV files with rows of type `R`.
