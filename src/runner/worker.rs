@@ -188,10 +188,9 @@ impl<'a, 'p> Worker<'a, 'p> {
         loop {
             training.set_threads(shared.sparse_threads());
             if should_stop() || !training.evaluate_and_snapshot(&should_stop)? {
-                if has_passed {
-                    progress.save(&training)?;
-                }
-                return Ok(());
+                let saved = if has_passed { progress.save(&training) } else { Ok(()) };
+                // After an error of the storage, another one is no news.
+                return if shared.has_stopped() { Ok(()) } else { saved };
             }
             if training.has_ended() {
                 break;

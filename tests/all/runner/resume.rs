@@ -234,3 +234,51 @@ fn final_weights_are_kept_by_run_keep_and_remade_to_same_bytes() {
     assert_eq!(finished_count(&run_ok(SMOKE, folder.path(), &["run.keep=all"])), 0);
     assert_same(&reproducible_files(&run_dir_named(folder.path(), "smoke")), &before);
 }
+
+/// Sends a signal to a process.
+#[cfg(unix)]
+fn send(signal: &str, child: &Child) {
+    std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn broken_pipe_does_not_end_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = start(folder.path());
+    while !has_stored_training(folder.path()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send("PIPE", &child);
+    assert!(child.wait_with_output().unwrap().status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn second_interrupt_ends_a_long_step_at_once_and_keeps_what_is_stored() {
+    // A step takes seconds, so that the second signal comes while the first is waiting for the step.
+    let slow = [
+        "network.architecture={mlp={hidden=[3000,3000]}}",
+        "train.batch_size=1200",
+        "train.optimizer=sgd",
+        "replicates=1",
+        "rounds=0",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    run_ok(SMOKE, folder.path(), &["rounds=0", "train.iterations=20"]);
+    let stored = reproducible_files(&run_dir(folder.path()));
+    let mut command = run_command(SMOKE, folder.path(), &slow);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while run_dirs(folder.path()).len() < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..2 {
+        send("INT", &child);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    run_ok(SMOKE, folder.path(), &["rounds=0", "train.iterations=20"]);
+    let first = run_dirs(folder.path()).into_iter().find(|dir| reproducible_files(dir) == stored);
+    assert!(first.is_some(), "what was stored before is unchanged");
+}
