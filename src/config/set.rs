@@ -6,7 +6,7 @@ use toml::de::DeTable;
 use super::deserialize::is_accepted;
 use super::document::{ConfigDocument, MAX_DEPTH, Origin, Origins};
 use super::dotted_keys::{UserKeyTables, split_path};
-use super::mistakes::render::{MAX_SHOWN, shortened};
+use super::mistakes::render::{MAX_MESSAGE, MAX_SHOWN, shortened};
 use super::mistakes::replacement::{Syntax, inside_quotes};
 use super::mistakes::syntax::toml_mistake;
 use super::mistakes::syntax_fix::{Grammar, find_fix};
@@ -40,13 +40,14 @@ impl ConfigDocument {
     /// Fails if the text is not an override, if its value cannot be read, and if its path leads through a value that is
     /// not a table.
     pub(super) fn set(&mut self, set: &str, tables: &UserKeyTables) -> Result<(), String> {
-        let wrong = |what: &str| format!("error: {what}\n  --> --set {}", shortened(set, MAX_SHOWN));
+        let wrong =
+            |what: &str| format!("error: {}\n  --> --set {}", shortened(what, MAX_MESSAGE), shortened(set, MAX_SHOWN));
         let Some((key, text)) = split(set) else {
             let hint = "such as `--set train.lr=0.01`; `--unset KEY` removes a key";
             return Err(wrong("expected `key.path=value`") + "\n\nhint: " + hint);
         };
         if let Some((list, _)) = key.split_once('[') {
-            let hint = format!("give the whole list: `--set '{list}=[…]'`");
+            let hint = format!("give the whole list: `--set '{}=[…]'`", shortened(list, MAX_SHOWN));
             return Err(wrong("a part of a list cannot be set by itself") + "\n\nhint: " + &hint);
         }
         let Some(parts) = split_path(key).map(|parts| rename_last_part(tables.join_parts(parts))) else {
@@ -59,7 +60,11 @@ impl ConfigDocument {
         let value = self.read_value(&parts, text).map_err(|unreadable| {
             let written = |value: String| format!("write `--set {}`", env::quoted(&format!("{key}={value}")));
             let shell = text.contains(['{', '[']).then(|| SHELL.to_owned());
-            let hint = unreadable.replacement.map(written).or(shell).map(|hint| format!("\n\nhint: {hint}"));
+            let hint = unreadable
+                .replacement
+                .map(written)
+                .or(shell)
+                .map(|hint| format!("\n\nhint: {}", shortened(&hint, MAX_MESSAGE)));
             wrong(&unreadable.message) + &hint.unwrap_or_default()
         })?;
         self.origins.retain(|key, _| !is_within(key, &path));

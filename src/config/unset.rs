@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::document::{ConfigDocument, Origin};
 use super::dotted_keys::{UserKeyTables, split_path};
 use super::key_paths::{KeyPath, key_paths};
+use super::mistakes::render::{MAX_MESSAGE, MAX_SHOWN, shortened};
 use super::mistakes::suggest::closest_match;
 use super::renamed_keys::rename_last_part;
 use super::value_path::{is_within, join};
@@ -16,7 +17,10 @@ impl ConfigDocument {
     /// # Errors
     /// Fails if `key` is not a path, or if no configuration has this key.
     pub(super) fn unset(&mut self, key: &str, tables: &UserKeyTables) -> Result<(), String> {
-        let wrong = |what: &str, hint: String| format!("error: {what}\n  --> --unset {key}\n\nhint: {hint}");
+        let wrong = |what: &str, hint: String| {
+            let (what, hint) = (shortened(what, MAX_MESSAGE), shortened(&hint, MAX_MESSAGE));
+            format!("error: {what}\n  --> --unset {}\n\nhint: {hint}", shortened(key, MAX_SHOWN))
+        };
         if let Some((name, _)) = key.split_once('=') {
             return Err(wrong("expected a key without a value", format!("write `--unset {}`", name.trim())));
         }

@@ -82,12 +82,17 @@ fn cause<E: std::error::Error + 'static>(error: &io::Error) -> Option<&E> {
     None
 }
 
+/// Returns the context of an error of the operating system about a file.
+fn unreadable(path: &Path) -> String {
+    format!("could not read `{}`", path.display())
+}
+
 /// Returns a reader of a file, decompressed if its content is gzip, whatever its name; and whether it is.
 ///
 /// # Errors
 /// Fails if the file cannot be read, is empty, or is a device, a pipe or a folder.
 fn open(path: &Path) -> Result<(Box<dyn Read>, bool)> {
-    let unreadable = || format!("could not read `{}`", path.display());
+    let unreadable = || unreadable(path);
     // A pipe without a writer would never open, and a device such as `/dev/zero` never end.
     let metadata = fs::metadata(path).with_context(unreadable)?;
     ensure!(metadata.is_file(), "`{}` is no regular file", path.display());
@@ -107,7 +112,14 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, bool)> {
 pub(super) fn decompress(path: &Path, extent: impl Fn(&[u8]) -> Result<Extent>) -> Result<Vec<u8>> {
     let (mut reader, is_gzip) = open(path)?;
     let action = if is_gzip { "decompressed" } else { READ };
-    let failed = |error| BadContainer::of(path, action, error);
+    let failed = |error| {
+        let is_unreadable = !is_gzip && cause::<TooLong>(&error).is_none();
+        if is_unreadable {
+            anyhow::Error::new(error).context(unreadable(path))
+        } else {
+            BadContainer::of(path, action, error)
+        }
+    };
     let mut content = Vec::new();
     reader.by_ref().take(HEAD as u64).read_to_end(&mut content).map_err(failed)?;
     if let Some((_, fault)) = STILL_PACKED.iter().find(|(magic, _)| content.starts_with(magic)) {

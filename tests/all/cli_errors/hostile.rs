@@ -23,7 +23,7 @@ fn refused(config: &Path, sets: &[&str]) -> String {
     let error = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{error:.2000}");
     assert!(error.len() < 20_000, "{} bytes: {error:.2000}", error.len());
-    assert!(start.elapsed().as_secs() < 10, "{:?}: {error:.2000}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}: {error:.2000}", start.elapsed());
     error
 }
 
