@@ -99,9 +99,10 @@ impl Fixture {
             self.files.keys().find(|path| path.ends_with("stability.json")).unwrap().parent().unwrap().to_owned();
         let name = self.run.file_name().unwrap().to_str().unwrap().to_owned();
         let mut targets = Vec::new();
-        for file in ["done.json", "curve.json", "mask.safetensors", "weights.json", "final.safetensors"] {
+        for file in ["done.json", "curve.json", "mask.safetensors", "weights.json"] {
             targets.push([ticket.join(file), dense.join(file)]);
         }
+        targets.push([dense.join("final.safetensors"), dense.join("start.safetensors")]);
         targets.push([dense.join("start.safetensors"), dense.join("final.safetensors")]);
         targets.push([control.join("done.json"), ticket.join("done.json")]);
         targets.push([copy.join("stability.json"), copy.join("curve.json")]);
