@@ -56,7 +56,7 @@ impl Run {
         let has_rows = dir.file(RunDir::ROUNDS).exists();
         ensure!(has_rows || has_manifest, "`{}` is no folder of a run: it has no {}", dir.0.display(), RunDir::ROUNDS);
         // A run that was killed at its beginning has no rows yet.
-        let rounds = if has_rows { rows(&dir, RunDir::ROUNDS)? } else { Vec::new() };
+        let rounds = optional_rows(&dir, RunDir::ROUNDS)?;
         let manifest = RunManifest::load(&dir)?;
         Ok(Self { dir, rounds, manifest })
     }
@@ -83,7 +83,7 @@ impl Run {
     /// # Errors
     /// Fails if the file is damaged.
     pub fn weights(&self) -> Result<Vec<WeightRow>> {
-        self.optional_rows(RunDir::WEIGHTS)
+        optional_rows(&self.dir, RunDir::WEIGHTS)
     }
 
     /// Returns the rows of `stability.csv`; empty before `lth stability` has measured the run.
@@ -91,15 +91,7 @@ impl Run {
     /// # Errors
     /// Fails if the file is damaged.
     pub fn stability(&self) -> Result<Vec<StabilityRow>> {
-        self.optional_rows(RunDir::STABILITY)
-    }
-
-    /// Returns the rows of the CSV file `name`; empty if it does not exist.
-    fn optional_rows<R: DeserializeOwned>(&self, name: &str) -> Result<Vec<R>> {
-        match read_run_file(&self.dir, name)? {
-            Some(bytes) => from_csv(&bytes).with_context(|| damaged(&self.dir, name)),
-            None => Ok(Vec::new()),
-        }
+        optional_rows(&self.dir, RunDir::STABILITY)
     }
 
     /// Returns the name of the run's folder, such as `quickstart-1a2b3c4d`: the name of the experiment and its id.
@@ -144,6 +136,14 @@ pub fn experiment_of(dir: &RunDir) -> Result<Option<Experiment>> {
     let Some(bytes) = read_run_file(dir, RunDir::RESOLVED_CONFIG)? else { return Ok(None) };
     let read = |text: String| config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok();
     Ok(String::from_utf8(bytes).ok().and_then(read))
+}
+
+/// Returns the rows of the CSV file `name` of a run; empty if it has none.
+fn optional_rows<R: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Vec<R>> {
+    match read_run_file(dir, name)? {
+        Some(bytes) => from_csv(&bytes).with_context(|| damaged(dir, name)),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Reads a CSV file of a run.

@@ -84,7 +84,8 @@ fn verify_of_whole_run_passes_and_changes_nothing() {
     assert_eq!((compared("entries"), compared("evaluation"), compared("retraining")), (5, 5, 2));
     assert!(contents(folder.path()) == before, "a file was changed");
     let text = stdout_of(folder.path(), &["verify", "smoke"]);
-    assert!(text.contains("masks               5 training runs  passed"), "{text}");
+    let is_masks = |line: &&str| line.starts_with("masks ") && line.contains(" 5 training runs  passed ");
+    assert!(text.lines().any(|line| is_masks(&line)), "{text}");
 }
 
 #[test]
@@ -230,8 +231,14 @@ fn release_manifest_has_the_checksum_of_every_file() {
     assert!(manifest["training_runs"][0]["sha256"]["final.safetensors"].is_string(), "{text}");
 }
 
+/// Writes a file without the syncs of `files::write`, which take most of the time where thousands are written.
+fn replace_in_place(path: &Path, bytes: &[u8]) {
+    use std::io::Write as _;
+    fs::File::create(path).unwrap().write_all(bytes).unwrap();
+}
+
 #[test]
-fn every_changed_bit_of_a_manifest_makes_the_training_run_count_as_damaged() {
+fn changed_bit_in_any_byte_of_a_manifest_makes_the_training_run_count_as_damaged() {
     let folder = small_run();
     let runs = folder.path();
     let document = smoke_document(&["replicates=1", "rounds=1", "run.keep=all"]);
@@ -241,12 +248,12 @@ fn every_changed_bit_of_a_manifest_makes_the_training_run_count_as_damaged() {
     let done = runs.join("store").join(spec.key.to_string()).join("done.json");
     let bytes = fs::read(&done).unwrap();
     assert!(store.load(spec).unwrap().is_some());
-    for bit in 0..bytes.len() * 8 {
+    for byte in 0..bytes.len() {
         let mut changed = bytes.clone();
-        changed[bit / 8] ^= 1 << (bit % 8);
-        files::write(&done, &changed).unwrap();
+        changed[byte] ^= 1 << (byte % 8);
+        replace_in_place(&done, &changed);
         // A changed number of the format may be that of a newer version, which is an error.
-        assert!(!matches!(store.load(spec), Ok(Some(_))), "bit {bit}");
+        assert!(!matches!(store.load(spec), Ok(Some(_))), "byte {byte}");
     }
     let page: Value = serde_json::from_slice(&bytes).unwrap();
     let mut page = page.as_object().unwrap().clone();
