@@ -1,6 +1,7 @@
 //! The known bugs in `tests/planted/`, which `scripts/planted_bugs` puts into the sources: each patch applies to them
 //! and names tests that exist. Also the tests of random streams that catch such bugs.
 
+mod rewinding;
 mod streams;
 
 use std::fs;
