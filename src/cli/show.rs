@@ -16,7 +16,7 @@ use crate::base::format::with_thousands;
 use crate::config::Experiment;
 use crate::report::{self, Run, RunState};
 use crate::system::exit::Exit;
-use crate::system::paths::ReportDir;
+use crate::system::paths::{ReportDir, RunDir};
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -114,6 +114,10 @@ fn print_state(run: &Run) {
     let manifest = run.manifest.as_ref();
     for failure in manifest.iter().flat_map(|manifest| manifest.audit.broken.iter().chain(&manifest.failures)) {
         ui::eprint_line(&format!("error: {failure}"));
+    }
+    if manifest.is_none() {
+        let path = run.dir.file(RunDir::MANIFEST);
+        ui::eprint_line(&format!("note: `{}` is missing; the command of the run writes it again", path.display()));
     }
     let state = run.state();
     if state == RunState::Finished {

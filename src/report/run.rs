@@ -61,12 +61,12 @@ impl Run {
         Ok(Self { dir, rounds, manifest })
     }
 
-    /// Returns the rows of `layers.csv`.
+    /// Returns the rows of `layers.csv`; empty if an older version of the program, which had no such file, wrote the run.
     ///
     /// # Errors
     /// Fails if the file is missing or damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
-        rows(&self.dir, RunDir::LAYERS)
+        optional_rows(&self.dir, RunDir::LAYERS)
     }
 
     /// Returns the experiment: see [`experiment_of`].

@@ -8,7 +8,6 @@ use super::{FigureData, mean_point, shade};
 use crate::artifacts::{LayerRow, first_seen};
 use crate::lottery::DENSE;
 use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, Panel, Series, SeriesStyle};
-use crate::system::paths::RunDir;
 
 /// Shares of weights of the training runs of an arm, by arm, layer and round.
 type LayerShares<'a> = BTreeMap<(&'a str, &'a str, u32), Vec<f64>>;
@@ -20,7 +19,7 @@ type LayerShares<'a> = BTreeMap<(&'a str, &'a str, u32), Vec<f64>>;
 /// Fails if `layers.csv` is damaged.
 pub(super) fn figure(data: &FigureData<'_>) -> Result<Figure> {
     let run = data.run;
-    let rows = if run.dir.file(RunDir::LAYERS).exists() { run.layers()? } else { Vec::new() };
+    let rows = run.layers()?;
     let arms = first_seen(rows.iter().map(|row| row.arm.as_str()));
     let layers = first_seen(rows.iter().map(|row| row.layer.as_str()));
     let shares = layer_shares(&rows);

@@ -7,7 +7,6 @@ use super::{FigureData, name_suffix, nearest_rounds, share_label, weights_remain
 use crate::artifacts::{LayerRow, WeightRow, first_seen};
 use crate::lottery::{DENSE, WeightMeasure};
 use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, MarkerPolicy, Panel, Series, SeriesStyle};
-use crate::system::paths::RunDir;
 
 /// Shares of weights of the rounds that are shown beside the dense network in figures of one measure.
 const SHARES: [f64; 3] = [0.411, 0.169, 0.07];
@@ -119,8 +118,7 @@ const FIGURES: [WeightFigure; 5] = [
 /// Fails if `weights.csv` or `layers.csv` is damaged.
 pub(super) fn figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let weights = data.run.weights()?;
-    let layers = if data.run.dir.file(RunDir::LAYERS).exists() { data.run.layers()? } else { Vec::new() };
-    let rows = WeightData { weights, layers };
+    let rows = WeightData { weights, layers: data.run.layers()? };
     let arms = first_seen(rows.weights.iter().map(|row| row.arm.as_str()).filter(|arm| *arm != DENSE));
     let mut figures = Vec::new();
     for arm in &arms {

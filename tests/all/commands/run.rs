@@ -20,8 +20,16 @@ fn run_prints_table_and_writes_files() {
     let names: Vec<String> = reproducible_files(&run_dir(folder.path())).into_keys().collect();
     let (report, rest): (Vec<&str>, Vec<&str>) =
         names.iter().map(String::as_str).partition(|n| n.starts_with("report/"));
-    let files =
-        ["config.toml", "curves.csv", "layers.csv", "resolved.toml", "rounds.csv", "summary.csv", "weights.csv"];
+    let files = [
+        "SHA256SUMS",
+        "config.toml",
+        "curves.csv",
+        "layers.csv",
+        "resolved.toml",
+        "rounds.csv",
+        "summary.csv",
+        "weights.csv",
+    ];
     assert_eq!(rest, files);
     let figures = [
         "distance_moved",

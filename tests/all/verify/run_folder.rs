@@ -30,7 +30,7 @@ fn run_whose_folder_is_deleted_meanwhile_ends_with_all_its_files() {
         assert!(run.join(name).exists(), "{name}");
     }
     assert!(fs::read_to_string(run.join("report/report.md")).unwrap().contains("winning_ticket"));
-    assert!(stdout(&output).contains("winning_ticket: "), "the verdict: {}", stdout(&output));
+    assert!(stdout(&output).contains("of the weights, winning_ticket is "), "the verdict: {}", stdout(&output));
     stdout_of(folder.path(), &["verify", "smoke"]);
 }
 
