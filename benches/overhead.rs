@@ -85,7 +85,7 @@ fn dataset(study: &Study) -> Dataset {
     Dataset {
         shape,
         classes: study.resolved.network.classes,
-        images: (0..count as usize * pixels).map(|i| (i * 2_654_435_761 >> 7) as u8).collect(),
+        images: (0..count as usize * pixels).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect(),
         labels: (0..count).map(|i| (i % study.resolved.network.classes as u32) as u8).collect(),
         train: (0..count).collect(),
         validation: vec![0],

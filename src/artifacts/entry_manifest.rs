@@ -64,7 +64,7 @@ impl EntryManifest {
     /// The version that this program writes. Files of version 1 carry no checksum of themselves.
     pub const FORMAT: u32 = 2;
 
-    /// Returns the bytes of the file, with its checksum (see [`checksummed_json`](super::checksummed_json)).
+    /// Returns the bytes of the file, with its checksum.
     ///
     /// # Errors
     /// Fails if the manifest cannot be serialized.

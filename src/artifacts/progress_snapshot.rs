@@ -260,7 +260,7 @@ mod tests {
             assert_eq!((header.iteration, header.place.lane, header.seconds), (9, 2, 1.5));
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("file");
-            std::fs::write(&path, &bytes).unwrap();
+            files::write(&path, &bytes).unwrap();
             assert_eq!(read_progress_header(&path).unwrap(), header);
         }
     }

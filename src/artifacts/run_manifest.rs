@@ -141,7 +141,7 @@ impl RunManifest {
         fs::read(run_dir.file(RunDir::MANIFEST)).is_ok_and(|bytes| checksum_state(&bytes) != ChecksumState::Absent)
     }
 
-    /// Returns the bytes of the file, with its checksum (see [`checksummed_json`](super::checksummed_json)).
+    /// Returns the bytes of the file, with its checksum.
     ///
     /// # Errors
     /// Fails if the manifest cannot be serialized.

@@ -145,10 +145,3 @@ fn optional_rows<R: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Vec<R>
         None => Ok(Vec::new()),
     }
 }
-
-/// Reads a CSV file of a run.
-fn rows<R: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Vec<R>> {
-    let bytes = read_run_file(dir, name)?;
-    let bytes = bytes.with_context(|| format!("there is no `{}`", dir.file(name).display()))?;
-    from_csv(&bytes).with_context(|| damaged(dir, name))
-}

@@ -65,7 +65,8 @@ impl Column {
 fn in_progress(run: &RunOverview) -> String {
     let sum = |count: fn(&InProgress) -> u64| run.in_progress.iter().map(count).sum::<u64>();
     let (done, all) = (sum(|training| training.iteration), sum(|training| training.last_iteration));
-    if all == 0 { String::new() } else { format!(" (+{} at {}%)", run.in_progress.len(), 100 * done / all) }
+    let percent = (100 * done).checked_div(all);
+    percent.map_or_else(String::new, |percent| format!(" (+{} at {percent}%)", run.in_progress.len()))
 }
 
 /// Returns the cell of what tells a run from the others, and of the run that supersedes it.

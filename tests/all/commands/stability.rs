@@ -206,7 +206,7 @@ fn stability_refuses_unknown_names_and_damaged_runs() {
     fs::remove_file(resolved.with_file_name("SHA256SUMS")).unwrap();
     assert!(error_message(&["smoke"]).contains("has training runs that its experiment does not have here"));
     fs::remove_file(&resolved).unwrap();
-    assert!(error_message(&["smoke"]).contains("resolved.toml` is missing, damaged, or of another version"));
+    assert!(error_message(&["smoke"]).contains("resolved.toml` is missing, or of another version"));
 }
 
 /// Returns the study of [`SMOKE`] with other layers, its initial weights, mask and data set, and the spec of its

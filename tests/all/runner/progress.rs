@@ -179,7 +179,7 @@ fn last_two_snapshots_are_kept_and_a_damaged_newest_falls_back_to_the_other() {
             "empty" => Vec::new(),
             _ => fs::read(&older).unwrap(),
         };
-        fs::write(&newest, damaged).unwrap();
+        lth::system::files::write(&newest, &damaged).unwrap();
         let messages = Mutex::new(Vec::new());
         let sink = |event: &Event<'_>| {
             if let Event::Message(text) = event {
@@ -205,7 +205,7 @@ fn snapshots_of_a_done_training_run_are_removed() {
     run();
     assert!(snapshots(&entry).is_empty());
     // As if the process had been killed between the manifest and the removal.
-    fs::write(&snapshot, bytes).unwrap();
+    lth::system::files::write(&snapshot, &bytes).unwrap();
     run();
     assert!(snapshots(&entry).is_empty());
 }

@@ -219,7 +219,7 @@ fn damaged_files_are_found_and_made_again_or_named() {
             if !is_complete && (turn + 5 * index) % 8 != 0 {
                 continue;
             }
-            let is_mine = |position: usize| is_complete || (position + index).is_multiple_of(3);
+            let is_mine = |position: usize| is_complete || (position + index).is_multiple_of(6);
             let case = format!("{kind:?} {}", path.strip_prefix(&fixture.runs).unwrap().display());
             for (position, reader) in readers.iter().enumerate().filter(|(position, _)| is_mine(*position)) {
                 fixture.restore();
