@@ -14,6 +14,7 @@ use super::png_image;
 use super::png_image::PngHeader;
 use crate::base::key::sha256_of_parts;
 use crate::system::machine;
+use crate::system::parallel::run_in_parallel;
 
 /// Largest number of classes: a label is a byte.
 const MAX_CLASSES: usize = 256;
@@ -182,12 +183,7 @@ fn files_per_core(paths: &[PathBuf]) -> usize {
 /// Runs each job in a thread and returns the results in the order of the jobs, or the first error in this order, so
 /// that the same files always give the same error.
 fn on_all_cores<T: Send, F: FnOnce() -> Result<T> + Send>(jobs: impl Iterator<Item = F>) -> Result<Vec<T>> {
-    let results: Vec<Result<T>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = jobs.map(|job| scope.spawn(job)).collect();
-        // Panics of the decoder are errors already.
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread failed"))).collect()
-    });
-    results.into_iter().collect()
+    run_in_parallel(jobs).into_iter().collect()
 }
 
 /// Decodes a file into `image`, which has the bytes of `shape`; a grey file fills all channels.

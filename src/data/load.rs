@@ -15,6 +15,7 @@ use super::partial_test::PartialTest;
 use super::{cifar, custom, idx, split, strokes};
 use crate::config::{DataConfig, DatasetSpec, Diagnostic};
 use crate::system::machine;
+use crate::system::parallel::run_in_parallel;
 
 /// Index of the first test image of `strokes`: larger than the index of any training image.
 const TEST_OFFSET: u64 = 1 << 32;
@@ -169,19 +170,16 @@ fn draw(train_images: u32, test_images: u32, seed: u64) -> RawImages {
     let mut images = vec![[0_u8; strokes::PIXELS]; count];
     let mut labels = vec![0_u8; count];
     let images_per_core = count.div_ceil(machine::cores()).max(1);
-    std::thread::scope(|scope| {
-        for (core, (images, labels)) in
-            images.chunks_mut(images_per_core).zip(labels.chunks_mut(images_per_core)).enumerate()
-        {
-            scope.spawn(move || {
-                for (i, (image, label)) in images.iter_mut().zip(labels).enumerate() {
-                    let index = (core * images_per_core + i) as u64;
-                    let first_test = u64::from(train_images);
-                    let drawn = if index < first_test { index } else { TEST_OFFSET + index - first_test };
-                    *label = strokes::draw(seed, drawn, image);
-                }
-            });
+    let chunks = images.chunks_mut(images_per_core).zip(labels.chunks_mut(images_per_core)).enumerate();
+    run_in_parallel(chunks.map(|(core, (images, labels))| {
+        move || {
+            for (i, (image, label)) in images.iter_mut().zip(labels).enumerate() {
+                let index = (core * images_per_core + i) as u64;
+                let first_test = u64::from(train_images);
+                let drawn = if index < first_test { index } else { TEST_OFFSET + index - first_test };
+                *label = strokes::draw(seed, drawn, image);
+            }
         }
-    });
+    }));
     RawImages { images: images.into_flattened(), labels }
 }

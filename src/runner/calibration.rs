@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result};
 
 use super::context::TrainerFactory;
 use super::cost_model::CostModel;
@@ -20,6 +20,7 @@ use crate::lottery::{Study, TrainingSpec};
 use crate::network::{init_buffers, init_weights};
 use crate::prune::random_mask;
 use crate::system::clock::Stopwatch;
+use crate::system::parallel::run_in_parallel;
 use crate::train::{BatchSampler, LaneInput, TrainingLoop};
 
 /// The seconds of steps that are measured, for all engines together.
@@ -57,14 +58,9 @@ impl Calibration {
         let budget = STEP_SECONDS / groups.len() as f64;
         let mut samples = Vec::new();
         for lanes in &groups {
-            let measured: Vec<Result<TimingSample>> = std::thread::scope(|scope| {
-                let measure = || measure_group(study, lanes, trainers, &dataset, budget);
-                let threads: Vec<_> =
-                    (0..workers.min(jobs.groups_to_run().count())).map(|_| scope.spawn(measure)).collect();
-                let panicked = |_| Err(anyhow!("a defect of this program in the measurement"));
-                threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
-            });
-            for sample in measured {
+            let measure = || measure_group(study, lanes, trainers, &dataset, budget);
+            let threads = workers.min(jobs.groups_to_run().count());
+            for sample in run_in_parallel((0..threads).map(|_| measure)) {
                 samples.push(sample.map_err(|error: Error| trainers.explain(error, lanes.len()))?);
             }
         }

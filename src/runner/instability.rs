@@ -24,6 +24,7 @@ use crate::base::outcome::Outcome;
 use crate::data::Dataset;
 use crate::lottery::{Dependency, Plan, Study, TrainingSpec};
 use crate::system::files;
+use crate::system::parallel::run_in_parallel;
 use crate::system::paths::TrainingDir;
 
 pub use self::copies::CopyPair;
@@ -94,11 +95,7 @@ impl InstabilityAnalysis<'_> {
     pub fn measure(&self, pairs: &[CopyPair], dataset: &Arc<Dataset>, workers: usize) -> Result<()> {
         let queue =
             MeasureQueue { pairs, next: AtomicUsize::new(0), measured: AtomicUsize::new(0), error: Mutex::default() };
-        std::thread::scope(|scope| {
-            for _ in 0..workers.min(pairs.len()) {
-                scope.spawn(|| self.measure_queue(&queue, dataset));
-            }
-        });
+        run_in_parallel((0..workers.min(pairs.len())).map(|_| || self.measure_queue(&queue, dataset)));
         let error = queue.error.into_inner().unwrap_or_else(PoisonError::into_inner);
         error.map_or(Ok(()), Err)
     }

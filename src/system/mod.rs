@@ -10,6 +10,7 @@ pub mod files;
 pub mod job_control;
 pub mod local_time;
 pub mod machine;
+pub mod parallel;
 pub mod paths;
 pub mod retry;
 pub mod user_path;
