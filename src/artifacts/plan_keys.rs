@@ -11,12 +11,15 @@ use super::run_checksums::{damaged, read_run_file};
 use crate::base::key::{ContentHash, sha256};
 use crate::system::paths::RunDir;
 
+/// The first line. Lists of older versions have none, and no checksum.
+const FIRST_LINE: &str = "lth plan keys\n";
+
 /// The word before the checksum in the last line.
 const CHECKSUM: &str = "checksum ";
 
 /// Returns the bytes of the file with the keys of a plan, in the order of the plan.
 pub fn plan_keys_to_bytes<'a>(keys: impl Iterator<Item = &'a ContentHash>) -> Vec<u8> {
-    let lines = keys.map(|key| format!("{key}\n")).collect::<Vec<_>>().concat();
+    let lines = FIRST_LINE.to_owned() + &keys.map(|key| format!("{key}\n")).collect::<Vec<_>>().concat();
     let sum = sha256(lines.as_bytes());
     format!("{lines}{CHECKSUM}{sum}\n").into_bytes()
 }
@@ -25,12 +28,13 @@ pub fn plan_keys_to_bytes<'a>(keys: impl Iterator<Item = &'a ContentHash>) -> Ve
 /// checksum.
 fn keys_from_bytes(bytes: &[u8]) -> Option<BTreeSet<String>> {
     let text = str::from_utf8(bytes).ok()?;
-    let lines = match text.strip_suffix('\n')?.rsplit_once('\n') {
-        Some((lines, last)) if last.starts_with(CHECKSUM) => {
-            let lines = &text[..=lines.len()];
-            (last.strip_prefix(CHECKSUM) == Some(&sha256(lines.as_bytes()))).then_some(lines)?
+    let lines = match text.strip_prefix(FIRST_LINE) {
+        None => text.ends_with('\n').then_some(text)?,
+        Some(rest) => {
+            let (lines, sum) = rest.strip_suffix('\n')?.rsplit_once(CHECKSUM)?;
+            let is_right = sum == sha256(&bytes[..FIRST_LINE.len() + lines.len()]);
+            is_right.then_some(lines)?
         }
-        _ => text,
     };
     lines.lines().map(|line| line.parse::<ContentHash>().is_ok().then(|| line.to_owned())).collect()
 }
@@ -75,7 +79,7 @@ mod tests {
         }
         let old = format!("{}\n{}\n", keys[0], keys[1]);
         assert_eq!(keys_from_bytes(old.as_bytes()), Some(expected), "a version without checksum");
-        for cut in 0..64 {
+        for cut in 0..bytes.len() {
             assert_eq!(keys_from_bytes(&bytes[..cut]), None, "{cut} bytes");
         }
         assert_eq!(keys_from_bytes(b"\n"), None);

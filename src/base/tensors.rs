@@ -120,8 +120,8 @@ impl LaneState {
         }
     }
 
-    /// Returns the weights and buffers in float32, rounded to the nearest, without moments.
-    pub fn weights_and_buffers(&self) -> Snapshot {
+    /// Returns the state in float32, rounded to the nearest, without moments.
+    pub fn without_moments(&self) -> Snapshot {
         match self {
             Self::Float32(state) => Snapshot { moments: Vec::new(), ..state.clone() },
             Self::Float64(state) => Snapshot {

@@ -73,10 +73,13 @@ impl Execution<'_> {
         // The folder of the run may have been deleted meanwhile.
         let finished = write_config(&files, document, &resolved).and_then(|()| record.finish(manifest(&outcome)));
         // If the storage stopped the run, its error names the cause, and these files probably cannot be written either.
-        if outcome.storage_error.is_none() {
-            finished?;
+        // A stopped process leaves them to the process that holds their lock.
+        match finished {
+            Err(error) if outcome.storage_error.is_some() || cancel.is_cancelled() && error.is::<LockHeld>() => {
+                Ok(outcome)
+            }
+            finished => finished.map(|()| outcome),
         }
-        Ok(outcome)
     }
 }
 

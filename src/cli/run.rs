@@ -79,7 +79,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         print_storage_stop(&outcome, &study, &error);
         return Err(error);
     }
-    if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.open > 0) {
+    if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.has_work()) {
         print_failures(&outcome);
         if args.output.shows_progress() {
             print_resume_command(outcome.progress, &study, &runs, &command);

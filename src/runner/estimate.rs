@@ -45,7 +45,7 @@ pub struct Estimate {
     /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes
     /// an evaluation.
     pub disk_bytes: u64,
-    /// The most bytes that progress snapshots take beside them while the run works: two for each network in training.
+    /// The most bytes that progress snapshots take beside them while the run works: two for each network in training, and a third while it is written.
     pub progress_bytes: u64,
     /// The largest number of networks that a trainer trains in lockstep.
     pub lanes: usize,
@@ -149,8 +149,8 @@ fn progress_bytes(study: &Study, jobs: &JobPlan<'_>, workers: usize) -> u64 {
         .map(|(retention, _)| state + 4 * arrays * values(network.parameters()) * retention.snapshots_at.len() as u64)
         .collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
-    // Each training run in progress has two.
-    2 * sizes.iter().take(workers * study.resolved.lanes).sum::<u64>()
+    // Each training run in progress has two, and a third while that is written.
+    3 * sizes.iter().take(workers * study.resolved.lanes).sum::<u64>()
 }
 
 /// Returns the optimizer steps of all jobs, and the multiply-adds of these steps and their evaluations.

@@ -121,10 +121,14 @@ impl<'a> PreparedTraining<'a> {
     pub(super) fn resumable(&self, progress: TrainingProgress) -> Result<TrainingProgress> {
         let now = Iteration(progress.state.iteration());
         let taken = |at: &Iteration| progress.snapshots.iter().find(|snapshot| Iteration(snapshot.iteration) == *at);
-        let due = self.outputs.snapshots_at.iter().filter(|at| **at < now);
+        // A network that diverged has no snapshots after it, and its weights may be of any kind.
+        let end = progress.diverged_at.unwrap_or(now);
+        let due = self.outputs.snapshots_at.iter().filter(|at| **at < end);
         let snapshots: Option<Vec<Snapshot>> = due.map(|at| taken(at).cloned()).collect();
         let snapshots = snapshots.context("it has no snapshot at a rewind point")?;
-        audit_end(&self.mask, &progress.state.weights_and_buffers())?;
+        if progress.diverged_at.is_none() {
+            audit_end(&self.mask, &progress.state.without_moments())?;
+        }
         Ok(TrainingProgress { snapshots, ..progress })
     }
 

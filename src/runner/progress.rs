@@ -1,8 +1,8 @@
 //! Progress snapshots of the lockstep group that a worker trains: when they are written, and from which of them it
 //! resumes.
 //!
-//! The last two snapshots of a group are kept, so that there is a whole one whenever the process is killed, and one to
-//! fall back to if the other is damaged. All lanes are saved after the same iteration.
+//! All lanes are saved after the same iteration, and the last two snapshots are kept: a process may be killed when only
+//! some lanes have been saved, and a file may be damaged.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -32,6 +32,8 @@ pub(super) struct GroupProgress<'a> {
     /// The training runs that are trained, and not only fill a lane.
     trainings: Vec<&'a PreparedTraining<'a>>,
     lane_count: usize,
+    /// The iteration at which the last of them ends.
+    end: Iteration,
     /// Time since the group began in this process.
     watch: Stopwatch,
     /// Seconds of training in earlier processes.
@@ -47,9 +49,10 @@ impl<'a> GroupProgress<'a> {
         context: &'a RunContext<'a>,
         trainings: Vec<&'a PreparedTraining<'a>>,
         lane_count: usize,
+        end: Iteration,
     ) -> Self {
         let watch = Stopwatch::start();
-        Self { context, trainings, lane_count, watch, seconds_before: 0.0, since_last: watch, last: None }
+        Self { context, trainings, lane_count, end, watch, seconds_before: 0.0, since_last: watch, last: None }
     }
 
     /// Returns the seconds of training, in this process and earlier ones.
@@ -130,7 +133,7 @@ impl<'a> GroupProgress<'a> {
     /// Returns the iterations whose snapshots a training run may resume from, by their headers. Those with a damaged
     /// header are among them: the damage is told when they are loaded.
     fn candidates(&self, training: &PreparedTraining<'_>) -> BTreeSet<u64> {
-        let range = training.start_iteration() + 1..=training.last_iteration().0;
+        let range = training.start_iteration() + 1..=self.end.0;
         let is_usable = |(iteration, path): &(u64, PathBuf)| {
             let is_in_place = |header: ProgressHeader| header.place == self.place(training);
             range.contains(iteration) && read_progress_header(path).map_or(true, is_in_place)

@@ -14,16 +14,15 @@ use super::store::StoredTraining;
 use super::training_graph::TrainingGraph;
 use super::worker::{TaskOutcome, Worker};
 use crate::artifacts::RoundRow;
-use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
 use crate::config::KeepWeights;
 use crate::data::Dataset;
 use crate::lottery::{Plan, TrainingSpec};
 use crate::system::clock::Stopwatch;
-use crate::system::files::{self, Lock};
+use crate::system::files::{self, Lock, LockHeld};
 use crate::system::machine;
 use crate::system::paths::TrainingDir;
-use crate::system::retry::{io_error, may_pass};
+use crate::system::retry::{io_error, may_pass, with_retries};
 
 /// The pause between two writes of a run's files, in units of the time that the last write took: writing takes at most
 /// 1 / 20 of the time of a run.
@@ -87,7 +86,8 @@ impl<'a> Runner<'a> {
     /// Fails if the store cannot be read or the files of the run cannot be written. Failures of single training runs
     /// are in the outcome.
     pub fn run(&'a self) -> Result<RunOutcome> {
-        let (jobs, results) = self.plan_jobs()?;
+        let (jobs, results) = with_retries(|| self.plan_jobs())?;
+        self.remove_left_progress(&jobs)?;
         let steps_by_group: Vec<(usize, u64)> = jobs.groups_to_run().collect();
         let iterations = jobs.to_run().map(|(_, steps)| steps).sum();
         let costs = self.context.cost_model();
@@ -100,7 +100,6 @@ impl<'a> Runner<'a> {
         self.announce(scheduler.progress(), iterations, cost, workers);
         let shared = SharedState::new(LockedState { scheduler, results, repeats }, self.workers.min(machine::cores()));
         self.pin(&shared)?;
-        self.remove_left_progress(&shared)?;
         // An earlier process may have been killed before it freed weights.
         self.free(&shared);
         let throttle = Mutex::new(WriteThrottle::default());
@@ -196,13 +195,10 @@ impl<'a> Runner<'a> {
 
     /// Removes the progress snapshots of stored training runs that need no job: an earlier process may have been killed
     /// before it removed them.
-    fn remove_left_progress(&self, shared: &SharedState<'_>) -> Result<()> {
-        let stored: Vec<ContentHash> = {
-            let state = shared.lock();
-            let nodes = state.scheduler.graph().nodes.iter().zip(&state.results);
-            nodes.filter(|(_, result)| result.is_some()).map(|(node, _)| node.spec.key).collect()
-        };
-        stored.iter().try_for_each(|key| self.context.store.remove_left_progress(key))
+    fn remove_left_progress(&self, jobs: &JobPlan<'_>) -> Result<()> {
+        let nodes = jobs.graph.nodes.iter().zip(jobs.jobs.iter().zip(&jobs.stored));
+        let mut ended = nodes.filter(|(_, (job, stored))| job.is_none() && stored.is_some());
+        ended.try_for_each(|(node, _)| with_retries(|| self.context.store.remove_left_progress(&node.spec.key)))
     }
 
     /// Runs groups until none is left or the run is cancelled: the work of the thread with index `worker`.
@@ -349,12 +345,16 @@ impl<'a> Runner<'a> {
         }
         let watch = Stopwatch::start();
         let row_state = |spec: &TrainingSpec| self.row_state(spec, shared);
-        let written =
-            if when == WriteTime::Now { self.files.write_csv(row_state) } else { self.files.try_write_csv(row_state) };
+        let written = match when {
+            WriteTime::Now => with_retries(|| self.files.write_csv(row_state)),
+            WriteTime::IfDue => self.files.try_write_csv(row_state),
+        };
         throttle.error = None;
         match written {
             // A disk that is full would stop every training run at its end, after it was trained.
             Err(error) if io_error(&error).is_some_and(|cause| !may_pass(cause)) => shared.stop(error),
+            // The process that holds the lock writes them.
+            Err(error) if self.context.cancel.is_cancelled() && error.is::<LockHeld>() => {}
             Err(error) => throttle.error = Some(error),
             Ok(()) => {}
         }

@@ -17,6 +17,7 @@ use super::progress::GroupProgress;
 use super::scheduler::{GroupAssignment, Task, TrainingFailure};
 use super::shared::SharedState;
 use super::store::StoredTraining;
+use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Probe, Trainer};
 use crate::system::files::Lock;
@@ -168,10 +169,10 @@ impl<'a, 'p> Worker<'a, 'p> {
             let training_of_lane = prepared.iter().find(|(_, training)| training.lane() == lane);
             &training_of_lane.unwrap_or(&prepared[0]).1
         };
-        let trainings = prepared.iter().map(|(_, training)| training).collect();
-        let mut progress = GroupProgress::new(context, trainings, lane_count);
-        let inputs = (0..lane_count).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
         let end = prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default();
+        let trainings = prepared.iter().map(|(_, training)| training).collect();
+        let mut progress = GroupProgress::new(context, trainings, lane_count, end);
+        let inputs = (0..lane_count).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
         let mut training = TrainingLoop::start(trainer.as_mut(), &context.study.experiment.train, inputs, end)?;
         let mut has_passed = true;
         for lane in 0..lane_count {
@@ -184,7 +185,7 @@ impl<'a, 'p> Worker<'a, 'p> {
             progress.resume(&mut training, in_lane)?;
         }
         let should_stop = || context.cancel.is_cancelled() || shared.has_stopped();
-        let first_iteration = end.0.saturating_sub(group.steps);
+        let Iteration(first_iteration) = training.iteration();
         loop {
             training.set_threads(shared.sparse_threads());
             if should_stop() || !training.evaluate_and_snapshot(&should_stop)? {

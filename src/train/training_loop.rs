@@ -304,11 +304,12 @@ impl LaneOutputs {
 
     /// Ends the training run with its final state at this iteration.
     fn finish(&mut self, final_state: Snapshot, iteration: Iteration) {
-        let Self { curve, snapshots, .. } = std::mem::take(self);
+        let Self { mut curve, snapshots, .. } = std::mem::take(self);
         let is_finite = final_state.weights.is_finite() && final_state.buffers.is_finite();
         self.result = Some(if is_finite {
             TrainingEnd::Trained(TrainedLane { curve, snapshots, final_state })
         } else {
+            curve.0.retain(|evaluation| evaluation.iteration < iteration.0);
             TrainingEnd::Diverged(curve, iteration)
         });
     }

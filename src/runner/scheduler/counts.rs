@@ -21,12 +21,19 @@ pub struct RunProgress {
     pub open: usize,
     /// Rows among `done` and `diverged` whose missing weights could not be made again.
     pub lost: usize,
+    /// Rows among `done` and `diverged` whose missing weights have not been made again yet.
+    pub reruns: usize,
 }
 
 impl RunProgress {
     /// Returns the number of rows that have ended, or cannot begin, without a result.
     pub fn missing(self) -> usize {
         self.diverged + self.failed + self.blocked
+    }
+
+    /// Returns whether training runs remain to be trained, or to be trained again for missing weights.
+    pub fn has_work(self) -> bool {
+        self.open + self.reruns > 0
     }
 }
 
@@ -103,6 +110,9 @@ impl Counts {
         let progress = &mut self.progress;
         if stored.is_some() && matches!(state, NodeState::Failed(_) | NodeState::Blocked(_)) {
             change(&mut progress.lost, rows);
+        }
+        if stored.is_some() && matches!(state, NodeState::Ready | NodeState::HeldElsewhere | NodeState::Running) {
+            change(&mut progress.reruns, rows);
         }
         let total = match (stored, state) {
             (Some(Outcome::Done), _) => &mut progress.done,

@@ -56,6 +56,8 @@ pub fn retrain(verifier: &Verifier<'_>, context: &RunContext<'_>, options: Retra
     let context = RunContext { store: &store, ..*context };
     let runner = Runner { context, plan: &plan, keep: KeepWeights::Needed, files: &files, workers: options.workers };
     let outcome = runner.run()?;
+    let temporary = || format!("could not train again in `{}`; TMPDIR names another folder", runs.0.display());
+    outcome.storage_error.map_or(Ok(()), Err).with_context(temporary)?;
     if context.cancel.is_cancelled() {
         return Ok(None);
     }
