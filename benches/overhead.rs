@@ -126,6 +126,7 @@ fn main() {
             let label = ProgressLabel {
                 key: dense.key,
                 training: "dense".into(),
+                copy_of: None,
                 last_iteration: train.iterations,
                 place: TrainingPlace { lanes: 1, lane: 0, device: DeviceKind::Cpu.into() },
                 seconds: 0.0,

@@ -38,6 +38,8 @@ pub struct ProgressHeader {
     pub key: ContentHash,
     /// The training run in words, for display: its arm, round and replicate in the experiment that began it.
     pub training: String,
+    /// The key of the training run that it is a copy of, for an instability analysis; `null` if it is no copy.
+    pub copy_of: Option<String>,
     /// The number of steps that have been taken, counted from iteration 0 of the training run.
     pub iteration: u64,
     /// The last iteration of the training run.
@@ -75,6 +77,8 @@ pub struct ProgressLabel {
     /// As in [`ProgressHeader`].
     pub training: String,
     /// As in [`ProgressHeader`].
+    pub copy_of: Option<String>,
+    /// As in [`ProgressHeader`].
     pub last_iteration: u64,
     /// As in [`ProgressHeader`].
     pub place: TrainingPlace,
@@ -95,10 +99,11 @@ pub fn progress_to_bytes(label: ProgressLabel, progress: &TrainingProgress) -> R
     for snapshot in &progress.snapshots {
         parts.push(snapshot_to_bytes(snapshot)?);
     }
-    let ProgressLabel { key, training, last_iteration, place, seconds } = label;
+    let ProgressLabel { key, training, copy_of, last_iteration, place, seconds } = label;
     let header = ProgressHeader {
         key,
         training,
+        copy_of,
         iteration: progress.state.iteration(),
         last_iteration,
         place,
@@ -243,6 +248,7 @@ mod tests {
         let label = ProgressLabel {
             key: ContentHash::of_json_text("1"),
             training: "ticket round 1 replicate 1".into(),
+            copy_of: None,
             last_iteration: 20,
             place: TrainingPlace { lanes: 4, lane: 2, device: DeviceKind::Cpu.into() },
             seconds: 1.5,

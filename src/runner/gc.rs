@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::store_listing::{Listing, name, names_another_key, own_files};
-use crate::artifacts::{EntryManifest, RunManifest, plan_keys};
+use crate::artifacts::{EntryManifest, RunManifest, newest_progress, plan_keys};
 use crate::config::KeepWeights;
 use crate::lottery::Lineage;
 use crate::system::files::{self, Lock, Patience};
@@ -114,7 +114,9 @@ fn add_garbage_of(
     }
     let not_outputs = [entry.lock_file(), entry.pin_marker()];
     // A run that names the training run resumes from its progress snapshots.
-    let may_resume = run_needs.iter().any(|run| run.keys.contains(key));
+    let is_named = |key: &str| run_needs.iter().any(|run| run.keys.contains(key));
+    let is_copy_of_named = || newest_progress(entry)?.copy_of.map(|key| is_named(&key));
+    let may_resume = is_named(key) || is_copy_of_named().unwrap_or_default();
     let is_needed = |path: &PathBuf| may_resume && TrainingDir::progress_iteration(&name(path)).is_some();
     let unfinished = own_files(entry)?.into_iter().filter(|path| !not_outputs.contains(path) && !is_needed(path));
     add(garbage, GcReason::Unfinished, unfinished.filter(|_| !Lock::is_held(&entry.lock_file())));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::gc::folders_and_running_runs;
 use super::store_listing::{Listing, name, own_files};
-use crate::artifacts::{list_runs, plan_keys};
+use crate::artifacts::{list_runs, newest_progress, plan_keys};
 use crate::system::files::{self, Lock, Patience};
 use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 
@@ -108,7 +108,8 @@ fn archives_with_runs(runs: &RunsDir) -> Result<BTreeSet<String>> {
     Ok(runs.filter_map(number).collect())
 }
 
-/// Returns the key of the training run that an entry is a copy of; `None` if it is none, or not complete.
+/// Returns the key of the training run that an entry is a copy of, from its manifest or its progress; `None` if it is no
+/// copy, or has neither.
 fn original(entry: &TrainingDir) -> Option<String> {
     #[derive(Deserialize)]
     struct Manifest {
@@ -118,7 +119,8 @@ fn original(entry: &TrainingDir) -> Option<String> {
     struct Content {
         copy_of: String,
     }
-    let manifest: Manifest = serde_json::from_slice(&fs::read(entry.manifest_file()).ok()?).ok()?;
+    let Ok(bytes) = fs::read(entry.manifest_file()) else { return newest_progress(entry)?.copy_of };
+    let manifest: Manifest = serde_json::from_slice(&bytes).ok()?;
     Some(manifest.content.copy_of)
 }
 

@@ -104,6 +104,11 @@ impl<'a> PreparedTraining<'a> {
         &self.spec().key
     }
 
+    /// Returns the key of the training run that this one is a copy of; `None` if it is no copy.
+    pub(super) fn copy_of(&self) -> Option<String> {
+        Some(self.spec().content.value().get("copy_of")?.as_str()?.to_owned())
+    }
+
     /// Returns the id of the training run.
     pub(super) fn id(&self) -> TrainingId {
         TrainingId::of(self.spec())

@@ -110,6 +110,7 @@ impl<'a> GroupProgress<'a> {
             let label = ProgressLabel {
                 key: *prepared.key(),
                 training: prepared.id().to_string(),
+                copy_of: prepared.copy_of(),
                 last_iteration: self.context.study.last_iteration().0,
                 place: self.place(prepared),
                 seconds: self.seconds(),

@@ -116,6 +116,7 @@ fn fuzz_progress_snapshots() {
         let label = ProgressLabel {
             key: "ab".repeat(32).parse().unwrap(),
             training: "dense round 0 replicate 1".into(),
+            copy_of: Some("cd".repeat(32)),
             last_iteration: 9,
             place: TrainingPlace { lanes: 2, lane: 1, device: DeviceKind::Cpu.into() },
             seconds: 1.5,

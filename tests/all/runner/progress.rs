@@ -225,3 +225,17 @@ fn snapshots_of_other_lanes_are_not_used() {
     lth::open(CONFIG, &sets).unwrap().run(runs.path(), &sink).unwrap();
     assert!(messages.into_inner().unwrap().is_empty(), "nothing is resumed");
 }
+
+#[test]
+fn interrupted_rerun_for_missing_weights_resumes() {
+    let runs = tempfile::tempdir().unwrap();
+    let keep = [&ONE[..], &["run.keep=all"]].concat();
+    lth::open(CONFIG, &keep).unwrap().run(runs.path(), &|_: &Event<'_>| {}).unwrap();
+    let whole = files(runs.path());
+    let entry = fs::read_dir(runs.path().join("store")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(entry.join("final.safetensors")).unwrap();
+    let (attempts, messages) = run(&keep, runs.path(), Some(1));
+    assert!(attempts > 2, "{attempts}");
+    assert!(messages.iter().any(|text| text.contains(": resumed at iteration ")), "{messages:?}");
+    assert!(files(runs.path()) == whole);
+}
