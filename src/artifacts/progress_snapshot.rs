@@ -40,7 +40,7 @@ pub struct ProgressHeader {
     pub training: String,
     /// The key of the training run that it is a copy of, for an instability analysis; `null` if it is no copy.
     pub copy_of: Option<String>,
-    /// The number of steps that have been taken, counted from iteration 0 of the training run.
+    /// The number of steps from the initial weights to this state; a training run that starts at θₖ begins at k.
     pub iteration: u64,
     /// The last iteration of the training run.
     pub last_iteration: u64,
@@ -177,7 +177,7 @@ pub struct InProgress {
     pub key: String,
     /// Its arm, round and replicate in the experiment that began it.
     pub training: String,
-    /// The iteration of the snapshot, counted from iteration 0 of the dense training run.
+    /// The iteration of the snapshot: the number of steps from the initial weights.
     pub iteration: u64,
     /// The iteration at which it ends.
     pub last_iteration: u64,

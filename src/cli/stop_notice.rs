@@ -7,7 +7,7 @@ use crate::runner::{Event, EventSink};
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
 
-/// The time between two looks at the flag, in which a person notices no delay.
+/// The time between two looks at the flag: short enough that the notice seems to come at once.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Returns the result of `work`. If a signal raises `cancel` meanwhile, tells `sink` what happens next.

@@ -15,7 +15,8 @@ use crate::lottery::{Dependency, TrainingSpec};
 pub(super) struct Job {
     /// Whether the training run is stored and runs again only for weights that are missing.
     pub(super) is_rerun: bool,
-    /// The iteration to go on from: that of the newest progress snapshot, or of the start.
+    /// The iteration that it will probably go on from, for the estimate of time: that of the newest progress snapshot, or
+    /// of the start.
     pub(super) from: Iteration,
     /// The iteration to stop at: the last one, or before it where only earlier snapshots are missing.
     pub(super) until: Iteration,

@@ -94,8 +94,8 @@ impl<'a> PreparedTraining<'a> {
     /// Makes the mask and the starting state of a training run.
     pub(super) fn new(outputs: MissingOutputs<'a>, context: &'a RunContext<'a>, probe: &Rc<dyn Probe>) -> Result<Self> {
         let prepare_context = PrepareContext { study: context.study, artifacts: context.store, probe: &**probe };
-        let (mask, start) =
-            with_retries(|| prepare(outputs.task.spec, prepare_context)).context("could not prepare the training")?;
+        let (mask, start) = with_retries(|| prepare(outputs.task.spec, prepare_context))
+            .context("could not prepare the training run")?;
         Ok(Self { outputs, context, probe: Rc::clone(probe), mask, start })
     }
 
@@ -223,7 +223,10 @@ impl<'a> PreparedTraining<'a> {
         let store = self.context.store;
         let has_same_lanes = stored.timing.as_ref().is_none_or(|timing| timing.lanes == lane_count);
         let is_exact = has_same_lanes && self.context.study.resolved.device == "cpu";
-        ensure!(*outcome == Outcome::Done, "the training diverged, which it did not the first time");
+        ensure!(
+            *outcome == Outcome::Done,
+            "it diverged in its rerun for missing weights, and not the first time: another kind of processor or version"
+        );
         ensure!(
             stored.curve.0.starts_with(&trained.curve.0) || !is_exact,
             "the training was run again for its weights, and its evaluations are not what they were: another kind of \

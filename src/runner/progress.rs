@@ -132,7 +132,7 @@ impl<'a> GroupProgress<'a> {
     }
 
     /// Returns the iterations whose snapshots a training run may resume from, by their headers. Those with a damaged
-    /// header are among them: the damage is told when they are loaded.
+    /// header are among them: a message names the damage when they are loaded.
     fn candidates(&self, training: &PreparedTraining<'_>) -> BTreeSet<u64> {
         let range = training.start_iteration() + 1..=self.end.0;
         let is_usable = |(iteration, path): &(u64, PathBuf)| {

@@ -57,7 +57,7 @@ pub struct RunOutcome {
     /// Training runs that could not begin, each with the one that it needs and that failed, diverged or is blocked
     /// itself.
     pub blocked: Vec<String>,
-    /// The error of the storage by which the run stopped before its end: a file that could not be read or written.
+    /// The I/O error by which the run stopped, or that kept its files from being written.
     pub storage_error: Option<Error>,
 }
 

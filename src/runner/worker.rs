@@ -1,6 +1,7 @@
 //! The worker: runs lockstep groups in one thread, with the trainers that it builds for them.
 //!
-//! Its steps for each training run of a group: lock, look up in the store, prepare, train, audit, save.
+//! Its steps for each training run of a group: lock, look up in the store, prepare, audit, resume, train, audit,
+//! save.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

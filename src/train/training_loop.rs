@@ -96,7 +96,7 @@ pub struct TrainingLoop<'a> {
     /// The learning rate of each lane.
     learning_rates: Vec<f64>,
     schedule: LrSchedule,
-    /// The number of steps that have been taken, counted from iteration 0 of the training run.
+    /// The number of steps from the initial weights to this state; a training run that starts at θₖ begins at k.
     iteration: Iteration,
     /// The iteration at which the loop ends: see [`TrainingLoop::start`].
     stop_at: Iteration,
@@ -119,7 +119,7 @@ impl<'a> TrainingLoop<'a> {
         ensure!(count == lanes, "{count} training runs for a trainer of {lanes} lanes");
         let iteration = Iteration(inputs[0].start.iteration);
         let is_lockstep = inputs.iter().all(|input| Iteration(input.start.iteration) == iteration);
-        ensure!(is_lockstep, "trainings in lockstep that start at different iterations");
+        ensure!(is_lockstep, "lockstep training runs that start at different iterations");
         for (lane, input) in inputs.iter().enumerate() {
             trainer.load(lane, input.start, input.mask)?;
         }

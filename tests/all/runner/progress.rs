@@ -220,7 +220,7 @@ fn snapshots_of_other_lanes_are_not_used() {
             messages.lock().unwrap().push((*text).to_owned());
         }
     };
-    // With three lanes the same network is one of two in a group.
+    // With two lanes the same network is one of two in a group.
     let sets = ["replicates=2", "rounds=0", "run.lanes=2"];
     lth::open(CONFIG, &sets).unwrap().run(runs.path(), &sink).unwrap();
     assert!(messages.into_inner().unwrap().is_empty(), "nothing is resumed");
