@@ -20,7 +20,7 @@ use lth::base::mask::Mask;
 use lth::base::tensors::{Snapshot, TensorMap};
 use lth::base::units::Iteration;
 use lth::data::{Dataset, Normalization};
-use lth::engine::{GradientMap, Probe, ProbeOptions, TrainerSpec, torch};
+use lth::engine::{NoProbe, TrainerSpec, torch};
 use lth::lottery::{ArtifactSource, PrepareContext, Study, audit_end, audit_start, prepare};
 use lth::system::files;
 use lth::train::TrainingProgress;
@@ -44,7 +44,7 @@ const TURNS: usize = 5;
 /// Seconds between two progress snapshots by default.
 const INTERVAL: f64 = 300.0;
 
-/// A store without training runs, and a probe without gradients: a dense network needs neither.
+/// A store without training runs: a dense network needs none.
 struct Nothing;
 
 impl ArtifactSource for Nothing {
@@ -59,21 +59,6 @@ impl ArtifactSource for Nothing {
     }
     fn snapshot(&self, _: &ContentHash, _: Iteration) -> anyhow::Result<Snapshot> {
         anyhow::bail!("nothing is stored")
-    }
-}
-
-impl Probe for Nothing {
-    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> anyhow::Result<GradientMap> {
-        anyhow::bail!("no gradients")
-    }
-    fn hessian_gradient_product(
-        &self,
-        _: &Snapshot,
-        _: &Mask,
-        _: &[Vec<u32>],
-        _: &ProbeOptions,
-    ) -> anyhow::Result<GradientMap> {
-        anyhow::bail!("no gradients")
     }
 }
 
@@ -110,7 +95,7 @@ fn main() {
         let experiment = lth::open(&text, &["run.device=cpu", "run.lanes=1"]).expect("an experiment");
         let study = experiment.study();
         let dense = &study.plan.trainings[0];
-        let context = PrepareContext { study, artifacts: &Nothing, probe: &Nothing };
+        let context = PrepareContext { study, artifacts: &Nothing, probe: &NoProbe };
         let (mask, start) = prepare(dense, context).expect("a start");
         let dataset = Arc::new(dataset(study));
         let spec = TrainerSpec::new(study.resolved.network.clone(), &study.experiment, None);

@@ -34,20 +34,11 @@ const MAX_HEADER: u64 = 64 << 20;
 /// The header of a progress snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProgressHeader {
-    /// The key of the training run.
-    pub key: ContentHash,
-    /// The training run in words, for display: its arm, round and replicate in the experiment that began it.
-    pub training: String,
-    /// The key of the training run that it is a copy of, for an instability analysis; `null` if it is no copy.
-    pub copy_of: Option<String>,
+    /// What the snapshot is of.
+    #[serde(flatten)]
+    pub label: ProgressLabel,
     /// The number of steps from the initial weights to this state; a training run that starts at θₖ begins at k.
     pub iteration: u64,
-    /// The last iteration of the training run.
-    pub last_iteration: u64,
-    /// Where it was trained: the last digits of a network depend on it.
-    pub place: TrainingPlace,
-    /// Seconds of training until now, in all processes; with several lanes, those of the lockstep group.
-    pub seconds: f64,
     /// The iteration at which the training run diverged, while others of its lockstep group go on; else `null`.
     diverged_at: Option<u64>,
     /// The type of the network's state.
@@ -56,6 +47,23 @@ pub struct ProgressHeader {
     curve: Curve,
     /// The lengths in bytes of the files after the header: the state, then the snapshots.
     parts: Vec<u64>,
+}
+
+/// What a progress snapshot is of, beside the progress itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProgressLabel {
+    /// The key of the training run.
+    pub key: ContentHash,
+    /// The training run in words, for display: its arm, round and replicate in the experiment that began it.
+    pub training: String,
+    /// The key of the training run that it is a copy of, for an instability analysis; `null` if it is no copy.
+    pub copy_of: Option<String>,
+    /// The last iteration of the training run.
+    pub last_iteration: u64,
+    /// Where it was trained: the last digits of a network depend on it.
+    pub place: TrainingPlace,
+    /// Seconds of training until now, in all processes; with several lanes, those of the lockstep group.
+    pub seconds: f64,
 }
 
 /// Where a training run is trained: progress goes on only in the same place, because the last digits of the weights
@@ -68,22 +76,6 @@ pub struct TrainingPlace {
     pub lane: usize,
     /// The kind of device.
     pub device: Category<DeviceKind>,
-}
-
-/// What a progress snapshot is of, beside the progress itself.
-pub struct ProgressLabel {
-    /// As in [`ProgressHeader`].
-    pub key: ContentHash,
-    /// As in [`ProgressHeader`].
-    pub training: String,
-    /// As in [`ProgressHeader`].
-    pub copy_of: Option<String>,
-    /// As in [`ProgressHeader`].
-    pub last_iteration: u64,
-    /// As in [`ProgressHeader`].
-    pub place: TrainingPlace,
-    /// As in [`ProgressHeader`].
-    pub seconds: f64,
 }
 
 /// Returns the bytes of a progress snapshot.
@@ -99,15 +91,9 @@ pub fn progress_to_bytes(label: ProgressLabel, progress: &TrainingProgress) -> R
     for snapshot in &progress.snapshots {
         parts.push(snapshot_to_bytes(snapshot)?);
     }
-    let ProgressLabel { key, training, copy_of, last_iteration, place, seconds } = label;
     let header = ProgressHeader {
-        key,
-        training,
-        copy_of,
+        label,
         iteration: progress.state.iteration(),
-        last_iteration,
-        place,
-        seconds,
         diverged_at: progress.diverged_at.map(|iteration| iteration.0),
         dtype,
         curve: progress.curve.clone(),
@@ -189,11 +175,11 @@ pub fn in_progress(run: &RunDir) -> Vec<InProgress> {
     let keys = plan_keys(run).unwrap_or_default();
     let entries = keys.iter().map(|key| TrainingDir(runs.store().join(key)));
     let headers = entries.filter(|entry| !entry.manifest_file().exists()).filter_map(|entry| newest_progress(&entry));
-    let training = |header: ProgressHeader| InProgress {
-        key: header.key.to_string(),
-        training: header.training,
-        iteration: header.iteration,
-        last_iteration: header.last_iteration,
+    let training = |ProgressHeader { label, iteration, .. }: ProgressHeader| InProgress {
+        key: label.key.to_string(),
+        training: label.training,
+        iteration,
+        last_iteration: label.last_iteration,
     };
     headers.map(training).collect()
 }
@@ -263,7 +249,7 @@ mod tests {
             let bytes = bytes(&progress);
             let (header, read) = progress_from_bytes(&bytes).unwrap();
             assert_eq!(read, progress);
-            assert_eq!((header.iteration, header.place.lane, header.seconds), (9, 2, 1.5));
+            assert_eq!((header.iteration, header.label.place.lane, header.label.seconds), (9, 2, 1.5));
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("file");
             files::write(&path, &bytes).unwrap();

@@ -1,6 +1,5 @@
 //! `lth run`: runs an experiment, from its configuration to the table of results and the report.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Error, Result};
@@ -15,9 +14,8 @@ use super::report::write_run_report;
 use super::show::summary_text;
 use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
-use crate::artifacts::{LastEvaluations, newest_progress, resume_command};
+use crate::artifacts::{LastEvaluations, in_progress, resume_command};
 use crate::base::format::{count_of, with_thousands};
-use crate::base::key::ContentHash;
 use crate::config::ConfigDocument;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis, RunState};
@@ -82,7 +80,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.has_work()) {
         print_failures(&outcome);
         if args.output.shows_progress() {
-            print_resume_command(outcome.progress, &study, &runs, &command);
+            print_resume_command(outcome.progress, &study, &run_dir, &command);
         }
         args.output.print_json(&run_result(&study, &run_dir, RunState::Interrupted, exit, &outcome))?;
         return Ok(exit);
@@ -160,20 +158,17 @@ fn print_storage_stop(outcome: &RunOutcome, study: &Study, error: &Error) {
 }
 
 /// Prints how many training runs have ended, how far those in progress are, and the command that continues the run.
-fn print_resume_command(progress: RunProgress, study: &Study, runs: &RunsDir, command: &str) {
+fn print_resume_command(progress: RunProgress, study: &Study, run_dir: &RunDir, command: &str) {
     let ended = progress.done + progress.diverged;
     let trainings = study.plan.trainings.len();
-    let saved = saved_progress(study, runs);
+    let saved = saved_progress(study, run_dir);
     ui::eprint_line(&format!("interrupted: {ended} of {trainings} training runs are done{saved}. Resume with:"));
     ui::eprint_line(&format!("  {}", resume_command(command)));
 }
 
 /// Returns which progress of training runs is saved, as the end of a sentence; empty if there is none.
-fn saved_progress(study: &Study, runs: &RunsDir) -> String {
-    let keys: BTreeSet<ContentHash> = study.plan.trainings.iter().map(|spec| spec.key).collect();
-    let entries = keys.iter().map(|key| runs.training_dir(key));
-    let unfinished = entries.filter(|entry| !entry.manifest_file().exists());
-    let iterations: Vec<u64> = unfinished.filter_map(|entry| Some(newest_progress(&entry)?.iteration)).collect();
+fn saved_progress(study: &Study, run_dir: &RunDir) -> String {
+    let iterations: Vec<u64> = in_progress(run_dir).into_iter().map(|training| training.iteration).collect();
     let last = with_thousands(study.last_iteration().0);
     match iterations.as_slice() {
         [] => String::new(),

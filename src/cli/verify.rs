@@ -18,8 +18,8 @@ use crate::base::format::count_of;
 use crate::data::RawImages;
 use crate::lottery::Study;
 use crate::runner::{
-    Check, CheckState, Retraining, RunContext, Store, Verifier, archived_entries, listed_checksums, re_evaluate,
-    retrain,
+    Check, CheckState, Retraining, RunContext, Store, Verifier, WRITE_AGAIN, archived_entries, listed_checksums,
+    re_evaluate, retrain,
 };
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
@@ -126,7 +126,7 @@ fn checks(args: &VerifyArgs, run_dir: &RunDir, cancel: &CancelToken) -> Result<V
         Err(error) => {
             let mut check = Check::new("configuration", "the plan of resolved.toml is that of the run", "file");
             let subject = format!("`{}`", run_dir.file(RunDir::RESOLVED_CONFIG).display());
-            check.differ(subject, format!("{error:#}"), "run the command of the run: it writes the file again");
+            check.differ(subject, format!("{error:#}"), WRITE_AGAIN);
             checks.push(check);
             return Ok(checks);
         }

@@ -8,13 +8,10 @@ use crate::artifacts::{RunManifest, plan_keys};
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::Study;
 use crate::report::{self, Run, RunAnalysis};
-use crate::runner::Check;
+use crate::runner::{Check, WRITE_AGAIN};
 use crate::system::files;
 use crate::system::paths::{ReportDir, RunDir};
 use crate::system::written_files::WrittenFiles;
-
-/// The advice for a file that the command of the run writes.
-const WRITE_AGAIN: &str = "run the command of the run: it writes the file again";
 
 /// The advice for a file of the report.
 const REPORT_AGAIN: &str = "run `lth report` on the run";

@@ -24,7 +24,7 @@ mod trainer;
 mod workload;
 
 pub use optim::Optimizer;
-pub use probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions};
+pub use probe::{GradientMap, NamedGradient, NoProbe, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions};
 pub use registry::{Conflict, Engine, EngineKind, Unsupported};
 pub use selection::EngineSelector;
 pub use trainer::{Batch, Trainer, TrainerSpec};

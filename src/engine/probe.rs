@@ -7,7 +7,7 @@
 //! arXiv 2006.09081)
 //! |θ·g| with the dense θ and the gradient of the pruned network.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::base::mask::Mask;
 use crate::base::tensors::Snapshot;
@@ -122,4 +122,24 @@ pub trait Probe {
         batches: &[Vec<u32>],
         options: &ProbeOptions,
     ) -> Result<GradientMap>;
+}
+
+/// A probe without gradients: for training runs whose mask rules need none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoProbe;
+
+impl Probe for NoProbe {
+    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
+        bail!("this probe computes no gradients")
+    }
+
+    fn hessian_gradient_product(
+        &self,
+        _: &Snapshot,
+        _: &Mask,
+        _: &[Vec<u32>],
+        _: &ProbeOptions,
+    ) -> Result<GradientMap> {
+        bail!("this probe computes no gradients")
+    }
 }

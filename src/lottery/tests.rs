@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::*;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::base::units::Iteration;
-use crate::engine::{GradientMap, Probe, ProbeOptions};
+use crate::engine::NoProbe;
 
 /// The stored tensors of a training run.
 struct StoredTensors {
@@ -43,25 +43,6 @@ impl ArtifactSource for InMemoryStore {
             optimizer_steps: iteration,
             ..Snapshot::default()
         })
-    }
-}
-
-/// A probe for arms that need no gradients.
-struct NoProbe;
-
-impl Probe for NoProbe {
-    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
-        bail!("no gradients here")
-    }
-
-    fn hessian_gradient_product(
-        &self,
-        _: &Snapshot,
-        _: &Mask,
-        _: &[Vec<u32>],
-        _: &ProbeOptions,
-    ) -> Result<GradientMap> {
-        bail!("no gradients here")
     }
 }
 

@@ -115,7 +115,7 @@ fn add_garbage_of(
     let not_outputs = [entry.lock_file(), entry.pin_marker()];
     // A run that names the training run resumes from its progress snapshots.
     let is_named = |key: &str| run_needs.iter().any(|run| run.keys.contains(key));
-    let is_copy_of_named = || newest_progress(entry)?.copy_of.map(|key| is_named(&key));
+    let is_copy_of_named = || newest_progress(entry)?.label.copy_of.map(|key| is_named(&key));
     let may_resume = is_named(key) || is_copy_of_named().unwrap_or_default();
     let is_needed = |path: &PathBuf| may_resume && TrainingDir::progress_iteration(&name(path)).is_some();
     let unfinished = own_files(entry)?.into_iter().filter(|path| !not_outputs.contains(path) && !is_needed(path));

@@ -61,5 +61,6 @@ pub use store::{Store, StoredTraining};
 pub use store_check::StoreReport;
 pub use time_estimate::{TimeBasis, TimeEstimate};
 pub use verify::{
-    Check, CheckState, Difference, Retraining, Verifier, archived_entries, listed_checksums, re_evaluate, retrain,
+    Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate,
+    retrain,
 };

@@ -119,7 +119,7 @@ fn original(entry: &TrainingDir) -> Option<String> {
     struct Content {
         copy_of: String,
     }
-    let Ok(bytes) = fs::read(entry.manifest_file()) else { return newest_progress(entry)?.copy_of };
+    let Ok(bytes) = fs::read(entry.manifest_file()) else { return newest_progress(entry)?.label.copy_of };
     let manifest: Manifest = serde_json::from_slice(&bytes).ok()?;
     Some(manifest.content.copy_of)
 }

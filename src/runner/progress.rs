@@ -60,23 +60,19 @@ impl<'a> GroupProgress<'a> {
         self.seconds_before + self.watch.seconds()
     }
 
-    /// Loads the newest progress that every training run of the group has into the lanes of `training`, which
-    /// `lane_training` gives the training run of; does nothing if there is none. A damaged snapshot is removed, with a
-    /// message, and the one before it is used.
+    /// Loads the newest progress that every training run of the group has into the lanes of `training`; does nothing if
+    /// there is none. `position_of` gives, for a lane, the position of its training run. A damaged snapshot is removed,
+    /// with a message, and the one before it is used.
     pub(super) fn resume(
         &mut self,
         training: &mut TrainingLoop<'_>,
-        lane_training: impl Fn(usize) -> &'a PreparedTraining<'a>,
+        position_of: impl Fn(usize) -> usize,
     ) -> Result<()> {
         let common = self.trainings.iter().map(|training| self.candidates(training)).reduce(|a, b| &a & &b);
         for iteration in common.unwrap_or_default().into_iter().rev() {
             let loaded = self.trainings.iter().map(|training| self.load(training, iteration));
             let Some(loaded) = loaded.collect::<Result<Option<Vec<_>>>>()? else { continue };
-            let progress_of = |lane: usize| {
-                let key = lane_training(lane).key();
-                let position = self.trainings.iter().position(|training| training.key() == key);
-                loaded[position.unwrap_or_default()].1.clone()
-            };
+            let progress_of = |lane: usize| loaded[position_of(lane)].1.clone();
             training.resume((0..self.lane_count).map(progress_of).collect())?;
             self.seconds_before = loaded[0].0;
             self.last = Some(iteration);
@@ -136,7 +132,7 @@ impl<'a> GroupProgress<'a> {
     fn candidates(&self, training: &PreparedTraining<'_>) -> BTreeSet<u64> {
         let range = training.start_iteration() + 1..=self.end.0;
         let is_usable = |(iteration, path): &(u64, PathBuf)| {
-            let is_in_place = |header: ProgressHeader| header.place == self.place(training);
+            let is_in_place = |header: ProgressHeader| header.label.place == self.place(training);
             range.contains(iteration) && read_progress_header(path).map_or(true, is_in_place)
         };
         let files = progress_files(&self.entry(training)).into_iter();
@@ -150,9 +146,9 @@ impl<'a> GroupProgress<'a> {
         let bytes = with_retries(|| files::read(&path))?;
         let read = || {
             let (header, progress) = progress_from_bytes(&bytes)?;
-            let is_right = header.key == *training.key() && header.iteration == iteration;
-            ensure!(is_right && header.place == self.place(training), "it is of another training run");
-            Ok((header.seconds, training.resumable(progress)?))
+            let is_right = header.label.key == *training.key() && header.iteration == iteration;
+            ensure!(is_right && header.label.place == self.place(training), "it is of another training run");
+            Ok((header.label.seconds, training.resumable(progress)?))
         };
         match read() {
             Ok(loaded) => Ok(Some(loaded)),

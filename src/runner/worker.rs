@@ -166,10 +166,9 @@ impl<'a, 'p> Worker<'a, 'p> {
                 vacant.insert(context.trainers.build(trainer_key(group).0, lane_count, dataset)?)
             }
         };
-        let in_lane = |lane: usize| {
-            let training_of_lane = prepared.iter().find(|(_, training)| training.lane() == lane);
-            &training_of_lane.unwrap_or(&prepared[0]).1
-        };
+        // A lane without a training run of its own repeats the first one.
+        let position_of = |lane: usize| prepared.iter().position(|(_, training)| training.lane() == lane).unwrap_or(0);
+        let in_lane = |lane: usize| &prepared[position_of(lane)].1;
         let end = prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default();
         let trainings = prepared.iter().map(|(_, training)| training).collect();
         let mut progress = GroupProgress::new(context, trainings, lane_count, end);
@@ -183,7 +182,7 @@ impl<'a, 'p> Worker<'a, 'p> {
             }
         }
         if has_passed {
-            progress.resume(&mut training, in_lane)?;
+            progress.resume(&mut training, position_of)?;
         }
         let should_stop = || context.cancel.is_cancelled() || shared.has_stopped();
         let Iteration(first_iteration) = training.iteration();

@@ -9,7 +9,7 @@ use lth::base::mask::Mask;
 use lth::base::tensors::Snapshot;
 use lth::config::ConfigDocument;
 use lth::data::{Dataset, Normalization, Split};
-use lth::engine::{Batch, EngineKind, GradientMap, Probe, ProbeOptions, Trainer};
+use lth::engine::{Batch, EngineKind, NoProbe, Probe, Trainer};
 use lth::lottery::Study;
 use lth::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store, TrainerFactory};
 use lth::system::cancel::CancelToken;
@@ -197,25 +197,6 @@ fn dataset(train: u32, validation: u32, test: u32) -> Dataset {
         validation: (train..train + validation).collect(),
         test: (train + validation..total).collect(),
         normalization: Normalization::Affine { scale: 1.0, offset: 0.0 },
-    }
-}
-
-/// A probe that fails: no arm of the tests needs gradients.
-struct NoProbe;
-
-impl Probe for NoProbe {
-    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
-        bail!("the fake has no gradients")
-    }
-
-    fn hessian_gradient_product(
-        &self,
-        _: &Snapshot,
-        _: &Mask,
-        _: &[Vec<u32>],
-        _: &ProbeOptions,
-    ) -> Result<GradientMap> {
-        bail!("the fake has no gradients")
     }
 }
 

@@ -246,3 +246,21 @@ pub(crate) fn study(document: &lth::config::ConfigDocument) -> lth::lottery::Stu
     };
     lth::lottery::Study::resolve(experiment, surroundings).unwrap()
 }
+
+/// Returns the files of the only run in `runs` and of the store, by their path, but for those that hold times or hosts.
+pub(crate) fn results(runs: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let of_run = reproducible_files(&run_dir(runs)).into_iter();
+    let mut results: BTreeMap<_, _> = of_run.map(|(name, text)| (PathBuf::from(name), text.into_bytes())).collect();
+    for path in all_files(&runs.join("store")) {
+        if !["timing.json", "lock"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+            results.insert(path.strip_prefix(runs).unwrap().to_owned(), fs::read(&path).unwrap());
+        }
+    }
+    results
+}
+
+/// Returns the paths of all files in a folder and its subfolders.
+pub(crate) fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect()
+}

@@ -19,10 +19,10 @@ use tch::Tensor;
 
 use super::host_buffer::{ALIGN, HostBuffer, TorchElement};
 use super::mlp_kernels::{add_bias, apply_dropout, relu_backward, sum_rows};
+use super::typed_state::TypedState;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::tensors::{LaneState, Snapshot};
-use crate::config::Dtype;
 use crate::data::{Dataset, Split};
 use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::{Dropout, DropoutContext};
@@ -362,17 +362,11 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
     }
 
     fn state(&self, lane: usize) -> Result<LaneState> {
-        Ok(match self.spec.dtype {
-            Dtype::Float32 => LaneState::Float32(self.read_state(lane)?),
-            Dtype::Float64 => LaneState::Float64(self.read_state(lane)?),
-        })
+        self.lane_state(lane, self.spec.dtype)
     }
 
     fn resume(&mut self, lane: usize, from: &LaneState, mask: &Mask) -> Result<()> {
-        match from {
-            LaneState::Float32(state) => self.load_state(lane, state.clone(), mask),
-            LaneState::Float64(state) => self.load_state(lane, state.clone(), mask),
-        }
+        self.load_lane_state(lane, from, mask)
     }
 
     /// Does nothing: a fully connected network of linear layers has no batch norm.

@@ -12,6 +12,7 @@ mod mlp_kernels;
 mod autograd;
 mod engine;
 mod error;
+mod typed_state;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ pub(super) const TRAIN_AGAIN: &str = "run the command of the run: it trains this
 pub(super) const DEFECT: &str = "the files have their checksums, so this is a defect of the program that wrote them: move the entry \
                       away and run the command of the run again";
 /// The advice for a file of the run.
-pub(super) const WRITE_AGAIN: &str = "run the command of the run: it writes the file again";
+pub const WRITE_AGAIN: &str = "run the command of the run: it writes the file again";
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]

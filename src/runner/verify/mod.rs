@@ -13,7 +13,7 @@ mod retraining;
 mod run_files;
 mod verifier;
 
-pub use check::{Check, CheckState, Difference};
+pub use check::{Check, CheckState, Difference, WRITE_AGAIN};
 pub use entries::archived_entries;
 pub use evaluation::re_evaluate;
 pub use retraining::{Retraining, retrain};

@@ -94,12 +94,16 @@ impl Verifier<'_> {
     /// Compares the bytes of a file of the run.
     fn compare(&self, check: &mut Check, name: &str, expected: &[u8]) {
         let path = self.run_dir.file(name);
-        let advice = if name == RunDir::STABILITY { "run `lth stability` on the run" } else { WRITE_AGAIN };
         match read_if_there(&path) {
-            Ok(stored) => check.compare(&path, stored.as_deref(), expected, advice),
+            Ok(stored) => check.compare(&path, stored.as_deref(), expected, advice_on(name)),
             Err(error) => check.differ(format!("`{}`", path.display()), format!("{error:#}"), "make it readable"),
         }
     }
+}
+
+/// Returns the advice for a file of the run that is missing, damaged or differs.
+fn advice_on(name: &str) -> &'static str {
+    if name == RunDir::STABILITY { "run `lth stability` on the run" } else { WRITE_AGAIN }
 }
 
 /// Returns the check of the files of a run against the checksums in `SHA256SUMS`. `must_exist`: whether the run was
@@ -126,8 +130,7 @@ pub fn listed_checksums(run_dir: &RunDir, must_exist: bool) -> Check {
         match open_run_file(run_dir, name).and_then(|file| file.context("it is missing")) {
             Ok(_) => check.pass(),
             Err(error) => {
-                let advice = if name == RunDir::STABILITY { "run `lth stability` on the run" } else { WRITE_AGAIN };
-                check.differ(format!("`{}`", run_dir.file(name).display()), format!("{error:#}"), advice);
+                check.differ(format!("`{}`", run_dir.file(name).display()), format!("{error:#}"), advice_on(name));
             }
         }
     }

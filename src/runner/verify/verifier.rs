@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::super::store::Store;
 use super::check::Check;
 use crate::artifacts::EntryManifest;
 use crate::base::key::ContentHash;
-use crate::base::mask::Mask;
-use crate::base::tensors::Snapshot;
-use crate::engine::{GradientMap, Probe, ProbeOptions};
+use crate::engine::NoProbe;
 use crate::lottery::{PrepareContext, Study, TrainingSpec};
 use crate::system::paths::RunDir;
 
@@ -54,24 +52,5 @@ impl<'a> Verifier<'a> {
 
     pub(super) fn context(&self) -> PrepareContext<'_> {
         PrepareContext { study: self.study, artifacts: self.store, probe: &NoProbe }
-    }
-}
-
-/// A probe that computes no gradients: no mask rule of this version needs them.
-struct NoProbe;
-
-impl Probe for NoProbe {
-    fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
-        bail!("the verification computes no gradients")
-    }
-
-    fn hessian_gradient_product(
-        &self,
-        _: &Snapshot,
-        _: &Mask,
-        _: &[Vec<u32>],
-        _: &ProbeOptions,
-    ) -> Result<GradientMap> {
-        bail!("the verification computes no gradients")
     }
 }

@@ -1,10 +1,9 @@
 //! The experiments that the tests interrupt, and what must be equal after each.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{reproducible_files, run_dir};
+use crate::support::{all_files, results};
 
 /// An experiment of 14 training runs of a few milliseconds: three arms, two replicates, two rounds.
 pub(super) const TINY: &str = r#"
@@ -37,18 +36,6 @@ mask = { random = "winning_ticket" }
 weights = "reinit"
 "#;
 
-/// Returns the files of the only run in `runs` and of the store, by their path, but for those that hold times or hosts.
-pub(super) fn results(runs: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let of_run = reproducible_files(&run_dir(runs)).into_iter();
-    let mut results: BTreeMap<_, _> = of_run.map(|(name, text)| (PathBuf::from(name), text.into_bytes())).collect();
-    for path in all_files(&runs.join("store")) {
-        if !["timing.json", "lock"].contains(&path.file_name().unwrap().to_str().unwrap()) {
-            results.insert(path.strip_prefix(runs).unwrap().to_owned(), fs::read(&path).unwrap());
-        }
-    }
-    results
-}
-
 /// Returns the first difference between the [`results`] of a run and those of the reference, and the temporary files
 /// left in `runs`; an empty list if there is none.
 pub(super) fn differences(runs: &Path, reference: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<String> {
@@ -64,10 +51,4 @@ pub(super) fn differences(runs: &Path, reference: &BTreeMap<PathBuf, Vec<u8>>) -
         all_files(runs).into_iter().filter(is_temporary).map(|path| format!("{} is left over", path.display())),
     );
     differences
-}
-
-/// Returns the paths of all files in a folder and its subfolders.
-fn all_files(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect()
 }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, OnceLock};
 
 use lth::base::rng::{Purpose, Stream};
 
-use super::experiment::{TINY, differences, results};
+use super::experiment::{TINY, differences};
 use crate::support::*;
 
 /// The environment variable that makes these tests try every n-th call instead of a sample.

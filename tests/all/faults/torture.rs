@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lth::base::rng::{Generator, Purpose, Stream};
 
-use super::experiment::{TINY, differences, results};
+use super::experiment::{TINY, differences};
 use crate::support::*;
 
 /// An experiment, and the time and results of a run without interruption.

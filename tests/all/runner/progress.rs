@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use lth::Event;
 use lth::system::cancel::CancelToken;
 
+use crate::support::results;
+
 /// A tiny experiment with a ticket, a control, two replicates, and training runs of 50 iterations.
 const CONFIG: &str = r#"
 name = "progress"
@@ -61,26 +63,6 @@ fn run(sets: &[&str], runs: &Path, stop_after: Option<usize>) -> (usize, Vec<Str
     panic!("the run does not end");
 }
 
-/// Returns the path and the bytes of each file below `folder` that is the same in every run.
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
-            let name = entry.file_name().unwrap().to_string_lossy().into_owned();
-            if entry.is_dir() {
-                folders.push(entry);
-            } else if !["timing.json", "timings.csv", "run.json", "lock"].contains(&name.as_str())
-                && !next.ends_with(".locks")
-            {
-                found.push((entry.strip_prefix(folder).unwrap().to_owned(), fs::read(&entry).unwrap()));
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
 /// Checks that a run of these overrides that is interrupted again and again ends with the bytes of an uninterrupted one.
 fn check(sets: &[&str]) {
     let [whole, interrupted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -88,11 +70,10 @@ fn check(sets: &[&str]) {
     let (attempts, messages) = run(sets, interrupted.path(), Some(2));
     assert!(attempts > 5, "{sets:?}: {attempts} attempts");
     assert!(messages.iter().filter(|text| text.contains(": resumed at iteration ")).count() > 3, "{messages:?}");
-    let [whole, interrupted] = [whole, interrupted].map(|folder| files(folder.path()));
-    let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&whole), names(&interrupted), "{sets:?}: nothing is left over");
-    for ((name, a), (_, b)) in whole.iter().zip(&interrupted) {
-        assert!(a == b, "{sets:?}: {} differs", name.display());
+    let [whole, interrupted] = [whole, interrupted].map(|folder| results(folder.path()));
+    assert!(whole.keys().eq(interrupted.keys()), "{sets:?}: nothing is left over");
+    for (name, bytes) in &whole {
+        assert!(*bytes == interrupted[name], "{sets:?}: {} differs", name.display());
     }
 }
 
@@ -191,7 +172,7 @@ fn last_two_snapshots_are_kept_and_a_damaged_newest_falls_back_to_the_other() {
         let older = older.file_stem().unwrap().to_string_lossy().replace("progress-", "");
         assert!(messages[0].contains("progress-32.snapshot` is removed and not used: "), "{damage}: {messages:?}");
         assert_eq!(messages[1], format!("dense round 0 replicate 1: resumed at iteration {older} of 50"), "{damage}");
-        assert!(files(runs.path()) == files(whole.path()), "{damage}");
+        assert!(results(runs.path()) == results(whole.path()), "{damage}");
     }
 }
 
@@ -231,11 +212,11 @@ fn interrupted_rerun_for_missing_weights_resumes() {
     let runs = tempfile::tempdir().unwrap();
     let keep = [&ONE[..], &["run.keep=all"]].concat();
     lth::open(CONFIG, &keep).unwrap().run(runs.path(), &|_: &Event<'_>| {}).unwrap();
-    let whole = files(runs.path());
+    let whole = results(runs.path());
     let entry = fs::read_dir(runs.path().join("store")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(entry.join("final.safetensors")).unwrap();
     let (attempts, messages) = run(&keep, runs.path(), Some(1));
     assert!(attempts > 2, "{attempts}");
     assert!(messages.iter().any(|text| text.contains(": resumed at iteration ")), "{messages:?}");
-    assert!(files(runs.path()) == whole);
+    assert!(results(runs.path()) == whole);
 }

@@ -30,10 +30,10 @@ use tch::{Device, Tensor};
 
 use super::cuda_graph::no_recording;
 use super::host_buffer::{ALIGN, TorchElement};
+use super::typed_state::TypedState;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::tensors::{LaneState, Snapshot};
-use crate::config::Dtype;
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
@@ -297,17 +297,11 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     }
 
     fn state(&self, lane: usize) -> Result<LaneState> {
-        Ok(match self.spec.dtype {
-            Dtype::Float32 => LaneState::Float32(self.read_state(lane)?),
-            Dtype::Float64 => LaneState::Float64(self.read_state(lane)?),
-        })
+        self.lane_state(lane, self.spec.dtype)
     }
 
     fn resume(&mut self, lane: usize, from: &LaneState, mask: &Mask) -> Result<()> {
-        match from {
-            LaneState::Float32(state) => self.load_state(lane, state.clone(), mask),
-            LaneState::Float64(state) => self.load_state(lane, state.clone(), mask),
-        }
+        self.load_lane_state(lane, from, mask)
     }
 
     fn recompute_batch_norm(&mut self, image_indices: &[u32]) -> Result<()> {

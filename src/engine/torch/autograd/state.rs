@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use tch::Tensor;
 
 use super::super::host_buffer::TorchElement;
+use super::super::typed_state::TypedState;
 use super::lane_tensors::{read_lane, read_values, write_lane, write_values, zero_lane};
 use super::memory::Memory;
 use super::{AutogradTrainer, LaneProgress};
@@ -41,9 +42,10 @@ impl<T: TorchElement> AutogradTrainer<T> {
         }
         Ok(())
     }
+}
 
-    /// Loads a state of any floating-point type into a lane, pruned by `mask`.
-    pub(super) fn load_state<S: Float>(&mut self, lane: usize, mut from: Snapshot<S>, mask: &Mask) -> Result<()> {
+impl<T: TorchElement> TypedState for AutogradTrainer<T> {
+    fn load_state<S: Float>(&mut self, lane: usize, mut from: Snapshot<S>, mask: &Mask) -> Result<()> {
         ensure!(lane < self.progress.len(), "a lane that is not there");
         self.spec.check_moments(&from)?;
         self.recorder.clear();
@@ -64,8 +66,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
         Ok(())
     }
 
-    /// Returns the state of a lane in any floating-point type.
-    pub(super) fn read_state<S: Float>(&self, lane: usize) -> Result<Snapshot<S>> {
+    fn read_state<S: Float>(&self, lane: usize) -> Result<Snapshot<S>> {
         ensure!(lane < self.progress.len(), "a lane that is not there");
         let LaneProgress { iteration, optimizer_steps } = self.progress[lane];
         // A snapshot without moments means zero moments, as they are before the first step.

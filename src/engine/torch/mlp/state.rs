@@ -3,13 +3,13 @@
 use anyhow::{Result, ensure};
 
 use super::super::host_buffer::TorchElement;
+use super::super::typed_state::TypedState;
 use super::MlpTrainer;
 use crate::base::mask::Mask;
 use crate::base::tensors::{Float, Snapshot, TensorMap};
 
-impl<T: TorchElement> MlpTrainer<T> {
-    /// Loads a state of any floating-point type, pruned by `mask`.
-    pub(super) fn load_state<S: Float>(&mut self, lane: usize, mut from: Snapshot<S>, mask: &Mask) -> Result<()> {
+impl<T: TorchElement> TypedState for MlpTrainer<T> {
+    fn load_state<S: Float>(&mut self, lane: usize, mut from: Snapshot<S>, mask: &Mask) -> Result<()> {
         ensure!(lane == 0, "the dense trainer has one lane");
         self.spec.check_moments(&from)?;
         mask.apply(&mut from.weights);
@@ -33,8 +33,7 @@ impl<T: TorchElement> MlpTrainer<T> {
         Ok(())
     }
 
-    /// Returns the state in any floating-point type.
-    pub(super) fn read_state<S: Float>(&self, lane: usize) -> Result<Snapshot<S>> {
+    fn read_state<S: Float>(&self, lane: usize) -> Result<Snapshot<S>> {
         ensure!(lane == 0, "the dense trainer has one lane");
         // A snapshot without moments means zero moments, as they are before the first step.
         let moments = if self.optimizer_steps == 0 { &[] } else { self.moments.as_slice() };
