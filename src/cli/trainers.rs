@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Error, Result};
 
 use crate::data::{Dataset, RawImages};
-use crate::engine::torch::{TorchProbe, friendly_torch_error};
+use crate::engine::torch::{TorchProbe, friendly_torch_error, is_out_of_memory};
 use crate::engine::{EngineKind, Probe, Trainer, TrainerSpec};
 use crate::lottery::Study;
 use crate::runner::TrainerFactory;
@@ -61,6 +61,10 @@ impl TrainerFactory for EngineTrainerFactory<'_> {
 
     fn probe(&self, dataset: &Arc<Dataset>) -> Box<dyn Probe> {
         Box::new(TorchProbe::new(self.spec.clone(), Arc::clone(dataset)))
+    }
+
+    fn is_out_of_memory(&self, error: &Error) -> bool {
+        is_out_of_memory(error)
     }
 
     fn explain(&self, error: Error, lanes: usize) -> Error {

@@ -31,6 +31,9 @@ pub trait TrainerFactory: Sync {
     /// before its first use.
     fn probe(&self, dataset: &Arc<Dataset>) -> Box<dyn Probe>;
 
+    /// Returns whether `error`, of a trainer or of its building, says that there was too little memory.
+    fn is_out_of_memory(&self, error: &Error) -> bool;
+
     /// Returns `error` of a trainer with `lanes` lanes, or of the probe, with advice on which setting to change if
     /// there is any.
     fn explain(&self, error: Error, lanes: usize) -> Error;

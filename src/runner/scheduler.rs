@@ -45,6 +45,21 @@ pub(super) struct GroupAssignment<'a> {
     pub(super) steps: u64,
 }
 
+impl GroupAssignment<'_> {
+    /// Returns the parts of the group with at most `limit` lanes each. Lanes are counted from 0 in each part, and a part
+    /// without a task is left out.
+    pub(super) fn parts(&self, limit: usize) -> Vec<Self> {
+        let part = |(index, lanes): (usize, &[_])| {
+            let first = index * limit;
+            let tasks = self.tasks.iter().filter(|task| (first..first + lanes.len()).contains(&task.lane));
+            let tasks: Vec<_> = tasks.map(|task| Task { lane: task.lane - first, ..task.clone() }).collect();
+            let steps = tasks.iter().map(|task| task.job.steps()).max()?;
+            Some(Self { lanes: lanes.to_vec(), tasks, steps })
+        };
+        self.lanes.chunks(limit).enumerate().filter_map(part).collect()
+    }
+}
+
 /// A job that is assigned to a worker, in its lane of a lockstep group.
 #[derive(Clone, Debug)]
 pub(super) struct Task<'a> {

@@ -52,6 +52,8 @@ pub(super) struct SharedState<'a> {
     busy: BTreeMap<EngineKind, AtomicUsize>,
     /// The number of threads that all workers may use together.
     threads: usize,
+    /// The largest number of lanes whose trainer fits into memory, as far as is known.
+    lane_limit: AtomicUsize,
     /// The first error of the storage, by which the run stops.
     storage_error: OnceLock<Error>,
 }
@@ -61,7 +63,15 @@ impl<'a> SharedState<'a> {
         let retentions = state.scheduler.retentions().to_vec();
         let busy = EngineKind::ALL.into_iter().map(|engine| (engine, AtomicUsize::new(0))).collect();
         let state = Mutex::new(state);
-        Self { state, changed: Condvar::new(), retentions, busy, threads, storage_error: OnceLock::new() }
+        Self {
+            state,
+            changed: Condvar::new(),
+            retentions,
+            busy,
+            threads,
+            lane_limit: AtomicUsize::new(usize::MAX),
+            storage_error: OnceLock::new(),
+        }
     }
 
     /// Locks the state, even if a thread panicked while it held the lock: nothing can panic between the first and the
@@ -74,6 +84,18 @@ impl<'a> SharedState<'a> {
     /// after their current step.
     pub(super) fn stop(&self, error: Error) {
         let _ = self.storage_error.set(error);
+    }
+
+    /// Returns the largest number of lanes to train at a time.
+    pub(super) fn lane_limit(&self) -> usize {
+        self.lane_limit.load(Ordering::Relaxed)
+    }
+
+    /// Lowers the limit after a trainer with `lanes` lanes, at least 2, did not fit into memory: to half of them.
+    /// Returns the limit.
+    pub(super) fn lower_lane_limit(&self, lanes: usize) -> usize {
+        let half = lanes / 2;
+        self.lane_limit.fetch_min(half, Ordering::Relaxed).min(half)
     }
 
     /// Returns whether an error of the storage has stopped the run.

@@ -69,8 +69,14 @@ impl<'a, 'p> Worker<'a, 'p> {
     }
 
     /// Runs a group. Returns the outcome of each of its tasks, in their order. After an error or a panic, the tasks
-    /// without an outcome have failed, and the run goes on with other groups.
+    /// without an outcome have failed, and the run goes on with other groups. A group that does not fit into memory is
+    /// run in parts.
     pub(super) fn run_group(&mut self, group: &GroupAssignment<'_>) -> Vec<TaskOutcome> {
+        let lanes = group.lanes.len();
+        let limit = self.shared.lane_limit();
+        if lanes > limit {
+            return group.parts(limit).iter().flat_map(|part| self.run_group(part)).collect();
+        }
         let mut outcomes: Vec<Option<TaskOutcome>> = vec![None; group.tasks.len()];
         let caught = catch_unwind(AssertUnwindSafe(|| self.try_run_group(group, &mut outcomes)));
         let result = caught.unwrap_or_else(|panic| {
@@ -82,9 +88,24 @@ impl<'a, 'p> Worker<'a, 'p> {
         });
         let rest = match result {
             Ok(()) => TaskOutcome::Cancelled,
-            Err(error) => self.failed(error, group.lanes.len()),
+            Err(error) if lanes > 1 && self.context.trainers.is_out_of_memory(&error) => {
+                self.lower_lane_limit(lanes);
+                return self.run_group(group);
+            }
+            Err(error) => self.failed(error, lanes),
         };
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect()
+    }
+
+    /// Frees the memory of all trainers, and halves the number of networks to train at a time: `lanes` do not fit.
+    fn lower_lane_limit(&mut self, lanes: usize) {
+        self.trainers.clear();
+        let limit = self.shared.lower_lane_limit(lanes);
+        let message = format!(
+            "warning: memory is too small for {lanes} networks at a time, so {limit} are trained at a time from now on \
+             (`--set run.lanes={limit}` starts with that); the last digits of the results can differ"
+        );
+        self.context.sink.on_event(&Event::Message(&message));
     }
 
     /// Runs a group, and writes the outcome of each task to `outcomes` as soon as it is known. If it returns without an

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Error, Result, bail, ensure};
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
 use lth::base::tensors::Snapshot;
@@ -47,7 +47,10 @@ mask = "dense"
 weights = "reinit"
 "#;
 
-/// What goes wrong in the fake trainer. But for `Revive` and `LaneDependent`, only networks with a given number of kept
+/// The error of `Fault::TooManyLanes`.
+const OUT_OF_MEMORY: &str = "the fake has too little memory";
+
+/// What goes wrong in the fake trainer. But for `Revive`, `LaneDependent` and `TooManyLanes`, only networks with a given number of kept
 /// weights are affected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
@@ -65,6 +68,8 @@ pub(crate) enum Fault {
     WrongStart,
     /// The numbers depend on the number of lanes.
     LaneDependent,
+    /// A step finds too little memory if there are more than this many lanes.
+    TooManyLanes(usize),
 }
 
 /// A trainer whose steps multiply the weights by numbers near 1.
@@ -119,6 +124,9 @@ impl Trainer for FakeTrainer {
             if self.fault == Fault::Revive {
                 state.weights.0[0].values.fill(1.0);
             }
+        }
+        if let Fault::TooManyLanes(limit) = self.fault {
+            ensure!(self.lanes.len() <= limit, OUT_OF_MEMORY);
         }
         if self.has_fault(Fault::Error) {
             bail!("the fake breaks");
@@ -227,6 +235,10 @@ impl TrainerFactory for FakeFactory<'_> {
 
     fn probe(&self, _: &Arc<Dataset>) -> Box<dyn Probe> {
         Box::new(NoProbe)
+    }
+
+    fn is_out_of_memory(&self, error: &Error) -> bool {
+        error.to_string() == OUT_OF_MEMORY
     }
 
     fn explain(&self, error: Error, _: usize) -> Error {

@@ -12,8 +12,8 @@ const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "ALL
 /// message names the options to make smaller. `lanes` is the number of networks of the trainer, which was built for
 /// `spec`. Errors that are not libtorch's are returned as they are.
 pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> Error {
-    let Some(TchError::Torch(text)) = error.downcast_ref::<TchError>() else { return error };
-    if !OUT_OF_MEMORY.iter().any(|part| text.contains(part)) {
+    let Some(text) = torch_text(&error) else { return error };
+    if !is_out_of_memory(&error) {
         return anyhow!("libtorch: {}", first_line(text));
     }
     let networks = if lanes == 1 { "one network".to_owned() } else { format!("{lanes} networks at a time") };
@@ -22,6 +22,19 @@ pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> E
     let options = format!("{lanes_option}`run.workers` or `train.batch_size`");
     let batch_size = spec.batch_size;
     anyhow!("{device} has too little memory for {networks} in batches of {batch_size}: make {options} smaller")
+}
+
+/// Returns whether `error` is libtorch's and says that there was too little memory, on the processor or on a GPU.
+pub fn is_out_of_memory(error: &Error) -> bool {
+    torch_text(error).is_some_and(|text| OUT_OF_MEMORY.iter().any(|part| text.contains(part)))
+}
+
+/// Returns the message of an error of libtorch, with its trace; `None` if the error is not libtorch's.
+fn torch_text(error: &Error) -> Option<&str> {
+    match error.downcast_ref::<TchError>() {
+        Some(TchError::Torch(text)) => Some(text),
+        _ => None,
+    }
 }
 
 /// Returns the first line of an error message of libtorch, without the prefix that the bindings add.
@@ -47,7 +60,9 @@ mod tests {
     fn friendly_torch_error_names_options_if_memory_is_too_small() {
         // More bytes than any machine has.
         let error = Tensor::f_zeros([1 << 45], (Kind::Float, Device::Cpu)).unwrap_err();
-        let text = message(error.into(), None);
+        let error = Error::from(error);
+        assert!(is_out_of_memory(&error) && !is_out_of_memory(&anyhow!("out of memory")));
+        let text = message(error, None);
         assert!(text.starts_with("this machine has too little memory for 16 networks at a time"), "{text}");
         let cuda =
             "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has …\nException raised from malloc\nframe #0: …";

@@ -69,6 +69,24 @@ fn lockstep_group_equals_single_trainings() {
     }
 }
 
+/// It failed with all its training runs.
+#[test]
+fn lockstep_group_that_does_not_fit_into_memory_is_trained_in_parts() {
+    let alone = rows_alone(Fault::None, 0);
+    // The first group has 3 lanes; half of an odd number is rounded down.
+    for (lanes, fitting, trainer_lanes) in [(64, 3, vec![3, 6]), (64, 2, vec![1, 3]), (2, 1, vec![1, 2])] {
+        let folder = tempfile::tempdir().unwrap();
+        let (outcome, events) = run(folder.path(), lanes, Fault::TooManyLanes(fitting), 0);
+        assert_eq!((outcome.progress.done, &outcome.failures, &outcome.audit_failures), (15, &vec![], &vec![]));
+        assert!(outcome.rounds == alone, "with {fitting} lanes: {:#?}", outcome.rounds);
+        assert_eq!(groups_and_lanes(events).1, trainer_lanes, "with {fitting} lanes");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (outcome, _) = run(folder.path(), 4, Fault::TooManyLanes(0), 0);
+    assert_eq!(outcome.progress.done, 0, "one network does not fit either");
+    assert_eq!(outcome.failures.len(), 3, "{:?}", outcome.failures);
+}
+
 #[test]
 fn lockstep_group_is_started_with_the_id_of_its_first_training() {
     let folder = tempfile::tempdir().unwrap();
