@@ -52,9 +52,9 @@ pub fn cuda_devices() -> Result<usize, String> {
     }
 }
 
-/// Returns the GPU with index `gpu` (from 0), set up for the matrix precision of `spec`, which is one
-/// for the whole process. Work on it is queued in a stream
-/// of the calling thread.
+/// Returns the GPU with index `gpu` (from 0), set up for the matrix precision of `spec`, which is one for the whole
+/// process. Work on it is queued in a stream of the calling thread. Memory that libtorch has kept of earlier trainers is
+/// free for a new one of any kind.
 ///
 /// # Errors
 /// Fails if CUDA cannot be used or the GPU does not exist.
@@ -63,6 +63,7 @@ pub(super) fn device(gpu: usize, spec: &TrainerSpec) -> Result<Device> {
     ensure!(gpu < devices, "there is no GPU {gpu}: libtorch finds {devices}, counted from 0");
     set_up(spec.matmul_precision == MatmulPrecision::Tf32)?;
     cuda_graph::use_own_stream(gpu)?;
+    cuda_graph::empty_cache()?;
     Ok(Device::Cuda(gpu))
 }
 

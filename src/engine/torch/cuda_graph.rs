@@ -73,13 +73,17 @@ impl CudaGraph {
         let worked = catch_unwind(AssertUnwindSafe(work));
         // SAFETY: a recording of this graph has begun in this thread.
         let ended = checked(unsafe { lth_end_cuda_graph(graph) });
-        if ended.is_err() {
-            IS_BROKEN.store(true, Ordering::Relaxed);
-        }
+        // A recording that has ended is freed, with its memory, also after an error of `work`.
+        let recorded = match &ended {
+            Ok(()) => NonNull::new(graph).map(|graph| Self { graph }),
+            Err(_) => {
+                IS_BROKEN.store(true, Ordering::Relaxed);
+                None
+            }
+        };
         // The error of `work` is the cause of the other.
         worked.unwrap_or_else(|panic| resume_unwind(panic)).and(ended)?;
-        let graph = NonNull::new(graph).expect("a recording that has begun has a graph");
-        Ok(Self { graph })
+        Ok(recorded.expect("a recording that has begun has a graph"))
     }
 
     /// Queues the recorded work, without waiting for it.
@@ -101,13 +105,14 @@ impl Drop for CudaGraph {
     }
 }
 
-/// Gives the memory that libtorch holds for later tensors back to the GPU, because a graph has memory of its own. Waits
-/// for the GPU.
+/// Gives the memory that libtorch holds for later tensors back to the GPUs, for graphs and cuDNN, which have memory of
+/// their own. Waits for the GPUs, and for a recording in another thread.
 ///
 /// # Errors
 /// Fails if libtorch fails.
 #[expect(unsafe_code, reason = "libtorch's bindings have no such function")]
 pub(super) fn empty_cache() -> Result<()> {
+    let _guard = RECORDING.read().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: it frees memory that no tensor uses, and catches all exceptions.
     checked(unsafe { lth_empty_cuda_cache() })
 }
@@ -121,4 +126,31 @@ pub(super) fn checked(message: *const c_char) -> Result<()> {
     // SAFETY: messages are C strings, valid until the next call in this thread.
     let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
     Err(TchError::Torch(text).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+    use tch::{Kind, Tensor};
+
+    use super::super::cuda::cuda_devices;
+    use super::*;
+
+    /// They kept it: after too little memory for one recording there was none left for anything.
+    #[test]
+    #[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA")]
+    fn gpu_recordings_that_fail_free_their_memory() {
+        cuda_devices().unwrap();
+        use_own_stream(0).unwrap();
+        let gigabyte = || Tensor::f_zeros([1 << 28], (Kind::Float, Device::Cuda(0)));
+        // Together more than any GPU has.
+        for _ in 0..400 {
+            let recorded = CudaGraph::record(|| {
+                let _memory = gigabyte()?;
+                bail!("the work fails")
+            });
+            assert_eq!(recorded.err().unwrap().to_string(), "the work fails");
+        }
+        let _ = gigabyte().unwrap();
+    }
 }

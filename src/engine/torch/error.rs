@@ -8,25 +8,37 @@ use crate::engine::trainer::TrainerSpec;
 /// Parts of libtorch's messages for errors that are caused by too little memory.
 const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "ALLOC_FAILED"];
 
+/// Parts of messages of cuDNN and cuBLAS for errors of which too little memory is the most frequent cause: they allocate
+/// for themselves, beside libtorch's allocator.
+const PERHAPS_OUT_OF_MEMORY: [&str; 3] =
+    ["CUDNN_STATUS_INTERNAL_ERROR", "CUDNN_STATUS_NOT_INITIALIZED", "CUBLAS_STATUS_NOT_INITIALIZED"];
+
 /// Returns an error of libtorch with its message in one line, without the trace; if there was too little memory, the
 /// message names the options to make smaller. `lanes` is the number of networks of the trainer, which was built for
 /// `spec`. Errors that are not libtorch's are returned as they are.
 pub fn friendly_torch_error(error: Error, spec: &TrainerSpec, lanes: usize) -> Error {
     let Some(text) = torch_text(&error) else { return error };
-    if !is_out_of_memory(&error) {
-        return anyhow!("libtorch: {}", first_line(text));
-    }
     let networks = if lanes == 1 { "one network".to_owned() } else { format!("{lanes} networks at a time") };
     let device = spec.gpu.map_or_else(|| "this machine".to_owned(), |gpu| format!("GPU {gpu}"));
     let lanes_option = if lanes > 1 { "`run.lanes`, " } else { "" };
     let options = format!("{lanes_option}`run.workers` or `train.batch_size`");
     let batch_size = spec.batch_size;
-    anyhow!("{device} has too little memory for {networks} in batches of {batch_size}: make {options} smaller")
+    let too_little = format!("too little memory for {networks} in batches of {batch_size}");
+    let message = first_line(text);
+    if contains_any(text, &OUT_OF_MEMORY) {
+        let request = memory_request(message).map(|request| format!(" ({request})")).unwrap_or_default();
+        anyhow!("{device} has {too_little}{request}: make {options} smaller")
+    } else if contains_any(text, &PERHAPS_OUT_OF_MEMORY) {
+        anyhow!("libtorch: {message}. Perhaps {device} has {too_little}: make {options} smaller")
+    } else {
+        anyhow!("libtorch: {message}")
+    }
 }
 
-/// Returns whether `error` is libtorch's and says that there was too little memory, on the processor or on a GPU.
+/// Returns whether `error` is libtorch's and the cause is, or is likely to be, too little memory.
 pub fn is_out_of_memory(error: &Error) -> bool {
-    torch_text(error).is_some_and(|text| OUT_OF_MEMORY.iter().any(|part| text.contains(part)))
+    torch_text(error)
+        .is_some_and(|text| contains_any(text, &OUT_OF_MEMORY) || contains_any(text, &PERHAPS_OUT_OF_MEMORY))
 }
 
 /// Returns the message of an error of libtorch, with its trace; `None` if the error is not libtorch's.
@@ -35,6 +47,19 @@ fn torch_text(error: &Error) -> Option<&str> {
         Some(TchError::Torch(text)) => Some(text),
         _ => None,
     }
+}
+
+fn contains_any(text: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| text.contains(part))
+}
+
+/// Returns the part of libtorch's message that says how much memory was asked for and how much was free: "Tried to
+/// allocate 20.00 MiB. GPU 0 has a total capacity of 8.00 GiB of which 1.00 MiB is free".
+fn memory_request(message: &str) -> Option<&str> {
+    const END: &str = " is free";
+    let start = message.find("Tried to allocate")?;
+    let end = start + message[start..].find(END)? + END.len();
+    Some(&message[start..end])
 }
 
 /// Returns the first line of an error message of libtorch, without the prefix that the bindings add.
@@ -64,10 +89,22 @@ mod tests {
         assert!(is_out_of_memory(&error) && !is_out_of_memory(&anyhow!("out of memory")));
         let text = message(error, None);
         assert!(text.starts_with("this machine has too little memory for 16 networks at a time"), "{text}");
-        let cuda =
-            "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has …\nException raised from malloc\nframe #0: …";
-        let text = message(TchError::Torch(cuda.to_owned()).into(), Some(0));
-        assert!(text.starts_with("GPU 0 has too little memory") && text.contains("`run.lanes`"), "{text}");
+        let on_gpu = |text: &str| {
+            let error = Error::from(TchError::Torch(text.to_owned()));
+            assert!(is_out_of_memory(&error));
+            message(error, Some(0))
+        };
+        let cuda = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 8.00 GiB of which 1.00 \
+                    MiB is free. Process 9 has …\nException raised from malloc\nframe #0: …";
+        assert_eq!(
+            on_gpu(cuda),
+            "GPU 0 has too little memory for 16 networks at a time in batches of 60 (Tried to allocate 20.00 MiB. GPU 0 \
+             has a total capacity of 8.00 GiB of which 1.00 MiB is free): make `run.lanes`, `run.workers` or \
+             `train.batch_size` smaller"
+        );
+        // What cuDNN says where libtorch's allocator has taken all memory (libtorch 2.11.0, H100).
+        let text = on_gpu("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR");
+        assert!(text.starts_with("libtorch: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR. Perhaps GPU 0 has"), "{text}");
     }
 
     #[test]
