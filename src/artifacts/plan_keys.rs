@@ -2,13 +2,13 @@
 //! line with the checksum of the lines before it.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 
 use super::rows::{RoundRow, from_csv};
 use super::run_checksums::{damaged, read_run_file};
 use crate::base::key::{ContentHash, sha256};
+use crate::system::files;
 use crate::system::paths::RunDir;
 
 /// The first line. Lists of older versions have none, and no checksum.
@@ -46,12 +46,9 @@ fn keys_from_bytes(bytes: &[u8]) -> Option<BTreeSet<String>> {
 /// Fails if the run has neither file, or the file is damaged or cannot be read.
 pub fn plan_keys(run_dir: &RunDir) -> Result<BTreeSet<String>> {
     let path = run_dir.plan_keys();
-    match std::fs::read(&path) {
-        Ok(bytes) => keys_from_bytes(&bytes)
-            .with_context(|| format!("`{}` is damaged; the command that made the run makes it again", path.display())),
-        Err(error) if error.kind() == ErrorKind::NotFound => keys_of_rounds(run_dir),
-        Err(error) => Err(error).with_context(|| format!("could not read `{}`", path.display())),
-    }
+    let Some(bytes) = files::read_if_present(&path)? else { return keys_of_rounds(run_dir) };
+    keys_from_bytes(&bytes)
+        .with_context(|| format!("`{}` is damaged; the command that made the run makes it again", path.display()))
 }
 
 /// Returns the keys in `rounds.csv`.

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::base::key::{ContentHash, sha256};
 use crate::system::files;
 use crate::system::paths::RunDir;
+use crate::system::retry::with_retries;
 
 /// The files of a run that the list has.
 const LISTED: [&str; 7] = [
@@ -43,11 +44,8 @@ impl RunChecksums {
     /// Fails if the list exists and cannot be read, or is no list.
     pub fn read(run_dir: &RunDir) -> Result<Option<Self>> {
         let path = run_dir.file(RunDir::CHECKSUMS);
-        let text = match std::fs::read(&path) {
-            Ok(bytes) => String::from_utf8(bytes).ok(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("could not read `{}`", path.display())),
-        };
+        let Some(bytes) = with_retries(|| files::read_if_present(&path))? else { return Ok(None) };
+        let text = String::from_utf8(bytes).ok();
         let parse = |line: &str| {
             let (sum, name) = line.split_once("  ")?;
             sum.parse::<ContentHash>().ok()?;
@@ -103,6 +101,11 @@ impl RunChecksums {
 /// # Errors
 /// Fails if the file exists and cannot be read, is on the list and missing, or has another checksum.
 pub fn open_run_file(run_dir: &RunDir, name: &str) -> Result<Option<File>> {
+    with_retries(|| try_open_run_file(run_dir, name))
+}
+
+/// Like [`open_run_file`], without retries.
+fn try_open_run_file(run_dir: &RunDir, name: &str) -> Result<Option<File>> {
     let path = run_dir.file(name);
     for attempt in 1..=ATTEMPTS {
         let mut file = match File::open(&path) {
@@ -145,11 +148,13 @@ fn sum_without_marks(path: &Path) -> Result<String> {
 /// # Errors
 /// Fails like [`open_run_file`].
 pub fn read_run_file(run_dir: &RunDir, name: &str) -> Result<Option<Vec<u8>>> {
-    let Some(mut file) = open_run_file(run_dir, name)? else { return Ok(None) };
-    let mut bytes = Vec::new();
-    let read = file.read_to_end(&mut bytes);
-    read.with_context(|| format!("could not read `{}`", run_dir.file(name).display()))?;
-    Ok(Some(bytes))
+    with_retries(|| {
+        let Some(mut file) = try_open_run_file(run_dir, name)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = file.read_to_end(&mut bytes);
+        read.with_context(|| format!("could not read `{}`", run_dir.file(name).display()))?;
+        Ok(Some(bytes))
+    })
 }
 
 /// Returns the message about a damaged file of a run.

@@ -3,7 +3,6 @@
 //! the command ends.
 
 use std::fs;
-use std::io::ErrorKind;
 
 use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
@@ -15,7 +14,9 @@ use crate::base::format::with_thousands;
 use crate::config::{MatmulPrecision, RunConfig};
 use crate::data::ImageCounts;
 use crate::system::clock::UtcTime;
+use crate::system::files;
 use crate::system::paths::RunDir;
+use crate::system::retry::with_retries;
 
 /// The contents of `run.json`, the provenance of a run.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -119,11 +120,7 @@ impl RunManifest {
     /// Fails if the file exists and cannot be read, or is damaged.
     pub fn load(run_dir: &RunDir) -> Result<Option<Self>> {
         let path = run_dir.file(RunDir::MANIFEST);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("could not read `{}`", path.display())),
-        };
+        let Some(bytes) = with_retries(|| files::read_if_present(&path))? else { return Ok(None) };
         match checksum_state(&bytes) {
             ChecksumState::Damaged => bail!("{}: its checksum is wrong", damaged(run_dir, RunDir::MANIFEST)),
             ChecksumState::Intact => {}

@@ -6,7 +6,7 @@ use super::checkpoints::Checkpoints;
 use super::claims::{ClaimRow, claims};
 use super::figures::{FigureData, run_figures};
 use super::headline::answer_lines;
-use super::run::Run;
+use super::run::{Run, experiment_from, resolved_config};
 use super::verdict::{Verdict, verdicts};
 use crate::artifacts::{LastEvaluations, StabilityRow};
 use crate::config::Experiment;
@@ -17,6 +17,8 @@ use crate::plot::Figure;
 pub struct RunAnalysis {
     /// The run.
     pub run: Run,
+    /// The text of its `resolved.toml`; `None` if it has no such file.
+    pub(super) resolved_config: Option<String>,
     /// Its experiment; `None` if its configuration is missing, or of another version.
     pub experiment: Option<Experiment>,
     /// Verdicts on the rounds of its tickets; empty if its configuration cannot be read.
@@ -37,13 +39,14 @@ impl RunAnalysis {
     /// # Errors
     /// Fails if a file of the run is damaged.
     pub fn of(run: Run) -> Result<Self> {
-        let experiment = run.experiment()?;
+        let resolved_config = resolved_config(&run.dir)?;
+        let experiment = resolved_config.as_deref().and_then(experiment_from);
         let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
         let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;
         let stability = run.stability()?;
         let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability))?;
-        Ok(Self { run, experiment, verdicts, claims, checkpoints, stability, figures })
+        Ok(Self { run, resolved_config, experiment, verdicts, claims, checkpoints, stability, figures })
     }
 
     /// Returns the end of the run's training runs.

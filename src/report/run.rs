@@ -133,9 +133,21 @@ impl Run {
 /// # Errors
 /// Fails if the file exists and cannot be read, or is damaged.
 pub fn experiment_of(dir: &RunDir) -> Result<Option<Experiment>> {
-    let Some(bytes) = read_run_file(dir, RunDir::RESOLVED_CONFIG)? else { return Ok(None) };
-    let read = |text: String| config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &text, &[]).ok()?).ok();
-    Ok(String::from_utf8(bytes).ok().and_then(read))
+    Ok(resolved_config(dir)?.as_deref().and_then(experiment_from))
+}
+
+/// Returns the text of `resolved.toml`; `None` if the run has no such file.
+///
+/// # Errors
+/// Fails if the file exists and cannot be read, or is damaged.
+pub(super) fn resolved_config(dir: &RunDir) -> Result<Option<String>> {
+    let bytes = read_run_file(dir, RunDir::RESOLVED_CONFIG)?;
+    Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
+/// Returns the experiment of the text of a `resolved.toml`; `None` if it is of a version with other keys.
+pub(super) fn experiment_from(resolved: &str) -> Option<Experiment> {
+    config::read(&ConfigDocument::parse(RunDir::RESOLVED_CONFIG, resolved, &[]).ok()?).ok()
 }
 
 /// Returns the rows of the CSV file `name` of a run; empty if it has none.

@@ -17,7 +17,7 @@ use self::interpolation::Interpolator;
 use super::context::RunContext;
 use super::events::Event;
 use super::jobs::StoreIndex;
-use super::store::{Store, read_if_there};
+use super::store::Store;
 use crate::artifacts::{StabilityRow, to_checksummed_json};
 use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
@@ -182,7 +182,7 @@ impl StoredLine {
 /// Reads the measured line of a pair.
 fn measured_line(store: &Store, pair: &CopyPair) -> Result<StoredLine> {
     let path = store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
-    let Some(bytes) = read_if_there(&path)? else { return Ok(StoredLine::Missing) };
+    let Some(bytes) = files::read_if_present(&path)? else { return Ok(StoredLine::Missing) };
     let Some(line) = MeasuredLine::from_bytes(&bytes) else { return Ok(StoredLine::Damaged(path)) };
     let is_current = Some(&line.between) == weight_checksums(store, pair).as_ref();
     Ok(if is_current { StoredLine::Measured(line) } else { StoredLine::Missing })

@@ -12,6 +12,7 @@ use crate::system::cancel::CancelToken;
 use crate::system::clock::Stopwatch;
 use crate::system::files::{self, Lock, Patience};
 use crate::system::paths::RunDir;
+use crate::system::retry::{io_error, with_retries};
 
 /// The longest time in seconds that a cancelled run waits for another process that writes the same files.
 const LOCK_WAIT_SECONDS: f64 = 2.0;
@@ -88,14 +89,17 @@ impl RunFiles<'_> {
     pub fn update_file(&self, name: &str, contents: impl FnOnce(Option<Vec<u8>>) -> Result<Vec<u8>>) -> Result<()> {
         let lock = self.lock()?;
         let path = self.dir.file(name);
-        let present = if path.exists() { Some(files::read(&path)?) } else { None };
+        let present = with_retries(|| files::read_if_present(&path))?;
         self.put(&lock, &[(name, contents(present)?)])
     }
 
     /// Writes files of the run and their checksums; `_lock` is the lock of the files.
     fn put(&self, _lock: &Lock, contents: &[(&str, Vec<u8>)]) -> Result<()> {
-        // A damaged list is made anew.
-        let present = RunChecksums::read(self.dir).ok().flatten().unwrap_or_default();
+        let present = match RunChecksums::read(self.dir) {
+            // A damaged list is made anew, one that cannot be read is not.
+            Err(error) if io_error(&error).is_some() => return Err(error),
+            list => list.ok().flatten().unwrap_or_default(),
+        };
         let new = present.with(contents);
         let write_list = |list: &RunChecksums| files::write(&self.dir.file(RunDir::CHECKSUMS), &list.to_bytes());
         let during = present.during(&new);

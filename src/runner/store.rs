@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -239,7 +238,7 @@ pub(super) enum StoredManifest {
 /// Fails if the file exists and cannot be read, or a newer version of this program wrote it.
 pub(super) fn read_manifest(entry: &TrainingDir) -> Result<StoredManifest> {
     let path = entry.manifest_file();
-    let Some(bytes) = read_if_there(&path)? else { return Ok(StoredManifest::Missing) };
+    let Some(bytes) = files::read_if_present(&path)? else { return Ok(StoredManifest::Missing) };
     match EntryManifest::from_bytes(&bytes) {
         Ok(manifest) => Ok(StoredManifest::Whole(Box::new(manifest))),
         Err(error @ ManifestError::Damaged(_)) => Ok(StoredManifest::Damaged(error.to_string())),
@@ -252,24 +251,12 @@ pub(super) fn read_manifest(entry: &TrainingDir) -> Result<StoredManifest> {
     }
 }
 
-/// Returns the bytes of a file; `None` if it does not exist.
-///
-/// # Errors
-/// Fails if the file exists and cannot be read: that is no damage, and may pass.
-pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("could not read `{}`", path.display())),
-    }
-}
-
 /// Returns the bytes of a file of an entry; `None` if it is missing, or has another checksum than in the manifest.
 ///
 /// # Errors
 /// Fails if the file exists and cannot be read.
 pub(super) fn read_verified(entry: &TrainingDir, manifest: &EntryManifest, name: &str) -> Result<Option<Vec<u8>>> {
-    let bytes = read_if_there(&entry.file(name))?;
+    let bytes = files::read_if_present(&entry.file(name))?;
     Ok(bytes.filter(|bytes| manifest.files.get(name) == Some(&FileChecksum::of(bytes))))
 }
 

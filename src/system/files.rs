@@ -24,6 +24,18 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("could not read `{}`", path.display()))
 }
 
+/// Returns the bytes of a file; `None` if there is none.
+///
+/// # Errors
+/// Fails if the file exists and cannot be read; the message names it.
+pub fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("could not read `{}`", path.display())),
+    }
+}
+
 /// Returns the SHA-256 of the file at `path` as 64 hexadecimal digits, reading 64 KiB at a time.
 ///
 /// # Errors

@@ -3,7 +3,6 @@
 //! since, is the user's ("foreign").
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -32,12 +31,7 @@ impl WrittenFiles {
     /// # Errors
     /// Fails if the list exists and cannot be read.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(LIST_FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("could not read `{}`", path.display())),
-        };
+        let bytes = files::read_if_present(&folder.join(LIST_FILE))?;
         let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default());
         let is_inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         let listed = text.lines().filter_map(|line| line.split_once("  ")).filter(|(_, name)| is_inside(name));

@@ -2,7 +2,7 @@
 
 use super::super::analysis::RunAnalysis;
 use super::PageElement;
-use crate::artifacts::{AuditSummary, RoundRow, read_run_file};
+use crate::artifacts::{AuditSummary, RoundRow};
 use crate::base::category::Category;
 use crate::base::format::{count_of, with_thousands};
 use crate::base::outcome::OutcomeKind;
@@ -27,9 +27,8 @@ pub(super) fn elements(analysis: &RunAnalysis) -> Vec<PageElement> {
     facts.extend(manifest_facts(run));
     let machine = format!("Processor, host, commands and times are in {} and {}.", RunDir::MANIFEST, RunDir::TIMINGS);
     let mut elements = vec![PageElement::List(facts), PageElement::Text(machine)];
-    let resolved = read_run_file(&run.dir, RunDir::RESOLVED_CONFIG).ok().flatten();
-    if let Some(text) = resolved.and_then(|bytes| String::from_utf8(bytes).ok()) {
-        elements.push(PageElement::Code("The configuration, every value with its origin".to_owned(), text));
+    if let Some(text) = &analysis.resolved_config {
+        elements.push(PageElement::Code("The configuration, every value with its origin".to_owned(), text.clone()));
     }
     elements
 }

@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result};
 use super::super::instability::stability_rows;
 use super::super::row_builder::RowBuilder;
 use super::super::run_files::{RowState, csv_files};
-use super::super::store::read_if_there;
 use super::check::{Check, WRITE_AGAIN};
 use super::verifier::Verifier;
 use crate::artifacts::{RoundRow, RunChecksums, from_csv, open_run_file, to_csv};
 use crate::base::outcome::OutcomeKind;
 use crate::lottery::TrainingSpec;
 use crate::system::files::Lock;
+use crate::system::files;
 use crate::system::paths::RunDir;
 
 impl Verifier<'_> {
@@ -27,7 +27,7 @@ impl Verifier<'_> {
             return Ok(check);
         }
         let path = self.run_dir.file(RunDir::ROUNDS);
-        let rows = match read_if_there(&path).map(|bytes| bytes.map(|bytes| from_csv::<RoundRow>(&bytes))) {
+        let rows = match files::read_if_present(&path).map(|bytes| bytes.map(|bytes| from_csv::<RoundRow>(&bytes))) {
             Ok(Some(Ok(rows))) => rows,
             Ok(None) if !self.is_finished => {
                 check.note("the run has no rows yet");
@@ -94,7 +94,7 @@ impl Verifier<'_> {
     /// Compares the bytes of a file of the run.
     fn compare(&self, check: &mut Check, name: &str, expected: &[u8]) {
         let path = self.run_dir.file(name);
-        match read_if_there(&path) {
+        match files::read_if_present(&path) {
             Ok(stored) => check.compare(&path, stored.as_deref(), expected, advice_on(name)),
             Err(error) => check.differ(format!("`{}`", path.display()), format!("{error:#}"), "make it readable"),
         }

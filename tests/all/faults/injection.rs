@@ -261,6 +261,7 @@ fn rename_that_fails_loses_nothing() {
         *counts.entry(thread).or_default() += 1;
     }
     let largest_count = counts.into_values().max().unwrap();
+    let (mut failed, mut missed) = (0, 0);
     for (seed, error) in (20..).zip([ENOSPC, EIO]) {
         for at in numbers(largest_count, 1, seed) {
             let runs = bench.root.join(format!("rename-{at}-{}", error.0));
@@ -268,8 +269,11 @@ fn rename_that_fails_loses_nothing() {
             let mut wrong = bench.outcome_mistakes(&output, &runs, error);
             let again = bench.command(&runs).env("LD_PRELOAD", shim).output().unwrap();
             wrong.extend(bench.rerun_mistakes(&again, &runs));
-            assert!(log.contains("INJECTED"), "no call failed: {log}");
+            // The files of the run are also written as time passes, so one run may have fewer calls than another.
+            *if log.contains("INJECTED") { &mut failed } else { &mut missed } += 1;
             assert!(wrong.is_empty(), "{} at call {at} of renameat: {}", error.1, wrong.join("\n"));
         }
     }
+    println!("{failed:5} renames failed, {missed} numbers had no call");
+    assert!(failed > 0, "no call failed");
 }
