@@ -28,6 +28,11 @@ const LISTED: [&str; 7] = [
     RunDir::STABILITY,
 ];
 
+/// The first line of a list.
+const FIRST_LINE: &str = "# SHA-256 of the files of a run of lth";
+/// The beginning of the last line of a list, before the SHA-256 of the lines above it.
+const LAST_LINE: &str = "# SHA-256 of the lines above: ";
+
 /// The number of times that a file is read before it counts as damaged: a process may be replacing it.
 const ATTEMPTS: u32 = 3;
 /// The pause before a file is read again.
@@ -45,20 +50,36 @@ impl RunChecksums {
     pub fn read(run_dir: &RunDir) -> Result<Option<Self>> {
         let path = run_dir.file(RunDir::CHECKSUMS);
         let Some(bytes) = with_retries(|| files::read_if_present(&path))? else { return Ok(None) };
-        let text = String::from_utf8(bytes).ok();
+        let list = String::from_utf8(bytes).ok().and_then(|text| Self::from_text(&text));
+        Ok(Some(list.with_context(|| damaged(run_dir, RunDir::CHECKSUMS))?))
+    }
+
+    /// Returns the list that [`to_bytes`](Self::to_bytes) wrote, or an older version of this program, which wrote no
+    /// comments; `None` if the text is damaged.
+    fn from_text(text: &str) -> Option<Self> {
+        let lines = if text.starts_with(FIRST_LINE) {
+            let (lines, last) = text.strip_suffix('\n')?.rsplit_once('\n')?;
+            let lines = format!("{lines}\n");
+            (last.strip_prefix(LAST_LINE)? == sha256(lines.as_bytes())).then_some(lines)?
+        } else {
+            text.to_owned()
+        };
         let parse = |line: &str| {
             let (sum, name) = line.split_once("  ")?;
             sum.parse::<ContentHash>().ok()?;
             Some((name.to_owned(), sum.to_owned()))
         };
-        let listed = text.and_then(|text| text.lines().map(parse).collect::<Option<_>>());
-        Ok(Some(Self(listed.with_context(|| damaged(run_dir, RunDir::CHECKSUMS))?)))
+        let listed: BTreeSet<_> = lines.lines().filter(|&line| line != FIRST_LINE).map(parse).collect::<Option<_>>()?;
+        (!listed.is_empty()).then_some(Self(listed))
     }
 
-    /// Returns the bytes of the list: a line for each file, sorted by name.
+    /// Returns the bytes of the list: a line for each file, sorted by name, between two lines of comments, the second
+    /// of which has the SHA-256 of the lines above it. `sha256sum` passes over comments.
     pub fn to_bytes(&self) -> Vec<u8> {
         let lines: Vec<String> = self.0.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
-        lines.concat().into_bytes()
+        let text = format!("{FIRST_LINE}\n{}", lines.concat());
+        let last = format!("{LAST_LINE}{}\n", sha256(text.as_bytes()));
+        (text + &last).into_bytes()
     }
 
     /// Returns the list after `files`, each as (name, bytes), have replaced those of their names. Files that are not
@@ -111,9 +132,13 @@ fn try_open_run_file(run_dir: &RunDir, name: &str) -> Result<Option<File>> {
         let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let is_listed = RunChecksums::read(run_dir)?.is_some_and(|list| list.lists(name));
-                ensure!(!is_listed, "`{}` is missing; the command that made the run makes it again", path.display());
-                return Ok(None);
+                if !RunChecksums::read(run_dir)?.is_some_and(|list| list.lists(name)) {
+                    return Ok(None);
+                }
+                let is_last = attempt == ATTEMPTS;
+                ensure!(!is_last, "`{}` is missing; the command that made the run makes it again", path.display());
+                std::thread::sleep(PAUSE);
+                continue;
             }
             Err(error) => return Err(error).with_context(|| format!("could not read `{}`", path.display())),
         };
@@ -174,6 +199,25 @@ mod tests {
     }
 
     #[test]
+    fn list_that_is_cut_anywhere_is_damaged() {
+        let (_folder, run_dir) = run();
+        let file = |name| (name, b"a,b\n".to_vec());
+        let list = RunChecksums::default().with(&[file(RunDir::ROUNDS), file(RunDir::CURVES)]);
+        let bytes = list.to_bytes();
+        let read = |bytes: &[u8]| {
+            files::write(&run_dir.file(RunDir::CHECKSUMS), bytes).unwrap();
+            RunChecksums::read(&run_dir).map(Option::unwrap)
+        };
+        assert_eq!(read(&bytes).unwrap(), list);
+        for length in 0..bytes.len() {
+            assert!(read(&bytes[..length]).is_err(), "cut to {length} bytes");
+        }
+        // An older version wrote no comments.
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+        assert_eq!(read(&lines[1..3].concat()).unwrap(), list);
+    }
+
+    #[test]
     fn file_that_is_not_listed_or_has_its_checksum_is_read() {
         let (_folder, run_dir) = run();
         let write = |name: &str, bytes: &[u8]| files::write(&run_dir.file(name), bytes).unwrap();
@@ -183,7 +227,9 @@ mod tests {
         assert_eq!(read(RunDir::ROUNDS).unwrap().unwrap(), b"a,b\n", "a run of an older version has no list");
         let list = RunChecksums::default().with(&[(RunDir::ROUNDS, b"a,b\n".to_vec()), (RunDir::TIMINGS, vec![])]);
         write(RunDir::CHECKSUMS, &list.to_bytes());
-        assert_eq!(String::from_utf8(list.to_bytes()).unwrap(), format!("{}  rounds.csv\n", sha256(b"a,b\n")));
+        let lines = format!("# SHA-256 of the files of a run of lth\n{}  rounds.csv\n", sha256(b"a,b\n"));
+        let text = format!("{lines}# SHA-256 of the lines above: {}\n", sha256(lines.as_bytes()));
+        assert_eq!(String::from_utf8(list.to_bytes()).unwrap(), text);
         assert_eq!(read(RunDir::ROUNDS).unwrap().unwrap(), b"a,b\n");
         for bytes in [&b"a,b\r\n"[..], b"\xef\xbb\xbfa,b\n", b"a,b\n\x1a"] {
             write(RunDir::ROUNDS, bytes);

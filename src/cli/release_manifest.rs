@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::artifacts::{EntryManifest, RunManifest, Versions};
+use crate::base::key::ContentHash;
 use crate::data::{self, DatasetReport};
-use crate::lottery::Study;
+use crate::lottery::{Study, TrainingSpec};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::files;
@@ -98,14 +99,19 @@ pub(super) fn release_manifest(
     cancel: &CancelToken,
 ) -> Result<Option<ReleaseManifest>> {
     let runs = RunsDir(run_dir.0.parent().map(PathBuf::from).unwrap_or_default());
+    let entry = |key: &ContentHash| match run_dir.archive_number() {
+        Some(n) => TrainingDir(runs.archived_store(n).join(key.to_string())),
+        None => runs.training_dir(key),
+    };
     let mut files = Vec::new();
     add_files(&runs, &run_dir.0, &mut files)?;
+    let copies = study.plan.trainings.iter().map(TrainingSpec::with_other_data_order).map(|copy| copy.key);
     let mut seen = BTreeSet::new();
-    for spec in study.plan.trainings.iter().filter(|spec| seen.insert(spec.key)) {
+    for key in study.plan.trainings.iter().map(|spec| spec.key).chain(copies).filter(|key| seen.insert(*key)) {
         if cancel.is_cancelled() {
             return Ok(None);
         }
-        add_files(&runs, &runs.training_dir(&spec.key).0, &mut files)?;
+        add_files(&runs, &entry(&key).0, &mut files)?;
     }
     Ok(Some(ReleaseManifest {
         run: run_dir.0.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -118,16 +124,18 @@ pub(super) fn release_manifest(
         versions: manifest.map(|manifest| manifest.versions.clone()),
         data: data_of(study)?,
         files,
-        training_runs: training_runs(study, &runs),
+        training_runs: training_runs(study, entry),
     }))
 }
 
-/// Adds the files in a folder and its subfolders, in the order of their names, but for locks and hidden files.
+/// Adds the files in a folder and its subfolders, in the order of their names, but for locks, progress snapshots and
+/// hidden files.
 fn add_files(runs: &RunsDir, folder: &Path, files: &mut Vec<ReleasedFile>) -> Result<()> {
     for path in files::list(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let metadata = path.symlink_metadata().with_context(|| format!("could not read `{}`", path.display()))?;
-        let is_result = !name.starts_with('.') && path != TrainingDir(folder.to_owned()).lock_file();
+        let is_lock = path == TrainingDir(folder.to_owned()).lock_file();
+        let is_result = !name.starts_with('.') && !is_lock && TrainingDir::progress_iteration(&name).is_none();
         if metadata.is_dir() {
             add_files(runs, &path, files)?;
         } else if metadata.is_file() && is_result {
@@ -152,10 +160,10 @@ fn data_of(study: &Study) -> Result<ReleasedData> {
     Ok(ReleasedData { name: info.name.clone(), identity: info.identity.clone(), files })
 }
 
-/// Returns the training runs of the plan with what their manifests record.
-fn training_runs(study: &Study, runs: &RunsDir) -> Vec<ReleasedTraining> {
-    let released = |spec: &crate::lottery::TrainingSpec| {
-        let bytes = files::read(&runs.training_dir(&spec.key).manifest_file()).ok();
+/// Returns the training runs of the plan with what their manifests record. `entry` has the folder of each key.
+fn training_runs(study: &Study, entry: impl Fn(&ContentHash) -> TrainingDir) -> Vec<ReleasedTraining> {
+    let released = |spec: &TrainingSpec| {
+        let bytes = files::read(&entry(&spec.key).manifest_file()).ok();
         let manifest = bytes.and_then(|bytes| EntryManifest::from_bytes(&bytes).ok());
         let sums = |manifest: &EntryManifest| {
             manifest.files.iter().map(|(name, sum)| (name.clone(), Value::from(sum.sha256.clone()))).collect()

@@ -74,7 +74,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let mut outcome = with_stop_notice(&cancel, &sink, || execution.run())?;
     if let Some(error) = outcome.storage_error.take() {
-        print_storage_stop(&outcome, &study, &error);
+        print_storage_stop(&outcome, &study, &error, args.output.shows_progress());
+        let mut result = run_result(&study, &run_dir, RunState::Interrupted, Exit::Failure, &outcome);
+        result.errors.push(format!("{error:#}"));
+        args.output.print_json(&result)?;
         return Err(error);
     }
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.has_work()) {
@@ -143,18 +146,20 @@ fn print_failures(outcome: &RunOutcome) {
     }
 }
 
-/// Prints the failures of a run that an error of the storage stopped, without those by that error, and how many training
-/// runs are done.
-fn print_storage_stop(outcome: &RunOutcome, study: &Study, error: &Error) {
+/// Prints the failures of a run that an I/O error stopped, without those by that error, and with `shows_progress` how many
+/// training runs are done.
+fn print_storage_stop(outcome: &RunOutcome, study: &Study, error: &Error, shows_progress: bool) {
     let by_storage = format!("{error:#}");
     for failure in outcome.audit_failures.iter().chain(&outcome.failures).filter(|text| !text.ends_with(&by_storage)) {
         ui::eprint_line(&format!("error: {failure}"));
     }
-    let ended = outcome.progress.done + outcome.progress.diverged;
-    let trainings = study.plan.trainings.len();
-    ui::eprint_line(&format!(
-        "stopped: {ended} of {trainings} training runs are done and stay; the same command goes on with the others"
-    ));
+    if shows_progress {
+        let ended = outcome.progress.done + outcome.progress.diverged;
+        let trainings = study.plan.trainings.len();
+        ui::eprint_line(&format!(
+            "stopped: {ended} of {trainings} training runs are done and stay; the same command goes on with the others"
+        ));
+    }
 }
 
 /// Prints how many training runs have ended, how far those in progress are, and the command that continues the run.

@@ -16,6 +16,7 @@ use super::verify_files::{check_configuration, check_manifest, check_report};
 use crate::artifacts::RunManifest;
 use crate::base::format::count_of;
 use crate::data::RawImages;
+use crate::engine::torch;
 use crate::lottery::Study;
 use crate::runner::{
     Check, CheckState, Retraining, RunContext, Store, Verifier, WRITE_AGAIN, archived_entries, listed_checksums,
@@ -24,6 +25,7 @@ use crate::runner::{
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
 use crate::system::files::Lock;
+use crate::system::machine;
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -140,17 +142,32 @@ fn checks(args: &VerifyArgs, run_dir: &RunDir, cancel: &CancelToken) -> Result<V
     checks.extend(verifier.checks()?);
     checks.push(check_report(run_dir, manifest.as_ref(), is_running));
     if args.deep || args.retrain.is_some() {
-        checks.extend(training_checks(args, &verifier, images, cancel)?);
+        let other = manifest.as_ref().and_then(other_machine);
+        let mut trained = training_checks(args, &verifier, images, (cancel, other.is_none()))?;
+        for check in &mut trained {
+            other.iter().for_each(|other| check.note_other_machine(other));
+        }
+        checks.extend(trained);
     }
     Ok(checks)
 }
 
-/// Returns the checks that evaluate and train.
+/// Returns the processor and the versions of a run as text if they are not those of this process: the last digits of
+/// its results may be others there.
+fn other_machine(manifest: &RunManifest) -> Option<String> {
+    let text = |processor: &str, lth: &str, libtorch: &str| format!("{processor} with lth {lth}, libtorch {libtorch}");
+    let of_run = text(&manifest.processor, &manifest.versions.lth, &manifest.versions.libtorch);
+    let here = text(&machine::processor(), env!("CARGO_PKG_VERSION"), torch::LIBTORCH);
+    (of_run != here).then_some(of_run)
+}
+
+/// Returns the checks that evaluate and train. `same_machine`: whether the run was made with this kind of processor and
+/// these versions.
 fn training_checks(
     args: &VerifyArgs,
     verifier: &Verifier<'_>,
     images: Option<RawImages>,
-    cancel: &CancelToken,
+    (cancel, same_machine): (&CancelToken, bool),
 ) -> Result<Vec<Check>> {
     let study: &Study = verifier.study;
     let trainers = EngineTrainerFactory::new(study, images);
@@ -158,7 +175,7 @@ fn training_checks(
     let context = RunContext { study, store: verifier.store, sink: sink.as_ref(), cancel, trainers: &trainers };
     let mut checks = Vec::new();
     if args.deep {
-        checks.extend(re_evaluate(verifier, &context)?);
+        checks.extend(re_evaluate(verifier, &context, same_machine)?);
     }
     if let Some(count) = args.retrain {
         let workers = args.workers.map_or_else(|| workers(study), usize::from);

@@ -84,7 +84,7 @@ pub use prune::{Criterion, PruneConfig, RateConfig, ReferenceWeights, Scope};
 pub use read::read;
 pub use reference::key_reference_markdown;
 pub use report::ReportConfig;
-pub use run::{EngineChoice, KeepWeights, RunConfig};
+pub use run::{EngineChoice, KeepWeights, MAX_LANES, RunConfig};
 pub use schema::schema;
 pub use snapshot_interval::SnapshotInterval;
 pub use train::{Dtype, MatmulPrecision, TrainConfig};

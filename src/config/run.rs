@@ -8,8 +8,8 @@ use super::count_or_auto::CountOrAuto;
 use super::device::DeviceChoice;
 use super::snapshot_interval::SnapshotInterval;
 
-/// Upper bound of `lanes`. Arbitrary, far above practical values.
-const MAX_LANES: u32 = 1024;
+/// The largest `run.lanes`. Arbitrary, far above practical values.
+pub const MAX_LANES: u32 = 1024;
 
 /// Upper bound of `workers`. Arbitrary, far above the cores of a machine.
 const MAX_WORKERS: u32 = 4096;

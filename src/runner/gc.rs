@@ -86,8 +86,12 @@ pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> 
     }
     // Archived training runs belong to no run, so `only` never selects them.
     for entry in archived.iter().filter(|_| only_keys.is_none()) {
-        let weights = [entry.file(TrainingDir::FINAL_WEIGHTS), entry.file(TrainingDir::INITIAL_WEIGHTS)];
-        add(&mut garbage, GcReason::Archived, weights);
+        let is_garbage = |path: &PathBuf| {
+            let name = name(path);
+            let is_weights = [TrainingDir::FINAL_WEIGHTS, TrainingDir::INITIAL_WEIGHTS].contains(&name.as_str());
+            is_weights || TrainingDir::progress_iteration(&name).is_some()
+        };
+        add(&mut garbage, GcReason::Archived, own_files(entry)?.into_iter().filter(is_garbage));
     }
     garbage.sort();
     foreign.sort();
@@ -105,8 +109,11 @@ fn add_garbage_of(
     if entry.manifest_file().exists() {
         let mut runs = run_needs.iter().filter(|run| run.keys.contains(key)).peekable();
         if runs.peek().is_none() {
-            let files = own_files(entry)?.into_iter();
-            add(garbage, GcReason::NoRun, files.filter(|path| TrainingDir::can_be_freed(&name(path))));
+            let is_garbage = |path: &PathBuf| {
+                let name = name(path);
+                TrainingDir::can_be_freed(&name) || TrainingDir::progress_iteration(&name).is_some()
+            };
+            add(garbage, GcReason::NoRun, own_files(entry)?.into_iter().filter(is_garbage));
         } else if !runs.any(|run| run.needs(key, lineages)) {
             add(garbage, GcReason::NotKept, [entry.file(TrainingDir::FINAL_WEIGHTS)]);
         }

@@ -33,8 +33,12 @@ pub fn find_orphans(runs: &RunsDir) -> Result<Vec<Orphan>> {
     let named = named_keys(runs)?;
     let archives = archives_with_runs(runs)?;
     let is_orphan = |entry: &TrainingDir| {
-        let is_copy_of_named = || original(entry).is_some_and(|key| named.contains(&key));
-        !named.contains(&name(&entry.0)) && !is_copy_of_named() && !Lock::is_held(&entry.lock_file())
+        let is_of_a_run = || match original(entry) {
+            Some(key) => named.contains(&key),
+            // A copy with a damaged manifest: its original is not known.
+            None => entry.file(TrainingDir::STABILITY).exists(),
+        };
+        !named.contains(&name(&entry.0)) && !is_of_a_run() && !Lock::is_held(&entry.lock_file())
     };
     let belongs_to_archived_run = |entry: &TrainingDir| {
         let archive = entry.0.parent().map(name).unwrap_or_default();
@@ -152,6 +156,9 @@ mod tests {
         write(&entry(2).file("notes.txt"), "a user's");
         done(&entry(3), &format!("{{\"copy_of\":\"{}\"}}", key(1)));
         done(&entry(4), &format!("{{\"copy_of\":\"{}\"}}", key(2)));
+        // A copy with a damaged manifest may belong to a run.
+        write(&entry(6).manifest_file(), "{");
+        write(&entry(6).file(TrainingDir::STABILITY), "{}");
         // The archived run with number 1 exists, that with number 2 was deleted.
         write(&RunDir(runs.0.join("a-12345678.old-1")).file(RunDir::MANIFEST), "{}");
         let archived = |n: u32| TrainingDir(runs.archived_store(n).join(key(5).to_string()));
@@ -168,7 +175,7 @@ mod tests {
         assert_eq!(delete_orphans(&runs, &found, &patience).unwrap().0, 3);
         assert!(entry(2).file("notes.txt").exists() && !entry(2).manifest_file().exists());
         assert!(!entry(4).0.exists() && !runs.archived_store(2).exists());
-        assert!(entry(1).0.exists() && entry(3).0.exists() && archived(1).0.exists());
+        assert!(entry(6).0.exists() && entry(1).0.exists() && entry(3).0.exists() && archived(1).0.exists());
 
         fs::remove_file(run.plan_keys()).unwrap();
         let error = find_orphans(&runs).unwrap_err().to_string();

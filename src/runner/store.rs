@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -205,14 +206,17 @@ impl Store {
     }
 
     fn manifest(&self, key: &ContentHash) -> Result<EntryManifest> {
-        let path = self.runs.training_dir(key).manifest_file();
-        EntryManifest::from_bytes(&files::read(&path)?).with_context(|| format!("could not use `{}`", path.display()))
+        let entry = self.runs.training_dir(key);
+        match read_manifest(&entry)? {
+            StoredManifest::Whole(manifest) => Ok(*manifest),
+            StoredManifest::Missing | StoredManifest::Damaged(_) => Err(Unavailable(entry.manifest_file()).into()),
+        }
     }
 
     fn verified_file(&self, key: &ContentHash, name: &str) -> Result<Vec<u8>> {
         let entry = self.runs.training_dir(key);
         let bytes = read_verified(&entry, &self.manifest(key)?, name)?;
-        bytes.with_context(|| format!("`{}` is damaged or missing", entry.file(name).display()))
+        bytes.ok_or_else(|| Unavailable(entry.file(name)).into())
     }
 
     /// Reads the verified file `name` of an entry with `read`, whose error gets the name of the file.
@@ -221,6 +225,11 @@ impl Store {
         read(&self.verified_file(key, name)?).with_context(unreadable)
     }
 }
+
+/// The error for a file of an entry that is damaged, or missing because it was freed or never written.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is damaged or missing", .0.display())]
+pub(super) struct Unavailable(pub(super) PathBuf);
 
 /// The manifest of an entry.
 pub(super) enum StoredManifest {

@@ -10,8 +10,10 @@ use crate::base::format::count_of;
 /// The advice for a damaged entry of the store.
 pub(super) const TRAIN_AGAIN: &str = "run the command of the run: it trains this training run again";
 /// The advice for an invariant that does not hold in files whose checksums are right.
-pub(super) const DEFECT: &str = "the files have their checksums, so this is a defect of the program that wrote them: move the entry \
-                      away and run the command of the run again";
+pub(super) const DEFECT: &str = "the files have their checksums, so this is a defect of the program that wrote them: \
+                                 move the entry away and run the command of the run again";
+/// The advice for a file that cannot be read.
+pub(super) const MAKE_READABLE: &str = "make the file readable, and verify the run again";
 /// The advice for a file of the run.
 pub const WRITE_AGAIN: &str = "run the command of the run: it writes the file again";
 
@@ -109,6 +111,15 @@ impl Check {
         self.notes.push(note.into());
     }
 
+    /// Notes that the run was made on the `other` machine, where the last digits of what was computed again may differ;
+    /// what differs here is no defect.
+    pub fn note_other_machine(&mut self, other: &str) {
+        self.note(format!("the run was made on {other}, where the last digits may be others"));
+        for difference in &mut self.differences {
+            difference.advice = format!("verify it on {other}: elsewhere the last digits may be others");
+        }
+    }
+
     /// Adds a note on `count` of the units that were left out, unless there are none.
     pub fn note_left_out(&mut self, count: usize, reason: &str) {
         if count > 0 {
@@ -117,7 +128,7 @@ impl Check {
     }
 }
 
-/// Returns the place of the first difference between two files as text: the line, if both are texts.
+/// Returns the place of the first difference between two files as text, counted in lines.
 fn first_difference(stored: &[u8], expected: &[u8]) -> String {
     let lines = |bytes: &[u8]| bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
     let (found, wanted) = (lines(stored), lines(expected));

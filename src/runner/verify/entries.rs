@@ -7,14 +7,14 @@ use anyhow::Result;
 use super::super::events::TrainingId;
 use super::super::store_check::{EntryState, check_entry};
 use super::super::store_listing::name;
-use super::check::{Check, TRAIN_AGAIN};
+use super::check::{Check, MAKE_READABLE, TRAIN_AGAIN};
 use super::verifier::Verifier;
 use crate::lottery::TrainingSpec;
 use crate::system::files;
 use crate::system::paths::{RunsDir, TrainingDir};
 
 /// The question of the check.
-const ABOUT: &str = "SHA-256 of every file of every training run in the store";
+const ABOUT: &str = "SHA-256 of every file of the training runs in the store";
 
 impl Verifier<'_> {
     /// Compares every file of the entries of the plan, and of the copies that `lth stability` trained, with its
@@ -66,7 +66,7 @@ impl Verifier<'_> {
                 self.whole.insert(spec.key, *manifest);
                 return freed;
             }
-            Err(error) => check.differ(id, format!("{error:#}"), "make the file readable, and verify the run again"),
+            Err(error) => check.differ(id, format!("{error:#}"), MAKE_READABLE),
         }
         0
     }

@@ -12,22 +12,23 @@ use super::check::{Check, DEFECT};
 use super::verifier::Verifier;
 use crate::base::curve::{Evaluation, Score};
 use crate::base::tensors::{Snapshot, TensorMap};
+use crate::config::MAX_LANES;
 use crate::data::Split;
 use crate::engine::{EngineKind, Trainer};
 use crate::lottery::{ArtifactSource as _, TrainingSpec};
 
-/// The largest difference of accuracies on a GPU, as a share of 1.
+/// The largest difference of accuracies on a GPU or another kind of processor, as a share of 1.
 const ACCURACY_TOLERANCE: f64 = 0.001;
-/// The largest relative difference of losses on a GPU.
+/// The largest relative difference of losses there.
 const LOSS_TOLERANCE: f64 = 0.001;
 
 /// Evaluates the stored final weights of each training run whose entry is whole, on all splits, and compares the
-/// scores with its last evaluation: exactly on the CPU, and on a GPU within 0.1 points of accuracy and 0.1 % of the
-/// loss. `None` if the process is to stop.
+/// scores with its last evaluation: exactly on the CPU if the run was made on the `same_machine`, else within 0.1 points
+/// of accuracy and 0.1 % of the loss. `None` if the process is to stop.
 ///
 /// # Errors
 /// Fails if the data cannot be loaded, or a trainer fails.
-pub fn re_evaluate(verifier: &Verifier<'_>, context: &RunContext<'_>) -> Result<Option<Check>> {
+pub fn re_evaluate(verifier: &Verifier<'_>, context: &RunContext<'_>, same_machine: bool) -> Result<Option<Check>> {
     let mut check = Check::new("evaluation", "stored final weights evaluated again on all splits", "network");
     let dataset = Arc::new(context.trainers.dataset()?);
     let mut trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>> = BTreeMap::new();
@@ -43,13 +44,13 @@ pub fn re_evaluate(verifier: &Verifier<'_>, context: &RunContext<'_>) -> Result<
             continue;
         };
         // As many lanes as it was trained with: that number may change the last digits.
-        let lanes = stored.timing.as_ref().map_or(1, |timing| timing.lanes.max(1));
+        let lanes = stored.timing.as_ref().map_or(1, |timing| timing.lanes.clamp(1, MAX_LANES as usize));
         let trainer = match trainers.entry((spec.engine, lanes)) {
             Entry::Occupied(trainer) => trainer.into_mut(),
             Entry::Vacant(vacant) => vacant.insert(context.trainers.build(spec.engine, lanes, &dataset)?),
         };
         let scores = evaluate(verifier, trainer.as_mut(), spec, weights)?;
-        let is_exact = verifier.study.resolved.device == "cpu";
+        let is_exact = same_machine && verifier.study.resolved.device == "cpu";
         match scores_that_differ(last, &scores, is_exact) {
             None => check.pass(),
             Some(difference) => check.differ(TrainingId::of(spec).to_string(), difference, DEFECT),

@@ -1,14 +1,15 @@
 //! Checks the masks and weights of the store by the invariants of the audit, and makes again what can be made from
 //! other stored files.
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 
 use super::super::events::TrainingId;
-use super::super::store::read_verified;
-use super::check::{Check, DEFECT};
+use super::super::store::{Unavailable, read_verified};
+use super::check::{Check, DEFECT, MAKE_READABLE};
 use super::verifier::Verifier;
 use crate::artifacts::EntryManifest;
 use crate::base::curve::Curve;
+use crate::base::key::sha256;
 use crate::base::mask::Mask;
 use crate::base::outcome::Outcome;
 use crate::base::tensors::Snapshot;
@@ -18,6 +19,7 @@ use crate::lottery::{
     prepare, weight_stats,
 };
 use crate::system::paths::TrainingDir;
+use crate::system::retry::io_error;
 
 /// The outcome of a check of one training run.
 enum Finding {
@@ -25,17 +27,20 @@ enum Finding {
     Holds,
     /// Something does not hold.
     Broken(String),
+    /// A file cannot be read, with the cause.
+    Unreadable(String),
     /// It could not be checked: a file that it needs was freed or is damaged, which the check of entries reports.
     Unknown,
 }
 
 impl Finding {
-    /// Returns the finding of a function that fails with an [`AuditError`] where an invariant does not hold.
-    fn of(result: &Result<()>) -> Self {
+    /// Returns the finding of a check that fails where an invariant does not hold, or with [`Unavailable`].
+    fn of(result: Result<()>) -> Self {
         match result {
             Ok(()) => Self::Holds,
-            Err(error) if error.is::<AuditError>() => Self::Broken(error.to_string()),
-            Err(_) => Self::Unknown,
+            Err(error) if error.is::<Unavailable>() => Self::Unknown,
+            Err(error) if io_error(&error).is_some() => Self::Unreadable(format!("{error:#}")),
+            Err(error) => Self::Broken(format!("{error:#}")),
         }
     }
 }
@@ -49,28 +54,28 @@ impl Verifier<'_> {
                 "masks",
                 "weights kept as planned, masks within their parents', controls with the counts of their tickets",
                 "a mask that it needs is missing",
-                |spec, manifest| self.mask_finding(spec, manifest),
+                |spec, manifest| self.audit_mask(spec, manifest),
             ),
             self.check_each("pruning", "masks made again from the stored weights", freed, |spec, _| {
-                self.pruning_finding(spec)
+                self.audit_pruning(spec)
             }),
             self.check_each(
                 "starts",
                 "starting weights made again: θ₀ from the seed, tickets rewound to θ₀ or θₖ exactly",
                 freed,
-                |spec, _| self.start_finding(spec),
+                |spec, _| self.audit_start(spec),
             ),
             self.check_each("weights", "pruned weights exactly 0, in stored final weights and snapshots", freed, {
-                |spec, manifest| self.weights_finding(spec, manifest)
+                |spec, manifest| self.audit_weights(spec, manifest)
             }),
             self.check_each(
                 "curves",
                 "evaluations at the planned iterations, with finite losses",
-                "",
-                |spec, manifest| Finding::of(&self.audit_curve(spec, manifest)),
+                "their curves are missing",
+                |spec, manifest| self.audit_curve(spec, manifest),
             ),
             self.check_each("weight statistics", "weights.json made again from the stored weights", freed, {
-                |spec, manifest| self.stats_finding(spec, manifest)
+                |spec, manifest| self.audit_stats(spec, manifest)
             }),
         ]
     }
@@ -81,14 +86,15 @@ impl Verifier<'_> {
         name: &'static str,
         about: &'static str,
         left_out: &str,
-        finding: impl Fn(&TrainingSpec, &EntryManifest) -> Finding,
+        audit: impl Fn(&TrainingSpec, &EntryManifest) -> Result<()>,
     ) -> Check {
         let mut check = Check::new(name, about, "training run");
         let mut unknown = 0;
         for (spec, manifest) in self.trainings() {
-            match finding(spec, manifest) {
+            match Finding::of(audit(spec, manifest)) {
                 Finding::Holds => check.pass(),
                 Finding::Broken(what) => check.differ(TrainingId::of(spec).to_string(), what, DEFECT),
+                Finding::Unreadable(cause) => check.differ(TrainingId::of(spec).to_string(), cause, MAKE_READABLE),
                 Finding::Unknown => unknown += 1,
             }
         }
@@ -101,41 +107,42 @@ impl Verifier<'_> {
         self.store.mask(&spec.key)
     }
 
-    fn mask_finding(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Finding {
-        let Ok(mask) = self.mask(spec) else { return Finding::Unknown };
-        if mask.kept_counts() != manifest.weights_kept {
-            return Finding::Broken("its mask keeps other counts than its manifest says".to_owned());
-        }
-        Finding::of(&audit_mask(spec, self.context(), &mask))
+    fn audit_mask(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
+        let mask = self.mask(spec)?;
+        let is_counted = mask.kept_counts() == manifest.weights_kept;
+        ensure!(is_counted, AuditError::new("its mask keeps other counts than its manifest says"));
+        audit_mask(spec, self.context(), &mask)
     }
 
-    fn pruning_finding(&self, spec: &TrainingSpec) -> Finding {
-        match (prepare(spec, self.context()), self.mask(spec)) {
-            (Ok((made, _)), Ok(stored)) if made == stored => Finding::Holds,
-            (Ok(_), Ok(_)) => Finding::Broken("its mask is not the one that pruning makes".to_owned()),
-            _ => Finding::Unknown,
-        }
+    fn audit_pruning(&self, spec: &TrainingSpec) -> Result<()> {
+        let (made, _) = prepare(spec, self.context())?;
+        ensure!(made == self.mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
+        Ok(())
     }
 
-    fn start_finding(&self, spec: &TrainingSpec) -> Finding {
-        let audit = || {
-            let mask = self.mask(spec)?;
-            if spec.start == StartRule::Initial {
-                audit_initial(spec, self.context(), &self.store.initial_weights(&spec.key)?)?;
+    fn audit_start(&self, spec: &TrainingSpec) -> Result<()> {
+        let mask = self.mask(spec)?;
+        if spec.start == StartRule::Initial {
+            audit_initial(spec, self.context(), &self.store.initial_weights(&spec.key)?)?;
+        }
+        audit_stored_start(spec, self.context(), &mask)
+    }
+
+    /// Checks the states that are stored; fails with [`Unavailable`] if all of them were freed.
+    fn audit_weights(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
+        let mask = self.mask(spec)?;
+        let mut result = Err(Unavailable(self.store.runs.training_dir(&spec.key).0).into());
+        for name in manifest.files.keys().filter(|name| TrainingDir::can_be_freed(name)) {
+            match self.state(spec, name) {
+                Ok(state) => {
+                    audit_end(&mask, &state)?;
+                    result = Ok(());
+                }
+                Err(error) if error.is::<Unavailable>() => {}
+                Err(error) => return Err(error),
             }
-            audit_stored_start(spec, self.context(), &mask)
-        };
-        Finding::of(&audit())
-    }
-
-    fn weights_finding(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Finding {
-        let Ok(mask) = self.mask(spec) else { return Finding::Unknown };
-        let stored = manifest.files.keys().filter(|name| TrainingDir::can_be_freed(name));
-        let states: Vec<Snapshot> = stored.filter_map(|name| self.state(spec, name).ok()).collect();
-        if states.is_empty() {
-            return Finding::Unknown;
         }
-        Finding::of(&states.iter().try_for_each(|state| audit_end(&mask, state)))
+        result
     }
 
     /// Returns the stored state in the file `name` of a training run: its final weights, or a snapshot.
@@ -150,7 +157,7 @@ impl Verifier<'_> {
     fn audit_curve(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
         let entry = self.store.runs.training_dir(&spec.key);
         let bytes = read_verified(&entry, manifest, TrainingDir::CURVE)?;
-        let curve: Curve = serde_json::from_slice(&bytes.ok_or_else(|| anyhow!("no curve"))?)?;
+        let curve: Curve = serde_json::from_slice(&bytes.ok_or_else(|| Unavailable(entry.file(TrainingDir::CURVE)))?)?;
         let last = match manifest.outcome {
             Outcome::Diverged { iteration } => iteration.saturating_sub(1),
             _ => self.study.last_iteration().0,
@@ -172,20 +179,13 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn stats_finding(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Finding {
-        let made = self.mask(spec).and_then(|mask| weight_stats(spec, self.context(), &mask));
-        let expected = match (made, &manifest.outcome) {
-            (Ok(stats), Outcome::Done) => stats,
-            (Ok(_), _) => None,
-            (Err(_), _) => return Finding::Unknown,
-        };
+    fn audit_stats(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
+        let stats = weight_stats(spec, self.context(), &self.mask(spec)?)?;
+        let expected = stats.filter(|_| manifest.outcome == Outcome::Done);
+        let bytes = expected.map(|stats| serde_json::to_vec(&stats)).transpose()?;
         let stored = manifest.files.get(TrainingDir::WEIGHT_STATS).map(|sum| sum.sha256.clone());
-        let bytes = expected.map(|stats| serde_json::to_vec(&stats)).transpose();
-        let is_equal = bytes.is_ok_and(|bytes| bytes.map(|bytes| crate::base::key::sha256(&bytes)) == stored);
-        if is_equal {
-            Finding::Holds
-        } else {
-            Finding::Broken("its statistics are not those of its weights".to_owned())
-        }
+        let is_equal = bytes.map(|bytes| sha256(&bytes)) == stored;
+        ensure!(is_equal, AuditError::new("its statistics are not those of its weights"));
+        Ok(())
     }
 }

@@ -13,8 +13,8 @@ use super::verifier::Verifier;
 use crate::artifacts::{RoundRow, RunChecksums, from_csv, open_run_file, to_csv};
 use crate::base::outcome::OutcomeKind;
 use crate::lottery::TrainingSpec;
-use crate::system::files::Lock;
 use crate::system::files;
+use crate::system::files::Lock;
 use crate::system::paths::RunDir;
 
 impl Verifier<'_> {

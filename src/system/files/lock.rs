@@ -126,9 +126,12 @@ impl Lock {
         }
     }
 
-    /// Returns whether a process holds the lock at `path`, exclusive or shared. Changes no file.
+    /// Returns whether a process holds the lock at `path`, exclusive or shared. Changes no file. Holds the lock for a
+    /// moment if no process does.
     pub fn is_held(path: &Path) -> bool {
-        File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        // NFS refuses to lock a file that is open for reading only.
+        let opened = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path));
+        opened.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// Returns the holder of the lock at `path` as written in the file, `another process` if the file is empty.
@@ -175,13 +178,17 @@ impl Lock {
         write_error(path, source)
     }
 
-    /// Writes the number of this process and its machine into the lock file.
+    /// Writes the id of this process and its machine into the lock file. On a full disk the file stays empty: the text
+    /// is for display only, and `lth clean` needs locks to make room.
     fn sign(mut file: File, path: &Path) -> Result<Self> {
         let holder = format!("process {} on {}\n", std::process::id(), machine::host());
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(holder.as_bytes()))
-            .map_err(|source| write_error(path, source))?;
+        let signed = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
+        match signed {
+            Err(source) if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                let _ = file.set_len(0);
+            }
+            signed => signed.map_err(|source| write_error(path, source))?,
+        }
         Ok(Self { _file: file })
     }
 }

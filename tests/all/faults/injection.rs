@@ -243,6 +243,24 @@ fn disk_that_stays_full_loses_nothing() {
 }
 
 #[test]
+fn full_disk_ends_a_run_with_json() {
+    let Some(shim) = shim() else { return };
+    let bench = Bench::new();
+    let runs = bench.root.join("json");
+    let mut command = bench.command(&runs);
+    command.args(["--json", "-q"]).env("LD_PRELOAD", shim).env("FAULT_PREFIX", &runs);
+    command.env("FAULT_LOG", bench.root.join("json.log")).env("FAULT_CALLS", WRITING);
+    let at = (bench.count(shim, WRITING) / 2).to_string();
+    command.env("FAULT_AT", at).env("FAULT_ERRNO", "28").env("FAULT_FOREVER", "1");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["exit_code"], &result["state"]), (&1.into(), &"interrupted".into()), "{result}");
+    assert!(result["errors"].to_string().contains("No space left on device"), "{result}");
+    assert!(!stderr(&output).contains("stopped:"), "{}", stderr(&output));
+}
+
+#[test]
 fn rename_that_fails_loses_nothing() {
     let Some(shim) = shim() else { return };
     if Command::new("strace").arg("-V").output().is_err() {

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use lth::artifacts::{
-    RunChecksums, mask_from_bytes, mask_to_bytes, tensors_from_bytes, tensors_to_bytes, to_checksummed_json,
+    RunChecksums, RunManifest, mask_from_bytes, mask_to_bytes, tensors_from_bytes, tensors_to_bytes,
+    to_checksummed_json,
 };
 use lth::base::key::sha256;
 use lth::base::tensors::TensorMap;
 use lth::system::files;
+use lth::system::paths::RunDir;
 use serde_json::Value;
 
 use crate::support::*;
@@ -149,6 +151,27 @@ fn verify_by_retraining_finds_other_bytes() {
 }
 
 #[test]
+fn verify_on_another_machine_says_that_last_digits_may_differ() {
+    let folder = small_run();
+    let run = RunDir(run_dir(folder.path()));
+    let mut manifest = RunManifest::load(&run).unwrap().unwrap();
+    manifest.processor = "Other Processor 1".to_owned();
+    files::write(&run.file(RunDir::MANIFEST), &manifest.to_bytes().unwrap()).unwrap();
+    let dense = entry(folder.path(), "random_reinit");
+    let scale = |factor: f32| {
+        edit_tensors(&dense, "final.safetensors", |tensors| {
+            tensors.0.iter_mut().flat_map(|tensor| &mut tensor.values).for_each(|w| *w *= factor);
+        });
+    };
+    scale(1.000_001);
+    let (result, is_ok) = verify(folder.path(), &["--deep"]);
+    assert!(is_ok && result.to_string().contains("the run was made on Other Processor 1 with lth"), "{result}");
+    scale(1.5);
+    let (result, is_ok) = verify(folder.path(), &["--deep"]);
+    assert!(!is_ok && result.to_string().contains("verify it on Other Processor 1"), "{result}");
+}
+
+#[test]
 fn verify_of_archived_run_and_of_run_of_older_version_has_plain_rows() {
     let folder = small_run();
     let runs = folder.path();
@@ -159,6 +182,10 @@ fn verify_of_archived_run_and_of_run_of_older_version_has_plain_rows() {
     let archived = stdout_of(runs, &["verify", &format!("{name}.old-1")]);
     assert!(archived.contains("entries    5 training runs  passed"), "{archived}");
     assert!(archived.contains("`--fresh` has archived the run"), "{archived}");
+    // The manifest listed the entries that were trained again.
+    let manifest = stdout_of(runs, &["verify", &format!("{name}.old-1"), "--manifest"]);
+    assert!(manifest.contains("\"store/old-1/"), "{manifest}");
+    assert!(!manifest.contains(&format!("\"store/{}", entry_key(&runs.join(&name), "dense"))), "{manifest}");
 
     // What a version without checksums has written.
     let run = runs.join(&name);
