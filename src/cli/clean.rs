@@ -15,7 +15,7 @@ use crate::base::format::{bytes, count_of};
 use crate::runner;
 use crate::runner::{Garbage, GarbageFile, GcReason, Orphan};
 use crate::system::exit::Exit;
-use crate::system::files::Patience;
+use crate::system::files::WaitOptions;
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -122,9 +122,9 @@ impl Deletable {
 
 /// Deletes what was found and is not needed now either, and prints what was deleted.
 fn delete(found: &Deletable, args: &CleanArgs) -> Result<()> {
-    let patience = Patience { gives_up: &|| false, announce: &ui::eprint_line };
-    let freed = runner::free(&found.runs, found.only.as_deref(), &found.files, &patience)?;
-    let (entries, entry_bytes) = runner::delete_orphans(&found.runs, &found.orphans, &patience)?;
+    let wait_options = WaitOptions { gives_up: &|| false, announce: &ui::eprint_line };
+    let freed = runner::free(&found.runs, found.only.as_deref(), &found.files, &wait_options)?;
+    let (entries, entry_bytes) = runner::delete_orphans(&found.runs, &found.orphans, &wait_options)?;
     let and_entries =
         if args.orphans { format!(" and {}", count_of(entries as u64, "training run")) } else { String::new() };
     let result = CleanResult {

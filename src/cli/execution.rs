@@ -12,7 +12,7 @@ use crate::lottery::{Plan, Study};
 use crate::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
-use crate::system::files::{self, Lock, LockHeld, Patience};
+use crate::system::files::{self, Lock, LockHeld, WaitOptions};
 use crate::system::paths::{RunDir, RunsDir};
 
 /// Everything that a run of a planned experiment needs.
@@ -51,8 +51,8 @@ impl Execution<'_> {
     }
 
     /// Trains what the store lacks, and writes the files of the run, which the caller has
-    /// [registered](Self::register). Training runs that fail or diverge are part of the outcome, and so is an error of
-    /// the storage that stops the run.
+    /// [registered](Self::register). Training runs that fail or diverge are part of the outcome, and so is an I/O error
+    /// that stops the run.
     ///
     /// # Errors
     /// Fails if a file cannot be read or written, the data cannot be loaded, or a worker cannot be started.
@@ -72,7 +72,7 @@ impl Execution<'_> {
         let outcome = runner.run()?;
         // The folder of the run may have been deleted meanwhile.
         let finished = write_config(&files, document, &resolved).and_then(|()| record.finish(manifest(&outcome)));
-        // If the storage stopped the run, its error names the cause, and these files probably cannot be written either.
+        // If an I/O error stopped the run, it names the cause, and these files probably cannot be written either.
         // A stopped process leaves them to the process that holds their lock.
         match finished {
             Err(error) if outcome.storage_error.is_some() || cancel.is_cancelled() && error.is::<LockHeld>() => {
@@ -96,19 +96,19 @@ pub(super) fn register_run(
     cancel: &CancelToken,
     announce: &dyn Fn(&str),
 ) -> Result<Lock> {
-    let patience = Patience { gives_up: &|| cancel.is_cancelled(), announce };
+    let wait_options = WaitOptions { gives_up: &|| cancel.is_cancelled(), announce };
     let stopped = |error: anyhow::Error| match cancel.exit_code().filter(|_| error.is::<LockHeld>()) {
         Some(exit) => error.context(Stopped(exit)),
         None => error,
     };
     sweep_locks(runs)?;
-    let _admission = Lock::wait_shared(&runs.admission_lock(), &patience).map_err(stopped)?;
+    let _admission = Lock::wait_shared(&runs.admission_lock(), &wait_options).map_err(stopped)?;
     let keys = plan_keys_to_bytes(plan.trainings.iter().map(|spec| &spec.key));
     // A damaged file is written again; so is one of a version without checksum.
     if std::fs::read(run_dir.plan_keys()).ok().as_ref() != Some(&keys) {
         files::write(&run_dir.plan_keys(), &keys)?;
     }
-    Lock::wait_shared(&run_dir.run_lock(), &patience).map_err(stopped)
+    Lock::wait_shared(&run_dir.run_lock(), &wait_options).map_err(stopped)
 }
 
 /// Removes the temporary files that killed processes left in the folder of locks, unless a run is starting now: it may

@@ -12,7 +12,7 @@ use super::selection::open_runs;
 use crate::config;
 use crate::report::{self, RunAnalysis};
 use crate::system::exit::Exit;
-use crate::system::files::{self, Lock, Patience};
+use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::{ReportDir, RunDir};
 use crate::system::user_path;
 use crate::system::written_files::WrittenFiles;
@@ -90,8 +90,8 @@ pub(crate) fn write_run_report(analysis: &RunAnalysis) -> Result<PathBuf> {
     let contents = report::files(std::slice::from_ref(analysis))?;
     // The lock lets one process write at a time, so that the list of written files agrees with the files.
     note_unknown_experiment(analysis);
-    let patience = Patience { gives_up: &|| false, announce: &ui::eprint_line };
-    let _lock = Lock::wait_exclusive(&analysis.run.dir.write_lock(), &patience)?;
+    let wait_options = WaitOptions { gives_up: &|| false, announce: &ui::eprint_line };
+    let _lock = Lock::wait_exclusive(&analysis.run.dir.write_lock(), &wait_options)?;
     for folder in [&folder.0, &folder.file(ReportDir::FIGURES)] {
         files::remove_stale_temporaries(folder)?;
     }

@@ -12,7 +12,7 @@ use crate::artifacts::find_single_run;
 use crate::base::format::{bytes, count_of};
 use crate::runner;
 use crate::system::exit::Exit;
-use crate::system::files::{self, Lock, Patience};
+use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::RunDir;
 use crate::ui;
 
@@ -85,9 +85,9 @@ fn folders(run_dirs: &[RunDir]) -> Vec<PathBuf> {
 /// Deletes the runs, and prints what was deleted and what stays.
 fn delete(run_dirs: &[RunDir], deletion: &DeletionArgs) -> Result<()> {
     let mut result = RmResult { runs: folders(run_dirs), ..RmResult::default() };
-    let patience = Patience { gives_up: &|| false, announce: &ui::eprint_line };
+    let wait_options = WaitOptions { gives_up: &|| false, announce: &ui::eprint_line };
     for run_dir in run_dirs {
-        let removed = runner::remove_run(run_dir, &patience)
+        let removed = runner::remove_run(run_dir, &wait_options)
             .with_context(|| format!("could not delete `{}`", run_dir.0.display()))?;
         result.bytes += removed.bytes;
         result.foreign.extend(removed.foreign);

@@ -23,7 +23,7 @@ use crate::runner::{self, RunOutcome, RunProgress};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
-use crate::system::files::Patience;
+use crate::system::files::WaitOptions;
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -96,8 +96,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
 /// Archives the store entries of the plan and the folder of the run, for `--fresh`, and prints their new folders unless
 /// `quiet`.
 fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, cancel: &CancelToken, quiet: bool) -> Result<()> {
-    let patience = Patience { gives_up: &|| cancel.is_cancelled(), announce: &ui::eprint_line };
-    if let Some(n) = runner::archive_plan(plan, runs, run_dir, &patience)?
+    let wait_options = WaitOptions { gives_up: &|| cancel.is_cancelled(), announce: &ui::eprint_line };
+    if let Some(n) = runner::archive_plan(plan, runs, run_dir, &wait_options)?
         && !quiet
     {
         let store = runs.archived_store(n);

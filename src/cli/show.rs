@@ -91,8 +91,8 @@ fn check_requirements(requirements: &[Requirement], run: &Run) -> Result<Exit> {
     Ok(if unmet.iter().all(Option::is_none) { Exit::Success } else { Exit::Failure })
 }
 
-/// Returns the text below the table of results: the note on the test images, if there is one, the numbers of images, the lines of the answer,
-/// and the paths of the run's files and report.
+/// Returns the text below the table of results: the note on the test images, if there is one, the numbers of images, the
+/// lines of the answer, and the paths of the run's files and report.
 pub(super) fn summary_text(run: &Run, answer: &[String]) -> String {
     let mut text = run.test_note().map_or_else(String::new, |note| note + "\n");
     if let Some(images) = run.manifest.as_ref().and_then(|manifest| manifest.images) {

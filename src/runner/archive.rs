@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts::plan_keys;
 use crate::lottery::Plan;
-use crate::system::files::{self, Lock, Patience};
+use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::{RunDir, RunsDir};
 
 /// Renames the plan's entries to `store/old-<n>/<key>` and its run folder to `<folder>.old-<n>`, where n is the
@@ -19,14 +19,19 @@ use crate::system::paths::{RunDir, RunsDir};
 /// Fails, and renames nothing, if another process runs this experiment, runs one that shares training runs with it, or
 /// trains one of its training runs. Fails if a folder cannot be renamed; those that were renamed before it keep their
 /// new names.
-pub fn archive_plan(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, patience: &Patience<'_>) -> Result<Option<u32>> {
+pub fn archive_plan(
+    plan: &Plan,
+    runs: &RunsDir,
+    run_dir: &RunDir,
+    wait_options: &WaitOptions<'_>,
+) -> Result<Option<u32>> {
     let keys: BTreeSet<_> = plan.trainings.iter().map(|training| training.key).collect();
     let entries: Vec<_> =
         keys.iter().map(|key| (key, runs.training_dir(key))).filter(|(_, dir)| dir.0.exists()).collect();
     if entries.is_empty() && !run_dir.0.exists() {
         return Ok(None);
     }
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
     let Some(_run_lock) = Lock::try_exclusive(&run_dir.run_lock())? else {
         bail!("--fresh: another process is running this experiment");
     };

@@ -11,7 +11,7 @@ use super::store_listing::{Listing, name, names_another_key, own_files};
 use crate::artifacts::{EntryManifest, RunManifest, newest_progress, plan_keys};
 use crate::config::KeepWeights;
 use crate::lottery::Lineage;
-use crate::system::files::{self, Lock, Patience};
+use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 
 /// The reason why a file is not needed.
@@ -135,8 +135,13 @@ fn add_garbage_of(
 ///
 /// # Errors
 /// Fails if a file cannot be removed.
-pub fn free(runs: &RunsDir, only: Option<&[RunDir]>, listed: &[GarbageFile], patience: &Patience<'_>) -> Result<Freed> {
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
+pub fn free(
+    runs: &RunsDir,
+    only: Option<&[RunDir]>,
+    listed: &[GarbageFile],
+    wait_options: &WaitOptions<'_>,
+) -> Result<Freed> {
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
     let current = find_garbage(runs, only)?.files;
     let mut freed = Freed::default();
     for file in listed {

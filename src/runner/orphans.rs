@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::gc::folders_and_running_runs;
 use super::store_listing::{Listing, name, own_files};
 use crate::artifacts::{list_runs, newest_progress, plan_keys};
-use crate::system::files::{self, Lock, Patience};
+use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::{RunDir, RunsDir, TrainingDir};
 
 /// An entry of the store that no run names.
@@ -54,11 +54,11 @@ pub fn find_orphans(runs: &RunsDir) -> Result<Vec<Orphan>> {
 ///
 /// # Errors
 /// Fails like [`find_orphans`], and if a file cannot be removed.
-pub fn delete_orphans(runs: &RunsDir, listed: &[Orphan], patience: &Patience<'_>) -> Result<(usize, u64)> {
+pub fn delete_orphans(runs: &RunsDir, listed: &[Orphan], wait_options: &WaitOptions<'_>) -> Result<(usize, u64)> {
     if listed.is_empty() {
         return Ok((0, 0));
     }
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
     let listed: BTreeSet<&PathBuf> = listed.iter().map(|orphan| &orphan.entry.0).collect();
     let mut deleted = (0, 0);
     for orphan in find_orphans(runs)? {
@@ -171,8 +171,8 @@ mod tests {
         let mut expected = vec![entry(2).0, entry(4).0, archived(2).0];
         expected.sort();
         assert_eq!(paths, expected);
-        let patience = Patience { gives_up: &|| false, announce: &|_| {} };
-        assert_eq!(delete_orphans(&runs, &found, &patience).unwrap().0, 3);
+        let wait_options = WaitOptions { gives_up: &|| false, announce: &|_| {} };
+        assert_eq!(delete_orphans(&runs, &found, &wait_options).unwrap().0, 3);
         assert!(entry(2).file("notes.txt").exists() && !entry(2).manifest_file().exists());
         assert!(!entry(4).0.exists() && !runs.archived_store(2).exists());
         assert!(entry(6).0.exists() && entry(1).0.exists() && entry(3).0.exists() && archived(1).0.exists());

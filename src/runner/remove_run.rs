@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::orphans::remove_if_empty;
-use crate::system::files::{self, Lock, Patience};
+use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::{ReportDir, RunDir, RunsDir, is_temporary};
 use crate::system::written_files::WrittenFiles;
 
@@ -39,9 +39,9 @@ pub struct RemovedRun {
 ///
 /// # Errors
 /// Fails, and removes nothing, if the run is running. Fails if a file cannot be removed.
-pub fn remove_run(run: &RunDir, patience: &Patience<'_>) -> Result<RemovedRun> {
+pub fn remove_run(run: &RunDir, wait_options: &WaitOptions<'_>) -> Result<RemovedRun> {
     let runs = RunsDir(run.0.parent().unwrap_or(Path::new("")).to_owned());
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), patience)?;
+    let _admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
     if Lock::is_held(&run.run_lock()) {
         bail!("`{}` is running", run.0.display());
     }
@@ -87,18 +87,18 @@ mod tests {
         write(&run, "report/figures/mine.svg");
         write(&run, "notes.txt");
 
-        let patience = Patience { gives_up: &|| false, announce: &|_| {} };
-        let removed = remove_run(&run, &patience).unwrap();
+        let wait_options = WaitOptions { gives_up: &|| false, announce: &|_| {} };
+        let removed = remove_run(&run, &wait_options).unwrap();
         assert_eq!(removed.foreign, [run.file("notes.txt"), run.file("report")]);
         assert_eq!(files::list(&run.report_dir().0).unwrap(), [run.file("report/figures")]);
         assert!(run.file("report/figures/mine.svg").exists());
-        let removed = remove_run(&clean, &patience).unwrap();
+        let removed = remove_run(&clean, &wait_options).unwrap();
         assert_eq!(removed, RemovedRun { bytes: 4, foreign: Vec::new() });
         assert!(!clean.0.exists());
 
         write(&clean, RunDir::ROUNDS);
         let _running = Lock::try_shared(&clean.run_lock()).unwrap();
-        assert!(remove_run(&clean, &patience).unwrap_err().to_string().contains("is running"));
+        assert!(remove_run(&clean, &wait_options).unwrap_err().to_string().contains("is running"));
         assert!(clean.0.exists());
     }
 }

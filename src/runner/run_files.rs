@@ -10,7 +10,7 @@ use crate::artifacts::{RunChecksums, summary_to_csv, to_csv};
 use crate::lottery::{Plan, TrainingSpec};
 use crate::system::cancel::CancelToken;
 use crate::system::clock::Stopwatch;
-use crate::system::files::{self, Lock, Patience};
+use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::RunDir;
 use crate::system::retry::{io_error, with_retries};
 
@@ -63,8 +63,8 @@ impl RunFiles<'_> {
     fn lock(&self) -> Result<Lock> {
         let watch = Stopwatch::start();
         let gives_up = || self.cancel.is_cancelled() && watch.seconds() > LOCK_WAIT_SECONDS;
-        let patience = Patience { gives_up: &gives_up, announce: &|_| {} };
-        Lock::wait_exclusive(&self.dir.write_lock(), &patience)
+        let wait_options = WaitOptions { gives_up: &gives_up, announce: &|_| {} };
+        Lock::wait_exclusive(&self.dir.write_lock(), &wait_options)
     }
 
     /// Writes the CSV files; `lock` is the lock of the files.

@@ -54,7 +54,7 @@ pub(super) struct SharedState<'a> {
     threads: usize,
     /// The largest number of lanes whose trainer fits into memory, as far as is known.
     lane_limit: AtomicUsize,
-    /// The first error of the storage, by which the run stops.
+    /// The first I/O error, by which the run stops.
     storage_error: OnceLock<Error>,
 }
 
@@ -80,7 +80,7 @@ impl<'a> SharedState<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops the run after an error of the storage: no worker begins another training run, and those in progress end
+    /// Stops the run after an I/O error: no worker begins another training run, and those in progress end
     /// after their current step.
     pub(super) fn stop(&self, error: Error) {
         let _ = self.storage_error.set(error);
@@ -98,12 +98,12 @@ impl<'a> SharedState<'a> {
         self.lane_limit.fetch_min(half, Ordering::Relaxed).min(half)
     }
 
-    /// Returns whether an error of the storage has stopped the run.
+    /// Returns whether an I/O error has stopped the run.
     pub(super) fn has_stopped(&self) -> bool {
         self.storage_error.get().is_some()
     }
 
-    /// Returns the error of the storage by which the run stopped, if any.
+    /// Returns the I/O error by which the run stopped, if any.
     pub(super) fn into_storage_error(self) -> Option<Error> {
         self.storage_error.into_inner()
     }

@@ -18,6 +18,7 @@ use super::progress::GroupProgress;
 use super::scheduler::{GroupAssignment, Task, TrainingFailure};
 use super::shared::SharedState;
 use super::store::StoredTraining;
+use crate::base::format::count_of;
 use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Probe, Trainer};
@@ -137,7 +138,7 @@ impl<'a, 'p> Worker<'a, 'p> {
     }
 
     /// Returns the outcome of a task that failed with `error`, in an engine with `lanes` lanes if an engine failed. An
-    /// error of the storage stops the run, because all other training runs would fail too, after they were trained.
+    /// I/O error stops the run, because all other training runs would fail too, after they were trained.
     fn failed(&self, error: Error, lanes: usize) -> TaskOutcome {
         let error = self.context.trainers.explain(error, lanes);
         let failure = TrainingFailure::new(&error);
@@ -210,9 +211,16 @@ impl<'a, 'p> Worker<'a, 'p> {
         loop {
             training.set_threads(shared.sparse_threads());
             if should_stop() || !training.evaluate_and_snapshot(&should_stop)? {
-                let saved = if has_passed { progress.save(&training) } else { Ok(()) };
-                // After an error of the storage, another one is no news.
-                return if shared.has_stopped() { Ok(()) } else { saved };
+                return match if has_passed { progress.save(&training) } else { Ok(()) } {
+                    // The error by which the run stopped is the one that is reported.
+                    Err(_) if shared.has_stopped() => {
+                        let text = "warning: progress since the last progress snapshot is lost for";
+                        let message = format!("{text} {}", count_of(lane_count as u64, "training run"));
+                        context.sink.on_event(&Event::Message(&message));
+                        Ok(())
+                    }
+                    saved => saved,
+                };
             }
             if training.has_ended() {
                 break;

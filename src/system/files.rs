@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::paths::{RunDir, RunsDir, is_temporary};
 use crate::base::key::ContentHash;
 
-pub use lock::{Lock, LockHeld, LocksUnsupported, Patience};
+pub use lock::{Lock, LockHeld, LocksUnsupported, WaitOptions};
 pub use write::{WriteError, rename, write};
 
 /// Returns the bytes of a file.

@@ -228,7 +228,8 @@ impl RunDir {
         self.in_locks_dir(RUN_LOCK_SUFFIX)
     }
 
-    /// Returns the path of the file with the keys of the plan's training runs, one per line.
+    /// Returns the path of the file with the keys of the plan's training runs, one per line, and a last line with its
+    /// checksum.
     pub fn plan_keys(&self) -> PathBuf {
         self.in_locks_dir("keys")
     }

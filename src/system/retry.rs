@@ -1,4 +1,4 @@
-//! Repeated attempts at operations on files, so that a short trouble of the storage does not end a training run.
+//! Repeated attempts at operations on files, so that an I/O error that passes does not end a training run.
 
 use std::io;
 use std::time::Duration;
@@ -51,11 +51,11 @@ mod tests {
     }
 
     #[test]
-    fn only_troubles_of_the_storage_that_may_pass_are_retried() {
-        let storage = |kind| move || Error::from(io::Error::from(kind)).context("could not write a file");
-        assert_eq!(attempts(2, storage(io::ErrorKind::NotADirectory)), (3, true));
-        assert_eq!(attempts(9, storage(io::ErrorKind::Other)), (4, false));
-        assert_eq!(attempts(1, storage(io::ErrorKind::StorageFull)), (1, false));
+    fn only_io_errors_that_may_pass_are_retried() {
+        let io = |kind| move || Error::from(io::Error::from(kind)).context("could not write a file");
+        assert_eq!(attempts(2, io(io::ErrorKind::NotADirectory)), (3, true));
+        assert_eq!(attempts(9, io(io::ErrorKind::Other)), (4, false));
+        assert_eq!(attempts(1, io(io::ErrorKind::StorageFull)), (1, false));
         assert_eq!(attempts(1, || anyhow!("a wrong checksum")), (1, false));
     }
 }

@@ -7,6 +7,9 @@ use super::replacement::{Replacement, Syntax, TokenFault, is_invisible, replacem
 /// Largest number of mistakes that are corrected in one text.
 const MAX_FIXES: usize = 100;
 
+/// Largest number of bytes of a text in which replacements are tried: each is tried by parsing the whole text.
+const MAX_TEXT: usize = 1 << 15;
+
 /// A token of a text and its replacement.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct SyntaxFix {
@@ -36,7 +39,8 @@ struct Candidate {
     text: String,
 }
 
-/// Returns the first replacement that corrects the mistake at byte `position` of `text`; `None` if there is none.
+/// Returns the first replacement that corrects the mistake at byte `position` of `text`; `None` if there is none, or the
+/// text is longer than [`MAX_TEXT`].
 ///
 /// `accepts(text, byte)` returns whether the experiment accepts the value that begins at `byte` of a text without
 /// mistakes of syntax; `None` if no value begins there.
@@ -46,6 +50,9 @@ pub(in crate::config) fn find_fix(
     grammar: &Grammar<'_>,
     accepts: &dyn Fn(&str, usize) -> Option<bool>,
 ) -> Option<SyntaxFix> {
+    if text.len() > MAX_TEXT {
+        return None;
+    }
     for Candidate { token, replacement, text } in candidates(text, position, grammar) {
         let whole = fix_rest(text, grammar);
         // Whether a word or a text fits depends on its key, which cannot be looked up while the text has mistakes.
@@ -142,5 +149,23 @@ pub(in crate::config) fn describe(token: &str, replacement: &Replacement, syntax
             (format!("`{token}` is not a string in {}", syntax.name()), write)
         }
         TokenFault::Text => ("string values need quotes".to_owned(), write),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::mistakes::syntax::toml_mistake;
+
+    /// A `--set` of 131,072 bytes took more than a second.
+    #[test]
+    fn replacements_are_tried_in_short_texts_only() {
+        let grammar = Grammar { syntax: Syntax::Toml, mistake: &toml_mistake };
+        let fix = |numbers: usize| {
+            let text = format!("a = True # {}\n", "1".repeat(numbers));
+            find_fix(&text, toml_mistake(&text).unwrap(), &grammar, &|_, _| Some(true))
+        };
+        assert_eq!(fix(9).unwrap().replacement.text, "true");
+        assert!(fix(MAX_TEXT).is_none());
     }
 }

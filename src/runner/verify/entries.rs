@@ -16,27 +16,42 @@ use crate::system::paths::{RunsDir, TrainingDir};
 /// The question of the check.
 const ABOUT: &str = "SHA-256 of every file of the training runs in the store";
 
+/// What was found in place of an entry.
+enum Found {
+    /// The entry, of which this number of files was freed.
+    Whole { freed: usize },
+    /// No complete entry: its training run is not trained.
+    Unfinished,
+    /// A difference, which the check has.
+    Differs,
+}
+
 impl Verifier<'_> {
     /// Compares every file of the entries of the plan, and of the copies that `lth stability` trained, with its
     /// checksum. Remembers the entries that are whole.
     pub(super) fn check_entries(&mut self) -> Check {
         let mut check = Check::new("entries", ABOUT, "training run");
-        let mut open = 0;
-        let mut freed = 0;
+        let (mut unfinished, mut freed) = (0, 0);
         let study = self.study;
         let mut seen = BTreeSet::new();
         for spec in study.plan.trainings.iter().filter(|spec| seen.insert(spec.key)) {
-            freed += self.check_entry_of(spec, &mut check, &mut open);
+            match self.check_entry_of(spec, &mut check) {
+                Found::Whole { freed: files } => freed += files,
+                Found::Unfinished => unfinished += 1,
+                Found::Differs => {}
+            }
         }
         let mut copies = 0;
         for copy in study.plan.trainings.iter().map(TrainingSpec::with_other_data_order) {
             let entry = self.store.runs.training_dir(&copy.key);
             if entry.manifest_file().symlink_metadata().is_ok() && seen.insert(copy.key) {
                 copies += 1;
-                freed += self.check_entry_of(&copy, &mut check, &mut 0);
+                if let Found::Whole { freed: files } = self.check_entry_of(&copy, &mut check) {
+                    freed += files;
+                }
             }
         }
-        check.note_left_out(open, "not trained yet, failed or blocked");
+        check.note_left_out(unfinished, "not trained yet, failed or blocked");
         if copies > 0 {
             check.note(format!("{copies} of them are copies of `lth stability`"));
         }
@@ -46,16 +61,15 @@ impl Verifier<'_> {
         check
     }
 
-    /// Checks the entry of one training run. Returns the number of its files that were freed, and counts it as `open`
-    /// if it is not trained.
-    fn check_entry_of(&mut self, spec: &TrainingSpec, check: &mut Check, open: &mut usize) -> usize {
+    /// Compares the files of the entry of one training run with their checksums.
+    fn check_entry_of(&mut self, spec: &TrainingSpec, check: &mut Check) -> Found {
         let entry = self.store.runs.training_dir(&spec.key);
         let id = TrainingId::of(spec).to_string();
         match check_entry(&entry) {
             Ok(EntryState::Unfinished) if self.is_finished => {
                 check.differ(id, format!("`{}` is missing", entry.manifest_file().display()), TRAIN_AGAIN);
             }
-            Ok(EntryState::Unfinished) => *open += 1,
+            Ok(EntryState::Unfinished) => return Found::Unfinished,
             Ok(EntryState::Damaged(damage)) => check.differ(id, damage.join("; "), TRAIN_AGAIN),
             Ok(EntryState::Whole(manifest)) if manifest.content != spec.content.value() => {
                 check.differ(id, "its entry is that of another training run", TRAIN_AGAIN);
@@ -64,11 +78,11 @@ impl Verifier<'_> {
                 check.pass();
                 let freed = manifest.files.keys().filter(|name| !entry.file(name).exists()).count();
                 self.whole.insert(spec.key, *manifest);
-                return freed;
+                return Found::Whole { freed };
             }
             Err(error) => check.differ(id, format!("{error:#}"), MAKE_READABLE),
         }
-        0
+        Found::Differs
     }
 }
 

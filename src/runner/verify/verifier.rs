@@ -27,7 +27,7 @@ pub struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    /// Returns the verifier of a run, and the check of the entries of its store.
+    /// Reads every entry of the run in the store; returns the verifier of the run, and the check of these entries.
     pub fn new(study: &'a Study, store: &'a Store, run_dir: &'a RunDir, is_finished: bool) -> (Self, Check) {
         let mut verifier = Self { study, store, run_dir, is_finished, whole: BTreeMap::new() };
         let check = verifier.check_entries();

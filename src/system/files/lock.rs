@@ -48,7 +48,7 @@ pub struct Lock {
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 
 /// The behaviour of a process while it waits for a lock.
-pub struct Patience<'a> {
+pub struct WaitOptions<'a> {
     /// Returns whether to stop waiting, for example because of a signal.
     pub gives_up: &'a dyn Fn() -> bool,
     /// Receives one message with the holder of the lock, after a second of waiting.
@@ -79,8 +79,8 @@ impl Lock {
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive), and with [`LockHeld`] if the process gives up.
-    pub fn wait_exclusive(path: &Path, patience: &Patience<'_>) -> Result<Self> {
-        Self::wait(path, patience, Self::try_exclusive)
+    pub fn wait_exclusive(path: &Path, wait_options: &WaitOptions<'_>) -> Result<Self> {
+        Self::wait(path, wait_options, Self::try_exclusive)
     }
 
     /// Takes the lock at `path` shared with other processes; returns `None` if a process holds it exclusively. While it
@@ -104,23 +104,23 @@ impl Lock {
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive), and with [`LockHeld`] if the process gives up.
-    pub fn wait_shared(path: &Path, patience: &Patience<'_>) -> Result<Self> {
-        Self::wait(path, patience, Self::try_shared)
+    pub fn wait_shared(path: &Path, wait_options: &WaitOptions<'_>) -> Result<Self> {
+        Self::wait(path, wait_options, Self::try_shared)
     }
 
-    fn wait(path: &Path, patience: &Patience<'_>, take: impl Fn(&Path) -> Result<Option<Self>>) -> Result<Self> {
+    fn wait(path: &Path, wait_options: &WaitOptions<'_>, take: impl Fn(&Path) -> Result<Option<Self>>) -> Result<Self> {
         let mut since = Some(Instant::now());
         loop {
             if let Some(lock) = take(path)? {
                 return Ok(lock);
             }
-            if (patience.gives_up)() {
+            if (wait_options.gives_up)() {
                 return Err(LockHeld { path: path.to_owned(), holder: Self::holder(path) }.into());
             }
             if since.is_some_and(|since| since.elapsed() >= ANNOUNCE_AFTER) {
                 since = None;
                 let holder = Self::holder(path);
-                (patience.announce)(&format!("waiting for {holder}, which holds `{}`", path.display()));
+                (wait_options.announce)(&format!("waiting for {holder}, which holds `{}`", path.display()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -223,7 +223,7 @@ mod tests {
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         assert!(Lock::is_held(&path) && !Lock::is_held(&folder.path().join("none")));
         assert!(Lock::holder(&path).starts_with(&format!("process {} on ", std::process::id())));
-        let gives_up = Patience { gives_up: &|| true, announce: &|_| {} };
+        let gives_up = WaitOptions { gives_up: &|| true, announce: &|_| {} };
         assert!(Lock::wait_exclusive(&path, &gives_up).unwrap_err().to_string().contains("is held by process"));
         assert!(Lock::wait_shared(&path, &gives_up).unwrap_err().is::<LockHeld>());
         drop(held);
@@ -268,7 +268,7 @@ mod tests {
         let start = Instant::now();
         let gives_up = || start.elapsed() > ANNOUNCE_AFTER + Duration::from_millis(200);
         let announce = |text: &str| messages.borrow_mut().push(text.to_owned());
-        assert!(Lock::wait_shared(&path, &Patience { gives_up: &gives_up, announce: &announce }).is_err());
+        assert!(Lock::wait_shared(&path, &WaitOptions { gives_up: &gives_up, announce: &announce }).is_err());
         let messages = messages.into_inner();
         let expected = format!("waiting for process {} on ", std::process::id());
         assert!(messages.len() == 1 && messages[0].starts_with(&expected), "{messages:?}");
@@ -294,8 +294,8 @@ mod tests {
         let held = Lock::try_exclusive(&original.join("lock")).unwrap();
         let waiting = {
             let path = original.join("lock");
-            let patience = || Patience { gives_up: &|| false, announce: &|_| {} };
-            std::thread::spawn(move || Lock::wait_exclusive(&path, &patience()).unwrap())
+            let wait_options = || WaitOptions { gives_up: &|| false, announce: &|_| {} };
+            std::thread::spawn(move || Lock::wait_exclusive(&path, &wait_options()).unwrap())
         };
         std::thread::sleep(std::time::Duration::from_millis(50));
         fs::rename(&original, &moved).unwrap();

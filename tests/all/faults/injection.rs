@@ -65,7 +65,7 @@ fn shim() -> Option<&'static Path> {
         let mut compiler = Command::new("cc");
         compiler.args(["-O1", "-shared", "-fPIC", source, "-o"]).arg(&library).arg("-ldl");
         let Ok(output) = compiler.output() else {
-            println!("skipped: faults of the storage (there is no C compiler `cc`)");
+            println!("skipped: injected I/O errors (there is no C compiler `cc`)");
             return None;
         };
         assert!(output.status.success(), "{}", stderr(&output));

@@ -1,4 +1,4 @@
-//! Faults of the storage, kills, signals and races, on the real binary: the same command then ends with the same bytes.
+//! I/O errors, kills, signals and races, on the real binary: the same command then ends with the same bytes.
 
 mod experiment;
 #[cfg(target_os = "linux")]

@@ -120,7 +120,8 @@ fn fuzz_cifar(title: &str, name: &str, corpus: Vec<Vec<u8>>, words: &[&str]) {
         let report = data::status("cifar10", folder.path()).unwrap();
         report.files.iter().any(|file| file.found.is_some())
     };
-    Target { name: title, corpus, words, read: &read, max_memory: 64 << 20, ..Target::default() }.fuzz();
+    // While a buffer grows it takes up to three times the 30.7 MB of the official file, where decompression stops.
+    Target { name: title, corpus, words, read: &read, max_memory: 96 << 20, ..Target::default() }.fuzz();
 }
 
 #[test]
