@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
-use super::document::{ConfigDocument, MAX_TRIED, Origins, Override};
+use super::document::{ConfigDocument, Origins, Override};
 use super::dotted_keys::UserKeyTables;
 use super::encoding::{self, STDIN};
 use super::json_values::json_values;
@@ -100,9 +100,7 @@ fn explain(mistake: ParseError, document: &ConfigDocument) -> String {
     {
         return render(syntax::carriage_return(&document.name, text, start), document);
     }
-    if text.len() <= MAX_TRIED
-        && let Some(mistake) = with_replacement(document, mistake.span.start)
-    {
+    if let Some(mistake) = with_replacement(document, mistake.span.start) {
         return render(mistake, document);
     }
     let explained =

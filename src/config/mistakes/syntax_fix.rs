@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
+use super::super::document::MAX_TRIED;
 use super::replacement::{Replacement, Syntax, TokenFault, is_invisible, replacements};
 
 /// Largest number of mistakes that are corrected in one text.
 const MAX_FIXES: usize = 100;
-
-/// Largest number of bytes of a text in which replacements are tried: each is tried by parsing the whole text.
-const MAX_TEXT: usize = 1 << 15;
 
 /// A token of a text and its replacement.
 #[derive(Clone, Debug)]
@@ -40,7 +38,7 @@ struct Candidate {
 }
 
 /// Returns the first replacement that corrects the mistake at byte `position` of `text`; `None` if there is none, or the
-/// text is longer than [`MAX_TEXT`].
+/// text is longer than [`MAX_TRIED`].
 ///
 /// `accepts(text, byte)` returns whether the experiment accepts the value that begins at `byte` of a text without
 /// mistakes of syntax; `None` if no value begins there.
@@ -50,7 +48,7 @@ pub(in crate::config) fn find_fix(
     grammar: &Grammar<'_>,
     accepts: &dyn Fn(&str, usize) -> Option<bool>,
 ) -> Option<SyntaxFix> {
-    if text.len() > MAX_TEXT {
+    if text.len() > MAX_TRIED {
         return None;
     }
     for Candidate { token, replacement, text } in candidates(text, position, grammar) {
@@ -166,6 +164,6 @@ mod tests {
             find_fix(&text, toml_mistake(&text).unwrap(), &grammar, &|_, _| Some(true))
         };
         assert_eq!(fix(9).unwrap().replacement.text, "true");
-        assert!(fix(MAX_TEXT).is_none());
+        assert!(fix(MAX_TRIED).is_none());
     }
 }
