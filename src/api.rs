@@ -139,7 +139,7 @@ impl PlannedExperiment {
         };
         let _running = execution.register()?;
         let outcome = execution.run()?;
-        outcome.storage_error.map_or(Ok(()), Err)?;
+        outcome.stop_error.map_or(Ok(()), Err)?;
         open_run(&run_dir.0)
     }
 }

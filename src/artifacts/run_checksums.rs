@@ -48,8 +48,12 @@ impl RunChecksums {
     /// # Errors
     /// Fails if the list exists and cannot be read, or is no list.
     pub fn read(run_dir: &RunDir) -> Result<Option<Self>> {
-        let path = run_dir.file(RunDir::CHECKSUMS);
-        let Some(bytes) = with_retries(|| files::read_if_present(&path))? else { return Ok(None) };
+        with_retries(|| Self::try_read(run_dir))
+    }
+
+    /// Like [`read`](Self::read), without retries.
+    fn try_read(run_dir: &RunDir) -> Result<Option<Self>> {
+        let Some(bytes) = files::read_if_present(&run_dir.file(RunDir::CHECKSUMS))? else { return Ok(None) };
         let list = String::from_utf8(bytes).ok().and_then(|text| Self::from_text(&text));
         Ok(Some(list.with_context(|| damaged(run_dir, RunDir::CHECKSUMS))?))
     }
@@ -101,6 +105,11 @@ impl RunChecksums {
         Self(self.0.iter().cloned().chain(added).collect())
     }
 
+    /// Returns whether the list has no file. An empty list is not written: it would count as damaged.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the names of the files on the list, sorted, each once.
     pub fn names(&self) -> BTreeSet<&str> {
         self.0.iter().map(|(name, _)| name.as_str()).collect()
@@ -132,7 +141,7 @@ fn try_open_run_file(run_dir: &RunDir, name: &str) -> Result<Option<File>> {
         let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                if !RunChecksums::read(run_dir)?.is_some_and(|list| list.lists(name)) {
+                if !RunChecksums::try_read(run_dir)?.is_some_and(|list| list.lists(name)) {
                     return Ok(None);
                 }
                 let is_last = attempt == ATTEMPTS;
@@ -144,7 +153,7 @@ fn try_open_run_file(run_dir: &RunDir, name: &str) -> Result<Option<File>> {
         };
         // The list is read after the file: a process that replaces the file has listed its checksum before.
         let sum = files::sha256_of(&mut file).with_context(|| format!("could not read `{}`", path.display()))?;
-        let list = RunChecksums::read(run_dir)?;
+        let list = RunChecksums::try_read(run_dir)?;
         let accepts = |sum: &str| list.as_ref().is_none_or(|list| list.accepts(name, sum));
         if accepts(&sum) || accepts(&sum_without_marks(&path)?) {
             file.rewind().with_context(|| format!("could not read `{}`", path.display()))?;

@@ -75,7 +75,7 @@ impl Execution<'_> {
         // If an I/O error stopped the run, it names the cause, and these files probably cannot be written either.
         // A stopped process leaves them to the process that holds their lock.
         match finished {
-            Err(error) if outcome.storage_error.is_some() || cancel.is_cancelled() && error.is::<LockHeld>() => {
+            Err(error) if outcome.stop_error.is_some() || cancel.is_cancelled() && error.is::<LockHeld>() => {
                 Ok(outcome)
             }
             finished => finished.map(|()| outcome),

@@ -91,7 +91,7 @@ enum Command {
     Runs(runs::ListArgs),
     /// Delete the folders of runs, after confirmation. Their training runs are kept in the store.
     Rm(rm::RmArgs),
-    /// Delete weights that no run needs, after confirmation. Curves, masks and CSV files are kept.
+    /// Delete weights and progress snapshots that no run needs, after confirmation. Curves, masks and CSV files are kept.
     Clean(clean::CleanArgs),
     /// Download, check and show data sets.
     Data(data::DataArgs),

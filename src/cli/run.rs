@@ -73,11 +73,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         print_notes(&study);
     }
     let mut outcome = with_stop_notice(&cancel, &sink, || execution.run())?;
-    if let Some(error) = outcome.storage_error.take() {
-        print_storage_stop(&outcome, &study, &error, args.output.shows_progress());
+    if let Some(error) = outcome.stop_error.take() {
+        print_stop_by_error(&outcome, &study, &error, args.output.shows_progress());
         let mut result = run_result(&study, &run_dir, RunState::Interrupted, Exit::Failure, &outcome);
         result.errors.push(format!("{error:#}"));
-        args.output.print_json(&result)?;
+        // An error of standard output is not the one by which the run stopped.
+        let _ = args.output.print_json(&result);
         return Err(error);
     }
     if let Some(exit) = cancel.exit_code().filter(|_| outcome.progress.has_work()) {
@@ -148,9 +149,10 @@ fn print_failures(outcome: &RunOutcome) {
 
 /// Prints the failures of a run that an I/O error stopped, without those by that error, and with `shows_progress` how many
 /// training runs are done.
-fn print_storage_stop(outcome: &RunOutcome, study: &Study, error: &Error, shows_progress: bool) {
-    let by_storage = format!("{error:#}");
-    for failure in outcome.audit_failures.iter().chain(&outcome.failures).filter(|text| !text.ends_with(&by_storage)) {
+fn print_stop_by_error(outcome: &RunOutcome, study: &Study, error: &Error, shows_progress: bool) {
+    let by_stop_error = format!("{error:#}");
+    for failure in outcome.audit_failures.iter().chain(&outcome.failures).filter(|text| !text.ends_with(&by_stop_error))
+    {
         ui::eprint_line(&format!("error: {failure}"));
     }
     if shows_progress {

@@ -217,7 +217,7 @@ fn measure(
         // Every training run here is an end of a line, and its final weights are needed.
         let runner = Runner { context, plan: &plan, keep: KeepWeights::All, files: &files, workers };
         let outcome = runner.run()?;
-        outcome.storage_error.map_or(Ok(()), Err)?;
+        outcome.stop_error.map_or(Ok(()), Err)?;
         failures.extend(outcome.audit_failures.into_iter().chain(outcome.failures).chain(outcome.blocked));
     }
     let (ready, others): (Vec<CopyPair>, Vec<CopyPair>) =

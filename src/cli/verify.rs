@@ -142,45 +142,51 @@ fn checks(args: &VerifyArgs, run_dir: &RunDir, cancel: &CancelToken) -> Result<V
     checks.extend(verifier.checks()?);
     checks.push(check_report(run_dir, manifest.as_ref(), is_running));
     if args.deep || args.retrain.is_some() {
-        let other = manifest.as_ref().and_then(other_machine);
-        let mut trained = training_checks(args, &verifier, images, (cancel, other.is_none()))?;
-        for check in &mut trained {
-            other.iter().for_each(|other| check.note_other_machine(other));
-        }
-        checks.extend(trained);
+        checks.extend(training_checks(args, &verifier, images, manifest.as_ref(), cancel)?);
     }
     Ok(checks)
 }
 
-/// Returns the processor and the versions of a run as text if they are not those of this process: the last digits of
-/// its results may be others there.
-fn other_machine(manifest: &RunManifest) -> Option<String> {
-    let text = |processor: &str, lth: &str, libtorch: &str| format!("{processor} with lth {lth}, libtorch {libtorch}");
-    let of_run = text(&manifest.processor, &manifest.versions.lth, &manifest.versions.libtorch);
-    let here = text(&machine::processor(), env!("CARGO_PKG_VERSION"), torch::LIBTORCH);
+/// Returns the processor, the GPUs and the versions of a run as text if they are not those of this process: the last
+/// digits of its results may differ here.
+fn other_machine(manifest: &RunManifest, study: &Study) -> Option<String> {
+    let text = |processor: &str, gpus: &[String], lth: &str, libtorch: &str| {
+        let gpus: String = gpus.iter().map(|gpu| format!(" and {gpu}")).collect();
+        format!("{processor}{gpus} with lth {lth}, libtorch {libtorch}")
+    };
+    let (versions, cuda) = (&manifest.versions, manifest.cuda.as_ref());
+    let gpus = cuda.map_or(&[][..], |cuda| &cuda.gpus);
+    let of_run = text(&manifest.processor, gpus, &versions.lth, &versions.libtorch);
+    let gpus = study.resolved.gpu.map_or_else(Vec::new, |_| machine::gpus());
+    let here = text(&machine::processor(), &gpus, env!("CARGO_PKG_VERSION"), torch::LIBTORCH);
     (of_run != here).then_some(of_run)
 }
 
-/// Returns the checks that evaluate and train. `same_machine`: whether the run was made with this kind of processor and
-/// these versions.
+/// Returns the checks that evaluate and train. `manifest` is that of the run.
 fn training_checks(
     args: &VerifyArgs,
     verifier: &Verifier<'_>,
     images: Option<RawImages>,
-    (cancel, same_machine): (&CancelToken, bool),
+    manifest: Option<&RunManifest>,
+    cancel: &CancelToken,
 ) -> Result<Vec<Check>> {
     let study: &Study = verifier.study;
     let trainers = EngineTrainerFactory::new(study, images);
     let sink = ui::sink(args.json);
     let context = RunContext { study, store: verifier.store, sink: sink.as_ref(), cancel, trainers: &trainers };
+    let other = manifest.and_then(|manifest| other_machine(manifest, study));
+    let exact_host = manifest.filter(|_| other.is_none()).map(|manifest| manifest.host.as_str());
     let mut checks = Vec::new();
     if args.deep {
-        checks.extend(re_evaluate(verifier, &context, same_machine)?);
+        checks.extend(re_evaluate(verifier, &context, exact_host)?);
     }
     if let Some(count) = args.retrain {
         let workers = args.workers.map_or_else(|| workers(study), usize::from);
         let options = Retraining { count: count as usize, seed: args.seed, workers };
         checks.extend(retrain(verifier, &context, options)?);
+    }
+    for check in &mut checks {
+        other.iter().for_each(|other| check.note_other_machine(other));
     }
     Ok(checks)
 }

@@ -124,7 +124,7 @@ pub trait Probe {
     ) -> Result<GradientMap>;
 }
 
-/// A probe without gradients: for training runs whose mask rules need none.
+/// A probe that computes no gradients: both methods fail. For plans whose mask rules need none, as all of this version.
 #[derive(Clone, Copy, Debug)]
 pub struct NoProbe;
 

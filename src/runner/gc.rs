@@ -24,7 +24,7 @@ pub enum GcReason {
     NoRun,
     /// `--fresh` has archived its training run.
     Archived,
-    /// A process was killed before its training run was complete.
+    /// Its training run is not complete, and no run resumes from the file.
     Unfinished,
 }
 
@@ -62,7 +62,7 @@ pub struct Garbage {
     pub unknown: Vec<String>,
 }
 
-/// Finds the weights in the store of `runs` that no run needs; with `only`, just those of the training runs of these
+/// Finds the weights and progress snapshots in the store of `runs` that no run needs; with `only`, just those of the training runs of these
 /// runs.
 ///
 /// # Errors
@@ -88,8 +88,7 @@ pub fn find_garbage(runs: &RunsDir, only: Option<&[RunDir]>) -> Result<Garbage> 
     for entry in archived.iter().filter(|_| only_keys.is_none()) {
         let is_garbage = |path: &PathBuf| {
             let name = name(path);
-            let is_weights = [TrainingDir::FINAL_WEIGHTS, TrainingDir::INITIAL_WEIGHTS].contains(&name.as_str());
-            is_weights || TrainingDir::progress_iteration(&name).is_some()
+            TrainingDir::can_be_freed(&name) || name == TrainingDir::INITIAL_WEIGHTS || is_progress(path)
         };
         add(&mut garbage, GcReason::Archived, own_files(entry)?.into_iter().filter(is_garbage));
     }
@@ -106,13 +105,16 @@ fn add_garbage_of(
     run_needs: &[RunNeeds],
     lineages: &Lineages,
 ) -> Result<()> {
+    // A run that names the training run, or the one that it is a copy of, resumes from its progress snapshots.
+    let is_named = |key: &str| run_needs.iter().any(|run| run.keys.contains(key));
+    let is_copy_of_named = || newest_progress(entry)?.label.copy_of.map(|key| is_named(&key));
+    let may_resume = is_named(key) || is_copy_of_named().unwrap_or_default();
+    let is_needed = |path: &PathBuf| may_resume && is_progress(path);
     if entry.manifest_file().exists() {
         let mut runs = run_needs.iter().filter(|run| run.keys.contains(key)).peekable();
         if runs.peek().is_none() {
-            let is_garbage = |path: &PathBuf| {
-                let name = name(path);
-                TrainingDir::can_be_freed(&name) || TrainingDir::progress_iteration(&name).is_some()
-            };
+            let is_garbage =
+                |path: &PathBuf| TrainingDir::can_be_freed(&name(path)) || is_progress(path) && !is_needed(path);
             add(garbage, GcReason::NoRun, own_files(entry)?.into_iter().filter(is_garbage));
         } else if !runs.any(|run| run.needs(key, lineages)) {
             add(garbage, GcReason::NotKept, [entry.file(TrainingDir::FINAL_WEIGHTS)]);
@@ -120,14 +122,14 @@ fn add_garbage_of(
         return Ok(());
     }
     let not_outputs = [entry.lock_file(), entry.pin_marker()];
-    // A run that names the training run resumes from its progress snapshots.
-    let is_named = |key: &str| run_needs.iter().any(|run| run.keys.contains(key));
-    let is_copy_of_named = || newest_progress(entry)?.label.copy_of.map(|key| is_named(&key));
-    let may_resume = is_named(key) || is_copy_of_named().unwrap_or_default();
-    let is_needed = |path: &PathBuf| may_resume && TrainingDir::progress_iteration(&name(path)).is_some();
     let unfinished = own_files(entry)?.into_iter().filter(|path| !not_outputs.contains(path) && !is_needed(path));
     add(garbage, GcReason::Unfinished, unfinished.filter(|_| !Lock::is_held(&entry.lock_file())));
     Ok(())
+}
+
+/// Returns whether a file is a progress snapshot.
+fn is_progress(path: &Path) -> bool {
+    TrainingDir::progress_iteration(&name(path)).is_some()
 }
 
 /// Removes those of the `listed` files that no run needs now either, and the pins of their entries. Holds the lock that

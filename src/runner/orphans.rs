@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::gc::folders_and_running_runs;
 use super::store_listing::{Listing, name, own_files};
@@ -32,21 +32,21 @@ pub fn find_orphans(runs: &RunsDir) -> Result<Vec<Orphan>> {
     let Listing { entries, archived, .. } = Listing::of(runs)?;
     let named = named_keys(runs)?;
     let archives = archives_with_runs(runs)?;
-    let is_orphan = |entry: &TrainingDir| {
-        let is_of_a_run = || match original(entry) {
-            Some(key) => named.contains(&key),
-            // A copy with a damaged manifest: its original is not known.
-            None => entry.file(TrainingDir::STABILITY).exists(),
-        };
-        !named.contains(&name(&entry.0)) && !is_of_a_run() && !Lock::is_held(&entry.lock_file())
+    let is_orphan = |entry: &TrainingDir| -> Result<bool> {
+        let is_named = named.contains(&name(&entry.0)) || is_copy_of(entry, &named)?;
+        Ok(!is_named && !Lock::is_held(&entry.lock_file()))
     };
     let belongs_to_archived_run = |entry: &TrainingDir| {
         let archive = entry.0.parent().map(name).unwrap_or_default();
         archives.contains(&archive)
     };
-    let orphans = entries.into_iter().filter(is_orphan);
-    let archived = archived.into_iter().filter(|entry| !belongs_to_archived_run(entry));
-    orphans.chain(archived).map(|entry| Ok(Orphan { bytes: size(&entry)?, entry })).collect()
+    let mut orphans: Vec<TrainingDir> = archived.into_iter().filter(|entry| !belongs_to_archived_run(entry)).collect();
+    for entry in entries {
+        if is_orphan(&entry)? {
+            orphans.push(entry);
+        }
+    }
+    orphans.into_iter().map(|entry| Ok(Orphan { bytes: size(&entry)?, entry })).collect()
 }
 
 /// Deletes those of the `listed` entries that are orphans now too, and returns their number and size in bytes. Files
@@ -112,20 +112,20 @@ fn archives_with_runs(runs: &RunsDir) -> Result<BTreeSet<String>> {
     Ok(runs.filter_map(number).collect())
 }
 
-/// Returns the key of the training run that an entry is a copy of, from its manifest or its progress; `None` if it is no
-/// copy, or has neither.
-fn original(entry: &TrainingDir) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        content: Content,
+/// Returns whether an entry is, or may be, a copy of one of the `named` training runs, by its manifest or its progress.
+///
+/// # Errors
+/// Fails if the manifest cannot be read.
+fn is_copy_of(entry: &TrainingDir, named: &BTreeSet<String>) -> Result<bool> {
+    let Some(bytes) = files::read_if_present(&entry.manifest_file())? else {
+        let original = newest_progress(entry).and_then(|progress| progress.label.copy_of);
+        return Ok(original.is_some_and(|key| named.contains(&key)));
+    };
+    match serde_json::from_slice::<Value>(&bytes) {
+        Ok(manifest) => Ok(manifest["content"]["copy_of"].as_str().is_some_and(|key| named.contains(key))),
+        // Damaged: the measurements of a copy are a file of their own, which may be intact.
+        Err(_) => Ok(entry.file(TrainingDir::STABILITY).exists()),
     }
-    #[derive(Deserialize)]
-    struct Content {
-        copy_of: String,
-    }
-    let Ok(bytes) = fs::read(entry.manifest_file()) else { return newest_progress(entry)?.label.copy_of };
-    let manifest: Manifest = serde_json::from_slice(&bytes).ok()?;
-    Some(manifest.content.copy_of)
 }
 
 /// Returns the size of the files of an entry that this program wrote, in bytes.

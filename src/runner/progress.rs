@@ -61,18 +61,18 @@ impl<'a> GroupProgress<'a> {
     }
 
     /// Loads the newest progress that every training run of the group has into the lanes of `training`; does nothing if
-    /// there is none. `position_of` gives, for a lane, the position of its training run. A damaged snapshot is removed,
-    /// with a message, and the one before it is used.
+    /// there is none. `training_of_lane` gives the index of a lane's training run in `trainings`. A damaged snapshot is
+    /// removed, with a message, and the one before it is used.
     pub(super) fn resume(
         &mut self,
         training: &mut TrainingLoop<'_>,
-        position_of: impl Fn(usize) -> usize,
+        training_of_lane: impl Fn(usize) -> usize,
     ) -> Result<()> {
         let common = self.trainings.iter().map(|training| self.candidates(training)).reduce(|a, b| &a & &b);
         for iteration in common.unwrap_or_default().into_iter().rev() {
             let loaded = self.trainings.iter().map(|training| self.load(training, iteration));
             let Some(loaded) = loaded.collect::<Result<Option<Vec<_>>>>()? else { continue };
-            let progress_of = |lane: usize| loaded[position_of(lane)].1.clone();
+            let progress_of = |lane: usize| loaded[training_of_lane(lane)].1.clone();
             training.resume((0..self.lane_count).map(progress_of).collect())?;
             self.seconds_before = loaded[0].0;
             self.last = Some(iteration);

@@ -58,7 +58,7 @@ pub struct RunOutcome {
     /// itself.
     pub blocked: Vec<String>,
     /// The I/O error by which the run stopped, or that kept its files from being written.
-    pub storage_error: Option<Error>,
+    pub stop_error: Option<Error>,
 }
 
 /// The time and result of the last write of the run's files, by which the next one is delayed.
@@ -115,7 +115,7 @@ impl<'a> Runner<'a> {
             shared.stop(error.context("could not write the files of the run"));
         }
         let outcome = self.outcome(&shared.lock());
-        Ok(RunOutcome { storage_error: shared.into_storage_error(), ..outcome })
+        Ok(RunOutcome { stop_error: shared.into_stop_error(), ..outcome })
     }
 
     /// Starts the workers and waits for their ends. Where the system allows fewer threads, there are fewer workers; the
@@ -215,14 +215,26 @@ impl<'a> Runner<'a> {
                     group
                 }
             };
-            let busy = shared.count_busy(&group);
-            let outcomes = group_worker.run_group(&group);
-            if self.record(worker, &group, outcomes, shared) {
-                self.free(shared);
-                self.write_files(shared, throttle, WriteTime::IfDue);
+            // The group, or the parts of it that fit into memory; the next one is the last of the list.
+            let mut parts = vec![group];
+            while let Some(part) = parts.pop() {
+                if part.lanes.len() > shared.lane_limit() {
+                    parts.extend(part.parts(shared.lane_limit()).into_iter().rev());
+                    continue;
+                }
+                let busy = shared.count_busy(&part);
+                match group_worker.run_group(&part) {
+                    Some(outcomes) => {
+                        if self.record(worker, &part, outcomes, shared) {
+                            self.free(shared);
+                            self.write_files(shared, throttle, WriteTime::IfDue);
+                        }
+                    }
+                    None => parts.push(part),
+                }
+                drop(busy);
+                shared.notify();
             }
-            drop(busy);
-            shared.notify();
         }
         shared.notify();
     }

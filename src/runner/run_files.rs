@@ -109,7 +109,8 @@ impl RunFiles<'_> {
         for (name, bytes) in contents {
             files::write(&self.dir.file(name), bytes)?;
         }
-        if new != during || !self.dir.file(RunDir::CHECKSUMS).exists() {
+        let is_missing = !new.is_empty() && !self.dir.file(RunDir::CHECKSUMS).exists();
+        if new != during || is_missing {
             write_list(&new)?;
         }
         Ok(())
@@ -152,4 +153,25 @@ pub(super) fn csv_files(
         (RunDir::SUMMARY, summary_to_csv(&rounds)?),
         (RunDir::TIMINGS, to_csv(&timings)?),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lottery::test_support::study;
+
+    /// A list without a file was written, which counts as damaged.
+    #[test]
+    fn first_file_of_a_run_that_is_not_listed_writes_no_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir(folder.path().join("a-12345678"));
+        let study = study(&[]);
+        let cancel = CancelToken::default();
+        let rows = RowBuilder { study: &study };
+        let files = RunFiles { rows, plan: &study.plan, dir: &dir, writes_rows: true, cancel: &cancel };
+        files.write_files(&[("config.toml", b"a = 1\n".to_vec())]).unwrap();
+        assert_eq!(RunChecksums::read(&dir).unwrap(), None);
+        files.write_files(&[(RunDir::RESOLVED_CONFIG, b"a = 1\n".to_vec())]).unwrap();
+        assert!(RunChecksums::read(&dir).unwrap().unwrap().lists(RunDir::RESOLVED_CONFIG));
+    }
 }

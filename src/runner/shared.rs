@@ -55,7 +55,7 @@ pub(super) struct SharedState<'a> {
     /// The largest number of lanes whose trainer fits into memory, as far as is known.
     lane_limit: AtomicUsize,
     /// The first I/O error, by which the run stops.
-    storage_error: OnceLock<Error>,
+    stop_error: OnceLock<Error>,
 }
 
 impl<'a> SharedState<'a> {
@@ -70,7 +70,7 @@ impl<'a> SharedState<'a> {
             busy,
             threads,
             lane_limit: AtomicUsize::new(usize::MAX),
-            storage_error: OnceLock::new(),
+            stop_error: OnceLock::new(),
         }
     }
 
@@ -83,7 +83,7 @@ impl<'a> SharedState<'a> {
     /// Stops the run after an I/O error: no worker begins another training run, and those in progress end
     /// after their current step.
     pub(super) fn stop(&self, error: Error) {
-        let _ = self.storage_error.set(error);
+        let _ = self.stop_error.set(error);
     }
 
     /// Returns the largest number of lanes to train at a time.
@@ -100,12 +100,12 @@ impl<'a> SharedState<'a> {
 
     /// Returns whether an I/O error has stopped the run.
     pub(super) fn has_stopped(&self) -> bool {
-        self.storage_error.get().is_some()
+        self.stop_error.get().is_some()
     }
 
     /// Returns the I/O error by which the run stopped, if any.
-    pub(super) fn into_storage_error(self) -> Option<Error> {
-        self.storage_error.into_inner()
+    pub(super) fn into_stop_error(self) -> Option<Error> {
+        self.stop_error.into_inner()
     }
 
     /// Wakes workers that wait for a transition.

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::jobs::{JobPlan, StoreIndex, plan_jobs};
 use super::training_graph::{Node, TrainingGraph};
@@ -209,7 +209,8 @@ impl Store {
         let entry = self.runs.training_dir(key);
         match read_manifest(&entry)? {
             StoredManifest::Whole(manifest) => Ok(*manifest),
-            StoredManifest::Missing | StoredManifest::Damaged(_) => Err(Unavailable(entry.manifest_file()).into()),
+            StoredManifest::Missing => Err(Unavailable(entry.manifest_file()).into()),
+            StoredManifest::Damaged(cause) => Err(anyhow!(Unavailable(entry.manifest_file())).context(cause)),
         }
     }
 

@@ -70,14 +70,13 @@ impl<'a, 'p> Worker<'a, 'p> {
     }
 
     /// Runs a group. Returns the outcome of each of its tasks, in their order. After an error or a panic, the tasks
-    /// without an outcome have failed, and the run goes on with other groups. A group that does not fit into memory is
-    /// run in parts.
-    pub(super) fn run_group(&mut self, group: &GroupAssignment<'_>) -> Vec<TaskOutcome> {
-        let lanes = group.lanes.len();
-        let limit = self.shared.lane_limit();
-        if lanes > limit {
-            return group.parts(limit).iter().flat_map(|part| self.run_group(part)).collect();
+    /// without an outcome have failed, and the run goes on with other groups. Returns `None` if the group has several lanes
+    /// that do not fit into memory; [`SharedState::lane_limit`] is less then.
+    pub(super) fn run_group(&mut self, group: &GroupAssignment<'_>) -> Option<Vec<TaskOutcome>> {
+        if self.context.cancel.is_cancelled() || self.shared.has_stopped() {
+            return Some(vec![TaskOutcome::Cancelled; group.tasks.len()]);
         }
+        let lanes = group.lanes.len();
         let mut outcomes: Vec<Option<TaskOutcome>> = vec![None; group.tasks.len()];
         let caught = catch_unwind(AssertUnwindSafe(|| self.try_run_group(group, &mut outcomes)));
         let result = caught.unwrap_or_else(|panic| {
@@ -90,21 +89,23 @@ impl<'a, 'p> Worker<'a, 'p> {
         let rest = match result {
             Ok(()) => TaskOutcome::Cancelled,
             Err(error) if lanes > 1 && self.context.trainers.is_out_of_memory(&error) => {
-                self.lower_lane_limit(lanes);
-                return self.run_group(group);
+                self.lower_lane_limit(lanes, error);
+                return None;
             }
             Err(error) => self.failed(error, lanes),
         };
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect()
+        Some(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect())
     }
 
-    /// Frees the memory of all trainers, and halves the number of networks to train at a time: `lanes` do not fit.
-    fn lower_lane_limit(&mut self, lanes: usize) {
+    /// Frees the memory of this worker's trainers, and halves the number of networks that all workers train at a time:
+    /// `lanes` did not fit, with this `error`.
+    fn lower_lane_limit(&mut self, lanes: usize, error: Error) {
         self.trainers.clear();
         let limit = self.shared.lower_lane_limit(lanes);
+        let error = self.context.trainers.explain(error, lanes);
         let message = format!(
-            "warning: memory is too small for {lanes} networks at a time, so {limit} are trained at a time from now on \
-             (`--set run.lanes={limit}` starts with that); the last digits of the results can differ"
+            "warning: {error:#}. These training runs start again, and from now on {limit} are trained at a time \
+             (`--set run.lanes={limit}` begins so); the last digits of the results can differ"
         );
         self.context.sink.on_event(&Event::Message(&message));
     }
@@ -211,16 +212,17 @@ impl<'a, 'p> Worker<'a, 'p> {
         loop {
             training.set_threads(shared.sparse_threads());
             if should_stop() || !training.evaluate_and_snapshot(&should_stop)? {
-                return match if has_passed { progress.save(&training) } else { Ok(()) } {
-                    // The error by which the run stopped is the one that is reported.
-                    Err(_) if shared.has_stopped() => {
-                        let text = "warning: progress since the last progress snapshot is lost for";
-                        let message = format!("{text} {}", count_of(lane_count as u64, "training run"));
-                        context.sink.on_event(&Event::Message(&message));
-                        Ok(())
-                    }
-                    saved => saved,
-                };
+                let saved = if has_passed { progress.save(&training) } else { Ok(()) };
+                let Err(error) = saved else { return Ok(()) };
+                if !shared.has_stopped() {
+                    return Err(error);
+                }
+                // The error by which the run stopped is the one that is reported; this one may be another.
+                let count = count_of(prepared.len() as u64, "training run");
+                let message =
+                    format!("warning: the progress of {count} since the last progress snapshot is lost: {error:#}");
+                context.sink.on_event(&Event::Message(&message));
+                return Ok(());
             }
             if training.has_ended() {
                 break;

@@ -8,12 +8,12 @@ use anyhow::{Error, Result};
 /// The pauses before the second attempt and the later ones.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
 
-/// Returns the error of the operating system among the causes of `error`; `None` if a file or folder is not the cause.
+/// Returns the first I/O error among the causes of `error`; `None` if there is none.
 pub fn io_error(error: &Error) -> Option<&io::Error> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 
-/// Returns the result of `operation`. If a file or folder is the cause of an error that may pass, waits and repeats the
+/// Returns the result of `operation`. If an I/O error that may pass is the cause of its error, waits and repeats the
 /// operation, up to 3 times.
 ///
 /// # Errors

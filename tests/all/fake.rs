@@ -173,6 +173,8 @@ pub(crate) struct RecordedEvents {
     pub(crate) threads: Arc<Mutex<Vec<usize>>>,
     /// Id, worker and iterations of each training run or group that was started.
     pub(crate) starts: Mutex<Vec<(String, usize, u64)>>,
+    /// The messages.
+    pub(crate) messages: Mutex<Vec<String>>,
 }
 
 impl EventSink for RecordedEvents {
@@ -188,6 +190,7 @@ impl EventSink for RecordedEvents {
                 let mut starts = self.starts.lock().unwrap();
                 starts.iter_mut().rfind(|(_, by, _)| by == worker).unwrap().2 = *iteration;
             }
+            Event::Message(text) => self.messages.lock().unwrap().push((*text).to_owned()),
             _ => {}
         }
     }

@@ -2,20 +2,32 @@
 
 use std::path::Path;
 
+use anyhow::Error;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::base::format::count_of;
+use crate::system::retry::io_error;
 
 /// The advice for a damaged entry of the store.
 pub(super) const TRAIN_AGAIN: &str = "run the command of the run: it trains this training run again";
 /// The advice for an invariant that does not hold in files whose checksums are right.
 pub(super) const DEFECT: &str = "the files have their checksums, so this is a defect of the program that wrote them: \
                                  move the entry away and run the command of the run again";
+/// The advice for numbers that are others when they are computed again.
+pub(super) const OTHER_NUMBERS: &str = "on the kind of processor or GPU and with the versions of the training run, this is \
+                                        a defect of the program that wrote the files: move the entry away and run the \
+                                        command of the run again. Elsewhere the last digits may differ";
 /// The advice for a file that cannot be read.
-pub(super) const MAKE_READABLE: &str = "make the file readable, and verify the run again";
+const MAKE_READABLE: &str = "make the file readable, and verify the run again";
 /// The advice for a file of the run.
 pub const WRITE_AGAIN: &str = "run the command of the run: it writes the file again";
+
+/// Returns the advice for a file whose reading failed with `error`: to make it readable after an I/O error, else
+/// `otherwise`.
+pub(super) fn advice_on_error(error: &Error, otherwise: &'static str) -> &'static str {
+    if io_error(error).is_some() { MAKE_READABLE } else { otherwise }
+}
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]

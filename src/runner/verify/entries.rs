@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::super::events::TrainingId;
 use super::super::store_check::{EntryState, check_entry};
 use super::super::store_listing::name;
-use super::check::{Check, MAKE_READABLE, TRAIN_AGAIN};
+use super::check::{Check, TRAIN_AGAIN, advice_on_error};
 use super::verifier::Verifier;
 use crate::lottery::TrainingSpec;
 use crate::system::files;
@@ -25,6 +25,9 @@ enum Found {
     /// A difference, which the check has.
     Differs,
 }
+
+/// The advice for an entry that a newer version wrote.
+const OTHER_VERSION: &str = "verify the run with that version";
 
 impl Verifier<'_> {
     /// Compares every file of the entries of the plan, and of the copies that `lth stability` trained, with its
@@ -80,7 +83,7 @@ impl Verifier<'_> {
                 self.whole.insert(spec.key, *manifest);
                 return Found::Whole { freed };
             }
-            Err(error) => check.differ(id, format!("{error:#}"), MAKE_READABLE),
+            Err(error) => check.differ(id, format!("{error:#}"), advice_on_error(&error, OTHER_VERSION)),
         }
         Found::Differs
     }

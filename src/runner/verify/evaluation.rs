@@ -8,7 +8,8 @@ use anyhow::{Result, anyhow};
 
 use super::super::context::RunContext;
 use super::super::events::TrainingId;
-use super::check::{Check, DEFECT};
+use super::super::store::Unavailable;
+use super::check::{Check, DEFECT, OTHER_NUMBERS, advice_on_error};
 use super::verifier::Verifier;
 use crate::base::curve::{Evaluation, Score};
 use crate::base::tensors::{Snapshot, TensorMap};
@@ -23,12 +24,17 @@ const ACCURACY_TOLERANCE: f64 = 0.001;
 const LOSS_TOLERANCE: f64 = 0.001;
 
 /// Evaluates the stored final weights of each training run whose entry is whole, on all splits, and compares the
-/// scores with its last evaluation: exactly on the CPU if the run was made on the `same_machine`, else within 0.1 points
-/// of accuracy and 0.1 % of the loss. `None` if the process is to stop.
+/// scores with its last evaluation: exactly for training runs on the CPU of `exact_host`, the host that has this kind of
+/// processor and these versions, and else within 0.1 points of accuracy and 0.1 % of the loss. `None` if the process is
+/// to stop.
 ///
 /// # Errors
 /// Fails if the data cannot be loaded, or a trainer fails.
-pub fn re_evaluate(verifier: &Verifier<'_>, context: &RunContext<'_>, same_machine: bool) -> Result<Option<Check>> {
+pub fn re_evaluate(
+    verifier: &Verifier<'_>,
+    context: &RunContext<'_>,
+    exact_host: Option<&str>,
+) -> Result<Option<Check>> {
     let mut check = Check::new("evaluation", "stored final weights evaluated again on all splits", "network");
     let dataset = Arc::new(context.trainers.dataset()?);
     let mut trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>> = BTreeMap::new();
@@ -38,22 +44,37 @@ pub fn re_evaluate(verifier: &Verifier<'_>, context: &RunContext<'_>, same_machi
             return Ok(None);
         }
         let stored = verifier.store.load(spec)?.ok_or_else(|| anyhow!("its entry changed meanwhile"))?;
-        let weights = verifier.store.final_weights(&spec.key);
-        let (Some(last), Ok(weights)) = (stored.curve.last(), weights) else {
+        let weights = match verifier.store.final_weights(&spec.key) {
+            Err(error) if error.is::<Unavailable>() => None,
+            Err(error) => {
+                check.differ(TrainingId::of(spec).to_string(), format!("{error:#}"), advice_on_error(&error, DEFECT));
+                continue;
+            }
+            Ok(weights) => Some(weights),
+        };
+        let (Some(last), Some(weights)) = (stored.curve.last(), weights) else {
             without_weights += 1;
             continue;
         };
         // As many lanes as it was trained with: that number may change the last digits.
         let lanes = stored.timing.as_ref().map_or(1, |timing| timing.lanes.clamp(1, MAX_LANES as usize));
+        if context.study.resolved.gpu.is_some() {
+            // A GPU's memory holds one trainer at a time.
+            trainers.retain(|key, _| *key == (spec.engine, lanes));
+        }
+        let explained = |error| context.trainers.explain(error, lanes);
         let trainer = match trainers.entry((spec.engine, lanes)) {
             Entry::Occupied(trainer) => trainer.into_mut(),
-            Entry::Vacant(vacant) => vacant.insert(context.trainers.build(spec.engine, lanes, &dataset)?),
+            Entry::Vacant(vacant) => {
+                vacant.insert(context.trainers.build(spec.engine, lanes, &dataset).map_err(explained)?)
+            }
         };
-        let scores = evaluate(verifier, trainer.as_mut(), spec, weights)?;
-        let is_exact = same_machine && verifier.study.resolved.device == "cpu";
+        let scores = evaluate(verifier, trainer.as_mut(), spec, weights).map_err(explained)?;
+        let host = stored.timing.as_ref().map(|timing| timing.host.as_str());
+        let is_exact = host.is_some() && host == exact_host && verifier.study.resolved.device == "cpu";
         match scores_that_differ(last, &scores, is_exact) {
             None => check.pass(),
-            Some(difference) => check.differ(TrainingId::of(spec).to_string(), difference, DEFECT),
+            Some(difference) => check.differ(TrainingId::of(spec).to_string(), difference, OTHER_NUMBERS),
         }
     }
     check.note_left_out(without_weights, "their final weights were freed, or they diverged");

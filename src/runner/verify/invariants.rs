@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 
 use super::super::events::TrainingId;
 use super::super::store::{Unavailable, read_verified};
-use super::check::{Check, DEFECT, MAKE_READABLE};
+use super::check::{Check, DEFECT, advice_on_error};
 use super::verifier::Verifier;
 use crate::artifacts::EntryManifest;
 use crate::base::curve::Curve;
@@ -19,16 +19,13 @@ use crate::lottery::{
     prepare, weight_stats,
 };
 use crate::system::paths::TrainingDir;
-use crate::system::retry::io_error;
 
 /// The outcome of a check of one training run.
 enum Finding {
     /// Everything holds.
     Holds,
-    /// Something does not hold.
-    Broken(String),
-    /// A file cannot be read, with the cause.
-    Unreadable(String),
+    /// Something does not hold or cannot be read, and what to do.
+    Broken(String, &'static str),
     /// It could not be checked: a file that it needs was freed or is damaged, which the check of entries reports.
     Unknown,
 }
@@ -39,8 +36,7 @@ impl Finding {
         match result {
             Ok(()) => Self::Holds,
             Err(error) if error.is::<Unavailable>() => Self::Unknown,
-            Err(error) if io_error(&error).is_some() => Self::Unreadable(format!("{error:#}")),
-            Err(error) => Self::Broken(format!("{error:#}")),
+            Err(error) => Self::Broken(format!("{error:#}"), advice_on_error(&error, DEFECT)),
         }
     }
 }
@@ -54,28 +50,28 @@ impl Verifier<'_> {
                 "masks",
                 "weights kept as planned, masks within their parents', controls with the counts of their tickets",
                 "a mask that it needs is missing",
-                |spec, manifest| self.audit_mask(spec, manifest),
+                |spec, manifest| self.check_mask(spec, manifest),
             ),
             self.check_each("pruning", "masks made again from the stored weights", freed, |spec, _| {
-                self.audit_pruning(spec)
+                self.check_pruning(spec)
             }),
             self.check_each(
                 "starts",
                 "starting weights made again: θ₀ from the seed, tickets rewound to θ₀ or θₖ exactly",
                 freed,
-                |spec, _| self.audit_start(spec),
+                |spec, _| self.check_start(spec),
             ),
             self.check_each("weights", "pruned weights exactly 0, in stored final weights and snapshots", freed, {
-                |spec, manifest| self.audit_weights(spec, manifest)
+                |spec, manifest| self.check_weights(spec, manifest)
             }),
             self.check_each(
                 "curves",
                 "evaluations at the planned iterations, with finite losses",
                 "their curves are missing",
-                |spec, manifest| self.audit_curve(spec, manifest),
+                |spec, manifest| self.check_curve(spec, manifest),
             ),
             self.check_each("weight statistics", "weights.json made again from the stored weights", freed, {
-                |spec, manifest| self.audit_stats(spec, manifest)
+                |spec, manifest| self.check_stats(spec, manifest)
             }),
         ]
     }
@@ -93,8 +89,7 @@ impl Verifier<'_> {
         for (spec, manifest) in self.trainings() {
             match Finding::of(audit(spec, manifest)) {
                 Finding::Holds => check.pass(),
-                Finding::Broken(what) => check.differ(TrainingId::of(spec).to_string(), what, DEFECT),
-                Finding::Unreadable(cause) => check.differ(TrainingId::of(spec).to_string(), cause, MAKE_READABLE),
+                Finding::Broken(what, advice) => check.differ(TrainingId::of(spec).to_string(), what, advice),
                 Finding::Unknown => unknown += 1,
             }
         }
@@ -107,20 +102,23 @@ impl Verifier<'_> {
         self.store.mask(&spec.key)
     }
 
-    fn audit_mask(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
+    /// Fails if the mask has other counts than the manifest says, or breaks an invariant of masks.
+    fn check_mask(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
         let mask = self.mask(spec)?;
         let is_counted = mask.kept_counts() == manifest.weights_kept;
         ensure!(is_counted, AuditError::new("its mask keeps other counts than its manifest says"));
         audit_mask(spec, self.context(), &mask)
     }
 
-    fn audit_pruning(&self, spec: &TrainingSpec) -> Result<()> {
+    /// Fails if the mask is not the one that pruning makes from the stored weights.
+    fn check_pruning(&self, spec: &TrainingSpec) -> Result<()> {
         let (made, _) = prepare(spec, self.context())?;
         ensure!(made == self.mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
         Ok(())
     }
 
-    fn audit_start(&self, spec: &TrainingSpec) -> Result<()> {
+    /// Fails if the starting weights are not those that the plan determines.
+    fn check_start(&self, spec: &TrainingSpec) -> Result<()> {
         let mask = self.mask(spec)?;
         if spec.start == StartRule::Initial {
             audit_initial(spec, self.context(), &self.store.initial_weights(&spec.key)?)?;
@@ -128,8 +126,8 @@ impl Verifier<'_> {
         audit_stored_start(spec, self.context(), &mask)
     }
 
-    /// Checks the states that are stored; fails with [`Unavailable`] if all of them were freed.
-    fn audit_weights(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
+    /// Fails if a pruned weight is not 0 in a stored state, and with [`Unavailable`] if all states were freed.
+    fn check_weights(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
         let mask = self.mask(spec)?;
         let mut result = Err(Unavailable(self.store.runs.training_dir(&spec.key).0).into());
         for name in manifest.files.keys().filter(|name| TrainingDir::can_be_freed(name)) {
@@ -153,8 +151,8 @@ impl Verifier<'_> {
         }
     }
 
-    /// Checks the iterations and losses of a curve.
-    fn audit_curve(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
+    /// Fails if a curve has other iterations than planned, or a loss or accuracy out of range.
+    fn check_curve(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
         let entry = self.store.runs.training_dir(&spec.key);
         let bytes = read_verified(&entry, manifest, TrainingDir::CURVE)?;
         let curve: Curve = serde_json::from_slice(&bytes.ok_or_else(|| Unavailable(entry.file(TrainingDir::CURVE)))?)?;
@@ -179,7 +177,8 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn audit_stats(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
+    /// Fails if the stored statistics are not those of the stored weights.
+    fn check_stats(&self, spec: &TrainingSpec, manifest: &EntryManifest) -> Result<()> {
         let stats = weight_stats(spec, self.context(), &self.mask(spec)?)?;
         let expected = stats.filter(|_| manifest.outcome == Outcome::Done);
         let bytes = expected.map(|stats| serde_json::to_vec(&stats)).transpose()?;

@@ -11,7 +11,7 @@ use super::super::row_builder::RowBuilder;
 use super::super::run::Runner;
 use super::super::run_files::RunFiles;
 use super::super::store::{Store, StoredManifest, read_manifest};
-use super::check::{Check, DEFECT};
+use super::check::{Check, OTHER_NUMBERS};
 use super::verifier::Verifier;
 use crate::artifacts::EntryManifest;
 use crate::base::key::ContentHash;
@@ -57,7 +57,7 @@ pub fn retrain(verifier: &Verifier<'_>, context: &RunContext<'_>, options: Retra
     let runner = Runner { context, plan: &plan, keep: KeepWeights::Needed, files: &files, workers: options.workers };
     let outcome = runner.run()?;
     let temporary = || format!("could not train again in `{}`; TMPDIR names another folder", runs.0.display());
-    outcome.storage_error.map_or(Ok(()), Err).with_context(temporary)?;
+    outcome.stop_error.map_or(Ok(()), Err).with_context(temporary)?;
     if context.cancel.is_cancelled() {
         return Ok(None);
     }
@@ -69,7 +69,7 @@ pub fn retrain(verifier: &Verifier<'_>, context: &RunContext<'_>, options: Retra
             None => check.pass(),
             Some(difference) => {
                 let failure = failures.iter().find(|failure| failure.starts_with(&id));
-                check.differ(id, failure.map_or(difference, |failure| (*failure).clone()), DEFECT);
+                check.differ(id, failure.map_or(difference, |failure| (*failure).clone()), OTHER_NUMBERS);
             }
         }
     }

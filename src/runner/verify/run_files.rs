@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::super::instability::stability_rows;
 use super::super::row_builder::RowBuilder;
 use super::super::run_files::{RowState, csv_files};
-use super::check::{Check, WRITE_AGAIN};
+use super::check::{Check, WRITE_AGAIN, advice_on_error};
 use super::verifier::Verifier;
 use crate::artifacts::{RoundRow, RunChecksums, from_csv, open_run_file, to_csv};
 use crate::base::outcome::OutcomeKind;
@@ -96,7 +96,11 @@ impl Verifier<'_> {
         let path = self.run_dir.file(name);
         match files::read_if_present(&path) {
             Ok(stored) => check.compare(&path, stored.as_deref(), expected, advice_on(name)),
-            Err(error) => check.differ(format!("`{}`", path.display()), format!("{error:#}"), "make it readable"),
+            Err(error) => check.differ(
+                format!("`{}`", path.display()),
+                format!("{error:#}"),
+                advice_on_error(&error, WRITE_AGAIN),
+            ),
         }
     }
 }
@@ -122,7 +126,7 @@ pub fn listed_checksums(run_dir: &RunDir, must_exist: bool) -> Check {
         }
         Err(error) => {
             let subject = format!("`{}`", run_dir.file(RunDir::CHECKSUMS).display());
-            check.differ(subject, format!("{error:#}"), WRITE_AGAIN);
+            check.differ(subject, format!("{error:#}"), advice_on_error(&error, WRITE_AGAIN));
             return check;
         }
     };
@@ -130,7 +134,8 @@ pub fn listed_checksums(run_dir: &RunDir, must_exist: bool) -> Check {
         match open_run_file(run_dir, name).and_then(|file| file.context("it is missing")) {
             Ok(_) => check.pass(),
             Err(error) => {
-                check.differ(format!("`{}`", run_dir.file(name).display()), format!("{error:#}"), advice_on(name));
+                let advice = advice_on_error(&error, advice_on(name));
+                check.differ(format!("`{}`", run_dir.file(name).display()), format!("{error:#}"), advice);
             }
         }
     }

@@ -212,7 +212,7 @@ fn numbers(count: u64, size: usize, seed: u32) -> Vec<u64> {
 }
 
 #[test]
-fn storage_fault_at_any_call_loses_nothing() {
+fn fault_at_any_call_loses_nothing() {
     let Some(shim) = shim() else { return };
     let bench = Bench::new();
     let mut faults = Vec::new();

@@ -79,12 +79,16 @@ fn lockstep_group_that_does_not_fit_into_memory_is_trained_in_parts() {
         let (outcome, events) = run(folder.path(), lanes, Fault::TooManyLanes(fitting), 0);
         assert_eq!((outcome.progress.done, &outcome.failures, &outcome.audit_failures), (15, &vec![], &vec![]));
         assert!(outcome.rounds == alone, "with {fitting} lanes: {:#?}", outcome.rounds);
+        let messages = events.messages.lock().unwrap().clone();
+        assert!(messages[0].starts_with("warning: the fake has too little memory. These"), "{messages:?}");
+        assert!(messages.last().unwrap().contains(&format!("from now on {fitting} are trained")) || fitting == 2);
         assert_eq!(groups_and_lanes(events).1, trainer_lanes, "with {fitting} lanes");
     }
     let folder = tempfile::tempdir().unwrap();
     let (outcome, _) = run(folder.path(), 4, Fault::TooManyLanes(0), 0);
     assert_eq!(outcome.progress.done, 0, "one network does not fit either");
     assert_eq!(outcome.failures.len(), 3, "{:?}", outcome.failures);
+    assert!(outcome.failures.iter().all(|text| text.contains("too little memory")), "{:?}", outcome.failures);
 }
 
 #[test]
