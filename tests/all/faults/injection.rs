@@ -4,6 +4,7 @@
 //! A preloaded library, `shim.c`, makes the calls fail; renames of temporary files, which are raw system calls, fail by
 //! `strace`. The suite tries a sample; with `LTH_TEST_ALL_FAULTS=1` in the environment the tests try every call, with
 //! `LTH_TEST_ALL_FAULTS=n` every n-th, and print each mistake when it is found (`-- --nocapture`).
+//! `LTH_TEST_FAULT_CALLS=read,mkdir` leaves only these classes of calls to the first test.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,9 @@ use crate::support::*;
 
 /// The environment variable that makes these tests try every n-th call instead of a sample.
 const ALL: &str = "LTH_TEST_ALL_FAULTS";
+
+/// The environment variable with the classes of calls that [`fault_at_any_call_loses_nothing`] tries; all if not set.
+const CALLS: &str = "LTH_TEST_FAULT_CALLS";
 
 /// Classes of calls of `shim.c`. A run renames only by raw system calls.
 const CLASSES: [&str; 10] =
@@ -216,7 +220,9 @@ fn fault_at_any_call_loses_nothing() {
     let Some(shim) = shim() else { return };
     let bench = Bench::new();
     let mut faults = Vec::new();
-    for (seed, calls) in (1..).zip(CLASSES) {
+    let chosen = lth::system::env::value(CALLS).map(|chosen| chosen.to_str().unwrap().to_owned());
+    let is_chosen = |calls: &str| chosen.as_ref().is_none_or(|chosen| chosen.split(',').any(|class| class == calls));
+    for (seed, calls) in (1..).zip(CLASSES).filter(|(_, calls)| is_chosen(calls)) {
         let count = bench.count(shim, calls);
         let mut add = |error, size| {
             faults.extend(numbers(count, size, seed).into_iter().map(|at| Fault { calls, at, error, forever: false }));
