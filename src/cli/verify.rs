@@ -151,8 +151,8 @@ fn checks(args: &VerifyArgs, run_dir: &RunDir, cancel: &CancelToken) -> Result<V
 /// digits of its results may differ here.
 fn other_machine(manifest: &RunManifest, study: &Study) -> Option<String> {
     let text = |processor: &str, gpus: &[String], lth: &str, libtorch: &str| {
-        let gpus: String = gpus.iter().map(|gpu| format!(" and {gpu}")).collect();
-        format!("{processor}{gpus} with lth {lth}, libtorch {libtorch}")
+        let hardware = [&[processor.to_owned()], gpus].concat().join(" and ");
+        format!("{hardware} with lth {lth}, libtorch {libtorch}")
     };
     let (versions, cuda) = (&manifest.versions, manifest.cuda.as_ref());
     let gpus = cuda.map_or(&[][..], |cuda| &cuda.gpus);
@@ -185,8 +185,10 @@ fn training_checks(
         let options = Retraining { count: count as usize, seed: args.seed, workers };
         checks.extend(retrain(verifier, &context, options)?);
     }
-    for check in &mut checks {
-        other.iter().for_each(|other| check.note_other_machine(other));
+    if let Some(other) = &other {
+        for check in &mut checks {
+            check.note_other_machine(other);
+        }
     }
     Ok(checks)
 }

@@ -74,13 +74,8 @@ impl CudaGraph {
         // SAFETY: a recording of this graph has begun in this thread.
         let ended = checked(unsafe { lth_end_cuda_graph(graph) });
         // A recording that has ended is freed, with its memory, also after an error of `work`.
-        let recorded = match &ended {
-            Ok(()) => NonNull::new(graph).map(|graph| Self { graph }),
-            Err(_) => {
-                IS_BROKEN.store(true, Ordering::Relaxed);
-                None
-            }
-        };
+        IS_BROKEN.fetch_or(ended.is_err(), Ordering::Relaxed);
+        let recorded = NonNull::new(graph).filter(|_| ended.is_ok()).map(|graph| Self { graph });
         // The error of `work` is the cause of the other.
         worked.unwrap_or_else(|panic| resume_unwind(panic)).and(ended)?;
         Ok(recorded.expect("a recording that has begun has a graph"))
