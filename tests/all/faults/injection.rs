@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use lth::base::rng::{Purpose, Stream};
 
@@ -35,6 +36,7 @@ const WRITING: &str = "open-write,write,fsync,ftruncate,mkdir";
 /// Errors: (number on Linux, name, the system's text).
 const ENOSPC: (i32, &str, &str) = (28, "ENOSPC", "No space left on device");
 const EIO: (i32, &str, &str) = (5, "EIO", "Input/output error");
+const EROFS: (i32, &str, &str) = (30, "EROFS", "Read-only file system");
 /// Not an error: a read or a write handles half of its bytes.
 const SHORT: (i32, &str, &str) = (0, "a short count", "");
 
@@ -246,6 +248,41 @@ fn disk_that_stays_full_loses_nothing() {
     let at_calls = numbers(count, 3, 0);
     let fault = |at| Fault { calls: WRITING, at, error: ENOSPC, forever: true };
     bench.attempt_all(shim, &at_calls.into_iter().map(fault).collect::<Vec<_>>());
+}
+
+#[test]
+fn disk_that_becomes_read_only_loses_nothing() {
+    let Some(shim) = shim() else { return };
+    let bench = Bench::new();
+    let calls = "open-write,write,fsync,ftruncate,mkdir,unlink";
+    let count = bench.count(shim, calls);
+    let at_calls = if lth::system::env::value(ALL).is_some() { numbers(count, 0, 0) } else { vec![1, count / 2] };
+    let fault = |at| Fault { calls, at, error: EROFS, forever: true };
+    bench.attempt_all(shim, &at_calls.into_iter().map(fault).collect::<Vec<_>>());
+}
+
+#[test]
+fn clock_that_jumps_changes_no_result() {
+    let Some(shim) = shim() else { return };
+    let bench = Bench::new();
+    let runs = bench.root.join("clock");
+    let under_clock = |command: &mut Command| {
+        let output = command.env("LD_PRELOAD", shim).env("FAULT_CLOCK", "1").output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        output
+    };
+    let mut first = bench.command(&runs);
+    first.args(["--set", "run.snapshot_every=0.001s"]).env("LD_PRELOAD", shim).env("FAULT_CLOCK", "1");
+    let mut child = first.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    under_clock(&mut bench.command(&runs));
+    assert_eq!(differences(&runs, &bench.reference), Vec::<String>::new());
+    assert_eq!(finished_count(&under_clock(&mut bench.command(&runs))), 0, "nothing is trained again");
+    for command in [&["runs"][..], &["show", "tiny"], &["clean", "--dry-run"], &["verify", "tiny"]] {
+        under_clock(lth().args(command).arg("--runs").arg(&runs));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //   FAULT_ERRNO   error number that it fails with; 0 makes a read or a write handle half of its bytes instead
 //   FAULT_FOREVER if set, all later calls of these classes fail too
 //   FAULT_LOG     file that gets a line "CLASS PATH" for each call that fails; with FAULT_AT=0, for each call
+//   FAULT_CLOCK   if set, the time of day jumps by ten years, forwards or back, with each reading
 //
 // fsync and fdatasync do nothing: the tests cut no power, and most of the time of a run would be spent in them.
 //
@@ -29,6 +30,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum outcome { PASS, FAIL, SHORTEN };
@@ -152,3 +154,11 @@ int rename(const char *from, const char *to) { return decide("rename", to) == FA
 int mkdir(const char *path, mode_t mode) { return decide("mkdir", path) == FAIL ? -1 : REAL(mkdir)(path, mode); }
 int unlink(const char *path) { return decide("unlink", path) == FAIL ? -1 : REAL(unlink)(path); }
 DIR *opendir(const char *path) { return decide("opendir", path) == FAIL ? NULL : REAL(opendir)(path); }
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+  static atomic_long readings;
+  static const long years[] = {0, 10, -10, 20};
+  int result = REAL(clock_gettime)(clock, time);
+  if (result == 0 && clock == CLOCK_REALTIME && getenv("FAULT_CLOCK")) time->tv_sec += years[readings++ % 4] * 31557600L;
+  return result;
+}
